@@ -1,0 +1,124 @@
+"""Why a documentation page can't be converted: the error, and the small checks that raise it.
+
+A place is a JSON pointer into the page's YAML block, such as
+`/request/body/application~1json/schemaArray/0`. The leading `/paths`, which nearly all of them share, is left
+off.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+
+class ConversionError(ValueError):
+    """One sentence: the place on the page, what is wrong there and what to do."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(place, problem)
+        self.place = place.removeprefix("/paths") if place.startswith("/paths/") else place or "/"
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.problem}"
+
+
+def child(place: str, *steps: str | int) -> str:
+    """The pointer to something inside of `place`."""
+    return place + "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def shown(value: Any) -> str:
+    """A value as one short line of JSON."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def wanted(value: Any, place: str, test: Callable[[Any], bool], description: str) -> Any:
+    """Return `value` if the test holds, else refuse it with what was expected instead."""
+    if not test(value):
+        raise ConversionError(place, f"expected {description}, found {shown(value)}; correct the page")
+    return value
+
+
+def text(value: Any, place: str) -> str:
+    found: str = wanted(value, place, is_text, "a string")
+    return found
+
+
+def flag(value: Any, place: str) -> bool:
+    found: bool = wanted(value, place, is_flag, "true or false")
+    return found
+
+
+def choice(value: Any, place: str, known: Collection[str]) -> str:
+    found: str = wanted(
+        value, place, lambda word: is_text(word) and word in known, f"one of {', '.join(known)}"
+    )
+    return found
+
+
+def items(value: Any, place: str) -> list[Any]:
+    found: list[Any] = wanted(value, place, is_list, "a list")
+    return found
+
+
+def mapping(value: Any, place: str) -> dict[str, Any]:
+    found: dict[str, Any] = wanted(value, place, is_mapping, "a mapping")
+    return found
+
+
+def fields(value: Any, place: str, known: Iterable[str], *, required: Iterable[str] = ()) -> dict[str, Any]:
+    """Return a mapping that has no keys but the known ones, and all of the required ones."""
+    found = mapping(value, place)
+    for key in found:
+        if key not in known:
+            raise unknown(key, place, known)
+    for key in required:
+        if key not in found:
+            raise ConversionError(place, f'"{key}" is missing; add it to the page')
+    return found
+
+
+def only(value: Any, place: str) -> Any:
+    """Return the one element of a list: for several the dialect doesn't say how they combine."""
+    found = items(value, place)
+    if len(found) != 1:
+        raise ConversionError(
+            place, f"expected one element, found {len(found)}; write them as one schema with anyOf"
+        )
+    return found[0]
+
+
+def unknown(key: str, place: str, known: Iterable[str]) -> ConversionError:
+    names = ", ".join(sorted(known))
+    problem = (
+        f'unknown keyword "{key}"; known ones are {names}: correct the page or teach the converter the word'
+    )
+    return ConversionError(place, problem)
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
