@@ -1,0 +1,74 @@
+"""What must hold before an engine sees a request: a key, a body of the right type and size, the contract."""
+
+from typing import Any
+
+from mockserver.config import Validation
+from mockserver.effects import Headers
+from mockserver.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, Unauthorized
+from mockserver.spec import Checker
+from mockserver.violations import first, quoted
+
+LENIENCY = "The real service drops unknown properties; `--validation lenient` makes this mock do the same."
+
+
+def authorize(headers: Headers) -> bytes:
+    """The bearer token: any that does not begin with `invalid`. Nothing that we say ever repeats it."""
+    scheme, _, rest = headers.get(b"authorization", b"").strip().partition(b" ")
+    token = rest.strip()
+    if not scheme:
+        raise Unauthorized("send the header `Authorization: Bearer KEY`; this mock takes any key.")
+    if scheme.lower() != b"bearer":
+        raise Unauthorized("the Authorization header has another scheme; send `Authorization: Bearer KEY`.")
+    if not token:
+        raise Unauthorized("the key is empty; send `Authorization: Bearer KEY` (is OPENPIPE_API_KEY set?).")
+    if token.startswith(b"invalid"):
+        raise Unauthorized('the key begins with "invalid", which this mock refuses on purpose.')
+    return token
+
+
+def announced(headers: Headers) -> int:
+    """The body's length by its header, in bytes; 0 when it says none."""
+    length = headers.get(b"content-length", b"0")[:18]  # longer numbers are over any limit already
+    return int(length) if length.isdigit() else 0
+
+
+def too_large(limit: int) -> PayloadTooLarge:
+    advice = "send less, or start the mock with a larger --max-body-bytes"
+    return PayloadTooLarge(f"the limit is {limit} bytes; {advice}.")
+
+
+def expect_json(headers: Headers) -> None:
+    """Only JSON is documented; a missing type is refused like a wrong one."""
+    sent = headers.get(b"content-type", b"").decode("latin-1")
+    media = sent.partition(";")[0].strip().lower()
+    if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
+        seen = f"got {quoted(sent)}" if sent else "the header is missing"
+        raise BadRequest(f"expected the header `Content-Type: application/json`, {seen}.")
+    if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
+        raise BadRequest("the body is compressed (Content-Encoding); send it uncompressed.")
+
+
+def accepted(checker: Checker, body: Any, validation: Validation) -> tuple[Any, tuple[str, ...]]:
+    """What counts of a body, and notes of what strict would refuse. Raises BadRequest for a broken one."""
+    if checker.is_valid(body):
+        return body, ()
+    tidied = checker.tidy(body)
+    if checker.is_valid(tidied):
+        return tidied, ()
+    if validation == "strict":
+        raise broken(checker, tidied)
+    loose = checker.coerced(checker.tidy(body, unknown=True))
+    if not checker.is_valid(loose):
+        raise broken(checker, loose)
+    refused = broken(checker, tidied).issues if validation == "report" else ()
+    return loose, tuple(f"strict would refuse {issue}" for issue in refused)
+
+
+def broken(checker: Checker, value: Any) -> BadRequest:
+    """The refusal of a body that breaks its schema: each violation an issue, the first in the message."""
+    found, more = first(checker.violations(value), MOST_ISSUES)
+    issues = [str(violation) for violation in found] or [f"body: it is no valid {checker.name}"]
+    others = f" (and {len(issues) - 1 + more} more)" if len(issues) + more > 1 else ""
+    hint = f" {LENIENCY}" if any(violation.rule == "additionalProperties" for violation in found) else ""
+    rest = [f"and {more} more"] if more else []
+    return BadRequest(f"{issues[0]}{others}{hint}", issues=[*issues, *rest])

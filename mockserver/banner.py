@@ -1,0 +1,46 @@
+"""What the terminal shows: the banner, and one line for each request."""
+
+import logging
+
+from mockserver import __version__
+from mockserver.config import Settings
+from mockserver.dashboard import PREFIXES, exports
+from mockserver.paths import BASE
+
+LOOPBACK = ("127.", "localhost", "::1", "[::1]")
+BOLD, DIM, RED, YELLOW, GREEN, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
+
+
+def banner(settings: Settings, origin: str, host: str, terminal: bool) -> str:
+    """Where the mock is and how to get there: some calm lines on a terminal, one line elsewhere."""
+    base_url = f"{origin}{BASE}"
+    facts = f"seed {settings.seed}, answers {settings.answers}, validation {settings.validation}"
+    open_to_all = "" if host.startswith(LOOPBACK) else f"It listens on {host}: other machines can reach it."
+    if not terminal:
+        return f"openpipe-mock {__version__} serves {base_url} ({facts}). {open_to_all}".rstrip()
+    lines = [
+        f"{BOLD}openpipe-mock {__version__}{PLAIN} serves {BOLD}{base_url}{PLAIN}",
+        f"{DIM}{facts}; {origin}/ shows this page in a browser; Ctrl-C stops{PLAIN}",
+        *([f"{YELLOW}{open_to_all}{PLAIN}"] if open_to_all else []),
+        "",
+        *(f"  export {name}={value}" for name, value in exports(base_url)),
+        "",
+        f"{DIM}{PREFIXES}{PLAIN}",
+    ]
+    return "\n".join(["", *lines, ""])
+
+
+class LineFormatter(logging.Formatter):
+    """One short line a record; colour tells the status apart, on a terminal only."""
+
+    def __init__(self, *, colour: bool) -> None:
+        super().__init__("%(message)s")
+        self.colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        if not self.colour:
+            return line if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {line}"
+        if record.levelno >= logging.WARNING:
+            return f"{RED if record.levelno > logging.WARNING else YELLOW}{line}{PLAIN}"
+        return line

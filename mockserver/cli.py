@@ -1,0 +1,182 @@
+"""The command `openpipe-mock`."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from mockserver import __version__
+from mockserver.config import (
+    ANSWERS,
+    CLOCKS,
+    IDS,
+    REPEATS,
+    VALIDATIONS,
+    Clock,
+    Ids,
+    Repeat,
+    Settings,
+    Validation,
+)
+
+Command = TypeVar("Command", bound=Callable[..., None])
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def variable(flag: str) -> str:
+    return "OPENPIPE_MOCK_" + flag.removeprefix("--").replace("-", "_").upper()
+
+
+def option(flag: str, **settings: Any) -> Callable[[Command], Command]:
+    """A flag that an environment variable `OPENPIPE_MOCK_…` can set too."""
+    return click.option(flag, envvar=variable(flag), show_envvar=True, **settings)
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, message=f"openpipe-mock %(version)s (answers {ANSWERS})")
+def main() -> None:
+    """A local double of the OpenPipe API: no keys, no network, no cost, the same answer every time."""
+
+
+@main.command(
+    epilog="""\b
+Examples:
+  openpipe-mock serve
+  openpipe-mock serve --port 0 --ready-file ready.json --quiet
+  OPENPIPE_MOCK_SEED=7 openpipe-mock serve --validation lenient"""
+)
+@option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@option("--port", default=6736, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+@option("--seed", default=0, show_default=True, help="Other seeds give other scores.")
+@option(
+    "--validation",
+    default="strict",
+    show_default=True,
+    type=click.Choice(VALIDATIONS),
+    help="strict: as documented. lenient: as the service does, unknown properties dropped and top-level"
+    " scalars coerced. report: as lenient, and says what strict would refuse.",
+)
+@option(
+    "--ids",
+    default="content",
+    show_default=True,
+    type=click.Choice(IDS),
+    help="content: derived from the request. random: new each time.",
+)
+@option(
+    "--clock",
+    default="fixed",
+    show_default=True,
+    type=click.Choice(CLOCKS),
+    help="fixed: a plausible past time, derived from the request. real: now.",
+)
+@option(
+    "--repeat",
+    default="same",
+    show_default=True,
+    type=click.Choice(REPEATS),
+    help="vary: the n-th identical chat request gets an answer of its own.",
+)
+@option(
+    "--max-body-bytes",
+    default=Settings().max_body_bytes,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Longer bodies get 413.",
+)
+@option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write {base_url, control_url, pid} here once requests are served.",
+)
+@option("--ssl-certfile", type=click.Path(path_type=Path), help="Serve https with this PEM certificate.")
+@option("--ssl-keyfile", type=click.Path(path_type=Path), help="The certificate's PEM key.")
+@option("--quiet", is_flag=True, help="No banner and no line per request, only warnings and errors.")
+def serve(
+    host: str,
+    port: int,
+    seed: int,
+    validation: Validation,
+    ids: Ids,
+    clock: Clock,
+    repeat: Repeat,
+    max_body_bytes: int,
+    ready_file: Path | None,
+    ssl_certfile: Path | None,
+    ssl_keyfile: Path | None,
+    quiet: bool,
+) -> None:
+    """Serve the mock until Ctrl-C."""
+    from mockserver.serve import CannotServe, Listener
+    from mockserver.serve import serve as run
+
+    if ssl_keyfile and not ssl_certfile:
+        raise click.UsageError("--ssl-keyfile needs --ssl-certfile")
+    settings = Settings(
+        seed=seed,
+        validation=validation,
+        max_body_bytes=max_body_bytes,
+        ids=ids,
+        clock=clock,
+        repeat=repeat,
+    )
+    try:
+        run(settings, Listener(host, port, ssl_certfile, ssl_keyfile, ready_file, quiet))
+    except CannotServe as error:
+        click.echo(f"openpipe-mock: {error}", err=True)
+        sys.exit(2)
+
+
+@main.group()
+def schemas() -> None:
+    """The contract as data: convert documentation pages, check the document."""
+
+
+@schemas.command(
+    epilog="""\b
+Examples:
+  openpipe-mock schemas convert schemas/sources/judge-criteria.md
+  openpipe-mock schemas convert PAGE --into schemas/openapi.yaml"""
+)
+@click.argument("page", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--into",
+    type=click.Path(exists=True, dir_okay=False, writable=True, path_type=Path),
+    help="Renew the page's part of this document instead of printing it.",
+)
+def convert(page: Path, into: Path | None) -> None:
+    """Turn a page of the documentation site into OpenAPI 3.1."""
+    from mockserver.convert import ConversionError, convert_page, dump, merge
+    from mockserver.spec import load
+
+    try:
+        part = convert_page(page.read_text("utf-8"))
+    except (ConversionError, UnicodeDecodeError) as error:
+        click.echo(f"openpipe-mock: {page}: {error}", err=True)
+        sys.exit(1)
+    if into is None:
+        click.echo(dump(part), nl=False)
+    else:
+        into.write_text(dump(merge(load(into), part)), "utf-8")
+
+
+@schemas.command()
+def check() -> None:
+    """Is the document valid OpenAPI 3.1, in step with its source pages, and true to its examples?"""
+    try:
+        from mockserver.schemacheck import problems
+
+        found = list(problems())
+    except ModuleNotFoundError as error:
+        click.echo(f"openpipe-mock: {error.name} is missing: pip install 'openpipe-mock[contract]'", err=True)
+        sys.exit(2)
+    for problem in found:
+        click.echo(problem)
+    click.echo(f"openapi.yaml: {len(found) or 'no'} problem{'' if len(found) == 1 else 's'}")
+    sys.exit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The API's errors as data: raise one anywhere, the service renders it once.
+
+    ApiError
+    ├── ParseError            400 PARSE_ERROR            the body is not the JSON that the API reads
+    ├── BadRequest            400 BAD_REQUEST            the request breaks the contract
+    ├── Unauthorized          401 UNAUTHORIZED           no usable key
+    ├── NotFound              404 NOT_FOUND              unknown path, endpoint, criterion or model
+    │   └── CriterionNotFound
+    ├── MethodNotSupported    405 METHOD_NOT_SUPPORTED   known path, wrong method
+    ├── PayloadTooLarge       413 PAYLOAD_TOO_LARGE      the body is over the limit
+    └── InternalServerError   500 INTERNAL_SERVER_ERROR  a defect of ours, never an answer to an input
+
+Codes, statuses and the words that a message begins with are the provider's (source class: source);
+what follows the colon is ours.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+MOST_ISSUES = 20
+
+
+class ApiError(Exception):
+    """An error answer: status, code, one message, and one issue for each thing that is wrong.
+
+    The body is `{message, code, issues?: [{message}]}` and nothing else (documented).
+    """
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    words: ClassVar[str]
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __init__(self, detail: str = "", *, issues: Sequence[str] = ()) -> None:
+        self.message = f"{self.words}: {detail}" if detail else self.words
+        self.issues = tuple(issues)
+        super().__init__(self.message)
+
+    def body(self) -> dict[str, Any]:
+        """The error body as the documentation has it."""
+        answer: dict[str, Any] = {"message": self.message, "code": self.code}
+        if self.issues:
+            answer["issues"] = [{"message": issue} for issue in self.issues]
+        return answer
+
+
+class ParseError(ApiError):
+    status, code, words = 400, "PARSE_ERROR", "Failed to parse request body"
+
+
+class BadRequest(ApiError):
+    status, code, words = 400, "BAD_REQUEST", "Input validation failed"
+
+
+class Unauthorized(ApiError):
+    status, code, words = 401, "UNAUTHORIZED", "Unauthorized"
+    headers = (("www-authenticate", "Bearer"),)
+
+
+class NotFound(ApiError):
+    status, code, words = 404, "NOT_FOUND", "Not found"
+
+
+class CriterionNotFound(NotFound):
+    """`Criterion NAME not found` or `Criterion version V not found for criterion NAME`."""
+
+    def __init__(self, sentence: str, *, issues: Sequence[str] = ()) -> None:
+        super().__init__(issues=issues)
+        self.message = sentence
+
+
+class MethodNotSupported(ApiError):
+    status, code, words = 405, "METHOD_NOT_SUPPORTED", "Method not supported"
+
+    def __init__(self, detail: str, *, allow: Sequence[str]) -> None:
+        super().__init__(detail)
+        self.headers = (("allow", ", ".join(allow)),)
+
+
+class PayloadTooLarge(ApiError):
+    status, code, words = 413, "PAYLOAD_TOO_LARGE", "Request body too large"
+
+
+class InternalServerError(ApiError):
+    status, code, words = 500, "INTERNAL_SERVER_ERROR", "Internal server error"

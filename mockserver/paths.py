@@ -1,0 +1,57 @@
+"""Which paths exist, and what to say to those who ask for another."""
+
+import re
+
+from mockserver.errors import NotFound
+from mockserver.violations import nearest, quoted
+
+BASE = "/api/v1"
+
+SERVED = {
+    "/criteria/judge": "POST",
+    "/chat/completions": "POST",
+    "/report": "POST",
+    "/report-anthropic": "POST",
+    "/logs/update-tags": "POST",
+    "/logs/update-metadata": "POST",
+    "/check-cache": "POST",
+    "/local-testing-only-get-latest-logged-call": "GET",
+    "/models": "GET",
+}
+"""Endpoints of the mock, below BASE → their method."""
+
+KNOWN_ELSEWHERE = (
+    "/models/{slug}",
+    "/datasets",
+    "/datasets/{id}",
+    "/datasets/{id}/entries",
+    "/unstable/dataset/create",
+    "/unstable/dataset/list",
+    "/unstable/dataset/delete",
+    "/unstable/dataset-entry/create",
+    "/unstable/finetune/create",
+    "/unstable/finetune/get",
+    "/unstable/finetune/delete",
+)
+"""Endpoints that the official clients call and the mock does not serve (source class: sdk)."""
+
+PATTERNS = [re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in KNOWN_ELSEWHERE]
+
+
+def meant(path: str) -> str:
+    """The endpoint below BASE that a path was probably meant for: slashes collapsed, any base taken off."""
+    path = re.sub(r"/+", "/", path).rstrip("/")
+    return re.sub(r"^(?:/api/v1|/v1|/api)+(?=/)", "", path)
+
+
+def not_found(path: str) -> NotFound:
+    """The error for a path that isn't served, with the nearest one that is."""
+    tail = meant(path)
+    if tail in SERVED:
+        return NotFound(f"{quoted(path)} is served as {BASE}{tail}; let the base URL end in {BASE}.")
+    if any(pattern.fullmatch(tail) for pattern in PATTERNS):
+        return NotFound(f"the official clients know {quoted(tail)}, but this mock doesn't serve it yet.")
+    near = nearest(tail, list(SERVED))
+    main = " and ".join(f"{BASE}{path}" for path in list(SERVED)[:2])
+    advice = f"did you mean {BASE}{near}?" if near else f"the main endpoints are {main}."
+    return NotFound(f"there is no {quoted(path)} here; {advice}")

@@ -1,0 +1,273 @@
+"""Why a value breaks a schema: every violation, one sentence each: where, what was expected, what was seen.
+
+`jsonschema-rs` decides whether a value is valid; this module only explains, and a property test holds the
+two together. A union is narrowed first by JSON type, then by `role`, `type` or `status`, so that a tool
+message is judged as a tool message and nobody reads "not valid under any of the given schemas".
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any
+
+import orjson
+
+from mockserver.shapes import label, resolve, tag_of, types, union
+
+Schema = Mapping[str, Any]
+Rule = Callable[["Place", Schema, Any], Iterator["Violation"]]
+
+MOST_SHOWN = 60
+MOST_NAMES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken rule: JSON pointer (RFC 6901) to the member, the schema keyword, and the sentence."""
+
+    pointer: str
+    rule: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{short(self.pointer, 200) or 'body'}: {self.sentence}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an explanation stands: the document that `$ref` points into, the pointer, a noun."""
+
+    document: Schema
+    pointer: str = ""
+    noun: str = "the request body"
+
+    def at(self, step: str | int, noun: str = "") -> "Place":
+        step = str(step).replace("~", "~0").replace("/", "~1")
+        return Place(self.document, f"{self.pointer}/{step}", noun or f'"{short(step)}"')
+
+    def called(self, noun: str) -> "Place":
+        return Place(self.document, self.pointer, noun)
+
+
+def explain(schema: Schema, value: Any, place: Place) -> Iterator[Violation]:
+    """Every violation of `schema` in `value`, in the order of the value; none when it is valid."""
+    schema = resolve(schema, place.document)
+    if "anyOf" in schema:
+        yield from any_of(place, schema, value)
+        return
+    if not fits(schema, value):
+        yield Violation(place.pointer, "type", mismatch(schema, value, place.document))
+        return
+    for keyword, rule in RULES.items():
+        if keyword in schema:
+            yield from rule(place, schema, value)
+
+
+def any_of(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    """Violations of the one branch that the value was meant for."""
+    branches = [branch for branch in union(schema, place.document) if admits(branch, value)]
+    if not branches:
+        yield Violation(place.pointer, "anyOf", mismatch(schema, value, place.document))
+    elif isinstance(value, dict) and len(branches) > 1 and tag_of(branches, place.document):
+        yield from tagged(place, branches, value)
+    elif len(branches) == 1 and "enum" in branches[0]:
+        yield from enum(place, branches[0], value, schema)
+    else:
+        yield from min((list(explain(branch, value, place)) for branch in branches), key=len)
+
+
+def tagged(place: Place, branches: list[Schema], value: dict[str, Any]) -> Iterator[Violation]:
+    """Violations of the branch whose tag the object carries, or what is wrong with the tag."""
+    tag = tag_of(branches, place.document)
+    by_label = {label(branch, tag, place.document): branch for branch in branches}
+    tags = {"enum": list(by_label)}
+    if tag not in value:
+        yield Violation(
+            place.at(tag).pointer, "required", f"missing; expected {described(tags, place.document)}."
+        )
+        return
+    branch = by_label.get(value[tag]) if isinstance(value[tag], str) else None
+    if branch is not None:
+        yield from explain(branch, value, place.called(f'a "{value[tag]}" {NOUNS[tag]}'))
+    elif isinstance(value[tag], str):
+        yield from enum(place.at(tag), tags, value[tag])
+    else:
+        yield Violation(place.at(tag).pointer, "type", mismatch(tags, value[tag], place.document))
+
+
+NOUNS = {"role": "message", "type": "part", "status": "result"}
+
+
+def required(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    for name in schema["required"]:
+        if isinstance(value, dict) and name not in value:
+            member = described(schema.get("properties", {}).get(name, {}), place.document)
+            yield Violation(
+                place.at(name).pointer,
+                "required",
+                f"{place.noun} requires {quoted(name)} ({member}), which is missing.",
+            )
+
+
+def members(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    """Violations inside an object's members, declared and unknown, in the order in which they were sent."""
+    if not isinstance(value, dict):
+        return
+    declared = schema.get("properties", {})
+    others = schema.get("additionalProperties", True)
+    for name, member in value.items():
+        if name in declared:
+            yield from explain(declared[name], member, place.at(name))
+        elif others is False:
+            yield Violation(
+                place.at(name).pointer, "additionalProperties", unknown(place, name, list(declared))
+            )
+        elif isinstance(others, Mapping):
+            yield from explain(others, member, place.at(name))
+
+
+def unknown(place: Place, name: str, known: list[str]) -> str:
+    """What to say of a member that a closed object doesn't know."""
+    near = nearest(name, known)
+    advice = f"did you mean {quoted(near)}?" if near else f"it knows {listed(map(quoted, known), 'and')}."
+    return f"unknown property in {place.noun}; {advice}"
+
+
+def items(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from explain(schema["items"], item, place.at(index, "this item"))
+
+
+def enum(place: Place, schema: Schema, value: Any, described_as: Schema | None = None) -> Iterator[Violation]:
+    options = schema["enum"]
+    if any(value == option and type(value) is type(option) for option in options):
+        return
+    near = nearest(value, options)
+    hint = f" Did you mean {quoted(near)}?" if near else ""
+    yield Violation(place.pointer, "enum", mismatch(described_as or schema, value, place.document) + hint)
+
+
+def bound(
+    keyword: str, words: str, broken: Callable[[Any, Any], bool], measured: type | tuple[type, ...]
+) -> Rule:
+    """A rule that holds a number, or the length of a text or list, against the bound in `keyword`."""
+
+    def rule(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+        limit = schema[keyword]
+        if isinstance(value, measured) and not isinstance(value, bool) and broken(value, limit):
+            yield Violation(place.pointer, keyword, f"expected {words.format(limit)}, got {shown(value)}.")
+
+    return rule
+
+
+NUMBER = (int, float)
+RULES: dict[str, Rule] = {
+    "enum": enum,
+    "required": required,
+    "type": members,  # `properties` and `additionalProperties` together: findings keep the body's order
+    "items": items,
+    "minimum": bound("minimum", "at least {}", lambda value, limit: value < limit, NUMBER),
+    "maximum": bound("maximum", "at most {}", lambda value, limit: value > limit, NUMBER),
+    "minItems": bound("minItems", "at least {} items", lambda value, limit: len(value) < limit, list),
+    "maxItems": bound("maxItems", "at most {} items", lambda value, limit: len(value) > limit, list),
+    "minLength": bound("minLength", "at least {} characters", lambda value, limit: len(value) < limit, str),
+    "maxLength": bound("maxLength", "at most {} characters", lambda value, limit: len(value) > limit, str),
+}
+"""Schema keyword → its rule. A test fails when openapi.yaml uses a constraining keyword that has none."""
+
+
+JSON_TYPES: dict[str, Callable[[Any], bool]] = {
+    "null": lambda value: value is None,
+    "boolean": lambda value: isinstance(value, bool),
+    "integer": lambda value: (
+        isinstance(value, NUMBER) and not isinstance(value, bool) and value == int(value)
+    ),
+    "number": lambda value: isinstance(value, NUMBER) and not isinstance(value, bool),
+    "string": lambda value: isinstance(value, str),
+    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+}
+
+ARTICLES = {
+    "null": "null",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "a string",
+    "array": "an array",
+    "object": "an object",
+}
+
+
+def fits(schema: Schema, value: Any) -> bool:
+    """Whether the value's JSON type is one of those that the schema names."""
+    named = types(schema)
+    return not named or any(JSON_TYPES[name](value) for name in named)
+
+
+def admits(schema: Schema, value: Any) -> bool:
+    """Whether a union's branch is meant for values of this JSON type (an enum: of the types it lists)."""
+    if "enum" in schema and "type" not in schema:
+        return any(type(option) is type(value) for option in schema["enum"])
+    return fits(schema, value)
+
+
+def mismatch(schema: Schema, value: Any, document: Schema) -> str:
+    return f"expected {described(schema, document)}, got {shown(value)}."
+
+
+def described(schema: Schema, document: Schema) -> str:
+    """What a schema accepts, in a few words: `"low" or "high"`, `a string, an array or null`."""
+    words: list[str] = []
+    for branch in union(schema, document):
+        if "enum" in branch:
+            words += ["null" if option in (None, "null") else quoted(option) for option in branch["enum"]]
+        else:
+            words += [ARTICLES[name] for name in types(branch)] or ["any value"]
+    return listed(dict.fromkeys(words), "or")
+
+
+def listed(words: Any, conjunction: str) -> str:
+    """`a, b or c`; a long list is cut with its number."""
+    every = list(words)
+    if len(every) > MOST_NAMES:
+        every = [*every[: MOST_NAMES - 1], f"{len(every) - MOST_NAMES + 1} more"]
+    return f" {conjunction} ".join(filter(None, (", ".join(every[:-1]), *every[-1:])))
+
+
+def shown(value: Any) -> str:
+    """The value that was sent, named by its JSON type and shortened."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, str):
+        return f"the string {quoted(value)}"
+    if isinstance(value, NUMBER):
+        return f"the number {orjson.dumps(value).decode()}"
+    if isinstance(value, list):
+        return f"an array of {len(value)}"
+    return f"an object with {listed(map(quoted, value), 'and')}" if value else "an empty object"
+
+
+def quoted(text: Any) -> str:
+    """A string in JSON's quotes, shortened."""
+    return orjson.dumps(short(str(text))).decode()
+
+
+def short(text: str, most: int = MOST_SHOWN) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def nearest(word: Any, known: list[Any]) -> str | None:
+    """The known name that a misspelt one most likely means."""
+    if not isinstance(word, str) or len(word) > MOST_SHOWN:
+        return None
+    names = {name.lower(): name for name in known if isinstance(name, str)}
+    return next((names[near] for near in get_close_matches(word.lower(), names, n=1, cutoff=0.6)), None)
+
+
+def first(violations: Iterator[Violation], most: int) -> tuple[list[Violation], int]:
+    """The first violations, and how many follow (counted to a thousand: no body may hold us up)."""
+    found = list(islice(violations, most))
+    return found, sum(1 for _ in islice(violations, 1000))
