@@ -6,7 +6,7 @@ from mockserver.config import Validation
 from mockserver.effects import Headers
 from mockserver.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, Unauthorized
 from mockserver.spec import Checker
-from mockserver.violations import first, quoted
+from mockserver.violations import Findings, Violation, gathered, quoted
 
 LENIENCY = "The real service drops unknown properties; `--validation lenient` makes this mock do the same."
 
@@ -66,9 +66,8 @@ def accepted(checker: Checker, body: Any, validation: Validation) -> tuple[Any, 
 
 def broken(checker: Checker, value: Any) -> BadRequest:
     """The refusal of a body that breaks its schema: each violation an issue, the first in the message."""
-    found, more = first(checker.violations(value), MOST_ISSUES)
-    issues = [str(violation) for violation in found] or [f"body: it is no valid {checker.name}"]
-    others = f" (and {len(issues) - 1 + more} more)" if len(issues) + more > 1 else ""
-    hint = f" {LENIENCY}" if any(violation.rule == "additionalProperties" for violation in found) else ""
-    rest = [f"and {more} more"] if more else []
-    return BadRequest(f"{issues[0]}{others}{hint}", issues=[*issues, *rest])
+    found = gathered(checker.violations(value), MOST_ISSUES)
+    if not found.shown:
+        found = Findings((Violation("", "", f"it is no valid {checker.name}."),), 0)
+    unknown = any(violation.rule == "additionalProperties" for violation in found.shown)
+    return BadRequest(f"{found.headline()}{f' {LENIENCY}' if unknown else ''}", issues=found.issues())

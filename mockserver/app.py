@@ -28,7 +28,7 @@ requests = logging.getLogger("mockserver.requests")
 notes = logging.getLogger("mockserver.notes")
 """What the user should know of a request that was served all the same, at WARNING."""
 
-LOCAL_ORIGIN = r"https?://(?:localhost|[\w-]+\.localhost|127\.0\.0\.1|\[::1\])(?::\d+)?"
+LOCAL_ORIGIN = r"https?://(?:(?:[\w-]+\.)*localhost|127\.0\.0\.1|\[::1\])(?::\d+)?"
 """Pages whose scripts may call the mock: those served from this machine."""
 
 
@@ -52,7 +52,7 @@ class Api:
             return
         except Exception:
             logging.getLogger("mockserver").exception("%s %s failed", head.method, printable(head.path))
-            if transport.hung_up:  # the stream has begun: breaking it off is all that is left
+            if transport.begun:  # the stream has begun: breaking it off is all that is left
                 raise
             reply = crash()
             await send_reply(reply, send)
@@ -60,12 +60,16 @@ class Api:
 
 
 class Transport:
-    """One request on its socket: carries out the effects of its exchange."""
+    """One request on its socket: carries out the effects of its exchange.
+
+    `begun`: a stream's status and headers are out. `leaving` is done as soon as the client hangs up.
+    """
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self.receive = receive
         self.send = send
-        self.hung_up: asyncio.Future[Any] | None = None
+        self.begun = False
+        self.leaving: asyncio.Future[Any] | None = None
 
     async def carry(self, exchange: Exchange) -> Reply:
         """Run an exchange to its end and send what it says. A client that goes away ends it early."""
@@ -77,11 +81,12 @@ class Transport:
             reply: Reply = stop.value
         finally:
             exchange.close()
-        if self.hung_up is None:
-            await send_reply(reply, self.send)
-        else:
-            self.hung_up.cancel()
+            if self.leaving:
+                self.leaving.cancel()
+        if self.begun:
             await self.send({"type": "http.response.body"})
+        else:
+            await send_reply(reply, self.send)
         return reply
 
     async def perform(self, effect: Effect) -> Any:
@@ -90,19 +95,27 @@ class Transport:
             case ReadBody():
                 return await read(self.receive, effect)
             case Piece():
-                if self.hung_up and self.hung_up.done():
-                    raise ClientGone
+                await self.stay(0)
                 await self.send({"type": "http.response.body", "body": effect.data, "more_body": True})
+                await asyncio.sleep(0)  # a send that doesn't wait would never let the loop see a client leave
             case Begin():
-                self.hung_up = asyncio.ensure_future(self.receive())
+                self.begun = True
                 headers = list(effect.headers)
                 await self.send({"type": "http.response.start", "status": effect.status, "headers": headers})
             case Wait():
-                await asyncio.sleep(effect.seconds)
+                await self.stay(effect.seconds)
             case Now():
                 return time()
             case Entropy():
                 return urandom(effect.size)
+
+    async def stay(self, seconds: float) -> None:
+        """Let time pass while the client is there; raise ClientGone once it isn't."""
+        self.leaving = self.leaving or asyncio.ensure_future(self.receive())
+        if seconds:
+            await asyncio.wait((self.leaving,), timeout=seconds)
+        if self.leaving.done():
+            raise ClientGone
 
 
 async def read(receive: Receive, effect: ReadBody) -> bytes | None:
@@ -165,6 +178,8 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         exception_handlers={HTTPException: site_error},
     )
 
+    site.router.redirect_slashes = False
+
     async def fork(scope: Scope, receive: Receive, send: Send) -> None:
         ours = scope["type"] != "http" or scope["path"] == "/" or scope["path"].startswith("/_mock/")
         await (site if ours else api)(scope, receive, send)
@@ -191,7 +206,10 @@ async def page(settings: Settings, request: Request) -> Response:
 async def site_error(request: Request, error: Exception) -> Response:
     """Starlette's own errors in the API's words and shape."""
     path = request.url.path
-    allow = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
+    known = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
+    allow = ", ".join(
+        sorted(known.split(", "))
+    )  # Starlette joins a set, whose order differs between processes
     problem = MethodNotSupported(f"{path} takes {allow}, not {request.method}.", allow=[allow])
     reply = refusal(problem if allow else not_found(path))
     headers = {name.decode(): value.decode() for name, value in reply.headers}

@@ -189,7 +189,8 @@ class Draft:
             raise ConversionError(
                 place, "the media types differ in what they say of the body; make them agree"
             )
-        return compact(description="".join(descriptions), required=True in required, content=content)
+        found = compact(description="".join(descriptions), required=True in required, content=content)
+        return found and {**found, **DOCUMENTED}
 
     def media(
         self, raw: Any, place: str, media_type: str, name: str, prefix: str, qualifier: str

@@ -59,7 +59,7 @@ def criterion(reference: str, declared: Mapping[str, Declared] = NONE_DECLARED) 
     match = REFERENCE.fullmatch(reference)
     if match is None:
         name, at, version = reference.partition("@")
-        raise not_found(short(name), at and short(version.removeprefix("v")), GRAMMAR)
+        raise not_found(short(name) or '""', at and short(version), GRAMMAR)
     name, version = match["name"], match["version"]
     if not declared:
         return Criterion(name, int(version or LATEST))
@@ -67,7 +67,7 @@ def criterion(reference: str, declared: Mapping[str, Declared] = NONE_DECLARED) 
         raise not_found(name, "", undeclared(name, declared))
     versions = declared[name].versions
     if version and int(version) not in versions:
-        raise not_found(name, version, f"It has {listed((f'v{each}' for each in versions), 'and')}.")
+        raise not_found(name, f"v{version}", f"It has {listed((f'v{each}' for each in versions), 'and')}.")
     return Criterion(name, int(version or max(versions)))
 
 

@@ -48,7 +48,9 @@ def not_found(path: str) -> NotFound:
     """The error for a path that isn't served, with the nearest one that is."""
     tail = meant(path)
     if tail in SERVED:
-        return NotFound(f"{quoted(path)} is served as {BASE}{tail}; let the base URL end in {BASE}.")
+        based = path.startswith(f"{BASE}/") and path.count(BASE) == 1
+        advice = "mind the slashes." if based else f"let the base URL end in {BASE}, once."
+        return NotFound(f"{quoted(path)} is served as {BASE}{tail}; {advice}")
     if any(pattern.fullmatch(tail) for pattern in PATTERNS):
         return NotFound(f"the official clients know {quoted(tail)}, but this mock doesn't serve it yet.")
     near = nearest(tail, list(SERVED))

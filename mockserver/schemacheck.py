@@ -9,7 +9,8 @@ import jsonschema_rs
 from mockserver.convert import convert_page, differences
 from mockserver.resources import folder
 from mockserver.shapes import resolve
-from mockserver.spec import DIALECT, load
+from mockserver.spec import load
+from mockserver.violations import DIALECT
 
 CONVERTED = ("judge-criteria.md",)
 """Pages of `schemas/sources/` that the document is converted from."""

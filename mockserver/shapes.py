@@ -9,6 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Schema = Mapping[str, Any]
+LEFTOVERS: Mapping[str, frozenset[str]] = {
+    "parsed": frozenset(("role", "tool_calls")),
+    "parsed_arguments": frozenset(("name", "arguments")),
+    "index": frozenset(("id", "function")),
+}
+"""What OpenAI's clients add to a message that they parsed, or joined from a stream → members of the object
+that they add it to. Whoever appends such a message sends these along."""
+NOWHERE = frozenset(("no object has this member",))
+
 TAGS = ("role", "type", "status")
 """Members whose single-valued enum says which branch of a union an object belongs to."""
 
@@ -34,6 +43,10 @@ class Shape:
             return False
         default = self.defaults[name]
         return type(value) is type(default) and bool(value == default)
+
+    def is_leftover(self, name: str) -> bool:
+        """Whether a client's own parsing adds this member to such an object."""
+        return self.members is not None and LEFTOVERS.get(name, NOWHERE) <= self.members.keys()
 
     def of(self, value: dict[str, Any]) -> "Shape | None":
         """The shape of the object `value`: this one, or the branch that its tag names; None if none fits."""
@@ -118,9 +131,10 @@ def fill(shape: Shape, schema: Schema, document: Schema, known: dict[int, Shape]
 def tidy(shape: Shape, value: Any, *, unknown: bool = False, defaults: bool = False) -> Any:
     """A copy of `value` without the members that count as absent.
 
-    Always: optional or unknown members that are null (official clients send such). With `unknown`: members
-    that a closed object doesn't declare. With `defaults`: optional members that equal their default. What
-    lies in a free-form object (`parameters`, `metadata`) is data and stays.
+    Always: optional or unknown members that are null (official clients send such), and what clients leave
+    behind (LEFTOVERS). With `unknown`: members that a closed object doesn't declare. With `defaults`:
+    optional members that equal their default. What lies in a free-form object (`parameters`, `metadata`) is
+    data and stays.
     """
     return walk(shape, value, unknown, defaults)
 
@@ -137,7 +151,7 @@ def walk(shape: Shape, value: Any, unknown: bool, defaults: bool) -> Any:
     for name, member in value.items():
         inner = own.members.get(name)
         if inner is None:
-            if member is not None and not (unknown and own.closed):
+            if member is not None and not (own.closed and (unknown or own.is_leftover(name))):
                 kept[name] = member
             continue
         if type(member) is dict or type(member) is list:

@@ -14,9 +14,8 @@ import yaml
 from mockserver import javascript
 from mockserver.resources import folder
 from mockserver.shapes import Shape, shape_of, tidy, types
-from mockserver.violations import JSON_TYPES, Place, Violation, explain
+from mockserver.violations import DIALECT, JSON_TYPES, Place, Violation, explain
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -37,6 +36,7 @@ class Checker:
         self.name = name
         self.document = document
         self.schema: dict[str, Any] = document["components"]["schemas"][name]
+        self.known: dict[tuple[str, int], Any] = {}
         validator = jsonschema_rs.validator_for(standalone(name, document))
         self.is_valid: Callable[[Any], bool] = validator.is_valid
 
@@ -57,7 +57,7 @@ class Checker:
 
     def violations(self, value: Any) -> Iterator[Violation]:
         """Every violation, in the order of the value; nothing when it is valid."""
-        return explain(self.schema, value, Place(self.document))
+        return explain(self.schema, value, Place(self.document, known=self.known))
 
 
 def coerced(value: Any, wanted: tuple[str, ...]) -> Any:

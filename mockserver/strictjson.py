@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -55,35 +56,59 @@ NEAR = (
     (r"//|/\*|#", "a comment; JSON has none, remove it"),
     (r"'", "a single quote; JSON strings and keys stand in double quotes"),
     (r"(?:True|False|None)\b", "Python's True, False and None are true, false and null in JSON"),
-    (r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", "a number beyond the range of a double; send it as a string"),
     (r"\\u[dD][89a-fA-F]", "half of a surrogate pair in a string; send the whole character"),
     (r"[\x00-\x1f]", "a control character; inside a string it is written escaped, as in \\n"),
-    (r"\w+\s*:", "a key without quotes; JSON keys stand in double quotes"),
+    (r"[A-Za-z_]\w*\s*:", "a key without quotes; JSON keys stand in double quotes"),
 )
 HINTS = tuple((re.compile(pattern), hint) for pattern, hint in NEAR)
+
+# What the parser says where the text itself tells nothing; only for telling these apart, its words change.
+COMPLAINTS = (
+    ("after document", "something follows the end of the JSON; send one document and nothing behind it"),
+    ("infinity", "a number beyond the range of a double; send it as a string"),
+    ("expected ',' or", "a comma or a closing bracket is missing before this"),
+    ("expected ':'", "a colon is missing between the key and this"),
+    ("leading zero", "a number with a leading zero; remove the zero"),
+    ("digit", "a number with a digit missing; JSON wants one before and after the point"),
+    ("string key", "a key is missing here; JSON keys stand in double quotes"),
+    ("escape", "an escape that JSON doesn't have; it has \\\" \\\\ \\/ \\b \\f \\n \\r \\t and \\uXXXX"),
+)
+SPACE = " \t\r\n"
+"""What JSON calls white space; Python calls more so."""
 
 
 def diagnosis(body: bytes, error: orjson.JSONDecodeError) -> str:
     """What is wrong with a text that is no JSON, where, and what to do."""
-    if not body.strip():
+    if not body.strip(SPACE.encode()):
         return "the body is empty; send a JSON object."
     if body.startswith(b"\xef\xbb\xbf"):
         return "it begins with a byte order mark; send UTF-8 without one."
     try:
         text = body.decode()
     except UnicodeDecodeError as bad:
-        return (
-            f"it is not UTF-8: byte {body[bad.start]:#04x} at offset {bad.start}; encode the body as UTF-8."
-        )
+        place = f"byte {body[bad.start]:#04x} at offset {bad.start}"
+        return f"it is not UTF-8: {place}; encode the body as UTF-8."
     if "depth" in error.msg:
         return TOO_DEEP
-    end = len(text.rstrip())
+    end = len(text.rstrip(SPACE))
     if error.pos >= end:
-        return f"it ends too early, after {end} characters; a bracket or a quote is still open."
-    hint = next((hint for pattern, hint in HINTS if pattern.match(text, error.pos)), "this is no JSON")
-    line = text.count("\n", 0, error.pos) + 1
-    column = error.pos - text.rfind("\n", 0, error.pos)
-    return f"line {line}, column {column}: {hint}. Seen: {seen(text, error.pos)}"
+        size = f"{end} character{'' if end == 1 else 's'}"
+        return f"it ends too early, after {size}; a bracket or a quote is still open."
+    at = error.pos - (text[error.pos - 1 : error.pos] in SIGNS)
+    line = text.count("\n", 0, at) + 1
+    column = at - text.rfind("\n", 0, at)
+    return f"line {line}, column {column}: {hint(text, at, error.msg)}. Seen: {seen(text, at)}"
+
+
+SIGNS = ("-", "+")
+"""The parser points behind the sign of a number that is none."""
+
+
+def hint(text: str, at: int, complaint: str) -> str:
+    """What is wrong at a place: by what stands there, else by what the parser says."""
+    by_text = (told for pattern, told in HINTS if pattern.match(text, at))
+    by_complaint = (told for words, told in COMPLAINTS if words in complaint)
+    return next(chain(by_text, by_complaint), "this is no JSON")
 
 
 def seen(text: str, at: int) -> str:

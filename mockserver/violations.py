@@ -6,11 +6,12 @@ message is judged as a tool message and nobody reads "not valid under any of the
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
+import jsonschema_rs
 import orjson
 
 from mockserver.shapes import label, resolve, tag_of, types, union
@@ -18,8 +19,10 @@ from mockserver.shapes import label, resolve, tag_of, types, union
 Schema = Mapping[str, Any]
 Rule = Callable[["Place", Schema, Any], Iterator["Violation"]]
 
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MOST_SHOWN = 60
 MOST_NAMES = 12
+MOST_COUNTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +38,52 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
+class Union:
+    """The branches of a union; `tag` and `by_label` tell its objects apart, where something does."""
+
+    branches: tuple[Schema, ...]
+    tag: str
+    by_label: Mapping[str | None, Schema]
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
-    """Where an explanation stands: the document that `$ref` points into, the pointer, a noun."""
+    """Where an explanation stands: the document that `$ref` points into, the pointer, a noun.
+
+    `known` keeps what was worked out of the document's schemas, by identity: it lives as long as they do.
+    """
 
     document: Schema
     pointer: str = ""
     noun: str = "the request body"
+    known: dict[tuple[str, int], Any] = field(default_factory=dict, compare=False)
 
     def at(self, step: str | int, noun: str = "") -> "Place":
         step = str(step).replace("~", "~0").replace("/", "~1")
-        return Place(self.document, f"{self.pointer}/{step}", noun or f'"{short(step)}"')
+        return Place(self.document, f"{self.pointer}/{step}", noun or f'"{short(step)}"', self.known)
 
     def called(self, noun: str) -> "Place":
-        return Place(self.document, self.pointer, noun)
+        return Place(self.document, self.pointer, noun, self.known)
+
+    def union(self, schema: Schema) -> Union:
+        """The branches of a schema."""
+        key = ("union", id(schema))
+        if key not in self.known:
+            branches = tuple(union(schema, self.document))
+            objects = [branch for branch in branches if "properties" in branch]
+            tag = tag_of(objects, self.document) if len(objects) > 1 else ""
+            labels = {label(branch, tag, self.document): branch for branch in objects} if tag else {}
+            self.known[key] = Union(branches, tag, labels)
+        found: Union = self.known[key]
+        return found
+
+    def accepts(self, schema: Schema, value: Any) -> bool:
+        """Whether a value is valid, told quickly: most items of a long list are."""
+        key = ("validator", id(schema))
+        if key not in self.known:
+            whole = {"$schema": DIALECT, **schema, "components": self.document.get("components", {})}
+            self.known[key] = jsonschema_rs.validator_for(whole)
+        return bool(self.known[key].is_valid(value))
 
 
 def explain(schema: Schema, value: Any, place: Place) -> Iterator[Violation]:
@@ -66,34 +102,40 @@ def explain(schema: Schema, value: Any, place: Place) -> Iterator[Violation]:
 
 def any_of(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
     """Violations of the one branch that the value was meant for."""
-    branches = [branch for branch in union(schema, place.document) if admits(branch, value)]
+    choice = place.union(schema)
+    if isinstance(value, dict) and choice.tag:
+        yield from tagged(place, choice, value)
+        return
+    branches = [branch for branch in choice.branches if admits(branch, value)]
     if not branches:
         yield Violation(place.pointer, "anyOf", mismatch(schema, value, place.document))
-    elif isinstance(value, dict) and len(branches) > 1 and tag_of(branches, place.document):
-        yield from tagged(place, branches, value)
     elif len(branches) == 1 and "enum" in branches[0]:
         yield from enum(place, branches[0], value, schema)
+    elif len(branches) == 1:
+        yield from explain(branches[0], value, place)
     else:
         yield from min((list(explain(branch, value, place)) for branch in branches), key=len)
 
 
-def tagged(place: Place, branches: list[Schema], value: dict[str, Any]) -> Iterator[Violation]:
+def tagged(place: Place, choice: Union, value: dict[str, Any]) -> Iterator[Violation]:
     """Violations of the branch whose tag the object carries, or what is wrong with the tag."""
-    tag = tag_of(branches, place.document)
-    by_label = {label(branch, tag, place.document): branch for branch in branches}
-    tags = {"enum": list(by_label)}
+    tag, tags = choice.tag, {"enum": list(choice.by_label)}
     if tag not in value:
-        yield Violation(
-            place.at(tag).pointer, "required", f"missing; expected {described(tags, place.document)}."
+        sentence = (
+            f"{place.noun} requires {quoted(tag)} ({described(tags, place.document)}), which is missing."
         )
-        return
-    branch = by_label.get(value[tag]) if isinstance(value[tag], str) else None
-    if branch is not None:
-        yield from explain(branch, value, place.called(f'a "{value[tag]}" {NOUNS[tag]}'))
-    elif isinstance(value[tag], str):
+        yield Violation(place.at(tag).pointer, "required", sentence)
+    elif not isinstance(value[tag], str):
+        yield Violation(place.at(tag).pointer, "type", mismatch(tags, value[tag], place.document))
+    elif value[tag] not in choice.by_label:
         yield from enum(place.at(tag), tags, value[tag])
     else:
-        yield Violation(place.at(tag).pointer, "type", mismatch(tags, value[tag], place.document))
+        noun = f'{article(value[tag])} "{value[tag]}" {NOUNS[tag]}'
+        yield from explain(choice.by_label[value[tag]], value, place.called(noun))
+
+
+def article(word: str) -> str:
+    return "an" if word[:1] in "aeio" else "a"  # "a user"
 
 
 NOUNS = {"role": "message", "type": "part", "status": "result"}
@@ -137,12 +179,13 @@ def unknown(place: Place, name: str, known: list[str]) -> str:
 def items(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from explain(schema["items"], item, place.at(index, "this item"))
+            if not place.accepts(schema["items"], item):
+                yield from explain(schema["items"], item, place.at(index, "this item"))
 
 
 def enum(place: Place, schema: Schema, value: Any, described_as: Schema | None = None) -> Iterator[Violation]:
     options = schema["enum"]
-    if any(value == option and type(value) is type(option) for option in options):
+    if any(value == option and isinstance(value, bool) == isinstance(option, bool) for option in options):
         return
     near = nearest(value, options)
     hint = f" Did you mean {quoted(near)}?" if near else ""
@@ -191,13 +234,13 @@ JSON_TYPES: dict[str, Callable[[Any], bool]] = {
 }
 
 ARTICLES = {
-    "null": "null",
-    "boolean": "true or false",
-    "integer": "a whole number",
-    "number": "a number",
-    "string": "a string",
-    "array": "an array",
-    "object": "an object",
+    "null": ["null"],
+    "boolean": ["true", "false"],
+    "integer": ["a whole number"],
+    "number": ["a number"],
+    "string": ["a string"],
+    "array": ["an array"],
+    "object": ["an object"],
 }
 
 
@@ -225,7 +268,7 @@ def described(schema: Schema, document: Schema) -> str:
         if "enum" in branch:
             words += ["null" if option in (None, "null") else quoted(option) for option in branch["enum"]]
         else:
-            words += [ARTICLES[name] for name in types(branch)] or ["any value"]
+            words += [words for name in types(branch) for words in ARTICLES[name]] or ["any value"]
     return listed(dict.fromkeys(words), "or")
 
 
@@ -244,7 +287,7 @@ def shown(value: Any) -> str:
     if isinstance(value, str):
         return f"the string {quoted(value)}"
     if isinstance(value, NUMBER):
-        return f"the number {orjson.dumps(value).decode()}"
+        return f"the number {value!r}"
     if isinstance(value, list):
         return f"an array of {len(value)}"
     return f"an object with {listed(map(quoted, value), 'and')}" if value else "an empty object"
@@ -252,7 +295,7 @@ def shown(value: Any) -> str:
 
 def quoted(text: Any) -> str:
     """A string in JSON's quotes, shortened."""
-    return orjson.dumps(short(str(text))).decode()
+    return orjson.dumps(short(str(text)).encode("utf-8", "replace").decode()).decode()
 
 
 def short(text: str, most: int = MOST_SHOWN) -> str:
@@ -267,7 +310,29 @@ def nearest(word: Any, known: list[Any]) -> str | None:
     return next((names[near] for near in get_close_matches(word.lower(), names, n=1, cutoff=0.6)), None)
 
 
-def first(violations: Iterator[Violation], most: int) -> tuple[list[Violation], int]:
-    """The first violations, and how many follow (counted to a thousand: no body may hold us up)."""
-    found = list(islice(violations, most))
-    return found, sum(1 for _ in islice(violations, 1000))
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The first violations of a value, and how many follow them."""
+
+    shown: tuple[Violation, ...]
+    more: int
+
+    def issues(self) -> list[str]:
+        """One sentence for each, and one for those that are left out."""
+        rest = [f"and {counted(self.more)} more"] if self.more else []
+        return [*map(str, self.shown), *rest]
+
+    def headline(self) -> str:
+        """The first violation, and how many others there are."""
+        others = len(self.shown) - 1 + self.more
+        return f"{self.shown[0]}{f' (and {counted(others)} more)' if others else ''}"
+
+
+def gathered(violations: Iterator[Violation], most: int) -> Findings:
+    """The first `most` violations. The others are counted to a thousand: no body may hold us up."""
+    shown = tuple(islice(violations, most))
+    return Findings(shown, sum(1 for _ in islice(violations, MOST_COUNTED)))
+
+
+def counted(number: int) -> str:
+    return str(number) if number < MOST_COUNTED else f"at least {MOST_COUNTED}"

@@ -452,6 +452,7 @@ def test_a_body_keeps_its_description_and_media_types() -> None:
     )
     body = convert_page(page(raw))["paths"]["/things"]["post"]["requestBody"]
     assert body == {
+        "x-source": "documented",
         "description": "The file.",
         "required": True,
         "content": {

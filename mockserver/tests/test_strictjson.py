@@ -34,7 +34,7 @@ MISTAKES = {
     "NaN": (b'{"a": NaN}', 1, 7, NUMBER, "NaN}"),
     "NaN alone": (b"NaN", 1, 1, NUMBER, "NaN"),
     "Infinity": (b"[1, Infinity]", 1, 5, NUMBER, "Infinity]"),
-    "minus Infinity": (b"[-Infinity]", 1, 3, NUMBER, "Infinity]"),
+    "minus Infinity": (b"[-Infinity]", 1, 2, NUMBER, "-Infinity]"),
     "trailing comma in an array": (b"[1,2,]", 1, 5, COMMA, ",]"),
     "trailing comma in an object": (b'{"a": 1,\n}', 1, 8, COMMA, ",\n}"),
     "the documentation's curl body": (b'{"m": [\n  {"role": "user"},\n ],\n}', 2, 19, COMMA, ",\n ],\n}"),

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from mockserver.spec import contract, standalone
 from mockserver.tests.generate import anything, brief, broken, thorough, valid
 from mockserver.tests.inprocess import FULL, MINIMAL, having, saying
-from mockserver.violations import RULES, Place, Violation, explain, first
+from mockserver.violations import RULES, Findings, Place, Violation, explain, gathered
 
 Json = Any
 
@@ -76,7 +76,7 @@ SENTENCES: dict[str, tuple[Json, list[str]]] = {
             '/input/messages/0: expected an object, got the string "hi".',
             "/input/messages/1: expected an object, got null.",
             "/input/messages/2: expected an object, got an array of 1.",
-            f"/input/messages/3/role: missing; expected {ROLES}.",
+            f'/input/messages/3/role: this item requires "role" ({ROLES}), which is missing.',
         ],
     ),
     "a misspelt role": (
@@ -129,13 +129,16 @@ SENTENCES: dict[str, tuple[Json, list[str]]] = {
     "a part without its payload": (
         user_says({"type": "image_url"}),
         [
-            '/input/messages/0/content/0/image_url: a "image_url" part requires "image_url" (an object), '
+            '/input/messages/0/content/0/image_url: an "image_url" part requires "image_url" (an object), '
             "which is missing."
         ],
     ),
     "a part without a type": (
         user_says({"text": "x"}),
-        ['/input/messages/0/content/0/type: missing; expected "text", "image_url" or "input_audio".'],
+        [
+            '/input/messages/0/content/0/type: this item requires "type" ("text", "image_url" or '
+            '"input_audio"), which is missing.'
+        ],
     ),
     "a part of a misspelt type": (
         user_says({"type": "txt", "text": "x"}),
@@ -267,9 +270,17 @@ def test_a_bound_speaks_of_what_it_measures_and_of_nothing_else(keyword: str) ->
     schema, bad, sentence = SMALL_SCHEMAS[keyword]
     assert [violation.sentence for violation in explain(schema, bad, Place({}))] == [sentence]
     assert [violation.rule for violation in explain(schema, bad, Place({}))] == [keyword]
-    others: tuple[Json, ...] = (None, True, {}, "1", [1], 1)
+    others: tuple[Json, ...] = (None, True, False, {}, "1", [1], 1)
     for other in others:
         assert Draft202012Validator(schema).is_valid(other) is not any(explain(schema, other, Place({})))
+
+
+@pytest.mark.parametrize(("option", "other"), [(1, True), (True, 1), (0, False), (False, 0), ("1", 1)])
+def test_an_enum_tells_numbers_from_booleans_and_texts(option: Json, other: Json) -> None:
+    assert not any(explain({"enum": [option]}, option, Place({})))
+    [violation] = explain({"enum": [option]}, other, Place({}))
+    assert violation.rule == "enum"
+    assert not Draft202012Validator({"enum": [option]}).is_valid(other)
 
 
 ANNOTATIONS = {
@@ -363,17 +374,20 @@ LISTS: dict[str, Callable[[Json], Json]] = {
 def test_of_100_000_violations_only_the_first_thousand_and_some_are_looked_at(place: str) -> None:
     many = Counted([1] * 100_000)
     checker = contract().checker("JudgeCriteriaRequest")
-    found, more = first(checker.violations(LISTS[place](many)), 20)
-    assert len(found) == 20
-    assert more >= 1000
+    found = gathered(checker.violations(LISTS[place](many)), 20)
+    assert len(found.shown) == 20
+    assert found.issues()[20] == "and at least 1000 more"
     assert many.looked_at < 2000
 
 
-def test_first_tells_what_it_cut_off() -> None:
-    every = [Violation(f"/{number}", "type", "wrong.") for number in range(25)]
-    assert first(iter(every), 20) == (every[:20], 5)
-    assert first(iter(every[:20]), 20) == (every[:20], 0)
-    assert first(iter([]), 20) == ([], 0)
+def test_findings_tell_what_they_cut_off() -> None:
+    every = tuple(Violation(f"/{number}", "type", "wrong.") for number in range(25))
+    assert gathered(iter(every), 20) == Findings(every[:20], 5)
+    assert gathered(iter(every), 20).issues()[19:] == ["/19: wrong.", "and 5 more"]
+    assert gathered(iter(every), 20).headline() == "/0: wrong. (and 24 more)"
+    assert gathered(iter(every[:1]), 20).headline() == "/0: wrong."
+    assert gathered(iter(every[:20]), 20) == Findings(every[:20], 0)
+    assert gathered(iter([]), 20) == Findings((), 0)
 
 
 HOSTILE_KEYS = ("k" * 1_000_000, "\x00\x1b[31m\n", "~1/~0", "", "😀" * 100, "\u202e\u2028", "output" * 50)

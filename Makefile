@@ -1,0 +1,117 @@
+# What `make serve` and `make test` need is set up on the way: each step once, and again when its inputs change.
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory --jobs=2
+.SHELLFLAGS := -euc
+.DELETE_ON_ERROR:
+.PHONY: help serve test lint schemas clients clean python tools
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+bin := .venv/bin
+envs := .cache/clients
+tests := mockserver/tests
+
+help: ## Say what there is to make
+	@awk -F ' *## ' '/^[a-z]+:.* ## / {split($$1, name, ":"); printf "make %-8s %s\n", name[1], $$2}' $(MAKEFILE_LIST)
+
+serve: .venv/.serve ## Serve the mock until Ctrl-C; with flags: make serve ARGS="--port 0 --seed 7"
+	@exec $(bin)/openpipe-mock serve $(ARGS)
+
+test: lint clients ## Lint, type-check and test, with the official clients and the built packages
+	@$(bin)/coverage erase
+	@$(bin)/coverage run -m pytest --quiet --numprocesses 2 --dist loadfile
+	@$(bin)/coverage combine --quiet
+	@$(bin)/coverage report
+
+lint: .venv/.dev ## Check style and types
+	@$(bin)/ruff check --quiet
+	@$(bin)/ruff format --quiet --check
+	@$(bin)/mypy --no-error-summary
+
+schemas: .venv/.dev ## Make schemas/openapi.yaml anew from its sources and check it
+	@$(bin)/openpipe-mock schemas convert schemas/sources/judge-criteria.md --into schemas/openapi.yaml
+	@$(bin)/openpipe-mock schemas check
+
+clean: ## Remove all that was set up or built
+	@rm -rf .venv .cache .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The virtual environment of this checkout: `serve` takes only what the mock runs on, all else takes the rest too.
+
+.venv/pyvenv.cfg: | python
+	@echo "Creating .venv"
+	@$(find_python) && $$python -m venv --clear .venv
+	@$(bin)/python -m pip install -qq --upgrade 'pip>=25.1'
+
+.venv/.serve: pyproject.toml .venv/pyvenv.cfg
+	@echo "Installing openpipe-mock into .venv"
+	@$(bin)/python -m pip install -qq --editable .
+	@touch $@
+
+.venv/.dev: pyproject.toml .venv/pyvenv.cfg
+	@echo "Installing openpipe-mock and its development tools into .venv"
+	@$(bin)/python -m pip install -qq --editable '.[all]' --group dev
+	@touch .venv/.serve $@
+
+# The clients' environments stand apart: clients pin versions that contradict each other's and ours.
+
+python_clients := $(addprefix $(envs)/,$(addsuffix /.done,openpipe openai langchain))
+
+clients: $(python_clients) $(envs)/node/.done $(envs)/wheel/.done $(envs)/sdist/.done | tools
+
+# $(call environment,requirements): the folder of the target becomes a clean environment that holds only these.
+environment = $(bin)/python -m venv --clear --without-pip $(@D) && \
+	$(bin)/python -m pip --python $(@D)/bin/python install -qq $(1) && touch $@
+
+$(python_clients): $(envs)/%/.done: $(tests)/clients/python-%/requirements.txt .venv/pyvenv.cfg
+	@echo "Installing the Python client $*"
+	@$(call environment,--requirement $<)
+
+$(envs)/node/.done: $(wildcard $(tests)/clients/node/package*.json) | tools
+	@echo "Installing the Node clients"
+	@mkdir -p $(@D) && cp $^ $(@D)
+	@npm ci --prefix $(@D) --loglevel=error --no-audit --no-fund --no-update-notifier >/dev/null
+	@touch $@
+
+# Folders count too: their times tell of files that are gone. (`schemas` alone would name the target above.)
+shipped := pyproject.toml README.md LICENSE $(shell \
+	find mockserver/. schemas/. contract_tests/. ! -name __pycache__ ! -name '*.pyc' 2>/dev/null)
+
+.cache/dist/.done: $(shipped) .venv/.dev
+	@echo "Building wheel and sdist"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@$(bin)/python -m build --no-isolation --outdir $(@D) . >$(@D)/log 2>&1 || { cat $(@D)/log >&2; exit 1; }
+	@touch $@
+
+$(envs)/wheel/.done: .cache/dist/.done
+	@echo "Installing the wheel"
+	@$(call environment,.cache/dist/*.whl)
+
+$(envs)/sdist/.done: .cache/dist/.done
+	@echo "Installing the sdist with its extras"
+	@$(call environment,"$$(echo .cache/dist/*.tar.gz)[all]")
+
+# What has to come from the system. `make PYTHON=…` takes another interpreter, for a .venv that isn't there yet.
+
+find_python = for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3) ""; do \
+	$${python:-false} -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	done; [ -n "$$python" ]
+
+# $(call install,packages): with apt-get where that is possible, else one line that says what is missing.
+install = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	echo "Installing the system packages $(1)"; export DEBIAN_FRONTEND=noninteractive; \
+	apt-get -qq update && apt-get -qq install --no-install-recommends $(1) >/dev/null; \
+	else echo "Missing: $(1). On Debian and Ubuntu: sudo apt-get install $(1)" >&2; exit 1; fi
+
+python:
+	@[ -e .venv/pyvenv.cfg ] || { $(find_python); } || { $(call install,python3 python3-venv); }
+	@[ -e .venv/pyvenv.cfg ] || { $(find_python); } || \
+		{ echo "Missing: Python 3.11 or newer with venv. Where there is one: make PYTHON=/its/path" >&2; exit 1; }
+
+tools: | python
+	@set --; for tool in curl nodejs:node npm; do \
+		command -v $${tool#*:} >/dev/null || set -- "$$@" $${tool%:*}; done; \
+	[ $$# = 0 ] || { $(call install,$$*); }
+	@node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' || \
+		{ echo "Missing: Node 18 or newer; this is $$(node --version). See https://nodejs.org" >&2; exit 1; }

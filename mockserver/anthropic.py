@@ -1,0 +1,97 @@
+"""Anthropic's messages as chat completions, the form in which the log keeps them."""
+
+from typing import Any
+
+import orjson
+
+Json = dict[str, Any]
+
+FINISH_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+}
+MOST_TOKENS = 2**53
+
+
+def is_message(payload: Any) -> bool:
+    """Whether a payload is an answer of Anthropic's; an error of theirs, for one, is not."""
+    return (
+        isinstance(payload, dict)
+        and payload.get("type") == "message"
+        and isinstance(payload.get("content"), list)
+    )
+
+
+def completion(message: Json, created: int) -> Json:
+    """A message as a completion with one choice; what a completion has no room for is dropped."""
+    answer = {
+        "id": text_at(message, "id") or "",
+        "object": "chat.completion",
+        "created": created,
+        "model": text_at(message, "model") or "",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": FINISH_REASONS.get(text_at(message, "stop_reason") or "", "stop"),
+                "message": choice_message(message["content"]),
+                "logprobs": None,
+            }
+        ],
+    }
+    counts = message.get("usage")
+    return {**answer, "usage": usage(counts)} if isinstance(counts, dict) else answer
+
+
+def choice_message(blocks: list[Any]) -> Json:
+    """The texts, thoughts and tool calls of a message, each kind put together."""
+    said = texts(blocks, "text", "text")
+    message: Json = {"role": "assistant", "content": "".join(said) if said else None, "refusal": None}
+    thoughts = texts(blocks, "thinking", "thinking")
+    if thoughts:
+        message["reasoning_content"] = "".join(thoughts)
+    calls = [tool_call(block) for block in of_type(blocks, "tool_use")]
+    return {**message, "tool_calls": calls} if calls else message
+
+
+def of_type(blocks: list[Any], name: str) -> list[Json]:
+    return [block for block in blocks if isinstance(block, dict) and block.get("type") == name]
+
+
+def texts(blocks: list[Any], name: str, member: str) -> list[str]:
+    return [text for block in of_type(blocks, name) if (text := text_at(block, member)) is not None]
+
+
+def tool_call(block: Json) -> Json:
+    """A `tool_use` block as a tool call; its input, an object there, is JSON text here."""
+    arguments = orjson.dumps(block.get("input", {})).decode()
+    function = {"name": text_at(block, "name") or "", "arguments": arguments}
+    return {"id": text_at(block, "id") or "", "type": "function", "function": function}
+
+
+def usage(counts: Json) -> Json:
+    """Token counts. Anthropic counts what went through its cache apart, a completion counts it in."""
+    cached = tokens(counts, "cache_read_input_tokens")
+    read = tokens(counts, "input_tokens") + tokens(counts, "cache_creation_input_tokens") + cached
+    written = tokens(counts, "output_tokens")
+    return {
+        "prompt_tokens": read,
+        "completion_tokens": written,
+        "total_tokens": read + written,
+        "prompt_tokens_details": {"cached_tokens": cached},
+    }
+
+
+def tokens(counts: Json, name: str) -> int | float:
+    """A count of tokens; 0 for what can't be one."""
+    value = counts.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0
+    return value if 0 <= value <= MOST_TOKENS else 0
+
+
+def text_at(payload: Any, name: str) -> str | None:
+    """A member of a payload, if the payload is an object and the member a string."""
+    value = payload.get(name) if isinstance(payload, dict) else None
+    return value if isinstance(value, str) else None

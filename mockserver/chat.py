@@ -1,0 +1,231 @@
+"""The chat engine: a request in, a completion with its choices out, the same for the same request.
+
+What an answer is, in this order: a call of the named or required tool, the form that `response_format` asks
+for, a call of the tool that the conversation mentions, text.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from mockserver import instances, texts, tokens
+from mockserver.config import Settings
+from mockserver.errors import BadRequest
+from mockserver.toolchoice import Tool, offered, to_call, wanted
+from mockserver.violations import quoted, short, shown
+
+Json = dict[str, Any]
+
+NOT_IDENTITY = frozenset(("stream", "stream_options"))
+HOW_MUCH = frozenset(("n", "max_tokens", "max_completion_tokens", "stop", "logprobs", "top_logprobs"))
+NOT_CONTENT = NOT_IDENTITY | HOW_MUCH | {"metadata", "store", "user"}
+"""Members that don't change what is said: in which form, how much of it, how often, and notes about it."""
+
+EPOCH = 1_704_067_200
+YEAR_SECONDS = 31_536_000
+MOST_ALTERNATIVES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One answer before it is put on the wire: its message without the payload, and the payload's tokens.
+
+    The payload is the text, or the arguments of the call.
+    """
+
+    tool: Tool | None
+    call_id: str
+    payload: tuple[str, ...]
+    finish_reason: str
+
+    def message(self) -> Json:
+        """The message: members that a later request and the judge accept, and no other."""
+        payload = "".join(self.payload)
+        if self.tool is None:
+            return {"role": "assistant", "content": payload, "refusal": None}
+        call = {"name": self.tool.name, "arguments": payload}
+        asked = {"role": "assistant", "content": None, "refusal": None}
+        if self.tool.legacy:
+            return {**asked, "function_call": call}
+        return {**asked, "tool_calls": [{"id": self.call_id, "type": "function", "function": call}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A chat request as the engine understands it."""
+
+    model: str
+    messages: Sequence[Json]
+    tools: tuple[Tool, ...]
+    tool: Tool | None
+    forced: bool
+    format: Json
+    n: int
+    limit: int | None
+    stops: tuple[str, ...]
+    alternatives: int | None
+    stream: bool
+    include_usage: bool
+    content: bytes
+    identity: bytes
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A completion: its id, its time (seconds since 1970), and its choices in the order of their making."""
+
+    id: str
+    created: int
+    model: str
+    choices: tuple[Choice, ...]
+    prompt_tokens: int
+    alternatives: int | None = None
+
+    @property
+    def completion_tokens(self) -> int:
+        return sum(len(choice.payload) for choice in self.choices)
+
+    def usage(self) -> Json:
+        spent = self.completion_tokens
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": spent,
+            "total_tokens": self.prompt_tokens + spent,
+        }
+
+
+def ask(body: Json) -> Ask:
+    """Understand a request that is valid by schema. Raises BadRequest for what the schema can't say."""
+    tools, want = offered(body), wanted(body)
+    stop = body.get("stop") or ()
+    prompt = orjson.dumps([body["messages"], body.get("tools"), body.get("functions")])
+    return Ask(
+        model=body["model"],
+        messages=body["messages"],
+        tools=tools,
+        tool=to_call(want, tools, body["messages"]),
+        forced=want.mode in ("named", "required"),
+        format=body.get("response_format") or {"type": "text"},
+        n=int(body.get("n") or 1),
+        limit=limit(body),
+        stops=(stop,) if isinstance(stop, str) else tuple(stop),
+        alternatives=alternatives(body),
+        stream=bool(body.get("stream")),
+        include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
+        content=digest(body, NOT_CONTENT),
+        identity=digest(body, NOT_IDENTITY),
+        prompt_tokens=tokens.estimate(prompt),
+    )
+
+
+def digest(body: Json, without: frozenset[str]) -> bytes:
+    """Sixteen bytes for the members of a body that count."""
+    counting = {name: member for name, member in body.items() if name not in without}
+    return blake2b(orjson.dumps(counting, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+
+
+def limit(body: Json) -> int | None:
+    """The most tokens of a choice: the smaller of the two members that may say it."""
+    given = {
+        name: body[name] for name in ("max_tokens", "max_completion_tokens") if body.get(name) is not None
+    }
+    for name, value in given.items():
+        if value != int(value) or value < 1:
+            raise refused(f"/{name}", "a whole number from 1", value)
+    return int(min(given.values())) if given else None
+
+
+def alternatives(body: Json) -> int | None:
+    """How many alternatives each token's log probability lists, None without log probabilities."""
+    number = body.get("top_logprobs")
+    if number is not None and (number != int(number) or not 0 <= number <= MOST_ALTERNATIVES):
+        raise refused("/top_logprobs", f"a whole number from 0 to {MOST_ALTERNATIVES}", number)
+    if number is not None and not body.get("logprobs"):
+        raise refused("/logprobs", 'true beside "top_logprobs"', body.get("logprobs"))
+    return int(number or 0) if body.get("logprobs") else None
+
+
+def refused(pointer: str, expected: str, value: Any) -> BadRequest:
+    issue = f"{pointer}: expected {expected}, got {shown(value)}."
+    return BadRequest(issue, issues=[issue])
+
+
+def complete(asked: Ask, settings: Settings, repeat: int = 0) -> Completion:
+    """The completion of a request; `repeat` above 0 gives the same request another one."""
+    origin = f"{settings.answers}\x1f{settings.seed}\x1f".encode()
+    key = blake2b(origin + asked.content, digest_size=16).digest()
+    identity = blake2b(origin + asked.identity + repeat.to_bytes(8), digest_size=16).digest()
+    return Completion(
+        id=f"chatcmpl-{identity.hex()[:24]}",
+        created=EPOCH + int.from_bytes(identity[:4]) % YEAR_SECONDS,
+        model=asked.model,
+        choices=tuple(choices(asked, key, range(repeat * asked.n, (repeat + 1) * asked.n))),
+        prompt_tokens=asked.prompt_tokens,
+        alternatives=asked.alternatives,
+    )
+
+
+def choices(asked: Ask, key: bytes, numbers: range) -> Iterator[Choice]:
+    """The choices with these numbers; those of a repeated request go on counting."""
+    if asked.tool is not None and (asked.forced or asked.format["type"] == "text"):
+        tool = asked.tool
+        called = "function_call" if tool.legacy else "tool_calls"
+        for number, arguments in values(object_schema(tool.parameters), key, numbers, tool.place):
+            payload, finish = cut(orjson.dumps(arguments).decode(), replace(asked, stops=()))
+            yield Choice(tool, call_id(key, number), payload, called if finish == "stop" else finish)
+        return
+    for said in spoken(asked, key, numbers):
+        payload, finish = cut(said, asked)
+        yield Choice(None, "", payload, finish)
+
+
+def spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
+    """What the choices say, in the form that was asked for."""
+    schema = asked.format.get("json_schema", {}).get("schema")
+    if schema is not None:
+        for _, value in values(schema, key, numbers, "/response_format/json_schema/schema"):
+            yield orjson.dumps(value).decode()
+        return
+    subject = texts.subject(asked.messages)
+    for number in numbers:
+        words = texts.reply(subject, int.from_bytes(key[:4]), number)
+        yield words if asked.format["type"] == "text" else orjson.dumps({"answer": words}).decode()
+
+
+def cut(said: str, asked: Ask) -> tuple[tuple[str, ...], str]:
+    """The tokens that stop texts and the token limit leave, and the reason for the end."""
+    pieces = tokens.split(tokens.until_stop(said, asked.stops))
+    if asked.limit is not None and len(pieces) > asked.limit:
+        return tuple(pieces[: asked.limit]), "length"
+    return tuple(pieces), "stop"
+
+
+def object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tool's parameters, narrowed to objects where they allow others too: arguments have names."""
+    named = parameters.get("type", ["object"])
+    narrowed = isinstance(named, list) and "object" in named
+    return {**parameters, "type": "object"} if narrowed else parameters
+
+
+def values(schema: Any, key: bytes, numbers: range, place: str) -> Iterator[tuple[int, Any]]:
+    """Values that a schema of the request's allows, by number. Raises BadRequest when none is found."""
+    try:
+        variants = instances.Variants(schema, key)
+        for number in numbers:
+            yield number, variants.value(number)
+    except instances.SchemaError as error:
+        issue = f"{short(place + error.pointer, 200)}: {error}"
+        if isinstance(error, instances.Unbuildable):
+            issue += f" The mock could not build a value for {quoted(error.keyword)}. {SCRIPT_IT}"
+        raise BadRequest(issue, issues=[issue]) from None
+
+
+SCRIPT_IT = 'Give the schema a "default" or "examples" value, which the mock then answers.'
+
+
+def call_id(key: bytes, number: int) -> str:
+    return f"call_{blake2b(key + number.to_bytes(8), digest_size=12).hexdigest()}"

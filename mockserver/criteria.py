@@ -1,0 +1,96 @@
+"""Best of n: each choice judged by each criterion of `op-criteria`, the best choice first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+from typing import Any
+
+import orjson
+
+from mockserver.config import NONE_DECLARED, Declared, Settings
+from mockserver.errors import BadRequest
+from mockserver.judge import Criterion, Judgement, content, criterion, judge
+from mockserver.violations import shown
+
+Json = dict[str, Any]
+
+MOST_CRITERIA = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A choice's place in the order of making, and its judgements by key."""
+
+    made: int
+    results: dict[str, Judgement]
+
+    @property
+    def combined(self) -> float:
+        """The mean score; `fsum` makes it independent of the order of the criteria."""
+        return fsum(result.score for result in self.results.values()) / len(self.results)
+
+
+def requested(header: bytes, declared: Mapping[str, Declared] = NONE_DECLARED) -> dict[str, Criterion]:
+    """The criteria of an `op-criteria` header, by the key under which `criteria_results` has each.
+
+    A key is the name without version, or `name@vN` where two versions of one name are asked for. A criterion
+    that is asked for twice is judged once. The keys are sorted: the header's order changes nothing. Raises
+    BadRequest for a header that is no JSON array of ids, CriterionNotFound for an id that names none.
+    """
+    asked = list(dict.fromkeys(criterion(reference, declared) for reference in references(header)))
+    names = [each.name for each in asked]
+    keys = {each.name if names.count(each.name) == 1 else str(each): each for each in asked}
+    return dict(sorted(keys.items()))
+
+
+def references(header: bytes) -> list[str]:
+    """The ids in the header."""
+    try:
+        ids = orjson.loads(header)
+    except orjson.JSONDecodeError:
+        raise malformed(f"{shown(header.decode('utf-8', 'replace'))}, which is no JSON") from None
+    if not isinstance(ids, list):
+        raise malformed(shown(ids))
+    for each in ids:
+        if not isinstance(each, str):
+            raise malformed(f"{shown(each)} in it")
+    if len(ids) > MOST_CRITERIA:
+        raise malformed(f"{len(ids)} ids; {MOST_CRITERIA} is the most that this mock judges")
+    return ids
+
+
+def malformed(seen: str) -> BadRequest:
+    expected = 'expected a JSON array of criterion ids, as in ["criterion-1@v1"]'
+    issue = f"header op-criteria: {expected}, got {seen}."
+    return BadRequest(issue, issues=[issue])
+
+
+def best_of_n(
+    asked: dict[str, Criterion], scene: bytes, messages: Sequence[Json], settings: Settings
+) -> list[Ranked]:
+    """The choices, best first; those with the same combined score keep the order of their making."""
+    ranked = []
+    for made, message in enumerate(messages):
+        seen = content(scene, message)
+        ranked.append(Ranked(made, {key: judge(each, seen, settings) for key, each in asked.items()}))
+    return sorted(ranked, key=lambda choice: -choice.combined)
+
+
+def results(ranked: Ranked) -> Json:
+    """The wire form of a choice's judgements."""
+    return {key: {"status": "success", **scored(result)} for key, result in ranked.results.items()}
+
+
+def scored(result: Judgement) -> Json:
+    explained = {} if result.explanation is None else {"explanation": result.explanation}
+    return {"score": result.score, **explained}
+
+
+def usage(ranking: Sequence[Ranked]) -> Json:
+    """The tokens of the criteria that report any, summed over the choices."""
+    spent: dict[str, int] = {}
+    for ranked in ranking:
+        for key, result in ranked.results.items():
+            if result.usage is not None:
+                spent[key] = spent.get(key, 0) + result.usage
+    return {key: {"total_tokens": tokens} for key, tokens in spent.items()}

@@ -1,0 +1,380 @@
+"""Strings for a regular expression: a subset is parsed into pieces, and pieces write short, varied texts.
+
+Understood: literals, `.`, classes, escapes, groups, alternation, quantifiers and anchors. What lies inside a
+lookaround is only skipped, so a caller holds every text against the real engine; the texts are a good guess.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import prod
+from string import ascii_lowercase, ascii_uppercase, digits, punctuation
+
+MOST_NESTING = 40
+MOST_CHARACTERS = 10_000
+"""Length of the longest string that is written."""
+
+DIGITS = "1234567890"
+LETTERS = ascii_lowercase
+WORD = LETTERS + DIGITS + ascii_uppercase + "_"
+PRINTABLE = LETTERS + DIGITS + ascii_uppercase + punctuation + " "
+KINDS = (ascii_lowercase, ascii_uppercase, digits, "!#$%&*+-=?@_" + punctuation)
+MIXTURE = 8
+"""How often a repeat is written when a text has to mix kinds of characters, as passwords have to."""
+SHORTHANDS = {"d": DIGITS, "w": WORD, "s": " \t\n"}
+CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v", "0": "\0"}
+PROPERTIES = {"L": LETTERS + ascii_uppercase, "Lu": ascii_uppercase, "Ll": LETTERS}
+PROPERTIES |= {"N": DIGITS, "Nd": DIGITS, "P": punctuation, "Z": " ", "Zs": " "}
+PROPERTY_WEIGHT = 40
+"""A Unicode property compiles into as much code as this many plain characters (measured)."""
+
+
+class Unsupported(Exception):
+    """The pattern uses syntax outside the subset."""
+
+
+@dataclass(slots=True)
+class Pen:
+    """What steers a text: a number whose digits are choices, characters to add, and how brief to be."""
+
+    number: int
+    extra: int = 0
+    brief: bool = False
+    mixed: bool = False
+
+    def draw(self, count: int) -> int:
+        self.number, digit = divmod(self.number, count)
+        return digit
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """Anchors and lookarounds: they match a place, not a text."""
+
+    size: int = 0
+    shortest: int = 0
+    ways: int = 1
+
+    def write(self, pen: Pen) -> str:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chars:
+    """One character out of `choices`, the most readable first."""
+
+    choices: str
+    size: int = 1
+    shortest: int = 1
+
+    @property
+    def ways(self) -> int:
+        return len(self.choices)
+
+    def write(self, pen: Pen) -> str:
+        return self.run(1, pen)
+
+    def run(self, count: int, pen: Pen) -> str:
+        """Neighbouring characters, as in `abc` and `123`."""
+        choices = mixed(self.choices) if pen.mixed else self.choices
+        at = pen.draw(len(choices)) if count else 0
+        return "".join(choices[(at + step) % len(choices)] for step in range(count))
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    pieces: tuple["Piece", ...]
+
+    @property
+    def size(self) -> int:
+        return 1 + sum(piece.size for piece in self.pieces)
+
+    @property
+    def shortest(self) -> int:
+        return sum(piece.shortest for piece in self.pieces)
+
+    @property
+    def ways(self) -> int:
+        return prod(piece.ways for piece in self.pieces)
+
+    def write(self, pen: Pen) -> str:
+        return "".join([piece.write(pen) for piece in self.pieces])
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    options: tuple[Sequence, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(option.size for option in self.options)
+
+    @property
+    def shortest(self) -> int:
+        return min(option.shortest for option in self.options)
+
+    @property
+    def ways(self) -> int:
+        return len(self.options) * min(option.ways for option in self.options)
+
+    def write(self, pen: Pen) -> str:
+        options = sorted(self.options, key=lambda option: option.shortest) if pen.brief else self.options
+        return options[pen.draw(len(options))].write(pen)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A piece from `least` to `most` times; `usual` is how often when nothing asks for more or less."""
+
+    piece: "Piece"
+    least: int
+    most: int
+    usual: int
+
+    @property
+    def size(self) -> int:
+        bounded = self.most < MOST_CHARACTERS
+        return self.piece.size * (self.most if bounded else self.least + 1)
+
+    @property
+    def shortest(self) -> int:
+        return self.piece.shortest * self.least
+
+    @property
+    def ways(self) -> int:
+        return self.piece.ways if self.usual else 1
+
+    def write(self, pen: Pen) -> str:
+        usual = max(self.usual, MIXTURE) if pen.mixed and self.usual else self.usual
+        count = self.least if pen.brief else min(self.most, usual)
+        if isinstance(self.piece, Chars):
+            more = min(pen.extra, self.most - count)
+            pen.extra -= more
+            return self.piece.run(count + more, pen)
+        texts = [self.piece.write(pen) for _ in range(count)]
+        while len(texts) < self.most and 0 < self.piece.shortest <= pen.extra:
+            texts.append(self.piece.write(pen))
+            pen.extra -= len(texts[-1])
+        return "".join(texts)
+
+
+Piece = Empty | Chars | Sequence | Either | Repeat
+
+
+def mixed(choices: str) -> str:
+    """The same characters with their kinds in turn, as passwords want them: `aA0!bB1"`."""
+    kinds = [[char for char in kind if char in choices] for kind in KINDS]
+    turns = [kind[turn] for turn in range(len(PRINTABLE)) for kind in kinds if turn < len(kind)]
+    return "".join(turns) or choices
+
+
+@lru_cache(maxsize=256)
+def parsed(pattern: str) -> Sequence:
+    """The pieces of a pattern; Unsupported for syntax outside the subset and for texts beyond all bounds."""
+    parser = Parser(pattern)
+    piece = parser.either(0)
+    if parser.more():
+        raise Unsupported(pattern)
+    if piece.shortest > MOST_CHARACTERS:
+        raise Unsupported(pattern)
+    opened, closed = pattern.startswith(("^", r"\A")), pattern.endswith(("$", r"\z", r"\Z"))
+    before = () if opened else (Repeat(Chars(LETTERS), 0, MOST_CHARACTERS, 0),)
+    after = () if closed else (Repeat(Chars(LETTERS), 0, MOST_CHARACTERS, 3 if opened else 0),)
+    return Sequence((*before, piece, *after))
+
+
+def text(pattern: str, number: int, least: int = 0, most: int = MOST_CHARACTERS) -> str:
+    """The text with this number, as near to the wanted length as the pattern allows; or Unsupported.
+
+    Every other text mixes characters when the pattern looks ahead, and has letters before it without `^`.
+    """
+    piece = parsed(pattern)
+    number, second = divmod(number, 2) if "(?=" in pattern or not pattern.startswith("^") else (number, 0)
+    pen = Pen(number, mixed="(?=" in pattern and not second)
+    written = piece.write(replace(pen))
+    if len(written) > most:
+        pen.brief = True
+        written = piece.write(replace(pen))
+    if second and not pattern.startswith("^"):
+        least = max(least, len(written) + 3)
+    pen.extra = max(0, least - len(written))
+    return piece.write(pen) if pen.extra else written
+
+
+def ways(pattern: str) -> int:
+    """How many numbers from 0 on give different texts, at least."""
+    try:
+        return parsed(pattern).ways * (1 if pattern.startswith("^") else 2)
+    except Unsupported:
+        return 1
+
+
+def size(pattern: str) -> int:
+    """How many characters a compiled pattern spells out, its repeats multiplied: what compiling it costs."""
+    if len(pattern) > MOST_CHARACTERS:
+        return len(pattern)
+    try:
+        return parsed(pattern).size + len(pattern)
+    except Unsupported:
+        repeats = (min(int(count), MOST_CHARACTERS) for count in re.findall(r"\d{1,9}(?=\})", pattern))
+        return min(len(pattern) * prod((max(1, count) for count in repeats), start=1), 10**9)
+
+
+class Parser:
+    """Recursive descent over one pattern; every method leaves `at` behind what it read."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self.at = 0
+
+    def more(self) -> bool:
+        return self.at < len(self.pattern)
+
+    def peek(self, word: str) -> bool:
+        return self.pattern.startswith(word, self.at)
+
+    def take(self, word: str) -> bool:
+        found = self.peek(word)
+        self.at += len(word) if found else 0
+        return found
+
+    def next(self) -> str:
+        if not self.more():
+            raise Unsupported(self.pattern)
+        self.at += 1
+        return self.pattern[self.at - 1]
+
+    def match(self, expression: re.Pattern[str]) -> re.Match[str] | None:
+        found = expression.match(self.pattern, self.at)
+        self.at = found.end() if found else self.at
+        return found
+
+    def either(self, depth: int) -> Either:
+        if depth > MOST_NESTING:
+            raise Unsupported(self.pattern)
+        options = [self.sequence(depth)]
+        while self.take("|"):
+            options.append(self.sequence(depth))
+        return Either(tuple(options))
+
+    def sequence(self, depth: int) -> Sequence:
+        pieces: list[Piece] = []
+        while self.more() and not self.peek("|") and not self.peek(")"):
+            pieces.append(self.quantified(self.atom(depth)))
+        return Sequence(tuple(pieces))
+
+    def quantified(self, piece: Piece) -> Piece:
+        found = self.match(QUANTIFIER)
+        if not found:
+            return piece
+        least, most = bounds(found)
+        if least > MOST_CHARACTERS:
+            raise Unsupported(self.pattern)
+        varied = isinstance(piece, Chars) and len(piece.choices) > 1 and most > 1
+        usual = min(most, max(least, 3)) if varied else least
+        return Repeat(piece, least, most, usual)
+
+    def atom(self, depth: int) -> Piece:
+        char = self.next()
+        if char == "(":
+            return self.group(depth)
+        reader = ATOMS.get(char)
+        return reader(self) if reader else Chars(char)
+
+    def group(self, depth: int) -> Piece:
+        if self.match(FLAGS):
+            return Empty()
+        opening = self.match(GROUP)
+        inner = self.either(depth + 1)
+        if not self.take(")"):
+            raise Unsupported(self.pattern)
+        return Empty(inner.size) if opening and opening["look"] else inner
+
+    def escape(self) -> Piece:
+        if self.match(EDGE):
+            return Empty()
+        self.at -= 1
+        chars, weight = self.char()
+        return Chars(chars, weight)
+
+    def char(self) -> tuple[str, int]:
+        """The characters that one member of a class, or one escape, stands for, and its weight."""
+        char = self.next()
+        if char != "\\":
+            return char, 1
+        if found := self.match(CODE):
+            return chr(min(int("".join(filter(None, found.groups())), 16), 0x10FFFF)), 1
+        if found := self.match(PROPERTY):
+            chars = PROPERTIES.get(found["name"])
+            if chars is None or found["kind"] == "P":
+                raise Unsupported(self.pattern)
+            return chars, PROPERTY_WEIGHT
+        return self.plain_escape()
+
+    def plain_escape(self) -> tuple[str, int]:
+        char = self.next()
+        if char.lower() in SHORTHANDS:
+            named = SHORTHANDS[char.lower()]
+            return (named if char.islower() else without(named)), 1
+        if char.isalnum() and char not in CONTROLS:  # a back reference, \c, \k and the like
+            raise Unsupported(self.pattern)
+        return CONTROLS.get(char, char), 1
+
+    def bracket(self) -> Piece:
+        negated = self.take("^")
+        chars, weight = self.member()
+        while not self.take("]"):
+            more, heavier = self.member()
+            chars, weight = chars + more, max(weight, heavier)
+        choices = without(chars) if negated else ordered(chars)
+        if not choices:
+            raise Unsupported(self.pattern)
+        return Chars(choices, weight)
+
+    def member(self) -> tuple[str, int]:
+        """One member of a class: a character, a shorthand, or a range."""
+        first, weight = self.char()
+        if len(first) > 1 or not self.match(DASH):
+            return first, weight
+        last, _ = self.char()
+        # Whole alphabets needn't be spelt out: a text takes its characters from the beginning of a range.
+        end = min(ord(last), ord(first) + 127)
+        return "".join(map(chr, range(ord(first), end + 1))), weight
+
+
+QUANTIFIER = re.compile(r"(?:(?P<sign>[*+?])|\{(?P<least>\d{1,9})(?P<comma>,(?P<most>\d{1,9})?)?\})[?+]?")
+SIGNS = {"*": (0, MOST_CHARACTERS), "+": (1, MOST_CHARACTERS), "?": (0, 1)}
+FLAGS = re.compile(r"\?[imsux-]+\)")
+GROUP = re.compile(r"\?(?:[imsux-]*:|P?<[A-Za-z]\w*>|(?P<look><?[=!]))")
+EDGE = re.compile(r"[bBAzZ]")
+CODE = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}")
+PROPERTY = re.compile(r"(?P<kind>[pP])\{(?P<name>\w+)\}")
+DASH = re.compile(r"-(?!\])")
+ATOMS: dict[str, Callable[[Parser], Piece]] = {
+    "\\": Parser.escape,
+    "[": Parser.bracket,
+    ".": lambda parser: Chars(PRINTABLE),
+    "^": lambda parser: Empty(),
+    "$": lambda parser: Empty(),
+}
+
+
+def bounds(found: re.Match[str]) -> tuple[int, int]:
+    """How often a quantifier repeats at least and at most; "without end" is MOST_CHARACTERS."""
+    if found["sign"]:
+        return SIGNS[found["sign"]]
+    least = int(found["least"])
+    most = int(found["most"] or MOST_CHARACTERS) if found["comma"] else least
+    return least, max(least, most)
+
+
+def ordered(chars: str) -> str:
+    """Each character once, the readable ones first."""
+    known = [char for char in PRINTABLE if char in chars]
+    return "".join(dict.fromkeys([*known, *chars]))
+
+
+def without(chars: str) -> str:
+    """The printable characters that are none of these."""
+    return "".join(char for char in PRINTABLE if char not in chars)

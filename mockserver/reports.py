@@ -1,0 +1,60 @@
+"""The endpoints that official clients call in the background: they write, change and read the log."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import orjson
+
+from mockserver import calls
+from mockserver.admission import accepted
+from mockserver.config import Settings
+from mockserver.effects import Exchange, Now, Reply
+from mockserver.spec import contract
+from mockserver.state import Session, fingerprint
+
+Action = Callable[[Any, calls.CallLog, float | None], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One of these endpoints: its method, the schema of its body ("" for none), and what it does."""
+
+    method: str
+    schema: str
+    action: Action
+
+
+REPORTS = {
+    "/report": Report("POST", "ReportRequest", lambda body, log, now: calls.report(body, log, now=now)),
+    "/report-anthropic": Report(
+        "POST", "ReportAnthropicRequest", lambda body, log, now: calls.report_anthropic(body, log, now=now)
+    ),
+    "/logs/update-tags": Report(
+        "POST", "UpdateLogTagsRequest", lambda body, log, _: calls.update(body, log, member="tags")
+    ),
+    "/logs/update-metadata": Report(
+        "POST", "UpdateLogMetadataRequest", lambda body, log, _: calls.update(body, log, member="metadata")
+    ),
+    "/check-cache": Report("POST", "CheckCacheRequest", lambda *_: calls.check_cache()),
+    "/local-testing-only-get-latest-logged-call": Report("GET", "", lambda _, log, __: calls.latest(log)),
+    "/models": Report("GET", "", lambda known, *_: calls.models(known)),
+}
+
+
+def endpoints(settings: Settings, session: Session) -> dict[str, Callable[[Any, bytes, Any], Exchange]]:
+    """The endpoints of one mock, by their path below the base."""
+    return {path: partial(answer, report, settings, session) for path, report in REPORTS.items()}
+
+
+def answer(report: Report, settings: Settings, session: Session, _: Any, token: bytes, body: Any) -> Exchange:
+    """Answer a request whose body was read."""
+    notes: tuple[str, ...] = ()
+    if report.schema:
+        body, notes = accepted(contract().checker(report.schema), body, settings.validation)
+    else:
+        body = [name for name in settings.known_models if "*" not in name]
+    now = (yield Now()) if settings.clock == "real" else None
+    result = report.action(body, session.log(fingerprint(token)), now)
+    return Reply(200, orjson.dumps(result), notes=notes)

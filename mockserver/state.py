@@ -1,0 +1,59 @@
+"""What a session remembers, bounded and in memory: logged calls, cached completions, repeated requests."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TypeVar
+
+from mockserver.calls import CallLog
+from mockserver.chat import Completion
+
+Value = TypeVar("Value")
+MOST_LOGS = 16
+MOST_CACHED = 1000
+MOST_COUNTED = 10_000
+
+
+@dataclass
+class Session:
+    """The memory of one session. A key sees only what was logged and cached under the same key."""
+
+    logs: OrderedDict[bytes, CallLog] = field(default_factory=OrderedDict)
+    cache: OrderedDict[bytes, Completion] = field(default_factory=OrderedDict)
+    asked: OrderedDict[bytes, int] = field(default_factory=OrderedDict)
+
+    def log(self, credential: bytes) -> CallLog:
+        """The calls logged under a credential."""
+        return remember(self.logs, credential, self.logs.get(credential) or CallLog(), MOST_LOGS)
+
+    def repeats(self, identity: bytes) -> int:
+        """How often this very request came before; counts it."""
+        before = self.asked.get(identity, 0)
+        remember(self.asked, identity, before + 1, MOST_COUNTED)
+        return before
+
+    def forget(self) -> None:
+        """Begin anew: what comes next is answered as in a new session."""
+        for shelf in (self.logs, self.cache, self.asked):
+            shelf.clear()
+
+    def cached(self, key: bytes) -> Completion | None:
+        """The completion stored under a key."""
+        return self.cache.get(key)
+
+    def store(self, key: bytes, completion: Completion) -> None:
+        remember(self.cache, key, completion, MOST_CACHED)
+
+
+def remember(shelf: OrderedDict[bytes, Value], key: bytes, value: Value, most: int) -> Value:
+    """Put a value on a shelf, whose least recently used one goes when it is full."""
+    shelf[key] = value
+    shelf.move_to_end(key)
+    if len(shelf) > most:
+        shelf.popitem(last=False)
+    return value
+
+
+def fingerprint(secret: bytes) -> bytes:
+    """What stands for a key in memory: the key itself is never kept."""
+    return blake2b(secret, digest_size=16).digest()

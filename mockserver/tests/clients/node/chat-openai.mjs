@@ -1,0 +1,104 @@
+// Chats with OpenAI's Node client: `node chat-openai.mjs CHATS`; prints what each scene saw as JSON.
+// The client finds the mock by OPENAI_BASE_URL and OPENAI_API_KEY alone.
+import { readFileSync } from "node:fs";
+
+import OpenAI from "openai";
+import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
+import { z } from "zod";
+
+const client = new OpenAI({ maxRetries: 0 });
+
+const WORDS = { model: "gpt-4o-mini", messages: [{ role: "user", content: "Count to 10" }] };
+const CITY = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+const TOOL = { type: "function", function: { name: "get_weather", parameters: CITY } };
+const CRITERIA = { headers: { "op-criteria": '["helpful", "polite@v2"]' } };
+const Winner = z.object({ name: z.string(), place: z.number().int() });
+
+const create = (body, options) => client.chat.completions.create(body, options);
+
+async function refusal(body, options = {}, chosen = client) {
+  try {
+    return await chosen.chat.completions.create(body, options);
+  } catch (error) {
+    const { status, code, message } = error;
+    return { error: error.constructor.name, status, code, text: message };
+  }
+}
+
+const SCENES = {
+  criteria: () => create({ ...WORDS, n: 5 }, CRITERIA),
+  "without criteria": () => create({ ...WORDS, n: 5 }),
+  agent: async () => {
+    const turns = [];
+    const runner = client.chat.completions.runTools({
+      model: "gpt-4o-mini",
+      messages: [{ role: "user", content: "What is the weather in Rome?" }],
+      tools: [
+        {
+          type: "function",
+          function: {
+            name: "get_weather",
+            parameters: CITY,
+            parse: JSON.parse,
+            function: ({ city }) => `Rain in ${city}`,
+          },
+        },
+      ],
+    });
+    runner.on("chatCompletion", ({ choices }) => turns.push(choices[0].finish_reason));
+    return { answer: await runner.finalContent(), turns };
+  },
+  parsed: async () => {
+    const format = zodResponseFormat(Winner, "winner");
+    const completion = await client.chat.completions.parse({ ...WORDS, response_format: format });
+    const { content, parsed } = completion.choices[0].message;
+    return { content: JSON.parse(content), parsed };
+  },
+  "parsed call": async () => {
+    const tools = [zodFunction({ name: "winner", parameters: Winner })];
+    const completion = await client.chat.completions.parse({ ...WORDS, tools, tool_choice: "required" });
+    const [call] = completion.choices[0].message.tool_calls;
+    return { name: call.function.name, parsed: call.function.parsed_arguments };
+  },
+  "parsed, asked again": async () => {
+    const format = zodResponseFormat(Winner, "winner");
+    const completion = await client.chat.completions.parse({ ...WORDS, response_format: format });
+    const { message } = completion.choices[0];
+    const question = { role: "user", content: "And now backwards" };
+    const again = (answer) => create({ ...WORDS, messages: [...WORDS.messages, answer, question] });
+    return { message: await again(message), spread: await again({ ...message }) };
+  },
+  refusals: async () => ({
+    key: await refusal(WORDS, {}, new OpenAI({ apiKey: "invalid-x", maxRetries: 0 })),
+    role: await refusal({ ...WORDS, messages: [{ role: "robot", content: "Beep" }] }),
+    n: await refusal({ ...WORDS, n: 0 }),
+    criterion: await refusal(WORDS, { headers: { "op-criteria": '["helpful@new"]' } }),
+    "stream with criteria": await refusal({ ...WORDS, stream: true }, CRITERIA),
+  }),
+  "left in mid-stream": async () => {
+    for await (const chunk of await create({ ...WORDS, stream: true })) {
+      if (chunk.choices[0].delta.content) break;
+    }
+    return (await create(WORDS)).choices[0].message.content;
+  },
+};
+
+const streamed = (body) =>
+  client.chat.completions.stream({ ...body, stream_options: { include_usage: true } }).finalChatCompletion();
+
+// What a scene saw; one that fails doesn't keep the others from being played.
+const seen = (action) => action().catch((error) => ({ failed: `${error.name}: ${error.message}` }));
+
+async function each(entries, action) {
+  const found = {};
+  for (const [name, item] of Object.entries(entries)) found[name] = await seen(() => action(item));
+  return found;
+}
+
+const chats = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const found = {
+  plain: await each(chats, create),
+  streamed: await each(chats, streamed),
+  ...(await each(SCENES, async (scene) => scene())),
+};
+console.log(JSON.stringify(found));

@@ -1,0 +1,38 @@
+"""Where `make test` puts what the tests run: this checkout's own command, and the clients' environments."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TESTS = Path(__file__).parent
+CACHE = ROOT / ".cache"
+CLIENTS = CACHE / "clients"
+
+
+def found(path: Path) -> Path:
+    """The path itself. What is not set up fails a test, and never skips it."""
+    if not path.exists():
+        pytest.fail(f"{path.relative_to(ROOT)} is missing: run `make test`", pytrace=False)
+    return path
+
+
+def here(name: str) -> Path:
+    """A command of the environment that the tests run in."""
+    return found(Path(sys.executable).parent / name)
+
+
+def installed(environment: str, command: str) -> Path:
+    """A command of a client's environment: `installed("wheel", "openpipe-mock")`."""
+    return found(CLIENTS / environment / "bin" / command)
+
+
+def node_modules() -> Path:
+    """The packages of the Node client."""
+    return found(CLIENTS / "node" / "node_modules")
+
+
+def built(suffix: str) -> Path:
+    """The freshly built distribution with this suffix."""
+    return next(found(CACHE / "dist").glob(f"*{suffix}"))

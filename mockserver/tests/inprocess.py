@@ -1,0 +1,159 @@
+"""The service in this process: requests worth sending, one function that sends them, and what must hold."""
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+
+from mockserver.effects import Begin, Entropy, Head, Now, Piece, ReadBody, Reply, Wait
+from mockserver.paths import BASE
+from mockserver.service import Service
+from mockserver.spec import contract
+from mockserver.strictjson import parse
+from mockserver.violations import DIALECT
+
+Json = Any
+
+JUDGE = f"{BASE}/criteria/judge"
+HEADERS: Mapping[bytes, bytes] = {b"authorization": b"Bearer op-test", b"content-type": b"application/json"}
+
+NOW = 1_735_689_600.25
+"""What the clock says in this process."""
+
+MINIMAL: Mapping[str, Json] = {"criterion_id": "helpful", "output": {"role": "assistant"}}
+"""The smallest valid judge request."""
+
+FULL: Mapping[str, Json] = {
+    "criterion_id": "helpful@v2",
+    "input": {
+        "messages": [
+            {"role": "system", "content": "Count.", "name": "counter"},
+            {"role": "developer", "content": [{"type": "text", "text": "Be brief."}]},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "Count to three, please: 🙂"},
+                    {"type": "image_url", "image_url": {"url": "data:,", "detail": "low"}},
+                    {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}},
+                ],
+            },
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {"id": "call_1", "type": "function", "function": {"name": "count", "arguments": "{}"}}
+                ],
+            },
+            {"role": "tool", "tool_call_id": "call_1", "content": "1, 2, 3"},
+            {"role": "function", "name": "count", "content": None},
+        ],
+        "tools": [
+            {
+                "type": "function",
+                "function": {
+                    "name": "count",
+                    "description": "Counts.",
+                    "parameters": {"type": "object", "properties": {"to": {"default": None}}},
+                    "strict": None,
+                },
+            }
+        ],
+        "tool_choice": {"type": "function", "function": {"name": "count"}},
+    },
+    "output": {"role": "assistant", "content": "1, 2, 3", "refusal": None},
+}
+"""A valid judge request in which every role and every kind of part occurs."""
+
+
+def full() -> Json:
+    """A copy of FULL to change."""
+    return copy.deepcopy(dict(FULL))
+
+
+def having(**members: Json) -> Json:
+    """MINIMAL with other or further members."""
+    return {**MINIMAL, **members}
+
+
+def saying(*messages: Json) -> Json:
+    """MINIMAL with these input messages."""
+    return having(input={"messages": list(messages)})
+
+
+def answer(
+    service: Service,
+    body: Json = None,
+    *,
+    path: str = JUDGE,
+    method: str = "POST",
+    headers: Mapping[bytes, bytes] = HEADERS,
+) -> Reply:
+    """The reply to one request; of a stream, with all its pieces as the body.
+
+    A body of bytes is sent as it is, any other value as its JSON text.
+    """
+    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+    pieces: list[bytes] = []
+    exchange = service.exchange(Head(method, path, headers))
+    try:
+        effect = next(exchange)
+        while True:
+            effect = exchange.send(carried_out(effect, sent, pieces))
+    except StopIteration as stop:
+        reply: Reply = stop.value
+        return replace(reply, body=b"".join(pieces)) if pieces else reply
+
+
+def carried_out(effect: object, body: bytes, pieces: list[bytes]) -> Any:
+    """What an adapter sends back for an effect; a new kind of effect gets a case of its own here."""
+    match effect:
+        case ReadBody(limit):
+            return body if len(body) <= limit else None
+        case Now():
+            return NOW
+        case Entropy(size):
+            return bytes(size)
+        case Begin() | Wait():
+            return None
+        case Piece(data):
+            return pieces.append(data)
+    raise AssertionError(f"nobody said how to carry out {effect!r} in this process")
+
+
+def content_of(reply: Reply) -> Json:
+    """A reply's JSON, read strictly."""
+    return parse(reply.body)
+
+
+def message_of(reply: Reply) -> str:
+    """An error's message."""
+    message: str = content_of(reply)["message"]
+    return message
+
+
+def issues_of(reply: Reply) -> list[str]:
+    """The sentences in an error's issues."""
+    return [issue["message"] for issue in content_of(reply).get("issues", [])]
+
+
+@cache
+def answer_validator(path: str, status: str) -> Any:
+    """The validator of an answer's JSON; KeyError when the document doesn't list the status."""
+    document = contract().document
+    response = document["paths"][path.removeprefix(BASE)]["post"]["responses"][status]
+    if "$ref" in response:
+        response = document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+    schema = response["content"]["application/json"]["schema"]
+    return jsonschema_rs.validator_for({"$schema": DIALECT, **schema, "components": document["components"]})
+
+
+def holds(reply: Reply, path: str = JUDGE) -> bool:
+    """Whether an operation lists the reply's status, and the reply is what the document says of it."""
+    listed = str(reply.status) in contract().statuses(path.removeprefix(BASE))
+    typed = dict(reply.headers).get(b"content-type") == b"application/json"
+    valid = listed and answer_validator(path, str(reply.status)).is_valid(content_of(reply))
+    return listed and typed and bool(valid)

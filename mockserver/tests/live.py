@@ -1,0 +1,119 @@
+"""The mock as a user runs it: a process of its own, started by its command and spoken to over a socket."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from mockserver.tests.environments import here
+
+PATIENCE = 20.0
+"""Seconds after which a server that doesn't start is a failure; a loaded machine is slow."""
+PROMPTLY = 1.0
+"""Seconds within which a server ends after a signal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A running mock: the URLs that its ready file announced, and where its standard error goes."""
+
+    process: "subprocess.Popen[bytes]"
+    base_url: str
+    control_url: str
+    log: Path
+
+    @property
+    def origin(self) -> str:
+        return self.base_url.removesuffix("/api/v1")
+
+    @property
+    def address(self) -> tuple[str, int]:
+        parts = urlsplit(self.origin)
+        return str(parts.hostname), int(parts.port or 0)
+
+    def stop(self, name: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
+        """Send a signal; the exit code, and the seconds that it took."""
+        started = time.monotonic()
+        self.process.send_signal(name)
+        code = self.process.wait(PATIENCE)
+        return code, time.monotonic() - started
+
+
+def clean(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without what steers a mock, its clients or a nested make, plus the given."""
+    steering = ("OPENPIPE", "OPENAI", "MAKE", "MFLAGS", "PYTEST", "PYTHON")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    return {**kept, **(environment or {})}
+
+
+def until_ready(process: "subprocess.Popen[bytes]", ready_file: Path, log: Path) -> dict[str, Any]:
+    """What the ready file says, as soon as it is there. The first look at it has to find it whole."""
+    deadline = time.monotonic() + PATIENCE
+    while not ready_file.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise AssertionError(f"the server did not start: {log.read_text()}")
+        time.sleep(0.01)
+    facts: dict[str, Any] = json.loads(ready_file.read_bytes())
+    return facts
+
+
+@contextlib.contextmanager
+def serving(
+    *flags: str,
+    command: Sequence[str | Path] = (),
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Iterator[Live]:
+    """A mock on a free port, stopped by SIGTERM in the end: promptly, and with exit code 0."""
+    with tempfile.TemporaryDirectory() as folder:
+        ready_file, log = Path(folder) / "ready.json", Path(folder) / "log"
+        program = command or [here("openpipe-mock")]
+        arguments = [*program, "serve", "--port=0", f"--ready-file={ready_file}", *flags]
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(arguments, stderr=stderr, env=clean(environment), cwd=cwd)
+        try:
+            facts = until_ready(process, ready_file, log)
+            live = Live(process, facts["base_url"], facts["control_url"], log)
+            yield live
+            if process.poll() is None:
+                code, seconds = live.stop()
+                assert code == 0, log.read_text()
+                assert seconds < PROMPTLY
+        finally:
+            process.kill()
+            process.wait()
+
+
+def leading_to(live: Live) -> dict[str, str]:
+    """The variables that lead the official clients to a mock."""
+    return {"OPENPIPE_BASE_URL": live.base_url, "OPENPIPE_API_KEY": "op-local"}
+
+
+def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None, **settings: Any) -> str:
+    """What a command prints. One that fails, fails the test with what it said."""
+    done = finished(command, environment, **settings)
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stderr}"
+    return done.stdout
+
+
+def finished(
+    command: Sequence[str | Path], environment: Mapping[str, str] | None = None, **settings: Any
+) -> "subprocess.CompletedProcess[str]":
+    """A command that has ended, with what it printed."""
+    return subprocess.run(
+        command,
+        env=clean(environment),
+        capture_output=True,
+        timeout=120,
+        check=False,
+        encoding="utf-8",
+        **settings,
+    )

@@ -1,0 +1,649 @@
+"""The ASGI adapter, spoken to as a server speaks to it: bodies, streams, crashes, origins, logs, the page."""
+
+import asyncio
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from mockserver import __version__
+from mockserver.app import ClientGone, Transport, create_app
+from mockserver.config import Settings, Validation
+from mockserver.dashboard import page
+from mockserver.effects import Begin, Effect, Entropy, Now, Piece, Reply, Wait
+from mockserver.service import Service
+from mockserver.tests.inprocess import FULL, HEADERS, JUDGE, MINIMAL, answer, having
+
+Json = Any
+Message = dict[str, Any]
+
+PATIENCE = 10
+MINIMAL_BODY = json.dumps(MINIMAL).encode()
+GONE: Message = {"type": "http.disconnect"}
+
+
+@dataclass
+class Heard:
+    """What a server hears from the app: the messages, and how often the app asked for more of the request."""
+
+    messages: list[Message] = field(default_factory=list)
+    reads: int = 0
+
+    @property
+    def status(self) -> int:
+        status: int = self.messages[0]["status"]
+        return status
+
+    @property
+    def headers(self) -> Mapping[bytes, bytes]:
+        pairs = self.messages[0]["headers"]
+        assert len({name for name, _ in pairs}) == len(pairs), pairs
+        return dict(pairs)
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.messages[1:])
+
+    @property
+    def json(self) -> Json:
+        return json.loads(self.body)
+
+
+class Client:
+    """The client's side of a request: its messages in order, then silence."""
+
+    def __init__(self, messages: Iterable[Message]) -> None:
+        self.coming = iter(messages)
+        self.heard = Heard()
+
+    async def receive(self) -> Message:
+        self.heard.reads += 1
+        for message in self.coming:
+            return message
+        return await asyncio.Future()
+
+    async def send(self, message: Any) -> None:
+        self.heard.messages.append(dict(message))
+
+
+def pieces(*parts: bytes, complete: bool = True) -> list[Message]:
+    """A body in parts, as a server hands it on."""
+    last = len(parts) - 1 if complete else len(parts)
+    return [{"type": "http.request", "body": p, "more_body": n < last} for n, p in enumerate(parts)]
+
+
+def scope_of(path: str, method: str, headers: Mapping[bytes, bytes], query: bytes) -> Message:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query,
+        "root_path": "",
+        "headers": list(headers.items()),
+        "server": ("127.0.0.1", 6736),
+        "client": ("127.0.0.1", 50000),
+    }
+
+
+def drive(
+    path: str = JUDGE,
+    method: str = "POST",
+    *,
+    headers: Mapping[bytes, bytes] = HEADERS,
+    messages: Iterable[Message] = (),
+    query: bytes = b"",
+    settings: Settings | None = None,
+) -> Heard:
+    """Send one request to a new app; fails when the app waits for what never comes."""
+    client = Client(messages)
+    app = create_app(settings)
+
+    async def run() -> None:
+        async with asyncio.timeout(PATIENCE):
+            await app(scope_of(path, method, headers, query), client.receive, client.send)
+        assert asyncio.all_tasks() == {asyncio.current_task()}, "the app left a task behind"
+
+    asyncio.run(run())
+    return client.heard
+
+
+def get(path: str, **headers: bytes) -> Heard:
+    """A browser's request, without a key."""
+    named = {name.replace("_", "-").encode(): value for name, value in headers.items()}
+    return drive(path, "GET", headers={b"host": b"127.0.0.1:6736", **named}, messages=pieces(b""))
+
+
+# Bodies
+
+
+def test_the_reply_of_the_service_goes_out_whole_with_its_length() -> None:
+    heard = drive(messages=pieces(json.dumps(FULL).encode()))
+    expected = answer(Service(), FULL)
+    assert [message["type"] for message in heard.messages] == ["http.response.start", "http.response.body"]
+    assert (heard.status, heard.body) == (200, expected.body)
+    assert heard.headers == {**dict(expected.headers), b"content-length": str(len(heard.body)).encode()}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [MINIMAL_BODY],
+        [MINIMAL_BODY, b""],
+        [b"", b"", MINIMAL_BODY],
+        [MINIMAL_BODY[:1], MINIMAL_BODY[1:-1], MINIMAL_BODY[-1:]],
+        [bytes([byte]) for byte in MINIMAL_BODY],
+    ],
+    ids=["one", "an empty one behind", "empty ones before", "three", "one for each byte"],
+)
+def test_a_body_may_come_in_any_number_of_pieces(parts: list[bytes]) -> None:
+    assert drive(messages=pieces(*parts)).body == answer(Service(), MINIMAL).body
+
+
+def test_a_message_without_a_body_is_an_empty_piece() -> None:
+    assert drive(messages=[{"type": "http.request"}]).json["code"] == "PARSE_ERROR"
+    parts = [{"type": "http.request", "more_body": True}, *pieces(MINIMAL_BODY)]
+    assert drive(messages=parts).status == 200
+
+
+@pytest.mark.parametrize("sent", [[], pieces(b"{", complete=False), pieces(b"{", b'"a"', complete=False)])
+def test_a_client_that_leaves_before_its_body_is_complete_gets_nothing(
+    sent: list[Message], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "mockserver"):
+        assert drive(messages=[*sent, GONE]).messages == []
+    assert caplog.records == []
+
+
+def test_a_body_beyond_the_limit_is_not_read_to_its_end() -> None:
+    endless = ({"type": "http.request", "body": b"x" * 40, "more_body": True} for _ in range(1000))
+    heard = drive(messages=endless, settings=Settings(max_body_bytes=100))
+    assert (heard.status, heard.json["code"]) == (413, "PAYLOAD_TOO_LARGE")
+    assert heard.reads == 3
+
+
+def test_a_body_beyond_the_limit_in_one_piece_is_refused_too() -> None:
+    body = MINIMAL_BODY
+    for limit, status in ((len(body), 200), (len(body) - 1, 413)):
+        assert drive(messages=pieces(body), settings=Settings(max_body_bytes=limit)).status == status
+        halves = pieces(body[:9], body[9:])
+        assert drive(messages=halves, settings=Settings(max_body_bytes=limit)).status == status
+
+
+def test_what_is_refused_by_its_head_is_not_read_at_all() -> None:
+    for headers in ({}, {**HEADERS, b"content-length": b"99999999999"}, {**HEADERS, b"content-type": b"x/y"}):
+        assert drive(headers=headers, messages=pieces(MINIMAL_BODY)).reads == 0
+
+
+# Streams
+
+
+def carried(exchange: Generator[Effect, Any, Reply], messages: Iterable[Message] = ()) -> Heard:
+    """Carry out an exchange of one's own."""
+    client = Client(messages)
+
+    async def run() -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await Transport(client.receive, client.send).carry(exchange)
+        finally:
+            await asyncio.sleep(0)
+            assert asyncio.all_tasks() == {asyncio.current_task()}, "a task was left behind"
+
+    asyncio.run(run())
+    return client.heard
+
+
+STREAM = ((b"content-type", b"text/event-stream"),)
+
+
+def test_a_stream_goes_out_piece_by_piece_and_is_ended() -> None:
+    def exchange() -> Generator[Effect, Any, Reply]:
+        yield Begin(200, STREAM)
+        yield Piece(b"one")
+        yield Piece(b"two")
+        return Reply(200, b"", STREAM)
+
+    start, one, two, end = carried(exchange()).messages
+    assert (start["status"], list(start["headers"])) == (200, list(STREAM))
+    assert [part["body"] for part in (one, two)] == [b"one", b"two"]
+    assert [part.get("more_body", False) for part in (one, two, end)] == [True, True, False]
+    assert end.get("body", b"") == b""
+
+
+def test_a_client_that_leaves_ends_the_stream_and_the_exchange() -> None:
+    made: list[int] = []
+
+    def exchange() -> Generator[Effect, Any, Reply]:
+        try:
+            yield Begin(200, STREAM)
+            for number in range(1000):
+                made.append(number)
+                yield Piece(b"x")
+            return Reply(200, b"", STREAM)
+        finally:
+            made.append(-1)
+
+    class Leaving(Client):
+        async def send(self, message: Any) -> None:
+            await super().send(message)
+            await asyncio.sleep(0)
+
+    client = Leaving([GONE])
+
+    async def run() -> None:
+        async with asyncio.timeout(PATIENCE):
+            await Transport(client.receive, client.send).carry(exchange())
+
+    with pytest.raises(ClientGone):
+        asyncio.run(run())
+    assert len(client.heard.messages) < 10
+    assert made[-1] == -1
+
+
+def test_a_stream_that_fails_in_the_middle_leaves_no_task_behind() -> None:
+    def exchange() -> Generator[Effect, Any, Reply]:
+        yield Begin(200, STREAM)
+        yield Piece(b"x")
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        carried(exchange())
+
+
+def test_waiting_takes_its_time_and_nothing_else() -> None:
+    seen: list[float] = []
+
+    def exchange() -> Generator[Effect, Any, Reply]:
+        seen.append((yield Now()))
+        seen.append((yield Wait(0.05)))
+        seen.append((yield Now()))
+        return Reply(204, b"")
+
+    carried(exchange())
+    started, nothing, ended = seen
+    assert nothing is None
+    assert 0.04 < ended - started < 5
+
+
+def test_time_and_chance_come_from_outside() -> None:
+    seen: list[Any] = []
+
+    def exchange() -> Generator[Effect, Any, Reply]:
+        seen.extend(((yield Now()), (yield Entropy(12)), (yield Entropy(12))))
+        return Reply(204, b"")
+
+    assert carried(exchange()).status == 204
+    now, one, other = seen
+    assert now > 1_700_000_000
+    assert (len(one), len(other)) == (12, 12)
+    assert one != other
+
+
+# Crashes
+
+
+def crashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exchange(self: Service, head: object) -> Generator[Effect, Any, Reply]:
+        raise RuntimeError("an inner detail")
+        yield
+
+    monkeypatch.setattr(Service, "exchange", exchange)
+
+
+def test_a_defect_of_ours_answers_500_and_leaves_its_traceback_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    crashing(monkeypatch)
+    heard = drive(path="/api/v1/x\n\x1b[31m", messages=pieces(MINIMAL_BODY))
+    assert (heard.status, heard.json["code"]) == (500, "INTERNAL_SERVER_ERROR")
+    assert heard.json["message"].startswith("Internal server error: ")
+    assert b"inner detail" not in heard.body
+    [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert record.name == "mockserver"
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "an inner detail"
+    assert record.getMessage().isprintable()
+
+
+def test_a_defect_of_ours_still_has_its_line_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    crashing(monkeypatch)
+    with caplog.at_level(logging.INFO, "mockserver.requests"):
+        drive(messages=pieces(MINIMAL_BODY))
+    [line] = lines(caplog)
+    assert line.startswith(f"POST {JUDGE} 500  Internal server error")
+
+
+# Other origins
+
+
+LOCAL = (
+    "http://localhost",
+    "http://localhost:3000",
+    "https://localhost:8443",
+    "http://127.0.0.1:5173",
+    "http://[::1]:8080",
+    "http://app.localhost:1234",
+)
+FOREIGN = (
+    "https://example.com",
+    "null",
+    "",
+    "http://localhost.example.com",
+    "http://example.com/localhost",
+    "http://evil-localhost",
+    "http://127.0.0.1.example.com",
+    "http://127.0.0.2",
+    "http://127-0-0-1",
+    "http://127.0.0.1:",
+    "http://127.0.0.1/x",
+    "http://localhost:3000.example.com",
+    "http://localhost:",
+    "http://user@localhost",
+    "https://localhost\n",
+    "file://localhost",
+    "http://\u00ff.localhost\u00ff",
+)
+PREFLIGHT = {
+    b"access-control-request-method": b"POST",
+    b"access-control-request-headers": b"authorization,content-type,op-criteria,x-stainless-lang",
+}
+
+
+def allowed_origin(heard: Heard) -> bytes | None:
+    return heard.headers.get(b"access-control-allow-origin")
+
+
+@pytest.mark.parametrize("origin", LOCAL)
+def test_a_page_of_this_machine_may_call_the_mock(origin: str) -> None:
+    sent = {b"origin": origin.encode()}
+    for heard in (
+        drive(headers={**HEADERS, **sent}, messages=pieces(MINIMAL_BODY)),
+        drive(headers=sent, messages=pieces(MINIMAL_BODY)),
+        drive("/api/v1/datasets", headers={**HEADERS, **sent}, messages=pieces(b"")),
+        get("/_mock/health", origin=origin.encode()),
+    ):
+        assert allowed_origin(heard) == origin.encode()
+        assert b"origin" in heard.headers[b"vary"].lower()
+
+
+@pytest.mark.parametrize("origin", LOCAL)
+def test_a_browser_that_asks_first_is_told_that_it_may(origin: str) -> None:
+    heard = drive(method="OPTIONS", headers={b"origin": origin.encode(), **PREFLIGHT}, messages=pieces(b""))
+    assert heard.status in (200, 204)
+    assert allowed_origin(heard) == origin.encode()
+    assert "POST" in heard.headers[b"access-control-allow-methods"].decode()
+    for name in PREFLIGHT[b"access-control-request-headers"].split(b","):
+        assert name in heard.headers[b"access-control-allow-headers"].lower()
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_a_page_from_elsewhere_gets_no_permission(origin: str) -> None:
+    sent = {b"origin": origin.encode("latin-1")}
+    for heard in (
+        drive(headers={**HEADERS, **sent}, messages=pieces(MINIMAL_BODY)),
+        drive(method="OPTIONS", headers={**sent, **PREFLIGHT}, messages=pieces(b"")),
+        drive("/_mock/health", "OPTIONS", headers={**sent, **PREFLIGHT}, messages=pieces(b"")),
+        get("/_mock/health", **{"origin": sent[b"origin"]}),
+        get("/", **{"origin": sent[b"origin"]}),
+    ):
+        assert [name for name in heard.headers if name.startswith(b"access-control-")] == []
+
+
+def test_a_failing_answer_lets_a_local_page_read_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    crashing(monkeypatch)
+    heard = drive(headers={**HEADERS, b"origin": LOCAL[0].encode()}, messages=pieces(MINIMAL_BODY))
+    assert (heard.status, allowed_origin(heard)) == (500, LOCAL[0].encode())
+
+
+# The mock's own paths
+
+
+def test_the_health_check_needs_no_key_and_says_what_decides_the_answers() -> None:
+    heard = drive("/_mock/health", "GET", headers={}, settings=Settings(seed=7, validation="report"))
+    assert heard.status == 200
+    assert heard.json == {
+        "status": "ok",
+        "name": "openpipe-mock",
+        "version": __version__,
+        "seed": 7,
+        "answers": 1,
+        "validation": "report",
+    }
+
+
+@pytest.mark.parametrize("path", ["/_mock/", "/_mock/nothing", "/_mock/health/x", "/_mock", "/_mock//health"])
+def test_an_unknown_path_of_the_mocks_own_answers_json(path: str) -> None:
+    heard = get(path)
+    assert (heard.status, heard.json["code"]) == (404, "NOT_FOUND")
+    assert heard.headers[b"content-type"] == b"application/json"
+
+
+@pytest.mark.parametrize("path", ["/", "/_mock/health"])
+@pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS"])
+def test_a_wrong_method_on_the_mocks_own_paths_answers_json_with_allow(path: str, method: str) -> None:
+    heard = drive(path, method, messages=pieces(b""))
+    assert (heard.status, heard.json["code"]) == (405, "METHOD_NOT_SUPPORTED")
+    assert set(heard.headers[b"allow"].split(b", ")) == {b"GET", b"HEAD"}
+    assert heard.headers[b"content-type"] == b"application/json"
+
+
+def test_the_mock_forgets_when_told_to_and_only_by_post() -> None:
+    assert drive("/_mock/reset", headers={}, messages=pieces(b"")).json == {"status": "ok"}
+    heard = get("/_mock/reset")
+    assert (heard.status, heard.headers[b"allow"]) == (405, b"POST")
+
+
+def test_the_mocks_own_errors_are_the_same_bytes_whatever_the_hash_seed() -> None:
+    program = (
+        "from mockserver.tests.test_app import drive, pieces\n"
+        "print(repr(drive('/', 'POST', messages=pieces(b'')).messages))"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in range(4)
+    }
+    assert len(said) == 1
+
+
+def test_head_of_the_page_and_of_the_health_check_is_answered() -> None:
+    for path in ("/", "/_mock/health"):
+        assert drive(path, "HEAD", headers={}, messages=pieces(b"")).status == 200
+
+
+def test_the_app_starts_and_stops_when_the_server_says_so() -> None:
+    client = Client([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+
+    async def run() -> None:
+        async with asyncio.timeout(PATIENCE):
+            await create_app()({"type": "lifespan", "asgi": {}}, client.receive, client.send)
+
+    asyncio.run(run())
+    assert [message["type"] for message in client.heard.messages] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
+
+
+# Log lines
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "mockserver.requests"]
+
+
+def test_a_request_has_one_line_with_method_path_status_and_subject(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO, "mockserver.requests"):
+        score = drive(messages=pieces(MINIMAL_BODY)).json["score"]
+    [line] = lines(caplog)
+    assert line.startswith(f"POST {JUDGE} 200  helpful@v1 {score}  ")
+    assert line.endswith(" ms")
+    assert {record.levelno for record in caplog.records} == {logging.INFO}
+
+
+def test_no_line_is_written_where_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "mockserver.requests"):
+        drive(messages=pieces(MINIMAL_BODY))
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("key", [b"Bearer s3cret", b"Bearer invalid-s3cret", b"Basic s3cret", b"s3cret"])
+def test_no_line_holds_the_key_or_the_query(key: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "mockserver"):
+        headers = {**HEADERS, b"authorization": key}
+        drive(headers=headers, messages=pieces(MINIMAL_BODY), query=b"key=s3cret")
+        drive("/nowhere", headers=headers, query=b"key=s3cret")
+    assert len(lines(caplog)) == 2
+    assert "s3cret" not in caplog.text
+
+
+HOSTILE = "\n\r\x1b[31m\x00\x7f\x85\u2028\u202e\ufeff"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (f"/api/v1/{HOSTILE}", {}),
+        (JUDGE, having(criterion_id=HOSTILE)),
+        (JUDGE, having(criterion_id=f"a@{HOSTILE}")),
+        (JUDGE, having(criterion_id="a\x85\u202e\ufeff")),
+        (JUDGE, having(**{HOSTILE: 1})),
+        (JUDGE, having(output=HOSTILE)),
+    ],
+)
+@pytest.mark.parametrize("validation", ["strict", "report"])
+def test_nothing_that_a_client_sends_plays_tricks_in_the_log(
+    path: str, body: Json, validation: Validation, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "mockserver"):
+        drive(path, messages=pieces(json.dumps(body).encode()), settings=Settings(validation=validation))
+    assert lines(caplog)
+    for record in caplog.records:
+        assert record.getMessage().isprintable(), record.getMessage()
+        assert len(record.getMessage()) < 1000
+
+
+def test_a_long_path_is_cut_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "mockserver.requests"):
+        drive("/" + "x" * 100_000)
+    [line] = lines(caplog)
+    assert len(line) < 1000
+
+
+def test_what_strict_would_refuse_is_a_warning_for_each_finding(caplog: pytest.LogCaptureFixture) -> None:
+    body = json.dumps(having(criterion_id=5, extra=1)).encode()
+    expected: tuple[tuple[Validation, int], ...] = (("report", 2), ("lenient", 0))
+    for mode, number in expected:
+        caplog.clear()
+        drive(messages=pieces(body), settings=Settings(validation=mode))
+        found = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert len(found) == number
+        assert all("strict would refuse /" in text and JUDGE in text for text in found)
+
+
+# The page
+
+
+class Outline(HTMLParser):
+    """The tags and texts of a page; fails on tags that don't match."""
+
+    VOID = frozenset({"meta", "link", "br"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.texts: dict[str, list[str]] = {}
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            self.texts.setdefault(self.open[-1], []).append(data)
+
+
+def test_the_page_says_how_to_use_this_mock() -> None:
+    heard = get("/", host=b"localhost:4321")
+    assert (heard.status, heard.headers[b"content-type"]) == (200, b"text/html; charset=utf-8")
+    outline = Outline(heard.body.decode())
+    exports, curl = outline.texts["pre"]
+    base_url = "http://localhost:4321/api/v1"
+    assert exports.splitlines() == [
+        f"export OPENPIPE_BASE_URL={base_url}",
+        "export OPENPIPE_API_KEY=op-local",
+        f"export OPENAI_BASE_URL={base_url}",
+        "export OPENAI_API_KEY=op-local",
+    ]
+    assert curl.startswith(f"curl {base_url}/criteria/judge")
+    for fact in (__version__, "strict", base_url, f"POST {'/api/v1/criteria/judge'}", "GET /_mock/health"):
+        assert fact in heard.body.decode()
+
+
+def test_the_page_holds_no_script_and_loads_nothing() -> None:
+    heard = get("/")
+    assert "default-src 'none'" in heard.headers[b"content-security-policy"].decode()
+    assert not {"script", "img", "iframe", "form"} & set(Outline(heard.body.decode()).tags)
+    assert b"http://127.0.0.1:6736" in heard.body
+    assert heard.body.count(b"://") == heard.body.count(b"http://127.0.0.1:6736")
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://<script>alert(1)</script>", "http://'\"><img src=x>", "http://&lt;$x"]
+)
+def test_the_page_escapes_the_name_under_which_it_was_called(origin: str) -> None:
+    html = page(Settings(), origin)
+    plain = Outline(page(Settings(), "http://localhost"))
+    assert Outline(html).tags == plain.tags
+    assert "".join(Outline(html).texts["pre"]).count(f"{origin}/api/v1") == 3
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        b'"><script>x</script>',
+        b"<b>",
+        b"[::",
+        b"[evil",
+        b"a/b?c#d",
+        b"x:notaport",
+        b"\xff\xfe",
+        b"",
+        b"a b\x00",
+    ],
+)
+def test_a_hostile_host_gets_a_sound_page_and_a_sound_error(host: bytes) -> None:
+    heard = get("/", host=host)
+    assert heard.status in (200, 400)
+    assert b"<script" not in heard.body
+    assert b"<b>" not in heard.body
+    if heard.status == 200:
+        Outline(heard.body.decode())
+    assert get("/_mock/nothing", host=host).json["code"] == "NOT_FOUND"

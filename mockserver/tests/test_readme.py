@@ -1,0 +1,115 @@
+"""The README, taken at its word: each of its code blocks is run, and each of its links leads somewhere."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mockserver.cli import serve
+from mockserver.tests.environments import ROOT, here, installed
+from mockserver.tests.live import PATIENCE, Live, clean, run, until_ready
+from mockserver.tests.markdown import Block, blocks
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = {block.code.split()[0]: block for block in blocks(README)}
+"""By their first words."""
+
+
+def default(flag: str) -> object:
+    return next(parameter.default for parameter in serve.params if parameter.name == flag)
+
+
+ORIGIN = f"http://{default('host')}:{default('port')}"
+
+
+def test_each_block_of_the_readme_is_run_below() -> None:
+    assert len(list(blocks(README))) == len(BLOCKS)
+    assert set(BLOCKS) == {"make", "export", "from", "0.47", "curl", "pip"}
+
+
+@contextlib.contextmanager
+def running(block: Block, environment: dict[str, str], folder: Path) -> Iterator[str]:
+    """A block that serves until Ctrl-C: its base URL, steered to a free port by variables alone."""
+    ready, log = folder / "ready.json", folder / "log"
+    steering = {"OPENPIPE_MOCK_PORT": "0", "OPENPIPE_MOCK_READY_FILE": str(ready)}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["sh", "-euc", block.code],
+            cwd=ROOT,
+            env=clean({**environment, **steering}),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield until_ready(process, ready, log)["base_url"]
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does, to make and shell too
+        process.wait(PATIENCE)
+        assert not ready.exists()
+        assert "Error" not in log.read_text()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_make_serve_serves_until_ctrl_c(tmp_path: Path) -> None:
+    with running(BLOCKS["make"], {}, tmp_path) as base_url:
+        assert httpx.get(f"{base_url.removesuffix('/api/v1')}/_mock/health").status_code == 200
+
+
+def test_the_package_installs_and_serves(tmp_path: Path) -> None:
+    """In a new environment; its pip is this one's, since a pip of its own takes longer than all else."""
+    environment, commands = tmp_path / "environment", tmp_path / "commands"
+    run([here("python"), "-m", "venv", "--without-pip", environment])
+    commands.mkdir()
+    pip = commands / "pip"
+    pip.write_text(
+        f'#!/bin/sh\nexec "{here("python")}" -m pip -qq --python "{environment}/bin/python" "$@"\n'
+    )
+    pip.chmod(0o755)
+    path = os.pathsep.join([str(commands), str(environment / "bin"), os.environ["PATH"]])
+    with running(BLOCKS["pip"], {"PATH": path}, tmp_path) as base_url:
+        assert httpx.get(f"{base_url.removesuffix('/api/v1')}/_mock/health").status_code == 200
+
+
+def test_the_exports_name_the_default_address() -> None:
+    assert f"export OPENPIPE_BASE_URL={ORIGIN}/api/v1\n" in BLOCKS["export"].code
+    assert f"<{ORIGIN}/>" in README
+
+
+def test_the_exports_lead_the_python_client_to_the_judgement_that_is_shown(
+    live: Live, tmp_path: Path
+) -> None:
+    script = tmp_path / "judge.py"
+    script.write_text(BLOCKS["from"].code)
+    exports = BLOCKS["export"].code.replace(ORIGIN, live.origin)
+    printed = run(["sh", "-euc", f'{exports}\n"{installed("openpipe", "python")}" "{script}"'])
+    assert printed == BLOCKS["0.47"].code
+
+
+def test_the_exports_lead_curl_to_a_judgement(live: Live) -> None:
+    exports = BLOCKS["export"].code.replace(ORIGIN, live.origin)
+    printed = run(["sh", "-euc", f"{exports}\n{BLOCKS['curl'].code}"])
+    assert re.fullmatch(r'\{"score":(0\.\d+|1\.0),"explanation":"[^"]+"\}', printed)
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)#]+)", README))
+def test_each_link_into_the_repository_leads_somewhere(target: str) -> None:
+    assert (ROOT / target).exists()
+
+
+@pytest.mark.parametrize("flag", sorted(set(re.findall(r"`(--[\w-]+)", README))))
+def test_each_flag_in_the_readme_exists(flag: str) -> None:
+    assert flag in {name for parameter in serve.params for name in parameter.opts}
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`make (\w+)`", README))))
+def test_each_make_target_in_the_readme_exists(target: str) -> None:
+    assert f"make {target} " in run(["make", "help"], cwd=ROOT)

@@ -1,0 +1,502 @@
+"""`openpipe-mock serve` as a process: what it says, how it listens, what it withstands, how it ends."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+import pytest
+import trustme
+
+from mockserver import __version__
+from mockserver.cli import serve as command
+from mockserver.cli import variable
+from mockserver.tests.environments import here
+from mockserver.tests.live import PATIENCE, PROMPTLY, Live, clean, finished, serving, until_ready
+
+REQUEST = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}
+KEY = {"Authorization": "Bearer op-local"}
+
+
+def judge(live: Live, **settings: Any) -> httpx.Response:
+    return httpx.post(f"{live.base_url}/criteria/judge", json=REQUEST, headers=KEY, **settings)
+
+
+def health(live: Live, **settings: Any) -> Any:
+    return httpx.get(f"{live.control_url}/health", **settings).json()
+
+
+def refused(*flags: str, environment: dict[str, str] | None = None) -> str:
+    """What a server that can't start says: one line, before it ends with exit code 2."""
+    done = finished([here("openpipe-mock"), "serve", *flags], environment)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    return line
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+@contextlib.contextmanager
+def terminal(*flags: str) -> Iterator[tuple[Callable[[str], str], "subprocess.Popen[bytes]"]]:
+    """A server whose standard error is a terminal; the function reads from it until a text has come."""
+    master, slave = pty.openpty()
+    arguments = [str(here("openpipe-mock")), "serve", "--port=0", *flags]
+    process = subprocess.Popen(arguments, stderr=slave, env=clean({"TERM": "xterm"}))
+    os.close(slave)
+    seen = ""
+
+    def until(text: str) -> str:
+        nonlocal seen
+        while text not in seen:
+            readable, _, _ = select.select([master], [], [], PATIENCE)
+            assert readable, f"{text!r} did not come; seen: {seen!r}"
+            seen += os.read(master, 65536).decode()
+        return seen
+
+    try:
+        yield until, process
+    finally:
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+        os.close(master)
+
+
+def plain(text: str) -> str:
+    """A terminal's text without colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).replace("\r\n", "\n")
+
+
+# What it says
+
+
+def test_a_terminal_gets_the_lines_that_lead_the_clients_here() -> None:
+    with terminal() as (until, _):
+        lines = plain(until("OPENAI_API_KEY=op-local")).splitlines()
+    exports = dict(
+        line.removeprefix("  export ").split("=") for line in lines if line.startswith("  export ")
+    )
+    assert set(exports) == {"OPENPIPE_BASE_URL", "OPENPIPE_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY"}
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/api/v1", exports["OPENPIPE_BASE_URL"])
+    assert exports["OPENAI_BASE_URL"] == exports["OPENPIPE_BASE_URL"]
+    assert f"openpipe-mock {__version__} serves {exports['OPENPIPE_BASE_URL']}" in lines
+
+
+def test_on_a_terminal_only_what_needs_attention_has_a_colour() -> None:
+    with terminal("--validation=report") as (until, _):
+        [base_url] = re.findall("OPENPIPE_BASE_URL=(\\S+)", plain(until("OPENAI_API_KEY=op-local")))
+        httpx.post(f"{base_url}/criteria/judge", json={**REQUEST, "mood": "good"}, headers=KEY)
+        shown = until("mood")
+    *_, request, warning = shown.splitlines()
+    assert request.startswith("POST /api/v1/criteria/judge 200 ")
+    assert re.match(r"\x1b\[33m.*strict would refuse", warning)
+
+
+def test_without_a_terminal_the_banner_is_one_line_without_colours() -> None:
+    with serving() as live:
+        [line] = live.log.read_text().splitlines()
+    assert line == (
+        f"openpipe-mock {__version__} serves {live.base_url} (seed 0, answers 1, validation strict)."
+    )
+
+
+def test_a_request_is_one_line_with_its_status_and_duration() -> None:
+    with serving() as live:
+        score = judge(live).json()["score"]
+        live.stop()
+        _, line = live.log.read_text().splitlines()
+    assert re.fullmatch(rf"POST /api/v1/criteria/judge 200  helpful@v1 {score}  \d+\.\d ms", line)
+
+
+def test_a_path_can_play_no_tricks_on_the_terminal() -> None:
+    with serving() as live:
+        httpx.get(f"{live.base_url}/%1B[31m%0Asecond")
+        live.stop()
+        _, line = live.log.read_text().splitlines()
+    assert line.startswith("GET /api/v1/\ufffd[31m\ufffdsecond 404 ")
+
+
+def test_quiet_says_nothing() -> None:
+    with serving("--quiet") as live:
+        judge(live)
+        live.stop()
+        assert live.log.read_bytes() == b""
+
+
+def test_report_mode_warns_of_what_strict_would_refuse_even_when_quiet() -> None:
+    with serving("--quiet", "--validation=report") as live:
+        answer = httpx.post(f"{live.base_url}/criteria/judge", json={**REQUEST, "mood": "good"}, headers=KEY)
+        live.stop()
+        [line] = live.log.read_text().splitlines()
+    assert answer.status_code == 200
+    assert re.fullmatch(r"warning: .*strict would refuse.*mood.*", line)
+
+
+def test_an_open_host_is_said_in_the_banner() -> None:
+    with serving("--host=0.0.0.0") as live:
+        assert "It listens on 0.0.0.0: other machines can reach it." in live.log.read_text()
+    with serving("--host=localhost") as live:
+        assert "other machines" not in live.log.read_text()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "[::1]", "::"])
+def test_the_announced_url_leads_to_the_mock_whatever_the_host(host: str) -> None:
+    with serving(f"--host={host}", "--quiet") as live:
+        assert health(live)["status"] == "ok"
+
+
+def test_help_names_each_flag_s_variable() -> None:
+    text = finished([here("openpipe-mock"), "serve", "--help"], {"COLUMNS": "200"}).stdout
+    assert [parameter.envvar for parameter in command.params if str(parameter.envvar) not in text] == []
+
+
+# How it announces itself
+
+
+def test_the_ready_file_says_where_the_mock_is_and_who() -> None:
+    with serving("--quiet") as live:
+        facts = json.loads((live.log.parent / "ready.json").read_bytes())
+        origin = "http://{}:{}".format(*live.address)
+        assert facts == {
+            "base_url": f"{origin}/api/v1",
+            "control_url": f"{origin}/_mock",
+            "pid": live.process.pid,
+        }
+
+
+def test_the_ready_file_goes_when_the_mock_ends() -> None:
+    with serving("--quiet") as live:
+        ready = live.log.parent / "ready.json"
+        assert ready.exists()
+        live.stop()
+        assert [file.name for file in live.log.parent.iterdir()] == ["log"]
+
+
+def test_a_ready_file_in_no_folder_is_refused_in_one_line(tmp_path: Path) -> None:
+    line = refused("--port=0", "--quiet", f"--ready-file={tmp_path}/no/ready.json")
+    assert "--ready-file" in line
+    assert "No such file or directory" in line
+
+
+def test_health_needs_no_key(live: Live) -> None:
+    assert health(live) == {
+        "status": "ok",
+        "name": "openpipe-mock",
+        "version": __version__,
+        "seed": 0,
+        "answers": 1,
+        "validation": "strict",
+    }
+
+
+# Each flag's variable
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A certificate for this machine, its key and the authority that vouches for it."""
+    folder, authority = tmp_path_factory.mktemp("tls"), trustme.CA()
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    files = {name: folder / f"{name}.pem" for name in ("authority", "certificate", "key", "both")}
+    authority.cert_pem.write_to_path(files["authority"])
+    issued.cert_chain_pems[0].write_to_path(files["certificate"])
+    issued.private_key_pem.write_to_path(files["key"])
+    issued.private_key_and_cert_chain_pem.write_to_path(files["both"])
+    return files
+
+
+def trusting(certificate: dict[str, Path]) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=certificate["authority"])
+
+
+@pytest.fixture(scope="module")
+def steered(certificate: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A mock steered by variables alone: for each of them what is seen of it, and what should be."""
+    ready, port = tmp_path_factory.mktemp("ready") / "ready.json", free_port()
+    values = {
+        "host": "localhost",
+        "port": port,
+        "seed": 7,
+        "validation": "lenient",
+        "ids": "random",
+        "clock": "real",
+        "repeat": "vary",
+        "max-body-bytes": 300,
+        "ready-file": ready,
+        "ssl-certfile": certificate["certificate"],
+        "ssl-keyfile": certificate["key"],
+        "quiet": 1,
+    }
+    environment = {variable(flag): str(value) for flag, value in values.items()}
+    log = ready.with_suffix(".log")
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [str(here("openpipe-mock")), "serve"], stderr=stderr, env=clean(environment)
+        )
+    try:
+        announced = until_ready(process, ready, log)
+        with httpx.Client(verify=trusting(certificate), headers=KEY) as client:
+            facts = client.get(f"{announced['control_url']}/health").json()
+            large = client.post(f"{announced['base_url']}/criteria/judge", content=b" " * 301)
+            chat = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Count to 3"}]}
+            completions = f"{announced['base_url']}/chat/completions"
+            first, second = (client.post(completions, json=chat).json() for _ in range(2))
+    finally:
+        process.terminate()
+        process.wait()
+    url = httpx.URL(announced["base_url"])
+    texts = {answer["choices"][0]["message"]["content"] for answer in (first, second)}
+    return {
+        "host": (url.host, "localhost"),
+        "port": (url.port, port),
+        "seed": (facts["seed"], 7),
+        "validation": (facts["validation"], "lenient"),
+        "ids": (len({first["id"], second["id"]}), 2),
+        "clock": (abs(first["created"] - time.time()) < 60, True),
+        "repeat": (len(texts), 2),
+        "max_body_bytes": (large.status_code, 413),
+        "ready_file": (announced["pid"], process.pid),
+        "ssl_certfile": (url.scheme, "https"),
+        "ssl_keyfile": (facts["status"], "ok"),
+        "quiet": (log.read_text(), ""),
+    }
+
+
+@pytest.mark.parametrize("parameter", command.params, ids=lambda parameter: parameter.name)
+def test_each_flag_can_be_set_by_its_variable(parameter: click.Parameter, steered: dict[str, Any]) -> None:
+    assert parameter.envvar == variable(max(parameter.opts, key=len))
+    seen, expected = steered[parameter.name or ""]
+    assert seen == expected
+
+
+def test_a_flag_wins_over_its_variable() -> None:
+    with serving("--quiet", "--seed=3", environment={"OPENPIPE_MOCK_SEED": "7"}) as live:
+        assert health(live)["seed"] == 3
+
+
+# https
+
+
+def test_https_with_certificate_and_key_in_one_file(certificate: dict[str, Path]) -> None:
+    with serving("--quiet", f"--ssl-certfile={certificate['both']}") as live:
+        assert live.base_url.startswith("https://")
+        assert judge(live, verify=trusting(certificate)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("certfile", "keyfile"),
+    [("missing", "key"), ("garbage", "key"), ("certificate", "garbage"), ("certificate", "foreign")],
+)
+def test_an_unusable_certificate_is_refused_in_one_line(
+    certfile: str, keyfile: str, certificate: dict[str, Path], tmp_path: Path
+) -> None:
+    files = {**certificate, "missing": tmp_path / "missing", "garbage": tmp_path / "garbage"}
+    files["foreign"] = tmp_path / "foreign.pem"
+    files["garbage"].write_text("no certificate")
+    trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(files["foreign"])
+    line = refused("--port=0", f"--ssl-certfile={files[certfile]}", f"--ssl-keyfile={files[keyfile]}")
+    assert line.startswith("openpipe-mock: cannot use ")
+    assert str(files[certfile]) in line
+
+
+def test_a_key_without_a_certificate_is_a_usage_error(certificate: dict[str, Path]) -> None:
+    done = finished([here("openpipe-mock"), "serve", f"--ssl-keyfile={certificate['key']}"])
+    assert done.returncode == 2
+    assert "--ssl-keyfile needs --ssl-certfile" in done.stderr
+
+
+# Where it can't listen
+
+
+def test_a_port_that_another_mock_holds_is_refused_by_name() -> None:
+    with serving("--quiet", "--seed=5") as live:
+        line = refused(f"--port={live.address[1]}")
+    assert f"port {live.address[1]} is taken: an openpipe-mock {__version__} (seed 5) already runs" in line
+    assert "--port 0" in line
+
+
+def test_a_port_that_another_program_holds_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        line = refused(f"--port={sock.getsockname()[1]}")
+    assert "another program listens there" in line
+
+
+@pytest.mark.parametrize("host", ["no.such.machine.invalid", "192.0.2.1", "::zz", "", "a..b", "a" * 70])
+def test_a_host_that_is_none_of_ours_is_refused_in_one_line(host: str) -> None:
+    assert f"--host {host}" in refused("--port=0", f"--host={host}")
+
+
+def test_a_host_that_can_t_be_listened_on_is_refused_in_one_line() -> None:
+    assert "cannot listen on fe80::1 port 0: " in refused("--port=0", "--host=fe80::1")
+
+
+@pytest.mark.parametrize("flag", ["--port=65536", "--port=x", "--validation=loose", "--max-body-bytes=0"])
+def test_an_impossible_value_is_a_usage_error(flag: str) -> None:
+    done = finished([here("openpipe-mock"), "serve", flag])
+    assert done.returncode == 2
+    assert flag.partition("=")[0] in done.stderr
+
+
+# How it ends
+
+
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_promptly_and_calmly(name: signal.Signals) -> None:
+    with serving("--quiet") as live:
+        code, seconds = live.stop(name)
+        assert code == 0
+        assert seconds < PROMPTLY
+        assert live.log.read_text() == ""
+
+
+@pytest.mark.parametrize("begun", ["nothing", "half a head", "half a body"])
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
+def test_an_open_connection_does_not_keep_it_alive(name: signal.Signals, begun: str) -> None:
+    whole = head("Content-Length: 100") + b"{"
+    sent = {"nothing": b"", "half a head": whole[:20], "half a body": whole}[begun]
+    with serving("--quiet") as live, socket.create_connection(live.address) as sock:
+        sock.sendall(sent)
+        time.sleep(0.1)
+        code, seconds = live.stop(name)
+        assert code == 0
+        assert seconds < PROMPTLY
+        assert live.log.read_text() == ""
+
+
+def test_a_kept_alive_connection_does_not_keep_it_alive() -> None:
+    with serving("--quiet") as live, httpx.Client() as client:
+        client.get(f"{live.control_url}/health")
+        code, seconds = live.stop()
+        assert code == 0
+        assert seconds < PROMPTLY
+
+
+def test_the_port_is_free_again_at_once() -> None:
+    with serving("--quiet") as live:
+        judge(live)
+        live.stop()
+        with serving("--quiet", f"--port={live.address[1]}") as again:
+            assert again.address == live.address
+
+
+# What it withstands
+
+
+def exchange(live: Live, *pieces: bytes) -> bytes:
+    """Send pieces until an answer begins; the answer, up to the end of the connection or its first pause."""
+    with socket.create_connection(live.address, timeout=PATIENCE) as sock:
+        for piece in pieces:
+            if select.select([sock], [], [], 0)[0]:
+                break
+            try:
+                sock.sendall(piece)
+            except ConnectionError:
+                break
+        received = sock.recv(65536)
+        with contextlib.suppress(OSError):
+            sock.settimeout(0.2)
+            while more := sock.recv(65536):
+                received += more
+        return received
+
+
+def head(*lines: str) -> bytes:
+    start = ("POST /api/v1/criteria/judge HTTP/1.1", "Host: x", "Authorization: Bearer x")
+    return "\r\n".join([*start, "Content-Type: application/json", *lines, "", ""]).encode()
+
+
+def test_a_body_that_announces_too_much_is_refused_before_it_comes(live: Live) -> None:
+    received = exchange(live, head("Content-Length: 1000000000") + b'{"criterion_id": ')
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert b'"code":"PAYLOAD_TOO_LARGE"' in received
+
+
+def test_an_endless_body_is_refused_at_the_limit(live: Live) -> None:
+    chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    received = exchange(live, head("Transfer-Encoding: chunked"), *([chunk] * 1000))
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert b'"code":"PAYLOAD_TOO_LARGE"' in received
+
+
+def test_a_client_that_sends_too_much_reads_the_refusal(live: Live) -> None:
+    """Instead of a broken connection, although the mock leaves most of the body unread."""
+    output = {"role": "assistant", "content": "x" * 30_000_000}
+    answer = httpx.post(f"{live.base_url}/criteria/judge", json={**REQUEST, "output": output}, headers=KEY)
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "PAYLOAD_TOO_LARGE"
+
+
+def test_a_mock_goes_on_after_refused_and_broken_requests(live: Live) -> None:
+    exchange(live, head("Content-Length: 1000000000"))
+    exchange(live, b"no http at all\r\n\r\n")
+    with socket.create_connection(live.address) as sock:
+        sock.sendall(head("Content-Length: 100") + b"{")
+    assert judge(live).status_code == 200
+
+
+def preflight(live: Live, origin: str) -> httpx.Response:
+    asking = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    headers = {**asking, "Access-Control-Request-Headers": "authorization,content-type,op-tags"}
+    return httpx.options(f"{live.base_url}/criteria/judge", headers=headers)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://localhost:3000", "https://localhost", "http://app.localhost:5173", "http://127.0.0.1:8080"],
+)
+def test_pages_of_this_machine_may_call_it(live: Live, origin: str) -> None:
+    allowed = preflight(live, origin)
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == origin
+    assert {"authorization", "content-type", "op-tags"} <= {
+        name.strip().lower() for name in allowed.headers["access-control-allow-headers"].split(",")
+    }
+    answer = httpx.post(f"{live.base_url}/criteria/judge", json=REQUEST, headers={**KEY, "Origin": origin})
+    assert answer.headers["access-control-allow-origin"] == origin
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://evil.example", "http://localhost.evil.example", "http://evil.example:3000/localhost", "null"],
+)
+def test_pages_of_other_machines_may_not(live: Live, origin: str) -> None:
+    assert "access-control-allow-origin" not in preflight(live, origin).headers
+    answer = httpx.post(f"{live.base_url}/criteria/judge", json=REQUEST, headers={**KEY, "Origin": origin})
+    assert "access-control-allow-origin" not in answer.headers
+
+
+# The page at /
+
+
+def test_the_page_shows_the_base_url_and_the_lines_that_lead_here(live: Live) -> None:
+    answer = httpx.get(live.origin)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    for name in ("OPENPIPE_BASE_URL", "OPENAI_BASE_URL"):
+        assert f"export {name}={live.base_url}\n" in answer.text
+    assert f"<code>{live.base_url}</code>" in answer.text
+
+
+@pytest.mark.parametrize(
+    "host", ["\"><script>alert('x')</script>", "a&b<c>", "$facts${base_url}", "x/../y", "[", "x:y", ""]
+)
+def test_a_hostile_host_header_stays_text(live: Live, host: str) -> None:
+    received = exchange(live, f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    assert received.split()[1] in (b"200", b"400")
+    assert b"<script" not in received
+    assert b"b<c>" not in received

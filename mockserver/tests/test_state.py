@@ -1,0 +1,106 @@
+"""What a session remembers: bounded, by key, and never a key itself."""
+
+from mockserver import state
+from mockserver.calls import CallLog, completed
+from mockserver.chat import Completion
+from mockserver.service import Service
+from mockserver.state import MOST_CACHED, MOST_COUNTED, MOST_LOGS, Session, fingerprint
+from mockserver.tests.chatting import ask, asking, completion
+
+
+def made(name: str) -> Completion:
+    return Completion(name, 0, "m", (), 0)
+
+
+def numbered(count: int) -> list[bytes]:
+    return [str(number).encode() for number in range(count)]
+
+
+def test_a_new_session_remembers_nothing() -> None:
+    session = Session()
+    assert session.cached(b"a") is None
+    assert session.repeats(b"a") == 0
+    assert session.log(b"a").latest() is None
+
+
+def test_a_credential_has_a_log_of_its_own_which_stays_the_same() -> None:
+    session = Session()
+    call = completed({}, None, status=200)
+    session.log(b"a").add(call)
+    assert session.log(b"a").latest() is call
+    assert session.log(b"b").latest() is None
+
+
+def test_an_empty_log_stays_the_same_log() -> None:
+    session = Session()
+    assert session.log(b"a") is session.log(b"a")
+    assert isinstance(session.log(b"a"), CallLog)
+
+
+def test_repeats_are_counted_from_none() -> None:
+    session = Session()
+    assert [session.repeats(b"a") for _ in range(3)] == [0, 1, 2]
+    assert session.repeats(b"b") == 0
+
+
+def test_what_is_stored_is_found_and_the_newer_counts() -> None:
+    session = Session()
+    session.store(b"a", made("first"))
+    session.store(b"a", made("second"))
+    found = session.cached(b"a")
+    assert found is not None
+    assert found.id == "second"
+
+
+def test_the_number_of_logs_is_bounded_and_the_one_in_use_stays() -> None:
+    session = Session()
+    first = session.log(b"first")
+    for credential in numbered(MOST_LOGS * 2):
+        session.log(credential)
+        assert session.log(b"first") is first
+    assert len(session.logs) == MOST_LOGS
+
+
+def test_the_number_of_counted_requests_is_bounded_and_the_one_in_use_is_counted_on() -> None:
+    session = Session()
+    for number, identity in enumerate(numbered(MOST_COUNTED + 10)):
+        session.repeats(identity)
+        assert session.repeats(b"first") == number
+    assert len(session.asked) == MOST_COUNTED
+
+
+def test_the_number_of_cached_completions_is_bounded() -> None:
+    session = Session()
+    for key in numbered(MOST_CACHED + 1):
+        session.store(key, made("x"))
+    assert len(session.cache) == MOST_CACHED
+    assert session.cached(b"0") is None
+    assert session.cached(b"1") is not None
+
+
+def test_a_completion_that_is_read_again_and_again_stays_in_the_cache() -> None:
+    """The shelf says that the least recently used value goes."""
+    session = Session()
+    session.store(b"first", made("first"))
+    for key in numbered(MOST_CACHED * 2):
+        session.store(key, made("x"))
+        assert session.cached(b"first") is not None
+
+
+def test_a_key_is_kept_as_a_fingerprint_alone() -> None:
+    service = Service()
+    completion(service, asking(), key="op-very-secret", op_cache="readWrite", op_tags={"a": "b"})
+    ask(service, asking(n=0), key="op-very-secret")
+    assert "op-very-secret" not in repr(vars(service.session)) + repr(
+        [vars(log) for log in service.session.logs.values()]
+    )
+    assert list(service.session.logs) == [fingerprint(b"op-very-secret")]
+    assert len(fingerprint(b"")) == len(fingerprint(b"x" * 1000)) == 16
+    assert fingerprint(b"a") != fingerprint(b"b")
+
+
+def test_a_shelf_keeps_as_many_values_as_it_may() -> None:
+    session = Session()
+    for number, identity in enumerate(numbered(5)):
+        assert state.remember(session.asked, identity, number, 3) == number
+    assert list(session.asked) == [b"2", b"3", b"4"]

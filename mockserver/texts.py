@@ -1,0 +1,52 @@
+"""Generated text: short, readable, about the last message, and plainly a mock's."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# Each word is a single token, and there are more words than the 128 choices that the contract allows: the
+# choices of a request take neighbouring words, so that they differ even when one token is all that is left.
+WORDS = """
+Acorn Alder Amber Anchor Apple Arbor Arrow Aspen Aster Autumn Badger Bamboo Banjo Basil Beacon Beaver Birch
+Blossom Bramble Breeze Bridge Brook Button Candle Canyon Cedar Cherry Cinder Cloud Clover Cobalt Comet
+Copper Coral Cotton Cove Cricket Crystal Daisy Dawn Delta Dune Ember Falcon Fable Feather Fern Fiddle Finch
+Flint Forest Fossil Garden Garnet Ginger Glacier Granite Grove Harbor Harvest Hazel Heather Heron Hollow
+Honey Indigo Iris Island Ivory Ivy Jasmine Jasper Juniper Kestrel Lagoon Lantern Larch Lark Laurel Lemon
+Lilac Linen Lotus Lupin Magpie Maple Marble Marigold Meadow Mellow Mint Mirror Moss Mountain Nectar Nutmeg
+Oak Ocean Olive Onyx Opal Orchard Osprey Otter Pebble Pepper Pine Plum Pocket Poplar Prairie Quarry Quartz
+Quill Rabbit Raven Reed Ribbon River Robin Rowan Saffron Sage Sandal Satin Sparrow Spruce Summit Thicket
+Thistle Timber Topaz Tulip Valley Violet Walnut Willow Winter
+"""
+OPENERS = tuple(WORDS.split())
+LONGEST_QUOTE = 60
+
+PARTS = {"image_url": "an image", "input_audio": "a recording"}
+ROLES = {"tool": "the tool result ", "function": "the function result "}
+
+
+def reply(about: str, key: int, number: int) -> str:
+    """The text of a choice. `key` decides where the choices of a request begin in the list of openers."""
+    opener = OPENERS[(key + number) % len(OPENERS)]
+    lap = number // len(OPENERS)
+    return f"{opener} mock answer{f' {lap + 1}' if lap else ''} to {about}."
+
+
+def subject(messages: Sequence[Mapping[str, Any]]) -> str:
+    """What the last message was, in a few words."""
+    if not messages:
+        return "an empty conversation"
+    last = messages[-1]
+    text = " ".join(said(last).lstrip()[: 20 * LONGEST_QUOTE].split())
+    if text:
+        quote = text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE].rstrip()}…"
+        return f"{ROLES.get(last['role'], '')}“{quote}”"
+    content = last.get("content")
+    kinds = [part["type"] for part in content] if isinstance(content, list) else []
+    return next((PARTS[kind] for kind in kinds if kind in PARTS), f"an empty {last['role']} message")
+
+
+def said(message: Mapping[str, Any]) -> str:
+    """The text of a message: its content, the text and refusal parts of it joined, else its refusal."""
+    content = message.get("content")
+    if isinstance(content, list):
+        return " ".join(part.get("text") or part.get("refusal") or "" for part in content)
+    return content or message.get("refusal") or ""

@@ -1,0 +1,114 @@
+"""Completions on the wire: the plain answer, and the same answer as server-sent events."""
+
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from itertools import zip_longest
+from typing import Any
+
+import orjson
+
+from mockserver.chat import Choice, Completion
+from mockserver.criteria import Ranked, results, usage
+from mockserver.texts import OPENERS
+
+Json = dict[str, Any]
+DONE = b"data: [DONE]\n\n"
+
+
+def plain(completion: Completion, ranking: Sequence[Ranked] = ()) -> Json:
+    """The whole answer. With a ranking the choices stand in its order and carry its judgements."""
+    spent = usage(ranking)
+    judged = {"criteria": spent} if spent else {}
+    order = [(ranked.made, {"criteria_results": results(ranked)}) for ranked in ranking]
+    order = order or [(made, {}) for made in range(len(completion.choices))]
+    choices = [
+        {**choice_body(completion, completion.choices[made], index), **further}
+        for index, (made, further) in enumerate(order)
+    ]
+    return {
+        **head(completion, "chat.completion"),
+        "choices": choices,
+        "usage": {**completion.usage(), **judged},
+    }
+
+
+def head(completion: Completion, kind: str) -> Json:
+    return {"id": completion.id, "object": kind, "created": completion.created, "model": completion.model}
+
+
+def choice_body(completion: Completion, choice: Choice, index: int) -> Json:
+    return {
+        "finish_reason": choice.finish_reason,
+        "index": index,
+        "message": choice.message(),
+        "logprobs": logprobs(choice, choice.payload, completion.alternatives),
+    }
+
+
+def logprobs(choice: Choice, pieces: Sequence[str], alternatives: int | None) -> Json | None:
+    """Log probabilities of these tokens; None where none were asked for, or where the answer is a call."""
+    if alternatives is None or choice.tool is not None:
+        return None
+    return {"content": [token_logprob(piece, alternatives) for piece in pieces], "refusal": None}
+
+
+def token_logprob(token: str, alternatives: int) -> Json:
+    """A made-up log probability: a function of the token, the token itself being the likeliest."""
+    dice = blake2b(token.encode(), digest_size=2).digest()
+    best = entry(token, -(dice[0] + 1) / 1000)
+    others = (OPENERS[(dice[1] + rank) % len(OPENERS)] for rank in range(alternatives))
+    rivals = [entry(other, best["logprob"] - 1 - rank) for rank, other in enumerate(others) if other != token]
+    return {**best, "top_logprobs": [best, *rivals][:alternatives]}
+
+
+def entry(token: str, logprob: float) -> Json:
+    return {"token": token, "bytes": list(token.encode()), "logprob": round(logprob, 4)}
+
+
+def events(completion: Completion, include_usage: bool) -> Iterator[bytes]:
+    """The answer as server-sent events: roles first, then the choices' pieces in turn, then their ends.
+
+    Joined they say exactly what the plain answer says. With `include_usage` a last chunk counts the tokens.
+    """
+    counting = {"usage": None} if include_usage else {}
+    opening = head(completion, "chat.completion.chunk")
+    for deltas in zip_longest(*(deltas_of(completion, *each) for each in enumerate(completion.choices))):
+        for choice in filter(None, deltas):
+            yield event({**opening, "choices": [choice], **counting})
+    if include_usage:
+        yield event({**opening, "choices": [], "usage": completion.usage()})
+    yield DONE
+
+
+def deltas_of(completion: Completion, index: int, choice: Choice) -> Iterator[Json]:
+    """The chunk choices of one choice, in order."""
+    message = choice.message()
+    first = {"role": message["role"], "content": None if choice.tool else "", "refusal": message["refusal"]}
+    # The official clients append only to a call that a choice's first chunk carries.
+    opening = call_delta(choice, "", opening=True) if choice.tool else {}
+    yield chunk_choice(index, {**first, **opening})
+    for piece in choice.payload:
+        delta = call_delta(choice, piece) if choice.tool else {"content": piece}
+        yield chunk_choice(index, delta, logprobs(choice, (piece,), completion.alternatives))
+    unsaid = None if choice.payload else logprobs(choice, (), completion.alternatives)
+    yield chunk_choice(index, {}, unsaid, choice.finish_reason)
+
+
+def call_delta(choice: Choice, piece: str, *, opening: bool = False) -> Json:
+    """A piece of a call's arguments; the opening one carries the call's name too."""
+    assert choice.tool is not None
+    function = {"name": choice.tool.name, "arguments": piece} if opening else {"arguments": piece}
+    if choice.tool.legacy:
+        return {"function_call": function}
+    named = {"id": choice.call_id, "type": "function"} if opening else {}
+    return {"tool_calls": [{"index": 0, **named, "function": function}]}
+
+
+def chunk_choice(
+    index: int, delta: Json, logprobs: Json | None = None, finish_reason: str | None = None
+) -> Json:
+    return {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
+
+
+def event(data: Json) -> bytes:
+    return b"data: " + orjson.dumps(data) + b"\n\n"
