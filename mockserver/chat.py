@@ -218,9 +218,10 @@ def values(schema: Any, key: bytes, numbers: range, place: str) -> Iterator[tupl
         for number in numbers:
             yield number, variants.value(number)
     except instances.SchemaError as error:
-        issue = f"{short(place + error.pointer, 200)}: {error}"
+        told = str(error)
         if isinstance(error, instances.Unbuildable):
-            issue += f" The mock could not build a value for {quoted(error.keyword)}. {SCRIPT_IT}"
+            told = f"the mock could not build a value for {quoted(error.keyword)}. {error} {SCRIPT_IT}"
+        issue = f"{short(place + error.pointer, 200)}: {told}"
         raise BadRequest(issue, issues=[issue]) from None
 
 

@@ -14,6 +14,7 @@ from mockserver.effects import Exchange, Now, Reply
 from mockserver.spec import contract
 from mockserver.state import Session, fingerprint
 
+GLOB = frozenset("*?[")
 Action = Callable[[Any, calls.CallLog, float | None], Any]
 
 
@@ -54,7 +55,7 @@ def answer(report: Report, settings: Settings, session: Session, _: Any, token: 
     if report.schema:
         body, notes = accepted(contract().checker(report.schema), body, settings.validation)
     else:
-        body = [name for name in settings.known_models if "*" not in name]
+        body = [name for name in settings.known_models if not GLOB.intersection(name)]
     now = (yield Now()) if settings.clock == "real" else None
     result = report.action(body, session.log(fingerprint(token)), now)
     return Reply(200, orjson.dumps(result), notes=notes)

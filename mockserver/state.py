@@ -39,6 +39,8 @@ class Session:
 
     def cached(self, key: bytes) -> Completion | None:
         """The completion stored under a key."""
+        if key in self.cache:
+            self.cache.move_to_end(key)
         return self.cache.get(key)
 
     def store(self, key: bytes, completion: Completion) -> None:

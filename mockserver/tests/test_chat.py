@@ -522,7 +522,7 @@ def test_a_schema_that_cannot_be_built_is_a_400_that_says_what_to_do(
     sentence = refused(reply)
     assert issues_of(reply)[0].startswith(place)
     assert f'"{keyword}"' in sentence
-    assert "the mock could not build" in sentence
+    assert "mock could not build" in sentence
     assert '"default"' in sentence
 
 
