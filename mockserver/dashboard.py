@@ -81,7 +81,7 @@ h2 { margin: 2.25rem 0 .5rem; font-size: 1rem; color: var(--soft); font-weight: 
 p { margin: .4rem 0; }
 pre, code { font: .875rem/1.6 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 pre { margin: .5rem 0; padding: .85rem 1rem; background: var(--panel); border: 1px solid var(--line);
-  border-radius: .5rem; overflow-x: auto; }
+  border-radius: .5rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.25rem; margin: .5rem 0; }
 dt { color: var(--soft); }
 dd { margin: 0; }
@@ -100,7 +100,7 @@ costs money.</p>
 <h2>Try it</h2>
 <pre>$curl</pre>
 <h2>Served</h2>
-<ul>$endpoints<li><code>GET /_mock/health</code></li></ul>
+<ul>$endpoints<li><code>GET /_mock/health</code></li><li><code>POST /_mock/reset</code></li></ul>
 <h2>What decides the answers</h2>
 <dl><dt>base URL</dt><dd><code>$base_url</code></dd>$facts</dl>
 </main>

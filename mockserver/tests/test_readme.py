@@ -30,7 +30,7 @@ ORIGIN = f"http://{default('host')}:{default('port')}"
 
 def test_each_block_of_the_readme_is_run_below() -> None:
     assert len(list(blocks(README))) == len(BLOCKS)
-    assert set(BLOCKS) == {"make", "export", "from", "0.47", "curl", "pip"}
+    assert set(BLOCKS) == {"make", "export", "from", "0.47", "import", "Mint", "curl", "pip"}
 
 
 @contextlib.contextmanager
@@ -80,7 +80,8 @@ def test_the_package_installs_and_serves(tmp_path: Path) -> None:
 
 
 def test_the_exports_name_the_default_address() -> None:
-    assert f"export OPENPIPE_BASE_URL={ORIGIN}/api/v1\n" in BLOCKS["export"].code
+    for name in ("OPENPIPE_BASE_URL", "OPENAI_BASE_URL"):
+        assert f"export {name}={ORIGIN}/api/v1\n" in BLOCKS["export"].code
     assert f"<{ORIGIN}/>" in README
 
 
@@ -92,6 +93,16 @@ def test_the_exports_lead_the_python_client_to_the_judgement_that_is_shown(
     exports = BLOCKS["export"].code.replace(ORIGIN, live.origin)
     printed = run(["sh", "-euc", f'{exports}\n"{installed("openpipe", "python")}" "{script}"'])
     assert printed == BLOCKS["0.47"].code
+
+
+def test_the_exports_lead_the_python_client_to_the_best_of_n_that_is_shown(
+    live: Live, tmp_path: Path
+) -> None:
+    script = tmp_path / "best.py"
+    script.write_text(BLOCKS["import"].code)
+    exports = BLOCKS["export"].code.replace(ORIGIN, live.origin)
+    printed = run(["sh", "-euc", f'{exports}\n"{installed("openpipe", "python")}" "{script}"'])
+    assert printed == BLOCKS["Mint"].code
 
 
 def test_the_exports_lead_curl_to_a_judgement(live: Live) -> None:
