@@ -250,7 +250,18 @@ def test_notes_change_nothing_but_ids(body: Json, members: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    "members", [{"model": "other"}, {"temperature": 0}, {"messages": [user("Hello")]}, {"tools": []}]
+    "members",
+    [
+        {"model": "other"},
+        {"temperature": 0},
+        {"messages": [user("Hello")]},
+        {"tools": []},
+        {"n": 2},
+        {"max_tokens": 2},
+        {"metadata": {"a": "b"}},
+        {"store": True},
+        {"unknown": 1},
+    ],
 )
 def test_another_request_has_another_id(members: Json) -> None:
     one, other = completion(SERVICE, asking()), completion(SERVICE, asking(**members))

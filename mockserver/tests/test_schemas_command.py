@@ -1,0 +1,124 @@
+"""`openpipe-mock schemas`: the shipped document passes its own check, and each kind of fault is found."""
+
+import copy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from mockserver.cli import main
+from mockserver.convert import convert_page, dump
+from mockserver.resources import folder
+from mockserver.schemacheck import problems
+from mockserver.spec import contract
+
+Json = Any
+DOCUMENT = folder("schemas") / "openapi.yaml"
+PAGE = folder("schemas") / "sources" / "judge-criteria.md"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["schemas", *arguments])
+
+
+def faults(tmp_path: Path, change: Callable[[Json], object]) -> list[str]:
+    """What the check finds in the shipped document after a change."""
+    document = copy.deepcopy(dict(contract().document))
+    change(document)
+    path = tmp_path / "openapi.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+    return list(problems(path))
+
+
+def test_the_shipped_document_has_no_problems() -> None:
+    result = run("check")
+    assert (result.exit_code, result.output) == (0, "openapi.yaml: no problems\n")
+
+
+def test_the_shipped_document_is_what_regenerating_writes(tmp_path: Path) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_bytes(DOCUMENT.read_bytes())
+    assert run("convert", str(PAGE), "--into", str(path)).exit_code == 0
+    assert path.read_bytes() == DOCUMENT.read_bytes()
+
+
+def test_a_document_that_is_no_openapi_is_named(tmp_path: Path) -> None:
+    [fault] = faults(tmp_path, lambda document: document["info"].pop("title"))
+    assert fault.startswith("/info")
+    assert "title" in fault
+
+
+def test_a_judge_part_that_differs_from_its_page_is_named(tmp_path: Path) -> None:
+    def bound_the_score(document: Json) -> None:
+        document["components"]["schemas"]["JudgeCriteriaResponse"]["properties"]["score"]["maximum"] = 1000
+
+    [fault] = faults(tmp_path, bound_the_score)
+    assert "JudgeCriteriaResponse" in fault
+    assert "make schemas" in fault
+
+
+def test_an_example_that_breaks_its_schema_is_named(tmp_path: Path) -> None:
+    def misspell(document: Json) -> None:
+        content = document["paths"]["/chat/completions"]["post"]["requestBody"]["content"]
+        content["application/json"]["examples"]["best_of_n"]["value"]["n"] = 1.5
+
+    [fault] = faults(tmp_path, misspell)
+    assert fault.startswith("/paths/~1chat~1completions/post/requestBody/content/application~1json/examples")
+
+
+@pytest.mark.parametrize(
+    ("name", "example"), [("ChatCompletionChunk", {"id": 1}), ("ChatCompletionChunk", "no chunk")]
+)
+def test_an_example_inside_a_schema_is_checked(tmp_path: Path, name: str, example: Json) -> None:
+    found = faults(
+        tmp_path, lambda document: document["components"]["schemas"][name]["examples"].append(example)
+    )
+    assert found
+    assert all(fault.startswith(f"/components/schemas/{name}/examples/") for fault in found)
+
+
+def test_the_example_of_a_parameter_is_checked(tmp_path: Path) -> None:
+    def misspell(document: Json) -> None:
+        document["components"]["parameters"]["OpCache"]["example"] = "readwrite"
+
+    [fault] = faults(tmp_path, misspell)
+    assert fault.startswith("/components/parameters/OpCache/example")
+
+
+def test_problems_make_the_check_fail_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockserver.schemacheck.problems", lambda: iter(["/a: is wrong", "/b: is wrong"]))
+    result = run("check")
+    assert (result.exit_code, result.output) == (1, "/a: is wrong\n/b: is wrong\nopenapi.yaml: 2 problems\n")
+
+
+def test_without_its_extra_the_check_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openapi_spec_validator", None)
+    result = run("check")
+    assert result.exit_code == 2
+    assert "pip install 'openpipe-mock[contract]'" in result.stderr
+
+
+def test_a_page_is_printed_as_openapi() -> None:
+    result = run("convert", str(PAGE))
+    assert result.exit_code == 0
+    assert result.output == dump(convert_page(PAGE.read_text("utf-8")))
+
+
+@pytest.mark.parametrize("content", [b"# A page\n\nwithout a block.\n", b"\xff\xfe"])
+def test_a_page_that_is_none_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "page.md"
+    path.write_bytes(content)
+    result = run("convert", str(path))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"openpipe-mock: {path}: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_document_that_is_not_there_is_no_place_to_write_to(tmp_path: Path) -> None:
+    result = run("convert", str(PAGE), "--into", str(tmp_path / "missing.yaml"))
+    assert result.exit_code == 2
+    assert "does not exist" in result.stderr
