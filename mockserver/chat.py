@@ -27,6 +27,9 @@ NOT_CONTENT = NOT_IDENTITY | HOW_MUCH | {"metadata", "store", "user"}
 EPOCH = 1_704_067_200
 YEAR_SECONDS = 31_536_000
 MOST_ALTERNATIVES = 20
+MOST_TOKENS = 400_000
+MOST_LOGPROBS = 200_000
+"""What all choices of one answer share. What is said to be longer ends with `length`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Ask:
     forced: bool
     format: Json
     n: int
-    limit: int | None
+    limit: int
     stops: tuple[str, ...]
     alternatives: int | None
     stream: bool
@@ -102,6 +105,7 @@ def ask(body: Json) -> Ask:
     """Understand a request that is valid by schema. Raises BadRequest for what the schema can't say."""
     tools, want = offered(body), wanted(body)
     stop = body.get("stop") or ()
+    number, listed = int(body.get("n") or 1), alternatives(body)
     prompt = orjson.dumps([body["messages"], body.get("tools"), body.get("functions")])
     return Ask(
         model=body["model"],
@@ -110,10 +114,10 @@ def ask(body: Json) -> Ask:
         tool=to_call(want, tools, body["messages"]),
         forced=want.mode in ("named", "required"),
         format=body.get("response_format") or {"type": "text"},
-        n=int(body.get("n") or 1),
-        limit=limit(body),
+        n=number,
+        limit=limit(body, room(number, listed)),
         stops=(stop,) if isinstance(stop, str) else tuple(stop),
-        alternatives=alternatives(body),
+        alternatives=listed,
         stream=bool(body.get("stream")),
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
         content=digest(body, NOT_CONTENT),
@@ -123,20 +127,32 @@ def ask(body: Json) -> Ask:
 
 
 def digest(body: Json, without: frozenset[str]) -> bytes:
-    """Sixteen bytes for the members of a body that count."""
-    counting = {name: member for name, member in body.items() if name not in without}
+    """Sixteen bytes for the members of a body that count; 3 and 3.0 are one number."""
+    counting = {name: whole(member) for name, member in body.items() if name not in without}
     return blake2b(orjson.dumps(counting, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
 
 
-def limit(body: Json) -> int | None:
-    """The most tokens of a choice: the smaller of the two members that may say it."""
+def whole(value: Any) -> Any:
+    """A float that is a whole number, as that number; one that no double holds exactly stays what it is."""
+    exact = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return int(value) if exact else value
+
+
+def limit(body: Json, most: int) -> int:
+    """The most tokens of a choice: the smallest of the two members that may say it and of what we answer."""
     given = {
         name: body[name] for name in ("max_tokens", "max_completion_tokens") if body.get(name) is not None
     }
     for name, value in given.items():
         if value != int(value) or value < 1:
             raise refused(f"/{name}", "a whole number from 1", value)
-    return int(min(given.values())) if given else None
+    return int(min([most, *given.values()]))
+
+
+def room(number: int, listed: int | None) -> int:
+    """The most tokens that each of some choices may have: an answer must not keep others waiting."""
+    most = MOST_TOKENS // number
+    return most if listed is None else min(most, MOST_LOGPROBS // (number * (listed + 1)))
 
 
 def alternatives(body: Json) -> int | None:
@@ -199,7 +215,7 @@ def spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
 def cut(said: str, asked: Ask) -> tuple[tuple[str, ...], str]:
     """The tokens that stop texts and the token limit leave, and the reason for the end."""
     pieces = tokens.split(tokens.until_stop(said, asked.stops))
-    if asked.limit is not None and len(pieces) > asked.limit:
+    if len(pieces) > asked.limit:
         return tuple(pieces[: asked.limit]), "length"
     return tuple(pieces), "stop"
 

@@ -28,6 +28,9 @@ STREAM_HEADERS = (
 )
 PREFIXES = ("openpipe:", "openai:", "anthropic:", "gemini:")
 OFTEN = 20
+HEADERS_IN_BODY = (
+    'the body has a member "headers"; `op-criteria` and other headers go into the options of the call'
+)
 
 
 class ModelNotFound(NotFound):
@@ -93,9 +96,7 @@ class Endpoint:
         refuse_with_stream(body, chosen, bool(criteria))
         self.find_model(body["model"])
         asked = ask(body)
-        for pattern, seconds in self.settings.delays.items():
-            if fnmatchcase(asked.model, pattern):
-                yield Wait(seconds)
+        yield from self.delay(asked.model)
         completion, hit = yield from self.completion(asked, chosen, token, now)
         ranking: list[Ranked] = []
         if criteria:
@@ -104,6 +105,13 @@ class Endpoint:
             ranking = best_of_n(criteria, seen, messages, self.settings)
         notes = (*notes, *self.hints(body, asked))
         return Answered(asked, completion, ranking, hit, notes)
+
+    def delay(self, model: str) -> Generator[Effect, Any, None]:
+        """Let the time pass that the first fitting glob of the settings names."""
+        for pattern, seconds in self.settings.delays.items():
+            if fnmatchcase(model, pattern):
+                yield Wait(seconds)
+                return
 
     def completion(
         self, asked: Ask, chosen: Options, token: bytes, now: float | None
@@ -126,14 +134,14 @@ class Endpoint:
     def find_model(self, model: str) -> None:
         """Raise ModelNotFound for a model that isn't among the known ones, if any are declared."""
         known = self.settings.known_models
-        if known and not any(fnmatchcase(model, pattern) for pattern in known):
+        if known and model not in known and not any(fnmatchcase(model, pattern) for pattern in known):
             raise ModelNotFound(model)
 
     def hints(self, body: Json, asked: Ask) -> tuple[str, ...]:
         """What the log should say of a request that was answered."""
         found = []
         if isinstance(body.get("headers"), dict):
-            found.append('the body has a member "headers": headers belong into the request\'s options')
+            found.append(HEADERS_IN_BODY)
         if self.settings.repeat == "same" and self.session.repeats(asked.identity) + 1 == OFTEN:
             found.append(f"{OFTEN} identical requests got the same answer; `--repeat vary` makes them differ")
         return tuple(found)

@@ -43,8 +43,8 @@ class Settings:
     as lenient does and notes what strict would refuse. `max_body_bytes`: longer bodies get 413. `ids`,
     `clock`: `random` and `real` give up sameness of ids and times. `repeat`: `vary` gives the n-th identical
     request an answer of its own. `known_models`: globs; while there are none every model exists. `delays`:
-    globs of models → seconds that their completions take. `criteria`: by name; while there are none every id
-    is judged.
+    globs of models → seconds that their completions take; the first that fits counts. `criteria`: by name;
+    while there are none every id is judged.
     """
 
     seed: int = 0

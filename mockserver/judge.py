@@ -83,19 +83,19 @@ def undeclared(name: str, declared: Mapping[str, Declared]) -> str:
 
 
 def scene(given: Mapping[str, Any]) -> bytes:
-    """What a judge sees of the input: messages, tools and tool choice, in one canonical form.
+    """The digest of what a judge sees of the input: messages, tools and tool choice.
 
     `given` is a valid `JudgeCriteriaInput` value. Leaving an optional member out says the same as null or its
     default, and the order of keys says nothing.
     """
     seen = contract().checker("JudgeCriteriaInput").tidy(given, defaults=True)
-    return canonical([seen.get("messages", []), seen.get("tools"), seen.get("tool_choice")])
+    return scoring.digest(canonical([seen.get("messages", []), seen.get("tools"), seen.get("tool_choice")]))
 
 
-def content(seen: bytes, output: Mapping[str, Any]) -> bytes:
+def content(scene: bytes, output: Mapping[str, Any]) -> bytes:
     """The digest of all that a judge sees: a scene and the output, a valid `JudgeCriteriaOutput` value."""
     answer = contract().checker("JudgeCriteriaOutput").tidy(output, defaults=True)
-    return scoring.digest(seen, canonical(answer))
+    return scoring.digest(scene, canonical(answer))
 
 
 def canonical(value: Any) -> bytes:

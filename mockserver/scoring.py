@@ -16,7 +16,7 @@ class Draw:
 
 
 def digest(*parts: bytes) -> bytes:
-    """Sixteen bytes that stand for canonical JSON texts, in their order."""
+    """Sixteen bytes that stand for canonical JSON texts, or digests of such, in their order."""
     return blake2b(b"\x1f".join(parts), digest_size=16).digest()
 
 

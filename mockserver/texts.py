@@ -39,6 +39,8 @@ def subject(messages: Sequence[Mapping[str, Any]]) -> str:
     if text:
         quote = text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE].rstrip()}…"
         return f"{ROLES.get(last['role'], '')}“{quote}”"
+    if last.get("tool_calls") or last.get("function_call"):
+        return "a call"
     content = last.get("content")
     kinds = [part["type"] for part in content] if isinstance(content, list) else []
     return next((PARTS[kind] for kind in kinds if kind in PARTS), f"an empty {last['role']} message")

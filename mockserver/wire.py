@@ -1,6 +1,7 @@
 """Completions on the wire: the plain answer, and the same answer as server-sent events."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import zip_longest
 from typing import Any
@@ -52,6 +53,7 @@ def logprobs(choice: Choice, pieces: Sequence[str], alternatives: int | None) ->
     return {"content": [token_logprob(piece, alternatives) for piece in pieces], "refusal": None}
 
 
+@lru_cache(maxsize=4096)
 def token_logprob(token: str, alternatives: int) -> Json:
     """A made-up log probability: a function of the token, the token itself being the likeliest."""
     dice = blake2b(token.encode(), digest_size=2).digest()

@@ -218,6 +218,21 @@ def test_a_null_member_counts_as_absent(body: Json, names: set[str]) -> None:
     assert ask(Service(), {**nulls, **bare}).body == ask(Service(), bare).body
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"messages": [{"role": "user", "content": ""}]}, {"messages": [{"role": "user"}]}),
+        ({"messages": [{"role": "assistant", "content": None}]}, {"messages": [{"role": "assistant"}]}),
+        (
+            {"tools": [tool("a")], "tool_choice": {"type": "function"}},
+            {"tools": [tool("a")], "tool_choice": {}},
+        ),
+    ],
+)
+def test_a_default_counts_as_absent(one: Json, other: Json) -> None:
+    assert ask(Service(), {**asking(), **one}).body == ask(Service(), {**asking(), **other}).body
+
+
 HOW_MUCH_AND_NOTES: tuple[Json, ...] = (
     {"n": 1},
     {"max_tokens": 10_000},

@@ -30,7 +30,7 @@ ORIGIN = f"http://{default('host')}:{default('port')}"
 
 def test_each_block_of_the_readme_is_run_below() -> None:
     assert len(list(blocks(README))) == len(BLOCKS)
-    assert set(BLOCKS) == {"make", "export", "from", "0.47", "import", "Mint", "curl", "pip"}
+    assert set(BLOCKS) == {"make", "export", "from", "0.02", "import", "Moss", "curl", "pip"}
 
 
 @contextlib.contextmanager
@@ -92,7 +92,7 @@ def test_the_exports_lead_the_python_client_to_the_judgement_that_is_shown(
     script.write_text(BLOCKS["from"].code)
     exports = BLOCKS["export"].code.replace(ORIGIN, live.origin)
     printed = run(["sh", "-euc", f'{exports}\n"{installed("openpipe", "python")}" "{script}"'])
-    assert printed == BLOCKS["0.47"].code
+    assert printed == BLOCKS["0.02"].code
 
 
 def test_the_exports_lead_the_python_client_to_the_best_of_n_that_is_shown(
@@ -102,7 +102,7 @@ def test_the_exports_lead_the_python_client_to_the_best_of_n_that_is_shown(
     script.write_text(BLOCKS["import"].code)
     exports = BLOCKS["export"].code.replace(ORIGIN, live.origin)
     printed = run(["sh", "-euc", f'{exports}\n"{installed("openpipe", "python")}" "{script}"'])
-    assert printed == BLOCKS["Mint"].code
+    assert printed == BLOCKS["Moss"].code
 
 
 def test_the_exports_lead_curl_to_a_judgement(live: Live) -> None:
