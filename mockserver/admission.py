@@ -13,8 +13,8 @@ LENIENCY = "The real service drops unknown properties; `--validation lenient` ma
 
 def authorize(headers: Headers) -> bytes:
     """The bearer token: any that does not begin with `invalid`. Nothing that we say ever repeats it."""
-    scheme, _, rest = headers.get(b"authorization", b"").strip().partition(b" ")
-    token = rest.strip()
+    scheme, token = (*headers.get(b"authorization", b"").split(None, 1), b"", b"")[:2]
+    token = token.strip()
     if not scheme:
         raise Unauthorized("send the header `Authorization: Bearer KEY`; this mock takes any key.")
     if scheme.lower() != b"bearer":

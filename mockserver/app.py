@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mockserver import control, dashboard
 from mockserver.config import Settings
 from mockserver.effects import Begin, Effect, Entropy, Exchange, Head, Now, Piece, ReadBody, Reply, Wait
-from mockserver.errors import MethodNotSupported
+from mockserver.errors import Forbidden, MethodNotSupported
 from mockserver.paths import not_found
 from mockserver.service import Service, crash, refusal
 
@@ -187,15 +187,23 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     shared = CORSMiddleware(fork, allow_origin_regex=LOCAL_ORIGIN, allow_methods=["*"], allow_headers=["*"])
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await (shared if is_local_page(scope) else fork)(scope, receive, send)
+        origin = page_origin(scope)
+        local = re.fullmatch(LOCAL_ORIGIN, origin)
+        if origin and not local and scope["path"].startswith("/_mock/"):
+            await send_reply(refusal(Forbidden(FOREIGN)), send)
+        else:
+            await (shared if local else fork)(scope, receive, send)
 
     return app
 
 
-def is_local_page(scope: Scope) -> bool:
-    """Whether a script on a page of this machine sent the request."""
-    origin = next((value for name, value in scope.get("headers", ()) if name == b"origin"), b"")
-    return bool(origin and re.fullmatch(LOCAL_ORIGIN, origin.decode("latin-1")))
+FOREIGN = "the control API answers no page of another site; ask it from this machine."
+
+
+def page_origin(scope: Scope) -> str:
+    """The site whose page's script sent the request; "" for any other client."""
+    found = (value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"origin")
+    return next(found, "")
 
 
 async def page(settings: Settings, request: Request) -> Response:

@@ -7,15 +7,17 @@ from mockserver.config import Settings
 from mockserver.dashboard import PREFIXES, exports
 from mockserver.paths import BASE
 
-LOOPBACK = ("127.", "localhost", "::1", "[::1]")
 BOLD, DIM, RED, YELLOW, GREEN, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
 
 
-def banner(settings: Settings, origin: str, host: str, terminal: bool) -> str:
-    """Where the mock is and how to get there: some calm lines on a terminal, one line elsewhere."""
+def banner(settings: Settings, origin: str, public: str, terminal: bool) -> str:
+    """Where the mock is and how to get there: some calm lines on a terminal, one line elsewhere.
+
+    `public` is the host that it listens on where others can reach it, "" on loopback.
+    """
     base_url = f"{origin}{BASE}"
     facts = f"seed {settings.seed}, answers {settings.answers}, validation {settings.validation}"
-    open_to_all = "" if host.startswith(LOOPBACK) else f"It listens on {host}: other machines can reach it."
+    open_to_all = f"It listens on {public}: other machines can reach it." if public else ""
     if not terminal:
         return f"openpipe-mock {__version__} serves {base_url} ({facts}). {open_to_all}".rstrip()
     lines = [

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -20,6 +20,7 @@ from mockserver.config import (
     Settings,
     Validation,
 )
+from mockserver.signals import leave_calmly
 
 Command = TypeVar("Command", bound=Callable[..., None])
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -109,6 +110,7 @@ def serve(
     quiet: bool,
 ) -> None:
     """Serve the mock until Ctrl-C."""
+    leave_calmly()
     from mockserver.serve import CannotServe, Listener
     from mockserver.serve import serve as run
 
@@ -125,8 +127,7 @@ def serve(
     try:
         run(settings, Listener(host, port, ssl_certfile, ssl_keyfile, ready_file, quiet))
     except CannotServe as error:
-        click.echo(f"openpipe-mock: {error}", err=True)
-        sys.exit(2)
+        fail(str(error), 2)
 
 
 @main.group()
@@ -148,18 +149,29 @@ Examples:
 )
 def convert(page: Path, into: Path | None) -> None:
     """Turn a page of the documentation site into OpenAPI 3.1."""
+    import yaml
+
     from mockserver.convert import ConversionError, convert_page, dump, merge
     from mockserver.spec import load
 
     try:
         part = convert_page(page.read_text("utf-8"))
     except (ConversionError, UnicodeDecodeError) as error:
-        click.echo(f"openpipe-mock: {page}: {error}", err=True)
-        sys.exit(1)
+        fail(f"{page}: {error}", 1)
     if into is None:
-        click.echo(dump(part), nl=False)
-    else:
-        into.write_text(dump(merge(load(into), part)), "utf-8")
+        click.echo(dump(part, header=()), nl=False)
+        return
+    try:
+        document = load(into) or {}
+        into.write_text(dump(merge(document, part)), "utf-8")
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+        fail(f"{into} is no OpenAPI document: {' '.join(str(error).split())}", 1)
+
+
+def fail(problem: str, code: int) -> NoReturn:
+    """End with one line on standard error."""
+    click.echo(f"openpipe-mock: {problem}", err=True)
+    sys.exit(code)
 
 
 @schemas.command()
@@ -170,8 +182,7 @@ def check() -> None:
 
         found = list(problems())
     except ModuleNotFoundError as error:
-        click.echo(f"openpipe-mock: {error.name} is missing: pip install 'openpipe-mock[contract]'", err=True)
-        sys.exit(2)
+        fail(f"{error.name} is missing: pip install 'openpipe-mock[contract]'", 2)
     for problem in found:
         click.echo(problem)
     click.echo(f"openapi.yaml: {len(found) or 'no'} problem{'' if len(found) == 1 else 's'}")

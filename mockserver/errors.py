@@ -4,6 +4,7 @@
     ├── ParseError            400 PARSE_ERROR            the body is not the JSON that the API reads
     ├── BadRequest            400 BAD_REQUEST            the request breaks the contract
     ├── Unauthorized          401 UNAUTHORIZED           no usable key
+    ├── Forbidden             403 FORBIDDEN              a request that this client may not make
     ├── NotFound              404 NOT_FOUND              unknown path, endpoint, criterion or model
     │   └── CriterionNotFound
     ├── MethodNotSupported    405 METHOD_NOT_SUPPORTED   known path, wrong method
@@ -55,6 +56,10 @@ class BadRequest(ApiError):
 class Unauthorized(ApiError):
     status, code, words = 401, "UNAUTHORIZED", "Unauthorized"
     headers = (("www-authenticate", "Bearer"),)
+
+
+class Forbidden(ApiError):
+    status, code, words = 403, "FORBIDDEN", "Forbidden"
 
 
 class NotFound(ApiError):

@@ -18,7 +18,8 @@ LATEST = 1
 
 REFERENCE = re.compile(r"(?P<name>[^@\s\x00-\x1f\x7f]{1,200})(?:@v(?P<version>[1-9][0-9]{0,8}))?")
 GRAMMAR = (
-    'A criterion id is "name", which means its latest version, or "name@vN" with N from 1: "criterion-1@v1".'
+    'A criterion id is "name", which means its latest version, or "name@vN" with N from 1: "criterion-1@v1". '
+    'A name has 1 to 200 characters and no white space or "@"; N has no leading zero.'
 )
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from mockserver.errors import NotFound
+from mockserver.errors import ApiError, MethodNotSupported, NotFound
 from mockserver.violations import nearest, quoted
 
 BASE = "/api/v1"
@@ -36,6 +36,18 @@ KNOWN_ELSEWHERE = (
 """Endpoints that the official clients call and the mock does not serve (source class: sdk)."""
 
 PATTERNS = [re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in KNOWN_ELSEWHERE]
+
+
+OTHER_METHODS = {("POST", "/models")}
+"""What the clients know of a path that the mock serves by another method."""
+
+
+def wrong_method(method: str, path: str) -> ApiError:
+    """The error for a served path that was asked by another method."""
+    served, tail = SERVED[path.removeprefix(BASE)], path.removeprefix(BASE)
+    if (method, tail) in OTHER_METHODS:
+        return NotFound(f"the official clients know {method} {tail}, but this mock doesn't serve it yet.")
+    return MethodNotSupported(f"{path} takes {served}, not {method}.", allow=[served])
 
 
 def meant(path: str) -> str:

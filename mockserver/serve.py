@@ -1,29 +1,30 @@
 """Running the mock on a socket: bind, say so, serve, stop at once when asked."""
 
-import contextlib
 import errno
 import json
 import logging
-import os
-import signal
 import socket
 import ssl
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import uvicorn
 
-from mockserver import banner
+from mockserver import banner, readyfile
 from mockserver.app import create_app
 from mockserver.config import Settings
 from mockserver.control import NAME
-from mockserver.paths import BASE
+from mockserver.signals import leave_calmly
 
 BACKLOG = 2048
+LOOP = "uvloop" if find_spec("uvloop") else "asyncio"
+NO_PASSWORD = "none"
+"""So that an encrypted key is refused, where OpenSSL would ask the terminal for its pass phrase."""
 GRACE_SECONDS: Any = 0.3
 """How long requests under way may go on after a signal. Uvicorn takes fractions, but declares an int."""
 
@@ -67,32 +68,41 @@ class Server(uvicorn.Server):
 def serve(settings: Settings, listener: Listener) -> None:
     """Serve until SIGINT or SIGTERM. Raises CannotServe when that can't begin."""
     leave_calmly()
-    forget(listener.ready_file)
+    ready_file = listener.ready_file
+    if ready_file:
+        check_ready_file(ready_file)
     sock = bind(listener)
     origin = f"{listener.scheme}://{authority(sock, listener)}"
+    config = uvicorn_config(settings, listener)
     configure_logging(listener.quiet)
 
     def ready() -> None:
+        if ready_file:
+            readyfile.write(ready_file, origin)
         if not listener.quiet:
-            print(
-                banner.banner(settings, origin, listener.host, sys.stderr.isatty()),
-                file=sys.stderr,
-                flush=True,
-            )
-        if listener.ready_file:
-            announce(listener.ready_file, origin)
+            private = ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback
+            shown = banner.banner(settings, origin, "" if private else listener.host, sys.stderr.isatty())
+            print(shown, file=sys.stderr, flush=True)
 
     try:
-        Server(uvicorn_config(settings, listener), ready).run(sockets=[sock])
+        Server(config, ready).run(sockets=[sock])
     finally:
-        forget(listener.ready_file)
+        if ready_file:
+            readyfile.remove(ready_file)
+
+
+def check_ready_file(path: Path) -> None:
+    try:
+        readyfile.check(path)
+    except readyfile.Unfit as error:
+        raise CannotServe(f"cannot use --ready-file {path}: {error}") from None
 
 
 def uvicorn_config(settings: Settings, listener: Listener) -> uvicorn.Config:
     """Uvicorn without its own log lines and headers: ours are the only words."""
     config = uvicorn.Config(
         create_app(settings),
-        loop="auto",
+        loop=LOOP,
         http="httptools",
         ws="none",
         lifespan="off",
@@ -103,15 +113,15 @@ def uvicorn_config(settings: Settings, listener: Listener) -> uvicorn.Config:
         backlog=BACKLOG,
         ssl_certfile=listener.certfile,
         ssl_keyfile=listener.keyfile,
+        ssl_keyfile_password=NO_PASSWORD,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     try:
         config.load()
     except (OSError, ssl.SSLError) as error:
         names = " or ".join(str(file) for file in (listener.certfile, listener.keyfile) if file)
-        raise CannotServe(
-            f"cannot use {names}: {reason(error)}; --ssl-certfile and --ssl-keyfile want PEM files"
-        ) from None
+        advice = "--ssl-certfile and --ssl-keyfile want readable PEM files, the key without a pass phrase"
+        raise CannotServe(f"cannot use {names}: {reason(error)}; {advice}") from None
     return config
 
 
@@ -139,21 +149,34 @@ def reason(error: OSError) -> str:
 
 def occupant(host: str, port: int) -> str:
     """Who answers on a taken port: an openpipe-mock, or something else."""
-    import http.client
-
-    connection = http.client.HTTPConnection(
-        host if host not in ("0.0.0.0", "::") else "localhost", port, timeout=0.5
+    address = "localhost" if host in ("0.0.0.0", "::") else host
+    health = ask_health(f"http://{bracketed(address)}:{port}") or ask_health(
+        f"https://{bracketed(address)}:{port}"
     )
+    if health is None:
+        return "another program listens there"
+    return f"an {NAME} {health['version']} (seed {health['seed']}) already runs there"
+
+
+def ask_health(origin: str) -> dict[str, Any] | None:
+    """The health of a mock on this machine; None where nothing answers like one."""
+    import http.client
+    import urllib.request
+
+    # Nothing secret is sent, and the certificate of a mock on this machine is nobody's to vouch for.
+    direct = urllib.request.ProxyHandler({})
+    secure = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
+    opener = urllib.request.build_opener(direct, secure)
     try:
-        connection.request("GET", "/_mock/health")
-        health = json.loads(connection.getresponse().read(10_000))
-        if health["name"] == NAME:
-            return f"an {NAME} {health['version']} (seed {health['seed']}) already runs there"
-    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
-        pass
-    finally:
-        connection.close()
-    return "another program listens there"
+        with opener.open(f"{origin}/_mock/health", timeout=0.5) as answer:
+            health: Any = json.loads(answer.read(10_000))
+            return health if health["name"] == NAME and health.keys() >= {"version", "seed"} else None
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def authority(sock: socket.socket, listener: Listener) -> str:
@@ -163,26 +186,7 @@ def authority(sock: socket.socket, listener: Listener) -> str:
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"
     elif listener.host == "localhost":
         host = "localhost"
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def announce(path: Path, origin: str) -> None:
-    """Write the ready file in one step, so that nobody ever reads half of it."""
-    content = {"base_url": f"{origin}{BASE}", "control_url": f"{origin}/_mock", "pid": os.getpid()}
-    try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            json.dump(content, file)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except OSError as error:
-        raise CannotServe(f"cannot write --ready-file {path}: {reason(error)}") from None
-
-
-def forget(path: Path | None) -> None:
-    """Remove a ready file, an old one of a killed server included: it would announce nobody."""
-    if path:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+    return f"{bracketed(host)}:{port}"
 
 
 def configure_logging(quiet: bool) -> None:
@@ -190,17 +194,7 @@ def configure_logging(quiet: bool) -> None:
     least = logging.WARNING if quiet else logging.INFO
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(banner.LineFormatter(colour=sys.stderr.isatty()))
-    for name, level in (("mockserver", least), ("uvicorn", logging.ERROR)):
+    for name, level in (("mockserver", least), ("uvicorn", logging.WARNING)):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
-
-
-def leave_calmly() -> None:
-    """End with exit code 0 on Ctrl-C and SIGTERM. Uvicorn drains first, then raises the signal again."""
-
-    def leave(*_: object) -> NoReturn:
-        raise SystemExit(0)
-
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, leave)

@@ -13,8 +13,8 @@ from mockserver import completions, judge, reports
 from mockserver.admission import accepted, announced, authorize, expect_json, too_large
 from mockserver.config import Settings
 from mockserver.effects import JSON_HEADERS, Effect, Exchange, Head, Headers, ReadBody, Reply
-from mockserver.errors import ApiError, InternalServerError, MethodNotSupported
-from mockserver.paths import BASE, SERVED, not_found
+from mockserver.errors import ApiError, InternalServerError
+from mockserver.paths import BASE, SERVED, not_found, wrong_method
 from mockserver.spec import contract
 from mockserver.state import Session
 from mockserver.strictjson import parse
@@ -48,7 +48,7 @@ class Service:
                 raise not_found(head.path)
             method, endpoint = self.endpoints[head.path]
             if head.method != method:
-                raise MethodNotSupported(f"{head.path} takes {method}, not {head.method}.", allow=[method])
+                raise wrong_method(head.method, head.path)
             token = authorize(head.headers)
             body = parse((yield from self.read(head.headers))) if method == "POST" else None
             reply = endpoint(head.headers, token, body)

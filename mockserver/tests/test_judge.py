@@ -24,7 +24,8 @@ from mockserver.tests.inprocess import answer, content_of, full, having, holds, 
 Json = Any
 
 GRAMMAR = (
-    'A criterion id is "name", which means its latest version, or "name@vN" with N from 1: "criterion-1@v1".'
+    'A criterion id is "name", which means its latest version, or "name@vN" with N from 1: "criterion-1@v1". '
+    'A name has 1 to 200 characters and no white space or "@"; N has no leading zero.'
 )
 SERVICE = Service()
 

@@ -105,7 +105,7 @@ def test_without_its_extra_the_check_names_the_extra(monkeypatch: pytest.MonkeyP
 def test_a_page_is_printed_as_openapi() -> None:
     result = run("convert", str(PAGE))
     assert result.exit_code == 0
-    assert result.output == dump(convert_page(PAGE.read_text("utf-8")))
+    assert result.output == dump(convert_page(PAGE.read_text("utf-8")), header=())
 
 
 @pytest.mark.parametrize("content", [b"# A page\n\nwithout a block.\n", b"\xff\xfe"])
@@ -122,3 +122,23 @@ def test_a_document_that_is_not_there_is_no_place_to_write_to(tmp_path: Path) ->
     result = run("convert", str(PAGE), "--into", str(tmp_path / "missing.yaml"))
     assert result.exit_code == 2
     assert "does not exist" in result.stderr
+
+
+@pytest.mark.parametrize("content", [b"1", b"x: [", b"\xff", b"!!python/object:os.system {}"])
+def test_a_document_that_is_none_is_refused_in_one_line_and_left_alone(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_bytes(content)
+    result = run("convert", str(PAGE), "--into", str(path))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"openpipe-mock: {path} is no OpenAPI document")
+    assert result.stderr.count("\n") == 1
+    assert path.read_bytes() == content
+
+
+def test_an_empty_document_takes_the_whole_page(tmp_path: Path) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.touch()
+    assert run("convert", str(PAGE), "--into", str(path)).exit_code == 0
+    assert yaml.safe_load(path.read_bytes()) == convert_page(PAGE.read_text("utf-8"))

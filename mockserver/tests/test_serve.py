@@ -19,10 +19,13 @@ import click
 import httpx
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from mockserver import __version__
 from mockserver.cli import serve as command
 from mockserver.cli import variable
+from mockserver.config import Settings
+from mockserver.serve import Listener, uvicorn_config
 from mockserver.tests.environments import here
 from mockserver.tests.live import ATTEMPTS, PATIENCE, PROMPTLY, Live, clean, finished, serving, until_ready
 
@@ -187,10 +190,101 @@ def test_the_ready_file_goes_when_the_mock_ends() -> None:
         assert [file.name for file in live.log.parent.iterdir()] == ["log"]
 
 
-def test_a_ready_file_in_no_folder_is_refused_in_one_line(tmp_path: Path) -> None:
-    line = refused("--port=0", "--quiet", f"--ready-file={tmp_path}/no/ready.json")
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("no/ready.json", "there is no folder"), ("notes.txt", "is no ready file")],
+)
+def test_a_path_that_cannot_be_a_ready_file_is_refused_in_one_line(
+    tmp_path: Path, name: str, problem: str
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    line = refused("--port=0", f"--ready-file={tmp_path}/{name}")
     assert "--ready-file" in line
-    assert "No such file or directory" in line
+    assert problem in line
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_start_that_fails_leaves_the_ready_file_of_the_running_mock() -> None:
+    with serving("--quiet") as live:
+        ready = live.log.parent / "ready.json"
+        before = ready.read_bytes()
+        refused(f"--port={live.address[1]}", f"--ready-file={ready}")
+        assert ready.read_bytes() == before
+
+
+def test_a_mock_that_ends_leaves_the_ready_file_that_another_has_written_since(tmp_path: Path) -> None:
+    shared = tmp_path / "ready.json"
+    with serving("--quiet") as first:
+        own = first.log.parent / "ready.json"
+        facts = {**json.loads(own.read_bytes()), "pid": 1}
+        own.write_text(json.dumps(facts))
+        first.stop()
+        assert json.loads(own.read_bytes()) == facts
+    assert not shared.exists()
+
+
+def test_the_ready_file_of_a_killed_mock_is_replaced() -> None:
+    with serving("--quiet") as live:
+        ready = live.log.parent / "ready.json"
+        live.process.kill()
+        live.process.wait()
+        left = json.loads(ready.read_bytes())
+        process = subprocess.Popen(
+            [here("openpipe-mock"), "serve", "--port=0", "--quiet", f"--ready-file={ready}"], env=clean()
+        )
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while json.loads(ready.read_bytes()) == left and time.monotonic() < deadline:
+                time.sleep(0.02)  # each look finds a whole file, the old one or the new one
+            assert json.loads(ready.read_bytes())["pid"] == process.pid
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+
+def test_the_fast_loop_and_parser_are_in_use() -> None:
+    config = uvicorn_config(Settings(), Listener())
+    assert config.get_loop_factory().__module__.partition(".")[0] == "uvloop"
+    assert config.http_protocol_class.__name__ == "HttpToolsProtocol"
+
+
+def test_an_answer_has_no_other_headers_than_those_of_its_body(live: Live) -> None:
+    assert set(judge(live).headers) == {"content-type", "content-length"}
+
+
+def test_what_is_no_http_gets_a_line_in_the_terminal() -> None:
+    with serving() as live:
+        with socket.create_connection(live.address) as sock:
+            sock.sendall(b"nonsense\r\n\r\n")
+            assert sock.recv(1000).startswith(b"HTTP/1.1 400")
+        assert "Invalid HTTP request" in live.log.read_text()
+
+
+def test_a_page_of_another_site_cannot_reset_the_mock(live: Live) -> None:
+    for origin, status in (("https://evil.example", 403), ("http://localhost:3000", 200)):
+        reply = httpx.post(f"{live.control_url}/reset", headers={"Origin": origin})
+        assert reply.status_code == status
+    assert httpx.post(f"{live.control_url}/reset").status_code == 200
+
+
+def test_a_port_taken_by_a_mock_over_https_is_recognised(certificate: dict[str, Path]) -> None:
+    with serving("--quiet", "--seed=5", f"--ssl-certfile={certificate['both']}") as live:
+        line = refused(f"--port={live.address[1]}")
+        assert "an openpipe-mock" in line
+        assert "(seed 5) already runs" in line
+
+
+def test_a_key_with_a_pass_phrase_is_refused_and_nobody_is_asked(tmp_path: Path) -> None:
+    issued = trustme.CA().issue_cert("localhost")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    issued.cert_chain_pems[0].write_to_path(str(certificate))
+    plain = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
+    locked = serialization.BestAvailableEncryption(b"secret")
+    form = serialization.PrivateFormat.PKCS8
+    key.write_bytes(plain.private_bytes(serialization.Encoding.PEM, form, locked))
+    line = refused("--port=0", f"--ssl-certfile={certificate}", f"--ssl-keyfile={key}")
+    assert "without a pass phrase" in line
 
 
 def test_health_needs_no_key(live: Live) -> None:

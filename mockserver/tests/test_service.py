@@ -576,3 +576,10 @@ def test_lenient_accepts_whatever_strict_accepts_and_judges_it_alike(body: Json)
         assert strict.body == lenient.body
     assert (lenient.status, lenient.body) == (report.status, report.body)
     assert bool(report.notes) == (strict.status == 400 and report.status == 200) or report.status == 404
+
+
+def test_a_method_that_the_clients_know_of_a_served_path_is_called_unserved() -> None:
+    reply = answer(SERVICE, {}, path="/api/v1/models", method="POST")
+    assert code_of(reply) == (404, "NOT_FOUND")
+    assert "official clients know POST /models" in message_of(reply)
+    assert code_of(answer(SERVICE, path="/api/v1/models", method="PUT")) == (405, "METHOD_NOT_SUPPORTED")
