@@ -31,7 +31,7 @@ EPOCH = 1_704_067_200
 """When every call was logged, as long as nobody brings a clock: the start of 2024, in seconds since 1970."""
 
 MOST_CALLS = 1000
-MOST_BYTES = 8 * MEBIBYTE
+MOST_BYTES = 4 * MEBIBYTE
 
 
 @dataclass(frozen=True)
@@ -213,13 +213,15 @@ def completed(
     cache_hit: bool = False,
     tags: Any = None,
     now: float | None = None,
+    own: bool = False,
 ) -> LoggedCall:
     """A call as the log keeps it: secrets masked, the request's metadata and the tags put together.
 
     `tags` is the value of the header `op-tags`, or what `labels` made of it. Where a tag and the request's
-    metadata have the same key, metadata counts. Raises BadRequest for tags that are none.
+    metadata have the same key, metadata counts. `own`: the response is of our making and hides no secret.
+    Raises BadRequest for tags that are none.
     """
-    request, response = masked(request), masked(response)
+    request, response = masked(request), response if own else masked(response)
     return LoggedCall(
         request=orjson.dumps(request),
         response=orjson.dumps(response),

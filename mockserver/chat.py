@@ -27,8 +27,9 @@ NOT_CONTENT = NOT_IDENTITY | HOW_MUCH | {"metadata", "store", "user"}
 EPOCH = 1_704_067_200
 YEAR_SECONDS = 31_536_000
 MOST_ALTERNATIVES = 20
-MOST_TOKENS = 400_000
-MOST_LOGPROBS = 200_000
+MOST_TOKENS = 100_000
+MOST_LOGPROBS = 50_000
+MOST_STOPS = 64
 """What all choices of one answer share. What is said to be longer ends with `length`."""
 
 
@@ -104,7 +105,6 @@ class Completion:
 def ask(body: Json) -> Ask:
     """Understand a request that is valid by schema. Raises BadRequest for what the schema can't say."""
     tools, want = offered(body), wanted(body)
-    stop = body.get("stop") or ()
     number, listed = int(body.get("n") or 1), alternatives(body)
     prompt = orjson.dumps([body["messages"], body.get("tools"), body.get("functions")])
     return Ask(
@@ -116,7 +116,7 @@ def ask(body: Json) -> Ask:
         format=body.get("response_format") or {"type": "text"},
         n=number,
         limit=limit(body, room(number, listed)),
-        stops=(stop,) if isinstance(stop, str) else tuple(stop),
+        stops=stops(body),
         alternatives=listed,
         stream=bool(body.get("stream")),
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
@@ -130,6 +130,14 @@ def digest(body: Json, without: frozenset[str]) -> bytes:
     """Sixteen bytes for the members of a body that count; 3 and 3.0 are one number."""
     counting = {name: whole(member) for name, member in body.items() if name not in without}
     return blake2b(orjson.dumps(counting, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+
+
+def stops(body: Json) -> tuple[str, ...]:
+    """The texts at which a choice ends."""
+    given = body.get("stop") or ()
+    if isinstance(given, list) and len(given) > MOST_STOPS:
+        raise BadRequest.at("/stop", f"expected at most {MOST_STOPS} texts, got {len(given)}.")
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def whole(value: Any) -> Any:
@@ -166,8 +174,7 @@ def alternatives(body: Json) -> int | None:
 
 
 def refused(pointer: str, expected: str, value: Any) -> BadRequest:
-    issue = f"{pointer}: expected {expected}, got {shown(value)}."
-    return BadRequest(issue, issues=[issue])
+    return BadRequest.at(pointer, f"expected {expected}, got {shown(value)}.")
 
 
 def complete(asked: Ask, settings: Settings, repeat: int = 0) -> Completion:
@@ -214,7 +221,9 @@ def spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
 
 def cut(said: str, asked: Ask) -> tuple[tuple[str, ...], str]:
     """The tokens that stop texts and the token limit leave, and the reason for the end."""
-    pieces = tokens.split(tokens.until_stop(said, asked.stops))
+    longest_stop = max(map(len, asked.stops), default=0)
+    said = said[: (asked.limit + 1) * tokens.LONGEST + longest_stop]  # what lies behind would be cut anyway
+    pieces = tokens.split(tokens.until_stop(said, asked.stops), asked.limit + 1)
     if len(pieces) > asked.limit:
         return tuple(pieces[: asked.limit]), "length"
     return tuple(pieces), "stop"
@@ -237,11 +246,10 @@ def values(schema: Any, key: bytes, numbers: range, place: str) -> Iterator[tupl
         told = str(error)
         if isinstance(error, instances.Unbuildable):
             told = f"the mock could not build a value for {quoted(error.keyword)}. {error} {SCRIPT_IT}"
-        issue = f"{short(place + error.pointer, 200)}: {told}"
-        raise BadRequest(issue, issues=[issue]) from None
+        raise BadRequest.at(short(place + error.pointer, 200), told) from None
 
 
-SCRIPT_IT = 'Give the schema a "default" or "examples" value, which the mock then answers.'
+SCRIPT_IT = 'If there is one, put it into the schema as "default" or "examples": the mock answers it.'
 
 
 def call_id(key: bytes, number: int) -> str:

@@ -50,7 +50,7 @@ Examples:
 )
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @option("--port", default=6736, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
-@option("--seed", default=0, show_default=True, help="Other seeds give other scores.")
+@option("--seed", default=0, show_default=True, help="Other seeds give other scores, texts and ids.")
 @option(
     "--validation",
     default="strict",

@@ -28,6 +28,8 @@ STREAM_HEADERS = (
 )
 PREFIXES = ("openpipe:", "openai:", "anthropic:", "gemini:")
 OFTEN = 20
+LONGEST_MODEL = 1000
+"""Characters of a model's name: each chunk of a stream repeats it."""
 HEADERS_IN_BODY = (
     'the body has a member "headers"; `op-criteria` and other headers go into the options of the call'
 )
@@ -67,22 +69,23 @@ class Endpoint:
     session: Session
 
     def __call__(self, headers: Headers, token: bytes, body: Any) -> Exchange:
-        """Answer a request whose body was read. What fails is logged like what succeeds."""
+        """Answer a request whose body was read. What the engine refuses is logged like what it answers."""
         chosen = options(headers)
         tags = calls.labels(dict(chosen.tags), "header op-tags")
-        log = self.session.log(fingerprint(token)) if chosen.log else calls.CallLog()
         now = (yield Now()) if self.settings.clock == "real" else None
+
+        def log(answer: Any, status: int, **notes: Any) -> None:
+            if chosen.log:
+                call = calls.completed(body, answer, status=status, tags=tags, now=now, own=True, **notes)
+                self.session.log(fingerprint(token)).add(call)
+
         try:
             answered = yield from self.answer(chosen, token, body, now)
         except ApiError as error:
-            problem = error.message
-            log.add(
-                calls.completed(body, None, status=error.status, error_message=problem, tags=tags, now=now)
-            )
+            log(None, error.status, error_message=error.message)
             raise
         answer = wire.plain(answered.completion, answered.ranking)
-        hit = answered.cache_hit
-        log.add(calls.completed(body, answer, status=200, cache_hit=hit, tags=tags, now=now))
+        log(answer, 200, cache_hit=answered.cache_hit)
         return (yield from self.send(answered, answer))
 
     def answer(
@@ -132,8 +135,10 @@ class Endpoint:
         return made, False
 
     def find_model(self, model: str) -> None:
-        """Raise ModelNotFound for a model that isn't among the known ones, if any are declared."""
+        """Raise ModelNotFound for a model that isn't known, where any are declared, or that is no name."""
         known = self.settings.known_models
+        if len(model) > LONGEST_MODEL:
+            raise ModelNotFound(model)
         if known and model not in known and not any(fnmatchcase(model, pattern) for pattern in known):
             raise ModelNotFound(model)
 

@@ -24,11 +24,13 @@ MEBIBYTE = 2**20
 class Declared:
     """A criterion that the user declares: its versions, and for a reward model its tokens a judgement.
 
-    A reward model answers `usage` and no explanation (source class: sdk).
+    A reward model answers `usage` and no explanation (source class: sdk). `error`: the status and message
+    with which every judgement fails.
     """
 
     versions: tuple[int, ...] = (1,)
     usage: int | None = None
+    error: tuple[int, str] | None = None
 
 
 NONE_DECLARED: Mapping[str, Declared] = MappingProxyType({})

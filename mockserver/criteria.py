@@ -26,7 +26,7 @@ class Ranked:
 
     @property
     def combined(self) -> float:
-        """The mean score; `fsum` makes it independent of the order of the criteria."""
+        """The mean score, a failed judgement counting 0. `fsum` minds no order of the criteria."""
         return fsum(result.score for result in self.results.values()) / len(self.results)
 
 
@@ -61,8 +61,7 @@ def references(header: bytes) -> list[str]:
 
 def malformed(seen: str) -> BadRequest:
     expected = 'expected a JSON array of criterion ids, as in ["criterion-1@v1"]'
-    issue = f"header op-criteria: {expected}, got {seen}."
-    return BadRequest(issue, issues=[issue])
+    return BadRequest.at("header op-criteria", f"{expected}, got {seen}.")
 
 
 def best_of_n(
@@ -78,12 +77,15 @@ def best_of_n(
 
 def results(ranked: Ranked) -> Json:
     """The wire form of a choice's judgements."""
-    return {key: {"status": "success", **scored(result)} for key, result in ranked.results.items()}
+    return {key: result_of(result) for key, result in ranked.results.items()}
 
 
-def scored(result: Judgement) -> Json:
+def result_of(result: Judgement) -> Json:
+    if result.error:
+        status, message = result.error
+        return {"status": "error", "errorCode": status, "errorMessage": message}
     explained = {} if result.explanation is None else {"explanation": result.explanation}
-    return {"score": result.score, **explained}
+    return {"status": "success", "score": result.score, **explained}
 
 
 def usage(ranking: Sequence[Ranked]) -> Json:

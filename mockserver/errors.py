@@ -9,6 +9,7 @@
     │   └── CriterionNotFound
     ├── MethodNotSupported    405 METHOD_NOT_SUPPORTED   known path, wrong method
     ├── PayloadTooLarge       413 PAYLOAD_TOO_LARGE      the body is over the limit
+    ├── CriterionFailed       500 or as declared         a criterion that fails on purpose
     └── InternalServerError   500 INTERNAL_SERVER_ERROR  a defect of ours, never an answer to an input
 
 Codes, statuses and the words that a message begins with are the provider's (source class: source);
@@ -16,7 +17,7 @@ what follows the colon is ours.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 MOST_ISSUES = 20
 
@@ -27,9 +28,9 @@ class ApiError(Exception):
     The body is `{message, code, issues?: [{message}]}` and nothing else (documented).
     """
 
-    status: ClassVar[int]
-    code: ClassVar[str]
-    words: ClassVar[str]
+    status: int
+    code: str
+    words: str
     headers: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, detail: str = "", *, issues: Sequence[str] = ()) -> None:
@@ -52,6 +53,12 @@ class ParseError(ApiError):
 class BadRequest(ApiError):
     status, code, words = 400, "BAD_REQUEST", "Input validation failed"
 
+    @classmethod
+    def at(cls, place: str, sentence: str) -> "BadRequest":
+        """One thing that is wrong, at a JSON pointer or in a header, as message and as issue."""
+        issue = f"{place}: {sentence}"
+        return cls(issue, issues=[issue])
+
 
 class Unauthorized(ApiError):
     status, code, words = 401, "UNAUTHORIZED", "Unauthorized"
@@ -72,6 +79,20 @@ class CriterionNotFound(NotFound):
     def __init__(self, sentence: str, *, issues: Sequence[str] = ()) -> None:
         super().__init__(issues=issues)
         self.message = sentence
+
+
+class CriterionFailed(ApiError):
+    """A criterion that fails on purpose, with the status and message that its declaration names."""
+
+    status, code, words = 500, "INTERNAL_SERVER_ERROR", "Criterion failed"
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__()
+        self.status, self.message = status, message
+        self.code = CODES.get(status, self.code)
+
+
+CODES = {429: "TOO_MANY_REQUESTS", 503: "SERVICE_UNAVAILABLE"}
 
 
 class MethodNotSupported(ApiError):

@@ -165,6 +165,5 @@ def fault(error: Any) -> Conflict:
 
 def unbuildable(conflict: Conflict) -> Unbuildable:
     where = conflict.pointer or "the top of the schema"
-    return Unbuildable(
-        conflict.keyword, conflict.pointer, f'No instance meets "{conflict.keyword}" at {where[:200]}.'
-    )
+    sentence = f'No value was found that meets "{conflict.keyword}" at {where[:200]}.'
+    return Unbuildable(conflict.keyword, conflict.pointer, sentence)

@@ -36,11 +36,15 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A score from 0 to 1; one sentence that says where it comes from, or the tokens of a reward model."""
+    """A score from 0 to 1; one sentence that says where it comes from, or the tokens of a reward model.
+
+    `error` is the status and message of a judgement that failed; its score is 0.
+    """
 
     score: float
     explanation: str | None
     usage: int | None = None
+    error: tuple[int, str] | None = None
 
     def body(self) -> dict[str, Any]:
         """The judgement as `POST /criteria/judge` answers it; absent members are left out, never null."""
@@ -108,6 +112,8 @@ def judge(asked: Criterion, seen: bytes, settings: Settings) -> Judgement:
     draw = scoring.Draw(settings.answers, settings.seed)
     score = scoring.score(draw, asked.name, asked.version, seen)
     declared = settings.criteria.get(asked.name)
+    if declared and declared.error:
+        return Judgement(0.0, None, error=declared.error)
     if declared and declared.usage is not None:
         return Judgement(score, None, declared.usage)
     origin = f"The mock drew {score} for {asked} from seed {settings.seed} and the judged content"

@@ -67,5 +67,4 @@ def tags(header: bytes) -> dict[str, Any]:
 
 
 def bad_header(name: str, sentence: str) -> BadRequest:
-    issue = f"header {name}: {sentence}"
-    return BadRequest(issue, issues=[issue])
+    return BadRequest.at(f"header {name}", sentence)

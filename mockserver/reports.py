@@ -57,5 +57,6 @@ def answer(report: Report, settings: Settings, session: Session, _: Any, token: 
     else:
         body = [name for name in settings.known_models if not GLOB.intersection(name)]
     now = (yield Now()) if settings.clock == "real" else None
-    result = report.action(body, session.log(fingerprint(token)), now)
+    log = session.log if report.method == "POST" else session.read_log
+    result = report.action(body, log(fingerprint(token)), now)
     return Reply(200, orjson.dumps(result), notes=notes)

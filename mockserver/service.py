@@ -13,7 +13,7 @@ from mockserver import completions, judge, reports
 from mockserver.admission import accepted, announced, authorize, expect_json, too_large
 from mockserver.config import Settings
 from mockserver.effects import JSON_HEADERS, Effect, Exchange, Head, Headers, ReadBody, Reply
-from mockserver.errors import ApiError, InternalServerError
+from mockserver.errors import ApiError, CriterionFailed, InternalServerError
 from mockserver.paths import BASE, SERVED, not_found, wrong_method
 from mockserver.spec import contract
 from mockserver.state import Session
@@ -74,6 +74,8 @@ class Service:
         asked = judge.criterion(request["criterion_id"], self.settings.criteria)
         seen = judge.content(judge.scene(request.get("input", {})), request["output"])
         found = judge.judge(asked, seen, self.settings)
+        if found.error:
+            raise CriterionFailed(*found.error)
         answer = orjson.dumps(found.body())
         return Reply(200, answer, subject=f"{asked} {found.score}", notes=notes)
 

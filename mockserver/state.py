@@ -9,8 +9,9 @@ from mockserver.calls import CallLog
 from mockserver.chat import Completion
 
 Value = TypeVar("Value")
-MOST_LOGS = 16
+MOST_LOGS = 64
 MOST_CACHED = 1000
+MOST_CACHED_TOKENS = 1_000_000
 MOST_COUNTED = 10_000
 
 
@@ -23,8 +24,12 @@ class Session:
     asked: OrderedDict[bytes, int] = field(default_factory=OrderedDict)
 
     def log(self, credential: bytes) -> CallLog:
-        """The calls logged under a credential."""
-        return remember(self.logs, credential, self.logs.get(credential) or CallLog(), MOST_LOGS)
+        """The calls logged under a credential, to add to."""
+        return remember(self.logs, credential, self.read_log(credential), MOST_LOGS)
+
+    def read_log(self, credential: bytes) -> CallLog:
+        """The same to read: looking never makes another log go."""
+        return self.logs.get(credential) or CallLog()
 
     def repeats(self, identity: bytes) -> int:
         """How often this very request came before; counts it."""
@@ -44,7 +49,11 @@ class Session:
         return self.cache.get(key)
 
     def store(self, key: bytes, completion: Completion) -> None:
+        """Keep a completion; the least recently used go when there are too many or they are too long."""
         remember(self.cache, key, completion, MOST_CACHED)
+        weight = sum(stored.completion_tokens for stored in self.cache.values())
+        while weight > MOST_CACHED_TOKENS and len(self.cache) > 1:
+            weight -= self.cache.popitem(last=False)[1].completion_tokens
 
 
 def remember(shelf: OrderedDict[bytes, Value], key: bytes, value: Value, most: int) -> Value:

@@ -5,15 +5,18 @@ names ASCII alone, because what counts as a letter beyond it changes with the Py
 """
 
 import re
+from itertools import islice
 
 PIECES = re.compile(r" ?[A-Za-z0-9_']{1,12}| ?[!-/:-@\[-`{-~]{1,3}|[^\x00-\x7f]{1,4}|[\x00-\x7f]")
+LONGEST = 13
+"""Characters of the longest token: a space and twelve letters."""
 BYTES_PER_TOKEN = 4
 """A rough measure for prompts, whose tokens are counted and never shown."""
 
 
-def split(text: str) -> list[str]:
-    """The tokens of a text; joined they give the text."""
-    return PIECES.findall(text)
+def split(text: str, most: int | None = None) -> list[str]:
+    """The tokens of a text, or the first of them; all joined they give the text."""
+    return [piece.group() for piece in islice(PIECES.finditer(text), most)]
 
 
 def estimate(data: bytes) -> int:

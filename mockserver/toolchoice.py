@@ -13,6 +13,8 @@ RESULTS = ("tool", "function")
 """Roles of messages that carry the result of a call."""
 
 WHOLE = 1000
+MOST_READ = 100_000
+"""Characters of a text that are read for the mention of a tool."""
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 FILLERS = "the and for with get set all any new from this that you your are has can run use"
@@ -58,7 +60,8 @@ def read(given: Mapping[str, Any], legacy: bool, place: str) -> Tool:
 
 def wanted(body: Mapping[str, Any]) -> Wanted:
     """The request's `tool_choice`, else its `function_call`; an object without a name means `auto`."""
-    member = "function_call" if "function_call" in body and "tool_choice" not in body else "tool_choice"
+    older = "function_call" in body and body.get("tool_choice", "auto") == "auto"
+    member = "function_call" if older else "tool_choice"
     choice = body.get(member, "auto")
     if isinstance(choice, str):
         return Wanted(choice, member=member)
@@ -98,8 +101,7 @@ def named(want: Wanted, tools: Sequence[Tool]) -> Tool:
 
 
 def misplaced(want: Wanted, sentence: str) -> BadRequest:
-    issue = f"/{want.member}: {sentence}"
-    return BadRequest(issue, issues=[issue])
+    return BadRequest.at(f"/{want.member}", sentence)
 
 
 def last_request(messages: Sequence[Mapping[str, Any]]) -> int:
@@ -115,15 +117,17 @@ def is_answered(messages: Sequence[Mapping[str, Any]]) -> bool:
 
 def mentioned(tools: Sequence[Tool], messages: Sequence[Mapping[str, Any]]) -> Tool | None:
     """The tool whose name the last user text says most of; without a user text, the last message."""
-    text = said(messages[last_request(messages)]) if messages else ""
+    text = said(messages[last_request(messages)])[:MOST_READ] if messages else ""
     heard, names = words(text), names_in(text)
-    best = max(tools, key=lambda tool: mentions(tool.name, heard, names), default=None)
-    return best if best and mentions(best.name, heard, names) else None
+    scores = [mentions(tool.name, text, heard, names) for tool in tools]
+    return tools[scores.index(max(scores))] if any(scores) else None
 
 
-def mentions(name: str, heard: frozenset[str], names: frozenset[str]) -> int:
+def mentions(name: str, text: str, heard: frozenset[str], names: frozenset[str]) -> int:
     """How much of a tool's name a text says: the whole name counts above any of its words."""
-    return WHOLE if name.lower() in names else len((words(name) & heard) - COMMON)
+    if name.lower() in names or (not name.isascii() and name in text):
+        return WHOLE
+    return len((words(name) & heard) - COMMON)
 
 
 def words(text: str) -> frozenset[str]:

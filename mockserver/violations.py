@@ -306,7 +306,7 @@ def nearest(word: Any, known: list[Any]) -> str | None:
     """The known name that a misspelt one most likely means."""
     if not isinstance(word, str) or len(word) > MOST_SHOWN:
         return None
-    names = {name.lower(): name for name in known if isinstance(name, str)}
+    names = {name.lower(): name for name in known[:MOST_COUNTED] if isinstance(name, str)}
     return next((names[near] for near in get_close_matches(word.lower(), names, n=1, cutoff=0.6)), None)
 
 

@@ -443,9 +443,9 @@ class TestBounds:
         assert latest(log)["tags"] == {"note": "x" * 500}
         assert 1 < len(log.calls) < 10
 
-    def test_the_defaults_are_a_thousand_calls_and_eight_mebibytes(self) -> None:
+    def test_the_defaults_are_a_thousand_calls_and_four_mebibytes(self) -> None:
         log = CallLog()
-        assert (log.most_calls, log.most_bytes) == (1000, 8 * 2**20)
+        assert (log.most_calls, log.most_bytes) == (1000, 4 * 2**20)
 
     @given(
         st.lists(st.tuples(st.booleans(), st.text(max_size=60)), max_size=20),

@@ -686,3 +686,27 @@ def test_many_choices_take_hardly_longer_than_one_on_a_long_text() -> None:
 def test_unknown_members_pass_through() -> None:
     body = asking(service_tier="flex", nested={"a": [1, None]}, null=None)
     assert content_of(ask(SERVICE, body))["choices"]
+
+
+@pytest.mark.parametrize(
+    "member", [{"temperature": 0.5}, {"top_p": 0.5}, {"seed": 3}, {"reasoning_effort": "low"}]
+)
+def test_members_that_steer_the_model_change_what_is_said(member: Json) -> None:
+    assert contents(SERVICE, asking(**member)) != contents(SERVICE, asking())
+
+
+def test_only_so_many_stop_texts_are_read() -> None:
+    assert ask(SERVICE, asking(stop=["x"] * 64)).status == 200
+    assert "/stop" in refused(ask(SERVICE, asking(stop=["x"] * 65)))
+
+
+def test_a_text_in_the_place_of_a_model_does_not_exist() -> None:
+    assert ask(SERVICE, asking(model="m" * 1000)).status == 200
+    refused(ask(SERVICE, asking(model="m" * 1001)), 404, "NOT_FOUND")
+
+
+def test_a_stop_text_ends_a_long_answer_wherever_it_begins() -> None:
+    schema = {"const": "word " * 500 + "STOP" + " word" * 500}
+    whole = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    [text] = contents(SERVICE, asking(response_format=whole, stop=["STOP"]))
+    assert text == '"' + "word " * 500

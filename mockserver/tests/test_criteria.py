@@ -27,7 +27,7 @@ from mockserver.tests.chatting import (
     user,
 )
 from mockserver.tests.generate import brief, thorough
-from mockserver.tests.inprocess import answer, content_of, having, message_of
+from mockserver.tests.inprocess import answer, content_of, having, holds, message_of
 
 Json = dict[str, Any]
 
@@ -433,3 +433,37 @@ def test_the_judge_sees_tools_and_tool_choice(members: Json) -> None:
 def test_a_judgement_says_that_it_is_a_mocks() -> None:
     explanation = judge(Criterion("a", 1), b"content", Settings()).explanation
     assert "no model read it" in (explanation or "")
+
+
+FAILING = Settings(criteria={"broken": Declared(error=(503, "No capacity.")), "fine": Declared()})
+
+
+def test_a_criterion_that_fails_counts_nothing_and_says_so_in_its_result() -> None:
+    service = Service(FAILING)
+    both = choices(service, asking(n=4), op_criteria=["broken", "fine"])
+    alone = choices(service, asking(n=4), op_criteria=["fine"])
+    for choice, sole in zip(both, alone, strict=True):
+        assert choice["criteria_results"]["broken"] == {
+            "status": "error",
+            "errorCode": 503,
+            "errorMessage": "No capacity.",
+        }
+        assert choice["criteria_results"]["fine"] == sole["criteria_results"]["fine"]
+    assert [choice["message"] for choice in both] == [choice["message"] for choice in alone]
+
+
+def test_a_combined_score_is_the_mean_with_a_failed_judgement_as_zero() -> None:
+    [scored] = [Judgement(0.8, "Fine.")]
+    failed = Judgement(0.0, None, error=(500, "Crashed."))
+    assert Ranked(0, {"a": scored, "b": failed}).combined == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(503, "SERVICE_UNAVAILABLE"), (429, "TOO_MANY_REQUESTS"), (500, "INTERNAL_SERVER_ERROR")],
+)
+def test_the_judge_answers_the_failure_itself(status: int, code: str) -> None:
+    service = Service(Settings(criteria={"broken": Declared(error=(status, "No capacity."))}))
+    reply = answer(service, {"criterion_id": "broken", "output": {"role": "assistant"}})
+    assert (reply.status, content_of(reply)) == (status, {"message": "No capacity.", "code": code})
+    assert holds(reply)

@@ -153,7 +153,7 @@ def test_a_mock_that_knows_every_model_lists_none() -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_another_method_is_a_405_that_names_the_right_one(path: str) -> None:
-    other = "GET" if REPORTS[path].method == "POST" else "POST"
+    other = "GET" if REPORTS[path].method == "POST" else "PUT"
     reply = answer(Service(), BODIES.get(path), path=f"{BASE}{path}", method=other)
     assert (reply.status, content_of(reply)["code"]) == (405, "METHOD_NOT_SUPPORTED")
     assert dict(reply.headers)[b"allow"].decode() == REPORTS[path].method

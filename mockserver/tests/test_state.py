@@ -1,8 +1,10 @@
 """What a session remembers: bounded, by key, and never a key itself."""
 
+import pytest
+
 from mockserver import state
 from mockserver.calls import CallLog, completed
-from mockserver.chat import Completion
+from mockserver.chat import Choice, Completion
 from mockserver.service import Service
 from mockserver.state import MOST_CACHED, MOST_COUNTED, MOST_LOGS, Session, fingerprint
 from mockserver.tests.chatting import ask, asking, completion
@@ -104,3 +106,22 @@ def test_a_shelf_keeps_as_many_values_as_it_may() -> None:
     for number, identity in enumerate(numbered(5)):
         assert state.remember(session.asked, identity, number, 3) == number
     assert list(session.asked) == [b"2", b"3", b"4"]
+
+
+def test_looking_at_a_log_makes_none_go() -> None:
+    session = Session()
+    for number in range(MOST_LOGS):
+        session.log(b"%d" % number)
+    session.read_log(b"another")
+    assert len(session.logs) == MOST_LOGS
+    assert b"0" in session.logs
+
+
+def test_long_completions_go_before_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockserver.state.MOST_CACHED_TOKENS", 100)
+    session = Session()
+    long = Completion("long", 0, "m", (Choice(None, "", ("word",) * 30, "stop"),), 0)
+    for number in range(6):
+        session.store(b"%d" % number, long)
+    assert len(session.cache) == 3
+    assert b"0" not in session.cache

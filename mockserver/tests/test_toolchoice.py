@@ -326,3 +326,14 @@ def test_many_tools_take_hardly_longer_than_one_on_a_long_text() -> None:
 
 def test_a_name_is_taken_as_it_is_written() -> None:
     assert called(user("Hi"), tools=[tool("A"), tool("a")], tool_choice=named_choice("a")) == "a"
+
+
+def test_a_name_beyond_ascii_is_mentioned_as_a_whole() -> None:
+    assert heard("天気", "今日の天気は?")
+    assert not heard("天気", "今日は?")
+
+
+def test_the_older_choice_counts_beside_auto_and_beside_nothing_else() -> None:
+    named = {"functions": [function("b")], "function_call": {"name": "b"}}
+    assert wanted({**named, "tool_choice": "auto"}).name == "b"
+    assert wanted({**named, "tool_choice": "none"}).mode == "none"
