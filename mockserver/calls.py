@@ -19,16 +19,13 @@ import orjson
 
 from mockserver import javascript
 from mockserver.anthropic import completion, is_message, text_at
-from mockserver.config import MEBIBYTE
+from mockserver.config import EPOCH, MEBIBYTE
 from mockserver.errors import MOST_ISSUES, BadRequest
 from mockserver.violations import Place, Violation, gathered, listed, nearest, quoted, shown
 
 Json = dict[str, Any]
 Labels = Mapping[str, str | None]
 """Tags or metadata to set; None deletes one."""
-
-EPOCH = 1_704_067_200
-"""When every call was logged, as long as nobody brings a clock: the start of 2024, in seconds since 1970."""
 
 MOST_CALLS = 1000
 MOST_BYTES = 4 * MEBIBYTE

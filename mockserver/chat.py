@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from mockserver import instances, texts, tokens
-from mockserver.config import Settings
+from mockserver.config import EPOCH, Settings
 from mockserver.errors import BadRequest
 from mockserver.toolchoice import Tool, offered, to_call, wanted
 from mockserver.violations import quoted, short, shown
@@ -24,7 +24,6 @@ HOW_MUCH = frozenset(("n", "max_tokens", "max_completion_tokens", "stop", "logpr
 NOT_CONTENT = NOT_IDENTITY | HOW_MUCH | {"metadata", "store", "user"}
 """Members that don't change what is said: in which form, how much of it, how often, and notes about it."""
 
-EPOCH = 1_704_067_200
 YEAR_SECONDS = 31_536_000
 MOST_ALTERNATIVES = 20
 MOST_TOKENS = 100_000

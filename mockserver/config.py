@@ -18,6 +18,8 @@ ANSWERS = 1
 """The newest generation of answers. Texts, scores and ids belong to one; its bytes never change."""
 
 MEBIBYTE = 2**20
+EPOCH = 1_704_067_200
+"""The start of 2024, in seconds since 1970: when everything happens as long as nobody brings a clock."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ def test_criteria_of_the_client_s_own_option_are_those_of_the_header(play: Play,
 
 # A message goes back to the mock, in each form in which users hand it on.
 
-ROUND_TRIPS = [*OPENPIPE, "openai"]
+ROUND_TRIPS = [*OPENPIPE, "openai", "openai node"]
 ANSWERED = {"words": "“And now backwards”", "call": "the tool result “Sunny”"}
 
 

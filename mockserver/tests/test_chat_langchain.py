@@ -53,7 +53,10 @@ def test_in_json_mode_an_answer_is_a_json_object(seen: Json) -> None:
 
 
 def test_criteria_choose_among_n(seen: Json) -> None:
-    assert len(set(seen["best of n"])) == 5
+    judged, unjudged = seen["best of n"]["judged"], seen["best of n"]["unjudged"]
+    assert len(set(judged)) == 5
+    assert sorted(judged) == sorted(unjudged)
+    assert judged != unjudged
 
 
 def test_a_refusal_is_raised_in_readable_words(seen: Json) -> None:

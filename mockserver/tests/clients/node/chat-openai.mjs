@@ -25,7 +25,55 @@ async function refusal(body, options = {}, chosen = client) {
   }
 }
 
+async function score(criterion, body, output) {
+  const response = await fetch(`${process.env.OPENAI_BASE_URL}/criteria/judge`, {
+    method: "POST",
+    headers: { authorization: "Bearer op-local", "content-type": "application/json" },
+    body: JSON.stringify({
+      criterion_id: criterion,
+      input: { messages: body.messages, tools: body.tools },
+      output,
+    }),
+  });
+  return (await response.json()).score;
+}
+
+async function judged(body) {
+  const completion = await create({ ...body, n: 2 }, { headers: { "op-criteria": '["helpful"]' } });
+  const found = [];
+  for (const { message, criteria_results } of completion.choices) {
+    const scores = {
+      message: await score("helpful", body, message),
+      spread: await score("helpful", body, { ...message }),
+    };
+    found.push({ expected: criteria_results.helpful.score, scores });
+  }
+  return found;
+}
+
+async function askedAgain(body) {
+  const { message } = (await create(body)).choices[0];
+  const results = (message.tool_calls ?? []).map(({ id }) => ({
+    role: "tool",
+    tool_call_id: id,
+    content: "Sunny",
+  }));
+  const question = results.length ? results : [{ role: "user", content: "And now backwards" }];
+  const again = (answer) => create({ ...body, messages: [...body.messages, answer, ...question] });
+  return { message: await again(message), spread: await again({ ...message }) };
+}
+
+const CALL = {
+  model: "gpt-4o-mini",
+  messages: [{ role: "user", content: "What is the weather in Rome?" }],
+  tools: [TOOL],
+};
+
 const SCENES = {
+  "judged words": () => judged(WORDS),
+  "judged call": () => judged(CALL),
+  "words, asked again": () => askedAgain(WORDS),
+  "call, asked again": () => askedAgain(CALL),
   criteria: () => create({ ...WORDS, n: 5 }, CRITERIA),
   "without criteria": () => create({ ...WORDS, n: 5 }),
   agent: async () => {

@@ -101,7 +101,11 @@ def structured_in_json_mode():
 
 
 def best_of_n():
-    chat = model(n=5, default_headers={"op-criteria": '["helpful"]'})
+    judged = model(n=5, default_headers={"op-criteria": '["helpful"]'})
+    return {"judged": texts_of(judged), "unjudged": texts_of(model(n=5))}
+
+
+def texts_of(chat):
     [choices] = chat.generate([QUESTION]).generations
     return [choice.text for choice in choices]
 
