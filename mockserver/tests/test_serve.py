@@ -21,7 +21,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from mockserver import __version__
+from mockserver import __version__, readyfile
 from mockserver.cli import serve as command
 from mockserver.cli import variable
 from mockserver.config import Settings
@@ -592,3 +592,25 @@ def test_a_hostile_host_header_stays_text(live: Live, host: str) -> None:
     assert received.split()[1] in (b"200", b"400")
     assert b"<script" not in received
     assert b"b<c>" not in received
+
+
+def test_a_folder_that_cannot_be_written_to_or_a_folder_itself_is_no_ready_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(readyfile.Unfit, match="it is a folder"):
+        readyfile.check(tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(readyfile.Unfit, match="can't be written to"):
+        readyfile.check(tmp_path / "ready.json")
+
+
+def test_a_ready_file_that_cannot_be_put_in_its_place_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("busy")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="busy"):
+        readyfile.write(tmp_path / "ready.json", "http://127.0.0.1:1")
+    assert list(tmp_path.iterdir()) == []
