@@ -1,5 +1,6 @@
 """What must hold before an engine sees a request: a key, a body of the right type and size, the contract."""
 
+from collections.abc import Collection
 from typing import Any
 
 from mockserver.config import Validation
@@ -11,8 +12,11 @@ from mockserver.violations import Findings, Violation, gathered, quoted
 LENIENCY = "The real service drops unknown properties; `--validation lenient` makes this mock do the same."
 
 
-def authorize(headers: Headers) -> bytes:
-    """The bearer token: any that does not begin with `invalid`. Nothing that we say ever repeats it."""
+def authorize(headers: Headers, keys: Collection[str] = ()) -> bytes:
+    """The bearer token: one of the keys, or any that does not begin with `invalid` where there are none.
+
+    Nothing that we say ever repeats it.
+    """
     scheme, token = (*headers.get(b"authorization", b"").split(None, 1), b"", b"")[:2]
     token = token.strip()
     if not scheme:
@@ -23,6 +27,8 @@ def authorize(headers: Headers) -> bytes:
         raise Unauthorized("the key is empty; send `Authorization: Bearer KEY` (is OPENPIPE_API_KEY set?).")
     if token.startswith(b"invalid"):
         raise Unauthorized('the key begins with "invalid", which this mock refuses on purpose.')
+    if keys and token.decode("latin-1") not in keys:
+        raise Unauthorized("the key is none of those that this mock was told to accept.")
     return token
 
 

@@ -48,7 +48,8 @@ class Settings:
     `clock`: `random` and `real` give up sameness of ids and times. `repeat`: `vary` gives the n-th identical
     request an answer of its own. `known_models`: globs; while there are none every model exists. `delays`:
     globs of models → seconds that their completions take; the first that fits counts. `criteria`: by name;
-    while there are none every id is judged.
+    while there are none every id is judged. `keys`: while there are none every bearer token will do, except
+    those that begin with `invalid`.
     """
 
     seed: int = 0
@@ -61,3 +62,4 @@ class Settings:
     known_models: tuple[str, ...] = ()
     delays: Mapping[str, float] = field(default_factory=dict)
     criteria: Mapping[str, Declared] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()

@@ -49,7 +49,7 @@ class Service:
             method, endpoint = self.endpoints[head.path]
             if head.method != method:
                 raise wrong_method(head.method, head.path)
-            token = authorize(head.headers)
+            token = authorize(head.headers, self.settings.keys)
             body = parse((yield from self.read(head.headers))) if method == "POST" else None
             reply = endpoint(head.headers, token, body)
             return reply if isinstance(reply, Reply) else (yield from reply)

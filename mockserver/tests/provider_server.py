@@ -31,10 +31,17 @@ CRITERIA = {
 DELAYS = {"openpipe:tool-calls-test": 0.2, "gpt-4o-2024-08-06": 0.2}
 """Seconds; the tests with a timeout have one of a tenth of a second."""
 
+KEYS = ("op-provider-0", "op-provider-1", "op-provider-2")
+OPENAI_KEY = "sk-provider"
+"""Another key than the project's: the log of a project doesn't hold what goes to OpenAI."""
+OUR_KEYS = ("op-openpipe", "op-node", "sk-elsewhere")
+"""Of our own scenes that need a mock with few models."""
+
 
 def main(arguments: list[str]) -> None:
     [ready_file] = [word.partition("=")[2] for word in arguments if word.startswith("--ready-file=")]
-    settings = Settings(known_models=KNOWN_MODELS, criteria=CRITERIA, delays=DELAYS)
+    keys = (*KEYS, OPENAI_KEY, *OUR_KEYS)
+    settings = Settings(known_models=KNOWN_MODELS, criteria=CRITERIA, delays=DELAYS, keys=keys)
     serve(settings, Listener(port=0, ready_file=Path(ready_file), quiet=True))
 
 

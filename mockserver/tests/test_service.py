@@ -583,3 +583,11 @@ def test_a_method_that_the_clients_know_of_a_served_path_is_called_unserved() ->
     assert code_of(reply) == (404, "NOT_FOUND")
     assert "official clients know POST /models" in message_of(reply)
     assert code_of(answer(SERVICE, path="/api/v1/models", method="PUT")) == (405, "METHOD_NOT_SUPPORTED")
+
+
+@pytest.mark.parametrize(("key", "status"), [("mine", 200), ("other", 401), ("invalid-mine", 401)])
+def test_where_keys_are_named_no_other_is_accepted(key: str, status: int) -> None:
+    service = Service(Settings(keys=("mine", "invalid-mine")))
+    reply = answer(service, having(), headers={**HEADERS, b"authorization": b"Bearer " + key.encode()})
+    assert reply.status == status
+    assert key not in message_of(reply) if status == 401 else True
