@@ -215,9 +215,8 @@ async def site_error(request: Request, error: Exception) -> Response:
     """Starlette's own errors in the API's words and shape."""
     path = request.url.path
     known = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
-    allow = ", ".join(
-        sorted(known.split(", "))
-    )  # Starlette joins a set, whose order differs between processes
+    # Starlette joins a set, whose order differs between processes.
+    allow = ", ".join(sorted(known.split(", ")))
     problem = MethodNotSupported(f"{path} takes {allow}, not {request.method}.", allow=[allow])
     reply = refusal(problem if allow else not_found(path))
     headers = {name.decode(): value.decode() for name, value in reply.headers}

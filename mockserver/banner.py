@@ -1,6 +1,7 @@
 """What the terminal shows: the banner, and one line for each request."""
 
 import logging
+import re
 
 from mockserver import __version__
 from mockserver.config import Settings
@@ -45,4 +46,13 @@ class LineFormatter(logging.Formatter):
             return line if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {line}"
         if record.levelno >= logging.WARNING:
             return f"{RED if record.levelno > logging.WARNING else YELLOW}{line}{PLAIN}"
-        return line
+        return STATUS.sub(coloured, line, count=1)
+
+
+STATUS = re.compile(r" ([1-5])[0-9]{2} ")
+COLOURS = {"2": GREEN, "4": YELLOW, "5": RED}
+
+
+def coloured(status: re.Match[str]) -> str:
+    """The status of a request's line in the colour of its class."""
+    return f"{COLOURS.get(status[1], PLAIN)}{status[0]}{PLAIN}"

@@ -100,13 +100,13 @@ def test_a_terminal_gets_the_lines_that_lead_the_clients_here() -> None:
     assert f"openpipe-mock {__version__} serves {exports['OPENPIPE_BASE_URL']}" in lines
 
 
-def test_on_a_terminal_only_what_needs_attention_has_a_colour() -> None:
+def test_on_a_terminal_the_status_and_what_needs_attention_have_a_colour() -> None:
     with terminal("--validation=report") as (until, _):
         [base_url] = re.findall("OPENPIPE_BASE_URL=(\\S+)", plain(until("OPENAI_API_KEY=op-local")))
         httpx.post(f"{base_url}/criteria/judge", json={**REQUEST, "mood": "good"}, headers=KEY)
         shown = until("mood")
     *_, request, warning = shown.splitlines()
-    assert request.startswith("POST /api/v1/criteria/judge 200 ")
+    assert re.match(r"POST /api/v1/criteria/judge\x1b\[32m 200 \x1b\[0m ", request)
     assert re.match(r"\x1b\[33m.*strict would refuse", warning)
 
 
