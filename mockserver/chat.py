@@ -26,9 +26,9 @@ NOT_CONTENT = NOT_IDENTITY | HOW_MUCH | {"metadata", "store", "user"}
 
 YEAR_SECONDS = 31_536_000
 MOST_ALTERNATIVES = 20
+MOST_STOPS = 64
 MOST_TOKENS = 100_000
 MOST_LOGPROBS = 50_000
-MOST_STOPS = 64
 """What all choices of one answer share. What is said to be longer ends with `length`."""
 
 
@@ -62,7 +62,6 @@ class Ask:
 
     model: str
     messages: Sequence[Json]
-    tools: tuple[Tool, ...]
     tool: Tool | None
     forced: bool
     format: Json
@@ -109,7 +108,6 @@ def ask(body: Json) -> Ask:
     return Ask(
         model=body["model"],
         messages=body["messages"],
-        tools=tools,
         tool=to_call(want, tools, body["messages"]),
         forced=want.mode in ("named", "required"),
         format=body.get("response_format") or {"type": "text"},
@@ -196,8 +194,9 @@ def choices(asked: Ask, key: bytes, numbers: range) -> Iterator[Choice]:
     if asked.tool is not None and (asked.forced or asked.format["type"] == "text"):
         tool = asked.tool
         called = "function_call" if tool.legacy else "tool_calls"
+        unstopped = replace(asked, stops=())  # a stop text ends what is said, not what is called
         for number, arguments in values(object_schema(tool.parameters), key, numbers, tool.place):
-            payload, finish = cut(orjson.dumps(arguments).decode(), replace(asked, stops=()))
+            payload, finish = cut(orjson.dumps(arguments).decode(), unstopped)
             yield Choice(tool, call_id(key, number), payload, called if finish == "stop" else finish)
         return
     for said in spoken(asked, key, numbers):

@@ -39,9 +39,8 @@ class ModelNotFound(NotFound):
     """The model doesn't exist, in the service's words (source class: sdk)."""
 
     def __init__(self, model: str) -> None:
-        super().__init__()
         access = "" if model.startswith(PREFIXES) else " or you do not have access to it."
-        self.message = f"The model `{short(model, 200)}` does not exist{access}"
+        super().__init__(words=f"The model `{short(model, 200)}` does not exist{access}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +165,7 @@ def refuse_with_stream(body: Json, chosen: Options, judged: bool) -> None:
     if not body.get("stream"):
         return
     if chosen.reads_cache or chosen.writes_cache:
-        raise worded("Cannot use cache with stream", "leave one of `op-cache` and `stream` out.")
+        raise BadRequest("leave one of `op-cache` and `stream` out.", words="Cannot use cache with stream")
     if judged:
-        raise worded("Cannot use criteria with stream", "leave one of `op-criteria` and `stream` out.")
-
-
-def worded(words: str, advice: str) -> BadRequest:
-    error = BadRequest()
-    error.message = f"{words}: {advice}"
-    return error
+        advice = "leave one of `op-criteria` and `stream` out."
+        raise BadRequest(advice, words="Cannot use criteria with stream")

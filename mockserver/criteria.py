@@ -84,8 +84,7 @@ def result_of(result: Judgement) -> Json:
     if result.error:
         status, message = result.error
         return {"status": "error", "errorCode": status, "errorMessage": message}
-    explained = {} if result.explanation is None else {"explanation": result.explanation}
-    return {"status": "success", "score": result.score, **explained}
+    return {"status": "success", **result.verdict()}
 
 
 def usage(ranking: Sequence[Ranked]) -> Json:

@@ -25,7 +25,8 @@ MOST_ISSUES = 20
 class ApiError(Exception):
     """An error answer: status, code, one message, and one issue for each thing that is wrong.
 
-    The body is `{message, code, issues?: [{message}]}` and nothing else (documented).
+    The body is `{message, code, issues?: [{message}]}` and nothing else (documented). `words` are those that
+    the message begins with, where they aren't those of the class.
     """
 
     status: int
@@ -33,8 +34,9 @@ class ApiError(Exception):
     words: str
     headers: tuple[tuple[str, str], ...] = ()
 
-    def __init__(self, detail: str = "", *, issues: Sequence[str] = ()) -> None:
-        self.message = f"{self.words}: {detail}" if detail else self.words
+    def __init__(self, detail: str = "", *, issues: Sequence[str] = (), words: str = "") -> None:
+        words = words or self.words
+        self.message = f"{words}: {detail}" if detail else words
         self.issues = tuple(issues)
         super().__init__(self.message)
 
@@ -77,8 +79,7 @@ class CriterionNotFound(NotFound):
     """`Criterion NAME not found` or `Criterion version V not found for criterion NAME`."""
 
     def __init__(self, sentence: str, *, issues: Sequence[str] = ()) -> None:
-        super().__init__(issues=issues)
-        self.message = sentence
+        super().__init__(issues=issues, words=sentence)
 
 
 class CriterionFailed(ApiError):
@@ -87,9 +88,8 @@ class CriterionFailed(ApiError):
     status, code, words = 500, "INTERNAL_SERVER_ERROR", "Criterion failed"
 
     def __init__(self, status: int, message: str) -> None:
-        super().__init__()
-        self.status, self.message = status, message
-        self.code = CODES.get(status, self.code)
+        super().__init__(words=message)
+        self.status, self.code = status, CODES.get(status, self.code)
 
 
 CODES = {429: "TOO_MANY_REQUESTS", 503: "SERVICE_UNAVAILABLE"}

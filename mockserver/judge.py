@@ -11,7 +11,7 @@ from mockserver import scoring
 from mockserver.config import NONE_DECLARED, Declared, Settings
 from mockserver.errors import CriterionNotFound
 from mockserver.spec import contract
-from mockserver.violations import listed, nearest, quoted, short
+from mockserver.violations import did_you_mean, listed, quoted, short
 
 LATEST = 1
 """The version that a plain id means while nobody has declared the criterion (decision)."""
@@ -46,14 +46,15 @@ class Judgement:
     usage: int | None = None
     error: tuple[int, str] | None = None
 
+    def verdict(self) -> dict[str, Any]:
+        """Score and explanation, which the judge and `criteria_results` say alike; never null."""
+        explained = {} if self.explanation is None else {"explanation": self.explanation}
+        return {"score": self.score, **explained}
+
     def body(self) -> dict[str, Any]:
         """The judgement as `POST /criteria/judge` answers it; absent members are left out, never null."""
-        answer: dict[str, Any] = {"score": self.score}
-        if self.explanation is not None:
-            answer["explanation"] = self.explanation
-        if self.usage is not None:
-            answer["usage"] = {"total_tokens": self.usage}
-        return answer
+        spent = {} if self.usage is None else {"usage": {"total_tokens": self.usage}}
+        return {**self.verdict(), **spent}
 
 
 def criterion(reference: str, declared: Mapping[str, Declared] = NONE_DECLARED) -> Criterion:
@@ -82,9 +83,7 @@ def not_found(name: str, version: str, advice: str) -> CriterionNotFound:
 
 
 def undeclared(name: str, declared: Mapping[str, Declared]) -> str:
-    near = nearest(name, list(declared))
-    hint = f" Did you mean {quoted(near)}?" if near else ""
-    return f"Declared are {listed(map(quoted, declared), 'and')}.{hint}"
+    return f"Declared are {listed(map(quoted, declared), 'and')}.{did_you_mean(name, list(declared))}"
 
 
 def scene(given: Mapping[str, Any]) -> bytes:
@@ -109,11 +108,11 @@ def canonical(value: Any) -> bytes:
 
 def judge(asked: Criterion, seen: bytes, settings: Settings) -> Judgement:
     """The judgement of a content (its digest) by a criterion."""
-    draw = scoring.Draw(settings.answers, settings.seed)
-    score = scoring.score(draw, asked.name, asked.version, seen)
     declared = settings.criteria.get(asked.name)
     if declared and declared.error:
         return Judgement(0.0, None, error=declared.error)
+    draw = scoring.Draw(settings.answers, settings.seed)
+    score = scoring.score(draw, asked.name, asked.version, seen)
     if declared and declared.usage is not None:
         return Judgement(score, None, declared.usage)
     origin = f"The mock drew {score} for {asked} from seed {settings.seed} and the judged content"

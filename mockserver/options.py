@@ -8,7 +8,7 @@ import orjson
 
 from mockserver.effects import Headers
 from mockserver.errors import BadRequest
-from mockserver.violations import described, nearest, quoted, shown
+from mockserver.violations import described, did_you_mean, quoted, shown
 
 MODES = {
     "readWrite": (True, True),
@@ -48,9 +48,8 @@ def one_of(headers: Headers, name: str, known: tuple[str, ...], default: str) ->
     value = headers.get(name.encode(), default.encode()).strip().decode("utf-8", "replace")
     if value in known:
         return value
-    near = nearest(value, list(known))
-    hint = f" Did you mean {quoted(near)}?" if near else ""
-    raise bad_header(name, f"expected {described({'enum': known}, {})}, got {quoted(value)}.{hint}")
+    told = f"expected {described({'enum': known}, {})}, got {quoted(value)}."
+    raise bad_header(name, told + did_you_mean(value, list(known)))
 
 
 def tags(header: bytes) -> dict[str, Any]:

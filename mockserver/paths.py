@@ -37,7 +37,6 @@ KNOWN_ELSEWHERE = (
 
 PATTERNS = [re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in KNOWN_ELSEWHERE]
 
-
 OTHER_METHODS = {("POST", "/models")}
 """What the clients know of a path that the mock serves by another method."""
 
@@ -46,8 +45,12 @@ def wrong_method(method: str, path: str) -> ApiError:
     """The error for a served path that was asked by another method."""
     served, tail = SERVED[path.removeprefix(BASE)], path.removeprefix(BASE)
     if (method, tail) in OTHER_METHODS:
-        return NotFound(f"the official clients know {method} {tail}, but this mock doesn't serve it yet.")
+        return unserved(f"{method} {tail}")
     return MethodNotSupported(f"{path} takes {served}, not {method}.", allow=[served])
+
+
+def unserved(endpoint: str) -> NotFound:
+    return NotFound(f"the official clients know {endpoint}, but this mock doesn't serve it yet.")
 
 
 def meant(path: str) -> str:
@@ -64,7 +67,7 @@ def not_found(path: str) -> NotFound:
         advice = "mind the slashes." if based else f"let the base URL end in {BASE}, once."
         return NotFound(f"{quoted(path)} is served as {BASE}{tail}; {advice}")
     if any(pattern.fullmatch(tail) for pattern in PATTERNS):
-        return NotFound(f"the official clients know {quoted(tail)}, but this mock doesn't serve it yet.")
+        return unserved(quoted(tail))
     near = nearest(tail, list(SERVED))
     main = " and ".join(f"{BASE}{path}" for path in list(SERVED)[:2])
     advice = f"did you mean {BASE}{near}?" if near else f"the main endpoints are {main}."

@@ -187,9 +187,8 @@ def enum(place: Place, schema: Schema, value: Any, described_as: Schema | None =
     options = schema["enum"]
     if any(value == option and isinstance(value, bool) == isinstance(option, bool) for option in options):
         return
-    near = nearest(value, options)
-    hint = f" Did you mean {quoted(near)}?" if near else ""
-    yield Violation(place.pointer, "enum", mismatch(described_as or schema, value, place.document) + hint)
+    told = mismatch(described_as or schema, value, place.document)
+    yield Violation(place.pointer, "enum", told + did_you_mean(value, options))
 
 
 def bound(
@@ -300,6 +299,12 @@ def quoted(text: Any) -> str:
 
 def short(text: str, most: int = MOST_SHOWN) -> str:
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def did_you_mean(word: Any, known: list[Any]) -> str:
+    """The question to add to a sentence about a misspelt name, "" where no known one is near."""
+    near = nearest(word, known)
+    return f" Did you mean {quoted(near)}?" if near else ""
 
 
 def nearest(word: Any, known: list[Any]) -> str | None:
