@@ -76,7 +76,7 @@ $(envs)/node/.done: $(wildcard $(tests)/clients/node/package*.json) | tools
 
 # Folders count too: their times tell of files that are gone. (`schemas` alone would name the target above.)
 shipped := pyproject.toml README.md LICENSE $(shell \
-	find mockserver/. schemas/. contract_tests/. ! -name __pycache__ ! -name '*.pyc' 2>/dev/null)
+	find mockserver/. schemas/. contract_tests/. examples/. ! -name __pycache__ ! -name '*.pyc' 2>/dev/null)
 
 .cache/dist/.done: $(shipped) .venv/.dev
 	@echo "Building wheel and sdist"

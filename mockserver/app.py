@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from collections.abc import Callable
 from functools import partial
 from os import urandom
 from time import perf_counter, time
@@ -16,11 +17,25 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mockserver import control, dashboard
+from mockserver import dashboard
 from mockserver.config import Settings
-from mockserver.effects import Begin, Effect, Entropy, Exchange, Head, Now, Piece, ReadBody, Reply, Wait
+from mockserver.control import Control
+from mockserver.effects import (
+    Begin,
+    Break,
+    Effect,
+    Entropy,
+    Exchange,
+    Head,
+    Now,
+    Piece,
+    ReadBody,
+    Reply,
+    Tick,
+    Wait,
+)
 from mockserver.errors import Forbidden, MethodNotSupported
-from mockserver.paths import not_found
+from mockserver.paths import SESSION, not_found
 from mockserver.service import Service, crash, refusal
 
 requests = logging.getLogger("mockserver.requests")
@@ -32,43 +47,59 @@ LOCAL_ORIGIN = r"https?://(?:(?:[\w-]+\.)*localhost|127\.0\.0\.1|\[::1\])(?::\d+
 """Pages whose scripts may call the mock: those served from this machine."""
 
 
+DROP = "openpipe_mock.drop"
+"""The ASGI extension under which a server says how to drop the connection: `{"call": a function}`."""
+
+
 class ClientGone(Exception):
     """The client hung up before its request was complete; there is nobody to answer."""
 
 
-class Api:
-    """Every path outside `/` and `/_mock/`: the service behind a socket."""
+class Dropped(Exception):
+    """The connection shall break, and the server has no other way to be told so than to see a crash."""
 
-    def __init__(self, service: Service) -> None:
-        self.service = service
+
+class Api:
+    """What answers exchanges, behind a socket. `quiet`: its requests get no line in the terminal."""
+
+    def __init__(self, exchange: Callable[[Head], Exchange], *, quiet: bool = False) -> None:
+        self.exchange = exchange
+        self.quiet = quiet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
-        transport = Transport(receive, send)
-        head = Head(scope["method"], scope["path"], dict(scope["headers"]))
+        transport = Transport(scope, receive, send)
+        query = scope.get("query_string", b"")
+        head = Head(scope["method"], scope["path"], dict(scope["headers"]), query, started)
         try:
-            reply = await transport.carry(self.service.exchange(head))
+            reply = await transport.carry(self.exchange(head))
         except ClientGone:
             return
+        except Dropped:
+            raise
         except Exception:
             logging.getLogger("mockserver").exception("%s %s failed", head.method, printable(head.path))
             if transport.begun:  # the stream has begun: breaking it off is all that is left
                 raise
             reply = crash()
             await send_reply(reply, send)
-        note(head, reply, perf_counter() - started)
+        if not self.quiet:
+            note(head, reply, perf_counter() - started)
 
 
 class Transport:
     """One request on its socket: carries out the effects of its exchange.
 
-    `begun`: a stream's status and headers are out. `leaving` is done as soon as the client hangs up.
+    `begun`: status and headers are out. `broken`: nothing more will be. `leaving` is done as soon as the
+    client hangs up. `drop` is the server's way to break the connection, None where it has none.
     """
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.receive = receive
         self.send = send
+        self.drop = scope.get("extensions", {}).get(DROP, {}).get("call")
         self.begun = False
+        self.broken = False
         self.leaving: asyncio.Future[Any] | None = None
 
     async def carry(self, exchange: Exchange) -> Reply:
@@ -83,9 +114,9 @@ class Transport:
             exchange.close()
             if self.leaving:
                 self.leaving.cancel()
-        if self.begun:
+        if self.begun and not self.broken:
             await self.send({"type": "http.response.body"})
-        else:
+        elif not self.broken:
             await send_reply(reply, self.send)
         return reply
 
@@ -99,23 +130,48 @@ class Transport:
                 await self.send({"type": "http.response.body", "body": effect.data, "more_body": True})
                 await asyncio.sleep(0)  # a send that doesn't wait would never let the loop see a client leave
             case Begin():
-                self.begun = True
-                headers = list(effect.headers)
-                await self.send({"type": "http.response.start", "status": effect.status, "headers": headers})
+                await self.begin(effect)
             case Wait():
                 await self.stay(effect.seconds)
+            case Break():
+                await self.break_off()
             case Now():
                 return time()
+            case Tick():
+                return perf_counter()
             case Entropy():
                 return urandom(effect.size)
 
+    async def begin(self, effect: Begin) -> None:
+        """Send status and headers."""
+        self.begun = True
+        headers = list(effect.headers)
+        await self.send({"type": "http.response.start", "status": effect.status, "headers": headers})
+
+    async def break_off(self) -> None:
+        """Drop the connection. Raises Dropped where only a crash in mid-answer makes the server do so."""
+        self.broken = True
+        if self.drop:
+            self.drop()
+            return
+        if not self.begun:
+            await self.begin(Begin(200, ((b"content-length", b"1"),)))
+            await self.send({"type": "http.response.body", "more_body": True})  # servers put off bare headers
+        raise Dropped("the connection breaks on purpose")
+
     async def stay(self, seconds: float) -> None:
         """Let time pass while the client is there; raise ClientGone once it isn't."""
-        self.leaving = self.leaving or asyncio.ensure_future(self.receive())
+        self.leaving = self.leaving or asyncio.ensure_future(departure(self.receive))
         if seconds:
             await asyncio.wait((self.leaving,), timeout=seconds)
         if self.leaving.done():
             raise ClientGone
+
+
+async def departure(receive: Receive) -> None:
+    """Return once the client has hung up. What is left of its request goes by."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def read(receive: Receive, effect: ReadBody) -> bytes | None:
@@ -160,41 +216,46 @@ def printable(text: str) -> str:
     return text if len(text) <= 300 else f"{text[:300]}…"
 
 
-def create_app(settings: Settings | None = None) -> ASGIApp:
+def create_app(service: Service | Settings | None = None) -> ASGIApp:
     """The whole mock as one ASGI app: the API, the page at `/` and the control API under `/_mock/`.
 
-    API requests without an `Origin` header take a short way past Starlette. Those of local pages pass through
-    its CORS middleware; other origins get no CORS headers.
+    Requests without an `Origin` header take a short way past Starlette. Those of local pages pass through its
+    CORS middleware; other origins get no CORS headers.
     """
-    settings = settings or Settings()
-    service = Service(settings)
-    api = Api(service)
+    if not isinstance(service, Service):
+        service = Service(service)
+    api, controls = Api(service.exchange), Api(Control(service).exchange, quiet=True)
     site = Starlette(
-        routes=[
-            Route("/", partial(page, settings), methods=["GET"]),
-            Route("/_mock/health", partial(control.health, settings), methods=["GET"]),
-            Route("/_mock/reset", partial(control.reset, service.session), methods=["POST"]),
-        ],
+        routes=[Route("/", partial(page, service), methods=["GET"])],
         exception_handlers={HTTPException: site_error},
     )
 
     site.router.redirect_slashes = False
 
     async def fork(scope: Scope, receive: Receive, send: Send) -> None:
-        ours = scope["type"] != "http" or scope["path"] == "/" or scope["path"].startswith("/_mock/")
-        await (site if ours else api)(scope, receive, send)
+        if scope["type"] != "http" or scope["path"] == "/":
+            await site(scope, receive, send)
+        elif is_control(scope["path"]):
+            await controls(scope, receive, send)
+        else:
+            await api(scope, receive, send)
 
     shared = CORSMiddleware(fork, allow_origin_regex=LOCAL_ORIGIN, allow_methods=["*"], allow_headers=["*"])
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         origin = page_origin(scope)
         local = re.fullmatch(LOCAL_ORIGIN, origin)
-        if origin and not local and scope["path"].startswith("/_mock/"):
+        if origin and not local and is_control(scope["path"]):
             await send_reply(refusal(Forbidden(FOREIGN)), send)
         else:
             await (shared if local else fork)(scope, receive, send)
 
     return app
+
+
+def is_control(path: str) -> bool:
+    """Whether a path belongs to the control API; an API path that names its session doesn't."""
+    return path.startswith("/_mock/") and not SESSION.fullmatch(path)
 
 
 FOREIGN = "the control API answers no page of another site; ask it from this machine."
@@ -206,9 +267,10 @@ def page_origin(scope: Scope) -> str:
     return next(found, "")
 
 
-async def page(settings: Settings, request: Request) -> Response:
+async def page(service: Service, request: Request) -> Response:
     """The page at `/`."""
-    return HTMLResponse(dashboard.page(settings, str(request.base_url)), headers=dashboard.HEADERS)
+    html = dashboard.page(service, str(request.base_url))
+    return HTMLResponse(html, headers=dashboard.HEADERS)
 
 
 async def site_error(request: Request, error: Exception) -> Response:

@@ -4,20 +4,22 @@ import logging
 import re
 
 from mockserver import __version__
-from mockserver.config import Settings
 from mockserver.dashboard import PREFIXES, exports
 from mockserver.paths import BASE
+from mockserver.service import Service
 
 BOLD, DIM, RED, YELLOW, GREEN, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
 
 
-def banner(settings: Settings, origin: str, public: str, terminal: bool) -> str:
+def banner(service: Service, origin: str, public: str, terminal: bool) -> str:
     """Where the mock is and how to get there: some calm lines on a terminal, one line elsewhere.
 
     `public` is the host that it listens on where others can reach it, "" on loopback.
     """
-    base_url = f"{origin}{BASE}"
+    base_url, settings = f"{origin}{BASE}", service.settings
     facts = f"seed {settings.seed}, answers {settings.answers}, validation {settings.validation}"
+    if service.file.path:
+        facts = f"config {service.file.path}, {facts}"
     open_to_all = f"It listens on {public}: other machines can reach it." if public else ""
     if not terminal:
         return f"openpipe-mock {__version__} serves {base_url} ({facts}). {open_to_all}".rstrip()
@@ -26,7 +28,7 @@ def banner(settings: Settings, origin: str, public: str, terminal: bool) -> str:
         f"{DIM}{facts}; {origin}/ shows this page in a browser; Ctrl-C stops{PLAIN}",
         *([f"{YELLOW}{open_to_all}{PLAIN}"] if open_to_all else []),
         "",
-        *(f"  export {name}={value}" for name, value in exports(base_url)),
+        *(f"  export {name}={value}" for name, value in exports(base_url, settings)),
         "",
         f"{DIM}{PREFIXES}{PLAIN}",
     ]

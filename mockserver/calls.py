@@ -21,6 +21,7 @@ from mockserver import javascript
 from mockserver.anthropic import completion, is_message, text_at
 from mockserver.config import EPOCH, MEBIBYTE
 from mockserver.errors import MOST_ISSUES, BadRequest
+from mockserver.masking import hidden, masked
 from mockserver.violations import Place, Violation, gathered, listed, nearest, quoted, shown
 
 Json = dict[str, Any]
@@ -338,34 +339,3 @@ def refuse(violations: Iterator[Violation]) -> None:
     found = gathered(violations, MOST_ISSUES)
     if found.shown:
         raise BadRequest(found.headline(), issues=found.issues())
-
-
-# Secrets.
-
-MASK = "***"
-SECRETS = (
-    *("apikey", "accesskey", "privatekey", "secretkey", "secret", "password", "passphrase", "cookie"),
-    *("authorization", "accesstoken", "authtoken", "bearertoken", "refreshtoken", "sessiontoken"),
-)
-"""Endings of names whose strings are never stored. Not `token`: log probabilities are full of it."""
-
-
-def masked(payload: Any, name: str = "") -> Any:
-    """A copy of a payload with a mask in place of each string, or list of strings, that is named a secret.
-
-    Objects are searched, never replaced: a tool's schema may well describe a member called `password`.
-    """
-    if isinstance(payload, dict):
-        return {key: masked(member, key) for key, member in payload.items()}
-    if isinstance(payload, list):
-        return [masked(item, name) for item in payload]
-    return hidden(name, payload) if isinstance(payload, str) else payload
-
-
-def hidden(name: str, text: str | None) -> str | None:
-    return MASK if text and is_secret(name) else text
-
-
-def is_secret(name: str) -> bool:
-    """Whether a name, its case and punctuation aside, is that of a secret or of several."""
-    return name.lower().replace("_", "").replace("-", "").replace(" ", "").rstrip("s").endswith(SECRETS)

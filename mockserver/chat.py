@@ -1,7 +1,7 @@
 """The chat engine: a request in, a completion with its choices out, the same for the same request.
 
-What an answer is, in this order: a call of the named or required tool, the form that `response_format` asks
-for, a call of the tool that the conversation mentions, text.
+What an answer is, in this order: what a script says, a call of the named or required tool, the form that
+`response_format` asks for, a call of the tool that the conversation mentions, text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from mockserver import instances, texts, tokens
-from mockserver.config import EPOCH, Settings
+from mockserver.config import EPOCH, AutoTools, ScriptedCall, ScriptedChoice, Settings
 from mockserver.errors import BadRequest
 from mockserver.toolchoice import Tool, offered, to_call, wanted
 from mockserver.violations import quoted, short, shown
@@ -33,27 +33,42 @@ MOST_LOGPROBS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a tool: the tokens of its arguments; `legacy`: answered as `function_call`."""
+
+    id: str
+    name: str
+    arguments: tuple[str, ...]
+    legacy: bool = False
+
+    def function(self) -> Json:
+        return {"name": self.name, "arguments": "".join(self.arguments)}
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
-    """One answer before it is put on the wire: its message without the payload, and the payload's tokens.
+    """An answer before it is put on the wire: the tokens of its text, or its calls. `refused`: it says no."""
 
-    The payload is the text, or the arguments of the call.
-    """
-
-    tool: Tool | None
-    call_id: str
-    payload: tuple[str, ...]
+    text: tuple[str, ...]
     finish_reason: str
+    calls: tuple[Call, ...] = ()
+    refused: bool = False
+
+    @property
+    def tokens(self) -> int:
+        return len(self.text) + sum(len(call.arguments) for call in self.calls)
 
     def message(self) -> Json:
         """The message: members that a later request and the judge accept, and no other."""
-        payload = "".join(self.payload)
-        if self.tool is None:
-            return {"role": "assistant", "content": payload, "refusal": None}
-        call = {"name": self.tool.name, "arguments": payload}
+        said = "".join(self.text)
+        if not self.calls:
+            content, refusal = (None, said) if self.refused else (said, None)
+            return {"role": "assistant", "content": content, "refusal": refusal}
         asked = {"role": "assistant", "content": None, "refusal": None}
-        if self.tool.legacy:
-            return {**asked, "function_call": call}
-        return {**asked, "tool_calls": [{"id": self.call_id, "type": "function", "function": call}]}
+        if self.calls[0].legacy:
+            return {**asked, "function_call": self.calls[0].function()}
+        calls = [{"id": call.id, "type": "function", "function": call.function()} for call in self.calls]
+        return {**asked, "tool_calls": calls}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +77,7 @@ class Ask:
 
     model: str
     messages: Sequence[Json]
+    tools: tuple[Tool, ...]
     tool: Tool | None
     forced: bool
     format: Json
@@ -89,7 +105,7 @@ class Completion:
 
     @property
     def completion_tokens(self) -> int:
-        return sum(len(choice.payload) for choice in self.choices)
+        return sum(choice.tokens for choice in self.choices)
 
     def usage(self) -> Json:
         spent = self.completion_tokens
@@ -100,7 +116,7 @@ class Completion:
         }
 
 
-def ask(body: Json) -> Ask:
+def ask(body: Json, auto_tools: AutoTools = "mention") -> Ask:
     """Understand a request that is valid by schema. Raises BadRequest for what the schema can't say."""
     tools, want = offered(body), wanted(body)
     number, listed = int(body.get("n") or 1), alternatives(body)
@@ -108,7 +124,8 @@ def ask(body: Json) -> Ask:
     return Ask(
         model=body["model"],
         messages=body["messages"],
-        tool=to_call(want, tools, body["messages"]),
+        tools=tools,
+        tool=to_call(want, tools, body["messages"], auto_tools),
         forced=want.mode in ("named", "required"),
         format=body.get("response_format") or {"type": "text"},
         n=number,
@@ -174,8 +191,13 @@ def refused(pointer: str, expected: str, value: Any) -> BadRequest:
     return BadRequest.at(pointer, f"expected {expected}, got {shown(value)}.")
 
 
-def complete(asked: Ask, settings: Settings, repeat: int = 0) -> Completion:
-    """The completion of a request; `repeat` above 0 gives the same request another one."""
+def complete(
+    asked: Ask, settings: Settings, repeat: int = 0, script: Sequence[ScriptedChoice] = ()
+) -> Completion:
+    """The completion of a request; `repeat` above 0 gives the same request another one.
+
+    Choices that are scripted are taken in turn, round and round; nothing else of the request counts then.
+    """
     origin = f"{settings.answers}\x1f{settings.seed}\x1f".encode()
     key = blake2b(origin + asked.content, digest_size=16).digest()
     identity = blake2b(origin + asked.identity + repeat.to_bytes(8), digest_size=16).digest()
@@ -183,25 +205,55 @@ def complete(asked: Ask, settings: Settings, repeat: int = 0) -> Completion:
         id=f"chatcmpl-{identity.hex()[:24]}",
         created=EPOCH + int.from_bytes(identity[:4]) % YEAR_SECONDS,
         model=asked.model,
-        choices=tuple(choices(asked, key, range(repeat * asked.n, (repeat + 1) * asked.n))),
+        choices=tuple(choices(asked, key, range(repeat * asked.n, (repeat + 1) * asked.n), script)),
         prompt_tokens=asked.prompt_tokens,
         alternatives=asked.alternatives,
     )
 
 
-def choices(asked: Ask, key: bytes, numbers: range) -> Iterator[Choice]:
+def choices(
+    asked: Ask, key: bytes, numbers: range, script: Sequence[ScriptedChoice] = ()
+) -> Iterator[Choice]:
     """The choices with these numbers; those of a repeated request go on counting."""
+    if script:
+        for number in numbers:
+            yield scripted(script[number % len(script)], asked, call_id(key, number))
+        return
     if asked.tool is not None and (asked.forced or asked.format["type"] == "text"):
         tool = asked.tool
-        called = "function_call" if tool.legacy else "tool_calls"
-        unstopped = replace(asked, stops=())  # a stop text ends what is said, not what is called
         for number, arguments in values(object_schema(tool.parameters), key, numbers, tool.place):
-            payload, finish = cut(orjson.dumps(arguments).decode(), unstopped)
-            yield Choice(tool, call_id(key, number), payload, called if finish == "stop" else finish)
+            yield called([(tool, orjson.dumps(arguments).decode())], asked, call_id(key, number))
         return
     for said in spoken(asked, key, numbers):
-        payload, finish = cut(said, asked)
-        yield Choice(None, "", payload, finish)
+        yield Choice(*cut(said, asked))
+
+
+def scripted(choice: ScriptedChoice, asked: Ask, call_id: str) -> Choice:
+    """A choice that the settings write down, cut like any other; its own finish reason wins."""
+    if choice.calls:
+        made = called([(meant(call, asked), call.arguments) for call in choice.calls], asked, call_id)
+    else:
+        refused = choice.refusal is not None
+        made = Choice(*cut((choice.refusal if refused else choice.text) or "", asked), refused=refused)
+    return replace(made, finish_reason=choice.finish_reason) if choice.finish_reason else made
+
+
+def meant(call: ScriptedCall, asked: Ask) -> Tool:
+    """The offered tool that a script calls, or one of that name that nobody offers."""
+    return next((tool for tool in asked.tools if tool.name == call.name), Tool(call.name, {}))
+
+
+def called(calls: Sequence[tuple[Tool, str]], asked: Ask, call_id: str) -> Choice:
+    """A choice that calls tools. Several together can't be said in the older form."""
+    legacy = len(calls) == 1 and calls[0][0].legacy
+    finish, made, room = "function_call" if legacy else "tool_calls", [], asked.limit
+    for number, (tool, arguments) in enumerate(calls):
+        # A stop text ends what is said, not what is called.
+        pieces, end = cut(arguments, replace(asked, stops=(), limit=room))
+        room -= len(pieces)
+        finish = end if end != "stop" else finish
+        made.append(Call(f"{call_id}_{number}" if number else call_id, tool.name, pieces, legacy))
+    return Choice((), finish, tuple(made))
 
 
 def spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
@@ -247,7 +299,10 @@ def values(schema: Any, key: bytes, numbers: range, place: str) -> Iterator[tupl
         raise BadRequest.at(short(place + error.pointer, 200), told) from None
 
 
-SCRIPT_IT = 'If there is one, put it into the schema as "default" or "examples": the mock answers it.'
+SCRIPT_IT = (
+    'If there is one, put it into the schema as "default" or "examples", or script the answer under '
+    '"completions" of the config file.'
+)
 
 
 def call_id(key: bytes, number: int) -> str:

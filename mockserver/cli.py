@@ -14,12 +14,9 @@ from mockserver.config import (
     IDS,
     REPEATS,
     VALIDATIONS,
-    Clock,
-    Ids,
-    Repeat,
     Settings,
-    Validation,
 )
+from mockserver.resources import folder
 from mockserver.signals import leave_calmly
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -35,6 +32,11 @@ def option(flag: str, **settings: Any) -> Callable[[Command], Command]:
     return click.option(flag, envvar=variable(flag), show_envvar=True, **settings)
 
 
+def decides(flag: str, default: Any, **settings: Any) -> Callable[[Command], Command]:
+    """A flag that beats the config file; left out, the file decides."""
+    return option(flag, show_default=f"as in the config file, else {default}", **settings)
+
+
 @click.group(context_settings=CONTEXT)
 @click.version_option(__version__, message=f"openpipe-mock %(version)s (answers {ANSWERS})")
 def main() -> None:
@@ -45,38 +47,41 @@ def main() -> None:
     epilog="""\b
 Examples:
   openpipe-mock serve
+  openpipe-mock serve --config openpipe-mock.yaml --seed 7
   openpipe-mock serve --port 0 --ready-file ready.json --quiet
   OPENPIPE_MOCK_SEED=7 openpipe-mock serve --validation lenient"""
 )
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @option("--port", default=6736, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
-@option("--seed", default=0, show_default=True, help="Other seeds give other scores, texts and ids.")
 @option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Scores, answers, faults and timing from this file; it is read again whenever it is saved."
+    " Without the flag: openpipe-mock.yaml, where the working folder has one.",
+)
+@decides("--seed", 0, type=int, help="Other seeds give other scores, texts and ids.")
+@decides(
     "--validation",
-    default="strict",
-    show_default=True,
+    "strict",
     type=click.Choice(VALIDATIONS),
     help="strict: as documented. lenient: as the service does, unknown properties dropped and top-level"
     " scalars coerced. report: as lenient, and says what strict would refuse.",
 )
-@option(
+@decides(
     "--ids",
-    default="content",
-    show_default=True,
+    "content",
     type=click.Choice(IDS),
     help="content: derived from the request. random: new each time.",
 )
-@option(
+@decides(
     "--clock",
-    default="fixed",
-    show_default=True,
+    "fixed",
     type=click.Choice(CLOCKS),
     help="fixed: a plausible past time, derived from the request. real: now.",
 )
-@option(
+@decides(
     "--repeat",
-    default="same",
-    show_default=True,
+    "same",
     type=click.Choice(REPEATS),
     help="vary: the n-th identical chat request gets an answer of its own.",
 )
@@ -98,34 +103,27 @@ Examples:
 def serve(
     host: str,
     port: int,
-    seed: int,
-    validation: Validation,
-    ids: Ids,
-    clock: Clock,
-    repeat: Repeat,
+    config: Path | None,
     max_body_bytes: int,
     ready_file: Path | None,
     ssl_certfile: Path | None,
     ssl_keyfile: Path | None,
     quiet: bool,
+    **given: Any,
 ) -> None:
     """Serve the mock until Ctrl-C."""
     leave_calmly()
+    from mockserver.reload import DEFAULT_NAME, Source
     from mockserver.serve import CannotServe, Listener
     from mockserver.serve import serve as run
 
     if ssl_keyfile and not ssl_certfile:
         raise click.UsageError("--ssl-keyfile needs --ssl-certfile")
-    settings = Settings(
-        seed=seed,
-        validation=validation,
-        max_body_bytes=max_body_bytes,
-        ids=ids,
-        clock=clock,
-        repeat=repeat,
-    )
+    path = str(config) if config else DEFAULT_NAME if Path(DEFAULT_NAME).is_file() else ""
+    given = {name: value for name, value in given.items() if value is not None}
+    source = Source(path, {**given, "max_body_bytes": max_body_bytes})
     try:
-        run(settings, Listener(host, port, ssl_certfile, ssl_keyfile, ready_file, quiet))
+        run(source, Listener(host, port, ssl_certfile, ssl_keyfile, ready_file, quiet))
     except CannotServe as error:
         fail(str(error), 2)
 
@@ -187,6 +185,58 @@ def check() -> None:
         click.echo(problem)
     click.echo(f"openapi.yaml: {len(found) or 'no'} problem{'' if len(found) == 1 else 's'}")
     sys.exit(1 if found else 0)
+
+
+@main.group()
+def config() -> None:
+    """The config file: check it, see an example, get its schema."""
+
+
+@config.command(
+    "check",
+    epilog="""\b
+Examples:
+  openpipe-mock config check
+  openpipe-mock config check tests/openpipe-mock.yaml""",
+)
+@click.argument("file", default="openpipe-mock.yaml", type=click.Path(dir_okay=False, path_type=Path))
+def check_config(file: Path) -> None:
+    """Say all that is wrong with FILE (default: openpipe-mock.yaml).
+
+    Ends with 0 where nothing is, with 1 where something is, and with 2 where FILE can't be read.
+    """
+    from mockserver.configfile import ConfigError, read
+
+    try:
+        read(file.read_bytes(), str(file))
+    except OSError as error:
+        fail(f"{file}: {error.strerror or error}", 2)
+    except ConfigError as error:
+        click.echo(str(error))
+        sys.exit(1)
+    click.echo(f"{file}: no problem")
+
+
+@config.command(
+    "schema",
+    epilog="""\b
+Example:
+  openpipe-mock config schema > config.schema.json""",
+)
+def config_schema() -> None:
+    """Print the JSON Schema, with which editors complete the file."""
+    click.echo((folder("schemas") / "config.schema.json").read_bytes(), nl=False)
+
+
+@config.command(
+    "example",
+    epilog="""\b
+Example:
+  openpipe-mock config example > openpipe-mock.yaml""",
+)
+def config_example() -> None:
+    """Print a commented file with every key in it."""
+    click.echo((folder("examples") / "openpipe-mock.yaml").read_bytes(), nl=False)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,26 @@
 """`POST /chat/completions`: options, cache, engine, best of n, log and stream in their order."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import orjson
 
-from mockserver import calls, wire
-from mockserver.admission import accepted
+from mockserver import calls, magic, wire
 from mockserver.chat import Ask, Completion, ask, complete
-from mockserver.config import Settings
+from mockserver.config import Pace, Script, ScriptedChoice
 from mockserver.criteria import Ranked, best_of_n, requested
-from mockserver.effects import Begin, Effect, Entropy, Exchange, Headers, Now, Piece, Reply, Wait
-from mockserver.errors import ApiError, BadRequest, NotFound
+from mockserver.effects import Begin, Effect, Entropy, Exchange, Now, Piece, Reply, Wait
+from mockserver.errors import ApiError, BadRequest, Forbidden, NotFound
 from mockserver.judge import scene
+from mockserver.matching import Subject
 from mockserver.options import Options, options
 from mockserver.spec import contract
-from mockserver.state import Session, fingerprint
-from mockserver.violations import short
+from mockserver.state import fingerprint
+from mockserver.toolchoice import RESULTS
+from mockserver.violations import did_you_mean, quoted, short
+from mockserver.visit import Visit
 
 Json = dict[str, Any]
 
@@ -26,7 +28,8 @@ STREAM_HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
 )
-PREFIXES = ("openpipe:", "openai:", "anthropic:", "gemini:")
+OWN = "openpipe:"
+PREFIXES = (OWN, "openai:", "anthropic:", "gemini:")
 OFTEN = 20
 LONGEST_MODEL = 1000
 """Characters of a model's name: each chunk of a stream repeats it."""
@@ -38,20 +41,23 @@ HEADERS_IN_BODY = (
 class ModelNotFound(NotFound):
     """The model doesn't exist, in the service's words (source class: sdk)."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, detail: str = "") -> None:
         access = "" if model.startswith(PREFIXES) else " or you do not have access to it."
-        super().__init__(words=f"The model `{short(model, 200)}` does not exist{access}")
+        super().__init__(detail, words=f"The model `{short(model, 200)}` does not exist{access}")
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A completion with what the request asked for, before it goes on the wire."""
+    """A completion with what the request asked for, before it goes on the wire.
+
+    `raw` is a whole answer that the settings write down in its place.
+    """
 
     asked: Ask
     completion: Completion
     ranking: list[Ranked]
     cache_hit: bool
-    notes: tuple[str, ...]
+    raw: bytes | None = None
 
     def subject(self) -> str:
         """What the request's line in the log says of it."""
@@ -60,104 +66,175 @@ class Answered:
         return f"{self.completion.model} n={len(self.completion.choices)}{best}{cached}"
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """The endpoint of one mock: its settings and the session that remembers."""
+def answer(visit: Visit, body: Any) -> Exchange:
+    """Answer a request whose body was read. What the engine refuses is logged like what it answers."""
+    chosen = options(visit.headers)
+    tags = calls.labels(dict(chosen.tags), "header op-tags")
+    now = (yield Now()) if visit.settings.clock == "real" else None
 
-    settings: Settings
-    session: Session
+    def log(said: Any, status: int, **notes: Any) -> None:
+        if chosen.log and not visit.read_only:
+            call = calls.completed(body, said, status=status, tags=tags, now=now, own=True, **notes)
+            visit.session.log(fingerprint(visit.token)).add(call)
 
-    def __call__(self, headers: Headers, token: bytes, body: Any) -> Exchange:
-        """Answer a request whose body was read. What the engine refuses is logged like what it answers."""
-        chosen = options(headers)
-        tags = calls.labels(dict(chosen.tags), "header op-tags")
-        now = (yield Now()) if self.settings.clock == "real" else None
+    try:
+        answered = yield from answered_by(visit, chosen, body, now)
+    except ApiError as error:
+        log(None, error.status, error_message=error.message)
+        raise
+    if answered.raw is not None:
+        log(orjson.loads(answered.raw), 200)
+        return (yield from send_raw(answered, answered.raw))
+    plain = wire.plain(answered.completion, answered.ranking)
+    log(plain, 200, cache_hit=answered.cache_hit)
+    return (yield from send(answered, plain, visit.settings.pace))
 
-        def log(answer: Any, status: int, **notes: Any) -> None:
-            if chosen.log:
-                call = calls.completed(body, answer, status=status, tags=tags, now=now, own=True, **notes)
-                self.session.log(fingerprint(token)).add(call)
 
-        try:
-            answered = yield from self.answer(chosen, token, body, now)
-        except ApiError as error:
-            log(None, error.status, error_message=error.message)
-            raise
-        answer = wire.plain(answered.completion, answered.ranking)
-        log(answer, 200, cache_hit=answered.cache_hit)
-        return (yield from self.send(answered, answer))
+def answered_by(
+    visit: Visit, chosen: Options, body: Any, now: float | None
+) -> Generator[Effect, Any, Answered]:
+    """The completion, judged and in order."""
+    body = visit.accept("ChatCompletionRequest", body)
+    body = contract().checker("ChatCompletionRequest").tidy(body, defaults=True)
+    criteria = {} if chosen.criteria is None else requested(chosen.criteria, visit.settings)
+    visit.entry.criteria = tuple(map(str, criteria.values()))
+    refuse_with_stream(body, chosen, bool(criteria))
+    find_model(body["model"], visit)
+    asked = ask(body, visit.settings.auto_tools)
+    for each in criteria.values():
+        visit.meet(each)
+    delay = max((each.delay for each in criteria.values()), default=0.0)
+    if delay:
+        yield Wait(delay)
+    script = scripted(visit, body)
+    completion, hit = yield from completed(visit, asked, chosen, now, script)
+    raw = script.raw if script and not hit else None
+    ranking: list[Ranked] = []
+    if criteria and raw is None:
+        given = {name: body[name] for name in ("messages", "tools", "tool_choice") if name in body}
+        messages = [choice.message() for choice in completion.choices]
+        ranking = best_of_n(criteria, given, scene(given), messages, visit.judge)
+        visit.entry.scores = scores(ranking)
+    visit.note(*hints(visit, body, asked))
+    return Answered(asked, completion, ranking, hit, raw)
 
-    def answer(
-        self, chosen: Options, token: bytes, body: Any, now: float | None
-    ) -> Generator[Effect, Any, Answered]:
-        """The completion, judged and in order."""
-        checker = contract().checker("ChatCompletionRequest")
-        body, notes = accepted(checker, body, self.settings.validation)
-        body = checker.tidy(body, defaults=True)
-        criteria = {} if chosen.criteria is None else requested(chosen.criteria, self.settings.criteria)
-        refuse_with_stream(body, chosen, bool(criteria))
-        self.find_model(body["model"])
-        asked = ask(body)
-        yield from self.delay(asked.model)
-        completion, hit = yield from self.completion(asked, chosen, token, now)
-        ranking: list[Ranked] = []
-        if criteria:
-            seen = scene({name: body[name] for name in ("messages", "tools", "tool_choice") if name in body})
-            messages = [choice.message() for choice in completion.choices]
-            ranking = best_of_n(criteria, seen, messages, self.settings)
-        notes = (*notes, *self.hints(body, asked))
-        return Answered(asked, completion, ranking, hit, notes)
 
-    def delay(self, model: str) -> Generator[Effect, Any, None]:
-        """Let the time pass that the first fitting glob of the settings names."""
-        for pattern, seconds in self.settings.delays.items():
-            if fnmatchcase(model, pattern):
-                yield Wait(seconds)
-                return
+def scores(ranking: Sequence[Ranked]) -> list[dict[str, float]]:
+    """The scores of each choice, in the order of their making."""
+    made = sorted(ranking, key=lambda ranked: ranked.made)
+    return [{key: result.score for key, result in ranked.results.items()} for ranked in made]
 
-    def completion(
-        self, asked: Ask, chosen: Options, token: bytes, now: float | None
-    ) -> Generator[Effect, Any, tuple[Completion, bool]]:
-        """The completion from the cache, or a new one; and whether it was a hit. A hit keeps its id."""
-        key = fingerprint(token) + asked.identity
-        stored = self.session.cached(key) if chosen.reads_cache else None
-        if stored:
-            return stored, True
-        repeat = self.session.repeats(asked.identity) if self.settings.repeat == "vary" else 0
-        made = complete(asked, self.settings, repeat)
-        if self.settings.ids == "random":
-            made = replace(made, id=f"chatcmpl-{(yield Entropy(12)).hex()}")
-        if now is not None:
-            made = replace(made, created=int(now))
-        if chosen.writes_cache:
-            self.session.store(key, made)
-        return made, False
 
-    def find_model(self, model: str) -> None:
-        """Raise ModelNotFound for a model that isn't known, where any are declared, or that is no name."""
-        known = self.settings.known_models
-        if len(model) > LONGEST_MODEL:
-            raise ModelNotFound(model)
-        if known and model not in known and not any(fnmatchcase(model, pattern) for pattern in known):
-            raise ModelNotFound(model)
+def scripted(visit: Visit, body: Json) -> Script | None:
+    """The first script that the request meets, or what a magic model stands for."""
+    settings = visit.settings
+    if settings.completions:
+        subject = visit.subject(body)
+        for script in settings.completions:
+            if fires(script, subject):
+                visit.entry.rules.append(str(script))
+                return script
+    if settings.magic and magic.echoes(body["model"]) and body["model"] not in settings.known_models:
+        text = visit.subject(body).last_user or ""
+        return Script(choices=(ScriptedChoice(text=text),), place="model mock-echo")
+    return None
 
-    def hints(self, body: Json, asked: Ask) -> tuple[str, ...]:
-        """What the log should say of a request that was answered."""
-        found = []
-        if isinstance(body.get("headers"), dict):
-            found.append(HEADERS_IN_BODY)
-        if self.settings.repeat == "same" and self.session.repeats(asked.identity) + 1 == OFTEN:
-            found.append(f"{OFTEN} identical requests got the same answer; `--repeat vary` makes them differ")
-        return tuple(found)
 
-    def send(self, answered: Answered, answer: Json) -> Exchange:
-        """Put the answer on the wire, whole or as a stream."""
-        if not answered.asked.stream:
-            return Reply(200, orjson.dumps(answer), subject=answered.subject(), notes=answered.notes)
-        yield Begin(200, STREAM_HEADERS)
-        for event in wire.events(answered.completion, answered.asked.include_usage):
-            yield Piece(event)
-        return Reply(200, b"", STREAM_HEADERS, f"{answered.subject()}, streamed", answered.notes)
+def fires(script: Script, subject: Subject) -> bool:
+    """Whether a script answers a request: one that calls tools never answers a tool's result."""
+    return not (script.calls and ends_in_result(subject)) and script.when.holds(subject)
+
+
+def ends_in_result(subject: Subject) -> bool:
+    """Whether the last message is a tool's result."""
+    return bool(subject.messages) and subject.messages[-1].get("role") in RESULTS
+
+
+def completed(
+    visit: Visit, asked: Ask, chosen: Options, now: float | None, script: Script | None
+) -> Generator[Effect, Any, tuple[Completion, bool]]:
+    """The completion from the cache, or a new one; and whether it was a hit. A hit keeps its id."""
+    settings, session = visit.settings, visit.session
+    key = fingerprint(visit.token) + asked.identity
+    stored = session.cached(key) if chosen.reads_cache else None
+    if stored:
+        return stored, True
+    repeat = session.count(asked.identity) - 1 if settings.repeat == "vary" else 0
+    choices = (script.choices or (ScriptedChoice(text=""),)) if script else ()
+    made = complete(asked, settings, repeat, choices)
+    if settings.ids == "random":
+        made = replace(made, id=f"chatcmpl-{(yield Entropy(12)).hex()}")
+    if now is not None:
+        made = replace(made, created=int(now))
+    if chosen.writes_cache and not (script and script.raw is not None):
+        session.store(key, made)
+    return made, False
+
+
+def find_model(model: str, visit: Visit) -> None:
+    """Raise ModelNotFound for a model that isn't known, where any are declared, or that is no name.
+
+    Raises Forbidden where the key may use the project's own models alone (source).
+    """
+    known = visit.settings.known_models
+    if len(model) > LONGEST_MODEL:
+        raise ModelNotFound(model)
+    if visit.read_only and not model.startswith(OWN):
+        raise Forbidden(
+            f"a read-only key may use models that begin with {quoted(OWN)} alone, not {quoted(model)}."
+        )
+    if is_known(model, known):
+        return
+    if visit.settings.magic and magic.is_model(model):
+        if not magic.knows(model):
+            raise ModelNotFound(model, magic.unknown(magic.bare(model), magic.MODELS))
+        return
+    if known:
+        near = did_you_mean(model, [name for name in known if not GLOB.intersection(name)])
+        visit.once(f"the model {quoted(model)} is not among the known ones.{near}")
+        raise ModelNotFound(model)
+
+
+GLOB = frozenset("*?[")
+
+
+def is_known(model: str, known: Sequence[str]) -> bool:
+    return model in known or any(fnmatchcase(model, pattern) for pattern in known)
+
+
+def hints(visit: Visit, body: Json, asked: Ask) -> tuple[str, ...]:
+    """What the log should say of a request that was answered."""
+    found = []
+    if isinstance(body.get("headers"), dict):
+        found.append(HEADERS_IN_BODY)
+    if visit.settings.repeat == "same" and visit.session.count(asked.identity) == OFTEN:
+        found.append(f"{OFTEN} identical requests got the same answer; `--repeat vary` makes them differ")
+    return tuple(found)
+
+
+def send(answered: Answered, plain: Json, pace: Pace) -> Exchange:
+    """Put the answer on the wire, whole or as a stream."""
+    if not answered.asked.stream:
+        return Reply(200, orjson.dumps(plain), subject=answered.subject())
+    yield Begin(200, STREAM_HEADERS)
+    if pace.first_token:
+        yield Wait(pace.first_token)
+    for event in wire.events(answered.completion, answered.asked.include_usage):
+        yield Piece(event)
+        if pace.tokens_per_second:
+            yield Wait(1 / pace.tokens_per_second)
+    return Reply(200, b"", STREAM_HEADERS, f"{answered.subject()}, streamed")
+
+
+def send_raw(answered: Answered, raw: bytes) -> Exchange:
+    """Send an answer that the settings write down, of a stream as its only event."""
+    subject = f"{answered.completion.model}, raw"
+    if not answered.asked.stream:
+        return Reply(200, raw, subject=subject)
+    yield Begin(200, STREAM_HEADERS)
+    yield Piece(b"data: " + raw + b"\n\n")
+    yield Piece(wire.DONE)
+    return Reply(200, b"", STREAM_HEADERS, f"{subject}, streamed")
 
 
 def refuse_with_stream(body: Json, chosen: Options, judged: bool) -> None:

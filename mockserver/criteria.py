@@ -1,15 +1,16 @@
 """Best of n: each choice judged by each criterion of `op-criteria`, the best choice first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from typing import Any
 
 import orjson
 
-from mockserver.config import NONE_DECLARED, Declared, Settings
+from mockserver.config import Settings
 from mockserver.errors import BadRequest
-from mockserver.judge import Criterion, Judgement, content, criterion, judge
+from mockserver.forms import Content, Judgement
+from mockserver.judge import DEFAULTS, Criterion, content, criterion
 from mockserver.violations import shown
 
 Json = dict[str, Any]
@@ -30,17 +31,16 @@ class Ranked:
         return fsum(result.score for result in self.results.values()) / len(self.results)
 
 
-def requested(header: bytes, declared: Mapping[str, Declared] = NONE_DECLARED) -> dict[str, Criterion]:
-    """The criteria of an `op-criteria` header, by the key under which `criteria_results` has each.
+def requested(header: bytes, settings: Settings = DEFAULTS) -> dict[str, Criterion]:
+    """The criteria of an `op-criteria` header in its order, by their keys in `criteria_results`.
 
     A key is the name without version, or `name@vN` where two versions of one name are asked for. A criterion
-    that is asked for twice is judged once. The keys are sorted: the header's order changes nothing. Raises
-    BadRequest for a header that is no JSON array of ids, CriterionNotFound for an id that names none.
+    that is asked for twice is judged once. Raises BadRequest for a header that is no JSON array of ids,
+    CriterionNotFound for an id that names none.
     """
-    asked = list(dict.fromkeys(criterion(reference, declared) for reference in references(header)))
+    asked = list(dict.fromkeys(criterion(reference, settings) for reference in references(header)))
     names = [each.name for each in asked]
-    keys = {each.name if names.count(each.name) == 1 else str(each): each for each in asked}
-    return dict(sorted(keys.items()))
+    return {each.name if names.count(each.name) == 1 else str(each): each for each in asked}
 
 
 def references(header: bytes) -> list[str]:
@@ -65,13 +65,22 @@ def malformed(seen: str) -> BadRequest:
 
 
 def best_of_n(
-    asked: dict[str, Criterion], scene: bytes, messages: Sequence[Json], settings: Settings
+    asked: Mapping[str, Criterion],
+    given: Json,
+    scene: bytes,
+    messages: Sequence[Json],
+    judge: Callable[[Criterion, Content], Judgement],
 ) -> list[Ranked]:
-    """The choices, best first; those with the same combined score keep the order of their making."""
+    """The choices, best first; those with the same combined score keep the order of their making.
+
+    `given` is what the judge sees of the request, `scene` its digest. Choices are judged in the order of
+    their making, by the criteria in theirs; the results stand in the order of their keys.
+    """
     ranked = []
     for made, message in enumerate(messages):
-        seen = content(scene, message)
-        ranked.append(Ranked(made, {key: judge(each, seen, settings) for key, each in asked.items()}))
+        seen = Content(given, message, content(scene, message))
+        results = {key: judge(each, seen) for key, each in asked.items()}
+        ranked.append(Ranked(made, dict(sorted(results.items()))))
     return sorted(ranked, key=lambda choice: -choice.combined)
 
 
@@ -80,10 +89,13 @@ def results(ranked: Ranked) -> Json:
     return {key: result_of(result) for key, result in ranked.results.items()}
 
 
-def result_of(result: Judgement) -> Json:
+def result_of(result: Judgement) -> Any:
     if result.error:
         status, message = result.error
         return {"status": "error", "errorCode": status, "errorMessage": message}
+    if result.raw:
+        [value] = result.raw
+        return {"status": "success", **value} if isinstance(value, dict) else value
     return {"status": "success", **result.verdict()}
 
 

@@ -1,14 +1,18 @@
 """The page at `/`: how to use this mock, on one small page without scripts."""
 
+from collections.abc import Sequence
 from html import escape
 from string import Template
 
 from mockserver.config import Settings
 from mockserver.control import facts
 from mockserver.paths import BASE, SERVED
+from mockserver.service import Service
 
 KEY = "op-local"
-"""The key that banner and page suggest; any other works as well."""
+"""The key that banner and page suggest while any will do."""
+ONE_OF_YOURS = "'<one of auth.keys>'"
+"""What they say in its place where the config names keys: those are shown nowhere."""
 
 PREFIXES = (
     "The official client sends models without openpipe:, openai:, anthropic: or gemini: in front to OpenAI; "
@@ -24,36 +28,50 @@ HEADERS = {
 }
 
 
-def exports(base_url: str) -> list[tuple[str, str]]:
+def exports(base_url: str, settings: Settings) -> list[tuple[str, str]]:
     """The variables that lead the official clients here, for a base URL that ends in `/api/v1`."""
+    key = ONE_OF_YOURS if settings.keys else KEY
     return [
         ("OPENPIPE_BASE_URL", base_url),
-        ("OPENPIPE_API_KEY", KEY),
+        ("OPENPIPE_API_KEY", key),
         ("OPENAI_BASE_URL", base_url),
-        ("OPENAI_API_KEY", KEY),
+        ("OPENAI_API_KEY", key),
     ]
 
 
-def curl(base_url: str) -> str:
+def curl(base_url: str, settings: Settings) -> str:
     """A first request to paste."""
+    key = "$OPENPIPE_API_KEY" if settings.keys else KEY
     return (
         f"curl {base_url}/criteria/judge \\\n"
-        f"  -H 'Authorization: Bearer {KEY}' -H 'Content-Type: application/json' \\\n"
+        f"  -H \"Authorization: Bearer {key}\" -H 'Content-Type: application/json' \\\n"
         """  -d '{"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}'"""
     )
 
 
-def page(settings: Settings, origin: str) -> str:
+def page(service: Service, origin: str) -> str:
     """The page's HTML; `origin` is the URL under which the browser found it."""
-    base_url = f"{origin.rstrip('/')}{BASE}"
+    base_url, settings, file = f"{origin.rstrip('/')}{BASE}", service.settings, service.file
+    known = {**facts(settings), "config file": file.path or "none"}
     return PAGE.substitute(
         base_url=escape(base_url),
-        exports="\n".join(f"export {name}={escape(value)}" for name, value in exports(base_url)),
+        exports="\n".join(f"export {name}={escape(value)}" for name, value in exports(base_url, settings)),
         prefixes=escape(PREFIXES),
-        curl=escape(curl(base_url)),
+        curl=escape(curl(base_url, settings)),
+        keys="The config file says which keys will do" if settings.keys else "Any key will do",
+        problems=problems(file.problems),
         endpoints="".join(f"<li><code>{method} {BASE}{path}</code></li>" for path, method in SERVED.items()),
-        facts="".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts(settings).items()),
+        facts="".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in known.items()),
     )
+
+
+def problems(found: Sequence[str]) -> str:
+    """What is wrong with the newest version of the config file, as a box of its own."""
+    if not found:
+        return ""
+    lines = escape("\n".join(found))
+    told = "The newest version of the config file is not in force; the one before it is."
+    return f'<h2>Config file</h2><p class="bad">{told}</p><pre>{lines}</pre>'
 
 
 PAGE = Template(
@@ -67,10 +85,10 @@ PAGE = Template(
 <link rel="icon" href="data:,">
 <style>
 :root { --ink: #1d2430; --soft: #5b6675; --paper: #fbfaf8; --panel: #f0eee9; --line: #dcd8cf;
-  --accent: #0b6e63; }
+  --accent: #0b6e63; --bad: #a3341f; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6e4df; --soft: #9aa3ae; --paper: #14171b; --panel: #1d2126; --line: #30363d;
-    --accent: #5fd0bf; }
+    --accent: #5fd0bf; --bad: #ff9b85; }
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
@@ -84,23 +102,29 @@ pre { margin: .5rem 0; padding: .85rem 1rem; background: var(--panel); border: 1
   border-radius: .5rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.25rem; margin: .5rem 0; }
 dt { color: var(--soft); }
-dd { margin: 0; }
+dd { margin: 0; overflow-wrap: anywhere; }
+a { color: var(--accent); }
 ul { margin: .5rem 0; padding: 0; list-style: none; }
 .soft { color: var(--soft); }
+.bad { color: var(--bad); font-weight: 600; }
 </style>
 </head>
 <body>
 <main>
 <h1>openpipe<span>-mock</span> is running</h1>
-<p class="soft">A local double of the OpenPipe API. Any key will do, nothing leaves this machine, and nothing
+<p class="soft">A local double of the OpenPipe API. $keys, nothing leaves this machine, and nothing
 costs money.</p>
+$problems
 <h2>Point the official clients here</h2>
 <pre>$exports</pre>
 <p class="soft">$prefixes</p>
 <h2>Try it</h2>
 <pre>$curl</pre>
 <h2>Served</h2>
-<ul>$endpoints<li><code>GET /_mock/health</code></li><li><code>POST /_mock/reset</code></li></ul>
+<ul>$endpoints</ul>
+<p class="soft">What happened stands at <a href="/_mock/requests"><code>/_mock/requests</code></a>, the
+state of this mock at <a href="/_mock/status"><code>/_mock/status</code></a>, and all that the control API can
+do at <a href="/_mock/openapi.yaml"><code>/_mock/openapi.yaml</code></a>.</p>
 <h2>What decides the answers</h2>
 <dl><dt>base URL</dt><dd><code>$base_url</code></dd>$facts</dl>
 </main>

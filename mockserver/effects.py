@@ -13,11 +13,16 @@ JSON_HEADERS: HeaderList = ((b"content-type", b"application/json"),)
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A request before its body: method, decoded path without query, headers."""
+    """A request before its body: method, decoded path, headers, query, and when it came.
+
+    `at` is in seconds on a clock that only ever goes forward; what it counts from is the adapter's affair.
+    """
 
     method: str
     path: str
     headers: Headers
+    query: bytes = b""
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,11 @@ class Now:
 
 
 @dataclass(frozen=True, slots=True)
+class Tick:
+    """Effect: the adapter sends the time back, in seconds on the clock of `Head.at`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Entropy:
     """Effect: the adapter sends `size` random bytes back."""
 
@@ -75,6 +85,11 @@ class Piece:
     data: bytes
 
 
-Effect = ReadBody | Wait | Now | Entropy | Begin | Piece
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Effect: the adapter drops the connection once what was sent is out; nothing follows."""
+
+
+Effect = ReadBody | Wait | Now | Tick | Entropy | Begin | Piece | Break
 Exchange = Generator[Effect, Any, Reply]
 """An exchange under way: it yields effects, is sent their results, and returns the reply."""

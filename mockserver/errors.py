@@ -9,6 +9,7 @@
     │   └── CriterionNotFound
     ├── MethodNotSupported    405 METHOD_NOT_SUPPORTED   known path, wrong method
     ├── PayloadTooLarge       413 PAYLOAD_TOO_LARGE      the body is over the limit
+    ├── TooManyRequests       429 TOO_MANY_REQUESTS      a key is over its limits
     ├── CriterionFailed       500 or as declared         a criterion that fails on purpose
     └── InternalServerError   500 INTERNAL_SERVER_ERROR  a defect of ours, never an answer to an input
 
@@ -16,7 +17,7 @@ Codes, statuses and the words that a message begins with are the provider's (sou
 what follows the colon is ours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 MOST_ISSUES = 20
@@ -89,10 +90,33 @@ class CriterionFailed(ApiError):
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(words=message)
-        self.status, self.code = status, CODES.get(status, self.code)
+        self.status, self.code = status, code(status)
 
 
-CODES = {429: "TOO_MANY_REQUESTS", 503: "SERVICE_UNAVAILABLE"}
+CODES: Mapping[int, str] = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_SUPPORTED",
+    408: "TIMEOUT",
+    409: "CONFLICT",
+    412: "PRECONDITION_FAILED",
+    413: "PAYLOAD_TOO_LARGE",
+    422: "UNPROCESSABLE_CONTENT",
+    429: "TOO_MANY_REQUESTS",
+    499: "CLIENT_CLOSED_REQUEST",
+    500: "INTERNAL_SERVER_ERROR",
+    502: "BAD_GATEWAY",
+    503: "SERVICE_UNAVAILABLE",
+    504: "GATEWAY_TIMEOUT",
+}
+"""Status → code (source class: source; those of 502 to 504: decision)."""
+
+
+def code(status: int) -> str:
+    """The API's code for a status; for others that of their class."""
+    return CODES.get(status) or CODES[500 if status >= 500 else 400]
 
 
 class MethodNotSupported(ApiError):
@@ -105,6 +129,14 @@ class MethodNotSupported(ApiError):
 
 class PayloadTooLarge(ApiError):
     status, code, words = 413, "PAYLOAD_TOO_LARGE", "Request body too large"
+
+
+class TooManyRequests(ApiError):
+    status, code, words = 429, "TOO_MANY_REQUESTS", "Too many requests"
+
+    def __init__(self, detail: str, *, seconds: int) -> None:
+        super().__init__(detail)
+        self.headers = (("retry-after", str(seconds)),)
 
 
 class InternalServerError(ApiError):

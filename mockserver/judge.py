@@ -1,15 +1,16 @@
 """The judge: a criterion and the judged content in, a judgement out."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from mockserver import scoring
-from mockserver.config import NONE_DECLARED, Declared, Settings
+from mockserver import magic, scoring
+from mockserver.config import DRAWN, Declared, Settings
 from mockserver.errors import CriterionNotFound
+from mockserver.forms import Case, Content, Judgement, judgement
 from mockserver.spec import contract
 from mockserver.violations import did_you_mean, listed, quoted, short
 
@@ -21,43 +22,30 @@ GRAMMAR = (
     'A criterion id is "name", which means its latest version, or "name@vN" with N from 1: "criterion-1@v1". '
     'A name has 1 to 200 characters and no white space or "@"; N has no leading zero.'
 )
+DEFAULTS = Settings()
 
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """A criterion in one of its versions."""
+    """A criterion in one of its versions. `delay`: seconds that its judgement takes."""
 
     name: str
     version: int
+    delay: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.name}@v{self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """A score from 0 to 1; one sentence that says where it comes from, or the tokens of a reward model.
+class Undeclared(CriterionNotFound):
+    """A criterion that nobody declares, where some are declared; `name` is what was asked for."""
 
-    `error` is the status and message of a judgement that failed; its score is 0.
-    """
-
-    score: float
-    explanation: str | None
-    usage: int | None = None
-    error: tuple[int, str] | None = None
-
-    def verdict(self) -> dict[str, Any]:
-        """Score and explanation, which the judge and `criteria_results` say alike; never null."""
-        explained = {} if self.explanation is None else {"explanation": self.explanation}
-        return {"score": self.score, **explained}
-
-    def body(self) -> dict[str, Any]:
-        """The judgement as `POST /criteria/judge` answers it; absent members are left out, never null."""
-        spent = {} if self.usage is None else {"usage": {"total_tokens": self.usage}}
-        return {**self.verdict(), **spent}
+    def __init__(self, name: str, advice: str) -> None:
+        super().__init__(f"Criterion {name} not found. {advice}")
+        self.name = name
 
 
-def criterion(reference: str, declared: Mapping[str, Declared] = NONE_DECLARED) -> Criterion:
+def criterion(reference: str, settings: Settings = DEFAULTS) -> Criterion:
     """The criterion that `name` or `name@vN` names. While none is declared, every name and version exists.
 
     Raises CriterionNotFound in the service's words (source class: sdk) for anything else, with the way out.
@@ -67,14 +55,31 @@ def criterion(reference: str, declared: Mapping[str, Declared] = NONE_DECLARED) 
         name, at, version = reference.partition("@")
         raise not_found(short(name) or '""', at and short(version), GRAMMAR)
     name, version = match["name"], match["version"]
-    if not declared:
-        return Criterion(name, int(version or LATEST))
-    if name not in declared:
-        raise not_found(name, "", undeclared(name, declared))
-    versions = declared[name].versions
+    declared = settings.criteria.get(name)
+    if declared is not None:
+        return declared_one(name, version, declared.versions)
+    if settings.magic and name.startswith(magic.PREFIX):
+        return magic_one(name, version)
+    if not settings.judges_unknown:
+        raise Undeclared(name, undeclared(name, settings.criteria))
+    return Criterion(name, int(version or LATEST))
+
+
+def declared_one(name: str, version: str | None, versions: Mapping[int, Any]) -> Criterion:
     if version and int(version) not in versions:
         raise not_found(name, f"v{version}", f"It has {listed((f'v{each}' for each in versions), 'and')}.")
     return Criterion(name, int(version or max(versions)))
+
+
+def magic_one(name: str, version: str | None) -> Criterion:
+    found = magic.criterion(name)
+    if found is None:
+        raise not_found(name, "", sentence(magic.unknown(name, magic.CRITERIA)))
+    return Criterion(name, int(version or LATEST), found.delay)
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def not_found(name: str, version: str, advice: str) -> CriterionNotFound:
@@ -83,7 +88,8 @@ def not_found(name: str, version: str, advice: str) -> CriterionNotFound:
 
 
 def undeclared(name: str, declared: Mapping[str, Declared]) -> str:
-    return f"Declared are {listed(map(quoted, declared), 'and')}.{did_you_mean(name, list(declared))}"
+    known = f"Declared are {listed(map(quoted, declared), 'and')}." if declared else "None is declared."
+    return f"{known}{did_you_mean(name, list(declared))}"
 
 
 def scene(given: Mapping[str, Any]) -> bytes:
@@ -106,14 +112,12 @@ def canonical(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def judge(asked: Criterion, seen: bytes, settings: Settings) -> Judgement:
-    """The judgement of a content (its digest) by a criterion."""
+def judge(asked: Criterion, seen: Content, settings: Settings, count: Callable[[str], int]) -> Judgement:
+    """The judgement of a content by a criterion. `count` numbers the judgements of a session."""
     declared = settings.criteria.get(asked.name)
-    if declared and declared.error:
-        return Judgement(0.0, None, error=declared.error)
+    if declared is None and settings.magic:
+        found = magic.criterion(asked.name)
+        declared = found.declared if found else None
+    form = declared.versions[asked.version] if declared else DRAWN
     draw = scoring.Draw(settings.answers, settings.seed)
-    score = scoring.score(draw, asked.name, asked.version, seen)
-    if declared and declared.usage is not None:
-        return Judgement(score, None, declared.usage)
-    origin = f"The mock drew {score} for {asked} from seed {settings.seed} and the judged content"
-    return Judgement(score, f"{origin}; no model read it.")
+    return judgement(form, Case(asked.name, asked.version, seen, draw, count))

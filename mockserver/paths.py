@@ -20,6 +20,25 @@ SERVED = {
 }
 """Endpoints of the mock, below BASE → their method."""
 
+NAMES = {
+    "/criteria/judge": "judge",
+    "/chat/completions": "chat",
+    "/report": "report",
+    "/report-anthropic": "report-anthropic",
+    "/logs/update-tags": "update-tags",
+    "/logs/update-metadata": "update-metadata",
+    "/check-cache": "check-cache",
+    "/local-testing-only-get-latest-logged-call": "latest-logged-call",
+    "/models": "models",
+}
+"""Endpoints of the mock, below BASE → their short name in conditions and in the journal."""
+
+WRITES_LOG = frozenset(("report", "report-anthropic", "update-tags", "update-metadata"))
+"""Endpoints that a read-only key may not use."""
+
+SESSION = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/api/.*)")
+"""An API path that names its session."""
+
 KNOWN_ELSEWHERE = (
     "/models/{slug}",
     "/datasets",

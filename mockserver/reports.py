@@ -8,13 +8,11 @@ from typing import Any
 import orjson
 
 from mockserver import calls
-from mockserver.admission import accepted
-from mockserver.config import Settings
+from mockserver.completions import GLOB
 from mockserver.effects import Exchange, Now, Reply
-from mockserver.spec import contract
-from mockserver.state import Session, fingerprint
+from mockserver.state import fingerprint
+from mockserver.visit import Visit
 
-GLOB = frozenset("*?[")
 Action = Callable[[Any, calls.CallLog, float | None], Any]
 
 
@@ -44,19 +42,18 @@ REPORTS = {
 }
 
 
-def endpoints(settings: Settings, session: Session) -> dict[str, Callable[[Any, bytes, Any], Exchange]]:
-    """The endpoints of one mock, by their path below the base."""
-    return {path: partial(answer, report, settings, session) for path, report in REPORTS.items()}
+def endpoints() -> dict[str, Callable[[Visit, Any], Exchange]]:
+    """The endpoints, by their path below the base."""
+    return {path: partial(answer, report) for path, report in REPORTS.items()}
 
 
-def answer(report: Report, settings: Settings, session: Session, _: Any, token: bytes, body: Any) -> Exchange:
+def answer(report: Report, visit: Visit, body: Any) -> Exchange:
     """Answer a request whose body was read."""
-    notes: tuple[str, ...] = ()
     if report.schema:
-        body, notes = accepted(contract().checker(report.schema), body, settings.validation)
+        body = visit.accept(report.schema, body)
     else:
-        body = [name for name in settings.known_models if not GLOB.intersection(name)]
-    now = (yield Now()) if settings.clock == "real" else None
-    log = session.log if report.method == "POST" else session.read_log
-    result = report.action(body, log(fingerprint(token)), now)
-    return Reply(200, orjson.dumps(result), notes=notes)
+        body = [name for name in visit.settings.known_models if not GLOB.intersection(name)]
+    now = (yield Now()) if visit.settings.clock == "real" else None
+    log = visit.session.log if report.method == "POST" else visit.session.read_log
+    result = report.action(body, log(fingerprint(visit.token)), now)
+    return Reply(200, orjson.dumps(result))

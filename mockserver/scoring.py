@@ -22,5 +22,14 @@ def digest(*parts: bytes) -> bytes:
 
 def score(draw: Draw, criterion: str, version: int, content: bytes) -> float:
     """A score from 0 to 1 in steps of 0.01, evenly spread; `content` is a digest."""
+    return number(draw, criterion, version, content) * (STEPS + 1) // 2**64 / STEPS
+
+
+def unit(draw: Draw, criterion: str, version: int, content: bytes, use: str) -> float:
+    """A number from 0 up to 1; those for different uses have nothing to do with each other."""
+    return number(draw, f"{criterion}\x1f{use}", version, content) / 2**64
+
+
+def number(draw: Draw, criterion: str, version: int, content: bytes) -> int:
     key = f"{draw.answers}\x1f{draw.seed}\x1f{criterion}\x1f{version}\x1f".encode() + content
-    return int.from_bytes(blake2b(key, digest_size=8).digest()) * (STEPS + 1) // 2**64 / STEPS
+    return int.from_bytes(blake2b(key, digest_size=8).digest())

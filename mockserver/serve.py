@@ -1,13 +1,15 @@
 """Running the mock on a socket: bind, say so, serve, stop at once when asked."""
 
+import asyncio
 import errno
 import json
 import logging
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,8 +19,11 @@ import uvicorn
 
 from mockserver import banner, readyfile
 from mockserver.app import create_app
-from mockserver.config import Settings
+from mockserver.configfile import ConfigError
 from mockserver.control import NAME
+from mockserver.protocol import DroppingProtocol
+from mockserver.reload import Source, service_of, watch
+from mockserver.service import Service
 from mockserver.signals import leave_calmly
 
 BACKLOG = 2048
@@ -50,30 +55,43 @@ class Listener:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, which calls `ready` once connections are accepted."""
+    """Uvicorn, which calls `ready` once connections are accepted, and runs `watching` beside them."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        ready: Callable[[], None],
+        watching: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
         super().__init__(config)
         self.ready = ready
+        self.watching = watching
+        self.watcher: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready()
+        if self.watching:
+            self.watcher = asyncio.create_task(self.watching())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # a request cut off now is no defect
+        if self.watcher:
+            self.watcher.cancel()
+            await asyncio.wait((self.watcher,))
         await super().shutdown(sockets)
 
 
-def serve(settings: Settings, listener: Listener) -> None:
+def serve(source: Source, listener: Listener) -> None:
     """Serve until SIGINT or SIGTERM. Raises CannotServe when that can't begin."""
     leave_calmly()
     ready_file = listener.ready_file
     if ready_file:
         check_ready_file(ready_file)
+    service = begin(source)
     sock = bind(listener)
     origin = f"{listener.scheme}://{authority(sock, listener)}"
-    config = uvicorn_config(settings, listener)
+    config = uvicorn_config(service, listener)
     configure_logging(listener.quiet)
 
     def ready() -> None:
@@ -81,14 +99,24 @@ def serve(settings: Settings, listener: Listener) -> None:
             readyfile.write(ready_file, origin)
         if not listener.quiet:
             private = ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback
-            shown = banner.banner(settings, origin, "" if private else listener.host, sys.stderr.isatty())
+            shown = banner.banner(service, origin, "" if private else listener.host, sys.stderr.isatty())
             print(shown, file=sys.stderr, flush=True)
 
     try:
-        Server(config, ready).run(sockets=[sock])
+        Server(config, ready, partial(watch, source, service) if source.path else None).run(sockets=[sock])
     finally:
         if ready_file:
             readyfile.remove(ready_file)
+
+
+def begin(source: Source) -> Service:
+    """The mock, unless its file has mistakes."""
+    try:
+        return service_of(source)
+    except ConfigError as error:
+        raise CannotServe(f"the config file has mistakes:\n{error}") from None
+    except OSError as error:
+        raise CannotServe(f"cannot read the config file {source.path}: {reason(error)}") from None
 
 
 def check_ready_file(path: Path) -> None:
@@ -98,12 +126,12 @@ def check_ready_file(path: Path) -> None:
         raise CannotServe(f"cannot use --ready-file {path}: {error}") from None
 
 
-def uvicorn_config(settings: Settings, listener: Listener) -> uvicorn.Config:
+def uvicorn_config(service: Service, listener: Listener) -> uvicorn.Config:
     """Uvicorn without its own log lines and headers: ours are the only words."""
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(service),
         loop=LOOP,
-        http="httptools",
+        http=DroppingProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

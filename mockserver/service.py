@@ -4,61 +4,165 @@ The service knows no socket, no framework and no clock. What needs the outside w
 and the adapter carries it out and sends the result back in. So no two adapters can disagree.
 """
 
+import math
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import orjson
 
-from mockserver import completions, judge, reports
-from mockserver.admission import accepted, announced, authorize, expect_json, too_large
-from mockserver.config import Settings
-from mockserver.effects import JSON_HEADERS, Effect, Exchange, Head, Headers, ReadBody, Reply
-from mockserver.errors import ApiError, CriterionFailed, InternalServerError
-from mockserver.paths import BASE, SERVED, not_found, wrong_method
+from mockserver import completions, faults, judge, magic, reports
+from mockserver.admission import announced, authorize, broken, expect_json, too_large
+from mockserver.config import Fault, Limits, Settings
+from mockserver.effects import (
+    JSON_HEADERS,
+    Begin,
+    Effect,
+    Exchange,
+    Head,
+    HeaderList,
+    Headers,
+    Piece,
+    ReadBody,
+    Reply,
+    Tick,
+    Wait,
+)
+from mockserver.errors import (
+    ApiError,
+    BadRequest,
+    CriterionFailed,
+    InternalServerError,
+    ParseError,
+    TooManyRequests,
+    Unauthorized,
+)
+from mockserver.forms import Content
+from mockserver.journal import Entry
+from mockserver.paths import BASE, NAMES, SERVED, SESSION, WRITES_LOG, not_found, wrong_method
 from mockserver.spec import contract
-from mockserver.state import Session
+from mockserver.spoiling import spoiled
+from mockserver.state import Sessions, fingerprint
 from mockserver.strictjson import parse
+from mockserver.visit import Visit
 
-Endpoint = Callable[[Headers, bytes, Any], Reply | Exchange]
-"""Headers, bearer token and parsed body in; a reply out, or an exchange that goes on."""
+Endpoint = Callable[[Visit, Any], Reply | Exchange]
+"""A visit and its parsed body in; a reply out, or an exchange that goes on."""
 
 CHAT = f"{BASE}/chat/completions"
+NO_LIMITS = Limits()
+REQUEST_ID = b"x-request-id"
+"""The header that says under which id the journal keeps the exchange; OpenAI's clients show it."""
+MOST_KEPT = 65_536
+"""Bytes of a stream that the journal keeps."""
+SCHEMAS = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"} | {
+    NAMES[path]: report.schema for path, report in reports.REPORTS.items() if report.schema
+}
+"""Endpoint → the schema of its body."""
+
+
+@dataclass
+class ConfigFile:
+    """The file that settings come from: its path ("" without one), how often it was read and found right,
+    and what is wrong with its newest version, which is then not in force."""
+
+    path: str = ""
+    loads: int = 0
+    problems: tuple[str, ...] = ()
+    missing: bool = False
 
 
 class Service:
-    """One mock with its settings and its memory. `exchange` is all that an adapter calls."""
+    """One mock with its settings and its memory. `exchange` is all that an adapter calls.
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    `settings` may be replaced at any time: requests under way go on under those that they began with.
+    """
+
+    def __init__(self, settings: Settings | None = None, file: ConfigFile | None = None) -> None:
         self.settings = settings or Settings()
-        self.session = Session()
-        served: dict[str, Endpoint] = {
-            "/criteria/judge": self.judge,
-            "/chat/completions": completions.Endpoint(self.settings, self.session),
-            **reports.endpoints(self.settings, self.session),
+        self.file = file or ConfigFile()
+        self.sessions = Sessions()
+        self.named: set[str] = set()
+        self.endpoints: dict[str, Endpoint] = {
+            "/criteria/judge": judgement,
+            "/chat/completions": completions.answer,
+            **reports.endpoints(),
         }
-        self.endpoints = {f"{BASE}{path}": (SERVED[path], endpoint) for path, endpoint in served.items()}
         contract().warm(
             "JudgeCriteriaRequest", "JudgeCriteriaInput", "JudgeCriteriaOutput", "ChatCompletionRequest"
         )
 
     def exchange(self, head: Head) -> Exchange:
-        """Answer one request. Order: method and path, key, limits, body, engine."""
+        """Answer one request. Order: method and path, key, limits, faults, body, model, engine."""
         try:
-            if head.path not in self.endpoints:
-                raise not_found(head.path)
-            method, endpoint = self.endpoints[head.path]
-            if head.method != method:
-                raise wrong_method(head.method, head.path)
-            token = authorize(head.headers, self.settings.keys)
-            body = parse((yield from self.read(head.headers))) if method == "POST" else None
-            reply = endpoint(head.headers, token, body)
-            return reply if isinstance(reply, Reply) else (yield from reply)
+            visit = self.visit(head)
         except ApiError as error:
-            return refusal(error, twice=head.path == CHAT)
+            return refusal(error, twice=head.path.endswith("/chat/completions"))
+        visit.session.under_way += 1
+        try:
+            reply = yield from self.admitted(visit)
+            visit.entry.seconds = (yield Tick()) - head.at
+            return finished(visit, reply)
+        finally:
+            visit.session.under_way -= 1
+            visit.session.journal.add(visit.entry, visit.token)
+
+    def visit(self, head: Head) -> Visit:
+        """Who asks what. Raises ApiError for a session that isn't there."""
+        named = SESSION.fullmatch(head.path) if head.path.startswith("/_mock/") else None
+        name = named["name"] if named else head.headers.get(b"x-mock-session", b"").decode("latin-1")
+        path = named["path"] if named else head.path
+        session = self.sessions.find(name, head.at) if name else self.sessions.default
+        session.requests += 1
+        settings = session.settings(self.settings)
+        entry = Entry(session.requests, session.name, head.method, head.path, head.headers, settings, head.at)
+        tail = path.removeprefix(BASE) if path.startswith(BASE) else ""
+        entry.endpoint = NAMES.get(tail, "")
+        return Visit(head, path, session, settings, entry, self.named)
+
+    def admitted(self, visit: Visit) -> Exchange:
+        """Answer a request once its path, key and limits are in order."""
+        head, settings = visit.head, visit.settings
+        try:
+            if not visit.entry.endpoint:
+                raise not_found(visit.path)
+            tail = visit.path.removeprefix(BASE)
+            if head.method != SERVED[tail]:
+                raise wrong_method(head.method, visit.path)
+            visit.token = authorize(head.headers, settings.keys, settings.read_only_keys)
+            visit.read_only = is_read_only(visit)
+            if settings.limits == NO_LIMITS:
+                return (yield from self.faulted(visit, self.endpoints[tail]))
+            with within_limits(visit):
+                return (yield from self.faulted(visit, self.endpoints[tail]))
+        except ApiError as error:
+            return refused(visit, error)
+
+    def faulted(self, visit: Visit, endpoint: Endpoint) -> Exchange:
+        """Answer a request by its endpoint, unless a fault is due."""
+        body, problem = None, None
+        try:
+            if visit.head.method == "POST":
+                visit.entry.body = yield from self.read(visit.head.headers)
+                body = parse(visit.entry.body)
+        except ApiError as error:
+            problem = error
+        fault, streams = due(visit, body), asks_for_stream(visit, body)
+        answering = engine(visit, endpoint, body, problem)
+        if fault is not None:
+            visit.entry.faults.append(faults.describe(fault))
+            check(visit, body, problem)
+            refusing = partial(refused, visit)
+            answering = spoiled(answering, fault, visit.settings.pace, refusing, streams=streams)
+        elif not streams:
+            return (yield from answering)
+        return (yield from recorded(answering, visit.entry))
 
     def read(self, headers: Headers) -> Generator[Effect, Any, bytes]:
         """The body, once its announced length and its type are acceptable."""
-        limit = self.settings.max_body_bytes
+        limit = self.settings.max_body_bytes  # never overridden, and a file can't change it
         if announced(headers) > limit:
             raise too_large(limit)
         expect_json(headers)
@@ -67,17 +171,147 @@ class Service:
             raise too_large(limit)
         return body
 
-    def judge(self, _: Headers, __: bytes, body: Any) -> Reply:
-        """`POST /criteria/judge`."""
-        checker = contract().checker("JudgeCriteriaRequest")
-        request, notes = accepted(checker, body, self.settings.validation)
-        asked = judge.criterion(request["criterion_id"], self.settings.criteria)
-        seen = judge.content(judge.scene(request.get("input", {})), request["output"])
-        found = judge.judge(asked, seen, self.settings)
-        if found.error:
-            raise CriterionFailed(*found.error)
-        answer = orjson.dumps(found.body())
-        return Reply(200, answer, subject=f"{asked} {found.score}", notes=notes)
+
+def is_read_only(visit: Visit) -> bool:
+    """Whether the key may only read. Raises Unauthorized where it would write a log (source)."""
+    if visit.token.decode("latin-1") not in visit.settings.read_only_keys:
+        return False
+    if visit.entry.endpoint in WRITES_LOG:
+        raise Unauthorized("this key is read-only and may not write logs; use one that may.")
+    return True
+
+
+@contextmanager
+def within_limits(visit: Visit) -> Generator[None]:
+    """Count a request against the limits of its key. Raises TooManyRequests where it is over one."""
+    credential = fingerprint(visit.token)
+    traffic, over, seconds = visit.session.enter(credential, visit.settings.limits, visit.head.at)
+    if over:
+        wait = max(1, math.ceil(seconds))
+        raise TooManyRequests(f"this key may send {over}; try again in {wait} s.", seconds=wait)
+    traffic.under_way += 1
+    try:
+        yield
+    finally:
+        traffic.under_way -= 1
+
+
+def due(visit: Visit, body: Any) -> Fault | None:
+    """What shall go wrong with a request: by its headers, by the settings' faults, by its model."""
+    settings, headers = visit.settings, visit.head.headers
+    fault = None
+    if settings.magic and b"x-mock-fault" in headers:
+        fault = faults.magic_fault(headers[b"x-mock-fault"].decode("latin-1"))
+    if settings.faults and fault is None:
+        lot = faults.Lot(settings.seed, visit.entry.body or b"")
+        subject, streams = visit.subject(body), asks_for_stream(visit, body)
+        found = faults.due(settings.faults, subject, visit.session.count, lot, streams=streams)
+        fault = found.fault
+        visit.entry.passed = tuple((str(each.fault), each.why) for each in found.passed)
+    if settings.magic and fault is None and visit.entry.endpoint == "chat" and isinstance(body, dict):
+        model = body.get("model")
+        named = isinstance(model, str) and model not in settings.known_models  # a name that is declared wins
+        fault = magic.model_fault(model) if named else None
+    delay = magic.delay(headers) if settings.magic and b"x-mock-delay-ms" in headers else 0.0
+    if delay:
+        fault = replace(fault or Fault(place="header x-mock-delay-ms"), delay=delay)
+    return fault
+
+
+def asks_for_stream(visit: Visit, body: Any) -> bool:
+    return visit.entry.endpoint == "chat" and isinstance(body, dict) and body.get("stream") is True
+
+
+def check(visit: Visit, body: Any, problem: ApiError | None) -> None:
+    """Hold a request against the contract that may never reach its engine."""
+    schema = SCHEMAS.get(visit.entry.endpoint)
+    if problem is not None:
+        visit.entry.violations = problem.issues or (problem.message,)
+    elif schema:
+        checker = contract().checker(schema)
+        if not checker.is_valid(body):
+            tidied = checker.tidy(body)
+            visit.entry.violations = () if checker.is_valid(tidied) else broken(checker, tidied).issues
+
+
+def engine(visit: Visit, endpoint: Endpoint, body: Any, problem: ApiError | None) -> Exchange:
+    """What the endpoint answers, or why it doesn't."""
+    try:
+        if problem is not None:
+            raise problem
+        reply = endpoint(visit, body)
+        return reply if isinstance(reply, Reply) else (yield from reply)
+    except ApiError as error:
+        return refused(visit, error)
+
+
+def judgement(visit: Visit, body: Any) -> Reply | Exchange:
+    """`POST /criteria/judge`."""
+    request = visit.accept("JudgeCriteriaRequest", body)
+    asked = judge.criterion(request["criterion_id"], visit.settings)
+    visit.meet(asked)
+    given, output = request.get("input", {}), request["output"]
+    found = visit.judge(asked, Content(given, output, judge.content(judge.scene(given), output)))
+    visit.entry.criteria = (str(asked),)
+    visit.entry.scores = [{asked.name: found.score}]
+    if found.error:
+        raise CriterionFailed(*found.error)
+    reply = Reply(200, orjson.dumps(found.body()), subject=f"{asked} {found.score}")
+    return later(asked.delay, reply) if asked.delay else reply
+
+
+def later(seconds: float, reply: Reply) -> Exchange:
+    yield Wait(seconds)
+    return reply
+
+
+def recorded(exchange: Exchange, entry: Entry) -> Exchange:
+    """The same exchange, of whose pieces the journal keeps the first."""
+    kept: list[bytes] = []
+    room = MOST_KEPT
+    try:
+        effect = next(exchange)
+        while True:
+            match effect:
+                case Begin(status, headers):
+                    entry.streamed, entry.status = is_stream(headers), status
+                    effect = Begin(status, (*headers, (REQUEST_ID, entry.id.encode())))
+                case Piece(data):
+                    kept.append(data[:room])
+                    entry.answer_left_out += max(0, len(data) - room)
+                    room = max(0, room - len(data))
+            effect = exchange.send((yield effect))
+    except StopIteration as stop:
+        reply: Reply = stop.value
+        return reply
+    finally:
+        exchange.close()
+        entry.answer = b"".join(kept)
+
+
+def is_stream(headers: HeaderList) -> bool:
+    """Whether an answer is a stream of events."""
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
+
+
+def finished(visit: Visit, reply: Reply) -> Reply:
+    """The reply with what the user should know of it; the journal notes it too."""
+    entry = visit.entry
+    entry.status = reply.status
+    if reply.body:
+        entry.answer = reply.body
+    visit.note(*reply.notes)
+    headers = (*reply.headers, (REQUEST_ID, entry.id.encode()))
+    return Reply(reply.status, reply.body, headers, reply.subject, entry.notes)
+
+
+def refused(visit: Visit, error: ApiError) -> Reply:
+    """An error as an answer, and what the journal says of it."""
+    if isinstance(error, BadRequest | ParseError) and not visit.entry.violations:
+        visit.entry.violations = error.issues or (error.message,)
+    if isinstance(error, judge.Undeclared):
+        visit.once(error.message)
+    return refusal(error, twice=visit.entry.endpoint == "chat")
 
 
 def refusal(error: ApiError, *, twice: bool = False) -> Reply:

@@ -1,27 +1,109 @@
-"""What a session remembers, bounded and in memory: logged calls, cached completions, repeated requests."""
+"""What sessions remember, bounded and in memory: counts, overrides, logged calls, cache and journal."""
 
+import re
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mockserver.calls import CallLog
 from mockserver.chat import Completion
+from mockserver.config import Declared, Fault, Limits, Script, Settings
+from mockserver.errors import BadRequest, NotFound
+from mockserver.journal import Journal
+from mockserver.violations import quoted
 
 Value = TypeVar("Value")
 MOST_LOGS = 64
 MOST_CACHED = 1000
 MOST_CACHED_TOKENS = 1_000_000
 MOST_COUNTED = 10_000
+MOST_SESSIONS = 100
+MOST_EXPIRED = 100_000
+IDLE_SECONDS = 3600.0
+"""How long a session lives that nobody uses."""
+MINUTE = 60.0
+
+DEFAULT = "default"
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What was set at runtime, in front of what the config file says."""
+
+    criteria: Mapping[str, Declared] = field(default_factory=dict)
+    completions: tuple[Script, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    limits: Limits | None = None
+
+    def over(self, base: Settings) -> Settings:
+        """The settings that are in force."""
+        return replace(
+            base,
+            criteria={**base.criteria, **self.criteria},
+            completions=(*self.completions, *base.completions),
+            faults=(*self.faults, *base.faults),
+            limits=self.limits or base.limits,
+        )
+
+
+NOTHING = Overrides()
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What one key does: requests in this minute, which began at `since`, and requests under way."""
+
+    since: float = 0.0
+    requests: int = 0
+    under_way: int = 0
+
+
 class Session:
     """The memory of one session. A key sees only what was logged and cached under the same key."""
 
-    logs: OrderedDict[bytes, CallLog] = field(default_factory=OrderedDict)
-    cache: OrderedDict[bytes, Completion] = field(default_factory=OrderedDict)
-    asked: OrderedDict[bytes, int] = field(default_factory=OrderedDict)
+    def __init__(self, name: str = DEFAULT) -> None:
+        self.name = name
+        self.used_at = 0.0
+        self.made = 0
+        """How many overrides were ever set: their places are numbered, so that none inherits counts."""
+        self.requests = 0
+        self.under_way = 0
+        self.traffic: OrderedDict[bytes, Traffic] = OrderedDict()
+        self.journal = Journal()
+        self.logs: OrderedDict[bytes, CallLog] = OrderedDict()
+        self.cache: OrderedDict[bytes, Completion] = OrderedDict()
+        self.counts: OrderedDict[bytes | str, int] = OrderedDict()
+        self.overrides = NOTHING
+        self.own: Settings | None = None
+        """Settings of its own, in place of the mock's."""
+        self.base: Settings | None = None
+        self.in_force = Settings()
+
+    def settings(self, base: Settings) -> Settings:
+        """The settings in force: its own or the mock's, and over them what this session overrides."""
+        base = self.own or base
+        if self.overrides is NOTHING:
+            return base
+        if self.base is not base:
+            self.base, self.in_force = base, self.overrides.over(base)
+        return self.in_force
+
+    def use(self, settings: Settings) -> None:
+        """Take settings of its own; what was set at runtime stays in front of them."""
+        self.own = settings
+
+    def override(self, **changes: Any) -> None:
+        """Set something at runtime; requests under way go on as they began."""
+        self.overrides = replace(self.overrides, **changes)
+        self.base = None
+
+    def next_place(self) -> str:
+        """The place of the next override, in the way of a pointer: `/runtime/1`."""
+        self.made += 1
+        return f"/runtime/{self.made}"
 
     def log(self, credential: bytes) -> CallLog:
         """The calls logged under a credential, to add to."""
@@ -31,15 +113,16 @@ class Session:
         """The same to read: looking never makes another log go."""
         return self.logs.get(credential) or CallLog()
 
-    def repeats(self, identity: bytes) -> int:
-        """How often this very request came before; counts it."""
-        before = self.asked.get(identity, 0)
-        remember(self.asked, identity, before + 1, MOST_COUNTED)
-        return before
+    def count(self, what: bytes | str) -> int:
+        """Which time this happens, from 1; counts it."""
+        number = self.counts.get(what, 0) + 1
+        return remember(self.counts, what, number, MOST_COUNTED)
 
     def forget(self) -> None:
         """Begin anew: what comes next is answered as in a new session."""
-        for shelf in (self.logs, self.cache, self.asked):
+        self.overrides, self.own, self.base, self.requests = NOTHING, None, None, 0
+        self.journal.clear()
+        for shelf in (self.logs, self.cache, self.counts, self.traffic):
             shelf.clear()
 
     def cached(self, key: bytes) -> Completion | None:
@@ -55,8 +138,104 @@ class Session:
         while weight > MOST_CACHED_TOKENS and len(self.cache) > 1:
             weight -= self.cache.popitem(last=False)[1].completion_tokens
 
+    def enter(self, credential: bytes, limits: Limits, at: float) -> tuple[Traffic, str, float]:
+        """A key's request begins: its traffic; where it is over a limit, which one and how long to wait."""
+        traffic = remember(
+            self.traffic, credential, self.traffic.get(credential) or Traffic(at), MOST_COUNTED
+        )
+        if at - traffic.since >= MINUTE:
+            traffic.since, traffic.requests = at, 0
+        if limits.concurrent is not None and traffic.under_way >= limits.concurrent:
+            return traffic, f"{limits.concurrent} at a time", 1.0
+        if limits.requests_per_minute is not None and traffic.requests >= limits.requests_per_minute:
+            return traffic, f"{limits.requests_per_minute} a minute", traffic.since + MINUTE - at
+        traffic.requests += 1
+        return traffic, "", 0.0
 
-def remember(shelf: OrderedDict[bytes, Value], key: bytes, value: Value, most: int) -> Value:
+
+class Sessions:
+    """The sessions of a mock, by name. They are few, and one that nobody uses for an hour expires.
+
+    A name that expired stays known as such, so that nobody takes an empty session for the one that was.
+    """
+
+    def __init__(self) -> None:
+        self.default = Session()
+        self.named: OrderedDict[str, Session] = OrderedDict()
+        self.expired: OrderedDict[str, str] = OrderedDict()
+        self.made = 0
+
+    def find(self, name: str, at: float) -> Session:
+        """The session of this name, made when it is new. Raises NotFound for one that expired."""
+        if name in ("", DEFAULT):
+            return self.default
+        self.expire(at)
+        session = self.named.get(name) or self.make(name)
+        session.used_at = at
+        self.named.move_to_end(name)
+        return session
+
+    def known(self, name: str, at: float) -> Session:
+        """The session of this name, which must exist: the control API makes none by looking."""
+        self.expire(at)
+        if name in ("", DEFAULT):
+            return self.default
+        if name not in self.named:
+            raise (
+                self.gone(name) if name in self.expired else NotFound(f"there is no session {quoted(name)}.")
+            )
+        return self.named[name]
+
+    def make(self, name: str) -> Session:
+        if not NAME.fullmatch(name):
+            rule = "1 to 64 of A-Z a-z 0-9 _ . -, not beginning with . or -"
+            raise BadRequest.at("session", f"expected a name ({rule}), got {quoted(name)}.")
+        if name in self.expired:
+            raise self.gone(name)
+        if len(self.named) >= MOST_SESSIONS:
+            self.let_go(self.least_used(), f"made room: a mock keeps {MOST_SESSIONS} sessions")
+        session = self.named[name] = Session(name)
+        return session
+
+    def fresh(self, at: float) -> Session:
+        """A new session with a name of its own."""
+        self.made += 1
+        while f"s{self.made}" in self.named or f"s{self.made}" in self.expired:
+            self.made += 1
+        return self.find(f"s{self.made}", at)
+
+    def remove(self, name: str) -> None:
+        """Close a session; its name may begin anew."""
+        self.named.pop(name, None)
+        self.expired.pop(name, None)
+
+    def expire(self, at: float) -> None:
+        """Let go of those that nobody has used for long and that answer nothing now."""
+        for name, session in list(self.named.items()):
+            if at - session.used_at <= IDLE_SECONDS:
+                break  # those behind it were used later
+            if not session.under_way:
+                self.let_go(name, f"nobody used it for {IDLE_SECONDS / MINUTE:.0f} minutes")
+
+    def least_used(self) -> str:
+        return next(
+            (name for name, session in self.named.items() if not session.under_way), next(iter(self.named))
+        )
+
+    def let_go(self, name: str, reason: str) -> None:
+        del self.named[name]
+        remember(self.expired, name, reason, MOST_EXPIRED)
+
+    def gone(self, name: str) -> NotFound:
+        advice = "ask POST /_mock/sessions for a fresh one, or DELETE it to begin anew under this name"
+        return NotFound(f"the session {quoted(name)} has expired ({self.expired[name]}); {advice}.")
+
+    def all(self) -> Iterator[Session]:
+        yield self.default
+        yield from self.named.values()
+
+
+def remember(shelf: OrderedDict[Any, Value], key: Any, value: Value, most: int) -> Value:
     """Put a value on a shelf, whose least recently used one goes when it is full."""
     shelf[key] = value
     shelf.move_to_end(key)

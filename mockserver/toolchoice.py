@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mockserver.config import AutoTools
 from mockserver.errors import BadRequest
 from mockserver.texts import said
 from mockserver.violations import listed, nearest, quoted
@@ -69,8 +70,13 @@ def wanted(body: Mapping[str, Any]) -> Wanted:
     return Wanted("named", name, member) if name else Wanted(member=member)
 
 
-def to_call(want: Wanted, tools: Sequence[Tool], messages: Sequence[Mapping[str, Any]]) -> Tool | None:
-    """The tool that a choice calls, None for an answer in words.
+def to_call(
+    want: Wanted,
+    tools: Sequence[Tool],
+    messages: Sequence[Mapping[str, Any]],
+    auto: AutoTools = "mention",
+) -> Tool | None:
+    """The tool that a choice calls, None for an answer in words. `auto`: when one is called unasked.
 
     Raises BadRequest when the request names a tool that it doesn't offer, or requires one and offers none.
     """
@@ -80,9 +86,9 @@ def to_call(want: Wanted, tools: Sequence[Tool], messages: Sequence[Mapping[str,
         if not tools:
             raise misplaced(want, 'expected "tools" beside it, since it requires a call.')
         return mentioned(tools, messages) or tools[0]
-    if want.mode == "none" or is_answered(messages):
+    if want.mode == "none" or auto == "never" or is_answered(messages):
         return None
-    return mentioned(tools, messages)
+    return mentioned(tools, messages) or (tools[0] if tools and auto == "always" else None)
 
 
 def named(want: Wanted, tools: Sequence[Tool]) -> Tool:

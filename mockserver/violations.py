@@ -3,9 +3,13 @@
 `jsonschema-rs` decides whether a value is valid; this module only explains, and a property test holds the
 two together. A union is narrowed first by JSON type, then by `role`, `type` or `status`, so that a tool
 message is judged as a tool message and nobody reads "not valid under any of the given schemas".
+
+A schema may bring its own words, in the keywords that editors read too: `patternErrorMessage` says what a
+pattern expects, `errorMessage` what `const` expects or why a closed object knows no other members.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import islice
@@ -69,7 +73,7 @@ class Place:
         """The branches of a schema."""
         key = ("union", id(schema))
         if key not in self.known:
-            branches = tuple(union(schema, self.document))
+            branches = tuple(alternatives(schema, self.document))
             objects = [branch for branch in branches if "properties" in branch]
             tag = tag_of(objects, self.document) if len(objects) > 1 else ""
             labels = {label(branch, tag, self.document): branch for branch in objects} if tag else {}
@@ -81,15 +85,30 @@ class Place:
         """Whether a value is valid, told quickly: most items of a long list are."""
         key = ("validator", id(schema))
         if key not in self.known:
-            whole = {"$schema": DIALECT, **schema, "components": self.document.get("components", {})}
-            self.known[key] = jsonschema_rs.validator_for(whole)
+            parts = {name: self.document[name] for name in ("components", "$defs") if name in self.document}
+            self.known[key] = jsonschema_rs.validator_for({"$schema": DIALECT, **schema, **parts})
         return bool(self.known[key].is_valid(value))
+
+    def fits(self, pattern: str, text: str) -> bool:
+        """Whether a pattern is found in a text, by the rules of the validator's own regular expressions."""
+        key = (f"pattern {pattern}", 0)
+        if key not in self.known:
+            self.known[key] = jsonschema_rs.validator_for({"$schema": DIALECT, "pattern": pattern})
+        return bool(self.known[key].is_valid(text))
+
+    def homes(self) -> Mapping[str, list[str]]:
+        """Where in the document a member is at home: see `homes`."""
+        key = ("homes", 0)
+        if key not in self.known:
+            self.known[key] = homes(self.document)
+        found: Mapping[str, list[str]] = self.known[key]
+        return found
 
 
 def explain(schema: Schema, value: Any, place: Place) -> Iterator[Violation]:
     """Every violation of `schema` in `value`, in the order of the value; none when it is valid."""
     schema = resolve(schema, place.document)
-    if "anyOf" in schema:
+    if "anyOf" in schema and not chooses(schema):
         yield from any_of(place, schema, value)
         return
     if not fits(schema, value):
@@ -159,21 +178,81 @@ def members(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
     declared = schema.get("properties", {})
     others = schema.get("additionalProperties", True)
     for name, member in value.items():
+        patterned = [*by_pattern(place, schema, name)]
+        for branch in patterned:
+            yield from explain(branch, member, place.at(name))
         if name in declared:
             yield from explain(declared[name], member, place.at(name))
+        elif patterned:
+            continue
         elif others is False:
-            yield Violation(
-                place.at(name).pointer, "additionalProperties", unknown(place, name, list(declared))
-            )
+            told = unknown(place, name, list(declared), schema.get("errorMessage", ""))
+            yield Violation(place.at(name).pointer, "additionalProperties", told)
         elif isinstance(others, Mapping):
             yield from explain(others, member, place.at(name))
 
 
-def unknown(place: Place, name: str, known: list[str]) -> str:
+def by_pattern(place: Place, schema: Schema, name: str) -> Iterator[Schema]:
+    """The schemas for members whose name fits a pattern."""
+    for pattern, branch in schema.get("patternProperties", {}).items():
+        if place.fits(pattern, name):
+            yield branch
+
+
+def unknown(place: Place, name: str, known: list[str], message: str = "") -> str:
     """What to say of a member that a closed object doesn't know."""
-    near = nearest(name, known)
-    advice = f"did you mean {quoted(near)}?" if near else f"it knows {listed(map(quoted, known), 'and')}."
+    near, elsewhere = nearest(name, known), place.homes().get(name, ())
+    if near:
+        advice = f"did you mean {quoted(near)}?"
+    elif message:
+        advice = f"{message}."
+    elif elsewhere:
+        advice = f"{quoted(name)} belongs in {listed(elsewhere, 'or')}."
+    else:
+        advice = f"it knows {listed(map(quoted, known), 'and')}."
     return f"unknown property in {place.noun}; {advice}"
+
+
+def homes(document: Schema) -> Mapping[str, list[str]]:
+    """Member → the dotted paths of the objects that declare it; a list's items and a map's values are `*`.
+
+    An object that several places share is named by the shortest path; a member that is declared as a `$ref`
+    to another one is at home there.
+    """
+    found: dict[str, list[str]] = {}
+    for path, _ in declarations(document):
+        home, _, name = path.rpartition(".")
+        found.setdefault(name, []).append(home or "the file's top level")
+    return found
+
+
+def declarations(document: Schema) -> Iterator[tuple[str, Schema]]:
+    """Each declared member of a document's root and of all objects below it: its dotted path and schema."""
+    waiting, seen = deque([("", document)]), set()
+    while waiting:
+        path, schema = waiting.popleft()
+        schema = resolve(schema, document)
+        if id(schema) in seen:
+            continue
+        seen.add(id(schema))
+        for name, member in schema.get("properties", {}).items():
+            if "/properties/" not in member.get("$ref", ""):
+                yield f"{path}.{name}".lstrip("."), member
+                waiting.append((f"{path}.{name}".lstrip("."), member))
+        waiting += [(path, branch) for branch in branches(schema)]
+        waiting += [(f"{path}.*", inner) for inner in unnamed(schema)]
+
+
+def branches(schema: Schema) -> Iterator[Schema]:
+    """The schemas that a value of `schema` may have to fit as a whole."""
+    yield from () if chooses(schema) else schema.get("anyOf", ())
+    yield from (schema[keyword] for keyword in ("then", "else") if keyword in schema)
+
+
+def unnamed(schema: Schema) -> Iterator[Schema]:
+    """The schemas of items, and of members that have no fixed name."""
+    yield from schema.get("patternProperties", {}).values()
+    yield from (schema[key] for key in ("items", "additionalProperties") if isinstance(schema.get(key), dict))
 
 
 def items(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
@@ -189,6 +268,91 @@ def enum(place: Place, schema: Schema, value: Any, described_as: Schema | None =
         return
     told = mismatch(described_as or schema, value, place.document)
     yield Violation(place.pointer, "enum", told + did_you_mean(value, options))
+
+
+def const(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    option = schema["const"]
+    if value != option or isinstance(value, bool) is not isinstance(option, bool):
+        expected = schema.get("errorMessage", f"expected {described(schema, place.document)}")
+        yield Violation(place.pointer, "const", f"{expected}, got {shown(value)}.")
+
+
+def pattern(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    if isinstance(value, str) and not place.fits(schema["pattern"], value):
+        expected = schema.get("patternErrorMessage", f"expected a string that matches {schema['pattern']}")
+        yield Violation(place.pointer, "pattern", f"{expected}, got {got(schema, value)}.")
+
+
+def property_names(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    for name in value if isinstance(value, dict) else ():
+        yield from explain(schema["propertyNames"], name, place.at(name))
+
+
+def conditional(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    branch = "then" if place.accepts(schema["if"], value) else "else"
+    if branch in schema:
+        yield from explain(schema[branch], value, place)
+
+
+def chooses(schema: Schema) -> bool:
+    """Whether an `anyOf` says no more than that one of some members must be there."""
+    return all(branch.keys() == {"required"} for branch in schema.get("anyOf", ()))
+
+
+def chosen(place: Place, names: list[str], schema: Schema, value: Any, words: str) -> Iterator[Violation]:
+    """That one of these members is missing; a misspelt one is reported already, and that is enough."""
+    strays = value.keys() - schema.get("properties", {}).keys()
+    misspelt = schema.get("additionalProperties") is False and any(nearest(stray, names) for stray in strays)
+    if not misspelt:
+        told = f"{place.noun} requires {words} of {listed(map(quoted, names), 'and')}; none is there."
+        yield Violation(place.pointer, "required", told)
+
+
+def at_least_one(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    """An `anyOf` of `required` alone."""
+    names = required_by(schema["anyOf"])
+    if isinstance(value, dict) and not value.keys() & names:
+        yield from chosen(place, names, schema, value, "at least one")
+
+
+def exactly_one(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    """A `oneOf` of `required` alone."""
+    names = required_by(schema["oneOf"])
+    given = [name for name in value if name in names] if isinstance(value, dict) else []
+    if isinstance(value, dict) and not given:
+        yield from chosen(place, names, schema, value, "exactly one")
+    for name in given[1:]:
+        told = f"{quoted(name)} and {quoted(given[0])} exclude each other; keep one of them."
+        yield Violation(place.at(name).pointer, "oneOf", told)
+
+
+def required_by(branches: list[Schema]) -> list[str]:
+    return [name for branch in branches for name in branch["required"]]
+
+
+def needed(place: Place, name: str, others: Collection[str]) -> Violation:
+    told = f"{quoted(name)} means something beside {listed(map(quoted, others), 'or')} only; remove it."
+    return Violation(place.at(name).pointer, "dependentRequired", told)
+
+
+def dependent_required(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    for name, others in schema["dependentRequired"].items():
+        if isinstance(value, dict) and name in value and not value.keys() >= set(others):
+            yield needed(place, name, others)
+
+
+def dependent_schemas(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    """What one member asks of others: that one of several is there too, or that some are not."""
+    for name, branch in schema["dependentSchemas"].items():
+        if not isinstance(value, dict) or name not in value:
+            continue
+        others = required_by(branch.get("anyOf", []))
+        if others and not value.keys() & others:
+            yield needed(place, name, others)
+        for other in branch.get("properties", ()):
+            if other in value:
+                told = f"{quoted(other)} means nothing beside {quoted(name)}; remove one of them."
+                yield Violation(place.at(other).pointer, "dependentSchemas", told)
 
 
 def bound(
@@ -207,6 +371,7 @@ def bound(
 NUMBER = (int, float)
 RULES: dict[str, Rule] = {
     "enum": enum,
+    "const": const,
     "required": required,
     "type": members,  # `properties` and `additionalProperties` together: findings keep the body's order
     "items": items,
@@ -216,8 +381,18 @@ RULES: dict[str, Rule] = {
     "maxItems": bound("maxItems", "at most {} items", lambda value, limit: len(value) > limit, list),
     "minLength": bound("minLength", "at least {} characters", lambda value, limit: len(value) < limit, str),
     "maxLength": bound("maxLength", "at most {} characters", lambda value, limit: len(value) > limit, str),
+    "pattern": pattern,
+    "propertyNames": property_names,
+    "minProperties": bound(
+        "minProperties", "at least {} keys", lambda value, limit: len(value) < limit, dict
+    ),
+    "if": conditional,
+    "anyOf": at_least_one,
+    "oneOf": exactly_one,
+    "dependentRequired": dependent_required,
+    "dependentSchemas": dependent_schemas,
 }
-"""Schema keyword → its rule. A test fails when openapi.yaml uses a constraining keyword that has none."""
+"""Schema keyword → its rule. A test fails when a schema of ours uses a constraining keyword that has none."""
 
 
 JSON_TYPES: dict[str, Callable[[Any], bool]] = {
@@ -243,6 +418,12 @@ ARTICLES = {
 }
 
 
+def alternatives(schema: Schema, document: Schema) -> Iterator[Schema]:
+    """The branches of a union, each resolved; any other schema is its own branch."""
+    schema = resolve(schema, document)
+    return iter([schema]) if chooses(schema) else union(schema, document)
+
+
 def fits(schema: Schema, value: Any) -> bool:
     """Whether the value's JSON type is one of those that the schema names."""
     named = types(schema)
@@ -257,14 +438,21 @@ def admits(schema: Schema, value: Any) -> bool:
 
 
 def mismatch(schema: Schema, value: Any, document: Schema) -> str:
-    return f"expected {described(schema, document)}, got {shown(value)}."
+    return f"expected {described(schema, document)}, got {got(schema, value)}."
+
+
+def got(schema: Schema, value: Any) -> str:
+    """The value that was sent, unless the schema says that it is a secret."""
+    return "something else" if schema.get("writeOnly") else shown(value)
 
 
 def described(schema: Schema, document: Schema) -> str:
     """What a schema accepts, in a few words: `"low" or "high"`, `a string, an array or null`."""
     words: list[str] = []
-    for branch in union(schema, document):
-        if "enum" in branch:
+    for branch in alternatives(schema, document):
+        if "const" in branch:
+            words.append(orjson.dumps(branch["const"]).decode())
+        elif "enum" in branch:
             words += ["null" if option in (None, "null") else quoted(option) for option in branch["enum"]]
         else:
             words += [words for name in types(branch) for words in ARTICLES[name]] or ["any value"]

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Any
 
 import orjson
 
-from mockserver.chat import Choice, Completion
+from mockserver.chat import Call, Choice, Completion
 from mockserver.criteria import Ranked, results, usage
 from mockserver.texts import OPENERS
 
@@ -42,15 +42,16 @@ def choice_body(completion: Completion, choice: Choice, index: int) -> Json:
         "finish_reason": choice.finish_reason,
         "index": index,
         "message": choice.message(),
-        "logprobs": logprobs(choice, choice.payload, completion.alternatives),
+        "logprobs": logprobs(choice, choice.text, completion.alternatives),
     }
 
 
 def logprobs(choice: Choice, pieces: Sequence[str], alternatives: int | None) -> Json | None:
     """Log probabilities of these tokens; None where none were asked for, or where the answer is a call."""
-    if alternatives is None or choice.tool is not None:
+    if alternatives is None or choice.calls:
         return None
-    return {"content": [token_logprob(piece, alternatives) for piece in pieces], "refusal": None}
+    listed = [token_logprob(piece, alternatives) for piece in pieces]
+    return {"content": None, "refusal": listed} if choice.refused else {"content": listed, "refusal": None}
 
 
 @lru_cache(maxsize=4096)
@@ -84,26 +85,31 @@ def events(completion: Completion, include_usage: bool) -> Iterator[bytes]:
 
 def deltas_of(completion: Completion, index: int, choice: Choice) -> Iterator[Json]:
     """The chunk choices of one choice, in order."""
-    message = choice.message()
-    first = {"role": message["role"], "content": None if choice.tool else "", "refusal": message["refusal"]}
-    # The official clients append only to a call that a choice's first chunk carries.
-    opening = call_delta(choice, "", opening=True) if choice.tool else {}
-    yield chunk_choice(index, {**first, **opening})
-    for piece in choice.payload:
-        delta = call_delta(choice, piece) if choice.tool else {"content": piece}
-        yield chunk_choice(index, delta, logprobs(choice, (piece,), completion.alternatives))
-    unsaid = None if choice.payload else logprobs(choice, (), completion.alternatives)
+    said = "refusal" if choice.refused else "content"
+    first = {"role": "assistant", "content": None, "refusal": None, **({} if choice.calls else {said: ""})}
+    # The official clients take a choice's first call from its first chunk alone, and append to the newest.
+    calling = chain.from_iterable(call_deltas(call, number) for number, call in enumerate(choice.calls))
+    yield chunk_choice(index, {**first, **next(calling, {})})
+    for piece in choice.text:
+        yield chunk_choice(index, {said: piece}, logprobs(choice, (piece,), completion.alternatives))
+    for delta in calling:
+        yield chunk_choice(index, delta)
+    unsaid = None if choice.text else logprobs(choice, (), completion.alternatives)
     yield chunk_choice(index, {}, unsaid, choice.finish_reason)
 
 
-def call_delta(choice: Choice, piece: str, *, opening: bool = False) -> Json:
-    """A piece of a call's arguments; the opening one carries the call's name too."""
-    assert choice.tool is not None
-    function = {"name": choice.tool.name, "arguments": piece} if opening else {"arguments": piece}
-    if choice.tool.legacy:
+def call_deltas(call: Call, number: int) -> Iterator[Json]:
+    """A call in pieces: its name, then its arguments bit by bit."""
+    yield call_delta(call, number, {"name": call.name, "arguments": ""}, {"id": call.id, "type": "function"})
+    for piece in call.arguments:
+        yield call_delta(call, number, {"arguments": piece})
+
+
+def call_delta(call: Call, number: int, function: Json, named: Json | None = None) -> Json:
+    """A piece of a call."""
+    if call.legacy:
         return {"function_call": function}
-    named = {"id": choice.call_id, "type": "function"} if opening else {}
-    return {"tool_calls": [{"index": 0, **named, "function": function}]}
+    return {"tool_calls": [{"index": number, **(named or {}), "function": function}]}
 
 
 def chunk_choice(

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from mockserver.effects import Begin, Entropy, Head, Now, Piece, ReadBody, Reply, Wait
+from mockserver.effects import Begin, Break, Entropy, Head, Now, Piece, ReadBody, Reply, Tick, Wait
 from mockserver.paths import BASE
 from mockserver.service import Service
 from mockserver.spec import contract
@@ -91,14 +91,15 @@ def answer(
     path: str = JUDGE,
     method: str = "POST",
     headers: Mapping[bytes, bytes] = HEADERS,
+    at: float = 0.0,
 ) -> Reply:
-    """The reply to one request; of a stream, with all its pieces as the body.
+    """The reply to one request that comes at a time; of a stream, with all its pieces as the body.
 
     A body of bytes is sent as it is, any other value as its JSON text.
     """
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
     pieces: list[bytes] = []
-    exchange = service.exchange(Head(method, path, headers))
+    exchange = service.exchange(Head(method, path, headers, at=at))
     try:
         effect = next(exchange)
         while True:
@@ -117,7 +118,9 @@ def carried_out(effect: object, body: bytes, pieces: list[bytes]) -> Any:
             return NOW
         case Entropy(size):
             return bytes(size)
-        case Begin() | Wait():
+        case Tick():
+            return 0.0
+        case Begin() | Wait() | Break():
             return None
         case Piece(data):
             return pieces.append(data)

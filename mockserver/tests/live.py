@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mockserver.tests.environments import here
+from mockserver.tests.environments import TESTS, here
 
+PROVIDER = TESTS / "samples" / "provider.yaml"
+"""The config of a mock that knows what the provider's own tests name, and no other model or criterion."""
 PATIENCE = 20.0
 """Seconds after which a server that doesn't start is a failure; a loaded machine is slow."""
 PROMPTLY = 1.0

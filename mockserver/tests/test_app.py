@@ -18,7 +18,7 @@ from mockserver.app import ClientGone, Transport, create_app
 from mockserver.config import Settings, Validation
 from mockserver.dashboard import page
 from mockserver.effects import Begin, Effect, Entropy, Now, Piece, Reply, Wait
-from mockserver.service import Service
+from mockserver.service import ConfigFile, Service
 from mockserver.tests.inprocess import FULL, HEADERS, JUDGE, MINIMAL, answer, having
 
 Json = Any
@@ -195,7 +195,7 @@ def carried(exchange: Generator[Effect, Any, Reply], messages: Iterable[Message]
     async def run() -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                await Transport(client.receive, client.send).carry(exchange)
+                await Transport({}, client.receive, client.send).carry(exchange)
         finally:
             await asyncio.sleep(0)
             assert asyncio.all_tasks() == {asyncio.current_task()}, "a task was left behind"
@@ -243,7 +243,7 @@ def test_a_client_that_leaves_ends_the_stream_and_the_exchange() -> None:
 
     async def run() -> None:
         async with asyncio.timeout(PATIENCE):
-            await Transport(client.receive, client.send).carry(exchange())
+            await Transport({}, client.receive, client.send).carry(exchange())
 
     with pytest.raises(ClientGone):
         asyncio.run(run())
@@ -603,8 +603,29 @@ def test_the_page_says_how_to_use_this_mock() -> None:
         "export OPENAI_API_KEY=op-local",
     ]
     assert curl.startswith(f"curl {base_url}/criteria/judge")
-    for fact in (__version__, "strict", base_url, f"POST {'/api/v1/criteria/judge'}", "GET /_mock/health"):
+    for fact in (__version__, "strict", base_url, "POST /api/v1/criteria/judge", "GET /api/v1/models"):
         assert fact in heard.body.decode()
+    for path in ("/_mock/requests", "/_mock/status", "/_mock/openapi.yaml"):
+        assert f'href="{path}"' in heard.body.decode()
+        assert get(path).status == 200
+
+
+def test_the_page_shows_no_key_that_the_config_names() -> None:
+    html = page(Service(Settings(keys=("s3cret",), read_only_keys=("r3ader",))), "http://localhost")
+    assert "s3cret" not in html
+    assert "r3ader" not in html
+    assert "op-local" not in html
+    Outline(html)
+
+
+def test_the_page_says_what_is_wrong_with_the_newest_config_and_escapes_it() -> None:
+    broken = ConfigFile("<b>.yaml", 1, ("<b>.yaml:1:1: <script>x</script> is unknown.", "second & last"))
+    html = page(Service(file=broken), "http://localhost")
+    assert "<script" not in html
+    assert "<b>" not in html
+    shown = "".join(text for texts in Outline(html).texts.values() for text in texts)
+    assert all(problem in shown for problem in broken.problems)
+    assert broken.path in shown
 
 
 def test_the_page_holds_no_script_and_loads_nothing() -> None:
@@ -619,8 +640,8 @@ def test_the_page_holds_no_script_and_loads_nothing() -> None:
     "origin", ["http://<script>alert(1)</script>", "http://'\"><img src=x>", "http://&lt;$x"]
 )
 def test_the_page_escapes_the_name_under_which_it_was_called(origin: str) -> None:
-    html = page(Settings(), origin)
-    plain = Outline(page(Settings(), "http://localhost"))
+    html = page(Service(), origin)
+    plain = Outline(page(Service(), "http://localhost"))
     assert Outline(html).tags == plain.tags
     assert "".join(Outline(html).texts["pre"]).count(f"{origin}/api/v1") == 3
 

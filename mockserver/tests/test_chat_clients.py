@@ -9,10 +9,8 @@ import httpx
 import jsonschema_rs
 import pytest
 
-from mockserver.tests import provider_server
 from mockserver.tests.chatclients import CHATS, Json, chats, node, python
-from mockserver.tests.environments import here
-from mockserver.tests.live import Live, serving
+from mockserver.tests.live import PROVIDER, Live, serving
 
 OPENPIPE: Mapping[str, Callable[[Live, Path], Json]] = {
     "openpipe": lambda live, _: python(live, "openpipe", "chat.py", "sync", str(CHATS)),
@@ -267,7 +265,7 @@ def test_the_provider_s_clients_understand_a_refusal(play: Play, official: str) 
 @pytest.fixture(scope="module")
 def fallbacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Json]]:
     """What the provider's clients saw where a model isn't there; those that are too slow wait for delays."""
-    with serving(command=[here("python"), provider_server.__file__]) as few_models:
+    with serving("--quiet", f"--config={PROVIDER}") as few_models:
         yield {
             **python(few_models, "openpipe", "fallback.py"),
             **node(few_models, tmp_path_factory.mktemp("client"), "fallback.mjs"),

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mockserver.config import ANSWERS, VALIDATIONS, Settings, Validation
-from mockserver.effects import Entropy, Head, Now, ReadBody, Reply, Wait
+from mockserver.config import ANSWERS, VALIDATIONS, Fault, Settings, Validation
+from mockserver.effects import Entropy, Head, Now, ReadBody, Reply, Tick, Wait
+from mockserver.matching import Condition, When, demand
 from mockserver.options import MODES
 from mockserver.service import Service
 from mockserver.state import MOST_CACHED
@@ -94,7 +95,7 @@ def clocked(service: Service, body: Json, *, at: float, dice: bytes) -> Json:
     try:
         while True:
             sent: Json = json.dumps(body).encode() if isinstance(effect, ReadBody) else None
-            sent = at if isinstance(effect, Now) else sent
+            sent = at if isinstance(effect, Now | Tick) else sent
             sent = dice * effect.size if isinstance(effect, Entropy) else sent
             effect = exchange.send(sent)
     except StopIteration as stop:
@@ -415,20 +416,29 @@ def test_a_very_long_model_name_makes_a_short_message() -> None:
     assert len(refused(ask(Service(KNOWN), asking(model="x" * 100_000)), 404, "NOT_FOUND")) < 500
 
 
+def delaying(models: str) -> Settings:
+    """Settings that keep requests for some models, a glob, waiting."""
+    when = When((Condition("model", "", (demand("glob", models),)),))
+    return Settings(faults=(Fault(when, delay=1.5),))
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_delayed_model_takes_its_time_before_the_first_byte(stream: bool) -> None:
-    service = Service(Settings(delays={"slow*": 1.5}))
+    service = Service(delaying("slow*"))
     assert effects(service, asking(model="slow-1", stream=stream))[0] == Wait(1.5)
     assert effects(service, asking(model="slow-1", stream=stream)).count(Wait(1.5)) == 1
     assert Wait(1.5) not in effects(service, asking(model="fast", stream=stream))
 
 
-def test_a_request_that_is_refused_waits_for_nothing() -> None:
-    assert effects(Service(Settings(delays={"*": 1.5})), asking(n=0)) == []
+def test_a_request_that_is_refused_for_its_body_waits_too_since_faults_come_first() -> None:
+    service = Service(delaying("*"))
+    assert effects(service, asking(n=0)) == [Wait(1.5)]
+    assert ask(service, asking(n=0)).body == ask(Service(), asking(n=0)).body
+    assert effects(service, {"n": 0}) == [], "without a model the fault's condition doesn't hold"
 
 
 def test_a_delay_changes_no_byte() -> None:
-    service = Service(Settings(delays={"*": 1.5}))
+    service = Service(delaying("*"))
     assert ask(service, asking(n=3)).body == ask(Service(), asking(n=3)).body
 
 
@@ -439,8 +449,9 @@ def effects(service: Service, body: Json) -> list[object]:
     found: list[object] = []
     with contextlib.suppress(StopIteration):
         found.append(exchange.send(json.dumps(body).encode()))
-        found += exchange
-    return found
+        while True:
+            found.append(exchange.send(0.0 if isinstance(found[-1], Tick) else None))
+    return [effect for effect in found if not isinstance(effect, Tick)]
 
 
 # Hints.

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.config import VALIDATIONS, Declared, Settings, Validation
+from mockserver.config import DRAWN, VALIDATIONS, Declared, Failing, Form, Settings, Validation
 from mockserver.criteria import MOST_CRITERIA, Ranked, best_of_n, requested
 from mockserver.errors import BadRequest, CriterionNotFound
-from mockserver.judge import Criterion, Judgement, judge, scene
+from mockserver.forms import Content, Judgement
+from mockserver.judge import Criterion, judge, scene
 from mockserver.service import Service
+from mockserver.state import Session
 from mockserver.tests.chatting import (
     ask,
     asking,
@@ -66,6 +68,7 @@ def test_a_criterion_that_is_asked_for_twice_is_judged_once(ids: list[str]) -> N
 def test_two_versions_of_a_criterion_have_their_versions_in_their_keys() -> None:
     asked = requested(header("a@v2", "b@v3", "a"))
     assert asked == {"a@v1": Criterion("a", 1), "a@v2": Criterion("a", 2), "b": Criterion("b", 3)}
+    assert list(asked) == ["a@v2", "b", "a@v1"], "they are judged in the order of the header"
 
 
 def test_an_empty_array_asks_for_nothing() -> None:
@@ -147,6 +150,16 @@ def test_any_header_is_read_or_refused(sent: bytes) -> None:
 # The order of the choices.
 
 
+def judged_by_default(asked: Criterion, seen: Content) -> Judgement:
+    return judge(asked, seen, Settings(), Session().count)
+
+
+def ranking(messages: list[Json], *asked: str) -> list[Ranked]:
+    """These messages, ranked by undeclared criteria."""
+    given: Json = {"messages": []}
+    return best_of_n(requested(header(*asked)), given, scene(given), messages, judged_by_default)
+
+
 def scored(made: int, *scores: float) -> Ranked:
     return Ranked(made, {str(number): Judgement(score, "") for number, score in enumerate(scores)})
 
@@ -168,7 +181,7 @@ def test_the_mean_does_not_depend_on_the_order_of_the_criteria(
 def test_choices_stand_in_falling_order_and_ties_in_the_order_of_making() -> None:
     """128 choices and 101 scores: there are ties."""
     messages = [{"role": "assistant", "content": str(number)} for number in range(128)]
-    ranked = best_of_n(requested(header("a")), scene({"messages": []}), messages, Settings())
+    ranked = ranking(messages, "a")
     order = [(-each.combined, each.made) for each in ranked]
     assert order == sorted(order)
     assert len({score for score, _ in order}) < 128
@@ -177,7 +190,7 @@ def test_choices_stand_in_falling_order_and_ties_in_the_order_of_making() -> Non
 
 def test_choices_of_one_content_keep_their_order() -> None:
     messages = [{"role": "assistant", "content": "same"}] * 9
-    ranked = best_of_n(requested(header("a", "b")), scene({"messages": []}), messages, Settings())
+    ranked = ranking(messages, "a", "b")
     assert [each.made for each in ranked] == list(range(9))
 
 
@@ -278,7 +291,14 @@ def test_an_empty_array_goes_with_a_stream() -> None:
 
 # Declared criteria.
 
-DECLARED = Settings(criteria={"a": Declared((1, 3)), "b": Declared(), "reward": Declared((1, 2), usage=7)})
+REWARD = Form(usage=7)
+DECLARED = Settings(
+    criteria={
+        "a": Declared({1: DRAWN, 3: DRAWN}),
+        "b": Declared(),
+        "reward": Declared({1: REWARD, 2: REWARD}),
+    }
+)
 
 
 def test_an_id_means_the_latest_declared_version() -> None:
@@ -431,11 +451,15 @@ def test_the_judge_sees_tools_and_tool_choice(members: Json) -> None:
 
 
 def test_a_judgement_says_that_it_is_a_mocks() -> None:
-    explanation = judge(Criterion("a", 1), b"content", Settings()).explanation
+    explanation = judged_by_default(Criterion("a", 1), Content({}, {}, b"content")).explanation
     assert "no model read it" in (explanation or "")
 
 
-FAILING = Settings(criteria={"broken": Declared(error=(503, "No capacity.")), "fine": Declared()})
+def failing(status: int) -> Declared:
+    return Declared({1: Form(Failing(status, "No capacity."))})
+
+
+FAILING = Settings(criteria={"broken": failing(503), "fine": Declared()})
 
 
 def test_a_criterion_that_fails_counts_nothing_and_says_so_in_its_result() -> None:
@@ -463,7 +487,7 @@ def test_a_combined_score_is_the_mean_with_a_failed_judgement_as_zero() -> None:
     [(503, "SERVICE_UNAVAILABLE"), (429, "TOO_MANY_REQUESTS"), (500, "INTERNAL_SERVER_ERROR")],
 )
 def test_the_judge_answers_the_failure_itself(status: int, code: str) -> None:
-    service = Service(Settings(criteria={"broken": Declared(error=(status, "No capacity."))}))
+    service = Service(Settings(criteria={"broken": failing(status)}))
     reply = answer(service, {"criterion_id": "broken", "output": {"role": "assistant"}})
     assert (reply.status, content_of(reply)) == (status, {"message": "No capacity.", "code": code})
     assert holds(reply)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.config import ANSWERS, Declared, Settings
+from mockserver.config import ANSWERS, DRAWN, Declared, Form, Settings
 from mockserver.judge import Criterion, criterion
 from mockserver.scoring import Draw, digest, score
 from mockserver.service import Service
@@ -311,12 +311,15 @@ def test_any_other_id_is_not_found_in_the_services_words_with_the_grammar(refere
 
 
 DECLARED = Settings(
-    criteria={"helpful": Declared(versions=(1, 3)), "reward-v1": Declared(versions=(2,), usage=140)}
+    criteria={
+        "helpful": Declared({1: DRAWN, 3: DRAWN}),
+        "reward-v1": Declared({2: Form(usage=140)}),
+    }
 )
 
 
 def test_of_a_declared_criterion_a_plain_id_means_the_latest_version() -> None:
-    assert criterion("helpful", DECLARED.criteria) == Criterion("helpful", 3)
+    assert criterion("helpful", DECLARED) == Criterion("helpful", 3)
     assert judged(having(criterion_id="helpful"), DECLARED) == judged(having(criterion_id="helpful@v3"))
     assert judged(having(criterion_id="helpful@v1"), DECLARED) == judged(having(criterion_id="helpful@v1"))
 

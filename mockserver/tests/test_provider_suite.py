@@ -13,12 +13,14 @@ from xml.etree import ElementTree
 import pytest
 import trustme
 
-from mockserver.tests import provider_server
-from mockserver.tests.environments import found, here, installed
-from mockserver.tests.live import Live, finished, serving
+from mockserver.tests.environments import found, installed
+from mockserver.tests.live import PROVIDER, Live, finished, serving
 
 TESTS_IN_THE_WHEEL = 147
-GROUPS = len(provider_server.KEYS)
+KEYS = ("op-provider-0", "op-provider-1", "op-provider-2")
+OPENAI_KEY = "sk-provider"
+"""Another key than the project's: the log of a project doesn't hold what goes to OpenAI."""
+GROUPS = len(KEYS)
 """So many processes share the tests, each with a key, so a log, of its own: many look at the latest call."""
 
 BOTH = ("async", "sync")
@@ -78,7 +80,7 @@ class Outcome(NamedTuple):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Live]:
-    with serving(command=[here("python"), provider_server.__file__]) as server:
+    with serving("--quiet", f"--config={PROVIDER}") as server:
         yield server
 
 
@@ -109,7 +111,7 @@ def run_group(server: Live, folder: Path, group: int) -> Mapping[str, Outcome]:
     ]
     pytest_there: list[str | Path] = [installed("openpipe", "python"), "-m", "pytest"]
     command = [*pytest_there, *map(str, options), *files[group::GROUPS]]
-    done = finished(command, environment(server, folder, provider_server.KEYS[group]), cwd=folder)
+    done = finished(command, environment(server, folder, KEYS[group]), cwd=folder)
     assert done.returncode in (0, 1), f"{done.stdout}\n{done.stderr}"
     return read(report)
 
@@ -125,7 +127,7 @@ def environment(server: Live, folder: Path, key: str) -> dict[str, str]:
         "OPENPIPE_API_KEY": key,
         "OPENPIPE_API_KEY_LOCAL": key,
         "OPENAI_BASE_URL": server.base_url,
-        "OPENAI_API_KEY": provider_server.OPENAI_KEY,
+        "OPENAI_API_KEY": OPENAI_KEY,
         "ANTHROPIC_BASE_URL": server.origin,
         "ANTHROPIC_API_KEY": "sk-provider",
         "ENVIRONMENT": "test",

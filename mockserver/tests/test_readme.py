@@ -13,7 +13,7 @@ import pytest
 
 from mockserver.cli import serve
 from mockserver.tests.environments import ROOT, here, installed
-from mockserver.tests.live import PATIENCE, Live, clean, run, until_ready
+from mockserver.tests.live import PATIENCE, Live, clean, run, serving, until_ready
 from mockserver.tests.markdown import Block, blocks
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ ORIGIN = f"http://{default('host')}:{default('port')}"
 
 def test_each_block_of_the_readme_is_run_below() -> None:
     assert len(list(blocks(README))) == len(BLOCKS)
-    assert set(BLOCKS) == {"make", "export", "from", "0.02", "import", "Moss", "curl", "pip"}
+    assert set(BLOCKS) == {"make", "export", "from", "0.02", "import", "Moss", "curl", "pip", "criteria:"}
 
 
 @contextlib.contextmanager
@@ -109,6 +109,25 @@ def test_the_exports_lead_curl_to_a_judgement(live: Live) -> None:
     exports = BLOCKS["export"].code.replace(ORIGIN, live.origin)
     printed = run(["sh", "-euc", f"{exports}\n{BLOCKS['curl'].code}"])
     assert re.fullmatch(r'\{"score":(0\.\d+|1\.0),"explanation":"[^"]+"\}', printed)
+
+
+def test_the_config_decides_what_is_answered(tmp_path: Path) -> None:
+    (tmp_path / "openpipe-mock.yaml").write_text(BLOCKS["criteria:"].code)
+    chat = {"model": "openai:x", "messages": [{"role": "user", "content": "The weather?"}], "n": 2}
+    judge = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "It is sunny."}}
+    with serving("--quiet", cwd=tmp_path) as mock, httpx.Client(base_url=mock.base_url) as client:
+        client.headers["authorization"] = "Bearer op-local"
+        assert client.post("/criteria/judge", json=judge).json() == {
+            "score": 0.9,
+            "explanation": "It does what was asked.",
+        }
+        assert client.post("/criteria/judge", json={**judge, "criterion_id": "concise"}).json()["score"] == 1.0
+        assert client.post("/criteria/judge", json={**judge, "criterion_id": "other"}).status_code == 404
+        answers = [client.post("/chat/completions", json=chat) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert answers[2].headers["retry-after"] == "1"
+        said = [choice["message"]["content"] for choice in answers[0].json()["choices"]]
+        assert said == ["It is sunny.", "I don't know."]
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)#]+)", README))

@@ -20,12 +20,13 @@ import httpx
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mockserver import __version__, readyfile
 from mockserver.cli import serve as command
 from mockserver.cli import variable
-from mockserver.config import Settings
 from mockserver.serve import Listener, uvicorn_config
+from mockserver.service import Service
 from mockserver.tests.environments import here
 from mockserver.tests.live import ATTEMPTS, PATIENCE, PROMPTLY, Live, clean, finished, serving, until_ready
 
@@ -244,13 +245,14 @@ def test_the_ready_file_of_a_killed_mock_is_replaced() -> None:
 
 
 def test_the_fast_loop_and_parser_are_in_use() -> None:
-    config = uvicorn_config(Settings(), Listener())
+    config = uvicorn_config(Service(), Listener())
     assert config.get_loop_factory().__module__.partition(".")[0] == "uvloop"
-    assert config.http_protocol_class.__name__ == "HttpToolsProtocol"
+    assert config.http_protocol_class.__name__ == "DroppingProtocol"
+    assert issubclass(config.http_protocol_class, HttpToolsProtocol)
 
 
 def test_an_answer_has_no_other_headers_than_those_of_its_body(live: Live) -> None:
-    assert set(judge(live).headers) == {"content-type", "content-length"}
+    assert set(judge(live).headers) == {"content-type", "content-length", "x-request-id"}
 
 
 def test_what_is_no_http_gets_a_line_in_the_terminal() -> None:
@@ -322,8 +324,11 @@ def trusting(certificate: dict[str, Path]) -> ssl.SSLContext:
 def steered(certificate: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A mock steered by variables alone: for each of them what is seen of it, and what should be."""
     ready, port = tmp_path_factory.mktemp("ready") / "ready.json", free_port()
+    config = ready.with_name("config.yaml")
+    config.write_text("seed: 5\nmodels: {known: ['openai:x', gpt-4o]}\n")
     values = {
         "host": "localhost",
+        "config": config,
         "port": port,
         "seed": 7,
         "validation": "lenient",
@@ -350,6 +355,7 @@ def steered(certificate: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
             chat = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Count to 3"}]}
             completions = f"{announced['base_url']}/chat/completions"
             first, second = (client.post(completions, json=chat).json() for _ in range(2))
+            models = client.get(f"{announced['base_url']}/models").json()["data"]
     finally:
         process.terminate()
         process.wait()
@@ -359,6 +365,7 @@ def steered(certificate: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
         "host": (url.host, "localhost"),
         "port": (url.port, port),
         "seed": (facts["seed"], 7),
+        "config": ([model["id"] for model in models], ["openai:x", "gpt-4o"]),
         "validation": (facts["validation"], "lenient"),
         "ids": (len({first["id"], second["id"]}), 2),
         "clock": (abs(first["created"] - time.time()) < 60, True),

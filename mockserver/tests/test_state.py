@@ -21,7 +21,7 @@ def numbered(count: int) -> list[bytes]:
 def test_a_new_session_remembers_nothing() -> None:
     session = Session()
     assert session.cached(b"a") is None
-    assert session.repeats(b"a") == 0
+    assert session.counts == {}
     assert session.log(b"a").latest() is None
 
 
@@ -39,10 +39,10 @@ def test_an_empty_log_stays_the_same_log() -> None:
     assert isinstance(session.log(b"a"), CallLog)
 
 
-def test_repeats_are_counted_from_none() -> None:
+def test_what_happens_is_counted_from_one() -> None:
     session = Session()
-    assert [session.repeats(b"a") for _ in range(3)] == [0, 1, 2]
-    assert session.repeats(b"b") == 0
+    assert [session.count(b"a") for _ in range(3)] == [1, 2, 3]
+    assert session.count("a") == session.count(b"b") == 1
 
 
 def test_what_is_stored_is_found_and_the_newer_counts() -> None:
@@ -65,10 +65,10 @@ def test_the_number_of_logs_is_bounded_and_the_one_in_use_stays() -> None:
 
 def test_the_number_of_counted_requests_is_bounded_and_the_one_in_use_is_counted_on() -> None:
     session = Session()
-    for number, identity in enumerate(numbered(MOST_COUNTED + 10)):
-        session.repeats(identity)
-        assert session.repeats(b"first") == number
-    assert len(session.asked) == MOST_COUNTED
+    for number, identity in enumerate(numbered(MOST_COUNTED + 10), 1):
+        session.count(identity)
+        assert session.count(b"first") == number
+    assert len(session.counts) == MOST_COUNTED
 
 
 def test_the_number_of_cached_completions_is_bounded() -> None:
@@ -93,10 +93,10 @@ def test_a_key_is_kept_as_a_fingerprint_alone() -> None:
     service = Service()
     completion(service, asking(), key="op-very-secret", op_cache="readWrite", op_tags={"a": "b"})
     ask(service, asking(n=0), key="op-very-secret")
-    assert "op-very-secret" not in repr(vars(service.session)) + repr(
-        [vars(log) for log in service.session.logs.values()]
-    )
-    assert list(service.session.logs) == [fingerprint(b"op-very-secret")]
+    session = service.sessions.default
+    kept = [vars(session), *map(vars, session.logs.values())]
+    assert "op-very-secret" not in repr(kept)
+    assert list(session.logs) == [fingerprint(b"op-very-secret")]
     assert len(fingerprint(b"")) == len(fingerprint(b"x" * 1000)) == 16
     assert fingerprint(b"a") != fingerprint(b"b")
 
@@ -104,8 +104,8 @@ def test_a_key_is_kept_as_a_fingerprint_alone() -> None:
 def test_a_shelf_keeps_as_many_values_as_it_may() -> None:
     session = Session()
     for number, identity in enumerate(numbered(5)):
-        assert state.remember(session.asked, identity, number, 3) == number
-    assert list(session.asked) == [b"2", b"3", b"4"]
+        assert state.remember(session.counts, identity, number, 3) == number
+    assert list(session.counts) == [b"2", b"3", b"4"]
 
 
 def test_looking_at_a_log_makes_none_go() -> None:
@@ -120,7 +120,7 @@ def test_looking_at_a_log_makes_none_go() -> None:
 def test_long_completions_go_before_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mockserver.state.MOST_CACHED_TOKENS", 100)
     session = Session()
-    long = Completion("long", 0, "m", (Choice(None, "", ("word",) * 30, "stop"),), 0)
+    long = Completion("long", 0, "m", (Choice(("word",) * 30, "stop"),), 0)
     for number in range(6):
         session.store(b"%d" % number, long)
     assert len(session.cache) == 3

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 
 from mockserver import tokens, wire
-from mockserver.chat import Choice, Completion
+from mockserver.chat import Call, Choice, Completion
 from mockserver.config import VALIDATIONS, Settings, Validation
-from mockserver.effects import Begin, Head, Piece, ReadBody
+from mockserver.effects import Begin, Head, Piece, ReadBody, Tick
 from mockserver.service import Service
 from mockserver.tests.chatting import (
     CHAT,
@@ -30,7 +30,6 @@ from mockserver.tests.chatting import (
     user,
 )
 from mockserver.tests.generate import thorough
-from mockserver.toolchoice import Tool
 
 Json = Any
 SERVICE = Service()
@@ -276,7 +275,11 @@ def test_begin_comes_before_any_piece_and_nothing_after_the_last() -> None:
     exchange = SERVICE.exchange(Head("POST", CHAT, sent_with()))
     next(exchange)
     effects: list[object] = [exchange.send(b'{"model":"m","messages":[],"stream":true}')]
-    effects += exchange
+    while not isinstance(effects[-1], Tick):  # the journal asks how long it took
+        effects.append(next(exchange))
+    with pytest.raises(StopIteration):
+        exchange.send(0.0)
+    *effects, _ = effects
     assert [type(effect) for effect in effects] == [Begin, *[Piece] * (len(effects) - 1)]
     assert effects[-1] == Piece(b"data: [DONE]\n\n")
     assert all(isinstance(effect, Begin) or effect.data.count(b"\n\n") == 1 for effect in effects)  # type: ignore[attr-defined]
@@ -291,10 +294,13 @@ def made(*choices: Choice, alternatives: int | None = None) -> Completion:
 
 def test_choices_of_different_kinds_and_lengths_stream_side_by_side() -> None:
     completion = made(
-        Choice(None, "", ("One", " two", " three"), "length"),
-        Choice(Tool("count", {}), "call_1", ("{", "}"), "tool_calls"),
-        Choice(Tool("count", {}, legacy=True), "call_2", ("{}",), "function_call"),
-        Choice(None, "", (), "stop"),
+        Choice(("One", " two", " three"), "length"),
+        Choice((), "tool_calls", (Call("call_1", "count", ("{", "}")),)),
+        Choice((), "function_call", (Call("call_2", "count", ("{}",), legacy=True),)),
+        Choice((), "tool_calls", (Call("call_3", "a", ("{}",)), Call("call_4", "b", ("{", "}")))),
+        Choice(("No", "."), "stop", refused=True),
+        Choice((), "stop"),
+        Choice((), "stop", refused=True),
     )
     events = [json.loads(event[6:]) for event in wire.events(completion, False) if event != wire.DONE]
     whole = wire.plain(completion)
@@ -303,7 +309,7 @@ def test_choices_of_different_kinds_and_lengths_stream_side_by_side() -> None:
 
 
 def test_usage_counts_the_tokens_of_all_choices() -> None:
-    completion = made(Choice(None, "", ("One", " two"), "stop"), Choice(None, "", ("One",), "stop"))
+    completion = made(Choice(("One", " two"), "stop"), Choice(("One",), "stop"))
     assert wire.plain(completion)["usage"] == {
         "prompt_tokens": 7,
         "completion_tokens": 3,

@@ -1,0 +1,188 @@
+"""What happened: each exchange with its request, its answer, and why it was answered so."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mockserver.config import MEBIBYTE, Settings
+from mockserver.effects import Headers
+from mockserver.masking import MASKED, SHORTEST_TOKEN, Mask, may_hide, secret_headers
+
+MOST_ENTRIES = 1000
+MOST_BYTES = 4 * MEBIBYTE
+MOST_KEPT = 65_536
+"""Bytes of body and answer that are kept of one exchange."""
+MARGIN = 64
+"""Bytes past an end that are read to recognise a secret which begins before it."""
+OVERHEAD = 500
+"""What an entry counts beside its texts, roughly, in bytes."""
+SCORE_BYTES = 64
+
+
+@dataclass(slots=True)
+class Entry:
+    """One exchange, filled in while it is under way. What the journal keeps of it holds no secret.
+
+    `number` counts from 1 in its session. `endpoint` is its short name (`judge`, `chat`, `report`, …), "" for
+    none of ours. `body` is what the client sent, None if it was not read; `answer` what it got, of a stream
+    the bytes of its events. `at` and `seconds`: when it came, on the adapter's clock, and how long it took
+    (None: the client hung up). `status` is 0 where the connection broke before an answer. `rules`: the places
+    of the script and the criteria's rules that decided. `scores`: by choice, in the order of their making, or
+    of the one judgement: key → score. `violations`: what strict refuses, in every mode. `settings`: those it
+    was answered under. `passed`: faults that met their `when`, and why they didn't strike. `body_left_out`,
+    `answer_left_out`: bytes at the end that the journal had no room for. `size`: what it counts there.
+    """
+
+    number: int
+    session: str
+    method: str
+    path: str
+    headers: Headers
+    settings: Settings
+    at: float = 0.0
+    endpoint: str = ""
+    body: bytes | None = None
+    status: int = 0
+    answer: bytes = b""
+    seconds: float | None = None
+    streamed: bool = False
+    criteria: tuple[str, ...] = ()
+    scores: list[dict[str, float]] = field(default_factory=list)
+    rules: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    passed: tuple[tuple[str, str], ...] = ()
+    violations: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    body_left_out: int = 0
+    answer_left_out: int = 0
+    size: int = 0
+
+    @property
+    def id(self) -> str:
+        """Its name in the whole mock."""
+        return f"{self.session}-{self.number}"
+
+
+class Journal:
+    """The exchanges of one session, newest last; the oldest go when there are too many or they are too large.
+
+    `dropped` says how many are gone.
+    """
+
+    def __init__(self, *, most_entries: int = MOST_ENTRIES, most_bytes: int = MOST_BYTES) -> None:
+        self.most_entries = most_entries
+        self.most_bytes = most_bytes
+        self.entries: deque[Entry] = deque()
+        self.bytes = 0
+        self.dropped = 0
+
+    def add(self, entry: Entry, token: bytes) -> None:
+        """Keep an exchange; `token` is the bearer token that it came with, which is kept nowhere."""
+        if len(entry.body or b"") + len(entry.answer) + entry.answer_left_out > MOST_KEPT:
+            shorten(entry, token)
+        else:
+            hide(entry, token)
+        for scores in entry.scores:
+            entry.size += SCORE_BYTES * len(scores)
+        self.entries.append(entry)
+        self.bytes += entry.size
+        while len(self.entries) > self.most_entries or self.bytes > self.most_bytes:
+            self.bytes -= self.entries.popleft().size
+            self.dropped += 1
+
+    def clear(self) -> int:
+        """Forget every exchange; returns how many there were."""
+        number = len(self.entries)
+        self.entries.clear()
+        self.bytes = self.dropped = 0
+        return number
+
+    def find(self, number: int) -> Entry | None:
+        """The exchange with this number, if it is still kept."""
+        return next((entry for entry in self.entries if entry.number == number), None)
+
+    def newest_first(self) -> Iterator[Entry]:
+        return reversed(self.entries)
+
+
+# Bounds and secrets.
+
+
+def shorten(entry: Entry, token: bytes) -> None:
+    """Keep the beginnings of a long body and answer, without their secrets.
+
+    Somewhat more is read and masked than is kept, so that no secret is cut in two and half of it stays.
+    """
+    token = token or sent_token(entry.headers)
+    body, answer, margin = entry.body or b"", entry.answer, MARGIN + len(token)
+    most_of_body = max(MOST_KEPT // 2, MOST_KEPT - len(answer))
+    most_of_answer = max(MOST_KEPT // 2, MOST_KEPT - len(body))
+    entry.body_left_out = max(0, len(body) - most_of_body)
+    length = len(answer) + entry.answer_left_out  # of a long stream no more than a beginning comes here
+    entry.answer_left_out = max(0, length - most_of_answer)
+    entry.body = entry.body and body[: most_of_body + margin]
+    entry.answer = answer[: most_of_answer + margin]
+    hide(entry, token)
+    entry.body = entry.body and beginning(entry.body, most_of_body, len(body), margin)
+    entry.answer = beginning(entry.answer, most_of_answer, length, margin)
+    entry.size = weight(entry)
+
+
+def beginning(masked: bytes, most: int, length: int, margin: int) -> bytes:
+    """What is kept of a text of some length; of the margin's end one can't tell what it began."""
+    unknown = margin if length > most + margin else 0
+    return masked[: min(most, max(0, len(masked) - unknown))]
+
+
+def weight(entry: Entry) -> int:
+    """What an exchange counts against the bound, but for its scores, in bytes."""
+    texts = (
+        entry.body or b"",
+        entry.answer,
+        entry.path,
+        *entry.headers.values(),
+        *entry.violations,
+        *entry.notes,
+    )
+    return OVERHEAD + sum(map(len, texts))
+
+
+def hide(entry: Entry, token: bytes) -> None:
+    """Mask what is secret. Every request comes by here: one look tells whether there may be anything."""
+    token = token or sent_token(entry.headers)
+    headers = dict(entry.headers)
+    for name in secret_headers(tuple(headers)):
+        headers[name] = MASKED
+    entry.headers = headers
+    path = entry.path.encode("utf-8", "replace")
+    texts = [path, entry.body or b"", entry.answer, *headers.values()]
+    if entry.violations or entry.notes:
+        texts += [text.encode("utf-8", "replace") for text in (*entry.violations, *entry.notes)]
+    seen = b"\n".join(texts)
+    entry.size = len(seen) + OVERHEAD
+    if b"%" in path or may_hide(seen, token):
+        take_apart(entry, Mask(token))
+        entry.size = weight(entry)
+    elif 0 < len(token) < SHORTEST_TOKEN:
+        entry.headers = {name: Mask(token).header(value) for name, value in headers.items()}
+
+
+def sent_token(headers: Headers) -> bytes:
+    """What a request sent as its key, whether it was accepted or not."""
+    return headers.get(b"authorization", b"").partition(b" ")[2].strip()
+
+
+def take_apart(entry: Entry, mask: Mask) -> None:
+    """Mask each part of an exchange."""
+    body = entry.body
+    entry.path = mask.path(entry.path)
+    entry.headers = {name: mask.header(value) for name, value in entry.headers.items()}
+    entry.body = body if body is None else mask.content(body)
+    if entry.streamed:
+        entry.answer = mask.events(entry.answer, spread=entry.body != body)
+    else:
+        entry.answer = mask.content(entry.answer)
+    entry.violations = tuple(map(mask.sentence, entry.violations))
+    entry.notes = tuple(map(mask.sentence, entry.notes))
+    entry.criteria = tuple(map(mask.text, entry.criteria))
+    entry.scores = [{mask.text(key): score for key, score in each.items()} for each in entry.scores]

@@ -1,0 +1,211 @@
+"""Secrets, and how they are kept out of what is stored: by name, by shape, and the key of the request itself.
+
+A name tells a secret (`api_key`, `Authorization`), a shape does (`sk-…`, `opk_…`, `Bearer …`), and the bearer
+token of a request is one wherever it stands. A quick look by `may_hide` tells whether there can be any.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from string import ascii_lowercase, ascii_uppercase
+from typing import Any
+from urllib.parse import unquote_plus
+
+import jsonschema_rs
+import orjson
+
+from mockserver.errors import ParseError
+from mockserver.strictjson import parse
+
+MASK = "***"
+MASKED = MASK.encode()
+SECRETS = (
+    *("apikey", "accesskey", "privatekey", "secretkey", "secret", "password", "passphrase", "cookie"),
+    *("authorization", "accesstoken", "authtoken", "bearertoken", "refreshtoken", "sessiontoken"),
+)
+"""Endings of names whose strings are never stored. Not `token`: log probabilities are full of it."""
+
+QUOTE, SLASH, BACKSLASH = b'"/\\'
+SHORTEST_TOKEN = 6
+"""Bytes: a shorter token is searched for in headers alone, as it may be any word."""
+
+NAMES = "|".join("[-_ ]*".join(name) for name in SECRETS)
+KEY = re.compile(r"(?<![A-Za-z0-9])(?:(?:sk|opk)[-_][\w-]{6,}|(?P<scheme>(?i:bearer)\s+)[\w.~+/=-]{8,})")
+"""Texts that look like a key; after `Bearer` at least eight characters, since prose knows the word too."""
+VALUE = r"""\[[^\]]*+|"(?:[^"\\]++|\\.)*+|'(?:[^'\\]++|\\.)*+|\\+["'][^"'\\]*+|[^\r\n,;&}"']++"""
+PAIR = re.compile(rf"""(?is)(?P<name>(?:{NAMES})[s_ -]*+\\*["']?\s*+[:=]\s*+)(?:{VALUE})""")
+"""A name and its value in a text that is no JSON."""
+SECRET_NAME = re.compile(f"(?i){NAMES}")
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+ESCAPED = re.compile(r"\\u00([2-7][0-9a-fA-F])")
+ARGUMENT = re.compile(r"(?P<name>[?&][^=&#]*)=[^&#]*")
+
+
+def lacking(*words: str) -> Callable[[str], bool]:
+    """Whether a text has none of these words in it. Rust's engine finds many at once, and that in no time."""
+    pattern = {"type": "string", "not": {"pattern": "|".join(map(re.escape, words))}}
+    return jsonschema_rs.validator_for(pattern, pattern_options=jsonschema_rs.RegexOptions()).is_valid
+
+
+PLAIN = str.maketrans(ascii_uppercase, ascii_lowercase, "-_ ")
+FOLD = bytes(range(256)).lower()
+no_shapes = lacking("sk-", "sk_", "opk-", "opk_")
+no_names = lacking(*SECRETS, "bearer", r"\u00")
+
+
+def is_secret(name: str) -> bool:
+    """Whether a name, its case and punctuation aside, is that of a secret or of several."""
+    return name.translate(PLAIN).rstrip("s").endswith(SECRETS)
+
+
+@lru_cache(maxsize=256)
+def secret_headers(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Those among the names of headers that name a secret; `token` alone does there (`x-security-token`)."""
+    return tuple(
+        name for name in names if is_secret(plain := name.decode("latin-1")) or plain.endswith("token")
+    )
+
+
+def masked(payload: Any, name: str = "", clean: Callable[[str], str] = str) -> Any:
+    """A copy of a payload with a mask in place of each string, or list of strings, that is named a secret.
+
+    Objects are searched, never replaced: a tool's schema may well describe a member called `password`.
+    `clean` is applied to all other strings and to names.
+    """
+    if isinstance(payload, dict):
+        return {clean(key): masked(member, key, clean) for key, member in payload.items()}
+    if isinstance(payload, list):
+        return [masked(item, name, clean) for item in payload]
+    return hidden(name, clean(payload)) if isinstance(payload, str) else payload
+
+
+def hidden(name: str, text: str | None) -> str | None:
+    return MASK if text and is_secret(name) else text
+
+
+def may_hide(text: bytes, token: bytes) -> bool:
+    """Whether a text can hold a secret at all, in a microsecond or so. A no is certain."""
+    if len(token) >= SHORTEST_TOKEN and (token in text or odd(token, text)):
+        return True
+    folded = text.translate(FOLD, b"-_ ")
+    return not (no_shapes(text.decode("utf-8", "replace")) and no_names(folded.decode("utf-8", "replace")))
+
+
+def odd(token: bytes, text: bytes) -> bool:
+    """Whether JSON may write the token in other bytes than its own."""
+    if SLASH in token and b"\\/" in text:
+        return True
+    return QUOTE in token or BACKSLASH in token or not token.isascii()
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Masks what one request and its answer say; `token` is the bearer token, "" where there is none."""
+
+    token: bytes
+
+    @property
+    def word(self) -> str:
+        """The token as a text, "" where it is too short to be searched for."""
+        return self.token.decode("latin-1") if len(self.token) >= SHORTEST_TOKEN else ""
+
+    def text(self, text: str) -> str:
+        """A text without the token and without what looks like a key."""
+        if self.word:
+            text = text.replace(self.word, MASK)
+        return KEY.sub(masked_key, text)
+
+    def string(self, text: str) -> str:
+        """A string of a JSON text; one that is JSON itself, as a tool's arguments are, is taken apart."""
+        text = self.text(text)
+        if text.lstrip()[:1] not in ("{", "["):
+            return text
+        try:
+            value = parse(text.encode("utf-8", "replace"))
+        except ParseError:
+            return text
+        found = masked(value, clean=self.text)
+        return text if found == value else orjson.dumps(found).decode()
+
+    def content(self, content: bytes, clean: Callable[[str], str] | None = None) -> bytes:
+        """A body: masked by its members where it is JSON, else as a text. Without a secret it stays."""
+        try:
+            value = parse(content)
+        except ParseError:
+            return self.final(self.loose(content))
+        found = masked(value, clean=clean or self.string)
+        return self.final(content if found == value else orjson.dumps(found))
+
+    def loose(self, content: bytes) -> bytes:
+        """A text that is no JSON, or only the beginning of one: pairs of name and value are masked too."""
+        text = content.decode("utf-8", "surrogateescape")
+        text = self.text(ESCAPED.sub(unescaped, text))
+        return PAIR.sub(rf"\g<name>{MASK}", text).encode("utf-8", "surrogateescape")
+
+    def final(self, content: bytes) -> bytes:
+        """The last word: whatever form the content has, the token's bytes are not in it."""
+        return content.replace(self.token, MASKED) if self.word else content
+
+    def events(self, stream: bytes, *, spread: bool = False) -> bytes:
+        """A stream of events, masked line by line.
+
+        `spread`: the request held a secret. The answer may repeat it in pieces over several events, so
+        none of its texts is kept.
+        """
+        blank = said_nothing if spread else masked
+        return b"\n".join(self.line(line, blank) for line in stream.split(b"\n"))
+
+    def line(self, line: bytes, mask: Callable[..., Any]) -> bytes:
+        """One line of a stream of events."""
+        field, found, data = line.partition(b": ")
+        if not found or field != b"data":
+            return self.final(self.loose(line))
+        try:
+            value = parse(data)
+        except ParseError:
+            return self.final(self.loose(line))
+        kept = mask(value, clean=self.string)
+        return self.final(line if kept == value else b"data: " + orjson.dumps(kept))
+
+    def path(self, path: str) -> str:
+        """A path with its query: arguments named like a secret, and whatever else is secret there."""
+        path = ARGUMENT.sub(masked_argument, self.text(path))
+        plain = unquote_plus(path)
+        return path if self.text(plain) == plain else self.text(plain)
+
+    def sentence(self, sentence: str) -> str:
+        """What we said of a request: where it speaks of a secret's name, nothing that it quotes is kept."""
+        sentence = self.text(sentence)
+        return QUOTED.sub(f'"{MASK}"', sentence) if SECRET_NAME.search(sentence) else sentence
+
+    def header(self, value: bytes) -> bytes:
+        """The value of a header whose name tells nothing."""
+        if not self.word and self.token and self.token in value.split():
+            return MASKED
+        return self.final(self.loose(value))
+
+
+TEXTS = frozenset(("content", "refusal", "arguments", "text"))
+"""Members of a stream's events that hold pieces of the answer."""
+
+
+def said_nothing(payload: Any, name: str = "", clean: Callable[[str], str] = str) -> Any:
+    """The event of a stream without its piece of the answer."""
+    if isinstance(payload, dict):
+        return {key: said_nothing(member, key, clean) for key, member in payload.items()}
+    if isinstance(payload, list):
+        return [said_nothing(item, name, clean) for item in payload]
+    return MASK if payload and name in TEXTS else masked(payload, name, clean)
+
+
+def masked_key(found: re.Match[str]) -> str:
+    return f"{found['scheme'] or ''}{MASK}"
+
+
+def masked_argument(found: re.Match[str]) -> str:
+    return f"{found['name']}={MASK}" if is_secret(unquote_plus(found["name"][1:])) else found[0]
+
+
+def unescaped(found: re.Match[str]) -> str:
+    return chr(int(found[1], 16))

@@ -1,0 +1,176 @@
+"""Keys that the settings name: who may do what on every endpoint, and that no answer repeats a key."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockserver.admission import authorize
+from mockserver.config import Settings
+from mockserver.effects import Reply
+from mockserver.errors import Unauthorized
+from mockserver.paths import BASE, NAMES, SERVED, WRITES_LOG
+from mockserver.service import Service
+from mockserver.tests.chatting import CHAT, asking, chunks, latest, refused, sent_with
+from mockserver.tests.generate import thorough
+from mockserver.tests.inprocess import HEADERS, answer, content_of, having, holds, message_of
+from mockserver.tests.test_reports import BODIES
+
+Json = Any
+
+SETTINGS = Settings(keys=("op-local", "op-other"), read_only_keys=("op-reader",))
+OWN = asking(model="openpipe:my-model")
+SENT: Mapping[str, Json] = {**BODIES, "/criteria/judge": having(), "/chat/completions": OWN}
+"""A body that each endpoint which takes one would answer."""
+
+
+def ask(service: Service, path: str, key: str | None, body: Json = None) -> Reply:
+    headers = sent_with(key) if key is not None else {b"content-type": b"application/json"}
+    body = SENT.get(path) if body is None else body
+    return answer(service, body, path=f"{BASE}{path}", method=SERVED[path], headers=headers)
+
+
+def test_every_endpoint_is_tried_here() -> None:
+    assert {path for path, method in SERVED.items() if method == "POST"} == set(SENT)
+    assert {NAMES[path] for path in SERVED} >= WRITES_LOG
+
+
+@pytest.mark.parametrize("path", SERVED)
+@pytest.mark.parametrize("key", ["op-local", "op-other"])
+def test_a_key_that_is_named_may_do_all(path: str, key: str) -> None:
+    assert ask(Service(SETTINGS), path, key).status == 200
+
+
+WRITING = ("/report", "/report-anthropic", "/logs/update-tags", "/logs/update-metadata")
+
+
+@pytest.mark.parametrize("path", SERVED)
+def test_a_read_only_key_may_do_all_but_write_logs(path: str) -> None:
+    reply = ask(Service(SETTINGS), path, "op-reader")
+    if path in WRITING:
+        assert (reply.status, content_of(reply)["code"]) == (401, "UNAUTHORIZED")
+        assert dict(reply.headers)[b"www-authenticate"] == b"Bearer"
+        assert message_of(reply).startswith("Unauthorized: this key is read-only")
+    else:
+        assert reply.status == 200
+
+
+@pytest.mark.parametrize("path", SERVED)
+@pytest.mark.parametrize(
+    "key",
+    [
+        None,
+        "",
+        "op-loca",
+        "op-local2",
+        "OP-LOCAL",
+        "op-reader2",
+        "op",
+        "op-local,op-other",
+        "invalid",
+        "op-loc\xe4l",
+    ],
+)
+def test_any_other_key_may_do_nothing(path: str, key: str | None) -> None:
+    reply = ask(Service(SETTINGS), path, key)
+    assert (reply.status, content_of(reply)["code"]) == (401, "UNAUTHORIZED")
+    if path in ("/criteria/judge", "/chat/completions"):
+        assert holds(reply, f"{BASE}{path}")
+
+
+@pytest.mark.parametrize("key", ["anything", "op-reader"])
+def test_where_only_read_only_keys_are_named_every_other_key_may_do_all(key: str) -> None:
+    service = Service(Settings(read_only_keys=("op-reader",)))
+    assert ask(service, "/report", key).status == (401 if key == "op-reader" else 200)
+    assert ask(service, "/criteria/judge", key).status == 200
+
+
+@pytest.mark.parametrize("token", [b"op-local ", b"  op-local", b"op-local\t"])
+def test_white_space_around_a_key_says_nothing(token: bytes) -> None:
+    headers = {**HEADERS, b"authorization": b"bearer " + token}
+    assert answer(Service(SETTINGS), having(), headers=headers).status == 200
+
+
+def test_a_key_that_is_named_may_begin_with_invalid() -> None:
+    assert ask(Service(Settings(keys=("invalid-1",))), "/criteria/judge", "invalid-1").status == 200
+    assert ask(Service(Settings(keys=("invalid-1",))), "/criteria/judge", "invalid-2").status == 401
+
+
+# Models that a read-only key may use.
+
+
+@pytest.mark.parametrize("model", ["openpipe:x", "openpipe:", "openpipe:mock-echo"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_read_only_key_completes_with_the_projects_own_models(model: str, stream: bool) -> None:
+    reply = ask(Service(SETTINGS), "/chat/completions", "op-reader", asking(model=model, stream=stream))
+    assert reply.status == 200
+    assert chunks(reply) if stream else holds(reply, CHAT)
+
+
+@pytest.mark.parametrize(
+    "model", ["gpt-4o", "openai:gpt-4o", "anthropic:x", "OpenPipe:x", "xopenpipe:y", "", "mock-echo"]
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_read_only_key_completes_with_no_other_model(model: str, stream: bool) -> None:
+    service = Service(SETTINGS)
+    body = asking(model=model, stream=stream)
+    sentence = refused(ask(service, "/chat/completions", "op-reader", body), 403, "FORBIDDEN")
+    assert '"openpipe:"' in sentence
+    assert ask(service, "/chat/completions", "op-local", body).status == 200
+
+
+def test_what_is_wrong_with_a_body_comes_before_the_model() -> None:
+    reply = ask(Service(SETTINGS), "/chat/completions", "op-reader", asking(model="gpt-4o", n=0))
+    assert reply.status == 400
+
+
+def test_a_read_only_keys_completions_are_not_logged() -> None:
+    service = Service(SETTINGS)
+    for body in (OWN, asking(model="gpt-4o"), {**OWN, "n": 0}):
+        ask(service, "/chat/completions", "op-reader", body)
+    assert latest(service, "op-reader") is None
+    assert ask(service, "/chat/completions", "op-local").status == 200
+    assert latest(service, "op-local") is not None
+
+
+def test_a_read_only_key_uses_criteria_and_cache() -> None:
+    service = Service(Settings(read_only_keys=("op-reader",), repeat="vary"))
+    headers = sent_with("op-reader", op_criteria=["a"], op_cache="readWrite")
+    one, other = (answer(service, OWN, path=CHAT, headers=headers) for _ in range(2))
+    assert one.body == other.body
+    assert "a" in content_of(one)["choices"][0]["criteria_results"]
+
+
+# No answer repeats a key.
+
+
+@pytest.mark.parametrize("path", SERVED)
+@pytest.mark.parametrize("key", ["s3cret-full", "s3cret-reader", "s3cret-wrong", "invalid-s3cret"])
+def test_no_answer_repeats_a_key_or_names_those_that_would_do(path: str, key: str) -> None:
+    service = Service(Settings(keys=("s3cret-full",), read_only_keys=("s3cret-reader",)))
+    bodies: tuple[Json, ...] = (None, [], asking(model="gpt-4o"))
+    for body in bodies:
+        assert "s3cret" not in repr(ask(service, path, key, body))
+
+
+tokens = st.sampled_from(["op-local", "op-reader", "op-loca", "invalid", "invalid-1", "x"]) | st.text(
+    st.characters(codec="latin-1", exclude_categories=["Cc", "Zs"]), min_size=1, max_size=6
+)
+
+
+@thorough
+@given(token=tokens, keys=st.sets(tokens, max_size=3), readers=st.sets(tokens, max_size=3))
+def test_a_token_is_a_key_exactly_when_it_is_named_or_any_will_do(
+    token: str, keys: set[str], readers: set[str]
+) -> None:
+    headers = {b"authorization": b"Bearer " + token.encode("latin-1")}
+    named = token in keys | readers
+    if named or (not keys and not token.startswith("invalid")):
+        assert authorize(headers, keys, readers) == token.encode("latin-1")
+        return
+    with pytest.raises(Unauthorized) as caught:
+        authorize(headers, keys, readers)
+    assert json.dumps(caught.value.body())

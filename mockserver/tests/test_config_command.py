@@ -1,0 +1,80 @@
+"""`openpipe-mock config`: what it prints, and how it ends."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from mockserver.cli import main
+from mockserver.configfile import NAME, ConfigError, read
+from mockserver.tests.environments import ROOT
+
+EXAMPLE = ROOT / "examples" / NAME
+BAD = "seed: x\ncriteria: {a: {scor: 1}}\n"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["config", *arguments])
+
+
+def test_the_example_has_no_problem() -> None:
+    result = run("check", str(EXAMPLE))
+    assert (result.exit_code, result.output) == (0, f"{EXAMPLE}: no problem\n")
+
+
+def test_the_file_of_the_working_folder_is_checked_by_itself(here: Path) -> None:
+    (here / NAME).write_text("seed: 1\n")
+    result = run("check")
+    assert (result.exit_code, result.output) == (0, f"{NAME}: no problem\n")
+
+
+def test_mistakes_are_printed_a_line_each(here: Path) -> None:
+    (here / NAME).write_text(BAD)
+    result = run("check")
+    assert result.exit_code == 1
+    with pytest.raises(ConfigError) as caught:
+        read(BAD.encode(), NAME)
+    assert result.output == f"{caught.value}\n"
+    assert result.output.splitlines() == [
+        f'{NAME}:1:1: /seed: expected a whole number, got the string "x".',
+        f'{NAME}:2:16: /criteria/a/scor: unknown property in "a"; did you mean "score"?',
+    ]
+
+
+def test_a_file_that_is_not_there_is_told_from_a_bad_one(here: Path) -> None:
+    result = run("check")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"openpipe-mock: {NAME}: No such file or directory\n"
+
+
+def test_a_folder_is_no_file(here: Path) -> None:
+    result = run("check", str(here))
+    assert result.exit_code == 2
+    assert "is a directory" in result.stderr
+
+
+def test_the_example_is_printed_as_it_is_and_can_be_used_at_once(here: Path) -> None:
+    result = run("example")
+    assert (result.exit_code, result.stdout_bytes) == (0, EXAMPLE.read_bytes())
+    (here / NAME).write_bytes(result.stdout_bytes)
+    assert run("check").exit_code == 0
+
+
+def test_the_schema_is_printed_as_it_is() -> None:
+    result = run("schema")
+    shipped = (ROOT / "schemas" / "config.schema.json").read_bytes()
+    assert (result.exit_code, result.stdout_bytes) == (0, shipped)
+
+
+@pytest.mark.parametrize("command", ["check", "schema", "example"])
+def test_each_command_has_help_with_an_example(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"  openpipe-mock config {command}" in result.output

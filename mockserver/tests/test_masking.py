@@ -1,0 +1,247 @@
+"""What is never stored: secrets by name, by shape, and a request's own token, in whatever carries them."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mockserver.masking import MASK, Mask, is_secret, masked, may_hide, secret_headers
+
+Json = Any
+
+TOKEN = b"op-private-1"
+WORDS = st.text(max_size=6) | st.sampled_from(
+    [
+        *(
+            "api_key",
+            "API-KEY",
+            "a_p_i k-e-y",
+            "Passwords",
+            "secret",
+            "cookie",
+            "author",
+            "token",
+            "auth token",
+        ),
+        *("sk-abcdef123", "opk_abcdef123", "opk-abcdef123", "Bearer abcdefgh12", "task-management", "sk-1"),
+        *(
+            '{"api_key": "hunter2"}',
+            '{"a": ["x"]}',
+            "[1",
+            "op-private-1",
+            "x op-private-1 y",
+            "\u212aey",
+            "é",
+        ),
+    ]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-1, 1) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def kept(value: Json, token: bytes = b"") -> Json:
+    """What is kept of a JSON value."""
+    return json.loads(Mask(token).content(json.dumps(value).encode()))
+
+
+@pytest.mark.parametrize(
+    "name", ["api_key", "apiKey", "OPENAI-API-KEY", "client secret", "passwords", "Set-Cookie"]
+)
+def test_a_name_tells_a_secret(name: str) -> None:
+    assert is_secret(name)
+    assert kept({name: "hunter2", "list": [{name: ["hunter2", 1]}]}) == {
+        name: MASK,
+        "list": [{name: [MASK, 1]}],
+    }
+
+
+@pytest.mark.parametrize("name", ["token", "max_tokens", "secretary", "keyboard", "prompt_id", "authors"])
+def test_other_names_tell_nothing(name: str) -> None:
+    assert kept({name: "hunter2"}) == {name: "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("use sk-proj_abc123", "use ***"),
+        ("opk_abcdef and opk-ghijkl.", "*** and ***."),
+        ("Authorization: Bearer abc.def/ghi=", "Authorization: Bearer ***"),
+        ("bearer  abcdefgh", "bearer  ***"),
+        ("a task-management tool", "a task-management tool"),
+        ("the bearer of news", "the bearer of news"),
+        ("sk-1", "sk-1"),
+    ],
+)
+def test_a_shape_tells_a_key(text: str, rest: str) -> None:
+    assert kept({"content": text}) == {"content": rest}
+    assert kept({text: 1}) == {rest: 1}
+
+
+@pytest.mark.parametrize(
+    "token",
+    [b"op-private-1", b"a/b+c/d=", b'with"quote', b"back\\slash", "schlüssel".encode("latin-1"), b"1234567"],
+)
+def test_the_token_is_kept_nowhere(token: bytes) -> None:
+    word = token.decode("latin-1")
+    for body in (
+        json.dumps({"a": [f"x{word}y"], word: 1, "b": json.dumps({"c": word})}).encode(),
+        json.dumps({"a": word}).replace("/", "\\/").encode(),
+        json.dumps({"a": word}, ensure_ascii=False).encode(),
+        f"no JSON {word}".encode(),
+        b"\xff" + token,
+    ):
+        assert may_hide(body, token)
+        found = Mask(token).content(body)
+        assert token not in found
+        assert word not in found.decode("utf-8", "replace")
+        assert word not in json.dumps(readable(found), ensure_ascii=False)
+
+
+def readable(content: bytes) -> Json:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode("utf-8", "replace")
+
+
+def test_a_number_that_is_the_token_is_masked_too() -> None:
+    assert b"1234567" not in Mask(b"1234567").content(b'{"pin": 1234567}')
+
+
+def test_a_token_that_may_be_any_word_is_masked_in_headers_alone() -> None:
+    assert kept({"content": "a test"}, b"test") == {"content": "a test"}
+    assert Mask(b"test").header(b"key test") == MASK.encode()
+    assert Mask(b"test").header(b"contest") == b"contest"
+
+
+def test_what_holds_no_secret_stays_byte_for_byte() -> None:
+    body = b'{ "a" : [1.0, "\\u00e9", "secretly"],\n "password": null }'
+    assert Mask(TOKEN).content(body) == body
+
+
+def test_arguments_of_a_call_are_taken_apart() -> None:
+    call = {"name": "login", "arguments": json.dumps({"user": "u", "password": "hunter2"})}
+    assert json.loads(kept({"function": call})["function"]["arguments"]) == {"user": "u", "password": MASK}
+
+
+def test_descriptions_of_secrets_stay() -> None:
+    schema = {"properties": {"password": {"type": "string"}, "api_key": {"enum": ["a"]}}}
+    assert kept({"parameters": schema}) == {"parameters": schema}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "password=hunter2&user=u",
+        "user=u&api_key=hunter2",
+        "{'api-key': 'hunter2'}",
+        '{"api_key": "hunter2"',
+        '{"api_keys": ["hunter2", "hunter2',
+        '{"api_key": "hunt\\"er hunter2',
+        '{"arguments": "{\\"password\\": \\"hunter2\\"',
+        '{"api\\u005fkey": "hunter2',
+        "Cookie: a=b; session hunter2",
+        "secret:hunter2",
+        'PASSWORD \t=\n "x hunter2 y"}',
+    ],
+)
+def test_a_text_that_is_no_json_loses_its_pairs(body: str) -> None:
+    assert may_hide(body.encode(), b"")
+    if "Cookie" not in body:
+        assert b"hunter2" not in Mask(b"").content(body.encode())
+
+
+def test_bytes_that_are_no_text_stay() -> None:
+    assert Mask(b"").content(b"\xff\xfe{ sk-abcdefg \x80") == b"\xff\xfe{ *** \x80"
+
+
+@given(value=VALUES)
+def test_json_is_masked_as_the_call_log_masks_it(value: Json) -> None:
+    """Beside names, shapes count; where there is none of them, both keep the same."""
+    plain = masked(value)
+    assert kept(plain) == masked(plain, clean=Mask(b"").string)
+
+
+@given(value=VALUES, ascii=st.booleans())
+@example(value={"a_p_i k-e-y": "x"}, ascii=True)
+@example(value={"\u212aey api_\u212aey": "x"}, ascii=False)
+def test_the_quick_look_never_says_no_where_something_is_masked(value: Json, ascii: bool) -> None:
+    body = json.dumps(value, ensure_ascii=ascii).encode()
+    for token in (b"", TOKEN):
+        if Mask(token).content(body) != body:
+            assert may_hide(body, token)
+
+
+@given(text=st.binary(max_size=60) | WORDS.map(str.encode), token=st.binary(min_size=6, max_size=12))
+def test_no_text_keeps_the_token(text: bytes, token: bytes) -> None:
+    if b"*" not in token:
+        assert token not in Mask(token).content(text + token + text)
+
+
+@given(value=VALUES)
+def test_masking_twice_changes_nothing(value: Json) -> None:
+    once = Mask(TOKEN).content(json.dumps(value).encode())
+    assert Mask(TOKEN).content(once) == once
+
+
+def test_the_names_of_headers_that_are_secret() -> None:
+    names = (
+        b"authorization",
+        b"cookie",
+        b"x-api-key",
+        b"x-amz-security-token",
+        b"accept",
+        b"idempotency-key",
+    )
+    assert secret_headers(names) == names[:4]
+
+
+# Streams
+
+
+STREAM = (
+    b'data: {"choices":[{"delta":{"content":"op-pri"}}]}\n\n'
+    b'data: {"id":"x","a":"op-private-1"}\n\n'
+    b"data: [DONE]\n\n"
+)
+
+
+def test_a_streams_events_are_masked_one_by_one() -> None:
+    assert Mask(TOKEN).events(STREAM) == STREAM.replace(TOKEN, b"***")
+
+
+def test_a_stream_that_may_repeat_a_secret_in_pieces_keeps_none_of_its_texts() -> None:
+    assert Mask(TOKEN).events(STREAM, spread=True) == STREAM.replace(TOKEN, b"***").replace(b"op-pri", b"***")
+
+
+def test_a_stream_that_is_none_is_masked_as_a_text() -> None:
+    stream = b'data: {"a": "sk-abcdefgh\nevent: password=hunter2\n: x'
+    assert Mask(b"").events(stream) == b'data: {"a": "***\nevent: password=***\n: x'
+
+
+# Paths and sentences
+
+
+@pytest.mark.parametrize(
+    ("path", "rest"),
+    [
+        ("/a?api_key=hunter2&b=c", "/a?api_key=***&b=c"),
+        ("/a?api%5Fkey=hunter2", "/a?api%5Fkey=***"),
+        ("/op-private-1/x", "/***/x"),
+        ("/op%2Dprivate%2D1/x", "/***/x"),
+        ("/a%20b?c=%64", "/a%20b?c=%64"),
+    ],
+)
+def test_paths_are_masked(path: str, rest: str) -> None:
+    assert Mask(TOKEN).path(path) == rest
+
+
+def test_a_sentence_about_a_secret_quotes_nothing() -> None:
+    told = '/metadata/api_key: expected a number, got the string "hun\\"ter2".'
+    assert Mask(b"").sentence(told) == '/metadata/api_key: expected a number, got the string "***".'
+    assert Mask(TOKEN).sentence('/a: got "op-private-1", "b"') == '/a: got "***", "b"'

@@ -1,0 +1,424 @@
+"""A saved config file: when it is in force, what becomes of one with mistakes, and that nobody suffers."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from mockserver.config import Settings
+from mockserver.reload import DEFAULT_NAME, Source, service_of, watch
+from mockserver.service import Service
+from mockserver.tests.environments import here
+from mockserver.tests.live import ATTEMPTS, PATIENCE, PROMPTLY, Live, finished, serving
+
+Json = Any
+
+SOON = 1.0
+"""Seconds within which a saved file is in force."""
+KEY = {"Authorization": "Bearer op-local"}
+REQUEST = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}
+BAD = "sed: 7\ncriteria: {fussy: {uniform: [1, 0]}}\n"
+MISTAKES = ("/sed: unknown property", "/criteria/fussy/uniform: the lowest score")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A config file beside which a mock is started."""
+    path = tmp_path / DEFAULT_NAME
+    path.write_text("seed: 1\n")
+    return path
+
+
+@pytest.fixture
+def served(file: Path) -> Iterator[Live]:
+    with serving(cwd=file.parent) as live:
+        yield live
+
+
+def status(live: Live) -> Json:
+    return httpx.get(f"{live.control_url}/status").raise_for_status().json()
+
+
+def seconds_until(holds: Callable[[], bool]) -> float:
+    """The seconds until something holds."""
+    started = time.monotonic()
+    while not holds():
+        assert time.monotonic() - started < PATIENCE, "it never came to that"
+        time.sleep(0.01)
+    return time.monotonic() - started
+
+
+def seconds_until_seed(live: Live, seed: int) -> float:
+    return seconds_until(lambda: status(live)["seed"] == seed)
+
+
+def replaced(file: Path, text: str) -> None:
+    """Save as most editors do: another file is written and takes the name."""
+    other = file.with_name(".saving")
+    other.write_text(text)
+    other.replace(file)
+
+
+def judge(live: Live, client: httpx.Client | None = None) -> httpx.Response:
+    send = client.post if client else httpx.post
+    return send(f"{live.base_url}/criteria/judge", json=REQUEST, headers=KEY)
+
+
+# A good file.
+
+
+@pytest.mark.parametrize("save", [Path.write_text, replaced], ids=["written", "replaced"])
+def test_a_saved_file_is_in_force_within_a_second(
+    served: Live, file: Path, save: Callable[[Path, str], None]
+) -> None:
+    def attempt(seed: int) -> float:
+        save(file, f"seed: {seed}\n")
+        return seconds_until_seed(served, seed)
+
+    assert any(attempt(seed) < SOON for seed in range(2, 2 + ATTEMPTS))
+
+
+def test_the_terminal_says_that_a_file_is_in_force(served: Live, file: Path) -> None:
+    file.write_text("seed: 2\n")
+    seconds_until_seed(served, 2)
+    seconds_until(lambda: f"{DEFAULT_NAME} was saved and is in force\n" in served.log.read_text())
+    assert status(served)["config"] == {
+        "file": DEFAULT_NAME,
+        "loads": 2,
+        "in_force": True,
+        "missing": False,
+        "problems": [],
+    }
+
+
+def test_what_is_saved_changes_the_answers(served: Live, file: Path) -> None:
+    file.write_text("criteria: {helpful: {score: 0.25}}\n")
+    seconds_until(lambda: judge(served).json()["score"] == 0.25)
+
+
+def test_a_file_may_be_saved_once_it_is_ready(file: Path) -> None:
+    """However soon: what was saved while the mock began is not overlooked."""
+    with serving(f"--config={file}") as live:
+        file.write_text("seed: 2\n")
+        seconds_until_seed(live, 2)
+
+
+@pytest.mark.parametrize("place", ["beside it", "elsewhere"])
+def test_the_file_may_be_a_link(tmp_path: Path, place: str) -> None:
+    folder = tmp_path / "elsewhere" if place == "elsewhere" else tmp_path
+    folder.mkdir(exist_ok=True)
+    target, link = folder / "settings.yaml", tmp_path / DEFAULT_NAME
+    target.write_text("seed: 1\n")
+    link.symlink_to(target)
+    with serving(cwd=tmp_path) as live:
+        seconds_until_seed(live, 1)
+        target.write_text("seed: 2\n")
+        seconds_until_seed(live, 2)
+        replaced(target, "seed: 3\n")
+        seconds_until_seed(live, 3)
+
+
+def test_a_link_may_be_turned(tmp_path: Path) -> None:
+    """As a mounted folder of settings is renewed: the link that the file's link leads through changes."""
+    for number in (1, 2):
+        (tmp_path / f"v{number}").mkdir()
+        (tmp_path / f"v{number}" / "settings.yaml").write_text(f"seed: {number}\n")
+    (tmp_path / "now").symlink_to("v1")
+    (tmp_path / DEFAULT_NAME).symlink_to("now/settings.yaml")
+    with serving(cwd=tmp_path) as live:
+        seconds_until_seed(live, 1)
+        (tmp_path / "next").symlink_to("v2")
+        (tmp_path / "next").replace(tmp_path / "now")
+        seconds_until_seed(live, 2)
+
+
+# A file with mistakes.
+
+
+def test_a_bad_file_leaves_the_old_one_in_force_and_says_why(served: Live, file: Path) -> None:
+    file.write_text(BAD)
+    seconds_until(lambda: not status(served)["config"]["in_force"])
+    found = status(served)
+    assert found["seed"] == 1
+    assert found["config"]["loads"] == 1
+    problems = found["config"]["problems"]
+    assert [any(mistake in problem for problem in problems) for mistake in MISTAKES] == [True, True]
+    assert all(problem.startswith(f"{DEFAULT_NAME}:") for problem in problems)
+    told = served.log.read_text()
+    assert all(f"error: {problem}\n" in told for problem in problems)
+    assert f"{DEFAULT_NAME} is not in force; the settings before it stay" in told
+    assert judge(served).status_code == 200
+
+
+def test_a_file_that_is_right_again_is_in_force_again(served: Live, file: Path) -> None:
+    for text in (BAD, "seed: [\n", "\x00", "seed: 2\n"):
+        before = status(served)["config"]
+        file.write_text(text)
+        seconds_until(lambda before=before: status(served)["config"] != before)  # type: ignore[misc]
+    assert status(served)["seed"] == 2
+    assert status(served)["config"]["problems"] == []
+
+
+def test_a_deleted_file_leaves_its_settings_in_force(served: Live, file: Path) -> None:
+    file.unlink()
+    seconds_until(lambda: status(served)["config"]["missing"])
+    assert status(served)["seed"] == 1
+    assert not status(served)["config"]["in_force"]
+    assert f"{DEFAULT_NAME}: cannot be read: No such file or directory" in served.log.read_text()
+    file.write_text("seed: 1\n")
+    seconds_until(lambda: status(served)["config"]["in_force"])
+
+
+def test_a_folder_in_the_file_s_place_leaves_its_settings_in_force(served: Live, file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+    seconds_until(lambda: "Is a directory" in str(status(served)["config"]["problems"]))
+    assert status(served)["seed"] == 1
+    assert not status(served)["config"]["missing"]
+
+
+# What is under way.
+
+
+WORDS = 12
+SLOW = "stream: {tokens_per_second: 4}\nseed: 1\n"
+
+
+def script(word: str) -> str:
+    return f"completions: [{{text: {' '.join([word] * WORDS)}}}]\n"
+
+
+def streamed(live: Live, file: Path) -> tuple[list[str], bool]:
+    """The texts of a stream during which a file was saved that says something else, and whether it still ran."""
+    file.write_text(SLOW + script("before"))
+    seconds_until(lambda: status(live)["completions"] == 1 and status(live)["seed"] == 1)
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+    with httpx.stream("POST", f"{live.base_url}/chat/completions", json=body, headers=KEY) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        file.write_text("seed: 2\n" + script("after"))
+        seconds_until_seed(live, 2)
+        running = httpx.get(f"{live.control_url}/requests?endpoint=chat").json()["count"] == 0
+        events = [line.removeprefix("data: ") for line in lines if line and "[DONE]" not in line]
+    httpx.delete(f"{live.control_url}/requests")
+    deltas = [choice["delta"] for event in events for choice in json.loads(event)["choices"]]
+    return [delta["content"].strip() for delta in deltas if delta.get("content")], running
+
+
+def test_a_request_under_way_finishes_under_the_settings_it_began_with(served: Live, file: Path) -> None:
+    found = [streamed(served, file)]
+    while not found[-1][1] and len(found) < ATTEMPTS:
+        found.append(streamed(served, file))  # the machine is slow: the stream was over too soon
+    assert found[-1] == (["before"] * WORDS, True)
+
+
+REWRITES = 30
+SENDERS = 4
+
+
+def test_a_reload_under_load_loses_no_request(served: Live, file: Path) -> None:
+    """Good files and bad ones in turn, while requests come: each is answered by one of the good ones."""
+    good = {number: number / 100 for number in range(0, REWRITES, 2)}
+    replaced(file, f"criteria: {{helpful: {{score: {good[0]}}}}}\n")
+    seconds_until(lambda: judge(served).json()["score"] == good[0])
+    over = threading.Event()
+
+    def send() -> list[tuple[int, Json]]:
+        answers = []
+        with httpx.Client(timeout=PATIENCE) as client:
+            while not over.is_set():
+                answer = judge(served, client)
+                answers.append((answer.status_code, answer.json().get("score")))
+        return answers
+
+    with ThreadPoolExecutor(SENDERS) as pool:
+        senders = [pool.submit(send) for _ in range(SENDERS)]
+        for number in range(1, REWRITES):
+            text = f"criteria: {{helpful: {{score: {good[number]}}}}}\n" if number in good else BAD
+            replaced(file, text)
+            time.sleep(0.05 if number % 5 else 0.4)  # some are seen, some pass unseen
+        over.set()
+        answers = [answer for sender in senders for answer in sender.result()]
+    assert {code for code, _ in answers} == {200}
+    scores = {score for _, score in answers}
+    assert scores <= set(good.values())
+    assert len(scores) > 1, "no file was renewed while requests came"
+    assert "Traceback" not in served.log.read_text()
+
+
+# Flags, the banner, the beginning.
+
+
+def test_flags_beat_the_file_now_and_later(file: Path) -> None:
+    file.write_text("seed: 1\nvalidation: report\n")
+    with serving("--seed=9", cwd=file.parent) as live:
+        assert (status(live)["seed"], status(live)["validation"]) == (9, "report")
+        file.write_text("seed: 2\nvalidation: lenient\n")
+        seconds_until(lambda: status(live)["validation"] == "lenient")
+        assert status(live)["seed"] == 9
+
+
+def test_the_banner_names_the_file(file: Path) -> None:
+    with serving(cwd=file.parent) as found, serving(f"--config={file}") as named, serving() as without:
+        assert f"(config {DEFAULT_NAME}, seed 1, " in found.log.read_text()
+        assert f"(config {file}, seed 1, " in named.log.read_text()
+        assert "config" not in without.log.read_text()
+        assert status(without)["config"]["file"] is None
+
+
+def test_a_named_file_comes_before_the_one_in_the_folder(file: Path) -> None:
+    other = file.with_name("other.yaml")
+    other.write_text("seed: 5\n")
+    with serving("--config=other.yaml", cwd=file.parent) as live:
+        assert status(live)["seed"] == 5
+        file.write_text("seed: 2\n")
+        other.write_text("seed: 6\n")
+        seconds_until_seed(live, 6)
+
+
+def refused(*flags: str, cwd: Path) -> str:
+    """What a mock says that doesn't start."""
+    done = finished([here("openpipe-mock"), "serve", "--port=0", *flags], cwd=cwd)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("flags", [[], [f"--config={DEFAULT_NAME}"]], ids=["found", "named"])
+def test_nothing_starts_on_a_bad_file(file: Path, flags: list[str]) -> None:
+    file.write_text(BAD)
+    told = refused(*flags, f"--ready-file={file.with_name('ready')}", cwd=file.parent)
+    assert all(f"{DEFAULT_NAME}:{n + 1}:" in told and mistake in told for n, mistake in enumerate(MISTAKES))
+    assert not file.with_name("ready").exists()
+
+
+def test_a_file_that_isn_t_there_is_named(tmp_path: Path) -> None:
+    told = refused("--config=nowhere.yaml", cwd=tmp_path)
+    assert "nowhere.yaml" in told
+    assert "No such file" in told
+
+
+@pytest.mark.parametrize("kind", ["folder", "loop"])
+def test_a_file_that_can_t_be_read_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "settings.yaml"
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path)
+    assert "settings.yaml" in refused("--config=settings.yaml", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_mock_that_watches_a_file_promptly(file: Path, name: signal.Signals) -> None:
+    def attempt() -> float:
+        with serving("--quiet", cwd=file.parent) as live:
+            code, seconds = live.stop(name)
+            assert (code, live.log.read_text()) == (0, "")
+        return seconds
+
+    assert any(attempt() < PROMPTLY for _ in range(ATTEMPTS))
+
+
+# The watcher by itself.
+
+
+@dataclass
+class Watched:
+    """A mock in this process whose file is watched. `seen`: the settings that were ever in force."""
+
+    file: Path
+    source: Source
+    service: Service
+    seen: list[Settings] = field(default_factory=list)
+
+
+class Noting(Service):
+    """A mock that notes each of its settings."""
+
+    noted: list[Settings]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "settings":
+            self.__dict__.setdefault("noted", []).append(value)
+        super().__setattr__(name, value)
+
+
+@contextlib.asynccontextmanager
+async def watching(file: Path) -> AsyncIterator[Noting]:
+    source = Source(str(file))
+    plain = service_of(source)
+    service = Noting(plain.settings, plain.file)
+    task = asyncio.create_task(watch(source, service))
+    try:
+        yield service
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to that"
+        await asyncio.sleep(0.01)
+
+
+def test_what_was_saved_before_the_watch_began_is_seen(file: Path) -> None:
+    async def play() -> None:
+        async with watching(file) as service:
+            file.write_text("seed: 2\n")  # the watcher had no time to look at all
+            await until(lambda: service.settings.seed == 2)
+
+    asyncio.run(play())
+
+
+GAP = 0.02
+LATE = 0.05
+
+
+def test_a_file_that_is_emptied_and_then_written_is_never_empty_in_force(file: Path) -> None:
+    """As many programs save: the file is truncated, and its text comes a moment later."""
+
+    async def play() -> list[int]:
+        async with watching(file) as service:
+            seed, written = 1, 0
+            await asyncio.sleep(0.3)
+            while written < 5:
+                seed += 1
+                started = time.monotonic()
+                with file.open("w") as saving:
+                    await asyncio.sleep(GAP)
+                    saving.write(f"seed: {seed}\n")
+                    saving.flush()
+                if time.monotonic() - started > LATE:
+                    service.noted.clear()  # the machine is slow: this was no moment
+                    continue
+                written += 1
+                await until(lambda: service.settings.seed == seed)  # noqa: B023
+            return [settings.seed for settings in service.noted]
+
+    assert 0 not in asyncio.run(play())
+
+
+def test_a_file_that_is_touched_is_not_read_again(file: Path) -> None:
+    async def play() -> None:
+        async with watching(file) as service:
+            await asyncio.sleep(0.3)
+            os.utime(file)
+            file.with_name("other").write_text("seed: 9\n")
+            file.write_text("seed: 2\n")
+            await until(lambda: service.settings.seed == 2)
+            assert service.file.loads == 2
+
+    asyncio.run(play())

@@ -1,0 +1,510 @@
+"""Scripted answers: which one fires, what it says plainly and streamed, and what it does beside options."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockserver import tokens
+from mockserver.config import Script, ScriptedCall, ScriptedChoice, Settings
+from mockserver.effects import Reply
+from mockserver.matching import Condition, Kind, When, demand
+from mockserver.service import Service
+from mockserver.spec import contract
+from mockserver.tests.chatting import (
+    CHAT,
+    PLACE,
+    ask,
+    asking,
+    chats,
+    choices,
+    chunks,
+    completion,
+    contents,
+    data_of,
+    function,
+    joined,
+    judged,
+    latest,
+    messages,
+    shaped,
+    tool,
+    user,
+)
+from mockserver.tests.generate import brief, thorough
+from mockserver.tests.inprocess import content_of, holds
+
+Json = Any
+
+PARIS = ScriptedCall("get_weather", '{"city":"Paris"}')
+ROME = ScriptedCall("get_weather", '{"city": "Rome"}')
+OTHER = ScriptedCall("never_offered", "{}")
+TEXTS = ("no", "1, 2, 3.", "one two")
+
+
+def said(text: str) -> When:
+    return when("last_user", "contains", text)
+
+
+def when(part: str, kind: Kind, text: str, key: str = "") -> When:
+    return When((Condition(part, key, (demand(kind, text),)),))
+
+
+def script(*made: ScriptedChoice | str, **members: Any) -> Script:
+    """A script with these choices."""
+    chosen = (ScriptedChoice(each) if isinstance(each, str) else each for each in made)
+    return Script(choices=tuple(chosen), **{"place": "/completions/0", **members})
+
+
+def scripted(*scripts: Script | ScriptedChoice | str, **settings: Any) -> Service:
+    """A mock with these scripts, in their order; a text or choice is a script of its own."""
+    made = tuple(each if isinstance(each, Script) else script(each) for each in scripts)
+    return Service(Settings(completions=made, **settings))
+
+
+def calling(*calls: ScriptedCall, **members: Any) -> ScriptedChoice:
+    return ScriptedChoice(calls=calls, **members)
+
+
+# Which one.
+
+
+def test_the_first_script_whose_condition_holds_answers() -> None:
+    service = scripted(
+        script("sunny", when=said("weather")),
+        script("rainy", when=said("weather in")),
+        script("model", when=when("model", "glob", "openpipe:*")),
+        script("ten", when=said("Count")),
+    )
+    asked = {"the weather in Bern": "sunny", "Count to 10": "ten"}
+    assert [contents(service, asking(text)) for text in asked] == [[text] for text in asked.values()]
+    assert contents(service, asking("Count", model="openpipe:x")) == ["model"]
+
+
+def test_where_none_fires_the_answer_is_the_usual_one() -> None:
+    service = scripted(script("sunny", when=said("weather")))
+    assert ask(service, asking(n=3)).body == ask(Service(), asking(n=3)).body
+
+
+def test_a_script_without_a_condition_answers_everything() -> None:
+    assert contents(scripted("always"), asking(messages=[])) == ["always"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "options"),
+    [
+        (when("header", "equals", "a", "X-Test"), {"x_test": "a"}),
+        (when("criterion", "equals", "a"), {"op_criteria": ["a@v2"]}),
+        (when("endpoint", "equals", "chat"), {}),
+        (when("metadata", "equals", "long", "prompt_id"), {}),
+        (when("tool", "equals", "count"), {}),
+        (When((*said("Count").conditions, *when("model", "glob", "openai:*").conditions)), {}),
+    ],
+)
+def test_a_script_may_ask_for_any_part_of_a_request(condition: When, options: Json) -> None:
+    body = asking(metadata={"prompt_id": "long"}, tools=[tool("count")], tool_choice="none")
+    assert contents(scripted(script("yes", when=condition)), body, **options) == ["yes"]
+
+
+# What it says.
+
+
+def test_a_choice_takes_the_text_with_its_number_round_and_round() -> None:
+    service = scripted(script(*TEXTS))
+    assert contents(service, asking(n=7)) == [TEXTS[number % 3] for number in range(7)]
+    assert contents(service, asking(n=2)) == list(TEXTS[:2])
+    assert contents(service, asking()) == ["no"]
+
+
+def test_repeats_go_on_where_the_last_one_ended() -> None:
+    service = scripted(script(*TEXTS), repeat="vary")
+    assert [contents(service, asking(n=2)) for _ in range(3)] == [
+        ["no", "1, 2, 3."],
+        ["one two", "no"],
+        ["1, 2, 3.", "one two"],
+    ]
+    assert len({completion(service, asking(n=2))["id"] for _ in range(3)}) == 3
+
+
+def test_a_script_has_the_head_and_usage_of_any_answer() -> None:
+    body = asking()
+    whole, usual = completion(scripted("1, 2, 3."), body), completion(Service(), body)
+    assert (whole["id"], whole["created"], whole["model"]) == (usual["id"], usual["created"], usual["model"])
+    assert whole["usage"]["prompt_tokens"] == usual["usage"]["prompt_tokens"]
+    assert whole["usage"]["completion_tokens"] == len(tokens.split("1, 2, 3."))
+
+
+def test_a_refusal_is_no_content() -> None:
+    [choice] = choices(scripted(ScriptedChoice(refusal="I can't help with that.")), asking())
+    assert choice["message"] == {"role": "assistant", "content": None, "refusal": "I can't help with that."}
+    assert choice["finish_reason"] == "stop"
+
+
+def test_a_call_looks_like_any_call() -> None:
+    [choice] = choices(scripted(calling(PARIS)), asking(tools=[tool("get_weather")]))
+    [call] = choice["message"].pop("tool_calls")
+    assert choice["message"] == {"role": "assistant", "content": None, "refusal": None}
+    assert choice["finish_reason"] == "tool_calls"
+    assert call["function"] == {"name": "get_weather", "arguments": '{"city":"Paris"}'}
+    assert call["type"] == "function"
+
+
+def test_several_calls_have_ids_of_their_own_in_every_choice() -> None:
+    found = choices(scripted(calling(PARIS, ROME, OTHER)), asking(n=3, tools=[tool("get_weather")]))
+    calls = [call for choice in found for call in choice["message"]["tool_calls"]]
+    assert [call["function"]["name"] for call in calls] == ["get_weather", "get_weather", "never_offered"] * 3
+    assert len({call["id"] for call in calls}) == 9
+
+
+def test_a_call_of_an_older_function_is_said_in_the_older_form() -> None:
+    [choice] = choices(scripted(calling(PARIS)), asking(functions=[function("get_weather")]))
+    assert choice["finish_reason"] == "function_call"
+    assert choice["message"]["function_call"] == {"name": "get_weather", "arguments": '{"city":"Paris"}'}
+    assert "tool_calls" not in choice["message"]
+
+
+def test_several_calls_are_said_in_the_newer_form_whatever_was_offered() -> None:
+    [choice] = choices(scripted(calling(PARIS, ROME)), asking(functions=[function("get_weather")]))
+    assert choice["finish_reason"] == "tool_calls"
+    assert len(choice["message"]["tool_calls"]) == 2
+
+
+def test_texts_refusals_and_calls_stand_side_by_side() -> None:
+    service = scripted(script("text", calling(PARIS), ScriptedChoice(refusal="no")))
+    reasons = [choice["finish_reason"] for choice in choices(service, asking(n=3))]
+    assert reasons == ["stop", "tool_calls", "stop"]
+
+
+@pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "content_filter", "function_call"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_finish_reason_of_its_own_wins(reason: str, stream: bool) -> None:
+    service = scripted(ScriptedChoice("This answer stops in the", finish_reason=reason))
+    for members in ({}, {"max_tokens": 1}, {"stop": "stops"}):
+        found = answered(service, asking(**members), stream=stream)
+        assert [choice["finish_reason"] for choice in found["choices"]] == [reason]
+    found = answered(scripted(calling(PARIS, finish_reason=reason)), asking(), stream=stream)
+    assert found["choices"][0]["finish_reason"] == reason
+
+
+# What cuts it.
+
+
+@pytest.mark.parametrize(
+    ("members", "left", "reason"),
+    [
+        ({"stop": "2"}, "1, ", "stop"),
+        ({"stop": ["3", ", "]}, "1", "stop"),
+        ({"stop": "1"}, "", "stop"),
+        ({"stop": ""}, "1, 2, 3.", "stop"),
+        ({"max_tokens": 100}, "1, 2, 3.", "stop"),
+        ({"max_tokens": 2}, "".join(tokens.split("1, 2, 3.")[:2]), "length"),
+        ({"max_completion_tokens": 1, "stop": "3"}, "1", "length"),
+    ],
+)
+@pytest.mark.parametrize("refused", [False, True])
+def test_stop_texts_and_token_limits_cut_what_is_scripted(
+    members: Json, left: str, reason: str, refused: bool
+) -> None:
+    text = "1, 2, 3."
+    service = scripted(ScriptedChoice(refusal=text) if refused else text)
+    [choice] = choices(service, asking(**members))
+    assert (choice["message"]["refusal" if refused else "content"], choice["finish_reason"]) == (left, reason)
+
+
+def test_a_token_limit_cuts_the_arguments_of_all_calls_together() -> None:
+    pieces = [len(tokens.split(call.arguments)) for call in (PARIS, ROME)]
+    limit = pieces[0] + 2
+    [choice] = choices(scripted(calling(PARIS, ROME)), asking(max_tokens=limit, stop=["city", "{"]))
+    first, second = (call["function"]["arguments"] for call in choice["message"]["tool_calls"])
+    assert first == PARIS.arguments
+    assert ROME.arguments.startswith(second)
+    assert len(tokens.split(second)) == 2
+    assert choice["finish_reason"] == "length"
+    [whole] = choices(scripted(calling(PARIS, ROME)), asking(max_tokens=sum(pieces)))
+    assert whole["finish_reason"] == "tool_calls"
+
+
+def test_an_answer_that_is_too_long_for_everyone_ends() -> None:
+    [choice] = choices(scripted("word " * 150_000), asking())
+    assert choice["finish_reason"] == "length"
+
+
+# What it beats.
+
+NAMED = {"type": "function", "function": {"name": "count"}}
+BEATEN: Mapping[str, Json] = {
+    "a named tool": {"tools": [tool("count")], "tool_choice": NAMED},
+    "a required tool": {"tools": [tool("count")], "tool_choice": "required"},
+    "a mentioned tool": {"tools": [tool("count")]},
+    "an older function": {"functions": [function("count")], "function_call": {"name": "count"}},
+    "a form": {"response_format": shaped(PLACE)},
+    "a json object": {"response_format": {"type": "json_object"}},
+    "a form that cannot be built": {"response_format": shaped({"not": {}})},
+}
+
+
+@pytest.mark.parametrize("name", BEATEN)
+def test_a_script_beats_tool_choice_and_response_format(name: str) -> None:
+    found = messages(scripted("just text"), asking(**BEATEN[name]))
+    assert found == [{"role": "assistant", "content": "just text", "refusal": None}]
+
+
+def test_a_script_that_calls_beats_a_choice_of_no_tool() -> None:
+    for body in (asking(tools=[tool("get_weather")], tool_choice="none"), asking()):
+        [message] = messages(scripted(calling(PARIS)), body)
+        assert message["tool_calls"][0]["function"]["name"] == "get_weather"
+
+
+def test_what_no_mock_could_answer_is_refused_before_any_script() -> None:
+    unoffered = asking(tools=[tool("a")], tool_choice={"type": "function", "function": {"name": "b"}})
+    for body in (unoffered, asking(n=0), asking(tool_choice="required")):
+        assert ask(scripted("text"), body).status == 400
+
+
+# Calls and their results.
+
+RESULT = {"role": "tool", "tool_call_id": "call_1", "content": "21 °C"}
+OLDER_RESULT = {"role": "function", "name": "get_weather", "content": "21 °C"}
+
+
+@pytest.mark.parametrize("result", [RESULT, OLDER_RESULT])
+def test_a_script_that_calls_never_answers_a_tools_result(result: Json) -> None:
+    service = scripted(script(calling(PARIS), when=said("weather")), script("It is warm."))
+    asked = user("What is the weather?")
+    assert "tool_calls" in messages(service, asking(messages=[asked]))[0]
+    assert contents(service, asking(messages=[asked, result])) == ["It is warm."]
+    again = asking(messages=[asked, result, user("And the weather tomorrow?")])
+    assert "tool_calls" in messages(service, again)[0]
+
+
+def test_a_script_with_a_call_among_its_choices_counts_as_one_that_calls() -> None:
+    service = scripted(script("text", calling(PARIS)))
+    assert contents(service, asking(messages=[user("x"), RESULT])) == contents(
+        Service(), asking(messages=[user("x"), RESULT])
+    )
+
+
+def test_a_script_that_says_something_answers_a_result_too() -> None:
+    assert contents(scripted("text"), asking(messages=[user("x"), RESULT])) == ["text"]
+
+
+def test_an_agents_loop_ends() -> None:
+    service = scripted(script(calling(PARIS, ROME), when=said("weather")))
+    conversation: list[Json] = [user("What is the weather?")]
+    body = asking(messages=conversation, tools=[tool("get_weather")])
+    [called] = messages(service, body)
+    conversation.append(called)
+    conversation += [{**RESULT, "tool_call_id": call["id"]} for call in called["tool_calls"]]
+    assert "tool_calls" not in messages(service, body)[0]
+
+
+# Streams.
+
+
+def answered(service: Service, body: Json, *, stream: bool) -> Json:
+    """The answer, plain or put together from its stream, without its usage."""
+    if stream:
+        return joined(chunks(ask(service, {**body, "stream": True})))
+    whole = completion(service, body)
+    del whole["usage"]
+    return whole
+
+
+KINDS: Mapping[str, Script] = {
+    "text": script("1, 2, 3."),
+    "texts": script(*TEXTS, ""),
+    "a call": script(calling(PARIS)),
+    "two calls": script(calling(PARIS, ROME)),
+    "three calls, one without arguments": script(calling(PARIS, ScriptedCall("now", ""), OTHER)),
+    "an unoffered call": script(calling(OTHER)),
+    "a refusal": script(ScriptedChoice(refusal="No.")),
+    "an empty refusal": script(ScriptedChoice(refusal="")),
+    "a mixture": script("a b", calling(PARIS, ROME), ScriptedChoice(refusal="No."), calling(OTHER)),
+    "a reason": script(ScriptedChoice("a b c", finish_reason="content_filter")),
+    "odd characters": script("“\n\ndata: [DONE]\n\n😀\x00\u2028", ScriptedChoice(refusal="\r\n: x")),
+    "arguments that are no JSON": script(calling(ScriptedCall("get_weather", "{city: Paris"))),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "members",
+    [{}, {"n": 5}, {"max_tokens": 2}, {"stop": " "}, {"n": 3, "logprobs": True, "top_logprobs": 2}],
+)
+@pytest.mark.parametrize("offer", ["tools", "functions", "neither"])
+def test_a_stream_says_what_the_plain_answer_says(name: str, members: Json, offer: str) -> None:
+    offered: Mapping[str, Json] = {
+        "tools": {"tools": [tool("get_weather"), tool("now")]},
+        "functions": {"functions": [function("get_weather"), function("now")]},
+        "neither": {},
+    }
+    service, body = scripted(KINDS[name]), asking(**members, **offered[offer])
+    assert answered(service, body, stream=True) == answered(service, body, stream=False)
+
+
+def test_calls_are_streamed_one_after_the_other_as_the_clients_put_them_together() -> None:
+    """OpenPipe's clients append arguments to the newest call; OpenAI's close a call when another begins."""
+    stream = chunks(ask(scripted(calling(PARIS, ROME, OTHER)), asking(stream=True)))
+    deltas = [delta for chunk in stream for delta in chunk["choices"][0]["delta"].get("tool_calls", [])]
+    assert [delta["index"] for delta in deltas] == sorted(delta["index"] for delta in deltas)
+    newest: list[list[str]] = []
+    for delta in deltas:
+        if "name" in delta["function"]:
+            newest.append([delta["function"]["name"], ""])
+            assert delta["id"].startswith("call_")
+        newest[-1][1] += delta["function"]["arguments"]
+    assert newest == [[call.name, call.arguments] for call in (PARIS, ROME, OTHER)]
+    assert "name" in stream[0]["choices"][0]["delta"]["tool_calls"][0]["function"]
+    assert all(len(chunk["choices"][0]["delta"].get("tool_calls", [0])) == 1 for chunk in stream)
+
+
+def test_a_refusal_is_streamed_as_one() -> None:
+    deltas = [
+        chunk["choices"][0]["delta"]
+        for chunk in chunks(ask(scripted(ScriptedChoice(refusal="I can't.")), asking(stream=True)))
+    ]
+    assert deltas[0] == {"role": "assistant", "content": None, "refusal": ""}
+    assert "".join(delta.get("refusal", "") for delta in deltas[1:]) == "I can't."
+    assert all("content" not in delta for delta in deltas[1:])
+
+
+def test_usage_at_the_end_of_a_stream_counts_the_scripted_tokens() -> None:
+    service, body = scripted(KINDS["a mixture"]), asking(n=4)
+    stream = chunks(ask(service, {**body, "stream": True, "stream_options": {"include_usage": True}}))
+    assert stream[-1]["usage"] == completion(service, body)["usage"]
+
+
+# Beside options.
+
+
+def test_log_probabilities_say_what_is_scripted_a_refusal_in_its_own_place() -> None:
+    service = scripted(script("one two", ScriptedChoice(refusal="No, no."), calling(PARIS)))
+    text, refusal, call = choices(service, asking(n=3, logprobs=True, top_logprobs=1))
+    assert "".join(each["token"] for each in text["logprobs"]["content"]) == "one two"
+    assert text["logprobs"]["refusal"] is None
+    assert "".join(each["token"] for each in refusal["logprobs"]["refusal"]) == "No, no."
+    assert refusal["logprobs"]["content"] is None
+    assert call["logprobs"] is None
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_scripted_choices_are_judged_and_the_judge_agrees(name: str) -> None:
+    service, body = scripted(KINDS[name]), asking(n=6, tools=[tool("get_weather")])
+    found = choices(service, body, op_criteria=["a"])
+    scores = [choice["criteria_results"]["a"]["score"] for choice in found]
+    assert scores == sorted(scores, reverse=True)
+    for choice in found:
+        result = choice["criteria_results"]["a"]
+        again = judged(service, "a", body, choice["message"])
+        assert again == {"score": result["score"], "explanation": result["explanation"]}
+        assert contract().checker("Message").is_valid(choice["message"])
+
+
+def test_a_scripted_answer_is_cached_like_any_other() -> None:
+    service = scripted(script(*TEXTS), repeat="vary")
+    first, second = (completion(service, asking(n=2), op_cache="readWrite") for _ in range(2))
+    assert first == second
+    assert latest(service)["cacheHit"] is True
+
+
+def test_a_scripted_answer_is_logged() -> None:
+    service = scripted(calling(PARIS))
+    whole = completion(service, asking())
+    assert latest(service)["respPayload"] == whole
+
+
+def test_a_script_is_random_only_where_ids_are() -> None:
+    service = scripted("a", ids="random", clock="real")
+    usual = completion(scripted("a"), asking())
+    found = completion(service, asking())
+    assert found["id"] == f"chatcmpl-{'00' * 12}"
+    assert found["choices"] == usual["choices"]
+
+
+# Raw answers.
+
+RAW: Json = {"id": 5, "choices": "none", "😀": [1.5, None]}
+
+
+def raw_service(value: Json = RAW) -> Service:
+    return scripted(Script(raw=json.dumps(value).encode(), place="/completions/0"))
+
+
+def test_a_raw_answer_is_sent_as_it_is_written() -> None:
+    reply = ask(raw_service(), asking(n=3))
+    assert (reply.status, reply.body) == (200, json.dumps(RAW).encode())
+    assert dict(reply.headers)[b"content-type"] == b"application/json"
+    assert reply.subject == "openai:gpt-4o-mini, raw"
+
+
+def test_a_raw_answer_is_the_one_event_of_a_stream() -> None:
+    event, done = data_of(ask(raw_service(), asking(stream=True)))
+    assert (json.loads(event), done) == (RAW, "[DONE]")
+
+
+@pytest.mark.parametrize("value", [None, [], "text", 5, {}])
+def test_any_json_may_be_a_raw_answer(value: Json) -> None:
+    service = raw_service(value)
+    assert content_of(ask(service, asking())) == value
+    assert latest(service)["respPayload"] == value
+
+
+def test_a_raw_answer_is_neither_judged_nor_cached() -> None:
+    service = raw_service()
+    for _ in range(2):
+        assert content_of(ask(service, asking(), op_criteria=["a"], op_cache="readWrite")) == RAW
+        assert latest(service)["cacheHit"] is False
+
+
+def test_what_is_wrong_with_a_request_is_refused_before_a_raw_answer() -> None:
+    assert ask(raw_service(), asking(n=0)).status == 400
+    assert ask(raw_service(), asking(), op_criteria=["a@"]).status == 404
+
+
+# Any script, any request.
+
+words = st.sampled_from(["", "1, 2, 3.", "no", "so 😀\n\n", "x" * 300, "data: [DONE]", "\x00\r"])
+calls = st.builds(
+    ScriptedCall,
+    st.sampled_from(["get_weather", "count", "never_offered"]),
+    st.sampled_from(["{}", '{"city": "Paris"}', "", "no JSON"]),
+)
+reasons = st.sampled_from([None, "stop", "length", "tool_calls", "content_filter", "function_call"])
+scripted_choices = (
+    st.builds(ScriptedChoice, text=words, finish_reason=reasons)
+    | st.builds(ScriptedChoice, refusal=words, finish_reason=reasons)
+    | st.builds(
+        ScriptedChoice, calls=st.lists(calls, min_size=1, max_size=3).map(tuple), finish_reason=reasons
+    )
+)
+
+
+def keeps(reply: Reply) -> bool:
+    return (
+        bool(chunks(reply)) if b"event-stream" in dict(reply.headers)[b"content-type"] else holds(reply, CHAT)
+    )
+
+
+@thorough
+@given(made=st.lists(scripted_choices, min_size=1, max_size=4), body=chats())
+def test_any_script_keeps_the_contract_plainly_and_as_a_stream(
+    made: list[ScriptedChoice], body: Json
+) -> None:
+    service = scripted(script(*made))
+    plain, stream = (ask(service, {**body, "stream": stream}) for stream in (False, True))
+    assert plain.status == stream.status == 200
+    whole = completion(service, {**body, "stream": False})
+    del whole["usage"]
+    assert keeps(plain)
+    assert joined([chunk for chunk in chunks(stream) if chunk["choices"]]) == whole
+
+
+@brief
+@given(made=st.lists(scripted_choices, min_size=1, max_size=4), body=chats())
+def test_any_scripted_message_is_accepted_as_it_is(made: list[ScriptedChoice], body: Json) -> None:
+    for message in messages(scripted(script(*made)), body):
+        assert contract().checker("Message").is_valid(message)
+        assert contract().checker("JudgeCriteriaOutput").is_valid(message)

@@ -1,0 +1,389 @@
+"""Sessions: what they keep apart, the two ways into one, and how they end."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from mockserver.config import (
+    Declared,
+    ErrorAnswer,
+    Fault,
+    Fixed,
+    Form,
+    Limits,
+    Script,
+    ScriptedChoice,
+    Sequence,
+    Settings,
+)
+from mockserver.effects import Head, Reply, Tick
+from mockserver.errors import BadRequest, NotFound
+from mockserver.service import Service
+from mockserver.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, Sessions
+from mockserver.tests.chatting import CHAT, LATEST, asking, sent_with
+from mockserver.tests.inprocess import (
+    HEADERS,
+    JUDGE,
+    answer,
+    content_of,
+    having,
+    holds,
+    issues_of,
+    message_of,
+)
+
+Json = Any
+VARYING = Settings(repeat="vary")
+HALF = Form(Fixed(0.5))
+TURNS = Settings(criteria={"a": Declared({1: Form(Sequence((Form(Fixed(1)), Form(Fixed(0)), HALF)))})})
+
+
+def by_header(name: str, path: str) -> tuple[str, dict[bytes, bytes]]:
+    return path, {b"x-mock-session": name.encode()}
+
+
+def by_path(name: str, path: str) -> tuple[str, dict[bytes, bytes]]:
+    return f"/_mock/sessions/{name}{path}", {}
+
+
+WAYS: Mapping[str, Callable[[str, str], tuple[str, dict[bytes, bytes]]]] = {
+    "header": by_header,
+    "path": by_path,
+}
+
+
+def ask(
+    service: Service,
+    name: str,
+    body: Json = None,
+    *,
+    path: str = JUDGE,
+    way: str = "header",
+    at: float = 0.0,
+    method: str = "POST",
+    **options: Json,
+) -> Reply:
+    """The reply to a request in a session."""
+    where, further = WAYS[way](name, path) if name else (path, {})
+    headers = {**HEADERS, **sent_with("op-test", **options), **further}
+    return answer(service, body, path=where, headers=headers, at=at, method=method)
+
+
+def score(service: Service, name: str, criterion: str = "a", **options: Json) -> float:
+    reply = ask(service, name, having(criterion_id=criterion), **options)
+    assert reply.status == 200, reply.body
+    found: float = content_of(reply)["score"]
+    return found
+
+
+def chat(service: Service, name: str, **options: Json) -> Json:
+    reply = ask(service, name, asking(), path=CHAT, **options)
+    assert reply.status == 200, reply.body
+    return content_of(reply)
+
+
+def gone(reply: Reply, path: str = JUDGE) -> str:
+    """The sentence about a session that expired, once the reply is what the contract says."""
+    assert (reply.status, content_of(reply)["code"]) == (404, "NOT_FOUND")
+    assert holds(reply, path)
+    return message_of(reply)
+
+
+# Two ways in.
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_session_gives_the_bytes_that_any_gives(way: str) -> None:
+    for path, body in (
+        (JUDGE, having()),
+        (CHAT, asking(n=3)),
+        (CHAT, asking(stream=True)),
+        (CHAT, asking(n=0)),
+    ):
+        inside, outside = (ask(Service(), name, body, path=path, way=way) for name in ("a", ""))
+        assert (inside.status, inside.body) == (outside.status, outside.body)
+
+
+def test_header_and_path_lead_to_the_same_session() -> None:
+    service = Service(TURNS)
+    assert [score(service, "w1", way=way) for way in ("header", "path", "header")] == [1, 0, 0.5]
+
+
+def test_the_path_counts_where_both_name_a_session() -> None:
+    service = Service(TURNS)
+    path, _ = by_path("inner", JUDGE)
+    headers = {**HEADERS, b"x-mock-session": b"outer"}
+    reply = answer(service, having(criterion_id="a"), path=path, headers=headers)
+    assert dict(reply.headers)[b"x-request-id"] == b"inner-1"
+    assert list(service.sessions.named) == ["inner"]
+
+
+@pytest.mark.parametrize("name", ["", DEFAULT])
+@pytest.mark.parametrize("way", WAYS)
+def test_no_name_is_the_default_session(name: str, way: str) -> None:
+    service = Service(TURNS)
+    assert [score(service, ""), score(service, name, way=way), score(service, "")] == [1, 0, 0.5]
+    assert service.sessions.named == {}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/models", "/api/v1/local-testing-only-get-latest-logged-call"])
+def test_every_endpoint_is_there_in_a_session(path: str) -> None:
+    assert ask(Service(), "a", path=path, way="path", method="GET").status == 200
+
+
+@pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/criteria/judge", "/api/v1", "/api/"])
+def test_a_path_that_is_none_is_none_in_a_session(path: str) -> None:
+    reply = ask(Service(), "a", having(), path=path, way="path")
+    assert (reply.status, content_of(reply)["code"]) == (404, "NOT_FOUND")
+
+
+def test_a_wrong_method_in_a_session_is_told_the_right_one() -> None:
+    reply = ask(Service(), "a", way="path", method="GET")
+    assert (reply.status, dict(reply.headers)[b"allow"]) == (405, b"POST")
+    assert "POST" in message_of(reply)
+
+
+def test_each_reply_says_which_exchange_of_which_session_it_is() -> None:
+    service = Service()
+    replies = [ask(service, name, having()) for name in ("a", "", "a", "b")]
+    ids = [dict(reply.headers)[b"x-request-id"] for reply in replies]
+    assert ids == [b"a-1", b"default-1", b"a-2", b"b-1"]
+
+
+# What is kept apart.
+
+
+def test_sequences_count_for_themselves() -> None:
+    service = Service(TURNS)
+    found = [score(service, name) for name in ("a", "b", "", "a", "b", "", "a")]
+    assert found == [1, 1, 1, 0, 0, 0, 0.5]
+
+
+def test_repeats_count_for_themselves() -> None:
+    service = Service(VARYING)
+    ids = [chat(service, name)["id"] for name in ("a", "b", "a", "b", "")]
+    assert ids[0] == ids[1] == ids[4]
+    assert ids[2] == ids[3] != ids[0]
+
+
+def test_faults_count_for_themselves() -> None:
+    service = Service(Settings(faults=(Fault(call=2, error=ErrorAnswer(503)),)))
+    statuses = [ask(service, name, having()).status for name in ("a", "b", "a", "a", "b", "")]
+    assert statuses == [200, 200, 503, 200, 503, 200]
+
+
+def test_limits_count_for_themselves() -> None:
+    service = Service(Settings(limits=Limits(requests_per_minute=1)))
+    statuses = [ask(service, name, having()).status for name in ("a", "b", "a", "")]
+    assert statuses == [200, 200, 429, 200]
+
+
+def test_caches_are_apart() -> None:
+    service = Service(VARYING)
+    chat(service, "a")
+    cached = {name: chat(service, name, op_cache="readWrite")["id"] for name in ("a", "b")}
+    assert cached["a"] != cached["b"]
+    assert {name: chat(service, name, op_cache="readOnly")["id"] for name in ("a", "b")} == cached
+
+
+def test_logs_are_apart() -> None:
+    service = Service()
+    chat(service, "a", op_tags={"in": "a"})
+    logged = [content_of(ask(service, name, path=LATEST, method="GET")) for name in ("a", "b", "")]
+    assert [call and call["tags"] for call in logged] == [{"in": "a"}, None, None]
+
+
+def test_journals_are_apart() -> None:
+    service = Service()
+    for name in ("a", "b", "a", ""):
+        ask(service, name, having())
+    kept = {
+        session.name: [entry.id for entry in session.journal.entries] for session in service.sessions.all()
+    }
+    assert kept == {"default": ["default-1"], "a": ["a-1", "a-2"], "b": ["b-1"]}
+
+
+def test_what_is_set_at_runtime_is_set_for_its_session_alone() -> None:
+    service = Service()
+    usual = score(service, "", "helpful")
+    session = service.sessions.find("a", 0)
+    session.override(criteria={"helpful": Declared({1: HALF})})
+    session.override(completions=(Script(choices=(ScriptedChoice("scripted"),), place="/runtime/1"),))
+    session.override(faults=(Fault(first=1, error=ErrorAnswer(503)),), limits=Limits(requests_per_minute=9))
+    assert ask(service, "a", having()).status == 503
+    assert [score(service, name, "helpful") for name in ("a", "b", "")] == [0.5, usual, usual]
+    said = [chat(service, name)["choices"][0]["message"]["content"] for name in ("a", "b")]
+    assert said[0] == "scripted" != said[1]
+    assert ask(service, "a", having(criterion_id="other")).status == 404, "a declaration closes the world"
+    assert ask(service, "b", having(criterion_id="other")).status == 200
+
+
+def test_overrides_stand_in_front_of_settings_that_change_under_them() -> None:
+    service = Service(Settings(seed=1, criteria={"a": Declared({1: HALF})}))
+    service.sessions.find("s", 0).override(criteria={"b": Declared({1: Form(Fixed(0.25))})})
+    assert [score(service, "s", name) for name in ("a", "b")] == [0.5, 0.25]
+    service.settings = Settings(criteria={"a": Declared({1: Form(Fixed(1))}), "b": Declared({1: HALF})})
+    assert [score(service, "s", name) for name in ("a", "b")] == [1, 0.25]
+    assert [score(service, "", name) for name in ("a", "b")] == [1, 0.5]
+
+
+def test_forgetting_begins_anew_in_one_session_alone() -> None:
+    service = Service(TURNS)
+    for name in ("a", "b"):
+        score(service, name)
+    service.sessions.find("a", 0).forget()
+    assert [score(service, name) for name in ("a", "b")] == [1, 0]
+    assert len(service.sessions.find("a", 0).journal.entries) == 1
+
+
+# How they end.
+
+
+def test_a_session_that_nobody_uses_expires_and_says_so_from_then_on() -> None:
+    service = Service(TURNS)
+    assert score(service, "a", at=10) == 1
+    for way in WAYS:
+        sentence = gone(ask(service, "a", having(criterion_id="a"), at=10 + IDLE_SECONDS + 0.001, way=way))
+        assert '"a" has expired (nobody used it for 60 minutes)' in sentence
+        assert "POST /_mock/sessions" in sentence
+        assert "DELETE" in sentence
+    assert gone(ask(service, "a", having(), at=10**9))
+    assert score(service, "", at=10**9) == 1
+
+
+def test_a_session_in_use_lives_on() -> None:
+    service = Service(TURNS)
+    assert [score(service, "a", at=number * IDLE_SECONDS) for number in range(4)] == [1, 0, 0.5, 1]
+
+
+def test_the_default_session_never_expires() -> None:
+    service = Service(TURNS)
+    assert [score(service, "", at=at) for at in (0, 10 * IDLE_SECONDS)] == [1, 0]
+
+
+def test_a_session_expires_by_its_own_use() -> None:
+    service = Service()
+    for name, at in (("a", 0), ("b", 1000), ("a", 2000)):
+        score(service, name, at=at)
+    assert gone(ask(service, "b", having(), at=1001 + IDLE_SECONDS))
+    assert score(service, "a", at=1001 + IDLE_SECONDS)
+
+
+def test_a_removed_name_begins_anew() -> None:
+    service = Service(TURNS)
+    for late in (0, 2 * IDLE_SECONDS):
+        assert score(service, "a", at=late) == 1
+        service.sessions.remove("a")
+        assert score(service, "a", at=late) == 1
+        if late == 0:
+            assert gone(ask(service, "a", having(), at=IDLE_SECONDS + 1))
+            service.sessions.remove("a")
+
+
+def test_a_session_that_answers_something_does_not_expire() -> None:
+    service = Service()
+    exchange = service.exchange(Head("POST", JUDGE, {**HEADERS, b"x-mock-session": b"slow"}))
+    next(exchange)
+    assert score(service, "other", at=2 * IDLE_SECONDS)
+    assert "slow" in service.sessions.named
+    assert exchange.send(json.dumps(having()).encode()) == Tick()
+    with pytest.raises(StopIteration) as stopped:
+        exchange.send(0.0)
+    assert stopped.value.value.status == 200
+    score(service, "other", at=2 * IDLE_SECONDS)
+    assert gone(ask(service, "slow", having(), at=2 * IDLE_SECONDS))
+
+
+def test_a_request_of_an_expired_session_is_refused_before_anything_else() -> None:
+    service = Service()
+    score(service, "a")
+    reply = answer(service, b"{", path=CHAT, headers={b"x-mock-session": b"a"}, at=2 * IDLE_SECONDS)
+    assert "has expired" in gone(reply, CHAT)
+    assert content_of(reply)["error"]["message"] == message_of(reply)
+
+
+def test_there_are_only_so_many_and_the_least_used_goes_with_a_reason() -> None:
+    service = Service(TURNS)
+    for number in range(MOST_SESSIONS):
+        score(service, f"w{number}", at=number)
+    score(service, "w0", at=MOST_SESSIONS)
+    score(service, "one-more", at=MOST_SESSIONS + 1)
+    assert len(service.sessions.named) == MOST_SESSIONS
+    sentence = gone(ask(service, "w1", having(), at=MOST_SESSIONS + 2))
+    assert f"made room: a mock keeps {MOST_SESSIONS} sessions" in sentence
+    assert score(service, "w0", at=MOST_SESSIONS + 3) == 0.5
+    assert len(service.sessions.named) == MOST_SESSIONS, "a refused request makes no room"
+
+
+def test_a_session_under_way_makes_room_only_where_all_are() -> None:
+    sessions = Sessions()
+    for number in range(MOST_SESSIONS):
+        sessions.find(f"w{number}", 0).under_way = int(number < 2)
+    sessions.find("more", 0)
+    assert {"w0", "w1"} <= set(sessions.named)
+    assert "w2" not in sessions.named
+
+
+def test_fresh_sessions_have_names_that_nobody_had() -> None:
+    sessions = Sessions()
+    sessions.find("s2", 0)
+    names = [sessions.fresh(0).name for _ in range(3)]
+    assert names == ["s1", "s3", "s4"]
+    sessions.expire(IDLE_SECONDS + 1)
+    assert sessions.fresh(IDLE_SECONDS + 1).name == "s5"
+    assert list(sessions.named) == ["s5"]
+
+
+def test_looking_makes_no_session() -> None:
+    sessions = Sessions()
+    assert sessions.known("", 0) is sessions.known(DEFAULT, 0) is sessions.default
+    with pytest.raises(NotFound, match='there is no session "a"'):
+        sessions.known("a", 0)
+    made = sessions.find("a", 0)
+    assert sessions.known("a", IDLE_SECONDS) is made
+    with pytest.raises(NotFound, match="has expired"):
+        sessions.known("a", IDLE_SECONDS + 1)
+
+
+# Names.
+
+
+@pytest.mark.parametrize("name", ["a", "gw0", "A-1_b.c", "_x", "0", "x" * 64, "a..b", "s-"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_name_is_letters_digits_and_a_few_signs(name: str, way: str) -> None:
+    service = Service()
+    assert ask(service, name, having(), way=way).status == 200
+    assert list(service.sessions.named) == [name]
+
+
+BAD = ("-a", ".", "..", "a b", "a\n", "x" * 65, "é", "a:b", "a\x00", "*", "😀", "%2e")
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("way", WAYS)
+def test_another_name_is_a_400_that_says_the_rule(name: str, way: str) -> None:
+    service = Service()
+    reply = ask(service, name, having(), way=way)
+    assert (reply.status, content_of(reply)["code"]) == (400, "BAD_REQUEST")
+    assert issues_of(reply)[0].startswith("session: expected a name (1 to 64 of A-Z a-z 0-9 _ . -")
+    assert holds(reply)
+    assert service.sessions.named == {}
+    with pytest.raises(BadRequest):
+        service.sessions.find(name, 0)
+
+
+def test_a_bad_name_is_refused_where_openais_clients_look_too() -> None:
+    reply = ask(Service(), "a b", asking(), path=CHAT)
+    assert content_of(reply)["error"]["message"] == message_of(reply)
+    assert holds(reply, CHAT)
+
+
+@pytest.mark.parametrize(
+    "path", [f"/_mock/sessions/a/b{JUDGE}", f"/_mock/sessions//{JUDGE}", f"/_mock/session/a{JUDGE}"]
+)
+def test_a_path_that_names_no_session_is_not_found(path: str) -> None:
+    service = Service()
+    assert answer(service, having(), path=path).status == 404
+    assert service.sessions.named == {}
