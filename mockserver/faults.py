@@ -104,6 +104,13 @@ TURNS: Mapping[str, Callable[[int, int], bool]] = {
 """Member of a fault → whether it lets the request with this number pass to the fault."""
 
 
+def only_delays(fault: Fault) -> bool:
+    """Whether a fault does nothing but make wait."""
+    done = (fault.error, fault.drip, fault.content_type, fault.error_event, fault.raw)
+    flags = (fault.disconnect, fault.malformed, fault.truncated, fault.empty, fault.endless)
+    return not any(flags) and all(each is None for each in done)
+
+
 def needs_stream(fault: Fault) -> bool:
     """Whether only a stream can have it."""
     return fault.after_events is not None or fault.error_event is not None or fault.endless

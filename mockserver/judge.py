@@ -92,19 +92,31 @@ def undeclared(name: str, declared: Mapping[str, Declared]) -> str:
     return f"{known}{did_you_mean(name, list(declared))}"
 
 
-def scene(given: Mapping[str, Any]) -> bytes:
+def is_tidy(body: bytes) -> bool:
+    """Whether a JSON text can't hold a member that counts as absent, so that nobody need look for one.
+
+    Absent are null, the defaults (empty texts, or in a tool choice), and what clients leave in messages.
+    """
+    return not any(map(body.__contains__, UNTIDY))
+
+
+UNTIDY = (b"null", b'""', b'"tool_choice', b'"parsed', b'"index"', b"\\u")
+"""Texts of which one occurs in each body that is not tidy; the last may write any of the others."""
+
+
+def scene(given: Mapping[str, Any], *, tidy: bool = False) -> bytes:
     """The digest of what a judge sees of the input: messages, tools and tool choice.
 
     `given` is a valid `JudgeCriteriaInput` value. Leaving an optional member out says the same as null or its
-    default, and the order of keys says nothing.
+    default, and the order of keys says nothing. `tidy`: none of those is there.
     """
-    seen = contract().checker("JudgeCriteriaInput").tidy(given, defaults=True)
+    seen = given if tidy else contract().checker("JudgeCriteriaInput").tidy(given, defaults=True)
     return scoring.digest(canonical([seen.get("messages", []), seen.get("tools"), seen.get("tool_choice")]))
 
 
-def content(scene: bytes, output: Mapping[str, Any]) -> bytes:
+def content(scene: bytes, output: Mapping[str, Any], *, tidy: bool = False) -> bytes:
     """The digest of all that a judge sees: a scene and the output, a valid `JudgeCriteriaOutput` value."""
-    answer = contract().checker("JudgeCriteriaOutput").tidy(output, defaults=True)
+    answer = output if tidy else contract().checker("JudgeCriteriaOutput").tidy(output, defaults=True)
     return scoring.digest(scene, canonical(answer))
 
 

@@ -208,14 +208,20 @@ def due(visit: Visit, body: Any) -> Fault | None:
         found = faults.due(settings.faults, subject, visit.session.count, lot, streams=streams)
         fault = found.fault
         visit.entry.passed = tuple((str(each.fault), each.why) for each in found.passed)
-    if settings.magic and fault is None and visit.entry.endpoint == "chat" and isinstance(body, dict):
-        model = body.get("model")
-        named = isinstance(model, str) and model not in settings.known_models  # a name that is declared wins
-        fault = magic.model_fault(model) if named else None
+    if settings.magic and (fault is None or faults.only_delays(fault)):
+        asked = by_model(visit, body)
+        fault = replace(asked, delay=asked.delay + fault.delay) if asked and fault else asked or fault
     delay = magic.delay(headers) if settings.magic and b"x-mock-delay-ms" in headers else 0.0
     if delay:
         fault = replace(fault or Fault(place="header x-mock-delay-ms"), delay=delay)
     return fault
+
+
+def by_model(visit: Visit, body: Any) -> Fault | None:
+    """What the request's model asks to go wrong; a model that is declared under such a name wins."""
+    model = body.get("model") if visit.entry.endpoint == "chat" and isinstance(body, dict) else None
+    named = isinstance(model, str) and model not in visit.settings.known_models
+    return magic.model_fault(model) if named else None
 
 
 def asks_for_stream(visit: Visit, body: Any) -> bool:
@@ -251,7 +257,9 @@ def judgement(visit: Visit, body: Any) -> Reply | Exchange:
     asked = judge.criterion(request["criterion_id"], visit.settings)
     visit.meet(asked)
     given, output = request.get("input", {}), request["output"]
-    found = visit.judge(asked, Content(given, output, judge.content(judge.scene(given), output)))
+    tidy = visit.entry.body is not None and judge.is_tidy(visit.entry.body)
+    digest = judge.content(judge.scene(given, tidy=tidy), output, tidy=tidy)
+    found = visit.judge(asked, Content(given, output, digest))
     visit.entry.criteria = (str(asked),)
     visit.entry.scores = [{asked.name: found.score}]
     if found.error:

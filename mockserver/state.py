@@ -19,6 +19,7 @@ MOST_LOGS = 64
 MOST_CACHED = 1000
 MOST_CACHED_TOKENS = 1_000_000
 MOST_COUNTED = 10_000
+MOST_TURNS = 100_000
 MOST_SESSIONS = 100
 MOST_EXPIRED = 100_000
 IDLE_SECONDS = 3600.0
@@ -75,7 +76,8 @@ class Session:
         self.journal = Journal()
         self.logs: OrderedDict[bytes, CallLog] = OrderedDict()
         self.cache: OrderedDict[bytes, Completion] = OrderedDict()
-        self.counts: OrderedDict[bytes | str, int] = OrderedDict()
+        self.counts: OrderedDict[bytes, int] = OrderedDict()
+        self.turns: OrderedDict[str, int] = OrderedDict()
         self.overrides = NOTHING
         self.own: Settings | None = None
         """Settings of its own, in place of the mock's."""
@@ -114,15 +116,19 @@ class Session:
         return self.logs.get(credential) or CallLog()
 
     def count(self, what: bytes | str) -> int:
-        """Which time this happens, from 1; counts it."""
-        number = self.counts.get(what, 0) + 1
-        return remember(self.counts, what, number, MOST_COUNTED)
+        """Which time this happens, from 1; counts it.
+
+        Names are those of faults and sequences, which no number of different requests makes forgotten.
+        """
+        if isinstance(what, str):
+            return remember(self.turns, what, self.turns.get(what, 0) + 1, MOST_TURNS)
+        return remember(self.counts, what, self.counts.get(what, 0) + 1, MOST_COUNTED)
 
     def forget(self) -> None:
         """Begin anew: what comes next is answered as in a new session."""
         self.overrides, self.own, self.base, self.requests = NOTHING, None, None, 0
         self.journal.clear()
-        for shelf in (self.logs, self.cache, self.counts, self.traffic):
+        for shelf in (self.logs, self.cache, self.counts, self.turns, self.traffic):
             shelf.clear()
 
     def cached(self, key: bytes) -> Completion | None:

@@ -132,8 +132,8 @@ any_settings: Strategy = st.builds(
     repeat=st.sampled_from(["same", "vary"]),
     auto_tools=st.sampled_from(["mention", "always", "never"]),
     magic=st.booleans(),
-    keys=st.sampled_from([(), ("op-test",), ("op-other",)]),
-    read_only_keys=st.sampled_from([(), (), ("op-test",)]),
+    keys=st.sampled_from([(), (), (), ("op-test",), ("op-other",)]),
+    read_only_keys=st.sampled_from([(), (), (), ("op-test",)]),
     criteria=st.dictionaries(st.sampled_from(["a", "b", "helpful", "mock-pass"]), declared, max_size=3),
     unknown_criteria=st.sampled_from([None, "judge", "not_found"]),
     completions=st.lists(scripts, max_size=2).map(tuple),
@@ -149,10 +149,10 @@ headers: Strategy = st.fixed_dictionaries(
     optional={
         b"op-criteria": st.lists(st.sampled_from(IDS), max_size=4).map(lambda ids: json.dumps(ids).encode())
         | st.sampled_from([b"[]", b"[1]", b"a"]),
-        b"op-cache": st.sampled_from([b"readWrite", b"readOnly", b"false", b"x"]),
+        b"op-cache": st.sampled_from([b"readWrite", b"readOnly", b"writeOnly", b"false", b"false", b"x"]),
         b"op-log-request": st.sampled_from([b"true", b"false"]),
-        b"x-mock-score": st.sampled_from([b"0.5", b"x"]),
-        b"x-mock-session": st.sampled_from([b"w1", b"w2", b"a b"]),
+        b"x-mock-score": st.sampled_from([b"0.5", b"1", b"0", b"x"]),
+        b"x-mock-session": st.sampled_from([b"w1", b"w2", b"w3", b"a b"]),
     },
 )
 judged: Strategy = st.builds(
@@ -162,7 +162,7 @@ judged: Strategy = st.builds(
 )
 chatted: Strategy = st.builds(
     lambda body, stream: {**body, "stream": stream} if isinstance(body, dict) else body,
-    chats() | valid("ChatCompletionRequest") | broken("ChatCompletionRequest"),
+    chats() | chats() | valid("ChatCompletionRequest") | broken("ChatCompletionRequest"),
     st.sampled_from([None, True, False]),
 )
 requests: Strategy = st.one_of(

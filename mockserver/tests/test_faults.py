@@ -26,7 +26,7 @@ from mockserver.effects import (
     Wait,
 )
 from mockserver.errors import CODES, ApiError, BadRequest, code
-from mockserver.faults import Due, Lot, Passed, describe, due, magic_fault, needs_stream, why_not
+from mockserver.faults import Due, Lot, Passed, describe, due, magic_fault, needs_stream, only_delays, why_not
 from mockserver.matching import Condition, Subject, When, demand
 from mockserver.spoiling import retry_headers, spoiled
 
@@ -936,3 +936,23 @@ def test_a_fault_of_the_header_can_be_due_like_any() -> None:
     for name in ("drip", "503"):
         fault = magic_fault(name)
         assert due([fault], subject(), Counts(), Lot(0, b""), streams=False) == Due(fault)
+
+
+# Faults that only delay
+
+
+def test_a_fault_that_only_delays_is_told_from_all_others() -> None:
+    assert only_delays(Fault(delay=1.0))
+    others = (
+        Fault(error=ErrorAnswer(500)),
+        Fault(drip=Drip()),
+        Fault(content_type="text/html"),
+        Fault(error_event="x"),
+        Fault(raw=b"1"),
+        Fault(disconnect=True),
+        Fault(malformed=True),
+        Fault(truncated=True),
+        Fault(empty=True),
+        Fault(endless=True),
+    )
+    assert not any(map(only_delays, others))

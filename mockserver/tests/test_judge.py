@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.config import ANSWERS, DRAWN, Declared, Form, Settings
-from mockserver.judge import Criterion, criterion
+from mockserver.judge import Criterion, criterion, is_tidy
 from mockserver.scoring import Draw, digest, score
 from mockserver.service import Service
+from mockserver.spec import contract
 from mockserver.tests import golden
 from mockserver.tests.generate import thorough, valid
 from mockserver.tests.inprocess import answer, content_of, full, having, holds, message_of, saying
@@ -357,3 +358,31 @@ def test_a_reward_models_judgement_has_usage_and_no_explanation() -> None:
     found = content_of(reply)
     assert found == {"score": found["score"], "usage": {"total_tokens": 140}}
     assert found["score"] == score_of(having(criterion_id="reward-v1@v2"))
+
+
+def texts(value: Any) -> Any:
+    """The same with every null and empty text replaced, so that many a drawn request is tidy."""
+    if isinstance(value, dict):
+        return {key: texts(member) for key, member in value.items() if member is not None}
+    if isinstance(value, list):
+        return [texts(item) for item in value]
+    return value or "x" if isinstance(value, str) else value
+
+
+@thorough
+@given(body=valid("JudgeCriteriaRequest").map(texts))
+def test_what_is_called_tidy_holds_nothing_that_counts_as_absent(body: Any) -> None:
+    given_input, output = body.get("input", {}), body.get("output", {})
+    if not is_tidy(json.dumps(body, separators=(",", ":")).encode()):
+        return
+    assert contract().checker("JudgeCriteriaInput").tidy(given_input, defaults=True) == given_input
+    assert contract().checker("JudgeCriteriaOutput").tidy(output, defaults=True) == output
+
+
+@pytest.mark.parametrize(
+    "member",
+    ['"refusal": null', '"refusal": ""', '"\\u0070arsed": 1', '"parsed": 1', '"index": 0', '"tool_choice": {}'],
+)
+def test_what_may_count_as_absent_is_not_called_tidy(member: str) -> None:
+    assert is_tidy(b'{"criterion_id": "a", "output": {"role": "assistant", "content": "1"}}')
+    assert not is_tidy(f'{{"criterion_id": "a", "output": {{"role": "assistant", {member}}}}}'.encode())

@@ -555,3 +555,10 @@ def test_what_is_magic_leaves_other_answers_as_they_are() -> None:
     assert completion(Service(OFF), asking(), op_criteria=["a"]) == completion(
         Service(), asking(), op_criteria=["a"]
     )
+
+
+def test_a_fault_that_only_delays_leaves_a_magic_model_its_own() -> None:
+    service = Service(Settings(faults=(Fault(delay=0.2, place="/faults/0"),)))
+    body = asking(model="openpipe:mock-status-503")
+    assert effects(service, CHAT, body) == [Wait(0.2)]
+    assert answer(service, body, path=CHAT).status == 503

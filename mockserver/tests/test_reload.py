@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,11 +161,15 @@ def test_a_bad_file_leaves_the_old_one_in_force_and_says_why(served: Live, file:
     assert judge(served).status_code == 200
 
 
+def differs(live: Live, before: Json) -> bool:
+    return bool(status(live)["config"] != before)
+
+
 def test_a_file_that_is_right_again_is_in_force_again(served: Live, file: Path) -> None:
     for text in (BAD, "seed: [\n", "\x00", "seed: 2\n"):
         before = status(served)["config"]
         file.write_text(text)
-        seconds_until(lambda before=before: status(served)["config"] != before)  # type: ignore[misc]
+        seconds_until(partial(differs, served, before))
     assert status(served)["seed"] == 2
     assert status(served)["config"]["problems"] == []
 
@@ -191,7 +195,7 @@ def test_a_folder_in_the_file_s_place_leaves_its_settings_in_force(served: Live,
 # What is under way.
 
 
-WORDS = 12
+WORDS = 8
 SLOW = "stream: {tokens_per_second: 4}\nseed: 1\n"
 
 
@@ -200,7 +204,7 @@ def script(word: str) -> str:
 
 
 def streamed(live: Live, file: Path) -> tuple[list[str], bool]:
-    """The texts of a stream during which a file was saved that says something else, and whether it still ran."""
+    """What a stream says during which another file comes in force, and whether it really still ran then."""
     file.write_text(SLOW + script("before"))
     seconds_until(lambda: status(live)["completions"] == 1 and status(live)["seed"] == 1)
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
@@ -333,16 +337,6 @@ def test_a_signal_ends_a_mock_that_watches_a_file_promptly(file: Path, name: sig
 # The watcher by itself.
 
 
-@dataclass
-class Watched:
-    """A mock in this process whose file is watched. `seen`: the settings that were ever in force."""
-
-    file: Path
-    source: Source
-    service: Service
-    seen: list[Settings] = field(default_factory=list)
-
-
 class Noting(Service):
     """A mock that notes each of its settings."""
 
@@ -384,7 +378,12 @@ def test_what_was_saved_before_the_watch_began_is_seen(file: Path) -> None:
 
 
 GAP = 0.02
+"""Seconds for which a file is empty while it is saved."""
 LATE = 0.05
+
+
+def has_seed(service: Service, seed: int) -> bool:
+    return service.settings.seed == seed
 
 
 def test_a_file_that_is_emptied_and_then_written_is_never_empty_in_force(file: Path) -> None:
@@ -405,7 +404,7 @@ def test_a_file_that_is_emptied_and_then_written_is_never_empty_in_force(file: P
                     service.noted.clear()  # the machine is slow: this was no moment
                     continue
                 written += 1
-                await until(lambda: service.settings.seed == seed)  # noqa: B023
+                await until(partial(has_seed, service, seed))
             return [settings.seed for settings in service.noted]
 
     assert 0 not in asyncio.run(play())
@@ -422,3 +421,27 @@ def test_a_file_that_is_touched_is_not_read_again(file: Path) -> None:
             assert service.file.loads == 2
 
     asyncio.run(play())
+
+
+def test_the_mock_knows_what_is_wrong_with_its_file(file: Path) -> None:
+    async def play() -> None:
+        async with watching(file) as service:
+            file.write_text(BAD)
+            await until(lambda: len(service.file.problems) == len(MISTAKES))
+            file.unlink()
+            await until(lambda: service.file.missing)
+            assert service.settings == Settings(seed=1)
+            file.mkdir()
+            await until(lambda: "Is a directory" in str(service.file.problems))
+            file.rmdir()
+            file.write_text("seed: 3\n")
+            await until(partial(has_seed, service, 3))
+            assert (service.file.problems, service.file.missing) == ((), False)
+
+    asyncio.run(play())
+
+
+def test_without_a_file_a_mock_has_what_its_flags_say() -> None:
+    service = service_of(Source(given={"seed": 4}))
+    assert service.settings == Settings(seed=4)
+    assert (service.file.path, service.file.loads) == ("", 0)

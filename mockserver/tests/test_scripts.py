@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver import tokens
-from mockserver.config import Script, ScriptedCall, ScriptedChoice, Settings
+from mockserver.config import (
+    Declared,
+    Fixed,
+    Form,
+    Script,
+    ScriptedCall,
+    ScriptedChoice,
+    Sequence,
+    Settings,
+)
 from mockserver.effects import Reply
 from mockserver.matching import Condition, Kind, When, demand
 from mockserver.service import Service
@@ -141,6 +150,11 @@ def test_a_refusal_is_no_content() -> None:
     [choice] = choices(scripted(ScriptedChoice(refusal="I can't help with that.")), asking())
     assert choice["message"] == {"role": "assistant", "content": None, "refusal": "I can't help with that."}
     assert choice["finish_reason"] == "stop"
+
+
+def test_an_empty_refusal_is_a_refusal() -> None:
+    [message] = messages(scripted(ScriptedChoice(refusal="")), asking())
+    assert message == {"role": "assistant", "content": None, "refusal": ""}
 
 
 def test_a_call_looks_like_any_call() -> None:
@@ -457,6 +471,23 @@ def test_a_raw_answer_is_neither_judged_nor_cached() -> None:
     for _ in range(2):
         assert content_of(ask(service, asking(), op_criteria=["a"], op_cache="readWrite")) == RAW
         assert latest(service)["cacheHit"] is False
+
+
+def test_a_raw_answer_takes_no_turn_of_a_criterion() -> None:
+    turns = Form(Sequence((Form(Fixed(1)), Form(Fixed(0)))))
+    raw = Script(said("raw"), raw=b"{}", place="/completions/0")
+    service = scripted(raw, criteria={"a": Declared({1: turns})})
+    ask(service, asking("raw"), op_criteria=["a"])
+    assert choices(service, asking(), op_criteria=["a"])[0]["criteria_results"]["a"]["score"] == 1
+
+
+def test_a_completion_from_the_cache_comes_before_a_script_that_came_later() -> None:
+    service = Service()
+    stored = completion(service, asking(), op_cache="readWrite")
+    for late in (Script(raw=b"{}", place="/runtime/1"), script("scripted")):
+        service.sessions.default.override(completions=(late,))
+        assert completion(service, asking(), op_cache="readOnly") == stored
+        assert ask(service, asking()).body != json.dumps(stored).encode()
 
 
 def test_what_is_wrong_with_a_request_is_refused_before_a_raw_answer() -> None:

@@ -21,7 +21,7 @@ def numbered(count: int) -> list[bytes]:
 def test_a_new_session_remembers_nothing() -> None:
     session = Session()
     assert session.cached(b"a") is None
-    assert session.counts == {}
+    assert session.counts == session.turns == {}
     assert session.log(b"a").latest() is None
 
 
@@ -125,3 +125,11 @@ def test_long_completions_go_before_there_are_too_many(monkeypatch: pytest.Monke
         session.store(b"%d" % number, long)
     assert len(session.cache) == 3
     assert b"0" not in session.cache
+
+
+def test_no_number_of_different_requests_makes_a_sequence_begin_anew() -> None:
+    session = Session()
+    assert session.count("a sequence") == 1
+    for number in range(MOST_COUNTED + 1):
+        session.count(number.to_bytes(4))
+    assert session.count("a sequence") == 2
