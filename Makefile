@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory --jobs=2
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
-.PHONY: help serve test lint schemas clients clean python tools
+.PHONY: help serve test lint schemas vectors clients clean python tools
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -32,6 +32,10 @@ lint: .venv/.dev ## Check style and types
 schemas: .venv/.dev ## Make schemas/openapi.yaml anew from its sources and check it
 	@$(bin)/openpipe-mock schemas convert schemas/sources/judge-criteria.md --into schemas/openapi.yaml
 	@$(bin)/openpipe-mock schemas check
+	@$(MAKE) vectors
+
+vectors: .venv/.dev ## Write schemas/vectors anew
+	@$(bin)/python -m mockserver.vectors
 
 clean: ## Remove all that was set up or built
 	@rm -rf .venv .cache .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -16,6 +16,7 @@ from mockserver.config import (
     VALIDATIONS,
     Settings,
 )
+from mockserver.generatecommand import generate
 from mockserver.resources import folder
 from mockserver.signals import leave_calmly
 
@@ -237,6 +238,9 @@ Example:
 def config_example() -> None:
     """Print a commented file with every key in it."""
     click.echo((folder("examples") / "openpipe-mock.yaml").read_bytes(), nl=False)
+
+
+main.add_command(generate)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ from mockserver import __version__
 from mockserver.edits import Edit, edits
 from mockserver.resources import folder
 from mockserver.routes import weaker
-from mockserver.samples import ENDPOINTS, ODD_TEXTS, Positive, needs, positives, preceded
-from mockserver.vectors import invalid, valid
+from mockserver.samples import ENDPOINTS, Positive, needs, positives, preceded
+from mockserver.values import ODD_TEXTS
+from mockserver.vectors import invalid, line_of, valid
 
 Json = Any
 Item = TypeVar("Item", Positive, Edit)
@@ -28,9 +29,8 @@ SAID = ("Count to 3.", "1, 2, 3.")
 
 def printed(endpoint: str, good: bool, count: int, seed: int) -> Iterator[bytes]:
     """The header, and `count` lines of valid or invalid requests for "judge" or "chat"."""
-    yield orjson.dumps(header(endpoint, good, count, seed)) + b"\n"
-    for line in (valid_lines if good else invalid_lines)(endpoint, count, seed):
-        yield orjson.dumps(line) + b"\n"
+    yield line_of(header(endpoint, good, count, seed))
+    yield from map(line_of, (valid_lines if good else invalid_lines)(endpoint, count, seed))
 
 
 def header(endpoint: str, good: bool, count: int, seed: int) -> Json:

@@ -96,6 +96,7 @@ def streams() -> Iterator[Stream]:
     yield from framings()
     yield from splits()
     yield from contents()
+    yield from extras()
     yield from calls()
     yield from broken()
 
@@ -110,7 +111,7 @@ def framings() -> Iterator[Stream]:
     yield Stream("crlf", "Lines end with CR LF.", whole(text.replace("\n", "\r\n")), COUNTED)
     yield Stream("cr", "Lines end with CR alone.", whole(text.replace("\n", "\r")), COUNTED)
     yield Stream("no-space", "No space after the colon.", whole(text.replace("data: ", "data:")), COUNTED)
-    comments = text.replace("data: ", ": keep-alive\n\ndata: ", 2).replace("3.", "3.")
+    comments = text.replace("data: ", ": keep-alive\n\ndata: ", 2)
     yield Stream("comments", "Comment lines between events.", whole(comments), COUNTED)
     inside = text.replace("data: ", ":\ndata: ")
     yield Stream("comments-inside", "An empty comment inside each event.", whole(inside), COUNTED)
@@ -163,6 +164,10 @@ def contents() -> Iterator[Stream]:
     yield Stream("interleaved", "Two choices in turns, the second one first.", by_event(text + DONE), two)
     pairs = event(*first) + event(*turns[:2]) + event(*turns[2:]) + event(piece(0, "stop"), piece(1, "stop"))
     yield Stream("several-in-a-chunk", "Two choices in each event.", by_event(pairs + DONE), two)
+
+
+def extras() -> Iterator[Stream]:
+    """What a stream may carry beside the text: usage, members that nobody declared, an error."""
     counted = COUNTING + event(usage=USAGE)
     about = "A last chunk without choices counts the tokens."
     yield Stream("usage", about, by_event(counted + DONE), {**COUNTED, "usage": USAGE})
