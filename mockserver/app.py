@@ -74,7 +74,7 @@ class Api:
         try:
             reply = await transport.carry(self.exchange(head))
         except ClientGone:
-            return
+            reply = Reply(0, b"", subject="the client hung up")
         except Dropped:
             raise
         except Exception:

@@ -20,6 +20,8 @@ DEFAULT_NAME = "openpipe-mock.yaml"
 """What is found in the working folder when no other file is named."""
 STEP_MS = 50
 DEBOUNCE_MS = 200
+LOOK_MS = 500
+"""How often the file is looked at where nothing was told: a link's target may lie elsewhere."""
 SETTLE_SECONDS = 0.05
 MOST_LOOKS = 10
 """How often a file is looked at until two looks see the same: some programs write it bit by bit."""
@@ -45,55 +47,76 @@ class Source:
 
 def service_of(source: Source) -> Service:
     """The mock that a source describes. Raises OSError or ConfigError; nothing starts on a bad file."""
-    settings = source.settings(source.data())
-    return Service(settings, ConfigFile(source.path, 1 if source.path else 0))
+    data = source.data()
+    file = ConfigFile(source.path, 1 if source.path else 0, seen=fingerprint(data))
+    return Service(source.settings(data), file)
 
 
 async def watch(source: Source, service: Service) -> None:
     """Put the file in force whenever it was saved, for as long as this is not cancelled."""
     from watchfiles import awatch  # only a mock with a file pays for it
 
-    known = fingerprint(source)
     folder = Path(source.path).absolute().parent
-    async for _ in awatch(folder, watch_filter=None, recursive=False, debounce=DEBOUNCE_MS, step=STEP_MS):
-        seen = await settled(source)
-        if seen != known:
-            known = seen
-            renew(source, service)
+    looks = awatch(
+        folder,
+        watch_filter=None,
+        recursive=False,
+        debounce=DEBOUNCE_MS,
+        step=STEP_MS,
+        rust_timeout=LOOK_MS,
+        yield_on_timeout=True,
+    )
+    async for _ in looks:
+        if fingerprint(look(source)) == service.file.seen:
+            continue
+        found = await settled(source)
+        if fingerprint(found) != service.file.seen:
+            service.file.seen = fingerprint(found)
+            renew(source, service, found)
 
 
-async def settled(source: Source) -> bytes:
-    """What the file holds, as soon as two looks at it see the same."""
-    seen = fingerprint(source)
+async def settled(source: Source) -> bytes | OSError:
+    """What the file holds, as soon as two looks at it see the same.
+
+    One that is empty or away gets more time: many programs empty a file or put it away before they write it.
+    """
+    found = look(source)
     for _ in range(MOST_LOOKS):
         await asyncio.sleep(SETTLE_SECONDS)
-        before, seen = seen, fingerprint(source)
-        if before == seen:
+        before, found = found, look(source)
+        if found and found == before:
             break
-    return seen
+    return found
 
 
-def fingerprint(source: Source) -> bytes:
-    """What tells one content of the file from another; b"" while it can't be read."""
+def look(source: Source) -> bytes | OSError:
+    """What the file holds, or why it can't be read."""
     try:
-        return blake2b(source.data(), digest_size=16).digest()
-    except OSError:
-        return b""
-
-
-def renew(source: Source, service: Service) -> None:
-    """Read the file anew: in force if it is right, else reported."""
-    file, problems = service.file, []
-    try:
-        service.settings = source.settings(source.data())
-        file.loads += 1
-        file.missing = False
-        log.info("%s was saved and is in force", source.path)
-    except ConfigError as error:
-        problems = str(error).splitlines()
+        return source.data()
     except OSError as error:
-        problems = [f"{source.path}: cannot be read: {error.strerror or error}"]
-        file.missing = isinstance(error, FileNotFoundError)
+        return error
+
+
+def fingerprint(found: bytes | OSError) -> bytes:
+    """What tells one look at the file from another."""
+    if isinstance(found, OSError):
+        return str(found.errno).encode()
+    return blake2b(found, digest_size=16).digest()
+
+
+def renew(source: Source, service: Service, found: bytes | OSError) -> None:
+    """Put what was found in force if it is right; else report it."""
+    file, problems = service.file, []
+    if isinstance(found, OSError):
+        problems = [f"{source.path}: cannot be read: {found.strerror or found}"]
+    else:
+        try:
+            service.settings = source.settings(found)
+            file.loads += 1
+            log.info("%s was saved and is in force", source.path)
+        except ConfigError as error:
+            problems = str(error).splitlines()
+    file.missing = isinstance(found, FileNotFoundError)
     file.problems = tuple(problems)
     for problem in problems:
         log.error("%s", problem)

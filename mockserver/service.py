@@ -66,12 +66,13 @@ SCHEMAS = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"} | {
 @dataclass
 class ConfigFile:
     """The file that settings come from: its path ("" without one), how often it was read and found right,
-    and what is wrong with its newest version, which is then not in force."""
+    and what is wrong with its newest version, which is then not in force. `seen` stands for its bytes."""
 
     path: str = ""
     loads: int = 0
     problems: tuple[str, ...] = ()
     missing: bool = False
+    seen: bytes = b""
 
 
 class Service:
@@ -220,8 +221,9 @@ def due(visit: Visit, body: Any) -> Fault | None:
 def by_model(visit: Visit, body: Any) -> Fault | None:
     """What the request's model asks to go wrong; a model that is declared under such a name wins."""
     model = body.get("model") if visit.entry.endpoint == "chat" and isinstance(body, dict) else None
-    named = isinstance(model, str) and model not in visit.settings.known_models
-    return magic.model_fault(model) if named else None
+    if not isinstance(model, str) or model in visit.settings.known_models:
+        return None
+    return magic.model_fault(model)
 
 
 def asks_for_stream(visit: Visit, body: Any) -> bool:
