@@ -1,3 +1,34 @@
 """A local double of the OpenPipe API: a mock server and a contract-testing kit."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mockserver.arrivals import Call as Call
+    from mockserver.interception import NetworkRefused as NetworkRefused
+    from mockserver.interception import patched as patched
+    from mockserver.mocking import Mock as Mock
+    from mockserver.mocking import MockError as MockError
+    from mockserver.respxrouter import respx_router as respx_router
+
 __version__ = "0.1.0"
+
+PUBLIC = {
+    "Call": "arrivals",
+    "Mock": "mocking",
+    "MockError": "mocking",
+    "NetworkRefused": "interception",
+    "patched": "interception",
+    "respx_router": "respxrouter",
+}
+"""What the package offers by name → the module that has it, imported when it is asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"mockserver.{PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *PUBLIC])
