@@ -48,6 +48,8 @@ def too_large(limit: int) -> PayloadTooLarge:
 
 def expect_json(headers: Headers) -> None:
     """Only JSON is documented; a missing type is refused like a wrong one."""
+    if headers.get(b"content-type") == b"application/json" and b"content-encoding" not in headers:
+        return
     sent = headers.get(b"content-type", b"").decode("latin-1")
     media = sent.partition(";")[0].strip().lower()
     if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):

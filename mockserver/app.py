@@ -35,6 +35,7 @@ from mockserver.effects import (
     Wait,
 )
 from mockserver.errors import Forbidden, MethodNotSupported
+from mockserver.guard import LOCAL_ORIGIN, Guard
 from mockserver.paths import SESSION, not_found
 from mockserver.service import Service, crash, refusal
 
@@ -42,10 +43,6 @@ requests = logging.getLogger("mockserver.requests")
 """One line for each request, at INFO."""
 notes = logging.getLogger("mockserver.notes")
 """What the user should know of a request that was served all the same, at WARNING."""
-
-LOCAL_ORIGIN = r"https?://(?:(?:[\w-]+\.)*localhost|127\.0\.0\.1|\[::1\])(?::\d+)?"
-"""Pages whose scripts may call the mock: those served from this machine."""
-
 
 DROP = "openpipe_mock.drop"
 """The ASGI extension under which a server says how to drop the connection: `{"call": a function}`."""
@@ -70,7 +67,7 @@ class Api:
         started = perf_counter()
         transport = Transport(scope, receive, send)
         query = scope.get("query_string", b"")
-        head = Head(scope["method"], scope["path"], dict(scope["headers"]), query, started)
+        head = Head(scope["method"], scope["path"], dict(scope["headers"]), query, started, peer(scope))
         try:
             reply = await transport.carry(self.exchange(head))
         except ClientGone:
@@ -107,7 +104,13 @@ class Transport:
         try:
             effect = next(exchange)
             while True:
-                effect = exchange.send(await self.perform(effect))
+                # The two effects of every request are carried out here: a coroutine for each would cost more.
+                if isinstance(effect, ReadBody):
+                    effect = exchange.send(await read(self.receive, effect))
+                elif isinstance(effect, Tick):
+                    effect = exchange.send(perf_counter())
+                else:
+                    effect = exchange.send(await self.perform(effect))
         except StopIteration as stop:
             reply: Reply = stop.value
         finally:
@@ -123,8 +126,6 @@ class Transport:
     async def perform(self, effect: Effect) -> Any:
         """Carry out one effect; its result goes back into the exchange."""
         match effect:
-            case ReadBody():
-                return await read(self.receive, effect)
             case Piece():
                 await self.stay(0)
                 await self.send({"type": "http.response.body", "body": effect.data, "more_body": True})
@@ -137,8 +138,6 @@ class Transport:
                 await self.break_off()
             case Now():
                 return time()
-            case Tick():
-                return perf_counter()
             case Entropy():
                 return urandom(effect.size)
 
@@ -216,17 +215,19 @@ def printable(text: str) -> str:
     return text if len(text) <= 300 else f"{text[:300]}…"
 
 
-def create_app(service: Service | Settings | None = None) -> ASGIApp:
+def create_app(service: Service | Settings | None = None, guard: Guard | None = None) -> ASGIApp:
     """The whole mock as one ASGI app: the API, the page at `/` and the control API under `/_mock/`.
 
-    Requests without an `Origin` header take a short way past Starlette. Those of local pages pass through its
-    CORS middleware; other origins get no CORS headers.
+    The guard says who may come to the last two, by default this machine alone. Requests without an `Origin`
+    header take a short way past Starlette. Those of local pages pass through its CORS middleware; other
+    origins get no CORS headers.
     """
     if not isinstance(service, Service):
         service = Service(service)
-    api, controls = Api(service.exchange), Api(Control(service).exchange, quiet=True)
+    guard = guard or Guard()
+    api, controls = Api(service.exchange), Api(Control(service, guard).exchange, quiet=True)
     site = Starlette(
-        routes=[Route("/", partial(page, service), methods=["GET"])],
+        routes=[Route("/", partial(page, service, guard), methods=["GET"])],
         exception_handlers={HTTPException: site_error},
     )
 
@@ -243,12 +244,8 @@ def create_app(service: Service | Settings | None = None) -> ASGIApp:
     shared = CORSMiddleware(fork, allow_origin_regex=LOCAL_ORIGIN, allow_methods=["*"], allow_headers=["*"])
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        origin = page_origin(scope)
-        local = re.fullmatch(LOCAL_ORIGIN, origin)
-        if origin and not local and is_control(scope["path"]):
-            await send_reply(refusal(Forbidden(FOREIGN)), send)
-        else:
-            await (shared if local else fork)(scope, receive, send)
+        local = re.fullmatch(LOCAL_ORIGIN, page_origin(scope))
+        await (shared if local else fork)(scope, receive, send)
 
     return app
 
@@ -258,7 +255,10 @@ def is_control(path: str) -> bool:
     return path.startswith("/_mock/") and not SESSION.fullmatch(path)
 
 
-FOREIGN = "the control API answers no page of another site; ask it from this machine."
+def peer(scope: Scope) -> str:
+    """The address of who sent a request; a server that doesn't tell it gets a word that is no address."""
+    client = scope.get("client")
+    return client[0] or "unknown" if client else "unknown"
 
 
 def page_origin(scope: Scope) -> str:
@@ -267,8 +267,13 @@ def page_origin(scope: Scope) -> str:
     return next(found, "")
 
 
-async def page(service: Service, request: Request) -> Response:
-    """The page at `/`."""
+async def page(service: Service, guard: Guard, request: Request) -> Response:
+    """The page at `/`, for those whom the guard lets in."""
+    scope = request.scope
+    try:
+        guard.admit(Head(scope["method"], scope["path"], dict(scope["headers"]), peer=peer(scope)))
+    except Forbidden as error:
+        return Response(refusal(error).body, error.status, dashboard.HEADERS, "application/json")
     html = dashboard.page(service, str(request.base_url))
     return HTMLResponse(html, headers=dashboard.HEADERS)
 
@@ -282,4 +287,4 @@ async def site_error(request: Request, error: Exception) -> Response:
     problem = MethodNotSupported(f"{path} takes {allow}, not {request.method}.", allow=[allow])
     reply = refusal(problem if allow else not_found(path))
     headers = {name.decode(): value.decode() for name, value in reply.headers}
-    return Response(reply.body, reply.status, headers)
+    return Response(reply.body, reply.status, {**dashboard.HEADERS, **headers})

@@ -286,6 +286,10 @@ class Limits:
     requests_per_minute: int | None = None
     concurrent: int | None = None
 
+    @property
+    def none(self) -> bool:
+        return self.requests_per_minute is None and self.concurrent is None
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

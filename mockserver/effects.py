@@ -16,6 +16,7 @@ class Head:
     """A request before its body: method, decoded path, headers, query, and when it came.
 
     `at` is in seconds on a clock that only ever goes forward; what it counts from is the adapter's affair.
+    `peer` is the address of who sent it, "" where it came from this process.
     """
 
     method: str
@@ -23,13 +24,15 @@ class Head:
     headers: Headers
     query: bytes = b""
     at: float = 0.0
+    peer: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """Status, headers and body bytes; `subject` and `notes` are for the log, not for the client.
 
-    After a stream was begun, the reply says what was streamed, and its body is empty.
+    After a stream was begun, the reply says what was streamed, and its body is empty. Not frozen: the service
+    adds the request's id, and a frozen one takes twice as long to make.
     """
 
     status: int

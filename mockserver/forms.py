@@ -101,8 +101,12 @@ def judgement(form: Form, case: Case) -> Judgement:
 
 def drawn(form: Form, _: Drawn, case: Case) -> Judgement:
     score = scoring.score(case.draw, case.name, case.version, case.content.digest)
-    origin = f"The mock drew {score} for {case} from seed {case.draw.seed} and the judged content"
-    return scored(form, score, case, f"{origin}; no model read it.")
+    return scored(form, score, case, origin_of(score, str(case), case.draw.seed))
+
+
+def origin_of(score: float, criterion: str, seed: int) -> str:
+    """Where a drawn score comes from."""
+    return f"The mock drew {score} for {criterion} from seed {seed} and the judged content; no model read it."
 
 
 def fixed(form: Form, way: Fixed, case: Case) -> Judgement:

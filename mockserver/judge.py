@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from mockserver import magic, scoring
-from mockserver.config import DRAWN, Declared, Settings
+from mockserver.config import Declared, Settings
 from mockserver.errors import CriterionNotFound
-from mockserver.forms import Case, Content, Judgement, judgement
+from mockserver.forms import Case, Content, Judgement, judgement, origin_of
 from mockserver.spec import contract
 from mockserver.violations import did_you_mean, listed, quoted, short
+from mockserver.wordsearch import lacking
 
 LATEST = 1
 """The version that a plain id means while nobody has declared the criterion (decision)."""
@@ -32,9 +34,13 @@ class Criterion:
     name: str
     version: int
     delay: float = 0.0
+    text: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", f"{self.name}@v{self.version}")
 
     def __str__(self) -> str:
-        return f"{self.name}@v{self.version}"
+        return self.text
 
 
 class Undeclared(CriterionNotFound):
@@ -50,11 +56,7 @@ def criterion(reference: str, settings: Settings = DEFAULTS) -> Criterion:
 
     Raises CriterionNotFound in the service's words (source class: sdk) for anything else, with the way out.
     """
-    match = REFERENCE.fullmatch(reference)
-    if match is None:
-        name, at, version = reference.partition("@")
-        raise not_found(short(name) or '""', at and short(version), GRAMMAR)
-    name, version = match["name"], match["version"]
+    name, version = parts(reference)
     declared = settings.criteria.get(name)
     if declared is not None:
         return declared_one(name, version, declared.versions)
@@ -62,20 +64,35 @@ def criterion(reference: str, settings: Settings = DEFAULTS) -> Criterion:
         return magic_one(name, version)
     if not settings.judges_unknown:
         raise Undeclared(name, undeclared(name, settings.criteria))
-    return Criterion(name, int(version or LATEST))
+    return undeclared_one(name, version or LATEST)
 
 
-def declared_one(name: str, version: str | None, versions: Mapping[int, Any]) -> Criterion:
-    if version and int(version) not in versions:
+@lru_cache(maxsize=1024)
+def parts(reference: str) -> tuple[str, int]:
+    """The name and version in a reference, 0 for none. Raises CriterionNotFound for what is no reference."""
+    match = REFERENCE.fullmatch(reference)
+    if match is None:
+        name, at, version = reference.partition("@")
+        raise not_found(short(name) or '""', at and short(version), GRAMMAR)
+    return match["name"], int(match["version"] or 0)
+
+
+@lru_cache(maxsize=1024)
+def undeclared_one(name: str, version: int) -> Criterion:
+    return Criterion(name, version)
+
+
+def declared_one(name: str, version: int, versions: Mapping[int, Any]) -> Criterion:
+    if version and version not in versions:
         raise not_found(name, f"v{version}", f"It has {listed((f'v{each}' for each in versions), 'and')}.")
-    return Criterion(name, int(version or max(versions)))
+    return Criterion(name, version or max(versions))
 
 
-def magic_one(name: str, version: str | None) -> Criterion:
+def magic_one(name: str, version: int) -> Criterion:
     found = magic.criterion(name)
     if found is None:
         raise not_found(name, "", sentence(magic.unknown(name, magic.CRITERIA)))
-    return Criterion(name, int(version or LATEST), found.delay)
+    return Criterion(name, version or LATEST, found.delay)
 
 
 def sentence(text: str) -> str:
@@ -97,11 +114,11 @@ def is_tidy(body: bytes) -> bool:
 
     Absent are null, the defaults (empty texts, or in a tool choice), and what clients leave in messages.
     """
-    return not any(map(body.__contains__, UNTIDY))
+    return no_untidy(body.decode("utf-8", "replace"))
 
 
-UNTIDY = (b"null", b'""', b'"tool_choice', b'"parsed', b'"index"', b"\\u")
-"""Texts of which one occurs in each body that is not tidy; the last may write any of the others."""
+no_untidy = lacking("null", '""', '"tool_choice', '"parsed', '"index"', "\\u")
+"""Whether a text has none of those of which each untidy body has one; `\\u` may write any of the others."""
 
 
 def scene(given: Mapping[str, Any], *, tidy: bool = False) -> bytes:
@@ -124,12 +141,20 @@ def canonical(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
+@lru_cache(maxsize=64)
+def drawn_from(answers: int, seed: int) -> scoring.Draw:
+    return scoring.Draw(answers, seed)
+
+
 def judge(asked: Criterion, seen: Content, settings: Settings, count: Callable[[str], int]) -> Judgement:
     """The judgement of a content by a criterion. `count` numbers the judgements of a session."""
     declared = settings.criteria.get(asked.name)
     if declared is None and settings.magic:
         found = magic.criterion(asked.name)
         declared = found.declared if found else None
-    form = declared.versions[asked.version] if declared else DRAWN
-    draw = scoring.Draw(settings.answers, settings.seed)
+    draw = drawn_from(settings.answers, settings.seed)
+    if declared is None:  # what most requests are, in fewer steps
+        score = scoring.score(draw, asked.name, asked.version, seen.digest)
+        return Judgement(score, origin_of(score, str(asked), draw.seed))
+    form = declared.versions[asked.version]
     return judgement(form, Case(asked.name, asked.version, seen, draw, count))

@@ -15,11 +15,10 @@ import orjson
 
 from mockserver import completions, faults, judge, magic, reports
 from mockserver.admission import announced, authorize, broken, expect_json, too_large
-from mockserver.config import Fault, Limits, Settings
+from mockserver.config import Fault, Settings
 from mockserver.effects import (
     JSON_HEADERS,
     Begin,
-    Effect,
     Exchange,
     Head,
     HeaderList,
@@ -52,7 +51,9 @@ Endpoint = Callable[[Visit, Any], Reply | Exchange]
 """A visit and its parsed body in; a reply out, or an exchange that goes on."""
 
 CHAT = f"{BASE}/chat/completions"
-NO_LIMITS = Limits()
+ENDPOINTS = {f"{BASE}{path}": name for path, name in NAMES.items()}
+"""Path → the short name of its endpoint."""
+TICK = Tick()
 REQUEST_ID = b"x-request-id"
 """The header that says under which id the journal keeps the exchange; OpenAI's clients show it."""
 MOST_KEPT = 65_536
@@ -81,10 +82,16 @@ class Service:
     `settings` may be replaced at any time: requests under way go on under those that they began with.
     """
 
-    def __init__(self, settings: Settings | None = None, file: ConfigFile | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        file: ConfigFile | None = None,
+        sessions: Sessions | None = None,
+    ) -> None:
         self.settings = settings or Settings()
         self.file = file or ConfigFile()
-        self.sessions = Sessions()
+        self.sessions = Sessions() if sessions is None else sessions
+        self.sessions.base = lambda: self.settings
         self.named: set[str] = set()
         self.endpoints: dict[str, Endpoint] = {
             "/criteria/judge": judgement,
@@ -103,8 +110,8 @@ class Service:
             return refusal(error, twice=head.path.endswith("/chat/completions"))
         visit.session.under_way += 1
         try:
-            reply = yield from self.admitted(visit)
-            visit.entry.seconds = (yield Tick()) - head.at
+            reply = yield from self.answer(visit)
+            visit.entry.seconds = (yield TICK) - head.at
             return finished(visit, reply)
         finally:
             visit.session.under_way -= 1
@@ -119,63 +126,104 @@ class Service:
         session.requests += 1
         settings = session.settings(self.settings)
         entry = Entry(session.requests, session.name, head.method, head.path, head.headers, settings, head.at)
-        tail = path.removeprefix(BASE) if path.startswith(BASE) else ""
-        entry.endpoint = NAMES.get(tail, "")
+        entry.endpoint = ENDPOINTS.get(path, "")
         return Visit(head, path, session, settings, entry, self.named)
 
-    def admitted(self, visit: Visit) -> Exchange:
+    def answer(self, visit: Visit) -> Exchange:
         """Answer a request once its path, key and limits are in order."""
-        head, settings = visit.head, visit.settings
         try:
-            if not visit.entry.endpoint:
-                raise not_found(visit.path)
-            tail = visit.path.removeprefix(BASE)
-            if head.method != SERVED[tail]:
-                raise wrong_method(head.method, visit.path)
-            visit.token = authorize(head.headers, settings.keys, settings.read_only_keys)
-            visit.read_only = is_read_only(visit)
-            if settings.limits == NO_LIMITS:
-                return (yield from self.faulted(visit, self.endpoints[tail]))
+            endpoint = self.admitted(visit)
+            if visit.settings.limits.none:
+                return (yield from self.limited(visit, endpoint))
             with within_limits(visit):
-                return (yield from self.faulted(visit, self.endpoints[tail]))
+                return (yield from self.limited(visit, endpoint))
         except ApiError as error:
             return refused(visit, error)
 
-    def faulted(self, visit: Visit, endpoint: Endpoint) -> Exchange:
-        """Answer a request by its endpoint, unless a fault is due."""
-        body, problem = None, None
-        try:
-            if visit.head.method == "POST":
-                visit.entry.body = yield from self.read(visit.head.headers)
-                body = parse(visit.entry.body)
-        except ApiError as error:
-            problem = error
-        fault, streams = due(visit, body), asks_for_stream(visit, body)
-        answering = engine(visit, endpoint, body, problem)
-        if fault is not None:
-            visit.entry.faults.append(faults.describe(fault))
-            check(visit, body, problem)
-            refusing = partial(refused, visit)
-            answering = spoiled(answering, fault, visit.settings.pace, refusing, streams=streams)
-        elif not streams:
-            return (yield from answering)
-        return (yield from recorded(answering, visit.entry))
+    def admitted(self, visit: Visit) -> Endpoint:
+        """The endpoint that is meant. Raises ApiError for a path, method or key that won't do."""
+        head, settings = visit.head, visit.settings
+        if not visit.entry.endpoint:
+            raise not_found(visit.path)
+        tail = visit.path.removeprefix(BASE)
+        if head.method != SERVED[tail]:
+            raise wrong_method(head.method, visit.path)
+        visit.token = authorize(head.headers, settings.keys, settings.read_only_keys)
+        visit.read_only = is_read_only(visit)
+        return self.endpoints[tail]
 
-    def read(self, headers: Headers) -> Generator[Effect, Any, bytes]:
-        """The body, once its announced length and its type are acceptable."""
-        limit = self.settings.max_body_bytes  # never overridden, and a file can't change it
-        if announced(headers) > limit:
-            raise too_large(limit)
-        expect_json(headers)
-        body: bytes | None = yield ReadBody(limit)
-        if body is None:
-            raise too_large(limit)
-        return body
+    def limited(self, visit: Visit, endpoint: Endpoint) -> Exchange:
+        """Answer a request by its endpoint, unless a fault is due; a body's faults come after those."""
+        body, problem = None, None
+        if visit.head.method == "POST":
+            try:
+                expect_body(visit.head.headers, self.settings.max_body_bytes)
+                sent: bytes | None = yield ReadBody(self.settings.max_body_bytes)
+                body = self.parsed(visit, sent)
+            except ApiError as error:
+                problem = error
+        reply = responding(visit, endpoint, body, problem)
+        return reply if isinstance(reply, Reply) else (yield from reply)
+
+    def parsed(self, visit: Visit, sent: bytes | None) -> Any:
+        """The body's JSON. Raises PayloadTooLarge, ParseError."""
+        if sent is None:
+            raise too_large(self.settings.max_body_bytes)
+        visit.entry.body = sent
+        return parse(sent)
+
+
+def expect_body(headers: Headers, limit: int) -> None:
+    """What a body's headers must say before it is read."""
+    if announced(headers) > limit:
+        raise too_large(limit)
+    expect_json(headers)
+
+
+def responding(visit: Visit, endpoint: Endpoint, body: Any, problem: ApiError | None) -> Reply | Exchange:
+    """What is answered: a reply at once where nothing has to be waited for or sent in pieces."""
+    fault, streams = due(visit, body), asks_for_stream(visit, body)
+    if fault is not None:
+        visit.entry.faults.append(faults.describe(fault))
+        check(visit, body, problem)
+        answering, refusing = engine(visit, endpoint, body, problem), partial(refused, visit)
+        return recorded(
+            spoiled(answering, fault, visit.settings.pace, refusing, streams=streams), visit.entry
+        )
+    reply = asked(visit, endpoint, body, problem)
+    if isinstance(reply, Reply):
+        return reply
+    return recorded(guarded(visit, reply), visit.entry) if streams else guarded(visit, reply)
+
+
+def asked(visit: Visit, endpoint: Endpoint, body: Any, problem: ApiError | None) -> Reply | Exchange:
+    """What the endpoint answers, or why it doesn't."""
+    try:
+        if problem is not None:
+            raise problem
+        return endpoint(visit, body)
+    except ApiError as error:
+        return refused(visit, error)
+
+
+def guarded(visit: Visit, exchange: Exchange) -> Exchange:
+    """An exchange that goes on; what it refuses is an answer too."""
+    try:
+        return (yield from exchange)
+    except ApiError as error:
+        return refused(visit, error)
+
+
+def engine(visit: Visit, endpoint: Endpoint, body: Any, problem: ApiError | None) -> Exchange:
+    """The same as an exchange, which asks the endpoint only when it is begun."""
+    reply = asked(visit, endpoint, body, problem)
+    return reply if isinstance(reply, Reply) else (yield from guarded(visit, reply))
 
 
 def is_read_only(visit: Visit) -> bool:
     """Whether the key may only read. Raises Unauthorized where it would write a log (source)."""
-    if visit.token.decode("latin-1") not in visit.settings.read_only_keys:
+    known = visit.settings.read_only_keys
+    if not known or visit.token.decode("latin-1") not in known:
         return False
     if visit.entry.endpoint in WRITES_LOG:
         raise Unauthorized("this key is read-only and may not write logs; use one that may.")
@@ -242,17 +290,6 @@ def check(visit: Visit, body: Any, problem: ApiError | None) -> None:
             visit.entry.violations = () if checker.is_valid(tidied) else broken(checker, tidied).issues
 
 
-def engine(visit: Visit, endpoint: Endpoint, body: Any, problem: ApiError | None) -> Exchange:
-    """What the endpoint answers, or why it doesn't."""
-    try:
-        if problem is not None:
-            raise problem
-        reply = endpoint(visit, body)
-        return reply if isinstance(reply, Reply) else (yield from reply)
-    except ApiError as error:
-        return refused(visit, error)
-
-
 def judgement(visit: Visit, body: Any) -> Reply | Exchange:
     """`POST /criteria/judge`."""
     request = visit.accept("JudgeCriteriaRequest", body)
@@ -310,9 +347,11 @@ def finished(visit: Visit, reply: Reply) -> Reply:
     entry.status = reply.status
     if reply.body:
         entry.answer = reply.body
-    visit.note(*reply.notes)
-    headers = (*reply.headers, (REQUEST_ID, entry.id.encode()))
-    return Reply(reply.status, reply.body, headers, reply.subject, entry.notes)
+    if reply.notes:
+        visit.note(*reply.notes)
+    reply.headers = (*reply.headers, (REQUEST_ID, entry.id.encode()))
+    reply.notes = entry.notes
+    return reply
 
 
 def refused(visit: Visit, error: ApiError) -> Reply:

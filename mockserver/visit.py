@@ -65,7 +65,8 @@ class Visit:
 
     def judge(self, asked: Criterion, content: Content) -> Judgement:
         """The judgement of a content, or the one that a magic header asks for."""
-        score = magic.score(self.headers) if self.settings.magic else None
+        magical = self.settings.magic and b"x-mock-score" in self.head.headers
+        score = magic.score(self.head.headers) if magical else None
         if score is not None:
             return Judgement(score, f"The header x-mock-score says {score}; no model read it.")
         found = judge(asked, content, self.settings, self.session.count)
