@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory --jobs=2
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
-.PHONY: help serve test lint schemas vectors clients clean python tools
+.PHONY: help serve test lint schemas vectors mutants bench soak audit clients clean python tools
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -37,6 +37,22 @@ schemas: .venv/.dev ## Make schemas/openapi.yaml anew from its sources and check
 vectors: .venv/.dev ## Write schemas/vectors anew
 	@$(bin)/python -m mockserver.vectors
 
+mutants: .venv/.dev ## Run the contract suite against every one-bug server and write docs/mutants.md
+	@$(bin)/python -m mockserver.tests.mutants_page
+
+bench: .venv/.dev ## Measure against a bare ASGI app; with flags: make bench ARGS="--rounds 3 --write"
+	@command -v wrk >/dev/null || { $(call install,wrk); }
+	@$(bin)/python -m benchmarks.run $(ARGS)
+
+soak: .venv/.dev ## Besiege a mock with mad requests for minutes; shorter: make soak ARGS="--requests 1000"
+	@$(bin)/python -m benchmarks.soak $(ARGS)
+
+audit: .venv/.dev ## Ask PyPI for known vulnerabilities of what is installed; needs the network
+	@[ -x .cache/audit/bin/pip-audit ] || \
+		{ $(bin)/python -m venv .cache/audit && .cache/audit/bin/pip install -qq pip-audit; }
+	@$(bin)/python -m pip freeze --exclude-editable > .cache/audit/installed.txt
+	@.cache/audit/bin/pip-audit --strict --disable-pip --no-deps --requirement .cache/audit/installed.txt
+
 clean: ## Remove all that was set up or built
 	@rm -rf .venv .cache .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	@find . -name __pycache__ -prune -exec rm -rf {} +
@@ -60,9 +76,9 @@ clean: ## Remove all that was set up or built
 
 # The clients' environments stand apart: clients pin versions that contradict each other's and ours.
 
-python_clients := $(addprefix $(envs)/,$(addsuffix /.done,openpipe openai langchain))
+python_clients := $(addprefix $(envs)/,$(addsuffix /.done,openpipe openai langchain fixtures-openpipe fixtures-openai))
 
-clients: $(python_clients) $(envs)/node/.done $(envs)/wheel/.done $(envs)/sdist/.done | tools
+clients: $(python_clients) $(node_clients) $(envs)/wheel/.done $(envs)/sdist/.done | tools
 
 # $(call environment,requirements): the folder of the target becomes a clean environment that holds only these.
 environment = $(bin)/python -m venv --clear --without-pip $(@D) && \
@@ -72,8 +88,13 @@ $(python_clients): $(envs)/%/.done: $(tests)/clients/python-%/requirements.txt .
 	@echo "Installing the Python client $*"
 	@$(call environment,--requirement $<)
 
-$(envs)/node/.done: $(wildcard $(tests)/clients/node/package*.json) | tools
-	@echo "Installing the Node clients"
+# These hold the checkout itself with its extras.
+$(envs)/fixtures-openpipe/.done $(envs)/fixtures-openai/.done: pyproject.toml
+
+node_clients := $(addprefix $(envs)/,$(addsuffix /.done,node prism))
+
+$(node_clients): $(envs)/%/.done: $(addprefix $(tests)/clients/%/,package.json package-lock.json) | tools
+	@echo "Installing the Node packages of $*"
 	@mkdir -p $(@D) && cp $^ $(@D)
 	@npm ci --prefix $(@D) --loglevel=error --no-audit --no-fund --no-update-notifier >/dev/null
 	@touch $@
@@ -114,7 +135,7 @@ python:
 		{ echo "Missing: Python 3.11 or newer with venv. Where there is one: make PYTHON=/its/path" >&2; exit 1; }
 
 tools: | python
-	@set --; for tool in curl nodejs:node npm; do \
+	@set --; for tool in curl nodejs:node npm redis-server; do \
 		command -v $${tool#*:} >/dev/null || set -- "$$@" $${tool%:*}; done; \
 	[ $$# = 0 ] || { $(call install,$$*); }
 	@node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' || \

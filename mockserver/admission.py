@@ -20,7 +20,8 @@ def authorize(headers: Headers, keys: Collection[str] = (), read_only: Collectio
     scheme, token = (*headers.get(b"authorization", b"").split(None, 1), b"", b"")[:2]
     token = token.strip()
     if not scheme:
-        raise Unauthorized("send the header `Authorization: Bearer KEY`; this mock takes any key.")
+        taken = "one of those that it was told to accept" if keys else "any key"
+        raise Unauthorized(f"send the header `Authorization: Bearer KEY`; this mock takes {taken}.")
     if scheme.lower() != b"bearer":
         raise Unauthorized("the Authorization header has another scheme; send `Authorization: Bearer KEY`.")
     if not token:

@@ -36,6 +36,7 @@ from mockserver.effects import (
 )
 from mockserver.errors import Forbidden, MethodNotSupported
 from mockserver.guard import LOCAL_ORIGIN, Guard
+from mockserver.journal import discreet, sent_token
 from mockserver.paths import SESSION, not_found
 from mockserver.service import Service, crash, refusal
 
@@ -75,7 +76,8 @@ class Api:
         except Dropped:
             raise
         except Exception:
-            logging.getLogger("mockserver").exception("%s %s failed", head.method, printable(head.path))
+            [path] = discreet(sent_token(head.headers), head.path)
+            logging.getLogger("mockserver").exception("%s %s failed", head.method, printable(path))
             if transport.begun:  # the stream has begun: breaking it off is all that is left
                 raise
             reply = crash()
@@ -200,12 +202,15 @@ async def send_reply(reply: Reply, send: Send) -> None:
 
 def note(head: Head, reply: Reply, seconds: float) -> None:
     """Write the request's line and its notes to the log."""
-    if requests.isEnabledFor(logging.INFO):
-        subject = printable(reply.subject)
-        line = (head.method, printable(head.path), reply.status, subject, seconds * 1000)
+    heard = requests.isEnabledFor(logging.INFO)
+    if not heard and not reply.notes:
+        return
+    path, subject, *told = discreet(sent_token(head.headers), head.path, reply.subject, *reply.notes)
+    if heard:
+        line = (head.method, printable(path), reply.status, printable(subject), seconds * 1000)
         requests.info("%s %s %d  %s  %.1f ms", *line)
-    for text in reply.notes:
-        notes.warning("%s: %s", printable(head.path), printable(text))
+    for text in told:
+        notes.warning("%s: %s", printable(path), printable(text))
 
 
 def printable(text: str) -> str:

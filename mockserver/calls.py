@@ -21,7 +21,7 @@ from mockserver import javascript
 from mockserver.anthropic import completion, is_message, text_at
 from mockserver.config import EPOCH, MEBIBYTE
 from mockserver.errors import MOST_ISSUES, BadRequest
-from mockserver.masking import hidden, masked
+from mockserver.masking import hidden, masked, may_hide
 from mockserver.violations import Place, Violation, gathered, listed, nearest, quoted, shown
 
 Json = dict[str, Any]
@@ -212,17 +212,22 @@ def completed(
     tags: Any = None,
     now: float | None = None,
     own: bool = False,
+    request_text: bytes | None = None,
+    response_text: bytes | None = None,
 ) -> LoggedCall:
     """A call as the log keeps it: secrets masked, the request's metadata and the tags put together.
 
     `tags` is the value of the header `op-tags`, or what `labels` made of it. Where a tag and the request's
-    metadata have the same key, metadata counts. `own`: the response is of our making and hides no secret.
-    Raises BadRequest for tags that are none.
+    metadata have the same key, metadata counts. `own`: the response is of our making and hides no secret. The
+    texts are the JSON of both, where somebody has it already. Raises BadRequest for tags that are none.
     """
-    request, response = masked(request), response if own else masked(response)
+    if request_text is None or may_hide(request_text, b""):
+        request = masked(request)
+        request_text = orjson.dumps(request)
+    response = response if own else masked(response)
     return LoggedCall(
-        request=orjson.dumps(request),
-        response=orjson.dumps(response),
+        request=request_text,
+        response=orjson.dumps(response) if response_text is None else response_text,
         status=status,
         error_message=error_message,
         cache_hit=cache_hit,
@@ -259,7 +264,8 @@ def labels(values: Any, pointer: str) -> dict[str, str]:
 
     `pointer` says where the values were sent. Raises BadRequest for anything but an object of scalars.
     """
-    values = {} if values is None else values
+    if not values and (values is None or values == {}):
+        return {}
     refuse(unfit(values, Place({}, pointer)))
     return present(changes(values))
 

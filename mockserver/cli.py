@@ -1,5 +1,6 @@
 """The command `openpipe-mock`."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from mockserver.config import (
     VALIDATIONS,
     Settings,
 )
+from mockserver.contractcommand import contract, explain
+from mockserver.execcommand import execute
 from mockserver.generatecommand import generate
 from mockserver.resources import folder
 from mockserver.signals import leave_calmly
@@ -100,6 +103,39 @@ Examples:
 )
 @option("--ssl-certfile", type=click.Path(path_type=Path), help="Serve https with this PEM certificate.")
 @option("--ssl-keyfile", type=click.Path(path_type=Path), help="The certificate's PEM key.")
+@option(
+    "--control-token",
+    metavar="TOKEN",
+    help="Lets other machines use the control API once they send it, as `x-mock-token` or as their key.",
+)
+@option(
+    "--allow-control-from",
+    metavar="CIDR",
+    multiple=True,
+    help="Lets an address or a network use the control API, as in 172.16.0.0/12. Otherwise this machine alone"
+    " may. Can be repeated; in the variable, spaces stand between several.",
+)
+@option(
+    "--allowed-host",
+    metavar="NAME",
+    multiple=True,
+    help="A further name under which the control API may be asked, beside localhost, addresses and --host."
+    " Can be repeated, as above.",
+)
+@option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 256),
+    help="Processes that serve. Without --state each remembers for itself.",
+)
+@option(
+    "--state",
+    metavar="URL",
+    default="",
+    help="Keep what sessions remember in this Redis (redis://HOST:PORT/DB), so that several mocks are as one."
+    " A URL with a password belongs in the variable.",
+)
 @option("--quiet", is_flag=True, help="No banner and no line per request, only warnings and errors.")
 def serve(
     host: str,
@@ -109,22 +145,35 @@ def serve(
     ready_file: Path | None,
     ssl_certfile: Path | None,
     ssl_keyfile: Path | None,
+    control_token: str | None,
+    allow_control_from: tuple[str, ...],
+    allowed_host: tuple[str, ...],
+    workers: int,
+    state: str,
     quiet: bool,
     **given: Any,
 ) -> None:
     """Serve the mock until Ctrl-C."""
     leave_calmly()
+    from mockserver.guard import Unfit, guard
     from mockserver.reload import DEFAULT_NAME, Source
     from mockserver.serve import CannotServe, Listener
     from mockserver.serve import serve as run
 
     if ssl_keyfile and not ssl_certfile:
         raise click.UsageError("--ssl-keyfile needs --ssl-certfile")
-    path = str(config) if config else DEFAULT_NAME if Path(DEFAULT_NAME).is_file() else ""
+    try:
+        admitted = guard(control_token, allow_control_from, allowed_host)
+    except Unfit as error:
+        raise click.UsageError(str(error)) from None
+    path = str(config) if config else DEFAULT_NAME if os.path.lexists(DEFAULT_NAME) else ""
     given = {name: value for name, value in given.items() if value is not None}
     source = Source(path, {**given, "max_body_bytes": max_body_bytes})
     try:
-        run(source, Listener(host, port, ssl_certfile, ssl_keyfile, ready_file, quiet))
+        listener = Listener(
+            host, port, ssl_certfile, ssl_keyfile, ready_file, quiet, admitted, workers, state
+        )
+        run(source, listener)
     except CannotServe as error:
         fail(str(error), 2)
 
@@ -240,7 +289,8 @@ def config_example() -> None:
     click.echo((folder("examples") / "openpipe-mock.yaml").read_bytes(), nl=False)
 
 
-main.add_command(generate)
+for command in (contract, explain, execute, generate):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -13,21 +13,18 @@ from mockserver.config import Pace, Script, ScriptedChoice
 from mockserver.criteria import Ranked, best_of_n, requested
 from mockserver.effects import Begin, Effect, Entropy, Exchange, Now, Piece, Reply, Wait
 from mockserver.errors import ApiError, BadRequest, Forbidden, NotFound
-from mockserver.judge import scene
+from mockserver.judge import Criterion, is_tidy, scene
 from mockserver.matching import Subject
 from mockserver.options import Options, options
 from mockserver.spec import contract
+from mockserver.spoiling import STREAM_HEADERS, raw_stream
 from mockserver.state import fingerprint
 from mockserver.toolchoice import RESULTS
-from mockserver.violations import did_you_mean, quoted, short
+from mockserver.violations import listed, nearest, quoted, short
 from mockserver.visit import Visit
 
 Json = dict[str, Any]
 
-STREAM_HEADERS = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-)
 OWN = "openpipe:"
 PREFIXES = (OWN, "openai:", "anthropic:", "gemini:")
 OFTEN = 20
@@ -43,7 +40,8 @@ class ModelNotFound(NotFound):
 
     def __init__(self, model: str, detail: str = "") -> None:
         access = "" if model.startswith(PREFIXES) else " or you do not have access to it."
-        super().__init__(detail, words=f"The model `{short(model, 200)}` does not exist{access}")
+        words = f"The model `{short(model, 200)}` does not exist{access}"
+        super().__init__(words=f"{words.removesuffix('.')}: {detail}" if detail else words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,8 @@ def answer(visit: Visit, body: Any) -> Exchange:
 
     def log(said: Any, status: int, **notes: Any) -> None:
         if chosen.log and not visit.read_only:
-            call = calls.completed(body, said, status=status, tags=tags, now=now, own=True, **notes)
+            notes |= {"tags": tags, "now": now, "own": True, "request_text": visit.entry.body}
+            call = calls.completed(body, said, status=status, **notes)
             visit.session.log(fingerprint(visit.token)).add(call)
 
     try:
@@ -86,8 +85,9 @@ def answer(visit: Visit, body: Any) -> Exchange:
         log(orjson.loads(answered.raw), 200)
         return (yield from send_raw(answered, answered.raw))
     plain = wire.plain(answered.completion, answered.ranking)
-    log(plain, 200, cache_hit=answered.cache_hit)
-    return (yield from send(answered, plain, visit.settings.pace))
+    text = orjson.dumps(plain)
+    log(plain, 200, cache_hit=answered.cache_hit, response_text=text)
+    return (yield from send(answered, text, visit.settings.pace))
 
 
 def answered_by(
@@ -95,12 +95,8 @@ def answered_by(
 ) -> Generator[Effect, Any, Answered]:
     """The completion, judged and in order."""
     body = visit.accept("ChatCompletionRequest", body)
-    body = contract().checker("ChatCompletionRequest").tidy(body, defaults=True)
-    criteria = {} if chosen.criteria is None else requested(chosen.criteria, visit.settings)
+    body, criteria, asked = understood(visit, chosen, body)
     visit.entry.criteria = tuple(map(str, criteria.values()))
-    refuse_with_stream(body, chosen, bool(criteria))
-    find_model(body["model"], visit)
-    asked = ask(body, visit.settings.auto_tools)
     for each in criteria.values():
         visit.meet(each)
     delay = max((each.delay for each in criteria.values()), default=0.0)
@@ -108,15 +104,37 @@ def answered_by(
         yield Wait(delay)
     script = scripted(visit, body)
     completion, hit = yield from completed(visit, asked, chosen, now, script)
+    if script and not hit and script.place != ECHO:
+        visit.entry.rules.append(str(script))
     raw = script.raw if script and not hit else None
     ranking: list[Ranked] = []
     if criteria and raw is None:
         given = {name: body[name] for name in ("messages", "tools", "tool_choice") if name in body}
         messages = [choice.message() for choice in completion.choices]
-        ranking = best_of_n(criteria, given, scene(given), messages, visit.judge)
+        ranking = best_of_n(criteria, given, scene(given, tidy=True), messages, visit.judge)
         visit.entry.scores = scores(ranking)
     visit.note(*hints(visit, body, asked))
     return Answered(asked, completion, ranking, hit, raw)
+
+
+def understood(visit: Visit, chosen: Options, body: Any) -> tuple[Json, dict[str, Criterion], Ask]:
+    """What a valid body says with its defaults, the criteria and what is asked of the engine.
+
+    Raises ApiError for what doesn't go together or isn't there.
+    """
+    if visit.entry.body is None or not is_tidy(visit.entry.body):
+        body = contract().checker("ChatCompletionRequest").tidy(body, defaults=True)
+    criteria = {} if chosen.criteria is None else requested(chosen.criteria, visit.settings)
+    refuse_with_stream(body, chosen, bool(criteria))
+    find_model(body["model"], visit)
+    return body, criteria, ask(body, visit.settings.auto_tools)
+
+
+def check(visit: Visit, body: Any) -> None:
+    """Raise ApiError for a valid body, or a header beside it, that is refused."""
+    chosen = options(visit.headers)
+    calls.labels(dict(chosen.tags), "header op-tags")
+    understood(visit, chosen, body)
 
 
 def scores(ranking: Sequence[Ranked]) -> list[dict[str, float]]:
@@ -132,11 +150,10 @@ def scripted(visit: Visit, body: Json) -> Script | None:
         subject = visit.subject(body)
         for script in settings.completions:
             if fires(script, subject):
-                visit.entry.rules.append(str(script))
                 return script
     if settings.magic and magic.echoes(body["model"]) and body["model"] not in settings.known_models:
         text = visit.subject(body).last_user or ""
-        return Script(choices=(ScriptedChoice(text=text),), place="model mock-echo")
+        return Script(choices=(ScriptedChoice(text=text),), place=ECHO)
     return None
 
 
@@ -190,12 +207,21 @@ def find_model(model: str, visit: Visit) -> None:
             raise ModelNotFound(model, magic.unknown(magic.bare(model), magic.MODELS))
         return
     if known:
-        near = did_you_mean(model, [name for name in known if not GLOB.intersection(name)])
-        visit.once(f"the model {quoted(model)} is not among the known ones.{near}")
-        raise ModelNotFound(model)
+        told = f"Known are {listed(map(quoted, known), 'and')}.{near_model(model, known)}"
+        visit.once(f"the model {quoted(model)} is not among the known ones. {told}")
+        raise ModelNotFound(model, told[0].lower() + told[1:])
 
 
+ECHO = "model mock-echo"
+"""The place of the script that the settings don't have."""
 GLOB = frozenset("*?[")
+
+
+def near_model(model: str, known: Sequence[str]) -> str:
+    """The question whether a known model is meant, whatever provider stands before either; "" without one."""
+    names = {magic.bare(name): name for name in known if not GLOB.intersection(name)}
+    near = nearest(magic.bare(model), list(names))
+    return f" Did you mean {quoted(names[near])}?" if near else ""
 
 
 def is_known(model: str, known: Sequence[str]) -> bool:
@@ -212,10 +238,10 @@ def hints(visit: Visit, body: Json, asked: Ask) -> tuple[str, ...]:
     return tuple(found)
 
 
-def send(answered: Answered, plain: Json, pace: Pace) -> Exchange:
+def send(answered: Answered, text: bytes, pace: Pace) -> Exchange:
     """Put the answer on the wire, whole or as a stream."""
     if not answered.asked.stream:
-        return Reply(200, orjson.dumps(plain), subject=answered.subject())
+        return Reply(200, text, subject=answered.subject())
     yield Begin(200, STREAM_HEADERS)
     if pace.first_token:
         yield Wait(pace.first_token)
@@ -231,10 +257,8 @@ def send_raw(answered: Answered, raw: bytes) -> Exchange:
     subject = f"{answered.completion.model}, raw"
     if not answered.asked.stream:
         return Reply(200, raw, subject=subject)
-    yield Begin(200, STREAM_HEADERS)
-    yield Piece(b"data: " + raw + b"\n\n")
-    yield Piece(wire.DONE)
-    return Reply(200, b"", STREAM_HEADERS, f"{subject}, streamed")
+    reply = yield from raw_stream(raw)
+    return replace(reply, subject=f"{subject}, streamed")
 
 
 def refuse_with_stream(body: Json, chosen: Options, judged: bool) -> None:

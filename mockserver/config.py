@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from mockserver.matching import ALWAYS, When
@@ -156,9 +155,6 @@ class Declared:
     versions: Mapping[int, Form] = field(default_factory=lambda: {1: DRAWN})
 
 
-NONE_DECLARED: Mapping[str, Declared] = MappingProxyType({})
-
-
 # Scripted answers.
 
 
@@ -207,12 +203,12 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
-    """An error in place of an answer. `body`: its whole JSON text, "" for the API's own form."""
+    """An error in place of an answer. `body`: the whole of it, None for the API's own form."""
 
     status: int
     message: str = ""
     code: str = ""
-    body: bytes = b""
+    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +232,8 @@ class Fault:
     `empty`: no body. `content_type`: sent in place of the right one. `raw`: any JSON text as the body.
     `error_event`: a stream's error event with this message, after `after_events`. `endless`: a stream that
     goes on until the settings' bound. Those of streams alone leave other answers as they are.
-    `place` is its JSON pointer; `counter` names its count.
+    `place` is its JSON pointer; `counter` names its count, and `lot` what its share is drawn by, which minds
+    no place.
     """
 
     when: When = ALWAYS
@@ -261,6 +258,7 @@ class Fault:
     name: str = ""
     place: str = ""
     counter: str = ""
+    lot: str = ""
 
     def __str__(self) -> str:
         return f"{self.place} ({self.name})" if self.name else self.place
@@ -303,7 +301,8 @@ class Settings:
     names that begin with `mock-` and headers `x-mock-…` mean something. `known_models`: globs; while there
     are none every model exists. `criteria`: by name. `unknown_criteria`: what becomes of others; None: they
     are judged while none is declared. `keys`: while there are none every bearer token will do, except those
-    that begin with `invalid`; `read_only_keys` judge and complete with the project's own models.
+    that begin with `invalid`; `read_only_keys` judge and complete with the project's own models. `variant`:
+    the name of a way to say answers that is within the contract and unlike the usual.
     """
 
     seed: int = 0
@@ -324,6 +323,7 @@ class Settings:
     pace: Pace = Pace()
     limits: Limits = Limits()
     faults: tuple[Fault, ...] = ()
+    variant: str = ""
 
     @property
     def judges_unknown(self) -> bool:

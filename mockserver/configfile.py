@@ -1,11 +1,13 @@
 """The config file, read into settings; and its parts one by one, for whoever changes them at run time.
 
 `schemas/config.schema.json` says what shape is right; `configparts` adds what no schema can say and builds
-the frozen values. All mistakes come at once: those of the shape, and what else is wrong in parts whose shape
-is right.
+the frozen values. All mistakes come at once: those of the shape, what else is wrong in parts whose shape is
+right, and the conditions of all parts.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
@@ -23,6 +25,8 @@ from mockserver.configparts import (
     as_pace,
     as_script,
     as_when,
+    check_condition,
+    check_conditions,
     declared,
 )
 from mockserver.matching import When
@@ -68,14 +72,33 @@ def read(data: bytes, name: str = NAME) -> Settings:
     try:
         document = yamltext.read(data)
     except Unreadable as error:
+        unread = {mistake.pointer for mistake in error.mistakes}
+        unread.update(error.document.unread() if error.document else ())
         further = mistakes(error.document) if error.document else ()
-        places = {mistake.pointer for mistake in error.mistakes}
-        others = [mistake for mistake in further if mistake.pointer not in places]
-        raise ConfigError(name, [*error.mistakes, *others]) from None
+        others = [mistake for mistake in further if mistake.pointer not in unread]
+        first = [discreet(mistake, TOLD) for mistake in error.mistakes]
+        raise ConfigError(name, [*first, *map(discreet, others)]) from None
     try:
         return settings({} if document.value is None else document.value)
     except Mistakes as error:
-        raise ConfigError(name, [placed(violation, document) for violation in error.violations]) from None
+        found = [placed(violation, document) for violation in error.violations]
+        raise ConfigError(name, map(discreet, found)) from None
+
+
+AUTH = "/auth"
+AUTH_KEYS = re.compile("keys|read_only_keys")
+INDEX = re.compile("[0-9]{1,4}")
+TOLD = "this is not read; write a list of plain keys. What stands here isn't repeated, as it may be a key."
+
+
+def discreet(mistake: Mistake, sentence: str = "") -> Mistake:
+    """The mistake, without what stands in `auth`: it may be a key. `sentence` takes the place of one."""
+    if mistake.pointer != AUTH and not mistake.pointer.startswith(f"{AUTH}/"):
+        return mistake
+    _, auth, *steps = mistake.pointer.split("/")[:4]
+    known = (AUTH_KEYS.fullmatch, INDEX.fullmatch)
+    plain = [step if fits(step) else "***" for step, fits in zip(steps, known, strict=False)]
+    return replace(mistake, pointer="/".join(("", auth, *plain)), sentence=sentence or mistake.sentence)
 
 
 def mistakes(document: Document) -> list[Mistake]:
@@ -159,7 +182,9 @@ def parsed(part: str, noun: str, value: Json, prefix: str, build: Callable[[Json
     """A part as a value of `config`, or all that is wrong with it."""
     wrong = shape_violations(part, noun, value)
     if wrong and (part or not isinstance(value, dict) or len(wrong) > MOST_MISTAKES):
-        raise Mistakes(wrong)
+        inside = At(prefix)
+        (check_condition if part == "when" else check_conditions)(value, inside)
+        raise Mistakes([*wrong, *inside.found])
     at = At(prefix, broken=frozenset(where for violation in wrong for where in spoiled(violation.pointer)))
     built = build(value, at)
     if wrong or at.found:
@@ -210,12 +235,17 @@ PLAIN = ("validation", "repeat", "ids", "clock", "auto_tools", "magic", "unknown
 
 
 def parts(fit: Mapping[str, Json], section: str, at: At) -> Iterator[tuple[str, Json, At]]:
-    """The name, the value and the place of each part of a section whose shape is right."""
+    """The name, the value and the place of each part of a section whose shape is right.
+
+    Of the others only the conditions are looked at.
+    """
     given = fit.get(section, {})
     for name, part in given.items() if isinstance(given, dict) else enumerate(given):
         here = at.at(section, name)
         if here.sound():
             yield str(name), part, here
+        else:
+            check_conditions(part, here)
 
 
 def generation(value: Json, at: At) -> int:

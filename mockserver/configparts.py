@@ -70,11 +70,16 @@ class At:
 
     def counter(self, value: Json) -> str:
         """The name of a count: it changes when what is counted for changes."""
-        return f"{self.place}#{blake2b(canonical(value), digest_size=6).hexdigest()}"
+        return f"{self.place}#{digest(value)}"
 
     def sound(self) -> bool:
         """Whether the shape is right here."""
         return self.pointer not in self.broken
+
+
+def digest(value: Json) -> str:
+    """What stands for a part's own text, wherever it stands."""
+    return blake2b(canonical(value), digest_size=6).hexdigest()
 
 
 def canonical(value: Json) -> bytes:
@@ -222,6 +227,32 @@ def demanded(value: Json, at: At) -> Iterator[Demand]:
             at.at(kind).wrong("matches", bad_pattern(str(error)))
 
 
+def check_conditions(value: Json, at: At) -> None:
+    """Note what is wrong with the conditions in a part of any shape, for there is no building such a part."""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            check_conditions(item, at.at(index))
+    for key, member in value.items() if isinstance(value, dict) else ():
+        if key == "when":
+            check_condition(member, at.at(key))
+        elif key not in FREE:
+            check_conditions(member, at.at(key))
+
+
+FREE = ("raw", "body", "arguments")
+"""Keys below which anything may stand."""
+
+
+def check_condition(value: Json, at: At) -> None:
+    """Note the regular expressions in a condition of any shape that RE2 doesn't read."""
+    for key, test in value.items() if isinstance(value, dict) else ():
+        here = at.at(key)
+        if key in (*KEYED, "input"):
+            check_condition(test, here)
+        elif isinstance(test, dict) and isinstance(test.get("matches"), str):
+            tuple(demanded({"matches": test["matches"]}, here))
+
+
 def bad_pattern(reason: str) -> str:
     unknown = reason.startswith(UNKNOWN_TO_RE2)
     advice = "RE2 has no lookaheads, lookbehinds and backreferences; say it without." if unknown else ""
@@ -245,6 +276,7 @@ def as_script(value: Json, at: At) -> Script:
         choices = tuple(as_choice(choice, value, at.at("choices", index)) for index, choice in each)
     elif "raw" not in value:
         choices = (as_choice(value, value, at),)
+    check_script(value.get("when", {}), at.at("when"))
     return Script(
         part_when(value, at),
         choices,
@@ -252,6 +284,15 @@ def as_script(value: Json, at: At) -> Script:
         value.get("name", ""),
         at.place,
     )
+
+
+def check_script(when: Json, at: At) -> None:
+    """Note the conditions that no chat request ever meets."""
+    if "output" in when:
+        at.at("output").wrong("output", "a script answers chat requests, which have no output; remove it.")
+    if when.get("endpoint", "chat") != "chat":
+        told = "a script answers chat requests alone, so this never holds; remove it."
+        at.at("endpoint").wrong("endpoint", told)
 
 
 def part_when(value: Json, at: At) -> When:
@@ -294,9 +335,10 @@ def as_fault(value: Json, at: At) -> Fault:
         error=as_error(value),
         drip=as_drip(value["drip"]) if "drip" in value else None,
         error_event=as_error_event(value.get("error_event")),
-        raw=orjson.dumps(value["raw"]) if "raw" in value else None,
+        raw=body_of(value, "raw"),
         place=at.place,
         counter=at.counter(value),
+        lot=digest(value),
     )
 
 
@@ -316,8 +358,16 @@ def check_turns(value: Json, at: At) -> None:
 def as_error(value: Json) -> ErrorAnswer | None:
     if "status" not in value:
         return None
-    body = orjson.dumps(value["body"]) if "body" in value else b""
-    return ErrorAnswer(int(value["status"]), **given(value, message="message", code="code"), body=body)
+    texts = given(value, message="message", code="code")
+    return ErrorAnswer(int(value["status"]), **texts, body=body_of(value, "body"))
+
+
+def body_of(value: Json, key: str) -> bytes | None:
+    """A whole body: its JSON, or a text as it stands where the fault's content type is none of JSON's."""
+    if key not in value:
+        return None
+    body, media = value[key], value.get("content_type", "json").partition(";")[0].strip().lower()
+    return body.encode() if isinstance(body, str) and not media.endswith("json") else orjson.dumps(body)
 
 
 def as_drip(value: Json) -> Drip:

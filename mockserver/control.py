@@ -4,17 +4,18 @@ It stands behind the same seam as the service: `Control.exchange` knows no frame
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from mockserver import __version__, configfile
-from mockserver.config import Declared, Form, Settings
+from mockserver.config import Declared, Fault, Form, Script, Settings
 from mockserver.controldocument import served
 from mockserver.effects import Exchange, Head, HeaderList, Reply
 from mockserver.errors import ApiError, BadRequest, MethodNotSupported, NotFound
+from mockserver.guard import Guard
 from mockserver.inspection import detail, summary, verify
 from mockserver.listings import ROOT, about, criterion, in_order, newest
 from mockserver.orders import (
@@ -30,6 +31,7 @@ from mockserver.orders import (
     parts,
     read,
     reference,
+    room,
     session_name,
 )
 from mockserver.service import Service, refusal
@@ -39,7 +41,15 @@ from mockserver.violations import did_you_mean, listed, nearest, quoted
 Json = Any
 
 NAME = "openpipe-mock"
-SAFE: HeaderList = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+SAFE: HeaderList = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
+"""So that a browser neither keeps an answer, nor runs it, nor shows it inside another page."""
 YAML_HEADERS: HeaderList = ((b"content-type", b"application/yaml"),)
 EVERY = "*"
 """As a session: all of them."""
@@ -67,14 +77,16 @@ class Route:
 
 
 class Control:
-    """The control API of a mock."""
+    """The control API of a mock, and the guard at its door."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, guard: Guard | None = None) -> None:
         self.service = service
+        self.guard = guard or Guard()
 
     def exchange(self, head: Head) -> Exchange:
         """Answer one request to a path that begins with `/_mock/`."""
         try:
+            self.guard.admit(head)
             reply = yield from self.answered(head)
         except ApiError as error:
             reply = refusal(error)
@@ -85,14 +97,14 @@ class Control:
         prefixed = PREFIXED.fullmatch(path)
         route, argument = found(head.method, prefixed["path"] if prefixed else path)
         query = arguments(head.query, (*route.parameters, "session"))
-        session = query.pop("session", "") or head.headers.get(b"x-mock-session", b"").decode("latin-1")
-        session = session or (prefixed["name"] if prefixed else "")
+        session = query.pop("session", "") or (prefixed["name"] if prefixed else "")
+        session = session or head.headers.get(b"x-mock-session", b"").decode("latin-1")
         body = (yield from read(head, route.body)) if route.body else None
         return route.action(self, Order(head, session, argument, query, body))
 
     def session(self, order: Order) -> Session:
         """The session that is meant, made where it is new: setting something needs no ceremony."""
-        return self.service.sessions.find(order.session, order.head.at)
+        return self.service.sessions.open(order.session, order.head.at)
 
     def known(self, order: Order) -> Session:
         """The session that is meant, to look at. Raises NotFound where there is none."""
@@ -160,11 +172,15 @@ class Control:
 
     def set_criterion(self, order: Order) -> Reply:
         name, version = reference(order.argument)
-        session = self.session(order)
-        form = part(configfile.criterion, order.body, session.next_place())
+        form = part(configfile.criterion, order.body)  # a mistake makes no session
         if version and isinstance(form, Declared):
             raise BadRequest.at("body", f"expected how {order.argument} judges, got versions; {DROP_VERSION}")
+        session = self.session(order)
+        room(len(session.overrides.criteria), name not in session.overrides.criteria)
+        place = session.next_place()
+        form = part(configfile.criterion, order.body, place)
         declared = Declared(versions(form, version, self.declared(session, name)))
+        session.wrote(form, order.body, place)
         session.override(criteria={**session.overrides.criteria, name: declared})
         return ok(criterion(name, declared, True))
 
@@ -175,6 +191,10 @@ class Control:
         if name not in set_here and name not in file:
             near = did_you_mean(name, [*set_here, *file])
             raise NotFound(f"no criterion {quoted(name)} was set here, and the file declares none.{near}")
+        has = {*versions_of(set_here, name), *versions_of(file, name)}
+        if version and version not in has:
+            known = listed([f"v{each}" for each in sorted(has)], "and")
+            raise NotFound(f"the criterion {quoted(name)} has no version v{version}; it has {known}.")
         changed = set_here.pop(name, None)
         if changed and version:
             restored = restore(changed.versions, version, file[name].versions if name in file else {})
@@ -185,13 +205,21 @@ class Control:
 
     # Scripts and faults.
 
+    def rules(self, order: Order, build: Callable[..., Any], kind: str) -> tuple[Session, list[Any]]:
+        """The session that is meant, and the rules to be set there. A mistake makes no session."""
+        checked = parts(build, order.body, str)
+        session = self.session(order)
+        room(len(getattr(session.overrides, kind)), len(checked))
+        rules = parts(build, order.body, session.next_place)
+        written(session, rules, order.body)
+        return session, rules
+
     def completions(self, order: Order) -> Reply:
         session = self.known(order)
         return ok({"completions": in_order(session.overrides.completions, self.service.settings.completions)})
 
     def add_completions(self, order: Order) -> Reply:
-        session = self.session(order)
-        scripts = parts(configfile.script, order.body, session)
+        session, scripts = self.rules(order, configfile.script, "completions")
         session.override(completions=(*scripts, *session.overrides.completions))
         return ok({"places": [script.place for script in scripts]}, 201)
 
@@ -206,8 +234,7 @@ class Control:
         return ok({"faults": in_order(session.overrides.faults, self.service.settings.faults)})
 
     def add_faults(self, order: Order) -> Reply:
-        session = self.session(order)
-        faults = parts(configfile.fault, order.body, session)
+        session, faults = self.rules(order, configfile.fault, "faults")
         session.override(faults=(*faults, *session.overrides.faults))
         return ok({"places": [fault.place for fault in faults]}, 201)
 
@@ -233,8 +260,10 @@ class Control:
         )
 
     def set_limits(self, order: Order) -> Reply:
+        limits = part(lambda value, place: configfile.limits(value), order.body)
         session = self.session(order)
-        session.override(limits=part(lambda value, place: configfile.limits(value), order.body))
+        session.wrote(limits, order.body)
+        session.override(limits=limits)
         return self.limits_of(session)
 
     def drop_limits(self, order: Order) -> Reply:
@@ -254,8 +283,8 @@ class Control:
         name = session_name(body)
         if name is None:
             return ok(about(sessions.fresh(at), order.head), 201)
-        new = name not in (DEFAULT, *sessions.named)
-        return ok(about(sessions.find(name, at), order.head), 201 if new else 200)
+        new = not sessions.has(name)
+        return ok(about(sessions.open(name, at), order.head), 201 if new else 200)
 
     def one_session(self, order: Order) -> Reply:
         return ok(about(self.service.sessions.known(order.argument, order.head.at), order.head))
@@ -264,7 +293,7 @@ class Control:
         name, sessions = order.argument, self.service.sessions
         if name == DEFAULT:
             raise BadRequest("the default session can't be closed; POST /_mock/reset empties it.")
-        if name not in sessions.expired:
+        if not sessions.has_expired(name):
             sessions.known(name, order.head.at)
         sessions.remove(name)
         return ok({"status": "ok"})
@@ -357,7 +386,7 @@ def found(method: str, path: str) -> tuple[Route, str]:
         if match:
             return by_method(method, path, template), "".join(match.groups())
     whole = [ROOT + each for each in PATHS]
-    near = nearest(path, whole)
+    near = nearest(path, whole) if path.strip("/") != ROOT.strip("/") else None
     advice = f"did you mean {near}?" if near else "GET /_mock/openapi.yaml describes what there is."
     raise NotFound(f"there is no {quoted(path)} here; {advice}")
 
@@ -379,6 +408,13 @@ def ok(value: Json, status: int = 200) -> Reply:
     return Reply(status, orjson.dumps(value))
 
 
+def written(session: Session, rules: Sequence[Script | Fault], body: Json) -> None:
+    """Tell the session from what JSON rules were built."""
+    sources = body if isinstance(body, list) else [body]
+    for rule, source in zip(rules, sources, strict=True):
+        session.wrote(rule, source, rule.place)
+
+
 DROP_VERSION = "leave the version out of the path to set them all, or send one form."
 
 
@@ -389,6 +425,10 @@ def versions(form: Declared | Form, version: int, before: Mapping[int, Form]) ->
     if version:
         return {**before, version: form}
     return dict.fromkeys(before or (1,), form)
+
+
+def versions_of(criteria: Mapping[str, Declared], name: str) -> Mapping[int, Form]:
+    return criteria[name].versions if name in criteria else {}
 
 
 def restore(set_here: Mapping[int, Form], version: int, file: Mapping[int, Form]) -> dict[int, Form]:

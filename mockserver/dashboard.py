@@ -21,7 +21,9 @@ PREFIXES = (
 
 HEADERS = {
     "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -112,7 +114,7 @@ ul { margin: .5rem 0; padding: 0; list-style: none; }
 <body>
 <main>
 <h1>openpipe<span>-mock</span> is running</h1>
-<p class="soft">A local double of the OpenPipe API. $keys, nothing leaves this machine, and nothing
+<p class="soft">A local double of the OpenPipe API. $keys; nothing leaves this machine, and nothing
 costs money.</p>
 $problems
 <h2>Point the official clients here</h2>

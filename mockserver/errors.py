@@ -38,6 +38,8 @@ class ApiError(Exception):
     def __init__(self, detail: str = "", *, issues: Sequence[str] = (), words: str = "") -> None:
         words = words or self.words
         self.message = f"{words}: {detail}" if detail else words
+        self.brief = self.message
+        """What the line in the log says of it."""
         self.issues = tuple(issues)
         super().__init__(self.message)
 
@@ -88,9 +90,11 @@ class CriterionFailed(ApiError):
 
     status, code, words = 500, "INTERNAL_SERVER_ERROR", "Criterion failed"
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, *, seconds: float | None = None) -> None:
+        """`seconds`: when to come again, in whole ones."""
         super().__init__(words=message)
         self.status, self.code = status, code(status)
+        self.headers = () if seconds is None else (("retry-after", f"{seconds:.0f}"),)
 
 
 CODES: Mapping[int, str] = {

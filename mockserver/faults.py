@@ -90,7 +90,7 @@ def hindrance(fault: Fault, subject: Subject, count: Callable[[str], int], lot: 
             return f"it was not its turn: request {number} that meets its `when`, it has `{name}: {wanted}`"
     if fault.share is None:
         return ""
-    drawn = lot.number(fault.counter or fault.place, subject.endpoint)
+    drawn = lot.number(fault.lot or fault.place, subject.endpoint)
     if drawn < fault.share:
         return ""
     return f"this content is not in its share: it drew {drawn:.4f}, which is not below {fault.share}"
@@ -114,14 +114,6 @@ def only_delays(fault: Fault) -> bool:
 def needs_stream(fault: Fault) -> bool:
     """Whether only a stream can have it."""
     return fault.after_events is not None or fault.error_event is not None or fault.endless
-
-
-def why_not(fault: Fault, subject: Subject, found: Due) -> str:
-    """Why a fault did not strike a request, once `due` has found what did; "" for the one that struck."""
-    if fault is found.fault:
-        return ""
-    told = next((each.why for each in found.passed if each.fault is fault), None)
-    return told or str(fault.when.failure(subject))
 
 
 # Words for the log and the journal.

@@ -1,7 +1,7 @@
 """The journal read: exchanges as JSON, why rules didn't fire, and whether requests came as expected."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import eq, ge, le
 from typing import Any
 
@@ -34,10 +34,20 @@ class Filter:
     def holds(self, entry: Entry) -> bool:
         return (
             self.endpoint in ("", entry.endpoint)
-            and self.validity in ("", "invalid" if entry.violations else "valid")
+            and self.validity in ("", VALIDITY[entry.valid])
             and self.status in ("", str(entry.status), f"{entry.status // 100}xx")
-            and (not self.criterion or any(self.criterion in names(entry, asked) for asked in entry.criteria))
+            and (
+                not self.criterion or any(self.criterion in names(entry, asked) for asked in asked_of(entry))
+            )
         )
+
+
+VALIDITY = {True: "valid", False: "invalid", None: "unknown"}
+
+
+def asked_of(entry: Entry) -> list[str]:
+    """The criteria that were judged, else those that were asked for and weren't."""
+    return list(entry.criteria) or list(dict.fromkeys(subject_of(entry).asked))
 
 
 def names(entry: Entry, asked: str) -> tuple[str, str]:
@@ -55,8 +65,7 @@ def latest(settings: Settings, name: str) -> int:
 
 def summary(entry: Entry) -> Json:
     """An exchange in one line of a list."""
-    body = body_of(entry)
-    model = body.get("model") if isinstance(body, dict) else None
+    model = subject_of(entry).body.get("model")
     return {
         "id": entry.id,
         "session": entry.session,
@@ -65,10 +74,10 @@ def summary(entry: Entry) -> Json:
         "path": clean(entry.path),
         "status": entry.status or None,
         "ms": None if entry.seconds is None else round(entry.seconds * 1000, 1),
-        "valid": not entry.violations,
+        "valid": entry.valid,
         "violations": list(entry.violations),
         "model": model if isinstance(model, str) else None,
-        "criteria": list(entry.criteria),
+        "criteria": asked_of(entry),
         "scores": entry.scores,
         "rules": entry.rules,
         "faults": entry.faults,
@@ -136,8 +145,13 @@ def unmatched(entry: Entry) -> Iterator[Json]:
 
 
 def subject_of(entry: Entry) -> Subject:
-    """What conditions looked at; of a body that was kept in part they see nothing."""
-    return Subject(entry.endpoint, entry.headers, body_of(entry))
+    """What conditions looked at; of a body that isn't `readable` they see nothing."""
+    return Subject(entry.endpoint, entry.headers, read_of(entry))
+
+
+def read_of(entry: Entry) -> Any:
+    """The body's JSON, or all that conditions read of it; None where there is none."""
+    return body_of(entry) if entry.gist is None else parse(entry.gist.encode())
 
 
 def idle_scripts(entry: Entry, subject: Subject) -> Iterator[Json]:
@@ -171,15 +185,18 @@ def missed(miss: Miss, entry: Entry) -> Json:
 
 
 def told(miss: Miss, entry: Entry) -> str:
-    return f"{miss.condition}: expected a text that {miss.expected}, saw {seen(miss, entry)}"
+    return str(replace(miss, seen=seen(miss, entry)))
 
 
-BODILESS = ("header", "endpoint")
+def in_body(miss: Miss, entry: Entry) -> bool:
+    """Whether a condition looked at the body."""
+    part = miss.condition.partition(" ")[0]
+    return part not in ("header", "endpoint") and not (part == "criterion" and entry.endpoint == "chat")
 
 
 def seen(miss: Miss, entry: Entry) -> str:
     """What a condition saw, and that it couldn't see more where the journal keeps only part of the body."""
-    if not entry.body_left_out or miss.condition.startswith(BODILESS):
+    if entry.readable or not in_body(miss, entry):
         return miss.seen
     return f"{miss.seen} (the journal left out {entry.body_left_out} bytes of this body, so it can't be read)"
 
@@ -229,7 +246,7 @@ def rules_of(form: Form | None) -> Iterator[Rules]:
 
 def judged(entry: Entry) -> Iterator[tuple[Json, Subject]]:
     """What a judge saw: of a chat request each choice, in the order of the answer."""
-    body = body_of(entry)
+    body = read_of(entry)
     if entry.endpoint == "judge":
         yield {}, Subject("judge", {}, body)
         return
@@ -243,10 +260,10 @@ def judged(entry: Entry) -> Iterator[tuple[Json, Subject]]:
 def idle_faults(entry: Entry, subject: Subject) -> Iterator[Json]:
     passed = dict(entry.passed)
     for fault in entry.settings.faults:
-        if any(struck.endswith(f"(fault {fault})") for struck in entry.faults):
+        if fault.place == entry.struck:
             continue
-        told = passed.get(str(fault))
-        reason = {"reason": told} if told else failed(fault.when, subject, entry)
+        why = passed.get(fault.place)
+        reason = {"reason": why} if why else failed(fault.when, subject, entry)
         yield {"kind": "fault", "place": fault.place, "name": fault.name or None, **reason}
 
 
@@ -273,23 +290,27 @@ def verify(entries: Iterable[Entry], when: When, expected: Expectation) -> Json:
     """Whether as many requests as expected meet a condition; where not, what to look at.
 
     Too few came: the requests that missed by the least, newest first. Too many: the ids of those that came.
+    Of `unreadable` ones the journal keeps too little to tell; where they could change the verdict, it is no.
     """
     hits: list[str] = []
     misses: list[Json] = []
+    unreadable = 0
     for entry in entries:
         found = list(when.misses(subject_of(entry)))
         if found:
             held = len(when.conditions) - len(found)
             misses.append({"id": entry.id, "held": held, "failed": [missed(each, entry) for each in found]})
+            unreadable += not entry.readable and all(in_body(each, entry) for each in found)
         else:
             hits.append(entry.id)
-    ok = expected.holds(len(hits))
+    ok = expected.holds(len(hits)) and expected.holds(len(hits) + unreadable)
     few = not ok and len(hits) < expected.number
     near = sorted(misses, key=lambda miss: -miss["held"])[:MOST_NEAR] if few else []
     return {
         "ok": ok,
         "expected": str(expected),
         "count": len(hits),
+        "unreadable": unreadable,
         "near_misses": near,
         "matched": [] if ok or few else hits,
     }

@@ -4,9 +4,14 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import orjson
+
 from mockserver.config import MEBIBYTE, Settings
 from mockserver.effects import Headers
+from mockserver.errors import ParseError
 from mockserver.masking import MASKED, SHORTEST_TOKEN, Mask, may_hide, secret_headers
+from mockserver.matching import Subject
+from mockserver.strictjson import parse
 
 MOST_ENTRIES = 1000
 MOST_BYTES = 4 * MEBIBYTE
@@ -30,7 +35,9 @@ class Entry:
     of the script and the criteria's rules that decided. `scores`: by choice, in the order of their making, or
     of the one judgement: key → score. `violations`: what strict refuses, in every mode. `settings`: those it
     was answered under. `passed`: faults that met their `when`, and why they didn't strike. `body_left_out`,
-    `answer_left_out`: bytes at the end that the journal had no room for. `size`: what it counts there.
+    `answer_left_out`: bytes at the end that the journal had no room for. `gist`: of a body that was cut, as
+    JSON, what conditions read of the whole; None where that is too long as well. `checked`: the request was
+    held against the contract. `struck`: the place of the fault that struck. `size`: what it counts there.
     """
 
     number: int
@@ -55,12 +62,25 @@ class Entry:
     notes: tuple[str, ...] = ()
     body_left_out: int = 0
     answer_left_out: int = 0
+    gist: str | None = None
+    checked: bool = False
+    struck: str = ""
     size: int = 0
 
     @property
     def id(self) -> str:
         """Its name in the whole mock."""
         return f"{self.session}-{self.number}"
+
+    @property
+    def valid(self) -> bool | None:
+        """Whether strict takes the request; None where nobody looked, as behind a refused key."""
+        return False if self.violations else True if self.checked else None
+
+    @property
+    def readable(self) -> bool:
+        """Whether conditions see all of the body that they would have seen when it came."""
+        return not self.body_left_out or self.gist is not None
 
 
 class Journal:
@@ -125,6 +145,8 @@ def shorten(entry: Entry, token: bytes) -> None:
     hide(entry, token)
     entry.body = entry.body and beginning(entry.body, most_of_body, len(body), margin)
     entry.answer = beginning(entry.answer, most_of_answer, length, margin)
+    if entry.body_left_out:
+        entry.gist = gist(entry.endpoint, body, token)
     entry.size = weight(entry)
 
 
@@ -134,12 +156,29 @@ def beginning(masked: bytes, most: int, length: int, margin: int) -> bytes:
     return masked[: min(most, max(0, len(masked) - unknown))]
 
 
+def gist(endpoint: str, body: bytes, token: bytes) -> str | None:
+    """What conditions read of a body, as JSON without secrets; None where there is no room for it either.
+
+    Requests with pictures are long, what they say is short.
+    """
+    try:
+        kept = orjson.dumps(Subject(endpoint, {}, parse(body)).gist())
+    except ParseError:
+        return "{}"
+    if len(kept) > MOST_KEPT:
+        return None
+    for each in keys(token):
+        kept = Mask(each).content(kept) if may_hide(kept, each) else kept
+    return kept.decode()
+
+
 def weight(entry: Entry) -> int:
     """What an exchange counts against the bound, but for its scores, in bytes."""
     texts = (
         entry.body or b"",
         entry.answer,
         entry.path,
+        entry.gist or "",
         *entry.headers.values(),
         *entry.violations,
         *entry.notes,
@@ -154,14 +193,15 @@ def hide(entry: Entry, token: bytes) -> None:
     for name in secret_headers(tuple(headers)):
         headers[name] = MASKED
     entry.headers = headers
-    path = entry.path.encode("utf-8", "replace")
-    texts = [path, entry.body or b"", entry.answer, *headers.values()]
+    head = b"\n".join((entry.path.encode("utf-8", "replace"), *headers.values()))
+    texts = [head, entry.body or b"", entry.answer]
     if entry.violations or entry.notes:
         texts += [text.encode("utf-8", "replace") for text in (*entry.violations, *entry.notes)]
     seen = b"\n".join(texts)
     entry.size = len(seen) + OVERHEAD
-    if b"%" in path or may_hide(seen, token):
-        take_apart(entry, Mask(token))
+    if b"%" in head or b"," in token or may_hide(seen, token):
+        for each in keys(token):
+            take_apart(entry, Mask(each))
         entry.size = weight(entry)
     elif 0 < len(token) < SHORTEST_TOKEN:
         entry.headers = {name: Mask(token).header(value) for name, value in headers.items()}
@@ -170,6 +210,20 @@ def hide(entry: Entry, token: bytes) -> None:
 def sent_token(headers: Headers) -> bytes:
     """What a request sent as its key, whether it was accepted or not."""
     return headers.get(b"authorization", b"").partition(b" ")[2].strip()
+
+
+def keys(token: bytes) -> list[bytes]:
+    """A token, and where a client sent several in one header, each of them."""
+    several = [each.strip().rpartition(b" ")[2] for each in token.split(b",")]
+    return list(dict.fromkeys((token, *several)))
+
+
+def discreet(token: bytes, *texts: str) -> tuple[str, ...]:
+    """Texts for the terminal, without the token and other secrets."""
+    if may_hide("\n".join(texts).encode("utf-8", "replace"), token):
+        for each in keys(token):
+            texts = tuple(map(Mask(each).sentence, texts))
+    return texts
 
 
 def take_apart(entry: Entry, mask: Mask) -> None:
@@ -181,7 +235,7 @@ def take_apart(entry: Entry, mask: Mask) -> None:
     if entry.streamed:
         entry.answer = mask.events(entry.answer, spread=entry.body != body)
     else:
-        entry.answer = mask.content(entry.answer)
+        entry.answer = mask.content(entry.answer, mask.told if entry.status >= 400 else None)
     entry.violations = tuple(map(mask.sentence, entry.violations))
     entry.notes = tuple(map(mask.sentence, entry.notes))
     entry.criteria = tuple(map(mask.text, entry.criteria))

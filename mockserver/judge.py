@@ -49,6 +49,7 @@ class Undeclared(CriterionNotFound):
     def __init__(self, name: str, advice: str) -> None:
         super().__init__(f"Criterion {name} not found. {advice}")
         self.name = name
+        self.brief = f"Criterion {name} not found"  # a note says the rest, once
 
 
 def criterion(reference: str, settings: Settings = DEFAULTS) -> Criterion:

@@ -15,6 +15,8 @@ from mockserver.errors import BadRequest
 from mockserver.violations import did_you_mean, listed, quoted
 
 PREFIX = "mock-"
+DECIMALS = 6
+"""Of a score, as many as the forms of the config file allow."""
 LONGEST_DELAY = 600_000
 """Milliseconds."""
 CRITERIA = ("mock-score-N", "mock-pass", "mock-fail", "mock-error", "mock-status-N", "mock-delay-N")
@@ -44,7 +46,8 @@ def criterion(name: str) -> MagicCriterion | None:
     elif score := SCORE.fullmatch(name):
         form = Form(Fixed(float(score[1])))
     elif status := STATUS.fullmatch(name):
-        form = Form(Failing(int(status[1]), f"The criterion {name} fails with {status[1]} on purpose."))
+        number = int(status[1])
+        form = Form(Failing(number, f"The criterion {name} fails with {number} on purpose."))
     elif delay is not None:
         form = Form(Drawn())
     return None if form is None else MagicCriterion(Declared(Everything(form)), delay or 0.0)
@@ -114,13 +117,28 @@ RETRY_AFTER: Mapping[int, float] = {429: 1.0, 503: 1.0}
 
 def unknown(name: str, known: tuple[str, ...]) -> str:
     """What to say of a name that begins like a magic one and is none."""
+    form = re.sub(r"-[-+0-9.]+$", "-N", name)
     told = f"names that begin with {quoted(PREFIX)} are the mock's own: {listed(map(quoted, known), 'and')}."
-    return told + did_you_mean(re.sub(r"-[0-9.]+$", "-N", name), list(known))
+    told += " With `magic: false` they are names like any other."
+    if form in known:
+        advice = f" The N of {quoted(form)} is {NUMBERS[form]}."
+    else:
+        advice = did_you_mean(form, list(known))
+    return told + advice
+
+
+NUMBERS: Mapping[str, str] = {
+    "mock-score-N": "a number from 0 to 1 with up to six decimals",
+    "mock-status-N": "a status from 400 to 599",
+    "mock-delay-N": "a whole number of milliseconds, with up to six digits",
+}
+"""Form of a magic name → what its N may be."""
 
 
 def score(headers: Headers) -> float | None:
     """The score that the header `x-mock-score` gives to every judgement of a request."""
-    return number(headers, "x-mock-score", 1.0, "a number from 0 to 1")
+    found = number(headers, "x-mock-score", 1.0, "a number from 0 to 1")
+    return None if found is None else round(found, DECIMALS)
 
 
 def delay(headers: Headers) -> float:

@@ -7,10 +7,10 @@ token of a request is one wherever it stands. A quick look by `may_hide` tells w
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 import orjson
 
@@ -26,6 +26,15 @@ SECRETS = (
 )
 """Endings of names whose strings are never stored. Not `token`: log probabilities are full of it."""
 
+KEYS = ("token", "key", "tokens", "keys")
+"""Endings of headers' names that tell a secret: `x-security-token`, `x-openai-key`."""
+PUBLIC = "idempotency-key"
+"""The one header of such a name that is none: it tells which requests are the same one, sent again."""
+SCHEMAS = ("parameters", "schema", "input_schema")
+"""Members that describe values: what is named like a secret there is none."""
+MOST_WITHIN = 5
+"""How deep JSON in texts in JSON is taken apart."""
+
 QUOTE, SLASH, BACKSLASH = b'"/\\'
 SHORTEST_TOKEN = 6
 """Bytes: a shorter token is searched for in headers alone, as it may be any word."""
@@ -36,6 +45,9 @@ KEY = re.compile(r"(?<![A-Za-z0-9])(?:(?:sk|opk)[-_][\w-]{6,}|(?P<scheme>(?i:bea
 VALUE = r"""\[[^\]]*+|"(?:[^"\\]++|\\.)*+|'(?:[^'\\]++|\\.)*+|\\+["'][^"'\\]*+|[^\r\n,;&}"']++"""
 PAIR = re.compile(rf"""(?is)(?P<name>(?:{NAMES})[s_ -]*+\\*["']?\s*+[:=]\s*+)(?:{VALUE})""")
 """A name and its value in a text that is no JSON."""
+WORD = VALUE.replace(r"""[^\r\n,;&}"']++""", r"""[^\s,;&}"']++""")
+PROSE = re.compile(rf"""(?is)(?P<name>(?:{NAMES})[s_ -]*+(?:\\*["']\s*+[:=]\s*+|=))(?:{WORD})""")
+"""The same in a text for people, who may well speak of a password: `"password": "x"`, `password=x`."""
 SECRET_NAME = re.compile(f"(?i){NAMES}")
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 ESCAPED = re.compile(r"\\u00([2-7][0-9a-fA-F])")
@@ -55,22 +67,42 @@ def is_secret(name: str) -> bool:
 
 @lru_cache(maxsize=256)
 def secret_headers(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """Those among the names of headers that name a secret; `token` alone does there (`x-security-token`)."""
-    return tuple(
-        name for name in names if is_secret(plain := name.decode("latin-1")) or plain.endswith("token")
-    )
+    """Those among the names of headers that name a secret; in them `token` or `key` alone at the end does."""
+    return tuple(name for name in names if is_secret_header(name.decode("latin-1")))
+
+
+def is_secret_header(name: str) -> bool:
+    return is_secret(name) or (name.endswith(KEYS) and not name.endswith(PUBLIC))
 
 
 def masked(payload: Any, name: str = "", clean: Callable[[str], str] = str) -> Any:
-    """A copy of a payload with a mask in place of each string, or list of strings, that is named a secret.
+    """A copy of a payload with a mask in place of each text and number that is named a secret, or below it.
 
-    Objects are searched, never replaced: a tool's schema may well describe a member called `password`.
-    `clean` is applied to all other strings and to names.
+    Only below what describes values, as a tool's `parameters` do, a secret's name hides no more than a text
+    right under it: there may well be a member called `password`. `clean` is applied to all other strings and
+    to names.
     """
     if isinstance(payload, dict):
-        return {clean(key): masked(member, key, clean) for key, member in payload.items()}
+        if name and is_secret(name):
+            return {clean(key): masked(member, name, clean) for key, member in payload.items()}
+        return {
+            clean(key): described(member, key, clean) if key in SCHEMAS else masked(member, key, clean)
+            for key, member in payload.items()
+        }
     if isinstance(payload, list):
         return [masked(item, name, clean) for item in payload]
+    if isinstance(payload, str):
+        return hidden(name, clean(payload))
+    is_number = isinstance(payload, int | float) and not isinstance(payload, bool)
+    return MASK if is_number and name and is_secret(name) else payload
+
+
+def described(payload: Any, name: str, clean: Callable[[str], str]) -> Any:
+    """The same for what describes values."""
+    if isinstance(payload, dict):
+        return {clean(key): described(member, key, clean) for key, member in payload.items()}
+    if isinstance(payload, list):
+        return [described(item, name, clean) for item in payload]
     return hidden(name, clean(payload)) if isinstance(payload, str) else payload
 
 
@@ -110,17 +142,21 @@ class Mask:
             text = text.replace(self.word, MASK)
         return KEY.sub(masked_key, text)
 
-    def string(self, text: str) -> str:
+    def string(self, text: str, within: int = MOST_WITHIN) -> str:
         """A string of a JSON text; one that is JSON itself, as a tool's arguments are, is taken apart."""
         text = self.text(text)
-        if text.lstrip()[:1] not in ("{", "["):
-            return text
-        try:
-            value = parse(text.encode("utf-8", "replace"))
-        except ParseError:
-            return text
-        found = masked(value, clean=self.text)
-        return text if found == value else orjson.dumps(found).decode()
+        if within and text.lstrip()[:1] in ("{", "[", '"'):
+            try:
+                value = parse(text.encode("utf-8", "replace"))
+            except ParseError:
+                return prose(text)
+            found = masked(value, clean=partial(self.string, within=within - 1))
+            return text if found == value else orjson.dumps(found).decode()
+        return prose(text)
+
+    def told(self, text: str) -> str:
+        """A string of an error: as `string`, and as a sentence, which may quote the request."""
+        return self.sentence(self.string(text))
 
     def content(self, content: bytes, clean: Callable[[str], str] | None = None) -> bytes:
         """A body: masked by its members where it is JSON, else as a text. Without a secret it stays."""
@@ -148,7 +184,7 @@ class Mask:
         none of its texts is kept.
         """
         blank = said_nothing if spread else masked
-        return b"\n".join(self.line(line, blank) for line in stream.split(b"\n"))
+        return self.final(b"\n".join(self.line(line, blank) for line in stream.split(b"\n")))
 
     def line(self, line: bytes, mask: Callable[..., Any]) -> bytes:
         """One line of a stream of events."""
@@ -170,14 +206,15 @@ class Mask:
 
     def sentence(self, sentence: str) -> str:
         """What we said of a request: where it speaks of a secret's name, nothing that it quotes is kept."""
-        sentence = self.text(sentence)
+        sentence = prose(self.text(sentence))
         return QUOTED.sub(f'"{MASK}"', sentence) if SECRET_NAME.search(sentence) else sentence
 
     def header(self, value: bytes) -> bytes:
-        """The value of a header whose name tells nothing."""
+        """The value of a header whose name tells nothing. As an address it may have its letters as `%41`."""
         if not self.word and self.token and self.token in value.split():
             return MASKED
-        return self.final(self.loose(value))
+        plain = unquote_to_bytes(value)
+        return self.final(self.loose(plain if self.final(self.loose(plain)) != plain else value))
 
 
 TEXTS = frozenset(("content", "refusal", "arguments", "text"))
@@ -191,6 +228,11 @@ def said_nothing(payload: Any, name: str = "", clean: Callable[[str], str] = str
     if isinstance(payload, list):
         return [said_nothing(item, name, clean) for item in payload]
     return MASK if payload and name in TEXTS else masked(payload, name, clean)
+
+
+def prose(text: str) -> str:
+    """A text without the values of secrets that stand in it as JSON does or as `name=value`."""
+    return PROSE.sub(rf"\g<name>{MASK}", text) if SECRET_NAME.search(text) else text
 
 
 def masked_key(found: re.Match[str]) -> str:

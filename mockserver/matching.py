@@ -138,22 +138,35 @@ class Subject:
         return [name for name in named if isinstance(name, str)]
 
     @cached_property
-    def criteria(self) -> list[str]:
-        """The ids of the asked criteria, each also without its version."""
+    def asked(self) -> list[str]:
+        """The ids of the asked criteria as they were sent."""
         asked: Any = self.body.get("criterion_id")
         if self.endpoint == "chat":
             try:
                 asked = orjson.loads(self.headers.get(b"op-criteria", b"[]"))
             except orjson.JSONDecodeError:
                 asked = []
-        ids = [each for each in (asked if isinstance(asked, list) else [asked]) if isinstance(each, str)]
-        return list(dict.fromkeys(form for each in ids for form in (each, each.partition("@")[0])))
+        return [each for each in (asked if isinstance(asked, list) else [asked]) if isinstance(each, str)]
+
+    @cached_property
+    def criteria(self) -> list[str]:
+        """The ids of the asked criteria, each also without its version."""
+        return list(dict.fromkeys(form for each in self.asked for form in (each, each.partition("@")[0])))
 
     def member(self, name: str, key: str) -> str | None:
         """A text in an object of the body: `metadata` → `prompt_id`."""
         members = self.body.get(name)
         value = members.get(key) if isinstance(members, dict) else None
         return value if isinstance(value, str) else None
+
+    def gist(self) -> dict[str, Any]:
+        """A body of which conditions say the same as of this one: its texts and names, and nothing else."""
+        said = [{"role": each.get("role"), "content": text_of(each)} for each in self.messages]
+        given = {"messages": said, "tools": [{"function": {"name": name}} for name in self.tools]}
+        kept = {name: self.body[name] for name in ("model", "criterion_id", "metadata") if name in self.body}
+        if self.endpoint != "judge":
+            return {**kept, **given}
+        return {**kept, "input": given, "output": {"content": self.output}}
 
 
 def text_of(message: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """What is asked of the mock itself: parameters, bodies and filters of the control API, parsed or refused."""
 
+import json
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,10 +11,9 @@ from mockserver import configfile
 from mockserver.admission import announced
 from mockserver.effects import Effect, Head, ReadBody
 from mockserver.errors import MOST_ISSUES, BadRequest, PayloadTooLarge
-from mockserver.inspection import Expectation, Filter
+from mockserver.inspection import VALIDITY, Expectation, Filter
 from mockserver.judge import GRAMMAR, REFERENCE
 from mockserver.paths import NAMES
-from mockserver.state import Session
 from mockserver.strictjson import parse
 from mockserver.violations import Place, Violation, did_you_mean, gathered, listed, quoted, shown
 
@@ -22,6 +22,8 @@ Json = Any
 MOST_BODY = 2**20
 """Bytes of a body: what one sets at runtime is short."""
 DEFAULT_LIMIT, MOST_LISTED = 100, 1000
+MOST_RULES = 1000
+"""Criteria, scripts and faults, of each, that may be set at runtime in one session."""
 MOST_EXPECTED = 1_000_000
 
 
@@ -62,7 +64,20 @@ def read(head: Head, kind: str) -> Generator[Effect, Any, Json]:
         body = yield ReadBody(MOST_BODY)
     if body is None:
         raise PayloadTooLarge(f"the control API reads {MOST_BODY} bytes; send less.")
-    return None if kind == "optional" and not body else parse(body)
+    if kind == "optional" and not body:
+        return None
+    value = parse(body)
+    json.loads(body, object_pairs_hook=distinct)
+    return value
+
+
+def distinct(members: list[tuple[str, Json]]) -> None:
+    """Raise BadRequest for a key that stands twice, as in the config file: only one of them could count."""
+    seen: set[str] = set()
+    for name, _ in members:
+        if name in seen:
+            raise BadRequest(f"the key {quoted(name)} stands twice in one object of the body; remove one.")
+        seen.add(name)
 
 
 def reference(written: str) -> tuple[str, int]:
@@ -90,17 +105,24 @@ def part(build: Callable[..., Any], value: Json, place: str = "", pointer: str =
         raise refused(moved(error.violations, pointer)) from None
 
 
-def parts(build: Callable[..., Any], value: Json, session: Session) -> list[Any]:
+def room(set_here: int, more: int) -> None:
+    """Raise BadRequest where a session has too many rules of a kind for these."""
+    if set_here + more > MOST_RULES:
+        told = f"a session keeps {MOST_RULES:,} of a kind, and {set_here:,} are set already"
+        raise BadRequest(f"{told}; DELETE removes them, POST /_mock/reset all that is set.")
+
+
+def parts(build: Callable[..., Any], value: Json, place: Callable[[], str]) -> list[Any]:
     """One rule or a list of rules, each with a place of its own; all mistakes at once."""
     if not isinstance(value, list):
-        return [part(build, value, session.next_place())]
+        return [part(build, value, place())]
     if not value:
         raise refused([Violation("", "minItems", "expected a rule or a list of rules, got an empty list.")])
     built: list[Any] = []
     wrong: list[Violation] = []
     for index, each in enumerate(value):
         try:
-            built.append(build(each, place=session.next_place()))
+            built.append(build(each, place=place()))
         except configfile.Mistakes as error:
             wrong += moved(error.violations, f"/{index}")
     if wrong:
@@ -160,6 +182,7 @@ def session_name(body: Mapping[str, Json]) -> str | None:
 FILTERS = ("endpoint", "criterion", "status", "validity")
 ENDPOINTS = tuple(NAMES.values())
 STATUS = re.compile(r"[1-5](?:[0-9]{2}|xx)|0")
+VALIDITIES = tuple(VALIDITY.values())
 CHECKS: Mapping[str, tuple[Callable[[str], object], str]] = {
     "endpoint": (lambda value: value in ENDPOINTS, listed(map(quoted, ENDPOINTS), "or")),
     "criterion": (bool, 'a criterion, as in "helpful" or "helpful@v2"'),
@@ -167,7 +190,7 @@ CHECKS: Mapping[str, tuple[Callable[[str], object], str]] = {
         STATUS.fullmatch,
         "a status, as in 429, or a class of them, as in 4xx; 0: the connection broke before an answer",
     ),
-    "validity": (lambda value: value in ("valid", "invalid"), '"valid" or "invalid"'),
+    "validity": (lambda value: value in VALIDITIES, listed(map(quoted, VALIDITIES), "or")),
     "limit": (
         lambda value: re.fullmatch("[0-9]{1,4}", value) and 1 <= int(value) <= MOST_LISTED,
         f"a whole number from 1 to {MOST_LISTED}",

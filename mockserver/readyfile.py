@@ -40,13 +40,14 @@ def owner(path: Path) -> int | None:
 def write(path: Path, origin: str) -> None:
     """Say where this process serves, in one step, so that nobody ever reads half of it. Raises OSError."""
     content = {"base_url": f"{origin}{BASE}", "control_url": f"{origin}/_mock", "pid": os.getpid()}
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        json.dump(content, file)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        with open(descriptor, "w") as file:
+            json.dump(content, file)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
     except OSError:
-        os.unlink(file.name)
+        os.unlink(name)
         raise
 
 

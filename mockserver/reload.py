@@ -15,6 +15,7 @@ from typing import Any
 from mockserver.config import Settings
 from mockserver.configfile import ConfigError, read
 from mockserver.service import ConfigFile, Service
+from mockserver.state import Sessions
 
 DEFAULT_NAME = "openpipe-mock.yaml"
 """What is found in the working folder when no other file is named."""
@@ -45,11 +46,11 @@ class Source:
         return replace(read(data, self.path) if self.path else Settings(), **self.given)
 
 
-def service_of(source: Source) -> Service:
+def service_of(source: Source, sessions: Sessions | None = None) -> Service:
     """The mock that a source describes. Raises OSError or ConfigError; nothing starts on a bad file."""
     data = source.data()
     file = ConfigFile(source.path, 1 if source.path else 0, seen=fingerprint(data))
-    return Service(source.settings(data), file)
+    return Service(source.settings(data), file, sessions)
 
 
 async def watch(source: Source, service: Service) -> None:
@@ -72,7 +73,7 @@ async def watch(source: Source, service: Service) -> None:
         found = await settled(source)
         if fingerprint(found) != service.file.seen:
             service.file.seen = fingerprint(found)
-            renew(source, service, found)
+            renew_or_report(source, service, found)
 
 
 async def settled(source: Source) -> bytes | OSError:
@@ -102,6 +103,16 @@ def fingerprint(found: bytes | OSError) -> bytes:
     if isinstance(found, OSError):
         return str(found.errno).encode()
     return blake2b(found, digest_size=16).digest()
+
+
+def renew_or_report(source: Source, service: Service, found: bytes | OSError) -> None:
+    """The same as `renew`; a defect of ours is reported like a mistake, and the next file is read again."""
+    try:
+        renew(source, service, found)
+    except Exception:
+        log.exception("%s could not be read", source.path)
+        defect = "a defect of the mock kept it from being read; please report the traceback in its log"
+        service.file.problems = (f"{source.path}: {defect}",)
 
 
 def renew(source: Source, service: Service, found: bytes | OSError) -> None:

@@ -1,6 +1,6 @@
 """The endpoints that official clients call in the background: they write, change and read the log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ import orjson
 from mockserver import calls
 from mockserver.completions import GLOB
 from mockserver.effects import Exchange, Now, Reply
+from mockserver.paths import NAMES
 from mockserver.state import fingerprint
 from mockserver.visit import Visit
 
@@ -40,6 +41,17 @@ REPORTS = {
     "/local-testing-only-get-latest-logged-call": Report("GET", "", lambda _, log, __: calls.latest(log)),
     "/models": Report("GET", "", lambda known, *_: calls.models(known)),
 }
+
+
+def check(report: Report, _: Visit, body: Any) -> None:
+    """Raise BadRequest for a valid body that is refused; what it asks for is done to no log."""
+    report.action(body, calls.CallLog(), 0.0)
+
+
+CHECKS: Mapping[str, Callable[[Visit, Any], object]] = {
+    NAMES[path]: partial(check, report) for path, report in REPORTS.items()
+}
+"""Endpoint → what raises BadRequest for a valid body that is refused."""
 
 
 def endpoints() -> dict[str, Callable[[Visit, Any], Exchange]]:

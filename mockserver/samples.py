@@ -170,7 +170,11 @@ def positives(endpoint: str) -> tuple[Positive, ...]:
 def named_bodies(component: str, endpoint: str) -> tuple[Positive, ...]:
     """Valid values of any component, each body once, under the first name that shows it."""
     found: dict[str, Positive] = {}
-    for name, level, body in [*shown(component, endpoint), *whole(component, endpoint)]:
+    for name, level, body in [
+        *shown(component, endpoint),
+        *turns(component, endpoint),
+        *whole(component, endpoint),
+    ]:
         text = orjson.dumps(body).decode()
         found.setdefault(text, Positive(name, endpoint, level, needs(text), text))
     return tuple(found.values())
@@ -195,6 +199,33 @@ def holding_spot(start: Spot, spot: Spot) -> tuple[Json, Path]:
     """The smallest value for `start` in which a spot occurs, and where it does."""
     value = grown(start, spot.route)
     return value, next(places(value, spot.route))
+
+
+FUNCTION = {"name": "get_weather", "arguments": '{"city":"Paris"}'}
+CALLING = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "call-1", "type": "function", "function": FUNCTION}],
+}
+"""What agents say most: nothing but a call."""
+AGENT = (
+    {"role": "user", "content": "The weather in Paris?"},
+    CALLING,
+    {"role": "tool", "tool_call_id": "call-1", "content": "18 degrees"},
+)
+
+
+def turns(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
+    """Members that mostly come together: content that is null beside a call, and the turn of an agent."""
+    if component == "JudgeCriteriaRequest":
+        named = {"criterion_id": SAMPLES["criterion_id"]}
+        older = {"role": "assistant", "content": None, "function_call": FUNCTION}
+        said = {"role": "assistant", "content": "It has 18 degrees."}
+        yield "judge.turns.calling", "documented", {**named, "output": CALLING}
+        yield "judge.turns.calling-the-older-way", "documented", {**named, "output": older}
+        yield "judge.turns.agent", "documented", {**named, "input": {"messages": [*AGENT]}, "output": said}
+    if component == "ChatCompletionRequest":
+        yield "chat.turns.agent", "sdk", {"model": SAMPLES["model"], "messages": [*AGENT]}
 
 
 def whole(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:

@@ -1,14 +1,16 @@
 """Running the mock on a socket: bind, say so, serve, stop at once when asked."""
 
 import asyncio
+import contextlib
 import errno
 import json
 import logging
+import os
 import socket
 import ssl
 import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from ipaddress import ip_address
@@ -21,10 +23,13 @@ from mockserver import banner, readyfile
 from mockserver.app import create_app
 from mockserver.configfile import ConfigError
 from mockserver.control import NAME
+from mockserver.guard import Guard
 from mockserver.protocol import DroppingProtocol
 from mockserver.reload import Source, service_of, watch
 from mockserver.service import Service
 from mockserver.signals import leave_calmly
+from mockserver.state import Sessions
+from mockserver.workers import Failed, Lifeline, Workers
 
 BACKLOG = 2048
 LOOP = "uvloop" if find_spec("uvloop") else "asyncio"
@@ -34,13 +39,17 @@ GRACE_SECONDS: Any = 0.3
 """How long requests under way may go on after a signal. Uvicorn takes fractions, but declares an int."""
 
 
+Watching = Callable[[], Coroutine[Any, Any, None]]
+"""What runs beside a server, until it is cancelled."""
+
+
 class CannotServe(Exception):
     """The server can't start; the message is one line that says why and what to try."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where to listen, over what, and whom to tell. `port` 0 picks a free one."""
+    """Where to listen, over what, whom to tell, who may use the control API. `port` 0 picks a free one."""
 
     host: str = "127.0.0.1"
     port: int = 6736
@@ -48,6 +57,10 @@ class Listener:
     keyfile: Path | None = None
     ready_file: Path | None = None
     quiet: bool = False
+    guard: Guard = field(default_factory=Guard)
+    workers: int = 1
+    state: str = field(default="", repr=False)
+    """The URL of the Redis in which sessions are remembered, "" for this process's memory."""
 
     @property
     def scheme(self) -> str:
@@ -61,7 +74,7 @@ class Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         ready: Callable[[], None],
-        watching: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        watching: Watching | None = None,
     ) -> None:
         super().__init__(config)
         self.ready = ready
@@ -88,7 +101,10 @@ def serve(source: Source, listener: Listener) -> None:
     ready_file = listener.ready_file
     if ready_file:
         check_ready_file(ready_file)
-    service = begin(source)
+    if listener.workers > 1 and not hasattr(os, "fork"):
+        raise CannotServe("--workers above 1 needs a system with fork, which Windows lacks; leave it out")
+    sessions = shared(listener.state) if listener.state else None
+    service = begin(source, sessions)
     sock = bind(listener)
     origin = f"{listener.scheme}://{authority(sock, listener)}"
     config = uvicorn_config(service, listener)
@@ -96,23 +112,89 @@ def serve(source: Source, listener: Listener) -> None:
 
     def ready() -> None:
         if ready_file:
-            readyfile.write(ready_file, origin)
+            write_ready_file(ready_file, origin)
         if not listener.quiet:
             private = ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback
             shown = banner.banner(service, origin, "" if private else listener.host, sys.stderr.isatty())
-            print(shown, file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # a log on a full disk is no reason not to serve
+                print(shown, file=sys.stderr, flush=True)
+        note_memory(listener.workers, sessions)
 
+    watching = partial(watch, source, service) if source.path else None
     try:
-        Server(config, ready, partial(watch, source, service) if source.path else None).run(sockets=[sock])
+        if listener.workers > 1:
+            serve_together(config, sock, ready, watching, listener.workers)
+        else:
+            Server(config, ready, watching).run(sockets=[sock])
     finally:
         if ready_file:
             readyfile.remove(ready_file)
 
 
-def begin(source: Source) -> Service:
+def serve_together(
+    config: uvicorn.Config,
+    sock: socket.socket,
+    ready: Callable[[], None],
+    watching: Watching | None,
+    number: int,
+) -> None:
+    """Serve one socket from several processes."""
+
+    def work(lifeline: Lifeline, serving: Callable[[], None]) -> None:
+        server = Server(config, serving)
+        server.watching = partial(attend, server, lifeline, watching)
+        server.run(sockets=[sock])
+
+    try:
+        Workers(number, work).run(ready)
+    except Failed as error:
+        raise CannotServe(str(error)) from None
+
+
+async def attend(server: Server, lifeline: Lifeline, watching: Watching | None) -> None:
+    """In a worker: watch what it watches, until the first process is gone; then serve no longer."""
+    watcher = asyncio.create_task(watching()) if watching else None
+    try:
+        await lifeline.cut()
+        server.should_exit = True
+    finally:
+        if watcher:
+            watcher.cancel()
+            await asyncio.wait((watcher,))
+
+
+def shared(url: str) -> Sessions:
+    """The sessions that lie in a Redis. Raises CannotServe for one that can't be used."""
+    from mockserver.statelink import BadState, Link  # only a mock with shared state pays for it
+    from mockserver.stateredis import RedisSessions
+
+    try:
+        link = Link(url)
+        link.check()
+    except BadState as error:
+        raise CannotServe(str(error)) from None
+    return RedisSessions(link)
+
+
+def note_memory(workers: int, sessions: Sessions | None) -> None:
+    """Say what several processes share, or don't."""
+    log = logging.getLogger("mockserver")
+    if sessions is not None:
+        log.info("what sessions remember lies in %s", sessions.place)
+    elif workers > 1:
+        log.warning("%d workers, each with a memory of its own: %s", workers, UNSHARED)
+
+
+UNSHARED = (
+    "sequences and other counts, what is set at runtime, sessions, cache, journal, logged calls and limits"
+    " are not shared; --state redis://HOST:PORT/DB shares them"
+)
+
+
+def begin(source: Source, sessions: Sessions | None = None) -> Service:
     """The mock, unless its file has mistakes."""
     try:
-        return service_of(source)
+        return service_of(source, sessions)
     except ConfigError as error:
         raise CannotServe(f"the config file has mistakes:\n{error}") from None
     except OSError as error:
@@ -126,16 +208,24 @@ def check_ready_file(path: Path) -> None:
         raise CannotServe(f"cannot use --ready-file {path}: {error}") from None
 
 
+def write_ready_file(path: Path, origin: str) -> None:
+    try:
+        readyfile.write(path, origin)
+    except OSError as error:
+        raise CannotServe(f"cannot write --ready-file {path}: {reason(error)}") from None
+
+
 def uvicorn_config(service: Service, listener: Listener) -> uvicorn.Config:
     """Uvicorn without its own log lines and headers: ours are the only words."""
     config = uvicorn.Config(
-        create_app(service),
+        create_app(service, listener.guard.called(listener.host)),
         loop=LOOP,
         http=DroppingProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # whoever may set the peer's address by a header gets past the guard
         server_header=False,
         date_header=False,
         backlog=BACKLOG,

@@ -5,7 +5,7 @@ and the adapter carries it out and sends the result back in. So no two adapters 
 """
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,29 +39,33 @@ from mockserver.errors import (
     Unauthorized,
 )
 from mockserver.forms import Content
-from mockserver.journal import Entry
+from mockserver.journal import MOST_KEPT, Entry, sent_token
 from mockserver.paths import BASE, NAMES, SERVED, SESSION, WRITES_LOG, not_found, wrong_method
 from mockserver.spec import contract
 from mockserver.spoiling import spoiled
-from mockserver.state import Sessions, fingerprint
+from mockserver.state import Session, Sessions, fingerprint
 from mockserver.strictjson import parse
+from mockserver.variants import named, varied
 from mockserver.visit import Visit
 
 Endpoint = Callable[[Visit, Any], Reply | Exchange]
 """A visit and its parsed body in; a reply out, or an exchange that goes on."""
 
-CHAT = f"{BASE}/chat/completions"
 ENDPOINTS = {f"{BASE}{path}": name for path, name in NAMES.items()}
 """Path → the short name of its endpoint."""
 TICK = Tick()
 REQUEST_ID = b"x-request-id"
 """The header that says under which id the journal keeps the exchange; OpenAI's clients show it."""
-MOST_KEPT = 65_536
-"""Bytes of a stream that the journal keeps."""
 SCHEMAS = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"} | {
     NAMES[path]: report.schema for path, report in reports.REPORTS.items() if report.schema
 }
 """Endpoint → the schema of its body."""
+FURTHER: Mapping[str, Callable[[Visit, Any], object]] = {
+    "judge": lambda visit, body: None,
+    "chat": completions.check,
+    **reports.CHECKS,
+}
+"""Endpoint → what raises for a body that its schema takes and its engine refuses."""
 
 
 @dataclass
@@ -109,25 +113,34 @@ class Service:
         except ApiError as error:
             return refusal(error, twice=head.path.endswith("/chat/completions"))
         visit.session.under_way += 1
+        journal = (
+            visit.session.journal
+        )  # that of now: after a reset a late request belongs to what was forgotten
         try:
             reply = yield from self.answer(visit)
             visit.entry.seconds = (yield TICK) - head.at
             return finished(visit, reply)
         finally:
             visit.session.under_way -= 1
-            visit.session.journal.add(visit.entry, visit.token)
+            journal.add(visit.entry, visit.token)
 
     def visit(self, head: Head) -> Visit:
         """Who asks what. Raises ApiError for a session that isn't there."""
         named = SESSION.fullmatch(head.path) if head.path.startswith("/_mock/") else None
         name = named["name"] if named else head.headers.get(b"x-mock-session", b"").decode("latin-1")
         path = named["path"] if named else head.path
-        session = self.sessions.find(name, head.at) if name else self.sessions.default
+        session = self.named_session(name, head) if name else self.sessions.default
         session.requests += 1
         settings = session.settings(self.settings)
         entry = Entry(session.requests, session.name, head.method, head.path, head.headers, settings, head.at)
         entry.endpoint = ENDPOINTS.get(path, "")
         return Visit(head, path, session, settings, entry, self.named)
+
+    def named_session(self, name: str, head: Head) -> Session:
+        """The session that a request names. Raises BadRequest for its own key: no journal shall show it."""
+        if name.encode("utf-8", "replace") == sent_token(head.headers):
+            raise BadRequest.at("session", "this is the request's own key; name the session otherwise.")
+        return self.sessions.find(name, head.at)
 
     def answer(self, visit: Visit) -> Exchange:
         """Answer a request once its path, key and limits are in order."""
@@ -162,6 +175,8 @@ class Service:
                 body = self.parsed(visit, sent)
             except ApiError as error:
                 problem = error
+        else:
+            visit.entry.checked = True
         reply = responding(visit, endpoint, body, problem)
         return reply if isinstance(reply, Reply) else (yield from reply)
 
@@ -170,6 +185,7 @@ class Service:
         if sent is None:
             raise too_large(self.settings.max_body_bytes)
         visit.entry.body = sent
+        visit.entry.checked = True
         return parse(sent)
 
 
@@ -185,11 +201,16 @@ def responding(visit: Visit, endpoint: Endpoint, body: Any, problem: ApiError | 
     fault, streams = due(visit, body), asks_for_stream(visit, body)
     if fault is not None:
         visit.entry.faults.append(faults.describe(fault))
+        visit.entry.struck = fault.place
         check(visit, body, problem)
         answering, refusing = engine(visit, endpoint, body, problem), partial(refused, visit)
         return recorded(
             spoiled(answering, fault, visit.settings.pace, refusing, streams=streams), visit.entry
         )
+    if visit.settings.variant:
+        check(visit, body, problem)  # an answer that the variant refuses is never asked for
+        answering, variant = engine(visit, endpoint, body, problem), named(visit.settings.variant)
+        return recorded(varied(answering, variant, visit.entry.endpoint, visit.session.count), visit.entry)
     reply = asked(visit, endpoint, body, problem)
     if isinstance(reply, Reply):
         return reply
@@ -256,7 +277,7 @@ def due(visit: Visit, body: Any) -> Fault | None:
         subject, streams = visit.subject(body), asks_for_stream(visit, body)
         found = faults.due(settings.faults, subject, visit.session.count, lot, streams=streams)
         fault = found.fault
-        visit.entry.passed = tuple((str(each.fault), each.why) for each in found.passed)
+        visit.entry.passed = tuple((each.fault.place, each.why) for each in found.passed)
     if settings.magic and (fault is None or faults.only_delays(fault)):
         asked = by_model(visit, body)
         fault = replace(asked, delay=asked.delay + fault.delay) if asked and fault else asked or fault
@@ -280,14 +301,21 @@ def asks_for_stream(visit: Visit, body: Any) -> bool:
 
 def check(visit: Visit, body: Any, problem: ApiError | None) -> None:
     """Hold a request against the contract that may never reach its engine."""
-    schema = SCHEMAS.get(visit.entry.endpoint)
-    if problem is not None:
-        visit.entry.violations = problem.issues or (problem.message,)
-    elif schema:
-        checker = contract().checker(schema)
-        if not checker.is_valid(body):
-            tidied = checker.tidy(body)
-            visit.entry.violations = () if checker.is_valid(tidied) else broken(checker, tidied).issues
+    endpoint = visit.entry.endpoint
+    schema = SCHEMAS.get(endpoint)
+    try:
+        if problem is not None:
+            raise problem
+        if schema:
+            checker = contract().checker(schema)
+            body = body if checker.is_valid(body) else checker.tidy(body)
+            if not checker.is_valid(body):
+                raise broken(checker, body)
+            FURTHER[endpoint](visit, body)
+    except (BadRequest, ParseError) as error:
+        visit.entry.violations = error.issues or (error.message,)
+    except ApiError:
+        return  # nothing is wrong with its form
 
 
 def judgement(visit: Visit, body: Any) -> Reply | Exchange:
@@ -302,9 +330,15 @@ def judgement(visit: Visit, body: Any) -> Reply | Exchange:
     visit.entry.criteria = (str(asked),)
     visit.entry.scores = [{asked.name: found.score}]
     if found.error:
-        raise CriterionFailed(*found.error)
+        raise CriterionFailed(*found.error, seconds=retry_after(visit, asked, found.error[0]))
     reply = Reply(200, orjson.dumps(found.body()), subject=f"{asked} {found.score}")
     return later(asked.delay, reply) if asked.delay else reply
+
+
+def retry_after(visit: Visit, asked: judge.Criterion, status: int) -> float | None:
+    """When to come again, after a magic criterion's error: as a magic model says it."""
+    is_magic = visit.settings.magic and asked.name not in visit.settings.criteria
+    return magic.RETRY_AFTER.get(status) if is_magic else None
 
 
 def later(seconds: float, reply: Reply) -> Exchange:
@@ -369,7 +403,7 @@ def refusal(error: ApiError, *, twice: bool = False) -> Reply:
     if twice:
         body["error"] = {"code": error.code, "message": error.message}
     headers = tuple((name.encode(), value.encode()) for name, value in error.headers)
-    return Reply(error.status, orjson.dumps(body), JSON_HEADERS + headers, subject=error.message)
+    return Reply(error.status, orjson.dumps(body), JSON_HEADERS + headers, subject=error.brief)
 
 
 def crash() -> Reply:

@@ -21,7 +21,10 @@ from mockserver.errors import ApiError
 from mockserver.faults import describe, needs_stream
 from mockserver.wire import DONE, event
 
-STREAM_TYPE: HeaderList = ((b"content-type", b"text/event-stream; charset=utf-8"),)
+STREAM_HEADERS: HeaderList = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+)
 Sent = Begin | Piece | Break | Reply
 Refused = Callable[[ApiError], Reply]
 
@@ -41,7 +44,7 @@ def spoiled(exchange: Exchange, fault: Fault, pace: Pace, refused: Refused, *, s
             answer = spoil(answer, fault, pace)
     reply = yield from answer
     vain = ", which a stream alone can have" if needs_stream(fault) and not streams else ""
-    told = filter(None, (reply.subject, f"{describe(fault)}{vain}"))
+    told = filter(None, (reply.subject.removesuffix("."), f"{describe(fault)}{vain}"))
     return replace(reply, subject=", ".join(told))
 
 
@@ -63,7 +66,7 @@ def only(reply: Reply) -> Exchange:
 def failure(answer: ErrorAnswer, fault: Fault, refused: Refused) -> Reply:
     """An error in the API's own form, or with the body that the fault gives."""
     reply = refused(Injected(answer, fault))
-    return replace(reply, body=answer.body or reply.body, subject="")
+    return replace(reply, body=reply.body if answer.body is None else answer.body, subject="")
 
 
 class Injected(ApiError):
@@ -88,10 +91,10 @@ def retry_headers(seconds: float | None) -> tuple[tuple[str, str], ...]:
 
 def raw_stream(data: bytes) -> Exchange:
     """These bytes as the one event of a stream."""
-    yield Begin(200, STREAM_TYPE)
+    yield Begin(200, STREAM_HEADERS)
     yield Piece(b"".join(b"data: %s\n" % line for line in data.splitlines()) + b"\n")
     yield Piece(DONE)
-    return Reply(200, b"", STREAM_TYPE)
+    return Reply(200, b"", STREAM_HEADERS)
 
 
 def sent_by(exchange: Exchange) -> Generator[Effect, Any, Sent]:

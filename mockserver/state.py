@@ -1,15 +1,20 @@
-"""What sessions remember, bounded and in memory: counts, overrides, logged calls, cache and journal."""
+"""What sessions remember, bounded and in memory: counts, overrides, logged calls, cache and journal.
+
+`Session` and `Sessions`, with their `Journal` and `CallLog`, are all that the rest of the mock knows of its
+memory. `stateredis` has the same four with the memory in a Redis, for several mocks that shall behave as one.
+There a method may raise an ApiError with 503; `find` asks nothing yet, a request begins with `requests += 1`.
+"""
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, TypeVar
 
 from mockserver.calls import CallLog
 from mockserver.chat import Completion
-from mockserver.config import Declared, Fault, Limits, Script, Settings
+from mockserver.config import Declared, Fault, Form, Limits, Script, Settings
 from mockserver.errors import BadRequest, NotFound
 from mockserver.journal import Journal
 from mockserver.violations import quoted
@@ -102,6 +107,9 @@ class Session:
         self.overrides = replace(self.overrides, **changes)
         self.base = None
 
+    def wrote(self, part: Declared | Form | Script | Fault | Limits, source: Any, place: str = "") -> None:
+        """A part that is about to be set was built from this JSON at this place. Shared memory notes it."""
+
     def next_place(self) -> str:
         """The place of the next override, in the way of a pointer: `/runtime/1`."""
         self.made += 1
@@ -127,7 +135,7 @@ class Session:
     def forget(self) -> None:
         """Begin anew: what comes next is answered as in a new session."""
         self.overrides, self.own, self.base, self.requests = NOTHING, None, None, 0
-        self.journal.clear()
+        self.journal = Journal()  # a request under way keeps the one that it began with
         for shelf in (self.logs, self.cache, self.counts, self.turns, self.traffic):
             shelf.clear()
 
@@ -170,6 +178,9 @@ class Sessions:
         self.named: OrderedDict[str, Session] = OrderedDict()
         self.expired: OrderedDict[str, str] = OrderedDict()
         self.made = 0
+        self.base: Callable[[], Settings] = Settings
+        """The mock's own settings, over which sessions set theirs."""
+        self.place = "this process"
 
     def find(self, name: str, at: float) -> Session:
         """The session of this name, made when it is new. Raises NotFound for one that expired."""
@@ -181,25 +192,34 @@ class Sessions:
         self.named.move_to_end(name)
         return session
 
+    def open(self, name: str, at: float) -> Session:
+        """The same for the control API, which sends no request through it."""
+        return self.find(name, at)
+
+    def has(self, name: str) -> bool:
+        """Whether a session of this name is there now."""
+        return name == DEFAULT or name in self.named
+
+    def has_expired(self, name: str) -> bool:
+        return name in self.expired
+
     def known(self, name: str, at: float) -> Session:
         """The session of this name, which must exist: the control API makes none by looking."""
         self.expire(at)
         if name in ("", DEFAULT):
             return self.default
         if name not in self.named:
-            raise (
-                self.gone(name) if name in self.expired else NotFound(f"there is no session {quoted(name)}.")
-            )
+            raise gone(name, self.expired[name]) if name in self.expired else absent(name)
+        self.named[name].used_at = at
+        self.named.move_to_end(name)
         return self.named[name]
 
     def make(self, name: str) -> Session:
-        if not NAME.fullmatch(name):
-            rule = "1 to 64 of A-Z a-z 0-9 _ . -, not beginning with . or -"
-            raise BadRequest.at("session", f"expected a name ({rule}), got {quoted(name)}.")
+        check_name(name)
         if name in self.expired:
-            raise self.gone(name)
+            raise gone(name, self.expired[name])
         if len(self.named) >= MOST_SESSIONS:
-            self.let_go(self.least_used(), f"made room: a mock keeps {MOST_SESSIONS} sessions")
+            self.let_go(self.least_used(), "room")
         session = self.named[name] = Session(name)
         return session
 
@@ -221,7 +241,7 @@ class Sessions:
             if at - session.used_at <= IDLE_SECONDS:
                 break  # those behind it were used later
             if not session.under_way:
-                self.let_go(name, f"nobody used it for {IDLE_SECONDS / MINUTE:.0f} minutes")
+                self.let_go(name, "idle")
 
     def least_used(self) -> str:
         return next(
@@ -232,13 +252,33 @@ class Sessions:
         del self.named[name]
         remember(self.expired, name, reason, MOST_EXPIRED)
 
-    def gone(self, name: str) -> NotFound:
-        advice = "ask POST /_mock/sessions for a fresh one, or DELETE it to begin anew under this name"
-        return NotFound(f"the session {quoted(name)} has expired ({self.expired[name]}); {advice}.")
-
     def all(self) -> Iterator[Session]:
         yield self.default
         yield from self.named.values()
+
+
+REASONS = {
+    "idle": f"nobody used it for {IDLE_SECONDS / MINUTE:.0f} minutes",
+    "room": f"made room: a mock keeps {MOST_SESSIONS} sessions",
+}
+"""Why sessions expire."""
+
+
+def gone(name: str, reason: str) -> NotFound:
+    """What is said of a session that expired; `reason` is one of REASONS."""
+    advice = "ask POST /_mock/sessions for a fresh one, or DELETE it to begin anew under this name"
+    return NotFound(f"the session {quoted(name)} has expired ({REASONS[reason]}); {advice}.")
+
+
+def absent(name: str) -> NotFound:
+    return NotFound(f"there is no session {quoted(name)}.")
+
+
+def check_name(name: str) -> None:
+    """Raise BadRequest for what can't be the name of a session."""
+    if not NAME.fullmatch(name):
+        rule = "1 to 64 of A-Z a-z 0-9 _ . -, not beginning with . or -"
+        raise BadRequest.at("session", f"expected a name ({rule}), got {quoted(name)}.")
 
 
 def remember(shelf: OrderedDict[Any, Value], key: Any, value: Value, most: int) -> Value:

@@ -86,9 +86,9 @@ def to_call(
         if not tools:
             raise misplaced(want, 'expected "tools" beside it, since it requires a call.')
         return mentioned(tools, messages) or tools[0]
-    if want.mode == "none" or auto == "never" or is_answered(messages):
+    if not tools or want.mode == "none" or auto == "never" or is_answered(messages):
         return None
-    return mentioned(tools, messages) or (tools[0] if tools and auto == "always" else None)
+    return mentioned(tools, messages) or (tools[0] if auto == "always" else None)
 
 
 def named(want: Wanted, tools: Sequence[Tool]) -> Tool:

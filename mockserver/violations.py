@@ -363,9 +363,16 @@ def bound(
     def rule(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
         limit = schema[keyword]
         if isinstance(value, measured) and not isinstance(value, bool) and broken(value, limit):
-            yield Violation(place.pointer, keyword, f"expected {words.format(limit)}, got {shown(value)}.")
+            told = f"expected {amount(words, limit)}, got {got(schema, value)}."
+            yield Violation(place.pointer, keyword, told)
 
     return rule
+
+
+def amount(words: str, limit: Any) -> str:
+    """`at least 1 item`, `at least 2 items`."""
+    told = words.format(limit)
+    return told.removesuffix("s") if limit == 1 else told
 
 
 NUMBER = (int, float)
@@ -399,7 +406,9 @@ JSON_TYPES: dict[str, Callable[[Any], bool]] = {
     "null": lambda value: value is None,
     "boolean": lambda value: isinstance(value, bool),
     "integer": lambda value: (
-        isinstance(value, NUMBER) and not isinstance(value, bool) and value == int(value)
+        value.is_integer()
+        if isinstance(value, float)
+        else isinstance(value, int) and not isinstance(value, bool)
     ),
     "number": lambda value: isinstance(value, NUMBER) and not isinstance(value, bool),
     "string": lambda value: isinstance(value, str),

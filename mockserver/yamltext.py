@@ -87,6 +87,10 @@ class Node:
     inner: Mapping[str, tuple[Spot, "Node"]] = field(default_factory=dict)
 
 
+UNREAD = Node(None)
+"""Stands for a value that can't be read."""
+
+
 def collection(value: Any, inner: Mapping[str, tuple[Spot, Node]], weight: int) -> Node:
     """A list or mapping of nodes; `weight` is what it weighs without them."""
     nodes = [node for _, node in inner.values()]
@@ -101,6 +105,15 @@ class Document:
     value: Any
     root: Node
     start: Spot = (1, 1)
+
+    def unread(self) -> Iterator[str]:
+        """The pointers of values that couldn't be read, each reported as a mistake where it was written."""
+        waiting: list[tuple[Path, Node]] = [((), self.root)]
+        while waiting:
+            path, node = waiting.pop()
+            if node is UNREAD:
+                yield pointer_of(path)
+            waiting += [((*path, step), inner) for step, (_, inner) in node.inner.items()]
 
     def place(self, pointer: str) -> Spot:
         """Line and column of the key or item at a JSON pointer, else of what is nearest around it."""
@@ -233,7 +246,7 @@ class Builder:
             inside = name in self.anchors
             told = "stands inside of what it stands for" if inside else "stands for nothing above it"
             self.wrong(event, path, f"the alias *{short(name)} {told}; write the value out.")
-            return Node(None)
+            return UNREAD
         self.weigh(found.weight, event, path)
         self.shallow(len(path) + found.levels, event, path)
         return found
@@ -248,6 +261,7 @@ class Builder:
         value = meaning(text)
         if isinstance(value, float) and not math.isfinite(value):
             self.wrong(event, path, f"{short(text)} is no number that JSON knows; write a finite one.")
+            return UNREAD
         return Node(value, weight_of(text))
 
     def sequence(self, path: Path) -> Node:
@@ -277,11 +291,10 @@ class Builder:
             self.node(event, (*path, ""))
             return ""
         name: str = event.value
-        read = self.node(event, (*path, name)).value
-        if not isinstance(read, str):
-            told = (
-                f"YAML reads the key {short(name)} as {KINDS[type(read)]}" if name else "the key is missing"
-            )
+        read = self.node(event, (*path, name))
+        if not isinstance(read.value, str):
+            kind = KINDS[float if read is UNREAD else type(read.value)]
+            told = f"YAML reads the key {short(name)} as {kind}" if name else "the key is missing"
             advice = f"put it in quotes: {quoted(name)}" if name else 'write it, or "" for an empty one'
             self.wrong(event, (*path, name), f"{told}; {advice}.")
         elif name == "<<" and event.implicit[0]:

@@ -96,8 +96,9 @@ reasons: Strategy = st.sampled_from(REASONS)
 single_choices: Strategy = one_of(text=texts, refusal=texts, tool_calls=calls)
 choices: Strategy = texts | joined(single_choices, some({}, finish_reason=reasons))
 named: Strategy = some({}, name=texts, when=whens)
+asked: Strategy = some({}, **tests_of_input, model=globs, criterion=tests, endpoint=st.just("chat"))
 scripts: Strategy = joined(
-    named,
+    some({}, name=texts, when=asked),
     st.one_of(
         joined(single_choices, some({}, finish_reason=reasons)),
         some({"choices": st.lists(choices, min_size=1, max_size=3)}),
@@ -110,6 +111,7 @@ true: Strategy = st.just(True)
 happenings: Strategy = st.one_of(
     some({"status": st.integers(400, 599)}, message=texts, code=texts, retry_after=durations),
     some({"status": st.integers(400, 599)}, body=anything, retry_after=durations),
+    some({"status": st.integers(400, 599)}, body=texts, content_type=st.just("text/html")),
     some({"disconnect": true}, after_events=st.integers(0, 9)),
     some({"disconnect": true}, after_bytes=st.integers(0, 9)),
     some({"error_event": true | texts}, after_events=st.integers(0, 9)),
@@ -142,7 +144,7 @@ configs: Strategy = some(
     criteria=st.dictionaries(st.sampled_from(NAMES), criteria, max_size=2),
     unknown_criteria=st.sampled_from(["judge", "not_found"]),
     completions=st.lists(scripts, max_size=2),
-    models=some({}, known=st.lists(globs, max_size=2)),
+    models=some({}, known=st.lists(globs, min_size=1, max_size=2)),
     stream=some(
         {},
         first_token_ms=durations,

@@ -88,6 +88,15 @@ def test_where_only_read_only_keys_are_named_every_other_key_may_do_all(key: str
     assert ask(service, "/criteria/judge", key).status == 200
 
 
+def test_a_request_without_a_key_is_told_which_will_do() -> None:
+    told: dict[tuple[str, ...], str] = {}
+    for keys in ((), ("op-1",)):
+        service = Service(Settings(keys=keys))
+        told[keys] = message_of(answer(service, having(), headers={b"content-type": b"application/json"}))
+    assert told[()].endswith("this mock takes any key.")
+    assert told[("op-1",)].endswith("this mock takes one of those that it was told to accept.")
+
+
 @pytest.mark.parametrize("token", [b"op-local ", b"  op-local", b"op-local\t"])
 def test_white_space_around_a_key_says_nothing(token: bytes) -> None:
     headers = {**HEADERS, b"authorization": b"bearer " + token}

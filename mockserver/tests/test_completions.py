@@ -412,6 +412,23 @@ def test_an_unknown_model_is_a_404_in_the_services_words(model: str, words: str)
     assert refused(ask(Service(KNOWN), asking(model=model)), 404, "NOT_FOUND") == words
 
 
+@pytest.mark.parametrize(
+    ("model", "near"),
+    [
+        ("gpt-5", ""),
+        ("countin", ' Did you mean "openpipe:counting"?'),
+        ("openai:counting", ' Did you mean "openpipe:counting"?'),
+        ("claude", ""),
+    ],
+)
+def test_a_note_says_once_which_models_are_known(model: str, near: str) -> None:
+    service = Service(KNOWN)
+    first, second = ask(service, asking(model=model)), ask(service, asking(model=model))
+    told = 'Known are "openpipe:counting" and "gpt-4o*".'
+    assert first.notes == (f'the model "{model}" is not among the known ones. {told}{near}',)
+    assert second.notes == ()
+
+
 def test_a_very_long_model_name_makes_a_short_message() -> None:
     assert len(refused(ask(Service(KNOWN), asking(model="x" * 100_000)), 404, "NOT_FOUND")) < 500
 

@@ -45,6 +45,11 @@ def test_a_row_names_each_word_that_may_stand_there(key: str) -> None:
         assert f"`{word}`" in ROWS[key]["type"]
 
 
+@pytest.mark.parametrize("key", [key for key, member in DECLARED.items() if "maximum" in member])
+def test_a_row_says_both_bounds_of_a_number(key: str) -> None:
+    assert f"{DECLARED[key]['minimum']}..{DECLARED[key]['maximum']}" in ROWS[key]["type"]
+
+
 def outputs() -> list[tuple[Block, Block]]:
     """The files that are shown with what is wrong with them."""
     return [(file, told) for file, told in pairwise(BLOCKS) if told.language == "text"]

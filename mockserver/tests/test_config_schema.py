@@ -184,10 +184,10 @@ SMALL: dict[str, tuple[Schema, Json, list[str]]] = {
     "names": (
         {"propertyNames": {"type": "string", "maxLength": 1}},
         {"a": 1, "bc": 2},
-        ['/bc: expected at most 1 characters, got the string "bc".'],
+        ['/bc: expected at most 1 character, got the string "bc".'],
     ),
     "names are those of objects": ({"propertyNames": {"maxLength": 1}}, "abc", []),
-    "too few keys": ({"minProperties": 1}, {}, ["body: expected at least 1 keys, got an empty object."]),
+    "too few keys": ({"minProperties": 1}, {}, ["body: expected at least 1 key, got an empty object."]),
     "members by pattern": (
         {
             "type": "object",

@@ -234,7 +234,7 @@ HAPPENS: list[tuple[list[tuple[str, ...]], dict[str, object]]] = [
 
 def happens(fault: Fault) -> dict[str, object]:
     """What a fault has that a fault needn't have."""
-    names = (name for name in Fault.__slots__ if name not in ("when", "place", "counter"))
+    names = (name for name in Fault.__slots__ if name not in ("when", "place", "counter", "lot"))
     return {name: getattr(fault, name) for name in names if getattr(fault, name) != getattr(Fault(), name)}
 
 
@@ -344,6 +344,29 @@ def test_scripts_say() -> None:
 
 
 FAULTS: dict[str, tuple[Json, dict[str, object]]] = {
+    "a page as an error": (
+        {"status": 502, "content_type": "text/html", "body": "<h1>Bad</h1>"},
+        {"error": ErrorAnswer(502, body=b"<h1>Bad</h1>"), "content_type": "text/html"},
+    ),
+    "no body as an error": (
+        {"status": 502, "content_type": "text/plain", "body": ""},
+        {"error": ErrorAnswer(502, body=b""), "content_type": "text/plain"},
+    ),
+    "JSON as an error of another type": (
+        {"status": 502, "content_type": "application/problem+json; charset=utf-8", "body": "Bad"},
+        {
+            "error": ErrorAnswer(502, body=b'"Bad"'),
+            "content_type": "application/problem+json; charset=utf-8",
+        },
+    ),
+    "an object as a page": (
+        {"content_type": "text/html", "raw": {"a": 1}},
+        {"raw": b'{"a":1}', "content_type": "text/html"},
+    ),
+    "a page": (
+        {"content_type": "text/html", "raw": "<p>"},
+        {"raw": b"<p>", "content_type": "text/html"},
+    ),
     "an error of its own": (
         {"status": 429, "message": "Slow down.", "code": "SLOW", "retry_after": 1.5},
         {"error": ErrorAnswer(429, "Slow down.", "SLOW"), "retry_after": 1.5},
@@ -392,6 +415,13 @@ def test_the_error_event_and_drip_of_the_schema_are_those_of_the_settings() -> N
     stream = configfile.schema()["$defs"]["stream"]["properties"]
     defaults = {name: member["default"] for name, member in stream.items()}
     assert configfile.settings({"stream": defaults}).pace == Pace()
+
+
+def test_what_a_share_is_drawn_by_is_the_fault_s_text_wherever_it_stands() -> None:
+    value = {"share": 0.5, "status": 500}
+    one, other = (configfile.fault(value, place=place) for place in ("/faults/0", "/runtime/9"))
+    assert one.counter != other.counter
+    assert one.lot == other.lot != configfile.fault({**value, "status": 501}, place="/faults/0").lot
 
 
 def test_conditions_keep_the_order_of_the_file() -> None:
@@ -485,6 +515,61 @@ WRONG: dict[str, tuple[str, list[str]]] = {
                 (22, 2, "a string"),
             )
         ],
+    ),
+    "keys, whatever they stand for": (
+        "auth:\n  keys: op-secret\n  op-secret: 1",
+        [
+            "2:3: /auth/keys: expected an array, got something else.",
+            '3:3: /auth/***: unknown property in "auth"; it knows "keys" and "read_only_keys".',
+        ],
+    ),
+    "keys, one of them for all": (
+        "auth: op-secret",
+        ["1:1: /auth: expected an object, got something else."],
+    ),
+    "numbers beyond JSON, and what stands beside them": (
+        "seed: .inf\nanswers: 1e999\nsed: 1\n"
+        "criteria: {a: {uniform: [0.5, .nan]}, b: {length: {best: .inf, worst: 3}}}\n"
+        "limits: {concurrent: &x .inf, requests_per_minute: *x}\nfaults: [{status: .inf, cal: 1}]",
+        [
+            "1:7: /seed: .inf is no number that JSON knows; write a finite one.",
+            "2:10: /answers: 1e999 is no number that JSON knows; write a finite one.",
+            '3:1: /sed: unknown property in the file; did you mean "seed"?',
+            "4:31: /criteria/a/uniform/1: .nan is no number that JSON knows; write a finite one.",
+            "4:58: /criteria/b/length/best: .inf is no number that JSON knows; write a finite one.",
+            "5:22: /limits/concurrent: .inf is no number that JSON knows; write a finite one.",
+            "6:19: /faults/0/status: .inf is no number that JSON knows; write a finite one.",
+            '6:25: /faults/0/cal: unknown property in this item; did you mean "call"?',
+        ],
+    ),
+    "conditions in parts that have another mistake": (
+        "criteria: {a: {scor: 1, rules: [{when: {input: {system: {matches: '('}}, oups: 1}, score: 1}]}}\n"
+        "faults: [{statu: 1, when: {header: {matches: {matches: '['}}}}]\n"
+        "completions: [{text: a, nam: x, raw: {when: {output: {matches: '('}}}}]",
+        [
+            '1:16: /criteria/a/scor: unknown property in "a"; did you mean "score"?',
+            "1:58: /criteria/a/rules/0/when/input/system/matches: RE2 doesn't read this regular expression: "
+            '"missing ): (".',
+            '1:74: /criteria/a/rules/0/when/oups: unknown property in "when"; did you mean "output"?',
+            '2:11: /faults/0/statu: unknown property in this item; did you mean "status"?',
+            "2:47: /faults/0/when/header/matches/matches: RE2 doesn't read this regular expression: "
+            '"missing ]: [".',
+            '3:25: /completions/0/nam: unknown property in this item; did you mean "name"?',
+            '3:33: /completions/0/raw: "raw" and "text" exclude each other; keep one of them.',
+        ],
+    ),
+    "conditions that no script meets": (
+        "completions: [{text: a, when: {output: x, endpoint: judge}}, {text: b, when: {endpoint: chat}}]",
+        [
+            "1:32: /completions/0/when/output: a script answers chat requests, which have no output; "
+            "remove it.",
+            "1:43: /completions/0/when/endpoint: a script answers chat requests alone, so this never holds; "
+            "remove it.",
+        ],
+    ),
+    "no known model": (
+        "models: {known: []}",
+        ["1:10: /models/known: expected at least 1 item, got an array of 0."],
     ),
     "a key of two kinds": (
         "auth: {keys: [a], read_only_keys: [b, a]}",
@@ -604,7 +689,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         "    when: {last_user: {}, messages: {usr: x}, endpoint: chatt, header: {a b: x}, criteria: x,\n"
         "           status: 5, model: {equals: x}, tool: 5}",
         [
-            "3:12: /completions/0/when/last_user: expected at least 1 keys, got an empty object.",
+            "3:12: /completions/0/when/last_user: expected at least 1 key, got an empty object.",
             '3:38: /completions/0/when/messages/usr: unknown property in "messages"; did you mean "user"?',
             '3:47: /completions/0/when/endpoint: expected "judge", "chat", "report", "report-anthropic", '
             '"update-tags", "update-metadata", "check-cache", "latest-logged-call" or "models", '
@@ -634,10 +719,10 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             '"refusal" and "raw"; none is there.',
             "5:29: /completions/3/choices/1/finish_reason: the script has a finish reason for all its "
             "choices already; remove one of them.",
-            "6:6: /completions/4/choices: expected at least 1 items, got an array of 0.",
+            "6:6: /completions/4/choices: expected at least 1 item, got an array of 0.",
             '6:19: /completions/4/finish_reason: expected "stop", "length", "tool_calls", "content_filter" '
             'or "function_call", got the string "done".',
-            '7:20: /completions/5/tool_calls/0/name: expected at least 1 characters, got the string "".',
+            '7:20: /completions/5/tool_calls/0/name: expected at least 1 character, got the string "".',
             "7:30: /completions/5/tool_calls/0/arguments: expected an object or a string, got the number 5.",
             '7:45: /completions/5/tool_calls/1/name: this item requires "name" (a string), which is missing.',
             '7:46: /completions/5/tool_calls/1/nam: unknown property in this item; did you mean "name"?',
@@ -664,7 +749,6 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             "them.",
             f"4:5: /faults/2: this item requires at least one of {EFFECTS}; none is there.",
             '5:19: /faults/3/truncated: "truncated" means nothing beside "status"; remove one of them.',
-            '5:36: /faults/3/content_type: "content_type" means nothing beside "status"; remove one of them.',
             '5:36: /faults/3/content_type: "content_type" means nothing beside "truncated"; remove one of '
             "them.",
             '6:28: /faults/4/message: "message" means nothing beside "body"; remove one of them.',
@@ -772,6 +856,22 @@ PART_MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
         lambda: configfile.limits({"concurrent": "x"}),
         ['/concurrent: expected a whole number or null, got the string "x".'],
     ),
+    "when, of a wrong shape": (
+        lambda: configfile.when({"tol": "x", "tool": {"matches": "("}}),
+        [
+            '/tol: unknown property in the condition; did you mean "tool"?',
+            '/tool/matches: RE2 doesn\'t read this regular expression: "missing ): (".',
+        ],
+    ),
+    "fault, of a wrong shape": (
+        lambda: configfile.fault(
+            {"every": 0, "empty": True, "when": {"tool": {"matches": "("}}}, place="/faults/0"
+        ),
+        [
+            "/every: expected at least 1, got the number 0.",
+            '/when/tool/matches: RE2 doesn\'t read this regular expression: "missing ): (".',
+        ],
+    ),
     "when": (
         lambda: configfile.when({"last_user": {"matches": "["}, "tool": {"matches": "("}}),
         [
@@ -877,3 +977,23 @@ def test_keys_that_are_no_text_are_reported_beside_all_other_mistakes() -> None:
         (5, 3, "/criteria/a"),
         (6, 1, "/version"),
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "auth: {123456: 1}",
+        "auth: {keys: [!123456 x]}",
+        "auth: {keys: *123456}",
+        "auth: {keys: {123456: 1, 123456: 2}}",
+        "auth: {keys: [{'123456': x}]}",
+        "auth: ['123456']",
+        "auth: {keys: [], '123456': {a: b}}",
+        "auth: {read_only_keys: 123456}",
+    ],
+)
+def test_no_mistake_repeats_what_may_be_a_key(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(f"{text}\nsed: 1".encode())
+    assert "123456" not in str(caught.value)
+    assert "/auth" in str(caught.value)

@@ -1,6 +1,7 @@
 """The control API: what can be set and seen at runtime, in which session, and how mistakes are told."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,12 +11,12 @@ from hypothesis import strategies as st
 from mockserver import __version__, configfile
 from mockserver.config import Declared, Fixed, Form, Limits, Settings
 from mockserver.control import Control
-from mockserver.effects import Head, Reply
+from mockserver.effects import Head, ReadBody, Reply, Tick
 from mockserver.orders import MOST_BODY
 from mockserver.service import ConfigFile
 from mockserver.state import IDLE_SECONDS
 from mockserver.tests.controlling import CHAT, Mock, score, text
-from mockserver.tests.inprocess import HEADERS, content_of, issues_of
+from mockserver.tests.inprocess import HEADERS, JUDGE, answer, content_of, issues_of
 
 Json = Any
 
@@ -129,7 +130,7 @@ def test_the_wrong_method_is_405_and_names_the_right_ones(
         ("/requests", "&".join("status=1" for _ in range(101)), "more than 100 parameters"),
         ("/requests", "status=many", "as in 4xx"),
         ("/requests", "endpoint=judgement", '"judge"'),
-        ("/requests", "validity=maybe", '"valid" or "invalid"'),
+        ("/requests", "validity=maybe", '"valid", "invalid" or "unknown"'),
         ("/requests", "criterion=", '"helpful@v2"'),
         ("/requests", "limit=0", "from 1 to 1000"),
         ("/requests", "limit=1001", "from 1 to 1000"),
@@ -396,11 +397,12 @@ def test_the_session_is_named_by_query_header_or_path(mock: Mock) -> None:
     assert mock.json("GET", "/criteria")["criteria"] == []
 
 
-def test_the_query_goes_before_the_header_and_the_header_before_the_path(mock: Mock) -> None:
+def test_the_query_goes_before_the_path_and_the_path_before_the_header(mock: Mock) -> None:
     for name in ("a", "b", "c"):
         mock.json("POST", "/sessions", {"name": name}, status=201)
     header = {b"x-mock-session": b"b"}
-    assert mock.json("GET", "/sessions/c/_mock/status", headers=header)["session"] == "b"
+    assert mock.json("GET", "/status", headers=header)["session"] == "b"
+    assert mock.json("GET", "/sessions/c/_mock/status", headers=header)["session"] == "c"
     assert mock.json("GET", "/sessions/c/_mock/status", headers=header, query="session=a")["session"] == "a"
     assert mock.json("GET", "/sessions/c/_mock/status")["session"] == "c"
 
@@ -437,6 +439,101 @@ def test_a_closed_session_is_gone_and_the_default_stays(mock: Mock) -> None:
     assert mock.ask("GET", "/sessions/w1").status == 404
     assert mock.ask("DELETE", "/sessions/w1").status == 404
     assert "can't be closed" in mock.message("DELETE", "/sessions/default")
+
+
+# What is refused changes nothing
+
+
+REFUSALS: list[tuple[str, str, Json]] = [
+    ("PUT", "/criteria/helpful", {"scor": 1}),
+    ("PUT", "/criteria/helpful@v1", {"v1": {"score": 1}}),
+    ("POST", "/completions", {"txt": "a"}),
+    ("POST", "/faults", [{"status": 500}, {}]),
+    ("PUT", "/limits", {"concurrent": 0}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), REFUSALS)
+def test_what_is_refused_makes_no_session_and_takes_no_place(
+    mock: Mock, method: str, path: str, body: Json
+) -> None:
+    assert mock.ask(method, path, body, query="session=ghost").status == 400
+    assert [each["name"] for each in mock.json("GET", "/sessions")["sessions"]] == ["default"]
+    assert mock.ask(method, path, body).status == 400
+    assert mock.json("POST", "/faults", {"status": 500}, status=201)["places"] == ["/runtime/1"]
+
+
+@pytest.mark.parametrize("body", [b'{"score": 1, "score": 0}', b'{"raw": {"a": [{"b": 1, "b": 2}]}}'])
+def test_a_key_that_stands_twice_is_refused_as_in_the_file(mock: Mock, body: bytes) -> None:
+    assert "stands twice" in mock.message("PUT", "/criteria/helpful", body)
+    assert mock.json("GET", "/criteria")["criteria"] == []
+
+
+def test_a_session_keeps_a_thousand_rules_of_a_kind(mock: Mock) -> None:
+    for kind, rule in (("faults", {"status": 500}), ("completions", {"text": "a"})):
+        mock.json("POST", f"/{kind}", [rule] * 999, status=201)
+        assert "keeps 1,000 of a kind, and 999 are set" in mock.message("POST", f"/{kind}", [rule] * 2)
+        mock.json("POST", f"/{kind}", rule, status=201)
+        assert mock.ask("POST", f"/{kind}", rule).status == 400
+        mock.json("DELETE", f"/{kind}")
+        mock.json("POST", f"/{kind}", rule, status=201)
+
+
+def test_a_session_keeps_a_thousand_criteria(mock: Mock) -> None:
+    for number in range(1000):
+        mock.json("PUT", f"/criteria/c{number}", {"score": 1})
+    assert "1,000 are set" in mock.message("PUT", "/criteria/more", {"score": 1})
+    mock.json("PUT", "/criteria/c7", {"score": 0})
+
+
+def test_a_version_that_is_not_there_is_not_reset(mock: Mock) -> None:
+    mock.json("PUT", "/criteria/helpful", {"v1": {"score": 1}, "v3": {"score": 0}})
+    told = mock.message("DELETE", "/criteria/helpful@v9", status=404)
+    assert told.endswith('the criterion "helpful" has no version v9; it has v1 and v3.')
+    mock.json("DELETE", "/criteria/helpful@v3")
+    assert mock.json("GET", "/criteria")["criteria"][0]["versions"] == {"v1": "score"}
+
+
+@pytest.mark.parametrize("path", ["", "/"])
+def test_the_root_of_the_control_api_leads_to_its_document(mock: Mock, path: str) -> None:
+    assert "GET /_mock/openapi.yaml describes" in mock.message("GET", path, status=404)
+
+
+def test_a_share_is_the_same_wherever_the_fault_stands(mock: Mock) -> None:
+    fault = {"share": 0.5, "status": 500, "when": {"endpoint": "judge"}}
+
+    def struck() -> list[int]:
+        return [mock.judge(text=str(number)).status for number in range(40)]
+
+    mock.json("POST", "/faults", fault, status=201)
+    first = struck()
+    assert set(first) == {200, 500}
+    mock.json("POST", "/reset")
+    mock.json("POST", "/completions", {"text": "a"}, status=201)
+    mock.json("POST", "/faults", fault, status=201)
+    mock.json("POST", "/faults", {"when": {"model": "x"}, "status": 500}, status=201)
+    assert struck() == first
+
+
+def test_the_rule_of_an_answer_from_the_cache_is_not_said_to_have_fired(mock: Mock) -> None:
+    cached = {**HEADERS, b"op-cache": b"true"}
+    body = {"model": "openpipe:m", "messages": [{"role": "user", "content": "Hi"}]}
+    mock.json("POST", "/completions", {"text": "One."}, status=201)
+    mock.send(CHAT, body, headers=cached)
+    mock.json("POST", "/completions", {"text": "Two."}, status=201)
+    assert text(mock.send(CHAT, body, headers=cached)) == "One."
+    listed = mock.json("GET", "/requests")["requests"]
+    assert [each["rules"] for each in listed] == [[], ["/runtime/1"]]
+    unmatched = mock.json("GET", "/requests/default-2")["unmatched"]
+    assert all("the cache" in each["reason"] for each in unmatched)
+
+
+def test_a_fault_s_name_can_not_pass_for_another_s(mock: Mock) -> None:
+    mock.json("POST", "/faults", {"name": "x) (fault /runtime/2", "status": 503}, status=201)
+    mock.json("POST", "/faults", {"when": {"endpoint": "chat"}, "status": 500}, status=201)
+    mock.judge()
+    found = mock.json("GET", "/requests/default-1")
+    assert [each["place"] for each in found["unmatched"]] == ["/runtime/2"]
 
 
 # Journal
@@ -492,7 +589,184 @@ def test_the_journal_is_emptied_and_the_counts_go_on(mock: Mock) -> None:
     assert [each["id"] for each in mock.json("GET", "/requests")["requests"]] == ["default-2"]
 
 
+def test_a_criterion_is_found_in_requests_that_nobody_judged(mock: Mock) -> None:
+    mock.json("PUT", "/criteria/helpful", {"score": 1})
+    mock.json("POST", "/faults", {"when": {"header": {"x-test": "down"}}, "status": 503}, status=201)
+    mock.judge("concise@v2")
+    mock.judge("helpful", headers={**HEADERS, b"x-test": b"down"})
+    asked = {**HEADERS, b"op-criteria": b'["helpful", "clear@v3"]'}
+    message = {"messages": [{"role": "user", "content": "Hi"}]}
+    mock.send(CHAT, {"model": "openpipe:m", **message}, headers=asked)
+
+    def found(criterion: str) -> list[tuple[str, int]]:
+        listed = mock.json("GET", "/requests", query=f"criterion={criterion}")["requests"]
+        return [(each["id"], each["status"]) for each in listed]
+
+    assert found("concise") == found("concise@v2") == [("default-1", 404)]
+    assert found("concise@v1") == []
+    assert found("helpful") == found("helpful@v1") == [("default-3", 404), ("default-2", 503)]
+    assert mock.json("GET", "/requests/default-3")["criteria"] == ["helpful", "clear@v3"]
+
+
+REFUSED: dict[str, Mapping[bytes, bytes]] = {
+    "no key": {b"content-type": b"application/json"},
+    "too long": {**HEADERS, b"content-length": b"99999999"},
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_the_validity_of_a_request_that_nobody_read_is_unknown(mock: Mock, reason: str) -> None:
+    mock.send(JUDGE, {"criterion_id": 5}, headers=REFUSED[reason])
+    mock.judge()
+    mock.send(JUDGE, {})
+    mock.send("/api/v1/nowhere", {})
+    found = {each["id"]: each["valid"] for each in mock.json("GET", "/requests")["requests"]}
+    assert found == {"default-4": None, "default-3": False, "default-2": True, "default-1": None}
+    for validity, ids in {"valid": [2], "invalid": [3], "unknown": [4, 1]}.items():
+        listed = mock.json("GET", "/requests", query=f"validity={validity}")["requests"]
+        assert [each["id"] for each in listed] == [f"default-{number}" for number in ids]
+
+
+def test_a_request_without_a_body_is_valid(mock: Mock) -> None:
+    answer(mock.service, path="/api/v1/models", method="GET")
+    answer(mock.service, path="/api/v1/models", method="GET", headers={})
+    listed = mock.json("GET", "/requests")["requests"]
+    assert [each["valid"] for each in listed] == [None, True]
+
+
+CHAT_BODY = {"model": "openpipe:m", "messages": [{"role": "user", "content": "Hi"}]}
+STRUCK: dict[str, tuple[str, Json, dict[bytes, bytes], str]] = {
+    "a number that the engine refuses": (CHAT, {**CHAT_BODY, "max_tokens": 0}, {}, "max_tokens"),
+    "a cache that there isn't": (CHAT, CHAT_BODY, {b"op-cache": b"bogus"}, "op-cache"),
+    "criteria that are no list": (CHAT, CHAT_BODY, {b"op-criteria": b"helpful"}, "op-criteria"),
+    "tags that are none": (CHAT, CHAT_BODY, {b"op-tags": b"[1]"}, "op-tags"),
+    "criteria with a stream": (CHAT, {**CHAT_BODY, "stream": True}, {b"op-criteria": b'["a"]'}, "stream"),
+    "a field of no log": (
+        "/api/v1/logs/update-tags",
+        {"filters": [{"field": "modle", "equals": "m"}], "tags": {"a": "b"}},
+        {},
+        "modle",
+    ),
+    "no JSON": (JUDGE, b"{", {}, "parse"),
+    "nothing": (CHAT, CHAT_BODY, {}, ""),
+    "an unknown criterion": (CHAT, CHAT_BODY, {b"op-criteria": b'["a@v0"]'}, ""),
+    "a right judge request": (JUDGE, {"criterion_id": "a", "output": {"role": "assistant"}}, {}, ""),
+}
+
+
+@pytest.mark.parametrize("case", STRUCK)
+def test_a_request_that_a_fault_struck_is_held_against_all_that_its_engine_asks(
+    mock: Mock, case: str
+) -> None:
+    path, body, headers, told = STRUCK[case]
+    mock.json("POST", "/faults", {"status": 503}, status=201)
+    assert mock.send(path, body, headers={**HEADERS, **headers}).status == 503
+    [found] = mock.json("GET", "/requests")["requests"]
+    assert found["valid"] is (told == "")
+    assert told in "".join(found["violations"])
+    assert bool(found["violations"]) is (told != "")
+
+
+def test_a_late_request_belongs_to_what_was_forgotten(mock: Mock) -> None:
+    body = json.dumps({"criterion_id": "mock-delay-5", "output": {"role": "assistant"}}).encode()
+    late = mock.service.exchange(Head("POST", JUDGE, HEADERS))
+    assert isinstance(next(late), ReadBody)
+    late.send(body)
+    mock.json("POST", "/reset")
+    mock.judge()
+    assert isinstance(late.send(None), Tick)
+    with pytest.raises(StopIteration):
+        late.send(1.0)
+    [found] = mock.json("GET", "/requests")["requests"]
+    assert (found["id"], found["criteria"]) == ("default-1", ["helpful@v1"])
+
+
+@pytest.mark.parametrize("place", ["header", "path"])
+def test_a_session_is_not_named_like_the_key(mock: Mock, place: str) -> None:
+    if place == "header":
+        reply = mock.judge(session="op-test")
+    else:
+        reply = mock.send(f"/_mock/sessions/op-test{JUDGE}", {})
+    assert reply.status == 400
+    assert "the request's own key" in reply.body.decode()
+    assert "op-test" not in mock.ask("GET", "/sessions").body.decode()
+
+
 # Verify
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 200_000}}
+
+
+def see(mock: Mock, text: str, **more: Json) -> None:
+    """A chat request with a picture, far over what the journal keeps of a body."""
+    content = [{"type": "text", "text": text}, PICTURE, {"type": "text", "text": " Please."}]
+    messages = [{"role": "system", "content": "You see."}, {"role": "user", "content": content}]
+    assert mock.send(CHAT, {"messages": messages, **more, "model": "openpipe:eyes"}).status == 200
+
+
+TOOLS = [{"type": "function", "function": {"name": "zoom", "parameters": {"type": "object"}}}]
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"model": "openpipe:eyes"},
+        {"last_user": "What is it? Please."},
+        {"system": {"contains": "see"}},
+        {"messages": {"user": {"matches": "^What"}}},
+        {"tool": "zoom"},
+        {"metadata": {"prompt_id": "p1"}},
+        {"endpoint": "chat", "header": {"content-type": "application/json"}},
+    ],
+    ids=lambda when: next(iter(when)),
+)
+def test_a_request_with_a_picture_can_be_verified(mock: Mock, when: Json) -> None:
+    see(mock, "What is it?", tools=TOOLS, metadata={"prompt_id": "p1"}, store=True)
+    found = mock.json("POST", "/verify", {"when": when, "exactly": 1})
+    assert (found["ok"], found["count"], found["unreadable"]) == (True, 1, 0)
+    assert mock.json("GET", "/requests")["requests"][0]["model"] == "openpipe:eyes"
+    assert mock.json("POST", "/verify", {"when": {"model": "other"}, "at_most": 0})["ok"]
+
+
+def test_a_long_judge_request_can_be_verified(mock: Mock) -> None:
+    asked = {"messages": [{"role": "user", "content": [PICTURE, {"type": "text", "text": "What?"}]}]}
+    output = {"role": "assistant", "content": "A cat."}
+    mock.send(JUDGE, {"input": asked, "output": output, "criterion_id": "helpful"})
+    when = {"criterion": "helpful", "output": "A cat.", "last_user": "What?"}
+    assert mock.json("POST", "/verify", {"when": when, "exactly": 1})["ok"]
+
+
+def test_what_is_kept_of_a_long_request_holds_no_secret(mock: Mock) -> None:
+    see(mock, "My key is op-test.", metadata={"password": "hunter2"})
+    [entry] = mock.service.sessions.default.journal.entries
+    assert entry.gist
+    assert "op-test" not in entry.gist
+    assert "hunter2" not in entry.gist
+    assert mock.json("POST", "/verify", {"when": {"last_user": {"contains": "***"}}})["ok"]
+    assert entry.size > len(entry.gist)
+
+
+def test_a_verdict_never_rests_on_what_can_not_be_read(mock: Mock) -> None:
+    mock.chat("long " * 30_000)
+    mock.chat("short")
+
+    def verdict(when: Json, **expected: int) -> tuple[bool, int, int]:
+        found = mock.json("POST", "/verify", {"when": when, **expected})
+        return found["ok"], found["count"], found["unreadable"]
+
+    said = {"last_user": {"contains": "short"}}
+    assert verdict(said, exactly=1) == verdict(said, at_most=1) == (False, 1, 1)
+    assert verdict(said, at_least=1) == verdict(said, at_most=2) == (True, 1, 1)
+    assert verdict({**said, "endpoint": "judge"}, at_most=0) == (True, 0, 0)
+    assert verdict({"criterion": "a"}, exactly=0) == (True, 0, 0)
+    assert verdict({"endpoint": "chat"}, exactly=2) == (True, 2, 0)
+
+
+def test_a_long_body_that_is_no_json_is_none_for_sure(mock: Mock) -> None:
+    mock.send(CHAT, b"model" * 20_000)
+    found = mock.json("POST", "/verify", {"when": {"model": "m"}, "exactly": 0})
+    assert (found["ok"], found["unreadable"]) == (True, 0)
 
 
 def test_verify_counts_the_requests_that_meet_a_condition(mock: Mock) -> None:
@@ -505,6 +779,7 @@ def test_verify_counts_the_requests_that_meet_a_condition(mock: Mock) -> None:
         "ok": False,
         "expected": "at most 1",
         "count": 2,
+        "unreadable": 0,
         "near_misses": [],
         "matched": ["default-3", "default-2"],
         "dropped": 0,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockserver import configfile
 from mockserver.config import Drip, ErrorAnswer, Fault, Pace
 from mockserver.effects import (
     JSON_HEADERS,
@@ -26,9 +27,11 @@ from mockserver.effects import (
     Wait,
 )
 from mockserver.errors import CODES, ApiError, BadRequest, code
-from mockserver.faults import Due, Lot, Passed, describe, due, magic_fault, needs_stream, only_delays, why_not
+from mockserver.faults import Due, Lot, Passed, describe, due, magic_fault, needs_stream, only_delays
 from mockserver.matching import Condition, Subject, When, demand
-from mockserver.spoiling import retry_headers, spoiled
+from mockserver.service import Service
+from mockserver.spoiling import STREAM_HEADERS, retry_headers, spoiled
+from mockserver.tests.inprocess import MINIMAL, answer
 
 Json = Any
 
@@ -183,6 +186,14 @@ def test_a_lot_lies_from_0_up_to_1(seed: int, body: bytes, names: list[str]) -> 
 
 
 # Why a fault did not strike.
+
+
+def why_not(fault: Fault, subject: Subject, found: Due) -> str:
+    """Why a fault did not strike a request, once `due` has found what did; "" for the one that struck."""
+    if fault is found.fault:
+        return ""
+    told = next((each.why for each in found.passed if each.fault is fault), None)
+    return told or str(fault.when.failure(subject))
 
 
 def reason(fault: Fault, request: Subject | None = None, *before: Fault, requests: int = 1) -> str:
@@ -684,7 +695,7 @@ def test_a_raw_body_is_a_stream_s_only_event() -> None:
     engine = streaming()
     effects, reply = carried(engine, Fault(raw=b'{"a":\n 1}'), streams=True)
     begun, *pieces = effects
-    assert begun == Begin(200, ((b"content-type", b"text/event-stream; charset=utf-8"),))
+    assert begun == Begin(200, STREAM_HEADERS)
     assert pieces == [Piece(b'data: {"a":\ndata:  1}\n\n'), Piece(DONE)]
     assert (reply.status, reply.body, engine.log) == (200, b"", [])
 
@@ -956,3 +967,18 @@ def test_a_fault_that_only_delays_is_told_from_all_others() -> None:
         Fault(endless=True),
     )
     assert not any(map(only_delays, others))
+
+
+def test_a_page_is_sent_with_its_status_and_type() -> None:
+    page = {"status": 502, "content_type": "text/html", "body": "<h1>Bad gateway</h1>"}
+    service = Service(configfile.settings({"faults": [page]}))
+    reply = answer(service, MINIMAL)
+    assert (reply.status, reply.body) == (502, b"<h1>Bad gateway</h1>")
+    assert dict(reply.headers)[b"content-type"] == b"text/html"
+
+
+def test_the_line_of_an_error_that_a_fault_spoils_is_one_sentence() -> None:
+    service = Service(configfile.settings({"faults": [{"empty": True}]}))
+    subject = answer(service, {"criterion_id": 5}).subject
+    assert "., " not in subject
+    assert subject.endswith(", empty body (fault /faults/0)")

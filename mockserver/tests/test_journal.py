@@ -181,6 +181,35 @@ def test_a_key_that_was_refused_is_a_secret_too() -> None:
         assert "op-wrong-key" not in everything(each)
 
 
+def test_what_an_error_quotes_of_a_body_that_is_no_json_is_masked() -> None:
+    mock = Mock()
+    reply = mock.send("/api/v1/criteria/judge", b"password=hunter2&a=b")
+    assert b"hunter2" in reply.body, "the client gets it back"
+    mock.send("/api/v1/criteria/judge", b"password: hunter2, a: b")
+    for each in mock.service.sessions.default.journal.entries:
+        assert b"hunter2" not in each.answer
+        assert b"hunter2" not in (each.body or b"")
+        assert "hunter2" not in "".join(each.violations)
+
+
+def test_of_several_tokens_in_one_header_none_is_kept() -> None:
+    mock = Mock()
+    headers = {**HEADERS, b"authorization": b"Bearer op-one-1, Bearer op-two-2"}
+    mock.judge(text="op-one-1 op-two-2", headers={**headers, b"x-note": b"op-two-2"})
+    mock.judge(text="x" * 70_000 + "op-one-1", headers=headers)
+    for each in mock.service.sessions.default.journal.entries:
+        assert "op-one-1" not in repr(each)
+        assert "op-two-2" not in repr(each)
+
+
+def test_a_token_in_an_address_is_masked() -> None:
+    mock = Mock()
+    headers = {**HEADERS, b"authorization": b"Bearer op-one-1", b"referer": b"http://x/?k=%6fp%2Done-1"}
+    mock.judge(headers=headers)
+    [kept] = mock.service.sessions.default.journal.entries
+    assert kept.headers[b"referer"] == b"http://x/?k=***"
+
+
 def test_a_short_token_is_masked_in_headers_alone() -> None:
     journal = Journal()
     headers = {b"authorization": b"Bearer test", b"x-key": b"test", b"accept": b"*/*"}

@@ -381,7 +381,14 @@ def test_what_is_called_tidy_holds_nothing_that_counts_as_absent(body: Any) -> N
 
 @pytest.mark.parametrize(
     "member",
-    ['"refusal": null', '"refusal": ""', '"\\u0070arsed": 1', '"parsed": 1', '"index": 0', '"tool_choice": 1'],
+    [
+        '"refusal": null',
+        '"refusal": ""',
+        '"\\u0070arsed": 1',
+        '"parsed": 1',
+        '"index": 0',
+        '"tool_choice": 1',
+    ],
 )
 def test_what_may_count_as_absent_is_not_called_tidy(member: str) -> None:
     assert is_tidy(b'{"criterion_id": "a", "output": {"role": "assistant", "content": "1"}}')

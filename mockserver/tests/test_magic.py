@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver import magic
+from mockserver import configfile, magic
 from mockserver.config import (
     DRAWN,
     Declared,
@@ -260,7 +260,6 @@ def test_a_name_that_only_begins_like_magic_is_no_criterion_and_those_that_are_n
 @pytest.mark.parametrize(
     ("name", "near"),
     [
-        ("mock-score-1.5", "mock-score-N"),
         ("mock-scor-1", "mock-score-N"),
         ("mock-pas", "mock-pass"),
         ("mock-stauts-429", "mock-status-N"),
@@ -269,6 +268,34 @@ def test_a_name_that_only_begins_like_magic_is_no_criterion_and_those_that_are_n
 )
 def test_a_misspelt_name_is_told_the_nearest(name: str, near: str) -> None:
     assert message_of(judge(name)).endswith(f'Did you mean "{near}"?')
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("mock-score-1.5", 'The N of "mock-score-N" is a number from 0 to 1 with up to six decimals.'),
+        ("mock-score--1", 'The N of "mock-score-N" is a number from 0 to 1 with up to six decimals.'),
+        ("mock-status-200", 'The N of "mock-status-N" is a status from 400 to 599.'),
+        (
+            "mock-delay-1.5",
+            'The N of "mock-delay-N" is a whole number of milliseconds, with up to six digits.',
+        ),
+    ],
+)
+def test_a_number_that_won_t_do_is_told_what_will(name: str, told: str) -> None:
+    message = message_of(judge(name))
+    assert message.endswith(f"With `magic: false` they are names like any other. {told}")
+    models = refused(ask(Service(), asking(model="mock-status-200")), 404, "NOT_FOUND")
+    assert "it.:" not in models
+    assert 'The N of "mock-status-N" is a status' in models
+
+
+@pytest.mark.parametrize(("status", "after"), [(429, b"1"), (503, b"1"), (500, None)])
+def test_a_magic_criterion_says_when_to_come_again(status: int, after: bytes | None) -> None:
+    name = f"mock-status-{status}"
+    assert dict(judge(name).headers).get(b"retry-after") == after
+    declared = Service(configfile.settings({"criteria": {name: {"error": {"status": status}}}}))
+    assert b"retry-after" not in dict(answer(declared, having(criterion_id=name)).headers)
 
 
 @pytest.mark.parametrize("name", ["mock", "Mock-pass", "amock-pass", "mock_pass", "x-mock-pass"])
@@ -379,9 +406,11 @@ def test_a_magic_model_is_magic_for_chat_alone() -> None:
 # Headers.
 
 
-@pytest.mark.parametrize("value", ["0", "1", "0.25", " 0.5 ", ".5", "1e-3", "0.30000000000000004", "1.0"])
+@pytest.mark.parametrize(
+    "value", ["0", "1", "0.25", " 0.5 ", ".5", "1e-3", "1e-9", "0.1234567", "0.30000000000000004", "1.0"]
+)
 def test_a_header_gives_every_judgement_its_score(value: str) -> None:
-    expected = float(value)
+    expected = round(float(value), 6)
     assert score("any", x_mock_score=value) == expected
     assert score("mock-error", x_mock_score=value) == expected
     found = choices(Service(), asking(n=3), op_criteria=["a", "mock-fail"], x_mock_score=value)

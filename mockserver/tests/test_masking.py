@@ -56,7 +56,7 @@ def test_a_name_tells_a_secret(name: str) -> None:
     assert is_secret(name)
     assert kept({name: "hunter2", "list": [{name: ["hunter2", 1]}]}) == {
         name: MASK,
-        "list": [{name: [MASK, 1]}],
+        "list": [{name: [MASK, MASK]}],
     }
 
 
@@ -195,10 +195,57 @@ def test_the_names_of_headers_that_are_secret() -> None:
         b"cookie",
         b"x-api-key",
         b"x-amz-security-token",
+        b"x-openai-key",
         b"accept",
         b"idempotency-key",
     )
-    assert secret_headers(names) == names[:4]
+    assert secret_headers(names) == names[:5]
+
+
+def test_numbers_and_what_stands_below_a_secret_s_name_are_masked() -> None:
+    assert kept({"password": 12345, "secrets": {"a": "x", "b": [1, True, None]}, "n": 5}) == {
+        "password": MASK,
+        "secrets": {"a": MASK, "b": [MASK, True, None]},
+        "n": 5,
+    }
+
+
+def test_the_description_of_a_secret_s_value_stays() -> None:
+    described = {"type": "object", "properties": {"password": {"type": "string", "maxLength": 9}}}
+    for name in ("parameters", "schema", "input_schema"):
+        assert kept({"function": {"name": "f", name: described}}) == {
+            "function": {"name": "f", name: described}
+        }
+    assert kept({"parameters": {"password": "hunter2"}}) == {"parameters": {"password": MASK}}
+
+
+def within(levels: int, value: Json) -> Json:
+    """A value as JSON in a text in JSON in a text …"""
+    return value if levels == 0 else {"arguments": json.dumps(within(levels - 1, value))}
+
+
+@pytest.mark.parametrize("levels", range(9))
+def test_json_in_json_in_json_is_taken_apart(levels: int) -> None:
+    assert "hunter2" not in json.dumps(kept(within(levels, {"password": "hunter2"})))
+
+
+@pytest.mark.parametrize(
+    ("said", "rest"),
+    [
+        ('Here: {"password": "hunter2", "a": 1}.', 'Here: {"password": ***", "a": 1}.'),
+        ("{'api_key': 'hunter2'} it is", "{'api_key': ***'} it is"),
+        ("export OPENAI_API_KEY=hunter2 && run", "export OPENAI_API_KEY=*** && run"),
+        ("My password: who knows? Secret is what?", "My password: who knows? Secret is what?"),
+        ("The secret = love", "The secret = love"),
+    ],
+)
+def test_a_text_loses_its_pairs_and_may_speak_of_secrets(said: str, rest: str) -> None:
+    assert kept({"content": said}) == {"content": rest}
+
+
+def test_a_header_that_holds_the_token_in_other_letters_is_masked() -> None:
+    assert Mask(b"op+private/1").header(b"http://x/?k=op%2Bprivate%2f1") == b"http://x/?k=***"
+    assert Mask(TOKEN).header(b"http://x/?q=50%25") == b"http://x/?q=50%25"
 
 
 # Streams

@@ -59,7 +59,8 @@ def test_the_wheel_takes_one_name_in_site_packages() -> None:
 
 
 def test_the_wheel_holds_the_package_and_its_schemas_without_tests() -> None:
-    package = [*shipped("mockserver"), *(f"mockserver/{name}" for name in shipped("schemas"))]
+    data = [*shipped("schemas"), "examples/openpipe-mock.yaml"]
+    package = [*shipped("mockserver"), *(f"mockserver/{name}" for name in data)]
     names = [name for name in in_wheel() if ".dist-info/" not in name]
     assert sorted(name for name in names if "/contract_tests/" not in name) == sorted(package)
 

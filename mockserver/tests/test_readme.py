@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mockserver.cli import serve
+from mockserver.cli import main, serve
 from mockserver.tests.environments import ROOT, here, installed
-from mockserver.tests.live import PATIENCE, Live, clean, run, serving, until_ready
+from mockserver.tests.live import PATIENCE, Live, clean, finished, run, serving, until_ready
 from mockserver.tests.markdown import Block, blocks
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,7 +30,8 @@ ORIGIN = f"http://{default('host')}:{default('port')}"
 
 def test_each_block_of_the_readme_is_run_below() -> None:
     assert len(list(blocks(README))) == len(BLOCKS)
-    assert set(BLOCKS) == {"make", "export", "from", "0.02", "import", "Moss", "curl", "pip", "criteria:"}
+    known = "make export from 0.02 import Moss curl pip criteria: def openpipe-mock"
+    assert set(BLOCKS) == set(known.split())
 
 
 @contextlib.contextmanager
@@ -121,7 +122,9 @@ def test_the_config_decides_what_is_answered(tmp_path: Path) -> None:
             "score": 0.9,
             "explanation": "It does what was asked.",
         }
-        assert client.post("/criteria/judge", json={**judge, "criterion_id": "concise"}).json()["score"] == 1.0
+        assert (
+            client.post("/criteria/judge", json={**judge, "criterion_id": "concise"}).json()["score"] == 1.0
+        )
         assert client.post("/criteria/judge", json={**judge, "criterion_id": "other"}).status_code == 404
         answers = [client.post("/chat/completions", json=chat) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
@@ -130,14 +133,29 @@ def test_the_config_decides_what_is_answered(tmp_path: Path) -> None:
         assert said == ["It is sunny.", "I don't know."]
 
 
+def test_the_fixture_takes_what_the_client_sends(tmp_path: Path) -> None:
+    (tmp_path / "test_theirs.py").write_text(BLOCKS["def"].code)
+    done = finished([installed("fixtures-openpipe", "python"), "-m", "pytest", "-q"], cwd=tmp_path)
+    assert "1 passed" in done.stdout, done.stdout
+
+
+def test_the_contract_is_kept_by_the_mock_itself(live: Live) -> None:
+    command = BLOCKS["openpipe-mock"].code.replace(ORIGIN, live.origin).split()
+    done = finished([here(command[0]), *command[1:]])
+    assert done.returncode == 0, done.stderr
+    assert "The contract is kept." in done.stdout
+
+
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)#]+)", README))
 def test_each_link_into_the_repository_leads_somewhere(target: str) -> None:
     assert (ROOT / target).exists()
 
 
-@pytest.mark.parametrize("flag", sorted(set(re.findall(r"`(--[\w-]+)", README))))
+@pytest.mark.parametrize("flag", sorted(set(re.findall(r"[` ](--[a-z][\w-]+)", README))))
 def test_each_flag_in_the_readme_exists(flag: str) -> None:
-    assert flag in {name for parameter in serve.params for name in parameter.opts}
+    commands = [serve, *main.commands.values()]
+    known = {name for command in commands for parameter in command.params for name in parameter.opts}
+    assert flag in {"--help", *known}
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"`make (\w+)`", README))))

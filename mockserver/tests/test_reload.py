@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -323,6 +324,11 @@ def test_a_file_that_can_t_be_read_is_named(tmp_path: Path, kind: str) -> None:
     assert "settings.yaml" in refused("--config=settings.yaml", cwd=tmp_path)
 
 
+def test_a_link_that_leads_nowhere_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / DEFAULT_NAME).symlink_to("nowhere.yaml")
+    assert DEFAULT_NAME in refused(cwd=tmp_path)
+
+
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_mock_that_watches_a_file_promptly(file: Path, name: signal.Signals) -> None:
     def attempt() -> float:
@@ -437,6 +443,60 @@ def test_the_mock_knows_what_is_wrong_with_its_file(file: Path) -> None:
             file.write_text("seed: 3\n")
             await until(partial(has_seed, service, 3))
             assert (service.file.problems, service.file.missing) == ((), False)
+
+    asyncio.run(play())
+
+
+def test_a_folder_that_is_made_again_is_watched_again(file: Path) -> None:
+    folder = file.parent / "settings"
+    folder.mkdir()
+    inner = folder / file.name
+    inner.write_text("seed: 1\n")
+
+    async def play() -> None:
+        async with watching(inner) as service:
+            await asyncio.sleep(0.3)
+            for seed in (2, 3):
+                shutil.rmtree(folder)
+                await until(lambda: service.file.missing)
+                folder.mkdir()
+                inner.write_text(f"seed: {seed}\n")
+                await until(partial(has_seed, service, seed))
+            inner.write_text("seed: 4\n")
+            await until(partial(has_seed, service, 4))
+
+    asyncio.run(play())
+
+
+def test_a_defect_is_told_and_does_not_end_the_watch(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def defective(source: Source, data: bytes) -> Settings:
+        if b"seed: 2" in data:
+            raise ArithmeticError("nobody thought of this")
+        return plain(source, data)
+
+    plain = Source.settings
+
+    async def play() -> None:
+        async with watching(file) as service:
+            monkeypatch.setattr(Source, "settings", defective)
+            file.write_text("seed: 2\n")
+            await until(lambda: "a defect of the mock" in str(service.file.problems))
+            assert service.settings == Settings(seed=1)
+            file.write_text("seed: 3\n")
+            await until(partial(has_seed, service, 3))
+            assert service.file.problems == ()
+
+    asyncio.run(play())
+    assert "nobody thought of this" in caplog.text
+
+
+def test_a_number_beyond_json_is_a_mistake_like_others(file: Path) -> None:
+    async def play() -> None:
+        async with watching(file) as service:
+            file.write_text("seed: .inf\n")
+            await until(lambda: "/seed: .inf is no number" in str(service.file.problems))
 
     asyncio.run(play())
 

@@ -29,6 +29,7 @@ from mockserver.serve import Listener, uvicorn_config
 from mockserver.service import Service
 from mockserver.tests.environments import here
 from mockserver.tests.live import ATTEMPTS, PATIENCE, PROMPTLY, Live, clean, finished, serving, until_ready
+from mockserver.tests.redises import Redis, redis_server, workers_of
 
 REQUEST = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}
 KEY = {"Authorization": "Bearer op-local"}
@@ -321,7 +322,15 @@ def trusting(certificate: dict[str, Path]) -> ssl.SSLContext:
 
 
 @pytest.fixture(scope="module")
-def steered(certificate: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def memory() -> Iterator[Redis]:
+    with redis_server() as redis:
+        yield redis
+
+
+@pytest.fixture(scope="module")
+def steered(
+    certificate: dict[str, Path], memory: Redis, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """A mock steered by variables alone: for each of them what is seen of it, and what should be."""
     ready, port = tmp_path_factory.mktemp("ready") / "ready.json", free_port()
     config = ready.with_name("config.yaml")
@@ -339,6 +348,11 @@ def steered(certificate: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
         "ready-file": ready,
         "ssl-certfile": certificate["certificate"],
         "ssl-keyfile": certificate["key"],
+        "control-token": "t0ken",
+        "allow-control-from": "192.0.2.1 10.0.0.0/8",
+        "allowed-host": "mock.test other.test",
+        "workers": 2,
+        "state": memory.url,
         "quiet": 1,
     }
     environment = {variable(flag): str(value) for flag, value in values.items()}
@@ -356,6 +370,18 @@ def steered(certificate: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
             completions = f"{announced['base_url']}/chat/completions"
             first, second = (client.post(completions, json=chat).json() for _ in range(2))
             models = client.get(f"{announced['base_url']}/models").json()["data"]
+            looks: dict[str, dict[str, str]] = {
+                "stranger": {"X-Forwarded-For": "203.0.113.9"},
+                "token": {"X-Forwarded-For": "203.0.113.9", "X-Mock-Token": "t0ken"},
+                "network": {"X-Forwarded-For": "10.1.2.3"},
+                "single": {"X-Forwarded-For": "192.0.2.1"},
+                "misnamed": {"Host": "unknown.test"},
+                "host": {"Host": "mock.test"},
+                "second": {"Host": "other.test"},
+            }
+            status = f"{announced['control_url']}/status"
+            admitted = {name: client.get(status, headers=sent).status_code for name, sent in looks.items()}
+        workers = workers_of(process.pid)
     finally:
         process.terminate()
         process.wait()
@@ -374,6 +400,11 @@ def steered(certificate: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
         "ready_file": (announced["pid"], process.pid),
         "ssl_certfile": (url.scheme, "https"),
         "ssl_keyfile": (facts["status"], "ok"),
+        "control_token": ((admitted["stranger"], admitted["token"]), (403, 200)),
+        "allow_control_from": ((admitted["network"], admitted["single"]), (200, 200)),
+        "allowed_host": ([admitted[name] for name in ("misnamed", "host", "second")], [403, 200, 200]),
+        "workers": (len(workers), 2),
+        "state": (b"openpipe-mock:session:default:journal" in memory.contents(), True),
         "quiet": (log.read_text(), ""),
     }
 
@@ -596,7 +627,7 @@ def test_the_page_shows_the_base_url_and_the_lines_that_lead_here(live: Live) ->
 )
 def test_a_hostile_host_header_stays_text(live: Live, host: str) -> None:
     received = exchange(live, f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-    assert received.split()[1] in (b"200", b"400")
+    assert received.split()[1] in (b"400", b"403")
     assert b"<script" not in received
     assert b"b<c>" not in received
 

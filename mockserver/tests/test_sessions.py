@@ -342,9 +342,9 @@ def test_looking_makes_no_session() -> None:
     with pytest.raises(NotFound, match='there is no session "a"'):
         sessions.known("a", 0)
     made = sessions.find("a", 0)
-    assert sessions.known("a", IDLE_SECONDS) is made
+    assert sessions.known("a", IDLE_SECONDS) is sessions.known("a", 2 * IDLE_SECONDS) is made
     with pytest.raises(NotFound, match="has expired"):
-        sessions.known("a", IDLE_SECONDS + 1)
+        sessions.known("a", 3 * IDLE_SECONDS + 1)
 
 
 # Names.

@@ -259,9 +259,9 @@ SMALL_SCHEMAS: dict[str, tuple[Mapping[str, Any], Json, str]] = {
     "minimum": ({"minimum": 1}, 0, "expected at least 1, got the number 0."),
     "maximum": ({"maximum": 1}, 1.5, "expected at most 1, got the number 1.5."),
     "minItems": ({"minItems": 2}, [1], "expected at least 2 items, got an array of 1."),
-    "maxItems": ({"maxItems": 1}, [1, 2], "expected at most 1 items, got an array of 2."),
-    "minLength": ({"minLength": 1}, "", 'expected at least 1 characters, got the string "".'),
-    "maxLength": ({"maxLength": 1}, "ab", 'expected at most 1 characters, got the string "ab".'),
+    "maxItems": ({"maxItems": 1}, [1, 2], "expected at most 1 item, got an array of 2."),
+    "minLength": ({"minLength": 1}, "", 'expected at least 1 character, got the string "".'),
+    "maxLength": ({"maxLength": 1}, "ab", 'expected at most 1 character, got the string "ab".'),
 }
 
 

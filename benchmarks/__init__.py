@@ -1,0 +1,1 @@
+"""How fast the mock is: see docs/performance.md."""

@@ -1,0 +1,198 @@
+"""Rules become pytest items here: collected, ordered, cut by the budget, run, told."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mockserver.probe import Probe, Target, UsageProblem, target
+
+from .aim import Aim
+from .evidence import level_of, payload, story
+from .planning import Plan, plan
+from .promises import Case, Promise, Run, Verdict, judged
+
+AIM = pytest.StashKey[Aim]()
+RUN = pytest.StashKey[Run]()
+PLAN = pytest.StashKey[Plan]()
+HERE = Path(__file__).parent
+
+
+def settings(config: pytest.Config) -> Mapping[str, Any]:
+    """What the plugin's options say; from a run of the command, what that was told."""
+    names = [
+        "url",
+        "api_key",
+        "send_key",
+        "criterion",
+        "model",
+        "latest",
+        "seed",
+        "level",
+        "max_requests",
+        "rate",
+        "timeout",
+        "thorough",
+        "fuzz",
+        "large",
+        "only",
+        "match",
+    ]
+    return {name: config.getoption(f"contract_{name}") for name in names}
+
+
+def aimed_at(config: pytest.Config, *, strict: bool = True) -> Target | None:
+    """The server to judge, None where none was named. One that makes no sense is an error, if strict."""
+    given = settings(config)
+    if not given["url"]:
+        return None
+    try:
+        return target(
+            given["url"],
+            key=given["api_key"],
+            send_key=given["send_key"],
+            timeout=given["timeout"],
+            rate=given["rate"],
+            max_requests=given["max_requests"],
+        )
+    except UsageProblem as problem:
+        if not strict:
+            return None
+        raise pytest.UsageError(str(problem)) from None
+
+
+def aim(config: pytest.Config) -> Aim:
+    if AIM not in config.stash:
+        given, server = settings(config), aimed_at(config, strict=False)
+        config.stash[AIM] = Aim(
+            **{
+                name: tuple(given[option])
+                for name, option in (("criteria", "criterion"), ("models", "model"))
+                if given[option]
+            },
+            latest=tuple(pair.partition("=")[::2] for pair in given["latest"] or ()),
+            seed=given["seed"],
+            level=given["level"],
+            local=server is None or server.local,
+            thorough=given["thorough"],
+            fuzz=given["fuzz"],
+            large=given["large"],
+        )
+    return config.stash[AIM]
+
+
+def workers(config: pytest.Config) -> int:
+    """How many pytest-xdist workers share this run; 0 without."""
+    shared: Mapping[str, Any] = getattr(config, "workerinput", {})
+    if shared:
+        return int(shared["workercount"])
+    return int(getattr(config.option, "numprocesses", None) or 0)
+
+
+def share(server: Target, number: int) -> Target:
+    """A worker's part of budget and rate."""
+    number = max(1, number)
+    rate = server.rate / number
+    return replace(server, max_requests=max(1, server.max_requests // number), rate=rate)
+
+
+def run_of(config: pytest.Config) -> Run:
+    if RUN not in config.stash:
+        server = aimed_at(config)
+        if server is None:
+            raise pytest.UsageError("name the server to judge: --contract-url http://127.0.0.1:6736/api/v1")
+        probe = Probe(share(server, workers(config)))
+        config.add_cleanup(probe.close)
+        config.stash[RUN] = Run(aim(config), probe)
+    return config.stash[RUN]
+
+
+class PromiseItem(pytest.Item):
+    """One case of one check."""
+
+    case: Case
+
+    @classmethod
+    def of(cls, parent: pytest.Collector, case: Case) -> "PromiseItem":
+        item: PromiseItem = cls.from_parent(parent, name=case.label)
+        item.case = case
+        mark = pytest.mark.contract(case.check.id, level=case.check.level, cost=case.cost)
+        item.add_marker(mark)
+        return item
+
+    def runtest(self) -> None:
+        run = run_of(self.config)
+        verdict = judged(self.case, run)
+        if self.case.family.startswith("reachability."):
+            verdict.inconclusive = run.reached[self.case.check.endpoint].reason
+            verdict.unjudged = verdict.inconclusive
+            verdict.examined -= {self.case.check.id} if verdict.inconclusive else set()
+        self.user_properties.append(("contract", payload(verdict)))
+        told = problem(verdict, run.aim)
+        if told:
+            raise Broken(told)
+        if verdict.unjudged:
+            pytest.skip(verdict.unjudged)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, Broken):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, self.case.rule.__code__.co_firstlineno - 1, self.name
+
+
+class Broken(Exception):
+    """A promise was broken; the message tells the story."""
+
+
+def problem(verdict: Verdict, aim: Aim) -> str:
+    """What a failing item says, "" where it doesn't fail."""
+    if verdict.inconclusive:
+        return f"inconclusive: {verdict.inconclusive}"
+    deciding = [
+        finding
+        for finding in verdict.findings
+        if finding.kind == "broken" and aim.decides(level_of(finding, verdict))
+    ]
+    return "\n\n".join(story(finding, verdict) for finding in deciding)
+
+
+def pytest_pycollect_makeitem(
+    collector: pytest.Module | pytest.Class, name: str, obj: object
+) -> list[pytest.Item] | None:
+    """A rule becomes its cases."""
+    made = getattr(obj, "promise", None)
+    if not isinstance(made, Promise):
+        return None
+    return [PromiseItem.of(collector, case) for case in made.cases(aim(collector.config))]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Order the items by how much they tell, and leave out what the budget can't pay."""
+    own = [item for item in items if isinstance(item, PromiseItem)]
+    others = [item for item in items if not isinstance(item, PromiseItem)]
+    if not own:
+        return
+    if not settings(config)["url"] and not config.option.collectonly:
+        raise pytest.UsageError("name the server to judge: --contract-url http://127.0.0.1:6736/api/v1")
+    server = aimed_at(config)
+    budget = server.max_requests if server else 10**9
+    given = settings(config)
+    cases, only, words = [item.case for item in own], given["only"] or (), given["match"]
+    made = plan(cases, aim(config), budget, only, workers(config), words)
+    config.stash[PLAN] = made
+    by_label = {item.case.label: item for item in own}
+    assert len(by_label) == len(own), "two cases have the same label"
+    for case in made.kept:
+        by_label[case.label].case = case
+    kept = [by_label.pop(case.label) for case in made.kept]
+    items[:] = [*others, *kept]
+    config.hook.pytest_deselected(items=[*by_label.values()])
+    config.hook.pytest_contract_planned(plan=made)

@@ -1,0 +1,127 @@
+"""The plan of a run: what is sent in which order, what the budget can't pay, what it may cost."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+
+from _pytest.mark.expression import Expression
+
+from mockserver.checks import catalogue
+from mockserver.probe import Request
+
+from .aim import Aim
+from .promises import Case
+
+REST = 200.0
+"""The rank from which on cases repeat what others have tried in another place."""
+UNBOUNDED = 1000
+"""Tokens that an answer is counted with where nothing bounds it."""
+
+
+@dataclass
+class Plan:
+    """Cases in the order of the run, with what each adds to the requests; and those that are left out.
+
+    requests  all of them without repetitions and what waiting for a busy server takes
+    narrowed  the user asked for some checks alone
+    """
+
+    kept: list[Case] = field(default_factory=list)
+    costs: dict[str, int] = field(default_factory=dict)
+    cut: list[Case] = field(default_factory=list)
+    requests: int = 0
+    reserve: int = 0
+    narrowed: bool = False
+    bytes: int = 0
+    tokens: int = 0
+
+
+def selected(case: Case, only: Sequence[str]) -> bool:
+    """Whether one of the patterns names a case, or a check that its answers are held against."""
+    return not only or any(
+        name == pattern or fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")
+        for pattern in only
+        for name in (case.label, case.check.id, *aside(case))
+    )
+
+
+def aside(case: Case) -> Iterator[str]:
+    """The checks that look at every answer, under each case that isn't one of many alike."""
+    if case.rank < REST:
+        yield from (
+            check.id
+            for check in catalogue().values()
+            if not check.cost and check.endpoint == case.check.endpoint
+        )
+
+
+def reserved(budget: int) -> int:
+    """Requests that are kept back: for repetitions and busy servers, and for what is refused in company."""
+    return 2 * min(20, budget // 20)
+
+
+def matching(case: Case, words: str) -> bool:
+    """Whether a case's name fits an expression such as "stream and not role", as pytest's `-k` has them."""
+    return not words or Expression.compile(words).evaluate(lambda word, /, **_: word in case.label)
+
+
+def plan(
+    cases: Iterable[Case],
+    aim: Aim,
+    budget: int,
+    only: Sequence[str] = (),
+    workers: int = 0,
+    words: str = "",
+) -> Plan:
+    """Take what tells most until the budget is spent. Workers share no answers: each case pays in full.
+
+    What a group shows costs nothing of its own, unless the user asked for it alone or is thorough.
+    """
+    made = Plan(reserve=reserved(budget), narrowed=bool(only or words))
+    known: set[Request] = set()
+    every = in_order(cases)
+    sizes = Counter(case.group for case in every)
+    wanted = {case.label: case for case in every if selected(case, only) and matching(case, words)}
+    needed = {f"reachability.{case.needs}" for case in wanted.values()}
+    for case in every:
+        if case.label not in wanted and case.family not in needed:
+            continue
+        if case.group and (aim.thorough or case.group not in made.costs):
+            case = replace(case, group="")
+        new = [request for request in dict.fromkeys(case.planned) if workers or request not in known]
+        cost = len(new) + case.further
+        cost *= min(max(1, workers), 1 + sizes[case.label])  # each worker that has a part of a group asks it
+        if made.requests + cost > budget - made.reserve:
+            made.cut.append(case)
+            continue
+        known.update(new)
+        made.kept.append(case)
+        made.costs[case.label] = cost
+        made.requests += cost
+        made.bytes += sum(len(request.body) for request in new)
+        made.tokens += sum(tokens(request) for request in new) + case.further * UNBOUNDED
+    return made
+
+
+def in_order(cases: Iterable[Case]) -> list[Case]:
+    """What tells most comes first. A group comes right before what it shows, whatever its own level is."""
+    every = list(cases)
+    ranks = {case.group: case.rank for case in every}
+    return sorted(every, key=lambda case: ranks.get(case.label, case.rank))
+
+
+def tokens(request: Request) -> int:
+    """At most so many tokens: one for each byte sent, and what the answers may have."""
+    body = request.value()
+    if not isinstance(body, dict) or not request.endpoint:
+        return 0
+    bounds = [body.get("max_tokens"), body.get("max_completion_tokens")]
+    limits = [
+        int(bound)
+        for bound in bounds
+        if isinstance(bound, int | float) and not isinstance(bound, bool) and bound > 0
+    ]
+    number = body.get("n")
+    choices = number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else 1
+    return len(request.body) + choices * (min(limits) if limits else UNBOUNDED)

@@ -1,0 +1,212 @@
+"""Streams: what every one of them has to keep, and what its pieces are when they are joined."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from mockserver import strictjson
+from mockserver.checks import Finding
+from mockserver.errors import ParseError
+from mockserver.eventstream import DONE, Event
+from mockserver.probe import Exchange
+from mockserver.spec import Checker, contract
+
+Findings = Iterator[Finding]
+Chunk = dict[str, Any]
+
+EXAMINED = tuple(
+    f"chat.stream.{name}"
+    for name in ("content_type", "no_cache", "events", "chunks", "one_id", "role", "order", "finish", "end")
+)
+MOST_NAMED = 3
+
+
+@cache
+def checker() -> Checker:
+    return contract().checker("ChatCompletionChunk")
+
+
+@dataclass
+class Joined:
+    """One choice of a stream, put together. `late` holds the event numbers of what came after its end."""
+
+    content: str = ""
+    refusal: str = ""
+    roles: list[str] = field(default_factory=list)
+    first: int = -1
+    call: dict[str, str] = field(default_factory=dict)
+    calls: dict[Any, dict[str, str]] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+    late: list[int] = field(default_factory=list)
+    role_first: bool = False
+
+    def add(self, number: int, choice: dict[str, Any]) -> None:
+        """One piece, from event `number`."""
+        delta = choice.get("delta")
+        delta = delta if isinstance(delta, dict) else {}
+        if self.first < 0:
+            self.first, self.role_first = number, isinstance(delta.get("role"), str)
+        if self.reasons and carries(delta):
+            self.late.append(number)
+        self.content += text(delta.get("content"))
+        self.refusal += text(delta.get("refusal"))
+        if isinstance(delta.get("role"), str):
+            self.roles.append(delta["role"])
+        if isinstance(delta.get("function_call"), dict):
+            extend(self.call, delta["function_call"])
+        for call in delta.get("tool_calls") or () if isinstance(delta.get("tool_calls"), list) else ():
+            if isinstance(call, dict):
+                self.add_call(call)
+        if isinstance(choice.get("finish_reason"), str):
+            self.reasons.append(choice["finish_reason"])
+
+    def add_call(self, call: dict[str, Any]) -> None:
+        index = call.get("index")
+        own = self.calls.setdefault(index if isinstance(index, int | float) else None, {})
+        own["id"] = own.get("id", "") + text(call.get("id"))
+        if isinstance(call.get("function"), dict):
+            extend(own, call["function"])
+
+
+def text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def carries(delta: dict[str, Any]) -> bool:
+    """Whether a delta adds anything to the message."""
+    return any(delta.get(name) for name in ("content", "refusal", "function_call", "tool_calls"))
+
+
+def extend(call: dict[str, str], piece: dict[str, Any]) -> None:
+    for name in ("name", "arguments"):
+        call[name] = call.get(name, "") + text(piece.get(name))
+
+
+def events(exchange: Exchange) -> tuple[Event, ...]:
+    """The events that carry JSON: those before [DONE]."""
+    every = exchange.stream.events
+    ends = [number for number, event in enumerate(every) if event.data.strip() == DONE]
+    return every[: ends[0]] if ends else every
+
+
+def chunks(exchange: Exchange) -> list[Chunk]:
+    """The chunks of a stream, without what is no JSON object."""
+    found = []
+    for event in events(exchange):
+        value, problem = parsed(event)
+        if not problem and isinstance(value, dict):
+            found.append(value)
+    return found
+
+
+def parsed(event: Event) -> tuple[Any, str]:
+    try:
+        return strictjson.parse(event.data.encode("utf-8", "surrogatepass")), ""
+    except ParseError as error:
+        return None, error.message.removeprefix(f"{ParseError.words}: ")
+
+
+def joined(exchange: Exchange) -> dict[Any, Joined]:
+    """The choices of a stream by their index."""
+    found: dict[Any, Joined] = {}
+    for number, chunk in enumerate(chunks(exchange)):
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict) and isinstance(choice.get("index"), int | float):
+                found.setdefault(choice["index"], Joined()).add(number, choice)
+    return found
+
+
+def broken(exchange: Exchange) -> Findings:
+    """All that is wrong with a stream on its own."""
+    yield from head(exchange)
+    yield from frames(exchange)
+    yield from pieces(exchange)
+    yield from whole(exchange)
+    yield from end(exchange)
+
+
+def head(exchange: Exchange) -> Findings:
+    if exchange.media != "text/event-stream":
+        seen = exchange.header("content-type") or "no content type"
+        yield Finding("chat.stream.content_type", f"expected text/event-stream, got {seen}.")
+    if "no-cache" not in exchange.header("cache-control").lower():
+        seen = exchange.header("cache-control") or "no such header"
+        yield Finding("chat.stream.no_cache", f"expected Cache-Control: no-cache, got {seen}.")
+
+
+def frames(exchange: Exchange) -> Findings:
+    if not exchange.stream.events:
+        yield Finding(
+            "chat.stream.events", "the body holds no event: no `data:` line with a blank line behind."
+        )
+    elif not utf8(exchange.body):
+        yield Finding("chat.stream.events", "the stream is not encoded as UTF-8.")
+    for number, event in enumerate(events(exchange)):
+        value, problem = parsed(event)
+        if problem:
+            yield Finding("chat.stream.events", f"event {number} is no JSON: {problem}", f"/events/{number}")
+            return
+        if not isinstance(value, dict):
+            yield Finding("chat.stream.events", f"event {number} is no JSON object.", f"/events/{number}")
+            return
+
+
+def utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def pieces(exchange: Exchange) -> Findings:
+    """The chunks against their schema; the first few violations of the first broken one."""
+    own = checker()
+    for number, chunk in enumerate(chunks(exchange)):
+        if own.is_valid(chunk):
+            continue
+        for count, violation in enumerate(own.violations(chunk)):
+            if count == MOST_NAMED:
+                break
+            words = violation.sentence.replace("the request body", "the chunk")
+            yield Finding("chat.stream.chunks", words, f"/events/{number}{violation.pointer}")
+        return
+
+
+def whole(exchange: Exchange) -> Findings:
+    for name in ("id", "model", "created"):
+        values = {repr(chunk.get(name)) for chunk in chunks(exchange)}
+        if len(values) > 1:
+            yield Finding("chat.stream.one_id", f"{len(values)} different values of {name} in one stream.")
+    for index, choice in joined(exchange).items():
+        yield from complete(index, choice)
+
+
+def complete(index: Any, choice: Joined) -> Findings:
+    if len(choice.reasons) != 1:
+        seen = ", ".join(choice.reasons) or "none"
+        yield Finding(
+            "chat.stream.finish", f"choice {index} has {len(choice.reasons)} finish reasons: {seen}."
+        )
+    for number in choice.late[:1]:
+        told = f"choice {index} goes on after its finish reason."
+        yield Finding("chat.stream.order", told, f"/events/{number}")
+    if not choice.role_first or len(choice.roles) != 1:
+        told = f"choice {index} names its role {len(choice.roles)} times, not once in its first chunk."
+        yield Finding("chat.stream.role", told, f"/events/{choice.first}")
+    elif choice.roles != ["assistant"]:
+        told = f"choice {index} has the role {choice.roles[0]}."
+        yield Finding("chat.stream.role", told, f"/events/{choice.first}")
+
+
+def end(exchange: Exchange) -> Findings:
+    every = exchange.stream.events
+    behind = len(every) - len(events(exchange)) - 1
+    if behind > 0:
+        yield Finding("chat.stream.end", f"{behind} events follow [DONE].", f"/events/{len(every) - behind}")
+    if exchange.stream.unfinished:
+        yield Finding(
+            "chat.stream.end", "the body ends within an event, without the blank line that closes it."
+        )

@@ -1,0 +1,57 @@
+"""Server-sent events, read as their standard has it: any line end, comments, data of several lines."""
+
+import re
+from dataclasses import dataclass, field
+
+LINE_END = re.compile(rb"\r\n|\n|\r")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+DONE = "[DONE]"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One dispatched event: the lines of its data joined by line feeds, and its name."""
+
+    data: str
+    name: str = "message"
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """All events of a body, and whether it broke off within one (the standard drops such an event)."""
+
+    events: tuple[Event, ...]
+    unfinished: bool = False
+
+
+@dataclass(slots=True)
+class Pending:
+    """The event that is being read."""
+
+    data: list[str] = field(default_factory=list)
+    name: str = ""
+
+    def take(self, line: bytes) -> None:
+        """One line that is neither blank nor a comment; fields other than `data` and `event` say nothing."""
+        name, _, value = line.partition(b":")
+        text = value.removeprefix(b" ").decode("utf-8", "replace")
+        if name == b"data":
+            self.data.append(text)
+        elif name == b"event":
+            self.name = text
+
+
+def read(body: bytes) -> Stream:
+    """The events of a body. Bytes that are no UTF-8 become U+FFFD, as the standard says."""
+    *lines, rest = LINE_END.split(body.removeprefix(BYTE_ORDER_MARK))
+    events, pending = [], Pending()
+    for line in lines:
+        if line and not line.startswith(b":"):
+            pending.take(line)
+        elif not line:
+            if pending.data:
+                events.append(Event("\n".join(pending.data), pending.name or "message"))
+            pending = Pending()
+    if rest and not rest.startswith(b":"):
+        pending.take(rest)
+    return Stream(tuple(events), bool(pending.data))

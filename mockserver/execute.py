@@ -1,0 +1,407 @@
+"""Running a command against a mock of its own, and telling what its client did.
+
+The mock serves on a free port from a thread of this process; the command is a child in the same process
+group, with this process's own standard streams. So a terminal's Ctrl-C reaches the child by itself, and what
+is sent to this process alone is passed on.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from time import perf_counter
+from types import FrameType
+
+from mockserver.conduct import Lapse, Observed, lapses, observed
+from mockserver.config import Settings
+from mockserver.effects import Exchange, Head, HeaderList, Reply
+from mockserver.interception import BASE_URLS, DUMMY_KEY, OPENAI_KEY, OTHER_KEYS, OWN_KEY
+from mockserver.journal import Entry
+from mockserver.masking import MASK, Mask
+from mockserver.paths import BASE
+from mockserver.serve import CannotServe, Listener, Server, bind, uvicorn_config
+from mockserver.service import Service
+from mockserver.variants import Variant
+from mockserver.visit import Visit
+
+PATIENCE = 20.0
+"""Seconds until a server that doesn't start is a failure."""
+BROKE = 90
+"""The exit code for a command that passed and a client that didn't."""
+NOT_FOUND, NOT_RUNNABLE = 127, 126
+"""As shells have them."""
+MOST_SEEN = 50_000
+"""Requests that a run keeps; those behind them are counted."""
+NOT_PROXIED = "127.0.0.1,localhost"
+KEYS = (OWN_KEY, OPENAI_KEY)
+CONTROL_URL = "OPENPIPE_MOCK_CONTROL_URL"
+VARIANT = "OPENPIPE_MOCK_VARIANT"
+
+
+class CannotRun(Exception):
+    """The command can't be started; the message says why, `code` is what a shell would end with."""
+
+    def __init__(self, problem: str, code: int) -> None:
+        super().__init__(problem)
+        self.code = code
+
+
+# The mock that watches.
+
+
+@dataclass(slots=True)
+class Sighting:
+    """A request as it came, and what the journal doesn't keep of it and of its answer."""
+
+    head: Head
+    entry: Entry
+    retry_after: float | None = None
+
+
+class Witness(Service):
+    """A mock that remembers every request of a run, and answers in a variant."""
+
+    def __init__(self, settings: Settings, variant: Variant | None = None) -> None:
+        super().__init__(replace(settings, variant=variant.name) if variant else settings)
+        self.sightings: list[Sighting] = []
+        self.unseen = 0
+        self.under_way: dict[int, Sighting] = {}
+
+    def visit(self, head: Head) -> Visit:
+        visit = super().visit(head)
+        if len(self.sightings) < MOST_SEEN:
+            self.under_way[id(head)] = Sighting(head, visit.entry)
+            self.sightings.append(self.under_way[id(head)])
+        else:
+            self.unseen += 1
+        return visit
+
+    def exchange(self, head: Head) -> Exchange:
+        """Answer one request, and note what its answer asks for."""
+        try:
+            reply: Reply = yield from super().exchange(head)
+            if id(head) in self.under_way:
+                self.under_way[id(head)].retry_after = retry_after(reply.headers)
+            return reply
+        finally:
+            self.under_way.pop(id(head), None)
+
+
+def retry_after(headers: HeaderList) -> float | None:
+    """The seconds that an answer asks to wait, None where it asks for none."""
+    told = dict(headers)
+    if b"retry-after-ms" in told:
+        return float(told[b"retry-after-ms"]) / 1000
+    return float(told[b"retry-after"]) if b"retry-after" in told else None
+
+
+@contextmanager
+def serving(service: Service) -> Iterator[str]:
+    """A mock on a free port, in a thread: its origin. Raises CannotServe."""
+    listener, ready = Listener(port=0, quiet=True), threading.Event()
+    sock = bind(listener)
+    server = Server(uvicorn_config(service, listener), ready.set)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
+    thread.start()
+    try:
+        if not ready.wait(PATIENCE):
+            raise CannotServe(f"the mock did not start within {PATIENCE:.0f} seconds")
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE)
+        sock.close()
+
+
+def quieten() -> None:
+    """Let the mock say nothing on standard error, which is the command's; but for its own defects."""
+    for name in ("mockserver", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+# The command.
+
+
+def surroundings(origin: str, key: str, variant: Variant | None, given: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a command: it leads clients to the mock, with dummy keys over real ones."""
+    base_url = f"{origin}{BASE}"
+    others = {name: DUMMY_KEY for name in OTHER_KEYS if name in given}
+    proxied = {
+        name: f"{given[name]},{NOT_PROXIED}" if given.get(name) else NOT_PROXIED
+        for name in ("NO_PROXY", "no_proxy")
+    }
+    return {
+        **given,
+        **others,
+        **proxied,
+        **dict.fromkeys(BASE_URLS, base_url),
+        **dict.fromkeys(KEYS, key),
+        CONTROL_URL: f"{origin}/_mock",
+        VARIANT: variant.name if variant else "",
+    }
+
+
+class Child:
+    """A command that runs in this process's stead: signals are passed on to it.
+
+    `stopped_by` is the first signal that came, 0 while none did.
+    """
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self.stopped_by = 0
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        """Run a command to its end; its exit code, or 128 and the signal that ended it. Raises CannotRun."""
+        try:
+            self.process = subprocess.Popen(command, env=environment)
+        except OSError as error:
+            raise cannot_run(command[0], error) from None
+        if self.stopped_by:  # a signal came while nobody was there to get it
+            self.process.send_signal(self.stopped_by)
+        code = self.process.wait()
+        self.process = None
+        return 128 - code if code < 0 else code
+
+    @contextmanager
+    def passing_signals_on(self) -> Iterator[None]:
+        """Pass signals on that are sent to this process; those that it ignores it goes on ignoring."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # nobody else may set what a signal does
+            return
+        before = {number: signal.getsignal(number) for number in PASSED_ON}
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, self.pass_on)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def pass_on(self, number: int, _: FrameType | None) -> None:
+        self.stopped_by = self.stopped_by or number
+        if self.process and not (signal.Signals(number).name in TYPED and in_foreground()):
+            self.process.send_signal(number)
+
+
+TYPED = ("SIGINT", "SIGHUP")
+"""Signals that a terminal sends to all processes in its foreground, the child among them."""
+
+
+PASSED_ON = [getattr(signal, name) for name in (*TYPED, "SIGTERM") if hasattr(signal, name)]
+
+
+def in_foreground() -> bool:
+    """Whether a terminal has this process's group in its foreground."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
+
+def cannot_run(program: str, error: OSError) -> CannotRun:
+    """Why a command can't be started, in words and as an exit code."""
+    if isinstance(error, FileNotFoundError):
+        where = "there is no such file" if os.sep in program else "no folder in PATH has it"
+        return CannotRun(f"cannot run {program}: {where}", NOT_FOUND)
+    return CannotRun(f"cannot run {program}: {error.strerror or error}", NOT_RUNNABLE)
+
+
+# What came of it.
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """One thing that requests broke: the endpoint, where and what, and the ids of those requests."""
+
+    endpoint: str
+    violation: str
+    ids: tuple[str, ...]
+
+    def __str__(self) -> str:
+        first, *others = self.ids
+        more = f" and {len(others)} more" if others else ""
+        return f"{self.endpoint} {self.violation} ({first}{more})"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the command: its exit code, how long it took, and what the client did in it.
+
+    `variant` is None in the plain run. `requests`: endpoint → how many came. `new`: the breaches that the
+    plain run doesn't have, and `differs` says how the exit code is another than there.
+    """
+
+    variant: Variant | None
+    code: int
+    seconds: float
+    requests: Mapping[str, int]
+    breaches: tuple[Breach, ...] = ()
+    warnings: tuple[Lapse, ...] = ()
+    unseen: int = 0
+    differs: str = ""
+    new: tuple[Breach, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.variant.name if self.variant else "plain"
+
+    @property
+    def broke(self) -> bool:
+        """Whether a client shows in it that it breaks the contract, or relies on what nobody promises."""
+        return bool(self.differs or self.new)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All runs of a command, the plain one first.
+
+    `stopped_by`: the signal that ended them early, or 0. `forgiving`: what a client breaks doesn't change the
+    exit code. `planned`: how many runs there were to be.
+    """
+
+    command: str
+    runs: tuple[Run, ...]
+    seed: int
+    reproduce: str
+    stopped_by: int = 0
+    forgiving: bool = False
+    planned: int = 1
+
+    @property
+    def first(self) -> Run:
+        return self.runs[0]
+
+    @property
+    def broken(self) -> tuple[Run, ...]:
+        """The runs in which something broke."""
+        return tuple(run for run in self.runs if run.broke)
+
+    @property
+    def exit_code(self) -> int:
+        """The command's exit code; 90 where it passed and its client didn't, unless that is forgiven."""
+        if self.stopped_by and self.runs[-1].code:
+            return self.runs[-1].code
+        if self.first.code or self.forgiving or not self.broken:
+            return self.first.code
+        return BROKE
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A command, the settings of its mock, and the variants that it runs under.
+
+    `only` names the one variant under which it runs, in place of the plain run. `forgiving`: what a client
+    breaks doesn't change the exit code. `reproduce`: the command line that runs it again; a `{}` in it takes
+    the name of a variant.
+    """
+
+    command: tuple[str, ...]
+    settings: Settings = field(default_factory=Settings)
+    variants: tuple[Variant, ...] = ()
+    only: Variant | None = None
+    forgiving: bool = False
+    reproduce: str = ""
+
+
+Announce = Callable[[Variant, int, int], None]
+"""Told before each run under a variant: the variant, its place from 1, and how many there are."""
+
+
+def execute(job: Job, environment: Mapping[str, str], announce: Announce) -> Verdict:
+    """Run a command, and again under each variant. Raises CannotRun, CannotServe.
+
+    A plain run that fails, and a signal, end it at once.
+    """
+    quieten()
+    child, key = Child(), (*job.settings.keys, DUMMY_KEY)[0]
+
+    def run(variant: Variant | None) -> Run:
+        service = Witness(job.settings, variant)
+        started = perf_counter()
+        with serving(service) as origin:
+            code = child.run(job.command, surroundings(origin, key, variant, environment))
+            seconds = perf_counter() - started
+        return result(variant, code, seconds, service)
+
+    with child.passing_signals_on():
+        runs = [plainly(run(job.only))]
+        for number, variant in enumerate(job.variants, 1):
+            if runs[0].code or child.stopped_by:
+                break
+            announce(variant, number, len(job.variants))
+            found = run(variant)
+            runs.append(found if child.stopped_by else compared(found, runs[0]))
+    hide = partial(hidden, environment=environment)
+    return Verdict(
+        hide(" ".join(job.command)),
+        tuple(runs),
+        job.settings.seed,
+        hide(job.reproduce),
+        child.stopped_by,
+        job.forgiving,
+        1 + len(job.variants),
+    )
+
+
+def result(variant: Variant | None, code: int, seconds: float, service: Witness) -> Run:
+    """What a run shows, once it has ended."""
+    requests = [seen(sighting) for sighting in service.sightings]
+    return Run(
+        variant=variant,
+        code=code,
+        seconds=seconds,
+        requests=Counter(request.endpoint for request in requests),
+        breaches=tuple(breaches(service.sightings)),
+        warnings=lapses(requests),
+        unseen=service.unseen,
+    )
+
+
+def seen(sighting: Sighting) -> Observed:
+    return observed(sighting.entry, sighting.retry_after, sighting.head.query)
+
+
+def breaches(sightings: Sequence[Sighting]) -> Iterator[Breach]:
+    """What requests broke that weren't meant to, equal ones together."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for sighting in sightings:
+        if not seen(sighting).meant:
+            for violation in sighting.entry.violations:
+                found.setdefault((sighting.entry.endpoint, violation), []).append(sighting.entry.id)
+    for (endpoint, violation), ids in found.items():
+        yield Breach(endpoint, violation, tuple(ids))
+
+
+def plainly(run: Run) -> Run:
+    """A run that is compared with none: each breach counts."""
+    return replace(run, new=run.breaches)
+
+
+def compared(run: Run, plain: Run) -> Run:
+    """A run with what it shows that the plain one doesn't."""
+    known = {(breach.endpoint, breach.violation) for breach in plain.breaches}
+    new = tuple(each for each in run.breaches if (each.endpoint, each.violation) not in known)
+    differs = f"the command ended with {run.code}, not with {plain.code}" if run.code != plain.code else ""
+    return replace(run, new=new, differs=differs)
+
+
+def hidden(text: str, environment: Mapping[str, str]) -> str:
+    """A text without what looks like a key and without the real keys of an environment."""
+    for name in (*KEYS, *OTHER_KEYS):
+        key = environment.get(name, "")
+        text = text.replace(key, MASK) if len(key) > 3 and key != DUMMY_KEY else text
+    return Mask(b"").text(text)

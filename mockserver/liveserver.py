@@ -1,0 +1,131 @@
+"""A mock on a free port, in a thread of this process, for clients in other languages and for browsers."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from time import monotonic, perf_counter, sleep
+from typing import Any, TypeVar
+
+from mockserver.interception import DUMMY_KEY
+from mockserver.local import Clock
+from mockserver.mocking import Config, Mock, MockError, settings_of
+from mockserver.paths import BASE
+from mockserver.reload import Source, service_of
+from mockserver.serve import Listener, Server, bind, uvicorn_config
+from mockserver.service import Service
+
+Value = TypeVar("Value")
+
+PATIENCE = 20.0
+"""Seconds until a server that doesn't start or doesn't answer is a failure."""
+SETTLING = 1.0
+"""Seconds that an assertion waits for requests under way, whose clients may have all they want already."""
+STEP = 0.002
+
+
+class RealTime(Clock):
+    """The clock of a mock on a socket, which nobody moves."""
+
+    def advance(self, seconds: float) -> None:
+        if seconds:
+            raise MockError("a mock on a socket runs in real time; openpipe_mock has a clock to advance.")
+
+
+class LiveServer:
+    """The running server: its service, its origin, and a way into its thread."""
+
+    def __init__(self) -> None:
+        self.service: Service = service_of(Source())
+        listener = Listener(port=0, quiet=True)
+        self.sock = bind(listener)
+        self.origin = f"http://127.0.0.1:{self.sock.getsockname()[1]}"
+        self.ready = threading.Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.server = Server(uvicorn_config(self.service, listener), self.is_ready)
+        self.thread = threading.Thread(target=self.run, name="openpipe-mock", daemon=True)
+
+    def run(self) -> None:
+        try:
+            self.server.run(sockets=[self.sock])
+        finally:
+            self.ready.set()
+            self.sock.close()
+
+    def is_ready(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.ready.set()
+
+    def start(self) -> None:
+        self.thread.start()
+        if not self.ready.wait(PATIENCE) or self.loop is None:
+            raise MockError("the mock's server did not start.")
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(PATIENCE)
+
+    def at_once(self, action: Callable[[], Value]) -> Value:
+        """Do something in the server's thread, between two steps of requests."""
+        done: Future[Value] = Future()
+        assert self.loop is not None
+
+        def act() -> None:
+            try:
+                done.set_result(action())
+            except BaseException as error:
+                done.set_exception(error)
+
+        self.loop.call_soon_threadsafe(act)
+        return done.result(PATIENCE)
+
+
+class LiveMock(Mock):
+    """A session of a running server."""
+
+    def __init__(self, live: LiveServer, *, config: Config = None, overrides: Mapping[str, Any]) -> None:
+        self.live = live
+        settings = settings_of(config, overrides)
+        session = live.at_once(lambda: live.service.sessions.fresh(perf_counter()))
+        session.use(settings)
+        base_url = f"{live.origin}/_mock/sessions/{session.name}{BASE}"
+        super().__init__(live.service, session, base_url=base_url, overrides=overrides)
+        self.clock = RealTime()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that lead the official clients of any language here, for a process of its own."""
+        return {
+            "OPENPIPE_BASE_URL": self.base_url,
+            "OPENPIPE_API_KEY": DUMMY_KEY,
+            "OPENAI_BASE_URL": self.base_url,
+            "OPENAI_API_KEY": DUMMY_KEY,
+        }
+
+    def now(self) -> float:
+        return perf_counter()
+
+    def at_once(self, action: Callable[[], Value]) -> Value:
+        return self.live.at_once(action)
+
+    def settle(self) -> None:
+        """Wait for requests under way: a client may have its last bytes before the server is done."""
+        deadline = monotonic() + SETTLING
+        while self.session.under_way and monotonic() < deadline:
+            sleep(STEP)
+
+    def close(self) -> None:
+        """End the session; requests to it are answered by a new one."""
+        self.at_once(lambda: self.service.sessions.remove(self.session.name))
+
+
+@contextmanager
+def serving() -> Iterator[LiveServer]:
+    """A running server."""
+    live = LiveServer()
+    live.start()
+    try:
+        yield live
+    finally:
+        live.stop()

@@ -1,0 +1,57 @@
+"""The mock as a respx router, for tests that use respx already: `mockserver.respx_router()`."""
+
+from typing import TYPE_CHECKING, Any
+
+from mockserver.arrivals import given
+from mockserver.families import Catch, Family
+from mockserver.interception import SERVICE
+from mockserver.mocking import Config, Mock, settings_of
+from mockserver.paths import BASE, NAMES, SERVED
+from mockserver.service import Service
+
+if TYPE_CHECKING:
+    import httpx
+    import respx
+
+OTHER = "other"
+"""The route of paths that the service doesn't have."""
+
+
+def respx_router(*, config: Config = None, seed: int | None = None, **settings: Any) -> "respx.Router":
+    """A router with a route for each endpoint, named `judge`, `chat`, `report`, …, on both known base URLs.
+
+    Its attribute `mock` is the `Mock` that answers. Its `handler`, for async clients its `async_handler`, is
+    the side effect of a route of yours:
+
+        respx_mock.route(host="api.openpipe.ai").mock(side_effect=router.handler)
+
+    `settings`: those of `mockserver.patched`. Raises ConfigError and Mistakes for settings that are wrong.
+    Needs the extra `fixtures`.
+    """
+    try:
+        import httpx
+        import respx
+    except ImportError as missing:
+        raise ImportError(f"{missing}; pip install 'openpipe-mock[fixtures]'") from None
+
+    class MockedRouter(respx.Router):
+        mock: Mock
+
+    overrides = given(seed=seed, **settings)
+    router = MockedRouter(assert_all_called=False)
+    router.mock = mock = Mock(
+        Service(settings_of(config, overrides)), base_url=f"https://{SERVICE[0]}{BASE}", overrides=overrides
+    )
+    family = Family(httpx)
+
+    def answer(request: "httpx.Request") -> "httpx.Response":
+        catch = Catch(request.url.path, mock.exchange, mock.clock)
+        response: httpx.Response = family.respond(request, request.content, catch)
+        return response
+
+    for path, method in SERVED.items():
+        router.route(method=method, host__in=SERVICE, path=f"{BASE}{path}", name=NAMES[path]).mock(
+            side_effect=answer
+        )
+    router.route(host__in=SERVICE, name=OTHER).mock(side_effect=answer)
+    return router

@@ -1,0 +1,213 @@
+"""What a user of openai 3.x and LangChain does with the fixtures: run by pytest where those are installed."""
+
+import asyncio
+import os
+import time
+from contextlib import asynccontextmanager
+
+import fastapi
+import httpx
+import httpx2
+import openai
+import pytest
+from fastapi.responses import StreamingResponse
+from fastapi.testclient import TestClient
+from langchain_core.messages import HumanMessage
+from langchain_openai import ChatOpenAI
+
+import mockserver
+
+BASE_URL = "https://api.openpipe.ai/api/v1"
+COUNT = {"model": "openai:gpt-4o-mini", "messages": [{"role": "user", "content": "Count to 3"}]}
+JUDGE = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3."}}
+KEY = {"authorization": "Bearer op-local"}
+
+os.environ["OPENAI_API_KEY"] = "sk-real-one"
+EARLY = openai.OpenAI(base_url=BASE_URL)
+EARLY_ASYNC = openai.AsyncOpenAI(base_url=BASE_URL)
+OPENAIS_OWN = openai.OpenAI()
+LANGCHAIN = ChatOpenAI(model="openai:gpt-4o-mini", base_url=BASE_URL, api_key="sk-real-one")
+
+
+def test_openai_is_on_httpx2():
+    assert isinstance(EARLY._client, httpx2.Client)
+
+
+@pytest.mark.parametrize("client", [EARLY, OPENAIS_OWN])
+def test_sync(openpipe_mock, client):
+    openpipe_mock.completion("1, 2, 3.", when={"last_user": {"contains": "Count"}})
+    assert client.chat.completions.create(**COUNT).choices[0].message.content == "1, 2, 3."
+    openpipe_mock.completed(model="openai:gpt-4o-mini", last_user="Count to 3", times=1)
+
+
+@pytest.mark.asyncio
+async def test_async(openpipe_mock):
+    openpipe_mock.completion("1, 2, 3.")
+    answers = await asyncio.gather(*(EARLY_ASYNC.chat.completions.create(**COUNT) for _ in range(4)))
+    assert {answer.choices[0].message.content for answer in answers} == {"1, 2, 3."}
+
+
+def test_both_families_in_one_test(openpipe_mock):
+    assert httpx.post(f"{BASE_URL}/criteria/judge", json=JUDGE, headers=KEY).status_code == 200
+    EARLY.chat.completions.create(**COUNT)
+    assert [call.endpoint for call in openpipe_mock.calls] == ["judge", "chat"]
+
+
+def test_streams_come_lazily(openpipe_mock):
+    openpipe_mock.completion("one two three four five six")
+    stream = EARLY.chat.completions.create(**COUNT, stream=True)
+    assert next(iter(stream)).choices[0].delta.role == "assistant"
+    stream.close()
+    [call] = openpipe_mock.calls
+    assert 1 <= len(call.answer) < 4
+
+
+@pytest.mark.asyncio
+async def test_async_streams(openpipe_mock):
+    openpipe_mock.completion("one two three")
+    stream = await EARLY_ASYNC.chat.completions.create(**COUNT, stream=True)
+    assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "one two three"
+
+
+def test_tools_and_best_of_n(openpipe_mock):
+    openpipe_mock.tool_call("get_weather", {"city": "Rome"}, when={"tool": "get_weather"})
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+    [choice] = EARLY.chat.completions.create(**COUNT, tools=[tool]).choices
+    assert choice.message.tool_calls[0].function.arguments == '{"city":"Rome"}'
+    openpipe_mock.completion(choices=["no", "1, 2, 3."])
+    openpipe_mock.criterion("helpful").by_output({"1, 2, 3.": 1}, otherwise=0)
+    best = EARLY.chat.completions.create(**COUNT, n=2, extra_headers={"op-criteria": '["helpful"]'})
+    assert best.choices[0].message.content == "1, 2, 3."
+    openpipe_mock.completed(criteria=["helpful"], times=1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"status": 503}, openai.InternalServerError),
+        ({"status": 429, "retry_after": 1}, openai.RateLimitError),
+        ({"disconnect": True}, openai.APIConnectionError),
+        ({"delay_ms": 10_000}, openai.APITimeoutError),
+    ],
+)
+def test_faults(openpipe_mock, fault, error):
+    openpipe_mock.fault(**fault)
+    with pytest.raises(error):
+        EARLY.with_options(max_retries=0, timeout=5).chat.completions.create(**COUNT)
+
+
+def test_a_retry_after_a_503(openpipe_mock):
+    openpipe_mock.fault(status=503, first=1)
+    EARLY.with_options(max_retries=1).chat.completions.create(**COUNT)
+    assert [call.status for call in openpipe_mock.calls] == [503, 200]
+
+
+def test_a_delay_costs_nothing(openpipe_mock):
+    openpipe_mock.fault(delay_ms=10_000)
+    started = time.monotonic()
+    EARLY.chat.completions.create(**COUNT)
+    assert openpipe_mock.clock.now == 10
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.openpipe(providers="refuse")
+def test_openai_itself_is_refused(openpipe_mock):
+    with pytest.raises(mockserver.NetworkRefused, match=r'"api\.openai\.com".*providers="pass"'):
+        OPENAIS_OWN.chat.completions.create(**COUNT)
+    EARLY.chat.completions.create(**COUNT)  # the service is still the mock's
+
+
+def test_langchain(openpipe_mock):
+    openpipe_mock.completion("1, 2, 3.")
+    assert LANGCHAIN.invoke([HumanMessage("Count to 3")]).content == "1, 2, 3."
+    assert "".join(chunk.text for chunk in LANGCHAIN.stream("Count to 3")) == "1, 2, 3."
+    openpipe_mock.completed(last_user="Count to 3", times=2)
+
+
+@pytest.mark.asyncio
+async def test_langchain_async(openpipe_mock):
+    openpipe_mock.completion("1, 2, 3.")
+    assert (await LANGCHAIN.ainvoke("Count to 3")).content == "1, 2, 3."
+
+
+# An application under test that calls the service itself, in each of the two libraries.
+
+
+@asynccontextmanager
+async def lifespan(app):
+    async with httpx.AsyncClient(base_url=BASE_URL, headers=KEY) as client:
+        app.state.client = client
+        yield
+
+
+app = fastapi.FastAPI(lifespan=lifespan)
+
+
+@app.get("/score")
+async def score(request: fastapi.Request):
+    answer = await request.app.state.client.post("/criteria/judge", json=JUDGE)
+    return answer.json()["score"]
+
+
+@app.get("/text")
+async def text():
+    answer = await EARLY_ASYNC.chat.completions.create(**COUNT)
+    return answer.choices[0].message.content
+
+
+@app.get("/stream")
+async def stream():
+    async def texts():
+        async for chunk in await EARLY_ASYNC.chat.completions.create(**COUNT, stream=True):
+            yield chunk.choices[0].delta.content or ""
+
+    return StreamingResponse(texts())
+
+
+def test_an_app_through_its_test_client(openpipe_mock):
+    openpipe_mock.completion("1, 2, 3.")
+    openpipe_mock.criterion("helpful").score(0.9)
+    with TestClient(app) as client:
+        assert client.get("/score").json() == 0.9
+        assert client.get("/text").json() == "1, 2, 3."
+        assert client.get("/stream").text == "1, 2, 3."
+    assert [call.endpoint for call in openpipe_mock.calls] == ["judge", "chat", "chat"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_an_app_through_an_asgi_transport_of_each_library(openpipe_mock, library):
+    """Its address is the service's, and the app answers all the same."""
+    transport = library.ASGITransport(app=app)
+    async with (
+        library.AsyncClient(transport=transport, base_url="https://api.openpipe.ai") as client,
+        app.router.lifespan_context(app),
+    ):
+        assert (await client.get("/score")).status_code == 200
+        assert (await client.get("/text")).status_code == 200
+        assert (await client.get("/criteria/judge")).status_code == 404
+    assert [call.endpoint for call in openpipe_mock.calls] == ["judge", "chat"]
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_a_transport_around_another(openpipe_mock, library):
+    class Counting(library.BaseTransport):
+        def __init__(self):
+            self.inner, self.seen = library.HTTPTransport(), 0
+
+        def handle_request(self, request):
+            self.seen += 1
+            return self.inner.handle_request(request)
+
+    transport = Counting()
+    with library.Client(transport=transport, base_url=BASE_URL, headers=KEY) as client:
+        assert client.post("/criteria/judge", json=JUDGE).status_code == 200
+    assert transport.seen == 1
+    openpipe_mock.judged(times=1)
+
+
+def test_without_a_fixture():
+    with mockserver.patched(seed=2) as mock:
+        EARLY.chat.completions.create(**COUNT)
+        mock.completed(times=1)
+    assert os.environ["OPENAI_API_KEY"] == "sk-real-one"

@@ -1,0 +1,50 @@
+"""Runs of the contract suite against one-bug servers: does the right check find each bug?"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mockserver.checks import family_of
+from mockserver.contract import Options, run
+from mockserver.findings import Result
+from mockserver.tests.judging import KNOWN, states
+from mockserver.tests.reference.habits import Habits
+from mockserver.tests.reference.mutation import Mutant
+from mockserver.tests.reference.serving import Stage
+
+FEW = 80
+"""Requests that show most bugs, as what tells most is sent first."""
+SHORT, LONG = 0.5, 10.0
+"""Seconds until an answer is given up: where one never comes, and where each comes in the end."""
+
+
+def judged(mutant: Mutant, stage: Stage, **options: Any) -> Result:
+    """What the suite says of a one-bug server that has just been started."""
+    stage.app = mutant.make(Habits())
+    timeout = SHORT if mutant.kills.endswith(".answers") else LONG
+    return run(Options(stage.base_url, **{**KNOWN, "timeout": timeout, **options}))
+
+
+def reported(mutant: Mutant, result: Result) -> bool:
+    """Whether the check that has to find the bug has found it."""
+    return mutant.kills in states(result, "broken", "flaky")
+
+
+def killed(mutant: Mutant, stage: Stage) -> bool:
+    """Whether the check finds the bug when nothing else is asked for."""
+    alone = {"only": (mutant.kills,), "level": "decision"}
+    few = judged(mutant, stage, max_requests=FEW, **alone)
+    return reported(mutant, few) or reported(mutant, judged(mutant, stage, **alone))
+
+
+def found(mutant: Mutant, stage: Stage, *, thorough: bool = False) -> bool:
+    """Whether the check finds the bug in a run that is told nothing of it."""
+    return reported(mutant, judged(mutant, stage, thorough=thorough))
+
+
+def chosen(mutants: Iterable[Mutant]) -> Iterator[Mutant]:
+    """The first server for each check that has to find one; of a family's members, for every third."""
+    first: dict[str, Mutant] = {}
+    for mutant in mutants:
+        first.setdefault(mutant.kills, mutant)
+    members = [check for check in first if family_of(check)]
+    yield from (mutant for check, mutant in first.items() if check not in members or check in members[::3])

@@ -1,0 +1,179 @@
+"""What conduct is: each rule with requests that break it, and with the nearest that don't."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mockserver.conduct import (
+    MOST_AFTER,
+    MOST_RETRIES,
+    RULES,
+    SOON_ENOUGH,
+    Observed,
+    lapses,
+    observed,
+    secret_names,
+)
+from mockserver.journal import Entry
+from mockserver.service import Service
+from mockserver.tests.chatting import CHAT, asking
+from mockserver.tests.environments import ROOT
+from mockserver.tests.inprocess import HEADERS, JUDGE, MINIMAL, answer
+from mockserver.tests.tables import rows
+
+Json = Any
+BASE = Observed("default-0", "judge", 0.0, 0.0, 200, b"a")
+
+
+def request(at: float, status: int = 200, same: str = "a", **members: Any) -> Observed:
+    """A request that is answered at once."""
+    return replace(BASE, id=f"default-{at:g}", at=at, ended=at, status=status, same=same.encode(), **members)
+
+
+def broken(*requests: Observed) -> list[str]:
+    return [warning.rule.name for warning in lapses(requests)]
+
+
+FAILED = tuple(request(number, 503) for number in range(MOST_RETRIES + 2))
+
+CASES: Sequence[tuple[str, Sequence[Observed]]] = (
+    ("ignored-retry-after", [request(0, 429, retry_after=2.0), request(1.5)]),
+    ("ignored-retry-after", [request(0, 503, retry_after=2.0), request(1.0)]),
+    ("", [request(0, 429, retry_after=2.0), request(1.9)]),
+    ("", [request(0, 429, retry_after=2.0), request(1.0, same="b")]),
+    ("", [request(0, 429), request(0.1)]),
+    ("", [request(0, 429, retry_after=2.0), request(1.0, retry=False)]),
+    ("retried-a-400", [request(0, 400), request(1, 400)]),
+    ("retried-a-400", [request(0, 422), request(0.5, same="b"), request(1, retry=True)]),
+    ("", [request(0, 400), request(1, 400, same="b")]),
+    ("", [request(0, 400), request(1, 400, retry=False)]),
+    ("", [request(0, 400, meant=True), request(1, 400)]),
+    ("", [request(0, 400), request(1, 400, meant=True)]),
+    ("", [request(0, 400), request(SOON_ENOUGH, 400)]),
+    ("", [replace(request(0, 400), ended=5.0), request(1, 400)]),
+    ("", [replace(request(0, 400), ended=None), request(1, 400)]),
+    ("", [request(0, 401), request(1, 401)]),
+    ("hammered-after-429", [request(n / 10, 429, str(n), retry_after=2.0) for n in range(MOST_AFTER + 2)]),
+    ("hammered-after-429", [request(n / 10, 429, str(n)) for n in range(MOST_AFTER + 2)]),
+    ("", [request(n / 10, 429, str(n), retry_after=2.0) for n in range(MOST_AFTER + 1)]),
+    ("", [request(n, 429, str(n), retry_after=1.0) for n in range(9)]),
+    ("", [request(n / 10, 200 if n == 2 else 429, str(n), retry_after=2.0) for n in range(MOST_AFTER + 3)]),
+    (
+        "",
+        [request(n / 10, 429, str(n), retry_after=2.0, endpoint=f"e{n}") for n in range(9)],
+    ),
+    ("retried-without-end", FAILED),
+    ("", FAILED[1:]),
+    ("", [*FAILED[:3], request(3, 200), *(request(n, 503) for n in range(4, 9))]),
+    ("", [request(n) for n in range(20)]),
+    ("secret-in-query", [request(0, secrets=("api_key",))]),
+    ("key-in-body", [request(0, body={"metadata": {"key": "***"}})]),
+    ("key-in-body", [request(0, body=["x", "Bearer ***"])]),
+    ("", [request(0, body={"messages": [{"content": "*** stars"}]})]),
+    ("left-a-stream", [replace(request(0, streamed=True), ended=None)]),
+    ("", [replace(request(0), ended=None), request(1, streamed=True)]),
+    ("criteria-in-body", [request(0, endpoint="chat", body={"op-criteria": ["helpful"]})]),
+    ("criteria-in-body", [request(0, endpoint="chat", body={"headers": {"op-criteria": "[]"}})]),
+    ("", [request(0, endpoint="chat", body={"headers": {"op-tags": "{}"}, "extra_headers": 1})]),
+    ("", [request(0, endpoint="report", body={"op-criteria": ["helpful"]})]),
+    ("", [request(0, endpoint="chat", body=[1])]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "requests"), CASES, ids=[f"{n}-{rule}" for n, (rule, _) in enumerate(CASES)]
+)
+def test_a_rule_is_broken_by_what_it_is_about_and_by_nothing_else(
+    rule: str, requests: Sequence[Observed]
+) -> None:
+    assert broken(*requests) == ([rule] if rule else [])
+
+
+def test_each_rule_has_a_case() -> None:
+    assert {rule for rule, _ in CASES} - {""} == {rule.name for rule in RULES}
+
+
+def test_each_rule_says_what_is_wrong_and_what_to_do() -> None:
+    for rule in RULES:
+        assert rule.sentence.endswith(".")
+        assert rule.remedy.endswith(".")
+
+
+def test_the_page_lists_the_rules() -> None:
+    page = (ROOT / "docs" / "exec.md").read_text(encoding="utf-8")
+    listed = [
+        (row["rule"].strip("`"), row["what is wrong"], row["what to do"])
+        for row in rows(page[page.index("| rule") :])
+    ]
+    assert listed == [(rule.name, rule.sentence, rule.remedy) for rule in RULES]
+
+
+def test_a_warning_is_told_in_one_line() -> None:
+    [warning] = lapses([request(0, secrets=("api_key", "token")), request(1, secrets=("key",))])
+    assert str(warning) == (
+        "secret-in-query: A secret was sent in the query of a URL, where proxies and logs keep it. "
+        "default-0: in its query: api_key, token, and 1 more. Send the key as `Authorization: Bearer KEY`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        (b"api_key=sk-1&x=1", ["api_key"]),
+        (b"key=1&access-token=2", ["key", "access-token"]),
+        (b"api_key=&limit=5", []),
+        (b"", []),
+        (b"%ff=%ff&&&", []),
+    ],
+)
+def test_a_secret_in_a_query_is_known_by_its_name(query: bytes, names: list[str]) -> None:
+    assert list(secret_names(query)) == names
+
+
+# What is observed of the journal's entries.
+
+
+def entries(*asked: tuple[str, Json, dict[bytes, bytes]]) -> list[Entry]:
+    service = Service()
+    for path, body, headers in asked:
+        answer(service, body, path=path, headers={**HEADERS, **headers})
+    return list(service.sessions.default.journal.entries)
+
+
+def test_an_entry_is_observed() -> None:
+    count = b"x-stainless-retry-count"
+    first, again, other, meant = map(
+        observed,
+        entries(
+            (JUDGE, MINIMAL, {}),
+            (JUDGE, MINIMAL, {count: b"1"}),
+            (CHAT, asking(stream=True), {count: b"0"}),
+            (JUDGE, {}, {b"x-mock-expect": b" Violation"}),
+        ),
+    )
+    assert first.same == again.same != other.same
+    assert (first.endpoint, first.status, first.body) == ("judge", 200, MINIMAL)
+    assert [each.retry for each in (first, again, other)] == [None, True, False]
+    assert (other.streamed, other.ended) == (True, 0.0)
+    assert (meant.meant, meant.status, first.meant) == (True, 400, False)
+
+
+def test_a_key_in_the_body_is_found_though_the_journal_hides_it() -> None:
+    [entry] = entries(
+        (CHAT, asking(metadata={"deep": "op-test-key"}), {b"authorization": b"Bearer op-test-key"})
+    )
+    assert b"op-test-key" not in json.dumps(str(entry)).encode()
+    [warning] = lapses([observed(entry)])
+    assert (warning.rule.name, warning.sights[0].told) == ("key-in-body", "at /metadata/deep")
+
+
+def test_a_path_that_is_none_of_ours_stands_for_its_endpoint() -> None:
+    service = Service()
+    answer(service, path="/nowhere", method="GET")
+    [entry] = service.sessions.default.journal.entries
+    found = observed(entry, 1.5, b"api_key=1")
+    assert (found.endpoint, found.status, found.body) == ("/nowhere", 404, None)
+    assert (found.retry_after, found.secrets) == (1.5, ("api_key",))

@@ -1,0 +1,298 @@
+"""`openpipe-mock contract` and `explain` as users run them, and the suite run by pytest itself."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from mockserver.contract import Options
+from mockserver.contractcommand import contract, explain, live, rerun
+from mockserver.tests.environments import ROOT, here
+from mockserver.tests.live import Live, finished
+from mockserver.tests.reference.habits import Habits
+from mockserver.tests.reference.mutants import mutants
+from mockserver.tests.reference.server import KEY, Reference
+from mockserver.tests.reference.serving import Stage
+from mockserver.tests.reference.serving import live as staged
+from mockserver.tests.test_packaging import HOSTILE
+
+KNOWS = ["--api-key", KEY, "--model", "reference", "--timeout", "5"]
+FEW = ["--only", "chat.choices", "--only", "judge.errors.malformed_json"]
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with staged(Reference()) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_key_from_outside() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("OPENPIPE_API_KEY", raising=False)
+        yield
+
+
+def running(*words: str) -> Result:
+    return CliRunner().invoke(contract, list(words))
+
+
+def mutant(stage: Stage, name: str) -> None:
+    stage.app = next(each for each in mutants() if each.name == name).make(Habits())
+
+
+def test_a_kept_contract_ends_with_0_and_says_so(stage: Stage) -> None:
+    stage.app = Reference()
+    done = running(stage.base_url, *KNOWS, *FEW)
+    assert done.exit_code == 0, done.output
+    assert f"Contract suite against {stage.base_url}" in done.stdout
+    assert "plan: " in done.stdout
+    assert "The contract is kept." in done.stdout
+    assert "checks, " in done.stderr
+
+
+def test_a_broken_one_ends_with_1_and_writes_what_was_asked_for(stage: Stage, tmp_path: Path) -> None:
+    mutant(stage, first_killed_by("criteria.sorted"))
+    files = {name: tmp_path / name for name in ("a.json", "a.xml", "a.html", "a.yaml")}
+    flags = ["--json", "--junit", "--html", "--write-known"]
+    given = [word for pair in zip(flags, map(str, files.values()), strict=True) for word in pair]
+    only = ["--only", "criteria.sorted"]
+    done = running(stage.base_url, *KNOWS, *only, *given)
+    assert done.exit_code == 1, done.output
+    assert "BROKEN criteria.sorted" in done.stdout
+    assert json.loads(files["a.json"].read_text())["verdict"] == "broken"
+    assert "criteria.sorted" in files["a.html"].read_text()
+    assert "<failure" in files["a.xml"].read_text()
+    assert all(KEY not in path.read_text() for path in files.values())
+    assert KEY not in done.output
+    drafted = files["a.yaml"].read_text()
+    files["a.yaml"].write_text(drafted.replace('""', "It sorts next week."))
+    again = running(stage.base_url, *KNOWS, *only, "--known", str(files["a.yaml"]))
+    assert again.exit_code == 0, again.output
+    assert "Known deviations" in again.stdout
+    same = running(stage.base_url, *KNOWS, *only, "--baseline", str(files["a.json"]))
+    assert same.exit_code == 0
+    assert "Unchanged since the baseline: criteria.sorted" in same.stdout
+
+
+def first_killed_by(check: str) -> str:
+    return next(each.name for each in mutants() if each.kills == check)
+
+
+def test_no_verdict_ends_with_3(stage: Stage) -> None:
+    stage.app = Reference()
+    done = running(stage.base_url, "--model", "reference", *FEW)
+    assert done.exit_code == 3
+    assert "Pass a key that it knows with --api-key" in done.stdout
+
+
+def test_a_dry_run_ends_with_0_and_needs_no_server() -> None:
+    done = running("http://127.0.0.1:9/api/v1", "--dry-run")
+    assert done.exit_code == 0
+    assert "judge.errors.malformed_json" in done.stdout
+    assert "kept" not in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["not-a-url"], "http://"),
+        (["http://127.0.0.1:9", "--only", "no.such"], "--only no.such"),
+        (["http://127.0.0.1:9", "--latest", "x"], "--latest wants"),
+        (["http://127.0.0.1:9", "--known", "/no/such/file"], "/no/such/file"),
+        (["http://127.0.0.1:9", "--baseline", "/no/such/file"], "/no/such/file"),
+        (["http://127.0.0.1:9", "--write-known", "/etc/hostname"], "exists already"),
+        (["http://127.0.0.1:9", "--level", "firm"], "Invalid value"),
+        ([], "Missing argument"),
+    ],
+)
+def test_a_command_that_makes_no_sense_ends_with_2(words: list[str], told: str) -> None:
+    done = running(*words)
+    assert done.exit_code == 2, done.output
+    assert told in done.output
+
+
+def test_a_report_that_can_t_be_written_ends_with_2(stage: Stage) -> None:
+    stage.app = Reference()
+    done = running(stage.base_url, *KNOWS, *FEW, "--json", "/no/such/folder/x.json")
+    assert done.exit_code == 2
+    assert "can't be written" in done.output
+
+
+def test_a_key_that_is_withheld_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENPIPE_API_KEY", "sk-of-the-environment")
+    monkeypatch.setattr("mockserver.probe.is_loopback", lambda url: False)
+    done = running("http://127.0.0.1:9/api/v1", "--timeout", "1", *FEW)
+    assert "--send-key sends it" in done.stdout
+    assert "sk-of-the-environment" not in done.output
+
+
+def test_the_command_that_asks_again_has_every_setting_but_the_key() -> None:
+    options = Options(
+        "http://x/api/v1",
+        criteria=("a@v1", "b c"),
+        models=("m",),
+        latest=("a=v1",),
+        seed=7,
+        level="source",
+        api_key="sk-secret",
+        thorough=True,
+        fuzz=3,
+    )
+    assert rerun(options) == (
+        "openpipe-mock contract http://x/api/v1 --seed 7 --level source --criterion a@v1 --criterion 'b c'"
+        " --model m --latest a=v1 --thorough --fuzz 3"
+    )
+
+
+def test_on_a_terminal_progress_is_one_line() -> None:
+    @click.command()
+    def progress() -> None:
+        judged = live()
+        judged(1, 2, 1, 0)
+        judged(2, 2, 2, 1)
+
+    done = CliRunner().invoke(progress)
+    assert "\n" not in done.stderr
+    assert "1 of 2 checks, 1 requests" in done.stderr
+    assert done.stderr.endswith("\r")
+
+
+# explain
+
+
+def test_explain_lists_all_and_tells_of_one() -> None:
+    every = CliRunner().invoke(explain, [])
+    assert every.exit_code == 0
+    assert "criteria.sorted" in every.stdout
+    one = CliRunner().invoke(explain, ["criteria.sorted"])
+    assert "from highest to lowest" in one.stdout
+    member = CliRunner().invoke(explain, ["judge.rejects.ToolMessage.required"])
+    assert member.stdout.startswith("judge.rejects.ToolMessage.required\n")
+
+
+def test_explain_of_an_unknown_id_ends_with_2_and_the_nearest() -> None:
+    done = CliRunner().invoke(explain, ["criteria.sortd"])
+    assert done.exit_code == 2
+    assert "Did you mean criteria.sorted?" in done.output
+
+
+def test_explain_makes_the_document() -> None:
+    done = CliRunner().invoke(explain, ["--markdown"])
+    assert done.stdout == (ROOT / "docs" / "checks.md").read_text("utf-8")
+
+
+# Run by pytest, and from folders that are not ours.
+
+PYTEST = (sys.executable, "-m", "pytest", "-p", "mockserver.pytest_plugin", "-p", "no:cacheprovider", "-q")
+SUITE = ("--pyargs", "mockserver.contract_tests")
+
+
+def aimed(live: Live) -> list[str]:
+    return ["--contract-url", live.base_url, "--contract-level", "decision"]
+
+
+def test_pytest_runs_the_suite(live: Live, tmp_path: Path) -> None:
+    done = finished([*PYTEST, *SUITE, *aimed(live)], cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout
+    assert "warning" not in done.stdout.lower()
+
+
+def test_workers_share_the_budget(live: Live, tmp_path: Path) -> None:
+    flags = ["-n", "2", "--contract-max-requests", "120"]
+    done = finished([*PYTEST, *flags, *SUITE, *aimed(live)], cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout
+    assert "failed" not in done.stdout
+
+
+def test_under_pytest_no_verdict_is_a_failed_item(tmp_path: Path) -> None:
+    url = "http://127.0.0.1:9/api/v1"
+    done = finished([*PYTEST, *SUITE, "--contract-url", url], cwd=tmp_path)
+    assert done.returncode == 1
+    assert "reachability.judge" in done.stdout
+    assert "nothing listens there" in done.stdout
+    assert "2 failed" in done.stdout
+    assert " passed" not in done.stdout
+
+
+def test_under_pytest_a_break_tells_its_story(stage: Stage, tmp_path: Path) -> None:
+    mutant(stage, first_killed_by("criteria.sorted"))
+    flags = ["--contract-url", stage.base_url, "--contract-api-key", KEY, "--contract-model", "reference"]
+    done = finished([*PYTEST, *SUITE, *flags, "--contract-only", "criteria.sorted"], cwd=tmp_path)
+    assert done.returncode == 1
+    for part in ("criteria.sorted (documented)", "from highest to lowest", "remedy", "no falling order"):
+        assert part in done.stdout
+    assert KEY not in done.stdout
+
+
+def test_without_a_server_pytest_says_what_is_missing(tmp_path: Path) -> None:
+    done = finished([*PYTEST, *SUITE], cwd=tmp_path)
+    assert done.returncode == 4
+    assert "--contract-url" in done.stderr
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://u:p@x/"])
+def test_a_url_that_makes_no_sense_is_a_usage_error(url: str, tmp_path: Path) -> None:
+    done = finished([*PYTEST, *SUITE, "--contract-url", url], cwd=tmp_path)
+    assert done.returncode == 4
+
+
+def test_the_plugin_does_nothing_unless_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "test_own.py").write_text(
+        "import sys\n"
+        "def test_own() -> None:\n"
+        "    heavy = {'httpx', 'hypothesis', 'mockserver.probe', 'mockserver.spec', 'starlette'}\n"
+        "    assert sorted(heavy.intersection(sys.modules)) == []\n"
+    )
+    done = finished([*PYTEST, "--disable-plugin-autoload", "-W", "error", str(tmp_path)], cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A folder as a user may have it, with modules and settings that bear our names."""
+    for name, content in HOSTILE.items():
+        (tmp_path / name).write_text(content)
+    (tmp_path / "contract_tests").mkdir()
+    (tmp_path / "contract_tests" / "__init__.py").write_text("raise RuntimeError('foreign')")
+    return tmp_path
+
+
+def test_the_command_runs_from_a_hostile_folder(live: Live, hostile: Path) -> None:
+    script = (
+        "import click\nfrom mockserver.contractcommand import contract, explain\n"
+        "group = click.Group(commands=[contract, explain])\ngroup()\n"
+    )
+    environment = {"PYTEST_ADDOPTS": "--no-such-option", "PYTEST_PLUGINS": "no_such_plugin"}
+    command: list[str | Path] = [
+        here("python"),
+        "-P",
+        "-c",
+        script,
+        "contract",
+        live.base_url,
+        "--level",
+        "decision",
+        *FEW,
+    ]
+    done = finished(command, environment, cwd=hostile)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The contract is kept." in done.stdout
+    assert not (hostile / ".pytest_cache").exists()
+
+
+def test_nothing_of_a_run_stays_behind_in_this_process(stage: Stage) -> None:
+    stage.app = Reference()
+    before = (list(sys.path), dict(os.environ))
+    running(stage.base_url, *KNOWS, *FEW)
+    after = dict(os.environ)
+    after.pop("PYTEST_VERSION", None)
+    before[1].pop("PYTEST_VERSION", None)
+    assert (list(sys.path), after) == before

@@ -1,0 +1,86 @@
+"""The suite finds what is wrong: each one-bug server is found by the check meant for it, most in any run.
+
+A server for each check, and for every third member of a family, stands here; `make mutants` runs them all and
+writes docs/mutants.md.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mockserver.checks import family_of
+from mockserver.tests.judging import states, told, verdict_on
+from mockserver.tests.mutants_page import PAGE, page, recorded
+from mockserver.tests.reference.habits import Habits
+from mockserver.tests.reference.killing import chosen, found, killed
+from mockserver.tests.reference.mutants import mutants
+from mockserver.tests.reference.mutation import Mutant
+from mockserver.tests.reference.server import Reference
+from mockserver.tests.reference.serving import Stage, live
+
+CHOSEN = tuple(chosen(mutants()))
+SAMPLE = mutants()[::20]
+MOST = 0.85
+"""The share that a default run finds at least."""
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with live(Reference()) as stage:
+        yield stage
+
+
+def test_the_chosen_servers_stand_for_every_check_and_both_endpoints() -> None:
+    every = {family_of(mutant.kills) or mutant.kills for mutant in mutants()}
+    assert {family_of(mutant.kills) or mutant.kills for mutant in CHOSEN} == every
+    for beginning in ("judge.accepts.", "judge.rejects.", "judge.response.", "judge.error.", "judge.errors."):
+        assert some(beginning)
+        assert some(beginning.replace("judge", "chat"))
+    assert all(map(some, ("judge.limits.", "chat.limits.", "chat.tools.", "chat.stream.", "criteria.")))
+    assert len(CHOSEN) >= 100
+
+
+def some(beginning: str) -> bool:
+    return any(mutant.kills.startswith(beginning) for mutant in CHOSEN)
+
+
+def test_no_check_finds_anything_in_a_server_without_a_bug() -> None:
+    result = verdict_on(Reference(), thorough=True, level="decision")
+    assert result.verdict == "kept", told(result) + result.open_questions
+    assert {mutant.kills for mutant in mutants()} <= states(result, "kept")
+
+
+@pytest.mark.parametrize("mutant", CHOSEN, ids=lambda mutant: mutant.name)
+def test_a_bug_is_found_by_the_check_meant_for_it(mutant: Mutant, stage: Stage) -> None:
+    assert killed(mutant, stage), f"{mutant.kills} does not find this: {mutant.note}"
+
+
+@pytest.fixture(scope="module")
+def measured(stage: Stage) -> dict[str, bool]:
+    """Server → whether a default run finds its bug, for a sample."""
+    return {mutant.name: found(mutant, stage) for mutant in SAMPLE}
+
+
+def test_a_default_run_finds_most(measured: dict[str, bool]) -> None:
+    assert len(measured) >= 15
+    assert sum(measured.values()) >= MOST * len(measured), measured
+
+
+def test_the_page_says_of_default_runs_what_is_measured(measured: dict[str, bool]) -> None:
+    """If this fails: `make mutants`."""
+    known = recorded(PAGE.read_text("utf-8"))
+    assert {name: known[name] for name in measured} == measured
+    assert sum(known.values()) >= MOST * len(mutants())
+
+
+def test_the_page_lists_every_server_with_its_bug_and_its_check() -> None:
+    """If this fails: `make mutants`."""
+    written = PAGE.read_text("utf-8")
+    assert written == page(recorded(written))
+
+
+def test_ids_without_versions_show_that_keys_carry_one() -> None:
+    [mutant] = [each for each in mutants() if each.kills == "criteria.results.keys"]
+    result = verdict_on(mutant.make(Habits()), criteria=("criterion-1", "criterion-2"), latest=())
+    assert "criteria.results.keys" in states(result, "broken"), told(result)
+    assert result.verdict == "broken"

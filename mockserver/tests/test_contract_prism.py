@@ -1,0 +1,78 @@
+"""A foreign server under the suite: Prism, which answers from our `openapi.yaml` and knows no semantics."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from mockserver.contract import Options, run
+from mockserver.findings import Result
+from mockserver.resources import folder
+from mockserver.tests.environments import CLIENTS, found
+from mockserver.tests.judging import states, told
+from mockserver.tests.live import PATIENCE, clean
+from mockserver.tests.reference.strangers import dead_port
+
+
+@pytest.fixture(scope="module")
+def prism() -> Iterator[str]:
+    """The base URL of a Prism; it takes some seconds to start."""
+    program = found(CLIENTS / "prism" / "node_modules" / ".bin" / "prism")
+    port = dead_port()
+    document = str(folder("schemas") / "openapi.yaml")
+    command = ["node", str(program), "mock", document, "--host", "127.0.0.1", "--port", str(port)]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean()
+    ) as process:
+        try:
+            wait_for(f"http://127.0.0.1:{port}")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+def wait_for(url: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            httpx.get(url, trust_env=False)
+            return
+        except httpx.TransportError:
+            assert time.monotonic() < deadline, "Prism did not start"
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def result(prism: str) -> Result:
+    return run(Options(prism, timeout=1.0))
+
+
+def test_it_is_judged_and_breaks_what_needs_more_than_a_schema(result: Result) -> None:
+    assert (result.verdict, result.exit_code) == ("broken", 1)
+    assert result.crashes == ()
+    assert {"judge.response.score", "chat.choices.count", "chat.stream.events"} <= states(result, "broken")
+
+
+def test_what_follows_from_the_schema_it_keeps(result: Result) -> None:
+    broken = [
+        name for name in states(result, "broken", "flaky") if ".rejects." in name or ".accepts." in name
+    ]
+    assert [name for name in broken if not name.startswith("chat.rejects.Op")] == [], told(result)
+    kept = states(result, "kept")
+    assert {"judge.response.schema", "chat.response.schema", "judge.response.json"} <= kept
+    assert sum(name.startswith("judge.rejects.") for name in kept) > 50
+    assert sum(name.startswith("chat.accepts.") for name in kept) > 50
+
+
+def test_what_it_can_t_read_it_never_answers(result: Result) -> None:
+    """Prism 5 leaves a body that is no JSON unanswered; the suite gives up on that, not on all."""
+    assert {"judge.answers", "chat.answers"} <= states(result, "broken")
+    assert result.requests > 300
+
+
+def test_its_errors_of_another_kind_are_deviations(result: Result) -> None:
+    deviations = {outcome.check.id: outcome.level for outcome in result.deviations}
+    assert deviations["judge.error.content_type"] == "source"
+    assert deviations["judge.errors.wrong_key"] == "source"

@@ -1,0 +1,59 @@
+"""The suite is fair: servers that keep the contract, each in its own way, are told that they keep it."""
+
+import pytest
+
+from mockserver.findings import Result
+from mockserver.tests.judging import states, told, verdict_on
+from mockserver.tests.reference.habits import Habits
+from mockserver.tests.reference.mutants import DEVIANTS
+from mockserver.tests.reference.mutation import Mutant
+from mockserver.tests.reference.server import Reference
+from mockserver.tests.reference.variants import VARIANTS
+
+THOROUGH = ("terse", "reward-models", "open-fake")
+"""Those that say no to no request for being busy too often: patience takes seconds."""
+PATIENT = 10.0
+"""Seconds for one answer, on a machine that is busy with other tests."""
+
+
+def assert_kept(result: Result) -> None:
+    """Nothing that decides is broken or open, and what deviates rests on the weaker words alone."""
+    assert result.verdict == "kept", told(result) + result.open_questions
+    assert not result.deciding("broken", "flaky"), told(result)
+    assert {outcome.level for outcome in result.deviations} <= {"source", "decision"}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_correct_server_breaks_nothing_in_a_default_run(name: str) -> None:
+    result = verdict_on(Reference(VARIANTS[name]), timeout=PATIENT)
+    assert_kept(result)
+    assert result.requests > 300
+    assert {"criteria.sorted", "judge.response.schema", "chat.stream.finish"} <= states(result, "kept")
+
+
+@pytest.mark.parametrize("name", THOROUGH)
+def test_a_correct_server_breaks_nothing_when_everything_is_asked(name: str) -> None:
+    result = verdict_on(Reference(VARIANTS[name]), thorough=True, timeout=PATIENT, seed=5)
+    assert_kept(result)
+    assert states(result, "unchecked") == set()
+    assert result.requests > 1000
+
+
+def test_a_correct_server_breaks_nothing_that_is_made_up() -> None:
+    result = verdict_on(Reference(VARIANTS["open-fake"]), only=("judge.fuzz", "chat.fuzz"), fuzz=40)
+    assert_kept(result)
+    assert states(result, "kept") >= {"judge.fuzz.valid", "judge.fuzz.broken", "chat.fuzz.broken"}
+
+
+def test_ids_without_versions_are_enough_for_every_check_but_those_about_versions() -> None:
+    result = verdict_on(Reference(), criteria=("criterion-1", "criterion-2"), latest=())
+    assert_kept(result)
+    unchecked = {name for name in states(result, "unchecked") if ".accepts." not in name}
+    assert {name for name in unchecked if ".rejects." not in name} <= {"judge.latest", "criteria.latest"}
+
+
+@pytest.mark.parametrize("deviant", DEVIANTS, ids=lambda deviant: deviant.name)
+def test_a_habit_that_only_we_decided_against_is_reported_and_never_broken(deviant: Mutant) -> None:
+    result = verdict_on(deviant.make(Habits()), timeout=PATIENT)
+    assert_kept(result)
+    assert deviant.kills in states(result, "broken", "lenient")

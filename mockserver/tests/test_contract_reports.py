@@ -1,0 +1,408 @@
+"""The reports of a run: text, JUnit, JSON, a page; known deviations and a baseline."""
+
+import datetime
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+from mockserver.checks import find
+from mockserver.contracthtml import page
+from mockserver.contractjunit import junit
+from mockserver.contracttext import as_json, curl, header, names, plan, report
+from mockserver.deviations import (
+    BadFile,
+    Known,
+    applied,
+    compared,
+    draft,
+    read_baseline,
+    read_known,
+)
+from mockserver.findings import Outcome, Planned, Result, Sighting, outcomes
+from mockserver.tests.judging import states, verdict_on
+from mockserver.tests.reference.habits import Habits
+from mockserver.tests.reference.mutants import mutants
+
+AGAIN = "openpipe-mock contract http://mock.test/api/v1"
+TODAY = datetime.date(2026, 1, 31)
+EVIDENCE = {
+    "method": "POST",
+    "path": "/chat/completions",
+    "headers": [["content-type", "application/json"], ["op-criteria", '["it\'s"]']],
+    "credential": "key",
+    "body": '{"a":"it\'s <b>"}',
+    "size": 16,
+    "status": 200,
+    "failure": "",
+    "content_type": "application/json",
+    "answer": "<script>alert(1)</script>\x01",
+}
+
+
+def sighting(check: str = "criteria.sorted", **changes: Any) -> Sighting:
+    made = Sighting(check, "documented", "broken", "/choices", "it is <b>not</b> sorted.", check, EVIDENCE)
+    return replace(made, **changes)
+
+
+def outcome(*sightings: Sighting, state: Any = "broken") -> Outcome:
+    return Outcome(find(sightings[0].check), state, sightings)
+
+
+def result(*made: Outcome, **changes: Any) -> Result:
+    planned = Planned(requests=3, musts=frozenset({"judge.response.schema"}))
+    whole = Result("http://mock.test/api/v1", "sdk", 7, 400, planned, made, requests=3, seconds=1.5)
+    return replace(whole, **changes)
+
+
+KEPT = Outcome(find("chat.choices.count"), "kept")
+
+
+@cache
+def mutant_s(name: str) -> Result:
+    """The suite's result for a one-bug server."""
+    found = next(mutant for mutant in mutants() if mutant.name == name)
+    return verdict_on(
+        found.make(Habits()), only=("criteria", "reachability", "chat.response.score"), max_requests=90
+    )
+
+
+def text(found: Result) -> str:
+    return "\n".join(report(found, AGAIN))
+
+
+# Verdicts.
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "code"),
+    [
+        (result(KEPT), "kept", 0),
+        (result(outcome(sighting())), "broken", 1),
+        (result(outcome(sighting()), crashes=("Traceback",)), "broken", 1),
+        (result(KEPT, crashes=("Traceback",)), "inconclusive", 3),
+        (result(KEPT, unreached={"judge": "Nobody is there."}), "inconclusive", 3),
+        (result(), "inconclusive", 3),
+        (result(KEPT, Outcome(find("judge.response.schema"), "unchecked")), "inconclusive", 3),
+        (result(KEPT, Outcome(find("judge.latest"), "unchecked")), "kept", 0),
+        (result(outcome(sighting(kind="flaky"), state="flaky")), "inconclusive", 3),
+        (result(outcome(sighting(kind="lenient"), state="lenient")), "kept", 0),
+        (result(outcome(sighting(kind="known"), state="known")), "kept", 0),
+        (result(outcome(sighting("chat.model", level="decision"))), "kept", 0),
+        (result(outcome(sighting("chat.model", level="decision")), level="decision"), "broken", 1),
+        (result(outcome(sighting(level="source"))), "kept", 0),
+    ],
+)
+def test_a_result_has_one_verdict_and_its_exit_code(found: Result, verdict: str, code: int) -> None:
+    assert (found.verdict, found.exit_code) == (verdict, code)
+
+
+def test_what_breaks_on_a_firm_word_in_one_place_counts_by_it() -> None:
+    found = result(outcome(sighting(level="decision"), sighting(level="sdk")))
+    assert found.outcomes[0].level == "sdk"
+    assert found.outcomes[0].first.level == "sdk"
+
+
+def test_the_worst_that_was_seen_is_a_check_s_state() -> None:
+    payload = {"check": "chat.model", "level": "decision", "unjudged": "", "examined": ["chat.usage.sum"]}
+    lenient = sighting("chat.model", kind="lenient").plain()
+    made = outcomes(
+        [{**payload, "findings": [lenient, sighting("judge.no_5xx").plain()]}],
+        Planned(cut=("criteria.sorted",)),
+    )
+    assert {each.check.id: each.state for each in made} == {
+        "judge.no_5xx": "broken",
+        "chat.model": "lenient",
+        "chat.usage.sum": "kept",
+        "criteria.sorted": "unchecked",
+    }
+    assert made[0].check.id == "judge.no_5xx", "in the catalogue's order"
+
+
+# Text.
+
+
+def test_a_failure_is_told_once_with_all_that_is_needed_to_see_it_again() -> None:
+    found = mutant_s("criteria-score-above-1")
+    told = text(found)
+    assert told.count("BROKEN chat.response.score") == 1
+    check = find("chat.response.score")
+    for part in (
+        check.promise,
+        check.quote,
+        check.remedy,
+        "outside 0 to 1",
+        "$OPENPIPE_API_KEY",
+        f"{AGAIN} --only ",
+    ):
+        assert part in told
+    assert "The contract is broken: 1 check at level sdk." in told
+    assert "exit code 1" in told
+
+
+def test_the_smallest_request_that_shows_it_is_shown() -> None:
+    found = mutant_s("criteria-score-above-1")
+    [broken] = [each for each in found.outcomes if each.state == "broken"]
+    assert len(broken.sightings) > 1
+    assert broken.first.size == min(each.size for each in broken.sightings)
+
+
+def test_the_curl_line_is_what_a_shell_takes() -> None:
+    line = curl(sighting(), "http://mock.test/api/v1")
+    words = shlex.split(line.replace('"Authorization: Bearer $OPENPIPE_API_KEY"', "KEY"))
+    assert words[:2] == ["curl", "-sS"]
+    assert 'op-criteria: ["it\'s"]' in words
+    assert words[-1] == EVIDENCE["body"]
+    echoed = subprocess.run(
+        ["sh", "-c", f"printf '%s' {shlex.quote(str(EVIDENCE['body']))}"], capture_output=True, check=True
+    )
+    assert echoed.stdout.decode() == EVIDENCE["body"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"credential": "none"}, "Authorization"),
+        ({"size": 10**6}, "curl"),
+        ({"body": "\x00"}, "curl"),
+    ],
+)
+def test_a_curl_line_has_no_more_than_was_sent(changes: Mapping[str, Any], part: str) -> None:
+    assert part not in curl(sighting(evidence={**EVIDENCE, **changes}), "http://mock.test")
+
+
+def test_a_wrong_key_is_in_the_curl_line_as_it_was_meant() -> None:
+    assert "Bearer invalid-key" in curl(sighting(evidence={**EVIDENCE, "credential": "wrong"}), "http://x")
+
+
+def test_what_decides_nothing_is_told_in_a_line() -> None:
+    found = result(
+        KEPT,
+        outcome(sighting("chat.model", level="decision")),
+        outcome(sighting("judge.rejects.ToolCall.type", kind="lenient"), state="lenient"),
+        outcome(sighting("judge.no_5xx", kind="flaky", level="source"), state="flaky"),
+        remarks=("Mind the gap.",),
+    )
+    told = text(found)
+    for part in (
+        "Deviations beyond the level",
+        "chat.model (decision)",
+        "More is accepted",
+        "Flaky",
+        "Mind the gap.",
+    ):
+        assert part in told
+    assert "The contract is kept." in told
+
+
+def test_a_long_list_is_cut_with_its_number() -> None:
+    many = [
+        outcome(sighting(f"judge.rejects.C{number}.type", kind="lenient"), state="lenient")
+        for number in range(20)
+    ]
+    assert "and 8 more" in text(result(*many))
+    assert names([f"a.b{number}" for number in range(20)]).endswith("8 more")
+    assert names(["judge.rejects.A.type", "judge.rejects.B.type"]) == "judge.rejects.* (2)"
+
+
+def test_the_table_counts_by_level() -> None:
+    told = text(result(KEPT, outcome(sighting("chat.model", level="decision"))))
+    rows = {
+        line.split()[0]: line.split()[1:]
+        for line in told.splitlines()
+        if line.startswith(("documented", "decision"))
+    }
+    assert rows["documented"][:6] == ["1", "0", "0", "0", "0", "0"]
+    assert rows["decision"][:6] == ["0", "1", "0", "0", "0", "0"]
+
+
+def test_header_and_plan_say_what_is_about_to_happen() -> None:
+    planned = Planned(
+        57, 3, 9902, 70770, {"judge.errors.method": 2, "judge.errors.empty_body": 1}, cut=("chat.model",)
+    )
+    told = "\n".join([*header("http://mock.test", "sdk", 7, 60), *plan(planned), *plan(planned, whole=True)])
+    for part in (
+        "level sdk, seed 7, at most 60 requests",
+        "57 requests, 3 kept back",
+        "70,770 tokens",
+        "chat.model",
+    ):
+        assert part in told
+    assert re.search(r"judge.errors +3\n", told)
+    assert re.search(r"judge.errors.method +2\n", told)
+
+
+# Files.
+
+
+def test_json_has_every_check_and_every_finding() -> None:
+    found = json.loads(as_json(mutant_s("criteria-score-above-1")))
+    assert (found["version"], found["verdict"], found["exit_code"]) == (1, "broken", 1)
+    [broken] = [check for check in found["checks"] if check["state"] == "broken"]
+    assert broken["id"] == "chat.response.score"
+    assert broken["decides"] is True
+    assert broken["findings"][0]["evidence"]["status"] == 200
+
+
+def test_junit_has_a_case_for_each_check() -> None:
+    made = result(KEPT, outcome(sighting()), Outcome(find("judge.latest"), "unchecked", (), ("no --latest",)))
+    suite = ElementTree.fromstring(junit(made, AGAIN))[0]
+    assert suite.attrib["tests"] == "3"
+    assert (suite.attrib["failures"], suite.attrib["skipped"], suite.attrib["errors"]) == ("1", "1", "0")
+    [failure] = suite.iter("failure")
+    assert "not</b> sorted" in failure.attrib["message"]
+    assert "--only criteria.sorted" in str(failure.text)
+    assert next(suite.iter("skipped")).attrib["message"] == "no --latest"
+
+
+def test_junit_tells_of_no_verdict_and_of_what_is_only_reported() -> None:
+    made = result(
+        outcome(sighting("chat.model", level="decision")), unreached={"judge": "Nobody."}, crashes=("Oh",)
+    )
+    suite = ElementTree.fromstring(junit(made, AGAIN))[0]
+    assert (suite.attrib["failures"], suite.attrib["errors"]) == ("0", "1")
+    assert "Oh" in str(next(suite.iter("error")).text)
+    assert "chat.model" in str(next(suite.iter("system-out")).text)
+
+
+class Tags(HTMLParser):
+    """The tags of a page, and what they refer to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [str(value) for name, value in attrs if name in ("src", "href")]
+
+
+def test_the_page_needs_nothing_else_and_escapes_what_servers_say() -> None:
+    made = page(result(KEPT, outcome(sighting()), crashes=("<i>oh</i>",), remarks=("<u>",)), AGAIN)
+    tags = Tags(made)
+    assert tags.links == []
+    assert not {"script", "link", "img", "b", "i", "u"} & set(tags.tags)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in made
+    assert "prefers-color-scheme:dark" in made
+    assert 'name="viewport"' in made
+
+
+def test_the_page_unfolds_what_is_broken_and_shows_all_checks_by_endpoint() -> None:
+    made = page(mutant_s("criteria-score-above-1"), AGAIN)
+    assert made.count("<details open>") == 1
+    assert "<code>results.<wbr>asked</code>" in made
+    assert "Findings (1)" in made
+
+
+def test_a_page_without_findings_says_so() -> None:
+    assert "None." in page(result(KEPT), AGAIN)
+
+
+def test_a_family_is_one_cell_with_its_number() -> None:
+    family = [Outcome(find(f"judge.rejects.C{number}.type"), "kept") for number in range(3)]
+    made = page(result(*family, outcome(sighting("judge.rejects.X.type"))), AGAIN)
+    assert "✗ 1/4" in made
+
+
+# Known deviations.
+
+
+def known_file(tmp_path: Path, content: str) -> Path:
+    path = tmp_path / "known.yaml"
+    path.write_text(content)
+    return path
+
+
+def test_known_deviations_fail_nothing_until_they_expire(tmp_path: Path) -> None:
+    path = known_file(tmp_path, "- {id: criteria.*, reason: Sorted next week., expires: 2026-01-31}")
+    found = result(KEPT, outcome(sighting()))
+    kept = applied(found, read_known(path), TODAY)
+    assert kept.verdict == "kept"
+    assert states(kept, "known") == {"criteria.sorted"}
+    late = applied(found, read_known(path), TODAY + datetime.timedelta(days=1))
+    assert late.verdict == "broken"
+    assert "expired on 2026-01-31" in late.remarks[0]
+
+
+def test_an_entry_that_nothing_needs_is_told() -> None:
+    found = applied(result(KEPT), [Known("judge.latest", "Because.", TODAY)], TODAY)
+    assert "was not seen" in found.remarks[0]
+    assert found.verdict == "kept"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("id: x", "expected a list"),
+        ("- {id: x}", "entry 1: expected exactly id, reason and expires"),
+        ("- {id: 1, reason: x, expires: 2030-01-01}", "the id is no text"),
+        ("- {id: x, reason: ' ', expires: 2030-01-01}", "the reason is empty"),
+        ("- {id: x, reason: y, expires: soon}", "no date such as"),
+        ("- [", "known.yaml"),
+    ],
+)
+def test_a_file_of_known_deviations_is_read_strictly(content: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match=words):
+        read_known(known_file(tmp_path, content))
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match=r"gone\.yaml"):
+        read_known(tmp_path / "gone.yaml")
+
+
+def test_a_draft_has_every_break_and_waits_for_reasons(tmp_path: Path) -> None:
+    made = draft(result(KEPT, outcome(sighting(sentence="two\nlines"))), TODAY)
+    [entry] = yaml.safe_load(made)
+    assert entry == {"id": "criteria.sorted", "reason": "", "expires": datetime.date(2026, 5, 1)}
+    with pytest.raises(BadFile, match="the reason is empty"):
+        read_known(known_file(tmp_path, made))
+    assert read_known(known_file(tmp_path, draft(result(KEPT), TODAY))) == ()
+
+
+# The baseline.
+
+
+def test_only_new_breaks_fail_against_a_baseline(tmp_path: Path) -> None:
+    path = tmp_path / "last.json"
+    path.write_text(as_json(result(KEPT, outcome(sighting()), outcome(sighting("judge.no_5xx")))))
+    now = result(outcome(sighting()), outcome(sighting("chat.no_5xx")), Outcome(find("judge.no_5xx"), "kept"))
+    found = compared(now, read_baseline(path))
+    assert found.compared is not None
+    assert found.compared.new == ("chat.no_5xx",)
+    assert found.compared.gone == ("judge.no_5xx",)
+    assert found.compared.unchanged == ("criteria.sorted",)
+    assert [each.check.id for each in found.breaks] == ["chat.no_5xx"]
+    assert found.verdict == "broken"
+    told = text(found)
+    assert "Broken before, too" in told
+    assert "New since the baseline: chat.no_5xx" in told
+    assert json.loads(as_json(found))["baseline"]["gone"] == ["judge.no_5xx"]
+
+
+def test_nothing_new_is_no_break(tmp_path: Path) -> None:
+    path = tmp_path / "last.json"
+    path.write_text(as_json(result(outcome(sighting()))))
+    assert compared(result(outcome(sighting())), read_baseline(path)).verdict == "kept"
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"checks": [1]}'])
+def test_a_baseline_that_is_no_result_is_told(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "last.json"
+    path.write_text(content)
+    with pytest.raises(BadFile, match="expected the file that --json wrote"):
+        read_baseline(path)
+    with pytest.raises(BadFile, match="No such file"):
+        read_baseline(tmp_path / "gone.json")

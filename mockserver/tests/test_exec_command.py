@@ -1,0 +1,372 @@
+"""`openpipe-mock exec` as a user runs it: its words, its exit code, its reports, and signals."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import fromstring
+
+import pytest
+from click.testing import CliRunner
+
+from mockserver import clientreport
+from mockserver.conduct import RULES, Lapse, Sight
+from mockserver.execcommand import execute
+from mockserver.execute import Breach, Run, Verdict
+from mockserver.tests.environments import ROOT
+from mockserver.tests.live import PATIENCE, clean, finished
+from mockserver.tests.markdown import blocks
+from mockserver.tests.test_execute import ASK
+from mockserver.variants import VARIANTS, named
+
+Json = Any
+
+MAIN = "from mockserver.execcommand import execute; execute(prog_name='openpipe-mock exec')"
+COMMAND = (sys.executable, "-c", MAIN)
+PAGE = (ROOT / "docs" / "exec.md").read_text(encoding="utf-8")
+
+
+def client(script: str) -> tuple[str, ...]:
+    return "--", sys.executable, "-c", ASK + script
+
+
+def run(*words: str, folder: Path, **settings: Any) -> "subprocess.CompletedProcess[str]":
+    return finished([*COMMAND, *words], {"PYTHONPATH": str(ROOT)}, cwd=folder, **settings)
+
+
+def said(done: "subprocess.CompletedProcess[str]") -> str:
+    """What the command said, without what its own command said."""
+    lines = done.stderr.splitlines()
+    return "\n".join(line for line in lines if line.startswith("openpipe-mock: "))
+
+
+# What it says, and how it ends.
+
+
+def test_a_client_that_keeps_the_contract(tmp_path: Path) -> None:
+    done = run(
+        *client("ask('/criteria/judge', GOOD); print('hello'); print('oh', file=sys.stderr)"), folder=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (0, "hello\n")
+    first, last = done.stderr.splitlines()[0], done.stderr.splitlines()[-1]
+    assert first == "oh"
+    assert last.endswith("passed; 1 request: 1 judge")
+
+
+def test_standard_input_is_the_commands(tmp_path: Path) -> None:
+    done = run(*client("print(sys.stdin.read().upper())"), folder=tmp_path, input="hello")
+    assert done.stdout == "HELLO\n"
+
+
+def test_a_client_that_breaks_it(tmp_path: Path) -> None:
+    done = run("--validation", "report", *client("ask('/criteria/judge', BAD)"), folder=tmp_path)
+    assert done.returncode == 90
+    assert "openpipe-mock: 1 break of the contract:\nopenpipe-mock:   judge /temprature: " in done.stderr
+    forgiven = run(
+        *("--validation", "report", "--fail-on", "never"),
+        *client("ask('/criteria/judge', BAD)"),
+        folder=tmp_path,
+    )
+    assert forgiven.returncode == 0
+    assert "/temprature" in forgiven.stderr
+
+
+def test_a_client_that_breaks_under_a_variant(tmp_path: Path) -> None:
+    script = "assert 'explanation' in ask('/criteria/judge', GOOD)"
+    done = run("--seed", "7", "--variants", "6", *client(script), folder=tmp_path)
+    assert done.returncode == 90
+    variant = named("reward-model")
+    told = said(done)
+    assert f"openpipe-mock: variant 6 of 6, reward-model: {variant.sentence}\n" in told
+    assert f"openpipe-mock: variant reward-model: {variant.sentence}\n" in told
+    assert "openpipe-mock:   the command ended with 1, not with 0\n" in told
+    assert "openpipe-mock:   again: openpipe-mock exec --variant reward-model --seed 7 -- " in told
+    assert "under 6 variants: broke under too-many-requests and reward-model" in told
+    alone = run("--seed", "7", "--variant", "reward-model", *client(script), folder=tmp_path)
+    assert alone.returncode == 1
+
+
+def test_a_command_of_several_lines_can_be_copied(tmp_path: Path) -> None:
+    script = "import os\nif os.environ['OPENPIPE_MOCK_VARIANT']:\n    exit('\\x1b \u00fc')"
+    done = run("--variants", "1", "--", sys.executable, "-c", script, folder=tmp_path)
+    [again] = [line for line in done.stderr.splitlines() if "again: " in line]
+    words = again.partition(" -- ")[2]
+    assert words.isprintable()
+    copied = subprocess.run(["bash", "-c", f"echo {words} | tail -c +1"], capture_output=True, check=True)
+    assert copied.stdout.decode() == f"{sys.executable} -c {script}\n"
+
+
+def test_quiet_says_nothing_while_nothing_breaks(tmp_path: Path) -> None:
+    good = run("--quiet", "--variants", "1", *client("ask('/criteria/judge', GOOD)"), folder=tmp_path)
+    assert (good.returncode, good.stderr) == (0, "")
+    bad = run("--quiet", "--validation", "report", *client("ask('/criteria/judge', BAD)"), folder=tmp_path)
+    assert "1 break of the contract" in bad.stderr
+
+
+def test_the_mocks_own_warnings_stay_out_of_the_commands_errors(tmp_path: Path) -> None:
+    script = "ask('/chat/completions', {'model': 'm', 'messages': [], 'headers': {}})"
+    done = run("--quiet", "--fail-on", "never", "--validation", "report", *client(script), folder=tmp_path)
+    assert all(line.startswith("openpipe-mock: ") for line in done.stderr.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["--"], 2, "there is no COMMAND; write it behind --"),
+        (["--variant", "no-dnoe", "--", "true"], 2, 'there is no variant "no-dnoe". Did you mean "no-done"?'),
+        (["--variant", "crlf", "--variants", "2", "--", "true"], 2, "exclude each other"),
+        (["--report", "report.txt", "--", "true"], 2, "report.txt ends in none of .html, .xml, .json"),
+        (["--report", "nowhere/a.html", "--", "true"], 2, "there is no folder"),
+        (["--config", "missing.yaml", "--", "true"], 2, "cannot read the config file missing.yaml: No such"),
+        (["--", "no-such-program"], 127, "openpipe-mock: cannot run no-such-program"),
+        (["--", "/etc"], 126, "openpipe-mock: cannot run /etc"),
+    ],
+)
+def test_what_cannot_be_run(words: Sequence[str], code: int, told: str, tmp_path: Path) -> None:
+    done = run(*words, folder=tmp_path)
+    assert done.returncode == code
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_config_file_with_mistakes(tmp_path: Path) -> None:
+    (tmp_path / "openpipe-mock.yaml").write_text("sed: 1\n")
+    done = run("--", "true", folder=tmp_path)
+    assert done.returncode == 2
+    assert "openpipe-mock: the config file has mistakes:\nopenpipe-mock: openpipe-mock.yaml" in done.stderr
+
+
+def test_the_config_file_decides(tmp_path: Path) -> None:
+    (tmp_path / "openpipe-mock.yaml").write_text("criteria: {helpful: {score: 0.125}}\n")
+    (tmp_path / "other.yaml").write_text("criteria: {helpful: {score: 0.25}}\n")
+    script = "print(ask('/criteria/judge', GOOD)['score'])"
+    assert run(*client(script), folder=tmp_path).stdout == "0.125\n"
+    assert run("--config", "other.yaml", *client(script), folder=tmp_path).stdout == "0.25\n"
+
+
+def test_the_help_names_each_option() -> None:
+    shown = CliRunner().invoke(execute, ["--help"]).output
+    for parameter in execute.params:
+        for option in parameter.opts:
+            assert option in shown or not option.startswith("--")
+    assert "-- COMMAND ..." in shown
+
+
+# Signals.
+
+WAITING = """
+import signal, time
+got = []
+for name in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(name, lambda number, _: got.append(number))
+print("ready", flush=True)
+deadline = time.monotonic() + 15
+while not got and time.monotonic() < deadline:
+    time.sleep(0.01)
+time.sleep(0.4)
+print("got", got, flush=True)
+sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_passed_on(name: signal.Signals, tmp_path: Path) -> None:
+    environment = clean({"PYTHONPATH": str(ROOT)})
+    process = subprocess.Popen(
+        [*COMMAND, "--variants", "2", *client(WAITING)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        cwd=tmp_path,
+        start_new_session=True,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(name)
+    out, errors = process.communicate(timeout=PATIENCE)
+    assert out == f"got [{name:d}]\n"
+    assert process.returncode == 7
+    assert "ended with 7" in errors
+    assert "2 variants not tried: a signal ended it" in errors
+
+
+def test_a_terminals_interrupt_comes_once(tmp_path: Path) -> None:
+    environment = clean({"PYTHONPATH": str(ROOT)})
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.execve(COMMAND[0], [*COMMAND, *client(WAITING)], environment)
+    shown = b""
+    while b"ready" not in shown:
+        shown += os.read(terminal, 1000)
+    os.write(terminal, b"\x03")
+    deadline = time.monotonic() + PATIENCE
+    while b"got" not in shown and time.monotonic() < deadline:
+        shown += os.read(terminal, 1000)
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    assert b"got [<Signals.SIGINT: 2>]" in shown or b"got [2]" in shown
+    assert os.waitstatus_to_exitcode(status) == 7
+
+
+# Reports.
+
+
+def test_reports_are_written(tmp_path: Path) -> None:
+    names = ("client.html", "client.xml", "client.json")
+    words = [word for name in names for word in ("--report", name)]
+    script = "assert 'explanation' in ask('/criteria/judge', GOOD)"
+    done = run(*words, "--variants", "6", *client(script), folder=tmp_path)
+    assert done.returncode == 90
+    page, junit, told = ((tmp_path / name).read_text("utf-8") for name in names)
+    assert "reward-model" in page
+    suite = fromstring(junit)[0]
+    assert (suite.get("tests"), suite.get("failures")) == ("7", "2")
+    broken = ["too-many-requests", "reward-model"]
+    content = json.loads(told)
+    assert content["exit_code"] == 90
+    assert [each["name"] for each in content["runs"] if each["broke"]] == broken
+
+
+def test_a_report_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.html").mkdir()
+    done = run("--report", "a.html/", "--", "true", folder=tmp_path)
+    assert done.returncode == 2
+    assert "a.html" in done.stderr
+
+
+def test_a_report_that_fails_at_last_is_told(tmp_path: Path) -> None:
+    done = run("--report", "/dev/full.json", "--", "true", folder=tmp_path)
+    assert done.returncode in (0, 2)  # as far as the machine lets anybody write there
+    script = f"os.mkdir({str(tmp_path / 'late.json')!r})"
+    late = run("--report", "late.json", *client(script), folder=tmp_path)
+    assert late.returncode == 2
+    assert "late.json can't be written: Is a directory" in late.stderr
+
+
+def test_no_report_holds_a_real_key(tmp_path: Path) -> None:
+    key = "sk-live-1234567890abcdef"
+    script = f"# {key}\nask('/chat/completions', {{'model': 'm', 'messages': [], 'user': {key!r}, 'n': '1'}})"
+    names = ("a.html", "a.xml", "a.json")
+    words = [word for name in names for word in ("--report", name)]
+    done = finished(
+        [*COMMAND, *words, "--validation", "report", *client(script)],
+        {"PYTHONPATH": str(ROOT), "OPENPIPE_API_KEY": key, "OPENAI_API_KEY": key},
+        cwd=tmp_path,
+    )
+    assert done.returncode == 90
+    for text in (done.stderr, *((tmp_path / name).read_text("utf-8") for name in names)):
+        assert key not in text
+
+
+EVIL = '<script>alert("1")</script>&\x00\x1b[2J'
+BREACH = Breach("judge", f"/x: {EVIL}", ("default-1", "default-2"))
+LAPSE = Lapse(RULES[0], (Sight("default-1", EVIL),))
+PLAIN = Run(None, 0, 1.25, {"judge": 3}, (BREACH,), (LAPSE,), new=(BREACH,))
+VARIED = Run(
+    VARIANTS[0], 1, 0.5, {"judge": 3, EVIL: 1}, (BREACH,), (LAPSE,), 5, "the command ended with 1, not with 0"
+)
+VERDICT = Verdict(EVIL, (PLAIN, VARIED), 0, "openpipe-mock exec -- npm test", planned=3)
+GOOD = Verdict("npm test", (Run(None, 0, 1.0, {}),), 0, "openpipe-mock exec -- npm test")
+
+
+class Tags(HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, _: object) -> None:
+        self.seen.append(tag)
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_escaped_whole_and_fit_for_phones() -> None:
+    page = clientreport.page(VERDICT)
+    tags = Tags(page)
+    assert "script" not in tags.seen
+    assert tags.open == []
+    assert "width=device-width" in page
+    assert "prefers-color-scheme:dark" in page
+    assert "http" not in page
+
+
+def test_a_page_on_which_nothing_is_wrong() -> None:
+    page = clientreport.page(GOOD)
+    assert "Nothing broke." in page
+    assert "is-kept" in page
+    assert "None." in page
+
+
+def test_junit_holds_whatever_was_seen() -> None:
+    suite = fromstring(clientreport.junit(VERDICT))[0]
+    assert [case.get("name") for case in suite] == ["plain", "kept-index"]
+    assert [case.find("failure") is not None for case in suite] == [True, True]
+    assert clientreport.junit(GOOD).count("<failure") == 0
+    failed = Verdict("x", (Run(None, 3, 1.0, {}),), 0, "")
+    assert 'message="ended with 3"' in clientreport.junit(failed)
+
+
+def test_json_says_all_of_it() -> None:
+    told = json.loads(clientreport.as_json(VERDICT))
+    assert told["exit_code"] == 90
+    plain, varied = told["runs"]
+    assert (plain["variant"], varied["variant"]["seed"]) == (None, VARIANTS[0].seed)
+    assert [each["new"] for each in (*plain["violations"], *varied["violations"])] == [True, False]
+    assert varied["again"] == "openpipe-mock exec --variant kept-index -- npm test"
+    assert plain["warnings"][0]["rule"] == RULES[0].name
+
+
+def test_the_text_says_what_a_run_did_not_keep_and_each_rule_once() -> None:
+    text = "\n".join(clientreport.text(VERDICT))
+    assert "kept-index: 5 requests came behind those that a run keeps" in text
+    assert text.count(RULES[0].sentence) == 1
+    assert "1 variant not tried: the plain run has to pass first" in text
+
+
+def test_a_rule_that_a_variant_alone_shows_names_it() -> None:
+    verdict = Verdict("x", (Run(None, 0, 1.0, {}), VARIED), 0, "openpipe-mock exec -- x", planned=2)
+    assert f"warning (kept-index): {RULES[0].name}: " in "\n".join(clientreport.text(verdict))
+
+
+def test_many_breaks_are_cut_short_in_the_text_alone() -> None:
+    many = tuple(Breach("judge", f"/{number}: wrong.", ("default-1",)) for number in range(30))
+    verdict = Verdict("x", (Run(None, 0, 1.0, {}, many, new=many),), 0, "")
+    text = "\n".join(clientreport.text(verdict))
+    assert "30 breaks of the contract:" in text
+    assert "… and 10 more" in text
+    assert len(json.loads(clientreport.as_json(verdict))["runs"][0]["violations"]) == 30
+
+
+def test_control_characters_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    from mockserver.execcommand import tell
+
+    tell(VERDICT, False)
+    assert "\x1b" not in capsys.readouterr().err
+
+
+# The page.
+
+
+def test_the_pages_output_is_what_it_prints(tmp_path: Path) -> None:
+    script, shown = (block.code for block in blocks(PAGE) if block.language in ("python", "text"))
+    (tmp_path / "client.py").write_text(script)
+    words = ["--validation", "report", "--variants", "3", "--", "python", "client.py"]
+    assert f"openpipe-mock exec {' '.join(words)}" in PAGE
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = finished([*COMMAND, *words], {"PYTHONPATH": str(ROOT), "PATH": path}, cwd=tmp_path)
+    assert said(done).splitlines() == shown.splitlines()
+    assert f"ends with {done.returncode}" in PAGE

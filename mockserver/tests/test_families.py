@@ -1,0 +1,370 @@
+"""httpx and httpx2 patched: the same answers as over a socket, in each family's own objects and errors."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from mockserver import families as module
+from mockserver.families import Catch, Patches, families
+from mockserver.interception import patched
+from mockserver.liveserver import LiveMock, LiveServer, serving
+from mockserver.local import Clock
+from mockserver.mocking import Mock
+from mockserver.service import Service
+from mockserver.tests.generate import broken, thorough, valid
+
+SERVICE = "https://api.openpipe.ai/api/v1"
+KEY = {"authorization": "Bearer op-local"}
+FAMILIES = [httpx, httpx2]
+JUDGE = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3."}}
+CHAT = {"model": "openai:gpt-4o-mini", "messages": [{"role": "user", "content": "Count to 3"}]}
+STREAM = {**CHAT, "stream": True}
+FAULTS: list[dict[str, Any]] = [
+    {"every": 23, "disconnect": True},
+    {"every": 19, "disconnect": True, "after_bytes": 40},
+    {"every": 17, "truncated": True},
+    {"every": 13, "drip": {"bytes": 50, "every_ms": 0}},
+    {"every": 11, "malformed": True},
+    {"every": 7, "status": 429, "retry_after": 0.5},
+]
+
+
+@pytest.fixture
+def mock() -> Iterator[Mock]:
+    with patched() as mock:
+        yield mock
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[LiveServer]:
+    with serving() as running:
+        yield running
+
+
+# The fixture and the socket.
+
+
+def outcome(client: Any, base: str, method: str, path: str, content: bytes | None) -> tuple[Any, ...]:
+    """What a client sees of one request: status, headers, bytes, and the name of an error."""
+    received = b""
+    seen: tuple[Any, ...] = ()
+    typed = {**KEY, "content-type": "application/json"}
+    try:
+        with client.stream(method, f"{base}{path}", content=content, headers=typed) as got:
+            seen = (got.status_code, sorted(got.headers.items()))
+            for piece in got.iter_raw():
+                received += piece
+    except (httpx.HTTPError, httpx2.HTTPError) as error:
+        return *seen, received, type(error).__name__
+    return *seen, received
+
+
+def requests() -> st.SearchStrategy[tuple[str, str, bytes | None]]:
+    """Requests to both endpoints, right and wrong, streams among them, and some to nowhere."""
+    chats = valid("ChatCompletionRequest") | st.builds(
+        lambda body: {**body, "stream": True}, valid("ChatCompletionRequest")
+    )
+    judged = st.tuples(
+        st.just("/criteria/judge"), valid("JudgeCriteriaRequest") | broken("JudgeCriteriaRequest")
+    )
+    chatted = st.tuples(
+        st.just("/chat/completions"), chats | broken("ChatCompletionRequest") | st.just(STREAM)
+    )
+    sent = st.one_of(judged, chatted).map(lambda pair: ("POST", pair[0], json.dumps(pair[1]).encode()))
+    raw = st.sampled_from([b"", b"{", b'{"a": NaN}', b"\xff"]).map(
+        lambda text: ("POST", "/criteria/judge", text)
+    )
+    elsewhere = st.sampled_from(
+        ["/criteria/judges", "/models", "/criteria%2Fjudge", "/a%20b?c=%20", "/chat/completions"]
+    )
+    asked = st.tuples(st.sampled_from(["GET", "HEAD", "DELETE"]), elsewhere, st.none())
+    return sent | chatted.map(lambda pair: ("POST", pair[0], json.dumps(pair[1]).encode())) | raw | asked
+
+
+def test_the_fixture_and_the_socket_give_the_same_bytes(live: LiveServer) -> None:
+    """And the same headers, errors and order of counts, whatever is asked and whatever goes wrong."""
+    in_socket = LiveMock(live, overrides={})
+    in_socket.session = live.service.sessions.default
+    kinds: set[tuple[Any, ...]] = set()
+    clients = [library.Client() for library in FAMILIES]
+    with patched() as in_process:
+        for mock in (in_process, in_socket):
+            for fault in FAULTS:
+                mock.fault(**fault)
+
+        @settings(thorough, phases=[Phase.generate])  # counts go on, so nothing can be shrunk
+        @given(request=requests(), client=st.sampled_from(clients))
+        def check(request: tuple[str, str, bytes | None], client: Any) -> None:
+            found = outcome(client, SERVICE, *request)
+            assert found == outcome(clients[0], f"{live.origin}/api/v1", *request)
+            kinds.add((found[0] if len(found) > 2 else 0, "chunked" in str(found), len(found)))
+
+        check()
+        in_socket.reset()
+    for client in clients:
+        client.close()
+    statuses = {kind[0] for kind in kinds}
+    assert {0, 200, 400, 404, 405, 429} <= statuses
+    assert any(chunked for _, chunked, _ in kinds)
+    assert any(length == 4 for *_, length in kinds), "no stream broke off"
+
+
+def test_a_stream_comes_in_the_same_pieces(mock: Mock, live: LiveServer) -> None:
+    with httpx.stream("POST", f"{SERVICE}/chat/completions", json=STREAM, headers=KEY) as got:
+        pieces = list(got.iter_raw())
+    with httpx.stream("POST", f"{live.origin}/api/v1/chat/completions", json=STREAM, headers=KEY) as got:
+        assert b"".join(got.iter_raw()) == b"".join(pieces)
+    assert len(pieces) > 3
+    assert all(piece.endswith(b"\n\n") for piece in pieces)
+
+
+# Each family.
+
+
+@pytest.mark.parametrize("library", FAMILIES)
+def test_a_response_is_the_familys_own(mock: Mock, library: Any) -> None:
+    response = library.post(f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY)
+    assert isinstance(response, library.Response)
+    assert (response.status_code, response.request.method) == (200, "POST")
+    assert response.elapsed.total_seconds() == 0
+    assert response.headers["content-length"] == str(len(response.content))
+
+
+@pytest.mark.parametrize("library", FAMILIES)
+def test_an_async_response_too(mock: Mock, library: Any) -> None:
+    async def ask() -> Any:
+        async with library.AsyncClient(headers=KEY) as client:
+            plain = await client.post(f"{SERVICE}/criteria/judge", json=JUDGE)
+            async with client.stream("POST", f"{SERVICE}/chat/completions", json=STREAM) as got:
+                return plain, [piece async for piece in got.aiter_raw()]
+
+    plain, pieces = asyncio.run(ask())
+    assert plain.json()["score"] >= 0
+    assert pieces[-1] == b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("library", FAMILIES)
+@pytest.mark.parametrize(
+    ("fault", "error"), [({"disconnect": True}, "RemoteProtocolError"), ({"delay_ms": 5001}, "ReadTimeout")]
+)
+def test_errors_are_the_familys_own(mock: Mock, library: Any, fault: dict[str, Any], error: str) -> None:
+    mock.fault(**fault)
+    with pytest.raises(library.HTTPError) as caught:
+        library.post(f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY)
+    assert type(caught.value) is getattr(library, error)
+    assert caught.value.request.url.host == "api.openpipe.ai"
+
+    async def ask() -> None:
+        async with library.AsyncClient() as client:
+            await client.post(f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY)
+
+    with pytest.raises(getattr(library, error)):
+        asyncio.run(ask())
+
+
+@pytest.mark.parametrize("library", FAMILIES)
+def test_a_client_without_timeout_waits_for_ever(mock: Mock, library: Any) -> None:
+    mock.fault(delay_ms=600_000)
+    response = library.post(f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY, timeout=None)
+    assert response.elapsed.total_seconds() == mock.clock.now == 600
+
+
+def test_a_client_that_closes_an_unread_stream_has_hung_up(mock: Mock) -> None:
+    with httpx.stream("POST", f"{SERVICE}/chat/completions", json=STREAM, headers=KEY):
+        assert mock.session.under_way == 1
+    assert mock.session.under_way == 0
+    [call] = mock.calls
+    assert call.answer == []
+
+
+def test_an_async_client_that_closes_an_unread_stream_has_hung_up(mock: Mock) -> None:
+    async def ask() -> None:
+        async with (
+            httpx.AsyncClient(headers=KEY) as client,
+            client.stream("POST", f"{SERVICE}/chat/completions", json=STREAM),
+        ):
+            pass
+
+    asyncio.run(ask())
+    assert mock.session.under_way == 0
+
+
+def test_others_have_their_turn_while_a_request_waits(mock: Mock) -> None:
+    """So a limit of requests at a time is met in process too."""
+    mock.limits(concurrent=1)
+    mock.fault(delay_ms=1000)
+
+    async def ask() -> list[int]:
+        async with httpx.AsyncClient(headers=KEY) as client:
+            asked = (client.post(f"{SERVICE}/criteria/judge", json=JUDGE) for _ in range(2))
+            return [response.status_code for response in await asyncio.gather(*asked)]
+
+    assert asyncio.run(ask()) == [200, 429]
+
+
+def test_a_cancelled_request_has_hung_up(mock: Mock) -> None:
+    mock.fault(delay_ms=1000)
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(headers=KEY) as client:
+            task = asyncio.create_task(client.post(f"{SERVICE}/criteria/judge", json=JUDGE))
+            while not (mock.session.under_way or task.done()):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(ask())
+    assert mock.session.under_way == 0
+    assert [call.status for call in mock.calls] == [0]
+
+
+def test_cookies_redirects_and_hooks_go_on_as_ever(mock: Mock) -> None:
+    seen: list[int] = []
+    hooks = {"response": [lambda response: seen.append(response.status_code)]}
+    with httpx.Client(headers=KEY, event_hooks=hooks, follow_redirects=True) as client:
+        client.post(f"{SERVICE}/criteria/judge", json=JUDGE)
+    assert seen == [200]
+
+
+# What stays untouched.
+
+
+@pytest.mark.parametrize("library", FAMILIES)
+def test_a_mock_transport_is_left_alone(mock: Mock, library: Any) -> None:
+    transport = library.MockTransport(lambda request: library.Response(418))
+    with library.Client(transport=transport) as client:
+        assert client.post(f"{SERVICE}/criteria/judge", json=JUDGE).status_code == 418
+    assert mock.calls == []
+
+
+@pytest.mark.parametrize("library", FAMILIES)
+def test_wsgi_and_asgi_transports_are_left_alone(mock: Mock, library: Any) -> None:
+    def wsgi(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("202 Accepted", [])
+        return []
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 203, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def ask() -> int:
+        async with library.AsyncClient(transport=library.ASGITransport(app=asgi)) as client:
+            return int((await client.get(SERVICE)).status_code)
+
+    with library.Client(transport=library.WSGITransport(app=wsgi)) as client:
+        assert client.get(SERVICE).status_code == 202
+    assert asyncio.run(ask()) == 203
+    assert mock.calls == []
+
+
+@pytest.mark.parametrize("library", FAMILIES)
+def test_a_users_own_transport_keeps_its_duty(mock: Mock, library: Any) -> None:
+    """A subclass, one put on a mount, one whose method was replaced, and one called without a client."""
+    seen: list[str] = []
+
+    class Logging(library.HTTPTransport):  # type: ignore[misc]
+        def handle_request(self, request: Any) -> Any:
+            seen.append(request.url.host)
+            return super().handle_request(request)
+
+    with library.Client(mounts={"all://": Logging()}, headers=KEY) as client:
+        assert client.post(f"{SERVICE}/criteria/judge", json=JUDGE).status_code == 200
+    replaced = library.HTTPTransport()
+    replaced.handle_request = lambda request: library.Response(418)
+    with library.Client(transport=replaced) as client:
+        assert client.post(f"{SERVICE}/criteria/judge", json=JUDGE).status_code == 418
+    with library.HTTPTransport() as plain:
+        request = library.Request("POST", f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY)
+        assert plain.handle_request(request).status_code == 200
+    assert seen == ["api.openpipe.ai"]
+    mock.judged(times=2)
+
+
+@pytest.mark.parametrize("library", FAMILIES)
+def test_an_async_transport_of_a_users_own_too(mock: Mock, library: Any, live: LiveServer) -> None:
+    class Logging(library.AsyncHTTPTransport):  # type: ignore[misc]
+        async def handle_async_request(self, request: Any) -> Any:
+            return await super().handle_async_request(request)
+
+    async def ask() -> list[int]:
+        async with library.AsyncClient(transport=Logging(), headers=KEY) as client:
+            ours = await client.post(f"{SERVICE}/criteria/judge", json=JUDGE)
+            theirs = await client.get(f"{live.origin}/_mock/health")
+        async with library.AsyncClient() as client:
+            return [
+                ours.status_code,
+                theirs.status_code,
+                (await client.get(f"{live.origin}/_mock/health")).status_code,
+            ]
+
+    assert asyncio.run(ask()) == [200, 200, 200]
+    mock.judged(times=1)
+
+
+def test_a_body_that_is_made_while_it_is_sent(mock: Mock) -> None:
+    def body() -> Iterator[bytes]:
+        yield from (json.dumps(JUDGE)[:9].encode(), json.dumps(JUDGE)[9:].encode())
+
+    typed = {**KEY, "content-type": "application/json"}
+    assert httpx.post(f"{SERVICE}/criteria/judge", content=body(), headers=typed).status_code == 200
+
+
+# Patches.
+
+
+def methods() -> list[object]:
+    return [owner.__dict__[name] for family in families() for owner, name, _ in module.places(family)]
+
+
+def test_patches_are_put_on_once_and_taken_off() -> None:
+    before = methods()
+    patches = Patches(lambda url: None)
+    patches.put_on(families())
+    on = methods()
+    patches.put_on(families())
+    assert methods() == on
+    assert not set(map(id, on)) & set(map(id, before))
+    patches.take_off()
+    assert methods() == before
+
+
+def test_what_others_patched_over_ours_stays_and_ours_let_all_pass() -> None:
+    before, calls = methods(), []
+    patches = Patches(lambda url: calls.append(url))
+    patches.put_on(families())
+    ours = httpx.HTTPTransport.handle_request
+
+    def theirs(transport: Any, request: Any) -> Any:
+        return ours(transport, request)
+
+    setattr(httpx.HTTPTransport, "handle_request", theirs)  # noqa: B010
+    patches.take_off()
+    assert httpx.HTTPTransport.handle_request is theirs
+    setattr(httpx.HTTPTransport, "handle_request", ours)  # noqa: B010
+    patches.put_on(families())
+    patches.take_off()
+    assert methods() == before
+
+
+def test_a_private_method_that_is_gone_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then clients are caught by their transports alone."""
+    monkeypatch.delattr(httpx2.Client, "_send_single_request")
+    patches = Patches(lambda url: None)
+    patches.put_on(families())
+    assert "_send_single_request" not in httpx2.Client.__dict__
+    patches.take_off()
+
+
+def test_a_catch_answers_by_itself() -> None:
+    catch = Catch("/api/v1/criteria/judge", Service().exchange, Clock())
+    request = httpx.Request("POST", f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY)
+    response = families()[0].respond(request, request.content, catch)
+    assert response.status_code == 200

@@ -1,0 +1,33 @@
+"""The fixtures with real clients, in test runs where those are installed: see `clients/python-fixtures-*`."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mockserver.tests.environments import ROOT, TESTS, installed
+from mockserver.tests.live import clean
+
+CLIENTS = TESTS / "clients"
+SCRIPTS = sorted(CLIENTS.glob("python-fixtures-*/check_*.py"))
+
+
+def finished(environment: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """A test run in a client's environment."""
+    command = [installed(environment, "python"), "-m", "pytest", "-q", *arguments]
+    variables = clean({"PYTHONDONTWRITEBYTECODE": "1"})
+    return subprocess.run(
+        command, env=variables, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120, check=False
+    )
+
+
+def test_the_scripts_are_found() -> None:
+    assert [script.stem for script in SCRIPTS] == ["check_neighbours", "check_openai", "check_openpipe"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_a_client_with_the_fixtures(script: Path) -> None:
+    """As its users test: sync and async, on both families, under faults, beside other tools."""
+    environment = script.parent.name.removeprefix("python-")
+    done = finished(environment, "-p", "mockserver.fixtures", "-c", CLIENTS / "fixtures.ini", script)
+    assert done.returncode == 0, done.stdout

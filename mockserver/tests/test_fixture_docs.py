@@ -1,0 +1,138 @@
+"""The pages on fixtures and the examples, taken at their word: each of their blocks is run."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mockserver.tests.environments import ROOT, here, installed, node_modules
+from mockserver.tests.live import clean
+from mockserver.tests.markdown import Block, blocks
+
+DOCS = ROOT / "docs"
+EXAMPLES = ROOT / "examples"
+ENVIRONMENTS = {
+    "fixtures.md": "fixtures-openpipe",
+    "frameworks/pytest.md": "fixtures-openpipe",
+    "frameworks/unittest.md": "fixtures-openpipe",
+    "frameworks/fastapi.md": "fixtures-openai",
+    "frameworks/langchain.md": "fixtures-openai",
+    "frameworks/node.md": "",
+}
+"""Page → where its Python is run."""
+ASYNCIO = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+
+
+def blocks_in(page: str, language: str) -> list[Block]:
+    return [block for block in blocks((DOCS / page).read_text("utf-8")) if block.language == language]
+
+
+def run(command: list[str | Path], folder: Path) -> "subprocess.CompletedProcess[str]":
+    variables = clean({"PYTHONDONTWRITEBYTECODE": "1"})
+    return subprocess.run(
+        command, cwd=folder, env=variables, capture_output=True, encoding="utf-8", timeout=120, check=False
+    )
+
+
+def pytest_in(environment: str) -> list[str | Path]:
+    return [installed(environment, "python"), "-m", "pytest", "-q", "-p", "mockserver.fixtures"]
+
+
+def test_each_page_is_listed() -> None:
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.glob("frameworks/*.md")}
+    assert pages | {"fixtures.md"} == set(ENVIRONMENTS)
+
+
+@pytest.mark.parametrize("page", [page for page, where in ENVIRONMENTS.items() if where])
+def test_the_tests_on_a_page_pass(page: str, tmp_path: Path) -> None:
+    found = blocks_in(page, "python")
+    for number, block in enumerate(found):
+        assert re.search(r"^ *(?:async )?def test_", block.code, re.MULTILINE)
+        (tmp_path / f"test_{number}.py").write_text(block.code)
+    (tmp_path / "pytest.ini").write_text(ASYNCIO)
+    done = run([*pytest_in(ENVIRONMENTS[page]), "-p", "no:cacheprovider"], tmp_path)
+    assert found
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_tests_of_unittest_pass_without_pytest(tmp_path: Path) -> None:
+    [block] = blocks_in("frameworks/unittest.md", "python")
+    (tmp_path / "tests.py").write_text(block.code)
+    done = run([installed("fixtures-openpipe", "python"), "tests.py"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Ran 2 tests" in done.stderr
+
+
+def test_a_failed_assertion_reads_as_the_page_says(tmp_path: Path) -> None:
+    [told] = blocks_in("fixtures.md", "text")
+    test = (
+        "import httpx, mockserver\n"
+        "body = {'criterion_id': 'helpful', 'output': {'role': 'assistant', 'content': '1, 2, 4.'}}\n"
+        "with mockserver.patched() as mock:\n"
+        "    url = 'https://api.openpipe.ai/api/v1/criteria/judge'\n"
+        "    httpx.post(url, json=body, headers={'authorization': 'Bearer op-local'})\n"
+        "try:\n"
+        "    mock.judged('helpful', output='1, 2, 3.')\n"
+        "except AssertionError as error:\n"
+        "    print(error)\n"
+    )
+    assert run([sys.executable, "-c", test], tmp_path).stdout == told.code
+
+
+def node_project(folder: Path) -> Path:
+    (folder / "node_modules").symlink_to(node_modules())
+    return folder
+
+
+def test_the_tests_on_the_page_for_node_pass(tmp_path: Path) -> None:
+    [config] = blocks_in("frameworks/node.md", "yaml")
+    (tmp_path / "openpipe-mock.yaml").write_text(config.code)
+    for number, block in enumerate(blocks_in("frameworks/node.md", "js")):
+        (tmp_path / f"{number}.test.mjs").write_text(block.code)
+    done = run([here("openpipe-mock"), "exec", "--", "node", "--test"], node_project(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^# pass 2$", done.stdout, re.MULTILINE)
+
+
+def test_each_link_on_the_pages_leads_somewhere() -> None:
+    for page in ENVIRONMENTS:
+        text = (DOCS / page).read_text("utf-8")
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(#[\w-]+)?\)", text):
+            file = (DOCS / page).parent / target if target else DOCS / page
+            assert file.is_file(), f"{page}: {target}"
+            headings = re.findall(r"^#+ (.+)$", file.read_text("utf-8"), re.MULTILINE)
+            slugs = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert not anchor or anchor[1:] in slugs, f"{page}: {target}{anchor}"
+
+
+# Examples.
+
+
+def test_the_python_example_passes(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES / "python", tmp_path / "project")
+    command = [*pytest_in("fixtures-openpipe"), "-o", "asyncio_default_fixture_loop_scope=function"]
+    done = run(command, tmp_path / "project")
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
+
+
+def test_the_node_example_passes(tmp_path: Path) -> None:
+    project = node_project(shutil.copytree(EXAMPLES / "node", tmp_path / "project"))
+    report = tmp_path / "report.xml"
+    done = run([here("openpipe-mock"), "exec", "--report", report, "--", "npm", "test"], project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "npm test passed; 3 requests" in done.stderr
+    assert 'failures="0"' in report.read_text("utf-8")
+
+
+def test_the_workflow_runs_what_is_tested_here() -> None:
+    workflow = yaml.safe_load((EXAMPLES / ".github" / "workflows" / "tests.yml").read_text("utf-8"))
+    for name, job in workflow["jobs"].items():
+        assert (EXAMPLES / job["defaults"]["run"]["working-directory"]).is_dir(), name
+    commands = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    assert "pytest" in commands
+    assert "openpipe-mock exec --report report.xml -- npm test" in commands

@@ -1,0 +1,288 @@
+"""The pytest fixtures, in test runs of their own."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mockserver.liveserver import LiveMock, LiveServer, serving
+from mockserver.mocking import MockError
+from mockserver.tests.live import clean, run
+
+ROOT = Path(__file__).parents[2]
+COMMON = """
+import os
+
+import httpx
+import pytest
+
+SERVICE = "https://api.openpipe.ai/api/v1"
+
+
+def judge(base=SERVICE, criterion="helpful", **headers):
+    body = {"criterion_id": criterion, "output": {"role": "assistant", "content": "1, 2, 3."}}
+    headers = {"authorization": "Bearer op-local", **headers}
+    return httpx.post(f"{base}/criteria/judge", json=body, headers=headers)
+"""
+INI = "[pytest]\naddopts = --strict-markers -p no:cacheprovider\nfilterwarnings = error\n"
+
+
+def pytest_run(folder: Path, tests: str, *flags: str) -> "subprocess.CompletedProcess[str]":
+    """A project of a user's, with these tests, tested."""
+    (folder / "pytest.ini").write_text(INI)
+    (folder / "test_theirs.py").write_text(COMMON + tests)
+    command = [sys.executable, "-m", "pytest", "-p", "mockserver.fixtures", "-rA", *flags]
+    environment = clean({"PYTHONDONTWRITEBYTECODE": "1", "OPENAI_API_KEY": "sk-real"})
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+
+
+def outcomes(done: "subprocess.CompletedProcess[str]") -> dict[str, str]:
+    """Test → what became of it."""
+    words = ("PASSED", "FAILED", "ERROR")
+    lines = (line.split() for line in done.stdout.splitlines())
+    return {line[1].partition("::")[2]: line[0] for line in lines if line and line[0] in words}
+
+
+GOOD = """
+def test_scripted(openpipe_mock):
+    openpipe_mock.criterion("helpful").score(0.7)
+    assert judge().json()["score"] == 0.7
+    openpipe_mock.judged("helpful", output="1, 2, 3.", times=1)
+
+
+def test_each_test_has_a_mock_of_its_own(openpipe_mock):
+    assert openpipe_mock.calls == []
+
+
+@pytest.mark.openpipe(seed=7, validation="report", config={"criteria": {"helpful": {"score": 0.2}}})
+class TestMarked:
+    def test_of_a_class(self, openpipe_mock):
+        assert openpipe_mock.service.settings.seed == 7
+        assert judge().json()["score"] == 0.2
+
+    @pytest.mark.openpipe(seed=8)
+    def test_the_nearest_marker_wins(self, openpipe_mock, openpipe_server):
+        for mock in (openpipe_mock, openpipe_server):
+            settings = mock.session.settings(mock.service.settings)
+            assert (settings.seed, settings.validation) == (8, "report")
+
+
+@pytest.mark.openpipe(config="mock.yaml")
+def test_a_config_beside_the_test(openpipe_mock):
+    assert judge().json()["score"] == 0.125
+
+
+@pytest.mark.openpipe(providers="refuse", block_network=True)
+def test_the_options_of_a_mock_in_process_do_not_disturb_a_server(openpipe_server):
+    assert judge(openpipe_server.base_url).status_code == 200
+
+
+def test_a_server(openpipe_server):
+    openpipe_server.criterion("helpful").score(0.3)
+    openpipe_server.fault(status=503, first=1)
+    assert openpipe_server.environment["OPENPIPE_BASE_URL"] == openpipe_server.base_url
+    assert [judge(openpipe_server.base_url).status_code for _ in range(2)] == [503, 200]
+    openpipe_server.judged("helpful", times=2)
+    openpipe_server.reset()
+    assert openpipe_server.calls == []
+
+
+def test_each_test_has_a_session_of_its_own(openpipe_server):
+    assert openpipe_server.calls == []
+    assert judge(openpipe_server.base_url).json()["score"] != 0.3
+
+
+def test_both_at_once(openpipe_mock, openpipe_server):
+    judge()
+    judge(openpipe_server.base_url)
+    assert len(openpipe_mock.calls) == len(openpipe_server.calls) == 1
+
+
+def test_keys_by_monkeypatch(monkeypatch, openpipe_mock):
+    monkeypatch.setenv("OPENAI_API_KEY", "another")
+
+
+def test_the_real_key_is_back():
+    assert os.environ["OPENAI_API_KEY"] == "sk-real"
+    assert "OPENPIPE_API_KEY" not in os.environ
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_on_anyio(openpipe_mock, anyio_backend):
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(SERVICE)).status_code == 404
+
+
+@pytest.mark.openpipe(strict=True)
+def test_a_kept_contract(openpipe_mock):
+    judge()
+    judge(criterion=7, **{"x-mock-expect": "violation"})
+"""
+
+
+def test_a_users_project(tmp_path: Path) -> None:
+    (tmp_path / "mock.yaml").write_text("criteria: {helpful: {score: 0.125}}\n")
+    done = pytest_run(tmp_path, GOOD)
+    assert done.returncode == 0, done.stdout
+    assert len(outcomes(done)) == GOOD.count("def test_")
+
+
+def test_the_same_side_by_side(tmp_path: Path) -> None:
+    (tmp_path / "mock.yaml").write_text("criteria: {helpful: {score: 0.125}}\n")
+    done = pytest_run(tmp_path, GOOD, "-n", "2")
+    assert done.returncode == 0, done.stdout
+
+
+BAD = """
+@pytest.mark.openpipe(strict=True)
+def test_strict(openpipe_mock):
+    judge(criterion=7)
+
+
+@pytest.mark.openpipe(strict=True)
+def test_strict_server(openpipe_server):
+    judge(openpipe_server.base_url, criterion=7)
+
+
+@pytest.mark.openpipe(sead=7)
+def test_unknown(openpipe_mock): ...
+
+
+@pytest.mark.openpipe(7)
+def test_nameless(openpipe_server): ...
+
+
+@pytest.mark.openpipe(config="nowhere.yaml")
+def test_nowhere(openpipe_mock): ...
+
+
+@pytest.mark.openpipe(config={"criteria": {"helpful": {"score": "high"}}})
+def test_mistaken(openpipe_mock): ...
+
+
+@pytest.mark.openpipe(seed="high")
+def test_mistaken_server(openpipe_server): ...
+
+
+def test_exception(openpipe_mock):
+    raise ZeroDivisionError
+
+
+def test_nothing_is_patched():
+    assert httpx.HTTPTransport.handle_request.__module__ == "httpx._transports.default"
+    assert os.environ["OPENAI_API_KEY"] == "sk-real"
+"""
+
+
+def test_what_is_wrong_is_said(tmp_path: Path) -> None:
+    done = pytest_run(tmp_path, BAD)
+    found = outcomes(done)
+    assert found.pop("test_exception") == "FAILED"
+    assert found.pop("test_nothing_is_patched") == "PASSED"
+    assert set(found.values()) == {"ERROR"}
+    assert done.stdout.count("1 of 1 requests broke the contract:") >= 2
+    assert "/criterion_id: expected" in done.stdout
+    assert "the marker openpipe has no option 'sead'" in done.stdout
+    assert "takes its options by name, as in openpipe(seed=7)" in done.stdout
+    assert "names a config file that isn't there" in done.stdout
+    assert "openpipe_mock: /criteria/helpful/score: " in done.stdout
+    assert "openpipe_server: /seed: " in done.stdout
+
+
+def test_the_fixtures_explain_themselves(tmp_path: Path) -> None:
+    done = pytest_run(tmp_path, "", "--fixtures", "--markers")
+    assert "openpipe(**options)" in done.stdout
+
+
+WITHOUT = """
+import sys
+from collections.abc import Iterator
+
+
+def test_lean():
+    heavy = {"httpx", "httpx2", "respx", "jsonschema_rs", "orjson", "starlette", "uvicorn"}
+    assert not heavy & set(sys.modules)
+
+
+def test_missing(openpipe_mock): ...
+"""
+
+
+def test_a_run_without_the_extra(tmp_path: Path) -> None:
+    """The plugin loads, imports nothing of ours that is heavy, and the fixture says what to install."""
+    (tmp_path / "pytest.ini").write_text(INI)
+    (tmp_path / "test_theirs.py").write_text(WITHOUT)
+    hidden = (
+        "import importlib.util as util, sys; find = util.find_spec; "
+        "util.find_spec = lambda name, *rest: None if name in ('httpx', 'httpx2') else find(name, *rest); "
+        "import pytest; sys.exit(pytest.main(['-p', 'mockserver.fixtures', '-rA']))"
+    )
+    environment = clean({"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
+    done = subprocess.run(
+        [sys.executable, "-c", hidden],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert outcomes(done) == {"test_lean": "PASSED", "test_missing": "ERROR"}, done.stdout
+    assert "pip install 'openpipe-mock[fixtures]'" in done.stdout
+
+
+def test_the_package_alone_imports_nothing() -> None:
+    told = run(
+        [
+            sys.executable,
+            "-c",
+            "import mockserver, sys; print('httpx' in sys.modules, 'orjson' in sys.modules)",
+        ]
+    )
+    assert told == "False False\n"
+
+
+# The live server.
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[LiveServer]:
+    with serving() as running:
+        yield running
+
+
+def test_a_live_mock_runs_in_real_time(live: LiveServer) -> None:
+    mock = LiveMock(live, overrides={})
+    with pytest.raises(MockError, match="real time"):
+        mock.clock.advance(1)
+    assert mock.now() > 0
+    mock.close()
+
+
+def test_what_goes_wrong_in_the_servers_thread_is_seen_here(live: LiveServer) -> None:
+    with pytest.raises(ZeroDivisionError):
+        live.at_once(lambda: 1 // 0)
+
+
+def test_an_assertion_waits_for_what_is_under_way(live: LiveServer) -> None:
+    mock = LiveMock(live, overrides={})
+    mock.fault(delay_ms=150)
+    body = {"criterion_id": "helpful", "output": {"role": "assistant"}}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{mock.base_url}/criteria/judge", json=body, headers={"authorization": "Bearer k"}, timeout=0.1
+        )
+    mock.judged("helpful", times=1)
+    mock.close()
+
+
+def test_a_server_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = LiveServer()
+    monkeypatch.setattr(live.server, "run", lambda sockets: None)
+    with pytest.raises(MockError, match="did not start"):
+        live.start()

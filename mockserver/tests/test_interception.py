@@ -1,0 +1,365 @@
+"""`patched`: which requests are taken, refused and let pass; keys; nesting; decorated functions."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+
+import mockserver
+from mockserver import interception
+from mockserver.configfile import ConfigError, Mistakes
+from mockserver.families import families, places
+from mockserver.interception import KEYS, NetworkRefused, NothingToPatch, options, patched
+from mockserver.mocking import Mock, MockError
+
+JUDGE = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3."}}
+KEY = {"authorization": "Bearer op-local"}
+SERVICE = "https://api.openpipe.ai/api/v1"
+
+
+def judge(base: str = SERVICE, library: Any = httpx) -> Any:
+    return library.post(f"{base}/criteria/judge", json=JUDGE, headers=KEY)
+
+
+def methods() -> list[object]:
+    return [owner.__dict__[name] for family in families() for owner, name, _ in places(family)]
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever happens in a test: afterwards nothing is patched and the keys are what they were."""
+    for name in (*interception.BASE_URLS, *KEYS, *interception.OTHER_KEYS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-real")
+    before = methods()
+    yield
+    assert methods() == before
+    assert keys() == {"OPENAI_API_KEY": "sk-real"}
+    assert interception.FRONTIER.borders == []
+
+
+def keys() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name in (*KEYS, *interception.OTHER_KEYS)}
+
+
+# What is taken.
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://api.openpipe.ai/api/v1",
+        "https://app.openpipe.ai/api/v1",
+        "https://api.openai.com/v1",
+        "https://eu.api.openai.com/v1",
+    ],
+)
+def test_the_known_hosts_are_taken(base: str, library: Any) -> None:
+    with patched() as mock:
+        assert judge(base, library).status_code == 200
+        mock.judged("helpful", times=1)
+
+
+@pytest.mark.parametrize("name", ["OPENPIPE_BASE_URL", "OPENAI_BASE_URL"])
+@pytest.mark.parametrize(
+    "base",
+    [
+        "http://localhost:6736/api/v1",
+        "http://LOCALHOST:6736/api/v1/",
+        "https://gateway.test/openpipe",
+        "https://gateway.test/deep/api/v1",
+        "http://[::1]:80/llm",
+        "http://localhost:6736/_mock/sessions/mine/api/v1",
+    ],
+)
+def test_what_the_environment_names_is_taken(monkeypatch: pytest.MonkeyPatch, name: str, base: str) -> None:
+    monkeypatch.setenv(name, base)
+    with patched() as mock:
+        assert judge(base.rstrip("/")).status_code == 200
+        monkeypatch.delenv(name)  # a client that was built with it is caught all the same
+        assert judge(base.rstrip("/")).status_code == 200
+        sessions = list(mock.service.sessions.all())
+        assert sum(session.requests for session in sessions) == 2
+
+
+def test_a_base_url_that_a_test_sets_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with patched() as mock:
+        monkeypatch.setenv("OPENPIPE_BASE_URL", "http://gateway.test/x")
+        judge("http://gateway.test/x")
+        mock.judged(times=1)
+
+
+def test_a_mock_that_the_environment_names_brings_its_control_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENPIPE_BASE_URL", "http://localhost:6736/api/v1")
+    with patched():
+        assert httpx.get("http://localhost:6736/_mock/health").json()["name"] == "openpipe-mock"
+
+
+BELOW = [
+    ("http://other.test/api/v1", "http://localhost/api/v1"),
+    ("http://localhost:81/api/v1", "http://localhost:80/api/v1"),
+    ("https://localhost/api/v1", "http://localhost/api/v1"),
+    ("http://localhost/api/v2", "http://localhost/api/v1"),
+    ("http://localhost/api/v11", "http://localhost/api/v1"),
+    ("http://localhost", "http://localhost/api/v1"),
+]
+
+
+@pytest.mark.parametrize(("url", "base"), BELOW)
+def test_what_is_not_below_a_base_url_goes_its_way(
+    monkeypatch: pytest.MonkeyPatch, url: str, base: str
+) -> None:
+    monkeypatch.setenv("OPENPIPE_BASE_URL", base)
+    with patched(block_network=True), pytest.raises(NetworkRefused, match="block_network"):
+        judge(url)
+
+
+def test_a_path_that_the_service_lacks_is_404_and_never_leaves() -> None:
+    with patched():
+        assert httpx.get("https://api.openpipe.ai/").status_code == 404
+        assert httpx.get("https://api.openai.com/v2/x").status_code == 404
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize("providers", ["mock", "refuse"])
+@pytest.mark.parametrize(
+    "host",
+    ["api.anthropic.com", "generativelanguage.googleapis.com", "europe-west1-aiplatform.googleapis.com"],
+)
+def test_other_providers_are_refused(providers: Any, host: str) -> None:
+    with patched(providers=providers) as mock, pytest.raises(NetworkRefused, match='providers="pass"'):
+        httpx.post(f"https://{host}/v1/messages")
+    assert mock.calls == []
+
+
+def test_openai_is_refused_on_demand() -> None:
+    with patched(providers="refuse"), pytest.raises(NetworkRefused, match=r'"api\.openai\.com"'):
+        judge("https://api.openai.com/v1")
+
+
+@pytest.mark.parametrize("host", ["api.openai.com", "api.anthropic.com"])
+def test_providers_may_pass(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To where they would have gone: here to a transport that stands for the network."""
+    seen: list[str] = []
+
+    def network(transport: Any, request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.host)
+        return httpx.Response(202)
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", network)
+    with patched(providers="pass"):
+        assert keys() == {"OPENPIPE_API_KEY": "op-local", "OPENAI_API_KEY": "sk-real"}
+        assert httpx.post(f"https://{host}/v1/messages").status_code == 202
+        assert judge().status_code == 200
+    assert seen == [host]
+    monkeypatch.undo()
+    os.environ["OPENAI_API_KEY"] = "sk-real"
+
+
+@pytest.mark.parametrize("providers", [None, "Mock", "all"])
+def test_another_word_for_providers_is_refused(providers: Any) -> None:
+    with pytest.raises(MockError, match='expected "mock", "refuse" or "pass"'):
+        patched(providers=providers)
+
+
+# Keys.
+
+
+def test_dummy_keys_stand_over_real_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-real")
+    with patched():
+        assert keys() == dict.fromkeys(
+            ("OPENPIPE_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"), "op-local"
+        )
+    assert os.environ.pop("ANTHROPIC_API_KEY") == "sk-ant-real"
+
+
+def test_the_keys_come_back_after_an_exception() -> None:
+    with pytest.raises(ZeroDivisionError), patched():
+        raise ZeroDivisionError
+
+
+def test_a_key_that_a_test_takes_away_comes_back() -> None:
+    with patched():
+        del os.environ["OPENAI_API_KEY"]
+        os.environ["OPENPIPE_API_KEY"] = "other"
+
+
+# Nesting.
+
+
+def test_the_innermost_mock_answers() -> None:
+    with patched() as outer, patched() as inner:
+        judge()
+        assert (len(outer.calls), len(inner.calls)) == (0, 1)
+
+
+def test_mocks_may_end_in_any_order() -> None:
+    first, second = patched(), patched()
+    with_first = first.__enter__()
+    with_second = second.__enter__()
+    first.__exit__(None, None, None)
+    judge()
+    assert keys()["OPENAI_API_KEY"] == "op-local"
+    second.__exit__(None, None, None)
+    assert (len(with_first.calls), len(with_second.calls)) == (0, 1)
+
+
+def test_an_inner_mock_may_let_providers_pass_and_no_inner_one_lets_out_what_an_outer_blocks() -> None:
+    with patched(block_network=True), patched(providers="pass"):
+        assert keys()["OPENAI_API_KEY"] == "sk-real"
+        with pytest.raises(NetworkRefused, match="block_network"):
+            judge("https://api.openai.com/v1")
+
+
+def test_one_patched_may_be_entered_again() -> None:
+    again = patched(seed=1)
+    with again as first, again as second:
+        assert first is not second
+        judge()
+    with again as third:
+        assert third.calls == []
+    assert (len(first.calls), len(second.calls)) == (0, 1)
+
+
+def test_threads_are_caught_too() -> None:
+    with patched() as mock, ThreadPoolExecutor(4) as pool:
+        assert {response.status_code for response in pool.map(lambda _: judge(), range(20))} == {200}
+    assert len({call.id for call in mock.calls}) == 20
+
+
+# Settings.
+
+
+def test_settings_are_those_of_the_config() -> None:
+    config = {"seed": 3, "criteria": {"helpful": {"score": 0.25}}, "completions": [{"choices": ("a", "b")}]}
+    with patched(config=config, seed=4) as mock:
+        assert judge().json()["score"] == 0.25
+        assert mock.service.settings.seed == 4
+
+
+def test_a_config_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "mock.yaml"
+    file.write_text("seed: 3\ncriteria: {helpful: {score: 0.5}}\n")
+    with patched(config=file) as mock:
+        assert judge().json()["score"] == 0.5
+        assert (mock.service.settings.seed, mock.service.file.path) == (3, str(file))
+        mock.reset()
+        assert judge().json()["score"] == 0.5
+
+
+def test_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(Mistakes, match="/criteria/helpful/score: "):
+        patched(config={"criteria": {"helpful": {"score": "high"}}})
+    with pytest.raises(Mistakes, match="/seed: "):
+        patched(seed="7")  # type: ignore[arg-type]
+    (tmp_path / "mock.yaml").write_text("sead: 3\n")
+    with pytest.raises(ConfigError, match="did you mean"):
+        patched(config=str(tmp_path / "mock.yaml"))
+
+
+def test_same_seed_same_answer_another_seed_another() -> None:
+    texts = []
+    for seed in (1, 1, 2):
+        with patched(seed=seed):
+            texts.append(judge().content)
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_without_httpx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interception, "families", lambda: ())
+    with pytest.raises(NothingToPatch, match=r"pip install 'openpipe-mock\[fixtures\]'"), patched():
+        pass
+
+
+def test_the_names_of_the_options() -> None:
+    assert list(options()) == [
+        "config", "seed", "validation", "ids", "clock", "repeat", "auto_tools", "magic", "unknown_criteria",
+        "variant", "providers", "block_network",
+    ]  # fmt: skip
+
+
+# Decorated.
+
+
+def test_a_function_is_decorated() -> None:
+    @patched(seed=1)
+    def ask(base: str, *, openpipe_mock: Mock) -> int:
+        """Asks."""
+        judge(base)
+        return len(openpipe_mock.calls)
+
+    assert (ask(SERVICE), ask(SERVICE)) == (1, 1)  # type: ignore[call-arg]
+    assert (ask.__name__, ask.__doc__) == ("ask", "Asks.")
+
+
+def test_an_async_function_is_decorated_and_may_be_under_way_twice() -> None:
+    @patched()
+    async def ask(openpipe_mock: Mock) -> Mock:
+        await asyncio.sleep(0)
+        return openpipe_mock
+
+    async def both() -> Any:
+        return await asyncio.gather(ask(), ask())  # type: ignore[call-arg]
+
+    one, other = asyncio.run(both())
+    assert one is not other
+
+
+def test_generators_are_decorated() -> None:
+    @patched()
+    def fixture() -> Iterator[int]:
+        yield judge().status_code
+
+    @patched()
+    async def async_fixture(openpipe_mock: Mock) -> AsyncIterator[int]:
+        yield judge().status_code
+        openpipe_mock.judged(times=1)
+
+    async def run() -> list[int]:
+        return [status async for status in async_fixture()]  # type: ignore[call-arg]
+
+    assert (list(fixture()), asyncio.run(run())) == ([200], [200])
+
+
+def test_a_class_of_tests_is_decorated() -> None:
+    @patched(providers="refuse")
+    class Tests:
+        def test_one(self, openpipe_mock: Mock) -> int:
+            return int(judge().status_code)
+
+        def helper(self) -> bool:
+            return bool(interception.FRONTIER.borders)
+
+    assert Tests().test_one() == 200  # type: ignore[call-arg]
+    assert Tests().helper() is False
+
+
+def test_what_is_no_function_is_not_decorated() -> None:
+    with pytest.raises(TypeError, match="expected a function or a class of tests, got 7"):
+        patched()(7)  # type: ignore[type-var]
+
+
+def test_async_with() -> None:
+    async def run() -> int:
+        async with patched() as mock, httpx.AsyncClient(headers=KEY) as client:
+            await client.post(f"{SERVICE}/criteria/judge", json=JUDGE)
+            return len(mock.calls)
+
+    assert asyncio.run(run()) == 1
+
+
+def test_the_package_offers_it_by_name() -> None:
+    assert mockserver.patched is patched
+    assert {"patched", "respx_router", "Mock", "Call", "MockError", "NetworkRefused"} <= set(dir(mockserver))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        mockserver.nothing  # noqa: B018

@@ -1,0 +1,156 @@
+"""Exchanges in this process: effects carried out, virtual time, clients that hang up, threads."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mockserver.effects import Begin, Break, Entropy, Exchange, Head, Now, Piece, ReadBody, Reply, Tick, Wait
+from mockserver.local import Answer, Broken, Clock, TooSlow, ask
+from mockserver.service import Service
+from mockserver.tests.inprocess import HEADERS, JUDGE
+
+ENDED = Reply(200, b"done")
+
+
+def waiting(*seconds: float) -> Exchange:
+    for each in seconds:
+        yield Wait(each)
+    return ENDED
+
+
+def streaming(*steps: Piece | Wait | Break) -> Exchange:
+    yield Begin(200, ())
+    yield from steps
+    return ENDED
+
+
+def pieces(answer: Answer) -> list[bytes]:
+    return list(answer.journey.pieces())
+
+
+def test_every_effect_gets_what_it_asks_for() -> None:
+    seen: list[object] = []
+
+    def exchange() -> Exchange:
+        for effect in (ReadBody(3), ReadBody(2), Tick(), Entropy(5), Wait(1), Tick()):
+            seen.append((yield effect))
+        seen.append((yield Now()) > 1_700_000_000)
+        return ENDED
+
+    assert ask(exchange(), b"abc", Clock(2.0)).whole == b"done"
+    body, too_long, came, entropy, waited, later, real = seen
+    assert (body, too_long, came, waited, later, real) == (b"abc", None, 2.0, None, 3.0, True)
+    assert isinstance(entropy, bytes)
+    assert len(entropy) == 5
+
+
+def test_waiting_moves_the_clock_and_nothing_else_does() -> None:
+    clock = Clock()
+    ask(waiting(10, 5), b"", clock)
+    assert clock.now == 15
+    clock.advance(60)
+    assert clock.now == 75
+
+
+def test_time_never_goes_back() -> None:
+    with pytest.raises(ValueError, match="expected seconds from 0, got -1"):
+        Clock().advance(-1)
+
+
+@pytest.mark.parametrize("waits", [(5.1,), (3, 3)])
+def test_a_client_loses_its_patience(waits: tuple[float, ...]) -> None:
+    clock = Clock()
+    with pytest.raises(TooSlow):
+        ask(waiting(*waits), b"", clock, patience=5)
+    assert clock.now == 5
+
+
+def test_patience_that_just_suffices() -> None:
+    assert ask(waiting(5), b"", Clock(), patience=5).whole == b"done"
+
+
+def test_patience_begins_anew_with_each_piece() -> None:
+    exchange = streaming(Wait(4), Piece(b"a"), Wait(4), Piece(b"b"))
+    assert pieces(ask(exchange, b"", Clock(), patience=5)) == [b"a", b"b"]
+
+
+def test_patience_ends_in_mid_stream() -> None:
+    answer = ask(streaming(Piece(b"a"), Wait(6), Piece(b"b")), b"", Clock(), patience=5)
+    found = answer.journey.pieces()
+    assert next(found) == b"a"
+    with pytest.raises(TooSlow):
+        next(found)
+
+
+def test_a_connection_breaks_before_an_answer() -> None:
+    def exchange() -> Exchange:
+        yield Break()
+        return Reply(0, b"")
+
+    with pytest.raises(Broken):
+        ask(exchange(), b"", Clock())
+
+
+def test_a_connection_breaks_in_the_middle() -> None:
+    found = ask(streaming(Piece(b"a"), Break()), b"", Clock()).journey.pieces()
+    assert next(found) == b"a"
+    with pytest.raises(Broken):
+        next(found)
+
+
+def test_pieces_come_one_by_one() -> None:
+    seen: list[str] = []
+
+    def exchange() -> Exchange:
+        yield Begin(200, ())
+        for name in "ab":
+            seen.append(name)
+            yield Piece(name.encode())
+        return ENDED
+
+    found = ask(exchange(), b"", Clock()).journey.pieces()
+    assert (next(found), seen) == (b"a", ["a"])
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+def test_who_hangs_up_ends_the_exchange_whether_it_read_anything_or_not(taken: int) -> None:
+    ends: list[str] = []
+
+    def exchange() -> Exchange:
+        try:
+            yield from (Begin(200, ()), Piece(b"a"), Piece(b"b"))
+        finally:
+            ends.append("closed")
+        return ENDED
+
+    answer = ask(exchange(), b"", Clock())
+    found = answer.journey.pieces()
+    for _ in range(taken):
+        next(found)
+    assert ends == []
+    answer.journey.close()
+    answer.journey.close()
+    assert ends == ["closed"]
+
+
+def test_a_defect_closes_the_exchange_and_is_seen() -> None:
+    def exchange() -> Exchange:
+        yield Tick()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ask(exchange(), b"", Clock())
+
+
+def test_threads_take_turns() -> None:
+    """Numbers are counted without a gap or a repeat."""
+    service, clock = Service(), Clock()
+    body = b'{"criterion_id": "helpful", "output": {"role": "assistant"}}'
+
+    def one(_: int) -> int:
+        return ask(service.exchange(Head("POST", JUDGE, HEADERS)), body, clock).status
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(one, range(400))) == {200}
+    numbers = [entry.number for entry in service.sessions.default.journal.entries]
+    assert sorted(numbers) == list(range(1, 401))

@@ -1,0 +1,416 @@
+"""The mock in a test's hands: scripting in the config file's words, and assertions that say what came."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import httpx
+import pytest
+
+from mockserver.arrivals import MOST_SHOWN, pointer_of
+from mockserver.configfile import ConfigError, schema
+from mockserver.interception import patched
+from mockserver.mocking import Mock, MockError, When, settings_of
+from mockserver.violations import quoted
+
+SERVICE = "https://api.openpipe.ai/api/v1"
+KEY = {"authorization": "Bearer op-local"}
+BODY = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3."}}
+
+
+@pytest.fixture
+def mock() -> Iterator[Mock]:
+    with patched() as mock:
+        yield mock
+
+
+def judge(output: str = "1, 2, 3.", criterion: Any = "helpful", **headers: str) -> Any:
+    body = {"criterion_id": criterion, "output": {"role": "assistant", "content": output}}
+    return httpx.post(f"{SERVICE}/criteria/judge", json=body, headers={**KEY, **headers})
+
+
+def score(output: str = "1, 2, 3.", criterion: str = "helpful") -> Any:
+    answer = judge(output, criterion)
+    return answer.json().get("score", answer.status_code)
+
+
+def chat(text: str = "Count", criteria: list[str] | None = None, **more: Any) -> Any:
+    body = {"model": "openai:gpt-4o-mini", "messages": [{"role": "user", "content": text}], **more}
+    headers = KEY if criteria is None else {**KEY, "op-criteria": json.dumps(criteria)}
+    return httpx.post(f"{SERVICE}/chat/completions", json=body, headers=headers)
+
+
+def said(answer: Any) -> list[str]:
+    return [choice["message"]["content"] for choice in answer.json()["choices"]]
+
+
+# Scripting.
+
+
+def test_a_criterion_scores_as_it_is_told(mock: Mock) -> None:
+    helpful = mock.criterion("helpful")
+    helpful.score(0.7, explanation="Because.")
+    assert judge().json() == {"score": 0.7, "explanation": "Because."}
+    helpful.by_output({"1, 2, 3.": 1, "bad": {"error": {"status": 503}}}, otherwise=0.5)
+    assert [score(), score("bad"), score("else")] == [1, 503, 0.5]
+    helpful.sequence([1, 0])
+    assert [score() for _ in range(3)] == [1, 0, 1]
+    helpful.sequence([1, 0], then="last")
+    assert [score() for _ in range(3)] == [1, 0, 0]
+    helpful.fails(status=503, message="Overloaded.")
+    assert (judge().status_code, judge().json()["message"]) == (503, "Overloaded.")
+
+
+def test_the_other_forms(mock: Mock) -> None:
+    helpful = mock.criterion("helpful")
+    helpful.rules([{"when": {"output": {"contains": "2"}}, "score": 1}], otherwise=0)
+    assert [score(), score("no")] == [1, 0]
+    helpful.uniform(0.4, 0.5)
+    assert 0.4 <= score() <= 0.5
+    helpful.near(0.9, within=0.01)
+    assert 0.89 <= score() <= 0.91
+    helpful.passes()
+    assert score() == 1
+    helpful.length(best=3, worst=13)
+    assert [score("abc"), score("a" * 8), score("a" * 13)] == [1, 0.5, 0]
+    helpful.raw({"no": "score"})
+    assert judge().json() == {"no": "score"}
+    helpful.form({"v1": {"score": 0}, "v2": {"score": 1}})
+    assert [score(), score(criterion="helpful@v1")] == [1, 0]
+
+
+def test_one_version_of_a_criterion_and_one_with_a_slash(mock: Mock) -> None:
+    mock.criterion("helpful@v2").score(0.2)
+    mock.criterion("a/b%20c").score(0.3)
+    assert [score(criterion="helpful@v2"), score(criterion="a/b%20c")] == [0.2, 0.3]
+
+
+def test_a_criterion_is_as_before_again(mock: Mock) -> None:
+    before = score()
+    mock.criterion("helpful").score(0.123)
+    mock.criterion("helpful").reset()
+    assert score() == before
+
+
+def test_completions(mock: Mock) -> None:
+    mock.completion("always")
+    mock.completion(
+        choices=["a", {"refusal": "no"}], when={"last_user": {"contains": "Count"}}, name="counting"
+    )
+    assert said(chat("Count", n=2)) == ["a", None]
+    assert said(chat("Else")) == ["always"]
+    assert mock.calls[0].rules == ("/runtime/2 (counting)",)
+    mock.completion(refusal="I can't.", finish_reason="stop")
+    assert chat().json()["choices"][0]["message"]["refusal"] == "I can't."
+    mock.completion(raw={"odd": True})
+    assert chat().json() == {"odd": True}
+
+
+def test_tool_calls(mock: Mock) -> None:
+    mock.tool_call("get_weather", {"city": "Rome"})
+    [call] = chat().json()["choices"][0]["message"]["tool_calls"]
+    assert call["function"] == {"name": "get_weather", "arguments": '{"city":"Rome"}'}
+    mock.tool_call("stop", when={"last_user": "Stop"})
+    [call] = chat("Stop").json()["choices"][0]["message"]["tool_calls"]
+    assert call["function"] == {"name": "stop", "arguments": "{}"}
+
+
+def test_faults_and_limits(mock: Mock) -> None:
+    mock.fault(status=429, retry_after=2, first=1, when={"endpoint": "judge"})
+    assert [judge().status_code, judge().status_code, chat().status_code] == [429, 200, 200]
+    assert mock.calls[0].faults
+    mock.limits(requests_per_minute=3)
+    assert [judge().status_code for _ in range(4)] == [200, 200, 200, 429]
+    mock.clock.advance(60)
+    assert judge().status_code == 200
+    mock.limits()
+    assert {judge().status_code for _ in range(9)} == {200}
+
+
+def test_a_config_file_is_loaded_and_what_was_given_beats_it(tmp_path: Path) -> None:
+    file = tmp_path / "openpipe-mock.yaml"
+    file.write_text("seed: 9\ncriteria: {helpful: {score: 0.25}}\n")
+    with patched(seed=4) as mock:
+        mock.load(file)
+        assert score() == 0.25
+        assert mock.session.settings(mock.service.settings).seed == 4
+        mock.criterion("helpful").score(0.5)
+        assert score() == 0.5
+        mock.reset()
+        assert mock.calls == []
+        assert score() != 0.25
+        file.write_text("sead: 9\n")
+        with pytest.raises(ConfigError, match="sead"):
+            mock.load(str(file))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (lambda mock: mock.criterion("helpful").score("high"), "/score: "),
+        (lambda mock: mock.criterion("").score(1), "there is no"),
+        (lambda mock: mock.criterion("a b").score(1), "no criterion id"),
+        (lambda mock: mock.completion("a", choices=["b"]), "choices"),
+        (lambda mock: mock.completion(), "exactly one of"),
+        (lambda mock: mock.completion("a", when={"last_usr": "b"}), "did you mean"),
+        (lambda mock: mock.fault(status=99), "/status: "),
+        (lambda mock: mock.limits(concurrent=-1), "/concurrent: "),
+        (lambda mock: mock.criterion("helpful").reset(), "no criterion"),
+    ],
+)
+def test_mistakes_are_told_with_their_place(mock: Mock, wrong: Any, told: str) -> None:
+    with pytest.raises(MockError) as caught:
+        wrong(mock)
+    assert told in str(caught.value)
+
+
+def test_every_key_of_the_config_file_has_its_word_here() -> None:
+    parts = schema()["$defs"]
+    assert set(parts["when"]["properties"]) == set(get_type_hints(When)) | {"input"} - {"input"}
+    assert set(parts["fault"]["properties"]) == set(get_type_hints(Mock.fault)) - {"return"}
+    assert set(parts["script"]["properties"]) == set(get_type_hints(Mock.completion)) - {"return"}
+
+
+# Calls.
+
+
+def test_a_call_tells_all_of_its_request_and_answer(mock: Mock) -> None:
+    mock.criterion("helpful").score(0.5)
+    judge()
+    [call] = mock.calls
+    assert (call.id, call.endpoint, call.method, call.path) == (
+        "default-1",
+        "judge",
+        "POST",
+        "/api/v1/criteria/judge",
+    )
+    assert (call.status, call.criterion, call.criteria, call.output) == (
+        200,
+        "helpful@v1",
+        ("helpful@v1",),
+        "1, 2, 3.",
+    )
+    assert (call.scores, call.violations, call.model, call.streamed) == (({"helpful": 0.5},), (), None, False)
+    assert call.request["criterion_id"] == "helpful"
+    assert call.answer["score"] == 0.5
+    assert call.headers["content-type"] == "application/json"
+    assert "op-local" not in str(call.headers)
+    assert not call.meant
+
+
+def test_a_chat_call(mock: Mock) -> None:
+    chat("Hello", ["helpful", "polite@v2"], n=2)
+    chat("Hello", stream=True)
+    first, second = mock.calls
+    assert (first.model, first.last_user, first.criterion) == ("openai:gpt-4o-mini", "Hello", None)
+    assert first.criteria == ("helpful@v1", "polite@v2")
+    assert len(first.scores) == 2
+    assert second.streamed
+    assert second.answer[-1] == "[DONE]"
+
+
+def test_calls_are_filtered(mock: Mock) -> None:
+    judge("a")
+    judge("b", "polite@v2")
+    chat("Hello", ["helpful"])
+    calls = mock.calls
+    assert [len(calls.filter(endpoint=each)) for each in ("judge", "chat", "report")] == [2, 1, 0]
+    assert [
+        len(calls.filter(criterion=each)) for each in ("helpful", "polite", "polite@v2", "polite@v1")
+    ] == [1, 1, 1, 0]
+    assert len(calls.filter(output="b", status=200)) == 1
+    assert len(calls.filter(criteria=["helpful"], model="openai:gpt-4o-mini", last_user="Hello")) == 1
+    assert calls.filter(streamed=True) == []
+    assert calls.filter() == calls
+
+
+def test_everything_is_kept_however_much_it_is(mock: Mock) -> None:
+    """Where a server's journal keeps beginnings and the latest."""
+    long = "long " * 40_000
+    chat(long)
+    judge(long)
+    mock.completed(last_user=long, times=1)
+    mock.judged(output=long, times=1)
+    request = httpx.Request("POST", f"{SERVICE}/criteria/judge", json=BODY, headers=KEY)
+    with httpx.HTTPTransport(verify=False) as transport:
+        for _ in range(1100):
+            transport.handle_request(request)
+    mock.judged(output="1, 2, 3.", times=1100)
+
+
+def test_what_was_refused_and_what_a_fault_replaced_are_calls_too(mock: Mock) -> None:
+    mock.fault(disconnect=True, first=1, when={"endpoint": "judge"})
+    with pytest.raises(httpx.RemoteProtocolError):
+        judge()
+    httpx.post(f"{SERVICE}/criteria/judge", content=b"{", headers=KEY)
+    mock.fault(status=503, when={"endpoint": "chat"})
+    chat("Hello", ["helpful", "polite"])
+    httpx.post(f"{SERVICE}/chat/completions", json={}, headers={**KEY, "op-criteria": "no JSON"})
+    httpx.get(f"{SERVICE}/nowhere")
+    broken, typeless, chatted, odd, lost = mock.calls
+    assert (broken.status, broken.criteria, broken.output) == (0, ("helpful",), "1, 2, 3.")
+    assert (typeless.criteria, typeless.output, typeless.last_user) == ((), None, None)
+    assert (chatted.status, chatted.criteria) == (503, ("helpful", "polite"))
+    assert odd.criteria == ()
+    assert (lost.endpoint, lost.status) == ("", 404)
+    assert str(broken) == 'default-1: judge helpful "1, 2, 3." → no answer'
+    assert str(lost) == "default-5: GET /api/v1/nowhere → 404"
+
+
+# Assertions.
+
+
+def test_what_came_is_asserted(mock: Mock) -> None:
+    judge()
+    judge("other", "polite@v2")
+    chat("Count", ["helpful", "polite@v2"])
+    assert len(mock.judged()) == 2
+    assert mock.judged("helpful", output="1, 2, 3.", times=1)[0].id == "default-1"
+    mock.judged("helpful@v1", times=1)
+    mock.judged("polite", times=1)
+    mock.judged("rude", times=0)
+    mock.completed(model="openai:gpt-4o-mini", criteria=["polite", "helpful"], last_user="Count", times=1)
+
+
+@pytest.mark.parametrize(
+    "criteria", [[], ["helpful"], ["helpful", "helpful"], ["helpful", "polite@v1"], ["a", "b", "c"]]
+)
+def test_other_criteria_are_others(mock: Mock, criteria: list[str]) -> None:
+    chat("Count", ["helpful", "polite@v2"])
+    with pytest.raises(AssertionError, match="criteria"):
+        mock.completed(criteria=criteria)
+
+
+def test_two_versions_of_one_criterion(mock: Mock) -> None:
+    chat("Count", ["polite@v1", "polite@v2"])
+    mock.completed(criteria=["polite", "polite@v1"])
+    mock.completed(criteria=["polite@v2", "polite"])
+
+
+def test_a_failed_assertion_shows_the_nearest_miss_and_what_came(mock: Mock) -> None:
+    judge("1, 2, 4.")
+    judge("nothing like it", "polite")
+    chat()
+    with pytest.raises(AssertionError) as caught:
+        mock.judged("helpful", output="1, 2, 3.", times=2)
+    assert str(caught.value) == (
+        'expected a request with endpoint "judge", criterion "helpful", output "1, 2, 3.": twice; '
+        "it came never.\n"
+        'Nearest: default-1: judge helpful@v1 "1, 2, 4." → 200; output is "1, 2, 4.", not "1, 2, 3.".\n'
+        "What came:\n"
+        '  default-1: judge helpful@v1 "1, 2, 4." → 200\n'
+        '  default-2: judge polite@v1 "nothing like it" → 200\n'
+        '  default-3: chat openai:gpt-4o-mini "Count" → 200'
+    )
+
+
+def test_of_equally_near_misses_the_most_alike_is_shown(mock: Mock) -> None:
+    judge("zzz")
+    judge("1, 2, 4.")
+    with pytest.raises(AssertionError, match=r'Nearest: default-2: judge helpful@v1 "1, 2, 4\."'):
+        mock.judged("helpful", output="1, 2, 3.")
+
+
+def test_too_many_and_none_at_all(mock: Mock) -> None:
+    with pytest.raises(AssertionError, match=r"at least once; it came never\.\nWhat came:\n  nothing"):
+        mock.completed()
+    for _ in range(MOST_SHOWN + 2):
+        judge()
+    with pytest.raises(AssertionError) as caught:
+        mock.judged(times=1)
+    assert str(caught.value).endswith("  … and 2 more")
+    assert "once; it came 12 times." in str(caught.value)
+    assert "Nearest" not in str(caught.value)
+
+
+def test_missing_fields_are_said_to_be_missing(mock: Mock) -> None:
+    httpx.post(f"{SERVICE}/chat/completions", json={}, headers=KEY)
+    with pytest.raises(
+        AssertionError, match=r"model is missing, not \"m\"; criteria is none, not \"a\", \"b\""
+    ):
+        mock.completed(model="m", criteria=["a", "b"])
+
+
+# The contract.
+
+
+def test_a_kept_contract(mock: Mock) -> None:
+    judge()
+    chat()
+    mock.assert_contract_kept()
+
+
+def test_a_broken_contract_is_told_with_pointers(mock: Mock) -> None:
+    judge(criterion=7)
+    judge()
+    with pytest.raises(AssertionError) as caught:
+        mock.assert_contract_kept()
+    told = str(caught.value).splitlines()
+    assert told[0] == "1 of 2 requests broke the contract:"
+    assert told[1].startswith("default-1: judge")
+    assert told[2].startswith("    /criterion_id: ")
+
+
+def test_of_many_breaches_the_first_are_told(mock: Mock) -> None:
+    for _ in range(MOST_SHOWN + 1):
+        judge(criterion=7)
+    with pytest.raises(AssertionError, match=r"\n… and 1 more$"):
+        mock.assert_contract_kept()
+
+
+def test_in_report_mode_a_breach_is_answered_and_told_all_the_same() -> None:
+    with patched(validation="report") as mock:
+        assert judge(criterion=7).status_code == 200
+        with pytest.raises(AssertionError, match="/criterion_id: "):
+            mock.assert_contract_kept()
+
+
+def test_what_was_meant_to_break_it_is_excused(mock: Mock) -> None:
+    with mock.expect_violation(pointer="/criterion_id"):
+        judge(criterion=7)
+    with mock.expect_violation():
+        httpx.post(f"{SERVICE}/criteria/judge", content=b"{", headers=KEY)
+    judge(criterion=7, **{"x-mock-expect": "violation"})
+    mock.assert_contract_kept()
+    judge(criterion=7)
+    with pytest.raises(AssertionError, match="1 of 4"):
+        mock.assert_contract_kept()
+
+
+def test_it_is_excused_also_when_the_client_raises(mock: Mock) -> None:
+    with pytest.raises(httpx.HTTPStatusError), mock.expect_violation("/criterion_id"):
+        judge(criterion=7).raise_for_status()
+    mock.assert_contract_kept()
+
+
+def test_an_expected_violation_that_does_not_come(mock: Mock) -> None:
+    with (
+        pytest.raises(AssertionError, match="breaks the contract at /output; none did"),
+        mock.expect_violation("/output"),
+    ):
+        judge()
+    with (
+        pytest.raises(AssertionError, match="at /output; these did otherwise:\ndefault-2"),
+        mock.expect_violation("/output"),
+    ):
+        judge(criterion=7)
+    with pytest.raises(AssertionError, match="breaks the contract; none did"), mock.expect_violation():
+        pass
+
+
+def test_the_pointer_of_a_sentence() -> None:
+    assert pointer_of(f"/a/b: expected {quoted('x: y')}") == "/a/b"
+    assert pointer_of("body: expected an object") == ""
+    assert pointer_of("no JSON") == ""
+
+
+def test_a_mock_shows_itself(mock: Mock) -> None:
+    judge()
+    assert repr(mock) == "<Mock https://api.openpipe.ai/api/v1 session default, 1 calls>"
+
+
+def test_an_unknown_variant_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match='"no-done"'):
+        settings_of(None, {"variant": "no-dine"})
+    assert settings_of(None, {"variant": "no-done"}).variant == "no-done"

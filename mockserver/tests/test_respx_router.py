@@ -1,0 +1,100 @@
+"""`respx_router`: the mock as a router of a user's own respx."""
+
+import asyncio
+import builtins
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import respx
+
+from mockserver.configfile import Mistakes
+from mockserver.paths import NAMES
+from mockserver.respxrouter import OTHER, respx_router
+
+SERVICE = "https://api.openpipe.ai/api/v1"
+KEY = {"authorization": "Bearer op-local"}
+JUDGE = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3."}}
+STREAM = {"model": "m", "messages": [{"role": "user", "content": "Count"}], "stream": True}
+
+
+@pytest.fixture(params=["httpx", "httpcore"])
+def theirs(request: pytest.FixtureRequest) -> Iterator[respx.MockRouter]:
+    """The router of a user's own, in both of its ways to patch."""
+    with respx.mock(using=request.param, assert_all_called=False) as router:
+        yield router
+
+
+def judge(base: str = SERVICE) -> Any:
+    return httpx.post(f"{base}/criteria/judge", json=JUDGE, headers=KEY)
+
+
+def test_a_route_for_each_endpoint_by_its_name() -> None:
+    router = respx_router()
+    assert {route.name for route in router.routes} == {*NAMES.values(), OTHER}
+
+
+def test_it_is_the_side_effect_of_a_route(theirs: respx.MockRouter) -> None:
+    router: Any = respx_router(seed=3, config={"criteria": {"helpful": {"score": 0.25}}})
+    theirs.route(host__in=("api.openpipe.ai", "app.openpipe.ai")).mock(side_effect=router.handler)
+    theirs.get("https://elsewhere.test/").respond(text="theirs")
+    assert judge().json()["score"] == 0.25
+    assert judge("https://app.openpipe.ai/api/v1").status_code == 200
+    assert httpx.get("https://elsewhere.test/").text == "theirs"
+    assert router["judge"].call_count == 2
+    assert not router["chat"].called
+    router.mock.judged("helpful", times=2)
+
+
+def test_its_own_script_and_its_own_clock(theirs: respx.MockRouter) -> None:
+    router: Any = respx_router()
+    theirs.route(host="api.openpipe.ai").mock(side_effect=router.handler)
+    router.mock.criterion("helpful").score(0.5)
+    router.mock.fault(delay_ms=9000)
+    with pytest.raises(httpx.ReadTimeout):
+        judge()
+    assert router.mock.clock.now == 5
+
+
+def test_async_clients_and_streams(theirs: respx.MockRouter) -> None:
+    router: Any = respx_router()
+    theirs.route(host="api.openpipe.ai").mock(side_effect=router.async_handler)
+
+    async def ask() -> list[str]:
+        async with httpx.AsyncClient(headers=KEY) as client:
+            answer = await client.post(f"{SERVICE}/chat/completions", json=STREAM)
+            return answer.text.split("\n\n")
+
+    assert asyncio.run(ask())[-2:] == ["data: [DONE]", ""]
+
+
+def test_it_is_the_handler_of_a_mock_transport() -> None:
+    router: Any = respx_router()
+    with httpx.Client(transport=httpx.MockTransport(router.handler), headers=KEY) as client:
+        assert client.post(f"{SERVICE}/criteria/judge", json=JUDGE).status_code == 200
+        assert client.get("https://api.openpipe.ai/nowhere").status_code == 404
+        assert client.get(f"{SERVICE}/criteria/judge").status_code == 405
+        with pytest.raises(AssertionError, match="not mocked"):
+            client.get("https://elsewhere.test/")
+    assert router[OTHER].call_count == 2
+
+
+def test_mistakes_are_told() -> None:
+    with pytest.raises(Mistakes, match="/seed: "):
+        respx_router(seed="1")  # type: ignore[arg-type]
+    with pytest.raises(Mistakes, match="/sead: "):
+        respx_router(sead=1)
+
+
+def test_without_respx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def missing(name: str, *args: Any) -> Any:
+        if name == "respx":
+            raise ModuleNotFoundError("No module named 'respx'")
+        return real(name, *args)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.raises(ImportError, match=r"respx'; pip install 'openpipe-mock\[fixtures\]'"):
+        respx_router()

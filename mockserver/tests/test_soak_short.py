@@ -1,0 +1,50 @@
+"""`make soak`, but short: that it runs, says what it found, and finds what is wrong."""
+
+import re
+import sys
+from typing import Any
+
+import pytest
+
+from mockserver.tests.environments import ROOT
+from mockserver.tests.live import finished
+
+
+@pytest.fixture(scope="module")
+def soaked() -> Any:
+    flags = ("--requests=500", "--connections=150", "--kills=2", "--seed=3", "--dwell=0.5")
+    return finished([sys.executable, "-m", "benchmarks.soak", *flags], cwd=ROOT)
+
+
+def test_a_sound_mock_survives_it(soaked: Any) -> None:
+    assert (soaked.returncode, soaked.stderr) == (0, ""), soaked.stdout
+    assert soaked.stdout.endswith("No problems.\n")
+
+
+def test_it_says_how_much_it_did(soaked: Any) -> None:
+    rounds = re.findall(r"round \d+: (\d+) mad requests .* (\d+) correct ones", soaked.stdout)
+    assert [int(sent) for sent, _ in rounds] == [50] * 10
+    assert all(int(served) for _, served in rounds)
+    assert "150 open connections" in soaked.stdout
+    assert "200 streams" in soaked.stdout
+    assert re.search(r"2 times killed and begun again on port \d+", soaked.stdout)
+
+
+BROKEN = """
+from benchmarks import soak
+from mockserver.tests.soaking import Report
+report = Report(served=0, defects=["a probe: b'HTTP/1.1 500 '"])
+found = soak.Soak(0, 0, 0, 0)
+found.judge(report)
+print(len(found.problems))
+"""
+
+
+def test_what_is_wrong_is_told() -> None:
+    done = finished([sys.executable, "-c", BROKEN], cwd=ROOT)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "  WRONG: a probe: b'HTTP/1.1 500 '",
+        "  WRONG: no correct client was served",
+        "2",
+    ]

@@ -1,0 +1,718 @@
+"""Memory in a Redis: several mocks behave as one, and none of them suffers from a Redis that fails."""
+
+import contextlib
+import json
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from mockserver import statelink, stateredis, statescripts
+from mockserver.calls import MOST_BYTES, CallLog, completed
+from mockserver.chat import Choice, Completion
+from mockserver.config import Declared, Fixed, Form, Limits, Sequence, Settings
+from mockserver.control import Control
+from mockserver.effects import Head, Reply
+from mockserver.errors import NotFound
+from mockserver.journal import Entry, Journal
+from mockserver.service import Service
+from mockserver.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, NOTHING, Session, Sessions
+from mockserver.statecodec import (
+    Unreadable,
+    call_of,
+    completion_of,
+    completion_text,
+    dumped,
+    entry_of,
+    entry_text,
+    loaded,
+)
+from mockserver.statelink import BadState, Link, StateUnavailable, place
+from mockserver.stateredis import LEASE_SECONDS, RedisCallLog, RedisJournal, RedisSession, RedisSessions
+from mockserver.tests.chatting import CHAT, asking, sent_with
+from mockserver.tests.environments import here
+from mockserver.tests.inprocess import HEADERS, JUDGE, answer, content_of, having
+from mockserver.tests.live import finished, serving
+from mockserver.tests.redises import Redis, free_port, redis_server
+from mockserver.tests.remembering import CONFIG, KEY, SCENARIOS, Scenario, Turns, until
+
+KINDS = ("memory", "redis")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Redis]:
+    with redis_server() as redis:
+        yield redis
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("config") / "openpipe-mock.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture(scope="module")
+def everyone(server: Redis, file: Path) -> Iterator[dict[str, Turns]]:
+    """One mock that remembers for itself, and two that share a Redis."""
+    flags = ("--quiet", f"--config={file}")
+    with contextlib.ExitStack() as stack:
+        alone = stack.enter_context(serving(*flags))
+        both = [stack.enter_context(serving(*flags, f"--state={server.url}")) for _ in range(2)]
+        turns = {"memory": Turns([alone.origin]), "redis": Turns([each.origin for each in both])}
+        yield turns
+        for each in turns.values():
+            each.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_two_mocks_with_one_redis_are_as_one_that_remembers(
+    everyone: dict[str, Turns], scenario: Scenario, kind: str
+) -> None:
+    mock = everyone[kind]
+    for session in mock.control("GET", "/sessions")["sessions"]:
+        if session["name"] != "default":
+            mock.control("DELETE", f"/sessions/{session['name']}")
+    mock.control("POST", "/reset")
+    scenario(mock)
+
+
+# What it costs.
+
+
+@pytest.fixture
+def shared(server: Redis) -> Iterator[Service]:
+    """A mock in this process whose sessions lie in an empty Redis."""
+    service, link = mock_with(server)
+    link.client.flushall()
+    yield service
+    link.close()
+
+
+def mock_with(server: Redis, settings: Settings | None = None) -> tuple[Service, Link]:
+    link = Link(server.url)
+    return Service(settings, sessions=RedisSessions(link)), link
+
+
+def chat(service: Service, *, key: str = "op-test", **options: Any) -> Reply:
+    return answer(service, asking(), path=CHAT, headers={**HEADERS, **sent_with(key, **options)})
+
+
+TRIPS: dict[str, tuple[int, Callable[[Service], object]]] = {
+    "a judgement": (2, lambda service: answer(service, having())),
+    "a refused request": (2, lambda service: answer(service, b"{")),
+    "a chat request that isn't logged": (2, lambda service: chat(service, op_log_request="false")),
+    "a chat request": (3, chat),
+    "a chat request answered from the cache": (4, lambda service: chat(service, op_cache="readOnly")),
+}
+
+
+@pytest.mark.parametrize("name", TRIPS)
+def test_a_request_asks_redis_only_so_often(server: Redis, shared: Service, name: str) -> None:
+    expected, ask = TRIPS[name]
+    chat(shared, op_cache="readWrite")
+    ask(shared)  # from here on Redis knows the scripts
+    before = server.calls()
+    for _ in range(5):
+        ask(shared)
+    assert server.calls() - before == 5 * expected
+
+
+# What lies there.
+
+
+def test_no_key_lies_in_redis(server: Redis, everyone: dict[str, Turns]) -> None:
+    mock = everyone["redis"]
+    mock.control("PUT", "/limits", {"requests_per_minute": 100, "concurrent": 5})
+    mock.chat(op_cache="readWrite", op_tags=json.dumps({"secret": KEY}))
+    mock.judge(text=KEY)
+    mock.api("/report", {"reqPayload": {"api_key": KEY, "model": "m"}, "respPayload": None})
+    contents = server.contents()
+    assert b"Hello" in contents
+    assert KEY.encode() not in contents
+
+
+def test_everything_in_redis_goes_by_itself_some_day(server: Redis, everyone: dict[str, Turns]) -> None:
+    mock = everyone["redis"]
+    for session in ("", "a"):
+        mock.chat(op_cache="readWrite", session=session)
+        mock.score("steps", session=session)
+        mock.control("POST", f"/completions?session={session}", {"text": "x"}, status=201)
+        mock.control("PUT", f"/criteria/x?session={session}", {"score": 1})
+        mock.control("PUT", f"/limits?session={session}", {"concurrent": 5})
+        mock.judge(session=session)
+    with contextlib.closing(server.client) as client:
+        lasting = {key.decode() for key in client.scan_iter() if client.ttl(key) < 0}
+    assert lasting <= {"openpipe-mock:sessions", "openpipe-mock:made"}
+    mock.control("DELETE", "/sessions/a")
+
+
+def test_what_lasts_longer_than_it_should_is_renewed_in_use(server: Redis, shared: Service) -> None:
+    chat(shared)
+    with contextlib.closing(server.client) as client:
+        for key in client.scan_iter():
+            client.expire(key, 100)
+        answer(shared, having())
+        assert min(client.ttl(key) for key in client.scan_iter()) > 1000
+
+
+def test_the_journal_is_bounded_in_number(shared: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stateredis, "MOST_ENTRIES", 3)
+    for number in range(5):
+        answer(shared, having(output={"role": "assistant", "content": str(number)}))
+    journal = shared.sessions.known("", 0).journal
+    assert [entry.number for entry in journal.newest_first()] == [5, 4, 3]
+    assert journal.dropped == 2
+    assert journal.clear() == 3
+    assert journal.dropped == 0
+
+
+def test_the_journal_is_bounded_in_bytes(shared: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stateredis, "MOST_BYTES", 5000)
+    for _ in range(4):
+        answer(shared, having(output={"role": "assistant", "content": "x" * 1500}))
+    journal = shared.sessions.known("", 0).journal
+    assert [entry.number for entry in journal.newest_first()] == [4, 3]
+    assert journal.find(1) is None
+
+
+def test_what_a_reset_overtook_is_forgotten(shared: Service) -> None:
+    late = shared.exchange(Head("POST", JUDGE, HEADERS))
+    next(late)
+    order(shared, "POST", "/reset")
+    late.send(json.dumps(having()).encode())
+    with pytest.raises(StopIteration):
+        late.send(0.0)
+    assert list(shared.sessions.known("", 0).journal.newest_first()) == []
+
+
+def test_logs_are_bounded(shared: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stateredis, "MOST_LOGS", 2)
+    session = shared.sessions.open("", 0)
+    for credential in (b"a", b"b", b"a", b"c"):
+        session.log(credential).add(completed({"model": credential.decode()}, None, status=200))
+    assert [session.read_log(credential).latest() is None for credential in (b"a", b"b", b"c")] == [
+        False,
+        True,
+        False,
+    ]
+    huge = completed({"text": "x" * (MOST_BYTES + 1)}, None, status=200)
+    session.log(b"a").add(huge)
+    latest = session.read_log(b"a").latest()
+    assert latest is not None
+    assert b"left out by the mock" in latest.request
+
+
+def test_counts_and_cache_are_bounded_by_use(shared: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MOST_TURNS", "MOST_CACHED"):
+        monkeypatch.setattr(stateredis, name, 2)
+    session = shared.sessions.open("", 0)
+    assert [session.count(name) for name in "abaca"] == [1, 1, 2, 1, 3]
+    assert session.count("b") == 1, "it was used least"
+    session.store(b"a", Completion("a", 0, "m", (), 0))
+    session.store(b"b", Completion("b", 0, "m", (), 0))
+    assert session.cached(b"a")
+    session.store(b"c", Completion("c", 0, "m", (), 0))
+    assert [bool(session.cached(key)) for key in (b"a", b"b", b"c")] == [True, False, True]
+
+
+def test_the_cache_is_bounded_in_bytes(shared: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stateredis, "MOST_CACHED_BYTES", 1000)
+    session = shared.sessions.open("", 0)
+    for number in range(6):
+        session.store(b"%d" % number, Completion("x" * 300, 0, "m", (), 0))
+        session.store(b"%d" % number, Completion("x" * 300, 0, "m", (), 0))
+    assert [number for number in range(6) if session.cached(b"%d" % number)] == [4, 5]
+
+
+def test_a_request_that_a_crash_cut_off_gives_its_place_free(server: Redis, shared: Service) -> None:
+    limits = Limits(concurrent=1)
+    session = shared.sessions.open("", 0)
+    _, over, _ = session.enter(b"key", limits, 0)
+    assert over == ""
+    _, over, _ = session.enter(b"key", limits, 0)
+    assert over == "1 at a time"
+    with contextlib.closing(server.client) as client:
+        [leases] = client.keys("*:leases")
+        assert 0 < client.ttl(leases) <= LEASE_SECONDS
+        [(lease, ends)] = client.zrange(leases, 0, -1, withscores=True)
+        seconds, _ = client.time()
+        assert ends / 1e6 <= seconds + LEASE_SECONDS + 1
+        client.zadd(leases, {lease: (seconds - 1) * 1e6})
+    _, over, _ = session.enter(b"key", limits, 0)
+    assert over == ""
+
+
+# Sessions that expire do so for everybody.
+
+
+def unused(server: Redis, name: str, seconds: float) -> None:
+    """Let a session look as if nobody had used it for some time."""
+    with contextlib.closing(server.client) as client:
+        client.zadd("openpipe-mock:sessions", {name: (client.time()[0] - seconds) * 1e6})
+
+
+def test_an_expired_session_is_known_as_such_to_all(server: Redis, everyone: dict[str, Turns]) -> None:
+    mock = everyone["redis"]
+    mock.score("steps", session="old")
+    unused(server, "old", IDLE_SECONDS + 5)
+    for _ in range(2):
+        refused = mock.judge(session="old")
+        assert refused.status_code == 404
+        assert 'the session "old" has expired (nobody used it for 60 minutes)' in refused.json()["message"]
+        assert "expired" in mock.control("POST", "/reset?session=old", status=404)["message"]
+    assert b"session:old" not in server.contents()
+    mock.control("DELETE", "/sessions/old")
+    assert [mock.score("steps", session="old") for _ in range(2)] == [1, 0]
+    mock.control("DELETE", "/sessions/old")
+
+
+def test_the_least_used_session_makes_room(server: Redis, shared: Service) -> None:
+    for number in range(MOST_SESSIONS):
+        shared.sessions.open(f"w{number}", 0)
+    unused(server, "w7", 10)
+    shared.sessions.open("more", 0)
+    with pytest.raises(NotFound, match=f"made room: a mock keeps {MOST_SESSIONS} sessions"):
+        shared.sessions.open("w7", 0)
+    assert sum(1 for _ in shared.sessions.all()) == MOST_SESSIONS + 1
+
+
+# Redis fails.
+
+
+def report(service: Service) -> Reply:
+    body = {"reqPayload": {"model": "m"}, "respPayload": None}
+    return answer(service, body, path="/api/v1/report")
+
+
+def unavailable(reply: Reply) -> str:
+    """The message of a 503 that is as the contract has it."""
+    body = json.loads(reply.body)
+    assert (reply.status, body["code"]) == (503, "SERVICE_UNAVAILABLE")
+    assert dict(reply.headers)[b"retry-after"] == b"1"
+    message: str = body["message"]
+    return message
+
+
+@pytest.fixture
+def fragile() -> Iterator[Redis]:
+    with redis_server() as redis:
+        yield redis
+
+
+STEPS = Settings(
+    criteria={"steps": Declared({1: Form(Sequence((Form(Fixed(1)), Form(Fixed(0)))))})},
+    unknown_criteria="judge",
+)
+
+
+@pytest.mark.parametrize("name", [signal.SIGSTOP, signal.SIGKILL])
+def test_while_redis_is_away_only_those_suffer_who_need_it(
+    fragile: Redis, name: signal.Signals, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(statelink, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(statelink, "TIMEOUT_SECONDS", 0.2)
+    service, link = mock_with(fragile, STEPS)
+    steps = having(criterion_id="steps")
+    assert content_of(answer(service, steps))["score"] == 1
+    answer(service, having(), headers={**HEADERS, b"x-mock-session": b"known"})
+    before = content_of(answer(service, having()))
+    fragile.send(name)
+    reply = answer(service, having())
+    assert (reply.status, content_of(reply)) == (200, before)
+    assert dict(reply.headers)[b"x-request-id"] == b"default-0"
+    assert "needs what sessions share" in unavailable(answer(service, steps))
+    assert fragile.url in unavailable(report(service))
+    assert chat(service, op_log_request="false").status == 200
+    assert unavailable(chat(service))
+    named = {b"x-mock-session": b"known"}
+    assert answer(service, having(), headers={**HEADERS, **named}).status == 200
+    assert unavailable(answer(service, having(), headers={**HEADERS, b"x-mock-session": b"new"}))
+    assert link.lost == 6
+    if name == signal.SIGSTOP:
+        fragile.send(signal.SIGCONT)
+    else:
+        fragile.start()
+    until(lambda: not link.problem)
+    assert report(service).status == 200
+    expected = 0 if name == signal.SIGSTOP else 1
+    assert content_of(answer(service, steps))["score"] == expected
+    journal = service.sessions.known("", 0).journal
+    assert [entry.endpoint for entry in journal.newest_first()][:2] == ["judge", "report"]
+    said = [record.message for record in caplog.records if "Redis" in record.message]
+    assert len(said) == 2, "once when it goes, once when it is back"
+    assert "6 requests went unrecorded" in said[1]
+    link.close()
+
+
+def test_while_redis_is_away_nobody_waits_for_it(fragile: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first failure on until it is back, requests don't even try."""
+    service, link = mock_with(fragile)
+    answer(service, having())
+    fragile.send(signal.SIGKILL)
+    answer(service, having())
+
+    def asked(*_: object) -> None:
+        raise AssertionError("a request asked a Redis that is away")
+
+    monkeypatch.setattr(link.client, "evalsha", asked)
+    assert answer(service, having()).status == 200
+    assert unavailable(report(service))
+    link.close()
+
+
+def test_a_limited_key_gets_503_while_redis_is_away(fragile: Redis) -> None:
+    service, link = mock_with(fragile, Settings(limits=Limits(concurrent=1)))
+    assert answer(service, having()).status == 200
+    fragile.send(signal.SIGKILL)
+    assert unavailable(answer(service, having()))
+    link.close()
+
+
+def test_what_was_set_stays_in_force_while_redis_is_away(fragile: Redis) -> None:
+    service, link = mock_with(fragile)
+    order(service, "PUT", "/criteria/helpful", b'{"score": 0.25}')
+    assert content_of(answer(service, having()))["score"] == 0.25
+    fragile.send(signal.SIGKILL)
+    assert content_of(answer(service, having()))["score"] == 0.25
+    assert unavailable(order(service, "PUT", "/criteria/helpful", b'{"score": 0.5}'))
+    assert unavailable(order(service, "GET", "/requests"))
+    assert order(service, "GET", "/health").status == 200
+    link.close()
+
+
+def test_a_lease_that_cannot_be_given_back_harms_nobody(fragile: Redis) -> None:
+    service, link = mock_with(fragile)
+    traffic, _, _ = service.sessions.open("", 0).enter(b"key", Limits(concurrent=1), 0)
+    fragile.send(signal.SIGKILL)
+    traffic.under_way += 1
+    traffic.under_way -= 1
+    assert link.problem
+    link.close()
+
+
+def order(service: Service, method: str, path: str, body: bytes = b"") -> Reply:
+    """What the control API answers."""
+    exchange = Control(service).exchange(Head(method, f"/_mock{path}", {}))
+    try:
+        next(exchange)
+        exchange.send(body)
+    except StopIteration as stop:
+        reply: Reply = stop.value
+        return reply
+    raise AssertionError("it wants more than a body")
+
+
+# What others write under our names.
+
+ASKED = (
+    ("GET", "/status"),
+    ("GET", "/criteria"),
+    ("GET", "/completions"),
+    ("GET", "/faults"),
+    ("GET", "/limits"),
+    ("GET", "/sessions"),
+    ("GET", "/requests?session=*"),
+    ("GET", "/requests/default-1"),
+    ("POST", "/verify"),
+    ("PUT", "/criteria/helpful@v2"),
+    ("DELETE", "/requests"),
+    ("DELETE", "/criteria/helpful"),
+)
+WRONG = b'{"json": {"score": 7}, "place": "/x", "version": null}'
+
+
+def spoilt(client: Any, garbage: bytes) -> None:
+    """Give every value in Redis another content of the same kind."""
+    for key in client.keys("openpipe-mock:session:*"):
+        match client.type(key):
+            case b"hash" if not key.endswith(b":facts"):
+                for name in client.hkeys(key):
+                    client.hset(key, name, garbage)
+            case b"list":
+                client.lset(key, 0, garbage)
+
+
+def used(service: Service) -> None:
+    """Leave something of every kind."""
+    order(service, "PUT", "/criteria/helpful", b'{"sequence": [0.1, 0.2]}')
+    order(service, "POST", "/completions", b'{"text": "x"}')
+    order(service, "POST", "/faults", b'{"call": 99, "status": 500}')
+    order(service, "PUT", "/limits", b'{"concurrent": 9, "requests_per_minute": 999}')
+    answer(service, having())
+    chat(service, op_cache="readWrite")
+
+
+def survives(service: Service) -> None:
+    """Ask for everything: nothing crashes, and no answer is a defect."""
+    for method, path in ASKED:
+        body = b'{"score": 1}' if method == "PUT" else b"{}"
+        assert order(service, method, path.partition("?")[0], body).status in (200, 404, 503), path
+    for reply in (answer(service, having()), chat(service, op_cache="readWrite"), report(service)):
+        assert reply.status in (200, 503)
+    change = {"filters": [], "tags": {"a": "b"}}
+    assert answer(service, change, path="/api/v1/logs/update-tags").status in (200, 503)
+    latest = "/api/v1/local-testing-only-get-latest-logged-call"
+    assert answer(service, path=latest, method="GET").status in (200, 503)
+
+
+@pytest.mark.parametrize("garbage", [b"5", b"{}", b"[1]", b"null", b"\xff", b"{", WRONG])
+def test_values_that_others_wrote_crash_nothing(server: Redis, shared: Service, garbage: bytes) -> None:
+    used(shared)
+    with contextlib.closing(server.client) as client:
+        spoilt(client, garbage)
+    fresh, link = mock_with(server)
+    survives(fresh)
+    assert order(fresh, "POST", "/reset").status == 200
+    assert answer(fresh, having()).status == 200
+    link.close()
+
+
+def test_what_was_set_and_cannot_be_read_is_said(server: Redis, shared: Service) -> None:
+    used(shared)
+    with contextlib.closing(server.client) as client:
+        spoilt(client, b"5")
+    fresh, link = mock_with(server)
+    assert "POST /_mock/reset begins anew" in unavailable(answer(fresh, having()))
+    link.close()
+
+
+def test_keys_of_another_kind_crash_nothing(
+    server: Redis, shared: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    used(shared)
+    with contextlib.closing(server.client) as client:
+        keys = client.keys("openpipe-mock:session:*")
+        for key in keys:
+            client.delete(key)
+            client.sadd(key, "garbage")
+    survives(shared)
+    assert len({record.message for record in caplog.records}) == len(caplog.records), "each is said once"
+    assert order(shared, "POST", "/reset").status in (200, 503)
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b"{}", b'{"choices": 5}', b"\xff"])
+def test_a_text_that_none_of_us_wrote_is_unreadable(garbage: bytes) -> None:
+    for read in (partial(entry_of, settings=Settings()), call_of, completion_of):
+        with pytest.raises(Unreadable):
+            read(garbage)
+
+
+def test_members_of_another_kind_are_unreadable() -> None:
+    entry = loaded(entry_text(ENTRY))
+    for name in entry:
+        with pytest.raises(Unreadable):
+            entry_of(dumped({**entry, name: "x" if isinstance(entry[name], int | float) else 5}), Settings())
+    completion = loaded(completion_text(Completion("x", 0, "m", (Choice(("a",), "stop"),), 0)))
+    for changed in ({"id": 5}, {"choices": [{**completion["choices"][0], "text": [5]}]}, {"odd": 1}):
+        with pytest.raises(Unreadable):
+            completion_of(dumped({**completion, **changed}))
+
+
+ENTRY = Entry(
+    number=7,
+    session="s",
+    method="POST",
+    path="/x\ud800",
+    headers={b"a": b"\xff"},
+    settings=Settings(),
+    at=1.5,
+    endpoint="judge",
+    body=b"\x00\xff",
+    status=200,
+    answer=b"\xfe{}",
+    seconds=0.5,
+    streamed=True,
+    criteria=("a@v1",),
+    scores=[{"a": 0.5}],
+    rules=["/r"],
+    faults=["f"],
+    passed=(("/f", "why"),),
+    violations=("v",),
+    notes=("n",),
+    body_left_out=1,
+    answer_left_out=2,
+    gist="{}",
+    checked=True,
+    struck="/f",
+    size=3,
+)
+
+
+def test_an_exchange_comes_back_as_it_went() -> None:
+    assert entry_of(entry_text(ENTRY), ENTRY.settings) == ENTRY
+    plain = [field for field in fields(Entry) if field.default == getattr(ENTRY, field.name)]
+    assert plain == [], "a member that has its default here proves nothing"
+    assert entry_of(entry_text(replace(ENTRY, body=None)), ENTRY.settings).body is None
+
+
+def test_a_log_that_others_change_again_and_again_is_given_up(shared: Service) -> None:
+    session = shared.sessions.open("", 0)
+    session.log(b"a").add(completed({}, None, status=200))
+
+    class Busy(RedisCallLog):
+        """A log that gets another call whenever it is read."""
+
+        def update(self, filters: Any, values: Any) -> int:
+            run = self.session.run
+
+            def meddling(script: Any, *arguments: Any) -> Any:
+                found = run(script, *arguments)
+                if script is statescripts.READ:
+                    session.log(b"a").add(completed({}, None, status=200))
+                return found
+
+            self.session.run = meddling  # type: ignore[method-assign]
+            return super().update(filters, values)
+
+    busy = Busy(cast(RedisSession, shared.sessions.open("", 0)), b"a".hex())
+    with pytest.raises(StateUnavailable, match="again and again"):
+        busy.update([], {"a": "b"})
+
+
+def test_a_session_in_redis_refuses_to_be_set_directly(shared: Service) -> None:
+    sessions, session = shared.sessions, shared.sessions.default
+    with pytest.raises(AttributeError):
+        session.overrides = NOTHING
+    with pytest.raises(AttributeError):
+        session.journal.dropped = 1
+    with pytest.raises(AttributeError):
+        sessions.default = session
+
+
+def test_every_way_to_use_a_session_leads_to_redis() -> None:
+    """What the service calls is overridden: nothing is remembered beside Redis by mistake."""
+    kept = {"use"}  # settings of its own have only sessions of this process
+    for plain, there in (
+        (Session, RedisSession),
+        (Journal, RedisJournal),
+        (CallLog, RedisCallLog),
+        (Sessions, RedisSessions),
+    ):
+        mine = {name for name, value in vars(plain).items() if callable(value) and not name.startswith("__")}
+        inner = {"make", "least_used", "let_go", "fitted"}  # called by the others alone
+        assert mine - set(vars(there)) - kept - inner == set()
+
+
+# Where it is.
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://localhost", "redis://localhost:6379"),
+        ("redis://user:hush@localhost:1/2", "redis://localhost:1/2"),
+        ("rediss://:hush%40@[::1]:1/2?ssl_cert_reqs=none", "rediss://[::1]:1/2"),
+        ("unix://user:hush@/run/redis%20x.sock?db=3&password=hush", "unix:///run/redis x.sock"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert place(url) == shown
+    assert "hush" not in shown
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://localhost", "expected redis://HOST:PORT/DB"),
+        ("redis://", "expected redis://HOST:PORT/DB"),
+        ("localhost:6379", "expected redis://HOST:PORT/DB"),
+        ("unix://", "expected redis://HOST:PORT/DB"),
+        ("redis://x:hush", "in a password write @ as %40"),
+        ("redis://u:hu/sh@localhost", "in a password write @ as %40"),
+        ("redis://u:hu#sh@localhost", "in a password write @ as %40"),
+        ("redis://hush?sh@localhost", "in a password write @ as %40"),
+        ("redis://u:hu@sh@localhost", "in a password write @ as %40"),
+        ("redis://localhost:99999", "in a password write @ as %40"),
+        ("redis://[hush", "in a password write @ as %40"),
+        ("redis://localhost/0?socket_timeout=9", 'the unknown option "socket_timeout"; known are "db"'),
+        ("redis://localhost/0?db=hush", "expected redis://HOST:PORT/DB"),
+    ],
+)
+def test_a_url_that_will_not_do_is_refused_without_its_password(url: str, told: str) -> None:
+    with pytest.raises(BadState) as refused:
+        Link(url)
+    assert told in str(refused.value)
+    assert "hu" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def refusal(*flags: str, environment: dict[str, str] | None = None) -> str:
+    done = finished([here("openpipe-mock"), "serve", "--port=0", *flags], environment)
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.splitlines()
+    return line
+
+
+def test_a_server_says_in_one_line_why_its_redis_will_not_do(server: Redis) -> None:
+    port = free_port()
+    line = refusal(f"--state=redis://:hush@127.0.0.1:{port}/0")
+    assert f"cannot use --state redis://127.0.0.1:{port}/0: " in line
+    assert "Connection refused" in line
+    assert "hush" not in line
+    line = refusal(environment={"OPENPIPE_MOCK_STATE": f"{server.url}?db=999"})
+    assert "DB index is out of range" in line
+
+
+def test_a_wrong_password_is_said_and_not_shown() -> None:
+    with redis_server("--requirepass", "right") as redis:
+        line = refusal(f"--state=redis://:wr0ng@127.0.0.1:{redis.port}/0")
+        assert "invalid username-password pair" in line
+        assert "wr0ng" not in line
+        link = Link(f"redis://:right@127.0.0.1:{redis.port}/0")
+        link.check()
+        link.close()
+
+
+def test_a_redis_that_accepts_and_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statelink, "TIMEOUT_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        link = Link(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        with pytest.raises(BadState, match=r"[Tt]imeout"):
+            link.check()
+
+
+def test_without_the_client_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(BadState, match=r"pip install 'openpipe-mock\[redis\]'"):
+        Link("redis://localhost")
+
+
+def test_a_server_says_where_its_memory_is(server: Redis) -> None:
+    with serving(f"--state={server.url}") as live:
+        live.stop()
+        assert f"what sessions remember lies in the Redis at {server.url}" in live.log.read_text()
+
+
+def test_a_file_that_is_saved_counts_beside_what_was_set(server: Redis, shared: Service) -> None:
+    """A version that only the file has is each mock's own."""
+    shared.settings = Settings(criteria={"a": Declared({1: Form(Fixed(0.1)), 2: Form(Fixed(0.2))})})
+    order(shared, "PUT", "/criteria/a@v1", b'{"score": 0.9}')
+    other, link = mock_with(server, Settings(criteria={"a": Declared({2: Form(Fixed(0.3))})}))
+    assert content_of(answer(other, having(criterion_id="a@v1")))["score"] == 0.9
+    assert content_of(answer(other, having(criterion_id="a@v2")))["score"] == 0.3
+    without, second = mock_with(server)
+    assert content_of(answer(without, having(criterion_id="a@v1")))["score"] == 0.9
+    assert answer(without, having(criterion_id="a@v2")).status == 404
+    for each in (link, second):
+        each.close()
+
+
+def test_hints_are_counted_by_each_mock(shared: Service) -> None:
+    notes = [note for _ in range(25) for note in chat(shared).notes]
+    assert len([note for note in notes if "identical requests" in note]) == 1
+
+
+def test_a_session_knows_no_more_names_than_it_may(shared: Service) -> None:
+    for number in range(MOST_SESSIONS + 20):
+        answer(shared, having(), headers={**HEADERS, b"x-mock-session": b"n%d" % number})
+    memory = cast(RedisSessions, shared.sessions)
+    assert len(memory.memo) == MOST_SESSIONS + 1
+    assert DEFAULT in memory.memo
