@@ -78,6 +78,8 @@ clean: ## Remove all that was set up or built
 
 python_clients := $(addprefix $(envs)/,$(addsuffix /.done,openpipe openai langchain fixtures-openpipe fixtures-openai))
 
+node_clients := $(addprefix $(envs)/,$(addsuffix /.done,node prism))
+
 clients: $(python_clients) $(node_clients) $(envs)/wheel/.done $(envs)/sdist/.done | tools
 
 # $(call environment,requirements): the folder of the target becomes a clean environment that holds only these.
@@ -90,8 +92,6 @@ $(python_clients): $(envs)/%/.done: $(tests)/clients/python-%/requirements.txt .
 
 # These hold the checkout itself with its extras.
 $(envs)/fixtures-openpipe/.done $(envs)/fixtures-openai/.done: pyproject.toml
-
-node_clients := $(addprefix $(envs)/,$(addsuffix /.done,node prism))
 
 $(node_clients): $(envs)/%/.done: $(addprefix $(tests)/clients/%/,package.json package-lock.json) | tools
 	@echo "Installing the Node packages of $*"

@@ -38,10 +38,11 @@ HEADERS_IN_BODY = (
 class ModelNotFound(NotFound):
     """The model doesn't exist, in the service's words (source class: sdk)."""
 
-    def __init__(self, model: str, detail: str = "") -> None:
+    def __init__(self, model: str, detail: str = "", *, issues: Sequence[str] = ()) -> None:
         access = "" if model.startswith(PREFIXES) else " or you do not have access to it."
         words = f"The model `{short(model, 200)}` does not exist{access}"
-        super().__init__(words=f"{words.removesuffix('.')}: {detail}" if detail else words)
+        words = f"{words.removesuffix('.')}: {detail}" if detail else words
+        super().__init__(words=words, issues=issues)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ def find_model(model: str, visit: Visit) -> None:
     if known:
         told = f"Known are {listed(map(quoted, known), 'and')}.{near_model(model, known)}"
         visit.once(f"the model {quoted(model)} is not among the known ones. {told}")
-        raise ModelNotFound(model, told[0].lower() + told[1:])
+        raise ModelNotFound(model, issues=[told])
 
 
 ECHO = "model mock-echo"

@@ -167,9 +167,9 @@ def seconds(data: bytes) -> float:
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_config_file_that_is_made_to_cost_is_done_with_soon(name: str) -> None:
-    """Measured against the example, which is a hundredth of the size of some; on a loaded machine, again."""
+    """Measured against the example, a hundredth of the size of some; on a loaded machine, again."""
     seconds(EXAMPLE)
-    allowed = 40 * seconds(EXAMPLE)
+    allowed = 100 * seconds(EXAMPLE)
     assert any(seconds(BOMBS[name]) < allowed for _ in range(ATTEMPTS))
 
 
