@@ -74,6 +74,8 @@ class Collector:
     plan: Any = None
     planned: Planned = field(default_factory=Planned)
     payloads: list[dict[str, Any]] = field(default_factory=list)
+    sent: int = 0
+    broken: int = 0
     crashes: list[str] = field(default_factory=list)
 
     @pytest.hookimpl(trylast=True)
@@ -88,9 +90,9 @@ class Collector:
         own: list[Any] = [value for name, value in report.user_properties if name == "contract"]
         if report.when == "call" and own:
             self.payloads += own
-            broken = sum(any(one["kind"] == "broken" for one in each["findings"]) for each in self.payloads)
-            sent = sum(each["requests"] for each in self.payloads)
-            self.progress.judged(len(self.payloads), self.planned.cases, sent, broken)
+            self.broken += sum(any(one["kind"] == "broken" for one in each["findings"]) for each in own)
+            self.sent += sum(each["requests"] for each in own)
+            self.progress.judged(len(self.payloads), self.planned.cases, self.sent, self.broken)
         elif report.failed:
             self.crashes.append(f"{report.nodeid}\n{report.longreprtext}")
 

@@ -6,6 +6,7 @@ It stands behind the same seam as the service: `Control.exchange` knows no frame
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -214,34 +215,19 @@ class Control:
         written(session, rules, order.body)
         return session, rules
 
-    def completions(self, order: Order) -> Reply:
+    def shown_rules(self, order: Order, kind: str) -> Reply:
+        session, file = self.known(order), self.service.settings
+        return ok({kind: in_order(getattr(session.overrides, kind), getattr(file, kind))})
+
+    def add_rules(self, order: Order, kind: str) -> Reply:
+        session, rules = self.rules(order, RULES[kind], kind)
+        session.override(**{kind: (*rules, *getattr(session.overrides, kind))})
+        return ok({"places": [rule.place for rule in rules]}, 201)
+
+    def drop_rules(self, order: Order, kind: str) -> Reply:
         session = self.known(order)
-        return ok({"completions": in_order(session.overrides.completions, self.service.settings.completions)})
-
-    def add_completions(self, order: Order) -> Reply:
-        session, scripts = self.rules(order, configfile.script, "completions")
-        session.override(completions=(*scripts, *session.overrides.completions))
-        return ok({"places": [script.place for script in scripts]}, 201)
-
-    def drop_completions(self, order: Order) -> Reply:
-        session = self.known(order)
-        removed = len(session.overrides.completions)
-        session.override(completions=())
-        return ok({"status": "ok", "removed": removed})
-
-    def faults(self, order: Order) -> Reply:
-        session = self.known(order)
-        return ok({"faults": in_order(session.overrides.faults, self.service.settings.faults)})
-
-    def add_faults(self, order: Order) -> Reply:
-        session, faults = self.rules(order, configfile.fault, "faults")
-        session.override(faults=(*faults, *session.overrides.faults))
-        return ok({"places": [fault.place for fault in faults]}, 201)
-
-    def drop_faults(self, order: Order) -> Reply:
-        session = self.known(order)
-        removed = len(session.overrides.faults)
-        session.override(faults=())
+        removed = len(getattr(session.overrides, kind))
+        session.override(**{kind: ()})
         return ok({"status": "ok", "removed": removed})
 
     # Limits.
@@ -334,6 +320,20 @@ class Control:
         return ok({**verdict, "dropped": sum(session.journal.dropped for session in sessions)})
 
 
+RULES: Mapping[str, Callable[..., Any]] = {"completions": configfile.script, "faults": configfile.fault}
+"""Kind of rules, as the config file names it → what reads one."""
+
+
+def rule_routes(kind: str) -> tuple[Route, ...]:
+    """Looking at rules of a kind, setting some, and dropping those that were set."""
+    path = f"/{kind}"
+    return (
+        Route("GET", path, partial(Control.shown_rules, kind=kind)),
+        Route("POST", path, partial(Control.add_rules, kind=kind), "required"),
+        Route("DELETE", path, partial(Control.drop_rules, kind=kind)),
+    )
+
+
 ROUTES = (
     Route("GET", "/health", Control.health),
     Route("GET", "/status", Control.status),
@@ -342,12 +342,8 @@ ROUTES = (
     Route("GET", "/criteria", Control.criteria),
     Route("PUT", "/criteria/{id}", Control.set_criterion, "required"),
     Route("DELETE", "/criteria/{id}", Control.reset_criterion),
-    Route("GET", "/completions", Control.completions),
-    Route("POST", "/completions", Control.add_completions, "required"),
-    Route("DELETE", "/completions", Control.drop_completions),
-    Route("GET", "/faults", Control.faults),
-    Route("POST", "/faults", Control.add_faults, "required"),
-    Route("DELETE", "/faults", Control.drop_faults),
+    *rule_routes("completions"),
+    *rule_routes("faults"),
     Route("GET", "/limits", Control.limits),
     Route("PUT", "/limits", Control.set_limits, "required"),
     Route("DELETE", "/limits", Control.drop_limits),

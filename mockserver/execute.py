@@ -23,15 +23,15 @@ from mockserver.config import Settings
 from mockserver.effects import Exchange, Head, HeaderList, Reply
 from mockserver.interception import BASE_URLS, DUMMY_KEY, OPENAI_KEY, OTHER_KEYS, OWN_KEY
 from mockserver.journal import Entry
+from mockserver.liveserver import LiveServer
 from mockserver.masking import MASK, Mask
+from mockserver.mocking import MockError
 from mockserver.paths import BASE
-from mockserver.serve import CannotServe, Listener, Server, bind, uvicorn_config
+from mockserver.serve import CannotServe
 from mockserver.service import Service
 from mockserver.variants import Variant
 from mockserver.visit import Visit
 
-PATIENCE = 20.0
-"""Seconds until a server that doesn't start is a failure."""
 BROKE = 90
 """The exit code for a command that passed and a client that didn't."""
 NOT_FOUND, NOT_RUNNABLE = 127, 126
@@ -104,19 +104,15 @@ def retry_after(headers: HeaderList) -> float | None:
 @contextmanager
 def serving(service: Service) -> Iterator[str]:
     """A mock on a free port, in a thread: its origin. Raises CannotServe."""
-    listener, ready = Listener(port=0, quiet=True), threading.Event()
-    sock = bind(listener)
-    server = Server(uvicorn_config(service, listener), ready.set)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
-    thread.start()
     try:
-        if not ready.wait(PATIENCE):
-            raise CannotServe(f"the mock did not start within {PATIENCE:.0f} seconds")
-        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+        live = LiveServer(service)
+        live.start()
+    except MockError as problem:
+        raise CannotServe(str(problem)) from None
+    try:
+        yield live.origin
     finally:
-        server.should_exit = True
-        thread.join(PATIENCE)
-        sock.close()
+        live.stop()
 
 
 def quieten() -> None:

@@ -34,10 +34,10 @@ class RealTime(Clock):
 
 
 class LiveServer:
-    """The running server: its service, its origin, and a way into its thread."""
+    """The running server: its service, its origin, and a way into its thread. Raises CannotServe."""
 
-    def __init__(self) -> None:
-        self.service: Service = service_of(Source())
+    def __init__(self, service: Service | None = None) -> None:
+        self.service = service or service_of(Source())
         listener = Listener(port=0, quiet=True)
         self.sock = bind(listener)
         self.origin = f"http://127.0.0.1:{self.sock.getsockname()[1]}"
@@ -60,7 +60,8 @@ class LiveServer:
     def start(self) -> None:
         self.thread.start()
         if not self.ready.wait(PATIENCE) or self.loop is None:
-            raise MockError("the mock's server did not start.")
+            self.stop()
+            raise MockError(f"the mock did not start within {PATIENCE:.0f} seconds")
 
     def stop(self) -> None:
         self.server.should_exit = True

@@ -113,9 +113,8 @@ class Service:
         except ApiError as error:
             return refusal(error, twice=head.path.endswith("/chat/completions"))
         visit.session.under_way += 1
-        journal = (
-            visit.session.journal
-        )  # that of now: after a reset a late request belongs to what was forgotten
+        # That of now: after a reset a late request belongs to what was forgotten.
+        journal = visit.session.journal
         try:
             reply = yield from self.answer(visit)
             visit.entry.seconds = (yield TICK) - head.at
@@ -204,9 +203,8 @@ def responding(visit: Visit, endpoint: Endpoint, body: Any, problem: ApiError | 
         visit.entry.struck = fault.place
         check(visit, body, problem)
         answering, refusing = engine(visit, endpoint, body, problem), partial(refused, visit)
-        return recorded(
-            spoiled(answering, fault, visit.settings.pace, refusing, streams=streams), visit.entry
-        )
+        spoilt = spoiled(answering, fault, visit.settings.pace, refusing, streams=streams)
+        return recorded(spoilt, visit.entry)
     if visit.settings.variant:
         check(visit, body, problem)  # an answer that the variant refuses is never asked for
         answering, variant = engine(visit, endpoint, body, problem), named(visit.settings.variant)

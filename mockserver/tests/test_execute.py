@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mockserver import execute as module
+from mockserver import liveserver
 from mockserver.conduct import Lapse
 from mockserver.config import Settings
 from mockserver.execute import BROKE, CannotRun, Job, Verdict, execute
@@ -321,7 +322,7 @@ class Deaf:
 
 
 def test_a_server_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.1)
-    monkeypatch.setattr(module, "Server", Deaf)
+    monkeypatch.setattr(liveserver, "PATIENCE", 0.1)
+    monkeypatch.setattr(liveserver, "Server", Deaf)
     with pytest.raises(CannotServe, match="did not start"):
         run("")
