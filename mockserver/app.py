@@ -27,6 +27,7 @@ from mockserver.effects import (
     Entropy,
     Exchange,
     Head,
+    Headers,
     Now,
     Piece,
     ReadBody,
@@ -37,8 +38,8 @@ from mockserver.effects import (
 from mockserver.errors import Forbidden, MethodNotSupported
 from mockserver.guard import LOCAL_ORIGIN, Guard
 from mockserver.journal import discreet, sent_token
-from mockserver.paths import SESSION, not_found
-from mockserver.service import Service, crash, refusal
+from mockserver.paths import BASE, SESSION, not_found
+from mockserver.service import Service, crash, finished, refusal
 
 requests = logging.getLogger("mockserver.requests")
 """One line for each request, at INFO."""
@@ -65,25 +66,73 @@ class Api:
         self.quiet = quiet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = perf_counter()
+        head = head_of(scope, dict(scope["headers"]))
         transport = Transport(scope, receive, send)
-        query = scope.get("query_string", b"")
-        head = Head(scope["method"], scope["path"], dict(scope["headers"]), query, started, peer(scope))
         try:
             reply = await transport.carry(self.exchange(head))
+            await transport.complete(reply)
         except ClientGone:
-            reply = Reply(0, b"", subject="the client hung up")
-        except Dropped:
-            raise
-        except Exception:
-            [path] = discreet(sent_token(head.headers), head.path)
-            logging.getLogger("mockserver").exception("%s %s failed", head.method, printable(path))
-            if transport.begun:  # the stream has begun: breaking it off is all that is left
-                raise
-            reply = crash()
-            await send_reply(reply, send)
+            reply = HUNG_UP
+        except Exception as error:
+            reply = await failed(error, head, transport)
         if not self.quiet:
-            note(head, reply, perf_counter() - started)
+            note(head, reply)
+
+
+class ServiceApi:
+    """The service behind a socket, in its own steps: an exchange would cost each request a fifth more."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.serve(scope, dict(scope["headers"]), receive, send)
+
+    async def serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        """Answer a request whose headers were looked at already."""
+        head, transport = head_of(scope, headers), None
+        try:
+            visit = self.service.begin(head)
+            if isinstance(visit, Reply):
+                reply = visit
+            else:
+                try:
+                    limit = self.service.settings.max_body_bytes
+                    sent = await read(receive, limit) if visit.reads_body else None
+                    found = self.service.proceed(visit, sent)
+                    if not isinstance(found, Reply):
+                        transport = Transport(scope, receive, send)
+                        found = await transport.carry(found)
+                    reply = finished(visit, found, perf_counter())
+                finally:
+                    self.service.end(visit)
+            await (transport.complete(reply) if transport else send_reply(reply, send))
+        except ClientGone:
+            reply = HUNG_UP
+        except Exception as error:
+            reply = await failed(error, head, transport or Transport(scope, receive, send))
+        note(head, reply)
+
+
+def head_of(scope: Scope, headers: Headers) -> Head:
+    query = scope.get("query_string", b"")
+    return Head(scope["method"], scope["path"], headers, query, perf_counter(), peer(scope))
+
+
+HUNG_UP = Reply(0, b"", subject="the client hung up")
+
+
+async def failed(error: Exception, head: Head, transport: "Transport") -> Reply:
+    """A defect of ours: its traceback goes to the log, and the client is told. Raises it in mid-stream."""
+    if isinstance(error, Dropped):
+        raise error
+    [path] = discreet(sent_token(head.headers), head.path)
+    logging.getLogger("mockserver").error("%s %s failed", head.method, printable(path), exc_info=error)
+    if transport.begun:  # breaking it off is all that is left
+        raise error
+    reply = crash()
+    await send_reply(reply, transport.send)
+    return reply
 
 
 class Transport:
@@ -102,13 +151,13 @@ class Transport:
         self.leaving: asyncio.Future[Any] | None = None
 
     async def carry(self, exchange: Exchange) -> Reply:
-        """Run an exchange to its end and send what it says. A client that goes away ends it early."""
+        """Run an exchange to its end. A client that goes away ends it early."""
         try:
             effect = next(exchange)
             while True:
                 # The two effects of every request are carried out here: a coroutine for each would cost more.
                 if isinstance(effect, ReadBody):
-                    effect = exchange.send(await read(self.receive, effect))
+                    effect = exchange.send(await read(self.receive, effect.limit))
                 elif isinstance(effect, Tick):
                     effect = exchange.send(perf_counter())
                 else:
@@ -119,11 +168,14 @@ class Transport:
             exchange.close()
             if self.leaving:
                 self.leaving.cancel()
+        return reply
+
+    async def complete(self, reply: Reply) -> None:
+        """Send what an exchange ended with, or the end of what it streamed."""
         if self.begun and not self.broken:
             await self.send({"type": "http.response.body"})
         elif not self.broken:
             await send_reply(reply, self.send)
-        return reply
 
     async def perform(self, effect: Effect) -> Any:
         """Carry out one effect; its result goes back into the exchange."""
@@ -175,19 +227,19 @@ async def departure(receive: Receive) -> None:
         pass
 
 
-async def read(receive: Receive, effect: ReadBody) -> bytes | None:
-    """The request's body, or None once it is longer than the effect allows; the rest then stays unread."""
+async def read(receive: Receive, limit: int) -> bytes | None:
+    """The request's body, or None once it is longer than so many bytes; the rest then stays unread."""
     message = await receive()
     body: bytes = message.get("body", b"")
     if message["type"] == "http.request" and not message.get("more_body", False):
-        return body if len(body) <= effect.limit else None
+        return body if len(body) <= limit else None
     chunks, length = [], 0
     while True:
         if message["type"] == "http.disconnect":
             raise ClientGone
         chunks.append(message.get("body", b""))
         length += len(chunks[-1])
-        if length > effect.limit:
+        if length > limit:
             return None
         if not message.get("more_body", False):
             return b"".join(chunks)
@@ -200,14 +252,15 @@ async def send_reply(reply: Reply, send: Send) -> None:
     await send({"type": "http.response.body", "body": reply.body})
 
 
-def note(head: Head, reply: Reply, seconds: float) -> None:
+def note(head: Head, reply: Reply) -> None:
     """Write the request's line and its notes to the log."""
     heard = requests.isEnabledFor(logging.INFO)
     if not heard and not reply.notes:
         return
     path, subject, *told = discreet(sent_token(head.headers), head.path, reply.subject, *reply.notes)
     if heard:
-        line = (head.method, printable(path), reply.status, printable(subject), seconds * 1000)
+        milliseconds = (perf_counter() - head.at) * 1000
+        line = (head.method, printable(path), reply.status, printable(subject), milliseconds)
         requests.info("%s %s %d  %s  %.1f ms", *line)
     for text in told:
         notes.warning("%s: %s", printable(path), printable(text))
@@ -230,7 +283,7 @@ def create_app(service: Service | Settings | None = None, guard: Guard | None = 
     if not isinstance(service, Service):
         service = Service(service)
     guard = guard or Guard()
-    api, controls = Api(service.exchange), Api(Control(service, guard).exchange, quiet=True)
+    api, controls = ServiceApi(service), Api(Control(service, guard).exchange, quiet=True)
     site = Starlette(
         routes=[Route("/", partial(page, service, guard), methods=["GET"])],
         exception_handlers={HTTPException: site_error},
@@ -249,8 +302,12 @@ def create_app(service: Service | Settings | None = None, guard: Guard | None = 
     shared = CORSMiddleware(fork, allow_origin_regex=LOCAL_ORIGIN, allow_methods=["*"], allow_headers=["*"])
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        local = re.fullmatch(LOCAL_ORIGIN, page_origin(scope))
-        await (shared if local else fork)(scope, receive, send)
+        headers = dict(scope.get("headers", ()))
+        if b"origin" not in headers and scope["type"] == "http" and scope["path"].startswith(BASE):
+            await api.serve(scope, headers, receive, send)
+        else:
+            local = re.fullmatch(LOCAL_ORIGIN, headers.get(b"origin", b"").decode("latin-1"))
+            await (shared if local else fork)(scope, receive, send)
 
     return app
 
@@ -264,12 +321,6 @@ def peer(scope: Scope) -> str:
     """The address of who sent a request; a server that doesn't tell it gets a word that is no address."""
     client = scope.get("client")
     return client[0] or "unknown" if client else "unknown"
-
-
-def page_origin(scope: Scope) -> str:
-    """The site whose page's script sent the request; "" for any other client."""
-    found = (value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"origin")
-    return next(found, "")
 
 
 async def page(service: Service, guard: Guard, request: Request) -> Response:

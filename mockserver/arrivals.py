@@ -8,7 +8,7 @@ from typing import Any
 from mockserver.criteria import references
 from mockserver.errors import ApiError
 from mockserver.inspection import body_of, clean, events, readable
-from mockserver.journal import Entry, Journal, hide
+from mockserver.journal import Entry, Journal
 from mockserver.matching import Subject, text_of
 from mockserver.violations import quoted, short
 
@@ -25,8 +25,8 @@ class Everything(Journal):
     """A journal for one test: nothing in it is dropped or cut short, whatever its size."""
 
     def add(self, entry: Entry, token: bytes) -> None:
-        hide(entry, token)
-        self.entries.append(entry)
+        self.kept.append(entry)
+        self.unread.append((entry, token))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,15 +194,32 @@ def shown(value: Any) -> str:
 # What to say.
 
 
-def unmet(wanted: Mapping[str, Any], times: int | None, found: Sequence[Call], calls: Sequence[Call]) -> str:
-    """What did come instead: the nearest miss with the fields that differ, and all calls."""
+def unmet(
+    wanted: Mapping[str, Any],
+    times: int | None,
+    found: Sequence[Call],
+    calls: Sequence[Call],
+    under_way: int = 0,
+) -> str:
+    """What did come instead: the nearest miss with the fields that differ, and all calls.
+
+    `under_way`: requests that came and aren't over, so that they are no calls yet.
+    """
     asked = ", ".join(f"{field} {shown(value)}" for field, value in wanted.items())
     often = "at least once" if times is None else frequency(times)
     lines = [f"expected a request with {asked}: {often}; it came {frequency(len(found))}."]
     if len(found) < (1 if times is None else times):
         near = nearest(wanted, [call for call in calls if all(call is not each for each in found)])
         lines += [f"Nearest: {near}; {'; '.join(differences(near, wanted))}."] if near else []
-    return "\n".join([*lines, "What came:", *listing(calls)])
+    return "\n".join([*lines, "What came:", *listing(calls), *unfinished(under_way)])
+
+
+def unfinished(under_way: int) -> list[str]:
+    """A line on the requests that aren't calls yet."""
+    if not under_way:
+        return []
+    several = "1 request isn't" if under_way == 1 else f"{under_way} requests aren't"
+    return [f"{several} over: read its stream to the end, or close it, before you assert."]
 
 
 def frequency(times: int) -> str:

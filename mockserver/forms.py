@@ -36,6 +36,7 @@ class Judgement:
 
     `error` is the status and message of a judgement that failed; its score is 0. `raw` holds the one value
     that is answered as it is, whatever the contract says. `rule` is the place of the rule that decided.
+    `answer` is its body's JSON text, where that was written before.
     """
 
     score: float
@@ -44,6 +45,7 @@ class Judgement:
     error: tuple[int, str] | None = None
     raw: tuple[Json, ...] = ()
     rule: str = ""
+    answer: bytes = b""
 
     def verdict(self) -> dict[str, Json]:
         """Score and explanation, which the judge and `criteria_results` say alike; never null."""

@@ -1,7 +1,7 @@
 """What happened: each exchange with its request, its answer, and why it was answered so."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -26,7 +26,7 @@ SCORE_BYTES = 64
 
 @dataclass(slots=True)
 class Entry:
-    """One exchange, filled in while it is under way. What the journal keeps of it holds no secret.
+    """One exchange, filled in while it is under way. What is read of it from the journal holds no secret.
 
     `number` counts from 1 in its session. `endpoint` is its short name (`judge`, `chat`, `report`, …), "" for
     none of ours. `body` is what the client sent, None if it was not read; `answer` what it got, of a stream
@@ -37,7 +37,8 @@ class Entry:
     was answered under. `passed`: faults that met their `when`, and why they didn't strike. `body_left_out`,
     `answer_left_out`: bytes at the end that the journal had no room for. `gist`: of a body that was cut, as
     JSON, what conditions read of the whole; None where that is too long as well. `checked`: the request was
-    held against the contract. `struck`: the place of the fault that struck. `size`: what it counts there.
+    held against the contract. `struck`: the place of the fault that struck. `query_secrets`: the names in its
+    query that name a secret. `retry_after`: seconds that the answer asks to wait. `size`: what it counts.
     """
 
     number: int
@@ -65,6 +66,8 @@ class Entry:
     gist: str | None = None
     checked: bool = False
     struck: str = ""
+    query_secrets: tuple[str, ...] = ()
+    retry_after: float | None = None
     size: int = 0
 
     @property
@@ -86,34 +89,47 @@ class Entry:
 class Journal:
     """The exchanges of one session, newest last; the oldest go when there are too many or they are too large.
 
-    `dropped` says how many are gone.
+    `dropped` says how many are gone. Secrets are masked before anybody reads an entry, and not when it comes:
+    most are dropped unread.
     """
 
     def __init__(self, *, most_entries: int = MOST_ENTRIES, most_bytes: int = MOST_BYTES) -> None:
         self.most_entries = most_entries
         self.most_bytes = most_bytes
-        self.entries: deque[Entry] = deque()
+        self.kept: deque[Entry] = deque()
+        self.unread: deque[tuple[Entry, bytes]] = deque()
+        """Those whose secrets aren't masked yet, each with its key."""
         self.bytes = 0
         self.dropped = 0
 
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """What is kept, oldest first, without secrets."""
+        while self.unread:
+            hide(*self.unread.popleft())
+        return self.kept
+
     def add(self, entry: Entry, token: bytes) -> None:
-        """Keep an exchange; `token` is the bearer token that it came with, which is kept nowhere."""
+        """Keep an exchange; `token` is the bearer token that it came with, which nobody reads here."""
         if len(entry.body or b"") + len(entry.answer) + entry.answer_left_out > MOST_KEPT:
             shorten(entry, token)
         else:
-            hide(entry, token)
-        for scores in entry.scores:
-            entry.size += SCORE_BYTES * len(scores)
-        self.entries.append(entry)
+            self.unread.append((entry, token))
+        entry.size = weight(entry)
+        self.kept.append(entry)
         self.bytes += entry.size
-        while len(self.entries) > self.most_entries or self.bytes > self.most_bytes:
-            self.bytes -= self.entries.popleft().size
+        while len(self.kept) > self.most_entries or self.bytes > self.most_bytes:
+            gone = self.kept.popleft()
+            self.bytes -= gone.size
             self.dropped += 1
+            if self.unread and self.unread[0][0] is gone:
+                self.unread.popleft()
 
     def clear(self) -> int:
         """Forget every exchange; returns how many there were."""
-        number = len(self.entries)
-        self.entries.clear()
+        number = len(self.kept)
+        self.kept.clear()
+        self.unread.clear()
         self.bytes = self.dropped = 0
         return number
 
@@ -122,7 +138,7 @@ class Journal:
         return next((entry for entry in self.entries if entry.number == number), None)
 
     def newest_first(self) -> Iterator[Entry]:
-        return reversed(self.entries)
+        return reversed(list(self.entries))
 
 
 # Bounds and secrets.
@@ -147,7 +163,6 @@ def shorten(entry: Entry, token: bytes) -> None:
     entry.answer = beginning(entry.answer, most_of_answer, length, margin)
     if entry.body_left_out:
         entry.gist = gist(entry.endpoint, body, token)
-    entry.size = weight(entry)
 
 
 def beginning(masked: bytes, most: int, length: int, margin: int) -> bytes:
@@ -173,21 +188,18 @@ def gist(endpoint: str, body: bytes, token: bytes) -> str | None:
 
 
 def weight(entry: Entry) -> int:
-    """What an exchange counts against the bound, but for its scores, in bytes."""
-    texts = (
-        entry.body or b"",
-        entry.answer,
-        entry.path,
-        entry.gist or "",
-        *entry.headers.values(),
-        *entry.violations,
-        *entry.notes,
-    )
-    return OVERHEAD + sum(map(len, texts))
+    """What an exchange counts against the bound, roughly, in bytes."""
+    size = OVERHEAD + len(entry.body or b"") + len(entry.answer) + len(entry.path) + len(entry.gist or "")
+    size += sum(map(len, entry.headers.values()))
+    for scores in entry.scores:
+        size += SCORE_BYTES * len(scores)
+    for text in (*entry.violations, *entry.notes):
+        size += len(text)
+    return size
 
 
 def hide(entry: Entry, token: bytes) -> None:
-    """Mask what is secret. Every request comes by here: one look tells whether there may be anything."""
+    """Mask what is secret; one look tells whether there may be anything."""
     token = token or sent_token(entry.headers)
     headers = dict(entry.headers)
     for name in secret_headers(tuple(headers)):
@@ -198,11 +210,9 @@ def hide(entry: Entry, token: bytes) -> None:
     if entry.violations or entry.notes:
         texts += [text.encode("utf-8", "replace") for text in (*entry.violations, *entry.notes)]
     seen = b"\n".join(texts)
-    entry.size = len(seen) + OVERHEAD
     if b"%" in head or b"," in token or may_hide(seen, token):
         for each in keys(token):
             take_apart(entry, Mask(each))
-        entry.size = weight(entry)
     elif 0 < len(token) < SHORTEST_TOKEN:
         entry.headers = {name: Mask(token).header(value) for name, value in headers.items()}
 

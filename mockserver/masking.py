@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
-from urllib.parse import unquote_plus, unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_plus, unquote_to_bytes
 
 import orjson
 
@@ -63,6 +63,12 @@ no_names = lacking(*SECRETS, "bearer", r"\u00")
 def is_secret(name: str) -> bool:
     """Whether a name, its case and punctuation aside, is that of a secret or of several."""
     return name.translate(PLAIN).rstrip("s").endswith(SECRETS)
+
+
+def secret_members(query: bytes) -> tuple[str, ...]:
+    """The names in a query that name a secret and have a value; nobody keeps the values."""
+    pairs = parse_qsl(query.decode("latin-1"))
+    return tuple(name for name, value in pairs if value and (is_secret(name) or name.lower() in KEYS[:2]))
 
 
 @lru_cache(maxsize=256)

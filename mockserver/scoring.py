@@ -1,6 +1,7 @@
 """Pure scores: settings, criterion and content in, the same number out on every machine and Python."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 STEPS = 100
@@ -20,9 +21,14 @@ def digest(*parts: bytes) -> bytes:
     return blake2b(b"\x1f".join(parts), digest_size=16).digest()
 
 
+def step(draw: Draw, criterion: str, version: int, content: bytes) -> int:
+    """A score from 0 to STEPS, evenly spread; `content` is a digest."""
+    return number(draw, criterion, version, content) * (STEPS + 1) // 2**64
+
+
 def score(draw: Draw, criterion: str, version: int, content: bytes) -> float:
-    """A score from 0 to 1 in steps of 0.01, evenly spread; `content` is a digest."""
-    return number(draw, criterion, version, content) * (STEPS + 1) // 2**64 / STEPS
+    """A score from 0 to 1 in steps of 0.01, evenly spread."""
+    return step(draw, criterion, version, content) / STEPS
 
 
 def unit(draw: Draw, criterion: str, version: int, content: bytes, use: str) -> float:
@@ -31,5 +37,13 @@ def unit(draw: Draw, criterion: str, version: int, content: bytes, use: str) -> 
 
 
 def number(draw: Draw, criterion: str, version: int, content: bytes) -> int:
-    key = f"{draw.answers}\x1f{draw.seed}\x1f{criterion}\x1f{version}\x1f".encode() + content
-    return int.from_bytes(blake2b(key, digest_size=8).digest())
+    """Eight bytes as a number: the digest of all that a score is drawn from."""
+    state = begun(draw.answers, draw.seed, criterion, version).copy()
+    state.update(content)
+    return int.from_bytes(state.digest())
+
+
+@lru_cache(maxsize=1024)
+def begun(answers: int, seed: int, criterion: str, version: int) -> blake2b:
+    """A digest of all but the content, to go on from."""
+    return blake2b(f"{answers}\x1f{seed}\x1f{criterion}\x1f{version}\x1f".encode(), digest_size=8)

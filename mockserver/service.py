@@ -5,8 +5,7 @@ and the adapter carries it out and sends the result back in. So no two adapters 
 """
 
 import math
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -40,16 +39,14 @@ from mockserver.errors import (
 )
 from mockserver.forms import Content
 from mockserver.journal import MOST_KEPT, Entry, sent_token
+from mockserver.masking import secret_members
 from mockserver.paths import BASE, NAMES, SERVED, SESSION, WRITES_LOG, not_found, wrong_method
 from mockserver.spec import contract
 from mockserver.spoiling import spoiled
 from mockserver.state import Session, Sessions, fingerprint
 from mockserver.strictjson import parse
 from mockserver.variants import named, varied
-from mockserver.visit import Visit
-
-Endpoint = Callable[[Visit, Any], Reply | Exchange]
-"""A visit and its parsed body in; a reply out, or an exchange that goes on."""
+from mockserver.visit import Endpoint, Visit
 
 ENDPOINTS = {f"{BASE}{path}": name for path, name in NAMES.items()}
 """Path → the short name of its endpoint."""
@@ -107,33 +104,80 @@ class Service:
         )
 
     def exchange(self, head: Head) -> Exchange:
-        """Answer one request. Order: method and path, key, limits, faults, body, model, engine."""
+        """Answer one request. Order: method and path, key, limits, faults, body, model, engine.
+
+        An adapter that may go its own way does the same in steps: `begin`, `proceed`, `end`.
+        """
+        visit = self.begin(head)
+        if isinstance(visit, Reply):
+            return visit
+        try:
+            sent = (yield ReadBody(self.settings.max_body_bytes)) if visit.reads_body else None
+            reply = self.proceed(visit, sent)
+            if not isinstance(reply, Reply):
+                reply = yield from reply
+            return finished(visit, reply, (yield TICK))
+        finally:
+            self.end(visit)
+
+    def begin(self, head: Head) -> Visit | Reply:
+        """Who asks what, up to the body; a reply at once where no session takes the request.
+
+        The visit says whether its body is to be read, of at most `max_body_bytes`. `end` must follow.
+        """
         try:
             visit = self.visit(head)
         except ApiError as error:
             return refusal(error, twice=head.path.endswith("/chat/completions"))
         visit.session.under_way += 1
-        # That of now: after a reset a late request belongs to what was forgotten.
-        journal = visit.session.journal
         try:
-            reply = yield from self.answer(visit)
-            visit.entry.seconds = (yield TICK) - head.at
-            return finished(visit, reply)
-        finally:
-            visit.session.under_way -= 1
-            journal.add(visit.entry, visit.token)
+            self.admit(visit)
+        except ApiError as error:
+            visit.refused = refused(visit, error)
+        except BaseException:  # a defect of ours
+            self.end(visit)
+            raise
+        return visit
+
+    def proceed(self, visit: Visit, sent: bytes | None) -> Reply | Exchange:
+        """Answer a request whose body was read (None: it was too long), or that has none.
+
+        A reply comes at once where nothing has to be waited for or sent in pieces. `finished` ends either.
+        """
+        if visit.refused:
+            return visit.refused
+        body = None
+        if visit.reads_body:
+            try:
+                body = self.parsed(visit, sent)
+            except ApiError as error:
+                visit.problem = error
+        try:
+            return responding(visit, body)
+        except ApiError as error:
+            return refused(visit, error)
+
+    def end(self, visit: Visit) -> None:
+        """Whatever became of it, a request is over."""
+        visit.session.under_way -= 1
+        if visit.traffic:
+            visit.traffic.under_way -= 1
+        visit.journal.add(visit.entry, visit.token)
 
     def visit(self, head: Head) -> Visit:
         """Who asks what. Raises ApiError for a session that isn't there."""
-        named = SESSION.fullmatch(head.path) if head.path.startswith("/_mock/") else None
+        path = head.path
+        named = SESSION.fullmatch(path) if path.startswith("/_mock/") else None
         name = named["name"] if named else head.headers.get(b"x-mock-session", b"").decode("latin-1")
-        path = named["path"] if named else head.path
+        path = named["path"] if named else path
         session = self.named_session(name, head) if name else self.sessions.default
         session.requests += 1
         settings = session.settings(self.settings)
         entry = Entry(session.requests, session.name, head.method, head.path, head.headers, settings, head.at)
         entry.endpoint = ENDPOINTS.get(path, "")
-        return Visit(head, path, session, settings, entry, self.named)
+        if head.query:
+            entry.query_secrets = secret_members(head.query)
+        return Visit(head, path, session, settings, entry, self.named, session.journal)
 
     def named_session(self, name: str, head: Head) -> Session:
         """The session that a request names. Raises BadRequest for its own key: no journal shall show it."""
@@ -141,19 +185,11 @@ class Service:
             raise BadRequest.at("session", "this is the request's own key; name the session otherwise.")
         return self.sessions.find(name, head.at)
 
-    def answer(self, visit: Visit) -> Exchange:
-        """Answer a request once its path, key and limits are in order."""
-        try:
-            endpoint = self.admitted(visit)
-            if visit.settings.limits.none:
-                return (yield from self.limited(visit, endpoint))
-            with within_limits(visit):
-                return (yield from self.limited(visit, endpoint))
-        except ApiError as error:
-            return refused(visit, error)
+    def admit(self, visit: Visit) -> None:
+        """Hold path, method, key and limits against what is served, and what the headers say of the body.
 
-    def admitted(self, visit: Visit) -> Endpoint:
-        """The endpoint that is meant. Raises ApiError for a path, method or key that won't do."""
+        Raises ApiError. What is wrong with the body's headers becomes the visit's problem: faults come first.
+        """
         head, settings = visit.head, visit.settings
         if not visit.entry.endpoint:
             raise not_found(visit.path)
@@ -162,22 +198,17 @@ class Service:
             raise wrong_method(head.method, visit.path)
         visit.token = authorize(head.headers, settings.keys, settings.read_only_keys)
         visit.read_only = is_read_only(visit)
-        return self.endpoints[tail]
-
-    def limited(self, visit: Visit, endpoint: Endpoint) -> Exchange:
-        """Answer a request by its endpoint, unless a fault is due; a body's faults come after those."""
-        body, problem = None, None
-        if visit.head.method == "POST":
-            try:
-                expect_body(visit.head.headers, self.settings.max_body_bytes)
-                sent: bytes | None = yield ReadBody(self.settings.max_body_bytes)
-                body = self.parsed(visit, sent)
-            except ApiError as error:
-                problem = error
-        else:
+        visit.endpoint = self.endpoints[tail]
+        if not settings.limits.none:
+            enter(visit)
+        if head.method != "POST":
             visit.entry.checked = True
-        reply = responding(visit, endpoint, body, problem)
-        return reply if isinstance(reply, Reply) else (yield from reply)
+            return
+        try:
+            expect_body(head.headers, self.settings.max_body_bytes)
+            visit.reads_body = True
+        except ApiError as error:
+            visit.problem = error
 
     def parsed(self, visit: Visit, sent: bytes | None) -> Any:
         """The body's JSON. Raises PayloadTooLarge, ParseError."""
@@ -195,34 +226,31 @@ def expect_body(headers: Headers, limit: int) -> None:
     expect_json(headers)
 
 
-def responding(visit: Visit, endpoint: Endpoint, body: Any, problem: ApiError | None) -> Reply | Exchange:
+def responding(visit: Visit, body: Any) -> Reply | Exchange:
     """What is answered: a reply at once where nothing has to be waited for or sent in pieces."""
     fault, streams = due(visit, body), asks_for_stream(visit, body)
     if fault is not None:
         visit.entry.faults.append(faults.describe(fault))
         visit.entry.struck = fault.place
-        check(visit, body, problem)
-        answering, refusing = engine(visit, endpoint, body, problem), partial(refused, visit)
+        check(visit, body)
+        answering, refusing = engine(visit, body), partial(refused, visit)
         spoilt = spoiled(answering, fault, visit.settings.pace, refusing, streams=streams)
         return recorded(spoilt, visit.entry)
     if visit.settings.variant:
-        check(visit, body, problem)  # an answer that the variant refuses is never asked for
-        answering, variant = engine(visit, endpoint, body, problem), named(visit.settings.variant)
+        check(visit, body)  # an answer that the variant refuses is never asked for
+        answering, variant = engine(visit, body), named(visit.settings.variant)
         return recorded(varied(answering, variant, visit.entry.endpoint, visit.session.count), visit.entry)
-    reply = asked(visit, endpoint, body, problem)
+    reply = asked(visit, body)
     if isinstance(reply, Reply):
         return reply
     return recorded(guarded(visit, reply), visit.entry) if streams else guarded(visit, reply)
 
 
-def asked(visit: Visit, endpoint: Endpoint, body: Any, problem: ApiError | None) -> Reply | Exchange:
-    """What the endpoint answers, or why it doesn't."""
-    try:
-        if problem is not None:
-            raise problem
-        return endpoint(visit, body)
-    except ApiError as error:
-        return refused(visit, error)
+def asked(visit: Visit, body: Any) -> Reply | Exchange:
+    """What the endpoint answers. Raises ApiError for what it refuses."""
+    if visit.problem is not None:
+        raise visit.problem
+    return visit.endpoint(visit, body)
 
 
 def guarded(visit: Visit, exchange: Exchange) -> Exchange:
@@ -233,10 +261,13 @@ def guarded(visit: Visit, exchange: Exchange) -> Exchange:
         return refused(visit, error)
 
 
-def engine(visit: Visit, endpoint: Endpoint, body: Any, problem: ApiError | None) -> Exchange:
-    """The same as an exchange, which asks the endpoint only when it is begun."""
-    reply = asked(visit, endpoint, body, problem)
-    return reply if isinstance(reply, Reply) else (yield from guarded(visit, reply))
+def engine(visit: Visit, body: Any) -> Exchange:
+    """The same as an exchange, which asks the endpoint only when it is begun; a refusal is its answer."""
+    try:
+        reply = asked(visit, body)
+        return reply if isinstance(reply, Reply) else (yield from reply)
+    except ApiError as error:
+        return refused(visit, error)
 
 
 def is_read_only(visit: Visit) -> bool:
@@ -249,8 +280,7 @@ def is_read_only(visit: Visit) -> bool:
     return True
 
 
-@contextmanager
-def within_limits(visit: Visit) -> Generator[None]:
+def enter(visit: Visit) -> None:
     """Count a request against the limits of its key. Raises TooManyRequests where it is over one."""
     credential = fingerprint(visit.token)
     traffic, over, seconds = visit.session.enter(credential, visit.settings.limits, visit.head.at)
@@ -258,10 +288,7 @@ def within_limits(visit: Visit) -> Generator[None]:
         wait = max(1, math.ceil(seconds))
         raise TooManyRequests(f"this key may send {over}; try again in {wait} s.", seconds=wait)
     traffic.under_way += 1
-    try:
-        yield
-    finally:
-        traffic.under_way -= 1
+    visit.traffic = traffic
 
 
 def due(visit: Visit, body: Any) -> Fault | None:
@@ -297,13 +324,13 @@ def asks_for_stream(visit: Visit, body: Any) -> bool:
     return visit.entry.endpoint == "chat" and isinstance(body, dict) and body.get("stream") is True
 
 
-def check(visit: Visit, body: Any, problem: ApiError | None) -> None:
+def check(visit: Visit, body: Any) -> None:
     """Hold a request against the contract that may never reach its engine."""
     endpoint = visit.entry.endpoint
     schema = SCHEMAS.get(endpoint)
     try:
-        if problem is not None:
-            raise problem
+        if visit.problem is not None:
+            raise visit.problem
         if schema:
             checker = contract().checker(schema)
             body = body if checker.is_valid(body) else checker.tidy(body)
@@ -325,11 +352,12 @@ def judgement(visit: Visit, body: Any) -> Reply | Exchange:
     tidy = visit.entry.body is not None and judge.is_tidy(visit.entry.body)
     digest = judge.content(judge.scene(given, tidy=tidy), output, tidy=tidy)
     found = visit.judge(asked, Content(given, output, digest))
-    visit.entry.criteria = (str(asked),)
+    visit.entry.criteria = (asked.text,)
     visit.entry.scores = [{asked.name: found.score}]
     if found.error:
         raise CriterionFailed(*found.error, seconds=retry_after(visit, asked, found.error[0]))
-    reply = Reply(200, orjson.dumps(found.body()), subject=f"{asked} {found.score}")
+    text = found.answer or orjson.dumps(found.body())
+    reply = Reply(200, text, subject=f"{asked.text} {found.score}")
     return later(asked.delay, reply) if asked.delay else reply
 
 
@@ -373,17 +401,31 @@ def is_stream(headers: HeaderList) -> bool:
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
 
-def finished(visit: Visit, reply: Reply) -> Reply:
-    """The reply with what the user should know of it; the journal notes it too."""
+def finished(visit: Visit, reply: Reply, now: float) -> Reply:
+    """The reply with what the user should know of it; the journal notes it too.
+
+    `now`: on the clock of `Head.at`.
+    """
     entry = visit.entry
+    entry.seconds = now - visit.head.at
     entry.status = reply.status
     if reply.body:
         entry.answer = reply.body
     if reply.notes:
         visit.note(*reply.notes)
+    if len(reply.headers) > 1:
+        entry.retry_after = seconds_asked(reply.headers)
     reply.headers = (*reply.headers, (REQUEST_ID, entry.id.encode()))
     reply.notes = entry.notes
     return reply
+
+
+def seconds_asked(headers: HeaderList) -> float | None:
+    """The seconds that an answer asks to wait, None where it asks for none."""
+    told = dict(headers)
+    if b"retry-after-ms" in told:
+        return float(told[b"retry-after-ms"]) / 1000
+    return float(told[b"retry-after"]) if b"retry-after" in told else None
 
 
 def refused(visit: Visit, error: ApiError) -> Reply:

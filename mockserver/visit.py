@@ -1,30 +1,42 @@
 """One request on its way through the mock: who asks, under which settings, and what the journal will say."""
 
-from collections.abc import MutableSet
+from collections.abc import Callable, MutableSet
 from dataclasses import dataclass
 from typing import Any
 
 from mockserver import magic
 from mockserver.admission import accepted
 from mockserver.config import Settings
-from mockserver.effects import Head, Headers
+from mockserver.effects import Exchange, Head, Headers, Reply
+from mockserver.errors import ApiError
 from mockserver.forms import Content, Judgement
-from mockserver.journal import Entry
+from mockserver.journal import Entry, Journal
 from mockserver.judge import Criterion, judge
 from mockserver.matching import Subject
+from mockserver.paths import not_found
 from mockserver.spec import contract
-from mockserver.state import Session
+from mockserver.state import Session, Traffic
 from mockserver.violations import did_you_mean, quoted
 
 Json = Any
+Endpoint = Callable[["Visit", Json], Reply | Exchange]
+"""A visit and its parsed body in; a reply out, or an exchange that goes on."""
 MOST_NAMED = 1000
+
+
+def nowhere(visit: "Visit", body: Json) -> Reply:
+    """What stands in for the endpoint of a request that is refused before it reaches one."""
+    raise not_found(visit.path)
 
 
 @dataclass(slots=True)
 class Visit:
     """A request with its session, and the settings that were in force when it came.
 
-    `path` is below the base. `named`: what the terminal was told of already, of all requests of the mock.
+    `path` leaves out the session's name. `named`: what the terminal was told of already, of all requests of
+    the mock. `journal` is that of now: after a reset a late request belongs to what was forgotten.
+    `reads_body`: its body is to be read. `refused`: the answer to what went no further than its headers.
+    `problem`: what is wrong with its body's headers or form.
     """
 
     head: Head
@@ -33,8 +45,14 @@ class Visit:
     settings: Settings
     entry: Entry
     named: MutableSet[str]
+    journal: Journal
+    endpoint: Endpoint = nowhere
     token: bytes = b""
     read_only: bool = False
+    reads_body: bool = False
+    refused: Reply | None = None
+    problem: ApiError | None = None
+    traffic: Traffic | None = None
 
     @property
     def headers(self) -> Headers:
@@ -77,7 +95,8 @@ class Visit:
     def meet(self, asked: Criterion) -> None:
         """Say once that a criterion is judged which the settings, declaring others, don't declare."""
         declared = self.settings.criteria
-        meant = self.settings.magic and magic.criterion(asked.name)
-        if declared and asked.name not in declared and not meant:
+        if not declared or asked.name in declared:
+            return
+        if not (self.settings.magic and magic.criterion(asked.name)):
             near = did_you_mean(asked.name, list(declared))
             self.once(f"the criterion {quoted(asked.name)} is not declared.{near}")

@@ -197,7 +197,8 @@ def carried(exchange: Generator[Effect, Any, Reply], messages: Iterable[Message]
     async def run() -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                await Transport({}, client.receive, client.send).carry(exchange)
+                transport = Transport({}, client.receive, client.send)
+                await transport.complete(await transport.carry(exchange))
         finally:
             await asyncio.sleep(0)
             assert asyncio.all_tasks() == {asyncio.current_task()}, "a task was left behind"
@@ -296,11 +297,10 @@ def test_time_and_chance_come_from_outside() -> None:
 
 
 def crashing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def exchange(self: Service, head: object) -> Generator[Effect, Any, Reply]:
+    def proceed(self: Service, visit: object, sent: object) -> Reply:
         raise RuntimeError("an inner detail")
-        yield
 
-    monkeypatch.setattr(Service, "exchange", exchange)
+    monkeypatch.setattr(Service, "proceed", proceed)
 
 
 def test_a_defect_of_ours_answers_500_and_leaves_its_traceback_in_the_log(
