@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mockserver.arrivals import Call as Call
+    from mockserver.arrivals import Calls as Calls
     from mockserver.interception import NetworkRefused as NetworkRefused
     from mockserver.interception import patched as patched
+    from mockserver.liveserver import LiveMock as LiveMock
     from mockserver.mocking import Mock as Mock
     from mockserver.mocking import MockError as MockError
     from mockserver.respxrouter import respx_router as respx_router
@@ -20,6 +22,8 @@ if os.path.isfile(os.path.join(ROOT, "contract_tests", "pytest.ini")):
 
 PUBLIC = {
     "Call": "arrivals",
+    "Calls": "arrivals",
+    "LiveMock": "liveserver",
     "Mock": "mocking",
     "MockError": "mocking",
     "NetworkRefused": "interception",
@@ -29,10 +33,12 @@ PUBLIC = {
 """What the package offers by name → the module that has it, imported when it is asked for."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"mockserver.{PUBLIC[name]}"), name)
+if not TYPE_CHECKING:  # a type checker shall know of no other names
+
+    def __getattr__(name: str) -> Any:
+        if name not in PUBLIC:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"mockserver.{PUBLIC[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mockserver import dashboard
 from mockserver.config import Settings
@@ -40,6 +40,7 @@ from mockserver.guard import LOCAL_ORIGIN, Guard
 from mockserver.journal import discreet, sent_token
 from mockserver.paths import BASE, SESSION, not_found
 from mockserver.service import Service, crash, finished, refusal
+from mockserver.shortcut import PATH, Shortcut
 
 requests = logging.getLogger("mockserver.requests")
 """One line for each request, at INFO."""
@@ -84,12 +85,36 @@ class ServiceApi:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self.shortcut = Shortcut(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.serve(scope, dict(scope["headers"]), receive, send)
 
     async def serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         """Answer a request whose headers were looked at already."""
+        if scope["path"] == PATH and scope["method"] == "POST" and self.shortcut.admits(headers):
+            at = perf_counter()
+            message = await receive()
+            reply = self.judgement(scope, headers, message, at)
+            if reply:
+                await send_reply(reply, send)
+                if requests.isEnabledFor(logging.INFO):
+                    note(Head("POST", PATH, headers, b"", at), reply)
+                return
+            receive = partial(again, [message], receive)
+        await self.go(scope, headers, receive, send)
+
+    def judgement(self, scope: Scope, headers: Headers, message: Message, at: float) -> Reply | None:
+        """The answer to a plain judgement whose body came whole; None for any other request."""
+        if message.get("more_body") or scope["query_string"]:
+            return None
+        try:
+            return self.shortcut.judgement(headers, message.get("body", b""), at, perf_counter)
+        except Exception as error:
+            return defect(error, head_of(scope, headers))
+
+    async def go(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        """The long way."""
         head, transport = head_of(scope, headers), None
         try:
             visit = self.service.begin(head)
@@ -114,6 +139,11 @@ class ServiceApi:
         note(head, reply)
 
 
+async def again(messages: list[Message], receive: Receive) -> Message:
+    """What was received before, and then the rest."""
+    return messages.pop() if messages else await receive()
+
+
 def head_of(scope: Scope, headers: Headers) -> Head:
     query = scope.get("query_string", b"")
     return Head(scope["method"], scope["path"], headers, query, perf_counter(), peer(scope))
@@ -122,15 +152,20 @@ def head_of(scope: Scope, headers: Headers) -> Head:
 HUNG_UP = Reply(0, b"", subject="the client hung up")
 
 
-async def failed(error: Exception, head: Head, transport: "Transport") -> Reply:
-    """A defect of ours: its traceback goes to the log, and the client is told. Raises it in mid-stream."""
-    if isinstance(error, Dropped):
-        raise error
+def defect(error: Exception, head: Head) -> Reply:
+    """What is answered to a defect of ours; its traceback goes to the log."""
     [path] = discreet(sent_token(head.headers), head.path)
     logging.getLogger("mockserver").error("%s %s failed", head.method, printable(path), exc_info=error)
-    if transport.begun:  # breaking it off is all that is left
+    return crash()
+
+
+async def failed(error: Exception, head: Head, transport: "Transport") -> Reply:
+    """Answer a defect of ours. Raises it in mid-stream: breaking it off is all that is left."""
+    if isinstance(error, Dropped):
         raise error
-    reply = crash()
+    reply = defect(error, head)
+    if transport.begun:
+        raise error
     await send_reply(reply, transport.send)
     return reply
 

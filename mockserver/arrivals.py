@@ -1,5 +1,6 @@
 """What arrived at a mock, as a test reads it: requests as calls, and what to say when one is missing."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -8,7 +9,7 @@ from typing import Any
 from mockserver.criteria import references
 from mockserver.errors import ApiError
 from mockserver.inspection import body_of, clean, events, readable
-from mockserver.journal import Entry, Journal
+from mockserver.journal import Entry, Journal, Later, itself
 from mockserver.matching import Subject, text_of
 from mockserver.violations import quoted, short
 
@@ -18,15 +19,19 @@ MEANT = "x-mock-expect"
 """The header with which a client says that it breaks the contract on purpose: `violation`."""
 MOST_SHOWN = 10
 MOST_COMPARED = 200
-"""Characters of a text that decide which call comes nearest."""
+"""Characters of a text, after those that are the same, that decide which call comes nearest."""
+LEAD = 20
+"""Characters that are shown before the place where two texts part."""
 
 
 class Everything(Journal):
     """A journal for one test: nothing in it is dropped or cut short, whatever its size."""
 
+    def __init__(self) -> None:
+        super().__init__(most_entries=sys.maxsize)
+
     def add(self, entry: Entry, token: bytes) -> None:
-        self.kept.append(entry)
-        self.unread.append((entry, token))
+        self.add_later(Later(0, itself, (entry,), token))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +145,16 @@ class Calls(list[Call]):
         """Those that are so; what is not given doesn't matter."""
         wanted = given(
             endpoint=endpoint, criterion=criterion, output=output, model=model, last_user=last_user,
-            criteria=criteria, status=status, streamed=streamed,
+            criteria=several_criteria(criteria), status=status, streamed=streamed,
         )  # fmt: skip
         return Calls(call for call in self if not list(differences(call, wanted)))
+
+
+def several_criteria(criteria: Sequence[str] | None) -> Sequence[str] | None:
+    """The wanted criteria. Raises ValueError for a text, whose letters would be taken for criteria."""
+    if isinstance(criteria, str):
+        raise ValueError(f"criteria: expected a list of them, as in criteria=[{quoted(criteria)}].")
+    return criteria
 
 
 def given(**members: Any) -> dict[str, Any]:
@@ -158,7 +170,23 @@ def differences(call: Call, wanted: Mapping[str, Any]) -> Iterator[str]:
     for field, value in wanted.items():
         found = getattr(call, field)
         if not SAME.get(field, equal)(found, value):
-            yield f"{field} is {shown(found)}, not {shown(value)}"
+            yield f"{field} is {contrast(found, value)}"
+
+
+def contrast(found: Any, wanted: Any) -> str:
+    """The two, and of long texts the place where they part."""
+    one, other = shown(found), shown(wanted)
+    if one == other and isinstance(found, str) and isinstance(wanted, str):
+        start = max(0, parting(found, wanted) - LEAD)
+        one = f"{shown('…' + found[start:])} from character {start + 1} on"
+        other = shown("…" + wanted[start:])
+    return f"{one}, not {other}"
+
+
+def parting(one: str, other: str) -> int:
+    """How many characters two texts have in common at their beginnings."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (here, there) in pairs if here != there), min(len(one), len(other)))
 
 
 def equal(found: Any, wanted: Any) -> bool:
@@ -238,8 +266,10 @@ def nearest(wanted: Mapping[str, Any], missed: Sequence[Call]) -> Call | None:
 
 def similarity(found: Any, wanted: Any) -> float:
     """How much two values look alike as texts, from 0 to 1."""
-    one, other = str(found)[:MOST_COMPARED], str(wanted)[:MOST_COMPARED]
-    return SequenceMatcher(None, one, other, autojunk=False).ratio()
+    one, other = str(found), str(wanted)
+    same, longest = parting(one, other), max(len(one), len(other), 1)
+    there, here = one[same : same + MOST_COMPARED], other[same : same + MOST_COMPARED]
+    return (same + (longest - same) * SequenceMatcher(None, there, here, autojunk=False).ratio()) / longest
 
 
 def listing(calls: Sequence[Call]) -> list[str]:

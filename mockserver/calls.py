@@ -30,6 +30,8 @@ Labels = Mapping[str, str | None]
 
 MOST_CALLS = 1000
 MOST_BYTES = 4 * MEBIBYTE
+OVERHEAD = 200
+"""What a call counts beside its payloads before anybody reads it, roughly, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,42 @@ class LoggedCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Own:
+    """A call that the mock answered itself, as it came: JSON texts, status, and what is noted beside them.
+
+    `now` is in seconds since 1970, None where no clock has a say.
+    """
+
+    request: bytes
+    response: bytes | None
+    status: int
+    error_message: str | None
+    cache_hit: bool
+    tags: Mapping[str, str]
+    now: float | None
+
+    @property
+    def size(self) -> int:
+        """About what the log will count for it, in bytes."""
+        return len(self.request) + len(self.response or b"") + OVERHEAD
+
+    def logged(self) -> LoggedCall:
+        """The call as the log shows it."""
+        return completed(
+            orjson.loads(self.request),
+            None if self.response is None else orjson.loads(self.response),
+            status=self.status,
+            error_message=self.error_message,
+            cache_hit=self.cache_hit,
+            tags=self.tags,
+            now=self.now,
+            own=True,
+            request_text=self.request,
+            response_text=self.response,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
     """One condition on a logged call: what `read` finds in it equals `wanted`; None asks for its absence."""
 
@@ -93,21 +131,50 @@ class Filter:
 
 
 class CallLog:
-    """The calls of one key, newest last; the oldest go when there are too many or they are too large."""
+    """The calls of one key, newest last; the oldest go when there are too many or they are too large.
+
+    Those that the mock answered itself are put into their form, secrets masked, when somebody asks for them:
+    most are dropped unread.
+    """
 
     def __init__(self, *, most_calls: int = MOST_CALLS, most_bytes: int = MOST_BYTES) -> None:
         self.most_calls = most_calls
         self.most_bytes = most_bytes
-        self.calls: deque[LoggedCall] = deque()
+        self.read: deque[LoggedCall] = deque()
+        self.unread: deque[Own] = deque()
+        """Those that came after the ones that were read."""
         self.bytes = 0
+
+    @property
+    def calls(self) -> deque[LoggedCall]:
+        """All calls, oldest first."""
+        while self.unread:
+            own = self.unread.popleft()
+            self.bytes -= own.size
+            self.keep(own.logged())
+        return self.read
 
     def add(self, call: LoggedCall) -> None:
         """Log a call. One that alone exceeds the bound is logged without its payloads."""
+        _ = self.calls
+        self.keep(call)
+
+    def add_own(self, own: Own) -> None:
+        """Log a call that the mock answered itself."""
+        self.unread.append(own)
+        self.bytes += own.size
+        while len(self.read) + len(self.unread) > self.most_calls or self.bytes > self.most_bytes:
+            if len(self.unread) == 1 and not self.read:
+                _ = self.calls
+                return
+            self.bytes -= (self.read or self.unread).popleft().size
+
+    def keep(self, call: LoggedCall) -> None:
         call = self.fitted(call)
-        self.calls.append(call)
+        self.read.append(call)
         self.bytes += call.size
-        while len(self.calls) > self.most_calls or self.bytes > self.most_bytes:
-            self.bytes -= self.calls.popleft().size
+        while self.read and (len(self.read) > self.most_calls or self.bytes > self.most_bytes):
+            self.bytes -= self.read.popleft().size
 
     def latest(self) -> LoggedCall | None:
         """The call that was logged last."""
@@ -117,12 +184,12 @@ class CallLog:
         """Update the metadata of the calls that pass every filter; returns how many they are."""
         found = [all(condition.holds(call) for condition in filters) for call in self.calls]
         before = reversed(list(zip(self.calls, found, strict=True)))
-        self.calls, self.bytes = deque(), 0
+        self.read, self.bytes = deque(), 0
         for call, hit in before:  # newest first, so that what no longer fits is never made
             updated = self.fitted(call.labelled(values)) if hit else call
             if self.bytes + updated.size > self.most_bytes:
                 break
-            self.calls.appendleft(updated)
+            self.read.appendleft(updated)
             self.bytes += updated.size
         return sum(found)
 

@@ -6,6 +6,7 @@ What an answer is, in this order: what a script says, a call of the named or req
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -14,7 +15,7 @@ import orjson
 from mockserver import instances, texts, tokens
 from mockserver.config import EPOCH, AutoTools, ScriptedCall, ScriptedChoice, Settings
 from mockserver.errors import BadRequest
-from mockserver.toolchoice import Tool, offered, to_call, wanted
+from mockserver.toolchoice import Tool, Wanted, offered, to_call, wanted
 from mockserver.violations import quoted, short, shown
 
 Json = dict[str, Any]
@@ -23,6 +24,15 @@ NOT_IDENTITY = frozenset(("stream", "stream_options"))
 HOW_MUCH = frozenset(("n", "max_tokens", "max_completion_tokens", "stop", "logprobs", "top_logprobs"))
 NOT_CONTENT = NOT_IDENTITY | HOW_MUCH | {"metadata", "store", "user"}
 """Members that don't change what is said: in which form, how much of it, how often, and notes about it."""
+FORM = frozenset(
+    (
+        *("tools", "functions", "tool_choice", "function_call", "response_format", "stop"),
+        *("max_tokens", "max_completion_tokens", "logprobs", "top_logprobs"),
+    )
+)
+"""Members without which an answer is plain text of any length."""
+NO_CALL = Wanted()
+TEXT = {"type": "text"}
 
 YEAR_SECONDS = 31_536_000
 MOST_ALTERNATIVES = 20
@@ -118,24 +128,26 @@ class Completion:
 
 def ask(body: Json, auto_tools: AutoTools = "mention") -> Ask:
     """Understand a request that is valid by schema. Raises BadRequest for what the schema can't say."""
-    tools, want = offered(body), wanted(body)
-    number, listed = int(body.get("n") or 1), alternatives(body)
+    plain, number = FORM.isdisjoint(body), int(body.get("n") or 1)
+    want, tools = (NO_CALL, ()) if plain else (wanted(body), offered(body))
+    listed = None if plain else alternatives(body)
+    content = digest(body, NOT_CONTENT)
     prompt = orjson.dumps([body["messages"], body.get("tools"), body.get("functions")])
     return Ask(
         model=body["model"],
         messages=body["messages"],
         tools=tools,
-        tool=to_call(want, tools, body["messages"], auto_tools),
+        tool=to_call(want, tools, body["messages"], auto_tools) if want is not NO_CALL or tools else None,
         forced=want.mode in ("named", "required"),
-        format=body.get("response_format") or {"type": "text"},
+        format=body.get("response_format") or TEXT,
         n=number,
-        limit=limit(body, room(number, listed)),
-        stops=stops(body),
+        limit=room(number, listed) if plain else limit(body, room(number, listed)),
+        stops=() if plain else stops(body),
         alternatives=listed,
         stream=bool(body.get("stream")),
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
-        content=digest(body, NOT_CONTENT),
-        identity=digest(body, NOT_IDENTITY),
+        content=content,
+        identity=content if NOT_CONTENT.isdisjoint(body) else digest(body, NOT_IDENTITY),
         prompt_tokens=tokens.estimate(prompt),
     )
 
@@ -198,9 +210,8 @@ def complete(
 
     Choices that are scripted are taken in turn, round and round; nothing else of the request counts then.
     """
-    origin = f"{settings.answers}\x1f{settings.seed}\x1f".encode()
-    key = blake2b(origin + asked.content, digest_size=16).digest()
-    identity = blake2b(origin + asked.identity + repeat.to_bytes(8), digest_size=16).digest()
+    key = from_seed(settings, asked.content)
+    identity = from_seed(settings, asked.identity + repeat.to_bytes(8))
     return Completion(
         id=f"chatcmpl-{identity.hex()[:24]}",
         created=EPOCH + int.from_bytes(identity[:4]) % YEAR_SECONDS,
@@ -209,6 +220,18 @@ def complete(
         prompt_tokens=asked.prompt_tokens,
         alternatives=asked.alternatives,
     )
+
+
+def from_seed(settings: Settings, said: bytes) -> bytes:
+    """Sixteen bytes that a seed makes of what was asked."""
+    state = begun(settings.answers, settings.seed).copy()
+    state.update(said)
+    return state.digest()
+
+
+@lru_cache(maxsize=64)
+def begun(answers: int, seed: int) -> blake2b:
+    return blake2b(f"{answers}\x1f{seed}\x1f".encode(), digest_size=16)
 
 
 def choices(
@@ -271,9 +294,12 @@ def spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
 
 def cut(said: str, asked: Ask) -> tuple[tuple[str, ...], str]:
     """The tokens that stop texts and the token limit leave, and the reason for the end."""
-    longest_stop = max(map(len, asked.stops), default=0)
-    said = said[: (asked.limit + 1) * tokens.LONGEST + longest_stop]  # what lies behind would be cut anyway
-    pieces = tokens.split(tokens.until_stop(said, asked.stops), asked.limit + 1)
+    most = (asked.limit + 1) * tokens.LONGEST
+    if len(said) > most:  # what lies behind would be cut anyway
+        said = said[: most + max(map(len, asked.stops), default=0)]
+    if asked.stops:
+        said = tokens.until_stop(said, asked.stops)
+    pieces = tokens.split(said, asked.limit + 1)
     if len(pieces) > asked.limit:
         return tuple(pieces[: asked.limit]), "length"
     return tuple(pieces), "stop"

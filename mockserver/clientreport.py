@@ -19,6 +19,10 @@ MOST_OF_COMMAND = 80
 """Characters of a command that a sentence repeats."""
 MOST_SHOWN = 20
 """Breaches of one run that the text names."""
+UNREACHED = (
+    "no request reached the mock, so nothing was tested;"
+    " does the command read OPENPIPE_BASE_URL or OPENAI_BASE_URL?"
+)
 
 
 def counted(number: int, noun: str) -> str:
@@ -52,6 +56,24 @@ def headline(verdict: Verdict) -> str:
     return f"{shown}; under {under}: {'broke under ' + listed(broke, 'and') if broke else 'nothing broke'}"
 
 
+def notes(verdict: Verdict) -> Iterator[str]:
+    """What was not tested, where one might think that it was, and what the reason may be."""
+    if verdict.first.silent:
+        yield UNREACHED
+        return
+    silent = [run.name for run in verdict.runs if run.silent]
+    if silent:
+        where = listed(silent, "and")
+        yield f"no request came under {where}: nothing was tested there; does the command keep old results?"
+
+
+def reason(verdict: Verdict) -> str:
+    """Why variants were not tried."""
+    if verdict.stopped_by:
+        return "a signal ended it"
+    return "the plain run has to pass first" if verdict.first.code else "they would test nothing"
+
+
 # Text.
 
 
@@ -60,8 +82,9 @@ def text(verdict: Verdict) -> Iterator[str]:
     yield headline(verdict)
     if len(verdict.runs) < verdict.planned:
         left = counted(verdict.planned - len(verdict.runs), "variant")
-        reason = "a signal ended it" if verdict.stopped_by else "the plain run has to pass first"
-        yield f"{left} not tried: {reason}"
+        yield f"{left} not tried: {reason(verdict)}"
+    for note in notes(verdict):
+        yield f"warning: {note}"
     for run in verdict.runs:
         if run.broke:
             yield from broken(verdict, run)
@@ -114,6 +137,7 @@ def as_json(verdict: Verdict) -> str:
         "seed": verdict.seed,
         "exit_code": verdict.exit_code,
         "summary": headline(verdict),
+        "notes": list(notes(verdict)),
         "stopped_by": verdict.stopped_by or None,
         "runs": [run_as_json(verdict, run) for run in verdict.runs],
     }
@@ -162,7 +186,7 @@ def junit(verdict: Verdict) -> str:
     suite = Element("testsuite", name="openpipe-mock exec", tests=str(len(cases)))
     suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
     suite.set("errors", "0")
-    suite.set("skipped", "0")
+    suite.set("skipped", str(sum(case.find("skipped") is not None for case in cases)))
     suite.set("time", f"{sum(run.seconds for run in verdict.runs):.3f}")
     suite.extend(cases)
     whole = Element("testsuites")
@@ -180,6 +204,8 @@ def testcase(verdict: Verdict, run: Run) -> Element:
             f"{counted(len(run.new), 'break')} of the contract" if run.new else f"ended with {run.code}"
         )
         SubElement(case, "failure", message=clean(message)).text = clean("\n".join(told))
+    elif run.silent:
+        SubElement(case, "skipped", message=next(notes(verdict)))
     lines = [asked(run.requests), *(f"warning: {warning}" for warning in run.warnings)]
     SubElement(case, "system-out").text = clean("\n".join(lines))
     return case
@@ -194,16 +220,17 @@ def page(verdict: Verdict) -> str:
 
 
 def parts(verdict: Verdict) -> Iterator[str]:
-    good = not verdict.first.code and not verdict.broken
-    state = "kept" if good else "broken"
+    state = state_of(verdict)
     yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
     command = escape(short(verdict.command, MOST_OF_COMMAND))
     yield f"<title>Client: {command}</title><style>{STYLE}{WRAPPED}</style></head><body>"
     yield f"<h1>Client: <code>{command}</code></h1>"
-    yield f'<p class="verdict is-{state}"><strong>{"Nothing broke" if good else "Something broke"}.</strong>'
+    yield f'<p class="verdict is-{state}"><strong>{WORDS[state]}.</strong>'
     yield f"{escape(headline(verdict))}. Exit code {verdict.exit_code}, seed {verdict.seed}."
     yield f"openpipe-mock {__version__}</p>"
+    for note in notes(verdict):
+        yield f'<p><code class="flaky">warning</code>: {escape(note)}</p>'
     yield '<h2>Runs</h2><div class="wide"><table><tr><th></th><th>run</th><th>exit code</th>'
     yield "<th>requests</th><th>breaks</th><th>warnings</th><th>seconds</th></tr>"
     yield from map(row, verdict.runs)
@@ -213,9 +240,20 @@ def parts(verdict: Verdict) -> Iterator[str]:
     yield "</body></html>"
 
 
+WORDS = {"kept": "Nothing broke", "broken": "Something broke", "inconclusive": "Nothing was tested"}
+
+
+def state_of(verdict: Verdict) -> str:
+    if verdict.first.code or verdict.broken:
+        return "broken"
+    return "inconclusive" if verdict.first.silent else "kept"
+
+
 def row(run: Run) -> str:
     bad = run.broke or run.code
-    mark = '<span class="broken">✗</span>' if bad else '<span class="kept">✓</span>'
+    mark = '<span class="kept">✓</span>'
+    if bad or run.silent:
+        mark = '<span class="broken">✗</span>' if bad else '<span class="unchecked">?</span>'
     numbers = (run.code, sum(run.requests.values()), len(run.breaches), len(run.warnings))
     cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
     title = escape(run.variant.sentence if run.variant else "The usual answers.")

@@ -1,8 +1,8 @@
 """`POST /chat/completions`: options, cache, engine, best of n, log and stream in their order."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -11,16 +11,17 @@ from mockserver import calls, magic, wire
 from mockserver.chat import Ask, Completion, ask, complete
 from mockserver.config import Pace, Script, ScriptedChoice
 from mockserver.criteria import Ranked, best_of_n, requested
-from mockserver.effects import Begin, Effect, Entropy, Exchange, Now, Piece, Reply, Wait
+from mockserver.effects import Begin, Entropy, Exchange, Now, Piece, Reply, Wait
 from mockserver.errors import ApiError, BadRequest, Forbidden, NotFound
 from mockserver.judge import Criterion, is_tidy, scene
-from mockserver.matching import Subject
+from mockserver.matching import Subject, glob
 from mockserver.options import Options, options
+from mockserver.ruleindex import holding
 from mockserver.spec import contract
 from mockserver.spoiling import STREAM_HEADERS, raw_stream
 from mockserver.state import fingerprint
 from mockserver.toolchoice import RESULTS
-from mockserver.violations import listed, nearest, quoted, short
+from mockserver.violations import named, nearest, quoted, short
 from mockserver.visit import Visit
 
 Json = dict[str, Any]
@@ -49,7 +50,7 @@ class ModelNotFound(NotFound):
 class Answered:
     """A completion with what the request asked for, before it goes on the wire.
 
-    `raw` is a whole answer that the settings write down in its place.
+    `raw` is a whole answer that the settings write down in its place. `delay`: seconds that its judges take.
     """
 
     asked: Ask
@@ -57,6 +58,7 @@ class Answered:
     ranking: list[Ranked]
     cache_hit: bool
     raw: bytes | None = None
+    delay: float = 0.0
 
     def subject(self) -> str:
         """What the request's line in the log says of it."""
@@ -65,57 +67,93 @@ class Answered:
         return f"{self.completion.model} n={len(self.completion.choices)}{best}{cached}"
 
 
-def answer(visit: Visit, body: Any) -> Exchange:
+def answer(visit: Visit, body: Any) -> Reply | Exchange:
     """Answer a request whose body was read. What the engine refuses is logged like what it answers."""
     chosen = options(visit.headers)
-    tags = calls.labels(dict(chosen.tags), "header op-tags")
-    now = (yield Now()) if visit.settings.clock == "real" else None
+    tags = calls.labels(chosen.tags, "header op-tags") if chosen.tags else {}
+    if visit.settings.clock == "real" or visit.settings.ids == "random":
+        return asking_outside(visit, chosen, tags, body)
+    return answered(visit, chosen, tags, body)
 
-    def log(said: Any, status: int, **notes: Any) -> None:
-        if chosen.log and not visit.read_only:
-            notes |= {"tags": tags, "now": now, "own": True, "request_text": visit.entry.body}
-            call = calls.completed(body, said, status=status, **notes)
-            visit.session.log(fingerprint(visit.token)).add(call)
+
+def asking_outside(visit: Visit, chosen: Options, tags: Mapping[str, str], body: Any) -> Exchange:
+    """The same where the time or chance has a say."""
+    now = (yield Now()) if visit.settings.clock == "real" else None
+    chance = (yield Entropy(12)) if visit.settings.ids == "random" else b""
+    reply = answered(visit, chosen, tags, body, Outside(now, chance))
+    return reply if isinstance(reply, Reply) else (yield from reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What comes from outside where the settings ask for it: seconds since 1970, and bytes for an id."""
+
+    now: float | None = None
+    chance: bytes = b""
+
+
+NOTHING = Outside()
+
+
+def answered(
+    visit: Visit, chosen: Options, tags: Mapping[str, str], body: Any, outside: Outside = NOTHING
+) -> Reply | Exchange:
+    """The answer, a reply at once unless it is streamed or takes its time; its call goes into the log."""
+
+    def log(status: int, text: bytes | None, error: str | None = None, *, hit: bool = False) -> None:
+        if chosen.log and not visit.read_only and visit.entry.body is not None:
+            call = calls.Own(visit.entry.body, text, status, error, hit, tags, outside.now)
+            visit.session.log(fingerprint(visit.token)).add_own(call)
 
     try:
-        answered = yield from answered_by(visit, chosen, body, now)
+        made = judged(visit, chosen, body, outside)
     except ApiError as error:
-        log(None, error.status, error_message=error.message)
+        log(error.status, None, error.message)
         raise
-    if answered.raw is not None:
-        log(orjson.loads(answered.raw), 200)
-        return (yield from send_raw(answered, answered.raw))
-    plain = wire.plain(answered.completion, answered.ranking)
-    text = orjson.dumps(plain)
-    log(plain, 200, cache_hit=answered.cache_hit, response_text=text)
-    return (yield from send(answered, text, visit.settings.pace))
+    if made.raw is not None:
+        log(200, made.raw)
+        reply = send_raw(made, made.raw)
+    else:
+        text = orjson.dumps(wire.plain(made.completion, made.ranking))
+        log(200, text, hit=made.cache_hit)
+        reply = send(made, text, visit.settings.pace)
+    return after(made.delay, reply) if made.delay else reply
 
 
-def answered_by(
-    visit: Visit, chosen: Options, body: Any, now: float | None
-) -> Generator[Effect, Any, Answered]:
+def after(seconds: float, reply: Reply | Exchange) -> Exchange:
+    """The same a little later."""
+    yield Wait(seconds)
+    return reply if isinstance(reply, Reply) else (yield from reply)
+
+
+def judged(visit: Visit, chosen: Options, body: Any, outside: Outside) -> Answered:
     """The completion, judged and in order."""
     body = visit.accept("ChatCompletionRequest", body)
     body, criteria, asked = understood(visit, chosen, body)
-    visit.entry.criteria = tuple(map(str, criteria.values()))
-    for each in criteria.values():
-        visit.meet(each)
-    delay = max((each.delay for each in criteria.values()), default=0.0)
-    if delay:
-        yield Wait(delay)
+    if criteria:
+        visit.entry.criteria = tuple(each.text for each in criteria.values())
+        for each in criteria.values():
+            visit.meet(each)
     script = scripted(visit, body)
-    completion, hit = yield from completed(visit, asked, chosen, now, script)
+    completion, hit = completed(visit, asked, chosen, outside, script)
     if script and not hit and script.place != ECHO:
         visit.entry.rules.append(str(script))
     raw = script.raw if script and not hit else None
-    ranking: list[Ranked] = []
-    if criteria and raw is None:
-        given = {name: body[name] for name in ("messages", "tools", "tool_choice") if name in body}
-        messages = [choice.message() for choice in completion.choices]
-        ranking = best_of_n(criteria, given, scene(given, tidy=True), messages, visit.judge)
-        visit.entry.scores = scores(ranking)
-    visit.note(*hints(visit, body, asked))
-    return Answered(asked, completion, ranking, hit, raw)
+    ranking = ranked(visit, body, criteria, completion) if criteria and raw is None else []
+    remind(visit, body, asked)
+    delay = max(each.delay for each in criteria.values()) if criteria else 0.0
+    return Answered(asked, completion, ranking, hit, raw, delay)
+
+
+def ranked(
+    visit: Visit, body: Json, criteria: Mapping[str, Criterion], completion: Completion
+) -> list[Ranked]:
+    """The choices of a completion in their order, with their judgements."""
+    given: Json = {name: body[name] for name in ("messages", "tools", "tool_choice") if name in body}
+    messages = [choice.message() for choice in completion.choices]
+    ranking = best_of_n(criteria, given, scene(given, tidy=True), messages, visit.judge)
+    visit.entry.scores = scores(ranking)
+    return ranking
 
 
 def understood(visit: Visit, chosen: Options, body: Any) -> tuple[Json, dict[str, Criterion], Ask]:
@@ -149,7 +187,7 @@ def scripted(visit: Visit, body: Json) -> Script | None:
     settings = visit.settings
     if settings.completions:
         subject = visit.subject(body)
-        for script in settings.completions:
+        for script in holding(settings.completions, subject):
             if fires(script, subject):
                 return script
     if settings.magic and magic.echoes(body["model"]) and body["model"] not in settings.known_models:
@@ -159,8 +197,8 @@ def scripted(visit: Visit, body: Json) -> Script | None:
 
 
 def fires(script: Script, subject: Subject) -> bool:
-    """Whether a script answers a request: one that calls tools never answers a tool's result."""
-    return not (script.calls and ends_in_result(subject)) and script.when.holds(subject)
+    """Whether a script whose conditions hold answers: one that calls tools never answers a tool's result."""
+    return not (script.calls and ends_in_result(subject))
 
 
 def ends_in_result(subject: Subject) -> bool:
@@ -169,11 +207,12 @@ def ends_in_result(subject: Subject) -> bool:
 
 
 def completed(
-    visit: Visit, asked: Ask, chosen: Options, now: float | None, script: Script | None
-) -> Generator[Effect, Any, tuple[Completion, bool]]:
+    visit: Visit, asked: Ask, chosen: Options, outside: Outside, script: Script | None
+) -> tuple[Completion, bool]:
     """The completion from the cache, or a new one; and whether it was a hit. A hit keeps its id."""
     settings, session = visit.settings, visit.session
-    key = fingerprint(visit.token) + asked.identity
+    caches = chosen.reads_cache or chosen.writes_cache
+    key = fingerprint(visit.token) + asked.identity if caches else b""
     stored = session.cached(key) if chosen.reads_cache else None
     if stored:
         return stored, True
@@ -181,9 +220,9 @@ def completed(
     choices = (script.choices or (ScriptedChoice(text=""),)) if script else ()
     made = complete(asked, settings, repeat, choices)
     if settings.ids == "random":
-        made = replace(made, id=f"chatcmpl-{(yield Entropy(12)).hex()}")
-    if now is not None:
-        made = replace(made, created=int(now))
+        made = replace(made, id=f"chatcmpl-{outside.chance.hex()}")
+    if outside.now is not None:
+        made = replace(made, created=int(outside.now))
     if chosen.writes_cache and not (script and script.raw is not None):
         session.store(key, made)
     return made, False
@@ -208,7 +247,7 @@ def find_model(model: str, visit: Visit) -> None:
             raise ModelNotFound(model, magic.unknown(magic.bare(model), magic.MODELS))
         return
     if known:
-        told = f"Known are {listed(map(quoted, known), 'and')}.{near_model(model, known)}"
+        told = f"Known are {named(known)}.{near_model(model, known)}"
         visit.once(f"the model {quoted(model)} is not among the known ones. {told}")
         raise ModelNotFound(model, issues=[told])
 
@@ -226,23 +265,30 @@ def near_model(model: str, known: Sequence[str]) -> str:
 
 
 def is_known(model: str, known: Sequence[str]) -> bool:
-    return model in known or any(fnmatchcase(model, pattern) for pattern in known)
+    return model in known or any(fits(model) for fits in globs(tuple(known)))
 
 
-def hints(visit: Visit, body: Json, asked: Ask) -> tuple[str, ...]:
-    """What the log should say of a request that was answered."""
-    found = []
-    if isinstance(body.get("headers"), dict):
-        found.append(HEADERS_IN_BODY)
+@lru_cache(maxsize=64)
+def globs(known: tuple[str, ...]) -> list[Callable[[str], bool]]:
+    """Those of the known names that are globs, compiled."""
+    return [glob(name) for name in known if GLOB.intersection(name)]
+
+
+def remind(visit: Visit, body: Json, asked: Ask) -> None:
+    """Note what the log should say of a request that was answered."""
+    if "headers" in body and isinstance(body["headers"], dict):
+        visit.note(HEADERS_IN_BODY)
     if visit.settings.repeat == "same" and visit.session.count(asked.identity) == OFTEN:
-        found.append(f"{OFTEN} identical requests got the same answer; `--repeat vary` makes them differ")
-    return tuple(found)
+        visit.note(f"{OFTEN} identical requests got the same answer; `--repeat vary` makes them differ")
 
 
-def send(answered: Answered, text: bytes, pace: Pace) -> Exchange:
+def send(answered: Answered, text: bytes, pace: Pace) -> Reply | Exchange:
     """Put the answer on the wire, whole or as a stream."""
-    if not answered.asked.stream:
-        return Reply(200, text, subject=answered.subject())
+    return stream(answered, pace) if answered.asked.stream else Reply(200, text, subject=answered.subject())
+
+
+def stream(answered: Answered, pace: Pace) -> Exchange:
+    """The answer in pieces."""
     yield Begin(200, STREAM_HEADERS)
     if pace.first_token:
         yield Wait(pace.first_token)
@@ -253,11 +299,13 @@ def send(answered: Answered, text: bytes, pace: Pace) -> Exchange:
     return Reply(200, b"", STREAM_HEADERS, f"{answered.subject()}, streamed")
 
 
-def send_raw(answered: Answered, raw: bytes) -> Exchange:
+def send_raw(answered: Answered, raw: bytes) -> Reply | Exchange:
     """Send an answer that the settings write down, of a stream as its only event."""
     subject = f"{answered.completion.model}, raw"
-    if not answered.asked.stream:
-        return Reply(200, raw, subject=subject)
+    return stream_raw(raw, subject) if answered.asked.stream else Reply(200, raw, subject=subject)
+
+
+def stream_raw(raw: bytes, subject: str) -> Exchange:
     reply = yield from raw_stream(raw)
     return replace(reply, subject=f"{subject}, streamed")
 

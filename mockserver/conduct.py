@@ -4,14 +4,13 @@ Each rule looks at the requests of one run in the order in which they came and y
 says is a warning: the mock sees requests, and not why they were sent.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 
 from mockserver.inspection import body_of
 from mockserver.journal import Entry
-from mockserver.masking import MASK, is_secret
+from mockserver.masking import MASK
 from mockserver.scoring import digest
 
 Json = Any
@@ -27,6 +26,8 @@ TOLERANCE = 0.9
 """The share of the told time after which a client is no longer early: clocks and timers are rough."""
 MOST_AFTER = 3
 """Requests that an endpoint may get while it has asked for a pause."""
+UNDER_WAY = 0.5
+"""Seconds after a 429 within which requests may still come that were under way already."""
 SOON = 1.0
 """Seconds that a 429 asks for which says no time."""
 MOST_RETRIES = 5
@@ -57,30 +58,24 @@ class Observed:
     retry: bool | None = None
 
 
-def observed(entry: Entry, retry_after: float | None = None, query: bytes = b"") -> Observed:
-    """What conduct needs of an exchange of the journal, of its answer's headers and of its query."""
+def observed(entry: Entry) -> Observed:
+    """What conduct needs of an exchange, as it is read from a journal."""
     body, count = entry.body or b"", entry.headers.get(RETRIES)
+    length = str(len(body) + entry.body_left_out)  # of a long body the end may differ
     return Observed(
         id=entry.id,
         endpoint=entry.endpoint or entry.path,
         at=entry.at,
         ended=None if entry.seconds is None else entry.at + entry.seconds,
         status=entry.status,
-        same=digest(entry.method.encode(), entry.path.encode("utf-8", "replace"), body),
+        same=digest(entry.method.encode(), entry.path.encode("utf-8", "replace"), body, length.encode()),
         body=body_of(entry),
         streamed=entry.streamed,
-        retry_after=retry_after,
-        secrets=tuple(secret_names(query)),
+        retry_after=entry.retry_after,
+        secrets=entry.query_secrets,
         meant=entry.headers.get(MEANT, b"").strip().lower() == b"violation",
         retry=None if count is None else count.strip() != b"0",
     )
-
-
-def secret_names(query: bytes) -> Iterator[str]:
-    """The names in a query that name a secret and have a value; the values are looked at by nobody."""
-    for name, value in parse_qsl(query.decode("latin-1")):
-        if value and (is_secret(name) or name.lower() in ("key", "token")):
-            yield name
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +91,16 @@ Look = Callable[[Sequence[Observed]], Iterator[Sight]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Something that a client shouldn't do: a name, a sentence, and what to do instead."""
+    """Something that a client shouldn't do: a name, a sentence, and what to do instead.
+
+    `timed`: it looks at how long the client waited, and so at nothing in virtual time.
+    """
 
     name: str
     sentence: str
     remedy: str
     look: Look
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +116,17 @@ class Lapse:
         return f"{self.rule.name}: {self.rule.sentence} {first.id}: {first.told}{more}. {self.rule.remedy}"
 
 
-def lapses(requests: Sequence[Observed]) -> tuple[Lapse, ...]:
+def conduct(entries: Iterable[Entry], *, real_time: bool = True) -> tuple[Lapse, ...]:
+    """The rules that a client broke, by the entries of a journal, oldest first.
+
+    `real_time`: the client's waiting moved the clock of the mock; without that, what it waited is unknown.
+    """
+    return lapses([observed(entry) for entry in entries], real_time=real_time)
+
+
+def lapses(requests: Sequence[Observed], *, real_time: bool = True) -> tuple[Lapse, ...]:
     """The rules that a client broke, in the order of the rules."""
-    found = ((rule, tuple(rule.look(requests))) for rule in RULES)
+    found = ((rule, tuple(rule.look(requests))) for rule in RULES if real_time or not rule.timed)
     return tuple(Lapse(rule, sights) for rule, sights in found if sights)
 
 
@@ -144,11 +151,32 @@ def retries(requests: Sequence[Observed]) -> Iterator[tuple[Observed, Observed]]
 
 
 def early(requests: Sequence[Observed]) -> Iterator[Sight]:
-    for before, request in retries(requests):
-        waited = request.at - (before.ended or before.at)
-        if before.retry_after is not None and waited < before.retry_after * TOLERANCE:
-            told = f"told to wait {before.retry_after:g} s after {before.id}, it came after {waited:.2f} s"
-            yield Sight(request.id, told)
+    """Requests that came too soon, unless the same one came in time as well: clients ask several at once."""
+    waiting: dict[bytes, list[Observed]] = {}
+    soon: dict[bytes, list[Sight]] = {}
+    for request in requests:
+        if request.retry is not False:
+            told = waiting.get(request.same, [])
+            obeyed = next((each for each in told if request.at >= again_from(each)), None)
+            if obeyed:
+                told.remove(obeyed)
+            elif told and request.at >= (told[-1].ended or 0.0):
+                soon.setdefault(request.same, []).append(too_soon(told[-1], request))
+        if request.retry_after is not None and request.ended is not None:
+            waiting.setdefault(request.same, []).append(request)
+    for same, sights in soon.items():
+        yield from sights[: len(waiting[same])]
+
+
+def again_from(request: Observed) -> float:
+    """When the same request may come again."""
+    return (request.ended or request.at) + (request.retry_after or 0.0) * TOLERANCE
+
+
+def too_soon(before: Observed, request: Observed) -> Sight:
+    waited = request.at - (before.ended or before.at)
+    told = f"told to wait {before.retry_after:g} s after {before.id}, it came after {waited:.2f} s"
+    return Sight(request.id, told)
 
 
 def refused_again(requests: Sequence[Observed]) -> Iterator[Sight]:
@@ -160,19 +188,24 @@ def refused_again(requests: Sequence[Observed]) -> Iterator[Sight]:
 
 def hammering(requests: Sequence[Observed]) -> Iterator[Sight]:
     """More than a few requests to an endpoint while it wants a pause; an answer other than 429 ends that."""
-    until: dict[str, float] = {}
+    told: dict[str, Observed] = {}
     after: dict[str, int] = {}
     for request in requests:
-        name = request.endpoint
-        if request.at < until.get(name, request.at):
-            after[name] += 1
+        name, before = request.endpoint, told.get(request.endpoint)
+        if before and request.at < pause_end(before):
+            after[name] += request.at >= (before.ended or before.at) + UNDER_WAY
             if after[name] == MOST_AFTER + 1:
                 yield Sight(request.id, f"{after[name]} requests to {name} came in the pause")
         elif request.status == 429:
-            pause = SOON if request.retry_after is None else request.retry_after
-            until[name], after[name] = (request.ended or request.at) + pause * TOLERANCE, 0
+            told[name], after[name] = request, 0
         if request.status != 429:
-            until.pop(name, None)
+            told.pop(name, None)
+
+
+def pause_end(request: Observed) -> float:
+    """When the pause is over that a 429 asks for."""
+    pause = SOON if request.retry_after is None else request.retry_after
+    return (request.ended or request.at) + pause * TOLERANCE
 
 
 def endless(requests: Sequence[Observed]) -> Iterator[Sight]:
@@ -238,12 +271,14 @@ RULES: tuple[Rule, ...] = (
         "A request came again before the time that `Retry-After` had told.",
         "Wait that many seconds before the same request is sent again.",
         early,
+        timed=True,
     ),
     Rule(
         "hammered-after-429",
         f"More than {MOST_AFTER} requests came to an endpoint that had just answered 429.",
         "Let all requests of the key wait, not only the one that was refused.",
         hammering,
+        timed=True,
     ),
     Rule(
         "retried-a-400",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from mockserver.matching import ALWAYS, When
+from mockserver.ruleindex import rulebook
 
 Validation = Literal["strict", "lenient", "report"]
 Ids = Literal["content", "random"]
@@ -90,6 +91,9 @@ class Rules:
 
     rules: tuple[JudgeRule, ...]
     otherwise: "Form"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rules", rulebook(self.rules))
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +328,10 @@ class Settings:
     limits: Limits = Limits()
     faults: tuple[Fault, ...] = ()
     variant: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "completions", rulebook(self.completions))
+        object.__setattr__(self, "faults", rulebook(self.faults))
 
     @property
     def judges_unknown(self) -> bool:

@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
-from mockserver import __version__, configfile
+from mockserver import __version__, configfile, memory
 from mockserver.config import Declared, Fault, Form, Script, Settings
 from mockserver.controldocument import served
 from mockserver.effects import Exchange, Head, HeaderList, Reply
-from mockserver.errors import ApiError, BadRequest, MethodNotSupported, NotFound
+from mockserver.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
 from mockserver.guard import Guard
 from mockserver.inspection import detail, summary, verify
 from mockserver.listings import ROOT, about, criterion, in_order, newest
@@ -52,6 +52,7 @@ SAFE: HeaderList = (
 )
 """So that a browser neither keeps an answer, nor runs it, nor shows it inside another page."""
 YAML_HEADERS: HeaderList = ((b"content-type", b"application/yaml"),)
+COUNTED = ("sessions", "criteria", "completions", "faults", "requests")
 EVERY = "*"
 """As a session: all of them."""
 
@@ -129,8 +130,11 @@ class Control:
         return ok({"status": "ok", "name": NAME, **facts(self.service.settings)})
 
     def status(self, order: Order) -> Reply:
-        session, file = self.known(order), self.service.file
-        settings = self.in_force(session)
+        file = self.service.file
+        try:
+            counted = self.counted(self.known(order))
+        except StateUnavailable:  # just then people ask
+            counted = dict.fromkeys(COUNTED)
         return ok(
             {
                 "status": "ok",
@@ -143,14 +147,22 @@ class Control:
                     "missing": file.missing,
                     "problems": list(file.problems),
                 },
-                "sessions": sum(1 for _ in self.service.sessions.all()),
-                "session": session.name,
-                "criteria": len(settings.criteria),
-                "completions": len(settings.completions),
-                "faults": len(settings.faults),
-                "requests": session.requests,
+                "memory": memory.about(self.service.sessions),
+                "session": order.session or DEFAULT,
+                **counted,
             }
         )
+
+    def counted(self, session: Session) -> dict[str, int | None]:
+        """What there is of the things in COUNTED."""
+        settings = self.in_force(session)
+        return {
+            "sessions": sum(1 for _ in self.service.sessions.all()),
+            "criteria": len(settings.criteria),
+            "completions": len(settings.completions),
+            "faults": len(settings.faults),
+            "requests": session.requests,
+        }
 
     def document(self, _: Order) -> Reply:
         return Reply(200, served(), YAML_HEADERS)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from string import Template
 
+from mockserver import memory
 from mockserver.config import Settings
 from mockserver.control import facts
 from mockserver.paths import BASE, SERVED
@@ -54,7 +55,8 @@ def curl(base_url: str, settings: Settings) -> str:
 def page(service: Service, origin: str) -> str:
     """The page's HTML; `origin` is the URL under which the browser found it."""
     base_url, settings, file = f"{origin.rstrip('/')}{BASE}", service.settings, service.file
-    known = {**facts(settings), "config file": file.path or "none"}
+    remembered = memory.sentence(service.sessions)
+    known = {**facts(settings), "config file": file.path or "none", "sessions lie in": remembered}
     return PAGE.substitute(
         base_url=escape(base_url),
         exports="\n".join(f"export {name}={escape(value)}" for name, value in exports(base_url, settings)),

@@ -11,6 +11,7 @@
     ├── PayloadTooLarge       413 PAYLOAD_TOO_LARGE      the body is over the limit
     ├── TooManyRequests       429 TOO_MANY_REQUESTS      a key is over its limits
     ├── CriterionFailed       500 or as declared         a criterion that fails on purpose
+    ├── StateUnavailable      503 SERVICE_UNAVAILABLE    the Redis that sessions share can't be asked
     └── InternalServerError   500 INTERNAL_SERVER_ERROR  a defect of ours, never an answer to an input
 
 Codes, statuses and the words that a message begins with are the provider's (source class: source);
@@ -141,6 +142,13 @@ class TooManyRequests(ApiError):
     def __init__(self, detail: str, *, seconds: int) -> None:
         super().__init__(detail)
         self.headers = (("retry-after", str(seconds)),)
+
+
+class StateUnavailable(ApiError):
+    """A request needs what sessions remember, and the Redis that holds it can't be asked."""
+
+    status, code, words = 503, "SERVICE_UNAVAILABLE", "Service unavailable"
+    headers = (("retry-after", "1"),)
 
 
 class InternalServerError(ApiError):

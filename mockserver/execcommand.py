@@ -130,6 +130,8 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
         refuse(f"cannot read the config file {path}: {error.strerror or error}")
     again = command_line(command, path if given["config"] else "", settings)
     job = Job(command, in_force, variants, only, given["fail_on"] == "never", again)
+    if given["variants"] > len(variants) and not quiet:
+        say([f"there are {len(variants)} variants; --variants {given['variants']} means all of them"])
     try:
         verdict = run(job, os.environ, progress(quiet))
     except CannotServe as error:
@@ -182,9 +184,9 @@ def progress(quiet: bool) -> "Announce":
 
 
 def tell(verdict: "Verdict", quiet: bool) -> None:
-    from mockserver.clientreport import text
+    from mockserver.clientreport import notes, text
 
-    if not quiet or verdict.broken or any(run.warnings for run in verdict.runs):
+    if not quiet or verdict.broken or any(run.warnings for run in verdict.runs) or any(notes(verdict)):
         say(text(verdict))
 
 

@@ -11,24 +11,25 @@ import signal
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 from types import FrameType
 
-from mockserver.conduct import Lapse, Observed, lapses, observed
+from mockserver.conduct import Lapse, lapses, observed
 from mockserver.config import Settings
-from mockserver.effects import Exchange, Head, HeaderList, Reply
+from mockserver.effects import Head
 from mockserver.interception import BASE_URLS, DUMMY_KEY, OPENAI_KEY, OTHER_KEYS, OWN_KEY
-from mockserver.journal import Entry
+from mockserver.journal import Entry, hide
 from mockserver.liveserver import LiveServer
 from mockserver.masking import MASK, Mask
 from mockserver.mocking import MockError
 from mockserver.paths import BASE
 from mockserver.serve import CannotServe
 from mockserver.service import Service
+from mockserver.state import Session
 from mockserver.variants import Variant
 from mockserver.visit import Visit
 
@@ -55,13 +56,8 @@ class CannotRun(Exception):
 # The mock that watches.
 
 
-@dataclass(slots=True)
-class Sighting:
-    """A request as it came, and what the journal doesn't keep of it and of its answer."""
-
-    head: Head
-    entry: Entry
-    retry_after: float | None = None
+class Watched(Session):
+    """A session to which no request comes by a shortcut, past the witness."""
 
 
 class Witness(Service):
@@ -69,36 +65,24 @@ class Witness(Service):
 
     def __init__(self, settings: Settings, variant: Variant | None = None) -> None:
         super().__init__(replace(settings, variant=variant.name) if variant else settings)
-        self.sightings: list[Sighting] = []
+        self.sessions.default = Watched()
+        self.visits: list[Visit] = []
         self.unseen = 0
-        self.under_way: dict[int, Sighting] = {}
 
     def visit(self, head: Head) -> Visit:
         visit = super().visit(head)
-        if len(self.sightings) < MOST_SEEN:
-            self.under_way[id(head)] = Sighting(head, visit.entry)
-            self.sightings.append(self.under_way[id(head)])
+        if len(self.visits) < MOST_SEEN:
+            self.visits.append(visit)
         else:
             self.unseen += 1
         return visit
 
-    def exchange(self, head: Head) -> Exchange:
-        """Answer one request, and note what its answer asks for."""
-        try:
-            reply: Reply = yield from super().exchange(head)
-            if id(head) in self.under_way:
-                self.under_way[id(head)].retry_after = retry_after(reply.headers)
-            return reply
-        finally:
-            self.under_way.pop(id(head), None)
-
-
-def retry_after(headers: HeaderList) -> float | None:
-    """The seconds that an answer asks to wait, None where it asks for none."""
-    told = dict(headers)
-    if b"retry-after-ms" in told:
-        return float(told[b"retry-after-ms"]) / 1000
-    return float(told[b"retry-after"]) if b"retry-after" in told else None
+    @property
+    def entries(self) -> list[Entry]:
+        """What came, without secrets, also what no journal has kept."""
+        for visit in self.visits:
+            hide(visit.entry, visit.token)
+        return [visit.entry for visit in self.visits]
 
 
 @contextmanager
@@ -260,6 +244,11 @@ class Run:
         """Whether a client shows in it that it breaks the contract, or relies on what nobody promises."""
         return bool(self.differs or self.new)
 
+    @property
+    def silent(self) -> bool:
+        """Whether no request came, so that it says nothing about a client."""
+        return not self.requests and not self.unseen
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -320,7 +309,7 @@ Announce = Callable[[Variant, int, int], None]
 def execute(job: Job, environment: Mapping[str, str], announce: Announce) -> Verdict:
     """Run a command, and again under each variant. Raises CannotRun, CannotServe.
 
-    A plain run that fails, and a signal, end it at once.
+    A plain run that fails or sends nothing, and a signal, end it at once.
     """
     quieten()
     child, key = Child(), (*job.settings.keys, DUMMY_KEY)[0]
@@ -336,7 +325,7 @@ def execute(job: Job, environment: Mapping[str, str], announce: Announce) -> Ver
     with child.passing_signals_on():
         runs = [plainly(run(job.only))]
         for number, variant in enumerate(job.variants, 1):
-            if runs[0].code or child.stopped_by:
+            if runs[0].code or runs[0].silent or child.stopped_by:
                 break
             announce(variant, number, len(job.variants))
             found = run(variant)
@@ -355,29 +344,26 @@ def execute(job: Job, environment: Mapping[str, str], announce: Announce) -> Ver
 
 def result(variant: Variant | None, code: int, seconds: float, service: Witness) -> Run:
     """What a run shows, once it has ended."""
-    requests = [seen(sighting) for sighting in service.sightings]
+    entries = service.entries
+    requests = [observed(entry) for entry in entries]
+    held = [entry for entry, request in zip(entries, requests, strict=True) if not request.meant]
     return Run(
         variant=variant,
         code=code,
         seconds=seconds,
         requests=Counter(request.endpoint for request in requests),
-        breaches=tuple(breaches(service.sightings)),
+        breaches=tuple(breaches(held)),
         warnings=lapses(requests),
         unseen=service.unseen,
     )
 
 
-def seen(sighting: Sighting) -> Observed:
-    return observed(sighting.entry, sighting.retry_after, sighting.head.query)
-
-
-def breaches(sightings: Sequence[Sighting]) -> Iterator[Breach]:
-    """What requests broke that weren't meant to, equal ones together."""
+def breaches(entries: Iterable[Entry]) -> Iterator[Breach]:
+    """What requests broke, equal ones together."""
     found: dict[tuple[str, str], list[str]] = {}
-    for sighting in sightings:
-        if not seen(sighting).meant:
-            for violation in sighting.entry.violations:
-                found.setdefault((sighting.entry.endpoint, violation), []).append(sighting.entry.id)
+    for entry in entries:
+        for violation in entry.violations:
+            found.setdefault((entry.endpoint, violation), []).append(entry.id)
     for (endpoint, violation), ids in found.items():
         yield Breach(endpoint, violation, tuple(ids))
 

@@ -9,13 +9,14 @@ too: for those who call them directly and for a user's transports around them. A
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from logging import INFO, Logger, getLogger
+from typing import Any, NamedTuple
 
 from mockserver.effects import Exchange, Head
-from mockserver.local import Answer, Broken, Clock, Journey, TooSlow
+from mockserver.local import Broken, Clock, Journey, TooSlow
 
 NAMES = ("httpx", "httpx2")
 HUNG_UP = "Server disconnected without sending a response."
@@ -24,8 +25,7 @@ TOO_SLOW = "The read operation timed out (in the mock's virtual time)"
 CHUNKED = (b"transfer-encoding", b"chunked")
 
 
-@dataclass(frozen=True, slots=True)
-class Catch:
+class Catch(NamedTuple):
     """What answers a request: the exchanges of a mock and its clock; `path` is where the mock has it."""
 
     path: str
@@ -39,6 +39,10 @@ class Family:
 
     module: Any
 
+    @cached_property
+    def logger(self) -> Logger:
+        return getLogger(self.module.__name__)
+
     def journey(self, request: Any, body: bytes, catch: Catch) -> Journey:
         """A request, whose body was read, on its way through the mock."""
         headers = {name.lower(): value for name, value in request.headers.raw}
@@ -48,31 +52,29 @@ class Family:
 
     def respond(self, request: Any, body: bytes, catch: Catch) -> Any:
         """The mock's response. Raises the library's own errors: see `error`."""
-        steps = self.journey(request, body, catch).answer()
-        while True:
-            try:
-                next(steps)
-            except StopIteration as stop:
-                return self.response(request, stop.value)
-            except (Broken, TooSlow) as problem:
-                raise self.error(problem, request, HUNG_UP) from None
+        journey = self.journey(request, body, catch)
+        try:
+            for _ in journey.begin():
+                pass
+        except (Broken, TooSlow) as problem:
+            raise self.error(problem, request, HUNG_UP) from None
+        return self.response(request, journey)
 
     async def respond_async(self, request: Any, body: bytes, catch: Catch) -> Any:
         """The same, while other tasks have their turn as they would with a socket."""
         from anyio.lowlevel import checkpoint
 
         await checkpoint()
-        steps = self.journey(request, body, catch).answer()
+        journey = self.journey(request, body, catch)
+        turns = journey.begin()
         try:
-            while True:
-                next(steps)
+            for _ in turns:
                 await checkpoint()
-        except StopIteration as stop:
-            return self.response(request, stop.value)
         except (Broken, TooSlow) as problem:
             raise self.error(problem, request, HUNG_UP) from None
         finally:
-            steps.close()
+            turns.close()
+        return self.response(request, journey)
 
     def error(self, problem: Exception, request: Any, words: str) -> Exception:
         """The library's error for a connection that broke, or for a client that waited too long."""
@@ -83,17 +85,30 @@ class Family:
         )
         return found
 
-    def response(self, request: Any, answer: Answer) -> Any:
+    def response(self, request: Any, journey: Journey) -> Any:
         """An answer as the library's response; its stream comes piece by piece, to sync and async clients."""
-        headers = list(answer.headers)
-        if answer.whole is not None:
-            headers.append((b"content-length", b"%d" % len(answer.whole)))
-            stream = self.module.ByteStream(b"" if request.method == "HEAD" else answer.whole)
+        headers = list(journey.headers)
+        if journey.whole is not None:
+            headers.append((b"content-length", b"%d" % len(journey.whole)))
+            stream = self.module.ByteStream(b"" if request.method == "HEAD" else journey.whole)
         else:
             if all(name != b"content-length" for name, _ in headers):
                 headers.append(CHUNKED)
-            stream = stream_class(self)(answer.journey, request)
-        return self.module.Response(answer.status, headers=headers, stream=stream)
+            stream = stream_class(self)(journey, request)
+        # Without its request, respx would make the response a second time.
+        return self.module.Response(journey.status, headers=headers, stream=stream, request=request)
+
+    def completed(self, response: Any, client: Any, seconds: float) -> Any:
+        """A response with what a client adds to it, and the line that it logs."""
+        response.elapsed = timedelta(seconds=seconds)
+        response.default_encoding = client._default_encoding
+        if "set-cookie" in response.headers:  # httpx looks for cookies long where there are none
+            client.cookies.extract_cookies(response)
+        if self.logger.isEnabledFor(INFO):
+            asked = response.request.method, response.request.url
+            said = response.http_version, response.status_code, response.reason_phrase
+            self.logger.info('HTTP Request: %s %s "%s %d %s"', *asked, *said)
+        return response
 
 
 @cache
@@ -134,20 +149,6 @@ def families() -> tuple[Family, ...]:
     return tuple(Family(import_module(name)) for name in NAMES if find_spec(name))
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A transport that leads to a mock, in place of one that opens sockets."""
-
-    family: Family
-    catch: Catch
-
-    def handle_request(self, request: Any) -> Any:
-        return self.family.respond(request, request.read(), self.catch)
-
-    async def handle_async_request(self, request: Any) -> Any:
-        return await self.family.respond_async(request, await request.aread(), self.catch)
-
-
 Ours = Callable[[Any], Catch | None]
 """A URL in; what answers it out, or None for one that goes its way. May raise to refuse it."""
 Original = Callable[..., Any]
@@ -156,60 +157,65 @@ Wrapping = Callable[[Original, Ours], Original]
 
 def chosen(client: Any, url: Any) -> Any:
     """The transport that a client has for a URL, whoever has patched its choice."""
-    fitting = (transport for pattern, transport in client._mounts.items() if pattern.matches(url))
-    return next(fitting, None) or client._transport
+    for pattern, transport in client._mounts.items():
+        if pattern.matches(url):
+            return transport or client._transport
+    return client._transport
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """How the clients of a family, sync or async, send: `transport` is the class that opens sockets."""
+    """How the clients of a family send, sync or async.
+
+    `transport` is the class that opens sockets, `method` its method that does, `stream` what bodies are.
+    """
 
     family: Family
-    transport: str
+    transport: type
     method: str
+    stream: type
 
-    def caught(self, client: Any, request: Any, ours: Ours) -> Door | None:
-        """The door that a request takes. Where a user's own transport is chosen, that keeps its duty."""
-        transport, plain = chosen(client, request.url), getattr(self.family.module, self.transport)
-        if not isinstance(transport, plain) or overridden(transport, plain, self.method):
-            return None
-        catch = ours(request.url)
-        return None if catch is None else Door(self.family, catch)
+    def caught(self, client: Any, request: Any, ours: Ours) -> Catch | None:
+        """What answers a request. Where a user's own transport is chosen, that keeps its duty.
+
+        A body of the other kind, sync or async, is for the client to refuse.
+        """
+        if self.opens_sockets(chosen(client, request.url)) and isinstance(request.stream, self.stream):
+            return ours(request.url)
+        return None
+
+    def opens_sockets(self, transport: Any) -> bool:
+        """Whether no user's subclass, and nothing put onto this one transport, stands before the socket."""
+        kind = type(transport)
+        return self.method not in vars(transport) and (
+            kind is self.transport
+            or (
+                issubclass(kind, self.transport)
+                and getattr(kind, self.method) is getattr(self.transport, self.method)
+            )
+        )
 
     def sync(self, original: Original, ours: Ours) -> Original:
         def send(client: Any, request: Any) -> Any:
-            door = self.caught(client, request, ours)
-            if door is None:
+            catch = self.caught(client, request, ours)
+            if catch is None:
                 return original(client, request)
-            began = door.catch.clock.now
-            return completed(door.handle_request(request), client, request, door.catch.clock.now - began)
+            began = catch.clock.now
+            response = self.family.respond(request, request.read(), catch)
+            return self.family.completed(response, client, catch.clock.now - began)
 
         return send
 
     def asynchronous(self, original: Original, ours: Ours) -> Original:
         async def send(client: Any, request: Any) -> Any:
-            door = self.caught(client, request, ours)
-            if door is None:
+            catch = self.caught(client, request, ours)
+            if catch is None:
                 return await original(client, request)
-            began = door.catch.clock.now
-            response = await door.handle_async_request(request)
-            return completed(response, client, request, door.catch.clock.now - began)
+            began = catch.clock.now
+            response = await self.family.respond_async(request, await request.aread(), catch)
+            return self.family.completed(response, client, catch.clock.now - began)
 
         return send
-
-
-def completed(response: Any, client: Any, request: Any, seconds: float) -> Any:
-    """A response with what a client adds to it."""
-    response.request = request
-    response.elapsed = timedelta(seconds=seconds)
-    response.default_encoding = client._default_encoding
-    client.cookies.extract_cookies(response)
-    return response
-
-
-def overridden(transport: Any, plain: type, method: str) -> bool:
-    """Whether a user's subclass, or something put onto this one transport, stands before the socket."""
-    return getattr(type(transport), method) is not getattr(plain, method) or method in vars(transport)
 
 
 def delivering(family: Family) -> Wrapping:
@@ -218,7 +224,7 @@ def delivering(family: Family) -> Wrapping:
     def wrapping(original: Original, ours: Ours) -> Original:
         def handle_request(transport: Any, request: Any) -> Any:
             catch = ours(request.url)
-            return Door(family, catch).handle_request(request) if catch else original(transport, request)
+            return family.respond(request, request.read(), catch) if catch else original(transport, request)
 
         return handle_request
 
@@ -231,7 +237,7 @@ def delivering_async(family: Family) -> Wrapping:
             catch = ours(request.url)
             if catch is None:
                 return await original(transport, request)
-            return await Door(family, catch).handle_async_request(request)
+            return await family.respond_async(request, await request.aread(), catch)
 
         return handle_async_request
 
@@ -241,8 +247,8 @@ def delivering_async(family: Family) -> Wrapping:
 def places(family: Family) -> Iterator[tuple[type, str, Wrapping]]:
     """The class, the method and how it is wrapped: of each that is patched in a family."""
     module, send = family.module, "_send_single_request"
-    sync = Sending(family, "HTTPTransport", "handle_request")
-    asynchronous = Sending(family, "AsyncHTTPTransport", "handle_async_request")
+    sync = Sending(family, module.HTTPTransport, "handle_request", module.SyncByteStream)
+    asynchronous = Sending(family, module.AsyncHTTPTransport, "handle_async_request", module.AsyncByteStream)
     yield module.HTTPTransport, sync.method, delivering(family)
     yield module.AsyncHTTPTransport, asynchronous.method, delivering_async(family)
     yield module.Client, send, sync.sync

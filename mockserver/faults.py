@@ -11,6 +11,7 @@ from mockserver.config import Drip, ErrorAnswer, Fault
 from mockserver.errors import BadRequest, ParseError
 from mockserver.magic import RETRY_AFTER
 from mockserver.matching import Subject
+from mockserver.ruleindex import holding
 from mockserver.scoring import digest
 from mockserver.strictjson import parse
 from mockserver.violations import did_you_mean, listed, quoted
@@ -66,9 +67,7 @@ def due(
     meets its `when` counts, also behind the one that strikes. One that only a stream can have counts streams.
     """
     striking, passed = None, []
-    for fault in faults:
-        if not fault.when.holds(subject):
-            continue
+    for fault in holding(faults, subject):
         why = hindrance(fault, subject, count, lot, streams)
         if striking and not why:
             why = f"an earlier fault struck: {striking}"

@@ -43,7 +43,10 @@ def wishes(request: pytest.FixtureRequest) -> tuple[dict[str, Any], bool]:
         said = {**marker.kwargs, **said}
     if isinstance(said.get("config"), str | Path):
         said["config"] = found(Path(said["config"]), request)
-    return said, bool(said.pop("strict", False))
+    strict = said.pop("strict", False)
+    if not isinstance(strict, bool):
+        refuse(f"has strict={strict!r}; expected True or False.")
+    return said, strict
 
 
 def refuse(problem: str) -> NoReturn:
@@ -79,7 +82,7 @@ def openpipe_mock(
         try:
             mock = stack.enter_context(patched(**said))
         except (NothingToPatch, ValueError) as problem:
-            pytest.fail(f"openpipe_mock: {problem}", pytrace=False)
+            raise pytest.fail.Exception(f"openpipe_mock: {problem}", pytrace=False) from None
         yield mock
     if strict:
         keep_contract(mock)
@@ -89,7 +92,7 @@ def keep_contract(mock: "Mock") -> None:
     try:
         mock.assert_contract_kept()
     except AssertionError as broken:
-        pytest.fail(str(broken), pytrace=False)
+        raise pytest.fail.Exception(str(broken), pytrace=False) from None
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +119,7 @@ def openpipe_server(
     try:
         mock = LiveMock(openpipe_live, config=config, overrides=overrides)
     except ValueError as problem:
-        pytest.fail(f"openpipe_server: {problem}", pytrace=False)
+        raise pytest.fail.Exception(f"openpipe_server: {problem}", pytrace=False) from None
     try:
         yield mock
         if strict:

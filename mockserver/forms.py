@@ -22,6 +22,7 @@ from mockserver.config import (
     Uniform,
 )
 from mockserver.matching import Subject
+from mockserver.ruleindex import holding
 
 DRAWN_DECIMALS = 2
 WRITTEN_DECIMALS = 6
@@ -36,7 +37,7 @@ class Judgement:
 
     `error` is the status and message of a judgement that failed; its score is 0. `raw` holds the one value
     that is answered as it is, whatever the contract says. `rule` is the place of the rule that decided.
-    `answer` is its body's JSON text, where that was written before.
+    Where they were written before, `answer` is its body's JSON text and `line` what the terminal says.
     """
 
     score: float
@@ -46,6 +47,7 @@ class Judgement:
     raw: tuple[Json, ...] = ()
     rule: str = ""
     answer: bytes = b""
+    line: str = ""
 
     def verdict(self) -> dict[str, Json]:
         """Score and explanation, which the judge and `criteria_results` say alike; never null."""
@@ -162,10 +164,9 @@ def by_output(form: Form, way: ByOutput, case: Case) -> Judgement:
 
 
 def rules(form: Form, way: Rules, case: Case) -> Judgement:
-    for rule in way.rules:
-        if rule.when.holds(case.content.subject):
-            found = inner(form, rule.form, case)
-            return found if found.rule else replace(found, rule=rule.place)
+    for rule in holding(way.rules, case.content.subject):
+        found = inner(form, rule.form, case)
+        return found if found.rule else replace(found, rule=rule.place)
     return inner(form, way.otherwise, case)
 
 

@@ -143,7 +143,7 @@ def guard(token: str | None = None, networks: Iterable[str] = (), hosts: Iterabl
 def network(written: str) -> Network:
     """The network of `--allow-control-from`, or a single address. Raises Unfit."""
     try:
-        return ip_network(written)
+        return unmapped(ip_network(written))
     except ValueError:
         pass
     try:
@@ -153,6 +153,12 @@ def network(written: str) -> Network:
         raise Unfit(f"--allow-control-from {quoted(written)}: {expected}") from None
     single = written.partition("/")[0]
     raise Unfit(f"--allow-control-from {quoted(written)}: did you mean {meant}, or {single} alone?")
+
+
+def unmapped(found: Network) -> Network:
+    """The IPv4 network that an IPv6 one stands for, as peers are compared."""
+    mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
+    return ip_network((mapped, found.prefixlen - 96)) if mapped and found.prefixlen >= 96 else found
 
 
 def allowed_name(written: str) -> str:

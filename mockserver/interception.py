@@ -8,13 +8,14 @@ the official clients know are refused.
 import inspect
 import os
 from collections.abc import Callable, Collection, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import lru_cache, partial, wraps
+from functools import lru_cache, wraps
 from os import PathLike
 from threading import RLock
 from types import TracebackType
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, Never, TypeVar, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from mockserver.arrivals import given
@@ -192,7 +193,8 @@ class patched:
             ...
 
     As a decorator it takes functions, async ones, generators, and classes, whose methods named `test…` it
-    decorates; where one has a parameter `openpipe_mock` it gets the mock, a new one at each call.
+    decorates, inherited ones too; where one has a parameter `openpipe_mock` it gets the mock, a new one at
+    each call.
 
     `config`: a file, or its content as an object; `seed` and the other settings beat it. `variant`: the name
     of a way to say answers that is within the contract and unlike the usual (docs/variants.md).
@@ -204,7 +206,7 @@ class patched:
 
     def __init__(
         self,
-        *,
+        *misplaced: Never,
         config: Config = None,
         seed: int | None = None,
         validation: Validation | None = None,
@@ -218,8 +220,15 @@ class patched:
         providers: Providers = "mock",
         block_network: bool = False,
     ) -> None:
+        if misplaced:
+            raise TypeError(
+                "patched takes its options by name, as in patched(seed=7), and to decorate it is called "
+                "first: @mockserver.patched()"
+            )
         if providers not in PROVIDERS:
             raise MockError(f"providers: expected {listed(map(quoted, PROVIDERS), 'or')}, got {providers!r}.")
+        if not isinstance(block_network, bool):
+            raise MockError(f"block_network: expected True or False, got {block_network!r}.")
         self.overrides = given(
             seed=seed, validation=validation, ids=ids, clock=clock, repeat=repeat, auto_tools=auto_tools,
             magic=magic, unknown_criteria=unknown_criteria, variant=variant,
@@ -266,11 +275,19 @@ class patched:
         twin.__dict__.update(self.__dict__, entered=[])
         return twin
 
+    def decorate(self, owner: type, name: str) -> None:
+        """Decorate a class's test, its own or an inherited one."""
+        found = inspect.getattr_static(owner, name)
+        if isinstance(found, staticmethod | classmethod):
+            setattr(owner, name, type(found)(self(found.__func__)))
+        elif inspect.isfunction(found):
+            setattr(owner, name, self(found))
+
     def __call__(self, target: Target) -> Target:
         if isinstance(target, type):
-            for name, method in list(vars(target).items()):
-                if name.startswith("test") and inspect.isfunction(method):
-                    setattr(target, name, self(method))
+            for name in dir(target):
+                if name.startswith("test"):
+                    self.decorate(target, name)
             return target
         for applies, wrapping in WRAPPINGS:
             if applies(target):
@@ -292,9 +309,18 @@ def shaped(wrapper: Callable[..., Any], target: Target) -> Target:
 
 def filled(target: Callable[..., Any], mock: Mock) -> Callable[..., Any]:
     """The function with its mock, if it wants it."""
-    return (
-        partial(target, **{PARAMETER: mock}) if PARAMETER in inspect.signature(target).parameters else target
-    )
+    parameters = inspect.signature(target).parameters
+    if PARAMETER not in parameters:
+        return target
+    place = list(parameters).index(PARAMETER)
+    by_name = parameters[PARAMETER].kind is inspect.Parameter.KEYWORD_ONLY
+
+    def calling(*args: Any, **kwargs: Any) -> Any:
+        if by_name or len(args) < place or PARAMETER in kwargs:
+            return target(*args, **{PARAMETER: mock, **kwargs})
+        return target(*args[:place], mock, *args[place:], **kwargs)
+
+    return calling
 
 
 def around(self: patched, target: Callable[..., Any]) -> Callable[..., Any]:
@@ -324,8 +350,19 @@ def around_generator(self: patched, target: Callable[..., Any]) -> Callable[...,
 def around_async_generator(self: patched, target: Callable[..., Any]) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         with self.fresh() as mock:
-            async for value in filled(target, mock)(*args, **kwargs):
-                yield value
+            async with aclosing(filled(target, mock)(*args, **kwargs)) as inner:
+                step = inner.asend(None)
+                while True:
+                    try:
+                        value = await step
+                    except StopAsyncIteration:
+                        return
+                    try:
+                        step = inner.asend((yield value))
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:  # thrown into this one, meant for the inner one
+                        step = inner.athrow(error)
 
     return wrapper
 
@@ -341,6 +378,5 @@ WRAPPINGS: tuple[tuple[Callable[[Any], bool], Callable[[patched, Callable[..., A
 
 def options() -> Mapping[str, inspect.Parameter]:
     """What `patched` takes."""
-    return {
-        name: each for name, each in inspect.signature(patched.__init__).parameters.items() if name != "self"
-    }
+    parameters = inspect.signature(patched).parameters
+    return {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}

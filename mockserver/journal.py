@@ -1,8 +1,9 @@
 """What happened: each exchange with its request, its answer, and why it was answered so."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -86,6 +87,18 @@ class Entry:
         return not self.body_left_out or self.gist is not None
 
 
+class Later(NamedTuple):
+    """An exchange that becomes an entry when somebody reads it: its size, and what makes it of which facts.
+
+    `token` is the key that it came with; None where its secrets are masked already.
+    """
+
+    size: int
+    make: Callable[..., Entry]
+    facts: tuple[Any, ...]
+    token: bytes | None
+
+
 class Journal:
     """The exchanges of one session, newest last; the oldest go when there are too many or they are too large.
 
@@ -96,39 +109,43 @@ class Journal:
     def __init__(self, *, most_entries: int = MOST_ENTRIES, most_bytes: int = MOST_BYTES) -> None:
         self.most_entries = most_entries
         self.most_bytes = most_bytes
-        self.kept: deque[Entry] = deque()
-        self.unread: deque[tuple[Entry, bytes]] = deque()
-        """Those whose secrets aren't masked yet, each with its key."""
+        self.read: deque[Entry] = deque()
+        self.unread: deque[Later] = deque()
+        """Those that came after the ones that were read."""
         self.bytes = 0
         self.dropped = 0
 
     @property
-    def entries(self) -> Sequence[Entry]:
+    def entries(self) -> deque[Entry]:
         """What is kept, oldest first, without secrets."""
         while self.unread:
-            hide(*self.unread.popleft())
-        return self.kept
+            later = self.unread.popleft()
+            entry = later.make(*later.facts)
+            if later.token is not None:
+                hide(entry, later.token)
+            entry.size = later.size
+            self.read.append(entry)
+        return self.read
 
     def add(self, entry: Entry, token: bytes) -> None:
         """Keep an exchange; `token` is the bearer token that it came with, which nobody reads here."""
-        if len(entry.body or b"") + len(entry.answer) + entry.answer_left_out > MOST_KEPT:
+        is_long = len(entry.body or b"") + len(entry.answer) + entry.answer_left_out > MOST_KEPT
+        if is_long:
             shorten(entry, token)
-        else:
-            self.unread.append((entry, token))
-        entry.size = weight(entry)
-        self.kept.append(entry)
-        self.bytes += entry.size
-        while len(self.kept) > self.most_entries or self.bytes > self.most_bytes:
-            gone = self.kept.popleft()
-            self.bytes -= gone.size
+        self.add_later(Later(weight(entry), itself, (entry,), None if is_long else token))
+
+    def add_later(self, later: Later) -> None:
+        """The same for one that isn't written down yet."""
+        self.unread.append(later)
+        self.bytes += later.size
+        while len(self.read) + len(self.unread) > self.most_entries or self.bytes > self.most_bytes:
+            self.bytes -= (self.read or self.unread).popleft().size
             self.dropped += 1
-            if self.unread and self.unread[0][0] is gone:
-                self.unread.popleft()
 
     def clear(self) -> int:
         """Forget every exchange; returns how many there were."""
-        number = len(self.kept)
-        self.kept.clear()
+        number = len(self.read) + len(self.unread)
+        self.read.clear()
         self.unread.clear()
         self.bytes = self.dropped = 0
         return number
@@ -138,10 +155,14 @@ class Journal:
         return next((entry for entry in self.entries if entry.number == number), None)
 
     def newest_first(self) -> Iterator[Entry]:
-        return reversed(list(self.entries))
+        return reversed(self.entries)
 
 
 # Bounds and secrets.
+
+
+def itself(entry: Entry) -> Entry:
+    return entry
 
 
 def shorten(entry: Entry, token: bytes) -> None:

@@ -134,8 +134,16 @@ def scene(given: Mapping[str, Any], *, tidy: bool = False) -> bytes:
 
 def content(scene: bytes, output: Mapping[str, Any], *, tidy: bool = False) -> bytes:
     """The digest of all that a judge sees: a scene and the output, a valid `JudgeCriteriaOutput` value."""
-    answer = output if tidy else contract().checker("JudgeCriteriaOutput").tidy(output, defaults=True)
-    return scoring.digest(scene, canonical(answer))
+    if not tidy:
+        output = lean(output) or contract().checker("JudgeCriteriaOutput").tidy(output, defaults=True)
+    return scoring.digest(scene, canonical(output))
+
+
+def lean(output: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What counts of a message that is nothing but a text, as our own mostly are; None for any other."""
+    if len(output) != 3 or output.get("refusal", 0) is not None or not output.get("content"):
+        return None
+    return {"role": output["role"], "content": output["content"]}
 
 
 def canonical(value: Any) -> bytes:
@@ -165,4 +173,4 @@ def drawn(criterion: str, seed: int, step: int) -> Judgement:
     """The judgement of a criterion that nobody declares, as most are; its answer is written down once."""
     score = step / scoring.STEPS
     made = Judgement(score, origin_of(score, criterion, seed))
-    return replace(made, answer=orjson.dumps(made.body()))
+    return replace(made, answer=orjson.dumps(made.body()), line=f"{criterion} {score}")

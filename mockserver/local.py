@@ -4,7 +4,7 @@ A delay costs nothing here: `Clock` moves on by itself. A client that would have
 gets its timeout all the same.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from os import urandom
 from threading import RLock
@@ -53,18 +53,12 @@ class Clock:
 
 
 @dataclass(slots=True)
-class Answer:
-    """What came back: status, headers, and the body: `whole`, or as the journey's pieces where it is None."""
-
-    status: int
-    headers: HeaderList
-    whole: bytes | None
-    journey: "Journey"
-
-
-@dataclass(slots=True)
 class Journey:
-    """One exchange under way. `patience`: seconds that the client waits for the next bytes, None for ever."""
+    """One exchange under way. `patience`: seconds that the client waits for the next bytes, None for ever.
+
+    What comes back is there once `begin` has come to its end: status, headers, and the body: `whole`, or as
+    `pieces` where that is None.
+    """
 
     exchange: Exchange
     body: bytes
@@ -72,19 +66,22 @@ class Journey:
     patience: float | None = None
     waited: float = 0.0
     broken: bool = False
-    reply: Reply | None = None
+    status: int = 0
+    headers: HeaderList = ()
+    whole: bytes | None = None
 
-    def answer(self) -> Generator[None, None, Answer]:
-        """Run until there is something to answer; yields where time passes, so that others have their turn.
+    def begin(self) -> Generator[None]:
+        """Run until there is an answer; yields where time passes, so that others have their turn.
 
         Raises Broken, TooSlow.
         """
         try:
-            effect = self.next_effect(None)
+            effect = self.next_effect()
             while effect is not None and not isinstance(effect, Begin):
                 if isinstance(effect, Wait):
                     yield
-                effect = self.next_effect(self.carried_out(effect))
+                self.carry_out(effect)
+                effect = self.next_effect()
         except BaseException:
             self.close()
             raise
@@ -92,45 +89,41 @@ class Journey:
             raise Broken
         if effect is not None:
             self.waited = 0.0
-            return Answer(effect.status, effect.headers, None, self)
-        assert self.reply is not None
-        return Answer(self.reply.status, self.reply.headers, self.reply.body, self)
+            self.status, self.headers, self.whole = effect.status, effect.headers, None
 
     def pieces(self) -> Iterator[bytes]:
         """The pieces of a body that has begun, as a socket would bring them. Raises Broken, TooSlow."""
-        effect = self.next_effect(None)
+        effect = self.next_effect()
         while effect is not None:
             if isinstance(effect, Piece):
                 self.waited = 0.0
                 yield effect.data
-            effect = self.next_effect(self.carried_out(effect))
+            self.carry_out(effect)
+            effect = self.next_effect()
         if self.broken:
             raise Broken
 
-    def next_effect(self, result: Any) -> Effect | None:
-        """Go a step on; None at the end."""
+    def next_effect(self) -> Effect | None:
+        """Go on to the next effect that takes time or is for the client; None at the end."""
+        send, result = self.exchange.send, None
         with TURN:
             try:
-                return self.exchange.send(result)
+                while True:
+                    effect = send(result)
+                    known = KNOWN.get(type(effect))
+                    if known is None:
+                        return effect
+                    result = known(self, effect)
             except StopIteration as stop:
-                self.reply = stop.value
+                reply: Reply = stop.value
+                self.status, self.headers, self.whole = reply.status, reply.headers, reply.body
                 return None
 
-    def carried_out(self, effect: Effect) -> Any:
-        """What an adapter sends back for an effect."""
-        match effect:
-            case ReadBody(limit):
-                return self.body if len(self.body) <= limit else None
-            case Wait(seconds):
-                self.wait(seconds)
-            case Tick():
-                return self.clock.now
-            case Now():
-                return time()
-            case Entropy(size):
-                return urandom(size)
-            case Break():
-                self.broken = True
+    def carry_out(self, effect: Effect) -> None:
+        if isinstance(effect, Wait):
+            self.wait(effect.seconds)
+        elif isinstance(effect, Break):
+            self.broken = True
 
     def wait(self, seconds: float) -> None:
         """Let virtual time pass, unless the client gives up before."""
@@ -147,12 +140,18 @@ class Journey:
             self.exchange.close()
 
 
-def ask(exchange: Exchange, body: bytes, clock: Clock, patience: float | None = None) -> Answer:
+KNOWN: dict[type, Callable[[Journey, Any], Any]] = {
+    ReadBody: lambda journey, effect: journey.body if len(journey.body) <= effect.limit else None,
+    Tick: lambda journey, effect: journey.clock.now,
+    Now: lambda journey, effect: time(),
+    Entropy: lambda journey, effect: urandom(effect.size),
+}
+"""Effect → its result, where that is known at once."""
+
+
+def ask(exchange: Exchange, body: bytes, clock: Clock, patience: float | None = None) -> Journey:
     """Carry an exchange out as far as its answer's beginning. Raises Broken, TooSlow."""
-    steps = Journey(exchange, body, clock, patience).answer()
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            answer: Answer = stop.value
-            return answer
+    journey = Journey(exchange, body, clock, patience)
+    for _ in journey.begin():
+        pass
+    return journey

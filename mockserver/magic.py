@@ -85,12 +85,12 @@ def bare(model: str) -> str:
 
 def is_model(model: Any) -> bool:
     """Whether a model's name claims to be magic."""
-    return isinstance(model, str) and bare(model).startswith(PREFIX)
+    return isinstance(model, str) and PREFIX in model and bare(model).startswith(PREFIX)
 
 
 def echoes(model: str) -> bool:
     """Whether a model says what the user said."""
-    return bare(model) == "mock-echo"
+    return model.endswith("mock-echo") and bare(model) == "mock-echo"
 
 
 def knows(model: str) -> bool:
@@ -100,6 +100,8 @@ def knows(model: str) -> bool:
 
 def model_fault(model: str) -> Fault | None:
     """What goes wrong with every request for a magic model; None for one that answers."""
+    if PREFIX not in model:
+        return None
     name = bare(model)
     place = f"model {name}"
     if status := STATUS.fullmatch(name):

@@ -5,9 +5,10 @@ says which condition failed first, what it expected and what it saw: that is wha
 who wonders why a rule didn't fire.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from functools import cached_property
 from typing import Any, Literal
 
@@ -75,7 +76,9 @@ def matches(wanted: str) -> Callable[[str], bool]:
 
 
 def glob(wanted: str) -> Callable[[str], bool]:
-    return lambda text: fnmatchcase(text, wanted)
+    """Whether a glob fits the whole of a text."""
+    fits = re.compile(translate(wanted)).match
+    return lambda text: fits(text) is not None
 
 
 HOLDS: Mapping[Kind, Callable[[str], Callable[[str], bool]]] = {

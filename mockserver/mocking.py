@@ -30,9 +30,11 @@ from mockserver.arrivals import (
     differences,
     given,
     pointer_of,
+    several_criteria,
     unmet,
 )
-from mockserver.config import Settings
+from mockserver.config import AutoTools, Ids, Repeat, Settings, Unknown, Validation
+from mockserver.config import Clock as Timing
 from mockserver.control import Control
 from mockserver.effects import Exchange, Head
 from mockserver.local import TURN, Clock, ask
@@ -78,6 +80,20 @@ Score = float | Mapping[str, Any]
 """A number, or a form of the config file such as `{"error": {"status": 503}}`."""
 
 
+class Overrides(TypedDict, total=False):
+    """Settings that beat those of a config file, and a variant."""
+
+    seed: int | None
+    validation: Validation | None
+    ids: Ids | None
+    clock: Timing | None
+    repeat: Repeat | None
+    auto_tools: AutoTools | None
+    magic: bool | None
+    unknown_criteria: Unknown | None
+    variant: str | None
+
+
 class MockError(ValueError):
     """What was asked of the mock makes no sense; the message says where and what was expected."""
 
@@ -95,8 +111,10 @@ def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
         found = Settings()
     elif isinstance(config, Mapping):
         found = configfile.settings(orjson.loads(orjson.dumps(dict(config))))
-    else:
+    elif isinstance(config, str | PathLike):
         found = configfile.read(Path(config).read_bytes(), str(config))
+    else:
+        raise MockError(f"config: expected a file's path, or its content as an object, got {config!r}.")
     return replace(found, **{name: getattr(beating, name) for name in overrides})
 
 
@@ -334,9 +352,8 @@ class Mock:
         `criteria`: the request named exactly these, in any order.
         """
         __tracebackhide__ = True
-        wanted = given(
-            endpoint="chat", model=model, last_user=last_user, criteria=criteria, streamed=streamed
-        )
+        several = several_criteria(criteria)
+        wanted = given(endpoint="chat", model=model, last_user=last_user, criteria=several, streamed=streamed)
         return self.came(wanted, times)
 
     def came(self, wanted: Mapping[str, Any], times: int | None) -> Calls:
@@ -345,7 +362,7 @@ class Mock:
         calls = self.calls
         found = Calls(call for call in calls if not list(differences(call, wanted)))
         if len(found) != times if times is not None else not found:
-            raise AssertionError(unmet(wanted, times, found, calls))
+            raise AssertionError(unmet(wanted, times, found, calls, self.session.under_way))
         return found
 
     def assert_contract_kept(self) -> None:

@@ -31,8 +31,14 @@ class Options:
     criteria: bytes | None = None
 
 
+NONE = Options()
+NAMES = frozenset((b"op-cache", b"op-log-request", b"op-tags", b"op-criteria"))
+
+
 def options(headers: Headers) -> Options:
     """Read the headers. Raises BadRequest for a value that none of the official clients sends."""
+    if NAMES.isdisjoint(headers):
+        return NONE
     reads, writes = MODES[one_of(headers, "op-cache", tuple(MODES), "false")]
     return Options(
         log=one_of(headers, "op-log-request", ("true", "false"), "true") == "true",

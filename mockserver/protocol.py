@@ -1,21 +1,163 @@
-"""HTTP as uvicorn speaks it, and one thing more: the application may drop a connection without an answer."""
+"""HTTP as uvicorn speaks it, and four things more.
 
-from functools import partial
+The application may drop a connection without an answer. A request that offers another protocol is served all
+the same, body and all; a WebSocket is refused in words. Who sends a request too slowly is not waited for. And
+headers that say who asks are one header each, however often they were sent.
+"""
 
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from mockserver.app import DROP
+from mockserver.app import DROP, Api
+from mockserver.effects import Exchange, Head
+from mockserver.errors import BadRequest
+from mockserver.service import refusal
+
+Header = tuple[bytes, bytes]
+
+LOOK_SECONDS = 60.0
+"""How often a connection is looked at. What is idle, or in the middle of a head, at two looks is closed."""
+MOST_LOOKS = 5
+"""At how many looks a request's body may still be on its way."""
+TOLD_ONCE = (b"host", b"origin", b"x-forwarded-for", b"x-real-ip", b"forwarded", b"x-mock-token")
+"""Headers by which the guard decides: each value that was sent has to count."""
+OPEN = b"/api/"
+"""Where nobody is asked who they are."""
+OFFERS = (b"upgrade", b"http2-settings", b"connection")
+TLS_HANDSHAKE = b"\x16\x03"
+
+
+def no_websocket(_: Head) -> Exchange:
+    """Refuse a WebSocket."""
+    told = "the mock speaks no WebSocket, as the API doesn't; send a plain HTTP request."
+    reply = refusal(BadRequest.at("header upgrade", told))
+    reply.headers = (*reply.headers, (b"connection", b"close"))
+    return reply
+    yield  # an exchange like the others, which needs nothing
 
 
 class DroppingProtocol(HttpToolsProtocol):
     """Offers each request the ASGI extension `DROP`."""
 
+    looks = 0
+    seen: object = None
+    timer: asyncio.TimerHandle | None = None
+    running: RequestResponseCycle | None = None
+    extensions: dict[str, dict[Any, Any]]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        # One for all requests: what knows its own request would be garbage that no count of references finds.
+        self.extensions = {DROP: {"call": self.drop}}
+        self.timer = self.loop.call_later(LOOK_SECONDS, self.look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.timer:
+            self.timer.cancel()
+        super().connection_lost(exc)
+        if self.running:
+            self.running.disconnected = True
+        self.timer = self.running = None  # they know this connection, and would keep it in memory
+        self.extensions = {}
+
+    def look(self) -> None:
+        """Close the connection unless something has come since the last look, or is being answered."""
+        waits = self.cycle is None or self.cycle.response_complete
+        self.looks = self.looks + 1 if self.seen is self.scope else 1
+        self.seen = self.scope
+        if self.looks > 1 and (waits or (self.cycle.more_body and self.looks > MOST_LOOKS)):
+            self.transport.close()
+        else:
+            self.timer = self.loop.call_later(LOOK_SECONDS, self.look)
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        while data:
+            data = self.read(data)
+
+    def read(self, data: bytes) -> bytes:
+        """Read some bytes; what is returned has to be read again."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            return self.declined(data[offer.args[0] :])
+        except httptools.HttpParserError:
+            self.logger.warning("%s", misread(data))
+            self.send_400_response(misread(data))
+        return b""
+
+    def _should_upgrade(self) -> bool:
+        """Never mind the answer: uvicorn asks where the parser won't read a body, and then begins nothing."""
+        return True
+
+    def declined(self, rest: bytes) -> bytes:
+        """The request that offered another protocol as it is without the offer, and what followed it."""
+        if self.parser.get_method() == b"CONNECT":
+            self.send_400_response("The mock is no proxy: CONNECT has no answer here.")
+            return b""
+        offered = self._get_upgrade()
+        head = b"".join(plain_head(self.parser, self.url, self.headers))
+        self.parser = httptools.HttpRequestParser(self)
+        if offered == b"websocket":
+            self.app = Api(no_websocket)
+            return head
+        return head + rest
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, in the API's words and shape."""
+        body = json.dumps({"message": msg, "code": "BAD_REQUEST"}).encode()
+        head = (
+            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n\r\n"
+        )
+        self.transport.write(head % len(body) + body)
+        self.transport.close()
+
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
-        # The task of the cycle has been made, but runs only after this.
-        self.scope["extensions"] = {DROP: {"call": partial(self.drop, self.cycle)}}
+        if "path" not in self.scope:
+            return  # it comes again, without its offer
+        self.scope["extensions"] = self.extensions  # the task has been made, but runs only after this
+        if not self.url.startswith(OPEN):
+            self.headers[:] = joined(self.headers)
 
-    def drop(self, cycle: RequestResponseCycle) -> None:
-        """Close the connection of a request once what was written is out; uvicorn then misses no answer."""
-        cycle.disconnected = True
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def drop(self) -> None:
+        """Close the connection once what was written is out; uvicorn then misses no answer."""
+        if self.running:
+            self.running.disconnected = True
         self.transport.close()
+
+
+def misread(data: bytes) -> str:
+    """Why bytes are no request."""
+    hint = " It begins like https, and the mock speaks http here." if data[:2] == TLS_HANDSHAKE else ""
+    return f"Invalid HTTP request received.{hint}"
+
+
+def plain_head(parser: Any, url: bytes, headers: list[Header]) -> Iterator[bytes]:
+    """The head of a request, in pieces, without the offer of another protocol."""
+    yield b"%b %b HTTP/%b\r\n" % (parser.get_method(), url, parser.get_http_version().encode())
+    for name, value in headers:
+        if name not in OFFERS:
+            yield b"%b: %b\r\n" % (name, value)
+        elif name == b"connection" and b"close" in value.lower():
+            yield b"connection: close\r\n"
+    yield b"\r\n"
+
+
+def joined(headers: list[Header]) -> list[Header]:
+    """The same headers, where those that tell who asks stand once each, with all that was sent."""
+    names = [name for name, _ in headers if name in TOLD_ONCE]
+    if len(names) == len(set(names)):
+        return headers
+    sent = {each: b", ".join(value for name, value in headers if name == each) for each in names}
+    return [*((name, value) for name, value in headers if name not in sent), *sent.items()]

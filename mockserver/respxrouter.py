@@ -1,11 +1,12 @@
 """The mock as a respx router, for tests that use respx already: `mockserver.respx_router()`."""
 
-from typing import TYPE_CHECKING, Any
+from inspect import signature
+from typing import TYPE_CHECKING, Unpack, cast
 
 from mockserver.arrivals import given
 from mockserver.families import Catch, Family
 from mockserver.interception import SERVICE
-from mockserver.mocking import Config, Mock, settings_of
+from mockserver.mocking import Config, Mock, Overrides, settings_of
 from mockserver.paths import BASE, NAMES, SERVED
 from mockserver.service import Service
 
@@ -13,11 +14,17 @@ if TYPE_CHECKING:
     import httpx
     import respx
 
+    class MockedRouter(respx.Router):
+        """A router with the mock that answers."""
+
+        mock: Mock
+
+
 OTHER = "other"
 """The route of paths that the service doesn't have."""
 
 
-def respx_router(*, config: Config = None, seed: int | None = None, **settings: Any) -> "respx.Router":
+def respx_router(*, config: Config = None, **settings: Unpack[Overrides]) -> "MockedRouter":
     """A router with a route for each endpoint, named `judge`, `chat`, `report`, …, on both known base URLs.
 
     Its attribute `mock` is the `Mock` that answers. Its `handler`, for async clients its `async_handler`, is
@@ -34,11 +41,8 @@ def respx_router(*, config: Config = None, seed: int | None = None, **settings: 
     except ImportError as missing:
         raise ImportError(f"{missing}; pip install 'openpipe-mock[fixtures]'") from None
 
-    class MockedRouter(respx.Router):
-        mock: Mock
-
-    overrides = given(seed=seed, **settings)
-    router = MockedRouter(assert_all_called=False)
+    overrides = given(**settings)
+    router = cast("MockedRouter", respx.Router(assert_all_called=False))
     router.mock = mock = Mock(
         Service(settings_of(config, overrides)), base_url=f"https://{SERVICE[0]}{BASE}", overrides=overrides
     )
@@ -49,6 +53,7 @@ def respx_router(*, config: Config = None, seed: int | None = None, **settings: 
         response: httpx.Response = family.respond(request, request.content, catch)
         return response
 
+    answer.__signature__ = signature(answer)  # type: ignore[attr-defined]  # respx asks for it at each call
     for path, method in SERVED.items():
         router.route(method=method, host__in=SERVICE, path=f"{BASE}{path}", name=NAMES[path]).mock(
             side_effect=answer

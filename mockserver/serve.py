@@ -19,7 +19,7 @@ from typing import Any
 
 import uvicorn
 
-from mockserver import banner, readyfile
+from mockserver import banner, memory, readyfile
 from mockserver.app import create_app
 from mockserver.configfile import ConfigError
 from mockserver.control import NAME
@@ -35,6 +35,8 @@ BACKLOG = 2048
 LOOP = "uvloop" if find_spec("uvloop") else "asyncio"
 NO_PASSWORD = "none"
 """So that an encrypted key is refused, where OpenSSL would ask the terminal for its pass phrase."""
+KEEP_ALIVE_SECONDS = 60
+"""How long a connection may be idle. After 5 s httpx leaves one too: its next request would cross our end."""
 GRACE_SECONDS: Any = 0.3
 """How long requests under way may go on after a signal. Uvicorn takes fractions, but declares an int."""
 
@@ -98,6 +100,7 @@ class Server(uvicorn.Server):
 def serve(source: Source, listener: Listener) -> None:
     """Serve until SIGINT or SIGTERM. Raises CannotServe when that can't begin."""
     leave_calmly()
+    hold_streams()
     ready_file = listener.ready_file
     if ready_file:
         check_ready_file(ready_file)
@@ -105,6 +108,8 @@ def serve(source: Source, listener: Listener) -> None:
         raise CannotServe("--workers above 1 needs a system with fork, which Windows lacks; leave it out")
     sessions = shared(listener.state) if listener.state else None
     service = begin(source, sessions)
+    if listener.workers > 1 and sessions is None:
+        service.sessions.place = memory.APART
     sock = bind(listener)
     origin = f"{listener.scheme}://{authority(sock, listener)}"
     config = uvicorn_config(service, listener)
@@ -129,6 +134,17 @@ def serve(source: Source, listener: Listener) -> None:
     finally:
         if ready_file:
             readyfile.remove(ready_file)
+
+
+def hold_streams() -> None:
+    """Open what is closed of the standard streams: else a socket would get the number and what is written."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 def serve_together(
@@ -232,6 +248,7 @@ def uvicorn_config(service: Service, listener: Listener) -> uvicorn.Config:
         ssl_certfile=listener.certfile,
         ssl_keyfile=listener.keyfile,
         ssl_keyfile_password=NO_PASSWORD,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     try:

@@ -357,7 +357,7 @@ def judgement(visit: Visit, body: Any) -> Reply | Exchange:
     if found.error:
         raise CriterionFailed(*found.error, seconds=retry_after(visit, asked, found.error[0]))
     text = found.answer or orjson.dumps(found.body())
-    reply = Reply(200, text, subject=f"{asked.text} {found.score}")
+    reply = Reply(200, text, subject=found.line or f"{asked.text} {found.score}")
     return later(asked.delay, reply) if asked.delay else reply
 
 

@@ -17,6 +17,7 @@ from mockserver.chat import Completion
 from mockserver.config import Declared, Fault, Form, Limits, Script, Settings
 from mockserver.errors import BadRequest, NotFound
 from mockserver.journal import Journal
+from mockserver.ruleindex import rulebook
 from mockserver.violations import quoted
 
 Value = TypeVar("Value")
@@ -49,8 +50,8 @@ class Overrides:
         return replace(
             base,
             criteria={**base.criteria, **self.criteria},
-            completions=(*self.completions, *base.completions),
-            faults=(*self.faults, *base.faults),
+            completions=rulebook(base.completions).under(self.completions),
+            faults=rulebook(base.faults).under(self.faults),
             limits=self.limits or base.limits,
         )
 

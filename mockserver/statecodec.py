@@ -89,6 +89,7 @@ CODECS: Mapping[str, tuple[Callable[[Any], Json], Callable[[Json], Any]]] = {
     "criteria": (list, strings),
     "violations": (list, strings),
     "notes": (list, strings),
+    "query_secrets": (list, strings),
     "passed": (list, lambda pairs: tuple(map(pair, pairs))),
 }
 """Members of an exchange that JSON has no form of its own for: how they are written, and read."""
@@ -97,7 +98,7 @@ KINDS: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("number", "status", "body_left_out", "answer_left_out", "size"), int),
     **dict.fromkeys(("scores", "rules", "faults"), list),
     "at": (int, float),
-    "seconds": (int, float, type(None)),
+    **dict.fromkeys(("seconds", "retry_after"), (int, float, type(None))),
     **dict.fromkeys(("streamed", "checked"), bool),
     "gist": (str, type(None)),
 }

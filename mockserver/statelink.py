@@ -2,13 +2,14 @@
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from mockserver.errors import ApiError
+from mockserver.errors import StateUnavailable
 from mockserver.state import DEFAULT
-from mockserver.statescripts import LOOK, Script
+from mockserver.statescripts import PROBE, Script
 from mockserver.violations import listed, quoted
 
 if TYPE_CHECKING:
@@ -41,18 +42,12 @@ class BadState(Exception):
     """A Redis that can't be used; the message is a line that holds no password."""
 
 
-class StateUnavailable(ApiError):
-    """A request needs what sessions remember, and the Redis that holds it can't be asked."""
-
-    status, code, words = 503, "SERVICE_UNAVAILABLE", "Service unavailable"
-    headers = (("retry-after", "1"),)
-
-
 class Link:
     """A Redis, and whether it can be asked now.
 
     `place` is its URL without credentials. `problem` says why it can't be asked, "" while it can. `refusals`:
-    what the terminal was told of one that answers amiss. `lost`: exchanges that no journal kept.
+    what the terminal was told of one that answers amiss. `lost`: exchanges that no journal kept while it was
+    away, `unrecorded` all that none ever kept. `last_problem` says what was wrong at the time `failed_at`.
     """
 
     def __init__(self, url: str) -> None:
@@ -61,6 +56,9 @@ class Link:
         self.problem = ""
         self.refusals: set[str] = set()
         self.lost = 0
+        self.unrecorded = 0
+        self.last_problem = ""
+        self.failed_at = self.gone_at = 0.0
         self.lock = threading.Lock()
         self.closed = threading.Event()
 
@@ -88,6 +86,7 @@ class Link:
 
     def refused(self, problem: str) -> StateUnavailable:
         """Redis answers, but not as it should; the terminal is told once."""
+        self.failed(problem)
         if problem not in self.refusals and len(self.refusals) < MOST_REFUSALS:
             self.refusals.add(problem)
             log.warning("the Redis at %s %s", self.place, problem)
@@ -98,12 +97,32 @@ class Link:
             f"this request needs what sessions share, and the Redis at {self.place} {problem}; try again."
         )
 
+    def failed(self, problem: str) -> None:
+        self.last_problem, self.failed_at = problem, time.monotonic()
+
+    def missed(self) -> None:
+        """An exchange was answered that no journal keeps."""
+        self.lost += 1
+        self.unrecorded += 1
+
+    def report(self) -> dict[str, Any]:
+        """How this mock finds its Redis, as `GET /_mock/status` shows it."""
+        now = time.monotonic()
+        return {
+            "url": self.place,
+            "up": not self.problem,
+            "away_seconds": round(now - self.gone_at, 3) if self.problem else None,
+            "last_problem": self.last_problem or None,
+            "last_problem_seconds": round(now - self.failed_at, 3) if self.last_problem else None,
+            "unrecorded": self.unrecorded,
+        }
+
     def check(self) -> None:
         """Raise BadState for a Redis that can't be used; afterwards nothing is connected, so one may fork."""
         from redis.exceptions import RedisError
 
         try:
-            self.asked(LOOK, DEFAULT, "look")
+            self.asked(PROBE, DEFAULT)
         except (RedisError, OSError) as error:
             raise BadState(f"cannot use --state {self.place}: {told(error)}") from None
         finally:
@@ -115,6 +134,8 @@ class Link:
             if self.problem or self.closed.is_set():
                 return
             self.problem = f"doesn't answer ({problem})"
+            self.gone_at = time.monotonic()
+            self.failed(self.problem)
         log.warning(
             "the Redis at %s %s: requests that need what sessions share get 503, the others go on unrecorded",
             self.place,
@@ -124,11 +145,13 @@ class Link:
 
     def wait(self) -> None:
         """Ask until Redis is back."""
-        from redis.exceptions import RedisError
+        from redis.exceptions import RedisError, ResponseError
 
         while not self.closed.wait(PROBE_SECONDS):
             try:
-                self.client.ping()
+                self.asked(PROBE, DEFAULT)
+            except ResponseError:
+                pass  # it answers; what it refuses is told to those who ask
             except (RedisError, OSError):
                 continue
             lost, self.lost, self.problem = self.lost, 0, ""
@@ -160,6 +183,7 @@ def client_of(url: str, shown: str) -> "redis.Redis":
         raise BadState(f"cannot use --state {shown}: {EXPECTED}") from None
 
 
+FOREIGN = f"; something else lies under keys that begin with {ROOT}, so give the mock a database of its own"
 EXPECTED = "expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH?db=DB"
 ESCAPES: Mapping[str, str] = {"@": "%40", "/": "%2F", "?": "%3F", "#": "%23"}
 
@@ -199,4 +223,5 @@ def advice() -> str:
 def told(error: BaseException) -> str:
     """What went wrong, in one line without a full stop."""
     words = " ".join(str(error).split()).partition(" script: ")[0]  # and which of our scripts it was
-    return words.rstrip(".") or type(error).__name__
+    hint = FOREIGN if words.startswith("WRONGTYPE") else ""
+    return (words.rstrip(".") or type(error).__name__) + hint

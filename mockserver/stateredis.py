@@ -15,11 +15,11 @@ from os import urandom
 from typing import Any, Literal
 
 from mockserver.calls import MOST_BYTES as MOST_CALL_BYTES
-from mockserver.calls import MOST_CALLS, CallLog, Filter, Labels, LoggedCall
+from mockserver.calls import MOST_CALLS, CallLog, Filter, Labels, LoggedCall, Own
 from mockserver.chat import Completion
 from mockserver.config import MEBIBYTE, Declared, Fault, Form, Limits, Script, Settings
-from mockserver.errors import NotFound
-from mockserver.journal import MOST_BYTES, MOST_ENTRIES, Entry, Journal
+from mockserver.errors import NotFound, StateUnavailable
+from mockserver.journal import MOST_BYTES, MOST_ENTRIES, Entry, Journal, Later
 from mockserver.state import (
     DEFAULT,
     MOST_CACHED,
@@ -50,7 +50,7 @@ from mockserver.statecodec import (
     entry_text,
     readable,
 )
-from mockserver.statelink import Link, StateUnavailable
+from mockserver.statelink import Link
 from mockserver.stateoverrides import Sources, Stored, orders
 from mockserver.statescripts import (
     CACHED,
@@ -187,7 +187,7 @@ class RedisSession(Session):
     def override(self, **changes: Any) -> None:
         known = self.learned()
         sources = Sources({**known.sources.known, **self.sources.known})
-        self.run(OVERRIDE, dumped(list(orders(sources, known.overrides, changes))))
+        self.run(OVERRIDE, dumped(list(orders(sources, known.overrides, changes))), self.born)
         self.ask("look")
 
     def wrote(self, part: Declared | Form | Script | Fault | Limits, source: Any, place: str = "") -> None:
@@ -200,10 +200,10 @@ class RedisSession(Session):
 
     def count(self, what: bytes | str) -> int:
         if isinstance(what, str):
-            return int(self.run(COUNT, "turns", what.encode("utf-8", "surrogatepass"), MOST_TURNS))
+            return int(self.run(COUNT, "turns", what.encode("utf-8", "surrogatepass"), MOST_TURNS, self.born))
         if self.memory.base().repeat == "same":  # then no answer depends on it, but a hint in the terminal
             return self.memory.seen((self.name, self.born, what))
-        return int(self.run(COUNT, "counts", what, MOST_COUNTED))
+        return int(self.run(COUNT, "counts", what, MOST_COUNTED, self.born))
 
     def log(self, credential: bytes) -> CallLog:
         return RedisCallLog(self, credential.hex())
@@ -219,7 +219,7 @@ class RedisSession(Session):
             return None
 
     def store(self, key: bytes, completion: Completion) -> None:
-        self.run(STORE, key, completion_text(completion), MOST_CACHED, MOST_CACHED_BYTES)
+        self.run(STORE, key, completion_text(completion), MOST_CACHED, MOST_CACHED_BYTES, self.born)
 
     def enter(self, credential: bytes, limits: Limits, at: float) -> tuple[Traffic, str, float]:
         traffic = RedisTraffic(self, b":".join((self.born, credential.hex().encode())), limits)
@@ -284,7 +284,11 @@ class RedisJournal(Journal):
                 item = entry_text(kept)
                 session.run(PUSH, "journal", item, MOST_ENTRIES, MOST_BYTES, "", 0, session.born)
         except StateUnavailable:
-            session.link.lost += 1
+            session.link.missed()
+
+    def add_later(self, later: Later) -> None:
+        """Others may read it at once, so it is written down now."""
+        self.add(later.make(*later.facts), later.token or b"")
 
     def clear(self) -> int:
         return int(self.session.run(CLEAR, "journal"))
@@ -305,6 +309,9 @@ class RedisCallLog(CallLog):
         self.fingerprint = fingerprint
         self.key = f"log:{fingerprint}"
         self.most_bytes = MOST_CALL_BYTES
+
+    def add_own(self, own: Own) -> None:
+        self.add(own.logged())
 
     def add(self, call: LoggedCall) -> None:
         item, most = call_text(self.fitted(call)), (MOST_CALLS, MOST_CALL_BYTES)

@@ -10,8 +10,8 @@ All keys begin with KEYS[1]; ARGV[1] is the session's name. Below `session:NAME:
     turns, counts, cache  hashes, each with a sorted set `…:used` that orders its fields by use
     traffic:…             requests of a credential in this minute, and the leases of those under way
 
-and beside them `sessions` (names by last use), `gone:NAME` (why a name expired) and `made`. Times are Redis's
-own, in microseconds: clocks of several machines agree on nothing.
+and beside them `sessions` (names by last use), `gone:NAME` (why a name expired), `made` and `probe`. Times are
+Redis's own, in microseconds: clocks of several machines agree on nothing.
 """
 
 from dataclasses import dataclass
@@ -73,8 +73,13 @@ local function find(makes)
 end
 local function keep()
   local left = redis.call('TTL', facts)
-  if left == -2 then redis.call('HSET', facts, 'born', whole(now)) end
+  if left < 0 then redis.call('HSETNX', facts, 'born', whole(now)) end
   if left < ttl / 2 then each(stem, 'EXPIRE', ttl) end
+end
+local function overtaken(born)
+  if born ~= '' then return born ~= redis.call('HGET', facts, 'born') end
+  keep()
+  return false
 end
 local function limit(suffix, most)
   local used = stem .. suffix .. ':used'
@@ -92,6 +97,10 @@ local function use(suffix, field)
   redis.call('EXPIRE', stem .. suffix .. ':used', ttl)
 end
 """
+
+
+# `overtaken`: a session was reset or closed since a request saw when it was born. What such a request still
+# has to say belongs to what is forgotten. A request that began while Redis was away knows nothing: "".
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,12 @@ local known = redis.call('HMGET', facts, 'requests', 'version', 'born')
 return {found, known[1] or '0', known[2] or '', known[3] or '', whole(now)}
 """)
 """Mode `look`, `open` (make the session where it is new) or `begin` (number a request as well)."""
+
+PROBE = Script("""
+sweep()
+redis.call('SET', root .. 'probe', whole(now), 'EX', 60)
+""")
+"""Reads and writes, as requests do: a Redis may answer pings and run no script, or take nothing."""
 
 FRESH = Script("""
 sweep()
@@ -155,7 +170,10 @@ redis.call('EXPIRE', facts, ttl)
 """)
 """Places go on being numbered, so that nothing set later is taken for something set before."""
 
-NEXT_PLACE = Script("return redis.call('HINCRBY', facts, 'made', 1)")
+NEXT_PLACE = Script("""
+keep()
+return redis.call('HINCRBY', facts, 'made', 1)
+""")
 
 OVERRIDES = Script("""
 local limits = redis.call('HMGET', facts, 'version', 'limits')
@@ -165,6 +183,7 @@ return {limits[1] or '', redis.call('HGETALL', stem .. 'criteria'),
 """)
 
 OVERRIDE = Script("""
+if overtaken(ARGV[3]) then return end
 for _, order in ipairs(cjson.decode(ARGV[2])) do
   local command, suffix = table.remove(order, 1), table.remove(order, 1)
   redis.call(command, stem .. suffix, unpack(order))
@@ -172,11 +191,12 @@ for _, order in ipairs(cjson.decode(ARGV[2])) do
 end
 redis.call('HSET', facts, 'version', stamp())
 """)
+"""ARGV[3] says when the session was born, as the order saw it: as if the reset had come after it."""
 
 PUSH = Script("""
 local suffix, item, most, most_bytes = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local list = stem .. suffix
-if ARGV[8] ~= (redis.call('HGET', facts, 'born') or '') then return end
+if overtaken(ARGV[8]) then return end
 if ARGV[6] ~= '' then
   local used = stem .. 'logs'
   redis.call('ZADD', used, whole(now), ARGV[6])
@@ -218,6 +238,7 @@ return length
 REPLACE = Script("""
 local list, bytes = stem .. ARGV[2], 0
 if redis.sha1hex(table.concat(redis.call('LRANGE', list, 0, -1), ' ')) ~= ARGV[3] then return 0 end
+keep()
 redis.call('DEL', list)
 for index = 4, #ARGV do
   redis.call('RPUSH', list, ARGV[index])
@@ -230,11 +251,13 @@ return 1
 """Replace a list that is still what was read: ARGV[3] is the hash of its items."""
 
 COUNT = Script("""
+if overtaken(ARGV[5]) then return 1 end
 local number = redis.call('HINCRBY', stem .. ARGV[2], ARGV[3], 1)
 use(ARGV[2], ARGV[3])
 limit(ARGV[2], tonumber(ARGV[4]))
 return number
 """)
+"""What a reset has overtaken (ARGV[5]) is counted nowhere, and answered as the first."""
 
 CACHED = Script("""
 local found = redis.call('HGET', stem .. 'cache', ARGV[2])
@@ -243,6 +266,7 @@ return found
 """)
 
 STORE = Script("""
+if overtaken(ARGV[6]) then return end
 local before = redis.call('HSTRLEN', stem .. 'cache', ARGV[2])
 redis.call('HSET', stem .. 'cache', ARGV[2], ARGV[3])
 use('cache', ARGV[2])

@@ -16,6 +16,8 @@ BYTES_PER_TOKEN = 4
 
 def split(text: str, most: int | None = None) -> list[str]:
     """The tokens of a text, or the first of them; all joined they give the text."""
+    if most is None or len(text) <= most:  # even if each character were a token
+        return PIECES.findall(text)
     return [piece.group() for piece in islice(PIECES.finditer(text), most)]
 
 

@@ -45,12 +45,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker(MARKER)
     if marker is None:
         return
+    test = metafunc.definition.nodeid
     if FIXTURE not in metafunc.fixturenames:
-        pytest.fail(f"the marker {MARKER} needs a test that uses {' or '.join(TAKERS)}", pytrace=False)
+        pytest.fail(
+            f"{test}: the marker {MARKER} needs a test that uses {' or '.join(TAKERS)}", pytrace=False
+        )
     try:
         names = variant_ids(marker)
     except ValueError as problem:
-        pytest.fail(str(problem), pytrace=False)
+        raise pytest.fail.Exception(f"{test}: {problem}", pytrace=False) from None
     metafunc.parametrize(FIXTURE, names, ids=[name or PLAIN for name in names], indirect=True)
 
 

@@ -8,10 +8,11 @@ A schema may bring its own words, in the keywords that editors read too: `patter
 pattern expects, `errorMessage` what `const` expects or why a closed object knows no other members.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from difflib import SequenceMatcher
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
 
@@ -27,15 +28,24 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MOST_SHOWN = 60
 MOST_NAMES = 12
 MOST_COUNTED = 1000
+NEAR = 0.6
+"""How alike two names are, from 0 to 1, of which one may be meant for the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One broken rule: JSON pointer (RFC 6901) to the member, the schema keyword, and the sentence."""
+    """One broken rule: JSON pointer (RFC 6901) to the member, the schema keyword, and the sentence.
+
+    `told` is the sentence, or what makes it: of a thousand violations only a few are ever read.
+    """
 
     pointer: str
     rule: str
-    sentence: str
+    told: str | Callable[[], str]
+
+    @property
+    def sentence(self) -> str:
+        return self.told if isinstance(self.told, str) else self.told()
 
     def __str__(self) -> str:
         return f"{short(self.pointer, 200) or 'body'}: {self.sentence}"
@@ -112,7 +122,7 @@ def explain(schema: Schema, value: Any, place: Place) -> Iterator[Violation]:
         yield from any_of(place, schema, value)
         return
     if not fits(schema, value):
-        yield Violation(place.pointer, "type", mismatch(schema, value, place.document))
+        yield Violation(place.pointer, "type", partial(mismatch, schema, value, place.document))
         return
     for keyword, rule in RULES.items():
         if keyword in schema:
@@ -127,25 +137,24 @@ def any_of(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
         return
     branches = [branch for branch in choice.branches if admits(branch, value)]
     if not branches:
-        yield Violation(place.pointer, "anyOf", mismatch(schema, value, place.document))
+        yield Violation(place.pointer, "anyOf", partial(mismatch, schema, value, place.document))
     elif len(branches) == 1 and "enum" in branches[0]:
         yield from enum(place, branches[0], value, schema)
     elif len(branches) == 1:
         yield from explain(branches[0], value, place)
     else:
-        yield from min((list(explain(branch, value, place)) for branch in branches), key=len)
+        # Each is listed as far as anybody counts.
+        most = 2 * MOST_COUNTED
+        yield from min((list(islice(explain(branch, value, place), most)) for branch in branches), key=len)
 
 
 def tagged(place: Place, choice: Union, value: dict[str, Any]) -> Iterator[Violation]:
     """Violations of the branch whose tag the object carries, or what is wrong with the tag."""
     tag, tags = choice.tag, {"enum": list(choice.by_label)}
     if tag not in value:
-        sentence = (
-            f"{place.noun} requires {quoted(tag)} ({described(tags, place.document)}), which is missing."
-        )
-        yield Violation(place.at(tag).pointer, "required", sentence)
+        yield Violation(place.at(tag).pointer, "required", partial(missing, place, tag, tags))
     elif not isinstance(value[tag], str):
-        yield Violation(place.at(tag).pointer, "type", mismatch(tags, value[tag], place.document))
+        yield Violation(place.at(tag).pointer, "type", partial(mismatch, tags, value[tag], place.document))
     elif value[tag] not in choice.by_label:
         yield from enum(place.at(tag), tags, value[tag])
     else:
@@ -163,12 +172,14 @@ NOUNS = {"role": "message", "type": "part", "status": "result"}
 def required(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
     for name in schema["required"]:
         if isinstance(value, dict) and name not in value:
-            member = described(schema.get("properties", {}).get(name, {}), place.document)
-            yield Violation(
-                place.at(name).pointer,
-                "required",
-                f"{place.noun} requires {quoted(name)} ({member}), which is missing.",
-            )
+            member = schema.get("properties", {}).get(name, {})
+            yield Violation(place.at(name).pointer, "required", partial(missing, place, name, member))
+
+
+def missing(place: Place, name: str, schema: Schema) -> str:
+    """What to say of a member that isn't there."""
+    expected = described(schema, place.document)
+    return f"{place.noun} requires {quoted(name)} ({expected}), which is missing."
 
 
 def members(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
@@ -186,7 +197,7 @@ def members(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
         elif patterned:
             continue
         elif others is False:
-            told = unknown(place, name, list(declared), schema.get("errorMessage", ""))
+            told = partial(unknown, place, name, declared, schema.get("errorMessage", ""))
             yield Violation(place.at(name).pointer, "additionalProperties", told)
         elif isinstance(others, Mapping):
             yield from explain(others, member, place.at(name))
@@ -199,9 +210,9 @@ def by_pattern(place: Place, schema: Schema, name: str) -> Iterator[Schema]:
             yield branch
 
 
-def unknown(place: Place, name: str, known: list[str], message: str = "") -> str:
+def unknown(place: Place, name: str, known: Collection[str], message: str = "") -> str:
     """What to say of a member that a closed object doesn't know."""
-    near, elsewhere = nearest(name, known), place.homes().get(name, ())
+    near, elsewhere = nearest(name, list(known)), place.homes().get(name, ())
     if near:
         advice = f"did you mean {quoted(near)}?"
     elif message:
@@ -266,8 +277,12 @@ def enum(place: Place, schema: Schema, value: Any, described_as: Schema | None =
     options = schema["enum"]
     if any(value == option and isinstance(value, bool) == isinstance(option, bool) for option in options):
         return
-    told = mismatch(described_as or schema, value, place.document)
-    yield Violation(place.pointer, "enum", told + did_you_mean(value, options))
+    yield Violation(place.pointer, "enum", partial(misspelt, described_as or schema, value, options, place))
+
+
+def misspelt(schema: Schema, value: Any, options: list[Any], place: Place) -> str:
+    """What to say of a value that is none of the options."""
+    return mismatch(schema, value, place.document) + did_you_mean(value, options)
 
 
 def const(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
@@ -301,9 +316,9 @@ def chooses(schema: Schema) -> bool:
 
 def chosen(place: Place, names: list[str], schema: Schema, value: Any, words: str) -> Iterator[Violation]:
     """That one of these members is missing; a misspelt one is reported already, and that is enough."""
-    strays = value.keys() - schema.get("properties", {}).keys()
-    misspelt = schema.get("additionalProperties") is False and any(nearest(stray, names) for stray in strays)
-    if not misspelt:
+    strays = (name for name in value if name not in schema.get("properties", {}))
+    closed = schema.get("additionalProperties") is False
+    if not (closed and any(nearest(stray, names) for stray in islice(strays, MOST_COUNTED))):
         told = f"{place.noun} requires {words} of {listed(map(quoted, names), 'and')}; none is there."
         yield Violation(place.pointer, "required", told)
 
@@ -436,7 +451,10 @@ def alternatives(schema: Schema, document: Schema) -> Iterator[Schema]:
 def fits(schema: Schema, value: Any) -> bool:
     """Whether the value's JSON type is one of those that the schema names."""
     named = types(schema)
-    return not named or any(JSON_TYPES[name](value) for name in named)
+    for name in named:
+        if JSON_TYPES[name](value):
+            return True
+    return not named
 
 
 def admits(schema: Schema, value: Any) -> bool:
@@ -486,7 +504,15 @@ def shown(value: Any) -> str:
         return f"the number {value!r}"
     if isinstance(value, list):
         return f"an array of {len(value)}"
-    return f"an object with {listed(map(quoted, value), 'and')}" if value else "an empty object"
+    return f"an object with {named(value)}" if value else "an empty object"
+
+
+def named(names: Collection[str]) -> str:
+    """`"a", "b" and "c"`; of a thousand names only those that are shown are looked at."""
+    left_out = len(names) - MOST_NAMES
+    if left_out <= 0:
+        return listed(map(quoted, names), "and")
+    return f"{', '.join(map(quoted, islice(names, MOST_NAMES - 1)))} and {left_out + 1} more"
 
 
 def quoted(text: Any) -> str:
@@ -505,11 +531,40 @@ def did_you_mean(word: Any, known: list[Any]) -> str:
 
 
 def nearest(word: Any, known: list[Any]) -> str | None:
-    """The known name that a misspelt one most likely means."""
+    """The known name that a misspelt one most likely means.
+
+    As alike as `difflib` finds two names; the most promising are compared first, and most never.
+    """
     if not isinstance(word, str) or len(word) > MOST_SHOWN:
         return None
-    names = {name.lower(): name for name in known[:MOST_COUNTED] if isinstance(name, str)}
-    return next((names[near] for near in get_close_matches(word.lower(), names, n=1, cutoff=0.6)), None)
+    return nearest_of(word.lower(), tuple(name for name in known[:MOST_COUNTED] if isinstance(name, str)))
+
+
+@lru_cache(maxsize=64)
+def nearest_of(word: str, known: tuple[str, ...]) -> str | None:
+    """The same, kept for a while: who misspells a name does so again and again."""
+    names = {name.lower(): name for name in known}
+    if word in names:
+        return names[word]
+    matcher, best = SequenceMatcher(b=word), (NEAR, "")
+    for most, name in promising(word, names):
+        if most < best[0]:
+            break
+        matcher.set_seq1(name)
+        best = max(best, (matcher.ratio(), name))
+    return names[best[1]] if best[1] else None
+
+
+def promising(word: str, names: Collection[str]) -> list[tuple[float, str]]:
+    """The names that may be alike enough, each with how alike it is at the most, the most promising first."""
+    letters = Counter(word)
+    found = []
+    for name in names:
+        size = len(word) + len(name)
+        if 2.0 * min(len(word), len(name)) >= NEAR * size:
+            shared = sum(min(number, name.count(letter)) for letter, number in letters.items())
+            found.append((2.0 * shared / size, name))
+    return sorted((each for each in found if each[0] >= NEAR), reverse=True)
 
 
 @dataclass(frozen=True, slots=True)

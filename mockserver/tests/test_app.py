@@ -19,6 +19,7 @@ from mockserver.config import Settings, Validation
 from mockserver.dashboard import page
 from mockserver.effects import Begin, Effect, Entropy, Now, Piece, Reply, Wait
 from mockserver.service import ConfigFile, Service
+from mockserver.shortcut import Shortcut
 from mockserver.tests.chatting import CHAT
 from mockserver.tests.inprocess import FULL, HEADERS, JUDGE, MINIMAL, answer, having
 
@@ -297,10 +298,11 @@ def test_time_and_chance_come_from_outside() -> None:
 
 
 def crashing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def proceed(self: Service, visit: object, sent: object) -> Reply:
+    def crash(self: object, *rest: object) -> Reply:
         raise RuntimeError("an inner detail")
 
-    monkeypatch.setattr(Service, "proceed", proceed)
+    monkeypatch.setattr(Service, "proceed", crash)
+    monkeypatch.setattr(Shortcut, "judgement", crash)
 
 
 def test_a_defect_of_ours_answers_500_and_leaves_its_traceback_in_the_log(

@@ -12,11 +12,14 @@ from mockserver.conduct import (
     MOST_RETRIES,
     RULES,
     SOON_ENOUGH,
+    UNDER_WAY,
     Observed,
+    conduct,
     lapses,
     observed,
-    secret_names,
 )
+from mockserver.config import ErrorAnswer, Fault, Settings
+from mockserver.effects import Head
 from mockserver.journal import Entry
 from mockserver.service import Service
 from mockserver.tests.chatting import CHAT, asking
@@ -37,6 +40,19 @@ def broken(*requests: Observed) -> list[str]:
     return [warning.rule.name for warning in lapses(requests)]
 
 
+TOLD = request(0, 429, retry_after=2.0)
+
+
+def hammered(number: int, **members: Any) -> list[Observed]:
+    """Requests of which the first is answered 429, and the others come when the client knows of that."""
+    first = request(0, 429, "0", **members)
+    return [first, *(request(UNDER_WAY + n / 100, 429, str(n), **members) for n in range(1, number))]
+
+
+def later(request: Observed) -> Observed:
+    return replace(request, at=request.at + 1, ended=request.at + 1, same=request.same + b"later")
+
+
 FAILED = tuple(request(number, 503) for number in range(MOST_RETRIES + 2))
 
 CASES: Sequence[tuple[str, Sequence[Observed]]] = (
@@ -46,6 +62,12 @@ CASES: Sequence[tuple[str, Sequence[Observed]]] = (
     ("", [request(0, 429, retry_after=2.0), request(1.0, same="b")]),
     ("", [request(0, 429), request(0.1)]),
     ("", [request(0, 429, retry_after=2.0), request(1.0, retry=False)]),
+    ("", [request(0, 429, retry_after=2.0), request(0.1), request(2.0)]),
+    ("ignored-retry-after", [request(0, 429, retry_after=2.0), request(0.1), request(0.2)]),
+    ("ignored-retry-after", [TOLD, replace(TOLD, at=0.1, ended=0.1), request(2.0)]),
+    ("", [TOLD, replace(TOLD, at=0.1, ended=0.1), request(2.0), request(2.1)]),
+    ("", [replace(request(0, 429, retry_after=2.0), ended=1.0), request(0.1)]),
+    ("", [replace(request(0, 429, retry_after=2.0), ended=None), request(0.1)]),
     ("retried-a-400", [request(0, 400), request(1, 400)]),
     ("retried-a-400", [request(0, 422), request(0.5, same="b"), request(1, retry=True)]),
     ("", [request(0, 400), request(1, 400, same="b")]),
@@ -56,15 +78,14 @@ CASES: Sequence[tuple[str, Sequence[Observed]]] = (
     ("", [replace(request(0, 400), ended=5.0), request(1, 400)]),
     ("", [replace(request(0, 400), ended=None), request(1, 400)]),
     ("", [request(0, 401), request(1, 401)]),
-    ("hammered-after-429", [request(n / 10, 429, str(n), retry_after=2.0) for n in range(MOST_AFTER + 2)]),
-    ("hammered-after-429", [request(n / 10, 429, str(n)) for n in range(MOST_AFTER + 2)]),
-    ("", [request(n / 10, 429, str(n), retry_after=2.0) for n in range(MOST_AFTER + 1)]),
+    ("hammered-after-429", hammered(MOST_AFTER + 2, retry_after=2.0)),
+    ("hammered-after-429", hammered(MOST_AFTER + 9, retry_after=2.0)),
+    ("hammered-after-429", hammered(MOST_AFTER + 2)),
+    ("", hammered(MOST_AFTER + 1, retry_after=2.0)),
+    ("", [request(n / 1000, 429, str(n), retry_after=2.0) for n in range(100)]),
     ("", [request(n, 429, str(n), retry_after=1.0) for n in range(9)]),
-    ("", [request(n / 10, 200 if n == 2 else 429, str(n), retry_after=2.0) for n in range(MOST_AFTER + 3)]),
-    (
-        "",
-        [request(n / 10, 429, str(n), retry_after=2.0, endpoint=f"e{n}") for n in range(9)],
-    ),
+    ("", [*hammered(2, retry_after=2.0), request(0.6, same="b"), *map(later, hammered(MOST_AFTER + 1))]),
+    ("", [replace(each, endpoint=each.id) for each in hammered(9, retry_after=2.0)]),
     ("retried-without-end", FAILED),
     ("", FAILED[1:]),
     ("", [*FAILED[:3], request(3, 200), *(request(n, 503) for n in range(4, 9))]),
@@ -119,25 +140,16 @@ def test_a_warning_is_told_in_one_line() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("query", "names"),
-    [
-        (b"api_key=sk-1&x=1", ["api_key"]),
-        (b"key=1&access-token=2", ["key", "access-token"]),
-        (b"api_key=&limit=5", []),
-        (b"", []),
-        (b"%ff=%ff&&&", []),
-    ],
-)
-def test_a_secret_in_a_query_is_known_by_its_name(query: bytes, names: list[str]) -> None:
-    assert list(secret_names(query)) == names
+def test_waiting_is_no_matter_where_nobody_knows_it() -> None:
+    requests = [request(0, 429, retry_after=2.0), request(0), *hammered(9), request(9, secrets=("key",))]
+    assert [lapse.rule.name for lapse in lapses(requests, real_time=False)] == ["secret-in-query"]
 
 
 # What is observed of the journal's entries.
 
 
-def entries(*asked: tuple[str, Json, dict[bytes, bytes]]) -> list[Entry]:
-    service = Service()
+def entries(*asked: tuple[str, Json, dict[bytes, bytes]], settings: Settings | None = None) -> list[Entry]:
+    service = Service(settings)
     for path, body, headers in asked:
         answer(service, body, path=path, headers={**HEADERS, **headers})
     return list(service.sessions.default.journal.entries)
@@ -174,6 +186,29 @@ def test_a_path_that_is_none_of_ours_stands_for_its_endpoint() -> None:
     service = Service()
     answer(service, path="/nowhere", method="GET")
     [entry] = service.sessions.default.journal.entries
-    found = observed(entry, 1.5, b"api_key=1")
+    found = observed(entry)
     assert (found.endpoint, found.status, found.body) == ("/nowhere", 404, None)
-    assert (found.retry_after, found.secrets) == (1.5, ("api_key",))
+
+
+def test_what_an_answer_and_a_query_say_is_observed() -> None:
+    busy = Settings(faults=(Fault(error=ErrorAnswer(429), retry_after=0.5),))
+    [entry] = entries((JUDGE, MINIMAL, {}), settings=busy)
+    assert (observed(entry).retry_after, observed(entry).status) == (0.5, 429)
+    visit = Service().visit(Head("POST", JUDGE, HEADERS, b"api_key=op-1&limit=5&token="))
+    assert observed(visit.entry).secrets == ("api_key",)
+
+
+def test_long_bodies_that_begin_alike_are_not_the_same() -> None:
+    one, other = (
+        observed(entry)
+        for entry in entries(*((CHAT, asking("x" * length), {}) for length in (90_000, 90_001)))
+    )
+    assert one.same != other.same
+
+
+def test_conduct_is_that_of_a_journal() -> None:
+    busy = Settings(faults=(Fault(error=ErrorAnswer(429), retry_after=1.0, first=1),))
+    came = entries((JUDGE, MINIMAL, {}), (JUDGE, MINIMAL, {}), settings=busy)
+    [lapse] = conduct(came)
+    assert (lapse.rule.name, [sight.id for sight in lapse.sights]) == ("ignored-retry-after", ["default-2"])
+    assert conduct(came, real_time=False) == ()

@@ -57,6 +57,11 @@ def test_status_counts_what_is_in_force_and_what_came() -> None:
     assert said["config"]["file"] is None
 
 
+def test_status_says_where_sessions_are_remembered(mock: Mock) -> None:
+    said = mock.json("GET", "/status")["memory"]
+    assert said == {"place": "this process", "shared": True, "redis": None}
+
+
 def test_status_says_why_the_newest_file_is_not_in_force(mock: Mock) -> None:
     mock.service.file = ConfigFile("x.yaml", 3, ("x.yaml:1:1: no",))
     said = mock.json("GET", "/status")["config"]

@@ -104,6 +104,13 @@ def test_an_operation_names_the_parameters_and_the_body_that_its_route_reads(rou
     assert ("413" in operation["responses"]) is bool(route.body)
 
 
+def test_each_operation_says_who_is_refused_and_when_redis_is_missed() -> None:
+    needs_none = {"/_mock/health", "/_mock/openapi.yaml", "/_mock/status"}
+    for (_, path), operation in operations().items():
+        assert "403" in operation["responses"]
+        assert ("503" in operation["responses"]) == (path not in needs_none), path
+
+
 def test_every_operation_has_an_id_of_its_own_and_says_what_it_is() -> None:
     ids = [operation["operationId"] for operation in operations().values()]
     assert len(set(ids)) == len(ids)

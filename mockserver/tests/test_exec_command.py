@@ -94,7 +94,8 @@ def test_a_client_that_breaks_under_a_variant(tmp_path: Path) -> None:
 
 
 def test_a_command_of_several_lines_can_be_copied(tmp_path: Path) -> None:
-    script = "import os\nif os.environ['OPENPIPE_MOCK_VARIANT']:\n    exit('\\x1b \u00fc')"
+    script = f"{ASK}ask('/criteria/judge', GOOD)\n"
+    script += "if os.environ['OPENPIPE_MOCK_VARIANT']:\n    exit('\\x1b \u00fc')"
     done = run("--variants", "1", "--", sys.executable, "-c", script, folder=tmp_path)
     [again] = [line for line in done.stderr.splitlines() if "again: " in line]
     words = again.partition(" -- ")[2]
@@ -114,6 +115,55 @@ def test_the_mocks_own_warnings_stay_out_of_the_commands_errors(tmp_path: Path) 
     script = "ask('/chat/completions', {'model': 'm', 'messages': [], 'headers': {}})"
     done = run("--quiet", "--fail-on", "never", "--validation", "report", *client(script), folder=tmp_path)
     assert all(line.startswith("openpipe-mock: ") for line in done.stderr.splitlines())
+
+
+# Where nothing is tested.
+
+UNREACHED = f"openpipe-mock: warning: {clientreport.UNREACHED}\n"
+
+
+def test_a_command_that_never_reaches_the_mock(tmp_path: Path) -> None:
+    done = run("--variants", "3", "--report", "a.xml", "--", "true", folder=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == (
+        "openpipe-mock: true passed; no request\n"
+        f"openpipe-mock: 3 variants not tried: they would test nothing\n{UNREACHED}"
+    )
+    suite = fromstring((tmp_path / "a.xml").read_text("utf-8"))[0]
+    assert [suite.get(name) for name in ("tests", "failures", "skipped")] == ["1", "0", "1"]
+
+
+def test_a_command_that_fails_without_a_request(tmp_path: Path) -> None:
+    done = run("--quiet", "--", "false", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"openpipe-mock: false ended with 1; no request\n{UNREACHED}",
+    )
+
+
+def test_a_command_that_keeps_old_results(tmp_path: Path) -> None:
+    script = "if not os.path.exists('done'):\n    ask('/criteria/judge', GOOD)\n    open('done', 'w')"
+    done = run("--quiet", "--variants", "2", *client(script), folder=tmp_path)
+    assert done.returncode == 0
+    assert (
+        "openpipe-mock: warning: no request came under kept-index and errored-criterion:"
+        " nothing was tested there; does the command keep old results?\n"
+    ) in done.stderr
+
+
+def test_reports_say_that_nothing_was_tested() -> None:
+    assert clientreport.UNREACHED in (page := clientreport.page(SILENT))
+    assert "Nothing was tested." in page
+    assert "is-inconclusive" in page
+    assert clientreport.UNREACHED in clientreport.junit(SILENT)
+    assert json.loads(clientreport.as_json(SILENT))["notes"] == [clientreport.UNREACHED]
+
+
+def test_more_variants_than_there_are(tmp_path: Path) -> None:
+    told = f"openpipe-mock: there are {len(VARIANTS)} variants; --variants 99 means all of them\n"
+    assert run("--variants", "99", "--", "true", folder=tmp_path).stderr.startswith(told)
+    assert told not in run("--variants", str(len(VARIANTS)), "--", "true", folder=tmp_path).stderr
+    assert told not in run("--quiet", "--variants", "99", "--", "true", folder=tmp_path).stderr
 
 
 @pytest.mark.parametrize(
@@ -275,7 +325,8 @@ VARIED = Run(
     VARIANTS[0], 1, 0.5, {"judge": 3, EVIL: 1}, (BREACH,), (LAPSE,), 5, "the command ended with 1, not with 0"
 )
 VERDICT = Verdict(EVIL, (PLAIN, VARIED), 0, "openpipe-mock exec -- npm test", planned=3)
-GOOD = Verdict("npm test", (Run(None, 0, 1.0, {}),), 0, "openpipe-mock exec -- npm test")
+GOOD = Verdict("npm test", (Run(None, 0, 1.0, {"judge": 1}),), 0, "openpipe-mock exec -- npm test")
+SILENT = Verdict("npm test", (Run(None, 0, 1.0, {}),), 0, "openpipe-mock exec -- npm test", planned=3)
 
 
 class Tags(HTMLParser):
@@ -334,7 +385,7 @@ def test_the_text_says_what_a_run_did_not_keep_and_each_rule_once() -> None:
     text = "\n".join(clientreport.text(VERDICT))
     assert "kept-index: 5 requests came behind those that a run keeps" in text
     assert text.count(RULES[0].sentence) == 1
-    assert "1 variant not tried: the plain run has to pass first" in text
+    assert "1 variant not tried: they would test nothing" in text
 
 
 def test_a_rule_that_a_variant_alone_shows_names_it() -> None:

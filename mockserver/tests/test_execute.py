@@ -159,6 +159,17 @@ def test_a_command_that_cannot_be_started(program: str, code: int, told: str) ->
     assert caught.value.code == code
 
 
+def test_a_request_after_a_reset_isnt_excused_by_one_of_the_same_name() -> None:
+    script = """
+ask('/criteria/judge', BAD, **{'x-mock-expect': 'violation'})
+reset = os.environ["OPENPIPE_MOCK_CONTROL_URL"] + "/reset"
+urllib.request.urlopen(urllib.request.Request(reset, b"")).read()
+ask('/criteria/judge', BAD)
+"""
+    [breach] = run(script, settings=LENIENT).first.breaches
+    assert breach.ids == ("default-1",)
+
+
 # Variants.
 
 
@@ -238,21 +249,38 @@ for _ in range(2):
     assert warning.rule.name == "ignored-retry-after"
 
 
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        (((b"retry-after", b"2"),), 2.0),
-        (((b"retry-after", b"1"), (b"retry-after-ms", b"250")), 0.25),
-        ((), None),
-    ],
-)
-def test_how_long_an_answer_asks_to_wait(
-    headers: tuple[tuple[bytes, bytes], ...], seconds: float | None
-) -> None:
-    assert module.retry_after(headers) == seconds
+# Where nothing came.
+
+
+def test_a_command_that_asks_nothing_is_not_run_under_variants() -> None:
+    verdict = run("", variants=first(3))
+    assert (len(verdict.runs), verdict.planned, verdict.exit_code) == (1, 4, 0)
+    assert verdict.first.silent
+
+
+def test_a_command_whose_requests_are_only_counted_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_SEEN", 0)
+    verdict = run("ask('/criteria/judge', GOOD)", variants=first(1))
+    assert [(run.silent, run.unseen) for run in verdict.runs] == [(False, 1), (False, 1)]
 
 
 # Keys.
+
+
+def test_a_key_in_a_request_that_no_journal_keeps_is_told_nowhere() -> None:
+    script = """
+KEY = "op-Very-Secret-1"
+for number in range(3):
+    key = {"authorization": "Bearer " + KEY}
+    ask('/chat/completions', {'model': KEY, 'messages': [], 'temperature': KEY}, **key)
+    reset = os.environ["OPENPIPE_MOCK_CONTROL_URL"] + "/reset"
+    urllib.request.urlopen(urllib.request.Request(reset, b"")).read()
+"""
+    first = run(script, settings=LENIENT).first
+    assert first.requests == {"chat": 3}
+    assert "/temperature" in str(first.breaches)
+    assert [lapse.rule.name for lapse in first.warnings] == ["key-in-body"]
+    assert "Very-Secret" not in str(first)
 
 
 def test_real_keys_are_never_told() -> None:
@@ -283,6 +311,7 @@ def test_handlers_are_put_back() -> None:
 
 def test_a_signal_ends_the_runs_that_were_to_come() -> None:
     script = """
+ask('/criteria/judge', GOOD)
 if os.environ["OPENPIPE_MOCK_VARIANT"]:
     os.kill(os.getppid(), 15)
     import time; time.sleep(20)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -12,6 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from mockserver import families as module
+from mockserver.effects import Exchange, ReadBody, Reply
 from mockserver.families import Catch, Patches, families
 from mockserver.interception import patched
 from mockserver.liveserver import LiveMock, LiveServer, serving
@@ -368,3 +369,80 @@ def test_a_catch_answers_by_itself() -> None:
     request = httpx.Request("POST", f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY)
     response = families()[0].respond(request, request.content, catch)
     assert response.status_code == 200
+
+
+class Answers:
+    """Patches that answer every request with one reply."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.patches = Patches(lambda url: Catch("/", lambda head: self.exchange(reply), Clock()))
+
+    def exchange(self, reply: Reply) -> Exchange:
+        yield ReadBody(100)
+        return reply
+
+    def __enter__(self) -> None:
+        self.patches.put_on(families())
+
+    def __exit__(self, *_: object) -> None:
+        self.patches.take_off()
+
+
+@pytest.mark.parametrize("library", FAMILIES)
+def test_a_cookie_is_kept(library: Any) -> None:
+    reply = Reply(200, b"", ((b"set-cookie", b"name=value; Path=/"),))
+    with Answers(reply), library.Client() as client:
+        client.get("https://api.openpipe.ai/")
+        assert client.cookies["name"] == "value"
+        assert client.build_request("GET", "https://api.openpipe.ai/").headers["cookie"] == "name=value"
+
+
+@pytest.mark.parametrize("library", FAMILIES)
+def test_a_redirect_is_followed_or_not(library: Any) -> None:
+    reply = Reply(302, b"", ((b"location", b"/next"),))
+    with Answers(reply), library.Client() as client:
+        assert client.get("https://api.openpipe.ai/").next_request.url.path == "/next"
+        with pytest.raises(library.TooManyRedirects):
+            client.get("https://api.openpipe.ai/", follow_redirects=True)
+
+
+@pytest.mark.parametrize("library", FAMILIES)
+def test_a_request_is_logged_as_ever(mock: Mock, library: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", library.__name__)
+    library.post(f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY)
+    [line] = [each.getMessage() for each in caplog.records if each.name == library.__name__]
+    assert line == f'HTTP Request: POST {SERVICE}/criteria/judge "HTTP/1.1 200 OK"'
+
+
+@pytest.mark.parametrize("library", FAMILIES)
+def test_a_body_of_the_other_kind_is_the_clients_to_refuse(mock: Mock, library: Any) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    async def ask() -> None:
+        async with library.AsyncClient() as client:
+            await client.post(SERVICE, content=iter([b"{}"]))
+
+    with pytest.raises(RuntimeError, match="async request with a sync Client"):
+        library.post(SERVICE, content=parts())
+    with pytest.raises(RuntimeError, match="sync request with an AsyncClient"):
+        asyncio.run(ask())
+    assert mock.calls == []
+
+
+@pytest.mark.parametrize("library", FAMILIES)
+def test_proxies_mounts_and_other_ways_to_a_socket_are_caught(mock: Mock, library: Any) -> None:
+    class Named(library.HTTPTransport):  # type: ignore[misc]
+        """A subclass that sends as its parent does."""
+
+    ways: list[dict[str, Any]] = [
+        {"proxy": "http://proxy.test:3128"},
+        {"mounts": {"https://": library.HTTPTransport(retries=2), "http://": None}},
+        {"mounts": {"https://": None}},
+        {"transport": library.HTTPTransport(uds="/nowhere")},
+        {"transport": Named()},
+    ]
+    for way in ways:
+        with library.Client(headers=KEY, **way) as client:
+            assert client.post(f"{SERVICE}/criteria/judge", json=JUDGE).status_code == 200, way
+    mock.judged(times=len(ways))

@@ -29,6 +29,7 @@ from mockserver.effects import (
 from mockserver.errors import CODES, ApiError, BadRequest, code
 from mockserver.faults import Due, Lot, Passed, describe, due, magic_fault, needs_stream, only_delays
 from mockserver.matching import Condition, Subject, When, demand
+from mockserver.ruleindex import rulebook
 from mockserver.service import Service
 from mockserver.spoiling import STREAM_HEADERS, retry_headers, spoiled
 from mockserver.tests.inprocess import MINIMAL, answer
@@ -99,6 +100,16 @@ def test_a_fault_counts_the_requests_that_meet_its_when() -> None:
 def test_the_first_fault_whose_turn_it_is_strikes_and_the_others_count_all_the_same() -> None:
     faults = [at("a", every=2), at("b", call=2), at("c", call=3), at("d")]
     assert struck(faults, [subject()] * 4) == ["d", "a", "c", "a"]
+
+
+def test_of_a_thousand_faults_that_are_looked_up_all_that_meet_their_when_count() -> None:
+    wanted = [when("model", f"m{number}") for number in range(1000)]
+    faults = [at(f"{number}", when=each, every=2) for number, each in enumerate(wanted)]
+    both = [at("each", every=3), *faults, at("last", when=wanted[7], call=3)]
+    requests = [subject(model=f"m{number}") for number in (7, 7, 8, 7, 8, 7)]
+    assert (
+        struck(rulebook(both), requests) == struck(both, requests) == ["", "7", "each", "last", "8", "each"]
+    )
 
 
 def test_a_fault_counts_by_the_name_of_its_count() -> None:

@@ -170,6 +170,14 @@ def test_mistaken(openpipe_mock): ...
 def test_mistaken_server(openpipe_server): ...
 
 
+@pytest.mark.openpipe(strict="yes")
+def test_strict_in_words(openpipe_mock): ...
+
+
+@pytest.mark.openpipe(config=7)
+def test_config_of_another_type(openpipe_server): ...
+
+
 def test_exception(openpipe_mock):
     raise ZeroDivisionError
 
@@ -193,6 +201,9 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     assert "names a config file that isn't there" in done.stdout
     assert "openpipe_mock: /criteria/helpful/score: " in done.stdout
     assert "openpipe_server: /seed: " in done.stdout
+    assert "the marker openpipe has strict='yes'; expected True or False." in done.stdout
+    assert "openpipe_server: config: expected a file's path" in done.stdout
+    assert "During handling of the above exception" not in done.stdout
 
 
 def test_the_fixtures_explain_themselves(tmp_path: Path) -> None:

@@ -304,6 +304,13 @@ def test_what_is_no_network_is_refused(written: str) -> None:
         guard(networks=[written])
 
 
+def test_a_network_may_be_written_as_an_ipv6_one() -> None:
+    by = guard(networks=["::ffff:10.0.0.0/104", "::ffff:192.0.2.1"])
+    assert [refusal(peer, by=by) for peer in ("10.9.9.9", "::ffff:10.0.0.1", "192.0.2.1")] == [""] * 3
+    assert "is another" in refusal("192.0.2.2", by=by)
+    assert "is another" in refusal("10.0.0.1", by=guard(networks=["::fffe:0:0/95"]))
+
+
 def test_an_address_with_a_prefix_could_mean_two_things_and_is_asked_about() -> None:
     with pytest.raises(Unfit, match=r"did you mean 192\.168\.1\.0/24, or 192\.168\.1\.7 alone\?"):
         guard(networks=["192.168.1.7/24"])
@@ -319,8 +326,8 @@ def test_what_is_no_name_is_refused(name: str) -> None:
 @given(st.ip_addresses(), st.ip_addresses())
 def test_only_loopback_and_the_allowed_come_in_whatever_the_address(peer: Any, allowed: Any) -> None:
     only = guard(networks=[str(allowed)])
-    mapped = getattr(peer, "ipv4_mapped", None) or peer
-    assert (refusal(str(peer), by=only) == "") == (mapped.is_loopback or mapped == allowed)
+    peer, allowed = (getattr(each, "ipv4_mapped", None) or each for each in (peer, allowed))
+    assert (refusal(str(peer), by=only) == "") == (peer.is_loopback or peer == allowed)
 
 
 @thorough

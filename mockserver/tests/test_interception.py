@@ -360,6 +360,109 @@ def test_async_with() -> None:
 
 def test_the_package_offers_it_by_name() -> None:
     assert mockserver.patched is patched
-    assert {"patched", "respx_router", "Mock", "Call", "MockError", "NetworkRefused"} <= set(dir(mockserver))
+    names = {"patched", "respx_router", "Mock", "LiveMock", "Call", "Calls", "MockError", "NetworkRefused"}
+    assert names == set(mockserver.PUBLIC) <= set(dir(mockserver))
+    for name in names:
+        assert getattr(mockserver, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        mockserver.nothing  # noqa: B018
+        mockserver.nothing  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("misplaced", [lambda: None, "mock.yaml", {"seed": 7}])
+def test_options_without_a_name_are_refused_and_the_parentheses_not_forgotten(misplaced: Any) -> None:
+    with pytest.raises(TypeError, match=r"by name, as in patched\(seed=7\).* first: @mockserver.patched\(\)"):
+        patched(misplaced)
+
+
+def test_options_of_another_type_are_refused() -> None:
+    with pytest.raises(MockError, match="block_network: expected True or False, got 'yes'"):
+        patched(block_network="yes")  # type: ignore[arg-type]
+    with pytest.raises(MockError, match="config: expected a file's path, or its content as an object, got 7"):
+        patched(config=7)  # type: ignore[arg-type]
+
+
+def test_a_decorated_function_takes_its_other_arguments_by_place() -> None:
+    @patched()
+    def first(openpipe_mock: Mock, a: int, b: int = 0) -> tuple[bool, int, int]:
+        return isinstance(openpipe_mock, Mock), a, b
+
+    @patched()
+    def middle(a: int, openpipe_mock: Mock, *others: int) -> tuple[Any, ...]:
+        return a, isinstance(openpipe_mock, Mock), *others
+
+    @patched()
+    def last(*others: int, openpipe_mock: Mock) -> tuple[Any, ...]:
+        return *others, isinstance(openpipe_mock, Mock)
+
+    assert first(1, 2) == first(1, b=2) == first(b=2, a=1) == (True, 1, 2)  # type: ignore[call-arg, arg-type]
+    assert middle(1, 2, 3) == (1, True, 2, 3)  # type: ignore[arg-type]
+    assert middle(a=1) == (1, True)  # type: ignore[call-arg]
+    assert last(1, 2) == (1, 2, True)  # type: ignore[call-arg]
+
+
+def test_a_mock_that_a_caller_brings_is_taken() -> None:
+    @patched()
+    def ask(openpipe_mock: Mock | None) -> Mock | None:
+        return openpipe_mock
+
+    assert ask(openpipe_mock=None) is None
+
+
+def test_inherited_and_static_tests_of_a_class_are_decorated_too() -> None:
+    """Otherwise they would go out to the real service."""
+
+    class Shared:
+        def test_inherited(self) -> int:
+            return int(judge().status_code)
+
+    @patched()
+    class Tests(Shared):
+        test_value = 7
+
+        @staticmethod
+        def test_static(openpipe_mock: Mock) -> int:
+            return len(openpipe_mock.calls)
+
+        @classmethod
+        def test_of_the_class(cls, openpipe_mock: Mock) -> str:
+            return cls.__name__ + str(len(openpipe_mock.calls))
+
+        def helper(self) -> int:
+            return len(interception.FRONTIER.borders)
+
+    tests = Tests()
+    assert tests.test_inherited() == 200
+    assert tests.test_static() == 0  # type: ignore[call-arg]
+    assert tests.test_of_the_class() == "Tests0"  # type: ignore[call-arg]
+    assert (tests.test_value, tests.helper()) == (7, 0)
+    assert Shared.test_inherited is not Tests.test_inherited
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_happens_to_a_decorated_async_generator_happens_inside(ended: bool) -> None:
+    """An exception thrown in is seen, and it ends while the mock is still there."""
+    seen: list[str] = []
+
+    @patched()
+    async def resource(openpipe_mock: Mock) -> AsyncIterator[int]:
+        try:
+            sent = yield judge().status_code
+            seen.append(str(sent))
+            yield 2
+        except ZeroDivisionError:
+            seen.append("thrown")
+        finally:
+            seen.append(f"{judge().status_code} with {len(openpipe_mock.calls)} calls")
+
+    async def run() -> None:
+        generator: Any = resource()  # type: ignore[call-arg]
+        assert await anext(generator) == 200
+        if ended:
+            assert await generator.asend("sent") == 2
+            await generator.aclose()
+        else:
+            with pytest.raises(StopAsyncIteration):
+                await generator.athrow(ZeroDivisionError())
+
+    asyncio.run(run())
+    assert seen == ["sent" if ended else "thrown", "200 with 2 calls"]

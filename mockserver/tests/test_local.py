@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mockserver.effects import Begin, Break, Entropy, Exchange, Head, Now, Piece, ReadBody, Reply, Tick, Wait
-from mockserver.local import Answer, Broken, Clock, TooSlow, ask
+from mockserver.local import Broken, Clock, Journey, TooSlow, ask
 from mockserver.service import Service
 from mockserver.tests.inprocess import HEADERS, JUDGE
 
@@ -24,8 +24,8 @@ def streaming(*steps: Piece | Wait | Break) -> Exchange:
     return ENDED
 
 
-def pieces(answer: Answer) -> list[bytes]:
-    return list(answer.journey.pieces())
+def pieces(answer: Journey) -> list[bytes]:
+    return list(answer.pieces())
 
 
 def test_every_effect_gets_what_it_asks_for() -> None:
@@ -76,7 +76,7 @@ def test_patience_begins_anew_with_each_piece() -> None:
 
 def test_patience_ends_in_mid_stream() -> None:
     answer = ask(streaming(Piece(b"a"), Wait(6), Piece(b"b")), b"", Clock(), patience=5)
-    found = answer.journey.pieces()
+    found = answer.pieces()
     assert next(found) == b"a"
     with pytest.raises(TooSlow):
         next(found)
@@ -92,7 +92,7 @@ def test_a_connection_breaks_before_an_answer() -> None:
 
 
 def test_a_connection_breaks_in_the_middle() -> None:
-    found = ask(streaming(Piece(b"a"), Break()), b"", Clock()).journey.pieces()
+    found = ask(streaming(Piece(b"a"), Break()), b"", Clock()).pieces()
     assert next(found) == b"a"
     with pytest.raises(Broken):
         next(found)
@@ -108,7 +108,7 @@ def test_pieces_come_one_by_one() -> None:
             yield Piece(name.encode())
         return ENDED
 
-    found = ask(exchange(), b"", Clock()).journey.pieces()
+    found = ask(exchange(), b"", Clock()).pieces()
     assert (next(found), seen) == (b"a", ["a"])
 
 
@@ -124,12 +124,12 @@ def test_who_hangs_up_ends_the_exchange_whether_it_read_anything_or_not(taken: i
         return ENDED
 
     answer = ask(exchange(), b"", Clock())
-    found = answer.journey.pieces()
+    found = answer.pieces()
     for _ in range(taken):
         next(found)
     assert ends == []
-    answer.journey.close()
-    answer.journey.close()
+    answer.close()
+    answer.close()
     assert ends == ["closed"]
 
 

@@ -414,3 +414,43 @@ def test_an_unknown_variant_is_refused_with_the_nearest() -> None:
     with pytest.raises(ValueError, match='"no-done"'):
         settings_of(None, {"variant": "no-dine"})
     assert settings_of(None, {"variant": "no-done"}).variant == "no-done"
+
+
+def test_a_failed_assertion_says_that_a_stream_is_still_open(mock: Mock) -> None:
+    """Such a request is no call yet, however surely it was sent."""
+    body = {"model": "m", "messages": [{"role": "user", "content": "Count"}], "stream": True}
+    url = f"{SERVICE}/chat/completions"
+    with httpx.stream("POST", url, json=body, headers=KEY):
+        with pytest.raises(
+            AssertionError, match=r"1 request isn't over: read its stream to the end, or close"
+        ):
+            mock.completed(times=1)
+        with (
+            httpx.stream("POST", url, json=body, headers=KEY),
+            pytest.raises(AssertionError, match="2 requests aren't over"),
+        ):
+            mock.completed(times=1)
+    mock.completed(times=2)
+    with pytest.raises(AssertionError, match=r"→ 200$"):
+        mock.completed(times=3)
+
+
+def test_one_criterion_in_place_of_a_list_is_refused(mock: Mock) -> None:
+    """Its letters would be taken for criteria."""
+    chat("Count", ["helpful"])
+    with pytest.raises(ValueError, match=r'criteria: expected a list of them, as in criteria=\["helpful"\]'):
+        mock.completed(criteria="helpful")
+    with pytest.raises(ValueError, match=r'as in criteria=\["helpful"\]'):
+        mock.calls.filter(criteria="helpful")
+
+
+def test_of_long_texts_the_place_where_they_part_is_shown(mock: Mock) -> None:
+    beginning = "word " * 100
+    judge(beginning + "and so it ends quite otherwise.")
+    judge(beginning + "The end.")
+    with pytest.raises(AssertionError) as caught:
+        mock.judged("helpful", output=beginning + "the end.")
+    nearest = str(caught.value).splitlines()[1]
+    assert nearest.startswith("Nearest: default-2: ")
+    parted = 'output is "…word word word word The end." from character 481 on, '
+    assert nearest.endswith(parted + 'not "…word word word word the end.".')

@@ -84,7 +84,7 @@ def test_mistakes_are_told() -> None:
     with pytest.raises(Mistakes, match="/seed: "):
         respx_router(seed="1")  # type: ignore[arg-type]
     with pytest.raises(Mistakes, match="/sead: "):
-        respx_router(sead=1)
+        respx_router(sead=1)  # type: ignore[call-arg]
 
 
 def test_without_respx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,3 +98,21 @@ def test_without_respx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(ImportError, match=r"respx'; pip install 'openpipe-mock\[fixtures\]'"):
         respx_router()
+
+
+def test_a_response_is_made_once(theirs: respx.MockRouter) -> None:
+    """respx clones what has no request: a stream of ours would then have two owners."""
+    router = respx_router()
+    theirs.route(host="api.openpipe.ai").mock(side_effect=router.handler)
+    response = judge()
+    assert response.request.url.host == "api.openpipe.ai"
+    [call] = router["judge"].calls
+    assert call.response.request is call.request
+
+
+def test_a_body_that_is_made_while_it_is_sent(theirs: respx.MockRouter) -> None:
+    router = respx_router()
+    theirs.route(host="api.openpipe.ai").mock(side_effect=router.handler)
+    body = (part for part in (b'{"criterion_id": "helpful", ', b'"output": {"role": "assistant"}}'))
+    typed = {**KEY, "content-type": "application/json"}
+    assert httpx.post(f"{SERVICE}/criteria/judge", content=body, headers=typed).status_code == 200

@@ -21,6 +21,7 @@ from mockserver.config import (
 )
 from mockserver.effects import Reply
 from mockserver.matching import Condition, Kind, When, demand
+from mockserver.ruleindex import rulebook
 from mockserver.service import Service
 from mockserver.spec import contract
 from mockserver.tests.chatting import (
@@ -91,6 +92,18 @@ def test_the_first_script_whose_condition_holds_answers() -> None:
     asked = {"the weather in Bern": "sunny", "Count to 10": "ten"}
     assert [contents(service, asking(text)) for text in asked] == [[text] for text in asked.values()]
     assert contents(service, asking("Count", model="openpipe:x")) == ["model"]
+
+
+def test_of_a_thousand_scripts_that_are_looked_up_the_first_that_holds_answers() -> None:
+    made = [script(f"text {number}", when=said(f"order {number:03d}")) for number in range(999)]
+    tools = script(calling(PARIS), when=said("order 500"))
+    usual = script("usual", when=when("model", "glob", "*"))
+    service = Service(Settings(completions=rulebook([tools, *made, usual])))
+    assert contents(service, asking("order 998 and order 007")) == ["text 7"]
+    assert contents(service, asking("order")) == ["usual"]
+    assert contents(service, asking("order 500")) == [None]
+    result = {"role": "tool", "tool_call_id": "1", "content": "21 °C"}
+    assert contents(service, asking(messages=[user("order 500"), result])) == ["text 500"]
 
 
 def test_where_none_fires_the_answer_is_the_usual_one() -> None:

@@ -114,6 +114,7 @@ def test_on_a_terminal_the_status_and_what_needs_attention_have_a_colour() -> No
 
 def test_without_a_terminal_the_banner_is_one_line_without_colours() -> None:
     with serving() as live:
+        live.stop()  # the ready file is there before the banner
         [line] = live.log.read_text().splitlines()
     assert line == (
         f"openpipe-mock {__version__} serves {live.base_url} (seed 0, answers 1, validation strict)."
@@ -250,6 +251,11 @@ def test_the_fast_loop_and_parser_are_in_use() -> None:
     assert config.get_loop_factory().__module__.partition(".")[0] == "uvloop"
     assert config.http_protocol_class.__name__ == "DroppingProtocol"
     assert issubclass(config.http_protocol_class, HttpToolsProtocol)
+
+
+def test_an_idle_connection_outlives_the_clients_patience() -> None:
+    """httpx keeps connections for 5 s: a server that closed them then would meet its next request."""
+    assert uvicorn_config(Service(), Listener()).timeout_keep_alive > 30
 
 
 def test_an_answer_has_no_other_headers_than_those_of_its_body(live: Live) -> None:
@@ -482,6 +488,21 @@ def test_an_impossible_value_is_a_usage_error(flag: str) -> None:
     done = finished([here("openpipe-mock"), "serve", flag])
     assert done.returncode == 2
     assert flag.partition("=")[0] in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("flags", [(), ("--workers=2",)])
+def test_closed_streams_keep_no_mock_from_serving(closed: str, flags: tuple[str, ...]) -> None:
+    script = f'exec "$0" "$@" {closed}'
+    with serving(*flags, command=["sh", "-c", script, here("openpipe-mock")]) as live:
+        assert judge(live).status_code == 200
+        folder = Path(f"/proc/{live.process.pid}/fd")
+        assert "socket:" not in {os.readlink(folder / str(number))[:7] for number in range(3)}
+
+
+def test_a_start_that_fails_with_closed_streams_has_its_exit_code() -> None:
+    done = finished(["sh", "-c", f"{here('openpipe-mock')} serve --host=nowhere.invalid --port=0 2>&-"])
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 # How it ends

@@ -5,6 +5,7 @@ import json
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from functools import partial
@@ -12,14 +13,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import trustme
 
 from mockserver import statelink, stateredis, statescripts
 from mockserver.calls import MOST_BYTES, CallLog, completed
 from mockserver.chat import Choice, Completion
 from mockserver.config import Declared, Fixed, Form, Limits, Sequence, Settings
 from mockserver.control import Control
+from mockserver.dashboard import page
 from mockserver.effects import Head, Reply
-from mockserver.errors import NotFound
+from mockserver.errors import NotFound, StateUnavailable
 from mockserver.journal import Entry, Journal
 from mockserver.service import Service
 from mockserver.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, NOTHING, Session, Sessions
@@ -33,12 +36,13 @@ from mockserver.statecodec import (
     entry_text,
     loaded,
 )
-from mockserver.statelink import BadState, Link, StateUnavailable, place
+from mockserver.statelink import BadState, Link, place
 from mockserver.stateredis import LEASE_SECONDS, RedisCallLog, RedisJournal, RedisSession, RedisSessions
 from mockserver.tests.chatting import CHAT, asking, sent_with
+from mockserver.tests.controlling import holds
 from mockserver.tests.environments import here
 from mockserver.tests.inprocess import HEADERS, JUDGE, answer, content_of, having
-from mockserver.tests.live import finished, serving
+from mockserver.tests.live import PATIENCE, finished, serving
 from mockserver.tests.redises import Redis, free_port, redis_server
 from mockserver.tests.remembering import CONFIG, KEY, SCENARIOS, Scenario, Turns, until
 
@@ -191,6 +195,63 @@ def test_what_a_reset_overtook_is_forgotten(shared: Service) -> None:
     with pytest.raises(StopIteration):
         late.send(0.0)
     assert list(shared.sessions.known("", 0).journal.newest_first()) == []
+
+
+@pytest.mark.parametrize("way", ["reset", "closed and made anew"])
+def test_what_is_said_late_of_a_session_that_began_anew_is_forgotten(
+    server: Redis, shared: Service, way: str
+) -> None:
+    """Also where another mock let it begin anew."""
+    other, link = mock_with(server)
+    late = shared.sessions.open("a", 0)
+    late.override(criteria={"x": Declared({1: Form(Fixed(0.5))})})
+    if way == "reset":
+        other.sessions.open("a", 0).forget()
+    else:
+        other.sessions.remove("a")
+        other.sessions.open("a", 0)
+    assert [late.count("turn") for _ in range(2)] == [1, 1]
+    late.store(b"key", Completion("a", 0, "m", (), 0))
+    late.log(b"key").add(completed({}, None, status=200))
+    late.journal.add(Entry(1, "a", "POST", JUDGE, {}, Settings()), b"")
+    form = Form(Fixed(1))
+    late.wrote(form, {"score": 1}, "/runtime/9")
+    late.override(criteria={"x": Declared({1: form})}, limits=None)
+    fresh = other.sessions.known("a", 0)
+    assert fresh.overrides == NOTHING
+    assert fresh.count("turn") == 1
+    assert fresh.cached(b"key") is None
+    assert fresh.read_log(b"key").latest() is None
+    assert list(fresh.journal.newest_first()) == []
+    link.close()
+
+
+def test_a_session_that_is_closed_leaves_nothing_though_some_speak_late(
+    server: Redis, shared: Service
+) -> None:
+    late = shared.sessions.open("a", 0)
+    shared.sessions.remove("a")
+    late.count("turn")
+    late.store(b"key", Completion("a", 0, "m", (), 0))
+    late.log(b"key").add(completed({}, None, status=200))
+    with pytest.raises(NotFound):
+        late.override(limits=Limits(concurrent=1))
+    assert b"session:a" not in server.contents()
+
+
+def test_what_is_dropped_where_nothing_was_set_expires_too(server: Redis, shared: Service) -> None:
+    order(shared, "DELETE", "/faults")
+    with contextlib.closing(server.client) as client:
+        assert client.ttl("openpipe-mock:session:default:facts") > 0
+    answer(shared, having())
+    assert cast(RedisSession, shared.sessions.known("", 0)).born
+
+
+def test_a_request_that_began_while_redis_was_away_counts_once_it_is_back(shared: Service) -> None:
+    session = cast(RedisSession, shared.sessions.default)
+    assert [session.count("turn") for _ in range(2)] == [1, 2]
+    session.log(b"key").add(completed({}, None, status=200))
+    assert session.read_log(b"key").latest() is not None
 
 
 def test_logs_are_bounded(shared: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,6 +413,152 @@ def test_while_redis_is_away_only_those_suffer_who_need_it(
     link.close()
 
 
+def memory(service: Service) -> Any:
+    """What the status says of the memory."""
+    reply = order(service, "GET", "/status")
+    assert reply.status == 200
+    return json.loads(reply.body)["memory"]
+
+
+def test_the_status_tells_how_redis_is_also_while_it_is_away(
+    fragile: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statelink, "PROBE_SECONDS", 0.05)
+    service, link = mock_with(fragile)
+    answer(service, having())
+    told = memory(service)
+    assert (told["place"], told["shared"]) == (f"the Redis at {fragile.url}", True)
+    assert told["redis"] == {
+        "url": fragile.url,
+        "up": True,
+        "away_seconds": None,
+        "last_problem": None,
+        "last_problem_seconds": None,
+        "unrecorded": 0,
+    }
+    fragile.send(signal.SIGKILL)
+    answer(service, having())
+    status = json.loads(order(service, "GET", "/status").body)
+    numbers = ("sessions", "criteria", "completions", "faults", "requests")
+    assert [status[name] for name in numbers] == [None] * 5
+    told = status["memory"]["redis"]
+    assert (told["up"], told["unrecorded"]) == (False, 1)
+    assert "onnection" in told["last_problem"]
+    assert 0 <= told["away_seconds"] <= told["last_problem_seconds"] + 0.001
+    html = page(service, "http://localhost")
+    assert f"the Redis at {fragile.url}, which has been away for " in html
+    assert fragile.url in page(mock_with(fragile)[0], "http://localhost")
+    fragile.start()
+    until(lambda: memory(service)["redis"]["up"])
+    told = memory(service)["redis"]
+    assert (told["away_seconds"], told["unrecorded"]) == (None, 1)
+    assert told["last_problem"]
+    link.close()
+
+
+def test_no_password_is_in_the_status(server: Redis) -> None:
+    link = Link(f"redis://nobody:hush@127.0.0.1:{server.port}/0?db=0")
+    service = Service(sessions=RedisSessions(link))
+    assert unavailable(answer(service, having(), headers={**HEADERS, b"x-mock-session": b"new"}))
+    assert "hush" not in json.dumps(memory(service))
+    assert "nobody" not in page(service, "http://localhost")
+    link.close()
+
+
+def starved(client: Any) -> None:
+    client.config_set("maxmemory", "100kb")
+
+
+def fed(client: Any) -> None:
+    client.config_set("maxmemory", "0")
+
+
+def demoted(client: Any) -> None:
+    client.replicaof("127.0.0.1", "1")
+
+
+def promoted(client: Any) -> None:
+    client.replicaof("NO", "ONE")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "mend", "told"), [(starved, fed, "maxmemory"), (demoted, promoted, "read only replica")]
+)
+def test_a_redis_that_takes_nothing_is_told_and_stops_only_those_who_need_it(
+    fragile: Redis, spoil: Callable[[Any], None], mend: Callable[[Any], None], told: str
+) -> None:
+    service, link = mock_with(fragile)
+    before = content_of(answer(service, having()))
+    with contextlib.closing(fragile.client) as client:
+        spoil(client)
+        assert content_of(answer(service, having())) == before
+        assert told in unavailable(report(service))
+        assert told in unavailable(order(service, "PUT", "/criteria/helpful", b'{"score": 1}'))
+        assert order(service, "GET", "/requests").status == 200
+        redis = memory(service)["redis"]
+        assert (redis["up"], told in redis["last_problem"], redis["unrecorded"]) == (True, True, 2)
+        with pytest.raises(BadState, match=told):
+            link.check()
+        mend(client)
+    link.check()
+    assert report(service).status == 200
+    link.close()
+
+
+def test_a_redis_that_is_slow_is_not_asked_again_before_it_answers_as_requests_need_it(
+    fragile: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may answer pings and take nothing."""
+    monkeypatch.setattr(statelink, "PROBE_SECONDS", 0.02)
+    monkeypatch.setattr(statelink, "TIMEOUT_SECONDS", 0.05)
+    service, link = mock_with(fragile)
+    answer(service, having())
+    with contextlib.closing(fragile.client) as client:
+        client.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
+        assert answer(service, having()).status == 200
+        probed = threading.Event()
+        asked, tries = link.asked, iter(range(3))
+
+        def counting(*arguments: Any) -> Any:
+            if next(tries, None) is None:
+                probed.set()
+            return asked(*arguments)
+
+        monkeypatch.setattr(link, "asked", counting)
+        assert probed.wait(PATIENCE)
+        assert "doesn't answer" in unavailable(report(service))
+        client.execute_command("CLIENT", "UNPAUSE")
+    until(lambda: not link.problem)
+    assert report(service).status == 200
+    assert len([record for record in caplog.records if "Redis" in record.message]) == 2
+    link.close()
+
+
+def test_an_answer_that_refuses_is_an_answer(fragile: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis is back, though it takes nothing."""
+    monkeypatch.setattr(statelink, "PROBE_SECONDS", 0.02)
+    service, link = mock_with(fragile)
+    answer(service, having())
+    fragile.send(signal.SIGKILL)
+    answer(service, having())
+    fragile.flags = ("--maxmemory", "100kb")
+    fragile.start()
+    until(lambda: not link.problem)
+    assert "maxmemory" in unavailable(report(service))
+    link.close()
+
+
+@pytest.mark.parametrize("name", ["sessions", "session:default:facts"])
+def test_keys_of_others_are_told_with_what_to_do(server: Redis, shared: Service, name: str) -> None:
+    with contextlib.closing(server.client) as client:
+        client.delete(f"openpipe-mock:{name}")
+        client.rpush(f"openpipe-mock:{name}", "theirs")
+    told = unavailable(order(shared, "PUT", "/criteria/a", b'{"score": 1}'))
+    assert "something else lies under keys that begin with openpipe-mock:" in told
+    assert "database of its own" in told
+    assert answer(shared, having()).status == 200
+
+
 def test_while_redis_is_away_nobody_waits_for_it(fragile: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the first failure on until it is back, requests don't even try."""
     service, link = mock_with(fragile)
@@ -406,6 +613,7 @@ def order(service: Service, method: str, path: str, body: bytes = b"") -> Reply:
         exchange.send(body)
     except StopIteration as stop:
         reply: Reply = stop.value
+        holds(method, f"/_mock{path}", reply)
         return reply
     raise AssertionError("it wants more than a body")
 
@@ -542,6 +750,8 @@ ENTRY = Entry(
     gist="{}",
     checked=True,
     struck="/f",
+    query_secrets=("q",),
+    retry_after=2.5,
     size=3,
 )
 
@@ -597,7 +807,7 @@ def test_every_way_to_use_a_session_leads_to_redis() -> None:
         (Sessions, RedisSessions),
     ):
         mine = {name for name, value in vars(plain).items() if callable(value) and not name.startswith("__")}
-        inner = {"make", "least_used", "let_go", "fitted"}  # called by the others alone
+        inner = {"make", "least_used", "let_go", "fitted", "keep"}  # called by the others alone
         assert mine - set(vars(there)) - kept - inner == set()
 
 
@@ -669,6 +879,28 @@ def test_a_wrong_password_is_said_and_not_shown() -> None:
         link = Link(f"redis://:right@127.0.0.1:{redis.port}/0")
         link.check()
         link.close()
+
+
+def test_over_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    ca, certificate, key = (tmp_path / name for name in ("ca.pem", "certificate.pem", "key.pem"))
+    authority.cert_pem.write_to_path(str(ca))
+    issued.cert_chain_pems[0].write_to_path(str(certificate))
+    issued.private_key_pem.write_to_path(str(key))
+    port = free_port()
+    files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-ca-cert-file", str(ca))
+    with redis_server("--tls-port", str(port), "--tls-auth-clients", "no", *files) as redis:
+        url = f"rediss://127.0.0.1:{port}/0"
+        link = Link(f"{url}?ssl_ca_certs={ca}")
+        assert report(Service(sessions=RedisSessions(link))).status == 200
+        assert link.place == url
+        link.close()
+        with pytest.raises(BadState, match="certificate verify failed"):
+            Link(url).check()
+        for wrong in (f"redis://127.0.0.1:{port}/0", f"rediss://127.0.0.1:{redis.port}/0"):
+            with pytest.raises(BadState, match=f"cannot use --state {wrong}: "):
+                Link(wrong).check()
 
 
 def test_a_redis_that_accepts_and_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

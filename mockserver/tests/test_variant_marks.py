@@ -54,3 +54,4 @@ def test_a_marked_test_without_a_mock_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "test_theirs.py").write_text(NO_MOCK)
     done = finished([here("python"), "-m", "pytest"], cwd=tmp_path)
     assert "needs a test that uses openpipe_mock or openpipe_server" in done.stdout
+    assert "During handling of the above exception" not in done.stdout

@@ -95,5 +95,6 @@ def test_other(openpipe_mock):
 def test_a_marker_in_vain_is_an_error(tmp_path: Path, arguments: str, parameters: str, told: str) -> None:
     test = f"@pytest.mark.openpipe_variants({arguments})\ndef test_client({parameters}): pass\n"
     printed = run(tmp_path, test)
-    assert told in printed
+    assert f"test_it.py::test_client: {told}" in printed
+    assert "During handling of the above exception" not in printed
     assert "1 error" in printed

@@ -3,17 +3,34 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from mockserver import violations as explaining
 from mockserver.spec import contract, standalone
 from mockserver.tests.generate import anything, brief, broken, thorough, valid
 from mockserver.tests.inprocess import FULL, MINIMAL, having, saying
-from mockserver.violations import RULES, Findings, Place, Violation, explain, gathered
+from mockserver.violations import (
+    MOST_COUNTED,
+    MOST_NAMES,
+    RULES,
+    Findings,
+    Place,
+    Violation,
+    explain,
+    gathered,
+    listed,
+    named,
+    nearest,
+    quoted,
+    shown,
+)
 
 Json = Any
 
@@ -378,6 +395,113 @@ def test_of_100_000_violations_only_the_first_thousand_and_some_are_looked_at(pl
     assert len(found.shown) == 20
     assert found.issues()[20] == "and at least 1000 more"
     assert many.looked_at < 2000
+
+
+MANY_UNKNOWN: dict[str, Callable[[dict[str, Json]], Json]] = {
+    "the body": lambda many: having(**many),
+    "a message": lambda many: saying({"role": "user", "content": "x", **many}),
+    "the output": lambda many: having(output={"role": "assistant", **many}),
+}
+
+
+@pytest.mark.parametrize("place", MANY_UNKNOWN)
+def test_of_a_thousand_unknown_members_only_those_shown_are_put_into_words(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(explaining, "nearest", lambda word, known: asked.append(word))
+    many = {f"member{number}": 1 for number in range(MOST_COUNTED)}
+    found = gathered(contract().checker("JudgeCriteriaRequest").violations(MANY_UNKNOWN[place](many)), 20)
+    assert asked == []
+    assert found.issues()[20] == "and 980 more"
+    assert asked == list(many)[:20]
+
+
+def test_a_misspelt_value_is_compared_only_where_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(explaining, "nearest", lambda word, known: asked.append(word))
+    many = saying(*({"role": f"usr{number}", "content": "x"} for number in range(500)))
+    found = gathered(contract().checker("JudgeCriteriaRequest").violations(many), 3)
+    assert len(found.issues()) == 4
+    assert asked == ["usr0", "usr1", "usr2"]
+
+
+def test_what_is_put_into_words_later_speaks_of_its_own_place() -> None:
+    """All of them are there before the first is read."""
+    body = having(ouput=1, criterion=2, output={"rol": 1, "contents": 2})
+    found = violations("JudgeCriteriaRequest", body)
+    assert [str(violation) for violation in found] == [
+        '/output/role: "output" requires "role" ("assistant"), which is missing.',
+        '/output/rol: unknown property in "output"; did you mean "role"?',
+        '/output/contents: unknown property in "output"; did you mean "content"?',
+        '/ouput: unknown property in the request body; did you mean "output"?',
+        '/criterion: unknown property in the request body; did you mean "criterion_id"?',
+    ]
+
+
+class Names(dict[str, Json]):
+    """An object that counts how many of its members were looked at."""
+
+    looked_at = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for name in super().__iter__():
+            self.looked_at += 1
+            yield name
+
+
+@pytest.mark.parametrize("number", range(1, MOST_NAMES + 4))
+def test_an_object_is_shown_by_its_names(number: int) -> None:
+    value = {f'k"{each}': 1 for each in range(number)}
+    assert named(value) == listed(map(quoted, value), "and")
+    assert shown(value) == f"an object with {named(value)}"
+
+
+def test_of_an_object_with_many_members_only_those_shown_are_looked_at() -> None:
+    many = Names({f"k{number}": 1 for number in range(100_000)})
+    assert shown(many).endswith('"k9", "k10" and 99989 more')
+    assert many.looked_at <= MOST_NAMES
+
+
+def test_of_two_branches_that_both_fit_neither_is_listed_to_its_end() -> None:
+    lists = {"anyOf": [{"type": "array", "items": {"type": kind}} for kind in ("string", "boolean")]}
+    many = Counted([1] * 100_000)
+    assert sum(1 for _ in explain(lists, many, Place({}))) > MOST_COUNTED
+    assert many.looked_at < 5 * MOST_COUNTED
+
+
+def test_of_many_unknown_members_the_first_thousand_may_be_a_misspelt_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(explaining, "nearest", lambda word, known: asked.append(word))
+    schema = {"properties": {}, "additionalProperties": False, "oneOf": [{"required": ["score"]}]}
+    found = explain(schema, {f"k{number}": 1 for number in range(5000)}, Place({}))
+    assert [violation.pointer for violation in found if violation.rule == "required"] == [""]
+    assert len(asked) == MOST_COUNTED
+
+
+NAME = st.text("abAB1-_é", max_size=9)
+
+
+@thorough
+@given(word=NAME, known=st.lists(NAME, max_size=14))
+def test_the_nearest_name_is_the_one_that_difflib_finds(word: str, known: list[str]) -> None:
+    names = {name.lower(): name for name in known}
+    [near] = get_close_matches(word.lower(), names, n=1, cutoff=0.6) or [""]
+    assert (nearest(word, known) or "") == names.get(near, "")
+
+
+@pytest.mark.parametrize("word", ["criteron-57", "criterion-57", "CRITERION-5", "helpful", "", "criterion"])
+def test_among_a_thousand_names_the_nearest_is_the_same(word: str) -> None:
+    names = [f"criterion-{number}" for number in range(MOST_COUNTED)]
+    assert nearest(word, names) == next(iter(get_close_matches(word.lower(), names, n=1)), None)
+
+
+def test_names_that_are_none_and_words_that_are_too_long_are_near_to_nothing() -> None:
+    assert nearest("a", [None, 5, "a"]) == "a"
+    assert nearest(5, ["a"]) is None
+    assert nearest("a" * 61, ["a" * 61]) is None
 
 
 def test_findings_tell_what_they_cut_off() -> None:

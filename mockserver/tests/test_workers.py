@@ -201,6 +201,16 @@ def test_workers_that_cannot_serve_end_the_start(way: str) -> None:
     assert ("it can't" in done.stderr) == (way == "raises")
 
 
+def test_the_status_tells_whether_workers_share_their_sessions() -> None:
+    with serving("--quiet", "--workers=2") as live:
+        told = httpx.get(f"{live.control_url}/status").json()["memory"]
+        assert told == {"place": "each process by itself", "shared": False, "redis": None}
+        assert "each process by itself" in httpx.get(live.origin).text
+    with redis_server() as redis, serving("--quiet", "--workers=2", f"--state={redis.url}") as live:
+        told = httpx.get(f"{live.control_url}/status").json()["memory"]
+        assert (told["shared"], told["redis"]["up"], told["redis"]["url"]) == (True, True, redis.url)
+
+
 def test_a_signal_before_all_serve_ends_the_start() -> None:
     program = PROGRAM.replace("    serving()", "    print('begun', flush=True)")
     process = subprocess.Popen([sys.executable, "-c", program, ""], stdout=subprocess.PIPE, env=clean())

@@ -138,6 +138,23 @@ def test_a_delay_costs_nothing_and_a_timeout_fires(openpipe_mock):
     assert time.monotonic() - started < 5
 
 
+def test_retries_wait_on_the_mocks_clock(openpipe_mock, monkeypatch):
+    monkeypatch.setattr("time.sleep", openpipe_mock.clock.advance)
+    openpipe_mock.limits(requests_per_minute=1)
+    for _ in range(3):
+        openai.OpenAI(max_retries=1).chat.completions.create(**COUNT)
+    assert [call.status for call in openpipe_mock.calls] == [200, 429, 200, 429, 200]
+    assert openpipe_mock.clock.now == 120
+
+
+def test_what_is_refused_is_the_cause_of_openais_own_error(openpipe_mock, monkeypatch):
+    monkeypatch.setattr("time.sleep", openpipe_mock.clock.advance)
+    client = openai.OpenAI(base_url="https://api.anthropic.com/v1")
+    with pytest.raises(openai.APIConnectionError) as caught:
+        client.chat.completions.create(**COUNT)
+    assert isinstance(caught.value.__cause__, mockserver.NetworkRefused)
+
+
 FAULTS = [
     ({"status": 503}, openai.InternalServerError),
     ({"status": 429, "retry_after": 1}, openai.RateLimitError),

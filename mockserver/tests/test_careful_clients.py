@@ -1,0 +1,142 @@
+"""The official clients in careful programs: what they break under, and that no rule accuses them.
+
+All programs run at once, each under every variant, as most of what they do is waiting. What takes long to
+import is imported once: see `clients/careful/warm.py`.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mockserver.execute import Job, Verdict, execute, serving, surroundings
+from mockserver.interception import DUMMY_KEY
+from mockserver.service import Service
+from mockserver.tests.environments import ROOT, TESTS, installed, node_modules
+from mockserver.tests.live import PATIENCE, clean
+from mockserver.tests.tables import rows
+from mockserver.variants import VARIANTS
+
+CAREFUL = TESTS / "clients" / "careful"
+PAGE = ROOT / "docs" / "variants.md"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A careful program: its file and arguments, and the environment of its client."""
+
+    client: str
+    file: str
+    environment: str = ""
+    arguments: tuple[str, ...] = ()
+
+
+PROGRAMS = (
+    Program("openpipe 5.0.0, sync", "openpipe_all.py", "openpipe", ("sync",)),
+    Program("openpipe 5.0.0, async", "openpipe_all.py", "openpipe", ("async",)),
+    Program("openai 1.97", "openai_chat.py", "openpipe", ("async",)),
+    Program("openai 3", "openai_chat.py", "openai", ("sync",)),
+    Program("langchain-openai 1.7", "langchain_chat.py", "langchain"),
+    Program("npm openpipe 1.0.0", "openpipe.mjs"),
+    Program("npm openai 6.49", "openai.mjs"),
+)
+FAULTS: Mapping[str, tuple[str, str]] = {
+    "npm openpipe 1.0.0": ("no-choices", "SyntaxError: Unexpected non-whitespace character after JSON"),
+    "npm openai 6.49": ("bare-errors", "404 status code (no body)"),
+}
+"""Client → the one variant under which it breaks, and what its program ends with; those of the page."""
+
+
+Verdicts = Mapping[Program, tuple[Verdict, str]]
+"""Program → its verdict, and what it said in all its runs."""
+
+
+def environment() -> dict[str, str]:
+    return {**clean(), "PATH": os.environ["PATH"], "LANGSMITH_TRACING": "false"}
+
+
+def command_of(program: Program, folder: Path, address: str) -> list[str]:
+    """What imports a program's client, and then runs the program for whoever asks at an address."""
+    if program.environment:
+        python = installed(program.environment, "python")
+        return [str(each) for each in (python, CAREFUL / "warm.py", address, CAREFUL / program.file)]
+    for name in ("warm.mjs", program.file):  # Node looks for packages beside a script
+        (folder / name).write_bytes((CAREFUL / name).read_bytes())
+    return ["node", str(folder / "warm.mjs"), address, str(folder / program.file)]
+
+
+@contextmanager
+def ready(program: Program, folder: Path, origin: str) -> Iterator[tuple[str, ...]]:
+    """The command that runs a program, whose client is imported by now."""
+    address = str(folder / f"{PROGRAMS.index(program)}.sock")
+    warm = [*command_of(program, folder, address), *program.arguments]
+    led = surroundings(origin, DUMMY_KEY, None, environment())
+    process = subprocess.Popen(warm, env=led, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        yield sys.executable, "-S", "-E", str(CAREFUL / "ask.py"), address, *program.arguments
+    finally:
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
+    """What is found of each program, after its plain run, under all variants."""
+    folder = tmp_path_factory.mktemp("careful")
+    (folder / "node_modules").symlink_to(node_modules())
+
+    def verdict(program: Program, command: tuple[str, ...]) -> tuple[Verdict, str]:
+        log = folder / f"{PROGRAMS.index(program)}.log"
+        logged = ("sh", "-c", f'exec "$@" >>{log} 2>&1', "sh", *command)
+        found = execute(Job(logged, variants=VARIANTS), environment(), lambda *_: None)
+        return found, log.read_text(encoding="utf-8")
+
+    with ExitStack() as stack, ThreadPoolExecutor(len(PROGRAMS)) as pool:
+        origin = stack.enter_context(serving(Service()))
+        commands = [stack.enter_context(ready(program, folder, origin)) for program in PROGRAMS]
+        yield dict(zip(PROGRAMS, pool.map(verdict, PROGRAMS, commands), strict=True))
+
+
+@pytest.fixture(params=PROGRAMS, ids=lambda program: program.client)
+def program(request: pytest.FixtureRequest) -> Program:
+    found: Program = request.param
+    return found
+
+
+def test_a_careful_program_passes_every_variant_but_for_a_fault_of_its_client(
+    program: Program, verdicts: Verdicts
+) -> None:
+    verdict, said = verdicts[program]
+    assert [run.name for run in verdict.runs] == ["plain", *(variant.name for variant in VARIANTS)], said
+    variant, words = FAULTS.get(program.client, ("", ""))
+    assert [run.name for run in verdict.broken] == [variant] * bool(variant), said
+    assert words in said
+
+
+def test_no_rule_accuses_it(program: Program, verdicts: Verdicts) -> None:
+    verdict, _ = verdicts[program]
+    assert [(run.name, str(warning)) for run in verdict.runs for warning in run.warnings] == []
+    assert [(run.name, str(breach)) for run in verdict.runs for breach in run.breaches] == []
+
+
+def test_it_asks_once_more_where_it_was_refused(program: Program, verdicts: Verdicts) -> None:
+    verdict, _ = verdicts[program]
+    requests = {run.name: run.requests for run in verdict.runs}
+    for name in ("too-many-requests", "unavailable-once"):
+        assert requests[name]["chat"] == requests["plain"]["chat"] + 1
+
+
+def test_the_page_names_the_faults() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    listed = rows(page[page.index("| client") :])
+    assert [(row["client"], row["breaks under"].strip("`")) for row in listed] == [
+        (client, variant) for client, (variant, _) in FAULTS.items()
+    ]

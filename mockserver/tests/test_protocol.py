@@ -1,0 +1,338 @@
+"""HTTP at the socket: offers of other protocols, slow senders, headers sent twice, and what is no HTTP."""
+
+import asyncio
+import gc
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+from uvicorn.server import ServerState
+
+from mockserver import protocol
+from mockserver.protocol import DroppingProtocol, joined
+from mockserver.serve import Listener, uvicorn_config
+from mockserver.service import Service
+from mockserver.tests.live import PATIENCE, Live, serving
+
+BODY = b'{"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}'
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"
+"""What Java's client offers with each first request of a connection."""
+WEBSOCKET = (
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+FAR = b"203.0.113.9"
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[Live]:
+    with serving() as live:
+        yield live
+
+
+def judge(lines: bytes = b"", *, version: bytes = b"1.1", body: bytes = BODY) -> bytes:
+    """A judge request with further header lines."""
+    head = b"POST /api/v1/criteria/judge HTTP/%b\r\nHost: localhost\r\nAuthorization: Bearer op-local\r\n"
+    length = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+    return head % version + length + lines + b"\r\n" + body
+
+
+def get(path: bytes, lines: bytes = b"") -> bytes:
+    return b"GET %b HTTP/1.1\r\n%b\r\n" % (path, lines)
+
+
+CLOSING = get(b"/_mock/health", b"Host: localhost\r\nConnection: close\r\n")
+
+
+def answers(live: Live, *pieces: bytes, ends: bool = False) -> list[tuple[int, bytes]]:
+    """Status and body of each answer on a connection. Unless it ends by itself, a last request closes it."""
+    received = b""
+    with socket.create_connection(live.address, timeout=PATIENCE) as sock:
+        for piece in pieces if ends else (*pieces, CLOSING):
+            sock.sendall(piece)
+        while more := sock.recv(65536):
+            received += more
+    found = list(split(received))
+    return found if ends else found[:-1]
+
+
+def split(received: bytes) -> Iterator[tuple[int, bytes]]:
+    while received:
+        head, _, rest = received.partition(b"\r\n\r\n")
+        lines = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+        length = int(lines[b"content-length"])
+        yield int(head.split()[1]), rest[:length]
+        received = rest[length:]
+
+
+def said(live: Live, before: int) -> list[str]:
+    """The lines in the terminal since there were so many characters."""
+    return live.log.read_text()[before:].splitlines()
+
+
+@pytest.fixture
+def before(live: Live) -> int:
+    return len(live.log.read_text())
+
+
+# Offers of another protocol
+
+
+def test_a_request_that_offers_http2_is_served_with_its_body_and_so_are_those_behind_it(
+    live: Live, before: int
+) -> None:
+    [plain] = answers(live, judge())
+    assert plain[0] == 200
+    assert answers(live, judge(H2C), judge()) == [plain] * 2
+    assert answers(live, judge(H2C) + judge() + judge(H2C)) == [plain] * 3
+    assert [line.split()[2] for line in said(live, before) if "judge" in line] == ["200"] * 6
+    assert len(said(live, before)) == 6, "and nothing is said of the offer"
+
+
+def test_the_body_of_an_offer_may_come_in_pieces_and_in_chunks(live: Live) -> None:
+    [plain] = answers(live, judge())
+    whole = judge(H2C)
+    assert answers(live, *(whole[at : at + 40] for at in range(0, len(whole), 40))) == [plain]
+    chunked = judge(H2C + b"Transfer-Encoding: chunked\r\n", body=b"").replace(b"Content-Length: 0\r\n", b"")
+    assert answers(live, chunked + b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)) == [plain]
+
+
+def test_an_offer_that_ends_the_connection_ends_it(live: Live) -> None:
+    lines = H2C.replace(b"Upgrade, ", b"Upgrade, close, ")
+    [(status, _)] = answers(live, judge(lines), ends=True)
+    assert status == 200
+
+
+def test_very_many_offers_at_once_are_all_answered(live: Live) -> None:
+    offer = get(b"/_mock/health", b"Host: x\r\n" + H2C)
+    assert [status for status, _ in answers(live, offer * 1500)] == [200] * 1500
+
+
+def test_a_websocket_is_refused_in_words_and_the_terminal_has_one_line(live: Live, before: int) -> None:
+    request = get(b"/api/v1/realtime?model=m", b"Host: localhost\r\n" + WEBSOCKET)
+    [(status, body)] = answers(live, request, b"\x81\x85frames", ends=True)
+    answer = json.loads(body)
+    assert (status, answer["code"]) == (400, "BAD_REQUEST")
+    assert "speaks no WebSocket" in answer["message"]
+    [line] = said(live, before)
+    assert line.startswith("GET /api/v1/realtime 400  ")
+    assert "speaks no WebSocket" in line
+
+
+def test_a_websocket_to_the_control_api_is_refused_alike(live: Live) -> None:
+    [(status, body)] = answers(live, get(b"/_mock/status", b"Host: localhost\r\n" + WEBSOCKET), ends=True)
+    assert (status, b"no WebSocket" in body) == (400, True)
+
+
+@pytest.mark.parametrize("target", [b"api.openpipe.ai:443", b"/"])
+def test_it_is_no_proxy(live: Live, target: bytes) -> None:
+    [(status, body)] = answers(live, b"CONNECT %b HTTP/1.1\r\nHost: x\r\n\r\n" % target, ends=True)
+    answer = json.loads(body)
+    assert (status, answer["code"], "CONNECT" in answer["message"]) == (400, "BAD_REQUEST", True)
+
+
+# What is no HTTP
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        judge(b"Transfer-Encoding: chunked\r\n"),
+        judge(b"Transfer-Encoding: identity\r\n"),
+        judge(b"Content-Length: 5\r\n"),
+        judge(b"Content-Length: +5\r\n"),
+        judge(b"X-A : a\r\n"),
+        judge(b"X-A: a\r\n b\r\n"),
+        judge(b"X-A: a\rX-B: b\r\n"),
+        judge(b"X-A: a\nX-B: b\r\n"),
+        judge(b"X-A: a\0b\r\n"),
+        judge(b"X-A: a\0b\r\n" + H2C),
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+def test_what_two_readers_might_read_differently_is_refused_and_ends_the_connection(
+    live: Live, sent: bytes
+) -> None:
+    [(status, body)] = answers(live, sent, ends=True)
+    assert (status, json.loads(body)) == (
+        400,
+        {"message": "Invalid HTTP request received.", "code": "BAD_REQUEST"},
+    )
+
+
+def test_https_to_a_mock_that_speaks_http_is_told_apart(live: Live, before: int) -> None:
+    [(status, body)] = answers(live, b"\x16\x03\x01\x00\xa5\x01\x00", ends=True)
+    assert (status, "begins like https" in json.loads(body)["message"]) == (400, True)
+    [line] = said(live, before)
+    assert "begins like https" in line
+
+
+@pytest.mark.parametrize(
+    "path",
+    [b"/_mock/requests/a%0d%0aSet-Cookie:%20x=1", b"/_mock/sessions/a%0d%0aX-A:%20b/api/v1/criteria/judge"],
+)
+def test_what_is_repeated_begins_no_header(live: Live, path: bytes) -> None:
+    with socket.create_connection(live.address, timeout=PATIENCE) as sock:
+        sock.sendall(get(path, b"Host: localhost\r\nConnection: close\r\n"))
+        head = b"".join(iter(lambda: sock.recv(65536), b"")).partition(b"\r\n\r\n")[0].lower()
+    assert b"set-cookie" not in head
+    assert b"x-a" not in head
+
+
+# Headers that were sent twice
+
+LOCAL = b"Host: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        LOCAL + b"X-Forwarded-For: " + FAR + b"\r\nX-Forwarded-For: 127.0.0.1\r\n",
+        LOCAL + b"X-Forwarded-For: 127.0.0.1\r\nx-forwarded-for: " + FAR + b"\r\n",
+        LOCAL + b"Forwarded: for=" + FAR + b"\r\nForwarded: for=127.0.0.1\r\n",
+        LOCAL + b"X-Real-IP: " + FAR + b"\r\nX-Real-IP: 127.0.0.1\r\n",
+        LOCAL + b"Origin: http://evil.example\r\nOrigin: http://localhost\r\n",
+        b"Host: evil.example\r\nHost: localhost\r\n",
+        b"Host: localhost\r\nHost: evil.example\r\n",
+    ],
+)
+@pytest.mark.parametrize(
+    "path", [b"/_mock/status", b"/", b"http://localhost/_mock/status", b"/%5fmock/status"]
+)
+def test_of_several_headers_that_say_who_asks_each_counts(live: Live, path: bytes, lines: bytes) -> None:
+    [(status, _)] = answers(live, get(path, lines))
+    assert status == 403
+
+
+def test_the_host_counts_and_not_what_the_request_line_claims(live: Live) -> None:
+    [(status, _)] = answers(live, get(b"http://localhost/_mock/status", b"Host: evil.example\r\n"))
+    assert status == 403
+
+
+def test_headers_that_stand_once_stay_as_they_are() -> None:
+    headers = [(b"host", b"a"), (b"accept", b"b"), (b"accept", b"c")]
+    assert joined(headers) is headers
+    twice = [(b"host", b"a"), (b"accept", b"b"), (b"host", b"c")]
+    assert joined(twice) == [(b"accept", b"b"), (b"host", b"a, c")]
+
+
+# Who sends slowly
+
+
+class Wire(asyncio.Transport):
+    """A transport that only remembers whether it was closed."""
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+    def write(self, data: Any) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+def looked_at(*pieces: bytes, looks: int, each: bytes = b"") -> bool:
+    """Whether a connection on which these came is closed after so many looks, with more before each look."""
+
+    async def run() -> bool:
+        config = uvicorn_config(Service(), Listener())
+        wire = Wire()
+        spoken = DroppingProtocol(config, ServerState(), {}, asyncio.get_running_loop())
+        spoken.connection_made(wire)
+        try:
+            for piece in pieces:
+                spoken.data_received(piece)
+            for _ in range(looks):
+                await asyncio.sleep(0)
+                spoken.data_received(each)
+                cast(asyncio.TimerHandle, spoken.timer).cancel()
+                spoken.look()
+            return wire.closed
+        finally:
+            spoken.connection_lost(None)
+            await asyncio.sleep(0.01)
+
+    return asyncio.run(run())
+
+
+def test_a_connection_on_which_nothing_comes_is_closed_at_the_second_look() -> None:
+    assert not looked_at(looks=1)
+    assert looked_at(looks=2)
+
+
+def test_a_head_that_isn_t_complete_at_two_looks_is_given_up() -> None:
+    assert not looked_at(judge()[:20], looks=1)
+    assert looked_at(judge()[:20], looks=2, each=b"a")
+    assert looked_at(CLOSING[:-30], looks=3)
+
+
+def test_empty_lines_keep_no_connection_open() -> None:
+    assert looked_at(looks=2, each=b"\r\n")
+
+
+def test_a_body_gets_more_time_but_not_for_ever() -> None:
+    slow = judge()[:-30]
+    assert not looked_at(slow, looks=protocol.MOST_LOOKS, each=b" ")
+    assert looked_at(slow, looks=protocol.MOST_LOOKS + 1, each=b" ")
+
+
+def test_an_answer_that_takes_long_is_waited_for() -> None:
+    assert not looked_at(judge(b"x-mock-delay-ms: 9000\r\n"), looks=50)
+
+
+# What is left behind
+
+
+def garbage(number: int) -> int:
+    """How many objects only the collector finds after so many answered requests on one connection."""
+
+    async def run() -> int:
+        state, wire = ServerState(), Wire()
+        spoken = DroppingProtocol(
+            uvicorn_config(Service(), Listener()), state, {}, asyncio.get_running_loop()
+        )
+        spoken.connection_made(wire)
+        for _ in range(number):
+            answered = state.total_requests
+            spoken.data_received(judge())
+            while state.total_requests == answered:
+                await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        found = gc.collect()
+        spoken.connection_lost(None)
+        return found
+
+    gc.collect()
+    gc.disable()
+    try:
+        return asyncio.run(run())
+    finally:
+        gc.enable()
+
+
+def test_a_request_leaves_nothing_that_only_the_collector_finds() -> None:
+    garbage(1)
+    assert garbage(60) - garbage(10) < 50
+
+
+def test_a_request_that_is_dropped_behind_another_leaves_the_first_its_answer(
+    live: Live, before: int
+) -> None:
+    found = answers(live, judge() + judge(b"x-mock-fault: disconnect\r\n") + judge(), ends=True)
+    assert [status for status, _ in found] == [200]
+    assert "error" not in "\n".join(said(live, before))

@@ -1,0 +1,241 @@
+"""The short way to a plain judgement says and remembers what the long way does, whatever comes."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mockserver import shortcut, strategies
+from mockserver.app import ServiceApi, create_app
+from mockserver.config import Declared, ErrorAnswer, Fault, Fixed, Form, Limits, Settings
+from mockserver.journal import Entry
+from mockserver.service import Service
+from mockserver.state import Session
+from mockserver.strictjson import MOST_LEVELS
+from mockserver.tests.inprocess import HEADERS, JUDGE, MINIMAL, answer, having
+from mockserver.variants import VARIANTS
+
+Json = Any
+Headers = Mapping[bytes, bytes]
+FIXED = Declared({1: Form(Fixed(1.0))})
+BODY = json.dumps(having(output={"role": "assistant", "content": "1, 2, 3."})).encode()
+
+
+def sent(app: Any, body: bytes, headers: Headers = HEADERS, query: bytes = b"", *, parts: int = 1) -> Json:
+    """Status, headers and body of the answer to a judge request whose body comes in some parts."""
+    length = -(-len(body) // parts) or 1
+    pieces = [body[start : start + length] for start in range(0, len(body), length)] or [b""]
+    coming = [
+        {"type": "http.request", "body": piece, "more_body": number < len(pieces)}
+        for number, piece in enumerate(pieces, 1)
+    ]
+    heard: list[Json] = []
+
+    async def receive() -> Json:
+        return coming.pop(0)
+
+    async def send(message: Json) -> None:
+        heard.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": JUDGE, "query_string": query, "client": ("127.0.0.1", 5),
+        "headers": list(headers.items()), "extensions": {},
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    start, end = heard
+    return start["status"], list(start["headers"]), end["body"]
+
+
+def long_way(service: Service, body: bytes, headers: Headers = HEADERS) -> Json:
+    """The same for the service's own steps."""
+    reply = answer(service, body, headers=headers)
+    length = (b"content-length", b"%d" % len(reply.body))
+    return reply.status, [*reply.headers, length], reply.body
+
+
+def remembered(service: Service) -> list[Json]:
+    """What the journal holds, but for the time."""
+    entries = service.sessions.default.journal.entries
+    return [asdict(replace(entry, at=0.0, seconds=0.0, settings=Settings())) for entry in entries]
+
+
+def same(body: bytes, headers: Headers = HEADERS, settings: Settings | None = None) -> Service:
+    """Fails unless both ways say and remember the same, twice."""
+    short, long = Service(settings), Service(settings)
+    app = create_app(short)
+    for _ in range(2):
+        assert sent(app, body, headers) == long_way(long, body, headers)
+    assert remembered(short) == remembered(long)
+    assert short.sessions.default.journal.bytes == long.sessions.default.journal.bytes
+    return short
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Notes for each judge request that is looked at whether it goes the short way."""
+    ways: list[bool] = []
+    plain = shortcut.Shortcut.judgement
+
+    def judgement(self: shortcut.Shortcut, *rest: Any) -> Any:
+        reply = plain(self, *rest)
+        ways.append(reply is not None)
+        return reply
+
+    monkeypatch.setattr(shortcut.Shortcut, "judgement", judgement)
+    return ways
+
+
+IDS = st.sampled_from(
+    ["helpful", "helpful@v3", "mock-pass", "mock-score-0.5", "mock-", "a b", "@v1", "x" * 201, "ü@v2", ""]
+)
+bodies = st.one_of(
+    strategies.judge_requests(),
+    strategies.judge_requests(ids=IDS),
+    strategies.broken_judge_requests().map(lambda broken: broken.body),
+).map(lambda body: json.dumps(body).encode())
+texts = st.one_of(bodies, st.binary(max_size=20), bodies.map(lambda body: body[:-1]))
+keys = st.sampled_from(
+    [b"Bearer op-test", b"Bearer invalid", b"bearer x", b"Bearer  x", b"Bearer", b"Basic x"]
+)
+others = st.fixed_dictionaries(
+    {},
+    optional={
+        b"content-type": st.sampled_from([b"text/plain", b"application/json; charset=utf-8"]),
+        b"content-encoding": st.sampled_from([b"gzip", b"identity"]),
+        b"content-length": st.sampled_from([b"1", b"99999999999"]),
+        b"x-mock-session": st.sampled_from([b"default", b"other"]),
+        b"x-mock-fault": st.sampled_from([b"500", b"nonsense"]),
+        b"x-mock-score": st.sampled_from([b"0.25", b"2"]),
+        b"x-secret": st.just(b"hidden"),
+        b"user-agent": st.just(b"test"),
+    },
+)
+
+
+@given(texts, keys, others)
+@example(BODY, b"Bearer op-test", {})
+@example(BODY, b"Bearer 1, 2, 3.", {})
+@example(b"[" * (MOST_LEVELS + 1) + b"]" * (MOST_LEVELS + 1), b"Bearer op-test", {})
+def test_both_ways_say_and_remember_the_same(body: bytes, key: bytes, other: Headers) -> None:
+    same(body, {**HEADERS, b"authorization": key, **other})
+
+
+SETTINGS = {
+    "a seed": Settings(seed=7),
+    "no magic": Settings(magic=False),
+    "lenient": Settings(validation="lenient"),
+    "unknown criteria are refused": Settings(unknown_criteria="not_found"),
+    "unknown criteria are judged": Settings(unknown_criteria="judge", criteria={"a": FIXED}),
+    "declared criteria": Settings(criteria={"helpful": FIXED}),
+    "keys": Settings(keys=("op-other",)),
+    "read-only keys": Settings(read_only_keys=("op-test",)),
+    "a limit": Settings(limits=Limits(requests_per_minute=1)),
+    "a fault": Settings(faults=(Fault(error=ErrorAnswer(503)),)),
+    "a variant": Settings(variant=VARIANTS[0].name),
+    "small bodies": Settings(max_body_bytes=20),
+}
+PLAIN = {"a seed", "no magic", "lenient"}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_count_on_both_ways(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = counted(monkeypatch)
+    same(BODY, settings=SETTINGS[name])
+    assert set(ways) <= {name in PLAIN}
+
+
+def test_a_plain_judgement_goes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = counted(monkeypatch)
+    same(BODY, {**HEADERS, b"user-agent": b"test", b"op-tags": b"{}"})
+    assert ways == [True, True]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({**MINIMAL, "input": None}).encode(),
+        json.dumps(having(criterion_id="mock-pass")).encode(),
+        json.dumps(having(criterion_id="a b")).encode(),
+        BODY.replace(b"helpful", b"\\u0068elpful"),
+        BODY[:-1],
+        b"",
+    ],
+)
+def test_what_is_unlike_the_usual_goes_the_long_way(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = counted(monkeypatch)
+    same(body)
+    assert ways == [False, False]
+
+
+def test_a_body_in_parts_and_a_query_go_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = counted(monkeypatch)
+    whole, parted, asked = Service(), Service(), Service()
+    expected = sent(create_app(whole), BODY)
+    assert sent(create_app(parted), BODY, parts=3) == expected
+    assert sent(create_app(asked), BODY, query=b"api_key=s3cret-value") == expected
+    assert ways == [True]
+    assert remembered(parted) == remembered(whole)
+    assert remembered(asked)[0]["query_secrets"] == ("api_key",)
+
+
+def test_what_is_set_at_runtime_closes_the_short_way_and_a_reset_opens_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ways = counted(monkeypatch)
+    service = Service()
+    app, session = create_app(service), service.sessions.default
+    first = sent(app, BODY)
+    session.override(criteria={"helpful": FIXED})
+    assert json.loads(sent(app, BODY)[2])["score"] == 1.0
+    session.forget()
+    assert sent(app, BODY) == first
+    service.settings = Settings(seed=1)
+    assert sent(app, BODY) != first
+    assert ways == [True, False, True, True]
+
+
+def test_shared_sessions_have_no_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Shared(Session):
+        """Sessions that several processes share are of another class."""
+
+    ways = counted(monkeypatch)
+    service = Service()
+    service.sessions.default = Shared()
+    assert sent(ServiceApi(service), BODY) == sent(ServiceApi(Service()), BODY)
+    assert ways == [False, True]
+
+
+def test_a_long_judgement_is_kept_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = counted(monkeypatch)
+    text = "long " * (shortcut.MOST_BYTES // 5)
+    same(json.dumps(having(output={"role": "assistant", "content": text})).encode())
+    assert ways == [False, False]
+
+
+def test_the_short_way_has_its_line_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
+    key = b"Bearer helpful@v1"
+    with caplog.at_level(logging.INFO, "mockserver.requests"):
+        sent(create_app(Service()), BODY, {**HEADERS, b"authorization": key})
+    [line] = caplog.messages
+    assert line.startswith(f"POST {JUDGE} 200  *** 0.")
+    assert line.endswith(" ms")
+
+
+def test_the_journal_of_the_short_way_is_bounded() -> None:
+    service = Service()
+    app, journal = create_app(service), service.sessions.default.journal
+    for _ in range(5):
+        sent(app, BODY)
+    assert [entry.number for entry in journal.entries] == [1, 2, 3, 4, 5]
+    journal.most_entries = 3
+    sent(app, BODY)
+    assert ([entry.number for entry in journal.entries], journal.dropped) == ([4, 5, 6], 3)
+    assert journal.bytes == sum(entry.size for entry in journal.entries)
+    [*_, last] = journal.entries
+    assert isinstance(last, Entry)
+    assert last.headers[b"authorization"] == b"***"
