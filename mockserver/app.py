@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver import dashboard
 from mockserver.config import Settings
@@ -68,80 +68,73 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = head_of(scope, dict(scope["headers"]))
+        await self.carry(head, self.exchange(head), scope, receive, send)
+
+    async def carry(self, head: Head, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry an exchange out, and say in the terminal what became of it."""
         transport = Transport(scope, receive, send)
         try:
-            reply = await transport.carry(self.exchange(head))
-            await transport.complete(reply)
+            reply = await transport.carry(exchange)
         except ClientGone:
             reply = HUNG_UP
+        except Dropped:
+            raise
         except Exception as error:
-            reply = await failed(error, head, transport)
+            reply = defect(error, head)
+            if transport.begun:  # the stream has begun: breaking it off is all that is left
+                raise
+            await send_reply(reply, send)
         if not self.quiet:
             note(head, reply)
 
 
-class ServiceApi:
-    """The service behind a socket, in its own steps: an exchange would cost each request a fifth more."""
+class ServiceApi(Api):
+    """The service behind a socket."""
 
     def __init__(self, service: Service) -> None:
+        super().__init__(service.exchange)
         self.service = service
         self.shortcut = Shortcut(service)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.serve(scope, dict(scope["headers"]), receive, send)
+    def at_once(self, scope: Scope, body: bytes) -> Reply | ASGIApp | None:
+        """The reply to a request whose body is there whole, or the app that goes on where time has to pass.
 
-    async def serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        """Answer a request whose headers were looked at already."""
-        if scope["path"] == PATH and scope["method"] == "POST" and self.shortcut.admits(headers):
-            at = perf_counter()
-            message = await receive()
-            reply = self.judgement(scope, headers, message, at)
-            if reply:
-                await send_reply(reply, send)
-                if requests.isEnabledFor(logging.INFO):
-                    note(Head("POST", PATH, headers, b"", at), reply)
-                return
-            receive = partial(again, [message], receive)
-        await self.go(scope, headers, receive, send)
-
-    def judgement(self, scope: Scope, headers: Headers, message: Message, at: float) -> Reply | None:
-        """The answer to a plain judgement whose body came whole; None for any other request."""
-        if message.get("more_body") or scope["query_string"]:
+        None, and nothing done, for what has to be read differently. A task of its own, and what is sent
+        through it, would cost most requests more than their answer does.
+        """
+        if scope["method"] != "POST" or len(body) > self.service.settings.max_body_bytes:
             return None
+        head = head_of(scope, dict(scope["headers"]))
         try:
-            return self.shortcut.judgement(headers, message.get("body", b""), at, perf_counter)
+            reply = self.short(head, body) or self.stepwise(head, body)
         except Exception as error:
-            return defect(error, head_of(scope, headers))
-
-    async def go(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        """The long way."""
-        head, transport = head_of(scope, headers), None
-        try:
-            visit = self.service.begin(head)
-            if isinstance(visit, Reply):
-                reply = visit
-            else:
-                try:
-                    limit = self.service.settings.max_body_bytes
-                    sent = await read(receive, limit) if visit.reads_body else None
-                    found = self.service.proceed(visit, sent)
-                    if not isinstance(found, Reply):
-                        transport = Transport(scope, receive, send)
-                        found = await transport.carry(found)
-                    reply = finished(visit, found, perf_counter())
-                finally:
-                    self.service.end(visit)
-            await (transport.complete(reply) if transport else send_reply(reply, send))
-        except ClientGone:
-            reply = HUNG_UP
-        except Exception as error:
-            reply = await failed(error, head, transport or Transport(scope, receive, send))
+            reply = defect(error, head)
+        if not isinstance(reply, Reply):
+            return partial(self.carry, head, reply)
         note(head, reply)
+        return reply
 
+    def short(self, head: Head, body: bytes) -> Reply | None:
+        """The reply to a plain judgement."""
+        if head.path != PATH or head.query or not self.shortcut.admits(head.headers):
+            return None
+        return self.shortcut.judgement(head.headers, body, head.at, perf_counter)
 
-async def again(messages: list[Message], receive: Receive) -> Message:
-    """What was received before, and then the rest."""
-    return messages.pop() if messages else await receive()
+    def stepwise(self, head: Head, body: bytes) -> Reply | Exchange:
+        """What `Service.exchange` says, without the exchange where nothing has to be waited for."""
+        visit = self.service.begin(head)
+        if isinstance(visit, Reply):
+            return visit
+        try:
+            reply = self.service.proceed(visit, body)
+        except BaseException:
+            self.service.end(visit)
+            raise
+        if not isinstance(reply, Reply):
+            return self.service.go_on(visit, reply)
+        reply = finished(visit, reply, perf_counter())
+        self.service.end(visit)
+        return reply
 
 
 def head_of(scope: Scope, headers: Headers) -> Head:
@@ -157,17 +150,6 @@ def defect(error: Exception, head: Head) -> Reply:
     [path] = discreet(sent_token(head.headers), head.path)
     logging.getLogger("mockserver").error("%s %s failed", head.method, printable(path), exc_info=error)
     return crash()
-
-
-async def failed(error: Exception, head: Head, transport: "Transport") -> Reply:
-    """Answer a defect of ours. Raises it in mid-stream: breaking it off is all that is left."""
-    if isinstance(error, Dropped):
-        raise error
-    reply = defect(error, head)
-    if transport.begun:
-        raise error
-    await send_reply(reply, transport.send)
-    return reply
 
 
 class Transport:
@@ -186,7 +168,7 @@ class Transport:
         self.leaving: asyncio.Future[Any] | None = None
 
     async def carry(self, exchange: Exchange) -> Reply:
-        """Run an exchange to its end. A client that goes away ends it early."""
+        """Run an exchange to its end and send what it says. A client that goes away ends it early."""
         try:
             effect = next(exchange)
             while True:
@@ -203,14 +185,11 @@ class Transport:
             exchange.close()
             if self.leaving:
                 self.leaving.cancel()
-        return reply
-
-    async def complete(self, reply: Reply) -> None:
-        """Send what an exchange ended with, or the end of what it streamed."""
         if self.begun and not self.broken:
             await self.send({"type": "http.response.body"})
         elif not self.broken:
             await send_reply(reply, self.send)
+        return reply
 
     async def perform(self, effect: Effect) -> Any:
         """Carry out one effect; its result goes back into the exchange."""
@@ -308,43 +287,47 @@ def printable(text: str) -> str:
     return text if len(text) <= 300 else f"{text[:300]}…"
 
 
-def create_app(service: Service | Settings | None = None, guard: Guard | None = None) -> ASGIApp:
+class App:
     """The whole mock as one ASGI app: the API, the page at `/` and the control API under `/_mock/`.
 
-    The guard says who may come to the last two, by default this machine alone. Requests without an `Origin`
-    header take a short way past Starlette. Those of local pages pass through its CORS middleware; other
-    origins get no CORS headers.
+    The guard says who may come to the last two, by default this machine alone. Requests with the origin of a
+    local page pass through Starlette's CORS middleware; other origins get no CORS headers.
     """
-    if not isinstance(service, Service):
-        service = Service(service)
-    guard = guard or Guard()
-    api, controls = ServiceApi(service), Api(Control(service, guard).exchange, quiet=True)
-    site = Starlette(
-        routes=[Route("/", partial(page, service, guard), methods=["GET"])],
-        exception_handlers={HTTPException: site_error},
-    )
 
-    site.router.redirect_slashes = False
+    def __init__(self, service: Service, guard: Guard) -> None:
+        self.api = ServiceApi(service)
+        self.controls = Api(Control(service, guard).exchange, quiet=True)
+        self.site = Starlette(
+            routes=[Route("/", partial(page, service, guard), methods=["GET"])],
+            exception_handlers={HTTPException: site_error},
+        )
+        self.site.router.redirect_slashes = False
+        self.shared = CORSMiddleware(
+            self.fork, allow_origin_regex=LOCAL_ORIGIN, allow_methods=["*"], allow_headers=["*"]
+        )
 
-    async def fork(scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        local = re.fullmatch(LOCAL_ORIGIN, page_origin(scope))
+        await (self.shared if local else self.fork)(scope, receive, send)
+
+    async def fork(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] == "/":
-            await site(scope, receive, send)
+            await self.site(scope, receive, send)
         elif is_control(scope["path"]):
-            await controls(scope, receive, send)
+            await self.controls(scope, receive, send)
         else:
-            await api(scope, receive, send)
+            await self.api(scope, receive, send)
 
-    shared = CORSMiddleware(fork, allow_origin_regex=LOCAL_ORIGIN, allow_methods=["*"], allow_headers=["*"])
+    def at_once(self, scope: Scope, body: bytes) -> Reply | ASGIApp | None:
+        """What a server may ask before it begins a task; None where it has to. See `ServiceApi.at_once`."""
+        if not scope["path"].startswith(BASE) or any(name == b"origin" for name, _ in scope["headers"]):
+            return None
+        return self.api.at_once(scope, body)
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope.get("headers", ()))
-        if b"origin" not in headers and scope["type"] == "http" and scope["path"].startswith(BASE):
-            await api.serve(scope, headers, receive, send)
-        else:
-            local = re.fullmatch(LOCAL_ORIGIN, headers.get(b"origin", b"").decode("latin-1"))
-            await (shared if local else fork)(scope, receive, send)
 
-    return app
+def create_app(service: Service | Settings | None = None, guard: Guard | None = None) -> App:
+    """The mock as an ASGI app; settings alone make a service of their own."""
+    return App(service if isinstance(service, Service) else Service(service), guard or Guard())
 
 
 def is_control(path: str) -> bool:
@@ -356,6 +339,12 @@ def peer(scope: Scope) -> str:
     """The address of who sent a request; a server that doesn't tell it gets a word that is no address."""
     client = scope.get("client")
     return client[0] or "unknown" if client else "unknown"
+
+
+def page_origin(scope: Scope) -> str:
+    """The site whose page's script sent the request; "" for any other client."""
+    found = (value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"origin")
+    return next(found, "")
 
 
 async def page(service: Service, guard: Guard, request: Request) -> Response:

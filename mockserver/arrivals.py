@@ -28,7 +28,7 @@ class Everything(Journal):
     """A journal for one test: nothing in it is dropped or cut short, whatever its size."""
 
     def __init__(self) -> None:
-        super().__init__(most_entries=sys.maxsize)
+        super().__init__(most_entries=sys.maxsize, most_bytes=sys.maxsize)
 
     def add(self, entry: Entry, token: bytes) -> None:
         self.add_later(Later(0, itself, (entry,), token))

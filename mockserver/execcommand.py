@@ -29,7 +29,10 @@ def say(lines: Iterable[str]) -> None:
     """Lines on standard error that tell whose they are, among the command's own."""
     for line in lines:
         shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
-        click.echo(f"openpipe-mock: {shown}", err=True)
+        try:
+            click.echo(f"openpipe-mock: {shown}", err=True)
+        except OSError:  # nobody reads it any more, which changes nothing about what is found
+            sys.stderr = None
 
 
 def report_file(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -114,7 +117,7 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
     from mockserver.reload import DEFAULT_NAME, Source
     from mockserver.serve import CannotServe
 
-    if not command:
+    if not command or not command[0]:
         raise click.UsageError(
             "there is no COMMAND; write it behind --, as in: openpipe-mock exec -- npm test"
         )
@@ -191,12 +194,15 @@ def tell(verdict: "Verdict", quiet: bool) -> None:
 
 
 def write(verdict: "Verdict", reports: Sequence[Path]) -> None:
-    """The reports that were asked for; one that can't be written ends the command."""
+    """The reports that were asked for; where one can't be written, the command ends so."""
     from mockserver.clientreport import MAKERS
 
+    problems = []
     for path in reports:
         maker: Callable[[Verdict], str] = MAKERS[path.suffix.lower()]
         try:
             path.write_text(maker(verdict), "utf-8", errors="backslashreplace")
         except OSError as error:
-            refuse(f"{path} can't be written: {error.strerror or error}", verdict.exit_code or USAGE)
+            problems.append(f"{path} can't be written: {error.strerror or error}")
+    if problems:
+        refuse("\n".join(problems), verdict.exit_code or USAGE)

@@ -5,8 +5,10 @@ group, with this process's own standard streams. So a terminal's Ctrl-C reaches 
 is sent to this process alone is passed on.
 """
 
+import errno
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -195,9 +197,24 @@ def in_foreground() -> bool:
 def cannot_run(program: str, error: OSError) -> CannotRun:
     """Why a command can't be started, in words and as an exit code."""
     if isinstance(error, FileNotFoundError):
-        where = "there is no such file" if os.sep in program else "no folder in PATH has it"
-        return CannotRun(f"cannot run {program}: {where}", NOT_FOUND)
-    return CannotRun(f"cannot run {program}: {error.strerror or error}", NOT_RUNNABLE)
+        return CannotRun(f"cannot run {program}: {missing(program)}", NOT_FOUND)
+    reason = error.strerror or error
+    if error.errno == errno.ENOEXEC:
+        reason = "its first line doesn't say what runs it, as #!/bin/sh does"
+    return CannotRun(f"cannot run {program}: {reason}", NOT_RUNNABLE)
+
+
+def missing(program: str) -> str:
+    """What is not there of a program, and what may have been meant."""
+    if shutil.which(program):
+        return "what its first line says should run it is not there"
+    if os.sep in program:
+        return "there is no such file"
+    if " " in program:
+        return f"no folder in PATH has it; write its words apart, as in: openpipe-mock exec -- {program}"
+    if "=" in program:
+        return "no folder in PATH has it; write variables in front of openpipe-mock"
+    return "no folder in PATH has it"
 
 
 # What came of it.

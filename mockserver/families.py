@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from logging import INFO, Logger, getLogger
 from typing import Any, NamedTuple
 
-from mockserver.effects import Exchange, Head
+from mockserver.effects import Exchange, Head, HeaderList, Reply
 from mockserver.local import Broken, Clock, Journey, TooSlow
 
 NAMES = ("httpx", "httpx2")
@@ -26,10 +26,13 @@ CHUNKED = (b"transfer-encoding", b"chunked")
 
 
 class Catch(NamedTuple):
-    """What answers a request: the exchanges of a mock and its clock; `path` is where the mock has it."""
+    """What answers a request: a mock and its clock; `path` is where the mock has it.
+
+    `answer`: request and body in, a reply out where nothing has to be waited for, else an exchange.
+    """
 
     path: str
-    exchange: Callable[[Head], Exchange]
+    answer: Callable[[Head, bytes], Reply | Exchange]
     clock: Clock
 
 
@@ -43,30 +46,37 @@ class Family:
     def logger(self) -> Logger:
         return getLogger(self.module.__name__)
 
-    def journey(self, request: Any, body: bytes, catch: Catch) -> Journey:
-        """A request, whose body was read, on its way through the mock."""
+    def answer(self, request: Any, body: bytes, catch: Catch) -> Reply | Journey:
+        """A request, whose body was read, on its way through the mock: at its end already, or under way."""
         headers = {name.lower(): value for name, value in request.headers.raw}
         head = Head(request.method, catch.path, headers, request.url.query, catch.clock.now)
+        found = catch.answer(head, body)
+        if isinstance(found, Reply):
+            return found
         patience = (request.extensions.get("timeout") or {}).get("read")
-        return Journey(catch.exchange(head), body, catch.clock, patience)
+        return Journey(found, body, catch.clock, patience)
 
     def respond(self, request: Any, body: bytes, catch: Catch) -> Any:
         """The mock's response. Raises the library's own errors: see `error`."""
-        journey = self.journey(request, body, catch)
+        found = self.answer(request, body, catch)
+        if isinstance(found, Reply):
+            return self.whole(request, found.status, found.headers, found.body)
         try:
-            for _ in journey.begin():
+            for _ in found.begin():
                 pass
         except (Broken, TooSlow) as problem:
             raise self.error(problem, request, HUNG_UP) from None
-        return self.response(request, journey)
+        return self.response(request, found)
 
     async def respond_async(self, request: Any, body: bytes, catch: Catch) -> Any:
         """The same, while other tasks have their turn as they would with a socket."""
         from anyio.lowlevel import checkpoint
 
         await checkpoint()
-        journey = self.journey(request, body, catch)
-        turns = journey.begin()
+        found = self.answer(request, body, catch)
+        if isinstance(found, Reply):
+            return self.whole(request, found.status, found.headers, found.body)
+        turns = found.begin()
         try:
             for _ in turns:
                 await checkpoint()
@@ -74,7 +84,7 @@ class Family:
             raise self.error(problem, request, HUNG_UP) from None
         finally:
             turns.close()
-        return self.response(request, journey)
+        return self.response(request, found)
 
     def error(self, problem: Exception, request: Any, words: str) -> Exception:
         """The library's error for a connection that broke, or for a client that waited too long."""
@@ -87,23 +97,27 @@ class Family:
 
     def response(self, request: Any, journey: Journey) -> Any:
         """An answer as the library's response; its stream comes piece by piece, to sync and async clients."""
-        headers = list(journey.headers)
         if journey.whole is not None:
-            headers.append((b"content-length", b"%d" % len(journey.whole)))
-            stream = self.module.ByteStream(b"" if request.method == "HEAD" else journey.whole)
-        else:
-            if all(name != b"content-length" for name, _ in headers):
-                headers.append(CHUNKED)
-            stream = stream_class(self)(journey, request)
-        # Without its request, respx would make the response a second time.
+            return self.whole(request, journey.status, journey.headers, journey.whole)
+        headers = list(journey.headers)
+        if all(name != b"content-length" for name, _ in headers):
+            headers.append(CHUNKED)
+        stream = stream_class(self)(journey, request)
         return self.module.Response(journey.status, headers=headers, stream=stream, request=request)
+
+    def whole(self, request: Any, status: int, headers: HeaderList, body: bytes) -> Any:
+        """The response to an answer that came whole."""
+        length = (b"content-length", b"%d" % len(body))
+        stream = self.module.ByteStream(b"" if request.method == "HEAD" else body)
+        # Without its request, respx would make the response a second time.
+        response = self.module.Response(status, headers=[*headers, length], stream=stream, request=request)
+        response.headers.encoding = "ascii"
+        return response
 
     def completed(self, response: Any, client: Any, seconds: float) -> Any:
         """A response with what a client adds to it, and the line that it logs."""
         response.elapsed = timedelta(seconds=seconds)
         response.default_encoding = client._default_encoding
-        if "set-cookie" in response.headers:  # httpx looks for cookies long where there are none
-            client.cookies.extract_cookies(response)
         if self.logger.isEnabledFor(INFO):
             asked = response.request.method, response.request.url
             said = response.http_version, response.status_code, response.reason_phrase

@@ -36,8 +36,8 @@ from mockserver.arrivals import (
 from mockserver.config import AutoTools, Ids, Repeat, Settings, Unknown, Validation
 from mockserver.config import Clock as Timing
 from mockserver.control import Control
-from mockserver.effects import Exchange, Head
-from mockserver.local import TURN, Clock, ask
+from mockserver.effects import Exchange, Head, Reply
+from mockserver.local import TURN, Clock, LocalApi, ask
 from mockserver.paths import SESSION
 from mockserver.service import Service
 from mockserver.state import DEFAULT, Session
@@ -193,6 +193,7 @@ class Mock:
         self.session.journal = Everything()
         self.base_url = base_url
         self.clock = Clock()
+        self.api = LocalApi(service, self.now)
         self.overrides = overrides or {}
         self.initial = self.session.own
         self.expected: set[str] = set()
@@ -216,11 +217,11 @@ class Mock:
     def settle(self) -> None:
         """Wait until the requests that clients think are done are done here too; in process they are."""
 
-    def exchange(self, head: Head) -> Exchange:
-        """Answer one request, to the API or to the control API."""
+    def answer(self, head: Head, body: bytes) -> Reply | Exchange:
+        """Answer one request, to the API or to the control API; see `LocalApi.answer`."""
         if head.path.startswith("/_mock/") and not SESSION.fullmatch(head.path):
             return Control(self.service).exchange(head)
-        return self.service.exchange(head)
+        return self.api.answer(head, body)
 
     def order(self, method: str, path: str, body: Json = None) -> Json:
         """Ask the control API, in this process. Raises MockError for what it refuses."""

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from mockserver.app import DROP, Api
-from mockserver.effects import Exchange, Head
+from mockserver.effects import Exchange, Head, Reply
 from mockserver.errors import BadRequest
 from mockserver.service import refusal
 
@@ -49,6 +49,8 @@ class DroppingProtocol(HttpToolsProtocol):
     timer: asyncio.TimerHandle | None = None
     running: RequestResponseCycle | None = None
     extensions: dict[str, dict[Any, Any]]
+    holds = False
+    held: tuple[RequestResponseCycle, Any] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -77,8 +79,39 @@ class DroppingProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
+        self.holds, self.held = True, None
         while data:
             data = self.read(data)
+        self.holds = False
+        if self.held and not self.answered(*self.held):
+            super()._start_asgi_task(*self.held)
+
+    def answered(self, cycle: RequestResponseCycle, app: Any) -> bool:
+        """Whether a request was answered at once, which takes that it is here whole."""
+        at_once = getattr(app, "at_once", None)
+        if not at_once or cycle.more_body or cycle.waiting_for_100_continue or self.flow.write_paused:
+            return False
+        found = at_once(cycle.scope, bytes(cycle.body))
+        if isinstance(found, Reply):
+            self.answer(cycle, found)
+        elif found:
+            super()._start_asgi_task(cycle, found)
+        return found is not None
+
+    def answer(self, cycle: RequestResponseCycle, reply: Reply) -> None:
+        """Write a whole answer, and leave everything as if uvicorn had sent it."""
+        head = [STATUS_LINE[reply.status]]
+        for name, value in reply.headers:
+            head += (name, b": ", value, b"\r\n")
+        head.append(b"content-length: %d\r\n" % len(reply.body))
+        head.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
+        head.append(reply.body)
+        cycle.response_started = cycle.response_complete = True
+        self.transport.write(b"".join(head))
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response = nothing
+        self.on_response_complete()
 
     def read(self, data: bytes) -> bytes:
         """Read some bytes; what is returned has to be read again."""
@@ -128,13 +161,20 @@ class DroppingProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self.running = cycle
-        super()._start_asgi_task(cycle, app)
+        if self.holds:  # a task runs later anyway; at the end of these bytes it may turn out to need none
+            self.held = cycle, app
+        else:
+            super()._start_asgi_task(cycle, app)
 
     def drop(self) -> None:
         """Close the connection once what was written is out; uvicorn then misses no answer."""
         if self.running:
             self.running.disconnected = True
         self.transport.close()
+
+
+def nothing() -> None:
+    """In place of what knows the connection, which would make a circle of garbage."""
 
 
 def misread(data: bytes) -> str:

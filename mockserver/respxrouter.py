@@ -49,7 +49,7 @@ def respx_router(*, config: Config = None, **settings: Unpack[Overrides]) -> "Mo
     family = Family(httpx)
 
     def answer(request: "httpx.Request") -> "httpx.Response":
-        catch = Catch(request.url.path, mock.exchange, mock.clock)
+        catch = Catch(request.url.path, mock.answer, mock.clock)
         response: httpx.Response = family.respond(request, request.content, catch)
         return response
 

@@ -106,7 +106,7 @@ class Service:
     def exchange(self, head: Head) -> Exchange:
         """Answer one request. Order: method and path, key, limits, faults, body, model, engine.
 
-        An adapter that may go its own way does the same in steps: `begin`, `proceed`, `end`.
+        An adapter that has the body may do the same in steps: `begin`, `proceed`, and `go_on` or `end`.
         """
         visit = self.begin(head)
         if isinstance(visit, Reply):
@@ -114,11 +114,10 @@ class Service:
         try:
             sent = (yield ReadBody(self.settings.max_body_bytes)) if visit.reads_body else None
             reply = self.proceed(visit, sent)
-            if not isinstance(reply, Reply):
-                reply = yield from reply
-            return finished(visit, reply, (yield TICK))
-        finally:
+        except BaseException:
             self.end(visit)
+            raise
+        return (yield from self.go_on(visit, reply))
 
     def begin(self, head: Head) -> Visit | Reply:
         """Who asks what, up to the body; a reply at once where no session takes the request.
@@ -142,7 +141,7 @@ class Service:
     def proceed(self, visit: Visit, sent: bytes | None) -> Reply | Exchange:
         """Answer a request whose body was read (None: it was too long), or that has none.
 
-        A reply comes at once where nothing has to be waited for or sent in pieces. `finished` ends either.
+        A reply comes at once where nothing has to be waited for or sent in pieces; see `finished`.
         """
         if visit.refused:
             return visit.refused
@@ -156,6 +155,15 @@ class Service:
             return responding(visit, body)
         except ApiError as error:
             return refused(visit, error)
+
+    def go_on(self, visit: Visit, reply: Reply | Exchange) -> Exchange:
+        """The rest of an exchange."""
+        try:
+            if not isinstance(reply, Reply):
+                reply = yield from reply
+            return finished(visit, reply, (yield TICK))
+        finally:
+            self.end(visit)
 
     def end(self, visit: Visit) -> None:
         """Whatever became of it, a request is over."""

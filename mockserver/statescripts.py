@@ -10,8 +10,8 @@ All keys begin with KEYS[1]; ARGV[1] is the session's name. Below `session:NAME:
     turns, counts, cache  hashes, each with a sorted set `…:used` that orders its fields by use
     traffic:…             requests of a credential in this minute, and the leases of those under way
 
-and beside them `sessions` (names by last use), `gone:NAME` (why a name expired), `made` and `probe`. Times are
-Redis's own, in microseconds: clocks of several machines agree on nothing.
+and beside them `sessions` (names by last use), `gone:NAME` (why a name expired), `made` and `probe`. Times
+are Redis's own, in microseconds: clocks of several machines agree on nothing.
 """
 
 from dataclasses import dataclass

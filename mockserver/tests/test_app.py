@@ -198,8 +198,7 @@ def carried(exchange: Generator[Effect, Any, Reply], messages: Iterable[Message]
     async def run() -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                transport = Transport({}, client.receive, client.send)
-                await transport.complete(await transport.carry(exchange))
+                await Transport({}, client.receive, client.send).carry(exchange)
         finally:
             await asyncio.sleep(0)
             assert asyncio.all_tasks() == {asyncio.current_task()}, "a task was left behind"

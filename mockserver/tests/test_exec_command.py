@@ -170,6 +170,7 @@ def test_more_variants_than_there_are(tmp_path: Path) -> None:
     ("words", "code", "told"),
     [
         (["--"], 2, "there is no COMMAND; write it behind --"),
+        (["--", ""], 2, "there is no COMMAND; write it behind --"),
         (["--variant", "no-dnoe", "--", "true"], 2, 'there is no variant "no-dnoe". Did you mean "no-done"?'),
         (["--variant", "crlf", "--variants", "2", "--", "true"], 2, "exclude each other"),
         (["--report", "report.txt", "--", "true"], 2, "report.txt ends in none of .html, .xml, .json"),
@@ -302,6 +303,26 @@ def test_a_report_that_fails_at_last_is_told(tmp_path: Path) -> None:
     assert "late.json can't be written: Is a directory" in late.stderr
 
 
+def test_a_report_that_fails_keeps_no_other_from_being_written(tmp_path: Path) -> None:
+    script = f"os.mkdir({str(tmp_path / 'late.json')!r})"
+    done = run("--report", "late.json", "--report", "a.xml", *client(script), folder=tmp_path)
+    assert done.returncode == 2
+    assert (tmp_path / "a.xml").exists()
+
+
+def test_nobody_has_to_read_what_it_says(tmp_path: Path) -> None:
+    """A log's reader that is gone changes neither the exit code nor the reports."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = ("--variants", "99", "--report", "a.json", "--", "sh", "-c", "exit 3")
+    done = subprocess.run(
+        [*COMMAND, *words], env=clean({"PYTHONPATH": str(ROOT)}), cwd=tmp_path, stderr=writing, check=False
+    )
+    os.close(writing)
+    assert done.returncode == 3
+    assert json.loads((tmp_path / "a.json").read_text())["exit_code"] == 3
+
+
 def test_no_report_holds_a_real_key(tmp_path: Path) -> None:
     key = "sk-live-1234567890abcdef"
     script = f"# {key}\nask('/chat/completions', {{'model': 'm', 'messages': [], 'user': {key!r}, 'n': '1'}})"
@@ -326,7 +347,7 @@ VARIED = Run(
 )
 VERDICT = Verdict(EVIL, (PLAIN, VARIED), 0, "openpipe-mock exec -- npm test", planned=3)
 GOOD = Verdict("npm test", (Run(None, 0, 1.0, {"judge": 1}),), 0, "openpipe-mock exec -- npm test")
-SILENT = Verdict("npm test", (Run(None, 0, 1.0, {}),), 0, "openpipe-mock exec -- npm test", planned=3)
+SILENT = Verdict("npm test", (Run(None, 0, 1.0, {}),), 0, "openpipe-mock exec -- npm test")
 
 
 class Tags(HTMLParser):
@@ -388,6 +409,28 @@ def test_the_text_says_what_a_run_did_not_keep_and_each_rule_once() -> None:
     assert "1 variant not tried: they would test nothing" in text
 
 
+@pytest.mark.parametrize(
+    ("code", "stopped_by", "reason"),
+    [(1, 0, "the plain run has to pass first"), (143, 15, "a signal ended it")],
+)
+def test_the_text_says_why_variants_were_not_tried(code: int, stopped_by: int, reason: str) -> None:
+    runs = (Run(None, code, 1.0, {"judge": 1}),)
+    verdict = Verdict("x", runs, 0, "", stopped_by, planned=3)
+    assert f"2 variants not tried: {reason}" in list(clientreport.text(verdict))
+
+
+def test_runs_under_variants_that_asked_nothing_are_named_in_reports() -> None:
+    runs = (Run(None, 0, 1.0, {"judge": 1}), Run(VARIANTS[0], 0, 1.0, {}))
+    verdict = Verdict("x", runs, 0, "openpipe-mock exec -- x", planned=2)
+    [note] = clientreport.notes(verdict)
+    assert note.startswith(f"no request came under {VARIANTS[0].name}: ")
+    assert 'class="unchecked">?' in clientreport.page(verdict)
+    assert [case.find("skipped") is not None for case in fromstring(clientreport.junit(verdict))[0]] == [
+        False,
+        True,
+    ]
+
+
 def test_a_rule_that_a_variant_alone_shows_names_it() -> None:
     verdict = Verdict("x", (Run(None, 0, 1.0, {}), VARIED), 0, "openpipe-mock exec -- x", planned=2)
     assert f"warning (kept-index): {RULES[0].name}: " in "\n".join(clientreport.text(verdict))
@@ -412,8 +455,13 @@ def test_control_characters_never_reach_the_terminal(capsys: pytest.CaptureFixtu
 # The page.
 
 
+def test_the_page_says_what_is_said_where_nothing_is_tested() -> None:
+    *_, shown = (block.code for block in blocks(PAGE) if block.language == "text")
+    assert shown.splitlines() == [f"openpipe-mock: {line}" for line in clientreport.text(SILENT)]
+
+
 def test_the_pages_output_is_what_it_prints(tmp_path: Path) -> None:
-    script, shown = (block.code for block in blocks(PAGE) if block.language in ("python", "text"))
+    script, shown, _ = (block.code for block in blocks(PAGE) if block.language in ("python", "text"))
     (tmp_path / "client.py").write_text(script)
     words = ["--validation", "report", "--variants", "3", "--", "python", "client.py"]
     assert f"openpipe-mock exec {' '.join(words)}" in PAGE

@@ -151,9 +151,19 @@ except urllib.error.HTTPError as error:
         ("no-such-program", 127, "cannot run no-such-program: no folder in PATH has it"),
         ("./no-such-program", 127, r"cannot run \./no-such-program: there is no such file"),
         ("/etc", 126, "cannot run /etc: Permission denied"),
+        ("npm test", 127, "write its words apart, as in: openpipe-mock exec -- npm test"),
+        ("CI=1", 127, "write variables in front of openpipe-mock"),
+        ("./bare", 126, "its first line doesn't say what runs it, as #!/bin/sh does"),
+        ("./strange", 127, "what its first line says should run it is not there"),
     ],
 )
-def test_a_command_that_cannot_be_started(program: str, code: int, told: str) -> None:
+def test_a_command_that_cannot_be_started(
+    program: str, code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("bare", "echo hi\n"), ("strange", "#!/no/such/interpreter\n")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
     with pytest.raises(CannotRun, match=told) as caught:
         execute(Job((program,)), clean(), lambda *_: None)
     assert caught.value.code == code
@@ -272,14 +282,19 @@ def test_a_key_in_a_request_that_no_journal_keeps_is_told_nowhere() -> None:
 KEY = "op-Very-Secret-1"
 for number in range(3):
     key = {"authorization": "Bearer " + KEY}
-    ask('/chat/completions', {'model': KEY, 'messages': [], 'temperature': KEY}, **key)
+    said = [{'role': 'user', 'content': 'Count to 3.'}]
+    body = {'model': 'gpt-4o', 'messages': said, 'user': KEY, 'temperature': KEY}
+    try:
+        ask('/chat/completions', body, **key)
+    except urllib.error.HTTPError as refused:
+        assert refused.code == 400
     reset = os.environ["OPENPIPE_MOCK_CONTROL_URL"] + "/reset"
     urllib.request.urlopen(urllib.request.Request(reset, b"")).read()
 """
     first = run(script, settings=LENIENT).first
     assert first.requests == {"chat": 3}
     assert "/temperature" in str(first.breaches)
-    assert [lapse.rule.name for lapse in first.warnings] == ["key-in-body"]
+    assert [lapse.rule.name for lapse in first.warnings] == ["retried-a-400", "key-in-body"]
     assert "Very-Secret" not in str(first)
 
 

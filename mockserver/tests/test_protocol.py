@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import json
+import re
+import select
 import socket
 from collections.abc import Iterator
 from typing import Any, cast
@@ -11,6 +13,8 @@ import pytest
 from uvicorn.server import ServerState
 
 from mockserver import protocol
+from mockserver.app import create_app
+from mockserver.effects import Reply
 from mockserver.protocol import DroppingProtocol, joined
 from mockserver.serve import Listener, uvicorn_config
 from mockserver.service import Service
@@ -336,3 +340,101 @@ def test_a_request_that_is_dropped_behind_another_leaves_the_first_its_answer(
     found = answers(live, judge() + judge(b"x-mock-fault: disconnect\r\n") + judge(), ends=True)
     assert [status for status, _ in found] == [200]
     assert "error" not in "\n".join(said(live, before))
+
+
+# Whole requests are answered at once, without a task
+
+
+def raw(live: Live, *pieces: bytes) -> bytes:
+    """All that comes back on a connection, without the ids of the requests; the pieces come one by one.
+
+    Who is answered already sends nothing more: the connection may be closed.
+    """
+    received = b""
+    with socket.create_connection(live.address, timeout=PATIENCE) as sock:
+        for number, piece in enumerate(pieces):
+            if not number or not select.select([sock], [], [], 0.05)[0]:
+                sock.sendall(piece)
+        while more := sock.recv(65536):
+            received += more
+    return re.sub(rb"default-\d+", b"default-N", received)
+
+
+CHAT = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "Count to 3"}], "n": 2%b}'
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        judge(),
+        judge(version=b"1.0"),
+        judge(b"Connection: close\r\n"),
+        judge(b"Connection: keep-alive\r\n", version=b"1.0"),
+        judge(b"Origin: http://localhost\r\n"),
+        judge(b"x-mock-delay-ms: 20\r\n"),
+        judge(b"x-mock-fault: 503\r\n"),
+        judge(b"x-mock-fault: disconnect\r\n"),
+        judge(b"x-mock-session: -\r\n"),
+        judge(body=BODY[:-1]),
+        judge(body=BODY.replace(b"helpful", b"mock-status-429")),
+        judge().replace(b"op-local", b"invalid"),
+        judge().replace(b"/judge", b"/judges"),
+        judge(body=CHAT % b"").replace(b"/criteria/judge", b"/chat/completions"),
+        judge(body=CHAT % b', "stream": true').replace(b"/criteria/judge", b"/chat/completions"),
+    ],
+)
+def test_a_request_that_comes_whole_is_answered_like_one_in_pieces(live: Live, request_bytes: bytes) -> None:
+    closing = request_bytes.replace(b"Host: localhost\r\n", b"Host: localhost\r\nConnection: close\r\n")
+    whole = raw(live, closing)
+    assert whole == raw(live, closing[:-1], closing[-1:])
+    assert whole.startswith(b"HTTP/1.1 ") or b"disconnect" in closing
+
+
+def test_requests_in_one_piece_are_answered_in_their_order(live: Live) -> None:
+    mixed = [judge(), judge(b"x-mock-delay-ms: 30\r\n"), judge(body=BODY[:-1]), judge(H2C), judge()]
+    apart = [answer for request in mixed for answer in answers(live, request)]
+    assert answers(live, b"".join(mixed)) == apart
+    assert [status for status, _ in apart] == [200, 200, 400, 200, 200]
+
+
+def test_who_reads_nothing_is_not_answered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    async def run() -> None:
+        config, state = uvicorn_config(Service(), Listener()), ServerState()
+        monkeypatch.setattr(config.loaded_app, "at_once", lambda scope, body: asked.append(body))
+        spoken = DroppingProtocol(config, state, {}, asyncio.get_running_loop())
+        spoken.connection_made(Wire())
+        spoken.data_received(judge())
+        while not state.total_requests:
+            await asyncio.sleep(0)
+        spoken.pause_writing()
+        spoken.data_received(judge())
+        await asyncio.sleep(0)
+        assert state.total_requests == 1
+        spoken.resume_writing()
+        while state.total_requests == 1:
+            await asyncio.sleep(0)
+        spoken.connection_lost(None)
+
+    asyncio.run(run())
+    assert asked == [BODY]
+
+
+def test_a_defect_of_ours_is_answered_and_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: Service, visit: object, body: object) -> None:
+        raise RuntimeError("an inner detail")
+
+    monkeypatch.setattr(Service, "proceed", broken)
+    app, service = create_app(), Service()
+    app.api.service = service
+    request = {"model": "gpt-4o", "messages": []}
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/chat/completions", "query_string": b""}
+    scope |= {"headers": [(b"authorization", b"Bearer op-local"), (b"content-type", b"application/json")]}
+    reply = app.at_once(scope, json.dumps(request).encode())
+    assert isinstance(reply, Reply)
+    assert (reply.status, b"inner detail" in reply.body) == (500, False)
+    assert "an inner detail" in caplog.text
+    assert service.sessions.default.under_way == 0

@@ -3,17 +3,19 @@
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mockserver import shortcut, strategies
-from mockserver.app import ServiceApi, create_app
+from mockserver.app import App, create_app
 from mockserver.config import Declared, ErrorAnswer, Fault, Fixed, Form, Limits, Settings
+from mockserver.effects import Reply
+from mockserver.guard import Guard
 from mockserver.journal import Entry
 from mockserver.service import Service
 from mockserver.state import Session
@@ -27,27 +29,26 @@ FIXED = Declared({1: Form(Fixed(1.0))})
 BODY = json.dumps(having(output={"role": "assistant", "content": "1, 2, 3."})).encode()
 
 
-def sent(app: Any, body: bytes, headers: Headers = HEADERS, query: bytes = b"", *, parts: int = 1) -> Json:
-    """Status, headers and body of the answer to a judge request whose body comes in some parts."""
-    length = -(-len(body) // parts) or 1
-    pieces = [body[start : start + length] for start in range(0, len(body), length)] or [b""]
-    coming = [
-        {"type": "http.request", "body": piece, "more_body": number < len(pieces)}
-        for number, piece in enumerate(pieces, 1)
-    ]
+def sent(app: App, body: bytes, headers: Headers = HEADERS, query: bytes = b"") -> Json:
+    """Status, headers and body of the answer to a judge request, at once where that is possible."""
     heard: list[Json] = []
 
     async def receive() -> Json:
-        return coming.pop(0)
+        return {"type": "http.request", "body": body}
 
     async def send(message: Json) -> None:
         heard.append(message)
 
     scope = {
-        "type": "http", "method": "POST", "path": JUDGE, "query_string": query, "client": ("127.0.0.1", 5),
-        "headers": list(headers.items()), "extensions": {},
-    }  # fmt: skip
-    asyncio.run(app(scope, receive, send))
+        **{"type": "http", "method": "POST", "path": JUDGE, "query_string": query},
+        **{"headers": list(headers.items()), "extensions": {}, "client": ("127.0.0.1", 50000)},
+    }
+    found = app.at_once(scope, body)
+    if isinstance(found, Reply):
+        length = (b"content-length", b"%d" % len(found.body))
+        return found.status, [*found.headers, length], found.body
+    run = cast(Callable[..., Coroutine[Any, Any, None]], found or app)
+    asyncio.run(run(scope, receive, send))
     start, end = heard
     return start["status"], list(start["headers"]), end["body"]
 
@@ -172,15 +173,25 @@ def test_what_is_unlike_the_usual_goes_the_long_way(body: bytes, monkeypatch: py
     assert ways == [False, False]
 
 
-def test_a_body_in_parts_and_a_query_go_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_query_goes_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
     ways = counted(monkeypatch)
-    whole, parted, asked = Service(), Service(), Service()
-    expected = sent(create_app(whole), BODY)
-    assert sent(create_app(parted), BODY, parts=3) == expected
-    assert sent(create_app(asked), BODY, query=b"api_key=s3cret-value") == expected
+    plain, asked = Service(), Service()
+    assert sent(create_app(asked), BODY, query=b"api_key=s3cret-value") == sent(create_app(plain), BODY)
     assert ways == [True]
-    assert remembered(parted) == remembered(whole)
     assert remembered(asked)[0]["query_secrets"] == ("api_key",)
+
+
+def test_another_server_gets_the_same_from_the_app() -> None:
+    class Elsewhere(App):
+        """What a server hears that asks nothing at once."""
+
+        def at_once(self, scope: object, body: bytes) -> None:
+            return None
+
+    one, other = Service(), Service()
+    for body in (BODY, BODY[:-1]):
+        assert sent(create_app(one), body) == sent(Elsewhere(other, Guard()), body)
+    assert remembered(one) == remembered(other)
 
 
 def test_what_is_set_at_runtime_closes_the_short_way_and_a_reset_opens_it(
@@ -206,7 +217,7 @@ def test_shared_sessions_have_no_short_way(monkeypatch: pytest.MonkeyPatch) -> N
     ways = counted(monkeypatch)
     service = Service()
     service.sessions.default = Shared()
-    assert sent(ServiceApi(service), BODY) == sent(ServiceApi(Service()), BODY)
+    assert sent(create_app(service), BODY) == sent(create_app(Service()), BODY)
     assert ways == [False, True]
 
 

@@ -32,7 +32,7 @@ class Caught:
         return f"{self.client}-{self.rule or self.pointer or self.variant}"
 
 
-BUSY = Fault(error=ErrorAnswer(429), retry_after=1.0, first=6)
+BUSY = Fault(error=ErrorAnswer(429), retry_after=1.0, first=17)
 TABLE = (
     Caught("index_is_zero.py", "kept-index"),
     Caught("errored_criterion.py", "errored-criterion"),
