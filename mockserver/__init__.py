@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mockserver.arrivals import Call as Call
     from mockserver.arrivals import Calls as Calls
+    from mockserver.conduct import Lapse as Lapse
     from mockserver.interception import NetworkRefused as NetworkRefused
     from mockserver.interception import patched as patched
     from mockserver.liveserver import LiveMock as LiveMock
@@ -23,6 +24,7 @@ if os.path.isfile(os.path.join(ROOT, "contract_tests", "pytest.ini")):
 PUBLIC = {
     "Call": "arrivals",
     "Calls": "arrivals",
+    "Lapse": "conduct",
     "LiveMock": "liveserver",
     "Mock": "mocking",
     "MockError": "mocking",

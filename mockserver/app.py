@@ -38,9 +38,9 @@ from mockserver.effects import (
 from mockserver.errors import Forbidden, MethodNotSupported
 from mockserver.guard import LOCAL_ORIGIN, Guard
 from mockserver.journal import discreet, sent_token
-from mockserver.paths import BASE, SESSION, not_found
-from mockserver.service import Service, crash, finished, refusal
-from mockserver.shortcut import PATH, Shortcut
+from mockserver.paths import BASE, is_control, not_found
+from mockserver.service import Service, crash, refusal
+from mockserver.shortcut import Shortcut
 
 requests = logging.getLogger("mockserver.requests")
 """One line for each request, at INFO."""
@@ -67,7 +67,7 @@ class Api:
         self.quiet = quiet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = head_of(scope, dict(scope["headers"]))
+        head = head_of(scope, dict(scope["headers"]), perf_counter())
         await self.carry(head, self.exchange(head), scope, receive, send)
 
     async def carry(self, head: Head, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,44 +102,23 @@ class ServiceApi(Api):
         None, and nothing done, for what has to be read differently. A task of its own, and what is sent
         through it, would cost most requests more than their answer does.
         """
-        if scope["method"] != "POST" or len(body) > self.service.settings.max_body_bytes:
+        headers, at, most = dict(scope["headers"]), perf_counter(), self.service.settings.max_body_bytes
+        if scope["method"] != "POST" or b"origin" in headers or len(body) > most:
             return None
-        head = head_of(scope, dict(scope["headers"]))
+        head = head_of(scope, headers, at)
         try:
-            reply = self.short(head, body) or self.stepwise(head, body)
+            reply = self.shortcut.answer(head, body, perf_counter)
         except Exception as error:
             reply = defect(error, head)
         if not isinstance(reply, Reply):
             return partial(self.carry, head, reply)
-        note(head, reply)
-        return reply
-
-    def short(self, head: Head, body: bytes) -> Reply | None:
-        """The reply to a plain judgement."""
-        if head.path != PATH or head.query or not self.shortcut.admits(head.headers):
-            return None
-        return self.shortcut.judgement(head.headers, body, head.at, perf_counter)
-
-    def stepwise(self, head: Head, body: bytes) -> Reply | Exchange:
-        """What `Service.exchange` says, without the exchange where nothing has to be waited for."""
-        visit = self.service.begin(head)
-        if isinstance(visit, Reply):
-            return visit
-        try:
-            reply = self.service.proceed(visit, body)
-        except BaseException:
-            self.service.end(visit)
-            raise
-        if not isinstance(reply, Reply):
-            return self.service.go_on(visit, reply)
-        reply = finished(visit, reply, perf_counter())
-        self.service.end(visit)
+        if reply.notes or requests.isEnabledFor(logging.INFO):
+            note(head, reply)
         return reply
 
 
-def head_of(scope: Scope, headers: Headers) -> Head:
-    query = scope.get("query_string", b"")
-    return Head(scope["method"], scope["path"], headers, query, perf_counter(), peer(scope))
+def head_of(scope: Scope, headers: Headers, at: float) -> Head:
+    return Head(scope["method"], scope["path"], headers, scope.get("query_string", b""), at, peer(scope))
 
 
 HUNG_UP = Reply(0, b"", subject="the client hung up")
@@ -320,19 +299,12 @@ class App:
 
     def at_once(self, scope: Scope, body: bytes) -> Reply | ASGIApp | None:
         """What a server may ask before it begins a task; None where it has to. See `ServiceApi.at_once`."""
-        if not scope["path"].startswith(BASE) or any(name == b"origin" for name, _ in scope["headers"]):
-            return None
-        return self.api.at_once(scope, body)
+        return self.api.at_once(scope, body) if scope["path"].startswith(BASE) else None
 
 
 def create_app(service: Service | Settings | None = None, guard: Guard | None = None) -> App:
     """The mock as an ASGI app; settings alone make a service of their own."""
     return App(service if isinstance(service, Service) else Service(service), guard or Guard())
-
-
-def is_control(path: str) -> bool:
-    """Whether a path belongs to the control API; an API path that names its session doesn't."""
-    return path.startswith("/_mock/") and not SESSION.fullmatch(path)
 
 
 def peer(scope: Scope) -> str:

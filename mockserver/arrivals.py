@@ -9,7 +9,7 @@ from typing import Any
 from mockserver.criteria import references
 from mockserver.errors import ApiError
 from mockserver.inspection import body_of, clean, events, readable
-from mockserver.journal import Entry, Journal, Later, itself
+from mockserver.journal import Entry, Journal, itself
 from mockserver.matching import Subject, text_of
 from mockserver.violations import quoted, short
 
@@ -31,7 +31,7 @@ class Everything(Journal):
         super().__init__(most_entries=sys.maxsize, most_bytes=sys.maxsize)
 
     def add(self, entry: Entry, token: bytes) -> None:
-        self.add_later(Later(0, itself, (entry,), token))
+        self.add_later((0, itself, (entry,), token))
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,20 +83,21 @@ class LoggedCall:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Own:
     """A call that the mock answered itself, as it came: JSON texts, status, and what is noted beside them.
 
-    `now` is in seconds since 1970, None where no clock has a say.
+    `now` is in seconds since 1970, None where no clock has a say. Nobody changes one; as each request makes
+    one, it isn't frozen.
     """
 
     request: bytes
     response: bytes | None
     status: int
-    error_message: str | None
-    cache_hit: bool
-    tags: Mapping[str, str]
-    now: float | None
+    error_message: str | None = None
+    cache_hit: bool = False
+    tags: Mapping[str, str] | None = None
+    now: float | None = None
 
     @property
     def size(self) -> int:

@@ -9,31 +9,40 @@ too: for those who call them directly and for a user's transports around them. A
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from logging import INFO, Logger, getLogger
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
-from mockserver.effects import Exchange, Head, HeaderList, Reply
+from mockserver.effects import JSON_HEADERS, Exchange, Head, HeaderList, Reply
 from mockserver.local import Broken, Clock, Journey, TooSlow
+from mockserver.service import REQUEST_ID
 
 NAMES = ("httpx", "httpx2")
 HUNG_UP = "Server disconnected without sending a response."
 CUT_OFF = "peer closed connection without sending complete message body"
 TOO_SLOW = "The read operation timed out (in the mock's virtual time)"
+COOKIE = b"set-cookie"
+NO_TIME = timedelta()
 CHUNKED = (b"transfer-encoding", b"chunked")
 
 
-class Catch(NamedTuple):
-    """What answers a request: a mock and its clock; `path` is where the mock has it.
+class Answering(Protocol):
+    """What answers requests: a mock, in its virtual time."""
 
-    `answer`: request and body in, a reply out where nothing has to be waited for, else an exchange.
-    """
-
-    path: str
-    answer: Callable[[Head, bytes], Reply | Exchange]
     clock: Clock
+
+    def answer(self, head: Head, body: bytes) -> Reply | Exchange:
+        """A reply where nothing has to be waited for, else the exchange that goes on, to be begun at once."""
+
+
+Catch = tuple[str, Answering]
+"""What answers a request, and before it the path where the mock has what is asked for."""
+
+
+lowered = lru_cache(maxsize=1024)(bytes.lower)
+"""A header's name as the mock knows it. All requests have the same few, and the journal keeps them."""
 
 
 @dataclass(frozen=True)
@@ -46,27 +55,24 @@ class Family:
     def logger(self) -> Logger:
         return getLogger(self.module.__name__)
 
-    def answer(self, request: Any, body: bytes, catch: Catch) -> Reply | Journey:
-        """A request, whose body was read, on its way through the mock: at its end already, or under way."""
-        headers = {name.lower(): value for name, value in request.headers.raw}
-        head = Head(request.method, catch.path, headers, request.url.query, catch.clock.now)
-        found = catch.answer(head, body)
-        if isinstance(found, Reply):
-            return found
-        patience = (request.extensions.get("timeout") or {}).get("read")
-        return Journey(found, body, catch.clock, patience)
+    def answer(self, request: Any, body: bytes, catch: Catch) -> Reply | Exchange:
+        """What the mock says to a request whose body was read."""
+        path, mock = catch
+        headers = {lowered(name): value for name, value in request.headers.raw}
+        return mock.answer(Head(request.method, path, headers, request.url.query, mock.clock.now), body)
 
     def respond(self, request: Any, body: bytes, catch: Catch) -> Any:
         """The mock's response. Raises the library's own errors: see `error`."""
         found = self.answer(request, body, catch)
         if isinstance(found, Reply):
             return self.whole(request, found.status, found.headers, found.body)
+        journey = Journey(found, body, catch[1].clock, patience(request))
         try:
-            for _ in found.begin():
+            for _ in journey.begin():
                 pass
         except (Broken, TooSlow) as problem:
             raise self.error(problem, request, HUNG_UP) from None
-        return self.response(request, found)
+        return self.response(request, journey)
 
     async def respond_async(self, request: Any, body: bytes, catch: Catch) -> Any:
         """The same, while other tasks have their turn as they would with a socket."""
@@ -76,7 +82,8 @@ class Family:
         found = self.answer(request, body, catch)
         if isinstance(found, Reply):
             return self.whole(request, found.status, found.headers, found.body)
-        turns = found.begin()
+        journey = Journey(found, body, catch[1].clock, patience(request))
+        turns = journey.begin()
         try:
             for _ in turns:
                 await checkpoint()
@@ -84,7 +91,7 @@ class Family:
             raise self.error(problem, request, HUNG_UP) from None
         finally:
             turns.close()
-        return self.response(request, found)
+        return self.response(request, journey)
 
     def error(self, problem: Exception, request: Any, words: str) -> Exception:
         """The library's error for a connection that broke, or for a client that waited too long."""
@@ -111,18 +118,27 @@ class Family:
         stream = self.module.ByteStream(b"" if request.method == "HEAD" else body)
         # Without its request, respx would make the response a second time.
         response = self.module.Response(status, headers=[*headers, length], stream=stream, request=request)
-        response.headers.encoding = "ascii"
+        if headers[:-1] == JSON_HEADERS and headers[-1][0] == REQUEST_ID:  # else httpx looks for it
+            response.headers.encoding = "ascii"
         return response
 
     def completed(self, response: Any, client: Any, seconds: float) -> Any:
         """A response with what a client adds to it, and the line that it logs."""
-        response.elapsed = timedelta(seconds=seconds)
+        response.elapsed = timedelta(seconds=seconds) if seconds else NO_TIME
         response.default_encoding = client._default_encoding
+        if COOKIE in dict(response.headers.raw):  # httpx looks for cookies long where there are none
+            client.cookies.extract_cookies(response)
         if self.logger.isEnabledFor(INFO):
             asked = response.request.method, response.request.url
             said = response.http_version, response.status_code, response.reason_phrase
             self.logger.info('HTTP Request: %s %s "%s %d %s"', *asked, *said)
         return response
+
+
+def patience(request: Any) -> float | None:
+    """Seconds that a client waits for the next bytes, None for ever."""
+    found: float | None = (request.extensions.get("timeout") or {}).get("read")
+    return found
 
 
 @cache
@@ -194,29 +210,30 @@ class Sending:
 
         A body of the other kind, sync or async, is for the client to refuse.
         """
-        if self.opens_sockets(chosen(client, request.url)) and isinstance(request.stream, self.stream):
+        transport = chosen(client, request.url) if client._mounts else client._transport
+        if self.opens_sockets(transport) and isinstance(request.stream, self.stream):
             return ours(request.url)
         return None
 
     def opens_sockets(self, transport: Any) -> bool:
         """Whether no user's subclass, and nothing put onto this one transport, stands before the socket."""
         kind = type(transport)
-        return self.method not in vars(transport) and (
-            kind is self.transport
-            or (
-                issubclass(kind, self.transport)
-                and getattr(kind, self.method) is getattr(self.transport, self.method)
-            )
-        )
+        if kind is not self.transport and (
+            not issubclass(kind, self.transport)
+            or getattr(kind, self.method) is not getattr(self.transport, self.method)
+        ):
+            return False
+        return self.method not in vars(transport)
 
     def sync(self, original: Original, ours: Ours) -> Original:
         def send(client: Any, request: Any) -> Any:
             catch = self.caught(client, request, ours)
             if catch is None:
                 return original(client, request)
-            began = catch.clock.now
+            clock = catch[1].clock
+            began = clock.now
             response = self.family.respond(request, request.read(), catch)
-            return self.family.completed(response, client, catch.clock.now - began)
+            return self.family.completed(response, client, clock.now - began)
 
         return send
 
@@ -225,9 +242,10 @@ class Sending:
             catch = self.caught(client, request, ours)
             if catch is None:
                 return await original(client, request)
-            began = catch.clock.now
+            clock = catch[1].clock
+            began = clock.now
             response = await self.family.respond_async(request, await request.aread(), catch)
-            return self.family.completed(response, client, catch.clock.now - began)
+            return self.family.completed(response, client, clock.now - began)
 
         return send
 

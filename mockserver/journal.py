@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -87,16 +87,9 @@ class Entry:
         return not self.body_left_out or self.gist is not None
 
 
-class Later(NamedTuple):
-    """An exchange that becomes an entry when somebody reads it: its size, and what makes it of which facts.
-
-    `token` is the key that it came with; None where its secrets are masked already.
-    """
-
-    size: int
-    make: Callable[..., Entry]
-    facts: tuple[Any, ...]
-    token: bytes | None
+Later = tuple[int, Callable[..., Entry], tuple[Any, ...], bytes | None]
+"""An exchange that becomes an entry when somebody reads it: its size, what makes it of which facts, and the
+key that it came with; None where its secrets are masked already. No class: each request makes one."""
 
 
 class Journal:
@@ -119,11 +112,11 @@ class Journal:
     def entries(self) -> deque[Entry]:
         """What is kept, oldest first, without secrets."""
         while self.unread:
-            later = self.unread.popleft()
-            entry = later.make(*later.facts)
-            if later.token is not None:
-                hide(entry, later.token)
-            entry.size = later.size
+            size, make, facts, token = self.unread.popleft()
+            entry = make(*facts)
+            if token is not None:
+                hide(entry, token)
+            entry.size = size
             self.read.append(entry)
         return self.read
 
@@ -132,14 +125,14 @@ class Journal:
         is_long = len(entry.body or b"") + len(entry.answer) + entry.answer_left_out > MOST_KEPT
         if is_long:
             shorten(entry, token)
-        self.add_later(Later(weight(entry), itself, (entry,), None if is_long else token))
+        self.add_later((weight(entry), itself, (entry,), None if is_long else token))
 
     def add_later(self, later: Later) -> None:
         """The same for one that isn't written down yet."""
         self.unread.append(later)
-        self.bytes += later.size
+        self.bytes += later[0]
         while len(self.read) + len(self.unread) > self.most_entries or self.bytes > self.most_bytes:
-            self.bytes -= (self.read or self.unread).popleft().size
+            self.bytes -= self.read.popleft().size if self.read else self.unread.popleft()[0]
             self.dropped += 1
 
     def clear(self) -> int:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -137,6 +138,14 @@ def content(scene: bytes, output: Mapping[str, Any], *, tidy: bool = False) -> b
     if not tidy:
         output = lean(output) or contract().checker("JudgeCriteriaOutput").tidy(output, defaults=True)
     return scoring.digest(scene, canonical(output))
+
+
+def tidy_content(given: Mapping[str, Any], output: Mapping[str, Any]) -> bytes:
+    """The same as `content(scene(given), output)` of what is tidy, in one go."""
+    seen = [given.get("messages", []), given.get("tools"), given.get("tool_choice")]
+    scene = blake2b(orjson.dumps(seen, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+    made = orjson.dumps(output, option=orjson.OPT_SORT_KEYS)
+    return blake2b(b"%b\x1f%b" % (scene, made), digest_size=16).digest()
 
 
 def lean(output: Mapping[str, Any]) -> Mapping[str, Any] | None:

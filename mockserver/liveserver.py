@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter, sleep
 from typing import Any, TypeVar
 
@@ -23,6 +24,8 @@ PATIENCE = 20.0
 SETTLING = 1.0
 """Seconds that an assertion waits for requests under way, whose clients may have all they want already."""
 STEP = 0.002
+ticking = partial(perf_counter)
+"""The clock that requests come by. It goes on where a test, as with freezegun, stops those it finds by name."""
 
 
 class RealTime(Clock):
@@ -85,10 +88,12 @@ class LiveServer:
 class LiveMock(Mock):
     """A session of a running server."""
 
+    real_time = True
+
     def __init__(self, live: LiveServer, *, config: Config = None, overrides: Mapping[str, Any]) -> None:
         self.live = live
         settings = settings_of(config, overrides)
-        session = live.at_once(lambda: live.service.sessions.fresh(perf_counter()))
+        session = live.at_once(lambda: live.service.sessions.fresh(ticking()))
         session.use(settings)
         base_url = f"{live.origin}/_mock/sessions/{session.name}{BASE}"
         super().__init__(live.service, session, base_url=base_url, overrides=overrides)
@@ -105,7 +110,7 @@ class LiveMock(Mock):
         }
 
     def now(self) -> float:
-        return perf_counter()
+        return ticking()
 
     def at_once(self, action: Callable[[], Value]) -> Value:
         return self.live.at_once(action)

@@ -17,7 +17,6 @@ from mockserver.effects import (
     Effect,
     Entropy,
     Exchange,
-    Head,
     HeaderList,
     Now,
     Piece,
@@ -26,8 +25,6 @@ from mockserver.effects import (
     Tick,
     Wait,
 )
-from mockserver.service import Service, finished
-from mockserver.shortcut import PATH, Shortcut
 
 TURN = RLock()
 """Held wherever an exchange goes a step on: threads take turns, as requests do on a server's event loop."""
@@ -53,47 +50,6 @@ class Clock:
             raise ValueError(f"expected seconds from 0, got {seconds}; time never goes back.")
         with TURN:
             self.now += seconds
-
-
-class LocalApi:
-    """The service for clients in this process, in its own steps: most requests need no exchange."""
-
-    def __init__(self, service: Service, now: Callable[[], float]) -> None:
-        self.service = service
-        self.now = now
-        self.shortcut = Shortcut(service)
-
-    def answer(self, head: Head, body: bytes) -> Reply | Exchange:
-        """A reply where nothing has to be waited for, else the exchange that goes on, to be begun at once."""
-        with TURN:
-            if head.path == PATH and head.method == "POST" and not head.query:
-                reply = self.judgement(head, body)
-                if reply:
-                    return reply
-            return self.stepwise(head, body)
-
-    def judgement(self, head: Head, body: bytes) -> Reply | None:
-        """The answer to a plain judgement; None for any other."""
-        if not self.shortcut.admits(head.headers):
-            return None
-        return self.shortcut.judgement(head.headers, body, head.at, self.now)
-
-    def stepwise(self, head: Head, body: bytes) -> Reply | Exchange:
-        """What `Service.exchange` says."""
-        service = self.service
-        visit = service.begin(head)
-        if isinstance(visit, Reply):
-            return visit
-        try:
-            found = service.proceed(visit, body if len(body) <= service.settings.max_body_bytes else None)
-            reply = finished(visit, found, self.now()) if isinstance(found, Reply) else None
-        except BaseException:
-            service.end(visit)
-            raise
-        if reply is None:
-            return service.go_on(visit, found)
-        service.end(visit)
-        return reply
 
 
 @dataclass(slots=True)

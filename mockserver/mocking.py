@@ -33,15 +33,19 @@ from mockserver.arrivals import (
     several_criteria,
     unmet,
 )
+from mockserver.conduct import RULES, Lapse, lapses, observed
 from mockserver.config import AutoTools, Ids, Repeat, Settings, Unknown, Validation
 from mockserver.config import Clock as Timing
 from mockserver.control import Control
 from mockserver.effects import Exchange, Head, Reply
-from mockserver.local import TURN, Clock, LocalApi, ask
+from mockserver.journal import Entry
+from mockserver.local import TURN, Clock, ask
 from mockserver.paths import SESSION
 from mockserver.service import Service
+from mockserver.shortcut import Shortcut
 from mockserver.state import DEFAULT, Session
 from mockserver.variants import named
+from mockserver.violations import did_you_mean, listed, quoted
 
 Json = Any
 Value = TypeVar("Value")
@@ -118,6 +122,17 @@ def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
     return replace(found, **{name: getattr(beating, name) for name in overrides})
 
 
+def rule_names(names: Sequence[str]) -> Sequence[str]:
+    """Names of rules of conduct. Raises MockError for the name of none."""
+    known = [rule.name for rule in RULES]
+    names = [names] if isinstance(names, str) else names
+    for name in names:
+        if name not in known:
+            told = f"there is no rule {quoted(name)}; there are {listed(known, 'and')}."
+            raise MockError(f"allow: {told}{did_you_mean(name, known)}")
+    return names
+
+
 @dataclass(frozen=True, slots=True)
 class CriterionScript:
     """How a criterion shall judge. Each method replaces what was said before."""
@@ -177,8 +192,10 @@ class CriterionScript:
 class Mock:
     """One session of a mock. `base_url` is where clients find it; `clock` its virtual time, in process.
 
-    `overrides`: settings that beat every config file.
+    `overrides`: settings that beat every config file. `real_time`: its clock goes on while a client waits.
     """
+
+    real_time = False
 
     def __init__(
         self,
@@ -193,7 +210,7 @@ class Mock:
         self.session.journal = Everything()
         self.base_url = base_url
         self.clock = Clock()
-        self.api = LocalApi(service, self.now)
+        self.shortcut = Shortcut(service)
         self.overrides = overrides or {}
         self.initial = self.session.own
         self.expected: set[str] = set()
@@ -218,10 +235,14 @@ class Mock:
         """Wait until the requests that clients think are done are done here too; in process they are."""
 
     def answer(self, head: Head, body: bytes) -> Reply | Exchange:
-        """Answer one request, to the API or to the control API; see `LocalApi.answer`."""
-        if head.path.startswith("/_mock/") and not SESSION.fullmatch(head.path):
-            return Control(self.service).exchange(head)
-        return self.api.answer(head, body)
+        """Answer one request, to the API or to the control API.
+
+        A reply where nothing has to be waited for, else the exchange that goes on, to be begun at once.
+        """
+        with TURN:
+            if head.path.startswith("/_mock/") and not SESSION.fullmatch(head.path):
+                return Control(self.service).exchange(head)
+            return self.shortcut.answer(head, body, self.now)
 
     def order(self, method: str, path: str, body: Json = None) -> Json:
         """Ask the control API, in this process. Raises MockError for what it refuses."""
@@ -241,6 +262,8 @@ class Mock:
 
     def criterion(self, id: str) -> CriterionScript:
         """How a criterion judges: `helpful`, or one version of it: `helpful@v2`."""
+        if not isinstance(id, str) or not id:
+            raise MockError(f"a criterion id has at least 1 character, got {id!r}")
         return CriterionScript(self, id)
 
     def completion(
@@ -321,6 +344,7 @@ class Mock:
 
     def forget(self) -> None:
         self.session.forget()
+        self.session.journal = Everything()
         self.session.own = self.initial
         self.expected.clear()
 
@@ -329,8 +353,12 @@ class Mock:
     @property
     def calls(self) -> Calls:
         """Every request of the session, in the order in which they were answered."""
+        return Calls(map(call_of, self.entries()))
+
+    def entries(self) -> list[Entry]:
+        """What the journal has of them."""
         self.settle()
-        return Calls(map(call_of, self.at_once(lambda: list(self.session.journal.entries))))
+        return self.at_once(lambda: list(self.session.journal.entries))
 
     def judged(
         self, criterion: str | None = None, *, output: str | None = None, times: int | None = None
@@ -375,6 +403,26 @@ class Mock:
             more = f"\n… and {len(broken) - MOST_SHOWN} more" if len(broken) > MOST_SHOWN else ""
             told = f"{len(broken)} of {len(calls)} requests broke the contract:"
             raise AssertionError(f"{told}\n{breaches(broken[:MOST_SHOWN])}{more}")
+
+    def warnings(self, *, timed: bool | None = None) -> tuple[Lapse, ...]:
+        """What the client does wrong beside the contract: the rules that it broke, and where.
+
+        `timed`: whether to look at how long it waited. By default that is done on a socket alone: in process
+        the clock stands still while a client waits, unless its sleep is `mock.clock.advance`.
+        """
+        came = sorted(self.entries(), key=lambda entry: entry.number)
+        seen = [observed(entry) for entry in came]
+        judged = [replace(each, meant=each.meant or each.id in self.expected) for each in seen]
+        return lapses(judged, real_time=self.real_time if timed is None else timed)
+
+    def assert_well_behaved(self, *, timed: bool | None = None, allow: Sequence[str] = ()) -> None:
+        """Assert that there are no warnings, but of the rules whose names are allowed; see `warnings`."""
+        __tracebackhide__ = True
+        allowed = rule_names(allow)
+        found = [lapse for lapse in self.warnings(timed=timed) if lapse.rule.name not in allowed]
+        if found:
+            told = f"the client broke {'a rule' if len(found) == 1 else f'{len(found)} rules'} of conduct:"
+            raise AssertionError("\n".join([told, *(f"  {lapse}" for lapse in found)]))
 
     def excused(self, call: Call) -> bool:
         """Whether a call broke the contract on purpose."""

@@ -39,6 +39,12 @@ WRITES_LOG = frozenset(("report", "report-anthropic", "update-tags", "update-met
 SESSION = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/api/.*)")
 """An API path that names its session."""
 
+
+def is_control(path: str) -> bool:
+    """Whether a path belongs to the control API; an API path that names its session doesn't."""
+    return path.startswith("/_mock/") and not SESSION.fullmatch(path)
+
+
 KNOWN_ELSEWHERE = (
     "/models/{slug}",
     "/datasets",

@@ -77,8 +77,15 @@ class DroppingProtocol(HttpToolsProtocol):
         else:
             self.timer = self.loop.call_later(LOOK_SECONDS, self.look)
 
+    def on_response_complete(self) -> None:
+        """Go on to the next request. `look` closes idle connections, at the price of no timer per answer."""
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if self.pipeline:
+                self._start_asgi_task(*self.pipeline.pop())
+
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
         self.holds, self.held = True, None
         while data:
             data = self.read(data)

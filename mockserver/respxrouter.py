@@ -4,7 +4,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Unpack, cast
 
 from mockserver.arrivals import given
-from mockserver.families import Catch, Family
+from mockserver.families import Family
 from mockserver.interception import SERVICE
 from mockserver.mocking import Config, Mock, Overrides, settings_of
 from mockserver.paths import BASE, NAMES, SERVED
@@ -49,8 +49,7 @@ def respx_router(*, config: Config = None, **settings: Unpack[Overrides]) -> "Mo
     family = Family(httpx)
 
     def answer(request: "httpx.Request") -> "httpx.Response":
-        catch = Catch(request.url.path, mock.answer, mock.clock)
-        response: httpx.Response = family.respond(request, request.content, catch)
+        response: httpx.Response = family.respond(request, request.content, (request.url.path, mock))
         return response
 
     answer.__signature__ = signature(answer)  # type: ignore[attr-defined]  # respx asks for it at each call

@@ -1,100 +1,211 @@
-"""The short way to the answer that most requests get: a plain judgement, and nothing unusual about it.
+"""The short way to the answers that most requests get: plain judgements, and completions given before.
 
 `Service` answers the same in its steps, with the same bytes, the same journal and the same memory. What is
 unlike the usual in any respect goes that way; here it is only recognised.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import orjson
 
 from mockserver import magic, scoring
+from mockserver.calls import Own
+from mockserver.chat import NOT_IDENTITY, digest
+from mockserver.completions import OFTEN
 from mockserver.config import Settings
-from mockserver.effects import JSON_HEADERS, Headers, Reply
+from mockserver.effects import JSON_HEADERS, Exchange, Head, Headers, Reply
 from mockserver.errors import ApiError
 from mockserver.forms import Judgement
-from mockserver.journal import OVERHEAD, SCORE_BYTES, Entry, Later
+from mockserver.journal import OVERHEAD, SCORE_BYTES, Entry
 from mockserver.judge import (
     LATEST,
     Criterion,
-    content,
     drawn,
     drawn_from,
     no_untidy,
     parts,
-    scene,
+    tidy_content,
     undeclared_one,
 )
 from mockserver.paths import BASE
-from mockserver.service import REQUEST_ID, Service
+from mockserver.service import REQUEST_ID, Service, finished
 from mockserver.spec import contract
-from mockserver.state import Session
+from mockserver.state import Session, fingerprint
 from mockserver.strictjson import MOST_LEVELS
+from mockserver.visit import Visit
 
-PATH = f"{BASE}/criteria/judge"
+Clock = Callable[[], float]
+Key = tuple[bytes, bytes | None]
+"""What a completion is a function of, under the same settings: the request's identity, and `op-criteria`."""
+
+JUDGE, CHAT = f"{BASE}/criteria/judge", f"{BASE}/chat/completions"
 LONG_WAY = frozenset(
     (b"content-encoding", b"x-mock-session", b"x-mock-fault", b"x-mock-delay-ms", b"x-mock-score")
 )
 """Headers that have a say in the answer, beside the key and the type."""
-BESIDE = OVERHEAD + SCORE_BYTES + len(PATH)
-"""What the journal counts for such an exchange beside its texts."""
+LONG_CHAT = LONG_WAY | {b"op-cache", b"op-log-request", b"op-tags"}
 MOST_BYTES = 32_768
 """Longer bodies take so long that the way there doesn't count."""
 MOST_DIGITS = len(str(MOST_BYTES))
+MOST_KNOWN = 512
+"""Completions that are remembered; each has at most MOST_BYTES."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A completion that was given: JSON text, line in the terminal, and what the journal says of it."""
+
+    text: bytes
+    line: str
+    criteria: tuple[str, ...]
+    scores: list[dict[str, float]]
 
 
 class Shortcut:
-    """The short way through a service. Sessions that several processes share have none."""
+    """The short ways through a service. Sessions that several processes share have none."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.fits = contract().checker("JudgeCriteriaRequest").is_valid
+        self.is_judgement = contract().checker("JudgeCriteriaRequest").is_valid
+        self.is_chat = contract().checker("ChatCompletionRequest").is_valid
         self.settings: Settings | None = None
-        self.is_open = False
+        self.judges = False
+        self.repeats = False
+        self.known: dict[Key, Known] = {}
 
-    def admits(self, headers: Headers) -> bool:
-        """Whether a judge request with these headers may come this way."""
-        key = headers.get(b"authorization", b"")
-        return (
-            headers.get(b"content-type") == b"application/json"
-            and key[:7] == b"Bearer "
-            and key[7:8].isalnum()
-            and key[7:14] != b"invalid"
-            and len(headers.get(b"content-length", b"")) <= MOST_DIGITS
-            and LONG_WAY.isdisjoint(headers)
-        )
+    def answer(self, head: Head, body: bytes, clock: Clock) -> Reply | Exchange:
+        """What the service says to a request whose body is here; an exchange where time has to pass.
 
-    def judgement(self, headers: Headers, body: bytes, at: float, clock: Callable[[], float]) -> Reply | None:
-        """The reply to a judge request with admitted headers; None, and nothing done, where it isn't plain.
+        `clock` is that of `Head.at`, in seconds.
+        """
+        asked = head.method == "POST" and not head.query
+        if asked and head.path == JUDGE:
+            reply = self.judgement(head.headers, body, head.at, clock)
+            if reply:
+                return reply
+        key = self.key(head.headers, body) if asked and head.path == CHAT else None
+        return (self.again(key, head, body, clock) if key else None) or self.stepwise(head, body, clock, key)
+
+    def stepwise(self, head: Head, body: bytes, clock: Clock, key: Key | None = None) -> Reply | Exchange:
+        """The service's own steps; a completion with a key is remembered."""
+        service = self.service
+        visit = service.begin(head)
+        if isinstance(visit, Reply):
+            return visit
+        try:
+            found = service.proceed(visit, body if len(body) <= service.settings.max_body_bytes else None)
+            if isinstance(found, Reply):
+                finished(visit, found, clock())
+        except BaseException:
+            service.end(visit)
+            raise
+        if not isinstance(found, Reply):
+            return service.go_on(visit, found)
+        if key:
+            self.remember(key, visit, found)
+        service.end(visit)
+        return found
+
+    # Judgements.
+
+    def judgement(self, headers: Headers, body: bytes, at: float, clock: Clock) -> Reply | None:
+        """The reply to a judge request; None, and nothing done, where it isn't plain.
 
         `at`: when it came, on `clock`, in seconds.
         """
         session = self.service.sessions.default
         settings = session.settings(self.service.settings)
         if settings is not self.settings:
-            self.settings, self.is_open = settings, type(session) is Session and is_plain(settings)
-        if not self.is_open or len(body) > min(MOST_BYTES, settings.max_body_bytes):
+            self.learn(session, settings)
+        if not (self.judges and admits(headers) and LONG_WAY.isdisjoint(headers)):
             return None
-        try:
-            request = orjson.loads(body)
-        except orjson.JSONDecodeError:
+        request = self.read(body, settings, self.is_judgement)
+        asked = plain_criterion(request["criterion_id"], settings.magic) if request else None
+        if request is None or asked is None:
             return None
-        if not (self.fits(request) and no_untidy(body.decode()) and is_flat(body)):
-            return None
-        asked = plain_criterion(request["criterion_id"], settings.magic)
-        if asked is None:
-            return None
-        given = request.get("input", {})
-        digest = content(scene(given, tidy=True), request["output"], tidy=True)
+        content = tidy_content(request.get("input", {}), request["output"])
         draw = drawn_from(settings.answers, settings.seed)
-        found = drawn(asked.text, settings.seed, scoring.step(draw, asked.name, asked.version, digest))
+        found = drawn(asked.text, settings.seed, scoring.step(draw, asked.name, asked.version, content))
         session.requests = number = session.requests + 1
-        size = BESIDE + len(body) + len(found.answer) + sum(map(len, headers.values()))
+        size = OVERHEAD + SCORE_BYTES + len(JUDGE) + len(body) + len(found.answer)
+        size += sum(map(len, headers.values()))
         facts = (number, session.name, headers, settings, at, clock() - at, body, asked, found)
-        session.journal.add_later(Later(size, entry_of, facts, headers[b"authorization"][7:].strip()))
+        session.journal.add_later((size, judged, facts, headers[b"authorization"][7:].strip()))
         request_id = (REQUEST_ID, f"{session.name}-{number}".encode())
         return Reply(200, found.answer, (*JSON_HEADERS, request_id), found.line)
+
+    def learn(self, session: Session, settings: Settings) -> None:
+        """What short ways there are under these settings."""
+        self.settings, self.known = settings, {}
+        own = type(session) is Session and type(self.service) is Service
+        self.judges = own and is_plain(settings)
+        self.repeats = self.judges and is_repeatable(settings)
+
+    def read(self, body: bytes, settings: Settings, fits: Callable[[Any], bool]) -> dict[str, Any] | None:
+        """A body's JSON; None where it is wrong, untidy, long or deep."""
+        if len(body) > MOST_BYTES or len(body) > settings.max_body_bytes:
+            return None
+        try:
+            request: dict[str, Any] = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return None
+        flat = body.count(b"[") + body.count(b"{") <= MOST_LEVELS
+        return request if flat and fits(request) and no_untidy(body.decode()) else None
+
+    # Completions.
+
+    def key(self, headers: Headers, body: bytes) -> Key | None:
+        """What the completion of a chat request is a function of; None where that isn't all."""
+        session = self.service.sessions.default
+        settings = session.settings(self.service.settings)
+        if settings is not self.settings:
+            self.learn(session, settings)
+        if not (self.repeats and admits(headers) and LONG_CHAT.isdisjoint(headers)):
+            return None
+        request = self.read(body, settings, self.is_chat)
+        if request is None or request.get("stream"):
+            return None
+        return digest(request, NOT_IDENTITY), headers.get(b"op-criteria")
+
+    def again(self, key: Key, head: Head, body: bytes, clock: Clock) -> Reply | None:
+        """The reply to a chat request that was answered before; None, and nothing done, for any other."""
+        session, known = self.service.sessions.default, self.known.get(key)
+        if known is None or session.counts.get(key[0]) == OFTEN - 1:  # which the terminal is told
+            return None
+        session.count(key[0])
+        session.requests = number = session.requests + 1
+        headers, at, token = head.headers, head.at, head.headers[b"authorization"][7:].strip()
+        session.log(fingerprint(token)).add_own(Own(body, known.text, 200))
+        size = OVERHEAD + len(CHAT) + len(body) + len(known.text) + sum(map(len, headers.values()))
+        size += SCORE_BYTES * sum(map(len, known.scores))
+        facts = (number, session.name, headers, self.settings, at, clock() - at, body, known)
+        session.journal.add_later((size, completed, facts, token))
+        request_id = (REQUEST_ID, f"{session.name}-{number}".encode())
+        return Reply(200, known.text, (*JSON_HEADERS, request_id), known.line)
+
+    def remember(self, key: Key, visit: Visit, reply: Reply) -> None:
+        """Keep a completion, unless more is said of it than its answer."""
+        entry, settings = visit.entry, visit.settings
+        special = entry.notes or entry.rules or entry.violations or settings is not self.settings
+        if reply.status == 200 and not special and len(reply.body) <= MOST_BYTES:
+            if len(self.known) >= MOST_KNOWN:
+                del self.known[next(iter(self.known))]
+            self.known[key] = Known(reply.body, reply.subject, entry.criteria, entry.scores)
+
+
+def admits(headers: Headers) -> bool:
+    """Whether a request has a key and a type that need no second look."""
+    key = headers.get(b"authorization", b"")
+    return (
+        headers.get(b"content-type") == b"application/json"
+        and key[:7] == b"Bearer "
+        and key[7:8].isalnum()
+        and key[7:14] != b"invalid"
+        and len(headers.get(b"content-length", b"")) <= MOST_DIGITS
+    )
 
 
 def is_plain(settings: Settings) -> bool:
@@ -105,9 +216,10 @@ def is_plain(settings: Settings) -> bool:
     return not special and settings.limits.none and settings.judges_unknown
 
 
-def is_flat(body: bytes) -> bool:
-    """Whether a JSON text can't be nested deeper than is read."""
-    return body.count(b"[") + body.count(b"{") <= MOST_LEVELS
+def is_repeatable(settings: Settings) -> bool:
+    """Whether settings leave a completion to what was asked, and that again and again."""
+    pure = settings.ids == "content" and settings.clock == "fixed" and settings.repeat == "same"
+    return pure and not settings.completions and not settings.known_models
 
 
 @lru_cache(maxsize=1024)
@@ -120,7 +232,7 @@ def plain_criterion(reference: str, magical: bool) -> Criterion | None:
     return None if magical and name.startswith(magic.PREFIX) else undeclared_one(name, version or LATEST)
 
 
-def entry_of(
+def judged(
     number: int,
     session: str,
     headers: Headers,
@@ -133,7 +245,7 @@ def entry_of(
 ) -> Entry:
     """What the journal says of a plain judgement."""
     return Entry(
-        *(number, session, "POST", PATH, headers, settings, at),
+        *(number, session, "POST", JUDGE, headers, settings, at),
         endpoint="judge",
         body=body,
         status=200,
@@ -141,5 +253,29 @@ def entry_of(
         seconds=seconds,
         criteria=(asked.text,),
         scores=[{asked.name: found.score}],
+        checked=True,
+    )
+
+
+def completed(
+    number: int,
+    session: str,
+    headers: Headers,
+    settings: Settings,
+    at: float,
+    seconds: float,
+    body: bytes,
+    known: Known,
+) -> Entry:
+    """What the journal says of a completion that was given before."""
+    return Entry(
+        *(number, session, "POST", CHAT, headers, settings, at),
+        endpoint="chat",
+        body=body,
+        status=200,
+        answer=known.text,
+        seconds=seconds,
+        criteria=known.criteria,
+        scores=known.scores,
         checked=True,
     )

@@ -288,7 +288,8 @@ class RedisJournal(Journal):
 
     def add_later(self, later: Later) -> None:
         """Others may read it at once, so it is written down now."""
-        self.add(later.make(*later.facts), later.token or b"")
+        _, make, facts, token = later
+        self.add(make(*facts), token or b"")
 
     def clear(self) -> int:
         return int(self.session.run(CLEAR, "journal"))

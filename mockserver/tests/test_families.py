@@ -12,8 +12,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from mockserver import families as module
-from mockserver.effects import Exchange, ReadBody, Reply
-from mockserver.families import Catch, Patches, families
+from mockserver.effects import Exchange, Head, ReadBody, Reply
+from mockserver.families import Patches, families
 from mockserver.interception import patched
 from mockserver.liveserver import LiveMock, LiveServer, serving
 from mockserver.local import Clock
@@ -364,22 +364,27 @@ def test_a_private_method_that_is_gone_is_not_missed(monkeypatch: pytest.MonkeyP
     patches.take_off()
 
 
-def test_a_catch_answers_by_itself() -> None:
-    catch = Catch("/api/v1/criteria/judge", Service().exchange, Clock())
+def test_a_mock_answers_by_itself() -> None:
     request = httpx.Request("POST", f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY)
-    response = families()[0].respond(request, request.content, catch)
+    response = families()[0].respond(request, request.content, ("/api/v1/criteria/judge", Mock(Service())))
     assert response.status_code == 200
 
 
 class Answers:
-    """Patches that answer every request with one reply."""
+    """Patches that answer every request with one reply, at once or after an effect."""
 
-    def __init__(self, reply: Reply) -> None:
-        self.patches = Patches(lambda url: Catch("/", lambda head: self.exchange(reply), Clock()))
+    def __init__(self, reply: Reply, *, at_once: bool = False) -> None:
+        self.reply = reply
+        self.at_once = at_once
+        self.clock = Clock()
+        self.patches = Patches(lambda url: ("/", self))
 
-    def exchange(self, reply: Reply) -> Exchange:
+    def answer(self, head: Head, body: bytes) -> Reply | Exchange:
+        return self.reply if self.at_once else self.exchange()
+
+    def exchange(self) -> Exchange:
         yield ReadBody(100)
-        return reply
+        return self.reply
 
     def __enter__(self) -> None:
         self.patches.put_on(families())
@@ -388,13 +393,32 @@ class Answers:
         self.patches.take_off()
 
 
+@pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize("library", FAMILIES)
-def test_a_cookie_is_kept(library: Any) -> None:
+def test_a_cookie_is_kept(library: Any, at_once: bool) -> None:
     reply = Reply(200, b"", ((b"set-cookie", b"name=value; Path=/"),))
-    with Answers(reply), library.Client() as client:
+    with Answers(reply, at_once=at_once), library.Client() as client:
         client.get("https://api.openpipe.ai/")
         assert client.cookies["name"] == "value"
         assert client.build_request("GET", "https://api.openpipe.ai/").headers["cookie"] == "name=value"
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("library", FAMILIES)
+def test_a_reply_is_the_same_at_once_and_later(library: Any, at_once: bool) -> None:
+    headers = ((b"content-type", b"application/json"), (b"x-words", "1 €".encode()))
+    with Answers(Reply(203, b'"a"', headers), at_once=at_once), library.Client() as client:
+        response = client.get("https://api.openpipe.ai/")
+        assert client.head("https://api.openpipe.ai/").content == b""
+    assert (response.status_code, response.json(), response.headers["x-words"]) == (203, "a", "1 €")
+    assert response.headers["content-length"] == "3"
+
+    async def ask() -> Any:
+        async with library.AsyncClient() as client:
+            return await client.get("https://api.openpipe.ai/")
+
+    with Answers(Reply(203, b'"a"', headers), at_once=at_once):
+        assert asyncio.run(ask()).headers.raw == response.headers.raw
 
 
 @pytest.mark.parametrize("library", FAMILIES)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter
 
 import httpx
 import pytest
@@ -272,6 +273,34 @@ def test_a_live_mock_runs_in_real_time(live: LiveServer) -> None:
     with pytest.raises(MockError, match="real time"):
         mock.clock.advance(1)
     assert mock.now() > 0
+    mock.close()
+
+
+def test_a_stopped_clock_does_not_stop_a_live_mock(live: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As freezegun does it: in every module, whatever is `perf_counter` stands still."""
+    mock = LiveMock(live, overrides={})
+    before = mock.now()
+    for name, module in list(sys.modules.items()):
+        if name.startswith("mockserver"):
+            for attribute, value in list(vars(module).items()):
+                if value is perf_counter:
+                    monkeypatch.setattr(module, attribute, lambda: 1e9)
+    assert before < mock.now() < before + 1000
+    body = {"criterion_id": "helpful", "output": {"role": "assistant"}}
+    key = {"authorization": "Bearer k"}
+    assert httpx.post(f"{mock.base_url}/criteria/judge", json=body, headers=key).status_code == 200
+    mock.judged("helpful", times=1)
+    mock.close()
+
+
+def test_a_live_mock_sees_whether_a_client_waits(live: LiveServer) -> None:
+    mock = LiveMock(live, overrides={})
+    mock.fault(status=429, retry_after=30, first=1)
+    body = {"criterion_id": "helpful", "output": {"role": "assistant"}}
+    for _ in range(2):
+        httpx.post(f"{mock.base_url}/criteria/judge", json=body, headers={"authorization": "Bearer k"})
+    assert [lapse.rule.name for lapse in mock.warnings()] == ["ignored-retry-after"]
+    assert mock.warnings(timed=False) == ()
     mock.close()
 
 

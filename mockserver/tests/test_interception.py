@@ -360,7 +360,8 @@ def test_async_with() -> None:
 
 def test_the_package_offers_it_by_name() -> None:
     assert mockserver.patched is patched
-    names = {"patched", "respx_router", "Mock", "LiveMock", "Call", "Calls", "MockError", "NetworkRefused"}
+    names = {"patched", "respx_router", "Mock", "LiveMock", "Call", "Calls", "Lapse", "MockError"}
+    names |= {"NetworkRefused"}
     assert names == set(mockserver.PUBLIC) <= set(dir(mockserver))
     for name in names:
         assert getattr(mockserver, name).__name__ == name

@@ -45,6 +45,11 @@ def said(answer: Any) -> list[str]:
     return [choice["message"]["content"] for choice in answer.json()["choices"]]
 
 
+def rules(mock: Mock, **how: Any) -> list[str]:
+    """The names of the rules of conduct that the client broke."""
+    return [lapse.rule.name for lapse in mock.warnings(**how)]
+
+
 # Scripting.
 
 
@@ -149,7 +154,7 @@ def test_a_config_file_is_loaded_and_what_was_given_beats_it(tmp_path: Path) -> 
     ("wrong", "told"),
     [
         (lambda mock: mock.criterion("helpful").score("high"), "/score: "),
-        (lambda mock: mock.criterion("").score(1), "there is no"),
+        (lambda mock: mock.criterion("").score(1), "a criterion id has at least 1 character"),
         (lambda mock: mock.criterion("a b").score(1), "no criterion id"),
         (lambda mock: mock.completion("a", choices=["b"]), "choices"),
         (lambda mock: mock.completion(), "exactly one of"),
@@ -454,3 +459,91 @@ def test_of_long_texts_the_place_where_they_part_is_shown(mock: Mock) -> None:
     assert nearest.startswith("Nearest: default-2: ")
     parted = 'output is "…word word word word The end." from character 481 on, '
     assert nearest.endswith(parted + 'not "…word word word word the end.".')
+
+
+@pytest.mark.parametrize("id", ["", None, 7])
+def test_a_criterion_needs_a_name(mock: Mock, id: Any) -> None:
+    with pytest.raises(MockError, match=f"^a criterion id has at least 1 character, got {id!r}$"):
+        mock.criterion(id)
+
+
+def test_nothing_is_forgotten_however_much_comes(mock: Mock) -> None:
+    """A journal of a server would keep a thousand requests, and 4 MiB of them."""
+    with httpx.Client(headers=KEY) as client:
+        for text, number in (("x" * 30_000, 150), ("short", 1001)):
+            body = {**BODY, "output": {"role": "assistant", "content": text}}
+            for _ in range(number):
+                client.post(f"{SERVICE}/criteria/judge", json=body)
+            mock.judged("helpful", output=text, times=number)
+            mock.reset()
+
+
+# Conduct.
+
+
+def test_a_client_that_does_as_it_is_told_gets_no_warning(mock: Mock) -> None:
+    mock.fault(status=429, retry_after=2, first=1)
+    assert judge().status_code == 429
+    mock.clock.advance(2)
+    assert judge().status_code == 200
+    assert mock.warnings(timed=True) == ()
+    mock.assert_well_behaved(timed=True)
+
+
+def test_a_client_that_does_not_wait_is_seen_where_its_waiting_moves_the_clock(mock: Mock) -> None:
+    mock.fault(status=429, retry_after=2, first=1)
+    judge()
+    mock.clock.advance(0.5)
+    judge()
+    assert rules(mock) == []
+    assert rules(mock, timed=True) == ["ignored-retry-after"]
+    [[sight]] = [lapse.sights for lapse in mock.warnings(timed=True)]
+    assert (sight.id, sight.told) == (
+        "default-2",
+        "told to wait 2 s after default-1, it came after 0.50 s",
+    )
+
+
+def test_what_no_clock_tells_is_always_seen(mock: Mock) -> None:
+    judge(criterion=7)
+    judge(criterion=7)
+    httpx.post(f"{SERVICE}/criteria/judge?api_key=s3cret-value", json=BODY, headers=KEY)
+    assert rules(mock) == ["retried-a-400", "secret-in-query"]
+    with pytest.raises(AssertionError) as failed:
+        mock.assert_well_behaved()
+    first, *found = str(failed.value).splitlines()
+    assert first == "the client broke 2 rules of conduct:"
+    assert [line.split(":")[0] for line in found] == ["  retried-a-400", "  secret-in-query"]
+    assert "default-2: the same as default-1, which was answered 400" in found[0]
+    with pytest.raises(AssertionError, match=r"^the client broke a rule of conduct:\n  secret-in-query: "):
+        mock.assert_well_behaved(allow=["retried-a-400"])
+    mock.assert_well_behaved(allow=["secret-in-query", "retried-a-400"])
+
+
+def test_a_rule_that_is_none_is_not_allowed(mock: Mock) -> None:
+    with pytest.raises(MockError, match=r'^allow: there is no rule "retried-400"; .*"retried-a-400"\?$'):
+        mock.assert_well_behaved(allow="retried-400")
+
+
+def test_a_violation_that_was_expected_may_come_again(mock: Mock) -> None:
+    for _ in range(2):
+        with mock.expect_violation(pointer="/criterion_id"):
+            judge(criterion=7)
+    judge(criterion=8, **{"x-mock-expect": "violation"})
+    judge(criterion=8, **{"x-mock-expect": "violation"})
+    assert rules(mock) == []
+
+
+def test_warnings_are_in_the_order_in_which_requests_came(mock: Mock) -> None:
+    body = {"model": "openai:gpt-4o-mini", "messages": [{"role": "user", "content": "Count"}], "stream": True}
+
+    def stream() -> Any:
+        return httpx.stream("POST", f"{SERVICE}/chat/completions", json=body, headers=KEY)
+
+    with stream(), stream():
+        pass  # the second is left first
+    [lapse] = mock.warnings()
+    assert (lapse.rule.name, [sight.id for sight in lapse.sights]) == (
+        "left-a-stream",
+        ["default-1", "default-2"],
+    )

@@ -13,13 +13,25 @@ from hypothesis import strategies as st
 
 from mockserver import shortcut, strategies
 from mockserver.app import App, create_app
-from mockserver.config import Declared, ErrorAnswer, Fault, Fixed, Form, Limits, Settings
+from mockserver.completions import OFTEN
+from mockserver.config import (
+    Declared,
+    ErrorAnswer,
+    Fault,
+    Fixed,
+    Form,
+    Limits,
+    Script,
+    ScriptedChoice,
+    Settings,
+)
 from mockserver.effects import Reply
 from mockserver.guard import Guard
 from mockserver.journal import Entry
 from mockserver.service import Service
 from mockserver.state import Session
 from mockserver.strictjson import MOST_LEVELS
+from mockserver.tests.chatting import CHAT
 from mockserver.tests.inprocess import HEADERS, JUDGE, MINIMAL, answer, having
 from mockserver.variants import VARIANTS
 
@@ -29,18 +41,19 @@ FIXED = Declared({1: Form(Fixed(1.0))})
 BODY = json.dumps(having(output={"role": "assistant", "content": "1, 2, 3."})).encode()
 
 
-def sent(app: App, body: bytes, headers: Headers = HEADERS, query: bytes = b"") -> Json:
-    """Status, headers and body of the answer to a judge request, at once where that is possible."""
+def sent(app: App, body: bytes, headers: Headers = HEADERS, query: bytes = b"", *, path: str = JUDGE) -> Json:
+    """Status, headers and body of the answer to a request, at once where that is possible."""
     heard: list[Json] = []
+    coming = [{"type": "http.request", "body": body}]
 
     async def receive() -> Json:
-        return {"type": "http.request", "body": body}
+        return coming.pop() if coming else await asyncio.Future()
 
     async def send(message: Json) -> None:
         heard.append(message)
 
     scope = {
-        **{"type": "http", "method": "POST", "path": JUDGE, "query_string": query},
+        **{"type": "http", "method": "POST", "path": path, "query_string": query},
         **{"headers": list(headers.items()), "extensions": {}, "client": ("127.0.0.1", 50000)},
     }
     found = app.at_once(scope, body)
@@ -49,15 +62,16 @@ def sent(app: App, body: bytes, headers: Headers = HEADERS, query: bytes = b"") 
         return found.status, [*found.headers, length], found.body
     run = cast(Callable[..., Coroutine[Any, Any, None]], found or app)
     asyncio.run(run(scope, receive, send))
-    start, end = heard
-    return start["status"], list(start["headers"]), end["body"]
+    start, *pieces = heard
+    return start["status"], list(start["headers"]), b"".join(piece.get("body", b"") for piece in pieces)
 
 
-def long_way(service: Service, body: bytes, headers: Headers = HEADERS) -> Json:
+def long_way(service: Service, body: bytes, headers: Headers = HEADERS, *, path: str = JUDGE) -> Json:
     """The same for the service's own steps."""
-    reply = answer(service, body, headers=headers)
-    length = (b"content-length", b"%d" % len(reply.body))
-    return reply.status, [*reply.headers, length], reply.body
+    reply = answer(service, body, headers=headers, path=path)
+    streamed = b"text/event-stream" in dict(reply.headers)[b"content-type"]
+    length = [] if streamed else [(b"content-length", b"%d" % len(reply.body))]
+    return reply.status, [*reply.headers, *length], reply.body
 
 
 def remembered(service: Service) -> list[Json]:
@@ -250,3 +264,123 @@ def test_the_journal_of_the_short_way_is_bounded() -> None:
     [*_, last] = journal.entries
     assert isinstance(last, Entry)
     assert last.headers[b"authorization"] == b"***"
+
+
+# Completions that were given before
+
+
+def asked(body: Json, app: App, service: Service, **headers: bytes) -> None:
+    """Fails unless a chat request gets the same both ways; all is remembered in both."""
+    sent_with = {**HEADERS, **{name.replace("_", "-").encode(): value for name, value in headers.items()}}
+    text = json.dumps(body).encode()
+    assert sent(app, text, sent_with, path=CHAT) == long_way(service, text, sent_with, path=CHAT)
+
+
+def logged(service: Service) -> list[Json]:
+    logs = service.sessions.default.logs
+    return [[call.answer() for call in log.calls] for log in logs.values()]
+
+
+def alike(one: Service, other: Service) -> None:
+    """Fails unless two services remember the same."""
+    first, second = one.sessions.default, other.sessions.default
+    assert remembered(one) == remembered(other)
+    assert first.journal.bytes == second.journal.bytes
+    assert logged(one) == logged(other)
+    assert (first.counts, first.turns, first.requests) == (second.counts, second.turns, second.requests)
+    assert (first.cache, first.under_way) == (second.cache, second.under_way)
+
+
+chat_headers = st.fixed_dictionaries(
+    {},
+    optional={
+        "op_criteria": st.sampled_from(
+            [b"[]", b'["helpful", "b@v2"]', b'["mock-pass"]', b'["mock-delay-1"]', b"x"]
+        ),
+        "op_tags": st.just(b'{"a": "b"}'),
+        "op_log_request": st.sampled_from([b"true", b"false"]),
+        "op_cache": st.sampled_from([b"readWrite", b"false"]),
+        "x_mock_score": st.just(b"0.5"),
+        "authorization": st.sampled_from([b"Bearer other", b"Bearer invalid"]),
+    },
+)
+chats = st.one_of(
+    strategies.chat_requests(),
+    strategies.broken_chat_requests().map(lambda broken: broken.body),
+    st.sampled_from(["gpt-4o", "mock-echo", "mock-status-503", "x" * 1001]).map(
+        lambda model: {"model": model, "messages": [{"role": "user", "content": "Count to 3"}], "n": 2}
+    ),
+)
+
+
+@given(
+    st.lists(st.tuples(chats, chat_headers), min_size=1, max_size=2), st.lists(st.integers(0, 1), max_size=4)
+)
+def test_completions_are_repeated_as_they_were_given(requests: list[Json], order: list[int]) -> None:
+    short, long = Service(), Service()
+    app = create_app(short)
+    for number in (0, *order, *order):
+        body, headers = requests[number % len(requests)]
+        asked(body, app, long, **headers)
+    alike(short, long)
+
+
+PLAIN_CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Count to 3"}]}
+
+
+def repeated(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Notes for each chat request with a key whether its completion was given before."""
+    ways: list[bool] = []
+    plain = shortcut.Shortcut.again
+
+    def again(self: shortcut.Shortcut, *rest: Any) -> Any:
+        reply = plain(self, *rest)
+        ways.append(reply is not None)
+        return reply
+
+    monkeypatch.setattr(shortcut.Shortcut, "again", again)
+    return ways
+
+
+def test_a_second_request_goes_the_short_way_and_the_twentieth_is_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ways = repeated(monkeypatch)
+    short, long = Service(), Service()
+    app = create_app(short)
+    for _ in range(OFTEN + 1):
+        asked(PLAIN_CHAT, app, long, op_criteria=b'["helpful"]')
+    alike(short, long)
+    assert ways == [False, *[True] * (OFTEN - 2), False, True]
+    assert ["identical" in note for entry in remembered(short) for note in entry["notes"]] == [True]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(repeat="vary"),
+        Settings(ids="random"),
+        Settings(clock="real"),
+        Settings(known_models=("gpt-*",)),
+        Settings(completions=(Script(choices=(ScriptedChoice(text="a"),)),)),
+        Settings(criteria={"helpful": FIXED}),
+    ],
+)
+def test_what_changes_from_time_to_time_is_never_repeated(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways = repeated(monkeypatch)
+    app = create_app(settings)
+    for _ in range(2):
+        sent(app, json.dumps(PLAIN_CHAT).encode(), path=CHAT)
+    assert ways == []
+
+
+def test_no_more_completions_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shortcut, "MOST_KNOWN", 2)
+    ways = repeated(monkeypatch)
+    app = create_app(Service())
+    for model in ("a", "b", "c", "a", "c"):
+        sent(app, json.dumps({**PLAIN_CHAT, "model": model}).encode(), path=CHAT)
+    assert ways == [False, False, False, False, True]
+    assert len(app.api.shortcut.known) == 2
