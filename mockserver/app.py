@@ -47,8 +47,14 @@ requests = logging.getLogger("mockserver.requests")
 notes = logging.getLogger("mockserver.notes")
 """What the user should know of a request that was served all the same, at WARNING."""
 
+PIECES_A_TURN = 32
+MOST_BYTES_A_TURN = 65_536
+"""What is sent of a stream, after its first piece, before others have their turn."""
 DROP = "openpipe_mock.drop"
 """The ASGI extension under which a server says how to drop the connection: `{"call": a function}`."""
+WRITE = "openpipe_mock.write"
+"""The extension under which a server says how to write several chunks of a body: `{"call": a function}` of a
+list of them, which answers whether it did."""
 
 
 class ClientGone(Exception):
@@ -135,15 +141,21 @@ class Transport:
     """One request on its socket: carries out the effects of its exchange.
 
     `begun`: status and headers are out. `broken`: nothing more will be. `leaving` is done as soon as the
-    client hangs up. `drop` is the server's way to break the connection, None where it has none.
+    client hangs up. `drop` is the server's way to break the connection and `write` that to write several
+    chunks, None where it has none. `pieces` of a stream are gathered, `most_pieces` at a time.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.receive = receive
         self.send = send
-        self.drop = scope.get("extensions", {}).get(DROP, {}).get("call")
+        extensions = scope.get("extensions", {})
+        self.drop = extensions.get(DROP, {}).get("call")
+        self.write = extensions.get(WRITE, {}).get("call")
         self.begun = False
         self.broken = False
+        self.pieces: list[bytes] = []
+        self.size = 0
+        self.most_pieces = 1  # nobody waits for the first
         self.leaving: asyncio.Future[Any] | None = None
 
     async def carry(self, exchange: Exchange) -> Reply:
@@ -151,7 +163,16 @@ class Transport:
         try:
             effect = next(exchange)
             while True:
-                # The two effects of every request are carried out here: a coroutine for each would cost more.
+                # The effects of most requests are carried out here: a coroutine for each would cost more.
+                if isinstance(effect, Piece):
+                    self.pieces.append(effect.data)
+                    self.size += len(effect.data)
+                    if len(self.pieces) >= self.most_pieces or self.size >= MOST_BYTES_A_TURN:
+                        await self.flush()
+                    effect = exchange.send(None)
+                    continue
+                if self.pieces:
+                    await self.flush()
                 if isinstance(effect, ReadBody):
                     effect = exchange.send(await read(self.receive, effect.limit))
                 elif isinstance(effect, Tick):
@@ -164,19 +185,30 @@ class Transport:
             exchange.close()
             if self.leaving:
                 self.leaving.cancel()
+        if self.pieces:
+            await self.flush()
         if self.begun and not self.broken:
             await self.send({"type": "http.response.body"})
         elif not self.broken:
             await send_reply(reply, self.send)
         return reply
 
+    async def flush(self) -> None:
+        """Send the pieces that were gathered, each as a chunk of its own, and give others their turn."""
+        if self.hung_up():
+            raise ClientGone
+        *earlier, last = self.pieces
+        if earlier and not (self.write and self.write(earlier)):
+            for piece in earlier:
+                await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+        # This one waits for slow readers.
+        await self.send({"type": "http.response.body", "body": last, "more_body": True})
+        self.pieces, self.size, self.most_pieces = [], 0, PIECES_A_TURN
+        await asyncio.sleep(0)  # a send that doesn't wait would never let the loop see a client leave
+
     async def perform(self, effect: Effect) -> Any:
         """Carry out one effect; its result goes back into the exchange."""
         match effect:
-            case Piece():
-                await self.stay(0)
-                await self.send({"type": "http.response.body", "body": effect.data, "more_body": True})
-                await asyncio.sleep(0)  # a send that doesn't wait would never let the loop see a client leave
             case Begin():
                 await self.begin(effect)
             case Wait():
@@ -207,11 +239,16 @@ class Transport:
 
     async def stay(self, seconds: float) -> None:
         """Let time pass while the client is there; raise ClientGone once it isn't."""
-        self.leaving = self.leaving or asyncio.ensure_future(departure(self.receive))
-        if seconds:
+        if not self.hung_up() and self.leaving:
             await asyncio.wait((self.leaving,), timeout=seconds)
-        if self.leaving.done():
+        if self.hung_up():
             raise ClientGone
+
+    def hung_up(self) -> bool:
+        """Whether the client has left. Nobody hears of that while nothing is waited for."""
+        if self.leaving is None:
+            self.leaving = asyncio.ensure_future(departure(self.receive))
+        return self.leaving.done()
 
 
 async def departure(receive: Receive) -> None:

@@ -82,9 +82,9 @@ class Begin:
     headers: HeaderList
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Piece:
-    """Effect: the adapter sends a piece of the body."""
+    """Effect: the adapter sends a piece of the body. Nobody changes one: see `Head`."""
 
     data: bytes
 

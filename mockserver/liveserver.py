@@ -25,7 +25,7 @@ SETTLING = 1.0
 """Seconds that an assertion waits for requests under way, whose clients may have all they want already."""
 STEP = 0.002
 ticking = partial(perf_counter)
-"""The clock that requests come by. It goes on where a test, as with freezegun, stops those it finds by name."""
+"""The clock that requests come by. It goes on where a test stops those that it finds, as freezegun does."""
 
 
 class RealTime(Clock):

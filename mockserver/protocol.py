@@ -13,7 +13,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from mockserver.app import DROP, Api
+from mockserver.app import DROP, WRITE, Api
 from mockserver.effects import Exchange, Head, Reply
 from mockserver.errors import BadRequest
 from mockserver.service import refusal
@@ -55,7 +55,7 @@ class DroppingProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # One for all requests: what knows its own request would be garbage that no count of references finds.
-        self.extensions = {DROP: {"call": self.drop}}
+        self.extensions = {DROP: {"call": self.drop}, WRITE: {"call": self.write}}
         self.timer = self.loop.call_later(LOOK_SECONDS, self.look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -172,6 +172,16 @@ class DroppingProtocol(HttpToolsProtocol):
             self.held = cycle, app
         else:
             super()._start_asgi_task(cycle, app)
+
+    def write(self, pieces: list[bytes]) -> bool:
+        """Write chunks of the body that is being sent, if it is sent in chunks."""
+        cycle = self.running
+        if cycle is None or not cycle.chunked_encoding or cycle.scope["method"] == "HEAD":
+            return False
+        if not cycle.disconnected:
+            chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces if piece]
+            self.transport.write(b"".join(chunks))
+        return True
 
     def drop(self) -> None:
         """Close the connection once what was written is out; uvicorn then misses no answer."""

@@ -387,14 +387,18 @@ def recorded(exchange: Exchange, entry: Entry) -> Exchange:
     try:
         effect = next(exchange)
         while True:
-            match effect:
-                case Begin(status, headers):
-                    entry.streamed, entry.status = is_stream(headers), status
-                    effect = Begin(status, (*headers, (REQUEST_ID, entry.id.encode())))
-                case Piece(data):
-                    kept.append(data[:room])
-                    entry.answer_left_out += max(0, len(data) - room)
-                    room = max(0, room - len(data))
+            if isinstance(effect, Piece):
+                length = len(effect.data)
+                if length <= room:
+                    kept.append(effect.data)
+                    room -= length
+                else:
+                    kept.append(effect.data[:room])
+                    entry.answer_left_out += length - room
+                    room = 0
+            elif isinstance(effect, Begin):
+                entry.streamed, entry.status = is_stream(effect.headers), effect.status
+                effect = Begin(effect.status, (*effect.headers, (REQUEST_ID, entry.id.encode())))
             effect = exchange.send((yield effect))
     except StopIteration as stop:
         reply: Reply = stop.value

@@ -73,25 +73,33 @@ def events(completion: Completion, include_usage: bool) -> Iterator[bytes]:
 
     Joined they say exactly what the plain answer says. With `include_usage` a last chunk counts the tokens.
     """
-    counting = {"usage": None} if include_usage else {}
-    opening = head(completion, "chat.completion.chunk")
-    for deltas in zip_longest(*(deltas_of(completion, *each) for each in enumerate(completion.choices))):
-        for choice in filter(None, deltas):
-            yield event({**opening, "choices": [choice], **counting})
+    opening = orjson.dumps(head(completion, "chat.completion.chunk"))[:-1]
+    before, behind = b'data: %b,"choices":[' % opening, b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
+    parts = [parts_of(completion, *each) for each in enumerate(completion.choices)]
+    for turn in zip_longest(*parts):
+        for part in turn:
+            if part is not None:
+                yield before + part + behind
     if include_usage:
-        yield event({**opening, "choices": [], "usage": completion.usage()})
+        yield b'%b],"usage":%b}\n\n' % (before, orjson.dumps(completion.usage()))
     yield DONE
 
 
-def deltas_of(completion: Completion, index: int, choice: Choice) -> Iterator[Json]:
-    """The chunk choices of one choice, in order."""
+def parts_of(completion: Completion, index: int, choice: Choice) -> Iterator[bytes]:
+    """The chunk choices of one choice as JSON texts, in order."""
     said = "refusal" if choice.refused else "content"
     first = {"role": "assistant", "content": None, "refusal": None, **({} if choice.calls else {said: ""})}
     # The official clients take a choice's first call from its first chunk alone, and append to the newest.
     calling = chain.from_iterable(call_deltas(call, number) for number, call in enumerate(choice.calls))
     yield chunk_choice(index, {**first, **next(calling, {})})
-    for piece in choice.text:
-        yield chunk_choice(index, {said: piece}, logprobs(choice, (piece,), completion.alternatives))
+    if completion.alternatives is None:  # one text for all pieces, with a hole in it
+        before, behind = chunk_choice(index, {said: ""}).split(b'""')
+        for piece in choice.text:
+            yield before + orjson.dumps(piece) + behind
+    else:
+        for piece in choice.text:
+            likely = logprobs(choice, (piece,), completion.alternatives)
+            yield chunk_choice(index, {said: piece}, likely)
     for delta in calling:
         yield chunk_choice(index, delta)
     unsaid = None if choice.text else logprobs(choice, (), completion.alternatives)
@@ -114,8 +122,9 @@ def call_delta(call: Call, number: int, function: Json, named: Json | None = Non
 
 def chunk_choice(
     index: int, delta: Json, logprobs: Json | None = None, finish_reason: str | None = None
-) -> Json:
-    return {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
+) -> bytes:
+    chunk = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
+    return orjson.dumps(chunk)
 
 
 def event(data: Json) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mockserver import __version__, configfile
-from mockserver.app import ClientGone, Transport, create_app
+from mockserver.app import WRITE, ClientGone, Transport, create_app
 from mockserver.config import Settings, Validation
 from mockserver.dashboard import page
 from mockserver.effects import Begin, Effect, Entropy, Now, Piece, Reply, Wait
@@ -222,6 +222,34 @@ def test_a_stream_goes_out_piece_by_piece_and_is_ended() -> None:
     assert [part["body"] for part in (one, two)] == [b"one", b"two"]
     assert [part.get("more_body", False) for part in (one, two, end)] == [True, True, False]
     assert end.get("body", b"") == b""
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_pieces_may_be_written_several_at_once(writes: bool) -> None:
+    texts = [b"%d" % number for number in range(100)]
+    together: list[int] = []
+    client = Client([])
+
+    def exchange() -> Generator[Effect, Any, Reply]:
+        yield Begin(200, STREAM)
+        for text in texts:
+            yield Piece(text)
+        return Reply(200, b"", STREAM)
+
+    def write(pieces: list[bytes]) -> bool:
+        together.append(len(pieces))
+        if writes:
+            client.heard.messages.extend({"type": "http.response.body", "body": piece} for piece in pieces)
+        return writes
+
+    async def run() -> None:
+        scope = {"extensions": {WRITE: {"call": write}}}
+        await Transport(scope, client.receive, client.send).carry(exchange())
+
+    asyncio.run(run())
+    _, *sent = client.heard.messages
+    assert [message.get("body", b"") for message in sent] == [*texts, b""]
+    assert together == [31, 31, 31, 2]
 
 
 def test_a_client_that_leaves_ends_the_stream_and_the_exchange() -> None:

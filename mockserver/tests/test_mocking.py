@@ -1,7 +1,9 @@
 """The mock in a test's hands: scripting in the config file's words, and assertions that say what came."""
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -476,6 +478,26 @@ def test_nothing_is_forgotten_however_much_comes(mock: Mock) -> None:
                 client.post(f"{SERVICE}/criteria/judge", json=body)
             mock.judged("helpful", output=text, times=number)
             mock.reset()
+
+
+def test_threads_take_turns(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No step of a request is taken while another one answers."""
+    inside: list[bool] = []
+    answer = mock.shortcut.answer
+
+    def watched(*given: Any) -> Any:
+        inside.append(len(inside) > len(ended))
+        time.sleep(0)
+        reply = answer(*given)
+        ended.append(reply)
+        return reply
+
+    ended: list[Any] = []
+    monkeypatch.setattr(mock.shortcut, "answer", watched)
+    with ThreadPoolExecutor(8) as pool, httpx.Client(headers=KEY) as client:
+        list(pool.map(lambda _: client.post(f"{SERVICE}/criteria/judge", json=BODY), range(100)))
+    assert inside == [False] * 100
+    assert sorted(int(call.id.partition("-")[2]) for call in mock.calls) == list(range(1, 101))
 
 
 # Conduct.

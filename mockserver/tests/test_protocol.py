@@ -381,6 +381,9 @@ CHAT = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "Count to 
         judge().replace(b"/judge", b"/judges"),
         judge(body=CHAT % b"").replace(b"/criteria/judge", b"/chat/completions"),
         judge(body=CHAT % b', "stream": true').replace(b"/criteria/judge", b"/chat/completions"),
+        judge(body=CHAT % b', "stream": true', version=b"1.0").replace(
+            b"/criteria/judge", b"/chat/completions"
+        ),
     ],
 )
 def test_a_request_that_comes_whole_is_answered_like_one_in_pieces(live: Live, request_bytes: bytes) -> None:
@@ -438,3 +441,20 @@ def test_a_defect_of_ours_is_answered_and_logged(
     assert (reply.status, b"inner detail" in reply.body) == (500, False)
     assert "an inner detail" in caplog.text
     assert service.sessions.default.under_way == 0
+
+
+LONG = {"model": "mock-echo", "messages": [{"role": "user", "content": "word " * 100}], "stream": True}
+
+
+@pytest.mark.parametrize("lines", [b"", b"x-mock-fault: disconnect-after-50\r\n"])
+def test_each_event_of_a_stream_is_a_chunk_of_its_own(
+    live: Live, lines: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = judge(b"Connection: close\r\n" + lines, body=json.dumps(LONG).encode())
+    request = request.replace(b"/criteria/judge", b"/chat/completions")
+    chunks = raw(live, request).partition(b"\r\n\r\n")[2].split(b"\r\n")
+    sizes, events = chunks[:-1:2], chunks[1::2]
+    events = [event for event in events if event]
+    assert len(events) == (50 if lines else 104)
+    assert all(event.startswith(b"data: ") and event.count(b"data: ") == 1 for event in events)
+    assert [int(size, 16) for size in sizes if size][: len(events)] == [len(event) for event in events]
