@@ -65,12 +65,15 @@ def expect_json(headers: Headers) -> None:
         raise BadRequest("the body is compressed (Content-Encoding); send it uncompressed.")
 
 
-def accepted(checker: Checker, body: Any, validation: Validation) -> tuple[Any, tuple[str, ...]]:
-    """What counts of a body, and what strict would refuse of it. Raises BadRequest for a broken one."""
-    if checker.is_valid(body):
-        return body, ()
-    tidied = checker.tidy(body)
-    if checker.is_valid(tidied):
+def accepted(
+    checker: Checker, body: Any, validation: Validation, *, is_tidy: bool = False
+) -> tuple[Any, tuple[str, ...]]:
+    """What counts of a body that isn't valid as it is, and what strict would refuse of it.
+
+    `is_tidy`: no member of it counts as absent. Raises BadRequest for a broken one.
+    """
+    tidied = body if is_tidy else checker.tidy(body)
+    if not is_tidy and checker.is_valid(tidied):
         return tidied, ()
     if validation == "strict":
         raise broken(checker, tidied)
@@ -85,5 +88,5 @@ def broken(checker: Checker, value: Any) -> BadRequest:
     found = gathered(checker.violations(value), MOST_ISSUES)
     if not found.shown:
         found = Findings((Violation("", "", f"it is no valid {checker.name}."),), 0)
-    unknown = any(violation.rule == "additionalProperties" for violation in found.shown)
+    unknown = [each for each in found.shown if each.rule == "additionalProperties"]
     return BadRequest(f"{found.headline()}{f' {LENIENCY}' if unknown else ''}", issues=found.issues())

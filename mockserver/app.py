@@ -50,6 +50,8 @@ notes = logging.getLogger("mockserver.notes")
 PIECES_A_TURN = 32
 MOST_BYTES_A_TURN = 65_536
 """What is sent of a stream, after its first piece, before others have their turn."""
+ticking = partial(perf_counter)
+"""The clock of `Head.at`. It goes on where a test stops the clocks that it finds, as freezegun does."""
 DROP = "openpipe_mock.drop"
 """The ASGI extension under which a server says how to drop the connection: `{"call": a function}`."""
 WRITE = "openpipe_mock.write"
@@ -73,7 +75,7 @@ class Api:
         self.quiet = quiet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = head_of(scope, dict(scope["headers"]), perf_counter())
+        head = head_of(scope, dict(scope["headers"]), ticking())
         await self.carry(head, self.exchange(head), scope, receive, send)
 
     async def carry(self, head: Head, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,12 +110,12 @@ class ServiceApi(Api):
         None, and nothing done, for what has to be read differently. A task of its own, and what is sent
         through it, would cost most requests more than their answer does.
         """
-        headers, at, most = dict(scope["headers"]), perf_counter(), self.service.settings.max_body_bytes
+        headers, at, most = dict(scope["headers"]), ticking(), self.service.settings.max_body_bytes
         if scope["method"] != "POST" or b"origin" in headers or len(body) > most:
             return None
         head = head_of(scope, headers, at)
         try:
-            reply = self.shortcut.answer(head, body, perf_counter)
+            reply = self.shortcut.answer(head, body, ticking)
         except Exception as error:
             reply = defect(error, head)
         if not isinstance(reply, Reply):
@@ -176,7 +178,7 @@ class Transport:
                 if isinstance(effect, ReadBody):
                     effect = exchange.send(await read(self.receive, effect.limit))
                 elif isinstance(effect, Tick):
-                    effect = exchange.send(perf_counter())
+                    effect = exchange.send(ticking())
                 else:
                     effect = exchange.send(await self.perform(effect))
         except StopIteration as stop:
@@ -289,7 +291,7 @@ def note(head: Head, reply: Reply) -> None:
         return
     path, subject, *told = discreet(sent_token(head.headers), head.path, reply.subject, *reply.notes)
     if heard:
-        milliseconds = (perf_counter() - head.at) * 1000
+        milliseconds = (ticking() - head.at) * 1000
         line = (head.method, printable(path), reply.status, printable(subject), milliseconds)
         requests.info("%s %s %d  %s  %.1f ms", *line)
     for text in told:

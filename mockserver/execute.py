@@ -31,7 +31,6 @@ from mockserver.mocking import MockError
 from mockserver.paths import BASE
 from mockserver.serve import CannotServe
 from mockserver.service import Service
-from mockserver.state import Session
 from mockserver.variants import Variant
 from mockserver.visit import Visit
 
@@ -58,16 +57,11 @@ class CannotRun(Exception):
 # The mock that watches.
 
 
-class Watched(Session):
-    """A session to which no request comes by a shortcut, past the witness."""
-
-
 class Witness(Service):
     """A mock that remembers every request of a run, and answers in a variant."""
 
     def __init__(self, settings: Settings, variant: Variant | None = None) -> None:
         super().__init__(replace(settings, variant=variant.name) if variant else settings)
-        self.sessions.default = Watched()
         self.visits: list[Visit] = []
         self.unseen = 0
 
@@ -101,10 +95,18 @@ def serving(service: Service) -> Iterator[str]:
         live.stop()
 
 
-def quieten() -> None:
+@contextmanager
+def quiet() -> Iterator[None]:
     """Let the mock say nothing on standard error, which is the command's; but for its own defects."""
-    for name in ("mockserver", "uvicorn"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("mockserver", "uvicorn")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 # The command.
@@ -328,7 +330,6 @@ def execute(job: Job, environment: Mapping[str, str], announce: Announce) -> Ver
 
     A plain run that fails or sends nothing, and a signal, end it at once.
     """
-    quieten()
     child, key = Child(), (*job.settings.keys, DUMMY_KEY)[0]
 
     def run(variant: Variant | None) -> Run:
@@ -339,7 +340,7 @@ def execute(job: Job, environment: Mapping[str, str], announce: Announce) -> Ver
             seconds = perf_counter() - started
         return result(variant, code, seconds, service)
 
-    with child.passing_signals_on():
+    with quiet(), child.passing_signals_on():
         runs = [plainly(run(job.only))]
         for number, variant in enumerate(job.variants, 1):
             if runs[0].code or runs[0].silent or child.stopped_by:

@@ -14,7 +14,7 @@ from mockserver.config import Declared, Settings
 from mockserver.errors import CriterionNotFound
 from mockserver.forms import Case, Content, Judgement, judgement, origin_of
 from mockserver.spec import contract
-from mockserver.violations import did_you_mean, listed, quoted, short
+from mockserver.violations import did_you_mean, listed, named, short
 from mockserver.wordsearch import lacking
 
 LATEST = 1
@@ -107,7 +107,7 @@ def not_found(name: str, version: str, advice: str) -> CriterionNotFound:
 
 
 def undeclared(name: str, declared: Mapping[str, Declared]) -> str:
-    known = f"Declared are {listed(map(quoted, declared), 'and')}." if declared else "None is declared."
+    known = f"Declared are {named(declared)}." if declared else "None is declared."
     return f"{known}{did_you_mean(name, list(declared))}"
 
 

@@ -207,6 +207,7 @@ class Mock:
     ) -> None:
         self.service = service
         self.session = session or service.sessions.default
+        self.session.new_journal = Everything
         self.session.journal = Everything()
         self.base_url = base_url
         self.clock = Clock()
@@ -344,7 +345,6 @@ class Mock:
 
     def forget(self) -> None:
         self.session.forget()
-        self.session.journal = Everything()
         self.session.own = self.initial
         self.expected.clear()
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -141,12 +142,13 @@ def members(body: Json, known: Sequence[str]) -> Mapping[str, Json]:
     if not isinstance(body, dict):
         raise refused([Violation("", "type", f"expected an object with {names}, got {shown(body)}.")])
     unknown = [name for name in body if name not in known]
+
+    def told(name: str) -> str:
+        return f"unknown property; known are {names}.{did_you_mean(name, list(known))}"
+
     if unknown:
-        told = {
-            name: f"unknown property; known are {names}.{did_you_mean(name, list(known))}" for name in unknown
-        }
         rule = "additionalProperties"
-        raise refused(Violation(Place({}).at(name).pointer, rule, told[name]) for name in unknown)
+        raise refused(Violation(Place({}).at(name).pointer, rule, partial(told, name)) for name in unknown)
     return body
 
 

@@ -138,8 +138,10 @@ class Service:
             raise
         return visit
 
-    def proceed(self, visit: Visit, sent: bytes | None) -> Reply | Exchange:
+    def proceed(self, visit: Visit, sent: bytes | None, parsed: Any = None) -> Reply | Exchange:
         """Answer a request whose body was read (None: it was too long), or that has none.
+
+        `parsed`: the body's JSON, where somebody has it already.
 
         A reply comes at once where nothing has to be waited for or sent in pieces; see `finished`.
         """
@@ -148,7 +150,7 @@ class Service:
         body = None
         if visit.reads_body:
             try:
-                body = self.parsed(visit, sent)
+                body = self.parsed(visit, sent, parsed)
             except ApiError as error:
                 visit.problem = error
         try:
@@ -218,13 +220,13 @@ class Service:
         except ApiError as error:
             visit.problem = error
 
-    def parsed(self, visit: Visit, sent: bytes | None) -> Any:
+    def parsed(self, visit: Visit, sent: bytes | None, parsed: Any = None) -> Any:
         """The body's JSON. Raises PayloadTooLarge, ParseError."""
         if sent is None:
             raise too_large(self.settings.max_body_bytes)
         visit.entry.body = sent
         visit.entry.checked = True
-        return parse(sent)
+        return parse(sent) if parsed is None else parsed
 
 
 def expect_body(headers: Headers, limit: int) -> None:

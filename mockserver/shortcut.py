@@ -24,7 +24,6 @@ from mockserver.judge import (
     LATEST,
     Criterion,
     drawn,
-    drawn_from,
     no_untidy,
     parts,
     tidy_content,
@@ -75,13 +74,15 @@ class Shortcut:
         self.judges = False
         self.repeats = False
         self.known: dict[Key, Known] = {}
+        self.parsed: Any = None
+        """The JSON of the body that is looked at, once somebody has read it."""
 
     def answer(self, head: Head, body: bytes, clock: Clock) -> Reply | Exchange:
         """What the service says to a request whose body is here; an exchange where time has to pass.
 
         `clock` is that of `Head.at`, in seconds.
         """
-        asked = head.method == "POST" and not head.query
+        asked, self.parsed = head.method == "POST" and not head.query, None
         if asked and head.path == JUDGE:
             reply = self.judgement(head.headers, body, head.at, clock)
             if reply:
@@ -96,7 +97,8 @@ class Shortcut:
         if isinstance(visit, Reply):
             return visit
         try:
-            found = service.proceed(visit, body if len(body) <= service.settings.max_body_bytes else None)
+            sent = body if len(body) <= service.settings.max_body_bytes else None
+            found = service.proceed(visit, sent, self.parsed)
             if isinstance(found, Reply):
                 finished(visit, found, clock())
         except BaseException:
@@ -123,12 +125,13 @@ class Shortcut:
         if not (self.judges and admits(headers) and LONG_WAY.isdisjoint(headers)):
             return None
         request = self.read(body, settings, self.is_judgement)
-        asked = plain_criterion(request["criterion_id"], settings.magic) if request else None
-        if request is None or asked is None:
+        if request is None:
+            return None
+        asked, state = lot(request["criterion_id"], settings.magic, settings.answers, settings.seed)
+        if asked is None:
             return None
         content = tidy_content(request.get("input", {}), request["output"])
-        draw = drawn_from(settings.answers, settings.seed)
-        found = drawn(asked.text, settings.seed, scoring.step(draw, asked.name, asked.version, content))
+        found = drawn(asked.text, settings.seed, scoring.step_of(state, content))
         session.requests = number = session.requests + 1
         size = OVERHEAD + SCORE_BYTES + len(JUDGE) + len(body) + len(found.answer)
         size += sum(map(len, headers.values()))
@@ -152,8 +155,10 @@ class Shortcut:
             request: dict[str, Any] = orjson.loads(body)
         except orjson.JSONDecodeError:
             return None
-        flat = body.count(b"[") + body.count(b"{") <= MOST_LEVELS
-        return request if flat and fits(request) and no_untidy(body.decode()) else None
+        if body.count(b"[") + body.count(b"{") > MOST_LEVELS:
+            return None
+        self.parsed = request
+        return request if fits(request) and no_untidy(body.decode()) else None
 
     # Completions.
 
@@ -223,13 +228,17 @@ def is_repeatable(settings: Settings) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def plain_criterion(reference: str, magical: bool) -> Criterion | None:
-    """The criterion that a reference names, None for what is none or where magic may have a say."""
+def lot(reference: str, magical: bool, answers: int, seed: int) -> tuple[Criterion | None, scoring.State]:
+    """The criterion that a reference names, and what its scores are drawn from.
+
+    None for what is no reference, or where magic may have a say.
+    """
     try:
         name, version = parts(reference)
     except ApiError:
-        return None
-    return None if magical and name.startswith(magic.PREFIX) else undeclared_one(name, version or LATEST)
+        return None, scoring.begun(answers, seed, "", 0)
+    asked = None if magical and name.startswith(magic.PREFIX) else undeclared_one(name, version or LATEST)
+    return asked, scoring.begun(answers, seed, name, version or LATEST)
 
 
 def judged(

@@ -79,6 +79,7 @@ class Session:
         self.requests = 0
         self.under_way = 0
         self.traffic: OrderedDict[bytes, Traffic] = OrderedDict()
+        self.new_journal: Callable[[], Journal] = Journal
         self.journal = Journal()
         self.logs: OrderedDict[bytes, CallLog] = OrderedDict()
         self.cache: OrderedDict[bytes, Completion] = OrderedDict()
@@ -136,7 +137,7 @@ class Session:
     def forget(self) -> None:
         """Begin anew: what comes next is answered as in a new session."""
         self.overrides, self.own, self.base, self.requests = NOTHING, None, None, 0
-        self.journal = Journal()  # a request under way keeps the one that it began with
+        self.journal = self.new_journal()  # a request under way keeps the one that it began with
         for shelf in (self.logs, self.cache, self.counts, self.turns, self.traffic):
             shelf.clear()
 

@@ -32,35 +32,42 @@ NEAR = 0.6
 """How alike two names are, from 0 to 1, of which one may be meant for the other."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Violation:
     """One broken rule: JSON pointer (RFC 6901) to the member, the schema keyword, and the sentence.
 
-    `told` is the sentence, or what makes it: of a thousand violations only a few are ever read.
+    `told` is the sentence, or what makes it: of a thousand violations only a few are ever read, and those
+    more than once.
     """
 
     pointer: str
     rule: str
     told: str | Callable[[], str]
+    words: str = field(default="", init=False, compare=False, repr=False)
 
     @property
     def sentence(self) -> str:
         return self.told if isinstance(self.told, str) else self.told()
 
     def __str__(self) -> str:
-        return f"{short(self.pointer, 200) or 'body'}: {self.sentence}"
+        self.words = self.words or f"{short(self.pointer, 200) or 'body'}: {self.sentence}"
+        return self.words
 
 
 @dataclass(frozen=True, slots=True)
 class Union:
-    """The branches of a union; `tag` and `by_label` tell its objects apart, where something does."""
+    """The branches of a union; `tag` and `by_label` tell its objects apart, where something does.
+
+    `tags` is a schema of all labels.
+    """
 
     branches: tuple[Schema, ...]
     tag: str
     by_label: Mapping[str | None, Schema]
+    tags: Schema
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
     """Where an explanation stands: the document that `$ref` points into, the pointer, a noun.
 
@@ -73,7 +80,9 @@ class Place:
     known: dict[tuple[str, int], Any] = field(default_factory=dict, compare=False)
 
     def at(self, step: str | int, noun: str = "") -> "Place":
-        step = str(step).replace("~", "~0").replace("/", "~1")
+        step = str(step)
+        if "~" in step or "/" in step:
+            step = step.replace("~", "~0").replace("/", "~1")
         return Place(self.document, f"{self.pointer}/{step}", noun or f'"{short(step)}"', self.known)
 
     def called(self, noun: str) -> "Place":
@@ -87,9 +96,26 @@ class Place:
             objects = [branch for branch in branches if "properties" in branch]
             tag = tag_of(objects, self.document) if len(objects) > 1 else ""
             labels = {label(branch, tag, self.document): branch for branch in objects} if tag else {}
-            self.known[key] = Union(branches, tag, labels)
+            self.known[key] = Union(branches, tag, labels, {"enum": list(labels)})
         found: Union = self.known[key]
         return found
+
+    def plan(self, schema: Schema) -> "Plan":
+        """What there is to do for a schema."""
+        found: Plan | None = self.known.get(("plan", id(schema)))
+        if found is None:
+            own = resolve(schema, self.document)
+            rules = tuple(rule for keyword, rule in RULES.items() if keyword in own)
+            found = own, "anyOf" in own and not chooses(own), types(own), rules
+            self.known["plan", id(schema)] = found
+        return found
+
+    def mismatch(self, schema: Schema, value: Any) -> str:
+        """That a value is none of those that a schema of the document's accepts."""
+        key = ("described", id(schema))
+        if key not in self.known:
+            self.known[key] = described(schema, self.document)
+        return f"expected {self.known[key]}, got {got(schema, value)}."
 
     def accepts(self, schema: Schema, value: Any) -> bool:
         """Whether a value is valid, told quickly: most items of a long list are."""
@@ -117,15 +143,13 @@ class Place:
 
 def explain(schema: Schema, value: Any, place: Place) -> Iterator[Violation]:
     """Every violation of `schema` in `value`, in the order of the value; none when it is valid."""
-    schema = resolve(schema, place.document)
-    if "anyOf" in schema and not chooses(schema):
+    schema, is_union, names, rules = place.plan(schema)
+    if is_union:
         yield from any_of(place, schema, value)
-        return
-    if not fits(schema, value):
-        yield Violation(place.pointer, "type", partial(mismatch, schema, value, place.document))
-        return
-    for keyword, rule in RULES.items():
-        if keyword in schema:
+    elif not fits_one(names, value):
+        yield Violation(place.pointer, "type", partial(place.mismatch, schema, value))
+    else:
+        for rule in rules:
             yield from rule(place, schema, value)
 
 
@@ -137,7 +161,7 @@ def any_of(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
         return
     branches = [branch for branch in choice.branches if admits(branch, value)]
     if not branches:
-        yield Violation(place.pointer, "anyOf", partial(mismatch, schema, value, place.document))
+        yield Violation(place.pointer, "anyOf", partial(place.mismatch, schema, value))
     elif len(branches) == 1 and "enum" in branches[0]:
         yield from enum(place, branches[0], value, schema)
     elif len(branches) == 1:
@@ -150,11 +174,11 @@ def any_of(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
 
 def tagged(place: Place, choice: Union, value: dict[str, Any]) -> Iterator[Violation]:
     """Violations of the branch whose tag the object carries, or what is wrong with the tag."""
-    tag, tags = choice.tag, {"enum": list(choice.by_label)}
+    tag, tags = choice.tag, choice.tags
     if tag not in value:
         yield Violation(place.at(tag).pointer, "required", partial(missing, place, tag, tags))
     elif not isinstance(value[tag], str):
-        yield Violation(place.at(tag).pointer, "type", partial(mismatch, tags, value[tag], place.document))
+        yield Violation(place.at(tag).pointer, "type", partial(place.mismatch, tags, value[tag]))
     elif value[tag] not in choice.by_label:
         yield from enum(place.at(tag), tags, value[tag])
     else:
@@ -187,9 +211,9 @@ def members(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
     if not isinstance(value, dict):
         return
     declared = schema.get("properties", {})
-    others = schema.get("additionalProperties", True)
+    others, patterns = schema.get("additionalProperties", True), "patternProperties" in schema
     for name, member in value.items():
-        patterned = [*by_pattern(place, schema, name)]
+        patterned = [*by_pattern(place, schema, name)] if patterns else []
         for branch in patterned:
             yield from explain(branch, member, place.at(name))
         if name in declared:
@@ -282,7 +306,7 @@ def enum(place: Place, schema: Schema, value: Any, described_as: Schema | None =
 
 def misspelt(schema: Schema, value: Any, options: list[Any], place: Place) -> str:
     """What to say of a value that is none of the options."""
-    return mismatch(schema, value, place.document) + did_you_mean(value, options)
+    return place.mismatch(schema, value) + did_you_mean(value, options)
 
 
 def const(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
@@ -391,6 +415,8 @@ def amount(words: str, limit: Any) -> str:
 
 
 NUMBER = (int, float)
+Plan = tuple[Schema, bool, tuple[str, ...], tuple[Rule, ...]]
+"""A schema, resolved; whether it is a union; its types; and the rules that it has keywords for."""
 RULES: dict[str, Rule] = {
     "enum": enum,
     "const": const,
@@ -450,11 +476,15 @@ def alternatives(schema: Schema, document: Schema) -> Iterator[Schema]:
 
 def fits(schema: Schema, value: Any) -> bool:
     """Whether the value's JSON type is one of those that the schema names."""
-    named = types(schema)
-    for name in named:
+    return fits_one(types(schema), value)
+
+
+def fits_one(names: tuple[str, ...], value: Any) -> bool:
+    """Whether the value is of one of these JSON types, or there are none."""
+    for name in names:
         if JSON_TYPES[name](value):
             return True
-    return not named
+    return not names
 
 
 def admits(schema: Schema, value: Any) -> bool:
@@ -462,10 +492,6 @@ def admits(schema: Schema, value: Any) -> bool:
     if "enum" in schema and "type" not in schema:
         return any(type(option) is type(value) for option in schema["enum"])
     return fits(schema, value)
-
-
-def mismatch(schema: Schema, value: Any, document: Schema) -> str:
-    return f"expected {described(schema, document)}, got {got(schema, value)}."
 
 
 def got(schema: Schema, value: Any) -> str:

@@ -11,7 +11,7 @@ from mockserver.effects import Exchange, Head, Headers, Reply
 from mockserver.errors import ApiError
 from mockserver.forms import Content, Judgement
 from mockserver.journal import Entry, Journal
-from mockserver.judge import Criterion, judge
+from mockserver.judge import Criterion, is_tidy, judge
 from mockserver.matching import Subject
 from mockserver.paths import not_found
 from mockserver.spec import contract
@@ -64,7 +64,11 @@ class Visit:
 
     def accept(self, name: str, body: Json) -> Json:
         """What counts of a body by the schema `name`. Raises BadRequest for one that breaks it."""
-        value, refused = accepted(contract().checker(name), body, self.settings.validation)
+        checker = contract().checker(name)
+        if checker.is_valid(body):
+            return body
+        tidy = self.entry.body is not None and is_tidy(self.entry.body)
+        value, refused = accepted(checker, body, self.settings.validation, is_tidy=tidy)
         if refused:
             self.entry.violations = refused
             if self.settings.validation == "report":
