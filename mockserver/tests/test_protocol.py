@@ -427,12 +427,12 @@ def test_who_reads_nothing_is_not_answered_at_once(monkeypatch: pytest.MonkeyPat
 def test_a_defect_of_ours_is_answered_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(self: Service, visit: object, body: object) -> None:
+    def broken(self: Service, *rest: object) -> None:
         raise RuntimeError("an inner detail")
 
     monkeypatch.setattr(Service, "proceed", broken)
-    app, service = create_app(), Service()
-    app.api.service = service
+    service = Service()
+    app = create_app(service)
     request = {"model": "gpt-4o", "messages": []}
     scope = {"type": "http", "method": "POST", "path": "/api/v1/chat/completions", "query_string": b""}
     scope |= {"headers": [(b"authorization", b"Bearer op-local"), (b"content-type", b"application/json")]}
