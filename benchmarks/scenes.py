@@ -22,7 +22,10 @@ CHUNKS = 200
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One kind of request. `share`: of the bare app's requests a second; `bare` is the path there."""
+    """One kind of request. `share`: of the bare app's requests a second; `bare` is the path there.
+
+    `varied`: each request says something else, so that nothing can be given again that was given before.
+    """
 
     name: str
     path: str
@@ -30,6 +33,7 @@ class Scene:
     share: float
     headers: Mapping[str, str] = field(default_factory=dict)
     bare: str = "/"
+    varied: bool = False
 
     def bytes(self) -> bytes:
         return json.dumps(self.body).encode()
@@ -43,6 +47,8 @@ def asking(**members: Json) -> Json:
     return {"model": "openai:gpt-4o-mini", "messages": list(TALK), **members}
 
 
+NUMBER = "@number@"
+SAYING = {"role": "user", "content": f"This is request {NUMBER}."}
 SAID = "word" + " word" * (CHUNKS - 4)
 """As many tokens as make 200 pieces, with the first chunk, the last one and `[DONE]`."""
 STREAM = {"model": "openpipe:mock-echo", "messages": [{"role": "user", "content": SAID}], "stream": True}
@@ -52,7 +58,13 @@ SCENES = (
     Scene("best of 5, two criteria", CHAT, asking(n=5), 0.40, {"op-criteria": '["helpful", "concise"]'}),
     Scene("invalid judge", JUDGE, {"criterion_id": 7, "output": {"role": "user"}}, 0.45),
     Scene("stream of 200 chunks", CHAT, STREAM, 0.60, bare="/stream"),
-)
+    Scene("judge, each another", JUDGE, judging(*TALK, SAYING), 0.0, varied=True),
+    Scene("chat n=1, each another", CHAT, asking(messages=[*TALK, SAYING]), 0.0, varied=True),
+    Scene(
+        "best of 5, two criteria, each another", CHAT, asking(messages=[*TALK, SAYING], n=5), 0.0,
+        {"op-criteria": '["helpful", "concise"]'}, varied=True,
+    ),
+)  # fmt: skip
 HEADERS = {"Authorization": "Bearer op-bench", "Content-Type": "application/json"}
 
 
