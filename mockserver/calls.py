@@ -102,7 +102,10 @@ class Own:
     @property
     def size(self) -> int:
         """About what the log will count for it, in bytes."""
-        return len(self.request) + len(self.response or b"") + OVERHEAD
+        size = len(self.request) + len(self.response or b"") + OVERHEAD
+        if self.tags:
+            size += sum(len(key) + len(value or "") for key, value in self.tags.items())
+        return size + len(self.error_message or "")
 
     def logged(self) -> LoggedCall:
         """The call as the log shows it."""

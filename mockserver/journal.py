@@ -120,6 +120,11 @@ class Journal:
             self.read.append(entry)
         return self.read
 
+    @property
+    def kept(self) -> int:
+        """How many there are; nobody reads them for that."""
+        return len(self.read) + len(self.unread)
+
     def add(self, entry: Entry, token: bytes) -> None:
         """Keep an exchange; `token` is the bearer token that it came with, which nobody reads here."""
         is_long = len(entry.body or b"") + len(entry.answer) + entry.answer_left_out > MOST_KEPT
@@ -137,7 +142,7 @@ class Journal:
 
     def clear(self) -> int:
         """Forget every exchange; returns how many there were."""
-        number = len(self.read) + len(self.unread)
+        number = self.kept
         self.read.clear()
         self.unread.clear()
         self.bytes = self.dropped = 0
@@ -204,12 +209,17 @@ def gist(endpoint: str, body: bytes, token: bytes) -> str | None:
 def weight(entry: Entry) -> int:
     """What an exchange counts against the bound, roughly, in bytes."""
     size = OVERHEAD + len(entry.body or b"") + len(entry.answer) + len(entry.path) + len(entry.gist or "")
-    size += sum(map(len, entry.headers.values()))
+    size += head_size(entry.headers)
     for scores in entry.scores:
         size += SCORE_BYTES * len(scores)
     for text in (*entry.violations, *entry.notes):
         size += len(text)
     return size
+
+
+def head_size(headers: Headers) -> int:
+    """The bytes of a request's headers, names and values."""
+    return len(b"".join([*headers, *headers.values()]))
 
 
 def hide(entry: Entry, token: bytes) -> None:

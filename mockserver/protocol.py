@@ -1,16 +1,19 @@
-"""HTTP as uvicorn speaks it, and four things more.
+"""HTTP as uvicorn speaks it, and five things more.
 
 The application may drop a connection without an answer. A request that offers another protocol is served all
-the same, body and all; a WebSocket is refused in words. Who sends a request too slowly is not waited for. And
-headers that say who asks are one header each, however often they were sent.
+the same, body and all; a WebSocket is refused in words. Who sends a request too slowly is not waited for.
+Headers that say who asks are one header each, however often they were sent, and none comes behind a body. And
+no head is longer than memory allows.
 """
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from mockserver.app import DROP, WRITE, Api
@@ -24,10 +27,15 @@ LOOK_SECONDS = 60.0
 """How often a connection is looked at. What is idle, or in the middle of a head, at two looks is closed."""
 MOST_LOOKS = 5
 """At how many looks a request's body may still be on its way."""
+MOST_HEAD = 131_072
+"""Bytes of a request's line and headers."""
+TOO_LONG = f"The head of this request has more than {MOST_HEAD} bytes; send fewer or shorter headers."
 TOLD_ONCE = (b"host", b"origin", b"x-forwarded-for", b"x-real-ip", b"forwarded", b"x-mock-token")
 """Headers by which the guard decides: each value that was sent has to count."""
 OPEN = b"/api/"
 """Where nobody is asked who they are."""
+NOWHERE: Any = deque(maxlen=0)
+"""Where headers go that come behind a body: nobody looks at them, so none may count."""
 OFFERS = (b"upgrade", b"http2-settings", b"connection")
 TLS_HANDSHAKE = b"\x16\x03"
 
@@ -41,8 +49,28 @@ def no_websocket(_: Head) -> Exchange:
     yield  # an exchange like the others, which needs nothing
 
 
+class Flow(FlowControl):
+    """Reads nothing more while requests wait for their turn: else they might fill the memory."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: Collection[Any]) -> None:
+        super().__init__(transport)
+        self.waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self.waiting:
+            super().resume_reading()
+
+
+class HeadTooLong(Exception):
+    """More headers than anybody needs."""
+
+
 class DroppingProtocol(HttpToolsProtocol):
-    """Offers each request the ASGI extension `DROP`."""
+    """Offers each request the ASGI extensions `DROP` and `WRITE`, and asks the app for its answer at once.
+
+    `running`: the request that is being answered. `held`: one that these bytes completed, while they are
+    read. `unfinished`: the scope of a head that goes on in the next bytes, and `so_far` how many came of it.
+    """
 
     looks = 0
     seen: object = None
@@ -51,9 +79,13 @@ class DroppingProtocol(HttpToolsProtocol):
     extensions: dict[str, dict[Any, Any]]
     holds = False
     held: tuple[RequestResponseCycle, Any] | None = None
+    unfinished: object = None
+    so_far = 0
+    arrived = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = Flow(transport, self.pipeline)
         # One for all requests: what knows its own request would be garbage that no count of references finds.
         self.extensions = {DROP: {"call": self.drop}, WRITE: {"call": self.write}}
         self.timer = self.loop.call_later(LOOK_SECONDS, self.look)
@@ -86,12 +118,32 @@ class DroppingProtocol(HttpToolsProtocol):
                 self._start_asgi_task(*self.pipeline.pop())
 
     def data_received(self, data: bytes) -> None:
-        self.holds, self.held = True, None
+        self.holds, self.held, self.arrived = True, None, len(data)
         while data:
             data = self.read(data)
+        self.settle()
+        if self.scope and "method" not in self.scope:
+            self.go_on_with_head(self.scope)
+
+    def settle(self) -> None:
+        """Answer the request that was held, or begin its task."""
         self.holds = False
-        if self.held and not self.answered(*self.held):
-            super()._start_asgi_task(*self.held)
+        held, self.held = self.held, None
+        if held and not self.answered(*held):
+            self.begin_task(*held)
+
+    def go_on_with_head(self, scope: object) -> None:
+        """Note that the bytes ended in the middle of a head, and refuse one without an end."""
+        self.so_far = self.so_far + self.arrived if scope is self.unfinished else 0
+        self.unfinished = scope
+        if self.so_far > MOST_HEAD and not self.transport.is_closing():
+            self.logger.warning(TOO_LONG)
+            self.send_400_response(TOO_LONG)
+
+    def begin_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def answered(self, cycle: RequestResponseCycle, app: Any) -> bool:
         """Whether a request was answered at once, which takes that it is here whole."""
@@ -102,7 +154,7 @@ class DroppingProtocol(HttpToolsProtocol):
         if isinstance(found, Reply):
             self.answer(cycle, found)
         elif found:
-            super()._start_asgi_task(cycle, found)
+            self.begin_task(cycle, found)
         return found is not None
 
     def answer(self, cycle: RequestResponseCycle, reply: Reply) -> None:
@@ -126,9 +178,12 @@ class DroppingProtocol(HttpToolsProtocol):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
             return self.declined(data[offer.args[0] :])
-        except httptools.HttpParserError:
-            self.logger.warning("%s", misread(data))
-            self.send_400_response(misread(data))
+        except httptools.HttpParserError as error:
+            told = TOO_LONG if isinstance(error.__context__, HeadTooLong) else misread(data)
+            self.logger.warning("%s", told)
+            self.settle()  # what came before has its answer
+            if not self.transport.is_closing():
+                self.send_400_response(told)
         return b""
 
     def _should_upgrade(self) -> bool:
@@ -143,6 +198,7 @@ class DroppingProtocol(HttpToolsProtocol):
         offered = self._get_upgrade()
         head = b"".join(plain_head(self.parser, self.url, self.headers))
         self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
         if offered == b"websocket":
             self.app = Api(no_websocket)
             return head
@@ -159,19 +215,30 @@ class DroppingProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def on_headers_complete(self) -> None:
+        if (self.arrived > MOST_HEAD or self.unfinished is self.scope) and self.head_size() > MOST_HEAD:
+            raise HeadTooLong
         super().on_headers_complete()
         if "path" not in self.scope:
             return  # it comes again, without its offer
         self.scope["extensions"] = self.extensions  # the task has been made, but runs only after this
         if not self.url.startswith(OPEN):
             self.headers[:] = joined(self.headers)
+        if not self.pipeline:
+            self.running = self.cycle
+        if self.cycle.keep_alive and not self.parser.should_keep_alive():
+            self.cycle.keep_alive = False  # older versions of uvicorn see to it later
+        self.headers = NOWHERE
+
+    def head_size(self) -> int:
+        """The bytes of the head that was read, roughly."""
+        return len(self.url) + sum(len(name) + len(value) + len(b": \r\n") for name, value in self.headers)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self.running = cycle
         if self.holds:  # a task runs later anyway; at the end of these bytes it may turn out to need none
             self.held = cycle, app
         else:
-            super()._start_asgi_task(cycle, app)
+            self.begin_task(cycle, app)
 
     def write(self, pieces: list[bytes]) -> bool:
         """Write chunks of the body that is being sent, if it is sent in chunks."""

@@ -169,6 +169,7 @@ class Service:
 
     def end(self, visit: Visit) -> None:
         """Whatever became of it, a request is over."""
+        visit.problem = None  # its traceback knows the visit: a circle that only the collector finds
         visit.session.under_way -= 1
         if visit.traffic:
             visit.traffic.under_way -= 1

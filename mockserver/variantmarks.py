@@ -15,6 +15,11 @@ MARKER = "openpipe_variants"
 FIXTURE = "openpipe_variant"
 TAKERS = ("openpipe_mock", "openpipe_server")
 PLAIN = "plain"
+TOO_LATE = (
+    "it works on functions and plain classes, not on a unittest.TestCase, and not once set after collection"
+)
+NOTE = "openpipe_note"
+"""What a report carries for the run's summary; it goes along from a worker of pytest-xdist, too."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,6 +65,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def openpipe_variant(request: pytest.FixtureRequest) -> str:
     """The name of the variant that a test runs under, "" where it runs plainly."""
+    if not hasattr(request, "param") and request.node.get_closest_marker(MARKER):
+        pytest.fail(f"the marker {MARKER} can't repeat this test: {TOO_LATE}", pytrace=False)
     return str(getattr(request, "param", ""))
 
 
@@ -67,13 +74,38 @@ def openpipe_variant(request: pytest.FixtureRequest) -> str:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Say with a failure under a variant which one it is and how to see it again."""
+    """Say with a failure under a variant which one it is and how to see it again; note what is surplus."""
     report = yield
     callspec = getattr(item, "callspec", None)
-    name = callspec.params.get(FIXTURE, "") if callspec else ""
+    name = callspec.params.get(FIXTURE) if callspec else None
+    if name is None:
+        return report
+    if call.when == "setup":
+        setattr(report, NOTE, surplus(item.get_closest_marker(MARKER)))
     if name and report.failed:
         from mockserver import variants
 
         told = f"{name}: {variants.named(name).sentence}\nagain: pytest '{item.nodeid}'"
         report.sections.append(("openpipe-mock variant", told))
     return report
+
+
+def surplus(marker: pytest.Mark | None) -> str:
+    """What there is to say where a marker asks for more variants than there are, else "".
+
+    It is no warning: many a project makes errors of those, and the test runs under all that there are.
+    """
+    from mockserver.variants import VARIANTS
+
+    number = marker.args[0] if marker else ""
+    if isinstance(number, str) or number <= len(VARIANTS):
+        return ""
+    return f"there are {len(VARIANTS)} variants; {MARKER}({number}) means all of them"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say once what is worth knowing of the markers of all tests."""
+    reports = (report for each in terminalreporter.stats.values() for report in each)
+    told = {getattr(report, NOTE, "") for report in reports} - {""}
+    for note in sorted(told):
+        terminalreporter.write_line(f"openpipe-mock: {note}")

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
+import os
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -14,7 +17,7 @@ from typing import Any
 from mockserver.service import Service
 from mockserver.tests.inprocess import answer
 from mockserver.tests.live import PATIENCE, Live
-from mockserver.tests.mad import Mad
+from mockserver.tests.mad import CHAT, Mad
 
 Json = Any
 Address = tuple[str, int]
@@ -25,6 +28,13 @@ AT_ONCE = 24
 QUIET = 0.05
 """Seconds without a byte after which a mad client that can't expect an answer goes."""
 ABSENT = b"the connection ended without an answer"
+LONG_STREAMS = "stream: {endless_events: 100000}\n"
+"""Endless streams of 20 MB then. Of one with 2 MB a system may take all, though nobody reads it."""
+MIDDLE = 100
+"""Requests after which a server is cut off that has many more before it."""
+REST = 0.5
+"""Seconds in which a server that is at rest works for at most IDLE of them."""
+IDLE = 0.05
 
 JUDGED: Json = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}
 ASKED: Json = {"model": "openpipe:m", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 20}
@@ -57,6 +67,22 @@ def torment(live: Live, requests: Iterable[Mad], *, clients: int = 2) -> Report:
 
     asyncio.run(run())
     return report
+
+
+async def cut_off(live: Live, requests: Iterable[Mad], name: signal.Signals) -> tuple[Report, int, float]:
+    """What came of requests up to a signal in the middle of them; its exit code, and the seconds it took."""
+    report, over = Report(), asyncio.Event()
+    until_over = itertools.takewhile(lambda _: not over.is_set(), requests)
+    clients = (served_all_along(live.address, report, over), throng(live.address, until_over, report))
+    going = asyncio.gather(*clients)
+    deadline = monotonic() + PATIENCE
+    while (report.sent < MIDDLE or not report.served) and monotonic() < deadline:
+        await asyncio.sleep(0.01)
+    until_then = replace(report, defects=list(report.defects))
+    code, seconds = await asyncio.to_thread(live.stop, name)
+    over.set()
+    await going
+    return until_then, code, seconds
 
 
 @contextlib.asynccontextmanager
@@ -210,6 +236,20 @@ def settled(live: Live, most: int) -> int:
     return descriptors(live)
 
 
+def worked(live: Live) -> float:
+    """The seconds for which a server has kept a processor busy."""
+    numbers = Path(f"/proc/{live.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def at_rest(live: Live) -> None:
+    """Return once a server does next to nothing: all is sent, or nobody takes more of it."""
+    deadline, before = monotonic() + PATIENCE, -1.0
+    while (now := worked(live)) - before > IDLE and monotonic() < deadline:
+        before = now
+        await asyncio.sleep(REST)
+
+
 def alarms(live: Live) -> list[str]:
     """Lines of a quiet server's log that speak of a defect. Warnings of what clients do are none."""
     lines = live.log.read_text("utf-8", "replace").splitlines()
@@ -226,6 +266,24 @@ async def crowd(address: Address, number: int) -> AsyncIterator[int]:
             opened = await asyncio.wait_for(gathered(opening), PATIENCE)
             writers += [writer for _, writer in opened]
         yield len(writers)
+    finally:
+        for writer in writers:
+            writer.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def unread(live: Live, number: int) -> AsyncIterator[None]:
+    """So many long streams that have begun and that nobody reads, once the server has sent what it can."""
+    request = sent(CHAT, {**ASKED, "stream": True}, headers="x-mock-fault: endless")
+    writers: list[asyncio.StreamWriter] = []
+    try:
+        for _ in range(number):
+            reader, writer = await asyncio.open_connection(*live.address, limit=1)
+            writers.append(writer)
+            writer.write(request)
+            assert await asyncio.wait_for(reader.read(9), PATIENCE) == b"HTTP/1.1 "
+        await at_rest(live)
+        yield
     finally:
         for writer in writers:
             writer.transport.abort()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver import anthropic, calls, javascript
-from mockserver.calls import CallLog, LoggedCall
+from mockserver.calls import CallLog, LoggedCall, Own
 from mockserver.errors import BadRequest
 from mockserver.spec import contract
 from mockserver.strictjson import MOST_LEVELS
@@ -431,6 +431,37 @@ class TestBounds:
         log = CallLog(most_bytes=1000)
         report(log, tags={"a": "x" * 2000})
         assert calls.latest(log) is None
+        assert_within(log)
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.integers(0, 600),
+                st.one_of(st.none(), st.dictionaries(st.text(max_size=5), st.text(max_size=300), max_size=3)),
+                st.one_of(st.none(), st.text(max_size=300)),
+                st.booleans(),
+            ),
+            max_size=15,
+        )
+    )
+    def test_calls_of_our_own_are_bounded_before_anybody_reads_them(self, sent: list[Any]) -> None:
+        log = CallLog(most_calls=6, most_bytes=2000)
+        for number, (length, tags, error, reads) in enumerate(sent):
+            request = json.dumps({"number": number, "text": "x" * length}).encode()
+            log.add_own(Own(request, None if error else b"{}", 200, error, tags=tags))
+            held = [*log.unread] + [Own(call.request, call.response, 200) for call in log.read]
+            texts = [len(own.request) + len(own.response or b"") for own in held]
+            noted = [
+                sum(map(len, (*(own.tags or {}), *(own.tags or {}).values(), own.error_message or "")))
+                for own in held
+            ]
+            assert len(held) <= 6
+            assert sum(texts) + sum(noted) <= 2000
+            if reads:
+                assert_within(log)
+                kept = [json.loads(call.request) for call in log.calls if b"left out" not in call.request]
+                numbers = [call["number"] for call in kept]
+                assert numbers == sorted(numbers)
         assert_within(log)
 
     def test_an_update_cannot_outgrow_the_log(self) -> None:

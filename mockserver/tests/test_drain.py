@@ -55,7 +55,7 @@ def test_a_request_under_way_is_answered_before_the_mock_ends() -> None:
 
     def whole() -> bool:
         with serving("--quiet") as live:
-            got, code = asyncio.run(ended_while(live, slow_judgement(150)))
+            got, code = asyncio.run(ended_while(live, slow_judgement(250)))
             assert (code, live.log.read_text()) == (0, "")
         return got == RIGHT
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -67,14 +68,29 @@ def outcome(client: Any, base: str, method: str, path: str, content: bytes | Non
     return *seen, received
 
 
+async def outcome_async(client: Any, method: str, path: str, content: bytes | None) -> tuple[Any, ...]:
+    """The same of an async client, in this process."""
+    received = b""
+    seen: tuple[Any, ...] = ()
+    typed = {**KEY, "content-type": "application/json"}
+    try:
+        async with client.stream(method, f"{SERVICE}{path}", content=content, headers=typed) as got:
+            seen = (got.status_code, sorted(got.headers.items()))
+            async for piece in got.aiter_raw():
+                received += piece
+    except (httpx.HTTPError, httpx2.HTTPError) as error:
+        return *seen, received, type(error).__name__
+    return *seen, received
+
+
 def requests() -> st.SearchStrategy[tuple[str, str, bytes | None]]:
     """Requests to both endpoints, right and wrong, streams among them, and some to nowhere."""
     chats = valid("ChatCompletionRequest") | st.builds(
         lambda body: {**body, "stream": True}, valid("ChatCompletionRequest")
     )
-    judged = st.tuples(
-        st.just("/criteria/judge"), valid("JudgeCriteriaRequest") | broken("JudgeCriteriaRequest")
-    )
+    judges = valid("JudgeCriteriaRequest")
+    known = judges.map(lambda body: {**body, "criterion_id": "helpful"})
+    judged = st.tuples(st.just("/criteria/judge"), judges | known | broken("JudgeCriteriaRequest"))
     chatted = st.tuples(
         st.just("/chat/completions"), chats | broken("ChatCompletionRequest") | st.just(STREAM)
     )
@@ -94,27 +110,33 @@ def test_the_fixture_and_the_socket_give_the_same_bytes(live: LiveServer) -> Non
     in_socket = LiveMock(live, overrides={})
     in_socket.session = live.service.sessions.default
     kinds: set[tuple[Any, ...]] = set()
-    clients = [library.Client() for library in FAMILIES]
-    with patched() as in_process:
+    with ExitStack() as stack:
+        in_process = stack.enter_context(patched())
         for mock in (in_process, in_socket):
             for fault in FAULTS:
                 mock.fault(**fault)
+        run = stack.enter_context(asyncio.Runner()).run
+        clients = [stack.enter_context(library.Client()) for library in FAMILIES]
+        every = [*clients, *(library.AsyncClient() for library in FAMILIES)]
 
-        @settings(thorough, phases=[Phase.generate])  # counts go on, so nothing can be shrunk
-        @given(request=requests(), client=st.sampled_from(clients))
+        @settings(thorough, phases=[Phase.generate], max_examples=400)  # counts go on: nothing can be shrunk
+        @given(request=requests(), client=st.sampled_from(every))
         def check(request: tuple[str, str, bytes | None], client: Any) -> None:
-            found = outcome(client, SERVICE, *request)
+            sync = client in clients
+            found = outcome(client, SERVICE, *request) if sync else run(outcome_async(client, *request))
             assert found == outcome(clients[0], f"{live.origin}/api/v1", *request)
-            kinds.add((found[0] if len(found) > 2 else 0, "chunked" in str(found), len(found)))
+            status = found[0] if len(found) > 2 else 0
+            kinds.add((request[1], sync, status, "chunked" in str(found), len(found)))
 
         check()
         in_socket.reset()
-    for client in clients:
-        client.close()
-    statuses = {kind[0] for kind in kinds}
-    assert {0, 200, 400, 404, 405, 429} <= statuses
-    assert any(chunked for _, chunked, _ in kinds)
-    assert any(length == 4 for *_, length in kinds), "no stream broke off"
+    for sync in (True, False):
+        judged = {kind[2] for kind in kinds if kind[:2] == ("/criteria/judge", sync)}
+        chatted = {kind[2:4] for kind in kinds if kind[:2] == ("/chat/completions", sync)}
+        assert {0, 200, 400, 429} <= judged
+        assert {(200, False), (200, True), (400, False), (429, False)} <= chatted
+    assert {404, 405} <= {status for _, _, status, *_ in kinds}
+    assert any(kind[-1] == 4 for kind in kinds), "no stream broke off"
 
 
 def test_a_stream_comes_in_the_same_pieces(mock: Mock, live: LiveServer) -> None:

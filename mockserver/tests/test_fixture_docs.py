@@ -136,3 +136,6 @@ def test_the_workflow_runs_what_is_tested_here() -> None:
     commands = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
     assert "pytest" in commands
     assert "openpipe-mock exec --report report.xml -- npm test" in commands
+    node = workflow["jobs"]["node"]
+    [kept] = [step["with"]["path"] for step in node["steps"] if "upload-artifact" in step.get("uses", "")]
+    assert kept == node["defaults"]["run"]["working-directory"] + "/report.xml"

@@ -304,6 +304,26 @@ def test_a_live_mock_sees_whether_a_client_waits(live: LiveServer) -> None:
     mock.close()
 
 
+def test_sessions_of_one_server_know_nothing_of_each_other(live: LiveServer) -> None:
+    """Neither at the same time nor afterwards: a client of the test before may be late."""
+    body = {"criterion_id": "helpful", "output": {"role": "assistant"}}
+    before, one, other = (LiveMock(live, overrides={"seed": seed}) for seed in range(3))
+    before.close()
+    one.criterion("helpful").score(0.1)
+    other.criterion("helpful").score(0.2)
+    scores = []
+    for mock in (one, before, other, one):
+        found = httpx.post(
+            f"{mock.base_url}/criteria/judge", json=body, headers={"authorization": "Bearer k"}
+        )
+        scores.append(found.json()["score"])
+    assert [scores[0], *scores[2:]] == [0.1, 0.2, 0.1]
+    assert scores[1] not in (0.1, 0.2)
+    assert (len(one.calls), len(other.calls)) == (2, 1)
+    one.close()
+    other.close()
+
+
 def test_what_goes_wrong_in_the_servers_thread_is_seen_here(live: LiveServer) -> None:
     with pytest.raises(ZeroDivisionError):
         live.at_once(lambda: 1 // 0)

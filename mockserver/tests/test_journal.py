@@ -79,6 +79,24 @@ def test_the_bytes_are_bounded_and_counted(sizes: list[tuple[int, int, int]]) ->
         assert each.size >= OVERHEAD + len(each.body or b"") + len(each.answer)
 
 
+@given(st.dictionaries(st.binary(max_size=2000), st.binary(max_size=2000), max_size=5))
+def test_headers_count_with_their_names(headers: dict[bytes, bytes]) -> None:
+    journal = Journal(most_bytes=20_000)
+    for number in range(10):
+        journal.add(entry(number, headers=headers), TOKEN)
+    assert journal.kept * (OVERHEAD + len(JUDGE) + sum(map(len, (*headers, *headers.values())))) <= 20_000
+    assert journal.kept + journal.dropped == 10
+
+
+def test_nobody_reads_what_is_only_counted() -> None:
+    journal = Journal(most_entries=3)
+    for number in range(5):
+        journal.add(entry(number), TOKEN)
+    assert (journal.kept, len(journal.unread), len(journal.read)) == (3, 3, 0)
+    assert [each.number for each in journal.entries] == [2, 3, 4]
+    assert (journal.kept, len(journal.unread), len(journal.read)) == (3, 0, 3)
+
+
 # Long exchanges
 
 

@@ -9,21 +9,25 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import reduce
-from time import perf_counter
+from pathlib import Path
+from time import monotonic, perf_counter
 from typing import Any
 
 import pytest
 
+from mockserver import configfile
 from mockserver.config import Settings
 from mockserver.control import Control
 from mockserver.effects import Entropy, Exchange, Head, Now, ReadBody, Tick
 from mockserver.service import Service
+from mockserver.tests.environments import here
 from mockserver.tests.inprocess import HEADERS, answer
 from mockserver.tests.live import ATTEMPTS, PATIENCE, Live, serving
 from mockserver.tests.mad import CHAT, JUDGE, MAKERS, VALID, Mad, colliding, request, requests
 from mockserver.tests.soaking import (
     ASKED,
     CORRECT,
+    LONG_STREAMS,
     MEBIBYTE,
     Report,
     alarms,
@@ -36,12 +40,14 @@ from mockserver.tests.soaking import (
     sent,
     settled,
     torment,
+    unread,
 )
 
 Json = Any
 
 SEED = 7
 COUNT = 3000
+RIGHT = answer(Service(), VALID).body
 GROWTH = 24 * MEBIBYTE
 """Bytes that a server may need more once it has seen every request before."""
 
@@ -178,40 +184,76 @@ def test_a_crowd_that_says_nothing_keeps_nobody_from_being_served(mad_live: Live
     assert settled(mad_live, open_before) <= open_before
 
 
-READERS = 40
+FEW = 100
+"""Files that a mock may have open which gets more connections than that."""
 
 
-def test_who_reads_a_long_stream_slowly_costs_no_memory(mad_live: Live) -> None:
-    """Unread, these streams would be a hundred megabytes."""
+def test_a_crowd_beyond_what_the_machine_allows_is_turned_away_and_forgotten() -> None:
+    limited = ("sh", "-c", f'ulimit -n {FEW}; exec "$@"', "sh", here("openpipe-mock"))
+    with serving("--quiet", command=limited) as live:
+        open_before = descriptors(live)
+
+        async def run() -> int:
+            async with crowd(live.address, 3 * FEW):
+                return await most_descriptors(live, FEW)
+
+        assert asyncio.run(run()) == FEW
+        assert settled(live, open_before) <= open_before
+        assert asyncio.run(exchange(live.address, sent(JUDGE, json.loads(VALID)))) == RIGHT
+        assert alarms(live) == []
+
+
+async def most_descriptors(live: Live, number: int) -> int:
+    """How many are open once it is that many, or once patience is over."""
+    deadline = monotonic() + PATIENCE
+    while descriptors(live) < number and monotonic() < deadline:
+        await asyncio.sleep(0.01)
+    return descriptors(live)
+
+
+@pytest.fixture
+def streaming(tmp_path: Path) -> Iterator[Live]:
+    """A mock whose endless streams are long."""
+    file = tmp_path / "long.yaml"
+    file.write_text(LONG_STREAMS)
+    with serving("--quiet", f"--config={file}") as live:
+        yield live
+
+
+async def length(live: Live, request: bytes) -> int:
+    """How many bytes answer a request."""
+    reader, writer = await asyncio.open_connection(*live.address)
+    writer.write(request)
+    total = 0
+    while piece := await asyncio.wait_for(reader.read(MEBIBYTE), PATIENCE):
+        total += len(piece)
+    writer.close()
+    return total
+
+
+READERS = 8
+
+
+def test_who_reads_a_long_stream_slowly_costs_no_memory(streaming: Live) -> None:
+    """What of these streams no system takes would be a hundred megabytes and more."""
     stream = sent(CHAT, {**ASKED, "stream": True}, headers="x-mock-fault: endless")
 
-    async def begin() -> asyncio.StreamWriter:
-        reader, writer = await asyncio.open_connection(*mad_live.address, limit=1)
-        writer.write(stream)
-        assert (await asyncio.wait_for(reader.read(9), PATIENCE)) == b"HTTP/1.1 "
-        return writer
-
-    async def whole() -> int:
-        return len(await exchange(mad_live.address, stream))
-
     async def run() -> tuple[int, Report]:
-        report, held = Report(), memory(mad_live)
-        writers = [await begin() for _ in range(READERS)]
-        async with beside(mad_live.address, report):
-            await asyncio.sleep(1)
-        grown = memory(mad_live) - held
-        for writer in writers:
-            writer.transport.abort()
+        report, held = Report(), memory(streaming)
+        async with unread(streaming, READERS):
+            grown = memory(streaming) - held
+            async with beside(streaming.address, report):
+                await asyncio.sleep(0.3)
         return grown, report
 
-    open_before = descriptors(mad_live)
-    assert asyncio.run(whole()) * READERS > 60 * MEBIBYTE
+    assert asyncio.run(length(streaming, stream)) > 16 * MEBIBYTE
+    open_before = descriptors(streaming)
     grown, report = asyncio.run(run())
-    assert grown < 20 * MEBIBYTE
+    assert grown < READERS * MEBIBYTE
     assert report.defects == []
     assert report.served > 10
-    assert settled(mad_live, open_before) <= open_before
-    assert alarms(mad_live) == []
+    assert settled(streaming, open_before) <= open_before
+    assert alarms(streaming) == []
 
 
 # Bodies that are made to cost
@@ -457,6 +499,60 @@ def test_nothing_that_is_sent_makes_the_mock_read_files_or_reach_the_network(
     assert watch.seen == []
     assert len(answers) > 100
     assert not any(SECRET.encode() in answer for answer in answers)
+
+
+def wishes(url: str) -> Iterator[bytes]:
+    """Config files that name a place in every way in which a reader of YAML might go there."""
+    quoted = json.dumps(url)
+    yield from (
+        f"{tag} {quoted}\n".encode()
+        for tag in (
+            "!include",
+            "!!python/object/apply:os.system",
+            "!!python/object/new:open",
+            "!ENV",
+            "!file",
+        )
+    )
+    yield from (
+        f"{name}: {quoted}\n".encode()
+        for name in ("include", "extends", "import", "$ref", "$schema", "imports", "from", "<<", "criteria")
+    )
+    yield f"completions: [{{raw: {{$ref: {quoted}}}}}]\n".encode()
+    yield f"completions: [{{text: {quoted}}}]\n".encode()
+    yield f"faults: [{{status: 400, body: {{$ref: {quoted}}}}}]\n".encode()
+    yield f"criteria: {{helpful: {{score: 1, explanation: {quoted}}}}}\n".encode()
+
+
+def answers_under(url: str) -> list[bytes]:
+    """What is said under each such file, or of it."""
+    said = []
+    for text in wishes(url):
+        try:
+            service = Service(configfile.read(text, "mock.yaml"))
+        except configfile.ConfigError as error:
+            said.append(str(error).encode())
+            continue
+        said += [answer(service, body, path=path).body for path, body in CORRECT[:2]]
+    return said
+
+
+def test_nothing_in_a_config_file_makes_the_mock_read_files_or_reach_the_network(
+    watch: Watch, tmp_path: Path
+) -> None:
+    hidden = tmp_path / "secret.yaml"
+    hidden.write_text(f"seed: 7\ntext: {SECRET}\n")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.2)
+        urls = (str(hidden), f"file://{hidden}", f"http://127.0.0.1:{listener.getsockname()[1]}/x.yaml")
+        answers_under("warm:up")  # what is loaded once is loaded now
+        with watch.watching():
+            answers = [said for url in urls for said in answers_under(url)]
+        with pytest.raises(TimeoutError):
+            listener.accept()
+    assert watch.seen == []
+    assert any(b'"choices"' in said and hidden.name.encode() in said for said in answers), "none was in force"
+    assert not any(SECRET.encode() in said for said in answers)
 
 
 def test_the_watch_sees_what_it_watches_for(watch: Watch, tmp_path: Any) -> None:

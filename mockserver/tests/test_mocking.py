@@ -385,6 +385,17 @@ def test_what_was_meant_to_break_it_is_excused(mock: Mock) -> None:
         mock.assert_contract_kept()
 
 
+def test_after_a_reset_nothing_is_excused_by_what_had_its_id_before(mock: Mock) -> None:
+    with mock.expect_violation(pointer="/criterion_id"):
+        judge(criterion=7)
+    [before] = mock.calls
+    mock.reset()
+    judge(criterion=7)
+    assert [call.id for call in mock.calls] == [before.id]
+    with pytest.raises(AssertionError, match="1 of 1"):
+        mock.assert_contract_kept()
+
+
 def test_it_is_excused_also_when_the_client_raises(mock: Mock) -> None:
     with pytest.raises(httpx.HTTPStatusError), mock.expect_violation("/criterion_id"):
         judge(criterion=7).raise_for_status()

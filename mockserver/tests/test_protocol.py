@@ -1,15 +1,19 @@
 """HTTP at the socket: offers of other protocols, slow senders, headers sent twice, and what is no HTTP."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import re
 import select
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from mockserver import protocol
@@ -223,13 +227,75 @@ def test_headers_that_stand_once_stay_as_they_are() -> None:
     assert joined(twice) == [(b"accept", b"b"), (b"host", b"a, c")]
 
 
+@pytest.mark.parametrize(
+    ("lines", "trailer"),
+    [
+        (b"Host: evil.example\r\n", LOCAL),
+        (LOCAL + b"Origin: http://evil.example\r\n", b"Origin: http://localhost\r\n"),
+        (LOCAL + b"X-Forwarded-For: " + FAR + b"\r\n", b"X-Forwarded-For: 127.0.0.1\r\n"),
+    ],
+)
+def test_what_follows_a_body_is_no_header(live: Live, lines: bytes, trailer: bytes) -> None:
+    chunks = b"2\r\n{}\r\n0\r\n" + trailer + b"\r\n"
+    head = b"POST /_mock/reset HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+    assert [status for status, _ in answers(live, head + lines + b"\r\n" + chunks)] == [403]
+
+
+def test_no_key_comes_behind_a_body(live: Live) -> None:
+    head = b"POST /api/v1/criteria/judge HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+    chunks = b"%x\r\n%b\r\n0\r\nAuthorization: Bearer op-local\r\n\r\n" % (len(BODY), BODY)
+    whole = head + LOCAL + b"Content-Type: application/json\r\n\r\n" + chunks
+    assert [status for status, _ in answers(live, whole + judge())] == [401, 200]
+
+
+# Heads without an end
+
+ROOM = protocol.MOST_HEAD - len(judge()) + len(BODY)
+"""Bytes that a header may have beside the others, roughly."""
+
+
+@pytest.mark.parametrize("line", [b"x-long: %b\r\n", b"%b: v\r\n"])
+@pytest.mark.parametrize("step", [10_000_000, 50_000, 7_001])
+@pytest.mark.parametrize(("size", "status"), [(ROOM - 100, 200), (ROOM + 100, 400), (ROOM * 3, 400)])
+def test_a_long_head_is_read_and_one_that_is_too_long_is_refused(
+    live: Live, line: bytes, step: int, size: int, status: int
+) -> None:
+    whole = judge(line % (b"n" * size) + b"Connection: close\r\n")
+    head, _, body = heard(live, *(whole[at : at + step] for at in range(0, len(whole), step))).partition(
+        b"\r\n\r\n"
+    )
+    assert int(head.split()[1]) == status
+    assert status == 200 or f"more than {protocol.MOST_HEAD} bytes" in json.loads(body)["message"]
+
+
+def test_a_head_that_never_ends_is_refused_before_it_does(live: Live) -> None:
+    found = heard(live, judge(b"x-long: ")[: -len(BODY)], *[b"v" * 50_000] * 40)
+    assert found.startswith(b"HTTP/1.1 400 ")
+
+
+def heard(live: Live, *pieces: bytes) -> bytes:
+    """What a client hears who stops sending as soon as it hears something."""
+    received = b""
+    with socket.create_connection(live.address, timeout=PATIENCE) as sock, contextlib.suppress(OSError):
+        for piece in pieces:
+            if select.select([sock], [], [], 0.0)[0]:
+                break
+            sock.sendall(piece)
+            time.sleep(0.001)
+        while more := sock.recv(65536):
+            received += more
+    return received
+
+
 # Who sends slowly
 
 
 class Wire(asyncio.Transport):
-    """A transport that only remembers whether it was closed."""
+    """A transport that remembers what was written, whether it was closed, and whether it reads."""
 
     closed = False
+    reads = True
+    written = b""
 
     def close(self) -> None:
         self.closed = True
@@ -241,13 +307,14 @@ class Wire(asyncio.Transport):
         return default
 
     def write(self, data: Any) -> None:
-        pass
+        if not self.closed:
+            self.written += data
 
     def pause_reading(self) -> None:
-        pass
+        self.reads = False
 
     def resume_reading(self) -> None:
-        pass
+        self.reads = True
 
 
 def looked_at(*pieces: bytes, looks: int, each: bytes = b"") -> bool:
@@ -302,7 +369,7 @@ def test_an_answer_that_takes_long_is_waited_for() -> None:
 # What is left behind
 
 
-def garbage(number: int) -> int:
+def garbage(request: bytes, number: int) -> int:
     """How many objects only the collector finds after so many answered requests on one connection."""
 
     async def run() -> int:
@@ -313,7 +380,7 @@ def garbage(number: int) -> int:
         spoken.connection_made(wire)
         for _ in range(number):
             answered = state.total_requests
-            spoken.data_received(judge())
+            spoken.data_received(request)
             while state.total_requests == answered:
                 await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -329,9 +396,22 @@ def garbage(number: int) -> int:
         gc.enable()
 
 
-def test_a_request_leaves_nothing_that_only_the_collector_finds() -> None:
-    garbage(1)
-    assert garbage(60) - garbage(10) < 50
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        judge(),
+        judge(body=BODY[:-1]),
+        judge(body=b"{}"),
+        judge().replace(b"op-local", b"invalid"),
+        judge().replace(b"/judge", b"/judges"),
+        judge().replace(b"application/json", b"text/plain"),
+        judge(b"x-mock-fault: 503\r\n"),
+        judge(b"x-mock-delay-ms: 1\r\n"),
+    ],
+)
+def test_a_request_leaves_nothing_that_only_the_collector_finds(request_bytes: bytes) -> None:
+    garbage(request_bytes, 1)
+    assert garbage(request_bytes, 60) - garbage(request_bytes, 10) < 50
 
 
 def test_a_request_that_is_dropped_behind_another_leaves_the_first_its_answer(
@@ -458,3 +538,113 @@ def test_each_event_of_a_stream_is_a_chunk_of_its_own(
     assert len(events) == (50 if lines else 104)
     assert all(event.startswith(b"data: ") and event.count(b"data: ") == 1 for event in events)
     assert [int(size, 16) for size in sizes if size][: len(events)] == [len(event) for event in events]
+
+
+# However the bytes come
+
+
+CHUNKED = judge(b"Transfer-Encoding: chunked\r\n", body=b"").replace(b"Content-Length: 0\r\n", b"")
+CHUNKED += b"%x\r\n%b\r\n0\r\na: b\r\n\r\n" % (len(BODY), BODY)
+MIXED = (
+    judge(),
+    judge(body=BODY[:-1]),
+    judge(b"x-mock-delay-ms: 1\r\n"),
+    judge(H2C),
+    judge(b"x-mock-fault: 503\r\n"),
+    judge(b"Expect: nothing\r\n"),
+    CHUNKED,
+    judge(body=CHAT % b"").replace(b"/criteria/judge", b"/chat/completions"),
+    judge(body=CHAT % b', "stream": true').replace(b"/criteria/judge", b"/chat/completions"),
+    judge(body=b"").replace(b"POST", b"HEAD"),
+    judge().replace(b"/judge", b"/judges"),
+    get(b"/_mock/health", LOCAL),
+    b"\r\n",
+)
+LAST = (
+    judge(b"Connection: close\r\n"),
+    judge(version=b"1.0"),
+    judge(H2C.replace(b"Upgrade, ", b"Upgrade, close, ")),
+)
+
+
+def written(sent: bytes, cuts: list[int]) -> bytes:
+    """What is written on a connection on which these bytes come, cut at these places."""
+
+    async def run() -> bytes:
+        state, wire = ServerState(), Wire()
+        spoken = DroppingProtocol(
+            uvicorn_config(Service(), Listener()), state, {}, asyncio.get_running_loop()
+        )
+        spoken.connection_made(wire)
+        for begin, end in zip([0, *cuts], [*cuts, len(sent)], strict=True):
+            while not wire.reads:
+                await asyncio.sleep(0)
+            if not wire.closed:
+                spoken.data_received(sent[begin:end])
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while not wire.closed and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0)
+        assert wire.closed
+        assert not spoken.pipeline
+        spoken.connection_lost(None)
+        await asyncio.sleep(0)
+        return wire.written
+
+    return asyncio.run(run())
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.sampled_from(MIXED), max_size=4),
+    st.sampled_from(LAST),
+    st.sampled_from([b"", judge(), b"\0junk"]),
+    st.lists(st.floats(0, 1), max_size=4),
+)
+@example(list(MIXED), LAST[0], b"", [])
+def test_the_same_is_answered_however_the_bytes_are_cut(
+    requests: list[bytes], last: bytes, rest: bytes, cuts: list[float]
+) -> None:
+    whole = b"".join((*requests, last))
+    starts = [len(b"".join(requests[:number])) for number in range(1, len(requests) + 1)]
+    one_by_one = written(whole, sorted({*starts} - {0, len(whole)}))
+    assert one_by_one.count(b"HTTP/1.1 ") == sum(request != b"\r\n" for request in (*requests, last))
+    sent = whole + rest
+    places = sorted({int(cut * len(sent)) for cut in cuts} - {0, len(sent)})
+    assert clockless(written(sent, places)) == clockless(one_by_one)
+
+
+def clockless(received: bytes) -> bytes:
+    """Answers without what the health of a mock says of its age."""
+    return re.sub(rb'"uptime_seconds":[0-9.]+', b"", received)
+
+
+def test_what_is_answered_at_once_stays_so_before_bytes_that_are_no_http(live: Live) -> None:
+    [plain] = answers(live, judge())
+    found = answers(live, judge() + b"nonsense\r\n\r\n", ends=True)
+    assert (found[0], [status for status, _ in found]) == (plain, [200, 400])
+    length = b"Content-Length: %d" % len(BODY)
+    short = answers(live, judge().replace(length, b"Content-Length: 5"), ends=True)
+    assert [json.loads(body)["code"] for _, body in short] == ["PARSE_ERROR", "BAD_REQUEST"]
+    assert "ends too early" in json.loads(short[0][1])["message"]
+
+
+def test_no_more_is_read_while_requests_wait_for_their_turn() -> None:
+    async def run() -> list[tuple[bool, int]]:
+        state, wire = ServerState(), Wire()
+        spoken = DroppingProtocol(
+            uvicorn_config(Service(), Listener()), state, {}, asyncio.get_running_loop()
+        )
+        spoken.connection_made(wire)
+        spoken.data_received(judge(b"x-mock-delay-ms: 1\r\n") + judge() * 50)
+        seen = []
+        while state.total_requests < 51:
+            await asyncio.sleep(0)
+            seen.append((wire.reads, len(spoken.pipeline)))
+        spoken.connection_lost(None)
+        await asyncio.sleep(0)
+        return seen
+
+    seen = asyncio.run(run())
+    assert seen[0] == (False, 50)
+    assert all(waiting == 0 for reads, waiting in seen if reads)
+    assert seen[-1] == (True, 0)

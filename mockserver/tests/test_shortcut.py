@@ -3,12 +3,13 @@
 import asyncio
 import json
 import logging
+import random
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict, replace
 from typing import Any, cast
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mockserver import shortcut, strategies
@@ -25,14 +26,19 @@ from mockserver.config import (
     ScriptedChoice,
     Settings,
 )
-from mockserver.effects import Reply
+from mockserver.control import Control
+from mockserver.effects import Head, Reply
 from mockserver.guard import Guard
 from mockserver.journal import Entry
 from mockserver.service import Service
-from mockserver.state import Session
+from mockserver.state import Session, Sessions, fingerprint
+from mockserver.statelink import Link
+from mockserver.stateredis import RedisSessions
 from mockserver.strictjson import MOST_LEVELS
-from mockserver.tests.chatting import CHAT
+from mockserver.tests.chatting import CHAT, shaped, tool
+from mockserver.tests.controlling import Mock
 from mockserver.tests.inprocess import HEADERS, JUDGE, MINIMAL, answer, having
+from mockserver.tests.redises import redis_server
 from mockserver.variants import VARIANTS
 
 Json = Any
@@ -132,6 +138,7 @@ others = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(texts, keys, others)
 @example(BODY, b"Bearer op-test", {})
 @example(BODY, b"Bearer 1, 2, 3.", {})
@@ -313,6 +320,7 @@ chats = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(chats, chat_headers), min_size=1, max_size=2), st.lists(st.integers(0, 1), max_size=4)
 )
@@ -329,16 +337,20 @@ PLAIN_CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Count
 
 
 def repeated(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Notes for each chat request with a key whether its completion was given before."""
+    """Notes for each request whether it was answered by a completion that was given before."""
     ways: list[bool] = []
-    plain = shortcut.Shortcut.again
+    again, stepwise = shortcut.Shortcut.again, shortcut.Shortcut.stepwise
 
-    def again(self: shortcut.Shortcut, *rest: Any) -> Any:
-        reply = plain(self, *rest)
-        ways.append(reply is not None)
-        return reply
+    def short(self: shortcut.Shortcut, *rest: Any) -> Any:
+        ways.append(True)
+        return again(self, *rest)
 
-    monkeypatch.setattr(shortcut.Shortcut, "again", again)
+    def long(self: shortcut.Shortcut, *rest: Any) -> Any:
+        ways.append(False)
+        return stepwise(self, *rest)
+
+    monkeypatch.setattr(shortcut.Shortcut, "again", short)
+    monkeypatch.setattr(shortcut.Shortcut, "stepwise", long)
     return ways
 
 
@@ -373,7 +385,7 @@ def test_what_changes_from_time_to_time_is_never_repeated(
     app = create_app(settings)
     for _ in range(2):
         sent(app, json.dumps(PLAIN_CHAT).encode(), path=CHAT)
-    assert ways == []
+    assert ways == [False, False]
 
 
 def test_no_more_completions_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,3 +396,218 @@ def test_no_more_completions_are_remembered_than_there_is_room_for(monkeypatch: 
         sent(app, json.dumps({**PLAIN_CHAT, "model": model}).encode(), path=CHAT)
     assert ways == [False, False, False, False, True]
     assert len(app.api.shortcut.known) == 2
+
+
+def test_the_order_of_a_schema_s_keys_is_followed_whoever_asked_before() -> None:
+    def shape(*names: str) -> Json:
+        schema = {"type": "object", "properties": {name: {"type": "integer"} for name in names}}
+        return shaped({**schema, "required": ["a", "b"]})
+
+    short, long = Service(), Service()
+    app = create_app(short)
+    for form in (shape("a", "b"), shape("b", "a"), shape("a", "b"), shape("b", "a")):
+        asked({**PLAIN_CHAT, "response_format": form}, app, long)
+    tools = [[tool("count", shape(*names)["json_schema"]["schema"])] for names in ("ab", "ba", "ab")]
+    for offered in tools:
+        asked({**PLAIN_CHAT, "tools": offered, "tool_choice": "required"}, app, long)
+    alike(short, long)
+
+
+def test_the_same_body_with_other_criteria_is_another_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = repeated(monkeypatch)
+    short, long = Service(), Service()
+    app = create_app(short)
+    all_criteria = (b"null", b"[]", b'["a"]', b'[ "a"]', b'["a", "b"]', b"x", b"[%s]" % (b" " * 2000))
+    for criteria in (*all_criteria, *all_criteria):
+        asked(PLAIN_CHAT, app, long, op_criteria=criteria)
+    asked(PLAIN_CHAT, app, long)
+    alike(short, long)
+    first, second, rest = ways[:7], ways[7:14], ways[14:]
+    assert (first, second, rest) == ([False] * 7, [False, True, True, True, True, False, False], [False])
+
+
+def test_who_changes_what_the_journal_shows_changes_nothing_that_comes() -> None:
+    service = Service()
+    app, journal = create_app(service), service.sessions.default.journal
+    request, headers = json.dumps(PLAIN_CHAT).encode(), {**HEADERS, b"op-criteria": b'["helpful"]'}
+    for _ in range(3):
+        sent(app, request, headers, path=CHAT)
+        shown = dict(journal.entries[-1].scores[0])
+        journal.entries[-1].scores[0].clear()
+        assert list(shown) == ["helpful"]
+
+
+def test_a_key_hears_nothing_of_another_s_calls() -> None:
+    service = Service()
+    app, request = create_app(service), json.dumps(PLAIN_CHAT).encode()
+    for key, times in (("op-one", 2), ("op-two", 3)):
+        for _ in range(times):
+            sent(app, request, {**HEADERS, b"authorization": f"Bearer {key}".encode()}, path=CHAT)
+    logs = service.sessions.default.logs
+    assert {credential: len(log.calls) for credential, log in logs.items()} == {
+        fingerprint(b"op-one"): 2,
+        fingerprint(b"op-two"): 3,
+    }
+    assert "op-o" not in repr(remembered(service)) + repr(logged(service))
+
+
+# Bounds
+
+
+def test_what_names_no_criterion_is_kept_nowhere() -> None:
+    app = create_app(Service())
+    before = shortcut.lot.cache_info().currsize
+    for letter in "abcdef":
+        body = json.dumps(having(criterion_id=letter * 20_000, output={"role": "assistant"})).encode()
+        assert sent(app, body)[0] == 404
+    assert shortcut.lot.cache_info().currsize == before
+
+
+@pytest.mark.parametrize("announced", [b"", b"80", b"999", b"1000", b"1001", b"9999", b"50000"])
+def test_an_announced_length_counts_as_it_does_elsewhere(announced: bytes) -> None:
+    limit = Settings(max_body_bytes=1000)
+    same(BODY, {**HEADERS, b"content-length": announced}, limit)
+
+
+@pytest.mark.parametrize(("mock", "session", "status"), [(300, 1000, 413), (1000, 300, 200)])
+def test_the_mock_s_own_bound_counts_and_not_the_session_s(mock: int, session: int, status: int) -> None:
+    body, head = BODY + b" " * 300, Head("POST", JUDGE, HEADERS)
+    for path in (JUDGE, CHAT):
+        service = Service(Settings(max_body_bytes=mock))
+        service.sessions.default.use(Settings(max_body_bytes=session))
+        found = shortcut.Shortcut(service).answer(replace(head, path=path), body, lambda: 0.0)
+        assert isinstance(found, Reply)
+        assert found.status == (status if path == JUDGE or status == 413 else 400)
+
+
+# Sessions that are shared
+
+
+def test_nothing_is_asked_of_shared_sessions_beforehand() -> None:
+    class Shared(Session):
+        """A session elsewhere, of which each question costs a journey."""
+
+        def settings(self, base: Settings) -> Settings:
+            assert self.requests, "nobody has begun"
+            return super().settings(base)
+
+    class Elsewhere(Sessions):
+        """Sessions that several processes share are of another class."""
+
+    shared, app = Elsewhere(), create_app(Service())
+    shared.default = Shared()
+    there = create_app(Service(sessions=shared))
+    chat = json.dumps(PLAIN_CHAT).encode()
+    assert sent(there, BODY) == sent(app, BODY)
+    assert sent(there, chat, path=CHAT) == sent(app, chat, path=CHAT)
+
+
+def test_while_redis_is_away_requests_go_on_as_was_set_at_runtime() -> None:
+    with redis_server() as redis:
+        service = Service(sessions=RedisSessions(Link(redis.url)))
+        app = create_app(service)
+        orders = Mock()
+        orders.service, orders.control = service, Control(service)
+        orders.json("PUT", "/criteria/helpful", {"score": 1.0})
+        assert [json.loads(sent(app, BODY)[2])["score"] for _ in range(2)] == [1.0, 1.0]
+        assert redis.process
+        redis.process.kill()
+        redis.process.wait()
+        assert [json.loads(sent(app, BODY)[2])["score"] for _ in range(2)] == [1.0, 1.0]
+
+
+# Whatever happens between the requests
+
+
+ALL_SETTINGS = (*SETTINGS.values(), Settings(repeat="vary"), Settings(unknown_criteria="judge"), Settings())
+JUDGEMENTS = (BODY, BODY[:-1], BODY.replace(b"helpful", b"other@v2"), json.dumps({"output": None}).encode())
+COMPLETIONS = tuple(
+    json.dumps({**PLAIN_CHAT, **more}).encode()
+    for more in (
+        {},
+        {"n": 3},
+        {"model": "mock-echo"},
+        {"model": "mock-status-503"},
+        {"stop": None},
+        {"stream": True},
+        {"headers": {}},
+        {"metadata": {"a": "b"}},
+        {"messages": 1},
+    )
+)
+ORDERS = (
+    ("PUT", "/criteria/helpful", {"score": 0.5}),
+    ("DELETE", "/criteria/helpful", None),
+    ("POST", "/completions", {"text": "said"}),
+    ("DELETE", "/completions", None),
+    ("POST", "/faults", {"first": 1, "status": 429}),
+    ("DELETE", "/faults", None),
+    ("PUT", "/limits", {"requests_per_minute": 1}),
+    ("DELETE", "/limits", None),
+    ("DELETE", "/requests", None),
+    ("GET", "/requests", None),
+    ("POST", "/reset", None),
+)
+some_headers = st.fixed_dictionaries(
+    {},
+    optional={
+        b"authorization": st.sampled_from([b"Bearer op-other", b"Bearer 3", b"Bearer invalid"]),
+        b"op-criteria": st.sampled_from([b"[]", b'["helpful"]', b'["mock-error", "b@v2"]']),
+        b"op-cache": st.just(b"readWrite"),
+        b"x-mock-session": st.just(b"other"),
+        b"x-mock-score": st.just(b"0.5"),
+        b"content-length": st.just(b"70000"),
+    },
+)
+requests = st.tuples(
+    st.sampled_from(
+        [*((JUDGE, each) for each in JUDGEMENTS), *((CHAT, each) for each in COMPLETIONS), (CHAT, BODY)]
+    ),
+    st.one_of(st.just({}), some_headers),
+)
+steps = st.one_of(requests, requests, st.sampled_from(ORDERS), st.sampled_from(ALL_SETTINGS))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(steps, max_size=12), st.integers(1, 3))
+def test_both_ways_stay_together_whatever_is_set_and_read_in_between(script: list[Json], times: int) -> None:
+    short, long = Mock(), Mock()
+    app = create_app(short.service)
+    for step in script * times:
+        if isinstance(step, Settings):
+            short.service.settings = long.service.settings = step
+        elif len(step) == 3:
+            method, path, body = step
+            assert short.ask(method, path, body).status == long.ask(method, path, body).status
+        else:
+            (path, body), more = step
+            headers = {**HEADERS, **more}
+            assert sent(app, body, headers, path=path) == long_way(long.service, body, headers, path=path)
+    alike(short.service, long.service)
+
+
+def test_no_secret_is_left_in_what_is_read_late() -> None:
+    """A thousand requests of every way come first; only then somebody reads."""
+    token, draw = b"op-private-77", random.Random(7)
+    service = Service()
+    app = create_app(service)
+    talk = {**PLAIN_CHAT, "messages": [{"role": "user", "content": f"say {token.decode()} sk-abcdefghijk"}]}
+    kinds = [
+        (
+            JUDGE,
+            json.dumps(having(output={"role": "assistant", "content": f"it is {token.decode()}"})).encode(),
+        ),
+        (CHAT, json.dumps(talk).encode()),
+        (CHAT, json.dumps({**talk, "model": "mock-echo"}).encode()),
+        (CHAT, json.dumps({**talk, "model": token.decode()}).encode()),
+        (CHAT, token),
+        (f"{JUDGE}/{token.decode()}", b"{}"),
+    ]
+    headers = {**HEADERS, b"authorization": b"Bearer " + token, b"x-copy": b"a=" + token}
+    for _ in range(200):
+        path, body = draw.choice(kinds)
+        sent(app, body, headers, path=path)
+    entries = remembered(service)
+    assert len(entries) == 200
+    assert token.decode() not in repr(entries)
+    assert "abcdefghijk" not in repr(entries)

@@ -26,8 +26,9 @@ def test_it_says_how_much_it_did(soaked: Any) -> None:
     assert [int(sent) for sent, _ in rounds] == [50] * 10
     assert all(int(served) for _, served in rounds)
     assert "150 open connections" in soaked.stdout
-    assert "200 streams" in soaked.stdout
-    assert re.search(r"2 times killed and begun again on port \d+", soaked.stdout)
+    assert "40 streams" in soaked.stdout
+    assert re.search(r"10 times saved, [1-9]\d* times read", soaked.stdout)
+    assert re.search(r"2 times killed and 2 times told to end .* again on port [1-9]", soaked.stdout)
 
 
 BROKEN = """

@@ -50,13 +50,13 @@ def test_other_arguments_are_refused(marker: pytest.Mark, told: str) -> None:
         variant_ids(marker)
 
 
-def run(folder: Path, test: str) -> str:
-    """What pytest prints for a test module, with this plugin and no other."""
+def run(folder: Path, test: str, *flags: str) -> str:
+    """What pytest prints for a test module, with this plugin and no other, but for those of the flags."""
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_it.py").write_text(f"import pytest\n\n{test}")
     command = [sys.executable, "-m", "pytest", "-p", "mockserver.variantmarks", "-p", "no:cacheprovider"]
     environment = clean({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": os.pathsep.join(sys.path)})
-    return finished([*command, "--strict-markers", "-v", folder], environment, cwd=folder).stdout
+    return finished([*command, "--strict-markers", "-v", *flags, folder], environment, cwd=folder).stdout
 
 
 def test_a_marked_test_runs_plainly_and_under_variants(tmp_path: Path) -> None:
@@ -98,3 +98,65 @@ def test_a_marker_in_vain_is_an_error(tmp_path: Path, arguments: str, parameters
     assert f"test_it.py::test_client: {told}" in printed
     assert "During handling of the above exception" not in printed
     assert "1 error" in printed
+
+
+MANY = """
+@pytest.mark.parametrize("each", [1, 2])
+@pytest.mark.openpipe_variants(99)
+def test_client(openpipe_mock, each): pass
+
+@pytest.mark.openpipe_variants("crlf")
+def test_named(openpipe_mock): pass
+
+@pytest.mark.parametrize("each", [1])
+def test_unmarked(openpipe_mock, each): pass
+"""
+SURPLUS = f"openpipe-mock: there are {len(VARIANTS)} variants; openpipe_variants(99) means all of them"
+
+
+@pytest.mark.parametrize("flags", [("-W", "error"), ("-p", "xdist", "-n", "2")])
+def test_a_number_beyond_the_variants_is_told_once_and_is_no_warning(
+    tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    printed = run(tmp_path, MANY, *flags)
+    assert printed.count(SURPLUS) == 1
+    assert printed.count("openpipe-mock: ") == 1
+    assert f"{2 * (1 + len(VARIANTS)) + 2 + 1} passed in" in printed
+
+
+def test_a_number_of_variants_that_there_are_needs_no_word(tmp_path: Path) -> None:
+    printed = run(tmp_path, MANY.replace("99", str(len(VARIANTS))))
+    assert "openpipe-mock: " not in printed
+    assert " passed in" in printed
+
+
+UNREPEATABLE = """
+import unittest
+
+@pytest.fixture(autouse=True)
+def always(openpipe_mock): pass
+
+class TestTheirs(unittest.TestCase):
+    @pytest.mark.openpipe_variants(2)
+    def test_client(self): pass
+
+    def test_other(self): pass
+"""
+
+
+def test_a_marker_that_cannot_repeat_its_test_is_an_error(tmp_path: Path) -> None:
+    printed = run(tmp_path, UNREPEATABLE)
+    assert "the marker openpipe_variants can't repeat this test" in printed
+    assert "1 passed, 1 error" in printed
+
+
+def test_a_run_that_names_no_variant_imports_none(tmp_path: Path) -> None:
+    test = """
+@pytest.mark.parametrize("each", [1])
+def test_one(openpipe_mock, each): pass
+
+def test_last():
+    import sys
+    assert "mockserver.variants" not in sys.modules
+"""
+    assert "2 passed" in run(tmp_path, test)

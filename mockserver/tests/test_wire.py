@@ -4,8 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from mockserver import tokens, wire
 from mockserver.chat import Call, Choice, Completion
@@ -105,6 +107,39 @@ def test_a_stream_follows_the_seed(seed: int) -> None:
     whole = completion(service, asking(n=3))
     del whole["usage"]
     assert joined(streamed(asking(n=3), service)) == whole
+
+
+some_choices = st.lists(
+    st.builds(
+        Choice,
+        st.lists(st.text(min_size=1, max_size=5), max_size=4).map(tuple),
+        st.sampled_from(["stop", "length"]),
+        refused=st.booleans(),
+    ),
+    min_size=1,
+    max_size=3,
+).map(tuple)
+
+
+@given(st.text(), some_choices, st.sampled_from([None, 0, 2]), st.booleans())
+def test_each_event_is_one_chunk_written_as_json_is_whatever_is_said(
+    name: str, choices: tuple[Choice, ...], alternatives: int | None, counts: bool
+) -> None:
+    made = Completion(name, 7, name, choices, 3, alternatives)
+    *events, last = wire.events(made, counts)
+    said = [""] * len(choices)
+    for event in events:
+        data = event.removeprefix(b"data: ").removesuffix(b"\n\n")
+        chunk = orjson.loads(data)
+        assert event == b"data: %b\n\n" % orjson.dumps(chunk)
+        assert list(chunk) == ["id", "object", "created", "model", "choices", *["usage"] * counts]
+        assert (chunk["id"], chunk["model"]) == (name, name)
+        for part in chunk["choices"]:
+            assert list(part) == ["index", "delta", "logprobs", "finish_reason"]
+            member = "refusal" if choices[part["index"]].refused else "content"
+            said[part["index"]] += part["delta"].get(member) or ""
+    assert said == ["".join(choice.text) for choice in choices]
+    assert last == wire.DONE
 
 
 def test_joining_finds_what_is_missing() -> None:

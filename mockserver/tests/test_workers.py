@@ -107,7 +107,7 @@ def status_at_the_end() -> int:
 
         def ask() -> None:
             with contextlib.suppress(httpx.TransportError):
-                statuses.append(judge(live, **{"x-mock-delay-ms": "150"}).status_code)
+                statuses.append(judge(live, **{"x-mock-delay-ms": "250"}).status_code)
 
         asking = threading.Thread(target=ask)
         asking.start()
