@@ -92,14 +92,19 @@ class Journey:
             self.status, self.headers, self.whole = effect.status, effect.headers, None
 
     def pieces(self) -> Iterator[bytes]:
-        """The pieces of a body that has begun, as a socket would bring them. Raises Broken, TooSlow."""
+        """The pieces of a body that has begun, as a socket would bring them. Raises Broken, TooSlow.
+
+        The exchange is one effect ahead, as servers are: clients that close a stream behind its `[DONE]` have
+        all of it, and didn't hang up.
+        """
         effect = self.next_effect()
         while effect is not None:
+            self.carry_out(effect)
+            following = self.next_effect()
             if isinstance(effect, Piece):
                 self.waited = 0.0
                 yield effect.data
-            self.carry_out(effect)
-            effect = self.next_effect()
+            effect = following
         if self.broken:
             raise Broken
 

@@ -207,6 +207,17 @@ def test_a_client_that_closes_an_unread_stream_has_hung_up(mock: Mock) -> None:
     assert call.answer == []
 
 
+@pytest.mark.parametrize("events", [2, None])
+def test_who_closes_a_stream_behind_its_end_has_all_of_it(mock: Mock, events: int | None) -> None:
+    """As openai 3 does, which reads no further than `[DONE]`."""
+    with httpx.stream("POST", f"{SERVICE}/chat/completions", json=STREAM, headers=KEY) as got:
+        for number, line in enumerate(filter(None, got.iter_lines()), 1):
+            if line == "data: [DONE]" or number == events:
+                break
+    assert [lapse.rule.name for lapse in mock.warnings()] == ["left-a-stream"] * bool(events)
+    assert mock.session.under_way == 0
+
+
 def test_an_async_client_that_closes_an_unread_stream_has_hung_up(mock: Mock) -> None:
     async def ask() -> None:
         async with (

@@ -98,18 +98,28 @@ def test_a_connection_breaks_in_the_middle() -> None:
         next(found)
 
 
-def test_pieces_come_one_by_one() -> None:
+def test_pieces_come_one_by_one_and_with_the_last_one_the_exchange_is_over() -> None:
     seen: list[str] = []
 
     def exchange() -> Exchange:
         yield Begin(200, ())
-        for name in "ab":
+        for name in "abc":
             seen.append(name)
             yield Piece(name.encode())
+        seen.append("over")
         return ENDED
 
     found = ask(exchange(), b"", Clock()).pieces()
-    assert (next(found), seen) == (b"a", ["a"])
+    assert (next(found), seen) == (b"a", ["a", "b"])
+    assert [next(found), next(found)] == [b"b", b"c"]
+    assert seen == ["a", "b", "c", "over"]
+
+
+def test_what_comes_behind_a_piece_costs_no_time_until_it_is_asked_for() -> None:
+    clock = Clock()
+    found = ask(streaming(Piece(b"a"), Wait(5), Piece(b"b")), b"", clock).pieces()
+    assert (next(found), clock.now) == (b"a", 0)
+    assert (next(found), clock.now) == (b"b", 5)
 
 
 @pytest.mark.parametrize("taken", [0, 1])

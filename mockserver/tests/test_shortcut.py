@@ -521,20 +521,18 @@ def test_while_redis_is_away_requests_go_on_as_was_set_at_runtime() -> None:
 
 ALL_SETTINGS = (*SETTINGS.values(), Settings(repeat="vary"), Settings(unknown_criteria="judge"), Settings())
 JUDGEMENTS = (BODY, BODY[:-1], BODY.replace(b"helpful", b"other@v2"), json.dumps({"output": None}).encode())
-COMPLETIONS = tuple(
-    json.dumps({**PLAIN_CHAT, **more}).encode()
-    for more in (
-        {},
-        {"n": 3},
-        {"model": "mock-echo"},
-        {"model": "mock-status-503"},
-        {"stop": None},
-        {"stream": True},
-        {"headers": {}},
-        {"metadata": {"a": "b"}},
-        {"messages": 1},
-    )
+VARIED: tuple[Json, ...] = (
+    {},
+    {"n": 3},
+    {"model": "mock-echo"},
+    {"model": "mock-status-503"},
+    {"stop": None},
+    {"stream": True},
+    {"headers": {}},
+    {"metadata": {"a": "b"}},
+    {"messages": 1},
 )
+COMPLETIONS = tuple(json.dumps({**PLAIN_CHAT, **more}).encode() for more in VARIED)
 ORDERS = (
     ("PUT", "/criteria/helpful", {"score": 0.5}),
     ("DELETE", "/criteria/helpful", None),

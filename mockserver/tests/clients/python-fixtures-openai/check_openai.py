@@ -69,6 +69,20 @@ async def test_async_streams(openpipe_mock):
     assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "one two three"
 
 
+@pytest.mark.openpipe_variants(99)
+@pytest.mark.asyncio
+async def test_a_client_that_reads_its_streams_behaves_well(openpipe_mock, monkeypatch):
+    """Under every variant, and in virtual time the same is seen of it as over a socket."""
+    monkeypatch.setattr("time.sleep", openpipe_mock.clock.advance)
+    said = EARLY.chat.completions.create(**COUNT).choices[0].message.content
+    chunks = list(EARLY.chat.completions.create(**COUNT, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == said
+    stream = await EARLY_ASYNC.chat.completions.create(**COUNT, stream=True)
+    assert len([chunk async for chunk in stream]) == len(chunks)
+    openpipe_mock.assert_well_behaved(timed=True)
+    openpipe_mock.completed(streamed=True)
+
+
 def test_tools_and_best_of_n(openpipe_mock):
     openpipe_mock.tool_call("get_weather", {"city": "Rome"}, when={"tool": "get_weather"})
     tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
