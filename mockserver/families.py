@@ -150,10 +150,12 @@ def stream_class(family: Family) -> Any:
         def __init__(self, journey: Journey, request: Any) -> None:
             self.journey = journey
             self.request = request
+            self.pieces = journey.pieces()  # who iterates again goes on, as with a socket
 
         def __iter__(self) -> Iterator[bytes]:
             try:
-                yield from self.journey.pieces()
+                for piece in self.pieces:  # noqa: UP028  # `yield from` would end them with the first reader
+                    yield piece
             except (Broken, TooSlow) as problem:
                 raise family.error(problem, self.request, CUT_OFF) from None
 

@@ -218,6 +218,25 @@ def test_who_closes_a_stream_behind_its_end_has_all_of_it(mock: Mock, events: in
     assert mock.session.under_way == 0
 
 
+@pytest.mark.parametrize("library", FAMILIES)
+def test_a_stream_that_is_iterated_again_goes_on(mock: Mock, library: Any) -> None:
+    """As with a socket; openai 3 reads on so behind `[DONE]`, where there is nothing any more."""
+
+    async def read() -> list[list[bytes]]:
+        async with (
+            library.AsyncClient(headers=KEY) as client,
+            client.stream("POST", f"{SERVICE}/chat/completions", json=STREAM) as got,
+        ):
+            first = [await anext(aiter(got.stream))]
+            return [first, *[[piece async for piece in got.stream] for _ in range(2)]]
+
+    first, others, nothing = asyncio.run(read())
+    whole = library.post(f"{SERVICE}/chat/completions", json=STREAM, headers=KEY).content
+    assert len(first[0]) < len(whole)
+    assert (b"".join(first + others), nothing) == (whole, [])
+    assert mock.warnings() == ()
+
+
 def test_an_async_client_that_closes_an_unread_stream_has_hung_up(mock: Mock) -> None:
     async def ask() -> None:
         async with (

@@ -117,9 +117,17 @@ def test_pieces_come_one_by_one_and_with_the_last_one_the_exchange_is_over() -> 
 
 def test_what_comes_behind_a_piece_costs_no_time_until_it_is_asked_for() -> None:
     clock = Clock()
-    found = ask(streaming(Piece(b"a"), Wait(5), Piece(b"b")), b"", clock).pieces()
-    assert (next(found), clock.now) == (b"a", 0)
-    assert (next(found), clock.now) == (b"b", 5)
+    ticks: list[float] = []
+
+    def exchange() -> Exchange:
+        yield from (Begin(200, ()), Piece(b"a"), Wait(5))
+        ticks.append((yield Tick()))
+        yield Piece(b"b")
+        return ENDED
+
+    found = ask(exchange(), b"", clock).pieces()
+    assert (next(found), clock.now, ticks) == (b"a", 0, [])
+    assert (next(found), clock.now, ticks) == (b"b", 5, [5])
 
 
 @pytest.mark.parametrize("taken", [0, 1])
