@@ -7,7 +7,7 @@ token of a request is one wherever it stands. A quick look by `may_hide` tells w
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, unquote_to_bytes
@@ -71,7 +71,6 @@ def secret_members(query: bytes) -> tuple[str, ...]:
     return tuple(name for name, value in pairs if value and (is_secret(name) or name.lower() in KEYS[:2]))
 
 
-@lru_cache(maxsize=256)
 def secret_headers(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """Those among the names of headers that name a secret; in them `token` or `key` alone at the end does."""
     return tuple(name for name in names if is_secret_header(name.decode("latin-1")))

@@ -218,7 +218,7 @@ class Mock:
 
     def __repr__(self) -> str:
         return (
-            f"<Mock {self.base_url} session {self.session.name}, {len(self.session.journal.entries)} calls>"
+            f"<Mock {self.base_url} session {self.session.name}, {self.session.journal.kept} calls>"
         )
 
     # How it is reached. A mock on a socket has other ways: see `liveserver`.

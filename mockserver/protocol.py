@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 import httptools
+from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -36,6 +37,8 @@ OPEN = b"/api/"
 """Where nobody is asked who they are."""
 NOWHERE: Any = deque(maxlen=0)
 """Where headers go that come behind a body: nobody looks at them, so none may count."""
+CLOSES_LATE = hasattr(httptools_impl, "CLOSE_HEADER")
+"""Whether uvicorn learns from its answer's headers that a request ends the connection, as before 0.53."""
 OFFERS = (b"upgrade", b"http2-settings", b"connection")
 TLS_HANDSHAKE = b"\x16\x03"
 
@@ -115,7 +118,8 @@ class DroppingProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.flow.resume_reading()
             if self.pipeline:
-                self._start_asgi_task(*self.pipeline.pop())
+                self.running, app = self.pipeline.pop()
+                self._start_asgi_task(self.running, app)
 
     def data_received(self, data: bytes) -> None:
         self.holds, self.held, self.arrived = True, None, len(data)
@@ -224,9 +228,9 @@ class DroppingProtocol(HttpToolsProtocol):
         if not self.url.startswith(OPEN):
             self.headers[:] = joined(self.headers)
         if not self.pipeline:
-            self.running = self.cycle
-        if self.cycle.keep_alive and not self.parser.should_keep_alive():
-            self.cycle.keep_alive = False  # older versions of uvicorn see to it later
+            self.running = self.cycle  # it has its task, or is held
+        if CLOSES_LATE and not self.parser.should_keep_alive():
+            self.cycle.keep_alive = False
         self.headers = NOWHERE
 
     def head_size(self) -> int:
@@ -234,7 +238,6 @@ class DroppingProtocol(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) + len(b": \r\n") for name, value in self.headers)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self.running = cycle
         if self.holds:  # a task runs later anyway; at the end of these bytes it may turn out to need none
             self.held = cycle, app
         else:

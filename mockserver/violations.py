@@ -563,7 +563,8 @@ def nearest(word: Any, known: list[Any]) -> str | None:
     """
     if not isinstance(word, str) or len(word) > MOST_SHOWN:
         return None
-    return nearest_of(word.lower(), tuple(name for name in known[:MOST_COUNTED] if isinstance(name, str)))
+    near = (name for name in known[:MOST_COUNTED] if isinstance(name, str) and len(name) <= 3 * MOST_SHOWN)
+    return nearest_of(word.lower(), tuple(near))
 
 
 @lru_cache(maxsize=64)

@@ -541,7 +541,7 @@ SENSIBLE: tuple[Json, ...] = (
 
 def colliding(count: int) -> bytes:
     """An object whose names collide in simple hashes: "Aa" and "BB" do in the widely known one."""
-    names = ("".join("Aa" if number >> bit & 1 else "BB" for bit in range(12)) for number in range(count))
+    names = ("".join("Aa" if number >> bit & 1 else "BB" for bit in range(14)) for number in range(count))
     members = ",".join(f'"{name}":{number}' for number, name in enumerate(names))
     return f'{{"criterion_id":"helpful","output":{{"role":"assistant"}},"input":{{{members}}}}}'.encode()
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -159,10 +159,10 @@ BOMBS = {
 
 
 def seconds(data: bytes) -> float:
-    """How long it takes to read a config file."""
-    started = perf_counter()
+    """How long the processor is busy with reading a config file."""
+    started = thread_time()
     outcome(lambda: configfile.read(data), ConfigError)
-    return perf_counter() - started
+    return thread_time() - started
 
 
 @pytest.mark.parametrize("name", BOMBS)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import reduce
 from pathlib import Path
-from time import monotonic, perf_counter
+from time import monotonic, thread_time
 from typing import Any
 
 import pytest
@@ -260,14 +260,14 @@ def test_who_reads_a_long_stream_slowly_costs_no_memory(streaming: Live) -> None
 
 
 def seconds(body: bytes, path: str = JUDGE, headers: bytes = b"") -> float:
-    """How long the mock takes for a body, at best."""
+    """How long the mock keeps the processor busy with a body, at best."""
     service = Service()
     sent_headers = {**HEADERS, **({b"op-tags": headers, b"op-criteria": headers} if headers else {})}
     best = float("inf")
     for _ in range(3):
-        started = perf_counter()
+        started = thread_time()
         status = answer(service, body, path=path, headers=sent_headers).status
-        best = min(best, perf_counter() - started)
+        best = min(best, thread_time() - started)
         assert status in (200, 400, 404)
     return best
 
@@ -306,12 +306,12 @@ COSTLY = {
 
 @pytest.mark.parametrize("name", COSTLY)
 def test_a_body_that_is_made_to_cost_costs_about_what_its_size_does(name: str) -> None:
-    """A generous factor, and several attempts: a loaded machine is late at times."""
+    """A generous factor, and several attempts: on a loaded machine all takes longer at times."""
     allowed = 20 * seconds(plain(len(COSTLY[name])))
     assert any(seconds(COSTLY[name]) < allowed for _ in range(ATTEMPTS))
 
 
-FLOOD = 4096
+FLOOD = 16_384
 FLOODS = {
     "names that collide where names are added up as Java does": colliding(FLOOD),
     "names that differ by a multiple of 2**61 - 1": many(str(n * (2**61 - 1)) for n in range(FLOOD)),
@@ -324,7 +324,7 @@ FLOODS = {
 def test_names_that_collide_cost_no_more_than_others(name: str) -> None:
     flood = FLOODS[name]
     width = len(flood) // FLOOD
-    allowed = 5 * seconds(many(f"{n * 2654435761:0{width}}" for n in range(FLOOD)))
+    allowed = 12 * seconds(many(f"{n * 2654435761:0{width}}" for n in range(FLOOD)))
     assert any(seconds(flood) < allowed for _ in range(ATTEMPTS))
 
 
