@@ -237,6 +237,7 @@ def test_a_signal_is_passed_on(name: signal.Signals, tmp_path: Path) -> None:
         env=environment,
         cwd=tmp_path,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(name, signal.SIG_DFL),  # who tests in the background ignores SIGINT
         text=True,
     )
     assert process.stdout
