@@ -322,7 +322,7 @@ def main() -> None:
 def write(found: dict[str, list[Json]]) -> None:
     """Renew what stands between the marks of the page."""
     text = PAGE.read_text("utf-8")
-    tables = "\n\n".join(f"### {name.capitalize()}\n\n{table(rows)}" for name, rows in found.items())
+    tables = "\n\n".join(f"### {name[:1].upper()}{name[1:]}\n\n{table(rows)}" for name, rows in found.items())
     mark = "<!-- measured -->"
     head, _, rest = text.partition(mark)
     _, _, tail = rest.partition(mark)

@@ -217,9 +217,7 @@ class Mock:
         self.expected: set[str] = set()
 
     def __repr__(self) -> str:
-        return (
-            f"<Mock {self.base_url} session {self.session.name}, {self.session.journal.kept} calls>"
-        )
+        return f"<Mock {self.base_url} session {self.session.name}, {self.session.journal.kept} calls>"
 
     # How it is reached. A mock on a socket has other ways: see `liveserver`.
 
