@@ -103,7 +103,7 @@ def answered(
     def log(status: int, text: bytes | None, error: str | None = None, *, hit: bool = False) -> None:
         if chosen.log and not visit.read_only and visit.entry.body is not None:
             call = calls.Own(visit.entry.body, text, status, error, hit, tags, outside.now)
-            visit.session.log(fingerprint(visit.token)).add_own(call)
+            visit.memory.log(fingerprint(visit.token)).add_own(call)
 
     try:
         made = judged(visit, chosen, body, outside)
@@ -210,7 +210,7 @@ def completed(
     visit: Visit, asked: Ask, chosen: Options, outside: Outside, script: Script | None
 ) -> tuple[Completion, bool]:
     """The completion from the cache, or a new one; and whether it was a hit. A hit keeps its id."""
-    settings, session = visit.settings, visit.session
+    settings, session = visit.settings, visit.memory
     caches = chosen.reads_cache or chosen.writes_cache
     key = fingerprint(visit.token) + asked.identity if caches else b""
     stored = session.cached(key) if chosen.reads_cache else None
@@ -278,7 +278,7 @@ def remind(visit: Visit, body: Json, asked: Ask) -> None:
     """Note what the log should say of a request that was answered."""
     if "headers" in body and isinstance(body["headers"], dict):
         visit.note(HEADERS_IN_BODY)
-    if visit.settings.repeat == "same" and visit.session.count(asked.identity) == OFTEN:
+    if visit.settings.repeat == "same" and visit.memory.count(asked.identity) == OFTEN:
         visit.note(f"{OFTEN} identical requests got the same answer; `--repeat vary` makes them differ")
 
 

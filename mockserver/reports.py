@@ -66,6 +66,6 @@ def answer(report: Report, visit: Visit, body: Any) -> Exchange:
     else:
         body = [name for name in visit.settings.known_models if not GLOB.intersection(name)]
     now = (yield Now()) if visit.settings.clock == "real" else None
-    log = visit.session.log if report.method == "POST" else visit.session.read_log
+    log = visit.memory.log if report.method == "POST" else visit.memory.read_log
     result = report.action(body, log(fingerprint(visit.token)), now)
     return Reply(200, orjson.dumps(result))

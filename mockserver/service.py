@@ -250,7 +250,7 @@ def responding(visit: Visit, body: Any) -> Reply | Exchange:
     if visit.settings.variant:
         check(visit, body)  # an answer that the variant refuses is never asked for
         answering, variant = engine(visit, body), named(visit.settings.variant)
-        return recorded(varied(answering, variant, visit.entry.endpoint, visit.session.count), visit.entry)
+        return recorded(varied(answering, variant, visit.entry.endpoint, visit.memory.count), visit.entry)
     reply = asked(visit, body)
     if isinstance(reply, Reply):
         return reply
@@ -311,7 +311,7 @@ def due(visit: Visit, body: Any) -> Fault | None:
     if settings.faults and fault is None:
         lot = faults.Lot(settings.seed, visit.entry.body or b"")
         subject, streams = visit.subject(body), asks_for_stream(visit, body)
-        found = faults.due(settings.faults, subject, visit.session.count, lot, streams=streams)
+        found = faults.due(settings.faults, subject, visit.memory.count, lot, streams=streams)
         fault = found.fault
         visit.entry.passed = tuple((each.fault.place, each.why) for each in found.passed)
     if settings.magic and (fault is None or faults.only_delays(fault)):

@@ -58,6 +58,12 @@ class Visit:
     def headers(self) -> Headers:
         return self.head.headers
 
+    @property
+    def memory(self) -> Session:
+        """The session; of one that was reset since, a session that nobody sees: what a late request counts,
+        stores and logs is forgotten too, and counted as the first."""
+        return self.session if self.journal is self.session.journal else Session(self.session.name)
+
     def subject(self, body: Json) -> Subject:
         """What conditions look at."""
         return Subject(self.entry.endpoint, self.head.headers, body)
@@ -91,7 +97,7 @@ class Visit:
         score = magic.score(self.head.headers) if magical else None
         if score is not None:
             return Judgement(score, f"The header x-mock-score says {score}; no model read it.")
-        found = judge(asked, content, self.settings, self.session.count)
+        found = judge(asked, content, self.settings, self.memory.count)
         if found.rule:
             self.entry.rules.append(found.rule)
         return found

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mockserver import configfile
 from mockserver.config import (
     Declared,
     ErrorAnswer,
@@ -387,3 +388,21 @@ def test_a_path_that_names_no_session_is_not_found(path: str) -> None:
     service = Service()
     assert answer(service, having(), path=path).status == 404
     assert service.sessions.named == {}
+
+
+def test_what_a_reset_overtook_counts_stores_and_logs_nothing() -> None:
+    """As it is with a Redis."""
+    service = Service(configfile.read(b"criteria: {flaky: {sequence: [0.1, 0.2]}}\n"))
+    cached = {**HEADERS, b"op-cache": b"true"}
+    late = service.exchange(Head("POST", JUDGE, HEADERS)), service.exchange(Head("POST", CHAT, cached))
+    for exchange in late:
+        next(exchange)
+    service.sessions.default.forget()
+    flaky = json.dumps({"criterion_id": "flaky", "output": {"role": "assistant"}}).encode()
+    for exchange, body in zip(late, (flaky, json.dumps(asking(max_tokens=5)).encode()), strict=True):
+        exchange.send(body)  # it now asks for the time
+        with pytest.raises(StopIteration):
+            exchange.send(0.0)
+    session = service.sessions.default
+    assert [len(each) for each in (session.cache, session.logs, session.counts, session.turns)] == [0] * 4
+    assert json.loads(answer(service, flaky, path=JUDGE).body)["score"] == 0.1
