@@ -35,10 +35,10 @@ schemas: .venv/.dev ## Make schemas/openapi.yaml anew from its sources and check
 	@$(MAKE) vectors
 
 vectors: .venv/.dev ## Write schemas/vectors anew
-	@$(bin)/python -m mockserver.vectors
+	@$(bin)/python -m openpipe_mock.vectors
 
 mutants: .venv/.dev ## Run the contract suite against every one-bug server and write docs/mutants.md
-	@$(bin)/python -m mockserver.tests.mutants_page
+	@$(bin)/python -m tests.mutants_page
 
 bench: .venv/.dev ## Measure against a bare ASGI app; with flags: make bench ARGS="--rounds 3 --write"
 	@command -v wrk >/dev/null || { $(call install,wrk); }

@@ -215,9 +215,9 @@ def micro(call: Callable[[], object], number: int) -> float:
 
 def sizes() -> Iterator[Json]:
     """Microseconds in process against size: is the cost linear?"""
-    from mockserver.configfile import read
-    from mockserver.service import Service
-    from mockserver.tests.inprocess import answer
+    from openpipe_mock.configfile import read
+    from openpipe_mock.service import Service
+    from tests.inprocess import answer
 
     service, chat = Service(), "/api/v1/chat/completions"
 
@@ -246,7 +246,7 @@ def fixtures() -> Iterator[Json]:
     import httpx2
     import respx
 
-    import mockserver
+    import openpipe_mock
 
     url, body = "https://api.openpipe.ai/api/v1/criteria/judge", judging(*TALK)
     said = {"score": 0.5, "explanation": "x" * 90}
@@ -260,15 +260,15 @@ def fixtures() -> Iterator[Json]:
 
     static = respx.Router()
     static.post(url).respond(json=said)
-    ours = httpx.MockTransport(mockserver.respx_router().handler)
-    with mockserver.patched():
+    ours = httpx.MockTransport(openpipe_mock.respx_router().handler)
+    with openpipe_mock.patched():
         calls = {
             "httpx.MockTransport": posting(httpx, fixed(httpx)),
             "a static respx route": posting(httpx, httpx.MockTransport(static.handler)),
-            "mockserver.respx_router()": posting(httpx, ours),
-            "mockserver.patched(), httpx": posting(httpx),
+            "openpipe_mock.respx_router()": posting(httpx, ours),
+            "openpipe_mock.patched(), httpx": posting(httpx),
             "httpx2.MockTransport": posting(httpx2, fixed(httpx2)),
-            "mockserver.patched(), httpx2": posting(httpx2),
+            "openpipe_mock.patched(), httpx2": posting(httpx2),
         }
         best = dict.fromkeys(calls, math.inf)
         for _ in range(60):

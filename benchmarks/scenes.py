@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mockserver.effects import Effect, Head, Piece, ReadBody
-from mockserver.service import Service
+from openpipe_mock.effects import Effect, Head, Piece, ReadBody
+from openpipe_mock.service import Service
 
 Json = Any
 JUDGE, CHAT = "/api/v1/criteria/judge", "/api/v1/chat/completions"

@@ -18,9 +18,9 @@ from time import monotonic
 
 import httpx
 
-from mockserver.tests.live import Live, serving
-from mockserver.tests.mad import requests
-from mockserver.tests.soaking import (
+from tests.live import Live, serving
+from tests.mad import requests
+from tests.soaking import (
     LONG_STREAMS,
     MEBIBYTE,
     Report,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.probe import Probe, Target, UsageProblem, target
+from openpipe_mock.probe import Probe, Target, UsageProblem, target
 
 from .aim import Aim
 from .evidence import level_of, payload, story

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from mockserver.checks import Finding
-from mockserver.probe import Exchange
-from mockserver.spec import Checker, contract
-from mockserver.violations import Violation, shown
+from openpipe_mock.checks import Finding
+from openpipe_mock.probe import Exchange
+from openpipe_mock.spec import Checker, contract
+from openpipe_mock.violations import Violation, shown
 
 from . import streams
 

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from mockserver.checks import Finding, find
-from mockserver.probe import Exchange
+from openpipe_mock.checks import Finding, find
+from openpipe_mock.probe import Exchange
 
 from .promises import Verdict
 

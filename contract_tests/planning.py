@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 
 from _pytest.mark.expression import Expression
 
-from mockserver.checks import catalogue
-from mockserver.probe import Request
+from openpipe_mock.checks import catalogue
+from openpipe_mock.probe import Request
 
 from .aim import Aim
 from .promises import Case

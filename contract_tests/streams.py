@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from mockserver import strictjson
-from mockserver.checks import Finding
-from mockserver.errors import ParseError
-from mockserver.eventstream import DONE, Event
-from mockserver.probe import Exchange
-from mockserver.spec import Checker, contract
+from openpipe_mock import strictjson
+from openpipe_mock.checks import Finding
+from openpipe_mock.errors import ParseError
+from openpipe_mock.eventstream import DONE, Event
+from openpipe_mock.probe import Exchange
+from openpipe_mock.spec import Checker, contract
 
 Findings = Iterator[Finding]
 Chunk = dict[str, Any]

@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from mockserver.checks import Finding
+from openpipe_mock.checks import Finding
 
 from .aim import MOST_TOKENS, Aim
 from .asks import ANSWER_SCHEMA, OTHER_TOOL, PROMPTS, TOOL, WEATHER, chatting

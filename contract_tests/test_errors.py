@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from mockserver.checks import Finding
-from mockserver.probe import Request
+from openpipe_mock.checks import Finding
+from openpipe_mock.probe import Request
 
 from .aim import Aim, plain
 from .asks import CHAT, JUDGE, chatting, judging, post

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mockserver.checks import Finding
+from openpipe_mock.checks import Finding
 
 from .aim import Aim
 from .promises import Scene, Sends, Variant, promise, reachable

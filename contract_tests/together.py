@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from mockserver.edits import Positive, positives
-from mockserver.probe import Request
-from mockserver.samples import ENDPOINTS, USER
-from mockserver.spec import contract
+from openpipe_mock.edits import Positive, positives
+from openpipe_mock.probe import Request
+from openpipe_mock.samples import ENDPOINTS, USER
+from openpipe_mock.spec import contract
 
 from .aim import Aim
 from .asks import sent

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mockserver.tests.environments import TESTS, installed, node_modules
-from mockserver.tests.live import Live, run
+from tests.environments import TESTS, installed, node_modules
+from tests.live import Live, run
 
 Json = Any
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from mockserver.effects import Reply
-from mockserver.paths import BASE
-from mockserver.service import Service
-from mockserver.spec import contract
-from mockserver.tests.generate import Strategy, valid
-from mockserver.tests.inprocess import HEADERS, JUDGE, answer, content_of, holds
+from openpipe_mock.effects import Reply
+from openpipe_mock.paths import BASE
+from openpipe_mock.service import Service
+from openpipe_mock.spec import contract
+from tests.generate import Strategy, valid
+from tests.inprocess import HEADERS, JUDGE, answer, content_of, holds
 
 Json = Any
 

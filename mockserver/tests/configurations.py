@@ -5,9 +5,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from mockserver.configfile import schema
-from mockserver.tests.generate import Change, Strategy, anything, changed, edited, places, texts
-from mockserver.violations import declarations
+from openpipe_mock.configfile import schema
+from openpipe_mock.violations import declarations
+from tests.generate import Change, Strategy, anything, changed, edited, places, texts
 
 Json = Any
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from mockserver.tests.live import Live, serving
+from tests.live import Live, serving
 
 
 @pytest.fixture(scope="session", autouse=True)

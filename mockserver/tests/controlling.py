@@ -7,14 +7,14 @@ from typing import Any
 
 import jsonschema_rs
 
-from mockserver.config import Settings
-from mockserver.control import PREFIXED, ROUTES, Control, pattern
-from mockserver.controldocument import document
-from mockserver.effects import Head, ReadBody, Reply
-from mockserver.listings import ROOT
-from mockserver.service import Service
-from mockserver.tests.inprocess import HEADERS, JUDGE, answer
-from mockserver.violations import DIALECT
+from openpipe_mock.config import Settings
+from openpipe_mock.control import PREFIXED, ROUTES, Control, pattern
+from openpipe_mock.controldocument import document
+from openpipe_mock.effects import Head, ReadBody, Reply
+from openpipe_mock.listings import ROOT
+from openpipe_mock.service import Service
+from openpipe_mock.violations import DIALECT
+from tests.inprocess import HEADERS, JUDGE, answer
 
 Json = Any
 

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from mockserver.shapes import types
-from mockserver.spec import contract
+from openpipe_mock.shapes import types
+from openpipe_mock.spec import contract
 
 Json = Any
 Strategy = st.SearchStrategy[Any]

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mockserver.effects import Break, Effect, Head, Piece, Reply, Wait
-from mockserver.service import Service
-from mockserver.tests.inprocess import HEADERS, carried_out, content_of
+from openpipe_mock.effects import Break, Effect, Head, Piece, Reply, Wait
+from openpipe_mock.service import Service
+from tests.inprocess import HEADERS, carried_out, content_of
 
 Json = Any
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import jsonschema_rs
 
-from mockserver.effects import Begin, Break, Entropy, Head, Now, Piece, ReadBody, Reply, Tick, Wait
-from mockserver.paths import BASE
-from mockserver.service import Service
-from mockserver.spec import contract
-from mockserver.strictjson import parse
-from mockserver.violations import DIALECT
+from openpipe_mock.effects import Begin, Break, Entropy, Head, Now, Piece, ReadBody, Reply, Tick, Wait
+from openpipe_mock.paths import BASE
+from openpipe_mock.service import Service
+from openpipe_mock.spec import contract
+from openpipe_mock.strictjson import parse
+from openpipe_mock.violations import DIALECT
 
 Json = Any
 

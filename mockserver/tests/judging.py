@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mockserver.contract import Options, run
-from mockserver.findings import Result
-from mockserver.tests.reference.http import App
-from mockserver.tests.reference.server import KEY, MODELS
-from mockserver.tests.reference.serving import live
+from openpipe_mock.contract import Options, run
+from openpipe_mock.findings import Result
+from tests.reference.http import App
+from tests.reference.server import KEY, MODELS
+from tests.reference.serving import live
 
 KNOWN: Mapping[str, Any] = {
     "api_key": KEY,

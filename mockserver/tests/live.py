@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mockserver.tests.environments import TESTS, here
+from tests.environments import TESTS, here
 
 PROVIDER = TESTS / "samples" / "provider.yaml"
 """The config of a mock that knows what the provider's own tests name, and no other model or criterion."""

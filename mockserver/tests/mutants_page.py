@@ -1,6 +1,6 @@
 """docs/mutants.md: every one-bug server and the check that finds it.
 
-`python -m mockserver.tests.mutants_page` runs the contract suite against all of them, on two processes, and
+`python -m tests.mutants_page` runs the contract suite against all of them, on two processes, and
 writes the page anew; it fails when a server survives. The tests hold the page against the code, and against
 a part of the runs.
 """
@@ -13,11 +13,11 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from mockserver.tests.reference.killing import found, killed
-from mockserver.tests.reference.mutants import DEVIANTS, mutants
-from mockserver.tests.reference.mutation import Mutant
-from mockserver.tests.reference.server import Reference
-from mockserver.tests.reference.serving import live
+from tests.reference.killing import found, killed
+from tests.reference.mutants import DEVIANTS, mutants
+from tests.reference.mutation import Mutant
+from tests.reference.server import Reference
+from tests.reference.serving import live
 
 PAGE = Path(__file__).parents[2] / "docs" / "mutants.md"
 PROCESSES = 2

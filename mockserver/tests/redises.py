@@ -15,7 +15,7 @@ from typing import Any
 
 import redis
 
-from mockserver.tests.live import PATIENCE
+from tests.live import PATIENCE
 
 
 @dataclass

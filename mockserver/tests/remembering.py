@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from mockserver.tests.live import PATIENCE
+from tests.live import PATIENCE
 
 Json = Any
 

@@ -14,10 +14,10 @@ from random import Random
 from time import monotonic
 from typing import Any
 
-from mockserver.service import Service
-from mockserver.tests.inprocess import answer
-from mockserver.tests.live import PATIENCE, Live
-from mockserver.tests.mad import CHAT, Mad
+from openpipe_mock.service import Service
+from tests.inprocess import answer
+from tests.live import PATIENCE, Live
+from tests.mad import CHAT, Mad
 
 Json = Any
 Address = tuple[str, int]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mockserver import configfile
-from mockserver.config import (
+from openpipe_mock import configfile
+from openpipe_mock.config import (
     VALIDATIONS,
     ByOutput,
     Declared,
@@ -31,15 +31,15 @@ from mockserver.config import (
     Settings,
     Uniform,
 )
-from mockserver.configfile import Mistakes
-from mockserver.effects import Reply
-from mockserver.matching import Condition, When, demand
-from mockserver.service import Service
-from mockserver.spec import contract
-from mockserver.tests.chatting import CHAT, chats, chunks, joined
-from mockserver.tests.configurations import configs
-from mockserver.tests.generate import Strategy, anything, brief, broken, texts, valid
-from mockserver.tests.inprocess import HEADERS, JUDGE, answer, answer_validator, content_of
+from openpipe_mock.configfile import Mistakes
+from openpipe_mock.effects import Reply
+from openpipe_mock.matching import Condition, When, demand
+from openpipe_mock.service import Service
+from openpipe_mock.spec import contract
+from tests.chatting import CHAT, chats, chunks, joined
+from tests.configurations import configs
+from tests.generate import Strategy, anything, brief, broken, texts, valid
+from tests.inprocess import HEADERS, JUDGE, answer, answer_validator, content_of
 
 Json = Any
 

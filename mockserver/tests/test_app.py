@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from mockserver import __version__, configfile
-from mockserver.app import WRITE, ClientGone, Transport, create_app
-from mockserver.config import Settings, Validation
-from mockserver.dashboard import page
-from mockserver.effects import Begin, Effect, Entropy, Now, Piece, Reply, Wait
-from mockserver.service import ConfigFile, Service
-from mockserver.shortcut import Shortcut
-from mockserver.tests.chatting import CHAT
-from mockserver.tests.inprocess import FULL, HEADERS, JUDGE, MINIMAL, answer, having
+from openpipe_mock import __version__, configfile
+from openpipe_mock.app import WRITE, ClientGone, Transport, create_app
+from openpipe_mock.config import Settings, Validation
+from openpipe_mock.dashboard import page
+from openpipe_mock.effects import Begin, Effect, Entropy, Now, Piece, Reply, Wait
+from openpipe_mock.service import ConfigFile, Service
+from openpipe_mock.shortcut import Shortcut
+from tests.chatting import CHAT
+from tests.inprocess import FULL, HEADERS, JUDGE, MINIMAL, answer, having
 
 Json = Any
 Message = dict[str, Any]
@@ -162,7 +162,7 @@ def test_a_message_without_a_body_is_an_empty_piece() -> None:
 def test_a_client_that_leaves_before_its_body_is_complete_gets_nothing(
     sent: list[Message], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.DEBUG, "mockserver"):
+    with caplog.at_level(logging.DEBUG, "openpipe_mock"):
         assert drive(messages=[*sent, GONE]).messages == []
     [line] = caplog.messages
     assert "the client hung up" in line
@@ -341,7 +341,7 @@ def test_a_defect_of_ours_answers_500_and_leaves_its_traceback_in_the_log(
     assert heard.json["message"].startswith("Internal server error: ")
     assert b"inner detail" not in heard.body
     [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert record.name == "mockserver"
+    assert record.name == "openpipe_mock"
     assert record.exc_info is not None
     assert str(record.exc_info[1]) == "an inner detail"
     assert record.getMessage().isprintable()
@@ -351,7 +351,7 @@ def test_a_defect_of_ours_still_has_its_line_in_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     crashing(monkeypatch)
-    with caplog.at_level(logging.INFO, "mockserver.requests"):
+    with caplog.at_level(logging.INFO, "openpipe_mock.requests"):
         drive(messages=pieces(MINIMAL_BODY))
     [line] = lines(caplog)
     assert line.startswith(f"POST {JUDGE} 500  Internal server error")
@@ -479,7 +479,7 @@ def test_the_mock_forgets_when_told_to_and_only_by_post() -> None:
 
 def test_the_mocks_own_errors_are_the_same_bytes_whatever_the_hash_seed() -> None:
     program = (
-        "from mockserver.tests.test_app import drive, pieces\n"
+        "from tests.test_app import drive, pieces\n"
         "print(repr(drive('/', 'POST', messages=pieces(b'')).messages))"
     )
     said = {
@@ -517,13 +517,13 @@ def test_the_app_starts_and_stops_when_the_server_says_so() -> None:
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == "mockserver.requests"]
+    return [record.getMessage() for record in caplog.records if record.name == "openpipe_mock.requests"]
 
 
 def test_a_request_has_one_line_with_method_path_status_and_subject(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with caplog.at_level(logging.INFO, "mockserver.requests"):
+    with caplog.at_level(logging.INFO, "openpipe_mock.requests"):
         score = drive(messages=pieces(MINIMAL_BODY)).json["score"]
     [line] = lines(caplog)
     assert line.startswith(f"POST {JUDGE} 200  helpful@v1 {score}  ")
@@ -532,14 +532,14 @@ def test_a_request_has_one_line_with_method_path_status_and_subject(
 
 
 def test_no_line_is_written_where_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "mockserver.requests"):
+    with caplog.at_level(logging.WARNING, "openpipe_mock.requests"):
         drive(messages=pieces(MINIMAL_BODY))
     assert caplog.records == []
 
 
 @pytest.mark.parametrize("key", [b"Bearer s3cret", b"Bearer invalid-s3cret", b"Basic s3cret", b"s3cret"])
 def test_no_line_holds_the_key_or_the_query(key: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG, "mockserver"):
+    with caplog.at_level(logging.DEBUG, "openpipe_mock"):
         headers = {**HEADERS, b"authorization": key}
         drive(headers=headers, messages=pieces(MINIMAL_BODY), query=b"key=s3cret")
         drive("/nowhere", headers=headers, query=b"key=s3cret")
@@ -573,7 +573,7 @@ def test_no_line_and_no_note_holds_a_key_that_a_client_sent_elsewhere(
     path, body, more = SPILLED[place]
     headers = {**HEADERS, b"authorization": f"Bearer {SECRET}".encode(), **more}
     sent = pieces(json.dumps(body).encode())
-    with caplog.at_level(logging.DEBUG, "mockserver"):
+    with caplog.at_level(logging.DEBUG, "openpipe_mock"):
         drive(path, headers=headers, messages=sent, settings=Settings(validation=validation))
     [line] = lines(caplog)
     assert "***" in caplog.text
@@ -584,7 +584,7 @@ def test_no_line_and_no_note_holds_a_key_that_a_client_sent_elsewhere(
 
 def test_an_undeclared_criterion_is_told_in_full_once(caplog: pytest.LogCaptureFixture) -> None:
     declared = configfile.settings({"criteria": {"helpful": {"score": 1}}})
-    with caplog.at_level(logging.DEBUG, "mockserver"):
+    with caplog.at_level(logging.DEBUG, "openpipe_mock"):
         drive(messages=pieces(json.dumps(having(criterion_id="helpfull")).encode()), settings=declared)
     assert lines(caplog)[0].startswith(f"POST {JUDGE} 404  Criterion helpfull not found  ")
     assert caplog.text.count('Did you mean "helpful"?') == 1
@@ -608,7 +608,7 @@ HOSTILE = "\n\r\x1b[31m\x00\x7f\x85\u2028\u202e\ufeff"
 def test_nothing_that_a_client_sends_plays_tricks_in_the_log(
     path: str, body: Json, validation: Validation, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.DEBUG, "mockserver"):
+    with caplog.at_level(logging.DEBUG, "openpipe_mock"):
         drive(path, messages=pieces(json.dumps(body).encode()), settings=Settings(validation=validation))
     assert lines(caplog)
     for record in caplog.records:
@@ -617,7 +617,7 @@ def test_nothing_that_a_client_sends_plays_tricks_in_the_log(
 
 
 def test_a_long_path_is_cut_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "mockserver.requests"):
+    with caplog.at_level(logging.INFO, "openpipe_mock.requests"):
         drive("/" + "x" * 100_000)
     [line] = lines(caplog)
     assert len(line) < 1000

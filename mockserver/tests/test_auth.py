@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.admission import authorize
-from mockserver.config import Settings
-from mockserver.effects import Reply
-from mockserver.errors import Unauthorized
-from mockserver.paths import BASE, NAMES, SERVED, WRITES_LOG
-from mockserver.service import Service
-from mockserver.tests.chatting import CHAT, asking, chunks, latest, refused, sent_with
-from mockserver.tests.generate import thorough
-from mockserver.tests.inprocess import HEADERS, answer, content_of, having, holds, message_of
-from mockserver.tests.test_reports import BODIES
+from openpipe_mock.admission import authorize
+from openpipe_mock.config import Settings
+from openpipe_mock.effects import Reply
+from openpipe_mock.errors import Unauthorized
+from openpipe_mock.paths import BASE, NAMES, SERVED, WRITES_LOG
+from openpipe_mock.service import Service
+from tests.chatting import CHAT, asking, chunks, latest, refused, sent_with
+from tests.generate import thorough
+from tests.inprocess import HEADERS, answer, content_of, having, holds, message_of
+from tests.test_reports import BODIES
 
 Json = Any
 

@@ -4,11 +4,11 @@ import logging
 
 import pytest
 
-from mockserver.banner import GREEN, PLAIN, RED, YELLOW, LineFormatter
+from openpipe_mock.banner import GREEN, PLAIN, RED, YELLOW, LineFormatter
 
 
 def formatted(message: str, level: int = logging.INFO, *, colour: bool) -> str:
-    record = logging.LogRecord("mockserver.requests", level, "", 0, message, (), None)
+    record = logging.LogRecord("openpipe_mock.requests", level, "", 0, message, (), None)
     return LineFormatter(colour=colour).format(record)
 
 

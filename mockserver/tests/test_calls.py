@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver import anthropic, calls, javascript
-from mockserver.calls import CallLog, LoggedCall, Own
-from mockserver.errors import BadRequest
-from mockserver.spec import contract
-from mockserver.strictjson import MOST_LEVELS
+from openpipe_mock import anthropic, calls, javascript
+from openpipe_mock.calls import CallLog, LoggedCall, Own
+from openpipe_mock.errors import BadRequest
+from openpipe_mock.spec import contract
+from openpipe_mock.strictjson import MOST_LEVELS
 
 Json = dict[str, Any]
 

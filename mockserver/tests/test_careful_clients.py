@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.execute import Job, Verdict, execute, serving, surroundings
-from mockserver.interception import DUMMY_KEY
-from mockserver.service import Service
-from mockserver.tests.environments import ROOT, TESTS, installed, node_modules
-from mockserver.tests.live import PATIENCE, clean
-from mockserver.tests.tables import rows
-from mockserver.variants import VARIANTS
+from openpipe_mock.execute import Job, Verdict, execute, serving, surroundings
+from openpipe_mock.interception import DUMMY_KEY
+from openpipe_mock.service import Service
+from openpipe_mock.variants import VARIANTS
+from tests.environments import ROOT, TESTS, installed, node_modules
+from tests.live import PATIENCE, clean
+from tests.tables import rows
 
 CAREFUL = TESTS / "clients" / "careful"
 PAGE = ROOT / "docs" / "variants.md"

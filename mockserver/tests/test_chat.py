@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver import tokens
-from mockserver.config import Settings
-from mockserver.service import Service
-from mockserver.spec import contract
-from mockserver.tests.chatting import (
+from openpipe_mock import tokens
+from openpipe_mock.config import Settings
+from openpipe_mock.service import Service
+from openpipe_mock.spec import contract
+from tests.chatting import (
     PLACE,
     ask,
     asking,
@@ -31,8 +31,8 @@ from mockserver.tests.chatting import (
     tool,
     user,
 )
-from mockserver.tests.generate import brief, thorough
-from mockserver.tests.inprocess import content_of, issues_of
+from tests.generate import brief, thorough
+from tests.inprocess import content_of, issues_of
 
 Json = Any
 SERVICE = Service()

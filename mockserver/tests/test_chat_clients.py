@@ -9,8 +9,8 @@ import httpx
 import jsonschema_rs
 import pytest
 
-from mockserver.tests.chatclients import CHATS, Json, chats, node, python
-from mockserver.tests.live import PROVIDER, Live, serving
+from tests.chatclients import CHATS, Json, chats, node, python
+from tests.live import PROVIDER, Live, serving
 
 OPENPIPE: Mapping[str, Callable[[Live, Path], Json]] = {
     "openpipe": lambda live, _: python(live, "openpipe", "chat.py", "sync", str(CHATS)),

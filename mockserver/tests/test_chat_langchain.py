@@ -2,8 +2,8 @@
 
 import pytest
 
-from mockserver.tests.chatclients import Json, python
-from mockserver.tests.live import Live
+from tests.chatclients import Json, python
+from tests.live import Live
 
 
 @pytest.fixture(scope="module")

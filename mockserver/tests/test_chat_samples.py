@@ -12,11 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mockserver.resources import folder
-from mockserver.tests.chatclients import Json, surroundings
-from mockserver.tests.environments import TESTS, installed, node_modules
-from mockserver.tests.live import Live, run, serving
-from mockserver.tests.markdown import blocks, section
+from openpipe_mock.resources import folder
+from tests.chatclients import Json, surroundings
+from tests.environments import TESTS, installed, node_modules
+from tests.live import Live, run, serving
+from tests.markdown import blocks, section
 
 SAMPLES = TESTS / "samples"
 LANGUAGES = {"chat.py": "python", "chat.mjs": "typescript", "chat.sh": "bash"}

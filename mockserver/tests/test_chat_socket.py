@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from mockserver.tests.chatclients import Json, chats
-from mockserver.tests.live import PATIENCE, Live, run, serving
+from tests.chatclients import Json, chats
+from tests.live import PATIENCE, Live, run, serving
 
 CRITERIA = ["helpful", "polite@v2", "brief"]
 KEY = {"Authorization": "Bearer op-local"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mockserver.checks import (
+from openpipe_mock.checks import (
     LEVELS,
     MEANINGS,
     Check,
@@ -18,10 +18,10 @@ from mockserver.checks import (
     family_of,
     find,
 )
-from mockserver.contract import members
-from mockserver.contracttext import documentation
-from mockserver.resources import folder
-from mockserver.spec import contract
+from openpipe_mock.contract import members
+from openpipe_mock.contracttext import documentation
+from openpipe_mock.resources import folder
+from openpipe_mock.spec import contract
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "checks.md"
 

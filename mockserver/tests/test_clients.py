@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from mockserver.tests.environments import TESTS, installed, node_modules
-from mockserver.tests.live import Live, leading_to, run
+from tests.environments import TESTS, installed, node_modules
+from tests.live import Live, leading_to, run
 
 REQUESTS = TESTS / "clients" / "requests.json"
 PYTHON = TESTS / "clients" / "python-openpipe"

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mockserver.config import ANSWERS, VALIDATIONS, Fault, Settings, Validation
-from mockserver.effects import Entropy, Head, Now, ReadBody, Reply, Tick, Wait
-from mockserver.matching import Condition, When, demand
-from mockserver.options import MODES
-from mockserver.service import Service
-from mockserver.state import MOST_CACHED
-from mockserver.tests.chatting import (
+from openpipe_mock.config import ANSWERS, VALIDATIONS, Fault, Settings, Validation
+from openpipe_mock.effects import Entropy, Head, Now, ReadBody, Reply, Tick, Wait
+from openpipe_mock.matching import Condition, When, demand
+from openpipe_mock.options import MODES
+from openpipe_mock.service import Service
+from openpipe_mock.state import MOST_CACHED
+from tests.chatting import (
     CHAT,
     EVENT_STREAM,
     ask,
@@ -33,9 +33,9 @@ from mockserver.tests.chatting import (
     tool,
     user,
 )
-from mockserver.tests.generate import anything, brief, broken, texts, thorough, valid
-from mockserver.tests.golden import chat
-from mockserver.tests.inprocess import HEADERS, NOW, answer, holds, issues_of, message_of
+from tests.generate import anything, brief, broken, texts, thorough, valid
+from tests.golden import chat
+from tests.inprocess import HEADERS, NOW, answer, holds, issues_of, message_of
 
 Json = Any
 VARYING = Settings(repeat="vary")
@@ -651,9 +651,9 @@ def test_the_golden_file_is_of_the_newest_generation_and_holds_all_that_it_shoul
 
 FRESH = """
 import hashlib
-from mockserver.config import Settings
-from mockserver.service import Service
-from mockserver.tests.chatting import PLACE, ask, asking, shaped, tool
+from openpipe_mock.config import Settings
+from openpipe_mock.service import Service
+from tests.chatting import PLACE, ask, asking, shaped, tool
 
 SHAPE = {"type": "object", "minProperties": 4, "additionalProperties": PLACE}
 bodies = [

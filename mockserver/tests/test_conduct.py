@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.conduct import (
+from openpipe_mock.conduct import (
     MOST_AFTER,
     MOST_RETRIES,
     RULES,
@@ -18,14 +18,14 @@ from mockserver.conduct import (
     lapses,
     observed,
 )
-from mockserver.config import ErrorAnswer, Fault, Settings
-from mockserver.effects import Head
-from mockserver.journal import Entry
-from mockserver.service import Service
-from mockserver.tests.chatting import CHAT, asking
-from mockserver.tests.environments import ROOT
-from mockserver.tests.inprocess import HEADERS, JUDGE, MINIMAL, answer
-from mockserver.tests.tables import rows
+from openpipe_mock.config import ErrorAnswer, Fault, Settings
+from openpipe_mock.effects import Head
+from openpipe_mock.journal import Entry
+from openpipe_mock.service import Service
+from tests.chatting import CHAT, asking
+from tests.environments import ROOT
+from tests.inprocess import HEADERS, JUDGE, MINIMAL, answer
+from tests.tables import rows
 
 Json = Any
 BASE = Observed("default-0", "judge", 0.0, 0.0, 200, b"a")

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from mockserver.cli import main
-from mockserver.configfile import NAME, ConfigError, read
-from mockserver.tests.environments import ROOT
+from openpipe_mock.cli import main
+from openpipe_mock.configfile import NAME, ConfigError, read
+from tests.environments import ROOT
 
 EXAMPLE = ROOT / "examples" / NAME
 BAD = "seed: x\ncriteria: {a: {scor: 1}}\n"

@@ -7,11 +7,11 @@ from itertools import pairwise
 import pytest
 from click.testing import CliRunner
 
-from mockserver.cli import main
-from mockserver.configfile import ConfigError, read, schema
-from mockserver.tests.environments import ROOT
-from mockserver.tests.markdown import Block, blocks, section
-from mockserver.violations import declarations
+from openpipe_mock.cli import main
+from openpipe_mock.configfile import ConfigError, read, schema
+from openpipe_mock.violations import declarations
+from tests.environments import ROOT
+from tests.markdown import Block, blocks, section
 
 PAGE = (ROOT / "docs" / "config.md").read_text("utf-8")
 ROW = re.compile(

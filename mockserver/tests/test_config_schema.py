@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from mockserver import configfile
-from mockserver.configfile import schema
-from mockserver.judge import REFERENCE
-from mockserver.shapes import resolve
-from mockserver.tests.configurations import PARTS, wrong
-from mockserver.tests.generate import anything, brief, thorough
-from mockserver.tests.test_violations import ANNOTATIONS, IN_TYPE, UNION, pointed_at
-from mockserver.violations import RULES, Place, chooses, declarations, explain
+from openpipe_mock import configfile
+from openpipe_mock.configfile import schema
+from openpipe_mock.judge import REFERENCE
+from openpipe_mock.shapes import resolve
+from openpipe_mock.violations import RULES, Place, chooses, declarations, explain
+from tests.configurations import PARTS, wrong
+from tests.generate import anything, brief, thorough
+from tests.test_violations import ANNOTATIONS, IN_TYPE, UNION, pointed_at
 
 Json = Any
 Schema = Mapping[str, Any]

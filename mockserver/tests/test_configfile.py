@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver import configfile
-from mockserver.config import (
+from openpipe_mock import configfile
+from openpipe_mock.config import (
     ANSWERS,
     DRAWN,
     ByOutput,
@@ -34,12 +34,12 @@ from mockserver.config import (
     Settings,
     Uniform,
 )
-from mockserver.configfile import MOST_MISTAKES, NAME, ConfigError, Mistakes, read
-from mockserver.matching import ALWAYS, When
-from mockserver.resources import folder
-from mockserver.tests.configurations import PARTS, as_yaml, wrong
-from mockserver.tests.generate import Json, anything, thorough
-from mockserver.yamltext import read as read_yaml
+from openpipe_mock.configfile import MOST_MISTAKES, NAME, ConfigError, Mistakes, read
+from openpipe_mock.matching import ALWAYS, When
+from openpipe_mock.resources import folder
+from openpipe_mock.yamltext import read as read_yaml
+from tests.configurations import PARTS, as_yaml, wrong
+from tests.generate import Json, anything, thorough
 
 EXAMPLE = (folder("examples") / NAME).read_bytes()
 RAW: Json = read_yaml(EXAMPLE).value

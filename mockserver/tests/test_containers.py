@@ -24,9 +24,9 @@ import httpx
 import pytest
 import yaml
 
-from mockserver.tests.environments import ROOT
-from mockserver.tests.live import PATIENCE, Live, finished, until_ready
-from mockserver.tests.redises import Redis, free_port, redis_server
+from tests.environments import ROOT
+from tests.live import PATIENCE, Live, finished, until_ready
+from tests.redises import Redis, free_port, redis_server
 
 DOCUMENT = ROOT / "docs" / "containers.md"
 COMPOSE: Mapping[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -173,18 +173,24 @@ def test_the_image_runs_as_a_user_who_is_not_root_and_by_number() -> None:
 
 
 def test_the_image_exposes_the_port_that_is_the_default() -> None:
-    from mockserver.cli import serve
+    from openpipe_mock.cli import serve
 
     [port] = [parameter.default for parameter in serve.params if parameter.name == "port"]
     assert said("EXPOSE") == str(port)
 
 
 def test_what_goes_into_the_build_is_what_the_wheel_needs() -> None:
-    for name in ("pyproject.toml", "README.md", "LICENSE", "mockserver/cli.py", "schemas/openapi.yaml"):
+    for name in (
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "mockserver/openpipe_mock/cli.py",
+        "schemas/openapi.yaml",
+    ):
         assert not ignored(name), name
     for name in (".git/config", ".venv/bin/python", ".cache/x", "mockserver/tests/live.py", "secrets.env"):
         assert ignored(name), name
-    assert ignored("mockserver/__pycache__/x.pyc")
+    assert ignored("mockserver/openpipe_mock/__pycache__/x.pyc")
 
 
 def test_the_image_serves_is_healthy_and_ends_on_its_signal(image: Path) -> None:
@@ -260,7 +266,7 @@ def test_the_composed_mock_may_do_little() -> None:
 
 
 def test_each_variable_that_the_document_names_exists() -> None:
-    text = finished([sys.executable, "-m", "mockserver.cli", "serve", "--help"], {"COLUMNS": "200"}).stdout
+    text = finished([sys.executable, "-m", "openpipe_mock.cli", "serve", "--help"], {"COLUMNS": "200"}).stdout
     ours = set(re.findall("OPENPIPE_MOCK_[A-Z_]+", DOCUMENT.read_text()))
     assert ours
     assert {name for name in ours if name not in text} == set()

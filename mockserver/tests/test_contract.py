@@ -8,12 +8,12 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from mockserver.errors import ApiError
-from mockserver.resources import folder
-from mockserver.spec import contract
-from mockserver.strictjson import parse
-from mockserver.tests.inprocess import FULL, MINIMAL, having, saying
-from mockserver.violations import DIALECT
+from openpipe_mock.errors import ApiError
+from openpipe_mock.resources import folder
+from openpipe_mock.spec import contract
+from openpipe_mock.strictjson import parse
+from openpipe_mock.violations import DIALECT
+from tests.inprocess import FULL, MINIMAL, having, saying
 
 Json = Any
 

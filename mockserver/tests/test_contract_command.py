@@ -10,16 +10,16 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from mockserver.contract import Options
-from mockserver.contractcommand import contract, explain, live, rerun
-from mockserver.tests.environments import ROOT, here
-from mockserver.tests.live import Live, finished
-from mockserver.tests.reference.habits import Habits
-from mockserver.tests.reference.mutants import mutants
-from mockserver.tests.reference.server import KEY, Reference
-from mockserver.tests.reference.serving import Stage
-from mockserver.tests.reference.serving import live as staged
-from mockserver.tests.test_packaging import HOSTILE
+from openpipe_mock.contract import Options
+from openpipe_mock.contractcommand import contract, explain, live, rerun
+from tests.environments import ROOT, here
+from tests.live import Live, finished
+from tests.reference.habits import Habits
+from tests.reference.mutants import mutants
+from tests.reference.server import KEY, Reference
+from tests.reference.serving import Stage
+from tests.reference.serving import live as staged
+from tests.test_packaging import HOSTILE
 
 KNOWS = ["--api-key", KEY, "--model", "reference", "--timeout", "5"]
 FEW = ["--only", "chat.choices", "--only", "judge.errors.malformed_json"]
@@ -126,7 +126,7 @@ def test_a_report_that_can_t_be_written_ends_with_2(stage: Stage) -> None:
 
 def test_a_key_that_is_withheld_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENPIPE_API_KEY", "sk-of-the-environment")
-    monkeypatch.setattr("mockserver.probe.is_loopback", lambda url: False)
+    monkeypatch.setattr("openpipe_mock.probe.is_loopback", lambda url: False)
     done = running("http://127.0.0.1:9/api/v1", "--timeout", "1", *FEW)
     assert "--send-key sends it" in done.stdout
     assert "sk-of-the-environment" not in done.output
@@ -189,8 +189,8 @@ def test_explain_makes_the_document() -> None:
 
 # Run by pytest, and from folders that are not ours.
 
-PYTEST = (sys.executable, "-m", "pytest", "-p", "mockserver.pytest_plugin", "-p", "no:cacheprovider", "-q")
-SUITE = ("--pyargs", "mockserver.contract_tests")
+PYTEST = (sys.executable, "-m", "pytest", "-p", "openpipe_mock.pytest_plugin", "-p", "no:cacheprovider", "-q")
+SUITE = ("--pyargs", "openpipe_mock.contract_tests")
 
 
 def aimed(live: Live) -> list[str]:
@@ -248,7 +248,7 @@ def test_the_plugin_does_nothing_unless_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text(
         "import sys\n"
         "def test_own() -> None:\n"
-        "    heavy = {'httpx', 'hypothesis', 'mockserver.probe', 'mockserver.spec', 'starlette'}\n"
+        "    heavy = {'httpx', 'hypothesis', 'openpipe_mock.probe', 'openpipe_mock.spec', 'starlette'}\n"
         "    assert sorted(heavy.intersection(sys.modules)) == []\n"
     )
     done = finished([*PYTEST, "--disable-plugin-autoload", "-W", "error", str(tmp_path)], cwd=tmp_path)
@@ -267,7 +267,7 @@ def hostile(tmp_path: Path) -> Path:
 
 def test_the_command_runs_from_a_hostile_folder(live: Live, hostile: Path) -> None:
     script = (
-        "import click\nfrom mockserver.contractcommand import contract, explain\n"
+        "import click\nfrom openpipe_mock.contractcommand import contract, explain\n"
         "group = click.Group(commands=[contract, explain])\ngroup()\n"
     )
     environment = {"PYTEST_ADDOPTS": "--no-such-option", "PYTEST_PLUGINS": "no_such_plugin"}

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from mockserver.checks import family_of
-from mockserver.tests.judging import states, told, verdict_on
-from mockserver.tests.mutants_page import PAGE, page, recorded
-from mockserver.tests.reference.habits import Habits
-from mockserver.tests.reference.killing import chosen, found, killed
-from mockserver.tests.reference.mutants import mutants
-from mockserver.tests.reference.mutation import Mutant
-from mockserver.tests.reference.server import Reference
-from mockserver.tests.reference.serving import Stage, live
+from openpipe_mock.checks import family_of
+from tests.judging import states, told, verdict_on
+from tests.mutants_page import PAGE, page, recorded
+from tests.reference.habits import Habits
+from tests.reference.killing import chosen, found, killed
+from tests.reference.mutants import mutants
+from tests.reference.mutation import Mutant
+from tests.reference.server import Reference
+from tests.reference.serving import Stage, live
 
 CHOSEN = tuple(chosen(mutants()))
 SAMPLE = mutants()[::20]

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from mockserver.contract import Options, run
-from mockserver.findings import Result
-from mockserver.resources import folder
-from mockserver.tests.environments import CLIENTS, found
-from mockserver.tests.judging import states, told
-from mockserver.tests.live import PATIENCE, clean
-from mockserver.tests.reference.strangers import dead_port
+from openpipe_mock.contract import Options, run
+from openpipe_mock.findings import Result
+from openpipe_mock.resources import folder
+from tests.environments import CLIENTS, found
+from tests.judging import states, told
+from tests.live import PATIENCE, clean
+from tests.reference.strangers import dead_port
 
 
 @pytest.fixture(scope="module")

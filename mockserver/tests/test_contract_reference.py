@@ -2,13 +2,13 @@
 
 import pytest
 
-from mockserver.findings import Result
-from mockserver.tests.judging import states, told, verdict_on
-from mockserver.tests.reference.habits import Habits
-from mockserver.tests.reference.mutants import DEVIANTS
-from mockserver.tests.reference.mutation import Mutant
-from mockserver.tests.reference.server import Reference
-from mockserver.tests.reference.variants import VARIANTS
+from openpipe_mock.findings import Result
+from tests.judging import states, told, verdict_on
+from tests.reference.habits import Habits
+from tests.reference.mutants import DEVIANTS
+from tests.reference.mutation import Mutant
+from tests.reference.server import Reference
+from tests.reference.variants import VARIANTS
 
 THOROUGH = ("terse", "reward-models", "open-fake")
 """Those that say no to no request for being busy too often: patience takes seconds."""

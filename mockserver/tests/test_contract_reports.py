@@ -16,11 +16,11 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from mockserver.checks import find
-from mockserver.contracthtml import page
-from mockserver.contractjunit import junit
-from mockserver.contracttext import as_json, curl, header, names, plan, report
-from mockserver.deviations import (
+from openpipe_mock.checks import find
+from openpipe_mock.contracthtml import page
+from openpipe_mock.contractjunit import junit
+from openpipe_mock.contracttext import as_json, curl, header, names, plan, report
+from openpipe_mock.deviations import (
     BadFile,
     Known,
     applied,
@@ -29,10 +29,10 @@ from mockserver.deviations import (
     read_baseline,
     read_known,
 )
-from mockserver.findings import Outcome, Planned, Result, Sighting, outcomes
-from mockserver.tests.judging import states, verdict_on
-from mockserver.tests.reference.habits import Habits
-from mockserver.tests.reference.mutants import mutants
+from openpipe_mock.findings import Outcome, Planned, Result, Sighting, outcomes
+from tests.judging import states, verdict_on
+from tests.reference.habits import Habits
+from tests.reference.mutants import mutants
 
 AGAIN = "openpipe-mock contract http://mock.test/api/v1"
 TODAY = datetime.date(2026, 1, 31)

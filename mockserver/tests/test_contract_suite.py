@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from mockserver import pytest_plugin
-from mockserver.contract import Collector, Options, Progress, arguments, run, server_of, undisturbed
-from mockserver.findings import Result
-from mockserver.probe import Request, Target, UsageProblem
-from mockserver.spec import contract
-from mockserver.tests.environments import ROOT
-from mockserver.tests.judging import KNOWN, states, told, verdict_on
-from mockserver.tests.live import Live
-from mockserver.tests.live import run as run_command
-from mockserver.tests.reference.http import App, Event, Raw, Receive, Send, received, sent
-from mockserver.tests.reference.server import Reference
-from mockserver.tests.reference.strangers import STRANGERS, dead_port
-from mockserver.tests.reference.variants import VARIANTS
+from openpipe_mock import pytest_plugin
+from openpipe_mock.contract import Collector, Options, Progress, arguments, run, server_of, undisturbed
+from openpipe_mock.findings import Result
+from openpipe_mock.probe import Request, Target, UsageProblem
+from openpipe_mock.spec import contract
+from tests.environments import ROOT
+from tests.judging import KNOWN, states, told, verdict_on
+from tests.live import Live
+from tests.live import run as run_command
+from tests.reference.http import App, Event, Raw, Receive, Send, received, sent
+from tests.reference.server import Reference
+from tests.reference.strangers import STRANGERS, dead_port
+from tests.reference.variants import VARIANTS
 
 Json = Any
 OURS: dict[str, Any] = {"level": "decision", "latest": ("criterion-1=v1",)}
@@ -32,7 +32,7 @@ def planned(options: Options, server: Target) -> Any:
     """The suite's plan for a server, which gets no request."""
     collector = Collector(Progress(), True)
     with pytest.MonkeyPatch.context() as patch, undisturbed():
-        patch.setattr("mockserver.probe.is_local", lambda url: server.local)
+        patch.setattr("openpipe_mock.probe.is_local", lambda url: server.local)
         told = arguments(replace(options, dry_run=True), server)
         assert pytest.main(told, plugins=[pytest_plugin, collector]) in (0, 5)
     return collector.plan
@@ -73,7 +73,7 @@ def in_family(name: str) -> bool:
 @pytest.mark.parametrize("seed", [0, 7])
 def test_another_process_with_other_modules_makes_the_same_requests(seed: int) -> None:
     script = (
-        "import sys, json, decimal, xml.dom, mockserver.tests.test_contract_suite as suite\n"
+        "import sys, json, decimal, xml.dom, tests.test_contract_suite as suite\n"
         f"print(json.dumps(suite.digest({seed})))"
     )
     printed = run_command([sys.executable, "-c", script], {"PYTHONHASHSEED": "5"}, cwd=ROOT)
@@ -387,7 +387,7 @@ def failing(error: BaseException) -> Any:
 
 
 def test_a_crash_of_the_suite_is_no_verdict_and_has_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockserver.probe.Probe.send", failing(RuntimeError(f"boom {KNOWN['api_key']}")))
+    monkeypatch.setattr("openpipe_mock.probe.Probe.send", failing(RuntimeError(f"boom {KNOWN['api_key']}")))
     result = verdict_on(Reference(), only=("judge.errors",))
     assert (result.verdict, result.exit_code) == ("inconclusive", 3)
     assert "RuntimeError: boom $OPENPIPE_API_KEY" in result.crashes[0]
@@ -396,7 +396,7 @@ def test_a_crash_of_the_suite_is_no_verdict_and_has_its_traceback(monkeypatch: p
 
 
 def test_a_run_that_is_interrupted_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockserver.probe.Probe.send", failing(KeyboardInterrupt()))
+    monkeypatch.setattr("openpipe_mock.probe.Probe.send", failing(KeyboardInterrupt()))
     result = verdict_on(Reference(), only=("judge.errors",))
     assert result.verdict == "inconclusive"
     assert "interrupted" in result.crashes[0]
@@ -406,7 +406,7 @@ def test_a_suite_that_can_t_be_planned_is_no_verdict(monkeypatch: pytest.MonkeyP
     def broken(self: Any) -> str:
         raise RuntimeError("no plan")
 
-    monkeypatch.setattr("mockserver.probe.Request.value", broken)
+    monkeypatch.setattr("openpipe_mock.probe.Request.value", broken)
     result = verdict_on(Reference(), only=("judge.errors",), seed=99)
     assert result.verdict == "inconclusive"
     assert "no plan" in "".join(result.crashes)

@@ -15,20 +15,20 @@ from hypothesis import strategies as st
 
 from contract_tests import together
 from contract_tests.together import ALONE, SIDE_BY_SIDE, Group, groups, merged, taken
-from mockserver.contract import Options, run
-from mockserver.contracttext import plan as plan_lines
-from mockserver.edits import positives
-from mockserver.findings import Result
-from mockserver.probe import Target
-from mockserver.samples import ENDPOINTS
-from mockserver.spec import contract
-from mockserver.tests.judging import states, told, verdict_on
-from mockserver.tests.live import Live
-from mockserver.tests.reference.habits import Habits
-from mockserver.tests.reference.http import CHAT, JUDGE, App, Event, Receive, Request, Send, received
-from mockserver.tests.reference.mutation import content, hang, refusing, sending
-from mockserver.tests.reference.server import Reference
-from mockserver.tests.test_contract_suite import ELSEWHERE, OURS, planned
+from openpipe_mock.contract import Options, run
+from openpipe_mock.contracttext import plan as plan_lines
+from openpipe_mock.edits import positives
+from openpipe_mock.findings import Result
+from openpipe_mock.probe import Target
+from openpipe_mock.samples import ENDPOINTS
+from openpipe_mock.spec import contract
+from tests.judging import states, told, verdict_on
+from tests.live import Live
+from tests.reference.habits import Habits
+from tests.reference.http import CHAT, JUDGE, App, Event, Receive, Request, Send, received
+from tests.reference.mutation import content, hang, refusing, sending
+from tests.reference.server import Reference
+from tests.test_contract_suite import ELSEWHERE, OURS, planned
 
 Json = Any
 

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver import __version__, configfile
-from mockserver.config import Declared, Fixed, Form, Limits, Settings
-from mockserver.control import Control
-from mockserver.effects import Head, ReadBody, Reply, Tick
-from mockserver.orders import MOST_BODY
-from mockserver.service import ConfigFile
-from mockserver.state import IDLE_SECONDS
-from mockserver.tests.controlling import CHAT, Mock, score, text
-from mockserver.tests.inprocess import HEADERS, JUDGE, answer, content_of, issues_of
+from openpipe_mock import __version__, configfile
+from openpipe_mock.config import Declared, Fixed, Form, Limits, Settings
+from openpipe_mock.control import Control
+from openpipe_mock.effects import Head, ReadBody, Reply, Tick
+from openpipe_mock.orders import MOST_BODY
+from openpipe_mock.service import ConfigFile
+from openpipe_mock.state import IDLE_SECONDS
+from tests.controlling import CHAT, Mock, score, text
+from tests.inprocess import HEADERS, JUDGE, answer, content_of, issues_of
 
 Json = Any
 

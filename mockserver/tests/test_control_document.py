@@ -9,14 +9,14 @@ import pytest
 import yaml
 from openapi_spec_validator import validate
 
-from mockserver import configfile
-from mockserver.control import ROUTES
-from mockserver.controldocument import document
-from mockserver.listings import ROOT, WAYS
-from mockserver.orders import ENDPOINTS, EXPECTATIONS, FILTERS, MOST_EXPECTED, MOST_LISTED, STATUS
-from mockserver.resources import folder
-from mockserver.spec import load
-from mockserver.tests.controlling import Mock
+from openpipe_mock import configfile
+from openpipe_mock.control import ROUTES
+from openpipe_mock.controldocument import document
+from openpipe_mock.listings import ROOT, WAYS
+from openpipe_mock.orders import ENDPOINTS, EXPECTATIONS, FILTERS, MOST_EXPECTED, MOST_LISTED, STATUS
+from openpipe_mock.resources import folder
+from openpipe_mock.spec import load
+from tests.controlling import Mock
 
 Json = Any
 

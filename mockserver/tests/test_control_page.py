@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
-from mockserver.control import ROUTES
-from mockserver.effects import Reply
-from mockserver.listings import ROOT
-from mockserver.tests.controlling import Mock
-from mockserver.tests.environments import ROOT as REPOSITORY
-from mockserver.tests.markdown import Block, blocks
+from openpipe_mock.control import ROUTES
+from openpipe_mock.effects import Reply
+from openpipe_mock.listings import ROOT
+from tests.controlling import Mock
+from tests.environments import ROOT as REPOSITORY
+from tests.markdown import Block, blocks
 
 Json = Any
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 from openapi_spec_validator.schemas import schema_v31
 
-from mockserver import openapi_page
-from mockserver.convert import ConversionError, convert_page, differences, dump, merge
-from mockserver.openapi_naming import camel, singular
+from openpipe_mock import openapi_page
+from openpipe_mock.convert import ConversionError, convert_page, differences, dump, merge
+from openpipe_mock.openapi_naming import camel, singular
 
 SOURCE = Path(__file__).parents[2] / "schemas/sources/judge-criteria.md"
 JUDGE = "/criteria/judge"

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.config import DRAWN, VALIDATIONS, Declared, Failing, Form, Settings, Validation
-from mockserver.criteria import MOST_CRITERIA, Ranked, best_of_n, requested
-from mockserver.errors import BadRequest, CriterionNotFound
-from mockserver.forms import Content, Judgement
-from mockserver.judge import Criterion, judge, scene
-from mockserver.service import Service
-from mockserver.state import Session
-from mockserver.tests.chatting import (
+from openpipe_mock.config import DRAWN, VALIDATIONS, Declared, Failing, Form, Settings, Validation
+from openpipe_mock.criteria import MOST_CRITERIA, Ranked, best_of_n, requested
+from openpipe_mock.errors import BadRequest, CriterionNotFound
+from openpipe_mock.forms import Content, Judgement
+from openpipe_mock.judge import Criterion, judge, scene
+from openpipe_mock.service import Service
+from openpipe_mock.state import Session
+from tests.chatting import (
     ask,
     asking,
     chats,
@@ -28,8 +28,8 @@ from mockserver.tests.chatting import (
     tool,
     user,
 )
-from mockserver.tests.generate import brief, thorough
-from mockserver.tests.inprocess import answer, content_of, having, holds, message_of
+from tests.generate import brief, thorough
+from tests.inprocess import answer, content_of, having, holds, message_of
 
 Json = dict[str, Any]
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import httpx
 
-from mockserver import readyfile
-from mockserver.service import Service
-from mockserver.tests.environments import here
-from mockserver.tests.inprocess import answer
-from mockserver.tests.live import ATTEMPTS, PATIENCE, Live, clean, serving
-from mockserver.tests.mad import CHAT, JUDGE
-from mockserver.tests.soaking import ASKED, JUDGED, exchange, sent
+from openpipe_mock import readyfile
+from openpipe_mock.service import Service
+from tests.environments import here
+from tests.inprocess import answer
+from tests.live import ATTEMPTS, PATIENCE, Live, clean, serving
+from tests.mad import CHAT, JUDGE
+from tests.soaking import ASKED, JUDGED, exchange, sent
 
 Json = Any
 SOON = 3.0

@@ -11,15 +11,23 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from mockserver.edits import Edit, broken, component_edits, edits, header_edits, header_positives, positives
-from mockserver.paths import BASE
-from mockserver.routes import LEVELS, places, pointer, root, walk
-from mockserver.samples import ENDPOINTS, grafted, preceded
-from mockserver.service import Service
-from mockserver.spec import Checker, contract
-from mockserver.tests.inprocess import FULL, HEADERS, JUDGE, answer
-from mockserver.tests.live import run
-from mockserver.violations import DIALECT
+from openpipe_mock.edits import (
+    Edit,
+    broken,
+    component_edits,
+    edits,
+    header_edits,
+    header_positives,
+    positives,
+)
+from openpipe_mock.paths import BASE
+from openpipe_mock.routes import LEVELS, places, pointer, root, walk
+from openpipe_mock.samples import ENDPOINTS, grafted, preceded
+from openpipe_mock.service import Service
+from openpipe_mock.spec import Checker, contract
+from openpipe_mock.violations import DIALECT
+from tests.inprocess import FULL, HEADERS, JUDGE, answer
+from tests.live import run
 
 Json = Any
 
@@ -324,11 +332,11 @@ def test_the_list_is_what_it_was(which: str) -> None:
 
 def test_the_list_is_the_same_in_another_process_and_needs_no_hypothesis() -> None:
     code = (
-        "from mockserver.tests.test_edits import digest; from mockserver.edits import edits;"
+        "from tests.test_edits import digest; from openpipe_mock.edits import edits;"
         "print(digest(iter(edits('judge'))))"
     )
     assert run([sys.executable, "-c", code], {"PYTHONHASHSEED": "7"}).strip() == PINNED["judge"][1]
-    code = "import sys, mockserver.edits; print('hypothesis' in sys.modules)"
+    code = "import sys, openpipe_mock.edits; print('hypothesis' in sys.modules)"
     assert run([sys.executable, "-c", code]) == "False\n"
 
 

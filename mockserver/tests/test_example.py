@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
-from mockserver.config import Settings
-from mockserver.configfile import ConfigError, read
-from mockserver.effects import Head
-from mockserver.service import Service
-from mockserver.tests.chatting import CHAT, asking, shaped, tool, user
-from mockserver.tests.environments import ROOT
-from mockserver.tests.happening import Happened, happened
-from mockserver.tests.inprocess import HEADERS, JUDGE, NOW
+from openpipe_mock.config import Settings
+from openpipe_mock.configfile import ConfigError, read
+from openpipe_mock.effects import Head
+from openpipe_mock.service import Service
+from tests.chatting import CHAT, asking, shaped, tool, user
+from tests.environments import ROOT
+from tests.happening import Happened, happened
+from tests.inprocess import HEADERS, JUDGE, NOW
 
 Json = Any
 Test = TypeVar("Test", bound=Callable[..., None])

@@ -16,19 +16,19 @@ from xml.etree.ElementTree import fromstring
 import pytest
 from click.testing import CliRunner
 
-from mockserver import clientreport
-from mockserver.conduct import RULES, Lapse, Sight
-from mockserver.execcommand import execute
-from mockserver.execute import Breach, Run, Verdict
-from mockserver.tests.environments import ROOT
-from mockserver.tests.live import PATIENCE, clean, finished
-from mockserver.tests.markdown import blocks
-from mockserver.tests.test_execute import ASK
-from mockserver.variants import VARIANTS, named
+from openpipe_mock import clientreport
+from openpipe_mock.conduct import RULES, Lapse, Sight
+from openpipe_mock.execcommand import execute
+from openpipe_mock.execute import Breach, Run, Verdict
+from openpipe_mock.variants import VARIANTS, named
+from tests.environments import ROOT
+from tests.live import PATIENCE, clean, finished
+from tests.markdown import blocks
+from tests.test_execute import ASK
 
 Json = Any
 
-MAIN = "from mockserver.execcommand import execute; execute(prog_name='openpipe-mock exec')"
+MAIN = "from openpipe_mock.execcommand import execute; execute(prog_name='openpipe-mock exec')"
 COMMAND = (sys.executable, "-c", MAIN)
 PAGE = (ROOT / "docs" / "exec.md").read_text(encoding="utf-8")
 
@@ -447,7 +447,7 @@ def test_many_breaks_are_cut_short_in_the_text_alone() -> None:
 
 
 def test_control_characters_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    from mockserver.execcommand import tell
+    from openpipe_mock.execcommand import tell
 
     tell(VERDICT, False)
     assert "\x1b" not in capsys.readouterr().err

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from mockserver import execute as module
-from mockserver import liveserver
-from mockserver.conduct import Lapse
-from mockserver.config import Settings
-from mockserver.execute import BROKE, CannotRun, Job, Verdict, execute
-from mockserver.masking import MASK
-from mockserver.serve import CannotServe
-from mockserver.tests.live import clean
-from mockserver.variants import VARIANTS, first, named
+from openpipe_mock import execute as module
+from openpipe_mock import liveserver
+from openpipe_mock.conduct import Lapse
+from openpipe_mock.config import Settings
+from openpipe_mock.execute import BROKE, CannotRun, Job, Verdict, execute
+from openpipe_mock.masking import MASK
+from openpipe_mock.serve import CannotServe
+from openpipe_mock.variants import VARIANTS, first, named
+from tests.live import clean
 
 Json = Any
 

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from mockserver import families as module
-from mockserver.effects import Exchange, Head, ReadBody, Reply
-from mockserver.families import Patches, families
-from mockserver.interception import patched
-from mockserver.liveserver import LiveMock, LiveServer, serving
-from mockserver.local import Clock
-from mockserver.mocking import Mock
-from mockserver.service import Service
-from mockserver.tests.generate import broken, thorough, valid
+from openpipe_mock import families as module
+from openpipe_mock.effects import Exchange, Head, ReadBody, Reply
+from openpipe_mock.families import Patches, families
+from openpipe_mock.interception import patched
+from openpipe_mock.liveserver import LiveMock, LiveServer, serving
+from openpipe_mock.local import Clock
+from openpipe_mock.mocking import Mock
+from openpipe_mock.service import Service
+from tests.generate import broken, thorough, valid
 
 SERVICE = "https://api.openpipe.ai/api/v1"
 KEY = {"authorization": "Bearer op-local"}

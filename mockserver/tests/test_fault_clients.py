@@ -16,12 +16,12 @@ from typing import Any
 import httpx
 import pytest
 
-from mockserver.faults import counted
-from mockserver.tests.chatclients import CLIENTS, surroundings
-from mockserver.tests.environments import ROOT, installed, node_modules
-from mockserver.tests.live import PATIENCE, Live, clean, serving
-from mockserver.tests.markdown import section
-from mockserver.tests.tables import Row, rows
+from openpipe_mock.faults import counted
+from tests.chatclients import CLIENTS, surroundings
+from tests.environments import ROOT, installed, node_modules
+from tests.live import PATIENCE, Live, clean, serving
+from tests.markdown import section
+from tests.tables import Row, rows
 
 Json = Any
 

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from mockserver import configfile
-from mockserver.config import Settings
-from mockserver.effects import Begin, Break, Piece
-from mockserver.faults import NAMED
-from mockserver.magic import TABLE
-from mockserver.service import Service
-from mockserver.tests.chatting import CHAT, asking, contents
-from mockserver.tests.environments import ROOT, TESTS
-from mockserver.tests.happening import Happened, happened
-from mockserver.tests.inprocess import HEADERS, JUDGE, MINIMAL, answer, content_of, having
-from mockserver.tests.markdown import Block, blocks
-from mockserver.tests.tables import rows
-from mockserver.wire import DONE
+from openpipe_mock import configfile
+from openpipe_mock.config import Settings
+from openpipe_mock.effects import Begin, Break, Piece
+from openpipe_mock.faults import NAMED
+from openpipe_mock.magic import TABLE
+from openpipe_mock.service import Service
+from openpipe_mock.wire import DONE
+from tests.chatting import CHAT, asking, contents
+from tests.environments import ROOT, TESTS
+from tests.happening import Happened, happened
+from tests.inprocess import HEADERS, JUDGE, MINIMAL, answer, content_of, having
+from tests.markdown import Block, blocks
+from tests.tables import rows
 
 Json = Any
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver import configfile
-from mockserver.config import Drip, ErrorAnswer, Fault, Pace
-from mockserver.effects import (
+from openpipe_mock import configfile
+from openpipe_mock.config import Drip, ErrorAnswer, Fault, Pace
+from openpipe_mock.effects import (
     JSON_HEADERS,
     Begin,
     Break,
@@ -26,13 +26,13 @@ from mockserver.effects import (
     Tick,
     Wait,
 )
-from mockserver.errors import CODES, ApiError, BadRequest, code
-from mockserver.faults import Due, Lot, Passed, describe, due, magic_fault, needs_stream, only_delays
-from mockserver.matching import Condition, Subject, When, demand
-from mockserver.ruleindex import rulebook
-from mockserver.service import Service
-from mockserver.spoiling import STREAM_HEADERS, retry_headers, spoiled
-from mockserver.tests.inprocess import MINIMAL, answer
+from openpipe_mock.errors import CODES, ApiError, BadRequest, code
+from openpipe_mock.faults import Due, Lot, Passed, describe, due, magic_fault, needs_stream, only_delays
+from openpipe_mock.matching import Condition, Subject, When, demand
+from openpipe_mock.ruleindex import rulebook
+from openpipe_mock.service import Service
+from openpipe_mock.spoiling import STREAM_HEADERS, retry_headers, spoiled
+from tests.inprocess import MINIMAL, answer
 
 Json = Any
 

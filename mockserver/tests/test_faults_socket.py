@@ -19,15 +19,15 @@ import trustme
 import uvicorn
 from starlette.types import ASGIApp
 
-from mockserver.app import DROP, Api, create_app
-from mockserver.config import Drip, Fault, Pace, Settings
-from mockserver.effects import Begin, Break, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
-from mockserver.matching import Condition, When, demand
-from mockserver.protocol import DroppingProtocol
-from mockserver.serve import LOOP
-from mockserver.service import refusal
-from mockserver.spoiling import spoiled
-from mockserver.tests.live import PATIENCE
+from openpipe_mock.app import DROP, Api, create_app
+from openpipe_mock.config import Drip, Fault, Pace, Settings
+from openpipe_mock.effects import Begin, Break, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
+from openpipe_mock.matching import Condition, When, demand
+from openpipe_mock.protocol import DroppingProtocol
+from openpipe_mock.serve import LOOP
+from openpipe_mock.service import refusal
+from openpipe_mock.spoiling import spoiled
+from tests.live import PATIENCE
 
 STREAM = ((b"content-type", b"text/event-stream"),)
 EVENTS = [b"data: one\n\n", b"data: two\n\n", b"data: three\n\n", b"data: [DONE]\n\n"]
@@ -187,7 +187,7 @@ def shared(request: pytest.FixtureRequest) -> Iterator[Mock]:
 @pytest.fixture
 def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Fails a test that leaves a warning or an error in any log."""
-    for name in ("uvicorn", "uvicorn.error", "mockserver"):
+    for name in ("uvicorn", "uvicorn.error", "openpipe_mock"):
         assert logging.getLogger(name).propagate, f"nobody would see what {name} logs"
     caplog.set_level(logging.WARNING)
     yield

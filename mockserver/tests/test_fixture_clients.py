@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.tests.environments import ROOT, TESTS, installed
-from mockserver.tests.live import clean
+from tests.environments import ROOT, TESTS, installed
+from tests.live import clean
 
 CLIENTS = TESTS / "clients"
 SCRIPTS = sorted(CLIENTS.glob("python-fixtures-*/check_*.py"))
@@ -29,5 +29,5 @@ def test_the_scripts_are_found() -> None:
 def test_a_client_with_the_fixtures(script: Path) -> None:
     """As its users test: sync and async, on both families, under faults, beside other tools."""
     environment = script.parent.name.removeprefix("python-")
-    done = finished(environment, "-p", "mockserver.fixtures", "-c", CLIENTS / "fixtures.ini", script)
+    done = finished(environment, "-p", "openpipe_mock.fixtures", "-c", CLIENTS / "fixtures.ini", script)
     assert done.returncode == 0, done.stdout

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mockserver.tests.environments import ROOT, here, installed, node_modules
-from mockserver.tests.live import clean
-from mockserver.tests.markdown import Block, blocks
+from tests.environments import ROOT, here, installed, node_modules
+from tests.live import clean
+from tests.markdown import Block, blocks
 
 DOCS = ROOT / "docs"
 EXAMPLES = ROOT / "examples"
@@ -39,7 +39,7 @@ def run(command: list[str | Path], folder: Path) -> "subprocess.CompletedProcess
 
 
 def pytest_in(environment: str) -> list[str | Path]:
-    return [installed(environment, "python"), "-m", "pytest", "-q", "-p", "mockserver.fixtures"]
+    return [installed(environment, "python"), "-m", "pytest", "-q", "-p", "openpipe_mock.fixtures"]
 
 
 def test_each_page_is_listed() -> None:
@@ -70,9 +70,9 @@ def test_the_tests_of_unittest_pass_without_pytest(tmp_path: Path) -> None:
 def test_a_failed_assertion_reads_as_the_page_says(tmp_path: Path) -> None:
     [told] = blocks_in("fixtures.md", "text")
     test = (
-        "import httpx, mockserver\n"
+        "import httpx, openpipe_mock\n"
         "body = {'criterion_id': 'helpful', 'output': {'role': 'assistant', 'content': '1, 2, 4.'}}\n"
-        "with mockserver.patched() as mock:\n"
+        "with openpipe_mock.patched() as mock:\n"
         "    url = 'https://api.openpipe.ai/api/v1/criteria/judge'\n"
         "    httpx.post(url, json=body, headers={'authorization': 'Bearer op-local'})\n"
         "try:\n"

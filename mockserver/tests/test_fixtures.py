@@ -9,9 +9,9 @@ from time import perf_counter
 import httpx
 import pytest
 
-from mockserver.liveserver import LiveMock, LiveServer, serving
-from mockserver.mocking import MockError
-from mockserver.tests.live import clean, run
+from openpipe_mock.liveserver import LiveMock, LiveServer, serving
+from openpipe_mock.mocking import MockError
+from tests.live import clean, run
 
 ROOT = Path(__file__).parents[2]
 COMMON = """
@@ -35,7 +35,7 @@ def pytest_run(folder: Path, tests: str, *flags: str) -> "subprocess.CompletedPr
     """A project of a user's, with these tests, tested."""
     (folder / "pytest.ini").write_text(INI)
     (folder / "test_theirs.py").write_text(COMMON + tests)
-    command = [sys.executable, "-m", "pytest", "-p", "mockserver.fixtures", "-rA", *flags]
+    command = [sys.executable, "-m", "pytest", "-p", "openpipe_mock.fixtures", "-rA", *flags]
     environment = clean({"PYTHONDONTWRITEBYTECODE": "1", "OPENAI_API_KEY": "sk-real"})
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=60, check=False
@@ -233,7 +233,7 @@ def test_a_run_without_the_extra(tmp_path: Path) -> None:
     hidden = (
         "import importlib.util as util, sys; find = util.find_spec; "
         "util.find_spec = lambda name, *rest: None if name in ('httpx', 'httpx2') else find(name, *rest); "
-        "import pytest; sys.exit(pytest.main(['-p', 'mockserver.fixtures', '-rA']))"
+        "import pytest; sys.exit(pytest.main(['-p', 'openpipe_mock.fixtures', '-rA']))"
     )
     environment = clean({"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
     done = subprocess.run(
@@ -253,7 +253,7 @@ def test_the_package_alone_imports_nothing() -> None:
         [
             sys.executable,
             "-c",
-            "import mockserver, sys; print('httpx' in sys.modules, 'orjson' in sys.modules)",
+            "import openpipe_mock, sys; print('httpx' in sys.modules, 'orjson' in sys.modules)",
         ]
     )
     assert told == "False False\n"
@@ -281,7 +281,7 @@ def test_a_stopped_clock_does_not_stop_a_live_mock(live: LiveServer, monkeypatch
     mock = LiveMock(live, overrides={})
     before = mock.now()
     for name, module in list(sys.modules.items()):
-        if name.startswith("mockserver"):
+        if name.startswith("openpipe_mock"):
             for attribute, value in list(vars(module).items()):
                 if value is perf_counter:
                     monkeypatch.setattr(module, attribute, lambda: 1e9)

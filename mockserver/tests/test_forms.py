@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.config import (
+from openpipe_mock.config import (
     DRAWN,
     ByOutput,
     Declared,
@@ -28,14 +28,14 @@ from mockserver.config import (
     Uniform,
     Way,
 )
-from mockserver.forms import WAYS, Case, Content, Judgement, judgement
-from mockserver.matching import Condition, When, demand
-from mockserver.scoring import Draw, digest
-from mockserver.service import Service
-from mockserver.state import Session
-from mockserver.tests.chatting import asking, choices, completion, judged, user
-from mockserver.tests.generate import brief, thorough
-from mockserver.tests.inprocess import answer, content_of, having, holds, message_of
+from openpipe_mock.forms import WAYS, Case, Content, Judgement, judgement
+from openpipe_mock.matching import Condition, When, demand
+from openpipe_mock.scoring import Draw, digest
+from openpipe_mock.service import Service
+from openpipe_mock.state import Session
+from tests.chatting import asking, choices, completion, judged, user
+from tests.generate import brief, thorough
+from tests.inprocess import answer, content_of, having, holds, message_of
 
 Json = Any
 CONTENTS = 2000

@@ -10,24 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver import configfile
-from mockserver.config import Settings
-from mockserver.configfile import ConfigError
-from mockserver.control import ROUTES
-from mockserver.convert import ConversionError, convert_page
-from mockserver.criteria import requested
-from mockserver.errors import ApiError, BadRequest, ParseError
-from mockserver.guard import Guard, Unfit, guard
-from mockserver.options import options
-from mockserver.orders import arguments
-from mockserver.resources import folder
-from mockserver.service import Service
-from mockserver.strictjson import parse
-from mockserver.tests.chatting import CHAT, asking
-from mockserver.tests.controlling import Mock
-from mockserver.tests.generate import Strategy, anything, thorough
-from mockserver.tests.inprocess import HEADERS, answer
-from mockserver.tests.live import ATTEMPTS
+from openpipe_mock import configfile
+from openpipe_mock.config import Settings
+from openpipe_mock.configfile import ConfigError
+from openpipe_mock.control import ROUTES
+from openpipe_mock.convert import ConversionError, convert_page
+from openpipe_mock.criteria import requested
+from openpipe_mock.errors import ApiError, BadRequest, ParseError
+from openpipe_mock.guard import Guard, Unfit, guard
+from openpipe_mock.options import options
+from openpipe_mock.orders import arguments
+from openpipe_mock.resources import folder
+from openpipe_mock.service import Service
+from openpipe_mock.strictjson import parse
+from tests.chatting import CHAT, asking
+from tests.controlling import Mock
+from tests.generate import Strategy, anything, thorough
+from tests.inprocess import HEADERS, answer
+from tests.live import ATTEMPTS
 
 Json = Any
 long = settings(thorough, max_examples=400)

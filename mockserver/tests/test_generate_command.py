@@ -8,21 +8,21 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from mockserver import __version__
-from mockserver.edits import edits
-from mockserver.generatecommand import generate
-from mockserver.paths import BASE
-from mockserver.samples import ENDPOINTS, positives
-from mockserver.service import Service
-from mockserver.spec import contract
-from mockserver.tests.inprocess import JUDGE, answer
-from mockserver.tests.live import clean, run
-from mockserver.vectors import requests
+from openpipe_mock import __version__
+from openpipe_mock.edits import edits
+from openpipe_mock.generatecommand import generate
+from openpipe_mock.paths import BASE
+from openpipe_mock.samples import ENDPOINTS, positives
+from openpipe_mock.service import Service
+from openpipe_mock.spec import contract
+from openpipe_mock.vectors import requests
+from tests.inprocess import JUDGE, answer
+from tests.live import clean, run
 
 Json = Any
 
 PATHS = {"judge": JUDGE, "chat": f"{BASE}/chat/completions"}
-COMMAND = [sys.executable, "-c", "from mockserver.generatecommand import generate; generate()"]
+COMMAND = [sys.executable, "-c", "from openpipe_mock.generatecommand import generate; generate()"]
 
 
 def printed(*arguments: str) -> list[Json]:
@@ -91,7 +91,7 @@ def test_the_lines_are_the_same_in_another_process_with_other_modules_and_hashes
 
 
 def test_it_needs_no_hypothesis() -> None:
-    code = "import sys, mockserver.drawing; print('hypothesis' in sys.modules)"
+    code = "import sys, openpipe_mock.drawing; print('hypothesis' in sys.modules)"
     assert run([sys.executable, "-c", code]) == "False\n"
 
 

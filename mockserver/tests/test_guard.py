@@ -12,19 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.app import create_app
-from mockserver.cli import variable
-from mockserver.config import Settings
-from mockserver.control import ROUTES, Control
-from mockserver.effects import Head, Reply
-from mockserver.errors import Forbidden
-from mockserver.guard import Guard, Unfit, address, guard
-from mockserver.service import Service
-from mockserver.tests.environments import ROOT, here
-from mockserver.tests.generate import thorough
-from mockserver.tests.inprocess import HEADERS, JUDGE, MINIMAL
-from mockserver.tests.live import Live, finished, serving
-from mockserver.tests.markdown import blocks
+from openpipe_mock.app import create_app
+from openpipe_mock.cli import variable
+from openpipe_mock.config import Settings
+from openpipe_mock.control import ROUTES, Control
+from openpipe_mock.effects import Head, Reply
+from openpipe_mock.errors import Forbidden
+from openpipe_mock.guard import Guard, Unfit, address, guard
+from openpipe_mock.service import Service
+from tests.environments import ROOT, here
+from tests.generate import thorough
+from tests.inprocess import HEADERS, JUDGE, MINIMAL
+from tests.live import Live, finished, serving
+from tests.markdown import blocks
 
 Json = Any
 Headers = Mapping[str, str]
@@ -482,7 +482,7 @@ def test_the_token_is_in_no_answer_no_log_and_no_journal(caplog: pytest.LogCaptu
         assert TOKEN not in answer.text
         assert TOKEN not in str(answer.headers)
     assert '"x-mock-token":"***"' in answers[-2].text
-    assert "mockserver" in {record.name.partition(".")[0] for record in caplog.records}
+    assert "openpipe_mock" in {record.name.partition(".")[0] for record in caplog.records}
     assert TOKEN not in "".join(record.getMessage() for record in caplog.records if record.name != "httpx")
     assert TOKEN not in repr(list(service.sessions.default.journal.entries))
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from mockserver import configfile
-from mockserver.config import Settings
-from mockserver.inspection import Expectation, Filter, detail, events, readable, unmatched, verify
-from mockserver.journal import Entry
-from mockserver.matching import When
-from mockserver.tests.controlling import CHAT, Mock
-from mockserver.tests.inprocess import HEADERS
+from openpipe_mock import configfile
+from openpipe_mock.config import Settings
+from openpipe_mock.inspection import Expectation, Filter, detail, events, readable, unmatched, verify
+from openpipe_mock.journal import Entry
+from openpipe_mock.matching import When
+from tests.controlling import CHAT, Mock
+from tests.inprocess import HEADERS
 
 Json = Any
 

@@ -21,10 +21,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver import patterns, scalars
-from mockserver import schema_documents as documents
-from mockserver.instances import MOST_BUILDS, BadSchema, SchemaError, Unbuildable, Variants, build
-from mockserver.tests.instance_schemas import (
+from openpipe_mock import patterns, scalars
+from openpipe_mock import schema_documents as documents
+from openpipe_mock.instances import MOST_BUILDS, BadSchema, SchemaError, Unbuildable, Variants, build
+from tests.instance_schemas import (
     DRAFT_7,
     HOSTILE,
     REALISTIC,
@@ -308,8 +308,8 @@ class TestVariants:
 
 DETERMINED = """
 import hashlib, sys, orjson
-from mockserver.instances import build
-from mockserver.tests.instance_schemas import REALISTIC
+from openpipe_mock.instances import build
+from tests.instance_schemas import REALISTIC
 values = [build(schema, b"seed", variant) for schema in REALISTIC.values() for variant in (0, 1, 7)]
 sys.stdout.write(hashlib.sha256(orjson.dumps(values)).hexdigest())
 """

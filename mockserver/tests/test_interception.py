@@ -11,12 +11,12 @@ import httpx
 import httpx2
 import pytest
 
-import mockserver
-from mockserver import interception
-from mockserver.configfile import ConfigError, Mistakes
-from mockserver.families import families, places
-from mockserver.interception import KEYS, NetworkRefused, NothingToPatch, options, patched
-from mockserver.mocking import Mock, MockError
+import openpipe_mock
+from openpipe_mock import interception
+from openpipe_mock.configfile import ConfigError, Mistakes
+from openpipe_mock.families import families, places
+from openpipe_mock.interception import KEYS, NetworkRefused, NothingToPatch, options, patched
+from openpipe_mock.mocking import Mock, MockError
 
 JUDGE = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3."}}
 KEY = {"authorization": "Bearer op-local"}
@@ -359,19 +359,21 @@ def test_async_with() -> None:
 
 
 def test_the_package_offers_it_by_name() -> None:
-    assert mockserver.patched is patched
+    assert openpipe_mock.patched is patched
     names = {"patched", "respx_router", "Mock", "LiveMock", "Call", "Calls", "Lapse", "MockError"}
     names |= {"NetworkRefused"}
-    assert names == set(mockserver.PUBLIC) <= set(dir(mockserver))
+    assert names == set(openpipe_mock.PUBLIC) <= set(dir(openpipe_mock))
     for name in names:
-        assert getattr(mockserver, name).__name__ == name
+        assert getattr(openpipe_mock, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        mockserver.nothing  # type: ignore[attr-defined]  # noqa: B018
+        openpipe_mock.nothing  # type: ignore[attr-defined]  # noqa: B018
 
 
 @pytest.mark.parametrize("misplaced", [lambda: None, "mock.yaml", {"seed": 7}])
 def test_options_without_a_name_are_refused_and_the_parentheses_not_forgotten(misplaced: Any) -> None:
-    with pytest.raises(TypeError, match=r"by name, as in patched\(seed=7\).* first: @mockserver.patched\(\)"):
+    with pytest.raises(
+        TypeError, match=r"by name, as in patched\(seed=7\).* first: @openpipe_mock.patched\(\)"
+    ):
         patched(misplaced)
 
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.config import Settings
-from mockserver.inspection import detail, summary
-from mockserver.journal import MOST_KEPT, OVERHEAD, Entry, Journal
-from mockserver.masking import MASK
-from mockserver.tests.controlling import CHAT, Mock
-from mockserver.tests.inprocess import HEADERS, JUDGE, MINIMAL
+from openpipe_mock.config import Settings
+from openpipe_mock.inspection import detail, summary
+from openpipe_mock.journal import MOST_KEPT, OVERHEAD, Entry, Journal
+from openpipe_mock.masking import MASK
+from tests.controlling import CHAT, Mock
+from tests.inprocess import HEADERS, JUDGE, MINIMAL
 
 Json = Any
 

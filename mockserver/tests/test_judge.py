@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.config import ANSWERS, DRAWN, Declared, Form, Settings
-from mockserver.judge import Criterion, criterion, is_tidy
-from mockserver.scoring import Draw, digest, score
-from mockserver.service import Service
-from mockserver.spec import contract
-from mockserver.tests import golden
-from mockserver.tests.generate import thorough, valid
-from mockserver.tests.inprocess import answer, content_of, full, having, holds, message_of, saying
+from openpipe_mock.config import ANSWERS, DRAWN, Declared, Form, Settings
+from openpipe_mock.judge import Criterion, criterion, is_tidy
+from openpipe_mock.scoring import Draw, digest, score
+from openpipe_mock.service import Service
+from openpipe_mock.spec import contract
+from tests import golden
+from tests.generate import thorough, valid
+from tests.inprocess import answer, content_of, full, having, holds, message_of, saying
 
 Json = Any
 
@@ -76,7 +76,7 @@ def test_the_golden_file_is_of_the_newest_generation_and_holds_all_that_it_shoul
 
 @pytest.mark.parametrize("hash_seed", ["0", "1", "4294967295"])
 def test_a_fresh_process_gives_the_golden_bytes_whatever_its_hash_seed(hash_seed: str) -> None:
-    program = "import sys; from mockserver.tests import golden; sys.stdout.write(golden.text())"
+    program = "import sys; from tests import golden; sys.stdout.write(golden.text())"
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONUTF8": "1"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
     assert done.stdout.decode() == golden.FILE.read_text(encoding="utf-8")

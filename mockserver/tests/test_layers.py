@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1]
-DOCUMENT = PACKAGE.parent / "docs" / "architecture.md"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "mockserver" / "openpipe_mock"
+DOCUMENT = ROOT / "docs" / "architecture.md"
 ROW = re.compile(r"\|\s*(?P<layer>\d+)\s*\|(?P<modules>[^|]*)\|")
 OUTSIDE_WORLD = {"asyncio", "anyio", "httpx", "random", "secrets", "socket", "starlette", "time", "uvicorn"}
 
@@ -39,14 +40,16 @@ def imported(source: str) -> Iterator[str]:
         if isinstance(node, ast.ImportFrom):
             yield from members(node)
         elif isinstance(node, ast.Import):
-            yield from (name.name.split(".")[1] for name in node.names if name.name.startswith("mockserver."))
+            yield from (
+                name.name.split(".")[1] for name in node.names if name.name.startswith("openpipe_mock.")
+            )
 
 
 def members(node: ast.ImportFrom) -> Iterator[str]:
-    origin = ".".join(filter(None, ("mockserver" if node.level else "", node.module)))
-    if origin == "mockserver":
+    origin = ".".join(filter(None, ("openpipe_mock" if node.level else "", node.module)))
+    if origin == "openpipe_mock":
         yield from (name.name for name in node.names if not name.name.startswith("__"))
-    elif origin.startswith("mockserver."):
+    elif origin.startswith("openpipe_mock."):
         yield origin.split(".")[1]
 
 
@@ -98,20 +101,22 @@ def test_no_module_of_the_package_imports_its_tests() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "import mockserver.app",
-        "import os, mockserver.app as application",
-        "from mockserver import app",
-        "from mockserver.app import create_app",
+        "import openpipe_mock.app",
+        "import os, openpipe_mock.app as application",
+        "from openpipe_mock import app",
+        "from openpipe_mock.app import create_app",
         "from . import app",
         "from .app import create_app",
-        "def late():\n    from mockserver import app",
-        "if True:\n    import mockserver.app",
+        "def late():\n    from openpipe_mock import app",
+        "if True:\n    import openpipe_mock.app",
     ],
 )
 def test_an_import_is_seen_in_every_form(source: str) -> None:
     assert list(imported(source)) == ["app"]
 
 
-@pytest.mark.parametrize("source", ["from mockserver import __version__", "import os", "from os import app"])
+@pytest.mark.parametrize(
+    "source", ["from openpipe_mock import __version__", "import os", "from os import app"]
+)
 def test_what_is_no_import_of_a_module_is_not_taken_for_one(source: str) -> None:
     assert list(imported(source)) == []

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from mockserver.config import Declared, ErrorAnswer, Failing, Fault, Form, Limits, Pace, Settings
-from mockserver.effects import Begin, Effect, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
-from mockserver.paths import BASE, SERVED
-from mockserver.service import Service
-from mockserver.state import MOST_COUNTED
-from mockserver.tests.chatting import CHAT, asking, sent_with
-from mockserver.tests.inprocess import HEADERS, JUDGE, answer, content_of, having, holds, message_of
-from mockserver.tests.test_reports import BODIES
+from openpipe_mock.config import Declared, ErrorAnswer, Failing, Fault, Form, Limits, Pace, Settings
+from openpipe_mock.effects import Begin, Effect, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
+from openpipe_mock.paths import BASE, SERVED
+from openpipe_mock.service import Service
+from openpipe_mock.state import MOST_COUNTED
+from tests.chatting import CHAT, asking, sent_with
+from tests.inprocess import HEADERS, JUDGE, answer, content_of, having, holds, message_of
+from tests.test_reports import BODIES
 
 Json = Any
 BODY = json.dumps(having()).encode()

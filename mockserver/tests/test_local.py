@@ -4,10 +4,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mockserver.effects import Begin, Break, Entropy, Exchange, Head, Now, Piece, ReadBody, Reply, Tick, Wait
-from mockserver.local import Broken, Clock, Journey, TooSlow, ask
-from mockserver.service import Service
-from mockserver.tests.inprocess import HEADERS, JUDGE
+from openpipe_mock.effects import (
+    Begin,
+    Break,
+    Entropy,
+    Exchange,
+    Head,
+    Now,
+    Piece,
+    ReadBody,
+    Reply,
+    Tick,
+    Wait,
+)
+from openpipe_mock.local import Broken, Clock, Journey, TooSlow, ask
+from openpipe_mock.service import Service
+from tests.inprocess import HEADERS, JUDGE
 
 ENDED = Reply(200, b"done")
 

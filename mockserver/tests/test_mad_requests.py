@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 
-from mockserver import configfile
-from mockserver.config import Settings
-from mockserver.control import Control
-from mockserver.effects import Entropy, Exchange, Head, Now, ReadBody, Tick
-from mockserver.service import Service
-from mockserver.tests.environments import here
-from mockserver.tests.inprocess import HEADERS, answer
-from mockserver.tests.live import ATTEMPTS, PATIENCE, Live, serving
-from mockserver.tests.mad import CHAT, JUDGE, MAKERS, VALID, Mad, colliding, request, requests
-from mockserver.tests.soaking import (
+from openpipe_mock import configfile
+from openpipe_mock.config import Settings
+from openpipe_mock.control import Control
+from openpipe_mock.effects import Entropy, Exchange, Head, Now, ReadBody, Tick
+from openpipe_mock.service import Service
+from tests.environments import here
+from tests.inprocess import HEADERS, answer
+from tests.live import ATTEMPTS, PATIENCE, Live, serving
+from tests.mad import CHAT, JUDGE, MAKERS, VALID, Mad, colliding, request, requests
+from tests.soaking import (
     ASKED,
     CORRECT,
     LONG_STREAMS,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver import configfile, magic
-from mockserver.config import (
+from openpipe_mock import configfile, magic
+from openpipe_mock.config import (
     DRAWN,
     Declared,
     Fault,
@@ -20,11 +20,11 @@ from mockserver.config import (
     ScriptedChoice,
     Settings,
 )
-from mockserver.effects import Break, Effect, Head, ReadBody, Reply, Tick, Wait
-from mockserver.faults import magic_fault
-from mockserver.judge import Criterion, criterion
-from mockserver.service import Service
-from mockserver.tests.chatting import (
+from openpipe_mock.effects import Break, Effect, Head, ReadBody, Reply, Tick, Wait
+from openpipe_mock.faults import magic_fault
+from openpipe_mock.judge import Criterion, criterion
+from openpipe_mock.service import Service
+from tests.chatting import (
     CHAT,
     ask,
     asking,
@@ -37,8 +37,8 @@ from mockserver.tests.chatting import (
     sent_with,
     user,
 )
-from mockserver.tests.generate import thorough
-from mockserver.tests.inprocess import (
+from tests.generate import thorough
+from tests.inprocess import (
     HEADERS,
     JUDGE,
     answer,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver import matching
-from mockserver.matching import (
+from openpipe_mock import matching
+from openpipe_mock.matching import (
     ALWAYS,
     HOLDS,
     MOST_READ,
@@ -23,9 +23,9 @@ from mockserver.matching import (
     demand,
     text_of,
 )
-from mockserver.tests.chatting import asking, function, tool, user
-from mockserver.tests.generate import anything, broken, thorough, valid
-from mockserver.tests.inprocess import having
+from tests.chatting import asking, function, tool, user
+from tests.generate import anything, broken, thorough, valid
+from tests.inprocess import having
 
 Json = Any
 

@@ -10,11 +10,11 @@ from typing import Any, get_type_hints
 import httpx
 import pytest
 
-from mockserver.arrivals import MOST_SHOWN, pointer_of
-from mockserver.configfile import ConfigError, schema
-from mockserver.interception import patched
-from mockserver.mocking import Mock, MockError, When, settings_of
-from mockserver.violations import quoted
+from openpipe_mock.arrivals import MOST_SHOWN, pointer_of
+from openpipe_mock.configfile import ConfigError, schema
+from openpipe_mock.interception import patched
+from openpipe_mock.mocking import Mock, MockError, When, settings_of
+from openpipe_mock.violations import quoted
 
 SERVICE = "https://api.openpipe.ai/api/v1"
 KEY = {"authorization": "Bearer op-local"}

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.errors import BadRequest
-from mockserver.options import Options, options
-from mockserver.service import Service
-from mockserver.tests.chatting import ask, asking, latest, refused
-from mockserver.tests.generate import thorough
-from mockserver.tests.inprocess import HEADERS, MINIMAL, answer
+from openpipe_mock.errors import BadRequest
+from openpipe_mock.options import Options, options
+from openpipe_mock.service import Service
+from tests.chatting import ask, asking, latest, refused
+from tests.generate import thorough
+from tests.inprocess import HEADERS, MINIMAL, answer
 
 SEEN_IN_TAGS = [
     (b"", 'got ""'),

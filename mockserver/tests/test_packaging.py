@@ -10,16 +10,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mockserver import __version__
-from mockserver.tests.environments import ROOT, built, here, installed
-from mockserver.tests.live import clean, finished, run, serving
+from openpipe_mock import __version__
+from tests.environments import ROOT, built, here, installed
+from tests.live import clean, finished, run, serving
 
 INSTALLED = ["wheel", "sdist"]
 """The wheel is installed alone, the sdist with all extras."""
 HOSTILE = {
     "schemas.py": "raise RuntimeError('a foreign schemas.py was imported')",
     "contract_tests.py": "raise RuntimeError('a foreign contract_tests.py was imported')",
-    "mockserver.py": "raise RuntimeError('a foreign mockserver.py was imported')",
+    "openpipe_mock.py": "raise RuntimeError('a foreign openpipe_mock.py was imported')",
     "conftest.py": "raise RuntimeError('a foreign conftest.py was imported')",
     "pytest.ini": "[pytest]\naddopts = --no-such-option\n",
 }
@@ -53,20 +53,20 @@ def shipped(folder: str) -> Iterator[str]:
 
 def test_the_wheel_takes_one_name_in_site_packages() -> None:
     assert {name.partition("/")[0] for name in in_wheel()} == {
-        "mockserver",
+        "openpipe_mock",
         f"openpipe_mock-{__version__}.dist-info",
     }
 
 
 def test_the_wheel_holds_the_package_and_its_schemas_without_tests() -> None:
-    data = [*shipped("schemas"), "examples/openpipe-mock.yaml"]
-    package = [*shipped("mockserver"), *(f"mockserver/{name}" for name in data)]
+    modules = [name.removeprefix("mockserver/") for name in shipped("mockserver/openpipe_mock")]
+    data = [*shipped("schemas"), *shipped("contract_tests"), "examples/openpipe-mock.yaml"]
     names = [name for name in in_wheel() if ".dist-info/" not in name]
-    assert sorted(name for name in names if "/contract_tests/" not in name) == sorted(package)
+    assert sorted(names) == sorted([*modules, *(f"openpipe_mock/{name}" for name in data)])
 
 
 def test_the_wheel_says_that_it_is_typed_and_licensed() -> None:
-    assert "mockserver/py.typed" in in_wheel()
+    assert "openpipe_mock/py.typed" in in_wheel()
     assert f"openpipe_mock-{__version__}.dist-info/licenses/LICENSE" in in_wheel()
 
 
@@ -108,9 +108,9 @@ def test_an_installed_mock_serves_from_a_hostile_folder(environment: str, hostil
 
 @pytest.mark.parametrize("environment", INSTALLED)
 def test_an_installed_mock_is_the_package_and_not_this_checkout(environment: str, hostile: Path) -> None:
-    where = "import mockserver.resources as r; print(r.folder('schemas'))"
+    where = "import openpipe_mock.resources as r; print(r.folder('schemas'))"
     printed = run([installed(environment, "python"), "-P", "-c", where], cwd=hostile)
-    assert "site-packages/mockserver/schemas" in printed
+    assert "site-packages/openpipe_mock/schemas" in printed
 
 
 def test_the_sdist_with_its_extras_checks_the_schemas(hostile: Path) -> None:
@@ -143,12 +143,12 @@ def test_serving_imports_no_tool_for_testing() -> None:
         live.stop()
         lines = live.log.read_text().splitlines()
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
-    assert {"mockserver", "uvicorn"} <= imported
+    assert {"openpipe_mock", "uvicorn"} <= imported
     assert imported.isdisjoint(
         {"pytest", "_pytest", "hypothesis", "httpx", "jsonschema", "openapi_spec_validator"}
     )
 
 
 def test_the_package_imports_nothing_heavy_by_its_name_alone() -> None:
-    names = run([here("python"), "-c", "import mockserver, sys; print(*sys.modules)"], clean()).split()
+    names = run([here("python"), "-c", "import openpipe_mock, sys; print(*sys.modules)"], clean()).split()
     assert {"starlette", "uvicorn", "click", "yaml"}.isdisjoint(names)

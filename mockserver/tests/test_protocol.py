@@ -16,13 +16,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from mockserver import protocol
-from mockserver.app import create_app
-from mockserver.effects import Reply
-from mockserver.protocol import DroppingProtocol, joined
-from mockserver.serve import Listener, uvicorn_config
-from mockserver.service import Service
-from mockserver.tests.live import PATIENCE, Live, serving
+from openpipe_mock import protocol
+from openpipe_mock.app import create_app
+from openpipe_mock.effects import Reply
+from openpipe_mock.protocol import DroppingProtocol, joined
+from openpipe_mock.serve import Listener, uvicorn_config
+from openpipe_mock.service import Service
+from tests.live import PATIENCE, Live, serving
 
 BODY = b'{"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}'
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"

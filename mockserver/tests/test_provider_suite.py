@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 import pytest
 import trustme
 
-from mockserver.tests.environments import found, installed
-from mockserver.tests.live import PROVIDER, Live, finished, serving
+from tests.environments import found, installed
+from tests.live import PROVIDER, Live, finished, serving
 
 TESTS_IN_THE_WHEEL = 147
 KEYS = ("op-provider-0", "op-provider-1", "op-provider-2")

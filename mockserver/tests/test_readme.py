@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mockserver.cli import main, serve
-from mockserver.tests.environments import ROOT, here, installed
-from mockserver.tests.live import PATIENCE, Live, clean, finished, run, serving, until_ready
-from mockserver.tests.markdown import Block, blocks
+from openpipe_mock.cli import main, serve
+from tests.environments import ROOT, here, installed
+from tests.live import PATIENCE, Live, clean, finished, run, serving, until_ready
+from tests.markdown import Block, blocks
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = {block.code.split()[0]: block for block in blocks(README)}

@@ -12,13 +12,13 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from mockserver.checks import catalogue, find
-from mockserver.edits import Edit, edits, positives
-from mockserver.spec import contract
-from mockserver.tests.reference.habits import Habits
-from mockserver.tests.reference.http import CHAT, ENDPOINTS, JUDGE, App, Raw, Request
-from mockserver.tests.reference.mutants import DEVIANTS, mutants
-from mockserver.tests.reference.mutation import (
+from openpipe_mock.checks import catalogue, find
+from openpipe_mock.edits import Edit, edits, positives
+from openpipe_mock.spec import contract
+from tests.reference.habits import Habits
+from tests.reference.http import CHAT, ENDPOINTS, JUDGE, App, Raw, Request
+from tests.reference.mutants import DEVIANTS, mutants
+from tests.reference.mutation import (
     CALLING,
     Mutant,
     best_of,
@@ -28,10 +28,10 @@ from mockserver.tests.reference.mutation import (
     post,
     streaming,
 )
-from mockserver.tests.reference.server import CRITERIA, KEY, MODELS, Reference
-from mockserver.tests.reference.serving import PATIENCE, Stage, Unfinished, answer, live
-from mockserver.tests.reference.strangers import STRANGERS, dead_port
-from mockserver.tests.reference.variants import VARIANTS
+from tests.reference.server import CRITERIA, KEY, MODELS, Reference
+from tests.reference.serving import PATIENCE, Stage, Unfinished, answer, live
+from tests.reference.strangers import STRANGERS, dead_port
+from tests.reference.variants import VARIANTS
 
 Json = Any
 MOMENT = 0.05

@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
-from mockserver.config import Settings
-from mockserver.reload import DEFAULT_NAME, Source, service_of, watch
-from mockserver.service import Service
-from mockserver.tests.environments import here
-from mockserver.tests.live import ATTEMPTS, PATIENCE, PROMPTLY, Live, finished, serving
+from openpipe_mock.config import Settings
+from openpipe_mock.reload import DEFAULT_NAME, Source, service_of, watch
+from openpipe_mock.service import Service
+from tests.environments import here
+from tests.live import ATTEMPTS, PATIENCE, PROMPTLY, Live, finished, serving
 
 Json = Any
 

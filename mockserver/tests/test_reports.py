@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.config import VALIDATIONS, Settings, Validation
-from mockserver.effects import Reply
-from mockserver.paths import BASE, SERVED
-from mockserver.reports import REPORTS
-from mockserver.service import Service
-from mockserver.spec import contract
-from mockserver.tests.chatting import LATEST, asking, completion, latest, sent_with
-from mockserver.tests.generate import anything, brief, broken, valid
-from mockserver.tests.inprocess import answer, content_of, issues_of, message_of
-from mockserver.violations import DIALECT
+from openpipe_mock.config import VALIDATIONS, Settings, Validation
+from openpipe_mock.effects import Reply
+from openpipe_mock.paths import BASE, SERVED
+from openpipe_mock.reports import REPORTS
+from openpipe_mock.service import Service
+from openpipe_mock.spec import contract
+from openpipe_mock.violations import DIALECT
+from tests.chatting import LATEST, asking, completion, latest, sent_with
+from tests.generate import anything, brief, broken, valid
+from tests.inprocess import answer, content_of, issues_of, message_of
 
 Json = Any
 

@@ -9,9 +9,9 @@ import httpx
 import pytest
 import respx
 
-from mockserver.configfile import Mistakes
-from mockserver.paths import NAMES
-from mockserver.respxrouter import OTHER, respx_router
+from openpipe_mock.configfile import Mistakes
+from openpipe_mock.paths import NAMES
+from openpipe_mock.respxrouter import OTHER, respx_router
 
 SERVICE = "https://api.openpipe.ai/api/v1"
 KEY = {"authorization": "Bearer op-local"}

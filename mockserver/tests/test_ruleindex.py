@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver import ruleindex
-from mockserver.matching import ALWAYS, READERS, Condition, Kind, Subject, When, demand
-from mockserver.ruleindex import (
+from openpipe_mock import ruleindex
+from openpipe_mock.matching import ALWAYS, READERS, Condition, Kind, Subject, When, demand
+from openpipe_mock.ruleindex import (
     FEW,
     KEYS,
     KINDS,
@@ -23,8 +23,8 @@ from mockserver.ruleindex import (
     holding,
     rulebook,
 )
-from mockserver.tests.chatting import asking, tool, user
-from mockserver.tests.generate import anything, thorough
+from tests.chatting import asking, tool, user
+from tests.generate import anything, thorough
 
 Json = Any
 MANY = 1000

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from mockserver.resources import folder
-from mockserver.tests.environments import TESTS, installed, node_modules
-from mockserver.tests.live import Live, leading_to, run
-from mockserver.tests.markdown import blocks, section
+from openpipe_mock.resources import folder
+from tests.environments import TESTS, installed, node_modules
+from tests.live import Live, leading_to, run
+from tests.markdown import blocks, section
 
 SAMPLES = TESTS / "samples"
 LANGUAGES = {"judge.py": "python", "judge.mjs": "typescript"}

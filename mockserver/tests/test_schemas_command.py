@@ -10,11 +10,11 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from mockserver.cli import main
-from mockserver.convert import convert_page, dump
-from mockserver.resources import folder
-from mockserver.schemacheck import problems
-from mockserver.spec import contract
+from openpipe_mock.cli import main
+from openpipe_mock.convert import convert_page, dump
+from openpipe_mock.resources import folder
+from openpipe_mock.schemacheck import problems
+from openpipe_mock.spec import contract
 
 Json = Any
 DOCUMENT = folder("schemas") / "openapi.yaml"
@@ -90,7 +90,7 @@ def test_the_example_of_a_parameter_is_checked(tmp_path: Path) -> None:
 
 
 def test_problems_make_the_check_fail_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockserver.schemacheck.problems", lambda: iter(["/a: is wrong", "/b: is wrong"]))
+    monkeypatch.setattr("openpipe_mock.schemacheck.problems", lambda: iter(["/a: is wrong", "/b: is wrong"]))
     result = run("check")
     assert (result.exit_code, result.output) == (1, "/a: is wrong\n/b: is wrong\nopenapi.yaml: 2 problems\n")
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver import tokens
-from mockserver.config import (
+from openpipe_mock import tokens
+from openpipe_mock.config import (
     Declared,
     Fixed,
     Form,
@@ -19,12 +19,12 @@ from mockserver.config import (
     Sequence,
     Settings,
 )
-from mockserver.effects import Reply
-from mockserver.matching import Condition, Kind, When, demand
-from mockserver.ruleindex import rulebook
-from mockserver.service import Service
-from mockserver.spec import contract
-from mockserver.tests.chatting import (
+from openpipe_mock.effects import Reply
+from openpipe_mock.matching import Condition, Kind, When, demand
+from openpipe_mock.ruleindex import rulebook
+from openpipe_mock.service import Service
+from openpipe_mock.spec import contract
+from tests.chatting import (
     CHAT,
     PLACE,
     ask,
@@ -44,8 +44,8 @@ from mockserver.tests.chatting import (
     tool,
     user,
 )
-from mockserver.tests.generate import brief, thorough
-from mockserver.tests.inprocess import content_of, holds
+from tests.generate import brief, thorough
+from tests.inprocess import content_of, holds
 
 Json = Any
 

@@ -22,14 +22,14 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mockserver import __version__, readyfile
-from mockserver.cli import serve as command
-from mockserver.cli import variable
-from mockserver.serve import Listener, uvicorn_config
-from mockserver.service import Service
-from mockserver.tests.environments import here
-from mockserver.tests.live import ATTEMPTS, PATIENCE, PROMPTLY, Live, clean, finished, serving, until_ready
-from mockserver.tests.redises import Redis, redis_server, workers_of
+from openpipe_mock import __version__, readyfile
+from openpipe_mock.cli import serve as command
+from openpipe_mock.cli import variable
+from openpipe_mock.serve import Listener, uvicorn_config
+from openpipe_mock.service import Service
+from tests.environments import here
+from tests.live import ATTEMPTS, PATIENCE, PROMPTLY, Live, clean, finished, serving, until_ready
+from tests.redises import Redis, redis_server, workers_of
 
 REQUEST = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}
 KEY = {"Authorization": "Bearer op-local"}

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.config import VALIDATIONS, Settings, Validation
-from mockserver.effects import Head, ReadBody, Reply, Tick
-from mockserver.service import Service
-from mockserver.spec import contract
-from mockserver.strictjson import MOST_LEVELS
-from mockserver.tests.generate import anything, brief, broken, thorough, valid
-from mockserver.tests.inprocess import (
+from openpipe_mock.config import VALIDATIONS, Settings, Validation
+from openpipe_mock.effects import Head, ReadBody, Reply, Tick
+from openpipe_mock.service import Service
+from openpipe_mock.spec import contract
+from openpipe_mock.strictjson import MOST_LEVELS
+from tests.generate import anything, brief, broken, thorough, valid
+from tests.inprocess import (
     FULL,
     HEADERS,
     JUDGE,

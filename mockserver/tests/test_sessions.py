@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mockserver import configfile
-from mockserver.config import (
+from openpipe_mock import configfile
+from openpipe_mock.config import (
     Declared,
     ErrorAnswer,
     Fault,
@@ -19,12 +19,12 @@ from mockserver.config import (
     Sequence,
     Settings,
 )
-from mockserver.effects import Head, Reply, Tick
-from mockserver.errors import BadRequest, NotFound
-from mockserver.service import Service
-from mockserver.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, Sessions
-from mockserver.tests.chatting import CHAT, LATEST, asking, sent_with
-from mockserver.tests.inprocess import (
+from openpipe_mock.effects import Head, Reply, Tick
+from openpipe_mock.errors import BadRequest, NotFound
+from openpipe_mock.service import Service
+from openpipe_mock.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, Sessions
+from tests.chatting import CHAT, LATEST, asking, sent_with
+from tests.inprocess import (
     HEADERS,
     JUDGE,
     answer,

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from mockserver.shapes import shape_of
-from mockserver.shapes import tidy as tidy_shape
-from mockserver.spec import coerced, contract
-from mockserver.tests.generate import anything, broken, thorough, valid
-from mockserver.tests.inprocess import FULL, having, saying
+from openpipe_mock.shapes import shape_of
+from openpipe_mock.shapes import tidy as tidy_shape
+from openpipe_mock.spec import coerced, contract
+from tests.generate import anything, broken, thorough, valid
+from tests.inprocess import FULL, having, saying
 
 Json = Any
 

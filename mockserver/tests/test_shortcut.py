@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mockserver import shortcut, strategies
-from mockserver.app import App, create_app
-from mockserver.completions import OFTEN
-from mockserver.config import (
+from openpipe_mock import shortcut, strategies
+from openpipe_mock.app import App, create_app
+from openpipe_mock.completions import OFTEN
+from openpipe_mock.config import (
     Declared,
     ErrorAnswer,
     Fault,
@@ -26,20 +26,20 @@ from mockserver.config import (
     ScriptedChoice,
     Settings,
 )
-from mockserver.control import Control
-from mockserver.effects import Head, Reply
-from mockserver.guard import Guard
-from mockserver.journal import Entry
-from mockserver.service import Service
-from mockserver.state import Session, Sessions, fingerprint
-from mockserver.statelink import Link
-from mockserver.stateredis import RedisSessions
-from mockserver.strictjson import MOST_LEVELS
-from mockserver.tests.chatting import CHAT, shaped, tool
-from mockserver.tests.controlling import Mock
-from mockserver.tests.inprocess import HEADERS, JUDGE, MINIMAL, answer, having
-from mockserver.tests.redises import redis_server
-from mockserver.variants import VARIANTS
+from openpipe_mock.control import Control
+from openpipe_mock.effects import Head, Reply
+from openpipe_mock.guard import Guard
+from openpipe_mock.journal import Entry
+from openpipe_mock.service import Service
+from openpipe_mock.state import Session, Sessions, fingerprint
+from openpipe_mock.statelink import Link
+from openpipe_mock.stateredis import RedisSessions
+from openpipe_mock.strictjson import MOST_LEVELS
+from openpipe_mock.variants import VARIANTS
+from tests.chatting import CHAT, shaped, tool
+from tests.controlling import Mock
+from tests.inprocess import HEADERS, JUDGE, MINIMAL, answer, having
+from tests.redises import redis_server
 
 Json = Any
 Headers = Mapping[bytes, bytes]
@@ -251,7 +251,7 @@ def test_a_long_judgement_is_kept_in_part(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_short_way_has_its_line_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
     key = b"Bearer helpful@v1"
-    with caplog.at_level(logging.INFO, "mockserver.requests"):
+    with caplog.at_level(logging.INFO, "openpipe_mock.requests"):
         sent(create_app(Service()), BODY, {**HEADERS, b"authorization": key})
     [line] = caplog.messages
     assert line.startswith(f"POST {JUDGE} 200  *** 0.")

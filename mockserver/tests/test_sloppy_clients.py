@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.config import ErrorAnswer, Fault, Settings
-from mockserver.execute import BROKE, Job, Run, Verdict, execute
-from mockserver.tests.environments import TESTS
-from mockserver.tests.live import clean
-from mockserver.variants import VARIANTS, named
+from openpipe_mock.config import ErrorAnswer, Fault, Settings
+from openpipe_mock.execute import BROKE, Job, Run, Verdict, execute
+from openpipe_mock.variants import VARIANTS, named
+from tests.environments import TESTS
+from tests.live import clean
 
 CLIENTS = TESTS / "clients" / "sloppy"
 CORRECT = CLIENTS / "correct.py"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.tests.environments import ROOT
-from mockserver.tests.live import finished
+from tests.environments import ROOT
+from tests.live import finished
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_it_says_how_much_it_did(soaked: Any) -> None:
 
 BROKEN = """
 from benchmarks import soak
-from mockserver.tests.soaking import Report
+from tests.soaking import Report
 report = Report(served=0, defects=["a probe: b'HTTP/1.1 500 '"])
 found = soak.Soak(0, 0, 0, 0)
 found.judge(report)

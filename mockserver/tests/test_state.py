@@ -2,12 +2,12 @@
 
 import pytest
 
-from mockserver import state
-from mockserver.calls import CallLog, completed
-from mockserver.chat import Choice, Completion
-from mockserver.service import Service
-from mockserver.state import MOST_CACHED, MOST_COUNTED, MOST_LOGS, Session, fingerprint
-from mockserver.tests.chatting import ask, asking, completion
+from openpipe_mock import state
+from openpipe_mock.calls import CallLog, completed
+from openpipe_mock.chat import Choice, Completion
+from openpipe_mock.service import Service
+from openpipe_mock.state import MOST_CACHED, MOST_COUNTED, MOST_LOGS, Session, fingerprint
+from tests.chatting import ask, asking, completion
 
 
 def made(name: str) -> Completion:
@@ -118,7 +118,7 @@ def test_looking_at_a_log_makes_none_go() -> None:
 
 
 def test_long_completions_go_before_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockserver.state.MOST_CACHED_TOKENS", 100)
+    monkeypatch.setattr("openpipe_mock.state.MOST_CACHED_TOKENS", 100)
     session = Session()
     long = Completion("long", 0, "m", (Choice(("word",) * 30, "stop"),), 0)
     for number in range(6):

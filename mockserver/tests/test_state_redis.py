@@ -15,18 +15,18 @@ from typing import Any, cast
 import pytest
 import trustme
 
-from mockserver import statelink, stateredis, statescripts
-from mockserver.calls import MOST_BYTES, CallLog, completed
-from mockserver.chat import Choice, Completion
-from mockserver.config import Declared, Fixed, Form, Limits, Sequence, Settings
-from mockserver.control import Control
-from mockserver.dashboard import page
-from mockserver.effects import Head, Reply
-from mockserver.errors import NotFound, StateUnavailable
-from mockserver.journal import Entry, Journal
-from mockserver.service import Service
-from mockserver.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, NOTHING, Session, Sessions
-from mockserver.statecodec import (
+from openpipe_mock import statelink, stateredis, statescripts
+from openpipe_mock.calls import MOST_BYTES, CallLog, completed
+from openpipe_mock.chat import Choice, Completion
+from openpipe_mock.config import Declared, Fixed, Form, Limits, Sequence, Settings
+from openpipe_mock.control import Control
+from openpipe_mock.dashboard import page
+from openpipe_mock.effects import Head, Reply
+from openpipe_mock.errors import NotFound, StateUnavailable
+from openpipe_mock.journal import Entry, Journal
+from openpipe_mock.service import Service
+from openpipe_mock.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, NOTHING, Session, Sessions
+from openpipe_mock.statecodec import (
     Unreadable,
     call_of,
     completion_of,
@@ -36,15 +36,15 @@ from mockserver.statecodec import (
     entry_text,
     loaded,
 )
-from mockserver.statelink import BadState, Link, place
-from mockserver.stateredis import LEASE_SECONDS, RedisCallLog, RedisJournal, RedisSession, RedisSessions
-from mockserver.tests.chatting import CHAT, asking, sent_with
-from mockserver.tests.controlling import holds
-from mockserver.tests.environments import here
-from mockserver.tests.inprocess import HEADERS, JUDGE, answer, content_of, having
-from mockserver.tests.live import PATIENCE, finished, serving
-from mockserver.tests.redises import Redis, free_port, redis_server
-from mockserver.tests.remembering import CONFIG, KEY, SCENARIOS, Scenario, Turns, until
+from openpipe_mock.statelink import BadState, Link, place
+from openpipe_mock.stateredis import LEASE_SECONDS, RedisCallLog, RedisJournal, RedisSession, RedisSessions
+from tests.chatting import CHAT, asking, sent_with
+from tests.controlling import holds
+from tests.environments import here
+from tests.inprocess import HEADERS, JUDGE, answer, content_of, having
+from tests.live import PATIENCE, finished, serving
+from tests.redises import Redis, free_port, redis_server
+from tests.remembering import CONFIG, KEY, SCENARIOS, Scenario, Turns, until
 
 KINDS = ("memory", "redis")
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import Phase, find, given, settings
 
-from mockserver import strategies
-from mockserver.paths import BASE
-from mockserver.samples import ENDPOINTS
-from mockserver.service import Service
-from mockserver.spec import Checker, contract
-from mockserver.strategies import (
+from openpipe_mock import strategies
+from openpipe_mock.paths import BASE
+from openpipe_mock.samples import ENDPOINTS
+from openpipe_mock.service import Service
+from openpipe_mock.spec import Checker, contract
+from openpipe_mock.strategies import (
     Broken,
     broken_chat_requests,
     broken_judge_requests,
@@ -29,10 +29,10 @@ from mockserver.strategies import (
     tool_choices,
     tools,
 )
-from mockserver.tests.environments import ROOT
-from mockserver.tests.generate import brief, thorough
-from mockserver.tests.inprocess import HEADERS, answer
-from mockserver.tests.markdown import blocks
+from tests.environments import ROOT
+from tests.generate import brief, thorough
+from tests.inprocess import HEADERS, answer
+from tests.markdown import blocks
 
 Json = Any
 

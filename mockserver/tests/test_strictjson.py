@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mockserver.errors import ParseError
-from mockserver.strictjson import MOST_LEVELS, parse
-from mockserver.tests.generate import anything, texts, thorough
-from mockserver.tests.inprocess import MINIMAL
+from openpipe_mock.errors import ParseError
+from openpipe_mock.strictjson import MOST_LEVELS, parse
+from tests.generate import anything, texts, thorough
+from tests.inprocess import MINIMAL
 
 PLACE = re.compile(
     r"Failed to parse request body: line (\d+), column (\d+): (.+)\. Seen: (\".*\")", re.DOTALL

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver import texts, tokens
-from mockserver.tests.generate import thorough, valid
+from openpipe_mock import texts, tokens
+from tests.generate import thorough, valid
 
 MOST_CHOICES = 128
 MEGABYTE = 10**6

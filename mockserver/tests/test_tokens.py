@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver import tokens
-from mockserver.tests.generate import ODD_TEXTS, thorough
+from openpipe_mock import tokens
+from tests.generate import ODD_TEXTS, thorough
 
 LETTERS = "ab c_1'.,\n\té…中😀\u0301\u200d"
 short_texts = st.text(max_size=60) | st.text(alphabet=LETTERS, max_size=60) | st.sampled_from(ODD_TEXTS)

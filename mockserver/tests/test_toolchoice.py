@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.errors import BadRequest
-from mockserver.tests.chatting import fastest, function, tool, user
-from mockserver.tests.generate import thorough
-from mockserver.toolchoice import Tool, mentioned, offered, to_call, wanted
+from openpipe_mock.errors import BadRequest
+from openpipe_mock.toolchoice import Tool, mentioned, offered, to_call, wanted
+from tests.chatting import fastest, function, tool, user
+from tests.generate import thorough
 
 Json = dict[str, Any]
 

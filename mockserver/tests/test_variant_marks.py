@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from mockserver.tests.environments import here
-from mockserver.tests.live import finished
+from tests.environments import here
+from tests.live import finished
 
 THEIRS = """
 import httpx

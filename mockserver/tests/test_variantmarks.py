@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.tests.live import clean, finished
-from mockserver.variantmarks import variant_ids
-from mockserver.variants import VARIANTS
+from openpipe_mock.variantmarks import variant_ids
+from openpipe_mock.variants import VARIANTS
+from tests.live import clean, finished
 
 CONFTEST = """
 import pytest
@@ -54,7 +54,7 @@ def run(folder: Path, test: str, *flags: str) -> str:
     """What pytest prints for a test module, with this plugin and no other, but for those of the flags."""
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_it.py").write_text(f"import pytest\n\n{test}")
-    command = [sys.executable, "-m", "pytest", "-p", "mockserver.variantmarks", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-p", "openpipe_mock.variantmarks", "-p", "no:cacheprovider"]
     environment = clean({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": os.pathsep.join(sys.path)})
     return finished([*command, "--strict-markers", "-v", *flags, folder], environment, cwd=folder).stdout
 
@@ -157,6 +157,6 @@ def test_one(openpipe_mock, each): pass
 
 def test_last():
     import sys
-    assert "mockserver.variants" not in sys.modules
+    assert "openpipe_mock.variants" not in sys.modules
 """
     assert "2 passed" in run(tmp_path, test)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver import eventstream, rewriting, variants
-from mockserver.config import (
+from openpipe_mock import eventstream, rewriting, variants
+from openpipe_mock.config import (
     Declared,
     Failing,
     Fixed,
@@ -22,19 +22,19 @@ from mockserver.config import (
     ScriptedChoice,
     Settings,
 )
-from mockserver.effects import Begin, Effect, Exchange, Head, Piece, Reply, Wait
-from mockserver.paths import BASE
-from mockserver.service import Service
-from mockserver.spec import contract
-from mockserver.strategies import chat_requests, criteria_headers, judge_requests
-from mockserver.strictjson import parse
-from mockserver.tests.chatting import asking, sent_with, tool
-from mockserver.tests.environments import ROOT
-from mockserver.tests.inprocess import HEADERS, JUDGE, MINIMAL, answer_validator, carried_out, having
-from mockserver.tests.tables import rows
-from mockserver.variants import VARIANTS, Variant, named, varied
-from mockserver.violations import DIALECT
-from mockserver.wire import DONE
+from openpipe_mock.effects import Begin, Effect, Exchange, Head, Piece, Reply, Wait
+from openpipe_mock.paths import BASE
+from openpipe_mock.service import Service
+from openpipe_mock.spec import contract
+from openpipe_mock.strategies import chat_requests, criteria_headers, judge_requests
+from openpipe_mock.strictjson import parse
+from openpipe_mock.variants import VARIANTS, Variant, named, varied
+from openpipe_mock.violations import DIALECT
+from openpipe_mock.wire import DONE
+from tests.chatting import asking, sent_with, tool
+from tests.environments import ROOT
+from tests.inprocess import HEADERS, JUDGE, MINIMAL, answer_validator, carried_out, having
+from tests.tables import rows
 
 Json = Any
 CHAT = f"{BASE}/chat/completions"

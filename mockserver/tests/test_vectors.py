@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from mockserver import __version__
-from mockserver.config import ANSWERS
-from mockserver.resources import folder
-from mockserver.routes import LEVELS
-from mockserver.samples import ENDPOINTS
-from mockserver.spec import Checker, contract
-from mockserver.tests.environments import ROOT
-from mockserver.tests.live import Live, run
-from mockserver.tests.markdown import blocks
-from mockserver.vectors import ANSWERED, REFUSED, files, write
+from openpipe_mock import __version__
+from openpipe_mock.config import ANSWERS
+from openpipe_mock.resources import folder
+from openpipe_mock.routes import LEVELS
+from openpipe_mock.samples import ENDPOINTS
+from openpipe_mock.spec import Checker, contract
+from openpipe_mock.vectors import ANSWERED, REFUSED, files, write
+from tests.environments import ROOT
+from tests.live import Live, run
+from tests.markdown import blocks
 
 Json = Any
 

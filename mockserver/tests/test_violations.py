@@ -12,11 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from mockserver import violations as explaining
-from mockserver.spec import contract, standalone
-from mockserver.tests.generate import anything, brief, broken, thorough, valid
-from mockserver.tests.inprocess import FULL, MINIMAL, having, saying
-from mockserver.violations import (
+from openpipe_mock import violations as explaining
+from openpipe_mock.spec import contract, standalone
+from openpipe_mock.violations import (
     MOST_COUNTED,
     MOST_NAMES,
     RULES,
@@ -31,6 +29,8 @@ from mockserver.violations import (
     quoted,
     shown,
 )
+from tests.generate import anything, brief, broken, thorough, valid
+from tests.inprocess import FULL, MINIMAL, having, saying
 
 Json = Any
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver import tokens, wire
-from mockserver.chat import Call, Choice, Completion
-from mockserver.config import VALIDATIONS, Settings, Validation
-from mockserver.effects import Begin, Head, Piece, ReadBody, Tick
-from mockserver.service import Service
-from mockserver.tests.chatting import (
+from openpipe_mock import tokens, wire
+from openpipe_mock.chat import Call, Choice, Completion
+from openpipe_mock.config import VALIDATIONS, Settings, Validation
+from openpipe_mock.effects import Begin, Head, Piece, ReadBody, Tick
+from openpipe_mock.service import Service
+from tests.chatting import (
     CHAT,
     ask,
     asking,
@@ -31,7 +31,7 @@ from mockserver.tests.chatting import (
     tool,
     user,
 )
-from mockserver.tests.generate import thorough
+from tests.generate import thorough
 
 Json = Any
 SERVICE = Service()

@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mockserver.tests.environments import here
-from mockserver.tests.live import ATTEMPTS, PATIENCE, Live, clean, finished, serving
-from mockserver.tests.redises import redis_server, state_of, workers_of
-from mockserver.tests.remembering import SLOW, Turns, until
+from tests.environments import here
+from tests.live import ATTEMPTS, PATIENCE, Live, clean, finished, serving
+from tests.redises import redis_server, state_of, workers_of
+from tests.remembering import SLOW, Turns, until
 
 KEY = {"Authorization": "Bearer op-local"}
 REQUEST = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}
@@ -180,7 +180,7 @@ def test_workers_with_one_redis_are_as_one() -> None:
 
 PROGRAM = """
 import os, sys, time
-from mockserver.workers import Failed, Workers
+from openpipe_mock.workers import Failed, Workers
 def work(lifeline, serving):
     if sys.argv[1] == "raises":
         raise ValueError("it can't")
@@ -226,7 +226,7 @@ def test_a_signal_before_all_serve_ends_the_start() -> None:
 
 
 def test_where_processes_cannot_fork_it_is_said(tmp_path: Path) -> None:
-    program = "import os; del os.fork; from mockserver.cli import main; main()"
+    program = "import os; del os.fork; from openpipe_mock.cli import main; main()"
     done = finished([sys.executable, "-c", program, "serve", "--workers=2", "--port=0"])
     assert done.returncode == 2
     assert "--workers above 1 needs a system with fork" in done.stderr

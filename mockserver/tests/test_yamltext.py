@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.tests.configurations import as_yaml
-from mockserver.tests.generate import Json, anything, thorough
-from mockserver.yamltext import MOST_BYTES, Mistake, Unreadable, read, syntax
+from openpipe_mock.yamltext import MOST_BYTES, Mistake, Unreadable, read, syntax
+from tests.configurations import as_yaml
+from tests.generate import Json, anything, thorough
 
 VALUES: dict[str, Json] = {
     "": None,

@@ -1,6 +1,6 @@
 """Judgements of generation 1 of the answers, byte for byte.
 
-`python -m mockserver.tests.golden` writes `answers-1.json` anew, and `answers-1-chat.json` of `chat`. Other
+`python -m tests.golden` writes `answers-1.json` anew, and `answers-1-chat.json` of `chat`. Other
 bytes need a new number of answers and an entry in the changelog: once a generation is released, its files
 never change.
 """
@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mockserver.config import Settings
-from mockserver.service import Service
-from mockserver.tests.inprocess import FULL, MINIMAL, answer, having, saying
+from openpipe_mock.config import Settings
+from openpipe_mock.service import Service
+from tests.inprocess import FULL, MINIMAL, answer, having, saying
 
 Json = Any
 

@@ -1,5 +1,5 @@
-from mockserver.tests import golden
-from mockserver.tests.golden import chat
+from tests import golden
+from tests.golden import chat
 
 for file, text in ((golden.FILE, golden.text()), (chat.FILE, chat.text())):
     file.write_text(text, encoding="utf-8")

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mockserver.config import Settings
-from mockserver.service import Service
-from mockserver.tests.chatting import PLACE, ask, asking, function, shaped, tool, user
+from openpipe_mock.config import Settings
+from openpipe_mock.service import Service
+from tests.chatting import PLACE, ask, asking, function, shaped, tool, user
 
 Json = Any
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from mockserver.tests.reference.habits import Habits
-from mockserver.tests.reference.http import CHAT, Answer, App, Raw, Request
-from mockserver.tests.reference.mutation import (
+from tests.reference.habits import Habits
+from tests.reference.http import CHAT, Answer, App, Raw, Request
+from tests.reference.mutation import (
     CALLING,
     LEFT_OUT,
     TOOL,
@@ -33,7 +33,7 @@ from mockserver.tests.reference.mutation import (
     spoiling,
     with_members,
 )
-from mockserver.tests.reference.server import Reference
+from tests.reference.server import Reference
 
 Json = Any
 Row = tuple[str, str, str, Make, Request]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from mockserver.tests.reference.http import CHAT, JUDGE, Answer, Request
-from mockserver.tests.reference.mutation import (
+from tests.reference.http import CHAT, JUDGE, Answer, Request
+from tests.reference.mutation import (
     LEFT_OUT,
     Make,
     Mutant,

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from mockserver.tests.reference.habits import Habits
-from mockserver.tests.reference.http import CHAT, ENDPOINTS, JUDGE, Answer, App, Request
-from mockserver.tests.reference.mutation import (
+from tests.reference.habits import Habits
+from tests.reference.http import CHAT, ENDPOINTS, JUDGE, Answer, App, Request
+from tests.reference.mutation import (
     LEFT_OUT,
     Make,
     Mutant,
@@ -31,7 +31,7 @@ from mockserver.tests.reference.mutation import (
     streaming,
     with_members,
 )
-from mockserver.tests.reference.server import HEADERS, MODELS, Reference
+from tests.reference.server import HEADERS, MODELS, Reference
 
 Json = Any
 PAGE = b"<!doctype html><title>Bad Request</title><h1>Bad Request</h1>"

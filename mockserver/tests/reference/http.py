@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mockserver.tests.reference.habits import Habits
+from tests.reference.habits import Habits
 
 Json = Any
 Event = MutableMapping[str, Any]

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from mockserver.tests.reference.http import JUDGE, Answer, Raw, Request
-from mockserver.tests.reference.mutation import (
+from tests.reference.http import JUDGE, Answer, Raw, Request
+from tests.reference.mutation import (
     LEFT_OUT,
     Make,
     Mutant,

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mockserver.checks import family_of
-from mockserver.contract import Options, run
-from mockserver.findings import Result
-from mockserver.tests.judging import KNOWN, states
-from mockserver.tests.reference.habits import Habits
-from mockserver.tests.reference.mutation import Mutant
-from mockserver.tests.reference.serving import Stage
+from openpipe_mock.checks import family_of
+from openpipe_mock.contract import Options, run
+from openpipe_mock.findings import Result
+from tests.judging import KNOWN, states
+from tests.reference.habits import Habits
+from tests.reference.mutation import Mutant
+from tests.reference.serving import Stage
 
 FEW = 80
 """Requests that show most bugs, as what tells most is sent first."""

@@ -2,15 +2,15 @@
 
 from functools import cache
 
-from mockserver.tests.reference import (
+from tests.reference import (
     chat_mutants,
     criteria_mutants,
     error_mutants,
     judge_mutants,
     stream_mutants,
 )
-from mockserver.tests.reference.http import CHAT, JUDGE, Request
-from mockserver.tests.reference.mutation import (
+from tests.reference.http import CHAT, JUDGE, Request
+from tests.reference.mutation import (
     CALLING,
     Mutant,
     best_of,
@@ -20,7 +20,7 @@ from mockserver.tests.reference.mutation import (
     judging,
     streaming,
 )
-from mockserver.tests.reference.server import HEADERS
+from tests.reference.server import HEADERS
 
 DUMPED = {"role": "assistant", "content": "1, 2", "annotations": None, "audio": None}
 TEXT = {**HEADERS, "content-type": "text/plain"}

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mockserver.edits import Edit, edits, positives
-from mockserver.spec import contract
-from mockserver.tests.reference.habits import Habits
-from mockserver.tests.reference.http import (
+from openpipe_mock.edits import Edit, edits, positives
+from openpipe_mock.spec import contract
+from tests.reference.habits import Habits
+from tests.reference.http import (
     CHAT,
     ENDPOINTS,
     JUDGE,
@@ -24,7 +24,7 @@ from mockserver.tests.reference.http import (
     received,
     sent,
 )
-from mockserver.tests.reference.server import HEADERS, MODELS, Change, Reference, Spoil
+from tests.reference.server import HEADERS, MODELS, Change, Reference, Spoil
 
 Json = Any
 Make = Callable[[Habits], App]

@@ -10,10 +10,10 @@ from fractions import Fraction
 from time import time
 from typing import Any
 
-from mockserver.spec import Checker, contract
-from mockserver.tests.reference import speech
-from mockserver.tests.reference.habits import Habits
-from mockserver.tests.reference.http import (
+from openpipe_mock.spec import Checker, contract
+from tests.reference import speech
+from tests.reference.habits import Habits
+from tests.reference.http import (
     CHAT,
     JUDGE,
     Answer,

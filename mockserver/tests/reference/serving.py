@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import uvicorn
 
-from mockserver.tests.reference.http import BASE, App, Event, Raw, Receive, Request, Send
+from tests.reference.http import BASE, App, Event, Raw, Receive, Request, Send
 
 PATIENCE = 20.0
 """Seconds after which a server that doesn't start, or a reply that doesn't come, is a failure."""

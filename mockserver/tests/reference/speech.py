@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
-from mockserver.tests.reference.habits import Habits
+from tests.reference.habits import Habits
 
 Json = Any
 

@@ -4,8 +4,8 @@ import asyncio
 import socket
 from collections.abc import Mapping
 
-from mockserver.tests.reference.http import BASE, Answer, App, Event, Raw, Receive, Send, received, sent
-from mockserver.tests.reference.server import Reference
+from tests.reference.http import BASE, Answer, App, Event, Raw, Receive, Send, received, sent
+from tests.reference.server import Reference
 
 PAGE = b"<!doctype html><html><head><title>Welcome</title></head><body>It works!</body></html>"
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from mockserver.tests.reference.http import CHAT, Answer, Raw, Request
-from mockserver.tests.reference.mutation import (
+from tests.reference.http import CHAT, Answer, Raw, Request
+from tests.reference.mutation import (
     CALLING,
     LEFT_OUT,
     Make,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mockserver.tests.reference.habits import Habits
+from tests.reference.habits import Habits
 
 VARIANTS: Mapping[str, Habits] = {
     "plain": Habits(),

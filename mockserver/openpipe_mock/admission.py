@@ -1,0 +1,92 @@
+"""What must hold before an engine sees a request: a key, a body of the right type and size, the contract."""
+
+from collections.abc import Collection
+from typing import Any
+
+from openpipe_mock.config import Validation
+from openpipe_mock.effects import Headers
+from openpipe_mock.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, Unauthorized
+from openpipe_mock.spec import Checker
+from openpipe_mock.violations import Findings, Violation, gathered, quoted
+
+LENIENCY = "The real service drops unknown properties; `--validation lenient` makes this mock do the same."
+
+
+def authorize(headers: Headers, keys: Collection[str] = (), read_only: Collection[str] = ()) -> bytes:
+    """The bearer token: one of the keys, or any that does not begin with `invalid` where there are none.
+
+    Read-only keys are keys too. Nothing that we say ever repeats one.
+    """
+    given = headers.get(b"authorization", b"")
+    if given[:7] == b"Bearer " and given[7:8].isalnum() and not keys and not read_only:
+        token = given[7:].strip()
+        if not token.startswith(b"invalid"):  # what most requests are, in fewer steps
+            return token
+    scheme, token = (*given.split(None, 1), b"", b"")[:2]
+    token = token.strip()
+    if not scheme:
+        taken = "one of those that it was told to accept" if keys else "any key"
+        raise Unauthorized(f"send the header `Authorization: Bearer KEY`; this mock takes {taken}.")
+    if scheme.lower() != b"bearer":
+        raise Unauthorized("the Authorization header has another scheme; send `Authorization: Bearer KEY`.")
+    if not token:
+        raise Unauthorized("the key is empty; send `Authorization: Bearer KEY` (is OPENPIPE_API_KEY set?).")
+    known = token.decode("latin-1")
+    if known in keys or known in read_only:
+        return token
+    if token.startswith(b"invalid"):
+        raise Unauthorized('the key begins with "invalid", which this mock refuses on purpose.')
+    if keys:
+        raise Unauthorized("the key is none of those that this mock was told to accept.")
+    return token
+
+
+def announced(headers: Headers) -> int:
+    """The body's length by its header, in bytes; 0 when it says none."""
+    length = headers.get(b"content-length", b"0")[:18]  # longer numbers are over any limit already
+    return int(length) if length.isdigit() else 0
+
+
+def too_large(limit: int) -> PayloadTooLarge:
+    advice = "send less, or start the mock with a larger --max-body-bytes"
+    return PayloadTooLarge(f"the limit is {limit} bytes; {advice}.")
+
+
+def expect_json(headers: Headers) -> None:
+    """Only JSON is documented; a missing type is refused like a wrong one."""
+    if headers.get(b"content-type") == b"application/json" and b"content-encoding" not in headers:
+        return
+    sent = headers.get(b"content-type", b"").decode("latin-1")
+    media = sent.partition(";")[0].strip().lower()
+    if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
+        seen = f"got {quoted(sent)}" if sent else "the header is missing"
+        raise BadRequest(f"expected the header `Content-Type: application/json`, {seen}.")
+    if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
+        raise BadRequest("the body is compressed (Content-Encoding); send it uncompressed.")
+
+
+def accepted(
+    checker: Checker, body: Any, validation: Validation, *, is_tidy: bool = False
+) -> tuple[Any, tuple[str, ...]]:
+    """What counts of a body that isn't valid as it is, and what strict would refuse of it.
+
+    `is_tidy`: no member of it counts as absent. Raises BadRequest for a broken one.
+    """
+    tidied = body if is_tidy else checker.tidy(body)
+    if not is_tidy and checker.is_valid(tidied):
+        return tidied, ()
+    if validation == "strict":
+        raise broken(checker, tidied)
+    loose = checker.coerced(checker.tidy(body, unknown=True))
+    if not checker.is_valid(loose):
+        raise broken(checker, loose)
+    return loose, broken(checker, tidied).issues
+
+
+def broken(checker: Checker, value: Any) -> BadRequest:
+    """The refusal of a body that breaks its schema: each violation an issue, the first in the message."""
+    found = gathered(checker.violations(value), MOST_ISSUES)
+    if not found.shown:
+        found = Findings((Violation("", "", f"it is no valid {checker.name}."),), 0)
+    unknown = [each for each in found.shown if each.rule == "additionalProperties"]
+    return BadRequest(f"{found.headline()}{f' {LENIENCY}' if unknown else ''}", issues=found.issues())

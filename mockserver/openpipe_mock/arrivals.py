@@ -1,0 +1,289 @@
+"""What arrived at a mock, as a test reads it: requests as calls, and what to say when one is missing."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Any
+
+from openpipe_mock.criteria import references
+from openpipe_mock.errors import ApiError
+from openpipe_mock.inspection import body_of, clean, events, readable
+from openpipe_mock.journal import Entry, Journal, itself
+from openpipe_mock.matching import Subject, text_of
+from openpipe_mock.violations import quoted, short
+
+Json = Any
+
+MEANT = "x-mock-expect"
+"""The header with which a client says that it breaks the contract on purpose: `violation`."""
+MOST_SHOWN = 10
+MOST_COMPARED = 200
+"""Characters of a text, after those that are the same, that decide which call comes nearest."""
+LEAD = 20
+"""Characters that are shown before the place where two texts part."""
+
+
+class Everything(Journal):
+    """A journal for one test: nothing in it is dropped or cut short, whatever its size."""
+
+    def __init__(self) -> None:
+        super().__init__(most_entries=sys.maxsize, most_bytes=sys.maxsize)
+
+    def add(self, entry: Entry, token: bytes) -> None:
+        self.add_later((0, itself, (entry,), token))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that the mock was sent, and its answer.
+
+    `endpoint`: `judge`, `chat`, `report`, …; "" for none of ours. `status`: 0 where the connection broke
+    before an answer. `headers`: by their names in lower case, secrets masked. `request` and `answer`: the
+    JSON of the bodies (text where they were none; of a stream the list of its events). `criteria`: the ids
+    that were asked for, with the version where the mock knows it. `scores`: by choice, in the order of their
+    making. `violations`: what the contract refuses of the request, with JSON pointers. `faults`, `rules`:
+    what decided the answer. `notes`: what the terminal would have said.
+    """
+
+    id: str
+    endpoint: str
+    method: str
+    path: str
+    status: int
+    headers: Mapping[str, str]
+    request: Json
+    answer: Json
+    model: str | None
+    criteria: tuple[str, ...]
+    scores: tuple[Mapping[str, float], ...]
+    violations: tuple[str, ...]
+    faults: tuple[str, ...]
+    rules: tuple[str, ...]
+    notes: tuple[str, ...]
+    streamed: bool
+
+    @property
+    def criterion(self) -> str | None:
+        """The criterion of a judge request."""
+        return next(iter(self.criteria), None) if self.endpoint == "judge" else None
+
+    @property
+    def output(self) -> str | None:
+        """The text that was judged: its content, else its refusal, else ""."""
+        given = self.request.get("output") if isinstance(self.request, dict) else None
+        return text_of(given) if self.endpoint == "judge" and isinstance(given, dict) else None
+
+    @property
+    def last_user(self) -> str | None:
+        """The text of the latest user message."""
+        return Subject(self.endpoint, {}, self.request).last_user
+
+    @property
+    def meant(self) -> bool:
+        """Whether the client says that it breaks the contract on purpose."""
+        return self.headers.get(MEANT, "").strip().lower() == "violation"
+
+    def __str__(self) -> str:
+        said = self.output if self.endpoint == "judge" else self.last_user
+        about = [self.model or "", ", ".join(self.criteria), "" if said is None else short(quoted(said))]
+        words = " ".join(filter(None, [self.endpoint or f"{self.method} {self.path}", *about]))
+        return f"{self.id}: {words} → {self.status or 'no answer'}"
+
+
+def call_of(entry: Entry) -> Call:
+    """An entry of the journal as a call."""
+    body = body_of(entry)
+    model = body.get("model") if isinstance(body, dict) else None
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in entry.headers.items()}
+    return Call(
+        id=entry.id,
+        endpoint=entry.endpoint,
+        method=clean(entry.method),
+        path=clean(entry.path),
+        status=entry.status,
+        headers=headers,
+        request=readable(entry.body or b"") if body is None else body,
+        answer=events(entry.answer) if entry.streamed else readable(entry.answer),
+        model=model if isinstance(model, str) else None,
+        criteria=entry.criteria or asked_for(entry, body),
+        scores=tuple(entry.scores),
+        violations=entry.violations,
+        faults=tuple(entry.faults),
+        rules=tuple(entry.rules),
+        notes=entry.notes,
+        streamed=entry.streamed,
+    )
+
+
+def asked_for(entry: Entry, body: Json) -> tuple[str, ...]:
+    """The criteria of a request that was refused, or whose answer a fault replaced."""
+    if entry.endpoint == "judge":
+        given = body.get("criterion_id") if isinstance(body, dict) else None
+        return (given,) if isinstance(given, str) else ()
+    try:
+        return tuple(references(entry.headers[b"op-criteria"])) if b"op-criteria" in entry.headers else ()
+    except ApiError:
+        return ()
+
+
+class Calls(list[Call]):
+    """Calls in the order in which they came."""
+
+    def filter(
+        self,
+        *,
+        endpoint: str | None = None,
+        criterion: str | None = None,
+        output: str | None = None,
+        model: str | None = None,
+        last_user: str | None = None,
+        criteria: Sequence[str] | None = None,
+        status: int | None = None,
+        streamed: bool | None = None,
+    ) -> "Calls":
+        """Those that are so; what is not given doesn't matter."""
+        wanted = given(
+            endpoint=endpoint, criterion=criterion, output=output, model=model, last_user=last_user,
+            criteria=several_criteria(criteria), status=status, streamed=streamed,
+        )  # fmt: skip
+        return Calls(call for call in self if not list(differences(call, wanted)))
+
+
+def several_criteria(criteria: Sequence[str] | None) -> Sequence[str] | None:
+    """The wanted criteria. Raises ValueError for a text, whose letters would be taken for criteria."""
+    if isinstance(criteria, str):
+        raise ValueError(f"criteria: expected a list of them, as in criteria=[{quoted(criteria)}].")
+    return criteria
+
+
+def given(**members: Any) -> dict[str, Any]:
+    """Those that are not None."""
+    return {name: member for name, member in members.items() if member is not None}
+
+
+# What differs.
+
+
+def differences(call: Call, wanted: Mapping[str, Any]) -> Iterator[str]:
+    """The fields in which a call is another than the wanted one, in words."""
+    for field, value in wanted.items():
+        found = getattr(call, field)
+        if not SAME.get(field, equal)(found, value):
+            yield f"{field} is {contrast(found, value)}"
+
+
+def contrast(found: Any, wanted: Any) -> str:
+    """The two, and of long texts the place where they part."""
+    one, other = shown(found), shown(wanted)
+    if one == other and isinstance(found, str) and isinstance(wanted, str):
+        start = max(0, parting(found, wanted) - LEAD)
+        one = f"{shown('…' + found[start:])} from character {start + 1} on"
+        other = shown("…" + wanted[start:])
+    return f"{one}, not {other}"
+
+
+def parting(one: str, other: str) -> int:
+    """How many characters two texts have in common at their beginnings."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (here, there) in pairs if here != there), min(len(one), len(other)))
+
+
+def equal(found: Any, wanted: Any) -> bool:
+    return bool(found == wanted)
+
+
+def names(found: Any, wanted: Any) -> bool:
+    """Whether an asked criterion is the wanted one; a wanted one without version means any."""
+    return bool(found == wanted or ("@" not in wanted and str(found).partition("@")[0] == wanted))
+
+
+def all_named(found: Iterable[str], wanted: Sequence[str]) -> bool:
+    """Whether these criteria were asked for, in any order, and no others."""
+    left = list(found)
+    for one in sorted(wanted, key=lambda one: "@" not in one):
+        hit = next((each for each in left if names(each, one)), None)
+        if hit is None:
+            return False
+        left.remove(hit)
+    return not left
+
+
+SAME: Mapping[str, Callable[[Any, Any], bool]] = {"criterion": names, "criteria": all_named}
+"""Field → whether what was seen is what was wanted; others must be equal."""
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(shown, value)) or "none"
+    return short(quoted(value)) if isinstance(value, str) else "missing" if value is None else str(value)
+
+
+# What to say.
+
+
+def unmet(
+    wanted: Mapping[str, Any],
+    times: int | None,
+    found: Sequence[Call],
+    calls: Sequence[Call],
+    under_way: int = 0,
+) -> str:
+    """What did come instead: the nearest miss with the fields that differ, and all calls.
+
+    `under_way`: requests that came and aren't over, so that they are no calls yet.
+    """
+    asked = ", ".join(f"{field} {shown(value)}" for field, value in wanted.items())
+    often = "at least once" if times is None else frequency(times)
+    lines = [f"expected a request with {asked}: {often}; it came {frequency(len(found))}."]
+    if len(found) < (1 if times is None else times):
+        near = nearest(wanted, [call for call in calls if all(call is not each for each in found)])
+        lines += [f"Nearest: {near}; {'; '.join(differences(near, wanted))}."] if near else []
+    return "\n".join([*lines, "What came:", *listing(calls), *unfinished(under_way)])
+
+
+def unfinished(under_way: int) -> list[str]:
+    """A line on the requests that aren't calls yet."""
+    if not under_way:
+        return []
+    several = "1 request isn't" if under_way == 1 else f"{under_way} requests aren't"
+    return [f"{several} over: read its stream to the end, or close it, before you assert."]
+
+
+def frequency(times: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(times, f"{times} times")
+
+
+def nearest(wanted: Mapping[str, Any], missed: Sequence[Call]) -> Call | None:
+    """The call that differs in the fewest fields, and of several the one whose fields look most alike."""
+
+    def distance(call: Call) -> tuple[int, float]:
+        alike = sum(similarity(getattr(call, field), value) for field, value in wanted.items())
+        return len(list(differences(call, wanted))), -alike
+
+    return min(missed, key=distance, default=None)
+
+
+def similarity(found: Any, wanted: Any) -> float:
+    """How much two values look alike as texts, from 0 to 1."""
+    one, other = str(found), str(wanted)
+    same, longest = parting(one, other), max(len(one), len(other), 1)
+    there, here = one[same : same + MOST_COMPARED], other[same : same + MOST_COMPARED]
+    return (same + (longest - same) * SequenceMatcher(None, there, here, autojunk=False).ratio()) / longest
+
+
+def listing(calls: Sequence[Call]) -> list[str]:
+    """The calls, a line for each; of many only the first."""
+    more = [f"  … and {len(calls) - MOST_SHOWN} more"] if len(calls) > MOST_SHOWN else []
+    return [f"  {call}" for call in calls[:MOST_SHOWN]] + more or ["  nothing"]
+
+
+def breaches(calls: Iterable[Call]) -> str:
+    """What is wrong with each call, below it."""
+    return "\n".join(f"{call}\n    " + "\n    ".join(call.violations) for call in calls)
+
+
+def pointer_of(violation: str) -> str:
+    """The JSON pointer with which a violation's sentence begins; "" for the whole body."""
+    pointer = violation.partition(": ")[0]
+    return pointer if pointer.startswith("/") else ""

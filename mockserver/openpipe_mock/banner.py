@@ -1,0 +1,60 @@
+"""What the terminal shows: the banner, and one line for each request."""
+
+import logging
+import re
+
+from openpipe_mock import __version__
+from openpipe_mock.dashboard import PREFIXES, exports
+from openpipe_mock.paths import BASE
+from openpipe_mock.service import Service
+
+BOLD, DIM, RED, YELLOW, GREEN, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
+
+
+def banner(service: Service, origin: str, public: str, terminal: bool) -> str:
+    """Where the mock is and how to get there: some calm lines on a terminal, one line elsewhere.
+
+    `public` is the host that it listens on where others can reach it, "" on loopback.
+    """
+    base_url, settings = f"{origin}{BASE}", service.settings
+    facts = f"seed {settings.seed}, answers {settings.answers}, validation {settings.validation}"
+    if service.file.path:
+        facts = f"config {service.file.path}, {facts}"
+    open_to_all = f"It listens on {public}: other machines can reach it." if public else ""
+    if not terminal:
+        return f"openpipe-mock {__version__} serves {base_url} ({facts}). {open_to_all}".rstrip()
+    lines = [
+        f"{BOLD}openpipe-mock {__version__}{PLAIN} serves {BOLD}{base_url}{PLAIN}",
+        f"{DIM}{facts}; {origin}/ shows this page in a browser; Ctrl-C stops{PLAIN}",
+        *([f"{YELLOW}{open_to_all}{PLAIN}"] if open_to_all else []),
+        "",
+        *(f"  export {name}={value}" for name, value in exports(base_url, settings)),
+        "",
+        f"{DIM}{PREFIXES}{PLAIN}",
+    ]
+    return "\n".join(["", *lines, ""])
+
+
+class LineFormatter(logging.Formatter):
+    """One short line a record; colour tells the status apart, on a terminal only."""
+
+    def __init__(self, *, colour: bool) -> None:
+        super().__init__("%(message)s")
+        self.colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        if not self.colour:
+            return line if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {line}"
+        if record.levelno >= logging.WARNING:
+            return f"{RED if record.levelno > logging.WARNING else YELLOW}{line}{PLAIN}"
+        return STATUS.sub(coloured, line, count=1)
+
+
+STATUS = re.compile(r" ([1-5])[0-9]{2} ")
+COLOURS = {"2": GREEN, "4": YELLOW, "5": RED}
+
+
+def coloured(status: re.Match[str]) -> str:
+    """The status of a request's line in the colour of its class."""
+    return f"{COLOURS.get(status[1], PLAIN)}{status[0]}{PLAIN}"

@@ -1,0 +1,141 @@
+"""The catalogue of the contract suite: what is checked, on whose word, and what to do when it fails.
+
+They stand in `schemas/checks.yaml`. A check has a dotted id. A family (`judge.rejects`) has one member for
+each case, named behind a further dot; the members rest on the family's words, and on a level of their own
+where they bring one.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Literal, get_args
+
+import yaml
+
+from openpipe_mock.resources import folder
+from openpipe_mock.spec import YamlLoader
+from openpipe_mock.violations import quoted
+
+Level = Literal["documented", "sdk", "source", "decision"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""From the firmest word to the weakest."""
+
+MEANINGS: Mapping[Level, str] = {
+    "documented": "the provider's published pages say so",
+    "sdk": "the official clients send it or rely on it",
+    "source": "the provider's public server source did so in May 2024",
+    "decision": "nobody says; this project chose, and only its own server is held to it",
+}
+
+
+def decides(level: str, chosen: str) -> bool:
+    """Whether a break at `level` decides the exit code of a run at the `chosen` level."""
+    return LEVELS.index(level) <= LEVELS.index(chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One promise.
+
+    endpoint  `judge`, `chat`, or "" where it is about neither alone
+    must      a run that could not check this has no verdict
+    cost      requests that one case sends; 0 where the check looks at answers that others asked for
+    """
+
+    id: str
+    level: Level
+    promise: str
+    quote: str
+    remedy: str
+    endpoint: str = ""
+    must: bool = False
+    cost: int = 0
+    family: bool = False
+
+    def member(self, name: str, level: str = "") -> "Check":
+        """The member of a family; `name` may have dots of its own."""
+        chosen = next((each for each in LEVELS if each == level), self.level)
+        return replace(self, id=f"{self.id}.{name}", level=chosen, family=False)
+
+
+Kind = Literal["broken", "lenient"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found: at which JSON pointer of the answer or request, in one sentence.
+
+    `lenient` marks a server that accepts more than the contract: reported, never held against it. `level` is
+    given where the finding rests on a weaker word than its check.
+    """
+
+    check: str
+    sentence: str
+    pointer: str = ""
+    kind: Kind = "broken"
+    level: str = ""
+    evidence: Any = field(default=None, compare=False)
+
+
+@cache
+def catalogue() -> Mapping[str, Check]:
+    """Every check and family by its id, in the order in which they are told."""
+    rows = yaml.load((folder("schemas") / "checks.yaml").read_bytes(), YamlLoader)
+    return {row["id"]: Check(**row) for row in rows}
+
+
+def family_of(name: str) -> Check | None:
+    """The family that an id names, or belongs to."""
+    families = (check for check in catalogue().values() if check.family)
+    return next((check for check in families if f"{name}.".startswith(f"{check.id}.")), None)
+
+
+def find(name: str, level: str = "") -> Check:
+    """The check with this id, a family's member among them; KeyError for any other.
+
+    Whether a family has such a member is for those to say who know its cases.
+    """
+    known = catalogue().get(name)
+    if known:
+        return known
+    family = family_of(name)
+    if family is None:
+        raise KeyError(name)
+    return family.member(name.removeprefix(f"{family.id}."), level)
+
+
+class UnknownCheck(Exception):
+    """No check has this id; the message names the nearest one."""
+
+
+def explain(name: str, members: Mapping[str, str] | None = None) -> str:
+    """A check for people, over several lines. `members`: ids of the families' members → their level.
+
+    Raises UnknownCheck for an id that nothing has.
+    """
+    members = members or {}
+    if name not in catalogue() and name not in members:
+        known = [*catalogue(), *members]
+        near = get_close_matches(name, known, n=1)
+        told = f" Did you mean {near[0]}?" if near else " `openpipe-mock explain` lists them."
+        raise UnknownCheck(f"no check is called {quoted(name)}.{told}")
+    check = find(name, members.get(name, ""))
+    return "\n".join(paragraphs(check, sorted(each for each in members if each.startswith(f"{name}."))))
+
+
+def paragraphs(check: Check, members: Iterable[str]) -> Iterator[str]:
+    yield check.id
+    yield f"  {check.promise}"
+    yield f"  Level   {check.level}: {MEANINGS[check.level]}"
+    yield f"  Rests on  “{check.quote}”"
+    yield f"  Remedy  {check.remedy}"
+    if check.cost:
+        each = " for each case" if check.family else ""
+        yield f"  Costs   {check.cost} request{'s' if check.cost > 1 else ''}{each}"
+    if check.must:
+        yield "  A run that could not check this is inconclusive."
+    cases = list(members)
+    if cases:
+        yield f"  {len(cases)} cases:"
+        yield from (f"    {each}" for each in cases)

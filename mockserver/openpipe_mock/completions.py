@@ -1,0 +1,321 @@
+"""`POST /chat/completions`: options, cache, engine, best of n, log and stream in their order."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from openpipe_mock import calls, magic, wire
+from openpipe_mock.chat import Ask, Completion, ask, complete
+from openpipe_mock.config import Pace, Script, ScriptedChoice
+from openpipe_mock.criteria import Ranked, best_of_n, requested
+from openpipe_mock.effects import Begin, Entropy, Exchange, Now, Piece, Reply, Wait
+from openpipe_mock.errors import ApiError, BadRequest, Forbidden, NotFound
+from openpipe_mock.judge import Criterion, is_tidy, scene
+from openpipe_mock.matching import Subject, glob
+from openpipe_mock.options import Options, options
+from openpipe_mock.ruleindex import holding
+from openpipe_mock.spec import contract
+from openpipe_mock.spoiling import STREAM_HEADERS, raw_stream
+from openpipe_mock.state import fingerprint
+from openpipe_mock.toolchoice import RESULTS
+from openpipe_mock.violations import named, nearest, quoted, short
+from openpipe_mock.visit import Visit
+
+Json = dict[str, Any]
+
+OWN = "openpipe:"
+PREFIXES = (OWN, "openai:", "anthropic:", "gemini:")
+OFTEN = 20
+LONGEST_MODEL = 1000
+"""Characters of a model's name: each chunk of a stream repeats it."""
+HEADERS_IN_BODY = (
+    'the body has a member "headers"; `op-criteria` and other headers go into the options of the call'
+)
+
+
+class ModelNotFound(NotFound):
+    """The model doesn't exist, in the service's words (source class: sdk)."""
+
+    def __init__(self, model: str, detail: str = "", *, issues: Sequence[str] = ()) -> None:
+        access = "" if model.startswith(PREFIXES) else " or you do not have access to it."
+        words = f"The model `{short(model, 200)}` does not exist{access}"
+        words = f"{words.removesuffix('.')}: {detail}" if detail else words
+        super().__init__(words=words, issues=issues)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A completion with what the request asked for, before it goes on the wire.
+
+    `raw` is a whole answer that the settings write down in its place. `delay`: seconds that its judges take.
+    """
+
+    asked: Ask
+    completion: Completion
+    ranking: list[Ranked]
+    cache_hit: bool
+    raw: bytes | None = None
+    delay: float = 0.0
+
+    def subject(self) -> str:
+        """What the request's line in the log says of it."""
+        best = f", best {self.ranking[0].combined:.2f}" if self.ranking else ""
+        cached = ", cached" if self.cache_hit else ""
+        return f"{self.completion.model} n={len(self.completion.choices)}{best}{cached}"
+
+
+def answer(visit: Visit, body: Any) -> Reply | Exchange:
+    """Answer a request whose body was read. What the engine refuses is logged like what it answers."""
+    chosen = options(visit.headers)
+    tags = calls.labels(chosen.tags, "header op-tags") if chosen.tags else {}
+    if visit.settings.clock == "real" or visit.settings.ids == "random":
+        return asking_outside(visit, chosen, tags, body)
+    return answered(visit, chosen, tags, body)
+
+
+def asking_outside(visit: Visit, chosen: Options, tags: Mapping[str, str], body: Any) -> Exchange:
+    """The same where the time or chance has a say."""
+    now = (yield Now()) if visit.settings.clock == "real" else None
+    chance = (yield Entropy(12)) if visit.settings.ids == "random" else b""
+    reply = answered(visit, chosen, tags, body, Outside(now, chance))
+    return reply if isinstance(reply, Reply) else (yield from reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What comes from outside where the settings ask for it: seconds since 1970, and bytes for an id."""
+
+    now: float | None = None
+    chance: bytes = b""
+
+
+NOTHING = Outside()
+
+
+def answered(
+    visit: Visit, chosen: Options, tags: Mapping[str, str], body: Any, outside: Outside = NOTHING
+) -> Reply | Exchange:
+    """The answer, a reply at once unless it is streamed or takes its time; its call goes into the log."""
+
+    def log(status: int, text: bytes | None, error: str | None = None, *, hit: bool = False) -> None:
+        if chosen.log and not visit.read_only and visit.entry.body is not None:
+            call = calls.Own(visit.entry.body, text, status, error, hit, tags, outside.now)
+            visit.memory.log(fingerprint(visit.token)).add_own(call)
+
+    try:
+        made = judged(visit, chosen, body, outside)
+    except ApiError as error:
+        log(error.status, None, error.message)
+        raise
+    if made.raw is not None:
+        log(200, made.raw)
+        reply = send_raw(made, made.raw)
+    else:
+        text = orjson.dumps(wire.plain(made.completion, made.ranking))
+        log(200, text, hit=made.cache_hit)
+        reply = send(made, text, visit.settings.pace)
+    return after(made.delay, reply) if made.delay else reply
+
+
+def after(seconds: float, reply: Reply | Exchange) -> Exchange:
+    """The same a little later."""
+    yield Wait(seconds)
+    return reply if isinstance(reply, Reply) else (yield from reply)
+
+
+def judged(visit: Visit, chosen: Options, body: Any, outside: Outside) -> Answered:
+    """The completion, judged and in order."""
+    body = visit.accept("ChatCompletionRequest", body)
+    body, criteria, asked = understood(visit, chosen, body)
+    if criteria:
+        visit.entry.criteria = tuple(each.text for each in criteria.values())
+        for each in criteria.values():
+            visit.meet(each)
+    script = scripted(visit, body)
+    completion, hit = completed(visit, asked, chosen, outside, script)
+    if script and not hit and script.place != ECHO:
+        visit.entry.rules.append(str(script))
+    raw = script.raw if script and not hit else None
+    ranking = ranked(visit, body, criteria, completion) if criteria and raw is None else []
+    remind(visit, body, asked)
+    delay = max(each.delay for each in criteria.values()) if criteria else 0.0
+    return Answered(asked, completion, ranking, hit, raw, delay)
+
+
+def ranked(
+    visit: Visit, body: Json, criteria: Mapping[str, Criterion], completion: Completion
+) -> list[Ranked]:
+    """The choices of a completion in their order, with their judgements."""
+    given: Json = {name: body[name] for name in ("messages", "tools", "tool_choice") if name in body}
+    messages = [choice.message() for choice in completion.choices]
+    ranking = best_of_n(criteria, given, scene(given, tidy=True), messages, visit.judge)
+    visit.entry.scores = scores(ranking)
+    return ranking
+
+
+def understood(visit: Visit, chosen: Options, body: Any) -> tuple[Json, dict[str, Criterion], Ask]:
+    """What a valid body says with its defaults, the criteria and what is asked of the engine.
+
+    Raises ApiError for what doesn't go together or isn't there.
+    """
+    if visit.entry.body is None or not is_tidy(visit.entry.body):
+        body = contract().checker("ChatCompletionRequest").tidy(body, defaults=True)
+    criteria = {} if chosen.criteria is None else requested(chosen.criteria, visit.settings)
+    refuse_with_stream(body, chosen, bool(criteria))
+    find_model(body["model"], visit)
+    return body, criteria, ask(body, visit.settings.auto_tools)
+
+
+def check(visit: Visit, body: Any) -> None:
+    """Raise ApiError for a valid body, or a header beside it, that is refused."""
+    chosen = options(visit.headers)
+    calls.labels(dict(chosen.tags), "header op-tags")
+    understood(visit, chosen, body)
+
+
+def scores(ranking: Sequence[Ranked]) -> list[dict[str, float]]:
+    """The scores of each choice, in the order of their making."""
+    made = sorted(ranking, key=lambda ranked: ranked.made)
+    return [{key: result.score for key, result in ranked.results.items()} for ranked in made]
+
+
+def scripted(visit: Visit, body: Json) -> Script | None:
+    """The first script that the request meets, or what a magic model stands for."""
+    settings = visit.settings
+    if settings.completions:
+        subject = visit.subject(body)
+        for script in holding(settings.completions, subject):
+            if fires(script, subject):
+                return script
+    if settings.magic and magic.echoes(body["model"]) and body["model"] not in settings.known_models:
+        text = visit.subject(body).last_user or ""
+        return Script(choices=(ScriptedChoice(text=text),), place=ECHO)
+    return None
+
+
+def fires(script: Script, subject: Subject) -> bool:
+    """Whether a script whose conditions hold answers: one that calls tools never answers a tool's result."""
+    return not (script.calls and ends_in_result(subject))
+
+
+def ends_in_result(subject: Subject) -> bool:
+    """Whether the last message is a tool's result."""
+    return bool(subject.messages) and subject.messages[-1].get("role") in RESULTS
+
+
+def completed(
+    visit: Visit, asked: Ask, chosen: Options, outside: Outside, script: Script | None
+) -> tuple[Completion, bool]:
+    """The completion from the cache, or a new one; and whether it was a hit. A hit keeps its id."""
+    settings, session = visit.settings, visit.memory
+    caches = chosen.reads_cache or chosen.writes_cache
+    key = fingerprint(visit.token) + asked.identity if caches else b""
+    stored = session.cached(key) if chosen.reads_cache else None
+    if stored:
+        return stored, True
+    repeat = session.count(asked.identity) - 1 if settings.repeat == "vary" else 0
+    choices = (script.choices or (ScriptedChoice(text=""),)) if script else ()
+    made = complete(asked, settings, repeat, choices)
+    if settings.ids == "random":
+        made = replace(made, id=f"chatcmpl-{outside.chance.hex()}")
+    if outside.now is not None:
+        made = replace(made, created=int(outside.now))
+    if chosen.writes_cache and not (script and script.raw is not None):
+        session.store(key, made)
+    return made, False
+
+
+def find_model(model: str, visit: Visit) -> None:
+    """Raise ModelNotFound for a model that isn't known, where any are declared, or that is no name.
+
+    Raises Forbidden where the key may use the project's own models alone (source).
+    """
+    known = visit.settings.known_models
+    if len(model) > LONGEST_MODEL:
+        raise ModelNotFound(model)
+    if visit.read_only and not model.startswith(OWN):
+        raise Forbidden(
+            f"a read-only key may use models that begin with {quoted(OWN)} alone, not {quoted(model)}."
+        )
+    if is_known(model, known):
+        return
+    if visit.settings.magic and magic.is_model(model):
+        if not magic.knows(model):
+            raise ModelNotFound(model, magic.unknown(magic.bare(model), magic.MODELS))
+        return
+    if known:
+        told = f"Known are {named(known)}.{near_model(model, known)}"
+        visit.once(f"the model {quoted(model)} is not among the known ones. {told}")
+        raise ModelNotFound(model, issues=[told])
+
+
+ECHO = "model mock-echo"
+"""The place of the script that the settings don't have."""
+GLOB = frozenset("*?[")
+
+
+def near_model(model: str, known: Sequence[str]) -> str:
+    """The question whether a known model is meant, whatever provider stands before either; "" without one."""
+    names = {magic.bare(name): name for name in known if not GLOB.intersection(name)}
+    near = nearest(magic.bare(model), list(names))
+    return f" Did you mean {quoted(names[near])}?" if near else ""
+
+
+def is_known(model: str, known: Sequence[str]) -> bool:
+    return model in known or any(fits(model) for fits in globs(tuple(known)))
+
+
+@lru_cache(maxsize=64)
+def globs(known: tuple[str, ...]) -> list[Callable[[str], bool]]:
+    """Those of the known names that are globs, compiled."""
+    return [glob(name) for name in known if GLOB.intersection(name)]
+
+
+def remind(visit: Visit, body: Json, asked: Ask) -> None:
+    """Note what the log should say of a request that was answered."""
+    if "headers" in body and isinstance(body["headers"], dict):
+        visit.note(HEADERS_IN_BODY)
+    if visit.settings.repeat == "same" and visit.memory.count(asked.identity) == OFTEN:
+        visit.note(f"{OFTEN} identical requests got the same answer; `--repeat vary` makes them differ")
+
+
+def send(answered: Answered, text: bytes, pace: Pace) -> Reply | Exchange:
+    """Put the answer on the wire, whole or as a stream."""
+    return stream(answered, pace) if answered.asked.stream else Reply(200, text, subject=answered.subject())
+
+
+def stream(answered: Answered, pace: Pace) -> Exchange:
+    """The answer in pieces."""
+    yield Begin(200, STREAM_HEADERS)
+    if pace.first_token:
+        yield Wait(pace.first_token)
+    for event in wire.events(answered.completion, answered.asked.include_usage):
+        yield Piece(event)
+        if pace.tokens_per_second:
+            yield Wait(1 / pace.tokens_per_second)
+    return Reply(200, b"", STREAM_HEADERS, f"{answered.subject()}, streamed")
+
+
+def send_raw(answered: Answered, raw: bytes) -> Reply | Exchange:
+    """Send an answer that the settings write down, of a stream as its only event."""
+    subject = f"{answered.completion.model}, raw"
+    return stream_raw(raw, subject) if answered.asked.stream else Reply(200, raw, subject=subject)
+
+
+def stream_raw(raw: bytes, subject: str) -> Exchange:
+    reply = yield from raw_stream(raw)
+    return replace(reply, subject=f"{subject}, streamed")
+
+
+def refuse_with_stream(body: Json, chosen: Options, judged: bool) -> None:
+    """A stream can be neither cached nor sorted: what has been sent can't move."""
+    if not body.get("stream"):
+        return
+    if chosen.reads_cache or chosen.writes_cache:
+        raise BadRequest("leave one of `op-cache` and `stream` out.", words="Cannot use cache with stream")
+    if judged:
+        advice = "leave one of `op-criteria` and `stream` out."
+        raise BadRequest(advice, words="Cannot use criteria with stream")

@@ -1,0 +1,263 @@
+"""The config file, read into settings; and its parts one by one, for whoever changes them at run time.
+
+`schemas/config.schema.json` says what shape is right; `configparts` adds what no schema can say and builds
+the frozen values. All mistakes come at once: those of the shape, what else is wrong in parts whose shape is
+right, and the conditions of all parts.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from itertools import islice
+from typing import Any, TypeVar
+
+import jsonschema_rs
+import orjson
+
+from openpipe_mock import yamltext
+from openpipe_mock.config import ANSWERS, Declared, Fault, Form, Limits, Script, Settings
+from openpipe_mock.configparts import (
+    At,
+    as_criterion,
+    as_fault,
+    as_limits,
+    as_pace,
+    as_script,
+    as_when,
+    check_condition,
+    check_conditions,
+    declared,
+)
+from openpipe_mock.matching import When
+from openpipe_mock.resources import folder
+from openpipe_mock.violations import DIALECT, Place, Violation, explain, shown
+from openpipe_mock.yamltext import Document, Mistake, Unreadable
+
+Json = Any
+Part = TypeVar("Part")
+
+NAME = "openpipe-mock.yaml"
+"""What a config file is called when it is to be found by itself."""
+MOST_MISTAKES = 500
+
+
+class Mistakes(ValueError):
+    """What is wrong with a part of a config. Pointers start at that part."""
+
+    def __init__(self, violations: Iterable[Violation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__(*self.violations)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.violations))
+
+
+class ConfigError(ValueError):
+    """What is wrong with a config file, sorted by place; as text one line for each mistake."""
+
+    def __init__(self, name: str, mistakes: Iterable[Mistake]) -> None:
+        self.name = name
+        self.mistakes = tuple(sorted(mistakes, key=lambda mistake: (mistake.line, mistake.column)))
+        super().__init__(name, self.mistakes)
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}:{mistake}" for mistake in self.mistakes[:MOST_MISTAKES]]
+        more = ["and more; correct these first."] if len(self.mistakes) > MOST_MISTAKES else []
+        return "\n".join(lines + more)
+
+
+def read(data: bytes, name: str = NAME) -> Settings:
+    """The settings that a config file says; an empty one says the defaults. Raises ConfigError."""
+    try:
+        document = yamltext.read(data)
+    except Unreadable as error:
+        unread = {mistake.pointer for mistake in error.mistakes}
+        unread.update(error.document.unread() if error.document else ())
+        further = mistakes(error.document) if error.document else ()
+        others = [mistake for mistake in further if mistake.pointer not in unread]
+        first = [discreet(mistake, TOLD) for mistake in error.mistakes]
+        raise ConfigError(name, [*first, *map(discreet, others)]) from None
+    try:
+        return settings({} if document.value is None else document.value)
+    except Mistakes as error:
+        found = [placed(violation, document) for violation in error.violations]
+        raise ConfigError(name, map(discreet, found)) from None
+
+
+AUTH = "/auth"
+AUTH_KEYS = re.compile("keys|read_only_keys")
+INDEX = re.compile("[0-9]{1,4}")
+TOLD = "this is not read; write a list of plain keys. What stands here isn't repeated, as it may be a key."
+
+
+def discreet(mistake: Mistake, sentence: str = "") -> Mistake:
+    """The mistake, without what stands in `auth`: it may be a key. `sentence` takes the place of one."""
+    if mistake.pointer != AUTH and not mistake.pointer.startswith(f"{AUTH}/"):
+        return mistake
+    _, auth, *steps = mistake.pointer.split("/")[:4]
+    known = (AUTH_KEYS.fullmatch, INDEX.fullmatch)
+    plain = [step if fits(step) else "***" for step, fits in zip(steps, known, strict=False)]
+    return replace(mistake, pointer="/".join(("", auth, *plain)), sentence=sentence or mistake.sentence)
+
+
+def mistakes(document: Document) -> list[Mistake]:
+    """What is wrong with the content of a document that could be read, but for some keys."""
+    try:
+        settings({} if document.value is None else document.value)
+    except Mistakes as error:
+        return [placed(violation, document) for violation in error.violations]
+    return []
+
+
+def placed(violation: Violation, document: Document) -> Mistake:
+    return Mistake(*document.place(violation.pointer), violation.pointer, violation.sentence)
+
+
+def settings(value: Json) -> Settings:
+    """The settings that a whole config says. Raises Mistakes."""
+    return parsed("", "the file", value, "", whole_file)
+
+
+def criterion(value: Json, *, place: str) -> Declared | Form:
+    """A criterion: how it judges or, where it has versions, how each of them does. Raises Mistakes.
+
+    `place`: where it stands in the file, as a JSON pointer, or would stand.
+    """
+    return parsed("criterion", "the criterion", value, place, as_criterion)
+
+
+def script(value: Json, *, place: str) -> Script:
+    """A scripted answer. Raises Mistakes."""
+    return parsed("script", "the script", value, place, as_script)
+
+
+def fault(value: Json, *, place: str) -> Fault:
+    """A fault. Raises Mistakes."""
+    return parsed("fault", "the fault", value, place, as_fault)
+
+
+def limits(value: Json) -> Limits:
+    """Limits for each key. Raises Mistakes."""
+    return parsed("limits", "the limits", value, "", as_limits)
+
+
+def when(value: Json) -> When:
+    """Conditions on a request. Raises Mistakes."""
+    return parsed("when", "the condition", value, "", as_when)
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """`schemas/config.schema.json`."""
+    document: dict[str, Any] = orjson.loads((folder("schemas") / "config.schema.json").read_bytes())
+    return document
+
+
+@cache
+def part_schema(part: str) -> dict[str, Any]:
+    """The schema of a part, by its name in `$defs`; "" is the whole file."""
+    return {"$ref": f"#/$defs/{part}"} if part else schema()
+
+
+@cache
+def validator(part: str) -> Any:
+    """What decides whether a part's shape is right."""
+    return jsonschema_rs.validator_for({"$schema": DIALECT, "$defs": schema()["$defs"], **part_schema(part)})
+
+
+@cache
+def start(noun: str) -> Place:
+    return Place(schema(), noun=noun)
+
+
+def shape_violations(part: str, noun: str, value: Json) -> list[Violation]:
+    """What is wrong with a part's shape: of very many mistakes only the first."""
+    if validator(part).is_valid(value):
+        return []
+    return list(islice(explain(part_schema(part), value, start(noun)), MOST_MISTAKES + 1))
+
+
+def parsed(part: str, noun: str, value: Json, prefix: str, build: Callable[[Json, At], Part]) -> Part:
+    """A part as a value of `config`, or all that is wrong with it."""
+    wrong = shape_violations(part, noun, value)
+    if wrong and (part or not isinstance(value, dict) or len(wrong) > MOST_MISTAKES):
+        inside = At(prefix)
+        (check_condition if part == "when" else check_conditions)(value, inside)
+        raise Mistakes([*wrong, *inside.found])
+    at = At(prefix, broken=frozenset(where for violation in wrong for where in spoiled(violation.pointer)))
+    built = build(value, at)
+    if wrong or at.found:
+        raise Mistakes([*wrong, *at.found])
+    return built
+
+
+def spoiled(pointer: str) -> Iterator[str]:
+    """What a wrong shape at a pointer makes unfit for parsing: that place, and the part of the file it is in.
+
+    A part is a section (`/stream`) or a section's item (`/faults/3`), whose neighbours stay fit.
+    """
+    _, section, *rest = pointer.split("/")
+    yield f"/{section}/{rest[0]}" if rest and section in LISTED else f"/{section}"
+
+
+LISTED = ("criteria", "completions", "faults")
+"""Sections that are made of parts."""
+
+
+# The whole file.
+
+
+def whole_file(value: Json, at: At) -> Settings:
+    """The settings; while the shape is wrong somewhere, they lack those parts and serve no one."""
+    fit = {name: member for name, member in value.items() if at.at(name).sound()}
+    auth, models = fit.get("auth", {}), fit.get("models", {})
+    check_keys(auth, at.at("auth"))
+    return Settings(
+        **{name: fit[name] for name in PLAIN if name in fit},
+        answers=generation(fit.get("answers", ANSWERS), at.at("answers")),
+        seed=int(fit.get("seed", 0)),
+        keys=tuple(auth.get("keys", ())),
+        read_only_keys=tuple(auth.get("read_only_keys", ())),
+        criteria={
+            name: declared(as_criterion(part, here)) for name, part, here in parts(fit, "criteria", at)
+        },
+        completions=tuple(as_script(part, here) for _, part, here in parts(fit, "completions", at)),
+        known_models=tuple(models.get("known", ())),
+        pace=as_pace(fit.get("stream", {}), at.at("stream")),
+        limits=as_limits(fit.get("limits", {}), at.at("limits")),
+        faults=tuple(as_fault(part, here) for _, part, here in parts(fit, "faults", at)),
+    )
+
+
+PLAIN = ("validation", "repeat", "ids", "clock", "auto_tools", "magic", "unknown_criteria")
+"""Keys whose value is the setting."""
+
+
+def parts(fit: Mapping[str, Json], section: str, at: At) -> Iterator[tuple[str, Json, At]]:
+    """The name, the value and the place of each part of a section whose shape is right.
+
+    Of the others only the conditions are looked at.
+    """
+    given = fit.get(section, {})
+    for name, part in given.items() if isinstance(given, dict) else enumerate(given):
+        here = at.at(section, name)
+        if here.sound():
+            yield str(name), part, here
+        else:
+            check_conditions(part, here)
+
+
+def generation(value: Json, at: At) -> int:
+    if value > ANSWERS:
+        told = f"expected at most {ANSWERS}, the newest answers that this release knows, got {shown(value)}"
+        at.wrong("answers", f"{told}; take {ANSWERS}, or upgrade openpipe-mock.")
+    return int(value)
+
+
+def check_keys(value: Json, at: At) -> None:
+    everything = value.get("keys", ())
+    for index, key in enumerate(value.get("read_only_keys", ())):
+        if key in everything:
+            told = 'this key stands under "keys" too, where it may do everything; remove one of them.'
+            at.at("read_only_keys", index).wrong("auth", told)

@@ -1,0 +1,276 @@
+"""Runs the contract suite against a server: pytest does the work, a `Result` comes back.
+
+The suite is a folder that is located and never imported here: pytest imports it, with settings of its own and
+nothing of what the working folder or the environment holds.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from _pytest.mark.expression import Expression
+
+from openpipe_mock import pytest_plugin
+from openpipe_mock.checks import LEVELS, catalogue, family_of
+from openpipe_mock.findings import Planned, Result, outcomes
+from openpipe_mock.probe import STAND_IN, Target, UsageProblem, target, withheld
+from openpipe_mock.resources import folder
+
+FOREIGN = (
+    "PYTEST_ADDOPTS",
+    "PYTEST_CURRENT_TEST",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD",
+    "PYTEST_PLUGINS",
+    "PYTEST_VERSION",
+)
+"""What must not steer a run from outside, and what a run inside another one must not take away."""
+UNWANTED = ("cacheprovider", "warnings", "faulthandler", "threadexception", "unraisableexception", "doctest")
+THOROUGH_BUDGET = 5000
+USAGE_ERROR, INTERRUPTED = 4, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asks of a run. None means: as befits the server."""
+
+    url: str
+    criteria: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    latest: tuple[str, ...] = ()
+    seed: int = 0
+    level: str = "sdk"
+    api_key: str | None = None
+    send_key: bool = False
+    max_requests: int | None = None
+    rate: float | None = None
+    timeout: float | None = None
+    thorough: bool = False
+    fuzz: int = 0
+    large: bool = False
+    only: tuple[str, ...] = ()
+    match: str = ""
+    dry_run: bool = False
+
+
+@dataclass
+class Progress:
+    """What the outside is told while a run goes on; each does nothing unless it is given."""
+
+    planned: Callable[[Planned, Any], None] = lambda planned, plan: None
+    judged: Callable[[int, int, int, int], None] = lambda number, total, requests, broken: None
+
+
+@dataclass(eq=False)
+class Collector:
+    """The plugin that listens to a run. Pytest itself prints nothing."""
+
+    progress: Progress
+    dry_run: bool = False
+    plan: Any = None
+    planned: Planned = field(default_factory=Planned)
+    payloads: list[dict[str, Any]] = field(default_factory=list)
+    sent: int = 0
+    broken: int = 0
+    crashes: list[str] = field(default_factory=list)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.pluginmanager.unregister(name="terminalreporter")
+
+    def pytest_contract_planned(self, plan: Any) -> None:
+        self.plan, self.planned = plan, numbers(plan)
+        self.progress.planned(self.planned, plan)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        own: list[Any] = [value for name, value in report.user_properties if name == "contract"]
+        if report.when == "call" and own:
+            self.payloads += own
+            self.broken += sum(any(one["kind"] == "broken" for one in each["findings"]) for each in own)
+            self.sent += sum(each["requests"] for each in own)
+            self.progress.judged(len(self.payloads), self.planned.cases, self.sent, self.broken)
+        elif report.failed:
+            self.crashes.append(f"{report.nodeid}\n{report.longreprtext}")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.crashes.append(f"{report.nodeid}\n{report.longreprtext}")
+
+    def pytest_internalerror(self, excrepr: Any) -> bool:
+        self.crashes.append(str(excrepr))
+        return True
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self.crashes.append(f"interrupted: {excinfo.value!r}")
+
+
+def numbers(plan: Any) -> Planned:
+    """The suite's plan as data."""
+    families: dict[str, int] = {}
+    for case in plan.kept:
+        families[case.family] = families.get(case.family, 0) + plan.costs[case.label]
+    begun = {case.check.id for case in plan.kept}
+    everything = [*plan.kept, *plan.cut]
+    asked = {case.check.id for case in everything if case.check.must}
+    endpoints = {case.check.endpoint for case in everything}
+    whole = {f"reachability.{name}" for name in endpoints} <= {case.check.id for case in everything}
+    aside = {
+        check.id
+        for check in catalogue().values()
+        if check.must and not check.cost and check.endpoint in endpoints and whole and not plan.narrowed
+    }
+    return Planned(
+        plan.requests,
+        plan.reserve,
+        plan.bytes,
+        plan.tokens,
+        families,
+        frozenset(begun),
+        tuple(dict.fromkeys(case.check.id for case in plan.cut if case.check.id not in begun)),
+        frozenset(asked | aside),
+        len(plan.kept),
+        sum(case.check.id in begun for case in plan.cut),
+        sum(bool(case.group) for case in plan.kept),
+        len({case.group for case in plan.kept} - {""}),
+    )
+
+
+def arguments(options: Options, server: Target) -> list[str]:
+    """What pytest is told."""
+    suite = str(folder("contract_tests"))
+    found = [suite, "-c", f"{suite}/pytest.ini", f"--rootdir={suite}", f"--confcutdir={suite}"]
+    found += ["--capture=no", "--disable-plugin-autoload", *(f"-pno:{name}" for name in UNWANTED)]
+    found += [f"--contract-url={server.url}", f"--contract-seed={options.seed}"]
+    found += [f"--contract-level={options.level}", f"--contract-max-requests={server.max_requests}"]
+    found += [f"--contract-timeout={server.timeout}", f"--contract-rate={server.rate}"]
+    found += [f"--contract-api-key={server.key}", f"--contract-fuzz={options.fuzz}"]
+    found += [f"--contract-match={options.match}"]
+    for name, values in (("criterion", options.criteria), ("model", options.models)):
+        found += [f"--contract-{name}={value}" for value in values]
+    for name, values in (("latest", options.latest), ("only", options.only)):
+        found += [f"--contract-{name}={value}" for value in values]
+    for name, wanted in (("thorough", options.thorough), ("large", options.large)):
+        found += [f"--contract-{name}"] if wanted else []
+    return [*found, *(["--collect-only"] if options.dry_run else [])]
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """No pytest settings from outside, and no traces of the suite's imports inside."""
+    kept = {name: os.environ.pop(name) for name in FOREIGN if name in os.environ}
+    path = list(sys.path)
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
+        sys.path[:] = path
+
+
+def server_of(options: Options) -> Target:
+    """The target with its budget. Raises UsageProblem for options that make no sense."""
+    for latest in options.latest:
+        name, _, version = latest.partition("=")
+        if not name or not version.removeprefix("v").isdigit() or not version.startswith("v"):
+            raise UsageProblem(f"--latest wants ID=vN, as criterion-1=v2; got {latest}")
+    server = target(
+        options.url,
+        key=options.api_key,
+        send_key=options.send_key,
+        timeout=options.timeout,
+        rate=options.rate,
+        max_requests=options.max_requests,
+    )
+    if options.thorough and options.max_requests is None and server.local:
+        return replace(server, max_requests=THOROUGH_BUDGET)
+    return server
+
+
+def remarks(options: Options, server: Target) -> Iterator[str]:
+    """What a user should know beforehand."""
+    if withheld(server.url, options.api_key, os.environ, send=options.send_key):
+        yield "OPENPIPE_API_KEY is set and is not sent to this host; --send-key sends it."
+    if server.key and server.url.startswith("http://") and not server.local:
+        yield "The key goes over http, for everybody on the way to read."
+    if not server.local:
+        yield (
+            "The host is neither on this machine nor in a private network: few requests, few choices, short"
+            " answers, no long texts (--large), nothing in its logs."
+        )
+
+
+def check_words(words: str) -> None:
+    """Raise UsageProblem for an expression that pytest doesn't read."""
+    try:
+        Expression.compile(words)
+    except SyntaxError as error:
+        raise UsageProblem(
+            f"-k {words}: {error.msg or error}; write it as in -k 'stream and not role'"
+        ) from None
+
+
+def run(options: Options, progress: Progress | None = None) -> Result:
+    """Judge a server. Raises UsageProblem when the options make no sense."""
+    server = server_of(options)
+    for pattern in options.only:
+        if not plausible(pattern):
+            raise UsageProblem(
+                f"--only {pattern}: no check has such an id; `openpipe-mock explain` lists them"
+            )
+    check_words(options.match)
+    collector = Collector(progress or Progress(), options.dry_run)
+    started = time.perf_counter()
+    with undisturbed():
+        code = pytest.main(arguments(options, server), plugins=[pytest_plugin, collector])
+    if code == USAGE_ERROR and not collector.crashes:
+        raise UsageProblem("pytest refused the options of this run")
+    if code == INTERRUPTED and not collector.crashes:
+        collector.crashes.append("the run was interrupted")
+    unreached = {
+        payload["check"].partition(".")[2]: payload["inconclusive"]
+        for payload in collector.payloads
+        if payload["inconclusive"]
+    }
+    return Result(
+        server.url,
+        options.level,
+        options.seed,
+        server.max_requests,
+        collector.planned,
+        () if options.dry_run else outcomes(collector.payloads, collector.planned),
+        unreached,
+        tuple(discreet(crash, server) for crash in collector.crashes),
+        tuple(remarks(options, server)),
+        None,
+        sum(payload["requests"] for payload in collector.payloads),
+        time.perf_counter() - started,
+    )
+
+
+def discreet(text: str, server: Target) -> str:
+    """A text without the key."""
+    return text.replace(server.key, STAND_IN) if server.secrets else text
+
+
+def plausible(pattern: str) -> bool:
+    """Whether a pattern may name a check; what has a wildcard may."""
+    if any(sign in pattern for sign in "*?"):
+        return True
+    known = catalogue()
+    beginning = any(name.startswith(f"{pattern}.") for name in known)
+    pattern = pattern.partition("[")[0]
+    return pattern in known or beginning or family_of(pattern) is not None
+
+
+def members(seed: int = 0) -> dict[str, str]:
+    """The ids of the families' members → their level."""
+    collector = Collector(Progress())
+    options = Options("http://127.0.0.1:9/api/v1", seed=seed, thorough=True, dry_run=True, max_requests=10**6)
+    with undisturbed(), suppress(KeyboardInterrupt):
+        pytest.main(arguments(options, server_of(options)), plugins=[pytest_plugin, collector])
+    every: Sequence[Any] = [*collector.plan.kept, *collector.plan.cut]
+    found = [case.check for case in every if case.check.id != case.family]
+    return {check.id: check.level for check in sorted(found, key=lambda check: -LEVELS.index(check.level))}

@@ -1,0 +1,255 @@
+"""The commands `contract` and `explain`. What they need is imported when they run."""
+
+import datetime
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from openpipe_mock.contract import Options, Progress
+    from openpipe_mock.findings import Planned, Result
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+LEVELS = ("documented", "sdk", "source", "decision")
+FILE = click.Path(dir_okay=False, path_type=Path)
+USAGE = 2
+EVERY = 50
+"""Plain progress says something each time so many checks are done."""
+
+
+def refuse(problem: str) -> NoReturn:
+    click.echo(f"openpipe-mock: {problem}", err=True)
+    sys.exit(USAGE)
+
+
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  openpipe-mock contract http://127.0.0.1:6736/api/v1
+  openpipe-mock contract http://localhost:8000/api/v1 --criterion helpful@v1 --model openai:gpt-4o-mini
+  openpipe-mock contract https://api.openpipe.ai/api/v1 --criterion helpful --model openpipe:mine --dry-run
+\b
+Ends with 0 where the contract is kept, 1 where it is broken, 3 where that could not be told, and 2 for a
+command that makes no sense.""",
+)
+@click.argument("url")
+@click.option(
+    "--criterion",
+    "criteria",
+    multiple=True,
+    metavar="ID",
+    help="An id that the server knows, `name` or `name@vN`; repeatable.",
+)
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME", help="A model that the server knows; repeatable."
+)
+@click.option(
+    "--latest", multiple=True, metavar="ID=vN", help="Which version of a criterion is the latest; repeatable."
+)
+@click.option(
+    "--level",
+    type=click.Choice(LEVELS),
+    default="sdk",
+    show_default=True,
+    help="Which checks decide: documented, plus sdk, plus source, plus decision. Others are only reported.",
+)
+@click.option("--only", multiple=True, metavar="ID", help="These checks alone; * is a wildcard; repeatable.")
+@click.option(
+    "-k", "match", default="", metavar="EXPR", help="Checks whose names fit, as in 'stream and not role'."
+)
+@click.option("--seed", default=0, show_default=True, type=int, help="Chooses among requests of one kind.")
+@click.option("--thorough", is_flag=True, help="Send every edit of the schemas, not one of each kind.")
+@click.option(
+    "--fuzz",
+    default=0,
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="That many requests made by Hypothesis as well.",
+)
+@click.option("--large", is_flag=True, help="Texts above 8k characters also for servers elsewhere.")
+@click.option(
+    "--max-requests",
+    type=click.IntRange(min=1),
+    help="The budget. Default: 400, and 60 for servers elsewhere.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="At most so many requests a second.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="For one answer. Default: 10, and 60 for servers elsewhere.",
+)
+@click.option(
+    "--api-key",
+    metavar="KEY",
+    help="Default: OPENPIPE_API_KEY, for the service's own hosts and this machine.",
+)
+@click.option("--send-key", is_flag=True, help="Send OPENPIPE_API_KEY to any host.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and send nothing.")
+@click.option("--known", type=FILE, help="Deviations that fail nothing: a list of id, reason, expires.")
+@click.option("--write-known", type=FILE, help="Draft such a file from what is broken.")
+@click.option("--baseline", type=FILE, help="The --json file of an earlier run: only new breaks fail.")
+@click.option("--json", "json_file", type=FILE, help="Write all results here.")
+@click.option("--junit", "junit_file", type=FILE, help="Write a JUnit report here.")
+@click.option("--html", "html_file", type=FILE, help="Write a page here.")
+def contract(**given: Any) -> None:
+    """Judge whether the server at URL keeps the contract."""
+    try:
+        from openpipe_mock.contract import Options, run
+    except ModuleNotFoundError as error:
+        refuse(f"{error.name} is missing: pip install 'openpipe-mock[contract]'")
+    from openpipe_mock import deviations
+    from openpipe_mock.contracttext import header, report
+    from openpipe_mock.probe import UsageProblem
+
+    files = {
+        name: given.pop(name)
+        for name in ("known", "write_known", "baseline", "json_file", "junit_file", "html_file")
+    }
+    options = Options(**given)
+    again = rerun(options)
+    today = datetime.date.today()
+    try:
+        known = deviations.read_known(files["known"]) if files["known"] else ()
+        before = deviations.read_baseline(files["baseline"]) if files["baseline"] else None
+        if files["write_known"] and files["write_known"].exists():
+            raise deviations.BadFile(f"{files['write_known']} exists already; name another file")
+        from openpipe_mock.contract import server_of
+
+        server = server_of(options)
+        say(header(server.url, options.level, options.seed, server.max_requests))
+        result = run(options, progress(options))
+    except (UsageProblem, deviations.BadFile) as problem:
+        refuse(str(problem))
+    if options.dry_run:
+        sys.exit(3 if result.crashes else 0)
+    result = deviations.applied(result, known, today)
+    if before is not None:
+        result = deviations.compared(result, before)
+    say(report(result, again))
+    write(result, files, again, today)
+    sys.exit(result.exit_code)
+
+
+def say(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def rerun(options: "Options") -> str:
+    """The command that asks again; the key is never in it."""
+    words = ["openpipe-mock", "contract", options.url, "--seed", str(options.seed), "--level", options.level]
+    for flag, values in (
+        ("--criterion", options.criteria),
+        ("--model", options.models),
+        ("--latest", options.latest),
+    ):
+        words += [word for value in values for word in (flag, value)]
+    words += [
+        flag
+        for flag, wanted in (
+            ("--thorough", options.thorough),
+            ("--large", options.large),
+            ("--send-key", options.send_key),
+        )
+        if wanted
+    ]
+    words += ["--fuzz", str(options.fuzz)] if options.fuzz else []
+    return shlex.join(words)
+
+
+def progress(options: "Options") -> "Progress":
+    """The plan on standard output, then how far the run is, on standard error."""
+    from openpipe_mock.contract import Progress
+    from openpipe_mock.contracttext import plan
+
+    def planned(numbers: "Planned", _: Any) -> None:
+        say(plan(numbers, whole=options.dry_run))
+
+    return Progress(planned, live() if sys.stderr.isatty() else plainly)
+
+
+def live() -> Callable[[int, int, int, int], None]:
+    """One line that is written over and over."""
+
+    def judged(number: int, total: int, requests: int, broken: int) -> None:
+        end = "\r" if number < total else "\r\x1b[K"
+        click.echo(
+            f"\r\x1b[K{number} of {total} checks, {requests} requests, {broken} with findings",
+            err=True,
+            nl=False,
+        )
+        click.echo(end, err=True, nl=False)
+
+    return judged
+
+
+def plainly(number: int, total: int, requests: int, broken: int) -> None:
+    if number % EVERY == 0 or number == total:
+        click.echo(f"{number} of {total} checks, {requests} requests, {broken} with findings", err=True)
+
+
+def write(result: "Result", files: dict[str, Path | None], again: str, today: datetime.date) -> None:
+    """The report files that were asked for; one that can't be written ends the command."""
+    from openpipe_mock import contracthtml, contractjunit, contracttext, deviations
+
+    makers: dict[str, Callable[[], str]] = {
+        "json_file": lambda: contracttext.as_json(result),
+        "junit_file": lambda: contractjunit.junit(result, again),
+        "html_file": lambda: contracthtml.page(result, again),
+        "write_known": lambda: deviations.draft(result, today),
+    }
+    for name, maker in makers.items():
+        path = files[name]
+        if path:
+            try:
+                path.write_text(maker(), "utf-8", errors="backslashreplace")
+            except OSError as error:
+                refuse(f"{path} can't be written: {error.strerror or error}")
+
+
+@click.command(
+    context_settings=CONTEXT,
+    epilog="""\b
+Examples:
+  openpipe-mock explain
+  openpipe-mock explain criteria.sorted""",
+)
+@click.argument("name", required=False, metavar="[ID]")
+@click.option("--markdown", is_flag=True, hidden=True)
+def explain(name: str | None, markdown: bool) -> None:
+    """Say what the check ID promises, on whose word, and what to do when it fails; without ID, list all."""
+    from openpipe_mock.checks import UnknownCheck, catalogue, family_of
+    from openpipe_mock.checks import explain as told
+
+    if markdown:
+        from openpipe_mock.contract import members
+        from openpipe_mock.contracttext import documentation
+
+        click.echo(documentation(members()), nl=False)
+    elif name is None:
+        width = max(map(len, catalogue()))
+        for check in catalogue().values():
+            click.echo(f"{check.id:{width}}  {check.level:10}  {check.promise}")
+    else:
+        try:
+            cases = {}
+            if family_of(name):
+                from openpipe_mock.contract import members
+
+                cases = members()
+            click.echo(told(name, cases))
+        except ModuleNotFoundError as error:
+            refuse(f"{error.name} is missing: pip install 'openpipe-mock[contract]'")
+        except UnknownCheck as problem:
+            refuse(str(problem))

@@ -1,0 +1,142 @@
+"""The contract suite's report as one page that needs nothing else."""
+
+from collections.abc import Iterator
+from html import escape
+
+from openpipe_mock import __version__
+from openpipe_mock.checks import LEVELS, MEANINGS, family_of
+from openpipe_mock.contracttext import COLUMNS, WORDS, curl
+from openpipe_mock.findings import STATES, Outcome, Result, Sighting
+
+MARKS = {"kept": "✓", "broken": "✗", "flaky": "~", "known": "k", "lenient": "+", "unchecked": "·"}
+AREAS = ("judge", "chat", "criteria", "")
+
+STYLE = """
+:root{color-scheme:light dark;--back:#fff;--fore:#1c2024;--muted:#5b6570;--line:#d8dde2;--card:#f4f6f8;
+ --good:#1a7f37;--bad:#b42318;--odd:#9a5b00}
+@media(prefers-color-scheme:dark){:root{--back:#14171a;--fore:#e6e9ec;--muted:#9aa4ae;--line:#343a40;
+ --card:#1d2125;--good:#4ac26b;--bad:#ff7b72;--odd:#e3a93c}}
+*{box-sizing:border-box}
+body{margin:0 auto;max-width:60rem;padding:1rem;background:var(--back);color:var(--fore);
+ font:16px/1.5 system-ui,sans-serif}
+h1{font-size:1.4rem;margin:.2rem 0;overflow-wrap:anywhere}h2{font-size:1.1rem;margin:1.6rem 0 .4rem}
+code,pre{font:13px/1.45 ui-monospace,monospace}code{overflow-wrap:anywhere}
+pre{overflow-x:auto;background:var(--card);padding:.6rem;border-radius:.4rem;margin:.2rem 0}
+.verdict{border-left:.4rem solid var(--muted);padding:.4rem .8rem;background:var(--card)}
+.verdict.is-broken{border-color:var(--bad)}.verdict.is-kept{border-color:var(--good)}
+.verdict.is-inconclusive{border-color:var(--odd)}
+.broken{color:var(--bad)}.kept{color:var(--good)}.flaky,.known,.lenient{color:var(--odd)}
+.unchecked,.muted{color:var(--muted)}
+.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem}
+td,th{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:left}
+td code{overflow-wrap:normal}
+td.n{text-align:right;font-variant-numeric:tabular-nums}
+details{border:1px solid var(--line);border-radius:.4rem;margin:.4rem 0;padding:.4rem .7rem}
+summary{cursor:pointer;overflow-wrap:anywhere}
+dt{color:var(--muted);font-size:.85rem;margin-top:.5rem}dd{margin:0;overflow-wrap:anywhere}
+"""
+
+
+def page(result: Result, rerun: str) -> str:
+    """A page for phones and desks, light and dark, without scripts and without anything from elsewhere."""
+    return "\n".join(parts(result, rerun)) + "\n"
+
+
+def parts(result: Result, rerun: str) -> Iterator[str]:
+    title = f"Contract of {result.url}"
+    yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+    yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
+    yield f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"
+    yield f"<h1>{escape(title)}</h1>"
+    yield f'<p class="verdict is-{result.verdict}"><strong>{WORDS[result.verdict]}.</strong> '
+    yield f"Level {escape(result.level)}, seed {result.seed}, {result.requests} of {result.budget} requests,"
+    yield f" {result.seconds:.1f} s. openpipe-mock {__version__}</p>"
+    for note in (*result.open_questions, *result.remarks):
+        yield f"<p>{escape(note)}</p>"
+    yield from summary(result)
+    yield from findings(result, rerun)
+    yield from matrix(result)
+    for crash in result.crashes:
+        yield f"<h2>Traceback</h2><pre>{escape(crash)}</pre>"
+    yield "</body></html>"
+
+
+def summary(result: Result) -> Iterator[str]:
+    yield '<h2>By level</h2><div class="wide"><table><tr><th>level</th>'
+    yield "".join(f"<th>{title}</th>" for title, _ in COLUMNS) + "</tr>"
+    for level in LEVELS:
+        own = [outcome for outcome in result.outcomes if outcome.level == level]
+        cells = (sum(outcome.state == state for outcome in own) for _, state in COLUMNS)
+        row = "".join(f'<td class="n">{count}</td>' for count in cells)
+        yield f'<tr><td title="{escape(MEANINGS[level])}">{level}</td>{row}</tr>'
+    yield "</table></div>"
+
+
+def matrix(result: Result) -> Iterator[str]:
+    """Checks by endpoint; a family counts its members."""
+    rows: dict[str, dict[str, list[Outcome]]] = {}
+    for outcome in result.outcomes:
+        family = family_of(outcome.check.id)
+        area, _, name = (family.id if family else outcome.check.id).partition(".")
+        column, name = (area, name) if area in AREAS else (outcome.check.endpoint, outcome.check.id)
+        rows.setdefault(name, {}).setdefault(column, []).append(outcome)
+    yield '<h2>Checks</h2><div class="wide"><table><tr><th></th>'
+    yield "".join(f"<th>{area or 'both'}</th>" for area in AREAS) + "</tr>"
+    for name, columns in rows.items():
+        cells = "".join(f"<td>{cell(columns.get(area, []))}</td>" for area in AREAS)
+        yield f"<tr><td><code>{breaking(name)}</code></td>{cells}</tr>"
+    marks = ", ".join(f'<span class="{state}">{MARKS[state]}</span> {state}' for state in STATES)
+    yield f'</table></div><p class="muted">{marks}</p>'
+
+
+def breaking(name: str) -> str:
+    """A name that a narrow page breaks behind its dots and underscores alone."""
+    return escape(name).replace(".", ".<wbr>").replace("_", "_<wbr>")
+
+
+def cell(outcomes: list[Outcome]) -> str:
+    """The worst state, and how many members are in it where there are several."""
+    if not outcomes:
+        return ""
+    present = {outcome.state for outcome in outcomes}
+    state = next(state for state in STATES if state in present)
+    count = sum(outcome.state == state for outcome in outcomes)
+    many = f" {count}/{len(outcomes)}" if len(outcomes) > 1 else ""
+    return f'<span class="{state}" title="{state}">{MARKS[state]}{many}</span>'
+
+
+def findings(result: Result, rerun: str) -> Iterator[str]:
+    found = [outcome for state in STATES for outcome in result.in_state(state) if outcome.sightings]
+    yield f"<h2>Findings ({len(found)})</h2>"
+    if not found:
+        yield '<p class="muted">None.</p>'
+    for outcome in found:
+        opened = " open" if outcome in result.breaks else ""
+        reported = "" if outcome in result.deciding(outcome.state) else ", only reported"
+        state = f'<span class="{outcome.state}">{MARKS[outcome.state]} {outcome.state}</span>'
+        yield f"<details{opened}><summary>{state} "
+        yield f"<code>{escape(outcome.check.id)}</code> "
+        yield f'<span class="muted">{outcome.level}{reported}</span></summary>'
+        yield f"<p>{escape(outcome.check.promise)}</p><dl>"
+        yield from detail(outcome, outcome.first, result.url, rerun)
+        yield "</dl></details>"
+
+
+def detail(outcome: Outcome, first: Sighting, url: str, rerun: str) -> Iterator[str]:
+    place = f"{first.pointer}: " if first.pointer else ""
+    yield from entry("seen", f"{place}{first.sentence}")
+    yield from entry("rests on", f"“{outcome.check.quote}”")
+    yield from entry("remedy", outcome.check.remedy)
+    seen = first.evidence
+    if seen:
+        yield from entry("sent", f"{seen['method']} {seen['path']}\n{seen['body']}", code=True)
+        answer = seen["failure"] or f"{seen['status']} {seen['content_type']}"
+        yield from entry("answered", f"{answer}\n{seen['answer']}", code=True)
+    yield from entry("curl", curl(first, url), code=True)
+    yield from entry("again", f"{rerun} --only {first.case}", code=True)
+
+
+def entry(name: str, text: str, *, code: bool = False) -> Iterator[str]:
+    if text:
+        shown = f"<pre>{escape(text)}</pre>" if code else escape(text)
+        yield f"<dt>{name}</dt><dd>{shown}</dd>"

@@ -1,0 +1,450 @@
+"""The control API under `/_mock/`: what people and tests ask of the mock itself. It takes no key.
+
+It stands behind the same seam as the service: `Control.exchange` knows no framework, no socket and no clock.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import orjson
+
+from openpipe_mock import __version__, configfile, memory
+from openpipe_mock.config import Declared, Fault, Form, Script, Settings
+from openpipe_mock.controldocument import served
+from openpipe_mock.effects import Exchange, Head, HeaderList, Reply
+from openpipe_mock.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
+from openpipe_mock.guard import Guard
+from openpipe_mock.inspection import detail, summary, verify
+from openpipe_mock.listings import ROOT, about, criterion, in_order, newest
+from openpipe_mock.orders import (
+    EXPECTATIONS,
+    FILTERS,
+    Order,
+    arguments,
+    expectation,
+    filtered,
+    limit,
+    members,
+    part,
+    parts,
+    read,
+    reference,
+    room,
+    session_name,
+)
+from openpipe_mock.service import Service, refusal
+from openpipe_mock.state import DEFAULT, Session
+from openpipe_mock.violations import did_you_mean, listed, nearest, quoted
+
+Json = Any
+
+NAME = "openpipe-mock"
+SAFE: HeaderList = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
+"""So that a browser neither keeps an answer, nor runs it, nor shows it inside another page."""
+YAML_HEADERS: HeaderList = ((b"content-type", b"application/yaml"),)
+COUNTED = ("sessions", "criteria", "completions", "faults", "requests")
+EVERY = "*"
+"""As a session: all of them."""
+
+
+def facts(settings: Settings) -> dict[str, Any]:
+    """What decides this mock's answers, for the health check, the banner and the page."""
+    return {
+        "version": __version__,
+        "seed": settings.seed,
+        "answers": settings.answers,
+        "validation": settings.validation,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. `path` may hold one `{argument}`. `body`: `required`, `optional` or, for none, ""."""
+
+    method: str
+    path: str
+    action: Callable[["Control", Order], Reply]
+    body: str = ""
+    parameters: tuple[str, ...] = ()
+
+
+class Control:
+    """The control API of a mock, and the guard at its door."""
+
+    def __init__(self, service: Service, guard: Guard | None = None) -> None:
+        self.service = service
+        self.guard = guard or Guard()
+
+    def exchange(self, head: Head) -> Exchange:
+        """Answer one request to a path that begins with `/_mock/`."""
+        try:
+            self.guard.admit(head)
+            reply = yield from self.answered(head)
+        except ApiError as error:
+            reply = refusal(error)
+        return replace(reply, headers=(*reply.headers, *SAFE))
+
+    def answered(self, head: Head) -> Exchange:
+        path = head.path.encode("utf-8", "replace").decode()
+        prefixed = PREFIXED.fullmatch(path)
+        route, argument = found(head.method, prefixed["path"] if prefixed else path)
+        query = arguments(head.query, (*route.parameters, "session"))
+        session = query.pop("session", "") or (prefixed["name"] if prefixed else "")
+        session = session or head.headers.get(b"x-mock-session", b"").decode("latin-1")
+        body = (yield from read(head, route.body)) if route.body else None
+        return route.action(self, Order(head, session, argument, query, body))
+
+    def session(self, order: Order) -> Session:
+        """The session that is meant, made where it is new: setting something needs no ceremony."""
+        return self.service.sessions.open(order.session, order.head.at)
+
+    def known(self, order: Order) -> Session:
+        """The session that is meant, to look at. Raises NotFound where there is none."""
+        return self.service.sessions.known(order.session, order.head.at)
+
+    def chosen(self, order: Order) -> list[Session]:
+        """The session that is meant, or all of them."""
+        return list(self.service.sessions.all()) if order.session == EVERY else [self.known(order)]
+
+    def in_force(self, session: Session) -> Settings:
+        return session.settings(self.service.settings)
+
+    def declared(self, session: Session, name: str) -> Mapping[int, Form]:
+        """The versions of a criterion that are in force."""
+        criteria = self.in_force(session).criteria
+        return criteria[name].versions if name in criteria else {}
+
+    # About the mock.
+
+    def health(self, _: Order) -> Reply:
+        return ok({"status": "ok", "name": NAME, **facts(self.service.settings)})
+
+    def status(self, order: Order) -> Reply:
+        file = self.service.file
+        try:
+            counted = self.counted(self.known(order))
+        except StateUnavailable:  # just then people ask
+            counted = dict.fromkeys(COUNTED)
+        return ok(
+            {
+                "status": "ok",
+                "name": NAME,
+                **facts(self.service.settings),
+                "config": {
+                    "file": file.path or None,
+                    "loads": file.loads,
+                    "in_force": not file.problems and not file.missing,
+                    "missing": file.missing,
+                    "problems": list(file.problems),
+                },
+                "memory": memory.about(self.service.sessions),
+                "session": order.session or DEFAULT,
+                **counted,
+            }
+        )
+
+    def counted(self, session: Session) -> dict[str, int | None]:
+        """What there is of the things in COUNTED."""
+        settings = self.in_force(session)
+        return {
+            "sessions": sum(1 for _ in self.service.sessions.all()),
+            "criteria": len(settings.criteria),
+            "completions": len(settings.completions),
+            "faults": len(settings.faults),
+            "requests": session.requests,
+        }
+
+    def document(self, _: Order) -> Reply:
+        return Reply(200, served(), YAML_HEADERS)
+
+    def reset(self, order: Order) -> Reply:
+        self.session(order).forget()
+        return ok({"status": "ok"})
+
+    # Criteria.
+
+    def criteria(self, order: Order) -> Reply:
+        session = self.known(order)
+        settings = self.in_force(session)
+        listed_ones = [
+            criterion(name, declared, name in session.overrides.criteria)
+            for name, declared in settings.criteria.items()
+        ]
+        unknown = "judge" if settings.judges_unknown else "not_found"
+        return ok({"criteria": listed_ones, "unknown_criteria": unknown})
+
+    def set_criterion(self, order: Order) -> Reply:
+        name, version = reference(order.argument)
+        form = part(configfile.criterion, order.body)  # a mistake makes no session
+        if version and isinstance(form, Declared):
+            raise BadRequest.at("body", f"expected how {order.argument} judges, got versions; {DROP_VERSION}")
+        session = self.session(order)
+        room(len(session.overrides.criteria), name not in session.overrides.criteria)
+        place = session.next_place()
+        form = part(configfile.criterion, order.body, place)
+        declared = Declared(versions(form, version, self.declared(session, name)))
+        session.wrote(form, order.body, place)
+        session.override(criteria={**session.overrides.criteria, name: declared})
+        return ok(criterion(name, declared, True))
+
+    def reset_criterion(self, order: Order) -> Reply:
+        name, version = reference(order.argument)
+        session, file = self.known(order), self.service.settings.criteria
+        set_here = dict(session.overrides.criteria)
+        if name not in set_here and name not in file:
+            near = did_you_mean(name, [*set_here, *file])
+            raise NotFound(f"no criterion {quoted(name)} was set here, and the file declares none.{near}")
+        has = {*versions_of(set_here, name), *versions_of(file, name)}
+        if version and version not in has:
+            known = listed([f"v{each}" for each in sorted(has)], "and")
+            raise NotFound(f"the criterion {quoted(name)} has no version v{version}; it has {known}.")
+        changed = set_here.pop(name, None)
+        if changed and version:
+            restored = restore(changed.versions, version, file[name].versions if name in file else {})
+            if restored and not (name in file and restored == file[name].versions):
+                set_here[name] = Declared(restored)
+        session.override(criteria=set_here)
+        return ok({"status": "ok"})
+
+    # Scripts and faults.
+
+    def rules(self, order: Order, build: Callable[..., Any], kind: str) -> tuple[Session, list[Any]]:
+        """The session that is meant, and the rules to be set there. A mistake makes no session."""
+        checked = parts(build, order.body, str)
+        session = self.session(order)
+        room(len(getattr(session.overrides, kind)), len(checked))
+        rules = parts(build, order.body, session.next_place)
+        written(session, rules, order.body)
+        return session, rules
+
+    def shown_rules(self, order: Order, kind: str) -> Reply:
+        session, file = self.known(order), self.service.settings
+        return ok({kind: in_order(getattr(session.overrides, kind), getattr(file, kind))})
+
+    def add_rules(self, order: Order, kind: str) -> Reply:
+        session, rules = self.rules(order, RULES[kind], kind)
+        session.override(**{kind: (*rules, *getattr(session.overrides, kind))})
+        return ok({"places": [rule.place for rule in rules]}, 201)
+
+    def drop_rules(self, order: Order, kind: str) -> Reply:
+        session = self.known(order)
+        removed = len(getattr(session.overrides, kind))
+        session.override(**{kind: ()})
+        return ok({"status": "ok", "removed": removed})
+
+    # Limits.
+
+    def limits(self, order: Order) -> Reply:
+        return self.limits_of(self.known(order))
+
+    def limits_of(self, session: Session) -> Reply:
+        limits = self.in_force(session).limits
+        return ok(
+            {
+                "requests_per_minute": bounded(limits.requests_per_minute),
+                "concurrent": bounded(limits.concurrent),
+                "source": "file" if session.overrides.limits is None else "runtime",
+            }
+        )
+
+    def set_limits(self, order: Order) -> Reply:
+        limits = part(lambda value, place: configfile.limits(value), order.body)
+        session = self.session(order)
+        session.wrote(limits, order.body)
+        session.override(limits=limits)
+        return self.limits_of(session)
+
+    def drop_limits(self, order: Order) -> Reply:
+        session = self.known(order)
+        session.override(limits=None)
+        return self.limits_of(session)
+
+    # Sessions.
+
+    def sessions(self, order: Order) -> Reply:
+        self.service.sessions.expire(order.head.at)
+        return ok({"sessions": [about(session, order.head) for session in self.service.sessions.all()]})
+
+    def make_session(self, order: Order) -> Reply:
+        sessions, at = self.service.sessions, order.head.at
+        body = members({} if order.body is None else order.body, ("name",))
+        name = session_name(body)
+        if name is None:
+            return ok(about(sessions.fresh(at), order.head), 201)
+        new = not sessions.has(name)
+        return ok(about(sessions.open(name, at), order.head), 201 if new else 200)
+
+    def one_session(self, order: Order) -> Reply:
+        return ok(about(self.service.sessions.known(order.argument, order.head.at), order.head))
+
+    def close_session(self, order: Order) -> Reply:
+        name, sessions = order.argument, self.service.sessions
+        if name == DEFAULT:
+            raise BadRequest("the default session can't be closed; POST /_mock/reset empties it.")
+        if not sessions.has_expired(name):
+            sessions.known(name, order.head.at)
+        sessions.remove(name)
+        return ok({"status": "ok"})
+
+    # Journal.
+
+    def requests(self, order: Order) -> Reply:
+        sessions, wanted, most = self.chosen(order), filtered(order.query), limit(order.query)
+        found = [entry for entry in newest(sessions) if wanted.holds(entry)]
+        return ok(
+            {
+                "requests": [summary(entry) for entry in found[:most]],
+                "count": len(found),
+                "dropped": sum(session.journal.dropped for session in sessions),
+            }
+        )
+
+    def one_request(self, order: Order) -> Reply:
+        name, _, number = order.argument.rpartition("-")
+        if not (name and number.isascii() and number.isdigit() and len(number) < 18):
+            expected = "as GET /_mock/requests shows it: the session's name, a hyphen and a number"
+            raise NotFound(f"{quoted(order.argument)} is no id of a request ({expected}).")
+        session = self.service.sessions.known(name, order.head.at)
+        entry = session.journal.find(int(number))
+        if entry is None:
+            raise NotFound(f"the journal of session {quoted(name)} keeps no request {int(number)}.")
+        return ok(detail(entry))
+
+    def forget_requests(self, order: Order) -> Reply:
+        removed = sum(session.journal.clear() for session in self.chosen(order))
+        return ok({"status": "ok", "removed": removed})
+
+    def verify(self, order: Order) -> Reply:
+        body = members(order.body, ("when", *EXPECTATIONS))
+        when = part(lambda value, place: configfile.when(value), body.get("when", {}), pointer="/when")
+        sessions = self.chosen(order)
+        verdict = verify(newest(sessions), when, expectation(body))
+        return ok({**verdict, "dropped": sum(session.journal.dropped for session in sessions)})
+
+
+RULES: Mapping[str, Callable[..., Any]] = {"completions": configfile.script, "faults": configfile.fault}
+"""Kind of rules, as the config file names it → what reads one."""
+
+
+def rule_routes(kind: str) -> tuple[Route, ...]:
+    """Looking at rules of a kind, setting some, and dropping those that were set."""
+    path = f"/{kind}"
+    return (
+        Route("GET", path, partial(Control.shown_rules, kind=kind)),
+        Route("POST", path, partial(Control.add_rules, kind=kind), "required"),
+        Route("DELETE", path, partial(Control.drop_rules, kind=kind)),
+    )
+
+
+ROUTES = (
+    Route("GET", "/health", Control.health),
+    Route("GET", "/status", Control.status),
+    Route("GET", "/openapi.yaml", Control.document),
+    Route("POST", "/reset", Control.reset),
+    Route("GET", "/criteria", Control.criteria),
+    Route("PUT", "/criteria/{id}", Control.set_criterion, "required"),
+    Route("DELETE", "/criteria/{id}", Control.reset_criterion),
+    *rule_routes("completions"),
+    *rule_routes("faults"),
+    Route("GET", "/limits", Control.limits),
+    Route("PUT", "/limits", Control.set_limits, "required"),
+    Route("DELETE", "/limits", Control.drop_limits),
+    Route("GET", "/sessions", Control.sessions),
+    Route("POST", "/sessions", Control.make_session, "optional"),
+    Route("GET", "/sessions/{name}", Control.one_session),
+    Route("DELETE", "/sessions/{name}", Control.close_session),
+    Route(
+        "GET",
+        "/requests",
+        Control.requests,
+        parameters=(*FILTERS, "limit"),
+    ),
+    Route("GET", "/requests/{id}", Control.one_request),
+    Route("DELETE", "/requests", Control.forget_requests),
+    Route("POST", "/verify", Control.verify, "required"),
+)
+PATHS = tuple(dict.fromkeys(route.path for route in ROUTES))
+PREFIXED = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/_mock/.*)", re.DOTALL)
+SLASHED = ("/criteria/{id}",)
+"""Paths whose argument may hold slashes."""
+
+
+def pattern(path: str) -> re.Pattern[str]:
+    argument = "(.+)" if path in SLASHED else "([^/]+)"
+    return re.compile(re.sub(r"\\\{\w+\\\}", lambda _: argument, re.escape(ROOT + path)), re.DOTALL)
+
+
+PATTERNS = {path: pattern(path) for path in PATHS}
+
+
+def found(method: str, path: str) -> tuple[Route, str]:
+    """The route of a request, and what its path names. Raises NotFound, MethodNotSupported."""
+    for template, regex in PATTERNS.items():
+        match = regex.fullmatch(path)
+        if match:
+            return by_method(method, path, template), "".join(match.groups())
+    whole = [ROOT + each for each in PATHS]
+    near = nearest(path, whole) if path.strip("/") != ROOT.strip("/") else None
+    advice = f"did you mean {near}?" if near else "GET /_mock/openapi.yaml describes what there is."
+    raise NotFound(f"there is no {quoted(path)} here; {advice}")
+
+
+def by_method(method: str, path: str, template: str) -> Route:
+    """The route of a path by its method; HEAD is answered as GET is."""
+    routes = {route.method: route for route in ROUTES if route.path == template}
+    if "GET" in routes:
+        routes["HEAD"] = routes["GET"]
+    if method not in routes:
+        taken = sorted(routes)
+        raise MethodNotSupported(
+            f"{quoted(path)} takes {listed(taken, 'and')}, not {quoted(method)}.", allow=taken
+        )
+    return routes[method]
+
+
+def ok(value: Json, status: int = 200) -> Reply:
+    return Reply(status, orjson.dumps(value))
+
+
+def written(session: Session, rules: Sequence[Script | Fault], body: Json) -> None:
+    """Tell the session from what JSON rules were built."""
+    sources = body if isinstance(body, list) else [body]
+    for rule, source in zip(rules, sources, strict=True):
+        session.wrote(rule, source, rule.place)
+
+
+DROP_VERSION = "leave the version out of the path to set them all, or send one form."
+
+
+def versions(form: Declared | Form, version: int, before: Mapping[int, Form]) -> Mapping[int, Form]:
+    """A criterion's versions once a form, or all of them, are set."""
+    if isinstance(form, Declared):
+        return form.versions
+    if version:
+        return {**before, version: form}
+    return dict.fromkeys(before or (1,), form)
+
+
+def versions_of(criteria: Mapping[str, Declared], name: str) -> Mapping[int, Form]:
+    return criteria[name].versions if name in criteria else {}
+
+
+def restore(set_here: Mapping[int, Form], version: int, file: Mapping[int, Form]) -> dict[int, Form]:
+    """A criterion's versions once one of them is again what the file says, or gone."""
+    others = {number: form for number, form in set_here.items() if number != version}
+    return {**others, version: file[version]} if version in file else others
+
+
+def bounded(number: int | None) -> int | None:
+    """A number that JSON's readers all understand; nobody counts as far."""
+    return None if number is None else min(number, 2**53 - 1)

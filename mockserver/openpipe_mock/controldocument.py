@@ -1,0 +1,47 @@
+"""The OpenAPI document of the control API, with the shapes of the config file inside."""
+
+from functools import cache
+from typing import Any
+
+import yaml
+
+from openpipe_mock import configfile
+from openpipe_mock.resources import folder
+from openpipe_mock.spec import load
+
+Json = Any
+YamlDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The OpenAPI document of the control API, with the shapes of the config file inside."""
+    control = load(folder("schemas") / "control.yaml")
+    shapes = configfile.schema()["$defs"]
+    whole = {**control, "components": {**control["components"]}}
+    whole["components"]["schemas"] = {**control["components"]["schemas"], **shapes}
+    return relinked(whole)  # type: ignore[no-any-return]
+
+
+ELSEWHERE = ("config.schema.json#/$defs/", "#/$defs/")
+
+
+def relinked(value: Json) -> Json:
+    """A copy of a document whose references to the config file's schema stay inside."""
+    if isinstance(value, list):
+        return [relinked(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    copied = {key: relinked(member) for key, member in value.items()}
+    target = copied.get("$ref")
+    for start in ELSEWHERE:
+        if isinstance(target, str) and target.startswith(start):
+            copied["$ref"] = f"#/components/schemas/{target.removeprefix(start)}"
+    return copied
+
+
+@cache
+def served() -> bytes:
+    """The document as YAML."""
+    text: str = yaml.dump(document(), Dumper=YamlDumper, sort_keys=False, allow_unicode=True, width=110)
+    return text.encode()

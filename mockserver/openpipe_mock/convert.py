@@ -1,0 +1,308 @@
+"""Turn the documentation site's pages into OpenAPI 3.1, and keep a whole document in step with them.
+
+    document = merge(document, convert_page(text))
+    open(path, "w").write(dump(document))
+
+Refused is what no page was seen to say; nothing is guessed silently. Every operation, response, component and
+security scheme carries `x-source`: "documented", or "decision" where the page leaves something open and this
+module chose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from openpipe_mock.openapi_merge import differences, dump, merge
+from openpipe_mock.openapi_naming import Root, camel, named_parts
+from openpipe_mock.openapi_page import Page, read_page
+from openpipe_mock.openapi_refusals import (
+    ConversionError,
+    child,
+    choice,
+    fields,
+    flag,
+    items,
+    mapping,
+    only,
+    text,
+    wanted,
+)
+from openpipe_mock.openapi_schema import COMPONENT_NAME, standard_schema
+from openpipe_mock.openapi_security import by_location, security_schemes
+
+__all__ = ["ConversionError", "convert_page", "differences", "dump", "merge"]
+
+Json = dict[str, Any]
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+STYLES = {
+    "path": ("simple", "label", "matrix"),
+    "query": ("form", "spaceDelimited", "pipeDelimited", "deepObject"),
+    "header": ("simple",),
+    "cookie": ("form",),
+}
+STATUS = re.compile(r"[1-5](?:[0-9]{2}|XX)|default")
+MEDIA_TYPE = re.compile(r"[\w.+*-]+/(?P<subtype>[\w.+*-]+)(?:;.*)?", re.ASCII)
+TEMPLATE = re.compile(r"\{([^{}]*)\}")
+# The generator's media type for a response without content.
+NO_CONTENT = "_mintlify/placeholder"
+DOCUMENTED = {"x-source": "documented"}
+
+
+def convert_page(text: str) -> Json:
+    """Turn one page into an OpenAPI 3.1 document with one operation.
+
+    Args:
+        text: the page's markdown, with `# Title`, `> description` and one fenced block "yaml METHOD /path".
+
+    Raises:
+        ConversionError: the page isn't of that form or says something unknown; the message tells where.
+    """
+    page = read_page(text)
+    tree = fields(page.tree, "", ("paths", "components"), required=("paths",))
+    known = ("path", "method", "servers", "request", "response", "deprecated", "type")
+    paths = fields(tree["paths"], "/paths", known, required=("path", "method", "request", "response"))
+    check_operation(page, paths)
+    raw_components = component_schemas(tree)
+    draft = Draft(camel(page.title) or camel(f"{page.method} {page.path}"), frozenset(raw_components))
+    components = {
+        name: draft.schema(raw, child("/components/schemas", name)) for name, raw in raw_components.items()
+    }
+    operation = draft.operation(page, paths)
+    schemas = draft.finish(components)
+    return compact(
+        openapi="3.1.0",
+        info=compact(title=page.title, version="1", description=page.description),
+        servers=servers(paths.get("servers", []), "/paths/servers"),
+        paths={page.path: {page.method: operation}},
+        components=compact(schemas=schemas, securitySchemes=draft.schemes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An operation in the making. `title` is the page's in CamelCase, `components` names the page's own.
+
+    Schemas are first put in whole, each with a note of its root; `finish` takes the parts out of all at once.
+    """
+
+    title: str
+    components: frozenset[str]
+    roots: list[tuple[Json, Root]] = field(default_factory=list)
+    schemes: dict[str, Json] = field(default_factory=dict)
+
+    def schema(self, raw: Any, place: str) -> Json:
+        return standard_schema(raw, place, self.components)
+
+    def finish(self, components: dict[str, Json]) -> dict[str, Json]:
+        """Replace the whole schemas by references and return the components."""
+        uses, parts = named_parts([root for _, root in self.roots], components)
+        for (holder, _), use in zip(self.roots, uses, strict=True):
+            holder["schema"] = use
+        return {name: DOCUMENTED | schema for name, schema in parts.items()}
+
+    def hold(self, holder: Json, schema: Json, name: str, qualifier: str, prefix: str) -> None:
+        holder["schema"] = schema
+        self.roots.append((holder, Root(name, name + qualifier, prefix, schema)))
+
+    def operation(self, page: Page, paths: Json) -> Json:
+        place = "/paths/request"
+        known = ("security", "parameters", "body", "codeSamples")
+        request = fields(paths["request"], place, known)
+        items(request.get("codeSamples", []), child(place, "codeSamples"))
+        security = [
+            self.requirement(entry, at)
+            for at, entry in each(request.get("security", []), child(place, "security"))
+        ]
+        operation = compact(
+            operationId=self.title[0].lower() + self.title[1:],
+            summary=page.title,
+            description=page.description,
+            deprecated=flag(paths.get("deprecated", False), "/paths/deprecated"),
+            **DOCUMENTED,
+        )
+        if "security" in request:
+            operation["security"] = security
+        parameters = list(self.parameters(page, request.get("parameters", {}), child(place, "parameters")))
+        body = self.body(request.get("body", {}), child(place, "body"))
+        return operation | compact(
+            parameters=parameters,
+            requestBody=body,
+            responses=self.responses(paths["response"], "/paths/response"),
+        )
+
+    def requirement(self, raw: Any, place: str) -> dict[str, list[str]]:
+        """One alternative of the security; `{}` is the one that needs nothing."""
+        found = security_schemes(raw, place)
+        for name, scheme in found.items():
+            if self.schemes.setdefault(name, scheme) != scheme:
+                raise ConversionError(
+                    child(place, "title"), f'"{name}" names two schemes; rename one of them'
+                )
+        return {name: [] for name in found}
+
+    def parameters(self, page: Page, raw: Any, place: str) -> Iterator[Json]:
+        found = list(by_location(raw, place))
+        in_path = {name for location, name, _, _ in found if location == "path"}
+        for name in sorted(in_path ^ set(TEMPLATE.findall(page.path))):
+            raise ConversionError(
+                child(place, "path", name), f'"{name}" has to stand in the path and here; add or remove it'
+            )
+        for location, name, at, value in found:
+            yield self.parameter(value, at, location, name)
+
+    def parameter(self, raw: Any, place: str, location: str, name: str) -> Json:
+        entry = fields(raw, place, ("schema", "style", "explode"), required=("schema",))
+        at = child(place, "schema")
+        required, schema = self.required_schema(only(entry["schema"], at), child(at, 0))
+        choice(entry.get("style", STYLES[location][0]), child(place, "style"), STYLES[location])
+        flag(entry.get("explode", False), child(place, "explode"))
+        parameter = {"name": name, "in": location} | compact(
+            description=schema.pop("description", ""),
+            required=required or location == "path",
+            deprecated=schema.pop("deprecated", False),
+        )
+        parameter |= {key: entry[key] for key in ("style", "explode") if key in entry}
+        base = self.title + camel(name)
+        self.hold(parameter, schema, base, camel(location), base)
+        return parameter
+
+    def required_schema(self, raw: Any, place: str) -> tuple[bool, Json]:
+        """At the root `required` is a flag: whether the body or parameter has to be there."""
+        rest = dict(mapping(raw, place))
+        required = rest.pop("required") if isinstance(rest.get("required"), bool) else False
+        return required, self.schema(rest, place)
+
+    def body(self, raw: Any, place: str) -> Json:
+        content: Json = {}
+        required, descriptions = set(), set()
+        name = self.title + "Request"
+        for media_type, media in mapping(raw, place).items():
+            at = child(place, media_type)
+            content[media_type], needed = self.media(media, at, media_type, name, self.title, "")
+            required.add(needed)
+            descriptions.add(media.get("description", ""))
+        if len(required) > 1 or len(descriptions) > 1:
+            raise ConversionError(
+                place, "the media types differ in what they say of the body; make them agree"
+            )
+        found = compact(description="".join(descriptions), required=True in required, content=content)
+        return found and {**found, **DOCUMENTED}
+
+    def media(
+        self, raw: Any, place: str, media_type: str, name: str, prefix: str, qualifier: str
+    ) -> tuple[Json, bool]:
+        found = MEDIA_TYPE.fullmatch(media_type)
+        if not found:
+            raise ConversionError(place, 'this is no media type; write one like "application/json"')
+        entry = fields(raw, place, ("schemaArray", "examples", "description"), required=("schemaArray",))
+        text(entry.get("description", ""), child(place, "description"))
+        at = child(place, "schemaArray")
+        required, schema = self.required_schema(only(entry["schemaArray"], at), child(at, 0))
+        content: Json = {}
+        self.hold(content, schema, name, qualifier or camel(found["subtype"]), prefix)
+        examples = mapping(entry.get("examples", {}), child(place, "examples"))
+        for key, example in examples.items():
+            check_example(example, child(place, "examples", key))
+        content.update(compact(examples=examples))
+        return content, required
+
+    def responses(self, raw: Any, place: str) -> Json:
+        found = mapping(raw, place)
+        if not found:
+            raise ConversionError(place, "no response is described; add one status at least")
+        return {status: self.response(found[status], child(place, status), status) for status in found}
+
+    def response(self, raw: Any, place: str, status: str) -> Json:
+        wanted(
+            status, place, lambda value: STATUS.fullmatch(value) is not None, 'a status, a range or "default"'
+        )
+        failed = status[0] in "45d"
+        name, prefix = ("Error", "Error") if failed else (self.title + "Response", self.title)
+        content: Json = {}
+        descriptions = set()
+        for media_type, media in mapping(raw, place).items():
+            at = child(place, media_type)
+            if media_type == NO_CONTENT:
+                check_no_content(media, at)
+            else:
+                content[media_type], _ = self.media(media, at, media_type, name, prefix, camel(status))
+            descriptions.add(text(media.get("description", ""), child(at, "description")))
+        if len(descriptions) > 1:
+            raise ConversionError(place, "the media types carry different descriptions; make them agree")
+        return {"description": "".join(descriptions)} | DOCUMENTED | compact(content=content)
+
+
+def check_operation(page: Page, paths: Json) -> None:
+    """The block's opening line and its tree have to mean the same operation."""
+    choice(page.method, "/paths/method", METHODS)
+    choice(paths["method"], "/paths/method", (page.method,))
+    choice(paths["path"], "/paths/path", (page.path,))
+    choice(paths.get("type", "path"), "/paths/type", ("path",))
+
+
+def component_schemas(tree: Json) -> Json:
+    components = fields(tree.get("components", {}), "/components", ("schemas",))
+    schemas = mapping(components.get("schemas", {}), "/components/schemas")
+    for name in schemas:
+        wanted(
+            name,
+            child("/components/schemas", name),
+            lambda value: COMPONENT_NAME.fullmatch(value) is not None,
+            "a name of the letters A to Z, digits and . _ -",
+        )
+    return schemas
+
+
+def check_no_content(raw: Any, place: str) -> None:
+    """The stand-in for content says "anything" and repeats the description."""
+    entry = fields(raw, place, ("schemaArray", "examples", "description"), required=("schemaArray",))
+    at = child(place, "schemaArray")
+    schema = fields(only(entry["schemaArray"], at), child(at, 0), ("type", "description"), required=("type",))
+    choice(schema["type"], child(at, 0, "type"), ("any",))
+
+
+def check_example(raw: Any, place: str) -> None:
+    example = fields(raw, place, ("value", "summary", "description"), required=("value",))
+    for key in ("summary", "description"):
+        text(example.get(key, ""), child(place, key))
+
+
+def servers(raw: Any, place: str) -> list[Json]:
+    return [server(entry, at) for at, entry in each(raw, place)]
+
+
+def server(raw: Any, place: str) -> Json:
+    found = fields(raw, place, ("url", "description", "variables"), required=("url",))
+    variables = {
+        name: server_variable(value, child(place, "variables", name))
+        for name, value in mapping(found.get("variables", {}), child(place, "variables")).items()
+    }
+    url = text(found["url"], child(place, "url"))
+    description = text(found.get("description", ""), child(place, "description"))
+    return {"url": url} | compact(description=description, variables=variables)
+
+
+def server_variable(raw: Any, place: str) -> Json:
+    """A server's variable is always a string, so the `type` that the generator adds says nothing new."""
+    found = fields(raw, place, ("type", "default", "description"), required=("default",))
+    choice(found.get("type", "string"), child(place, "type"), ("string",))
+    default = text(found["default"], child(place, "default"))
+    return {"default": default} | compact(
+        description=text(found.get("description", ""), child(place, "description"))
+    )
+
+
+def each(raw: Any, place: str) -> Iterator[tuple[str, Any]]:
+    for index, value in enumerate(items(raw, place)):
+        yield child(place, index), value
+
+
+def compact(**members: Any) -> Json:
+    """A mapping without the members that say nothing."""
+    return {
+        key: value for key, value in members.items() if value is not None and value not in ("", {}, [], False)
+    }

@@ -1,0 +1,111 @@
+"""Deviations that a user knows of: a file with ids, reasons and dates, and the result of an earlier run."""
+
+import datetime
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from openpipe_mock.findings import Compared, Result, kept_deviations
+
+MEMBERS = {"id", "reason", "expires"}
+DAYS = 90
+"""How long a drafted entry holds."""
+
+
+class BadFile(Exception):
+    """A file that can't be used; the message says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A deviation that fails nothing until the day it expires. `id` may have wildcards."""
+
+    id: str
+    reason: str
+    expires: datetime.date
+
+    def matches(self, name: str) -> bool:
+        return fnmatchcase(name, self.id)
+
+
+def read_known(path: Path) -> tuple[Known, ...]:
+    """The entries of a file. Raises BadFile."""
+    try:
+        entries = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadFile(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(entries, list):
+        raise BadFile(f"{path}: expected a list of entries with id, reason and expires")
+    return tuple(entry(f"{path}: entry {number}", each) for number, each in enumerate(entries, 1))
+
+
+def entry(place: str, value: Any) -> Known:
+    if not isinstance(value, dict) or set(value) != MEMBERS:
+        raise BadFile(f"{place}: expected exactly id, reason and expires")
+    if not isinstance(value["id"], str) or not value["id"]:
+        raise BadFile(f"{place}: the id is no text")
+    if not isinstance(value["reason"], str) or not value["reason"].strip():
+        raise BadFile(f"{place} ({value['id']}): the reason is empty; say why this deviation is accepted")
+    return Known(value["id"], value["reason"], date(f"{place} ({value['id']})", value["expires"]))
+
+
+def date(place: str, value: Any) -> datetime.date:
+    try:
+        return value if type(value) is datetime.date else datetime.date.fromisoformat(str(value))
+    except ValueError:
+        raise BadFile(f"{place}: expires is no date such as 2030-12-31") from None
+
+
+def applied(result: Result, known: Iterable[Known], today: datetime.date) -> Result:
+    """The result with known deviations set aside; expired and unused entries become remarks."""
+    entries = tuple(known)
+    broken = [outcome.check.id for outcome in result.in_state("broken", "flaky")]
+    alive = [each for each in entries if each.expires >= today]
+    ids = [name for name in broken if any(each.matches(name) for each in alive)]
+    told = (*result.remarks, *remarks(entries, broken, today))
+    return replace(kept_deviations(result, ids), remarks=told)
+
+
+def remarks(entries: Iterable[Known], broken: list[str], today: datetime.date) -> Iterator[str]:
+    for each in entries:
+        if each.expires < today:
+            yield f"The known deviation {each.id} expired on {each.expires}; it counts again."
+        elif not any(each.matches(name) for name in broken):
+            yield f"The known deviation {each.id} was not seen; remove it, if this run checked it."
+
+
+def draft(result: Result, today: datetime.date) -> str:
+    """A file with an entry for each broken check, whose reasons a person has to write."""
+    until = today + datetime.timedelta(days=DAYS)
+    lines = ["# Known deviations: write a reason for each, or delete it. Empty reasons are refused."]
+    for outcome in result.deciding("broken"):
+        sentence = " ".join(outcome.first.sentence.split())
+        lines += [f"# {sentence}", f"- id: {outcome.check.id}", '  reason: ""', f"  expires: {until}"]
+    return "\n".join([*lines, "" if len(lines) > 1 else "[]\n"])
+
+
+def read_baseline(path: Path) -> frozenset[str]:
+    """The ids that an earlier run found broken. Raises BadFile."""
+    try:
+        value = json.loads(path.read_text("utf-8"))
+        return frozenset(
+            check["id"] for check in value["checks"] if check["state"] == "broken" and check["decides"]
+        )
+    except OSError as error:
+        raise BadFile(f"{path}: {error.strerror or error}") from None
+    except (ValueError, TypeError, KeyError):
+        raise BadFile(f"{path}: expected the file that --json wrote") from None
+
+
+def compared(result: Result, before: frozenset[str]) -> Result:
+    """The result against an earlier one: only what is newly broken fails."""
+    now = [outcome.check.id for outcome in result.deciding("broken")]
+    checked = {outcome.check.id for outcome in result.outcomes if outcome.state != "unchecked"}
+    new = tuple(name for name in now if name not in before)
+    gone = tuple(sorted(name for name in before if name in checked and name not in now))
+    return replace(result, compared=Compared(new, gone, tuple(name for name in now if name in before)))

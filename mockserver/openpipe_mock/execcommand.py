@@ -1,0 +1,208 @@
+"""The command `exec`. What it needs is imported when it runs."""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from openpipe_mock.config import VALIDATIONS
+
+if TYPE_CHECKING:
+    from openpipe_mock.execute import Announce, Verdict
+    from openpipe_mock.variants import Variant
+
+USAGE = 2
+ENDINGS = (".html", ".xml", ".json")
+FAIL_ON = ("violation", "never")
+
+
+def refuse(problem: str, code: int = USAGE) -> NoReturn:
+    say(problem.splitlines())
+    sys.exit(code)
+
+
+def say(lines: Iterable[str]) -> None:
+    """Lines on standard error that tell whose they are, among the command's own."""
+    for line in lines:
+        shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
+        try:
+            click.echo(f"openpipe-mock: {shown}", err=True)
+        except OSError:  # nobody reads it any more, which changes nothing about what is found
+            sys.stderr = None
+
+
+def report_file(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The files of `--report`, each with an ending that says its form."""
+    for path in paths:
+        if path.suffix.lower() not in ENDINGS:
+            raise click.BadParameter(f"{path} ends in none of {', '.join(ENDINGS)}")
+        if not path.absolute().parent.is_dir():
+            raise click.BadParameter(f"there is no folder {path.absolute().parent} for {path.name}")
+    return paths
+
+
+@click.command(
+    "exec",
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "ignore_unknown_options": False,
+        "allow_interspersed_args": False,
+    },
+    epilog="""\b
+Examples:
+  openpipe-mock exec -- npm test
+  openpipe-mock exec --config openpipe-mock.yaml --variants 10 -- pytest -q
+  openpipe-mock exec --variant no-done -- npm test
+  openpipe-mock exec --report client.html --report client.xml -- make test
+\b
+Ends with COMMAND's own exit code; with 90 where it passed and its client broke the contract or broke under
+a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad command line.""",
+)
+@click.option(
+    "--config",
+    envvar="OPENPIPE_MOCK_CONFIG",
+    show_envvar=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The mock's config file. Without the flag: openpipe-mock.yaml, where the working folder has one.",
+)
+@click.option("--seed", type=int, envvar="OPENPIPE_MOCK_SEED", show_envvar=True, help="The mock's seed.")
+@click.option(
+    "--validation",
+    type=click.Choice(VALIDATIONS),
+    envvar="OPENPIPE_MOCK_VALIDATION",
+    show_envvar=True,
+    help="report: answer as the service does and count what strict would refuse.",
+)
+@click.option(
+    "--variants",
+    default=0,
+    metavar="N",
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Run COMMAND again under the first N variants: answers within the contract, but unlike the usual.",
+)
+@click.option("--variant", metavar="NAME", help="Run COMMAND under this variant alone.")
+@click.option(
+    "--fail-on",
+    default="violation",
+    show_default=True,
+    type=click.Choice(FAIL_ON),
+    help="never: COMMAND's exit code is always this one's.",
+)
+@click.option(
+    "--report",
+    "reports",
+    multiple=True,
+    metavar="FILE",
+    callback=report_file,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a report here: a page (.html), JUnit (.xml) or JSON (.json). Repeatable.",
+)
+@click.option("--quiet", is_flag=True, help="Say nothing as long as nothing breaks.")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND ...")
+def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **given: Any) -> None:
+    """Run COMMAND against a mock of its own, and say what its client did.
+
+    COMMAND finds the mock by OPENPIPE_BASE_URL and OPENAI_BASE_URL, with dummy keys in OPENPIPE_API_KEY and
+    OPENAI_API_KEY. Requests with the header `x-mock-expect: violation` may break the contract.
+    """
+    from openpipe_mock.configfile import ConfigError
+    from openpipe_mock.execute import CannotRun, Job
+    from openpipe_mock.execute import execute as run
+    from openpipe_mock.reload import DEFAULT_NAME, Source
+    from openpipe_mock.serve import CannotServe
+
+    if not command or not command[0]:
+        raise click.UsageError(
+            "there is no COMMAND; write it behind --, as in: openpipe-mock exec -- npm test"
+        )
+    path = str(given["config"] or (DEFAULT_NAME if Path(DEFAULT_NAME).is_file() else ""))
+    settings = {name: given[name] for name in ("seed", "validation") if given[name] is not None}
+    source = Source(path, settings)
+    only, variants = chosen(given["variant"], given["variants"])
+    try:
+        in_force = source.settings(source.data())
+    except ConfigError as error:
+        refuse(f"the config file has mistakes:\n{error}")
+    except OSError as error:
+        refuse(f"cannot read the config file {path}: {error.strerror or error}")
+    again = command_line(command, path if given["config"] else "", settings)
+    job = Job(command, in_force, variants, only, given["fail_on"] == "never", again)
+    if given["variants"] > len(variants) and not quiet:
+        say([f"there are {len(variants)} variants; --variants {given['variants']} means all of them"])
+    try:
+        verdict = run(job, os.environ, progress(quiet))
+    except CannotServe as error:
+        refuse(str(error))
+    except CannotRun as error:
+        refuse(str(error), error.code)
+    tell(verdict, quiet)
+    write(verdict, reports)
+    sys.exit(verdict.exit_code)
+
+
+def chosen(name: str | None, number: int) -> "tuple[Variant | None, tuple[Variant, ...]]":
+    """The one variant of `--variant`, and those of `--variants`."""
+    from openpipe_mock import variants
+
+    if name is None:
+        return None, variants.first(number)
+    if number:
+        raise click.UsageError("--variant and --variants exclude each other")
+    try:
+        return variants.named(name), ()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def command_line(command: Sequence[str], config: str, settings: dict[str, Any]) -> str:
+    """The command line that runs this again, but for a variant and reports."""
+    flags = [("--config", config)] if config else []
+    flags += [(f"--{name}", str(value)) for name, value in settings.items()]
+    words = ("openpipe-mock", "exec", *(word for flag in flags for word in flag), "--", *command)
+    return " ".join(map(quoted, words))
+
+
+def quoted(word: str) -> str:
+    """A word as a shell reads it, on one line."""
+    if word.isprintable():
+        return shlex.quote(word)
+    plain = (char if char.isprintable() and char not in "\\'" else f"\\U{ord(char):08x}" for char in word)
+    return f"$'{''.join(plain)}'"
+
+
+def progress(quiet: bool) -> "Announce":
+    """Says before each run under a variant which one it is: the command's own output follows."""
+
+    def announce(variant: "Variant", number: int, total: int) -> None:
+        if not quiet:
+            say([f"variant {number} of {total}, {variant.name}: {variant.sentence}"])
+
+    return announce
+
+
+def tell(verdict: "Verdict", quiet: bool) -> None:
+    from openpipe_mock.clientreport import notes, text
+
+    if not quiet or verdict.broken or any(run.warnings for run in verdict.runs) or any(notes(verdict)):
+        say(text(verdict))
+
+
+def write(verdict: "Verdict", reports: Sequence[Path]) -> None:
+    """The reports that were asked for; where one can't be written, the command ends so."""
+    from openpipe_mock.clientreport import MAKERS
+
+    problems = []
+    for path in reports:
+        maker: Callable[[Verdict], str] = MAKERS[path.suffix.lower()]
+        try:
+            path.write_text(maker(verdict), "utf-8", errors="backslashreplace")
+        except OSError as error:
+            problems.append(f"{path} can't be written: {error.strerror or error}")
+    if problems:
+        refuse("\n".join(problems), verdict.exit_code or USAGE)

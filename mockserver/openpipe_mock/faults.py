@@ -1,0 +1,186 @@
+"""What goes wrong on purpose: whose turn it is, in what words it is told, and what the header asks for."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import orjson
+
+from openpipe_mock.config import Drip, ErrorAnswer, Fault
+from openpipe_mock.errors import BadRequest, ParseError
+from openpipe_mock.magic import RETRY_AFTER
+from openpipe_mock.matching import Subject
+from openpipe_mock.ruleindex import holding
+from openpipe_mock.scoring import digest
+from openpipe_mock.strictjson import parse
+from openpipe_mock.violations import did_you_mean, listed, quoted
+
+MAGIC = "header x-mock-fault"
+
+# Whose turn it is.
+
+
+class Lot:
+    """What a share is drawn from: a seed and the content of a request, however its keys are ordered."""
+
+    def __init__(self, seed: int, body: bytes) -> None:
+        self.seed = seed
+        self.body = body
+
+    @cached_property
+    def content(self) -> bytes:
+        """A digest of the body's JSON in one order, or of its bytes where they are no JSON."""
+        try:
+            return digest(b"json", orjson.dumps(parse(self.body), option=orjson.OPT_SORT_KEYS))
+        except ParseError:
+            return digest(b"bytes", self.body)
+
+    def number(self, *names: str) -> float:
+        """A number from 0 up to 1, the same for the same seed, names and content."""
+        dice = digest(str(self.seed).encode(), *(name.encode() for name in names), self.content)
+        return int.from_bytes(dice[:6]) / 2**48
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A fault that a request met the `when` of and that didn't strike; `why` is half a sentence."""
+
+    fault: Fault
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The fault that strikes a request, if any does, and those that only met their `when`."""
+
+    fault: Fault | None = None
+    passed: tuple[Passed, ...] = ()
+
+
+def due(
+    faults: Sequence[Fault], subject: Subject, count: Callable[[str], int], lot: Lot, *, streams: bool
+) -> Due:
+    """The first fault whose turn it is. `streams`: the request asks for a stream.
+
+    `count` is given the name of a count and says which number this request has in it, from 1. Each fault that
+    meets its `when` counts, also behind the one that strikes. One that only a stream can have counts streams.
+    """
+    striking, passed = None, []
+    for fault in holding(faults, subject):
+        why = hindrance(fault, subject, count, lot, streams)
+        if striking and not why:
+            why = f"an earlier fault struck: {striking}"
+        if why:
+            passed.append(Passed(fault, why))
+        else:
+            striking = fault
+    return Due(striking, tuple(passed))
+
+
+def hindrance(fault: Fault, subject: Subject, count: Callable[[str], int], lot: Lot, streams: bool) -> str:
+    """Why a fault that meets its `when` does not strike; "" when its turn has come."""
+    if needs_stream(fault) and not streams:
+        return "it strikes streams alone, and this request asks for none"
+    number = count(fault.counter)
+    for name, its_turn in TURNS.items():
+        wanted = getattr(fault, name)
+        if wanted is not None and not its_turn(number, wanted):
+            return f"it was not its turn: request {number} that meets its `when`, it has `{name}: {wanted}`"
+    if fault.share is None:
+        return ""
+    drawn = lot.number(fault.lot or fault.place, subject.endpoint)
+    if drawn < fault.share:
+        return ""
+    return f"this content is not in its share: it drew {drawn:.4f}, which is not below {fault.share}"
+
+
+TURNS: Mapping[str, Callable[[int, int], bool]] = {
+    "call": lambda number, wanted: number == wanted,
+    "every": lambda number, wanted: number % wanted == 0,
+    "first": lambda number, wanted: number <= wanted,
+}
+"""Member of a fault → whether it lets the request with this number pass to the fault."""
+
+
+def only_delays(fault: Fault) -> bool:
+    """Whether a fault does nothing but make wait."""
+    done = (fault.error, fault.drip, fault.content_type, fault.error_event, fault.raw)
+    flags = (fault.disconnect, fault.malformed, fault.truncated, fault.empty, fault.endless)
+    return not any(flags) and all(each is None for each in done)
+
+
+def needs_stream(fault: Fault) -> bool:
+    """Whether only a stream can have it."""
+    return fault.after_events is not None or fault.error_event is not None or fault.endless
+
+
+# Words for the log and the journal.
+
+Words = Callable[[Fault], str | None]
+
+
+def describe(fault: Fault) -> str:
+    """What a fault does and where it stands: `status 429 (fault /faults/0)`."""
+    told = ", ".join(words for each in WORDS if (words := each(fault)))
+    return f"{told or 'nothing'} (fault {fault})" if str(fault) else told or "nothing"
+
+
+def disconnecting(fault: Fault) -> str | None:
+    """When the connection breaks, in words."""
+    if fault.after_bytes is not None:
+        when = f" after {counted(fault.after_bytes, 'byte')}"
+    else:
+        when = "" if fault.after_events is None else f" after {counted(fault.after_events, 'event')}"
+    return f"disconnect{when}" if fault.disconnect else None
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+WORDS: Sequence[Words] = (
+    lambda fault: f"delay of {fault.delay * 1000:g} ms" if fault.delay else None,
+    lambda fault: f"status {fault.error.status}" if fault.error else None,
+    lambda fault: "raw body" if fault.raw is not None else None,
+    lambda fault: "endless stream" if fault.endless else None,
+    lambda fault: "error event" if fault.error_event is not None else None,
+    lambda fault: "malformed JSON" if fault.malformed else None,
+    lambda fault: "truncated body" if fault.truncated else None,
+    lambda fault: "empty body" if fault.empty else None,
+    lambda fault: f"content type {quoted(fault.content_type)}" if fault.content_type is not None else None,
+    disconnecting,
+    lambda fault: f"drip of {counted(fault.drip.size, 'byte')}" if fault.drip else None,
+)
+
+
+# The header `x-mock-fault`.
+
+
+def magic_fault(name: str) -> Fault:
+    """The fault that the header `x-mock-fault` asks for. Raises BadRequest for what is none."""
+    asked = name.strip().lower()
+    if asked in NAMED:
+        fault = NAMED[asked]
+    elif re.fullmatch("[45][0-9]{2}", asked):
+        fault = Fault(error=ErrorAnswer(int(asked)), retry_after=RETRY_AFTER.get(int(asked)))
+    elif events := re.fullmatch("disconnect-after-([0-9]{1,6})", asked):
+        fault = Fault(disconnect=True, after_events=int(events[1]))
+    else:
+        known = (*map(quoted, NAMED), '"disconnect-after-N" (events)', "a status from 400 to 599")
+        near = did_you_mean(asked, [*NAMED, "disconnect-after-N"])
+        raise BadRequest.at(MAGIC, f"expected {listed(known, 'or')}, got {quoted(name)}.{near}")
+    return replace(fault, place=MAGIC, counter=MAGIC)
+
+
+NAMED: Mapping[str, Fault] = {
+    "malformed": Fault(malformed=True),
+    "truncated": Fault(truncated=True),
+    "empty": Fault(empty=True),
+    "content-type": Fault(content_type="text/html"),
+    "disconnect": Fault(disconnect=True),
+    "drip": Fault(drip=Drip()),
+    "error-event": Fault(error_event="The stream failed on purpose, as the header x-mock-fault asks."),
+    "endless": Fault(endless=True),
+}
+"""Value of the header → fault."""

@@ -1,0 +1,247 @@
+"""What a run of the contract suite found, as one frozen value: per check, with a verdict and an exit code.
+
+kept          0   everything that decides was checked and holds
+broken        1   a promise at the run's level is broken
+inconclusive  3   nothing is known to be broken, and something that decides could not be checked
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from openpipe_mock.checks import LEVELS, Check, Level, catalogue, decides, find
+
+Json = Any
+State = Literal["kept", "broken", "flaky", "known", "lenient", "unchecked"]
+Verdict = Literal["kept", "broken", "inconclusive"]
+
+EXIT_CODES: Mapping[Verdict, int] = {"kept": 0, "broken": 1, "inconclusive": 3}
+USAGE = 2
+STATES: tuple[State, ...] = ("broken", "flaky", "known", "lenient", "kept", "unchecked")
+"""From the worst; a check is in the first of these states that anything puts it in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One finding with its evidence, as it came from the suite.
+
+    kind      broken, flaky, lenient, or known for a deviation that the user keeps
+    case      the id under which the suite can be asked for just this again
+    evidence  request and answer without the key, None where there is none
+    """
+
+    check: str
+    level: str
+    kind: str
+    pointer: str
+    sentence: str
+    case: str
+    evidence: Mapping[str, Json] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the request's body."""
+        return int(self.evidence["size"]) if self.evidence else 0
+
+    def plain(self) -> dict[str, Json]:
+        return {
+            "check": self.check,
+            "level": self.level,
+            "kind": self.kind,
+            "pointer": self.pointer,
+            "sentence": self.sentence,
+            "case": self.case,
+            "evidence": dict(self.evidence) if self.evidence else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one check: all sightings, the smallest request first, and why cases went unjudged."""
+
+    check: Check
+    state: State
+    sightings: tuple[Sighting, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def level(self) -> Level:
+        """The firmest word that is broken, else the check's own."""
+        firmest = min(
+            (firmness(each.level) for each in self.sightings if each.kind == self.state), default=-1
+        )
+        return self.check.level if firmest < 0 else LEVELS[firmest]
+
+    @property
+    def first(self) -> Sighting:
+        """The smallest request that shows it, on the firmest word."""
+        own = [each for each in self.sightings if each.kind == self.state] or list(self.sightings)
+        return min(own, key=lambda each: (firmness(each.level), each.size))
+
+
+def firmness(level: str) -> int:
+    return [*LEVELS].index(level)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan of a run, in numbers: requests for each family, what was cut, and what it may cost.
+
+    `cut` has the checks of which no case is left, `more` counts the further cases of the others. `shared`
+    counts the cases that cost nothing of their own, since `bodies` requests show several of them at once.
+    """
+
+    requests: int = 0
+    reserve: int = 0
+    bytes: int = 0
+    tokens: int = 0
+    families: Mapping[str, int] = field(default_factory=dict)
+    ids: frozenset[str] = frozenset()
+    cut: tuple[str, ...] = ()
+    musts: frozenset[str] = frozenset()
+    cases: int = 0
+    more: int = 0
+    shared: int = 0
+    bodies: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The broken checks against those of an earlier run."""
+
+    new: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A whole run.
+
+    unreached  endpoint → why it could not be reached
+    crashes    tracebacks of the suite itself
+    remarks    what else the user should know, one sentence each
+    """
+
+    url: str
+    level: str
+    seed: int
+    budget: int
+    planned: Planned
+    outcomes: tuple[Outcome, ...]
+    unreached: Mapping[str, str] = field(default_factory=dict)
+    crashes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    compared: Compared | None = None
+    requests: int = 0
+    seconds: float = 0.0
+
+    def in_state(self, *states: State) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.state in states]
+
+    def deciding(self, *states: State) -> list[Outcome]:
+        """The outcomes in these states that decide the exit code."""
+        return [outcome for outcome in self.in_state(*states) if decides(outcome.level, self.level)]
+
+    @property
+    def deviations(self) -> list[Outcome]:
+        """What is broken beyond the run's level: reported, never failed."""
+        return [outcome for outcome in self.in_state("broken") if not decides(outcome.level, self.level)]
+
+    @property
+    def open_questions(self) -> list[str]:
+        """Why the run has no verdict, one sentence each; empty when it has one."""
+        return [*self.questions()]
+
+    def questions(self) -> Iterator[str]:
+        for endpoint, reason in self.unreached.items():
+            yield f"{endpoint} was not judged. {reason}"
+        for outcome in self.deciding("flaky"):
+            yield f"{outcome.check.id} is flaky: it broke once and held when it was asked again."
+        for outcome in self.in_state("unchecked"):
+            check = outcome.check
+            reached = check.endpoint not in self.unreached
+            if check.id in self.planned.musts and decides(check.level, self.level) and reached:
+                yield f"{check.id} was not checked: {'; '.join(outcome.reasons) or 'nothing showed it'}."
+        if self.crashes:
+            yield "The suite itself failed; its traceback stands below."
+        if not self.outcomes and not self.crashes:
+            yield "Nothing was checked."
+
+    @property
+    def breaks(self) -> list[Outcome]:
+        """The outcomes that fail the run: all that decide, or only the new ones when there is a baseline."""
+        found = self.deciding("broken")
+        return [each for each in found if each.check.id in self.compared.new] if self.compared else found
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.breaks:
+            return "broken"
+        return "inconclusive" if self.open_questions else "kept"
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.verdict]
+
+
+def outcomes(payloads: Iterable[Mapping[str, Json]], planned: Planned) -> tuple[Outcome, ...]:
+    """One outcome for each check that was planned or looked at, in the catalogue's order.
+
+    `payloads` are what the suite says of each case.
+    """
+    found: dict[str, list[Sighting]] = {}
+    levels: dict[str, str] = {}
+    examined: set[str] = set()
+    reasons: dict[str, list[str]] = {}
+    for payload in payloads:
+        levels[payload["check"]] = payload["level"]
+        examined.update(payload["examined"])
+        if payload["unjudged"]:
+            reasons.setdefault(payload["check"], []).append(payload["unjudged"])
+        for finding in payload["findings"]:
+            found.setdefault(finding["check"], []).append(Sighting(**finding))
+    reasons.update({name: ["the budget did not reach so far"] for name in planned.cut})
+    names = dict.fromkeys((*planned.ids, *planned.cut, *planned.musts, *levels, *examined, *found))
+    made = [
+        outcome(
+            find(name, levels.get(name, "")), found.get(name, ()), name in examined, reasons.get(name, ())
+        )
+        for name in names
+    ]
+    return tuple(sorted(made, key=lambda each: place(each.check.id)))
+
+
+def outcome(check: Check, sightings: Iterable[Sighting], examined: bool, reasons: Iterable[str]) -> Outcome:
+    ordered = tuple(sorted(sightings, key=lambda each: each.size))
+    kinds = {each.kind for each in ordered} | ({"kept"} if examined else set())
+    state: State = next((state for state in STATES if state in kinds), "unchecked")
+    return Outcome(check, state, ordered, tuple(dict.fromkeys(reasons)))
+
+
+def place(name: str) -> tuple[int, str]:
+    """Where a check stands in the catalogue; a family's members stand where the family does."""
+    for number, known in enumerate(catalogue()):
+        if name == known or (catalogue()[known].family and name.startswith(f"{known}.")):
+            return number, name
+    return len(catalogue()), name
+
+
+def kept_deviations(result: Result, ids: Iterable[str]) -> Result:
+    """The result with the sightings of these checks turned into known ones."""
+    known = set(ids)
+    changed = [
+        outcome(
+            each.check,
+            [
+                replace(one, kind="known") if one.kind in ("broken", "flaky") else one
+                for one in each.sightings
+            ],
+            each.state != "unchecked",
+            each.reasons,
+        )
+        if each.check.id in known
+        else each
+        for each in result.outcomes
+    ]
+    return replace(result, outcomes=tuple(changed))

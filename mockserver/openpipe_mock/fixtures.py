@@ -1,0 +1,128 @@
+"""The pytest fixtures: `openpipe_mock` in this process, `openpipe_server` on a socket.
+
+The marker `openpipe(seed=…, config=…, providers=…, strict=True, …)` says how; see `openpipe_mock.patched`.
+Nothing of the mock is imported until a test asks for it.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from openpipe_mock.liveserver import LiveMock, LiveServer
+    from openpipe_mock.mocking import Mock
+
+pytest_plugins = ("openpipe_mock.variantmarks",)
+MARKER = "openpipe"
+OTHER_MOCKS = ("httpx_mock", "respx_mock", "vcr")
+"""Fixtures that patch as ours does; they are set up before it, so that they end after it."""
+IN_PROCESS = ("providers", "block_network")
+"""What a mock on a socket has no use for."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    words = "seed, config, providers, strict, …: how openpipe_mock and openpipe_server answer"
+    config.addinivalue_line("markers", f"{MARKER}(**options): {words} (docs/fixtures.md)")
+
+
+def wishes(request: pytest.FixtureRequest) -> tuple[dict[str, Any], bool]:
+    """What the markers of a test say, the nearest first; and whether they are strict."""
+    from openpipe_mock.interception import options
+    from openpipe_mock.violations import did_you_mean, listed
+
+    known = [*options(), "strict"]
+    said: dict[str, Any] = {}
+    for marker in request.node.iter_markers(MARKER):
+        if marker.args:
+            refuse("takes its options by name, as in openpipe(seed=7).")
+        for name in marker.kwargs.keys() - known:
+            refuse(f"has no option {name!r}; it has {listed(known, 'and')}.{did_you_mean(name, known)}")
+        said = {**marker.kwargs, **said}
+    if isinstance(said.get("config"), str | Path):
+        said["config"] = found(Path(said["config"]), request)
+    strict = said.pop("strict", False)
+    if not isinstance(strict, bool):
+        refuse(f"has strict={strict!r}; expected True or False.")
+    return said, strict
+
+
+def refuse(problem: str) -> NoReturn:
+    pytest.fail(f"the marker {MARKER} {problem}", pytrace=False)
+
+
+def found(path: Path, request: pytest.FixtureRequest) -> Path:
+    """A config file: beside the test's own file, else below pytest's root folder."""
+    places = [request.path.parent / path, request.config.rootpath / path]
+    for place in places:
+        if place.is_file():
+            return place
+    looked = " and ".join(str(place) for place in dict.fromkeys(places))
+    refuse(f"names a config file that isn't there: {looked}.")
+
+
+@pytest.fixture
+def openpipe_mock(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, openpipe_variant: str
+) -> "Iterator[Mock]":
+    """A mock that takes what this test sends to the service, in this process and without a socket."""
+    from openpipe_mock.interception import DUMMY_KEY, NothingToPatch, key_names, patched
+
+    for name in OTHER_MOCKS:
+        if name in request.fixturenames:
+            request.getfixturevalue(name)
+    said, strict = wishes(request)
+    if openpipe_variant:
+        said["variant"] = openpipe_variant
+    for name in key_names(said.get("providers", "mock")):
+        monkeypatch.setenv(name, DUMMY_KEY)  # the real one comes back after all that the test sets so itself
+    with ExitStack() as stack:
+        try:
+            mock = stack.enter_context(patched(**said))
+        except (NothingToPatch, ValueError) as problem:
+            raise pytest.fail.Exception(f"openpipe_mock: {problem}", pytrace=False) from None
+        yield mock
+    if strict:
+        keep_contract(mock)
+
+
+def keep_contract(mock: "Mock") -> None:
+    try:
+        mock.assert_contract_kept()
+    except AssertionError as broken:
+        raise pytest.fail.Exception(str(broken), pytrace=False) from None
+
+
+@pytest.fixture(scope="session")
+def openpipe_live() -> "Iterator[LiveServer]":
+    """The one live mock of a test run; each test has a session of its own on it: see `openpipe_server`."""
+    from openpipe_mock.liveserver import serving
+
+    with serving() as live:
+        yield live
+
+
+@pytest.fixture
+def openpipe_server(
+    request: pytest.FixtureRequest, openpipe_live: "LiveServer", openpipe_variant: str
+) -> "Iterator[LiveMock]":
+    """A session of a live mock on a free port, for clients in other languages: see its `base_url`."""
+    from openpipe_mock.liveserver import LiveMock
+
+    said, strict = wishes(request)
+    config = said.pop("config", None)
+    overrides = {name: value for name, value in said.items() if name not in IN_PROCESS and value is not None}
+    if openpipe_variant:
+        overrides["variant"] = openpipe_variant
+    try:
+        mock = LiveMock(openpipe_live, config=config, overrides=overrides)
+    except ValueError as problem:
+        raise pytest.fail.Exception(f"openpipe_server: {problem}", pytrace=False) from None
+    try:
+        yield mock
+        if strict:
+            keep_contract(mock)
+    finally:
+        mock.close()

@@ -1,0 +1,169 @@
+"""Instances of a user's JSON Schema: the same for the same schema, seed and variant, on every machine.
+
+A draft is built top down (`schema_drafts`) from what the subschemas demand (`schema_demands`,
+`schema_choices`), out of readable scalars (`scalars`, `patterns`). Then the checker judges it; where it finds
+fault, that place takes its next alternative in the next draft. All of it draws on one budget, so every schema
+ends in an instance or in `Unbuildable`, soon.
+
+Preferred are `const`, a valid `default`, the first valid of `examples`, the first of `enum`, plain values.
+Optional members are there unless they would recurse, lie deep, or the instance is already large.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import orjson
+
+from openpipe_mock.schema_costs import Meter, TooCostly
+from openpipe_mock.schema_demands import Budget, Conflict
+from openpipe_mock.schema_documents import (
+    BadSchema,
+    Document,
+    SchemaError,
+    Unbuildable,
+    applicator,
+    pointer_of,
+    read,
+    serialized,
+)
+from openpipe_mock.schema_drafts import Draft, Place
+
+__all__ = ["BadSchema", "SchemaError", "Unbuildable", "Variants", "build"]
+
+MOST_STEPS = 12_000
+MOST_EVALUATIONS = 1_000_000
+MOST_VISITS = 20_000
+MOST_ATTEMPTS = 40
+MOST_BUILDS = 2.0
+MOST_TOLD, MOST_TOLD_AT_ONCE = 20_000, 4_000
+"""Evaluations in checks that name their errors, which takes up to 700 times as long as finding one."""
+MOST_ERRORS = 50
+
+
+def build(schema: Any, seed: bytes, variant: int = 0) -> Any:
+    """An instance of `schema`, as plain JSON values; the members of objects in the order of `properties`.
+
+    Variant 0 is the plainest; others differ where the schema leaves room. Formats are met as well. Raises
+    BadSchema for what is no self-contained JSON Schema, Unbuildable when the bounded search finds nothing.
+    """
+    return Variants(schema, seed).value(variant)
+
+
+class Variants:
+    """Instances of one schema, which is read once; together they may cost MOST_BUILDS long searches.
+
+    When that is spent, values come again: a request for many choices with a hard schema must end soon too.
+    """
+
+    def __init__(self, schema: Any, seed: bytes) -> None:
+        self.document = read(serialized(schema))
+        self.seed = seed
+        self.made: list[Any] = []
+        self.spent = 0.0
+
+    def value(self, variant: int) -> Any:
+        """The instance with this number. Raises Unbuildable when none is found and none was before."""
+        if self.spent < MOST_BUILDS:
+            search = Search(self.document, self.seed, variant)
+            try:
+                self.made.append(search.run())
+                return self.made[-1]
+            except Unbuildable:
+                if not self.made:
+                    raise
+            finally:
+                self.spent += search.spent()
+        return self.made[variant % len(self.made)]
+
+
+@dataclass(slots=True)
+class Search:
+    """Drafts and their checks, until one passes. `bumps` counts the failures of each place of the instance,
+    `blame` is the first of them."""
+
+    document: Document
+    seed: bytes
+    variant: int
+    bumps: dict[str, int] = field(default_factory=dict)
+    evaluations: int = MOST_EVALUATIONS
+    visits: int = MOST_VISITS
+    told: int = MOST_TOLD
+    blame: Conflict | None = None
+    budget: Budget = field(default_factory=lambda: Budget(MOST_STEPS))
+
+    def run(self) -> Any:
+        try:
+            return self.searched()
+        except Conflict as conflict:
+            raise unbuildable(self.blame or conflict) from None
+        except (TooCostly, LookupError):
+            keyword = "$ref" if self.document.references else "enum"
+            sentence = "Checking an instance of this schema would take too long."
+            raise Unbuildable(keyword, "", sentence) from None
+        except Unbuildable as limit:
+            raise unbuildable(self.blame) if self.blame else limit from None
+
+    def spent(self) -> float:
+        """What the search has cost, 1 being the most that one part of its budget allows."""
+        steps = 1 - self.budget.left / MOST_STEPS
+        return max(steps, 1 - self.evaluations / MOST_EVALUATIONS, 1 - self.visits / MOST_VISITS)
+
+    def searched(self) -> Any:
+        for _ in range(MOST_ATTEMPTS):
+            draft = Draft(self.document, self.seed, self.variant, self.bumps, self.budget)
+            value = draft.value([self.document.top], Place())
+            if self.passes(value, draft):
+                return orjson.loads(orjson.dumps(value))  # a copy: callers may change it, the schema not
+        raise self.blame or Conflict("false", "")
+
+    def passes(self, value: Any, draft: Draft) -> bool:
+        """Whether the checker accepts a draft; if not, the places at fault are bumped."""
+        most = self.document.subschemas * draft.values if self.document.is_plain else self.evaluations
+        self.evaluations -= most if 4 * most < self.evaluations else self.cost(value, self.evaluations)
+        refusing = next((each for each in self.document.validators if not each.is_valid(value)), None)
+        if refusing is None:
+            return True
+        faults = self.faults(value, refusing)
+        self.blame = self.blame or faults[0][1]
+        for pointer in {self.movable(pointer, draft) for pointer, _ in faults}:
+            self.bumps[pointer] = self.bumps.get(pointer, 0) + 1
+        return False
+
+    def cost(self, value: Any, most: int) -> int:
+        """How many evaluations checking takes at most; TooCostly when that is more than `most`."""
+        meter = Meter(self.document, most, min(self.visits, most))
+        try:
+            return meter.cost(self.document.top, value)
+        finally:
+            self.visits -= len(meter.known)
+
+    def faults(self, value: Any, refusing: Any) -> list[tuple[str, Conflict]]:
+        """Where the checker finds fault, and with what; only the top, when telling would take too long."""
+        with suppress(TooCostly):
+            self.told -= self.cost(value, min(self.told, MOST_TOLD_AT_ONCE))
+            errors = islice(refusing.iter_errors(value), MOST_ERRORS)
+            return [(pointer_of(error.instance_path), fault(error)) for error in errors]
+        keyword = next((name for name in ("anyOf", "oneOf") if name in self.document.top.schema), "$ref")
+        return [("", Conflict(keyword, ""))]
+
+    def movable(self, pointer: str, draft: Draft) -> str:
+        """The nearest place around a fault that has another alternative; else the top, which starts anew."""
+        while pointer and (pointer not in draft.visited or pointer in draft.wrapped):
+            pointer = pointer.rpartition("/")[0]
+        return pointer
+
+
+def fault(error: Any) -> Conflict:
+    """The keyword and the subschema that an error of the checker speaks of."""
+    path = pointer_of(error.schema_path)
+    if error.kind.name == "falseSchema":
+        return Conflict(applicator(path), path)
+    return Conflict(error.kind.name, path.rpartition("/")[0])
+
+
+def unbuildable(conflict: Conflict) -> Unbuildable:
+    where = conflict.pointer or "the top of the schema"
+    sentence = f'No value was found that meets "{conflict.keyword}" at {where[:200]}.'
+    return Unbuildable(conflict.keyword, conflict.pointer, sentence)

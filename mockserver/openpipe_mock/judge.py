@@ -1,0 +1,185 @@
+"""The judge: a criterion and the judged content in, a judgement out."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from openpipe_mock import magic, scoring
+from openpipe_mock.config import Declared, Settings
+from openpipe_mock.errors import CriterionNotFound
+from openpipe_mock.forms import Case, Content, Judgement, judgement, origin_of
+from openpipe_mock.spec import contract
+from openpipe_mock.violations import did_you_mean, listed, named, short
+from openpipe_mock.wordsearch import lacking
+
+LATEST = 1
+"""The version that a plain id means while nobody has declared the criterion (decision)."""
+
+REFERENCE = re.compile(r"(?P<name>[^@\s\x00-\x1f\x7f]{1,200})(?:@v(?P<version>[1-9][0-9]{0,8}))?")
+GRAMMAR = (
+    'A criterion id is "name", which means its latest version, or "name@vN" with N from 1: "criterion-1@v1". '
+    'A name has 1 to 200 characters and no white space or "@"; N has no leading zero.'
+)
+DEFAULTS = Settings()
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """A criterion in one of its versions. `delay`: seconds that its judgement takes."""
+
+    name: str
+    version: int
+    delay: float = 0.0
+    text: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", f"{self.name}@v{self.version}")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Undeclared(CriterionNotFound):
+    """A criterion that nobody declares, where some are declared; `name` is what was asked for."""
+
+    def __init__(self, name: str, advice: str) -> None:
+        super().__init__(f"Criterion {name} not found. {advice}")
+        self.name = name
+        self.brief = f"Criterion {name} not found"  # a note says the rest, once
+
+
+def criterion(reference: str, settings: Settings = DEFAULTS) -> Criterion:
+    """The criterion that `name` or `name@vN` names. While none is declared, every name and version exists.
+
+    Raises CriterionNotFound in the service's words (source class: sdk) for anything else, with the way out.
+    """
+    name, version = parts(reference)
+    declared = settings.criteria.get(name)
+    if declared is not None:
+        return declared_one(name, version, declared.versions)
+    if settings.magic and name.startswith(magic.PREFIX):
+        return magic_one(name, version)
+    if not settings.judges_unknown:
+        raise Undeclared(name, undeclared(name, settings.criteria))
+    return undeclared_one(name, version or LATEST)
+
+
+@lru_cache(maxsize=1024)
+def parts(reference: str) -> tuple[str, int]:
+    """The name and version in a reference, 0 for none. Raises CriterionNotFound for what is no reference."""
+    match = REFERENCE.fullmatch(reference)
+    if match is None:
+        name, at, version = reference.partition("@")
+        raise not_found(short(name) or '""', at and short(version), GRAMMAR)
+    return match["name"], int(match["version"] or 0)
+
+
+@lru_cache(maxsize=1024)
+def undeclared_one(name: str, version: int) -> Criterion:
+    return Criterion(name, version)
+
+
+def declared_one(name: str, version: int, versions: Mapping[int, Any]) -> Criterion:
+    if version and version not in versions:
+        raise not_found(name, f"v{version}", f"It has {listed((f'v{each}' for each in versions), 'and')}.")
+    return Criterion(name, version or max(versions))
+
+
+def magic_one(name: str, version: int) -> Criterion:
+    found = magic.criterion(name)
+    if found is None:
+        raise not_found(name, "", sentence(magic.unknown(name, magic.CRITERIA)))
+    return Criterion(name, version or LATEST, found.delay)
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def not_found(name: str, version: str, advice: str) -> CriterionNotFound:
+    subject = f"version {version} not found for criterion {name}" if version else f"{name} not found"
+    return CriterionNotFound(f"Criterion {subject}. {advice}")
+
+
+def undeclared(name: str, declared: Mapping[str, Declared]) -> str:
+    known = f"Declared are {named(declared)}." if declared else "None is declared."
+    return f"{known}{did_you_mean(name, list(declared))}"
+
+
+def is_tidy(body: bytes) -> bool:
+    """Whether a JSON text can't hold a member that counts as absent, so that nobody need look for one.
+
+    Absent are null, the defaults (empty texts, or in a tool choice), and what clients leave in messages.
+    """
+    return no_untidy(body.decode("utf-8", "replace"))
+
+
+no_untidy = lacking("null", '""', '"tool_choice', '"parsed', '"index"', "\\u")
+"""Whether a text has none of those of which each untidy body has one; `\\u` may write any of the others."""
+
+
+def scene(given: Mapping[str, Any], *, tidy: bool = False) -> bytes:
+    """The digest of what a judge sees of the input: messages, tools and tool choice.
+
+    `given` is a valid `JudgeCriteriaInput` value. Leaving an optional member out says the same as null or its
+    default, and the order of keys says nothing. `tidy`: none of those is there.
+    """
+    seen = given if tidy else contract().checker("JudgeCriteriaInput").tidy(given, defaults=True)
+    return scoring.digest(canonical([seen.get("messages", []), seen.get("tools"), seen.get("tool_choice")]))
+
+
+def content(scene: bytes, output: Mapping[str, Any], *, tidy: bool = False) -> bytes:
+    """The digest of all that a judge sees: a scene and the output, a valid `JudgeCriteriaOutput` value."""
+    if not tidy:
+        output = lean(output) or contract().checker("JudgeCriteriaOutput").tidy(output, defaults=True)
+    return scoring.digest(scene, canonical(output))
+
+
+def tidy_content(given: Mapping[str, Any], output: Mapping[str, Any]) -> bytes:
+    """The same as `content(scene(given), output)` of what is tidy, in one go."""
+    seen = [given.get("messages", []), given.get("tools"), given.get("tool_choice")]
+    scene = blake2b(orjson.dumps(seen, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+    made = orjson.dumps(output, option=orjson.OPT_SORT_KEYS)
+    return blake2b(b"%b\x1f%b" % (scene, made), digest_size=16).digest()
+
+
+def lean(output: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What counts of a message that is nothing but a text, as our own mostly are; None for any other."""
+    if len(output) != 3 or output.get("refusal", 0) is not None or not output.get("content"):
+        return None
+    return {"role": output["role"], "content": output["content"]}
+
+
+def canonical(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+@lru_cache(maxsize=64)
+def drawn_from(answers: int, seed: int) -> scoring.Draw:
+    return scoring.Draw(answers, seed)
+
+
+def judge(asked: Criterion, seen: Content, settings: Settings, count: Callable[[str], int]) -> Judgement:
+    """The judgement of a content by a criterion. `count` numbers the judgements of a session."""
+    declared = settings.criteria.get(asked.name)
+    if declared is None and settings.magic:
+        found = magic.criterion(asked.name)
+        declared = found.declared if found else None
+    draw = drawn_from(settings.answers, settings.seed)
+    if declared is None:
+        return drawn(asked.text, draw.seed, scoring.step(draw, asked.name, asked.version, seen.digest))
+    form = declared.versions[asked.version]
+    return judgement(form, Case(asked.name, asked.version, seen, draw, count))
+
+
+@lru_cache(maxsize=8192)
+def drawn(criterion: str, seed: int, step: int) -> Judgement:
+    """The judgement of a criterion that nobody declares, as most are; its answer is written down once."""
+    score = step / scoring.STEPS
+    made = Judgement(score, origin_of(score, criterion, seed))
+    return replace(made, answer=orjson.dumps(made.body()), line=f"{criterion} {score}")

@@ -1,0 +1,94 @@
+"""What the control API shows of criteria, rules, sessions and the journal."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from openpipe_mock.config import (
+    ByOutput,
+    Declared,
+    Drawn,
+    Failing,
+    Fault,
+    Fixed,
+    Length,
+    Near,
+    PassRate,
+    RawJudgement,
+    Rules,
+    Script,
+    Uniform,
+)
+from openpipe_mock.config import Sequence as SequenceForm
+from openpipe_mock.effects import Head
+from openpipe_mock.journal import Entry
+from openpipe_mock.paths import BASE
+from openpipe_mock.state import DEFAULT, IDLE_SECONDS, Session
+
+Json = Any
+
+ROOT = "/_mock"
+WAYS: Mapping[type, str] = {
+    Fixed: "score",
+    Uniform: "uniform",
+    Near: "near",
+    PassRate: "pass_rate",
+    Length: "length",
+    ByOutput: "by_output",
+    Rules: "rules",
+    SequenceForm: "sequence",
+    Failing: "error",
+    RawJudgement: "raw",
+    Drawn: "drawn",
+}
+"""The class of a form's way → its key in the config file."""
+
+
+def criterion(name: str, declared: Declared, runtime: bool) -> Json:
+    """A criterion in a list: its versions, each with the key of its form."""
+    forms = sorted(declared.versions.items())
+    return {
+        "id": name,
+        "latest": f"{name}@v{max(declared.versions)}",
+        "versions": {f"v{version}": WAYS[type(form.way)] for version, form in forms},
+        "source": "runtime" if runtime else "file",
+    }
+
+
+def in_order(runtime: Sequence[Script | Fault], file: Sequence[Script | Fault]) -> Json:
+    """Rules in the order in which they are asked."""
+    both = (("runtime", runtime), ("file", file))
+    return [
+        {"place": rule.place, "name": rule.name or None, "source": source}
+        for source, rules in both
+        for rule in rules
+    ]
+
+
+HOST = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,255}")
+
+
+def origin(head: Head) -> str:
+    """The origin under which the client found the mock, "" where it doesn't say."""
+    host = head.headers.get(b"host", b"")
+    secure = head.headers.get(b"x-forwarded-proto", b"").strip().lower() == b"https"
+    return f"{'https' if secure else 'http'}://{host.decode()}" if HOST.fullmatch(host) else ""
+
+
+def about(session: Session, head: Head) -> Json:
+    """A session: its URLs, when it goes, what it holds."""
+    at_home = session.name == DEFAULT
+    path = "" if at_home else f"{ROOT}/sessions/{session.name}"
+    return {
+        "name": session.name,
+        "base_url": f"{origin(head)}{path}{BASE}",
+        "control_url": f"{origin(head)}{path}{ROOT}",
+        "expires_after_seconds": None if at_home else IDLE_SECONDS,
+        "requests": session.requests,
+    }
+
+
+def newest(sessions: Iterable[Session]) -> list[Entry]:
+    """The exchanges of sessions, newest first."""
+    entries = [entry for session in sessions for entry in session.journal.newest_first()]
+    return sorted(entries, key=lambda entry: (-entry.at, -entry.number))

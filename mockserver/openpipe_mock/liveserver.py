@@ -1,0 +1,138 @@
+"""A mock on a free port, in a thread of this process, for clients in other languages and for browsers."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
+from time import perf_counter, sleep
+from typing import Any, TypeVar
+
+from openpipe_mock.interception import DUMMY_KEY
+from openpipe_mock.local import Clock
+from openpipe_mock.mocking import Config, Mock, MockError, settings_of
+from openpipe_mock.paths import BASE
+from openpipe_mock.reload import Source, service_of
+from openpipe_mock.serve import Listener, Server, bind, uvicorn_config
+from openpipe_mock.service import Service
+
+Value = TypeVar("Value")
+
+PATIENCE = 20.0
+"""Seconds until a server that doesn't start or doesn't answer is a failure."""
+SETTLING = 1.0
+"""Seconds that an assertion waits for requests under way, whose clients may have all they want already."""
+STEP = 0.002
+ticking = partial(perf_counter)
+"""The clock that requests come by. It goes on where a test stops those that it finds, as freezegun does."""
+
+
+class RealTime(Clock):
+    """The clock of a mock on a socket, which nobody moves."""
+
+    def advance(self, seconds: float) -> None:
+        if seconds:
+            raise MockError("a mock on a socket runs in real time; openpipe_mock has a clock to advance.")
+
+
+class LiveServer:
+    """The running server: its service, its origin, and a way into its thread. Raises CannotServe."""
+
+    def __init__(self, service: Service | None = None) -> None:
+        self.service = service or service_of(Source())
+        listener = Listener(port=0, quiet=True)
+        self.sock = bind(listener)
+        self.origin = f"http://127.0.0.1:{self.sock.getsockname()[1]}"
+        self.ready = threading.Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.server = Server(uvicorn_config(self.service, listener), self.is_ready)
+        self.thread = threading.Thread(target=self.run, name="openpipe-mock", daemon=True)
+
+    def run(self) -> None:
+        try:
+            self.server.run(sockets=[self.sock])
+        finally:
+            self.ready.set()
+            self.sock.close()
+
+    def is_ready(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.ready.set()
+
+    def start(self) -> None:
+        self.thread.start()
+        if not self.ready.wait(PATIENCE) or self.loop is None:
+            self.stop()
+            raise MockError(f"the mock did not start within {PATIENCE:.0f} seconds")
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(PATIENCE)
+
+    def at_once(self, action: Callable[[], Value]) -> Value:
+        """Do something in the server's thread, between two steps of requests."""
+        done: Future[Value] = Future()
+        assert self.loop is not None
+
+        def act() -> None:
+            try:
+                done.set_result(action())
+            except BaseException as error:
+                done.set_exception(error)
+
+        self.loop.call_soon_threadsafe(act)
+        return done.result(PATIENCE)
+
+
+class LiveMock(Mock):
+    """A session of a running server."""
+
+    real_time = True
+
+    def __init__(self, live: LiveServer, *, config: Config = None, overrides: Mapping[str, Any]) -> None:
+        self.live = live
+        settings = settings_of(config, overrides)
+        session = live.at_once(lambda: live.service.sessions.fresh(ticking()))
+        session.use(settings)
+        base_url = f"{live.origin}/_mock/sessions/{session.name}{BASE}"
+        super().__init__(live.service, session, base_url=base_url, overrides=overrides)
+        self.clock = RealTime()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that lead the official clients of any language here, for a process of its own."""
+        return {
+            "OPENPIPE_BASE_URL": self.base_url,
+            "OPENPIPE_API_KEY": DUMMY_KEY,
+            "OPENAI_BASE_URL": self.base_url,
+            "OPENAI_API_KEY": DUMMY_KEY,
+        }
+
+    def now(self) -> float:
+        return ticking()
+
+    def at_once(self, action: Callable[[], Value]) -> Value:
+        return self.live.at_once(action)
+
+    def settle(self) -> None:
+        """Wait for requests under way: a client may have its last bytes before the server is done."""
+        for _ in range(round(SETTLING / STEP)):  # no clock is asked: a test may have stopped it
+            if not self.session.under_way:
+                return
+            sleep(STEP)
+
+    def close(self) -> None:
+        """End the session; requests to it are answered by a new one."""
+        self.at_once(lambda: self.service.sessions.remove(self.session.name))
+
+
+@contextmanager
+def serving() -> Iterator[LiveServer]:
+    """A running server."""
+    live = LiveServer()
+    live.start()
+    try:
+        yield live
+    finally:
+        live.stop()

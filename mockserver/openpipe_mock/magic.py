@@ -1,0 +1,169 @@
+"""Magic values: what a request can ask for by name alone, for when a config file is too much.
+
+`TABLE` is all of them; the documentation's table is held against it.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from openpipe_mock.config import Declared, Drawn, ErrorAnswer, Failing, Fault, Fixed, Form
+from openpipe_mock.effects import Headers
+from openpipe_mock.errors import BadRequest
+from openpipe_mock.violations import did_you_mean, listed, quoted
+
+PREFIX = "mock-"
+DECIMALS = 6
+"""Of a score, as many as the forms of the config file allow."""
+LONGEST_DELAY = 600_000
+"""Milliseconds."""
+CRITERIA = ("mock-score-N", "mock-pass", "mock-fail", "mock-error", "mock-status-N", "mock-delay-N")
+MODELS = ("mock-echo", "mock-status-N", "mock-delay-N", "mock-disconnect")
+
+SCORE = re.compile(r"mock-score-(0(?:\.[0-9]{1,6})?|1(?:\.0{1,6})?)")
+STATUS = re.compile(r"mock-status-([45][0-9]{2})")
+DELAY = re.compile(r"mock-delay-([0-9]{1,6})")
+NUMBER = re.compile(rb"(?:[0-9]{1,9}|(?=\.))(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?")
+
+
+@dataclass(frozen=True, slots=True)
+class MagicCriterion:
+    """What a magic criterion id means: a form, and seconds that its judgement takes."""
+
+    declared: Declared
+    delay: float = 0.0
+
+
+def criterion(name: str) -> MagicCriterion | None:
+    """The criterion that a magic name stands for; None for any other name."""
+    if not name.startswith(PREFIX):
+        return None
+    form, delay = None, milliseconds(DELAY.fullmatch(name))
+    if name in PLAIN:
+        form = PLAIN[name]
+    elif score := SCORE.fullmatch(name):
+        form = Form(Fixed(float(score[1])))
+    elif status := STATUS.fullmatch(name):
+        number = int(status[1])
+        form = Form(Failing(number, f"The criterion {name} fails with {number} on purpose."))
+    elif delay is not None:
+        form = Form(Drawn())
+    return None if form is None else MagicCriterion(Declared(Everything(form)), delay or 0.0)
+
+
+class Everything(dict[int, Form]):
+    """Versions of a magic criterion: it has every one, and all are the same."""
+
+    def __init__(self, form: Form) -> None:
+        super().__init__({1: form})
+
+    def __missing__(self, version: int) -> Form:
+        return self[1]
+
+    def __contains__(self, version: object) -> bool:
+        return True
+
+
+PLAIN: Mapping[str, Form] = {
+    "mock-pass": Form(Fixed(1.0)),
+    "mock-fail": Form(Fixed(0.0)),
+    "mock-error": Form(Failing(500, "The criterion mock-error fails on purpose.")),
+}
+
+
+def milliseconds(match: re.Match[str] | None) -> float | None:
+    """The seconds that a name asks for."""
+    return min(int(match[1]), LONGEST_DELAY) / 1000 if match else None
+
+
+def bare(model: str) -> str:
+    """A model's name without the prefix of its provider."""
+    return model.partition(":")[2] or model
+
+
+def is_model(model: Any) -> bool:
+    """Whether a model's name claims to be magic."""
+    return isinstance(model, str) and PREFIX in model and bare(model).startswith(PREFIX)
+
+
+def echoes(model: str) -> bool:
+    """Whether a model says what the user said."""
+    return model.endswith("mock-echo") and bare(model) == "mock-echo"
+
+
+def knows(model: str) -> bool:
+    """Whether a model is one of the magic ones."""
+    return echoes(model) or model_fault(model) is not None
+
+
+def model_fault(model: str) -> Fault | None:
+    """What goes wrong with every request for a magic model; None for one that answers."""
+    if PREFIX not in model:
+        return None
+    name = bare(model)
+    place = f"model {name}"
+    if status := STATUS.fullmatch(name):
+        number = int(status[1])
+        return Fault(error=ErrorAnswer(number), retry_after=RETRY_AFTER.get(number), place=place)
+    if name == "mock-disconnect":
+        return Fault(disconnect=True, place=place)
+    seconds = milliseconds(DELAY.fullmatch(name))
+    return None if seconds is None else Fault(delay=seconds, place=place)
+
+
+RETRY_AFTER: Mapping[int, float] = {429: 1.0, 503: 1.0}
+"""Statuses with which a polite server says when to come again → seconds."""
+
+
+def unknown(name: str, known: tuple[str, ...]) -> str:
+    """What to say of a name that begins like a magic one and is none."""
+    form = re.sub(r"-[-+0-9.]+$", "-N", name)
+    told = f"names that begin with {quoted(PREFIX)} are the mock's own: {listed(map(quoted, known), 'and')}."
+    told += " With `magic: false` they are names like any other."
+    if form in known:
+        advice = f" The N of {quoted(form)} is {NUMBERS[form]}."
+    else:
+        advice = did_you_mean(form, list(known))
+    return told + advice
+
+
+NUMBERS: Mapping[str, str] = {
+    "mock-score-N": "a number from 0 to 1 with up to six decimals",
+    "mock-status-N": "a status from 400 to 599",
+    "mock-delay-N": "a whole number of milliseconds, with up to six digits",
+}
+"""Form of a magic name → what its N may be."""
+
+
+def score(headers: Headers) -> float | None:
+    """The score that the header `x-mock-score` gives to every judgement of a request."""
+    found = number(headers, "x-mock-score", 1.0, "a number from 0 to 1")
+    return None if found is None else round(found, DECIMALS)
+
+
+def delay(headers: Headers) -> float:
+    """The seconds that the header `x-mock-delay-ms` asks for."""
+    told = f"milliseconds from 0 to {LONGEST_DELAY}"
+    return (number(headers, "x-mock-delay-ms", LONGEST_DELAY, told) or 0.0) / 1000
+
+
+def number(headers: Headers, name: str, most: float, expected: str) -> float | None:
+    """The number in a header, None without the header. Raises BadRequest for anything else."""
+    value = headers.get(name.encode())
+    if value is None:
+        return None
+    found = float(value) if NUMBER.fullmatch(value.strip()) else math.inf
+    if found > most:
+        raise BadRequest.at(f"header {name}", f"expected {expected}, got {quoted(value.decode('latin-1'))}.")
+    return found
+
+
+TABLE: Mapping[str, tuple[str, ...]] = {
+    "criterion": CRITERIA,
+    "model": MODELS,
+    "header": ("x-mock-fault", "x-mock-score", "x-mock-delay-ms"),
+    "token": ("invalid…",),
+}
+"""Kind of value → its magic ones."""

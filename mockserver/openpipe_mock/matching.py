@@ -1,0 +1,272 @@
+"""Conditions on a request, as the config file writes them under `when`: all must hold.
+
+A condition names a part of the request (`last_user`, `header`, …) and what its text must be. `When.failure`
+says which condition failed first, what it expected and what it saw: that is what the journal tells a user
+who wonders why a rule didn't fire.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import translate
+from functools import cached_property
+from typing import Any, Literal
+
+import orjson
+
+from openpipe_mock.violations import listed, quoted
+
+Kind = Literal["equals", "contains", "matches", "glob"]
+MOST_READ = 1_000_000
+"""Characters of a text that a regular expression reads."""
+
+
+class BadPattern(ValueError):
+    """A regular expression that RE2 doesn't read; the message says what it doesn't know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a text must be. `holds` decides; `matches` searches with RE2, in linear time."""
+
+    kind: Kind
+    wanted: str
+    holds: Callable[[str], bool] = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{WORDS[self.kind]} {quoted(self.wanted)}"
+
+
+WORDS: Mapping[Kind, str] = {
+    "equals": "equals",
+    "contains": "contains",
+    "matches": "matches",
+    "glob": "fits the glob",
+}
+
+
+def demand(kind: Kind, wanted: str) -> Demand:
+    """A demand, compiled. Raises BadPattern for a regular expression that RE2 refuses."""
+    return Demand(kind, wanted, HOLDS[kind](wanted))
+
+
+def equals(wanted: str) -> Callable[[str], bool]:
+    return lambda text: text == wanted
+
+
+def contains(wanted: str) -> Callable[[str], bool]:
+    return lambda text: wanted in text
+
+
+def matches(wanted: str) -> Callable[[str], bool]:
+    """Whether a regular expression is found anywhere in a text."""
+    import re2  # only a config with `matches` pays for it
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        pattern = re2.compile(wanted, options)
+    except re2.error as error:
+        [reason] = error.args
+        told = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        raise BadPattern(told) from None
+    except UnicodeEncodeError:
+        raise BadPattern("half of a surrogate pair is no character") from None
+    return lambda text: pattern.search(text[:MOST_READ]) is not None
+
+
+def glob(wanted: str) -> Callable[[str], bool]:
+    """Whether a glob fits the whole of a text."""
+    fits = re.compile(translate(wanted)).match
+    return lambda text: fits(text) is not None
+
+
+HOLDS: Mapping[Kind, Callable[[str], Callable[[str], bool]]] = {
+    "equals": equals,
+    "contains": contains,
+    "matches": matches,
+    "glob": glob,
+}
+
+
+class Subject:
+    """What conditions look at: a request of any quality, or what a judge sees. Texts are read when asked for.
+
+    `body` is the parsed body, None where it is no JSON: then conditions on it fail, and nothing else does.
+    """
+
+    def __init__(self, endpoint: str, headers: Mapping[bytes, bytes], body: Any) -> None:
+        self.endpoint = endpoint
+        self.headers = headers
+        self.body: Mapping[str, Any] = body if isinstance(body, dict) else {}
+
+    @cached_property
+    def input(self) -> Mapping[str, Any]:
+        """What holds messages and tools: the body of a chat request, the input of a judge request."""
+        given = self.body.get("input") if self.endpoint == "judge" else self.body
+        return given if isinstance(given, dict) else {}
+
+    @cached_property
+    def messages(self) -> Sequence[Mapping[str, Any]]:
+        """The messages that are objects; whatever else a bad request puts there is none."""
+        given = self.input.get("messages")
+        return [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+
+    def said_by(self, *roles: str) -> list[str]:
+        """The texts of the messages with these roles, in order."""
+        return [text_of(message) for message in self.messages if message.get("role") in roles]
+
+    @cached_property
+    def last_user(self) -> str | None:
+        """The text of the latest user message."""
+        return next(reversed(self.said_by("user")), None)
+
+    @cached_property
+    def output(self) -> str | None:
+        """The text that is judged: the output's content, else its refusal, else ""."""
+        given = self.body.get("output") if self.endpoint == "judge" else None
+        return text_of(given) if isinstance(given, dict) else None
+
+    @cached_property
+    def tools(self) -> list[str]:
+        """The names of the offered tools, those of the older form too."""
+        tools, functions = self.input.get("tools"), self.input.get("functions")
+        offered = (
+            [each.get("function") for each in tools or () if isinstance(each, dict)]
+            if isinstance(tools, list)
+            else []
+        )
+        offered += functions if isinstance(functions, list) else []
+        named = [each.get("name") for each in offered if isinstance(each, dict)]
+        return [name for name in named if isinstance(name, str)]
+
+    @cached_property
+    def asked(self) -> list[str]:
+        """The ids of the asked criteria as they were sent."""
+        asked: Any = self.body.get("criterion_id")
+        if self.endpoint == "chat":
+            try:
+                asked = orjson.loads(self.headers.get(b"op-criteria", b"[]"))
+            except orjson.JSONDecodeError:
+                asked = []
+        return [each for each in (asked if isinstance(asked, list) else [asked]) if isinstance(each, str)]
+
+    @cached_property
+    def criteria(self) -> list[str]:
+        """The ids of the asked criteria, each also without its version."""
+        return list(dict.fromkeys(form for each in self.asked for form in (each, each.partition("@")[0])))
+
+    def member(self, name: str, key: str) -> str | None:
+        """A text in an object of the body: `metadata` → `prompt_id`."""
+        members = self.body.get(name)
+        value = members.get(key) if isinstance(members, dict) else None
+        return value if isinstance(value, str) else None
+
+    def gist(self) -> dict[str, Any]:
+        """A body of which conditions say the same as of this one: its texts and names, and nothing else."""
+        said = [{"role": each.get("role"), "content": text_of(each)} for each in self.messages]
+        given = {"messages": said, "tools": [{"function": {"name": name}} for name in self.tools]}
+        kept = {name: self.body[name] for name in ("model", "criterion_id", "metadata") if name in self.body}
+        if self.endpoint != "judge":
+            return {**kept, **given}
+        return {**kept, "input": given, "output": {"content": self.output}}
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """A message's text: its content, the text and refusal parts of it joined, else its refusal, else ""."""
+    content = message.get("content")
+    if isinstance(content, list):
+        parts = (part.get("text") or part.get("refusal") for part in content if isinstance(part, dict))
+        content = "".join(part for part in parts if isinstance(part, str))
+    said = content or message.get("refusal")
+    return said if isinstance(said, str) else ""
+
+
+Reader = Callable[[Subject, str], list[str]]
+
+
+def present(text: str | None) -> list[str]:
+    return [] if text is None else [text]
+
+
+READERS: Mapping[str, Reader] = {
+    "model": lambda subject, _: present(
+        subject.body["model"] if isinstance(subject.body.get("model"), str) else None
+    ),
+    "last_user": lambda subject, _: present(subject.last_user),
+    "system": lambda subject, _: subject.said_by("system", "developer"),
+    "messages": lambda subject, role: subject.said_by(role),
+    "output": lambda subject, _: present(subject.output),
+    "tool": lambda subject, _: subject.tools,
+    "header": lambda subject, name: [
+        value.decode("latin-1") for value in present_bytes(subject.headers.get(name.lower().encode()))
+    ],
+    "metadata": lambda subject, key: present(subject.member("metadata", key)),
+    "endpoint": lambda subject, _: [subject.endpoint],
+    "criterion": lambda subject, _: subject.criteria,
+}
+"""Part of a request → the texts there; a condition holds when one of them meets all its demands."""
+
+
+def present_bytes(value: bytes | None) -> list[bytes]:
+    return [] if value is None else [value]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A part of the request, and what one of its texts must be. `key`: role, header, metadata."""
+
+    part: str
+    key: str
+    demands: tuple[Demand, ...]
+
+    def __str__(self) -> str:
+        return f"{self.part} {self.key}".rstrip()
+
+    def holds(self, subject: Subject) -> bool:
+        texts = READERS[self.part](subject, self.key)
+        return any(all(demand.holds(text) for demand in self.demands) for text in texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A condition that failed: its name, what it expected, and what it saw, in words."""
+
+    condition: str
+    expected: str
+    seen: str
+
+    def __str__(self) -> str:
+        return f"{self.condition}: expected a text that {self.expected}, saw {self.seen}"
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Conditions that must all hold; none at all hold always."""
+
+    conditions: tuple[Condition, ...] = ()
+
+    def holds(self, subject: Subject) -> bool:
+        return all(condition.holds(subject) for condition in self.conditions)
+
+    def misses(self, subject: Subject) -> Iterator[Miss]:
+        """The conditions that fail, in order."""
+        for condition in self.conditions:
+            if not condition.holds(subject):
+                yield Miss(
+                    str(condition),
+                    " and ".join(map(str, condition.demands)),
+                    seen(READERS[condition.part](subject, condition.key)),
+                )
+
+    def failure(self, subject: Subject) -> Miss | None:
+        """The first condition that fails."""
+        return next(self.misses(subject), None)
+
+
+def seen(texts: Sequence[str]) -> str:
+    """What a condition saw, in words."""
+    return listed(map(quoted, texts), "and") if texts else "nothing there"
+
+
+ALWAYS = When()

@@ -1,0 +1,447 @@
+"""The mock in a test's hands: what it shall answer, and what it was asked.
+
+    mock.criterion("helpful").by_output({"1, 2, 3.": 1.0})
+    mock.completion(choices=["no", "1, 2, 3."], when={"last_user": {"contains": "Count"}})
+    mock.fault(status=429, retry_after=1, first=1)
+    ...
+    mock.judged("helpful", output="1, 2, 3.", times=1)
+    mock.assert_contract_kept()
+
+The words are those of the config file (docs/config.md), and so are the sentences about mistakes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, TypedDict, TypeVar
+
+import orjson
+
+from openpipe_mock import configfile
+from openpipe_mock.arrivals import (
+    MOST_SHOWN,
+    Call,
+    Calls,
+    Everything,
+    breaches,
+    call_of,
+    differences,
+    given,
+    pointer_of,
+    several_criteria,
+    unmet,
+)
+from openpipe_mock.conduct import RULES, Lapse, lapses, observed
+from openpipe_mock.config import AutoTools, Ids, Repeat, Settings, Unknown, Validation
+from openpipe_mock.config import Clock as Timing
+from openpipe_mock.control import Control
+from openpipe_mock.effects import Exchange, Head, Reply
+from openpipe_mock.journal import Entry
+from openpipe_mock.local import TURN, Clock, ask
+from openpipe_mock.paths import SESSION
+from openpipe_mock.service import Service
+from openpipe_mock.shortcut import Shortcut
+from openpipe_mock.state import DEFAULT, Session
+from openpipe_mock.variants import named
+from openpipe_mock.violations import did_you_mean, listed, quoted
+
+Json = Any
+Value = TypeVar("Value")
+Config = str | PathLike[str] | Mapping[str, Any] | None
+"""A config file's path, or its content as an object."""
+
+
+class Text(TypedDict, total=False):
+    """What a text must be; all that is given must hold. `matches` is an RE2 expression."""
+
+    equals: str
+    contains: str
+    matches: str
+
+
+Test = str | Text
+"""A text that must be this, or what it must be."""
+
+
+class When(TypedDict, total=False):
+    """What must hold of a request: the conditions of the config file."""
+
+    endpoint: str
+    model: str
+    last_user: Test
+    system: Test
+    messages: Mapping[str, Test]
+    output: Test
+    tool: Test
+    criterion: Test
+    header: Mapping[str, Test]
+    metadata: Mapping[str, Test]
+
+
+Score = float | Mapping[str, Any]
+"""A number, or a form of the config file such as `{"error": {"status": 503}}`."""
+
+
+class Overrides(TypedDict, total=False):
+    """Settings that beat those of a config file, and a variant."""
+
+    seed: int | None
+    validation: Validation | None
+    ids: Ids | None
+    clock: Timing | None
+    repeat: Repeat | None
+    auto_tools: AutoTools | None
+    magic: bool | None
+    unknown_criteria: Unknown | None
+    variant: str | None
+
+
+class MockError(ValueError):
+    """What was asked of the mock makes no sense; the message says where and what was expected."""
+
+
+def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
+    """Settings from a config file or its content, and what beats them. Raises ConfigError, Mistakes.
+
+    `variant` stands in no file. Raises ValueError for the name of none.
+    """
+    written = {name: value for name, value in overrides.items() if name != "variant"}
+    beating = configfile.settings(written)
+    if "variant" in overrides:
+        beating = replace(beating, variant=named(overrides["variant"]).name)
+    if config is None:
+        found = Settings()
+    elif isinstance(config, Mapping):
+        found = configfile.settings(orjson.loads(orjson.dumps(dict(config))))
+    elif isinstance(config, str | PathLike):
+        found = configfile.read(Path(config).read_bytes(), str(config))
+    else:
+        raise MockError(f"config: expected a file's path, or its content as an object, got {config!r}.")
+    return replace(found, **{name: getattr(beating, name) for name in overrides})
+
+
+def rule_names(names: Sequence[str]) -> Sequence[str]:
+    """Names of rules of conduct. Raises MockError for the name of none."""
+    known = [rule.name for rule in RULES]
+    names = [names] if isinstance(names, str) else names
+    for name in names:
+        if name not in known:
+            told = f"there is no rule {quoted(name)}; there are {listed(known, 'and')}."
+            raise MockError(f"allow: {told}{did_you_mean(name, known)}")
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionScript:
+    """How a criterion shall judge. Each method replaces what was said before."""
+
+    mock: "Mock"
+    id: str
+
+    def score(self, score: float, *, explanation: str | None = None, **further: Any) -> None:
+        """Always this score. `further`: `usage`, `flip_share`."""
+        self.form({"score": score, **given(explanation=explanation), **further})
+
+    def by_output(self, scores: Mapping[str, Score], *, otherwise: Score | None = None) -> None:
+        """By the text of the output; other texts get `otherwise`, or a score drawn by content."""
+        self.form({"by_output": dict(scores), **given(otherwise=otherwise)})
+
+    def sequence(self, scores: Sequence[Score], *, then: Literal["repeat", "last"] = "repeat") -> None:
+        """One after the other; then again (`repeat`), or the last for good (`last`)."""
+        self.form({"sequence": list(scores), "then": then})
+
+    def rules(self, rules: Sequence[Mapping[str, Any]], *, otherwise: Score | None = None) -> None:
+        """The form of the first rule whose `when` holds: `[{"when": {"output": …}, "score": 0}, …]`."""
+        self.form({"rules": list(rules), **given(otherwise=otherwise)})
+
+    def length(self, *, best: int, worst: int) -> None:
+        """1 up to `best` characters of output, 0 from `worst` on, linear between."""
+        self.form({"length": {"best": best, "worst": worst}})
+
+    def uniform(self, low: float = 0.0, high: float = 1.0, **further: Any) -> None:
+        """By content, evenly spread."""
+        self.form({"uniform": [low, high], **further})
+
+    def near(self, score: float, *, within: float = 0.05) -> None:
+        """By content, close to a threshold."""
+        self.form({"near": score, "within": within})
+
+    def passes(self, share: float = 1.0) -> None:
+        """1 or 0, by content: this share of contents passes."""
+        self.form({"pass_rate": share})
+
+    def fails(self, *, status: int = 500, message: str | None = None) -> None:
+        """An error in place of each judgement."""
+        self.form({"error": {"status": status, **given(message=message)}})
+
+    def raw(self, value: Json) -> None:
+        """Any JSON as the judgement, also one that breaks the contract."""
+        self.form({"raw": value})
+
+    def form(self, form: Mapping[str, Any]) -> None:
+        """Any form of the config file; with `v1`, `v2`, … all versions at once."""
+        self.mock.order("PUT", f"/criteria/{self.id}", form)
+
+    def reset(self) -> None:
+        """As the config file says again."""
+        self.mock.order("DELETE", f"/criteria/{self.id}")
+
+
+class Mock:
+    """One session of a mock. `base_url` is where clients find it; `clock` its virtual time, in process.
+
+    `overrides`: settings that beat every config file. `real_time`: its clock goes on while a client waits.
+    """
+
+    real_time = False
+
+    def __init__(
+        self,
+        service: Service,
+        session: Session | None = None,
+        *,
+        base_url: str = "",
+        overrides: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.service = service
+        self.session = session or service.sessions.default
+        self.session.new_journal = Everything
+        self.session.journal = Everything()
+        self.base_url = base_url
+        self.clock = Clock()
+        self.shortcut = Shortcut(service)
+        self.overrides = overrides or {}
+        self.initial = self.session.own
+        self.expected: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"<Mock {self.base_url} session {self.session.name}, {self.session.journal.kept} calls>"
+
+    # How it is reached. A mock on a socket has other ways: see `liveserver`.
+
+    def now(self) -> float:
+        """Seconds on the clock that requests come by."""
+        return self.clock.now
+
+    def at_once(self, action: Callable[[], Value]) -> Value:
+        """Do something while no request goes on."""
+        with TURN:
+            return action()
+
+    def settle(self) -> None:
+        """Wait until the requests that clients think are done are done here too; in process they are."""
+
+    def answer(self, head: Head, body: bytes) -> Reply | Exchange:
+        """Answer one request, to the API or to the control API.
+
+        A reply where nothing has to be waited for, else the exchange that goes on, to be begun at once.
+        """
+        with TURN:
+            if head.path.startswith("/_mock/") and not SESSION.fullmatch(head.path):
+                return Control(self.service).exchange(head)
+            return self.shortcut.answer(head, body, self.now)
+
+    def order(self, method: str, path: str, body: Json = None) -> Json:
+        """Ask the control API, in this process. Raises MockError for what it refuses."""
+        headers = {b"content-type": b"application/json"}
+        if self.session.name != DEFAULT:
+            headers[b"x-mock-session"] = self.session.name.encode()
+        head = Head(method, f"/_mock{path}", headers, at=self.now())
+        sent = orjson.dumps(body)
+        answer = self.at_once(lambda: ask(Control(self.service).exchange(head), sent, self.clock))
+        said = orjson.loads(answer.whole or b"null")
+        if answer.status >= 400:
+            told = [issue["message"] for issue in said.get("issues", ())] or [said["message"]]
+            raise MockError("\n".join(told))
+        return said
+
+    # What it shall answer.
+
+    def criterion(self, id: str) -> CriterionScript:
+        """How a criterion judges: `helpful`, or one version of it: `helpful@v2`."""
+        if not isinstance(id, str) or not id:
+            raise MockError(f"a criterion id has at least 1 character, got {id!r}")
+        return CriterionScript(self, id)
+
+    def completion(
+        self,
+        text: str | None = None,
+        *,
+        choices: Sequence[str | Mapping[str, Any]] | None = None,
+        refusal: str | None = None,
+        tool_calls: Sequence[Mapping[str, Any]] | None = None,
+        raw: Json = None,
+        finish_reason: str | None = None,
+        when: When | None = None,
+        name: str | None = None,
+    ) -> None:
+        """What chat requests that meet `when` are answered; the latest script is asked first."""
+        said = given(
+            text=text, choices=choices, refusal=refusal, tool_calls=tool_calls, raw=raw,
+            finish_reason=finish_reason, when=when, name=name,
+        )  # fmt: skip
+        self.order("POST", "/completions", said)
+
+    def tool_call(
+        self, name: str, arguments: Mapping[str, Any] | str | None = None, *, when: When | None = None
+    ) -> None:
+        """Chat requests that meet `when` are answered by this call, but never after a tool's result."""
+        call = {"name": name, "arguments": {} if arguments is None else arguments}
+        self.order("POST", "/completions", {"tool_calls": [call], **given(when=when)})
+
+    def fault(
+        self,
+        *,
+        when: When | None = None,
+        name: str | None = None,
+        call: int | None = None,
+        every: int | None = None,
+        first: int | None = None,
+        share: float | None = None,
+        status: int | None = None,
+        message: str | None = None,
+        code: str | None = None,
+        body: Json = None,
+        retry_after: float | None = None,
+        delay_ms: float | None = None,
+        drip: Mapping[str, float] | None = None,
+        disconnect: bool | None = None,
+        after_events: int | None = None,
+        after_bytes: int | None = None,
+        malformed: bool | None = None,
+        truncated: bool | None = None,
+        empty: bool | None = None,
+        content_type: str | None = None,
+        error_event: bool | str | None = None,
+        endless: bool | None = None,
+        raw: Json = None,
+    ) -> None:
+        """What goes wrong with requests that meet `when`, at their turn: the keys of docs/faults.md."""
+        said = given(
+            when=when, name=name, call=call, every=every, first=first, share=share, status=status,
+            message=message, code=code, body=body, retry_after=retry_after, delay_ms=delay_ms, drip=drip,
+            disconnect=disconnect, after_events=after_events, after_bytes=after_bytes, malformed=malformed,
+            truncated=truncated, empty=empty, content_type=content_type, error_event=error_event,
+            endless=endless, raw=raw,
+        )  # fmt: skip
+        self.order("POST", "/faults", said)
+
+    def limits(self, *, requests_per_minute: int | None = None, concurrent: int | None = None) -> None:
+        """What each key may do; None: whatever it likes."""
+        self.order("PUT", "/limits", given(requests_per_minute=requests_per_minute, concurrent=concurrent))
+
+    def load(self, path: str | PathLike[str]) -> None:
+        """Everything that a config file says, for this session. Raises ConfigError with all its mistakes."""
+        settings = settings_of(path, self.overrides)
+        self.at_once(lambda: self.session.use(settings))
+
+    def reset(self) -> None:
+        """Forget all that was set since the beginning, and all that happened."""
+        self.at_once(self.forget)
+
+    def forget(self) -> None:
+        self.session.forget()
+        self.session.own = self.initial
+        self.expected.clear()
+
+    # What it was asked.
+
+    @property
+    def calls(self) -> Calls:
+        """Every request of the session, in the order in which they were answered."""
+        return Calls(map(call_of, self.entries()))
+
+    def entries(self) -> list[Entry]:
+        """What the journal has of them."""
+        self.settle()
+        return self.at_once(lambda: list(self.session.journal.entries))
+
+    def judged(
+        self, criterion: str | None = None, *, output: str | None = None, times: int | None = None
+    ) -> Calls:
+        """Assert that the judge was asked, `times` times or at least once; returns those calls."""
+        __tracebackhide__ = True
+        return self.came(given(endpoint="judge", criterion=criterion, output=output), times)
+
+    def completed(
+        self,
+        *,
+        model: str | None = None,
+        last_user: str | None = None,
+        criteria: Sequence[str] | None = None,
+        streamed: bool | None = None,
+        times: int | None = None,
+    ) -> Calls:
+        """Assert that a completion was asked for, `times` times or at least once; returns those calls.
+
+        `criteria`: the request named exactly these, in any order.
+        """
+        __tracebackhide__ = True
+        several = several_criteria(criteria)
+        wanted = given(endpoint="chat", model=model, last_user=last_user, criteria=several, streamed=streamed)
+        return self.came(wanted, times)
+
+    def came(self, wanted: Mapping[str, Any], times: int | None) -> Calls:
+        """Assert that calls with these fields came."""
+        __tracebackhide__ = True
+        calls = self.calls
+        found = Calls(call for call in calls if not list(differences(call, wanted)))
+        if len(found) != times if times is not None else not found:
+            raise AssertionError(unmet(wanted, times, found, calls, self.session.under_way))
+        return found
+
+    def assert_contract_kept(self) -> None:
+        """Assert that no request broke the contract, those aside that were meant to."""
+        __tracebackhide__ = True
+        calls = self.calls
+        broken = [call for call in calls if call.violations and not self.excused(call)]
+        if broken:
+            more = f"\n… and {len(broken) - MOST_SHOWN} more" if len(broken) > MOST_SHOWN else ""
+            told = f"{len(broken)} of {len(calls)} requests broke the contract:"
+            raise AssertionError(f"{told}\n{breaches(broken[:MOST_SHOWN])}{more}")
+
+    def warnings(self, *, timed: bool | None = None) -> tuple[Lapse, ...]:
+        """What the client does wrong beside the contract: the rules that it broke, and where.
+
+        `timed`: whether to look at how long it waited. By default that is done on a socket alone: in process
+        the clock stands still while a client waits, unless its sleep is `mock.clock.advance`.
+        """
+        came = sorted(self.entries(), key=lambda entry: entry.number)
+        seen = [observed(entry) for entry in came]
+        judged = [replace(each, meant=each.meant or each.id in self.expected) for each in seen]
+        return lapses(judged, real_time=self.real_time if timed is None else timed)
+
+    def assert_well_behaved(self, *, timed: bool | None = None, allow: Sequence[str] = ()) -> None:
+        """Assert that there are no warnings, but of the rules whose names are allowed; see `warnings`."""
+        __tracebackhide__ = True
+        allowed = rule_names(allow)
+        found = [lapse for lapse in self.warnings(timed=timed) if lapse.rule.name not in allowed]
+        if found:
+            told = f"the client broke {'a rule' if len(found) == 1 else f'{len(found)} rules'} of conduct:"
+            raise AssertionError("\n".join([told, *(f"  {lapse}" for lapse in found)]))
+
+    def excused(self, call: Call) -> bool:
+        """Whether a call broke the contract on purpose."""
+        return call.meant or call.id in self.expected
+
+    @contextmanager
+    def expect_violation(self, pointer: str | None = None) -> Iterator[None]:
+        """Assert that a request in here breaks the contract, at this JSON pointer; it is then excused.
+
+        An exception that leaves the block goes on, and the request is excused all the same.
+        """
+        before = {call.id for call in self.calls}
+        passed = False
+        try:
+            yield
+            passed = True
+        finally:
+            found = [call for call in self.calls if call.id not in before and call.violations]
+            hits = [call for call in found if pointer is None or pointer in map(pointer_of, call.violations)]
+            self.expected.update(call.id for call in hits)
+            if passed and not hits:
+                where = "" if pointer is None else f" at {pointer}"
+                seen = f"; these did otherwise:\n{breaches(found)}" if found else "; none did"
+                raise AssertionError(f"expected a request that breaks the contract{where}{seen}")

@@ -1,0 +1,189 @@
+"""Read a page of a documentation site: title, description, and the tree in its fenced YAML block.
+
+Source of the form: the page in `schemas/sources`, and public pages of other sites made by the same generator.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from openpipe_mock.openapi_refusals import ConversionError, child
+
+MAX_DEPTH = 100
+OPENING = re.compile(r"(?P<ticks>`{3,})ya?ml(?P<info>[ \t].*)?[ \t]*")
+OPERATION = re.compile(r"(?:.*\s)?(?P<method>[A-Za-z]+)\s+(?P<path>/\S*)")
+OPENAPI_HEADING = re.compile(r"#{1,6} OpenAPI\s*")
+# The words and numbers of YAML 1.2's JSON schema: the generator of these pages writes YAML 1.2, where a bare
+# `on`, `yes`, `017`, `16:9` or `2024-01-01` is text, although YAML 1.1 reads something else.
+WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
+NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+
+EventLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page says. `method` (in lower case) and `path` are those of the block's opening line."""
+
+    title: str
+    description: str
+    method: str
+    path: str
+    tree: Any
+
+
+def read_page(text: str) -> Page:
+    """Take a page apart.
+
+    Raises:
+        ConversionError: no title, not exactly one closed YAML block, or YAML that is more than plain data.
+    """
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    start, end = block(lines)
+    opening = OPENING.fullmatch(lines[start])
+    operation = OPERATION.fullmatch(((opening and opening["info"]) or "").strip())
+    if operation is None:
+        raise ConversionError(
+            f"line {start + 1}", 'the YAML block names no operation; open it with "yaml METHOD /path"'
+        )
+    title, description = heading(lines[:start])
+    tree = read_yaml("\n".join(lines[start + 1 : end]), first_line=start + 2)
+    return Page(title, description, operation["method"].lower(), operation["path"], tree)
+
+
+def block(lines: list[str]) -> tuple[int, int]:
+    """The line numbers, from 0, of the one YAML block's opening and closing fence."""
+    found = list(blocks(lines))
+    if len(found) != 1:
+        raise ConversionError(
+            "page", f"expected one fenced YAML block, found {len(found)}; convert page by page"
+        )
+    return found[0]
+
+
+def blocks(lines: list[str]) -> Iterator[tuple[int, int]]:
+    after = 0
+    for number, line in enumerate(lines):
+        opening = OPENING.fullmatch(line) if number >= after else None
+        if opening:
+            after = closing(lines, number, opening["ticks"])
+            yield number, after
+
+
+def closing(lines: list[str], start: int, ticks: str) -> int:
+    for number in range(start + 1, len(lines)):
+        line = lines[number].rstrip()
+        if line.startswith(ticks) and not line.strip("`"):
+            return number
+    raise ConversionError(f"line {start + 1}", f"the YAML block never ends; close it with {ticks}")
+
+
+def heading(lines: list[str]) -> tuple[str, str]:
+    """The page's title and its description, which is the quote that follows the title."""
+    for number, line in enumerate(lines):
+        # "# Source:" lines are put before the title by tools that save such pages.
+        if line.startswith("# ") and line[2:].strip() and not line.startswith("# Source:"):
+            return line[2:].strip(), quote(lines[number + 1 :])
+    raise ConversionError("page", 'the title is missing; write it as "# Title" before the YAML block')
+
+
+def quote(lines: list[str]) -> str:
+    """The quote up to the OpenAPI heading: only its first line is sure to carry the `>`."""
+    ends = (number for number, line in enumerate(lines) if OPENAPI_HEADING.fullmatch(line))
+    head = lines[: next(ends, len(lines))]
+    starts = (number for number, line in enumerate(head) if line.startswith(">"))
+    body = head[next(starts, len(head)) :]
+    return "\n".join(re.sub(r"^> ?", "", line) for line in body).strip()
+
+
+def read_yaml(text: str, *, first_line: int = 1) -> Any:
+    """Read YAML as plain JSON data, without building anything else.
+
+    Args:
+        text: one YAML document. Keys are taken as text, bare scalars as YAML 1.2's JSON schema reads them.
+        first_line: where the document starts on its page, for the line numbers in messages.
+
+    Raises:
+        ConversionError: broken YAML, anchors, aliases, tags, double keys, numbers beyond JSON, deep nesting.
+    """
+    try:
+        text.encode()
+        return TreeReader(yaml.parse(text, Loader=EventLoader), first_line).document()
+    except (yaml.YAMLError, UnicodeEncodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + first_line}" if mark else f"block from line {first_line}"
+        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
+        raise ConversionError(place, f"this is not YAML ({reason}); correct the block") from error
+
+
+@dataclass(frozen=True, slots=True)
+class TreeReader:
+    """Builds a tree from YAML events. The YAML library resolves nothing, so no text can build objects."""
+
+    events: Iterator[Any]
+    first_line: int
+
+    def document(self) -> Any:
+        next(self.events)
+        if not isinstance(next(self.events), yaml.DocumentStartEvent):
+            raise ConversionError(
+                f"line {self.first_line}", "the YAML block is empty; fill it or drop the page"
+            )
+        tree = self.node(next(self.events), "", 0)
+        next(self.events)
+        if isinstance(after := next(self.events), yaml.DocumentStartEvent):
+            raise self.refusal(after, "", "a second YAML document begins; remove it")
+        return tree
+
+    def node(self, event: Any, place: str, depth: int) -> Any:
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise self.refusal(event, place, "anchors and aliases are not read; write the value out")
+        if event.tag is not None:
+            raise self.refusal(event, place, f"the tag {event.tag} is not read; write plain data")
+        if depth > MAX_DEPTH:
+            raise self.refusal(event, place, f"nested deeper than {MAX_DEPTH} levels; make it flatter")
+        if isinstance(event, yaml.ScalarEvent):
+            return self.scalar(event, place)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self.sequence(place, depth)
+        return self.mapping(place, depth)
+
+    def scalar(self, event: Any, place: str) -> Any:
+        value: str = event.value
+        if not event.implicit[0]:
+            return value
+        if value in WORDS:
+            return WORDS[value]
+        if not NUMBER.fullmatch(value):
+            return value
+        # Also keeps thousands of digits from int(), which refuses them with an error of its own.
+        if not math.isfinite(float(value)):
+            raise self.refusal(event, place, "this number is beyond JSON; write a smaller one")
+        return float(value) if set(value) & set(".eE") else int(value)
+
+    def sequence(self, place: str, depth: int) -> list[Any]:
+        found: list[Any] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            found.append(self.node(event, child(place, len(found)), depth + 1))
+        return found
+
+    def mapping(self, place: str, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                raise self.refusal(event, place, "a key that is not plain text is not read; write a word")
+            self.node(event, place, depth)
+            key: str = event.value
+            if key in found:
+                raise self.refusal(event, child(place, key), "this key stands here twice; remove one")
+            found[key] = self.node(next(self.events), child(place, key), depth + 1)
+        return found
+
+    def refusal(self, event: Any, place: str, problem: str) -> ConversionError:
+        return ConversionError(place, f"{problem} (line {event.start_mark.line + self.first_line})")

@@ -1,0 +1,219 @@
+"""What is asked of the mock itself: parameters, bodies and filters of the control API, parsed or refused."""
+
+import json
+import re
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl
+
+from openpipe_mock import configfile
+from openpipe_mock.admission import announced
+from openpipe_mock.effects import Effect, Head, ReadBody
+from openpipe_mock.errors import MOST_ISSUES, BadRequest, PayloadTooLarge
+from openpipe_mock.inspection import VALIDITY, Expectation, Filter
+from openpipe_mock.judge import GRAMMAR, REFERENCE
+from openpipe_mock.paths import NAMES
+from openpipe_mock.strictjson import parse
+from openpipe_mock.violations import Place, Violation, did_you_mean, gathered, listed, quoted, shown
+
+Json = Any
+
+MOST_BODY = 2**20
+"""Bytes of a body: what one sets at runtime is short."""
+DEFAULT_LIMIT, MOST_LISTED = 100, 1000
+MOST_RULES = 1000
+"""Criteria, scripts and faults, of each, that may be set at runtime in one session."""
+MOST_EXPECTED = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked of the mock. `session` is the name of the session that is meant, `argument` what the path
+    names, `body` the parsed body, None without one."""
+
+    head: Head
+    session: str
+    argument: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Json = None
+
+
+def arguments(query: bytes, known: Sequence[str]) -> dict[str, str]:
+    """The parameters of a query. Raises BadRequest for one that is unknown or given twice."""
+    try:
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        raise BadRequest("the query has more than 100 parameters.") from None
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in known:
+            known_ones = f"known are {listed(map(quoted, known), 'and')}"
+            sentence = f"unknown parameter; {known_ones}.{did_you_mean(name, list(known))}"
+            raise BadRequest.at(f"query {quoted(name)}", sentence)
+        if name in given:
+            raise BadRequest.at(f"query {quoted(name)}", "given twice; once is enough.")
+        given[name] = value
+    return given
+
+
+def read(head: Head, kind: str) -> Generator[Effect, Any, Json]:
+    """The parsed body, None for an optional one that is empty."""
+    body: bytes | None = None
+    if announced(head.headers) <= MOST_BODY:
+        body = yield ReadBody(MOST_BODY)
+    if body is None:
+        raise PayloadTooLarge(f"the control API reads {MOST_BODY} bytes; send less.")
+    if kind == "optional" and not body:
+        return None
+    value = parse(body)
+    json.loads(body, object_pairs_hook=distinct)
+    return value
+
+
+def distinct(members: list[tuple[str, Json]]) -> None:
+    """Raise BadRequest for a key that stands twice, as in the config file: only one of them could count."""
+    seen: set[str] = set()
+    for name, _ in members:
+        if name in seen:
+            raise BadRequest(f"the key {quoted(name)} stands twice in one object of the body; remove one.")
+        seen.add(name)
+
+
+def reference(written: str) -> tuple[str, int]:
+    """The name and version of a criterion's id, 0 for none. Raises BadRequest."""
+    match = REFERENCE.fullmatch(written)
+    if match is None:
+        raise BadRequest.at("path", f"{quoted(written)} is no criterion id. {GRAMMAR}")
+    return match["name"], int(match["version"] or 0)
+
+
+# Bodies.
+
+
+def refused(violations: Iterable[Violation]) -> BadRequest:
+    """The refusal of a body: each violation an issue, the first in the message."""
+    found = gathered(iter(violations), MOST_ISSUES)
+    return BadRequest(found.headline(), issues=found.issues())
+
+
+def part(build: Callable[..., Any], value: Json, place: str = "", pointer: str = "") -> Any:
+    """A part of a config as its value; `pointer` is where it stands in the body. Raises BadRequest."""
+    try:
+        return build(value, place=place)
+    except configfile.Mistakes as error:
+        raise refused(moved(error.violations, pointer)) from None
+
+
+def room(set_here: int, more: int) -> None:
+    """Raise BadRequest where a session has too many rules of a kind for these."""
+    if set_here + more > MOST_RULES:
+        told = f"a session keeps {MOST_RULES:,} of a kind, and {set_here:,} are set already"
+        raise BadRequest(f"{told}; DELETE removes them, POST /_mock/reset all that is set.")
+
+
+def parts(build: Callable[..., Any], value: Json, place: Callable[[], str]) -> list[Any]:
+    """One rule or a list of rules, each with a place of its own; all mistakes at once."""
+    if not isinstance(value, list):
+        return [part(build, value, place())]
+    if not value:
+        raise refused([Violation("", "minItems", "expected a rule or a list of rules, got an empty list.")])
+    built: list[Any] = []
+    wrong: list[Violation] = []
+    for index, each in enumerate(value):
+        try:
+            built.append(build(each, place=place()))
+        except configfile.Mistakes as error:
+            wrong += moved(error.violations, f"/{index}")
+    if wrong:
+        raise refused(wrong)
+    return built
+
+
+def moved(violations: Iterable[Violation], pointer: str) -> Iterator[Violation]:
+    for violation in violations:
+        yield replace(violation, pointer=pointer + violation.pointer)
+
+
+def members(body: Json, known: Sequence[str]) -> Mapping[str, Json]:
+    """A body that is an object of known members."""
+    names = listed(map(quoted, known), "and")
+    if not isinstance(body, dict):
+        raise refused([Violation("", "type", f"expected an object with {names}, got {shown(body)}.")])
+    unknown = [name for name in body if name not in known]
+
+    def told(name: str) -> str:
+        return f"unknown property; known are {names}.{did_you_mean(name, list(known))}"
+
+    if unknown:
+        rule = "additionalProperties"
+        raise refused(Violation(Place({}).at(name).pointer, rule, partial(told, name)) for name in unknown)
+    return body
+
+
+EXPECTATIONS = ("exactly", "at_least", "at_most")
+
+
+def expectation(body: Mapping[str, Json]) -> Expectation:
+    """How many requests are expected; at least one where nothing is said."""
+    given = [name for name in EXPECTATIONS if name in body]
+    if not given:
+        return Expectation()
+    if len(given) > 1:
+        told = f"expected one of {listed(map(quoted, EXPECTATIONS), 'and')}, got {len(given)} of them."
+        raise refused([Violation("", "oneOf", told)])
+    [name] = given
+    number = body[name]
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MOST_EXPECTED:
+        told = f"expected a whole number from 0 to {MOST_EXPECTED}, got {shown(number)}."
+        raise refused([Violation(f"/{name}", "type", told)])
+    return Expectation(name, number)
+
+
+def session_name(body: Mapping[str, Json]) -> str | None:
+    """The name that a new session shall have, None for any."""
+    name = body.get("name")
+    if name is not None and (not isinstance(name, str) or not name):
+        raise refused([Violation("/name", "type", f"expected a name, got {shown(name)}.")])
+    return name
+
+
+# Filters of the journal.
+
+FILTERS = ("endpoint", "criterion", "status", "validity")
+ENDPOINTS = tuple(NAMES.values())
+STATUS = re.compile(r"[1-5](?:[0-9]{2}|xx)|0")
+VALIDITIES = tuple(VALIDITY.values())
+CHECKS: Mapping[str, tuple[Callable[[str], object], str]] = {
+    "endpoint": (lambda value: value in ENDPOINTS, listed(map(quoted, ENDPOINTS), "or")),
+    "criterion": (bool, 'a criterion, as in "helpful" or "helpful@v2"'),
+    "status": (
+        STATUS.fullmatch,
+        "a status, as in 429, or a class of them, as in 4xx; 0: the connection broke before an answer",
+    ),
+    "validity": (lambda value: value in VALIDITIES, listed(map(quoted, VALIDITIES), "or")),
+    "limit": (
+        lambda value: re.fullmatch("[0-9]{1,4}", value) and 1 <= int(value) <= MOST_LISTED,
+        f"a whole number from 1 to {MOST_LISTED}",
+    ),
+}
+"""Parameter → whether a value will do, and what is expected."""
+
+
+def checked(name: str, query: Mapping[str, str], otherwise: str = "") -> str:
+    """The value of a parameter. Raises BadRequest for one that won't do."""
+    fits, expected = CHECKS[name]
+    if name in query and not fits(query[name]):
+        raise BadRequest.at(f"query {quoted(name)}", f"expected {expected}, got {quoted(query[name])}.")
+    return query.get(name, otherwise)
+
+
+def filtered(query: Mapping[str, str]) -> Filter:
+    """Which exchanges are asked for."""
+    return Filter(**{name: checked(name, query) for name in FILTERS})
+
+
+def limit(query: Mapping[str, str]) -> int:
+    """How many exchanges a list shows."""
+    return int(checked("limit", query, str(DEFAULT_LIMIT)))

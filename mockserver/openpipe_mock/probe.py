@@ -1,0 +1,474 @@
+"""The client that the suite talks to any server with: paced, bounded, polite, and discreet.
+
+`Probe.send` always comes back with an `Exchange`. A server that hangs, hangs up or speaks no HTTP is a result
+like any other, with `failure` saying in plain words what happened. No secret is ever kept: what is recorded
+of a request has no key in it, and what a server repeats of the key is replaced by `$OPENPIPE_API_KEY`.
+"""
+
+import http.cookiejar
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+
+from openpipe_mock import __version__, eventstream, strictjson
+from openpipe_mock.errors import ParseError
+
+Credential = Literal["key", "none", "wrong"]
+Headers = tuple[tuple[str, str], ...]
+
+KEY_VARIABLE = "OPENPIPE_API_KEY"
+STAND_IN = f"${KEY_VARIABLE}"
+NO_KEY = "op-contract"
+"""The key that is sent where the user gave none: a mock takes any."""
+WRONG_KEY = "invalid-key-of-the-contract-suite"
+SERVICE_HOSTS = (".openpipe.ai",)
+AGENT = f"openpipe-mock-contract/{__version__}"
+
+MOST_BYTES = 32 * 2**20
+"""An answer is read no further than this."""
+LONGEST_WAIT = 10.0
+"""Seconds that one `Retry-After` may ask for."""
+MOST_PATIENCE = 60.0
+"""Seconds that a whole run spends waiting at most."""
+MOST_WAITS = 3
+SHORTEST_SECRET = 5
+BUSY = (429, 503)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as data, without the key: the same value means the same bytes on the wire."""
+
+    method: str
+    path: str
+    body: bytes = b""
+    headers: Headers = ()
+    credential: Credential = "key"
+
+    @property
+    def endpoint(self) -> str:
+        """`judge` or `chat`, "" for any other path."""
+        return {"/criteria/judge": "judge", "/chat/completions": "chat"}.get(self.path, "")
+
+    def header(self, name: str) -> str:
+        return found(self.headers, name)
+
+    def value(self) -> Any:
+        """The JSON value of the body, None where it is no JSON."""
+        with suppress(ValueError):
+            return json.loads(self.body)
+        return None
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request and what came of it.
+
+    status   0 when no answer began
+    body     what arrived of the body, decoded
+    failure  what went wrong in transport, in plain words; "" when nothing did
+    seconds  from the first byte sent to the last received, without waiting
+    """
+
+    request: Request
+    status: int = 0
+    headers: Headers = ()
+    body: bytes = b""
+    failure: str = ""
+    seconds: float = 0.0
+
+    def header(self, name: str) -> str:
+        return found(self.headers, name)
+
+    @property
+    def media(self) -> str:
+        """The answer's content type without parameters, in lower case."""
+        return self.header("content-type").partition(";")[0].strip().lower()
+
+    @property
+    def ok(self) -> bool:
+        return self.status == 200 and not self.failure
+
+    @property
+    def refused(self) -> bool:
+        """Whether the server said no, other than for being busy."""
+        return 400 <= self.status < 500 and self.status not in BUSY and not self.failure
+
+    @property
+    def busy(self) -> bool:
+        return self.status == 429 or (self.status == 503 and bool(self.header("retry-after")))
+
+    @cached_property
+    def parsed(self) -> tuple[Any, str]:
+        """The JSON value and "", or None and what is wrong with the text."""
+        try:
+            return strictjson.parse(self.body), ""
+        except ParseError as error:
+            return None, error.message.removeprefix(f"{ParseError.words}: ")
+
+    @property
+    def value(self) -> Any:
+        """The JSON value, None where the body is none."""
+        return self.parsed[0]
+
+    @cached_property
+    def stream(self) -> eventstream.Stream:
+        return eventstream.read(self.body)
+
+
+def found(headers: Headers, name: str) -> str:
+    return next((value for key, value in headers if key.lower() == name.lower()), "")
+
+
+def wire(value: Any) -> bytes:
+    """A JSON body. Keys keep their order, text stays as it is: the same value, the same bytes."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server: its base URL without user information and trailing slash, and how to treat it."""
+
+    url: str
+    key: str = ""
+    local: bool = True
+    timeout: float = 10.0
+    rate: float = 0.0
+    max_requests: int = 400
+
+    def __repr__(self) -> str:
+        return f"Target({self.url!r})"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no report may hold. A key of a few letters would be found in any text, and is no secret."""
+        return (self.key,) if len(self.key) >= SHORTEST_SECRET else ()
+
+
+class UsageProblem(Exception):
+    """What the user asked for can't be done; the message says why and what to do."""
+
+
+def normal(url: str) -> str:
+    """The base URL as it is used. Raises UsageProblem for what is none."""
+    try:
+        parts = urlsplit(url.strip())
+        port, host = parts.port, parts.hostname
+    except ValueError as error:
+        raise UsageProblem(f"the URL can't be read: {error}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise UsageProblem("the URL has to begin with http:// or https://, as http://127.0.0.1:6736/api/v1")
+    if parts.username or parts.password:
+        raise UsageProblem("the URL holds a user name or password; pass a key with --api-key instead")
+    if parts.query or parts.fragment:
+        raise UsageProblem("the URL has a query or a fragment; give the base URL alone")
+    host = f"[{host}]" if ":" in host else host
+    return urlunsplit((parts.scheme, f"{host}:{port}" if port else host, parts.path.rstrip("/"), "", ""))
+
+
+def host_of(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def is_service(url: str) -> bool:
+    """Whether this is the service itself, over https."""
+    return url.startswith("https://") and host_of(url).endswith(SERVICE_HOSTS)
+
+
+def is_loopback(url: str) -> bool:
+    host = host_of(url)
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return False
+
+
+def is_local(url: str) -> bool:
+    """Whether every address of the host is loopback or private; a host that has none is not."""
+    if is_loopback(url):
+        return True
+    if host_of(url).endswith(SERVICE_HOSTS):
+        return False
+    with suppress(OSError, UnicodeError, ValueError):
+        addresses = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host_of(url), None)}
+        return bool(addresses) and all(private(address) for address in addresses)
+    return False
+
+
+def private(address: str) -> bool:
+    place = ip_address(address)
+    return place.is_loopback or place.is_private or place.is_link_local
+
+
+def key_for(url: str, given: str | None, environment: Mapping[str, str], *, send: bool = False) -> str:
+    """The key to use: the given one, else the variable's, which only goes where it belongs or is sent to."""
+    if given is not None:
+        return given
+    if send or is_service(url) or is_loopback(url):
+        return environment.get(KEY_VARIABLE, "")
+    return ""
+
+
+def withheld(url: str, given: str | None, environment: Mapping[str, str], *, send: bool = False) -> bool:
+    """Whether there is a key in the environment that this host does not get."""
+    return (
+        given is None
+        and bool(environment.get(KEY_VARIABLE))
+        and not key_for(url, given, environment, send=send)
+    )
+
+
+LOCAL_BUDGET, PUBLIC_BUDGET = 400, 60
+LOCAL_TIMEOUT, PUBLIC_TIMEOUT = 10.0, 60.0
+
+
+def target(
+    url: str,
+    *,
+    key: str | None = None,
+    send_key: bool = False,
+    timeout: float | None = None,
+    rate: float | None = None,
+    max_requests: int | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Target:
+    """A target with the seat belt on: what isn't on this machine or in a private network gets few requests.
+
+    Raises UsageProblem for a URL or key that can't be used.
+    """
+    url = normal(url)
+    local = is_local(url)
+    chosen = key_for(url, key, environment, send=send_key)
+    if not chosen.isascii() or any(sign.isspace() or not sign.isprintable() for sign in chosen):
+        raise UsageProblem("the key holds white space or signs that no header can carry")
+    return Target(
+        url,
+        chosen,
+        local,
+        timeout or (LOCAL_TIMEOUT if local else PUBLIC_TIMEOUT),
+        rate or 0.0,
+        (LOCAL_BUDGET if local else PUBLIC_BUDGET) if max_requests is None else max_requests,
+    )
+
+
+class BudgetSpent(Exception):
+    """No request is left."""
+
+
+class Unanswered(Exception):
+    """The server answered nothing several times in a row; asking on would only take time."""
+
+
+NEVER_HEARD, IN_A_ROW, IN_ALL = 2, 5, 8
+"""Requests that may go unanswered: by a server that never answered, in a row, and in a whole run."""
+
+
+@dataclass
+class Probe:
+    """Sends requests to one server and counts them.
+
+    `clock` and `sleep` are in seconds. One probe serves one thread.
+    """
+
+    target: Target
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    transport: httpx.BaseTransport | None = None
+    sent: int = 0
+    waited: float = 0.0
+    heard: bool = False
+    silences: int = 0
+    unanswered: int = 0
+    last: float = field(default=float("-inf"))
+
+    @cached_property
+    def client(self) -> httpx.Client:
+        """A client without cookies, redirects, compression and, for local servers, proxies."""
+        client = httpx.Client(
+            transport=self.transport,
+            timeout=httpx.Timeout(self.target.timeout, connect=min(self.target.timeout, 5.0)),
+            trust_env=not self.target.local,
+            follow_redirects=False,
+            headers={},
+        )
+        client.headers.clear()
+        client.cookies.jar.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        return client
+
+    def close(self) -> None:
+        if "client" in self.__dict__:
+            self.client.close()
+            del self.client
+
+    @property
+    def left(self) -> int:
+        return max(0, self.target.max_requests - self.sent)
+
+    def send(self, request: Request) -> Exchange:
+        """What comes of a request, after waiting as long as a busy server asks for.
+
+        Raises BudgetSpent when no request is left, Unanswered when too many were left unanswered.
+        """
+        exchange = self.once(request)
+        for attempt in range(MOST_WAITS):
+            seconds = pause(exchange, attempt)
+            if (
+                seconds is None
+                or seconds > LONGEST_WAIT
+                or self.waited + seconds > MOST_PATIENCE
+                or not self.left
+            ):
+                break
+            self.waited += seconds
+            self.sleep(seconds)
+            exchange = self.once(request)
+        return exchange
+
+    def once(self, request: Request) -> Exchange:
+        """One request on the wire. A kept connection that the server closed meanwhile gets another one."""
+        reused, exchange = "client" in self.__dict__, self.attempt(request)
+        if reused and exchange.failure == HUNG_UP and self.left:
+            self.close()
+            exchange = self.attempt(request)
+        silent = bool(exchange.failure) and not exchange.status
+        self.heard = self.heard or not silent
+        self.silences = self.silences + 1 if silent else 0
+        self.unanswered += silent
+        return exchange
+
+    def attempt(self, request: Request) -> Exchange:
+        if self.silences >= (IN_A_ROW if self.heard else NEVER_HEARD) or self.unanswered >= IN_ALL:
+            raise Unanswered
+        if not self.left:
+            raise BudgetSpent
+        self.keep_pace()
+        self.sent += 1
+        started = self.clock()
+        exchange = Exchange(request)
+        try:
+            for grown in self.growing(request, started):
+                exchange = grown
+        except httpx.HTTPError as error:
+            exchange = replace(exchange, failure=plain(error, exchange))
+            self.close()
+        except httpx.InvalidURL as error:
+            exchange = replace(exchange, failure=f"the URL can't be used: {error}")
+        return self.redacted(replace(exchange, seconds=self.clock() - started))
+
+    def growing(self, request: Request, started: float) -> Iterator[Exchange]:
+        """The exchange as it arrives: its head, then with its body or what cut it off."""
+        with self.client.stream(
+            request.method,
+            f"{self.target.url}{request.path}",
+            content=request.body or None,
+            headers=list(self.headers(request)),
+        ) as response:
+            head = tuple((name.lower(), value) for name, value in response.headers.multi_items())
+            exchange = Exchange(request, response.status_code, head)
+            pieces: list[bytes] = []
+            size = 0
+            yield exchange
+            try:
+                for piece in response.iter_bytes():
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > MOST_BYTES:
+                        yield replace(exchange, body=b"".join(pieces), failure=ENDLESS)
+                        return
+                    if self.clock() - started > self.target.timeout:
+                        yield replace(exchange, body=b"".join(pieces), failure=TOO_SLOW)
+                        return
+            except httpx.HTTPError:
+                yield replace(exchange, body=b"".join(pieces))
+                raise
+            yield replace(exchange, body=b"".join(pieces))
+
+    def headers(self, request: Request) -> Iterator[tuple[str, str]]:
+        """What goes on the wire beside the request's own headers; never recorded."""
+        own = {name.lower() for name, _ in request.headers}
+        standard = {"accept": "*/*", "accept-encoding": "identity", "user-agent": AGENT}
+        yield from ((name, value) for name, value in standard.items() if name not in own)
+        keys = {"key": self.target.key or NO_KEY, "wrong": WRONG_KEY}
+        if request.credential in keys:
+            yield "authorization", f"Bearer {keys[request.credential]}"
+        yield from request.headers
+
+    def keep_pace(self) -> None:
+        if self.target.rate:
+            due = self.last + 1 / self.target.rate
+            if self.clock() < due:
+                self.sleep(due - self.clock())
+        self.last = self.clock()
+
+    def redacted(self, exchange: Exchange) -> Exchange:
+        """The exchange without the key, wherever the server repeated it."""
+        headers, body = exchange.headers, exchange.body
+        for secret in self.target.secrets:
+            headers = tuple((name, value.replace(secret, STAND_IN)) for name, value in headers)
+            body = body.replace(secret.encode(), STAND_IN.encode())
+        headers = tuple((name, value) for name, value in headers if name != "set-cookie")
+        return replace(exchange, headers=headers, body=body)
+
+
+def pause(exchange: Exchange, attempt: int) -> float | None:
+    """The seconds after which a busy server may be asked again, None where it isn't busy."""
+    if not exchange.busy:
+        return None
+    asked = exchange.header("retry-after").strip()
+    if asked.isdigit():
+        return float(asked[:9])
+    with suppress(ValueError, TypeError):
+        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
+    return float(2**attempt)
+
+
+HUNG_UP = "it hung up without an answer"
+TOO_SLOW = "its answer was not complete in time"
+ENDLESS = f"its answer is longer than {MOST_BYTES // 2**20} MiB"
+PLAIN: tuple[tuple[type[httpx.HTTPError], str], ...] = (
+    (httpx.ConnectTimeout, "no connection in time"),
+    (httpx.TimeoutException, "no answer in time"),
+    (httpx.ConnectError, "no connection"),
+    (httpx.DecodingError, "the body is not encoded as its Content-Encoding says"),
+    (httpx.UnsupportedProtocol, "the URL can't be used"),
+    (httpx.ProxyError, "the proxy refused the connection"),
+)
+
+
+def plain(error: httpx.HTTPError, exchange: Exchange) -> str:
+    """What went wrong, for people."""
+    words = next((words for kind, words in PLAIN if isinstance(error, kind)), "")
+    if isinstance(error, httpx.ConnectError):
+        return f"{words} ({reason(error)})"
+    if words:
+        return words
+    if exchange.status:
+        return "it broke off within the answer"
+    told = str(error)
+    if "disconnected" in told or isinstance(error, httpx.ReadError | httpx.WriteError | httpx.CloseError):
+        return HUNG_UP
+    return f"it does not speak HTTP ({told[:120]})"
+
+
+def reason(error: httpx.HTTPError) -> str:
+    told = str(error).lower()
+    if "refused" in told or "attempts failed" in told:
+        return "nothing listens there"
+    if "name or service" in told or "getaddrinfo" in told or "nodename" in told or "resolution" in told:
+        return "there is no such host"
+    if "ssl" in told or "certificate" in told or "tls" in told:
+        return f"TLS failed: {str(error)[:160]}"
+    return str(error)[:160] or type(error).__name__

@@ -1,0 +1,71 @@
+"""The endpoints that official clients call in the background: they write, change and read the log."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import orjson
+
+from openpipe_mock import calls
+from openpipe_mock.completions import GLOB
+from openpipe_mock.effects import Exchange, Now, Reply
+from openpipe_mock.paths import NAMES
+from openpipe_mock.state import fingerprint
+from openpipe_mock.visit import Visit
+
+Action = Callable[[Any, calls.CallLog, float | None], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One of these endpoints: its method, the schema of its body ("" for none), and what it does."""
+
+    method: str
+    schema: str
+    action: Action
+
+
+REPORTS = {
+    "/report": Report("POST", "ReportRequest", lambda body, log, now: calls.report(body, log, now=now)),
+    "/report-anthropic": Report(
+        "POST", "ReportAnthropicRequest", lambda body, log, now: calls.report_anthropic(body, log, now=now)
+    ),
+    "/logs/update-tags": Report(
+        "POST", "UpdateLogTagsRequest", lambda body, log, _: calls.update(body, log, member="tags")
+    ),
+    "/logs/update-metadata": Report(
+        "POST", "UpdateLogMetadataRequest", lambda body, log, _: calls.update(body, log, member="metadata")
+    ),
+    "/check-cache": Report("POST", "CheckCacheRequest", lambda *_: calls.check_cache()),
+    "/local-testing-only-get-latest-logged-call": Report("GET", "", lambda _, log, __: calls.latest(log)),
+    "/models": Report("GET", "", lambda known, *_: calls.models(known)),
+}
+
+
+def check(report: Report, _: Visit, body: Any) -> None:
+    """Raise BadRequest for a valid body that is refused; what it asks for is done to no log."""
+    report.action(body, calls.CallLog(), 0.0)
+
+
+CHECKS: Mapping[str, Callable[[Visit, Any], object]] = {
+    NAMES[path]: partial(check, report) for path, report in REPORTS.items()
+}
+"""Endpoint → what raises BadRequest for a valid body that is refused."""
+
+
+def endpoints() -> dict[str, Callable[[Visit, Any], Exchange]]:
+    """The endpoints, by their path below the base."""
+    return {path: partial(answer, report) for path, report in REPORTS.items()}
+
+
+def answer(report: Report, visit: Visit, body: Any) -> Exchange:
+    """Answer a request whose body was read."""
+    if report.schema:
+        body = visit.accept(report.schema, body)
+    else:
+        body = [name for name in visit.settings.known_models if not GLOB.intersection(name)]
+    now = (yield Now()) if visit.settings.clock == "real" else None
+    log = visit.memory.log if report.method == "POST" else visit.memory.read_log
+    result = report.action(body, log(fingerprint(visit.token)), now)
+    return Reply(200, orjson.dumps(result))

@@ -1,0 +1,61 @@
+"""The mock as a respx router, for tests that use respx already: `openpipe_mock.respx_router()`."""
+
+from inspect import signature
+from typing import TYPE_CHECKING, Unpack, cast
+
+from openpipe_mock.arrivals import given
+from openpipe_mock.families import Family
+from openpipe_mock.interception import SERVICE
+from openpipe_mock.mocking import Config, Mock, Overrides, settings_of
+from openpipe_mock.paths import BASE, NAMES, SERVED
+from openpipe_mock.service import Service
+
+if TYPE_CHECKING:
+    import httpx
+    import respx
+
+    class MockedRouter(respx.Router):
+        """A router with the mock that answers."""
+
+        mock: Mock
+
+
+OTHER = "other"
+"""The route of paths that the service doesn't have."""
+
+
+def respx_router(*, config: Config = None, **settings: Unpack[Overrides]) -> "MockedRouter":
+    """A router with a route for each endpoint, named `judge`, `chat`, `report`, …, on both known base URLs.
+
+    Its attribute `mock` is the `Mock` that answers. Its `handler`, for async clients its `async_handler`, is
+    the side effect of a route of yours:
+
+        respx_mock.route(host="api.openpipe.ai").mock(side_effect=router.handler)
+
+    `settings`: those of `openpipe_mock.patched`. Raises ConfigError and Mistakes for settings that are wrong.
+    Needs the extra `fixtures`.
+    """
+    try:
+        import httpx
+        import respx
+    except ImportError as missing:
+        raise ImportError(f"{missing}; pip install 'openpipe-mock[fixtures]'") from None
+
+    overrides = given(**settings)
+    router = cast("MockedRouter", respx.Router(assert_all_called=False))
+    router.mock = mock = Mock(
+        Service(settings_of(config, overrides)), base_url=f"https://{SERVICE[0]}{BASE}", overrides=overrides
+    )
+    family = Family(httpx)
+
+    def answer(request: "httpx.Request") -> "httpx.Response":
+        response: httpx.Response = family.respond(request, request.content, (request.url.path, mock))
+        return response
+
+    answer.__signature__ = signature(answer)  # type: ignore[attr-defined]  # respx asks for it at each call
+    for path, method in SERVED.items():
+        router.route(method=method, host__in=SERVICE, path=f"{BASE}{path}", name=NAMES[path]).mock(
+            side_effect=answer
+        )
+    router.route(host__in=SERVICE, name=OTHER).mock(side_effect=answer)
+    return router

@@ -1,0 +1,228 @@
+"""Where in a value each part of a schema speaks: spots found in a document, routes followed in a body.
+
+A route leads from the body inwards. Each step names a member, any item of an array, or any value of a map;
+where a union stands, the step also says which of its branches is meant, so that a rule for user messages is
+looked for in user messages only.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+from openpipe_mock.shapes import Schema, label, tag_of, types
+from openpipe_mock.spec import contract
+
+LEVELS = ("documented", "sdk", "source", "decision")
+"""Source classes, the strongest first."""
+
+ITEM, VALUE = "", "*"
+"""Names of the steps into an item of an array and into a value of a map."""
+
+KEYS: Mapping[str, str] = {"criteria_results": "criterion-1", "criteria": "criterion-1"}
+"""Maps whose keys mean something → the key under which an example stands; others have "note"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Into a member, or ITEM or VALUE; `tag` and `label` name the branch of a union, "" without one."""
+
+    name: str
+    tag: str = ""
+    label: str = ""
+
+    def __str__(self) -> str:
+        """The step in a dotted name."""
+        if self.name == ITEM:
+            return self.label or "item"
+        name = "value" if self.name == VALUE else self.name
+        return f"{name}.{self.label}" if self.label else name
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value found here is of the branch that the step means."""
+        return not self.tag or (isinstance(value, dict) and value.get(self.tag) == self.label)
+
+
+Route = tuple[Step, ...]
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One place where a value may stand, with all that the document says of it.
+
+    `schema` is resolved; `component` is the one that it is written in. `level` is the source class of its
+    keywords. `absent` says that the member may be left out, and so that null counts as absent there.
+    """
+
+    document: Schema = field(repr=False, compare=False)
+    route: Route
+    schema: Schema = field(repr=False, compare=False)
+    component: str
+    level: str
+    absent: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the member, or of the array or map that this is a part of."""
+        return member_of(self.route)
+
+    @property
+    def label(self) -> str:
+        """The label of the branch that this is, "" where there is but one."""
+        return self.route[-1].label if self.route else ""
+
+    def branches(self) -> tuple["Spot", ...]:
+        """What may stand here, unions opened; the objects among several carry their label in the route."""
+        found = tuple(opened(self))
+        objects = [spot.schema for spot in found if "properties" in spot.schema]
+        tag = tag_of(objects, self.document) if len(objects) > 1 else ""
+        return tuple(labelled(spot, tag) if tag and "properties" in spot.schema else spot for spot in found)
+
+    def types(self) -> frozenset[str]:
+        """The JSON types of what may stand here."""
+        return frozenset(name for branch in self.branches() for name in types_of(branch.schema))
+
+    def below(self) -> Iterator["Spot"]:
+        """The spots directly inside one branch: members, values of a map, items."""
+        required = self.schema.get("required", ())
+        for name, member in self.schema.get("properties", {}).items():
+            yield self.inner(Step(name), member, name not in required)
+        for step, keyword in ((Step(VALUE), "additionalProperties"), (Step(ITEM), "items")):
+            inner = self.schema.get(keyword)
+            if isinstance(inner, Mapping) and inner:
+                yield self.inner(step, inner)
+
+    def inner(self, step: Step, schema: Schema, absent: bool = False) -> "Spot":
+        return entered(replace(self, route=(*self.route, step), schema=schema, absent=absent))
+
+    def additional(self) -> str:
+        """The source class of what is said about further members of this object.
+
+        Only the published page closes objects. The clients' types name members and are silent about others,
+        so what closes or opens an object that rests on them is a decision, unless the document says more.
+        """
+        told = self.schema.get("x-source-additional", "documented")
+        return weaker(told, self.level if self.level == "documented" or told == "sdk" else "decision")
+
+
+def member_of(route: Route) -> str:
+    """The last member that a route goes through, "" where it goes through none."""
+    return next((step.name for step in reversed(route) if step.name not in (ITEM, VALUE)), "")
+
+
+def key_of(route: Route) -> str:
+    """The key under which an example of a map's values stands, for a route to the map or to its values."""
+    return KEYS.get(member_of(route), "note")
+
+
+def weaker(one: str, other: str) -> str:
+    """The weaker of two source classes."""
+    return max(one, other, key=LEVELS.index)
+
+
+def entered(spot: Spot) -> Spot:
+    """The spot with its references followed.
+
+    A member's own `x-source` counts before that of the component around it. A reference makes nothing
+    stronger: the judge's messages are documented for the judge alone.
+    """
+    schema = spot.schema
+    component, level = spot.component, schema.get("x-source", spot.level)
+    while "$ref" in schema:
+        component = schema["$ref"].rpartition("/")[2]
+        schema = spot.document["components"]["schemas"][component]
+        level = weaker(level, schema.get("x-source", level))
+    return replace(spot, schema=schema, component=component, level=level)
+
+
+def opened(spot: Spot) -> Iterator[Spot]:
+    """The branches of a union, inner unions included; any other spot is its own branch."""
+    if "anyOf" not in spot.schema:
+        yield spot
+    for branch in spot.schema.get("anyOf", ()):
+        yield from opened(entered(replace(spot, schema=branch)))
+
+
+def labelled(spot: Spot, tag: str) -> Spot:
+    """A branch whose route says which one it is."""
+    *before, last = spot.route
+    named = replace(last, tag=tag, label=label(spot.schema, tag, spot.document) or "")
+    return replace(spot, route=(*before, named))
+
+
+def types_of(schema: Schema) -> tuple[str, ...]:
+    """The JSON types that a schema admits, in its own order; an enum without `type` admits those it lists."""
+    if "type" not in schema and "enum" in schema:
+        return tuple("null" if option is None else "string" for option in schema["enum"])
+    return types(schema)
+
+
+def walk(spot: Spot) -> Iterator[Spot]:
+    """The spot and all below it, in the order of the document."""
+    yield spot
+    for branch in spot.branches():
+        for inner in branch.below():
+            yield from walk(inner)
+
+
+def root(component: str, document: Schema | None = None) -> Spot:
+    """The spot of a whole body. KeyError when the document (by default the contract) lacks the component."""
+    document = contract().document if document is None else document
+    schema = document["components"]["schemas"][component]
+    return Spot(document, (), schema, component, schema.get("x-source", LEVELS[-1]))
+
+
+@cache
+def spots(component: str) -> tuple[Spot, ...]:
+    """Every spot of a component of the contract."""
+    return tuple(walk(root(component)))
+
+
+def places(value: Any, route: Route) -> Iterator[Path]:
+    """Where a route leads in a value; several places where it goes through an array."""
+    if not route:
+        yield ()
+        return
+    for key, member in parts(value, route[0]):
+        if route[0].holds(member):
+            yield from ((key, *path) for path in places(member, route[1:]))
+
+
+def parts(value: Any, step: Step) -> Iterator[tuple[str | int, Any]]:
+    """The parts of a value that a step may lead to, whatever branch it means."""
+    if step.name == ITEM:
+        yield from enumerate(value if isinstance(value, list) else ())
+    elif isinstance(value, dict):
+        yield from ((key, value[key]) for key in value if step.name in (VALUE, key))
+
+
+def pointer(path: Path) -> str:
+    """A path as a JSON pointer (RFC 6901)."""
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
+
+
+def at(value: Any, path: Path) -> Any:
+    """What stands at a path that `places` found."""
+    for key in path:
+        value = value[key]
+    return value
+
+
+def put(value: Any, path: Path, member: Any) -> Any:
+    """A copy of a value with another one at a path: a member, or an item that is there or comes next."""
+    if not path:
+        return member
+    key, *rest = path
+    if isinstance(value, list):
+        at = int(key)
+        old = value[at] if at < len(value) else None
+        return [*value[:at], put(old, tuple(rest), member), *value[at + 1 :]]
+    return {**value, key: put(value.get(key), tuple(rest), member)}
+
+
+def without(value: Any, path: Path) -> Any:
+    """A copy of a value without the member at a path."""
+    *above, name = path
+    owner = at(value, tuple(above))
+    return put(value, tuple(above), {key: owner[key] for key in owner if key != name})

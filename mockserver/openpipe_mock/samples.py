@@ -1,0 +1,323 @@
+"""Valid bodies, built from the contract: the smallest in which a place occurs, and the fullest.
+
+They are what a sensible client would send: a tool result follows its call, a named tool is offered, log
+probabilities are asked for before alternatives. A server that refuses one has a reason in the contract, or
+none.
+"""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import orjson
+
+from openpipe_mock.routes import Path, Route, Spot, places, put, root, spots, types_of, walk, weaker
+from openpipe_mock.shapes import Schema
+from openpipe_mock.spec import contract
+from openpipe_mock.values import BY_TYPE, SAMPLES, UNEXPECTED, UNKNOWN, full, grown, members, plain, sample
+from openpipe_mock.violations import fits
+
+Json = Any
+ENDPOINTS: Mapping[str, str] = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"}
+"""Endpoint → the component of its request."""
+
+USER: Json = {"role": "user", "content": "Count to 3."}
+ARGUMENTS: Json = {"name": "count", "arguments": '{"to":3}'}
+CALLING: Json = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "call_1", "type": "function", "function": ARGUMENTS}],
+}
+AROUND: Mapping[str, tuple[list[Json], list[Json]]] = {
+    "system": ([], [USER]),
+    "developer": ([], [USER]),
+    "assistant": ([USER], []),
+    "tool": ([USER, CALLING], []),
+    "function": ([USER, {"role": "assistant", "content": None, "function_call": ARGUMENTS}], []),
+}
+"""Role of a lone message → the messages before and after it that make a conversation."""
+
+ORDER = ("system", "developer", "user", "assistant", "tool", "function")
+"""Roles as they follow each other in the fullest body."""
+
+
+# Bodies.
+
+
+@cache
+def holding(component: str, route: Route) -> str:
+    """The smallest sensible body in which a route leads somewhere, as JSON.
+
+    A last step to UNKNOWN asks for an object that could have such a member.
+    """
+    return orjson.dumps(settled(component, grown(root(component), route))).decode()
+
+
+@cache
+def fullest(component: str) -> bytes:
+    """The body with every member and every branch, as JSON."""
+    body = full(root(component))
+    for talk in (body, body.get("input", {})):
+        if isinstance(talk.get("messages"), list):
+            talk["messages"].sort(key=lambda message: ORDER.index(message["role"]))
+    return orjson.dumps(settled(component, body))
+
+
+def settled(component: str, body: Json) -> Json:
+    """A request with what belongs to what is there; any other body as it is."""
+    if component == "JudgeCriteriaRequest" and isinstance(body.get("input"), dict):
+        return {**body, "input": talk(body["input"])}
+    return asked(talk(body)) if component == "ChatCompletionRequest" else body
+
+
+def talk(body: Json) -> Json:
+    """Messages with those around them, and the tools that a choice of tool needs."""
+    body = {**body, "messages": conversation(body["messages"])} if body.get("messages") else body
+    if body.get("tool_choice") is not None and not body.get("tools"):
+        tool = {"type": "function", "function": {"name": "count", "parameters": SAMPLES["parameters"]}}
+        body = {**body, "tools": [tool]}
+    return deepcopy(body)
+
+
+def conversation(messages: list[Json]) -> list[Json]:
+    """A lone message with those that come before and after it; several are a conversation already."""
+    if len(messages) != 1 or messages == [USER]:
+        return messages
+    (message,) = messages
+    before, after = AROUND.get(message["role"], ([], []))
+    calls = message.get("tool_calls") or ()
+    results = [{"role": "tool", "tool_call_id": call["id"], "content": "1, 2, 3"} for call in calls]
+    return [*before, message, *results, *after]
+
+
+def asked(body: Json) -> Json:
+    """A chat request with the members that others need beside them."""
+    if isinstance(body.get("function_call"), str | dict) and not body.get("functions"):
+        body = {**body, "functions": [{"name": "count", "parameters": SAMPLES["parameters"]}]}
+    if body.get("top_logprobs") is not None:
+        body = {**body, "logprobs": True}
+    if body.get("stream_options") is not None:
+        body = {**body, "stream": True}
+    if (body.get("response_format") or {}).get("type") == "json_object" and body["messages"] == [USER]:
+        body = {**body, "messages": [{**USER, "content": "Count to 3. Answer in JSON."}]}
+    return body
+
+
+def preceded(component: str, body: Json, other: Json) -> Json:
+    """A valid body that begins with the messages of another valid one, and is unchanged otherwise."""
+    if component == "ChatCompletionRequest":
+        return {**body, "messages": [*other["messages"], *body["messages"]]}
+    earlier, own = other.get("input"), body.get("input") or {"messages": []}
+    messages = [*earlier["messages"], *own["messages"]] if earlier else own["messages"]
+    return {**body, "input": {**own, "messages": messages}}
+
+
+def grafted(component: str, body: Json, other: Json) -> Json:
+    """A valid body with all of another valid one in it: its messages at the end, its members in front."""
+    if component == "JudgeCriteriaRequest":
+        inputs = [each["input"] for each in (body, other) if each.get("input") is not None]
+        merged = {"input": joined(inputs)} if inputs else {}
+        return {**body, **other, **merged}
+    return joined([body, other])
+
+
+def joined(talks: list[Json]) -> Json:
+    """Conversations one after the other; of all else the last one counts."""
+    body = {name: member for each in talks for name, member in each.items()}
+    return {**body, "messages": [message for each in talks for message in each["messages"]]}
+
+
+# Named bodies that a server has to accept.
+
+
+@dataclass(frozen=True, slots=True)
+class Positive:
+    """A valid body: a stable name, the source class of what it shows, what it takes for granted of a model.
+
+    `needs` names media, "images" and "audio": many models refuse what they can't see or hear, whatever the
+    contract says.
+    """
+
+    name: str
+    endpoint: str
+    level: str
+    needs: tuple[str, ...]
+    text: str
+    header: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def body(self) -> Json:
+        """A new copy of the body."""
+        return orjson.loads(self.text)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header that is shown, by name; empty where the body is what counts."""
+        return dict(self.header)
+
+
+@cache
+def positives(endpoint: str) -> tuple[Positive, ...]:
+    """Valid bodies in which every branch, word and bound of the endpoint's request occurs, the fullest last.
+
+    `endpoint` is "judge" or "chat"; KeyError for any other.
+    """
+    return named_bodies(ENDPOINTS[endpoint], endpoint)
+
+
+def named_bodies(component: str, endpoint: str) -> tuple[Positive, ...]:
+    """Valid values of any component, each body once, under the first name that shows it."""
+    found: dict[str, Positive] = {}
+    for name, level, body in [
+        *shown(component, endpoint),
+        *turns(component, endpoint),
+        *whole(component, endpoint),
+    ]:
+        text = orjson.dumps(body).decode()
+        found.setdefault(text, Positive(name, endpoint, level, needs(text), text))
+    return tuple(found.values())
+
+
+def shown(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
+    """For each spot: what may stand there."""
+    for spot in spots(component):
+        base, path = holding_spot(root(component), spot)
+        for name, level, value in variants(spot):
+            yield f"{endpoint}.{name}", level, settled(component, put(base, path, value))
+
+
+def variants(spot: Spot) -> Iterator[tuple[str, str, Json]]:
+    """What may stand at a spot: dotted name, source class, value."""
+    for branch in spot.branches():
+        for label, level, value in allowed(branch):
+            yield ".".join([*map(str, branch.route), label]), level, value
+
+
+def holding_spot(start: Spot, spot: Spot) -> tuple[Json, Path]:
+    """The smallest value for `start` in which a spot occurs, and where it does."""
+    value = grown(start, spot.route)
+    return value, next(places(value, spot.route))
+
+
+FUNCTION = {"name": "get_weather", "arguments": '{"city":"Paris"}'}
+CALLING = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "call-1", "type": "function", "function": FUNCTION}],
+}
+"""What agents say most: nothing but a call."""
+AGENT = (
+    {"role": "user", "content": "The weather in Paris?"},
+    CALLING,
+    {"role": "tool", "tool_call_id": "call-1", "content": "18 degrees"},
+)
+
+
+def turns(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
+    """Members that mostly come together: content that is null beside a call, and the turn of an agent."""
+    if component == "JudgeCriteriaRequest":
+        named = {"criterion_id": SAMPLES["criterion_id"]}
+        older = {"role": "assistant", "content": None, "function_call": FUNCTION}
+        said = {"role": "assistant", "content": "It has 18 degrees."}
+        yield "judge.turns.calling", "documented", {**named, "output": CALLING}
+        yield "judge.turns.calling-the-older-way", "documented", {**named, "output": older}
+        yield "judge.turns.agent", "documented", {**named, "input": {"messages": [*AGENT]}, "output": said}
+    if component == "ChatCompletionRequest":
+        yield "chat.turns.agent", "sdk", {"model": SAMPLES["model"], "messages": [*AGENT]}
+
+
+def whole(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
+    """The fullest body. That all of it goes together is promised by the published page alone."""
+    level = root(component).level
+    together = level if level == "documented" else "decision"
+    yield f"{endpoint}.fullest", together, orjson.loads(fullest(component))
+
+
+def allowed(branch: Spot) -> Iterator[tuple[str, str, Json]]:
+    """What one branch allows at its spot: label, source class, value."""
+    if "enum" in branch.schema:
+        for option in branch.schema["enum"]:
+            yield {None: "null", "null": "null-word"}.get(option, option), branch.level, option
+        return
+    for kind in types_of(branch.schema):
+        yield from of_kind(kind, branch)
+
+
+def of_kind(kind: str, branch: Spot) -> Iterator[tuple[str, str, Json]]:
+    """What may stand there of one JSON type."""
+    if kind == "object":
+        yield from objects(branch)
+    elif kind == "array":
+        # no type of the clients' forbids an empty list, and none promises that it is taken
+        empty = branch.level if branch.level == "documented" else "decision"
+        yield "items", branch.level, plain(branch)
+        yield "empty", empty, []
+    elif kind == "boolean":
+        yield from (("true", branch.level, True), ("false", branch.level, False))
+    elif kind == "null":
+        yield "null", branch.level, None
+    else:
+        known = sample(branch)
+        yield kind, branch.level, known if fits({"type": kind}, known) else BY_TYPE[kind]
+        yield from (
+            (f"at-{keyword}", branch.level, branch.schema[keyword])
+            for keyword in ("minimum", "maximum")
+            if keyword in branch.schema
+        )
+
+
+def objects(branch: Spot) -> Iterator[tuple[str, str, Json]]:
+    """An object as usual, bare, and with a member that nobody declared where that is allowed."""
+    usual = plain(branch)
+    yield "object", branch.level, usual
+    yield "bare", branch.level, members(branch, usual=False)
+    if branch.schema.get("additionalProperties", True) is True and "properties" in branch.schema:
+        level = weaker(branch.level, branch.additional())
+        yield "open", level, {**usual, UNKNOWN: UNEXPECTED}
+
+
+def parameters() -> Iterator[tuple[str, Schema]]:
+    """The headers of a chat request: component, and what the document says of it."""
+    document = contract().document
+    for reference in document["paths"]["/chat/completions"]["post"]["parameters"]:
+        component = reference["$ref"].rpartition("/")[2]
+        yield component, document["components"]["parameters"][component]
+
+
+def header_spots(component: str, parameter: Schema) -> tuple[Spot, ...]:
+    """The spots of the JSON in a header; of its text where it carries none."""
+    schema = parameter["schema"].get("contentSchema", parameter["schema"])
+    return tuple(walk(Spot(contract().document, (), schema, component, parameter["x-source"])))
+
+
+@cache
+def header_positives() -> tuple[Positive, ...]:
+    """Valid headers of a chat request, each with a small body."""
+    found: dict[tuple[str, str], Positive] = {}
+    body = holding(ENDPOINTS["chat"], ())
+    for component, parameter in parameters():
+        for name, level, text in header_texts(component, parameter):
+            header = (parameter["name"], text)
+            dotted = f"chat.{parameter['name']}.{name}"
+            found.setdefault(header, Positive(dotted, "chat", level, (), body, (header,)))
+    return tuple(found.values())
+
+
+def header_texts(component: str, parameter: Schema) -> Iterator[tuple[str, str, str]]:
+    """Name, source class and text of what a header may say."""
+    is_json = "contentSchema" in parameter["schema"]
+    every = header_spots(component, parameter)
+    for spot in every:
+        base, path = holding_spot(every[0], spot)
+        for name, level, value in variants(spot):
+            whole = put(base, path, value)
+            level = "decision" if value == [] else level
+            yield name, level, orjson.dumps(whole).decode() if is_json else whole
+
+
+def needs(text: str) -> tuple[str, ...]:
+    """What a body takes for granted of a model, by the media in it."""
+    media = {"images": ('"image_url"',), "audio": ('"input_audio"', '"audio":{')}
+    return tuple(name for name, signs in media.items() if any(sign in text for sign in signs))

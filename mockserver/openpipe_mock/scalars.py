@@ -1,0 +1,254 @@
+"""Readable strings and numbers for the rules of a schema, as numbered options: the first is the plainest.
+
+Rules are merged keywords: `pattern` and `format` are tuples, the others are as in JSON Schema. An option
+keeps to the rules as far as it can see; the caller holds it against the checker.
+"""
+
+import base64
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from fractions import Fraction
+from typing import Any
+
+from openpipe_mock.patterns import MOST_CHARACTERS, text, ways
+
+Rules = Mapping[str, Any]
+
+WORDS = (
+    *("example", "sample", "amber", "brisk", "calm", "dapper", "early", "fancy", "gentle", "happy", "ideal"),
+    *("jolly", "keen", "lively", "merry", "noble", "open", "proud", "quiet", "rapid", "sunny", "tidy"),
+    *("upbeat", "vivid"),
+)
+NAMES = ("alex", "blake", "casey", "drew", "eden", "finley", "gray", "harper", "indigo", "jordan", "kai")
+USUAL = Fraction(3, 2)
+"""What a number is when nothing speaks against it."""
+MOST_OPTIONS = 1000
+FEW_OPTIONS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """So many values to pick from; `pick(number)` for 0 ≤ number < count."""
+
+    count: int
+    pick: Callable[[int], Any]
+
+
+def word(number: int) -> str:
+    return WORDS[number % len(WORDS)]
+
+
+def numbered(words: tuple[str, ...], number: int) -> str:
+    """The word with this number; a second round appends 2, a third 3."""
+    turn, at = divmod(number, len(words))
+    return f"{words[at]}{turn + 1}" if turn else words[at]
+
+
+def day(number: int) -> str:
+    return (date(2024, 1, 15) + timedelta(days=number)).isoformat()
+
+
+def clock(number: int) -> str:
+    return f"{(9 + number // 60) % 24:02}:{(30 + number) % 60:02}:00Z"
+
+
+def page(number: int) -> str:
+    return f"https://example.com/{numbered(WORDS, number)}"
+
+
+FORMATS: dict[str, Callable[[int], str]] = {
+    "date": day,
+    "time": clock,
+    "date-time": lambda number: f"{day(number)}T09:30:00Z",
+    "duration": lambda number: f"P{number + 1}D",
+    "email": lambda number: f"{numbered(NAMES, number)}@example.com",
+    "idn-email": lambda number: f"{numbered(NAMES, number)}@example.com",
+    "hostname": lambda number: f"{numbered(WORDS, number)}.example.com",
+    "idn-hostname": lambda number: f"{numbered(WORDS, number)}.example.com",
+    "ipv4": lambda number: f"192.0.2.{number + 1}",
+    "ipv6": lambda number: f"2001:db8::{number + 1:x}",
+    "ipvanyaddress": lambda number: f"192.0.2.{number + 1}",
+    "ipv4network": lambda number: f"192.0.{number}.0/24",
+    "ipv6network": lambda number: f"2001:db8:{number + 1:x}::/48",
+    "uri": page,
+    "iri": page,
+    "uri-reference": lambda number: f"/{numbered(WORDS, number)}",
+    "iri-reference": lambda number: f"/{numbered(WORDS, number)}",
+    "uri-template": lambda number: f"https://example.com/{numbered(WORDS, number)}/{{id}}",
+    "uuid": lambda number: f"00000000-0000-4000-8000-{number + 1:012x}",
+    "json-pointer": lambda number: f"/{numbered(WORDS, number)}",
+    "relative-json-pointer": lambda number: f"{number}/example",
+    "regex": lambda number: f"^{numbered(WORDS, number)}$",
+    "byte": lambda number: encoded(word(number)),
+    "base64": lambda number: encoded(word(number)),
+    "color": lambda number: f"#{(0x336699 + number * 0x010203) % 0x1000000:06x}",
+    "json-string": lambda number: str(number + 1),
+    "path": lambda number: f"/{numbered(WORDS, number)}",
+    "file-path": lambda number: f"/{numbered(WORDS, number)}.txt",
+    "directory-path": lambda number: f"/{numbered(WORDS, number)}",
+}
+FORMATS |= {f"uuid{version}": FORMATS["uuid"] for version in (1, 3, 4, 5, 6, 7, 8)}
+
+
+def encoded(plain: str) -> str:
+    return base64.b64encode(plain.encode()).decode()
+
+
+def strings(rules: Rules, noun: str) -> Options:
+    """Texts by format, pattern or media type, else an adjective and the noun: `example city`."""
+    least, most = rules.get("minLength", 0), min(rules.get("maxLength", MOST_CHARACTERS), MOST_CHARACTERS)
+    sources = [FORMATS[name] for name in rules.get("format", ()) if name in FORMATS]
+    sources += [patterned(pattern, least, most) for pattern in rules.get("pattern", ())]
+    if not sources and rules.get("contentMediaType") == "application/json":
+        sources = [FORMATS["json-string"]]
+    if not sources and rules.get("contentEncoding") == "base64":
+        sources = [FORMATS["base64"]]
+    if least > MOST_CHARACTERS:
+        return Options(1, lambda number: "")  # the checker will say what is wrong with it
+    if not sources:
+        return Options(MOST_OPTIONS, lambda number: fitted(phrase(number, noun), number, least, most))
+    patterns = rules.get("pattern", ())
+    count = ways(patterns[0]) if patterns and len(sources) == 1 else FEW_OPTIONS
+    return Options(
+        min(count, FEW_OPTIONS), lambda number: sources[number % len(sources)](number // len(sources))
+    )
+
+
+def patterned(pattern: str, least: int, most: int) -> Callable[[int], str]:
+    return lambda number: text(pattern, number, least, most)
+
+
+def phrase(number: int, noun: str) -> str:
+    turn, at = divmod(number, len(WORDS))
+    return f"{WORDS[at]} {noun} {turn + 1}" if turn else f"{WORDS[at]} {noun}"
+
+
+def fitted(plain: str, number: int, least: int, most: int) -> str:
+    """The phrase cut or continued until its length fits; where words have no room, letters."""
+    if len(plain) > most:
+        plain = (
+            word(number)
+            if len(word(number)) <= most and number < len(WORDS)
+            else letters(number, least, most)
+        )
+    if len(plain) < least:
+        plain = (f"{plain} " * (least // (len(plain) + 1) + 1))[:least]
+    return f"{plain[:-1]}." if plain.endswith(" ") else plain
+
+
+def letters(number: int, least: int, most: int) -> str:
+    """`abc`, `bcd`, …, and after 26 of them `ace`, `bdf`, …"""
+    stride, first = divmod(number, 26)
+    length = min(most, max(least, 3))
+    return "".join(chr(ord("a") + (first + at * (stride + 1)) % 26) for at in range(length))
+
+
+def noun_of(name: str) -> str:
+    """A property's name as words: `firstName` and `first_name` are both `first name`."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name[:60])
+    return " ".join(re.findall(r"\w+", spaced.replace("_", " "))).lower()
+
+
+def singular(noun: str) -> str:
+    """What one item of a list is called: `tags` holds a `tag`."""
+    return noun[:-1] if noun.endswith("s") and not noun.endswith("ss") and len(noun) > 3 else noun
+
+
+def exact(number: Any) -> Fraction:
+    """The number as it is written in JSON: 0.1 is one tenth."""
+    return Fraction(repr(number))
+
+
+def plain(number: Fraction) -> int | float:
+    """A whole number as an integer that fits into 64 bits, any other as a float."""
+    return int(number) if number.denominator == 1 and abs(number) < 2**63 else float(number)
+
+
+def common_multiple(one: Fraction, other: Fraction) -> Fraction:
+    return Fraction(math.lcm(one.numerator, other.numerator), math.gcd(one.denominator, other.denominator))
+
+
+def limits(rules: Rules) -> tuple[Fraction | None, Fraction | None]:
+    """The lowest and the highest number that the bounds name, exclusive or not; None for no bound."""
+    lows = [exact(rules[name]) for name in ("minimum", "exclusiveMinimum") if name in rules]
+    highs = [exact(rules[name]) for name in ("maximum", "exclusiveMaximum") if name in rules]
+    return max(lows, default=None), min(highs, default=None)
+
+
+def integers(rules: Rules, noun: str) -> Options:
+    """Whole numbers, 1 first."""
+    return multiples(rules, common_multiple(Fraction(1), rules.get("multipleOf", Fraction(1))), Fraction(1))
+
+
+def numbers(rules: Rules, noun: str) -> Options:
+    """Numbers with a fraction, 1.5 first; multiples where they are asked for."""
+    return multiples(rules, rules["multipleOf"], USUAL) if "multipleOf" in rules else fractions(rules)
+
+
+def multiples(rules: Rules, step: Fraction, near: Fraction) -> Options:
+    """Multiples of `step` within the bounds, upwards from the first that isn't below `near`."""
+    low, high = limits(rules)
+    first = None if low is None else math.ceil(low / step) + (low == excluded(rules, "Minimum", low, step))
+    last = (
+        None if high is None else math.floor(high / step) - (high == excluded(rules, "Maximum", high, step))
+    )
+    usual = math.ceil(near / step)
+    start = usual if first is None else max(usual, first)
+    start = start if last is None else min(start, last)
+    if first is not None and last is not None:
+        count = max(1, last - first + 1)
+        return Options(
+            min(count, MOST_OPTIONS), lambda number: plain((first + (start - first + number) % count) * step)
+        )
+    return Options(
+        MOST_OPTIONS, lambda number: plain((start + (-number if last is not None else number)) * step)
+    )
+
+
+def excluded(rules: Rules, side: str, bound: Fraction, step: Fraction) -> Fraction | None:
+    """The bound itself, when it is a multiple that the exclusive keyword shuts out."""
+    keyword = f"exclusive{side}"
+    shut = keyword in rules and exact(rules[keyword]) == bound and (bound / step).denominator == 1
+    return bound if shut else None
+
+
+def fractions(rules: Rules) -> Options:
+    """Halves, or tenths of a narrow range; both bounds may be shut, so they don't come first."""
+    low, high = limits(rules)
+    half, usual = Fraction(1, 2), USUAL
+    if low is not None and high is not None:
+        step = half if high - low >= 10 else (high - low) / 10 or Fraction(1)
+        start = usual if low < usual < high else (low + high) / 2
+        grid = [low + step * at for at in range(min(MOST_OPTIONS, int((high - low) / step) + 1))]
+        values = [start, *(value for value in grid if value != start)]
+        return Options(len(values), lambda number: float(values[number]))
+    if low is not None:
+        start = usual if low < usual else low + half
+        return Options(MOST_OPTIONS, lambda number: float(start + half * number))
+    if high is not None:
+        start = usual if high > usual else high - half
+        return Options(MOST_OPTIONS, lambda number: float(start - half * number))
+    return Options(MOST_OPTIONS, lambda number: float(usual + half * number))
+
+
+def nulls(rules: Rules, noun: str) -> Options:
+    return Options(1, lambda number: None)
+
+
+def booleans(rules: Rules, noun: str) -> Options:
+    return Options(2, lambda number: number == 0)
+
+
+EDGES: dict[str, tuple[Any, ...]] = {"string": ("", "a", "0"), "integer": (0, -1), "number": (0.0, -1.0)}
+"""What is tried when no option will do: the values that negations tend to leave."""
+
+SCALARS: dict[str, Callable[[Rules, str], Options]] = {
+    "string": strings,
+    "integer": integers,
+    "number": numbers,
+    "boolean": booleans,
+    "null": nulls,
+}

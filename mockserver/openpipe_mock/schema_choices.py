@@ -1,0 +1,223 @@
+"""The ways to meet a set of subschemas: of each union, condition and negation one branch is chosen."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from openpipe_mock.schema_demands import (
+    LOWER,
+    READ,
+    UPPER,
+    Branch,
+    Budget,
+    Conflict,
+    Demands,
+    plain_rules,
+    structure,
+)
+from openpipe_mock.schema_documents import REFERENCES, Document, Node, applicator
+
+MOST_CHOICES = 100
+"""Unions inside unions that are followed for one value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Branches one of which holds; exactly one, if `exclusive`."""
+
+    node: Node
+    branches: list[Branch]
+    exclusive: bool = False
+
+    def alone(self, branch: Branch) -> Branch:
+        """The branch, and that none of the others holds."""
+        return [
+            *branch,
+            *(one.made({"not": one.schema}) for each in self.branches if each is not branch for one in each),
+        ]
+
+
+def choices(document: Document, node: Node, demands: Demands) -> Iterator[Choice]:
+    """The unions of a subschema; a choice with one branch is none, and simply holds."""
+    schema = node.schema
+    for keyword in REFERENCES:
+        if keyword in schema:
+            yield Choice(node, [[target(document, node, keyword)]])
+    for at in range(len(schema.get("allOf", ()))):
+        yield Choice(node, [[node.child("allOf", at)]])
+    for keyword in ("anyOf", "oneOf"):
+        if keyword in schema:
+            branches = [[node.child(keyword, at)] for at in range(len(schema[keyword]))]
+            yield Choice(node, branches, keyword == "oneOf")
+    if "if" in schema:
+        yield conditional(node)
+    for keyword in ("dependentSchemas", "dependencies"):
+        for name, dependent in schema.get(keyword, {}).items():
+            if not isinstance(dependent, list):
+                present, absent = node.made({"required": [name]}), node.made({"properties": {name: False}})
+                yield Choice(node, [[present, node.child(keyword, name)], [absent]])
+    if "not" in schema:
+        ways = negations(document, node.child("not"))
+        if ways is None:
+            demands.nots += (node.child("not"),)
+        else:
+            yield Choice(node.child("not"), [[way] for way in ways])
+
+
+def target(document: Document, node: Node, keyword: str) -> Node:
+    try:
+        return document.target(node, keyword)
+    except LookupError:  # a meta-schema that the compiler knows by itself
+        raise Conflict(keyword, node.pointer) from None
+
+
+def conditional(node: Node) -> Choice:
+    condition = node.child("if")
+    otherwise = condition.made({"not": condition.schema})
+    met = [condition, *([node.child("then")] if "then" in node.schema else ())]
+    unmet = [otherwise, *([node.child("else")] if "else" in node.schema else ())]
+    return Choice(node, [met, unmet])
+
+
+JUDGED_AS_WHOLE = frozenset((*LOWER, *UPPER, "const", "enum", "pattern", "format", "multipleOf")) - {
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+}
+ANNOTATIONS = frozenset(
+    ("title", "description", "default", "examples", "$comment", "$defs", "definitions", "$schema", "$id")
+)
+TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
+
+
+def negations(document: Document, node: Node) -> list[Node] | None:
+    """Subschemas one of which must hold where `node` must not; None when that can only be tried."""
+    schema = node.schema
+    if isinstance(schema, bool):
+        return [node.made(not schema)]
+    keywords = schema.keys() - ANNOTATIONS
+    if not keywords:
+        return [node.made(False)]
+    if keywords <= JUDGED_AS_WHOLE | {"type"} or not keywords <= NEGATED.keys() | JUDGED_AS_WHOLE:
+        return negated_type(document, node) if keywords == {"type"} else None
+    tables = [negated for keyword, negated in NEGATED.items() if keyword in schema]
+    ways = [way for negated in tables for way in negated(document, node)]
+    whole = {keyword: schema[keyword] for keyword in schema if keyword in JUDGED_AS_WHOLE}
+    return [*ways, *([node.made({"not": whole})] if whole else ())]
+
+
+def negated_members(document: Document, node: Node) -> list[Node]:
+    return [
+        node.made({"type": "object", "required": [name], "properties": {name: {"not": member}}})
+        for name, member in node.schema["properties"].items()
+    ]
+
+
+def negated_required(document: Document, node: Node) -> list[Node]:
+    return [node.made({"type": "object", "properties": {name: False}}) for name in node.schema["required"]]
+
+
+def negated_items(document: Document, node: Node) -> list[Node]:
+    if isinstance(node.schema["items"], list):  # a prefix, before 2020-12
+        return []
+    return [node.made({"type": "array", "contains": {"not": node.schema["items"]}})]
+
+
+def negated_type(document: Document, node: Node) -> list[Node]:
+    named = READ["type"][1](node.schema["type"])
+    named += ("integer",) if "number" in named else ()
+    others = [name for name in TYPES if name not in named and (name != "number" or "integer" not in named)]
+    return [node.made({"type": others})] if others else [node.made(False)]
+
+
+def negated_reference(document: Document, node: Node) -> list[Node]:
+    found = target(document, node, "$ref")
+    return [found.made({"not": found.schema})]
+
+
+NEGATED: dict[str, Callable[[Document, Node], list[Node]]] = {
+    "required": negated_required,
+    "properties": negated_members,
+    "anyOf": lambda document, node: [node.made({"allOf": [{"not": each} for each in node.schema["anyOf"]]})],
+    "allOf": lambda document, node: [node.made({"not": each}) for each in node.schema["allOf"]],
+    "not": lambda document, node: [node.child("not")],
+    "$ref": negated_reference,
+    "items": negated_items,
+    "type": negated_type,
+}
+"""Keyword → the ways not to meet it."""
+
+Order = Callable[[Choice], list[Branch]]
+MOST_EXCLUSIVE = 8
+"""Branches of a `oneOf` up to which each is also tried with the others negated."""
+
+
+@dataclass(slots=True)
+class Flattening:
+    """Finds the ways to meet a set of subschemas.
+
+    `order` says which branches come first, `active` holds the identities of the subschemas that the values
+    above are under, `conflict` is the first contradiction that was met.
+    """
+
+    document: Document
+    budget: Budget
+    order: Order
+    active: frozenset[int]
+    conflict: Conflict | None = None
+
+    def ways(self, nodes: Branch) -> Iterator[Demands]:
+        """Each `Demands` that the subschemas come to, lazily; none when they contradict each other."""
+        yield from self.expanded(Demands(), nodes, [], 0)
+
+    def expanded(
+        self, demands: Demands, nodes: Branch, waiting: list[Choice], depth: int
+    ) -> Iterator[Demands]:
+        try:
+            waiting = [*waiting, *self.absorbed(demands, nodes)]
+        except Conflict as conflict:
+            self.conflict = self.conflict or conflict
+            return
+        if not waiting:
+            yield demands
+            return
+        choice, *rest = waiting
+        self.budget.spend(2, choice.node)
+        if depth == MOST_CHOICES:
+            self.budget.spend(self.budget.left + 1, choice.node)
+        if not choice.branches:
+            self.conflict = self.conflict or Conflict(applicator(choice.node.pointer), choice.node.pointer)
+            return
+        branches = self.order(choice)
+        for branch in branches:
+            yield from self.expanded(demands.copy(), branch, rest, depth + 1)
+        if choice.exclusive and len(branches) <= MOST_EXCLUSIVE:
+            for branch in branches:
+                yield from self.expanded(demands.copy(), choice.alone(branch), rest, depth + 1)
+
+    def absorbed(self, demands: Demands, nodes: Branch) -> list[Choice]:
+        """Merge the subschemas and all that simply holds with them; return what is left to choose."""
+        found = []
+        waiting = deque(nodes)
+        while waiting:
+            node = waiting.popleft()
+            self.budget.spend(2, node)
+            if node.schema is False:
+                raise Conflict(applicator(node.pointer), node.pointer)
+            if node.schema is True or id(node.schema) in demands.seen:
+                continue
+            merged = sum(len(value) for value in demands.rules.values() if isinstance(value, tuple))
+            self.budget.spend(len(node.schema) // 4 + merged // 100, node)
+            if "enum" in demands.rules:
+                self.budget.spend(len(node.schema.get("enum", ())) // 5, node)
+            demands.recursive = demands.recursive or id(node.schema) in self.active
+            demands.seen[id(node.schema)] = node
+            plain_rules(demands, node)
+            structure(demands, node)
+            for choice in choices(self.document, node, demands):
+                if len(choice.branches) == 1:
+                    waiting.extend(choice.branches[0])
+                else:
+                    found.append(choice)
+        return found

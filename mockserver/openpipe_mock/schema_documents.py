@@ -1,0 +1,348 @@
+"""A user's JSON Schema, read once: nothing is fetched, its names are indexed, and what it costs is known.
+
+A compiled validator can't be interrupted, and some schemas keep it busy for hours or run it out of stack:
+references that branch twice at each step, `unevaluatedProperties` over a chain of them, repeats inside
+repeats in a pattern. So the costs of compiling and of each check are counted here first, up to a limit.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urldefrag, urljoin
+
+import jsonschema_rs
+import orjson
+
+from openpipe_mock import patterns
+
+MOST_BYTES = 1_500_000
+MOST_SUBSCHEMAS = 25_000
+MOST_REFERENCES = 4_000
+MOST_UNEVALUATED = 3_000
+"""Subschemas that `unevaluated…` keywords reach in place, each path counted (compiling takes them all)."""
+MOST_PATTERN = 10_000
+"""Characters that all patterns spell out, repeats multiplied: 5 µs each to compile (measured)."""
+MOST_DEPTH = 120
+FEW_LISTED = 100
+BACKTRACKS = 10_000
+
+MAPS = frozenset(
+    ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies")
+)
+DEFINITIONS = frozenset(("$defs", "definitions"))
+LISTS = frozenset(("allOf", "anyOf", "oneOf", "prefixItems", "items"))
+SINGLES = ("not", "if", "then", "else")
+REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+ANCHORS = ("$anchor", "$dynamicAnchor")
+DATA = frozenset(("enum", "const", "default", "examples", "example", "required", "type", "dependentRequired"))
+MALFORMED = (LookupError, TypeError, AttributeError, ValueError)
+UNEVALUATED = frozenset(("unevaluatedProperties", "unevaluatedItems"))
+
+
+class SchemaError(Exception):
+    """What is wrong with a schema: `keyword`, the JSON `pointer` to the subschema that has it, a sentence."""
+
+    def __init__(self, keyword: str, pointer: str, sentence: str) -> None:
+        self.keyword, self.pointer = keyword, pointer
+        super().__init__(sentence)
+
+
+class BadSchema(SchemaError):
+    """The schema is invalid, refers to something outside of itself, or is beyond what is read at all."""
+
+
+class Unbuildable(SchemaError):
+    """The schema is valid, but no instance of it was found within the limits."""
+
+
+class Node(NamedTuple):
+    """A subschema, the JSON pointer to it, and the URI that references in it start from."""
+
+    schema: Any
+    pointer: str = ""
+    base: str = ""
+
+    def child(self, *steps: str | int) -> "Node":
+        schema, pointer, base = self
+        for step in steps:
+            schema = schema[step]
+            pointer = f"{pointer}/{escaped(step)}"
+        return Node(schema, pointer, base_of(schema, base))
+
+    def made(self, schema: Any) -> "Node":
+        """A subschema that nobody wrote, which follows from this one."""
+        return Node(schema, self.pointer, self.base)
+
+
+def escaped(step: str | int) -> str:
+    """A step of a JSON pointer."""
+    return str(step) if isinstance(step, int) else step.replace("~", "~0").replace("/", "~1")
+
+
+def pointer_of(path: list[str | int]) -> str:
+    return "".join(f"/{escaped(step)}" for step in path)
+
+
+def base_of(schema: Any, base: str) -> str:
+    if not isinstance(schema, dict) or "$id" not in schema:
+        return base
+    own = schema["$id"]
+    return joined(base, own) if isinstance(own, str) and not own.startswith("#") else base
+
+
+def joined(base: str, reference: str) -> str:
+    """The URI without an empty fragment; urljoin itself knows no `urn:`."""
+    if reference.startswith("#"):
+        return base if reference == "#" else urldefrag(base).url + reference
+    try:
+        return urljoin(base, reference).removesuffix("#")
+    except ValueError:
+        return reference
+
+
+@dataclass(slots=True)
+class Document:
+    """A whole schema: `top`, the subschemas by URI and anchor, the places of its references."""
+
+    top: Node
+    names: dict[str, Node] = field(default_factory=dict)
+    references: list[tuple[Node, str]] = field(default_factory=list)
+    unevaluated: list[Node] = field(default_factory=list)
+    atoms: int = 0
+    subschemas: int = 0
+    listed: int = 0
+    targets: dict[tuple[str, str], Node] = field(default_factory=dict)
+    validators: list[Any] = field(default_factory=list)
+
+    def target(self, node: Node, keyword: str) -> Node:
+        """The subschema that a reference names; LookupError when the document doesn't hold it."""
+        key = (node.base, node.schema[keyword])
+        if key not in self.targets:
+            self.targets[key] = self.found(joined(*key))
+        return self.targets[key]
+
+    def found(self, uri: str) -> Node:
+        if uri in self.names:
+            return self.names[uri]
+        address, fragment = urldefrag(uri)
+        found = self.names[address]
+        if fragment and not fragment.startswith("/"):
+            raise KeyError(uri)
+        for step in unquote(fragment).split("/")[1:]:
+            step = step.replace("~1", "/").replace("~0", "~")
+            found = found.child(int(step) if isinstance(found.schema, list) and step.isdecimal() else step)
+        return found
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each subschema judges a value at most once, in a time that hardly varies."""
+        return not (self.references or self.unevaluated or self.atoms or self.listed > FEW_LISTED)
+
+    def in_place(self, node: Node) -> Iterator[Node]:
+        """The subschemas that judge the same value as this one."""
+        schema = node.schema
+        for keyword in ("allOf", "anyOf", "oneOf"):
+            for at in range(len(schema.get(keyword, ()))):
+                yield node.child(keyword, at)
+        for keyword in SINGLES:
+            if keyword in schema:
+                yield node.child(keyword)
+        for keyword in ("dependentSchemas", "dependencies"):
+            for name, dependent in schema.get(keyword, {}).items():
+                if not isinstance(dependent, list):
+                    yield node.child(keyword, name)
+        for keyword in REFERENCES:
+            if keyword in schema:
+                yield self.target(node, keyword)
+
+
+@lru_cache(maxsize=16)
+def read(text: bytes) -> Document:
+    """The document of a schema's JSON text, compiled.
+
+    Raises BadSchema for what is no valid schema or refers outside, Unbuildable for what costs too much.
+    """
+    schema = orjson.loads(text)
+    if not isinstance(schema, dict | bool):
+        raise BadSchema("type", "", "A JSON Schema is an object or a boolean.")
+    document = Document(Node(schema, "", base_of(schema, "")))
+    if isinstance(schema, dict):
+        index(document)
+    with suppress(*MALFORMED):  # an invalid schema or a dangling reference: the compiler names it
+        bound(document)
+    document.validators = [compiled(text.decode(), document, asserts=asserts) for asserts in readings(text)]
+    return document
+
+
+def readings(text: bytes) -> tuple[bool | None, ...]:
+    """How formats are read: asserted, and where failing one makes a value valid, also as the draft has it."""
+    turns = b'"format"' in text and any(keyword in text for keyword in TURNING)
+    return (True, None) if turns else (True,)
+
+
+TURNING = (b'"not"', b'"oneOf"', b'"if"', b'"contains"')
+
+
+def serialized(schema: Any) -> bytes:
+    """A schema as JSON text; BadSchema when it is none or nested too deep, Unbuildable when too long."""
+    try:
+        text = orjson.dumps(schema)
+    except (TypeError, ValueError, RecursionError):
+        raise BadSchema("type", "", "The schema is not JSON, or is nested too deep to be read.") from None
+    if len(text) > MOST_BYTES:
+        members = schema if isinstance(schema, dict) else {"type": None}
+        largest = max(members, key=lambda name: len(orjson.dumps(members[name])))
+        raise Unbuildable(largest, "", f"The schema has {len(text)} bytes; at most {MOST_BYTES} are read.")
+    return text
+
+
+def index(document: Document) -> None:
+    """Note every name, reference and pattern of the document."""
+    document.names[document.top.base] = document.names[""] = document.top
+    waiting = [(document.top, False)]
+    while waiting:
+        node, is_map = waiting.pop()
+        if isinstance(node.schema, dict) and not is_map:
+            document.subschemas += 1
+            note(document, node)
+        steps = inside(node.schema, is_map)
+        # Half of what waits are lists and maps.
+        if document.subschemas + max(len(steps), len(waiting) // 2) > MOST_SUBSCHEMAS:
+            sentence = f"The schema has more than {MOST_SUBSCHEMAS} subschemas."
+            raise Unbuildable(applicator(f"{node.pointer}/0"), node.pointer, sentence)
+        waiting += [
+            (node.child(step), not is_map and step in MAPS)
+            for step in steps
+            if not isinstance(node.schema[step], bool)
+        ]
+
+
+def inside(schema: Any, is_map: bool) -> list[Any]:
+    """The steps from a schema, a list or a map to what may be schemas inside."""
+    if isinstance(schema, list):
+        return [at for at, part in enumerate(schema) if isinstance(part, NESTED)]
+    return [
+        name for name, part in schema.items() if isinstance(part, NESTED) and (is_map or name not in DATA)
+    ]
+
+
+NESTED = (dict, list, bool)
+
+
+def note(document: Document, node: Node) -> None:
+    schema = node.schema
+    if NOTED.isdisjoint(schema):
+        return
+    own = schema.get("$id")
+    if isinstance(own, str):
+        document.names[joined(node.base, own) if own.startswith("#") else node.base] = node
+    for keyword in ANCHORS:
+        if isinstance(schema.get(keyword), str):
+            document.names[f"{urldefrag(node.base).url}#{schema[keyword]}"] = node
+    document.references += [(node, name) for name in REFERENCES if isinstance(schema.get(name), str)]
+    if not UNEVALUATED.isdisjoint(schema):
+        document.unevaluated.append(node)
+    if isinstance(schema.get("enum"), list):
+        document.listed += len(schema["enum"])
+    for pattern in patterns_of(schema):
+        document.atoms += patterns.size(pattern)
+        if document.atoms > MOST_PATTERN:
+            raise Unbuildable("pattern", node.pointer, "The patterns repeat too much to be compiled.")
+
+
+NOTED = UNEVALUATED.union(REFERENCES, ANCHORS, ("$id", "enum", "pattern", "patternProperties"))
+
+
+def patterns_of(schema: dict[str, Any]) -> list[str]:
+    by_name = schema.get("patternProperties")
+    own = schema.get("pattern")
+    return [*(by_name if isinstance(by_name, dict) else ()), *([own] if isinstance(own, str) else ())]
+
+
+def bound(document: Document) -> None:
+    """Raise Unbuildable when compiling would take too long."""
+    if len(document.references) > MOST_REFERENCES:
+        raise Unbuildable("$ref", "", f"The schema has more than {MOST_REFERENCES} references.")
+    left = MOST_UNEVALUATED
+    for node in document.unevaluated:
+        left -= reach(document, node, left, ())
+        if left < 0:
+            keyword = next(name for name in node.schema if name in UNEVALUATED)
+            raise Unbuildable(keyword, node.pointer, f'"{keyword}" looks through too many subschemas.')
+
+
+def reach(document: Document, node: Node, left: int, above: tuple[int, ...]) -> int:
+    """How many subschemas lie in place below a node, every path counted, or a number over `left`."""
+    if not isinstance(node.schema, dict) or id(node.schema) in above:
+        return 1
+    if len(above) > MOST_DEPTH:
+        return left + 1
+    count = 1
+    for inside in document.in_place(node):
+        count += reach(document, inside, left - count, (*above, id(node.schema)))
+        if count > left:
+            break
+    return count
+
+
+def regexes() -> jsonschema_rs.FancyRegexOptions:
+    return jsonschema_rs.FancyRegexOptions(
+        backtrack_limit=BACKTRACKS, size_limit=10_000_000, dfa_size_limit=1_000_000
+    )
+
+
+def compiled(text: str, document: Document, *, asserts: bool | None) -> Any:
+    """A validator of a schema. Retrieval is off; patterns can't run away."""
+    try:
+        return jsonschema_rs.validator_for(
+            text, offline=True, validate_formats=asserts, pattern_options=regexes()
+        )
+    except jsonschema_rs.ValidationError as error:
+        raise refusal(error, document) from None
+    except (ValueError, jsonschema_rs.ReferencingError):
+        raise BadSchema("type", "", "The schema is nested too deep to be read.") from None
+
+
+def refusal(error: jsonschema_rs.ValidationError, document: Document) -> BadSchema:
+    """Where and why the compiler refused a schema."""
+    if error.kind.name != "$ref":
+        *place, keyword = error.instance_path or ["type"]
+        while place and (isinstance(keyword, int) or place[-1] in MAPS):
+            keyword = place.pop()
+        wrong = "no regular expression that is understood" if error.kind.name == "format" else "not allowed"
+        return BadSchema(str(keyword), pointer_of(place), f'The value of "{keyword}" is {wrong} here.')
+    for node, keyword in document.references:
+        try:
+            document.target(node, keyword)
+        except MALFORMED:
+            reference = node.schema[keyword]
+            return BadSchema(
+                keyword, node.pointer, f"{keyword} {reference[:200]!r} names nothing inside the schema."
+            )
+    keyword = next((name for name in ("$schema", "$id") if name in document.top.schema), "$ref")
+    return BadSchema(keyword, "", f"{keyword} has a value that isn't known here, and nothing is fetched.")
+
+
+def applicator(pointer: str) -> str:
+    """The keyword that applies the subschema at a pointer: `properties` for `/properties/name`."""
+    steps = pointer.split("/")
+    if len(steps) > 2 and steps[-2] in DEFINITIONS:
+        return "$ref"
+    if len(steps) > 2 and steps[-2] in MAPS | LISTS:
+        return steps[-2]
+    return steps[-1] or "false"
+
+
+@lru_cache(maxsize=512)
+def validator(text: bytes) -> Any:
+    """A validator for a few rules without references."""
+    return jsonschema_rs.Draft202012Validator(
+        text.decode(), offline=True, validate_formats=True, pattern_options=regexes()
+    )
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether a user's pattern matches, judged by the engine that can't run away."""
+    return bool(validator(orjson.dumps({"pattern": pattern})).is_valid(text))

@@ -1,0 +1,431 @@
+"""One draft of an instance: built top down, each value out of the alternatives that its demands leave."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
+from itertools import chain, islice
+from typing import Any
+
+import orjson
+
+from openpipe_mock import patterns
+from openpipe_mock.scalars import EDGES, SCALARS, noun_of, singular
+from openpipe_mock.schema_choices import Choice, Flattening
+from openpipe_mock.schema_costs import pattern_cost
+from openpipe_mock.schema_demands import Branch, Budget, Conflict, Demands, common, key
+from openpipe_mock.schema_documents import Document, Node, applicator, escaped, validator
+from openpipe_mock.schema_kinds import (
+    MOST_ITEMS,
+    contained,
+    inferred,
+    is_map,
+    lengths,
+    needed,
+    prefix_length,
+    scalar_schema,
+)
+from openpipe_mock.violations import JSON_TYPES
+
+MOST_LEVELS = 32
+MOST_MEMBERS = 10_000
+OPTIONAL_LEVELS = 8
+OPTIONAL_VALUES = 500
+"""Optional members are left out from this level on, and once a draft has this many values."""
+MOST_TRIES = 40
+VALUE_STEPS = 6
+CHARACTERS = 200
+EVALUATIONS = 200
+"""So many characters, or evaluations of a checker, count as one step of a search."""
+MOST_LISTED = 2_000
+PRESET_WAYS = 16
+IN_TURN = 16
+FEW = 24
+"""Variants keep to so many first options as long as these last: they are the most readable."""
+STRING = Node({"type": "string"})
+
+Build = Callable[[int], Any]
+"""One way to make a value; the argument shifts the choices of all values inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the instance: its pointer, what to call the value, and how far from the first choice."""
+
+    pointer: str = ""
+    noun: str = "text"
+    shift: int = 0
+    level: int = 0
+    active: frozenset[int] = frozenset()
+
+    def at(self, step: str | int, noun: str, shift: int, demands: Demands) -> "Place":
+        pointer = f"{self.pointer}/{escaped(step)}"
+        active = self.active | demands.seen.keys()
+        return Place(pointer, noun or self.noun, self.shift + shift, self.level + 1, active)
+
+
+@dataclass(slots=True)
+class Draft:
+    """Makes values. `bumps` says, by pointer, how many alternatives have been tried in vain.
+
+    Afterwards `visited` holds the pointers of all values, `wrapped` those that have no more alternatives.
+    """
+
+    document: Document
+    seed: bytes
+    variant: int
+    bumps: Mapping[str, int]
+    budget: Budget
+    radix: int = 1
+    values: int = 0
+    visited: set[str] = field(default_factory=set)
+    wrapped: set[str] = field(default_factory=set)
+
+    def draw(self, place: Place, count: int) -> int:
+        """Where among `count` choices this variant starts; 0 in variant 0.
+
+        The variant is a number in a mixed radix with one digit for each choice, so as many variants differ as
+        there are combinations; what the digits before it were mixes each digit further.
+        """
+        if self.variant == 0 or count < 2:
+            return 0
+        high, low = divmod(self.variant, self.radix)
+        few = min(count, FEW)
+        digit = (high + (self.noise(place, low) % few if low else 0)) % count
+        self.radix = min(self.radix * count, 2**64)
+        return 1 + (digit - 1 + self.noise(place, 0)) % (few - 1) if 0 < digit < few else digit
+
+    def noise(self, place: Place, number: int) -> int:
+        content = b"\x1f".join((self.seed, str(number).encode(), place.pointer.encode()))
+        return int.from_bytes(blake2b(content, digest_size=8).digest())
+
+    def value(self, nodes: Branch, place: Place, *, recursive: bool = True) -> Any:
+        """A value for subschemas that hold together; Conflict when none can be made.
+
+        Without `recursive`, subschemas that a value above is under already aren't entered again.
+        """
+        at = nodes[0] if nodes else self.document.top
+        self.budget.spend(VALUE_STEPS, at)
+        if place.level > MOST_LEVELS:
+            raise Conflict(applicator(at.pointer), at.pointer)
+        self.visited.add(place.pointer)
+        self.values += 1
+        flattening = Flattening(self.document, self.budget, partial(self.ordered, place), place.active)
+        builds = Alternatives(self, flattening, place, recursive).builds(nodes)
+        conflict: Conflict | None = None
+        for build, shift in self.from_bump(place, builds):
+            try:
+                return build(shift)
+            except Conflict as failure:
+                conflict = conflict or failure
+        raise conflict or flattening.conflict or Conflict(applicator(at.pointer), at.pointer)
+
+    def from_bump(self, place: Place, builds: Iterator[Build]) -> Iterator[tuple[Build, int]]:
+        """The alternatives after those that failed; then all once more with other values inside."""
+        start = self.bumps.get(place.pointer, 0)
+        skipped = list(islice(builds, start))
+        yield from ((build, 0) for build in builds)
+        self.wrapped.add(place.pointer)
+        turns, at = divmod(start, max(1, len(skipped)))
+        yield from ((build, turns) for build in (*skipped[at:], *skipped[:at]))
+
+    def ordered(self, place: Place, choice: Choice) -> list[Branch]:
+        """The branches from the one that the variant starts with, those that recurse last."""
+        branches = choice.branches
+        self.budget.spend(len(branches) // 3, choice.node)
+        at = self.draw(place, len(branches))
+        turned = [*branches[at:], *branches[:at]] if at else branches
+        return sorted(turned, key=partial(self.recurses, place)) if place.active else turned
+
+    def recurses(self, place: Place, branch: Branch) -> bool:
+        node = branch[0]
+        for _ in range(4):
+            if not isinstance(node.schema, dict) or "$ref" not in node.schema:
+                break
+            with suppress(LookupError):
+                node = self.document.target(node, "$ref")
+        return id(node.schema) in place.active
+
+
+@dataclass(slots=True)
+class Alternatives:
+    """The ways to make one value, the preferred first."""
+
+    draft: Draft
+    flattening: Flattening
+    place: Place
+    recursive: bool
+
+    def builds(self, nodes: Branch) -> Iterator[Build]:
+        ways = self.ways(nodes)
+        first = next(ways, None)
+        if first is None:
+            return
+        known = [first, *islice(ways, PRESET_WAYS)] if first.presets else [first]
+        presets: list[Build] = [
+            partial(constant, value)
+            for value in first.presets
+            if "enum" not in first.rules and any(self.fits(way, value) for way in known)
+        ]
+        start = self.draft.draw(self.place, len(presets) + 1)
+        generated = self.generated(chain(known, ways))
+        early = presets[start:] + presets[:start] if start < len(presets) else []
+        yield from chain(early, generated, () if early else presets)
+
+    def ways(self, nodes: Branch) -> Iterator[Demands]:
+        for way in self.flattening.ways(nodes):
+            if self.recursive or not way.recursive:
+                yield way
+
+    def generated(self, ways: Iterator[Demands]) -> Iterator[Build]:
+        """In turn one alternative of each way, since the next of the same way often fails like the last."""
+        yield from in_turn(self.of_way(way) for way in ways)
+
+    def of_way(self, way: Demands) -> Iterator[Build]:
+        if "enum" in way.rules:
+            yield from self.listed(way)
+            return
+        for kind in self.kinds(way):
+            yield from BUILDERS[kind](self, way, kind)
+
+    def kinds(self, way: Demands) -> list[str]:
+        """The JSON types to try; null last, and without `type` those first that the keywords speak of."""
+        if "type" in way.rules:
+            named = sorted(way.rules["type"], key="null".__eq__)
+            at = self.draft.draw(self.place, len(named))
+            return named[at:] + named[:at]
+        return inferred(way)
+
+    def fits(self, way: Demands, value: Any) -> bool:
+        """Whether a value that the schema itself names meets the demands, as far as one can see cheaply."""
+        if "type" in way.rules and not any(JSON_TYPES[kind](value) for kind in way.rules["type"]):
+            return False
+        if "enum" in way.rules:
+            self.spend(len(way.rules["enum"]) // 10, way)
+            if not common([value], way.rules["enum"]):
+                return False
+        return isinstance(value, dict | list) or self.judge(way)(value)
+
+    def listed(self, way: Demands) -> Iterator[Build]:
+        values = self.enumerated(way)
+        start = self.draft.draw(self.place, len(values)) + self.place.shift
+        kinds = way.rules.get("type", JSON_TYPES)
+        judge = self.judge(way)
+        found = False
+        for step in range(min(len(values), MOST_LISTED)):
+            value = values[(start + step) % len(values)]
+            fits = any(JSON_TYPES[kind](value) for kind in kinds)
+            if fits and (isinstance(value, dict | list) or judge(value)):
+                found = True
+                yield partial(constant, value)
+        if not found:
+            self.blame("enum", way)
+
+    def enumerated(self, way: Demands) -> list[Any]:
+        """The values of an enum, a default and examples among them first."""
+        values: list[Any] = way.rules["enum"]
+        if not way.presets:
+            return values
+        self.spend(len(values) // 5, way)
+        first = common(list(way.presets), values)
+        known = {key(value) for value in first}
+        return [*first, *(value for value in values if key(value) not in known)]
+
+    def scalars(self, way: Demands, kind: str) -> Iterator[Build]:
+        options = SCALARS[kind](way.rules, self.place.noun)
+        start = self.draft.draw(self.place, options.count) + self.place.shift
+        judge = self.judge(way)
+        for step in range(min(options.count, MOST_TRIES)):
+            try:
+                value = options.pick((start + step) % options.count)
+            except (patterns.Unsupported, OverflowError):
+                self.blame("pattern" if kind == "string" else "multipleOf", way)
+                continue
+            self.spend(len(value) // CHARACTERS if isinstance(value, str) else 0, way)
+            if judge(value):
+                yield partial(constant, value)
+        yield from (partial(constant, value) for value in EDGES.get(kind, ()) if judge(value))
+
+    def blame(self, keyword: str, way: Demands) -> None:
+        conflict = self.flattening.conflict
+        self.flattening.conflict = conflict or Conflict(keyword, way.origins.get(keyword, ""))
+
+    def judge(self, way: Demands) -> Callable[[Any], bool]:
+        """Tells whether a scalar meets the rules; the reason why not becomes the flattening's conflict."""
+        schema = scalar_schema(way)
+        if not schema.keys() - {"type"}:
+            return accepted
+        checker = validator(orjson.dumps(schema))
+        texts = way.rules.get("pattern", ())
+        step = way.rules.get("multipleOf")
+
+        def accepts(value: Any) -> bool:
+            length = len(value) if isinstance(value, str) else 0
+            self.spend(1 + sum(pattern_cost(pattern, length) for pattern in texts) // EVALUATIONS, way)
+            if not checker.is_valid(value):
+                self.blame(next(checker.iter_errors(value)).kind.name, way)
+                return False
+            # Many validators divide floats, so a multiple has to look like one to them too.
+            fits = not step or isinstance(value, bool | str | None) or (value / float(step)) % 1 == 0
+            if not fits:
+                self.blame("multipleOf", way)
+            return fits
+
+        return accepts
+
+    def spend(self, steps: int, way: Demands) -> None:
+        self.draft.budget.spend(steps, next(iter(way.seen.values()), self.draft.document.top))
+
+    def objects(self, way: Demands, kind: str) -> Iterator[Build]:
+        yield partial(self.object, way, True)
+        if len(way.declared()) > len(way.rules.get("required", ())) or is_map(way):
+            yield partial(self.object, way, False)
+
+    def object(self, way: Demands, generous: bool, shift: int) -> dict[str, Any]:
+        """An object with its required members and, when `generous`, with the optional ones that are cheap."""
+        required = needed(way.rules, ())
+        least, most = way.rules.get("minProperties", 0), way.rules.get("maxProperties", MOST_MEMBERS)
+        if least > min(most, MOST_ITEMS):
+            raise Conflict("minProperties", way.origins["minProperties"])
+        if len(required) > most:
+            raise Conflict("maxProperties", way.origins["maxProperties"])
+        declared = way.declared()
+        self.spend(len(declared) // 50, way)
+        left = (most if generous and self.cheap() else least) - len(required)
+        chosen = needed(way.rules, [name for name in declared if name not in required][: max(0, left)])
+        made: dict[str, Any] = {}
+        for name in dict.fromkeys((*(name for name in declared if name in chosen), *chosen)):
+            place = self.place.at(name, noun_of(name), shift, way)
+            if name in required:
+                made[name] = self.draft.value(self.member(way, name), place)
+            elif self.cheap() or len(required) < least:
+                made |= self.optional(way, name, place)
+        entries = 1 if generous and self.cheap() and is_map(way) else 0
+        return self.filled(made, way, shift, max(least, min(entries, most)))
+
+    def cheap(self) -> bool:
+        """Whether there is room for what may be left out."""
+        return self.place.level < OPTIONAL_LEVELS and self.draft.values < OPTIONAL_VALUES
+
+    def member(self, way: Demands, name: str) -> Branch:
+        """The subschemas for a member; the user's patterns are matched against its name."""
+        by_name = [text for part in way.members for text in part.node.schema.get("patternProperties", ())]
+        costs = sum(EVALUATIONS // 10 + pattern_cost(text, len(name)) for text in by_name)
+        self.spend(costs // EVALUATIONS, way)
+        return way.member(name)
+
+    def optional(self, way: Demands, name: str, place: Place) -> dict[str, Any]:
+        try:
+            return {name: self.draft.value(self.member(way, name), place, recursive=False)}
+        except Conflict:
+            return {}
+
+    def filled(self, made: dict[str, Any], way: Demands, shift: int, wanted: int) -> dict[str, Any]:
+        """The object with invented members until it has as many as are wanted."""
+        least = way.rules.get("minProperties", 0)
+        conflict: Conflict | None = None
+        for number in range(2 * wanted + 8):
+            if len(made) >= wanted:
+                break
+            try:
+                name = self.invented(way, number)
+                place = self.place.at(name, "value", shift + number, way)
+                if name not in made:
+                    made[name] = self.draft.value(self.member(way, name), place, recursive=len(made) < least)
+            except Conflict as failure:
+                conflict = conflict or failure
+        if len(made) < least:
+            raise conflict or Conflict("minProperties", way.origins.get("minProperties", ""))
+        return made
+
+    def invented(self, way: Demands, number: int) -> str:
+        """A name for a member that the schema doesn't name itself."""
+        if way.names:
+            place = Place(f"{self.place.pointer}/", "key", number, self.place.level + 1, self.place.active)
+            return str(self.draft.value([*way.names, STRING], place))
+        schemas = [part.node.schema for part in way.members]
+        pattern = next((name for schema in schemas for name in schema.get("patternProperties", ())), "")
+        try:
+            return patterns.text(pattern, number) if pattern else f"key{number + 1 if number else ''}"
+        except patterns.Unsupported:
+            raise Conflict("patternProperties", "") from None
+
+    def arrays(self, way: Demands, kind: str) -> Iterator[Build]:
+        """Arrays of the usual length (a tuple's, else one item), then longer ones, the shortest last."""
+        least, most = lengths(way)
+        usual = prefix_length(way) or 1
+        usual = min(most, max(least, usual)) if self.cheap() else least
+        some = range(usual, min(most, usual + 2 if self.cheap() else usual) + 1) or range(least, least + 1)
+        start = self.draft.draw(self.place, len(some))
+        for count in dict.fromkeys((*some[start:], *some[:start], least)):
+            yield partial(self.array, way, count)
+
+    def array(self, way: Demands, count: int, shift: int) -> list[Any]:
+        least, most = lengths(way)
+        if least > min(most, MOST_ITEMS):
+            node = way.contains[0] if "minItems" not in way.rules else None
+            raise Conflict(
+                "contains" if node else "minItems", node.pointer if node else way.origins["minItems"]
+            )
+        self.spend(count * len(way.contains) // 20, way)
+        slots = contained(way, count)
+        prefix = prefix_length(way)
+        items: list[Any] = []
+        known: set[bytes] | None = set() if way.rules.get("uniqueItems") else None
+        for at in range(count):
+            try:
+                nodes = [*way.item(at), *slots[at]]
+                items.append(self.item(way, nodes, at, shift + max(0, at - prefix), known, at < least))
+            except Conflict:
+                if at < least:
+                    raise
+                break
+        return items
+
+    def item(
+        self, way: Demands, nodes: Branch, at: int, shift: int, known: set[bytes] | None, recursive: bool
+    ) -> Any:
+        """The item at an index, unlike those whose keys are `known`."""
+        for turn in range(MOST_TRIES):
+            place = self.place.at(at, singular(self.place.noun), shift + turn, way)
+            item = self.draft.value(nodes, place, recursive=recursive)
+            if known is None:
+                return item
+            if key(item) not in known:
+                known.add(key(item))
+                return item
+        raise Conflict("uniqueItems", way.origins["uniqueItems"])
+
+
+def in_turn(sources: Iterator[Iterator[Build]]) -> Iterator[Build]:
+    """One build of each of the first sources, then the next of each; further sources after them."""
+    waiting: deque[Iterator[Build]] = deque()
+    for source in sources:
+        for build in islice(source, 1):
+            yield build
+            waiting.append(source)
+        if len(waiting) == IN_TURN:
+            break
+    while waiting:
+        for build in islice(waiting[0], 1):
+            yield build
+            waiting.append(waiting[0])
+        waiting.popleft()
+    yield from chain.from_iterable(sources)
+
+
+def constant(value: Any, shift: int) -> Any:
+    return value
+
+
+def accepted(value: Any) -> bool:
+    return True
+
+
+BUILDERS: dict[str, Callable[[Alternatives, Demands, str], Iterator[Build]]] = {
+    **dict.fromkeys(SCALARS, Alternatives.scalars),
+    "object": Alternatives.objects,
+    "array": Alternatives.arrays,
+}

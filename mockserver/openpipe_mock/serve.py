@@ -1,0 +1,335 @@
+"""Running the mock on a socket: bind, say so, serve, stop at once when asked."""
+
+import asyncio
+import contextlib
+import errno
+import json
+import logging
+import os
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from openpipe_mock import banner, memory, readyfile
+from openpipe_mock.app import create_app
+from openpipe_mock.configfile import ConfigError
+from openpipe_mock.control import NAME
+from openpipe_mock.guard import Guard
+from openpipe_mock.protocol import DroppingProtocol
+from openpipe_mock.reload import Source, service_of, watch
+from openpipe_mock.service import Service
+from openpipe_mock.signals import leave_calmly
+from openpipe_mock.state import Sessions
+from openpipe_mock.workers import Failed, Lifeline, Workers
+
+BACKLOG = 2048
+LOOP = "uvloop" if find_spec("uvloop") else "asyncio"
+NO_PASSWORD = "none"
+"""So that an encrypted key is refused, where OpenSSL would ask the terminal for its pass phrase."""
+KEEP_ALIVE_SECONDS = 60
+"""How long a connection may be idle. After 5 s httpx leaves one too: its next request would cross our end."""
+GRACE_SECONDS: Any = 0.3
+"""How long requests under way may go on after a signal. Uvicorn takes fractions, but declares an int."""
+
+
+Watching = Callable[[], Coroutine[Any, Any, None]]
+"""What runs beside a server, until it is cancelled."""
+
+
+class CannotServe(Exception):
+    """The server can't start; the message is one line that says why and what to try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where to listen, over what, whom to tell, who may use the control API. `port` 0 picks a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 6736
+    certfile: Path | None = None
+    keyfile: Path | None = None
+    ready_file: Path | None = None
+    quiet: bool = False
+    guard: Guard = field(default_factory=Guard)
+    workers: int = 1
+    state: str = field(default="", repr=False)
+    """The URL of the Redis in which sessions are remembered, "" for this process's memory."""
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.certfile else "http"
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, which calls `ready` once connections are accepted, and runs `watching` beside them."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        ready: Callable[[], None],
+        watching: Watching | None = None,
+    ) -> None:
+        super().__init__(config)
+        self.ready = ready
+        self.watching = watching
+        self.watcher: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready()
+        if self.watching:
+            self.watcher = asyncio.create_task(self.watching())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # a request cut off now is no defect
+        if self.watcher:
+            self.watcher.cancel()
+            await asyncio.wait((self.watcher,))
+        await super().shutdown(sockets)
+
+
+def serve(source: Source, listener: Listener) -> None:
+    """Serve until SIGINT or SIGTERM. Raises CannotServe when that can't begin."""
+    leave_calmly()
+    hold_streams()
+    ready_file = listener.ready_file
+    if ready_file:
+        check_ready_file(ready_file)
+    if listener.workers > 1 and not hasattr(os, "fork"):
+        raise CannotServe("--workers above 1 needs a system with fork, which Windows lacks; leave it out")
+    sessions = shared(listener.state) if listener.state else None
+    service = begin(source, sessions)
+    if listener.workers > 1 and sessions is None:
+        service.sessions.place = memory.APART
+    sock = bind(listener)
+    origin = f"{listener.scheme}://{authority(sock, listener)}"
+    config = uvicorn_config(service, listener)
+    configure_logging(listener.quiet)
+
+    def ready() -> None:
+        if ready_file:
+            write_ready_file(ready_file, origin)
+        if not listener.quiet:
+            private = ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback
+            shown = banner.banner(service, origin, "" if private else listener.host, sys.stderr.isatty())
+            with contextlib.suppress(OSError):  # a log on a full disk is no reason not to serve
+                print(shown, file=sys.stderr, flush=True)
+        note_memory(listener.workers, sessions)
+
+    watching = partial(watch, source, service) if source.path else None
+    try:
+        if listener.workers > 1:
+            serve_together(config, sock, ready, watching, listener.workers)
+        else:
+            Server(config, ready, watching).run(sockets=[sock])
+    finally:
+        if ready_file:
+            readyfile.remove(ready_file)
+
+
+def hold_streams() -> None:
+    """Open what is closed of the standard streams: else a socket would get the number and what is written."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+
+
+def serve_together(
+    config: uvicorn.Config,
+    sock: socket.socket,
+    ready: Callable[[], None],
+    watching: Watching | None,
+    number: int,
+) -> None:
+    """Serve one socket from several processes."""
+
+    def work(lifeline: Lifeline, serving: Callable[[], None]) -> None:
+        server = Server(config, serving)
+        server.watching = partial(attend, server, lifeline, watching)
+        server.run(sockets=[sock])
+
+    try:
+        Workers(number, work).run(ready)
+    except Failed as error:
+        raise CannotServe(str(error)) from None
+
+
+async def attend(server: Server, lifeline: Lifeline, watching: Watching | None) -> None:
+    """In a worker: watch what it watches, until the first process is gone; then serve no longer."""
+    watcher = asyncio.create_task(watching()) if watching else None
+    try:
+        await lifeline.cut()
+        server.should_exit = True
+    finally:
+        if watcher:
+            watcher.cancel()
+            await asyncio.wait((watcher,))
+
+
+def shared(url: str) -> Sessions:
+    """The sessions that lie in a Redis. Raises CannotServe for one that can't be used."""
+    from openpipe_mock.statelink import BadState, Link  # only a mock with shared state pays for it
+    from openpipe_mock.stateredis import RedisSessions
+
+    try:
+        link = Link(url)
+        link.check()
+    except BadState as error:
+        raise CannotServe(str(error)) from None
+    return RedisSessions(link)
+
+
+def note_memory(workers: int, sessions: Sessions | None) -> None:
+    """Say what several processes share, or don't."""
+    log = logging.getLogger("openpipe_mock")
+    if sessions is not None:
+        log.info("what sessions remember lies in %s", sessions.place)
+    elif workers > 1:
+        log.warning("%d workers, each with a memory of its own: %s", workers, UNSHARED)
+
+
+UNSHARED = (
+    "sequences and other counts, what is set at runtime, sessions, cache, journal, logged calls and limits"
+    " are not shared; --state redis://HOST:PORT/DB shares them"
+)
+
+
+def begin(source: Source, sessions: Sessions | None = None) -> Service:
+    """The mock, unless its file has mistakes."""
+    try:
+        return service_of(source, sessions)
+    except ConfigError as error:
+        raise CannotServe(f"the config file has mistakes:\n{error}") from None
+    except OSError as error:
+        raise CannotServe(f"cannot read the config file {source.path}: {reason(error)}") from None
+
+
+def check_ready_file(path: Path) -> None:
+    try:
+        readyfile.check(path)
+    except readyfile.Unfit as error:
+        raise CannotServe(f"cannot use --ready-file {path}: {error}") from None
+
+
+def write_ready_file(path: Path, origin: str) -> None:
+    try:
+        readyfile.write(path, origin)
+    except OSError as error:
+        raise CannotServe(f"cannot write --ready-file {path}: {reason(error)}") from None
+
+
+def uvicorn_config(service: Service, listener: Listener) -> uvicorn.Config:
+    """Uvicorn without its own log lines and headers: ours are the only words."""
+    config = uvicorn.Config(
+        create_app(service, listener.guard.called(listener.host)),
+        loop=LOOP,
+        http=DroppingProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # whoever may set the peer's address by a header gets past the guard
+        server_header=False,
+        date_header=False,
+        backlog=BACKLOG,
+        ssl_certfile=listener.certfile,
+        ssl_keyfile=listener.keyfile,
+        ssl_keyfile_password=NO_PASSWORD,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        names = " or ".join(str(file) for file in (listener.certfile, listener.keyfile) if file)
+        advice = "--ssl-certfile and --ssl-keyfile want readable PEM files, the key without a pass phrase"
+        raise CannotServe(f"cannot use {names}: {reason(error)}; {advice}") from None
+    return config
+
+
+def bind(listener: Listener) -> socket.socket:
+    """A listening socket, or CannotServe with what to try."""
+    host, port = listener.host.removeprefix("[").removesuffix("]"), listener.port
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except (socket.gaierror, UnicodeError):  # the latter for labels that are empty or too long
+        raise CannotServe(f"--host {listener.host} names no machine; try 127.0.0.1 or ::1") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            problem = f"port {port} is taken: {occupant(host, port)}; try --port 0 for a free one"
+        elif error.errno == errno.EADDRNOTAVAIL:
+            problem = f"--host {listener.host} is no address of this machine; try 127.0.0.1"
+        else:
+            problem = f"cannot listen on {listener.host} port {port}: {reason(error)}"
+        raise CannotServe(problem) from None
+
+
+def reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def occupant(host: str, port: int) -> str:
+    """Who answers on a taken port: an openpipe-mock, or something else."""
+    address = "localhost" if host in ("0.0.0.0", "::") else host
+    health = ask_health(f"http://{bracketed(address)}:{port}") or ask_health(
+        f"https://{bracketed(address)}:{port}"
+    )
+    if health is None:
+        return "another program listens there"
+    return f"an {NAME} {health['version']} (seed {health['seed']}) already runs there"
+
+
+def ask_health(origin: str) -> dict[str, Any] | None:
+    """The health of a mock on this machine; None where nothing answers like one."""
+    import http.client
+    import urllib.request
+
+    # Nothing secret is sent, and the certificate of a mock on this machine is nobody's to vouch for.
+    direct = urllib.request.ProxyHandler({})
+    secure = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
+    opener = urllib.request.build_opener(direct, secure)
+    try:
+        with opener.open(f"{origin}/_mock/health", timeout=0.5) as answer:
+            health: Any = json.loads(answer.read(10_000))
+            return health if health["name"] == NAME and health.keys() >= {"version", "seed"} else None
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def authority(sock: socket.socket, listener: Listener) -> str:
+    """Host and port that a client on this machine can use."""
+    host, port = sock.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
+    elif listener.host == "localhost":
+        host = "localhost"
+    return f"{bracketed(host)}:{port}"
+
+
+def configure_logging(quiet: bool) -> None:
+    """Log to standard error: requests and notes; with `quiet` only what needs attention."""
+    least = logging.WARNING if quiet else logging.INFO
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(banner.LineFormatter(colour=sys.stderr.isatty()))
+    for name, level in (("openpipe_mock", least), ("uvicorn", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)

@@ -1,0 +1,466 @@
+"""Request in, reply out: the one seam between the contract and whatever carries bytes.
+
+The service knows no socket, no framework and no clock. What needs the outside world it yields as an effect,
+and the adapter carries it out and sends the result back in. So no two adapters can disagree.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import orjson
+
+from openpipe_mock import completions, faults, judge, magic, reports
+from openpipe_mock.admission import announced, authorize, broken, expect_json, too_large
+from openpipe_mock.config import Fault, Settings
+from openpipe_mock.effects import (
+    JSON_HEADERS,
+    Begin,
+    Exchange,
+    Head,
+    HeaderList,
+    Headers,
+    Piece,
+    ReadBody,
+    Reply,
+    Tick,
+    Wait,
+)
+from openpipe_mock.errors import (
+    ApiError,
+    BadRequest,
+    CriterionFailed,
+    InternalServerError,
+    ParseError,
+    TooManyRequests,
+    Unauthorized,
+)
+from openpipe_mock.forms import Content
+from openpipe_mock.journal import MOST_KEPT, Entry, sent_token
+from openpipe_mock.masking import secret_members
+from openpipe_mock.paths import BASE, NAMES, SERVED, SESSION, WRITES_LOG, not_found, wrong_method
+from openpipe_mock.spec import contract
+from openpipe_mock.spoiling import spoiled
+from openpipe_mock.state import Session, Sessions, fingerprint
+from openpipe_mock.strictjson import parse
+from openpipe_mock.variants import named, varied
+from openpipe_mock.visit import Endpoint, Visit
+
+ENDPOINTS = {f"{BASE}{path}": name for path, name in NAMES.items()}
+"""Path → the short name of its endpoint."""
+TICK = Tick()
+REQUEST_ID = b"x-request-id"
+"""The header that says under which id the journal keeps the exchange; OpenAI's clients show it."""
+SCHEMAS = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"} | {
+    NAMES[path]: report.schema for path, report in reports.REPORTS.items() if report.schema
+}
+"""Endpoint → the schema of its body."""
+FURTHER: Mapping[str, Callable[[Visit, Any], object]] = {
+    "judge": lambda visit, body: None,
+    "chat": completions.check,
+    **reports.CHECKS,
+}
+"""Endpoint → what raises for a body that its schema takes and its engine refuses."""
+
+
+@dataclass
+class ConfigFile:
+    """The file that settings come from: its path ("" without one), how often it was read and found right,
+    and what is wrong with its newest version, which is then not in force. `seen` stands for its bytes."""
+
+    path: str = ""
+    loads: int = 0
+    problems: tuple[str, ...] = ()
+    missing: bool = False
+    seen: bytes = b""
+
+
+class Service:
+    """One mock with its settings and its memory. `exchange` is all that an adapter calls.
+
+    `settings` may be replaced at any time: requests under way go on under those that they began with.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        file: ConfigFile | None = None,
+        sessions: Sessions | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.file = file or ConfigFile()
+        self.sessions = Sessions() if sessions is None else sessions
+        self.sessions.base = lambda: self.settings
+        self.named: set[str] = set()
+        self.endpoints: dict[str, Endpoint] = {
+            "/criteria/judge": judgement,
+            "/chat/completions": completions.answer,
+            **reports.endpoints(),
+        }
+        contract().warm(
+            "JudgeCriteriaRequest", "JudgeCriteriaInput", "JudgeCriteriaOutput", "ChatCompletionRequest"
+        )
+
+    def exchange(self, head: Head) -> Exchange:
+        """Answer one request. Order: method and path, key, limits, faults, body, model, engine.
+
+        An adapter that has the body may do the same in steps: `begin`, `proceed`, and `go_on` or `end`.
+        """
+        visit = self.begin(head)
+        if isinstance(visit, Reply):
+            return visit
+        try:
+            sent = (yield ReadBody(self.settings.max_body_bytes)) if visit.reads_body else None
+            reply = self.proceed(visit, sent)
+        except BaseException:
+            self.end(visit)
+            raise
+        return (yield from self.go_on(visit, reply))
+
+    def begin(self, head: Head) -> Visit | Reply:
+        """Who asks what, up to the body; a reply at once where no session takes the request.
+
+        The visit says whether its body is to be read, of at most `max_body_bytes`. `end` must follow.
+        """
+        try:
+            visit = self.visit(head)
+        except ApiError as error:
+            return refusal(error, twice=head.path.endswith("/chat/completions"))
+        visit.session.under_way += 1
+        try:
+            self.admit(visit)
+        except ApiError as error:
+            visit.refused = refused(visit, error)
+        except BaseException:  # a defect of ours
+            self.end(visit)
+            raise
+        return visit
+
+    def proceed(self, visit: Visit, sent: bytes | None, parsed: Any = None) -> Reply | Exchange:
+        """Answer a request whose body was read (None: it was too long), or that has none.
+
+        `parsed`: the body's JSON, where somebody has it already.
+
+        A reply comes at once where nothing has to be waited for or sent in pieces; see `finished`.
+        """
+        if visit.refused:
+            return visit.refused
+        body = None
+        if visit.reads_body:
+            try:
+                body = self.parsed(visit, sent, parsed)
+            except ApiError as error:
+                visit.problem = error
+        try:
+            return responding(visit, body)
+        except ApiError as error:
+            return refused(visit, error)
+
+    def go_on(self, visit: Visit, reply: Reply | Exchange) -> Exchange:
+        """The rest of an exchange."""
+        try:
+            if not isinstance(reply, Reply):
+                reply = yield from reply
+            return finished(visit, reply, (yield TICK))
+        finally:
+            self.end(visit)
+
+    def end(self, visit: Visit) -> None:
+        """Whatever became of it, a request is over."""
+        visit.problem = None  # its traceback knows the visit: a circle that only the collector finds
+        visit.session.under_way -= 1
+        if visit.traffic:
+            visit.traffic.under_way -= 1
+        visit.journal.add(visit.entry, visit.token)
+
+    def visit(self, head: Head) -> Visit:
+        """Who asks what. Raises ApiError for a session that isn't there."""
+        path = head.path
+        named = SESSION.fullmatch(path) if path.startswith("/_mock/") else None
+        name = named["name"] if named else head.headers.get(b"x-mock-session", b"").decode("latin-1")
+        path = named["path"] if named else path
+        session = self.named_session(name, head) if name else self.sessions.default
+        session.requests += 1
+        settings = session.settings(self.settings)
+        entry = Entry(session.requests, session.name, head.method, head.path, head.headers, settings, head.at)
+        entry.endpoint = ENDPOINTS.get(path, "")
+        if head.query:
+            entry.query_secrets = secret_members(head.query)
+        return Visit(head, path, session, settings, entry, self.named, session.journal)
+
+    def named_session(self, name: str, head: Head) -> Session:
+        """The session that a request names. Raises BadRequest for its own key: no journal shall show it."""
+        if name.encode("utf-8", "replace") == sent_token(head.headers):
+            raise BadRequest.at("session", "this is the request's own key; name the session otherwise.")
+        return self.sessions.find(name, head.at)
+
+    def admit(self, visit: Visit) -> None:
+        """Hold path, method, key and limits against what is served, and what the headers say of the body.
+
+        Raises ApiError. What is wrong with the body's headers becomes the visit's problem: faults come first.
+        """
+        head, settings = visit.head, visit.settings
+        if not visit.entry.endpoint:
+            raise not_found(visit.path)
+        tail = visit.path.removeprefix(BASE)
+        if head.method != SERVED[tail]:
+            raise wrong_method(head.method, visit.path)
+        visit.token = authorize(head.headers, settings.keys, settings.read_only_keys)
+        visit.read_only = is_read_only(visit)
+        visit.endpoint = self.endpoints[tail]
+        if not settings.limits.none:
+            enter(visit)
+        if head.method != "POST":
+            visit.entry.checked = True
+            return
+        try:
+            expect_body(head.headers, self.settings.max_body_bytes)
+            visit.reads_body = True
+        except ApiError as error:
+            visit.problem = error
+
+    def parsed(self, visit: Visit, sent: bytes | None, parsed: Any = None) -> Any:
+        """The body's JSON. Raises PayloadTooLarge, ParseError."""
+        if sent is None:
+            raise too_large(self.settings.max_body_bytes)
+        visit.entry.body = sent
+        visit.entry.checked = True
+        return parse(sent) if parsed is None else parsed
+
+
+def expect_body(headers: Headers, limit: int) -> None:
+    """What a body's headers must say before it is read."""
+    if announced(headers) > limit:
+        raise too_large(limit)
+    expect_json(headers)
+
+
+def responding(visit: Visit, body: Any) -> Reply | Exchange:
+    """What is answered: a reply at once where nothing has to be waited for or sent in pieces."""
+    fault, streams = due(visit, body), asks_for_stream(visit, body)
+    if fault is not None:
+        visit.entry.faults.append(faults.describe(fault))
+        visit.entry.struck = fault.place
+        check(visit, body)
+        answering, refusing = engine(visit, body), partial(refused, visit)
+        spoilt = spoiled(answering, fault, visit.settings.pace, refusing, streams=streams)
+        return recorded(spoilt, visit.entry)
+    if visit.settings.variant:
+        check(visit, body)  # an answer that the variant refuses is never asked for
+        answering, variant = engine(visit, body), named(visit.settings.variant)
+        return recorded(varied(answering, variant, visit.entry.endpoint, visit.memory.count), visit.entry)
+    reply = asked(visit, body)
+    if isinstance(reply, Reply):
+        return reply
+    return recorded(guarded(visit, reply), visit.entry) if streams else guarded(visit, reply)
+
+
+def asked(visit: Visit, body: Any) -> Reply | Exchange:
+    """What the endpoint answers. Raises ApiError for what it refuses."""
+    if visit.problem is not None:
+        raise visit.problem
+    return visit.endpoint(visit, body)
+
+
+def guarded(visit: Visit, exchange: Exchange) -> Exchange:
+    """An exchange that goes on; what it refuses is an answer too."""
+    try:
+        return (yield from exchange)
+    except ApiError as error:
+        return refused(visit, error)
+
+
+def engine(visit: Visit, body: Any) -> Exchange:
+    """The same as an exchange, which asks the endpoint only when it is begun; a refusal is its answer."""
+    try:
+        reply = asked(visit, body)
+        return reply if isinstance(reply, Reply) else (yield from reply)
+    except ApiError as error:
+        return refused(visit, error)
+
+
+def is_read_only(visit: Visit) -> bool:
+    """Whether the key may only read. Raises Unauthorized where it would write a log (source)."""
+    known = visit.settings.read_only_keys
+    if not known or visit.token.decode("latin-1") not in known:
+        return False
+    if visit.entry.endpoint in WRITES_LOG:
+        raise Unauthorized("this key is read-only and may not write logs; use one that may.")
+    return True
+
+
+def enter(visit: Visit) -> None:
+    """Count a request against the limits of its key. Raises TooManyRequests where it is over one."""
+    credential = fingerprint(visit.token)
+    traffic, over, seconds = visit.session.enter(credential, visit.settings.limits, visit.head.at)
+    if over:
+        wait = max(1, math.ceil(seconds))
+        raise TooManyRequests(f"this key may send {over}; try again in {wait} s.", seconds=wait)
+    traffic.under_way += 1
+    visit.traffic = traffic
+
+
+def due(visit: Visit, body: Any) -> Fault | None:
+    """What shall go wrong with a request: by its headers, by the settings' faults, by its model."""
+    settings, headers = visit.settings, visit.head.headers
+    fault = None
+    if settings.magic and b"x-mock-fault" in headers:
+        fault = faults.magic_fault(headers[b"x-mock-fault"].decode("latin-1"))
+    if settings.faults and fault is None:
+        lot = faults.Lot(settings.seed, visit.entry.body or b"")
+        subject, streams = visit.subject(body), asks_for_stream(visit, body)
+        found = faults.due(settings.faults, subject, visit.memory.count, lot, streams=streams)
+        fault = found.fault
+        visit.entry.passed = tuple((each.fault.place, each.why) for each in found.passed)
+    if settings.magic and (fault is None or faults.only_delays(fault)):
+        asked = by_model(visit, body)
+        fault = replace(asked, delay=asked.delay + fault.delay) if asked and fault else asked or fault
+    delay = magic.delay(headers) if settings.magic and b"x-mock-delay-ms" in headers else 0.0
+    if delay:
+        fault = replace(fault or Fault(place="header x-mock-delay-ms"), delay=delay)
+    return fault
+
+
+def by_model(visit: Visit, body: Any) -> Fault | None:
+    """What the request's model asks to go wrong; a model that is declared under such a name wins."""
+    model = body.get("model") if visit.entry.endpoint == "chat" and isinstance(body, dict) else None
+    if not isinstance(model, str) or model in visit.settings.known_models:
+        return None
+    return magic.model_fault(model)
+
+
+def asks_for_stream(visit: Visit, body: Any) -> bool:
+    return visit.entry.endpoint == "chat" and isinstance(body, dict) and body.get("stream") is True
+
+
+def check(visit: Visit, body: Any) -> None:
+    """Hold a request against the contract that may never reach its engine."""
+    endpoint = visit.entry.endpoint
+    schema = SCHEMAS.get(endpoint)
+    try:
+        if visit.problem is not None:
+            raise visit.problem
+        if schema:
+            checker = contract().checker(schema)
+            body = body if checker.is_valid(body) else checker.tidy(body)
+            if not checker.is_valid(body):
+                raise broken(checker, body)
+            FURTHER[endpoint](visit, body)
+    except (BadRequest, ParseError) as error:
+        visit.entry.violations = error.issues or (error.message,)
+    except ApiError:
+        return  # nothing is wrong with its form
+
+
+def judgement(visit: Visit, body: Any) -> Reply | Exchange:
+    """`POST /criteria/judge`."""
+    request = visit.accept("JudgeCriteriaRequest", body)
+    asked = judge.criterion(request["criterion_id"], visit.settings)
+    visit.meet(asked)
+    given, output = request.get("input", {}), request["output"]
+    tidy = visit.entry.body is not None and judge.is_tidy(visit.entry.body)
+    digest = judge.content(judge.scene(given, tidy=tidy), output, tidy=tidy)
+    found = visit.judge(asked, Content(given, output, digest))
+    visit.entry.criteria = (asked.text,)
+    visit.entry.scores = [{asked.name: found.score}]
+    if found.error:
+        raise CriterionFailed(*found.error, seconds=retry_after(visit, asked, found.error[0]))
+    text = found.answer or orjson.dumps(found.body())
+    reply = Reply(200, text, subject=found.line or f"{asked.text} {found.score}")
+    return later(asked.delay, reply) if asked.delay else reply
+
+
+def retry_after(visit: Visit, asked: judge.Criterion, status: int) -> float | None:
+    """When to come again, after a magic criterion's error: as a magic model says it."""
+    is_magic = visit.settings.magic and asked.name not in visit.settings.criteria
+    return magic.RETRY_AFTER.get(status) if is_magic else None
+
+
+def later(seconds: float, reply: Reply) -> Exchange:
+    yield Wait(seconds)
+    return reply
+
+
+def recorded(exchange: Exchange, entry: Entry) -> Exchange:
+    """The same exchange, of whose pieces the journal keeps the first."""
+    kept: list[bytes] = []
+    room = MOST_KEPT
+    try:
+        effect = next(exchange)
+        while True:
+            if isinstance(effect, Piece):
+                length = len(effect.data)
+                if length <= room:
+                    kept.append(effect.data)
+                    room -= length
+                else:
+                    kept.append(effect.data[:room])
+                    entry.answer_left_out += length - room
+                    room = 0
+            elif isinstance(effect, Begin):
+                entry.streamed, entry.status = is_stream(effect.headers), effect.status
+                effect = Begin(effect.status, (*effect.headers, (REQUEST_ID, entry.id.encode())))
+            effect = exchange.send((yield effect))
+    except StopIteration as stop:
+        reply: Reply = stop.value
+        return reply
+    finally:
+        exchange.close()
+        entry.answer = b"".join(kept)
+
+
+def is_stream(headers: HeaderList) -> bool:
+    """Whether an answer is a stream of events."""
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
+
+
+def finished(visit: Visit, reply: Reply, now: float) -> Reply:
+    """The reply with what the user should know of it; the journal notes it too.
+
+    `now`: on the clock of `Head.at`.
+    """
+    entry = visit.entry
+    entry.seconds = now - visit.head.at
+    entry.status = reply.status
+    if reply.body:
+        entry.answer = reply.body
+    if reply.notes:
+        visit.note(*reply.notes)
+    if len(reply.headers) > 1:
+        entry.retry_after = seconds_asked(reply.headers)
+    reply.headers = (*reply.headers, (REQUEST_ID, entry.id.encode()))
+    reply.notes = entry.notes
+    return reply
+
+
+def seconds_asked(headers: HeaderList) -> float | None:
+    """The seconds that an answer asks to wait, None where it asks for none."""
+    told = dict(headers)
+    if b"retry-after-ms" in told:
+        return float(told[b"retry-after-ms"]) / 1000
+    return float(told[b"retry-after"]) if b"retry-after" in told else None
+
+
+def refused(visit: Visit, error: ApiError) -> Reply:
+    """An error as an answer, and what the journal says of it."""
+    if isinstance(error, BadRequest | ParseError) and not visit.entry.violations:
+        visit.entry.violations = error.issues or (error.message,)
+    if isinstance(error, judge.Undeclared):
+        visit.once(error.message)
+    return refusal(error, twice=visit.entry.endpoint == "chat")
+
+
+def refusal(error: ApiError, *, twice: bool = False) -> Reply:
+    """An error as an answer; `twice`: also under `error`, where OpenAI's clients look (source)."""
+    body = error.body()
+    if twice:
+        body["error"] = {"code": error.code, "message": error.message}
+    headers = tuple((name.encode(), value.encode()) for name, value in error.headers)
+    return Reply(error.status, orjson.dumps(body), JSON_HEADERS + headers, subject=error.brief)
+
+
+def crash() -> Reply:
+    """The answer to a defect of ours; the traceback goes to the log."""
+    return refusal(InternalServerError("a defect of the mock; please report the traceback in its log."))

@@ -1,0 +1,123 @@
+"""The contract: `schemas/openapi.yaml`, compiled once into validators that are fast and explain."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import orjson
+import yaml
+
+from openpipe_mock import javascript
+from openpipe_mock.resources import folder
+from openpipe_mock.shapes import Shape, shape_of, tidy, types
+from openpipe_mock.violations import DIALECT, JSON_TYPES, Place, Violation, explain
+
+YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@cache
+def load(path: Path) -> dict[str, Any]:
+    """A YAML document that ships with the package."""
+    document: dict[str, Any] = yaml.load(path.read_bytes(), YamlLoader)
+    return document
+
+
+class Checker:
+    """One component schema: is a value valid, why not, and what of it counts.
+
+    `is_valid(value)` costs microseconds; `violations(value)` is for the value that it refused.
+    """
+
+    def __init__(self, name: str, document: Mapping[str, Any]) -> None:
+        self.name = name
+        self.document = document
+        self.schema: dict[str, Any] = document["components"]["schemas"][name]
+        self.known: dict[tuple[str, int], Any] = {}
+        validator = jsonschema_rs.validator_for(standalone(name, document))
+        self.is_valid: Callable[[Any], bool] = validator.is_valid
+
+    @cached_property
+    def shape(self) -> Shape:
+        return shape_of(self.schema, self.document)
+
+    def tidy(self, value: Any, *, unknown: bool = False, defaults: bool = False) -> Any:
+        """The value without the members that count as absent: see `shapes.tidy`."""
+        return tidy(self.shape, value, unknown=unknown, defaults=defaults)
+
+    def coerced(self, value: Any) -> Any:
+        """The value with its top-level scalars turned into the declared scalars, as the service does."""
+        if not isinstance(value, dict):
+            return value
+        members = self.schema.get("properties", {})
+        return {name: coerced(member, types(members.get(name, {}))) for name, member in value.items()}
+
+    def violations(self, value: Any) -> Iterator[Violation]:
+        """Every violation, in the order of the value; nothing when it is valid."""
+        return explain(self.schema, value, Place(self.document, known=self.known))
+
+
+def coerced(value: Any, wanted: tuple[str, ...]) -> Any:
+    """A scalar as the first wanted JSON type that it can be turned into, else unchanged."""
+    if isinstance(value, str | int | float) and not any(JSON_TYPES[name](value) for name in wanted):
+        for name in wanted:
+            with suppress(KeyError, ValueError, OverflowError):
+                return COERCIONS[name](value)
+    return value
+
+
+def number(value: str | int | float) -> int | float:
+    """A number that a string spells in JSON; ValueError for any other."""
+    read = orjson.loads(str(value).strip())
+    if isinstance(read, bool) or not isinstance(read, int | float):
+        raise ValueError(value)
+    return read
+
+
+COERCIONS: dict[str, Callable[[Any], Any]] = {
+    "string": javascript.text,
+    "number": number,
+    "integer": number,
+    "boolean": {"true": True, "false": False, 1: True, 0: False}.__getitem__,
+}
+
+
+def standalone(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON Schema for one component, which carries all the others that it may refer to."""
+    return {
+        "$schema": DIALECT,
+        "$ref": f"#/components/schemas/{name}",
+        "components": {"schemas": document["components"]["schemas"]},
+    }
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The whole document, and a checker for each component that is asked for."""
+
+    document: Mapping[str, Any]
+
+    @cache  # noqa: B019 - a contract lives as long as the process
+    def checker(self, name: str) -> Checker:
+        """The checker of the component schema `name`; KeyError when the document has none."""
+        return Checker(name, self.document)
+
+    def warm(self, *names: str) -> None:
+        """Compile these checkers now, so that no request waits for them."""
+        for name in names:
+            _ = self.checker(name).shape
+
+    def statuses(self, path: str, method: str = "post") -> frozenset[str]:
+        """The statuses that the document lists for an operation, `default` among them if it has one."""
+        return frozenset(self.document["paths"][path][method]["responses"])
+
+    __hash__ = object.__hash__
+
+
+@cache
+def contract() -> Contract:
+    """The contract that ships with this package."""
+    return Contract(load(folder("schemas") / "openapi.yaml"))

@@ -1,0 +1,358 @@
+"""How a fault spoils an answer: exchanges around an exchange, effects in and effects out.
+
+A way to spoil is a small generator that passes most of what it gets on. What a fault combines is a chain of
+them, in the order of `SPOILERS`.
+"""
+
+import math
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from itertools import cycle, islice
+from typing import Any
+
+import orjson
+
+from openpipe_mock import errors
+from openpipe_mock.config import Drip, ErrorAnswer, Fault, Pace
+from openpipe_mock.effects import Begin, Break, Effect, Exchange, HeaderList, Piece, Reply, Wait
+from openpipe_mock.errors import ApiError
+from openpipe_mock.faults import describe, needs_stream
+from openpipe_mock.wire import DONE, event
+
+STREAM_HEADERS: HeaderList = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+)
+Sent = Begin | Piece | Break | Reply
+Refused = Callable[[ApiError], Reply]
+
+
+def spoiled(exchange: Exchange, fault: Fault, pace: Pace, refused: Refused, *, streams: bool) -> Exchange:
+    """The exchange that answers a request, with a fault in it. `refused` renders an error.
+
+    Where the fault leaves nothing of the answer (an error, `raw`, a disconnect before it), the exchange isn't
+    begun at all. Otherwise it runs, and an error that it answers is spoiled as any other answer is. A reply
+    of status 0 says that the connection broke before there was any.
+    """
+    if fault.delay:
+        yield Wait(fault.delay)
+    answer = substitute(fault, refused, streams) or exchange
+    for applies, spoil in SPOILERS:
+        if applies(fault):
+            answer = spoil(answer, fault, pace)
+    reply = yield from answer
+    vain = ", which a stream alone can have" if needs_stream(fault) and not streams else ""
+    told = filter(None, (reply.subject.removesuffix("."), f"{describe(fault)}{vain}"))
+    return replace(reply, subject=", ".join(told))
+
+
+def substitute(fault: Fault, refused: Refused, streams: bool) -> Exchange | None:
+    """What is answered in place of the right answer; None where that is only spoiled."""
+    if fault.error:
+        return only(failure(fault.error, fault, refused))
+    if fault.raw is None:
+        return None
+    return raw_stream(fault.raw) if streams else only(Reply(200, fault.raw))
+
+
+def only(reply: Reply) -> Exchange:
+    """An exchange of a reply alone."""
+    yield from ()
+    return reply
+
+
+def failure(answer: ErrorAnswer, fault: Fault, refused: Refused) -> Reply:
+    """An error in the API's own form, or with the body that the fault gives."""
+    reply = refused(Injected(answer, fault))
+    return replace(reply, body=reply.body if answer.body is None else answer.body, subject="")
+
+
+class Injected(ApiError):
+    """An error that was asked for. Its message says so, where the fault brings none."""
+
+    status, code, words = 500, "INTERNAL_SERVER_ERROR", "Injected"
+
+    def __init__(self, answer: ErrorAnswer, fault: Fault) -> None:
+        asked = f", as {fault} asks" if str(fault) else ""
+        super().__init__(words=answer.message or f"The mock answers {answer.status} on purpose{asked}.")
+        self.status, self.code = answer.status, answer.code or errors.code(answer.status)
+        self.headers = retry_headers(fault.retry_after)
+
+
+def retry_headers(seconds: float | None) -> tuple[tuple[str, str], ...]:
+    """When to come again. HTTP knows whole seconds; OpenAI's clients read milliseconds before them."""
+    if seconds is None:
+        return ()
+    whole = ("retry-after", str(math.ceil(seconds)))
+    return (whole,) if seconds == int(seconds) else (whole, ("retry-after-ms", f"{seconds * 1000:.0f}"))
+
+
+def raw_stream(data: bytes) -> Exchange:
+    """These bytes as the one event of a stream."""
+    yield Begin(200, STREAM_HEADERS)
+    yield Piece(b"".join(b"data: %s\n" % line for line in data.splitlines()) + b"\n")
+    yield Piece(DONE)
+    return Reply(200, b"", STREAM_HEADERS)
+
+
+def sent_by(exchange: Exchange) -> Generator[Effect, Any, Sent]:
+    """Run an exchange on to what it sends next, and return that unsent: an effect, or the reply."""
+    try:
+        effect = next(exchange)
+        while not isinstance(effect, Begin | Piece | Break):
+            effect = exchange.send((yield effect))
+    except StopIteration as stop:
+        reply: Reply = stop.value
+        return reply
+    return effect
+
+
+def past_events(exchange: Exchange, most: int) -> Generator[Effect, Any, Sent]:
+    """Pass at most so many events of a stream on; return what comes then, at the latest its `[DONE]`."""
+    sent = yield from sent_by(exchange)
+    while most and isinstance(sent, Piece) and sent.data != DONE:
+        most -= 1
+        yield sent
+        sent = yield from sent_by(exchange)
+    return sent
+
+
+def ended(begun: Begin) -> Reply:
+    """What is to say of a stream that a fault has ended."""
+    return Reply(begun.status, b"", begun.headers)
+
+
+def flowing(exchange: Exchange) -> Exchange:
+    """The exchange, a plain answer of which is sent as a stream is: its head with its whole length first."""
+    with closing(exchange):
+        sent = yield from sent_by(exchange)
+        if not isinstance(sent, Reply):
+            yield sent
+            return (yield from exchange)
+        yield Begin(sent.status, (*sent.headers, (b"content-length", b"%d" % len(sent.body))))
+        yield Piece(sent.body)
+        return replace(sent, body=b"")
+
+
+def altered(
+    exchange: Exchange,
+    plain: Callable[[Reply], Reply],
+    streamed: Callable[[Begin, Exchange], Exchange],
+) -> Exchange:
+    """The exchange with its plain answer changed by `plain`, or its stream, once begun, by `streamed`."""
+    with closing(exchange):
+        sent = yield from sent_by(exchange)
+        if isinstance(sent, Reply):
+            return plain(sent)
+        assert isinstance(sent, Begin)
+        yield sent
+        return (yield from streamed(sent, exchange))
+
+
+def unchanged(reply: Reply) -> Reply:
+    return reply
+
+
+def endless(exchange: Exchange, _: Fault, pace: Pace) -> Exchange:
+    """A stream whose content comes again and again, up to the bound, before it ends as it should."""
+
+    def streamed(_: Begin, exchange: Exchange) -> Exchange:
+        passed: list[bytes] = []
+        sent = yield from sent_by(exchange)
+        while isinstance(sent, Piece) and not ends(sent.data):
+            passed.append(sent.data)
+            yield sent
+            sent = yield from sent_by(exchange)
+        yield from again(passed, pace)
+        if isinstance(sent, Reply):
+            return sent
+        yield sent
+        return (yield from exchange)
+
+    return altered(exchange, unchanged, streamed)
+
+
+def again(passed: Sequence[bytes], pace: Pace) -> Iterator[Effect]:
+    """The content among these events, round and round until there are as many events as the pace allows."""
+    content = [data for data in passed if says(data)] or list(map(padding, passed[:1]))
+    for data in islice(cycle(content), max(0, pace.most_events - len(passed))):
+        if pace.tokens_per_second:
+            yield Wait(1 / pace.tokens_per_second)
+        yield Piece(data)
+
+
+def chunk_of(data: bytes) -> Any:
+    """A stream event's JSON; None where it is none."""
+    try:
+        return orjson.loads(data.removeprefix(b"data: "))
+    except orjson.JSONDecodeError:
+        return None
+
+
+def choices_of(data: bytes) -> list[Any]:
+    """The choices in an event of a stream; none where it has another form, as a raw answer may."""
+    chunk = chunk_of(data)
+    given = chunk.get("choices") if isinstance(chunk, dict) else None
+    listed = given if isinstance(given, list) else []
+    return [each for each in listed if isinstance(each, dict) and isinstance(each.get("delta"), dict)]
+
+
+def ends(data: bytes) -> bool:
+    """Whether an event ends a choice or the whole stream."""
+    return data == DONE or any(choice.get("finish_reason") for choice in choices_of(data))
+
+
+def says(data: bytes) -> bool:
+    """Whether an event carries content and doesn't open a choice."""
+    return any(choice["delta"] and "role" not in choice["delta"] for choice in choices_of(data))
+
+
+def padding(data: bytes) -> bytes:
+    """Content for an answer that has none, made from the event that opens it."""
+    choices = choices_of(data)
+    if not choices:
+        return data
+    return event({**chunk_of(data), "choices": [{**choices[0], "delta": {"content": " and on"}}]})
+
+
+def failing_event(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
+    """A stream that ends with an error, in the form in which OpenAI's clients look for it."""
+    told = fault.error_event or "The stream failed on purpose."
+    error = {"message": told, "code": errors.code(500), "type": "server_error"}
+
+    def streamed(begun: Begin, exchange: Exchange) -> Exchange:
+        yield from past_events(exchange, fault.after_events or 0)
+        yield Piece(event({"error": error}))
+        return ended(begun)
+
+    return altered(exchange, unchanged, streamed)
+
+
+def malformed(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
+    """The right answer with a bracket too many, which no reader of JSON forgives; of a stream, one event."""
+
+    def streamed(_: Begin, exchange: Exchange) -> Exchange:
+        sent = yield from past_events(exchange, fault.after_events or 0)
+        if isinstance(sent, Reply):
+            return sent
+        assert isinstance(sent, Piece)
+        yield Piece(sent.data.replace(b"data: ", b"data: {", 1))
+        return (yield from exchange)
+
+    return altered(exchange, lambda reply: replace(reply, body=b"{" + reply.body), streamed)
+
+
+def truncated(exchange: Exchange, _: Fault, __: Pace) -> Exchange:
+    """The first half of the answer: of its bytes, or of a stream's events; nothing else tells so."""
+
+    def streamed(begun: Begin, exchange: Exchange) -> Exchange:
+        effects = yield from recorded(exchange)
+        pieces = [each for each, effect in enumerate(effects) if isinstance(effect, Piece)]
+        kept = len(pieces) // 2
+        yield from effects[: pieces[kept - 1] + 1 if kept else 0]
+        return ended(begun)
+
+    return altered(exchange, lambda reply: replace(reply, body=reply.body[: len(reply.body) // 2]), streamed)
+
+
+def recorded(exchange: Exchange) -> Generator[Effect, Any, list[Effect]]:
+    """What an exchange still sends, and the time that it takes for that: kept, not carried out."""
+    kept: list[Effect] = []
+    try:
+        effect = next(exchange)
+        while True:
+            if isinstance(effect, Piece | Wait):
+                kept.append(effect)
+                effect = next(exchange)
+            else:
+                effect = exchange.send((yield effect))
+    except StopIteration:
+        return kept
+
+
+def emptied(exchange: Exchange, _: Fault, __: Pace) -> Exchange:
+    """The answer without a body; of a stream, without events."""
+
+    def streamed(begun: Begin, _: Exchange) -> Exchange:
+        return only(ended(begun))
+
+    return altered(exchange, lambda reply: replace(reply, body=b""), streamed)
+
+
+def retyped(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
+    """The answer under another content type."""
+    content_type = (b"content-type", str(fault.content_type).encode("latin-1", "replace"))
+
+    def typed(headers: HeaderList) -> HeaderList:
+        return (content_type, *(header for header in headers if header[0] != b"content-type"))
+
+    with closing(exchange):
+        sent = yield from sent_by(exchange)
+        if isinstance(sent, Begin):
+            yield Begin(sent.status, typed(sent.headers))
+            sent = yield from exchange
+        assert isinstance(sent, Reply)
+        return replace(sent, headers=typed(sent.headers))
+
+
+def broken_off(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
+    """The connection breaks: at once, after events, or after bytes; at the latest where the answer ends."""
+    if fault.after_bytes is not None:
+        return broken_after_bytes(flowing(exchange), fault.after_bytes)
+    if fault.after_events is not None:
+        return altered(exchange, unchanged, partial(broken_after_events, fault.after_events))
+    return broken_at_once()
+
+
+def broken_at_once() -> Exchange:
+    yield Break()
+    return Reply(0, b"", ())
+
+
+def broken_after_events(events: int, begun: Begin, exchange: Exchange) -> Exchange:
+    yield from past_events(exchange, events)
+    yield Break()
+    return ended(begun)
+
+
+def broken_after_bytes(exchange: Exchange, left: int) -> Exchange:
+    with closing(exchange):
+        begun = yield from sent_by(exchange)
+        assert isinstance(begun, Begin)
+        yield begun
+        while left and isinstance(sent := (yield from sent_by(exchange)), Piece):
+            yield Piece(sent.data[:left])
+            left = max(0, left - len(sent.data))
+        yield Break()
+        return ended(begun)
+
+
+def dripping(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
+    """The same answer, a few bytes at a time."""
+    drip, begun = fault.drip or Drip(), False
+    with closing(flowing(exchange)) as answer:
+        while not isinstance(sent := (yield from sent_by(answer)), Reply):
+            if not isinstance(sent, Piece):
+                yield sent
+                continue
+            for start in range(0, len(sent.data), drip.size):
+                if begun:
+                    yield Wait(drip.seconds)
+                begun = True
+                yield Piece(sent.data[start : start + drip.size])
+        return sent
+
+
+SPOILERS: Sequence[tuple[Callable[[Fault], bool], Callable[[Exchange, Fault, Pace], Exchange]]] = (
+    (lambda fault: fault.endless, endless),
+    (lambda fault: fault.error_event is not None, failing_event),
+    (lambda fault: fault.malformed, malformed),
+    (lambda fault: fault.truncated, truncated),
+    (lambda fault: fault.empty, emptied),
+    (lambda fault: fault.content_type is not None, retyped),
+    (lambda fault: fault.disconnect, broken_off),
+    (lambda fault: fault.drip is not None, dripping),
+)
+"""Which faults have it, and how it spoils an exchange; each works on what those before it leave."""

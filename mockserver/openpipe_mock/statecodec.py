@@ -1,0 +1,183 @@
+"""What sessions share, as JSON: exchanges, logged calls, completions. Nothing that is read can be run."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import orjson
+
+from openpipe_mock.calls import LoggedCall
+from openpipe_mock.chat import Call, Choice, Completion
+from openpipe_mock.config import Settings
+from openpipe_mock.journal import Entry
+
+Json = Any
+Value = TypeVar("Value")
+
+
+class Unreadable(ValueError):
+    """Something in shared memory that none of us wrote."""
+
+
+def dumped(value: Json) -> bytes:
+    """A value as JSON; also one with half characters, which clients may put into a path."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value).encode()
+
+
+def loaded(text: bytes) -> Json:
+    """The value of a JSON text. Raises Unreadable."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise Unreadable(str(error)) from None
+
+
+def readable(texts: Iterable[bytes], read: Callable[[bytes], Value]) -> Iterator[Value]:
+    """What can be read of some texts; the others are passed over."""
+    for text in texts:
+        try:
+            yield read(text)
+        except Unreadable:
+            continue
+
+
+def strings(values: Iterable[str]) -> tuple[str, ...]:
+    """Texts and nothing else. Raises TypeError."""
+    found = tuple(values)
+    "".join(found)  # refuses anything else
+    return found
+
+
+def pair(values: Iterable[str]) -> tuple[str, str]:
+    first, second = strings(values)
+    return first, second
+
+
+# Exchanges. Bytes are written as the characters of the same numbers.
+
+
+def text_of(value: bytes) -> str:
+    return value.decode("latin-1")
+
+
+def bytes_of(value: str) -> bytes:
+    return value.encode("latin-1")
+
+
+def texts_of(values: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {text_of(name): text_of(value) for name, value in values.items()}
+
+
+def headers_of(values: Mapping[str, str]) -> dict[bytes, bytes]:
+    return {bytes_of(name): bytes_of(value) for name, value in values.items()}
+
+
+CODECS: Mapping[str, tuple[Callable[[Any], Json], Callable[[Json], Any]]] = {
+    "headers": (texts_of, headers_of),
+    "body": (
+        lambda value: None if value is None else text_of(value),
+        lambda value: None if value is None else bytes_of(value),
+    ),
+    "answer": (text_of, bytes_of),
+    "criteria": (list, strings),
+    "violations": (list, strings),
+    "notes": (list, strings),
+    "query_secrets": (list, strings),
+    "passed": (list, lambda pairs: tuple(map(pair, pairs))),
+}
+"""Members of an exchange that JSON has no form of its own for: how they are written, and read."""
+KINDS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("session", "method", "path", "endpoint", "struck"), str),
+    **dict.fromkeys(("number", "status", "body_left_out", "answer_left_out", "size"), int),
+    **dict.fromkeys(("scores", "rules", "faults"), list),
+    "at": (int, float),
+    **dict.fromkeys(("seconds", "retry_after"), (int, float, type(None))),
+    **dict.fromkeys(("streamed", "checked"), bool),
+    "gist": (str, type(None)),
+}
+"""The other members, and what they must be."""
+SHARED = tuple(field.name for field in fields(Entry) if field.name != "settings")
+
+
+def entry_text(entry: Entry) -> bytes:
+    """An exchange without the settings that it was answered under: each mock knows its own."""
+    value = {name: getattr(entry, name) for name in SHARED}
+    for name, (write, _) in CODECS.items():
+        value[name] = write(value[name])
+    return dumped(value)
+
+
+def entry_of(text: bytes, settings: Settings) -> Entry:
+    """The exchange of a text. Raises Unreadable."""
+    value = loaded(text)
+    try:
+        for name, (_, read) in CODECS.items():
+            value[name] = read(value[name])
+        expect(value, KINDS)
+        return Entry(settings=settings, **value)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise Unreadable(str(error)) from None
+
+
+def expect(value: Json, kinds: Mapping[str, type | tuple[type, ...]]) -> None:
+    """Raise TypeError for a member of another kind."""
+    for name, kind in kinds.items():
+        if not isinstance(value[name], kind):
+            raise TypeError(f"{name} is no {kind}")
+
+
+# Logged calls.
+
+CALL = tuple(field.name for field in fields(LoggedCall))
+
+
+def call_text(call: LoggedCall) -> bytes:
+    """A logged call; its payloads are JSON texts already."""
+    value = {name: getattr(call, name) for name in CALL}
+    value["metadata"] = dict(call.metadata)
+    value["request"], value["response"] = call.request.decode(), call.response.decode()
+    return dumped(value)
+
+
+def call_of(text: bytes) -> LoggedCall:
+    """The logged call of a text. Raises Unreadable."""
+    value = loaded(text)
+    try:
+        value["request"], value["response"] = value["request"].encode(), value["response"].encode()
+        call = LoggedCall(**value)
+        call.answer()
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise Unreadable(str(error)) from None
+    return call
+
+
+# Completions.
+
+
+def completion_text(completion: Completion) -> bytes:
+    return orjson.dumps(completion)
+
+
+def completion_of(text: bytes) -> Completion:
+    """The completion of a text. Raises Unreadable."""
+    value = loaded(text)
+    try:
+        value["choices"] = tuple(map(choice_of, value["choices"]))
+        expect(value, {"id": str, "created": int, "model": str, "prompt_tokens": int})
+        return Completion(**value)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise Unreadable(str(error)) from None
+
+
+def choice_of(value: Json) -> Choice:
+    calls = tuple(
+        Call(call["id"], call["name"], strings(call["arguments"]), call["legacy"]) for call in value["calls"]
+    )
+    return Choice(strings(value["text"]), value["finish_reason"], calls, value["refused"])

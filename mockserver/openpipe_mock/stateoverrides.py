@@ -1,0 +1,151 @@
+"""What was set at runtime, as it lies in Redis: the JSON that was sent and the place that it was given.
+
+Each mock builds the same parts from it that the config file would make. What a criterion has from the file
+stays each mock's own: it is only said to be so.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from openpipe_mock import configfile
+from openpipe_mock.config import Declared, Fault, Form, Limits, Script, Settings
+from openpipe_mock.state import NOTHING, Overrides
+from openpipe_mock.statecodec import Unreadable, dumped, loaded
+
+Json = Any
+Order = list[Any]
+"""A command of Redis, the key's suffix, and the arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a part comes from: its JSON, its place and, of a criterion with versions, which of them it is."""
+
+    part: Any
+    json: Json
+    place: str = ""
+    version: int | None = None
+
+    def value(self) -> Json:
+        return {"json": self.json, "place": self.place, "version": self.version}
+
+
+@dataclass(slots=True)
+class Sources:
+    """The sources of parts. They go by identity: parts of the same content may come from different places."""
+
+    known: dict[int, Source] = field(default_factory=dict)
+
+    def add(self, part: Any, json: Json, place: str) -> None:
+        """A part was built from this JSON."""
+        self.known[id(part)] = Source(part, json, place)
+        if isinstance(part, Declared):
+            for number, form in part.versions.items():
+                self.known[id(form)] = Source(form, json, place, number)
+
+    def text(self, part: Any) -> str:
+        """The source of a part, "null" where it is the file's."""
+        source = self.known.get(id(part))
+        return dumped(source.value() if source else None).decode()
+
+    def criterion(self, declared: Declared) -> str:
+        """The sources of a criterion's versions."""
+        versions = {number: self.known.get(id(form)) for number, form in declared.versions.items()}
+        value = {str(number): source and source.value() for number, source in versions.items()}
+        return dumped(value).decode()
+
+
+# Writing.
+
+
+def orders(sources: Sources, before: Overrides, changes: Mapping[str, Any]) -> Iterator[Order]:
+    """What has to be done in Redis for a change, and no more: others may change something else meanwhile."""
+    for name, value in changes.items():
+        if name == "criteria":
+            yield from criteria_orders(sources, before.criteria, value)
+        elif name == "limits":
+            command: Order = ["HDEL", "facts", "limits"]
+            yield command if value is None else ["HSET", "facts", "limits", sources.text(value)]
+        else:
+            yield from rule_orders(sources, name, getattr(before, name), value)
+
+
+def criteria_orders(
+    sources: Sources, before: Mapping[str, Declared], after: Mapping[str, Declared]
+) -> Iterator[Order]:
+    for name in before.keys() - after.keys():
+        yield ["HDEL", "criteria", name]
+    for name, declared in after.items():
+        if before.get(name) is not declared:
+            yield ["HSET", "criteria", name, sources.criterion(declared)]
+
+
+def rule_orders(
+    sources: Sources, name: str, before: Sequence[Script | Fault], after: Sequence[Script | Fault]
+) -> Iterator[Order]:
+    new = after[: len(after) - len(before)] if after else ()
+    if not new:
+        yield ["DEL", name]
+    for rule in reversed(new):
+        yield ["LPUSH", name, sources.text(rule)]
+
+
+# Reading.
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What Redis holds of a session's overrides, as JSON texts."""
+
+    version: bytes
+    criteria: Mapping[bytes, bytes]
+    completions: Sequence[bytes]
+    faults: Sequence[bytes]
+    limits: bytes
+
+    def built(self, base: Settings) -> tuple[Overrides, Sources]:
+        """The overrides, and where they come from. Raises Unreadable."""
+        sources = Sources()
+        try:
+            criteria = {
+                name.decode(): criterion(sources, loaded(text), base.criteria.get(name.decode()))
+                for name, text in self.criteria.items()
+            }
+            overrides = Overrides(
+                {name: declared for name, declared in criteria.items() if declared.versions},
+                tuple(rule(sources, configfile.script, loaded(text)) for text in self.completions),
+                tuple(rule(sources, configfile.fault, loaded(text)) for text in self.faults),
+                limits(sources, loaded(self.limits)) if self.limits else None,
+            )
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise Unreadable(" ".join(str(error).split())) from None
+        return (NOTHING if overrides == NOTHING else overrides), sources
+
+
+def criterion(sources: Sources, stored: Json, file: Declared | None) -> Declared:
+    versions: dict[int, Form] = {}
+    for number, source in sorted((int(number), source) for number, source in stored.items()):
+        if source is not None:
+            versions[number] = form(sources, source)
+        elif file and number in file.versions:
+            versions[number] = file.versions[number]
+    return Declared(versions)
+
+
+def form(sources: Sources, source: Json) -> Form:
+    built = configfile.criterion(source["json"], place=source["place"])
+    sources.add(built, source["json"], source["place"])
+    return built.versions[source["version"]] if isinstance(built, Declared) else built
+
+
+def rule(sources: Sources, build: Any, source: Json) -> Any:
+    built = build(source["json"], place=source["place"])
+    sources.add(built, source["json"], source["place"])
+    return built
+
+
+def limits(sources: Sources, source: Json) -> Limits:
+    built = configfile.limits(source["json"])
+    sources.add(built, source["json"], "")
+    return built

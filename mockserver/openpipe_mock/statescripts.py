@@ -1,0 +1,304 @@
+"""What runs inside Redis: each access to shared memory is one of these scripts, hence one round trip.
+
+All keys begin with KEYS[1]; ARGV[1] is the session's name. Below `session:NAME:` lie
+
+    facts        hash     requests, made, version, born, limits; bytes and dropped of the lists
+    criteria     hash     name → what was set at runtime
+    completions, faults   lists of what was set at runtime, the first to be asked first
+    journal      list     exchanges, newest first
+    log:KEY      list     logged calls of a credential, newest first; `logs` orders the credentials by use
+    turns, counts, cache  hashes, each with a sorted set `…:used` that orders its fields by use
+    traffic:…             requests of a credential in this minute, and the leases of those under way
+
+and beside them `sessions` (names by last use), `gone:NAME` (why a name expired), `made` and `probe`. Times
+are Redis's own, in microseconds: clocks of several machines agree on nothing.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha1
+
+from openpipe_mock.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS
+
+DEFAULT_SECONDS = 86_400
+"""How long the default session outlives its last request: Redis outlives the mocks."""
+GONE_SECONDS = 7 * 86_400
+"""How long the name of an expired session is known as such."""
+
+COMMON = f"""
+local root, name = KEYS[1], ARGV[1]
+local stem = root .. 'session:' .. name .. ':'
+local facts, sessions = stem .. 'facts', root .. 'sessions'
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local ttl = 2 * (name == '{DEFAULT}' and {DEFAULT_SECONDS} or {int(IDLE_SECONDS)})
+local fixed = {{'facts', 'criteria', 'completions', 'faults', 'journal', 'logs',
+  'turns', 'turns:used', 'counts', 'counts:used', 'cache', 'cache:used'}}
+local function whole(number) return string.format('%.0f', number) end
+local function stamp()
+  return whole(math.max(now, tonumber(redis.call('HGET', facts, 'version') or 0) + 1))
+end
+local function each(stem, command, ...)
+  for _, fingerprint in ipairs(redis.call('ZRANGE', stem .. 'logs', 0, -1)) do
+    redis.call(command, stem .. 'log:' .. fingerprint, ...)
+  end
+  for _, suffix in ipairs(fixed) do redis.call(command, stem .. suffix, ...) end
+end
+local function let_go(name, reason)
+  each(root .. 'session:' .. name .. ':', 'UNLINK')
+  redis.call('ZREM', sessions, name)
+  redis.call('SET', root .. 'gone:' .. name, reason, 'EX', {GONE_SECONDS})
+end
+local function sweep()
+  local idle = whole(now - {int(IDLE_SECONDS)} * 1000000)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', sessions, '-inf', '(' .. idle, 'LIMIT', 0, 10)) do
+    let_go(name, 'idle')
+  end
+end
+local function find(makes)
+  sweep()
+  if name == '{DEFAULT}' then return 'ok' end
+  if redis.call('ZSCORE', sessions, name) then
+    if makes then redis.call('ZADD', sessions, whole(now), name) end
+    return 'ok'
+  end
+  local reason = redis.call('GET', root .. 'gone:' .. name)
+  if reason then return reason end
+  if not makes then return 'none' end
+  if redis.call('ZCARD', sessions) >= {MOST_SESSIONS} then
+    let_go(redis.call('ZRANGE', sessions, 0, 0)[1], 'room')
+  end
+  redis.call('ZADD', sessions, whole(now), name)
+  return 'ok'
+end
+local function keep()
+  local left = redis.call('TTL', facts)
+  if left < 0 then redis.call('HSETNX', facts, 'born', whole(now)) end
+  if left < ttl / 2 then each(stem, 'EXPIRE', ttl) end
+end
+local function overtaken(born)
+  if born ~= '' then return born ~= redis.call('HGET', facts, 'born') end
+  keep()
+  return false
+end
+local function limit(suffix, most)
+  local used = stem .. suffix .. ':used'
+  local lost = {{}}
+  while redis.call('ZCARD', used) > most do
+    local oldest = redis.call('ZPOPMIN', used)[1]
+    lost[#lost + 1] = redis.call('HSTRLEN', stem .. suffix, oldest)
+    redis.call('HDEL', stem .. suffix, oldest)
+  end
+  return lost
+end
+local function use(suffix, field)
+  redis.call('ZADD', stem .. suffix .. ':used', whole(now), field)
+  redis.call('EXPIRE', stem .. suffix, ttl)
+  redis.call('EXPIRE', stem .. suffix .. ':used', ttl)
+end
+"""
+
+
+# `overtaken`: a session was reset or closed since a request saw when it was born. What such a request still
+# has to say belongs to what is forgotten. A request that began while Redis was away knows nothing: "".
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script of our own, which Redis knows by its hash once it has run."""
+
+    body: str
+
+    @cached_property
+    def text(self) -> str:
+        return COMMON + self.body
+
+    @cached_property
+    def sha(self) -> str:
+        return sha1(self.text.encode()).hexdigest()
+
+
+LOOK = Script("""
+local found = find(ARGV[2] ~= 'look')
+if found ~= 'ok' then return {found} end
+if ARGV[2] ~= 'look' then keep() end
+if ARGV[2] == 'begin' then redis.call('HINCRBY', facts, 'requests', 1) end
+local known = redis.call('HMGET', facts, 'requests', 'version', 'born')
+return {found, known[1] or '0', known[2] or '', known[3] or '', whole(now)}
+""")
+"""Mode `look`, `open` (make the session where it is new) or `begin` (number a request as well)."""
+
+PROBE = Script("""
+sweep()
+redis.call('SET', root .. 'probe', whole(now), 'EX', 60)
+""")
+"""Reads and writes, as requests do: a Redis may answer pings and run no script, or take nothing."""
+
+FRESH = Script("""
+sweep()
+repeat name = 's' .. redis.call('INCR', root .. 'made')
+until not redis.call('ZSCORE', sessions, name) and redis.call('EXISTS', root .. 'gone:' .. name) == 0
+return name
+""")
+
+LIST = Script(f"""
+sweep()
+local found = {{}}
+local names = redis.call('ZRANGE', sessions, 0, -1)
+table.insert(names, 1, '{DEFAULT}')
+for _, name in ipairs(names) do
+  local facts = root .. 'session:' .. name .. ':facts'
+  local known = redis.call('HMGET', facts, 'requests', 'version', 'born')
+  found[#found + 1] = {{name, known[1] or '0', known[2] or '', known[3] or ''}}
+end
+return found
+""")
+
+REMOVE = Script("""
+each(stem, 'UNLINK')
+redis.call('ZREM', sessions, name)
+redis.call('DEL', root .. 'gone:' .. name)
+""")
+
+IS_GONE = Script("return redis.call('EXISTS', root .. 'gone:' .. name)")
+
+FORGET = Script("""
+local made, version = redis.call('HGET', facts, 'made') or '0', stamp()
+each(stem, 'UNLINK')
+redis.call('HSET', facts, 'made', made, 'version', version, 'born', version)
+redis.call('EXPIRE', facts, ttl)
+""")
+"""Places go on being numbered, so that nothing set later is taken for something set before."""
+
+NEXT_PLACE = Script("""
+keep()
+return redis.call('HINCRBY', facts, 'made', 1)
+""")
+
+OVERRIDES = Script("""
+local limits = redis.call('HMGET', facts, 'version', 'limits')
+return {limits[1] or '', redis.call('HGETALL', stem .. 'criteria'),
+  redis.call('LRANGE', stem .. 'completions', 0, -1), redis.call('LRANGE', stem .. 'faults', 0, -1),
+  limits[2] or ''}
+""")
+
+OVERRIDE = Script("""
+if overtaken(ARGV[3]) then return end
+for _, order in ipairs(cjson.decode(ARGV[2])) do
+  local command, suffix = table.remove(order, 1), table.remove(order, 1)
+  redis.call(command, stem .. suffix, unpack(order))
+  redis.call('EXPIRE', stem .. suffix, ttl)
+end
+redis.call('HSET', facts, 'version', stamp())
+""")
+"""ARGV[3] says when the session was born, as the order saw it: as if the reset had come after it."""
+
+PUSH = Script("""
+local suffix, item, most, most_bytes = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local list = stem .. suffix
+if overtaken(ARGV[8]) then return end
+if ARGV[6] ~= '' then
+  local used = stem .. 'logs'
+  redis.call('ZADD', used, whole(now), ARGV[6])
+  redis.call('EXPIRE', used, ttl)
+  while redis.call('ZCARD', used) > tonumber(ARGV[7]) do
+    local oldest = stem .. 'log:' .. redis.call('ZPOPMIN', used)[1]
+    redis.call('UNLINK', oldest)
+    redis.call('HDEL', facts, 'bytes:' .. oldest)
+  end
+end
+local length = redis.call('LPUSH', list, item)
+if length == 1 then redis.call('HDEL', facts, 'bytes:' .. list) end
+local bytes = redis.call('HINCRBY', facts, 'bytes:' .. list, #item)
+while length > most or bytes > most_bytes do
+  local gone = redis.call('RPOP', list)
+  length = length - 1
+  bytes = redis.call('HINCRBY', facts, 'bytes:' .. list, -#gone)
+  redis.call('HINCRBY', facts, 'dropped:' .. list, 1)
+end
+redis.call('EXPIRE', list, ttl)
+""")
+"""Put an item in front of a list that is bounded in items and bytes; the oldest go.
+
+ARGV[8] says when the session was born, as the request saw it: what a reset has overtaken is forgotten too.
+"""
+
+READ = Script("return redis.call('LRANGE', stem .. ARGV[2], 0, ARGV[3])")
+
+DROPPED = Script("return redis.call('HGET', facts, 'dropped:' .. stem .. ARGV[2]) or '0'")
+
+CLEAR = Script("""
+local list = stem .. ARGV[2]
+local length = redis.call('LLEN', list)
+redis.call('UNLINK', list)
+redis.call('HDEL', facts, 'bytes:' .. list, 'dropped:' .. list)
+return length
+""")
+
+REPLACE = Script("""
+local list, bytes = stem .. ARGV[2], 0
+if redis.sha1hex(table.concat(redis.call('LRANGE', list, 0, -1), ' ')) ~= ARGV[3] then return 0 end
+keep()
+redis.call('DEL', list)
+for index = 4, #ARGV do
+  redis.call('RPUSH', list, ARGV[index])
+  bytes = bytes + #ARGV[index]
+end
+redis.call('HSET', facts, 'bytes:' .. list, bytes)
+redis.call('EXPIRE', list, ttl)
+return 1
+""")
+"""Replace a list that is still what was read: ARGV[3] is the hash of its items."""
+
+COUNT = Script("""
+if overtaken(ARGV[5]) then return 1 end
+local number = redis.call('HINCRBY', stem .. ARGV[2], ARGV[3], 1)
+use(ARGV[2], ARGV[3])
+limit(ARGV[2], tonumber(ARGV[4]))
+return number
+""")
+"""What a reset has overtaken (ARGV[5]) is counted nowhere, and answered as the first."""
+
+CACHED = Script("""
+local found = redis.call('HGET', stem .. 'cache', ARGV[2])
+if found then use('cache', ARGV[2]) end
+return found
+""")
+
+STORE = Script("""
+if overtaken(ARGV[6]) then return end
+local before = redis.call('HSTRLEN', stem .. 'cache', ARGV[2])
+redis.call('HSET', stem .. 'cache', ARGV[2], ARGV[3])
+use('cache', ARGV[2])
+local bytes = redis.call('HINCRBY', facts, 'bytes:cache', #ARGV[3] - before)
+local function forget(most)
+  for _, size in ipairs(limit('cache', most)) do
+    bytes = redis.call('HINCRBY', facts, 'bytes:cache', -size)
+  end
+end
+forget(tonumber(ARGV[4]))
+while bytes > tonumber(ARGV[5]) and redis.call('HLEN', stem .. 'cache') > 1 do
+  forget(redis.call('HLEN', stem .. 'cache') - 1)
+end
+""")
+
+ENTER = Script("""
+local traffic, at_once, a_minute = stem .. 'traffic:' .. ARGV[2], ARGV[3], ARGV[4]
+local leases, seconds = traffic .. ':leases', tonumber(ARGV[6])
+if at_once ~= '' then
+  redis.call('ZREMRANGEBYSCORE', leases, '-inf', whole(now))
+  if redis.call('ZCARD', leases) >= tonumber(at_once) then return {'at once', 1000} end
+end
+if a_minute ~= '' and tonumber(redis.call('GET', traffic) or 0) >= tonumber(a_minute) then
+  return {'a minute', redis.call('PTTL', traffic)}
+end
+if redis.call('INCR', traffic) == 1 then redis.call('EXPIRE', traffic, 60) end
+if at_once ~= '' then
+  redis.call('ZADD', leases, whole(now + seconds * 1000000), ARGV[5])
+  redis.call('EXPIRE', leases, seconds)
+end
+return {'', 0}
+""")
+"""A request of a credential begins. A lease that nobody gives back expires."""
+
+LEAVE = Script("redis.call('ZREM', stem .. 'traffic:' .. ARGV[2] .. ':leases', ARGV[3])")

@@ -1,0 +1,147 @@
+"""Which tool a mock calls: the one it was told to, or the one that the conversation mentions."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from openpipe_mock.config import AutoTools
+from openpipe_mock.errors import BadRequest
+from openpipe_mock.texts import said
+from openpipe_mock.violations import listed, nearest, quoted
+
+RESULTS = ("tool", "function")
+"""Roles of messages that carry the result of a call."""
+
+WHOLE = 1000
+MOST_READ = 100_000
+"""Characters of a text that are read for the mention of a tool."""
+NAME = re.compile(r"[A-Za-z0-9_.-]+")
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+FILLERS = "the and for with get set all any new from this that you your are has can run use"
+COMMON = frozenset(FILLERS.split())
+"""Words of a tool's name that mention nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that may be called; `legacy`: from `functions`, to be answered by `function_call`.
+
+    `place` is the JSON pointer to its parameters in the request.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    legacy: bool = False
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the request says about calling: `none`, `auto`, `required`, or `named` with a name; and where."""
+
+    mode: str = "auto"
+    name: str = ""
+    member: str = "tool_choice"
+
+
+def offered(body: Mapping[str, Any]) -> tuple[Tool, ...]:
+    """The tools of a request, those of the older form last."""
+    current = [tool["function"] for tool in body.get("tools") or ()]
+    legacy = body.get("functions") or ()
+    return (
+        *(read(given, False, f"/tools/{index}/function") for index, given in enumerate(current)),
+        *(read(given, True, f"/functions/{index}") for index, given in enumerate(legacy)),
+    )
+
+
+def read(given: Mapping[str, Any], legacy: bool, place: str) -> Tool:
+    return Tool(given["name"], given.get("parameters") or {}, legacy, f"{place}/parameters")
+
+
+def wanted(body: Mapping[str, Any]) -> Wanted:
+    """The request's `tool_choice`, else its `function_call`; an object without a name means `auto`."""
+    older = "function_call" in body and body.get("tool_choice", "auto") == "auto"
+    member = "function_call" if older else "tool_choice"
+    choice = body.get(member, "auto")
+    if isinstance(choice, str):
+        return Wanted(choice, member=member)
+    name = choice.get("name") or choice.get("function", {}).get("name", "")
+    return Wanted("named", name, member) if name else Wanted(member=member)
+
+
+def to_call(
+    want: Wanted,
+    tools: Sequence[Tool],
+    messages: Sequence[Mapping[str, Any]],
+    auto: AutoTools = "mention",
+) -> Tool | None:
+    """The tool that a choice calls, None for an answer in words. `auto`: when one is called unasked.
+
+    Raises BadRequest when the request names a tool that it doesn't offer, or requires one and offers none.
+    """
+    if want.mode == "named":
+        return named(want, tools)
+    if want.mode == "required":
+        if not tools:
+            raise misplaced(want, 'expected "tools" beside it, since it requires a call.')
+        return mentioned(tools, messages) or tools[0]
+    if not tools or want.mode == "none" or auto == "never" or is_answered(messages):
+        return None
+    return mentioned(tools, messages) or (tools[0] if auto == "always" else None)
+
+
+def named(want: Wanted, tools: Sequence[Tool]) -> Tool:
+    """The offered tool of that name; of two, the one that came in the form of the request for it."""
+    older = want.member == "function_call"
+    fitting = sorted(
+        (tool for tool in tools if tool.name == want.name), key=lambda tool: tool.legacy != older
+    )
+    if fitting:
+        return fitting[0]
+    names = [tool.name for tool in tools]
+    near = nearest(want.name, names)
+    offer = f"offered is {listed(map(quoted, names), 'and')}" if names else "no tool is offered"
+    hint = f"; did you mean {quoted(near)}?" if near else "."
+    raise misplaced(want, f"{quoted(want.name)} is no tool of this request; {offer}{hint}")
+
+
+def misplaced(want: Wanted, sentence: str) -> BadRequest:
+    return BadRequest.at(f"/{want.member}", sentence)
+
+
+def last_request(messages: Sequence[Mapping[str, Any]]) -> int:
+    """The place of the last user text; -1 without one."""
+    places = [place for place, message in enumerate(messages) if message["role"] == "user" and said(message)]
+    return places[-1] if places else -1
+
+
+def is_answered(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a tool's result came since the last user text: then another call would never end."""
+    return any(message["role"] in RESULTS for message in messages[last_request(messages) + 1 :])
+
+
+def mentioned(tools: Sequence[Tool], messages: Sequence[Mapping[str, Any]]) -> Tool | None:
+    """The tool whose name the last user text says most of; without a user text, the last message."""
+    text = said(messages[last_request(messages)])[:MOST_READ] if messages else ""
+    heard, names = words(text), names_in(text)
+    scores = [mentions(tool.name, text, heard, names) for tool in tools]
+    return tools[scores.index(max(scores))] if any(scores) else None
+
+
+def mentions(name: str, text: str, heard: frozenset[str], names: frozenset[str]) -> int:
+    """How much of a tool's name a text says: the whole name counts above any of its words."""
+    if name.lower() in names or (not name.isascii() and name in text):
+        return WHOLE
+    return len((words(name) & heard) - COMMON)
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text or name of at least three letters, in lower case."""
+    return frozenset(word.lower() for word in WORD.findall(text) if len(word) >= 3)
+
+
+def names_in(text: str) -> frozenset[str]:
+    """What in a text could be a tool's whole name, in lower case."""
+    found = (name.strip(".-").lower() for name in NAME.findall(text))
+    return frozenset(name for name in found if name)

@@ -1,0 +1,218 @@
+"""Values for the spots of a schema: the smallest that make sense, and the fullest."""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+from openpipe_mock.routes import ITEM, VALUE, Route, Spot, Step, key_of, types_of
+from openpipe_mock.violations import fits
+
+Json = Any
+
+UNKNOWN, UNEXPECTED = "x_unknown", "unexpected"
+"""A member that no object declares, and its value: never null, since null counts as absent."""
+
+PIXEL = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+)
+SOUND = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQIAAAAAAA=="
+"""A second's eight-thousandth of silence, as WAV."""
+
+SAMPLES: Mapping[str, Json] = {
+    "criterion_id": "criterion-1",
+    "model": "openai:gpt-4o-mini",
+    "content": "Count to 3.",
+    "text": "Count to 3.",
+    "url": PIXEL,
+    "data": SOUND,
+    "name": "count",
+    "description": "Counts up to a number.",
+    "parameters": {"type": "object", "properties": {"to": {"type": "integer"}}},
+    "arguments": '{"to":3}',
+    "tool_call_id": "call_1",
+    "ToolCall.id": "call_1",
+    "ChatToolCall.id": "call_1",
+    "ChunkToolCall.id": "call_1",
+    "Audio.id": "audio_1",
+    "id": "chatcmpl-1",
+    "title": "Numbers",
+    "UrlCitation.url": "https://example.com/numbers",
+    "start_index": 0,
+    "end_index": 5,
+    "refusal": "I can't help with that.",
+    "reasoning_content": "One comes first.",
+    "JudgeCriteriaOutput.content": "1, 2, 3.",
+    "AssistantMessage.content": "1, 2, 3.",
+    "ChatCompletionMessage.content": "1, 2, 3.",
+    "ChunkDelta.content": "1, 2, 3.",
+    "tool_choice": "auto",
+    "function_call": "auto",
+    "n": 2,
+    "max_tokens": 16,
+    "max_completion_tokens": 16,
+    "temperature": 0.7,
+    "top_p": 0.9,
+    "presence_penalty": 0.5,
+    "frequency_penalty": -0.5,
+    "stop": "END",
+    "top_logprobs": 2,
+    "schema": {
+        "type": "object",
+        "properties": {"numbers": {"type": "array", "items": {"type": "integer"}}},
+        "required": ["numbers"],
+        "additionalProperties": False,
+    },
+    "note": "counting",
+    "score": 0.75,
+    "explanation": "It counts in order.",
+    "created": 1_735_689_600,
+    "index": 0,
+    "bytes": 49,
+    "token": "1",
+    "logprob": -0.25,
+    "prompt_tokens": 11,
+    "completion_tokens": 8,
+    "total_tokens": 19,
+    "errorCode": 500,
+    "errorMessage": "Internal server error",
+    "message": "Input validation failed",
+    "code": "BAD_REQUEST",
+    "OpCriteria": "criterion-1",
+}
+"""Member, or component and member → what stands there. Each is used where its JSON type fits."""
+
+BY_TYPE: Mapping[str, Json] = {"string": "text", "number": 1, "integer": 1, "boolean": True, "null": None}
+"""JSON type → what stands where SAMPLES has nothing."""
+
+USUAL: Mapping[str, tuple[str, ...]] = {
+    "SystemMessage": ("content",),
+    "UserMessage": ("content",),
+    "AssistantMessage": ("content",),
+    "DeveloperMessage": ("content",),
+    "ToolMessage": ("content",),
+    "JudgeCriteriaOutput": ("content",),
+    "ChatCompletionMessage": ("content",),
+}
+"""Component → optional members that a client leaves out only when it has a reason."""
+
+USUAL_LABELS = ("user", "text", "success")
+"""Branches that stand for their union where any will do; else the first one does."""
+
+ODD_TEXTS = (
+    "",
+    "null",
+    " ",
+    "two\nlines\r\n",
+    "😀 astral",
+    "e\u0301 combining",
+    "\u202eright to left\u202c שלום",
+    "\x00 NUL",
+    "\u2028\ufeff\x7f",
+    'quote " backslash \\ slash / tilde ~',
+    "<|im_start|>system",
+    '{"json": true}',
+    "data: [DONE]\n\n",
+    "long " * 400,
+)
+"""Texts at which servers stumble."""
+
+
+def plain(spot: Spot, label: str = "") -> Json:
+    """The smallest sensible value for a spot; of a union, the branch with this label or the usual one."""
+    branch = chosen(spot, label)
+    known = sample(branch)
+    if known is not None:
+        return deepcopy(known)
+    if "object" in types_of(branch.schema):
+        return members(branch)
+    if "array" in types_of(branch.schema):
+        return [plain(item) for item in branch.below()]
+    return word(branch)
+
+
+def chosen(spot: Spot, label: str = "") -> Spot:
+    """One branch of a spot."""
+    branches = spot.branches()
+    labels = {branch.label: branch for branch in branches}
+    wanted = (label,) if label else USUAL_LABELS
+    return next((labels[each] for each in wanted if each in labels), branches[0])
+
+
+def sample(branch: Spot) -> Json | None:
+    """What SAMPLES has for a branch, None when it has nothing of the right JSON type."""
+    for name in (f"{branch.component}.{branch.name}", branch.name or branch.component):
+        value = SAMPLES.get(name)
+        if value is not None and fits(branch.schema, value):
+            return value if value in branch.schema.get("enum", (value,)) else None
+    return None
+
+
+def word(branch: Spot) -> Json:
+    """The first word of an enum, or what BY_TYPE has."""
+    return next(iter(branch.schema.get("enum", ())), BY_TYPE.get(types_of(branch.schema)[0]))
+
+
+def members(branch: Spot, usual: bool = True) -> dict[str, Json]:
+    """An object with its required members and, unless it shall be bare, the usual ones."""
+    kept = USUAL.get(branch.component, ()) if usual else ()
+    tag = branch.route[-1] if branch.route else None
+    return {
+        spot.name: tag.label if tag and spot.name == tag.tag else plain(spot)
+        for spot in branch.below()
+        if spot.route[-1].name != VALUE and (not spot.absent or spot.name in kept)
+    }
+
+
+def full(spot: Spot) -> Json:
+    """A value with every member; an array has an item of each branch, other unions take their last object."""
+    branches = spot.branches()
+    objects = [branch for branch in branches if "properties" in branch.schema]
+    arrays = [branch for branch in branches if "items" in branch.schema]
+    if objects:
+        return full_object(objects[-1])
+    if arrays:
+        (item,) = arrays[-1].below()
+        kinds = [branch for branch in item.branches() if branch.schema.get("properties")]
+        return [full_object(kind) for kind in kinds] or [plain(item)]
+    return full_map(spot) or plain(spot)
+
+
+def full_object(branch: Spot) -> dict[str, Json]:
+    tag = branch.route[-1] if branch.route else None
+    return {
+        inner.name: tag.label if tag and inner.name == tag.tag else full(inner) for inner in branch.below()
+    }
+
+
+def full_map(spot: Spot) -> dict[str, Json]:
+    """A map with one value, empty for what is no map."""
+    values = [inner for branch in spot.branches() for inner in branch.below() if is_value(inner)]
+    return {key_of(inner.route): full(inner) for inner in values}
+
+
+def is_value(spot: Spot) -> bool:
+    return spot.route[-1].name == VALUE
+
+
+def grown(spot: Spot, route: Route) -> Json:
+    """A value for a spot in which the route leads somewhere."""
+    here = len(spot.route)
+    if here == len(route):
+        return plain(spot, route[-1].label if route else "")
+    step, label = route[here], route[here - 1].label if here else ""
+    branch, inner = next(fork for fork in forks(spot, step) if not label or fork[0].label == label)
+    if inner is None:
+        return members(branch)
+    value = grown(inner, route)
+    if step.name == ITEM:
+        return [value]
+    return {key_of(route[:here]): value} if step.name == VALUE else {**members(branch), step.name: value}
+
+
+def forks(spot: Spot, step: Step) -> Iterator[tuple[Spot, Spot | None]]:
+    """The branches of a spot that a step goes through, each with the spot that it leads to."""
+    for branch in spot.branches():
+        if step.name == UNKNOWN and "properties" in branch.schema:
+            yield branch, None
+        yield from ((branch, inner) for inner in branch.below() if inner.route[-1].name == step.name)

@@ -1,0 +1,111 @@
+"""The marker `openpipe_variants(N)`: a pytest test that runs again under variants of the mock's answers.
+
+    @pytest.mark.openpipe_variants(5)
+    def test_my_client(openpipe_mock): ...     # test_my_client[plain], …[kept-index], …
+
+The fixtures `openpipe_mock` and `openpipe_server` take the variant from the fixture `openpipe_variant`.
+"""
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+MARKER = "openpipe_variants"
+FIXTURE = "openpipe_variant"
+TAKERS = ("openpipe_mock", "openpipe_server")
+PLAIN = "plain"
+TOO_LATE = (
+    "it works on functions and plain classes, not on a unittest.TestCase, and not once set after collection"
+)
+NOTE = "openpipe_note"
+"""What a report carries for the run's summary; it goes along from a worker of pytest-xdist, too."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    words = "run the test plainly and again under the first N variants, or under those named"
+    config.addinivalue_line("markers", f"{MARKER}(N | *names): {words} (docs/variants.md)")
+
+
+def variant_ids(marker: pytest.Mark) -> tuple[str, ...]:
+    """The names of the variants that a marker asks for, "" for the plain run first.
+
+    Raises ValueError for arguments that are neither one number nor names of variants.
+    """
+    from openpipe_mock import variants
+
+    asked = marker.args
+    if marker.kwargs or not asked:
+        raise ValueError(f"the marker {MARKER} takes a number of variants or their names, as in {MARKER}(5).")
+    if all(isinstance(each, str) for each in asked):
+        return ("", *(variants.named(name).name for name in asked))
+    [number, *others] = asked
+    if others or isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ValueError(f"the marker {MARKER} takes one number from 0, or names; it got {asked}.")
+    return ("", *(variant.name for variant in variants.first(number)))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a marked test once for each variant."""
+    marker = metafunc.definition.get_closest_marker(MARKER)
+    if marker is None:
+        return
+    test = metafunc.definition.nodeid
+    if FIXTURE not in metafunc.fixturenames:
+        pytest.fail(
+            f"{test}: the marker {MARKER} needs a test that uses {' or '.join(TAKERS)}", pytrace=False
+        )
+    try:
+        names = variant_ids(marker)
+    except ValueError as problem:
+        raise pytest.fail.Exception(f"{test}: {problem}", pytrace=False) from None
+    metafunc.parametrize(FIXTURE, names, ids=[name or PLAIN for name in names], indirect=True)
+
+
+@pytest.fixture
+def openpipe_variant(request: pytest.FixtureRequest) -> str:
+    """The name of the variant that a test runs under, "" where it runs plainly."""
+    if not hasattr(request, "param") and request.node.get_closest_marker(MARKER):
+        pytest.fail(f"the marker {MARKER} can't repeat this test: {TOO_LATE}", pytrace=False)
+    return str(getattr(request, "param", ""))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say with a failure under a variant which one it is and how to see it again; note what is surplus."""
+    report = yield
+    callspec = getattr(item, "callspec", None)
+    name = callspec.params.get(FIXTURE) if callspec else None
+    if name is None:
+        return report
+    if call.when == "setup":
+        setattr(report, NOTE, surplus(item.get_closest_marker(MARKER)))
+    if name and report.failed:
+        from openpipe_mock import variants
+
+        told = f"{name}: {variants.named(name).sentence}\nagain: pytest '{item.nodeid}'"
+        report.sections.append(("openpipe-mock variant", told))
+    return report
+
+
+def surplus(marker: pytest.Mark | None) -> str:
+    """What there is to say where a marker asks for more variants than there are, else "".
+
+    It is no warning: many a project makes errors of those, and the test runs under all that there are.
+    """
+    from openpipe_mock.variants import VARIANTS
+
+    number = marker.args[0] if marker else ""
+    if isinstance(number, str) or number <= len(VARIANTS):
+        return ""
+    return f"there are {len(VARIANTS)} variants; {MARKER}({number}) means all of them"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say once what is worth knowing of the markers of all tests."""
+    reports = (report for each in terminalreporter.stats.values() for report in each)
+    told = {getattr(report, NOTE, "") for report in reports} - {""}
+    for note in sorted(told):
+        terminalreporter.write_line(f"openpipe-mock: {note}")

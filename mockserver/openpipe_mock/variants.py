@@ -1,0 +1,387 @@
+"""Variants: answers that are all within the contract and yet unlike the usual ones, to try a client with.
+
+A client that works with the plain answers alone relies on what nobody promises. Each variant changes one
+thing about all answers; `varied` puts it around the exchange that answers. What a variant draws it draws from
+its own seed, so the same requests get the same bytes.
+"""
+
+import re
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from openpipe_mock import rewriting as to
+from openpipe_mock.config import ErrorAnswer, Fault
+from openpipe_mock.effects import JSON_HEADERS, Begin, Effect, Exchange, HeaderList, Piece, Reply, Wait
+from openpipe_mock.rewriting import Change, Course, CourseChange, Frame, in_choices, in_chunks, in_deltas
+from openpipe_mock.spec import contract
+from openpipe_mock.spoiling import Injected, chunk_of, sent_by
+from openpipe_mock.violations import did_you_mean, quoted
+from openpipe_mock.wire import DONE, event
+
+Json = Any
+Timed = tuple[float, bytes]
+"""Seconds to wait, and the bytes that are sent then."""
+Framing = Callable[[Iterable[Timed]], Iterator[Timed]]
+
+ANSWERS: Mapping[str, str] = {"judge": "JudgeCriteriaResponse", "chat": "ChatCompletion"}
+"""Endpoint that is varied → the schema of its answer."""
+
+
+def as_sent(pieces: Iterable[Timed]) -> Iterator[Timed]:
+    yield from pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way in which answers are unlike the usual: a name, a sentence that says it, and a seed.
+
+    `judge`, `chat`: changes of whole answers. `stream`: of the events of a stream. `error`: of errors.
+    `framing`: how the bytes of a stream come; with `all_bodies`, those of whole answers too. `refusal`: what
+    the first request to each endpoint is answered.
+    """
+
+    name: str
+    sentence: str
+    seed: int
+    judge: Change = field(default=to.unchanged, repr=False)
+    chat: Change = field(default=to.unchanged, repr=False)
+    stream: CourseChange = field(default=to.as_it_comes, repr=False)
+    error: Change = field(default=to.unchanged, repr=False)
+    framing: Framing = field(default=as_sent, repr=False)
+    all_bodies: bool = False
+    refusal: ErrorAnswer | None = None
+    retry_after: float | None = None
+
+    def body(self, reply: Reply, endpoint: str) -> bytes:
+        """The body of an answer in this variant. What isn't as the contract has it is left alone."""
+        answer = json_of(reply.body)
+        if reply.status >= 400:
+            is_error = contract().checker("Error" if endpoint == "judge" else "ChatError").is_valid
+            return orjson.dumps(self.error(answer, self.seed)) if is_error(answer) else reply.body
+        if not contract().checker(ANSWERS[endpoint]).is_valid(answer):
+            return reply.body
+        change = self.judge if endpoint == "judge" else self.chat
+        return orjson.dumps(change(answer, self.seed)) if change is not to.unchanged else reply.body
+
+
+def json_of(body: bytes) -> Json:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+# How bytes come.
+
+MOST_SINGLE = 2_000
+"""How many bytes come one by one; the pieces behind them are larger, so that long answers end."""
+LARGER = 61
+LEADING = 0xC0
+"""From here on a byte begins a character of several bytes."""
+SEVERAL = re.compile(rb"[\xc0-\xff]")
+MOST_PAUSES = 12
+PAUSE = 0.004
+"""Seconds for which half of a character is all that has come, so that no socket joins it with its rest."""
+
+
+def one_by_one(pieces: Iterable[Timed]) -> Iterator[Timed]:
+    """Each byte by itself; after the first byte of a character of several there is a pause."""
+    sent = pauses = 0
+    for wait, data in pieces:
+        start = 0
+        while start < len(data):
+            halved = start > 0 and data[start - 1] >= LEADING
+            pause = PAUSE if halved and pauses < MOST_PAUSES else 0.0
+            pauses += bool(pause)
+            end = start + 1 if sent < MOST_SINGLE else larger(data, start)
+            yield wait + pause, data[start:end]
+            wait, start, sent = 0.0, end, sent + 1
+
+
+def larger(data: bytes, start: int) -> int:
+    """Where a larger piece ends: behind the first byte of a character of several, wherever there is one."""
+    leading = SEVERAL.search(data, start, start + LARGER)
+    return leading.end() if leading else start + LARGER
+
+
+def in_one_piece(pieces: Iterable[Timed]) -> Iterator[Timed]:
+    """All bytes at once, as late as the last of them would come."""
+    every = list(pieces)
+    yield sum(wait for wait, _ in every), b"".join(data for _, data in every)
+
+
+def with_crlf(pieces: Iterable[Timed]) -> Iterator[Timed]:
+    return ((wait, data.replace(b"\n", b"\r\n")) for wait, data in pieces)
+
+
+def with_comments(pieces: Iterable[Timed]) -> Iterator[Timed]:
+    """A comment before each event, which says nothing and keeps a connection alive."""
+    return ((wait, b": keep-alive\n\n" + data) for wait, data in pieces)
+
+
+# The variants.
+
+BUSY = ErrorAnswer(429, "Too many requests: the mock wants to be asked again in a second.")
+ABSENT = ErrorAnswer(503, "Service unavailable: the mock is back at the next request.")
+
+VARIANTS: tuple[Variant, ...] = (
+    Variant(
+        "kept-index",
+        "Judged choices keep the index of their making: the best one is first, and its index isn't 0.",
+        101,
+        chat=to.kept_index,
+    ),
+    Variant(
+        "errored-criterion",
+        "One criterion of each judged choice failed: status `error`, errorCode, errorMessage, no score.",
+        102,
+        chat=to.failing({}),
+    ),
+    Variant("no-done", "Streams end without `[DONE]`.", 103, stream=to.without_done),
+    Variant(
+        "too-many-requests",
+        "The first request to each endpoint gets 429 with `Retry-After: 1`.",
+        104,
+        refusal=BUSY,
+        retry_after=1.0,
+    ),
+    Variant(
+        "bare",
+        "What would be null is absent: refusal, logprobs, content beside calls, finish_reason in chunks.",
+        105,
+        chat=in_choices(to.bare_choice),
+        stream=in_deltas(to.bare_delta),
+    ),
+    Variant(
+        "reward-model",
+        "Criteria judge as trained reward models do: `usage` with total_tokens, and no explanation.",
+        106,
+        judge=to.as_reward_model,
+        chat=to.as_reward_models,
+    ),
+    Variant(
+        "no-usage",
+        "Completions and streams don't count their tokens: `usage` is absent.",
+        107,
+        chat=to.without_usage,
+        stream=to.uncounted,
+    ),
+    Variant(
+        "unusual-text",
+        "Texts and explanations end in unusual characters: emoji, right-to-left, separators, NUL, quotes.",
+        108,
+        judge=to.longer_explanation(to.unusual),
+        chat=to.longer_texts(to.unusual),
+        stream=to.longer_stream(to.unusual),
+    ),
+    Variant("unavailable-once", "The first request to each endpoint gets 503.", 109, refusal=ABSENT),
+    Variant(
+        "criteria-order",
+        "The criteria of a judged choice are listed in the reverse of the usual order.",
+        110,
+        chat=to.backwards,
+    ),
+    Variant(
+        "single-bytes",
+        "Answers come byte by byte, characters of several bytes too, of which texts have some at their end.",
+        111,
+        judge=to.longer_explanation(to.of_several_bytes),
+        chat=to.longer_texts(to.of_several_bytes),
+        stream=to.longer_stream(to.of_several_bytes),
+        framing=one_by_one,
+        all_bodies=True,
+    ),
+    Variant("one-piece", "The whole of a stream comes in one piece.", 112, framing=in_one_piece),
+    Variant(
+        "whole-scores",
+        "Scores are 0 or 1, written as whole numbers.",
+        113,
+        judge=to.in_score(to.whole_score),
+        chat=to.in_scores(to.whole_score),
+    ),
+    Variant(
+        "fine-scores",
+        "Scores have as many decimals as a double has, and are off by at most a millionth.",
+        114,
+        judge=to.in_score(to.fine_score),
+        chat=to.in_scores(to.fine_score),
+    ),
+    Variant("ties", "All judged choices have the same scores.", 115, chat=to.in_results(to.tied)),
+    Variant(
+        "scored-error",
+        "As errored-criterion, and the result has a score of 0 and an empty explanation beside the error.",
+        116,
+        chat=to.failing({"score": 0, "explanation": ""}),
+    ),
+    Variant(
+        "nulls",
+        "What may be null is there and null: tool_calls, refusal, reasoning_content, usage in chunks.",
+        117,
+        chat=lambda answer, seed: to.null_usage(in_choices(to.null_choice)(answer, seed), seed),
+        stream=in_chunks(to.null_chunk),
+    ),
+    Variant(
+        "more-members",
+        "Completions have further members: system_fingerprint, service_tier, token details, content filters.",
+        118,
+        chat=to.more_members,
+        stream=in_chunks(to.more_of_chunk),
+    ),
+    Variant(
+        "no-logprobs",
+        "`logprobs` is null, also where log probabilities were asked for.",
+        119,
+        chat=in_choices(to.without_logprobs),
+        stream=in_deltas(to.without_logprobs),
+    ),
+    Variant(
+        "finish-with-text",
+        "The last piece of a streamed choice and its finish_reason come in one chunk.",
+        120,
+        stream=to.finish_with_text,
+    ),
+    Variant(
+        "empty-first-delta",
+        "Each streamed choice opens with an empty delta; its role comes in the next one.",
+        121,
+        stream=to.empty_first,
+    ),
+    Variant(
+        "roles-repeated", "Each delta of a stream says the role again.", 122, stream=in_deltas(to.with_role)
+    ),
+    Variant(
+        "no-choices",
+        "Streams have chunks without choices: one at the beginning, one at the end.",
+        123,
+        stream=to.without_choices,
+    ),
+    Variant(
+        "stop-beside-calls",
+        "finish_reason is `stop` where the model calls tools.",
+        124,
+        chat=in_choices(to.stopping),
+        stream=in_deltas(to.stopping),
+    ),
+    Variant("crlf", "The lines of a stream end with CR and LF.", 125, framing=with_crlf),
+    Variant("comments", "Streams have comment lines between their events.", 126, framing=with_comments),
+    Variant(
+        "long-text",
+        f"Texts and explanations have {to.LONG} characters and more.",
+        127,
+        judge=to.longer_explanation(to.much_more),
+        chat=to.longer_texts(to.much_more),
+        stream=to.longer_stream(to.much_more),
+    ),
+    Variant(
+        "bare-errors",
+        "Errors have `message` and `code` alone: no `issues`, no `error` for OpenAI's clients.",
+        128,
+        error=to.bare_error,
+    ),
+)
+"""The variants in the order in which they are tried: what breaks most clients comes first."""
+
+
+def named(name: str) -> Variant:
+    """The variant of a name. ValueError for a name that none has."""
+    found = next((variant for variant in VARIANTS if variant.name == name), None)
+    if found is None:
+        names = [variant.name for variant in VARIANTS]
+        near = did_you_mean(name, names) or f" There are {', '.join(names)}."
+        raise ValueError(f"there is no variant {quoted(name)}.{near}")
+    return found
+
+
+def first(number: int) -> tuple[Variant, ...]:
+    """The first so many variants; all of them where there are fewer."""
+    return VARIANTS[:number]
+
+
+# Around an exchange.
+
+
+def varied(exchange: Exchange, variant: Variant, endpoint: str, count: Callable[[str], int]) -> Exchange:
+    """The exchange that answers a request, its answer said in the way of a variant.
+
+    `count` is given the name of a count and says which number this request has in it, from 1. Only the judge
+    and chat are varied. An answer that breaks the contract, as a scripted raw one may, keeps its content.
+    """
+    if endpoint not in ANSWERS:
+        return (yield from exchange)
+    if variant.refusal and count(f"variant {variant.name} {endpoint}") == 1:
+        exchange.close()
+        return refused(variant.refusal, variant, endpoint)
+    with closing(exchange):
+        sent = yield from sent_by(exchange)
+        if isinstance(sent, Begin):
+            return (yield from streamed(sent, exchange, variant))
+        assert isinstance(sent, Reply)
+        reply = replace(sent, body=variant.body(sent, endpoint))
+        return (yield from framed(reply, variant.framing)) if variant.all_bodies else reply
+
+
+def refused(answer: ErrorAnswer, variant: Variant, endpoint: str) -> Reply:
+    """The error that a variant answers once; chat says it twice, as it says all errors."""
+    error = Injected(answer, Fault(retry_after=variant.retry_after))
+    body = error.body()
+    if endpoint == "chat":
+        body["error"] = {"code": error.code, "message": error.message}
+    headers: HeaderList = tuple((name.encode(), value.encode()) for name, value in error.headers)
+    return Reply(answer.status, orjson.dumps(body), (*JSON_HEADERS, *headers), f"variant {variant.name}")
+
+
+def framed(reply: Reply, framing: Framing) -> Exchange:
+    """A whole answer whose bytes come as a framing has them; its head says how many there are."""
+    yield Begin(reply.status, (*reply.headers, (b"content-length", b"%d" % len(reply.body))))
+    yield from sending(framing([(0.0, reply.body)]))
+    return replace(reply, body=b"")
+
+
+def sending(pieces: Iterable[Timed]) -> Iterator[Effect]:
+    for wait, data in pieces:
+        if wait:
+            yield Wait(wait)
+        yield Piece(data)
+
+
+def streamed(begun: Begin, exchange: Exchange, variant: Variant) -> Exchange:
+    """A stream in the way of a variant; time passes in it as it would."""
+    yield begun
+    sent, reply = yield from gathered(exchange)
+    course = understood(sent)
+    if course is not None:
+        said = variant.stream(course, variant.seed)
+        sent = [(frame.wait, DONE if frame.chunk is None else event(frame.chunk)) for frame in said]
+    yield from sending(variant.framing(sent))
+    return reply
+
+
+def gathered(exchange: Exchange) -> Generator[Effect, Any, tuple[list[Timed], Reply]]:
+    """What a stream sends and when, none of it sent yet; and its reply."""
+    pieces: list[Timed] = []
+    wait, result = 0.0, None
+    try:
+        while True:
+            effect = exchange.send(result)
+            result = None
+            match effect:
+                case Wait(seconds):
+                    wait += seconds
+                case Piece(data):
+                    pieces.append((wait, data))
+                    wait = 0.0
+                case _:
+                    result = yield effect
+    except StopIteration as stop:
+        return pieces, stop.value
+
+
+def understood(pieces: Iterable[Timed]) -> Course | None:
+    """The events of a stream; None where one of them isn't as the contract has it."""
+    valid = contract().checker("ChatCompletionChunk").is_valid
+    course = [Frame(None if data == DONE else chunk_of(data) or {}, wait) for wait, data in pieces]
+    return course if all(frame.chunk is None or valid(frame.chunk) for frame in course) else None

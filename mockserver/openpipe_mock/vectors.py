@@ -1,0 +1,157 @@
+"""Test vectors for repositories in other languages: `schemas/vectors/*.jsonl`, one JSON object a line.
+
+`python -m openpipe_mock.vectors` writes them anew. They follow from the contract and this package alone, so
+the bytes are the same on every machine; docs/vectors.md says what each field means.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from openpipe_mock import __version__
+from openpipe_mock.config import ANSWERS
+from openpipe_mock.edits import Edit, component_edits, edits, header_edits
+from openpipe_mock.resources import folder
+from openpipe_mock.samples import Positive, header_positives, holding, named_bodies, positives
+from openpipe_mock.streams import Stream, streams
+
+Json = dict[str, Any]
+
+ANSWERED = {
+    "judge.answer": "JudgeCriteriaResponse",
+    "chat.answer": "ChatCompletion",
+    "chat.chunk": "ChatCompletionChunk",
+}
+"""What the ids of answers begin with → component. A chunk is one event of a stream."""
+REFUSED = {"judge.error": "Error", "chat.error": "ChatError"}
+"""What the ids of error bodies begin with → component."""
+
+
+def valid(positive: Positive, number: str = "") -> Json:
+    """The line of a valid body; `number` tells several lines of one name apart."""
+    return {
+        "id": positive.name + number,
+        "endpoint": positive.name.partition(".")[0],
+        "headers": positive.headers,
+        "body": positive.body,
+        "valid": True,
+        "violation": None,
+        "pointer": None,
+        "rule": None,
+        "level": positive.level,
+        "lenient": False,
+        "needs": list(positive.needs),
+    }
+
+
+def invalid(edit: Edit, body: Any = None, number: str = "") -> Json:
+    """The line of a body that is invalid: the edit's own base, or another valid body that it fits."""
+    before = edit.base if body is None else body
+    return {
+        "id": edit.name + number,
+        "endpoint": edit.name.partition(".")[0],
+        "headers": edit.headers,
+        "body": edit.apply(before),
+        "valid": False,
+        "violation": edit.name.rpartition(".")[2],
+        "pointer": edit.pointer if edit.header else edit.pointer_in(before),
+        "rule": edit.rule,
+        "level": edit.level,
+        "lenient": edit.lenient or is_detail(edit),
+        "needs": [],
+    }
+
+
+def is_detail(edit: Edit) -> bool:
+    """Whether an issue of an error body says more than its message, as the real service does."""
+    return edit.component == "ErrorIssue" and edit.rule == "additionalProperties"
+
+
+def requests(endpoint: str) -> Iterator[Json]:
+    """Requests of one endpoint: all positives, then all edits."""
+    chat = endpoint == "chat"
+    yield from map(valid, (*positives(endpoint), *(header_positives() if chat else ())))
+    yield from map(invalid, (*edits(endpoint), *(header_edits() if chat else ())))
+
+
+def bodies(components: dict[str, str]) -> Iterator[Json]:
+    """Bodies of answers: for each component all positives, then all edits."""
+    for prefix, component in components.items():
+        yield from map(valid, named_bodies(component, prefix))
+        yield from map(invalid, component_edits(component, prefix))
+
+
+def answers() -> Iterator[Json]:
+    """Answers with status 200: those that the schema judges, and what only the documentation's prose says."""
+    null = valid(Positive("chat.answer.null", "chat.answer", "sdk", (), "null"))
+    yield from (null if line["id"] == "chat.answer.type-null" else line for line in bodies(ANSWERED))
+    score = Edit("", "prose", "JudgeCriteriaResponse", "documented", root="JudgeCriteriaResponse")
+    for name, value in (("above-1", 1.01), ("below-0", -0.01), ("placeholder", 123)):
+        line = {
+            **valid(Positive(f"judge.answer.score.{name}", "", "documented", (), holding(score.root, ())))
+        }
+        broken = {"body": {**line["body"], "score": value}, "valid": False, "violation": name}
+        yield {**line, **broken, "pointer": "/score", "rule": score.rule}
+
+
+def stream_line(stream: Stream) -> Json:
+    """The line of a stream: its bytes as they arrive, and what a parser has to make of them."""
+    return {
+        "id": f"chat.stream.{stream.name}",
+        "endpoint": "chat",
+        "about": stream.about,
+        "chunks": [base64.b64encode(chunk).decode() for chunk in stream.chunks],
+        "valid": stream.joined is not None,
+        "joined": stream.joined,
+        "violation": stream.name if stream.rule else None,
+        "pointer": stream.pointer,
+        "rule": stream.rule,
+        "level": stream.level,
+    }
+
+
+def files() -> dict[str, bytes]:
+    """Every file of the folder by name, the manifest last."""
+    found = {
+        "requests-judge.jsonl": lines(requests("judge")),
+        "requests-chat.jsonl": lines(requests("chat")),
+        "answers.jsonl": lines(answers()),
+        "errors.jsonl": lines(bodies(REFUSED)),
+        "streams.jsonl": lines(map(stream_line, streams())),
+    }
+    return {**found, "manifest.json": manifest(found)}
+
+
+def lines(found: Iterable[Json]) -> bytes:
+    return b"".join(map(line_of, found))
+
+
+def line_of(found: Json) -> bytes:
+    """One line, in ASCII: some readers take U+2028 and its like for the end of a line."""
+    return json.dumps(found, separators=(",", ":")).encode() + b"\n"
+
+
+def manifest(found: dict[str, bytes]) -> bytes:
+    """Which versions the files belong to, and how to see that none was changed."""
+    listed = {
+        name: {"lines": text.count(b"\n"), "bytes": len(text), "sha256": hashlib.sha256(text).hexdigest()}
+        for name, text in found.items()
+    }
+    whole = {"version": __version__, "answers": ANSWERS, "files": listed}
+    return orjson.dumps(whole, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def write(target: Path) -> None:
+    """Write every file into a folder, which is made if need be."""
+    target.mkdir(exist_ok=True)
+    for name, text in files().items():
+        (target / name).write_bytes(text)
+
+
+if __name__ == "__main__":
+    write(folder("schemas") / "vectors")

@@ -1,0 +1,622 @@
+"""Why a value breaks a schema: every violation, one sentence each: where, what was expected, what was seen.
+
+`jsonschema-rs` decides whether a value is valid; this module only explains, and a property test holds the
+two together. A union is narrowed first by JSON type, then by `role`, `type` or `status`, so that a tool
+message is judged as a tool message and nobody reads "not valid under any of the given schemas".
+
+A schema may bring its own words, in the keywords that editors read too: `patternErrorMessage` says what a
+pattern expects, `errorMessage` what `const` expects or why a closed object knows no other members.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from functools import lru_cache, partial
+from itertools import islice
+from typing import Any
+
+import jsonschema_rs
+import orjson
+
+from openpipe_mock.shapes import label, resolve, tag_of, types, union
+
+Schema = Mapping[str, Any]
+Rule = Callable[["Place", Schema, Any], Iterator["Violation"]]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+MOST_SHOWN = 60
+MOST_NAMES = 12
+MOST_COUNTED = 1000
+NEAR = 0.6
+"""How alike two names are, from 0 to 1, of which one may be meant for the other."""
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Violation:
+    """One broken rule: JSON pointer (RFC 6901) to the member, the schema keyword, and the sentence.
+
+    `told` is the sentence, or what makes it: of a thousand violations only a few are ever read, and those
+    more than once.
+    """
+
+    pointer: str
+    rule: str
+    told: str | Callable[[], str]
+    words: str = field(default="", init=False, compare=False, repr=False)
+
+    @property
+    def sentence(self) -> str:
+        return self.told if isinstance(self.told, str) else self.told()
+
+    def __str__(self) -> str:
+        self.words = self.words or f"{short(self.pointer, 200) or 'body'}: {self.sentence}"
+        return self.words
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """The branches of a union; `tag` and `by_label` tell its objects apart, where something does.
+
+    `tags` is a schema of all labels.
+    """
+
+    branches: tuple[Schema, ...]
+    tag: str
+    by_label: Mapping[str | None, Schema]
+    tags: Schema
+
+
+@dataclass(slots=True)
+class Place:
+    """Where an explanation stands: the document that `$ref` points into, the pointer, a noun.
+
+    `known` keeps what was worked out of the document's schemas, by identity: it lives as long as they do.
+    """
+
+    document: Schema
+    pointer: str = ""
+    noun: str = "the request body"
+    known: dict[tuple[str, int], Any] = field(default_factory=dict, compare=False)
+
+    def at(self, step: str | int, noun: str = "") -> "Place":
+        step = str(step)
+        if "~" in step or "/" in step:
+            step = step.replace("~", "~0").replace("/", "~1")
+        return Place(self.document, f"{self.pointer}/{step}", noun or f'"{short(step)}"', self.known)
+
+    def called(self, noun: str) -> "Place":
+        return Place(self.document, self.pointer, noun, self.known)
+
+    def union(self, schema: Schema) -> Union:
+        """The branches of a schema."""
+        key = ("union", id(schema))
+        if key not in self.known:
+            branches = tuple(alternatives(schema, self.document))
+            objects = [branch for branch in branches if "properties" in branch]
+            tag = tag_of(objects, self.document) if len(objects) > 1 else ""
+            labels = {label(branch, tag, self.document): branch for branch in objects} if tag else {}
+            self.known[key] = Union(branches, tag, labels, {"enum": list(labels)})
+        found: Union = self.known[key]
+        return found
+
+    def plan(self, schema: Schema) -> "Plan":
+        """What there is to do for a schema."""
+        found: Plan | None = self.known.get(("plan", id(schema)))
+        if found is None:
+            own = resolve(schema, self.document)
+            rules = tuple(rule for keyword, rule in RULES.items() if keyword in own)
+            found = own, "anyOf" in own and not chooses(own), types(own), rules
+            self.known["plan", id(schema)] = found
+        return found
+
+    def mismatch(self, schema: Schema, value: Any) -> str:
+        """That a value is none of those that a schema of the document's accepts."""
+        key = ("described", id(schema))
+        if key not in self.known:
+            self.known[key] = described(schema, self.document)
+        return f"expected {self.known[key]}, got {got(schema, value)}."
+
+    def accepts(self, schema: Schema, value: Any) -> bool:
+        """Whether a value is valid, told quickly: most items of a long list are."""
+        key = ("validator", id(schema))
+        if key not in self.known:
+            parts = {name: self.document[name] for name in ("components", "$defs") if name in self.document}
+            self.known[key] = jsonschema_rs.validator_for({"$schema": DIALECT, **schema, **parts})
+        return bool(self.known[key].is_valid(value))
+
+    def fits(self, pattern: str, text: str) -> bool:
+        """Whether a pattern is found in a text, by the rules of the validator's own regular expressions."""
+        key = (f"pattern {pattern}", 0)
+        if key not in self.known:
+            self.known[key] = jsonschema_rs.validator_for({"$schema": DIALECT, "pattern": pattern})
+        return bool(self.known[key].is_valid(text))
+
+    def homes(self) -> Mapping[str, list[str]]:
+        """Where in the document a member is at home: see `homes`."""
+        key = ("homes", 0)
+        if key not in self.known:
+            self.known[key] = homes(self.document)
+        found: Mapping[str, list[str]] = self.known[key]
+        return found
+
+
+def explain(schema: Schema, value: Any, place: Place) -> Iterator[Violation]:
+    """Every violation of `schema` in `value`, in the order of the value; none when it is valid."""
+    schema, is_union, names, rules = place.plan(schema)
+    if is_union:
+        yield from any_of(place, schema, value)
+    elif not fits_one(names, value):
+        yield Violation(place.pointer, "type", partial(place.mismatch, schema, value))
+    else:
+        for rule in rules:
+            yield from rule(place, schema, value)
+
+
+def any_of(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    """Violations of the one branch that the value was meant for."""
+    choice = place.union(schema)
+    if isinstance(value, dict) and choice.tag:
+        yield from tagged(place, choice, value)
+        return
+    branches = [branch for branch in choice.branches if admits(branch, value)]
+    if not branches:
+        yield Violation(place.pointer, "anyOf", partial(place.mismatch, schema, value))
+    elif len(branches) == 1 and "enum" in branches[0]:
+        yield from enum(place, branches[0], value, schema)
+    elif len(branches) == 1:
+        yield from explain(branches[0], value, place)
+    else:
+        # Each is listed as far as anybody counts.
+        most = 2 * MOST_COUNTED
+        yield from min((list(islice(explain(branch, value, place), most)) for branch in branches), key=len)
+
+
+def tagged(place: Place, choice: Union, value: dict[str, Any]) -> Iterator[Violation]:
+    """Violations of the branch whose tag the object carries, or what is wrong with the tag."""
+    tag, tags = choice.tag, choice.tags
+    if tag not in value:
+        yield Violation(place.at(tag).pointer, "required", partial(missing, place, tag, tags))
+    elif not isinstance(value[tag], str):
+        yield Violation(place.at(tag).pointer, "type", partial(place.mismatch, tags, value[tag]))
+    elif value[tag] not in choice.by_label:
+        yield from enum(place.at(tag), tags, value[tag])
+    else:
+        noun = f'{article(value[tag])} "{value[tag]}" {NOUNS[tag]}'
+        yield from explain(choice.by_label[value[tag]], value, place.called(noun))
+
+
+def article(word: str) -> str:
+    return "an" if word[:1] in "aeio" else "a"  # "a user"
+
+
+NOUNS = {"role": "message", "type": "part", "status": "result"}
+
+
+def required(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    for name in schema["required"]:
+        if isinstance(value, dict) and name not in value:
+            member = schema.get("properties", {}).get(name, {})
+            yield Violation(place.at(name).pointer, "required", partial(missing, place, name, member))
+
+
+def missing(place: Place, name: str, schema: Schema) -> str:
+    """What to say of a member that isn't there."""
+    expected = described(schema, place.document)
+    return f"{place.noun} requires {quoted(name)} ({expected}), which is missing."
+
+
+def members(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    """Violations inside an object's members, declared and unknown, in the order in which they were sent."""
+    if not isinstance(value, dict):
+        return
+    declared = schema.get("properties", {})
+    others, patterns = schema.get("additionalProperties", True), "patternProperties" in schema
+    for name, member in value.items():
+        patterned = [*by_pattern(place, schema, name)] if patterns else []
+        for branch in patterned:
+            yield from explain(branch, member, place.at(name))
+        if name in declared:
+            yield from explain(declared[name], member, place.at(name))
+        elif patterned:
+            continue
+        elif others is False:
+            told = partial(unknown, place, name, declared, schema.get("errorMessage", ""))
+            yield Violation(place.at(name).pointer, "additionalProperties", told)
+        elif isinstance(others, Mapping):
+            yield from explain(others, member, place.at(name))
+
+
+def by_pattern(place: Place, schema: Schema, name: str) -> Iterator[Schema]:
+    """The schemas for members whose name fits a pattern."""
+    for pattern, branch in schema.get("patternProperties", {}).items():
+        if place.fits(pattern, name):
+            yield branch
+
+
+def unknown(place: Place, name: str, known: Collection[str], message: str = "") -> str:
+    """What to say of a member that a closed object doesn't know."""
+    near, elsewhere = nearest(name, list(known)), place.homes().get(name, ())
+    if near:
+        advice = f"did you mean {quoted(near)}?"
+    elif message:
+        advice = f"{message}."
+    elif elsewhere:
+        advice = f"{quoted(name)} belongs in {listed(elsewhere, 'or')}."
+    else:
+        advice = f"it knows {listed(map(quoted, known), 'and')}."
+    return f"unknown property in {place.noun}; {advice}"
+
+
+def homes(document: Schema) -> Mapping[str, list[str]]:
+    """Member → the dotted paths of the objects that declare it; a list's items and a map's values are `*`.
+
+    An object that several places share is named by the shortest path; a member that is declared as a `$ref`
+    to another one is at home there.
+    """
+    found: dict[str, list[str]] = {}
+    for path, _ in declarations(document):
+        home, _, name = path.rpartition(".")
+        found.setdefault(name, []).append(home or "the file's top level")
+    return found
+
+
+def declarations(document: Schema) -> Iterator[tuple[str, Schema]]:
+    """Each declared member of a document's root and of all objects below it: its dotted path and schema."""
+    waiting, seen = deque([("", document)]), set()
+    while waiting:
+        path, schema = waiting.popleft()
+        schema = resolve(schema, document)
+        if id(schema) in seen:
+            continue
+        seen.add(id(schema))
+        for name, member in schema.get("properties", {}).items():
+            if "/properties/" not in member.get("$ref", ""):
+                yield f"{path}.{name}".lstrip("."), member
+                waiting.append((f"{path}.{name}".lstrip("."), member))
+        waiting += [(path, branch) for branch in branches(schema)]
+        waiting += [(f"{path}.*", inner) for inner in unnamed(schema)]
+
+
+def branches(schema: Schema) -> Iterator[Schema]:
+    """The schemas that a value of `schema` may have to fit as a whole."""
+    yield from () if chooses(schema) else schema.get("anyOf", ())
+    yield from (schema[keyword] for keyword in ("then", "else") if keyword in schema)
+
+
+def unnamed(schema: Schema) -> Iterator[Schema]:
+    """The schemas of items, and of members that have no fixed name."""
+    yield from schema.get("patternProperties", {}).values()
+    yield from (schema[key] for key in ("items", "additionalProperties") if isinstance(schema.get(key), dict))
+
+
+def items(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            if not place.accepts(schema["items"], item):
+                yield from explain(schema["items"], item, place.at(index, "this item"))
+
+
+def enum(place: Place, schema: Schema, value: Any, described_as: Schema | None = None) -> Iterator[Violation]:
+    options = schema["enum"]
+    if any(value == option and isinstance(value, bool) == isinstance(option, bool) for option in options):
+        return
+    yield Violation(place.pointer, "enum", partial(misspelt, described_as or schema, value, options, place))
+
+
+def misspelt(schema: Schema, value: Any, options: list[Any], place: Place) -> str:
+    """What to say of a value that is none of the options."""
+    return place.mismatch(schema, value) + did_you_mean(value, options)
+
+
+def const(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    option = schema["const"]
+    if value != option or isinstance(value, bool) is not isinstance(option, bool):
+        expected = schema.get("errorMessage", f"expected {described(schema, place.document)}")
+        yield Violation(place.pointer, "const", f"{expected}, got {shown(value)}.")
+
+
+def pattern(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    if isinstance(value, str) and not place.fits(schema["pattern"], value):
+        expected = schema.get("patternErrorMessage", f"expected a string that matches {schema['pattern']}")
+        yield Violation(place.pointer, "pattern", f"{expected}, got {got(schema, value)}.")
+
+
+def property_names(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    for name in value if isinstance(value, dict) else ():
+        yield from explain(schema["propertyNames"], name, place.at(name))
+
+
+def conditional(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    branch = "then" if place.accepts(schema["if"], value) else "else"
+    if branch in schema:
+        yield from explain(schema[branch], value, place)
+
+
+def chooses(schema: Schema) -> bool:
+    """Whether an `anyOf` says no more than that one of some members must be there."""
+    return all(branch.keys() == {"required"} for branch in schema.get("anyOf", ()))
+
+
+def chosen(place: Place, names: list[str], schema: Schema, value: Any, words: str) -> Iterator[Violation]:
+    """That one of these members is missing; a misspelt one is reported already, and that is enough."""
+    strays = (name for name in value if name not in schema.get("properties", {}))
+    closed = schema.get("additionalProperties") is False
+    if not (closed and any(nearest(stray, names) for stray in islice(strays, MOST_COUNTED))):
+        told = f"{place.noun} requires {words} of {listed(map(quoted, names), 'and')}; none is there."
+        yield Violation(place.pointer, "required", told)
+
+
+def at_least_one(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    """An `anyOf` of `required` alone."""
+    names = required_by(schema["anyOf"])
+    if isinstance(value, dict) and not value.keys() & names:
+        yield from chosen(place, names, schema, value, "at least one")
+
+
+def exactly_one(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    """A `oneOf` of `required` alone."""
+    names = required_by(schema["oneOf"])
+    given = [name for name in value if name in names] if isinstance(value, dict) else []
+    if isinstance(value, dict) and not given:
+        yield from chosen(place, names, schema, value, "exactly one")
+    for name in given[1:]:
+        told = f"{quoted(name)} and {quoted(given[0])} exclude each other; keep one of them."
+        yield Violation(place.at(name).pointer, "oneOf", told)
+
+
+def required_by(branches: list[Schema]) -> list[str]:
+    return [name for branch in branches for name in branch["required"]]
+
+
+def needed(place: Place, name: str, others: Collection[str]) -> Violation:
+    told = f"{quoted(name)} means something beside {listed(map(quoted, others), 'or')} only; remove it."
+    return Violation(place.at(name).pointer, "dependentRequired", told)
+
+
+def dependent_required(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    for name, others in schema["dependentRequired"].items():
+        if isinstance(value, dict) and name in value and not value.keys() >= set(others):
+            yield needed(place, name, others)
+
+
+def dependent_schemas(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    """What one member asks of others: that one of several is there too, or that some are not."""
+    for name, branch in schema["dependentSchemas"].items():
+        if not isinstance(value, dict) or name not in value:
+            continue
+        others = required_by(branch.get("anyOf", []))
+        if others and not value.keys() & others:
+            yield needed(place, name, others)
+        for other in branch.get("properties", ()):
+            if other in value:
+                told = f"{quoted(other)} means nothing beside {quoted(name)}; remove one of them."
+                yield Violation(place.at(other).pointer, "dependentSchemas", told)
+
+
+def bound(
+    keyword: str, words: str, broken: Callable[[Any, Any], bool], measured: type | tuple[type, ...]
+) -> Rule:
+    """A rule that holds a number, or the length of a text or list, against the bound in `keyword`."""
+
+    def rule(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+        limit = schema[keyword]
+        if isinstance(value, measured) and not isinstance(value, bool) and broken(value, limit):
+            told = f"expected {amount(words, limit)}, got {got(schema, value)}."
+            yield Violation(place.pointer, keyword, told)
+
+    return rule
+
+
+def amount(words: str, limit: Any) -> str:
+    """`at least 1 item`, `at least 2 items`."""
+    told = words.format(limit)
+    return told.removesuffix("s") if limit == 1 else told
+
+
+NUMBER = (int, float)
+Plan = tuple[Schema, bool, tuple[str, ...], tuple[Rule, ...]]
+"""A schema, resolved; whether it is a union; its types; and the rules that it has keywords for."""
+RULES: dict[str, Rule] = {
+    "enum": enum,
+    "const": const,
+    "required": required,
+    "type": members,  # `properties` and `additionalProperties` together: findings keep the body's order
+    "items": items,
+    "minimum": bound("minimum", "at least {}", lambda value, limit: value < limit, NUMBER),
+    "maximum": bound("maximum", "at most {}", lambda value, limit: value > limit, NUMBER),
+    "minItems": bound("minItems", "at least {} items", lambda value, limit: len(value) < limit, list),
+    "maxItems": bound("maxItems", "at most {} items", lambda value, limit: len(value) > limit, list),
+    "minLength": bound("minLength", "at least {} characters", lambda value, limit: len(value) < limit, str),
+    "maxLength": bound("maxLength", "at most {} characters", lambda value, limit: len(value) > limit, str),
+    "pattern": pattern,
+    "propertyNames": property_names,
+    "minProperties": bound(
+        "minProperties", "at least {} keys", lambda value, limit: len(value) < limit, dict
+    ),
+    "if": conditional,
+    "anyOf": at_least_one,
+    "oneOf": exactly_one,
+    "dependentRequired": dependent_required,
+    "dependentSchemas": dependent_schemas,
+}
+"""Schema keyword → its rule. A test fails when a schema of ours uses a constraining keyword that has none."""
+
+
+JSON_TYPES: dict[str, Callable[[Any], bool]] = {
+    "null": lambda value: value is None,
+    "boolean": lambda value: isinstance(value, bool),
+    "integer": lambda value: (
+        value.is_integer()
+        if isinstance(value, float)
+        else isinstance(value, int) and not isinstance(value, bool)
+    ),
+    "number": lambda value: isinstance(value, NUMBER) and not isinstance(value, bool),
+    "string": lambda value: isinstance(value, str),
+    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+}
+
+ARTICLES = {
+    "null": ["null"],
+    "boolean": ["true", "false"],
+    "integer": ["a whole number"],
+    "number": ["a number"],
+    "string": ["a string"],
+    "array": ["an array"],
+    "object": ["an object"],
+}
+
+
+def alternatives(schema: Schema, document: Schema) -> Iterator[Schema]:
+    """The branches of a union, each resolved; any other schema is its own branch."""
+    schema = resolve(schema, document)
+    return iter([schema]) if chooses(schema) else union(schema, document)
+
+
+def fits(schema: Schema, value: Any) -> bool:
+    """Whether the value's JSON type is one of those that the schema names."""
+    return fits_one(types(schema), value)
+
+
+def fits_one(names: tuple[str, ...], value: Any) -> bool:
+    """Whether the value is of one of these JSON types, or there are none."""
+    for name in names:
+        if JSON_TYPES[name](value):
+            return True
+    return not names
+
+
+def admits(schema: Schema, value: Any) -> bool:
+    """Whether a union's branch is meant for values of this JSON type (an enum: of the types it lists)."""
+    if "enum" in schema and "type" not in schema:
+        return any(type(option) is type(value) for option in schema["enum"])
+    return fits(schema, value)
+
+
+def got(schema: Schema, value: Any) -> str:
+    """The value that was sent, unless the schema says that it is a secret."""
+    return "something else" if schema.get("writeOnly") else shown(value)
+
+
+def described(schema: Schema, document: Schema) -> str:
+    """What a schema accepts, in a few words: `"low" or "high"`, `a string, an array or null`."""
+    words: list[str] = []
+    for branch in alternatives(schema, document):
+        if "const" in branch:
+            words.append(orjson.dumps(branch["const"]).decode())
+        elif "enum" in branch:
+            words += ["null" if option in (None, "null") else quoted(option) for option in branch["enum"]]
+        else:
+            words += [words for name in types(branch) for words in ARTICLES[name]] or ["any value"]
+    return listed(dict.fromkeys(words), "or")
+
+
+def listed(words: Any, conjunction: str) -> str:
+    """`a, b or c`; a long list is cut with its number."""
+    every = list(words)
+    if len(every) > MOST_NAMES:
+        every = [*every[: MOST_NAMES - 1], f"{len(every) - MOST_NAMES + 1} more"]
+    return f" {conjunction} ".join(filter(None, (", ".join(every[:-1]), *every[-1:])))
+
+
+def shown(value: Any) -> str:
+    """The value that was sent, named by its JSON type and shortened."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, str):
+        return f"the string {quoted(value)}"
+    if isinstance(value, NUMBER):
+        return f"the number {value!r}"
+    if isinstance(value, list):
+        return f"an array of {len(value)}"
+    return f"an object with {named(value)}" if value else "an empty object"
+
+
+def named(names: Collection[str]) -> str:
+    """`"a", "b" and "c"`; of a thousand names only those that are shown are looked at."""
+    left_out = len(names) - MOST_NAMES
+    if left_out <= 0:
+        return listed(map(quoted, names), "and")
+    return f"{', '.join(map(quoted, islice(names, MOST_NAMES - 1)))} and {left_out + 1} more"
+
+
+def quoted(text: Any) -> str:
+    """A string in JSON's quotes, shortened."""
+    return orjson.dumps(short(str(text)).encode("utf-8", "replace").decode()).decode()
+
+
+def short(text: str, most: int = MOST_SHOWN) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def did_you_mean(word: Any, known: list[Any]) -> str:
+    """The question to add to a sentence about a misspelt name, "" where no known one is near."""
+    near = nearest(word, known)
+    return f" Did you mean {quoted(near)}?" if near else ""
+
+
+def nearest(word: Any, known: list[Any]) -> str | None:
+    """The known name that a misspelt one most likely means.
+
+    As alike as `difflib` finds two names; the most promising are compared first, and most never.
+    """
+    if not isinstance(word, str) or len(word) > MOST_SHOWN:
+        return None
+    near = (name for name in known[:MOST_COUNTED] if isinstance(name, str) and len(name) <= 3 * MOST_SHOWN)
+    return nearest_of(word.lower(), tuple(near))
+
+
+@lru_cache(maxsize=64)
+def nearest_of(word: str, known: tuple[str, ...]) -> str | None:
+    """The same, kept for a while: who misspells a name does so again and again."""
+    names = {name.lower(): name for name in known}
+    if word in names:
+        return names[word]
+    matcher, best = SequenceMatcher(b=word), (NEAR, "")
+    for most, name in promising(word, names):
+        if most < best[0]:
+            break
+        matcher.set_seq1(name)
+        best = max(best, (matcher.ratio(), name))
+    return names[best[1]] if best[1] else None
+
+
+def promising(word: str, names: Collection[str]) -> list[tuple[float, str]]:
+    """The names that may be alike enough, each with how alike it is at the most, the most promising first."""
+    letters = Counter(word)
+    found = []
+    for name in names:
+        size = len(word) + len(name)
+        if 2.0 * min(len(word), len(name)) >= NEAR * size:
+            shared = sum(min(number, name.count(letter)) for letter, number in letters.items())
+            found.append((2.0 * shared / size, name))
+    return sorted((each for each in found if each[0] >= NEAR), reverse=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The first violations of a value, and how many follow them."""
+
+    shown: tuple[Violation, ...]
+    more: int
+
+    def issues(self) -> list[str]:
+        """One sentence for each, and one for those that are left out."""
+        rest = [f"and {counted(self.more)} more"] if self.more else []
+        return [*map(str, self.shown), *rest]
+
+    def headline(self) -> str:
+        """The first violation, and how many others there are."""
+        others = len(self.shown) - 1 + self.more
+        return f"{self.shown[0]}{f' (and {counted(others)} more)' if others else ''}"
+
+
+def gathered(violations: Iterator[Violation], most: int) -> Findings:
+    """The first `most` violations. The others are counted to a thousand: no body may hold us up."""
+    shown = tuple(islice(violations, most))
+    return Findings(shown, sum(1 for _ in islice(violations, MOST_COUNTED)))
+
+
+def counted(number: int) -> str:
+    return str(number) if number < MOST_COUNTED else f"at least {MOST_COUNTED}"

@@ -1,0 +1,169 @@
+"""Several processes that serve one socket: the first starts them, replaces one that crashes, ends them."""
+
+import asyncio
+import logging
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from openpipe_mock.signals import leave_calmly
+
+log = logging.getLogger("openpipe_mock")
+
+ENDING = (signal.SIGINT, signal.SIGTERM)
+READY = b"r"
+RESPITE_SECONDS = 0.5
+"""How long after a crash another worker is started: what crashes at once shall not keep the machine busy."""
+
+
+class Failed(Exception):
+    """A worker ended before it served."""
+
+
+@dataclass(slots=True)
+class Workers:
+    """Processes that all run `work`: it is given a lifeline and what to call once it serves, and returns when
+    SIGTERM says so or the lifeline is cut."""
+
+    number: int
+    work: Callable[["Lifeline", Callable[[], None]], None]
+    running: set[int] = field(default_factory=set)
+    ending: bool = False
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Start the workers, call `ready` once all of them serve, and stay until SIGINT or SIGTERM.
+
+        Raises Failed where one of the first can't serve.
+        """
+        lifeline = Lifeline.begin()
+        for name in ENDING:
+            signal.signal(name, self.end)
+        try:
+            with Signal() as serving:
+                for _ in range(self.number):
+                    self.start(lifeline, serving)
+                self.await_all(serving)
+            if not self.ending:
+                ready()
+            self.stay(lifeline)
+        finally:
+            self.end()
+            self.reap()
+
+    def start(self, lifeline: "Lifeline", serving: "Signal | None" = None) -> None:
+        """Start one worker."""
+        sys.stderr.flush()
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        process = os.fork()
+        if process:
+            self.running.add(process)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+            return
+        status = 1
+        try:
+            leave_calmly()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+            os.setpgid(0, 0)  # Ctrl-C in a terminal is for the first process alone, which passes it on once
+            lifeline.hold()
+            self.work(lifeline, serving.give if serving else lambda: None)
+            status = 0
+        except SystemExit as leaving:
+            status = leaving.code if isinstance(leaving.code, int) else 1
+        except BaseException:
+            log.exception("a worker failed")
+        finally:
+            sys.stderr.flush()
+            os._exit(status)  # what is above in this stack belongs to the first process
+
+    def await_all(self, serving: "Signal") -> None:
+        """Return once every worker serves."""
+        missing = self.number
+        while missing and not self.ending:
+            missing -= serving.taken(0.1)
+            if missing and self.ended(os.WNOHANG) and not self.ending:
+                raise Failed("a worker ended before it served; its own words stand above")
+
+    def stay(self, lifeline: "Lifeline") -> None:
+        """Wait until the end, and put a new worker in the place of one that is gone."""
+        while self.running:
+            gone = self.ended()
+            if gone and not self.ending:
+                log.error("worker %d ended unasked; another takes its place", gone)
+                time.sleep(RESPITE_SECONDS)
+                self.start(lifeline)
+                if self.ending:
+                    self.end()  # a signal came before the new worker was known
+
+    def ended(self, options: int = 0) -> int:
+        """The next worker that has ended, 0 where none has."""
+        try:
+            process, _ = os.waitpid(-1, options)
+        except ChildProcessError:
+            process = 0
+            self.running.clear()
+        self.running.discard(process)
+        return process
+
+    def end(self, *_: object) -> None:
+        """Tell the workers to finish what is under way and to end."""
+        self.ending = True
+        for process in self.running:
+            os.kill(process, signal.SIGTERM)
+
+    def reap(self) -> None:
+        while self.running:
+            self.ended()
+
+
+@dataclass(slots=True)
+class Signal:
+    """A pipe on which workers say that they serve."""
+
+    reading: int = -1
+    writing: int = -1
+
+    def __enter__(self) -> "Signal":
+        self.reading, self.writing = os.pipe()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.reading)
+        os.close(self.writing)
+
+    def give(self) -> None:
+        os.write(self.writing, READY)
+
+    def taken(self, seconds: float) -> int:
+        """How many have said it since, after at most this time."""
+        readable, _, _ = select.select([self.reading], [], [], seconds)
+        return len(os.read(self.reading, 1024)) if readable else 0
+
+
+@dataclass(slots=True)
+class Lifeline:
+    """A pipe that nobody writes to: its end is the end of the first process, however that came."""
+
+    reading: int
+    writing: int
+
+    @staticmethod
+    def begin() -> "Lifeline":
+        return Lifeline(*os.pipe())
+
+    def hold(self) -> None:
+        """In a worker: let the first process be the only one that keeps the pipe open."""
+        os.close(self.writing)
+
+    async def cut(self) -> None:
+        """Return once the first process is gone."""
+        gone = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.reading, gone.set)
+        try:
+            await gone.wait()
+        finally:
+            loop.remove_reader(self.reading)

@@ -1,0 +1,349 @@
+"""YAML as plain data, with the place of every value; made for files that people write by hand.
+
+Built from the parser's events, so no text can build objects. Bare words mean what YAML 1.2 says: `on`, `yes`
+and dates are text; so is `017`, which some readers take for 15 and others for 17. Anchors and aliases are
+read, and counted at their full length, since that is how a small file becomes a huge one.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import yaml
+
+from openpipe_mock.violations import quoted, short
+
+Path = tuple[str, ...]
+
+MOST_BYTES = 2**20
+MOST_NESTED = 60
+MOST_VALUES = 100_000
+"""Keys and values that a file may have, aliases written out; a text counts again for each 64 characters."""
+
+EventLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LINE_BREAK = re.compile(rb"\r\n?|\n")
+UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+"""What YAML forbids in a stream, wherever it stands."""
+
+WORDS: Mapping[str, Any] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+DECIMAL = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+OTHER_BASE = re.compile(r"0x[0-9a-fA-F]+|0o[0-7]+")
+BEYOND_JSON = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+STRING_TAG = "tag:yaml.org,2002:str"
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong at a line and column, both from 1, and the JSON pointer of that place."""
+
+    line: int
+    column: int
+    pointer: str
+    sentence: str
+
+    def __str__(self) -> str:
+        where = f"{self.line}:{self.column}:"
+        told = f"{short(self.pointer, 200)}: {self.sentence}" if self.pointer else self.sentence
+        return f"{where} {''.join(map(legible, told))}"
+
+
+def legible(character: str) -> str:
+    """A character that neither ends the line nor turns it around."""
+    return character if character.isprintable() else f"\\u{ord(character):04x}"
+
+
+class Unreadable(ValueError):
+    """A text that isn't read, with all that is wrong with it.
+
+    `document`: what it probably says, where the mistakes left all of it to be read.
+    """
+
+    def __init__(self, mistakes: list[Mistake], document: "Document | None" = None) -> None:
+        super().__init__(*mistakes)
+        self.mistakes = tuple(mistakes)
+        self.document = document
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.mistakes))
+
+
+Spot = tuple[int, int]
+"""Line and column, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value, what it weighs, how many levels it has, and its members or items with their places."""
+
+    value: Any
+    weight: int = 1
+    levels: int = 0
+    inner: Mapping[str, tuple[Spot, "Node"]] = field(default_factory=dict)
+
+
+UNREAD = Node(None)
+"""Stands for a value that can't be read."""
+
+
+def collection(value: Any, inner: Mapping[str, tuple[Spot, Node]], weight: int) -> Node:
+    """A list or mapping of nodes; `weight` is what it weighs without them."""
+    nodes = [node for _, node in inner.values()]
+    levels = 1 + max((node.levels for node in nodes), default=0)
+    return Node(value, weight + sum(node.weight for node in nodes), levels, inner)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a text says (None for an empty one), and where it says so."""
+
+    value: Any
+    root: Node
+    start: Spot = (1, 1)
+
+    def unread(self) -> Iterator[str]:
+        """The pointers of values that couldn't be read, each reported as a mistake where it was written."""
+        waiting: list[tuple[Path, Node]] = [((), self.root)]
+        while waiting:
+            path, node = waiting.pop()
+            if node is UNREAD:
+                yield pointer_of(path)
+            waiting += [((*path, step), inner) for step, (_, inner) in node.inner.items()]
+
+    def place(self, pointer: str) -> Spot:
+        """Line and column of the key or item at a JSON pointer, else of what is nearest around it."""
+        spot, node = self.start, self.root
+        for step in pointer.split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            if name not in node.inner:
+                break
+            spot, node = node.inner[name]
+        return spot
+
+
+def read(data: bytes) -> Document:
+    """Read one YAML document of plain data.
+
+    Raises Unreadable: over 1 MiB, no UTF-8, no YAML, several documents, tags, keys that are no text or stand
+    twice, merge keys, numbers beyond JSON, aliases that lead nowhere or to themselves, nesting over 60
+    levels, more than 100,000 keys and values. Mistakes that leave the rest readable are reported together.
+    """
+    text = decoded(data)
+    builder = Builder(yaml.parse(text, Loader=EventLoader))
+    try:
+        found = builder.document()
+    except yaml.YAMLError as error:
+        raise Unreadable([*builder.mistakes, syntax(error)]) from None
+    if builder.mistakes:
+        raise Unreadable(builder.mistakes, found)
+    return found
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file, without its byte order mark."""
+    if len(data) > MOST_BYTES:
+        refuse(f"the file has {len(data):,} bytes, and at most {MOST_BYTES:,} are read; make it smaller.")
+    try:
+        text = data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        *_, begun = LINE_BREAK.split(data[: error.start])
+        line = len(LINE_BREAK.findall(data[: error.start])) + 1
+        column = len(begun.decode("utf-8").removeprefix("\ufeff")) + 1
+        byte = f"byte 0x{data[error.start]:02x}, number {error.start + 1} of the file,"
+        refuse(f"{byte} is not UTF-8; save the file as UTF-8.", (line, column))
+    if found := UNPRINTABLE.search(text):
+        before = text[: found.start()].encode()
+        *_, begun = LINE_BREAK.split(before)
+        spot = (len(LINE_BREAK.findall(before)) + 1, len(begun.decode()) + 1)
+        told = f"the character U+{ord(found[0]):04X} may not stand in YAML; remove it"
+        refuse(f'{told}, or write it as "\\u{ord(found[0]):04x}" in double quotes.', spot)
+    return text
+
+
+def refuse(sentence: str, spot: Spot = (1, 1)) -> NoReturn:
+    raise Unreadable([Mistake(*spot, "", sentence)])
+
+
+def syntax(error: yaml.YAMLError) -> Mistake:
+    """What the parser stumbled over, and what helps against it."""
+    mark, begun = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    problem = getattr(error, "problem", None) or "unreadable"
+    if begun and begun.line + 1 < line:
+        problem += f" {getattr(error, 'context', '')} that begins in line {begun.line + 1}"
+    advice = next((f"; {advice}" for words, advice in ADVICE.items() if words in problem), "")
+    return Mistake(line, column, "", f"this is not YAML: {problem}{advice}.")
+
+
+ADVICE: Mapping[str, str] = {
+    "cannot start any token": "indent with spaces, and put a text that begins with @, ` or % in quotes",
+    "mapping values are not allowed": 'put a text with ": " in it in quotes, and indent keys alike',
+    "did not find expected key": "indent the keys of a mapping alike",
+    "unexpected end of stream": "close the quotes",
+    "unknown escape character": "in double quotes write \\\\ for a backslash, or take single quotes",
+}
+"""Words of the parser → what most likely helps."""
+
+
+def spot_of(event: Any) -> Spot:
+    return event.start_mark.line + 1, event.start_mark.column + 1
+
+
+def pointer_of(path: Path) -> str:
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def weight_of(text: str) -> int:
+    return 1 + len(text) // 64
+
+
+@dataclass(slots=True)
+class Builder:
+    """Builds a document from events. Mistakes are gathered; what makes reading on pointless is raised."""
+
+    events: Iterator[Any]
+    mistakes: list[Mistake] = field(default_factory=list)
+    anchors: dict[str, Node | None] = field(default_factory=dict)
+    weight: int = 0
+
+    def document(self) -> Document:
+        next(self.events)
+        if not isinstance(next(self.events), yaml.DocumentStartEvent):
+            return Document(None, Node(None))
+        first = next(self.events)
+        root = self.node(first, ())
+        next(self.events)
+        if isinstance(after := next(self.events), yaml.DocumentStartEvent):
+            self.wrong(after, (), "a second YAML document begins here; keep one.")
+        return Document(root.value, root, spot_of(first))
+
+    def node(self, event: Any, path: Path) -> Node:
+        if isinstance(event, yaml.AliasEvent):
+            return self.alias(event, path)
+        self.shallow(len(path), event, path)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = None  # until it is complete, so that it can't hold itself
+        if isinstance(event, yaml.ScalarEvent):
+            found = self.scalar(event, path)
+        else:
+            self.untagged(event, path)
+            self.weigh(1, event, path)
+            mapping = isinstance(event, yaml.MappingStartEvent)
+            found = self.mapping(path) if mapping else self.sequence(path)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = found
+        return found
+
+    def alias(self, event: Any, path: Path) -> Node:
+        name = event.anchor
+        found = self.anchors.get(name)
+        if found is None:
+            inside = name in self.anchors
+            told = "stands inside of what it stands for" if inside else "stands for nothing above it"
+            self.wrong(event, path, f"the alias *{short(name)} {told}; write the value out.")
+            return UNREAD
+        self.weigh(found.weight, event, path)
+        self.shallow(len(path) + found.levels, event, path)
+        return found
+
+    def scalar(self, event: Any, path: Path) -> Node:
+        text: str = event.value
+        self.weigh(weight_of(text), event, path)
+        if event.tag != STRING_TAG:
+            self.untagged(event, path)
+        if not event.implicit[0]:
+            return Node(text, weight_of(text))
+        value = meaning(text)
+        if isinstance(value, float) and not math.isfinite(value):
+            self.wrong(event, path, f"{short(text)} is no number that JSON knows; write a finite one.")
+            return UNREAD
+        return Node(value, weight_of(text))
+
+    def sequence(self, path: Path) -> Node:
+        inner: dict[str, tuple[Spot, Node]] = {}
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            step = str(len(inner))
+            inner[step] = (spot_of(event), self.node(event, (*path, step)))
+        return collection([node.value for _, node in inner.values()], inner, 1)
+
+    def mapping(self, path: Path) -> Node:
+        inner: dict[str, tuple[Spot, Node]] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            name = self.key(event, path)
+            node = self.node(next(self.events), (*path, name))
+            if name in inner and isinstance(event, yaml.ScalarEvent):
+                line = inner[name][0][0]
+                told = f"the key {quoted(name)} stands here twice, first in line {line}; remove one."
+                self.wrong(event, (*path, name), told)
+            inner.setdefault(name, (spot_of(event), node))
+        members = {name: node.value for name, (_, node) in inner.items()}
+        return collection(members, inner, 1 + sum(map(weight_of, inner)))
+
+    def key(self, event: Any, path: Path) -> str:
+        """A key; one that is no text is a mistake, and read on as the text that stands there."""
+        if not isinstance(event, yaml.ScalarEvent):
+            self.wrong(event, path, "a key is a list, a mapping or an alias here; write it as a text.")
+            self.node(event, (*path, ""))
+            return ""
+        name: str = event.value
+        read = self.node(event, (*path, name))
+        if not isinstance(read.value, str):
+            kind = KINDS[float if read is UNREAD else type(read.value)]
+            told = f"YAML reads the key {short(name)} as {kind}" if name else "the key is missing"
+            advice = f"put it in quotes: {quoted(name)}" if name else 'write it, or "" for an empty one'
+            self.wrong(event, (*path, name), f"{told}; {advice}.")
+        elif name == "<<" and event.implicit[0]:
+            self.wrong(event, (*path, name), "merge keys (<<) are not read; repeat the keys here.")
+        return name
+
+    def untagged(self, event: Any, path: Path) -> None:
+        if event.tag is not None:
+            tag = short(event.tag.replace("tag:yaml.org,2002:", "!!"))
+            self.wrong(event, path, f"the tag {tag} is not read; write plain data.")
+
+    def weigh(self, weight: int, event: Any, path: Path) -> None:
+        self.weight += weight
+        if self.weight > MOST_VALUES:
+            told = f"the file has more than {MOST_VALUES:,} keys and values, with its aliases written out"
+            self.stop(event, path, f"{told}; make it smaller.")
+
+    def shallow(self, levels: int, event: Any, path: Path) -> None:
+        if levels > MOST_NESTED:
+            self.stop(event, path, f"nested deeper than {MOST_NESTED} levels; make it flatter.")
+
+    def wrong(self, event: Any, path: Path, sentence: str) -> None:
+        self.mistakes.append(Mistake(*spot_of(event), pointer_of(path), sentence))
+
+    def stop(self, event: Any, path: Path, sentence: str) -> NoReturn:
+        self.wrong(event, path, sentence)
+        raise Unreadable(self.mistakes)
+
+
+KINDS: Mapping[type, str] = {type(None): "null", bool: "a boolean", int: "a number", float: "a number"}
+
+
+def meaning(text: str) -> Any:
+    """What a bare word or number is; an infinite or undefined number if JSON can't say it."""
+    if text in WORDS:
+        return WORDS[text]
+    if DECIMAL.fullmatch(text):
+        value = float(text)
+        return value if set(text) & set(".eE") or not math.isfinite(value) else whole(int(text))
+    if OTHER_BASE.fullmatch(text):
+        return whole(int(text, 0))
+    return math.nan if BEYOND_JSON.fullmatch(text) else text
+
+
+def whole(number: int) -> int | float:
+    """A whole number of 64 bits; a longer one as the nearest double, as in JSON bodies."""
+    if -(2**63) <= number < 2**64:
+        return number
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
