@@ -19,7 +19,8 @@ def banner(service: Service, origin: str, public: str, terminal: bool) -> str:
     base_url, settings = f"{origin}{BASE}", service.settings
     facts = f"seed {settings.seed}, answers {settings.answers}, validation {settings.validation}"
     if service.file.path:
-        facts = f"config {service.file.path}, {facts}"
+        once = "" if service.file.lasting else ", read once"
+        facts = f"config {service.file.path}{once}, {facts}"
     open_to_all = f"It listens on {public}: other machines can reach it." if public else ""
     if not terminal:
         return f"openpipe-mock {__version__} serves {base_url} ({facts}). {open_to_all}".rstrip()

@@ -1,6 +1,5 @@
 """The command `openpipe-mock`."""
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from openpipe_mock.signals import leave_calmly
 
 Command = TypeVar("Command", bound=Callable[..., None])
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+MOST_DOCUMENT_BYTES = 64 * 2**20
 
 
 def variable(flag: str) -> str:
@@ -61,7 +61,7 @@ Examples:
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Scores, answers, faults and timing from this file; it is read again whenever it is saved."
-    " Without the flag: openpipe-mock.yaml, where the working folder has one.",
+    " Without the flag: openpipe-mock.yaml or .yml, where the working folder has one.",
 )
 @decides("--seed", 0, type=int, help="Other seeds give other scores, texts and ids.")
 @decides(
@@ -155,8 +155,9 @@ def serve(
 ) -> None:
     """Serve the mock until Ctrl-C."""
     leave_calmly()
+    from openpipe_mock.configfile import TwoFiles
     from openpipe_mock.guard import Unfit, guard
-    from openpipe_mock.reload import DEFAULT_NAME, Source
+    from openpipe_mock.reload import Source
     from openpipe_mock.serve import CannotServe, Listener
     from openpipe_mock.serve import serve as run
 
@@ -166,15 +167,14 @@ def serve(
         admitted = guard(control_token, allow_control_from, allowed_host)
     except Unfit as error:
         raise click.UsageError(str(error)) from None
-    path = str(config) if config else DEFAULT_NAME if os.path.lexists(DEFAULT_NAME) else ""
     given = {name: value for name, value in given.items() if value is not None}
-    source = Source(path, {**given, "max_body_bytes": max_body_bytes})
     try:
+        source = Source.from_flag(config, {**given, "max_body_bytes": max_body_bytes})
         listener = Listener(
             host, port, ssl_certfile, ssl_keyfile, ready_file, quiet, admitted, workers, state
         )
         run(source, listener)
-    except CannotServe as error:
+    except (TwoFiles, CannotServe) as error:
         fail(str(error), 2)
 
 
@@ -200,18 +200,24 @@ def convert(page: Path, into: Path | None) -> None:
     import yaml
 
     from openpipe_mock.convert import ConversionError, convert_page, dump, merge
-    from openpipe_mock.spec import load
+    from openpipe_mock.spec import YamlLoader
+    from openpipe_mock.userfiles import contents
 
     try:
-        part = convert_page(page.read_text("utf-8"))
+        text = contents(page, MOST_DOCUMENT_BYTES).data.decode("utf-8")
+        part = convert_page(text.replace("\r\n", "\n"))
     except (ConversionError, UnicodeDecodeError) as error:
         fail(f"{page}: {error}", 1)
+    except OSError as error:
+        fail(f"{page}: {error.strerror or error}", 1)
     if into is None:
         click.echo(dump(part, header=()), nl=False)
         return
     try:
-        document = load(into) or {}
+        document = yaml.load(contents(into, MOST_DOCUMENT_BYTES).data, YamlLoader) or {}
         into.write_text(dump(merge(document, part)), "utf-8")
+    except OSError as error:
+        fail(f"{into}: {error.strerror or error}", 1)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         fail(f"{into} is no OpenAPI document: {' '.join(str(error).split())}", 1)
 
@@ -249,22 +255,25 @@ Examples:
   openpipe-mock config check
   openpipe-mock config check tests/openpipe-mock.yaml""",
 )
-@click.argument("file", default="openpipe-mock.yaml", type=click.Path(dir_okay=False, path_type=Path))
-def check_config(file: Path) -> None:
-    """Say all that is wrong with FILE (default: openpipe-mock.yaml).
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+def check_config(file: Path | None) -> None:
+    """Say all that is wrong with FILE (default: openpipe-mock.yaml or .yml).
 
     Ends with 0 where nothing is, with 1 where something is, and with 2 where FILE can't be read.
     """
-    from openpipe_mock.configfile import ConfigError, read
+    from openpipe_mock.configfile import NAME, ConfigError, TwoFiles, default_file, load
 
     try:
-        read(file.read_bytes(), str(file))
+        path = str(file or default_file() or NAME)
+        load(path)
+    except TwoFiles as error:
+        fail(str(error), 2)
     except OSError as error:
-        fail(f"{file}: {error.strerror or error}", 2)
+        fail(f"{path}: {error.strerror or error}", 2)
     except ConfigError as error:
         click.echo(str(error))
         sys.exit(1)
-    click.echo(f"{file}: no problem")
+    click.echo(f"{path}: no problem")
 
 
 @config.command(

@@ -5,11 +5,13 @@ the frozen values. All mistakes come at once: those of the shape, what else is w
 right, and the conditions of all parts.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from itertools import islice
+from os import PathLike
 from typing import Any, TypeVar
 
 import jsonschema_rs
@@ -31,14 +33,16 @@ from openpipe_mock.configparts import (
 )
 from openpipe_mock.matching import When
 from openpipe_mock.resources import folder
+from openpipe_mock.userfiles import contents
 from openpipe_mock.violations import DIALECT, Place, Violation, explain, shown
-from openpipe_mock.yamltext import Document, Mistake, Unreadable
+from openpipe_mock.yamltext import MOST_BYTES, Document, Mistake, Unreadable
 
 Json = Any
 Part = TypeVar("Part")
 
 NAME = "openpipe-mock.yaml"
-"""What a config file is called when it is to be found by itself."""
+NAMES = (NAME, "openpipe-mock.yml")
+"""What a config file in the working folder is called when it is to be found by itself."""
 MOST_MISTAKES = 500
 
 
@@ -65,6 +69,27 @@ class ConfigError(ValueError):
         lines = [f"{self.name}:{mistake}" for mistake in self.mistakes[:MOST_MISTAKES]]
         more = ["and more; correct these first."] if len(self.mistakes) > MOST_MISTAKES else []
         return "\n".join(lines + more)
+
+
+class TwoFiles(Exception):
+    """Both names of a config file stand in the working folder, so that nobody knows which one is meant."""
+
+    def __str__(self) -> str:
+        kept, other = NAMES
+        return f"{kept} and {other} are both here; remove {other}, or name the file that is meant"
+
+
+def default_file() -> str:
+    """The name of the config file in the working folder, "" where there is none. Raises TwoFiles."""
+    there = [name for name in NAMES if os.path.lexists(name)]
+    if len(there) > 1:
+        raise TwoFiles
+    return there[0] if there else ""
+
+
+def load(path: str | PathLike[str]) -> Settings:
+    """The settings that the file at a path says. Raises OSError, ConfigError."""
+    return read(contents(path, MOST_BYTES).data, os.fspath(path))
 
 
 def read(data: bytes, name: str = NAME) -> Settings:

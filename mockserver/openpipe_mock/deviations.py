@@ -11,10 +11,13 @@ from typing import Any
 import yaml
 
 from openpipe_mock.findings import Compared, Result, kept_deviations
+from openpipe_mock.userfiles import MEBIBYTE, contents
 
 MEMBERS = {"id", "reason", "expires"}
 DAYS = 90
 """How long a drafted entry holds."""
+MOST_KNOWN_BYTES = MEBIBYTE
+MOST_BASELINE_BYTES = 64 * MEBIBYTE
 
 
 class BadFile(Exception):
@@ -36,8 +39,10 @@ class Known:
 def read_known(path: Path) -> tuple[Known, ...]:
     """The entries of a file. Raises BadFile."""
     try:
-        entries = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        entries = yaml.safe_load(contents(path, MOST_KNOWN_BYTES).data.decode("utf-8"))
+    except OSError as error:
+        raise BadFile(f"{path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise BadFile(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(entries, list):
         raise BadFile(f"{path}: expected a list of entries with id, reason and expires")
@@ -92,7 +97,7 @@ def draft(result: Result, today: datetime.date) -> str:
 def read_baseline(path: Path) -> frozenset[str]:
     """The ids that an earlier run found broken. Raises BadFile."""
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = json.loads(contents(path, MOST_BASELINE_BYTES).data.decode("utf-8"))
         return frozenset(
             check["id"] for check in value["checks"] if check["state"] == "broken" and check["decides"]
         )

@@ -68,7 +68,8 @@ a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad 
     envvar="OPENPIPE_MOCK_CONFIG",
     show_envvar=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The mock's config file. Without the flag: openpipe-mock.yaml, where the working folder has one.",
+    help="The mock's config file. Without the flag: openpipe-mock.yaml or .yml, where the working folder has"
+    " one.",
 )
 @click.option("--seed", type=int, envvar="OPENPIPE_MOCK_SEED", show_envvar=True, help="The mock's seed.")
 @click.option(
@@ -111,27 +112,28 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
     COMMAND finds the mock by OPENPIPE_BASE_URL and OPENAI_BASE_URL, with dummy keys in OPENPIPE_API_KEY and
     OPENAI_API_KEY. Requests with the header `x-mock-expect: violation` may break the contract.
     """
-    from openpipe_mock.configfile import ConfigError
+    from openpipe_mock.configfile import ConfigError, TwoFiles
     from openpipe_mock.execute import CannotRun, Job
     from openpipe_mock.execute import execute as run
-    from openpipe_mock.reload import DEFAULT_NAME, Source
+    from openpipe_mock.reload import Source
     from openpipe_mock.serve import CannotServe
 
     if not command or not command[0]:
         raise click.UsageError(
             "there is no COMMAND; write it behind --, as in: openpipe-mock exec -- npm test"
         )
-    path = str(given["config"] or (DEFAULT_NAME if Path(DEFAULT_NAME).is_file() else ""))
     settings = {name: given[name] for name in ("seed", "validation") if given[name] is not None}
-    source = Source(path, settings)
     only, variants = chosen(given["variant"], given["variants"])
     try:
-        in_force = source.settings(source.data())
+        source = Source.from_flag(given["config"], settings)
+        in_force = source.settings(source.content().data)
+    except TwoFiles as error:
+        refuse(str(error))
     except ConfigError as error:
         refuse(f"the config file has mistakes:\n{error}")
     except OSError as error:
-        refuse(f"cannot read the config file {path}: {error.strerror or error}")
-    again = command_line(command, path if given["config"] else "", settings)
+        refuse(f"cannot read the config file {source.path}: {error.strerror or error}")
+    again = command_line(command, source.path if given["config"] else "", settings)
     job = Job(command, in_force, variants, only, given["fail_on"] == "never", again)
     if given["variants"] > len(variants) and not quiet:
         say([f"there are {len(variants)} variants; --variants {given['variants']} means all of them"])

@@ -57,7 +57,7 @@ def found(path: Path, request: pytest.FixtureRequest) -> Path:
     """A config file: beside the test's own file, else below pytest's root folder."""
     places = [request.path.parent / path, request.config.rootpath / path]
     for place in places:
-        if place.is_file():
+        if place.exists() and not place.is_dir():
             return place
     looked = " and ".join(str(place) for place in dict.fromkeys(places))
     refuse(f"names a config file that isn't there: {looked}.")

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar
 
 import orjson
@@ -116,7 +115,7 @@ def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
     elif isinstance(config, Mapping):
         found = configfile.settings(orjson.loads(orjson.dumps(dict(config))))
     elif isinstance(config, str | PathLike):
-        found = configfile.read(Path(config).read_bytes(), str(config))
+        found = configfile.load(config)
     else:
         raise MockError(f"config: expected a file's path, or its content as an object, got {config!r}.")
     return replace(found, **{name: getattr(beating, name) for name in overrides})

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from openpipe_mock.paths import BASE
+from openpipe_mock.userfiles import contents_again
+
+MOST_BYTES = 10_000
 
 
 class Unfit(Exception):
@@ -32,7 +35,7 @@ def check(path: Path) -> None:
 def owner(path: Path) -> int | None:
     """The process that a ready file speaks of, None where the file is missing or something else."""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        facts: Any = json.loads(path.read_bytes())
+        facts: Any = json.loads(contents_again(path, MOST_BYTES))
         return int(facts["pid"]) if "control_url" in facts else None
     return None
 

@@ -6,19 +6,25 @@ terminal and `GET /_mock/status` say why.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from openpipe_mock.config import Settings
-from openpipe_mock.configfile import ConfigError, read
+from openpipe_mock.configfile import NAMES, ConfigError, default_file, read
 from openpipe_mock.service import ConfigFile, Service
 from openpipe_mock.state import Sessions
+from openpipe_mock.userfiles import Content, contents, contents_again
+from openpipe_mock.yamltext import MOST_BYTES
 
-DEFAULT_NAME = "openpipe-mock.yaml"
-"""What is found in the working folder when no other file is named."""
+Value = TypeVar("Value")
+
 STEP_MS = 50
 DEBOUNCE_MS = 200
 LOOK_MS = 500
@@ -32,14 +38,26 @@ log = logging.getLogger("openpipe_mock")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where settings come from: a file ("" for none), and what flags say, which the file can't change."""
+    """Where settings come from: a file ("" for none), and what flags say, which the file can't change.
+
+    `rival`: the other name that a config file may have, where this one was found by itself.
+    """
 
     path: str = ""
     given: Mapping[str, Any] = field(default_factory=dict)
+    rival: str = ""
 
-    def data(self) -> bytes:
-        """The file's bytes. Raises OSError."""
-        return Path(self.path).read_bytes() if self.path else b""
+    @classmethod
+    def from_flag(cls, config: Path | None, given: Mapping[str, Any]) -> "Source":
+        """The file that `--config` names, else the one in the working folder. Raises TwoFiles."""
+        if config:
+            return cls(str(config), given)
+        path = default_file()
+        return cls(path, given, next(name for name in NAMES if name != path) if path else "")
+
+    def content(self) -> Content:
+        """What the file holds, also if it is a pipe or a device. Raises OSError."""
+        return contents(self.path, MOST_BYTES) if self.path else Content(b"")
 
     def settings(self, data: bytes) -> Settings:
         """The settings. Raises ConfigError for a file with mistakes."""
@@ -48,13 +66,17 @@ class Source:
 
 def service_of(source: Source, sessions: Sessions | None = None) -> Service:
     """The mock that a source describes. Raises OSError or ConfigError; nothing starts on a bad file."""
-    data = source.data()
-    file = ConfigFile(source.path, 1 if source.path else 0, seen=fingerprint(data))
-    return Service(source.settings(data), file, sessions)
+    content = source.content()
+    seen = fingerprint(content.data)
+    file = ConfigFile(source.path, 1 if source.path else 0, seen=seen, lasting=content.lasting)
+    return Service(source.settings(content.data), file, sessions)
 
 
 async def watch(source: Source, service: Service) -> None:
-    """Put the file in force whenever it was saved, for as long as this is not cancelled."""
+    """Put the file in force whenever it was saved, for as long as this is not cancelled.
+
+    Looks, reads and parses aside, one after the other; only the settings are exchanged here.
+    """
     from watchfiles import awatch  # only a mock with a file pays for it
 
     folder = Path(source.path).absolute().parent
@@ -67,13 +89,45 @@ async def watch(source: Source, service: Service) -> None:
         rust_timeout=LOOK_MS,
         yield_on_timeout=True,
     )
+    beside = False
     async for _ in looks:
-        if fingerprint(look(source)) == service.file.seen:
+        before, beside = beside, await aside(partial(has_rival, source))
+        if beside and not before:
+            log.warning("%s is not read, as %s was found at the start; %s", source.rival, source.path, ADVICE)
+        if fingerprint(await aside(partial(look, source))) == service.file.seen:
             continue
         found = await settled(source)
         if fingerprint(found) != service.file.seen:
             service.file.seen = fingerprint(found)
-            renew_or_report(source, service, found)
+            renew(service, found, await aside(partial(outcome, source, found)))
+
+
+ADVICE = "keep one of them, a start with both is refused"
+
+
+async def aside(work: Callable[[], Value]) -> Value:
+    """Do something in a thread of its own, while requests go on.
+
+    Nothing waits for that thread at the end of the process: a file system may never answer.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Value] = loop.create_future()
+
+    def tell(how: Callable[[Any], None], what: Any) -> None:
+        if not done.done():
+            how(what)
+
+    def run() -> None:
+        how: Callable[[Any], None] = done.set_result
+        try:
+            what: Any = work()
+        except Exception as error:
+            how, what = done.set_exception, error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(tell, how, what)
+
+    threading.Thread(target=run, name="openpipe-mock config", daemon=True).start()
+    return await done
 
 
 async def settled(source: Source) -> bytes | OSError:
@@ -81,19 +135,24 @@ async def settled(source: Source) -> bytes | OSError:
 
     One that is empty or away gets more time: many programs empty a file or put it away before they write it.
     """
-    found = look(source)
+    found = await aside(partial(look, source))
     for _ in range(MOST_LOOKS):
         await asyncio.sleep(SETTLE_SECONDS)
-        before, found = found, look(source)
+        before, found = found, await aside(partial(look, source))
         if found and found == before:
             break
     return found
 
 
+def has_rival(source: Source) -> bool:
+    """Whether a file with the other name has come beside the one that was found."""
+    return bool(source.rival) and os.path.lexists(source.rival)
+
+
 def look(source: Source) -> bytes | OSError:
     """What the file holds, or why it can't be read."""
     try:
-        return source.data()
+        return contents_again(source.path, MOST_BYTES)
     except OSError as error:
         return error
 
@@ -101,35 +160,35 @@ def look(source: Source) -> bytes | OSError:
 def fingerprint(found: bytes | OSError) -> bytes:
     """What tells one look at the file from another."""
     if isinstance(found, OSError):
-        return str(found.errno).encode()
+        return f"{found.errno} {found.strerror}".encode()
     return blake2b(found, digest_size=16).digest()
 
 
-def renew_or_report(source: Source, service: Service, found: bytes | OSError) -> None:
-    """The same as `renew`; a defect of ours is reported like a mistake, and the next file is read again."""
+def outcome(source: Source, found: bytes | OSError) -> Settings | list[str]:
+    """The settings that were found, or all that is wrong with them; a defect of ours counts as a mistake."""
+    if isinstance(found, OSError):
+        return [f"{source.path}: cannot be read: {found.strerror or found}"]
     try:
-        renew(source, service, found)
+        return source.settings(found)
+    except ConfigError as error:
+        return str(error).splitlines()
     except Exception:
         log.exception("%s could not be read", source.path)
         defect = "a defect of the mock kept it from being read; please report the traceback in its log"
-        service.file.problems = (f"{source.path}: {defect}",)
+        return [f"{source.path}: {defect}"]
 
 
-def renew(source: Source, service: Service, found: bytes | OSError) -> None:
-    """Put what was found in force if it is right; else report it."""
-    file, problems = service.file, []
-    if isinstance(found, OSError):
-        problems = [f"{source.path}: cannot be read: {found.strerror or found}"]
-    else:
-        try:
-            service.settings = source.settings(found)
-            file.loads += 1
-            log.info("%s was saved and is in force", source.path)
-        except ConfigError as error:
-            problems = str(error).splitlines()
+def renew(service: Service, found: bytes | OSError, result: Settings | list[str]) -> None:
+    """Put settings in force, or report what is wrong with what was found."""
+    file = service.file
     file.missing = isinstance(found, FileNotFoundError)
-    file.problems = tuple(problems)
-    for problem in problems:
+    if isinstance(result, Settings):
+        service.settings = result
+        file.loads += 1
+        file.problems = ()
+        log.info("%s was saved and is in force", file.path)
+        return
+    file.problems = tuple(result)
+    for problem in result:
         log.error("%s", problem)
-    if problems:
-        log.error("%s is not in force; the settings before it stay", source.path)
+    log.error("%s is not in force; the settings before it stay", file.path)

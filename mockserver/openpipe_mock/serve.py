@@ -125,7 +125,7 @@ def serve(source: Source, listener: Listener) -> None:
                 print(shown, file=sys.stderr, flush=True)
         note_memory(listener.workers, sessions)
 
-    watching = partial(watch, source, service) if source.path else None
+    watching = partial(watch, source, service) if source.path and service.file.lasting else None
     try:
         if listener.workers > 1:
             serve_together(config, sock, ready, watching, listener.workers)

@@ -68,13 +68,15 @@ FURTHER: Mapping[str, Callable[[Visit, Any], object]] = {
 @dataclass
 class ConfigFile:
     """The file that settings come from: its path ("" without one), how often it was read and found right,
-    and what is wrong with its newest version, which is then not in force. `seen` stands for its bytes."""
+    and what is wrong with its newest version, which is then not in force. `seen` stands for its bytes.
+    `lasting`: it can be read again, as a pipe can't be."""
 
     path: str = ""
     loads: int = 0
     problems: tuple[str, ...] = ()
     missing: bool = False
     seen: bytes = b""
+    lasting: bool = True
 
 
 class Service:

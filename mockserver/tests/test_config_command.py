@@ -1,12 +1,13 @@
 """`openpipe-mock config`: what it prints, and how it ends."""
 
+import os
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from openpipe_mock.cli import main
-from openpipe_mock.configfile import NAME, ConfigError, read
+from openpipe_mock.configfile import NAME, NAMES, ConfigError, read
 from tests.environments import ROOT
 
 EXAMPLE = ROOT / "examples" / NAME
@@ -29,10 +30,36 @@ def test_the_example_has_no_problem() -> None:
     assert (result.exit_code, result.output) == (0, f"{EXAMPLE}: no problem\n")
 
 
-def test_the_file_of_the_working_folder_is_checked_by_itself(here: Path) -> None:
-    (here / NAME).write_text("seed: 1\n")
+@pytest.mark.parametrize("name", NAMES)
+def test_the_file_of_the_working_folder_is_checked_by_itself(here: Path, name: str) -> None:
+    (here / name).write_text("seed: 1\n")
     result = run("check")
-    assert (result.exit_code, result.output) == (0, f"{NAME}: no problem\n")
+    assert (result.exit_code, result.output) == (0, f"{name}: no problem\n")
+
+
+def test_of_two_files_in_the_working_folder_none_is_checked_unasked(here: Path) -> None:
+    for name in NAMES:
+        (here / name).write_text("seed: 1\n")
+    result = run("check")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "openpipe-mock.yaml and openpipe-mock.yml are both here; remove openpipe-mock.yml" in result.stderr
+    assert run("check", NAME).exit_code == 0
+
+
+def test_a_file_that_is_endless_is_not_read(here: Path) -> None:
+    result = run("check", "/dev/zero")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "openpipe-mock: /dev/zero: it has more than 1 MiB" in result.stderr
+
+
+def test_a_pipe_is_checked_as_a_file_is(here: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, BAD.encode())
+    os.close(writing)
+    result = run("check", f"/dev/fd/{reading}")
+    os.close(reading)
+    assert result.exit_code == 1
+    assert result.output.startswith(f"/dev/fd/{reading}:1:1: /seed: expected")
 
 
 def test_mistakes_are_printed_a_line_each(here: Path) -> None:

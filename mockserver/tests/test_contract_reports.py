@@ -5,7 +5,7 @@ import json
 import re
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
@@ -361,6 +361,12 @@ def test_a_file_of_known_deviations_is_read_strictly(content: str, words: str, t
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match=r"gone\.yaml"):
         read_known(tmp_path / "gone.yaml")
+
+
+@pytest.mark.parametrize("read", [read_known, read_baseline])
+def test_a_file_that_never_ends_is_not_read_to_its_end(read: Callable[[Path], object]) -> None:
+    with pytest.raises(BadFile, match=r"/dev/zero: it has more than \d+ MiB"):
+        read(Path("/dev/zero"))
 
 
 def test_a_draft_has_every_break_and_waits_for_reasons(tmp_path: Path) -> None:

@@ -202,6 +202,23 @@ def test_the_config_file_decides(tmp_path: Path) -> None:
     assert run("--config", "other.yaml", *client(script), folder=tmp_path).stdout == "0.25\n"
 
 
+def test_the_config_file_may_be_called_yml(tmp_path: Path) -> None:
+    (tmp_path / "openpipe-mock.yml").write_text("criteria: {helpful: {score: 0.375}}\n")
+    script = "print(ask('/criteria/judge', GOOD)['score'])"
+    assert run(*client(script), folder=tmp_path).stdout == "0.375\n"
+    (tmp_path / "openpipe-mock.yaml").touch()
+    done = run("--", "true", folder=tmp_path)
+    assert done.returncode == 2
+    assert said(done).startswith("openpipe-mock: openpipe-mock.yaml and openpipe-mock.yml are both here")
+
+
+def test_the_config_file_may_be_a_pipe(tmp_path: Path) -> None:
+    script = "print(ask('/criteria/judge', GOOD)['score'])"
+    config = "criteria: {helpful: {score: 0.25}}\n"
+    assert run("--config", "/dev/stdin", *client(script), folder=tmp_path, input=config).stdout == "0.25\n"
+    assert "it has more than 1 MiB" in run("--config", "/dev/zero", "--", "true", folder=tmp_path).stderr
+
+
 def test_the_help_names_each_option() -> None:
     shown = CliRunner().invoke(execute, ["--help"]).output
     for parameter in execute.params:

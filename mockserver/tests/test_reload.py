@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,11 +18,15 @@ from typing import Any
 import httpx
 import pytest
 
+from openpipe_mock import reload
 from openpipe_mock.config import Settings
-from openpipe_mock.reload import DEFAULT_NAME, Source, service_of, watch
+from openpipe_mock.configfile import NAME as DEFAULT_NAME
+from openpipe_mock.configfile import TwoFiles
+from openpipe_mock.reload import Source, service_of, watch
 from openpipe_mock.service import Service
+from openpipe_mock.userfiles import contents_again
 from tests.environments import here
-from tests.live import ATTEMPTS, PATIENCE, PROMPTLY, Live, finished, serving
+from tests.live import ATTEMPTS, PATIENCE, PROMPTLY, Live, clean, finished, serving
 
 Json = Any
 
@@ -193,6 +198,121 @@ def test_a_folder_in_the_file_s_place_leaves_its_settings_in_force(served: Live,
     assert not status(served)["config"]["missing"]
 
 
+# What is no regular file.
+
+IN_BASH = 'exec "$0" "$@" '
+
+
+def in_bash(redirection: str, *flags: str) -> contextlib.AbstractContextManager[Live]:
+    """A mock that a shell starts."""
+    return serving(*flags, command=["bash", "-c", IN_BASH + redirection, here("openpipe-mock")])
+
+
+def test_what_can_be_read_only_once_stays_in_force(file: Path) -> None:
+    seed = 'printf "seed: 5"'
+    with (
+        in_bash(f"--config <({seed})") as substituted,
+        in_bash(f"--config <({seed})", "--workers=2") as shared,
+        in_bash(f"--config /dev/stdin < '{file}'") as redirected,
+    ):
+        for live in (substituted, shared, redirected):
+            seconds_until(lambda live=live: "read once" in live.log.read_text())  # type: ignore[misc]
+        file.write_text("seed: 2\n")
+        time.sleep(3)
+        for live, expected in ((substituted, 5), (shared, 5), (redirected, 1)):
+            for _ in range(4):  # another connection may be another worker's
+                config = status(live)["config"]
+                assert (status(live)["seed"], config["loads"], config["problems"]) == (expected, 1, [])
+            assert "error" not in live.log.read_text()
+
+
+def test_a_pipe_without_a_writer_is_waited_for_until_ctrl_c(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    command = [str(here("openpipe-mock")), "serve", "--port=0", "--config=pipe"]
+    with subprocess.Popen(command, cwd=tmp_path, env=clean(), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == (
+            "openpipe-mock reads pipe and waits until whoever writes to it is done\n"
+        )
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+        assert process.stderr.read() == ""
+
+
+def test_nothing_starts_on_an_endless_file(tmp_path: Path) -> None:
+    told = refused("--config=/dev/zero", cwd=tmp_path)
+    assert "cannot read the config file /dev/zero: it has more than 1 MiB" in told
+
+
+def pipe_at(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def device_at(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def large_at(path: Path) -> None:
+    with path.open("wb") as saving:
+        saving.truncate(4 * 2**30)
+
+
+def loop_at(path: Path) -> None:
+    path.symlink_to(path)
+
+
+UNFIT: dict[str, tuple[Callable[[Path], None], str]] = {
+    "pipe": (pipe_at, "cannot be read: it is a pipe now; put a regular file there"),
+    "device": (device_at, "cannot be read: it is a device now; put a regular file there"),
+    "large": (large_at, "cannot be read: it has more than 1 MiB, the most that is read; make it smaller"),
+    "folder": (Path.mkdir, "cannot be read: Is a directory"),
+    "loop": (loop_at, "cannot be read: Too many levels of symbolic links"),
+}
+
+
+def health_seconds(live: Live) -> float:
+    started = time.monotonic()
+    httpx.get(f"{live.control_url}/health", timeout=PATIENCE).raise_for_status()
+    return time.monotonic() - started
+
+
+@pytest.mark.parametrize("kind", ["pipe", "large"])
+def test_what_takes_the_file_s_place_holds_nobody_up(served: Live, file: Path, kind: str) -> None:
+    make, told = UNFIT[kind]
+    before = max(health_seconds(served) for _ in range(20))
+    make(file.with_name("other"))
+    file.with_name("other").replace(file)
+    during: list[float] = []
+    while told not in served.log.read_text() or len(during) < 20:
+        during.append(health_seconds(served))
+        assert sum(during) < PATIENCE
+    assert max(during) < 1 + 10 * before
+    assert status(served)["seed"] == 1
+    file.unlink()
+    file.write_text("seed: 2\n")
+    seconds_until_seed(served, 2)
+
+
+# Two names.
+
+
+def test_a_file_is_found_under_its_other_name(tmp_path: Path) -> None:
+    name = "openpipe-mock.yml"
+    (tmp_path / name).write_text("seed: 3\n")
+    with serving(cwd=tmp_path) as live:
+        assert (status(live)["seed"], status(live)["config"]["file"]) == (3, name)
+        (tmp_path / name).write_text("seed: 4\n")
+        seconds_until_seed(live, 4)
+
+
+def test_nothing_starts_beside_both_names(file: Path) -> None:
+    file.with_name("openpipe-mock.yml").write_text("seed: 2\n")
+    assert refused(cwd=file.parent) == (
+        "openpipe-mock: openpipe-mock.yaml and openpipe-mock.yml are both here; remove openpipe-mock.yml, or"
+        " name the file that is meant\n"
+    )
+
+
 # What is under way.
 
 
@@ -355,8 +475,8 @@ class Noting(Service):
 
 
 @contextlib.asynccontextmanager
-async def watching(file: Path) -> AsyncIterator[Noting]:
-    source = Source(str(file))
+async def watching(what: Path | Source) -> AsyncIterator[Noting]:
+    source = what if isinstance(what, Source) else Source(str(what))
     plain = service_of(source)
     service = Noting(plain.settings, plain.file)
     task = asyncio.create_task(watch(source, service))
@@ -445,6 +565,126 @@ def test_the_mock_knows_what_is_wrong_with_its_file(file: Path) -> None:
             assert (service.file.problems, service.file.missing) == ((), False)
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+def test_what_is_no_readable_file_is_told_once_and_changes_nothing(
+    file: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    make, told = UNFIT[kind]
+
+    async def play() -> None:
+        async with watching(file) as service:
+            file.unlink()
+            make(file)
+            await until(lambda: told in str(service.file.problems))
+            await asyncio.sleep(3 * reload.LOOK_MS / 1000)
+            assert service.settings == Settings(seed=1)
+            assert not service.file.missing
+            file.rmdir() if kind == "folder" else file.unlink()
+            file.write_text("seed: 2\n")
+            await until(partial(has_seed, service, 2))
+            assert service.file.problems == ()
+
+    asyncio.run(play())
+    assert [told in message for message in caplog.messages].count(True) == 1
+
+
+class Holding:
+    """Does what a function does, but not before it may; knows how many do it at once."""
+
+    def __init__(self, work: Callable[..., Any]) -> None:
+        self.work = work
+        self.begun, self.may = threading.Event(), threading.Event()
+        self.inside = self.most = 0
+
+    def __call__(self, *values: Any) -> Any:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        self.begun.set()
+        assert self.may.wait(PATIENCE)
+        self.inside -= 1
+        return self.work(*values)
+
+
+@pytest.mark.parametrize("stage", ["reading", "parsing"])
+def test_requests_go_on_while_a_file_is_read(file: Path, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long that takes; and the newest file is in force in the end."""
+    target, name = (reload, "contents_again") if stage == "reading" else (reload, "read")
+
+    async def play() -> None:
+        async with watching(file) as service:
+            held = Holding(getattr(target, name))
+            monkeypatch.setattr(target, name, held)
+            file.write_text("seed: 2\n")
+            await until(held.begun.is_set)
+            for seed in (3, 4):
+                file.write_text(f"seed: {seed}\n")
+                await asyncio.sleep(reload.LOOK_MS / 1000)
+            assert service.settings.seed == 1
+            held.may.set()
+            await until(partial(has_seed, service, 4))
+            assert held.most == 1
+
+    asyncio.run(play())
+
+
+def test_the_end_waits_for_no_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that doesn't answer keeps no process alive."""
+
+    async def play() -> Holding:
+        async with watching(file):
+            held = Holding(contents_again)
+            monkeypatch.setattr(reload, "contents_again", held)
+            await until(held.begun.is_set)
+        return held
+
+    held = asyncio.run(play())
+    assert held.inside == 1
+    assert all(each.daemon for each in threading.enumerate() if each.name == "openpipe-mock config")
+    held.may.set()
+
+
+def test_the_other_name_is_told_once_and_the_file_stays_in_use(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(file.parent)
+    other = Path("openpipe-mock.yml")
+    told = (
+        "openpipe-mock.yml is not read, as openpipe-mock.yaml was found at the start;"
+        " keep one of them, a start with both is refused"
+    )
+
+    async def play() -> None:
+        source = Source.from_flag(None, {})
+        async with watching(source) as service:
+            other.write_text("seed: 9\n")
+            await until(lambda: told in caplog.messages)
+            for seed in (2, 3):
+                file.write_text(f"seed: {seed}\n")
+                await until(partial(has_seed, service, seed))
+            assert service.file.problems == ()
+
+    asyncio.run(play())
+    assert caplog.messages.count(told) == 1
+    with pytest.raises(TwoFiles):
+        Source.from_flag(None, {})
+    assert Source.from_flag(other, {}) == Source("openpipe-mock.yml")
+
+
+def test_a_named_file_has_no_rival(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(file.parent)
+    file.with_name("openpipe-mock.yml").write_text("seed: 9\n")
+
+    async def play() -> None:
+        async with watching(Source.from_flag(Path(file.name), {})) as service:
+            file.write_text("seed: 2\n")
+            await until(partial(has_seed, service, 2))
+
+    asyncio.run(play())
+    assert caplog.messages == []
 
 
 def test_a_folder_that_is_made_again_is_watched_again(file: Path) -> None:

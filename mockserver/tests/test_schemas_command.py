@@ -102,6 +102,16 @@ def test_without_its_extra_the_check_names_the_extra(monkeypatch: pytest.MonkeyP
     assert "pip install 'openpipe-mock[contract]'" in result.stderr
 
 
+def test_a_page_is_read_to_its_end_and_no_further(tmp_path: Path) -> None:
+    crlf = tmp_path / "page.md"
+    crlf.write_bytes(PAGE.read_bytes().replace(b"\n", b"\r\n"))
+    assert run("convert", str(crlf)).output == run("convert", str(PAGE)).output
+    for flags in ([], ["--into", "/dev/zero"]):
+        result = run("convert", str(PAGE) if flags else "/dev/zero", *flags)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "openpipe-mock: /dev/zero: it has more than 64 MiB" in result.stderr
+
+
 def test_a_page_is_printed_as_openapi() -> None:
     result = run("convert", str(PAGE))
     assert result.exit_code == 0

@@ -1,0 +1,107 @@
+"""Files that a user names: read whole, but never more than a bound, whatever they are.
+
+A path may name a pipe, a device or a descriptor such as `/dev/fd/63`, which a shell's `<(...)` stands for.
+"""
+
+import errno
+import logging
+import os
+import re
+import signal
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from typing import BinaryIO
+
+MEBIBYTE = 2**20
+PATIENCE_SECONDS = 2.0
+"""How long reading may wait for whoever writes to a pipe before the log says so."""
+_DESCRIPTOR = re.compile("/dev/(stdin|fd/[0-9]+)|/proc/[^/]+/fd/[0-9]+")
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+log = logging.getLogger("openpipe_mock")
+
+Path = str | PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a file holds. `lasting`: it is a regular file, which can be read again; a pipe can't."""
+
+    data: bytes
+    lasting: bool = False
+
+
+def contents(path: Path, most: int) -> Content:
+    """All that a file, pipe or device holds, at most `most` bytes. Raises OSError, also for more.
+
+    Waits, as `cat` does, until a pipe's writers have closed it.
+    """
+    with _patience(path), open(path, "rb") as file:
+        found = os.fstat(file.fileno())
+        lasting = stat.S_ISREG(found.st_mode) and not _DESCRIPTOR.fullmatch(os.fspath(path))
+        return Content(_bounded(file, found, most), lasting)
+
+
+def contents_again(path: Path, most: int) -> bytes:
+    """What a regular file holds, at most `most` bytes. Raises OSError, also for more and for other files.
+
+    Waits for no other process: what else may stand in the file's place meanwhile isn't read.
+    """
+    _check_regular(os.stat(path))  # opening a pipe would wake its writer, who then writes to nobody
+    with open(path, "rb", opener=_at_once) as file:
+        found = os.fstat(file.fileno())
+        _check_regular(found)
+        return _bounded(file, found, most)
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file, also a pipe that nobody writes to."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+
+
+def _check_regular(found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+        raise OSError(errno.EINVAL, f"it is {kind} now; put a regular file there")
+
+
+def _bounded(file: BinaryIO, found: os.stat_result, most: int) -> bytes:
+    data = b"" if found.st_size > most else file.read(most + 1)
+    if max(len(data), found.st_size) > most:
+        told = f"{most // MEBIBYTE} MiB" if most >= MEBIBYTE else f"{most:,} bytes"
+        raise OSError(errno.EFBIG, f"it has more than {told}, the most that is read; make it smaller")
+    return data
+
+
+@contextmanager
+def _patience(path: Path) -> Iterator[None]:
+    """Say in the log whom reading waits for, where that takes long. A regular file is waited for silently."""
+    if stat.S_ISREG(os.stat(path).st_mode):
+        yield
+        return
+    over = threading.Event()
+
+    def tell() -> None:
+        if hasattr(signal, "pthread_sigmask"):  # a signal has to interrupt the thread that reads
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        if not over.wait(PATIENCE_SECONDS):
+            log.warning("openpipe-mock reads %s and waits until whoever writes to it is done", path)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()  # before anybody forks
