@@ -56,10 +56,10 @@ def contents_again(path: Path, most: int) -> bytes:
 
     Waits for no other process: what else may stand in the file's place meanwhile isn't read.
     """
-    _check_regular(os.stat(path))  # opening a pipe would wake its writer, who then writes to nobody
+    _check_regular(path, os.stat(path))  # opening a pipe would wake its writer, who then writes to nobody
     with open(path, "rb", opener=_at_once) as file:
         found = os.fstat(file.fileno())
-        _check_regular(found)
+        _check_regular(path, found)
         return _bounded(file, found, most)
 
 
@@ -68,19 +68,21 @@ def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
 
 
-def _check_regular(found: os.stat_result) -> None:
+def _check_regular(path: Path, found: os.stat_result) -> None:
     if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if not stat.S_ISREG(found.st_mode):
         kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
-        raise OSError(errno.EINVAL, f"it is {kind} now; put a regular file there")
+        told = f"it is {kind} now; put a regular file there"
+        raise OSError(errno.EINVAL, told, os.fspath(path))
 
 
 def _bounded(file: BinaryIO, found: os.stat_result, most: int) -> bytes:
     data = b"" if found.st_size > most else file.read(most + 1)
     if max(len(data), found.st_size) > most:
         told = f"{most // MEBIBYTE} MiB" if most >= MEBIBYTE else f"{most:,} bytes"
-        raise OSError(errno.EFBIG, f"it has more than {told}, the most that is read; make it smaller")
+        told = f"it has more than {told}, the most that is read; make it smaller"
+        raise OSError(errno.EFBIG, told, file.name)
     return data
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from openpipe_mock import readyfile, userfiles
+from openpipe_mock import fixtures, readyfile, userfiles
 from openpipe_mock.configfile import load
 from openpipe_mock.interception import patched
 from openpipe_mock.userfiles import MEBIBYTE, Content, contents, contents_again
@@ -200,10 +200,14 @@ def test_the_mock_in_a_test_takes_its_config_from_a_pipe(pipe: Path) -> None:
 
 def test_a_config_file_is_bounded_everywhere(tmp_path: Path) -> None:
     sparse(tmp_path / "file")
-    with pytest.raises(OSError, match="more than 1 MiB"):
+    with pytest.raises(OSError, match=r"more than 1 MiB.*/file'"):
         load(tmp_path / "file")
     with pytest.raises(OSError, match="more than 1 MiB"):
         patched(config=tmp_path / "file")
+
+
+def test_the_marker_of_the_fixtures_may_name_a_pipe(pipe: Path, request: pytest.FixtureRequest) -> None:
+    assert fixtures.found(pipe, request) == pipe
 
 
 def test_a_ready_file_is_no_pipe(pipe: Path) -> None:
