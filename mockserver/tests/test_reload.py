@@ -227,16 +227,20 @@ def test_what_can_be_read_only_once_stays_in_force(file: Path) -> None:
 
 
 def test_a_pipe_without_a_writer_is_waited_for_until_ctrl_c(tmp_path: Path) -> None:
+    told = "openpipe-mock reads pipe and waits until whoever writes to it is done\n"
     os.mkfifo(tmp_path / "pipe")
+    log = tmp_path / "log"
     command = [str(here("openpipe-mock")), "serve", "--port=0", "--config=pipe"]
-    with subprocess.Popen(command, cwd=tmp_path, env=clean(), stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert process.stderr.readline() == (
-            "openpipe-mock reads pipe and waits until whoever writes to it is done\n"
-        )
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(command, cwd=tmp_path, env=clean(), stderr=stderr)
+    try:
+        seconds_until(lambda: log.read_text() == told)
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
-        assert process.stderr.read() == ""
+        assert log.read_text() == told
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_nothing_starts_on_an_endless_file(tmp_path: Path) -> None:
