@@ -136,8 +136,8 @@ if mode == 'begin' or mode == 'join' then redis.call('HINCRBY', facts, 'requests
 local known = redis.call('HMGET', facts, 'requests', 'version', 'born')
 return {found, known[1] or '0', known[2] or '', known[3] or '', whole(now)}
 """)
-"""Mode `look`; `open`: make the session where it is new, for the control API; `begin`: for a request, which is
-numbered, the same; `join`: number a request in a session that has to be there."""
+"""Mode `look`; `open`: make the session where it is new, for the control API; `begin`: the same for a request
+that is numbered; `join`: number a request in a session that has to be there."""
 
 PROBE = Script("""
 sweep()
