@@ -14,7 +14,7 @@
     ├── TooManyRequests       429 TOO_MANY_REQUESTS      a key is over its limits
     ├── CriterionFailed       500 or as declared         a criterion that fails on purpose
     ├── StateUnavailable      503 SERVICE_UNAVAILABLE    the Redis that sessions share can't be asked
-    ├── NoRoom                503 SERVICE_UNAVAILABLE    a request names a new session, and there is no room
+    ├── TooManySessions       503 SERVICE_UNAVAILABLE    a request names a new session, for which is no room
     └── InternalServerError   500 INTERNAL_SERVER_ERROR  a defect of ours, never an answer to an input
 
 Codes, statuses and the words that a message begins with are the provider's (source class: source);
@@ -162,7 +162,7 @@ class StateUnavailable(ApiError):
     headers = (("retry-after", "1"),)
 
 
-class NoRoom(ApiError):
+class TooManySessions(ApiError):
     """A request names a new session, and all that there may be were opened on purpose."""
 
     status, code, words = 503, "SERVICE_UNAVAILABLE", "Service unavailable"

@@ -34,10 +34,10 @@ from openpipe_mock.errors import (
     CriterionFailed,
     Forbidden,
     InternalServerError,
-    NoRoom,
     ParseError,
     SessionNotFound,
     TooManyRequests,
+    TooManySessions,
     Unauthorized,
 )
 from openpipe_mock.forms import Content
@@ -211,20 +211,20 @@ class Service:
         """
         if name.encode("utf-8", "replace") == sent_token(head.headers):
             raise BadRequest.at("session", "this is the request's own key; name the session otherwise.")
-        barred = self.barred(path, head)
+        barred = self.session_refusal(path, head)
         try:
             session = self.sessions.find(name, head.at, make=barred is None)
             session.requests += 1
             return session, None
         except SessionNotFound:
             pass
-        except NoRoom as error:
+        except TooManySessions as error:
             barred = error
         session = self.sessions.default
         session.requests += 1
         return session, barred
 
-    def barred(self, path: str, head: Head) -> ApiError | None:
+    def session_refusal(self, path: str, head: Head) -> ApiError | None:
         """Why a request may make no session, None where it may: only clients with a key and a place to go do.
 
         A new session has the mock's own settings, so those decide.

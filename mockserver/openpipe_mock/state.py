@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from openpipe_mock.calls import CallLog
 from openpipe_mock.chat import Completion
 from openpipe_mock.config import Declared, Fault, Form, Limits, Script, Settings
-from openpipe_mock.errors import BadRequest, Conflict, NoRoom, NotFound, SessionNotFound
+from openpipe_mock.errors import BadRequest, Conflict, NotFound, SessionNotFound, TooManySessions
 from openpipe_mock.journal import Journal
 from openpipe_mock.ruleindex import rulebook
 from openpipe_mock.violations import quoted
@@ -191,7 +191,7 @@ class Sessions:
     def find(self, name: str, at: float, *, make: bool = True) -> Session:
         """The session of this name, for a request. One that isn't there is made, if `make` allows it.
 
-        Raises NotFound for one that expired, SessionNotFound for one that may not be made, NoRoom.
+        Raises NotFound for one that expired, SessionNotFound for one that may not be made, TooManySessions.
         """
         if name in ("", DEFAULT):
             return self.default
@@ -206,7 +206,7 @@ class Sessions:
         those of requests. Raises NotFound for one that expired, Conflict where there is no room."""
         try:
             session = self.find(name, at)
-        except NoRoom:
+        except TooManySessions:
             raise Conflict(FULL) from None
         session.opened = True
         return session
@@ -261,10 +261,10 @@ class Sessions:
                 self.let_go(name, "idle")
 
     def least_used(self) -> str:
-        """Which session makes room: it answers something now only if all do. Raises NoRoom."""
+        """Which session makes room: it answers something now only if all do. Raises TooManySessions."""
         begun = [session for session in self.named.values() if not session.opened]
         if not begun:
-            raise NoRoom(FULL)
+            raise TooManySessions(FULL)
         return next((session.name for session in begun if not session.under_way), begun[0].name)
 
     def let_go(self, name: str, reason: str) -> None:

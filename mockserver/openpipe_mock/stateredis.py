@@ -18,7 +18,7 @@ from openpipe_mock.calls import MOST_BYTES as MOST_CALL_BYTES
 from openpipe_mock.calls import MOST_CALLS, CallLog, Filter, Labels, LoggedCall, Own
 from openpipe_mock.chat import Completion
 from openpipe_mock.config import MEBIBYTE, Declared, Fault, Form, Limits, Script, Settings
-from openpipe_mock.errors import ApiError, Conflict, NoRoom, StateUnavailable
+from openpipe_mock.errors import ApiError, Conflict, StateUnavailable, TooManySessions
 from openpipe_mock.journal import MOST_BYTES, MOST_ENTRIES, Entry, Journal, Later
 from openpipe_mock.state import (
     DEFAULT,
@@ -129,11 +129,11 @@ class RedisSession(Session):
         """Learn what there is to know of it.
 
         Raises NotFound where it expired; SessionNotFound for `look` and `join` where it isn't there; where
-        there is no room, NoRoom for `begin` and Conflict for `open`.
+        there is no room, TooManySessions for `begin` and Conflict for `open`.
         """
         found, *known = self.run(LOOK, mode)
         if found == b"full":
-            raise Conflict(FULL) if mode == "open" else NoRoom(FULL)
+            raise Conflict(FULL) if mode == "open" else TooManySessions(FULL)
         if found != b"ok":
             raise missing(self.name, found)
         self.learn(*known)

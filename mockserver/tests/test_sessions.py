@@ -20,7 +20,7 @@ from openpipe_mock.config import (
     Settings,
 )
 from openpipe_mock.effects import Head, Reply, Tick
-from openpipe_mock.errors import BadRequest, Conflict, NoRoom, NotFound
+from openpipe_mock.errors import BadRequest, Conflict, NotFound, TooManySessions
 from openpipe_mock.service import Service
 from openpipe_mock.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, Sessions
 from tests.chatting import CHAT, LATEST, asking, sent_with
@@ -347,7 +347,7 @@ def test_where_all_were_opened_a_further_one_is_refused_until_one_is_closed() ->
     sessions = Sessions()
     for _ in range(MOST_SESSIONS):
         sessions.fresh(0)
-    with pytest.raises(NoRoom, match="DELETE one that is done with"):
+    with pytest.raises(TooManySessions, match="DELETE one that is done with"):
         sessions.find("more", 0)
     with pytest.raises(Conflict, match="DELETE one that is done with"):
         sessions.open("more", 0)

@@ -22,7 +22,7 @@ from openpipe_mock.config import Declared, Fixed, Form, Limits, Sequence, Settin
 from openpipe_mock.control import Control
 from openpipe_mock.dashboard import page
 from openpipe_mock.effects import Head, Reply
-from openpipe_mock.errors import Conflict, NoRoom, NotFound, StateUnavailable
+from openpipe_mock.errors import Conflict, NotFound, StateUnavailable, TooManySessions
 from openpipe_mock.journal import Entry, Journal
 from openpipe_mock.service import Service
 from openpipe_mock.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, NOTHING, Session, Sessions
@@ -354,7 +354,7 @@ def test_a_session_that_was_opened_makes_room_again_only_once_it_is_gone(
     for number in range(MOST_SESSIONS):
         shared.sessions.open(f"w{number}", 0)
     shared.sessions.open("w0", 0).forget()
-    with pytest.raises(NoRoom, match="DELETE one"):
+    with pytest.raises(TooManySessions, match="DELETE one"):
         shared.sessions.find("more", 0).requests += 1
     with pytest.raises(Conflict, match="DELETE one"):
         shared.sessions.fresh(0)
