@@ -1,5 +1,6 @@
 """What must hold before an engine sees a request: a key, a body of the right type and size, the contract."""
 
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -9,6 +10,8 @@ from openpipe_mock.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, Unaut
 from openpipe_mock.spec import Checker
 from openpipe_mock.violations import Findings, Violation, gathered, quoted
 
+LOCAL_ORIGIN = r"https?://(?:(?:[\w-]+\.)*localhost|127\.0\.0\.1|\[::1\])(?::\d+)?"
+"""Pages whose scripts may call the mock: those served from this machine."""
 LENIENCY = "The real service drops unknown properties; `--validation lenient` makes this mock do the same."
 
 
@@ -39,6 +42,22 @@ def authorize(headers: Headers, keys: Collection[str] = (), read_only: Collectio
     if keys:
         raise Unauthorized("the key is none of those that this mock was told to accept.")
     return token
+
+
+def is_foreign(headers: Headers) -> bool:
+    """Whether a page of another site sent a request, as its browser says.
+
+    The origin decides where it is told: to a browser `localhost` and `127.0.0.1` are two sites already.
+    """
+    if headers.get(b"origin"):
+        return has_foreign_origin(headers)
+    return headers.get(b"sec-fetch-site") == b"cross-site"
+
+
+def has_foreign_origin(headers: Headers) -> bool:
+    """Whether a request names an origin that isn't on this machine."""
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    return bool(origin) and not re.fullmatch(LOCAL_ORIGIN, origin)
 
 
 def announced(headers: Headers) -> int:

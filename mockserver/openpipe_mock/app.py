@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openpipe_mock import dashboard
+from openpipe_mock.admission import LOCAL_ORIGIN
 from openpipe_mock.config import Settings
 from openpipe_mock.control import Control
 from openpipe_mock.effects import (
@@ -36,7 +37,7 @@ from openpipe_mock.effects import (
     Wait,
 )
 from openpipe_mock.errors import Forbidden, MethodNotSupported
-from openpipe_mock.guard import LOCAL_ORIGIN, Guard
+from openpipe_mock.guard import Guard
 from openpipe_mock.journal import discreet, sent_token
 from openpipe_mock.paths import BASE, is_control, not_found
 from openpipe_mock.service import Service, crash, refusal

@@ -6,12 +6,15 @@
     ├── Unauthorized          401 UNAUTHORIZED           no usable key
     ├── Forbidden             403 FORBIDDEN              a request that this client may not make
     ├── NotFound              404 NOT_FOUND              unknown path, endpoint, criterion or model
-    │   └── CriterionNotFound
+    │   ├── CriterionNotFound
+    │   └── SessionNotFound
     ├── MethodNotSupported    405 METHOD_NOT_SUPPORTED   known path, wrong method
+    ├── Conflict              409 CONFLICT               the control API may open no further session
     ├── PayloadTooLarge       413 PAYLOAD_TOO_LARGE      the body is over the limit
     ├── TooManyRequests       429 TOO_MANY_REQUESTS      a key is over its limits
     ├── CriterionFailed       500 or as declared         a criterion that fails on purpose
     ├── StateUnavailable      503 SERVICE_UNAVAILABLE    the Redis that sessions share can't be asked
+    ├── TooManySessions       503 SERVICE_UNAVAILABLE    a request names a new session, for which is no room
     └── InternalServerError   500 INTERNAL_SERVER_ERROR  a defect of ours, never an answer to an input
 
 Codes, statuses and the words that a message begins with are the provider's (source class: source);
@@ -86,6 +89,10 @@ class CriterionNotFound(NotFound):
         super().__init__(issues=issues, words=sentence)
 
 
+class SessionNotFound(NotFound):
+    """A session that nobody has made yet; one that expired is a plain NotFound."""
+
+
 class CriterionFailed(ApiError):
     """A criterion that fails on purpose, with the status and message that its declaration names."""
 
@@ -132,6 +139,10 @@ class MethodNotSupported(ApiError):
         self.headers = (("allow", ", ".join(allow)),)
 
 
+class Conflict(ApiError):
+    status, code, words = 409, "CONFLICT", "Conflict"
+
+
 class PayloadTooLarge(ApiError):
     status, code, words = 413, "PAYLOAD_TOO_LARGE", "Request body too large"
 
@@ -146,6 +157,13 @@ class TooManyRequests(ApiError):
 
 class StateUnavailable(ApiError):
     """A request needs what sessions remember, and the Redis that holds it can't be asked."""
+
+    status, code, words = 503, "SERVICE_UNAVAILABLE", "Service unavailable"
+    headers = (("retry-after", "1"),)
+
+
+class TooManySessions(ApiError):
+    """A request names a new session, and all that there may be were opened on purpose."""
 
     status, code, words = 503, "SERVICE_UNAVAILABLE", "Service unavailable"
     headers = (("retry-after", "1"),)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from hmac import compare_digest
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from openpipe_mock.admission import has_foreign_origin
 from openpipe_mock.effects import Head, Headers
 from openpipe_mock.errors import Forbidden
 from openpipe_mock.violations import quoted
@@ -20,8 +21,6 @@ Network = IPv4Network | IPv6Network
 
 OPEN = "/_mock/health"
 """What anybody may ask: whoever watches over containers comes from anywhere and under any name."""
-LOCAL_ORIGIN = r"https?://(?:(?:[\w-]+\.)*localhost|127\.0\.0\.1|\[::1\])(?::\d+)?"
-"""Pages whose scripts may call the mock: those served from this machine."""
 FOREIGN = "the control API answers no page of another site; ask it from this machine."
 HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]*))(?::[0-9]*)?")
 NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
@@ -50,8 +49,7 @@ class Guard:
         """Raise Forbidden for who may not. What has no peer was sent in this process, and comes in."""
         if not head.peer:
             return
-        origin = head.headers.get(b"origin", b"").decode("latin-1")
-        if origin and not re.fullmatch(LOCAL_ORIGIN, origin):
+        if has_foreign_origin(head.headers):
             raise Forbidden(FOREIGN)
         if head.path == OPEN or self.is_known(sent_tokens(head.headers)):
             return

@@ -1,7 +1,6 @@
 """Running the mock on a socket: bind, say so, serve, stop at once when asked."""
 
 import asyncio
-import contextlib
 import errno
 import json
 import logging
@@ -19,7 +18,7 @@ from typing import Any
 
 import uvicorn
 
-from openpipe_mock import banner, memory, readyfile
+from openpipe_mock import banner, logs, memory, readyfile
 from openpipe_mock.app import create_app
 from openpipe_mock.configfile import ConfigError
 from openpipe_mock.control import NAME
@@ -98,7 +97,7 @@ class Server(uvicorn.Server):
 
 
 def serve(source: Source, listener: Listener) -> None:
-    """Serve until SIGINT or SIGTERM. Raises CannotServe when that can't begin."""
+    """Serve until SIGINT, SIGTERM or SIGHUP. Raises CannotServe when that can't begin."""
     leave_calmly()
     hold_streams()
     ready_file = listener.ready_file
@@ -113,16 +112,14 @@ def serve(source: Source, listener: Listener) -> None:
     sock = bind(listener)
     origin = f"{listener.scheme}://{authority(sock, listener)}"
     config = uvicorn_config(service, listener)
-    configure_logging(listener.quiet)
+    log = logs.configure(listener.quiet)
 
     def ready() -> None:
         if ready_file:
             write_ready_file(ready_file, origin)
         if not listener.quiet:
             private = ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback
-            shown = banner.banner(service, origin, "" if private else listener.host, sys.stderr.isatty())
-            with contextlib.suppress(OSError):  # a log on a full disk is no reason not to serve
-                print(shown, file=sys.stderr, flush=True)
+            log.write_line(banner.banner(service, origin, "" if private else listener.host, log.is_terminal))
         note_memory(listener.workers, sessions)
 
     watching = partial(watch, source, service) if source.path and service.file.lasting else None
@@ -134,6 +131,7 @@ def serve(source: Source, listener: Listener) -> None:
     finally:
         if ready_file:
             readyfile.remove(ready_file)
+        log.flush()
 
 
 def hold_streams() -> None:
@@ -322,14 +320,3 @@ def authority(sock: socket.socket, listener: Listener) -> str:
     elif listener.host == "localhost":
         host = "localhost"
     return f"{bracketed(host)}:{port}"
-
-
-def configure_logging(quiet: bool) -> None:
-    """Log to standard error: requests and notes; with `quiet` only what needs attention."""
-    least = logging.WARNING if quiet else logging.INFO
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(banner.LineFormatter(colour=sys.stderr.isatty()))
-    for name, level in (("openpipe_mock", least), ("uvicorn", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(level)

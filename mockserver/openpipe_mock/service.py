@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock import completions, faults, judge, magic, reports
-from openpipe_mock.admission import announced, authorize, broken, expect_json, too_large
+from openpipe_mock.admission import announced, authorize, broken, expect_json, is_foreign, too_large
 from openpipe_mock.config import Fault, Settings
 from openpipe_mock.effects import (
     JSON_HEADERS,
@@ -32,9 +32,12 @@ from openpipe_mock.errors import (
     ApiError,
     BadRequest,
     CriterionFailed,
+    Forbidden,
     InternalServerError,
     ParseError,
+    SessionNotFound,
     TooManyRequests,
+    TooManySessions,
     Unauthorized,
 )
 from openpipe_mock.forms import Content
@@ -46,6 +49,7 @@ from openpipe_mock.spoiling import spoiled
 from openpipe_mock.state import Session, Sessions, fingerprint
 from openpipe_mock.strictjson import parse
 from openpipe_mock.variants import named, varied
+from openpipe_mock.violations import quoted
 from openpipe_mock.visit import Endpoint, Visit
 
 ENDPOINTS = {f"{BASE}{path}": name for path, name in NAMES.items()}
@@ -63,6 +67,7 @@ FURTHER: Mapping[str, Callable[[Visit, Any], object]] = {
     **reports.CHECKS,
 }
 """Endpoint → what raises for a body that its schema takes and its engine refuses."""
+FOREIGN = "a page of another site begins no session; POST /_mock/sessions opens one that it may then use."
 
 
 @dataclass
@@ -171,7 +176,8 @@ class Service:
 
     def end(self, visit: Visit) -> None:
         """Whatever became of it, a request is over."""
-        visit.problem = None  # its traceback knows the visit: a circle that only the collector finds
+        # Their tracebacks know the visit: a circle that only the collector finds.
+        visit.problem = visit.barred = None
         visit.session.under_way -= 1
         if visit.traffic:
             visit.traffic.under_way -= 1
@@ -183,20 +189,56 @@ class Service:
         named = SESSION.fullmatch(path) if path.startswith("/_mock/") else None
         name = named["name"] if named else head.headers.get(b"x-mock-session", b"").decode("latin-1")
         path = named["path"] if named else path
-        session = self.named_session(name, head) if name else self.sessions.default
-        session.requests += 1
+        if name:
+            session, barred = self.named_session(name, path, head)
+        else:
+            session, barred = self.sessions.default, None
+            session.requests += 1
         settings = session.settings(self.settings)
         entry = Entry(session.requests, session.name, head.method, head.path, head.headers, settings, head.at)
         entry.endpoint = ENDPOINTS.get(path, "")
         if head.query:
             entry.query_secrets = secret_members(head.query)
-        return Visit(head, path, session, settings, entry, self.named, session.journal)
+        visit = Visit(head, path, session, settings, entry, self.named, session.journal, barred=barred)
+        if barred:
+            visit.note(f"it names the session {quoted(name)}, which isn't there")
+        return visit
 
-    def named_session(self, name: str, head: Head) -> Session:
-        """The session that a request names. Raises BadRequest for its own key: no journal shall show it."""
+    def named_session(self, name: str, path: str, head: Head) -> tuple[Session, ApiError | None]:
+        """The session that a request names, with the request counted.
+
+        A request makes its session where that isn't there, unless it is `barred`: then it is counted in the
+        default session, whose journal keeps why. Raises BadRequest for a request's own key, which no journal
+        shall show, and NotFound for a session that expired.
+        """
         if name.encode("utf-8", "replace") == sent_token(head.headers):
             raise BadRequest.at("session", "this is the request's own key; name the session otherwise.")
-        return self.sessions.find(name, head.at)
+        barred = self.session_refusal(path, head)
+        try:
+            session = self.sessions.find(name, head.at, make=barred is None)
+            session.requests += 1
+            return session, None
+        except SessionNotFound:
+            pass
+        except TooManySessions as error:
+            barred = error
+        session = self.sessions.default
+        session.requests += 1
+        return session, barred
+
+    def session_refusal(self, path: str, head: Head) -> ApiError | None:
+        """Why a request may make no session, None where it may: only clients with a key and a place to go do.
+
+        A new session has the mock's own settings, so those decide.
+        """
+        settings = self.settings
+        try:
+            expect_served(head.method, path)
+            token = authorize(head.headers, settings.keys, settings.read_only_keys)
+            is_read_only(token, ENDPOINTS[path], settings)
+        except ApiError as error:
+            return error
+        return Forbidden(FOREIGN) if is_foreign(head.headers) else None
 
     def admit(self, visit: Visit) -> None:
         """Hold path, method, key and limits against what is served, and what the headers say of the body.
@@ -204,14 +246,12 @@ class Service:
         Raises ApiError. What is wrong with the body's headers becomes the visit's problem: faults come first.
         """
         head, settings = visit.head, visit.settings
-        if not visit.entry.endpoint:
-            raise not_found(visit.path)
-        tail = visit.path.removeprefix(BASE)
-        if head.method != SERVED[tail]:
-            raise wrong_method(head.method, visit.path)
+        if visit.barred:
+            raise visit.barred
+        expect_served(head.method, visit.path)
         visit.token = authorize(head.headers, settings.keys, settings.read_only_keys)
-        visit.read_only = is_read_only(visit)
-        visit.endpoint = self.endpoints[tail]
+        visit.read_only = is_read_only(visit.token, visit.entry.endpoint, settings)
+        visit.endpoint = self.endpoints[visit.path.removeprefix(BASE)]
         if not settings.limits.none:
             enter(visit)
         if head.method != "POST":
@@ -230,6 +270,14 @@ class Service:
         visit.entry.body = sent
         visit.entry.checked = True
         return parse(sent) if parsed is None else parsed
+
+
+def expect_served(method: str, path: str) -> None:
+    """Raise NotFound for a path that isn't served, MethodNotSupported for another method."""
+    if path not in ENDPOINTS:
+        raise not_found(path)
+    if method != SERVED[path.removeprefix(BASE)]:
+        raise wrong_method(method, path)
 
 
 def expect_body(headers: Headers, limit: int) -> None:
@@ -283,12 +331,12 @@ def engine(visit: Visit, body: Any) -> Exchange:
         return refused(visit, error)
 
 
-def is_read_only(visit: Visit) -> bool:
+def is_read_only(token: bytes, endpoint: str, settings: Settings) -> bool:
     """Whether the key may only read. Raises Unauthorized where it would write a log (source)."""
-    known = visit.settings.read_only_keys
-    if not known or visit.token.decode("latin-1") not in known:
+    known = settings.read_only_keys
+    if not known or token.decode("latin-1") not in known:
         return False
-    if visit.entry.endpoint in WRITES_LOG:
+    if endpoint in WRITES_LOG:
         raise Unauthorized("this key is read-only and may not write logs; use one that may.")
     return True
 

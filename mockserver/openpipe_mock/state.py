@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from openpipe_mock.calls import CallLog
 from openpipe_mock.chat import Completion
 from openpipe_mock.config import Declared, Fault, Form, Limits, Script, Settings
-from openpipe_mock.errors import BadRequest, NotFound
+from openpipe_mock.errors import BadRequest, Conflict, NotFound, SessionNotFound, TooManySessions
 from openpipe_mock.journal import Journal
 from openpipe_mock.ruleindex import rulebook
 from openpipe_mock.violations import quoted
@@ -74,6 +74,8 @@ class Session:
     def __init__(self, name: str = DEFAULT) -> None:
         self.name = name
         self.used_at = 0.0
+        self.opened = False
+        """Whether the control API opened it: then no other session takes its place."""
         self.made = 0
         """How many overrides were ever set: their places are numbered, so that none inherits counts."""
         self.requests = 0
@@ -172,7 +174,9 @@ class Session:
 class Sessions:
     """The sessions of a mock, by name. They are few, and one that nobody uses for an hour expires.
 
-    A name that expired stays known as such, so that nobody takes an empty session for the one that was.
+    Where there are too many, the least recently used goes of those that requests began; one that the control
+    API opened stays. A name that expired stays known as such, so that nobody takes an empty session for the
+    one that was.
     """
 
     def __init__(self) -> None:
@@ -184,19 +188,28 @@ class Sessions:
         """The mock's own settings, over which sessions set theirs."""
         self.place = "this process"
 
-    def find(self, name: str, at: float) -> Session:
-        """The session of this name, made when it is new. Raises NotFound for one that expired."""
+    def find(self, name: str, at: float, *, make: bool = True) -> Session:
+        """The session of this name, for a request. One that isn't there is made, if `make` allows it.
+
+        Raises NotFound for one that expired, SessionNotFound for one that may not be made, TooManySessions.
+        """
         if name in ("", DEFAULT):
             return self.default
         self.expire(at)
-        session = self.named.get(name) or self.make(name)
+        session = self.named.get(name) or self.make(name, allowed=make)
         session.used_at = at
         self.named.move_to_end(name)
         return session
 
     def open(self, name: str, at: float) -> Session:
-        """The same for the control API, which sends no request through it."""
-        return self.find(name, at)
+        """The session of this name, for the control API; it is made where it is new, and makes no room for
+        those of requests. Raises NotFound for one that expired, Conflict where there is no room."""
+        try:
+            session = self.find(name, at)
+        except TooManySessions:
+            raise Conflict(FULL) from None
+        session.opened = True
+        return session
 
     def has(self, name: str) -> bool:
         """Whether a session of this name is there now."""
@@ -216,10 +229,12 @@ class Sessions:
         self.named.move_to_end(name)
         return self.named[name]
 
-    def make(self, name: str) -> Session:
+    def make(self, name: str, *, allowed: bool) -> Session:
         check_name(name)
         if name in self.expired:
             raise gone(name, self.expired[name])
+        if not allowed:
+            raise absent(name)
         if len(self.named) >= MOST_SESSIONS:
             self.let_go(self.least_used(), "room")
         session = self.named[name] = Session(name)
@@ -230,7 +245,7 @@ class Sessions:
         self.made += 1
         while f"s{self.made}" in self.named or f"s{self.made}" in self.expired:
             self.made += 1
-        return self.find(f"s{self.made}", at)
+        return self.open(f"s{self.made}", at)
 
     def remove(self, name: str) -> None:
         """Close a session; its name may begin anew."""
@@ -246,9 +261,11 @@ class Sessions:
                 self.let_go(name, "idle")
 
     def least_used(self) -> str:
-        return next(
-            (name for name, session in self.named.items() if not session.under_way), next(iter(self.named))
-        )
+        """Which session makes room: it answers something now only if all do. Raises TooManySessions."""
+        begun = [session for session in self.named.values() if not session.opened]
+        if not begun:
+            raise TooManySessions(FULL)
+        return next((session.name for session in begun if not session.under_way), begun[0].name)
 
     def let_go(self, name: str, reason: str) -> None:
         del self.named[name]
@@ -264,6 +281,10 @@ REASONS = {
     "room": f"made room: a mock keeps {MOST_SESSIONS} sessions",
 }
 """Why sessions expire."""
+FULL = (
+    f"a mock keeps {MOST_SESSIONS} sessions, and each of them was opened by the control API, so that none"
+    " makes room; DELETE one that is done with (GET /_mock/sessions lists them)."
+)
 
 
 def gone(name: str, reason: str) -> NotFound:
@@ -272,8 +293,8 @@ def gone(name: str, reason: str) -> NotFound:
     return NotFound(f"the session {quoted(name)} has expired ({REASONS[reason]}); {advice}.")
 
 
-def absent(name: str) -> NotFound:
-    return NotFound(f"there is no session {quoted(name)}.")
+def absent(name: str) -> SessionNotFound:
+    return SessionNotFound(f"there is no session {quoted(name)}.")
 
 
 def check_name(name: str) -> None:

@@ -18,10 +18,11 @@ from openpipe_mock.calls import MOST_BYTES as MOST_CALL_BYTES
 from openpipe_mock.calls import MOST_CALLS, CallLog, Filter, Labels, LoggedCall, Own
 from openpipe_mock.chat import Completion
 from openpipe_mock.config import MEBIBYTE, Declared, Fault, Form, Limits, Script, Settings
-from openpipe_mock.errors import NotFound, StateUnavailable
+from openpipe_mock.errors import ApiError, Conflict, StateUnavailable, TooManySessions
 from openpipe_mock.journal import MOST_BYTES, MOST_ENTRIES, Entry, Journal, Later
 from openpipe_mock.state import (
     DEFAULT,
+    FULL,
     MOST_CACHED,
     MOST_COUNTED,
     MOST_LOGS,
@@ -75,7 +76,7 @@ from openpipe_mock.statescripts import (
 )
 from openpipe_mock.statescripts import Script as RedisScript
 
-Mode = Literal["look", "open", "begin"]
+Mode = Literal["look", "open", "begin", "join"]
 
 MOST_CACHED_BYTES = 8 * MEBIBYTE
 LEASE_SECONDS = 120
@@ -106,8 +107,10 @@ class Known:
 class RedisSession(Session):
     """One session as one request, or one order, sees it."""
 
-    def __init__(self, memory: "RedisSessions", name: str) -> None:
+    def __init__(self, memory: "RedisSessions", name: str, *, make: bool = True) -> None:
+        """`make`: a request may begin it where it isn't there."""
         self.memory = memory
+        self.make = make
         self.link = memory.link
         self.name = name
         self.under_way = 0
@@ -123,8 +126,14 @@ class RedisSession(Session):
         return self.link.run(script, self.name, *arguments)
 
     def ask(self, mode: Mode) -> "RedisSession":
-        """Learn what there is to know of it. Raises NotFound where it expired or, for `look`, isn't there."""
+        """Learn what there is to know of it.
+
+        Raises NotFound where it expired; SessionNotFound for `look` and `join` where it isn't there; where
+        there is no room, TooManySessions for `begin` and Conflict for `open`.
+        """
         found, *known = self.run(LOOK, mode)
+        if found == b"full":
+            raise Conflict(FULL) if mode == "open" else TooManySessions(FULL)
         if found != b"ok":
             raise missing(self.name, found)
         self.learn(*known)
@@ -143,7 +152,7 @@ class RedisSession(Session):
     @requests.setter
     def requests(self, _: int) -> None:
         try:
-            self.ask("begin")
+            self.ask("begin" if self.make else "join")
         except StateUnavailable:
             if self.name not in self.memory.memo:
                 raise
@@ -354,11 +363,11 @@ class RedisSessions(Sessions):
     def default(self, _: Session) -> None:
         raise AttributeError("the default session lies in Redis")
 
-    def find(self, name: str, at: float) -> Session:
+    def find(self, name: str, at: float, *, make: bool = True) -> Session:
         """The session of this name, of which nothing is asked yet. Raises BadRequest for what is no name."""
         if name:
             check_name(name)
-        return RedisSession(self, name or DEFAULT)
+        return RedisSession(self, name or DEFAULT, make=make)
 
     def open(self, name: str, at: float) -> Session:
         if name:
@@ -408,7 +417,7 @@ class RedisSessions(Sessions):
         return b"%d-%s" % (next(self.leases), urandom(8).hex().encode())
 
 
-def missing(name: str, found: bytes) -> NotFound:
+def missing(name: str, found: bytes) -> ApiError:
     """Why there is no such session."""
     reason = found.decode("latin-1")
     return gone(name, reason) if reason in REASONS else absent(name)

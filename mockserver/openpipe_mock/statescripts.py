@@ -10,8 +10,9 @@ All keys begin with KEYS[1]; ARGV[1] is the session's name. Below `session:NAME:
     turns, counts, cache  hashes, each with a sorted set `…:used` that orders its fields by use
     traffic:…             requests of a credential in this minute, and the leases of those under way
 
-and beside them `sessions` (names by last use), `gone:NAME` (why a name expired), `made` and `probe`. Times
-are Redis's own, in microseconds: clocks of several machines agree on nothing.
+and beside them `sessions` (names by last use), `opened` (names that the control API opened), `gone:NAME` (why
+a name expired), `made` and `probe`. Times are Redis's own, in microseconds: clocks of several machines agree
+on nothing.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ GONE_SECONDS = 7 * 86_400
 COMMON = f"""
 local root, name = KEYS[1], ARGV[1]
 local stem = root .. 'session:' .. name .. ':'
-local facts, sessions = stem .. 'facts', root .. 'sessions'
+local facts, sessions, opened = stem .. 'facts', root .. 'sessions', root .. 'opened'
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local ttl = 2 * (name == '{DEFAULT}' and {DEFAULT_SECONDS} or {int(IDLE_SECONDS)})
@@ -47,6 +48,7 @@ end
 local function let_go(name, reason)
   each(root .. 'session:' .. name .. ':', 'UNLINK')
   redis.call('ZREM', sessions, name)
+  redis.call('SREM', opened, name)
   redis.call('SET', root .. 'gone:' .. name, reason, 'EX', {GONE_SECONDS})
 end
 local function sweep()
@@ -55,20 +57,27 @@ local function sweep()
     let_go(name, 'idle')
   end
 end
-local function find(makes)
+local function has_room()
+  if redis.call('ZCARD', sessions) < {MOST_SESSIONS} then return true end
+  for _, name in ipairs(redis.call('ZRANGE', sessions, 0, -1)) do
+    if redis.call('SISMEMBER', opened, name) == 0 then
+      let_go(name, 'room')
+      return true
+    end
+  end
+  return false
+end
+local function find(mode)
   sweep()
   if name == '{DEFAULT}' then return 'ok' end
-  if redis.call('ZSCORE', sessions, name) then
-    if makes then redis.call('ZADD', sessions, whole(now), name) end
-    return 'ok'
+  if not redis.call('ZSCORE', sessions, name) then
+    local reason = redis.call('GET', root .. 'gone:' .. name)
+    if reason then return reason end
+    if mode == 'look' or mode == 'join' then return 'none' end
+    if not has_room() then return 'full' end
   end
-  local reason = redis.call('GET', root .. 'gone:' .. name)
-  if reason then return reason end
-  if not makes then return 'none' end
-  if redis.call('ZCARD', sessions) >= {MOST_SESSIONS} then
-    let_go(redis.call('ZRANGE', sessions, 0, 0)[1], 'room')
-  end
-  redis.call('ZADD', sessions, whole(now), name)
+  if mode ~= 'look' then redis.call('ZADD', sessions, whole(now), name) end
+  if mode == 'open' then redis.call('SADD', opened, name) end
   return 'ok'
 end
 local function keep()
@@ -119,14 +128,16 @@ class Script:
 
 
 LOOK = Script("""
-local found = find(ARGV[2] ~= 'look')
+local mode = ARGV[2]
+local found = find(mode)
 if found ~= 'ok' then return {found} end
-if ARGV[2] ~= 'look' then keep() end
-if ARGV[2] == 'begin' then redis.call('HINCRBY', facts, 'requests', 1) end
+if mode ~= 'look' then keep() end
+if mode == 'begin' or mode == 'join' then redis.call('HINCRBY', facts, 'requests', 1) end
 local known = redis.call('HMGET', facts, 'requests', 'version', 'born')
 return {found, known[1] or '0', known[2] or '', known[3] or '', whole(now)}
 """)
-"""Mode `look`, `open` (make the session where it is new) or `begin` (number a request as well)."""
+"""Mode `look`; `open`: make the session where it is new, for the control API; `begin`: the same for a request
+that is numbered; `join`: number a request in a session that has to be there."""
 
 PROBE = Script("""
 sweep()
@@ -157,6 +168,7 @@ return found
 REMOVE = Script("""
 each(stem, 'UNLINK')
 redis.call('ZREM', sessions, name)
+redis.call('SREM', opened, name)
 redis.call('DEL', root .. 'gone:' .. name)
 """)
 

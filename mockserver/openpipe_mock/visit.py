@@ -36,6 +36,7 @@ class Visit:
     `path` leaves out the session's name. `named`: what the terminal was told of already, of all requests of
     the mock. `journal` is that of now: after a reset a late request belongs to what was forgotten.
     `reads_body`: its body is to be read. `refused`: the answer to what went no further than its headers.
+    `barred`: why it may not begin the session that it names; `session` is the default one then.
     `problem`: what is wrong with its body's headers or form.
     """
 
@@ -51,6 +52,7 @@ class Visit:
     read_only: bool = False
     reads_body: bool = False
     refused: Reply | None = None
+    barred: ApiError | None = None
     problem: ApiError | None = None
     traffic: Traffic | None = None
 

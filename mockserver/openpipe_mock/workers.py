@@ -35,7 +35,7 @@ class Workers:
     ending: bool = False
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Start the workers, call `ready` once all of them serve, and stay until SIGINT or SIGTERM.
+        """Start the workers, call `ready` once all of them serve, and stay until a signal ends them.
 
         Raises Failed where one of the first can't serve.
         """
@@ -76,7 +76,7 @@ class Workers:
         except BaseException:
             log.exception("a worker failed")
         finally:
-            sys.stderr.flush()
+            logging.shutdown()
             os._exit(status)  # what is above in this stack belongs to the first process
 
     def await_all(self, serving: "Signal") -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from openpipe_mock.state import MOST_SESSIONS
 from tests.live import PATIENCE
 
 Json = Any
@@ -358,6 +359,62 @@ def sessions_are_made_and_closed(mock: Turns) -> None:
     mock.control("POST", "/sessions", {"name": "no name"}, status=400)
 
 
+IMAGE = {
+    "Accept": "image/avif,image/webp,*/*;q=0.8",
+    "Referer": "https://elsewhere.example/",
+    "Sec-Fetch-Dest": "image",
+    "Sec-Fetch-Mode": "no-cors",
+    "Sec-Fetch-Site": "cross-site",
+}
+"""What a browser says of an `<img>` on a page of another site."""
+OLD_IMAGE = {name: value for name, value in IMAGE.items() if not name.startswith("Sec-")}
+SERVED = ("/models", "/chat/completions", "/local-testing-only-get-latest-logged-call", "/nothing")
+
+
+def strangers_end_no_session(mock: Turns) -> None:
+    """As many images as a page likes, and requests without a key."""
+    mock.control("POST", "/sessions", {"name": "opened"}, status=201)
+    assert mock.score("steps", session="opened") == mock.score("steps", session="begun") == 1
+    for number in range(MOST_SESSIONS + 5):
+        path = SERVED[number % len(SERVED)]
+        for headers in (IMAGE, OLD_IMAGE):
+            refused = mock.ask("GET", f"/_mock/sessions/x{number}/api/v1{path}", headers=headers)
+            assert refused.status_code in (401, 404, 405)
+    for headers in ({}, {"Authorization": "Bearer invalid"}):
+        for path in ("/criteria/judge", "/chat/completions"):
+            named = {"x-mock-session": "y", **headers}
+            assert mock.ask("POST", f"/api/v1{path}", {}, headers=named).status_code == 401
+    for headers in ({"Origin": "https://elsewhere.example"}, IMAGE):
+        assert mock.judge(session="z", **headers).status_code == 403
+    listed = [each["name"] for each in mock.control("GET", "/sessions")["sessions"]]
+    assert listed == ["default", "opened", "begun"]
+    assert mock.score("steps", session="opened") == mock.score("steps", session="begun") == 0
+    kept = mock.control("GET", "/requests?limit=1")
+    assert kept["count"] == 2 * (MOST_SESSIONS + 5) + 6
+    assert kept["requests"][0]["notes"] == ['it names the session "z", which isn\'t there']
+
+
+def sessions_that_were_opened_stay(mock: Turns) -> None:
+    """Requests begin others beside them, and take the place of each other alone."""
+    assert mock.score("steps", session="begun-0") == 1
+    for number in range(MOST_SESSIONS - 1):
+        mock.control("POST", "/sessions", {"name": f"opened-{number}"}, status=201)
+    assert [mock.score("steps", session=f"begun-{number}") for number in (1, 2)] == [1, 1]
+    assert "made room" in mock.judge(session="begun-1").json()["message"]
+    mock.control("PUT", "/criteria/mine?session=opened", {"score": 0.25})
+    assert "made room" in mock.judge(session="begun-2").json()["message"]
+    full = f"a mock keeps {MOST_SESSIONS} sessions, and each of them was opened by the control API"
+    refused = mock.judge(session="begun-3")
+    assert (refused.status_code, refused.headers["x-request-id"]) == (503, "default-1")
+    assert full in refused.json()["message"]
+    for path, body in (("/sessions", {"name": "one-more"}), ("/sessions", {}), ("/limits?session=l", {})):
+        method = "POST" if path == "/sessions" else "PUT"
+        assert full in mock.control(method, path, body, status=409)["message"]
+    mock.control("POST", "/sessions", {"name": "opened-0"}, status=200)
+    mock.control("DELETE", "/sessions/opened-0")
+    assert [mock.score("steps", session=name) for name in ("begun-3", "opened", "begun-3")] == [1, 1, 0]
+
+
 def a_reset_forgets_everything(mock: Turns) -> None:
     mock.control("PUT", "/criteria/mine", {"score": 0.25})
     mock.control("PUT", "/limits", {"requests_per_minute": 6})
@@ -418,6 +475,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     a_key_is_limited_at_a_time,
     sessions_keep_things_apart,
     sessions_are_made_and_closed,
+    strangers_end_no_session,
+    sessions_that_were_opened_stay,
     a_reset_forgets_everything,
     many_at_once_lose_nothing,
 )

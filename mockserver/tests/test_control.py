@@ -14,7 +14,7 @@ from openpipe_mock.control import Control
 from openpipe_mock.effects import Head, ReadBody, Reply, Tick
 from openpipe_mock.orders import MOST_BODY
 from openpipe_mock.service import ConfigFile
-from openpipe_mock.state import IDLE_SECONDS
+from openpipe_mock.state import IDLE_SECONDS, MOST_SESSIONS
 from tests.controlling import CHAT, Mock, score, text
 from tests.inprocess import HEADERS, JUDGE, answer, content_of, issues_of
 
@@ -385,6 +385,26 @@ def test_a_session_by_name_is_made_once(mock: Mock) -> None:
     assert mock.json("POST", "/sessions", {"name": "w1"}, status=201)["name"] == "w1"
     assert mock.json("POST", "/sessions", {"name": "w1"}, status=200)["name"] == "w1"
     assert [each["name"] for each in mock.json("GET", "/sessions")["sessions"]] == ["default", "w1"]
+
+
+def test_where_all_places_are_taken_no_way_opens_a_further_session(mock: Mock) -> None:
+    for _ in range(MOST_SESSIONS):
+        mock.json("POST", "/sessions", status=201)
+    for method, path, body in (
+        ("POST", "/sessions", None),
+        ("POST", "/sessions", {"name": "more"}),
+        ("POST", "/reset", None),
+        ("PUT", "/criteria/c", {"score": 1}),
+        ("POST", "/completions", {"text": "x"}),
+        ("POST", "/faults", {"status": 500}),
+        ("PUT", "/limits", {}),
+    ):
+        query = "" if path == "/sessions" else "session=more"
+        refused = mock.json(method, path, body, query=query, status=409)
+        assert refused["code"] == "CONFLICT"
+        assert "DELETE one that is done with" in refused["message"]
+    mock.json("DELETE", "/sessions/s1")
+    assert mock.json("POST", "/sessions", {"name": "more"}, status=201)["name"] == "more"
 
 
 @pytest.mark.parametrize("body", [{"name": 1}, {"name": "a b"}, {"nam": "x"}, [], {"name": ""}])

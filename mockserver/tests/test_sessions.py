@@ -20,7 +20,7 @@ from openpipe_mock.config import (
     Settings,
 )
 from openpipe_mock.effects import Head, Reply, Tick
-from openpipe_mock.errors import BadRequest, NotFound
+from openpipe_mock.errors import BadRequest, Conflict, NotFound, TooManySessions
 from openpipe_mock.service import Service
 from openpipe_mock.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, Sessions
 from tests.chatting import CHAT, LATEST, asking, sent_with
@@ -68,7 +68,7 @@ def ask(
 ) -> Reply:
     """The reply to a request in a session."""
     where, further = WAYS[way](name, path) if name else (path, {})
-    headers = {**HEADERS, **sent_with("op-test", **options), **further}
+    headers = {**HEADERS, **sent_with(**{"key": "op-test", **options}), **further}
     return answer(service, body, path=where, headers=headers, at=at, method=method)
 
 
@@ -325,6 +325,159 @@ def test_a_session_under_way_makes_room_only_where_all_are() -> None:
     sessions.find("more", 0)
     assert {"w0", "w1"} <= set(sessions.named)
     assert "w2" not in sessions.named
+    for session in sessions.named.values():
+        session.under_way = 1
+    sessions.find("another", 0)
+    assert "w0" not in sessions.named
+
+
+def test_a_session_that_was_opened_makes_no_room() -> None:
+    sessions = Sessions()
+    sessions.open("opened", 0)
+    sessions.open(sessions.find("begun", 0).name, 0)
+    for number in range(MOST_SESSIONS):
+        sessions.find(f"w{number}", number)
+    assert {"opened", "begun"} <= set(sessions.named)
+    sessions.fresh(MOST_SESSIONS)
+    assert {"opened", "begun", "s1"} <= set(sessions.named)
+    assert len(sessions.named) == MOST_SESSIONS
+
+
+def test_where_all_were_opened_a_further_one_is_refused_until_one_is_closed() -> None:
+    sessions = Sessions()
+    for _ in range(MOST_SESSIONS):
+        sessions.fresh(0)
+    with pytest.raises(TooManySessions, match="DELETE one that is done with"):
+        sessions.find("more", 0)
+    with pytest.raises(Conflict, match="DELETE one that is done with"):
+        sessions.open("more", 0)
+    with pytest.raises(Conflict, match="DELETE one that is done with"):
+        sessions.fresh(0)
+    assert sessions.open("s1", 0) is sessions.find("s1", 0)
+    sessions.remove("s1")
+    assert not sessions.find("more", 0).opened
+    assert sessions.open("more", 0).opened
+    assert len(sessions.named) == MOST_SESSIONS
+
+
+def test_a_request_for_which_there_is_no_room_is_told_so_and_kept() -> None:
+    service = Service(TURNS)
+    for _ in range(MOST_SESSIONS):
+        service.sessions.fresh(0)
+    for path, body in ((JUDGE, having()), (CHAT, asking())):
+        reply = ask(service, "more", body, path=path)
+        assert (reply.status, content_of(reply)["code"]) == (503, "SERVICE_UNAVAILABLE")
+        assert dict(reply.headers)[b"retry-after"] == b"1"
+        assert f"a mock keeps {MOST_SESSIONS} sessions" in message_of(reply)
+        assert holds(reply, path)
+    assert [entry.status for entry in service.sessions.default.journal.entries] == [503, 503]
+    assert ask(service, "more", having(), key="invalid").status == 401
+
+
+# Who may make one.
+
+FOREIGN = (
+    {"origin": "https://elsewhere.example"},
+    {"origin": "null"},
+    {"origin": "http://localhost.elsewhere.example", "sec-fetch-site": "same-site"},
+    {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"},
+)
+NEAR = (
+    {"origin": "http://localhost:3000", "sec-fetch-site": "cross-site"},  # to a browser 127.0.0.1 is another
+    {"origin": "http://app.localhost:3000", "sec-fetch-site": "same-site"},
+    {"sec-fetch-site": "same-site"},
+    {"sec-fetch-site": "none"},
+)
+READERS = Settings(keys=("op-test",), read_only_keys=("op-read",))
+
+
+def told(headers: Mapping[str, str]) -> dict[bytes, bytes]:
+    return {name.encode(): value.encode() for name, value in headers.items()}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("method", "path", "key", "status"),
+    [
+        ("POST", JUDGE, b"", 401),
+        ("POST", CHAT, b"Bearer invalid", 401),
+        ("POST", JUDGE, b"Bearer op-other", 401),
+        ("POST", CHAT, b"Basic op-test", 401),
+        ("POST", "/api/v1/report", b"Bearer op-read", 401),
+        ("GET", LATEST, b"", 401),
+        ("GET", "/api/v1/models", b"", 401),
+        ("GET", CHAT, b"Bearer op-test", 405),
+        ("OPTIONS", JUDGE, b"Bearer op-test", 405),
+        ("POST", "/api/v1/models", b"Bearer op-test", 404),
+        ("POST", "/api/v1/nothing", b"Bearer op-test", 404),
+    ],
+)
+def test_a_request_that_is_refused_makes_no_session(
+    method: str, path: str, key: bytes, status: int, way: str
+) -> None:
+    service = Service(READERS)
+    where, further = WAYS[way]("new", path)
+    sent = {**HEADERS, **further, b"authorization": key}
+    reply = answer(service, having(), method=method, path=where, headers=sent)
+    usual = answer(service, having(), method=method, path=path, headers={**sent, b"x-mock-session": b""})
+    assert reply.status == usual.status == status
+    assert content_of(reply)["code"] == content_of(usual)["code"]
+    assert service.sessions.named == {}
+    kept, _ = service.sessions.default.journal.entries
+    assert dict(reply.headers)[b"x-request-id"].decode() == kept.id == "default-1"
+    assert (kept.path, kept.status) == (where, status)
+    assert kept.notes == reply.notes == ('it names the session "new", which isn\'t there',)
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_page_of_another_site_makes_no_session(headers: Mapping[str, str], way: str) -> None:
+    service = Service(READERS)
+    for path, body in ((JUDGE, having()), (CHAT, asking())):
+        where, further = WAYS[way]("new", path)
+        sent = {**HEADERS, **sent_with("op-test"), **further, **told(headers)}
+        reply = answer(service, body, path=where, headers=sent)
+        assert (reply.status, content_of(reply)["code"]) == (403, "FORBIDDEN")
+        assert "POST /_mock/sessions opens one" in message_of(reply)
+        assert holds(reply, path)
+    assert service.sessions.named == {}
+    assert [entry.status for entry in service.sessions.default.journal.entries] == [403, 403]
+    service.sessions.open("new", 0)
+    assert answer(service, body, path=where, headers=sent).status == 200, "one that is there it may use"
+
+
+@pytest.mark.parametrize("headers", NEAR, ids=str)
+def test_a_page_of_this_machine_does(headers: Mapping[str, str]) -> None:
+    service = Service(READERS)
+    where, further = by_path("new", JUDGE)
+    sent = {**HEADERS, **sent_with("op-test"), **further, **told(headers)}
+    assert answer(service, having(), path=where, headers=sent).status == 200
+    assert list(service.sessions.named) == ["new"]
+
+
+def test_what_is_wrong_with_a_body_is_kept_in_the_session_of_its_request() -> None:
+    service = Service()
+    assert ask(service, "new", b"{").status == 400
+    assert [entry.status for entry in service.sessions.named["new"].journal.entries] == [400]
+
+
+def test_a_session_that_is_there_keeps_what_is_refused() -> None:
+    service = Service()
+    for key in ("op-test", "invalid"):
+        ask(service, "a", having(), key=key)
+    assert [entry.status for entry in service.sessions.named["a"].journal.entries] == [200, 401]
+
+
+def test_the_mock_s_own_keys_say_who_begins_a_session() -> None:
+    """The default session may have other settings: a new session has those of the mock."""
+    service = Service()
+    service.sessions.default.use(READERS)
+    assert ask(service, "a", having(), key="op-other").status == 200
+    service.settings = READERS
+    service.sessions.default.use(Settings())
+    assert ask(service, "b", having(), key="op-other").status == 401
+    assert list(service.sessions.named) == ["a"]
+    assert service.sessions.default.traffic == {}
 
 
 def test_fresh_sessions_have_names_that_nobody_had() -> None:

@@ -22,7 +22,7 @@ from openpipe_mock.config import Declared, Fixed, Form, Limits, Sequence, Settin
 from openpipe_mock.control import Control
 from openpipe_mock.dashboard import page
 from openpipe_mock.effects import Head, Reply
-from openpipe_mock.errors import NotFound, StateUnavailable
+from openpipe_mock.errors import Conflict, NotFound, StateUnavailable, TooManySessions
 from openpipe_mock.journal import Entry, Journal
 from openpipe_mock.service import Service
 from openpipe_mock.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, NOTHING, Session, Sessions
@@ -115,6 +115,7 @@ TRIPS: dict[str, tuple[int, Callable[[Service], object]]] = {
     "a chat request that isn't logged": (2, lambda service: chat(service, op_log_request="false")),
     "a chat request": (3, chat),
     "a chat request answered from the cache": (4, lambda service: chat(service, op_cache="readOnly")),
+    "one that may make no session": (3, lambda service: answer(service, headers={b"x-mock-session": b"new"})),
 }
 
 
@@ -154,7 +155,7 @@ def test_everything_in_redis_goes_by_itself_some_day(server: Redis, everyone: di
         mock.judge(session=session)
     with contextlib.closing(server.client) as client:
         lasting = {key.decode() for key in client.scan_iter() if client.ttl(key) < 0}
-    assert lasting <= {"openpipe-mock:sessions", "openpipe-mock:made"}
+    assert lasting <= {f"openpipe-mock:{name}" for name in ("sessions", "opened", "made")}
     mock.control("DELETE", "/sessions/a")
 
 
@@ -336,13 +337,34 @@ def test_an_expired_session_is_known_as_such_to_all(server: Redis, everyone: dic
 
 
 def test_the_least_used_session_makes_room(server: Redis, shared: Service) -> None:
-    for number in range(MOST_SESSIONS):
-        shared.sessions.open(f"w{number}", 0)
+    shared.sessions.open("mine", 0)
+    for number in range(MOST_SESSIONS - 1):
+        shared.sessions.find(f"w{number}", 0).requests += 1
     unused(server, "w7", 10)
+    unused(server, "mine", 20)
     shared.sessions.open("more", 0)
     with pytest.raises(NotFound, match=f"made room: a mock keeps {MOST_SESSIONS} sessions"):
         shared.sessions.open("w7", 0)
     assert sum(1 for _ in shared.sessions.all()) == MOST_SESSIONS + 1
+
+
+def test_a_session_that_was_opened_makes_room_again_only_once_it_is_gone(
+    server: Redis, shared: Service
+) -> None:
+    for number in range(MOST_SESSIONS):
+        shared.sessions.open(f"w{number}", 0)
+    shared.sessions.open("w0", 0).forget()
+    with pytest.raises(TooManySessions, match="DELETE one"):
+        shared.sessions.find("more", 0).requests += 1
+    with pytest.raises(Conflict, match="DELETE one"):
+        shared.sessions.fresh(0)
+    shared.sessions.remove("w0")
+    for name in ("w0", "more"):  # under its old name it is one of those that make room
+        shared.sessions.find(name, 0).requests += 1
+    unused(server, "w1", IDLE_SECONDS + 5)
+    shared.sessions.open("another", 0)
+    with pytest.raises(NotFound, match="nobody used it"):
+        shared.sessions.known("w1", 0)
 
 
 # Redis fails.

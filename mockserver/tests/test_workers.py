@@ -92,7 +92,7 @@ def test_a_worker_that_crashed_is_replaced() -> None:
         assert f"worker {before[0]} ended unasked; another takes its place" in live.log.read_text()
 
 
-@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_them_all_calmly(name: signal.Signals) -> None:
     with serving("--workers=2", "--quiet") as live:
         workers = workers_of(live.process.pid)
