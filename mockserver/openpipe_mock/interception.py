@@ -20,8 +20,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from openpipe_mock.arrivals import given
 from openpipe_mock.config import AutoTools, Clock, Ids, Repeat, Unknown, Validation
-from openpipe_mock.families import Catch, Patches, families
+from openpipe_mock.families import Catch, families, places
 from openpipe_mock.mocking import Config, Mock, MockError, settings_of
+from openpipe_mock.patches import Patches
 from openpipe_mock.paths import BASE
 from openpipe_mock.service import ConfigFile, Service
 from openpipe_mock.violations import listed, quoted
@@ -138,7 +139,7 @@ class Frontier:
 
     def enter(self, border: Border) -> None:
         with self.lock:
-            self.patches.put_on(families())
+            self.patches.put_on(place for family in families() for place in places(family))
             self.borders.append(border)
             self.set_keys(border.keys)
 
