@@ -41,7 +41,7 @@ def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     assert methods() == before
     assert keys() == {"OPENAI_API_KEY": "sk-real"}
-    assert interception.FRONTIER.borders == []
+    assert interception.FRONTIER.borders == ()
 
 
 def keys() -> dict[str, str]:
