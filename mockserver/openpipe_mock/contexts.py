@@ -39,7 +39,10 @@ class Entry(Generic[Value]):
 
 
 class Active(Generic[Value]):
-    """What is entered at this time, the latest last. It may be left in any order, and elsewhere."""
+    """What is entered at this time, the latest last. It may be left in any order, and elsewhere.
+
+    Threads that enter and leave take turns by a lock of the caller's.
+    """
 
     def __init__(self) -> None:
         self.entries: tuple[Entry[Value], ...] = ()

@@ -117,13 +117,14 @@ class Frontier:
     def enter(self, border: Border) -> Entry[Border]:
         with self.lock:
             self.patches.put_on(place for family in families() for place in places(family))
-            self.keys.put(border, border.keys)
-            return self.active.enter(border)
+            entry = self.active.enter(border)
+            self.keys.put(entry, border.keys)
+            return entry
 
     def leave(self, entry: Entry[Border]) -> None:
         with self.lock:
             self.active.leave(entry)
-            self.keys.give_back(entry.value)
+            self.keys.give_back(entry)
             if not self.active.entries:
                 self.patches.take_off()
 
