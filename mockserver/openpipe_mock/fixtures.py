@@ -20,6 +20,7 @@ pytest_plugins = ("openpipe_mock.variantmarks",)
 MARKER = "openpipe"
 OTHER_MOCKS = ("httpx_mock", "respx_mock", "vcr")
 """Fixtures that patch as ours does; they are set up before it, so that they end after it."""
+RUN = "openpipe_mock_session"
 IN_PROCESS = ("providers", "block_network")
 """What a mock on a socket has no use for."""
 
@@ -95,6 +96,8 @@ def openpipe_mock(request: pytest.FixtureRequest, openpipe_variant: str) -> "Ite
 @pytest.fixture(scope="module")
 def openpipe_mock_module(request: pytest.FixtureRequest) -> "Iterator[Mock]":
     """A mock for all tests of a module and its fixtures; a test's own `openpipe_mock` answers before it."""
+    if any(RUN in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue(RUN)  # it would answer before this one if a later test began it
     with mocking(request) as mock:
         yield mock
 
