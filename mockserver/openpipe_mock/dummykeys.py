@@ -3,9 +3,10 @@
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Held:
     """What one mock put into one variable, and what it found there; None: no such variable."""
 
@@ -46,18 +47,16 @@ class DummyKeys:
     def give_back(self, holder: object) -> None:
         """Undo what was done for a mock, where its value still stands."""
         for name, stack in list(self.held.items()):
-            place = next((i for i, held in enumerate(stack) if held.holder is holder), None)
-            if place is None:
-                continue
-            mine = stack.pop(place)
-            if place < len(stack):  # a later one stands over it, and gives back what this one found
-                if stack[place].found == mine.put:
-                    stack[place].found = mine.found
-            elif os.environ.get(name) in (mine.put, None):
-                _set(name, mine.found)
-            if not stack:
-                del self.held[name]
-                self.given_back[name] = mine.found
+            latest = stack[-1]
+            if latest.holder is holder:
+                stack.pop()
+                if os.environ.get(name) in (latest.put, None):
+                    _set(name, latest.found)
+                if not stack:
+                    del self.held[name]
+                    self.given_back[name] = latest.found
+            else:
+                _hand_over(stack, holder)
 
     def settle(self) -> None:
         """Take away dummies that others, who restore what they saw, have put back after the mocks' end."""
@@ -65,6 +64,16 @@ class DummyKeys:
             if name not in self.held and os.environ.get(name) == self.dummy:
                 _set(name, value)
         self.given_back.clear()
+
+
+def _hand_over(stack: list[Held], holder: object) -> None:
+    """Have what one mock found given back by the one that came after it."""
+    for mine, later in pairwise(stack):
+        if mine.holder is holder:
+            if later.found == mine.put:
+                later.found = mine.found
+            stack.remove(mine)
+            return
 
 
 def _set(name: str, value: str | None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import wraps
+from functools import cache, wraps
 from os import PathLike
 from threading import RLock
 from types import TracebackType
@@ -24,7 +24,7 @@ from openpipe_mock.contexts import Active, Entry, Unclear
 from openpipe_mock.dummykeys import DummyKeys
 from openpipe_mock.families import Catch, families, places
 from openpipe_mock.mocking import Config, Mock, MockError, settings_of
-from openpipe_mock.patches import Patches
+from openpipe_mock.patches import Patches, Place
 from openpipe_mock.paths import BASE
 from openpipe_mock.service import ConfigFile, Service
 from openpipe_mock.violations import listed, quoted
@@ -98,6 +98,12 @@ def base_urls() -> tuple[str, ...]:
     return tuple(filter(None, map(os.environ.get, BASE_URLS)))
 
 
+@cache
+def every_place() -> tuple[Place, ...]:
+    """What is patched."""
+    return tuple(place for family in families() for place in places(family))
+
+
 class Frontier:
     """The mocks that are active in this process, and what is patched while there are any.
 
@@ -116,7 +122,7 @@ class Frontier:
 
     def enter(self, border: Border) -> Entry[Border]:
         with self.lock:
-            self.patches.put_on(place for family in families() for place in places(family))
+            self.patches.put_on(every_place())
             entry = self.active.enter(border)
             self.keys.put(entry, border.keys)
             return entry

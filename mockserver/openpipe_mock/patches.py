@@ -32,8 +32,8 @@ class Patches:
 
     def __init__(self, ours: Ours) -> None:
         self.ours = ours
-        self.known: dict[tuple[type, str], None] = {}
-        """Class and method of each place where a layer was put on."""
+        self.latest: dict[tuple[type, str], Layer] = {}
+        """Class and method of each place that was patched → the layer that was put there last."""
 
     def put_on(self, places: Iterable[Place]) -> None:
         """Have a layer on top at each of these places."""
@@ -41,14 +41,16 @@ class Patches:
             current = owner.__dict__.get(name)  # a private method may be gone in a later release
             if current is None or self.layer(current):
                 continue
-            function = wrapping(current, self.ours)
-            setattr(function, MARK, Layer(self, function, current))
-            setattr(owner, name, function)
-            self.known[owner, name] = None
+            layer = self.latest.get((owner, name))
+            if layer is None or layer.beneath is not current:
+                function = wrapping(current, self.ours)
+                layer = self.latest[owner, name] = Layer(self, function, current)
+                setattr(function, MARK, layer)
+            setattr(owner, name, layer.function)
 
     def take_off(self) -> None:
         """Take off every layer that is on top."""
-        for owner, name in self.known:
+        for owner, name in self.latest:
             while layer := self.layer(owner.__dict__.get(name)):
                 setattr(owner, name, layer.beneath)
 
