@@ -34,13 +34,12 @@ def host_of(url: Any) -> str:
 @lru_cache(maxsize=1024)
 def normal_host(host: str) -> str:
     """A host in lower case, in Unicode and without the dot at its end; an IPv6 address at its shortest."""
-    labels = host.lower().translate(DOTS).rstrip(".").split(".")
     if ":" in host:
         try:
-            return ip_address(host).compressed
+            return ip_address(host).compressed.lower()
         except ValueError:
-            pass
-    return ".".join(map(_normal_label, labels))
+            return host.lower()
+    return ".".join(map(_normal_label, host.lower().translate(DOTS).rstrip(".").split(".")))
 
 
 def _normal_label(label: str) -> str:
@@ -62,7 +61,7 @@ def _normal_path(decoded: str) -> str:
             kept.pop()
         elif part not in (".", ".."):
             kept.append(part)
-    return "/".join(kept)
+    return "/".join(kept) or "/"
 
 
 def _normal_port(scheme: str, port: int | None) -> int | None:

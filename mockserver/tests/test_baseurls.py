@@ -6,7 +6,7 @@ import httpx
 import httpx2
 import pytest
 
-from openpipe_mock.baseurls import BaseUrl, host_of, parsed, path_below
+from openpipe_mock.baseurls import BaseUrl, host_of, normal_host, parsed, path_below
 
 SPELLINGS = [
     ["https://gateway.test/v1", "HTTPS://GateWay.TEST:443/v1/", "https://user:word@gateway.test./v1"],
@@ -64,6 +64,14 @@ def test_a_text_that_is_no_base_url_takes_nothing(base: str) -> None:
 @pytest.mark.parametrize("base", ["http://gateway.test:0/v1", " http://gateway.test:0/v1\n"])
 def test_port_0_is_no_missing_port(base: str) -> None:
     assert parsed(base) == BaseUrl("http", "gateway.test", 0, "/v1")
+
+
+def test_a_path_that_goes_up_to_the_root_is_below_it() -> None:
+    assert path_below(httpx.URL("https://gateway.test/v1/%2e%2e"), "https://gateway.test") == "/api/v1/"
+
+
+def test_an_address_that_is_none_is_taken_as_it_is() -> None:
+    assert normal_host("V1:X") == "v1:x"
 
 
 def test_a_host_that_is_no_international_name_is_taken_as_it_is() -> None:
