@@ -24,7 +24,7 @@ from openpipe_mock.contexts import Active, Entry, Unclear
 from openpipe_mock.dummykeys import DummyKeys
 from openpipe_mock.families import Catch, families, places
 from openpipe_mock.mocking import Config, Mock, MockError, settings_of
-from openpipe_mock.patches import Patches, Place
+from openpipe_mock.layers import Layers, Place
 from openpipe_mock.paths import BASE
 from openpipe_mock.service import ConfigFile, Service
 from openpipe_mock.violations import listed, quoted
@@ -112,7 +112,7 @@ class Frontier:
 
     def __init__(self) -> None:
         self.active: Active[Border] = Active()
-        self.patches = Patches(self.ours)
+        self.patches = Layers(self.ours)
         self.keys = DummyKeys(DUMMY_KEY)
         self.lock = RLock()
 

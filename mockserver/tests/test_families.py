@@ -19,7 +19,7 @@ from openpipe_mock.interception import patched
 from openpipe_mock.liveserver import LiveMock, LiveServer, serving
 from openpipe_mock.local import Clock
 from openpipe_mock.mocking import Mock
-from openpipe_mock.patches import Patches, Place
+from openpipe_mock.layers import Layers, Place
 from openpipe_mock.service import Service
 from tests.generate import broken, thorough, valid
 
@@ -384,7 +384,7 @@ def methods() -> list[object]:
 
 def test_patches_are_put_on_once_and_taken_off() -> None:
     before = methods()
-    patches = Patches(lambda url: None)
+    patches = Layers(lambda url: None)
     patches.put_on(every_place())
     on = methods()
     patches.put_on(every_place())
@@ -396,7 +396,7 @@ def test_patches_are_put_on_once_and_taken_off() -> None:
 
 def test_what_others_patched_over_ours_stays_and_ours_let_all_pass() -> None:
     before, calls = methods(), []
-    patches = Patches(lambda url: calls.append(url))
+    patches = Layers(lambda url: calls.append(url))
     patches.put_on(every_place())
     ours = httpx.HTTPTransport.handle_request
 
@@ -415,7 +415,7 @@ def test_what_others_patched_over_ours_stays_and_ours_let_all_pass() -> None:
 def test_a_private_method_that_is_gone_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then clients are caught by their transports alone."""
     monkeypatch.delattr(httpx2.Client, "_send_single_request")
-    patches = Patches(lambda url: None)
+    patches = Layers(lambda url: None)
     patches.put_on(every_place())
     assert "_send_single_request" not in httpx2.Client.__dict__
     patches.take_off()
@@ -434,7 +434,7 @@ class Answers:
         self.reply = reply
         self.at_once = at_once
         self.clock = Clock()
-        self.patches = Patches(lambda url: ("/", self))
+        self.patches = Layers(lambda url: ("/", self))
 
     def answer(self, head: Head, body: bytes) -> Reply | Exchange:
         return self.reply if self.at_once else self.exchange()

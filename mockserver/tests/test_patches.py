@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from openpipe_mock.interception import FRONTIER, patched
-from openpipe_mock.patches import Patches
+from openpipe_mock.layers import Layers
 
 TRANSPORT, NAME = httpx.HTTPTransport, "handle_request"
 BORDER = patched().border()
@@ -152,8 +152,8 @@ SEND = Transport.send
 
 
 @pytest.fixture
-def patches() -> Iterator[Patches]:
-    yield Patches(lambda url: "answered" if url == "ours" else None)
+def patches() -> Iterator[Layers]:
+    yield Layers(lambda url: "answered" if url == "ours" else None)
     assert Transport.send is SEND
 
 
@@ -161,7 +161,7 @@ def sent() -> list[str]:
     return [Transport().send(url) for url in ("ours", "theirs")]
 
 
-def test_a_method_is_replaced_once_and_given_back(patches: Patches) -> None:
+def test_a_method_is_replaced_once_and_given_back(patches: Layers) -> None:
     patches.put_on(PLACES)
     on = Transport.send
     patches.put_on(PLACES)
@@ -172,8 +172,8 @@ def test_a_method_is_replaced_once_and_given_back(patches: Patches) -> None:
     assert not hasattr(Transport, "private")
 
 
-def test_two_know_their_own(patches: Patches) -> None:
-    others = Patches(lambda url: "the others'" if url == "theirs" else None)
+def test_two_know_their_own(patches: Layers) -> None:
+    others = Layers(lambda url: "the others'" if url == "theirs" else None)
     patches.put_on(PLACES)
     others.put_on(PLACES)
     assert sent() == ["answered", "the others'"]
@@ -183,7 +183,7 @@ def test_two_know_their_own(patches: Patches) -> None:
     patches.take_off()
 
 
-def test_a_function_that_copied_what_ours_has_is_not_ours(patches: Patches) -> None:
+def test_a_function_that_copied_what_ours_has_is_not_ours(patches: Layers) -> None:
     patches.put_on(PLACES)
 
     @wraps(Transport.send)

@@ -17,12 +17,12 @@ MARK = "__openpipe_mock__"
 class Layer:
     """One of our functions, and what it stands over."""
 
-    patches: "Patches"
+    owner: "Layers"
     function: Original
     beneath: Original
 
 
-class Patches:
+class Layers:
     """The patches, put on and taken off as one; `ours` decides on each request.
 
     Each of our functions over a method is a layer. Where somebody else's patch stands over one when ours are
@@ -57,7 +57,7 @@ class Patches:
     def layer(self, function: Any) -> Layer | None:
         """What one of our functions stands over; None for a function of somebody else's."""
         found = getattr(function, MARK, None)
-        if not isinstance(found, Layer) or found.patches is not self:
+        if not isinstance(found, Layer) or found.owner is not self:
             return None
         # A function that `functools.wraps` made, or wrapt, has the mark of what it wraps.
         return found if found.function is function else None
