@@ -16,8 +16,8 @@ from logging import INFO, Logger, getLogger
 from typing import Any, Protocol
 
 from openpipe_mock.effects import JSON_HEADERS, Exchange, Head, HeaderList, Reply
-from openpipe_mock.local import Broken, Clock, Journey, TooSlow
 from openpipe_mock.layers import Original, Ours, Place, Wrapping
+from openpipe_mock.local import Broken, Clock, Journey, TooSlow
 from openpipe_mock.service import REQUEST_ID
 
 NAMES = ("httpx", "httpx2")

@@ -23,8 +23,8 @@ from openpipe_mock.config import AutoTools, Clock, Ids, Repeat, Unknown, Validat
 from openpipe_mock.contexts import Active, Entry, Unclear
 from openpipe_mock.dummykeys import DummyKeys
 from openpipe_mock.families import Catch, families, places
-from openpipe_mock.mocking import Config, Mock, MockError, settings_of
 from openpipe_mock.layers import Layers, Place
+from openpipe_mock.mocking import Config, Mock, MockError, settings_of
 from openpipe_mock.paths import BASE
 from openpipe_mock.service import ConfigFile, Service
 from openpipe_mock.violations import listed, quoted

@@ -16,10 +16,10 @@ from openpipe_mock import families as module
 from openpipe_mock.effects import Exchange, Head, ReadBody, Reply
 from openpipe_mock.families import families
 from openpipe_mock.interception import patched
+from openpipe_mock.layers import Layers, Place
 from openpipe_mock.liveserver import LiveMock, LiveServer, serving
 from openpipe_mock.local import Clock
 from openpipe_mock.mocking import Mock
-from openpipe_mock.layers import Layers, Place
 from openpipe_mock.service import Service
 from tests.generate import broken, thorough, valid
 
