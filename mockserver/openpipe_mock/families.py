@@ -6,7 +6,7 @@ too: for those who call them directly and for a user's transports around them. A
 `MockTransport` are left alone, and clients that were built before are caught as well.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, cached_property, lru_cache
@@ -16,6 +16,7 @@ from logging import INFO, Logger, getLogger
 from typing import Any, Protocol
 
 from openpipe_mock.effects import JSON_HEADERS, Exchange, Head, HeaderList, Reply
+from openpipe_mock.layers import Original, Ours, Place, Wrapping
 from openpipe_mock.local import Broken, Clock, Journey, TooSlow
 from openpipe_mock.service import REQUEST_ID
 
@@ -181,12 +182,6 @@ def families() -> tuple[Family, ...]:
     return tuple(Family(import_module(name)) for name in NAMES if find_spec(name))
 
 
-Ours = Callable[[Any], Catch | None]
-"""A URL in; what answers it out, or None for one that goes its way. May raise to refuse it."""
-Original = Callable[..., Any]
-Wrapping = Callable[[Original, Ours], Original]
-
-
 def chosen(client: Any, url: Any) -> Any:
     """The transport that a client has for a URL, whoever has patched its choice."""
     for pattern, transport in client._mounts.items():
@@ -213,9 +208,10 @@ class Sending:
         A body of the other kind, sync or async, is for the client to refuse.
         """
         transport = chosen(client, request.url) if client._mounts else client._transport
+        catch: Catch | None = None
         if self.opens_sockets(transport) and isinstance(request.stream, self.stream):
-            return ours(request.url)
-        return None
+            catch = ours(request.url)
+        return catch
 
     def opens_sockets(self, transport: Any) -> bool:
         """Whether no user's subclass, and nothing put onto this one transport, stands before the socket."""
@@ -278,8 +274,8 @@ def delivering_async(family: Family) -> Wrapping:
     return wrapping
 
 
-def places(family: Family) -> Iterator[tuple[type, str, Wrapping]]:
-    """The class, the method and how it is wrapped: of each that is patched in a family."""
+def places(family: Family) -> Iterator[Place]:
+    """What is patched in a family."""
     module, send = family.module, "_send_single_request"
     sync = Sending(family, module.HTTPTransport, "handle_request", module.SyncByteStream)
     asynchronous = Sending(family, module.AsyncHTTPTransport, "handle_async_request", module.AsyncByteStream)
@@ -287,32 +283,3 @@ def places(family: Family) -> Iterator[tuple[type, str, Wrapping]]:
     yield module.AsyncHTTPTransport, asynchronous.method, delivering_async(family)
     yield module.Client, send, sync.sync
     yield module.AsyncClient, send, asynchronous.asynchronous
-
-
-class Patches:
-    """The patches of the families, put on and taken off as one; `ours` decides on each request.
-
-    Whatever was patched over ours in the meantime stays when ours are taken off; what it then calls of ours
-    asks `ours`, and passes everything on if that knows nothing.
-    """
-
-    def __init__(self, ours: Ours) -> None:
-        self.ours = ours
-        self.originals: dict[tuple[type, str], tuple[Original, Original]] = {}
-        """Class and method → our function, and what it stands for."""
-
-    def put_on(self, found: tuple[Family, ...]) -> None:
-        for family in found:
-            for owner, name, wrapping in places(family):
-                current = owner.__dict__.get(name)  # a private method may be gone in a later release
-                patched, _ = self.originals.get((owner, name), (None, None))
-                if current is not None and current is not patched:
-                    ours = wrapping(current, self.ours)
-                    self.originals[owner, name] = ours, current
-                    setattr(owner, name, ours)
-
-    def take_off(self) -> None:
-        for (owner, name), (ours, original) in list(self.originals.items()):
-            if owner.__dict__[name] is ours:
-                setattr(owner, name, original)
-                del self.originals[owner, name]

@@ -1,11 +1,12 @@
-"""The pytest fixtures: `openpipe_mock` in this process, `openpipe_server` on a socket.
+"""The pytest fixtures: `openpipe_mock` in this process, and for wider scopes; `openpipe_server` on a socket.
 
 The marker `openpipe(seed=…, config=…, providers=…, strict=True, …)` says how; see `openpipe_mock.patched`.
 Nothing of the mock is imported until a test asks for it.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,6 +20,7 @@ pytest_plugins = ("openpipe_mock.variantmarks",)
 MARKER = "openpipe"
 OTHER_MOCKS = ("httpx_mock", "respx_mock", "vcr")
 """Fixtures that patch as ours does; they are set up before it, so that they end after it."""
+RUN = "openpipe_mock_session"
 IN_PROCESS = ("providers", "block_network")
 """What a mock on a socket has no use for."""
 
@@ -55,7 +57,9 @@ def refuse(problem: str) -> NoReturn:
 
 def found(path: Path, request: pytest.FixtureRequest) -> Path:
     """A config file: beside the test's own file, else below pytest's root folder."""
-    places = [request.path.parent / path, request.config.rootpath / path]
+    places = [request.config.rootpath / path]
+    if request.scope != "session":
+        places.insert(0, request.path.parent / path)
     for place in places:
         if place.exists() and not place.is_dir():
             return place
@@ -63,29 +67,56 @@ def found(path: Path, request: pytest.FixtureRequest) -> Path:
     refuse(f"names a config file that isn't there: {looked}.")
 
 
-@pytest.fixture
-def openpipe_mock(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, openpipe_variant: str
-) -> "Iterator[Mock]":
-    """A mock that takes what this test sends to the service, in this process and without a socket."""
-    from openpipe_mock.interception import DUMMY_KEY, NothingToPatch, key_names, patched
+@contextmanager
+def mocking(request: pytest.FixtureRequest, **more: Any) -> "Iterator[Mock]":
+    """A mock as the markers say that a fixture sees; `more` beats them."""
+    from openpipe_mock.interception import NothingToPatch, patched
 
-    for name in OTHER_MOCKS:
-        if name in request.fixturenames:
-            request.getfixturevalue(name)
     said, strict = wishes(request)
-    if openpipe_variant:
-        said["variant"] = openpipe_variant
-    for name in key_names(said.get("providers", "mock")):
-        monkeypatch.setenv(name, DUMMY_KEY)  # the real one comes back after all that the test sets so itself
     with ExitStack() as stack:
         try:
-            mock = stack.enter_context(patched(**said))
+            mock = stack.enter_context(patched(**{**said, **more}))
         except (NothingToPatch, ValueError) as problem:
-            raise pytest.fail.Exception(f"openpipe_mock: {problem}", pytrace=False) from None
+            raise pytest.fail.Exception(f"{request.fixturename}: {problem}", pytrace=False) from None
         yield mock
     if strict:
         keep_contract(mock)
+
+
+@pytest.fixture
+def openpipe_mock(request: pytest.FixtureRequest, openpipe_variant: str) -> "Iterator[Mock]":
+    """A mock that takes what this test sends to the service, in this process and without a socket."""
+    for name in OTHER_MOCKS:
+        if name in request.fixturenames:
+            request.getfixturevalue(name)
+    with mocking(request, **({"variant": openpipe_variant} if openpipe_variant else {})) as mock:
+        yield mock
+
+
+@pytest.fixture(scope="module")
+def openpipe_mock_module(request: pytest.FixtureRequest) -> "Iterator[Mock]":
+    """A mock for all tests of a module and its fixtures; a test's own `openpipe_mock` answers before it."""
+    if any(RUN in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue(RUN)  # it would answer before this one if a later test began it
+    with mocking(request) as mock:
+        yield mock
+
+
+@pytest.fixture(scope="session")
+def openpipe_mock_session(request: pytest.FixtureRequest) -> "Iterator[Mock]":
+    """A mock for the whole run; a module's and a test's own answer before it."""
+    with mocking(request) as mock:
+        yield mock
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Generator[None]:
+    """Once a test's fixtures have ended: some of them put back a mock's dummy keys, which they had seen."""
+    try:
+        return (yield)
+    finally:
+        if interception := sys.modules.get("openpipe_mock.interception"):
+            interception.FRONTIER.settle()
 
 
 def keep_contract(mock: "Mock") -> None:

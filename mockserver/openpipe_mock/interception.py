@@ -7,20 +7,23 @@ the official clients know are refused.
 
 import inspect
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache, wraps
+from functools import cache, wraps
 from os import PathLike
 from threading import RLock
 from types import TracebackType
 from typing import Any, Literal, Never, TypeVar, get_args
-from urllib.parse import SplitResult, urlsplit
 
 from openpipe_mock.arrivals import given
+from openpipe_mock.baseurls import host_of, path_below
 from openpipe_mock.config import AutoTools, Clock, Ids, Repeat, Unknown, Validation
-from openpipe_mock.families import Catch, Patches, families
+from openpipe_mock.contexts import Active, Entry, Unclear
+from openpipe_mock.dummykeys import DummyKeys
+from openpipe_mock.families import Catch, families, places
+from openpipe_mock.layers import Layers, Place
 from openpipe_mock.mocking import Config, Mock, MockError, settings_of
 from openpipe_mock.paths import BASE
 from openpipe_mock.service import ConfigFile, Service
@@ -50,32 +53,6 @@ class NothingToPatch(ImportError):
     """Neither httpx nor httpx2 is installed."""
 
 
-@lru_cache
-def split(base: str) -> SplitResult:
-    return urlsplit(base)
-
-
-def port_of(scheme: str, port: int | None) -> int | None:
-    return port or {"https": 443, "http": 80}.get(scheme)
-
-
-def path_below(url: Any, base: str) -> str | None:
-    """Where the mock has what a URL names below a base URL; None for a URL that isn't below it.
-
-    A base URL that ends as the mock's own does brings the paths of its control API with it.
-    """
-    parts = split(base)
-    if (url.scheme, url.host) != (parts.scheme, parts.hostname):
-        return None
-    if port_of(url.scheme, url.port) != port_of(parts.scheme, parts.port):
-        return None
-    path, prefix = str(url.path), parts.path.rstrip("/")
-    above = prefix.removesuffix(BASE)
-    if prefix.endswith(BASE) and path.startswith(f"{above}/_mock/"):
-        return path.removeprefix(above)
-    return BASE + path.removeprefix(prefix) if path.startswith(f"{prefix}/") else None
-
-
 def is_one_of(host: str, globs: Collection[str]) -> bool:
     return any(fnmatchcase(host, each) for each in globs)
 
@@ -92,10 +69,10 @@ class Border:
 
     def ours(self, url: Any) -> Catch | None:
         """What answers a request to a URL; None: it goes its way. Raises NetworkRefused."""
-        path = self.path(url)
+        host = host_of(url)
+        path = self.path(url, host)
         if path is not None:
             return path, self.mock
-        host = url.host.rstrip(".")
         if self.providers != "pass" and is_one_of(host, (*OPENAI, *OTHERS)):
             raise NetworkRefused(
                 f"a request to {quoted(host)} was refused, so that no test spends money: the mock takes the "
@@ -103,9 +80,8 @@ class Border:
             )
         return None
 
-    def path(self, url: Any) -> str | None:
+    def path(self, url: Any, host: str) -> str | None:
         """Where the mock has what a URL names; None for what is none of its affair."""
-        host = url.host.rstrip(".")
         if host in SERVICE:
             return str(url.path)
         if is_one_of(host, OPENAI):
@@ -122,57 +98,82 @@ def base_urls() -> tuple[str, ...]:
     return tuple(filter(None, map(os.environ.get, BASE_URLS)))
 
 
-@dataclass
-class Frontier:
-    """The mocks that are active in this process, the innermost last, and what is patched while there are any.
+@cache
+def every_place() -> tuple[Place, ...]:
+    """What is patched."""
+    return tuple(place for family in families() for place in places(family))
 
-    Mocks may end in any order: what is patched is kept for all of them, not once for each.
+
+class Frontier:
+    """The mocks that are active in this process, and what is patched while there are any.
+
+    What is patched is patched once for all of them. They may end in any order.
     """
 
-    borders: list[Border] = field(default_factory=list)
-    before: dict[str, str | None] = field(default_factory=dict)
-    lock: Any = field(default_factory=RLock)
+    def __init__(self) -> None:
+        self.active: Active[Border] = Active()
+        self.patches = Layers(self.ours)
+        self.keys = DummyKeys(DUMMY_KEY)
+        self.lock = RLock()
 
-    def __post_init__(self) -> None:
-        self.patches = Patches(self.ours)
+    @property
+    def borders(self) -> tuple[Border, ...]:
+        return tuple(entry.value for entry in self.active.entries)
 
-    def enter(self, border: Border) -> None:
+    def enter(self, border: Border) -> Entry[Border]:
         with self.lock:
-            self.patches.put_on(families())
-            self.borders.append(border)
-            self.set_keys(border.keys)
+            self.patches.put_on(every_place())
+            entry = self.active.enter(border)
+            self.keys.put(entry, border.keys)
+            return entry
 
-    def leave(self, border: Border) -> None:
+    def leave(self, entry: Entry[Border]) -> None:
         with self.lock:
-            self.borders.remove(border)
-            self.set_keys(self.borders[-1].keys if self.borders else ())
-            if not self.borders:
+            self.active.leave(entry)
+            self.keys.give_back(entry)
+            if not self.active.entries:
+                self.patches.take_off()
+
+    def settle(self) -> None:
+        """Take away what others have put back of ours after the end of all mocks, as `monkeypatch` does."""
+        with self.lock:
+            self.keys.settle()
+            if not self.active.entries:
                 self.patches.take_off()
 
     def ours(self, url: Any) -> Catch | None:
-        """What answers a request: the innermost mock decides. Raises NetworkRefused."""
-        active = tuple(self.borders)
-        if not active:
+        """What answers a request: the innermost mock that it is sent inside of. Raises NetworkRefused."""
+        try:
+            entry = self.active.innermost()
+        except Unclear:
+            self.let_pass(url)
             return None
-        catch = active[-1].ours(url)
-        if catch is None and any(border.block_network for border in active):
-            raise NetworkRefused(
-                f"a request to {quoted(url.host)} was refused: block_network keeps in all that isn't for the "
-                "mock; mock that host too, or leave block_network out."
-            )
+        if entry is None:
+            return None
+        catch = entry.value.ours(url)
+        if catch is None:
+            keep_in(url, self.active.around(entry))
         return catch
 
-    def set_keys(self, names: Collection[str]) -> None:
-        """Have dummies in these variables, and in the others that had one what was there before."""
-        for name in names:
-            self.before.setdefault(name, os.environ.get(name))
-            os.environ[name] = DUMMY_KEY
-        for name in self.before.keys() - set(names):
-            value = self.before.pop(name)
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    def let_pass(self, url: Any) -> None:
+        """Nothing, for a request that none of several mocks takes or refuses. Raises NetworkRefused."""
+        borders = self.borders
+        if any(border.ours(url) for border in borders):
+            raise NetworkRefused(
+                f"a request to {quoted(host_of(url))} was refused: {len(borders)} mocks are active, and the "
+                "thread or task that sent it is inside of none of them. Enter a mock there, or take the "
+                "context along, as in executor.submit(contextvars.copy_context().run, function)."
+            )
+        keep_in(url, borders)
+
+
+def keep_in(url: Any, borders: Iterable[Border]) -> None:
+    """Raise NetworkRefused for a request to another host, where one of these mocks blocks the network."""
+    if any(border.block_network for border in borders):
+        raise NetworkRefused(
+            f"a request to {quoted(host_of(url))} was refused: block_network keeps in all that isn't for the "
+            "mock; mock that host too, or leave block_network out."
+        )
 
 
 FRONTIER = Frontier()
@@ -237,18 +238,20 @@ class patched:
         self.file = ConfigFile(str(config), 1) if isinstance(config, str | PathLike) else ConfigFile()
         self.providers = providers
         self.block_network = block_network
-        self.entered: list[Border] = []
+        self.entered: list[Entry[Border]] = []
 
     def __enter__(self) -> Mock:
         border = self.border()
-        FRONTIER.enter(border)
-        self.entered.append(border)
+        self.entered.append(FRONTIER.enter(border))
         return border.mock
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        FRONTIER.leave(self.entered.pop())
+        here = [entry for entry in self.entered if entry.is_here()]  # it may be entered in several threads
+        entry = (here or self.entered)[-1]
+        self.entered.remove(entry)
+        FRONTIER.leave(entry)
 
     async def __aenter__(self) -> Mock:
         return self.__enter__()

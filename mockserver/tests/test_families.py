@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from openpipe_mock import families as module
 from openpipe_mock.effects import Exchange, Head, ReadBody, Reply
-from openpipe_mock.families import Patches, families
+from openpipe_mock.families import families
 from openpipe_mock.interception import patched
+from openpipe_mock.layers import Layers, Place
 from openpipe_mock.liveserver import LiveMock, LiveServer, serving
 from openpipe_mock.local import Clock
 from openpipe_mock.mocking import Mock
@@ -373,16 +374,20 @@ def test_a_body_that_is_made_while_it_is_sent(mock: Mock) -> None:
 # Patches.
 
 
+def every_place() -> list[Place]:
+    return [place for family in families() for place in module.places(family)]
+
+
 def methods() -> list[object]:
-    return [owner.__dict__[name] for family in families() for owner, name, _ in module.places(family)]
+    return [owner.__dict__[name] for owner, name, _ in every_place()]
 
 
 def test_patches_are_put_on_once_and_taken_off() -> None:
     before = methods()
-    patches = Patches(lambda url: None)
-    patches.put_on(families())
+    patches = Layers(lambda url: None)
+    patches.put_on(every_place())
     on = methods()
-    patches.put_on(families())
+    patches.put_on(every_place())
     assert methods() == on
     assert not set(map(id, on)) & set(map(id, before))
     patches.take_off()
@@ -391,8 +396,8 @@ def test_patches_are_put_on_once_and_taken_off() -> None:
 
 def test_what_others_patched_over_ours_stays_and_ours_let_all_pass() -> None:
     before, calls = methods(), []
-    patches = Patches(lambda url: calls.append(url))
-    patches.put_on(families())
+    patches = Layers(lambda url: calls.append(url))
+    patches.put_on(every_place())
     ours = httpx.HTTPTransport.handle_request
 
     def theirs(transport: Any, request: Any) -> Any:
@@ -402,7 +407,7 @@ def test_what_others_patched_over_ours_stays_and_ours_let_all_pass() -> None:
     patches.take_off()
     assert httpx.HTTPTransport.handle_request is theirs
     setattr(httpx.HTTPTransport, "handle_request", ours)  # noqa: B010
-    patches.put_on(families())
+    patches.put_on(every_place())
     patches.take_off()
     assert methods() == before
 
@@ -410,8 +415,8 @@ def test_what_others_patched_over_ours_stays_and_ours_let_all_pass() -> None:
 def test_a_private_method_that_is_gone_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then clients are caught by their transports alone."""
     monkeypatch.delattr(httpx2.Client, "_send_single_request")
-    patches = Patches(lambda url: None)
-    patches.put_on(families())
+    patches = Layers(lambda url: None)
+    patches.put_on(every_place())
     assert "_send_single_request" not in httpx2.Client.__dict__
     patches.take_off()
 
@@ -429,7 +434,7 @@ class Answers:
         self.reply = reply
         self.at_once = at_once
         self.clock = Clock()
-        self.patches = Patches(lambda url: ("/", self))
+        self.patches = Layers(lambda url: ("/", self))
 
     def answer(self, head: Head, body: bytes) -> Reply | Exchange:
         return self.reply if self.at_once else self.exchange()
@@ -439,7 +444,7 @@ class Answers:
         return self.reply
 
     def __enter__(self) -> None:
-        self.patches.put_on(families())
+        self.patches.put_on(every_place())
 
     def __exit__(self, *_: object) -> None:
         self.patches.take_off()

@@ -140,6 +140,158 @@ def test_the_same_side_by_side(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+RESTORING = """
+from unittest.mock import patch
+
+
+@pytest.fixture
+def early(monkeypatch):
+    '''It ends after the mock, and puts back what it saw.'''
+    return monkeypatch
+
+
+@pytest.fixture
+def late(openpipe_mock):
+    with patch.dict(os.environ, {"OPENPIPE_API_KEY": "another"}):
+        yield openpipe_mock
+
+
+def test_undone(openpipe_mock, monkeypatch):
+    monkeypatch.undo()
+    assert os.environ["OPENAI_API_KEY"] == "op-local"
+
+
+def test_undone_by_what_ends_after_it(early, openpipe_mock):
+    early.undo()
+    assert os.environ["OPENAI_API_KEY"] == "op-local"
+
+
+def test_a_key_of_its_own(early, openpipe_mock):
+    early.setenv("OPENAI_API_KEY", "another")
+    early.delenv("OPENPIPE_API_KEY")
+    early.setattr(httpx.HTTPTransport, "handle_request", None)
+
+
+def test_what_a_mock_shows_is_put_back_with_all_else(early, openpipe_mock):
+    for name in ("OPENAI_API_KEY", "OPENPIPE_API_KEY"):
+        early.setenv(name, os.environ[name])
+
+
+def test_by_another_fixture(late): ...
+
+
+def test_within_a_test(early):
+    from openpipe_mock import patched
+
+    with patched():
+        early.setenv("OPENAI_API_KEY", "another")
+
+
+@pytest.fixture(autouse=True)
+def others_see_nothing_of_it(request):
+    assert os.environ["OPENAI_API_KEY"] == "sk-real"
+    assert "OPENPIPE_API_KEY" not in os.environ
+    assert httpx.HTTPTransport.handle_request.__module__ == "httpx._transports.default"
+
+
+def test_last(): ...
+"""
+
+
+def test_what_ends_after_the_mock_leaves_nothing_of_it(tmp_path: Path) -> None:
+    done = pytest_run(tmp_path, RESTORING)
+    assert done.returncode == 0, done.stdout
+    assert len(outcomes(done)) == RESTORING.count("def test_")
+
+
+WIDER = """
+import threading
+
+pytestmark = pytest.mark.openpipe(seed=3)
+
+
+@pytest.fixture(scope="module")
+def asked(openpipe_mock_module):
+    openpipe_mock_module.criterion("helpful").score(0.3)
+    return judge().json()["score"]
+
+
+def test_of_the_module(asked, openpipe_mock_module, monkeypatch):
+    assert asked == 0.3
+    openpipe_mock_module.judged("helpful", times=1)
+    assert openpipe_mock_module.service.settings.seed == 3
+    monkeypatch.undo()
+    assert os.environ["OPENPIPE_API_KEY"] == "op-local"
+
+
+def test_without_naming_it():
+    assert judge().json()["score"] == 0.3
+
+
+@pytest.mark.openpipe(seed=4)
+def test_of_the_test(openpipe_mock, openpipe_mock_module, openpipe_mock_session):
+    assert openpipe_mock.service.settings.seed == 4
+    openpipe_mock.criterion("helpful").score(0.4)
+    assert judge().json()["score"] == 0.4
+    thread = threading.Thread(target=judge)
+    thread.start()
+    thread.join()
+    openpipe_mock.judged("helpful", times=2)
+    openpipe_mock_module.judged("helpful", times=2)
+
+
+def test_of_the_run(openpipe_mock_module, openpipe_mock_session):
+    assert openpipe_mock_session.service.settings.seed == 9
+    assert judge().json()["score"] == 0.3
+    openpipe_mock_session.judged(times=0)
+"""
+LATER = """
+def test_the_module_has_ended(openpipe_mock_session):
+    openpipe_mock_session.criterion("helpful").score(0.2)
+    assert judge().json()["score"] == 0.2
+
+
+def test_the_run_goes_on():
+    assert judge(criterion=7).status_code == 400
+    assert os.environ["OPENAI_API_KEY"] == "op-local"
+"""
+OPTIONS = """
+import os
+import pytest
+
+
+def pytest_sessionstart(session):
+    session.add_marker(pytest.mark.openpipe(seed=9, config="run.yaml", strict=True))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def the_real_key_comes_back():
+    yield
+    assert os.environ["OPENAI_API_KEY"] == "sk-real"
+"""
+
+
+def test_wider_scopes(tmp_path: Path) -> None:
+    """Each has options, calls and answers of its own; the narrowest answers, also in threads."""
+    (tmp_path / "conftest.py").write_text(OPTIONS)
+    (tmp_path / "run.yaml").write_text("criteria: {helpful: {score: 0.9}}\n")
+    (tmp_path / "test_zlast.py").write_text(COMMON + LATER)
+    done = pytest_run(tmp_path, WIDER)
+    found = outcomes(done)
+    # The run's mock is strict: in the end its one bad request is told, with the last test.
+    assert found.pop("test_the_run_goes_on") == "ERROR", done.stdout
+    assert set(found.values()) == {"PASSED"}, done.stdout
+    assert len(found) == (WIDER + LATER).count("def test_") - 1
+    assert "1 of 2 requests broke the contract:" in done.stdout
+
+
+def test_what_is_wrong_with_a_wider_scope_is_said_too(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(OPTIONS)
+    done = pytest_run(tmp_path, "def test_it(openpipe_mock_session): ...")
+    assert outcomes(done) == {"test_it": "ERROR"}
+    assert f"names a config file that isn't there: {tmp_path / 'run.yaml'}." in done.stdout
+
+
 BAD = """
 @pytest.mark.openpipe(strict=True)
 def test_strict(openpipe_mock):

@@ -4,7 +4,9 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
+from threading import Barrier, Event
 from typing import Any
 
 import httpx
@@ -41,7 +43,7 @@ def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     assert methods() == before
     assert keys() == {"OPENAI_API_KEY": "sk-real"}
-    assert interception.FRONTIER.borders == []
+    assert interception.FRONTIER.borders == ()
 
 
 def keys() -> dict[str, str]:
@@ -94,6 +96,38 @@ def test_a_base_url_that_a_test_sets_is_taken(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("OPENPIPE_BASE_URL", "http://gateway.test/x")
         judge("http://gateway.test/x")
         mock.judged(times=1)
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+@pytest.mark.parametrize(
+    ("base", "asked"),
+    [
+        ("https://xn--strae-oqa.test/my%20v1", "https://straße.test/my v1"),
+        ("https://straße.test./my v1/", "https://xn--strae-oqa.test:443/my%20v1"),
+        ("HTTPS://user:word@Gateway.TEST:443/b/../%61", "https://gateway.test/a"),
+        ("http://[0:0::1]:80/v1", "http://[::1]/v1"),
+    ],
+)
+def test_a_base_url_is_taken_however_it_is_spelled(
+    monkeypatch: pytest.MonkeyPatch, library: Any, base: str, asked: str
+) -> None:
+    monkeypatch.setenv("OPENPIPE_BASE_URL", base)
+    with patched(block_network=True) as mock:
+        assert judge(asked, library).status_code == 200
+    mock.judged("helpful", times=1)
+
+
+@pytest.mark.parametrize("base", ["http://[bad/v1", "http://gateway.test:port/v1"])
+def test_a_base_url_that_nobody_can_parse_disturbs_no_other(
+    monkeypatch: pytest.MonkeyPatch, base: str
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", base)
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda *_: httpx.Response(202))
+    with patched():
+        assert judge().status_code == 200
+        assert httpx.get("https://elsewhere.test/").status_code == 202
+    monkeypatch.undo()
+    os.environ["OPENAI_API_KEY"] = "sk-real"
 
 
 def test_a_mock_that_the_environment_names_brings_its_control_api(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +225,25 @@ def test_the_keys_come_back_after_an_exception() -> None:
 def test_a_key_that_a_test_takes_away_comes_back() -> None:
     with patched():
         del os.environ["OPENAI_API_KEY"]
-        os.environ["OPENPIPE_API_KEY"] = "other"
+
+
+def test_a_key_that_a_test_sets_is_the_tests() -> None:
+    with patched():
+        os.environ["OPENPIPE_API_KEY"] = "outer"
+        with patched():
+            assert keys()["OPENPIPE_API_KEY"] == "op-local"
+        assert keys()["OPENPIPE_API_KEY"] == "outer"
+    assert os.environ.pop("OPENPIPE_API_KEY") == "outer"
+
+
+def test_keys_come_back_whichever_mock_ends_first() -> None:
+    first, second = patched(), patched(providers="pass")
+    first.__enter__()
+    second.__enter__()
+    assert keys() == {"OPENPIPE_API_KEY": "op-local", "OPENAI_API_KEY": "sk-real"}
+    first.__exit__(None, None, None)
+    assert keys() == {"OPENPIPE_API_KEY": "op-local", "OPENAI_API_KEY": "sk-real"}
+    second.__exit__(None, None, None)
 
 
 # Nesting.
@@ -235,6 +287,127 @@ def test_threads_are_caught_too() -> None:
     with patched() as mock, ThreadPoolExecutor(4) as pool:
         assert {response.status_code for response in pool.map(lambda _: judge(), range(20))} == {200}
     assert len({call.id for call in mock.calls}) == 20
+
+
+def test_threads_are_caught_by_the_innermost_of_nested_mocks() -> None:
+    with patched() as outer, patched() as inner, ThreadPoolExecutor(1) as pool:
+        assert pool.submit(judge).result().status_code == 200
+    assert (len(outer.calls), len(inner.calls)) == (0, 1)
+
+
+# Several at once.
+
+SEEDS = range(1, 5)
+
+
+def score(answer: Any) -> float:
+    return float(answer.json()["score"])
+
+
+def scores() -> list[float]:
+    """What mocks with these seeds say, one after the other."""
+    found = []
+    for seed in SEEDS:
+        with patched(seed=seed):
+            found.append(score(judge()))
+    assert len(set(found)) == len(SEEDS)
+    return found
+
+
+def test_tasks_with_mocks_of_their_own_do_not_mix() -> None:
+    async def ask(seed: int, together: asyncio.Barrier) -> float:
+        with patched(seed=seed) as mock:
+            await together.wait()
+            async with httpx.AsyncClient(headers=KEY) as client:
+                answers = [await client.post(f"{SERVICE}/criteria/judge", json=JUDGE) for _ in range(3)]
+            answers.append(await asyncio.to_thread(judge))
+            await together.wait()
+        mock.judged("helpful", times=4)
+        [found] = set(map(score, answers))
+        return found
+
+    async def run() -> list[float]:
+        together = asyncio.Barrier(len(SEEDS))
+        async with asyncio.timeout(60):
+            return list(await asyncio.gather(*(ask(seed, together) for seed in SEEDS)))
+
+    with patched() as around:
+        assert asyncio.run(run()) == scores()
+    assert len(around.calls) == 0
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_threads_with_mocks_of_their_own_do_not_mix(shared: bool) -> None:
+    together = Barrier(len(SEEDS), timeout=60)
+    one = patched()
+
+    def ask(seed: int) -> float:
+        with one if shared else patched(seed=seed) as mock:
+            together.wait()
+            answers = [judge() for _ in range(3)]
+            mock.judged("helpful", times=3)
+            together.wait()
+        [found] = set(map(score, answers))
+        return found
+
+    with ThreadPoolExecutor(len(SEEDS)) as pool:
+        found = list(pool.map(ask, SEEDS))
+    assert len(set(found)) == 1 if shared else found == scores()
+
+
+def test_a_thread_that_belongs_to_none_of_several_mocks_is_told_what_to_do() -> None:
+    entered, asked = Event(), Event()
+
+    def other() -> None:
+        with patched():
+            entered.set()
+            asked.wait(60)
+
+    with patched() as mock, ThreadPoolExecutor(2) as pool:
+        waiting = pool.submit(other)
+        entered.wait(60)
+        try:
+            with pytest.raises(NetworkRefused, match=r"2 mocks are active.*copy_context\(\).run"):
+                pool.submit(judge).result()
+            assert pool.submit(copy_context().run, judge).result().status_code == 200
+        finally:
+            asked.set()
+        waiting.result()
+    mock.judged(times=1)
+
+
+@pytest.mark.parametrize("block_network", [False, True])
+def test_and_what_is_for_none_of_them_goes_its_way(
+    block_network: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda *_: httpx.Response(202))
+
+    async def ask() -> int:
+        """From outside of the tasks whose mocks are active."""
+        entered, asked = asyncio.Barrier(3), asyncio.Event()
+
+        async def other(**options: Any) -> None:
+            with patched(**options):
+                await entered.wait()
+                await asked.wait()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(other())
+            group.create_task(other(block_network=block_network))
+            await entered.wait()
+            try:
+                return int(httpx.get("https://elsewhere.test/").status_code)
+            finally:
+                asked.set()
+
+    if block_network:
+        with pytest.raises(ExceptionGroup) as caught:
+            asyncio.run(ask())
+        assert "block_network" in str(caught.value.exceptions[0])
+    else:
+        assert asyncio.run(ask()) == 202
+    monkeypatch.undo()
+    os.environ["OPENAI_API_KEY"] = "sk-real"
 
 
 # Settings.

@@ -1,0 +1,99 @@
+"""Base URLs in all their spellings, and what a request asks for below one."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from openpipe_mock.paths import BASE
+
+DEFAULT_PORTS = {"https": 443, "http": 80}
+DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
+"""The dots of other scripts, which separate a host's labels too."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseUrl:
+    """A base URL in its normal form; `path` has no slash at its end."""
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+
+
+def host_of(url: Any) -> str:
+    """The host of a client's URL in its normal form."""
+    try:
+        return normal_host(url.host)
+    except UnicodeError:  # httpx finds that it is no valid international name
+        return normal_host(url.raw_host.decode("ascii"))
+
+
+@lru_cache(maxsize=1024)
+def normal_host(host: str) -> str:
+    """A host in lower case, in Unicode and without the dot at its end; an IPv6 address at its shortest."""
+    if ":" in host:
+        try:
+            return ip_address(host).compressed.lower()
+        except ValueError:
+            return host.lower()
+    return ".".join(map(_normal_label, host.lower().translate(DOTS).rstrip(".").split(".")))
+
+
+def _normal_label(label: str) -> str:
+    if not label.startswith("xn--"):
+        return label
+    try:
+        return label[4:].encode("ascii").decode("punycode")
+    except UnicodeError:
+        return label
+
+
+def _normal_path(decoded: str) -> str:
+    """A path without its `.` and `..`."""
+    if "/." not in decoded:
+        return decoded
+    kept: list[str] = []
+    for part in decoded.split("/"):
+        if part == ".." and len(kept) > 1:
+            kept.pop()
+        elif part not in (".", ".."):
+            kept.append(part)
+    return "/".join(kept) or "/"
+
+
+def _normal_port(scheme: str, port: int | None) -> int | None:
+    return DEFAULT_PORTS.get(scheme) if port is None else port
+
+
+@lru_cache(maxsize=64)
+def parsed(base: str) -> BaseUrl | None:
+    """The normal form of a base URL; None for a text that is none, which no client can send to."""
+    try:
+        parts = urlsplit(base.strip())
+        port = _normal_port(parts.scheme, parts.port)
+    except ValueError:
+        return None
+    if not parts.hostname:
+        return None
+    path = _normal_path(unquote(parts.path)).rstrip("/")
+    return BaseUrl(parts.scheme, normal_host(parts.hostname), port, path)
+
+
+def path_below(url: Any, base: str) -> str | None:
+    """Where the mock has what a URL names below a base URL; None for a URL that isn't below it.
+
+    A base URL that ends as the mock's own does brings the paths of its control API with it.
+    """
+    found = parsed(base)
+    if found is None or (url.scheme, host_of(url)) != (found.scheme, found.host):
+        return None
+    if _normal_port(url.scheme, url.port) != found.port:
+        return None
+    path, prefix = _normal_path(str(url.path)), found.path
+    above = prefix.removesuffix(BASE)
+    if prefix.endswith(BASE) and path.startswith(f"{above}/_mock/"):
+        return path.removeprefix(above)
+    return BASE + path.removeprefix(prefix) if path.startswith(f"{prefix}/") else None
