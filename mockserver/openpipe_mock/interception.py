@@ -22,6 +22,7 @@ from openpipe_mock.arrivals import given
 from openpipe_mock.config import AutoTools, Clock, Ids, Repeat, Unknown, Validation
 from openpipe_mock.families import Catch, Patches, families
 from openpipe_mock.mocking import Config, Mock, MockError, settings_of
+from openpipe_mock.network_guard import Guard, NetworkRefused, base_host, is_local
 from openpipe_mock.paths import BASE
 from openpipe_mock.service import ConfigFile, Service
 from openpipe_mock.violations import listed, quoted
@@ -40,10 +41,6 @@ KEYS = (OWN_KEY, OPENAI_KEY)
 OTHER_KEYS = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
 PARAMETER = "openpipe_mock"
 """A decorated function that has this parameter gets the mock."""
-
-
-class NetworkRefused(RuntimeError):
-    """A request that was kept from leaving. The message says which, and what would let it go."""
 
 
 class NothingToPatch(ImportError):
@@ -116,6 +113,14 @@ class Border:
                 return found
         return None
 
+    def guards(self, host: str) -> bool:
+        """Whether a host is for the mock, or refused, and so for no client that it doesn't answer."""
+        if host in SERVICE:
+            return True
+        if is_one_of(host, (*OPENAI, *OTHERS)):
+            return self.providers != "pass"
+        return not is_local(host) and host in map(base_host, (*self.bases, *base_urls()))
+
 
 def base_urls() -> tuple[str, ...]:
     """The base URLs that the environment names."""
@@ -135,10 +140,12 @@ class Frontier:
 
     def __post_init__(self) -> None:
         self.patches = Patches(self.ours)
+        self.guard = Guard(self.guards, self.blocks)
 
     def enter(self, border: Border) -> None:
         with self.lock:
             self.patches.put_on(families())
+            self.guard.put_on()
             self.borders.append(border)
             self.set_keys(border.keys)
 
@@ -148,6 +155,7 @@ class Frontier:
             self.set_keys(self.borders[-1].keys if self.borders else ())
             if not self.borders:
                 self.patches.take_off()
+                self.guard.take_off()
 
     def ours(self, url: Any) -> Catch | None:
         """What answers a request: the innermost mock decides. Raises NetworkRefused."""
@@ -155,12 +163,19 @@ class Frontier:
         if not active:
             return None
         catch = active[-1].ours(url)
-        if catch is None and any(border.block_network for border in active):
+        if catch is None and self.blocks():
             raise NetworkRefused(
                 f"a request to {quoted(url.host)} was refused: block_network keeps in all that isn't for the "
                 "mock; mock that host too, or leave block_network out."
             )
         return catch
+
+    def guards(self, host: str) -> bool:
+        """Whether any mock keeps a host from clients that none answers."""
+        return any(border.guards(host) for border in tuple(self.borders))
+
+    def blocks(self) -> bool:
+        return any(border.block_network for border in tuple(self.borders))
 
     def set_keys(self, names: Collection[str]) -> None:
         """Have dummies in these variables, and in the others that had one what was there before."""
