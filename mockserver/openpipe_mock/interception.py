@@ -2,7 +2,7 @@
 
 Taken are the service's two known hosts, whatever `OPENPIPE_BASE_URL` and `OPENAI_BASE_URL` name, and OpenAI's
 own host. No request with a real key leaves: dummy keys are set for the duration, and the other providers that
-the official clients know are refused.
+the official clients know are refused. Clients that the mock doesn't answer meet the guard of `network_guard`.
 """
 
 import inspect
@@ -216,6 +216,7 @@ class patched:
     `providers`: whether requests to OpenAI's own host are answered (`mock`), refused or let pass; those to
     Anthropic's and Gemini's are refused unless all may pass. `block_network`: refuse every other host too.
     Patched are httpx and httpx2, as far as they are installed; clients that exist already are caught as well.
+    Other clients are refused those hosts, and the proxies of the environment (docs/fixtures.md).
     Raises ConfigError and Mistakes for settings that are wrong, NothingToPatch on entering.
     """
 
