@@ -76,7 +76,8 @@ clean: ## Remove all that was set up or built
 
 # The clients' environments stand apart: clients pin versions that contradict each other's and ours.
 
-python_clients := $(addprefix $(envs)/,$(addsuffix /.done,openpipe openai langchain fixtures-openpipe fixtures-openai))
+with_fixtures := $(addprefix $(envs)/fixtures-,$(addsuffix /.done,openpipe openai litellm))
+python_clients := $(addprefix $(envs)/,$(addsuffix /.done,openpipe openai langchain)) $(with_fixtures)
 
 node_clients := $(addprefix $(envs)/,$(addsuffix /.done,node prism))
 
@@ -91,7 +92,7 @@ $(python_clients): $(envs)/%/.done: $(tests)/clients/python-%/requirements.txt .
 	@$(call environment,--requirement $<)
 
 # These hold the checkout itself with its extras.
-$(envs)/fixtures-openpipe/.done $(envs)/fixtures-openai/.done: pyproject.toml
+$(with_fixtures): pyproject.toml
 
 $(node_clients): $(envs)/%/.done: $(addprefix $(tests)/clients/%/,package.json package-lock.json) | tools
 	@echo "Installing the Node packages of $*"

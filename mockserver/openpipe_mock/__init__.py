@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from openpipe_mock.arrivals import Call as Call
     from openpipe_mock.arrivals import Calls as Calls
     from openpipe_mock.conduct import Lapse as Lapse
-    from openpipe_mock.interception import NetworkRefused as NetworkRefused
     from openpipe_mock.interception import patched as patched
     from openpipe_mock.liveserver import LiveMock as LiveMock
     from openpipe_mock.mocking import Mock as Mock
     from openpipe_mock.mocking import MockError as MockError
+    from openpipe_mock.network_guard import NetworkRefused as NetworkRefused
     from openpipe_mock.respxrouter import respx_router as respx_router
 
 __version__ = "0.1.0"
@@ -28,7 +28,7 @@ PUBLIC = {
     "LiveMock": "liveserver",
     "Mock": "mocking",
     "MockError": "mocking",
-    "NetworkRefused": "interception",
+    "NetworkRefused": "network_guard",
     "patched": "interception",
     "respx_router": "respxrouter",
 }

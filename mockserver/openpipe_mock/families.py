@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from openpipe_mock.effects import JSON_HEADERS, Exchange, Head, HeaderList, Reply
 from openpipe_mock.layers import Original, Ours, Place, Wrapping
 from openpipe_mock.local import Broken, Clock, Journey, TooSlow
+from openpipe_mock.network_guard import passing
 from openpipe_mock.service import REQUEST_ID
 
 NAMES = ("httpx", "httpx2")
@@ -254,7 +255,10 @@ def delivering(family: Family) -> Wrapping:
     def wrapping(original: Original, ours: Ours) -> Original:
         def handle_request(transport: Any, request: Any) -> Any:
             catch = ours(request.url)
-            return family.respond(request, request.read(), catch) if catch else original(transport, request)
+            if catch is not None:
+                return family.respond(request, request.read(), catch)
+            with passing():
+                return original(transport, request)
 
         return handle_request
 
@@ -265,9 +269,10 @@ def delivering_async(family: Family) -> Wrapping:
     def wrapping(original: Original, ours: Ours) -> Original:
         async def handle_async_request(transport: Any, request: Any) -> Any:
             catch = ours(request.url)
-            if catch is None:
+            if catch is not None:
+                return await family.respond_async(request, await request.aread(), catch)
+            with passing():
                 return await original(transport, request)
-            return await family.respond_async(request, await request.aread(), catch)
 
         return handle_async_request
 

@@ -2,7 +2,7 @@
 
 Taken are the service's two known hosts, whatever `OPENPIPE_BASE_URL` and `OPENAI_BASE_URL` name, and OpenAI's
 own host. No request with a real key leaves: dummy keys are set for the duration, and the other providers that
-the official clients know are refused.
+the official clients know are refused. Clients that the mock doesn't answer meet the guard of `network_guard`.
 """
 
 import inspect
@@ -25,6 +25,7 @@ from openpipe_mock.dummykeys import DummyKeys
 from openpipe_mock.families import Catch, families, places
 from openpipe_mock.layers import Layers, Place
 from openpipe_mock.mocking import Config, Mock, MockError, settings_of
+from openpipe_mock.network_guard import Guard, NetworkRefused, base_host, is_local
 from openpipe_mock.paths import BASE
 from openpipe_mock.service import ConfigFile, Service
 from openpipe_mock.violations import listed, quoted
@@ -43,10 +44,6 @@ KEYS = (OWN_KEY, OPENAI_KEY)
 OTHER_KEYS = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
 PARAMETER = "openpipe_mock"
 """A decorated function that has this parameter gets the mock."""
-
-
-class NetworkRefused(RuntimeError):
-    """A request that was kept from leaving. The message says which, and what would let it go."""
 
 
 class NothingToPatch(ImportError):
@@ -92,6 +89,14 @@ class Border:
                 return found
         return None
 
+    def guards(self, host: str) -> bool:
+        """Whether a host is for the mock, or refused, and so for no client that it doesn't answer."""
+        if host in SERVICE:
+            return True
+        if is_one_of(host, (*OPENAI, *OTHERS)):
+            return self.providers != "pass"
+        return not is_local(host) and host in map(base_host, (*self.bases, *base_urls()))
+
 
 def base_urls() -> tuple[str, ...]:
     """The base URLs that the environment names."""
@@ -114,6 +119,7 @@ class Frontier:
         self.active: Active[Border] = Active()
         self.patches = Layers(self.ours)
         self.keys = DummyKeys(DUMMY_KEY)
+        self.guard = Guard(self.guards, self.blocks)
         self.lock = RLock()
 
     @property
@@ -123,6 +129,7 @@ class Frontier:
     def enter(self, border: Border) -> Entry[Border]:
         with self.lock:
             self.patches.put_on(every_place())
+            self.guard.put_on()
             entry = self.active.enter(border)
             self.keys.put(entry, border.keys)
             return entry
@@ -133,6 +140,7 @@ class Frontier:
             self.keys.give_back(entry)
             if not self.active.entries:
                 self.patches.take_off()
+                self.guard.take_off()
 
     def settle(self) -> None:
         """Take away what others have put back of ours after the end of all mocks, as `monkeypatch` does."""
@@ -140,6 +148,7 @@ class Frontier:
             self.keys.settle()
             if not self.active.entries:
                 self.patches.take_off()
+                self.guard.take_off()
 
     def ours(self, url: Any) -> Catch | None:
         """What answers a request: the innermost mock that it is sent inside of. Raises NetworkRefused."""
@@ -165,6 +174,13 @@ class Frontier:
                 "context along, as in executor.submit(contextvars.copy_context().run, function)."
             )
         keep_in(url, borders)
+
+    def guards(self, host: str) -> bool:
+        """Whether any mock keeps a host from clients that none answers."""
+        return any(border.guards(host) for border in self.borders)
+
+    def blocks(self) -> bool:
+        return any(border.block_network for border in self.borders)
 
 
 def keep_in(url: Any, borders: Iterable[Border]) -> None:
@@ -202,6 +218,7 @@ class patched:
     `providers`: whether requests to OpenAI's own host are answered (`mock`), refused or let pass; those to
     Anthropic's and Gemini's are refused unless all may pass. `block_network`: refuse every other host too.
     Patched are httpx and httpx2, as far as they are installed; clients that exist already are caught as well.
+    Other clients are refused those hosts, and the proxies of the environment (docs/fixtures.md).
     Raises ConfigError and Mistakes for settings that are wrong, NothingToPatch on entering.
     """
 

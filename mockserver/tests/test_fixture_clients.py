@@ -23,6 +23,8 @@ def finished(environment: str, *arguments: str | Path) -> "subprocess.CompletedP
 
 def test_the_scripts_are_found() -> None:
     assert [script.stem for script in SCRIPTS] == [
+        "check_leaks",
+        "check_other_guards",
         "check_neighbours",
         "check_openai",
         "check_tasks",

@@ -17,8 +17,9 @@ import openpipe_mock
 from openpipe_mock import interception
 from openpipe_mock.configfile import ConfigError, Mistakes
 from openpipe_mock.families import families, places
-from openpipe_mock.interception import KEYS, NetworkRefused, NothingToPatch, options, patched
+from openpipe_mock.interception import KEYS, NothingToPatch, options, patched
 from openpipe_mock.mocking import Mock, MockError
+from openpipe_mock.network_guard import NetworkRefused
 
 JUDGE = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3."}}
 KEY = {"authorization": "Bearer op-local"}

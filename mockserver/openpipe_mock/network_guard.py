@@ -1,0 +1,369 @@
+"""The guard beneath a mock: clients that the mock doesn't answer reach neither service, provider nor proxy.
+
+It stands where Python resolves names, connects sockets and begins TLS: in `socket` and `ssl`, which asyncio,
+trio, anyio, urllib and http.client use too, and in the event loops with sockets of their own, uvloop's and
+asyncio's on Windows. Clients that connect in C (pycurl, curl_cffi, grpc) can't be seen, nor other processes.
+"""
+
+import _socket
+import inspect
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass, field
+from functools import partial, wraps
+from importlib.util import find_spec
+from ipaddress import ip_address
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from openpipe_mock.violations import quoted
+
+ANSWERED = "httpx, httpx2, aiohttp, requests and urllib3"
+CURE = f"the mock answers {ANSWERED}, but not the client that asked (urllib, http.client, …)."
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+"""Variables that name a proxy, in any case."""
+PORTS = {"http": 80, "https": 443}
+SOCKS = 1080
+
+
+class NetworkRefused(OSError):
+    """A request or connection that was kept from leaving. The message says which, and what would let it go.
+
+    An OSError, as libraries expect of a connection: they wrap it or pass it on, and close what they opened.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.strerror = message  # all that aiohttp shows of an OSError
+
+
+class _HandshakeRefused(NetworkRefused, ssl.SSLError):
+    """The same, as event loops expect it of a handshake."""
+
+
+# Hosts and ports.
+
+
+def plain(host: object) -> str:
+    """A host as it is looked up: text in ASCII and lower case, without the dot at its end."""
+    text = bytes(host).decode("latin-1") if isinstance(host, bytes | bytearray) else str(host or "")
+    if not text.isascii():
+        try:
+            text = text.encode("idna").decode()
+        except UnicodeError:  # nor can it be looked up
+            return text
+    return text.lower().rstrip(".")
+
+
+def base_host(url: str) -> str | None:
+    """The host that a base URL or a proxy's URL names, as `plain` writes it; None where it names none."""
+    try:
+        found = urlsplit(url).hostname
+    except ValueError:
+        return None
+    return plain(found) if found else None
+
+
+def is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is this machine: loopback, or this machine's own name."""
+    if not is_address(host):
+        own = socket.gethostname().lower()
+        return host in ("", "localhost", own) or host.endswith(".localhost")
+    address = ip_address(host)
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified
+
+
+def _place(host: str, port: object) -> tuple[str, str]:
+    return ("localhost" if is_local(host) else host), str(port)
+
+
+def _proxies() -> Iterator[tuple[str, tuple[str, str]]]:
+    """The variables that name a proxy, and its place."""
+    for name in list(os.environ):
+        value = os.environ.get(name) if name.lower() in PROXIES else None
+        if value:
+            url = value if "://" in value else f"http://{value}"
+            host, port = base_host(url), _port(url)
+            if host is not None and port is not None:
+                yield name, _place(host, port)
+
+
+def _port(url: str) -> int | None:
+    try:
+        parts = urlsplit(url)
+        return parts.port or PORTS.get(parts.scheme, SOCKS)
+    except ValueError:
+        return None
+
+
+# What the mock has looked at.
+
+_SEEN: ContextVar[bool] = ContextVar("openpipe_mock_seen", default=False)
+
+
+@contextmanager
+def passing() -> Iterator[None]:
+    """Around a request that the mock has looked at and lets pass: it goes where it likes, by a proxy too."""
+    token = _SEEN.set(True)
+    try:
+        yield
+    finally:
+        _SEEN.reset(token)
+
+
+# The patches. Each takes what it stands for, and checks before it calls that.
+
+Original = Callable[..., Any]
+Wrapping = Callable[["Guard", Original], Original]
+
+
+def _method(original: Any, instance: Any) -> Original:
+    """What a class's attribute is on an instance; a test may have put any object there."""
+    found: Original = original.__get__(instance, type(instance)) if hasattr(original, "__get__") else original
+    return found
+
+
+def _lookup(guard: "Guard", original: Original) -> Original:
+    def lookup(host: Any, *args: Any, **kwargs: Any) -> Any:
+        guard.check_name(host, args[0] if args else kwargs.get("port"))
+        return original(host, *args, **kwargs)
+
+    return lookup
+
+
+def _connect(guard: "Guard", original: Original) -> Original:
+    def connect(sock: Any, address: Any) -> Any:
+        guard.check_address(sock, address)
+        return _method(original, sock)(address)
+
+    return connect
+
+
+def _sock_connect(guard: "Guard", original: Original) -> Original:
+    async def sock_connect(loop: Any, sock: Any, address: Any) -> Any:
+        guard.check_address(sock, address)
+        return await _method(original, loop)(sock, address)
+
+    return sock_connect
+
+
+def _wrap_socket(guard: "Guard", original: Original) -> Original:
+    def wrap_socket(context: Any, *args: Any, **kwargs: Any) -> Any:
+        problem = guard.refusal_of_tls(args[4] if len(args) > 4 else kwargs.get("server_hostname"))
+        if problem is not None:
+            raise problem
+        return _method(original, context)(*args, **kwargs)
+
+    return wrap_socket
+
+
+def _wrap_bio(guard: "Guard", original: Original) -> Original:
+    def wrap_bio(context: Any, *args: Any, **kwargs: Any) -> Any:
+        found = _method(original, context)(*args, **kwargs)
+        problem = guard.refusal_of_tls(found.server_hostname)
+        if problem is not None:
+            # Event loops close the connection after a failed handshake, but leave it open if there was none.
+            found.do_handshake = partial(_fail, problem)
+        return found
+
+    return wrap_bio
+
+
+def _fail(problem: Exception, *_: Any) -> NoReturn:
+    raise problem
+
+
+def _loop_lookup(guard: "Guard", original: Original) -> Original:
+    async def getaddrinfo(loop: Any, host: Any, port: Any, **kwargs: Any) -> Any:
+        guard.check_name(host, port)
+        if not _SEEN.get():
+            return await _method(original, loop)(host, port, **kwargs)
+        # A thread of the loop's executor doesn't know by itself that the request may pass.
+        resolve = partial(copy_context().run, socket.getaddrinfo, host, port, **kwargs)
+        return await loop.run_in_executor(None, resolve)
+
+    return getaddrinfo
+
+
+def _uvloop_lookup(guard: "Guard", original: Original) -> Original:
+    async def getaddrinfo(loop: Any, host: Any, port: Any, **kwargs: Any) -> Any:
+        guard.check_name(host, port)
+        return await _method(original, loop)(host, port, **kwargs)
+
+    return getaddrinfo
+
+
+def _uvloop_connection(guard: "Guard", original: Original) -> Original:
+    async def create_connection(
+        loop: Any, protocol_factory: Any, host: Any = None, port: Any = None, **kwargs: Any
+    ) -> Any:
+        if host is not None or port is not None:
+            guard.check(host, port)
+        return await _method(original, loop)(protocol_factory, host, port, **kwargs)
+
+    return create_connection
+
+
+def _socket_class() -> type:
+    """Python's own class of sockets, also while another tool has put a class of its own in its place."""
+    lowest = [each for each in socket.socket.__mro__ if each.__bases__ == (_socket.socket,)]
+    return lowest[0] if lowest else socket.socket
+
+
+@dataclass(frozen=True, slots=True)
+class _Patch:
+    """A function of ours, and what the owner's own dictionary had in its place; None: it inherits."""
+
+    ours: Original
+    instead_of: Any
+
+
+@dataclass(slots=True)
+class _Place:
+    """A module or class, the name of a function in it, and how that is wrapped."""
+
+    owner: Any
+    name: str
+    wrapping: Wrapping
+    last: _Patch | None = None
+    on: dict[int, _Patch] = field(default_factory=dict)
+    """The patches that weren't taken off, by the id of their function: one, unless others patched over it."""
+
+    def put_on(self, guard: "Guard") -> None:
+        current = self.owner.__dict__.get(self.name)
+        if id(current) in self.on or self.is_of_pytest_socket(current):
+            return
+        # To make a function takes longer than to set it.
+        if self.last is None or self.last.instead_of is not current:
+            original = getattr(self.owner, self.name) if current is None else current
+            self.last = _Patch(wraps(original)(self.wrapping(guard, original)), current)
+        self.on[id(self.last.ours)] = self.last
+        setattr(self.owner, self.name, self.last.ours)
+
+    def is_of_pytest_socket(self, current: Any) -> bool:
+        """Whether pytest-socket has put this function, which refuses everything, into a module.
+
+        It takes it away only where it finds it on top.
+        """
+        return inspect.ismodule(self.owner) and getattr(current, "__module__", None) == "pytest_socket"
+
+    def take_off(self) -> None:
+        found = self.on.pop(id(self.owner.__dict__.get(self.name)), None)
+        if found is None:
+            return
+        if found.instead_of is None:
+            delattr(self.owner, self.name)
+        else:
+            setattr(self.owner, self.name, found.instead_of)
+
+
+def _places() -> Iterator[_Place]:
+    from asyncio.base_events import BaseEventLoop
+    from asyncio.proactor_events import BaseProactorEventLoop
+
+    yield _Place(_socket, "getaddrinfo", _lookup)  # what those call who have imported the other by name
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+        yield _Place(socket, name, _lookup)
+    for name in ("connect", "connect_ex"):
+        yield _Place(_socket_class(), name, _connect)
+    yield _Place(ssl.SSLContext, "wrap_socket", _wrap_socket)
+    yield _Place(ssl.SSLContext, "wrap_bio", _wrap_bio)
+    yield _Place(BaseEventLoop, "getaddrinfo", _loop_lookup)
+    yield _Place(BaseProactorEventLoop, "sock_connect", _sock_connect)
+    if find_spec("uvloop"):  # also where nothing has imported it yet: a test may
+        import uvloop
+
+        yield _Place(uvloop.Loop, "getaddrinfo", _uvloop_lookup)
+        yield _Place(uvloop.Loop, "create_connection", _uvloop_connection)
+
+
+class Guard:
+    """On while there is a mock. `guards(host)`: whether a host is kept from the clients that no mock answers.
+
+    `blocks()`: whether all but this machine is. What was patched over the guard in the meantime stays when it
+    goes off; what it calls of the guard then lets everything through.
+    """
+
+    def __init__(self, guards: Callable[[str], bool], blocks: Callable[[], bool]) -> None:
+        self.guards = guards
+        self.blocks = blocks
+        self.on = False
+        self.places: tuple[_Place, ...] = ()
+
+    def put_on(self) -> None:
+        self.places = self.places or tuple(_places())
+        self.on = True
+        for place in self.places:
+            place.put_on(self)
+
+    def take_off(self) -> None:
+        self.on = False
+        for place in self.places:
+            place.take_off()
+
+    def looks(self) -> bool:
+        """Whether what happens now is to be looked at."""
+        return self.on and not _SEEN.get()
+
+    def check_name(self, host: object, port: object = None) -> None:
+        """Before a name is resolved: raise NetworkRefused. An address may be resolved, not connected to."""
+        if self.looks() and not is_address(plain(host)):
+            self.check(host, port)
+
+    def check_address(self, sock: socket.socket, address: Any) -> None:
+        """Before a socket connects: raise NetworkRefused."""
+        if sock.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple):
+            self.check(*address[:2])
+
+    def check(self, host: object, port: object = None) -> None:
+        """Raise NetworkRefused for a connection to a host, by name or by address, that isn't to be."""
+        if not self.looks():
+            return
+        name = plain(host)
+        if self.guards(name):
+            raise NetworkRefused(_refusal(name))
+        _check_proxy(name, port)
+        if self.blocks() and not is_local(name):
+            raise NetworkRefused(
+                f"a connection to {quoted(name)} was refused: block_network keeps in all that isn't for this "
+                "machine; mock that host too, or leave block_network out."
+            )
+
+    def refusal_of_tls(self, server: str | None) -> NetworkRefused | None:
+        """What is wrong with TLS to a server: a host shows there of which a client had the address already.
+
+        So does one behind a proxy that the environment doesn't name.
+        """
+        name = plain(server)
+        return _HandshakeRefused(_refusal(name)) if name and self.looks() and self.guards(name) else None
+
+
+def _refusal(host: str) -> str:
+    return (
+        f"a connection to {quoted(host)} was refused, so that no test's key leaves: {CURE} Send by one of "
+        'those, or to the base_url of openpipe_server; providers="pass" lets go what isn\'t for OpenPipe.'
+    )
+
+
+def _check_proxy(host: str, port: object) -> None:
+    asked = _place(host, port)
+    for variable, place in _proxies():
+        by_name_alone = not port and place[0] == asked[0] != "localhost"
+        if place == asked or by_name_alone:
+            raise NetworkRefused(
+                f"a connection to the proxy {quoted(host)} of {variable} was refused, so that no test's key "
+                f"leaves by it: {CURE} Send by one of those, or unset {variable} in the test."
+            )
