@@ -197,23 +197,23 @@ Examples:
 )
 def convert(page: Path, into: Path | None) -> None:
     """Turn a page of the documentation site into OpenAPI 3.1."""
-    import yaml
-
     from openpipe_mock.convert import ConversionError, convert_page, dump, merge
-    from openpipe_mock.spec import load
+    from openpipe_mock.yamltext import Unreadable, read, utf8
 
     try:
-        part = convert_page(page.read_text("utf-8"))
-    except (ConversionError, UnicodeDecodeError) as error:
+        part = convert_page(utf8(page.read_bytes()))
+    except (ConversionError, Unreadable) as error:
         fail(f"{page}: {error}", 1)
     if into is None:
         click.echo(dump(part, header=()), nl=False)
         return
     try:
-        document = load(into) or {}
-        into.write_text(dump(merge(document, part)), "utf-8")
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
-        fail(f"{into} is no OpenAPI document: {' '.join(str(error).split())}", 1)
+        document = read(into.read_bytes()).value or {}
+    except Unreadable as error:
+        fail(f"{into} is no OpenAPI document: {error.mistakes[0]}", 1)
+    if not isinstance(document, dict):
+        fail(f"{into} is no OpenAPI document: expected a mapping", 1)
+    into.write_text(dump(merge(document, part)), "utf-8")
 
 
 def fail(problem: str, code: int) -> NoReturn:

@@ -37,7 +37,7 @@ from openpipe_mock.config import (
     Way,
 )
 from openpipe_mock.matching import ALWAYS, BadPattern, Condition, Demand, When, demand
-from openpipe_mock.violations import Violation, quoted
+from openpipe_mock.violations import Violation
 
 Json = Any
 
@@ -224,7 +224,7 @@ def demanded(value: Json, at: At) -> Iterator[Demand]:
         try:
             yield demand(kind, wanted)
         except BadPattern as error:
-            at.at(kind).wrong("matches", bad_pattern(str(error)))
+            at.at(kind).wrong("matches", f"RE2 doesn't read this regular expression: {error}.")
 
 
 def check_conditions(value: Json, at: At) -> None:
@@ -251,19 +251,6 @@ def check_condition(value: Json, at: At) -> None:
             check_condition(test, here)
         elif isinstance(test, dict) and isinstance(test.get("matches"), str):
             tuple(demanded({"matches": test["matches"]}, here))
-
-
-def bad_pattern(reason: str) -> str:
-    unknown = reason.startswith(UNKNOWN_TO_RE2)
-    advice = "RE2 has no lookaheads, lookbehinds and backreferences; say it without." if unknown else ""
-    return f"RE2 doesn't read this regular expression: {quoted(reason)}. {advice}".rstrip()
-
-
-UNKNOWN_TO_RE2 = (
-    "invalid perl operator",
-    *(f"invalid escape sequence: \\{character}" for character in "123456789gk"),
-)
-"""How RE2 begins to complain of what other engines know."""
 
 
 # Scripted answers.

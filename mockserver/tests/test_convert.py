@@ -722,9 +722,15 @@ TEXT_REFUSALS: dict[str, tuple[str, str]] = {
         page(tree(path="/a/{id}"), opening="post /a/{id}"),
         '/request/parameters/path/id: "id" has to stand in the path and here; add or remove it',
     ),
-    "broken YAML": (block("a: 1\nb: [1, 2"), "line 5: this is not YAML ("),
-    "a control character": (block("a: \x07"), "block from line 3: this is not YAML ("),
-    "a surrogate": (block("a: \ud800"), "block from line 3: this is not YAML (surrogates not allowed)"),
+    "broken YAML": (
+        block("a: 1\nb: [1, 2"),
+        'line 5: this is not YAML: a comma is missing before this, or the "]" for the "[" in line 4',
+    ),
+    "a control character": (
+        block("a: \x07"),
+        "line 3: the character U+0007 may not stand in YAML; remove it",
+    ),
+    "a surrogate": (block("a: \ud800"), "line 3: the character U+D800 may not stand in YAML; remove it"),
     "empty YAML": (block(""), "line 3: the YAML block is empty"),
     "two documents": (block("a: 1\n---\nb: 2"), "/: a second YAML document begins; remove it (line 4)"),
     "an anchor": (
@@ -755,7 +761,10 @@ TEXT_REFUSALS: dict[str, tuple[str, str]] = {
         block("a: " + "[" * 101 + "]" * 101),
         ": nested deeper than 100 levels; make it flatter (line 3)",
     ),
-    "great depth": (block("a: " + "[" * 9000 + "]" * 9000), ": nested deeper than 100 levels"),
+    "great depth": (
+        block("a: " + "[" * 9000 + "]" * 9000),
+        ": nested deeper than 100 levels; make it flatter (line 3)",
+    ),
     "no tree": (block("é"), '/: expected a mapping, found "é"; correct the page'),
     "an unknown part": (
         block("foo: 1"),
