@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from openpipe_mock.canonical import ordered, spelled
 from openpipe_mock.config import (
     DRAWN,
     ByOutput,
@@ -79,11 +80,7 @@ class At:
 
 def digest(value: Json) -> str:
     """What stands for a part's own text, wherever it stands."""
-    return blake2b(canonical(value), digest_size=6).hexdigest()
-
-
-def canonical(value: Json) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return blake2b(ordered(value), digest_size=6).hexdigest()
 
 
 # Criteria.
@@ -304,7 +301,7 @@ def as_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
 
 def as_call(value: Json) -> ScriptedCall:
     arguments = value["arguments"]
-    text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
+    text = arguments if isinstance(arguments, str) else spelled(arguments).decode()
     return ScriptedCall(value["name"], text)
 
 
