@@ -1,7 +1,7 @@
 """JSON texts from which scores, identities and counts are made: the same bytes for the same value, always.
 
-Structure, strings and whole numbers are written by orjson; a test pins how. How floats are spelled is its choice
-and changes: 3.11.6 wrote 1e16 what 3.11.7 writes 1e+16. So that is decided here.
+orjson writes structure, strings and whole numbers, as a test pins it. How it spells floats changes: 3.11.6
+wrote 1e16 where 3.11.7 writes 1e+16. So that is decided here.
 """
 
 import re
