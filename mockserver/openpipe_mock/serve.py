@@ -261,7 +261,7 @@ def uvicorn_config(service: Service, listener: Listener) -> uvicorn.Config:
 
 
 def unusable(error: OSError) -> str:
-    return "they are no certificate and its key" if isinstance(error, ssl.SSLError) else reason(error)
+    return "this is no certificate with its key" if isinstance(error, ssl.SSLError) else reason(error)
 
 
 def bind(listener: Listener) -> socket.socket:

@@ -221,7 +221,7 @@ def complaint(begun: str, after: str) -> str:
 
 
 ANY = ""
-SINGLE, DOUBLE = r"'(?:[^']|'')*", r'"(?:[^"\\]|\\.)*'
+SINGLE, DOUBLE = r"'(?:[^']|'')*", r'"(?:[^"\\]|\\.)*\\?'
 """A text in quotes that doesn't end."""
 # By the text itself: the parser's own words differ from version to version, and stand for no way out.
 COMPLAINTS = tuple(
@@ -238,6 +238,7 @@ COMPLAINTS = tuple(
         (r"[|>].*", ANY, "nothing follows | or > in its line; begin the text in the next one, indented"),
         (ANY, "[@`%]", "a text can't begin with @, ` or %; put it in quotes"),
         ("%.*", ANY, "a text can't begin with @, ` or %; put it in quotes"),
+        (ANY, r"\s*\Z", "the text ends too early, while a bracket is still open; close it"),
         (ANY, ":", 'no ": " may stand here; put a text with it in quotes, and indent keys alike'),
         (ANY, r"[\]},]", "a bracket or comma too many; remove it, or put the text in quotes"),
         (r".*['\"][ \t]*", ANY, "a text goes on behind its quotes; put the whole of it in quotes"),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 from openapi_spec_validator.schemas import schema_v31
 
-from openpipe_mock import openapi_page
+from openpipe_mock import openapi_page, yamltext
 from openpipe_mock.convert import ConversionError, convert_page, differences, dump, merge
 from openpipe_mock.openapi_naming import camel, singular
 
@@ -929,7 +929,7 @@ def test_keys_are_text() -> None:
 
 
 def test_without_the_c_parser_a_page_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openapi_page, "EventLoader", yaml.SafeLoader)
+    monkeypatch.setattr(yamltext, "EventLoader", yaml.SafeLoader)
     assert convert_page(judge_text()) == judge()
 
 

@@ -133,14 +133,22 @@ def test_a_page_is_printed_as_openapi() -> None:
     assert result.output == dump(convert_page(PAGE.read_text("utf-8")), header=())
 
 
-@pytest.mark.parametrize("content", [b"# A page\n\nwithout a block.\n", b"\xff\xfe"])
-def test_a_page_that_is_none_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (
+            b"# A page\n\nwithout a block.\n",
+            "page: expected one fenced YAML block, found 0; convert page by page",
+        ),
+        (b"a\n\xff\xfe", "2:1: byte 0xff, number 3 of the file, is not UTF-8; save the file as UTF-8."),
+    ],
+)
+def test_a_page_that_is_none_is_refused_in_one_line(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "page.md"
     path.write_bytes(content)
     result = run("convert", str(path))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"openpipe-mock: {path}: ")
-    assert result.stderr.count("\n") == 1
+    assert result.stderr == f"openpipe-mock: {path}: {why}\n"
 
 
 def test_a_document_that_is_not_there_is_no_place_to_write_to(tmp_path: Path) -> None:
@@ -149,16 +157,26 @@ def test_a_document_that_is_not_there_is_no_place_to_write_to(tmp_path: Path) ->
     assert "does not exist" in result.stderr
 
 
-@pytest.mark.parametrize("content", [b"1", b"x: [", b"\xff", b"!!python/object:os.system {}"])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"1", "expected a mapping"),
+        (b"x: [", "2:1: this is not YAML: the text ends too early, while a bracket is still open; close it."),
+        (b"\xff", "1:1: byte 0xff, number 1 of the file, is not UTF-8; save the file as UTF-8."),
+        (
+            b"!!python/object:os.system {}",
+            "1:1: the tag !!python/object:os.system is not read; write plain data.",
+        ),
+    ],
+)
 def test_a_document_that_is_none_is_refused_in_one_line_and_left_alone(
-    tmp_path: Path, content: bytes
+    tmp_path: Path, content: bytes, why: str
 ) -> None:
     path = tmp_path / "openapi.yaml"
     path.write_bytes(content)
     result = run("convert", str(PAGE), "--into", str(path))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"openpipe-mock: {path} is no OpenAPI document")
-    assert result.stderr.count("\n") == 1
+    assert result.stderr == f"openpipe-mock: {path} is no OpenAPI document: {why}\n"
     assert path.read_bytes() == content
 
 

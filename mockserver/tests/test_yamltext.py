@@ -222,6 +222,7 @@ NO_YAML: dict[str, tuple[str, str]] = {
     'a: "\\xzz"': ("1:7", ESCAPE),
     "a: [1, 2\nb: 3": ("2:2", 'a comma is missing before this, or the "]" for the "[" in line 1.'),
     "a: {b: 1, c: 2\n d: 3}": ("2:3", 'a comma is missing before this, or the "}" for the "{" in line 1.'),
+    "a: [": ("2:1", "the text ends too early, while a bracket is still open; close it."),
     "a: *.txt": ("1:5", STAR),
     "a: & b": ("1:5", STAR),
     "a: !<x y": ("1:7", STAR),
