@@ -36,13 +36,13 @@ def number(value: float) -> str:
     return f"{mantissa}e{int(exponent):+}"
 
 
-TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|-?[0-9]++(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?', re.DOTALL)
+TOKEN = rb'"(?:[^"\\]++|\\.)*+"|-?[0-9]++(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?'
 """A string or a number of a JSON text."""
 
 
 def respelled(text: bytes) -> bytes:
     """A JSON text with its floats in our spelling."""
-    return TOKEN.sub(_ours, text)
+    return re.sub(TOKEN, _ours, text)
 
 
 def _ours(token: re.Match[bytes]) -> bytes:

@@ -73,18 +73,18 @@ def matches(wanted: str) -> Callable[[str], bool]:
     return lambda text: pattern.search(text[:MOST_READ]) is not None
 
 
-TOKENS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?(?:<?[=!]|P=|.)|.", re.DOTALL)
+TOKENS = r"(?s:\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?(?:<?[=!]|P=|.)|.)"
 """The tokens of a regular expression. A class that doesn't end leaves its "[" alone."""
-ELSEWHERE = re.compile(r"\(\?(?:<?[=!]|P=|[>(#])|\\[1-9gk]")
+ELSEWHERE = r"\(\?(?:<?[=!]|P=|[>(#])|\\[1-9gk]"
 """What other engines know."""
 
 
 def complaint(pattern: str) -> str:
     """Why RE2 refuses a regular expression, by what stands in it: RE2's own words name no way out."""
     groups, last = 0, "("
-    for token in TOKENS.findall(pattern):
+    for token in re.findall(TOKENS, pattern):
         groups += token.startswith("(") - (token == ")")
-        if ELSEWHERE.fullmatch(token):
+        if re.fullmatch(ELSEWHERE, token):
             return "it has no lookaheads, lookbehinds and backreferences; say it without"
         if token == "[" or groups < 0:
             return f"a {quoted(token)} has no counterpart; add it, or write \\{token} for the character"

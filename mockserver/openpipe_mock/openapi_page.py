@@ -117,9 +117,7 @@ def read_yaml(text: str, *, first_line: int = 1) -> Any:
     try:
         return TreeReader(events(text), first_line).document()
     except yaml.YAMLError as error:
-        with suppress(
-            yaml.YAMLError
-        ):  # the parser reads ahead; what is refused before that place comes first
+        with suppress(yaml.YAMLError):  # what we refuse of what comes before is told first, as in `yamltext`
             TreeReader(events(before(text, error)), first_line).document()
         found = syntax(text, error, first_line)
         raise ConversionError(f"line {found.line}", found.sentence) from None

@@ -459,9 +459,9 @@ def plain(error: httpx.HTTPError, exchange: Exchange) -> str:
         return words
     if exchange.status:
         return "it broke off within the answer"
-    return "it does not speak HTTP" if any(map(is_parsers, chain(error))) else HUNG_UP
+    return "it does not speak HTTP" if any(map(came_from_parser, chain(error))) else HUNG_UP
 
 
-def is_parsers(error: BaseException) -> bool:
+def came_from_parser(error: BaseException) -> bool:
     """Whether an error is the HTTP parser's, which had bytes to complain of."""
     return type(error).__module__.partition(".")[0] == "h11"

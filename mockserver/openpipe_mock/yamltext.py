@@ -216,34 +216,33 @@ def mark_of(error: yaml.YAMLError, name: str) -> yaml.Mark | None:
 
 def complaint(begun: str, after: str) -> str:
     """What is wrong behind what the parser had begun; `{line}` stands for the line where that begins."""
-    fitting = (told for inside, here, told in COMPLAINTS if inside.fullmatch(begun) and here.match(after))
-    return next(fitting, NO_IDEA)
+    for inside, here, told in COMPLAINTS:
+        if re.fullmatch(inside, begun, re.DOTALL) and re.match(here, after):
+            return told
+    return NO_IDEA
 
 
-ANY = ""
-SINGLE, DOUBLE = r"'(?:[^']|'')*", r'"(?:[^"\\]|\\.)*\\?'
+ANY = ".*"
+SINGLE, DOUBLE = r"'(?:[^']++|'')*+", r'"(?:[^"\\]++|\\.)*+\\?'
 """A text in quotes that doesn't end."""
 # By the text itself: the parser's own words differ from version to version, and stand for no way out.
-COMPLAINTS = tuple(
-    (re.compile(inside or ".*", re.DOTALL), re.compile(here, re.DOTALL), told)
-    for inside, here, told in (
-        (ANY, r"\t", "a tab stands here; indent with spaces"),
-        (SINGLE, ANY, "the quotes that begin in line {line} don't end; close them"),
-        (DOUBLE, r"\s*\Z", "the quotes that begin in line {line} don't end; close them"),
-        (DOUBLE, r"(\\u)?[dD][89a-fA-F]", "half of a surrogate pair is no character; write the whole one"),
-        (DOUBLE, ANY, r"YAML has no such escape; write \\ for a backslash, or take single quotes"),
-        (r"\[.*", ANY, 'a comma is missing before this, or the "]" for the "[" in line {line}'),
-        (r"\{.*", ANY, 'a comma is missing before this, or the "}}" for the "{{" in line {line}'),
-        (r"[&*!]\S*", ANY, "a text can't begin with &, * or !; put it in quotes"),
-        (r"[|>].*", ANY, "nothing follows | or > in its line; begin the text in the next one, indented"),
-        (ANY, "[@`%]", "a text can't begin with @, ` or %; put it in quotes"),
-        ("%.*", ANY, "a text can't begin with @, ` or %; put it in quotes"),
-        (ANY, r"\s*\Z", "the text ends too early, while a bracket is still open; close it"),
-        (ANY, ":", 'no ": " may stand here; put a text with it in quotes, and indent keys alike'),
-        (ANY, r"[\]},]", "a bracket or comma too many; remove it, or put the text in quotes"),
-        (r".*['\"][ \t]*", ANY, "a text goes on behind its quotes; put the whole of it in quotes"),
-        (r".*\n.*", ANY, "this doesn't line up with what begins in line {line}; indent keys and items alike"),
-    )
+COMPLAINTS = (
+    (ANY, r"\t", "a tab stands here; indent with spaces"),
+    (SINGLE, ANY, "the quotes that begin in line {line} don't end; close them"),
+    (DOUBLE, r"\s*\Z", "the quotes that begin in line {line} don't end; close them"),
+    (DOUBLE, r"(\\u)?[dD][89a-fA-F]", "half of a surrogate pair is no character; write the whole one"),
+    (DOUBLE, ANY, r"YAML has no such escape; write \\ for a backslash, or take single quotes"),
+    (r"\[.*", ANY, 'a comma is missing before this, or the "]" for the "[" in line {line}'),
+    (r"\{.*", ANY, 'a comma is missing before this, or the "}}" for the "{{" in line {line}'),
+    (r"[&*!]\S*", ANY, "a text can't begin with &, * or !; put it in quotes"),
+    (r"[|>].*", ANY, "nothing follows | or > in its line; begin the text in the next one, indented"),
+    (ANY, "[@`%]", "a text can't begin with @, ` or %; put it in quotes"),
+    ("%.*", ANY, "a text can't begin with @, ` or %; put it in quotes"),
+    (ANY, r"\s*\Z", "the text ends too early, while a bracket is still open; close it"),
+    (ANY, ":", 'no ": " may stand here; put a text with it in quotes, and indent keys alike'),
+    (ANY, r"[\]},]", "a bracket or comma too many; remove it, or put the text in quotes"),
+    (r".*['\"][ \t]*", ANY, "a text goes on behind its quotes; put the whole of it in quotes"),
+    (r".*\n.*", ANY, "this doesn't line up with what begins in line {line}; indent keys and items alike"),
 )
 """What the parser was reading, what stands where it gave up, and what to say of it."""
 NO_IDEA = "it can't be read from here on; look for an indent, a quote or a bracket that is wrong"
