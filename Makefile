@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory --jobs=2
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
-.PHONY: help serve test lint schemas vectors mutants bench soak audit clients clean python tools
+.PHONY: help serve test newest oldest lint schemas vectors mutants bench soak audit clients clean python tools
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -23,6 +23,12 @@ test: lint clients ## Lint, type-check and test, with the official clients and t
 	@$(bin)/coverage run -m pytest --quiet --numprocesses 2 --dist loadfile
 	@$(bin)/coverage combine --quiet
 	@$(bin)/coverage report
+
+newest: clients .cache/uv/.done ## Test with the newest versions that pyproject.toml allows
+	@$(call tested_with,highest)
+
+oldest: clients .cache/uv/.done ## Test with the oldest versions that pyproject.toml allows
+	@$(call tested_with,lowest-direct)
 
 lint: .venv/.dev ## Check style and types
 	@$(bin)/ruff check --quiet
@@ -73,6 +79,28 @@ clean: ## Remove all that was set up or built
 	@echo "Installing openpipe-mock and its development tools into .venv"
 	@$(bin)/python -m pip install -qq --editable '.[all]' --group dev
 	@touch .venv/.serve $@
+
+# The newest and the oldest versions of all that pyproject.toml names, in environments that are made anew each time.
+
+.cache/uv/.done: .venv/pyvenv.cfg
+	@echo "Installing uv"
+	@$(call environment,uv)
+
+# $(call tested_with,resolution): the tests in such an environment, with the Python of .venv.
+tested_with = echo "Installing the $@ versions"; ( $(as_pip) && uv=.cache/uv/bin/uv && \
+	$$uv venv --quiet --clear --python $(bin)/python .cache/$@ && \
+	$$uv pip install --quiet --python .cache/$@/bin/python --resolution $(1) \
+		--requirement pyproject.toml --extra all --group dev --editable . ) && \
+	.cache/$@/bin/python -m pytest --quiet --numprocesses 2 --dist loadfile
+
+# uv knows nothing of pip's settings. It takes those that name places, the environment's before those of files.
+as_pip = export UV_NO_CONFIG=1 UV_CACHE_DIR=.cache/uv/cache UV_INDEX_STRATEGY=unsafe-best-match && \
+	eval "$$($(bin)/python -m pip config list | sed -nE \
+	"s/\\\\n/ /g; s/^global\./1 /p; s/^install\./2 /p; s/^:env:\./3 /p" | sort | sed -nE \
+	"s/^. index-url=/export UV_DEFAULT_INDEX=/p; s/^. extra-index-url=/export UV_INDEX=/p; \
+	s/^. find-links=/export UV_FIND_LINKS=/p; s/^. no-index=/export UV_NO_INDEX=/p; \
+	s/^. trusted-host=/export UV_INSECURE_HOST=/p; s/^. constraint=/export UV_CONSTRAINT=/p; \
+	s/^. cert=/export SSL_CERT_FILE=/p; s/^. proxy=/export ALL_PROXY=/p")"
 
 # The clients' environments stand apart: clients pin versions that contradict each other's and ours.
 

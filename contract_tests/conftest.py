@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from openpipe_mock.expressions import BadExpression
 from openpipe_mock.probe import Probe, Target, UsageProblem, target
 
 from .aim import Aim
@@ -186,7 +187,10 @@ def pytest_collection_modifyitems(
     budget = server.max_requests if server else 10**9
     given = settings(config)
     cases, only, words = [item.case for item in own], given["only"] or (), given["match"]
-    made = plan(cases, aim(config), budget, only, workers(config), words)
+    try:
+        made = plan(cases, aim(config), budget, only, workers(config), words)
+    except BadExpression as problem:
+        raise pytest.UsageError(f"the expression {words}: {problem}") from None
     config.stash[PLAN] = made
     by_label = {item.case.label: item for item in own}
     assert len(by_label) == len(own), "two cases have the same label"

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from _pytest.mark.expression import Expression
-
 from openpipe_mock.checks import catalogue
+from openpipe_mock.expressions import expression
 from openpipe_mock.probe import Request
 
 from .aim import Aim
@@ -61,11 +60,6 @@ def reserved(budget: int) -> int:
     return 2 * min(20, budget // 20)
 
 
-def matching(case: Case, words: str) -> bool:
-    """Whether a case's name fits an expression such as "stream and not role", as pytest's `-k` has them."""
-    return not words or Expression.compile(words).evaluate(lambda word, /, **_: word in case.label)
-
-
 def plan(
     cases: Iterable[Case],
     aim: Aim,
@@ -77,12 +71,14 @@ def plan(
     """Take what tells most until the budget is spent. Workers share no answers: each case pays in full.
 
     What a group shows costs nothing of its own, unless the user asked for it alone or is thorough.
+    `words` is an expression for names, such as "stream and not role". Raises BadExpression.
     """
     made = Plan(reserve=reserved(budget), narrowed=bool(only or words))
     known: set[Request] = set()
+    fits = expression(words) if words else bool
     every = in_order(cases)
     sizes = Counter(case.group for case in every)
-    wanted = {case.label: case for case in every if selected(case, only) and matching(case, words)}
+    wanted = {case.label: case for case in every if selected(case, only) and fits(case.label)}
     needed = {f"reachability.{case.needs}" for case in wanted.values()}
     for case in every:
         if case.label not in wanted and case.family not in needed:

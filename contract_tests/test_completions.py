@@ -7,6 +7,7 @@ from typing import Any
 import jsonschema_rs
 
 from openpipe_mock.checks import Finding
+from openpipe_mock.violations import Place, explain
 
 from .aim import MOST_TOKENS, Aim
 from .asks import ANSWER_SCHEMA, OTHER_TOOL, PROMPTS, TOOL, WEATHER, chatting
@@ -226,10 +227,20 @@ def test_json_is_answered_to_a_schema(scene: Scene) -> Iterator[Finding]:
 @promise("chat.json_schema.kept", one(in_schema), rank=42)
 def test_the_schema_is_kept(scene: Scene) -> Iterator[Finding]:
     for pointer, said in documents(scene):
-        try:
-            jsonschema_rs.validate(ANSWER_SCHEMA, json.loads(said))
-        except (ValueError, jsonschema_rs.ValidationError) as error:
-            yield scene.broken(f"the content breaks the schema: {str(error).splitlines()[0]}.", pointer)
+        if told := breach(said):
+            yield scene.broken(f"the content breaks the schema: {told}", pointer)
+
+
+def breach(said: str) -> str:
+    """How a text breaks the schema that was asked for, "" where it doesn't."""
+    try:
+        value = json.loads(said)
+    except ValueError:
+        return "it is no JSON."
+    if jsonschema_rs.is_valid(ANSWER_SCHEMA, value):
+        return ""
+    violation = next(explain(ANSWER_SCHEMA, value, Place(ANSWER_SCHEMA, noun="the content")))
+    return f"{violation.pointer}: {violation.sentence}" if violation.pointer else violation.sentence
 
 
 @promise("chat.model", one(single), rank=44)

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock import instances, texts, tokens
+from openpipe_mock.canonical import ordered, spelled
 from openpipe_mock.config import EPOCH, AutoTools, ScriptedCall, ScriptedChoice, Settings
 from openpipe_mock.errors import BadRequest
 from openpipe_mock.toolchoice import Tool, Wanted, offered, to_call, wanted
@@ -132,7 +133,7 @@ def ask(body: Json, auto_tools: AutoTools = "mention") -> Ask:
     want, tools = (NO_CALL, ()) if plain else (wanted(body), offered(body))
     listed = None if plain else alternatives(body)
     content = digest(body, NOT_CONTENT)
-    prompt = orjson.dumps([body["messages"], body.get("tools"), body.get("functions")])
+    prompt = spelled([body["messages"], body.get("tools"), body.get("functions")])
     return Ask(
         model=body["model"],
         messages=body["messages"],
@@ -155,7 +156,7 @@ def ask(body: Json, auto_tools: AutoTools = "mention") -> Ask:
 def digest(body: Json, without: frozenset[str]) -> bytes:
     """Sixteen bytes for the members of a body that count; 3 and 3.0 are one number."""
     counting = {name: whole(member) for name, member in body.items() if name not in without}
-    return blake2b(orjson.dumps(counting, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+    return blake2b(ordered(counting), digest_size=16).digest()
 
 
 def stops(body: Json) -> tuple[str, ...]:
@@ -245,7 +246,7 @@ def choices(
     if asked.tool is not None and (asked.forced or asked.format["type"] == "text"):
         tool = asked.tool
         for number, arguments in values(object_schema(tool.parameters), key, numbers, tool.place):
-            yield called([(tool, orjson.dumps(arguments).decode())], asked, call_id(key, number))
+            yield called([(tool, spelled(arguments).decode())], asked, call_id(key, number))
         return
     for said in spoken(asked, key, numbers):
         yield Choice(*cut(said, asked))
@@ -284,7 +285,7 @@ def spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
     schema = asked.format.get("json_schema", {}).get("schema")
     if schema is not None:
         for _, value in values(schema, key, numbers, "/response_format/json_schema/schema"):
-            yield orjson.dumps(value).decode()
+            yield spelled(value).decode()
         return
     subject = texts.subject(asked.messages)
     for number in numbers:

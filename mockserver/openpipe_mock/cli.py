@@ -197,16 +197,13 @@ Examples:
 )
 def convert(page: Path, into: Path | None) -> None:
     """Turn a page of the documentation site into OpenAPI 3.1."""
-    import yaml
-
     from openpipe_mock.convert import ConversionError, convert_page, dump, merge
-    from openpipe_mock.spec import YamlLoader
     from openpipe_mock.userfiles import contents
+    from openpipe_mock.yamltext import Unreadable, read, utf8
 
     try:
-        text = contents(page, MOST_DOCUMENT_BYTES).data.decode("utf-8")
-        part = convert_page(text.replace("\r\n", "\n"))
-    except (ConversionError, UnicodeDecodeError) as error:
+        part = convert_page(utf8(contents(page, MOST_DOCUMENT_BYTES).data))
+    except (ConversionError, Unreadable) as error:
         fail(f"{page}: {error}", 1)
     except OSError as error:
         fail(f"{page}: {error.strerror or error}", 1)
@@ -214,12 +211,14 @@ def convert(page: Path, into: Path | None) -> None:
         click.echo(dump(part, header=()), nl=False)
         return
     try:
-        document = yaml.load(contents(into, MOST_DOCUMENT_BYTES).data, YamlLoader) or {}
+        document = read(contents(into, MOST_DOCUMENT_BYTES).data).value or {}
+        if not isinstance(document, dict):
+            fail(f"{into} is no OpenAPI document: expected a mapping", 1)
         into.write_text(dump(merge(document, part)), "utf-8")
     except OSError as error:
         fail(f"{into}: {error.strerror or error}", 1)
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
-        fail(f"{into} is no OpenAPI document: {' '.join(str(error).split())}", 1)
+    except Unreadable as error:
+        fail(f"{into} is no OpenAPI document: {error.mistakes[0]}", 1)
 
 
 def fail(problem: str, code: int) -> NoReturn:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from openpipe_mock.canonical import ordered, spelled
 from openpipe_mock.config import (
     DRAWN,
     ByOutput,
@@ -37,7 +38,7 @@ from openpipe_mock.config import (
     Way,
 )
 from openpipe_mock.matching import ALWAYS, BadPattern, Condition, Demand, When, demand
-from openpipe_mock.violations import Violation, quoted
+from openpipe_mock.violations import Violation
 
 Json = Any
 
@@ -79,11 +80,7 @@ class At:
 
 def digest(value: Json) -> str:
     """What stands for a part's own text, wherever it stands."""
-    return blake2b(canonical(value), digest_size=6).hexdigest()
-
-
-def canonical(value: Json) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return blake2b(ordered(value), digest_size=6).hexdigest()
 
 
 # Criteria.
@@ -224,7 +221,7 @@ def demanded(value: Json, at: At) -> Iterator[Demand]:
         try:
             yield demand(kind, wanted)
         except BadPattern as error:
-            at.at(kind).wrong("matches", bad_pattern(str(error)))
+            at.at(kind).wrong("matches", f"RE2 doesn't read this regular expression: {error}.")
 
 
 def check_conditions(value: Json, at: At) -> None:
@@ -251,19 +248,6 @@ def check_condition(value: Json, at: At) -> None:
             check_condition(test, here)
         elif isinstance(test, dict) and isinstance(test.get("matches"), str):
             tuple(demanded({"matches": test["matches"]}, here))
-
-
-def bad_pattern(reason: str) -> str:
-    unknown = reason.startswith(UNKNOWN_TO_RE2)
-    advice = "RE2 has no lookaheads, lookbehinds and backreferences; say it without." if unknown else ""
-    return f"RE2 doesn't read this regular expression: {quoted(reason)}. {advice}".rstrip()
-
-
-UNKNOWN_TO_RE2 = (
-    "invalid perl operator",
-    *(f"invalid escape sequence: \\{character}" for character in "123456789gk"),
-)
-"""How RE2 begins to complain of what other engines know."""
 
 
 # Scripted answers.
@@ -317,7 +301,7 @@ def as_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
 
 def as_call(value: Json) -> ScriptedCall:
     arguments = value["arguments"]
-    text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
+    text = arguments if isinstance(arguments, str) else spelled(arguments).decode()
     return ScriptedCall(value["name"], text)
 
 

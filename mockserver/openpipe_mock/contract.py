@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from _pytest.mark.expression import Expression
 
 from openpipe_mock import pytest_plugin
 from openpipe_mock.checks import LEVELS, catalogue, family_of
+from openpipe_mock.expressions import BadExpression, expression
 from openpipe_mock.findings import Planned, Result, outcomes
 from openpipe_mock.probe import STAND_IN, Target, UsageProblem, target, withheld
 from openpipe_mock.resources import folder
@@ -203,13 +203,11 @@ def remarks(options: Options, server: Target) -> Iterator[str]:
 
 
 def check_words(words: str) -> None:
-    """Raise UsageProblem for an expression that pytest doesn't read."""
+    """Raise UsageProblem for an expression that makes no sense."""
     try:
-        Expression.compile(words)
-    except SyntaxError as error:
-        raise UsageProblem(
-            f"-k {words}: {error.msg or error}; write it as in -k 'stream and not role'"
-        ) from None
+        expression(words)
+    except BadExpression as error:
+        raise UsageProblem(f"-k {words}: {error}; write it as in -k 'stream and not role'") from None
 
 
 def run(options: Options, progress: Progress | None = None) -> Result:
@@ -220,7 +218,8 @@ def run(options: Options, progress: Progress | None = None) -> Result:
             raise UsageProblem(
                 f"--only {pattern}: no check has such an id; `openpipe-mock explain` lists them"
             )
-    check_words(options.match)
+    if options.match:
+        check_words(options.match)
     collector = Collector(progress or Progress(), options.dry_run)
     started = time.perf_counter()
     with undisturbed():

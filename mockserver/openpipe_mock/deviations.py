@@ -8,8 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from openpipe_mock import yamltext
 from openpipe_mock.findings import Compared, Result, kept_deviations
 from openpipe_mock.userfiles import MEBIBYTE, contents
 
@@ -39,11 +38,11 @@ class Known:
 def read_known(path: Path) -> tuple[Known, ...]:
     """The entries of a file. Raises BadFile."""
     try:
-        entries = yaml.safe_load(contents(path, MOST_KNOWN_BYTES).data.decode("utf-8"))
+        entries = yamltext.read(contents(path, MOST_KNOWN_BYTES).data).value
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadFile(f"{path}: {' '.join(str(error).split())}") from None
+    except yamltext.Unreadable as error:
+        raise BadFile(f"{path}:{error.mistakes[0]}") from None
     if not isinstance(entries, list):
         raise BadFile(f"{path}: expected a list of entries with id, reason and expires")
     return tuple(entry(f"{path}: entry {number}", each) for number, each in enumerate(entries, 1))
@@ -61,7 +60,7 @@ def entry(place: str, value: Any) -> Known:
 
 def date(place: str, value: Any) -> datetime.date:
     try:
-        return value if type(value) is datetime.date else datetime.date.fromisoformat(str(value))
+        return datetime.date.fromisoformat(str(value))
     except ValueError:
         raise BadFile(f"{place}: expires is no date such as 2030-12-31") from None
 

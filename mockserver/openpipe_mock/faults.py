@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import orjson
-
+from openpipe_mock.canonical import ordered
 from openpipe_mock.config import Drip, ErrorAnswer, Fault
 from openpipe_mock.errors import BadRequest, ParseError
 from openpipe_mock.magic import RETRY_AFTER
@@ -32,7 +31,7 @@ class Lot:
     def content(self) -> bytes:
         """A digest of the body's JSON in one order, or of its bytes where they are no JSON."""
         try:
-            return digest(b"json", orjson.dumps(parse(self.body), option=orjson.OPT_SORT_KEYS))
+            return digest(b"json", ordered(parse(self.body)))
         except ParseError:
             return digest(b"bytes", self.body)
 

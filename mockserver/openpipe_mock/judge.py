@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock import magic, scoring
+from openpipe_mock.canonical import ordered
 from openpipe_mock.config import Declared, Settings
 from openpipe_mock.errors import CriterionNotFound
 from openpipe_mock.forms import Case, Content, Judgement, judgement, origin_of
@@ -130,22 +131,25 @@ def scene(given: Mapping[str, Any], *, tidy: bool = False) -> bytes:
     default, and the order of keys says nothing. `tidy`: none of those is there.
     """
     seen = given if tidy else contract().checker("JudgeCriteriaInput").tidy(given, defaults=True)
-    return scoring.digest(canonical([seen.get("messages", []), seen.get("tools"), seen.get("tool_choice")]))
+    return scoring.digest(ordered([seen.get("messages", []), seen.get("tools"), seen.get("tool_choice")]))
 
 
 def content(scene: bytes, output: Mapping[str, Any], *, tidy: bool = False) -> bytes:
     """The digest of all that a judge sees: a scene and the output, a valid `JudgeCriteriaOutput` value."""
     if not tidy:
         output = lean(output) or contract().checker("JudgeCriteriaOutput").tidy(output, defaults=True)
-    return scoring.digest(scene, canonical(output))
+    return scoring.digest(scene, ordered(output))
 
 
 def tidy_content(given: Mapping[str, Any], output: Mapping[str, Any]) -> bytes:
     """The same as `content(scene(given), output)` of what is tidy, in one go."""
-    seen = [given.get("messages", []), given.get("tools"), given.get("tool_choice")]
-    scene = blake2b(orjson.dumps(seen, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
-    made = orjson.dumps(output, option=orjson.OPT_SORT_KEYS)
-    return blake2b(b"%b\x1f%b" % (scene, made), digest_size=16).digest()
+    scene, whole = EMPTY.copy(), EMPTY.copy()  # a copy is made faster than a new one with its size
+    scene.update(ordered([given.get("messages", []), given.get("tools"), given.get("tool_choice")]))
+    whole.update(b"%b\x1f%b" % (scene.digest(), ordered(output)))
+    return whole.digest()
+
+
+EMPTY = blake2b(digest_size=16)
 
 
 def lean(output: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -153,10 +157,6 @@ def lean(output: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if len(output) != 3 or output.get("refusal", 0) is not None or not output.get("content"):
         return None
     return {"role": output["role"], "content": output["content"]}
-
-
-def canonical(value: Any) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 @lru_cache(maxsize=64)

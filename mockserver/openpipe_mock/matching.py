@@ -22,7 +22,7 @@ MOST_READ = 1_000_000
 
 
 class BadPattern(ValueError):
-    """A regular expression that RE2 doesn't read; the message says what it doesn't know."""
+    """A regular expression that RE2 doesn't read; the message says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,34 @@ def matches(wanted: str) -> Callable[[str], bool]:
     options.log_errors = False
     try:
         pattern = re2.compile(wanted, options)
-    except re2.error as error:
-        [reason] = error.args
-        told = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise BadPattern(told) from None
+    except re2.error:
+        raise BadPattern(complaint(wanted)) from None
     except UnicodeEncodeError:
-        raise BadPattern("half of a surrogate pair is no character") from None
+        raise BadPattern("half of a surrogate pair is no character; write the whole one") from None
     return lambda text: pattern.search(text[:MOST_READ]) is not None
+
+
+TOKENS = r"(?s:\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?(?:<?[=!]|P=|.)|.)"
+"""The tokens of a regular expression. A class that doesn't end leaves its "[" alone."""
+ELSEWHERE = r"\(\?(?:<?[=!]|P=|[>(#])|\\[1-9gk]"
+"""What other engines know."""
+
+
+def complaint(pattern: str) -> str:
+    """Why RE2 refuses a regular expression, by what stands in it: RE2's own words name no way out."""
+    groups, last = 0, "("
+    for token in re.findall(TOKENS, pattern):
+        groups += token.startswith("(") - (token == ")")
+        if re.fullmatch(ELSEWHERE, token):
+            return "it has no lookaheads, lookbehinds and backreferences; say it without"
+        if token == "[" or groups < 0:
+            return f"a {quoted(token)} has no counterpart; add it, or write \\{token} for the character"
+        if (token in "*+" and last in "(|*+?") or (token == "?" and last in "(|"):
+            return f"a {quoted(token)} has nothing to repeat; write \\{token} for the character"
+        last = token
+    if groups:
+        return 'a "(" has no counterpart; add it, or write \\( for the character'
+    return "look for an escape or a repetition that it doesn't have"
 
 
 def glob(wanted: str) -> Callable[[str], bool]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from openpipe_mock.openapi_refusals import ConversionError, child
+from openpipe_mock.yamltext import before, events, syntax, unprintable
 
 MAX_DEPTH = 100
 OPENING = re.compile(r"(?P<ticks>`{3,})ya?ml(?P<info>[ \t].*)?[ \t]*")
@@ -23,8 +25,6 @@ OPENAPI_HEADING = re.compile(r"#{1,6} OpenAPI\s*")
 # `on`, `yes`, `017`, `16:9` or `2024-01-01` is text, although YAML 1.1 reads something else.
 WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-
-EventLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +112,15 @@ def read_yaml(text: str, *, first_line: int = 1) -> Any:
     Raises:
         ConversionError: broken YAML, anchors, aliases, tags, double keys, numbers beyond JSON, deep nesting.
     """
+    if found := unprintable(text):
+        raise ConversionError(f"line {found.line - 1 + first_line}", found.sentence)
     try:
-        text.encode()
-        return TreeReader(yaml.parse(text, Loader=EventLoader), first_line).document()
-    except (yaml.YAMLError, UnicodeEncodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + first_line}" if mark else f"block from line {first_line}"
-        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
-        raise ConversionError(place, f"this is not YAML ({reason}); correct the block") from error
+        return TreeReader(events(text), first_line).document()
+    except yaml.YAMLError as error:
+        with suppress(yaml.YAMLError):  # what we refuse of what comes before is told first, as in `yamltext`
+            TreeReader(events(before(text, error)), first_line).document()
+        found = syntax(text, error, first_line)
+        raise ConversionError(f"line {found.line}", found.sentence) from None
 
 
 @dataclass(frozen=True, slots=True)

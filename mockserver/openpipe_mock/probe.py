@@ -23,6 +23,7 @@ import httpx
 
 from openpipe_mock import __version__, eventstream, strictjson
 from openpipe_mock.errors import ParseError
+from openpipe_mock.reasons import chain, reason
 
 Credential = Literal["key", "none", "wrong"]
 Headers = tuple[tuple[str, str], ...]
@@ -452,23 +453,15 @@ def plain(error: httpx.HTTPError, exchange: Exchange) -> str:
     """What went wrong, for people."""
     words = next((words for kind, words in PLAIN if isinstance(error, kind)), "")
     if isinstance(error, httpx.ConnectError):
-        return f"{words} ({reason(error)})"
+        because = reason(error)
+        return f"{words} ({because})" if because else words
     if words:
         return words
     if exchange.status:
         return "it broke off within the answer"
-    told = str(error)
-    if "disconnected" in told or isinstance(error, httpx.ReadError | httpx.WriteError | httpx.CloseError):
-        return HUNG_UP
-    return f"it does not speak HTTP ({told[:120]})"
+    return "it does not speak HTTP" if any(map(came_from_parser, chain(error))) else HUNG_UP
 
 
-def reason(error: httpx.HTTPError) -> str:
-    told = str(error).lower()
-    if "refused" in told or "attempts failed" in told:
-        return "nothing listens there"
-    if "name or service" in told or "getaddrinfo" in told or "nodename" in told or "resolution" in told:
-        return "there is no such host"
-    if "ssl" in told or "certificate" in told or "tls" in told:
-        return f"TLS failed: {str(error)[:160]}"
-    return str(error)[:160] or type(error).__name__
+def came_from_parser(error: BaseException) -> bool:
+    """Whether an error is the HTTP parser's, which had bytes to complain of."""
+    return type(error).__module__.partition(".")[0] == "h11"

@@ -10,7 +10,7 @@ from openpipe_mock.convert import convert_page, differences
 from openpipe_mock.resources import folder
 from openpipe_mock.shapes import resolve
 from openpipe_mock.spec import load
-from openpipe_mock.violations import DIALECT
+from openpipe_mock.violations import DIALECT, Place, explain, listed, named, quoted, shown
 
 CONVERTED = ("judge-criteria.md",)
 """Pages of `schemas/sources/` that the document is converted from."""
@@ -32,9 +32,32 @@ def problems(path: Path | None = None) -> Iterator[str]:
 def openapi_errors(document: Mapping[str, Any]) -> Iterator[str]:
     """Where the document is no valid OpenAPI 3.1."""
     from openapi_spec_validator import OpenAPIV31SpecValidator
+    from openapi_spec_validator.schemas import schema_v31
 
-    for error in OpenAPIV31SpecValidator(document).iter_errors():
-        yield f"{pointer(error.absolute_path)}: {error.message}"
+    errors = list(jsonschema_rs.validator_for(dict(schema_v31)).iter_errors(document))
+    for error in errors:
+        yield f"{pointer(error.instance_path)}: {told(error)}"
+    if not errors:
+        for found in OpenAPIV31SpecValidator(document).iter_errors():
+            yield f"{pointer(found.absolute_path)}: {CONTRADICTION}"
+
+
+CONTRADICTION = (
+    "the document contradicts itself: a reference leads nowhere, an operationId or a parameter stands twice, "
+    "a path's parameter is not declared, or a default breaks its schema."
+)
+
+
+def told(error: jsonschema_rs.ValidationError) -> str:
+    """What is wrong, by the keyword of OpenAPI's own schema that refuses it."""
+    kind = error.kind
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
+        return f"{quoted(kind.property)} is missing."
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Type):
+        return f"expected {listed(kind.types, 'or')}, got {shown(error.instance)}."
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.UnevaluatedProperties):
+        return f"OpenAPI 3.1 has no {named(kind.unexpected)} here."
+    return f'OpenAPI 3.1 doesn\'t allow {shown(error.instance)} here, by "{kind.name}" in its schema.'
 
 
 def outdated(document: Mapping[str, Any]) -> Iterator[str]:
@@ -51,8 +74,12 @@ def bad_examples(document: Mapping[str, Any]) -> Iterator[str]:
         validator = jsonschema_rs.validator_for(
             {"$schema": DIALECT, **schema, "components": document["components"]}
         )
-        for error in validator.iter_errors(example):
-            yield f"{pointer(place)}: {error.message}"
+        if not validator.is_valid(example):
+            found = list(explain(schema, example, Place(document, noun="the example")))
+            for violation in found:
+                yield f"{pointer(place)}{violation.pointer}: {violation.sentence}"
+            if not found:
+                yield f"{pointer(place)}: this example breaks its schema."
 
 
 def examples(

@@ -251,11 +251,15 @@ def uvicorn_config(service: Service, listener: Listener) -> uvicorn.Config:
     )
     try:
         config.load()
-    except (OSError, ssl.SSLError) as error:
+    except OSError as error:
         names = " or ".join(str(file) for file in (listener.certfile, listener.keyfile) if file)
         advice = "--ssl-certfile and --ssl-keyfile want readable PEM files, the key without a pass phrase"
-        raise CannotServe(f"cannot use {names}: {reason(error)}; {advice}") from None
+        raise CannotServe(f"cannot use {names}: {unusable(error)}; {advice}") from None
     return config
+
+
+def unusable(error: OSError) -> str:
+    return "this is no certificate with its key" if isinstance(error, ssl.SSLError) else reason(error)
 
 
 def bind(listener: Listener) -> socket.socket:

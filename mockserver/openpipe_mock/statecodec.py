@@ -35,8 +35,8 @@ def loaded(text: bytes) -> Json:
     except orjson.JSONDecodeError:
         try:
             return json.loads(text)
-        except ValueError as error:
-            raise Unreadable(str(error)) from None
+        except ValueError:
+            raise Unreadable from None
 
 
 def readable(texts: Iterable[bytes], read: Callable[[bytes], Value]) -> Iterator[Value]:
@@ -122,8 +122,8 @@ def entry_of(text: bytes, settings: Settings) -> Entry:
             value[name] = read(value[name])
         expect(value, KINDS)
         return Entry(settings=settings, **value)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise Unreadable(str(error)) from None
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise Unreadable from None
 
 
 def expect(value: Json, kinds: Mapping[str, type | tuple[type, ...]]) -> None:
@@ -153,8 +153,8 @@ def call_of(text: bytes) -> LoggedCall:
         value["request"], value["response"] = value["request"].encode(), value["response"].encode()
         call = LoggedCall(**value)
         call.answer()
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise Unreadable(str(error)) from None
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
+        raise Unreadable from None
     return call
 
 
@@ -172,8 +172,8 @@ def completion_of(text: bytes) -> Completion:
         value["choices"] = tuple(map(choice_of, value["choices"]))
         expect(value, {"id": str, "created": int, "model": str, "prompt_tokens": int})
         return Completion(**value)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise Unreadable(str(error)) from None
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise Unreadable from None
 
 
 def choice_of(value: Json) -> Choice:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from openpipe_mock.errors import StateUnavailable
+from openpipe_mock.reasons import reason
 from openpipe_mock.state import DEFAULT
 from openpipe_mock.statescripts import PROBE, Script
 from openpipe_mock.violations import listed, quoted
@@ -183,7 +184,6 @@ def client_of(url: str, shown: str) -> "redis.Redis":
         raise BadState(f"cannot use --state {shown}: {EXPECTED}") from None
 
 
-FOREIGN = f"; something else lies under keys that begin with {ROOT}, so give the mock a database of its own"
 EXPECTED = "expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH?db=DB"
 ESCAPES: Mapping[str, str] = {"@": "%40", "/": "%2F", "?": "%3F", "#": "%23"}
 
@@ -222,6 +222,26 @@ def advice() -> str:
 
 def told(error: BaseException) -> str:
     """What went wrong, in one line without a full stop."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    known = next((words for kind, words in KINDS.items() if kind in kinds), "")
+    return known or (answered(error) if "ResponseError" in kinds else reason(error) or HUNG_UP)
+
+
+KINDS: Mapping[str, str] = {
+    "AuthenticationError": "it wants another user name or password than the URL has",
+    "NoPermissionError": f"it doesn't let this user run scripts on the keys that begin with {ROOT}",
+    "OutOfMemoryError": "its memory is full; raise its maxmemory, or give the mock a Redis of its own",
+    "ReadOnlyError": "it is a replica, which only reads; name its primary",
+    "BusyLoadingError": "it is still loading its data",
+    "TimeoutError": "no answer in time",
+}
+"""Classes of redis.exceptions → what they mean here."""
+HUNG_UP = "it broke off the connection"
+
+
+def answered(error: BaseException) -> str:
+    """What a Redis itself said, quoted: it is another program, whose words its owner looks up."""
     words = " ".join(str(error).split()).partition(" script: ")[0]  # and which of our scripts it was
-    hint = FOREIGN if words.startswith("WRONGTYPE") else ""
-    return (words.rstrip(".") or type(error).__name__) + hint
+    if words.startswith("WRONGTYPE"):
+        return f"something else lies under keys that begin with {ROOT}; give the mock a database of its own"
+    return f"it says {quoted(words)}"

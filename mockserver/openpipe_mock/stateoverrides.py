@@ -118,8 +118,8 @@ class Stored:
                 tuple(rule(sources, configfile.fault, loaded(text)) for text in self.faults),
                 limits(sources, loaded(self.limits)) if self.limits else None,
             )
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise Unreadable(" ".join(str(error).split())) from None
+        except (LookupError, TypeError, ValueError, AttributeError):
+            raise Unreadable from None
         return (NOTHING if overrides == NOTHING else overrides), sources
 
 

@@ -183,9 +183,9 @@ class RedisSession(Session):
         pairs = dict(zip(criteria[::2], criteria[1::2], strict=True))
         try:
             overrides, sources = Stored(version, pairs, completions, faults, limits).built(self.memory.base())
-        except Unreadable as error:
+        except Unreadable:
             raise self.link.unavailable(
-                f"holds something else than was set at runtime in session {self.name} ({error});"
+                f"holds something else than was set at runtime in session {self.name};"
                 " POST /_mock/reset begins anew"
             ) from None
         return Known(version, overrides, sources)

@@ -8,6 +8,7 @@ read, and counted at their full length, since that is how a small file becomes a
 import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -23,7 +24,7 @@ MOST_VALUES = 100_000
 """Keys and values that a file may have, aliases written out; a text counts again for each 64 characters."""
 
 EventLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-LINE_BREAK = re.compile(rb"\r\n?|\n")
+LINE_BREAK = re.compile(r"\r\n?|\n")
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 """What YAML forbids in a stream, wherever it stands."""
 
@@ -134,60 +135,117 @@ def read(data: bytes) -> Document:
     levels, more than 100,000 keys and values. Mistakes that leave the rest readable are reported together.
     """
     text = decoded(data)
-    builder = Builder(yaml.parse(text, Loader=EventLoader))
+    builder = Builder(events(text))
     try:
         found = builder.document()
     except yaml.YAMLError as error:
-        raise Unreadable([*builder.mistakes, syntax(error)]) from None
+        # The parser reads ahead, and may give up on deep nesting before it tells of any. So we count first.
+        with suppress(yaml.YAMLError):
+            Builder(events(before(text, error))).document()
+        raise Unreadable([*builder.mistakes, syntax(text, error)]) from None
     if builder.mistakes:
         raise Unreadable(builder.mistakes, found)
     return found
 
 
 def decoded(data: bytes) -> str:
-    """The text of a file, without its byte order mark."""
+    """The text of a file of YAML, without its byte order mark."""
     if len(data) > MOST_BYTES:
         refuse(f"the file has {len(data):,} bytes, and at most {MOST_BYTES:,} are read; make it smaller.")
-    try:
-        text = data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        *_, begun = LINE_BREAK.split(data[: error.start])
-        line = len(LINE_BREAK.findall(data[: error.start])) + 1
-        column = len(begun.decode("utf-8").removeprefix("\ufeff")) + 1
-        byte = f"byte 0x{data[error.start]:02x}, number {error.start + 1} of the file,"
-        refuse(f"{byte} is not UTF-8; save the file as UTF-8.", (line, column))
-    if found := UNPRINTABLE.search(text):
-        before = text[: found.start()].encode()
-        *_, begun = LINE_BREAK.split(before)
-        spot = (len(LINE_BREAK.findall(before)) + 1, len(begun.decode()) + 1)
-        told = f"the character U+{ord(found[0]):04X} may not stand in YAML; remove it"
-        refuse(f'{told}, or write it as "\\u{ord(found[0]):04x}" in double quotes.', spot)
+    text = utf8(data)
+    if found := unprintable(text):
+        raise Unreadable([found])
     return text
+
+
+def utf8(data: bytes) -> str:
+    """The text of a file, without its byte order mark. Raises Unreadable."""
+    try:
+        return data.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        spot = end_of(data[: error.start].decode().removeprefix("\ufeff"))
+        byte = f"byte 0x{data[error.start]:02x}, number {error.start + 1} of the file,"
+        refuse(f"{byte} is not UTF-8; save the file as UTF-8.", spot)
+
+
+def end_of(text: str) -> Spot:
+    """Where a text ends."""
+    *_, last = lines = LINE_BREAK.split(text)
+    return len(lines), len(last) + 1
+
+
+def unprintable(text: str) -> Mistake | None:
+    """The first character that YAML forbids."""
+    found = UNPRINTABLE.search(text)
+    if found is None:
+        return None
+    told = f"the character U+{ord(found[0]):04X} may not stand in YAML; remove it"
+    advice = f'or write it as "\\u{ord(found[0]):04x}" in double quotes.'
+    return Mistake(*end_of(text[: found.start()]), "", f"{told}, {advice}")
 
 
 def refuse(sentence: str, spot: Spot = (1, 1)) -> NoReturn:
     raise Unreadable([Mistake(*spot, "", sentence)])
 
 
-def syntax(error: yaml.YAMLError) -> Mistake:
-    """What the parser stumbled over, and what helps against it."""
-    mark, begun = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    problem = getattr(error, "problem", None) or "unreadable"
-    if begun and begun.line + 1 < line:
-        problem += f" {getattr(error, 'context', '')} that begins in line {begun.line + 1}"
-    advice = next((f"; {advice}" for words, advice in ADVICE.items() if words in problem), "")
-    return Mistake(line, column, "", f"this is not YAML: {problem}{advice}.")
+def events(text: str) -> Iterator[Any]:
+    """The parser's events of a text. Raises yaml.YAMLError on the way; `syntax` says it in our words."""
+    return yaml.parse(text, Loader=EventLoader)
 
 
-ADVICE: Mapping[str, str] = {
-    "cannot start any token": "indent with spaces, and put a text that begins with @, ` or % in quotes",
-    "mapping values are not allowed": 'put a text with ": " in it in quotes, and indent keys alike',
-    "did not find expected key": "indent the keys of a mapping alike",
-    "unexpected end of stream": "close the quotes",
-    "unknown escape character": "in double quotes write \\\\ for a backslash, or take single quotes",
-}
-"""Words of the parser → what most likely helps."""
+def before(text: str, error: yaml.YAMLError) -> str:
+    """The text before the place where the parser gave up."""
+    mark = mark_of(error, "problem_mark")
+    return text[: mark.index] if mark else ""
+
+
+def syntax(text: str, error: yaml.YAMLError, first_line: int = 1) -> Mistake:
+    """What is wrong where the parser gave up on a text, and what helps; the text begins in `first_line`."""
+    mark = mark_of(error, "problem_mark")
+    if mark is None:
+        return Mistake(first_line, 1, "", f"this is not YAML: {NO_IDEA}.")
+    begun = mark_of(error, "context_mark") or mark
+    told = complaint(text[begun.index : mark.index], text[mark.index :]).format(line=begun.line + first_line)
+    return Mistake(mark.line + first_line, mark.column + 1, "", f"this is not YAML: {told}.")
+
+
+def mark_of(error: yaml.YAMLError, name: str) -> yaml.Mark | None:
+    found: yaml.Mark | None = getattr(error, name, None)
+    return found
+
+
+def complaint(begun: str, after: str) -> str:
+    """What is wrong behind what the parser had begun; `{line}` stands for the line where that begins."""
+    for inside, here, told in COMPLAINTS:
+        if re.fullmatch(inside, begun, re.DOTALL) and re.match(here, after):
+            return told
+    return NO_IDEA
+
+
+ANY = ".*"
+SINGLE, DOUBLE = r"'(?:[^']++|'')*+", r'"(?:[^"\\]++|\\.)*+\\?'
+"""A text in quotes that doesn't end."""
+# By the text itself: the parser's own words differ from version to version, and stand for no way out.
+COMPLAINTS = (
+    (ANY, r"\t", "a tab stands here; indent with spaces"),
+    (SINGLE, ANY, "the quotes that begin in line {line} don't end; close them"),
+    (DOUBLE, r"\s*\Z", "the quotes that begin in line {line} don't end; close them"),
+    (DOUBLE, r"(\\u)?[dD][89a-fA-F]", "half of a surrogate pair is no character; write the whole one"),
+    (DOUBLE, ANY, r"YAML has no such escape; write \\ for a backslash, or take single quotes"),
+    (r"\[.*", ANY, 'a comma is missing before this, or the "]" for the "[" in line {line}'),
+    (r"\{.*", ANY, 'a comma is missing before this, or the "}}" for the "{{" in line {line}'),
+    (r"[&*!]\S*", ANY, "a text can't begin with &, * or !; put it in quotes"),
+    (r"[|>].*", ANY, "nothing follows | or > in its line; begin the text in the next one, indented"),
+    (ANY, "[@`%]", "a text can't begin with @, ` or %; put it in quotes"),
+    ("%.*", ANY, "a text can't begin with @, ` or %; put it in quotes"),
+    (ANY, r"\s*\Z", "the text ends too early, while a bracket is still open; close it"),
+    (ANY, ":", 'no ": " may stand here; put a text with it in quotes, and indent keys alike'),
+    (ANY, r"[\]},]", "a bracket or comma too many; remove it, or put the text in quotes"),
+    (r".*['\"][ \t]*", ANY, "a text goes on behind its quotes; put the whole of it in quotes"),
+    (r".*\n.*", ANY, "this doesn't line up with what begins in line {line}; indent keys and items alike"),
+)
+"""What the parser was reading, what stands where it gave up, and what to say of it."""
+NO_IDEA = "it can't be read from here on; look for an indent, a quote or a bracket that is wrong"
 
 
 def spot_of(event: Any) -> Spot:

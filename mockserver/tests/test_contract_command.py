@@ -104,6 +104,7 @@ def test_a_dry_run_ends_with_0_and_needs_no_server() -> None:
         (["not-a-url"], "http://"),
         (["http://127.0.0.1:9", "--only", "no.such"], "--only no.such"),
         (["http://127.0.0.1:9", "--latest", "x"], "--latest wants"),
+        (["http://127.0.0.1:9", "-k", "a and"], "-k a and: a word is missing at the end; write it as in -k"),
         (["http://127.0.0.1:9", "--known", "/no/such/file"], "/no/such/file"),
         (["http://127.0.0.1:9", "--baseline", "/no/such/file"], "/no/such/file"),
         (["http://127.0.0.1:9", "--write-known", "/etc/hostname"], "exists already"),

@@ -350,7 +350,9 @@ def test_an_entry_that_nothing_needs_is_told() -> None:
         ("- {id: 1, reason: x, expires: 2030-01-01}", "the id is no text"),
         ("- {id: x, reason: ' ', expires: 2030-01-01}", "the reason is empty"),
         ("- {id: x, reason: y, expires: soon}", "no date such as"),
-        ("- [", "known.yaml"),
+        ("- [", "known.yaml:2:1: this is not YAML: the text ends too early"),
+        ("- \x07", "known.yaml:1:3: the character U\\+0007 may not stand in YAML"),
+        ("[" * 2000, "known.yaml:1:62: .*nested deeper than 60 levels"),
     ],
 )
 def test_a_file_of_known_deviations_is_read_strictly(content: str, words: str, tmp_path: Path) -> None:
@@ -359,7 +361,7 @@ def test_a_file_of_known_deviations_is_read_strictly(content: str, words: str, t
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(BadFile, match=r"gone\.yaml"):
+    with pytest.raises(BadFile, match=r"gone\.yaml: No such file or directory$"):
         read_known(tmp_path / "gone.yaml")
 
 

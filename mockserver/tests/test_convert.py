@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 from openapi_spec_validator.schemas import schema_v31
 
-from openpipe_mock import openapi_page
+from openpipe_mock import openapi_page, yamltext
 from openpipe_mock.convert import ConversionError, convert_page, differences, dump, merge
 from openpipe_mock.openapi_naming import camel, singular
 
@@ -722,9 +722,15 @@ TEXT_REFUSALS: dict[str, tuple[str, str]] = {
         page(tree(path="/a/{id}"), opening="post /a/{id}"),
         '/request/parameters/path/id: "id" has to stand in the path and here; add or remove it',
     ),
-    "broken YAML": (block("a: 1\nb: [1, 2"), "line 5: this is not YAML ("),
-    "a control character": (block("a: \x07"), "block from line 3: this is not YAML ("),
-    "a surrogate": (block("a: \ud800"), "block from line 3: this is not YAML (surrogates not allowed)"),
+    "broken YAML": (
+        block("a: 1\nb: [1, 2"),
+        'line 5: this is not YAML: a comma is missing before this, or the "]" for the "[" in line 4',
+    ),
+    "a control character": (
+        block("a: \x07"),
+        "line 3: the character U+0007 may not stand in YAML; remove it",
+    ),
+    "a surrogate": (block("a: \ud800"), "line 3: the character U+D800 may not stand in YAML; remove it"),
     "empty YAML": (block(""), "line 3: the YAML block is empty"),
     "two documents": (block("a: 1\n---\nb: 2"), "/: a second YAML document begins; remove it (line 4)"),
     "an anchor": (
@@ -755,7 +761,10 @@ TEXT_REFUSALS: dict[str, tuple[str, str]] = {
         block("a: " + "[" * 101 + "]" * 101),
         ": nested deeper than 100 levels; make it flatter (line 3)",
     ),
-    "great depth": (block("a: " + "[" * 9000 + "]" * 9000), ": nested deeper than 100 levels"),
+    "great depth": (
+        block("a: " + "[" * 9000 + "]" * 9000),
+        ": nested deeper than 100 levels; make it flatter (line 3)",
+    ),
     "no tree": (block("é"), '/: expected a mapping, found "é"; correct the page'),
     "an unknown part": (
         block("foo: 1"),
@@ -920,7 +929,7 @@ def test_keys_are_text() -> None:
 
 
 def test_without_the_c_parser_a_page_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openapi_page, "EventLoader", yaml.SafeLoader)
+    monkeypatch.setattr(yamltext, "EventLoader", yaml.SafeLoader)
     assert convert_page(judge_text()) == judge()
 
 

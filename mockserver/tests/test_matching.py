@@ -125,24 +125,35 @@ def test_a_demand_says_what_it_wants(kind: Kind) -> None:
     assert str(demand(kind, 'the "x"')) == rf'{WORDS[kind]} "the \"x\""'
 
 
+NO_LOOKING = "it has no lookaheads, lookbehinds and backreferences; say it without"
+UNKNOWN = "look for an escape or a repetition that it doesn't have"
+
+
 @pytest.mark.parametrize(
     ("pattern", "words"),
     [
-        ("(?=a)", "invalid perl operator: (?="),
-        ("(?<!a)b", "invalid perl operator"),
-        (r"(a)\1", r"invalid escape sequence: \1"),
-        ("[", "missing ]"),
-        ("(", "missing )"),
-        ("*", "no argument for repetition operator"),
-        ("(a{1000}){1000}", "invalid repetition size"),
-        ("a{2,1}", "invalid repetition size"),
-        ("\ud800", "surrogate"),
+        ("(?=a)", NO_LOOKING),
+        ("(?<!a)b", NO_LOOKING),
+        ("(?>a)b", NO_LOOKING),
+        (r"(a)\1", NO_LOOKING),
+        (r"[[\]](a)\k<a>", NO_LOOKING),
+        ("[", r'a "[" has no counterpart; add it, or write \[ for the character'),
+        (r"[\]", r'a "[" has no counterpart; add it, or write \[ for the character'),
+        (r"\(a)", r'a ")" has no counterpart; add it, or write \) for the character'),
+        ("([)]", r'a "(" has no counterpart; add it, or write \( for the character'),
+        ("*", r'a "*" has nothing to repeat; write \* for the character'),
+        ("a|?", r'a "?" has nothing to repeat; write \? for the character'),
+        ("a**", r'a "*" has nothing to repeat; write \* for the character'),
+        ("(a{1000}){1000}", UNKNOWN),
+        ("a*?b{2,1}", UNKNOWN),
+        (r"\y", UNKNOWN),
+        ("\ud800", "half of a surrogate pair is no character; write the whole one"),
     ],
 )
-def test_a_pattern_that_re2_does_not_read_is_refused_with_its_reason(pattern: str, words: str) -> None:
-    with pytest.raises(BadPattern, match=r".") as caught:
+def test_a_pattern_that_re2_does_not_read_is_refused_in_our_words(pattern: str, words: str) -> None:
+    with pytest.raises(BadPattern) as caught:
         demand("matches", pattern)
-    assert words in str(caught.value)
+    assert str(caught.value) == words
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The suite's client: whatever a server does comes back as a result, within bounds and without the key."""
 
+import errno
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -209,20 +211,40 @@ def test_an_answer_beyond_all_bounds_is_cut(monkeypatch: pytest.MonkeyPatch) -> 
     assert probing(in_turn(httpx.Response(200, content=b"x" * 99))).send(ASK).failure == probe.ENDLESS
 
 
+def unconnected(beneath: OSError) -> httpx.ConnectError:
+    """The error of a connection that failed by another one."""
+    error = httpx.ConnectError("some words")
+    error.__cause__ = beneath
+    return error
+
+
+def not_trusted(code: int) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError("some words")
+    error.verify_code = code
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (httpx.ConnectError("Connection refused"), "no connection (nothing listens there)"),
-        (httpx.ConnectError("[Errno -2] Name or service not known"), "no connection (there is no such host)"),
-        (httpx.ConnectError("SSL: CERTIFICATE_VERIFY_FAILED"), "no connection (TLS failed"),
-        (httpx.ConnectError(""), "no connection (ConnectError)"),
+        (unconnected(ConnectionRefusedError("no")), "no connection (nothing listens there)"),
+        (unconnected(socket.gaierror("no")), "no connection (there is no such host)"),
+        (
+            unconnected(ssl.SSLError("no")),
+            "no connection (TLS failed: one side speaks no TLS, or another one)",
+        ),
+        (unconnected(not_trusted(10)), "no connection (TLS failed: its certificate has expired)"),
+        (unconnected(not_trusted(19)), "no connection (TLS failed: its certificate is not trusted here)"),
+        (unconnected(OSError(errno.ENETUNREACH, "no")), "no connection (network is unreachable)"),
+        (unconnected(OSError("no")), "no connection"),
+        (httpx.ConnectError("some words"), "no connection"),
         (httpx.ConnectTimeout(""), "no connection in time"),
         (httpx.ProxyError("403"), "the proxy refused the connection"),
         (httpx.WriteError(""), HUNG_UP),
     ],
 )
 def test_failures_of_the_connection_are_told_in_plain_words(error: httpx.HTTPError, words: str) -> None:
-    assert probing(in_turn(error)).send(ASK).failure.startswith(words)
+    assert probing(in_turn(error)).send(ASK).failure == words
 
 
 def test_a_kept_connection_that_was_closed_meanwhile_is_no_hang_up() -> None:

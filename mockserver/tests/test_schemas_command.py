@@ -46,10 +46,34 @@ def test_the_shipped_document_is_what_regenerating_writes(tmp_path: Path) -> Non
     assert path.read_bytes() == DOCUMENT.read_bytes()
 
 
-def test_a_document_that_is_no_openapi_is_named(tmp_path: Path) -> None:
-    [fault] = faults(tmp_path, lambda document: document["info"].pop("title"))
-    assert fault.startswith("/info")
-    assert "title" in fault
+NOTHING = {"204": {"description": "Nothing."}}
+NO_OPENAPI: dict[str, tuple[Callable[[Json], object], str]] = {
+    "a missing member": (lambda document: document["info"].pop("title"), '/info: "title" is missing.'),
+    "another type": (
+        lambda document: document["info"].update(title=3),
+        "/info/title: expected string, got the number 3.",
+    ),
+    "a value that is none of those that there are": (
+        lambda document: document["components"]["parameters"]["OpCache"].update({"in": "body"}),
+        'OpenAPI 3.1 doesn\'t allow the string "body" here, by "enum" in its schema.',
+    ),
+    "an unknown path": (
+        lambda document: document["paths"].update(x={}),
+        '/paths: OpenAPI 3.1 has no "x" here.',
+    ),
+    "a parameter that is not declared": (
+        lambda document: document["paths"].update({"/x/{id}": {"get": {"responses": NOTHING}}}),
+        "the document contradicts itself: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_OPENAPI)
+def test_a_document_that_is_no_openapi_is_named_in_our_words(tmp_path: Path, name: str) -> None:
+    spoil, sentence = NO_OPENAPI[name]
+    [fault] = faults(tmp_path, spoil)
+    assert sentence in fault
+    assert len(fault.splitlines()) == 1
 
 
 def test_a_judge_part_that_differs_from_its_page_is_named(tmp_path: Path) -> None:
@@ -67,7 +91,8 @@ def test_an_example_that_breaks_its_schema_is_named(tmp_path: Path) -> None:
         content["application/json"]["examples"]["best_of_n"]["value"]["n"] = 1.5
 
     [fault] = faults(tmp_path, misspell)
-    assert fault.startswith("/paths/~1chat~1completions/post/requestBody/content/application~1json/examples")
+    place = "/paths/~1chat~1completions/post/requestBody/content/application~1json/examples/best_of_n"
+    assert fault == f"{place}/n: expected a whole number or null, got the number 1.5."
 
 
 @pytest.mark.parametrize(
@@ -118,14 +143,22 @@ def test_a_page_is_printed_as_openapi() -> None:
     assert result.output == dump(convert_page(PAGE.read_text("utf-8")), header=())
 
 
-@pytest.mark.parametrize("content", [b"# A page\n\nwithout a block.\n", b"\xff\xfe"])
-def test_a_page_that_is_none_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (
+            b"# A page\n\nwithout a block.\n",
+            "page: expected one fenced YAML block, found 0; convert page by page",
+        ),
+        (b"a\n\xff\xfe", "2:1: byte 0xff, number 3 of the file, is not UTF-8; save the file as UTF-8."),
+    ],
+)
+def test_a_page_that_is_none_is_refused_in_one_line(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "page.md"
     path.write_bytes(content)
     result = run("convert", str(path))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"openpipe-mock: {path}: ")
-    assert result.stderr.count("\n") == 1
+    assert result.stderr == f"openpipe-mock: {path}: {why}\n"
 
 
 def test_a_document_that_is_not_there_is_no_place_to_write_to(tmp_path: Path) -> None:
@@ -134,16 +167,26 @@ def test_a_document_that_is_not_there_is_no_place_to_write_to(tmp_path: Path) ->
     assert "does not exist" in result.stderr
 
 
-@pytest.mark.parametrize("content", [b"1", b"x: [", b"\xff", b"!!python/object:os.system {}"])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"1", "expected a mapping"),
+        (b"x: [", "2:1: this is not YAML: the text ends too early, while a bracket is still open; close it."),
+        (b"\xff", "1:1: byte 0xff, number 1 of the file, is not UTF-8; save the file as UTF-8."),
+        (
+            b"!!python/object:os.system {}",
+            "1:1: the tag !!python/object:os.system is not read; write plain data.",
+        ),
+    ],
+)
 def test_a_document_that_is_none_is_refused_in_one_line_and_left_alone(
-    tmp_path: Path, content: bytes
+    tmp_path: Path, content: bytes, why: str
 ) -> None:
     path = tmp_path / "openapi.yaml"
     path.write_bytes(content)
     result = run("convert", str(PAGE), "--into", str(path))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"openpipe-mock: {path} is no OpenAPI document")
-    assert result.stderr.count("\n") == 1
+    assert result.stderr == f"openpipe-mock: {path} is no OpenAPI document: {why}\n"
     assert path.read_bytes() == content
 
 

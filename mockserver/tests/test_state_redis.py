@@ -465,7 +465,7 @@ def test_the_status_tells_how_redis_is_also_while_it_is_away(
     assert [status[name] for name in numbers] == [None] * 5
     told = status["memory"]["redis"]
     assert (told["up"], told["unrecorded"]) == (False, 1)
-    assert "onnection" in told["last_problem"]
+    assert told["last_problem"] == "doesn't answer (nothing listens there)"
     assert 0 <= told["away_seconds"] <= told["last_problem_seconds"] + 0.001
     html = page(service, "http://localhost")
     assert f"the Redis at {fragile.url}, which has been away for " in html
@@ -504,7 +504,7 @@ def promoted(client: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "mend", "told"), [(starved, fed, "maxmemory"), (demoted, promoted, "read only replica")]
+    ("spoil", "mend", "told"), [(starved, fed, "maxmemory"), (demoted, promoted, "which only reads")]
 )
 def test_a_redis_that_takes_nothing_is_told_and_stops_only_those_who_need_it(
     fragile: Redis, spoil: Callable[[Any], None], mend: Callable[[Any], None], told: str
@@ -887,16 +887,16 @@ def test_a_server_says_in_one_line_why_its_redis_will_not_do(server: Redis) -> N
     port = free_port()
     line = refusal(f"--state=redis://:hush@127.0.0.1:{port}/0")
     assert f"cannot use --state redis://127.0.0.1:{port}/0: " in line
-    assert "Connection refused" in line
+    assert line.endswith(": nothing listens there")
     assert "hush" not in line
     line = refusal(environment={"OPENPIPE_MOCK_STATE": f"{server.url}?db=999"})
-    assert "DB index is out of range" in line
+    assert ': it says "' in line
 
 
 def test_a_wrong_password_is_said_and_not_shown() -> None:
     with redis_server("--requirepass", "right") as redis:
         line = refusal(f"--state=redis://:wr0ng@127.0.0.1:{redis.port}/0")
-        assert "invalid username-password pair" in line
+        assert line.endswith(": it wants another user name or password than the URL has")
         assert "wr0ng" not in line
         link = Link(f"redis://:right@127.0.0.1:{redis.port}/0")
         link.check()
@@ -918,7 +918,7 @@ def test_over_tls(tmp_path: Path) -> None:
         assert report(Service(sessions=RedisSessions(link))).status == 200
         assert link.place == url
         link.close()
-        with pytest.raises(BadState, match="certificate verify failed"):
+        with pytest.raises(BadState, match="TLS failed: its certificate is not trusted here"):
             Link(url).check()
         for wrong in (f"redis://127.0.0.1:{port}/0", f"rediss://127.0.0.1:{redis.port}/0"):
             with pytest.raises(BadState, match=f"cannot use --state {wrong}: "):
@@ -929,7 +929,7 @@ def test_a_redis_that_accepts_and_says_nothing_is_not_waited_for(monkeypatch: py
     monkeypatch.setattr(statelink, "TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         link = Link(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
-        with pytest.raises(BadState, match=r"[Tt]imeout"):
+        with pytest.raises(BadState, match="no answer in time"):
             link.check()
 
 

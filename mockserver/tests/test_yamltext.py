@@ -1,8 +1,10 @@
 """YAML as plain data: what bare words mean, where everything stands, and what is refused."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,8 +117,8 @@ REFUSED: dict[str, tuple[bytes | str, list[str]]] = {
             "7:3: a key is a list, a mapping or an alias here; write it as a text.",
             "9:3: a key is a list, a mapping or an alias here; write it as a text.",
             "11:1: /<<: merge keys (<<) are not read; repeat the keys here.",
-            "12:1: this is not YAML: did not find expected key while parsing a block mapping "
-            "that begins in line 1; indent the keys of a mapping alike.",
+            '12:1: this is not YAML: no ": " may stand here; put a text with it in quotes, and indent keys '
+            "alike.",
         ],
     ),
     "a key that is left out": (
@@ -163,32 +165,6 @@ REFUSED: dict[str, tuple[bytes | str, list[str]]] = {
         ],
     ),
     "several documents": ("a: 1\n---\nb: 2", ["2:1: a second YAML document begins here; keep one."]),
-    "a tab": (
-        "a:\n\tb: 1",
-        [
-            "2:1: this is not YAML: found character that cannot start any token; indent with spaces, "
-            "and put a text that begins with @, ` or % in quotes."
-        ],
-    ),
-    "quotes that don't end": (
-        "a: 'x\n\n",
-        [
-            "3:1: this is not YAML: found unexpected end of stream while scanning a quoted scalar that "
-            "begins in line 1; close the quotes."
-        ],
-    ),
-    "a colon": (
-        "a: b: c",
-        [
-            "1:5: this is not YAML: mapping values are not allowed in this context; put a text with "
-            '": " in it in quotes, and indent keys alike.'
-        ],
-    ),
-    "half of an astral character": (
-        '"\\ud83d"',
-        ["1:4: this is not YAML: found invalid Unicode character escape code."],
-    ),
-    "another version": ("%YAML 9.0\n--- a", ["1:1: this is not YAML: found incompatible YAML document."]),
     "a byte that is no UTF-8": (
         b"a: 1\r\nb\xc3\xa9: \xff",
         ["2:5: byte 0xff, number 12 of the file, is not UTF-8; save the file as UTF-8."],
@@ -223,6 +199,68 @@ def test_what_is_refused_and_in_which_words(name: str) -> None:
     data, sentences = REFUSED[name]
     found = mistakes(data)
     assert found == sentences
+
+
+AT_SIGN = "a text can't begin with @, ` or %; put it in quotes."
+STAR = "a text can't begin with &, * or !; put it in quotes."
+COLON = 'no ": " may stand here; put a text with it in quotes, and indent keys alike.'
+ESCAPE = "YAML has no such escape; write \\\\ for a backslash, or take single quotes."
+HALF = "half of a surrogate pair is no character; write the whole one."
+MUCH = "a bracket or comma too many; remove it, or put the text in quotes."
+BEHIND = "a text goes on behind its quotes; put the whole of it in quotes."
+BLOCK = "nothing follows | or > in its line; begin the text in the next one, indented."
+UNLIKE = "this doesn't line up with what begins in line 1; indent keys and items alike."
+UNCLOSED = "the quotes that begin in line 1 don't end; close them."
+UNKNOWN = "it can't be read from here on; look for an indent, a quote or a bracket that is wrong."
+NO_YAML: dict[str, tuple[str, str]] = {
+    "a:\n\tb: 1": ("2:1", "a tab stands here; indent with spaces."),
+    "a:\r\n  b: 1\r\n\tc: 2": ("3:1", "a tab stands here; indent with spaces."),
+    "a: 'x\n\n": ("3:1", UNCLOSED),
+    'a: "é😀\n': ("2:1", UNCLOSED),
+    '"\\ud83d"': ("1:4", HALF),
+    'a: "\\d+"': ("1:5", ESCAPE),
+    'a: "\\xzz"': ("1:7", ESCAPE),
+    "a: [1, 2\nb: 3": ("2:2", 'a comma is missing before this, or the "]" for the "[" in line 1.'),
+    "a: {b: 1, c: 2\n d: 3}": ("2:3", 'a comma is missing before this, or the "}" for the "{" in line 1.'),
+    "a: [": ("2:1", "the text ends too early, while a bracket is still open; close it."),
+    "a: *.txt": ("1:5", STAR),
+    "a: & b": ("1:5", STAR),
+    "a: !<x y": ("1:7", STAR),
+    "a: | x\n  y": ("1:6", BLOCK),
+    "a: >9z\n": ("1:6", BLOCK),
+    "é😀: @x": ("1:5", AT_SIGN),
+    "a: `x`": ("1:4", AT_SIGN),
+    "%YAML 9.0\n--- a": ("1:1", AT_SIGN),
+    "%x\na": ("1:3", AT_SIGN),
+    "a: b: c": ("1:5", COLON),
+    "a: 1\n  b: 2": ("2:4", COLON),
+    "a: [1 2, {]": ("1:11", MUCH),
+    "{a: 1}}": ("1:7", MUCH),
+    "a: ,b": ("1:4", MUCH),
+    'a: "x" y': ("1:8", BEHIND),
+    "a: 'it's'": ("1:8", BEHIND),
+    "'a': 1\n- b": ("2:1", UNLIKE),
+    "a:\n    b: 1\n  c: 2": ("3:3", UNLIKE),
+    "- a\nb: 1": ("2:1", UNLIKE),
+    "a: &x &y 1": ("1:7", UNKNOWN),
+    "a: 1\n...\nb: 2": ("3:1", UNKNOWN),
+}
+
+
+@pytest.mark.parametrize("text", NO_YAML)
+def test_what_is_no_yaml_is_said_in_our_words(text: str) -> None:
+    place, sentence = NO_YAML[text]
+    assert mistakes(text) == [f"{place}: this is not YAML: {sentence}"]
+
+
+def test_the_words_of_the_parser_count_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gives_up(text: str, **_: object) -> Iterator[object]:
+        mark = yaml.Mark("", len(text) // 2, 1, 2, "", 0)
+        yield from ()
+        raise yaml.MarkedYAMLError("in some context", mark, "some problem", mark)
+
+    monkeypatch.setattr(yaml, "parse", gives_up)
+    assert mistakes("a: 1\nb: 2") == [f"2:3: this is not YAML: {UNKNOWN}"]
 
 
 def powers(last: str) -> str:
@@ -276,9 +314,7 @@ def test_a_line_stays_one_line() -> None:
 
 
 def test_a_parser_that_gives_no_place_is_understood_too() -> None:
-    import yaml
-
-    assert str(syntax(yaml.YAMLError())) == "1:1: this is not YAML: unreadable."
+    assert str(syntax("a", yaml.YAMLError("some words"))) == f"1:1: this is not YAML: {UNKNOWN}"
 
 
 @thorough
