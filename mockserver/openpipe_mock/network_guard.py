@@ -86,19 +86,19 @@ def is_local(host: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-def _place(host: str, port: object) -> tuple[str, str]:
+def _endpoint(host: str, port: object) -> tuple[str, str]:
     return ("localhost" if is_local(host) else host), str(port)
 
 
 def _proxies() -> Iterator[tuple[str, tuple[str, str]]]:
-    """The variables that name a proxy, and its place."""
+    """The variables that name a proxy, and where that is."""
     for name in list(os.environ):
         value = os.environ.get(name) if name.lower() in PROXIES else None
         if value:
             url = value if "://" in value else f"http://{value}"
             host, port = base_host(url), _port(url)
             if host is not None and port is not None:
-                yield name, _place(host, port)
+                yield name, _endpoint(host, port)
 
 
 def _port(url: str) -> int | None:
@@ -111,17 +111,17 @@ def _port(url: str) -> int | None:
 
 # What the mock has looked at.
 
-_SEEN: ContextVar[bool] = ContextVar("openpipe_mock_seen", default=False)
+_PASSING: ContextVar[bool] = ContextVar("openpipe_mock_passing", default=False)
 
 
 @contextmanager
 def passing() -> Iterator[None]:
     """Around a request that the mock has looked at and lets pass: it goes where it likes, by a proxy too."""
-    token = _SEEN.set(True)
+    token = _PASSING.set(True)
     try:
         yield
     finally:
-        _SEEN.reset(token)
+        _PASSING.reset(token)
 
 
 # The patches. Each takes what it stands for, and checks before it calls that.
@@ -189,7 +189,7 @@ def _fail(problem: Exception, *_: Any) -> NoReturn:
 def _loop_lookup(guard: "Guard", original: Original) -> Original:
     async def getaddrinfo(loop: Any, host: Any, port: Any, **kwargs: Any) -> Any:
         guard.check_name(host, port)
-        if not _SEEN.get():
+        if not _PASSING.get():
             return await _method(original, loop)(host, port, **kwargs)
         # A thread of the loop's executor doesn't know by itself that the request may pass.
         resolve = partial(copy_context().run, socket.getaddrinfo, host, port, **kwargs)
@@ -243,15 +243,14 @@ class _Place:
     """The patches that weren't taken off, by the id of their function: one, unless others patched over it."""
 
     def put_on(self, guard: "Guard") -> None:
-        current = self.owner.__dict__.get(self.name)
-        if id(current) in self.on or self.is_of_pytest_socket(current):
-            return
-        # To make a function takes longer than to set it.
-        if self.last is None or self.last.instead_of is not current:
+        current, patch = self.owner.__dict__.get(self.name), self.last
+        if patch is None or patch.instead_of is not current:  # else it is as it was before the last mock
+            if id(current) in self.on or self.is_of_pytest_socket(current):
+                return
             original = getattr(self.owner, self.name) if current is None else current
-            self.last = _Patch(wraps(original)(self.wrapping(guard, original)), current)
-        self.on[id(self.last.ours)] = self.last
-        setattr(self.owner, self.name, self.last.ours)
+            self.last = patch = _Patch(wraps(original)(self.wrapping(guard, original)), current)
+        self.on[id(patch.ours)] = patch
+        setattr(self.owner, self.name, patch.ours)
 
     def is_of_pytest_socket(self, current: Any) -> bool:
         """Whether pytest-socket has put this function, which refuses everything, into a module.
@@ -314,13 +313,13 @@ class Guard:
         for place in self.places:
             place.take_off()
 
-    def looks(self) -> bool:
+    def is_watching(self) -> bool:
         """Whether what happens now is to be looked at."""
-        return self.on and not _SEEN.get()
+        return self.on and not _PASSING.get()
 
     def check_name(self, host: object, port: object = None) -> None:
         """Before a name is resolved: raise NetworkRefused. An address may be resolved, not connected to."""
-        if self.looks() and not is_address(plain(host)):
+        if self.is_watching() and not is_address(plain(host)):
             self.check(host, port)
 
     def check_address(self, sock: socket.socket, address: Any) -> None:
@@ -330,7 +329,7 @@ class Guard:
 
     def check(self, host: object, port: object = None) -> None:
         """Raise NetworkRefused for a connection to a host, by name or by address, that isn't to be."""
-        if not self.looks():
+        if not self.is_watching():
             return
         name = plain(host)
         if self.guards(name):
@@ -348,7 +347,8 @@ class Guard:
         So does one behind a proxy that the environment doesn't name.
         """
         name = plain(server)
-        return _HandshakeRefused(_refusal(name)) if name and self.looks() and self.guards(name) else None
+        refused = name and self.is_watching() and self.guards(name)
+        return _HandshakeRefused(_refusal(name)) if refused else None
 
 
 def _refusal(host: str) -> str:
@@ -359,10 +359,10 @@ def _refusal(host: str) -> str:
 
 
 def _check_proxy(host: str, port: object) -> None:
-    asked = _place(host, port)
-    for variable, place in _proxies():
-        by_name_alone = not port and place[0] == asked[0] != "localhost"
-        if place == asked or by_name_alone:
+    asked = _endpoint(host, port)
+    for variable, proxy in _proxies():
+        by_name_alone = not port and proxy[0] == asked[0] != "localhost"
+        if proxy == asked or by_name_alone:
             raise NetworkRefused(
                 f"a connection to the proxy {quoted(host)} of {variable} was refused, so that no test's key "
                 f"leaves by it: {CURE} Send by one of those, or unset {variable} in the test."
