@@ -47,8 +47,7 @@ class LogHandler(logging.Handler):
         """Let nothing wait: in a fork there is no thread, and what waited is for the first process to write.
 
         `queued` and `written` count the bytes that the thread was given, and that it is done with; `dropped`
-        counts the lines of which the log has not told. `failed`: the last write did. `given_up`: nobody
-        reads.
+        counts the lines of which the log has not told. `failed`: the last write. `given_up`: nobody reads.
         """
         self.mutex = threading.Lock()
         self.lines: SimpleQueue[bytes] = SimpleQueue()
