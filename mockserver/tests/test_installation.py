@@ -75,6 +75,11 @@ def test_the_lines_of_the_pages_are_that_of_the_messages(monkeypatch: pytest.Mon
     assert sorted(found - known) == []
 
 
+def test_the_examples_name_the_wheel_of_this_version() -> None:
+    told = "".join(path.read_text("utf-8") for path in TOLD)
+    assert set(re.findall(r"openpipe_mock-([\d.]+)-py3-none-any\.whl", told)) == {__version__}
+
+
 def test_a_checkout_is_named_as_what_it_is() -> None:
     assert install_line("contract") == f"pip install --editable '{ROOT}[contract]'"
 

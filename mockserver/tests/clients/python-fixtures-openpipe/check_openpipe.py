@@ -12,7 +12,7 @@ import respx
 from openpipe.api_client.core.api_error import ApiError
 from openpipe.client import AsyncOpenPipe, OpenPipe
 
-import openpipe_mock
+from openpipe_mock import NetworkRefused, patched, respx_router
 
 SAID = {"role": "assistant", "content": "1, 2, 3."}
 COUNT = {"model": "openai:gpt-4o-mini", "messages": [{"role": "user", "content": "Count to 3"}]}
@@ -152,7 +152,7 @@ def test_what_is_refused_is_the_cause_of_openais_own_error(openpipe_mock, monkey
     client = openai.OpenAI(base_url="https://api.anthropic.com/v1")
     with pytest.raises(openai.APIConnectionError) as caught:
         client.chat.completions.create(**COUNT)
-    assert isinstance(caught.value.__cause__, openpipe_mock.NetworkRefused)
+    assert isinstance(caught.value.__cause__, NetworkRefused)
 
 
 FAULTS = [
@@ -206,21 +206,21 @@ def test_the_real_keys_are_back():
     assert (os.environ["OPENPIPE_API_KEY"], os.environ["OPENAI_API_KEY"]) == ("opk-real-one", "sk-real-one")
 
 
-@openpipe_mock.patched(seed=3)
+@patched(seed=3)
 def test_decorated(openpipe_mock):
     openpipe_mock.criterion("helpful").score(1)
     assert judge(EARLY).score == 1
 
 
 @pytest.mark.asyncio
-@openpipe_mock.patched()
+@patched()
 async def test_decorated_async(openpipe_mock):
     openpipe_mock.criterion("helpful").score(0)
     assert (await judge(EARLY_ASYNC)).score == 0
 
 
 def test_a_respx_router_by_itself():
-    router = openpipe_mock.respx_router(seed=1)
+    router = respx_router(seed=1)
     router.mock.criterion("helpful").score(0.4)
     with respx.mock(using="httpx") as theirs:
         theirs.route(host="api.openpipe.ai").mock(side_effect=router.handler)
