@@ -109,7 +109,9 @@ python_clients := $(addprefix $(envs)/,$(addsuffix /.done,openpipe openai langch
 
 node_clients := $(addprefix $(envs)/,$(addsuffix /.done,node prism))
 
-clients: $(python_clients) $(node_clients) $(envs)/wheel/.done $(envs)/sdist/.done | tools
+built_clients := $(addprefix $(envs)/,$(addsuffix /.done,wheel sdist mockserver-client examples))
+
+clients: $(python_clients) $(node_clients) $(built_clients) | tools
 
 # $(call environment,requirements): the folder of the target becomes a clean environment that holds only these.
 environment = $(bin)/python -m venv --clear --without-pip $(@D) && \
@@ -145,6 +147,18 @@ $(envs)/wheel/.done: .cache/dist/.done
 $(envs)/sdist/.done: .cache/dist/.done
 	@echo "Installing the sdist with its extras"
 	@$(call environment,"$$(echo .cache/dist/*.tar.gz)[all]")
+
+$(envs)/mockserver-client/.done: $(tests)/clients/python-mockserver-client/requirements.txt .cache/dist/.done
+	@echo "Installing the wheel beside mockserver-client"
+	@$(call environment,--requirement $< "$$(echo .cache/dist/*.whl)[fixtures]")
+
+# As in a copy of the examples: their requirements name a wheel in the folder `wheels`.
+$(envs)/examples/.done: examples/python/requirements.txt .cache/dist/.done
+	@echo "Installing what the examples require"
+	@$(bin)/python -m venv --clear --without-pip $(@D)
+	@mkdir $(@D)/python && ln -s $(CURDIR)/.cache/dist $(@D)/wheels
+	@cd $(@D)/python && $(CURDIR)/$(bin)/python -m pip --python ../bin/python install -qq --requirement $(CURDIR)/$<
+	@touch $@
 
 # What has to come from the system. `make PYTHON=…` takes another interpreter, for a .venv that isn't there yet.
 

@@ -19,6 +19,15 @@ AIM = pytest.StashKey[Aim]()
 RUN = pytest.StashKey[Run]()
 PLAN = pytest.StashKey[Plan]()
 HERE = Path(__file__).parent
+NAMELESS = (
+    "name the suite and the server to judge: "
+    "pytest --pyargs openpipe_mock.contract_tests --openpipe-url http://127.0.0.1:6736/api/v1"
+)
+
+
+def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Register the suite's options in a run that names this folder by its path."""
+    pluginmanager.import_plugin("openpipe_mock.suiteoptions")
 
 
 def settings(config: pytest.Config) -> Mapping[str, Any]:
@@ -41,7 +50,7 @@ def settings(config: pytest.Config) -> Mapping[str, Any]:
         "only",
         "match",
     ]
-    return {name: config.getoption(f"contract_{name}") for name in names}
+    return {name: config.getoption(f"openpipe_{name}") for name in names}
 
 
 def aimed_at(config: pytest.Config, *, strict: bool = True) -> Target | None:
@@ -103,7 +112,7 @@ def run_of(config: pytest.Config) -> Run:
     if RUN not in config.stash:
         server = aimed_at(config)
         if server is None:
-            raise pytest.UsageError("name the server to judge: --contract-url http://127.0.0.1:6736/api/v1")
+            raise pytest.UsageError(NAMELESS)
         probe = Probe(share(server, workers(config)))
         config.add_cleanup(probe.close)
         config.stash[RUN] = Run(aim(config), probe)
@@ -119,7 +128,7 @@ class PromiseItem(pytest.Item):
     def of(cls, parent: pytest.Collector, case: Case) -> "PromiseItem":
         item: PromiseItem = cls.from_parent(parent, name=case.label)
         item.case = case
-        mark = pytest.mark.contract(case.check.id, level=case.check.level, cost=case.cost)
+        mark = pytest.mark.openpipe_contract(case.check.id, level=case.check.level, cost=case.cost)
         item.add_marker(mark)
         return item
 
@@ -182,7 +191,7 @@ def pytest_collection_modifyitems(
     if not own:
         return
     if not settings(config)["url"] and not config.option.collectonly:
-        raise pytest.UsageError("name the server to judge: --contract-url http://127.0.0.1:6736/api/v1")
+        raise pytest.UsageError(NAMELESS)
     server = aimed_at(config)
     budget = server.max_requests if server else 10**9
     given = settings(config)
@@ -199,4 +208,4 @@ def pytest_collection_modifyitems(
     kept = [by_label.pop(case.label) for case in made.kept]
     items[:] = [*others, *kept]
     config.hook.pytest_deselected(items=[*by_label.values()])
-    config.hook.pytest_contract_planned(plan=made)
+    config.hook.pytest_openpipe_planned(plan=made)

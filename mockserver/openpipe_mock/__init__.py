@@ -1,6 +1,7 @@
 """A local double of the OpenPipe API: a mock server and a contract-testing kit."""
 
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +39,25 @@ PUBLIC = {
 if not TYPE_CHECKING:  # a type checker shall know of no other names
 
     def __getattr__(name: str) -> Any:
-        if name not in PUBLIC:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{PUBLIC[name]}"), name)
+        if name in PUBLIC:
+            return getattr(import_module(f"{__name__}.{PUBLIC[name]}"), name)
+        if namesake := _namesake(name):  # `from openpipe_mock import x` would drop an AttributeError's words
+            raise ImportError(
+                f"the package openpipe_mock has no {name!r}. Did you mean that of {namesake}? "
+                "The package has the same name and was imported first: rename your file."
+            )
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _namesake(name: str) -> str:
+    """A user's own module that bears the package's name, where a name of it may be meant; else ""."""
+    from importlib.util import find_spec
+
+    if name.startswith("_") or find_spec(f"{__name__}.{name}"):
+        return ""
+    modules = ("openpipe_mock.py", os.path.join("openpipe_mock", "__init__.py"))
+    files = (os.path.join(folder, module) for folder in sys.path for module in modules)
+    return next((file for file in files if os.path.isfile(file) and not os.path.samefile(file, __file__)), "")
 
 
 def __dir__() -> list[str]:

@@ -19,7 +19,7 @@ from openpipe_mock.config import (
 from openpipe_mock.contractcommand import contract, explain
 from openpipe_mock.execcommand import execute
 from openpipe_mock.generatecommand import generate
-from openpipe_mock.resources import folder
+from openpipe_mock.resources import folder, install_line
 from openpipe_mock.signals import leave_calmly
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -235,7 +235,7 @@ def check() -> None:
 
         found = list(problems())
     except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: pip install 'openpipe-mock[contract]'", 2)
+        fail(f"{error.name} is missing: {install_line('contract')}", 2)
     for problem in found:
         click.echo(problem)
     click.echo(f"openapi.yaml: {len(found) or 'no'} problem{'' if len(found) == 1 else 's'}")
@@ -299,7 +299,3 @@ def config_example() -> None:
 
 for command in (contract, explain, execute, generate):
     main.add_command(command)
-
-
-if __name__ == "__main__":
-    main()

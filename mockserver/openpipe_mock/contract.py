@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock import pytest_plugin
 from openpipe_mock.checks import LEVELS, catalogue, family_of
 from openpipe_mock.expressions import BadExpression, expression
 from openpipe_mock.findings import Planned, Result, outcomes
@@ -82,7 +81,7 @@ class Collector:
     def pytest_configure(self, config: pytest.Config) -> None:
         config.pluginmanager.unregister(name="terminalreporter")
 
-    def pytest_contract_planned(self, plan: Any) -> None:
+    def pytest_openpipe_planned(self, plan: Any) -> None:
         self.plan, self.planned = plan, numbers(plan)
         self.progress.planned(self.planned, plan)
 
@@ -144,17 +143,17 @@ def arguments(options: Options, server: Target) -> list[str]:
     suite = str(folder("contract_tests"))
     found = [suite, "-c", f"{suite}/pytest.ini", f"--rootdir={suite}", f"--confcutdir={suite}"]
     found += ["--capture=no", "--disable-plugin-autoload", *(f"-pno:{name}" for name in UNWANTED)]
-    found += [f"--contract-url={server.url}", f"--contract-seed={options.seed}"]
-    found += [f"--contract-level={options.level}", f"--contract-max-requests={server.max_requests}"]
-    found += [f"--contract-timeout={server.timeout}", f"--contract-rate={server.rate}"]
-    found += [f"--contract-api-key={server.key}", f"--contract-fuzz={options.fuzz}"]
-    found += [f"--contract-match={options.match}"]
+    found += [f"--openpipe-url={server.url}", f"--openpipe-seed={options.seed}"]
+    found += [f"--openpipe-level={options.level}", f"--openpipe-max-requests={server.max_requests}"]
+    found += [f"--openpipe-timeout={server.timeout}", f"--openpipe-rate={server.rate}"]
+    found += [f"--openpipe-api-key={server.key}", f"--openpipe-fuzz={options.fuzz}"]
+    found += [f"--openpipe-match={options.match}"]
     for name, values in (("criterion", options.criteria), ("model", options.models)):
-        found += [f"--contract-{name}={value}" for value in values]
+        found += [f"--openpipe-{name}={value}" for value in values]
     for name, values in (("latest", options.latest), ("only", options.only)):
-        found += [f"--contract-{name}={value}" for value in values]
+        found += [f"--openpipe-{name}={value}" for value in values]
     for name, wanted in (("thorough", options.thorough), ("large", options.large)):
-        found += [f"--contract-{name}"] if wanted else []
+        found += [f"--openpipe-{name}"] if wanted else []
     return [*found, *(["--collect-only"] if options.dry_run else [])]
 
 
@@ -223,7 +222,7 @@ def run(options: Options, progress: Progress | None = None) -> Result:
     collector = Collector(progress or Progress(), options.dry_run)
     started = time.perf_counter()
     with undisturbed():
-        code = pytest.main(arguments(options, server), plugins=[pytest_plugin, collector])
+        code = pytest.main(arguments(options, server), plugins=[collector])
     if code == USAGE_ERROR and not collector.crashes:
         raise UsageProblem("pytest refused the options of this run")
     if code == INTERRUPTED and not collector.crashes:
@@ -269,7 +268,7 @@ def members(seed: int = 0) -> dict[str, str]:
     collector = Collector(Progress())
     options = Options("http://127.0.0.1:9/api/v1", seed=seed, thorough=True, dry_run=True, max_requests=10**6)
     with undisturbed(), suppress(KeyboardInterrupt):
-        pytest.main(arguments(options, server_of(options)), plugins=[pytest_plugin, collector])
+        pytest.main(arguments(options, server_of(options)), plugins=[collector])
     every: Sequence[Any] = [*collector.plan.kept, *collector.plan.cut]
     found = [case.check for case in every if case.check.id != case.family]
     return {check.id: check.level for check in sorted(found, key=lambda check: -LEVELS.index(check.level))}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from openpipe_mock.resources import install_line
+
 if TYPE_CHECKING:
     from openpipe_mock.contract import Options, Progress
     from openpipe_mock.findings import Planned, Result
@@ -107,7 +109,7 @@ def contract(**given: Any) -> None:
     try:
         from openpipe_mock.contract import Options, run
     except ModuleNotFoundError as error:
-        refuse(f"{error.name} is missing: pip install 'openpipe-mock[contract]'")
+        refuse(f"{error.name} is missing: {install_line('contract')}")
     from openpipe_mock import deviations
     from openpipe_mock.contracttext import header, report
     from openpipe_mock.probe import UsageProblem
@@ -250,6 +252,6 @@ def explain(name: str | None, markdown: bool) -> None:
                 cases = members()
             click.echo(told(name, cases))
         except ModuleNotFoundError as error:
-            refuse(f"{error.name} is missing: pip install 'openpipe-mock[contract]'")
+            refuse(f"{error.name} is missing: {install_line('contract')}")
         except UnknownCheck as problem:
             refuse(str(problem))

@@ -6,6 +6,7 @@ too: for those who call them directly and for a user's transports around them. A
 `MockTransport` are left alone, and clients that were built before are caught as well.
 """
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -177,10 +178,34 @@ def stream_class(family: Family) -> Any:
     return Pieces
 
 
+CLASSES = (
+    "HTTPTransport",
+    "AsyncHTTPTransport",
+    "Client",
+    "AsyncClient",
+    "SyncByteStream",
+    "AsyncByteStream",
+)
+"""What is patched of a library, or built upon."""
+
+
 @cache
+def _installed(name: str) -> bool:
+    return find_spec(name) is not None
+
+
+def _library(name: str) -> Any:
+    """A library's module; None where it isn't installed, or a test has put a stub in its place."""
+    if name not in sys.modules and _installed(name):
+        import_module(name)
+    module = sys.modules.get(name)
+    whole = all(isinstance(getattr(module, each, None), type) for each in CLASSES)
+    return module if whole else None
+
+
 def families() -> tuple[Family, ...]:
-    """Those of the two that are installed."""
-    return tuple(Family(import_module(name)) for name in NAMES if find_spec(name))
+    """Those of the two that are installed. Looked up anew each time, since stubs come and go."""
+    return tuple(Family(module) for module in map(_library, NAMES) if module)
 
 
 def chosen(client: Any, url: Any) -> Any:

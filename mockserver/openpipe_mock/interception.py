@@ -27,6 +27,7 @@ from openpipe_mock.layers import Layers, Place
 from openpipe_mock.mocking import Config, Mock, MockError, settings_of
 from openpipe_mock.network_guard import Guard, NetworkRefused, base_host, is_local
 from openpipe_mock.paths import BASE
+from openpipe_mock.resources import install_line
 from openpipe_mock.service import ConfigFile, Service
 from openpipe_mock.violations import listed, quoted
 
@@ -283,7 +284,7 @@ class patched:
         if not families():
             raise NothingToPatch(
                 "openpipe-mock takes the requests of httpx and httpx2, and neither is installed: "
-                "pip install 'openpipe-mock[fixtures]'"
+                f"{install_line('fixtures')}"
             )
         service = Service(self.settings, self.file)
         mock = Mock(service, base_url=f"https://{SERVICE[0]}{BASE}", overrides=self.overrides)

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Any, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 import orjson
 
+import openpipe_mock
 from openpipe_mock import configfile
 from openpipe_mock.arrivals import (
     MOST_SHOWN,
@@ -223,6 +224,16 @@ class Mock:
     def now(self) -> float:
         """Seconds on the clock that requests come by."""
         return self.clock.now
+
+    if not TYPE_CHECKING:  # a type checker shall know of no other names
+
+        def __getattr__(self, name: str) -> Any:
+            if name in openpipe_mock.PUBLIC:
+                raise AttributeError(
+                    "this is a mock: the fixture openpipe_mock hides the module of that name; write "
+                    f"`from openpipe_mock import {name}`"
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def at_once(self, action: Callable[[], Value]) -> Value:
         """Do something while no request goes on."""

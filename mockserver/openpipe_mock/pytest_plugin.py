@@ -1,66 +1,12 @@
-"""The pytest plugin: the fixtures, and the options of the contract suite. Neither does a thing unasked."""
-
-from typing import Any
+"""The pytest plugin: the fixtures, and the contract suite's options in a run that names the suite."""
 
 import pytest
 
 pytest_plugins = ("openpipe_mock.fixtures",)
-LEVELS = ("documented", "sdk", "source", "decision")
-
-OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("url", {"metavar": "URL", "help": "the server to judge, with its /api/v1"}),
-    (
-        "api-key",
-        {"metavar": "KEY", "help": "the key to send; OPENPIPE_API_KEY where that belongs to the host"},
-    ),
-    ("send-key", {"action": "store_true", "help": "send OPENPIPE_API_KEY to any host"}),
-    (
-        "criterion",
-        {"action": "append", "metavar": "ID", "help": "a criterion that the server knows; repeatable"},
-    ),
-    ("model", {"action": "append", "metavar": "NAME", "help": "a model that the server knows; repeatable"}),
-    (
-        "latest",
-        {"action": "append", "metavar": "ID=vN", "help": "the latest version of a criterion; repeatable"},
-    ),
-    ("seed", {"type": int, "default": 0, "metavar": "N", "help": "chooses among the requests of one kind"}),
-    ("level", {"choices": LEVELS, "default": "sdk", "help": "up to which word a break is a failure"}),
-    ("max-requests", {"type": int, "metavar": "N", "help": "the budget: 400, and 60 for hosts elsewhere"}),
-    ("rate", {"type": float, "metavar": "N", "help": "requests a second at most"}),
-    (
-        "timeout",
-        {"type": float, "metavar": "SECONDS", "help": "for one answer: 10, and 60 for hosts elsewhere"},
-    ),
-    ("thorough", {"action": "store_true", "help": "send every edit of the schemas"}),
-    (
-        "fuzz",
-        {"type": int, "default": 0, "metavar": "N", "help": "that many requests made by Hypothesis as well"},
-    ),
-    ("large", {"action": "store_true", "help": "texts above 8k for hosts elsewhere too"}),
-    ("match", {"default": "", "metavar": "EXPR", "help": "checks whose names fit, as pytest's -k"}),
-    (
-        "only",
-        {"action": "append", "metavar": "ID", "help": "these checks alone; * is a wildcard; repeatable"},
-    ),
-)
+SUITE = "openpipe_mock.contract_tests"
 
 
-class Hooks:
-    """What the suite tells plugins."""
-
-    def pytest_contract_planned(self, plan: Any) -> None:
-        """The items are ordered and cut; nothing was sent yet."""
-
-
-def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    pluginmanager.add_hookspecs(Hooks)
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("contract", "the contract suite of openpipe-mock")
-    for name, settings in OPTIONS:
-        group.addoption(f"--contract-{name}", **settings)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "contract(id, level, cost): a check of openpipe-mock's contract suite")
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Register the suite's options before the command line is read: its conftest may come too late."""
+    if any(name.startswith(SUITE) for name in [*args, *early_config.getini("testpaths")]):
+        early_config.pluginmanager.import_plugin("openpipe_mock.suiteoptions")

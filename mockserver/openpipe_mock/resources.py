@@ -1,9 +1,13 @@
-"""Where the folders that ship with the package lie."""
+"""Where the folders that ship with the package lie, and how the package is installed with an extra."""
 
+import shlex
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+CHECKOUT = PACKAGE.parents[1]
+SOURCE = "/path/to/openpipe-mock"
+"""What pip is given: a checkout or a built wheel. Once an index has the package: "openpipe-mock"."""
 
 
 @cache
@@ -12,7 +16,18 @@ def folder(name: str) -> Path:
 
     Raises FileNotFoundError when neither place has it, which means a broken installation.
     """
-    for parent in (PACKAGE, PACKAGE.parents[1]):
+    for parent in (PACKAGE, CHECKOUT):
         if (parent / name).is_dir():
             return parent / name
     raise FileNotFoundError(f"openpipe-mock is installed without its folder {name!r}: reinstall it")
+
+
+def install_line(extra: str) -> str:
+    """The command that adds an extra, for error messages: `pip install '/path/to/openpipe-mock[contract]'`.
+
+    It names the checkout where the package runs from one.
+    """
+    if folder("schemas").parent == CHECKOUT:
+        return f"pip install --editable {shlex.quote(f'{CHECKOUT}[{extra}]')}"
+    note = "  # a checkout or a built wheel" if "/" in SOURCE else ""
+    return f"pip install {shlex.quote(f'{SOURCE}[{extra}]')}{note}"

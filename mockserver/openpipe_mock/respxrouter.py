@@ -8,6 +8,7 @@ from openpipe_mock.families import Family
 from openpipe_mock.interception import SERVICE
 from openpipe_mock.mocking import Config, Mock, Overrides, settings_of
 from openpipe_mock.paths import BASE, NAMES, SERVED
+from openpipe_mock.resources import install_line
 from openpipe_mock.service import Service
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ def respx_router(*, config: Config = None, **settings: Unpack[Overrides]) -> "Mo
         respx_mock.route(host="api.openpipe.ai").mock(side_effect=router.handler)
 
     `settings`: those of `openpipe_mock.patched`. Raises ConfigError and Mistakes for settings that are wrong.
-    Needs the extra `fixtures`.
+    Needs the extra `respx`.
     """
     try:
         import httpx
         import respx
     except ImportError as missing:
-        raise ImportError(f"{missing}; pip install 'openpipe-mock[fixtures]'") from None
+        raise ImportError(f"{missing}; {install_line('respx')}") from None
 
     overrides = given(**settings)
     router = cast("MockedRouter", respx.Router(assert_all_called=False))

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from openpipe_mock.errors import StateUnavailable
 from openpipe_mock.reasons import reason
+from openpipe_mock.resources import install_line
 from openpipe_mock.state import DEFAULT
 from openpipe_mock.statescripts import PROBE, Script
 from openpipe_mock.violations import listed, quoted
@@ -171,7 +172,7 @@ def client_of(url: str, shown: str) -> "redis.Redis":
         from redis.backoff import NoBackoff
         from redis.retry import Retry
     except ModuleNotFoundError:
-        raise BadState("--state needs the client of Redis: pip install 'openpipe-mock[redis]'") from None
+        raise BadState(f"--state needs the client of Redis: {install_line('redis')}") from None
     try:
         return redis.Redis.from_url(
             url,

@@ -1,5 +1,6 @@
 """Where `make test` puts what the tests run: this checkout's own command, and the clients' environments."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -36,3 +37,17 @@ def node_modules() -> Path:
 def built(suffix: str) -> Path:
     """The freshly built distribution with this suffix."""
     return next(found(CACHE / "dist").glob(f"*{suffix}"))
+
+
+def path_into(environment: Path, commands: Path) -> str:
+    """A PATH on which `pip` and all commands are those of an environment that has no pip of its own.
+
+    The pip is that of the tests, since installing one takes longer than all else. It is put into `commands`.
+    """
+    pip = commands / "pip"
+    pip.parent.mkdir(exist_ok=True)
+    pip.write_text(
+        f'#!/bin/sh\nexec "{here("python")}" -m pip -qq --python "{environment}/bin/python" "$@"\n'
+    )
+    pip.chmod(0o755)
+    return os.pathsep.join([str(commands), str(environment / "bin"), os.environ["PATH"]])

@@ -266,7 +266,7 @@ def test_the_composed_mock_may_do_little() -> None:
 
 
 def test_each_variable_that_the_document_names_exists() -> None:
-    text = finished([sys.executable, "-m", "openpipe_mock.cli", "serve", "--help"], {"COLUMNS": "200"}).stdout
+    text = finished([sys.executable, "-m", "openpipe_mock", "serve", "--help"], {"COLUMNS": "200"}).stdout
     ours = set(re.findall("OPENPIPE_MOCK_[A-Z_]+", DOCUMENT.read_text()))
     assert ours
     assert {name for name in ours if name not in text} == set()

@@ -195,7 +195,7 @@ SUITE = ("--pyargs", "openpipe_mock.contract_tests")
 
 
 def aimed(live: Live) -> list[str]:
-    return ["--contract-url", live.base_url, "--contract-level", "decision"]
+    return ["--openpipe-url", live.base_url, "--openpipe-level", "decision"]
 
 
 def test_pytest_runs_the_suite(live: Live, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_pytest_runs_the_suite(live: Live, tmp_path: Path) -> None:
 
 
 def test_workers_share_the_budget(live: Live, tmp_path: Path) -> None:
-    flags = ["-n", "2", "--contract-max-requests", "120"]
+    flags = ["-n", "2", "--openpipe-max-requests", "120"]
     done = finished([*PYTEST, *flags, *SUITE, *aimed(live)], cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout
@@ -215,7 +215,7 @@ def test_workers_share_the_budget(live: Live, tmp_path: Path) -> None:
 
 def test_under_pytest_no_verdict_is_a_failed_item(tmp_path: Path) -> None:
     url = "http://127.0.0.1:9/api/v1"
-    done = finished([*PYTEST, *SUITE, "--contract-url", url], cwd=tmp_path)
+    done = finished([*PYTEST, *SUITE, "--openpipe-url", url], cwd=tmp_path)
     assert done.returncode == 1
     assert "reachability.judge" in done.stdout
     assert "nothing listens there" in done.stdout
@@ -225,8 +225,8 @@ def test_under_pytest_no_verdict_is_a_failed_item(tmp_path: Path) -> None:
 
 def test_under_pytest_a_break_tells_its_story(stage: Stage, tmp_path: Path) -> None:
     mutant(stage, first_killed_by("criteria.sorted"))
-    flags = ["--contract-url", stage.base_url, "--contract-api-key", KEY, "--contract-model", "reference"]
-    done = finished([*PYTEST, *SUITE, *flags, "--contract-only", "criteria.sorted"], cwd=tmp_path)
+    flags = ["--openpipe-url", stage.base_url, "--openpipe-api-key", KEY, "--openpipe-model", "reference"]
+    done = finished([*PYTEST, *SUITE, *flags, "--openpipe-only", "criteria.sorted"], cwd=tmp_path)
     assert done.returncode == 1
     for part in ("criteria.sorted (documented)", "from highest to lowest", "remedy", "no falling order"):
         assert part in done.stdout
@@ -236,12 +236,12 @@ def test_under_pytest_a_break_tells_its_story(stage: Stage, tmp_path: Path) -> N
 def test_without_a_server_pytest_says_what_is_missing(tmp_path: Path) -> None:
     done = finished([*PYTEST, *SUITE], cwd=tmp_path)
     assert done.returncode == 4
-    assert "--contract-url" in done.stderr
+    assert "--openpipe-url" in done.stderr
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://u:p@x/"])
 def test_a_url_that_makes_no_sense_is_a_usage_error(url: str, tmp_path: Path) -> None:
-    done = finished([*PYTEST, *SUITE, "--contract-url", url], cwd=tmp_path)
+    done = finished([*PYTEST, *SUITE, "--openpipe-url", url], cwd=tmp_path)
     assert done.returncode == 4
 
 

@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import sys
+import types
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from typing import Any
+from unittest.mock import MagicMock
 
 import httpx
 import httpx2
@@ -419,6 +422,23 @@ def test_a_private_method_that_is_gone_is_not_missed(monkeypatch: pytest.MonkeyP
     patches.put_on(every_place())
     assert "_send_single_request" not in httpx2.Client.__dict__
     patches.take_off()
+
+
+CLASSLESS = types.ModuleType("httpx2")
+HALF = types.ModuleType("httpx2")
+HALF.Client = httpx2.Client  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("stub", [CLASSLESS, HALF, MagicMock(), None], ids=["module", "half", "mock", "none"])
+def test_a_stub_is_no_family_and_when_it_is_gone_the_real_one_is(
+    stub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "httpx2", stub)
+        assert [family.module for family in families()] == [httpx]
+        with patched():
+            assert httpx.post(f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY).status_code == 200
+    assert [family.module for family in families()] == [httpx, httpx2]
 
 
 def test_a_mock_answers_by_itself() -> None:

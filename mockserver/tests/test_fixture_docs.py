@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.environments import ROOT, here, installed, node_modules
-from tests.live import clean
+from tests.environments import ROOT, built, here, installed, node_modules, path_into
+from tests.live import clean, finished
 from tests.markdown import Block, blocks
 
 DOCS = ROOT / "docs"
@@ -112,30 +112,29 @@ def test_each_link_on_the_pages_leads_somewhere() -> None:
 # Examples.
 
 
-def test_the_python_example_passes(tmp_path: Path) -> None:
-    shutil.copytree(EXAMPLES / "python", tmp_path / "project")
-    command = [*pytest_in("fixtures-openpipe"), "-o", "asyncio_default_fixture_loop_scope=function"]
-    done = run(command, tmp_path / "project")
-    assert done.returncode == 0, done.stdout
-    assert "3 passed" in done.stdout
+WORKFLOW = yaml.safe_load((EXAMPLES / ".github" / "workflows" / "tests.yml").read_text("utf-8"))
+SAID = {"python": "3 passed", "node": "npm test passed; 3 requests"}
+"""Job → what one of its steps says."""
 
 
-def test_the_node_example_passes(tmp_path: Path) -> None:
-    project = node_project(shutil.copytree(EXAMPLES / "node", tmp_path / "project"))
-    report = tmp_path / "report.xml"
-    done = run([here("openpipe-mock"), "exec", "--report", report, "--", "npm", "test"], project)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "npm test passed; 3 requests" in done.stderr
-    assert 'failures="0"' in report.read_text("utf-8")
-
-
-def test_the_workflow_runs_what_is_tested_here() -> None:
-    workflow = yaml.safe_load((EXAMPLES / ".github" / "workflows" / "tests.yml").read_text("utf-8"))
-    for name, job in workflow["jobs"].items():
-        assert (EXAMPLES / job["defaults"]["run"]["working-directory"]).is_dir(), name
-    commands = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
-    assert "pytest" in commands
-    assert "openpipe-mock exec --report report.xml -- npm test" in commands
-    node = workflow["jobs"]["node"]
-    [kept] = [step["with"]["path"] for step in node["steps"] if "upload-artifact" in step.get("uses", "")]
-    assert kept == node["defaults"]["run"]["working-directory"] + "/report.xml"
+@pytest.mark.parametrize("job", WORKFLOW["jobs"])
+def test_a_job_of_the_workflow_passes(job: str, tmp_path: Path) -> None:
+    """Each of its commands, in a copy of the examples, with the built wheel in `wheels`."""
+    project = shutil.copytree(EXAMPLES, tmp_path / "project", ignore=shutil.ignore_patterns("wheels"))
+    (project / "wheels").mkdir()
+    shutil.copy(built(".whl"), project / "wheels")
+    environment = installed("examples", "python").parents[1]
+    variables = clean({"PATH": path_into(environment, tmp_path / "bin"), "PYTHONDONTWRITEBYTECODE": "1"})
+    described = WORKFLOW["jobs"][job]
+    folder = project / described["defaults"]["run"]["working-directory"]
+    said = ""
+    for step in described["steps"]:
+        if step.get("run") == "npm install":
+            node_project(folder)
+        elif "run" in step:
+            done = finished(["sh", "-euc", step["run"]], variables, cwd=folder)
+            said += done.stdout + done.stderr
+            assert done.returncode == 0, said
+    assert SAID[job] in said
+    [*reports] = [step["with"]["path"] for step in described["steps"] if "path" in step.get("with", {})]
+    assert [report for report in reports if not (project / report).is_file()] == []

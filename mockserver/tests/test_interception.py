@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -20,6 +21,7 @@ from openpipe_mock.families import families, places
 from openpipe_mock.interception import KEYS, NothingToPatch, options, patched
 from openpipe_mock.mocking import Mock, MockError
 from openpipe_mock.network_guard import NetworkRefused
+from openpipe_mock.resources import install_line
 
 JUDGE = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3."}}
 KEY = {"authorization": "Bearer op-local"}
@@ -451,7 +453,7 @@ def test_same_seed_same_answer_another_seed_another() -> None:
 
 def test_without_httpx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interception, "families", lambda: ())
-    with pytest.raises(NothingToPatch, match=r"pip install 'openpipe-mock\[fixtures\]'"), patched():
+    with pytest.raises(NothingToPatch, match=re.escape(install_line("fixtures"))), patched():
         pass
 
 
@@ -541,6 +543,19 @@ def test_the_package_offers_it_by_name() -> None:
         assert getattr(openpipe_mock, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         openpipe_mock.nothing  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("name", sorted(openpipe_mock.PUBLIC))
+def test_a_mock_that_is_taken_for_the_module_says_so(name: str) -> None:
+    """In a test that uses the fixture, the name `openpipe_mock` is the mock's."""
+    told = f"hides the module of that name; write `from openpipe_mock import {name}`"
+    with patched() as mock, pytest.raises(AttributeError, match=re.escape(told)):
+        getattr(mock, name)
+
+
+def test_what_a_mock_lacks_is_an_ordinary_error() -> None:
+    with patched() as mock, pytest.raises(AttributeError, match="'Mock' object has no attribute 'nothing'"):
+        mock.nothing  # type: ignore[attr-defined]  # noqa: B018
 
 
 @pytest.mark.parametrize("misplaced", [lambda: None, "mock.yaml", {"seed": 7}])

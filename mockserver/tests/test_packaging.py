@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from openpipe_mock import __version__
+from openpipe_mock.resources import SOURCE
 from tests.environments import ROOT, built, here, installed
 from tests.live import clean, finished, run, serving
 
@@ -121,7 +122,7 @@ def test_the_sdist_with_its_extras_checks_the_schemas(hostile: Path) -> None:
 def test_the_plain_wheel_says_which_extra_checking_the_schemas_needs(hostile: Path) -> None:
     done = finished([installed("wheel", "openpipe-mock"), "schemas", "check"], cwd=hostile)
     assert done.returncode == 2
-    assert "openpipe-mock[contract]" in done.stderr
+    assert f"is missing: pip install '{SOURCE}[contract]'  # a checkout or a built wheel" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from openpipe_mock.cli import main, serve
-from tests.environments import ROOT, here, installed
+from openpipe_mock.resources import SOURCE
+from tests.environments import ROOT, here, installed, path_into
 from tests.live import PATIENCE, Live, clean, finished, run, serving, until_ready
 from tests.markdown import Block, blocks
 
@@ -66,17 +67,13 @@ def test_make_serve_serves_until_ctrl_c(tmp_path: Path) -> None:
 
 
 def test_the_package_installs_and_serves(tmp_path: Path) -> None:
-    """In a new environment; its pip is this one's, since a pip of its own takes longer than all else."""
-    environment, commands = tmp_path / "environment", tmp_path / "commands"
+    """In a new environment, from this checkout."""
+    environment = tmp_path / "environment"
     run([here("python"), "-m", "venv", "--without-pip", environment])
-    commands.mkdir()
-    pip = commands / "pip"
-    pip.write_text(
-        f'#!/bin/sh\nexec "{here("python")}" -m pip -qq --python "{environment}/bin/python" "$@"\n'
-    )
-    pip.chmod(0o755)
-    path = os.pathsep.join([str(commands), str(environment / "bin"), os.environ["PATH"]])
-    with running(BLOCKS["pip"], {"PATH": path}, tmp_path) as base_url:
+    path = path_into(environment, tmp_path / "commands")
+    install, serve = BLOCKS["pip"].code.replace(SOURCE, str(ROOT)).splitlines()
+    run(["sh", "-euc", install], {"PATH": path}, cwd=tmp_path)
+    with running(Block("sh", serve), {"PATH": path}, tmp_path) as base_url:
         assert httpx.get(f"{base_url.removesuffix('/api/v1')}/_mock/health").status_code == 200
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import builtins
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import respx
 
 from openpipe_mock.configfile import Mistakes
 from openpipe_mock.paths import NAMES
+from openpipe_mock.resources import install_line
 from openpipe_mock.respxrouter import OTHER, respx_router
 
 SERVICE = "https://api.openpipe.ai/api/v1"
@@ -96,7 +98,7 @@ def test_without_respx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
         return real(name, *args)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(ImportError, match=r"respx'; pip install 'openpipe-mock\[fixtures\]'"):
+    with pytest.raises(ImportError, match=re.escape(f"respx'; {install_line('respx')}")):
         respx_router()
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from openpipe_mock.cli import main
 from openpipe_mock.convert import convert_page, dump
-from openpipe_mock.resources import folder
+from openpipe_mock.resources import folder, install_line
 from openpipe_mock.schemacheck import problems
 from openpipe_mock.spec import contract
 
@@ -124,7 +124,7 @@ def test_without_its_extra_the_check_names_the_extra(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "openapi_spec_validator", None)
     result = run("check")
     assert result.exit_code == 2
-    assert "pip install 'openpipe-mock[contract]'" in result.stderr
+    assert install_line("contract") in result.stderr
 
 
 def test_a_page_is_read_to_its_end_and_no_further(tmp_path: Path) -> None:

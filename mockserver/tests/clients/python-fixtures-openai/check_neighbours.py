@@ -9,7 +9,7 @@ import pytest
 import respx
 import vcr
 
-import openpipe_mock
+from openpipe_mock import NetworkRefused, patched
 
 JUDGE = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3."}}
 URL = "https://api.openpipe.ai/api/v1/criteria/judge"
@@ -75,7 +75,7 @@ def test_pytest_httpx_second(openpipe_mock, httpx_mock):
 
 def test_pytest_httpx_around(httpx_mock):
     httpx_mock.add_response(url=ELSEWHERE, text="theirs")
-    with openpipe_mock.patched() as mock:
+    with patched() as mock:
         assert httpx.get(ELSEWHERE).text == "theirs"
         ask()
     mock.judged(times=1)
@@ -102,7 +102,7 @@ def test_respx_inside(openpipe_mock, using):
 def test_respx_outside(using):
     with respx.mock(using=using) as theirs:
         theirs.get(ELSEWHERE).respond(text="theirs")
-        with openpipe_mock.patched() as mock:
+        with patched() as mock:
             assert httpx.get(ELSEWHERE).text == "theirs"
             ask()
         mock.judged(times=1)
@@ -126,7 +126,7 @@ def test_a_cassette_inside(openpipe_mock, library, another, tmp_path):
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
 def test_a_cassette_outside(library, another, tmp_path):
-    with vcr.use_cassette(str(tmp_path / "tape.yaml")) as tape, openpipe_mock.patched() as mock:
+    with vcr.use_cassette(str(tmp_path / "tape.yaml")) as tape, patched() as mock:
         assert library.get(another).text == "hello"
         ask(library)
     mock.judged(times=1)
@@ -141,7 +141,7 @@ def test_other_hosts_are_reached(openpipe_mock, library, another):
 @pytest.mark.openpipe(block_network=True)
 @pytest.mark.parametrize("library", [httpx, httpx2])
 def test_or_refused(openpipe_mock, library, another):
-    with pytest.raises(openpipe_mock.NetworkRefused, match="block_network"):
+    with pytest.raises(NetworkRefused, match="block_network"):
         library.get(another)
     ask(library)
 

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
 
-import openpipe_mock
+from openpipe_mock import NetworkRefused, patched
 
 BASE_URL = "https://api.openpipe.ai/api/v1"
 COUNT = {"model": "openai:gpt-4o-mini", "messages": [{"role": "user", "content": "Count to 3"}]}
@@ -126,7 +126,7 @@ def test_a_delay_costs_nothing(openpipe_mock):
 
 @pytest.mark.openpipe(providers="refuse")
 def test_openai_itself_is_refused(openpipe_mock):
-    with pytest.raises(openpipe_mock.NetworkRefused, match=r'"api\.openai\.com".*providers="pass"'):
+    with pytest.raises(NetworkRefused, match=r'"api\.openai\.com".*providers="pass"'):
         OPENAIS_OWN.chat.completions.create(**COUNT)
     EARLY.chat.completions.create(**COUNT)  # the service is still the mock's
 
@@ -221,7 +221,7 @@ def test_a_transport_around_another(openpipe_mock, library):
 
 
 def test_without_a_fixture():
-    with openpipe_mock.patched(seed=2) as mock:
+    with patched(seed=2) as mock:
         EARLY.chat.completions.create(**COUNT)
         mock.completed(times=1)
     assert os.environ["OPENAI_API_KEY"] == "sk-real-one"

@@ -12,8 +12,7 @@ import respx
 from openpipe.api_client.core.api_error import ApiError
 from openpipe.client import AsyncOpenPipe, OpenPipe
 
-import openpipe_mock
-from openpipe_mock import NetworkRefused
+from openpipe_mock import NetworkRefused, patched, respx_router
 
 SAID = {"role": "assistant", "content": "1, 2, 3."}
 COUNT = {"model": "openai:gpt-4o-mini", "messages": [{"role": "user", "content": "Count to 3"}]}
@@ -207,21 +206,21 @@ def test_the_real_keys_are_back():
     assert (os.environ["OPENPIPE_API_KEY"], os.environ["OPENAI_API_KEY"]) == ("opk-real-one", "sk-real-one")
 
 
-@openpipe_mock.patched(seed=3)
+@patched(seed=3)
 def test_decorated(openpipe_mock):
     openpipe_mock.criterion("helpful").score(1)
     assert judge(EARLY).score == 1
 
 
 @pytest.mark.asyncio
-@openpipe_mock.patched()
+@patched()
 async def test_decorated_async(openpipe_mock):
     openpipe_mock.criterion("helpful").score(0)
     assert (await judge(EARLY_ASYNC)).score == 0
 
 
 def test_a_respx_router_by_itself():
-    router = openpipe_mock.respx_router(seed=1)
+    router = respx_router(seed=1)
     router.mock.criterion("helpful").score(0.4)
     with respx.mock(using="httpx") as theirs:
         theirs.route(host="api.openpipe.ai").mock(side_effect=router.handler)
