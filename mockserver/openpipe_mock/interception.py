@@ -18,10 +18,11 @@ from types import TracebackType
 from typing import Any, Literal, Never, TypeVar, get_args
 from urllib.parse import SplitResult, urlsplit
 
+from openpipe_mock.answering import Catch
 from openpipe_mock.arrivals import given
 from openpipe_mock.config import AutoTools, Clock, Ids, Repeat, Unknown, Validation
-from openpipe_mock.families import Catch, Patches, families
 from openpipe_mock.mocking import Config, Mock, MockError, settings_of
+from openpipe_mock.patches import Patches, any_installed
 from openpipe_mock.paths import BASE
 from openpipe_mock.service import ConfigFile, Service
 from openpipe_mock.violations import listed, quoted
@@ -47,7 +48,7 @@ class NetworkRefused(RuntimeError):
 
 
 class NothingToPatch(ImportError):
-    """Neither httpx nor httpx2 is installed."""
+    """No client library is installed whose requests could be taken."""
 
 
 @lru_cache
@@ -138,7 +139,7 @@ class Frontier:
 
     def enter(self, border: Border) -> None:
         with self.lock:
-            self.patches.put_on(families())
+            self.patches.put_on()
             self.borders.append(border)
             self.set_keys(border.keys)
 
@@ -200,7 +201,8 @@ class patched:
     of a way to say answers that is within the contract and unlike the usual (docs/variants.md).
     `providers`: whether requests to OpenAI's own host are answered (`mock`), refused or let pass; those to
     Anthropic's and Gemini's are refused unless all may pass. `block_network`: refuse every other host too.
-    Patched are httpx and httpx2, as far as they are installed; clients that exist already are caught as well.
+    Patched are httpx, httpx2, aiohttp, requests and urllib3, as far as they are imported, also later; clients
+    that exist already are caught as well.
     Raises ConfigError and Mistakes for settings that are wrong, NothingToPatch on entering.
     """
 
@@ -260,10 +262,10 @@ class patched:
 
     def border(self) -> Border:
         """A new mock with these settings, and what it takes."""
-        if not families():
+        if not any_installed():
             raise NothingToPatch(
-                "openpipe-mock takes the requests of httpx and httpx2, and neither is installed: "
-                "pip install 'openpipe-mock[fixtures]'"
+                "openpipe-mock takes the requests of httpx, httpx2, aiohttp, requests and urllib3, and none "
+                "of them is installed: pip install 'openpipe-mock[fixtures]'"
             )
         service = Service(self.settings, self.file)
         mock = Mock(service, base_url=f"https://{SERVICE[0]}{BASE}", overrides=self.overrides)

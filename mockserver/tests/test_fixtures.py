@@ -11,6 +11,7 @@ import pytest
 
 from openpipe_mock.liveserver import LiveMock, LiveServer, serving
 from openpipe_mock.mocking import MockError
+from openpipe_mock.patches import CLIENTS
 from tests.live import clean, run
 
 ROOT = Path(__file__).parents[2]
@@ -232,7 +233,7 @@ def test_a_run_without_the_extra(tmp_path: Path) -> None:
     (tmp_path / "test_theirs.py").write_text(WITHOUT)
     hidden = (
         "import importlib.util as util, sys; find = util.find_spec; "
-        "util.find_spec = lambda name, *rest: None if name in ('httpx', 'httpx2') else find(name, *rest); "
+        f"util.find_spec = lambda name, *rest: None if name in {tuple(CLIENTS)} else find(name, *rest); "
         "import pytest; sys.exit(pytest.main(['-p', 'openpipe_mock.fixtures', '-rA']))"
     )
     environment = clean({"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})

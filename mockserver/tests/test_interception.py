@@ -14,9 +14,9 @@ import pytest
 import openpipe_mock
 from openpipe_mock import interception
 from openpipe_mock.configfile import ConfigError, Mistakes
-from openpipe_mock.families import families, places
 from openpipe_mock.interception import KEYS, NetworkRefused, NothingToPatch, options, patched
 from openpipe_mock.mocking import Mock, MockError
+from openpipe_mock.patches import places_in
 
 JUDGE = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3."}}
 KEY = {"authorization": "Bearer op-local"}
@@ -28,7 +28,8 @@ def judge(base: str = SERVICE, library: Any = httpx) -> Any:
 
 
 def methods() -> list[object]:
-    return [owner.__dict__[name] for family in families() for owner, name, _ in places(family)]
+    places = (*places_in("httpx", httpx), *places_in("httpx2", httpx2))
+    return [owner.__dict__[name] for owner, name, _ in places]
 
 
 @pytest.fixture(autouse=True)
@@ -276,7 +277,7 @@ def test_same_seed_same_answer_another_seed_another() -> None:
 
 
 def test_without_httpx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interception, "families", lambda: ())
+    monkeypatch.setattr(interception, "any_installed", lambda: False)
     with pytest.raises(NothingToPatch, match=r"pip install 'openpipe-mock\[fixtures\]'"), patched():
         pass
 

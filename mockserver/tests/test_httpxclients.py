@@ -12,13 +12,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from openpipe_mock import families as module
 from openpipe_mock.effects import Exchange, Head, ReadBody, Reply
-from openpipe_mock.families import Patches, families
+from openpipe_mock.httpxclients import Family
 from openpipe_mock.interception import patched
 from openpipe_mock.liveserver import LiveMock, LiveServer, serving
 from openpipe_mock.local import Clock
 from openpipe_mock.mocking import Mock
+from openpipe_mock.patches import Patches, places_in
 from openpipe_mock.service import Service
 from tests.generate import broken, thorough, valid
 
@@ -374,15 +374,16 @@ def test_a_body_that_is_made_while_it_is_sent(mock: Mock) -> None:
 
 
 def methods() -> list[object]:
-    return [owner.__dict__[name] for family in families() for owner, name, _ in module.places(family)]
+    places = (place for library in FAMILIES for place in places_in(library.__name__, library))
+    return [owner.__dict__[name] for owner, name, _ in places]
 
 
 def test_patches_are_put_on_once_and_taken_off() -> None:
     before = methods()
     patches = Patches(lambda url: None)
-    patches.put_on(families())
+    patches.put_on()
     on = methods()
-    patches.put_on(families())
+    patches.put_on()
     assert methods() == on
     assert not set(map(id, on)) & set(map(id, before))
     patches.take_off()
@@ -392,7 +393,7 @@ def test_patches_are_put_on_once_and_taken_off() -> None:
 def test_what_others_patched_over_ours_stays_and_ours_let_all_pass() -> None:
     before, calls = methods(), []
     patches = Patches(lambda url: calls.append(url))
-    patches.put_on(families())
+    patches.put_on()
     ours = httpx.HTTPTransport.handle_request
 
     def theirs(transport: Any, request: Any) -> Any:
@@ -402,7 +403,7 @@ def test_what_others_patched_over_ours_stays_and_ours_let_all_pass() -> None:
     patches.take_off()
     assert httpx.HTTPTransport.handle_request is theirs
     setattr(httpx.HTTPTransport, "handle_request", ours)  # noqa: B010
-    patches.put_on(families())
+    patches.put_on()
     patches.take_off()
     assert methods() == before
 
@@ -411,14 +412,14 @@ def test_a_private_method_that_is_gone_is_not_missed(monkeypatch: pytest.MonkeyP
     """Then clients are caught by their transports alone."""
     monkeypatch.delattr(httpx2.Client, "_send_single_request")
     patches = Patches(lambda url: None)
-    patches.put_on(families())
+    patches.put_on()
     assert "_send_single_request" not in httpx2.Client.__dict__
     patches.take_off()
 
 
 def test_a_mock_answers_by_itself() -> None:
     request = httpx.Request("POST", f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY)
-    response = families()[0].respond(request, request.content, ("/api/v1/criteria/judge", Mock(Service())))
+    response = Family(httpx).respond(request, request.content, ("/api/v1/criteria/judge", Mock(Service())))
     assert response.status_code == 200
 
 
@@ -439,7 +440,7 @@ class Answers:
         return self.reply
 
     def __enter__(self) -> None:
-        self.patches.put_on(families())
+        self.patches.put_on()
 
     def __exit__(self, *_: object) -> None:
         self.patches.take_off()
