@@ -29,7 +29,7 @@ from openpipe_mock.answering import (
 )
 from openpipe_mock.effects import JSON_HEADERS, Head, HeaderList, Reply
 from openpipe_mock.local import Broken, Journey, TooSlow
-from openpipe_mock.patches import Original, Place, Wrapping, bound, is_tracer
+from openpipe_mock.patches import Original, Place, bound, is_tracer
 from openpipe_mock.service import REQUEST_ID
 
 COOKIE = b"set-cookie"
@@ -190,32 +190,26 @@ class Sending:
         return send
 
 
-def delivering(family: Family) -> Wrapping:
-    """A transport's way to a socket."""
+def delivering(family: Family, original: Original, ours: Ours) -> Original | None:
+    """A transport's way to a socket. A tracer there stays, for what goes through it is caught behind it."""
 
-    def wrapping(original: Original, ours: Ours) -> Original:
-        def handle_request(transport: Any, request: Any) -> Any:
-            catch = ours(request.url)
-            if catch is None:
-                return bound(original, transport)(request)
-            return family.respond(request, request.read(), catch)
+    def handle_request(transport: Any, request: Any) -> Any:
+        catch = ours(request.url)
+        if catch is None:
+            return bound(original, transport)(request)
+        return family.respond(request, request.read(), catch)
 
-        return handle_request
-
-    return wrapping
+    return None if is_tracer(original) else handle_request
 
 
-def delivering_async(family: Family) -> Wrapping:
-    def wrapping(original: Original, ours: Ours) -> Original:
-        async def handle_async_request(transport: Any, request: Any) -> Any:
-            catch = ours(request.url)
-            if catch is None:
-                return await bound(original, transport)(request)
-            return await family.respond_async(request, await request.aread(), catch)
+def delivering_async(family: Family, original: Original, ours: Ours) -> Original | None:
+    async def handle_async_request(transport: Any, request: Any) -> Any:
+        catch = ours(request.url)
+        if catch is None:
+            return await bound(original, transport)(request)
+        return await family.respond_async(request, await request.aread(), catch)
 
-        return handle_async_request
-
-    return wrapping
+    return None if is_tracer(original) else handle_async_request
 
 
 def places(library: ModuleType) -> Iterator[Place]:
@@ -224,7 +218,7 @@ def places(library: ModuleType) -> Iterator[Place]:
     asynchronous = Sending(
         family, library.AsyncHTTPTransport, "handle_async_request", library.AsyncByteStream
     )
-    yield library.HTTPTransport, sync.method, delivering(family)
-    yield library.AsyncHTTPTransport, asynchronous.method, delivering_async(family)
+    yield library.HTTPTransport, sync.method, partial(delivering, family)
+    yield library.AsyncHTTPTransport, asynchronous.method, partial(delivering_async, family)
     yield library.Client, send, sync.sync
     yield library.AsyncClient, send, asynchronous.asynchronous

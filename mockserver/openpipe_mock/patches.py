@@ -9,12 +9,13 @@ from importlib.util import find_spec, module_from_spec
 from threading import RLock
 from types import FunctionType, ModuleType
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 from openpipe_mock.answering import Ours
 
 Original = Callable[..., Any]
 Wrapping = Callable[[Original, Ours], Any]
-"""What stands at a place in, and how to know the mock's requests; what shall stand there out."""
+"""What stands at a place in, and how to know the mock's requests; what shall stand there out, if not that."""
 Place = tuple[type, str, Wrapping]
 """A class, the name of its method, and how that is wrapped."""
 
@@ -77,7 +78,9 @@ def as_written(owner: type, name: str) -> Original:
     assert spec is not None
     assert spec.loader is not None
     again = module_from_spec(spec)
-    spec.loader.exec_module(again)
+    with catch_warnings():
+        simplefilter("ignore")  # the library has already said what it has to say
+        spec.loader.exec_module(again)
     found: Original = vars(again)[owner.__name__].__dict__[name]
     return found
 
@@ -117,8 +120,7 @@ class Patches:
     """The patches of client libraries; `ours` decides on each request.
 
     Whatever was patched over ours in the meantime stays when ours are taken off; what it then calls of ours
-    asks `ours`, and passes everything on if that knows nothing. Over a tracer nothing is patched: what is
-    sent through it is caught behind it.
+    asks `ours`, and passes everything on if that knows nothing.
     """
 
     def __init__(self, ours: Ours) -> None:
@@ -160,7 +162,9 @@ class Patches:
         for owner, method, wrapping in places:
             current = owner.__dict__.get(method)  # it may be gone in a later release
             patched, _ = self.originals.get((owner, method), (None, None))
-            if current is not None and current is not patched and not is_tracer(current):
-                ours = wrapping(current, self.ours)
+            if current is None or current is patched:
+                continue
+            ours = wrapping(current, self.ours)
+            if ours is not None:
                 self.originals[owner, method] = ours, current
                 setattr(owner, method, ours)

@@ -26,7 +26,7 @@ def places(library: ModuleType) -> Iterator[Place]:
 def opening(connection: type, original: Original, ours: Ours) -> Original:
     def urlopen(pool: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
         catch = ours(url_in(pool, url))
-        sender = pool if catch is None else short_circuited(pool, partial(connection, catch, pool.scheme))
+        sender = pool if catch is None else short_circuited(pool, connection, catch)
         return bound(original, sender)(method, url, *args, **kwargs)
 
     return urlopen
@@ -37,10 +37,10 @@ def url_in(pool: Any, url: str) -> Url:
     return Url(pool.scheme, pool.host, pool.port, path_of(url)) if url.startswith("/") else url_of(url)
 
 
-def short_circuited(pool: Any, connection: Original) -> Any:
+def short_circuited(pool: Any, connection: type, catch: Catch) -> Any:
     """The pool once more, with other connections, none of them kept, and no proxy."""
     found = copy(pool)
-    found.ConnectionCls = connection
+    found.ConnectionCls, found.conn_kw = connection, {"catch": catch, "scheme": pool.scheme}
     found.pool = Nothing()
     found.proxy, found.proxy_headers = None, {}
     return found

@@ -16,6 +16,7 @@ from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
 
 import openpipe_mock
+from openpipe_mock import NetworkRefused
 
 BASE_URL = "https://api.openpipe.ai/api/v1"
 COUNT = {"model": "openai:gpt-4o-mini", "messages": [{"role": "user", "content": "Count to 3"}]}
@@ -126,7 +127,7 @@ def test_a_delay_costs_nothing(openpipe_mock):
 
 @pytest.mark.openpipe(providers="refuse")
 def test_openai_itself_is_refused(openpipe_mock):
-    with pytest.raises(openpipe_mock.NetworkRefused, match=r'"api\.openai\.com".*providers="pass"'):
+    with pytest.raises(NetworkRefused, match=r'"api\.openai\.com".*providers="pass"'):
         OPENAIS_OWN.chat.completions.create(**COUNT)
     EARLY.chat.completions.create(**COUNT)  # the service is still the mock's
 
