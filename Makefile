@@ -76,7 +76,9 @@ clean: ## Remove all that was set up or built
 
 # The clients' environments stand apart: clients pin versions that contradict each other's and ours.
 
-python_clients := $(addprefix $(envs)/,$(addsuffix /.done,openpipe openai langchain fixtures-openpipe fixtures-openai))
+python_fixtures := $(addprefix $(envs)/,$(addsuffix /.done,fixtures-openpipe fixtures-openai fixtures-litellm))
+
+python_clients := $(addprefix $(envs)/,$(addsuffix /.done,openpipe openai langchain)) $(python_fixtures)
 
 node_clients := $(addprefix $(envs)/,$(addsuffix /.done,node prism))
 
@@ -91,7 +93,7 @@ $(python_clients): $(envs)/%/.done: $(tests)/clients/python-%/requirements.txt .
 	@$(call environment,--requirement $<)
 
 # These hold the checkout itself with its extras.
-$(envs)/fixtures-openpipe/.done $(envs)/fixtures-openai/.done: pyproject.toml
+$(python_fixtures): pyproject.toml
 
 $(node_clients): $(envs)/%/.done: $(addprefix $(tests)/clients/%/,package.json package-lock.json) | tools
 	@echo "Installing the Node packages of $*"

@@ -10,7 +10,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from openpipe_mock.answering import TOO_SLOW, Ours, Url
+from openpipe_mock.answering import TOO_SLOW, Ours, Url, path_of
 from openpipe_mock.http1 import GO_ON, Line
 from openpipe_mock.local import OutOfTime, TooSlow
 from openpipe_mock.patches import Original, Place, as_written, bound, is_replaced
@@ -28,21 +28,28 @@ def places(library: ModuleType) -> Iterator[Place]:
 
 def url_of(url: Any) -> Url:
     """Where a request goes, of yarl's URL."""
-    return Url(url.scheme, url.host or "", url.explicit_port, url.path)
+    return Url(url.scheme, url.host or "", url.explicit_port, path_of(url.raw_path))
 
 
 # Sessions.
 
 
 def asking(owner: Any, verb: str, original: Original, ours: Ours) -> Original:
+    place = 1 if verb == "request" else 0
+
     def ask(session: Any, *args: Any, **kwargs: Any) -> Any:
-        if is_replaced(owner, SENDING) and getattr(type(session), SENDING) is owner.__dict__[SENDING]:
-            asked = kwargs.get("url", (*args, None)[verb == "request"])
-            if ours(url_of(session._build_url(asked))):
-                return bound(original, Direct(owner, session))(*args, **kwargs)
-        return bound(original, session)(*args, **kwargs)
+        sender = session
+        if is_diverted(owner, session):
+            url = args[place] if len(args) > place else kwargs["url"]
+            sender = Direct(owner, session) if ours(url_of(session._build_url(url))) else session
+        return bound(original, sender)(*args, **kwargs)
 
     return ask
+
+
+def is_diverted(owner: Any, session: Any) -> bool:
+    """Whether another mock stands where a session sends, and no method of a user's own before it."""
+    return is_replaced(owner, SENDING) and getattr(type(session), SENDING) is owner.__dict__[SENDING]
 
 
 class Direct:

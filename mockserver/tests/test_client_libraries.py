@@ -3,17 +3,23 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import product
 from typing import Any
 
 import aiohttp
 import httpcore
+import httpx
+import httpx2
 import pytest
 import requests
 import urllib3
+import yaml
 
 from openpipe_mock.interception import NetworkRefused, patched
 from openpipe_mock.liveserver import LiveMock, LiveServer, serving
 from openpipe_mock.mocking import Mock
+from tests.environments import ROOT
+from tests.tables import rows
 
 ORIGIN = "https://api.openpipe.ai"
 BASE = f"{ORIGIN}/api/v1"
@@ -486,3 +492,45 @@ def test_a_session_that_is_closed_closes_its_streams(mock: Mock) -> None:
 
     asyncio.run(ask())
     assert mock.session.under_way == 0
+
+
+# The page on fixtures.
+
+
+def failing(library: str, body: Any) -> str:
+    """The error of one request by a client that waits five seconds, read to its end."""
+    asked: dict[str, Any] = {"json": body, "headers": KEY}
+
+    async def by_aiohttp() -> None:
+        timeout = aiohttp.ClientTimeout(sock_read=5)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(f"{BASE}/chat/completions", **asked) as got,
+        ):
+            await got.read()
+
+    modules: dict[str, Any] = {"httpx": httpx, "httpx2": httpx2, "requests": requests}
+    try:
+        if library == "aiohttp":
+            asyncio.run(by_aiohttp())
+        elif library == "urllib3":
+            urllib3.request("POST", f"{BASE}/chat/completions", timeout=5, retries=False, **asked)
+        else:
+            modules[library].post(f"{BASE}/chat/completions", timeout=5, **asked)
+    except Exception as error:
+        return type(error).__name__
+    return "none"
+
+
+def test_faults_raise_what_the_page_says(mock: Mock) -> None:
+    page = (ROOT / "docs" / "fixtures.md").read_text("utf-8")
+    played = set()
+    for row in rows(page[page.index("| fault |") :]):
+        fault = row.pop("fault").strip("`")
+        for libraries, error in row.items():
+            for library, body in product(libraries.split(", "), (CHAT, STREAM)):
+                mock.reset()
+                mock.fault(**yaml.safe_load(f"{{{fault}}}"))
+                assert failing(library, body) == error.strip("`"), (library, fault)
+                played.add(library)
+    assert played == {"httpx", "httpx2", "requests", "urllib3", "aiohttp"}

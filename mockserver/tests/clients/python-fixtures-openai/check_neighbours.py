@@ -234,7 +234,7 @@ async def test_aioresponses(inside):
                 await session.get(ELSEWHERE)
             async with session.post(URL, json=JUDGE) as answer:
                 assert (await answer.json())["score"] == 0.1
-            async with session.request("POST", url=URL, json=JUDGE) as answer:
+            async with session.request(method="POST", url=URL, json=JUDGE) as answer:
                 assert (await answer.json())["score"] == 0.1
             with pytest.raises(aiohttp.ClientConnectionError):
                 await session.get("https://nowhere.test/")
