@@ -11,21 +11,21 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cache, wraps
+from functools import wraps
 from os import PathLike
 from threading import RLock
 from types import TracebackType
 from typing import Any, Literal, Never, TypeVar, get_args
 
+from openpipe_mock.answering import Catch
 from openpipe_mock.arrivals import given
 from openpipe_mock.baseurls import host_of, path_below
 from openpipe_mock.config import AutoTools, Clock, Ids, Repeat, Unknown, Validation
 from openpipe_mock.contexts import Active, Entry, Unclear
 from openpipe_mock.dummykeys import DummyKeys
-from openpipe_mock.families import Catch, families, places
-from openpipe_mock.layers import Layers, Place
 from openpipe_mock.mocking import Config, Mock, MockError, settings_of
 from openpipe_mock.network_guard import Guard, NetworkRefused, base_host, is_local
+from openpipe_mock.patches import Patches, any_installed
 from openpipe_mock.paths import BASE
 from openpipe_mock.resources import install_line
 from openpipe_mock.service import ConfigFile, Service
@@ -48,7 +48,7 @@ PARAMETER = "openpipe_mock"
 
 
 class NothingToPatch(ImportError):
-    """Neither httpx nor httpx2 is installed."""
+    """No client library is installed whose requests could be taken."""
 
 
 def is_one_of(host: str, globs: Collection[str]) -> bool:
@@ -104,12 +104,6 @@ def base_urls() -> tuple[str, ...]:
     return tuple(filter(None, map(os.environ.get, BASE_URLS)))
 
 
-@cache
-def every_place() -> tuple[Place, ...]:
-    """What is patched."""
-    return tuple(place for family in families() for place in places(family))
-
-
 class Frontier:
     """The mocks that are active in this process, and what is patched while there are any.
 
@@ -118,7 +112,7 @@ class Frontier:
 
     def __init__(self) -> None:
         self.active: Active[Border] = Active()
-        self.patches = Layers(self.ours)
+        self.patches = Patches(self.ours)
         self.keys = DummyKeys(DUMMY_KEY)
         self.guard = Guard(self.guards, self.blocks)
         self.lock = RLock()
@@ -129,7 +123,7 @@ class Frontier:
 
     def enter(self, border: Border) -> Entry[Border]:
         with self.lock:
-            self.patches.put_on(every_place())
+            self.patches.put_on()
             self.guard.put_on()
             entry = self.active.enter(border)
             self.keys.put(entry, border.keys)
@@ -218,8 +212,9 @@ class patched:
     of a way to say answers that is within the contract and unlike the usual (docs/variants.md).
     `providers`: whether requests to OpenAI's own host are answered (`mock`), refused or let pass; those to
     Anthropic's and Gemini's are refused unless all may pass. `block_network`: refuse every other host too.
-    Patched are httpx and httpx2, as far as they are installed; clients that exist already are caught as well.
-    Other clients are refused those hosts, and the proxies of the environment (docs/fixtures.md).
+    Patched are httpx, httpx2, aiohttp, requests and urllib3, as far as they are imported, also later; clients
+    that exist already are caught as well. Other clients are refused those hosts, and the proxies of the
+    environment (docs/fixtures.md).
     Raises ConfigError and Mistakes for settings that are wrong, NothingToPatch on entering.
     """
 
@@ -281,10 +276,10 @@ class patched:
 
     def border(self) -> Border:
         """A new mock with these settings, and what it takes."""
-        if not families():
+        if not any_installed():
             raise NothingToPatch(
-                "openpipe-mock takes the requests of httpx and httpx2, and neither is installed: "
-                f"{install_line('fixtures')}"
+                "openpipe-mock takes the requests of httpx, httpx2, aiohttp, requests and urllib3, and none "
+                f"of them is installed: {install_line('fixtures')}"
             )
         service = Service(self.settings, self.file)
         mock = Mock(service, base_url=f"https://{SERVICE[0]}{BASE}", overrides=self.overrides)

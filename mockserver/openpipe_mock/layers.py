@@ -7,7 +7,8 @@ from typing import Any
 Ours = Callable[[Any], Any]
 """A URL in; what answers it out, or None for one that goes its way. May raise to refuse it."""
 Original = Callable[..., Any]
-Wrapping = Callable[[Original, Ours], Original]
+Wrapping = Callable[[Original, Ours], Any]
+"""What stands at a place in, and how to know the mock's requests; what shall stand there out, if not that."""
 Place = tuple[type, str, Wrapping]
 """A class, the name of its method, and how that is wrapped."""
 MARK = "__openpipe_mock__"
@@ -44,6 +45,8 @@ class Layers:
             layer = self.latest.get((owner, name))
             if layer is None or layer.beneath is not current:
                 function = wrapping(current, self.ours)
+                if function is None:
+                    continue
                 layer = self.latest[owner, name] = Layer(self, function, current)
                 setattr(function, MARK, layer)
             setattr(owner, name, layer.function)

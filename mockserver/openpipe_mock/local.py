@@ -6,6 +6,7 @@ gets its timeout all the same.
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from math import inf
 from os import urandom
 from threading import RLock
 from time import time
@@ -38,6 +39,10 @@ class TooSlow(Exception):
     """The client's patience ended before the next bytes came."""
 
 
+class OutOfTime(TooSlow):
+    """The client's patience with the whole answer ended."""
+
+
 @dataclass(slots=True)
 class Clock:
     """Virtual time, in seconds since it was made. Only what the mock waits moves it, and whoever calls it."""
@@ -54,8 +59,9 @@ class Clock:
 
 @dataclass(slots=True)
 class Journey:
-    """One exchange under way. `patience`: seconds that the client waits for the next bytes, None for ever.
+    """One exchange under way.
 
+    `patience`: seconds that the client waits for the next bytes; `budget`: for all of them; None for ever.
     What comes back is there once `begin` has come to its end: status, headers, and the body: `whole`, or as
     `pieces` where that is None.
     """
@@ -64,7 +70,9 @@ class Journey:
     body: bytes
     clock: Clock
     patience: float | None = None
+    budget: float | None = None
     waited: float = 0.0
+    spent: float = 0.0
     broken: bool = False
     status: int = 0
     headers: HeaderList = ()
@@ -132,12 +140,15 @@ class Journey:
 
     def wait(self, seconds: float) -> None:
         """Let virtual time pass, unless the client gives up before."""
-        left = seconds if self.patience is None else min(seconds, self.patience - self.waited)
-        self.clock.advance(max(0.0, left))
-        self.waited += seconds
-        if self.patience is not None and self.waited > self.patience:
+        gap = inf if self.patience is None else self.patience - self.waited
+        rest = inf if self.budget is None else self.budget - self.spent
+        passing = max(0.0, min(seconds, gap, rest))
+        self.clock.advance(passing)
+        self.waited += passing
+        self.spent += passing
+        if passing < seconds:
             self.close()
-            raise TooSlow
+            raise OutOfTime if rest <= gap else TooSlow
 
     def close(self) -> None:
         """The client hangs up; after the end of an exchange nothing happens."""

@@ -4,7 +4,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Unpack, cast
 
 from openpipe_mock.arrivals import given
-from openpipe_mock.families import Family
+from openpipe_mock.httpxclients import Family
 from openpipe_mock.interception import SERVICE
 from openpipe_mock.mocking import Config, Mock, Overrides, settings_of
 from openpipe_mock.paths import BASE, NAMES, SERVED

@@ -24,17 +24,19 @@ def finished(environment: str, *arguments: str | Path) -> "subprocess.CompletedP
 def test_the_scripts_are_found() -> None:
     assert [script.stem for script in SCRIPTS] == [
         "check_leaks",
+        "check_litellm",
         "check_other_guards",
         "check_neighbours",
         "check_openai",
         "check_tasks",
+        "check_tracers",
         "check_openpipe",
     ]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_a_client_with_the_fixtures(script: Path) -> None:
-    """As its users test: sync and async, on both families, under faults, beside other tools."""
+    """As its users test: sync and async, by all libraries, under faults, beside other tools."""
     environment = script.parent.name.removeprefix("python-")
     done = finished(environment, "-p", "openpipe_mock.fixtures", "-c", CLIENTS / "fixtures.ini", script)
     assert done.returncode == 0, done.stdout

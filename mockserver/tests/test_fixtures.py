@@ -11,6 +11,7 @@ import pytest
 
 from openpipe_mock.liveserver import LiveMock, LiveServer, serving
 from openpipe_mock.mocking import MockError
+from openpipe_mock.patches import CLIENTS
 from openpipe_mock.resources import install_line
 from tests.live import clean, run
 
@@ -384,7 +385,8 @@ def test_a_run_without_the_extra(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text(INI)
     (tmp_path / "test_theirs.py").write_text(WITHOUT)
     hidden = (
-        "import sys; sys.modules.update(httpx=None, httpx2=None); "
+        "import importlib.util as util, sys; find = util.find_spec; "
+        f"util.find_spec = lambda name, *rest: None if name in {tuple(CLIENTS)} else find(name, *rest); "
         "import pytest; sys.exit(pytest.main(['-p', 'openpipe_mock.fixtures', '-rA']))"
     )
     environment = clean({"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})

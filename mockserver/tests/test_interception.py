@@ -17,10 +17,10 @@ import pytest
 import openpipe_mock
 from openpipe_mock import interception
 from openpipe_mock.configfile import ConfigError, Mistakes
-from openpipe_mock.families import families, places
 from openpipe_mock.interception import KEYS, NothingToPatch, options, patched
 from openpipe_mock.mocking import Mock, MockError
 from openpipe_mock.network_guard import NetworkRefused
+from openpipe_mock.patches import places_in
 from openpipe_mock.resources import install_line
 
 JUDGE = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3."}}
@@ -33,7 +33,8 @@ def judge(base: str = SERVICE, library: Any = httpx) -> Any:
 
 
 def methods() -> list[object]:
-    return [owner.__dict__[name] for family in families() for owner, name, _ in places(family)]
+    places = (*places_in("httpx", httpx), *places_in("httpx2", httpx2))
+    return [owner.__dict__[name] for owner, name, _ in places]
 
 
 @pytest.fixture(autouse=True)
@@ -452,7 +453,7 @@ def test_same_seed_same_answer_another_seed_another() -> None:
 
 
 def test_without_httpx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interception, "families", lambda: ())
+    monkeypatch.setattr(interception, "any_installed", lambda: False)
     with pytest.raises(NothingToPatch, match=re.escape(install_line("fixtures"))), patched():
         pass
 

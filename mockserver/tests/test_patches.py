@@ -1,200 +1,224 @@
-"""Methods replaced for a while, beside others who replace them too."""
+"""How client libraries are patched: what stood there before, stubs, and imports that come later."""
 
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import BytesIO
+from threading import Thread
+from types import ModuleType, SimpleNamespace
 from typing import Any
-from unittest.mock import MagicMock, patch
+from unittest.mock import MagicMock
 
 import httpx
+import httpx2
 import pytest
+import requests
+import urllib3
 
 from openpipe_mock.interception import FRONTIER, patched
-from openpipe_mock.layers import Layers
+from openpipe_mock.patches import CLIENTS, as_written, is_replaced, is_tracer, places_in
+from tests.live import clean
 
-TRANSPORT, NAME = httpx.HTTPTransport, "handle_request"
-BORDER = patched().border()
-USES = 1000
-Sending = Callable[[Any, Any], Any]
-
-
-def current() -> Any:
-    return vars(TRANSPORT)[NAME]
+URL = "https://api.openpipe.ai/api/v1/criteria/judge"
+JUDGE = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3."}}
+KEY = {"authorization": "Bearer op-local"}
 
 
-def bottom(transport: Any, request: Any) -> httpx.Response:
-    """What stands for the network; the response says how deep the call came."""
-    return httpx.Response(200, text=str(len(traceback.extract_stack())))
+class Tracer:
+    """A proxy around a method, as wrapt makes them for OpenTelemetry, which notes what goes through it."""
 
+    def __init__(self, wrapped: Any, seen: list[str], instance: Any = None) -> None:
+        self.__wrapped__ = wrapped
+        self.seen = seen
 
-def depth() -> int:
-    """How many functions stand between a transport and the network."""
-    with TRANSPORT() as transport:
-        request = httpx.Request("GET", "https://elsewhere.test/")
-        direct = int(bottom(transport, request).text)
-        return int(transport.handle_request(request).text) - direct
+    def __get__(self, instance: Any, owner: type | None = None) -> "Tracer":
+        return Tracer(self.__wrapped__.__get__(instance, owner), self.seen)
 
-
-def put(function: Sending) -> Sending:
-    """Somebody puts a function there; returns what stood there."""
-    before: Sending = current()
-    setattr(TRANSPORT, NAME, function)
-    return before
-
-
-def put_over() -> Callable[[], None]:
-    """Somebody puts a function over what stands there; returns how it is undone: as `monkeypatch` does it."""
-    beneath: Sending = current()
-
-    @wraps(beneath)
-    def theirs(transport: Any, request: Any) -> Any:
-        return beneath(transport, request)
-
-    put(theirs)
-    return lambda: setattr(TRANSPORT, NAME, beneath)
-
-
-@pytest.fixture(autouse=True)
-def network() -> Iterator[None]:
-    real = put(bottom)
-    yield
-    put(real)
-
-
-@contextmanager
-def mocked() -> Iterator[None]:
-    """As `patched` does, without a new mock each time."""
-    entry = FRONTIER.enter(BORDER)
-    yield
-    FRONTIER.leave(entry)
-
-
-def undone_inside() -> None:
-    with mocked():
-        put_over()()
-
-
-def undone_afterwards() -> None:
-    with mocked():
-        undo = put_over()
-    undo()
-
-
-def undone_in_the_next_use() -> None:
-    with mocked():
-        undo = put_over()
-    with mocked():
-        undo()
-
-
-def undone_between_nested_ones() -> None:
-    with mocked():
-        undo = put_over()
-        with mocked():
-            undo()
-
-
-def replaced_for_good() -> None:
-    with mocked():
-        put(bottom)
-
-
-def replaced_by_a_mock() -> None:
-    with mocked(), patch.object(TRANSPORT, NAME, MagicMock()):
-        pass
-
-
-@pytest.mark.parametrize(
-    "use",
-    [
-        undone_inside, undone_afterwards, undone_in_the_next_use, undone_between_nested_ones,
-        replaced_for_good, replaced_by_a_mock,
-    ],
-)  # fmt: skip
-def test_a_thousand_uses_leave_nothing(use: Callable[[], None]) -> None:
-    for _ in range(USES):
-        use()
-    assert depth() <= 1
-    FRONTIER.settle()
-    assert current() is bottom
-
-
-def test_a_patch_of_somebody_elses_that_stays_keeps_one_layer_beneath_it() -> None:
-    with mocked():
-        undo = put_over()
-    for _ in range(USES):
-        with mocked():
-            pass
-    assert depth() == 2
-    undo()
-    FRONTIER.settle()
-    assert current() is bottom
-
-
-# The patches alone.
-
-
-class Transport:
-    def send(self, url: str) -> str:
-        return f"sent {url}"
-
-
-def wrapping(original: Callable[..., Any], ours: Callable[[str], Any]) -> Callable[..., Any]:
-    def send(transport: Transport, url: str) -> Any:
-        return ours(url) or original(transport, url)
-
-    return send
-
-
-PLACES = [(Transport, "send", wrapping), (Transport, "private", wrapping)]
-SEND = Transport.send
+    def __call__(self, request: Any) -> Any:
+        self.seen.append(request.url.host)
+        return self.__wrapped__(request)
 
 
 @pytest.fixture
-def patches() -> Iterator[Layers]:
-    yield Layers(lambda url: "answered" if url == "ours" else None)
-    assert Transport.send is SEND
+def another() -> Iterator[str]:
+    """Another server on this machine."""
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", "5")
+            self.end_headers()
+            self.wfile.write(b"hello")
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
 
 
-def sent() -> list[str]:
-    return [Transport().send(url) for url in ("ours", "theirs")]
+# What stood there before.
 
 
-def test_a_method_is_replaced_once_and_given_back(patches: Layers) -> None:
-    patches.put_on(PLACES)
-    on = Transport.send
-    patches.put_on(PLACES)
-    assert Transport.send is on
-    assert sent() == ["answered", "sent theirs"]
-    patches.take_off()
-    assert sent() == ["sent ours", "sent theirs"]
-    assert not hasattr(Transport, "private")
+def test_a_magic_mock_takes_what_is_let_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    standing = MagicMock(side_effect=lambda request: httpx.Response(418))
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", standing)
+    with patched() as mock:
+        assert httpx.get("https://example.com/").status_code == 418
+        assert httpx.post(URL, json=JUDGE, headers=KEY).status_code == 200
+    standing.assert_called_once()
+    mock.judged(times=1)
+    assert httpx.HTTPTransport.__dict__["handle_request"] is standing
 
 
-def test_two_know_their_own(patches: Layers) -> None:
-    others = Layers(lambda url: "the others'" if url == "theirs" else None)
-    patches.put_on(PLACES)
-    others.put_on(PLACES)
-    assert sent() == ["answered", "the others'"]
-    patches.take_off()
-    assert sent() == ["answered", "the others'"]
-    others.take_off()
-    patches.take_off()
+def test_a_staticmethod_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    standing = staticmethod(lambda request: httpx2.Response(418))
+    monkeypatch.setattr(httpx2.HTTPTransport, "handle_request", standing)
+    with patched():
+        assert httpx2.get("https://example.com/").status_code == 418
+        assert httpx2.post(URL, json=JUDGE, headers=KEY).status_code == 200
+    assert httpx2.HTTPTransport.__dict__["handle_request"] is standing
 
 
-def test_a_function_that_copied_what_ours_has_is_not_ours(patches: Layers) -> None:
-    patches.put_on(PLACES)
+def test_a_mock_of_a_pool_and_of_an_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = urllib3.HTTPResponse(BytesIO(b"theirs"), status=418, preload_content=False)
+    pool = MagicMock(return_value=theirs)
+    monkeypatch.setattr(urllib3.HTTPConnectionPool, "urlopen", pool)
+    monkeypatch.setattr(
+        requests.Session, "get_adapter", staticmethod(lambda url: requests.adapters.HTTPAdapter())
+    )
+    with patched() as mock:
+        assert requests.get("https://example.com/").status_code == 418
+    pool.assert_called_once()
+    assert mock.calls == []
 
-    @wraps(Transport.send)
-    def theirs(transport: Transport, url: str) -> str:
-        return "their own"
 
-    ours, Transport.send = Transport.send, theirs  # type: ignore[method-assign, assignment]
-    patches.take_off()
-    assert sent() == ["their own"] * 2
-    patches.put_on(PLACES)
-    assert sent() == ["answered", "their own"]
-    patches.take_off()
-    Transport.send = ours  # type: ignore[method-assign]
-    patches.take_off()
+@pytest.mark.parametrize("library", [httpx, httpx2])
+@pytest.mark.parametrize("tracer_first", [True, False])
+def test_a_tracer_sees_what_is_let_pass_and_what_is_answered(
+    monkeypatch: pytest.MonkeyPatch, library: Any, tracer_first: bool, another: str
+) -> None:
+    seen: list[str] = []
+
+    def trace() -> None:
+        wrapped = library.HTTPTransport.__dict__["handle_request"]
+        monkeypatch.setattr(library.HTTPTransport, "handle_request", Tracer(wrapped, seen))
+
+    if tracer_first:
+        trace()
+    with patched() as mock:
+        if not tracer_first:
+            trace()
+        assert library.get(another).text == "hello"
+        assert library.post(URL, json=JUDGE, headers=KEY).status_code == 200
+        assert seen == ["127.0.0.1", "api.openpipe.ai"]
+        monkeypatch.undo()
+        assert library.post(URL, json=JUDGE, headers=KEY).status_code == 200
+    assert library.get(another).text == "hello"
+    assert seen == ["127.0.0.1", "api.openpipe.ai"]
+    mock.judged(times=2)
+    FRONTIER.patches.put_on()
+    FRONTIER.patches.take_off()
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_a_transport_that_was_traced_before(library: Any) -> None:
+    """Its tracer keeps the method of that time; the fault is the library's own all the same."""
+    seen: list[str] = []
+    transport = library.HTTPTransport()
+    transport.handle_request = Tracer(transport.handle_request, seen)
+    with library.Client(transport=transport, headers=KEY, timeout=5) as client, patched() as mock:
+        assert client.post(URL, json=JUDGE).status_code == 200
+        mock.fault(delay_ms=6000, first=1)
+        with pytest.raises(library.ReadTimeout):
+            client.post(URL, json=JUDGE)
+        mock.fault(disconnect=True, first=1)
+        with pytest.raises(library.RemoteProtocolError):
+            client.post(URL, json=JUDGE)
+    assert seen == ["api.openpipe.ai"] * 3
+
+
+def test_what_is_a_tracer_and_what_is_a_replacement(monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = requests.adapters.HTTPAdapter
+    own = adapter.__dict__["send"]
+    mocks: list[Any] = [own, MagicMock(), staticmethod(own), classmethod(own), lambda *_: None]
+    assert not any(map(is_tracer, mocks))
+    assert is_tracer(Tracer(own, []))
+    assert not is_replaced(adapter, "send")
+    for standing, replaced in ((Tracer(own, []), False), (MagicMock(), True), (lambda *_: None, True)):
+        monkeypatch.setattr(adapter, "send", standing)
+        assert is_replaced(adapter, "send") is replaced
+    assert as_written(adapter, "send").__code__ == own.__code__
+
+
+# Stubs, and libraries that come later.
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_stub_under_a_librarys_name_ends_nothing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    library = httpx2 if name in ("httpx", "httpcore") else httpx
+    with library.Client(headers=KEY) as client:
+        for stub in (None, MagicMock(), SimpleNamespace(), ModuleType("stub"), ModuleType(name)):
+            monkeypatch.setitem(sys.modules, name, stub)
+            with patched():
+                assert client.post(URL, json=JUDGE).status_code == 200
+
+
+def test_a_method_that_is_gone_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(requests.Session, "get_adapter")
+    with patched():
+        assert urllib3.request("POST", URL, json=JUDGE, headers=KEY).status == 200
+    assert "get_adapter" not in vars(requests.Session)
+
+
+LATER = """
+import sys
+import openpipe_mock
+URL, JUDGE, KEY = {!r}, {!r}, {!r}
+with openpipe_mock.patched() as mock:
+    early = [name for name in {!r} if name in sys.modules]
+    import asyncio, aiohttp, httpx, httpx2, requests, urllib3
+    assert requests.post(URL, json=JUDGE, headers=KEY).ok
+    assert urllib3.request("POST", URL, json=JUDGE, headers=KEY).status == 200
+    assert httpx.post(URL, json=JUDGE, headers=KEY).is_success
+    assert httpx2.post(URL, json=JUDGE, headers=KEY).is_success
+    async def ask():
+        async with aiohttp.ClientSession() as session, session.post(URL, json=JUDGE, headers=KEY) as answer:
+            assert answer.ok
+    asyncio.run(ask())
+    mock.judged(times=5)
+assert early == [], early
+assert "openpipe" not in repr(sys.meta_path), sys.meta_path
+assert "openpipe" not in requests.Session.get_adapter.__module__
+assert "openpipe" not in aiohttp.BaseConnector.connect.__module__
+"""
+
+
+def test_what_is_imported_later_is_served_and_nothing_is_before() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", LATER.format(URL, JUDGE, KEY, tuple(CLIENTS))],
+        env=clean(), capture_output=True, encoding="utf-8", timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_library_that_is_imported_anew_is_served() -> None:
+    """As by a test that reloads its modules: under its old names, in new classes."""
+    kept = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "httpx2"}
+    try:
+        with patched() as mock:
+            for name in kept:
+                del sys.modules[name]
+            import httpx2 as again
+
+            assert again.Client is not httpx2.Client
+            assert again.post(URL, json=JUDGE, headers=KEY).status_code == 200
+            mock.judged(times=1)
+        places = places_in("httpx2", again)
+        assert all("openpipe_mock" not in vars(owner)[name].__module__ for owner, name, _ in places)
+    finally:
+        sys.modules.update(kept)

@@ -144,6 +144,26 @@ async def test_langchain_async(openpipe_mock):
     assert (await LANGCHAIN.ainvoke("Count to 3")).content == "1, 2, 3."
 
 
+@pytest.mark.asyncio
+async def test_openai_on_aiohttp(openpipe_mock):
+    async with openai.AsyncOpenAI(
+        base_url=BASE_URL, http_client=openai.DefaultAioHttpClient(), max_retries=0
+    ) as client:
+        openpipe_mock.completion("1, 2, 3.")
+        answer = await client.chat.completions.create(**COUNT)
+        assert answer.choices[0].message.content == "1, 2, 3."
+        stream = await client.chat.completions.create(**COUNT, stream=True)
+        assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "1, 2, 3."
+        openpipe_mock.completed(times=2)
+        openpipe_mock.assert_well_behaved()
+        openpipe_mock.fault(delay_ms=10_000, first=1)
+        with pytest.raises(openai.APITimeoutError):
+            await client.with_options(timeout=5).chat.completions.create(**COUNT)
+        openpipe_mock.fault(disconnect=True)
+        with pytest.raises(openai.APIConnectionError):
+            await client.chat.completions.create(**COUNT)
+
+
 # An application under test that calls the service itself, in each of the two libraries.
 
 

@@ -2,12 +2,9 @@
 
 import asyncio
 import json
-import sys
-import types
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from typing import Any
-from unittest.mock import MagicMock
 
 import httpx
 import httpx2
@@ -15,14 +12,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from openpipe_mock import families as module
 from openpipe_mock.effects import Exchange, Head, ReadBody, Reply
-from openpipe_mock.families import families
+from openpipe_mock.httpxclients import Family
 from openpipe_mock.interception import patched
-from openpipe_mock.layers import Layers, Place
 from openpipe_mock.liveserver import LiveMock, LiveServer, serving
 from openpipe_mock.local import Clock
 from openpipe_mock.mocking import Mock
+from openpipe_mock.patches import Patches, places_in
 from openpipe_mock.service import Service
 from tests.generate import broken, thorough, valid
 
@@ -377,20 +373,17 @@ def test_a_body_that_is_made_while_it_is_sent(mock: Mock) -> None:
 # Patches.
 
 
-def every_place() -> list[Place]:
-    return [place for family in families() for place in module.places(family)]
-
-
 def methods() -> list[object]:
-    return [owner.__dict__[name] for owner, name, _ in every_place()]
+    places = (place for library in FAMILIES for place in places_in(library.__name__, library))
+    return [owner.__dict__[name] for owner, name, _ in places]
 
 
 def test_patches_are_put_on_once_and_taken_off() -> None:
     before = methods()
-    patches = Layers(lambda url: None)
-    patches.put_on(every_place())
+    patches = Patches(lambda url: None)
+    patches.put_on()
     on = methods()
-    patches.put_on(every_place())
+    patches.put_on()
     assert methods() == on
     assert not set(map(id, on)) & set(map(id, before))
     patches.take_off()
@@ -399,8 +392,8 @@ def test_patches_are_put_on_once_and_taken_off() -> None:
 
 def test_what_others_patched_over_ours_stays_and_ours_let_all_pass() -> None:
     before, calls = methods(), []
-    patches = Layers(lambda url: calls.append(url))
-    patches.put_on(every_place())
+    patches = Patches(lambda url: calls.append(url))
+    patches.put_on()
     ours = httpx.HTTPTransport.handle_request
 
     def theirs(transport: Any, request: Any) -> Any:
@@ -410,7 +403,7 @@ def test_what_others_patched_over_ours_stays_and_ours_let_all_pass() -> None:
     patches.take_off()
     assert httpx.HTTPTransport.handle_request is theirs
     setattr(httpx.HTTPTransport, "handle_request", ours)  # noqa: B010
-    patches.put_on(every_place())
+    patches.put_on()
     patches.take_off()
     assert methods() == before
 
@@ -418,32 +411,15 @@ def test_what_others_patched_over_ours_stays_and_ours_let_all_pass() -> None:
 def test_a_private_method_that_is_gone_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then clients are caught by their transports alone."""
     monkeypatch.delattr(httpx2.Client, "_send_single_request")
-    patches = Layers(lambda url: None)
-    patches.put_on(every_place())
+    patches = Patches(lambda url: None)
+    patches.put_on()
     assert "_send_single_request" not in httpx2.Client.__dict__
     patches.take_off()
 
 
-CLASSLESS = types.ModuleType("httpx2")
-HALF = types.ModuleType("httpx2")
-HALF.Client = httpx2.Client  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("stub", [CLASSLESS, HALF, MagicMock(), None], ids=["module", "half", "mock", "none"])
-def test_a_stub_is_no_family_and_when_it_is_gone_the_real_one_is(
-    stub: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "httpx2", stub)
-        assert [family.module for family in families()] == [httpx]
-        with patched():
-            assert httpx.post(f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY).status_code == 200
-    assert [family.module for family in families()] == [httpx, httpx2]
-
-
 def test_a_mock_answers_by_itself() -> None:
     request = httpx.Request("POST", f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY)
-    response = families()[0].respond(request, request.content, ("/api/v1/criteria/judge", Mock(Service())))
+    response = Family(httpx).respond(request, request.content, ("/api/v1/criteria/judge", Mock(Service())))
     assert response.status_code == 200
 
 
@@ -454,7 +430,7 @@ class Answers:
         self.reply = reply
         self.at_once = at_once
         self.clock = Clock()
-        self.patches = Layers(lambda url: ("/", self))
+        self.patches = Patches(lambda url: ("/", self))
 
     def answer(self, head: Head, body: bytes) -> Reply | Exchange:
         return self.reply if self.at_once else self.exchange()
@@ -464,7 +440,7 @@ class Answers:
         return self.reply
 
     def __enter__(self) -> None:
-        self.patches.put_on(every_place())
+        self.patches.put_on()
 
     def __exit__(self, *_: object) -> None:
         self.patches.take_off()

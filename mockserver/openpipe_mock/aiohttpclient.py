@@ -1,0 +1,196 @@
+"""aiohttp: its connections answered without a socket. Responses, errors and all else are aiohttp's own.
+
+A connector that is asked for a connection to the mock gives one whose transport ends here. Sessions are
+patched too, because aioresponses and vcrpy replace what they send by: what is for the mock goes past those.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+from openpipe_mock.answering import TOO_SLOW, Ours, Url, path_of
+from openpipe_mock.http1 import GO_ON, Line
+from openpipe_mock.layers import Original, Place
+from openpipe_mock.local import OutOfTime, TooSlow
+from openpipe_mock.network_guard import passing
+from openpipe_mock.patches import as_written, bound, is_replaced
+
+VERBS = ("request", "get", "options", "head", "post", "put", "patch", "delete")
+SENDING = "_request"
+END = object()
+
+
+def places(library: ModuleType) -> Iterator[Place]:
+    yield library.BaseConnector, "connect", partial(connecting, library)
+    for verb in VERBS:
+        yield library.ClientSession, verb, partial(asking, library.ClientSession, verb)
+
+
+def url_of(url: Any) -> Url:
+    """Where a request goes, of yarl's URL."""
+    return Url(url.scheme, url.host or "", url.explicit_port, path_of(url.raw_path))
+
+
+# Sessions.
+
+
+def asking(owner: Any, verb: str, original: Original, ours: Ours) -> Original:
+    place = 1 if verb == "request" else 0
+
+    def ask(session: Any, *args: Any, **kwargs: Any) -> Any:
+        sender = session
+        if is_diverted(owner, session):
+            url = args[place] if len(args) > place else kwargs["url"]
+            sender = Direct(owner, session) if ours(url_of(session._build_url(url))) else session
+        return bound(original, sender)(*args, **kwargs)
+
+    return ask
+
+
+def is_diverted(owner: Any, session: Any) -> bool:
+    """Whether another mock stands where a session sends, and no method of a user's own before it."""
+    return is_replaced(owner, SENDING) and getattr(type(session), SENDING) is owner.__dict__[SENDING]
+
+
+class Direct:
+    """A session that sends as the library wrote it, whoever stands in its way."""
+
+    def __init__(self, owner: type, session: Any) -> None:
+        self._session = session
+        self._request = partial(as_written(owner, SENDING), session)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+
+# Connections.
+
+
+def connecting(module: Any, original: Original, ours: Ours) -> Original:
+    sockets = (module.TCPConnector, module.UnixConnector, module.NamedPipeConnector)
+
+    async def connect(connector: Any, req: Any, traces: Any, timeout: Any) -> Any:
+        catch = ours(url_of(req.url)) if isinstance(connector, sockets) else None
+        if catch is None:
+            with passing():
+                return await bound(original, connector)(req, traces, timeout)
+        for trace in traces:
+            await trace.send_connection_create_start()
+        await asyncio.sleep(0)
+        for trace in traces:
+            await trace.send_connection_create_end()
+        return connected(module, connector, req, Line(catch, timeout.sock_read, timeout.total))
+
+    return connect
+
+
+def connected(module: Any, connector: Any, request: Any, line: Line) -> Any:
+    """A connection of the connector's, for one request."""
+    loop = asyncio.get_running_loop()
+    protocol = module.client_proto.ResponseHandler(loop)
+    too_slow = getattr(module, "SocketTimeoutError", module.ServerTimeoutError)
+    protocol.connection_made(Transport(line, protocol, request, too_slow(TOO_SLOW)))
+    protocol.force_close()  # else the connector would keep it
+    connector._acquired.add(protocol)  # and so close it when it is closed itself
+    return module.connector.Connection(connector, request.connection_key, protocol, loop)
+
+
+class Transport(asyncio.Transport):
+    """The end of such a connection: what is written is asked of the mock; its answer comes as it is read."""
+
+    def __init__(self, line: Line, protocol: Any, request: Any, too_slow: Exception) -> None:
+        super().__init__()
+        self.line = line
+        self.protocol = protocol
+        self.request = request
+        self.too_slow = too_slow
+        self.loop = asyncio.get_running_loop()
+        self.answer: Iterator[bytes | None] | None = None
+        self.begun = self.scheduled = self.closing = self.paused = False
+
+    # What the client does.
+
+    def write(self, data: Any) -> None:
+        hesitated = self.line.hesitates
+        self.line.feed(bytes(data))
+        if self.line.hesitates and not hesitated:
+            self.loop.call_soon(self.receive, GO_ON)
+        if self.line.complete and self.answer is None:
+            self.answer = self.line.answer()
+            self.schedule()
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        if not self.closing:
+            self.closing = True
+            self.line.close()
+            if not self.loop.is_closed():
+                self.loop.call_soon(self.protocol.connection_lost, None)
+
+    abort = close
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+        self.schedule()
+
+    # What it gets.
+
+    def schedule(self) -> None:
+        if not self.scheduled:
+            self.scheduled = True
+            self.loop.call_soon(self.go_on)
+
+    def go_on(self) -> None:
+        """One step of the answer: the next piece of a stream comes once the one before it was read."""
+        self.scheduled = False
+        if self.closing or self.paused or self.answer is None:
+            return
+        try:
+            data = next(self.answer, END)
+        except Exception as problem:
+            self.answer = None
+            self.fail(problem)
+        else:
+            self.take(data)
+
+    def take(self, data: Any) -> None:
+        if data is END:
+            self.answer = None
+            if self.line.cut:
+                self.protocol.eof_received()
+                self.close()
+            return
+        if data is not None:
+            self.begun = True
+            self.receive(data)
+            if self.line.flowing and not self.closing:
+                self.protocol.pause_reading()
+        self.schedule()
+
+    def receive(self, data: bytes) -> None:
+        if not self.closing:
+            self.protocol.data_received(data)
+
+    def fail(self, problem: Exception) -> None:
+        """Have what the client reads next raise what is the library's own for this."""
+        response = self.request.response
+        content = response and response.content
+        if self.begun and content is None and not self.closing:
+            self.loop.call_soon(self.fail, problem)  # the client has yet to see that the answer has begun
+            return
+        error = self.error(problem)
+        if content is not None:
+            content.set_exception(error)
+        self.protocol.set_exception(error)
+
+    def error(self, problem: Exception) -> Exception:
+        if isinstance(problem, OutOfTime):
+            return TimeoutError(TOO_SLOW)
+        return self.too_slow if isinstance(problem, TooSlow) else problem

@@ -1,0 +1,128 @@
+"""How a request of this process is answered: what the client libraries have in common."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from openpipe_mock.effects import Exchange, Head, HeaderList, Reply
+from openpipe_mock.local import Broken, Clock, Journey, TooSlow
+
+HUNG_UP = "Server disconnected without sending a response."
+CUT_OFF = "peer closed connection without sending complete message body"
+STATUSES = frozenset(HTTPStatus)
+TOO_SLOW = "The read operation timed out (in the mock's virtual time)"
+
+
+class Answering(Protocol):
+    """What answers requests: a mock, in its virtual time."""
+
+    clock: Clock
+
+    def answer(self, head: Head, body: bytes) -> Reply | Exchange:
+        """A reply where nothing has to be waited for, else the exchange that goes on, to be begun at once."""
+
+
+Catch = tuple[str, Answering]
+"""What answers a request, and before it the path where the mock has what is asked for."""
+
+Ours = Callable[[Any], Catch | None]
+"""A URL in, of httpx or a `Url`; what answers it out, None where it goes its way. May raise to refuse it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """Where a request goes. `port`: None where the URL names none; `path`: decoded, without query."""
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+
+
+def url_of(url: str) -> Url:
+    parts = urlsplit(url)
+    return Url(parts.scheme, parts.hostname or "", parts.port, unquote(parts.path))
+
+
+def path_of(target: str) -> str:
+    """The decoded path of a target such as `/a%20b?c=d`."""
+    return unquote(target.partition("?")[0])
+
+
+lowered = lru_cache(maxsize=1024)(bytes.lower)
+"""A header's name as the mock knows it. All requests have the same few, and the journal keeps them."""
+
+
+def reason_of(status: int) -> bytes:
+    """The words behind a status, as servers send them; none for one that nobody has defined."""
+    return HTTPStatus(status).phrase.encode() if status in STATUSES else b""
+
+
+def in_pieces(headers: HeaderList) -> HeaderList:
+    """The headers of a body that comes in pieces: as chunks, unless its length was announced."""
+    announced = any(name == b"content-length" for name, _ in headers)
+    return headers if announced else (*headers, (b"transfer-encoding", b"chunked"))
+
+
+def begun(catch: Catch, head: Head, body: bytes, patience: float | None) -> Reply | Journey:
+    """A request's answer: whole, or as far as it has begun. Raises Broken, TooSlow.
+
+    `patience`: seconds that the client waits for the next bytes, None for ever.
+    """
+    found = catch[1].answer(head, body)
+    if isinstance(found, Reply):
+        return found
+    journey = Journey(found, body, catch[1].clock, patience)
+    for _ in journey.begin():
+        pass
+    return journey
+
+
+async def begun_async(catch: Catch, head: Head, body: bytes, patience: float | None) -> Reply | Journey:
+    """The same, while other tasks have their turn as they would with a socket."""
+    from anyio.lowlevel import checkpoint
+
+    await checkpoint()
+    found = catch[1].answer(head, body)
+    if isinstance(found, Reply):
+        return found
+    journey = Journey(found, body, catch[1].clock, patience)
+    turns = journey.begin()
+    try:
+        for _ in turns:
+            await checkpoint()
+    finally:
+        turns.close()
+    return journey
+
+
+class Pieces:
+    """A body that comes piece by piece, to sync and async readers. `error` makes the library's own errors."""
+
+    def __init__(self, journey: Journey, error: Callable[[Exception], Exception]) -> None:
+        self.journey = journey
+        self.error = error
+        self.pieces = journey.pieces()  # who iterates again goes on, as with a socket
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for piece in self.pieces:  # noqa: UP028  # `yield from` would end them with the first reader
+                yield piece
+        except (Broken, TooSlow) as problem:
+            raise self.error(problem) from None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        from anyio.lowlevel import checkpoint
+
+        for piece in self:
+            await checkpoint()
+            yield piece
+
+    def close(self) -> None:
+        self.journey.close()
+
+    async def aclose(self) -> None:
+        self.close()

@@ -1,0 +1,99 @@
+"""httpcore and httpcore2, by which httpx and httpx2 send: the mock's last chance to take a request of theirs.
+
+Here comes what went through a tracer, through a transport's method that somebody kept, or to httpcore itself.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+from openpipe_mock.answering import (
+    CUT_OFF,
+    HUNG_UP,
+    TOO_SLOW,
+    Catch,
+    Ours,
+    Pieces,
+    Url,
+    begun,
+    begun_async,
+    in_pieces,
+    lowered,
+    path_of,
+    reason_of,
+)
+from openpipe_mock.effects import Head, Reply
+from openpipe_mock.httpxclients import patience
+from openpipe_mock.layers import Original, Place
+from openpipe_mock.local import Broken, Journey, TooSlow
+from openpipe_mock.network_guard import passing
+from openpipe_mock.patches import bound
+
+
+def url(request: Any) -> Url:
+    found = request.url
+    return Url(found.scheme.decode(), found.host.decode(), found.port, path_of(found.target.decode()))
+
+
+def head(request: Any, catch: Catch) -> Head:
+    """A request as the mock reads it."""
+    headers = {lowered(name): value for name, value in request.headers}
+    query = request.url.target.partition(b"?")[2]
+    return Head(request.method.decode(), catch[0], headers, query, catch[1].clock.now)
+
+
+def places(library: ModuleType) -> Iterator[Place]:
+    yield library.ConnectionPool, "handle_request", partial(handling, library)
+    yield library.AsyncConnectionPool, "handle_async_request", partial(handling_async, library)
+
+
+def handling(module: ModuleType, original: Original, ours: Ours) -> Original:
+    def handle_request(pool: Any, request: Any) -> Any:
+        catch = ours(url(request))
+        if catch is None:
+            with passing():
+                return bound(original, pool)(request)
+        body = b"".join(request.stream)
+        try:
+            return response(module, request, begun(catch, head(request, catch), body, patience(request)))
+        except (Broken, TooSlow) as problem:
+            raise error(module, HUNG_UP, problem) from None
+
+    return handle_request
+
+
+def handling_async(module: ModuleType, original: Original, ours: Ours) -> Original:
+    async def handle_async_request(pool: Any, request: Any) -> Any:
+        catch = ours(url(request))
+        if catch is None:
+            with passing():
+                return await bound(original, pool)(request)
+        body = b"".join([part async for part in request.stream])
+        try:
+            found = await begun_async(catch, head(request, catch), body, patience(request))
+        except (Broken, TooSlow) as problem:
+            raise error(module, HUNG_UP, problem) from None
+        return response(module, request, found)
+
+    return handle_async_request
+
+
+def error(module: ModuleType, words: str, problem: Exception) -> Exception:
+    """The library's error for a connection that broke, or for a client that waited too long."""
+    slow = isinstance(problem, TooSlow)
+    found: Exception = module.ReadTimeout(TOO_SLOW) if slow else module.RemoteProtocolError(words)
+    return found
+
+
+def response(module: ModuleType, request: Any, found: Reply | Journey) -> Any:
+    """An answer as the library's response."""
+    content: Any
+    if isinstance(found, Journey) and found.whole is None:
+        headers, content = in_pieces(found.headers), Pieces(found, partial(error, module, CUT_OFF))
+    else:
+        body = found.body if isinstance(found, Reply) else found.whole or b""
+        headers = (*found.headers, (b"content-length", b"%d" % len(body)))
+        content = b"" if request.method == b"HEAD" else body
+    said = {"http_version": b"HTTP/1.1", "reason_phrase": reason_of(found.status)}
+    return module.Response(found.status, headers=list(headers), content=content, extensions=said)

@@ -1,0 +1,225 @@
+"""httpx and httpx2, which are one library under two names: answers as their responses, transports patched.
+
+A client is stopped before it picks its transport, so whatever else patches transports (pytest-httpx, respx,
+vcrpy) sees only what is not for the mock, whoever came first; only a tracer is gone through. The transports
+that open sockets are patched too: for those who call them directly and for a user's transports around them.
+ASGI and WSGI transports and `MockTransport` are left alone, and clients that were built before are caught as
+well.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache, cached_property, partial
+from logging import INFO, Logger, getLogger
+from types import ModuleType
+from typing import Any
+
+from openpipe_mock.answering import (
+    CUT_OFF,
+    HUNG_UP,
+    TOO_SLOW,
+    Catch,
+    Ours,
+    Pieces,
+    begun,
+    begun_async,
+    in_pieces,
+    lowered,
+)
+from openpipe_mock.effects import JSON_HEADERS, Head, HeaderList, Reply
+from openpipe_mock.layers import Original, Place
+from openpipe_mock.local import Broken, Journey, TooSlow
+from openpipe_mock.patches import bound, is_tracer
+from openpipe_mock.service import REQUEST_ID
+
+COOKIE = b"set-cookie"
+NO_TIME = timedelta()
+
+
+@dataclass(frozen=True)
+class Family:
+    """One of the two libraries, by its module."""
+
+    module: Any
+
+    @cached_property
+    def logger(self) -> Logger:
+        return getLogger(self.module.__name__)
+
+    def head(self, request: Any, catch: Catch) -> Head:
+        """A request as the mock reads it."""
+        path, mock = catch
+        headers = {lowered(name): value for name, value in request.headers.raw}
+        return Head(request.method, path, headers, request.url.query, mock.clock.now)
+
+    def respond(self, request: Any, body: bytes, catch: Catch) -> Any:
+        """The mock's response. Raises the library's own errors: see `error`."""
+        try:
+            found = begun(catch, self.head(request, catch), body, patience(request))
+        except (Broken, TooSlow) as problem:
+            raise self.error(request, HUNG_UP, problem) from None
+        return self.response(request, found)
+
+    async def respond_async(self, request: Any, body: bytes, catch: Catch) -> Any:
+        """The same, while other tasks have their turn as they would with a socket."""
+        try:
+            found = await begun_async(catch, self.head(request, catch), body, patience(request))
+        except (Broken, TooSlow) as problem:
+            raise self.error(request, HUNG_UP, problem) from None
+        return self.response(request, found)
+
+    def error(self, request: Any, words: str, problem: Exception) -> Exception:
+        """The library's error for a connection that broke, or for a client that waited too long."""
+        found: Exception = (
+            self.module.ReadTimeout(TOO_SLOW, request=request)
+            if isinstance(problem, TooSlow)
+            else self.module.RemoteProtocolError(words, request=request)
+        )
+        return found
+
+    def response(self, request: Any, found: Reply | Journey) -> Any:
+        """An answer as the library's response; its stream comes piece by piece, to sync and async clients."""
+        if isinstance(found, Reply):
+            return self.whole(request, found.status, found.headers, found.body)
+        if found.whole is not None:
+            return self.whole(request, found.status, found.headers, found.whole)
+        stream = stream_class(self.module)(found, partial(self.error, request, CUT_OFF))
+        headers = in_pieces(found.headers)
+        return self.module.Response(found.status, headers=headers, stream=stream, request=request)
+
+    def whole(self, request: Any, status: int, headers: HeaderList, body: bytes) -> Any:
+        """The response to an answer that came whole."""
+        length = (b"content-length", b"%d" % len(body))
+        stream = self.module.ByteStream(b"" if request.method == "HEAD" else body)
+        # Without its request, respx would make the response a second time.
+        response = self.module.Response(status, headers=[*headers, length], stream=stream, request=request)
+        if headers[:-1] == JSON_HEADERS and headers[-1][0] == REQUEST_ID:  # else httpx looks for it
+            response.headers.encoding = "ascii"
+        return response
+
+    def completed(self, response: Any, client: Any, seconds: float) -> Any:
+        """A response with what a client adds to it, and the line that it logs."""
+        response.elapsed = timedelta(seconds=seconds) if seconds else NO_TIME
+        response.default_encoding = client._default_encoding
+        if COOKIE in dict(response.headers.raw):  # httpx looks for cookies long where there are none
+            client.cookies.extract_cookies(response)
+        if self.logger.isEnabledFor(INFO):
+            asked = response.request.method, response.request.url
+            said = response.http_version, response.status_code, response.reason_phrase
+            self.logger.info('HTTP Request: %s %s "%s %d %s"', *asked, *said)
+        return response
+
+
+def patience(request: Any) -> float | None:
+    """Seconds that a client waits for the next bytes, None for ever."""
+    found: float | None = (request.extensions.get("timeout") or {}).get("read")
+    return found
+
+
+@cache
+def stream_class(module: ModuleType) -> Any:
+    """The class of a library's streams, sync and async in one."""
+    return type("Stream", (Pieces, module.SyncByteStream, module.AsyncByteStream), {})
+
+
+def chosen(client: Any, url: Any) -> Any:
+    """The transport that a client has for a URL, whoever has patched its choice."""
+    for pattern, transport in client._mounts.items():
+        if pattern.matches(url):
+            return transport or client._transport
+    return client._transport
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How the clients of a family send, sync or async.
+
+    `transport` is the class that opens sockets, `method` its method that does, `stream` what bodies are.
+    """
+
+    family: Family
+    transport: type
+    method: str
+    stream: type
+
+    def caught(self, client: Any, request: Any, ours: Ours) -> Catch | None:
+        """What answers a request. Where a user's own transport is chosen, that keeps its duty.
+
+        A body of the other kind, sync or async, is for the client to refuse.
+        """
+        transport = chosen(client, request.url) if client._mounts else client._transport
+        if self.opens_sockets(transport) and isinstance(request.stream, self.stream):
+            return ours(request.url)
+        return None
+
+    def opens_sockets(self, transport: Any) -> bool:
+        """Whether nothing precedes the socket: a user's subclass, a tracer, what was put onto this transport.
+
+        What those let pass is caught behind them.
+        """
+        kind = type(transport)
+        if kind is not self.transport and (
+            not issubclass(kind, self.transport)
+            or getattr(kind, self.method) is not getattr(self.transport, self.method)
+        ):
+            return False
+        return self.method not in vars(transport) and not is_tracer(self.transport.__dict__[self.method])
+
+    def sync(self, original: Original, ours: Ours) -> Original:
+        def send(client: Any, request: Any) -> Any:
+            catch = self.caught(client, request, ours)
+            if catch is None:
+                return bound(original, client)(request)
+            clock = catch[1].clock
+            began = clock.now
+            response = self.family.respond(request, request.read(), catch)
+            return self.family.completed(response, client, clock.now - began)
+
+        return send
+
+    def asynchronous(self, original: Original, ours: Ours) -> Original:
+        async def send(client: Any, request: Any) -> Any:
+            catch = self.caught(client, request, ours)
+            if catch is None:
+                return await bound(original, client)(request)
+            clock = catch[1].clock
+            began = clock.now
+            response = await self.family.respond_async(request, await request.aread(), catch)
+            return self.family.completed(response, client, clock.now - began)
+
+        return send
+
+
+def delivering(family: Family, original: Original, ours: Ours) -> Original | None:
+    """A transport's way to a socket. A tracer there stays, for what goes through it is caught behind it."""
+
+    def handle_request(transport: Any, request: Any) -> Any:
+        catch = ours(request.url)
+        if catch is None:
+            return bound(original, transport)(request)
+        return family.respond(request, request.read(), catch)
+
+    return None if is_tracer(original) else handle_request
+
+
+def delivering_async(family: Family, original: Original, ours: Ours) -> Original | None:
+    async def handle_async_request(transport: Any, request: Any) -> Any:
+        catch = ours(request.url)
+        if catch is None:
+            return await bound(original, transport)(request)
+        return await family.respond_async(request, await request.aread(), catch)
+
+    return None if is_tracer(original) else handle_async_request
+
+
+def places(library: ModuleType) -> Iterator[Place]:
+    family, send = Family(library), "_send_single_request"
+    sync = Sending(family, library.HTTPTransport, "handle_request", library.SyncByteStream)
+    asynchronous = Sending(
+        family, library.AsyncHTTPTransport, "handle_async_request", library.AsyncByteStream
+    )
+    yield library.HTTPTransport, sync.method, partial(delivering, family)
+    yield library.AsyncHTTPTransport, asynchronous.method, partial(delivering_async, family)
+    yield library.Client, send, sync.sync
+    yield library.AsyncClient, send, asynchronous.asynchronous

@@ -1,0 +1,151 @@
+"""Client libraries patched: put on and taken off as one, also those that are imported in between."""
+
+import sys
+from collections.abc import Callable, Collection
+from functools import cache, partial
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, module_from_spec
+from threading import RLock
+from types import FunctionType, ModuleType
+from typing import Any
+from warnings import catch_warnings, simplefilter
+
+from openpipe_mock.answering import Ours
+from openpipe_mock.layers import Layers, Original, Place
+
+CLIENTS = {
+    "httpx": "httpxclients",
+    "httpx2": "httpxclients",
+    "httpcore": "httpcoreclients",
+    "httpcore2": "httpcoreclients",
+    "aiohttp": "aiohttpclient",
+    "requests": "requestsclient",
+    "urllib3": "urllib3client",
+}
+"""A client library → the module here whose `places(library)` says what of it is patched.
+
+That module is imported when the library is there.
+"""
+
+
+def any_installed() -> bool:
+    """Whether there is a library to patch."""
+    return any(name in sys.modules or find_spec(name) for name in CLIENTS)
+
+
+@cache
+def places_in(name: str, library: ModuleType) -> tuple[Place, ...]:
+    """What is to be patched in a library. Raises AttributeError for a stub."""
+    return tuple(import_module(f"{__package__}.{CLIENTS[name]}").places(library))
+
+
+# What stands at a place, and whose it is.
+
+
+def bound(standing: Any, instance: Any) -> Original:
+    """What stands at a class's attribute, as an access by the instance would give it.
+
+    That may be a tracer's descriptor, a staticmethod, or a `MagicMock`, which takes no instance.
+    """
+    get = getattr(type(standing), "__get__", None)
+    found: Original = get(standing, instance, type(instance)) if get else standing
+    return found
+
+
+def is_tracer(standing: Any) -> bool:
+    """Whether it is a proxy around what stood there before, as tracers make them: requests go through it."""
+    kind = type(standing)  # `isinstance` would believe the proxy, which says that it is a function
+    return kind not in (FunctionType, staticmethod, classmethod) and hasattr(standing, "__wrapped__")
+
+
+def is_replaced(owner: type, name: str) -> bool:
+    """Whether another mock stands at a library's method: neither the library's own function nor a tracer."""
+    standing, module = owner.__dict__[name], sys.modules[owner.__module__]
+    return getattr(standing, "__globals__", None) is not vars(module) and not is_tracer(standing)
+
+
+@cache
+def as_written(owner: type, name: str) -> Original:
+    """A library's method as its source has it, whatever stands at its place by now."""
+    spec = sys.modules[owner.__module__].__spec__
+    assert spec is not None
+    assert spec.loader is not None
+    again = module_from_spec(spec)
+    with catch_warnings():
+        simplefilter("ignore")  # the library has already said what it has to say
+        spec.loader.exec_module(again)
+    found: Original = vars(again)[owner.__name__].__dict__[name]
+    return found
+
+
+# Patching.
+
+
+class Arrivals:
+    """A finder that knows no module: it calls `arrived` for those of these names that others find."""
+
+    def __init__(self, names: Collection[str], arrived: Callable[[ModuleType], None]) -> None:
+        self.names = names
+        self.arrived = arrived
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name not in self.names:
+            return None
+        for finder in sys.meta_path:
+            found = None if finder is self else finder.find_spec(name, path, target)
+            if found is not None:
+                self.watch(found)
+                return found
+        return None
+
+    def watch(self, spec: ModuleSpec) -> None:
+        """Have the module announced once it was executed."""
+        execute = getattr(spec.loader, "exec_module", None)
+        if execute is not None:
+            spec.loader.exec_module = partial(self.execute, execute)  # type: ignore[union-attr,method-assign]
+
+    def execute(self, execute: Callable[[ModuleType], None], module: ModuleType) -> None:
+        execute(module)
+        self.arrived(module)
+
+
+class Patches:
+    """The patches of client libraries; `ours` decides on each request.
+
+    Whatever was patched over ours in the meantime stays when ours are taken off; what it then calls of ours
+    asks `ours`, and passes everything on if that knows nothing.
+    """
+
+    def __init__(self, ours: Ours) -> None:
+        self.layers = Layers(ours)
+        self.arrivals = Arrivals(CLIENTS, self.arrived)
+        self.lock = RLock()
+
+    def put_on(self) -> None:
+        with self.lock:
+            if self.arrivals not in sys.meta_path:
+                sys.meta_path.insert(0, self.arrivals)
+            for name in CLIENTS:
+                library = sys.modules.get(name)
+                if isinstance(library, ModuleType):
+                    self.patch(name, library)
+
+    def take_off(self) -> None:
+        with self.lock:
+            if self.arrivals in sys.meta_path:
+                sys.meta_path.remove(self.arrivals)
+            self.layers.take_off()
+
+    def arrived(self, library: ModuleType) -> None:
+        """Patch a library that was imported while the patches are on."""
+        with self.lock:
+            if self.arrivals in sys.meta_path:
+                self.patch(library.__name__, library)
+
+    def patch(self, name: str, library: ModuleType) -> None:
+        try:
+            places = places_in(name, library)
+        except AttributeError:  # somebody's stub under the library's name
+            return
+        self.layers.put_on(places)

@@ -1,0 +1,126 @@
+"""urllib3, and so requests, botocore and whoever else sends by it: its pools answered without a socket.
+
+A pool that is asked for something of the mock's lets a copy of itself send it, whose connections end here.
+Responses, retries, redirects, errors and all else are urllib3's own.
+"""
+
+from collections.abc import Iterator
+from copy import copy
+from functools import cache, partial
+from io import BufferedReader, RawIOBase
+from types import ModuleType
+from typing import Any
+
+from openpipe_mock.answering import Catch, Ours, Url, path_of, url_of
+from openpipe_mock.http1 import Line
+from openpipe_mock.layers import Original, Place
+from openpipe_mock.local import TooSlow
+from openpipe_mock.network_guard import passing
+from openpipe_mock.patches import bound
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def places(library: ModuleType) -> Iterator[Place]:
+    yield library.HTTPConnectionPool, "urlopen", partial(opening, connection_class(library))
+
+
+def opening(connection: type, original: Original, ours: Ours) -> Original:
+    def urlopen(pool: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        catch = ours(url_in(pool, url))
+        if catch is None:
+            with passing():
+                return bound(original, pool)(method, url, *args, **kwargs)
+        return bound(original, short_circuited(pool, connection, catch))(method, url, *args, **kwargs)
+
+    return urlopen
+
+
+def url_in(pool: Any, url: str) -> Url:
+    """Where a pool sends: it is given a path, and as one of a proxy a whole URL."""
+    return Url(pool.scheme, pool.host, pool.port, path_of(url)) if url.startswith("/") else url_of(url)
+
+
+def short_circuited(pool: Any, connection: type, catch: Catch) -> Any:
+    """The pool once more, with other connections, none of them kept, and no proxy."""
+    found = copy(pool)
+    found.ConnectionCls, found.conn_kw = connection, {"catch": catch, "scheme": pool.scheme}
+    found.pool = Nothing()
+    found.proxy, found.proxy_headers = None, {}
+    return found
+
+
+class Nothing:
+    """What a pool keeps its connections in: none."""
+
+    def get(self, *_: Any, **__: Any) -> None:
+        return None
+
+    def put(self, *_: Any, **__: Any) -> None:
+        return None
+
+    def qsize(self) -> int:
+        return 0
+
+
+@cache
+def connection_class(module: ModuleType) -> type:
+    """The class of urllib3's connections that end in a mock."""
+
+    class Connection(module.connection.HTTPConnection):  # type: ignore[misc,name-defined]
+        is_verified = True
+
+        def __init__(self, catch: Catch, scheme: str, host: str, port: int | None = None, **_: Any) -> None:
+            super().__init__(host, port)
+            self.catch = catch
+            self.default_port = DEFAULT_PORTS[scheme]  # the header `Host` is without it
+
+        def connect(self) -> None:
+            self.sock = Socket(self.catch)
+
+    return Connection
+
+
+class Socket:
+    """As much of a socket as http.client needs."""
+
+    def __init__(self, catch: Catch) -> None:
+        self.line = Line(catch)
+
+    def settimeout(self, seconds: float | None) -> None:
+        self.line.patience = seconds
+
+    def sendall(self, data: Any) -> None:
+        self.line.feed(bytes(data))
+
+    def makefile(self, *_: Any, **__: Any) -> BufferedReader:
+        return BufferedReader(Incoming(self.line))
+
+    def shutdown(self, _: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Incoming(RawIOBase):
+    """What comes in on such a socket. Raises TimeoutError."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.pieces = filter(None, line.answer()) if line.complete else iter(())
+        self.rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            self.rest = self.rest or next(self.pieces, b"")
+        except TooSlow:
+            raise TimeoutError("timed out") from None
+        size = min(len(buffer), len(self.rest))
+        buffer[:size], self.rest = self.rest[:size], self.rest[size:]
+        return size
+
+    def close(self) -> None:
+        self.line.close()
+        super().close()
