@@ -11,7 +11,7 @@ import pytest
 
 from openpipe_mock.liveserver import LiveMock, LiveServer, serving
 from openpipe_mock.mocking import MockError
-from tests.live import clean, run
+from tests.live import INSTALLING, clean, run
 
 ROOT = Path(__file__).parents[2]
 COMMON = """
@@ -38,7 +38,13 @@ def pytest_run(folder: Path, tests: str, *flags: str) -> "subprocess.CompletedPr
     command = [sys.executable, "-m", "pytest", "-p", "openpipe_mock.fixtures", "-rA", *flags]
     environment = clean({"PYTHONDONTWRITEBYTECODE": "1", "OPENAI_API_KEY": "sk-real"})
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=60, check=False
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=INSTALLING,
+        check=False,
     )
 
 
@@ -331,11 +337,11 @@ def test_what_goes_wrong_in_the_servers_thread_is_seen_here(live: LiveServer) ->
 
 def test_an_assertion_waits_for_what_is_under_way(live: LiveServer) -> None:
     mock = LiveMock(live, overrides={})
-    mock.fault(delay_ms=150)
+    mock.fault(delay_ms=600)
     body = {"criterion_id": "helpful", "output": {"role": "assistant"}}
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(
-            f"{mock.base_url}/criteria/judge", json=body, headers={"authorization": "Bearer k"}, timeout=0.1
+            f"{mock.base_url}/criteria/judge", json=body, headers={"authorization": "Bearer k"}, timeout=0.3
         )
     mock.judged("helpful", times=1)
     mock.close()
