@@ -1,11 +1,91 @@
-"""Fixtures for tests that speak to a mock over a socket."""
+"""What all tests share: a mock on a socket, which of them a quick run takes, and what is measured."""
 
+import os
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
+from tests.environments import CACHE
 from tests.live import Live, serving
+
+QUICK_SHARE = 0.8
+"""The share of all tests that a quick run takes at least."""
+BEGINNINGS = (
+    "subprocess.Popen",
+    "os.exec",
+    "os.fork",
+    "os.forkpty",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.system",
+)
+"""The events in which Python tells of a new process."""
+MEASURING = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
+"""The variables that have coverage measure the processes that a test starts."""
+
+settings.register_profile(
+    "full",
+    derandomize=True,  # the same examples in every run, so that a run can be trusted and repeated
+    deadline=None,
+    database=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+)
+settings.register_profile("third", settings.get_profile("full"), max_examples=50)
+settings.load_profile("third")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out the tests that are marked `slow`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark as slow what speaks to the live mock. A quick run leaves out the slow, any other begins there."""
+    for item in items:
+        if "live" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if not config.getoption("quick"):
+        files = {item.path for item in slow}
+        items.sort(key=lambda item: item.path not in files)
+        return
+    quick = [item for item in items if not item.get_closest_marker("slow")]
+    if config.args == config.getini("testpaths") and len(quick) < QUICK_SHARE * len(items):
+        pytest.exit(f"only {len(quick)} of {len(items)} tests are quick", returncode=1)
+    config.hook.pytest_deselected(items=slow)
+    items[:] = quick
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_runs_need_nothing(request: pytest.FixtureRequest) -> None:
+    """In a quick run a test fails that starts a process, or opens what `make clients` installs."""
+    if request.config.getoption("quick"):
+        sys.addaudithook(refuse)
+
+
+def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in BEGINNINGS:
+        raise AssertionError(f"{event} in a quick run: mark the test `slow`")
+    if event == "open" and str(arguments[0]).startswith(f"{CACHE}{os.sep}"):
+        raise AssertionError(f"{arguments[0]} is opened in a quick run: mark the test `slow`")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Leave what properties draw out of coverage: it would double their time and find little more."""
+    coverage = sys.modules.get("coverage")
+    measuring = coverage.Coverage.current() if coverage else None
+    if measuring is None or not is_hypothesis_test(getattr(item, "function", None)):
+        return (yield)
+    measuring.stop()
+    try:
+        return (yield)
+    finally:
+        measuring.start()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,6 +102,16 @@ def live() -> Iterator[Live]:
     """A mock with its defaults, for all tests that don't change or end it."""
     with serving("--quiet") as server:
         yield server
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_processes_are_measured(request: pytest.FixtureRequest) -> Iterator[None]:
+    """To be measured costs a process a third of a second: only those of a module marked `measured` are."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not request.node.get_closest_marker("measured"):
+            for name in MEASURING:
+                patch.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture

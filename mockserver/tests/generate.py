@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from openpipe_mock.shapes import types
@@ -14,15 +14,16 @@ Json = Any
 Strategy = st.SearchStrategy[Any]
 Path = tuple[str | int, ...]
 
-thorough = settings(
-    derandomize=True,
-    deadline=None,
-    database=None,
-    max_examples=150,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
-)
-"""The same examples in every run, so that a run can be trusted and repeated."""
-brief = settings(thorough, max_examples=60)
+
+def examples(number: int) -> int:
+    """How many examples a property gets for which this many are enough: all of them under the profile `full`,
+    else a third. The profiles are in conftest.py.
+    """
+    return -(-number * settings().max_examples // settings.get_profile("full").max_examples)
+
+
+thorough = settings(max_examples=examples(150))
+brief = settings(thorough, max_examples=examples(60))
 
 ODD_TEXTS = (
     "",

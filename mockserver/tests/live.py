@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,12 @@ from tests.environments import TESTS, here
 
 PROVIDER = TESTS / "samples" / "provider.yaml"
 """The config of a mock that knows what the provider's own tests name, and no other model or criterion."""
-PATIENCE = 20.0
-"""Seconds after which a server that doesn't start is a failure; a loaded machine is slow."""
-PROMPTLY = 1.0
-"""Seconds within which a server ends after a signal."""
+PATIENCE = 40.0
+"""Seconds after which what doesn't happen is a failure; a loaded machine is slow."""
+INSTALLING = 300.0
+"""Seconds for what installs packages, or runs a whole program."""
 ATTEMPTS = 4
-"""How often a test may try to see that, since a loaded machine is late at times."""
+"""How often a test may measure, where it compares two times of the same moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +58,42 @@ def clean(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, **(environment or {})}
 
 
-def until_ready(process: "subprocess.Popen[bytes]", ready_file: Path, log: Path) -> dict[str, Any]:
+def until_ready(
+    process: "subprocess.Popen[bytes]", ready_file: Path, log: Path, patience: float = PATIENCE
+) -> dict[str, Any]:
     """What the ready file says, as soon as it is there. The first look at it has to find it whole."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not ready_file.exists():
         if process.poll() is not None or time.monotonic() > deadline:
             raise AssertionError(f"the server did not start: {log.read_text()}")
         time.sleep(0.01)
     facts: dict[str, Any] = json.loads(ready_file.read_bytes())
     return facts
+
+
+def with_grace(seconds: float) -> list[str | Path]:
+    """The command of a mock that lets requests under way go on for so long after a signal."""
+    program = "from openpipe_mock import cli, serve; serve.GRACE_SECONDS = float({!r}); cli.main()"
+    return [here("python"), "-c", program.format(seconds)]
+
+
+def has_taken_all(live: Live) -> bool:
+    """Whether a mock has accepted each connection to it, and read all that was sent there."""
+    port = f":{live.address[1]:04X}"
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    established = [row for row in rows if row[1].endswith(port) and row[3] == "01"]
+    return bool(established) and all(
+        int(queues.partition(":")[2], 16) == 0 and inode != "0"  # who isn't accepted yet has no inode
+        for queues, inode in ((row[4], row[9]) for row in established)
+    )
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Return once something holds; fails where it never does."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager
@@ -115,7 +142,7 @@ def finished(
         command,
         env=clean(environment),
         capture_output=True,
-        timeout=120,
+        timeout=INSTALLING,
         check=False,
         encoding="utf-8",
         **settings,

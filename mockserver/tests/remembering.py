@@ -4,7 +4,6 @@ import json
 import select
 import socket
 import threading
-import time
 from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import httpx
 
 from openpipe_mock.state import MOST_SESSIONS
-from tests.live import PATIENCE
+from tests.live import PATIENCE, until
 
 Json = Any
 
@@ -299,7 +298,7 @@ def a_key_is_limited_at_a_time(mock: Turns) -> None:
 
 SLOW = (
     b"POST /api/v1/criteria/judge HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    b"Content-Length: 2\r\nX-Mock-Delay-Ms: 20000\r\nAuthorization: Bearer " + KEY.encode() + b"\r\n\r\n{}"
+    b"Content-Length: 2\r\nX-Mock-Delay-Ms: 600000\r\nAuthorization: Bearer " + KEY.encode() + b"\r\n\r\n{}"
 )
 """A request that takes long, until its client hangs up."""
 
@@ -310,13 +309,6 @@ def again(sock: socket.socket) -> bool:
         assert b" 429 " in sock.recv(65536)
         sock.sendall(SLOW)
     return False
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.02)
 
 
 # Sessions.

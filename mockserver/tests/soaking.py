@@ -7,7 +7,7 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -75,14 +75,20 @@ async def cut_off(live: Live, requests: Iterable[Mad], name: signal.Signals) -> 
     until_over = itertools.takewhile(lambda _: not over.is_set(), requests)
     clients = (served_all_along(live.address, report, over), throng(live.address, until_over, report))
     going = asyncio.gather(*clients)
-    deadline = monotonic() + PATIENCE
-    while (report.sent < MIDDLE or not report.served) and monotonic() < deadline:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: report.sent >= MIDDLE and report.served > 0)
     until_then = replace(report, defects=list(report.defects))
     code, seconds = await asyncio.to_thread(live.stop, name)
     over.set()
     await going
     return until_then, code, seconds
+
+
+async def eventually(holds: Callable[[], bool]) -> bool:
+    """Whether something holds in the end; return as soon as it does."""
+    deadline = monotonic() + PATIENCE
+    while not holds() and monotonic() < deadline:
+        await asyncio.sleep(0.01)
+    return holds()
 
 
 @contextlib.asynccontextmanager
@@ -230,9 +236,7 @@ def descriptors(live: Live) -> int:
 
 def settled(live: Live, most: int) -> int:
     """How many are open once no more than that are, or once patience is over."""
-    deadline = monotonic() + PATIENCE
-    while descriptors(live) > most and monotonic() < deadline:
-        asyncio.run(asyncio.sleep(0.05))
+    asyncio.run(eventually(lambda: descriptors(live) <= most))
     return descriptors(live)
 
 

@@ -23,7 +23,7 @@ from tests.chatting import (
     choices,
     completion,
     contents,
-    fastest,
+    costs_less,
     function,
     messages,
     refused,
@@ -680,7 +680,7 @@ def test_many_choices_take_hardly_longer_than_one_on_a_long_text() -> None:
     """The long text is quoted in each choice, but read once."""
     long = "All work and no play. " * 20_000
     one, many = (asking(long, n=n) for n in (1, 128))
-    assert fastest(lambda: ask(SERVICE, many)) < 10 * fastest(lambda: ask(SERVICE, one))
+    assert costs_less(lambda: ask(SERVICE, many), 10, lambda: ask(SERVICE, one))
 
 
 def test_unknown_members_pass_through() -> None:

@@ -3,7 +3,6 @@
 import json
 import socket
 import struct
-import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,7 +10,7 @@ import httpx
 import pytest
 
 from tests.chatclients import Json, chats
-from tests.live import PATIENCE, Live, run, serving
+from tests.live import PATIENCE, Live, run, serving, until
 
 CRITERIA = ["helpful", "polite@v2", "brief"]
 KEY = {"Authorization": "Bearer op-local"}
@@ -79,7 +78,7 @@ def sent(server: Live, body: bytes, *, announced: int | None = None) -> socket.s
     """A connection over which a request went out; it takes in as little as a connection can."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.settimeout(10)
+    connection.settimeout(PATIENCE)
     connection.connect(server.address)
     head = (
         "POST /api/v1/chat/completions HTTP/1.1\r\nHost: mock\r\nAuthorization: Bearer op-local\r\n"
@@ -125,11 +124,10 @@ def test_others_are_served_while_a_client_reads_slowly(own: Live) -> None:
 
 def assert_well(server: Live) -> None:
     """The next request is served, and it alone is answered: what nobody waits for was left undone."""
-    answer = httpx.post(f"{server.base_url}/chat/completions", json=chats()["words"], headers=KEY, timeout=10)
+    url = f"{server.base_url}/chat/completions"
+    answer = httpx.post(url, json=chats()["words"], headers=KEY, timeout=PATIENCE)
     assert answer.status_code == 200
-    deadline = time.monotonic() + PATIENCE
-    while " 200 " not in server.log.read_text() and time.monotonic() < deadline:
-        time.sleep(0.01)  # a request's line follows its answer
+    until(lambda: " 200 " in server.log.read_text())  # a request's line follows its answer
     log = server.log.read_text()
     assert "Traceback" not in log
     lines = [line for line in log.splitlines() if line.startswith("POST ")]

@@ -46,7 +46,7 @@ def wait_for(url: str) -> None:
 
 @pytest.fixture(scope="module")
 def result(prism: str) -> Result:
-    return run(Options(prism, timeout=1.0))
+    return run(Options(prism, timeout=2.0))
 
 
 def test_it_is_judged_and_breaks_what_needs_more_than_a_schema(result: Result) -> None:

@@ -12,8 +12,6 @@ from tests.reference.variants import VARIANTS
 
 THOROUGH = ("terse", "reward-models", "open-fake")
 """Those that say no to no request for being busy too often: patience takes seconds."""
-PATIENT = 10.0
-"""Seconds for one answer, on a machine that is busy with other tests."""
 
 
 def assert_kept(result: Result) -> None:
@@ -25,7 +23,7 @@ def assert_kept(result: Result) -> None:
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_correct_server_breaks_nothing_in_a_default_run(name: str) -> None:
-    result = verdict_on(Reference(VARIANTS[name]), timeout=PATIENT)
+    result = verdict_on(Reference(VARIANTS[name]))
     assert_kept(result)
     assert result.requests > 300
     assert {"criteria.sorted", "judge.response.schema", "chat.stream.finish"} <= states(result, "kept")
@@ -33,7 +31,7 @@ def test_a_correct_server_breaks_nothing_in_a_default_run(name: str) -> None:
 
 @pytest.mark.parametrize("name", THOROUGH)
 def test_a_correct_server_breaks_nothing_when_everything_is_asked(name: str) -> None:
-    result = verdict_on(Reference(VARIANTS[name]), thorough=True, timeout=PATIENT, seed=5)
+    result = verdict_on(Reference(VARIANTS[name]), thorough=True, seed=5)
     assert_kept(result)
     assert states(result, "unchecked") == set()
     assert result.requests > 1000
@@ -54,6 +52,6 @@ def test_ids_without_versions_are_enough_for_every_check_but_those_about_version
 
 @pytest.mark.parametrize("deviant", DEVIANTS, ids=lambda deviant: deviant.name)
 def test_a_habit_that_only_we_decided_against_is_reported_and_never_broken(deviant: Mutant) -> None:
-    result = verdict_on(deviant.make(Habits()), timeout=PATIENT)
+    result = verdict_on(deviant.make(Habits()))
     assert_kept(result)
     assert deviant.kills in states(result, "broken", "lenient")

@@ -11,7 +11,6 @@ import pytest
 
 from openpipe_mock import pytest_plugin
 from openpipe_mock.contract import Collector, Options, Progress, arguments, run, server_of, undisturbed
-from openpipe_mock.findings import Result
 from openpipe_mock.probe import Request, Target, UsageProblem
 from openpipe_mock.spec import contract
 from tests.environments import ROOT
@@ -175,10 +174,6 @@ def test_long_texts_go_elsewhere_only_when_they_are_asked_for() -> None:
 # Servers of which there is no verdict.
 
 
-def impatient(name: str) -> Result:
-    return verdict_on(STRANGERS[name], timeout=0.3)
-
-
 def test_a_dead_port_is_inconclusive_at_once() -> None:
     started = time.monotonic()
     result = run(Options(f"http://127.0.0.1:{dead_port()}/api/v1"))
@@ -189,14 +184,14 @@ def test_a_dead_port_is_inconclusive_at_once() -> None:
 
 
 def test_a_server_that_hangs_is_given_up_after_two_requests() -> None:
-    result = impatient("hangs")
+    result = verdict_on(STRANGERS["hangs"], timeout=0.3)
     assert (result.verdict, result.requests) == ("inconclusive", 2)
     assert "no answer in time" in result.open_questions[0]
     assert "--timeout" in result.open_questions[0]
 
 
 def test_html_for_all_breaks_the_contract_and_proves_nothing_else() -> None:
-    result = impatient("html-for-all")
+    result = verdict_on(STRANGERS["html-for-all"])
     assert result.verdict == "broken"
     assert states(result, "broken") >= {"judge.response.content_type", "judge.response.json"}
     assert not any(in_family(name) for name in states(result, "kept"))
@@ -213,7 +208,7 @@ def test_html_for_all_breaks_the_contract_and_proves_nothing_else() -> None:
     ],
 )
 def test_a_server_that_answers_nobody_is_inconclusive_and_says_what_to_do(name: str, words: str) -> None:
-    result = impatient(name)
+    result = verdict_on(STRANGERS[name])
     assert result.verdict == "inconclusive", told(result)
     assert any(words in question for question in result.open_questions), result.open_questions
     assert not any(in_family(each) for each in states(result, "kept"))
@@ -239,7 +234,7 @@ def test_one_id_that_is_known_is_enough() -> None:
 
 
 def test_a_server_that_crashes_at_the_simplest_is_broken_and_unjudged() -> None:
-    result = impatient("always-crashes")
+    result = verdict_on(STRANGERS["always-crashes"])
     assert result.verdict == "broken"
     assert states(result, "broken") == {"judge.no_5xx", "chat.no_5xx"}
     assert len(result.open_questions) == 2

@@ -332,7 +332,7 @@ def test_a_body_that_gets_no_answer_does_not_end_the_run() -> None:
         except (ValueError, AttributeError, TypeError, KeyError):
             return []
 
-    result = verdict_on(sending(at_odd, lambda raw, send: hang(raw, send))(Habits()), timeout=0.5)
+    result = verdict_on(sending(at_odd, lambda raw, send: hang(raw, send))(Habits()), timeout=1.0)
     assert "judge.answers" in states(result, "broken"), told(result)
     assert ODD in states(result, "unchecked")
     group = {f"judge.accepts.{case.name.partition('.')[2]}" for case in members_with(ODD)} - {ODD}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openpipe_mock import __version__, configfile
@@ -896,7 +896,6 @@ ORDERS = st.tuples(METHODS, PATHS, BODIES, QUERIES, st.floats(min_value=0, max_v
 
 
 @given(orders=st.lists(ORDERS, max_size=8))
-@settings(deadline=None)
 def test_whatever_a_client_sends_is_answered_as_the_document_says(
     orders: list[tuple[str, str, bytes, str, float]],
 ) -> None:

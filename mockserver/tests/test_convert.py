@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 from openapi_spec_validator.schemas import schema_v31
@@ -20,6 +20,7 @@ from openapi_spec_validator.schemas import schema_v31
 from openpipe_mock import openapi_page, yamltext
 from openpipe_mock.convert import ConversionError, convert_page, differences, dump, merge
 from openpipe_mock.openapi_naming import camel, singular
+from tests.generate import brief, examples, thorough
 
 SOURCE = Path(__file__).parents[2] / "schemas/sources/judge-criteria.md"
 JUDGE = "/criteria/judge"
@@ -33,9 +34,6 @@ NAMES = [
     "ErrorIssue",
 ]  # fmt: skip
 HOSTILE = ["&a ", "*a", "!!set ", "- ", "? ", "\t", "\x00", "`", "|"]
-
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @cache
@@ -991,7 +989,7 @@ def damaged_trees(draw: st.DrawFn) -> Any:
     return found
 
 
-@many
+@thorough
 @given(damaged_trees())
 def test_a_damaged_tree_is_refused_or_becomes_openapi(damaged: Any) -> None:
     try:
@@ -1003,7 +1001,7 @@ def test_a_damaged_tree_is_refused_or_becomes_openapi(damaged: Any) -> None:
         jsonschema_rs.meta.validate({**schema, "$schema": "https://json-schema.org/draft/2020-12/schema"})
 
 
-@many
+@thorough
 @given(st.data())
 def test_a_page_with_a_cut_or_an_insertion_is_refused_or_converted(data: st.DataObject) -> None:
     text = judge_text()
@@ -1184,7 +1182,7 @@ def altered_bodies(draw: st.DrawFn) -> tuple[str, Any]:
     return name, body["body"]
 
 
-@settings(many, max_examples=600)
+@settings(thorough, max_examples=examples(600))
 @given(altered_bodies())
 def test_the_conversion_accepts_what_the_page_accepts(altered: tuple[str, Any]) -> None:
     name, body = altered
@@ -1319,7 +1317,7 @@ def stray_documents(draw: st.DrawFn) -> Any:
     return found["document"]
 
 
-@few
+@brief
 @given(stray_documents())
 def test_differences_are_told_just_when_merging_changes_something(document: Any) -> None:
     merged = merge(document, judge())
@@ -1358,7 +1356,7 @@ values = st.recursive(
 )
 
 
-@many
+@thorough
 @given(st.dictionaries(texts, values, max_size=4))
 def test_a_dumped_document_is_read_back_and_dumped_the_same(document: Any) -> None:
     text = dump(document)

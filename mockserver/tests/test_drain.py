@@ -1,6 +1,5 @@
 """How a mock ends and begins again under load, and where there is no room for what it writes."""
 
-import asyncio
 import json
 import socket
 import subprocess
@@ -14,69 +13,54 @@ from typing import Any
 import httpx
 
 from openpipe_mock import readyfile
+from openpipe_mock.serve import Listener, uvicorn_config
 from openpipe_mock.service import Service
 from tests.environments import here
 from tests.inprocess import answer
-from tests.live import ATTEMPTS, PATIENCE, Live, clean, serving
+from tests.live import PATIENCE, Live, clean, has_taken_all, serving, until, with_grace
 from tests.mad import CHAT, JUDGE
-from tests.soaking import ASKED, JUDGED, exchange, sent
+from tests.soaking import ASKED, JUDGED, sent
 
 Json = Any
-SOON = 3.0
-"""Seconds within which a mock has ended that was told to, whatever is under way."""
 RIGHT = answer(Service(), JUDGED).body
 
 
 # SIGTERM
 
 
-async def ended_while(live: Live, request: bytes, *, after: float = 0.05) -> tuple[bytes | Exception, int]:
-    """What a client gets whose request is under way when the mock is told to end, and the exit code."""
-
-    async def ask() -> bytes | Exception:
-        try:
-            return await asyncio.wait_for(exchange(live.address, request), PATIENCE)
-        except (OSError, asyncio.IncompleteReadError) as error:
-            return error
-
-    asking = asyncio.create_task(ask())
-    await asyncio.sleep(after)
-    code, seconds = await asyncio.to_thread(live.stop)
-    assert seconds < SOON
-    return await asking, code
-
-
-def slow_judgement(milliseconds: int) -> bytes:
-    return sent(JUDGE, JUDGED, headers=f"x-mock-delay-ms: {milliseconds}")
+def ended_while(live: Live, milliseconds: int) -> bytes:
+    """What a client gets whose request would take so long, where the mock is told to end meanwhile."""
+    with socket.create_connection(live.address, PATIENCE) as sock:
+        sock.sendall(sent(JUDGE, JUDGED, headers=f"x-mock-delay-ms: {milliseconds}"))
+        until(lambda: has_taken_all(live))
+        code, _ = live.stop()
+        assert (code, live.log.read_text()) == (0, "")
+        return b"".join(iter(lambda: sock.recv(65536), b""))
 
 
 def test_a_request_under_way_is_answered_before_the_mock_ends() -> None:
-    """A loaded machine may be too late for it, but not always."""
-
-    def whole() -> bool:
-        with serving("--quiet") as live:
-            got, code = asyncio.run(ended_while(live, slow_judgement(250)))
-            assert (code, live.log.read_text()) == (0, "")
-        return got == RIGHT
-
-    assert any(whole() for _ in range(ATTEMPTS))
+    with serving("--quiet", command=with_grace(3600)) as live:
+        assert ended_while(live, 1500).endswith(b"\r\n\r\n" + RIGHT)
 
 
 def test_one_that_would_take_longer_is_cut_off() -> None:
+    """It would take ten minutes, and a mock that waited for it would be given up long before."""
     with serving("--quiet") as live:
-        got, code = asyncio.run(ended_while(live, slow_judgement(60_000)))
-        assert (code, live.log.read_text()) == (0, "")
-    assert got != RIGHT
+        assert RIGHT not in ended_while(live, 600_000)
+
+
+def test_requests_under_way_are_given_less_than_a_second() -> None:
+    grace = uvicorn_config(Service(), Listener()).timeout_graceful_shutdown
+    assert grace is not None
+    assert 0 < grace < 1
 
 
 def test_an_endless_stream_that_nobody_reads_keeps_no_mock_alive() -> None:
     with serving("--quiet") as live, socket.create_connection(live.address) as sock:
         sock.sendall(sent(CHAT, {**ASKED, "stream": True}, headers="x-mock-fault: endless"))
         assert sock.recv(9) == b"HTTP/1.1 "
-        time.sleep(0.1)
-        code, seconds = live.stop()
+        code, _ = live.stop()
         assert (code, live.log.read_text()) == (0, "")
-        assert seconds < SOON
 
 
 # Under load
@@ -135,10 +119,9 @@ def load(live: Live) -> Iterator[Load]:
 
 def test_a_mock_that_ends_under_load_answers_rightly_or_not_at_all() -> None:
     with serving("--quiet") as live, load(live) as clients:
-        code, seconds = live.stop()
+        code, _ = live.stop()
         clients.until(lambda: clients.broken >= 4)
         assert (code, live.log.read_text(), clients.wrong) == (0, "", [])
-        assert seconds < SOON
 
 
 def begun(

@@ -19,7 +19,7 @@ import pytest
 from openpipe_mock.faults import counted
 from tests.chatclients import CLIENTS, surroundings
 from tests.environments import ROOT, installed, node_modules
-from tests.live import PATIENCE, Live, clean, serving
+from tests.live import INSTALLING, PATIENCE, Live, clean, serving
 from tests.markdown import section
 from tests.tables import Row, rows
 
@@ -116,7 +116,7 @@ def begun(client: str, live: Live, folder: Path) -> "subprocess.Popen[str]":
 
 def ended(process: "subprocess.Popen[str]") -> dict[str, Json]:
     """What a client printed, by scene."""
-    printed, complaint = process.communicate(timeout=120)
+    printed, complaint = process.communicate(timeout=INSTALLING)
     assert process.returncode == 0, complaint
     found = map(json.loads, printed.splitlines())
     return {seen["scene"]: seen for seen in found}

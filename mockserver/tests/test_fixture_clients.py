@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.environments import ROOT, TESTS, installed
-from tests.live import clean
+from tests.live import INSTALLING, clean
 
 CLIENTS = TESTS / "clients"
 SCRIPTS = sorted(CLIENTS.glob("python-fixtures-*/check_*.py"))
@@ -17,7 +17,13 @@ def finished(environment: str, *arguments: str | Path) -> "subprocess.CompletedP
     command = [installed(environment, "python"), "-m", "pytest", "-q", *arguments]
     variables = clean({"PYTHONDONTWRITEBYTECODE": "1"})
     return subprocess.run(
-        command, env=variables, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120, check=False
+        command,
+        env=variables,
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=INSTALLING,
+        check=False,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.environments import ROOT, built, here, installed, node_modules, path_into
-from tests.live import clean, finished
+from tests.live import INSTALLING, clean, finished
 from tests.markdown import Block, blocks
 
 DOCS = ROOT / "docs"
@@ -34,7 +34,13 @@ def blocks_in(page: str, language: str) -> list[Block]:
 def run(command: list[str | Path], folder: Path) -> "subprocess.CompletedProcess[str]":
     variables = clean({"PYTHONDONTWRITEBYTECODE": "1"})
     return subprocess.run(
-        command, cwd=folder, env=variables, capture_output=True, encoding="utf-8", timeout=120, check=False
+        command,
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=INSTALLING,
+        check=False,
     )
 
 

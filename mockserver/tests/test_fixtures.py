@@ -13,7 +13,7 @@ from openpipe_mock.liveserver import LiveMock, LiveServer, serving
 from openpipe_mock.mocking import MockError
 from openpipe_mock.patches import CLIENTS
 from openpipe_mock.resources import install_line
-from tests.live import clean, run
+from tests.live import INSTALLING, clean, run
 
 ROOT = Path(__file__).parents[2]
 COMMON = """
@@ -40,7 +40,13 @@ def pytest_run(folder: Path, tests: str, *flags: str) -> "subprocess.CompletedPr
     command = [sys.executable, "-m", "pytest", "-p", "openpipe_mock.fixtures", "-rA", *flags]
     environment = clean({"PYTHONDONTWRITEBYTECODE": "1", "OPENAI_API_KEY": "sk-real"})
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=60, check=False
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=INSTALLING,
+        check=False,
     )
 
 
@@ -485,11 +491,11 @@ def test_what_goes_wrong_in_the_servers_thread_is_seen_here(live: LiveServer) ->
 
 def test_an_assertion_waits_for_what_is_under_way(live: LiveServer) -> None:
     mock = LiveMock(live, overrides={})
-    mock.fault(delay_ms=150)
+    mock.fault(delay_ms=600)
     body = {"criterion_id": "helpful", "output": {"role": "assistant"}}
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(
-            f"{mock.base_url}/criteria/judge", json=body, headers={"authorization": "Bearer k"}, timeout=0.1
+            f"{mock.base_url}/criteria/judge", json=body, headers={"authorization": "Bearer k"}, timeout=0.3
         )
     mock.judged("helpful", times=1)
     mock.close()

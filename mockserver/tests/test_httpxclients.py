@@ -20,7 +20,7 @@ from openpipe_mock.local import Clock
 from openpipe_mock.mocking import Mock
 from openpipe_mock.patches import Patches, places_in
 from openpipe_mock.service import Service
-from tests.generate import broken, thorough, valid
+from tests.generate import broken, examples, thorough, valid
 
 SERVICE = "https://api.openpipe.ai/api/v1"
 KEY = {"authorization": "Bearer op-local"}
@@ -119,7 +119,8 @@ def test_the_fixture_and_the_socket_give_the_same_bytes(live: LiveServer) -> Non
         clients = [stack.enter_context(library.Client()) for library in FAMILIES]
         every = [*clients, *(library.AsyncClient() for library in FAMILIES)]
 
-        @settings(thorough, phases=[Phase.generate], max_examples=400)  # counts go on: nothing can be shrunk
+        # Counts go on, so that nothing can be shrunk.
+        @settings(thorough, phases=[Phase.generate], max_examples=examples(400))
         @given(request=requests(), client=st.sampled_from(every))
         def check(request: tuple[str, str, bytes | None], client: Any) -> None:
             sync = client in clients

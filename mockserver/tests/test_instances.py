@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from openpipe_mock import patterns, scalars
 from openpipe_mock import schema_documents as documents
 from openpipe_mock.instances import MOST_BUILDS, BadSchema, SchemaError, Unbuildable, Variants, build
+from tests.generate import examples
 from tests.instance_schemas import (
     DRAFT_7,
     HOSTILE,
@@ -623,7 +624,7 @@ class TestPatterns:
             patterns.text("(" * 50 + ")" * 50, 0)
 
     @given(st.integers(0, 10**6))
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=examples(50))
     def test_every_number_gives_a_match(self, number: int) -> None:
         for pattern in (r"^[\w.+-]+@[\w-]+\.[a-z]{2,}$", "^(a|b[0-9]{1,3}|c*)+$", r"^\+?[1-9]\d{1,14}$"):
             assert documents.matches(pattern, patterns.text(pattern, number))
@@ -631,7 +632,7 @@ class TestPatterns:
 
 class TestScalars:
     @given(st.sampled_from(sorted(scalars.FORMATS)), st.integers(0, scalars.FEW_OPTIONS - 1))
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(200))
     def test_every_format_is_met(self, name: str, number: int) -> None:
         schema = {"type": "string", "format": name}
         value = scalars.FORMATS[name](number)
@@ -743,7 +744,7 @@ def pairs() -> st.SearchStrategy[tuple[Any, Any]]:
 
 class TestProperties:
     @given(pairs(), st.integers(0, 30))
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=examples(150))
     def test_a_satisfiable_schema_is_built(self, pair: tuple[Any, Any], variant: int) -> None:
         witness, schema = pair
         assert valid(schema, witness)

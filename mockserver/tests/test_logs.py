@@ -24,9 +24,8 @@ import pytest
 from openpipe_mock import logs
 from openpipe_mock.logs import MOST_WAITING, LogHandler
 from tests.environments import here
-from tests.live import ATTEMPTS, PATIENCE, clean, serving
+from tests.live import ATTEMPTS, PATIENCE, clean, serving, until
 from tests.redises import state_of, workers_of
-from tests.remembering import until
 
 LINE = "x" * 99
 MANY = 2 * MOST_WAITING // len(LINE)

@@ -84,7 +84,8 @@ def raw(*answers: bytes, close: bool = True) -> Iterator[Target]:
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield Target(f"http://127.0.0.1:{listener.getsockname()[1]}/api/v1", timeout=0.3)
+        timeout = 20.0 if close else 0.3
+        yield Target(f"http://127.0.0.1:{listener.getsockname()[1]}/api/v1", timeout=timeout)
         for connection in kept:
             connection.close()
 

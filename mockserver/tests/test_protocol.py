@@ -22,6 +22,7 @@ from openpipe_mock.effects import Reply
 from openpipe_mock.protocol import DroppingProtocol, joined
 from openpipe_mock.serve import Listener, uvicorn_config
 from openpipe_mock.service import Service
+from tests.generate import examples
 from tests.live import PATIENCE, Live, serving
 
 BODY = b'{"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}'
@@ -593,7 +594,7 @@ def written(sent: bytes, cuts: list[int]) -> bytes:
     return asyncio.run(run())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(st.sampled_from(MIXED), max_size=4),
     st.sampled_from(LAST),

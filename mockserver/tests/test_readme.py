@@ -14,7 +14,7 @@ import pytest
 from openpipe_mock.cli import main, serve
 from openpipe_mock.resources import SOURCE
 from tests.environments import ROOT, here, installed, path_into
-from tests.live import PATIENCE, Live, clean, finished, run, serving, until_ready
+from tests.live import INSTALLING, PATIENCE, Live, clean, finished, run, serving, until_ready
 from tests.markdown import Block, blocks
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,7 +37,7 @@ def test_each_block_of_the_readme_is_run_below() -> None:
 
 @contextlib.contextmanager
 def running(block: Block, environment: dict[str, str], folder: Path) -> Iterator[str]:
-    """A block that serves until Ctrl-C: its base URL, steered to a free port by variables alone."""
+    """A block that installs and serves until Ctrl-C: its base URL, steered to a free port by variables."""
     ready, log = folder / "ready.json", folder / "log"
     steering = {"OPENPIPE_MOCK_PORT": "0", "OPENPIPE_MOCK_READY_FILE": str(ready)}
     with log.open("wb") as output:
@@ -50,7 +50,7 @@ def running(block: Block, environment: dict[str, str], folder: Path) -> Iterator
             start_new_session=True,
         )
     try:
-        yield until_ready(process, ready, log)["base_url"]
+        yield until_ready(process, ready, log, INSTALLING)["base_url"]
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does, to make and shell too
         process.wait(PATIENCE)
         assert not ready.exists()

@@ -34,7 +34,7 @@ from tests.reference.strangers import STRANGERS, dead_port
 from tests.reference.variants import VARIANTS
 
 Json = Any
-MOMENT = 0.05
+MOMENT = 0.2
 """Seconds after which an answer that never comes is given up."""
 ERRORS = {JUDGE: "Error", CHAT: "ChatError"}
 ANSWERS = {JUDGE: "JudgeCriteriaResponse", CHAT: "ChatCompletion"}
@@ -466,7 +466,7 @@ def test_a_one_bug_server_shows_its_bug_and_nothing_else(mutant: Mutant) -> None
     assert any(reply_of(sick, mutant, patience) != good for _ in range(mutant.tries))
     ordinary = [judging(), chatting(), streaming(), post(JUDGE, {}), post(CHAT, {})]
     fine = mutant.make(Habits())
-    assert any(healthy_at(fine, request) for request in ordinary)
+    assert any(healthy_at(fine, request, patience) for request in ordinary)
 
 
 def reply_of(app: App, mutant: Mutant, patience: float) -> Raw | None:
@@ -477,9 +477,9 @@ def reply_of(app: App, mutant: Mutant, patience: float) -> Raw | None:
         return None
 
 
-def healthy_at(app: App, request: Request) -> bool:
+def healthy_at(app: App, request: Request, patience: float) -> bool:
     try:
-        return answer(app, request, MOMENT) == answer(Reference(), request)
+        return answer(app, request, patience) == answer(Reference(), request)
     except Unfinished:
         return False
 

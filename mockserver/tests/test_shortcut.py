@@ -38,6 +38,7 @@ from openpipe_mock.strictjson import MOST_LEVELS
 from openpipe_mock.variants import VARIANTS
 from tests.chatting import CHAT, shaped, tool
 from tests.controlling import Mock
+from tests.generate import examples
 from tests.inprocess import HEADERS, JUDGE, MINIMAL, answer, having
 from tests.redises import redis_server
 
@@ -138,7 +139,6 @@ others = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(texts, keys, others)
 @example(BODY, b"Bearer op-test", {})
 @example(BODY, b"Bearer 1, 2, 3.", {})
@@ -320,7 +320,6 @@ chats = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(chats, chat_headers), min_size=1, max_size=2), st.lists(st.integers(0, 1), max_size=4)
 )
@@ -566,7 +565,7 @@ requests = st.tuples(
 steps = st.one_of(requests, requests, st.sampled_from(ORDERS), st.sampled_from(ALL_SETTINGS))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.lists(steps, max_size=12), st.integers(1, 3))
 def test_both_ways_stay_together_whatever_is_set_and_read_in_between(script: list[Json], times: int) -> None:
     short, long = Mock(), Mock()

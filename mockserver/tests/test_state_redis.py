@@ -44,9 +44,9 @@ from tests.chatting import CHAT, asking, sent_with
 from tests.controlling import holds
 from tests.environments import here
 from tests.inprocess import HEADERS, JUDGE, answer, content_of, having
-from tests.live import PATIENCE, finished, serving
+from tests.live import PATIENCE, finished, serving, until
 from tests.redises import Redis, free_port, redis_server
-from tests.remembering import CONFIG, KEY, SCENARIOS, Scenario, Turns, until
+from tests.remembering import CONFIG, KEY, SCENARIOS, Scenario, Turns
 
 KINDS = ("memory", "redis")
 

@@ -165,7 +165,7 @@ def holds(found: Answered, path: str) -> bool:
 
 
 @by_variant
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(body=judge_requests(), new=st.booleans())
 def test_a_judgement_stays_within_the_contract(variant: Variant, body: Json, new: bool) -> None:
     count = Counting() if new else None
@@ -173,7 +173,7 @@ def test_a_judgement_stays_within_the_contract(variant: Variant, body: Json, new
 
 
 @by_variant
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(body=chat_requests(), criteria=criteria_headers() | st.none(), new=st.booleans())
 def test_a_completion_stays_within_the_contract(
     variant: Variant, body: Json, criteria: str | None, new: bool
@@ -187,7 +187,7 @@ def test_a_completion_stays_within_the_contract(
 
 
 @by_variant
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(body=chat_requests(stream=True))
 def test_a_stream_says_what_the_whole_answer_says(variant: Variant, body: Json) -> None:
     found = ask(body, variant)

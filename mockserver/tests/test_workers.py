@@ -6,8 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +13,11 @@ import httpx
 import pytest
 
 from tests.environments import here
-from tests.live import ATTEMPTS, PATIENCE, Live, clean, finished, serving
+from tests.live import PATIENCE, Live, clean, finished, has_taken_all, serving, until, with_grace
+from tests.mad import JUDGE
 from tests.redises import redis_server, state_of, workers_of
-from tests.remembering import SLOW, Turns, until
+from tests.remembering import SLOW, Turns
+from tests.soaking import sent
 
 KEY = {"Authorization": "Bearer op-local"}
 REQUEST = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}
@@ -45,10 +45,8 @@ def seed(live: Live) -> int:
             return found
 
 
-def judge(live: Live, **headers: str) -> httpx.Response:
-    return httpx.post(
-        f"{live.base_url}/criteria/judge", json=REQUEST, headers={**KEY, **headers}, timeout=PATIENCE
-    )
+def judge(live: Live) -> httpx.Response:
+    return httpx.post(f"{live.base_url}/criteria/judge", json=REQUEST, headers=KEY, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +56,7 @@ def three() -> Iterator[Live]:
 
 
 def test_the_banner_and_the_ready_file_come_once(three: Live) -> None:
-    deadline = time.monotonic() + 10  # the warning comes right behind the ready file
-    while three.log.read_text().count("\n") < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: three.log.read_text().count("\n") >= 2)  # the warning comes right behind the ready file
     banner, warning = three.log.read_text().splitlines()[:2]
     assert banner.startswith("openpipe-mock ")
     assert three.log.read_text().count(" serves ") == 1
@@ -104,39 +100,21 @@ def test_a_signal_ends_them_all_calmly(name: signal.Signals) -> None:
         assert "Traceback" not in live.log.read_text()
 
 
-def status_at_the_end() -> int:
-    """What a request is answered that is under way when the signal comes; 0 for nothing."""
-    statuses: list[int] = []
-    with serving("--workers=2", "--quiet") as live:
-
-        def ask() -> None:
-            with contextlib.suppress(httpx.TransportError):
-                statuses.append(judge(live, **{"x-mock-delay-ms": "250"}).status_code)
-
-        asking = threading.Thread(target=ask)
-        asking.start()
-        until(lambda: busy(live) or not asking.is_alive())
-        live.stop()
-        asking.join()
-    return (statuses or [0])[0]
-
-
 def test_what_is_under_way_is_finished_at_the_end() -> None:
-    """A loaded machine may let the time of grace go by, hence the attempts."""
-    assert any(status_at_the_end() == 200 for _ in range(ATTEMPTS))
-
-
-def busy(live: Live) -> bool:
-    """Whether a client is connected."""
-    port = f":{live.address[1]:04X}"
-    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return any(row[1].endswith(port) and row[3] == "01" for row in rows)
+    request = sent(JUDGE, REQUEST, headers="x-mock-delay-ms: 1500")
+    patient = serving("--workers=2", "--quiet", command=with_grace(3600))
+    with patient as live, socket.create_connection(live.address, PATIENCE) as sock:
+        sock.sendall(request)
+        until(lambda: has_taken_all(live))
+        code, _ = live.stop()
+        assert code == 0
+        assert sock.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_request_that_takes_too_long_does_not_keep_them() -> None:
     with serving("--workers=2", "--quiet") as live, socket.create_connection(live.address) as sock:
         sock.sendall(SLOW)
-        until(lambda: busy(live))
+        until(lambda: has_taken_all(live))
         code, _ = live.stop()
         assert code == 0
 
