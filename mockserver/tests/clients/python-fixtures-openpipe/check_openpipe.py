@@ -13,6 +13,7 @@ from openpipe.api_client.core.api_error import ApiError
 from openpipe.client import AsyncOpenPipe, OpenPipe
 
 import openpipe_mock
+from openpipe_mock import NetworkRefused
 
 SAID = {"role": "assistant", "content": "1, 2, 3."}
 COUNT = {"model": "openai:gpt-4o-mini", "messages": [{"role": "user", "content": "Count to 3"}]}
@@ -152,7 +153,7 @@ def test_what_is_refused_is_the_cause_of_openais_own_error(openpipe_mock, monkey
     client = openai.OpenAI(base_url="https://api.anthropic.com/v1")
     with pytest.raises(openai.APIConnectionError) as caught:
         client.chat.completions.create(**COUNT)
-    assert isinstance(caught.value.__cause__, openpipe_mock.NetworkRefused)
+    assert isinstance(caught.value.__cause__, NetworkRefused)
 
 
 FAULTS = [
