@@ -42,7 +42,9 @@ class Choice:
         adapter = mounted(url)
         if self.is_plain(adapter) and self.ours(url_of(url)):
             return Direct(self.plain, adapter) if is_replaced(self.plain, "send") else adapter
-        return vars(session).get(NAME, mounted)(url)
+        own = vars(session).get(NAME, mounted)
+        kept = isinstance(own, partial) and own.func == self.choose  # as somebody found it, and put it back
+        return adapter if kept else own(url)
 
     def is_plain(self, adapter: Any) -> bool:
         """Whether it sends as the library's own do."""

@@ -15,10 +15,13 @@ import requests
 import urllib3
 import yaml
 
+from openpipe_mock.effects import Begin, Exchange, Head, Piece, Reply, Wait
 from openpipe_mock.interception import patched
 from openpipe_mock.liveserver import LiveMock, LiveServer, serving
+from openpipe_mock.local import Clock
 from openpipe_mock.mocking import Mock
 from openpipe_mock.network_guard import NetworkRefused
+from openpipe_mock.patches import Patches
 from tests.environments import ROOT
 from tests.tables import rows
 
@@ -537,3 +540,126 @@ def test_faults_raise_what_the_page_says(mock: Mock) -> None:
                 assert failing(library, body) == error.strip("`"), (library, fault)
                 played.add(library)
     assert played == {"httpx", "httpx2", "requests", "urllib3", "aiohttp"}
+
+
+# Other mocks, as they replace what sends.
+
+
+def refuse(*_: Any, **__: Any) -> Any:
+    raise LookupError("theirs")
+
+
+@pytest.mark.parametrize("theirs_first", [True, False])
+def test_another_mock_of_requests_sees_what_is_not_ours(
+    monkeypatch: pytest.MonkeyPatch, theirs_first: bool
+) -> None:
+    """One where adapters send, and one that puts an adapter of its own onto each session."""
+    other = requests.adapters.HTTPAdapter()
+    monkeypatch.setattr(other, "send", refuse)
+
+    def replace() -> None:
+        monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", refuse)
+
+    with requests.Session() as session:
+        if theirs_first:
+            replace()
+            monkeypatch.setattr(session, "get_adapter", lambda url: other)
+        with patched() as mock:
+            if not theirs_first:
+                replace()
+                monkeypatch.setattr(session, "get_adapter", lambda url: other)
+            for sender in (session, requests):
+                assert sender.post(f"{BASE}/criteria/judge", json=JUDGE, headers=KEY).ok
+                with pytest.raises(LookupError, match="theirs"):
+                    sender.get("https://example.com/")
+            monkeypatch.undo()
+            assert session.post(f"{BASE}/criteria/judge", json=JUDGE, headers=KEY).ok
+            assert session.get_adapter(BASE) is session.adapters["https://"]
+        mock.judged(times=3)
+        assert session.get_adapter(BASE) is session.adapters["https://"]
+
+
+@pytest.mark.parametrize("theirs_first", [True, False])
+def test_another_mock_of_aiohttp_sees_what_is_not_ours(
+    monkeypatch: pytest.MonkeyPatch, theirs_first: bool
+) -> None:
+    asked: dict[str, Any] = {"json": JUDGE, "headers": KEY}
+
+    with pytest.warns(DeprecationWarning, match="discouraged"):
+
+        class Own(aiohttp.ClientSession):
+            async def _request(self, *args: Any, **kwargs: Any) -> Any:
+                return await super()._request(*args, **kwargs)
+
+    async def ask() -> None:
+        async with aiohttp.ClientSession(ORIGIN) as session:
+            assert (await session.post(f"{BASE}/criteria/judge", **asked)).ok
+            assert (await session.request(method="POST", url="/api/v1/criteria/judge", **asked)).ok
+            with pytest.raises(LookupError, match="theirs"):
+                await session.get("https://example.com/")
+        async with Own() as session:
+            with pytest.raises(LookupError, match="theirs"):
+                await session.post(f"{BASE}/criteria/judge", **asked)
+
+    if theirs_first:
+        monkeypatch.setattr(aiohttp.ClientSession, "_request", refuse)
+    with patched() as mock:
+        monkeypatch.setattr(aiohttp.ClientSession, "_request", refuse)
+        asyncio.run(ask())
+    mock.judged(times=2)
+
+
+# Exchanges that go wrong when they have begun.
+
+
+class Slow:
+    """What answers with a head, and ten seconds later with a body; or fails by a mistake of its own."""
+
+    def __init__(self, mistake: bool = False) -> None:
+        self.clock = Clock()
+        self.mistake = mistake
+
+    def answer(self, head: Head, body: bytes) -> Exchange:
+        if self.mistake:
+            raise ZeroDivisionError
+        yield Begin(200, ())
+        yield Wait(10)
+        yield Piece(b"late")
+        return Reply(200, b"")
+
+
+@pytest.fixture(params=[False, True])
+def slow(request: pytest.FixtureRequest) -> Iterator[Slow]:
+    found = Slow(request.param)
+    patches = Patches(lambda url: ("/", found))
+    patches.put_on()
+    yield found
+    patches.take_off()
+
+
+def test_a_body_that_comes_too_late_for_aiohttp(slow: Slow) -> None:
+    async def ask() -> int:
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=5)
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(ORIGIN) as got:
+            with pytest.raises(aiohttp.SocketTimeoutError):
+                await got.read()
+            return got.status
+
+    if slow.mistake:
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(ask())
+    else:
+        assert asyncio.run(ask()) == 200
+        assert slow.clock.now == 5
+
+
+def test_a_body_that_comes_too_late_for_requests(slow: Slow) -> None:
+    if slow.mistake:
+        with pytest.raises(ZeroDivisionError):
+            requests.get(ORIGIN, timeout=5)
+        return
+    with requests.get(ORIGIN, timeout=5, stream=True) as got:
+        assert got.status_code == 200
+        with pytest.raises(requests.ConnectionError, match="Read timed out"):
+            _ = got.content
+    assert slow.clock.now == 5

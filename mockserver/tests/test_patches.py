@@ -16,6 +16,7 @@ import pytest
 import requests
 import urllib3
 
+from openpipe_mock.answering import url_of
 from openpipe_mock.interception import FRONTIER, patched
 from openpipe_mock.patches import CLIENTS, as_written, is_replaced, is_tracer, places_in
 from tests.live import clean
@@ -222,3 +223,22 @@ def test_a_library_that_is_imported_anew_is_served() -> None:
         assert all("openpipe_mock" not in vars(owner)[name].__module__ for owner, name, _ in places)
     finally:
         sys.modules.update(kept)
+
+
+def test_one_more_library_is_a_module_and_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Post:
+        def send(self, url: str) -> str:
+            return f"sent to {url}"
+
+    def place(original: Any, ours: Any) -> Any:
+        return lambda post, url: "answered" if ours(url_of(url)) else original(post, url)
+
+    library, module = ModuleType("postoffice"), ModuleType("postofficeclient")
+    module.places = lambda library: [(library.Post, "send", place)]  # type: ignore[attr-defined]
+    library.Post = Post  # type: ignore[attr-defined]
+    monkeypatch.setitem(CLIENTS, "postoffice", "postofficeclient")
+    monkeypatch.setitem(sys.modules, "postoffice", library)
+    monkeypatch.setitem(sys.modules, "openpipe_mock.postofficeclient", module)
+    with patched():
+        assert (Post().send(URL), Post().send("https://a.test/")) == ("answered", "sent to https://a.test/")
+    assert Post().send(URL) == f"sent to {URL}"
