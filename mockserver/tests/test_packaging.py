@@ -14,6 +14,8 @@ from openpipe_mock import __version__
 from tests.environments import ROOT, built, here, installed
 from tests.live import clean, finished, run, serving
 
+pytestmark = pytest.mark.slow
+
 INSTALLED = ["wheel", "sdist"]
 """The wheel is installed alone, the sdist with all extras."""
 HOSTILE = {

@@ -23,6 +23,8 @@ from openpipe_mock.service import Service
 from tests.environments import here
 from tests.live import ATTEMPTS, PATIENCE, Live, finished, serving, until
 
+pytestmark = pytest.mark.slow
+
 Json = Any
 
 PAUSE = 0.05
