@@ -21,6 +21,8 @@ PATIENCE = 40.0
 """Seconds after which what doesn't happen is a failure; a loaded machine is slow."""
 INSTALLING = 300.0
 """Seconds for what installs packages, or runs a whole program."""
+AUTHORITIES = {name: value for name, value in os.environ.items() if name.startswith("SSL_CERT")}
+"""Whom the machine trusts: who installs packages needs it, while the tests themselves do without."""
 ATTEMPTS = 4
 """How often a test may measure, where it compares two times of the same moment."""
 
@@ -53,9 +55,9 @@ class Live:
 
 def clean(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without what steers a mock, its clients or a nested make, plus the given."""
-    steering = ("OPENPIPE", "OPENAI", "MAKE", "MFLAGS", "PYTEST", "PYTHON")
+    steering = ("OPENPIPE", "OPENAI", "MAKE", "MFLAGS", "PYTEST", "PYTHON", "SSL_CERT")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
-    return {**kept, **(environment or {})}
+    return {**kept, **AUTHORITIES, **(environment or {})}
 
 
 def until_ready(

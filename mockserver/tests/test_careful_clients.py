@@ -23,6 +23,8 @@ from tests.environments import ROOT, TESTS, installed, node_modules
 from tests.live import PATIENCE, clean
 from tests.tables import rows
 
+pytestmark = pytest.mark.slow
+
 CAREFUL = TESTS / "clients" / "careful"
 PAGE = ROOT / "docs" / "variants.md"
 

@@ -12,6 +12,8 @@ import pytest
 from tests.chatclients import CHATS, Json, chats, node, python
 from tests.live import PROVIDER, Live, serving
 
+pytestmark = pytest.mark.slow
+
 OPENPIPE: Mapping[str, Callable[[Live, Path], Json]] = {
     "openpipe": lambda live, _: python(live, "openpipe", "chat.py", "sync", str(CHATS)),
     "openpipe async": lambda live, _: python(live, "openpipe", "chat.py", "async", str(CHATS)),

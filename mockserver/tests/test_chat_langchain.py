@@ -5,6 +5,8 @@ import pytest
 from tests.chatclients import Json, python
 from tests.live import Live
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def seen(live: Live) -> Json:

@@ -18,6 +18,8 @@ from tests.environments import TESTS, installed, node_modules
 from tests.live import Live, run, serving
 from tests.markdown import blocks, section
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = TESTS / "samples"
 LANGUAGES = {"chat.py": "python", "chat.mjs": "typescript", "chat.sh": "bash"}
 CHANGED_LINES = {"chat.py": 0, "chat.mjs": 2, "chat.sh": 2}

@@ -12,6 +12,8 @@ import pytest
 from tests.chatclients import Json, chats
 from tests.live import PATIENCE, Live, run, serving, until
 
+pytestmark = pytest.mark.slow
+
 CRITERIA = ["helpful", "polite@v2", "brief"]
 KEY = {"Authorization": "Bearer op-local"}
 

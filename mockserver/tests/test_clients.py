@@ -13,6 +13,8 @@ import pytest
 from tests.environments import TESTS, installed, node_modules
 from tests.live import Live, leading_to, run
 
+pytestmark = pytest.mark.slow
+
 REQUESTS = TESTS / "clients" / "requests.json"
 PYTHON = TESTS / "clients" / "python-openpipe"
 NODE = TESTS / "clients" / "node"

@@ -675,6 +675,7 @@ print(hashlib.sha256(replies).hexdigest(), len(replies))
 """
 
 
+@pytest.mark.slow
 def test_fresh_processes_give_the_same_bytes_whatever_they_hash_with() -> None:
     def fresh(seed: str) -> str:
         command = [sys.executable, "-c", FRESH]

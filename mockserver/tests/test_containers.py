@@ -28,6 +28,8 @@ from tests.environments import ROOT
 from tests.live import PATIENCE, Live, finished, until_ready
 from tests.redises import Redis, free_port, redis_server
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = ROOT / "docs" / "containers.md"
 COMPOSE: Mapping[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 MOCK, REDIS = COMPOSE["services"]["mock"], COMPOSE["services"]["redis"]

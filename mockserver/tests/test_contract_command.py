@@ -21,6 +21,8 @@ from tests.reference.serving import Stage
 from tests.reference.serving import live as staged
 from tests.test_packaging import HOSTILE
 
+pytestmark = pytest.mark.slow
+
 KNOWS = ["--api-key", KEY, "--model", "reference", "--timeout", "20"]
 FEW = ["--only", "chat.choices", "--only", "judge.errors.malformed_json"]
 

@@ -15,6 +15,8 @@ from tests.judging import states, told
 from tests.live import PATIENCE, clean
 from tests.reference.strangers import dead_port
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def prism() -> Iterator[str]:

@@ -10,6 +10,8 @@ from tests.reference.mutation import Mutant
 from tests.reference.server import Reference
 from tests.reference.variants import VARIANTS
 
+pytestmark = pytest.mark.slow
+
 THOROUGH = ("terse", "reward-models", "open-fake")
 """Those that say no to no request for being busy too often: patience takes seconds."""
 

@@ -157,6 +157,7 @@ def test_the_smallest_request_that_shows_it_is_shown() -> None:
     assert broken.first.size == min(each.size for each in broken.sightings)
 
 
+@pytest.mark.slow
 def test_the_curl_line_is_what_a_shell_takes() -> None:
     line = curl(sighting(), "http://mock.test/api/v1")
     words = shlex.split(line.replace('"Authorization: Bearer $OPENPIPE_API_KEY"', "KEY"))

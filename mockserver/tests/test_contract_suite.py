@@ -22,6 +22,8 @@ from tests.reference.server import Reference
 from tests.reference.strangers import STRANGERS, dead_port
 from tests.reference.variants import VARIANTS
 
+pytestmark = pytest.mark.slow
+
 Json = Any
 OURS: dict[str, Any] = {"level": "decision", "latest": ("criterion-1=v1",)}
 ELSEWHERE = Target("https://contract.test/api/v1", local=False, max_requests=60)

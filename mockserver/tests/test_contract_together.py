@@ -252,6 +252,7 @@ def messages(body: Json) -> Json:
     return (body.get("input") or {}).get("messages") or []
 
 
+@pytest.mark.slow
 def test_the_refused_one_is_named_with_the_body_that_shows_it() -> None:
     result = verdict_on(odd())
     assert states(result, "broken") == {ODD}, told(result)
@@ -288,12 +289,14 @@ def test_asked_for_alone_it_is_sent_alone() -> None:
     assert result.requests == 3, "reachability, the body, and the body again"
 
 
+@pytest.mark.slow
 def test_a_crash_is_told_once_and_confirmed() -> None:
     result = verdict_on(odd(500))
     assert states(result, "broken") == {ODD, "judge.no_5xx"}, told(result)
     assert states(result, "flaky") == set()
 
 
+@pytest.mark.slow
 def test_the_group_can_be_asked_for_alone() -> None:
     """What is wrong with an answer to several at once can be seen again."""
 
@@ -311,6 +314,7 @@ def test_the_group_can_be_asked_for_alone() -> None:
     assert again.requests <= 4
 
 
+@pytest.mark.slow
 def test_what_is_refused_in_company_only_decides_nothing_but_for_us() -> None:
     app = refusing(JUDGE, lambda body: len(messages(body)) > 9)(Habits())
     result = verdict_on(app, level="sdk", only=("judge.accepts",))
@@ -322,6 +326,7 @@ def test_what_is_refused_in_company_only_decides_nothing_but_for_us() -> None:
     assert verdict_on(app, level="decision", only=("judge.accepts",)).verdict == "broken"
 
 
+@pytest.mark.slow
 def test_a_body_that_gets_no_answer_does_not_end_the_run() -> None:
     def at_odd(request: Request) -> bool:
         return request.path == JUDGE and any("content" not in each for each in tools(request))

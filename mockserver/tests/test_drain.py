@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from openpipe_mock import readyfile
 from openpipe_mock.serve import Listener, uvicorn_config
@@ -20,6 +21,8 @@ from tests.inprocess import answer
 from tests.live import PATIENCE, Live, clean, has_taken_all, serving, until, with_grace
 from tests.mad import CHAT, JUDGE
 from tests.soaking import ASKED, JUDGED, sent
+
+pytestmark = pytest.mark.slow
 
 Json = Any
 RIGHT = answer(Service(), JUDGED).body

@@ -330,6 +330,7 @@ def test_the_list_is_what_it_was(which: str) -> None:
     assert (len(found), digest(iter(found))) == PINNED[which]
 
 
+@pytest.mark.slow
 def test_the_list_is_the_same_in_another_process_and_needs_no_hypothesis() -> None:
     code = (
         "from tests.test_edits import digest; from openpipe_mock.edits import edits;"

@@ -26,6 +26,8 @@ from tests.live import PATIENCE, clean, finished
 from tests.markdown import blocks
 from tests.test_execute import ASK
 
+pytestmark = pytest.mark.slow
+
 Json = Any
 
 MAIN = "from openpipe_mock.execcommand import execute; execute(prog_name='openpipe-mock exec')"

@@ -21,6 +21,8 @@ from openpipe_mock.serve import CannotServe
 from openpipe_mock.variants import VARIANTS, first, named
 from tests.live import clean
 
+pytestmark = pytest.mark.slow
+
 Json = Any
 
 ASK = """

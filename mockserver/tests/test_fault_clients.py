@@ -23,6 +23,8 @@ from tests.live import INSTALLING, PATIENCE, Live, clean, serving
 from tests.markdown import section
 from tests.tables import Row, rows
 
+pytestmark = pytest.mark.slow
+
 Json = Any
 
 PAGE = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")

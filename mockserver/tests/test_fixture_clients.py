@@ -8,6 +8,8 @@ import pytest
 from tests.environments import ROOT, TESTS, installed
 from tests.live import INSTALLING, clean
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = TESTS / "clients"
 SCRIPTS = sorted(CLIENTS.glob("python-fixtures-*/check_*.py"))
 

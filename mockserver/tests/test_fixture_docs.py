@@ -53,6 +53,7 @@ def test_each_page_is_listed() -> None:
     assert pages | {"fixtures.md"} == set(ENVIRONMENTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page, where in ENVIRONMENTS.items() if where])
 def test_the_tests_on_a_page_pass(page: str, tmp_path: Path) -> None:
     found = blocks_in(page, "python")
@@ -65,6 +66,7 @@ def test_the_tests_on_a_page_pass(page: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_the_tests_of_unittest_pass_without_pytest(tmp_path: Path) -> None:
     [block] = blocks_in("frameworks/unittest.md", "python")
     (tmp_path / "tests.py").write_text(block.code)
@@ -73,6 +75,7 @@ def test_the_tests_of_unittest_pass_without_pytest(tmp_path: Path) -> None:
     assert "Ran 2 tests" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_failed_assertion_reads_as_the_page_says(tmp_path: Path) -> None:
     [told] = blocks_in("fixtures.md", "text")
     test = (
@@ -94,6 +97,7 @@ def node_project(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_tests_on_the_page_for_node_pass(tmp_path: Path) -> None:
     [config] = blocks_in("frameworks/node.md", "yaml")
     (tmp_path / "openpipe-mock.yaml").write_text(config.code)
@@ -123,6 +127,7 @@ SAID = {"python": "3 passed", "node": "npm test passed; 3 requests"}
 """Job → what one of its steps says."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", WORKFLOW["jobs"])
 def test_a_job_of_the_workflow_passes(job: str, tmp_path: Path) -> None:
     """Each of its commands, in a copy of the examples, with the built wheel in `wheels`."""

@@ -135,6 +135,7 @@ def test_a_kept_contract(openpipe_mock):
 """
 
 
+@pytest.mark.slow
 def test_a_users_project(tmp_path: Path) -> None:
     (tmp_path / "mock.yaml").write_text("criteria: {helpful: {score: 0.125}}\n")
     done = pytest_run(tmp_path, GOOD)
@@ -142,6 +143,7 @@ def test_a_users_project(tmp_path: Path) -> None:
     assert len(outcomes(done)) == GOOD.count("def test_")
 
 
+@pytest.mark.slow
 def test_the_same_side_by_side(tmp_path: Path) -> None:
     (tmp_path / "mock.yaml").write_text("criteria: {helpful: {score: 0.125}}\n")
     done = pytest_run(tmp_path, GOOD, "-n", "2")
@@ -349,6 +351,7 @@ def test_nothing_is_patched():
 """
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     done = pytest_run(tmp_path, BAD)
     found = outcomes(done)
@@ -367,6 +370,7 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     assert "During handling of the above exception" not in done.stdout
 
 
+@pytest.mark.slow
 def test_the_fixtures_explain_themselves(tmp_path: Path) -> None:
     done = pytest_run(tmp_path, "", "--fixtures", "--markers")
     assert "openpipe(**options)" in done.stdout
@@ -386,6 +390,7 @@ def test_missing(openpipe_mock): ...
 """
 
 
+@pytest.mark.slow
 def test_a_run_without_the_extra(tmp_path: Path) -> None:
     """The plugin loads, imports nothing of ours that is heavy, and the fixture says what to install."""
     (tmp_path / "pytest.ini").write_text(INI)
@@ -408,6 +413,7 @@ def test_a_run_without_the_extra(tmp_path: Path) -> None:
     assert install_line("fixtures") in done.stdout
 
 
+@pytest.mark.slow
 def test_the_package_alone_imports_nothing() -> None:
     told = run(
         [

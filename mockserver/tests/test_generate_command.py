@@ -78,6 +78,7 @@ def test_the_header_names_the_command_and_what_the_seed_depends_on() -> None:
     assert len(printed("judge")) == 11
 
 
+@pytest.mark.slow
 def test_the_lines_are_the_same_in_another_process_with_other_modules_and_hashes() -> None:
     arguments = ["chat", "--invalid", "--count", "40", "--seed", "5"]
     other = f"import hypothesis, random; random.seed(1); {COMMAND[-1]}"
@@ -90,11 +91,13 @@ def test_the_lines_are_the_same_in_another_process_with_other_modules_and_hashes
     assert len(found) == 1
 
 
+@pytest.mark.slow
 def test_it_needs_no_hypothesis() -> None:
     code = "import sys, openpipe_mock.drawing; print('hypothesis' in sys.modules)"
     assert run([sys.executable, "-c", code]) == "False\n"
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_ends_it_calmly() -> None:
     with subprocess.Popen(
         [*COMMAND, "judge", "--count", "100000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean()

@@ -514,6 +514,7 @@ def status(live: Live, **headers: str) -> int:
     return httpx.get(f"{live.control_url}/status", headers=named).status_code
 
 
+@pytest.mark.slow
 def test_a_running_mock_guards_its_control_api(guarded: Live) -> None:
     assert status(guarded) == 200
     assert status(guarded, x_forwarded_for=ELSEWHERE) == 403
@@ -534,6 +535,7 @@ def outer_address() -> str:
         return str(sock.getsockname()[0])
 
 
+@pytest.mark.slow
 def test_who_comes_by_another_address_than_loopback_is_another_machine(guarded: Live) -> None:
     url, outside = f"http://{outer_address()}:{guarded.address[1]}", outer_address() != HERE
     with httpx.Client(transport=httpx.HTTPTransport(local_address=outer_address())) as client:
@@ -544,6 +546,7 @@ def test_who_comes_by_another_address_than_loopback_is_another_machine(guarded: 
         assert client.get(f"{url}/_mock/status", headers={"X-Mock-Token": TOKEN}).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flag", ["--control-token=", "--allow-control-from=10.0.0.1/8", "--allowed-host=http://mock"]
 )

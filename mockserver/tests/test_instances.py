@@ -319,6 +319,7 @@ FROZEN = "80820a90bfebc6a6e7b539c7ca29ed54c10d311e37465fc6b51526867400dcb9"
 
 
 class TestDeterminism:
+    @pytest.mark.slow
     def test_the_same_in_every_process(self) -> None:
         digests = {
             subprocess.run(

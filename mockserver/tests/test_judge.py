@@ -74,6 +74,7 @@ def test_the_golden_file_is_of_the_newest_generation_and_holds_all_that_it_shoul
     assert len({row["reply"] for row in golden_rows()}) > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hash_seed", ["0", "1", "4294967295"])
 def test_a_fresh_process_gives_the_golden_bytes_whatever_its_hash_seed(hash_seed: str) -> None:
     program = "import sys; from tests import golden; sys.stdout.write(golden.text())"

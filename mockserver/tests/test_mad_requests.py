@@ -79,6 +79,7 @@ def test_every_kind_of_madness_occurs() -> None:
 # All of them
 
 
+@pytest.mark.slow
 def test_mad_requests_do_no_harm(mad_live: Live) -> None:
     open_before = descriptors(mad_live)
     first = torment(mad_live, requests(SEED, COUNT // 2))
@@ -137,6 +138,7 @@ async def read_until(reader: asyncio.StreamReader, end: bytes) -> bytes:
     return await asyncio.wait_for(reader.readuntil(end), PATIENCE)
 
 
+@pytest.mark.slow
 def test_requests_that_come_all_at_once_are_answered_in_their_order(mad_live: Live) -> None:
     async def run() -> list[float]:
         reader, writer = await asyncio.open_connection(*mad_live.address)
@@ -154,6 +156,7 @@ def test_requests_that_come_all_at_once_are_answered_in_their_order(mad_live: Li
     assert asyncio.run(run()) == [number / 100 for number in range(50)]
 
 
+@pytest.mark.slow
 def test_who_waits_for_leave_to_send_a_body_gets_it(mad_live: Live) -> None:
     async def run() -> tuple[bytes, bytes]:
         reader, writer = await asyncio.open_connection(*mad_live.address)
@@ -171,6 +174,7 @@ def test_who_waits_for_leave_to_send_a_body_gets_it(mad_live: Live) -> None:
     assert reply.startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.slow
 def test_a_crowd_that_says_nothing_keeps_nobody_from_being_served(mad_live: Live) -> None:
     open_before = descriptors(mad_live)
 
@@ -190,6 +194,7 @@ FEW = 100
 """Files that a mock may have open which gets more connections than that."""
 
 
+@pytest.mark.slow
 def test_a_crowd_beyond_what_the_machine_allows_is_turned_away_and_forgotten() -> None:
     limited = ("sh", "-c", f'ulimit -n {FEW}; exec "$@"', "sh", here("openpipe-mock"))
     with serving("--quiet", command=limited) as live:
@@ -228,6 +233,7 @@ async def length(live: Live, request: bytes) -> int:
 READERS = 8
 
 
+@pytest.mark.slow
 def test_who_reads_a_long_stream_slowly_costs_no_memory(streaming: Live) -> None:
     """What of these streams no system takes would be a hundred megabytes and more."""
     stream = sent(CHAT, {**ASKED, "stream": True}, headers="x-mock-fault: endless")

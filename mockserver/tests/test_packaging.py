@@ -15,6 +15,8 @@ from openpipe_mock.resources import SOURCE
 from tests.environments import ROOT, built, here, installed
 from tests.live import clean, finished, run, serving
 
+pytestmark = pytest.mark.slow
+
 INSTALLED = ["wheel", "sdist"]
 """The wheel is installed alone, the sdist with all extras."""
 HOSTILE = {

@@ -16,6 +16,8 @@ import trustme
 from tests.environments import found, installed
 from tests.live import PROVIDER, Live, finished, serving
 
+pytestmark = pytest.mark.slow
+
 TESTS_IN_THE_WHEEL = 147
 KEYS = ("op-provider-0", "op-provider-1", "op-provider-2")
 OPENAI_KEY = "sk-provider"

@@ -61,11 +61,13 @@ def running(block: Block, environment: dict[str, str], folder: Path) -> Iterator
         process.wait()
 
 
+@pytest.mark.slow
 def test_make_serve_serves_until_ctrl_c(tmp_path: Path) -> None:
     with running(BLOCKS["make"], {}, tmp_path) as base_url:
         assert httpx.get(f"{base_url.removesuffix('/api/v1')}/_mock/health").status_code == 200
 
 
+@pytest.mark.slow
 def test_the_package_installs_and_serves(tmp_path: Path) -> None:
     """In a new environment, from this checkout."""
     environment = tmp_path / "environment"
@@ -109,6 +111,7 @@ def test_the_exports_lead_curl_to_a_judgement(live: Live) -> None:
     assert re.fullmatch(r'\{"score":(0\.\d+|1\.0),"explanation":"[^"]+"\}', printed)
 
 
+@pytest.mark.slow
 def test_the_config_decides_what_is_answered(tmp_path: Path) -> None:
     (tmp_path / "openpipe-mock.yaml").write_text(BLOCKS["criteria:"].code)
     chat = {"model": "openai:x", "messages": [{"role": "user", "content": "The weather?"}], "n": 2}
@@ -130,6 +133,7 @@ def test_the_config_decides_what_is_answered(tmp_path: Path) -> None:
         assert said == ["It is sunny.", "I don't know."]
 
 
+@pytest.mark.slow
 def test_the_fixture_takes_what_the_client_sends(tmp_path: Path) -> None:
     (tmp_path / "test_theirs.py").write_text(BLOCKS["def"].code)
     done = finished([installed("fixtures-openpipe", "python"), "-m", "pytest", "-q"], cwd=tmp_path)
@@ -155,6 +159,7 @@ def test_each_flag_in_the_readme_exists(flag: str) -> None:
     assert flag in {"--help", *known}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"`make (\w+)`", README))))
 def test_each_make_target_in_the_readme_exists(target: str) -> None:
     assert f"make {target} " in run(["make", "help"], cwd=ROOT)

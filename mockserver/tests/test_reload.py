@@ -28,6 +28,8 @@ from openpipe_mock.userfiles import contents_again
 from tests.environments import here
 from tests.live import ATTEMPTS, PATIENCE, Live, clean, finished, serving, until
 
+pytestmark = pytest.mark.slow
+
 Json = Any
 
 PAUSE = 0.05

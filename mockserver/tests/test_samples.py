@@ -15,6 +15,8 @@ from tests.environments import TESTS, installed, node_modules
 from tests.live import Live, leading_to, run
 from tests.markdown import blocks, section
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = TESTS / "samples"
 LANGUAGES = {"judge.py": "python", "judge.mjs": "typescript"}
 SHOWING = {

@@ -501,6 +501,7 @@ def test_nothing_is_asked_of_shared_sessions_beforehand() -> None:
     assert sent(there, chat, path=CHAT) == sent(app, chat, path=CHAT)
 
 
+@pytest.mark.slow
 def test_while_redis_is_away_requests_go_on_as_was_set_at_runtime() -> None:
     with redis_server() as redis:
         service = Service(sessions=RedisSessions(Link(redis.url)))

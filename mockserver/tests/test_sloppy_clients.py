@@ -14,6 +14,8 @@ from openpipe_mock.variants import VARIANTS, named
 from tests.environments import TESTS
 from tests.live import clean
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = TESTS / "clients" / "sloppy"
 CORRECT = CLIENTS / "correct.py"
 

@@ -9,6 +9,8 @@ import pytest
 from tests.environments import ROOT
 from tests.live import finished
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def soaked() -> Any:

@@ -48,6 +48,8 @@ from tests.live import PATIENCE, finished, serving, until
 from tests.redises import Redis, free_port, redis_server
 from tests.remembering import CONFIG, KEY, SCENARIOS, Scenario, Turns
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("memory", "redis")
 
 

@@ -151,6 +151,7 @@ def test_what_breaks_servers_is_drawn(name: str) -> None:
     drawn(*INTERESTING[name])
 
 
+@pytest.mark.slow
 def test_the_simplest_requests_are_short() -> None:
     assert shortest(judge_requests(), bool) == {
         "criterion_id": "criterion-1",
@@ -159,6 +160,7 @@ def test_the_simplest_requests_are_short() -> None:
     assert shortest(chat_requests(), bool) == {"model": "openai:gpt-4o-mini", "messages": []}
 
 
+@pytest.mark.slow
 def test_a_failure_shrinks_to_the_message_that_matters() -> None:
     def has_a_tool(body: Json) -> bool:
         return any(message["role"] == "tool" for message in body.get("input", {}).get("messages", ()))
@@ -169,6 +171,7 @@ def test_a_failure_shrinks_to_the_message_that_matters() -> None:
     assert found["output"] == {"role": "assistant"}
 
 
+@pytest.mark.slow
 def test_a_broken_request_shrinks_to_its_edit() -> None:
     found = shortest(broken_judge_requests(), lambda broken: broken.edit.component == "RefusalPart")
     assert found.rule in ("required", "type", "anyOf", "enum")

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.environments import here
 from tests.live import finished
+
+pytestmark = pytest.mark.slow
 
 THEIRS = """
 import httpx

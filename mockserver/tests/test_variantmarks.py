@@ -59,6 +59,7 @@ def run(folder: Path, test: str, *flags: str) -> str:
     return finished([*command, "--strict-markers", "-v", *flags, folder], environment, cwd=folder).stdout
 
 
+@pytest.mark.slow
 def test_a_marked_test_runs_plainly_and_under_variants(tmp_path: Path) -> None:
     printed = run(
         tmp_path,
@@ -85,6 +86,7 @@ def test_other(openpipe_mock):
     assert "1 failed, 4 passed" in printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "parameters", "told"),
     [
@@ -114,6 +116,7 @@ def test_unmarked(openpipe_mock, each): pass
 SURPLUS = f"openpipe-mock: there are {len(VARIANTS)} variants; openpipe_variants(99) means all of them"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [("-W", "error"), ("-p", "xdist", "-n", "2")])
 def test_a_number_beyond_the_variants_is_told_once_and_is_no_warning(
     tmp_path: Path, flags: tuple[str, ...]
@@ -124,6 +127,7 @@ def test_a_number_beyond_the_variants_is_told_once_and_is_no_warning(
     assert f"{2 * (1 + len(VARIANTS)) + 2 + 1} passed in" in printed
 
 
+@pytest.mark.slow
 def test_a_number_of_variants_that_there_are_needs_no_word(tmp_path: Path) -> None:
     printed = run(tmp_path, MANY.replace("99", str(len(VARIANTS))))
     assert "openpipe-mock: " not in printed
@@ -144,12 +148,14 @@ class TestTheirs(unittest.TestCase):
 """
 
 
+@pytest.mark.slow
 def test_a_marker_that_cannot_repeat_its_test_is_an_error(tmp_path: Path) -> None:
     printed = run(tmp_path, UNREPEATABLE)
     assert "the marker openpipe_variants can't repeat this test" in printed
     assert "1 passed, 1 error" in printed
 
 
+@pytest.mark.slow
 def test_a_run_that_names_no_variant_imports_none(tmp_path: Path) -> None:
     test = """
 @pytest.mark.parametrize("each", [1])

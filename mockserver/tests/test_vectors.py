@@ -190,6 +190,7 @@ def vendored(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_pages_reader_of_streams_passes(vendored: Path) -> None:
     told = run(["node", "--test", "streams.test.mjs"], cwd=vendored)
     asked = [line for line in lines("streams") if line["valid"] or line["level"] != "decision"]

@@ -1,6 +1,9 @@
 """Runs of the contract suite against one-bug servers: does the right check find each bug?"""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 from openpipe_mock.checks import family_of
@@ -41,10 +44,16 @@ def found(mutant: Mutant, stage: Stage, *, thorough: bool = False) -> bool:
     return reported(mutant, judged(mutant, stage, thorough=thorough))
 
 
-def chosen(mutants: Iterable[Mutant]) -> Iterator[Mutant]:
-    """The first server for each check that has to find one; of a family's members, for every third."""
-    first: dict[str, Mutant] = {}
+def sample(mutants: Sequence[Mutant], share: Fraction) -> list[Mutant]:
+    """This share of the servers, and at least one for each check: first one of each, then the second of each, and
+    so on. The checks of a family count as one.
+    """
+    before: Counter[object] = Counter()
+    turns: list[int] = []
     for mutant in mutants:
-        first.setdefault(mutant.kills, mutant)
-    members = [check for check in first if family_of(check)]
-    yield from (mutant for check, mutant in first.items() if check not in members or check in members[::3])
+        check = family_of(mutant.kills) or mutant.kills
+        turns.append(before[check])
+        before[check] += 1
+    in_turn = sorted(zip(turns, range(len(mutants)), strict=True))
+    number = max(len(before), math.ceil(share * len(mutants)))
+    return [mutants[position] for _, position in in_turn[:number]]
