@@ -88,7 +88,7 @@ clean: ## Remove all that was set up or built
 
 # $(call tested_with,resolution): the tests in such an environment, with the Python of .venv.
 tested_with = echo "Installing the $@ versions"; ( $(as_pip) && uv=.cache/uv/bin/uv && \
-	$$uv venv --quiet --clear --python $(bin)/python .cache/$@ && \
+	$$uv venv --quiet --clear --seed --python $(bin)/python .cache/$@ && \
 	$$uv pip install --quiet --python .cache/$@/bin/python --resolution $(1) \
 		--requirement pyproject.toml --extra all --group dev --editable . ) && \
 	.cache/$@/bin/python -m pytest --quiet --numprocesses 2 --dist loadfile
