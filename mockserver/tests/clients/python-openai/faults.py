@@ -1,7 +1,7 @@
 """Meets faults with OpenAI's Python client, or the provider's: `faults.py openai|openpipe SCENES`.
 
-SCENES is a file with a JSON list. Those with a timeout are played first, by themselves, since a busy client is
-late; then all others at once, as clients that retry wait most of the time.
+SCENES is a file with a JSON list. Those with a timeout are played first, by themselves, since a busy client
+is late; then all others at once, as clients that retry wait most of the time.
 Prints a line of JSON for each: what the user of the client saw.
 """
 
