@@ -51,8 +51,8 @@ def test_what_is_slow_is_left_out_and_what_starts_a_process_all_the_same_fails(
 ) -> None:
     (tmp_path / "test_them.py").write_text(TESTS)
     (tmp_path / "conftest.py").write_text("from tests.conftest import *\n")
-    command = [here("python"), "-m", "pytest", "-q", "-c", ROOT / "pyproject.toml", "--rootdir", tmp_path]
-    done = finished([*command, *flags, tmp_path])
+    settings = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path))
+    done = finished([here("python"), "-m", "pytest", "-q", *settings, *flags, tmp_path])
     assert outcome in done.stdout, done.stdout
     assert ("mark the test `slow`" in done.stdout) == bool(flags)
 
