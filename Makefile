@@ -3,10 +3,12 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory --jobs=2
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
-.PHONY: help serve test newest oldest lint schemas vectors mutants bench soak audit clients clean python tools
+.PHONY: help serve test quick all newest oldest lint schemas vectors mutants bench soak audit clients clean python tools
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
+# Python keeps what it compiles, whatever the shell says: to compile the tests anew takes each run ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 bin := .venv/bin
 envs := .cache/clients
@@ -18,11 +20,25 @@ help: ## Say what there is to make
 serve: .venv/.serve ## Serve the mock until Ctrl-C; with flags: make serve ARGS="--port 0 --seed 7"
 	@exec $(bin)/openpipe-mock serve $(ARGS)
 
+# The slow files come first, in the order of the tests, so that no process has a long one left in the end.
+pytest := -m pytest --quiet --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# $(call measured,flags for pytest,flags for the report)
+measured = $(bin)/coverage erase && $(bin)/coverage run $(pytest) $(1) && \
+	$(bin)/coverage combine --quiet && $(bin)/coverage report $(2)
+
 test: lint clients ## Lint, type-check and test, with the official clients and the built packages
-	@$(bin)/coverage erase
-	@$(bin)/coverage run -m pytest --quiet --numprocesses 2 --dist loadfile
-	@$(bin)/coverage combine --quiet
-	@$(bin)/coverage report
+	@$(call measured,$(if $(filter full,$(EXAMPLES)),--hypothesis-profile=full))
+
+quick: .venv/.dev ## Test in a minute, without processes and clients; what of it is covered: make quick COVERAGE=1
+	@$(if $(COVERAGE),$(call measured,--quick,--fail-under=85),$(bin)/python $(pytest) --quick)
+
+# What takes long; all of it runs one by one.
+heavy := mutants newest oldest
+
+all: ## Run everything in full: the tests with all their examples, and what takes long
+	@$(MAKE) test EXAMPLES=full
+	@for target in $(heavy); do $(MAKE) $$target; done
 
 newest: clients .cache/uv/.done ## Test with the newest versions that pyproject.toml allows
 	@$(call tested_with,highest)

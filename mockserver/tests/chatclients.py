@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.environments import TESTS, installed, node_modules
-from tests.live import Live, run
+from tests.live import TRUSTING_NOBODY, Live, run
 
 Json = Any
 
@@ -29,6 +29,7 @@ def surroundings(live: Live, key: str) -> dict[str, str]:
         "OPENAI_API_KEY": "sk-elsewhere",
         "LANGSMITH_TRACING": "false",
         "PYTHONWARNINGS": "error",
+        **TRUSTING_NOBODY,
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from tests.environments import CACHE
-from tests.live import Live, serving
+from tests.live import TRUSTING_NOBODY, Live, serving
 
 QUICK_SHARE = 0.8
 """The share of all tests that a quick run takes at least."""
@@ -89,16 +89,13 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def past_any_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What is on this machine is spoken to directly, wherever the tests run.
-
-    No client needs the authorities that a system trusts: to read them takes each one 30 ms.
-    """
+def past_any_proxy() -> Iterator[None]:
+    """What is on this machine is spoken to directly, wherever the tests run."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("NO_PROXY", "no_proxy"):
             patch.setenv(name, "localhost,127.0.0.1,::1")
-        patch.delenv("SSL_CERT_FILE", raising=False)
-        patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("authorities")))
+        for name, value in TRUSTING_NOBODY.items():
+            patch.setenv(name, value)
         yield
 
 

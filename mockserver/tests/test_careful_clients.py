@@ -20,7 +20,7 @@ from openpipe_mock.interception import DUMMY_KEY
 from openpipe_mock.service import Service
 from openpipe_mock.variants import VARIANTS
 from tests.environments import ROOT, TESTS, installed, node_modules
-from tests.live import PATIENCE, clean
+from tests.live import PATIENCE, TRUSTING_NOBODY, clean
 from tests.tables import rows
 
 pytestmark = pytest.mark.slow
@@ -60,7 +60,7 @@ Verdicts = Mapping[Program, tuple[Verdict, str]]
 
 
 def environment() -> dict[str, str]:
-    return {**clean(), "PATH": os.environ["PATH"], "LANGSMITH_TRACING": "false"}
+    return {**clean(TRUSTING_NOBODY), "PATH": os.environ["PATH"], "LANGSMITH_TRACING": "false"}
 
 
 def command_of(program: Program, folder: Path, address: str) -> list[str]:

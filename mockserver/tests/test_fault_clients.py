@@ -103,7 +103,6 @@ def begun(client: str, live: Live, folder: Path) -> "subprocess.Popen[str]":
     """A client at work, in a session of its own."""
     judges = "openpipe" in client
     played = [{**scene, "text": TEXT} for scene in scenes() if judges or scene["mode"] != "judge"]
-    played.sort(key=lambda scene: "timeout" not in scene)  # those that wait the longest go first
     file = folder / f"{client}.json"
     file.write_text(json.dumps(played))
     own = Live(live.process, f"{live.origin}/_mock/sessions/{client}/api/v1", live.control_url, live.log)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.environments import ROOT, TESTS, installed
-from tests.live import INSTALLING, clean
+from tests.live import INSTALLING, TRUSTING_NOBODY, clean
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,7 @@ SCRIPTS = sorted(CLIENTS.glob("python-fixtures-*/check_*.py"))
 def finished(environment: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     """A test run in a client's environment."""
     command = [installed(environment, "python"), "-m", "pytest", "-q", *arguments]
-    variables = clean({"PYTHONDONTWRITEBYTECODE": "1"})
+    variables = clean({"PYTHONDONTWRITEBYTECODE": "1", **TRUSTING_NOBODY})
     return subprocess.run(
         command,
         env=variables,

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.environments import ROOT, built, here, installed, node_modules, path_into
-from tests.live import INSTALLING, clean, finished
+from tests.live import INSTALLING, TRUSTING_NOBODY, clean, finished
 from tests.markdown import Block, blocks
 
 DOCS = ROOT / "docs"
@@ -32,7 +32,7 @@ def blocks_in(page: str, language: str) -> list[Block]:
 
 
 def run(command: list[str | Path], folder: Path) -> "subprocess.CompletedProcess[str]":
-    variables = clean({"PYTHONDONTWRITEBYTECODE": "1"})
+    variables = clean({"PYTHONDONTWRITEBYTECODE": "1", **TRUSTING_NOBODY})
     return subprocess.run(
         command,
         cwd=folder,

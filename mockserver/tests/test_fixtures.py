@@ -13,7 +13,7 @@ from openpipe_mock.liveserver import LiveMock, LiveServer, serving
 from openpipe_mock.mocking import MockError
 from openpipe_mock.patches import CLIENTS
 from openpipe_mock.resources import install_line
-from tests.live import INSTALLING, clean, run
+from tests.live import INSTALLING, TRUSTING_NOBODY, clean, run
 
 ROOT = Path(__file__).parents[2]
 COMMON = """
@@ -38,7 +38,7 @@ def pytest_run(folder: Path, tests: str, *flags: str) -> "subprocess.CompletedPr
     (folder / "pytest.ini").write_text(INI)
     (folder / "test_theirs.py").write_text(COMMON + tests)
     command = [sys.executable, "-m", "pytest", "-p", "openpipe_mock.fixtures", "-rA", *flags]
-    environment = clean({"PYTHONDONTWRITEBYTECODE": "1", "OPENAI_API_KEY": "sk-real"})
+    environment = clean({"PYTHONDONTWRITEBYTECODE": "1", "OPENAI_API_KEY": "sk-real", **TRUSTING_NOBODY})
     return subprocess.run(
         command,
         cwd=folder,

@@ -389,7 +389,6 @@ def garbage(request: bytes, number: int) -> int:
         spoken.connection_lost(None)
         return found
 
-    gc.collect()
     gc.disable()
     gc.freeze()  # what is there already needn't be looked at again, which takes most of the time
     try:

@@ -12,7 +12,7 @@ from openpipe_mock.config import ErrorAnswer, Fault, Settings
 from openpipe_mock.execute import BROKE, Job, Run, Verdict, execute
 from openpipe_mock.variants import VARIANTS, named
 from tests.environments import TESTS
-from tests.live import clean
+from tests.live import ATTEMPTS, clean
 
 pytestmark = pytest.mark.slow
 
@@ -102,8 +102,11 @@ def rules(run: Run) -> list[str]:
 
 @pytest.mark.parametrize("caught", TABLE, ids=str)
 def test_a_sloppy_client_is_caught_by_what_is_meant_for_it(caught: Caught) -> None:
-    verdict = tried(CLIENTS / caught.client, *filter(None, [caught.variant]), settings=caught.settings)
-    plain, last = verdict.first, verdict.runs[-1]
+    for _ in range(ATTEMPTS):  # a busy system joins single bytes again
+        verdict = tried(CLIENTS / caught.client, *filter(None, [caught.variant]), settings=caught.settings)
+        plain, last = verdict.first, verdict.runs[-1]
+        if caught.variant != "single-bytes" or last.broke:
+            break
     assert plain.code == 0
     if caught.pointer:
         assert [breach.violation.partition(": ")[0] for breach in plain.breaches] == [caught.pointer]

@@ -45,7 +45,7 @@ def found(mutant: Mutant, stage: Stage, *, thorough: bool = False) -> bool:
 
 
 def sample(mutants: Sequence[Mutant], share: Fraction) -> list[Mutant]:
-    """This share of the servers, and at least one for each check: first one of each, then the second of each, and
+    """This share of the servers, at least one for each check: the first of each, then the second of each, and
     so on. The checks of a family count as one.
     """
     before: Counter[object] = Counter()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from fractions import Fraction
+from functools import partial
 from time import time
 from typing import Any
 
@@ -108,8 +109,8 @@ class Reference:
         spoil: Spoil | None = None,
     ) -> None:
         self.habits = habits or Habits()
-        document = document or contract().document
-        self.checkers = {path: Checker(name, document) for path, name in SCHEMAS.items()}
+        checker = partial(Checker, document=document) if document else contract().checker
+        self.checkers = {path: checker(name) for path, name in SCHEMAS.items()}
         self.change, self.spoil = change, spoil
         self.count = 0
 

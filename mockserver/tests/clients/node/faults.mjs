@@ -1,6 +1,7 @@
 // Meets faults with OpenAI's Node client, or the provider's: `node faults.mjs openai|openpipe SCENES`.
 //
-// SCENES is a file with a JSON list. All scenes are played at once, as clients that retry wait most of the time.
+// SCENES is a file with a JSON list. Those with a timeout are played first, by themselves, since a client that is
+// busy is late; then all others at once, as clients that retry wait most of the time.
 // Prints a line of JSON for each: what the user of the client saw, or that it never came to an end.
 import { readFileSync } from "node:fs";
 
@@ -66,9 +67,11 @@ const pending = new Set(scenes.map((scene) => scene.name));
 process.on("beforeExit", () => {
   for (const scene of pending) console.log(JSON.stringify({ scene, unsettled: true }));
 });
-for (const scene of scenes) {
-  played(scene).then((seen) => {
-    pending.delete(scene.name);
-    console.log(JSON.stringify(seen));
-  });
+async function play(scene) {
+  const seen = await played(scene);
+  pending.delete(scene.name);
+  console.log(JSON.stringify(seen));
 }
+
+await Promise.all(scenes.filter((scene) => scene.timeout).map(play));
+scenes.filter((scene) => !scene.timeout).forEach(play);

@@ -1,6 +1,7 @@
 """Meets faults with OpenAI's Python client, or the provider's: `faults.py openai|openpipe SCENES`.
 
-SCENES is a file with a JSON list. All scenes are played at once, as clients that retry wait most of the time.
+SCENES is a file with a JSON list. Those with a timeout are played first, by themselves, since a busy client
+is late; then all others at once, as clients that retry wait most of the time.
 Prints a line of JSON for each: what the user of the client saw.
 """
 
@@ -75,9 +76,11 @@ def main(name, path):
     if name == "openpipe":
         clients["judge"] = module.client.OpenPipe(timeout=0.3)
     scenes = json.loads(Path(path).read_text(encoding="utf-8"))
+    timed = [scene for scene in scenes if "timeout" in scene]
     with ThreadPoolExecutor(len(scenes)) as pool:
-        for seen in pool.map(lambda scene: played(clients, scene), scenes):
-            print(json.dumps(seen))
+        for batch in (timed, [scene for scene in scenes if scene not in timed]):
+            for seen in pool.map(lambda scene: played(clients, scene), batch):
+                print(json.dumps(seen))
 
 
 main(*sys.argv[1:])
