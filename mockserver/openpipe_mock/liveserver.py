@@ -1,6 +1,7 @@
 """A mock on a free port, in a thread of this process, for clients in other languages and for browsers."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -67,8 +68,11 @@ class LiveServer:
             raise MockError(f"the mock did not start within {PATIENCE:.0f} seconds")
 
     def stop(self) -> None:
+        log = logging.getLogger("uvicorn")
+        level = log.level
         self.server.should_exit = True
         self.thread.join(PATIENCE)
+        log.setLevel(level)  # a server that ends turns it down, and the process goes on
 
     def at_once(self, action: Callable[[], Value]) -> Value:
         """Do something in the server's thread, between two steps of requests."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, is_hypothesis_test, settings
+from hypothesis import is_hypothesis_test
 
+from tests import profiles as profiles  # a run begins with a third of the examples
 from tests.environments import CACHE
 from tests.live import TRUSTING_NOBODY, Live, serving
 
@@ -26,17 +27,6 @@ BEGINNINGS = (
 """The events in which Python tells of a new process."""
 MEASURING = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 """The variables that have coverage measure the processes that a test starts."""
-
-settings.register_profile(
-    "full",
-    derandomize=True,  # the same examples in every run, so that a run can be trusted and repeated
-    deadline=None,
-    database=None,
-    max_examples=150,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
-)
-settings.register_profile("third", settings.get_profile("full"), max_examples=50)
-settings.load_profile("third")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

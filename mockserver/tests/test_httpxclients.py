@@ -20,7 +20,7 @@ from openpipe_mock.local import Clock
 from openpipe_mock.mocking import Mock
 from openpipe_mock.patches import Patches, places_in
 from openpipe_mock.service import Service
-from tests.generate import broken, examples, thorough, valid
+from tests.generate import broken, thorough, valid
 
 SERVICE = "https://api.openpipe.ai/api/v1"
 KEY = {"authorization": "Bearer op-local"}
@@ -120,7 +120,7 @@ def test_the_fixture_and_the_socket_give_the_same_bytes(live: LiveServer) -> Non
         every = [*clients, *(library.AsyncClient() for library in FAMILIES)]
 
         # Counts go on, so that nothing can be shrunk.
-        @settings(thorough, phases=[Phase.generate], max_examples=examples(400))
+        @settings(thorough, phases=[Phase.generate], max_examples=400)
         @given(request=requests(), client=st.sampled_from(every))
         def check(request: tuple[str, str, bytes | None], client: Any) -> None:
             sync = client in clients
