@@ -100,13 +100,16 @@ class Workers:
 
     def ended(self, options: int = 0) -> int:
         """The next worker that has ended, 0 where none has."""
-        try:
-            process, _ = os.waitpid(-1, options)
-        except ChildProcessError:
-            process = 0
-            self.running.clear()
-        self.running.discard(process)
-        return process
+        while True:
+            try:
+                process, _ = os.waitpid(-1, options)
+            except ChildProcessError:
+                self.running.clear()
+                return 0
+            if not process or process in self.running:
+                self.running.discard(process)
+                return process
+            # Another child: under `bash -c 'exec … --config <(command)'` that command is one.
 
     def end(self, *_: object) -> None:
         """Tell the workers to finish what is under way and to end."""
