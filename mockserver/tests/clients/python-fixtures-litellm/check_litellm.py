@@ -1,5 +1,6 @@
 """What a user of litellm does with the fixtures: it sends by httpx where it is sync, and by aiohttp."""
 
+import asyncio
 import os
 
 import pytest
@@ -14,16 +15,25 @@ COUNT = {
 }
 pytestmark = [
     pytest.mark.openpipe(block_network=True),
-    pytest.mark.filterwarnings("ignore"),  # litellm leaves event loops open, and pydantic warns of its types
+    pytest.mark.filterwarnings("ignore"),  # pydantic warns of litellm's types
     pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "hosted_vllm/gpt-4o-mini"]),
 ]
+
+
+@pytest.fixture
+def loop():
+    """An event loop for sync calls: litellm takes the thread's, and would make one that it never closes."""
+    with asyncio.Runner() as runner:
+        asyncio.set_event_loop(runner.get_loop())
+        yield
+    asyncio.set_event_loop(None)
 
 
 def said(chunks):
     return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
 
 
-def test_sync(openpipe_mock, model):
+def test_sync(openpipe_mock, loop, model):
     openpipe_mock.completion("1, 2, 3.")
     assert litellm.completion(model=model, **COUNT).choices[0].message.content == "1, 2, 3."
     assert said(litellm.completion(model=model, **COUNT, stream=True)) == "1, 2, 3."
