@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -37,8 +36,6 @@ OPEN = b"/api/"
 """Where nobody is asked who they are."""
 NOWHERE: Any = deque(maxlen=0)
 """Where headers go that come behind a body: nobody looks at them, so none may count."""
-CLOSES_LATE = hasattr(httptools_impl, "CLOSE_HEADER")
-"""Whether uvicorn learns from its answer's headers that a request ends the connection, as before 0.53."""
 OFFERS = (b"upgrade", b"http2-settings", b"connection")
 TLS_HANDSHAKE = b"\x16\x03"
 
@@ -229,8 +226,6 @@ class DroppingProtocol(HttpToolsProtocol):
             self.headers[:] = joined(self.headers)
         if not self.pipeline:
             self.running = self.cycle  # it has its task, or is held
-        if CLOSES_LATE and not self.parser.should_keep_alive():
-            self.cycle.keep_alive = False
         self.headers = NOWHERE
 
     def head_size(self) -> int:
