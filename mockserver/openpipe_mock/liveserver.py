@@ -1,6 +1,7 @@
 """A mock on a free port, in a thread of this process, for clients in other languages and for browsers."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -50,9 +51,12 @@ class LiveServer:
         self.thread = threading.Thread(target=self.run, name="openpipe-mock", daemon=True)
 
     def run(self) -> None:
+        log = logging.getLogger("uvicorn")
+        level = log.level
         try:
             self.server.run(sockets=[self.sock])
         finally:
+            log.setLevel(level)  # a server that ends silences it, while this process may run others
             self.ready.set()
             self.sock.close()
 

@@ -3,12 +3,14 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, is_hypothesis_test, settings
+from hypothesis import is_hypothesis_test
 
+from tests import profiles  # noqa: F401 - they have to be there before a flag names one
 from tests.environments import CACHE
 from tests.live import TRUSTING_NOBODY, Live, serving
 
@@ -26,17 +28,6 @@ BEGINNINGS = (
 """The events in which Python tells of a new process."""
 MEASURING = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 """The variables that have coverage measure the processes that a test starts."""
-
-settings.register_profile(
-    "full",
-    derandomize=True,  # the same examples in every run, so that a run can be trusted and repeated
-    deadline=None,
-    database=None,
-    max_examples=150,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
-)
-settings.register_profile("third", settings.get_profile("full"), max_examples=50)
-settings.load_profile("third")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -75,17 +66,29 @@ def refuse(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Leave what properties draw out of coverage: it would double their time and find little more."""
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Measure what is quick, or marked `measured`. To measure what a property draws would double its time."""
+    drawn = is_hypothesis_test(getattr(item, "function", None))
+    left_out = drawn or (item.get_closest_marker("slow") and not item.get_closest_marker("measured"))
+    with unmeasured() if left_out else nullcontext():
+        return (yield)
+
+
+@contextmanager
+def unmeasured() -> Iterator[None]:
+    """Without coverage in this process and in those that it starts, of which each would take 0.3 s longer."""
     coverage = sys.modules.get("coverage")
     measuring = coverage.Coverage.current() if coverage else None
-    if measuring is None or not is_hypothesis_test(getattr(item, "function", None)):
-        return (yield)
+    if measuring is None:
+        yield
+        return
+    variables = {name: os.environ.pop(name) for name in MEASURING if name in os.environ}
     measuring.stop()
     try:
-        return (yield)
+        yield
     finally:
         measuring.start()
+        os.environ.update(variables)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -104,16 +107,6 @@ def live() -> Iterator[Live]:
     """A mock with its defaults, for all tests that don't change or end it."""
     with serving("--quiet") as server:
         yield server
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_processes_are_measured(request: pytest.FixtureRequest) -> Iterator[None]:
-    """To be measured costs a process a third of a second: only those of a module marked `measured` are."""
-    with pytest.MonkeyPatch.context() as patch:
-        if not request.node.get_closest_marker("measured"):
-            for name in MEASURING:
-                patch.delenv(name, raising=False)
-        yield
 
 
 @pytest.fixture

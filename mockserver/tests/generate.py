@@ -9,18 +9,11 @@ from hypothesis import strategies as st
 
 from openpipe_mock.shapes import types
 from openpipe_mock.spec import contract
+from tests.profiles import examples
 
 Json = Any
 Strategy = st.SearchStrategy[Any]
 Path = tuple[str | int, ...]
-
-
-def examples(number: int) -> int:
-    """How many examples a property gets for which this many are enough: all of them under the profile `full`,
-    else a third. The profiles are in conftest.py.
-    """
-    return -(-number * settings().max_examples // settings.get_profile("full").max_examples)
-
 
 thorough = settings(max_examples=examples(150))
 brief = settings(thorough, max_examples=examples(60))

@@ -20,7 +20,8 @@ from openapi_spec_validator.schemas import schema_v31
 from openpipe_mock import openapi_page
 from openpipe_mock.convert import ConversionError, convert_page, differences, dump, merge
 from openpipe_mock.openapi_naming import camel, singular
-from tests.generate import brief, examples, thorough
+from tests.generate import brief, thorough
+from tests.profiles import examples
 
 SOURCE = Path(__file__).parents[2] / "schemas/sources/judge-criteria.md"
 JUDGE = "/criteria/judge"

@@ -25,9 +25,10 @@ from openpipe_mock.service import Service
 from openpipe_mock.strictjson import parse
 from tests.chatting import CHAT, asking
 from tests.controlling import Mock
-from tests.generate import Strategy, anything, examples, thorough
+from tests.generate import Strategy, anything, thorough
 from tests.inprocess import HEADERS, answer
 from tests.live import ATTEMPTS
+from tests.profiles import examples
 
 Json = Any
 long = settings(thorough, max_examples=examples(400))

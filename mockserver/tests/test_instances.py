@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 from openpipe_mock import patterns, scalars
 from openpipe_mock import schema_documents as documents
 from openpipe_mock.instances import MOST_BUILDS, BadSchema, SchemaError, Unbuildable, Variants, build
-from tests.generate import examples
 from tests.instance_schemas import (
     DRAFT_7,
     HOSTILE,
@@ -39,6 +38,7 @@ from tests.instance_schemas import (
     optional,
     ref,
 )
+from tests.profiles import examples
 
 SEED = b"seed"
 META = "https://json-schema.org/draft/2020-12/schema"
@@ -498,6 +498,7 @@ def unit() -> float:
     return (time.thread_time() - begun) * (4 if sys.gettrace() else 1)
 
 
+@pytest.mark.slow
 class TestHostile:
     @pytest.mark.parametrize("name", HOSTILE)
     def test_it_ends_soon(self, name: str) -> None:

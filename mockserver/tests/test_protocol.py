@@ -22,8 +22,8 @@ from openpipe_mock.effects import Reply
 from openpipe_mock.protocol import DroppingProtocol, joined
 from openpipe_mock.serve import Listener, uvicorn_config
 from openpipe_mock.service import Service
-from tests.generate import examples
 from tests.live import PATIENCE, Live, serving
+from tests.profiles import examples
 
 BODY = b'{"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}'
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"

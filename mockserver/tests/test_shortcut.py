@@ -38,8 +38,8 @@ from openpipe_mock.strictjson import MOST_LEVELS
 from openpipe_mock.variants import VARIANTS
 from tests.chatting import CHAT, shaped, tool
 from tests.controlling import Mock
-from tests.generate import examples
 from tests.inprocess import HEADERS, JUDGE, MINIMAL, answer, having
+from tests.profiles import examples
 from tests.redises import redis_server
 
 Json = Any
