@@ -37,7 +37,7 @@ quick: .venv/.dev ## Test in a minute, without processes and clients; what of it
 heavy := mutants newest oldest
 
 all: ## Run everything in full: the tests with all their examples, and what takes long
-	@$(MAKE) test EXAMPLES=full
+	@$(MAKE) test EXAMPLES=full MUTANTS=1
 	@for target in $(heavy); do $(MAKE) $$target; done
 
 newest: clients .cache/uv/.done ## Test with the newest versions that pyproject.toml allows

@@ -51,9 +51,12 @@ class LiveServer:
         self.thread = threading.Thread(target=self.run, name="openpipe-mock", daemon=True)
 
     def run(self) -> None:
+        log = logging.getLogger("uvicorn")
+        level = log.level
         try:
             self.server.run(sockets=[self.sock])
         finally:
+            log.setLevel(level)  # a server that ends silences it, while this process may run others
             self.ready.set()
             self.sock.close()
 

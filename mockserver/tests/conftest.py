@@ -3,13 +3,14 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import is_hypothesis_test
 
-from tests import profiles as profiles  # a run begins with a third of the examples
+from tests import profiles  # noqa: F401 - they have to be there before a flag names one
 from tests.environments import CACHE
 from tests.live import TRUSTING_NOBODY, Live, serving
 
@@ -65,17 +66,29 @@ def refuse(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Leave what properties draw out of coverage: it would double their time and find little more."""
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Measure what is quick, or marked `measured`. To measure what a property draws would double its time."""
+    drawn = is_hypothesis_test(getattr(item, "function", None))
+    left_out = drawn or (item.get_closest_marker("slow") and not item.get_closest_marker("measured"))
+    with unmeasured() if left_out else nullcontext():
+        return (yield)
+
+
+@contextmanager
+def unmeasured() -> Iterator[None]:
+    """Without coverage in this process and in those that it starts, of which each would take 0.3 s longer."""
     coverage = sys.modules.get("coverage")
     measuring = coverage.Coverage.current() if coverage else None
-    if measuring is None or not is_hypothesis_test(getattr(item, "function", None)):
-        return (yield)
+    if measuring is None:
+        yield
+        return
+    variables = {name: os.environ.pop(name) for name in MEASURING if name in os.environ}
     measuring.stop()
     try:
-        return (yield)
+        yield
     finally:
         measuring.start()
+        os.environ.update(variables)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -94,16 +107,6 @@ def live() -> Iterator[Live]:
     """A mock with its defaults, for all tests that don't change or end it."""
     with serving("--quiet") as server:
         yield server
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_processes_are_measured(request: pytest.FixtureRequest) -> Iterator[None]:
-    """To be measured costs a process a third of a second: only those of a module marked `measured` are."""
-    with pytest.MonkeyPatch.context() as patch:
-        if not request.node.get_closest_marker("measured"):
-            for name in MEASURING:
-                patch.delenv(name, raising=False)
-        yield
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ Json = Any
 Strategy = st.SearchStrategy[Any]
 Path = tuple[str | int, ...]
 
-
 thorough = settings(max_examples=examples(150))
 brief = settings(thorough, max_examples=examples(60))
 

@@ -4,6 +4,7 @@ All programs run at once, each under every variant, as most of what they do is w
 import is imported once: see `clients/careful/warm.py`.
 """
 
+import logging
 import os
 import subprocess
 import sys
@@ -102,6 +103,8 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
         return found, log.read_text(encoding="utf-8")
 
     with ExitStack() as stack, ThreadPoolExecutor(len(PROGRAMS)) as pool:
+        for name in ("openpipe_mock", "uvicorn"):  # those that run side by side put back each other's levels
+            stack.callback(logging.getLogger(name).setLevel, logging.getLogger(name).level)
         origin = stack.enter_context(serving(Service()))
         commands = [stack.enter_context(ready(program, folder, origin)) for program in PROGRAMS]
         yield dict(zip(PROGRAMS, pool.map(verdict, PROGRAMS, commands), strict=True))

@@ -21,7 +21,7 @@ from tests.reference.serving import Stage
 from tests.reference.serving import live as staged
 from tests.test_packaging import HOSTILE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 KNOWS = ["--api-key", KEY, "--model", "reference", "--timeout", "20"]
 FEW = ["--only", "chat.choices", "--only", "judge.errors.malformed_json"]

@@ -4,9 +4,7 @@ A part of the servers stands here, the same in every run; the variable MUTANTS s
 `make mutants` runs them all and writes docs/mutants.md.
 """
 
-import os
 from collections.abc import Iterator
-from fractions import Fraction
 
 import pytest
 
@@ -14,7 +12,7 @@ from openpipe_mock.checks import family_of
 from tests.judging import states, told, verdict_on
 from tests.mutants_page import PAGE, page, recorded
 from tests.reference.habits import Habits
-from tests.reference.killing import found, killed, sample
+from tests.reference.killing import SHARE, found, killed, sample
 from tests.reference.mutants import mutants
 from tests.reference.mutation import Mutant
 from tests.reference.server import Reference
@@ -22,8 +20,7 @@ from tests.reference.serving import Stage, live
 
 pytestmark = pytest.mark.slow
 
-SHARE = Fraction(os.environ.get("MUTANTS", "1/5"))
-CHOSEN = tuple(sample(mutants(), SHARE))
+CHOSEN = tuple(sample(mutants()))
 SAMPLE = CHOSEN[::17]
 """Those that meet a default run, which takes much longer."""
 MOST = 0.85

@@ -1,10 +1,14 @@
-"""The suite is fair: servers that keep the contract, each in its own way, are told that they keep it."""
+"""The suite is fair: servers that keep the contract, each in its own way, are told that they keep it.
+
+Of those that take long a part stands here, as large as MUTANTS says: see test_contract_mutants.py.
+"""
 
 import pytest
 
 from openpipe_mock.findings import Result
 from tests.judging import states, told, verdict_on
 from tests.reference.habits import Habits
+from tests.reference.killing import part
 from tests.reference.mutants import DEVIANTS
 from tests.reference.mutation import Mutant
 from tests.reference.server import Reference
@@ -31,7 +35,7 @@ def test_a_correct_server_breaks_nothing_in_a_default_run(name: str) -> None:
     assert {"criteria.sorted", "judge.response.schema", "chat.stream.finish"} <= states(result, "kept")
 
 
-@pytest.mark.parametrize("name", THOROUGH)
+@pytest.mark.parametrize("name", part(THOROUGH))
 def test_a_correct_server_breaks_nothing_when_everything_is_asked(name: str) -> None:
     result = verdict_on(Reference(VARIANTS[name]), thorough=True, seed=5)
     assert_kept(result)
@@ -52,7 +56,7 @@ def test_ids_without_versions_are_enough_for_every_check_but_those_about_version
     assert {name for name in unchecked if ".rejects." not in name} <= {"judge.latest", "criteria.latest"}
 
 
-@pytest.mark.parametrize("deviant", DEVIANTS, ids=lambda deviant: deviant.name)
+@pytest.mark.parametrize("deviant", part(DEVIANTS), ids=lambda deviant: deviant.name)
 def test_a_habit_that_only_we_decided_against_is_reported_and_never_broken(deviant: Mutant) -> None:
     result = verdict_on(deviant.make(Habits()))
     assert_kept(result)

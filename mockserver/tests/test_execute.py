@@ -21,7 +21,7 @@ from openpipe_mock.serve import CannotServe
 from openpipe_mock.variants import VARIANTS, first, named
 from tests.live import clean
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 Json = Any
 

@@ -1,5 +1,6 @@
 """The pytest fixtures, in test runs of their own."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -429,22 +430,24 @@ def test_the_package_alone_imports_nothing() -> None:
 
 
 @pytest.fixture(scope="module")
-def live() -> Iterator[LiveServer]:
+def server() -> Iterator[LiveServer]:
     with serving() as running:
         yield running
 
 
-def test_a_live_mock_runs_in_real_time(live: LiveServer) -> None:
-    mock = LiveMock(live, overrides={})
+def test_a_live_mock_runs_in_real_time(server: LiveServer) -> None:
+    mock = LiveMock(server, overrides={})
     with pytest.raises(MockError, match="real time"):
         mock.clock.advance(1)
     assert mock.now() > 0
     mock.close()
 
 
-def test_a_stopped_clock_does_not_stop_a_live_mock(live: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_clock_does_not_stop_a_live_mock(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As freezegun does it: in every module, whatever is `perf_counter` stands still."""
-    mock = LiveMock(live, overrides={})
+    mock = LiveMock(server, overrides={})
     before = mock.now()
     for name, module in list(sys.modules.items()):
         if name.startswith("openpipe_mock"):
@@ -459,8 +462,8 @@ def test_a_stopped_clock_does_not_stop_a_live_mock(live: LiveServer, monkeypatch
     mock.close()
 
 
-def test_a_live_mock_sees_whether_a_client_waits(live: LiveServer) -> None:
-    mock = LiveMock(live, overrides={})
+def test_a_live_mock_sees_whether_a_client_waits(server: LiveServer) -> None:
+    mock = LiveMock(server, overrides={})
     mock.fault(status=429, retry_after=30, first=1)
     body = {"criterion_id": "helpful", "output": {"role": "assistant"}}
     for _ in range(2):
@@ -470,10 +473,10 @@ def test_a_live_mock_sees_whether_a_client_waits(live: LiveServer) -> None:
     mock.close()
 
 
-def test_sessions_of_one_server_know_nothing_of_each_other(live: LiveServer) -> None:
+def test_sessions_of_one_server_know_nothing_of_each_other(server: LiveServer) -> None:
     """Neither at the same time nor afterwards: a client of the test before may be late."""
     body = {"criterion_id": "helpful", "output": {"role": "assistant"}}
-    before, one, other = (LiveMock(live, overrides={"seed": seed}) for seed in range(3))
+    before, one, other = (LiveMock(server, overrides={"seed": seed}) for seed in range(3))
     before.close()
     one.criterion("helpful").score(0.1)
     other.criterion("helpful").score(0.2)
@@ -490,13 +493,13 @@ def test_sessions_of_one_server_know_nothing_of_each_other(live: LiveServer) -> 
     other.close()
 
 
-def test_what_goes_wrong_in_the_servers_thread_is_seen_here(live: LiveServer) -> None:
+def test_what_goes_wrong_in_the_servers_thread_is_seen_here(server: LiveServer) -> None:
     with pytest.raises(ZeroDivisionError):
-        live.at_once(lambda: 1 // 0)
+        server.at_once(lambda: 1 // 0)
 
 
-def test_an_assertion_waits_for_what_is_under_way(live: LiveServer) -> None:
-    mock = LiveMock(live, overrides={})
+def test_an_assertion_waits_for_what_is_under_way(server: LiveServer) -> None:
+    mock = LiveMock(server, overrides={})
     mock.fault(delay_ms=600)
     body = {"criterion_id": "helpful", "output": {"role": "assistant"}}
     with pytest.raises(httpx.ReadTimeout):
@@ -505,6 +508,14 @@ def test_an_assertion_waits_for_what_is_under_way(live: LiveServer) -> None:
         )
     mock.judged("helpful", times=1)
     mock.close()
+
+
+def test_a_server_that_ends_leaves_the_log_of_others_as_it_was() -> None:
+    log = logging.getLogger("uvicorn")
+    level = log.level
+    with serving():
+        pass
+    assert log.level == level
 
 
 def test_a_server_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def mock() -> Iterator[Mock]:
 
 
 @pytest.fixture(scope="module")
-def live() -> Iterator[LiveServer]:
+def server() -> Iterator[LiveServer]:
     with serving() as running:
         yield running
 
@@ -105,10 +105,10 @@ def requests() -> st.SearchStrategy[tuple[str, str, bytes | None]]:
     return sent | chatted.map(lambda pair: ("POST", pair[0], json.dumps(pair[1]).encode())) | raw | asked
 
 
-def test_the_fixture_and_the_socket_give_the_same_bytes(live: LiveServer) -> None:
+def test_the_fixture_and_the_socket_give_the_same_bytes(server: LiveServer) -> None:
     """And the same headers, errors and order of counts, whatever is asked and whatever goes wrong."""
-    in_socket = LiveMock(live, overrides={})
-    in_socket.session = live.service.sessions.default
+    in_socket = LiveMock(server, overrides={})
+    in_socket.session = server.service.sessions.default
     kinds: set[tuple[Any, ...]] = set()
     with ExitStack() as stack:
         in_process = stack.enter_context(patched())
@@ -125,7 +125,7 @@ def test_the_fixture_and_the_socket_give_the_same_bytes(live: LiveServer) -> Non
         def check(request: tuple[str, str, bytes | None], client: Any) -> None:
             sync = client in clients
             found = outcome(client, SERVICE, *request) if sync else run(outcome_async(client, *request))
-            assert found == outcome(clients[0], f"{live.origin}/api/v1", *request)
+            assert found == outcome(clients[0], f"{server.origin}/api/v1", *request)
             status = found[0] if len(found) > 2 else 0
             kinds.add((request[1], sync, status, "chunked" in str(found), len(found)))
 
@@ -140,10 +140,10 @@ def test_the_fixture_and_the_socket_give_the_same_bytes(live: LiveServer) -> Non
     assert any(kind[-1] == 4 for kind in kinds), "no stream broke off"
 
 
-def test_a_stream_comes_in_the_same_pieces(mock: Mock, live: LiveServer) -> None:
+def test_a_stream_comes_in_the_same_pieces(mock: Mock, server: LiveServer) -> None:
     with httpx.stream("POST", f"{SERVICE}/chat/completions", json=STREAM, headers=KEY) as got:
         pieces = list(got.iter_raw())
-    with httpx.stream("POST", f"{live.origin}/api/v1/chat/completions", json=STREAM, headers=KEY) as got:
+    with httpx.stream("POST", f"{server.origin}/api/v1/chat/completions", json=STREAM, headers=KEY) as got:
         assert b"".join(got.iter_raw()) == b"".join(pieces)
     assert len(pieces) > 3
     assert all(piece.endswith(b"\n\n") for piece in pieces)
@@ -343,7 +343,7 @@ def test_a_users_own_transport_keeps_its_duty(mock: Mock, library: Any) -> None:
 
 
 @pytest.mark.parametrize("library", FAMILIES)
-def test_an_async_transport_of_a_users_own_too(mock: Mock, library: Any, live: LiveServer) -> None:
+def test_an_async_transport_of_a_users_own_too(mock: Mock, library: Any, server: LiveServer) -> None:
     class Logging(library.AsyncHTTPTransport):  # type: ignore[misc]
         async def handle_async_request(self, request: Any) -> Any:
             return await super().handle_async_request(request)
@@ -351,12 +351,12 @@ def test_an_async_transport_of_a_users_own_too(mock: Mock, library: Any, live: L
     async def ask() -> list[int]:
         async with library.AsyncClient(transport=Logging(), headers=KEY) as client:
             ours = await client.post(f"{SERVICE}/criteria/judge", json=JUDGE)
-            theirs = await client.get(f"{live.origin}/_mock/health")
+            theirs = await client.get(f"{server.origin}/_mock/health")
         async with library.AsyncClient() as client:
             return [
                 ours.status_code,
                 theirs.status_code,
-                (await client.get(f"{live.origin}/_mock/health")).status_code,
+                (await client.get(f"{server.origin}/_mock/health")).status_code,
             ]
 
     assert asyncio.run(ask()) == [200, 200, 200]

@@ -498,6 +498,7 @@ def unit() -> float:
     return (time.thread_time() - begun) * (4 if sys.gettrace() else 1)
 
 
+@pytest.mark.slow
 class TestHostile:
     @pytest.mark.parametrize("name", HOSTILE)
     def test_it_ends_soon(self, name: str) -> None:

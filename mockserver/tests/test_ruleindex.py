@@ -142,10 +142,16 @@ SUBJECTS = st.builds(Subject, st.sampled_from(["chat", "judge", "report"]), HEAD
 
 
 @pytest.mark.parametrize("few", [0, 2, FEW])
-def test_the_rules_that_are_found_are_those_that_hold_one_by_one(few: int) -> None:
-    @thorough
-    @given(st.lists(WHENS, max_size=24), st.lists(SUBJECTS, min_size=1, max_size=4), st.integers(0, 24))
-    def same(whens: list[When], subjects: list[Subject], front: int) -> None:
+@thorough
+@given(
+    whens=st.lists(WHENS, max_size=24),
+    subjects=st.lists(SUBJECTS, min_size=1, max_size=4),
+    front=st.integers(0, 24),
+)
+def test_the_rules_that_are_found_are_those_that_hold_one_by_one(
+    few: int, whens: list[When], subjects: list[Subject], front: int
+) -> None:
+    with patch.object(ruleindex, "FEW", few):
         rules = numbered(*whens)
         book = Rulebook(rules)
         layered = Rulebook(rules[front:]).under(rules[:front])
@@ -154,9 +160,6 @@ def test_the_rules_that_are_found_are_those_that_hold_one_by_one(few: int) -> No
             assert list(holding(rules, subject)) == wanted
             assert list(holding(book, subject)) == wanted
             assert list(holding(layered, subject)) == wanted
-
-    with patch.object(ruleindex, "FEW", few):
-        same()
 
 
 @thorough

@@ -48,7 +48,7 @@ from tests.live import PATIENCE, finished, serving, until
 from tests.redises import Redis, free_port, redis_server
 from tests.remembering import CONFIG, KEY, SCENARIOS, Scenario, Turns
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 KINDS = ("memory", "redis")
 

@@ -1,10 +1,11 @@
 """Runs of the contract suite against one-bug servers: does the right check find each bug?"""
 
 import math
+import os
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 from openpipe_mock.checks import family_of
 from openpipe_mock.contract import Options, run
@@ -14,6 +15,10 @@ from tests.reference.habits import Habits
 from tests.reference.mutation import Mutant
 from tests.reference.serving import Stage
 
+T = TypeVar("T")
+
+SHARE = Fraction(os.environ.get("MUTANTS", "1/5"))
+"""The share of servers that the tests meet, the same ones in every run."""
 FEW = 80
 """Requests that show most bugs, as what tells most is sent first."""
 SHORT, LONG = 0.5, 10.0
@@ -44,7 +49,12 @@ def found(mutant: Mutant, stage: Stage, *, thorough: bool = False) -> bool:
     return reported(mutant, judged(mutant, stage, thorough=thorough))
 
 
-def sample(mutants: Sequence[Mutant], share: Fraction) -> list[Mutant]:
+def part(every: Sequence[T]) -> list[T]:
+    """The share of them that the tests meet, evenly spread."""
+    return list(every[:: round(1 / SHARE)])
+
+
+def sample(mutants: Sequence[Mutant], share: Fraction = SHARE) -> list[Mutant]:
     """This share of the servers, at least one for each check: the first of each, then the second of each, and
     so on. The checks of a family count as one.
     """
