@@ -71,11 +71,8 @@ class LiveServer:
             raise MockError(f"the mock did not start within {PATIENCE:.0f} seconds")
 
     def stop(self) -> None:
-        log = logging.getLogger("uvicorn")
-        level = log.level
         self.server.should_exit = True
         self.thread.join(PATIENCE)
-        log.setLevel(level)  # a server that ends turns it down, and the process goes on
 
     def at_once(self, action: Callable[[], Value]) -> Value:
         """Do something in the server's thread, between two steps of requests."""
