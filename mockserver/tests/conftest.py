@@ -84,6 +84,7 @@ def unmeasured() -> Iterator[None]:
         return
     variables = {name: os.environ.pop(name) for name in MEASURING if name in os.environ}
     measuring.stop()
+    measuring.set_option("run:patch", [])  # each start would put one more of coverage's patches onto os._exit
     try:
         yield
     finally:

@@ -28,6 +28,8 @@ from tests.live import ATTEMPTS, PATIENCE, clean, serving, until
 from tests.redises import state_of, workers_of
 
 LINE = "x" * 99
+UNMEASURED = {name: value for name, value in clean().items() if not name.startswith("COVERAGE")}
+"""The variables of a process that can't write what coverage measured."""
 MANY = 2 * MOST_WAITING // len(LINE)
 """More lines than wait for a reader."""
 TOLD = re.compile(r"warning: (\d+) lines? (?:was|were) dropped here: ")
@@ -217,7 +219,11 @@ def test_a_disk_that_was_full_gets_the_number_of_lines_that_it_lacks(tmp_path: P
         "handler.write_line('after')\n"
     )
     done = subprocess.run(
-        [here("python"), "-c", program, log], capture_output=True, timeout=PATIENCE, env=clean(), check=False
+        [here("python"), "-c", program, log],
+        capture_output=True,
+        timeout=PATIENCE,
+        env=UNMEASURED,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
     told, after = log.read_text().splitlines()
@@ -231,10 +237,12 @@ def test_a_fork_begins_anew_and_writes_nothing_twice() -> None:
         handler.write_line("y")  # waits behind it
         child = os.fork()
         if not child:
-            handler.write_line("z")
-            while handler.written < handler.queued:
-                time.sleep(0.01)
-            os._exit(0)
+            try:
+                handler.write_line("z")
+                while handler.written < handler.queued:
+                    time.sleep(0.01)
+            finally:
+                os._exit(0)
         seen = b""
         while seen.count(b"\n") < 3:
             seen += os.read(reading, 65536)
