@@ -28,7 +28,7 @@ from openpipe_mock.userfiles import contents_again
 from tests.environments import here
 from tests.live import ATTEMPTS, PATIENCE, Live, clean, finished, serving, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 Json = Any
 

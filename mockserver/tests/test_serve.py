@@ -41,7 +41,7 @@ from tests.live import (
 )
 from tests.redises import Redis, redis_server, workers_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 REQUEST = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}
 KEY = {"Authorization": "Bearer op-local"}

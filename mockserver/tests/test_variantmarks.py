@@ -60,6 +60,7 @@ def run(folder: Path, test: str, *flags: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 def test_a_marked_test_runs_plainly_and_under_variants(tmp_path: Path) -> None:
     printed = run(
         tmp_path,
@@ -87,6 +88,7 @@ def test_other(openpipe_mock):
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize(
     ("arguments", "parameters", "told"),
     [
@@ -117,6 +119,7 @@ SURPLUS = f"openpipe-mock: there are {len(VARIANTS)} variants; openpipe_variants
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("flags", [("-W", "error"), ("-p", "xdist", "-n", "2")])
 def test_a_number_beyond_the_variants_is_told_once_and_is_no_warning(
     tmp_path: Path, flags: tuple[str, ...]
@@ -128,6 +131,7 @@ def test_a_number_beyond_the_variants_is_told_once_and_is_no_warning(
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 def test_a_number_of_variants_that_there_are_needs_no_word(tmp_path: Path) -> None:
     printed = run(tmp_path, MANY.replace("99", str(len(VARIANTS))))
     assert "openpipe-mock: " not in printed
@@ -149,6 +153,7 @@ class TestTheirs(unittest.TestCase):
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 def test_a_marker_that_cannot_repeat_its_test_is_an_error(tmp_path: Path) -> None:
     printed = run(tmp_path, UNREPEATABLE)
     assert "the marker openpipe_variants can't repeat this test" in printed
@@ -156,6 +161,7 @@ def test_a_marker_that_cannot_repeat_its_test_is_an_error(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 def test_a_run_that_names_no_variant_imports_none(tmp_path: Path) -> None:
     test = """
 @pytest.mark.parametrize("each", [1])

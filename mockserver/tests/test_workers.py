@@ -19,7 +19,7 @@ from tests.redises import redis_server, state_of, workers_of
 from tests.remembering import SLOW, Turns
 from tests.soaking import sent
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 KEY = {"Authorization": "Bearer op-local"}
 REQUEST = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}
