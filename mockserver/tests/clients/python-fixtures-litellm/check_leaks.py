@@ -211,7 +211,7 @@ ON_UVLOOP = {
     "litellm on uvloop": run(on_uvloop, by_async_litellm),
 }
 """Its resolver is in C, and doesn't lead to the listener; a proxy does."""
-SERVED = [name for name in CLIENTS if name.startswith("httpx")]
+SERVED = [name for name in CLIENTS if name.startswith(("httpx", "aiohttp", "requests", "urllib3"))]
 BY_NAME = [
     "https://api.openpipe.ai/api/v1/chat/completions",
     "http://api.openai.com/v1/chat/completions",
