@@ -209,6 +209,7 @@ def test_last(): ...
 """
 
 
+@pytest.mark.slow
 def test_what_ends_after_the_mock_leaves_nothing_of_it(tmp_path: Path) -> None:
     done = pytest_run(tmp_path, RESTORING)
     assert done.returncode == 0, done.stdout
@@ -282,6 +283,7 @@ def the_real_key_comes_back():
 """
 
 
+@pytest.mark.slow
 def test_wider_scopes(tmp_path: Path) -> None:
     """Each has options, calls and answers of its own; the narrowest answers, also in threads."""
     (tmp_path / "conftest.py").write_text(OPTIONS)
@@ -296,6 +298,7 @@ def test_wider_scopes(tmp_path: Path) -> None:
     assert "1 of 2 requests broke the contract:" in done.stdout
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_a_wider_scope_is_said_too(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(OPTIONS)
     done = pytest_run(tmp_path, "def test_it(openpipe_mock_session): ...")

@@ -120,6 +120,7 @@ def test_with_both(openpipe_mock, request):
 """
 
 
+@pytest.mark.slow
 def test_beside_the_distribution_that_owns_the_name_mockserver_both_work(tmp_path: Path) -> None:
     """PyPI's mockserver-client has a pytest plugin too, and no command."""
     (tmp_path / "test_with_both.py").write_text(BESIDE)

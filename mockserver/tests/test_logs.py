@@ -201,6 +201,7 @@ def test_a_reader_that_has_left_harms_nobody() -> None:
         assert not handler.given_up
 
 
+@pytest.mark.slow
 def test_a_disk_that_was_full_gets_the_number_of_lines_that_it_lacks(tmp_path: Path) -> None:
     """A write behind the limit fails, as on a full disk, until the file is shortened."""
     log = tmp_path / "log"
@@ -230,6 +231,8 @@ def test_a_disk_that_was_full_gets_the_number_of_lines_that_it_lacks(tmp_path: P
     assert (number_told(told), after) == (51, "after")
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_fork_begins_anew_and_writes_nothing_twice() -> None:
     with pipe(direct=False) as (handler, reading):
@@ -343,6 +346,8 @@ def unread(*flags: str, through: Sequence[str] = ()) -> Iterator[Unread]:
             process.communicate()
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("flags", [(), ("--workers=2",)], ids=str)
 def test_a_log_that_nobody_reads_stops_neither_requests_nor_the_end(flags: Sequence[str]) -> None:
     with unread(*flags) as mock:
@@ -358,6 +363,8 @@ def test_a_log_that_nobody_reads_stops_neither_requests_nor_the_end(flags: Seque
         assert log.count(b"GET /api/v1/models 401 ") > 500
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_lines_that_were_dropped_are_told_once_somebody_reads() -> None:
     with unread() as mock:
         mock.ask(5000, f"/api/v1/{'x' * 300}")
@@ -382,6 +389,8 @@ def lines_at_the_end() -> int:
     return written
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_what_a_reader_was_late_for_it_gets_at_the_end() -> None:
     """A loaded machine may keep a reader from reading for so long that it counts as none, but not always."""
     assert any(lines_at_the_end() == 2000 for _ in range(ATTEMPTS))
@@ -410,6 +419,8 @@ def test_what_other_libraries_log_keeps_nobody_waiting_either() -> None:
 # SIGHUP
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("flags", [(), ("--workers=2",)], ids=str)
 def test_a_terminal_that_closes_ends_the_mock_like_sigterm(flags: Sequence[str]) -> None:
     with serving("--quiet", *flags) as live:
@@ -421,6 +432,8 @@ def test_a_terminal_that_closes_ends_the_mock_like_sigterm(flags: Sequence[str])
         assert "Traceback" not in live.log.read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("flags", [(), ("--workers=2",)], ids=str)
 def test_under_nohup_it_goes_on(flags: Sequence[str]) -> None:
     with unread("--quiet", *flags, through=["nohup"]) as mock:

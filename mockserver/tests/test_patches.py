@@ -199,6 +199,7 @@ assert "openpipe" not in aiohttp.BaseConnector.connect.__module__
 """
 
 
+@pytest.mark.slow
 def test_what_is_imported_later_is_served_and_nothing_is_before() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", LATER.format(URL, JUDGE, KEY, tuple(CLIENTS))],

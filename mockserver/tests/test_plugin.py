@@ -54,6 +54,7 @@ def test_theirs(pytestconfig):
 """
 
 
+@pytest.mark.slow
 def test_options_and_markers_of_a_user_clash_with_none_of_ours(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(THEIR_CONFTEST)
     (tmp_path / "test_theirs.py").write_text(THEIR_TEST)
@@ -61,6 +62,7 @@ def test_options_and_markers_of_a_user_clash_with_none_of_ours(tmp_path: Path) -
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_marker_of_a_user_that_he_did_not_register_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "test_theirs.py").write_text(THEIR_TEST)
     done = pytest_run(tmp_path, *PLUGIN, "--strict-markers")
@@ -68,6 +70,7 @@ def test_a_marker_of_a_user_that_he_did_not_register_is_an_error(tmp_path: Path)
     assert "'contract' not found in `markers`" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_run_has_our_markers_for_its_tests_and_no_option_of_ours(tmp_path: Path) -> None:
     done = pytest_run(tmp_path, *PLUGIN, "--markers")
     ours = [line for line in done.stdout.splitlines() if "openpipe" in line and line.startswith("@")]
@@ -78,6 +81,7 @@ def test_a_run_has_our_markers_for_its_tests_and_no_option_of_ours(tmp_path: Pat
     assert "--openpipe-" not in pytest_run(tmp_path, *PLUGIN, "--help").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ini", "named"),
     [
@@ -96,6 +100,7 @@ def test_a_run_that_names_the_suite_has_its_options(ini: str, named: list[str], 
     assert "--contract-" not in shown
 
 
+@pytest.mark.slow
 def test_the_suite_in_a_run_that_does_not_name_it_says_how_to(tmp_path: Path) -> None:
     """As where pytest is given a folder above it: its options come too late to be read."""
     above = (ROOT, "--rootdir", ROOT, "-c", tmp_path / "pytest.ini", "--ignore", ROOT / "mockserver")
@@ -133,11 +138,13 @@ def imported(folder: Path, python: Path, *flags: str) -> set[str]:
     return set(json.loads((folder / "modules.json").read_text()))
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_use_it_imports_four_small_modules(tmp_path: Path) -> None:
     without = imported(tmp_path, here("python"), "--disable-plugin-autoload")
     assert imported(tmp_path, here("python"), *PLUGIN) - without == OURS
 
 
+@pytest.mark.slow
 def test_the_extra_for_tests_brings_no_plugin_that_imports_a_client(tmp_path: Path) -> None:
     """As installed: with all that the extra brings, and with every plugin that pytest finds."""
     found = imported(tmp_path, installed("mockserver-client", "python"))
@@ -150,6 +157,7 @@ def test_the_extra_for_tests_brings_no_plugin_that_imports_a_client(tmp_path: Pa
 # Files of a user that bear the package's name.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "test", ["from openpipe_mock import FakeClient", "import openpipe_mock\nopenpipe_mock.FakeClient"]
 )
@@ -161,6 +169,7 @@ def test_a_file_that_the_package_hides_is_named(test: str, tmp_path: Path) -> No
     assert "rename your file" in done.stdout
 
 
+@pytest.mark.slow
 def test_what_the_package_has_is_found_beside_such_a_file(tmp_path: Path) -> None:
     (tmp_path / "openpipe_mock.py").write_text("")
     (tmp_path / "test_theirs.py").write_text(
@@ -173,6 +182,7 @@ def test_what_the_package_has_is_found_beside_such_a_file(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_a_file_that_hides_the_package_ends_pytest_in_words_that_the_page_explains(
     tmp_path: Path,
 ) -> None:
@@ -187,6 +197,7 @@ def test_a_file_that_hides_the_package_ends_pytest_in_words_that_the_page_explai
 # As a module.
 
 
+@pytest.mark.slow
 def test_the_package_runs_as_a_module_and_says_so(tmp_path: Path) -> None:
     told = run([here("python"), "-m", "openpipe_mock", "config", "check", "--help"], cwd=tmp_path)
     assert told.startswith("Usage: python -m openpipe_mock config check ")

@@ -63,6 +63,7 @@ def test_a_pipe_is_read_to_its_end(pipe: Path, size: int) -> None:
         assert contents(pipe, MEBIBYTE) == Content(b"x" * size, lasting=False)
 
 
+@pytest.mark.slow
 def test_a_pipe_is_read_in_as_many_pieces_as_it_is_written() -> None:
     reading, writing = os.pipe()
     try:
@@ -116,6 +117,7 @@ def test_an_endless_device_is_refused() -> None:
         contents("/dev/zero", MEBIBYTE)
 
 
+@pytest.mark.slow
 def test_a_pipe_beyond_the_bound_is_refused_before_its_end(pipe: Path) -> None:
     """Its writer never closes it."""
     with subprocess.Popen(["sh", "-c", f"exec cat /dev/zero > '{pipe}'"]) as writer:
