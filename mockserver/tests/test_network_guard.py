@@ -7,6 +7,7 @@ import _socket
 import asyncio
 import socket
 import ssl
+import threading
 import urllib.error
 import urllib.request
 from asyncio.base_events import BaseEventLoop
@@ -62,8 +63,11 @@ def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def resolved(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The names that came as far as the system's resolver, which knows none of them."""
     names: list[Any] = []
+    before = _socket.getaddrinfo
 
-    def getaddrinfo(host: Any, *_: Any) -> Any:
+    def getaddrinfo(host: Any, *rest: Any) -> Any:
+        if threading.current_thread().name == "openpipe-mock-probe":  # a Redis of another test is looked for
+            return before(host, *rest)
         names.append(host)
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
