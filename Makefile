@@ -20,8 +20,8 @@ help: ## Say what there is to make
 serve: .venv/.serve ## Serve the mock until Ctrl-C; with flags: make serve ARGS="--port 0 --seed 7"
 	@exec $(bin)/openpipe-mock serve $(ARGS)
 
-# The slow files come first, in the order of the tests, so that no process has a long one left in the end.
-pytest := -m pytest --quiet --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# A process that has nothing left to do takes over half of what the other has left.
+pytest := -m pytest --quiet --numprocesses 2 --dist worksteal
 
 # $(call measured,flags for pytest,flags for the report)
 measured = $(bin)/coverage erase && $(bin)/coverage run $(pytest) $(1) && \
@@ -107,7 +107,7 @@ tested_with = echo "Installing the $@ versions"; ( $(as_pip) && uv=.cache/uv/bin
 	$$uv venv --quiet --clear --seed --python $(bin)/python .cache/$@ && \
 	$$uv pip install --quiet --python .cache/$@/bin/python --resolution $(1) \
 		--requirement pyproject.toml --extra all --group dev --editable . ) && \
-	.cache/$@/bin/python -m pytest --quiet --numprocesses 2 --dist loadfile
+	.cache/$@/bin/python $(pytest)
 
 # uv knows nothing of pip's settings. It takes those that name places, the environment's before those of files.
 as_pip = export UV_NO_CONFIG=1 UV_CACHE_DIR=.cache/uv/cache UV_INDEX_STRATEGY=unsafe-best-match && \

@@ -30,6 +30,8 @@ from tests.inprocess import HEADERS, answer
 from tests.live import ATTEMPTS
 from tests.profiles import examples
 
+pytestmark = [pytest.mark.slow, pytest.mark.measured]  # what is drawn takes long
+
 Json = Any
 long = settings(thorough, max_examples=examples(400))
 

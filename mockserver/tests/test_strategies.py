@@ -34,6 +34,8 @@ from tests.generate import brief, thorough
 from tests.inprocess import HEADERS, answer
 from tests.markdown import blocks
 
+pytestmark = [pytest.mark.slow, pytest.mark.measured]  # what is drawn takes long
+
 Json = Any
 
 CHAT = f"{BASE}/chat/completions"
