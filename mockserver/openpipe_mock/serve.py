@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import json
 import logging
 import os
@@ -112,6 +113,8 @@ def serve(source: Source, listener: Listener) -> None:
     sock = bind(listener)
     origin = f"{listener.scheme}://{authority(sock, listener)}"
     config = uvicorn_config(service, listener)
+    gc.freeze()  # nothing of this is garbage before the end, and workers share it for longer
+    gc.enable()
     log = logs.configure(listener.quiet)
 
     def ready() -> None:
