@@ -178,4 +178,5 @@ def commanded(*arguments: str) -> Result:
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
+        gc.unfreeze()
         assert gc.isenabled()
