@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import jsonschema_rs
 from click.testing import CliRunner, Result
@@ -170,13 +171,16 @@ def holds(reply: Reply, path: str = JUDGE) -> bool:
 
 
 def commanded(*arguments: str) -> Result:
-    """What comes of the command `openpipe-mock` in this process, which has its signals back afterwards."""
+    """What comes of the command `openpipe-mock` in this process, which has its signals back afterwards.
+
+    What this process has frozen stays all that is: a start would freeze what its tests still have to collect.
+    """
     names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {name: signal.getsignal(name) for name in names}
     try:
-        return CliRunner().invoke(main, arguments, prog_name="openpipe-mock")
+        with patch.object(gc, "freeze"):
+            return CliRunner().invoke(main, arguments, prog_name="openpipe-mock")
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
-        gc.unfreeze()
         assert gc.isenabled()
