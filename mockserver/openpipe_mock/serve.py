@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import json
 import logging
 import os
@@ -109,9 +110,11 @@ def serve(source: Source, listener: Listener) -> None:
     service = begin(source, sessions)
     if listener.workers > 1 and sessions is None:
         service.sessions.place = memory.APART
+    config = uvicorn_config(service, listener)
+    gc.freeze()  # nothing of this is garbage before the end, and workers share it for longer
+    gc.enable()
     sock = bind(listener)
     origin = f"{listener.scheme}://{authority(sock, listener)}"
-    config = uvicorn_config(service, listener)
     log = logs.configure(listener.quiet)
 
     def ready() -> None:

@@ -1,14 +1,22 @@
-"""The service in this process: requests worth sending, one function that sends them, and what must hold."""
+"""The service in this process: requests worth sending, one function that sends them, and what must hold.
+
+And the command, where it ends before it serves.
+"""
 
 import copy
+import gc
 import json
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import jsonschema_rs
+from click.testing import CliRunner, Result
 
+from openpipe_mock.cli import main
 from openpipe_mock.effects import Begin, Break, Entropy, Head, Now, Piece, ReadBody, Reply, Tick, Wait
 from openpipe_mock.paths import BASE
 from openpipe_mock.service import Service
@@ -160,3 +168,19 @@ def holds(reply: Reply, path: str = JUDGE) -> bool:
     typed = dict(reply.headers).get(b"content-type") == b"application/json"
     valid = listed and answer_validator(path, str(reply.status)).is_valid(content_of(reply))
     return listed and typed and bool(valid)
+
+
+def commanded(*arguments: str) -> Result:
+    """What comes of the command `openpipe-mock` in this process, which has its signals back afterwards.
+
+    What this process has frozen stays all that is: a start would freeze what its tests still have to collect.
+    """
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {name: signal.getsignal(name) for name in names}
+    try:
+        with patch.object(gc, "freeze"):
+            return CliRunner().invoke(main, arguments, prog_name="openpipe-mock")
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+        assert gc.isenabled()

@@ -11,14 +11,16 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from openpipe_mock import reload
+from openpipe_mock import banner, reload
 from openpipe_mock.config import Settings
 from openpipe_mock.configfile import NAME as DEFAULT_NAME
 from openpipe_mock.configfile import TwoFiles
@@ -26,7 +28,8 @@ from openpipe_mock.reload import Source, service_of, watch
 from openpipe_mock.service import Service
 from openpipe_mock.userfiles import contents_again
 from tests.environments import here
-from tests.live import ATTEMPTS, PATIENCE, Live, clean, finished, serving, until
+from tests.inprocess import commanded
+from tests.live import PATIENCE, Live, clean, finished, serving, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
@@ -34,26 +37,93 @@ Json = Any
 
 PAUSE = 0.05
 """Seconds between two looks at what a mock has in force."""
-PROMPTLY = 1.0
-"""Seconds by which the end of a mock may be later than that of another which ends beside it."""
 KEY = {"Authorization": "Bearer op-local"}
 REQUEST = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}
 BAD = "sed: 7\ncriteria: {fussy: {uniform: [1, 0]}}\n"
 MISTAKES = ("/sed: unknown property", "/criteria/fussy/uniform: the lowest score")
+QUICK = {"STEP_MS": 5, "DEBOUNCE_MS": 20, "LOOK_MS": 50}
+"""How often a file is looked at where a test isn't about that."""
+LOOKING = f"from openpipe_mock import cli, reload; vars(reload).update({QUICK}); cli.main()"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, milliseconds in QUICK.items():
+        monkeypatch.setattr(reload, name, milliseconds)
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A config file beside which a mock is started."""
+    """A config file of one test's own."""
     path = tmp_path / DEFAULT_NAME
     path.write_text("seed: 1\n")
     return path
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A mock that was started beside its config file, which says no more than `seed`.
+
+    Its log is looked at from the byte `begin`.
+    """
+
+    live: Live
+    file: Path
+    seed: int
+    begin: int
+
+    def told(self) -> str:
+        return self.live.log.read_bytes()[self.begin :].decode()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, Path]]:
+    file = tmp_path_factory.mktemp("shared") / DEFAULT_NAME
+    file.write_text("seed: 1\n")
+    with serving(command=[here("python"), "-c", LOOKING], cwd=file.parent) as live:
+        yield live, file
+
+
+SEEDS = count(1000)
+
+
 @pytest.fixture
-def served(file: Path) -> Iterator[Live]:
-    with serving(cwd=file.parent) as live:
-        yield live
+def served(shared: tuple[Live, Path]) -> Served:
+    """The shared mock, as it is after a start with a seed of this test's own."""
+    (live, file), seed = shared, next(SEEDS)
+    if file.is_dir():
+        file.rmdir()
+    replaced(file, f"seed: {seed}\n")
+    until_seed(live, seed)
+    httpx.post(f"{live.control_url}/reset").raise_for_status()
+    return Served(live, file, seed, live.log.stat().st_size)
+
+
+NAMED = "named.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A mock whose flags name its config file, which was saved as soon as the mock was ready.
+
+    `seen`: whether that save came in force.
+    """
+
+    live: Live
+    file: Path
+    seen: bool
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Named]:
+    file = tmp_path_factory.mktemp("named") / NAMED
+    file.write_text("seed: 1\nvalidation: report\n")
+    file.with_name(DEFAULT_NAME).write_text("seed: 2\n")
+    with serving(f"--config={NAMED}", "--validation=lenient", cwd=file.parent) as live:
+        file.write_text("seed: 3\nvalidation: report\n")
+        with contextlib.suppress(AssertionError):
+            until_seed(live, 3)
+        yield Named(live, file, status(live)["seed"] == 3)
 
 
 def status(live: Live) -> Json:
@@ -80,42 +150,40 @@ def judge(live: Live, client: httpx.Client | None = None) -> httpx.Response:
 
 
 @pytest.mark.parametrize("save", [Path.write_text, replaced], ids=["written", "replaced"])
-def test_a_saved_file_is_in_force_within_a_second(
-    served: Live, file: Path, save: Callable[[Path, str], None]
-) -> None:
+def test_a_saved_file_is_in_force_within_a_second(named: Named, save: Callable[[Path, str], None]) -> None:
     """Counted in answers with the old settings, of which a second has no more than so many."""
-    for seed in (2, 3):
+    live, file = named.live, named.file
+    for seed in (next(SEEDS), next(SEEDS)):
         save(file, f"seed: {seed}\n")
         answers = 0
-        while status(served)["seed"] != seed:
+        while status(live)["seed"] != seed:
             answers += 1
             assert answers < 1 / PAUSE
             time.sleep(PAUSE)
 
 
-def test_the_terminal_says_that_a_file_is_in_force(served: Live, file: Path) -> None:
-    file.write_text("seed: 2\n")
-    until_seed(served, 2)
-    until(lambda: f"{DEFAULT_NAME} was saved and is in force\n" in served.log.read_text())
-    assert status(served)["config"] == {
+def test_a_file_may_be_saved_once_it_is_ready(named: Named) -> None:
+    """However soon: what was saved while the mock began is not overlooked."""
+    assert named.seen
+
+
+def test_the_terminal_says_that_a_file_is_in_force(served: Served) -> None:
+    before = status(served.live)["config"]["loads"]
+    served.file.write_text("seed: 2\n")
+    until_seed(served.live, 2)
+    until(lambda: f"{DEFAULT_NAME} was saved and is in force\n" in served.told())
+    assert status(served.live)["config"] == {
         "file": DEFAULT_NAME,
-        "loads": 2,
+        "loads": before + 1,
         "in_force": True,
         "missing": False,
         "problems": [],
     }
 
 
-def test_what_is_saved_changes_the_answers(served: Live, file: Path) -> None:
-    file.write_text("criteria: {helpful: {score: 0.25}}\n")
-    until(lambda: judge(served).json()["score"] == 0.25)
-
-
-def test_a_file_may_be_saved_once_it_is_ready(file: Path) -> None:
-    """However soon: what was saved while the mock began is not overlooked."""
-    with serving(f"--config={file}") as live:
-        file.write_text("seed: 2\n")
-        until_seed(live, 2)
+def test_what_is_saved_changes_the_answers(served: Served) -> None:
+    served.file.write_text("criteria: {helpful: {score: 0.25}}\n")
+    until(lambda: judge(served.live).json()["score"] == 0.25)
 
 
 @pytest.mark.parametrize("place", ["beside it", "elsewhere"])
@@ -125,12 +193,16 @@ def test_the_file_may_be_a_link(tmp_path: Path, place: str) -> None:
     target, link = folder / "settings.yaml", tmp_path / DEFAULT_NAME
     target.write_text("seed: 1\n")
     link.symlink_to(target)
-    with serving(cwd=tmp_path) as live:
-        until_seed(live, 1)
-        target.write_text("seed: 2\n")
-        until_seed(live, 2)
-        replaced(target, "seed: 3\n")
-        until_seed(live, 3)
+
+    async def play() -> None:
+        async with watching(link) as service:
+            assert has_seed(service, 1)
+            target.write_text("seed: 2\n")
+            await eventually(partial(has_seed, service, 2))
+            replaced(target, "seed: 3\n")
+            await eventually(partial(has_seed, service, 3))
+
+    asyncio.run(play())
 
 
 def test_a_link_may_be_turned(tmp_path: Path) -> None:
@@ -140,60 +212,65 @@ def test_a_link_may_be_turned(tmp_path: Path) -> None:
         (tmp_path / f"v{number}" / "settings.yaml").write_text(f"seed: {number}\n")
     (tmp_path / "now").symlink_to("v1")
     (tmp_path / DEFAULT_NAME).symlink_to("now/settings.yaml")
-    with serving(cwd=tmp_path) as live:
-        until_seed(live, 1)
-        (tmp_path / "next").symlink_to("v2")
-        (tmp_path / "next").replace(tmp_path / "now")
-        until_seed(live, 2)
+
+    async def play() -> None:
+        async with watching(tmp_path / DEFAULT_NAME) as service:
+            assert has_seed(service, 1)
+            (tmp_path / "next").symlink_to("v2")
+            (tmp_path / "next").replace(tmp_path / "now")
+            await eventually(partial(has_seed, service, 2))
+
+    asyncio.run(play())
 
 
 # A file with mistakes.
 
 
-def test_a_bad_file_leaves_the_old_one_in_force_and_says_why(served: Live, file: Path) -> None:
-    file.write_text(BAD)
-    until(lambda: not status(served)["config"]["in_force"])
-    found = status(served)
-    assert found["seed"] == 1
-    assert found["config"]["loads"] == 1
+def test_a_bad_file_leaves_the_old_one_in_force_and_says_why(served: Served) -> None:
+    before = status(served.live)["config"]["loads"]
+    served.file.write_text(BAD)
+    until(lambda: not status(served.live)["config"]["in_force"])
+    found = status(served.live)
+    assert found["seed"] == served.seed
+    assert found["config"]["loads"] == before
     problems = found["config"]["problems"]
     assert [any(mistake in problem for problem in problems) for mistake in MISTAKES] == [True, True]
     assert all(problem.startswith(f"{DEFAULT_NAME}:") for problem in problems)
-    told = served.log.read_text()
+    told = served.told()
     assert all(f"error: {problem}\n" in told for problem in problems)
     assert f"{DEFAULT_NAME} is not in force; the settings before it stay" in told
-    assert judge(served).status_code == 200
+    assert judge(served.live).status_code == 200
 
 
 def differs(live: Live, before: Json) -> bool:
     return bool(status(live)["config"] != before)
 
 
-def test_a_file_that_is_right_again_is_in_force_again(served: Live, file: Path) -> None:
+def test_a_file_that_is_right_again_is_in_force_again(served: Served) -> None:
     for text in (BAD, "seed: [\n", "\x00", "seed: 2\n"):
-        before = status(served)["config"]
-        file.write_text(text)
-        until(partial(differs, served, before))
-    assert status(served)["seed"] == 2
-    assert status(served)["config"]["problems"] == []
+        before = status(served.live)["config"]
+        served.file.write_text(text)
+        until(partial(differs, served.live, before))
+    assert status(served.live)["seed"] == 2
+    assert status(served.live)["config"]["problems"] == []
 
 
-def test_a_deleted_file_leaves_its_settings_in_force(served: Live, file: Path) -> None:
-    file.unlink()
-    until(lambda: status(served)["config"]["missing"])
-    assert status(served)["seed"] == 1
-    assert not status(served)["config"]["in_force"]
-    assert f"{DEFAULT_NAME}: cannot be read: No such file or directory" in served.log.read_text()
-    file.write_text("seed: 1\n")
-    until(lambda: status(served)["config"]["in_force"])
+def test_a_deleted_file_leaves_its_settings_in_force(served: Served) -> None:
+    served.file.unlink()
+    until(lambda: status(served.live)["config"]["missing"])
+    assert status(served.live)["seed"] == served.seed
+    assert not status(served.live)["config"]["in_force"]
+    assert f"{DEFAULT_NAME}: cannot be read: No such file or directory" in served.told()
+    served.file.write_text(f"seed: {served.seed}\n")
+    until(lambda: status(served.live)["config"]["in_force"])
 
 
-def test_a_folder_in_the_file_s_place_leaves_its_settings_in_force(served: Live, file: Path) -> None:
-    file.unlink()
-    file.mkdir()
-    until(lambda: "Is a directory" in str(status(served)["config"]["problems"]))
-    assert status(served)["seed"] == 1
-    assert not status(served)["config"]["missing"]
+def test_a_folder_in_the_file_s_place_leaves_its_settings_in_force(served: Served) -> None:
+    served.file.unlink()
+    served.file.mkdir()
+    until(lambda: "Is a directory" in str(status(served.live)["config"]["problems"]))
+    assert status(served.live)["seed"] == served.seed
+    assert not status(served.live)["config"]["missing"]
 
 
 # What is no regular file.
@@ -206,7 +283,8 @@ def in_bash(redirection: str, *flags: str) -> contextlib.AbstractContextManager[
     return serving(*flags, command=["bash", "-c", IN_BASH + redirection, here("openpipe-mock")])
 
 
-def test_what_can_be_read_only_once_stays_in_force(file: Path) -> None:
+def test_what_can_be_read_only_once_stays_in_force(file: Path, named: Named) -> None:
+    """Also once another mock has seen its file change twice."""
     seed = 'printf "seed: 5"'
     with (
         in_bash(f"--config <({seed})") as substituted,
@@ -216,7 +294,9 @@ def test_what_can_be_read_only_once_stays_in_force(file: Path) -> None:
         for live in (substituted, shared, redirected):
             until(lambda live=live: "read once" in live.log.read_text())  # type: ignore[misc]
         file.write_text("seed: 2\n")
-        time.sleep(3)
+        for other in (next(SEEDS), next(SEEDS)):
+            named.file.write_text(f"seed: {other}\n")
+            until_seed(named.live, other)
         for live, expected in ((substituted, 5), (shared, 5), (redirected, 1)):
             for _ in range(4):  # another connection may be another worker's
                 config = status(live)["config"]
@@ -279,32 +359,37 @@ def health_seconds(live: Live) -> float:
 
 
 @pytest.mark.parametrize("kind", ["pipe", "large"])
-def test_what_takes_the_file_s_place_holds_nobody_up(served: Live, file: Path, kind: str) -> None:
-    make, told = UNFIT[kind]
-    before = max(health_seconds(served) for _ in range(20))
+def test_what_takes_the_file_s_place_holds_nobody_up(served: Served, kind: str) -> None:
+    (make, told), live, file = UNFIT[kind], served.live, served.file
+    before = max(health_seconds(live) for _ in range(20))
     make(file.with_name("other"))
     file.with_name("other").replace(file)
     during: list[float] = []
-    while told not in served.log.read_text() or len(during) < 20:
-        during.append(health_seconds(served))
+    while told not in served.told() or len(during) < 20:
+        during.append(health_seconds(live))
         assert sum(during) < PATIENCE
     assert max(during) < 1 + 10 * before
-    assert status(served)["seed"] == 1
+    assert status(live)["seed"] == served.seed
     file.unlink()
     file.write_text("seed: 2\n")
-    until_seed(served, 2)
+    until_seed(live, 2)
 
 
 # Two names.
 
 
-def test_a_file_is_found_under_its_other_name(tmp_path: Path) -> None:
-    name = "openpipe-mock.yml"
-    (tmp_path / name).write_text("seed: 3\n")
-    with serving(cwd=tmp_path) as live:
-        assert (status(live)["seed"], status(live)["config"]["file"]) == (3, name)
-        (tmp_path / name).write_text("seed: 4\n")
-        until_seed(live, 4)
+def test_a_file_is_found_under_its_other_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = Path("openpipe-mock.yml")
+    file.write_text("seed: 3\n")
+
+    async def play() -> None:
+        async with watching(Source.from_flag(None, {})) as service:
+            assert (service.settings.seed, service.file.path) == (3, file.name)
+            file.write_text("seed: 4\n")
+            await eventually(partial(has_seed, service, 4))
+
+    asyncio.run(play())
 
 
 def test_nothing_starts_beside_both_names(file: Path) -> None:
@@ -342,9 +427,9 @@ def streamed(live: Live, file: Path, tokens_per_second: float) -> tuple[list[str
     return [delta["content"].strip() for delta in deltas if delta.get("content")], running
 
 
-def test_a_request_under_way_finishes_under_the_settings_it_began_with(served: Live, file: Path) -> None:
+def test_a_request_under_way_finishes_under_the_settings_it_began_with(served: Served) -> None:
     for tokens_per_second in (6, 3, 1, 0.3):  # on a slow machine a stream may be over too soon
-        said, ran = streamed(served, file, tokens_per_second)
+        said, ran = streamed(served.live, served.file, tokens_per_second)
         if ran:
             break
     assert (said, ran) == (["before"] * WORDS, True)
@@ -352,20 +437,23 @@ def test_a_request_under_way_finishes_under_the_settings_it_began_with(served: L
 
 REWRITES = 30
 SENDERS = 4
+BREATH = 0.01
+"""Seconds between a sender's requests, so that the mock has time for its file on a slow machine."""
 
 
-def test_a_reload_under_load_loses_no_request(served: Live, file: Path) -> None:
+def test_a_reload_under_load_loses_no_request(served: Served) -> None:
     """Good files and bad ones in turn, while requests come: each is answered by one of the good ones."""
+    live, file = served.live, served.file
     good = {number: number / 100 for number in range(0, REWRITES, 2)}
     replaced(file, f"criteria: {{helpful: {{score: {good[0]}}}}}\n")
-    until(lambda: judge(served).json()["score"] == good[0])
+    until(lambda: judge(live).json()["score"] == good[0])
     over = threading.Event()
 
     def send() -> list[tuple[int, Json]]:
         answers = []
         with httpx.Client(timeout=PATIENCE) as client:
-            while not over.is_set():
-                answer = judge(served, client)
+            while not over.wait(BREATH):
+                answer = judge(live, client)
                 answers.append((answer.status_code, answer.json().get("score")))
         return answers
 
@@ -374,59 +462,72 @@ def test_a_reload_under_load_loses_no_request(served: Live, file: Path) -> None:
         for number in range(1, REWRITES):
             text = f"criteria: {{helpful: {{score: {good[number]}}}}}\n" if number in good else BAD
             replaced(file, text)
-            time.sleep(0.05 if number % 5 else 0.4)  # some are seen, some pass unseen
+            time.sleep(0.02 if number % 5 else 0.2)  # some are seen, some pass unseen
         over.set()
         answers = [answer for sender in senders for answer in sender.result()]
     assert {code for code, _ in answers} == {200}
     scores = {score for _, score in answers}
     assert scores <= set(good.values())
     assert len(scores) > 1, "no file was renewed while requests came"
-    assert "Traceback" not in served.log.read_text()
+    assert "Traceback" not in served.told()
 
 
 # Flags, the banner, the beginning.
 
 
-def test_flags_beat_the_file_now_and_later(file: Path) -> None:
-    file.write_text("seed: 1\nvalidation: report\n")
-    with serving("--seed=9", cwd=file.parent) as live:
-        assert (status(live)["seed"], status(live)["validation"]) == (9, "report")
-        file.write_text("seed: 2\nvalidation: lenient\n")
-        until(lambda: status(live)["validation"] == "lenient")
-        assert status(live)["seed"] == 9
+def test_flags_beat_the_file_now_and_later(named: Named) -> None:
+    live, file = named.live, named.file
+    assert status(live)["validation"] == "lenient"
+    seed = next(SEEDS)
+    file.write_text(f"seed: {seed}\nvalidation: report\n")
+    until_seed(live, seed)
+    assert status(live)["validation"] == "lenient"
 
 
-def test_the_banner_names_the_file(file: Path) -> None:
-    with serving(cwd=file.parent) as found, serving(f"--config={file}") as named, serving() as without:
-        assert f"(config {DEFAULT_NAME}, seed 1, " in found.log.read_text()
-        assert f"(config {file}, seed 1, " in named.log.read_text()
-        assert "config" not in without.log.read_text()
-        assert status(without)["config"]["file"] is None
+def test_the_banner_names_the_file(shared: tuple[Live, Path], named: Named, live: Live) -> None:
+    assert f"(config {DEFAULT_NAME}, seed 1, " in shared[0].log.read_text()
+    assert f"(config {NAMED}, seed 1, " in named.live.log.read_text()
+    assert "config" not in banner.banner(Service(), "http://127.0.0.1:1", "", False)
+    assert status(live)["config"]["file"] is None
 
 
-def test_a_named_file_comes_before_the_one_in_the_folder(file: Path) -> None:
-    other = file.with_name("other.yaml")
-    other.write_text("seed: 5\n")
-    with serving("--config=other.yaml", cwd=file.parent) as live:
-        assert status(live)["seed"] == 5
-        file.write_text("seed: 2\n")
-        other.write_text("seed: 6\n")
-        until_seed(live, 6)
+def test_a_named_file_comes_before_the_one_in_the_folder(named: Named) -> None:
+    live, file = named.live, named.file
+    assert status(live)["config"]["file"] == NAMED
+    assert status(live)["seed"] != 2
+    file.with_name(DEFAULT_NAME).write_text("seed: 4\n")
+    seed = next(SEEDS)
+    file.write_text(f"seed: {seed}\n")
+    until_seed(live, seed)
 
 
 def refused(*flags: str, cwd: Path) -> str:
     """What a mock says that doesn't start."""
-    done = finished([here("openpipe-mock"), "serve", "--port=0", *flags], cwd=cwd)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Traceback" not in done.stderr
+    with contextlib.chdir(cwd):
+        done = commanded("serve", "--port=0", *flags)
+    assert (done.exit_code, done.stdout) == (2, "")
     return done.stderr
 
 
-@pytest.mark.parametrize("flags", [[], [f"--config={DEFAULT_NAME}"]], ids=["found", "named"])
-def test_nothing_starts_on_a_bad_file(file: Path, flags: list[str]) -> None:
+def test_nothing_starts_on_a_bad_file(file: Path) -> None:
     file.write_text(BAD)
-    told = refused(*flags, f"--ready-file={file.with_name('ready')}", cwd=file.parent)
-    assert all(f"{DEFAULT_NAME}:{n + 1}:" in told and mistake in told for n, mistake in enumerate(MISTAKES))
+    flags = ["--port=0", f"--ready-file={file.with_name('ready')}"]
+    done = finished([here("openpipe-mock"), "serve", *flags], cwd=file.parent)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert all(mistaken(done.stderr))
+    assert "Traceback" not in done.stderr
+    assert not file.with_name("ready").exists()
+
+
+def mistaken(told: str) -> list[bool]:
+    """Whether each mistake of BAD is told, with its place."""
+    return [f"{DEFAULT_NAME}:{n + 1}:" in told and mistake in told for n, mistake in enumerate(MISTAKES)]
+
+
+def test_nothing_starts_on_a_bad_file_that_is_named(file: Path) -> None:
+    file.write_text(BAD)
+    told = refused(f"--config={DEFAULT_NAME}", f"--ready-file={file.with_name('ready')}", cwd=file.parent)
+    assert all(mistaken(told))
     assert not file.with_name("ready").exists()
 
 
@@ -451,22 +552,22 @@ def test_a_link_that_leads_nowhere_is_not_passed_over(tmp_path: Path) -> None:
     assert DEFAULT_NAME in refused(cwd=tmp_path)
 
 
+SELDOM = "from openpipe_mock import cli, reload; reload.LOOK_MS = 3_600_000; cli.main()"
+
+
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_mock_that_watches_a_file_promptly(file: Path, name: signal.Signals) -> None:
-    """As promptly as a mock that watches none and ends beside it."""
+    """Without a further look at the file, which here would come in an hour."""
+    with serving("--quiet", command=[here("python"), "-c", SELDOM], cwd=file.parent) as live:
 
-    def lead(alone: Live) -> float:
-        with serving("--quiet", cwd=file.parent) as live, ThreadPoolExecutor(2) as pool:
-            ends = pool.submit(alone.stop, name), pool.submit(live.stop, name)
-            (_, plain), (code, seconds) = (end.result() for end in ends)
-            assert (code, live.log.read_text()) == (0, "")
-        return seconds - plain
+        def is_watched() -> bool:
+            file.write_text("seed: 2\n")  # again and again: none is looked for that came before the watch
+            time.sleep(2 * PAUSE)
+            return bool(status(live)["seed"] == 2)
 
-    def attempt() -> float:
-        with serving("--quiet") as alone:
-            return lead(alone)
-
-    assert any(attempt() < PROMPTLY for _ in range(ATTEMPTS))
+        until(is_watched)
+        code, _ = live.stop(name)
+        assert (code, live.log.read_text()) == (0, "")
 
 
 # The watcher by itself.

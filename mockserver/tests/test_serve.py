@@ -1,6 +1,7 @@
 """`openpipe-mock serve` as a process: what it says, how it listens, what it withstands, how it ends."""
 
 import contextlib
+import gc
 import json
 import os
 import pty
@@ -12,6 +13,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,13 @@ from cryptography.hazmat.primitives import serialization
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from openpipe_mock import __version__, readyfile
+from openpipe_mock import serve as serving_module
 from openpipe_mock.cli import serve as command
 from openpipe_mock.cli import variable
-from openpipe_mock.serve import Listener, uvicorn_config
+from openpipe_mock.serve import CannotServe, Listener, authority, bind, uvicorn_config
 from openpipe_mock.service import Service
 from tests.environments import here
+from tests.inprocess import commanded
 from tests.live import (
     PATIENCE,
     Live,
@@ -55,11 +59,18 @@ def health(live: Live, **settings: Any) -> Any:
     return httpx.get(f"{live.control_url}/health", **settings).json()
 
 
-def refused(*flags: str, environment: dict[str, str] | None = None) -> str:
+def refused(*flags: str) -> str:
     """What a server that can't start says: one line, before it ends with exit code 2."""
-    done = finished([here("openpipe-mock"), "serve", *flags], environment)
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
+    done = commanded("serve", *flags)
+    assert (done.exit_code, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    return line
+
+
+def refused_outside(*flags: str) -> str:
+    """The same of a process of its own."""
+    done = finished([here("openpipe-mock"), "serve", *flags])
+    assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
     return line
 
@@ -102,9 +113,47 @@ def plain(text: str) -> str:
 # What it says
 
 
-def test_a_terminal_gets_the_lines_that_lead_the_clients_here() -> None:
-    with terminal() as (until, _):
-        lines = plain(until("OPENAI_API_KEY=op-local")).splitlines()
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A mock that has answered three requests and then ended: a judgement, a path of tricks, and no HTTP."""
+
+    live: Live
+    score: float
+    refusal: bytes
+    lines: list[str]
+    files: list[str]
+
+
+@pytest.fixture(scope="module")
+def ended() -> Iterator[Ended]:
+    with serving() as live:
+        score = judge(live).json()["score"]
+        httpx.get(f"{live.base_url}/%1B[31m%0Asecond")
+        with socket.create_connection(live.address) as sock:
+            sock.sendall(b"nonsense\r\n\r\n")
+            refusal = sock.recv(1000)
+        assert "ready.json" in os.listdir(live.log.parent)
+        live.stop()
+        yield Ended(live, score, refusal, live.log.read_text().splitlines(), os.listdir(live.log.parent))
+
+
+@pytest.fixture(scope="module")
+def quiet() -> Iterator[Live]:
+    """A quiet one that reports, with seed 3 by its flag and 7 by the variable."""
+    flags = ("--quiet", "--validation=report", "--seed=3")
+    with serving(*flags, environment={"OPENPIPE_MOCK_SEED": "7"}) as live:
+        yield live
+
+
+@pytest.fixture(scope="module")
+def screen() -> Iterator[Callable[[str], str]]:
+    """What a terminal shows of a mock that reports, once a text has come."""
+    with terminal("--validation=report") as (until, _):
+        yield until
+
+
+def test_a_terminal_gets_the_lines_that_lead_the_clients_here(screen: Callable[[str], str]) -> None:
+    lines = plain(screen("OPENAI_API_KEY=op-local")).splitlines()
     exports = dict(
         line.removeprefix("  export ").split("=") for line in lines if line.startswith("  export ")
     )
@@ -114,95 +163,100 @@ def test_a_terminal_gets_the_lines_that_lead_the_clients_here() -> None:
     assert f"openpipe-mock {__version__} serves {exports['OPENPIPE_BASE_URL']}" in lines
 
 
-def test_on_a_terminal_the_status_and_what_needs_attention_have_a_colour() -> None:
-    with terminal("--validation=report") as (until, _):
-        [base_url] = re.findall("OPENPIPE_BASE_URL=(\\S+)", plain(until("OPENAI_API_KEY=op-local")))
-        httpx.post(f"{base_url}/criteria/judge", json={**REQUEST, "mood": "good"}, headers=KEY)
-        shown = until("mood")
+def test_on_a_terminal_the_status_and_what_needs_attention_have_a_colour(
+    screen: Callable[[str], str],
+) -> None:
+    [base_url] = re.findall("OPENPIPE_BASE_URL=(\\S+)", plain(screen("OPENAI_API_KEY=op-local")))
+    httpx.post(f"{base_url}/criteria/judge", json={**REQUEST, "mood": "good"}, headers=KEY)
+    shown = screen("mood")
     *_, request, warning = shown.splitlines()
     assert re.match(r"POST /api/v1/criteria/judge\x1b\[32m 200 \x1b\[0m ", request)
     assert re.match(r"\x1b\[33m.*strict would refuse", warning)
 
 
-def test_without_a_terminal_the_banner_is_one_line_without_colours() -> None:
-    with serving() as live:
-        live.stop()  # the ready file is there before the banner
-        [line] = live.log.read_text().splitlines()
-    assert line == (
-        f"openpipe-mock {__version__} serves {live.base_url} (seed 0, answers 1, validation strict)."
+def test_without_a_terminal_the_banner_is_one_line_without_colours(ended: Ended) -> None:
+    assert ended.lines[0] == (
+        f"openpipe-mock {__version__} serves {ended.live.base_url} (seed 0, answers 1, validation strict)."
     )
+    assert ended.lines[1].startswith("POST ")
 
 
-def test_a_request_is_one_line_with_its_status_and_duration() -> None:
-    with serving() as live:
-        score = judge(live).json()["score"]
-        live.stop()
-        _, line = live.log.read_text().splitlines()
-    assert re.fullmatch(rf"POST /api/v1/criteria/judge 200  helpful@v1 {score}  \d+\.\d ms", line)
+def test_a_request_is_one_line_with_its_status_and_duration(ended: Ended) -> None:
+    line = rf"POST /api/v1/criteria/judge 200  helpful@v1 {ended.score}  \d+\.\d ms"
+    assert re.fullmatch(line, ended.lines[1])
 
 
-def test_a_path_can_play_no_tricks_on_the_terminal() -> None:
-    with serving() as live:
-        httpx.get(f"{live.base_url}/%1B[31m%0Asecond")
-        live.stop()
-        _, line = live.log.read_text().splitlines()
-    assert line.startswith("GET /api/v1/\ufffd[31m\ufffdsecond 404 ")
+def test_a_path_can_play_no_tricks_on_the_terminal(ended: Ended) -> None:
+    assert ended.lines[2].startswith("GET /api/v1/\ufffd[31m\ufffdsecond 404 ")
 
 
-def test_quiet_says_nothing() -> None:
-    with serving("--quiet") as live:
-        judge(live)
-        live.stop()
-        assert live.log.read_bytes() == b""
+def test_what_is_no_http_gets_a_line_in_the_terminal(ended: Ended) -> None:
+    assert ended.refusal.startswith(b"HTTP/1.1 400")
+    [line] = ended.lines[3:]
+    assert "Invalid HTTP request" in line
 
 
-def test_report_mode_warns_of_what_strict_would_refuse_even_when_quiet() -> None:
-    with serving("--quiet", "--validation=report") as live:
-        answer = httpx.post(f"{live.base_url}/criteria/judge", json={**REQUEST, "mood": "good"}, headers=KEY)
-        live.stop()
-        [line] = live.log.read_text().splitlines()
+def warned(live: Live) -> list[str]:
+    """The lines of a mock that reports, once it was asked for what it warns of."""
+    before = live.log.stat().st_size
+    answer = httpx.post(f"{live.base_url}/criteria/judge", json={**REQUEST, "mood": "good"}, headers=KEY)
     assert answer.status_code == 200
-    assert re.fullmatch(r"warning: .*strict would refuse.*mood.*", line)
+    until(lambda: live.log.read_bytes()[before:].endswith(b"\n"))
+    return live.log.read_text().splitlines()
 
 
-def test_an_open_host_is_said_in_the_banner() -> None:
-    with serving("--host=0.0.0.0") as live:
-        assert "It listens on 0.0.0.0: other machines can reach it." in live.log.read_text()
-    with serving("--host=localhost") as live:
-        assert "other machines" not in live.log.read_text()
+def test_quiet_says_nothing(quiet: Live) -> None:
+    """But for what it warns of, and `stopped` shows that it says nothing in the end either."""
+    judge(quiet)
+    assert all(line.startswith("warning: ") for line in warned(quiet))
+
+
+def test_report_mode_warns_of_what_strict_would_refuse_even_when_quiet(quiet: Live) -> None:
+    assert re.fullmatch(r"warning: .*strict would refuse.*mood.*", warned(quiet)[-1])
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "localhost"])
+def test_an_open_host_is_said_in_the_banner(host: str) -> None:
+    with serving(f"--host={host}") as live:
+        assert health(live)["status"] == "ok"
+        live.stop()
+        said = live.log.read_text()
+    assert ("It listens on 0.0.0.0: other machines can reach it." in said) == (host == "0.0.0.0")
+    assert ("other machines" in said) == (host == "0.0.0.0")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "[::1]", "::"])
 def test_the_announced_url_leads_to_the_mock_whatever_the_host(host: str) -> None:
-    with serving(f"--host={host}", "--quiet") as live:
-        assert health(live)["status"] == "ok"
+    listener = Listener(host, 0)
+    with bind(listener) as sock:
+        url = httpx.URL(f"http://{authority(sock, listener)}")
+        with socket.create_connection((url.host, url.port or 0), PATIENCE) as client:
+            accepted, address = sock.accept()
+            with accepted:
+                assert address[:2] == client.getsockname()[:2]
 
 
-def test_help_names_each_flag_s_variable() -> None:
-    text = finished([here("openpipe-mock"), "serve", "--help"], {"COLUMNS": "200"}).stdout
+def test_help_names_each_flag_s_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = commanded("serve", "--help").stdout
     assert [parameter.envvar for parameter in command.params if str(parameter.envvar) not in text] == []
 
 
 # How it announces itself
 
 
-def test_the_ready_file_says_where_the_mock_is_and_who() -> None:
-    with serving("--quiet") as live:
-        facts = json.loads((live.log.parent / "ready.json").read_bytes())
-        origin = "http://{}:{}".format(*live.address)
-        assert facts == {
-            "base_url": f"{origin}/api/v1",
-            "control_url": f"{origin}/_mock",
-            "pid": live.process.pid,
-        }
+def test_the_ready_file_says_where_the_mock_is_and_who(live: Live) -> None:
+    facts = json.loads((live.log.parent / "ready.json").read_bytes())
+    origin = "http://{}:{}".format(*live.address)
+    assert facts == {
+        "base_url": f"{origin}/api/v1",
+        "control_url": f"{origin}/_mock",
+        "pid": live.process.pid,
+    }
 
 
-def test_the_ready_file_goes_when_the_mock_ends() -> None:
-    with serving("--quiet") as live:
-        ready = live.log.parent / "ready.json"
-        assert ready.exists()
-        live.stop()
-        assert [file.name for file in live.log.parent.iterdir()] == ["log"]
+def test_the_ready_file_goes_when_the_mock_ends(ended: Ended) -> None:
+    assert ended.files == ["log"]
 
 
 @pytest.mark.parametrize(
@@ -220,42 +274,60 @@ def test_a_path_that_cannot_be_a_ready_file_is_refused_in_one_line(
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_a_start_that_fails_leaves_the_ready_file_of_the_running_mock() -> None:
-    with serving("--quiet") as live:
-        ready = live.log.parent / "ready.json"
-        before = ready.read_bytes()
-        refused(f"--port={live.address[1]}", f"--ready-file={ready}")
-        assert ready.read_bytes() == before
+def test_a_start_that_fails_leaves_the_ready_file_of_the_running_mock(live: Live) -> None:
+    ready = live.log.parent / "ready.json"
+    before = ready.read_bytes()
+    refused(f"--port={live.address[1]}", f"--ready-file={ready}")
+    assert ready.read_bytes() == before
 
 
 def test_a_mock_that_ends_leaves_the_ready_file_that_another_has_written_since(tmp_path: Path) -> None:
-    shared = tmp_path / "ready.json"
-    with serving("--quiet") as first:
-        own = first.log.parent / "ready.json"
-        facts = {**json.loads(own.read_bytes()), "pid": 1}
-        own.write_text(json.dumps(facts))
-        first.stop()
-        assert json.loads(own.read_bytes()) == facts
-    assert not shared.exists()
+    ready = tmp_path / "ready.json"
+    readyfile.write(ready, "http://127.0.0.1:1")
+    facts = {**json.loads(ready.read_bytes()), "pid": 1}
+    ready.write_text(json.dumps(facts))
+    readyfile.remove(ready)
+    assert json.loads(ready.read_bytes()) == facts
 
 
-def test_the_ready_file_of_a_killed_mock_is_replaced() -> None:
-    with serving("--quiet") as live:
-        ready = live.log.parent / "ready.json"
-        live.process.kill()
-        live.process.wait()
-        left = json.loads(ready.read_bytes())
-        process = subprocess.Popen(
-            [here("openpipe-mock"), "serve", "--port=0", "--quiet", f"--ready-file={ready}"], env=clean()
-        )
-        try:
-            deadline = time.monotonic() + PATIENCE
-            while json.loads(ready.read_bytes()) == left and time.monotonic() < deadline:
-                time.sleep(0.02)  # each look finds a whole file, the old one or the new one
-            assert json.loads(ready.read_bytes())["pid"] == process.pid
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)
+def test_the_ready_file_of_a_killed_mock_is_replaced(tmp_path: Path) -> None:
+    ready = tmp_path / "ready.json"
+    readyfile.write(ready, "http://127.0.0.1:1")
+    left = {**json.loads(ready.read_bytes()), "pid": finished_process()}
+    ready.write_text(json.dumps(left))
+    process = subprocess.Popen(
+        [here("openpipe-mock"), "serve", "--port=0", "--quiet", f"--ready-file={ready}"], env=clean()
+    )
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while json.loads(ready.read_bytes()) == left and time.monotonic() < deadline:
+            time.sleep(0.02)  # each look finds a whole file, the old one or the new one
+        assert json.loads(ready.read_bytes())["pid"] == process.pid
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def finished_process() -> int:
+    """The number of a process that is there no more."""
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
+
+
+def test_a_mock_that_serves_collects_its_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its start doesn't."""
+
+    def noting(*_: object) -> None:
+        collecting.append(gc.isenabled())
+        raise CannotServe("enough")
+
+    collecting: list[bool] = []
+    for name in ("begin", "bind"):
+        monkeypatch.setattr(serving_module, name, noting)
+        assert refused("--port=0") == "openpipe-mock: enough"
+        monkeypatch.undo()
+    assert collecting == [False, True]
 
 
 def test_the_fast_loop_and_parser_are_in_use() -> None:
@@ -274,14 +346,6 @@ def test_an_answer_has_no_other_headers_than_those_of_its_body(live: Live) -> No
     assert set(judge(live).headers) == {"content-type", "content-length", "x-request-id"}
 
 
-def test_what_is_no_http_gets_a_line_in_the_terminal() -> None:
-    with serving() as live:
-        with socket.create_connection(live.address) as sock:
-            sock.sendall(b"nonsense\r\n\r\n")
-            assert sock.recv(1000).startswith(b"HTTP/1.1 400")
-        assert "Invalid HTTP request" in live.log.read_text()
-
-
 def test_a_page_of_another_site_cannot_reset_the_mock(live: Live) -> None:
     for origin, status in (("https://evil.example", 403), ("http://localhost:3000", 200)):
         reply = httpx.post(f"{live.control_url}/reset", headers={"Origin": origin})
@@ -289,11 +353,10 @@ def test_a_page_of_another_site_cannot_reset_the_mock(live: Live) -> None:
     assert httpx.post(f"{live.control_url}/reset").status_code == 200
 
 
-def test_a_port_taken_by_a_mock_over_https_is_recognised(certificate: dict[str, Path]) -> None:
-    with serving("--quiet", "--seed=5", f"--ssl-certfile={certificate['both']}") as live:
-        line = refused(f"--port={live.address[1]}")
-        assert "an openpipe-mock" in line
-        assert "(seed 5) already runs" in line
+def test_a_port_taken_by_a_mock_over_https_is_recognised(secure: Live) -> None:
+    line = refused(f"--port={secure.address[1]}")
+    assert "an openpipe-mock" in line
+    assert "(seed 5) already runs" in line
 
 
 def test_a_key_with_a_pass_phrase_is_refused_and_nobody_is_asked(tmp_path: Path) -> None:
@@ -304,7 +367,7 @@ def test_a_key_with_a_pass_phrase_is_refused_and_nobody_is_asked(tmp_path: Path)
     locked = serialization.BestAvailableEncryption(b"secret")
     form = serialization.PrivateFormat.PKCS8
     key.write_bytes(plain.private_bytes(serialization.Encoding.PEM, form, locked))
-    line = refused("--port=0", f"--ssl-certfile={certificate}", f"--ssl-keyfile={key}")
+    line = refused_outside("--port=0", f"--ssl-certfile={certificate}", f"--ssl-keyfile={key}")
     assert "without a pass phrase" in line
 
 
@@ -337,6 +400,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def trusting(certificate: dict[str, Path]) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=certificate["authority"])
+
+
+@pytest.fixture(scope="module")
+def secure(certificate: dict[str, Path]) -> Iterator[Live]:
+    """A mock over https, with certificate and key in one file."""
+    with serving("--quiet", "--seed=5", f"--ssl-certfile={certificate['both']}") as live:
+        yield live
 
 
 @pytest.fixture(scope="module")
@@ -434,18 +504,16 @@ def test_each_flag_can_be_set_by_its_variable(parameter: click.Parameter, steere
     assert seen == expected
 
 
-def test_a_flag_wins_over_its_variable() -> None:
-    with serving("--quiet", "--seed=3", environment={"OPENPIPE_MOCK_SEED": "7"}) as live:
-        assert health(live)["seed"] == 3
+def test_a_flag_wins_over_its_variable(quiet: Live) -> None:
+    assert health(quiet)["seed"] == 3
 
 
 # https
 
 
-def test_https_with_certificate_and_key_in_one_file(certificate: dict[str, Path]) -> None:
-    with serving("--quiet", f"--ssl-certfile={certificate['both']}") as live:
-        assert live.base_url.startswith("https://")
-        assert judge(live, verify=trusting(certificate)).status_code == 200
+def test_https_with_certificate_and_key_in_one_file(secure: Live, certificate: dict[str, Path]) -> None:
+    assert secure.base_url.startswith("https://")
+    assert judge(secure, verify=trusting(certificate)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -468,24 +536,24 @@ def test_an_unusable_certificate_is_refused_in_one_line(
 
 
 def test_a_key_without_a_certificate_is_a_usage_error(certificate: dict[str, Path]) -> None:
-    done = finished([here("openpipe-mock"), "serve", f"--ssl-keyfile={certificate['key']}"])
-    assert done.returncode == 2
+    done = commanded("serve", f"--ssl-keyfile={certificate['key']}")
+    assert done.exit_code == 2
     assert "--ssl-keyfile needs --ssl-certfile" in done.stderr
 
 
 # Where it can't listen
 
 
-def test_a_port_that_another_mock_holds_is_refused_by_name() -> None:
-    with serving("--quiet", "--seed=5") as live:
-        line = refused(f"--port={live.address[1]}")
-    assert f"port {live.address[1]} is taken: an openpipe-mock {__version__} (seed 5) already runs" in line
+def test_a_port_that_another_mock_holds_is_refused_by_name(quiet: Live) -> None:
+    port = quiet.address[1]
+    line = refused(f"--port={port}")
+    assert f"port {port} is taken: an openpipe-mock {__version__} (seed 3) already runs" in line
     assert "--port 0" in line
 
 
 def test_a_port_that_another_program_holds_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        line = refused(f"--port={sock.getsockname()[1]}")
+        line = refused_outside(f"--port={sock.getsockname()[1]}")
     assert "another program listens there" in line
 
 
@@ -500,8 +568,8 @@ def test_a_host_that_can_t_be_listened_on_is_refused_in_one_line() -> None:
 
 @pytest.mark.parametrize("flag", ["--port=65536", "--port=x", "--validation=loose", "--max-body-bytes=0"])
 def test_an_impossible_value_is_a_usage_error(flag: str) -> None:
-    done = finished([here("openpipe-mock"), "serve", flag])
-    assert done.returncode == 2
+    done = commanded("serve", flag)
+    assert done.exit_code == 2
     assert flag.partition("=")[0] in done.stderr
 
 

@@ -42,9 +42,8 @@ from openpipe_mock.statelink import BadState, Link, place
 from openpipe_mock.stateredis import LEASE_SECONDS, RedisCallLog, RedisJournal, RedisSession, RedisSessions
 from tests.chatting import CHAT, asking, sent_with
 from tests.controlling import holds
-from tests.environments import here
-from tests.inprocess import HEADERS, JUDGE, answer, content_of, having
-from tests.live import PATIENCE, finished, serving, until
+from tests.inprocess import HEADERS, JUDGE, answer, commanded, content_of, having
+from tests.live import PATIENCE, Live, serving, until
 from tests.redises import Redis, free_port, redis_server
 from tests.remembering import CONFIG, KEY, SCENARIOS, Scenario, Turns
 
@@ -67,13 +66,18 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def everyone(server: Redis, file: Path) -> Iterator[dict[str, Turns]]:
+def pair(server: Redis, file: Path) -> Iterator[tuple[Live, Live]]:
+    """Two mocks that share a Redis."""
+    flags = (f"--config={file}", f"--state={server.url}")
+    with serving(*flags) as first, serving("--quiet", *flags) as second:
+        yield first, second
+
+
+@pytest.fixture(scope="module")
+def everyone(pair: tuple[Live, Live], file: Path) -> Iterator[dict[str, Turns]]:
     """One mock that remembers for itself, and two that share a Redis."""
-    flags = ("--quiet", f"--config={file}")
-    with contextlib.ExitStack() as stack:
-        alone = stack.enter_context(serving(*flags))
-        both = [stack.enter_context(serving(*flags, f"--state={server.url}")) for _ in range(2)]
-        turns = {"memory": Turns([alone.origin]), "redis": Turns([each.origin for each in both])}
+    with serving("--quiet", f"--config={file}") as alone:
+        turns = {"memory": Turns([alone.origin]), "redis": Turns([each.origin for each in pair])}
         yield turns
         for each in turns.values():
             each.close()
@@ -880,20 +884,23 @@ def test_a_url_that_will_not_do_is_refused_without_its_password(url: str, told: 
     assert "\n" not in str(refused.value)
 
 
-def refusal(*flags: str, environment: dict[str, str] | None = None) -> str:
-    done = finished([here("openpipe-mock"), "serve", "--port=0", *flags], environment)
-    assert done.returncode == 2, done.stderr
+def refusal(*flags: str) -> str:
+    done = commanded("serve", "--port=0", *flags)
+    assert done.exit_code == 2, done.stderr
     [line] = done.stderr.splitlines()
     return line
 
 
-def test_a_server_says_in_one_line_why_its_redis_will_not_do(server: Redis) -> None:
+def test_a_server_says_in_one_line_why_its_redis_will_not_do(
+    server: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = free_port()
     line = refusal(f"--state=redis://:hush@127.0.0.1:{port}/0")
     assert f"cannot use --state redis://127.0.0.1:{port}/0: " in line
     assert line.endswith(": nothing listens there")
     assert "hush" not in line
-    line = refusal(environment={"OPENPIPE_MOCK_STATE": f"{server.url}?db=999"})
+    monkeypatch.setenv("OPENPIPE_MOCK_STATE", f"{server.url}?db=999")
+    line = refusal()
     assert ': it says "' in line
 
 
@@ -943,10 +950,9 @@ def test_without_the_client_it_is_said_what_to_install(monkeypatch: pytest.Monke
         Link("redis://localhost")
 
 
-def test_a_server_says_where_its_memory_is(server: Redis) -> None:
-    with serving(f"--state={server.url}") as live:
-        live.stop()
-        assert f"what sessions remember lies in the Redis at {server.url}" in live.log.read_text()
+def test_a_server_says_where_its_memory_is(server: Redis, pair: tuple[Live, Live]) -> None:
+    told = f"what sessions remember lies in the Redis at {server.url}"
+    until(lambda: told in pair[0].log.read_text())
 
 
 def test_a_file_that_is_saved_counts_beside_what_was_set(server: Redis, shared: Service) -> None:

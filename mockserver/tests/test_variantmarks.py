@@ -1,7 +1,8 @@
-"""The marker `openpipe_variants`, in a pytest run of its own."""
+"""The marker `openpipe_variants`, in pytest runs of their own."""
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from openpipe_mock.variantmarks import variant_ids
 from openpipe_mock.variants import VARIANTS
 from tests.live import clean, finished
+
+pytest_plugins = ["pytester"]
 
 CONFTEST = """
 import pytest
@@ -50,20 +53,36 @@ def test_other_arguments_are_refused(marker: pytest.Mark, told: str) -> None:
         variant_ids(marker)
 
 
-def run(folder: Path, test: str, *flags: str) -> str:
+FLAGS = ("-p", "openpipe_mock.variantmarks", "-p", "no:cacheprovider", "--strict-markers", "-v")
+"""For this plugin and no other."""
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """What pytest prints for a test module, with this plugin and no other, but for those of the flags."""
+
+    def printed(test: str, *flags: str) -> str:
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        written(pytester.path, test)
+        return pytester.runpytest_inprocess(*FLAGS, *flags).stdout.str()
+
+    return printed
+
+
+def run_outside(folder: Path, test: str, *flags: str) -> str:
+    """The same in a process of its own."""
+    written(folder, test)
+    environment = clean({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": os.pathsep.join(sys.path)})
+    return finished([sys.executable, "-m", "pytest", *FLAGS, *flags, folder], environment, cwd=folder).stdout
+
+
+def written(folder: Path, test: str) -> None:
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_it.py").write_text(f"import pytest\n\n{test}")
-    command = [sys.executable, "-m", "pytest", "-p", "openpipe_mock.variantmarks", "-p", "no:cacheprovider"]
-    environment = clean({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": os.pathsep.join(sys.path)})
-    return finished([*command, "--strict-markers", "-v", *flags, folder], environment, cwd=folder).stdout
 
 
-@pytest.mark.slow
-@pytest.mark.measured
-def test_a_marked_test_runs_plainly_and_under_variants(tmp_path: Path) -> None:
+def test_a_marked_test_runs_plainly_and_under_variants(run: Callable[..., str]) -> None:
     printed = run(
-        tmp_path,
         """
 @pytest.mark.openpipe_variants(3)
 def test_client(openpipe_mock):
@@ -87,8 +106,6 @@ def test_other(openpipe_mock):
     assert "1 failed, 4 passed" in printed
 
 
-@pytest.mark.slow
-@pytest.mark.measured
 @pytest.mark.parametrize(
     ("arguments", "parameters", "told"),
     [
@@ -96,9 +113,11 @@ def test_other(openpipe_mock):
         ("'no-dnoe'", "openpipe_mock", 'there is no variant "no-dnoe". Did you mean "no-done"?'),
     ],
 )
-def test_a_marker_in_vain_is_an_error(tmp_path: Path, arguments: str, parameters: str, told: str) -> None:
+def test_a_marker_in_vain_is_an_error(
+    run: Callable[..., str], arguments: str, parameters: str, told: str
+) -> None:
     test = f"@pytest.mark.openpipe_variants({arguments})\ndef test_client({parameters}): pass\n"
-    printed = run(tmp_path, test)
+    printed = run(test)
     assert f"test_it.py::test_client: {told}" in printed
     assert "During handling of the above exception" not in printed
     assert "1 error" in printed
@@ -118,22 +137,23 @@ def test_unmarked(openpipe_mock, each): pass
 SURPLUS = f"openpipe-mock: there are {len(VARIANTS)} variants; openpipe_variants(99) means all of them"
 
 
-@pytest.mark.slow
-@pytest.mark.measured
-@pytest.mark.parametrize("flags", [("-W", "error"), ("-p", "xdist", "-n", "2")])
-def test_a_number_beyond_the_variants_is_told_once_and_is_no_warning(
-    tmp_path: Path, flags: tuple[str, ...]
-) -> None:
-    printed = run(tmp_path, MANY, *flags)
-    assert printed.count(SURPLUS) == 1
-    assert printed.count("openpipe-mock: ") == 1
-    assert f"{2 * (1 + len(VARIANTS)) + 2 + 1} passed in" in printed
+def tells_the_surplus_once(printed: str) -> bool:
+    told = printed.count(SURPLUS), printed.count("openpipe-mock: ")
+    return told == (1, 1) and f"{2 * (1 + len(VARIANTS)) + 2 + 1} passed in" in printed
+
+
+def test_a_number_beyond_the_variants_is_told_once_and_is_no_warning(run: Callable[..., str]) -> None:
+    assert tells_the_surplus_once(run(MANY, "-W", "error"))
 
 
 @pytest.mark.slow
 @pytest.mark.measured
-def test_a_number_of_variants_that_there_are_needs_no_word(tmp_path: Path) -> None:
-    printed = run(tmp_path, MANY.replace("99", str(len(VARIANTS))))
+def test_several_processes_tell_it_once(tmp_path: Path) -> None:
+    assert tells_the_surplus_once(run_outside(tmp_path, MANY, "-p", "xdist", "-n", "2"))
+
+
+def test_a_number_of_variants_that_there_are_needs_no_word(run: Callable[..., str]) -> None:
+    printed = run(MANY.replace("99", str(len(VARIANTS))))
     assert "openpipe-mock: " not in printed
     assert " passed in" in printed
 
@@ -152,10 +172,8 @@ class TestTheirs(unittest.TestCase):
 """
 
 
-@pytest.mark.slow
-@pytest.mark.measured
-def test_a_marker_that_cannot_repeat_its_test_is_an_error(tmp_path: Path) -> None:
-    printed = run(tmp_path, UNREPEATABLE)
+def test_a_marker_that_cannot_repeat_its_test_is_an_error(run: Callable[..., str]) -> None:
+    printed = run(UNREPEATABLE)
     assert "the marker openpipe_variants can't repeat this test" in printed
     assert "1 passed, 1 error" in printed
 
@@ -171,4 +189,4 @@ def test_last():
     import sys
     assert "openpipe_mock.variants" not in sys.modules
 """
-    assert "2 passed" in run(tmp_path, test)
+    assert "2 passed" in run_outside(tmp_path, test)

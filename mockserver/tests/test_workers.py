@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.environments import here
+from tests.inprocess import commanded
 from tests.live import PATIENCE, Live, clean, finished, has_taken_all, serving, until, with_grace
 from tests.mad import JUDGE
-from tests.redises import redis_server, state_of, workers_of
+from tests.redises import Redis, redis_server, state_of, workers_of
 from tests.remembering import SLOW, Turns
 from tests.soaking import sent
 
@@ -57,6 +57,13 @@ def three() -> Iterator[Live]:
         yield live
 
 
+@pytest.fixture(scope="module")
+def joined() -> Iterator[tuple[Live, Redis]]:
+    """Three workers that share a Redis."""
+    with redis_server() as redis, serving("--workers=3", f"--state={redis.url}") as live:
+        yield live, redis
+
+
 def test_the_banner_and_the_ready_file_come_once(three: Live) -> None:
     until(lambda: three.log.read_text().count("\n") >= 2)  # the warning comes right behind the ready file
     banner, warning = three.log.read_text().splitlines()[:2]
@@ -79,18 +86,17 @@ def test_each_worker_serves(three: Live) -> None:
     assert len(scores) == 1, "a judgement by content is the same everywhere"
 
 
-def test_a_worker_that_crashed_is_replaced() -> None:
-    with serving("--workers=2") as live:
-        before = workers_of(live.process.pid)
-        os.kill(before[0], signal.SIGKILL)
-        until(lambda: len(workers_of(live.process.pid)) == 2 and workers_of(live.process.pid) != before)
-        [fresh] = set(workers_of(live.process.pid)) - set(before)
-        with alone(live, fresh):
-            assert seed(live) == 0
-        assert f"worker {before[0]} ended unasked; another takes its place" in live.log.read_text()
+def test_a_worker_that_crashed_is_replaced(three: Live) -> None:
+    before = workers_of(three.process.pid)
+    os.kill(before[0], signal.SIGKILL)
+    until(lambda: len(workers_of(three.process.pid)) == 3 and workers_of(three.process.pid) != before)
+    [fresh] = set(workers_of(three.process.pid)) - set(before)
+    with alone(three, fresh):
+        assert seed(three) == 5
+    assert f"worker {before[0]} ended unasked; another takes its place" in three.log.read_text()
 
 
-@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])  # SIGHUP: in test_logs.py
 def test_a_signal_ends_them_all_calmly(name: signal.Signals) -> None:
     with serving("--workers=2", "--quiet") as live:
         workers = workers_of(live.process.pid)
@@ -140,22 +146,21 @@ def test_a_saved_file_is_in_force_in_every_worker(tmp_path: Path) -> None:
                 until(lambda: seed(live) == 2)
 
 
-def test_a_start_that_fails_ends_with_one_line() -> None:
-    with serving("--quiet") as live:
-        done = finished([here("openpipe-mock"), "serve", "--workers=2", f"--port={live.address[1]}"])
-        assert done.returncode == 2
-        [line] = done.stderr.splitlines()
-        assert "is taken" in line
+def test_a_start_that_fails_ends_with_one_line(three: Live) -> None:
+    done = commanded("serve", "--workers=2", f"--port={three.address[1]}")
+    assert done.exit_code == 2
+    [line] = done.stderr.splitlines()
+    assert "is taken" in line
 
 
-def test_workers_with_one_redis_are_as_one() -> None:
-    with redis_server() as redis, serving("--workers=3", f"--state={redis.url}") as live:
-        mock = Turns([live.origin] * 6)
-        mock.control("PUT", "/criteria/flaky", {"sequence": [number / 20 for number in range(20)]})
-        assert [mock.score("flaky") for _ in range(12)] == [number / 20 for number in range(12)]
-        assert mock.control("GET", "/requests")["count"] == 12
-        mock.close()
-        assert "memory of its own" not in live.log.read_text()
+def test_workers_with_one_redis_are_as_one(joined: tuple[Live, Redis]) -> None:
+    live, _ = joined
+    mock = Turns([live.origin] * 6)
+    mock.control("PUT", "/criteria/flaky", {"sequence": [number / 20 for number in range(20)]})
+    assert [mock.score("flaky") for _ in range(12)] == [number / 20 for number in range(12)]
+    assert mock.control("GET", "/requests")["count"] == 12
+    mock.close()
+    assert "memory of its own" not in live.log.read_text()
 
 
 PROGRAM = """
@@ -185,14 +190,16 @@ def test_workers_that_cannot_serve_end_the_start(way: str) -> None:
     assert ("it can't" in done.stderr) == (way == "raises")
 
 
-def test_the_status_tells_whether_workers_share_their_sessions() -> None:
-    with serving("--quiet", "--workers=2") as live:
-        told = httpx.get(f"{live.control_url}/status").json()["memory"]
-        assert told == {"place": "each process by itself", "shared": False, "redis": None}
-        assert "each process by itself" in httpx.get(live.origin).text
-    with redis_server() as redis, serving("--quiet", "--workers=2", f"--state={redis.url}") as live:
-        told = httpx.get(f"{live.control_url}/status").json()["memory"]
-        assert (told["shared"], told["redis"]["up"], told["redis"]["url"]) == (True, True, redis.url)
+def test_the_status_tells_that_workers_share_no_sessions(three: Live) -> None:
+    told = httpx.get(f"{three.control_url}/status").json()["memory"]
+    assert told == {"place": "each process by itself", "shared": False, "redis": None}
+    assert "each process by itself" in httpx.get(three.origin).text
+
+
+def test_the_status_tells_that_workers_share_their_sessions(joined: tuple[Live, Redis]) -> None:
+    live, redis = joined
+    told = httpx.get(f"{live.control_url}/status").json()["memory"]
+    assert (told["shared"], told["redis"]["up"], told["redis"]["url"]) == (True, True, redis.url)
 
 
 def test_a_signal_before_all_serve_ends_the_start() -> None:
@@ -205,8 +212,8 @@ def test_a_signal_before_all_serve_ends_the_start() -> None:
     assert process.returncode == 0
 
 
-def test_where_processes_cannot_fork_it_is_said(tmp_path: Path) -> None:
-    program = "import os; del os.fork; from openpipe_mock.cli import main; main()"
-    done = finished([sys.executable, "-c", program, "serve", "--workers=2", "--port=0"])
-    assert done.returncode == 2
+def test_where_processes_cannot_fork_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "fork")
+    done = commanded("serve", "--workers=2", "--port=0")
+    assert done.exit_code == 2
     assert "--workers above 1 needs a system with fork" in done.stderr
