@@ -29,7 +29,8 @@ def default(flag: str) -> object:
 ORIGIN = f"http://{default('host')}:{default('port')}"
 
 
-def test_each_block_of_the_readme_is_run_below() -> None:
+def test_each_block_of_the_readme_is_run() -> None:
+    """The one that holds a test with the clients' own tests, all others below."""
     assert len(list(blocks(README))) == len(BLOCKS)
     known = "make export from 0.02 import Moss curl pip criteria: def openpipe-mock"
     assert set(BLOCKS) == set(known.split())
@@ -131,13 +132,6 @@ def test_the_config_decides_what_is_answered(tmp_path: Path) -> None:
         assert answers[2].headers["retry-after"] == "1"
         said = [choice["message"]["content"] for choice in answers[0].json()["choices"]]
         assert said == ["It is sunny.", "I don't know."]
-
-
-@pytest.mark.slow
-def test_the_fixture_takes_what_the_client_sends(tmp_path: Path) -> None:
-    (tmp_path / "test_theirs.py").write_text(BLOCKS["def"].code)
-    done = finished([installed("fixtures-openpipe", "python"), "-m", "pytest", "-q"], cwd=tmp_path)
-    assert "1 passed" in done.stdout, done.stdout
 
 
 def test_the_contract_is_kept_by_the_mock_itself(live: Live) -> None:
