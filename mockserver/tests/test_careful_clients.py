@@ -1,14 +1,14 @@
 """The official clients in careful programs: what they break under, and that no rule accuses them.
 
 All programs run at once, each under every variant, as most of what they do is waiting. What takes long to
-import is imported once: see `clients/careful/warm.py`.
+import is imported once for all programs of an environment: see `clients/careful/warm.py`.
 """
 
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -64,27 +64,37 @@ def environment() -> dict[str, str]:
     return {**clean(TRUSTING_NOBODY), "PATH": os.environ["PATH"], "LANGSMITH_TRACING": "false"}
 
 
-def command_of(program: Program, folder: Path, address: str) -> list[str]:
-    """What imports a program's client, and then runs the program for whoever asks at an address."""
+def starting(environment: str, folder: Path) -> list[str | Path]:
+    """The beginning of the command that runs programs of an environment for whoever asks."""
+    if environment:
+        return [installed(environment, "python"), CAREFUL / "warm.py"]
+    (folder / "warm.mjs").write_bytes((CAREFUL / "warm.mjs").read_bytes())
+    return ["node", folder / "warm.mjs"]
+
+
+def path_of(programs: Sequence[Program], folder: Path) -> Path:
+    """Where the process of these programs has its socket and its logs, each with an ending of its own."""
+    return folder / str(PROGRAMS.index(programs[0]))
+
+
+def spelled(program: Program, folder: Path) -> str:
+    """A program's file and arguments. Node looks for packages beside a script."""
     if program.environment:
-        python = installed(program.environment, "python")
-        return [str(each) for each in (python, CAREFUL / "warm.py", address, CAREFUL / program.file)]
-    for name in ("warm.mjs", program.file):  # Node looks for packages beside a script
-        (folder / name).write_bytes((CAREFUL / name).read_bytes())
-    return ["node", str(folder / "warm.mjs"), address, str(folder / program.file)]
+        return " ".join([str(CAREFUL / program.file), *program.arguments])
+    (folder / program.file).write_bytes((CAREFUL / program.file).read_bytes())
+    return str(folder / program.file)
 
 
 @contextmanager
-def ready(program: Program, folder: Path, origin: str) -> Iterator[tuple[str, ...]]:
-    """The command that runs a program, whose client is imported by now."""
-    address = str(folder / f"{PROGRAMS.index(program)}.sock")
-    warm = [*command_of(program, folder, address), *program.arguments]
+def held(programs: Sequence[Program], folder: Path, origin: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that imports a client and then runs the programs; it prints a line as soon as it may be asked."""
+    path = path_of(programs, folder)
+    spellings = [spelled(program, folder) for program in programs]
+    command = [*starting(programs[0].environment, folder), f"{path}.sock", f"{path}.log", *spellings]
     led = surroundings(origin, DUMMY_KEY, None, environment())
-    process = subprocess.Popen(warm, env=led, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, env=led, stdout=subprocess.PIPE)
     try:
-        assert process.stdout
-        assert process.stdout.readline() == b"ready\n"
-        yield sys.executable, "-S", "-E", str(CAREFUL / "ask.py"), address, *program.arguments
+        yield process
     finally:
         process.kill()
         process.communicate(timeout=PATIENCE)
@@ -95,19 +105,27 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
     """What is found of each program, after its plain run, under all variants."""
     folder = tmp_path_factory.mktemp("careful")
     (folder / "node_modules").symlink_to(node_modules())
+    together: dict[str, list[Program]] = {}
+    for program in PROGRAMS:  # a process for each environment of Python, and for each program of Node
+        together.setdefault(program.environment or program.file, []).append(program)
 
-    def verdict(program: Program, command: tuple[str, ...]) -> tuple[Verdict, str]:
-        log = folder / f"{PROGRAMS.index(program)}.log"
-        logged = ("sh", "-c", f'exec "$@" >>{log} 2>&1', "sh", *command)
-        found = execute(Job(logged, variants=VARIANTS), environment(), lambda *_: None)
-        return found, log.read_text(encoding="utf-8")
+    def verdict(program: Program) -> tuple[Verdict, str]:
+        programs = together[program.environment or program.file]
+        path, number = path_of(programs, folder), programs.index(program)
+        ask = (sys.executable, "-I", "-S", str(CAREFUL / "ask.py"), f"{path}.sock", str(number))
+        found = execute(Job(ask, variants=VARIANTS), environment(), lambda *_: None)
+        log = Path(f"{path}.log.{number}")
+        return found, log.read_text("utf-8") if log.exists() else ""
 
     with ExitStack() as stack, ThreadPoolExecutor(len(PROGRAMS)) as pool:
         for name in ("openpipe_mock", "uvicorn"):  # those that run side by side put back each other's levels
             stack.callback(logging.getLogger(name).setLevel, logging.getLogger(name).level)
         origin = stack.enter_context(serving(Service()))
-        commands = [stack.enter_context(ready(program, folder, origin)) for program in PROGRAMS]
-        yield dict(zip(PROGRAMS, pool.map(verdict, PROGRAMS, commands), strict=True))
+        processes = [stack.enter_context(held(each, folder, origin)) for each in together.values()]
+        for process in processes:
+            assert process.stdout
+            assert process.stdout.readline() == b"ready\n"
+        yield dict(zip(PROGRAMS, pool.map(verdict, PROGRAMS), strict=True))
 
 
 @pytest.fixture(params=PROGRAMS, ids=lambda program: program.client)
