@@ -57,7 +57,8 @@ def test_clients_with_the_fixtures(environment: str, tmp_path: Path) -> None:
     One run for all of an environment: most of what it takes is to import the clients.
     """
     scripts = [CLIENTS / f"python-{environment}" / f"{script}.py" for script in SCRIPTS[environment]]
-    command = [installed(environment, "python"), "-m", "pytest", "-q", "-c", CLIENTS / "fixtures.ini"]
+    files = [*scripts, *page_tests(environment, tmp_path)]
+    python, settings = installed(environment, "python"), CLIENTS / "fixtures.ini"
     variables = {"PYTHONDONTWRITEBYTECODE": "1", **TRUSTING_NOBODY}
-    done = finished([*command, *scripts, *page_tests(environment, tmp_path)], variables, cwd=ROOT)
+    done = finished([python, "-m", "pytest", "-q", "-c", settings, *files], variables, cwd=ROOT)
     assert done.returncode == 0, done.stdout
