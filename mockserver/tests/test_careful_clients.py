@@ -87,7 +87,7 @@ def spelled(program: Program, folder: Path) -> str:
 
 @contextmanager
 def held(programs: Sequence[Program], folder: Path, origin: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that imports a client and then runs the programs; it prints a line as soon as it may be asked."""
+    """A process that imports a client, prints a line, and from then on runs the programs for who asks."""
     path = path_of(programs, folder)
     spellings = [spelled(program, folder) for program in programs]
     command = [*starting(programs[0].environment, folder), f"{path}.sock", f"{path}.log", *spellings]

@@ -1,6 +1,7 @@
 // Runs a Node program in a process that has imported its client already: `node warm.mjs SOCKET LOG PROGRAM`.
 // Each run is a fresh evaluation of the program's module, one after the other, in the environment of whoever asks:
-// `ask.py`. It answers with the exit code, and adds to the file LOG.0 why the program failed. It says `ready` when it is.
+// `ask.py`. It answers with the exit code, and adds to the file LOG.0 why the program failed. It says `ready` when it
+// is.
 import { appendFileSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { pathToFileURL } from "node:url";
