@@ -1,6 +1,7 @@
 """The README, taken at its word: each of its code blocks is run, and each of its links leads somewhere."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from openpipe_mock.cli import main, serve
 from openpipe_mock.resources import SOURCE
+from tests.chatclients import CLIENTS
 from tests.environments import ROOT, here, installed, path_into
 from tests.live import INSTALLING, PATIENCE, Live, clean, finished, run, serving, until_ready
 from tests.markdown import Block, blocks
@@ -86,14 +88,6 @@ def test_the_exports_name_the_default_address() -> None:
     assert f"<{ORIGIN}/>" in README
 
 
-EACH_IN_TURN = """
-import runpy, sys
-for script in sys.argv[1:]:
-    runpy.run_path(script, run_name="__main__")
-    print("end of the script")
-"""
-
-
 @pytest.fixture(scope="module")
 def printed(live: Live, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What the scripts for the Python client print, led by the exports; the client is imported once."""
@@ -101,9 +95,10 @@ def printed(live: Live, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     for script, block in zip(scripts, ("from", "import"), strict=True):
         script.write_text(BLOCKS[block].code)
     exports = BLOCKS["export"].code.replace(ORIGIN, live.origin)
-    python = [installed("openpipe", "python"), "-c", EACH_IN_TURN, *scripts]
-    found = run(["sh", "-euc", f'{exports}\nexec "$@"', "sh", *python])
-    return found.split("end of the script\n")
+    asked = json.dumps([({}, [str(script)]) for script in scripts])
+    python = f'"{installed("openpipe", "python")}" "{CLIENTS / "in_turn.py"}" "$1"'
+    found: list[str] = json.loads(run(["sh", "-euc", f"{exports}\n{python}", "sh", asked]))
+    return found
 
 
 @pytest.mark.slow
@@ -163,7 +158,12 @@ def test_each_flag_in_the_readme_exists(flag: str) -> None:
     assert flag in {"--help", *known}
 
 
+@pytest.fixture(scope="module")
+def make_help() -> str:
+    return run(["make", "help"], cwd=ROOT)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"`make (\w+)`", README))))
-def test_each_make_target_in_the_readme_exists(target: str) -> None:
-    assert f"make {target} " in run(["make", "help"], cwd=ROOT)
+def test_each_make_target_in_the_readme_exists(target: str, make_help: str) -> None:
+    assert f"make {target} " in make_help
