@@ -6,11 +6,9 @@ import is imported once for all programs of an environment: see `clients/careful
 
 import logging
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +19,8 @@ from openpipe_mock.interception import DUMMY_KEY
 from openpipe_mock.service import Service
 from openpipe_mock.variants import VARIANTS
 from tests.environments import ROOT, TESTS, installed, node_modules
-from tests.live import PATIENCE, TRUSTING_NOBODY, clean
+from tests.holding import asking, started, until_held
+from tests.live import TRUSTING_NOBODY, clean
 from tests.tables import rows
 
 pytestmark = pytest.mark.slow
@@ -38,6 +37,11 @@ class Program:
     file: str
     environment: str = ""
     arguments: tuple[str, ...] = ()
+
+    @property
+    def process(self) -> str:
+        """The name of the process that runs it: there is one for each environment, and program of Node."""
+        return self.environment or self.file
 
 
 PROGRAMS = (
@@ -64,40 +68,22 @@ def environment() -> dict[str, str]:
     return {**clean(TRUSTING_NOBODY), "PATH": os.environ["PATH"], "LANGSMITH_TRACING": "false"}
 
 
-def starting(environment: str, folder: Path) -> list[str | Path]:
-    """The beginning of the command that runs programs of an environment for whoever asks."""
-    if environment:
-        return [installed(environment, "python"), CAREFUL / "warm.py"]
-    (folder / "warm.mjs").write_bytes((CAREFUL / "warm.mjs").read_bytes())
-    return ["node", folder / "warm.mjs"]
-
-
-def path_of(programs: Sequence[Program], folder: Path) -> Path:
-    """Where the process of these programs has its socket and its logs, each with an ending of its own."""
-    return folder / str(PROGRAMS.index(programs[0]))
-
-
-def spelled(program: Program, folder: Path) -> str:
+def words_of(program: Program, folder: Path) -> list[str]:
     """A program's file and arguments. Node looks for packages beside a script."""
     if program.environment:
-        return " ".join([str(CAREFUL / program.file), *program.arguments])
+        return [str(CAREFUL / program.file), *program.arguments]
     (folder / program.file).write_bytes((CAREFUL / program.file).read_bytes())
-    return str(folder / program.file)
+    return [str(folder / program.file)]
 
 
-@contextmanager
-def held(programs: Sequence[Program], folder: Path, origin: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that imports a client, prints a line, and from then on runs the programs for who asks."""
-    path = path_of(programs, folder)
-    spellings = [spelled(program, folder) for program in programs]
-    command = [*starting(programs[0].environment, folder), f"{path}.sock", f"{path}.log", *spellings]
-    led = surroundings(origin, DUMMY_KEY, None, environment())
-    process = subprocess.Popen(command, env=led, stdout=subprocess.PIPE)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate(timeout=PATIENCE)
+def holding(programs: Sequence[Program], folder: Path) -> list[str | Path]:
+    """The command that imports the client of these programs and then runs them for whoever asks."""
+    address = folder / f"{programs[0].process}.sock"
+    spelled = [" ".join(words_of(program, folder)) for program in programs]
+    if environment := programs[0].environment:
+        return [installed(environment, "python"), CAREFUL / "warm.py", address, *spelled]
+    (folder / "warm.mjs").write_bytes((CAREFUL / "warm.mjs").read_bytes())
+    return ["node", folder / "warm.mjs", address, *spelled]
 
 
 @pytest.fixture(scope="module")
@@ -106,25 +92,24 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
     folder = tmp_path_factory.mktemp("careful")
     (folder / "node_modules").symlink_to(node_modules())
     together: dict[str, list[Program]] = {}
-    for program in PROGRAMS:  # a process for each environment of Python, and for each program of Node
-        together.setdefault(program.environment or program.file, []).append(program)
+    for program in PROGRAMS:
+        together.setdefault(program.process, []).append(program)
 
     def verdict(program: Program) -> tuple[Verdict, str]:
-        programs = together[program.environment or program.file]
-        path, number = path_of(programs, folder), programs.index(program)
-        ask = (sys.executable, "-I", "-S", str(CAREFUL / "ask.py"), f"{path}.sock", str(number))
-        found = execute(Job(ask, variants=VARIANTS), environment(), lambda *_: None)
-        log = Path(f"{path}.log.{number}")
-        return found, log.read_text("utf-8") if log.exists() else ""
+        log = folder / f"{PROGRAMS.index(program)}.log"
+        log.touch()
+        command = asking(folder / f"{program.process}.sock", log, *words_of(program, folder))
+        found = execute(Job(command, variants=VARIANTS), environment(), lambda *_: None)
+        return found, log.read_text("utf-8")
 
     with ExitStack() as stack, ThreadPoolExecutor(len(PROGRAMS)) as pool:
         for name in ("openpipe_mock", "uvicorn"):  # those that run side by side put back each other's levels
             stack.callback(logging.getLogger(name).setLevel, logging.getLogger(name).level)
         origin = stack.enter_context(serving(Service()))
-        processes = [stack.enter_context(held(each, folder, origin)) for each in together.values()]
-        for process in processes:
-            assert process.stdout
-            assert process.stdout.readline() == b"ready\n"
+        led = surroundings(origin, DUMMY_KEY, None, environment())
+        commands = [holding(programs, folder) for programs in together.values()]
+        for process in [stack.enter_context(started(command, led)) for command in commands]:
+            until_held(process)
         yield dict(zip(PROGRAMS, pool.map(verdict, PROGRAMS), strict=True))
 
 

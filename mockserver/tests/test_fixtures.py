@@ -65,8 +65,8 @@ def outcomes(done: "subprocess.CompletedProcess[str]", name: str = "") -> dict[s
     """Test → what became of it; those of one file, where it is named."""
     words = ("PASSED", "FAILED", "ERROR")
     lines = (line.split() for line in done.stdout.splitlines())
-    found = [(line[0], *line[1].split("::", 1)) for line in lines if line and line[0] in words]
-    return {test: outcome for outcome, file, test in found if not name or file == f"test_{name}.py"}
+    found = [(line[0], *line[1].partition("::")) for line in lines if line and line[0] in words]
+    return {test: outcome for outcome, file, _, test in found if not name or file == f"test_{name}.py"}
 
 
 GOOD = """

@@ -1,14 +1,20 @@
-"""Does, as if it were this process, a run that `warm.py` or `warm.mjs` holds ready: `ask.py SOCKET NUMBER`.
+"""Runs a program, as if it were this process, in one that is held ready: `ask.py SOCKET LOG PROGRAM …`.
 
-They read this process's environment. It imports next to nothing, since it is started hundreds of times.
+That one, `warm.py` or `warm.mjs`, reads this process's environment. What the program prints is added to the
+file LOG. This ends with the program's exit code, or with 70 where that one crashes. It imports next to nothing,
+since it is started hundreds of times.
 """
 
 import _socket
 import sys
 from posix import getpid
 
-path, number = sys.argv[1:]
+path, *words = sys.argv[1:]
 asking = _socket.socket(_socket.AF_UNIX)
-asking.connect(path)
-asking.send(b"%d %s" % (getpid(), number.encode()))
-sys.exit(int(asking.recv(9)))  # nothing came from a run that has crashed
+try:
+    asking.connect(path)
+    asking.send("\0".join([str(getpid()), *words]).encode())
+    code = asking.recv(9)  # nothing comes from a run that has crashed
+except OSError:
+    code = b""
+sys.exit(int(code or 70))

@@ -1,12 +1,11 @@
-// Runs a Node program in a process that has imported its client already: `node warm.mjs SOCKET LOG PROGRAM`.
+// Runs a Node program in a process that has imported its client already: `node warm.mjs SOCKET PROGRAM`.
 // Each run is a fresh evaluation of the program's module, one after the other, in the environment of whoever asks:
-// `ask.py`. It answers with the exit code, and adds to the file LOG.0 why the program failed. It says `ready` when it
-// is.
+// `ask.py`. It says `ready` when it is, and answers with the exit code. Why a run failed is added to the log.
 import { appendFileSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { pathToFileURL } from "node:url";
 
-const [address, log, program] = process.argv.slice(2);
+const [address, program] = process.argv.slice(2);
 let runs = 0;
 
 async function run() {
@@ -15,7 +14,7 @@ async function run() {
 }
 
 async function answer(asked) {
-  const [asking] = String(asked).split(" ");
+  const [asking, log] = String(asked).split("\0");
   for (const variable of readFileSync(`/proc/${asking}/environ`, "utf-8").split("\0").slice(0, -1)) {
     const [name, ...value] = variable.split("=");
     process.env[name] = value.join("=");
@@ -24,7 +23,7 @@ async function answer(asked) {
     await run();
     return "0";
   } catch (error) {
-    appendFileSync(`${log}.0`, `${error.stack}\n`);
+    appendFileSync(log, `${error.stack}\n`);
     return "1";
   }
 }

@@ -1,9 +1,8 @@
-"""Runs Python programs in processes that have run them once already: `warm.py SOCKET LOG RUN…`.
+"""Runs Python programs in processes that have imported what they need: `warm.py SOCKET PROGRAM…`.
 
-A run is written as a program and its arguments, with spaces between. A program that imports a client takes
-most of its time for that. Here it does so once, and each further run is a fork of the process that did, with
-the environment of whoever asks: `ask.py`. What run 0 prints is added to the file LOG.0, and so on. It says
-`ready` when it is.
+A program that imports a client takes most of its time for that. Here it does so once: each PROGRAM, written
+with its arguments and spaces between, is run in the beginning, and then `ready` is printed. Each run that
+`ask.py` asks for is a fork of this process, with the environment of whoever asks.
 """
 
 import gc
@@ -14,11 +13,13 @@ import socket
 import sys
 import traceback
 
+MOST = 1 << 16
 
-def serve(path, log, runs):
-    """Answer each connection, which names a run by its number, with the exit code of that run."""
-    for words in runs:
-        play(words.split())
+
+def serve(path, programs):
+    """Answer each connection, which tells a program, with its exit code."""
+    for program in programs:
+        play(program.split())
     gc.freeze()  # else a collection in a fork copies all pages of memory
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     listening = socket.socket(socket.AF_UNIX)
@@ -29,7 +30,7 @@ def serve(path, log, runs):
         connection, _ = listening.accept()
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            answer(connection, log, runs)
+            answer(connection)
         connection.close()
 
 
@@ -38,10 +39,10 @@ def play(words):
     runpy.run_path(words[0], run_name="__main__")
 
 
-def answer(connection, log, runs):
-    """Do a run as the one who asks would have done it, and end."""
-    process, number = connection.recv(99).decode().split()
-    with open(f"{log}.{number}", "ab") as output:
+def answer(connection):
+    """Run a program as the one who asks would have done it, and end."""
+    process, log, *words = connection.recv(MOST).decode().split("\0")
+    with open(log, "ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     with open(f"/proc/{process}/environ", "rb") as environment:
@@ -49,7 +50,7 @@ def answer(connection, log, runs):
     os.environb.clear()
     os.environb.update(variables)
     try:
-        play(runs[int(number)].split())
+        play(words)
         code = b"0"
     except Exception:
         traceback.print_exc()
@@ -61,4 +62,4 @@ def answer(connection, log, runs):
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[1:3], sys.argv[3:])
+    serve(sys.argv[1], sys.argv[2:])
