@@ -1,8 +1,8 @@
 """Runs a program, as if it were this process, in one that is held ready: `ask.py SOCKET LOG PROGRAM …`.
 
 That one, `warm.py` or `warm.mjs`, reads this process's environment. What the program prints is added to the
-file LOG. This ends with the program's exit code, or with 70 where that one crashes. It imports next to nothing,
-since it is started hundreds of times.
+file LOG. This ends with the program's exit code, or with 70 where that one crashes. It imports next to
+nothing, since it is started hundreds of times.
 """
 
 import _socket
