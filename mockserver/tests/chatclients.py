@@ -1,7 +1,7 @@
 """Running the clients' chat scripts, each in its own environment, and reading what they saw."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,10 @@ Json = Any
 CLIENTS = TESTS / "clients"
 CHATS = CLIENTS / "chats.json"
 """Requests that every client sends."""
+
+
+Scripted = tuple[Mapping[str, str], Sequence[str | Path]]
+"""The variables of a script, and its file with its arguments."""
 
 
 def chats() -> Mapping[str, Json]:
@@ -38,6 +42,14 @@ def python(live: Live, environment: str, script: str, *arguments: str) -> Json:
     path = CLIENTS / f"python-{environment}" / script
     command: list[str | Path] = [installed(environment, "python"), path, *arguments]
     return json.loads(run(command, surroundings(live, f"op-{environment}")))
+
+
+def in_turn(environment: str, runs: Sequence[Scripted]) -> list[str]:
+    """What scripts of a Python client print that are run in one process, each with variables of its own."""
+    asked = [(dict(variables), [str(word) for word in words]) for variables, words in runs]
+    printed = run([installed(environment, "python"), CLIENTS / "in_turn.py", json.dumps(asked)], runs[0][0])
+    outputs: list[str] = json.loads(printed)
+    return outputs
 
 
 def node(live: Live, folder: Path, script: str, *arguments: str) -> Json:

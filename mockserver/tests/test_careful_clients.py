@@ -1,16 +1,14 @@
 """The official clients in careful programs: what they break under, and that no rule accuses them.
 
 All programs run at once, each under every variant, as most of what they do is waiting. What takes long to
-import is imported once: see `clients/careful/warm.py`.
+import is imported once for all programs of an environment: see `clients/careful/warm.py`.
 """
 
 import logging
 import os
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +19,8 @@ from openpipe_mock.interception import DUMMY_KEY
 from openpipe_mock.service import Service
 from openpipe_mock.variants import VARIANTS
 from tests.environments import ROOT, TESTS, installed, node_modules
-from tests.live import PATIENCE, TRUSTING_NOBODY, clean
+from tests.holding import asking, started, until_held
+from tests.live import TRUSTING_NOBODY, clean
 from tests.tables import rows
 
 pytestmark = pytest.mark.slow
@@ -38,6 +37,11 @@ class Program:
     file: str
     environment: str = ""
     arguments: tuple[str, ...] = ()
+
+    @property
+    def process(self) -> str:
+        """The name of the process that runs it: there is one for each environment, and program of Node."""
+        return self.environment or self.file
 
 
 PROGRAMS = (
@@ -64,30 +68,22 @@ def environment() -> dict[str, str]:
     return {**clean(TRUSTING_NOBODY), "PATH": os.environ["PATH"], "LANGSMITH_TRACING": "false"}
 
 
-def command_of(program: Program, folder: Path, address: str) -> list[str]:
-    """What imports a program's client, and then runs the program for whoever asks at an address."""
+def words_of(program: Program, folder: Path) -> list[str]:
+    """A program's file and arguments. Node looks for packages beside a script."""
     if program.environment:
-        python = installed(program.environment, "python")
-        return [str(each) for each in (python, CAREFUL / "warm.py", address, CAREFUL / program.file)]
-    for name in ("warm.mjs", program.file):  # Node looks for packages beside a script
-        (folder / name).write_bytes((CAREFUL / name).read_bytes())
-    return ["node", str(folder / "warm.mjs"), address, str(folder / program.file)]
+        return [str(CAREFUL / program.file), *program.arguments]
+    (folder / program.file).write_bytes((CAREFUL / program.file).read_bytes())
+    return [str(folder / program.file)]
 
 
-@contextmanager
-def ready(program: Program, folder: Path, origin: str) -> Iterator[tuple[str, ...]]:
-    """The command that runs a program, whose client is imported by now."""
-    address = str(folder / f"{PROGRAMS.index(program)}.sock")
-    warm = [*command_of(program, folder, address), *program.arguments]
-    led = surroundings(origin, DUMMY_KEY, None, environment())
-    process = subprocess.Popen(warm, env=led, stdout=subprocess.PIPE)
-    try:
-        assert process.stdout
-        assert process.stdout.readline() == b"ready\n"
-        yield sys.executable, "-S", "-E", str(CAREFUL / "ask.py"), address, *program.arguments
-    finally:
-        process.kill()
-        process.communicate(timeout=PATIENCE)
+def holding(programs: Sequence[Program], folder: Path) -> list[str | Path]:
+    """The command that imports the client of these programs and then runs them for whoever asks."""
+    address = folder / f"{programs[0].process}.sock"
+    spelled = [" ".join(words_of(program, folder)) for program in programs]
+    if environment := programs[0].environment:
+        return [installed(environment, "python"), CAREFUL / "warm.py", address, *spelled]
+    (folder / "warm.mjs").write_bytes((CAREFUL / "warm.mjs").read_bytes())
+    return ["node", folder / "warm.mjs", address, *spelled]
 
 
 @pytest.fixture(scope="module")
@@ -95,19 +91,26 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
     """What is found of each program, after its plain run, under all variants."""
     folder = tmp_path_factory.mktemp("careful")
     (folder / "node_modules").symlink_to(node_modules())
+    together: dict[str, list[Program]] = {}
+    for program in PROGRAMS:
+        together.setdefault(program.process, []).append(program)
 
-    def verdict(program: Program, command: tuple[str, ...]) -> tuple[Verdict, str]:
+    def verdict(program: Program) -> tuple[Verdict, str]:
         log = folder / f"{PROGRAMS.index(program)}.log"
-        logged = ("sh", "-c", f'exec "$@" >>{log} 2>&1', "sh", *command)
-        found = execute(Job(logged, variants=VARIANTS), environment(), lambda *_: None)
-        return found, log.read_text(encoding="utf-8")
+        log.touch()
+        command = asking(folder / f"{program.process}.sock", log, *words_of(program, folder))
+        found = execute(Job(command, variants=VARIANTS), environment(), lambda *_: None)
+        return found, log.read_text("utf-8")
 
     with ExitStack() as stack, ThreadPoolExecutor(len(PROGRAMS)) as pool:
         for name in ("openpipe_mock", "uvicorn"):  # those that run side by side put back each other's levels
             stack.callback(logging.getLogger(name).setLevel, logging.getLogger(name).level)
         origin = stack.enter_context(serving(Service()))
-        commands = [stack.enter_context(ready(program, folder, origin)) for program in PROGRAMS]
-        yield dict(zip(PROGRAMS, pool.map(verdict, PROGRAMS, commands), strict=True))
+        led = surroundings(origin, DUMMY_KEY, None, environment())
+        commands = [holding(programs, folder) for programs in together.values()]
+        for process in [stack.enter_context(started(command, led)) for command in commands]:
+            until_held(process)
+        yield dict(zip(PROGRAMS, pool.map(verdict, PROGRAMS), strict=True))
 
 
 @pytest.fixture(params=PROGRAMS, ids=lambda program: program.client)

@@ -3,27 +3,21 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import httpx
 import jsonschema_rs
 import pytest
 
-from tests.chatclients import CHATS, Json, chats, node, python
+from tests.chatclients import CHATS, Json, Scripted, chats, in_turn, node, python, surroundings
+from tests.chatclients import CLIENTS as SCRIPTS
 from tests.live import PROVIDER, Live, serving
 
 pytestmark = pytest.mark.slow
 
-OPENPIPE: Mapping[str, Callable[[Live, Path], Json]] = {
-    "openpipe": lambda live, _: python(live, "openpipe", "chat.py", "sync", str(CHATS)),
-    "openpipe async": lambda live, _: python(live, "openpipe", "chat.py", "async", str(CHATS)),
-    "openpipe node": lambda live, folder: node(live, folder, "chat-openpipe.mjs", str(CHATS)),
-}
-OPENAI: Mapping[str, Callable[[Live, Path], Json]] = {
-    "openai": lambda live, _: python(live, "openai", "chat.py", str(CHATS)),
-    "openai node": lambda live, folder: node(live, folder, "chat-openai.mjs", str(CHATS)),
-}
-CLIENTS = {**OPENPIPE, **OPENAI}
+SYNC_AND_ASYNC = {"openpipe": "sync", "openpipe async": "async"}
+OPENPIPE = [*SYNC_AND_ASYNC, "openpipe node"]
+OPENAI = ["openai", "openai node"]
+CLIENTS = [*OPENPIPE, *OPENAI]
 CRITERIA = {name: "criteria by header" if name in OPENPIPE else "criteria" for name in CLIENTS}
 """The scene in which each client asks for criteria."""
 
@@ -31,13 +25,42 @@ Play = Callable[[str, str], Json]
 
 
 @pytest.fixture(scope="module")
-def play(live: Live, tmp_path_factory: pytest.TempPathFactory) -> Play:
+def few_models() -> Iterator[Live]:
+    """A mock that knows next to no model."""
+    with serving("--quiet", f"--config={PROVIDER}") as mock:
+        yield mock
+
+
+@pytest.fixture(scope="module")
+def openpipe(live: Live, few_models: Live) -> Mapping[str, Json]:
+    """What the provider's Python client saw in each way, and where a model isn't there.
+
+    All of it comes from one process, as most of what it takes is to import the client.
+    """
+    folder, key = SCRIPTS / "python-openpipe", "op-openpipe"
+    runs: list[Scripted] = [
+        (surroundings(live, key), [folder / "chat.py", way, CHATS]) for way in SYNC_AND_ASYNC.values()
+    ]
+    runs.append((surroundings(few_models, key), [folder / "fallback.py"]))
+    outputs = in_turn("openpipe", runs)
+    return dict(zip([*SYNC_AND_ASYNC, "fallback"], map(json.loads, outputs), strict=True))
+
+
+@pytest.fixture(scope="module")
+def play(live: Live, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Play:
     """What a client saw in a scene; each client is run once."""
     seen: dict[str, Json] = {}
 
+    def played(client: str) -> Json:
+        if client in SYNC_AND_ASYNC:
+            return request.getfixturevalue("openpipe")[client]
+        if client == "openai":
+            return python(live, client, "chat.py", str(CHATS))
+        return node(live, tmp_path_factory.mktemp("client"), f"chat-{client.split()[0]}.mjs", str(CHATS))
+
     def scene(client: str, name: str) -> Json:
         if client not in seen:
-            seen[client] = CLIENTS[client](live, tmp_path_factory.mktemp("client"))
+            seen[client] = played(client)
         return seen[client][name]
 
     return scene
@@ -265,13 +288,11 @@ def test_the_provider_s_clients_understand_a_refusal(play: Play, official: str) 
 
 
 @pytest.fixture(scope="module")
-def fallbacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Json]]:
+def fallbacks(
+    openpipe: Mapping[str, Json], few_models: Live, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Json]:
     """What the provider's clients saw where a model isn't there; those that are too slow wait for delays."""
-    with serving("--quiet", f"--config={PROVIDER}") as few_models:
-        yield {
-            **python(few_models, "openpipe", "fallback.py"),
-            **node(few_models, tmp_path_factory.mktemp("client"), "fallback.mjs"),
-        }
+    return {**openpipe["fallback"], **node(few_models, tmp_path_factory.mktemp("client"), "fallback.mjs")}
 
 
 @pytest.mark.parametrize("way", ["sync", "async", "node"])

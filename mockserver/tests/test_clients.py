@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.environments import TESTS, installed, node_modules
+from tests.chatclients import in_turn
+from tests.environments import TESTS, node_modules
 from tests.live import Live, leading_to, run
 
 pytestmark = pytest.mark.slow
@@ -23,10 +24,18 @@ Answers = dict[str, Any]
 GOOD = ["plain", "the first version", "a conversation", "tools", "an image"]
 
 
-def python(live: Live, *script: str) -> Any:
-    """The JSON that a script of the Python client prints."""
-    interpreter = installed("openpipe", "python")
-    return json.loads(run([interpreter, PYTHON / script[0], *script[1:]], leading_to(live)))
+SCRIPTS: dict[str, list[str | Path]] = {
+    "python": [PYTHON / "ask.py", "sync", REQUESTS],
+    "python async": [PYTHON / "ask.py", "async", REQUESTS],
+    "outputs": [PYTHON / "outputs.py"],
+}
+
+
+@pytest.fixture(scope="module")
+def python(live: Live) -> dict[str, Any]:
+    """The JSON that each script of the Python client prints; the client is imported once."""
+    outputs = in_turn("openpipe", [(leading_to(live), script) for script in SCRIPTS.values()])
+    return dict(zip(SCRIPTS, map(json.loads, outputs), strict=True))
 
 
 def node(live: Live, folder: Path, script: str) -> Any:
@@ -56,17 +65,18 @@ def curl_one(live: Live, request: Answers, key: str, *flags: str) -> Answers:
 
 
 CLIENTS: dict[str, Callable[[Live, Path], Answers]] = {
-    "python": lambda live, _: python(live, "ask.py", "sync", str(REQUESTS)),
-    "python async": lambda live, _: python(live, "ask.py", "async", str(REQUESTS)),
     "node": lambda live, folder: node(live, folder, "ask.mjs"),
     "node commonjs": lambda live, folder: node(live, folder, "ask.cjs"),
     "curl": lambda live, _: curl(live),
 }
 
 
-@pytest.fixture(scope="module", params=CLIENTS)
+@pytest.fixture(scope="module", params=["python", "python async", *CLIENTS])
 def answers(request: pytest.FixtureRequest, live: Live, tmp_path_factory: pytest.TempPathFactory) -> Answers:
     """What one client gets for each of the requests."""
+    if request.param in SCRIPTS:
+        answers: Answers = request.getfixturevalue("python")[request.param]
+        return answers
     return CLIENTS[request.param](live, tmp_path_factory.mktemp("client"))
 
 
@@ -123,17 +133,12 @@ def test_the_node_client_raises_its_own_error(answers: Answers, request: pytest.
     assert errors == expected
 
 
-@pytest.fixture(scope="module")
-def scores_by_form(live: Live) -> Answers:
-    scores: Answers = python(live, "outputs.py")
-    return scores
-
-
 @pytest.mark.parametrize("place", ["output", "input"])
 @pytest.mark.parametrize("form", ["message", "model_dump"])
-def test_a_completion_message_counts_as_what_it_says(scores_by_form: Answers, place: str, form: str) -> None:
+def test_a_completion_message_counts_as_what_it_says(python: dict[str, Any], place: str, form: str) -> None:
     """As openai's own object and as its dump, both full of nulls, in the output and in the conversation."""
-    assert scores_by_form[place][form] == scores_by_form[place]["dict"]
+    scores = python["outputs"]
+    assert scores[place][form] == scores[place]["dict"]
 
 
 def test_curl_without_a_key_is_told_to_send_one(live: Live) -> None:

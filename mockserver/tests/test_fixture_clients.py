@@ -1,50 +1,64 @@
 """The fixtures with real clients, in test runs where those are installed: see `clients/python-fixtures-*`."""
 
-import subprocess
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.environments import ROOT, TESTS, installed
-from tests.live import INSTALLING, TRUSTING_NOBODY, clean
-
-pytestmark = pytest.mark.slow
+from tests.live import TRUSTING_NOBODY, finished
+from tests.markdown import blocks
 
 CLIENTS = TESTS / "clients"
-SCRIPTS = sorted(CLIENTS.glob("python-fixtures-*/check_*.py"))
+SCRIPTS = {
+    "fixtures-litellm": ["check_leaks", "check_litellm", "check_other_guards"],
+    "fixtures-openai": ["check_neighbours", "check_openai", "check_tasks", "check_tracers"],
+    "fixtures-openpipe": ["check_openpipe"],
+}
+"""Environment → the scripts that are run there."""
+PAGES = {
+    "README.md": "fixtures-openpipe",
+    "docs/fixtures.md": "fixtures-openpipe",
+    "docs/frameworks/pytest.md": "fixtures-openpipe",
+    "docs/frameworks/unittest.md": "fixtures-openpipe",
+    "docs/frameworks/fastapi.md": "fixtures-openai",
+    "docs/frameworks/langchain.md": "fixtures-openai",
+}
+"""Page → where the tests on it are run."""
 
 
-def finished(environment: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """A test run in a client's environment."""
-    command = [installed(environment, "python"), "-m", "pytest", "-q", *arguments]
-    variables = clean({"PYTHONDONTWRITEBYTECODE": "1", **TRUSTING_NOBODY})
-    return subprocess.run(
-        command,
-        env=variables,
-        cwd=ROOT,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=INSTALLING,
-        check=False,
-    )
+def test_each_script_is_listed() -> None:
+    found = CLIENTS.glob("python-fixtures-*/check_*.py")
+    listed = {(environment, script) for environment, scripts in SCRIPTS.items() for script in scripts}
+    assert {(path.parent.name.removeprefix("python-"), path.stem) for path in found} == listed
 
 
-def test_the_scripts_are_found() -> None:
-    assert [script.stem for script in SCRIPTS] == [
-        "check_leaks",
-        "check_litellm",
-        "check_other_guards",
-        "check_neighbours",
-        "check_openai",
-        "check_tasks",
-        "check_tracers",
-        "check_openpipe",
-    ]
+def blocks_with_tests(page: str) -> list[str]:
+    """The blocks of a page that hold tests."""
+    found = [block.code for block in blocks((ROOT / page).read_text("utf-8")) if block.language == "python"]
+    return [code for code in found if re.search(r"^ *(?:async )?def test_", code, re.MULTILINE)]
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_a_client_with_the_fixtures(script: Path) -> None:
-    """As its users test: sync and async, by all libraries, under faults, beside other tools."""
-    environment = script.parent.name.removeprefix("python-")
-    done = finished(environment, "-p", "openpipe_mock.fixtures", "-c", CLIENTS / "fixtures.ini", script)
+def page_tests(environment: str, folder: Path) -> Iterator[Path]:
+    """Each of the blocks for an environment as a file in a folder."""
+    for page in (page for page, where in PAGES.items() if where == environment):
+        for number, code in enumerate(blocks_with_tests(page)):
+            path = folder / f"test_{Path(page).stem}_{number}.py"
+            path.write_text(code, "utf-8")
+            yield path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", SCRIPTS)
+def test_clients_with_the_fixtures(environment: str, tmp_path: Path) -> None:
+    """As its users test: sync and async, by all libraries, under faults, beside other tools, as on the pages.
+
+    One run for all of an environment: most of what it takes is to import the clients.
+    """
+    scripts = [CLIENTS / f"python-{environment}" / f"{script}.py" for script in SCRIPTS[environment]]
+    files = [*scripts, *page_tests(environment, tmp_path)]
+    python, settings = installed(environment, "python"), CLIENTS / "fixtures.ini"
+    variables = {"PYTHONDONTWRITEBYTECODE": "1", **TRUSTING_NOBODY}
+    done = finished([python, "-m", "pytest", "-q", "-c", settings, *files], variables, cwd=ROOT)
     assert done.returncode == 0, done.stdout

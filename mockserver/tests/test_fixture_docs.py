@@ -3,28 +3,22 @@
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
+import openpipe_mock
 from tests.environments import ROOT, built, here, installed, node_modules, path_into
 from tests.live import INSTALLING, TRUSTING_NOBODY, clean, finished
 from tests.markdown import Block, blocks
+from tests.test_fixture_clients import PAGES as PAGES_WITH_TESTS
+from tests.test_fixture_clients import blocks_with_tests
 
 DOCS = ROOT / "docs"
 EXAMPLES = ROOT / "examples"
-ENVIRONMENTS = {
-    "fixtures.md": "fixtures-openpipe",
-    "frameworks/pytest.md": "fixtures-openpipe",
-    "frameworks/unittest.md": "fixtures-openpipe",
-    "frameworks/fastapi.md": "fixtures-openai",
-    "frameworks/langchain.md": "fixtures-openai",
-    "frameworks/node.md": "",
-}
-"""Page → where its Python is run."""
-ASYNCIO = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+PAGES = ["fixtures.md", *sorted(f"frameworks/{page.name}" for page in DOCS.glob("frameworks/*.md"))]
 
 
 def blocks_in(page: str, language: str) -> list[Block]:
@@ -44,28 +38,15 @@ def run(command: list[str | Path], folder: Path) -> "subprocess.CompletedProcess
     )
 
 
-def pytest_in(environment: str) -> list[str | Path]:
-    return [installed(environment, "python"), "-m", "pytest", "-q", "-p", "openpipe_mock.fixtures"]
+def test_the_tests_on_each_page_are_run() -> None:
+    """The Python ones with the clients' own tests, those for Node below."""
+    pages = {f"docs/{page}" for page in PAGES}
+    assert pages | {"README.md"} == PAGES_WITH_TESTS.keys() | {"docs/frameworks/node.md"}
 
 
-def test_each_page_is_listed() -> None:
-    pages = {str(page.relative_to(DOCS)) for page in DOCS.glob("frameworks/*.md")}
-    assert pages | {"fixtures.md"} == set(ENVIRONMENTS)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("environment", sorted({where for where in ENVIRONMENTS.values() if where}))
-def test_the_tests_on_the_pages_pass(environment: str, tmp_path: Path) -> None:
-    """One run for all pages of an environment: most of what it takes is to import the clients."""
-    for page in (page for page, where in ENVIRONMENTS.items() if where == environment):
-        found = blocks_in(page, "python")
-        assert found, page
-        for number, block in enumerate(found):
-            assert re.search(r"^ *(?:async )?def test_", block.code, re.MULTILINE)
-            (tmp_path / f"test_{Path(page).stem}_{number}.py").write_text(block.code)
-    (tmp_path / "pytest.ini").write_text(ASYNCIO)
-    done = run([*pytest_in(environment), "-p", "no:cacheprovider"], tmp_path)
-    assert done.returncode == 0, done.stdout
+@pytest.mark.parametrize("page", PAGES)
+def test_each_python_block_on_a_page_holds_a_test(page: str) -> None:
+    assert [block.code for block in blocks_in(page, "python")] == blocks_with_tests(f"docs/{page}")
 
 
 @pytest.mark.slow
@@ -77,21 +58,15 @@ def test_the_tests_of_unittest_pass_without_pytest(tmp_path: Path) -> None:
     assert "Ran 2 tests" in done.stderr
 
 
-@pytest.mark.slow
-def test_a_failed_assertion_reads_as_the_page_says(tmp_path: Path) -> None:
+def test_a_failed_assertion_reads_as_the_page_says() -> None:
     [told] = blocks_in("fixtures.md", "text")
-    test = (
-        "import httpx, openpipe_mock\n"
-        "body = {'criterion_id': 'helpful', 'output': {'role': 'assistant', 'content': '1, 2, 4.'}}\n"
-        "with openpipe_mock.patched() as mock:\n"
-        "    url = 'https://api.openpipe.ai/api/v1/criteria/judge'\n"
-        "    httpx.post(url, json=body, headers={'authorization': 'Bearer op-local'})\n"
-        "try:\n"
-        "    mock.judged('helpful', output='1, 2, 3.')\n"
-        "except AssertionError as error:\n"
-        "    print(error)\n"
-    )
-    assert run([sys.executable, "-c", test], tmp_path).stdout == told.code
+    body = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 4."}}
+    with openpipe_mock.patched() as mock:
+        url = "https://api.openpipe.ai/api/v1/criteria/judge"
+        httpx.post(url, json=body, headers={"authorization": "Bearer op-local"})
+    with pytest.raises(AssertionError) as caught:
+        mock.judged("helpful", output="1, 2, 3.")
+    assert f"{caught.value}\n" == told.code
 
 
 def node_project(folder: Path) -> Path:
@@ -111,7 +86,7 @@ def test_the_tests_on_the_page_for_node_pass(tmp_path: Path) -> None:
 
 
 def test_each_link_on_the_pages_leads_somewhere() -> None:
-    for page in ENVIRONMENTS:
+    for page in PAGES:
         text = (DOCS / page).read_text("utf-8")
         for target, anchor in re.findall(r"\]\(([^)#:]*)(#[\w-]+)?\)", text):
             file = (DOCS / page).parent / target if target else DOCS / page

@@ -3,7 +3,7 @@
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
 
@@ -34,14 +34,24 @@ def judge(base=SERVICE, criterion="helpful", **headers):
 INI = "[pytest]\naddopts = --strict-markers -p no:cacheprovider\nfilterwarnings = error\n"
 
 
-def pytest_run(folder: Path, tests: str, *flags: str) -> "subprocess.CompletedProcess[str]":
-    """A project of a user's, with these tests, tested."""
+def pytest_run(
+    folder: Path, tests: Mapping[str, str], *flags: str, plugins: Iterable[str] = ("openpipe_mock.fixtures",)
+) -> "subprocess.CompletedProcess[str]":
+    """A project of a user's, with these files of tests, tested with these plugins and no others."""
     (folder / "pytest.ini").write_text(INI)
-    (folder / "test_theirs.py").write_text(COMMON + tests)
-    command = [sys.executable, "-m", "pytest", "-p", "openpipe_mock.fixtures", "-rA", *flags]
-    environment = clean({"PYTHONDONTWRITEBYTECODE": "1", "OPENAI_API_KEY": "sk-real", **TRUSTING_NOBODY})
+    for name, code in tests.items():
+        (folder / f"test_{name}.py").write_text(COMMON + code)
+    loaded = [word for plugin in plugins for word in ("-p", plugin)]
+    environment = clean(
+        {
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "OPENAI_API_KEY": "sk-real",
+            **TRUSTING_NOBODY,
+        }
+    )
     return subprocess.run(
-        command,
+        [sys.executable, "-m", "pytest", *loaded, "-rA", *flags],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -51,11 +61,12 @@ def pytest_run(folder: Path, tests: str, *flags: str) -> "subprocess.CompletedPr
     )
 
 
-def outcomes(done: "subprocess.CompletedProcess[str]") -> dict[str, str]:
-    """Test → what became of it."""
+def outcomes(done: "subprocess.CompletedProcess[str]", name: str = "") -> dict[str, str]:
+    """Test → what became of it; those of one file, where it is named."""
     words = ("PASSED", "FAILED", "ERROR")
     lines = (line.split() for line in done.stdout.splitlines())
-    return {line[1].partition("::")[2]: line[0] for line in lines if line and line[0] in words}
+    found = [(line[0], *line[1].partition("::")) for line in lines if line and line[0] in words]
+    return {test: outcome for outcome, file, _, test in found if not name or file == f"test_{name}.py"}
 
 
 GOOD = """
@@ -136,21 +147,6 @@ def test_a_kept_contract(openpipe_mock):
 """
 
 
-@pytest.mark.slow
-def test_a_users_project(tmp_path: Path) -> None:
-    (tmp_path / "mock.yaml").write_text("criteria: {helpful: {score: 0.125}}\n")
-    done = pytest_run(tmp_path, GOOD)
-    assert done.returncode == 0, done.stdout
-    assert len(outcomes(done)) == GOOD.count("def test_")
-
-
-@pytest.mark.slow
-def test_the_same_side_by_side(tmp_path: Path) -> None:
-    (tmp_path / "mock.yaml").write_text("criteria: {helpful: {score: 0.125}}\n")
-    done = pytest_run(tmp_path, GOOD, "-n", "2")
-    assert done.returncode == 0, done.stdout
-
-
 RESTORING = """
 from unittest.mock import patch
 
@@ -209,11 +205,104 @@ def test_last(): ...
 """
 
 
+BAD = """
+@pytest.mark.openpipe(strict=True)
+def test_strict(openpipe_mock):
+    judge(criterion=7)
+
+
+@pytest.mark.openpipe(strict=True)
+def test_strict_server(openpipe_server):
+    judge(openpipe_server.base_url, criterion=7)
+
+
+@pytest.mark.openpipe(sead=7)
+def test_unknown(openpipe_mock): ...
+
+
+@pytest.mark.openpipe(7)
+def test_nameless(openpipe_server): ...
+
+
+@pytest.mark.openpipe(config="nowhere.yaml")
+def test_nowhere(openpipe_mock): ...
+
+
+@pytest.mark.openpipe(config={"criteria": {"helpful": {"score": "high"}}})
+def test_mistaken(openpipe_mock): ...
+
+
+@pytest.mark.openpipe(seed="high")
+def test_mistaken_server(openpipe_server): ...
+
+
+@pytest.mark.openpipe(strict="yes")
+def test_strict_in_words(openpipe_mock): ...
+
+
+@pytest.mark.openpipe(config=7)
+def test_config_of_another_type(openpipe_server): ...
+
+
+def test_exception(openpipe_mock):
+    raise ZeroDivisionError
+
+
+def test_nothing_is_patched():
+    assert httpx.HTTPTransport.handle_request.__module__ == "httpx._transports.default"
+    assert os.environ["OPENAI_API_KEY"] == "sk-real"
+"""
+
+
+USED = ("openpipe_mock.fixtures", "anyio.pytest_plugin")
+"""The plugins of a project with these tests."""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> "subprocess.CompletedProcess[str]":
+    """A test run of a user's project with all of these files."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "mock.yaml").write_text("criteria: {helpful: {score: 0.125}}\n")
+    return pytest_run(folder, {"good": GOOD, "restoring": RESTORING, "bad": BAD}, plugins=USED)
+
+
 @pytest.mark.slow
-def test_what_ends_after_the_mock_leaves_nothing_of_it(tmp_path: Path) -> None:
-    done = pytest_run(tmp_path, RESTORING)
+def test_a_users_project(project: "subprocess.CompletedProcess[str]") -> None:
+    found = outcomes(project, "good")
+    assert set(found.values()) == {"PASSED"}, project.stdout
+    assert len(found) == GOOD.count("def test_")
+
+
+@pytest.mark.slow
+def test_the_same_side_by_side(tmp_path: Path) -> None:
+    (tmp_path / "mock.yaml").write_text("criteria: {helpful: {score: 0.125}}\n")
+    done = pytest_run(tmp_path, {"good": GOOD}, "-n", "2", plugins=[*USED, "xdist.plugin"])
     assert done.returncode == 0, done.stdout
-    assert len(outcomes(done)) == RESTORING.count("def test_")
+
+
+@pytest.mark.slow
+def test_what_ends_after_the_mock_leaves_nothing_of_it(project: "subprocess.CompletedProcess[str]") -> None:
+    found = outcomes(project, "restoring")
+    assert set(found.values()) == {"PASSED"}, project.stdout
+    assert len(found) == RESTORING.count("def test_")
+
+
+@pytest.mark.slow
+def test_what_is_wrong_is_said(project: "subprocess.CompletedProcess[str]") -> None:
+    done, found = project, outcomes(project, "bad")
+    assert found.pop("test_exception") == "FAILED"
+    assert found.pop("test_nothing_is_patched") == "PASSED"
+    assert set(found.values()) == {"ERROR"}
+    assert done.stdout.count("1 of 1 requests broke the contract:") >= 2
+    assert "/criterion_id: expected" in done.stdout
+    assert "the marker openpipe has no option 'sead'" in done.stdout
+    assert "takes its options by name, as in openpipe(seed=7)" in done.stdout
+    assert "names a config file that isn't there" in done.stdout
+    assert "openpipe_mock: /criteria/helpful/score: " in done.stdout
+    assert "openpipe_server: /seed: " in done.stdout
+    assert "the marker openpipe has strict='yes'; expected True or False." in done.stdout
+    assert "openpipe_server: config: expected a file's path" in done.stdout
+    assert "During handling of the above exception" not in done.stdout
 
 
 WIDER = """
@@ -288,8 +377,7 @@ def test_wider_scopes(tmp_path: Path) -> None:
     """Each has options, calls and answers of its own; the narrowest answers, also in threads."""
     (tmp_path / "conftest.py").write_text(OPTIONS)
     (tmp_path / "run.yaml").write_text("criteria: {helpful: {score: 0.9}}\n")
-    (tmp_path / "test_zlast.py").write_text(COMMON + LATER)
-    done = pytest_run(tmp_path, WIDER)
+    done = pytest_run(tmp_path, {"wider": WIDER, "zlast": LATER})
     found = outcomes(done)
     # The run's mock is strict: in the end its one bad request is told, with the last test.
     assert found.pop("test_the_run_goes_on") == "ERROR", done.stdout
@@ -301,82 +389,14 @@ def test_wider_scopes(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_what_is_wrong_with_a_wider_scope_is_said_too(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(OPTIONS)
-    done = pytest_run(tmp_path, "def test_it(openpipe_mock_session): ...")
+    done = pytest_run(tmp_path, {"theirs": "def test_it(openpipe_mock_session): ..."})
     assert outcomes(done) == {"test_it": "ERROR"}
     assert f"names a config file that isn't there: {tmp_path / 'run.yaml'}." in done.stdout
 
 
-BAD = """
-@pytest.mark.openpipe(strict=True)
-def test_strict(openpipe_mock):
-    judge(criterion=7)
-
-
-@pytest.mark.openpipe(strict=True)
-def test_strict_server(openpipe_server):
-    judge(openpipe_server.base_url, criterion=7)
-
-
-@pytest.mark.openpipe(sead=7)
-def test_unknown(openpipe_mock): ...
-
-
-@pytest.mark.openpipe(7)
-def test_nameless(openpipe_server): ...
-
-
-@pytest.mark.openpipe(config="nowhere.yaml")
-def test_nowhere(openpipe_mock): ...
-
-
-@pytest.mark.openpipe(config={"criteria": {"helpful": {"score": "high"}}})
-def test_mistaken(openpipe_mock): ...
-
-
-@pytest.mark.openpipe(seed="high")
-def test_mistaken_server(openpipe_server): ...
-
-
-@pytest.mark.openpipe(strict="yes")
-def test_strict_in_words(openpipe_mock): ...
-
-
-@pytest.mark.openpipe(config=7)
-def test_config_of_another_type(openpipe_server): ...
-
-
-def test_exception(openpipe_mock):
-    raise ZeroDivisionError
-
-
-def test_nothing_is_patched():
-    assert httpx.HTTPTransport.handle_request.__module__ == "httpx._transports.default"
-    assert os.environ["OPENAI_API_KEY"] == "sk-real"
-"""
-
-
-@pytest.mark.slow
-def test_what_is_wrong_is_said(tmp_path: Path) -> None:
-    done = pytest_run(tmp_path, BAD)
-    found = outcomes(done)
-    assert found.pop("test_exception") == "FAILED"
-    assert found.pop("test_nothing_is_patched") == "PASSED"
-    assert set(found.values()) == {"ERROR"}
-    assert done.stdout.count("1 of 1 requests broke the contract:") >= 2
-    assert "/criterion_id: expected" in done.stdout
-    assert "the marker openpipe has no option 'sead'" in done.stdout
-    assert "takes its options by name, as in openpipe(seed=7)" in done.stdout
-    assert "names a config file that isn't there" in done.stdout
-    assert "openpipe_mock: /criteria/helpful/score: " in done.stdout
-    assert "openpipe_server: /seed: " in done.stdout
-    assert "the marker openpipe has strict='yes'; expected True or False." in done.stdout
-    assert "openpipe_server: config: expected a file's path" in done.stdout
-    assert "During handling of the above exception" not in done.stdout
-
-
 @pytest.mark.slow
 def test_the_fixtures_explain_themselves(tmp_path: Path) -> None:
-    done = pytest_run(tmp_path, "", "--fixtures", "--markers")
+    done = pytest_run(tmp_path, {}, "--fixtures", "--markers")
     assert "openpipe(**options)" in done.stdout
 
 

@@ -3,15 +3,19 @@
 import os
 import shutil
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from openpipe_mock.config import ErrorAnswer, Fault, Settings
-from openpipe_mock.execute import BROKE, Job, Run, Verdict, execute
+from openpipe_mock.execute import BROKE, Job, Run, Verdict, execute, serving, surroundings
+from openpipe_mock.interception import DUMMY_KEY
+from openpipe_mock.service import Service
 from openpipe_mock.variants import VARIANTS, named
 from tests.environments import TESTS
+from tests.holding import WARM, asking, started, until_held
 from tests.live import ATTEMPTS, clean
 
 pytestmark = pytest.mark.slow
@@ -83,17 +87,33 @@ TABLE = (
 """Client → what is meant to catch it."""
 
 
-def command(client: Path) -> tuple[str, ...]:
-    if client.suffix == ".mjs":
-        return str(shutil.which("node")), str(client)
-    return sys.executable, str(client)
+Command = Callable[[Path], tuple[str, ...]]
 
 
-def tried(client: Path, *variants: str, settings: Settings | None = None) -> Verdict:
+@pytest.fixture(scope="module")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """The command that runs a client: one in Python as a fork of a process that has run the correct one."""
+    folder = tmp_path_factory.mktemp("sloppy")
+    address, log = folder / "held.sock", folder / "log"
+    node = str(shutil.which("node"))
+    with serving(Service()) as origin:
+        led = surroundings(origin, DUMMY_KEY, None, {**clean(), "PYTHONPATH": str(CLIENTS)})
+        with started([sys.executable, WARM, address, str(CORRECT)], led) as process:
+            until_held(process)
+            yield (
+                lambda client: (
+                    (node, str(client)) if client.suffix == ".mjs" else asking(address, log, client)
+                )
+            )
+
+
+def tried(
+    command: tuple[str, ...], variants: Iterable[str] = (), settings: Settings | None = None
+) -> Verdict:
     """The verdict on a client, after its plain run, under these variants."""
     chosen = tuple(map(named, variants))
     environment = {**clean(), "PATH": os.environ["PATH"]}
-    return execute(Job(command(client), settings or Settings(), chosen), environment, lambda *_: None)
+    return execute(Job(command, settings or Settings(), chosen), environment, lambda *_: None)
 
 
 def rules(run: Run) -> list[str]:
@@ -101,9 +121,10 @@ def rules(run: Run) -> list[str]:
 
 
 @pytest.mark.parametrize("caught", TABLE, ids=str)
-def test_a_sloppy_client_is_caught_by_what_is_meant_for_it(caught: Caught) -> None:
+def test_a_sloppy_client_is_caught_by_what_is_meant_for_it(caught: Caught, command: Command) -> None:
     for _ in range(ATTEMPTS):  # a busy system joins single bytes again
-        verdict = tried(CLIENTS / caught.client, *filter(None, [caught.variant]), settings=caught.settings)
+        variants = [caught.variant] if caught.variant else []
+        verdict = tried(command(CLIENTS / caught.client), variants, caught.settings)
         plain, last = verdict.first, verdict.runs[-1]
         if caught.variant != "single-bytes" or last.broke:
             break
@@ -127,8 +148,8 @@ def test_the_table_has_each_client_and_each_variant() -> None:
     assert {caught.variant for caught in TABLE} - {""} == {variant.name for variant in VARIANTS}
 
 
-def test_the_correct_client_is_caught_by_nothing() -> None:
-    verdict = tried(CORRECT, *(variant.name for variant in VARIANTS))
+def test_the_correct_client_is_caught_by_nothing(command: Command) -> None:
+    verdict = tried(command(CORRECT), (variant.name for variant in VARIANTS))
     assert [(run.name, run.code, run.breaches, rules(run)) for run in verdict.runs] == [
         (name, 0, (), []) for name in ("plain", *(variant.name for variant in VARIANTS))
     ]

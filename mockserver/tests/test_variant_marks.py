@@ -1,7 +1,5 @@
 """The marker `openpipe_variants`, in a user's own test suite."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.environments import here
@@ -43,19 +41,26 @@ def test_uses_no_mock():
 """
 
 
-def test_a_marked_test_runs_again_under_variants(tmp_path: Path) -> None:
-    (tmp_path / "test_theirs.py").write_text(THEIRS)
-    done = finished([here("python"), "-m", "pytest", "-rA", "-W", "error"], cwd=tmp_path)
-    lines = [line.partition(" - ")[0] for line in done.stdout.splitlines()]
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What pytest prints in a project with both of these files."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "test_theirs.py").write_text(THEIRS)
+    (folder / "test_no_mock.py").write_text(NO_MOCK)
+    flags = ["-rA", "-W", "error", "--continue-on-collection-errors"]
+    return finished([here("python"), "-m", "pytest", *flags], cwd=folder).stdout
+
+
+def test_a_marked_test_runs_again_under_variants(printed: str) -> None:
+    lines = [line.partition(" - ")[0] for line in printed.splitlines()]
     assert "PASSED test_theirs.py::test_waits_for_done[plain]" in lines
     assert "FAILED test_theirs.py::test_waits_for_done[no-done]" in lines
     assert sum(line.startswith("PASSED test_theirs.py::test_is_content[") for line in lines) == 3
     assert "PASSED test_theirs.py::test_one_variant" in lines
-    assert "again: pytest 'test_theirs.py::test_waits_for_done[no-done]'" in done.stdout
+    assert "again: pytest 'test_theirs.py::test_waits_for_done[no-done]'" in printed
 
 
-def test_a_marked_test_without_a_mock_is_told_so(tmp_path: Path) -> None:
-    (tmp_path / "test_theirs.py").write_text(NO_MOCK)
-    done = finished([here("python"), "-m", "pytest"], cwd=tmp_path)
-    assert "needs a test that uses openpipe_mock or openpipe_server" in done.stdout
-    assert "During handling of the above exception" not in done.stdout
+def test_a_marked_test_without_a_mock_is_told_so(printed: str) -> None:
+    assert "ERROR collecting test_no_mock.py" in printed
+    assert "needs a test that uses openpipe_mock or openpipe_server" in printed
+    assert "During handling of the above exception" not in printed

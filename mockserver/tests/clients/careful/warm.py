@@ -1,24 +1,27 @@
-"""Runs a Python program in processes that have run it once already: `warm.py SOCKET PROGRAM ARGUMENTS`.
+"""Runs Python programs in processes that have imported what they need: `warm.py SOCKET PROGRAM…`.
 
-A program that imports a client takes most of its time for that. Here it does so once, and each further run is
-a fork of the process that did, with the environment, the arguments and the standard streams of whoever asks:
-`ask.py`. It says `ready` when it is.
+A program that imports a client takes most of its time for that. Here it does so once: each PROGRAM, written
+with its arguments and spaces between, is run in the beginning, and then `ready` is printed. Each run that
+`ask.py` asks for is a fork of this process, with the environment of whoever asks.
 """
 
-import json
+import gc
 import os
 import runpy
+import signal
 import socket
 import sys
 import traceback
 
-MOST = 1 << 20
+MOST = 1 << 16
 
 
-def serve(path, program):
-    """Answer each connection with the exit code of a run of the program."""
-    sys.argv = [program, *sys.argv[3:]]
-    runpy.run_path(program, run_name="__main__")
+def serve(path, programs):
+    """Answer each connection, which tells a program, with its exit code."""
+    for program in programs:
+        play(program.split())
+    gc.freeze()  # else a collection in a fork copies all pages of memory
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(path)
     listening.listen()
@@ -26,50 +29,37 @@ def serve(path, program):
     while True:
         connection, _ = listening.accept()
         if os.fork() == 0:
-            listening.close()
-            answer(connection, program)
-            os._exit(0)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            answer(connection)
         connection.close()
-        reap()
 
 
-def reap():
-    """Let those rest that have ended."""
+def play(words):
+    sys.argv = words
+    runpy.run_path(words[0], run_name="__main__")
+
+
+def answer(connection):
+    """Run a program as the one who asks would have done it, and end."""
+    process, log, *words = connection.recv(MOST).decode().split("\0")
+    with open(log, "ab") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    with open(f"/proc/{process}/environ", "rb") as environment:
+        variables = [variable.split(b"=", 1) for variable in environment.read().split(b"\0")[:-1]]
+    os.environb.clear()
+    os.environb.update(variables)
     try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
-
-
-def answer(connection, program):
-    child = os.fork()
-    if child == 0:
-        run(connection, program)
-    _, status = os.waitpid(child, 0)
-    connection.sendall(b"%d" % os.waitstatus_to_exitcode(status))
-
-
-def run(connection, program):
-    """The program, as the one who asks would have run it."""
-    asked, streams, _, _ = socket.recv_fds(connection, MOST, 2)
-    environment, arguments = json.loads(asked)
-    os.dup2(streams[0], 1)
-    os.dup2(streams[1], 2)
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.argv = [program, *arguments]
-    code = 0
-    try:
-        runpy.run_path(program, run_name="__main__")
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    except BaseException:
+        play(words)
+        code = b"0"
+    except Exception:
         traceback.print_exc()
-        code = 1
+        code = b"1"
     sys.stdout.flush()
-    os._exit(code)
+    sys.stderr.flush()
+    connection.sendall(code)
+    os._exit(0)
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[1:3])
+    serve(sys.argv[1], sys.argv[2:])
