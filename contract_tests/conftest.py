@@ -12,12 +12,13 @@ from openpipe_mock.probe import Probe, Target, UsageProblem, target
 
 from .aim import Aim
 from .evidence import level_of, payload, story
-from .planning import Plan, plan
+from .planning import Plan, plan, selected
 from .promises import Case, Promise, Run, Verdict, judged
 
 AIM = pytest.StashKey[Aim]()
 RUN = pytest.StashKey[Run]()
 PLAN = pytest.StashKey[Plan]()
+UNASKED = pytest.StashKey[list[Case]]()
 HERE = Path(__file__).parent
 NAMELESS = (
     "name the suite and the server to judge: "
@@ -174,11 +175,18 @@ def problem(verdict: Verdict, aim: Aim) -> str:
 def pytest_pycollect_makeitem(
     collector: pytest.Module | pytest.Class, name: str, obj: object
 ) -> list[pytest.Item] | None:
-    """A rule becomes its cases."""
+    """A rule becomes its cases. Those that nobody asked for are only remembered: items take time."""
     made = getattr(obj, "promise", None)
     if not isinstance(made, Promise):
         return None
-    return [PromiseItem.of(collector, case) for case in made.cases(aim(collector.config))]
+    config, items = collector.config, list[pytest.Item]()
+    only = settings(config)["only"] or ()
+    for case in made.cases(aim(config)):
+        if selected(case, only) or case.family.startswith("reachability."):
+            items.append(PromiseItem.of(collector, case))
+        else:
+            config.stash.setdefault(UNASKED, []).append(case)
+    return items
 
 
 @pytest.hookimpl(trylast=True)
@@ -195,7 +203,8 @@ def pytest_collection_modifyitems(
     server = aimed_at(config)
     budget = server.max_requests if server else 10**9
     given = settings(config)
-    cases, only, words = [item.case for item in own], given["only"] or (), given["match"]
+    cases = [*(item.case for item in own), *config.stash.get(UNASKED, [])]
+    only, words = given["only"] or (), given["match"]
     try:
         made = plan(cases, aim(config), budget, only, workers(config), words)
     except BadExpression as problem:

@@ -1,9 +1,11 @@
 """The plan of a run: what is sent in which order, what the budget can't pay, what it may cost."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import cache
 
 from openpipe_mock.checks import catalogue
 from openpipe_mock.expressions import expression
@@ -38,21 +40,25 @@ class Plan:
 
 def selected(case: Case, only: Sequence[str]) -> bool:
     """Whether one of the patterns names a case, or a check that its answers are held against."""
-    return not only or any(
-        name == pattern or fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")
-        for pattern in only
-        for name in (case.label, case.check.id, *aside(case))
-    )
+    if not only:
+        return True
+    names = naming(*only)
+    beside = case.rank < REST and bool(aside(case.check.endpoint, *only))
+    return beside or names(case.label) or names(case.check.id)
 
 
-def aside(case: Case) -> Iterator[str]:
-    """The checks that look at every answer, under each case that isn't one of many alike."""
-    if case.rank < REST:
-        yield from (
-            check.id
-            for check in catalogue().values()
-            if not check.cost and check.endpoint == case.check.endpoint
-        )
+@cache
+def naming(*only: str) -> Callable[[str], bool]:
+    """Whether one of the patterns names a check, or a family that it belongs to."""
+    every = re.compile("|".join(rf"{re.escape(each)}(\..*)?\Z|{translate(each)}" for each in only), re.DOTALL)
+    return lambda name: every.match(name) is not None
+
+
+@cache
+def aside(endpoint: str, *only: str) -> frozenset[str]:
+    """The checks that look at every answer of an endpoint and are named by one of the patterns."""
+    every = (check.id for check in catalogue().values() if not check.cost and check.endpoint == endpoint)
+    return frozenset(filter(naming(*only), every))
 
 
 def reserved(budget: int) -> int:

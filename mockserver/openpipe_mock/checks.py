@@ -85,6 +85,7 @@ def catalogue() -> Mapping[str, Check]:
     return {row["id"]: Check(**row) for row in rows}
 
 
+@cache
 def family_of(name: str) -> Check | None:
     """The family that an id names, or belongs to."""
     families = (check for check in catalogue().values() if check.family)

@@ -28,7 +28,15 @@ FOREIGN = (
     "PYTEST_VERSION",
 )
 """What must not steer a run from outside, and what a run inside another one must not take away."""
-UNWANTED = ("cacheprovider", "warnings", "faulthandler", "threadexception", "unraisableexception", "doctest")
+UNWANTED = (
+    "cacheprovider",
+    "doctest",
+    "faulthandler",
+    "logging",  # to catch what is logged takes a twentieth of a run, and nobody reads it
+    "threadexception",
+    "unraisableexception",
+    "warnings",
+)
 THOROUGH_BUDGET = 5000
 USAGE_ERROR, INTERRUPTED = 4, 2
 

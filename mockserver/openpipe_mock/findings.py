@@ -7,9 +7,10 @@ inconclusive  3   nothing is known to be broken, and something that decides coul
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Literal
 
-from openpipe_mock.checks import LEVELS, Check, Level, catalogue, decides, find
+from openpipe_mock.checks import LEVELS, Check, Level, catalogue, decides, family_of, find
 
 Json = Any
 State = Literal["kept", "broken", "flaky", "known", "lenient", "unchecked"]
@@ -221,10 +222,13 @@ def outcome(check: Check, sightings: Iterable[Sighting], examined: bool, reasons
 
 def place(name: str) -> tuple[int, str]:
     """Where a check stands in the catalogue; a family's members stand where the family does."""
-    for number, known in enumerate(catalogue()):
-        if name == known or (catalogue()[known].family and name.startswith(f"{known}.")):
-            return number, name
-    return len(catalogue()), name
+    family = family_of(name)
+    return places().get(family.id if family else name, len(catalogue())), name
+
+
+@cache
+def places() -> dict[str, int]:
+    return {name: number for number, name in enumerate(catalogue())}
 
 
 def kept_deviations(result: Result, ids: Iterable[str]) -> Result:

@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from openpipe_mock.contract import Options
+from openpipe_mock.contract import Options, undisturbed
 from openpipe_mock.contractcommand import contract, explain, live, rerun
 from tests.environments import ROOT, here
 from tests.live import Live, finished
@@ -235,16 +235,25 @@ def test_under_pytest_a_break_tells_its_story(stage: Stage, tmp_path: Path) -> N
     assert KEY not in done.stdout
 
 
-def test_without_a_server_pytest_says_what_is_missing(tmp_path: Path) -> None:
-    done = finished([*PYTEST, *SUITE], cwd=tmp_path)
-    assert done.returncode == 4
-    assert "--openpipe-url" in done.stderr
+def pytest_here(*words: str) -> int:
+    """The exit code of pytest in this process."""
+    with undisturbed():
+        return int(pytest.main([*PYTEST[3:], *SUITE, *words]))
 
 
-@pytest.mark.parametrize("url", ["nonsense", "http://u:p@x/"])
-def test_a_url_that_makes_no_sense_is_a_usage_error(url: str, tmp_path: Path) -> None:
-    done = finished([*PYTEST, *SUITE, "--openpipe-url", url], cwd=tmp_path)
-    assert done.returncode == 4
+def test_without_a_server_pytest_says_what_is_missing(capfd: pytest.CaptureFixture[str]) -> None:
+    assert pytest_here() == 4
+    assert "--openpipe-url" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"), [("nonsense", "has to begin with http://"), ("http://u:p@x/", "pass a key with")]
+)
+def test_a_url_that_makes_no_sense_is_a_usage_error(
+    url: str, problem: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert pytest_here("--openpipe-url", url) == 4
+    assert problem in capfd.readouterr().err
 
 
 def test_the_plugin_does_nothing_unless_it_is_asked_for(tmp_path: Path) -> None:

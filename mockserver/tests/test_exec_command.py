@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from tests.test_execute import ASK
 pytestmark = pytest.mark.slow
 
 Json = Any
+Running = Callable[..., "subprocess.CompletedProcess[str]"]
+Varied = tuple["subprocess.CompletedProcess[str]", Path]
 
 MAIN = "from openpipe_mock.execcommand import execute; execute(prog_name='openpipe-mock exec')"
 COMMAND = (sys.executable, "-c", MAIN)
@@ -39,8 +41,25 @@ def client(script: str) -> tuple[str, ...]:
     return "--", sys.executable, "-c", ASK + script
 
 
-def run(*words: str, folder: Path, **settings: Any) -> "subprocess.CompletedProcess[str]":
+def started(*words: str, folder: Path, **settings: Any) -> "subprocess.CompletedProcess[str]":
+    """The command in a process of its own."""
     return finished([*COMMAND, *words], {"PYTHONPATH": str(ROOT)}, cwd=folder, **settings)
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Running:
+    """The command in this process, from the test's folder; what it runs is a process in any case."""
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ.keys() - clean().keys() - {"PYTEST_CURRENT_TEST"}:
+        monkeypatch.delenv(name)
+
+    def running(*words: str) -> "subprocess.CompletedProcess[str]":
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            execute(words, prog_name="openpipe-mock exec")
+        return subprocess.CompletedProcess(words, int(ended.value.code or 0), *capfd.readouterr())
+
+    return running
 
 
 def said(done: "subprocess.CompletedProcess[str]") -> str:
@@ -53,7 +72,7 @@ def said(done: "subprocess.CompletedProcess[str]") -> str:
 
 
 def test_a_client_that_keeps_the_contract(tmp_path: Path) -> None:
-    done = run(
+    done = started(
         *client("ask('/criteria/judge', GOOD); print('hello'); print('oh', file=sys.stderr)"), folder=tmp_path
     )
     assert (done.returncode, done.stdout) == (0, "hello\n")
@@ -63,26 +82,33 @@ def test_a_client_that_keeps_the_contract(tmp_path: Path) -> None:
 
 
 def test_standard_input_is_the_commands(tmp_path: Path) -> None:
-    done = run(*client("print(sys.stdin.read().upper())"), folder=tmp_path, input="hello")
+    done = started(*client("print(sys.stdin.read().upper())"), folder=tmp_path, input="hello")
     assert done.stdout == "HELLO\n"
 
 
-def test_a_client_that_breaks_it(tmp_path: Path) -> None:
-    done = run("--validation", "report", *client("ask('/criteria/judge', BAD)"), folder=tmp_path)
+def test_a_client_that_breaks_it(run: Running) -> None:
+    done = run("--validation", "report", *client("ask('/criteria/judge', BAD)"))
     assert done.returncode == 90
     assert "openpipe-mock: 1 break of the contract:\nopenpipe-mock:   judge /temprature: " in done.stderr
-    forgiven = run(
-        *("--validation", "report", "--fail-on", "never"),
-        *client("ask('/criteria/judge', BAD)"),
-        folder=tmp_path,
-    )
+    forgiven = run(*("--validation", "report", "--fail-on", "never"), *client("ask('/criteria/judge', BAD)"))
     assert forgiven.returncode == 0
     assert "/temprature" in forgiven.stderr
 
 
-def test_a_client_that_breaks_under_a_variant(tmp_path: Path) -> None:
+NAMES = ("client.html", "client.xml", "client.json")
+
+
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory: pytest.TempPathFactory) -> Varied:
+    """A run of a client that breaks under variants, and the folder with its reports."""
+    folder = tmp_path_factory.mktemp("varied")
     script = "assert 'explanation' in ask('/criteria/judge', GOOD)"
-    done = run("--seed", "7", "--variants", "6", *client(script), folder=tmp_path)
+    words = [word for name in NAMES for word in ("--report", name)]
+    return started("--seed", "7", "--variants", "6", *words, *client(script), folder=folder), folder
+
+
+def test_a_client_that_breaks_under_a_variant(varied: Varied, run: Running) -> None:
+    done, _ = varied
     assert done.returncode == 90
     variant = named("reward-model")
     told = said(done)
@@ -91,14 +117,15 @@ def test_a_client_that_breaks_under_a_variant(tmp_path: Path) -> None:
     assert "openpipe-mock:   the command ended with 1, not with 0\n" in told
     assert "openpipe-mock:   again: openpipe-mock exec --variant reward-model --seed 7 -- " in told
     assert "under 6 variants: broke under too-many-requests and reward-model" in told
-    alone = run("--seed", "7", "--variant", "reward-model", *client(script), folder=tmp_path)
+    script = "assert 'explanation' in ask('/criteria/judge', GOOD)"
+    alone = run("--seed", "7", "--variant", "reward-model", *client(script))
     assert alone.returncode == 1
 
 
-def test_a_command_of_several_lines_can_be_copied(tmp_path: Path) -> None:
+def test_a_command_of_several_lines_can_be_copied(run: Running) -> None:
     script = f"{ASK}ask('/criteria/judge', GOOD)\n"
     script += "if os.environ['OPENPIPE_MOCK_VARIANT']:\n    exit('\\x1b \u00fc')"
-    done = run("--variants", "1", "--", sys.executable, "-c", script, folder=tmp_path)
+    done = run("--variants", "1", "--", sys.executable, "-c", script)
     [again] = [line for line in done.stderr.splitlines() if "again: " in line]
     words = again.partition(" -- ")[2]
     assert words.isprintable()
@@ -106,16 +133,17 @@ def test_a_command_of_several_lines_can_be_copied(tmp_path: Path) -> None:
     assert copied.stdout.decode() == f"{sys.executable} -c {script}\n"
 
 
-def test_quiet_says_nothing_while_nothing_breaks(tmp_path: Path) -> None:
-    good = run("--quiet", "--variants", "1", *client("ask('/criteria/judge', GOOD)"), folder=tmp_path)
+def test_quiet_says_nothing_while_nothing_breaks(run: Running) -> None:
+    good = run("--quiet", "--variants", "1", *client("ask('/criteria/judge', GOOD)"))
     assert (good.returncode, good.stderr) == (0, "")
-    bad = run("--quiet", "--validation", "report", *client("ask('/criteria/judge', BAD)"), folder=tmp_path)
+    bad = run("--quiet", "--validation", "report", *client("ask('/criteria/judge', BAD)"))
     assert "1 break of the contract" in bad.stderr
 
 
 def test_the_mocks_own_warnings_stay_out_of_the_commands_errors(tmp_path: Path) -> None:
     script = "ask('/chat/completions', {'model': 'm', 'messages': [], 'headers': {}})"
-    done = run("--quiet", "--fail-on", "never", "--validation", "report", *client(script), folder=tmp_path)
+    words = ("--quiet", "--fail-on", "never", "--validation", "report", *client(script))
+    done = started(*words, folder=tmp_path)
     assert all(line.startswith("openpipe-mock: ") for line in done.stderr.splitlines())
 
 
@@ -124,8 +152,8 @@ def test_the_mocks_own_warnings_stay_out_of_the_commands_errors(tmp_path: Path) 
 UNREACHED = f"openpipe-mock: warning: {clientreport.UNREACHED}\n"
 
 
-def test_a_command_that_never_reaches_the_mock(tmp_path: Path) -> None:
-    done = run("--variants", "3", "--report", "a.xml", "--", "true", folder=tmp_path)
+def test_a_command_that_never_reaches_the_mock(run: Running, tmp_path: Path) -> None:
+    done = run("--variants", "3", "--report", "a.xml", "--", "true")
     assert done.returncode == 0
     assert done.stderr == (
         "openpipe-mock: true passed; no request\n"
@@ -135,17 +163,17 @@ def test_a_command_that_never_reaches_the_mock(tmp_path: Path) -> None:
     assert [suite.get(name) for name in ("tests", "failures", "skipped")] == ["1", "0", "1"]
 
 
-def test_a_command_that_fails_without_a_request(tmp_path: Path) -> None:
-    done = run("--quiet", "--", "false", folder=tmp_path)
+def test_a_command_that_fails_without_a_request(run: Running) -> None:
+    done = run("--quiet", "--", "false")
     assert (done.returncode, done.stderr) == (
         1,
         f"openpipe-mock: false ended with 1; no request\n{UNREACHED}",
     )
 
 
-def test_a_command_that_keeps_old_results(tmp_path: Path) -> None:
+def test_a_command_that_keeps_old_results(run: Running) -> None:
     script = "if not os.path.exists('done'):\n    ask('/criteria/judge', GOOD)\n    open('done', 'w')"
-    done = run("--quiet", "--variants", "2", *client(script), folder=tmp_path)
+    done = run("--quiet", "--variants", "2", *client(script))
     assert done.returncode == 0
     assert (
         "openpipe-mock: warning: no request came under kept-index and errored-criterion:"
@@ -161,11 +189,11 @@ def test_reports_say_that_nothing_was_tested() -> None:
     assert json.loads(clientreport.as_json(SILENT))["notes"] == [clientreport.UNREACHED]
 
 
-def test_more_variants_than_there_are(tmp_path: Path) -> None:
+def test_more_variants_than_there_are(run: Running) -> None:
     told = f"openpipe-mock: there are {len(VARIANTS)} variants; --variants 99 means all of them\n"
-    assert run("--variants", "99", "--", "true", folder=tmp_path).stderr.startswith(told)
-    assert told not in run("--variants", str(len(VARIANTS)), "--", "true", folder=tmp_path).stderr
-    assert told not in run("--quiet", "--variants", "99", "--", "true", folder=tmp_path).stderr
+    assert run("--variants", "99", "--", "true").stderr.startswith(told)
+    assert told not in run("--variants", str(len(VARIANTS)), "--", "true").stderr
+    assert told not in run("--quiet", "--variants", "99", "--", "true").stderr
 
 
 @pytest.mark.parametrize(
@@ -182,43 +210,43 @@ def test_more_variants_than_there_are(tmp_path: Path) -> None:
         (["--", "/etc"], 126, "openpipe-mock: cannot run /etc"),
     ],
 )
-def test_what_cannot_be_run(words: Sequence[str], code: int, told: str, tmp_path: Path) -> None:
-    done = run(*words, folder=tmp_path)
+def test_what_cannot_be_run(words: Sequence[str], code: int, told: str, run: Running) -> None:
+    done = run(*words)
     assert done.returncode == code
     assert told in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_config_file_with_mistakes(tmp_path: Path) -> None:
+def test_a_config_file_with_mistakes(run: Running, tmp_path: Path) -> None:
     (tmp_path / "openpipe-mock.yaml").write_text("sed: 1\n")
-    done = run("--", "true", folder=tmp_path)
+    done = run("--", "true")
     assert done.returncode == 2
     assert "openpipe-mock: the config file has mistakes:\nopenpipe-mock: openpipe-mock.yaml" in done.stderr
 
 
-def test_the_config_file_decides(tmp_path: Path) -> None:
+def test_the_config_file_decides(run: Running, tmp_path: Path) -> None:
     (tmp_path / "openpipe-mock.yaml").write_text("criteria: {helpful: {score: 0.125}}\n")
     (tmp_path / "other.yaml").write_text("criteria: {helpful: {score: 0.25}}\n")
     script = "print(ask('/criteria/judge', GOOD)['score'])"
-    assert run(*client(script), folder=tmp_path).stdout == "0.125\n"
-    assert run("--config", "other.yaml", *client(script), folder=tmp_path).stdout == "0.25\n"
+    assert run(*client(script)).stdout == "0.125\n"
+    assert run("--config", "other.yaml", *client(script)).stdout == "0.25\n"
 
 
-def test_the_config_file_may_be_called_yml(tmp_path: Path) -> None:
+def test_the_config_file_may_be_called_yml(run: Running, tmp_path: Path) -> None:
     (tmp_path / "openpipe-mock.yml").write_text("criteria: {helpful: {score: 0.375}}\n")
     script = "print(ask('/criteria/judge', GOOD)['score'])"
-    assert run(*client(script), folder=tmp_path).stdout == "0.375\n"
+    assert run(*client(script)).stdout == "0.375\n"
     (tmp_path / "openpipe-mock.yaml").touch()
-    done = run("--", "true", folder=tmp_path)
+    done = run("--", "true")
     assert done.returncode == 2
     assert said(done).startswith("openpipe-mock: openpipe-mock.yaml and openpipe-mock.yml are both here")
 
 
-def test_the_config_file_may_be_a_pipe(tmp_path: Path) -> None:
-    script = "print(ask('/criteria/judge', GOOD)['score'])"
+def test_the_config_file_may_be_a_pipe(run: Running, tmp_path: Path) -> None:
+    words = ("--config", "/dev/stdin", *client("print(ask('/criteria/judge', GOOD)['score'])"))
     config = "criteria: {helpful: {score: 0.25}}\n"
-    assert run("--config", "/dev/stdin", *client(script), folder=tmp_path, input=config).stdout == "0.25\n"
-    assert "it has more than 1 MiB" in run("--config", "/dev/zero", "--", "true", folder=tmp_path).stderr
+    assert started(*words, folder=tmp_path, input=config).stdout == "0.25\n"
+    assert "it has more than 1 MiB" in run("--config", "/dev/zero", "--", "true").stderr
 
 
 def test_the_help_names_each_option() -> None:
@@ -291,13 +319,10 @@ def test_a_terminals_interrupt_comes_once(tmp_path: Path) -> None:
 # Reports.
 
 
-def test_reports_are_written(tmp_path: Path) -> None:
-    names = ("client.html", "client.xml", "client.json")
-    words = [word for name in names for word in ("--report", name)]
-    script = "assert 'explanation' in ask('/criteria/judge', GOOD)"
-    done = run(*words, "--variants", "6", *client(script), folder=tmp_path)
+def test_reports_are_written(varied: Varied) -> None:
+    done, folder = varied
     assert done.returncode == 90
-    page, junit, told = ((tmp_path / name).read_text("utf-8") for name in names)
+    page, junit, told = ((folder / name).read_text("utf-8") for name in NAMES)
     assert "reward-model" in page
     suite = fromstring(junit)[0]
     assert (suite.get("tests"), suite.get("failures")) == ("7", "2")
@@ -307,25 +332,25 @@ def test_reports_are_written(tmp_path: Path) -> None:
     assert [each["name"] for each in content["runs"] if each["broke"]] == broken
 
 
-def test_a_report_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_told(run: Running, tmp_path: Path) -> None:
     (tmp_path / "a.html").mkdir()
-    done = run("--report", "a.html/", "--", "true", folder=tmp_path)
+    done = run("--report", "a.html/", "--", "true")
     assert done.returncode == 2
     assert "a.html" in done.stderr
 
 
-def test_a_report_that_fails_at_last_is_told(tmp_path: Path) -> None:
-    done = run("--report", "/dev/full.json", "--", "true", folder=tmp_path)
+def test_a_report_that_fails_at_last_is_told(run: Running, tmp_path: Path) -> None:
+    done = run("--report", "/dev/full.json", "--", "true")
     assert done.returncode in (0, 2)  # as far as the machine lets anybody write there
     script = f"os.mkdir({str(tmp_path / 'late.json')!r})"
-    late = run("--report", "late.json", *client(script), folder=tmp_path)
+    late = run("--report", "late.json", *client(script))
     assert late.returncode == 2
     assert "late.json can't be written: Is a directory" in late.stderr
 
 
-def test_a_report_that_fails_keeps_no_other_from_being_written(tmp_path: Path) -> None:
+def test_a_report_that_fails_keeps_no_other_from_being_written(run: Running, tmp_path: Path) -> None:
     script = f"os.mkdir({str(tmp_path / 'late.json')!r})"
-    done = run("--report", "late.json", "--report", "a.xml", *client(script), folder=tmp_path)
+    done = run("--report", "late.json", "--report", "a.xml", *client(script))
     assert done.returncode == 2
     assert (tmp_path / "a.xml").exists()
 
@@ -343,16 +368,14 @@ def test_nobody_has_to_read_what_it_says(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.json").read_text())["exit_code"] == 3
 
 
-def test_no_report_holds_a_real_key(tmp_path: Path) -> None:
+def test_no_report_holds_a_real_key(run: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = "sk-live-1234567890abcdef"
     script = f"# {key}\nask('/chat/completions', {{'model': 'm', 'messages': [], 'user': {key!r}, 'n': '1'}})"
     names = ("a.html", "a.xml", "a.json")
     words = [word for name in names for word in ("--report", name)]
-    done = finished(
-        [*COMMAND, *words, "--validation", "report", *client(script)],
-        {"PYTHONPATH": str(ROOT), "OPENPIPE_API_KEY": key, "OPENAI_API_KEY": key},
-        cwd=tmp_path,
-    )
+    for name in ("OPENPIPE_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.setenv(name, key)
+    done = run(*words, "--validation", "report", *client(script))
     assert done.returncode == 90
     for text in (done.stderr, *((tmp_path / name).read_text("utf-8") for name in names)):
         assert key not in text
