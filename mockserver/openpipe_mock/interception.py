@@ -68,6 +68,8 @@ class Border:
     def ours(self, url: Any) -> Catch | None:
         """What answers a request to a URL; None: it goes its way. Raises NetworkRefused."""
         host = host_of(url)
+        if host in SERVICE:
+            return str(url.path), self.mock
         path = self.path(url, host)
         if path is not None:
             return path, self.mock
@@ -79,9 +81,7 @@ class Border:
         return None
 
     def path(self, url: Any, host: str) -> str | None:
-        """Where the mock has what a URL names; None for what is none of its affair."""
-        if host in SERVICE:
-            return str(url.path)
+        """Where the mock has what a URL of another host names; None for what is none of its affair."""
         if is_one_of(host, OPENAI):
             return BASE + str(url.path).removeprefix("/v1") if self.providers == "mock" else None
         for base in (*self.bases, *base_urls()):
