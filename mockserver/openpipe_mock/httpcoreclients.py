@@ -24,10 +24,9 @@ from openpipe_mock.answering import (
     reason_of,
 )
 from openpipe_mock.effects import Head, Reply
-from openpipe_mock.layers import Original, Place
+from openpipe_mock.layers import Original, Place, bound
 from openpipe_mock.local import Broken, Journey, TooSlow
 from openpipe_mock.network_guard import passing
-from openpipe_mock.patches import bound
 
 
 def url(request: Any) -> Url:

@@ -28,9 +28,9 @@ from openpipe_mock.answering import (
     lowered,
 )
 from openpipe_mock.effects import JSON_HEADERS, Head, HeaderList, Reply
-from openpipe_mock.layers import Original, Place
+from openpipe_mock.layers import Original, Place, bound
 from openpipe_mock.local import Broken, Journey, TooSlow
-from openpipe_mock.patches import bound, is_tracer
+from openpipe_mock.patches import is_tracer
 from openpipe_mock.service import REQUEST_ID
 
 COOKIE = b"set-cookie"

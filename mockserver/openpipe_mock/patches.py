@@ -45,16 +45,6 @@ def places_in(name: str, library: ModuleType) -> tuple[Place, ...]:
 UNPROXIED = (FunctionType, staticmethod, classmethod)
 
 
-def bound(standing: Any, instance: Any) -> Original:
-    """What stands at a class's attribute, as an access by the instance would give it.
-
-    That may be a tracer's descriptor, a staticmethod, or a `MagicMock`, which takes no instance.
-    """
-    get = getattr(type(standing), "__get__", None)
-    found: Original = get(standing, instance, type(instance)) if get else standing
-    return found
-
-
 def is_tracer(standing: Any) -> bool:
     """Whether it is a proxy around what stood there before, as tracers make them: requests go through it."""
     # `isinstance` would believe the proxy, which says that it is a function.
