@@ -44,7 +44,8 @@ def short_circuited(pool: Any, connection: type, catch: Catch) -> Any:
     """The pool once more, with other connections, none of them kept, and no proxy."""
     found = copy(pool)
     found.ConnectionCls, found.conn_kw = connection, {"catch": catch, "scheme": pool.scheme}
-    found.pool = Nothing()
+    if pool.pool is not None:  # else it is closed, as urllib3 will say
+        found.pool = Nothing()
     found.proxy, found.proxy_headers = None, {}
     return found
 
