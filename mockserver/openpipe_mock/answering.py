@@ -1,6 +1,6 @@
 """How a request of this process is answered: what the client libraries have in common."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from openpipe_mock.effects import Exchange, Head, HeaderList, Reply
-from openpipe_mock.local import Broken, Clock, Journey, TooSlow
+from openpipe_mock.local import Broken, Clock, Journey, TooSlow, ask
 
 HUNG_UP = "Server disconnected without sending a response."
 CUT_OFF = "peer closed connection without sending complete message body"
@@ -67,21 +67,18 @@ def in_pieces(headers: HeaderList) -> HeaderList:
     return headers if announced else (*headers, (b"transfer-encoding", b"chunked"))
 
 
-def begun(catch: Catch, head: Head, body: bytes, patience: float | None) -> Reply | Journey:
+def begun(catch: Catch, head: Head, body: bytes, extensions: Mapping[str, Any]) -> Reply | Journey:
     """A request's answer: whole, or as far as it has begun. Raises Broken, TooSlow.
 
-    `patience`: seconds that the client waits for the next bytes, None for ever.
+    `extensions`: the request's, of httpx or httpcore, where its timeouts stand.
     """
     found = catch[1].answer(head, body)
-    if isinstance(found, Reply):
-        return found
-    journey = Journey(found, body, catch[1].clock, patience)
-    for _ in journey.begin():
-        pass
-    return journey
+    return found if isinstance(found, Reply) else ask(found, body, catch[1].clock, patience(extensions))
 
 
-async def begun_async(catch: Catch, head: Head, body: bytes, patience: float | None) -> Reply | Journey:
+async def begun_async(
+    catch: Catch, head: Head, body: bytes, extensions: Mapping[str, Any]
+) -> Reply | Journey:
     """The same, while other tasks have their turn as they would with a socket."""
     from anyio.lowlevel import checkpoint
 
@@ -89,7 +86,7 @@ async def begun_async(catch: Catch, head: Head, body: bytes, patience: float | N
     found = catch[1].answer(head, body)
     if isinstance(found, Reply):
         return found
-    journey = Journey(found, body, catch[1].clock, patience)
+    journey = Journey(found, body, catch[1].clock, patience(extensions))
     turns = journey.begin()
     try:
         for _ in turns:
@@ -97,6 +94,12 @@ async def begun_async(catch: Catch, head: Head, body: bytes, patience: float | N
     finally:
         turns.close()
     return journey
+
+
+def patience(extensions: Mapping[str, Any]) -> float | None:
+    """Seconds that a client waits for the next bytes, None for ever."""
+    found: float | None = (extensions.get("timeout") or {}).get("read")
+    return found
 
 
 class Pieces:

@@ -33,16 +33,23 @@ def host_of(url: Any) -> str:
 
 @lru_cache(maxsize=1024)
 def normal_host(host: str) -> str:
-    """A host in lower case, in Unicode and without the dot at its end; an IPv6 address at its shortest."""
+    """A host as it is looked up: in lower case, in ASCII if it can be, and without the dot at its end.
+
+    An IPv6 address is given at its shortest.
+    """
     if ":" in host:
         try:
             return ip_address(host).compressed.lower()
         except ValueError:
             return host.lower()
-    return ".".join(map(_normal_label, host.lower().translate(DOTS).rstrip(".").split(".")))
+    decoded = ".".join(map(_decoded_label, host.lower().translate(DOTS).rstrip(".").split(".")))
+    try:
+        return decoded if decoded.isascii() else decoded.encode("idna").decode()
+    except UnicodeError:  # nor can it be looked up
+        return decoded
 
 
-def _normal_label(label: str) -> str:
+def _decoded_label(label: str) -> str:
     if not label.startswith("xn--"):
         return label
     try:

@@ -68,11 +68,11 @@ class Active(Generic[Value]):
         Raises Unclear otherwise.
         """
         entries = self.entries
+        if len(entries) < 2:
+            return entries[0] if entries else None
         for entry in reversed(entries):
             if entry.is_here():
                 return entry
-        if not entries:
-            return None
         *others, latest = entries
         if all(other.number in latest.outer for other in others):
             return latest

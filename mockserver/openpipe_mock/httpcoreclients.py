@@ -24,11 +24,9 @@ from openpipe_mock.answering import (
     reason_of,
 )
 from openpipe_mock.effects import Head, Reply
-from openpipe_mock.httpxclients import patience
-from openpipe_mock.layers import Original, Place
+from openpipe_mock.layers import Original, Place, bound
 from openpipe_mock.local import Broken, Journey, TooSlow
 from openpipe_mock.network_guard import passing
-from openpipe_mock.patches import bound
 
 
 def url(request: Any) -> Url:
@@ -56,9 +54,10 @@ def handling(module: ModuleType, original: Original, ours: Ours) -> Original:
                 return bound(original, pool)(request)
         body = b"".join(request.stream)
         try:
-            return response(module, request, begun(catch, head(request, catch), body, patience(request)))
+            found = begun(catch, head(request, catch), body, request.extensions)
         except (Broken, TooSlow) as problem:
             raise error(module, HUNG_UP, problem) from None
+        return response(module, request, found)
 
     return handle_request
 
@@ -71,7 +70,7 @@ def handling_async(module: ModuleType, original: Original, ours: Ours) -> Origin
                 return await bound(original, pool)(request)
         body = b"".join([part async for part in request.stream])
         try:
-            found = await begun_async(catch, head(request, catch), body, patience(request))
+            found = await begun_async(catch, head(request, catch), body, request.extensions)
         except (Broken, TooSlow) as problem:
             raise error(module, HUNG_UP, problem) from None
         return response(module, request, found)

@@ -28,9 +28,9 @@ from openpipe_mock.answering import (
     lowered,
 )
 from openpipe_mock.effects import JSON_HEADERS, Head, HeaderList, Reply
-from openpipe_mock.layers import Original, Place
+from openpipe_mock.layers import Original, Place, bound
 from openpipe_mock.local import Broken, Journey, TooSlow
-from openpipe_mock.patches import bound, is_tracer
+from openpipe_mock.patches import is_tracer
 from openpipe_mock.service import REQUEST_ID
 
 COOKIE = b"set-cookie"
@@ -53,21 +53,23 @@ class Family:
         headers = {lowered(name): value for name, value in request.headers.raw}
         return Head(request.method, path, headers, request.url.query, mock.clock.now)
 
-    def respond(self, request: Any, body: bytes, catch: Catch) -> Any:
-        """The mock's response. Raises the library's own errors: see `error`."""
+    def answer(self, request: Any, body: bytes, catch: Catch) -> Reply | Journey:
+        """The mock's answer. Raises the library's own errors: see `error`."""
         try:
-            found = begun(catch, self.head(request, catch), body, patience(request))
+            return begun(catch, self.head(request, catch), body, request.extensions)
         except (Broken, TooSlow) as problem:
             raise self.error(request, HUNG_UP, problem) from None
-        return self.response(request, found)
 
-    async def respond_async(self, request: Any, body: bytes, catch: Catch) -> Any:
+    async def answer_async(self, request: Any, body: bytes, catch: Catch) -> Reply | Journey:
         """The same, while other tasks have their turn as they would with a socket."""
         try:
-            found = await begun_async(catch, self.head(request, catch), body, patience(request))
+            return await begun_async(catch, self.head(request, catch), body, request.extensions)
         except (Broken, TooSlow) as problem:
             raise self.error(request, HUNG_UP, problem) from None
-        return self.response(request, found)
+
+    def respond(self, request: Any, body: bytes, catch: Catch) -> Any:
+        """The mock's answer as the library's response. Raises the library's own errors."""
+        return self.response(request, self.answer(request, body, catch))
 
     def error(self, request: Any, words: str, problem: Exception) -> Exception:
         """The library's error for a connection that broke, or for a client that waited too long."""
@@ -98,23 +100,20 @@ class Family:
             response.headers.encoding = "ascii"
         return response
 
-    def completed(self, response: Any, client: Any, seconds: float) -> Any:
-        """A response with what a client adds to it, and the line that it logs."""
+    def completed(self, response: Any, headers: HeaderList, client: Any, seconds: float) -> Any:
+        """A response with what a client adds to it, and the line that it logs.
+
+        `headers`: those of the mock's answer.
+        """
         response.elapsed = timedelta(seconds=seconds) if seconds else NO_TIME
         response.default_encoding = client._default_encoding
-        if COOKIE in dict(response.headers.raw):  # httpx looks for cookies long where there are none
+        if COOKIE in dict(headers):  # httpx looks for cookies long where there are none
             client.cookies.extract_cookies(response)
         if self.logger.isEnabledFor(INFO):
             asked = response.request.method, response.request.url
             said = response.http_version, response.status_code, response.reason_phrase
             self.logger.info('HTTP Request: %s %s "%s %d %s"', *asked, *said)
         return response
-
-
-def patience(request: Any) -> float | None:
-    """Seconds that a client waits for the next bytes, None for ever."""
-    found: float | None = (request.extensions.get("timeout") or {}).get("read")
-    return found
 
 
 @cache
@@ -173,8 +172,9 @@ class Sending:
                 return bound(original, client)(request)
             clock = catch[1].clock
             began = clock.now
-            response = self.family.respond(request, request.read(), catch)
-            return self.family.completed(response, client, clock.now - began)
+            found = self.family.answer(request, request.read(), catch)
+            response = self.family.response(request, found)
+            return self.family.completed(response, found.headers, client, clock.now - began)
 
         return send
 
@@ -185,8 +185,9 @@ class Sending:
                 return await bound(original, client)(request)
             clock = catch[1].clock
             began = clock.now
-            response = await self.family.respond_async(request, await request.aread(), catch)
-            return self.family.completed(response, client, clock.now - began)
+            found = await self.family.answer_async(request, await request.aread(), catch)
+            response = self.family.response(request, found)
+            return self.family.completed(response, found.headers, client, clock.now - began)
 
         return send
 
@@ -208,7 +209,7 @@ def delivering_async(family: Family, original: Original, ours: Ours) -> Original
         catch = ours(request.url)
         if catch is None:
             return await bound(original, transport)(request)
-        return await family.respond_async(request, await request.aread(), catch)
+        return family.response(request, await family.answer_async(request, await request.aread(), catch))
 
     return None if is_tracer(original) else handle_async_request
 

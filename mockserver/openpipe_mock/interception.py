@@ -19,12 +19,12 @@ from typing import Any, Literal, Never, TypeVar, get_args
 
 from openpipe_mock.answering import Catch
 from openpipe_mock.arrivals import given
-from openpipe_mock.baseurls import host_of, path_below
+from openpipe_mock.baseurls import host_of, parsed, path_below
 from openpipe_mock.config import AutoTools, Clock, Ids, Repeat, Unknown, Validation
 from openpipe_mock.contexts import Active, Entry, Unclear
 from openpipe_mock.dummykeys import DummyKeys
 from openpipe_mock.mocking import Config, Mock, MockError, settings_of
-from openpipe_mock.network_guard import Guard, NetworkRefused, base_host, is_local
+from openpipe_mock.network_guard import Guard, NetworkRefused, is_local
 from openpipe_mock.patches import Patches, any_installed
 from openpipe_mock.paths import BASE
 from openpipe_mock.resources import install_line
@@ -68,6 +68,8 @@ class Border:
     def ours(self, url: Any) -> Catch | None:
         """What answers a request to a URL; None: it goes its way. Raises NetworkRefused."""
         host = host_of(url)
+        if host in SERVICE:
+            return str(url.path), self.mock
         path = self.path(url, host)
         if path is not None:
             return path, self.mock
@@ -79,9 +81,7 @@ class Border:
         return None
 
     def path(self, url: Any, host: str) -> str | None:
-        """Where the mock has what a URL names; None for what is none of its affair."""
-        if host in SERVICE:
-            return str(url.path)
+        """Where the mock has what a URL of another host names; None for what is none of its affair."""
         if is_one_of(host, OPENAI):
             return BASE + str(url.path).removeprefix("/v1") if self.providers == "mock" else None
         for base in (*self.bases, *base_urls()):
@@ -96,7 +96,8 @@ class Border:
             return True
         if is_one_of(host, (*OPENAI, *OTHERS)):
             return self.providers != "pass"
-        return not is_local(host) and host in map(base_host, (*self.bases, *base_urls()))
+        bases = map(parsed, (*self.bases, *base_urls()))
+        return not is_local(host) and any(base is not None and base.host == host for base in bases)
 
 
 def base_urls() -> tuple[str, ...]:

@@ -13,8 +13,9 @@ The words are those of the config file (docs/config.md), and so are the sentence
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
+from typing import Any, Literal, NoReturn, TypedDict, TypeVar
 
 import orjson
 
@@ -36,6 +37,7 @@ from openpipe_mock.arrivals import (
 from openpipe_mock.conduct import RULES, Lapse, lapses, observed
 from openpipe_mock.config import AutoTools, Ids, Repeat, Settings, Unknown, Validation
 from openpipe_mock.config import Clock as Timing
+from openpipe_mock.configfile import Mistakes
 from openpipe_mock.control import Control
 from openpipe_mock.effects import Exchange, Head, Reply
 from openpipe_mock.journal import Entry
@@ -45,7 +47,7 @@ from openpipe_mock.service import Service
 from openpipe_mock.shortcut import Shortcut
 from openpipe_mock.state import DEFAULT, Session
 from openpipe_mock.variants import named
-from openpipe_mock.violations import did_you_mean, listed, quoted
+from openpipe_mock.violations import Place, Violation, did_you_mean, listed, quoted
 
 Json = Any
 Value = TypeVar("Value")
@@ -103,6 +105,15 @@ class MockError(ValueError):
 
 
 DEFAULTS = Settings()
+MOST_LEVELS, MOST_MISFITS = 250, 20
+"""How deep values may be nested that are given as JSON; how much is told of what is none."""
+JSON_VALUE = "a value of JSON (an object, an array, a string, a number, true, false or null)"
+TOLD = {
+    int: "an integer of at most 64 bits, got a larger one",
+    float: "a finite number, got one that isn't",
+    str: "a string of Unicode, got one with half a surrogate pair",
+}
+"""A type that JSON has → what of it JSON can't say."""
 
 
 def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
@@ -113,18 +124,59 @@ def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
     if config is None and not overrides:
         return DEFAULTS  # as most mocks have it; to make settings anew costs a test 35 µs
     written = {name: value for name, value in overrides.items() if name != "variant"}
-    beating = configfile.settings(written)
+    beating = configfile.settings(orjson.loads(_json(written)))
     if "variant" in overrides:
         beating = replace(beating, variant=named(overrides["variant"]).name)
     if config is None:
         found = Settings()
     elif isinstance(config, Mapping):
-        found = configfile.settings(orjson.loads(orjson.dumps(dict(config))))
+        found = configfile.settings(orjson.loads(_json(dict(config))))
     elif isinstance(config, str | PathLike):
         found = configfile.load(config)
     else:
         raise MockError(f"config: expected a file's path, or its content as an object, got {config!r}.")
     return replace(found, **{name: getattr(beating, name) for name in overrides})
+
+
+def _json(value: Any) -> bytes:
+    """A value as JSON. Raises Mistakes, which say where it is none."""
+    try:
+        text = orjson.dumps(value)
+        if b"null" not in text:  # which orjson also writes for numbers that aren't finite
+            return text
+    except orjson.JSONEncodeError:
+        text = b""
+    mistakes = tuple(islice(_misfits(value, Place({})), MOST_MISFITS))
+    if mistakes:
+        raise Mistakes(mistakes)
+    return text
+
+
+def _misfits(value: Any, place: Place, level: int = 0) -> Iterator[Violation]:
+    """What of a value JSON can't say. It is told by its type, as what it says may be secret."""
+    if level == MOST_LEVELS:
+        yield Violation(place.pointer, "json", f"expected at most {MOST_LEVELS} levels, got more.")
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            if isinstance(name, str):
+                yield from _misfits(name, place)
+                yield from _misfits(each, place.at(name), level + 1)
+            else:
+                told = f"expected names that are strings, got one of the type {type(name).__name__}."
+                yield Violation(place.pointer, "json", told)
+    elif isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            yield from _misfits(each, place.at(number), level + 1)
+    elif not _is_writable(value):
+        told = TOLD.get(type(value), f"{JSON_VALUE}, got one of the type {type(value).__name__}")
+        yield Violation(place.pointer, "json", f"expected {told}.")
+
+
+def _is_writable(value: Any) -> bool:
+    try:
+        return orjson.dumps(value) != b"null" or value is None
+    except orjson.JSONEncodeError:
+        return False
 
 
 def rule_names(names: Sequence[str]) -> Sequence[str]:
@@ -230,16 +282,6 @@ class Mock:
         """Seconds on the clock that requests come by."""
         return self.clock.now
 
-    if not TYPE_CHECKING:  # a type checker shall know of no other names
-
-        def __getattr__(self, name: str) -> Any:
-            if name in openpipe_mock.PUBLIC:
-                raise AttributeError(
-                    "this is a mock: the fixture openpipe_mock hides the module of that name; write "
-                    f"`from openpipe_mock import {name}`"
-                )
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
     def at_once(self, action: Callable[[], Value]) -> Value:
         """Do something while no request goes on."""
         with TURN:
@@ -264,7 +306,10 @@ class Mock:
         if self.session.name != DEFAULT:
             headers[b"x-mock-session"] = self.session.name.encode()
         head = Head(method, f"/_mock{path}", headers, at=self.now())
-        sent = orjson.dumps(body)
+        try:
+            sent = _json(body)
+        except Mistakes as error:
+            raise MockError(str(error)) from None
         answer = self.at_once(lambda: ask(Control(self.service).exchange(head), sent, self.clock))
         said = orjson.loads(answer.whole or b"null")
         if answer.status >= 400:
@@ -460,3 +505,23 @@ class Mock:
                 where = "" if pointer is None else f" at {pointer}"
                 seen = f"; these did otherwise:\n{breaches(found)}" if found else "; none did"
                 raise AssertionError(f"expected a request that breaks the contract{where}{seen}")
+
+
+class _Hidden:
+    """A name of the module that the fixture `openpipe_mock` hides; a mock hasn't got it.
+
+    A `__getattr__` of the mock's would do the same, but makes each of its attributes slower to read.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, mock: Mock | None, owner: type) -> NoReturn:
+        raise AttributeError(
+            "this is a mock: the fixture openpipe_mock hides the module of that name; write "
+            f"`from openpipe_mock import {self.name}`"
+        )
+
+
+for _name in openpipe_mock.PUBLIC:
+    setattr(Mock, _name, _Hidden(_name))

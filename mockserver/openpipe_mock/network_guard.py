@@ -6,27 +6,25 @@ asyncio's on Windows. Clients that connect in C (pycurl, curl_cffi, grpc) can't 
 """
 
 import _socket
-import inspect
 import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from dataclasses import dataclass, field
 from functools import partial, wraps
 from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
+from openpipe_mock.baseurls import normal_host, parsed
+from openpipe_mock.layers import Layers, Original, Place, Wrapping, bound
 from openpipe_mock.violations import quoted
 
 ANSWERED = "httpx, httpx2, aiohttp, requests and urllib3"
 CURE = f"the mock answers {ANSWERED}, but not the client that asked (urllib, http.client, …)."
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 """Variables that name a proxy, in any case."""
-PORTS = {"http": 80, "https": 443}
 SOCKS = 1080
 
 
@@ -48,24 +46,9 @@ class _HandshakeRefused(NetworkRefused, ssl.SSLError):
 # Hosts and ports.
 
 
-def plain(host: object) -> str:
-    """A host as it is looked up: text in ASCII and lower case, without the dot at its end."""
-    text = bytes(host).decode("latin-1") if isinstance(host, bytes | bytearray) else str(host or "")
-    if not text.isascii():
-        try:
-            text = text.encode("idna").decode()
-        except UnicodeError:  # nor can it be looked up
-            return text
-    return text.lower().rstrip(".")
-
-
-def base_host(url: str) -> str | None:
-    """The host that a base URL or a proxy's URL names, as `plain` writes it; None where it names none."""
-    try:
-        found = urlsplit(url).hostname
-    except ValueError:
-        return None
-    return plain(found) if found else None
+def _text(host: object) -> str:
+    """A host as `socket` takes it, as text; "" for this machine."""
+    return bytes(host).decode("latin-1") if isinstance(host, bytes | bytearray) else str(host or "")
 
 
 def is_address(host: str) -> bool:
@@ -94,19 +77,9 @@ def _proxies() -> Iterator[tuple[str, tuple[str, str]]]:
     """The variables that name a proxy, and where that is."""
     for name in list(os.environ):
         value = os.environ.get(name) if name.lower() in PROXIES else None
-        if value:
-            url = value if "://" in value else f"http://{value}"
-            host, port = base_host(url), _port(url)
-            if host is not None and port is not None:
-                yield name, _endpoint(host, port)
-
-
-def _port(url: str) -> int | None:
-    try:
-        parts = urlsplit(url)
-        return parts.port or PORTS.get(parts.scheme, SOCKS)
-    except ValueError:
-        return None
+        proxy = parsed(value if "://" in value else f"http://{value}") if value else None
+        if proxy is not None:
+            yield name, _endpoint(proxy.host, SOCKS if proxy.port is None else proxy.port)
 
 
 # What the mock has looked at.
@@ -126,17 +99,11 @@ def passing() -> Iterator[None]:
 
 # The patches. Each takes what it stands for, and checks before it calls that.
 
-Original = Callable[..., Any]
-Wrapping = Callable[["Guard", Original], Original]
 
+def _lookup(original: Original, guard: "Guard") -> Original | None:
+    if getattr(original, "__module__", None) == "pytest_socket":
+        return None  # it refuses everything, and takes its function away only where it finds that on top
 
-def _method(original: Any, instance: Any) -> Original:
-    """What a class's attribute is on an instance; a test may have put any object there."""
-    found: Original = original.__get__(instance, type(instance)) if hasattr(original, "__get__") else original
-    return found
-
-
-def _lookup(guard: "Guard", original: Original) -> Original:
     def lookup(host: Any, *args: Any, **kwargs: Any) -> Any:
         guard.check_name(host, args[0] if args else kwargs.get("port"))
         return original(host, *args, **kwargs)
@@ -144,35 +111,35 @@ def _lookup(guard: "Guard", original: Original) -> Original:
     return lookup
 
 
-def _connect(guard: "Guard", original: Original) -> Original:
+def _connect(original: Original, guard: "Guard") -> Original:
     def connect(sock: Any, address: Any) -> Any:
         guard.check_address(sock, address)
-        return _method(original, sock)(address)
+        return bound(original, sock)(address)
 
     return connect
 
 
-def _sock_connect(guard: "Guard", original: Original) -> Original:
+def _sock_connect(original: Original, guard: "Guard") -> Original:
     async def sock_connect(loop: Any, sock: Any, address: Any) -> Any:
         guard.check_address(sock, address)
-        return await _method(original, loop)(sock, address)
+        return await bound(original, loop)(sock, address)
 
     return sock_connect
 
 
-def _wrap_socket(guard: "Guard", original: Original) -> Original:
+def _wrap_socket(original: Original, guard: "Guard") -> Original:
     def wrap_socket(context: Any, *args: Any, **kwargs: Any) -> Any:
         problem = guard.refusal_of_tls(args[4] if len(args) > 4 else kwargs.get("server_hostname"))
         if problem is not None:
             raise problem
-        return _method(original, context)(*args, **kwargs)
+        return bound(original, context)(*args, **kwargs)
 
     return wrap_socket
 
 
-def _wrap_bio(guard: "Guard", original: Original) -> Original:
+def _wrap_bio(original: Original, guard: "Guard") -> Original:
     def wrap_bio(context: Any, *args: Any, **kwargs: Any) -> Any:
-        found = _method(original, context)(*args, **kwargs)
+        found = bound(original, context)(*args, **kwargs)
         problem = guard.refusal_of_tls(found.server_hostname)
         if problem is not None:
             # Event loops close the connection after a failed handshake, but leave it open if there was none.
@@ -186,11 +153,11 @@ def _fail(problem: Exception, *_: Any) -> NoReturn:
     raise problem
 
 
-def _loop_lookup(guard: "Guard", original: Original) -> Original:
+def _loop_lookup(original: Original, guard: "Guard") -> Original:
     async def getaddrinfo(loop: Any, host: Any, port: Any, **kwargs: Any) -> Any:
         guard.check_name(host, port)
         if not _PASSING.get():
-            return await _method(original, loop)(host, port, **kwargs)
+            return await bound(original, loop)(host, port, **kwargs)
         # A thread of the loop's executor doesn't know by itself that the request may pass.
         resolve = partial(copy_context().run, socket.getaddrinfo, host, port, **kwargs)
         return await loop.run_in_executor(None, resolve)
@@ -198,21 +165,21 @@ def _loop_lookup(guard: "Guard", original: Original) -> Original:
     return getaddrinfo
 
 
-def _uvloop_lookup(guard: "Guard", original: Original) -> Original:
+def _uvloop_lookup(original: Original, guard: "Guard") -> Original:
     async def getaddrinfo(loop: Any, host: Any, port: Any, **kwargs: Any) -> Any:
         guard.check_name(host, port)
-        return await _method(original, loop)(host, port, **kwargs)
+        return await bound(original, loop)(host, port, **kwargs)
 
     return getaddrinfo
 
 
-def _uvloop_connection(guard: "Guard", original: Original) -> Original:
+def _uvloop_connection(original: Original, guard: "Guard") -> Original:
     async def create_connection(
         loop: Any, protocol_factory: Any, host: Any = None, port: Any = None, **kwargs: Any
     ) -> Any:
         if host is not None or port is not None:
             guard.check(host, port)
-        return await _method(original, loop)(protocol_factory, host, port, **kwargs)
+        return await bound(original, loop)(protocol_factory, host, port, **kwargs)
 
     return create_connection
 
@@ -223,70 +190,34 @@ def _socket_class() -> type:
     return lowest[0] if lowest else socket.socket
 
 
-@dataclass(frozen=True, slots=True)
-class _Patch:
-    """A function of ours, and what the owner's own dictionary had in its place; None: it inherits."""
+def _named(wrapping: Wrapping) -> Wrapping:
+    """The same, but its functions bear the name of what they stand for."""
 
-    ours: Original
-    instead_of: Any
+    def wrapped(original: Original, guard: "Guard") -> Original | None:
+        found = wrapping(original, guard)
+        return None if found is None else wraps(original)(found)
 
-
-@dataclass(slots=True)
-class _Place:
-    """A module or class, the name of a function in it, and how that is wrapped."""
-
-    owner: Any
-    name: str
-    wrapping: Wrapping
-    last: _Patch | None = None
-    on: dict[int, _Patch] = field(default_factory=dict)
-    """The patches that weren't taken off, by the id of their function: one, unless others patched over it."""
-
-    def put_on(self, guard: "Guard") -> None:
-        current, patch = self.owner.__dict__.get(self.name), self.last
-        if patch is None or patch.instead_of is not current:  # else it is as it was before the last mock
-            if id(current) in self.on or self.is_of_pytest_socket(current):
-                return
-            original = getattr(self.owner, self.name) if current is None else current
-            self.last = patch = _Patch(wraps(original)(self.wrapping(guard, original)), current)
-        self.on[id(patch.ours)] = patch
-        setattr(self.owner, self.name, patch.ours)
-
-    def is_of_pytest_socket(self, current: Any) -> bool:
-        """Whether pytest-socket has put this function, which refuses everything, into a module.
-
-        It takes it away only where it finds it on top.
-        """
-        return inspect.ismodule(self.owner) and getattr(current, "__module__", None) == "pytest_socket"
-
-    def take_off(self) -> None:
-        found = self.on.pop(id(self.owner.__dict__.get(self.name)), None)
-        if found is None:
-            return
-        if found.instead_of is None:
-            delattr(self.owner, self.name)
-        else:
-            setattr(self.owner, self.name, found.instead_of)
+    return wrapped
 
 
-def _places() -> Iterator[_Place]:
+def _places() -> Iterator[Place]:
     from asyncio.base_events import BaseEventLoop
     from asyncio.proactor_events import BaseProactorEventLoop
 
-    yield _Place(_socket, "getaddrinfo", _lookup)  # what those call who have imported the other by name
+    yield _socket, "getaddrinfo", _named(_lookup)  # what those call who have imported the other by name
     for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
-        yield _Place(socket, name, _lookup)
+        yield socket, name, _named(_lookup)
     for name in ("connect", "connect_ex"):
-        yield _Place(_socket_class(), name, _connect)
-    yield _Place(ssl.SSLContext, "wrap_socket", _wrap_socket)
-    yield _Place(ssl.SSLContext, "wrap_bio", _wrap_bio)
-    yield _Place(BaseEventLoop, "getaddrinfo", _loop_lookup)
-    yield _Place(BaseProactorEventLoop, "sock_connect", _sock_connect)
+        yield _socket_class(), name, _named(_connect)
+    yield ssl.SSLContext, "wrap_socket", _named(_wrap_socket)
+    yield ssl.SSLContext, "wrap_bio", _named(_wrap_bio)
+    yield BaseEventLoop, "getaddrinfo", _named(_loop_lookup)
+    yield BaseProactorEventLoop, "sock_connect", _named(_sock_connect)
     if find_spec("uvloop"):  # also where nothing has imported it yet: a test may
         import uvloop
 
-        yield _Place(uvloop.Loop, "getaddrinfo", _uvloop_lookup)
-        yield _Place(uvloop.Loop, "create_connection", _uvloop_connection)
+        yield uvloop.Loop, "getaddrinfo", _named(_uvloop_lookup)
+        yield uvloop.Loop, "create_connection", _named(_uvloop_connection)
 
 
 class Guard:
@@ -300,18 +231,17 @@ class Guard:
         self.guards = guards
         self.blocks = blocks
         self.on = False
-        self.places: tuple[_Place, ...] = ()
+        self.layers = Layers(self)
+        self.places: tuple[Place, ...] = ()
 
     def put_on(self) -> None:
         self.places = self.places or tuple(_places())
         self.on = True
-        for place in self.places:
-            place.put_on(self)
+        self.layers.put_on(self.places)
 
     def take_off(self) -> None:
         self.on = False
-        for place in self.places:
-            place.take_off()
+        self.layers.take_off()
 
     def is_watching(self) -> bool:
         """Whether what happens now is to be looked at."""
@@ -319,7 +249,7 @@ class Guard:
 
     def check_name(self, host: object, port: object = None) -> None:
         """Before a name is resolved: raise NetworkRefused. An address may be resolved, not connected to."""
-        if self.is_watching() and not is_address(plain(host)):
+        if self.is_watching() and not is_address(normal_host(_text(host))):
             self.check(host, port)
 
     def check_address(self, sock: socket.socket, address: Any) -> None:
@@ -331,14 +261,15 @@ class Guard:
         """Raise NetworkRefused for a connection to a host, by name or by address, that isn't to be."""
         if not self.is_watching():
             return
-        name = plain(host)
+        asked = _text(host)
+        name = normal_host(asked)
         if self.guards(name):
-            raise NetworkRefused(_refusal(name))
+            raise NetworkRefused(_refusal(asked))
         _check_proxy(name, port)
         if self.blocks() and not is_local(name):
             raise NetworkRefused(
-                f"a connection to {quoted(name)} was refused: block_network keeps in all that isn't for this "
-                "machine; mock that host too, or leave block_network out."
+                f"a connection to {quoted(asked)} was refused: block_network keeps in all that isn't for "
+                "this machine; mock that host too, or leave block_network out."
             )
 
     def refusal_of_tls(self, server: str | None) -> NetworkRefused | None:
@@ -346,9 +277,9 @@ class Guard:
 
         So does one behind a proxy that the environment doesn't name.
         """
-        name = plain(server)
-        refused = name and self.is_watching() and self.guards(name)
-        return _HandshakeRefused(_refusal(name)) if refused else None
+        if server and self.is_watching() and self.guards(normal_host(server)):
+            return _HandshakeRefused(_refusal(server))
+        return None
 
 
 def _refusal(host: str) -> str:

@@ -42,21 +42,13 @@ def places_in(name: str, library: ModuleType) -> tuple[Place, ...]:
 
 # What stands at a place, and whose it is.
 
-
-def bound(standing: Any, instance: Any) -> Original:
-    """What stands at a class's attribute, as an access by the instance would give it.
-
-    That may be a tracer's descriptor, a staticmethod, or a `MagicMock`, which takes no instance.
-    """
-    get = getattr(type(standing), "__get__", None)
-    found: Original = get(standing, instance, type(instance)) if get else standing
-    return found
+UNPROXIED = (FunctionType, staticmethod, classmethod)
 
 
 def is_tracer(standing: Any) -> bool:
     """Whether it is a proxy around what stood there before, as tracers make them: requests go through it."""
-    kind = type(standing)  # `isinstance` would believe the proxy, which says that it is a function
-    return kind not in (FunctionType, staticmethod, classmethod) and hasattr(standing, "__wrapped__")
+    # `isinstance` would believe the proxy, which says that it is a function.
+    return type(standing) not in UNPROXIED and hasattr(standing, "__wrapped__")
 
 
 def is_replaced(owner: type, name: str) -> bool:

@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from openpipe_mock.answering import Ours, url_of
-from openpipe_mock.layers import Original, Place
-from openpipe_mock.patches import as_written, bound, is_replaced
+from openpipe_mock.layers import Original, Place, bound
+from openpipe_mock.patches import as_written, is_replaced
 
 NAME = "get_adapter"
 

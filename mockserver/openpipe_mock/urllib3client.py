@@ -13,10 +13,9 @@ from typing import Any
 
 from openpipe_mock.answering import Catch, Ours, Url, path_of, url_of
 from openpipe_mock.http1 import Line
-from openpipe_mock.layers import Original, Place
+from openpipe_mock.layers import Original, Place, bound
 from openpipe_mock.local import TooSlow
 from openpipe_mock.network_guard import passing
-from openpipe_mock.patches import bound
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -45,7 +44,8 @@ def short_circuited(pool: Any, connection: type, catch: Catch) -> Any:
     """The pool once more, with other connections, none of them kept, and no proxy."""
     found = copy(pool)
     found.ConnectionCls, found.conn_kw = connection, {"catch": catch, "scheme": pool.scheme}
-    found.pool = Nothing()
+    if pool.pool is not None:  # else it is closed, as urllib3 will say
+        found.pool = Nothing()
     found.proxy, found.proxy_headers = None, {}
     return found
 

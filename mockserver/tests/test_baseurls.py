@@ -76,3 +76,10 @@ def test_an_address_that_is_none_is_taken_as_it_is() -> None:
 
 def test_a_host_that_is_no_international_name_is_taken_as_it_is() -> None:
     assert host_of(httpx.URL("https://XN--zzzzzz99999.test/")) == "xn--zzzzzz99999.test"
+
+
+@pytest.mark.parametrize(
+    "host", ["API.gateway.test.", "\uff41pi\uff0egateway.test", "api。gate\u00adway。test"]
+)
+def test_a_host_is_read_as_it_is_looked_up(host: str) -> None:
+    assert normal_host(host) == "api.gateway.test"

@@ -434,6 +434,14 @@ def test_a_pool_is_as_it_was(mock: Mock, live: LiveServer) -> None:
         assert pool.num_connections == 1
 
 
+def test_a_closed_pool_answers_nothing(mock: Mock) -> None:
+    pool = urllib3.connection_from_url(BASE)
+    assert pool.request("POST", "/api/v1/criteria/judge", json=JUDGE, headers=KEY).status == 200
+    pool.close()
+    with pytest.raises(urllib3.exceptions.ClosedPoolError):
+        pool.request("POST", "/api/v1/criteria/judge", json=JUDGE, headers=KEY)
+
+
 # What else a user of aiohttp has.
 
 

@@ -444,6 +444,35 @@ def test_mistakes_are_told_at_once(tmp_path: Path) -> None:
         patched(config=str(tmp_path / "mock.yaml"))
 
 
+ENDLESS: dict[str, Any] = {}
+ENDLESS.update(a=ENDLESS, b=ENDLESS)
+NO_JSON = [
+    ({"criteria": {"a/b": {"sequence": [1, {2}]}}}, "/criteria/a~1b/sequence/1: expected a value of JSON"),
+    ({"auth": {"keys": {"op-secret"}}}, "/auth/keys: .* got one of the type set"),
+    ({"criteria": {"helpful": {"by_output": {1: 0.5}}}}, "/criteria/helpful/by_output: .* got .* type int"),
+    ({"seed": 2**64}, "/seed: expected an integer of at most 64 bits"),
+    ({"criteria": {"helpful": {"score": float("nan")}}}, "/criteria/helpful/score: expected a finite number"),
+    ({"criteria": {"\ud800": {}}}, "/criteria: expected a string of Unicode"),
+    (ENDLESS, "/a/a/a/.*: expected at most 250 levels"),
+]
+
+
+@pytest.mark.parametrize(("config", "told"), NO_JSON)
+def test_what_is_no_json_is_told_with_its_place(config: dict[str, Any], told: str) -> None:
+    with pytest.raises(Mistakes, match=told) as caught:
+        patched(config=config)
+    assert "op-secret" not in str(caught.value)
+
+
+def test_nor_may_an_option_or_a_script_be_none() -> None:
+    with pytest.raises(Mistakes, match=r"/seed: .* got one of the type object"):
+        patched(seed=object())  # type: ignore[arg-type]
+    with patched(config={"criteria": {"helpful": {"raw": None}}}) as mock:
+        assert judge().json() is None
+        with pytest.raises(MockError, match=r"^/raw/a: expected a value of JSON.* got one of the type bytes"):
+            mock.criterion("helpful").raw({"a": b"b"})
+
+
 def test_same_seed_same_answer_another_seed_another() -> None:
     texts = []
     for seed in (1, 1, 2):
