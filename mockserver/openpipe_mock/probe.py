@@ -302,7 +302,7 @@ class Probe:
             transport=self.transport,
             timeout=httpx.Timeout(self.target.timeout, connect=min(self.target.timeout, 5.0)),
             trust_env=not self.target.local,
-            verify=self.target.url.startswith("https:"),  # to read whom to trust takes 30 ms
+            verify=not self.target.url.startswith("http:"),  # to read whom to trust takes 30 ms
             follow_redirects=False,
             headers={},
         )

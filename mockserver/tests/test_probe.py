@@ -5,12 +5,13 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
 import httpx
 import pytest
+import trustme
 
 from openpipe_mock import probe
 from openpipe_mock.probe import (
@@ -210,6 +211,26 @@ def test_a_stream_that_never_ends_is_cut_at_the_timeout() -> None:
 def test_an_answer_beyond_all_bounds_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "MOST_BYTES", 10)
     assert probing(in_turn(httpx.Response(200, content=b"x" * 99))).send(ASK).failure == probe.ENDLESS
+
+
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+def test_a_certificate_that_nobody_vouches_for_is_refused(scheme: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+
+        def shake_hands() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(ssl.SSLError, ConnectionError):
+                connection.settimeout(20)
+                context.wrap_socket(connection, server_side=True).close()
+
+        server = threading.Thread(target=shake_hands)
+        server.start()
+        exchange = Probe(Target(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")).send(ASK)
+        server.join()
+    assert exchange.failure == "no connection (TLS failed: its certificate is not trusted here)"
 
 
 def unconnected(beneath: OSError) -> httpx.ConnectError:
