@@ -164,7 +164,7 @@ def _misfits(value: Any, place: Place, level: int = 0) -> Iterator[Violation]:
             else:
                 told = f"expected names that are strings, got one of the type {type(name).__name__}."
                 yield Violation(place.pointer, "json", told)
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list) or type(value) is tuple:  # orjson writes no named tuples
         for number, each in enumerate(value):
             yield from _misfits(each, place.at(number), level + 1)
     elif not _is_writable(value):

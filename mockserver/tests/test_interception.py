@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+from collections import namedtuple
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -444,12 +445,14 @@ def test_mistakes_are_told_at_once(tmp_path: Path) -> None:
         patched(config=str(tmp_path / "mock.yaml"))
 
 
+Bounds = namedtuple("Bounds", "low high")
 ENDLESS: dict[str, Any] = {}
 ENDLESS.update(a=ENDLESS, b=ENDLESS)
 NO_JSON = [
     ({"criteria": {"a/b": {"sequence": [1, {2}]}}}, "/criteria/a~1b/sequence/1: expected a value of JSON"),
     ({"auth": {"keys": {"op-secret"}}}, "/auth/keys: .* got one of the type set"),
     ({"criteria": {"helpful": {"by_output": {1: 0.5}}}}, "/criteria/helpful/by_output: .* got .* type int"),
+    ({"criteria": {"helpful": {"uniform": Bounds(0, 1)}}}, "/criteria/helpful/uniform: .* type Bounds"),
     ({"seed": 2**64}, "/seed: expected an integer of at most 64 bits"),
     ({"criteria": {"helpful": {"score": float("nan")}}}, "/criteria/helpful/score: expected a finite number"),
     ({"criteria": {"\ud800": {}}}, "/criteria: expected a string of Unicode"),
