@@ -21,12 +21,12 @@ from openpipe_mock import yamltext
 from openpipe_mock.config import ANSWERS, Declared, Fault, Form, Limits, Script, Settings
 from openpipe_mock.configparts import (
     At,
-    as_criterion,
-    as_fault,
-    as_limits,
-    as_pace,
-    as_script,
-    as_when,
+    read_criterion,
+    read_fault,
+    read_limits,
+    read_pace,
+    read_script,
+    read_when,
     check_condition,
     check_conditions,
     declared,
@@ -149,27 +149,27 @@ def criterion(value: Json, *, place: str) -> Declared | Form:
 
     `place`: where it stands in the file, as a JSON pointer, or would stand.
     """
-    return parsed("criterion", "the criterion", value, place, as_criterion)
+    return parsed("criterion", "the criterion", value, place, read_criterion)
 
 
 def script(value: Json, *, place: str) -> Script:
     """A scripted answer. Raises Mistakes."""
-    return parsed("script", "the script", value, place, as_script)
+    return parsed("script", "the script", value, place, read_script)
 
 
 def fault(value: Json, *, place: str) -> Fault:
     """A fault. Raises Mistakes."""
-    return parsed("fault", "the fault", value, place, as_fault)
+    return parsed("fault", "the fault", value, place, read_fault)
 
 
 def limits(value: Json) -> Limits:
     """Limits for each key. Raises Mistakes."""
-    return parsed("limits", "the limits", value, "", as_limits)
+    return parsed("limits", "the limits", value, "", read_limits)
 
 
 def when(value: Json) -> When:
     """Conditions on a request. Raises Mistakes."""
-    return parsed("when", "the condition", value, "", as_when)
+    return parsed("when", "the condition", value, "", read_when)
 
 
 @cache
@@ -245,13 +245,13 @@ def whole_file(value: Json, at: At) -> Settings:
         keys=tuple(auth.get("keys", ())),
         read_only_keys=tuple(auth.get("read_only_keys", ())),
         criteria={
-            name: declared(as_criterion(part, here)) for name, part, here in parts(fit, "criteria", at)
+            name: declared(read_criterion(part, here)) for name, part, here in parts(fit, "criteria", at)
         },
-        completions=tuple(as_script(part, here) for _, part, here in parts(fit, "completions", at)),
+        completions=tuple(read_script(part, here) for _, part, here in parts(fit, "completions", at)),
         known_models=tuple(models.get("known", ())),
-        pace=as_pace(fit.get("stream", {}), at.at("stream")),
-        limits=as_limits(fit.get("limits", {}), at.at("limits")),
-        faults=tuple(as_fault(part, here) for _, part, here in parts(fit, "faults", at)),
+        pace=read_pace(fit.get("stream", {}), at.at("stream")),
+        limits=read_limits(fit.get("limits", {}), at.at("limits")),
+        faults=tuple(read_fault(part, here) for _, part, here in parts(fit, "faults", at)),
     )
 
 

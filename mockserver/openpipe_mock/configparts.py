@@ -86,10 +86,10 @@ def digest(value: Json) -> str:
 # Criteria.
 
 
-def as_criterion(value: Json, at: At) -> Declared | Form:
-    if not any(key in value for key in WAYS):
-        return Declared({int(key[1:]): as_form(inner, at.at(key)) for key, inner in value.items()})
-    return as_form(value, at)
+def read_criterion(value: Json, at: At) -> Declared | Form:
+    if not any(key in value for key in READERS):
+        return Declared({int(key[1:]): read_form(inner, at.at(key)) for key, inner in value.items()})
+    return read_form(value, at)
 
 
 def declared(found: Declared | Form) -> Declared:
@@ -97,11 +97,11 @@ def declared(found: Declared | Form) -> Declared:
     return Declared({1: found}) if isinstance(found, Form) else found
 
 
-def as_form(value: Json, at: At) -> Form:
+def read_form(value: Json, at: At) -> Form:
     """A form, or a bare number, which is always the score."""
     if not isinstance(value, dict):
         return Form(Fixed(float(value)))
-    [way] = (build(value, at) for key, build in WAYS.items() if key in value)
+    [way] = (build(value, at) for key, build in READERS.items() if key in value)
     return Form(
         way,
         **given(value, explanation="explanation", flip_share="flip_share"),
@@ -109,24 +109,24 @@ def as_form(value: Json, at: At) -> Form:
     )
 
 
-def fixed(value: Json, at: At) -> Fixed:
+def read_fixed(value: Json, at: At) -> Fixed:
     return Fixed(float(value["score"]))
 
 
-def rules(value: Json, at: At) -> Rules:
+def read_rules(value: Json, at: At) -> Rules:
     each = enumerate(value["rules"])
-    return Rules(tuple(as_rule(rule, at.at("rules", index)) for index, rule in each), otherwise(value, at))
+    return Rules(tuple(read_rule(rule, at.at("rules", index)) for index, rule in each), otherwise(value, at))
 
 
-def as_rule(value: Json, at: At) -> JudgeRule:
-    return JudgeRule(as_when(value["when"], at.at("when")), as_form(value, at), at.place)
+def read_rule(value: Json, at: At) -> JudgeRule:
+    return JudgeRule(read_when(value["when"], at.at("when")), read_form(value, at), at.place)
 
 
 def otherwise(value: Json, at: At) -> Form:
-    return as_form(value["otherwise"], at.at("otherwise")) if "otherwise" in value else DRAWN
+    return read_form(value["otherwise"], at.at("otherwise")) if "otherwise" in value else DRAWN
 
 
-def uniform(value: Json, at: At) -> Uniform:
+def read_uniform(value: Json, at: At) -> Uniform:
     low, high = value["uniform"]
     if low > high:
         told = f"the lowest score, {low}, is above the highest, {high}; write the lowest first."
@@ -134,53 +134,53 @@ def uniform(value: Json, at: At) -> Uniform:
     return Uniform(float(low), float(high))
 
 
-def length(value: Json, at: At) -> Length:
+def read_length(value: Json, at: At) -> Length:
     best, worst = value["length"]["best"], value["length"]["worst"]
     if best >= worst:
         at.at("length", "worst").wrong("length", f'expected more than {best}, which is "best", got {worst}.')
     return Length(int(best), int(worst))
 
 
-def by_output(value: Json, at: At) -> ByOutput:
+def read_by_output(value: Json, at: At) -> ByOutput:
     texts = value["by_output"].items()
-    forms = {text: as_form(form, at.at("by_output", text)) for text, form in texts}
+    forms = {text: read_form(form, at.at("by_output", text)) for text, form in texts}
     return ByOutput(forms, otherwise(value, at))
 
 
-def sequence(value: Json, at: At) -> Sequence:
+def read_sequence(value: Json, at: At) -> Sequence:
     each = enumerate(value["sequence"])
-    forms = tuple(as_form(form, at.at("sequence", index)) for index, form in each)
+    forms = tuple(read_form(form, at.at("sequence", index)) for index, form in each)
     return Sequence(forms, **given(value, then="then"), counter=at.counter(value))
 
 
-def near(value: Json, at: At) -> Near:
+def read_near(value: Json, at: At) -> Near:
     return Near(float(value["near"]), **given(value, within="within"))
 
 
-def pass_rate(value: Json, at: At) -> PassRate:
+def read_pass_rate(value: Json, at: At) -> PassRate:
     return PassRate(float(value["pass_rate"]))
 
 
-def failing(value: Json, at: At) -> Failing:
+def read_failing(value: Json, at: At) -> Failing:
     error = value["error"]
     return Failing(**whole(error, status="status"), **given(error, message="message"))
 
 
-def raw_judgement(value: Json, at: At) -> RawJudgement:
+def read_raw(value: Json, at: At) -> RawJudgement:
     return RawJudgement(value["raw"])
 
 
-WAYS: Mapping[str, Callable[[Json, At], Way]] = {
-    "score": fixed,
-    "rules": rules,
-    "uniform": uniform,
-    "length": length,
-    "by_output": by_output,
-    "sequence": sequence,
-    "near": near,
-    "pass_rate": pass_rate,
-    "error": failing,
-    "raw": raw_judgement,
+READERS: Mapping[str, Callable[[Json, At], Way]] = {
+    "score": read_fixed,
+    "rules": read_rules,
+    "uniform": read_uniform,
+    "length": read_length,
+    "by_output": read_by_output,
+    "sequence": read_sequence,
+    "near": read_near,
+    "pass_rate": read_pass_rate,
+    "error": read_failing,
+    "raw": read_raw,
 }
 """The key of a form that says how it comes to a score → what reads it."""
 
@@ -188,7 +188,7 @@ WAYS: Mapping[str, Callable[[Json, At], Way]] = {
 # Conditions.
 
 
-def as_when(value: Json, at: At) -> When:
+def read_when(value: Json, at: At) -> When:
     return When(tuple(conditions(value, at)))
 
 
@@ -253,13 +253,13 @@ def check_condition(value: Json, at: At) -> None:
 # Scripted answers.
 
 
-def as_script(value: Json, at: At) -> Script:
+def read_script(value: Json, at: At) -> Script:
     choices: tuple[ScriptedChoice, ...] = ()
     if "choices" in value:
         each = enumerate(value["choices"])
-        choices = tuple(as_choice(choice, value, at.at("choices", index)) for index, choice in each)
+        choices = tuple(read_choice(choice, value, at.at("choices", index)) for index, choice in each)
     elif "raw" not in value:
-        choices = (as_choice(value, value, at),)
+        choices = (read_choice(value, value, at),)
     check_script(value.get("when", {}), at.at("when"))
     return Script(
         part_when(value, at),
@@ -280,10 +280,10 @@ def check_script(when: Json, at: At) -> None:
 
 
 def part_when(value: Json, at: At) -> When:
-    return as_when(value["when"], at.at("when")) if "when" in value else ALWAYS
+    return read_when(value["when"], at.at("when")) if "when" in value else ALWAYS
 
 
-def as_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
+def read_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
     """A choice, or a bare text; the finish reason may stand in it or once for all, `around` the choices."""
     reason = around.get("finish_reason")
     if isinstance(value, str):
@@ -294,12 +294,12 @@ def as_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
     return ScriptedChoice(
         value.get("text"),
         value.get("refusal"),
-        tuple(map(as_call, value.get("tool_calls", ()))),
+        tuple(map(read_call, value.get("tool_calls", ()))),
         value.get("finish_reason", reason),
     )
 
 
-def as_call(value: Json) -> ScriptedCall:
+def read_call(value: Json) -> ScriptedCall:
     arguments = value["arguments"]
     text = arguments if isinstance(arguments, str) else spelled(arguments).decode()
     return ScriptedCall(value["name"], text)
@@ -308,7 +308,7 @@ def as_call(value: Json) -> ScriptedCall:
 # Faults.
 
 
-def as_fault(value: Json, at: At) -> Fault:
+def read_fault(value: Json, at: At) -> Fault:
     check_turns(value, at)
     flags = ("disconnect", "malformed", "truncated", "empty", "endless")
     return Fault(
@@ -316,9 +316,9 @@ def as_fault(value: Json, at: At) -> Fault:
         **whole(value, **{key: key for key in ("call", "every", "first", "after_events", "after_bytes")}),
         **given(value, **{key: key for key in ("share", "retry_after", "content_type", "name", *flags)}),
         **seconds(value, delay_ms="delay"),
-        error=as_error(value),
-        drip=as_drip(value["drip"]) if "drip" in value else None,
-        error_event=as_error_event(value.get("error_event")),
+        error=read_error(value),
+        drip=read_drip(value["drip"]) if "drip" in value else None,
+        error_event=read_error_event(value.get("error_event")),
         raw=body_of(value, "raw"),
         place=at.place,
         counter=at.counter(value),
@@ -339,7 +339,7 @@ def check_turns(value: Json, at: At) -> None:
         at.at("first").wrong("first", told)
 
 
-def as_error(value: Json) -> ErrorAnswer | None:
+def read_error(value: Json) -> ErrorAnswer | None:
     if "status" not in value:
         return None
     texts = given(value, message="message", code="code")
@@ -354,11 +354,11 @@ def body_of(value: Json, key: str) -> bytes | None:
     return body.encode() if isinstance(body, str) and not media.endswith("json") else orjson.dumps(body)
 
 
-def as_drip(value: Json) -> Drip:
+def read_drip(value: Json) -> Drip:
     return Drip(**whole(value, bytes="size"), **seconds(value, every_ms="seconds"))
 
 
-def as_error_event(value: Json) -> str | None:
+def read_error_event(value: Json) -> str | None:
     found: str | None = BROKEN_STREAM if value is True else value
     return found
 
@@ -366,7 +366,7 @@ def as_error_event(value: Json) -> str | None:
 # Streams and limits.
 
 
-def as_pace(value: Json, at: At) -> Pace:
+def read_pace(value: Json, at: At) -> Pace:
     return Pace(
         **given(value, tokens_per_second="tokens_per_second"),
         **whole(value, endless_events="most_events"),
@@ -374,7 +374,7 @@ def as_pace(value: Json, at: At) -> Pace:
     )
 
 
-def as_limits(value: Json, at: At) -> Limits:
+def read_limits(value: Json, at: At) -> Limits:
     return Limits(**whole(value, requests_per_minute="requests_per_minute", concurrent="concurrent"))
 
 
