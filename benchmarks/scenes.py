@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from openpipe_mock.effects import Effect, Head, Piece, ReadBody
+from openpipe_mock.core.effects import Effect, Head, Piece, ReadBody
 from openpipe_mock.service import Service
 
 Json = Any

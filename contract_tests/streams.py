@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from openpipe_mock import strictjson
 from openpipe_mock.checks import Finding
-from openpipe_mock.errors import ParseError
+from openpipe_mock.core import strictjson
+from openpipe_mock.core.errors import ParseError
 from openpipe_mock.eventstream import DONE, Event
 from openpipe_mock.probe import Exchange
 from openpipe_mock.spec import Checker, contract

@@ -5,8 +5,8 @@ from collections.abc import Collection
 from typing import Any
 
 from openpipe_mock.config import Validation
-from openpipe_mock.effects import Headers
-from openpipe_mock.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, Unauthorized
+from openpipe_mock.core.effects import Headers
+from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, Unauthorized
 from openpipe_mock.spec import Checker
 from openpipe_mock.violations import Findings, Violation, gathered, quoted
 

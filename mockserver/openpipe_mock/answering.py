@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from openpipe_mock.effects import Exchange, Head, HeaderList, Reply
+from openpipe_mock.core.effects import Exchange, Head, HeaderList, Reply
 from openpipe_mock.local import Broken, Clock, Journey, TooSlow, ask
 
 HUNG_UP = "Server disconnected without sending a response."

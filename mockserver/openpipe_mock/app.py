@@ -21,7 +21,7 @@ from openpipe_mock import dashboard
 from openpipe_mock.admission import LOCAL_ORIGIN
 from openpipe_mock.config import Settings
 from openpipe_mock.control import Control
-from openpipe_mock.effects import (
+from openpipe_mock.core.effects import (
     Begin,
     Break,
     Effect,
@@ -36,7 +36,7 @@ from openpipe_mock.effects import (
     Tick,
     Wait,
 )
-from openpipe_mock.errors import Forbidden, MethodNotSupported
+from openpipe_mock.core.errors import Forbidden, MethodNotSupported
 from openpipe_mock.guard import Guard
 from openpipe_mock.journal import discreet, sent_token
 from openpipe_mock.paths import BASE, is_control, not_found

@@ -20,8 +20,8 @@ import orjson
 from openpipe_mock import javascript
 from openpipe_mock.anthropic import completion, is_message, text_at
 from openpipe_mock.config import EPOCH, MEBIBYTE
-from openpipe_mock.errors import MOST_ISSUES, BadRequest
-from openpipe_mock.masking import hidden, masked, may_hide
+from openpipe_mock.core.errors import MOST_ISSUES, BadRequest
+from openpipe_mock.core.secrets import hidden, masked, may_hide
 from openpipe_mock.violations import Place, Violation, gathered, listed, nearest, quoted, shown
 
 Json = dict[str, Any]

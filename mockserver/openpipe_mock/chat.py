@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 
 from openpipe_mock import instances, texts, tokens
-from openpipe_mock.canonical import ordered, spelled
 from openpipe_mock.config import EPOCH, AutoTools, ScriptedCall, ScriptedChoice, Settings
-from openpipe_mock.errors import BadRequest
+from openpipe_mock.core.canonical import ordered, spelled
+from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.toolchoice import Tool, Wanted, offered, to_call, wanted
 from openpipe_mock.violations import quoted, short, shown
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 import yaml
 
-from openpipe_mock.resources import folder
+from openpipe_mock.core.resources import folder
 from openpipe_mock.spec import YamlLoader
 from openpipe_mock.violations import quoted
 

@@ -18,9 +18,9 @@ from openpipe_mock.config import (
     Settings,
 )
 from openpipe_mock.contractcommand import contract, explain
+from openpipe_mock.core.resources import folder, install_line
 from openpipe_mock.execcommand import execute
 from openpipe_mock.generatecommand import generate
-from openpipe_mock.resources import folder, install_line
 from openpipe_mock.signals import leave_calmly
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -202,8 +202,8 @@ Examples:
 def convert(page: Path, into: Path | None) -> None:
     """Turn a page of the documentation site into OpenAPI 3.1."""
     from openpipe_mock.convert import ConversionError, convert_page, dump, merge
-    from openpipe_mock.userfiles import contents
-    from openpipe_mock.yamltext import Unreadable, read, utf8
+    from openpipe_mock.core.userfiles import contents
+    from openpipe_mock.core.yamltext import Unreadable, read, utf8
 
     try:
         part = convert_page(utf8(contents(page, MOST_DOCUMENT_BYTES).data))

@@ -10,9 +10,9 @@ import orjson
 from openpipe_mock import calls, magic, wire
 from openpipe_mock.chat import Ask, Completion, ask, complete
 from openpipe_mock.config import Pace, Script, ScriptedChoice
+from openpipe_mock.core.effects import Begin, Entropy, Exchange, Now, Piece, Reply, Wait
+from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
 from openpipe_mock.criteria import Ranked, best_of_n, requested
-from openpipe_mock.effects import Begin, Entropy, Exchange, Now, Piece, Reply, Wait
-from openpipe_mock.errors import ApiError, BadRequest, Forbidden, NotFound
 from openpipe_mock.judge import Criterion, is_tidy, scene
 from openpipe_mock.matching import Subject, glob
 from openpipe_mock.options import Options, options

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from openpipe_mock.core.secrets import MASK
+from openpipe_mock.core.seeded import digest
 from openpipe_mock.inspection import body_of
 from openpipe_mock.journal import Entry
-from openpipe_mock.masking import MASK
-from openpipe_mock.scoring import digest
 
 Json = Any
 

@@ -17,25 +17,25 @@ from typing import Any, TypeVar
 import jsonschema_rs
 import orjson
 
-from openpipe_mock import yamltext
 from openpipe_mock.config import ANSWERS, Declared, Fault, Form, Limits, Script, Settings
 from openpipe_mock.configparts import (
     At,
+    check_condition,
+    check_conditions,
+    declared,
     read_criterion,
     read_fault,
     read_limits,
     read_pace,
     read_script,
     read_when,
-    check_condition,
-    check_conditions,
-    declared,
 )
+from openpipe_mock.core import yamltext
+from openpipe_mock.core.resources import folder
+from openpipe_mock.core.userfiles import contents
+from openpipe_mock.core.yamltext import MOST_BYTES, Document, Mistake, Unreadable
 from openpipe_mock.matching import When
-from openpipe_mock.resources import folder
-from openpipe_mock.userfiles import contents
 from openpipe_mock.violations import DIALECT, Place, Violation, explain, shown
-from openpipe_mock.yamltext import MOST_BYTES, Document, Mistake, Unreadable
 
 Json = Any
 Part = TypeVar("Part")

@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.canonical import ordered, spelled
 from openpipe_mock.config import (
     DRAWN,
     ByOutput,
@@ -37,6 +36,7 @@ from openpipe_mock.config import (
     Uniform,
     Way,
 )
+from openpipe_mock.core.canonical import ordered, spelled
 from openpipe_mock.matching import ALWAYS, BadPattern, Condition, Demand, When, demand
 from openpipe_mock.violations import Violation
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from openpipe_mock.checks import LEVELS, catalogue, family_of
+from openpipe_mock.core.resources import folder
 from openpipe_mock.expressions import BadExpression, expression
 from openpipe_mock.findings import Planned, Result, outcomes
 from openpipe_mock.probe import STAND_IN, Target, UsageProblem, target, withheld
-from openpipe_mock.resources import folder
 
 FOREIGN = (
     "PYTEST_ADDOPTS",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from openpipe_mock.resources import install_line
+from openpipe_mock.core.resources import install_line
 
 if TYPE_CHECKING:
     from openpipe_mock.contract import Options, Progress

@@ -14,8 +14,8 @@ import orjson
 from openpipe_mock import __version__, configfile, memory
 from openpipe_mock.config import Declared, Fault, Form, Script, Settings
 from openpipe_mock.controldocument import served
-from openpipe_mock.effects import Exchange, Head, HeaderList, Reply
-from openpipe_mock.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
+from openpipe_mock.core.effects import Exchange, Head, HeaderList, Reply
+from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
 from openpipe_mock.guard import Guard
 from openpipe_mock.inspection import detail, summary, verify
 from openpipe_mock.listings import ROOT, about, criterion, in_order, newest

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from openpipe_mock import configfile
-from openpipe_mock.resources import folder
+from openpipe_mock.core.resources import folder
 from openpipe_mock.spec import load
 
 Json = Any

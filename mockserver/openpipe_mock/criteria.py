@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock.config import Settings
-from openpipe_mock.errors import BadRequest
+from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.forms import Content, Judgement
 from openpipe_mock.judge import DEFAULTS, Criterion, content, criterion
 from openpipe_mock.violations import shown

@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from openpipe_mock import yamltext
+from openpipe_mock.core import yamltext
+from openpipe_mock.core.userfiles import MEBIBYTE, contents
 from openpipe_mock.findings import Compared, Result, kept_deviations
-from openpipe_mock.userfiles import MEBIBYTE, contents
 
 MEMBERS = {"id", "reason", "expires"}
 DAYS = 90

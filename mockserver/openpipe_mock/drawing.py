@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import orjson
 
 from openpipe_mock import __version__
+from openpipe_mock.core.resources import folder
 from openpipe_mock.edits import Edit, edits
-from openpipe_mock.resources import folder
 from openpipe_mock.routes import weaker
 from openpipe_mock.samples import ENDPOINTS, Positive, needs, positives, preceded
 from openpipe_mock.values import ODD_TEXTS

@@ -22,11 +22,11 @@ from types import FrameType
 
 from openpipe_mock.conduct import Lapse, lapses, observed
 from openpipe_mock.config import Settings
-from openpipe_mock.effects import Head
+from openpipe_mock.core.effects import Head
+from openpipe_mock.core.secrets import MASK, Mask
 from openpipe_mock.interception import BASE_URLS, DUMMY_KEY, OPENAI_KEY, OTHER_KEYS, OWN_KEY
 from openpipe_mock.journal import Entry, hide
 from openpipe_mock.liveserver import LiveServer
-from openpipe_mock.masking import MASK, Mask
 from openpipe_mock.mocking import MockError
 from openpipe_mock.paths import BASE
 from openpipe_mock.serve import CannotServe

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from openpipe_mock.canonical import ordered
 from openpipe_mock.config import Drip, ErrorAnswer, Fault
-from openpipe_mock.errors import BadRequest, ParseError
+from openpipe_mock.core.canonical import ordered
+from openpipe_mock.core.errors import BadRequest, ParseError
+from openpipe_mock.core.seeded import digest
+from openpipe_mock.core.strictjson import parse
 from openpipe_mock.magic import RETRY_AFTER
 from openpipe_mock.matching import Subject
 from openpipe_mock.ruleindex import holding
-from openpipe_mock.scoring import digest
-from openpipe_mock.strictjson import parse
 from openpipe_mock.violations import did_you_mean, listed, quoted
 
 MAGIC = "header x-mock-fault"

@@ -6,7 +6,6 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from openpipe_mock import scoring
 from openpipe_mock.config import (
     ByOutput,
     Drawn,
@@ -21,6 +20,7 @@ from openpipe_mock.config import (
     Sequence,
     Uniform,
 )
+from openpipe_mock.core import seeded as scoring
 from openpipe_mock.matching import Subject
 from openpipe_mock.ruleindex import holding
 

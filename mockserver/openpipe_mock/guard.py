@@ -12,8 +12,8 @@ from hmac import compare_digest
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from openpipe_mock.admission import has_foreign_origin
-from openpipe_mock.effects import Head, Headers
-from openpipe_mock.errors import Forbidden
+from openpipe_mock.core.effects import Head, Headers
+from openpipe_mock.core.errors import Forbidden
 from openpipe_mock.violations import quoted
 
 Address = IPv4Address | IPv6Address

@@ -23,7 +23,7 @@ from openpipe_mock.answering import (
     path_of,
     reason_of,
 )
-from openpipe_mock.effects import Head, Reply
+from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.layers import Original, Place, bound
 from openpipe_mock.local import Broken, Journey, TooSlow
 from openpipe_mock.network_guard import passing

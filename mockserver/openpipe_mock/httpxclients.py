@@ -27,7 +27,7 @@ from openpipe_mock.answering import (
     in_pieces,
     lowered,
 )
-from openpipe_mock.effects import JSON_HEADERS, Head, HeaderList, Reply
+from openpipe_mock.core.effects import JSON_HEADERS, Head, HeaderList, Reply
 from openpipe_mock.layers import Original, Place, bound
 from openpipe_mock.local import Broken, Journey, TooSlow
 from openpipe_mock.patches import is_tracer

@@ -7,11 +7,11 @@ from typing import Any
 
 from openpipe_mock.completions import ends_in_result
 from openpipe_mock.config import ByOutput, Form, JudgeRule, Rules, Sequence, Settings
-from openpipe_mock.errors import ParseError
+from openpipe_mock.core.errors import ParseError
+from openpipe_mock.core.strictjson import parse
 from openpipe_mock.journal import Entry
 from openpipe_mock.judge import REFERENCE
 from openpipe_mock.matching import Miss, Subject, When
-from openpipe_mock.strictjson import parse
 
 Json = dict[str, Any]
 

@@ -22,12 +22,12 @@ from openpipe_mock.arrivals import given
 from openpipe_mock.baseurls import host_of, parsed, path_below
 from openpipe_mock.config import AutoTools, Clock, Ids, Repeat, Unknown, Validation
 from openpipe_mock.contexts import Active, Entry, Unclear
+from openpipe_mock.core.resources import install_line
 from openpipe_mock.dummykeys import DummyKeys
 from openpipe_mock.mocking import Config, Mock, MockError, settings_of
 from openpipe_mock.network_guard import Guard, NetworkRefused, is_local
 from openpipe_mock.patches import Patches, any_installed
 from openpipe_mock.paths import BASE
-from openpipe_mock.resources import install_line
 from openpipe_mock.service import ConfigFile, Service
 from openpipe_mock.violations import listed, quoted
 

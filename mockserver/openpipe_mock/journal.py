@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 
 from openpipe_mock.config import MEBIBYTE, Settings
-from openpipe_mock.effects import Headers
-from openpipe_mock.errors import ParseError
-from openpipe_mock.masking import MASKED, SHORTEST_TOKEN, Mask, may_hide, secret_headers
+from openpipe_mock.core.effects import Headers
+from openpipe_mock.core.errors import ParseError
+from openpipe_mock.core.secrets import MASKED, SHORTEST_TOKEN, Mask, may_hide, secret_headers
+from openpipe_mock.core.strictjson import parse
 from openpipe_mock.matching import Subject
-from openpipe_mock.strictjson import parse
 
 MOST_ENTRIES = 1000
 MOST_BYTES = 4 * MEBIBYTE

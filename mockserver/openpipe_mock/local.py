@@ -12,7 +12,7 @@ from threading import RLock
 from time import time
 from typing import Any
 
-from openpipe_mock.effects import (
+from openpipe_mock.core.effects import (
     Begin,
     Break,
     Effect,

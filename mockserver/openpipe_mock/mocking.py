@@ -39,7 +39,7 @@ from openpipe_mock.config import AutoTools, Ids, Repeat, Settings, Unknown, Vali
 from openpipe_mock.config import Clock as Timing
 from openpipe_mock.configfile import Mistakes
 from openpipe_mock.control import Control
-from openpipe_mock.effects import Exchange, Head, Reply
+from openpipe_mock.core.effects import Exchange, Head, Reply
 from openpipe_mock.journal import Entry
 from openpipe_mock.local import TURN, Clock, ask
 from openpipe_mock.paths import SESSION

@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
+from openpipe_mock.core.yamltext import before, events, syntax, unprintable
 from openpipe_mock.openapi_refusals import ConversionError, child
-from openpipe_mock.yamltext import before, events, syntax, unprintable
 
 MAX_DEPTH = 100
 OPENING = re.compile(r"(?P<ticks>`{3,})ya?ml(?P<info>[ \t].*)?[ \t]*")

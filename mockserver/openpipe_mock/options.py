@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.effects import Headers
-from openpipe_mock.errors import BadRequest
+from openpipe_mock.core.effects import Headers
+from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.violations import described, did_you_mean, quoted, shown
 
 MODES = {

@@ -10,12 +10,12 @@ from urllib.parse import parse_qsl
 
 from openpipe_mock import configfile
 from openpipe_mock.admission import announced
-from openpipe_mock.effects import Effect, Head, ReadBody
-from openpipe_mock.errors import MOST_ISSUES, BadRequest, PayloadTooLarge
+from openpipe_mock.core.effects import Effect, Head, ReadBody
+from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge
+from openpipe_mock.core.strictjson import parse
 from openpipe_mock.inspection import VALIDITY, Expectation, Filter
 from openpipe_mock.judge import GRAMMAR, REFERENCE
 from openpipe_mock.paths import NAMES
-from openpipe_mock.strictjson import parse
 from openpipe_mock.violations import Place, Violation, did_you_mean, gathered, listed, quoted, shown
 
 Json = Any

@@ -2,7 +2,7 @@
 
 import re
 
-from openpipe_mock.errors import ApiError, MethodNotSupported, NotFound
+from openpipe_mock.core.errors import ApiError, MethodNotSupported, NotFound
 from openpipe_mock.violations import nearest, quoted
 
 BASE = "/api/v1"

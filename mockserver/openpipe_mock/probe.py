@@ -21,9 +21,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from openpipe_mock import __version__, eventstream, strictjson
-from openpipe_mock.errors import ParseError
-from openpipe_mock.reasons import chain, reason
+from openpipe_mock import __version__, eventstream
+from openpipe_mock.core import strictjson
+from openpipe_mock.core.errors import ParseError
+from openpipe_mock.core.reasons import chain, reason
 
 Credential = Literal["key", "none", "wrong"]
 Headers = tuple[tuple[str, str], ...]

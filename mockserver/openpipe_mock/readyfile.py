@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from openpipe_mock.core.userfiles import contents_again
 from openpipe_mock.paths import BASE
-from openpipe_mock.userfiles import contents_again
 
 MOST_BYTES = 10_000
 

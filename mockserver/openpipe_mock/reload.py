@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 
 from openpipe_mock.config import Settings
 from openpipe_mock.configfile import NAMES, ConfigError, default_file, read
+from openpipe_mock.core.userfiles import Content, contents, contents_again
+from openpipe_mock.core.yamltext import MOST_BYTES
 from openpipe_mock.service import ConfigFile, Service
 from openpipe_mock.state import Sessions
-from openpipe_mock.userfiles import Content, contents, contents_again
-from openpipe_mock.yamltext import MOST_BYTES
 
 Value = TypeVar("Value")
 

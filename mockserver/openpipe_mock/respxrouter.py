@@ -4,11 +4,11 @@ from inspect import signature
 from typing import TYPE_CHECKING, Unpack, cast
 
 from openpipe_mock.arrivals import given
+from openpipe_mock.core.resources import install_line
 from openpipe_mock.httpxclients import Family
 from openpipe_mock.interception import SERVICE
 from openpipe_mock.mocking import Config, Mock, Overrides, settings_of
 from openpipe_mock.paths import BASE, NAMES, SERVED
-from openpipe_mock.resources import install_line
 from openpipe_mock.service import Service
 
 if TYPE_CHECKING:

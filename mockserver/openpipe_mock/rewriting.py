@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.scoring import digest
+from openpipe_mock.core.seeded import digest
 from openpipe_mock.tokens import split
 from openpipe_mock.wire import token_logprob
 

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
 
-from openpipe_mock.patterns import MOST_CHARACTERS, text, ways
+from openpipe_mock.core.patterns import MOST_CHARACTERS, text, ways
 
 Rules = Mapping[str, Any]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from openpipe_mock import patterns
+from openpipe_mock.core import patterns
 from openpipe_mock.schema_documents import MOST_DEPTH, UNEVALUATED, Document, Node
 
 

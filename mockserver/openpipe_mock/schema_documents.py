@@ -15,7 +15,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 import jsonschema_rs
 import orjson
 
-from openpipe_mock import patterns
+from openpipe_mock.core import patterns
 
 MOST_BYTES = 1_500_000
 MOST_SUBSCHEMAS = 25_000

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock import patterns
+from openpipe_mock.core import patterns
 from openpipe_mock.scalars import EDGES, SCALARS, noun_of, singular
 from openpipe_mock.schema_choices import Choice, Flattening
 from openpipe_mock.schema_costs import pattern_cost

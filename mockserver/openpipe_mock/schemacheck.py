@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 
 from openpipe_mock.convert import convert_page, differences
-from openpipe_mock.resources import folder
+from openpipe_mock.core.resources import folder
 from openpipe_mock.shapes import resolve
 from openpipe_mock.spec import load
 from openpipe_mock.violations import DIALECT, Place, explain, listed, named, quoted, shown

@@ -15,7 +15,7 @@ import orjson
 from openpipe_mock import completions, faults, judge, magic, reports
 from openpipe_mock.admission import announced, authorize, broken, expect_json, is_foreign, too_large
 from openpipe_mock.config import Fault, Settings
-from openpipe_mock.effects import (
+from openpipe_mock.core.effects import (
     JSON_HEADERS,
     Begin,
     Exchange,
@@ -28,7 +28,7 @@ from openpipe_mock.effects import (
     Tick,
     Wait,
 )
-from openpipe_mock.errors import (
+from openpipe_mock.core.errors import (
     ApiError,
     BadRequest,
     CriterionFailed,
@@ -40,14 +40,14 @@ from openpipe_mock.errors import (
     TooManySessions,
     Unauthorized,
 )
+from openpipe_mock.core.secrets import secret_members
+from openpipe_mock.core.strictjson import parse
 from openpipe_mock.forms import Content
 from openpipe_mock.journal import MOST_KEPT, Entry, sent_token
-from openpipe_mock.masking import secret_members
 from openpipe_mock.paths import BASE, NAMES, SERVED, SESSION, WRITES_LOG, not_found, wrong_method
 from openpipe_mock.spec import contract
 from openpipe_mock.spoiling import spoiled
 from openpipe_mock.state import Session, Sessions, fingerprint
-from openpipe_mock.strictjson import parse
 from openpipe_mock.variants import named, varied
 from openpipe_mock.violations import quoted
 from openpipe_mock.visit import Endpoint, Visit

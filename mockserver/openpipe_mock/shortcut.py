@@ -12,13 +12,15 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock import magic, scoring
+from openpipe_mock import magic
 from openpipe_mock.calls import Own
 from openpipe_mock.chat import NOT_IDENTITY, digest
 from openpipe_mock.completions import OFTEN
 from openpipe_mock.config import Settings
-from openpipe_mock.effects import JSON_HEADERS, Exchange, Head, Headers, Reply
-from openpipe_mock.errors import ApiError
+from openpipe_mock.core import seeded as scoring
+from openpipe_mock.core.effects import JSON_HEADERS, Exchange, Head, Headers, Reply
+from openpipe_mock.core.errors import ApiError
+from openpipe_mock.core.strictjson import MOST_LEVELS
 from openpipe_mock.forms import Judgement
 from openpipe_mock.journal import OVERHEAD, SCORE_BYTES, Entry, head_size
 from openpipe_mock.judge import (
@@ -34,7 +36,6 @@ from openpipe_mock.paths import BASE
 from openpipe_mock.service import REQUEST_ID, Service, finished
 from openpipe_mock.spec import contract
 from openpipe_mock.state import Session, Sessions, fingerprint
-from openpipe_mock.strictjson import MOST_LEVELS
 from openpipe_mock.visit import Visit
 
 Clock = Callable[[], float]

@@ -12,7 +12,7 @@ import orjson
 import yaml
 
 from openpipe_mock import javascript
-from openpipe_mock.resources import folder
+from openpipe_mock.core.resources import folder
 from openpipe_mock.shapes import Shape, shape_of, tidy, types
 from openpipe_mock.violations import DIALECT, JSON_TYPES, Place, Violation, explain
 

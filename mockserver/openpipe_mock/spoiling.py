@@ -14,10 +14,10 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock import errors
 from openpipe_mock.config import Drip, ErrorAnswer, Fault, Pace
-from openpipe_mock.effects import Begin, Break, Effect, Exchange, HeaderList, Piece, Reply, Wait
-from openpipe_mock.errors import ApiError
+from openpipe_mock.core import errors
+from openpipe_mock.core.effects import Begin, Break, Effect, Exchange, HeaderList, Piece, Reply, Wait
+from openpipe_mock.core.errors import ApiError
 from openpipe_mock.faults import describe, needs_stream
 from openpipe_mock.wire import DONE, event
 

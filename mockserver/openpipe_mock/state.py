@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from openpipe_mock.calls import CallLog
 from openpipe_mock.chat import Completion
 from openpipe_mock.config import Declared, Fault, Form, Limits, Script, Settings
-from openpipe_mock.errors import BadRequest, Conflict, NotFound, SessionNotFound, TooManySessions
+from openpipe_mock.core.errors import BadRequest, Conflict, NotFound, SessionNotFound, TooManySessions
 from openpipe_mock.journal import Journal
 from openpipe_mock.ruleindex import rulebook
 from openpipe_mock.violations import quoted

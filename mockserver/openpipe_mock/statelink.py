@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from openpipe_mock.errors import StateUnavailable
-from openpipe_mock.reasons import reason
-from openpipe_mock.resources import install_line
+from openpipe_mock.core.errors import StateUnavailable
+from openpipe_mock.core.reasons import reason
+from openpipe_mock.core.resources import install_line
 from openpipe_mock.state import DEFAULT
 from openpipe_mock.statescripts import PROBE, Script
 from openpipe_mock.violations import listed, quoted

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openpipe_mock.config import AutoTools
-from openpipe_mock.errors import BadRequest
+from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.texts import said
 from openpipe_mock.violations import listed, nearest, quoted
 

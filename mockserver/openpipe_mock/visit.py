@@ -7,8 +7,8 @@ from typing import Any
 from openpipe_mock import magic
 from openpipe_mock.admission import accepted
 from openpipe_mock.config import Settings
-from openpipe_mock.effects import Exchange, Head, Headers, Reply
-from openpipe_mock.errors import ApiError
+from openpipe_mock.core.effects import Exchange, Head, Headers, Reply
+from openpipe_mock.core.errors import ApiError
 from openpipe_mock.forms import Content, Judgement
 from openpipe_mock.journal import Entry, Journal
 from openpipe_mock.judge import Criterion, is_tidy, judge

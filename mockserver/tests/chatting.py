@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from openpipe_mock.effects import Reply
+from openpipe_mock.core.effects import Reply
 from openpipe_mock.paths import BASE
 from openpipe_mock.service import Service
 from openpipe_mock.spec import contract

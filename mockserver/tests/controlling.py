@@ -10,7 +10,7 @@ import jsonschema_rs
 from openpipe_mock.config import Settings
 from openpipe_mock.control import PREFIXED, ROUTES, Control, pattern
 from openpipe_mock.controldocument import document
-from openpipe_mock.effects import Head, ReadBody, Reply
+from openpipe_mock.core.effects import Head, ReadBody, Reply
 from openpipe_mock.listings import ROOT
 from openpipe_mock.service import Service
 from openpipe_mock.violations import DIALECT

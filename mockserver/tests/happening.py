@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from openpipe_mock.effects import Break, Effect, Head, Piece, Reply, Wait
+from openpipe_mock.core.effects import Break, Effect, Head, Piece, Reply, Wait
 from openpipe_mock.service import Service
 from tests.inprocess import HEADERS, carried_out, content_of
 

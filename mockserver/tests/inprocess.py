@@ -17,11 +17,11 @@ import jsonschema_rs
 from click.testing import CliRunner, Result
 
 from openpipe_mock.cli import main
-from openpipe_mock.effects import Begin, Break, Entropy, Head, Now, Piece, ReadBody, Reply, Tick, Wait
+from openpipe_mock.core.effects import Begin, Break, Entropy, Head, Now, Piece, ReadBody, Reply, Tick, Wait
+from openpipe_mock.core.strictjson import parse
 from openpipe_mock.paths import BASE
 from openpipe_mock.service import Service
 from openpipe_mock.spec import contract
-from openpipe_mock.strictjson import parse
 from openpipe_mock.violations import DIALECT
 
 Json = Any

@@ -32,7 +32,7 @@ from openpipe_mock.config import (
     Uniform,
 )
 from openpipe_mock.configfile import Mistakes
-from openpipe_mock.effects import Reply
+from openpipe_mock.core.effects import Reply
 from openpipe_mock.matching import Condition, When, demand
 from openpipe_mock.service import Service
 from openpipe_mock.spec import contract

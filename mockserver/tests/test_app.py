@@ -16,8 +16,8 @@ import pytest
 from openpipe_mock import __version__, configfile
 from openpipe_mock.app import WRITE, ClientGone, Transport, create_app
 from openpipe_mock.config import Settings, Validation
+from openpipe_mock.core.effects import Begin, Effect, Entropy, Now, Piece, Reply, Wait
 from openpipe_mock.dashboard import page
-from openpipe_mock.effects import Begin, Effect, Entropy, Now, Piece, Reply, Wait
 from openpipe_mock.service import ConfigFile, Service
 from openpipe_mock.shortcut import Shortcut
 from tests.chatting import CHAT

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from openpipe_mock import anthropic, calls, javascript
 from openpipe_mock.calls import CallLog, LoggedCall, Own
-from openpipe_mock.errors import BadRequest
+from openpipe_mock.core.errors import BadRequest
+from openpipe_mock.core.strictjson import MOST_LEVELS
 from openpipe_mock.spec import contract
-from openpipe_mock.strictjson import MOST_LEVELS
 
 Json = dict[str, Any]
 

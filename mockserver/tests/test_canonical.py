@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock import canonical
-from openpipe_mock.canonical import number, ordered, respelled, spelled
 from openpipe_mock.chat import ask
 from openpipe_mock.configparts import digest
+from openpipe_mock.core import canonical
+from openpipe_mock.core.canonical import number, ordered, respelled, spelled
 from openpipe_mock.faults import Lot
 from openpipe_mock.judge import tidy_content
 from openpipe_mock.service import Service

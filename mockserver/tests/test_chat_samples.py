@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from openpipe_mock.resources import folder
+from openpipe_mock.core.resources import folder
 from tests.chatclients import Json, surroundings
 from tests.environments import TESTS, installed, node_modules
 from tests.live import Live, run, serving

@@ -15,7 +15,7 @@ import requests
 import urllib3
 import yaml
 
-from openpipe_mock.effects import Begin, Exchange, Head, Piece, Reply, Wait
+from openpipe_mock.core.effects import Begin, Exchange, Head, Piece, Reply, Wait
 from openpipe_mock.interception import patched
 from openpipe_mock.liveserver import LiveMock, LiveServer, serving
 from openpipe_mock.local import Clock

@@ -19,7 +19,7 @@ from openpipe_mock.conduct import (
     observed,
 )
 from openpipe_mock.config import ErrorAnswer, Fault, Settings
-from openpipe_mock.effects import Head
+from openpipe_mock.core.effects import Head
 from openpipe_mock.journal import Entry
 from openpipe_mock.service import Service
 from tests.chatting import CHAT, asking

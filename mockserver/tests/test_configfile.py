@@ -35,9 +35,9 @@ from openpipe_mock.config import (
     Uniform,
 )
 from openpipe_mock.configfile import MOST_MISTAKES, NAME, ConfigError, Mistakes, read
+from openpipe_mock.core.resources import folder
+from openpipe_mock.core.yamltext import read as read_yaml
 from openpipe_mock.matching import ALWAYS, When
-from openpipe_mock.resources import folder
-from openpipe_mock.yamltext import read as read_yaml
 from tests.configurations import PARTS, as_yaml, wrong
 from tests.generate import Json, anything, thorough
 

@@ -8,10 +8,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from openpipe_mock.errors import ApiError, Conflict
-from openpipe_mock.resources import folder
+from openpipe_mock.core.errors import ApiError, Conflict
+from openpipe_mock.core.resources import folder
+from openpipe_mock.core.strictjson import parse
 from openpipe_mock.spec import contract
-from openpipe_mock.strictjson import parse
 from openpipe_mock.violations import DIALECT
 from tests.inprocess import FULL, MINIMAL, having, saying
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openpipe_mock import __version__, configfile
 from openpipe_mock.config import Declared, Fixed, Form, Limits, Settings
 from openpipe_mock.control import Control
-from openpipe_mock.effects import Head, ReadBody, Reply, Tick
+from openpipe_mock.core.effects import Head, ReadBody, Reply, Tick
 from openpipe_mock.orders import MOST_BODY
 from openpipe_mock.service import ConfigFile
 from openpipe_mock.state import IDLE_SECONDS, MOST_SESSIONS

@@ -12,9 +12,9 @@ from openapi_spec_validator import validate
 from openpipe_mock import configfile
 from openpipe_mock.control import ROUTES
 from openpipe_mock.controldocument import document
+from openpipe_mock.core.resources import folder
 from openpipe_mock.listings import ROOT, WAYS
 from openpipe_mock.orders import ENDPOINTS, EXPECTATIONS, FILTERS, MOST_EXPECTED, MOST_LISTED, STATUS
-from openpipe_mock.resources import folder
 from openpipe_mock.spec import load
 from tests.controlling import Mock
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from openpipe_mock.control import ROUTES
-from openpipe_mock.effects import Reply
+from openpipe_mock.core.effects import Reply
 from openpipe_mock.listings import ROOT
 from tests.controlling import Mock
 from tests.environments import ROOT as REPOSITORY

@@ -13,7 +13,7 @@ import yaml
 
 from openpipe_mock.config import Settings
 from openpipe_mock.configfile import ConfigError, read
-from openpipe_mock.effects import Head
+from openpipe_mock.core.effects import Head
 from openpipe_mock.service import Service
 from tests.chatting import CHAT, asking, shaped, tool, user
 from tests.environments import ROOT

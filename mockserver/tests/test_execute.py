@@ -15,8 +15,8 @@ from openpipe_mock import execute as module
 from openpipe_mock import liveserver
 from openpipe_mock.conduct import Lapse
 from openpipe_mock.config import Settings
+from openpipe_mock.core.secrets import MASK
 from openpipe_mock.execute import BROKE, CannotRun, Job, Verdict, execute
-from openpipe_mock.masking import MASK
 from openpipe_mock.serve import CannotServe
 from openpipe_mock.variants import VARIANTS, first, named
 from tests.live import clean

@@ -9,7 +9,7 @@ import pytest
 
 from openpipe_mock import configfile
 from openpipe_mock.config import Settings
-from openpipe_mock.effects import Begin, Break, Piece
+from openpipe_mock.core.effects import Begin, Break, Piece
 from openpipe_mock.faults import NAMED
 from openpipe_mock.magic import TABLE
 from openpipe_mock.service import Service

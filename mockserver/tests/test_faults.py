@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from openpipe_mock import configfile
 from openpipe_mock.config import Drip, ErrorAnswer, Fault, Pace
-from openpipe_mock.effects import (
+from openpipe_mock.core.effects import (
     JSON_HEADERS,
     Begin,
     Break,
@@ -26,7 +26,7 @@ from openpipe_mock.effects import (
     Tick,
     Wait,
 )
-from openpipe_mock.errors import CODES, ApiError, BadRequest, code
+from openpipe_mock.core.errors import CODES, ApiError, BadRequest, code
 from openpipe_mock.faults import Due, Lot, Passed, describe, due, magic_fault, needs_stream, only_delays
 from openpipe_mock.matching import Condition, Subject, When, demand
 from openpipe_mock.ruleindex import rulebook

@@ -10,10 +10,10 @@ from time import perf_counter
 import httpx
 import pytest
 
+from openpipe_mock.core.resources import install_line
 from openpipe_mock.liveserver import LiveMock, LiveServer, serving
 from openpipe_mock.mocking import MockError
 from openpipe_mock.patches import CLIENTS
-from openpipe_mock.resources import install_line
 from tests.live import INSTALLING, TRUSTING_NOBODY, clean, run
 
 ROOT = Path(__file__).parents[2]

@@ -28,9 +28,9 @@ from openpipe_mock.config import (
     Uniform,
     Way,
 )
+from openpipe_mock.core.seeded import Draw, digest
 from openpipe_mock.forms import WAYS, Case, Content, Judgement, judgement
 from openpipe_mock.matching import Condition, When, demand
-from openpipe_mock.scoring import Draw, digest
 from openpipe_mock.service import Service
 from openpipe_mock.state import Session
 from tests.chatting import asking, choices, completion, judged, user

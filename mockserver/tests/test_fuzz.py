@@ -15,14 +15,14 @@ from openpipe_mock.config import Settings
 from openpipe_mock.configfile import ConfigError
 from openpipe_mock.control import ROUTES
 from openpipe_mock.convert import ConversionError, convert_page
+from openpipe_mock.core.errors import ApiError, BadRequest, ParseError
+from openpipe_mock.core.resources import folder
+from openpipe_mock.core.strictjson import parse
 from openpipe_mock.criteria import requested
-from openpipe_mock.errors import ApiError, BadRequest, ParseError
 from openpipe_mock.guard import Guard, Unfit, guard
 from openpipe_mock.options import options
 from openpipe_mock.orders import arguments
-from openpipe_mock.resources import folder
 from openpipe_mock.service import Service
-from openpipe_mock.strictjson import parse
 from tests.chatting import CHAT, asking
 from tests.controlling import Mock
 from tests.generate import Strategy, anything, thorough

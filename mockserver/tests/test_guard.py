@@ -16,8 +16,8 @@ from openpipe_mock.app import create_app
 from openpipe_mock.cli import variable
 from openpipe_mock.config import Settings
 from openpipe_mock.control import ROUTES, Control
-from openpipe_mock.effects import Head, Reply
-from openpipe_mock.errors import Forbidden
+from openpipe_mock.core.effects import Head, Reply
+from openpipe_mock.core.errors import Forbidden
 from openpipe_mock.guard import Guard, Unfit, address, guard
 from openpipe_mock.service import Service
 from tests.environments import ROOT, here

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from openpipe_mock.effects import Exchange, Head, ReadBody, Reply
+from openpipe_mock.core.effects import Exchange, Head, ReadBody, Reply
 from openpipe_mock.httpxclients import Family
 from openpipe_mock.interception import patched
 from openpipe_mock.liveserver import LiveMock, LiveServer, serving

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from openpipe_mock import __version__, resources
-from openpipe_mock.resources import SOURCE, install_line
+from openpipe_mock import __version__
+from openpipe_mock.core import resources
+from openpipe_mock.core.resources import SOURCE, install_line
 from tests.environments import ROOT, installed
 from tests.live import finished, run
 

@@ -21,8 +21,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openpipe_mock import patterns, scalars
+from openpipe_mock import scalars
 from openpipe_mock import schema_documents as documents
+from openpipe_mock.core import patterns
 from openpipe_mock.instances import MOST_BUILDS, BadSchema, SchemaError, Unbuildable, Variants, build
 from tests.instance_schemas import (
     DRAFT_7,

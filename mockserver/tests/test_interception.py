@@ -18,11 +18,11 @@ import pytest
 import openpipe_mock
 from openpipe_mock import interception
 from openpipe_mock.configfile import ConfigError, Mistakes
+from openpipe_mock.core.resources import install_line
 from openpipe_mock.interception import KEYS, NothingToPatch, options, patched
 from openpipe_mock.mocking import Mock, MockError
 from openpipe_mock.network_guard import NetworkRefused
 from openpipe_mock.patches import places_in
-from openpipe_mock.resources import install_line
 
 JUDGE = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3."}}
 KEY = {"authorization": "Bearer op-local"}

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openpipe_mock.config import Settings
+from openpipe_mock.core.secrets import MASK
 from openpipe_mock.inspection import detail, summary
 from openpipe_mock.journal import MOST_KEPT, OVERHEAD, Entry, Journal
-from openpipe_mock.masking import MASK
 from tests.controlling import CHAT, Mock
 from tests.inprocess import HEADERS, JUDGE, MINIMAL
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openpipe_mock.config import ANSWERS, DRAWN, Declared, Form, Settings
+from openpipe_mock.core.seeded import Draw, digest, score
 from openpipe_mock.judge import Criterion, criterion, is_tidy
-from openpipe_mock.scoring import Draw, digest, score
 from openpipe_mock.service import Service
 from openpipe_mock.spec import contract
 from tests import golden

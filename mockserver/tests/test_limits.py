@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from openpipe_mock.config import Declared, ErrorAnswer, Failing, Fault, Form, Limits, Pace, Settings
-from openpipe_mock.effects import Begin, Effect, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
+from openpipe_mock.core.effects import Begin, Effect, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
 from openpipe_mock.paths import BASE, SERVED
 from openpipe_mock.service import Service
 from openpipe_mock.state import MOST_COUNTED

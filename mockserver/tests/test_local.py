@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from openpipe_mock.effects import (
+from openpipe_mock.core.effects import (
     Begin,
     Break,
     Entropy,

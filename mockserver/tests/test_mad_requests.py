@@ -19,7 +19,7 @@ import pytest
 from openpipe_mock import configfile
 from openpipe_mock.config import Settings
 from openpipe_mock.control import Control
-from openpipe_mock.effects import Entropy, Exchange, Head, Now, ReadBody, Tick
+from openpipe_mock.core.effects import Entropy, Exchange, Head, Now, ReadBody, Tick
 from openpipe_mock.service import Service
 from tests.environments import here
 from tests.inprocess import HEADERS, answer

@@ -20,7 +20,7 @@ from openpipe_mock.config import (
     ScriptedChoice,
     Settings,
 )
-from openpipe_mock.effects import Break, Effect, Head, ReadBody, Reply, Tick, Wait
+from openpipe_mock.core.effects import Break, Effect, Head, ReadBody, Reply, Tick, Wait
 from openpipe_mock.faults import magic_fault
 from openpipe_mock.judge import Criterion, criterion
 from openpipe_mock.service import Service

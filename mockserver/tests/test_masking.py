@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from openpipe_mock.masking import MASK, Mask, is_secret, masked, may_hide, secret_headers
+from openpipe_mock.core.secrets import MASK, Mask, is_secret, masked, may_hide, secret_headers
 
 Json = Any
 

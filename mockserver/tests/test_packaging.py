@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from openpipe_mock import __version__
-from openpipe_mock.resources import SOURCE
+from openpipe_mock.core.resources import SOURCE
 from tests.environments import ROOT, built, here, installed
 from tests.live import clean, finished, run, serving
 
@@ -111,7 +111,7 @@ def test_an_installed_mock_serves_from_a_hostile_folder(environment: str, hostil
 
 @pytest.mark.parametrize("environment", INSTALLED)
 def test_an_installed_mock_is_the_package_and_not_this_checkout(environment: str, hostile: Path) -> None:
-    where = "import openpipe_mock.resources as r; print(r.folder('schemas'))"
+    where = "import openpipe_mock.core.resources as r; print(r.folder('schemas'))"
     printed = run([installed(environment, "python"), "-P", "-c", where], cwd=hostile)
     assert "site-packages/openpipe_mock/schemas" in printed
 

@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 
 from openpipe_mock import protocol
 from openpipe_mock.app import create_app
-from openpipe_mock.effects import Reply
+from openpipe_mock.core.effects import Reply
 from openpipe_mock.protocol import DroppingProtocol, joined
 from openpipe_mock.serve import Listener, uvicorn_config
 from openpipe_mock.service import Service

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from openpipe_mock.cli import main, serve
-from openpipe_mock.resources import SOURCE
+from openpipe_mock.core.resources import SOURCE
 from tests.chatclients import CLIENTS
 from tests.environments import ROOT, here, installed, path_into
 from tests.live import INSTALLING, PATIENCE, Live, clean, finished, run, serving, until_ready

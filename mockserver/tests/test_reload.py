@@ -24,9 +24,9 @@ from openpipe_mock import banner, reload
 from openpipe_mock.config import Settings
 from openpipe_mock.configfile import NAME as DEFAULT_NAME
 from openpipe_mock.configfile import TwoFiles
+from openpipe_mock.core.userfiles import contents_again
 from openpipe_mock.reload import Source, service_of, watch
 from openpipe_mock.service import Service
-from openpipe_mock.userfiles import contents_again
 from tests.environments import here
 from tests.inprocess import commanded
 from tests.live import PATIENCE, Live, clean, finished, serving, until

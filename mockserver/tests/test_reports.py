@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openpipe_mock.config import VALIDATIONS, Settings, Validation
-from openpipe_mock.effects import Reply
+from openpipe_mock.core.effects import Reply
 from openpipe_mock.paths import BASE, SERVED
 from openpipe_mock.reports import REPORTS
 from openpipe_mock.service import Service

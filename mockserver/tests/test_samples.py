@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock.resources import folder
+from openpipe_mock.core.resources import folder
 from tests.environments import TESTS, installed, node_modules
 from tests.live import Live, leading_to, run
 from tests.markdown import blocks, section

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from openpipe_mock.cli import main
 from openpipe_mock.convert import convert_page, dump
-from openpipe_mock.resources import folder, install_line
+from openpipe_mock.core.resources import folder, install_line
 from openpipe_mock.schemacheck import problems
 from openpipe_mock.spec import contract
 

@@ -19,7 +19,7 @@ from openpipe_mock.config import (
     Sequence,
     Settings,
 )
-from openpipe_mock.effects import Reply
+from openpipe_mock.core.effects import Reply
 from openpipe_mock.matching import Condition, Kind, When, demand
 from openpipe_mock.ruleindex import rulebook
 from openpipe_mock.service import Service

@@ -19,8 +19,8 @@ from openpipe_mock.config import (
     Sequence,
     Settings,
 )
-from openpipe_mock.effects import Head, Reply, Tick
-from openpipe_mock.errors import BadRequest, Conflict, NotFound, TooManySessions
+from openpipe_mock.core.effects import Head, Reply, Tick
+from openpipe_mock.core.errors import BadRequest, Conflict, NotFound, TooManySessions
 from openpipe_mock.service import Service
 from openpipe_mock.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, Sessions
 from tests.chatting import CHAT, LATEST, asking, sent_with

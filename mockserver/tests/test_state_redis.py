@@ -21,11 +21,11 @@ from openpipe_mock.calls import MOST_BYTES, CallLog, completed
 from openpipe_mock.chat import Choice, Completion
 from openpipe_mock.config import Declared, Fixed, Form, Limits, Sequence, Settings
 from openpipe_mock.control import Control
+from openpipe_mock.core.effects import Head, Reply
+from openpipe_mock.core.errors import Conflict, NotFound, StateUnavailable, TooManySessions
+from openpipe_mock.core.resources import install_line
 from openpipe_mock.dashboard import page
-from openpipe_mock.effects import Head, Reply
-from openpipe_mock.errors import Conflict, NotFound, StateUnavailable, TooManySessions
 from openpipe_mock.journal import Entry, Journal
-from openpipe_mock.resources import install_line
 from openpipe_mock.service import Service
 from openpipe_mock.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, NOTHING, Session, Sessions
 from openpipe_mock.statecodec import (

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from openpipe_mock.errors import ParseError
-from openpipe_mock.strictjson import MOST_LEVELS, parse
+from openpipe_mock.core.errors import ParseError
+from openpipe_mock.core.strictjson import MOST_LEVELS, parse
 from tests.generate import anything, texts, thorough
 from tests.inprocess import MINIMAL
 

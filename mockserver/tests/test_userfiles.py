@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from openpipe_mock import fixtures, readyfile, userfiles
+from openpipe_mock import fixtures, readyfile
 from openpipe_mock.configfile import load
+from openpipe_mock.core import userfiles
+from openpipe_mock.core.userfiles import MEBIBYTE, Content, contents, contents_again
 from openpipe_mock.interception import patched
-from openpipe_mock.userfiles import MEBIBYTE, Content, contents, contents_again
 from tests.live import PATIENCE
 
 Make = Callable[[Path], object]

@@ -14,7 +14,7 @@ import pytest
 
 from openpipe_mock import __version__
 from openpipe_mock.config import ANSWERS
-from openpipe_mock.resources import folder
+from openpipe_mock.core.resources import folder
 from openpipe_mock.routes import LEVELS
 from openpipe_mock.samples import ENDPOINTS
 from openpipe_mock.spec import Checker, contract

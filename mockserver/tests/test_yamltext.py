@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.yamltext import MOST_BYTES, Mistake, Unreadable, read, syntax
+from openpipe_mock.core.yamltext import MOST_BYTES, Mistake, Unreadable, read, syntax
 from tests.configurations import as_yaml
 from tests.generate import Json, anything, thorough
 

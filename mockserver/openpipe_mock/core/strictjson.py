@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.errors import ParseError
+from openpipe_mock.core.errors import ParseError
 
 MOST_LEVELS = 200
 """Nesting that is read. The provider names no limit; ours keeps every later walk of the value safe."""

@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, unquote_plus, unquote_to_bytes
 
 import orjson
 
-from openpipe_mock.errors import ParseError
-from openpipe_mock.strictjson import parse
+from openpipe_mock.core.errors import ParseError
+from openpipe_mock.core.strictjson import parse
 from openpipe_mock.wordsearch import lacking
 
 MASK = "***"

@@ -4,7 +4,7 @@ import shlex
 from functools import cache
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 CHECKOUT = PACKAGE.parents[1]
 SOURCE = "/path/to/openpipe-mock"
 """What pip is given: a checkout or a built wheel. Once an index has the package: "openpipe-mock"."""
