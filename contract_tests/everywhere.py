@@ -5,9 +5,9 @@ from functools import cache
 from typing import Any
 
 from openpipe_mock.checks import Finding
+from openpipe_mock.openapi.spec import Checker, contract
+from openpipe_mock.openapi.violations import Violation, shown
 from openpipe_mock.probe import Exchange
-from openpipe_mock.spec import Checker, contract
-from openpipe_mock.violations import Violation, shown
 
 from . import streams
 

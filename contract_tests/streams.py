@@ -9,8 +9,8 @@ from openpipe_mock.checks import Finding
 from openpipe_mock.core import strictjson
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.eventstream import DONE, Event
+from openpipe_mock.openapi.spec import Checker, contract
 from openpipe_mock.probe import Exchange
-from openpipe_mock.spec import Checker, contract
 
 Findings = Iterator[Finding]
 Chunk = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 
 from openpipe_mock.checks import Finding
-from openpipe_mock.violations import Place, explain
+from openpipe_mock.openapi.violations import Place, explain
 
 from .aim import MOST_TOKENS, Aim
 from .asks import ANSWER_SCHEMA, OTHER_TOOL, PROMPTS, TOOL, WEATHER, chatting

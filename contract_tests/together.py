@@ -10,9 +10,9 @@ from functools import cache
 from typing import Any
 
 from openpipe_mock.edits import Positive, positives
+from openpipe_mock.openapi.spec import contract
 from openpipe_mock.probe import Request
 from openpipe_mock.samples import ENDPOINTS, USER
-from openpipe_mock.spec import contract
 
 from .aim import Aim
 from .asks import sent

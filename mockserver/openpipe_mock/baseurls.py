@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from openpipe_mock.paths import BASE
+from openpipe_mock.openapi.endpoints import BASE
 
 DEFAULT_PORTS = {"https": 443, "http": 80}
 DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))

@@ -16,8 +16,8 @@ from openpipe_mock import instances, texts, tokens
 from openpipe_mock.config import EPOCH, AutoTools, ScriptedCall, ScriptedChoice, Settings
 from openpipe_mock.core.canonical import ordered, spelled
 from openpipe_mock.core.errors import BadRequest
+from openpipe_mock.openapi.violations import quoted, short, shown
 from openpipe_mock.toolchoice import Tool, Wanted, offered, to_call, wanted
-from openpipe_mock.violations import quoted, short, shown
 
 Json = dict[str, Any]
 

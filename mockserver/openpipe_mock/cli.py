@@ -201,9 +201,9 @@ Examples:
 )
 def convert(page: Path, into: Path | None) -> None:
     """Turn a page of the documentation site into OpenAPI 3.1."""
-    from openpipe_mock.convert import ConversionError, convert_page, dump, merge
     from openpipe_mock.core.userfiles import contents
     from openpipe_mock.core.yamltext import Unreadable, read, utf8
+    from openpipe_mock.openapi.conversion.convert import ConversionError, convert_page, dump, merge
 
     try:
         part = convert_page(utf8(contents(page, MOST_DOCUMENT_BYTES).data))
@@ -235,7 +235,7 @@ def fail(problem: str, code: int) -> NoReturn:
 def check() -> None:
     """Is the document valid OpenAPI 3.1, in step with its source pages, and true to its examples?"""
     try:
-        from openpipe_mock.schemacheck import problems
+        from openpipe_mock.openapi.conversion.upkeep import problems
 
         found = list(problems())
     except ModuleNotFoundError as error:

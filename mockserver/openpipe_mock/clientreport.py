@@ -10,7 +10,7 @@ from openpipe_mock import __version__
 from openpipe_mock.contracthtml import STYLE
 from openpipe_mock.contractjunit import clean
 from openpipe_mock.execute import Run, Verdict
-from openpipe_mock.violations import listed, short
+from openpipe_mock.openapi.violations import listed, short
 
 Json = dict[str, Any]
 

@@ -35,7 +35,7 @@ from openpipe_mock.core.resources import folder
 from openpipe_mock.core.userfiles import contents
 from openpipe_mock.core.yamltext import MOST_BYTES, Document, Mistake, Unreadable
 from openpipe_mock.matching import When
-from openpipe_mock.violations import DIALECT, Place, Violation, explain, shown
+from openpipe_mock.openapi.violations import DIALECT, Place, Violation, explain, shown
 
 Json = Any
 Part = TypeVar("Part")

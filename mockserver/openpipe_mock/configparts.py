@@ -38,7 +38,7 @@ from openpipe_mock.config import (
 )
 from openpipe_mock.core.canonical import ordered, spelled
 from openpipe_mock.matching import ALWAYS, BadPattern, Condition, Demand, When, demand
-from openpipe_mock.violations import Violation
+from openpipe_mock.openapi.violations import Violation
 
 Json = Any
 

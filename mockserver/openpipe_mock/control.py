@@ -19,6 +19,7 @@ from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, 
 from openpipe_mock.guard import Guard
 from openpipe_mock.inspection import detail, summary, verify
 from openpipe_mock.listings import ROOT, about, criterion, in_order, newest
+from openpipe_mock.openapi.violations import did_you_mean, listed, nearest, quoted
 from openpipe_mock.orders import (
     EXPECTATIONS,
     FILTERS,
@@ -37,7 +38,6 @@ from openpipe_mock.orders import (
 )
 from openpipe_mock.service import Service, refusal
 from openpipe_mock.state import DEFAULT, Session
-from openpipe_mock.violations import did_you_mean, listed, nearest, quoted
 
 Json = Any
 

@@ -7,7 +7,7 @@ import yaml
 
 from openpipe_mock import configfile
 from openpipe_mock.core.resources import folder
-from openpipe_mock.spec import load
+from openpipe_mock.openapi.spec import load
 
 Json = Any
 YamlDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)

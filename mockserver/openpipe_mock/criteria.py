@@ -11,7 +11,7 @@ from openpipe_mock.config import Settings
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.forms import Content, Judgement
 from openpipe_mock.judge import DEFAULTS, Criterion, content, criterion
-from openpipe_mock.violations import shown
+from openpipe_mock.openapi.violations import shown
 
 Json = dict[str, Any]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from openpipe_mock.openapi.shapes import Schema
 from openpipe_mock.routes import (
     ITEM,
     VALUE,
@@ -41,7 +42,6 @@ from openpipe_mock.samples import (
     parameters,
     positives,
 )
-from openpipe_mock.shapes import Schema
 from openpipe_mock.values import UNEXPECTED, UNKNOWN
 
 __all__ = ["Edit", "Positive", "edits", "header_edits", "header_positives", "positives"]

@@ -12,8 +12,8 @@ from openpipe_mock.core.seeded import digest
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.magic import RETRY_AFTER
 from openpipe_mock.matching import Subject
+from openpipe_mock.openapi.violations import did_you_mean, listed, quoted
 from openpipe_mock.ruleindex import holding
-from openpipe_mock.violations import did_you_mean, listed, quoted
 
 MAGIC = "header x-mock-fault"
 

@@ -26,10 +26,10 @@ from openpipe_mock.core.resources import install_line
 from openpipe_mock.dummykeys import DummyKeys
 from openpipe_mock.mocking import Config, Mock, MockError, settings_of
 from openpipe_mock.network_guard import Guard, NetworkRefused, is_local
+from openpipe_mock.openapi.endpoints import BASE
+from openpipe_mock.openapi.violations import listed, quoted
 from openpipe_mock.patches import Patches, any_installed
-from openpipe_mock.paths import BASE
 from openpipe_mock.service import ConfigFile, Service
-from openpipe_mock.violations import listed, quoted
 
 Providers = Literal["mock", "refuse", "pass"]
 PROVIDERS: tuple[Providers, ...] = get_args(Providers)

@@ -15,8 +15,8 @@ from openpipe_mock.core import seeded as scoring
 from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import CriterionNotFound
 from openpipe_mock.forms import Case, Content, Judgement, judgement, origin_of
-from openpipe_mock.spec import contract
-from openpipe_mock.violations import did_you_mean, listed, named, short
+from openpipe_mock.openapi.spec import contract
+from openpipe_mock.openapi.violations import did_you_mean, listed, named, short
 from openpipe_mock.wordsearch import lacking
 
 LATEST = 1

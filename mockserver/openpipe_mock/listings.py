@@ -22,7 +22,7 @@ from openpipe_mock.config import (
 from openpipe_mock.config import Sequence as SequenceForm
 from openpipe_mock.core.effects import Head
 from openpipe_mock.journal import Entry
-from openpipe_mock.paths import BASE
+from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.state import DEFAULT, IDLE_SECONDS, Session
 
 Json = Any

@@ -12,7 +12,7 @@ from typing import Any
 from openpipe_mock.config import Declared, Drawn, ErrorAnswer, Failing, Fault, Fixed, Form
 from openpipe_mock.core.effects import Headers
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.violations import did_you_mean, listed, quoted
+from openpipe_mock.openapi.violations import did_you_mean, listed, quoted
 
 PREFIX = "mock-"
 DECIMALS = 6

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import orjson
 
-from openpipe_mock.violations import listed, quoted
+from openpipe_mock.openapi.violations import listed, quoted
 
 Kind = Literal["equals", "contains", "matches", "glob"]
 MOST_READ = 1_000_000

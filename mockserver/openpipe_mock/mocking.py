@@ -42,12 +42,12 @@ from openpipe_mock.control import Control
 from openpipe_mock.core.effects import Exchange, Head, Reply
 from openpipe_mock.journal import Entry
 from openpipe_mock.local import TURN, Clock, ask
-from openpipe_mock.paths import SESSION
+from openpipe_mock.openapi.endpoints import SESSION
+from openpipe_mock.openapi.violations import Place, Violation, did_you_mean, listed, quoted
 from openpipe_mock.service import Service
 from openpipe_mock.shortcut import Shortcut
 from openpipe_mock.state import DEFAULT, Session
 from openpipe_mock.variants import named
-from openpipe_mock.violations import Place, Violation, did_you_mean, listed, quoted
 
 Json = Any
 Value = TypeVar("Value")

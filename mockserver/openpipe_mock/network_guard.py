@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from openpipe_mock.baseurls import normal_host, parsed
 from openpipe_mock.layers import Layers, Original, Place, Wrapping, bound
-from openpipe_mock.violations import quoted
+from openpipe_mock.openapi.violations import quoted
 
 ANSWERED = "httpx, httpx2, aiohttp, requests and urllib3"
 CURE = f"the mock answers {ANSWERED}, but not the client that asked (urllib, http.client, …)."

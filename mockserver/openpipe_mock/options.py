@@ -8,7 +8,7 @@ import orjson
 
 from openpipe_mock.core.effects import Headers
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.violations import described, did_you_mean, quoted, shown
+from openpipe_mock.openapi.violations import described, did_you_mean, quoted, shown
 
 MODES = {
     "readWrite": (True, True),

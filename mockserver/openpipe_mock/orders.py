@@ -15,8 +15,8 @@ from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.inspection import VALIDITY, Expectation, Filter
 from openpipe_mock.judge import GRAMMAR, REFERENCE
-from openpipe_mock.paths import NAMES
-from openpipe_mock.violations import Place, Violation, did_you_mean, gathered, listed, quoted, shown
+from openpipe_mock.openapi.endpoints import NAMES
+from openpipe_mock.openapi.violations import Place, Violation, did_you_mean, gathered, listed, quoted, shown
 
 Json = Any
 

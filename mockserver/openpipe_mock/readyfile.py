@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from openpipe_mock.core.userfiles import contents_again
-from openpipe_mock.paths import BASE
+from openpipe_mock.openapi.endpoints import BASE
 
 MOST_BYTES = 10_000
 

@@ -10,7 +10,7 @@ import orjson
 from openpipe_mock import calls
 from openpipe_mock.completions import GLOB
 from openpipe_mock.core.effects import Exchange, Now, Reply
-from openpipe_mock.paths import NAMES
+from openpipe_mock.openapi.endpoints import NAMES
 from openpipe_mock.state import fingerprint
 from openpipe_mock.visit import Visit
 

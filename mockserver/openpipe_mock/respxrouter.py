@@ -8,7 +8,7 @@ from openpipe_mock.core.resources import install_line
 from openpipe_mock.httpxclients import Family
 from openpipe_mock.interception import SERVICE
 from openpipe_mock.mocking import Config, Mock, Overrides, settings_of
-from openpipe_mock.paths import BASE, NAMES, SERVED
+from openpipe_mock.openapi.endpoints import BASE, NAMES, SERVED
 from openpipe_mock.service import Service
 
 if TYPE_CHECKING:

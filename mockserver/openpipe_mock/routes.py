@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from openpipe_mock.shapes import Schema, label, tag_of, types
-from openpipe_mock.spec import contract
+from openpipe_mock.openapi.shapes import Schema, label, tag_of, types
+from openpipe_mock.openapi.spec import contract
 
 LEVELS = ("documented", "sdk", "source", "decision")
 """Source classes, the strongest first."""

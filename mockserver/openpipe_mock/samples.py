@@ -13,11 +13,11 @@ from typing import Any
 
 import orjson
 
+from openpipe_mock.openapi.shapes import Schema
+from openpipe_mock.openapi.spec import contract
+from openpipe_mock.openapi.violations import fits
 from openpipe_mock.routes import Path, Route, Spot, places, put, root, spots, types_of, walk, weaker
-from openpipe_mock.shapes import Schema
-from openpipe_mock.spec import contract
 from openpipe_mock.values import BY_TYPE, SAMPLES, UNEXPECTED, UNKNOWN, full, grown, members, plain, sample
-from openpipe_mock.violations import fits
 
 Json = Any
 ENDPOINTS: Mapping[str, str] = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"}

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock.core import patterns
+from openpipe_mock.openapi.violations import JSON_TYPES
 from openpipe_mock.scalars import EDGES, SCALARS, noun_of, singular
 from openpipe_mock.schema_choices import Choice, Flattening
 from openpipe_mock.schema_costs import pattern_cost
@@ -27,7 +28,6 @@ from openpipe_mock.schema_kinds import (
     prefix_length,
     scalar_schema,
 )
-from openpipe_mock.violations import JSON_TYPES
 
 MOST_LEVELS = 32
 MOST_MEMBERS = 10_000

@@ -32,9 +32,9 @@ from openpipe_mock.judge import (
     tidy_content,
     undeclared_one,
 )
-from openpipe_mock.paths import BASE
+from openpipe_mock.openapi.endpoints import BASE
+from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service import REQUEST_ID, Service, finished
-from openpipe_mock.spec import contract
 from openpipe_mock.state import Session, Sessions, fingerprint
 from openpipe_mock.visit import Visit
 

@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from openpipe_mock.core.errors import StateUnavailable
 from openpipe_mock.core.reasons import reason
 from openpipe_mock.core.resources import install_line
+from openpipe_mock.openapi.violations import listed, quoted
 from openpipe_mock.state import DEFAULT
 from openpipe_mock.statescripts import PROBE, Script
-from openpipe_mock.violations import listed, quoted
 
 if TYPE_CHECKING:
     import redis

@@ -7,8 +7,8 @@ from typing import Any
 
 from openpipe_mock.config import AutoTools
 from openpipe_mock.core.errors import BadRequest
+from openpipe_mock.openapi.violations import listed, nearest, quoted
 from openpipe_mock.texts import said
-from openpipe_mock.violations import listed, nearest, quoted
 
 RESULTS = ("tool", "function")
 """Roles of messages that carry the result of a call."""

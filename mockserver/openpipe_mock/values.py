@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
+from openpipe_mock.openapi.violations import fits
 from openpipe_mock.routes import ITEM, VALUE, Route, Spot, Step, key_of, types_of
-from openpipe_mock.violations import fits
 
 Json = Any
 

@@ -13,10 +13,10 @@ from openpipe_mock.forms import Content, Judgement
 from openpipe_mock.journal import Entry, Journal
 from openpipe_mock.judge import Criterion, is_tidy, judge
 from openpipe_mock.matching import Subject
-from openpipe_mock.paths import not_found
-from openpipe_mock.spec import contract
+from openpipe_mock.openapi.endpoints import not_found
+from openpipe_mock.openapi.spec import contract
+from openpipe_mock.openapi.violations import did_you_mean, quoted
 from openpipe_mock.state import Session, Traffic
-from openpipe_mock.violations import did_you_mean, quoted
 
 Json = Any
 Endpoint = Callable[["Visit", Json], Reply | Exchange]

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from openpipe_mock.core.effects import Reply
-from openpipe_mock.paths import BASE
+from openpipe_mock.openapi.endpoints import BASE
+from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service import Service
-from openpipe_mock.spec import contract
 from tests.generate import Strategy, valid
 from tests.inprocess import HEADERS, JUDGE, answer, content_of, holds
 

@@ -12,8 +12,8 @@ from openpipe_mock.control import PREFIXED, ROUTES, Control, pattern
 from openpipe_mock.controldocument import document
 from openpipe_mock.core.effects import Head, ReadBody, Reply
 from openpipe_mock.listings import ROOT
+from openpipe_mock.openapi.violations import DIALECT
 from openpipe_mock.service import Service
-from openpipe_mock.violations import DIALECT
 from tests.inprocess import HEADERS, JUDGE, answer
 
 Json = Any

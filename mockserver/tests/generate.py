@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from openpipe_mock.shapes import types
-from openpipe_mock.spec import contract
+from openpipe_mock.openapi.shapes import types
+from openpipe_mock.openapi.spec import contract
 from tests.profiles import examples
 
 Json = Any

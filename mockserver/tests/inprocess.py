@@ -19,10 +19,10 @@ from click.testing import CliRunner, Result
 from openpipe_mock.cli import main
 from openpipe_mock.core.effects import Begin, Break, Entropy, Head, Now, Piece, ReadBody, Reply, Tick, Wait
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.paths import BASE
+from openpipe_mock.openapi.endpoints import BASE
+from openpipe_mock.openapi.spec import contract
+from openpipe_mock.openapi.violations import DIALECT
 from openpipe_mock.service import Service
-from openpipe_mock.spec import contract
-from openpipe_mock.violations import DIALECT
 
 Json = Any
 

@@ -34,8 +34,8 @@ from openpipe_mock.config import (
 from openpipe_mock.configfile import Mistakes
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.matching import Condition, When, demand
+from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service import Service
-from openpipe_mock.spec import contract
 from tests.chatting import CHAT, chats, chunks, joined
 from tests.configurations import configs
 from tests.generate import Strategy, anything, brief, broken, texts, valid

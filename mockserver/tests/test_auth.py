@@ -12,7 +12,7 @@ from openpipe_mock.admission import authorize
 from openpipe_mock.config import Settings
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.core.errors import Unauthorized
-from openpipe_mock.paths import BASE, NAMES, SERVED, WRITES_LOG
+from openpipe_mock.openapi.endpoints import BASE, NAMES, SERVED, WRITES_LOG
 from openpipe_mock.service import Service
 from tests.chatting import CHAT, asking, chunks, latest, refused, sent_with
 from tests.generate import thorough

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from openpipe_mock import tokens
 from openpipe_mock.config import Settings
+from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service import Service
-from openpipe_mock.spec import contract
 from tests.chatting import (
     PLACE,
     ask,

@@ -21,7 +21,7 @@ from openpipe_mock.checks import (
 from openpipe_mock.contract import members
 from openpipe_mock.contracttext import documentation
 from openpipe_mock.core.resources import folder
-from openpipe_mock.spec import contract
+from openpipe_mock.openapi.spec import contract
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "checks.md"
 

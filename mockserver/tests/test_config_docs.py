@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from openpipe_mock.cli import main
 from openpipe_mock.configfile import ConfigError, read, schema
-from openpipe_mock.violations import declarations
+from openpipe_mock.openapi.violations import declarations
 from tests.environments import ROOT
 from tests.markdown import Block, blocks, section
 

@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 from openpipe_mock import configfile
 from openpipe_mock.configfile import schema
 from openpipe_mock.judge import REFERENCE
-from openpipe_mock.shapes import resolve
-from openpipe_mock.violations import RULES, Place, chooses, declarations, explain
+from openpipe_mock.openapi.shapes import resolve
+from openpipe_mock.openapi.violations import RULES, Place, chooses, declarations, explain
 from tests.configurations import PARTS, wrong
 from tests.generate import anything, brief, thorough
 from tests.test_violations import ANNOTATIONS, IN_TYPE, UNION, pointed_at

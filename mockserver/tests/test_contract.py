@@ -11,8 +11,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from openpipe_mock.core.errors import ApiError, Conflict
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.spec import contract
-from openpipe_mock.violations import DIALECT
+from openpipe_mock.openapi.spec import contract
+from openpipe_mock.openapi.violations import DIALECT
 from tests.inprocess import FULL, MINIMAL, having, saying
 
 Json = Any

@@ -11,8 +11,8 @@ import pytest
 
 from openpipe_mock import pytest_plugin
 from openpipe_mock.contract import Collector, Options, Progress, arguments, run, server_of, undisturbed
+from openpipe_mock.openapi.spec import contract
 from openpipe_mock.probe import Request, Target, UsageProblem
-from openpipe_mock.spec import contract
 from tests.environments import ROOT
 from tests.judging import KNOWN, states, told, verdict_on
 from tests.live import Live

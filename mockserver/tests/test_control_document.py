@@ -14,8 +14,8 @@ from openpipe_mock.control import ROUTES
 from openpipe_mock.controldocument import document
 from openpipe_mock.core.resources import folder
 from openpipe_mock.listings import ROOT, WAYS
+from openpipe_mock.openapi.spec import load
 from openpipe_mock.orders import ENDPOINTS, EXPECTATIONS, FILTERS, MOST_EXPECTED, MOST_LISTED, STATUS
-from openpipe_mock.spec import load
 from tests.controlling import Mock
 
 Json = Any

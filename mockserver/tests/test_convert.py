@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 from openapi_spec_validator.schemas import schema_v31
 
-from openpipe_mock import openapi_page
-from openpipe_mock.convert import ConversionError, convert_page, differences, dump, merge
 from openpipe_mock.core import yamltext
-from openpipe_mock.openapi_naming import camel, singular
+from openpipe_mock.openapi.conversion import page as openapi_page
+from openpipe_mock.openapi.conversion.convert import ConversionError, convert_page, differences, dump, merge
+from openpipe_mock.openapi.conversion.naming import camel, singular
 from tests.generate import brief, thorough
 from tests.profiles import examples
 

@@ -20,12 +20,12 @@ from openpipe_mock.edits import (
     header_positives,
     positives,
 )
-from openpipe_mock.paths import BASE
+from openpipe_mock.openapi.endpoints import BASE
+from openpipe_mock.openapi.spec import Checker, contract
+from openpipe_mock.openapi.violations import DIALECT
 from openpipe_mock.routes import LEVELS, places, pointer, root, walk
 from openpipe_mock.samples import ENDPOINTS, grafted, preceded
 from openpipe_mock.service import Service
-from openpipe_mock.spec import Checker, contract
-from openpipe_mock.violations import DIALECT
 from tests.inprocess import FULL, HEADERS, JUDGE, answer
 from tests.live import run
 

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from openpipe_mock import __version__
 from openpipe_mock.edits import edits
 from openpipe_mock.generatecommand import generate
-from openpipe_mock.paths import BASE
+from openpipe_mock.openapi.endpoints import BASE
+from openpipe_mock.openapi.spec import contract
 from openpipe_mock.samples import ENDPOINTS, positives
 from openpipe_mock.service import Service
-from openpipe_mock.spec import contract
 from openpipe_mock.vectors import requests
 from tests.inprocess import JUDGE, answer
 from tests.live import clean, run

@@ -8,7 +8,7 @@ import pytest
 
 from openpipe_mock.config import Declared, ErrorAnswer, Failing, Fault, Form, Limits, Pace, Settings
 from openpipe_mock.core.effects import Begin, Effect, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
-from openpipe_mock.paths import BASE, SERVED
+from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.service import Service
 from openpipe_mock.state import MOST_COUNTED
 from tests.chatting import CHAT, asking, sent_with

@@ -14,7 +14,7 @@ from openpipe_mock.arrivals import MOST_SHOWN, pointer_of
 from openpipe_mock.configfile import ConfigError, schema
 from openpipe_mock.interception import patched
 from openpipe_mock.mocking import Mock, MockError, When, settings_of
-from openpipe_mock.violations import quoted
+from openpipe_mock.openapi.violations import quoted
 
 SERVICE = "https://api.openpipe.ai/api/v1"
 KEY = {"authorization": "Bearer op-local"}

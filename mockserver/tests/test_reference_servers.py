@@ -14,7 +14,7 @@ import pytest
 
 from openpipe_mock.checks import catalogue, find
 from openpipe_mock.edits import Edit, edits, positives
-from openpipe_mock.spec import contract
+from openpipe_mock.openapi.spec import contract
 from tests.reference.habits import Habits
 from tests.reference.http import CHAT, ENDPOINTS, JUDGE, App, Raw, Request
 from tests.reference.mutants import DEVIANTS, mutants

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from openpipe_mock.config import VALIDATIONS, Settings, Validation
 from openpipe_mock.core.effects import Reply
-from openpipe_mock.paths import BASE, SERVED
+from openpipe_mock.openapi.endpoints import BASE, SERVED
+from openpipe_mock.openapi.spec import contract
+from openpipe_mock.openapi.violations import DIALECT
 from openpipe_mock.reports import REPORTS
 from openpipe_mock.service import Service
-from openpipe_mock.spec import contract
-from openpipe_mock.violations import DIALECT
 from tests.chatting import LATEST, asking, completion, latest, sent_with
 from tests.generate import anything, brief, broken, valid
 from tests.inprocess import answer, content_of, issues_of, message_of

@@ -12,7 +12,7 @@ import respx
 
 from openpipe_mock.configfile import Mistakes
 from openpipe_mock.core.resources import install_line
-from openpipe_mock.paths import NAMES
+from openpipe_mock.openapi.endpoints import NAMES
 from openpipe_mock.respxrouter import OTHER, respx_router
 
 SERVICE = "https://api.openpipe.ai/api/v1"

@@ -12,10 +12,10 @@ import yaml
 from click.testing import CliRunner, Result
 
 from openpipe_mock.cli import main
-from openpipe_mock.convert import convert_page, dump
 from openpipe_mock.core.resources import folder, install_line
-from openpipe_mock.schemacheck import problems
-from openpipe_mock.spec import contract
+from openpipe_mock.openapi.conversion.convert import convert_page, dump
+from openpipe_mock.openapi.conversion.upkeep import problems
+from openpipe_mock.openapi.spec import contract
 
 Json = Any
 DOCUMENT = folder("schemas") / "openapi.yaml"
@@ -116,7 +116,9 @@ def test_the_example_of_a_parameter_is_checked(tmp_path: Path) -> None:
 
 
 def test_problems_make_the_check_fail_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openpipe_mock.schemacheck.problems", lambda: iter(["/a: is wrong", "/b: is wrong"]))
+    monkeypatch.setattr(
+        "openpipe_mock.openapi.conversion.upkeep.problems", lambda: iter(["/a: is wrong", "/b: is wrong"])
+    )
     result = run("check")
     assert (result.exit_code, result.output) == (1, "/a: is wrong\n/b: is wrong\nopenapi.yaml: 2 problems\n")
 

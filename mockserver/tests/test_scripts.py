@@ -21,9 +21,9 @@ from openpipe_mock.config import (
 )
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.matching import Condition, Kind, When, demand
+from openpipe_mock.openapi.spec import contract
 from openpipe_mock.ruleindex import rulebook
 from openpipe_mock.service import Service
-from openpipe_mock.spec import contract
 from tests.chatting import (
     CHAT,
     PLACE,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from openpipe_mock.config import VALIDATIONS, Settings, Validation
 from openpipe_mock.core.effects import Head, ReadBody, Reply, Tick
 from openpipe_mock.core.strictjson import MOST_LEVELS
+from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service import Service
-from openpipe_mock.spec import contract
 from tests.generate import anything, brief, broken, thorough, valid
 from tests.inprocess import (
     FULL,

@@ -24,12 +24,12 @@ from openpipe_mock.config import (
 )
 from openpipe_mock.core.effects import Begin, Effect, Exchange, Head, Piece, Reply, Wait
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.paths import BASE
+from openpipe_mock.openapi.endpoints import BASE
+from openpipe_mock.openapi.spec import contract
+from openpipe_mock.openapi.violations import DIALECT
 from openpipe_mock.service import Service
-from openpipe_mock.spec import contract
 from openpipe_mock.strategies import chat_requests, criteria_headers, judge_requests
 from openpipe_mock.variants import VARIANTS, Variant, named, varied
-from openpipe_mock.violations import DIALECT
 from openpipe_mock.wire import DONE
 from tests.chatting import asking, sent_with, tool
 from tests.environments import ROOT

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from openpipe_mock import violations as explaining
-from openpipe_mock.spec import contract, standalone
-from openpipe_mock.violations import (
+from openpipe_mock.openapi import violations as explaining
+from openpipe_mock.openapi.spec import contract, standalone
+from openpipe_mock.openapi.violations import (
     MOST_COUNTED,
     MOST_NAMES,
     RULES,

@@ -11,7 +11,7 @@ from functools import partial
 from time import time
 from typing import Any
 
-from openpipe_mock.spec import Checker, contract
+from openpipe_mock.openapi.spec import Checker, contract
 from tests.reference import speech
 from tests.reference.habits import Habits
 from tests.reference.http import (

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from openpipe_mock.openapi_merge import differences, dump, merge
-from openpipe_mock.openapi_naming import Root, camel, named_parts
-from openpipe_mock.openapi_page import Page, read_page
-from openpipe_mock.openapi_refusals import (
+from openpipe_mock.openapi.conversion.merge import differences, dump, merge
+from openpipe_mock.openapi.conversion.naming import Root, camel, named_parts
+from openpipe_mock.openapi.conversion.page import Page, read_page
+from openpipe_mock.openapi.conversion.refusals import (
     ConversionError,
     child,
     choice,
@@ -30,8 +30,8 @@ from openpipe_mock.openapi_refusals import (
     text,
     wanted,
 )
-from openpipe_mock.openapi_schema import COMPONENT_NAME, standard_schema
-from openpipe_mock.openapi_security import by_location, security_schemes
+from openpipe_mock.openapi.conversion.schema import COMPONENT_NAME, standard_schema
+from openpipe_mock.openapi.conversion.security import by_location, security_schemes
 
 __all__ = ["ConversionError", "convert_page", "differences", "dump", "merge"]
 

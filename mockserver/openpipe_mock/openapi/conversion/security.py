@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from openpipe_mock.openapi_refusals import ConversionError, child, choice, fields, mapping, text
+from openpipe_mock.openapi.conversion.refusals import ConversionError, child, choice, fields, mapping, text
 
 Scheme = dict[str, Any]
 

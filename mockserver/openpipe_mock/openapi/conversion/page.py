@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from openpipe_mock.core.yamltext import before, events, syntax, unprintable
-from openpipe_mock.openapi_refusals import ConversionError, child
+from openpipe_mock.openapi.conversion.refusals import ConversionError, child
 
 MAX_DEPTH = 100
 OPENING = re.compile(r"(?P<ticks>`{3,})ya?ml(?P<info>[ \t].*)?[ \t]*")

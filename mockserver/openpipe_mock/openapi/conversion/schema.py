@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from openpipe_mock.openapi_refusals import (
+from openpipe_mock.openapi.conversion.refusals import (
     ConversionError,
     child,
     choice,

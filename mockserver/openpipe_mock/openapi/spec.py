@@ -11,10 +11,10 @@ import jsonschema_rs
 import orjson
 import yaml
 
-from openpipe_mock import javascript
 from openpipe_mock.core.resources import folder
-from openpipe_mock.shapes import Shape, shape_of, tidy, types
-from openpipe_mock.violations import DIALECT, JSON_TYPES, Place, Violation, explain
+from openpipe_mock.openapi import coercion as javascript
+from openpipe_mock.openapi.shapes import Shape, shape_of, tidy, types
+from openpipe_mock.openapi.violations import DIALECT, JSON_TYPES, Place, Violation, explain
 
 YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -19,7 +19,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
-from openpipe_mock.shapes import label, resolve, tag_of, types, union
+from openpipe_mock.openapi.shapes import label, resolve, tag_of, types, union
 
 Schema = Mapping[str, Any]
 Rule = Callable[["Place", Schema, Any], Iterator["Violation"]]
