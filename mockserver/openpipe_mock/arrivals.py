@@ -10,7 +10,7 @@ from openpipe_mock.core.errors import ApiError
 from openpipe_mock.criteria import references
 from openpipe_mock.inspection import body_of, clean, events, readable
 from openpipe_mock.journal import Entry, Journal, itself
-from openpipe_mock.matching import Subject, text_of
+from openpipe_mock.matching.conditions import Subject, text_of
 from openpipe_mock.openapi.violations import quoted, short
 
 Json = Any

@@ -14,11 +14,11 @@ from openpipe_mock.core.effects import Begin, Entropy, Exchange, Now, Piece, Rep
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
 from openpipe_mock.criteria import Ranked, best_of_n, requested
 from openpipe_mock.judge import Criterion, is_tidy, scene
-from openpipe_mock.matching import Subject, glob
+from openpipe_mock.matching.conditions import Subject, glob
+from openpipe_mock.matching.rules import holding
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import named, nearest, quoted, short
 from openpipe_mock.options import Options, options
-from openpipe_mock.ruleindex import holding
 from openpipe_mock.spoiling import STREAM_HEADERS, raw_stream
 from openpipe_mock.state import fingerprint
 from openpipe_mock.toolchoice import RESULTS

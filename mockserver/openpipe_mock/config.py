@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from openpipe_mock.matching import ALWAYS, When
-from openpipe_mock.ruleindex import rulebook
+from openpipe_mock.matching.conditions import ALWAYS, When
+from openpipe_mock.matching.rules import rulebook
 
 Validation = Literal["strict", "lenient", "report"]
 Ids = Literal["content", "random"]

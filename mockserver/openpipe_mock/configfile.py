@@ -34,7 +34,7 @@ from openpipe_mock.core import yamltext
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.userfiles import contents
 from openpipe_mock.core.yamltext import MOST_BYTES, Document, Mistake, Unreadable
-from openpipe_mock.matching import When
+from openpipe_mock.matching.conditions import When
 from openpipe_mock.openapi.violations import DIALECT, Place, Violation, explain, shown
 
 Json = Any

@@ -37,7 +37,7 @@ from openpipe_mock.config import (
     Way,
 )
 from openpipe_mock.core.canonical import ordered, spelled
-from openpipe_mock.matching import ALWAYS, BadPattern, Condition, Demand, When, demand
+from openpipe_mock.matching.conditions import ALWAYS, BadPattern, Condition, Demand, When, demand
 from openpipe_mock.openapi.violations import Violation
 
 Json = Any

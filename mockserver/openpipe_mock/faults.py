@@ -11,9 +11,9 @@ from openpipe_mock.core.errors import BadRequest, ParseError
 from openpipe_mock.core.seeded import digest
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.magic import RETRY_AFTER
-from openpipe_mock.matching import Subject
+from openpipe_mock.matching.conditions import Subject
+from openpipe_mock.matching.rules import holding
 from openpipe_mock.openapi.violations import did_you_mean, listed, quoted
-from openpipe_mock.ruleindex import holding
 
 MAGIC = "header x-mock-fault"
 

@@ -21,8 +21,8 @@ from openpipe_mock.config import (
     Uniform,
 )
 from openpipe_mock.core import seeded as scoring
-from openpipe_mock.matching import Subject
-from openpipe_mock.ruleindex import holding
+from openpipe_mock.matching.conditions import Subject
+from openpipe_mock.matching.rules import holding
 
 DRAWN_DECIMALS = 2
 WRITTEN_DECIMALS = 6

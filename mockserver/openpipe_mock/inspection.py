@@ -11,7 +11,7 @@ from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.journal import Entry
 from openpipe_mock.judge import REFERENCE
-from openpipe_mock.matching import Miss, Subject, When
+from openpipe_mock.matching.conditions import Miss, Subject, When
 
 Json = dict[str, Any]
 

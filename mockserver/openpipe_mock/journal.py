@@ -12,7 +12,7 @@ from openpipe_mock.core.effects import Headers
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.secrets import MASKED, SHORTEST_TOKEN, Mask, may_hide, secret_headers
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.matching import Subject
+from openpipe_mock.matching.conditions import Subject
 
 MOST_ENTRIES = 1000
 MOST_BYTES = 4 * MEBIBYTE

@@ -17,8 +17,8 @@ from openpipe_mock.chat import Completion
 from openpipe_mock.config import Declared, Fault, Form, Limits, Script, Settings
 from openpipe_mock.core.errors import BadRequest, Conflict, NotFound, SessionNotFound, TooManySessions
 from openpipe_mock.journal import Journal
+from openpipe_mock.matching.rules import rulebook
 from openpipe_mock.openapi.violations import quoted
-from openpipe_mock.ruleindex import rulebook
 
 Value = TypeVar("Value")
 MOST_LOGS = 64

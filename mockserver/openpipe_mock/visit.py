@@ -12,7 +12,7 @@ from openpipe_mock.core.errors import ApiError
 from openpipe_mock.forms import Content, Judgement
 from openpipe_mock.journal import Entry, Journal
 from openpipe_mock.judge import Criterion, is_tidy, judge
-from openpipe_mock.matching import Subject
+from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.openapi.endpoints import not_found
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import did_you_mean, quoted

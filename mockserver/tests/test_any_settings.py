@@ -33,7 +33,7 @@ from openpipe_mock.config import (
 )
 from openpipe_mock.configfile import Mistakes
 from openpipe_mock.core.effects import Reply
-from openpipe_mock.matching import Condition, When, demand
+from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service import Service
 from tests.chatting import CHAT, chats, chunks, joined

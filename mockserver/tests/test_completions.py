@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from openpipe_mock.config import ANSWERS, VALIDATIONS, Fault, Settings, Validation
 from openpipe_mock.core.effects import Entropy, Head, Now, ReadBody, Reply, Tick, Wait
-from openpipe_mock.matching import Condition, When, demand
+from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.options import MODES
 from openpipe_mock.service import Service
 from openpipe_mock.state import MOST_CACHED

@@ -37,7 +37,7 @@ from openpipe_mock.config import (
 from openpipe_mock.configfile import MOST_MISTAKES, NAME, ConfigError, Mistakes, read
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.yamltext import read as read_yaml
-from openpipe_mock.matching import ALWAYS, When
+from openpipe_mock.matching.conditions import ALWAYS, When
 from tests.configurations import PARTS, as_yaml, wrong
 from tests.generate import Json, anything, thorough
 

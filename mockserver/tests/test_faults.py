@@ -28,8 +28,8 @@ from openpipe_mock.core.effects import (
 )
 from openpipe_mock.core.errors import CODES, ApiError, BadRequest, code
 from openpipe_mock.faults import Due, Lot, Passed, describe, due, magic_fault, needs_stream, only_delays
-from openpipe_mock.matching import Condition, Subject, When, demand
-from openpipe_mock.ruleindex import rulebook
+from openpipe_mock.matching.conditions import Condition, Subject, When, demand
+from openpipe_mock.matching.rules import rulebook
 from openpipe_mock.service import Service
 from openpipe_mock.spoiling import STREAM_HEADERS, retry_headers, spoiled
 from tests.inprocess import MINIMAL, answer

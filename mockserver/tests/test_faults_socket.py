@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 from openpipe_mock.app import DROP, Api, create_app
 from openpipe_mock.config import Drip, Fault, Pace, Settings
 from openpipe_mock.core.effects import Begin, Break, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
-from openpipe_mock.matching import Condition, When, demand
+from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.protocol import DroppingProtocol
 from openpipe_mock.serve import LOOP
 from openpipe_mock.service import refusal

@@ -30,7 +30,7 @@ from openpipe_mock.config import (
 )
 from openpipe_mock.core.seeded import Draw, digest
 from openpipe_mock.forms import WAYS, Case, Content, Judgement, judgement
-from openpipe_mock.matching import Condition, When, demand
+from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.service import Service
 from openpipe_mock.state import Session
 from tests.chatting import asking, choices, completion, judged, user

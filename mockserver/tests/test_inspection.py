@@ -10,7 +10,7 @@ from openpipe_mock import configfile
 from openpipe_mock.config import Settings
 from openpipe_mock.inspection import Expectation, Filter, detail, events, readable, unmatched, verify
 from openpipe_mock.journal import Entry
-from openpipe_mock.matching import When
+from openpipe_mock.matching.conditions import When
 from tests.controlling import CHAT, Mock
 from tests.inprocess import HEADERS
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock import matching
-from openpipe_mock.matching import (
+from openpipe_mock.matching import conditions as matching
+from openpipe_mock.matching.conditions import (
     ALWAYS,
     HOLDS,
     MOST_READ,

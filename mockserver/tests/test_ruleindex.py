@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock import ruleindex
-from openpipe_mock.matching import ALWAYS, READERS, Condition, Kind, Subject, When, demand
-from openpipe_mock.ruleindex import (
+from openpipe_mock.matching import rules as ruleindex
+from openpipe_mock.matching.conditions import ALWAYS, READERS, Condition, Kind, Subject, When, demand
+from openpipe_mock.matching.rules import (
     FEW,
     KEYS,
     KINDS,

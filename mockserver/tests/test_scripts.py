@@ -20,9 +20,9 @@ from openpipe_mock.config import (
     Settings,
 )
 from openpipe_mock.core.effects import Reply
-from openpipe_mock.matching import Condition, Kind, When, demand
+from openpipe_mock.matching.conditions import Condition, Kind, When, demand
+from openpipe_mock.matching.rules import rulebook
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.ruleindex import rulebook
 from openpipe_mock.service import Service
 from tests.chatting import (
     CHAT,

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from openpipe_mock.matching import READERS, Demand, Kind, Subject, When
+from openpipe_mock.matching.conditions import READERS, Demand, Kind, Subject, When
 
 FEW = 8
 """Rules, or keys of a part, that are tried one by one sooner than looked up."""
