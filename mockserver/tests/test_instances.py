@@ -21,10 +21,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openpipe_mock import scalars
-from openpipe_mock import schema_documents as documents
 from openpipe_mock.core import patterns
-from openpipe_mock.instances import MOST_BUILDS, BadSchema, SchemaError, Unbuildable, Variants, build
+from openpipe_mock.instances import documents, scalars
+from openpipe_mock.instances.search import MOST_BUILDS, BadSchema, SchemaError, Unbuildable, Variants, build
 from tests.instance_schemas import (
     DRAFT_7,
     HOSTILE,
@@ -310,7 +309,7 @@ class TestVariants:
 
 DETERMINED = """
 import hashlib, sys, orjson
-from openpipe_mock.instances import build
+from openpipe_mock.instances.search import build
 from tests.instance_schemas import REALISTIC
 values = [build(schema, b"seed", variant) for schema in REALISTIC.values() for variant in (0, 1, 7)]
 sys.stdout.write(hashlib.sha256(orjson.dumps(values)).hexdigest())

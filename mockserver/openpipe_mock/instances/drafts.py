@@ -12,13 +12,11 @@ from typing import Any
 import orjson
 
 from openpipe_mock.core import patterns
-from openpipe_mock.openapi.violations import JSON_TYPES
-from openpipe_mock.scalars import EDGES, SCALARS, noun_of, singular
-from openpipe_mock.schema_choices import Choice, Flattening
-from openpipe_mock.schema_costs import pattern_cost
-from openpipe_mock.schema_demands import Branch, Budget, Conflict, Demands, common, key
-from openpipe_mock.schema_documents import Document, Node, applicator, escaped, validator
-from openpipe_mock.schema_kinds import (
+from openpipe_mock.instances.choices import Choice, Flattening
+from openpipe_mock.instances.costs import pattern_cost
+from openpipe_mock.instances.demands import Branch, Budget, Conflict, Demands, common, key
+from openpipe_mock.instances.documents import Document, Node, applicator, escaped, validator
+from openpipe_mock.instances.kinds import (
     MOST_ITEMS,
     contained,
     inferred,
@@ -28,6 +26,8 @@ from openpipe_mock.schema_kinds import (
     prefix_length,
     scalar_schema,
 )
+from openpipe_mock.instances.scalars import EDGES, SCALARS, noun_of, singular
+from openpipe_mock.openapi.violations import JSON_TYPES
 
 MOST_LEVELS = 32
 MOST_MEMBERS = 10_000

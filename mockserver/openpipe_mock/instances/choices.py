@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from openpipe_mock.schema_demands import (
+from openpipe_mock.instances.demands import (
     LOWER,
     READ,
     UPPER,
@@ -15,7 +15,7 @@ from openpipe_mock.schema_demands import (
     plain_rules,
     structure,
 )
-from openpipe_mock.schema_documents import REFERENCES, Document, Node, applicator
+from openpipe_mock.instances.documents import REFERENCES, Document, Node, applicator
 
 MOST_CHOICES = 100
 """Unions inside unions that are followed for one value."""

@@ -16,9 +16,9 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.schema_costs import Meter, TooCostly
-from openpipe_mock.schema_demands import Budget, Conflict
-from openpipe_mock.schema_documents import (
+from openpipe_mock.instances.costs import Meter, TooCostly
+from openpipe_mock.instances.demands import Budget, Conflict
+from openpipe_mock.instances.documents import (
     BadSchema,
     Document,
     SchemaError,
@@ -28,7 +28,7 @@ from openpipe_mock.schema_documents import (
     read,
     serialized,
 )
-from openpipe_mock.schema_drafts import Draft, Place
+from openpipe_mock.instances.drafts import Draft, Place
 
 __all__ = ["BadSchema", "SchemaError", "Unbuildable", "Variants", "build"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.scalars import plain
-from openpipe_mock.schema_demands import Branch, Demands
+from openpipe_mock.instances.demands import Branch, Demands
+from openpipe_mock.instances.scalars import plain
 
 MOST_ITEMS = 1_000
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openpipe_mock.core import patterns
-from openpipe_mock.schema_documents import MOST_DEPTH, UNEVALUATED, Document, Node
+from openpipe_mock.instances.documents import MOST_DEPTH, UNEVALUATED, Document, Node
 
 
 class TooCostly(Exception):

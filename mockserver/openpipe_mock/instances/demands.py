@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.scalars import common_multiple, exact
-from openpipe_mock.schema_documents import Node, Unbuildable, applicator, matches
+from openpipe_mock.instances.documents import Node, Unbuildable, applicator, matches
+from openpipe_mock.instances.scalars import common_multiple, exact
 
 Branch = list[Node]
 
