@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+from openpipe_mock.answers.best_of_n import references
 from openpipe_mock.core.errors import ApiError
-from openpipe_mock.criteria import references
 from openpipe_mock.inspection import body_of, clean, events, readable
 from openpipe_mock.journal import Entry, Journal, itself
 from openpipe_mock.matching.conditions import Subject, text_of

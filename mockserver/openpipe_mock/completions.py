@@ -7,21 +7,22 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock import calls, magic, wire
-from openpipe_mock.chat import Ask, Completion, ask, complete
+from openpipe_mock import calls
+from openpipe_mock.answers import magic, wire
+from openpipe_mock.answers.best_of_n import Ranked, best_of_n, requested
+from openpipe_mock.answers.chat import Ask, Completion, ask, complete
+from openpipe_mock.answers.judge import Criterion, is_tidy, scene
+from openpipe_mock.answers.options import Options, options
+from openpipe_mock.answers.tools import RESULTS
 from openpipe_mock.config import Pace, Script, ScriptedChoice
 from openpipe_mock.core.effects import Begin, Entropy, Exchange, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
-from openpipe_mock.criteria import Ranked, best_of_n, requested
-from openpipe_mock.judge import Criterion, is_tidy, scene
 from openpipe_mock.matching.conditions import Subject, glob
 from openpipe_mock.matching.rules import holding
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import named, nearest, quoted, short
-from openpipe_mock.options import Options, options
 from openpipe_mock.spoiling import STREAM_HEADERS, raw_stream
 from openpipe_mock.state import fingerprint
-from openpipe_mock.toolchoice import RESULTS
 from openpipe_mock.visit import Visit
 
 Json = dict[str, Any]

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from operator import eq, ge, le
 from typing import Any
 
+from openpipe_mock.answers.judge import REFERENCE
 from openpipe_mock.completions import ends_in_result
 from openpipe_mock.config import ByOutput, Form, JudgeRule, Rules, Sequence, Settings
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.journal import Entry
-from openpipe_mock.judge import REFERENCE
 from openpipe_mock.matching.conditions import Miss, Subject, When
 
 Json = dict[str, Any]

@@ -10,11 +10,11 @@ from urllib.parse import parse_qsl
 
 from openpipe_mock import configfile
 from openpipe_mock.admission import announced
+from openpipe_mock.answers.judge import GRAMMAR, REFERENCE
 from openpipe_mock.core.effects import Effect, Head, ReadBody
 from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.inspection import VALIDITY, Expectation, Filter
-from openpipe_mock.judge import GRAMMAR, REFERENCE
 from openpipe_mock.openapi.endpoints import NAMES
 from openpipe_mock.openapi.violations import Place, Violation, did_you_mean, gathered, listed, quoted, shown
 

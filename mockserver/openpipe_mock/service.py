@@ -12,8 +12,10 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock import completions, faults, judge, magic, reports
+from openpipe_mock import completions, faults, reports
 from openpipe_mock.admission import announced, authorize, broken, expect_json, is_foreign, too_large
+from openpipe_mock.answers import judge, magic
+from openpipe_mock.answers.scorers import Content
 from openpipe_mock.config import Fault, Settings
 from openpipe_mock.core.effects import (
     JSON_HEADERS,
@@ -42,7 +44,6 @@ from openpipe_mock.core.errors import (
 )
 from openpipe_mock.core.secrets import secret_members
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.forms import Content
 from openpipe_mock.journal import MOST_KEPT, Entry, sent_token
 from openpipe_mock.openapi.endpoints import BASE, NAMES, SERVED, SESSION, WRITES_LOG, not_found, wrong_method
 from openpipe_mock.openapi.spec import contract

@@ -12,18 +12,9 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock import magic
-from openpipe_mock.calls import Own
-from openpipe_mock.chat import NOT_IDENTITY, digest
-from openpipe_mock.completions import OFTEN
-from openpipe_mock.config import Settings
-from openpipe_mock.core import seeded as scoring
-from openpipe_mock.core.effects import JSON_HEADERS, Exchange, Head, Headers, Reply
-from openpipe_mock.core.errors import ApiError
-from openpipe_mock.core.strictjson import MOST_LEVELS
-from openpipe_mock.forms import Judgement
-from openpipe_mock.journal import OVERHEAD, SCORE_BYTES, Entry, head_size
-from openpipe_mock.judge import (
+from openpipe_mock.answers import magic
+from openpipe_mock.answers.chat import NOT_IDENTITY, digest
+from openpipe_mock.answers.judge import (
     LATEST,
     Criterion,
     drawn,
@@ -32,6 +23,15 @@ from openpipe_mock.judge import (
     tidy_content,
     undeclared_one,
 )
+from openpipe_mock.answers.scorers import Judgement
+from openpipe_mock.calls import Own
+from openpipe_mock.completions import OFTEN
+from openpipe_mock.config import Settings
+from openpipe_mock.core import seeded as scoring
+from openpipe_mock.core.effects import JSON_HEADERS, Exchange, Head, Headers, Reply
+from openpipe_mock.core.errors import ApiError
+from openpipe_mock.core.strictjson import MOST_LEVELS
+from openpipe_mock.journal import OVERHEAD, SCORE_BYTES, Entry, head_size
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service import REQUEST_ID, Service, finished

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, TypeVar
 
+from openpipe_mock.answers.chat import Completion
 from openpipe_mock.calls import CallLog
-from openpipe_mock.chat import Completion
 from openpipe_mock.config import Declared, Fault, Form, Limits, Script, Settings
 from openpipe_mock.core.errors import BadRequest, Conflict, NotFound, SessionNotFound, TooManySessions
 from openpipe_mock.journal import Journal

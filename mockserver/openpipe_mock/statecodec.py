@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import orjson
 
+from openpipe_mock.answers.chat import Call, Choice, Completion
 from openpipe_mock.calls import LoggedCall
-from openpipe_mock.chat import Call, Choice, Completion
 from openpipe_mock.config import Settings
 from openpipe_mock.journal import Entry
 

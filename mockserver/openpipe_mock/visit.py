@@ -4,14 +4,14 @@ from collections.abc import Callable, MutableSet
 from dataclasses import dataclass
 from typing import Any
 
-from openpipe_mock import magic
 from openpipe_mock.admission import accepted
+from openpipe_mock.answers import magic
+from openpipe_mock.answers.judge import Criterion, is_tidy, judge
+from openpipe_mock.answers.scorers import Content, Judgement
 from openpipe_mock.config import Settings
 from openpipe_mock.core.effects import Exchange, Head, Headers, Reply
 from openpipe_mock.core.errors import ApiError
-from openpipe_mock.forms import Content, Judgement
 from openpipe_mock.journal import Entry, Journal
-from openpipe_mock.judge import Criterion, is_tidy, judge
 from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.openapi.endpoints import not_found
 from openpipe_mock.openapi.spec import contract

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from openpipe_mock.answers.options import MODES
 from openpipe_mock.config import ANSWERS, VALIDATIONS, Fault, Settings, Validation
 from openpipe_mock.core.effects import Entropy, Head, Now, ReadBody, Reply, Tick, Wait
 from openpipe_mock.matching.conditions import Condition, When, demand
-from openpipe_mock.options import MODES
 from openpipe_mock.service import Service
 from openpipe_mock.state import MOST_CACHED
 from tests.chatting import (

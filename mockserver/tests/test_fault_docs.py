@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from openpipe_mock import configfile
+from openpipe_mock.answers.magic import TABLE
+from openpipe_mock.answers.wire import DONE
 from openpipe_mock.config import Settings
 from openpipe_mock.core.effects import Begin, Break, Piece
 from openpipe_mock.faults import NAMED
-from openpipe_mock.magic import TABLE
 from openpipe_mock.service import Service
-from openpipe_mock.wire import DONE
 from tests.chatting import CHAT, asking, contents
 from tests.environments import ROOT, TESTS
 from tests.happening import Happened, happened

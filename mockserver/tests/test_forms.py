@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openpipe_mock.answers.scorers import WAYS, Case, Content, Judgement, judgement
 from openpipe_mock.config import (
     DRAWN,
     ByOutput,
@@ -29,7 +30,6 @@ from openpipe_mock.config import (
     Way,
 )
 from openpipe_mock.core.seeded import Draw, digest
-from openpipe_mock.forms import WAYS, Case, Content, Judgement, judgement
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.service import Service
 from openpipe_mock.state import Session

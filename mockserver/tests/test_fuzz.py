@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openpipe_mock import configfile
+from openpipe_mock.answers.best_of_n import requested
+from openpipe_mock.answers.options import options
 from openpipe_mock.config import Settings
 from openpipe_mock.configfile import ConfigError
 from openpipe_mock.control import ROUTES
 from openpipe_mock.core.errors import ApiError, BadRequest, ParseError
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.criteria import requested
 from openpipe_mock.guard import Guard, Unfit, guard
 from openpipe_mock.openapi.conversion.convert import ConversionError, convert_page
-from openpipe_mock.options import options
 from openpipe_mock.orders import arguments
 from openpipe_mock.service import Service
 from tests.chatting import CHAT, asking

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock import configfile, magic
+from openpipe_mock import configfile
+from openpipe_mock.answers import magic
+from openpipe_mock.answers.judge import Criterion, criterion
 from openpipe_mock.config import (
     DRAWN,
     Declared,
@@ -22,7 +24,6 @@ from openpipe_mock.config import (
 )
 from openpipe_mock.core.effects import Break, Effect, Head, ReadBody, Reply, Tick, Wait
 from openpipe_mock.faults import magic_fault
-from openpipe_mock.judge import Criterion, criterion
 from openpipe_mock.service import Service
 from tests.chatting import (
     CHAT,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openpipe_mock.answers.options import Options, options
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.options import Options, options
 from openpipe_mock.service import Service
 from tests.chatting import ask, asking, latest, refused
 from tests.generate import thorough

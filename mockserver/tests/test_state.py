@@ -3,8 +3,8 @@
 import pytest
 
 from openpipe_mock import state
+from openpipe_mock.answers.chat import Choice, Completion
 from openpipe_mock.calls import CallLog, completed
-from openpipe_mock.chat import Choice, Completion
 from openpipe_mock.service import Service
 from openpipe_mock.state import MOST_CACHED, MOST_COUNTED, MOST_LOGS, Session, fingerprint
 from tests.chatting import ask, asking, completion

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock import texts, tokens
+from openpipe_mock import tokens
+from openpipe_mock.answers import texts
 from tests.generate import thorough, valid
 
 MOST_CHOICES = 128

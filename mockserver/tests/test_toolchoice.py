@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openpipe_mock.answers.tools import Tool, mentioned, offered, to_call, wanted
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.toolchoice import Tool, mentioned, offered, to_call, wanted
 from tests.chatting import costs_less, function, tool, user
 from tests.generate import thorough
 

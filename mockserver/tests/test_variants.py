@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openpipe_mock import eventstream, rewriting, variants
+from openpipe_mock.answers.wire import DONE
 from openpipe_mock.config import (
     Declared,
     Failing,
@@ -30,7 +31,6 @@ from openpipe_mock.openapi.violations import DIALECT
 from openpipe_mock.service import Service
 from openpipe_mock.strategies import chat_requests, criteria_headers, judge_requests
 from openpipe_mock.variants import VARIANTS, Variant, named, varied
-from openpipe_mock.wire import DONE
 from tests.chatting import asking, sent_with, tool
 from tests.environments import ROOT
 from tests.inprocess import HEADERS, JUDGE, MINIMAL, answer_validator, carried_out, having

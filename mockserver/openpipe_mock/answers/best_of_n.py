@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
+from openpipe_mock.answers.judge import DEFAULTS, Criterion, content, criterion
+from openpipe_mock.answers.scorers import Content, Judgement
 from openpipe_mock.config import Settings
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.forms import Content, Judgement
-from openpipe_mock.judge import DEFAULTS, Criterion, content, criterion
 from openpipe_mock.openapi.violations import shown
 
 Json = dict[str, Any]

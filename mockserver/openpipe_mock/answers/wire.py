@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.chat import Call, Choice, Completion
-from openpipe_mock.criteria import Ranked, results, usage
-from openpipe_mock.texts import OPENERS
+from openpipe_mock.answers.best_of_n import Ranked, results, usage
+from openpipe_mock.answers.chat import Call, Choice, Completion
+from openpipe_mock.answers.texts import OPENERS
 
 Json = dict[str, Any]
 DONE = b"data: [DONE]\n\n"

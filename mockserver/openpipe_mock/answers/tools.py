@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from openpipe_mock.answers.texts import said
 from openpipe_mock.config import AutoTools
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.openapi.violations import listed, nearest, quoted
-from openpipe_mock.texts import said
 
 RESULTS = ("tool", "function")
 """Roles of messages that carry the result of a call."""

@@ -12,13 +12,14 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock import texts, tokens
+from openpipe_mock import tokens
+from openpipe_mock.answers import texts
+from openpipe_mock.answers.tools import Tool, Wanted, offered, to_call, wanted
 from openpipe_mock.config import EPOCH, AutoTools, ScriptedCall, ScriptedChoice, Settings
 from openpipe_mock.core.canonical import ordered, spelled
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.instances import search as instances
 from openpipe_mock.openapi.violations import quoted, short, shown
-from openpipe_mock.toolchoice import Tool, Wanted, offered, to_call, wanted
 
 Json = dict[str, Any]
 
