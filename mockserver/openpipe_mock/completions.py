@@ -17,11 +17,11 @@ from openpipe_mock.answers.tools import RESULTS
 from openpipe_mock.config import Pace, Script, ScriptedChoice
 from openpipe_mock.core.effects import Begin, Entropy, Exchange, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
+from openpipe_mock.faults.spoiling import STREAM_HEADERS, raw_stream
 from openpipe_mock.matching.conditions import Subject, glob
 from openpipe_mock.matching.rules import holding
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import named, nearest, quoted, short
-from openpipe_mock.spoiling import STREAM_HEADERS, raw_stream
 from openpipe_mock.state import fingerprint
 from openpipe_mock.visit import Visit
 

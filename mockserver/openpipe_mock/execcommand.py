@@ -13,7 +13,7 @@ from openpipe_mock.config import VALIDATIONS
 
 if TYPE_CHECKING:
     from openpipe_mock.execute import Announce, Verdict
-    from openpipe_mock.variants import Variant
+    from openpipe_mock.faults.variants import Variant
 
 USAGE = 2
 ENDINGS = (".html", ".xml", ".json")
@@ -150,7 +150,7 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
 
 def chosen(name: str | None, number: int) -> "tuple[Variant | None, tuple[Variant, ...]]":
     """The one variant of `--variant`, and those of `--variants`."""
-    from openpipe_mock import variants
+    from openpipe_mock.faults import variants
 
     if name is None:
         return None, variants.first(number)

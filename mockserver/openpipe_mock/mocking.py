@@ -40,6 +40,7 @@ from openpipe_mock.config import Clock as Timing
 from openpipe_mock.configfile import Mistakes
 from openpipe_mock.control import Control
 from openpipe_mock.core.effects import Exchange, Head, Reply
+from openpipe_mock.faults.variants import named
 from openpipe_mock.journal import Entry
 from openpipe_mock.local import TURN, Clock, ask
 from openpipe_mock.openapi.endpoints import SESSION
@@ -47,7 +48,6 @@ from openpipe_mock.openapi.violations import Place, Violation, did_you_mean, lis
 from openpipe_mock.service import Service
 from openpipe_mock.shortcut import Shortcut
 from openpipe_mock.state import DEFAULT, Session
-from openpipe_mock.variants import named
 
 Json = Any
 Value = TypeVar("Value")

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock import completions, faults, reports
+from openpipe_mock import completions, reports
 from openpipe_mock.admission import announced, authorize, broken, expect_json, is_foreign, too_large
 from openpipe_mock.answers import judge, magic
 from openpipe_mock.answers.scorers import Content
@@ -44,13 +44,14 @@ from openpipe_mock.core.errors import (
 )
 from openpipe_mock.core.secrets import secret_members
 from openpipe_mock.core.strictjson import parse
+from openpipe_mock.faults import selection as faults
+from openpipe_mock.faults.spoiling import spoiled
+from openpipe_mock.faults.variants import named, varied
 from openpipe_mock.journal import MOST_KEPT, Entry, sent_token
 from openpipe_mock.openapi.endpoints import BASE, NAMES, SERVED, SESSION, WRITES_LOG, not_found, wrong_method
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import quoted
-from openpipe_mock.spoiling import spoiled
 from openpipe_mock.state import Session, Sessions, fingerprint
-from openpipe_mock.variants import named, varied
 from openpipe_mock.visit import Endpoint, Visit
 
 ENDPOINTS = {f"{BASE}{path}": name for path, name in NAMES.items()}

@@ -32,7 +32,7 @@ def variant_ids(marker: pytest.Mark) -> tuple[str, ...]:
 
     Raises ValueError for arguments that are neither one number nor names of variants.
     """
-    from openpipe_mock import variants
+    from openpipe_mock.faults import variants
 
     asked = marker.args
     if marker.kwargs or not asked:
@@ -83,7 +83,7 @@ def pytest_runtest_makereport(
     if call.when == "setup":
         setattr(report, NOTE, surplus(item.get_closest_marker(MARKER)))
     if name and report.failed:
-        from openpipe_mock import variants
+        from openpipe_mock.faults import variants
 
         told = f"{name}: {variants.named(name).sentence}\nagain: pytest '{item.nodeid}'"
         report.sections.append(("openpipe-mock variant", told))
@@ -95,7 +95,7 @@ def surplus(marker: pytest.Mark | None) -> str:
 
     It is no warning: many a project makes errors of those, and the test runs under all that there are.
     """
-    from openpipe_mock.variants import VARIANTS
+    from openpipe_mock.faults.variants import VARIANTS
 
     number = marker.args[0] if marker else ""
     if isinstance(number, str) or number <= len(VARIANTS):

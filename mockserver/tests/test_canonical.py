@@ -18,7 +18,7 @@ from openpipe_mock.answers.judge import tidy_content
 from openpipe_mock.configparts import digest
 from openpipe_mock.core import canonical
 from openpipe_mock.core.canonical import number, ordered, respelled, spelled
-from openpipe_mock.faults import Lot
+from openpipe_mock.faults.selection import Lot
 from openpipe_mock.service import Service
 from tests import chatting
 from tests.generate import thorough

@@ -20,7 +20,7 @@ from openpipe_mock import clientreport
 from openpipe_mock.conduct import RULES, Lapse, Sight
 from openpipe_mock.execcommand import execute
 from openpipe_mock.execute import Breach, Run, Verdict
-from openpipe_mock.variants import VARIANTS, named
+from openpipe_mock.faults.variants import VARIANTS, named
 from tests.environments import ROOT
 from tests.live import PATIENCE, clean, finished
 from tests.markdown import blocks

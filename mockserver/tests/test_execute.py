@@ -17,8 +17,8 @@ from openpipe_mock.conduct import Lapse
 from openpipe_mock.config import Settings
 from openpipe_mock.core.secrets import MASK
 from openpipe_mock.execute import BROKE, CannotRun, Job, Verdict, execute
+from openpipe_mock.faults.variants import VARIANTS, first, named
 from openpipe_mock.serve import CannotServe
-from openpipe_mock.variants import VARIANTS, first, named
 from tests.live import clean
 
 pytestmark = [pytest.mark.slow, pytest.mark.measured]

@@ -12,7 +12,7 @@ from openpipe_mock.answers.magic import TABLE
 from openpipe_mock.answers.wire import DONE
 from openpipe_mock.config import Settings
 from openpipe_mock.core.effects import Begin, Break, Piece
-from openpipe_mock.faults import NAMED
+from openpipe_mock.faults.selection import NAMED
 from openpipe_mock.service import Service
 from tests.chatting import CHAT, asking, contents
 from tests.environments import ROOT, TESTS

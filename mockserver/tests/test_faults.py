@@ -27,11 +27,20 @@ from openpipe_mock.core.effects import (
     Wait,
 )
 from openpipe_mock.core.errors import CODES, ApiError, BadRequest, code
-from openpipe_mock.faults import Due, Lot, Passed, describe, due, magic_fault, needs_stream, only_delays
+from openpipe_mock.faults.selection import (
+    Due,
+    Lot,
+    Passed,
+    describe,
+    due,
+    magic_fault,
+    needs_stream,
+    only_delays,
+)
+from openpipe_mock.faults.spoiling import STREAM_HEADERS, retry_headers, spoiled
 from openpipe_mock.matching.conditions import Condition, Subject, When, demand
 from openpipe_mock.matching.rules import rulebook
 from openpipe_mock.service import Service
-from openpipe_mock.spoiling import STREAM_HEADERS, retry_headers, spoiled
 from tests.inprocess import MINIMAL, answer
 
 Json = Any

@@ -22,11 +22,11 @@ from starlette.types import ASGIApp
 from openpipe_mock.app import DROP, Api, create_app
 from openpipe_mock.config import Drip, Fault, Pace, Settings
 from openpipe_mock.core.effects import Begin, Break, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
+from openpipe_mock.faults.spoiling import spoiled
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.protocol import DroppingProtocol
 from openpipe_mock.serve import LOOP
 from openpipe_mock.service import refusal
-from openpipe_mock.spoiling import spoiled
 from tests.live import PATIENCE
 
 STREAM = ((b"content-type", b"text/event-stream"),)

@@ -23,7 +23,7 @@ from openpipe_mock.config import (
     Settings,
 )
 from openpipe_mock.core.effects import Break, Effect, Head, ReadBody, Reply, Tick, Wait
-from openpipe_mock.faults import magic_fault
+from openpipe_mock.faults.selection import magic_fault
 from openpipe_mock.service import Service
 from tests.chatting import (
     CHAT,

@@ -11,9 +11,9 @@ import pytest
 
 from openpipe_mock.config import ErrorAnswer, Fault, Settings
 from openpipe_mock.execute import BROKE, Job, Run, Verdict, execute, serving, surroundings
+from openpipe_mock.faults.variants import VARIANTS, named
 from openpipe_mock.interception import DUMMY_KEY
 from openpipe_mock.service import Service
-from openpipe_mock.variants import VARIANTS, named
 from tests.environments import TESTS
 from tests.holding import WARM, asking, started, until_held
 from tests.live import ATTEMPTS, clean

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from openpipe_mock.faults.variants import VARIANTS
 from openpipe_mock.variantmarks import variant_ids
-from openpipe_mock.variants import VARIANTS
 from tests.live import clean, finished
 
 pytest_plugins = ["pytester"]
@@ -187,6 +187,6 @@ def test_one(openpipe_mock, each): pass
 
 def test_last():
     import sys
-    assert "openpipe_mock.variants" not in sys.modules
+    assert "openpipe_mock.faults.variants" not in sys.modules
 """
     assert "2 passed" in run_outside(tmp_path, test)

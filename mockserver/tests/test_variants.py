@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openpipe_mock import eventstream, rewriting, variants
+from openpipe_mock import eventstream
 from openpipe_mock.answers.wire import DONE
 from openpipe_mock.config import (
     Declared,
@@ -25,12 +25,13 @@ from openpipe_mock.config import (
 )
 from openpipe_mock.core.effects import Begin, Effect, Exchange, Head, Piece, Reply, Wait
 from openpipe_mock.core.strictjson import parse
+from openpipe_mock.faults import rewriting, variants
+from openpipe_mock.faults.variants import VARIANTS, Variant, named, varied
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import DIALECT
 from openpipe_mock.service import Service
 from openpipe_mock.strategies import chat_requests, criteria_headers, judge_requests
-from openpipe_mock.variants import VARIANTS, Variant, named, varied
 from tests.chatting import asking, sent_with, tool
 from tests.environments import ROOT
 from tests.inprocess import HEADERS, JUDGE, MINIMAL, answer_validator, carried_out, having

@@ -19,7 +19,7 @@ from openpipe_mock.config import Drip, ErrorAnswer, Fault, Pace
 from openpipe_mock.core import errors
 from openpipe_mock.core.effects import Begin, Break, Effect, Exchange, HeaderList, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError
-from openpipe_mock.faults import describe, needs_stream
+from openpipe_mock.faults.selection import describe, needs_stream
 
 STREAM_HEADERS: HeaderList = (
     (b"content-type", b"text/event-stream; charset=utf-8"),

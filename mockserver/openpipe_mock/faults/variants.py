@@ -13,14 +13,22 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock import rewriting as to
 from openpipe_mock.answers.wire import DONE, event
 from openpipe_mock.config import ErrorAnswer, Fault
 from openpipe_mock.core.effects import JSON_HEADERS, Begin, Effect, Exchange, HeaderList, Piece, Reply, Wait
+from openpipe_mock.faults import rewriting as to
+from openpipe_mock.faults.rewriting import (
+    Change,
+    Course,
+    CourseChange,
+    Frame,
+    in_choices,
+    in_chunks,
+    in_deltas,
+)
+from openpipe_mock.faults.spoiling import Injected, chunk_of, sent_by
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import did_you_mean, quoted
-from openpipe_mock.rewriting import Change, Course, CourseChange, Frame, in_choices, in_chunks, in_deltas
-from openpipe_mock.spoiling import Injected, chunk_of, sent_by
 
 Json = Any
 Timed = tuple[float, bytes]
