@@ -215,7 +215,7 @@ def micro(call: Callable[[], object], number: int) -> float:
 
 def sizes() -> Iterator[Json]:
     """Microseconds in process against size: is the cost linear?"""
-    from openpipe_mock.configfile import read
+    from openpipe_mock.config.file import read
     from openpipe_mock.service import Service
     from tests.inprocess import answer
 

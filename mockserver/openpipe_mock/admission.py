@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from openpipe_mock.config import Validation
+from openpipe_mock.config.settings import Validation
 from openpipe_mock.core.effects import Headers
 from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, Unauthorized
 from openpipe_mock.openapi.spec import Checker

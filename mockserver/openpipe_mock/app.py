@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openpipe_mock import dashboard
 from openpipe_mock.admission import LOCAL_ORIGIN
-from openpipe_mock.config import Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.control import Control
 from openpipe_mock.core.effects import (
     Begin,

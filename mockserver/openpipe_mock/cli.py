@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from openpipe_mock import __version__
-from openpipe_mock.config import (
+from openpipe_mock.config.settings import (
     ANSWERS,
     CLOCKS,
     IDS,
@@ -159,7 +159,7 @@ def serve(
     # What a start makes stays: to look for garbage in it took a fifth of the time. `run` looks for it again.
     gc.disable()
     click.get_current_context().call_on_close(gc.enable)
-    from openpipe_mock.configfile import TwoFiles
+    from openpipe_mock.config.file import TwoFiles
     from openpipe_mock.guard import Unfit, guard
     from openpipe_mock.reload import Source
     from openpipe_mock.serve import CannotServe, Listener
@@ -264,7 +264,7 @@ def check_config(file: Path | None) -> None:
 
     Ends with 0 where nothing is, with 1 where something is, and with 2 where FILE can't be read.
     """
-    from openpipe_mock.configfile import NAME, ConfigError, TwoFiles, default_file, load
+    from openpipe_mock.config.file import NAME, ConfigError, TwoFiles, default_file, load
 
     try:
         path = str(file or default_file() or NAME)

@@ -14,7 +14,7 @@ from openpipe_mock.answers.chat import Ask, Completion, ask, complete
 from openpipe_mock.answers.judge import Criterion, is_tidy, scene
 from openpipe_mock.answers.options import Options, options
 from openpipe_mock.answers.tools import RESULTS
-from openpipe_mock.config import Pace, Script, ScriptedChoice
+from openpipe_mock.config.settings import Pace, Script, ScriptedChoice
 from openpipe_mock.core.effects import Begin, Entropy, Exchange, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
 from openpipe_mock.faults.spoiling import STREAM_HEADERS, raw_stream

@@ -11,8 +11,9 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock import __version__, configfile, memory
-from openpipe_mock.config import Declared, Fault, Form, Script, Settings
+from openpipe_mock import __version__, memory
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.settings import Declared, Fault, Form, Script, Settings
 from openpipe_mock.controldocument import served
 from openpipe_mock.core.effects import Exchange, Head, HeaderList, Reply
 from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable

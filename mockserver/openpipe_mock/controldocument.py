@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from openpipe_mock import configfile
+from openpipe_mock.config import file as configfile
 from openpipe_mock.core.resources import folder
 from openpipe_mock.openapi.spec import load
 

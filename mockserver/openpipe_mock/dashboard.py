@@ -5,7 +5,7 @@ from html import escape
 from string import Template
 
 from openpipe_mock import memory
-from openpipe_mock.config import Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.control import facts
 from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.service import Service

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from openpipe_mock.config import VALIDATIONS
+from openpipe_mock.config.settings import VALIDATIONS
 
 if TYPE_CHECKING:
     from openpipe_mock.execute import Announce, Verdict
@@ -112,7 +112,7 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
     COMMAND finds the mock by OPENPIPE_BASE_URL and OPENAI_BASE_URL, with dummy keys in OPENPIPE_API_KEY and
     OPENAI_API_KEY. Requests with the header `x-mock-expect: violation` may break the contract.
     """
-    from openpipe_mock.configfile import ConfigError, TwoFiles
+    from openpipe_mock.config.file import ConfigError, TwoFiles
     from openpipe_mock.execute import CannotRun, Job
     from openpipe_mock.execute import execute as run
     from openpipe_mock.reload import Source

@@ -21,7 +21,7 @@ from time import perf_counter
 from types import FrameType
 
 from openpipe_mock.conduct import Lapse, lapses, observed
-from openpipe_mock.config import Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head
 from openpipe_mock.core.secrets import MASK, Mask
 from openpipe_mock.faults.variants import Variant

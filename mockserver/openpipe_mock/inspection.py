@@ -7,7 +7,7 @@ from typing import Any
 
 from openpipe_mock.answers.judge import REFERENCE
 from openpipe_mock.completions import ends_in_result
-from openpipe_mock.config import ByOutput, Form, JudgeRule, Rules, Sequence, Settings
+from openpipe_mock.config.settings import ByOutput, Form, JudgeRule, Rules, Sequence, Settings
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.journal import Entry

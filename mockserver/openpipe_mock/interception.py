@@ -20,7 +20,7 @@ from typing import Any, Literal, Never, TypeVar, get_args
 from openpipe_mock.answering import Catch
 from openpipe_mock.arrivals import given
 from openpipe_mock.baseurls import host_of, parsed, path_below
-from openpipe_mock.config import AutoTools, Clock, Ids, Repeat, Unknown, Validation
+from openpipe_mock.config.settings import AutoTools, Clock, Ids, Repeat, Unknown, Validation
 from openpipe_mock.contexts import Active, Entry, Unclear
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.dummykeys import DummyKeys

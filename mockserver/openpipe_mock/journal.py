@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.config import MEBIBYTE, Settings
+from openpipe_mock.config.settings import MEBIBYTE, Settings
 from openpipe_mock.core.effects import Headers
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.secrets import MASKED, SHORTEST_TOKEN, Mask, may_hide, secret_headers

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from openpipe_mock.config import (
+from openpipe_mock.config.settings import (
     ByOutput,
     Declared,
     Drawn,
@@ -19,7 +19,7 @@ from openpipe_mock.config import (
     Script,
     Uniform,
 )
-from openpipe_mock.config import Sequence as SequenceForm
+from openpipe_mock.config.settings import Sequence as SequenceForm
 from openpipe_mock.core.effects import Head
 from openpipe_mock.journal import Entry
 from openpipe_mock.openapi.endpoints import BASE

@@ -20,7 +20,6 @@ from typing import Any, Literal, NoReturn, TypedDict, TypeVar
 import orjson
 
 import openpipe_mock
-from openpipe_mock import configfile
 from openpipe_mock.arrivals import (
     MOST_SHOWN,
     Call,
@@ -35,9 +34,10 @@ from openpipe_mock.arrivals import (
     unmet,
 )
 from openpipe_mock.conduct import RULES, Lapse, lapses, observed
-from openpipe_mock.config import AutoTools, Ids, Repeat, Settings, Unknown, Validation
-from openpipe_mock.config import Clock as Timing
-from openpipe_mock.configfile import Mistakes
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.file import Mistakes
+from openpipe_mock.config.settings import AutoTools, Ids, Repeat, Settings, Unknown, Validation
+from openpipe_mock.config.settings import Clock as Timing
 from openpipe_mock.control import Control
 from openpipe_mock.core.effects import Exchange, Head, Reply
 from openpipe_mock.faults.variants import named

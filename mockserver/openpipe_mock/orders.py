@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
-from openpipe_mock import configfile
 from openpipe_mock.admission import announced
 from openpipe_mock.answers.judge import GRAMMAR, REFERENCE
+from openpipe_mock.config import file as configfile
 from openpipe_mock.core.effects import Effect, Head, ReadBody
 from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge
 from openpipe_mock.core.strictjson import parse

@@ -21,7 +21,7 @@ import uvicorn
 
 from openpipe_mock import banner, logs, memory, readyfile
 from openpipe_mock.app import create_app
-from openpipe_mock.configfile import ConfigError
+from openpipe_mock.config.file import ConfigError
 from openpipe_mock.control import NAME
 from openpipe_mock.guard import Guard
 from openpipe_mock.protocol import DroppingProtocol

@@ -16,7 +16,7 @@ from openpipe_mock import completions, reports
 from openpipe_mock.admission import announced, authorize, broken, expect_json, is_foreign, too_large
 from openpipe_mock.answers import judge, magic
 from openpipe_mock.answers.scorers import Content
-from openpipe_mock.config import Fault, Settings
+from openpipe_mock.config.settings import Fault, Settings
 from openpipe_mock.core.effects import (
     JSON_HEADERS,
     Begin,

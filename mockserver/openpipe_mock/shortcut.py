@@ -26,7 +26,7 @@ from openpipe_mock.answers.judge import (
 from openpipe_mock.answers.scorers import Judgement
 from openpipe_mock.calls import Own
 from openpipe_mock.completions import OFTEN
-from openpipe_mock.config import Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core import seeded as scoring
 from openpipe_mock.core.effects import JSON_HEADERS, Exchange, Head, Headers, Reply
 from openpipe_mock.core.errors import ApiError

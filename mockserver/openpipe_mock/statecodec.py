@@ -9,7 +9,7 @@ import orjson
 
 from openpipe_mock.answers.chat import Call, Choice, Completion
 from openpipe_mock.calls import LoggedCall
-from openpipe_mock.config import Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.journal import Entry
 
 Json = Any

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from openpipe_mock import configfile
-from openpipe_mock.config import Declared, Fault, Form, Limits, Script, Settings
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.settings import Declared, Fault, Form, Limits, Script, Settings
 from openpipe_mock.state import NOTHING, Overrides
 from openpipe_mock.statecodec import Unreadable, dumped, loaded
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from openpipe_mock.answers.chat import Completion
 from openpipe_mock.calls import MOST_BYTES as MOST_CALL_BYTES
 from openpipe_mock.calls import MOST_CALLS, CallLog, Filter, Labels, LoggedCall, Own
-from openpipe_mock.config import MEBIBYTE, Declared, Fault, Form, Limits, Script, Settings
+from openpipe_mock.config.settings import MEBIBYTE, Declared, Fault, Form, Limits, Script, Settings
 from openpipe_mock.core.errors import ApiError, Conflict, StateUnavailable, TooManySessions
 from openpipe_mock.journal import MOST_BYTES, MOST_ENTRIES, Entry, Journal, Later
 from openpipe_mock.state import (

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock import __version__
-from openpipe_mock.config import ANSWERS
+from openpipe_mock.config.settings import ANSWERS
 from openpipe_mock.core.resources import folder
 from openpipe_mock.edits import Edit, component_edits, edits, header_edits
 from openpipe_mock.samples import Positive, header_positives, holding, named_bodies, positives

@@ -8,7 +8,7 @@ from openpipe_mock.admission import accepted
 from openpipe_mock.answers import magic
 from openpipe_mock.answers.judge import Criterion, is_tidy, judge
 from openpipe_mock.answers.scorers import Content, Judgement
-from openpipe_mock.config import Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Exchange, Head, Headers, Reply
 from openpipe_mock.core.errors import ApiError
 from openpipe_mock.journal import Entry, Journal

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from openpipe_mock.configfile import schema
+from openpipe_mock.config.file import schema
 from openpipe_mock.openapi.violations import declarations
 from tests.generate import Change, Strategy, anything, changed, edited, places, texts
 

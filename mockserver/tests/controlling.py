@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from openpipe_mock.config import Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.control import PREFIXED, ROUTES, Control, pattern
 from openpipe_mock.controldocument import document
 from openpipe_mock.core.effects import Head, ReadBody, Reply

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from openpipe_mock import configfile
-from openpipe_mock.config import (
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.file import Mistakes
+from openpipe_mock.config.settings import (
     VALIDATIONS,
     ByOutput,
     Declared,
@@ -31,7 +32,6 @@ from openpipe_mock.config import (
     Settings,
     Uniform,
 )
-from openpipe_mock.configfile import Mistakes
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.openapi.spec import contract

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openpipe_mock.admission import authorize
-from openpipe_mock.config import Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.core.errors import Unauthorized
 from openpipe_mock.openapi.endpoints import BASE, NAMES, SERVED, WRITES_LOG

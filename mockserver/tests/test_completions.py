@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openpipe_mock.answers.options import MODES
-from openpipe_mock.config import ANSWERS, VALIDATIONS, Fault, Settings, Validation
+from openpipe_mock.config.settings import ANSWERS, VALIDATIONS, Fault, Settings, Validation
 from openpipe_mock.core.effects import Entropy, Head, Now, ReadBody, Reply, Tick, Wait
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.service import Service
@@ -651,7 +651,7 @@ def test_the_golden_file_is_of_the_newest_generation_and_holds_all_that_it_shoul
 
 FRESH = """
 import hashlib
-from openpipe_mock.config import Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.service import Service
 from tests.chatting import PLACE, ask, asking, shaped, tool
 

@@ -18,7 +18,7 @@ from openpipe_mock.conduct import (
     lapses,
     observed,
 )
-from openpipe_mock.config import ErrorAnswer, Fault, Settings
+from openpipe_mock.config.settings import ErrorAnswer, Fault, Settings
 from openpipe_mock.core.effects import Head
 from openpipe_mock.journal import Entry
 from openpipe_mock.service import Service

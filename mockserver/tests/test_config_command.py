@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from openpipe_mock.cli import main
-from openpipe_mock.configfile import NAME, NAMES, ConfigError, read
+from openpipe_mock.config.file import NAME, NAMES, ConfigError, read
 from tests.environments import ROOT
 
 EXAMPLE = ROOT / "examples" / NAME

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from openpipe_mock.cli import main
-from openpipe_mock.configfile import ConfigError, read, schema
+from openpipe_mock.config.file import ConfigError, read, schema
 from openpipe_mock.openapi.violations import declarations
 from tests.environments import ROOT
 from tests.markdown import Block, blocks, section

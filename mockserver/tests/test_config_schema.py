@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from openpipe_mock import configfile
 from openpipe_mock.answers.judge import REFERENCE
-from openpipe_mock.configfile import schema
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.file import schema
 from openpipe_mock.openapi.shapes import resolve
 from openpipe_mock.openapi.violations import RULES, Place, chooses, declarations, explain
 from tests.configurations import PARTS, wrong

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock import configfile
-from openpipe_mock.config import (
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.file import MOST_MISTAKES, NAME, ConfigError, Mistakes, read
+from openpipe_mock.config.settings import (
     ANSWERS,
     DRAWN,
     ByOutput,
@@ -34,7 +35,6 @@ from openpipe_mock.config import (
     Settings,
     Uniform,
 )
-from openpipe_mock.configfile import MOST_MISTAKES, NAME, ConfigError, Mistakes, read
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.yamltext import read as read_yaml
 from openpipe_mock.matching.conditions import ALWAYS, When

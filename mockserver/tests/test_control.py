@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock import __version__, configfile
-from openpipe_mock.config import Declared, Fixed, Form, Limits, Settings
+from openpipe_mock import __version__
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.settings import Declared, Fixed, Form, Limits, Settings
 from openpipe_mock.control import Control
 from openpipe_mock.core.effects import Head, ReadBody, Reply, Tick
 from openpipe_mock.orders import MOST_BODY

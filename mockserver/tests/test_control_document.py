@@ -9,7 +9,7 @@ import pytest
 import yaml
 from openapi_spec_validator import validate
 
-from openpipe_mock import configfile
+from openpipe_mock.config import file as configfile
 from openpipe_mock.control import ROUTES
 from openpipe_mock.controldocument import document
 from openpipe_mock.core.resources import folder

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
-from openpipe_mock.config import Settings
-from openpipe_mock.configfile import ConfigError, read
+from openpipe_mock.config.file import ConfigError, read
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head
 from openpipe_mock.service import Service
 from tests.chatting import CHAT, asking, shaped, tool, user

@@ -14,7 +14,7 @@ import pytest
 from openpipe_mock import execute as module
 from openpipe_mock import liveserver
 from openpipe_mock.conduct import Lapse
-from openpipe_mock.config import Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.secrets import MASK
 from openpipe_mock.execute import BROKE, CannotRun, Job, Verdict, execute
 from openpipe_mock.faults.variants import VARIANTS, first, named

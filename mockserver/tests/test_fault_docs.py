@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock import configfile
 from openpipe_mock.answers.magic import TABLE
 from openpipe_mock.answers.wire import DONE
-from openpipe_mock.config import Settings
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Begin, Break, Piece
 from openpipe_mock.faults.selection import NAMED
 from openpipe_mock.service import Service

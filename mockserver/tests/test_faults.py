@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock import configfile
-from openpipe_mock.config import Drip, ErrorAnswer, Fault, Pace
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.settings import Drip, ErrorAnswer, Fault, Pace
 from openpipe_mock.core.effects import (
     JSON_HEADERS,
     Begin,

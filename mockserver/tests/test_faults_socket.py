@@ -20,7 +20,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from openpipe_mock.app import DROP, Api, create_app
-from openpipe_mock.config import Drip, Fault, Pace, Settings
+from openpipe_mock.config.settings import Drip, Fault, Pace, Settings
 from openpipe_mock.core.effects import Begin, Break, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
 from openpipe_mock.faults.spoiling import spoiled
 from openpipe_mock.matching.conditions import Condition, When, demand

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openpipe_mock.answers.scorers import WAYS, Case, Content, Judgement, judgement
-from openpipe_mock.config import (
+from openpipe_mock.config.settings import (
     DRAWN,
     ByOutput,
     Declared,

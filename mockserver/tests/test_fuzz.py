@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openpipe_mock import configfile
 from openpipe_mock.answers.best_of_n import requested
 from openpipe_mock.answers.options import options
-from openpipe_mock.config import Settings
-from openpipe_mock.configfile import ConfigError
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.file import ConfigError
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.control import ROUTES
 from openpipe_mock.core.errors import ApiError, BadRequest, ParseError
 from openpipe_mock.core.resources import folder

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from openpipe_mock.app import create_app
 from openpipe_mock.cli import variable
-from openpipe_mock.config import Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.control import ROUTES, Control
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.errors import Forbidden

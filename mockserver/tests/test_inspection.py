@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock import configfile
-from openpipe_mock.config import Settings
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.inspection import Expectation, Filter, detail, events, readable, unmatched, verify
 from openpipe_mock.journal import Entry
 from openpipe_mock.matching.conditions import When

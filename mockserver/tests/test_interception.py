@@ -17,7 +17,7 @@ import pytest
 
 import openpipe_mock
 from openpipe_mock import interception
-from openpipe_mock.configfile import ConfigError, Mistakes
+from openpipe_mock.config.file import ConfigError, Mistakes
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.interception import KEYS, NothingToPatch, options, patched
 from openpipe_mock.mocking import Mock, MockError

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.config import Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.secrets import MASK
 from openpipe_mock.inspection import detail, summary
 from openpipe_mock.journal import MOST_KEPT, OVERHEAD, Entry, Journal

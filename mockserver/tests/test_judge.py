@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openpipe_mock.answers.judge import Criterion, criterion, is_tidy
-from openpipe_mock.config import ANSWERS, DRAWN, Declared, Form, Settings
+from openpipe_mock.config.settings import ANSWERS, DRAWN, Declared, Form, Settings
 from openpipe_mock.core.seeded import Draw, digest, score
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service import Service

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock.config import Declared, ErrorAnswer, Failing, Fault, Form, Limits, Pace, Settings
+from openpipe_mock.config.settings import Declared, ErrorAnswer, Failing, Fault, Form, Limits, Pace, Settings
 from openpipe_mock.core.effects import Begin, Effect, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
 from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.service import Service

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock import configfile
-from openpipe_mock.config import Settings
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.control import Control
 from openpipe_mock.core.effects import Entropy, Exchange, Head, Now, ReadBody, Tick
 from openpipe_mock.service import Service

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock import configfile
 from openpipe_mock.answers import magic
 from openpipe_mock.answers.judge import Criterion, criterion
-from openpipe_mock.config import (
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.settings import (
     DRAWN,
     Declared,
     Fault,

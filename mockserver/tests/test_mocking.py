@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from openpipe_mock.arrivals import MOST_SHOWN, pointer_of
-from openpipe_mock.configfile import ConfigError, schema
+from openpipe_mock.config.file import ConfigError, schema
 from openpipe_mock.interception import patched
 from openpipe_mock.mocking import Mock, MockError, When, settings_of
 from openpipe_mock.openapi.violations import quoted

@@ -21,9 +21,9 @@ import httpx
 import pytest
 
 from openpipe_mock import banner, reload
-from openpipe_mock.config import Settings
-from openpipe_mock.configfile import NAME as DEFAULT_NAME
-from openpipe_mock.configfile import TwoFiles
+from openpipe_mock.config.file import NAME as DEFAULT_NAME
+from openpipe_mock.config.file import TwoFiles
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.userfiles import contents_again
 from openpipe_mock.reload import Source, service_of, watch
 from openpipe_mock.service import Service

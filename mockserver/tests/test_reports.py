@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.config import VALIDATIONS, Settings, Validation
+from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.openapi.spec import contract

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import respx
 
-from openpipe_mock.configfile import Mistakes
+from openpipe_mock.config.file import Mistakes
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.openapi.endpoints import NAMES
 from openpipe_mock.respxrouter import OTHER, respx_router

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openpipe_mock import tokens
-from openpipe_mock.config import (
+from openpipe_mock.config.settings import (
     Declared,
     Fixed,
     Form,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.config import VALIDATIONS, Settings, Validation
+from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
 from openpipe_mock.core.effects import Head, ReadBody, Reply, Tick
 from openpipe_mock.core.strictjson import MOST_LEVELS
 from openpipe_mock.openapi.spec import contract

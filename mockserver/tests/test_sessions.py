@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock import configfile
-from openpipe_mock.config import (
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.settings import (
     Declared,
     ErrorAnswer,
     Fault,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from openpipe_mock import shortcut, strategies
 from openpipe_mock.app import App, create_app
 from openpipe_mock.completions import OFTEN
-from openpipe_mock.config import (
+from openpipe_mock.config.settings import (
     Declared,
     ErrorAnswer,
     Fault,

@@ -19,7 +19,7 @@ import trustme
 from openpipe_mock import statelink, stateredis, statescripts
 from openpipe_mock.answers.chat import Choice, Completion
 from openpipe_mock.calls import MOST_BYTES, CallLog, completed
-from openpipe_mock.config import Declared, Fixed, Form, Limits, Sequence, Settings
+from openpipe_mock.config.settings import Declared, Fixed, Form, Limits, Sequence, Settings
 from openpipe_mock.control import Control
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.errors import Conflict, NotFound, StateUnavailable, TooManySessions

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from openpipe_mock import eventstream
 from openpipe_mock.answers.wire import DONE
-from openpipe_mock.config import (
+from openpipe_mock.config.settings import (
     Declared,
     Failing,
     Fixed,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from openpipe_mock import __version__
-from openpipe_mock.config import ANSWERS
+from openpipe_mock.config.settings import ANSWERS
 from openpipe_mock.core.resources import folder
 from openpipe_mock.openapi.spec import Checker, contract
 from openpipe_mock.routes import LEVELS

@@ -9,7 +9,7 @@ import orjson
 
 from openpipe_mock.answers.judge import DEFAULTS, Criterion, content, criterion
 from openpipe_mock.answers.scorers import Content, Judgement
-from openpipe_mock.config import Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.openapi.violations import shown
 

@@ -15,7 +15,7 @@ import orjson
 from openpipe_mock import tokens
 from openpipe_mock.answers import texts
 from openpipe_mock.answers.tools import Tool, Wanted, offered, to_call, wanted
-from openpipe_mock.config import EPOCH, AutoTools, ScriptedCall, ScriptedChoice, Settings
+from openpipe_mock.config.settings import EPOCH, AutoTools, ScriptedCall, ScriptedChoice, Settings
 from openpipe_mock.core.canonical import ordered, spelled
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.instances import search as instances

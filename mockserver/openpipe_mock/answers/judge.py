@@ -11,7 +11,7 @@ import orjson
 
 from openpipe_mock.answers import magic
 from openpipe_mock.answers.scorers import Case, Content, Judgement, judgement, origin_of
-from openpipe_mock.config import Declared, Settings
+from openpipe_mock.config.settings import Declared, Settings
 from openpipe_mock.core import seeded as scoring
 from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import CriterionNotFound

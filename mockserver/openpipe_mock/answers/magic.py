@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from openpipe_mock.config import Declared, Drawn, ErrorAnswer, Failing, Fault, Fixed, Form
+from openpipe_mock.config.settings import Declared, Drawn, ErrorAnswer, Failing, Fault, Fixed, Form
 from openpipe_mock.core.effects import Headers
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.openapi.violations import did_you_mean, listed, quoted

@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from openpipe_mock.config import (
+from openpipe_mock.config.settings import (
     ByOutput,
     Drawn,
     Failing,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openpipe_mock.answers.texts import said
-from openpipe_mock.config import AutoTools
+from openpipe_mock.config.settings import AutoTools
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.openapi.violations import listed, nearest, quoted
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from openpipe_mock.answers.magic import RETRY_AFTER
-from openpipe_mock.config import Drip, ErrorAnswer, Fault
+from openpipe_mock.config.settings import Drip, ErrorAnswer, Fault
 from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import BadRequest, ParseError
 from openpipe_mock.core.seeded import digest

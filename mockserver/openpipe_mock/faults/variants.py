@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock.answers.wire import DONE, event
-from openpipe_mock.config import ErrorAnswer, Fault
+from openpipe_mock.config.settings import ErrorAnswer, Fault
 from openpipe_mock.core.effects import JSON_HEADERS, Begin, Effect, Exchange, HeaderList, Piece, Reply, Wait
 from openpipe_mock.faults import rewriting as to
 from openpipe_mock.faults.rewriting import (

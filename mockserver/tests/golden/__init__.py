@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from openpipe_mock.config import Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.service import Service
 from tests.inprocess import FULL, MINIMAL, answer, having, saying
 

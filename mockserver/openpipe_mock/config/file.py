@@ -17,8 +17,7 @@ from typing import Any, TypeVar
 import jsonschema_rs
 import orjson
 
-from openpipe_mock.config import ANSWERS, Declared, Fault, Form, Limits, Script, Settings
-from openpipe_mock.configparts import (
+from openpipe_mock.config.reading import (
     At,
     check_condition,
     check_conditions,
@@ -30,6 +29,7 @@ from openpipe_mock.configparts import (
     read_script,
     read_when,
 )
+from openpipe_mock.config.settings import ANSWERS, Declared, Fault, Form, Limits, Script, Settings
 from openpipe_mock.core import yamltext
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.userfiles import contents

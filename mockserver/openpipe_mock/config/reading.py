@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.config import (
+from openpipe_mock.config.settings import (
     DRAWN,
     ByOutput,
     Declared,
