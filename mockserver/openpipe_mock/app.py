@@ -38,9 +38,9 @@ from openpipe_mock.core.effects import (
 )
 from openpipe_mock.core.errors import Forbidden, MethodNotSupported
 from openpipe_mock.guard import Guard
-from openpipe_mock.journal import discreet, sent_token
 from openpipe_mock.openapi.endpoints import BASE, is_control, not_found
 from openpipe_mock.service import Service, crash, refusal
+from openpipe_mock.sessions.journal import discreet, sent_token
 from openpipe_mock.shortcut import Shortcut
 
 requests = logging.getLogger("openpipe_mock.requests")

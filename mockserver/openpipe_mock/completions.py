@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock import calls
 from openpipe_mock.answers import magic, wire
 from openpipe_mock.answers.best_of_n import Ranked, best_of_n, requested
 from openpipe_mock.answers.chat import Ask, Completion, ask, complete
@@ -22,7 +21,8 @@ from openpipe_mock.matching.conditions import Subject, glob
 from openpipe_mock.matching.rules import holding
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import named, nearest, quoted, short
-from openpipe_mock.state import fingerprint
+from openpipe_mock.sessions import calllog as calls
+from openpipe_mock.sessions.memory import fingerprint
 from openpipe_mock.visit import Visit
 
 Json = dict[str, Any]

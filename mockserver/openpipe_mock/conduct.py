@@ -10,8 +10,8 @@ from typing import Any
 
 from openpipe_mock.core.secrets import MASK
 from openpipe_mock.core.seeded import digest
-from openpipe_mock.inspection import body_of
-from openpipe_mock.journal import Entry
+from openpipe_mock.sessions.inspection import body_of
+from openpipe_mock.sessions.journal import Entry
 
 Json = Any
 

@@ -18,7 +18,6 @@ from openpipe_mock.controldocument import served
 from openpipe_mock.core.effects import Exchange, Head, HeaderList, Reply
 from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
 from openpipe_mock.guard import Guard
-from openpipe_mock.inspection import detail, summary, verify
 from openpipe_mock.listings import ROOT, about, criterion, in_order, newest
 from openpipe_mock.openapi.violations import did_you_mean, listed, nearest, quoted
 from openpipe_mock.orders import (
@@ -38,7 +37,8 @@ from openpipe_mock.orders import (
     session_name,
 )
 from openpipe_mock.service import Service, refusal
-from openpipe_mock.state import DEFAULT, Session
+from openpipe_mock.sessions.inspection import detail, summary, verify
+from openpipe_mock.sessions.memory import DEFAULT, Session
 
 Json = Any
 

@@ -26,12 +26,12 @@ from openpipe_mock.core.effects import Head
 from openpipe_mock.core.secrets import MASK, Mask
 from openpipe_mock.faults.variants import Variant
 from openpipe_mock.interception import BASE_URLS, DUMMY_KEY, OPENAI_KEY, OTHER_KEYS, OWN_KEY
-from openpipe_mock.journal import Entry, hide
 from openpipe_mock.liveserver import LiveServer
 from openpipe_mock.mocking import MockError
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.serve import CannotServe
 from openpipe_mock.service import Service
+from openpipe_mock.sessions.journal import Entry, hide
 from openpipe_mock.visit import Visit
 
 BROKE = 90

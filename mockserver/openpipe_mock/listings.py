@@ -21,9 +21,9 @@ from openpipe_mock.config.settings import (
 )
 from openpipe_mock.config.settings import Sequence as SequenceForm
 from openpipe_mock.core.effects import Head
-from openpipe_mock.journal import Entry
 from openpipe_mock.openapi.endpoints import BASE
-from openpipe_mock.state import DEFAULT, IDLE_SECONDS, Session
+from openpipe_mock.sessions.journal import Entry
+from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, Session
 
 Json = Any
 

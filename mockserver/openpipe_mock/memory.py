@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from openpipe_mock.state import Sessions
+from openpipe_mock.sessions.memory import Sessions
 
 Json = Any
 

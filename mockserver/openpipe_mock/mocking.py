@@ -41,13 +41,13 @@ from openpipe_mock.config.settings import Clock as Timing
 from openpipe_mock.control import Control
 from openpipe_mock.core.effects import Exchange, Head, Reply
 from openpipe_mock.faults.variants import named
-from openpipe_mock.journal import Entry
 from openpipe_mock.local import TURN, Clock, ask
 from openpipe_mock.openapi.endpoints import SESSION
 from openpipe_mock.openapi.violations import Place, Violation, did_you_mean, listed, quoted
 from openpipe_mock.service import Service
+from openpipe_mock.sessions.journal import Entry
+from openpipe_mock.sessions.memory import DEFAULT, Session
 from openpipe_mock.shortcut import Shortcut
-from openpipe_mock.state import DEFAULT, Session
 
 Json = Any
 Value = TypeVar("Value")

@@ -14,9 +14,9 @@ from openpipe_mock.config import file as configfile
 from openpipe_mock.core.effects import Effect, Head, ReadBody
 from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.inspection import VALIDITY, Expectation, Filter
 from openpipe_mock.openapi.endpoints import NAMES
 from openpipe_mock.openapi.violations import Place, Violation, did_you_mean, gathered, listed, quoted, shown
+from openpipe_mock.sessions.inspection import VALIDITY, Expectation, Filter
 
 Json = Any
 

@@ -21,7 +21,7 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.userfiles import Content, contents, contents_again
 from openpipe_mock.core.yamltext import MOST_BYTES
 from openpipe_mock.service import ConfigFile, Service
-from openpipe_mock.state import Sessions
+from openpipe_mock.sessions.memory import Sessions
 
 Value = TypeVar("Value")
 

@@ -27,8 +27,8 @@ from openpipe_mock.guard import Guard
 from openpipe_mock.protocol import DroppingProtocol
 from openpipe_mock.reload import Source, service_of, watch
 from openpipe_mock.service import Service
+from openpipe_mock.sessions.memory import Sessions
 from openpipe_mock.signals import leave_calmly
-from openpipe_mock.state import Sessions
 from openpipe_mock.workers import Failed, Lifeline, Workers
 
 BACKLOG = 2048
@@ -182,8 +182,8 @@ async def attend(server: Server, lifeline: Lifeline, watching: Watching | None) 
 
 def shared(url: str) -> Sessions:
     """The sessions that lie in a Redis. Raises CannotServe for one that can't be used."""
-    from openpipe_mock.statelink import BadState, Link  # only a mock with shared state pays for it
-    from openpipe_mock.stateredis import RedisSessions
+    from openpipe_mock.sessions.redis.link import BadState, Link  # only a mock with shared state pays for it
+    from openpipe_mock.sessions.redis.sessions import RedisSessions
 
     try:
         link = Link(url)

@@ -47,11 +47,11 @@ from openpipe_mock.core.strictjson import parse
 from openpipe_mock.faults import selection as faults
 from openpipe_mock.faults.spoiling import spoiled
 from openpipe_mock.faults.variants import named, varied
-from openpipe_mock.journal import MOST_KEPT, Entry, sent_token
 from openpipe_mock.openapi.endpoints import BASE, NAMES, SERVED, SESSION, WRITES_LOG, not_found, wrong_method
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import quoted
-from openpipe_mock.state import Session, Sessions, fingerprint
+from openpipe_mock.sessions.journal import MOST_KEPT, Entry, sent_token
+from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
 from openpipe_mock.visit import Endpoint, Visit
 
 ENDPOINTS = {f"{BASE}{path}": name for path, name in NAMES.items()}

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from openpipe_mock.state import MOST_SESSIONS
+from openpipe_mock.sessions.memory import MOST_SESSIONS
 from tests.live import PATIENCE, until
 
 Json = Any

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock import anthropic, calls
-from openpipe_mock.calls import CallLog, LoggedCall, Own
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.core.strictjson import MOST_LEVELS
 from openpipe_mock.openapi import coercion as javascript
 from openpipe_mock.openapi.spec import contract
+from openpipe_mock.sessions import anthropic
+from openpipe_mock.sessions import calllog as calls
+from openpipe_mock.sessions.calllog import CallLog, LoggedCall, Own
 
 Json = dict[str, Any]
 

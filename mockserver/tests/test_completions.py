@@ -16,7 +16,7 @@ from openpipe_mock.config.settings import ANSWERS, VALIDATIONS, Fault, Settings,
 from openpipe_mock.core.effects import Entropy, Head, Now, ReadBody, Reply, Tick, Wait
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.service import Service
-from openpipe_mock.state import MOST_CACHED
+from openpipe_mock.sessions.memory import MOST_CACHED
 from tests.chatting import (
     CHAT,
     EVENT_STREAM,

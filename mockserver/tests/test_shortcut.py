@@ -31,11 +31,11 @@ from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.strictjson import MOST_LEVELS
 from openpipe_mock.faults.variants import VARIANTS
 from openpipe_mock.guard import Guard
-from openpipe_mock.journal import Entry
 from openpipe_mock.service import Service
-from openpipe_mock.state import Session, Sessions, fingerprint
-from openpipe_mock.statelink import Link
-from openpipe_mock.stateredis import RedisSessions
+from openpipe_mock.sessions.journal import Entry
+from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
+from openpipe_mock.sessions.redis.link import Link
+from openpipe_mock.sessions.redis.sessions import RedisSessions
 from tests.chatting import CHAT, shaped, tool
 from tests.controlling import Mock
 from tests.inprocess import HEADERS, JUDGE, MINIMAL, answer, having

@@ -2,11 +2,11 @@
 
 import pytest
 
-from openpipe_mock import state
 from openpipe_mock.answers.chat import Choice, Completion
-from openpipe_mock.calls import CallLog, completed
 from openpipe_mock.service import Service
-from openpipe_mock.state import MOST_CACHED, MOST_COUNTED, MOST_LOGS, Session, fingerprint
+from openpipe_mock.sessions import memory as state
+from openpipe_mock.sessions.calllog import CallLog, completed
+from openpipe_mock.sessions.memory import MOST_CACHED, MOST_COUNTED, MOST_LOGS, Session, fingerprint
 from tests.chatting import ask, asking, completion
 
 
@@ -118,7 +118,7 @@ def test_looking_at_a_log_makes_none_go() -> None:
 
 
 def test_long_completions_go_before_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openpipe_mock.state.MOST_CACHED_TOKENS", 100)
+    monkeypatch.setattr("openpipe_mock.sessions.memory.MOST_CACHED_TOKENS", 100)
     session = Session()
     long = Completion("long", 0, "m", (Choice(("word",) * 30, "stop"),), 0)
     for number in range(6):

@@ -16,19 +16,21 @@ from typing import Any, cast
 import pytest
 import trustme
 
-from openpipe_mock import statelink, stateredis, statescripts
 from openpipe_mock.answers.chat import Choice, Completion
-from openpipe_mock.calls import MOST_BYTES, CallLog, completed
 from openpipe_mock.config.settings import Declared, Fixed, Form, Limits, Sequence, Settings
 from openpipe_mock.control import Control
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.errors import Conflict, NotFound, StateUnavailable, TooManySessions
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.dashboard import page
-from openpipe_mock.journal import Entry, Journal
 from openpipe_mock.service import Service
-from openpipe_mock.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, NOTHING, Session, Sessions
-from openpipe_mock.statecodec import (
+from openpipe_mock.sessions.calllog import MOST_BYTES, CallLog, completed
+from openpipe_mock.sessions.journal import Entry, Journal
+from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, NOTHING, Session, Sessions
+from openpipe_mock.sessions.redis import link as statelink
+from openpipe_mock.sessions.redis import scripts as statescripts
+from openpipe_mock.sessions.redis import sessions as stateredis
+from openpipe_mock.sessions.redis.codec import (
     Unreadable,
     call_of,
     completion_of,
@@ -38,8 +40,14 @@ from openpipe_mock.statecodec import (
     entry_text,
     loaded,
 )
-from openpipe_mock.statelink import BadState, Link, place
-from openpipe_mock.stateredis import LEASE_SECONDS, RedisCallLog, RedisJournal, RedisSession, RedisSessions
+from openpipe_mock.sessions.redis.link import BadState, Link, place
+from openpipe_mock.sessions.redis.sessions import (
+    LEASE_SECONDS,
+    RedisCallLog,
+    RedisJournal,
+    RedisSession,
+    RedisSessions,
+)
 from tests.chatting import CHAT, asking, sent_with
 from tests.controlling import holds
 from tests.inprocess import HEADERS, JUDGE, answer, commanded, content_of, having

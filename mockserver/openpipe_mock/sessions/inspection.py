@@ -10,8 +10,8 @@ from openpipe_mock.completions import ends_in_result
 from openpipe_mock.config.settings import ByOutput, Form, JudgeRule, Rules, Sequence, Settings
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.journal import Entry
 from openpipe_mock.matching.conditions import Miss, Subject, When
+from openpipe_mock.sessions.journal import Entry
 
 Json = dict[str, Any]
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha1
 
-from openpipe_mock.state import DEFAULT, IDLE_SECONDS, MOST_SESSIONS
+from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, MOST_SESSIONS
 
 DEFAULT_SECONDS = 86_400
 """How long the default session outlives its last request: Redis outlives the mocks."""

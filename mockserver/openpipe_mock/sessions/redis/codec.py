@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import orjson
 
 from openpipe_mock.answers.chat import Call, Choice, Completion
-from openpipe_mock.calls import LoggedCall
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.journal import Entry
+from openpipe_mock.sessions.calllog import LoggedCall
+from openpipe_mock.sessions.journal import Entry
 
 Json = Any
 Value = TypeVar("Value")

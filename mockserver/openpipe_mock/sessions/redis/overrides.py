@@ -10,8 +10,8 @@ from typing import Any
 
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Declared, Fault, Form, Limits, Script, Settings
-from openpipe_mock.state import NOTHING, Overrides
-from openpipe_mock.statecodec import Unreadable, dumped, loaded
+from openpipe_mock.sessions.memory import NOTHING, Overrides
+from openpipe_mock.sessions.redis.codec import Unreadable, dumped, loaded
 
 Json = Any
 Order = list[Any]

@@ -15,12 +15,12 @@ from os import urandom
 from typing import Any, Literal
 
 from openpipe_mock.answers.chat import Completion
-from openpipe_mock.calls import MOST_BYTES as MOST_CALL_BYTES
-from openpipe_mock.calls import MOST_CALLS, CallLog, Filter, Labels, LoggedCall, Own
 from openpipe_mock.config.settings import MEBIBYTE, Declared, Fault, Form, Limits, Script, Settings
 from openpipe_mock.core.errors import ApiError, Conflict, StateUnavailable, TooManySessions
-from openpipe_mock.journal import MOST_BYTES, MOST_ENTRIES, Entry, Journal, Later
-from openpipe_mock.state import (
+from openpipe_mock.sessions.calllog import MOST_BYTES as MOST_CALL_BYTES
+from openpipe_mock.sessions.calllog import MOST_CALLS, CallLog, Filter, Labels, LoggedCall, Own
+from openpipe_mock.sessions.journal import MOST_BYTES, MOST_ENTRIES, Entry, Journal, Later
+from openpipe_mock.sessions.memory import (
     DEFAULT,
     FULL,
     MOST_CACHED,
@@ -40,7 +40,7 @@ from openpipe_mock.state import (
     gone,
     remember,
 )
-from openpipe_mock.statecodec import (
+from openpipe_mock.sessions.redis.codec import (
     Unreadable,
     call_of,
     call_text,
@@ -51,9 +51,9 @@ from openpipe_mock.statecodec import (
     entry_text,
     readable,
 )
-from openpipe_mock.statelink import Link
-from openpipe_mock.stateoverrides import Sources, Stored, orders
-from openpipe_mock.statescripts import (
+from openpipe_mock.sessions.redis.link import Link
+from openpipe_mock.sessions.redis.overrides import Sources, Stored, orders
+from openpipe_mock.sessions.redis.scripts import (
     CACHED,
     CLEAR,
     COUNT,
@@ -74,7 +74,7 @@ from openpipe_mock.statescripts import (
     REPLACE,
     STORE,
 )
-from openpipe_mock.statescripts import Script as RedisScript
+from openpipe_mock.sessions.redis.scripts import Script as RedisScript
 
 Mode = Literal["look", "open", "begin", "join"]
 

@@ -13,12 +13,12 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 
 from openpipe_mock.answers.chat import Completion
-from openpipe_mock.calls import CallLog
 from openpipe_mock.config.settings import Declared, Fault, Form, Limits, Script, Settings
 from openpipe_mock.core.errors import BadRequest, Conflict, NotFound, SessionNotFound, TooManySessions
-from openpipe_mock.journal import Journal
 from openpipe_mock.matching.rules import rulebook
 from openpipe_mock.openapi.violations import quoted
+from openpipe_mock.sessions.calllog import CallLog
+from openpipe_mock.sessions.journal import Journal
 
 Value = TypeVar("Value")
 MOST_LOGS = 64

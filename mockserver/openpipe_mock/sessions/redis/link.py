@@ -11,8 +11,8 @@ from openpipe_mock.core.errors import StateUnavailable
 from openpipe_mock.core.reasons import reason
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.openapi.violations import listed, quoted
-from openpipe_mock.state import DEFAULT
-from openpipe_mock.statescripts import PROBE, Script
+from openpipe_mock.sessions.memory import DEFAULT
+from openpipe_mock.sessions.redis.scripts import PROBE, Script
 
 if TYPE_CHECKING:
     import redis
