@@ -216,7 +216,7 @@ def micro(call: Callable[[], object], number: int) -> float:
 def sizes() -> Iterator[Json]:
     """Microseconds in process against size: is the cost linear?"""
     from openpipe_mock.config.file import read
-    from openpipe_mock.service import Service
+    from openpipe_mock.service.service import Service
     from tests.inprocess import answer
 
     service, chat = Service(), "/api/v1/chat/completions"

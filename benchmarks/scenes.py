@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openpipe_mock.core.effects import Effect, Head, Piece, ReadBody
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 
 Json = Any
 JUDGE, CHAT = "/api/v1/criteria/judge", "/api/v1/chat/completions"

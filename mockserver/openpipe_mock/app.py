@@ -18,7 +18,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openpipe_mock import dashboard
-from openpipe_mock.admission import LOCAL_ORIGIN
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control import Control
 from openpipe_mock.core.effects import (
@@ -39,9 +38,10 @@ from openpipe_mock.core.effects import (
 from openpipe_mock.core.errors import Forbidden, MethodNotSupported
 from openpipe_mock.guard import Guard
 from openpipe_mock.openapi.endpoints import BASE, is_control, not_found
-from openpipe_mock.service import Service, crash, refusal
+from openpipe_mock.service.admission import LOCAL_ORIGIN
+from openpipe_mock.service.service import Service, crash, refusal
+from openpipe_mock.service.shortcut import Shortcut
 from openpipe_mock.sessions.journal import discreet, sent_token
-from openpipe_mock.shortcut import Shortcut
 
 requests = logging.getLogger("openpipe_mock.requests")
 """One line for each request, at INFO."""

@@ -6,7 +6,7 @@ import re
 from openpipe_mock import __version__
 from openpipe_mock.dashboard import PREFIXES, exports
 from openpipe_mock.openapi.endpoints import BASE
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 
 BOLD, DIM, RED, YELLOW, GREEN, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
 

@@ -36,7 +36,7 @@ from openpipe_mock.orders import (
     room,
     session_name,
 )
-from openpipe_mock.service import Service, refusal
+from openpipe_mock.service.service import Service, refusal
 from openpipe_mock.sessions.inspection import detail, summary, verify
 from openpipe_mock.sessions.memory import DEFAULT, Session
 

@@ -8,7 +8,7 @@ from openpipe_mock import memory
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control import facts
 from openpipe_mock.openapi.endpoints import BASE, SERVED
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 
 KEY = "op-local"
 """The key that banner and page suggest while any will do."""

@@ -30,9 +30,9 @@ from openpipe_mock.liveserver import LiveServer
 from openpipe_mock.mocking import MockError
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.serve import CannotServe
-from openpipe_mock.service import Service
+from openpipe_mock.service.request import Visit
+from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import Entry, hide
-from openpipe_mock.visit import Visit
 
 BROKE = 90
 """The exit code for a command that passed and a client that didn't."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from hmac import compare_digest
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from openpipe_mock.admission import has_foreign_origin
 from openpipe_mock.core.effects import Head, Headers
 from openpipe_mock.core.errors import Forbidden
 from openpipe_mock.openapi.violations import quoted
+from openpipe_mock.service.admission import has_foreign_origin
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

@@ -31,7 +31,7 @@ from openpipe_mock.core.effects import JSON_HEADERS, Head, HeaderList, Reply
 from openpipe_mock.layers import Original, Place, bound
 from openpipe_mock.local import Broken, Journey, TooSlow
 from openpipe_mock.patches import is_tracer
-from openpipe_mock.service import REQUEST_ID
+from openpipe_mock.service.service import REQUEST_ID
 
 COOKIE = b"set-cookie"
 NO_TIME = timedelta()

@@ -29,7 +29,7 @@ from openpipe_mock.network_guard import Guard, NetworkRefused, is_local
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.violations import listed, quoted
 from openpipe_mock.patches import Patches, any_installed
-from openpipe_mock.service import ConfigFile, Service
+from openpipe_mock.service.service import ConfigFile, Service
 
 Providers = Literal["mock", "refuse", "pass"]
 PROVIDERS: tuple[Providers, ...] = get_args(Providers)

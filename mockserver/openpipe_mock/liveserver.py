@@ -16,7 +16,7 @@ from openpipe_mock.mocking import Config, Mock, MockError, settings_of
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.reload import Source, service_of
 from openpipe_mock.serve import Listener, Server, bind, uvicorn_config
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 
 Value = TypeVar("Value")
 

@@ -44,10 +44,10 @@ from openpipe_mock.faults.variants import named
 from openpipe_mock.local import TURN, Clock, ask
 from openpipe_mock.openapi.endpoints import SESSION
 from openpipe_mock.openapi.violations import Place, Violation, did_you_mean, listed, quoted
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
+from openpipe_mock.service.shortcut import Shortcut
 from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.sessions.memory import DEFAULT, Session
-from openpipe_mock.shortcut import Shortcut
 
 Json = Any
 Value = TypeVar("Value")

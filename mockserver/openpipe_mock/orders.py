@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
-from openpipe_mock.admission import announced
 from openpipe_mock.answers.judge import GRAMMAR, REFERENCE
 from openpipe_mock.config import file as configfile
 from openpipe_mock.core.effects import Effect, Head, ReadBody
@@ -16,6 +15,7 @@ from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.openapi.endpoints import NAMES
 from openpipe_mock.openapi.violations import Place, Violation, did_you_mean, gathered, listed, quoted, shown
+from openpipe_mock.service.admission import announced
 from openpipe_mock.sessions.inspection import VALIDITY, Expectation, Filter
 
 Json = Any

@@ -9,7 +9,7 @@ from openpipe_mock.httpxclients import Family
 from openpipe_mock.interception import SERVICE
 from openpipe_mock.mocking import Config, Mock, Overrides, settings_of
 from openpipe_mock.openapi.endpoints import BASE, NAMES, SERVED
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 
 if TYPE_CHECKING:
     import httpx

@@ -26,7 +26,7 @@ from openpipe_mock.control import NAME
 from openpipe_mock.guard import Guard
 from openpipe_mock.protocol import DroppingProtocol
 from openpipe_mock.reload import Source, service_of, watch
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Sessions
 from openpipe_mock.signals import leave_calmly
 from openpipe_mock.workers import Failed, Lifeline, Workers

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.generate import Strategy, valid
 from tests.inprocess import HEADERS, JUDGE, answer, content_of, holds
 

@@ -13,7 +13,7 @@ from openpipe_mock.controldocument import document
 from openpipe_mock.core.effects import Head, ReadBody, Reply
 from openpipe_mock.listings import ROOT
 from openpipe_mock.openapi.violations import DIALECT
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.inprocess import HEADERS, JUDGE, answer
 
 Json = Any

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openpipe_mock.core.effects import Break, Effect, Head, Piece, Reply, Wait
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.inprocess import HEADERS, carried_out, content_of
 
 Json = Any

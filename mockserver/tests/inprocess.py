@@ -22,7 +22,7 @@ from openpipe_mock.core.strictjson import parse
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import DIALECT
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 
 Json = Any
 

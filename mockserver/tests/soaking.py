@@ -14,7 +14,7 @@ from random import Random
 from time import monotonic
 from typing import Any
 
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.inprocess import answer
 from tests.live import PATIENCE, Live
 from tests.mad import CHAT, Mad

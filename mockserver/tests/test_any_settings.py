@@ -35,7 +35,7 @@ from openpipe_mock.config.settings import (
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.chatting import CHAT, chats, chunks, joined
 from tests.configurations import configs
 from tests.generate import Strategy, anything, brief, broken, texts, valid

@@ -19,8 +19,8 @@ from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings, Validation
 from openpipe_mock.core.effects import Begin, Effect, Entropy, Now, Piece, Reply, Wait
 from openpipe_mock.dashboard import page
-from openpipe_mock.service import ConfigFile, Service
-from openpipe_mock.shortcut import Shortcut
+from openpipe_mock.service.service import ConfigFile, Service
+from openpipe_mock.service.shortcut import Shortcut
 from tests.chatting import CHAT
 from tests.inprocess import FULL, HEADERS, JUDGE, MINIMAL, answer, having
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.admission import authorize
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.core.errors import Unauthorized
 from openpipe_mock.openapi.endpoints import BASE, NAMES, SERVED, WRITES_LOG
-from openpipe_mock.service import Service
+from openpipe_mock.service.admission import authorize
+from openpipe_mock.service.service import Service
 from tests.chatting import CHAT, asking, chunks, latest, refused, sent_with
 from tests.generate import thorough
 from tests.inprocess import HEADERS, answer, content_of, having, holds, message_of

@@ -19,7 +19,7 @@ from openpipe_mock.config.reading import digest
 from openpipe_mock.core import canonical
 from openpipe_mock.core.canonical import number, ordered, respelled, spelled
 from openpipe_mock.faults.selection import Lot
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests import chatting
 from tests.generate import thorough
 from tests.inprocess import answer, content_of, having

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from openpipe_mock import tokens
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.chatting import (
     PLACE,
     ask,

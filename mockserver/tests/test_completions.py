@@ -15,7 +15,7 @@ from openpipe_mock.answers.options import MODES
 from openpipe_mock.config.settings import ANSWERS, VALIDATIONS, Fault, Settings, Validation
 from openpipe_mock.core.effects import Entropy, Head, Now, ReadBody, Reply, Tick, Wait
 from openpipe_mock.matching.conditions import Condition, When, demand
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import MOST_CACHED
 from tests.chatting import (
     CHAT,
@@ -652,7 +652,7 @@ def test_the_golden_file_is_of_the_newest_generation_and_holds_all_that_it_shoul
 FRESH = """
 import hashlib
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.chatting import PLACE, ask, asking, shaped, tool
 
 SHAPE = {"type": "object", "minProperties": 4, "additionalProperties": PLACE}

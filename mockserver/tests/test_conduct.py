@@ -20,7 +20,7 @@ from openpipe_mock.conduct import (
 )
 from openpipe_mock.config.settings import ErrorAnswer, Fault, Settings
 from openpipe_mock.core.effects import Head
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import Entry
 from tests.chatting import CHAT, asking
 from tests.environments import ROOT

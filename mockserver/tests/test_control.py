@@ -14,7 +14,7 @@ from openpipe_mock.config.settings import Declared, Fixed, Form, Limits, Setting
 from openpipe_mock.control import Control
 from openpipe_mock.core.effects import Head, ReadBody, Reply, Tick
 from openpipe_mock.orders import MOST_BODY
-from openpipe_mock.service import ConfigFile
+from openpipe_mock.service.service import ConfigFile
 from openpipe_mock.sessions.memory import IDLE_SECONDS, MOST_SESSIONS
 from tests.controlling import CHAT, Mock, score, text
 from tests.inprocess import HEADERS, JUDGE, answer, content_of, issues_of

@@ -14,7 +14,7 @@ from openpipe_mock.answers.judge import Criterion, judge, scene
 from openpipe_mock.answers.scorers import Content, Judgement
 from openpipe_mock.config.settings import DRAWN, VALIDATIONS, Declared, Failing, Form, Settings, Validation
 from openpipe_mock.core.errors import BadRequest, CriterionNotFound
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Session
 from tests.chatting import (
     ask,

@@ -15,7 +15,7 @@ import pytest
 
 from openpipe_mock import readyfile
 from openpipe_mock.serve import Listener, uvicorn_config
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.environments import here
 from tests.inprocess import answer
 from tests.live import PATIENCE, Live, clean, has_taken_all, serving, until, with_grace

@@ -25,7 +25,7 @@ from openpipe_mock.openapi.spec import Checker, contract
 from openpipe_mock.openapi.violations import DIALECT
 from openpipe_mock.routes import LEVELS, places, pointer, root, walk
 from openpipe_mock.samples import ENDPOINTS, grafted, preceded
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.inprocess import FULL, HEADERS, JUDGE, answer
 from tests.live import run
 

@@ -14,7 +14,7 @@ import yaml
 from openpipe_mock.config.file import ConfigError, read
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.chatting import CHAT, asking, shaped, tool, user
 from tests.environments import ROOT
 from tests.happening import Happened, happened

@@ -13,7 +13,7 @@ from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Begin, Break, Piece
 from openpipe_mock.faults.selection import NAMED
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.chatting import CHAT, asking, contents
 from tests.environments import ROOT, TESTS
 from tests.happening import Happened, happened

@@ -40,7 +40,7 @@ from openpipe_mock.faults.selection import (
 from openpipe_mock.faults.spoiling import STREAM_HEADERS, retry_headers, spoiled
 from openpipe_mock.matching.conditions import Condition, Subject, When, demand
 from openpipe_mock.matching.rules import rulebook
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.inprocess import MINIMAL, answer
 
 Json = Any

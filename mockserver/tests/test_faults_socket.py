@@ -26,7 +26,7 @@ from openpipe_mock.faults.spoiling import spoiled
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.protocol import DroppingProtocol
 from openpipe_mock.serve import LOOP
-from openpipe_mock.service import refusal
+from openpipe_mock.service.service import refusal
 from tests.live import PATIENCE
 
 STREAM = ((b"content-type", b"text/event-stream"),)

@@ -31,7 +31,7 @@ from openpipe_mock.config.settings import (
 )
 from openpipe_mock.core.seeded import Draw, digest
 from openpipe_mock.matching.conditions import Condition, When, demand
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Session
 from tests.chatting import asking, choices, completion, judged, user
 from tests.generate import brief, thorough

@@ -22,7 +22,7 @@ from openpipe_mock.core.strictjson import parse
 from openpipe_mock.guard import Guard, Unfit, guard
 from openpipe_mock.openapi.conversion.convert import ConversionError, convert_page
 from openpipe_mock.orders import arguments
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.chatting import CHAT, asking
 from tests.controlling import Mock
 from tests.generate import Strategy, anything, thorough

@@ -14,7 +14,7 @@ from openpipe_mock.generatecommand import generate
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.samples import ENDPOINTS, positives
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from openpipe_mock.vectors import requests
 from tests.inprocess import JUDGE, answer
 from tests.live import clean, run

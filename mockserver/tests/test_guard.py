@@ -19,7 +19,7 @@ from openpipe_mock.control import ROUTES, Control
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.errors import Forbidden
 from openpipe_mock.guard import Guard, Unfit, address, guard
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.environments import ROOT, here
 from tests.generate import thorough
 from tests.inprocess import HEADERS, JUDGE, MINIMAL

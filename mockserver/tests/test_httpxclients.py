@@ -19,7 +19,7 @@ from openpipe_mock.liveserver import LiveMock, LiveServer, serving
 from openpipe_mock.local import Clock
 from openpipe_mock.mocking import Mock
 from openpipe_mock.patches import Patches, places_in
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.generate import broken, thorough, valid
 
 SERVICE = "https://api.openpipe.ai/api/v1"

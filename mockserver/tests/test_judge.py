@@ -17,7 +17,7 @@ from openpipe_mock.answers.judge import Criterion, criterion, is_tidy
 from openpipe_mock.config.settings import ANSWERS, DRAWN, Declared, Form, Settings
 from openpipe_mock.core.seeded import Draw, digest, score
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests import golden
 from tests.generate import thorough, valid
 from tests.inprocess import answer, content_of, full, having, holds, message_of, saying

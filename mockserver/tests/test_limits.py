@@ -9,7 +9,7 @@ import pytest
 from openpipe_mock.config.settings import Declared, ErrorAnswer, Failing, Fault, Form, Limits, Pace, Settings
 from openpipe_mock.core.effects import Begin, Effect, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
 from openpipe_mock.openapi.endpoints import BASE, SERVED
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import MOST_COUNTED
 from tests.chatting import CHAT, asking, sent_with
 from tests.inprocess import HEADERS, JUDGE, answer, content_of, having, holds, message_of

@@ -18,7 +18,7 @@ from openpipe_mock.core.effects import (
     Wait,
 )
 from openpipe_mock.local import Broken, Clock, Journey, TooSlow, ask
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.inprocess import HEADERS, JUDGE
 
 ENDED = Reply(200, b"done")

@@ -24,7 +24,7 @@ from openpipe_mock.config.settings import (
 )
 from openpipe_mock.core.effects import Break, Effect, Head, ReadBody, Reply, Tick, Wait
 from openpipe_mock.faults.selection import magic_fault
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.chatting import (
     CHAT,
     ask,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from openpipe_mock.answers.options import Options, options
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.chatting import ask, asking, latest, refused
 from tests.generate import thorough
 from tests.inprocess import HEADERS, MINIMAL, answer

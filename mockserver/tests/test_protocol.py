@@ -21,7 +21,7 @@ from openpipe_mock.app import create_app
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.protocol import DroppingProtocol, joined
 from openpipe_mock.serve import Listener, uvicorn_config
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.live import PATIENCE, Live, serving
 from tests.profiles import examples
 

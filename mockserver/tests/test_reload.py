@@ -26,7 +26,7 @@ from openpipe_mock.config.file import TwoFiles
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.userfiles import contents_again
 from openpipe_mock.reload import Source, service_of, watch
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.environments import here
 from tests.inprocess import commanded
 from tests.live import PATIENCE, Live, clean, finished, serving, until

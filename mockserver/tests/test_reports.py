@@ -14,8 +14,8 @@ from openpipe_mock.core.effects import Reply
 from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import DIALECT
-from openpipe_mock.reports import REPORTS
-from openpipe_mock.service import Service
+from openpipe_mock.service.reporting import REPORTS
+from openpipe_mock.service.service import Service
 from tests.chatting import LATEST, asking, completion, latest, sent_with
 from tests.generate import anything, brief, broken, valid
 from tests.inprocess import answer, content_of, issues_of, message_of

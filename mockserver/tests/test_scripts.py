@@ -23,7 +23,7 @@ from openpipe_mock.core.effects import Reply
 from openpipe_mock.matching.conditions import Condition, Kind, When, demand
 from openpipe_mock.matching.rules import rulebook
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.chatting import (
     CHAT,
     PLACE,

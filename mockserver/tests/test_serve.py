@@ -29,7 +29,7 @@ from openpipe_mock import serve as serving_module
 from openpipe_mock.cli import serve as command
 from openpipe_mock.cli import variable
 from openpipe_mock.serve import CannotServe, Listener, authority, bind, uvicorn_config
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.environments import here
 from tests.inprocess import commanded
 from tests.live import (

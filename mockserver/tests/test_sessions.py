@@ -21,7 +21,7 @@ from openpipe_mock.config.settings import (
 )
 from openpipe_mock.core.effects import Head, Reply, Tick
 from openpipe_mock.core.errors import BadRequest, Conflict, NotFound, TooManySessions
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, Sessions
 from tests.chatting import CHAT, LATEST, asking, sent_with
 from tests.inprocess import (

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from openpipe_mock import shortcut, strategies
+from openpipe_mock import strategies
 from openpipe_mock.app import App, create_app
-from openpipe_mock.completions import OFTEN
 from openpipe_mock.config.settings import (
     Declared,
     ErrorAnswer,
@@ -31,7 +30,9 @@ from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.strictjson import MOST_LEVELS
 from openpipe_mock.faults.variants import VARIANTS
 from openpipe_mock.guard import Guard
-from openpipe_mock.service import Service
+from openpipe_mock.service import shortcut
+from openpipe_mock.service.completions import OFTEN
+from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
 from openpipe_mock.sessions.redis.link import Link

@@ -3,7 +3,7 @@
 import pytest
 
 from openpipe_mock.answers.chat import Choice, Completion
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from openpipe_mock.sessions import memory as state
 from openpipe_mock.sessions.calllog import CallLog, completed
 from openpipe_mock.sessions.memory import MOST_CACHED, MOST_COUNTED, MOST_LOGS, Session, fingerprint

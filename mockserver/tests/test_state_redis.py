@@ -23,7 +23,7 @@ from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.errors import Conflict, NotFound, StateUnavailable, TooManySessions
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.dashboard import page
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.calllog import MOST_BYTES, CallLog, completed
 from openpipe_mock.sessions.journal import Entry, Journal
 from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, NOTHING, Session, Sessions

@@ -12,7 +12,7 @@ from openpipe_mock import strategies
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import Checker, contract
 from openpipe_mock.samples import ENDPOINTS
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from openpipe_mock.strategies import (
     Broken,
     broken_chat_requests,

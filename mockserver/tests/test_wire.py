@@ -14,7 +14,7 @@ from openpipe_mock.answers import wire
 from openpipe_mock.answers.chat import Call, Choice, Completion
 from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
 from openpipe_mock.core.effects import Begin, Head, Piece, ReadBody, Tick
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.chatting import (
     CHAT,
     ask,

@@ -6,11 +6,11 @@ from operator import eq, ge, le
 from typing import Any
 
 from openpipe_mock.answers.judge import REFERENCE
-from openpipe_mock.completions import ends_in_result
 from openpipe_mock.config.settings import ByOutput, Form, JudgeRule, Rules, Sequence, Settings
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.matching.conditions import Miss, Subject, When
+from openpipe_mock.service.completions import ends_in_result
 from openpipe_mock.sessions.journal import Entry
 
 Json = dict[str, Any]

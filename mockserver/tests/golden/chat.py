@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.service import Service
+from openpipe_mock.service.service import Service
 from tests.chatting import PLACE, ask, asking, function, shaped, tool, user
 
 Json = Any

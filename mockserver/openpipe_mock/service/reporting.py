@@ -7,12 +7,12 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.completions import GLOB
 from openpipe_mock.core.effects import Exchange, Now, Reply
 from openpipe_mock.openapi.endpoints import NAMES
+from openpipe_mock.service.completions import GLOB
+from openpipe_mock.service.request import Visit
 from openpipe_mock.sessions import calllog as calls
 from openpipe_mock.sessions.memory import fingerprint
-from openpipe_mock.visit import Visit
 
 Action = Callable[[Any, calls.CallLog, float | None], Any]
 

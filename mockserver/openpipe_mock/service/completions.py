@@ -21,9 +21,9 @@ from openpipe_mock.matching.conditions import Subject, glob
 from openpipe_mock.matching.rules import holding
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import named, nearest, quoted, short
+from openpipe_mock.service.request import Visit
 from openpipe_mock.sessions import calllog as calls
 from openpipe_mock.sessions.memory import fingerprint
-from openpipe_mock.visit import Visit
 
 Json = dict[str, Any]
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, MutableSet
 from dataclasses import dataclass
 from typing import Any
 
-from openpipe_mock.admission import accepted
 from openpipe_mock.answers import magic
 from openpipe_mock.answers.judge import Criterion, is_tidy, judge
 from openpipe_mock.answers.scorers import Content, Judgement
@@ -15,6 +14,7 @@ from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.openapi.endpoints import not_found
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import did_you_mean, quoted
+from openpipe_mock.service.admission import accepted
 from openpipe_mock.sessions.journal import Entry, Journal
 from openpipe_mock.sessions.memory import Session, Traffic
 

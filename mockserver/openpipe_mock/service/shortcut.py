@@ -24,7 +24,6 @@ from openpipe_mock.answers.judge import (
     undeclared_one,
 )
 from openpipe_mock.answers.scorers import Judgement
-from openpipe_mock.completions import OFTEN
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core import seeded as scoring
 from openpipe_mock.core.effects import JSON_HEADERS, Exchange, Head, Headers, Reply
@@ -32,11 +31,12 @@ from openpipe_mock.core.errors import ApiError
 from openpipe_mock.core.strictjson import MOST_LEVELS
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.service import REQUEST_ID, Service, finished
+from openpipe_mock.service.completions import OFTEN
+from openpipe_mock.service.request import Visit
+from openpipe_mock.service.service import REQUEST_ID, Service, finished
 from openpipe_mock.sessions.calllog import Own
 from openpipe_mock.sessions.journal import OVERHEAD, SCORE_BYTES, Entry, head_size
 from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
-from openpipe_mock.visit import Visit
 
 Clock = Callable[[], float]
 Key = tuple[bytes, bytes | None]

@@ -12,8 +12,6 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock import completions, reports
-from openpipe_mock.admission import announced, authorize, broken, expect_json, is_foreign, too_large
 from openpipe_mock.answers import judge, magic
 from openpipe_mock.answers.scorers import Content
 from openpipe_mock.config.settings import Fault, Settings
@@ -50,9 +48,12 @@ from openpipe_mock.faults.variants import named, varied
 from openpipe_mock.openapi.endpoints import BASE, NAMES, SERVED, SESSION, WRITES_LOG, not_found, wrong_method
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import quoted
+from openpipe_mock.service import completions
+from openpipe_mock.service import reporting as reports
+from openpipe_mock.service.admission import announced, authorize, broken, expect_json, is_foreign, too_large
+from openpipe_mock.service.request import Endpoint, Visit
 from openpipe_mock.sessions.journal import MOST_KEPT, Entry, sent_token
 from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
-from openpipe_mock.visit import Endpoint, Visit
 
 ENDPOINTS = {f"{BASE}{path}": name for path, name in NAMES.items()}
 """Path → the short name of its endpoint."""
