@@ -17,9 +17,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from openpipe_mock import dashboard
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.control import Control
+from openpipe_mock.control import page as dashboard
+from openpipe_mock.control.api import Control
+from openpipe_mock.control.guard import Guard
 from openpipe_mock.core.effects import (
     Begin,
     Break,
@@ -36,7 +37,6 @@ from openpipe_mock.core.effects import (
     Wait,
 )
 from openpipe_mock.core.errors import Forbidden, MethodNotSupported
-from openpipe_mock.guard import Guard
 from openpipe_mock.openapi.endpoints import BASE, is_control, not_found
 from openpipe_mock.service.admission import LOCAL_ORIGIN
 from openpipe_mock.service.service import Service, crash, refusal

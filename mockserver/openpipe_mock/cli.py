@@ -160,7 +160,7 @@ def serve(
     gc.disable()
     click.get_current_context().call_on_close(gc.enable)
     from openpipe_mock.config.file import TwoFiles
-    from openpipe_mock.guard import Unfit, guard
+    from openpipe_mock.control.guard import Unfit, guard
     from openpipe_mock.reload import Source
     from openpipe_mock.serve import CannotServe, Listener
     from openpipe_mock.serve import serve as run

@@ -38,7 +38,7 @@ from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import Mistakes
 from openpipe_mock.config.settings import AutoTools, Ids, Repeat, Settings, Unknown, Validation
 from openpipe_mock.config.settings import Clock as Timing
-from openpipe_mock.control import Control
+from openpipe_mock.control.api import Control
 from openpipe_mock.core.effects import Exchange, Head, Reply
 from openpipe_mock.faults.variants import named
 from openpipe_mock.local import TURN, Clock, ask

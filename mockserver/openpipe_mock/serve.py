@@ -19,11 +19,12 @@ from typing import Any
 
 import uvicorn
 
-from openpipe_mock import banner, logs, memory, readyfile
+from openpipe_mock import banner, logs, readyfile
 from openpipe_mock.app import create_app
 from openpipe_mock.config.file import ConfigError
-from openpipe_mock.control import NAME
-from openpipe_mock.guard import Guard
+from openpipe_mock.control import status as memory
+from openpipe_mock.control.api import NAME
+from openpipe_mock.control.guard import Guard
 from openpipe_mock.protocol import DroppingProtocol
 from openpipe_mock.reload import Source, service_of, watch
 from openpipe_mock.service.service import Service

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from openpipe_mock import __version__
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Declared, Fixed, Form, Limits, Settings
-from openpipe_mock.control import Control
+from openpipe_mock.control.api import Control
+from openpipe_mock.control.parameters import MOST_BODY
 from openpipe_mock.core.effects import Head, ReadBody, Reply, Tick
-from openpipe_mock.orders import MOST_BODY
 from openpipe_mock.service.service import ConfigFile
 from openpipe_mock.sessions.memory import IDLE_SECONDS, MOST_SESSIONS
 from tests.controlling import CHAT, Mock, score, text

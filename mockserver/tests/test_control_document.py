@@ -10,12 +10,19 @@ import yaml
 from openapi_spec_validator import validate
 
 from openpipe_mock.config import file as configfile
-from openpipe_mock.control import ROUTES
-from openpipe_mock.controldocument import document
+from openpipe_mock.control.api import ROUTES
+from openpipe_mock.control.document import document
+from openpipe_mock.control.listings import ROOT, WAYS
+from openpipe_mock.control.parameters import (
+    ENDPOINTS,
+    EXPECTATIONS,
+    FILTERS,
+    MOST_EXPECTED,
+    MOST_LISTED,
+    STATUS,
+)
 from openpipe_mock.core.resources import folder
-from openpipe_mock.listings import ROOT, WAYS
 from openpipe_mock.openapi.spec import load
-from openpipe_mock.orders import ENDPOINTS, EXPECTATIONS, FILTERS, MOST_EXPECTED, MOST_LISTED, STATUS
 from tests.controlling import Mock
 
 Json = Any

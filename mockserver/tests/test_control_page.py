@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
-from openpipe_mock.control import ROUTES
+from openpipe_mock.control.api import ROUTES
+from openpipe_mock.control.listings import ROOT
 from openpipe_mock.core.effects import Reply
-from openpipe_mock.listings import ROOT
 from tests.controlling import Mock
 from tests.environments import ROOT as REPOSITORY
 from tests.markdown import Block, blocks

@@ -15,13 +15,13 @@ from openpipe_mock.answers.options import options
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import ConfigError
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.control import ROUTES
+from openpipe_mock.control.api import ROUTES
+from openpipe_mock.control.guard import Guard, Unfit, guard
+from openpipe_mock.control.parameters import arguments
 from openpipe_mock.core.errors import ApiError, BadRequest, ParseError
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.guard import Guard, Unfit, guard
 from openpipe_mock.openapi.conversion.convert import ConversionError, convert_page
-from openpipe_mock.orders import arguments
 from openpipe_mock.service.service import Service
 from tests.chatting import CHAT, asking
 from tests.controlling import Mock

@@ -18,7 +18,7 @@ import pytest
 
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.control import Control
+from openpipe_mock.control.api import Control
 from openpipe_mock.core.effects import Entropy, Exchange, Head, Now, ReadBody, Tick
 from openpipe_mock.service.service import Service
 from tests.environments import here

@@ -25,11 +25,11 @@ from openpipe_mock.config.settings import (
     ScriptedChoice,
     Settings,
 )
-from openpipe_mock.control import Control
+from openpipe_mock.control.api import Control
+from openpipe_mock.control.guard import Guard
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.strictjson import MOST_LEVELS
 from openpipe_mock.faults.variants import VARIANTS
-from openpipe_mock.guard import Guard
 from openpipe_mock.service import shortcut
 from openpipe_mock.service.completions import OFTEN
 from openpipe_mock.service.service import Service

@@ -18,11 +18,11 @@ import trustme
 
 from openpipe_mock.answers.chat import Choice, Completion
 from openpipe_mock.config.settings import Declared, Fixed, Form, Limits, Sequence, Settings
-from openpipe_mock.control import Control
+from openpipe_mock.control.api import Control
+from openpipe_mock.control.page import page
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.errors import Conflict, NotFound, StateUnavailable, TooManySessions
 from openpipe_mock.core.resources import install_line
-from openpipe_mock.dashboard import page
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.calllog import MOST_BYTES, CallLog, completed
 from openpipe_mock.sessions.journal import Entry, Journal

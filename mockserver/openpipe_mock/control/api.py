@@ -11,16 +11,14 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock import __version__, memory
+from openpipe_mock import __version__
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Declared, Fault, Form, Script, Settings
-from openpipe_mock.controldocument import served
-from openpipe_mock.core.effects import Exchange, Head, HeaderList, Reply
-from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
-from openpipe_mock.guard import Guard
-from openpipe_mock.listings import ROOT, about, criterion, in_order, newest
-from openpipe_mock.openapi.violations import did_you_mean, listed, nearest, quoted
-from openpipe_mock.orders import (
+from openpipe_mock.control import status as memory
+from openpipe_mock.control.document import served
+from openpipe_mock.control.guard import Guard
+from openpipe_mock.control.listings import ROOT, about, criterion, in_order, newest
+from openpipe_mock.control.parameters import (
     EXPECTATIONS,
     FILTERS,
     Order,
@@ -36,6 +34,9 @@ from openpipe_mock.orders import (
     room,
     session_name,
 )
+from openpipe_mock.core.effects import Exchange, Head, HeaderList, Reply
+from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
+from openpipe_mock.openapi.violations import did_you_mean, listed, nearest, quoted
 from openpipe_mock.service.service import Service, refusal
 from openpipe_mock.sessions.inspection import detail, summary, verify
 from openpipe_mock.sessions.memory import DEFAULT, Session
