@@ -21,7 +21,7 @@ from openpipe_mock.contractcommand import contract, explain
 from openpipe_mock.core.resources import folder, install_line
 from openpipe_mock.execcommand import execute
 from openpipe_mock.generatecommand import generate
-from openpipe_mock.signals import leave_calmly
+from openpipe_mock.server.signals import leave_calmly
 
 Command = TypeVar("Command", bound=Callable[..., None])
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -161,9 +161,9 @@ def serve(
     click.get_current_context().call_on_close(gc.enable)
     from openpipe_mock.config.file import TwoFiles
     from openpipe_mock.control.guard import Unfit, guard
-    from openpipe_mock.reload import Source
-    from openpipe_mock.serve import CannotServe, Listener
-    from openpipe_mock.serve import serve as run
+    from openpipe_mock.server.reload import Source
+    from openpipe_mock.server.server import CannotServe, Listener
+    from openpipe_mock.server.server import serve as run
 
     if ssl_keyfile and not ssl_certfile:
         raise click.UsageError("--ssl-keyfile needs --ssl-certfile")

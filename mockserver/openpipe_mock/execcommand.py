@@ -115,8 +115,8 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
     from openpipe_mock.config.file import ConfigError, TwoFiles
     from openpipe_mock.execute import CannotRun, Job
     from openpipe_mock.execute import execute as run
-    from openpipe_mock.reload import Source
-    from openpipe_mock.serve import CannotServe
+    from openpipe_mock.server.reload import Source
+    from openpipe_mock.server.server import CannotServe
 
     if not command or not command[0]:
         raise click.UsageError(

@@ -29,7 +29,7 @@ from openpipe_mock.interception import BASE_URLS, DUMMY_KEY, OPENAI_KEY, OTHER_K
 from openpipe_mock.liveserver import LiveServer
 from openpipe_mock.mocking import MockError
 from openpipe_mock.openapi.endpoints import BASE
-from openpipe_mock.serve import CannotServe
+from openpipe_mock.server.server import CannotServe
 from openpipe_mock.service.request import Visit
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import Entry, hide

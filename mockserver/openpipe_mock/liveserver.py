@@ -14,8 +14,8 @@ from openpipe_mock.interception import DUMMY_KEY
 from openpipe_mock.local import Clock
 from openpipe_mock.mocking import Config, Mock, MockError, settings_of
 from openpipe_mock.openapi.endpoints import BASE
-from openpipe_mock.reload import Source, service_of
-from openpipe_mock.serve import Listener, Server, bind, uvicorn_config
+from openpipe_mock.server.reload import Source, service_of
+from openpipe_mock.server.server import Listener, Server, bind, uvicorn_config
 from openpipe_mock.service.service import Service
 
 Value = TypeVar("Value")

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from openpipe_mock.banner import GREEN, PLAIN, RED, YELLOW, LineFormatter
+from openpipe_mock.server.banner import GREEN, PLAIN, RED, YELLOW, LineFormatter
 
 
 def formatted(message: str, level: int = logging.INFO, *, colour: bool) -> str:

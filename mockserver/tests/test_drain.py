@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from openpipe_mock import readyfile
-from openpipe_mock.serve import Listener, uvicorn_config
+from openpipe_mock.server import readyfile
+from openpipe_mock.server.server import Listener, uvicorn_config
 from openpipe_mock.service.service import Service
 from tests.environments import here
 from tests.inprocess import answer

@@ -18,7 +18,7 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.secrets import MASK
 from openpipe_mock.execute import BROKE, CannotRun, Job, Verdict, execute
 from openpipe_mock.faults.variants import VARIANTS, first, named
-from openpipe_mock.serve import CannotServe
+from openpipe_mock.server.server import CannotServe
 from tests.live import clean
 
 pytestmark = [pytest.mark.slow, pytest.mark.measured]

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.app import create_app
 from openpipe_mock.cli import variable
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.api import ROUTES, Control
 from openpipe_mock.control.guard import Guard, Unfit, address, guard
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.errors import Forbidden
+from openpipe_mock.server.asgi import create_app
 from openpipe_mock.service.service import Service
 from tests.environments import ROOT, here
 from tests.generate import thorough

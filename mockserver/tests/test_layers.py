@@ -101,14 +101,14 @@ def test_no_module_of_the_package_imports_its_tests() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "import openpipe_mock.app",
-        "import os, openpipe_mock.app as application",
+        "import openpipe_mock.server.asgi",
+        "import os, openpipe_mock.server.asgi as application",
         "from openpipe_mock import app",
-        "from openpipe_mock.app import create_app",
+        "from openpipe_mock.server.asgi import create_app",
         "from . import app",
         "from .app import create_app",
         "def late():\n    from openpipe_mock import app",
-        "if True:\n    import openpipe_mock.app",
+        "if True:\n    import openpipe_mock.server.asgi",
     ],
 )
 def test_an_import_is_seen_in_every_form(source: str) -> None:

@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from openpipe_mock import logs
-from openpipe_mock.logs import MOST_WAITING, LogHandler
+from openpipe_mock.server import logs
+from openpipe_mock.server.logs import MOST_WAITING, LogHandler
 from tests.environments import here
 from tests.live import ATTEMPTS, PATIENCE, clean, serving, until
 from tests.redises import state_of, workers_of
@@ -207,7 +207,7 @@ def test_a_disk_that_was_full_gets_the_number_of_lines_that_it_lacks(tmp_path: P
     log = tmp_path / "log"
     program = (
         "import resource, signal, sys, time\n"
-        "from openpipe_mock.logs import LogHandler\n"
+        "from openpipe_mock.server.logs import LogHandler\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
         "file = open(sys.argv[1], 'ab')\n"

@@ -16,11 +16,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from openpipe_mock import protocol
-from openpipe_mock.app import create_app
 from openpipe_mock.core.effects import Reply
-from openpipe_mock.protocol import DroppingProtocol, joined
-from openpipe_mock.serve import Listener, uvicorn_config
+from openpipe_mock.server import protocol
+from openpipe_mock.server.asgi import create_app
+from openpipe_mock.server.protocol import DroppingProtocol, joined
+from openpipe_mock.server.server import Listener, uvicorn_config
 from openpipe_mock.service.service import Service
 from tests.live import PATIENCE, Live, serving
 from tests.profiles import examples

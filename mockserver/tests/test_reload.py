@@ -20,12 +20,12 @@ from typing import Any
 import httpx
 import pytest
 
-from openpipe_mock import banner, reload
 from openpipe_mock.config.file import NAME as DEFAULT_NAME
 from openpipe_mock.config.file import TwoFiles
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.userfiles import contents_again
-from openpipe_mock.reload import Source, service_of, watch
+from openpipe_mock.server import banner, reload
+from openpipe_mock.server.reload import Source, service_of, watch
 from openpipe_mock.service.service import Service
 from tests.environments import here
 from tests.inprocess import commanded

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from openpipe_mock import fixtures, readyfile
+from openpipe_mock import fixtures
 from openpipe_mock.config.file import load
 from openpipe_mock.core import userfiles
 from openpipe_mock.core.userfiles import MEBIBYTE, Content, contents, contents_again
 from openpipe_mock.interception import patched
+from openpipe_mock.server import readyfile
 from tests.live import PATIENCE
 
 Make = Callable[[Path], object]

@@ -165,7 +165,7 @@ def test_workers_with_one_redis_are_as_one(joined: tuple[Live, Redis]) -> None:
 
 PROGRAM = """
 import os, sys, time
-from openpipe_mock.workers import Failed, Workers
+from openpipe_mock.server.workers import Failed, Workers
 def work(lifeline, serving):
     if sys.argv[1] == "raises":
         raise ValueError("it can't")

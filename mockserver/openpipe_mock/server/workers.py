@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from openpipe_mock.signals import leave_calmly
+from openpipe_mock.server.signals import leave_calmly
 
 log = logging.getLogger("openpipe_mock")
 

@@ -19,18 +19,18 @@ from typing import Any
 
 import uvicorn
 
-from openpipe_mock import banner, logs, readyfile
-from openpipe_mock.app import create_app
 from openpipe_mock.config.file import ConfigError
 from openpipe_mock.control import status as memory
 from openpipe_mock.control.api import NAME
 from openpipe_mock.control.guard import Guard
-from openpipe_mock.protocol import DroppingProtocol
-from openpipe_mock.reload import Source, service_of, watch
+from openpipe_mock.server import banner, logs, readyfile
+from openpipe_mock.server.asgi import create_app
+from openpipe_mock.server.protocol import DroppingProtocol
+from openpipe_mock.server.reload import Source, service_of, watch
+from openpipe_mock.server.signals import leave_calmly
+from openpipe_mock.server.workers import Failed, Lifeline, Workers
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Sessions
-from openpipe_mock.signals import leave_calmly
-from openpipe_mock.workers import Failed, Lifeline, Workers
 
 BACKLOG = 2048
 LOOP = "uvloop" if find_spec("uvloop") else "asyncio"

@@ -16,9 +16,9 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from openpipe_mock.app import DROP, WRITE, Api
 from openpipe_mock.core.effects import Exchange, Head, Reply
 from openpipe_mock.core.errors import BadRequest
+from openpipe_mock.server.asgi import DROP, WRITE, Api
 from openpipe_mock.service.service import refusal
 
 Header = tuple[bytes, bytes]

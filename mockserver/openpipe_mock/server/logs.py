@@ -10,7 +10,7 @@ import threading
 import time
 from queue import Empty, SimpleQueue
 
-from openpipe_mock.banner import LineFormatter
+from openpipe_mock.server.banner import LineFormatter
 
 STANDARD_ERROR = 2
 MOST_WAITING = 2**20
