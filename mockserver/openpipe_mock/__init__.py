@@ -6,15 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from openpipe_mock.arrivals import Call as Call
-    from openpipe_mock.arrivals import Calls as Calls
-    from openpipe_mock.conduct import Lapse as Lapse
-    from openpipe_mock.interception import patched as patched
-    from openpipe_mock.liveserver import LiveMock as LiveMock
-    from openpipe_mock.mocking import Mock as Mock
-    from openpipe_mock.mocking import MockError as MockError
-    from openpipe_mock.network_guard import NetworkRefused as NetworkRefused
-    from openpipe_mock.respxrouter import respx_router as respx_router
+    from openpipe_mock.testing.calls import Call as Call
+    from openpipe_mock.testing.calls import Calls as Calls
+    from openpipe_mock.testing.conduct import Lapse as Lapse
+    from openpipe_mock.testing.interception import patched as patched
+    from openpipe_mock.testing.live import LiveMock as LiveMock
+    from openpipe_mock.testing.mock import Mock as Mock
+    from openpipe_mock.testing.mock import MockError as MockError
+    from openpipe_mock.testing.network_guard import NetworkRefused as NetworkRefused
+    from openpipe_mock.testing.respx_router import respx_router as respx_router
 
 __version__ = "0.1.0"
 
@@ -23,15 +23,15 @@ if not os.path.isdir(os.path.join(os.path.dirname(__file__), "contract_tests")):
     __path__.append(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
 
 PUBLIC = {
-    "Call": "arrivals",
-    "Calls": "arrivals",
-    "Lapse": "conduct",
-    "LiveMock": "liveserver",
-    "Mock": "mocking",
-    "MockError": "mocking",
-    "NetworkRefused": "network_guard",
-    "patched": "interception",
-    "respx_router": "respxrouter",
+    "Call": "testing.calls",
+    "Calls": "testing.calls",
+    "Lapse": "testing.conduct",
+    "LiveMock": "testing.live",
+    "Mock": "testing.mock",
+    "MockError": "testing.mock",
+    "NetworkRefused": "testing.network_guard",
+    "patched": "testing.interception",
+    "respx_router": "testing.respx_router",
 }
 """What the package offers by name → the module that has it, imported when it is asked for."""
 

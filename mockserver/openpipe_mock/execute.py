@@ -20,19 +20,19 @@ from functools import partial
 from time import perf_counter
 from types import FrameType
 
-from openpipe_mock.conduct import Lapse, lapses, observed
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head
 from openpipe_mock.core.secrets import MASK, Mask
 from openpipe_mock.faults.variants import Variant
-from openpipe_mock.interception import BASE_URLS, DUMMY_KEY, OPENAI_KEY, OTHER_KEYS, OWN_KEY
-from openpipe_mock.liveserver import LiveServer
-from openpipe_mock.mocking import MockError
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.server.server import CannotServe
 from openpipe_mock.service.request import Visit
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import Entry, hide
+from openpipe_mock.testing.conduct import Lapse, lapses, observed
+from openpipe_mock.testing.interception import BASE_URLS, DUMMY_KEY, OPENAI_KEY, OTHER_KEYS, OWN_KEY
+from openpipe_mock.testing.live import LiveServer
+from openpipe_mock.testing.mock import MockError
 
 BROKE = 90
 """The exit code for a command that passed and a client that didn't."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ("openpipe_mock.fixtures",)
+pytest_plugins = ("openpipe_mock.testing.fixtures",)
 SUITE = "openpipe_mock.contract_tests"
 
 

@@ -6,7 +6,7 @@ import httpx
 import httpx2
 import pytest
 
-from openpipe_mock.baseurls import BaseUrl, host_of, normal_host, parsed, path_below
+from openpipe_mock.testing.base_urls import BaseUrl, host_of, normal_host, parsed, path_below
 
 SPELLINGS = [
     ["https://gateway.test/v1", "HTTPS://GateWay.TEST:443/v1/", "https://user:word@gateway.test./v1"],

@@ -16,8 +16,8 @@ import pytest
 
 from openpipe_mock.execute import Job, Verdict, execute, serving, surroundings
 from openpipe_mock.faults.variants import VARIANTS
-from openpipe_mock.interception import DUMMY_KEY
 from openpipe_mock.service.service import Service
+from openpipe_mock.testing.interception import DUMMY_KEY
 from tests.environments import ROOT, TESTS, installed, node_modules
 from tests.holding import asking, started, until_held
 from tests.live import TRUSTING_NOBODY, clean

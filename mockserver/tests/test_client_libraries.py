@@ -16,12 +16,12 @@ import urllib3
 import yaml
 
 from openpipe_mock.core.effects import Begin, Exchange, Head, Piece, Reply, Wait
-from openpipe_mock.interception import patched
-from openpipe_mock.liveserver import LiveMock, LiveServer, serving
-from openpipe_mock.local import Clock
-from openpipe_mock.mocking import Mock
-from openpipe_mock.network_guard import NetworkRefused
-from openpipe_mock.patches import Patches
+from openpipe_mock.testing.interception import patched
+from openpipe_mock.testing.live import LiveMock, LiveServer, serving
+from openpipe_mock.testing.mock import Mock
+from openpipe_mock.testing.network_guard import NetworkRefused
+from openpipe_mock.testing.patches import Patches
+from openpipe_mock.testing.virtual import Clock
 from tests.environments import ROOT
 from tests.tables import rows
 

@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock.conduct import (
+from openpipe_mock.config.settings import ErrorAnswer, Fault, Settings
+from openpipe_mock.core.effects import Head
+from openpipe_mock.service.service import Service
+from openpipe_mock.sessions.journal import Entry
+from openpipe_mock.testing.conduct import (
     MOST_AFTER,
     MOST_RETRIES,
     RULES,
@@ -18,10 +22,6 @@ from openpipe_mock.conduct import (
     lapses,
     observed,
 )
-from openpipe_mock.config.settings import ErrorAnswer, Fault, Settings
-from openpipe_mock.core.effects import Head
-from openpipe_mock.service.service import Service
-from openpipe_mock.sessions.journal import Entry
 from tests.chatting import CHAT, asking
 from tests.environments import ROOT
 from tests.inprocess import HEADERS, JUDGE, MINIMAL, answer

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock.contexts import Active, Entry, Unclear, in_event_loop
+from openpipe_mock.testing.contexts import Active, Entry, Unclear, in_event_loop
 
 TURN = Lock()
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.dummykeys import DummyKeys
+from openpipe_mock.testing.dummy_keys import DummyKeys
 
 A, B = "OPENPIPE_TEST_KEY_A", "OPENPIPE_TEST_KEY_B"
 NAMES = [(A,), (A, B), (B,), ()]

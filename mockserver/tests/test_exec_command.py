@@ -17,10 +17,10 @@ import pytest
 from click.testing import CliRunner
 
 from openpipe_mock import clientreport
-from openpipe_mock.conduct import RULES, Lapse, Sight
 from openpipe_mock.execcommand import execute
 from openpipe_mock.execute import Breach, Run, Verdict
 from openpipe_mock.faults.variants import VARIANTS, named
+from openpipe_mock.testing.conduct import RULES, Lapse, Sight
 from tests.environments import ROOT
 from tests.live import PATIENCE, clean, finished
 from tests.markdown import blocks

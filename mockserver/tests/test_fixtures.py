@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from openpipe_mock.core.resources import install_line
-from openpipe_mock.liveserver import LiveMock, LiveServer, serving
-from openpipe_mock.mocking import MockError
-from openpipe_mock.patches import CLIENTS
+from openpipe_mock.testing.live import LiveMock, LiveServer, serving
+from openpipe_mock.testing.mock import MockError
+from openpipe_mock.testing.patches import CLIENTS
 from tests.live import INSTALLING, TRUSTING_NOBODY, clean, run
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +35,10 @@ INI = "[pytest]\naddopts = --strict-markers -p no:cacheprovider\nfilterwarnings 
 
 
 def pytest_run(
-    folder: Path, tests: Mapping[str, str], *flags: str, plugins: Iterable[str] = ("openpipe_mock.fixtures",)
+    folder: Path,
+    tests: Mapping[str, str],
+    *flags: str,
+    plugins: Iterable[str] = ("openpipe_mock.testing.fixtures",),
 ) -> "subprocess.CompletedProcess[str]":
     """A project of a user's, with these files of tests, tested with these plugins and no others."""
     (folder / "pytest.ini").write_text(INI)
@@ -254,7 +257,7 @@ def test_nothing_is_patched():
 """
 
 
-USED = ("openpipe_mock.fixtures", "anyio.pytest_plugin")
+USED = ("openpipe_mock.testing.fixtures", "anyio.pytest_plugin")
 """The plugins of a project with these tests."""
 
 
@@ -422,7 +425,7 @@ def test_a_run_without_the_extra(tmp_path: Path) -> None:
     hidden = (
         "import importlib.util as util, sys; find = util.find_spec; "
         f"util.find_spec = lambda name, *rest: None if name in {tuple(CLIENTS)} else find(name, *rest); "
-        "import pytest; sys.exit(pytest.main(['-p', 'openpipe_mock.fixtures', '-rA']))"
+        "import pytest; sys.exit(pytest.main(['-p', 'openpipe_mock.testing.fixtures', '-rA']))"
     )
     environment = clean({"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
     done = subprocess.run(

@@ -13,13 +13,13 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from openpipe_mock.core.effects import Exchange, Head, ReadBody, Reply
-from openpipe_mock.httpxclients import Family
-from openpipe_mock.interception import patched
-from openpipe_mock.liveserver import LiveMock, LiveServer, serving
-from openpipe_mock.local import Clock
-from openpipe_mock.mocking import Mock
-from openpipe_mock.patches import Patches, places_in
 from openpipe_mock.service.service import Service
+from openpipe_mock.testing.httpx_clients import Family
+from openpipe_mock.testing.interception import patched
+from openpipe_mock.testing.live import LiveMock, LiveServer, serving
+from openpipe_mock.testing.mock import Mock
+from openpipe_mock.testing.patches import Patches, places_in
+from openpipe_mock.testing.virtual import Clock
 from tests.generate import broken, thorough, valid
 
 SERVICE = "https://api.openpipe.ai/api/v1"

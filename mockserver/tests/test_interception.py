@@ -16,13 +16,13 @@ import httpx2
 import pytest
 
 import openpipe_mock
-from openpipe_mock import interception
 from openpipe_mock.config.file import ConfigError, Mistakes
 from openpipe_mock.core.resources import install_line
-from openpipe_mock.interception import KEYS, NothingToPatch, options, patched
-from openpipe_mock.mocking import Mock, MockError
-from openpipe_mock.network_guard import NetworkRefused
-from openpipe_mock.patches import places_in
+from openpipe_mock.testing import interception
+from openpipe_mock.testing.interception import KEYS, NothingToPatch, options, patched
+from openpipe_mock.testing.mock import Mock, MockError
+from openpipe_mock.testing.network_guard import NetworkRefused
+from openpipe_mock.testing.patches import places_in
 
 JUDGE = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3."}}
 KEY = {"authorization": "Bearer op-local"}

@@ -17,8 +17,8 @@ from openpipe_mock.core.effects import (
     Tick,
     Wait,
 )
-from openpipe_mock.local import Broken, Clock, Journey, TooSlow, ask
 from openpipe_mock.service.service import Service
+from openpipe_mock.testing.virtual import Broken, Clock, Journey, TooSlow, ask
 from tests.inprocess import HEADERS, JUDGE
 
 ENDED = Reply(200, b"done")

@@ -10,11 +10,11 @@ from typing import Any, get_type_hints
 import httpx
 import pytest
 
-from openpipe_mock.arrivals import MOST_SHOWN, pointer_of
 from openpipe_mock.config.file import ConfigError, schema
-from openpipe_mock.interception import patched
-from openpipe_mock.mocking import Mock, MockError, When, settings_of
 from openpipe_mock.openapi.violations import quoted
+from openpipe_mock.testing.calls import MOST_SHOWN, pointer_of
+from openpipe_mock.testing.interception import patched
+from openpipe_mock.testing.mock import Mock, MockError, When, settings_of
 
 SERVICE = "https://api.openpipe.ai/api/v1"
 KEY = {"authorization": "Bearer op-local"}

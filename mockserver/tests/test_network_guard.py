@@ -23,9 +23,9 @@ import httpx
 import pytest
 import uvloop
 
-from openpipe_mock.interception import BASE_URLS, patched
-from openpipe_mock.liveserver import LiveMock, serving
-from openpipe_mock.network_guard import NetworkRefused, passing
+from openpipe_mock.testing.interception import BASE_URLS, patched
+from openpipe_mock.testing.live import LiveMock, serving
+from openpipe_mock.testing.network_guard import NetworkRefused, passing
 
 PATCHED: list[tuple[Any, str]] = [
     (_socket, "getaddrinfo"),

@@ -16,9 +16,9 @@ import pytest
 import requests
 import urllib3
 
-from openpipe_mock.answering import url_of
-from openpipe_mock.interception import FRONTIER, patched
-from openpipe_mock.patches import CLIENTS, as_written, is_replaced, is_tracer, places_in
+from openpipe_mock.testing.answering import url_of
+from openpipe_mock.testing.interception import FRONTIER, patched
+from openpipe_mock.testing.patches import CLIENTS, as_written, is_replaced, is_tracer, places_in
 from tests.live import clean
 
 URL = "https://api.openpipe.ai/api/v1/criteria/judge"

@@ -124,9 +124,9 @@ def test_plain():
 """
 OURS = {
     "openpipe_mock",
-    "openpipe_mock.fixtures",
+    "openpipe_mock.testing.fixtures",
     "openpipe_mock.pytest_plugin",
-    "openpipe_mock.variantmarks",
+    "openpipe_mock.testing.variant_marks",
 }
 
 

@@ -13,7 +13,7 @@ import respx
 from openpipe_mock.config.file import Mistakes
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.openapi.endpoints import NAMES
-from openpipe_mock.respxrouter import OTHER, respx_router
+from openpipe_mock.testing.respx_router import OTHER, respx_router
 
 SERVICE = "https://api.openpipe.ai/api/v1"
 KEY = {"authorization": "Bearer op-local"}

@@ -10,8 +10,8 @@ from unittest.mock import MagicMock, patch
 import httpx
 import pytest
 
-from openpipe_mock.interception import FRONTIER, patched
-from openpipe_mock.layers import Layers
+from openpipe_mock.testing.interception import FRONTIER, patched
+from openpipe_mock.testing.layers import Layers
 
 TRANSPORT, NAME = httpx.HTTPTransport, "handle_request"
 BORDER = patched().border()

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from openpipe_mock import fixtures
 from openpipe_mock.config.file import load
 from openpipe_mock.core import userfiles
 from openpipe_mock.core.userfiles import MEBIBYTE, Content, contents, contents_again
-from openpipe_mock.interception import patched
 from openpipe_mock.server import readyfile
+from openpipe_mock.testing import fixtures
+from openpipe_mock.testing.interception import patched
 from tests.live import PATIENCE
 
 Make = Callable[[Path], object]

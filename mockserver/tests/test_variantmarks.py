@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from openpipe_mock.faults.variants import VARIANTS
-from openpipe_mock.variantmarks import variant_ids
+from openpipe_mock.testing.variant_marks import variant_ids
 from tests.live import clean, finished
 
 pytest_plugins = ["pytester"]
@@ -53,7 +53,7 @@ def test_other_arguments_are_refused(marker: pytest.Mark, told: str) -> None:
         variant_ids(marker)
 
 
-FLAGS = ("-p", "openpipe_mock.variantmarks", "-p", "no:cacheprovider", "--strict-markers", "-v")
+FLAGS = ("-p", "openpipe_mock.testing.variant_marks", "-p", "no:cacheprovider", "--strict-markers", "-v")
 """For this plugin and no other."""
 
 

@@ -8,7 +8,8 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from openpipe_mock.answering import (
+from openpipe_mock.core.effects import Head, Reply
+from openpipe_mock.testing.answering import (
     CUT_OFF,
     HUNG_UP,
     TOO_SLOW,
@@ -23,10 +24,9 @@ from openpipe_mock.answering import (
     path_of,
     reason_of,
 )
-from openpipe_mock.core.effects import Head, Reply
-from openpipe_mock.layers import Original, Place, bound
-from openpipe_mock.local import Broken, Journey, TooSlow
-from openpipe_mock.network_guard import passing
+from openpipe_mock.testing.layers import Original, Place, bound
+from openpipe_mock.testing.network_guard import passing
+from openpipe_mock.testing.virtual import Broken, Journey, TooSlow
 
 
 def url(request: Any) -> Url:

@@ -20,7 +20,20 @@ from typing import Any, Literal, NoReturn, TypedDict, TypeVar
 import orjson
 
 import openpipe_mock
-from openpipe_mock.arrivals import (
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.file import Mistakes
+from openpipe_mock.config.settings import AutoTools, Ids, Repeat, Settings, Unknown, Validation
+from openpipe_mock.config.settings import Clock as Timing
+from openpipe_mock.control.api import Control
+from openpipe_mock.core.effects import Exchange, Head, Reply
+from openpipe_mock.faults.variants import named
+from openpipe_mock.openapi.endpoints import SESSION
+from openpipe_mock.openapi.violations import Place, Violation, did_you_mean, listed, quoted
+from openpipe_mock.service.service import Service
+from openpipe_mock.service.shortcut import Shortcut
+from openpipe_mock.sessions.journal import Entry
+from openpipe_mock.sessions.memory import DEFAULT, Session
+from openpipe_mock.testing.calls import (
     MOST_SHOWN,
     Call,
     Calls,
@@ -33,21 +46,8 @@ from openpipe_mock.arrivals import (
     several_criteria,
     unmet,
 )
-from openpipe_mock.conduct import RULES, Lapse, lapses, observed
-from openpipe_mock.config import file as configfile
-from openpipe_mock.config.file import Mistakes
-from openpipe_mock.config.settings import AutoTools, Ids, Repeat, Settings, Unknown, Validation
-from openpipe_mock.config.settings import Clock as Timing
-from openpipe_mock.control.api import Control
-from openpipe_mock.core.effects import Exchange, Head, Reply
-from openpipe_mock.faults.variants import named
-from openpipe_mock.local import TURN, Clock, ask
-from openpipe_mock.openapi.endpoints import SESSION
-from openpipe_mock.openapi.violations import Place, Violation, did_you_mean, listed, quoted
-from openpipe_mock.service.service import Service
-from openpipe_mock.service.shortcut import Shortcut
-from openpipe_mock.sessions.journal import Entry
-from openpipe_mock.sessions.memory import DEFAULT, Session
+from openpipe_mock.testing.conduct import RULES, Lapse, lapses, observed
+from openpipe_mock.testing.virtual import TURN, Clock, ask
 
 Json = Any
 Value = TypeVar("Value")

@@ -11,11 +11,11 @@ from io import BufferedReader, RawIOBase
 from types import ModuleType
 from typing import Any
 
-from openpipe_mock.answering import Catch, Ours, Url, path_of, url_of
-from openpipe_mock.http1 import Line
-from openpipe_mock.layers import Original, Place, bound
-from openpipe_mock.local import TooSlow
-from openpipe_mock.network_guard import passing
+from openpipe_mock.testing.answering import Catch, Ours, Url, path_of, url_of
+from openpipe_mock.testing.http1 import Line
+from openpipe_mock.testing.layers import Original, Place, bound
+from openpipe_mock.testing.network_guard import passing
+from openpipe_mock.testing.virtual import TooSlow
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 

@@ -15,7 +15,9 @@ from logging import INFO, Logger, getLogger
 from types import ModuleType
 from typing import Any
 
-from openpipe_mock.answering import (
+from openpipe_mock.core.effects import JSON_HEADERS, Head, HeaderList, Reply
+from openpipe_mock.service.service import REQUEST_ID
+from openpipe_mock.testing.answering import (
     CUT_OFF,
     HUNG_UP,
     TOO_SLOW,
@@ -27,11 +29,9 @@ from openpipe_mock.answering import (
     in_pieces,
     lowered,
 )
-from openpipe_mock.core.effects import JSON_HEADERS, Head, HeaderList, Reply
-from openpipe_mock.layers import Original, Place, bound
-from openpipe_mock.local import Broken, Journey, TooSlow
-from openpipe_mock.patches import is_tracer
-from openpipe_mock.service.service import REQUEST_ID
+from openpipe_mock.testing.layers import Original, Place, bound
+from openpipe_mock.testing.patches import is_tracer
+from openpipe_mock.testing.virtual import Broken, Journey, TooSlow
 
 COOKIE = b"set-cookie"
 NO_TIME = timedelta()

@@ -9,9 +9,9 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from openpipe_mock.answering import Ours, url_of
-from openpipe_mock.layers import Original, Place, bound
-from openpipe_mock.patches import as_written, is_replaced
+from openpipe_mock.testing.answering import Ours, url_of
+from openpipe_mock.testing.layers import Original, Place, bound
+from openpipe_mock.testing.patches import as_written, is_replaced
 
 NAME = "get_adapter"
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 if TYPE_CHECKING:
-    from openpipe_mock.liveserver import LiveMock, LiveServer
-    from openpipe_mock.mocking import Mock
+    from openpipe_mock.testing.live import LiveMock, LiveServer
+    from openpipe_mock.testing.mock import Mock
 
-pytest_plugins = ("openpipe_mock.variantmarks",)
+pytest_plugins = ("openpipe_mock.testing.variant_marks",)
 MARKER = "openpipe"
 OTHER_MOCKS = ("httpx_mock", "respx_mock", "vcr")
 """Fixtures that patch as ours does; they are set up before it, so that they end after it."""
@@ -32,8 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def wishes(request: pytest.FixtureRequest) -> tuple[dict[str, Any], bool]:
     """What the markers of a test say, the nearest first; and whether they are strict."""
-    from openpipe_mock.interception import options
     from openpipe_mock.openapi.violations import did_you_mean, listed
+    from openpipe_mock.testing.interception import options
 
     known = [*options(), "strict"]
     said: dict[str, Any] = {}
@@ -70,7 +70,7 @@ def found(path: Path, request: pytest.FixtureRequest) -> Path:
 @contextmanager
 def mocking(request: pytest.FixtureRequest, **more: Any) -> "Iterator[Mock]":
     """A mock as the markers say that a fixture sees; `more` beats them."""
-    from openpipe_mock.interception import NothingToPatch, patched
+    from openpipe_mock.testing.interception import NothingToPatch, patched
 
     said, strict = wishes(request)
     with ExitStack() as stack:
@@ -115,7 +115,7 @@ def pytest_runtest_teardown() -> Generator[None]:
     try:
         return (yield)
     finally:
-        if interception := sys.modules.get("openpipe_mock.interception"):
+        if interception := sys.modules.get("openpipe_mock.testing.interception"):
             interception.FRONTIER.settle()
 
 
@@ -129,7 +129,7 @@ def keep_contract(mock: "Mock") -> None:
 @pytest.fixture(scope="session")
 def openpipe_live() -> "Iterator[LiveServer]":
     """The one live mock of a test run; each test has a session of its own on it: see `openpipe_server`."""
-    from openpipe_mock.liveserver import serving
+    from openpipe_mock.testing.live import serving
 
     with serving() as live:
         yield live
@@ -140,7 +140,7 @@ def openpipe_server(
     request: pytest.FixtureRequest, openpipe_live: "LiveServer", openpipe_variant: str
 ) -> "Iterator[LiveMock]":
     """A session of a live mock on a free port, for clients in other languages: see its `base_url`."""
-    from openpipe_mock.liveserver import LiveMock
+    from openpipe_mock.testing.live import LiveMock
 
     said, strict = wishes(request)
     config = said.pop("config", None)

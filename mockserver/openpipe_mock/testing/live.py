@@ -10,13 +10,13 @@ from functools import partial
 from time import perf_counter, sleep
 from typing import Any, TypeVar
 
-from openpipe_mock.interception import DUMMY_KEY
-from openpipe_mock.local import Clock
-from openpipe_mock.mocking import Config, Mock, MockError, settings_of
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.server.reload import Source, service_of
 from openpipe_mock.server.server import Listener, Server, bind, uvicorn_config
 from openpipe_mock.service.service import Service
+from openpipe_mock.testing.interception import DUMMY_KEY
+from openpipe_mock.testing.mock import Config, Mock, MockError, settings_of
+from openpipe_mock.testing.virtual import Clock
 
 Value = TypeVar("Value")
 

@@ -10,12 +10,12 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from openpipe_mock.answering import TOO_SLOW, Ours, Url, path_of
-from openpipe_mock.http1 import GO_ON, Line
-from openpipe_mock.layers import Original, Place, bound
-from openpipe_mock.local import OutOfTime, TooSlow
-from openpipe_mock.network_guard import passing
-from openpipe_mock.patches import as_written, is_replaced
+from openpipe_mock.testing.answering import TOO_SLOW, Ours, Url, path_of
+from openpipe_mock.testing.http1 import GO_ON, Line
+from openpipe_mock.testing.layers import Original, Place, bound
+from openpipe_mock.testing.network_guard import passing
+from openpipe_mock.testing.patches import as_written, is_replaced
+from openpipe_mock.testing.virtual import OutOfTime, TooSlow
 
 VERBS = ("request", "get", "options", "head", "post", "put", "patch", "delete")
 SENDING = "_request"

@@ -11,17 +11,17 @@ from types import FunctionType, ModuleType
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
-from openpipe_mock.answering import Ours
-from openpipe_mock.layers import Layers, Original, Place
+from openpipe_mock.testing.answering import Ours
+from openpipe_mock.testing.layers import Layers, Original, Place
 
 CLIENTS = {
-    "httpx": "httpxclients",
-    "httpx2": "httpxclients",
-    "httpcore": "httpcoreclients",
-    "httpcore2": "httpcoreclients",
-    "aiohttp": "aiohttpclient",
-    "requests": "requestsclient",
-    "urllib3": "urllib3client",
+    "httpx": "httpx_clients",
+    "httpx2": "httpx_clients",
+    "httpcore": "httpcore_clients",
+    "httpcore2": "httpcore_clients",
+    "aiohttp": "aiohttp_clients",
+    "requests": "requests_clients",
+    "urllib3": "urllib3_clients",
 }
 """A client library → the module here whose `places(library)` says what of it is patched.
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from openpipe_mock.core.effects import Exchange, Head, HeaderList, Reply
-from openpipe_mock.local import Broken, Clock, Journey, TooSlow, ask
+from openpipe_mock.testing.virtual import Broken, Clock, Journey, TooSlow, ask
 
 HUNG_UP = "Server disconnected without sending a response."
 CUT_OFF = "peer closed connection without sending complete message body"

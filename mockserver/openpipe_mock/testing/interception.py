@@ -17,19 +17,19 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, Literal, Never, TypeVar, get_args
 
-from openpipe_mock.answering import Catch
-from openpipe_mock.arrivals import given
-from openpipe_mock.baseurls import host_of, parsed, path_below
 from openpipe_mock.config.settings import AutoTools, Clock, Ids, Repeat, Unknown, Validation
-from openpipe_mock.contexts import Active, Entry, Unclear
 from openpipe_mock.core.resources import install_line
-from openpipe_mock.dummykeys import DummyKeys
-from openpipe_mock.mocking import Config, Mock, MockError, settings_of
-from openpipe_mock.network_guard import Guard, NetworkRefused, is_local
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.violations import listed, quoted
-from openpipe_mock.patches import Patches, any_installed
 from openpipe_mock.service.service import ConfigFile, Service
+from openpipe_mock.testing.answering import Catch
+from openpipe_mock.testing.base_urls import host_of, parsed, path_below
+from openpipe_mock.testing.calls import given
+from openpipe_mock.testing.contexts import Active, Entry, Unclear
+from openpipe_mock.testing.dummy_keys import DummyKeys
+from openpipe_mock.testing.mock import Config, Mock, MockError, settings_of
+from openpipe_mock.testing.network_guard import Guard, NetworkRefused, is_local
+from openpipe_mock.testing.patches import Patches, any_installed
 
 Providers = Literal["mock", "refuse", "pass"]
 PROVIDERS: tuple[Providers, ...] = get_args(Providers)

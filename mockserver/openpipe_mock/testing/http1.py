@@ -5,9 +5,9 @@ from typing import Any
 
 import httptools
 
-from openpipe_mock.answering import Catch, in_pieces, reason_of
 from openpipe_mock.core.effects import Head, HeaderList, Reply
-from openpipe_mock.local import Broken, Journey
+from openpipe_mock.testing.answering import Catch, in_pieces, reason_of
+from openpipe_mock.testing.virtual import Broken, Journey
 
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 

@@ -17,9 +17,9 @@ from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import Any, NoReturn
 
-from openpipe_mock.baseurls import normal_host, parsed
-from openpipe_mock.layers import Layers, Original, Place, Wrapping, bound
 from openpipe_mock.openapi.violations import quoted
+from openpipe_mock.testing.base_urls import normal_host, parsed
+from openpipe_mock.testing.layers import Layers, Original, Place, Wrapping, bound
 
 ANSWERED = "httpx, httpx2, aiohttp, requests and urllib3"
 CURE = f"the mock answers {ANSWERED}, but not the client that asked (urllib, http.client, …)."
