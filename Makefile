@@ -57,7 +57,7 @@ schemas: .venv/.dev ## Make schemas/openapi.yaml anew from its sources and check
 	@$(MAKE) vectors
 
 vectors: .venv/.dev ## Write schemas/vectors anew
-	@$(bin)/python -m openpipe_mock.vectors
+	@$(bin)/python -m openpipe_mock.payloads.vectors
 
 mutants: .venv/.dev ## Run the contract suite against every one-bug server and write docs/mutants.md
 	@$(bin)/python -m tests.mutants_page

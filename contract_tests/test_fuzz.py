@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from openpipe_mock.checks import Finding, find
-from openpipe_mock.edits import Edit
+from openpipe_mock.payloads.edits import Edit
 from openpipe_mock.probe import Exchange
 
 from . import everywhere
@@ -25,7 +25,7 @@ def as_many_as_asked(aim: Aim) -> Iterator[Variant]:
 
 def drawn(endpoint: str, *, valid: bool) -> Any:
     """The strategy for bodies, each with the edit that broke it, or None."""
-    from openpipe_mock import strategies as made
+    from openpipe_mock.payloads import strategies as made
 
     if endpoint == "judge":
         strategy = made.judge_requests() if valid else made.broken_judge_requests(strict=True)

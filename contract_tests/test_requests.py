@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache, partial
 
 from openpipe_mock.checks import Finding
-from openpipe_mock.edits import Edit, Positive, edits, header_edits, positives
+from openpipe_mock.payloads.edits import Edit, Positive, edits, header_edits, positives
 from openpipe_mock.probe import Exchange, Request
 
 from . import everywhere

@@ -12,11 +12,11 @@ import orjson
 
 from openpipe_mock import __version__
 from openpipe_mock.core.resources import folder
-from openpipe_mock.edits import Edit, edits
-from openpipe_mock.routes import weaker
-from openpipe_mock.samples import ENDPOINTS, Positive, needs, positives, preceded
-from openpipe_mock.values import ODD_TEXTS
-from openpipe_mock.vectors import invalid, line_of, valid
+from openpipe_mock.payloads.edits import Edit, edits
+from openpipe_mock.payloads.places import weaker
+from openpipe_mock.payloads.valid import ENDPOINTS, Positive, needs, positives, preceded
+from openpipe_mock.payloads.values import ODD_TEXTS
+from openpipe_mock.payloads.vectors import invalid, line_of, valid
 
 Json = Any
 Item = TypeVar("Item", Positive, Edit)

@@ -11,7 +11,10 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from openpipe_mock.edits import (
+from openpipe_mock.openapi.endpoints import BASE
+from openpipe_mock.openapi.spec import Checker, contract
+from openpipe_mock.openapi.violations import DIALECT
+from openpipe_mock.payloads.edits import (
     Edit,
     broken,
     component_edits,
@@ -20,11 +23,8 @@ from openpipe_mock.edits import (
     header_positives,
     positives,
 )
-from openpipe_mock.openapi.endpoints import BASE
-from openpipe_mock.openapi.spec import Checker, contract
-from openpipe_mock.openapi.violations import DIALECT
-from openpipe_mock.routes import LEVELS, places, pointer, root, walk
-from openpipe_mock.samples import ENDPOINTS, grafted, preceded
+from openpipe_mock.payloads.places import LEVELS, places, pointer, root, walk
+from openpipe_mock.payloads.valid import ENDPOINTS, grafted, preceded
 from openpipe_mock.service.service import Service
 from tests.inprocess import FULL, HEADERS, JUDGE, answer
 from tests.live import run
@@ -333,11 +333,11 @@ def test_the_list_is_what_it_was(which: str) -> None:
 @pytest.mark.slow
 def test_the_list_is_the_same_in_another_process_and_needs_no_hypothesis() -> None:
     code = (
-        "from tests.test_edits import digest; from openpipe_mock.edits import edits;"
+        "from tests.test_edits import digest; from openpipe_mock.payloads.edits import edits;"
         "print(digest(iter(edits('judge'))))"
     )
     assert run([sys.executable, "-c", code], {"PYTHONHASHSEED": "7"}).strip() == PINNED["judge"][1]
-    code = "import sys, openpipe_mock.edits; print('hypothesis' in sys.modules)"
+    code = "import sys, openpipe_mock.payloads.edits; print('hypothesis' in sys.modules)"
     assert run([sys.executable, "-c", code]) == "False\n"
 
 

@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from openpipe_mock import __version__
-from openpipe_mock.edits import edits
 from openpipe_mock.generatecommand import generate
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.samples import ENDPOINTS, positives
+from openpipe_mock.payloads.edits import edits
+from openpipe_mock.payloads.valid import ENDPOINTS, positives
+from openpipe_mock.payloads.vectors import requests
 from openpipe_mock.service.service import Service
-from openpipe_mock.vectors import requests
 from tests.inprocess import JUDGE, answer
 from tests.live import clean, run
 

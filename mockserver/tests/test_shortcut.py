@@ -12,7 +12,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from openpipe_mock import strategies
 from openpipe_mock.config.settings import (
     Declared,
     ErrorAnswer,
@@ -29,6 +28,7 @@ from openpipe_mock.control.guard import Guard
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.strictjson import MOST_LEVELS
 from openpipe_mock.faults.variants import VARIANTS
+from openpipe_mock.payloads import strategies
 from openpipe_mock.server.asgi import App, create_app
 from openpipe_mock.service import shortcut
 from openpipe_mock.service.completions import OFTEN

@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import Phase, find, given, settings
 
-from openpipe_mock import strategies
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import Checker, contract
-from openpipe_mock.samples import ENDPOINTS
-from openpipe_mock.service.service import Service
-from openpipe_mock.strategies import (
+from openpipe_mock.payloads import strategies
+from openpipe_mock.payloads.strategies import (
     Broken,
     broken_chat_requests,
     broken_judge_requests,
@@ -29,6 +27,8 @@ from openpipe_mock.strategies import (
     tool_choices,
     tools,
 )
+from openpipe_mock.payloads.valid import ENDPOINTS
+from openpipe_mock.service.service import Service
 from tests.environments import ROOT
 from tests.generate import brief, thorough
 from tests.inprocess import HEADERS, answer

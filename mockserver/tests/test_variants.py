@@ -30,8 +30,8 @@ from openpipe_mock.faults.variants import VARIANTS, Variant, named, varied
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import DIALECT
+from openpipe_mock.payloads.strategies import chat_requests, criteria_headers, judge_requests
 from openpipe_mock.service.service import Service
-from openpipe_mock.strategies import chat_requests, criteria_headers, judge_requests
 from tests.chatting import asking, sent_with, tool
 from tests.environments import ROOT
 from tests.inprocess import HEADERS, JUDGE, MINIMAL, answer_validator, carried_out, having

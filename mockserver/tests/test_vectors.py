@@ -16,9 +16,9 @@ from openpipe_mock import __version__
 from openpipe_mock.config.settings import ANSWERS
 from openpipe_mock.core.resources import folder
 from openpipe_mock.openapi.spec import Checker, contract
-from openpipe_mock.routes import LEVELS
-from openpipe_mock.samples import ENDPOINTS
-from openpipe_mock.vectors import ANSWERED, REFUSED, files, write
+from openpipe_mock.payloads.places import LEVELS
+from openpipe_mock.payloads.valid import ENDPOINTS
+from openpipe_mock.payloads.vectors import ANSWERED, REFUSED, files, write
 from tests.environments import ROOT
 from tests.live import Live, run
 from tests.markdown import blocks

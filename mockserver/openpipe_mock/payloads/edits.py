@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock.openapi.shapes import Schema
-from openpipe_mock.routes import (
+from openpipe_mock.payloads.places import (
     ITEM,
     VALUE,
     Path,
@@ -32,7 +32,7 @@ from openpipe_mock.routes import (
     weaker,
     without,
 )
-from openpipe_mock.samples import (
+from openpipe_mock.payloads.valid import (
     ENDPOINTS,
     Positive,
     header_positives,
@@ -42,7 +42,7 @@ from openpipe_mock.samples import (
     parameters,
     positives,
 )
-from openpipe_mock.values import UNEXPECTED, UNKNOWN
+from openpipe_mock.payloads.values import UNEXPECTED, UNKNOWN
 
 __all__ = ["Edit", "Positive", "edits", "header_edits", "header_positives", "positives"]
 

@@ -19,12 +19,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from openpipe_mock.edits import Edit, edits
 from openpipe_mock.openapi.shapes import label, union
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.routes import pointer
-from openpipe_mock.samples import ENDPOINTS, grafted
-from openpipe_mock.values import ODD_TEXTS, PIXEL, SOUND
+from openpipe_mock.payloads.edits import Edit, edits
+from openpipe_mock.payloads.places import pointer
+from openpipe_mock.payloads.valid import ENDPOINTS, grafted
+from openpipe_mock.payloads.values import ODD_TEXTS, PIXEL, SOUND
 
 Json = Any
 Strategy = st.SearchStrategy[Any]

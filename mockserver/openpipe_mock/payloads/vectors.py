@@ -1,6 +1,6 @@
 """Test vectors for repositories in other languages: `schemas/vectors/*.jsonl`, one JSON object a line.
 
-`python -m openpipe_mock.vectors` writes them anew. They follow from the contract and this package alone, so
+`python -m openpipe_mock.payloads.vectors` writes them anew. They follow from the contract and this package alone, so
 the bytes are the same on every machine; docs/vectors.md says what each field means.
 """
 
@@ -16,9 +16,9 @@ import orjson
 from openpipe_mock import __version__
 from openpipe_mock.config.settings import ANSWERS
 from openpipe_mock.core.resources import folder
-from openpipe_mock.edits import Edit, component_edits, edits, header_edits
-from openpipe_mock.samples import Positive, header_positives, holding, named_bodies, positives
-from openpipe_mock.streams import Stream, streams
+from openpipe_mock.payloads.edits import Edit, component_edits, edits, header_edits
+from openpipe_mock.payloads.streams import Stream, streams
+from openpipe_mock.payloads.valid import Positive, header_positives, holding, named_bodies, positives
 
 Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 from openpipe_mock.openapi.violations import fits
-from openpipe_mock.routes import ITEM, VALUE, Route, Spot, Step, key_of, types_of
+from openpipe_mock.payloads.places import ITEM, VALUE, Route, Spot, Step, key_of, types_of
 
 Json = Any
 

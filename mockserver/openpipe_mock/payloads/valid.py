@@ -16,8 +16,18 @@ import orjson
 from openpipe_mock.openapi.shapes import Schema
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import fits
-from openpipe_mock.routes import Path, Route, Spot, places, put, root, spots, types_of, walk, weaker
-from openpipe_mock.values import BY_TYPE, SAMPLES, UNEXPECTED, UNKNOWN, full, grown, members, plain, sample
+from openpipe_mock.payloads.places import Path, Route, Spot, places, put, root, spots, types_of, walk, weaker
+from openpipe_mock.payloads.values import (
+    BY_TYPE,
+    SAMPLES,
+    UNEXPECTED,
+    UNKNOWN,
+    full,
+    grown,
+    members,
+    plain,
+    sample,
+)
 
 Json = Any
 ENDPOINTS: Mapping[str, str] = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"}
