@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from openpipe_mock.checks import decides
+from openpipe_mock.contract.checks import decides
 
 CRITERIA = ("criterion-1", "criterion-2")
 MODELS = ("openai:gpt-4o-mini",)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from openpipe_mock.contract.probe import Credential, Request, wire
 from openpipe_mock.payloads.edits import Edit
 from openpipe_mock.payloads.valid import Positive
-from openpipe_mock.probe import Credential, Request, wire
 
 from .aim import CRITERIA, MODELS, Aim, belted
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock.expressions import BadExpression
-from openpipe_mock.probe import Probe, Target, UsageProblem, target
+from openpipe_mock.contract.expressions import BadExpression
+from openpipe_mock.contract.probe import Probe, Target, UsageProblem, target
 
 from .aim import Aim
 from .evidence import level_of, payload, story
@@ -28,7 +28,7 @@ NAMELESS = (
 
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
     """Register the suite's options in a run that names this folder by its path."""
-    pluginmanager.import_plugin("openpipe_mock.suiteoptions")
+    pluginmanager.import_plugin("openpipe_mock.contract.options")
 
 
 def settings(config: pytest.Config) -> Mapping[str, Any]:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from openpipe_mock.checks import Finding
+from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.openapi.spec import Checker, contract
 from openpipe_mock.openapi.violations import Violation, shown
-from openpipe_mock.probe import Exchange
 
 from . import streams
 

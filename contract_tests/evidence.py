@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from openpipe_mock.checks import Finding, find
-from openpipe_mock.probe import Exchange
+from openpipe_mock.contract.checks import Finding, find
+from openpipe_mock.contract.probe import Exchange
 
 from .promises import Verdict
 

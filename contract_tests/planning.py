@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from fnmatch import translate
 from functools import cache
 
-from openpipe_mock.checks import catalogue
-from openpipe_mock.expressions import expression
-from openpipe_mock.probe import Request
+from openpipe_mock.contract.checks import catalogue
+from openpipe_mock.contract.expressions import expression
+from openpipe_mock.contract.probe import Request
 
 from .aim import Aim
 from .promises import Case

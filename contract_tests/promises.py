@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from openpipe_mock.checks import Check, Finding, catalogue
-from openpipe_mock.probe import BudgetSpent, Exchange, Probe, Request, Unanswered
+from openpipe_mock.contract.checks import Check, Finding, catalogue
+from openpipe_mock.contract.probe import BudgetSpent, Exchange, Probe, Request, Unanswered
 
 from . import everywhere
 from .aim import Aim

@@ -1,6 +1,6 @@
 """Whether an endpoint can be judged at all: without one 200 a run proves nothing."""
 
-from openpipe_mock.probe import Exchange, Request
+from openpipe_mock.contract.probe import Exchange, Request
 
 from .aim import Aim
 from .asks import COUNTING, chatting, judging, said

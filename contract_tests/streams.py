@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from openpipe_mock.checks import Finding
+from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.eventstream import DONE, Event
+from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.core import strictjson
 from openpipe_mock.core.errors import ParseError
-from openpipe_mock.eventstream import DONE, Event
 from openpipe_mock.openapi.spec import Checker, contract
-from openpipe_mock.probe import Exchange
 
 Findings = Iterator[Finding]
 Chunk = dict[str, Any]

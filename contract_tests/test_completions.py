@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from openpipe_mock.checks import Finding
+from openpipe_mock.contract.checks import Finding
 from openpipe_mock.openapi.violations import Place, explain
 
 from .aim import MOST_TOKENS, Aim

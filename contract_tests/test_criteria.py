@@ -6,8 +6,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from openpipe_mock.checks import Finding
-from openpipe_mock.probe import Request, wire
+from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.probe import Request, wire
 
 from .aim import Aim, plain
 from .asks import PROMPTS, best_of, chatting, judging, said, streaming

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from openpipe_mock.checks import Finding
-from openpipe_mock.probe import Request
+from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.probe import Request
 
 from .aim import Aim, plain
 from .asks import CHAT, JUDGE, chatting, judging, post

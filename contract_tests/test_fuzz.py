@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from openpipe_mock.checks import Finding, find
+from openpipe_mock.contract.checks import Finding, find
+from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.payloads.edits import Edit
-from openpipe_mock.probe import Exchange
 
 from . import everywhere
 from .aim import Aim

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from openpipe_mock.checks import Finding
-from openpipe_mock.probe import Request
+from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.probe import Request
 
 from .aim import Aim
 from .asks import chatting, judging, said

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from openpipe_mock.checks import Finding
+from openpipe_mock.contract.checks import Finding
 
 from .aim import Aim
 from .promises import Scene, Sends, Variant, promise, reachable

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 
-from openpipe_mock.checks import Finding
+from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.probe import Exchange, Request
 from openpipe_mock.payloads.edits import Edit, Positive, edits, header_edits, positives
-from openpipe_mock.probe import Exchange, Request
 
 from . import everywhere
 from .aim import Aim

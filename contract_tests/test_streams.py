@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from openpipe_mock.checks import Finding
-from openpipe_mock.probe import Exchange
+from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.probe import Exchange
 
 from . import streams
 from .aim import Aim

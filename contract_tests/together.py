@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from openpipe_mock.contract.probe import Request
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.edits import Positive, positives
 from openpipe_mock.payloads.valid import ENDPOINTS, USER
-from openpipe_mock.probe import Request
 
 from .aim import Aim
 from .asks import sent

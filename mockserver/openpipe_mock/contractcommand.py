@@ -12,8 +12,8 @@ import click
 from openpipe_mock.core.resources import install_line
 
 if TYPE_CHECKING:
-    from openpipe_mock.contract import Options, Progress
-    from openpipe_mock.findings import Planned, Result
+    from openpipe_mock.contract.findings import Planned, Result
+    from openpipe_mock.contract.run import Options, Progress
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 LEVELS = ("documented", "sdk", "source", "decision")
@@ -107,12 +107,12 @@ command that makes no sense.""",
 def contract(**given: Any) -> None:
     """Judge whether the server at URL keeps the contract."""
     try:
-        from openpipe_mock.contract import Options, run
+        from openpipe_mock.contract.run import Options, run
     except ModuleNotFoundError as error:
         refuse(f"{error.name} is missing: {install_line('contract')}")
-    from openpipe_mock import deviations
-    from openpipe_mock.contracttext import header, report
-    from openpipe_mock.probe import UsageProblem
+    from openpipe_mock.contract import deviations
+    from openpipe_mock.contract.probe import UsageProblem
+    from openpipe_mock.contract.text import header, report
 
     files = {
         name: given.pop(name)
@@ -126,7 +126,7 @@ def contract(**given: Any) -> None:
         before = deviations.read_baseline(files["baseline"]) if files["baseline"] else None
         if files["write_known"] and files["write_known"].exists():
             raise deviations.BadFile(f"{files['write_known']} exists already; name another file")
-        from openpipe_mock.contract import server_of
+        from openpipe_mock.contract.run import server_of
 
         server = server_of(options)
         say(header(server.url, options.level, options.seed, server.max_requests))
@@ -172,8 +172,8 @@ def rerun(options: "Options") -> str:
 
 def progress(options: "Options") -> "Progress":
     """The plan on standard output, then how far the run is, on standard error."""
-    from openpipe_mock.contract import Progress
-    from openpipe_mock.contracttext import plan
+    from openpipe_mock.contract.run import Progress
+    from openpipe_mock.contract.text import plan
 
     def planned(numbers: "Planned", _: Any) -> None:
         say(plan(numbers, whole=options.dry_run))
@@ -203,7 +203,10 @@ def plainly(number: int, total: int, requests: int, broken: int) -> None:
 
 def write(result: "Result", files: dict[str, Path | None], again: str, today: datetime.date) -> None:
     """The report files that were asked for; one that can't be written ends the command."""
-    from openpipe_mock import contracthtml, contractjunit, contracttext, deviations
+    from openpipe_mock.contract import deviations
+    from openpipe_mock.contract import html as contracthtml
+    from openpipe_mock.contract import junit as contractjunit
+    from openpipe_mock.contract import text as contracttext
 
     makers: dict[str, Callable[[], str]] = {
         "json_file": lambda: contracttext.as_json(result),
@@ -231,12 +234,12 @@ Examples:
 @click.option("--markdown", is_flag=True, hidden=True)
 def explain(name: str | None, markdown: bool) -> None:
     """Say what the check ID promises, on whose word, and what to do when it fails; without ID, list all."""
-    from openpipe_mock.checks import UnknownCheck, catalogue, family_of
-    from openpipe_mock.checks import explain as told
+    from openpipe_mock.contract.checks import UnknownCheck, catalogue, family_of
+    from openpipe_mock.contract.checks import explain as told
 
     if markdown:
-        from openpipe_mock.contract import members
-        from openpipe_mock.contracttext import documentation
+        from openpipe_mock.contract.run import members
+        from openpipe_mock.contract.text import documentation
 
         click.echo(documentation(members()), nl=False)
     elif name is None:
@@ -247,7 +250,7 @@ def explain(name: str | None, markdown: bool) -> None:
         try:
             cases = {}
             if family_of(name):
-                from openpipe_mock.contract import members
+                from openpipe_mock.contract.run import members
 
                 cases = members()
             click.echo(told(name, cases))

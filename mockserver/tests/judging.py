@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from openpipe_mock.contract import Options, run
-from openpipe_mock.findings import Result
+from openpipe_mock.contract.findings import Result
+from openpipe_mock.contract.run import Options, run
 from tests.reference.http import App
 from tests.reference.server import KEY, MODELS
 from tests.reference.serving import live

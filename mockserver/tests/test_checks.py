@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from openpipe_mock.checks import (
+from openpipe_mock.contract.checks import (
     LEVELS,
     MEANINGS,
     Check,
@@ -18,8 +18,8 @@ from openpipe_mock.checks import (
     family_of,
     find,
 )
-from openpipe_mock.contract import members
-from openpipe_mock.contracttext import documentation
+from openpipe_mock.contract.run import members
+from openpipe_mock.contract.text import documentation
 from openpipe_mock.core.resources import folder
 from openpipe_mock.openapi.spec import contract
 

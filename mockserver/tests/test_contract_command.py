@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from openpipe_mock.contract import Options, undisturbed
+from openpipe_mock.contract.run import Options, undisturbed
 from openpipe_mock.contractcommand import contract, explain, live, rerun
 from tests.environments import ROOT, here
 from tests.live import Live, finished
@@ -129,7 +129,7 @@ def test_a_report_that_can_t_be_written_ends_with_2(stage: Stage) -> None:
 
 def test_a_key_that_is_withheld_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENPIPE_API_KEY", "sk-of-the-environment")
-    monkeypatch.setattr("openpipe_mock.probe.is_loopback", lambda url: False)
+    monkeypatch.setattr("openpipe_mock.contract.probe.is_loopback", lambda url: False)
     done = running("http://127.0.0.1:9/api/v1", "--timeout", "1", *FEW)
     assert "--send-key sends it" in done.stdout
     assert "sk-of-the-environment" not in done.output
@@ -260,7 +260,7 @@ def test_the_plugin_does_nothing_unless_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text(
         "import sys\n"
         "def test_own() -> None:\n"
-        "    heavy = {'httpx', 'hypothesis', 'openpipe_mock.probe', 'openpipe_mock.openapi.spec', 'starlette'}\n"
+        "    heavy = {'httpx', 'hypothesis', 'openpipe_mock.contract.probe', 'openpipe_mock.openapi.spec', 'starlette'}\n"
         "    assert sorted(heavy.intersection(sys.modules)) == []\n"
     )
     done = finished([*PYTEST, "--disable-plugin-autoload", "-W", "error", str(tmp_path)], cwd=tmp_path)

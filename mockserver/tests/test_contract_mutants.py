@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from openpipe_mock.checks import family_of
+from openpipe_mock.contract.checks import family_of
 from tests.judging import states, told, verdict_on
 from tests.mutants_page import PAGE, page, recorded
 from tests.reference.habits import Habits

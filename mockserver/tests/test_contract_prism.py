@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from openpipe_mock.contract import Options, run
+from openpipe_mock.contract.findings import Result
+from openpipe_mock.contract.run import Options, run
 from openpipe_mock.core.resources import folder
-from openpipe_mock.findings import Result
 from tests.environments import CLIENTS, found
 from tests.judging import states, told
 from tests.live import PATIENCE, clean

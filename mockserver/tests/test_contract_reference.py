@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from openpipe_mock.findings import Result
+from openpipe_mock.contract.findings import Result
 from tests.judging import states, told, verdict_on
 from tests.reference.habits import Habits
 from tests.reference.killing import part

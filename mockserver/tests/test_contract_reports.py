@@ -16,11 +16,8 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from openpipe_mock.checks import find
-from openpipe_mock.contracthtml import page
-from openpipe_mock.contractjunit import junit
-from openpipe_mock.contracttext import as_json, curl, header, names, plan, report
-from openpipe_mock.deviations import (
+from openpipe_mock.contract.checks import find
+from openpipe_mock.contract.deviations import (
     BadFile,
     Known,
     applied,
@@ -29,7 +26,10 @@ from openpipe_mock.deviations import (
     read_baseline,
     read_known,
 )
-from openpipe_mock.findings import Outcome, Planned, Result, Sighting, outcomes
+from openpipe_mock.contract.findings import Outcome, Planned, Result, Sighting, outcomes
+from openpipe_mock.contract.html import page
+from openpipe_mock.contract.junit import junit
+from openpipe_mock.contract.text import as_json, curl, header, names, plan, report
 from tests.judging import states, verdict_on
 from tests.reference.habits import Habits
 from tests.reference.mutants import mutants

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from openpipe_mock import pytest_plugin
-from openpipe_mock.contract import Collector, Options, Progress, arguments, run, server_of, undisturbed
+from openpipe_mock.contract.probe import Request, Target, UsageProblem
+from openpipe_mock.contract.run import Collector, Options, Progress, arguments, run, server_of, undisturbed
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.probe import Request, Target, UsageProblem
 from tests.environments import ROOT
 from tests.judging import KNOWN, states, told, verdict_on
 from tests.live import Live
@@ -32,7 +32,7 @@ def planned(options: Options, server: Target) -> Any:
     """The suite's plan for a server, which gets no request."""
     collector = Collector(Progress(), True)
     with pytest.MonkeyPatch.context() as patch, undisturbed():
-        patch.setattr("openpipe_mock.probe.is_local", lambda url: server.local)
+        patch.setattr("openpipe_mock.contract.probe.is_local", lambda url: server.local)
         told = arguments(replace(options, dry_run=True), server)
         assert pytest.main(told, plugins=[pytest_plugin, collector]) in (0, 5)
     return collector.plan
@@ -384,7 +384,9 @@ def failing(error: BaseException) -> Any:
 
 
 def test_a_crash_of_the_suite_is_no_verdict_and_has_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openpipe_mock.probe.Probe.send", failing(RuntimeError(f"boom {KNOWN['api_key']}")))
+    monkeypatch.setattr(
+        "openpipe_mock.contract.probe.Probe.send", failing(RuntimeError(f"boom {KNOWN['api_key']}"))
+    )
     result = verdict_on(Reference(), only=("judge.errors.malformed_json",))
     assert (result.verdict, result.exit_code) == ("inconclusive", 3)
     assert "RuntimeError: boom $OPENPIPE_API_KEY" in result.crashes[0]
@@ -393,7 +395,7 @@ def test_a_crash_of_the_suite_is_no_verdict_and_has_its_traceback(monkeypatch: p
 
 
 def test_a_run_that_is_interrupted_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openpipe_mock.probe.Probe.send", failing(KeyboardInterrupt()))
+    monkeypatch.setattr("openpipe_mock.contract.probe.Probe.send", failing(KeyboardInterrupt()))
     result = verdict_on(Reference(), only=("judge.errors",))
     assert result.verdict == "inconclusive"
     assert "interrupted" in result.crashes[0]
@@ -403,7 +405,7 @@ def test_a_suite_that_can_t_be_planned_is_no_verdict(monkeypatch: pytest.MonkeyP
     def broken(self: Any) -> str:
         raise RuntimeError("no plan")
 
-    monkeypatch.setattr("openpipe_mock.probe.Request.value", broken)
+    monkeypatch.setattr("openpipe_mock.contract.probe.Request.value", broken)
     result = verdict_on(Reference(), only=("judge.errors",), seed=99)
     assert result.verdict == "inconclusive"
     assert "no plan" in "".join(result.crashes)

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from contract_tests import together
 from contract_tests.together import ALONE, SIDE_BY_SIDE, Group, groups, merged, taken
-from openpipe_mock.contract import Options, run
-from openpipe_mock.contracttext import plan as plan_lines
-from openpipe_mock.findings import Result
+from openpipe_mock.contract.findings import Result
+from openpipe_mock.contract.probe import Target
+from openpipe_mock.contract.run import Options, run
+from openpipe_mock.contract.text import plan as plan_lines
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.edits import positives
 from openpipe_mock.payloads.valid import ENDPOINTS
-from openpipe_mock.probe import Target
 from tests.judging import states, told, verdict_on
 from tests.live import Live
 from tests.reference.habits import Habits

@@ -2,7 +2,7 @@
 
 import pytest
 
-from openpipe_mock.eventstream import Event, read
+from openpipe_mock.contract.eventstream import Event, read
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from openpipe_mock.expressions import BadExpression, expression
+from openpipe_mock.contract.expressions import BadExpression, expression
 
 NAMES = ("chat.stream.role", "chat.stream.usage", "judge.latest", "chat[a-b].n")
 SELECTED: dict[str, tuple[int, ...]] = {

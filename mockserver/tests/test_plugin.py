@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from openpipe_mock.suiteoptions import OPTIONS
+from openpipe_mock.contract.options import OPTIONS
 from tests.environments import ROOT, here, installed
 from tests.live import clean, run
 

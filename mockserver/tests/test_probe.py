@@ -13,8 +13,8 @@ import httpx
 import pytest
 import trustme
 
-from openpipe_mock import probe
-from openpipe_mock.probe import (
+from openpipe_mock.contract import probe
+from openpipe_mock.contract.probe import (
     HUNG_UP,
     TOO_SLOW,
     BudgetSpent,
@@ -346,7 +346,7 @@ def test_a_busy_server_is_asked_again_when_it_says_so(answer: httpx.Response, na
 
 
 def test_a_date_in_the_future_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openpipe_mock.probe.time.time", lambda: 1000.0)
+    monkeypatch.setattr("openpipe_mock.contract.probe.time.time", lambda: 1000.0)
     clock = Clock()
     later = busy(429, formatdate(1003, usegmt=True))
     assert probing(in_turn(later, httpx.Response(200)), clock).send(ASK).ok

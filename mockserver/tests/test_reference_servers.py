@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from openpipe_mock.checks import catalogue, find
+from openpipe_mock.contract.checks import catalogue, find
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.edits import Edit, edits, positives
 from tests.reference.habits import Habits

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openpipe_mock import eventstream
 from openpipe_mock.answers.wire import DONE
 from openpipe_mock.config.settings import (
     Declared,
@@ -23,6 +22,7 @@ from openpipe_mock.config.settings import (
     ScriptedChoice,
     Settings,
 )
+from openpipe_mock.contract import eventstream
 from openpipe_mock.core.effects import Begin, Effect, Exchange, Head, Piece, Reply, Wait
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.faults import rewriting, variants

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, TypeVar
 
-from openpipe_mock.checks import family_of
-from openpipe_mock.contract import Options, run
-from openpipe_mock.findings import Result
+from openpipe_mock.contract.checks import family_of
+from openpipe_mock.contract.findings import Result
+from openpipe_mock.contract.run import Options, run
 from tests.judging import KNOWN, states
 from tests.reference.habits import Habits
 from tests.reference.mutation import Mutant

@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from openpipe_mock.contract.findings import Compared, Result, kept_deviations
 from openpipe_mock.core import yamltext
 from openpipe_mock.core.userfiles import MEBIBYTE, contents
-from openpipe_mock.findings import Compared, Result, kept_deviations
 
 MEMBERS = {"id", "reason", "expires"}
 DAYS = 90

@@ -4,8 +4,8 @@ import json
 import shlex
 from collections.abc import Iterator
 
-from openpipe_mock.checks import LEVELS, MEANINGS, Check, catalogue, decides
-from openpipe_mock.findings import Outcome, Planned, Result, Sighting, State
+from openpipe_mock.contract.checks import LEVELS, MEANINGS, Check, catalogue, decides
+from openpipe_mock.contract.findings import Outcome, Planned, Result, Sighting, State
 
 MOST_SHOWN = 600
 MOST_CURL = 4000

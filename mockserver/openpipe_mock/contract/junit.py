@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from openpipe_mock.contracttext import failure
-from openpipe_mock.findings import Outcome, Result
+from openpipe_mock.contract.findings import Outcome, Result
+from openpipe_mock.contract.text import failure
 
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

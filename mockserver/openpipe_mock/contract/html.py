@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from html import escape
 
 from openpipe_mock import __version__
-from openpipe_mock.checks import LEVELS, MEANINGS, family_of
-from openpipe_mock.contracttext import COLUMNS, WORDS, curl
-from openpipe_mock.findings import STATES, Outcome, Result, Sighting
+from openpipe_mock.contract.checks import LEVELS, MEANINGS, family_of
+from openpipe_mock.contract.findings import STATES, Outcome, Result, Sighting
+from openpipe_mock.contract.text import COLUMNS, WORDS, curl
 
 MARKS = {"kept": "✓", "broken": "✗", "flaky": "~", "known": "k", "lenient": "+", "unchecked": "·"}
 AREAS = ("judge", "chat", "criteria", "")

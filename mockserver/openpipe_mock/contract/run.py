@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock.checks import LEVELS, catalogue, family_of
+from openpipe_mock.contract.checks import LEVELS, catalogue, family_of
+from openpipe_mock.contract.expressions import BadExpression, expression
+from openpipe_mock.contract.findings import Planned, Result, outcomes
+from openpipe_mock.contract.probe import STAND_IN, Target, UsageProblem, target, withheld
 from openpipe_mock.core.resources import folder
-from openpipe_mock.expressions import BadExpression, expression
-from openpipe_mock.findings import Planned, Result, outcomes
-from openpipe_mock.probe import STAND_IN, Target, UsageProblem, target, withheld
 
 FOREIGN = (
     "PYTEST_ADDOPTS",

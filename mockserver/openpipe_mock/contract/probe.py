@@ -21,7 +21,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from openpipe_mock import __version__, eventstream
+from openpipe_mock import __version__
+from openpipe_mock.contract import eventstream
 from openpipe_mock.core import strictjson
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.reasons import chain, reason

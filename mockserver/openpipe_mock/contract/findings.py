@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
-from openpipe_mock.checks import LEVELS, Check, Level, catalogue, decides, family_of, find
+from openpipe_mock.contract.checks import LEVELS, Check, Level, catalogue, decides, family_of, find
 
 Json = Any
 State = Literal["kept", "broken", "flaky", "known", "lenient", "unchecked"]
