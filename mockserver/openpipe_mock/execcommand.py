@@ -12,7 +12,7 @@ import click
 from openpipe_mock.config.settings import VALIDATIONS
 
 if TYPE_CHECKING:
-    from openpipe_mock.execute import Announce, Verdict
+    from openpipe_mock.exec.run import Announce, Verdict
     from openpipe_mock.faults.variants import Variant
 
 USAGE = 2
@@ -113,8 +113,8 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
     OPENAI_API_KEY. Requests with the header `x-mock-expect: violation` may break the contract.
     """
     from openpipe_mock.config.file import ConfigError, TwoFiles
-    from openpipe_mock.execute import CannotRun, Job
-    from openpipe_mock.execute import execute as run
+    from openpipe_mock.exec.run import CannotRun, Job
+    from openpipe_mock.exec.run import execute as run
     from openpipe_mock.server.reload import Source
     from openpipe_mock.server.server import CannotServe
 
@@ -189,7 +189,7 @@ def progress(quiet: bool) -> "Announce":
 
 
 def tell(verdict: "Verdict", quiet: bool) -> None:
-    from openpipe_mock.clientreport import notes, text
+    from openpipe_mock.exec.report import notes, text
 
     if not quiet or verdict.broken or any(run.warnings for run in verdict.runs) or any(notes(verdict)):
         say(text(verdict))
@@ -197,7 +197,7 @@ def tell(verdict: "Verdict", quiet: bool) -> None:
 
 def write(verdict: "Verdict", reports: Sequence[Path]) -> None:
     """The reports that were asked for; where one can't be written, the command ends so."""
-    from openpipe_mock.clientreport import MAKERS
+    from openpipe_mock.exec.report import MAKERS
 
     problems = []
     for path in reports:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from openpipe_mock.execute import Job, Verdict, execute, serving, surroundings
+from openpipe_mock.exec.run import Job, Verdict, execute, serving, surroundings
 from openpipe_mock.faults.variants import VARIANTS
 from openpipe_mock.service.service import Service
 from openpipe_mock.testing.interception import DUMMY_KEY

@@ -16,9 +16,9 @@ from xml.etree.ElementTree import fromstring
 import pytest
 from click.testing import CliRunner
 
-from openpipe_mock import clientreport
+from openpipe_mock.exec import report as clientreport
+from openpipe_mock.exec.run import Breach, Run, Verdict
 from openpipe_mock.execcommand import execute
-from openpipe_mock.execute import Breach, Run, Verdict
 from openpipe_mock.faults.variants import VARIANTS, named
 from openpipe_mock.testing.conduct import RULES, Lapse, Sight
 from tests.environments import ROOT

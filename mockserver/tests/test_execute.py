@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock import execute as module
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.secrets import MASK
-from openpipe_mock.execute import BROKE, CannotRun, Job, Verdict, execute
+from openpipe_mock.exec import run as module
+from openpipe_mock.exec.run import BROKE, CannotRun, Job, Verdict, execute
 from openpipe_mock.faults.variants import VARIANTS, first, named
 from openpipe_mock.server.server import CannotServe
 from openpipe_mock.testing import live as liveserver

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from openpipe_mock.config.settings import ErrorAnswer, Fault, Settings
-from openpipe_mock.execute import BROKE, Job, Run, Verdict, execute, serving, surroundings
+from openpipe_mock.exec.run import BROKE, Job, Run, Verdict, execute, serving, surroundings
 from openpipe_mock.faults.variants import VARIANTS, named
 from openpipe_mock.service.service import Service
 from openpipe_mock.testing.interception import DUMMY_KEY

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from openpipe_mock import __version__
 from openpipe_mock.contract.html import STYLE
 from openpipe_mock.contract.junit import clean
-from openpipe_mock.execute import Run, Verdict
+from openpipe_mock.exec.run import Run, Verdict
 from openpipe_mock.openapi.violations import listed, short
 
 Json = dict[str, Any]
