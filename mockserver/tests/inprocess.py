@@ -16,7 +16,7 @@ from unittest.mock import patch
 import jsonschema_rs
 from click.testing import CliRunner, Result
 
-from openpipe_mock.cli import main
+from openpipe_mock.cli.main import main
 from openpipe_mock.core.effects import Begin, Break, Entropy, Head, Now, Piece, ReadBody, Reply, Tick, Wait
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.openapi.endpoints import BASE

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from openpipe_mock.cli import main
+from openpipe_mock.cli.main import main
 from openpipe_mock.config.file import NAME, NAMES, ConfigError, read
 from tests.environments import ROOT
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from click.testing import CliRunner
 
-from openpipe_mock.cli import main
+from openpipe_mock.cli.main import main
 from openpipe_mock.config.file import ConfigError, read, schema
 from openpipe_mock.openapi.violations import declarations
 from tests.environments import ROOT

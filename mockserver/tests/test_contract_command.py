@@ -10,8 +10,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from openpipe_mock.cli.contract import contract, explain, live, rerun
 from openpipe_mock.contract.run import Options, undisturbed
-from openpipe_mock.contractcommand import contract, explain, live, rerun
 from tests.environments import ROOT, here
 from tests.live import Live, finished
 from tests.reference.habits import Habits
@@ -279,7 +279,7 @@ def hostile(tmp_path: Path) -> Path:
 
 def test_the_command_runs_from_a_hostile_folder(live: Live, hostile: Path) -> None:
     script = (
-        "import click\nfrom openpipe_mock.contractcommand import contract, explain\n"
+        "import click\nfrom openpipe_mock.cli.contract import contract, explain\n"
         "group = click.Group(commands=[contract, explain])\ngroup()\n"
     )
     environment = {"PYTEST_ADDOPTS": "--no-such-option", "PYTEST_PLUGINS": "no_such_plugin"}

@@ -16,9 +16,9 @@ from xml.etree.ElementTree import fromstring
 import pytest
 from click.testing import CliRunner
 
+from openpipe_mock.cli.exec import execute
 from openpipe_mock.exec import report as clientreport
 from openpipe_mock.exec.run import Breach, Run, Verdict
-from openpipe_mock.execcommand import execute
 from openpipe_mock.faults.variants import VARIANTS, named
 from openpipe_mock.testing.conduct import RULES, Lapse, Sight
 from tests.environments import ROOT
@@ -32,7 +32,7 @@ Json = Any
 Running = Callable[..., "subprocess.CompletedProcess[str]"]
 Varied = tuple["subprocess.CompletedProcess[str]", Path]
 
-MAIN = "from openpipe_mock.execcommand import execute; execute(prog_name='openpipe-mock exec')"
+MAIN = "from openpipe_mock.cli.exec import execute; execute(prog_name='openpipe-mock exec')"
 COMMAND = (sys.executable, "-c", MAIN)
 PAGE = (ROOT / "docs" / "exec.md").read_text(encoding="utf-8")
 
@@ -489,7 +489,7 @@ def test_many_breaks_are_cut_short_in_the_text_alone() -> None:
 
 
 def test_control_characters_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    from openpipe_mock.execcommand import tell
+    from openpipe_mock.cli.exec import tell
 
     tell(VERDICT, False)
     assert "\x1b" not in capsys.readouterr().err

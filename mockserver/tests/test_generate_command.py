@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from openpipe_mock import __version__
-from openpipe_mock.generatecommand import generate
+from openpipe_mock.cli.generate import generate
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.edits import edits
@@ -22,7 +22,7 @@ from tests.live import clean, run
 Json = Any
 
 PATHS = {"judge": JUDGE, "chat": f"{BASE}/chat/completions"}
-COMMAND = [sys.executable, "-c", "from openpipe_mock.generatecommand import generate; generate()"]
+COMMAND = [sys.executable, "-c", "from openpipe_mock.cli.generate import generate; generate()"]
 
 
 def printed(*arguments: str) -> list[Json]:

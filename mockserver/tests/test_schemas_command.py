@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from openpipe_mock.cli import main
+from openpipe_mock.cli.main import main
 from openpipe_mock.core.resources import folder, install_line
 from openpipe_mock.openapi.conversion.convert import convert_page, dump
 from openpipe_mock.openapi.conversion.upkeep import problems

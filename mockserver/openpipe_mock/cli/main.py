@@ -9,6 +9,9 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from openpipe_mock import __version__
+from openpipe_mock.cli.contract import contract, explain
+from openpipe_mock.cli.exec import execute
+from openpipe_mock.cli.generate import generate
 from openpipe_mock.config.settings import (
     ANSWERS,
     CLOCKS,
@@ -17,10 +20,7 @@ from openpipe_mock.config.settings import (
     VALIDATIONS,
     Settings,
 )
-from openpipe_mock.contractcommand import contract, explain
 from openpipe_mock.core.resources import folder, install_line
-from openpipe_mock.execcommand import execute
-from openpipe_mock.generatecommand import generate
 from openpipe_mock.server.signals import leave_calmly
 
 Command = TypeVar("Command", bound=Callable[..., None])
