@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from openpipe_mock.contract.expressions import BadExpression
-from openpipe_mock.contract.probe import Probe, Target, UsageProblem, target
+from openpipe_mock.contract.probe import Probe
+from openpipe_mock.contract.target import Target, UsageProblem, target
 
 from .aim import Aim
 from .evidence import level_of, payload, story

@@ -6,8 +6,9 @@ from typing import Any
 
 from openpipe_mock.contract.checks import Finding
 from openpipe_mock.contract.probe import Exchange
+from openpipe_mock.core.errors import Violation
+from openpipe_mock.core.wording import shown
 from openpipe_mock.openapi.spec import Checker, contract
-from openpipe_mock.openapi.violations import Violation, shown
 
 from . import streams
 

@@ -8,10 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from openpipe_mock.config import file as configfile
-from openpipe_mock.config.file import Mistakes
-from openpipe_mock.config.settings import (
-    VALIDATIONS,
+from openpipe_mock.answers.pace import Pace
+from openpipe_mock.answers.scorers import (
     ByOutput,
     Declared,
     Drawn,
@@ -20,18 +18,17 @@ from openpipe_mock.config.settings import (
     Form,
     JudgeRule,
     Length,
-    Limits,
     Near,
-    Pace,
     PassRate,
     Rules,
-    Script,
-    ScriptedCall,
-    ScriptedChoice,
     Sequence,
-    Settings,
     Uniform,
 )
+from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.file import Mistakes
+from openpipe_mock.config.limits import Limits
+from openpipe_mock.config.settings import VALIDATIONS, Settings
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.openapi.spec import contract

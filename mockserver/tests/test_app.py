@@ -15,11 +15,12 @@ import pytest
 
 from openpipe_mock import __version__
 from openpipe_mock.config import file as configfile
+from openpipe_mock.config.file import ConfigFile
 from openpipe_mock.config.settings import Settings, Validation
 from openpipe_mock.control.page import page
 from openpipe_mock.core.effects import Begin, Effect, Entropy, Now, Piece, Reply, Wait
 from openpipe_mock.server.asgi import WRITE, ClientGone, Transport, create_app
-from openpipe_mock.service.service import ConfigFile, Service
+from openpipe_mock.service.service import Service
 from openpipe_mock.service.shortcut import Shortcut
 from tests.chatting import CHAT
 from tests.inprocess import FULL, HEADERS, JUDGE, MINIMAL, answer, having

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from openpipe_mock.answers.chat import ask
 from openpipe_mock.answers.judge import tidy_content
-from openpipe_mock.config.reading import digest
 from openpipe_mock.core import canonical
 from openpipe_mock.core.canonical import number, ordered, respelled, spelled
+from openpipe_mock.core.reading import digest
 from openpipe_mock.faults.selection import Lot
 from openpipe_mock.service.service import Service
 from tests import chatting

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from openpipe_mock.exec.run import Job, Verdict, execute, serving, surroundings
+from openpipe_mock.exec.run import Job, execute, serving, surroundings
+from openpipe_mock.exec.verdict import Verdict
 from openpipe_mock.faults.variants import VARIANTS
 from openpipe_mock.service.service import Service
-from openpipe_mock.testing.interception import DUMMY_KEY
+from openpipe_mock.testing.border import DUMMY_KEY
 from tests.environments import ROOT, TESTS, installed, node_modules
 from tests.holding import asking, started, until_held
 from tests.live import TRUSTING_NOBODY, clean

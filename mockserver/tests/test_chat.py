@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock import tokens
+from openpipe_mock.answers.texts import split
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.service import Service
@@ -307,7 +307,7 @@ def test_a_token_limit_cuts_what_would_be_said(body: Json, limit: int) -> None:
     }
     reasons = [choice["finish_reason"] for choice in choices(SERVICE, {**free, "max_tokens": limit})]
     for whole, left, reason in zip(said(free), said({**free, "max_tokens": limit}), reasons, strict=True):
-        pieces = tokens.split(whole)
+        pieces = split(whole)
         assert left == "".join(pieces[:limit])
         assert (reason == "length") == (len(pieces) > limit)
 
@@ -320,7 +320,7 @@ def test_text_json_and_arguments_are_cut(name: str, members: Json) -> None:
     body = {**asking(**members), name: 2}
     [choice], [text] = choices(SERVICE, body), said(body)
     assert choice["finish_reason"] == "length"
-    assert len(tokens.split(text)) == 2
+    assert len(split(text)) == 2
     assert completion(SERVICE, body)["usage"]["completion_tokens"] == 2
 
 
@@ -384,7 +384,7 @@ def test_a_stop_text_leaves_arguments_alone() -> None:
 @given(body=chats())
 def test_usage_adds_up(body: Json) -> None:
     usage = completion(SERVICE, body)["usage"]
-    spent = sum(len(tokens.split(text)) for text in said(body))
+    spent = sum(len(split(text)) for text in said(body))
     assert usage["completion_tokens"] == spent
     assert usage["total_tokens"] == usage["prompt_tokens"] + spent
     assert "criteria" not in usage

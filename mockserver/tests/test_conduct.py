@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock.config.settings import ErrorAnswer, Fault, Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head
+from openpipe_mock.faults.kinds import ErrorAnswer, Fault
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.testing.conduct import (

@@ -8,35 +8,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.config import file as configfile
-from openpipe_mock.config.file import MOST_MISTAKES, NAME, ConfigError, Mistakes, read
-from openpipe_mock.config.settings import (
-    ANSWERS,
+from openpipe_mock.answers.pace import Pace
+from openpipe_mock.answers.scorers import (
     DRAWN,
     ByOutput,
     Declared,
-    Drip,
-    ErrorAnswer,
     Failing,
-    Fault,
     Fixed,
     Form,
     Length,
-    Limits,
     Near,
-    Pace,
     PassRate,
     RawJudgement,
     Rules,
-    Script,
-    ScriptedCall,
-    ScriptedChoice,
     Sequence,
-    Settings,
     Uniform,
 )
+from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.file import MOST_MISTAKES, NAME, ConfigError, Mistakes, read
+from openpipe_mock.config.limits import Limits
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.resources import folder
+from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.core.yamltext import read as read_yaml
+from openpipe_mock.faults.kinds import Drip, ErrorAnswer, Fault
 from openpipe_mock.matching.conditions import ALWAYS, When
 from tests.configurations import PARTS, as_yaml, wrong
 from tests.generate import Json, anything, thorough

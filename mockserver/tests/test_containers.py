@@ -175,7 +175,7 @@ def test_the_image_runs_as_a_user_who_is_not_root_and_by_number() -> None:
 
 
 def test_the_image_exposes_the_port_that_is_the_default() -> None:
-    from openpipe_mock.cli.main import serve
+    from openpipe_mock.cli.serve import serve
 
     [port] = [parameter.default for parameter in serve.params if parameter.name == "port"]
     assert said("EXPOSE") == str(port)

@@ -129,7 +129,7 @@ def test_a_report_that_can_t_be_written_ends_with_2(stage: Stage) -> None:
 
 def test_a_key_that_is_withheld_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENPIPE_API_KEY", "sk-of-the-environment")
-    monkeypatch.setattr("openpipe_mock.contract.probe.is_loopback", lambda url: False)
+    monkeypatch.setattr("openpipe_mock.contract.target.is_loopback", lambda url: False)
     done = running("http://127.0.0.1:9/api/v1", "--timeout", "1", *FEW)
     assert "--send-key sends it" in done.stdout
     assert "sk-of-the-environment" not in done.output

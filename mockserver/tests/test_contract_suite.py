@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from openpipe_mock import pytest_plugin
-from openpipe_mock.contract.probe import Request, Target, UsageProblem
+from openpipe_mock.contract.probe import Request
 from openpipe_mock.contract.run import Collector, Options, Progress, arguments, run, server_of, undisturbed
+from openpipe_mock.contract.target import Target, UsageProblem
 from openpipe_mock.openapi.spec import contract
 from tests.environments import ROOT
 from tests.judging import KNOWN, states, told, verdict_on
@@ -32,7 +33,7 @@ def planned(options: Options, server: Target) -> Any:
     """The suite's plan for a server, which gets no request."""
     collector = Collector(Progress(), True)
     with pytest.MonkeyPatch.context() as patch, undisturbed():
-        patch.setattr("openpipe_mock.contract.probe.is_local", lambda url: server.local)
+        patch.setattr("openpipe_mock.contract.target.is_local", lambda url: server.local)
         told = arguments(replace(options, dry_run=True), server)
         assert pytest.main(told, plugins=[pytest_plugin, collector]) in (0, 5)
     return collector.plan

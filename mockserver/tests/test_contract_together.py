@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from contract_tests import together
 from contract_tests.together import ALONE, SIDE_BY_SIDE, Group, groups, merged, taken
 from openpipe_mock.contract.findings import Result
-from openpipe_mock.contract.probe import Target
 from openpipe_mock.contract.run import Options, run
+from openpipe_mock.contract.target import Target
 from openpipe_mock.contract.text import plan as plan_lines
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.edits import positives

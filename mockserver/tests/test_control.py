@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openpipe_mock import __version__
+from openpipe_mock.answers.scorers import Declared, Fixed, Form
 from openpipe_mock.config import file as configfile
-from openpipe_mock.config.settings import Declared, Fixed, Form, Limits, Settings
+from openpipe_mock.config.file import ConfigFile
+from openpipe_mock.config.limits import Limits
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.api import Control
 from openpipe_mock.control.parameters import MOST_BODY
 from openpipe_mock.core.effects import Head, ReadBody, Reply, Tick
-from openpipe_mock.service.service import ConfigFile
 from openpipe_mock.sessions.memory import IDLE_SECONDS, MOST_SESSIONS
 from tests.controlling import CHAT, Mock, score, text
 from tests.inprocess import HEADERS, JUDGE, answer, content_of, issues_of

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from openpipe_mock.answers.best_of_n import MOST_CRITERIA, Ranked, best_of_n, requested
 from openpipe_mock.answers.judge import Criterion, judge, scene
-from openpipe_mock.answers.scorers import Content, Judgement
-from openpipe_mock.config.settings import DRAWN, VALIDATIONS, Declared, Failing, Form, Settings, Validation
+from openpipe_mock.answers.scorers import DRAWN, Content, Declared, Failing, Form, Judgement
+from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
 from openpipe_mock.core.errors import BadRequest, CriterionNotFound
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Session

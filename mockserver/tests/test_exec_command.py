@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from openpipe_mock.cli.exec import execute
 from openpipe_mock.exec import report as clientreport
-from openpipe_mock.exec.run import Breach, Run, Verdict
+from openpipe_mock.exec.verdict import Breach, Run, Verdict
 from openpipe_mock.faults.variants import VARIANTS, named
 from openpipe_mock.testing.conduct import RULES, Lapse, Sight
 from tests.environments import ROOT

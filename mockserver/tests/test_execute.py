@@ -14,7 +14,9 @@ import pytest
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.secrets import MASK
 from openpipe_mock.exec import run as module
-from openpipe_mock.exec.run import BROKE, CannotRun, Job, Verdict, execute
+from openpipe_mock.exec.child import PASSED_ON, CannotRun, Child
+from openpipe_mock.exec.run import Job, execute
+from openpipe_mock.exec.verdict import BROKE, Verdict
 from openpipe_mock.faults.variants import VARIANTS, first, named
 from openpipe_mock.server.server import CannotServe
 from openpipe_mock.testing import live as liveserver
@@ -321,9 +323,9 @@ def test_outside_the_main_thread_signals_are_left_alone() -> None:
 
 
 def test_handlers_are_put_back() -> None:
-    before = [signal.getsignal(number) for number in module.PASSED_ON]
+    before = [signal.getsignal(number) for number in PASSED_ON]
     run("")
-    assert [signal.getsignal(number) for number in module.PASSED_ON] == before
+    assert [signal.getsignal(number) for number in PASSED_ON] == before
 
 
 def test_a_signal_ends_the_runs_that_were_to_come() -> None:
@@ -340,7 +342,7 @@ if os.environ["OPENPIPE_MOCK_VARIANT"]:
 
 
 def test_a_signal_that_comes_before_the_command_reaches_it() -> None:
-    child = module.Child()
+    child = Child()
     child.pass_on(signal.SIGTERM, None)
     assert child.run((sys.executable, "-c", "import time; time.sleep(20)"), clean()) == 128 + 15
 
@@ -348,7 +350,7 @@ def test_a_signal_that_comes_before_the_command_reaches_it() -> None:
 def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with module.Child().passing_signals_on():
+        with Child().passing_signals_on():
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)

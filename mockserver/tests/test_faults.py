@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openpipe_mock.answers.pace import Pace
 from openpipe_mock.config import file as configfile
-from openpipe_mock.config.settings import Drip, ErrorAnswer, Fault, Pace
 from openpipe_mock.core.effects import (
     JSON_HEADERS,
     Begin,
@@ -27,6 +27,7 @@ from openpipe_mock.core.effects import (
     Wait,
 )
 from openpipe_mock.core.errors import CODES, ApiError, BadRequest, code
+from openpipe_mock.faults.kinds import Drip, ErrorAnswer, Fault
 from openpipe_mock.faults.selection import (
     Due,
     Lot,

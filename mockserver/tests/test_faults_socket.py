@@ -19,14 +19,16 @@ import trustme
 import uvicorn
 from starlette.types import ASGIApp
 
-from openpipe_mock.config.settings import Drip, Fault, Pace, Settings
+from openpipe_mock.answers.pace import Pace
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Begin, Break, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
+from openpipe_mock.faults.kinds import Drip, Fault
 from openpipe_mock.faults.spoiling import spoiled
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.server.asgi import DROP, Api, create_app
 from openpipe_mock.server.protocol import DroppingProtocol
 from openpipe_mock.server.server import LOOP
-from openpipe_mock.service.service import refusal
+from openpipe_mock.service.refusals import refusal
 from tests.live import PATIENCE
 
 STREAM = ((b"content-type", b"text/event-stream"),)

@@ -9,15 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.answers.scorers import WAYS, Case, Content, Judgement, judgement
-from openpipe_mock.config.settings import (
+from openpipe_mock.answers.scorers import (
     DRAWN,
+    WAYS,
     ByOutput,
+    Case,
+    Content,
     Declared,
     Drawn,
     Failing,
     Fixed,
     Form,
+    Judgement,
     JudgeRule,
     Length,
     Near,
@@ -25,10 +28,11 @@ from openpipe_mock.config.settings import (
     RawJudgement,
     Rules,
     Sequence,
-    Settings,
     Uniform,
     Way,
+    judgement,
 )
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.seeded import Draw, digest
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.service.service import Service

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.cli.main import variable
+from openpipe_mock.cli.options import variable
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.api import ROUTES, Control
 from openpipe_mock.control.guard import Guard, Unfit, address, guard

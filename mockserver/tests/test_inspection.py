@@ -9,7 +9,8 @@ import pytest
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.matching.conditions import When
-from openpipe_mock.sessions.inspection import Expectation, Filter, detail, events, readable, unmatched, verify
+from openpipe_mock.sessions.diagnosis import Expectation, detail, unmatched, verify
+from openpipe_mock.sessions.inspection import Filter, events, readable
 from openpipe_mock.sessions.journal import Entry
 from tests.controlling import CHAT, Mock
 from tests.inprocess import HEADERS

@@ -19,7 +19,8 @@ import openpipe_mock
 from openpipe_mock.config.file import ConfigError, Mistakes
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.testing import interception
-from openpipe_mock.testing.interception import KEYS, NothingToPatch, options, patched
+from openpipe_mock.testing.border import BASE_URLS, FRONTIER, KEYS, OTHER_KEYS
+from openpipe_mock.testing.interception import NothingToPatch, options, patched
 from openpipe_mock.testing.mock import Mock, MockError
 from openpipe_mock.testing.network_guard import NetworkRefused
 from openpipe_mock.testing.patches import places_in
@@ -41,18 +42,18 @@ def methods() -> list[object]:
 @pytest.fixture(autouse=True)
 def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever happens in a test: afterwards nothing is patched and the keys are what they were."""
-    for name in (*interception.BASE_URLS, *KEYS, *interception.OTHER_KEYS):
+    for name in (*BASE_URLS, *KEYS, *OTHER_KEYS):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-real")
     before = methods()
     yield
     assert methods() == before
     assert keys() == {"OPENAI_API_KEY": "sk-real"}
-    assert interception.FRONTIER.borders == ()
+    assert FRONTIER.borders == ()
 
 
 def keys() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name in (*KEYS, *interception.OTHER_KEYS)}
+    return {name: value for name, value in os.environ.items() if name in (*KEYS, *OTHER_KEYS)}
 
 
 # What is taken.
@@ -547,7 +548,7 @@ def test_a_class_of_tests_is_decorated() -> None:
             return int(judge().status_code)
 
         def helper(self) -> bool:
-            return bool(interception.FRONTIER.borders)
+            return bool(FRONTIER.borders)
 
     assert Tests().test_one() == 200  # type: ignore[call-arg]
     assert Tests().helper() is False
@@ -653,7 +654,7 @@ def test_inherited_and_static_tests_of_a_class_are_decorated_too() -> None:
             return cls.__name__ + str(len(openpipe_mock.calls))
 
         def helper(self) -> int:
-            return len(interception.FRONTIER.borders)
+            return len(FRONTIER.borders)
 
     tests = Tests()
     assert tests.test_inherited() == 200

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.secrets import MASK
-from openpipe_mock.sessions.inspection import detail, summary
+from openpipe_mock.sessions.diagnosis import detail
+from openpipe_mock.sessions.inspection import summary
 from openpipe_mock.sessions.journal import MOST_KEPT, OVERHEAD, Entry, Journal
 from tests.controlling import CHAT, Mock
 from tests.inprocess import HEADERS, JUDGE, MINIMAL

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openpipe_mock.answers.judge import Criterion, criterion, is_tidy
-from openpipe_mock.config.settings import ANSWERS, DRAWN, Declared, Form, Settings
-from openpipe_mock.core.seeded import Draw, digest, score
+from openpipe_mock.answers.scorers import DRAWN, Declared, Form
+from openpipe_mock.config.settings import Settings
+from openpipe_mock.core.seeded import ANSWERS, Draw, digest, score
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.service import Service
 from tests import golden

@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock.config.settings import Declared, ErrorAnswer, Failing, Fault, Form, Limits, Pace, Settings
+from openpipe_mock.answers.pace import Pace
+from openpipe_mock.answers.scorers import Declared, Failing, Form
+from openpipe_mock.config.limits import Limits
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Begin, Effect, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
+from openpipe_mock.faults.kinds import ErrorAnswer, Fault
 from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import MOST_COUNTED

@@ -10,19 +10,13 @@ from hypothesis import strategies as st
 
 from openpipe_mock.answers import magic
 from openpipe_mock.answers.judge import Criterion, criterion
+from openpipe_mock.answers.scorers import DRAWN, Declared, Fixed, Form, RawJudgement
+from openpipe_mock.answers.scripts import Script, ScriptedChoice
 from openpipe_mock.config import file as configfile
-from openpipe_mock.config.settings import (
-    DRAWN,
-    Declared,
-    Fault,
-    Fixed,
-    Form,
-    RawJudgement,
-    Script,
-    ScriptedChoice,
-    Settings,
-)
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Break, Effect, Head, ReadBody, Reply, Tick, Wait
+from openpipe_mock.faults.kinds import Fault
+from openpipe_mock.faults.magic import knows
 from openpipe_mock.faults.selection import magic_fault
 from openpipe_mock.service.service import Service
 from tests.chatting import (
@@ -132,7 +126,7 @@ def test_a_magic_model_is_one_with_any_prefix_and_without(entry: str) -> None:
     name = magic.bare(SHOWN["model"][entry])
     for prefix in ("openpipe:", "openai:", "other:", ""):
         assert magic.is_model(prefix + name)
-        assert magic.knows(prefix + name)
+        assert knows(prefix + name)
 
 
 @pytest.mark.parametrize("entry", SHOWN["header"])

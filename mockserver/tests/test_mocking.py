@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from openpipe_mock.config.file import ConfigError, schema
-from openpipe_mock.openapi.violations import quoted
+from openpipe_mock.core.wording import quoted
 from openpipe_mock.testing.calls import MOST_SHOWN, pointer_of
 from openpipe_mock.testing.interception import patched
 from openpipe_mock.testing.mock import Mock, MockError, When, settings_of

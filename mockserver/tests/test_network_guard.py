@@ -23,7 +23,8 @@ import httpx
 import pytest
 import uvloop
 
-from openpipe_mock.testing.interception import BASE_URLS, patched
+from openpipe_mock.testing.border import BASE_URLS
+from openpipe_mock.testing.interception import patched
 from openpipe_mock.testing.live import LiveMock, serving
 from openpipe_mock.testing.network_guard import NetworkRefused, passing
 

@@ -17,7 +17,8 @@ import requests
 import urllib3
 
 from openpipe_mock.testing.answering import url_of
-from openpipe_mock.testing.interception import FRONTIER, patched
+from openpipe_mock.testing.border import FRONTIER
+from openpipe_mock.testing.interception import patched
 from openpipe_mock.testing.patches import CLIENTS, as_written, is_replaced, is_tracer, places_in
 from tests.live import clean
 

@@ -21,12 +21,10 @@ from openpipe_mock.contract.probe import (
     Exchange,
     Probe,
     Request,
-    Target,
     Unanswered,
-    UsageProblem,
-    target,
     wire,
 )
+from openpipe_mock.contract.target import Target, UsageProblem, target, withheld
 
 KEY = "sk-very-secret-key"
 ASK = Request("POST", "/criteria/judge", b'{"a":1}', (("content-type", "application/json"),))
@@ -473,4 +471,4 @@ def test_the_environment_s_key_goes_where_it_belongs(
     monkeypatch.setattr(socket, "getaddrinfo", addresses("10.0.0.1"))
     environment = {"OPENPIPE_API_KEY": "sk-env-key"}
     assert target(url, key=given, send_key=send, environment=environment).key == key
-    assert probe.withheld(url, given, environment, send=send) is (key == "" and given is None)
+    assert withheld(url, given, environment, send=send) is (key == "" and given is None)

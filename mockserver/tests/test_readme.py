@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from openpipe_mock.cli.main import main, serve
+from openpipe_mock.cli.main import main
+from openpipe_mock.cli.serve import serve
 from openpipe_mock.core.resources import SOURCE
 from tests.chatclients import CLIENTS
 from tests.environments import ROOT, here, installed, path_into

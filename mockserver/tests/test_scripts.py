@@ -8,17 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock import tokens
-from openpipe_mock.config.settings import (
-    Declared,
-    Fixed,
-    Form,
-    Script,
-    ScriptedCall,
-    ScriptedChoice,
-    Sequence,
-    Settings,
-)
+from openpipe_mock.answers.scorers import Declared, Fixed, Form, Sequence
+from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
+from openpipe_mock.answers.texts import split
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.matching.conditions import Condition, Kind, When, demand
 from openpipe_mock.matching.rules import rulebook
@@ -156,7 +149,7 @@ def test_a_script_has_the_head_and_usage_of_any_answer() -> None:
     whole, usual = completion(scripted("1, 2, 3."), body), completion(Service(), body)
     assert (whole["id"], whole["created"], whole["model"]) == (usual["id"], usual["created"], usual["model"])
     assert whole["usage"]["prompt_tokens"] == usual["usage"]["prompt_tokens"]
-    assert whole["usage"]["completion_tokens"] == len(tokens.split("1, 2, 3."))
+    assert whole["usage"]["completion_tokens"] == len(split("1, 2, 3."))
 
 
 def test_a_refusal_is_no_content() -> None:
@@ -227,7 +220,7 @@ def test_a_finish_reason_of_its_own_wins(reason: str, stream: bool) -> None:
         ({"stop": "1"}, "", "stop"),
         ({"stop": ""}, "1, 2, 3.", "stop"),
         ({"max_tokens": 100}, "1, 2, 3.", "stop"),
-        ({"max_tokens": 2}, "".join(tokens.split("1, 2, 3.")[:2]), "length"),
+        ({"max_tokens": 2}, "".join(split("1, 2, 3.")[:2]), "length"),
         ({"max_completion_tokens": 1, "stop": "3"}, "1", "length"),
     ],
 )
@@ -242,13 +235,13 @@ def test_stop_texts_and_token_limits_cut_what_is_scripted(
 
 
 def test_a_token_limit_cuts_the_arguments_of_all_calls_together() -> None:
-    pieces = [len(tokens.split(call.arguments)) for call in (PARIS, ROME)]
+    pieces = [len(split(call.arguments)) for call in (PARIS, ROME)]
     limit = pieces[0] + 2
     [choice] = choices(scripted(calling(PARIS, ROME)), asking(max_tokens=limit, stop=["city", "{"]))
     first, second = (call["function"]["arguments"] for call in choice["message"]["tool_calls"])
     assert first == PARIS.arguments
     assert ROME.arguments.startswith(second)
-    assert len(tokens.split(second)) == 2
+    assert len(split(second)) == 2
     assert choice["finish_reason"] == "length"
     [whole] = choices(scripted(calling(PARIS, ROME)), asking(max_tokens=sum(pieces)))
     assert whole["finish_reason"] == "tool_calls"

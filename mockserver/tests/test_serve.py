@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives import serialization
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from openpipe_mock import __version__
-from openpipe_mock.cli.main import serve as command
-from openpipe_mock.cli.main import variable
+from openpipe_mock.cli.options import variable
+from openpipe_mock.cli.serve import serve as command
 from openpipe_mock.server import readyfile
 from openpipe_mock.server import server as serving_module
 from openpipe_mock.server.server import CannotServe, Listener, authority, bind, uvicorn_config

@@ -6,21 +6,14 @@ from typing import Any
 
 import pytest
 
+from openpipe_mock.answers.scorers import Declared, Fixed, Form, Sequence
+from openpipe_mock.answers.scripts import Script, ScriptedChoice
 from openpipe_mock.config import file as configfile
-from openpipe_mock.config.settings import (
-    Declared,
-    ErrorAnswer,
-    Fault,
-    Fixed,
-    Form,
-    Limits,
-    Script,
-    ScriptedChoice,
-    Sequence,
-    Settings,
-)
+from openpipe_mock.config.limits import Limits
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head, Reply, Tick
 from openpipe_mock.core.errors import BadRequest, Conflict, NotFound, TooManySessions
+from openpipe_mock.faults.kinds import ErrorAnswer, Fault
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, Sessions
 from tests.chatting import CHAT, LATEST, asking, sent_with

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from openpipe_mock.openapi.coercion import coerced
 from openpipe_mock.openapi.shapes import shape_of
 from openpipe_mock.openapi.shapes import tidy as tidy_shape
-from openpipe_mock.openapi.spec import coerced, contract
+from openpipe_mock.openapi.spec import contract
 from tests.generate import anything, broken, thorough, valid
 from tests.inprocess import FULL, having, saying
 

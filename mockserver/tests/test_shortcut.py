@@ -12,21 +12,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from openpipe_mock.config.settings import (
-    Declared,
-    ErrorAnswer,
-    Fault,
-    Fixed,
-    Form,
-    Limits,
-    Script,
-    ScriptedChoice,
-    Settings,
-)
+from openpipe_mock.answers.scorers import Declared, Fixed, Form
+from openpipe_mock.answers.scripts import Script, ScriptedChoice
+from openpipe_mock.config.limits import Limits
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.api import Control
 from openpipe_mock.control.guard import Guard
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.strictjson import MOST_LEVELS
+from openpipe_mock.faults.kinds import ErrorAnswer, Fault
 from openpipe_mock.faults.variants import VARIANTS
 from openpipe_mock.payloads import strategies
 from openpipe_mock.server.asgi import App, create_app

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from openpipe_mock.config.settings import ErrorAnswer, Fault, Settings
-from openpipe_mock.exec.run import BROKE, Job, Run, Verdict, execute, serving, surroundings
+from openpipe_mock.config.settings import Settings
+from openpipe_mock.exec.run import Job, execute, serving, surroundings
+from openpipe_mock.exec.verdict import BROKE, Run, Verdict
+from openpipe_mock.faults.kinds import ErrorAnswer, Fault
 from openpipe_mock.faults.variants import VARIANTS, named
 from openpipe_mock.service.service import Service
-from openpipe_mock.testing.interception import DUMMY_KEY
+from openpipe_mock.testing.border import DUMMY_KEY
 from tests.environments import TESTS
 from tests.holding import WARM, asking, started, until_held
 from tests.live import ATTEMPTS, clean

@@ -10,7 +10,8 @@ from unittest.mock import MagicMock, patch
 import httpx
 import pytest
 
-from openpipe_mock.testing.interception import FRONTIER, patched
+from openpipe_mock.testing.border import FRONTIER
+from openpipe_mock.testing.interception import patched
 from openpipe_mock.testing.layers import Layers
 
 TRANSPORT, NAME = httpx.HTTPTransport, "handle_request"

@@ -17,7 +17,9 @@ import pytest
 import trustme
 
 from openpipe_mock.answers.chat import Choice, Completion
-from openpipe_mock.config.settings import Declared, Fixed, Form, Limits, Sequence, Settings
+from openpipe_mock.answers.scorers import Declared, Fixed, Form, Sequence
+from openpipe_mock.config.limits import Limits
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.api import Control
 from openpipe_mock.control.page import page
 from openpipe_mock.core.effects import Head, Reply

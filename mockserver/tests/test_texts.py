@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock import tokens
 from openpipe_mock.answers import texts
+from openpipe_mock.answers.texts import split
 from tests.generate import thorough, valid
 
 MOST_CHOICES = 128
@@ -30,7 +30,7 @@ def saying(role: str, content: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("key", [0, 1, 77, 2**31, 2**32 - 1])
 def test_the_most_choices_that_may_be_asked_for_differ_in_their_first_token(key: int) -> None:
     replies = [reply_to(saying("user", "Hi"), key=key, choice=choice) for choice in range(MOST_CHOICES)]
-    assert len({tokens.split(reply)[0] for reply in replies}) == MOST_CHOICES
+    assert len({split(reply)[0] for reply in replies}) == MOST_CHOICES
 
 
 def test_choices_of_repeated_requests_go_on_differing() -> None:
@@ -40,7 +40,7 @@ def test_choices_of_repeated_requests_go_on_differing() -> None:
 
 def test_an_opener_is_one_token_and_stands_in_the_list_once() -> None:
     assert len(texts.OPENERS) == len(set(texts.OPENERS)) >= MOST_CHOICES
-    assert all(tokens.split(opener) == [opener] for opener in texts.OPENERS)
+    assert all(split(opener) == [opener] for opener in texts.OPENERS)
 
 
 def test_an_answer_reads_like_this() -> None:

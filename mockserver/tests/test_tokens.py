@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock import tokens
+from openpipe_mock.answers.texts import estimate, split, until_stop
 from tests.generate import ODD_TEXTS, thorough
 
 LETTERS = "ab c_1'.,\n\té…中😀\u0301\u200d"
@@ -15,7 +15,7 @@ stop_texts = st.lists(st.text(alphabet=LETTERS, max_size=3), max_size=4).map(tup
 @thorough
 @given(text=short_texts)
 def test_tokens_join_to_the_text_and_none_is_empty(text: str) -> None:
-    pieces = tokens.split(text)
+    pieces = split(text)
     assert "".join(pieces) == text
     assert all(pieces)
 
@@ -23,7 +23,7 @@ def test_tokens_join_to_the_text_and_none_is_empty(text: str) -> None:
 @thorough
 @given(text=short_texts)
 def test_a_token_is_small(text: str) -> None:
-    assert all(len(piece) <= 13 for piece in tokens.split(text))
+    assert all(len(piece) <= 13 for piece in split(text))
 
 
 @thorough
@@ -31,7 +31,7 @@ def test_a_token_is_small(text: str) -> None:
 def test_tokens_do_not_depend_on_what_unicode_says_of_a_character(text: str, other: str) -> None:
     """Letters, digits, marks, spaces and code points that no Unicode version knows yet are cut alike."""
     replaced = "".join(letter if letter.isascii() else other for letter in text)
-    assert list(map(len, tokens.split(replaced))) == list(map(len, tokens.split(text)))
+    assert list(map(len, split(replaced))) == list(map(len, split(text)))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_tokens_do_not_depend_on_what_unicode_says_of_a_character(text: str, oth
     ],
 )
 def test_tokens_of_some_texts(text: str, pieces: list[str]) -> None:
-    assert tokens.split(text) == pieces
+    assert split(text) == pieces
 
 
 @thorough
@@ -56,7 +56,7 @@ def test_tokens_of_some_texts(text: str, pieces: list[str]) -> None:
 def test_what_stop_texts_leave_has_none_of_them_and_ends_where_one_begins(
     text: str, stops: tuple[str, ...]
 ) -> None:
-    left = tokens.until_stop(text, stops)
+    left = until_stop(text, stops)
     real = [stop for stop in stops if stop]
     assert text.startswith(left)
     assert not any(stop in left for stop in real)
@@ -76,9 +76,9 @@ def test_what_stop_texts_leave_has_none_of_them_and_ends_where_one_begins(
     ],
 )
 def test_the_first_stop_text_counts_and_an_empty_one_never(stops: tuple[str, ...], left: str) -> None:
-    assert tokens.until_stop("one two three", stops) == left
+    assert until_stop("one two three", stops) == left
 
 
 @pytest.mark.parametrize(("size", "count"), [(0, 0), (1, 1), (4, 1), (5, 2), (4_000_000, 1_000_000)])
 def test_a_prompt_counts_a_token_for_each_four_bytes(size: int, count: int) -> None:
-    assert tokens.estimate(bytes(size)) == count
+    assert estimate(bytes(size)) == count

@@ -10,22 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openpipe_mock.answers.pace import Pace
+from openpipe_mock.answers.scorers import Declared, Failing, Fixed, Form
+from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
 from openpipe_mock.answers.wire import DONE
-from openpipe_mock.config.settings import (
-    Declared,
-    Failing,
-    Fixed,
-    Form,
-    Pace,
-    Script,
-    ScriptedCall,
-    ScriptedChoice,
-    Settings,
-)
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.contract import eventstream
 from openpipe_mock.core.effects import Begin, Effect, Exchange, Head, Piece, Reply, Wait
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.faults import rewriting, variants
+from openpipe_mock.faults.framing import MOST_PAUSES, MOST_SINGLE, PAUSE, one_by_one
 from openpipe_mock.faults.variants import VARIANTS, Variant, named, varied
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
@@ -424,9 +418,9 @@ def test_criteria_order() -> None:
 
 def test_single_bytes_are_single_and_split_characters() -> None:
     found = streamed("single-bytes")
-    assert {len(piece) for piece in found.pieces[: variants.MOST_SINGLE]} == {1}
+    assert {len(piece) for piece in found.pieces[:MOST_SINGLE]} == {1}
     several = sum(not char.isascii() for char in found.text.decode())
-    assert found.waits == pytest.approx(variants.PAUSE * several)
+    assert found.waits == pytest.approx(PAUSE * several)
     assert several >= 3
     judged_so = ask(dict(MINIMAL), "single-bytes", path=JUDGE)
     assert len(judged_so.pieces) == len(judged_so.text)
@@ -436,8 +430,8 @@ def test_single_bytes_are_single_and_split_characters() -> None:
 
 def test_long_answers_in_single_bytes_end() -> None:
     found = ask(asking(n=20), "single-bytes")
-    assert variants.MOST_SINGLE < len(found.pieces) < len(found.text)
-    assert found.waits == pytest.approx(variants.PAUSE * variants.MOST_PAUSES)
+    assert MOST_SINGLE < len(found.pieces) < len(found.text)
+    assert found.waits == pytest.approx(PAUSE * MOST_PAUSES)
 
 
 def test_one_piece() -> None:
@@ -448,7 +442,7 @@ def test_one_piece() -> None:
 def test_time_passes_in_a_stream_as_it_would() -> None:
     slow = Settings(pace=Pace(1.0, 10.0))
     for variant in (None, *VARIANTS):
-        if variant is None or variant.framing is not variants.one_by_one:
+        if variant is None or variant.framing is not one_by_one:
             found = ask(asking(stream=True), variant, given=slow)
             assert found.waits == pytest.approx(
                 ask(asking(stream=True), given=slow).waits, abs=0.21

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from openpipe_mock import __version__
-from openpipe_mock.config.settings import ANSWERS
 from openpipe_mock.core.resources import folder
+from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.openapi.spec import Checker, contract
 from openpipe_mock.payloads.places import LEVELS
 from openpipe_mock.payloads.valid import ENDPOINTS

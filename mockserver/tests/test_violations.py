@@ -12,23 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from openpipe_mock.core.errors import Violation
+from openpipe_mock.core.wording import MOST_COUNTED, MOST_NAMES, listed, named, nearest, quoted, shown
 from openpipe_mock.openapi import violations as explaining
 from openpipe_mock.openapi.spec import contract, standalone
-from openpipe_mock.openapi.violations import (
-    MOST_COUNTED,
-    MOST_NAMES,
-    RULES,
-    Findings,
-    Place,
-    Violation,
-    explain,
-    gathered,
-    listed,
-    named,
-    nearest,
-    quoted,
-    shown,
-)
+from openpipe_mock.openapi.violations import RULES, Findings, Place, explain, gathered
 from tests.generate import anything, brief, broken, thorough, valid
 from tests.inprocess import FULL, MINIMAL, having, saying
 

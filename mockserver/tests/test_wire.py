@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock import tokens
 from openpipe_mock.answers import wire
 from openpipe_mock.answers.chat import Call, Choice, Completion
+from openpipe_mock.answers.texts import split
 from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
 from openpipe_mock.core.effects import Begin, Head, Piece, ReadBody, Tick
 from openpipe_mock.service.service import Service
@@ -177,7 +177,7 @@ def test_choices_take_turns() -> None:
 def test_a_text_comes_token_by_token() -> None:
     [pieces] = parts(asking("Hi", logprobs=True)).values()
     texts = [part["delta"]["content"] for part in pieces[1:-1]]
-    assert texts == tokens.split(unstreamed(asking("Hi"))["choices"][0]["message"]["content"])
+    assert texts == split(unstreamed(asking("Hi"))["choices"][0]["message"]["content"])
     assert [part["logprobs"]["content"][0]["token"] for part in pieces[1:-1]] == texts
 
 

@@ -11,7 +11,7 @@ from openpipe_mock.answers.judge import DEFAULTS, Criterion, content, criterion
 from openpipe_mock.answers.scorers import Content, Judgement
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.openapi.violations import shown
+from openpipe_mock.core.wording import shown
 
 Json = dict[str, Any]
 

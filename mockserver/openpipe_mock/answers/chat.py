@@ -12,14 +12,16 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock import tokens
 from openpipe_mock.answers import texts
-from openpipe_mock.answers.tools import Tool, Wanted, offered, to_call, wanted
-from openpipe_mock.config.settings import EPOCH, AutoTools, ScriptedCall, ScriptedChoice, Settings
+from openpipe_mock.answers.scripts import ScriptedCall, ScriptedChoice
+from openpipe_mock.answers.texts import LONGEST, estimate, split, until_stop
+from openpipe_mock.answers.tools import AutoTools, Tool, Wanted, offered, to_call, wanted
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.canonical import ordered, spelled
 from openpipe_mock.core.errors import BadRequest
+from openpipe_mock.core.seeded import EPOCH
+from openpipe_mock.core.wording import quoted, short, shown
 from openpipe_mock.instances import search as instances
-from openpipe_mock.openapi.violations import quoted, short, shown
 
 Json = dict[str, Any]
 
@@ -151,7 +153,7 @@ def ask(body: Json, auto_tools: AutoTools = "mention") -> Ask:
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
         content=content,
         identity=content if NOT_CONTENT.isdisjoint(body) else digest(body, NOT_IDENTITY),
-        prompt_tokens=tokens.estimate(prompt),
+        prompt_tokens=estimate(prompt),
     )
 
 
@@ -297,12 +299,12 @@ def spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
 
 def cut(said: str, asked: Ask) -> tuple[tuple[str, ...], str]:
     """The tokens that stop texts and the token limit leave, and the reason for the end."""
-    most = (asked.limit + 1) * tokens.LONGEST
+    most = (asked.limit + 1) * LONGEST
     if len(said) > most:  # what lies behind would be cut anyway
         said = said[: most + max(map(len, asked.stops), default=0)]
     if asked.stops:
-        said = tokens.until_stop(said, asked.stops)
-    pieces = tokens.split(said, asked.limit + 1)
+        said = until_stop(said, asked.stops)
+    pieces = split(said, asked.limit + 1)
     if len(pieces) > asked.limit:
         return tuple(pieces[: asked.limit]), "length"
     return tuple(pieces), "stop"

@@ -10,14 +10,13 @@ from typing import Any
 import orjson
 
 from openpipe_mock.answers import magic
-from openpipe_mock.answers.scorers import Case, Content, Judgement, judgement, origin_of
-from openpipe_mock.config.settings import Declared, Settings
+from openpipe_mock.answers.scorers import Case, Content, Declared, Judgement, judgement, origin_of
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core import seeded as scoring
 from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import CriterionNotFound
+from openpipe_mock.core.wording import did_you_mean, lacking, listed, named, short
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.openapi.violations import did_you_mean, listed, named, short
-from openpipe_mock.wordsearch import lacking
 
 LATEST = 1
 """The version that a plain id means while nobody has declared the criterion (decision)."""

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from openpipe_mock.config.settings import Declared, Drawn, ErrorAnswer, Failing, Fault, Fixed, Form
+from openpipe_mock.answers.scorers import Declared, Drawn, Failing, Fixed, Form
 from openpipe_mock.core.effects import Headers
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.openapi.violations import did_you_mean, listed, quoted
+from openpipe_mock.core.wording import did_you_mean, listed, quoted
 
 PREFIX = "mock-"
 DECIMALS = 6
@@ -91,30 +91,6 @@ def is_model(model: Any) -> bool:
 def echoes(model: str) -> bool:
     """Whether a model says what the user said."""
     return model.endswith("mock-echo") and bare(model) == "mock-echo"
-
-
-def knows(model: str) -> bool:
-    """Whether a model is one of the magic ones."""
-    return echoes(model) or model_fault(model) is not None
-
-
-def model_fault(model: str) -> Fault | None:
-    """What goes wrong with every request for a magic model; None for one that answers."""
-    if PREFIX not in model:
-        return None
-    name = bare(model)
-    place = f"model {name}"
-    if status := STATUS.fullmatch(name):
-        number = int(status[1])
-        return Fault(error=ErrorAnswer(number), retry_after=RETRY_AFTER.get(number), place=place)
-    if name == "mock-disconnect":
-        return Fault(disconnect=True, place=place)
-    seconds = milliseconds(DELAY.fullmatch(name))
-    return None if seconds is None else Fault(delay=seconds, place=place)
-
-
-RETRY_AFTER: Mapping[int, float] = {429: 1.0, 503: 1.0}
-"""Statuses with which a polite server says when to come again → seconds."""
 
 
 def unknown(name: str, known: tuple[str, ...]) -> str:

@@ -8,7 +8,8 @@ import orjson
 
 from openpipe_mock.core.effects import Headers
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.openapi.violations import described, did_you_mean, quoted, shown
+from openpipe_mock.core.wording import did_you_mean, quoted, shown
+from openpipe_mock.openapi.violations import described
 
 MODES = {
     "readWrite": (True, True),

@@ -1,34 +1,152 @@
 """How a declared criterion comes to its judgement: each form of the config file, carried out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
-from openpipe_mock.config.settings import (
-    ByOutput,
-    Drawn,
-    Failing,
-    Fixed,
-    Form,
-    Length,
-    Near,
-    PassRate,
-    RawJudgement,
-    Rules,
-    Sequence,
-    Uniform,
-)
 from openpipe_mock.core import seeded as scoring
-from openpipe_mock.matching.conditions import Subject
-from openpipe_mock.matching.rules import holding
+from openpipe_mock.core.reading import At, Json, given, whole
+from openpipe_mock.matching.conditions import Subject, When, read_when
+from openpipe_mock.matching.rules import holding, rulebook
+
+Then = Literal["repeat", "last"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Always this score."""
+
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """By content, evenly spread from `low` to `high`."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """By content, at most `within` away from `centre`."""
+
+    centre: float
+    within: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class PassRate:
+    """1 or 0, by content; `share` of all contents pass."""
+
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """1 up to `best` characters of output, 0 from `worst`, linear between."""
+
+    best: int
+    worst: int
+
+
+@dataclass(frozen=True, slots=True)
+class ByOutput:
+    """By the text of the output; other texts get `otherwise`."""
+
+    forms: Mapping[str, "Form"]
+    otherwise: "Form"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeRule:
+    """A form for what meets a condition. `place` is its JSON pointer in the file."""
+
+    when: When
+    form: "Form"
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The form of the first rule whose condition holds, else `otherwise`."""
+
+    rules: tuple[JudgeRule, ...]
+    otherwise: "Form"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rules", rulebook(self.rules))
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """One form after the other, by the number of the session's judgements; then again, or the last for good.
+
+    `counter` names the count: two sequences share it only if they are the same.
+    """
+
+    forms: tuple["Form", ...]
+    then: Then = "repeat"
+    counter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """No score: an error with this status and message."""
+
+    status: int = 500
+    message: str = "The criterion failed."
+
+
+@dataclass(frozen=True, slots=True)
+class RawJudgement:
+    """Any JSON value as the judgement, also one that breaks the contract."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """As for a criterion that nobody declares: by content, in steps of 0.01."""
+
+
+Way = (
+    Fixed | Uniform | Near | PassRate | Length | ByOutput | Rules | Sequence | Failing | RawJudgement | Drawn
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a criterion comes to its judgement.
+
+    `explanation`: said in place of the mock's own. `usage`: the tokens of a reward model, which explains
+    nothing (source class: sdk). `flip_share`: the share of contents that get 1 - score. `decimals`: what the
+    score is rounded to.
+    """
+
+    way: Way = Drawn()
+    explanation: str | None = None
+    usage: int | None = None
+    flip_share: float = 0.0
+    decimals: int | None = None
+
+
+DRAWN = Form()
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A criterion that the user declares: its versions, and how each judges."""
+
+    versions: Mapping[int, Form] = field(default_factory=lambda: {1: DRAWN})
+
 
 DRAWN_DECIMALS = 2
 WRITTEN_DECIMALS = 6
 MOST_RAW = 1e6
 """How far from 0 a raw score counts in best of n: a sum of larger ones could overflow."""
-Json = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +333,102 @@ WAYS: Mapping[type, Callable[[Form, Any, Case], Judgement]] = {
     RawJudgement: raw,
 }
 """The class of a form's way → what carries it out."""
+
+
+def read_criterion(value: Json, at: At) -> Declared | Form:
+    if not any(key in value for key in READERS):
+        return Declared({int(key[1:]): read_form(inner, at.at(key)) for key, inner in value.items()})
+    return read_form(value, at)
+
+
+def declared(found: Declared | Form) -> Declared:
+    """A criterion with its versions: one that has none is in its first."""
+    return Declared({1: found}) if isinstance(found, Form) else found
+
+
+def read_form(value: Json, at: At) -> Form:
+    """A form, or a bare number, which is always the score."""
+    if not isinstance(value, dict):
+        return Form(Fixed(float(value)))
+    [way] = (build(value, at) for key, build in READERS.items() if key in value)
+    return Form(
+        way,
+        **given(value, explanation="explanation", flip_share="flip_share"),
+        **whole(value, usage="usage", decimals="decimals"),
+    )
+
+
+def read_fixed(value: Json, at: At) -> Fixed:
+    return Fixed(float(value["score"]))
+
+
+def read_rules(value: Json, at: At) -> Rules:
+    each = enumerate(value["rules"])
+    return Rules(tuple(read_rule(rule, at.at("rules", index)) for index, rule in each), otherwise(value, at))
+
+
+def read_rule(value: Json, at: At) -> JudgeRule:
+    return JudgeRule(read_when(value["when"], at.at("when")), read_form(value, at), at.place)
+
+
+def otherwise(value: Json, at: At) -> Form:
+    return read_form(value["otherwise"], at.at("otherwise")) if "otherwise" in value else DRAWN
+
+
+def read_uniform(value: Json, at: At) -> Uniform:
+    low, high = value["uniform"]
+    if low > high:
+        told = f"the lowest score, {low}, is above the highest, {high}; write the lowest first."
+        at.at("uniform").wrong("uniform", told)
+    return Uniform(float(low), float(high))
+
+
+def read_length(value: Json, at: At) -> Length:
+    best, worst = value["length"]["best"], value["length"]["worst"]
+    if best >= worst:
+        at.at("length", "worst").wrong("length", f'expected more than {best}, which is "best", got {worst}.')
+    return Length(int(best), int(worst))
+
+
+def read_by_output(value: Json, at: At) -> ByOutput:
+    texts = value["by_output"].items()
+    forms = {text: read_form(form, at.at("by_output", text)) for text, form in texts}
+    return ByOutput(forms, otherwise(value, at))
+
+
+def read_sequence(value: Json, at: At) -> Sequence:
+    each = enumerate(value["sequence"])
+    forms = tuple(read_form(form, at.at("sequence", index)) for index, form in each)
+    return Sequence(forms, **given(value, then="then"), counter=at.counter(value))
+
+
+def read_near(value: Json, at: At) -> Near:
+    return Near(float(value["near"]), **given(value, within="within"))
+
+
+def read_pass_rate(value: Json, at: At) -> PassRate:
+    return PassRate(float(value["pass_rate"]))
+
+
+def read_failing(value: Json, at: At) -> Failing:
+    error = value["error"]
+    return Failing(**whole(error, status="status"), **given(error, message="message"))
+
+
+def read_raw(value: Json, at: At) -> RawJudgement:
+    return RawJudgement(value["raw"])
+
+
+READERS: Mapping[str, Callable[[Json, At], Way]] = {
+    "score": read_fixed,
+    "rules": read_rules,
+    "uniform": read_uniform,
+    "length": read_length,
+    "by_output": read_by_output,
+    "sequence": read_sequence,
+    "near": read_near,
+    "pass_rate": read_pass_rate,
+    "error": read_failing,
+    "raw": read_raw,
+}
+"""The key of a form that says how it comes to a score → what reads it."""

@@ -3,12 +3,15 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from openpipe_mock.answers.texts import said
-from openpipe_mock.config.settings import AutoTools
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.openapi.violations import listed, nearest, quoted
+from openpipe_mock.core.wording import listed, nearest, quoted
+from openpipe_mock.matching.conditions import Subject
+
+AutoTools = Literal["mention", "always", "never"]
+
 
 RESULTS = ("tool", "function")
 """Roles of messages that carry the result of a call."""
@@ -145,3 +148,8 @@ def names_in(text: str) -> frozenset[str]:
     """What in a text could be a tool's whole name, in lower case."""
     found = (name.strip(".-").lower() for name in NAME.findall(text))
     return frozenset(name for name in found if name)
+
+
+def ends_in_result(subject: Subject) -> bool:
+    """Whether the last message is a tool's result."""
+    return bool(subject.messages) and subject.messages[-1].get("role") in RESULTS

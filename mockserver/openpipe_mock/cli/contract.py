@@ -111,7 +111,7 @@ def contract(**given: Any) -> None:
     except ModuleNotFoundError as error:
         refuse(f"{error.name} is missing: {install_line('contract')}")
     from openpipe_mock.contract import deviations
-    from openpipe_mock.contract.probe import UsageProblem
+    from openpipe_mock.contract.target import UsageProblem
     from openpipe_mock.contract.text import header, report
 
     files = {

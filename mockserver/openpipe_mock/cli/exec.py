@@ -12,7 +12,8 @@ import click
 from openpipe_mock.config.settings import VALIDATIONS
 
 if TYPE_CHECKING:
-    from openpipe_mock.exec.run import Announce, Verdict
+    from openpipe_mock.exec.run import Announce
+    from openpipe_mock.exec.verdict import Verdict
     from openpipe_mock.faults.variants import Variant
 
 USAGE = 2
@@ -113,7 +114,8 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
     OPENAI_API_KEY. Requests with the header `x-mock-expect: violation` may break the contract.
     """
     from openpipe_mock.config.file import ConfigError, TwoFiles
-    from openpipe_mock.exec.run import CannotRun, Job
+    from openpipe_mock.exec.child import CannotRun
+    from openpipe_mock.exec.run import Job
     from openpipe_mock.exec.run import execute as run
     from openpipe_mock.server.reload import Source
     from openpipe_mock.server.server import CannotServe

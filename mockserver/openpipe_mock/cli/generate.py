@@ -26,7 +26,7 @@ def generate(endpoint: str, valid: bool, count: int, seed: int) -> None:
     schemas/vectors: an invalid request is one edit away from a valid one, and its line names the rule that it
     breaks, and where. Every edit comes once before one comes again.
     """
-    from openpipe_mock.drawing import printed
+    from openpipe_mock.payloads.vectors import printed
 
     output = sys.stdout.buffer
     try:

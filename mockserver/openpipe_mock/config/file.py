@@ -8,7 +8,7 @@ right, and the conditions of all parts.
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from os import PathLike
@@ -17,25 +17,22 @@ from typing import Any, TypeVar
 import jsonschema_rs
 import orjson
 
-from openpipe_mock.config.reading import (
-    At,
-    check_condition,
-    check_conditions,
-    declared,
-    read_criterion,
-    read_fault,
-    read_limits,
-    read_pace,
-    read_script,
-    read_when,
-)
-from openpipe_mock.config.settings import ANSWERS, Declared, Fault, Form, Limits, Script, Settings
+from openpipe_mock.answers.pace import read_pace
+from openpipe_mock.answers.scorers import Declared, Form, declared, read_criterion
+from openpipe_mock.answers.scripts import Script, read_script
+from openpipe_mock.config.limits import Limits, read_limits
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core import yamltext
+from openpipe_mock.core.errors import Violation
+from openpipe_mock.core.reading import At
 from openpipe_mock.core.resources import folder
+from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.core.userfiles import contents
+from openpipe_mock.core.wording import shown
 from openpipe_mock.core.yamltext import MOST_BYTES, Document, Mistake, Unreadable
-from openpipe_mock.matching.conditions import When
-from openpipe_mock.openapi.violations import DIALECT, Place, Violation, explain, shown
+from openpipe_mock.faults.kinds import Fault, read_fault
+from openpipe_mock.matching.conditions import When, check_condition, check_conditions, read_when
+from openpipe_mock.openapi.violations import DIALECT, Place, explain
 
 Json = Any
 Part = TypeVar("Part")
@@ -286,3 +283,17 @@ def check_keys(value: Json, at: At) -> None:
         if key in everything:
             told = 'this key stands under "keys" too, where it may do everything; remove one of them.'
             at.at("read_only_keys", index).wrong("auth", told)
+
+
+@dataclass
+class ConfigFile:
+    """The file that settings come from: its path ("" without one), how often it was read and found right,
+    and what is wrong with its newest version, which is then not in force. `seen` stands for its bytes.
+    `lasting`: it can be read again, as a pipe can't be."""
+
+    path: str = ""
+    loads: int = 0
+    problems: tuple[str, ...] = ()
+    missing: bool = False
+    seen: bytes = b""
+    lasting: bool = True

@@ -14,8 +14,8 @@ from typing import Any, Literal, get_args
 import yaml
 
 from openpipe_mock.core.resources import folder
+from openpipe_mock.core.wording import quoted
 from openpipe_mock.openapi.spec import YamlLoader
-from openpipe_mock.openapi.violations import quoted
 
 Level = Literal["documented", "sdk", "source", "decision"]
 LEVELS: tuple[Level, ...] = get_args(Level)

@@ -7,22 +7,19 @@ of a request has no key in it, and what a server repeats of the key is replaced 
 
 import http.cookiejar
 import json
-import os
-import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from ipaddress import ip_address
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
 from openpipe_mock import __version__
 from openpipe_mock.contract import eventstream
+from openpipe_mock.contract.target import KEY_VARIABLE, Target
 from openpipe_mock.core import strictjson
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.reasons import chain, reason
@@ -30,12 +27,10 @@ from openpipe_mock.core.reasons import chain, reason
 Credential = Literal["key", "none", "wrong"]
 Headers = tuple[tuple[str, str], ...]
 
-KEY_VARIABLE = "OPENPIPE_API_KEY"
 STAND_IN = f"${KEY_VARIABLE}"
 NO_KEY = "op-contract"
 """The key that is sent where the user gave none: a mock takes any."""
 WRONG_KEY = "invalid-key-of-the-contract-suite"
-SERVICE_HOSTS = (".openpipe.ai",)
 AGENT = f"openpipe-mock-contract/{__version__}"
 
 MOST_BYTES = 32 * 2**20
@@ -45,7 +40,6 @@ LONGEST_WAIT = 10.0
 MOST_PATIENCE = 60.0
 """Seconds that a whole run spends waiting at most."""
 MOST_WAITS = 3
-SHORTEST_SECRET = 5
 BUSY = (429, 503)
 
 
@@ -138,133 +132,6 @@ def wire(value: Any) -> bytes:
     """A JSON body. Keys keep their order, text stays as it is: the same value, the same bytes."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "surrogatepass")
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A server: its base URL without user information and trailing slash, and how to treat it."""
-
-    url: str
-    key: str = ""
-    local: bool = True
-    timeout: float = 10.0
-    rate: float = 0.0
-    max_requests: int = 400
-
-    def __repr__(self) -> str:
-        return f"Target({self.url!r})"
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What no report may hold. A key of a few letters would be found in any text, and is no secret."""
-        return (self.key,) if len(self.key) >= SHORTEST_SECRET else ()
-
-
-class UsageProblem(Exception):
-    """What the user asked for can't be done; the message says why and what to do."""
-
-
-def normal(url: str) -> str:
-    """The base URL as it is used. Raises UsageProblem for what is none."""
-    try:
-        parts = urlsplit(url.strip())
-        port, host = parts.port, parts.hostname
-    except ValueError as error:
-        raise UsageProblem(f"the URL can't be read: {error}") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise UsageProblem("the URL has to begin with http:// or https://, as http://127.0.0.1:6736/api/v1")
-    if parts.username or parts.password:
-        raise UsageProblem("the URL holds a user name or password; pass a key with --api-key instead")
-    if parts.query or parts.fragment:
-        raise UsageProblem("the URL has a query or a fragment; give the base URL alone")
-    host = f"[{host}]" if ":" in host else host
-    return urlunsplit((parts.scheme, f"{host}:{port}" if port else host, parts.path.rstrip("/"), "", ""))
-
-
-def host_of(url: str) -> str:
-    return urlsplit(url).hostname or ""
-
-
-def is_service(url: str) -> bool:
-    """Whether this is the service itself, over https."""
-    return url.startswith("https://") and host_of(url).endswith(SERVICE_HOSTS)
-
-
-def is_loopback(url: str) -> bool:
-    host = host_of(url)
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return False
-
-
-def is_local(url: str) -> bool:
-    """Whether every address of the host is loopback or private; a host that has none is not."""
-    if is_loopback(url):
-        return True
-    if host_of(url).endswith(SERVICE_HOSTS):
-        return False
-    with suppress(OSError, UnicodeError, ValueError):
-        addresses = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host_of(url), None)}
-        return bool(addresses) and all(private(address) for address in addresses)
-    return False
-
-
-def private(address: str) -> bool:
-    place = ip_address(address)
-    return place.is_loopback or place.is_private or place.is_link_local
-
-
-def key_for(url: str, given: str | None, environment: Mapping[str, str], *, send: bool = False) -> str:
-    """The key to use: the given one, else the variable's, which only goes where it belongs or is sent to."""
-    if given is not None:
-        return given
-    if send or is_service(url) or is_loopback(url):
-        return environment.get(KEY_VARIABLE, "")
-    return ""
-
-
-def withheld(url: str, given: str | None, environment: Mapping[str, str], *, send: bool = False) -> bool:
-    """Whether there is a key in the environment that this host does not get."""
-    return (
-        given is None
-        and bool(environment.get(KEY_VARIABLE))
-        and not key_for(url, given, environment, send=send)
-    )
-
-
-LOCAL_BUDGET, PUBLIC_BUDGET = 400, 60
-LOCAL_TIMEOUT, PUBLIC_TIMEOUT = 10.0, 60.0
-
-
-def target(
-    url: str,
-    *,
-    key: str | None = None,
-    send_key: bool = False,
-    timeout: float | None = None,
-    rate: float | None = None,
-    max_requests: int | None = None,
-    environment: Mapping[str, str] = os.environ,
-) -> Target:
-    """A target with the seat belt on: what isn't on this machine or in a private network gets few requests.
-
-    Raises UsageProblem for a URL or key that can't be used.
-    """
-    url = normal(url)
-    local = is_local(url)
-    chosen = key_for(url, key, environment, send=send_key)
-    if not chosen.isascii() or any(sign.isspace() or not sign.isprintable() for sign in chosen):
-        raise UsageProblem("the key holds white space or signs that no header can carry")
-    return Target(
-        url,
-        chosen,
-        local,
-        timeout or (LOCAL_TIMEOUT if local else PUBLIC_TIMEOUT),
-        rate or 0.0,
-        (LOCAL_BUDGET if local else PUBLIC_BUDGET) if max_requests is None else max_requests,
-    )
 
 
 class BudgetSpent(Exception):

@@ -17,7 +17,8 @@ import pytest
 from openpipe_mock.contract.checks import LEVELS, catalogue, family_of
 from openpipe_mock.contract.expressions import BadExpression, expression
 from openpipe_mock.contract.findings import Planned, Result, outcomes
-from openpipe_mock.contract.probe import STAND_IN, Target, UsageProblem, target, withheld
+from openpipe_mock.contract.probe import STAND_IN
+from openpipe_mock.contract.target import Target, UsageProblem, target, withheld
 from openpipe_mock.core.resources import folder
 
 FOREIGN = (

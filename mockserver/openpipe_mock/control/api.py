@@ -5,15 +5,16 @@ It stands behind the same seam as the service: `Control.exchange` knows no frame
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import orjson
 
-from openpipe_mock import __version__
+from openpipe_mock.answers.scorers import Declared, Form
+from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config import file as configfile
-from openpipe_mock.config.settings import Declared, Fault, Form, Script, Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.control import status as memory
 from openpipe_mock.control.document import served
 from openpipe_mock.control.guard import Guard
@@ -34,16 +35,20 @@ from openpipe_mock.control.parameters import (
     room,
     session_name,
 )
+from openpipe_mock.control.routing import Route, pattern
+from openpipe_mock.control.status import NAME, facts
 from openpipe_mock.core.effects import Exchange, Head, HeaderList, Reply
 from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
-from openpipe_mock.openapi.violations import did_you_mean, listed, nearest, quoted
-from openpipe_mock.service.service import Service, refusal
-from openpipe_mock.sessions.inspection import detail, summary, verify
+from openpipe_mock.core.wording import did_you_mean, listed, nearest, quoted
+from openpipe_mock.faults.kinds import Fault
+from openpipe_mock.service.refusals import refusal
+from openpipe_mock.service.service import Service
+from openpipe_mock.sessions.diagnosis import detail, verify
+from openpipe_mock.sessions.inspection import summary
 from openpipe_mock.sessions.memory import DEFAULT, Session
 
 Json = Any
 
-NAME = "openpipe-mock"
 SAFE: HeaderList = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -57,27 +62,6 @@ YAML_HEADERS: HeaderList = ((b"content-type", b"application/yaml"),)
 COUNTED = ("sessions", "criteria", "completions", "faults", "requests")
 EVERY = "*"
 """As a session: all of them."""
-
-
-def facts(settings: Settings) -> dict[str, Any]:
-    """What decides this mock's answers, for the health check, the banner and the page."""
-    return {
-        "version": __version__,
-        "seed": settings.seed,
-        "answers": settings.answers,
-        "validation": settings.validation,
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One operation. `path` may hold one `{argument}`. `body`: `required`, `optional` or, for none, ""."""
-
-    method: str
-    path: str
-    action: Callable[["Control", Order], Reply]
-    body: str = ""
-    parameters: tuple[str, ...] = ()
 
 
 class Control:
@@ -377,13 +361,6 @@ ROUTES = (
 )
 PATHS = tuple(dict.fromkeys(route.path for route in ROUTES))
 PREFIXED = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/_mock/.*)", re.DOTALL)
-SLASHED = ("/criteria/{id}",)
-"""Paths whose argument may hold slashes."""
-
-
-def pattern(path: str) -> re.Pattern[str]:
-    argument = "(.+)" if path in SLASHED else "([^/]+)"
-    return re.compile(re.sub(r"\\\{\w+\\\}", lambda _: argument, re.escape(ROOT + path)), re.DOTALL)
 
 
 PATTERNS = {path: pattern(path) for path in PATHS}

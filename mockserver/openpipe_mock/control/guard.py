@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from openpipe_mock.core.effects import Head, Headers
 from openpipe_mock.core.errors import Forbidden
-from openpipe_mock.openapi.violations import quoted
+from openpipe_mock.core.wording import quoted
 from openpipe_mock.service.admission import has_foreign_origin
 
 Address = IPv4Address | IPv6Address

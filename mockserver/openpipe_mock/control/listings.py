@@ -4,23 +4,23 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from openpipe_mock.config.settings import (
+from openpipe_mock.answers.scorers import (
     ByOutput,
     Declared,
     Drawn,
     Failing,
-    Fault,
     Fixed,
     Length,
     Near,
     PassRate,
     RawJudgement,
     Rules,
-    Script,
     Uniform,
 )
-from openpipe_mock.config.settings import Sequence as SequenceForm
+from openpipe_mock.answers.scorers import Sequence as SequenceForm
+from openpipe_mock.answers.scripts import Script
 from openpipe_mock.core.effects import Head
+from openpipe_mock.faults.kinds import Fault
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, Session

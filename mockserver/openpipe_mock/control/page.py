@@ -6,7 +6,7 @@ from string import Template
 
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control import status as memory
-from openpipe_mock.control.api import facts
+from openpipe_mock.control.status import facts
 from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.service.service import Service
 

@@ -11,12 +11,14 @@ from urllib.parse import parse_qsl
 from openpipe_mock.answers.judge import GRAMMAR, REFERENCE
 from openpipe_mock.config import file as configfile
 from openpipe_mock.core.effects import Effect, Head, ReadBody
-from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge
+from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, Violation
 from openpipe_mock.core.strictjson import parse
+from openpipe_mock.core.wording import did_you_mean, listed, quoted, shown
 from openpipe_mock.openapi.endpoints import NAMES
-from openpipe_mock.openapi.violations import Place, Violation, did_you_mean, gathered, listed, quoted, shown
+from openpipe_mock.openapi.violations import Place, gathered
 from openpipe_mock.service.admission import announced
-from openpipe_mock.sessions.inspection import VALIDITY, Expectation, Filter
+from openpipe_mock.sessions.diagnosis import Expectation
+from openpipe_mock.sessions.inspection import VALIDITY, Filter
 
 Json = Any
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from openpipe_mock import __version__
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.sessions.memory import Sessions
 
 Json = Any
@@ -27,3 +29,16 @@ def sentence(sessions: Sessions) -> str:
     if not redis or redis["up"]:
         return place
     return f"{place}, which has been away for {redis['away_seconds']:.0f} s: {redis['last_problem']}"
+
+
+NAME = "openpipe-mock"
+
+
+def facts(settings: Settings) -> dict[str, Any]:
+    """What decides this mock's answers, for the health check, the banner and the page."""
+    return {
+        "version": __version__,
+        "seed": settings.seed,
+        "answers": settings.answers,
+        "validation": settings.validation,
+    }

@@ -21,8 +21,11 @@ Codes, statuses and the words that a message begins with are the provider's (sou
 what follows the colon is ours.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+from openpipe_mock.core.wording import short
 
 MOST_ISSUES = 20
 
@@ -171,3 +174,25 @@ class TooManySessions(ApiError):
 
 class InternalServerError(ApiError):
     status, code, words = 500, "INTERNAL_SERVER_ERROR", "Internal server error"
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Violation:
+    """One broken rule: JSON pointer (RFC 6901) to the member, the schema keyword, and the sentence.
+
+    `told` is the sentence, or what makes it: of a thousand violations only a few are ever read, and those
+    more than once.
+    """
+
+    pointer: str
+    rule: str
+    told: str | Callable[[], str]
+    words: str = field(default="", init=False, compare=False, repr=False)
+
+    @property
+    def sentence(self) -> str:
+        return self.told if isinstance(self.told, str) else self.told()
+
+    def __str__(self) -> str:
+        self.words = self.words or f"{short(self.pointer, 200) or 'body'}: {self.sentence}"
+        return self.words

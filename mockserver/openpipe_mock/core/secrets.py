@@ -16,7 +16,7 @@ import orjson
 
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.wordsearch import lacking
+from openpipe_mock.core.wording import lacking
 
 MASK = "***"
 MASKED = MASK.encode()

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from openpipe_mock.openapi.violations import quoted, short
+from openpipe_mock.core.wording import quoted, short
 
 Path = tuple[str, ...]
 

@@ -9,8 +9,8 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from openpipe_mock import __version__
 from openpipe_mock.contract.html import STYLE
 from openpipe_mock.contract.junit import clean
-from openpipe_mock.exec.run import Run, Verdict
-from openpipe_mock.openapi.violations import listed, short
+from openpipe_mock.core.wording import listed, short
+from openpipe_mock.exec.verdict import Run, Verdict
 
 Json = dict[str, Any]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
+from openpipe_mock.answers.texts import split
 from openpipe_mock.answers.wire import token_logprob
 from openpipe_mock.core.seeded import digest
-from openpipe_mock.tokens import split
 
 Json = Any
 Change = Callable[[Json, int], Json]

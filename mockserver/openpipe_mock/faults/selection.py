@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from openpipe_mock.answers.magic import RETRY_AFTER
-from openpipe_mock.config.settings import Drip, ErrorAnswer, Fault
 from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import BadRequest, ParseError
 from openpipe_mock.core.seeded import digest
 from openpipe_mock.core.strictjson import parse
+from openpipe_mock.core.wording import did_you_mean, listed, quoted
+from openpipe_mock.faults.kinds import Drip, ErrorAnswer, Fault
+from openpipe_mock.faults.magic import RETRY_AFTER
 from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.matching.rules import holding
-from openpipe_mock.openapi.violations import did_you_mean, listed, quoted
 
 MAGIC = "header x-mock-fault"
 

@@ -14,11 +14,12 @@ from typing import Any
 
 import orjson
 
+from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.wire import DONE, event
-from openpipe_mock.config.settings import Drip, ErrorAnswer, Fault, Pace
 from openpipe_mock.core import errors
 from openpipe_mock.core.effects import Begin, Break, Effect, Exchange, HeaderList, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError
+from openpipe_mock.faults.kinds import Drip, ErrorAnswer, Fault
 from openpipe_mock.faults.selection import describe, needs_stream
 
 STREAM_HEADERS: HeaderList = (

@@ -5,7 +5,6 @@ thing about all answers; `varied` puts it around the exchange that answers. What
 its own seed, so the same requests get the same bytes.
 """
 
-import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -14,9 +13,19 @@ from typing import Any
 import orjson
 
 from openpipe_mock.answers.wire import DONE, event
-from openpipe_mock.config.settings import ErrorAnswer, Fault
 from openpipe_mock.core.effects import JSON_HEADERS, Begin, Effect, Exchange, HeaderList, Piece, Reply, Wait
+from openpipe_mock.core.wording import did_you_mean, quoted
 from openpipe_mock.faults import rewriting as to
+from openpipe_mock.faults.framing import (
+    Framing,
+    Timed,
+    as_sent,
+    in_one_piece,
+    one_by_one,
+    with_comments,
+    with_crlf,
+)
+from openpipe_mock.faults.kinds import ErrorAnswer, Fault
 from openpipe_mock.faults.rewriting import (
     Change,
     Course,
@@ -28,19 +37,11 @@ from openpipe_mock.faults.rewriting import (
 )
 from openpipe_mock.faults.spoiling import Injected, chunk_of, sent_by
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.openapi.violations import did_you_mean, quoted
 
 Json = Any
-Timed = tuple[float, bytes]
-"""Seconds to wait, and the bytes that are sent then."""
-Framing = Callable[[Iterable[Timed]], Iterator[Timed]]
 
 ANSWERS: Mapping[str, str] = {"judge": "JudgeCriteriaResponse", "chat": "ChatCompletion"}
 """Endpoint that is varied → the schema of its answer."""
-
-
-def as_sent(pieces: Iterable[Timed]) -> Iterator[Timed]:
-    yield from pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,51 +85,6 @@ def json_of(body: bytes) -> Json:
 
 
 # How bytes come.
-
-MOST_SINGLE = 2_000
-"""How many bytes come one by one; the pieces behind them are larger, so that long answers end."""
-LARGER = 61
-LEADING = 0xC0
-"""From here on a byte begins a character of several bytes."""
-SEVERAL = re.compile(rb"[\xc0-\xff]")
-MOST_PAUSES = 12
-PAUSE = 0.004
-"""Seconds for which half of a character is all that has come, so that no socket joins it with its rest."""
-
-
-def one_by_one(pieces: Iterable[Timed]) -> Iterator[Timed]:
-    """Each byte by itself; after the first byte of a character of several there is a pause."""
-    sent = pauses = 0
-    for wait, data in pieces:
-        start = 0
-        while start < len(data):
-            halved = start > 0 and data[start - 1] >= LEADING
-            pause = PAUSE if halved and pauses < MOST_PAUSES else 0.0
-            pauses += bool(pause)
-            end = start + 1 if sent < MOST_SINGLE else larger(data, start)
-            yield wait + pause, data[start:end]
-            wait, start, sent = 0.0, end, sent + 1
-
-
-def larger(data: bytes, start: int) -> int:
-    """Where a larger piece ends: behind the first byte of a character of several, wherever there is one."""
-    leading = SEVERAL.search(data, start, start + LARGER)
-    return leading.end() if leading else start + LARGER
-
-
-def in_one_piece(pieces: Iterable[Timed]) -> Iterator[Timed]:
-    """All bytes at once, as late as the last of them would come."""
-    every = list(pieces)
-    yield sum(wait for wait, _ in every), b"".join(data for _, data in every)
-
-
-def with_crlf(pieces: Iterable[Timed]) -> Iterator[Timed]:
-    return ((wait, data.replace(b"\n", b"\r\n")) for wait, data in pieces)
-
-
-def with_comments(pieces: Iterable[Timed]) -> Iterator[Timed]:
-    """A comment before each event, which says nothing and keeps a connection alive."""
-    return ((wait, b": keep-alive\n\n" + data) for wait, data in pieces)
 
 
 # The variants.

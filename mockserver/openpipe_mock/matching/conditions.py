@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import orjson
 
-from openpipe_mock.openapi.violations import listed, quoted
+from openpipe_mock.core.reading import At, Json
+from openpipe_mock.core.wording import listed, quoted
 
 Kind = Literal["equals", "contains", "matches", "glob"]
 MOST_READ = 1_000_000
@@ -291,3 +292,69 @@ def seen(texts: Sequence[str]) -> str:
 
 
 ALWAYS = When()
+
+
+def read_when(value: Json, at: At) -> When:
+    return When(tuple(conditions(value, at)))
+
+
+def conditions(value: Json, at: At) -> Iterator[Condition]:
+    """The conditions in the order of the file."""
+    for key, wanted in value.items():
+        here = at.at(key)
+        if key == "input":
+            yield from conditions(wanted, here)
+        elif key in KEYED:
+            for name, test in wanted.items():
+                yield Condition(key, name, demands(test, here.at(name)))
+        elif key == "model":
+            yield Condition(key, "", (demand("glob", wanted),))
+        else:
+            yield Condition(key, "", demands(wanted, here))
+
+
+KEYED = ("messages", "header", "metadata")
+"""Conditions on one of several texts, which a key names."""
+
+
+def demands(value: Json, at: At) -> tuple[Demand, ...]:
+    """What a text must be; a bare string means equals."""
+    return tuple(demanded({"equals": value} if isinstance(value, str) else value, at))
+
+
+def demanded(value: Json, at: At) -> Iterator[Demand]:
+    for kind, wanted in value.items():
+        try:
+            yield demand(kind, wanted)
+        except BadPattern as error:
+            at.at(kind).wrong("matches", f"RE2 doesn't read this regular expression: {error}.")
+
+
+def check_conditions(value: Json, at: At) -> None:
+    """Note what is wrong with the conditions in a part of any shape, for there is no building such a part."""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            check_conditions(item, at.at(index))
+    for key, member in value.items() if isinstance(value, dict) else ():
+        if key == "when":
+            check_condition(member, at.at(key))
+        elif key not in FREE:
+            check_conditions(member, at.at(key))
+
+
+FREE = ("raw", "body", "arguments")
+"""Keys below which anything may stand."""
+
+
+def check_condition(value: Json, at: At) -> None:
+    """Note the regular expressions in a condition of any shape that RE2 doesn't read."""
+    for key, test in value.items() if isinstance(value, dict) else ():
+        here = at.at(key)
+        if key in (*KEYED, "input"):
+            check_condition(test, here)
+        elif isinstance(test, dict) and isinstance(test.get("matches"), str):
+            tuple(demanded({"matches": test["matches"]}, here))
+
+
+def part_when(value: Json, at: At) -> When:
+    return read_when(value["when"], at.at("when")) if "when" in value else ALWAYS

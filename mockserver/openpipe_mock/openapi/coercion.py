@@ -1,7 +1,14 @@
 """Numbers and booleans as the service's own runtime writes them."""
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from openpipe_mock.openapi.violations import JSON_TYPES
 
 
 def text(value: int | float) -> str:
@@ -12,3 +19,28 @@ def text(value: int | float) -> str:
     if 1e-6 <= abs(number) < 1e21:
         return format(Decimal(repr(number)), "f").removesuffix(".0")
     return re.sub(r"e([+-])0", r"e\1", repr(number)) if number else "0"
+
+
+def coerced(value: Any, wanted: tuple[str, ...]) -> Any:
+    """A scalar as the first wanted JSON type that it can be turned into, else unchanged."""
+    if isinstance(value, str | int | float) and not any(JSON_TYPES[name](value) for name in wanted):
+        for name in wanted:
+            with suppress(KeyError, ValueError, OverflowError):
+                return COERCIONS[name](value)
+    return value
+
+
+def number(value: str | int | float) -> int | float:
+    """A number that a string spells in JSON; ValueError for any other."""
+    read = orjson.loads(str(value).strip())
+    if isinstance(read, bool) or not isinstance(read, int | float):
+        raise ValueError(value)
+    return read
+
+
+COERCIONS: dict[str, Callable[[Any], Any]] = {
+    "string": text,
+    "number": number,
+    "integer": number,
+    "boolean": {"true": True, "false": False, 1: True, 0: False}.__getitem__,
+}

@@ -3,7 +3,7 @@
 import re
 
 from openpipe_mock.core.errors import ApiError, MethodNotSupported, NotFound
-from openpipe_mock.openapi.violations import nearest, quoted
+from openpipe_mock.core.wording import nearest, quoted
 
 BASE = "/api/v1"
 

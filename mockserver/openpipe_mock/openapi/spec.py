@@ -1,20 +1,19 @@
 """The contract: `schemas/openapi.yaml`, compiled once into validators that are fast and explain."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
-import orjson
 import yaml
 
+from openpipe_mock.core.errors import Violation
 from openpipe_mock.core.resources import folder
-from openpipe_mock.openapi import coercion as javascript
+from openpipe_mock.openapi.coercion import coerced
 from openpipe_mock.openapi.shapes import Shape, shape_of, tidy, types
-from openpipe_mock.openapi.violations import DIALECT, JSON_TYPES, Place, Violation, explain
+from openpipe_mock.openapi.violations import DIALECT, Place, explain
 
 YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -58,31 +57,6 @@ class Checker:
     def violations(self, value: Any) -> Iterator[Violation]:
         """Every violation, in the order of the value; nothing when it is valid."""
         return explain(self.schema, value, Place(self.document, known=self.known))
-
-
-def coerced(value: Any, wanted: tuple[str, ...]) -> Any:
-    """A scalar as the first wanted JSON type that it can be turned into, else unchanged."""
-    if isinstance(value, str | int | float) and not any(JSON_TYPES[name](value) for name in wanted):
-        for name in wanted:
-            with suppress(KeyError, ValueError, OverflowError):
-                return COERCIONS[name](value)
-    return value
-
-
-def number(value: str | int | float) -> int | float:
-    """A number that a string spells in JSON; ValueError for any other."""
-    read = orjson.loads(str(value).strip())
-    if isinstance(read, bool) or not isinstance(read, int | float):
-        raise ValueError(value)
-    return read
-
-
-COERCIONS: dict[str, Callable[[Any], Any]] = {
-    "string": javascript.text,
-    "number": number,
-    "integer": number,
-    "boolean": {"true": True, "false": False, 1: True, 0: False}.__getitem__,
-}
 
 
 def standalone(name: str, document: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,50 +8,33 @@ A schema may bring its own words, in the keywords that editors read too: `patter
 pattern expects, `errorMessage` what `const` expects or why a closed object knows no other members.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
-from functools import lru_cache, partial
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import jsonschema_rs
 import orjson
 
+from openpipe_mock.core.errors import Violation
+from openpipe_mock.core.wording import (
+    MOST_COUNTED,
+    NUMBER,
+    did_you_mean,
+    listed,
+    nearest,
+    quoted,
+    short,
+    shown,
+)
 from openpipe_mock.openapi.shapes import label, resolve, tag_of, types, union
 
 Schema = Mapping[str, Any]
 Rule = Callable[["Place", Schema, Any], Iterator["Violation"]]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-MOST_SHOWN = 60
-MOST_NAMES = 12
-MOST_COUNTED = 1000
-NEAR = 0.6
-"""How alike two names are, from 0 to 1, of which one may be meant for the other."""
-
-
-@dataclass(slots=True, unsafe_hash=True)
-class Violation:
-    """One broken rule: JSON pointer (RFC 6901) to the member, the schema keyword, and the sentence.
-
-    `told` is the sentence, or what makes it: of a thousand violations only a few are ever read, and those
-    more than once.
-    """
-
-    pointer: str
-    rule: str
-    told: str | Callable[[], str]
-    words: str = field(default="", init=False, compare=False, repr=False)
-
-    @property
-    def sentence(self) -> str:
-        return self.told if isinstance(self.told, str) else self.told()
-
-    def __str__(self) -> str:
-        self.words = self.words or f"{short(self.pointer, 200) or 'body'}: {self.sentence}"
-        return self.words
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,7 +397,6 @@ def amount(words: str, limit: Any) -> str:
     return told.removesuffix("s") if limit == 1 else told
 
 
-NUMBER = (int, float)
 Plan = tuple[Schema, bool, tuple[str, ...], tuple[Rule, ...]]
 """A schema, resolved; whether it is a union; its types; and the rules that it has keywords for."""
 RULES: dict[str, Rule] = {
@@ -510,88 +492,6 @@ def described(schema: Schema, document: Schema) -> str:
         else:
             words += [words for name in types(branch) for words in ARTICLES[name]] or ["any value"]
     return listed(dict.fromkeys(words), "or")
-
-
-def listed(words: Any, conjunction: str) -> str:
-    """`a, b or c`; a long list is cut with its number."""
-    every = list(words)
-    if len(every) > MOST_NAMES:
-        every = [*every[: MOST_NAMES - 1], f"{len(every) - MOST_NAMES + 1} more"]
-    return f" {conjunction} ".join(filter(None, (", ".join(every[:-1]), *every[-1:])))
-
-
-def shown(value: Any) -> str:
-    """The value that was sent, named by its JSON type and shortened."""
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    if isinstance(value, str):
-        return f"the string {quoted(value)}"
-    if isinstance(value, NUMBER):
-        return f"the number {value!r}"
-    if isinstance(value, list):
-        return f"an array of {len(value)}"
-    return f"an object with {named(value)}" if value else "an empty object"
-
-
-def named(names: Collection[str]) -> str:
-    """`"a", "b" and "c"`; of a thousand names only those that are shown are looked at."""
-    left_out = len(names) - MOST_NAMES
-    if left_out <= 0:
-        return listed(map(quoted, names), "and")
-    return f"{', '.join(map(quoted, islice(names, MOST_NAMES - 1)))} and {left_out + 1} more"
-
-
-def quoted(text: Any) -> str:
-    """A string in JSON's quotes, shortened."""
-    return orjson.dumps(short(str(text)).encode("utf-8", "replace").decode()).decode()
-
-
-def short(text: str, most: int = MOST_SHOWN) -> str:
-    return text if len(text) <= most else f"{text[:most]}…"
-
-
-def did_you_mean(word: Any, known: list[Any]) -> str:
-    """The question to add to a sentence about a misspelt name, "" where no known one is near."""
-    near = nearest(word, known)
-    return f" Did you mean {quoted(near)}?" if near else ""
-
-
-def nearest(word: Any, known: list[Any]) -> str | None:
-    """The known name that a misspelt one most likely means.
-
-    As alike as `difflib` finds two names; the most promising are compared first, and most never.
-    """
-    if not isinstance(word, str) or len(word) > MOST_SHOWN:
-        return None
-    near = (name for name in known[:MOST_COUNTED] if isinstance(name, str) and len(name) <= 3 * MOST_SHOWN)
-    return nearest_of(word.lower(), tuple(near))
-
-
-@lru_cache(maxsize=64)
-def nearest_of(word: str, known: tuple[str, ...]) -> str | None:
-    """The same, kept for a while: who misspells a name does so again and again."""
-    names = {name.lower(): name for name in known}
-    if word in names:
-        return names[word]
-    matcher, best = SequenceMatcher(b=word), (NEAR, "")
-    for most, name in promising(word, names):
-        if most < best[0]:
-            break
-        matcher.set_seq1(name)
-        best = max(best, (matcher.ratio(), name))
-    return names[best[1]] if best[1] else None
-
-
-def promising(word: str, names: Collection[str]) -> list[tuple[float, str]]:
-    """The names that may be alike enough, each with how alike it is at the most, the most promising first."""
-    letters = Counter(word)
-    found = []
-    for name in names:
-        size = len(word) + len(name)
-        if 2.0 * min(len(word), len(name)) >= NEAR * size:
-            shared = sum(min(number, name.count(letter)) for letter, number in letters.items())
-            found.append((2.0 * shared / size, name))
-    return sorted((each for each in found if each[0] >= NEAR), reverse=True)
 
 
 @dataclass(frozen=True, slots=True)

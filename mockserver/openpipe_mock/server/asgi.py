@@ -39,7 +39,8 @@ from openpipe_mock.core.effects import (
 from openpipe_mock.core.errors import Forbidden, MethodNotSupported
 from openpipe_mock.openapi.endpoints import BASE, is_control, not_found
 from openpipe_mock.service.admission import LOCAL_ORIGIN
-from openpipe_mock.service.service import Service, crash, refusal
+from openpipe_mock.service.refusals import crash, refusal
+from openpipe_mock.service.service import Service
 from openpipe_mock.service.shortcut import Shortcut
 from openpipe_mock.sessions.journal import discreet, sent_token
 

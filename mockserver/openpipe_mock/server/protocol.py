@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from openpipe_mock.core.effects import Exchange, Head, Reply
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.server.asgi import DROP, WRITE, Api
-from openpipe_mock.service.service import refusal
+from openpipe_mock.service.refusals import refusal
 
 Header = tuple[bytes, bytes]
 

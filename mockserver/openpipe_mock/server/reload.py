@@ -16,11 +16,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
-from openpipe_mock.config.file import NAMES, ConfigError, default_file, read
+from openpipe_mock.config.file import NAMES, ConfigError, ConfigFile, default_file, read
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.userfiles import Content, contents, contents_again
 from openpipe_mock.core.yamltext import MOST_BYTES
-from openpipe_mock.service.service import ConfigFile, Service
+from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Sessions
 
 Value = TypeVar("Value")

@@ -21,8 +21,8 @@ import uvicorn
 
 from openpipe_mock.config.file import ConfigError
 from openpipe_mock.control import status as memory
-from openpipe_mock.control.api import NAME
 from openpipe_mock.control.guard import Guard
+from openpipe_mock.control.status import NAME
 from openpipe_mock.server import banner, logs, readyfile
 from openpipe_mock.server.asgi import create_app
 from openpipe_mock.server.protocol import DroppingProtocol

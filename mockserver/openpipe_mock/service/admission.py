@@ -6,9 +6,10 @@ from typing import Any
 
 from openpipe_mock.config.settings import Validation
 from openpipe_mock.core.effects import Headers
-from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, Unauthorized
+from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, Unauthorized, Violation
+from openpipe_mock.core.wording import quoted
 from openpipe_mock.openapi.spec import Checker
-from openpipe_mock.openapi.violations import Findings, Violation, gathered, quoted
+from openpipe_mock.openapi.violations import Findings, gathered
 
 LOCAL_ORIGIN = r"https?://(?:(?:[\w-]+\.)*localhost|127\.0\.0\.1|\[::1\])(?::\d+)?"
 """Pages whose scripts may call the mock: those served from this machine."""

@@ -12,15 +12,17 @@ from openpipe_mock.answers.best_of_n import Ranked, best_of_n, requested
 from openpipe_mock.answers.chat import Ask, Completion, ask, complete
 from openpipe_mock.answers.judge import Criterion, is_tidy, scene
 from openpipe_mock.answers.options import Options, options
-from openpipe_mock.answers.tools import RESULTS
-from openpipe_mock.config.settings import Pace, Script, ScriptedChoice
+from openpipe_mock.answers.pace import Pace
+from openpipe_mock.answers.scripts import Script, ScriptedChoice
+from openpipe_mock.answers.tools import ends_in_result
 from openpipe_mock.core.effects import Begin, Entropy, Exchange, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
+from openpipe_mock.core.wording import named, nearest, quoted, short
+from openpipe_mock.faults.magic import knows
 from openpipe_mock.faults.spoiling import STREAM_HEADERS, raw_stream
 from openpipe_mock.matching.conditions import Subject, glob
 from openpipe_mock.matching.rules import holding
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.openapi.violations import named, nearest, quoted, short
 from openpipe_mock.service.request import Visit
 from openpipe_mock.sessions import calllog as calls
 from openpipe_mock.sessions.memory import fingerprint
@@ -202,11 +204,6 @@ def fires(script: Script, subject: Subject) -> bool:
     return not (script.calls and ends_in_result(subject))
 
 
-def ends_in_result(subject: Subject) -> bool:
-    """Whether the last message is a tool's result."""
-    return bool(subject.messages) and subject.messages[-1].get("role") in RESULTS
-
-
 def completed(
     visit: Visit, asked: Ask, chosen: Options, outside: Outside, script: Script | None
 ) -> tuple[Completion, bool]:
@@ -244,7 +241,7 @@ def find_model(model: str, visit: Visit) -> None:
     if is_known(model, known):
         return
     if visit.settings.magic and magic.is_model(model):
-        if not magic.knows(model):
+        if not knows(model):
             raise ModelNotFound(model, magic.unknown(magic.bare(model), magic.MODELS))
         return
     if known:

@@ -10,10 +10,10 @@ from openpipe_mock.answers.scorers import Content, Judgement
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Exchange, Head, Headers, Reply
 from openpipe_mock.core.errors import ApiError
+from openpipe_mock.core.wording import did_you_mean, quoted
 from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.openapi.endpoints import not_found
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.openapi.violations import did_you_mean, quoted
 from openpipe_mock.service.admission import accepted
 from openpipe_mock.sessions.journal import Entry, Journal
 from openpipe_mock.sessions.memory import Session, Traffic

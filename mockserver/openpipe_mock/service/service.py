@@ -6,34 +6,25 @@ and the adapter carries it out and sends the result back in. So no two adapters 
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import orjson
-
-from openpipe_mock.answers import judge, magic
-from openpipe_mock.answers.scorers import Content
-from openpipe_mock.config.settings import Fault, Settings
+from openpipe_mock.answers import magic
+from openpipe_mock.config.file import ConfigFile
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import (
-    JSON_HEADERS,
-    Begin,
     Exchange,
     Head,
-    HeaderList,
     Headers,
-    Piece,
     ReadBody,
     Reply,
     Tick,
-    Wait,
 )
 from openpipe_mock.core.errors import (
     ApiError,
     BadRequest,
-    CriterionFailed,
     Forbidden,
-    InternalServerError,
     ParseError,
     SessionNotFound,
     TooManyRequests,
@@ -42,24 +33,27 @@ from openpipe_mock.core.errors import (
 )
 from openpipe_mock.core.secrets import secret_members
 from openpipe_mock.core.strictjson import parse
+from openpipe_mock.core.wording import quoted
 from openpipe_mock.faults import selection as faults
+from openpipe_mock.faults.kinds import Fault
+from openpipe_mock.faults.magic import model_fault
 from openpipe_mock.faults.spoiling import spoiled
 from openpipe_mock.faults.variants import named, varied
 from openpipe_mock.openapi.endpoints import BASE, NAMES, SERVED, SESSION, WRITES_LOG, not_found, wrong_method
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.openapi.violations import quoted
 from openpipe_mock.service import completions
 from openpipe_mock.service import reporting as reports
 from openpipe_mock.service.admission import announced, authorize, broken, expect_json, is_foreign, too_large
+from openpipe_mock.service.journaling import finished, recorded
+from openpipe_mock.service.judging import judgement
+from openpipe_mock.service.refusals import refusal, refused
 from openpipe_mock.service.request import Endpoint, Visit
-from openpipe_mock.sessions.journal import MOST_KEPT, Entry, sent_token
+from openpipe_mock.sessions.journal import Entry, sent_token
 from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
 
 ENDPOINTS = {f"{BASE}{path}": name for path, name in NAMES.items()}
 """Path → the short name of its endpoint."""
 TICK = Tick()
-REQUEST_ID = b"x-request-id"
-"""The header that says under which id the journal keeps the exchange; OpenAI's clients show it."""
 SCHEMAS = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"} | {
     NAMES[path]: report.schema for path, report in reports.REPORTS.items() if report.schema
 }
@@ -71,20 +65,6 @@ FURTHER: Mapping[str, Callable[[Visit, Any], object]] = {
 }
 """Endpoint → what raises for a body that its schema takes and its engine refuses."""
 FOREIGN = "a page of another site begins no session; POST /_mock/sessions opens one that it may then use."
-
-
-@dataclass
-class ConfigFile:
-    """The file that settings come from: its path ("" without one), how often it was read and found right,
-    and what is wrong with its newest version, which is then not in force. `seen` stands for its bytes.
-    `lasting`: it can be read again, as a pipe can't be."""
-
-    path: str = ""
-    loads: int = 0
-    problems: tuple[str, ...] = ()
-    missing: bool = False
-    seen: bytes = b""
-    lasting: bool = True
 
 
 class Service:
@@ -381,7 +361,7 @@ def by_model(visit: Visit, body: Any) -> Fault | None:
     model = body.get("model") if visit.entry.endpoint == "chat" and isinstance(body, dict) else None
     if not isinstance(model, str) or model in visit.settings.known_models:
         return None
-    return magic.model_fault(model)
+    return model_fault(model)
 
 
 def asks_for_stream(visit: Visit, body: Any) -> bool:
@@ -405,115 +385,3 @@ def check(visit: Visit, body: Any) -> None:
         visit.entry.violations = error.issues or (error.message,)
     except ApiError:
         return  # nothing is wrong with its form
-
-
-def judgement(visit: Visit, body: Any) -> Reply | Exchange:
-    """`POST /criteria/judge`."""
-    request = visit.accept("JudgeCriteriaRequest", body)
-    asked = judge.criterion(request["criterion_id"], visit.settings)
-    visit.meet(asked)
-    given, output = request.get("input", {}), request["output"]
-    tidy = visit.entry.body is not None and judge.is_tidy(visit.entry.body)
-    digest = judge.content(judge.scene(given, tidy=tidy), output, tidy=tidy)
-    found = visit.judge(asked, Content(given, output, digest))
-    visit.entry.criteria = (asked.text,)
-    visit.entry.scores = [{asked.name: found.score}]
-    if found.error:
-        raise CriterionFailed(*found.error, seconds=retry_after(visit, asked, found.error[0]))
-    text = found.answer or orjson.dumps(found.body())
-    reply = Reply(200, text, subject=found.line or f"{asked.text} {found.score}")
-    return later(asked.delay, reply) if asked.delay else reply
-
-
-def retry_after(visit: Visit, asked: judge.Criterion, status: int) -> float | None:
-    """When to come again, after a magic criterion's error: as a magic model says it."""
-    is_magic = visit.settings.magic and asked.name not in visit.settings.criteria
-    return magic.RETRY_AFTER.get(status) if is_magic else None
-
-
-def later(seconds: float, reply: Reply) -> Exchange:
-    yield Wait(seconds)
-    return reply
-
-
-def recorded(exchange: Exchange, entry: Entry) -> Exchange:
-    """The same exchange, of whose pieces the journal keeps the first."""
-    kept: list[bytes] = []
-    room = MOST_KEPT
-    try:
-        effect = next(exchange)
-        while True:
-            if isinstance(effect, Piece):
-                length = len(effect.data)
-                if length <= room:
-                    kept.append(effect.data)
-                    room -= length
-                else:
-                    kept.append(effect.data[:room])
-                    entry.answer_left_out += length - room
-                    room = 0
-            elif isinstance(effect, Begin):
-                entry.streamed, entry.status = is_stream(effect.headers), effect.status
-                effect = Begin(effect.status, (*effect.headers, (REQUEST_ID, entry.id.encode())))
-            effect = exchange.send((yield effect))
-    except StopIteration as stop:
-        reply: Reply = stop.value
-        return reply
-    finally:
-        exchange.close()
-        entry.answer = b"".join(kept)
-
-
-def is_stream(headers: HeaderList) -> bool:
-    """Whether an answer is a stream of events."""
-    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
-
-
-def finished(visit: Visit, reply: Reply, now: float) -> Reply:
-    """The reply with what the user should know of it; the journal notes it too.
-
-    `now`: on the clock of `Head.at`.
-    """
-    entry = visit.entry
-    entry.seconds = now - visit.head.at
-    entry.status = reply.status
-    if reply.body:
-        entry.answer = reply.body
-    if reply.notes:
-        visit.note(*reply.notes)
-    if len(reply.headers) > 1:
-        entry.retry_after = seconds_asked(reply.headers)
-    reply.headers = (*reply.headers, (REQUEST_ID, entry.id.encode()))
-    reply.notes = entry.notes
-    return reply
-
-
-def seconds_asked(headers: HeaderList) -> float | None:
-    """The seconds that an answer asks to wait, None where it asks for none."""
-    told = dict(headers)
-    if b"retry-after-ms" in told:
-        return float(told[b"retry-after-ms"]) / 1000
-    return float(told[b"retry-after"]) if b"retry-after" in told else None
-
-
-def refused(visit: Visit, error: ApiError) -> Reply:
-    """An error as an answer, and what the journal says of it."""
-    if isinstance(error, BadRequest | ParseError) and not visit.entry.violations:
-        visit.entry.violations = error.issues or (error.message,)
-    if isinstance(error, judge.Undeclared):
-        visit.once(error.message)
-    return refusal(error, twice=visit.entry.endpoint == "chat")
-
-
-def refusal(error: ApiError, *, twice: bool = False) -> Reply:
-    """An error as an answer; `twice`: also under `error`, where OpenAI's clients look (source)."""
-    body = error.body()
-    if twice:
-        body["error"] = {"code": error.code, "message": error.message}
-    headers = tuple((name.encode(), value.encode()) for name, value in error.headers)
-    return Reply(error.status, orjson.dumps(body), JSON_HEADERS + headers, subject=error.brief)
-
-
-def crash() -> Reply:
-    """The answer to a defect of ours; the traceback goes to the log."""
-    return refusal(InternalServerError("a defect of the mock; please report the traceback in its log."))

@@ -32,8 +32,9 @@ from openpipe_mock.core.strictjson import MOST_LEVELS
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.completions import OFTEN
+from openpipe_mock.service.journaling import REQUEST_ID, finished
 from openpipe_mock.service.request import Visit
-from openpipe_mock.service.service import REQUEST_ID, Service, finished
+from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.calllog import Own
 from openpipe_mock.sessions.journal import OVERHEAD, SCORE_BYTES, Entry, head_size
 from openpipe_mock.sessions.memory import Session, Sessions, fingerprint

@@ -17,11 +17,13 @@ from uuid import NAMESPACE_OID, uuid5
 
 import orjson
 
-from openpipe_mock.config.settings import EPOCH, MEBIBYTE
-from openpipe_mock.core.errors import MOST_ISSUES, BadRequest
+from openpipe_mock.config.settings import MEBIBYTE
+from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, Violation
 from openpipe_mock.core.secrets import hidden, masked, may_hide
+from openpipe_mock.core.seeded import EPOCH
+from openpipe_mock.core.wording import listed, nearest, quoted, shown
 from openpipe_mock.openapi import coercion as javascript
-from openpipe_mock.openapi.violations import Place, Violation, gathered, listed, nearest, quoted, shown
+from openpipe_mock.openapi.violations import Place, gathered
 from openpipe_mock.sessions.anthropic import completion, is_message, text_at
 
 Json = dict[str, Any]

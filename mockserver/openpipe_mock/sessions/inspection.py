@@ -1,25 +1,15 @@
 """The journal read: exchanges as JSON, why rules didn't fire, and whether requests came as expected."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from operator import eq, ge, le
+from dataclasses import dataclass
 from typing import Any
 
-from openpipe_mock.answers.judge import REFERENCE
-from openpipe_mock.config.settings import ByOutput, Form, JudgeRule, Rules, Sequence, Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.matching.conditions import Miss, Subject, When
-from openpipe_mock.service.completions import ends_in_result
+from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.sessions.journal import Entry
 
 Json = dict[str, Any]
-
-MOST_NEAR = 5
-MOST_UNMATCHED = 200
-TOOL_RESULT = (
-    "it calls tools, and the last message is a tool's result: so that agents end, it doesn't fire then"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +76,6 @@ def summary(entry: Entry) -> Json:
     }
 
 
-def detail(entry: Entry) -> Json:
-    """All that the journal keeps of an exchange, and which rules did not fire and why."""
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in entry.headers.items()}
-    sent = None if entry.body is None else readable(entry.body)
-    got = {"events": events(entry.answer)} if entry.streamed else {"body": readable(entry.answer)}
-    missed = list(unmatched(entry))
-    return {
-        **summary(entry),
-        "request": {"headers": headers, "body": sent, "bytes_left_out": entry.body_left_out},
-        "answer": {**got, "bytes_left_out": entry.answer_left_out},
-        **({"unmatched": missed[:MOST_UNMATCHED]} if missed else {}),
-    }
-
-
 def clean(text: str) -> str:
     """A text that JSON can carry."""
     return text.encode("utf-8", "replace").decode()
@@ -130,20 +106,6 @@ def events(stream: bytes) -> list[Any]:
 # Why rules didn't fire.
 
 
-def unmatched(entry: Entry) -> Iterator[Json]:
-    """Each rule that the request was held against in vain: place, name and the reason.
-
-    Scripts when none fired, the rules of a criterion when none of them decided, faults that didn't strike.
-    """
-    if not entry.endpoint:
-        return
-    subject = subject_of(entry)
-    if entry.endpoint == "chat":
-        yield from idle_scripts(entry, subject)
-    yield from idle_rules(entry)
-    yield from idle_faults(entry, subject)
-
-
 def subject_of(entry: Entry) -> Subject:
     """What conditions looked at; of a body that isn't `readable` they see nothing."""
     return Subject(entry.endpoint, entry.headers, read_of(entry))
@@ -154,163 +116,4 @@ def read_of(entry: Entry) -> Any:
     return body_of(entry) if entry.gist is None else parse(entry.gist.encode())
 
 
-def idle_scripts(entry: Entry, subject: Subject) -> Iterator[Json]:
-    scripts = entry.settings.completions
-    if any(str(script) in entry.rules for script in scripts):
-        return
-    for script in scripts:
-        calls = script.calls and ends_in_result(subject)
-        reason = {"reason": TOOL_RESULT} if calls else failed(script.when, subject, entry)
-        yield {"kind": "script", "place": script.place, "name": script.name or None, **reason}
-
-
-def failed(when: When, subject: Subject, entry: Entry) -> Json:
-    """The first condition that failed, or why the rule didn't fire though all hold."""
-    miss = when.failure(subject)
-    if miss:
-        return {"reason": told(miss, entry), **missed(miss, entry)}
-    return {"reason": f"all its conditions hold; {before(entry)}"}
-
-
-def before(entry: Entry) -> str:
-    if entry.faults:
-        return "a fault struck before it was asked"
-    if entry.status >= 400:
-        return f"the request was answered {entry.status} before it was asked"
-    return "something else answered: the cache, a magic value, or a text that the journal has masked since"
-
-
-def missed(miss: Miss, entry: Entry) -> Json:
-    return {"condition": miss.condition, "expected": miss.expected, "seen": seen(miss, entry)}
-
-
-def told(miss: Miss, entry: Entry) -> str:
-    return str(replace(miss, seen=seen(miss, entry)))
-
-
-def in_body(miss: Miss, entry: Entry) -> bool:
-    """Whether a condition looked at the body."""
-    part = miss.condition.partition(" ")[0]
-    return part not in ("header", "endpoint") and not (part == "criterion" and entry.endpoint == "chat")
-
-
-def seen(miss: Miss, entry: Entry) -> str:
-    """What a condition saw, and that it couldn't see more where the journal keeps only part of the body."""
-    if entry.readable or not in_body(miss, entry):
-        return miss.seen
-    return f"{miss.seen} (the journal left out {entry.body_left_out} bytes of this body, so it can't be read)"
-
-
-def idle_rules(entry: Entry) -> Iterator[Json]:
-    """Rules of the asked criteria that decided nothing, for each judged choice."""
-    for asked in entry.criteria:
-        for rules in rules_of(form_of(entry.settings, *names(entry, asked))):
-            if entry.endpoint == "judge" and any(rule.place in entry.rules for rule in rules.rules):
-                continue
-            for choice, subject in judged(entry):
-                yield from undecided(rules.rules, subject, entry, {"criterion": asked, **choice})
-
-
-def undecided(rules: Iterable[JudgeRule], subject: Subject, entry: Entry, about: Json) -> Iterator[Json]:
-    """Why none of these rules decided; nothing where one of them did."""
-    found = [(rule, rule.when.failure(subject)) for rule in rules]
-    if all(miss for _, miss in found):
-        for rule, miss in found:
-            if miss:
-                reason = {"reason": told(miss, entry), **missed(miss, entry)}
-                yield {"kind": "rule", "place": rule.place, "name": None, **about, **reason}
-
-
-def form_of(settings: Settings, name: str, versioned: str) -> Form | None:
-    """The form by which a criterion was judged, None for one that is not declared."""
-    match = REFERENCE.fullmatch(versioned)
-    declared = settings.criteria.get(name)
-    return declared.versions.get(int(match["version"])) if match and declared else None
-
-
-def rules_of(form: Form | None) -> Iterator[Rules]:
-    """The rules in a form, also those further down."""
-    match form.way if form else None:
-        case Rules(rules, otherwise) as way:
-            yield way
-            inner = [*(rule.form for rule in rules), otherwise]
-        case Sequence(forms):
-            inner = list(forms)
-        case ByOutput(forms, otherwise):
-            inner = [*forms.values(), otherwise]
-        case _:
-            inner = []
-    for each in inner:
-        yield from rules_of(each)
-
-
-def judged(entry: Entry) -> Iterator[tuple[Json, Subject]]:
-    """What a judge saw: of a chat request each choice, in the order of the answer."""
-    body = read_of(entry)
-    if entry.endpoint == "judge":
-        yield {}, Subject("judge", {}, body)
-        return
-    answer = readable(entry.answer)
-    choices = answer.get("choices") if isinstance(answer, dict) else None
-    for index, choice in enumerate(choices if isinstance(choices, list) else ()):
-        output = choice.get("message") if isinstance(choice, dict) else None
-        yield {"choice": index}, Subject("judge", {}, {"input": body, "output": output})
-
-
-def idle_faults(entry: Entry, subject: Subject) -> Iterator[Json]:
-    passed = dict(entry.passed)
-    for fault in entry.settings.faults:
-        if fault.place == entry.struck:
-            continue
-        why = passed.get(fault.place)
-        reason = {"reason": why} if why else failed(fault.when, subject, entry)
-        yield {"kind": "fault", "place": fault.place, "name": fault.name or None, **reason}
-
-
 # Whether requests came as expected.
-
-COMPARISONS = {"exactly": eq, "at_least": ge, "at_most": le}
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """How many requests shall have come: `exactly`, `at_least` or `at_most` a number of them."""
-
-    comparison: str = "at_least"
-    number: int = 1
-
-    def __str__(self) -> str:
-        return f"{self.comparison.replace('_', ' ')} {self.number}"
-
-    def holds(self, count: int) -> bool:
-        return bool(COMPARISONS[self.comparison](count, self.number))
-
-
-def verify(entries: Iterable[Entry], when: When, expected: Expectation) -> Json:
-    """Whether as many requests as expected meet a condition; where not, what to look at.
-
-    Too few came: the requests that missed by the least, newest first. Too many: the ids of those that came.
-    Of `unreadable` ones the journal keeps too little to tell; where they could change the verdict, it is no.
-    """
-    hits: list[str] = []
-    misses: list[Json] = []
-    unreadable = 0
-    for entry in entries:
-        found = list(when.misses(subject_of(entry)))
-        if found:
-            held = len(when.conditions) - len(found)
-            misses.append({"id": entry.id, "held": held, "failed": [missed(each, entry) for each in found]})
-            unreadable += not entry.readable and all(in_body(each, entry) for each in found)
-        else:
-            hits.append(entry.id)
-    ok = expected.holds(len(hits)) and expected.holds(len(hits) + unreadable)
-    few = not ok and len(hits) < expected.number
-    near = sorted(misses, key=lambda miss: -miss["held"])[:MOST_NEAR] if few else []
-    return {
-        "ok": ok,
-        "expected": str(expected),
-        "count": len(hits),
-        "unreadable": unreadable,
-        "near_misses": near,
-        "matched": [] if ok or few else hits,
-    }

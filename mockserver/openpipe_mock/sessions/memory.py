@@ -13,10 +13,14 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 
 from openpipe_mock.answers.chat import Completion
-from openpipe_mock.config.settings import Declared, Fault, Form, Limits, Script, Settings
+from openpipe_mock.answers.scorers import Declared, Form
+from openpipe_mock.answers.scripts import Script
+from openpipe_mock.config.limits import Limits
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.errors import BadRequest, Conflict, NotFound, SessionNotFound, TooManySessions
+from openpipe_mock.core.wording import quoted
+from openpipe_mock.faults.kinds import Fault
 from openpipe_mock.matching.rules import rulebook
-from openpipe_mock.openapi.violations import quoted
 from openpipe_mock.sessions.calllog import CallLog
 from openpipe_mock.sessions.journal import Journal
 

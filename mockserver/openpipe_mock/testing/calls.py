@@ -8,8 +8,8 @@ from typing import Any
 
 from openpipe_mock.answers.best_of_n import references
 from openpipe_mock.core.errors import ApiError
+from openpipe_mock.core.wording import quoted, short
 from openpipe_mock.matching.conditions import Subject, text_of
-from openpipe_mock.openapi.violations import quoted, short
 from openpipe_mock.sessions.inspection import body_of, clean, events, readable
 from openpipe_mock.sessions.journal import Entry, Journal, itself
 

@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def wishes(request: pytest.FixtureRequest) -> tuple[dict[str, Any], bool]:
     """What the markers of a test say, the nearest first; and whether they are strict."""
-    from openpipe_mock.openapi.violations import did_you_mean, listed
+    from openpipe_mock.core.wording import did_you_mean, listed
     from openpipe_mock.testing.interception import options
 
     known = [*options(), "strict"]

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from openpipe_mock.core.effects import JSON_HEADERS, Head, HeaderList, Reply
-from openpipe_mock.service.service import REQUEST_ID
+from openpipe_mock.service.journaling import REQUEST_ID
 from openpipe_mock.testing.answering import (
     CUT_OFF,
     HUNG_UP,

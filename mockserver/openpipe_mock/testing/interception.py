@@ -6,196 +6,42 @@ the official clients know are refused. Clients that the mock doesn't answer meet
 """
 
 import inspect
-import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import wraps
 from os import PathLike
-from threading import RLock
 from types import TracebackType
-from typing import Any, Literal, Never, TypeVar, get_args
+from typing import Any, Never, TypeVar
 
-from openpipe_mock.config.settings import AutoTools, Clock, Ids, Repeat, Unknown, Validation
+from openpipe_mock.answers.tools import AutoTools
+from openpipe_mock.config.file import ConfigFile
+from openpipe_mock.config.settings import Clock, Ids, Repeat, Unknown, Validation
 from openpipe_mock.core.resources import install_line
+from openpipe_mock.core.wording import listed, quoted
 from openpipe_mock.openapi.endpoints import BASE
-from openpipe_mock.openapi.violations import listed, quoted
-from openpipe_mock.service.service import ConfigFile, Service
-from openpipe_mock.testing.answering import Catch
-from openpipe_mock.testing.base_urls import host_of, parsed, path_below
+from openpipe_mock.service.service import Service
+from openpipe_mock.testing.border import (
+    FRONTIER,
+    PROVIDERS,
+    SERVICE,
+    Border,
+    Providers,
+    base_urls,
+    key_names,
+)
 from openpipe_mock.testing.calls import given
-from openpipe_mock.testing.contexts import Active, Entry, Unclear
-from openpipe_mock.testing.dummy_keys import DummyKeys
+from openpipe_mock.testing.contexts import Entry
 from openpipe_mock.testing.mock import Config, Mock, MockError, settings_of
-from openpipe_mock.testing.network_guard import Guard, NetworkRefused, is_local
-from openpipe_mock.testing.patches import Patches, any_installed
+from openpipe_mock.testing.patches import any_installed
 
-Providers = Literal["mock", "refuse", "pass"]
-PROVIDERS: tuple[Providers, ...] = get_args(Providers)
 Target = TypeVar("Target", bound=Callable[..., Any])
 
-SERVICE = ("api.openpipe.ai", "app.openpipe.ai")
-OPENAI = ("api.openai.com", "*.api.openai.com")
-OTHERS = ("api.anthropic.com", "generativelanguage.googleapis.com", "*aiplatform.googleapis.com")
-BASE_URLS = ("OPENPIPE_BASE_URL", "OPENAI_BASE_URL")
-DUMMY_KEY = "op-local"
-OWN_KEY, OPENAI_KEY = "OPENPIPE_API_KEY", "OPENAI_API_KEY"
-KEYS = (OWN_KEY, OPENAI_KEY)
-OTHER_KEYS = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
 PARAMETER = "openpipe_mock"
 """A decorated function that has this parameter gets the mock."""
 
 
 class NothingToPatch(ImportError):
     """No client library is installed whose requests could be taken."""
-
-
-def is_one_of(host: str, globs: Collection[str]) -> bool:
-    return any(fnmatchcase(host, each) for each in globs)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Border:
-    """Which requests a mock takes, which it refuses, which it lets pass. `bases`: as it found them."""
-
-    mock: Mock
-    providers: Providers
-    block_network: bool
-    bases: tuple[str, ...]
-    keys: tuple[str, ...]
-
-    def ours(self, url: Any) -> Catch | None:
-        """What answers a request to a URL; None: it goes its way. Raises NetworkRefused."""
-        host = host_of(url)
-        if host in SERVICE:
-            return str(url.path), self.mock
-        path = self.path(url, host)
-        if path is not None:
-            return path, self.mock
-        if self.providers != "pass" and is_one_of(host, (*OPENAI, *OTHERS)):
-            raise NetworkRefused(
-                f"a request to {quoted(host)} was refused, so that no test spends money: the mock takes the "
-                f'service{" and OpenAI" if self.providers == "mock" else ""}; providers="pass" lets it go.'
-            )
-        return None
-
-    def path(self, url: Any, host: str) -> str | None:
-        """Where the mock has what a URL of another host names; None for what is none of its affair."""
-        if is_one_of(host, OPENAI):
-            return BASE + str(url.path).removeprefix("/v1") if self.providers == "mock" else None
-        for base in (*self.bases, *base_urls()):
-            found = path_below(url, base)
-            if found is not None:
-                return found
-        return None
-
-    def guards(self, host: str) -> bool:
-        """Whether a host is for the mock, or refused, and so for no client that it doesn't answer."""
-        if host in SERVICE:
-            return True
-        if is_one_of(host, (*OPENAI, *OTHERS)):
-            return self.providers != "pass"
-        bases = map(parsed, (*self.bases, *base_urls()))
-        return not is_local(host) and any(base is not None and base.host == host for base in bases)
-
-
-def base_urls() -> tuple[str, ...]:
-    """The base URLs that the environment names."""
-    return tuple(filter(None, map(os.environ.get, BASE_URLS)))
-
-
-class Frontier:
-    """The mocks that are active in this process, and what is patched while there are any.
-
-    What is patched is patched once for all of them. They may end in any order.
-    """
-
-    def __init__(self) -> None:
-        self.active: Active[Border] = Active()
-        self.patches = Patches(self.ours)
-        self.keys = DummyKeys(DUMMY_KEY)
-        self.guard = Guard(self.guards, self.blocks)
-        self.lock = RLock()
-
-    @property
-    def borders(self) -> tuple[Border, ...]:
-        return tuple(entry.value for entry in self.active.entries)
-
-    def enter(self, border: Border) -> Entry[Border]:
-        with self.lock:
-            self.patches.put_on()
-            self.guard.put_on()
-            entry = self.active.enter(border)
-            self.keys.put(entry, border.keys)
-            return entry
-
-    def leave(self, entry: Entry[Border]) -> None:
-        with self.lock:
-            self.active.leave(entry)
-            self.keys.give_back(entry)
-            if not self.active.entries:
-                self.patches.take_off()
-                self.guard.take_off()
-
-    def settle(self) -> None:
-        """Take away what others have put back of ours after the end of all mocks, as `monkeypatch` does."""
-        with self.lock:
-            self.keys.settle()
-            if not self.active.entries:
-                self.patches.take_off()
-                self.guard.take_off()
-
-    def ours(self, url: Any) -> Catch | None:
-        """What answers a request: the innermost mock that it is sent inside of. Raises NetworkRefused."""
-        try:
-            entry = self.active.innermost()
-        except Unclear:
-            self.let_pass(url)
-            return None
-        if entry is None:
-            return None
-        catch = entry.value.ours(url)
-        if catch is None:
-            keep_in(url, self.active.around(entry))
-        return catch
-
-    def let_pass(self, url: Any) -> None:
-        """Nothing, for a request that none of several mocks takes or refuses. Raises NetworkRefused."""
-        borders = self.borders
-        if any(border.ours(url) for border in borders):
-            raise NetworkRefused(
-                f"a request to {quoted(host_of(url))} was refused: {len(borders)} mocks are active, and the "
-                "thread or task that sent it is inside of none of them. Enter a mock there, or take the "
-                "context along, as in executor.submit(contextvars.copy_context().run, function)."
-            )
-        keep_in(url, borders)
-
-    def guards(self, host: str) -> bool:
-        """Whether any mock keeps a host from clients that none answers."""
-        return any(border.guards(host) for border in self.borders)
-
-    def blocks(self) -> bool:
-        return any(border.block_network for border in self.borders)
-
-
-def keep_in(url: Any, borders: Iterable[Border]) -> None:
-    """Raise NetworkRefused for a request to another host, where one of these mocks blocks the network."""
-    if any(border.block_network for border in borders):
-        raise NetworkRefused(
-            f"a request to {quoted(host_of(url))} was refused: block_network keeps in all that isn't for the "
-            "mock; mock that host too, or leave block_network out."
-        )
-
-
-FRONTIER = Frontier()
-
-
-def key_names(providers: Providers) -> tuple[str, ...]:
-    """The variables that hold a dummy key: of providers that may be reached the real one stays."""
-    if providers == "pass":
-        return (OWN_KEY,)
-    return *KEYS, *(name for name in OTHER_KEYS if name in os.environ)
 
 
 class patched:

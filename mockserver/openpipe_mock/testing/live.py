@@ -14,7 +14,7 @@ from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.server.reload import Source, service_of
 from openpipe_mock.server.server import Listener, Server, bind, uvicorn_config
 from openpipe_mock.service.service import Service
-from openpipe_mock.testing.interception import DUMMY_KEY
+from openpipe_mock.testing.border import DUMMY_KEY
 from openpipe_mock.testing.mock import Config, Mock, MockError, settings_of
 from openpipe_mock.testing.virtual import Clock
 

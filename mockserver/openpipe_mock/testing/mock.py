@@ -20,15 +20,18 @@ from typing import Any, Literal, NoReturn, TypedDict, TypeVar
 import orjson
 
 import openpipe_mock
+from openpipe_mock.answers.tools import AutoTools
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import Mistakes
-from openpipe_mock.config.settings import AutoTools, Ids, Repeat, Settings, Unknown, Validation
 from openpipe_mock.config.settings import Clock as Timing
+from openpipe_mock.config.settings import Ids, Repeat, Settings, Unknown, Validation
 from openpipe_mock.control.api import Control
 from openpipe_mock.core.effects import Exchange, Head, Reply
+from openpipe_mock.core.errors import Violation
+from openpipe_mock.core.wording import did_you_mean, listed, quoted
 from openpipe_mock.faults.variants import named
 from openpipe_mock.openapi.endpoints import SESSION
-from openpipe_mock.openapi.violations import Place, Violation, did_you_mean, listed, quoted
+from openpipe_mock.openapi.violations import Place
 from openpipe_mock.service.service import Service
 from openpipe_mock.service.shortcut import Shortcut
 from openpipe_mock.sessions.journal import Entry

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import Any, NoReturn
 
-from openpipe_mock.openapi.violations import quoted
+from openpipe_mock.core.wording import quoted
 from openpipe_mock.testing.base_urls import normal_host, parsed
 from openpipe_mock.testing.layers import Layers, Original, Place, Wrapping, bound
 

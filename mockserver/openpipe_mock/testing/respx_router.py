@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Unpack, cast
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.openapi.endpoints import BASE, NAMES, SERVED
 from openpipe_mock.service.service import Service
+from openpipe_mock.testing.border import SERVICE
 from openpipe_mock.testing.calls import given
 from openpipe_mock.testing.httpx_clients import Family
-from openpipe_mock.testing.interception import SERVICE
 from openpipe_mock.testing.mock import Config, Mock, Overrides, settings_of
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from typing import Any
 import jsonschema_rs
 
 from openpipe_mock.core.resources import folder
+from openpipe_mock.core.wording import listed, named, quoted, shown
 from openpipe_mock.openapi.conversion.convert import convert_page, differences
 from openpipe_mock.openapi.shapes import resolve
 from openpipe_mock.openapi.spec import load
-from openpipe_mock.openapi.violations import DIALECT, Place, explain, listed, named, quoted, shown
+from openpipe_mock.openapi.violations import DIALECT, Place, explain
 
 CONVERTED = ("judge-criteria.md",)
 """Pages of `schemas/sources/` that the document is converted from."""

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from openpipe_mock.core.errors import StateUnavailable
 from openpipe_mock.core.reasons import reason
 from openpipe_mock.core.resources import install_line
-from openpipe_mock.openapi.violations import listed, quoted
+from openpipe_mock.core.wording import listed, quoted
 from openpipe_mock.sessions.memory import DEFAULT
 from openpipe_mock.sessions.redis.scripts import PROBE, Script
 

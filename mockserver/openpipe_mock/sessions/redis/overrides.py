@@ -8,8 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from openpipe_mock.answers.scorers import Declared, Form
+from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config import file as configfile
-from openpipe_mock.config.settings import Declared, Fault, Form, Limits, Script, Settings
+from openpipe_mock.config.limits import Limits
+from openpipe_mock.config.settings import Settings
+from openpipe_mock.faults.kinds import Fault
 from openpipe_mock.sessions.memory import NOTHING, Overrides
 from openpipe_mock.sessions.redis.codec import Unreadable, dumped, loaded
 

@@ -15,8 +15,12 @@ from os import urandom
 from typing import Any, Literal
 
 from openpipe_mock.answers.chat import Completion
-from openpipe_mock.config.settings import MEBIBYTE, Declared, Fault, Form, Limits, Script, Settings
+from openpipe_mock.answers.scorers import Declared, Form
+from openpipe_mock.answers.scripts import Script
+from openpipe_mock.config.limits import Limits
+from openpipe_mock.config.settings import MEBIBYTE, Settings
 from openpipe_mock.core.errors import ApiError, Conflict, StateUnavailable, TooManySessions
+from openpipe_mock.faults.kinds import Fault
 from openpipe_mock.sessions.calllog import MOST_BYTES as MOST_CALL_BYTES
 from openpipe_mock.sessions.calllog import MOST_CALLS, CallLog, Filter, Labels, LoggedCall, Own
 from openpipe_mock.sessions.journal import MOST_BYTES, MOST_ENTRIES, Entry, Journal, Later

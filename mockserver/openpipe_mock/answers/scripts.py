@@ -1,0 +1,97 @@
+"""TODO answers/scripts."""
+
+from dataclasses import dataclass
+
+import orjson
+
+from openpipe_mock.core.canonical import spelled
+from openpipe_mock.core.reading import At, Json
+from openpipe_mock.matching.conditions import ALWAYS, When, part_when
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedCall:
+    """A tool call: `arguments` is the JSON text that the client gets."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedChoice:
+    """One scripted choice: a text, a refusal or calls."""
+
+    text: str | None = None
+    refusal: str | None = None
+    calls: tuple[ScriptedCall, ...] = ()
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a chat request that meets `when` is answered: choice i takes `choices` i, round and round.
+
+    `raw` is a whole answer, as JSON text, in their place. `place` is its JSON pointer, `name` the user's.
+    """
+
+    when: When = ALWAYS
+    choices: tuple[ScriptedChoice, ...] = ()
+    raw: bytes | None = None
+    name: str = ""
+    place: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place} ({self.name})" if self.name else self.place
+
+    @property
+    def calls(self) -> bool:
+        """Whether it calls tools: then it never fires on a tool's result."""
+        return any(choice.calls for choice in self.choices)
+
+
+def read_script(value: Json, at: At) -> Script:
+    choices: tuple[ScriptedChoice, ...] = ()
+    if "choices" in value:
+        each = enumerate(value["choices"])
+        choices = tuple(read_choice(choice, value, at.at("choices", index)) for index, choice in each)
+    elif "raw" not in value:
+        choices = (read_choice(value, value, at),)
+    check_script(value.get("when", {}), at.at("when"))
+    return Script(
+        part_when(value, at),
+        choices,
+        orjson.dumps(value["raw"]) if "raw" in value else None,
+        value.get("name", ""),
+        at.place,
+    )
+
+
+def check_script(when: Json, at: At) -> None:
+    """Note the conditions that no chat request ever meets."""
+    if "output" in when:
+        at.at("output").wrong("output", "a script answers chat requests, which have no output; remove it.")
+    if when.get("endpoint", "chat") != "chat":
+        told = "a script answers chat requests alone, so this never holds; remove it."
+        at.at("endpoint").wrong("endpoint", told)
+
+
+def read_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
+    """A choice, or a bare text; the finish reason may stand in it or once for all, `around` the choices."""
+    reason = around.get("finish_reason")
+    if isinstance(value, str):
+        return ScriptedChoice(value, finish_reason=reason)
+    if value is not around and reason and "finish_reason" in value:
+        told = "the script has a finish reason for all its choices already; remove one of them."
+        at.at("finish_reason").wrong("finish_reason", told)
+    return ScriptedChoice(
+        value.get("text"),
+        value.get("refusal"),
+        tuple(map(read_call, value.get("tool_calls", ()))),
+        value.get("finish_reason", reason),
+    )
+
+
+def read_call(value: Json) -> ScriptedCall:
+    arguments = value["arguments"]
+    text = arguments if isinstance(arguments, str) else spelled(arguments).decode()
+    return ScriptedCall(value["name"], text)

@@ -1,0 +1,146 @@
+"""TODO cli/serve."""
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import click
+
+from openpipe_mock.cli.main import main
+from openpipe_mock.cli.options import decides, fail, option
+from openpipe_mock.config.settings import CLOCKS, IDS, REPEATS, VALIDATIONS, Settings
+from openpipe_mock.server.signals import leave_calmly
+
+
+@main.command(
+    epilog="""\b
+Examples:
+  openpipe-mock serve
+  openpipe-mock serve --config openpipe-mock.yaml --seed 7
+  openpipe-mock serve --port 0 --ready-file ready.json --quiet
+  OPENPIPE_MOCK_SEED=7 openpipe-mock serve --validation lenient"""
+)
+@option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@option("--port", default=6736, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+@option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Scores, answers, faults and timing from this file; it is read again whenever it is saved."
+    " Without the flag: openpipe-mock.yaml or .yml, where the working folder has one.",
+)
+@decides("--seed", 0, type=int, help="Other seeds give other scores, texts and ids.")
+@decides(
+    "--validation",
+    "strict",
+    type=click.Choice(VALIDATIONS),
+    help="strict: as documented. lenient: as the service does, unknown properties dropped and top-level"
+    " scalars coerced. report: as lenient, and says what strict would refuse.",
+)
+@decides(
+    "--ids",
+    "content",
+    type=click.Choice(IDS),
+    help="content: derived from the request. random: new each time.",
+)
+@decides(
+    "--clock",
+    "fixed",
+    type=click.Choice(CLOCKS),
+    help="fixed: a plausible past time, derived from the request. real: now.",
+)
+@decides(
+    "--repeat",
+    "same",
+    type=click.Choice(REPEATS),
+    help="vary: the n-th identical chat request gets an answer of its own.",
+)
+@option(
+    "--max-body-bytes",
+    default=Settings().max_body_bytes,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Longer bodies get 413.",
+)
+@option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write {base_url, control_url, pid} here once requests are served.",
+)
+@option("--ssl-certfile", type=click.Path(path_type=Path), help="Serve https with this PEM certificate.")
+@option("--ssl-keyfile", type=click.Path(path_type=Path), help="The certificate's PEM key.")
+@option(
+    "--control-token",
+    metavar="TOKEN",
+    help="Lets other machines use the control API once they send it, as `x-mock-token` or as their key.",
+)
+@option(
+    "--allow-control-from",
+    metavar="CIDR",
+    multiple=True,
+    help="Lets an address or a network use the control API, as in 172.16.0.0/12. Otherwise this machine alone"
+    " may. Can be repeated; in the variable, spaces stand between several.",
+)
+@option(
+    "--allowed-host",
+    metavar="NAME",
+    multiple=True,
+    help="A further name under which the control API may be asked, beside localhost, addresses and --host."
+    " Can be repeated, as above.",
+)
+@option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 256),
+    help="Processes that serve. Without --state each remembers for itself.",
+)
+@option(
+    "--state",
+    metavar="URL",
+    default="",
+    help="Keep what sessions remember in this Redis (redis://HOST:PORT/DB), so that several mocks are as one."
+    " A URL with a password belongs in the variable.",
+)
+@option("--quiet", is_flag=True, help="No banner and no line per request, only warnings and errors.")
+def serve(
+    host: str,
+    port: int,
+    config: Path | None,
+    max_body_bytes: int,
+    ready_file: Path | None,
+    ssl_certfile: Path | None,
+    ssl_keyfile: Path | None,
+    control_token: str | None,
+    allow_control_from: tuple[str, ...],
+    allowed_host: tuple[str, ...],
+    workers: int,
+    state: str,
+    quiet: bool,
+    **given: Any,
+) -> None:
+    """Serve the mock until Ctrl-C."""
+    leave_calmly()
+    # What a start makes stays: to look for garbage in it took a fifth of the time. `run` looks for it again.
+    gc.disable()
+    click.get_current_context().call_on_close(gc.enable)
+    from openpipe_mock.config.file import TwoFiles
+    from openpipe_mock.control.guard import Unfit, guard
+    from openpipe_mock.server.reload import Source
+    from openpipe_mock.server.server import CannotServe, Listener
+    from openpipe_mock.server.server import serve as run
+
+    if ssl_keyfile and not ssl_certfile:
+        raise click.UsageError("--ssl-keyfile needs --ssl-certfile")
+    try:
+        admitted = guard(control_token, allow_control_from, allowed_host)
+    except Unfit as error:
+        raise click.UsageError(str(error)) from None
+    given = {name: value for name, value in given.items() if value is not None}
+    try:
+        source = Source.from_flag(config, {**given, "max_body_bytes": max_body_bytes})
+        listener = Listener(
+            host, port, ssl_certfile, ssl_keyfile, ready_file, quiet, admitted, workers, state
+        )
+        run(source, listener)
+    except (TwoFiles, CannotServe) as error:
+        fail(str(error), 2)

@@ -1,0 +1,33 @@
+"""TODO control/routing."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from openpipe_mock.control.listings import ROOT
+from openpipe_mock.control.parameters import Order
+from openpipe_mock.core.effects import Reply
+
+if TYPE_CHECKING:
+    from openpipe_mock.control.api import Control
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. `path` may hold one `{argument}`. `body`: `required`, `optional` or, for none, ""."""
+
+    method: str
+    path: str
+    action: Callable[["Control", Order], Reply]
+    body: str = ""
+    parameters: tuple[str, ...] = ()
+
+
+SLASHED = ("/criteria/{id}",)
+"""Paths whose argument may hold slashes."""
+
+
+def pattern(path: str) -> re.Pattern[str]:
+    argument = "(.+)" if path in SLASHED else "([^/]+)"
+    return re.compile(re.sub(r"\\\{\w+\\\}", lambda _: argument, re.escape(ROOT + path)), re.DOTALL)

@@ -1,0 +1,110 @@
+"""TODO exec/child."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+NOT_FOUND, NOT_RUNNABLE = 127, 126
+"""As shells have them."""
+
+
+class CannotRun(Exception):
+    """The command can't be started; the message says why, `code` is what a shell would end with."""
+
+    def __init__(self, problem: str, code: int) -> None:
+        super().__init__(problem)
+        self.code = code
+
+
+class Child:
+    """A command that runs in this process's stead: signals are passed on to it.
+
+    `stopped_by` is the first signal that came, 0 while none did.
+    """
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self.stopped_by = 0
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        """Run a command to its end; its exit code, or 128 and the signal that ended it. Raises CannotRun."""
+        try:
+            self.process = subprocess.Popen(command, env=environment)
+        except OSError as error:
+            raise cannot_run(command[0], error) from None
+        if self.stopped_by:  # a signal came while nobody was there to get it
+            self.process.send_signal(self.stopped_by)
+        code = self.process.wait()
+        self.process = None
+        return 128 - code if code < 0 else code
+
+    @contextmanager
+    def passing_signals_on(self) -> Iterator[None]:
+        """Pass signals on that are sent to this process; those that it ignores it goes on ignoring."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # nobody else may set what a signal does
+            return
+        before = {number: signal.getsignal(number) for number in PASSED_ON}
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, self.pass_on)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def pass_on(self, number: int, _: FrameType | None) -> None:
+        self.stopped_by = self.stopped_by or number
+        if self.process and not (signal.Signals(number).name in TYPED and in_foreground()):
+            self.process.send_signal(number)
+
+
+TYPED = ("SIGINT", "SIGHUP")
+"""Signals that a terminal sends to all processes in its foreground, the child among them."""
+
+
+PASSED_ON = [getattr(signal, name) for name in (*TYPED, "SIGTERM") if hasattr(signal, name)]
+
+
+def in_foreground() -> bool:
+    """Whether a terminal has this process's group in its foreground."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
+
+def cannot_run(program: str, error: OSError) -> CannotRun:
+    """Why a command can't be started, in words and as an exit code."""
+    if isinstance(error, FileNotFoundError):
+        return CannotRun(f"cannot run {program}: {missing(program)}", NOT_FOUND)
+    reason = error.strerror or error
+    if error.errno == errno.ENOEXEC:
+        reason = "its first line doesn't say what runs it, as #!/bin/sh does"
+    return CannotRun(f"cannot run {program}: {reason}", NOT_RUNNABLE)
+
+
+def missing(program: str) -> str:
+    """What is not there of a program, and what may have been meant."""
+    if shutil.which(program):
+        return "what its first line says should run it is not there"
+    if os.sep in program:
+        return "there is no such file"
+    if " " in program:
+        return f"no folder in PATH has it; write its words apart, as in: openpipe-mock exec -- {program}"
+    if "=" in program:
+        return "no folder in PATH has it; write variables in front of openpipe-mock"
+    return "no folder in PATH has it"

@@ -1,0 +1,116 @@
+"""TODO exec/verdict."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from openpipe_mock.faults.variants import Variant
+from openpipe_mock.sessions.journal import Entry
+from openpipe_mock.testing.conduct import Lapse
+
+BROKE = 90
+"""The exit code for a command that passed and a client that didn't."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """One thing that requests broke: the endpoint, where and what, and the ids of those requests."""
+
+    endpoint: str
+    violation: str
+    ids: tuple[str, ...]
+
+    def __str__(self) -> str:
+        first, *others = self.ids
+        more = f" and {len(others)} more" if others else ""
+        return f"{self.endpoint} {self.violation} ({first}{more})"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the command: its exit code, how long it took, and what the client did in it.
+
+    `variant` is None in the plain run. `requests`: endpoint → how many came. `new`: the breaches that the
+    plain run doesn't have, and `differs` says how the exit code is another than there.
+    """
+
+    variant: Variant | None
+    code: int
+    seconds: float
+    requests: Mapping[str, int]
+    breaches: tuple[Breach, ...] = ()
+    warnings: tuple[Lapse, ...] = ()
+    unseen: int = 0
+    differs: str = ""
+    new: tuple[Breach, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.variant.name if self.variant else "plain"
+
+    @property
+    def broke(self) -> bool:
+        """Whether a client shows in it that it breaks the contract, or relies on what nobody promises."""
+        return bool(self.differs or self.new)
+
+    @property
+    def silent(self) -> bool:
+        """Whether no request came, so that it says nothing about a client."""
+        return not self.requests and not self.unseen
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All runs of a command, the plain one first.
+
+    `stopped_by`: the signal that ended them early, or 0. `forgiving`: what a client breaks doesn't change the
+    exit code. `planned`: how many runs there were to be.
+    """
+
+    command: str
+    runs: tuple[Run, ...]
+    seed: int
+    reproduce: str
+    stopped_by: int = 0
+    forgiving: bool = False
+    planned: int = 1
+
+    @property
+    def first(self) -> Run:
+        return self.runs[0]
+
+    @property
+    def broken(self) -> tuple[Run, ...]:
+        """The runs in which something broke."""
+        return tuple(run for run in self.runs if run.broke)
+
+    @property
+    def exit_code(self) -> int:
+        """The command's exit code; 90 where it passed and its client didn't, unless that is forgiven."""
+        if self.stopped_by and self.runs[-1].code:
+            return self.runs[-1].code
+        if self.first.code or self.forgiving or not self.broken:
+            return self.first.code
+        return BROKE
+
+
+def breaches(entries: Iterable[Entry]) -> Iterator[Breach]:
+    """What requests broke, equal ones together."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for entry in entries:
+        for violation in entry.violations:
+            found.setdefault((entry.endpoint, violation), []).append(entry.id)
+    for (endpoint, violation), ids in found.items():
+        yield Breach(endpoint, violation, tuple(ids))
+
+
+def plainly(run: Run) -> Run:
+    """A run that is compared with none: each breach counts."""
+    return replace(run, new=run.breaches)
+
+
+def compared(run: Run, plain: Run) -> Run:
+    """A run with what it shows that the plain one doesn't."""
+    known = {(breach.endpoint, breach.violation) for breach in plain.breaches}
+    new = tuple(each for each in run.breaches if (each.endpoint, each.violation) not in known)
+    differs = f"the command ended with {run.code}, not with {plain.code}" if run.code != plain.code else ""
+    return replace(run, new=new, differs=differs)

@@ -1,0 +1,130 @@
+"""TODO faults/kinds."""
+
+from dataclasses import dataclass
+
+import orjson
+
+from openpipe_mock.core.reading import At, Json, digest, given, seconds, whole
+from openpipe_mock.matching.conditions import ALWAYS, When, part_when
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    """An error in place of an answer. `body`: the whole of it, None for the API's own form."""
+
+    status: int
+    message: str = ""
+    code: str = ""
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """An answer that comes `size` bytes at a time, `seconds` apart."""
+
+    size: int = 16
+    seconds: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong with a request that meets `when`, at its turn.
+
+    `call`: at the n-th such request alone. `every`: at each n-th. `first`: at the first n. `share`: at this
+    share of contents. All that are given must agree.
+
+    `delay`: seconds before anything else. `error`: an error in place of an answer. `retry_after`: seconds, in
+    its header. `disconnect`: the connection breaks, before the answer, or after `after_events` events or
+    `after_bytes` bytes of it. `malformed`: the body is no JSON. `truncated`: the body is cut in the middle.
+    `empty`: no body. `content_type`: sent in place of the right one. `raw`: any JSON text as the body.
+    `error_event`: a stream's error event with this message, after `after_events`. `endless`: a stream that
+    goes on until the settings' bound. Those of streams alone leave other answers as they are.
+    `place` is its JSON pointer; `counter` names its count, and `lot` what its share is drawn by, which minds
+    no place.
+    """
+
+    when: When = ALWAYS
+    call: int | None = None
+    every: int | None = None
+    first: int | None = None
+    share: float | None = None
+    delay: float = 0.0
+    error: ErrorAnswer | None = None
+    retry_after: float | None = None
+    drip: Drip | None = None
+    disconnect: bool = False
+    after_events: int | None = None
+    after_bytes: int | None = None
+    malformed: bool = False
+    truncated: bool = False
+    empty: bool = False
+    content_type: str | None = None
+    error_event: str | None = None
+    endless: bool = False
+    raw: bytes | None = None
+    name: str = ""
+    place: str = ""
+    counter: str = ""
+    lot: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place} ({self.name})" if self.name else self.place
+
+
+BROKEN_STREAM = "The mock broke this stream."
+"""What an error event says that has no message of its own."""
+
+
+def read_fault(value: Json, at: At) -> Fault:
+    check_turns(value, at)
+    flags = ("disconnect", "malformed", "truncated", "empty", "endless")
+    return Fault(
+        part_when(value, at),
+        **whole(value, **{key: key for key in ("call", "every", "first", "after_events", "after_bytes")}),
+        **given(value, **{key: key for key in ("share", "retry_after", "content_type", "name", *flags)}),
+        **seconds(value, delay_ms="delay"),
+        error=read_error(value),
+        drip=read_drip(value["drip"]) if "drip" in value else None,
+        error_event=read_error_event(value.get("error_event")),
+        raw=body_of(value, "raw"),
+        place=at.place,
+        counter=at.counter(value),
+        lot=digest(value),
+    )
+
+
+def check_turns(value: Json, at: At) -> None:
+    """That there is a request at which all that limits a fault agrees."""
+    turn, every, first = value.get("call"), value.get("every", 1), value.get("first")
+    if turn and turn % every:
+        told = (
+            f'"call": {turn} is no multiple of "every": {every}, so this never happens; remove one of them.'
+        )
+        at.at("every").wrong("every", told)
+    if first and first < (turn or every):
+        told = f"the first {first} requests end before it is this fault's turn, so this never happens."
+        at.at("first").wrong("first", told)
+
+
+def read_error(value: Json) -> ErrorAnswer | None:
+    if "status" not in value:
+        return None
+    texts = given(value, message="message", code="code")
+    return ErrorAnswer(int(value["status"]), **texts, body=body_of(value, "body"))
+
+
+def body_of(value: Json, key: str) -> bytes | None:
+    """A whole body: its JSON, or a text as it stands where the fault's content type is none of JSON's."""
+    if key not in value:
+        return None
+    body, media = value[key], value.get("content_type", "json").partition(";")[0].strip().lower()
+    return body.encode() if isinstance(body, str) and not media.endswith("json") else orjson.dumps(body)
+
+
+def read_drip(value: Json) -> Drip:
+    return Drip(**whole(value, bytes="size"), **seconds(value, every_ms="seconds"))
+
+
+def read_error_event(value: Json) -> str | None:
+    found: str | None = BROKEN_STREAM if value is True else value
+    return found

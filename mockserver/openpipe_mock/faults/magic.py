@@ -1,0 +1,30 @@
+"""TODO faults/magic."""
+
+from collections.abc import Mapping
+
+from openpipe_mock.answers.magic import DELAY, PREFIX, STATUS, bare, echoes, milliseconds
+from openpipe_mock.faults.kinds import ErrorAnswer, Fault
+
+
+def knows(model: str) -> bool:
+    """Whether a model is one of the magic ones."""
+    return echoes(model) or model_fault(model) is not None
+
+
+def model_fault(model: str) -> Fault | None:
+    """What goes wrong with every request for a magic model; None for one that answers."""
+    if PREFIX not in model:
+        return None
+    name = bare(model)
+    place = f"model {name}"
+    if status := STATUS.fullmatch(name):
+        number = int(status[1])
+        return Fault(error=ErrorAnswer(number), retry_after=RETRY_AFTER.get(number), place=place)
+    if name == "mock-disconnect":
+        return Fault(disconnect=True, place=place)
+    seconds = milliseconds(DELAY.fullmatch(name))
+    return None if seconds is None else Fault(delay=seconds, place=place)
+
+
+RETRY_AFTER: Mapping[int, float] = {429: 1.0, 503: 1.0}
+"""Statuses with which a polite server says when to come again → seconds."""

@@ -1,0 +1,68 @@
+"""TODO service/journaling."""
+
+from openpipe_mock.core.effects import Begin, Exchange, HeaderList, Piece, Reply
+from openpipe_mock.service.request import Visit
+from openpipe_mock.sessions.journal import MOST_KEPT, Entry
+
+REQUEST_ID = b"x-request-id"
+"""The header that says under which id the journal keeps the exchange; OpenAI's clients show it."""
+
+
+def recorded(exchange: Exchange, entry: Entry) -> Exchange:
+    """The same exchange, of whose pieces the journal keeps the first."""
+    kept: list[bytes] = []
+    room = MOST_KEPT
+    try:
+        effect = next(exchange)
+        while True:
+            if isinstance(effect, Piece):
+                length = len(effect.data)
+                if length <= room:
+                    kept.append(effect.data)
+                    room -= length
+                else:
+                    kept.append(effect.data[:room])
+                    entry.answer_left_out += length - room
+                    room = 0
+            elif isinstance(effect, Begin):
+                entry.streamed, entry.status = is_stream(effect.headers), effect.status
+                effect = Begin(effect.status, (*effect.headers, (REQUEST_ID, entry.id.encode())))
+            effect = exchange.send((yield effect))
+    except StopIteration as stop:
+        reply: Reply = stop.value
+        return reply
+    finally:
+        exchange.close()
+        entry.answer = b"".join(kept)
+
+
+def is_stream(headers: HeaderList) -> bool:
+    """Whether an answer is a stream of events."""
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
+
+
+def finished(visit: Visit, reply: Reply, now: float) -> Reply:
+    """The reply with what the user should know of it; the journal notes it too.
+
+    `now`: on the clock of `Head.at`.
+    """
+    entry = visit.entry
+    entry.seconds = now - visit.head.at
+    entry.status = reply.status
+    if reply.body:
+        entry.answer = reply.body
+    if reply.notes:
+        visit.note(*reply.notes)
+    if len(reply.headers) > 1:
+        entry.retry_after = seconds_asked(reply.headers)
+    reply.headers = (*reply.headers, (REQUEST_ID, entry.id.encode()))
+    reply.notes = entry.notes
+    return reply
+
+
+def seconds_asked(headers: HeaderList) -> float | None:
+    """The seconds that an answer asks to wait, None where it asks for none."""
+    told = dict(headers)
+    if b"retry-after-ms" in told:
+        return float(told[b"retry-after-ms"]) / 1000
+    return float(told[b"retry-after"]) if b"retry-after" in told else None

@@ -1,0 +1,41 @@
+"""TODO service/judging."""
+
+from typing import Any
+
+import orjson
+
+from openpipe_mock.answers import judge
+from openpipe_mock.answers.scorers import Content
+from openpipe_mock.core.effects import Exchange, Reply, Wait
+from openpipe_mock.core.errors import CriterionFailed
+from openpipe_mock.faults.magic import RETRY_AFTER
+from openpipe_mock.service.request import Visit
+
+
+def judgement(visit: Visit, body: Any) -> Reply | Exchange:
+    """`POST /criteria/judge`."""
+    request = visit.accept("JudgeCriteriaRequest", body)
+    asked = judge.criterion(request["criterion_id"], visit.settings)
+    visit.meet(asked)
+    given, output = request.get("input", {}), request["output"]
+    tidy = visit.entry.body is not None and judge.is_tidy(visit.entry.body)
+    digest = judge.content(judge.scene(given, tidy=tidy), output, tidy=tidy)
+    found = visit.judge(asked, Content(given, output, digest))
+    visit.entry.criteria = (asked.text,)
+    visit.entry.scores = [{asked.name: found.score}]
+    if found.error:
+        raise CriterionFailed(*found.error, seconds=retry_after(visit, asked, found.error[0]))
+    text = found.answer or orjson.dumps(found.body())
+    reply = Reply(200, text, subject=found.line or f"{asked.text} {found.score}")
+    return later(asked.delay, reply) if asked.delay else reply
+
+
+def retry_after(visit: Visit, asked: judge.Criterion, status: int) -> float | None:
+    """When to come again, after a magic criterion's error: as a magic model says it."""
+    is_magic = visit.settings.magic and asked.name not in visit.settings.criteria
+    return RETRY_AFTER.get(status) if is_magic else None
+
+
+def later(seconds: float, reply: Reply) -> Exchange:
+    yield Wait(seconds)
+    return reply
