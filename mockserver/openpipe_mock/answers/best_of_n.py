@@ -48,18 +48,18 @@ def references(header: bytes) -> list[str]:
     try:
         ids = orjson.loads(header)
     except orjson.JSONDecodeError:
-        raise malformed(f"{shown(header.decode('utf-8', 'replace'))}, which is no JSON") from None
+        raise _malformed(f"{shown(header.decode('utf-8', 'replace'))}, which is no JSON") from None
     if not isinstance(ids, list):
-        raise malformed(shown(ids))
+        raise _malformed(shown(ids))
     for each in ids:
         if not isinstance(each, str):
-            raise malformed(f"{shown(each)} in it")
+            raise _malformed(f"{shown(each)} in it")
     if len(ids) > MOST_CRITERIA:
-        raise malformed(f"{len(ids)} ids; {MOST_CRITERIA} is the most that this mock judges")
+        raise _malformed(f"{len(ids)} ids; {MOST_CRITERIA} is the most that this mock judges")
     return ids
 
 
-def malformed(seen: str) -> BadRequest:
+def _malformed(seen: str) -> BadRequest:
     expected = 'expected a JSON array of criterion ids, as in ["criterion-1@v1"]'
     return BadRequest.at("header op-criteria", f"{expected}, got {seen}.")
 
@@ -86,10 +86,10 @@ def best_of_n(
 
 def results(ranked: Ranked) -> Json:
     """The wire form of a choice's judgements."""
-    return {key: result_of(result) for key, result in ranked.results.items()}
+    return {key: _result_of(result) for key, result in ranked.results.items()}
 
 
-def result_of(result: Judgement) -> Any:
+def _result_of(result: Judgement) -> Any:
     if result.error:
         status, message = result.error
         return {"status": "error", "errorCode": status, "errorMessage": message}

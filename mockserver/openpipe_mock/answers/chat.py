@@ -26,24 +26,24 @@ from openpipe_mock.instances import search as instances
 Json = dict[str, Any]
 
 NOT_IDENTITY = frozenset(("stream", "stream_options"))
-HOW_MUCH = frozenset(("n", "max_tokens", "max_completion_tokens", "stop", "logprobs", "top_logprobs"))
-NOT_CONTENT = NOT_IDENTITY | HOW_MUCH | {"metadata", "store", "user"}
+_HOW_MUCH = frozenset(("n", "max_tokens", "max_completion_tokens", "stop", "logprobs", "top_logprobs"))
+_NOT_CONTENT = NOT_IDENTITY | _HOW_MUCH | {"metadata", "store", "user"}
 """Members that don't change what is said: in which form, how much of it, how often, and notes about it."""
-FORM = frozenset(
+_FORM = frozenset(
     (
         *("tools", "functions", "tool_choice", "function_call", "response_format", "stop"),
         *("max_tokens", "max_completion_tokens", "logprobs", "top_logprobs"),
     )
 )
 """Members without which an answer is plain text of any length."""
-NO_CALL = Wanted()
-TEXT = {"type": "text"}
+_NO_CALL = Wanted()
+_TEXT = {"type": "text"}
 
-YEAR_SECONDS = 31_536_000
-MOST_ALTERNATIVES = 20
-MOST_STOPS = 64
-MOST_TOKENS = 100_000
-MOST_LOGPROBS = 50_000
+_YEAR_SECONDS = 31_536_000
+_MOST_ALTERNATIVES = 20
+_MOST_STOPS = 64
+_MOST_TOKENS = 100_000
+_MOST_LOGPROBS = 50_000
 """What all choices of one answer share. What is said to be longer ends with `length`."""
 
 
@@ -133,78 +133,78 @@ class Completion:
 
 def ask(body: Json, auto_tools: AutoTools = "mention") -> Ask:
     """Understand a request that is valid by schema. Raises BadRequest for what the schema can't say."""
-    plain, number = FORM.isdisjoint(body), int(body.get("n") or 1)
-    want, tools = (NO_CALL, ()) if plain else (wanted(body), offered(body))
-    listed = None if plain else alternatives(body)
-    content = digest(body, NOT_CONTENT)
+    plain, number = _FORM.isdisjoint(body), int(body.get("n") or 1)
+    want, tools = (_NO_CALL, ()) if plain else (wanted(body), offered(body))
+    listed = None if plain else _alternatives(body)
+    content = digest(body, _NOT_CONTENT)
     prompt = spelled([body["messages"], body.get("tools"), body.get("functions")])
     return Ask(
         model=body["model"],
         messages=body["messages"],
         tools=tools,
-        tool=to_call(want, tools, body["messages"], auto_tools) if want is not NO_CALL or tools else None,
+        tool=to_call(want, tools, body["messages"], auto_tools) if want is not _NO_CALL or tools else None,
         forced=want.mode in ("named", "required"),
-        format=body.get("response_format") or TEXT,
+        format=body.get("response_format") or _TEXT,
         n=number,
-        limit=room(number, listed) if plain else limit(body, room(number, listed)),
-        stops=() if plain else stops(body),
+        limit=_room(number, listed) if plain else _limit(body, _room(number, listed)),
+        stops=() if plain else _stops(body),
         alternatives=listed,
         stream=bool(body.get("stream")),
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
         content=content,
-        identity=content if NOT_CONTENT.isdisjoint(body) else digest(body, NOT_IDENTITY),
+        identity=content if _NOT_CONTENT.isdisjoint(body) else digest(body, NOT_IDENTITY),
         prompt_tokens=estimate(prompt),
     )
 
 
 def digest(body: Json, without: frozenset[str]) -> bytes:
     """Sixteen bytes for the members of a body that count; 3 and 3.0 are one number."""
-    counting = {name: whole(member) for name, member in body.items() if name not in without}
+    counting = {name: _whole(member) for name, member in body.items() if name not in without}
     return blake2b(ordered(counting), digest_size=16).digest()
 
 
-def stops(body: Json) -> tuple[str, ...]:
+def _stops(body: Json) -> tuple[str, ...]:
     """The texts at which a choice ends."""
     given = body.get("stop") or ()
-    if isinstance(given, list) and len(given) > MOST_STOPS:
-        raise BadRequest.at("/stop", f"expected at most {MOST_STOPS} texts, got {len(given)}.")
+    if isinstance(given, list) and len(given) > _MOST_STOPS:
+        raise BadRequest.at("/stop", f"expected at most {_MOST_STOPS} texts, got {len(given)}.")
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-def whole(value: Any) -> Any:
+def _whole(value: Any) -> Any:
     """A float that is a whole number, as that number; one that no double holds exactly stays what it is."""
     exact = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
     return int(value) if exact else value
 
 
-def limit(body: Json, most: int) -> int:
+def _limit(body: Json, most: int) -> int:
     """The most tokens of a choice: the smallest of the two members that may say it and of what we answer."""
     given = {
         name: body[name] for name in ("max_tokens", "max_completion_tokens") if body.get(name) is not None
     }
     for name, value in given.items():
         if value != int(value) or value < 1:
-            raise refused(f"/{name}", "a whole number from 1", value)
+            raise _refused(f"/{name}", "a whole number from 1", value)
     return int(min([most, *given.values()]))
 
 
-def room(number: int, listed: int | None) -> int:
+def _room(number: int, listed: int | None) -> int:
     """The most tokens that each of some choices may have: an answer must not keep others waiting."""
-    most = MOST_TOKENS // number
-    return most if listed is None else min(most, MOST_LOGPROBS // (number * (listed + 1)))
+    most = _MOST_TOKENS // number
+    return most if listed is None else min(most, _MOST_LOGPROBS // (number * (listed + 1)))
 
 
-def alternatives(body: Json) -> int | None:
+def _alternatives(body: Json) -> int | None:
     """How many alternatives each token's log probability lists, None without log probabilities."""
     number = body.get("top_logprobs")
-    if number is not None and (number != int(number) or not 0 <= number <= MOST_ALTERNATIVES):
-        raise refused("/top_logprobs", f"a whole number from 0 to {MOST_ALTERNATIVES}", number)
+    if number is not None and (number != int(number) or not 0 <= number <= _MOST_ALTERNATIVES):
+        raise _refused("/top_logprobs", f"a whole number from 0 to {_MOST_ALTERNATIVES}", number)
     if number is not None and not body.get("logprobs"):
-        raise refused("/logprobs", 'true beside "top_logprobs"', body.get("logprobs"))
+        raise _refused("/logprobs", 'true beside "top_logprobs"', body.get("logprobs"))
     return int(number or 0) if body.get("logprobs") else None
 
 
-def refused(pointer: str, expected: str, value: Any) -> BadRequest:
+def _refused(pointer: str, expected: str, value: Any) -> BadRequest:
     return BadRequest.at(pointer, f"expected {expected}, got {shown(value)}.")
 
 
@@ -215,80 +215,80 @@ def complete(
 
     Choices that are scripted are taken in turn, round and round; nothing else of the request counts then.
     """
-    key = from_seed(settings, asked.content)
-    identity = from_seed(settings, asked.identity + repeat.to_bytes(8))
+    key = _from_seed(settings, asked.content)
+    identity = _from_seed(settings, asked.identity + repeat.to_bytes(8))
     return Completion(
         id=f"chatcmpl-{identity.hex()[:24]}",
-        created=EPOCH + int.from_bytes(identity[:4]) % YEAR_SECONDS,
+        created=EPOCH + int.from_bytes(identity[:4]) % _YEAR_SECONDS,
         model=asked.model,
-        choices=tuple(choices(asked, key, range(repeat * asked.n, (repeat + 1) * asked.n), script)),
+        choices=tuple(_choices(asked, key, range(repeat * asked.n, (repeat + 1) * asked.n), script)),
         prompt_tokens=asked.prompt_tokens,
         alternatives=asked.alternatives,
     )
 
 
-def from_seed(settings: Settings, said: bytes) -> bytes:
+def _from_seed(settings: Settings, said: bytes) -> bytes:
     """Sixteen bytes that a seed makes of what was asked."""
-    state = begun(settings.answers, settings.seed).copy()
+    state = _begun(settings.answers, settings.seed).copy()
     state.update(said)
     return state.digest()
 
 
 @lru_cache(maxsize=64)
-def begun(answers: int, seed: int) -> blake2b:
+def _begun(answers: int, seed: int) -> blake2b:
     return blake2b(f"{answers}\x1f{seed}\x1f".encode(), digest_size=16)
 
 
-def choices(
+def _choices(
     asked: Ask, key: bytes, numbers: range, script: Sequence[ScriptedChoice] = ()
 ) -> Iterator[Choice]:
     """The choices with these numbers; those of a repeated request go on counting."""
     if script:
         for number in numbers:
-            yield scripted(script[number % len(script)], asked, call_id(key, number))
+            yield _scripted(script[number % len(script)], asked, _call_id(key, number))
         return
     if asked.tool is not None and (asked.forced or asked.format["type"] == "text"):
         tool = asked.tool
-        for number, arguments in values(object_schema(tool.parameters), key, numbers, tool.place):
-            yield called([(tool, spelled(arguments).decode())], asked, call_id(key, number))
+        for number, arguments in _values(_object_schema(tool.parameters), key, numbers, tool.place):
+            yield _called([(tool, spelled(arguments).decode())], asked, _call_id(key, number))
         return
-    for said in spoken(asked, key, numbers):
-        yield Choice(*cut(said, asked))
+    for said in _spoken(asked, key, numbers):
+        yield Choice(*_cut(said, asked))
 
 
-def scripted(choice: ScriptedChoice, asked: Ask, call_id: str) -> Choice:
+def _scripted(choice: ScriptedChoice, asked: Ask, call_id: str) -> Choice:
     """A choice that the settings write down, cut like any other; its own finish reason wins."""
     if choice.calls:
-        made = called([(meant(call, asked), call.arguments) for call in choice.calls], asked, call_id)
+        made = _called([(_meant(call, asked), call.arguments) for call in choice.calls], asked, call_id)
     else:
         refused = choice.refusal is not None
-        made = Choice(*cut((choice.refusal if refused else choice.text) or "", asked), refused=refused)
+        made = Choice(*_cut((choice.refusal if refused else choice.text) or "", asked), refused=refused)
     return replace(made, finish_reason=choice.finish_reason) if choice.finish_reason else made
 
 
-def meant(call: ScriptedCall, asked: Ask) -> Tool:
+def _meant(call: ScriptedCall, asked: Ask) -> Tool:
     """The offered tool that a script calls, or one of that name that nobody offers."""
     return next((tool for tool in asked.tools if tool.name == call.name), Tool(call.name, {}))
 
 
-def called(calls: Sequence[tuple[Tool, str]], asked: Ask, call_id: str) -> Choice:
+def _called(calls: Sequence[tuple[Tool, str]], asked: Ask, call_id: str) -> Choice:
     """A choice that calls tools. Several together can't be said in the older form."""
     legacy = len(calls) == 1 and calls[0][0].legacy
     finish, made, room = "function_call" if legacy else "tool_calls", [], asked.limit
     for number, (tool, arguments) in enumerate(calls):
         # A stop text ends what is said, not what is called.
-        pieces, end = cut(arguments, replace(asked, stops=(), limit=room))
+        pieces, end = _cut(arguments, replace(asked, stops=(), limit=room))
         room -= len(pieces)
         finish = end if end != "stop" else finish
         made.append(Call(f"{call_id}_{number}" if number else call_id, tool.name, pieces, legacy))
     return Choice((), finish, tuple(made))
 
 
-def spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
+def _spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
     """What the choices say, in the form that was asked for."""
     schema = asked.format.get("json_schema", {}).get("schema")
     if schema is not None:
-        for _, value in values(schema, key, numbers, "/response_format/json_schema/schema"):
+        for _, value in _values(schema, key, numbers, "/response_format/json_schema/schema"):
             yield spelled(value).decode()
         return
     subject = texts.subject(asked.messages)
@@ -297,7 +297,7 @@ def spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
         yield words if asked.format["type"] == "text" else orjson.dumps({"answer": words}).decode()
 
 
-def cut(said: str, asked: Ask) -> tuple[tuple[str, ...], str]:
+def _cut(said: str, asked: Ask) -> tuple[tuple[str, ...], str]:
     """The tokens that stop texts and the token limit leave, and the reason for the end."""
     most = (asked.limit + 1) * LONGEST
     if len(said) > most:  # what lies behind would be cut anyway
@@ -310,14 +310,14 @@ def cut(said: str, asked: Ask) -> tuple[tuple[str, ...], str]:
     return tuple(pieces), "stop"
 
 
-def object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+def _object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """A tool's parameters, narrowed to objects where they allow others too: arguments have names."""
     named = parameters.get("type", ["object"])
     narrowed = isinstance(named, list) and "object" in named
     return {**parameters, "type": "object"} if narrowed else parameters
 
 
-def values(schema: Any, key: bytes, numbers: range, place: str) -> Iterator[tuple[int, Any]]:
+def _values(schema: Any, key: bytes, numbers: range, place: str) -> Iterator[tuple[int, Any]]:
     """Values that a schema of the request's allows, by number. Raises BadRequest when none is found."""
     try:
         variants = instances.Variants(schema, key)
@@ -326,15 +326,15 @@ def values(schema: Any, key: bytes, numbers: range, place: str) -> Iterator[tupl
     except instances.SchemaError as error:
         told = str(error)
         if isinstance(error, instances.Unbuildable):
-            told = f"the mock could not build a value for {quoted(error.keyword)}. {error} {SCRIPT_IT}"
+            told = f"the mock could not build a value for {quoted(error.keyword)}. {error} {_SCRIPT_IT}"
         raise BadRequest.at(short(place + error.pointer, 200), told) from None
 
 
-SCRIPT_IT = (
+_SCRIPT_IT = (
     'If there is one, put it into the schema as "default" or "examples", or script the answer under '
     '"completions" of the config file.'
 )
 
 
-def call_id(key: bytes, number: int) -> str:
+def _call_id(key: bytes, number: int) -> str:
     return f"call_{blake2b(key + number.to_bytes(8), digest_size=12).hexdigest()}"

@@ -62,11 +62,11 @@ def criterion(reference: str, settings: Settings = DEFAULTS) -> Criterion:
     name, version = parts(reference)
     declared = settings.criteria.get(name)
     if declared is not None:
-        return declared_one(name, version, declared.versions)
+        return _declared_one(name, version, declared.versions)
     if settings.magic and name.startswith(magic.PREFIX):
-        return magic_one(name, version)
+        return _magic_one(name, version)
     if not settings.judges_unknown:
-        raise Undeclared(name, undeclared(name, settings.criteria))
+        raise Undeclared(name, _undeclared(name, settings.criteria))
     return undeclared_one(name, version or LATEST)
 
 
@@ -76,7 +76,7 @@ def parts(reference: str) -> tuple[str, int]:
     match = REFERENCE.fullmatch(reference)
     if match is None:
         name, at, version = reference.partition("@")
-        raise not_found(short(name) or '""', at and short(version), GRAMMAR)
+        raise _not_found(short(name) or '""', at and short(version), GRAMMAR)
     return match["name"], int(match["version"] or 0)
 
 
@@ -85,29 +85,29 @@ def undeclared_one(name: str, version: int) -> Criterion:
     return Criterion(name, version)
 
 
-def declared_one(name: str, version: int, versions: Mapping[int, Any]) -> Criterion:
+def _declared_one(name: str, version: int, versions: Mapping[int, Any]) -> Criterion:
     if version and version not in versions:
-        raise not_found(name, f"v{version}", f"It has {listed((f'v{each}' for each in versions), 'and')}.")
+        raise _not_found(name, f"v{version}", f"It has {listed((f'v{each}' for each in versions), 'and')}.")
     return Criterion(name, version or max(versions))
 
 
-def magic_one(name: str, version: int) -> Criterion:
+def _magic_one(name: str, version: int) -> Criterion:
     found = magic.criterion(name)
     if found is None:
-        raise not_found(name, "", sentence(magic.unknown(name, magic.CRITERIA)))
+        raise _not_found(name, "", _sentence(magic.unknown(name, magic.CRITERIA)))
     return Criterion(name, version or LATEST, found.delay)
 
 
-def sentence(text: str) -> str:
+def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def not_found(name: str, version: str, advice: str) -> CriterionNotFound:
+def _not_found(name: str, version: str, advice: str) -> CriterionNotFound:
     subject = f"version {version} not found for criterion {name}" if version else f"{name} not found"
     return CriterionNotFound(f"Criterion {subject}. {advice}")
 
 
-def undeclared(name: str, declared: Mapping[str, Declared]) -> str:
+def _undeclared(name: str, declared: Mapping[str, Declared]) -> str:
     known = f"Declared are {named(declared)}." if declared else "None is declared."
     return f"{known}{did_you_mean(name, list(declared))}"
 
@@ -137,22 +137,22 @@ def scene(given: Mapping[str, Any], *, tidy: bool = False) -> bytes:
 def content(scene: bytes, output: Mapping[str, Any], *, tidy: bool = False) -> bytes:
     """The digest of all that a judge sees: a scene and the output, a valid `JudgeCriteriaOutput` value."""
     if not tidy:
-        output = lean(output) or contract().checker("JudgeCriteriaOutput").tidy(output, defaults=True)
+        output = _lean(output) or contract().checker("JudgeCriteriaOutput").tidy(output, defaults=True)
     return scoring.digest(scene, ordered(output))
 
 
 def tidy_content(given: Mapping[str, Any], output: Mapping[str, Any]) -> bytes:
     """The same as `content(scene(given), output)` of what is tidy, in one go."""
-    scene, whole = EMPTY.copy(), EMPTY.copy()  # a copy is made faster than a new one with its size
+    scene, whole = _EMPTY.copy(), _EMPTY.copy()  # a copy is made faster than a new one with its size
     scene.update(ordered([given.get("messages", []), given.get("tools"), given.get("tool_choice")]))
     whole.update(b"%b\x1f%b" % (scene.digest(), ordered(output)))
     return whole.digest()
 
 
-EMPTY = blake2b(digest_size=16)
+_EMPTY = blake2b(digest_size=16)
 
 
-def lean(output: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _lean(output: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What counts of a message that is nothing but a text, as our own mostly are; None for any other."""
     if len(output) != 3 or output.get("refusal", 0) is not None or not output.get("content"):
         return None
@@ -160,7 +160,7 @@ def lean(output: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 @lru_cache(maxsize=64)
-def drawn_from(answers: int, seed: int) -> scoring.Draw:
+def _drawn_from(answers: int, seed: int) -> scoring.Draw:
     return scoring.Draw(answers, seed)
 
 
@@ -170,7 +170,7 @@ def judge(asked: Criterion, seen: Content, settings: Settings, count: Callable[[
     if declared is None and settings.magic:
         found = magic.criterion(asked.name)
         declared = found.declared if found else None
-    draw = drawn_from(settings.answers, settings.seed)
+    draw = _drawn_from(settings.answers, settings.seed)
     if declared is None:
         return drawn(asked.text, draw.seed, scoring.step(draw, asked.name, asked.version, seen.digest))
     form = declared.versions[asked.version]

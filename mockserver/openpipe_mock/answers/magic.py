@@ -15,45 +15,45 @@ from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.core.wording import did_you_mean, listed, quoted
 
 PREFIX = "mock-"
-DECIMALS = 6
+_DECIMALS = 6
 """Of a score, as many as the forms of the config file allow."""
-LONGEST_DELAY = 600_000
+_LONGEST_DELAY = 600_000
 """Milliseconds."""
 CRITERIA = ("mock-score-N", "mock-pass", "mock-fail", "mock-error", "mock-status-N", "mock-delay-N")
 MODELS = ("mock-echo", "mock-status-N", "mock-delay-N", "mock-disconnect")
 
-SCORE = re.compile(r"mock-score-(0(?:\.[0-9]{1,6})?|1(?:\.0{1,6})?)")
+_SCORE = re.compile(r"mock-score-(0(?:\.[0-9]{1,6})?|1(?:\.0{1,6})?)")
 STATUS = re.compile(r"mock-status-([45][0-9]{2})")
 DELAY = re.compile(r"mock-delay-([0-9]{1,6})")
-NUMBER = re.compile(rb"(?:[0-9]{1,9}|(?=\.))(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?")
+_NUMBER = re.compile(rb"(?:[0-9]{1,9}|(?=\.))(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?")
 
 
 @dataclass(frozen=True, slots=True)
-class MagicCriterion:
+class _MagicCriterion:
     """What a magic criterion id means: a form, and seconds that its judgement takes."""
 
     declared: Declared
     delay: float = 0.0
 
 
-def criterion(name: str) -> MagicCriterion | None:
+def criterion(name: str) -> _MagicCriterion | None:
     """The criterion that a magic name stands for; None for any other name."""
     if not name.startswith(PREFIX):
         return None
     form, delay = None, milliseconds(DELAY.fullmatch(name))
-    if name in PLAIN:
-        form = PLAIN[name]
-    elif score := SCORE.fullmatch(name):
+    if name in _PLAIN:
+        form = _PLAIN[name]
+    elif score := _SCORE.fullmatch(name):
         form = Form(Fixed(float(score[1])))
     elif status := STATUS.fullmatch(name):
         number = int(status[1])
         form = Form(Failing(number, f"The criterion {name} fails with {number} on purpose."))
     elif delay is not None:
         form = Form(Drawn())
-    return None if form is None else MagicCriterion(Declared(Everything(form)), delay or 0.0)
+    return None if form is None else _MagicCriterion(Declared(_Everything(form)), delay or 0.0)
 
 
-class Everything(dict[int, Form]):
+class _Everything(dict[int, Form]):
     """Versions of a magic criterion: it has every one, and all are the same."""
 
     def __init__(self, form: Form) -> None:
@@ -66,7 +66,7 @@ class Everything(dict[int, Form]):
         return True
 
 
-PLAIN: Mapping[str, Form] = {
+_PLAIN: Mapping[str, Form] = {
     "mock-pass": Form(Fixed(1.0)),
     "mock-fail": Form(Fixed(0.0)),
     "mock-error": Form(Failing(500, "The criterion mock-error fails on purpose.")),
@@ -75,7 +75,7 @@ PLAIN: Mapping[str, Form] = {
 
 def milliseconds(match: re.Match[str] | None) -> float | None:
     """The seconds that a name asks for."""
-    return min(int(match[1]), LONGEST_DELAY) / 1000 if match else None
+    return min(int(match[1]), _LONGEST_DELAY) / 1000 if match else None
 
 
 def bare(model: str) -> str:
@@ -99,13 +99,13 @@ def unknown(name: str, known: tuple[str, ...]) -> str:
     told = f"names that begin with {quoted(PREFIX)} are the mock's own: {listed(map(quoted, known), 'and')}."
     told += " With `magic: false` they are names like any other."
     if form in known:
-        advice = f" The N of {quoted(form)} is {NUMBERS[form]}."
+        advice = f" The N of {quoted(form)} is {_NUMBERS[form]}."
     else:
         advice = did_you_mean(form, list(known))
     return told + advice
 
 
-NUMBERS: Mapping[str, str] = {
+_NUMBERS: Mapping[str, str] = {
     "mock-score-N": "a number from 0 to 1 with up to six decimals",
     "mock-status-N": "a status from 400 to 599",
     "mock-delay-N": "a whole number of milliseconds, with up to six digits",
@@ -115,22 +115,22 @@ NUMBERS: Mapping[str, str] = {
 
 def score(headers: Headers) -> float | None:
     """The score that the header `x-mock-score` gives to every judgement of a request."""
-    found = number(headers, "x-mock-score", 1.0, "a number from 0 to 1")
-    return None if found is None else round(found, DECIMALS)
+    found = _number(headers, "x-mock-score", 1.0, "a number from 0 to 1")
+    return None if found is None else round(found, _DECIMALS)
 
 
 def delay(headers: Headers) -> float:
     """The seconds that the header `x-mock-delay-ms` asks for."""
-    told = f"milliseconds from 0 to {LONGEST_DELAY}"
-    return (number(headers, "x-mock-delay-ms", LONGEST_DELAY, told) or 0.0) / 1000
+    told = f"milliseconds from 0 to {_LONGEST_DELAY}"
+    return (_number(headers, "x-mock-delay-ms", _LONGEST_DELAY, told) or 0.0) / 1000
 
 
-def number(headers: Headers, name: str, most: float, expected: str) -> float | None:
+def _number(headers: Headers, name: str, most: float, expected: str) -> float | None:
     """The number in a header, None without the header. Raises BadRequest for anything else."""
     value = headers.get(name.encode())
     if value is None:
         return None
-    found = float(value) if NUMBER.fullmatch(value.strip()) else math.inf
+    found = float(value) if _NUMBER.fullmatch(value.strip()) else math.inf
     if found > most:
         raise BadRequest.at(f"header {name}", f"expected {expected}, got {quoted(value.decode('latin-1'))}.")
     return found

@@ -32,45 +32,45 @@ class Options:
     criteria: bytes | None = None
 
 
-NONE = Options()
-NAMES = frozenset((b"op-cache", b"op-log-request", b"op-tags", b"op-criteria"))
+_NONE = Options()
+_NAMES = frozenset((b"op-cache", b"op-log-request", b"op-tags", b"op-criteria"))
 
 
 def options(headers: Headers) -> Options:
     """Read the headers. Raises BadRequest for a value that none of the official clients sends."""
-    if NAMES.isdisjoint(headers):
-        return NONE
-    reads, writes = MODES[one_of(headers, "op-cache", tuple(MODES), "false")]
+    if _NAMES.isdisjoint(headers):
+        return _NONE
+    reads, writes = MODES[_one_of(headers, "op-cache", tuple(MODES), "false")]
     return Options(
-        log=one_of(headers, "op-log-request", ("true", "false"), "true") == "true",
-        tags=tags(headers.get(b"op-tags", b"{}")),
+        log=_one_of(headers, "op-log-request", ("true", "false"), "true") == "true",
+        tags=_tags(headers.get(b"op-tags", b"{}")),
         reads_cache=reads,
         writes_cache=writes,
         criteria=headers.get(b"op-criteria"),
     )
 
 
-def one_of(headers: Headers, name: str, known: tuple[str, ...], default: str) -> str:
+def _one_of(headers: Headers, name: str, known: tuple[str, ...], default: str) -> str:
     """The value of a header that knows only some."""
     value = headers.get(name.encode(), default.encode()).strip().decode("utf-8", "replace")
     if value in known:
         return value
     told = f"expected {described({'enum': known}, {})}, got {quoted(value)}."
-    raise bad_header(name, told + did_you_mean(value, list(known)))
+    raise _bad_header(name, told + did_you_mean(value, list(known)))
 
 
-def tags(header: bytes) -> dict[str, Any]:
+def _tags(header: bytes) -> dict[str, Any]:
     """The tags of `op-tags`: a JSON object; its values are checked where they are logged."""
     try:
         found = orjson.loads(header)
     except orjson.JSONDecodeError:
-        raise bad_header(
+        raise _bad_header(
             "op-tags", f"expected a JSON object, got {quoted(header.decode('utf-8', 'replace'))}."
         ) from None
     if not isinstance(found, dict):
-        raise bad_header("op-tags", f"expected a JSON object, got {shown(found)}.")
+        raise _bad_header("op-tags", f"expected a JSON object, got {shown(found)}.")
     return found
 
 
-def bad_header(name: str, sentence: str) -> BadRequest:
+def _bad_header(name: str, sentence: str) -> BadRequest:
     return BadRequest.at(f"header {name}", sentence)

@@ -11,7 +11,7 @@ from openpipe_mock.core.reading import At, Json, given, whole
 from openpipe_mock.matching.conditions import Subject, When, read_when
 from openpipe_mock.matching.rules import holding, rulebook
 
-Then = Literal["repeat", "last"]
+_Then = Literal["repeat", "last"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Sequence:
     """
 
     forms: tuple["Form", ...]
-    then: Then = "repeat"
+    then: _Then = "repeat"
     counter: str = ""
 
 
@@ -143,9 +143,9 @@ class Declared:
     versions: Mapping[int, Form] = field(default_factory=lambda: {1: DRAWN})
 
 
-DRAWN_DECIMALS = 2
-WRITTEN_DECIMALS = 6
-MOST_RAW = 1e6
+_DRAWN_DECIMALS = 2
+_WRITTEN_DECIMALS = 6
+_MOST_RAW = 1e6
 """How far from 0 a raw score counts in best of n: a sum of larger ones could overflow."""
 
 
@@ -221,9 +221,9 @@ def judgement(form: Form, case: Case) -> Judgement:
     return WAYS[type(form.way)](form, form.way, case)
 
 
-def drawn(form: Form, _: Drawn, case: Case) -> Judgement:
+def _drawn(form: Form, _: Drawn, case: Case) -> Judgement:
     score = scoring.score(case.draw, case.name, case.version, case.content.digest)
-    return scored(form, score, case, origin_of(score, str(case), case.draw.seed))
+    return _scored(form, score, case, origin_of(score, str(case), case.draw.seed))
 
 
 def origin_of(score: float, criterion: str, seed: int) -> str:
@@ -231,36 +231,36 @@ def origin_of(score: float, criterion: str, seed: int) -> str:
     return f"The mock drew {score} for {criterion} from seed {seed} and the judged content; no model read it."
 
 
-def fixed(form: Form, way: Fixed, case: Case) -> Judgement:
-    return scored(form, way.score, case, decimals=WRITTEN_DECIMALS)
+def _fixed(form: Form, way: Fixed, case: Case) -> Judgement:
+    return _scored(form, way.score, case, decimals=_WRITTEN_DECIMALS)
 
 
-def uniform(form: Form, way: Uniform, case: Case) -> Judgement:
+def _uniform(form: Form, way: Uniform, case: Case) -> Judgement:
     score = way.low + (way.high - way.low) * case.unit("score")
-    return scored(form, score, case, decimals=decimals_of(way.low, way.high))
+    return _scored(form, score, case, decimals=_decimals_of(way.low, way.high))
 
 
-def near(form: Form, way: Near, case: Case) -> Judgement:
+def _near(form: Form, way: Near, case: Case) -> Judgement:
     score = way.centre + way.within * (2 * case.unit("score") - 1)
-    return scored(form, score, case, decimals=decimals_of(way.centre, way.within))
+    return _scored(form, score, case, decimals=_decimals_of(way.centre, way.within))
 
 
-def decimals_of(*numbers: float) -> int:
+def _decimals_of(*numbers: float) -> int:
     """The decimals of what is drawn between such numbers: rounded to fewer, it could lie beyond them."""
     written = (-int(Decimal(str(number)).as_tuple().exponent) for number in numbers)
-    return min(WRITTEN_DECIMALS, max(DRAWN_DECIMALS, *written))
+    return min(_WRITTEN_DECIMALS, max(_DRAWN_DECIMALS, *written))
 
 
-def pass_rate(form: Form, way: PassRate, case: Case) -> Judgement:
-    return scored(form, float(case.unit("score") < way.share), case)
+def _pass_rate(form: Form, way: PassRate, case: Case) -> Judgement:
+    return _scored(form, float(case.unit("score") < way.share), case)
 
 
-def length(form: Form, way: Length, case: Case) -> Judgement:
-    return scored(form, (way.worst - len(case.content.text)) / (way.worst - way.best), case)
+def _length(form: Form, way: Length, case: Case) -> Judgement:
+    return _scored(form, (way.worst - len(case.content.text)) / (way.worst - way.best), case)
 
 
-def scored(
-    form: Form, score: float, case: Case, origin: str = "", decimals: int = DRAWN_DECIMALS
+def _scored(
+    form: Form, score: float, case: Case, origin: str = "", decimals: int = _DRAWN_DECIMALS
 ) -> Judgement:
     """A judgement with a score that is flipped for some contents, clamped and rounded."""
     places = decimals if form.decimals is None else form.decimals
@@ -277,24 +277,24 @@ def scored(
     return Judgement(score, origin)
 
 
-def by_output(form: Form, way: ByOutput, case: Case) -> Judgement:
-    return inner(form, way.forms.get(case.content.text, way.otherwise), case)
+def _by_output(form: Form, way: ByOutput, case: Case) -> Judgement:
+    return _inner(form, way.forms.get(case.content.text, way.otherwise), case)
 
 
-def rules(form: Form, way: Rules, case: Case) -> Judgement:
+def _rules(form: Form, way: Rules, case: Case) -> Judgement:
     for rule in holding(way.rules, case.content.subject):
-        found = inner(form, rule.form, case)
+        found = _inner(form, rule.form, case)
         return found if found.rule else replace(found, rule=rule.place)
-    return inner(form, way.otherwise, case)
+    return _inner(form, way.otherwise, case)
 
 
-def sequence(form: Form, way: Sequence, case: Case) -> Judgement:
+def _sequence(form: Form, way: Sequence, case: Case) -> Judgement:
     turn = case.count(f"{way.counter}\x1f{case}") - 1
     last = len(way.forms) - 1
-    return inner(form, way.forms[turn % len(way.forms) if way.then == "repeat" else min(turn, last)], case)
+    return _inner(form, way.forms[turn % len(way.forms) if way.then == "repeat" else min(turn, last)], case)
 
 
-def inner(outer: Form, form: Form, case: Case) -> Judgement:
+def _inner(outer: Form, form: Form, case: Case) -> Judgement:
     """The judgement by a form inside another, which says what the inner one leaves open."""
     return judgement(
         Form(
@@ -308,37 +308,37 @@ def inner(outer: Form, form: Form, case: Case) -> Judgement:
     )
 
 
-def failing(_: Form, way: Failing, __: Case) -> Judgement:
+def _failing(_: Form, way: Failing, __: Case) -> Judgement:
     return Judgement(0.0, None, error=(way.status, way.message))
 
 
-def raw(_: Form, way: RawJudgement, __: Case) -> Judgement:
+def _raw(_: Form, way: RawJudgement, __: Case) -> Judgement:
     score = way.value.get("score") if isinstance(way.value, dict) else None
     if not isinstance(score, int | float) or isinstance(score, bool):
         score = 0.0
-    return Judgement(float(min(MOST_RAW, max(-MOST_RAW, score))), None, raw=(way.value,))
+    return Judgement(float(min(_MOST_RAW, max(-_MOST_RAW, score))), None, raw=(way.value,))
 
 
 WAYS: Mapping[type, Callable[[Form, Any, Case], Judgement]] = {
-    Drawn: drawn,
-    Fixed: fixed,
-    Uniform: uniform,
-    Near: near,
-    PassRate: pass_rate,
-    Length: length,
-    ByOutput: by_output,
-    Rules: rules,
-    Sequence: sequence,
-    Failing: failing,
-    RawJudgement: raw,
+    Drawn: _drawn,
+    Fixed: _fixed,
+    Uniform: _uniform,
+    Near: _near,
+    PassRate: _pass_rate,
+    Length: _length,
+    ByOutput: _by_output,
+    Rules: _rules,
+    Sequence: _sequence,
+    Failing: _failing,
+    RawJudgement: _raw,
 }
 """The class of a form's way → what carries it out."""
 
 
 def read_criterion(value: Json, at: At) -> Declared | Form:
-    if not any(key in value for key in READERS):
-        return Declared({int(key[1:]): read_form(inner, at.at(key)) for key, inner in value.items()})
-    return read_form(value, at)
+    if not any(key in value for key in _READERS):
+        return Declared({int(key[1:]): _read_form(inner, at.at(key)) for key, inner in value.items()})
+    return _read_form(value, at)
 
 
 def declared(found: Declared | Form) -> Declared:
@@ -346,11 +346,11 @@ def declared(found: Declared | Form) -> Declared:
     return Declared({1: found}) if isinstance(found, Form) else found
 
 
-def read_form(value: Json, at: At) -> Form:
+def _read_form(value: Json, at: At) -> Form:
     """A form, or a bare number, which is always the score."""
     if not isinstance(value, dict):
         return Form(Fixed(float(value)))
-    [way] = (build(value, at) for key, build in READERS.items() if key in value)
+    [way] = (build(value, at) for key, build in _READERS.items() if key in value)
     return Form(
         way,
         **given(value, explanation="explanation", flip_share="flip_share"),
@@ -358,24 +358,24 @@ def read_form(value: Json, at: At) -> Form:
     )
 
 
-def read_fixed(value: Json, at: At) -> Fixed:
+def _read_fixed(value: Json, at: At) -> Fixed:
     return Fixed(float(value["score"]))
 
 
-def read_rules(value: Json, at: At) -> Rules:
+def _read_rules(value: Json, at: At) -> Rules:
     each = enumerate(value["rules"])
-    return Rules(tuple(read_rule(rule, at.at("rules", index)) for index, rule in each), otherwise(value, at))
+    return Rules(tuple(_read_rule(rule, at.at("rules", index)) for index, rule in each), _otherwise(value, at))
 
 
-def read_rule(value: Json, at: At) -> JudgeRule:
-    return JudgeRule(read_when(value["when"], at.at("when")), read_form(value, at), at.place)
+def _read_rule(value: Json, at: At) -> JudgeRule:
+    return JudgeRule(read_when(value["when"], at.at("when")), _read_form(value, at), at.place)
 
 
-def otherwise(value: Json, at: At) -> Form:
-    return read_form(value["otherwise"], at.at("otherwise")) if "otherwise" in value else DRAWN
+def _otherwise(value: Json, at: At) -> Form:
+    return _read_form(value["otherwise"], at.at("otherwise")) if "otherwise" in value else DRAWN
 
 
-def read_uniform(value: Json, at: At) -> Uniform:
+def _read_uniform(value: Json, at: At) -> Uniform:
     low, high = value["uniform"]
     if low > high:
         told = f"the lowest score, {low}, is above the highest, {high}; write the lowest first."
@@ -383,52 +383,52 @@ def read_uniform(value: Json, at: At) -> Uniform:
     return Uniform(float(low), float(high))
 
 
-def read_length(value: Json, at: At) -> Length:
+def _read_length(value: Json, at: At) -> Length:
     best, worst = value["length"]["best"], value["length"]["worst"]
     if best >= worst:
         at.at("length", "worst").wrong("length", f'expected more than {best}, which is "best", got {worst}.')
     return Length(int(best), int(worst))
 
 
-def read_by_output(value: Json, at: At) -> ByOutput:
+def _read_by_output(value: Json, at: At) -> ByOutput:
     texts = value["by_output"].items()
-    forms = {text: read_form(form, at.at("by_output", text)) for text, form in texts}
-    return ByOutput(forms, otherwise(value, at))
+    forms = {text: _read_form(form, at.at("by_output", text)) for text, form in texts}
+    return ByOutput(forms, _otherwise(value, at))
 
 
-def read_sequence(value: Json, at: At) -> Sequence:
+def _read_sequence(value: Json, at: At) -> Sequence:
     each = enumerate(value["sequence"])
-    forms = tuple(read_form(form, at.at("sequence", index)) for index, form in each)
+    forms = tuple(_read_form(form, at.at("sequence", index)) for index, form in each)
     return Sequence(forms, **given(value, then="then"), counter=at.counter(value))
 
 
-def read_near(value: Json, at: At) -> Near:
+def _read_near(value: Json, at: At) -> Near:
     return Near(float(value["near"]), **given(value, within="within"))
 
 
-def read_pass_rate(value: Json, at: At) -> PassRate:
+def _read_pass_rate(value: Json, at: At) -> PassRate:
     return PassRate(float(value["pass_rate"]))
 
 
-def read_failing(value: Json, at: At) -> Failing:
+def _read_failing(value: Json, at: At) -> Failing:
     error = value["error"]
     return Failing(**whole(error, status="status"), **given(error, message="message"))
 
 
-def read_raw(value: Json, at: At) -> RawJudgement:
+def _read_raw(value: Json, at: At) -> RawJudgement:
     return RawJudgement(value["raw"])
 
 
-READERS: Mapping[str, Callable[[Json, At], Way]] = {
-    "score": read_fixed,
-    "rules": read_rules,
-    "uniform": read_uniform,
-    "length": read_length,
-    "by_output": read_by_output,
-    "sequence": read_sequence,
-    "near": read_near,
-    "pass_rate": read_pass_rate,
-    "error": read_failing,
-    "raw": read_raw,
+_READERS: Mapping[str, Callable[[Json, At], Way]] = {
+    "score": _read_fixed,
+    "rules": _read_rules,
+    "uniform": _read_uniform,
+    "length": _read_length,
+    "by_output": _read_by_output,
+    "sequence": _read_sequence,
+    "near": _read_near,
+    "pass_rate": _read_pass_rate,
+    "error": _read_failing,
+    "raw": _read_raw,
 }
 """The key of a form that says how it comes to a score → what reads it."""

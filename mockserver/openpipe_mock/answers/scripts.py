@@ -53,10 +53,10 @@ def read_script(value: Json, at: At) -> Script:
     choices: tuple[ScriptedChoice, ...] = ()
     if "choices" in value:
         each = enumerate(value["choices"])
-        choices = tuple(read_choice(choice, value, at.at("choices", index)) for index, choice in each)
+        choices = tuple(_read_choice(choice, value, at.at("choices", index)) for index, choice in each)
     elif "raw" not in value:
-        choices = (read_choice(value, value, at),)
-    check_script(value.get("when", {}), at.at("when"))
+        choices = (_read_choice(value, value, at),)
+    _check_script(value.get("when", {}), at.at("when"))
     return Script(
         part_when(value, at),
         choices,
@@ -66,7 +66,7 @@ def read_script(value: Json, at: At) -> Script:
     )
 
 
-def check_script(when: Json, at: At) -> None:
+def _check_script(when: Json, at: At) -> None:
     """Note the conditions that no chat request ever meets."""
     if "output" in when:
         at.at("output").wrong("output", "a script answers chat requests, which have no output; remove it.")
@@ -75,7 +75,7 @@ def check_script(when: Json, at: At) -> None:
         at.at("endpoint").wrong("endpoint", told)
 
 
-def read_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
+def _read_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
     """A choice, or a bare text; the finish reason may stand in it or once for all, `around` the choices."""
     reason = around.get("finish_reason")
     if isinstance(value, str):
@@ -86,12 +86,12 @@ def read_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
     return ScriptedChoice(
         value.get("text"),
         value.get("refusal"),
-        tuple(map(read_call, value.get("tool_calls", ()))),
+        tuple(map(_read_call, value.get("tool_calls", ()))),
         value.get("finish_reason", reason),
     )
 
 
-def read_call(value: Json) -> ScriptedCall:
+def _read_call(value: Json) -> ScriptedCall:
     arguments = value["arguments"]
     text = arguments if isinstance(arguments, str) else spelled(arguments).decode()
     return ScriptedCall(value["name"], text)

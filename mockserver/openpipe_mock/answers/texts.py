@@ -7,7 +7,7 @@ from typing import Any
 
 # Each word is a single token, and there are more words than the 128 choices that the contract allows: the
 # choices of a request take neighbouring words, so that they differ even when one token is all that is left.
-WORDS = """
+_WORDS = """
 Acorn Alder Amber Anchor Apple Arbor Arrow Aspen Aster Autumn Badger Bamboo Banjo Basil Beacon Beaver Birch
 Blossom Bramble Breeze Bridge Brook Button Candle Canyon Cedar Cherry Cinder Cloud Clover Cobalt Comet
 Copper Coral Cotton Cove Cricket Crystal Daisy Dawn Delta Dune Ember Falcon Fable Feather Fern Fiddle Finch
@@ -18,8 +18,8 @@ Oak Ocean Olive Onyx Opal Orchard Osprey Otter Pebble Pepper Pine Plum Pocket Po
 Quill Rabbit Raven Reed Ribbon River Robin Rowan Saffron Sage Sandal Satin Sparrow Spruce Summit Thicket
 Thistle Timber Topaz Tulip Valley Violet Walnut Willow Winter
 """
-OPENERS = tuple(WORDS.split())
-LONGEST_QUOTE = 60
+OPENERS = tuple(_WORDS.split())
+_LONGEST_QUOTE = 60
 
 PARTS = {"image_url": "an image", "input_audio": "a recording"}
 ROLES = {"tool": "the tool result ", "function": "the function result "}
@@ -37,9 +37,9 @@ def subject(messages: Sequence[Mapping[str, Any]]) -> str:
     if not messages:
         return "an empty conversation"
     last = messages[-1]
-    text = " ".join(said(last).lstrip()[: 20 * LONGEST_QUOTE].split())
+    text = " ".join(said(last).lstrip()[: 20 * _LONGEST_QUOTE].split())
     if text:
-        quote = text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE].rstrip()}…"
+        quote = text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE].rstrip()}…"
         return f"{ROLES.get(last['role'], '')}“{quote}”"
     if last.get("tool_calls") or last.get("function_call"):
         return "a call"
@@ -56,27 +56,27 @@ def said(message: Mapping[str, Any]) -> str:
     return content or message.get("refusal") or ""
 
 
-PIECES = re.compile(r" ?[A-Za-z0-9_']{1,12}| ?[!-/:-@\[-`{-~]{1,3}|[^\x00-\x7f]{1,4}|[\x00-\x7f]")
+_PIECES = re.compile(r" ?[A-Za-z0-9_']{1,12}| ?[!-/:-@\[-`{-~]{1,3}|[^\x00-\x7f]{1,4}|[\x00-\x7f]")
 
 
 LONGEST = 13
 """Characters of the longest token: a space and twelve letters."""
 
 
-BYTES_PER_TOKEN = 4
+_BYTES_PER_TOKEN = 4
 """A rough measure for prompts, whose tokens are counted and never shown."""
 
 
 def split(text: str, most: int | None = None) -> list[str]:
     """The tokens of a text, or the first of them; all joined they give the text."""
     if most is None or len(text) <= most:  # even if each character were a token
-        return PIECES.findall(text)
-    return [piece.group() for piece in islice(PIECES.finditer(text), most)]
+        return _PIECES.findall(text)
+    return [piece.group() for piece in islice(_PIECES.finditer(text), most)]
 
 
 def estimate(data: bytes) -> int:
     """About how many tokens a prompt of these bytes has, at a fixed cost."""
-    return -(-len(data) // BYTES_PER_TOKEN)
+    return -(-len(data) // _BYTES_PER_TOKEN)
 
 
 def until_stop(text: str, stops: tuple[str, ...]) -> str:

@@ -13,16 +13,16 @@ from openpipe_mock.matching.conditions import Subject
 AutoTools = Literal["mention", "always", "never"]
 
 
-RESULTS = ("tool", "function")
+_RESULTS = ("tool", "function")
 """Roles of messages that carry the result of a call."""
 
-WHOLE = 1000
-MOST_READ = 100_000
+_WHOLE = 1000
+_MOST_READ = 100_000
 """Characters of a text that are read for the mention of a tool."""
-NAME = re.compile(r"[A-Za-z0-9_.-]+")
-WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
-FILLERS = "the and for with get set all any new from this that you your are has can run use"
-COMMON = frozenset(FILLERS.split())
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+_FILLERS = "the and for with get set all any new from this that you your are has can run use"
+_COMMON = frozenset(_FILLERS.split())
 """Words of a tool's name that mention nothing."""
 
 
@@ -53,12 +53,12 @@ def offered(body: Mapping[str, Any]) -> tuple[Tool, ...]:
     current = [tool["function"] for tool in body.get("tools") or ()]
     legacy = body.get("functions") or ()
     return (
-        *(read(given, False, f"/tools/{index}/function") for index, given in enumerate(current)),
-        *(read(given, True, f"/functions/{index}") for index, given in enumerate(legacy)),
+        *(_read(given, False, f"/tools/{index}/function") for index, given in enumerate(current)),
+        *(_read(given, True, f"/functions/{index}") for index, given in enumerate(legacy)),
     )
 
 
-def read(given: Mapping[str, Any], legacy: bool, place: str) -> Tool:
+def _read(given: Mapping[str, Any], legacy: bool, place: str) -> Tool:
     return Tool(given["name"], given.get("parameters") or {}, legacy, f"{place}/parameters")
 
 
@@ -84,17 +84,17 @@ def to_call(
     Raises BadRequest when the request names a tool that it doesn't offer, or requires one and offers none.
     """
     if want.mode == "named":
-        return named(want, tools)
+        return _named(want, tools)
     if want.mode == "required":
         if not tools:
-            raise misplaced(want, 'expected "tools" beside it, since it requires a call.')
+            raise _misplaced(want, 'expected "tools" beside it, since it requires a call.')
         return mentioned(tools, messages) or tools[0]
-    if not tools or want.mode == "none" or auto == "never" or is_answered(messages):
+    if not tools or want.mode == "none" or auto == "never" or _is_answered(messages):
         return None
     return mentioned(tools, messages) or (tools[0] if auto == "always" else None)
 
 
-def named(want: Wanted, tools: Sequence[Tool]) -> Tool:
+def _named(want: Wanted, tools: Sequence[Tool]) -> Tool:
     """The offered tool of that name; of two, the one that came in the form of the request for it."""
     older = want.member == "function_call"
     fitting = sorted(
@@ -106,50 +106,50 @@ def named(want: Wanted, tools: Sequence[Tool]) -> Tool:
     near = nearest(want.name, names)
     offer = f"offered is {listed(map(quoted, names), 'and')}" if names else "no tool is offered"
     hint = f"; did you mean {quoted(near)}?" if near else "."
-    raise misplaced(want, f"{quoted(want.name)} is no tool of this request; {offer}{hint}")
+    raise _misplaced(want, f"{quoted(want.name)} is no tool of this request; {offer}{hint}")
 
 
-def misplaced(want: Wanted, sentence: str) -> BadRequest:
+def _misplaced(want: Wanted, sentence: str) -> BadRequest:
     return BadRequest.at(f"/{want.member}", sentence)
 
 
-def last_request(messages: Sequence[Mapping[str, Any]]) -> int:
+def _last_request(messages: Sequence[Mapping[str, Any]]) -> int:
     """The place of the last user text; -1 without one."""
     places = [place for place, message in enumerate(messages) if message["role"] == "user" and said(message)]
     return places[-1] if places else -1
 
 
-def is_answered(messages: Sequence[Mapping[str, Any]]) -> bool:
+def _is_answered(messages: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a tool's result came since the last user text: then another call would never end."""
-    return any(message["role"] in RESULTS for message in messages[last_request(messages) + 1 :])
+    return any(message["role"] in _RESULTS for message in messages[_last_request(messages) + 1 :])
 
 
 def mentioned(tools: Sequence[Tool], messages: Sequence[Mapping[str, Any]]) -> Tool | None:
     """The tool whose name the last user text says most of; without a user text, the last message."""
-    text = said(messages[last_request(messages)])[:MOST_READ] if messages else ""
-    heard, names = words(text), names_in(text)
-    scores = [mentions(tool.name, text, heard, names) for tool in tools]
+    text = said(messages[_last_request(messages)])[:_MOST_READ] if messages else ""
+    heard, names = _words(text), _names_in(text)
+    scores = [_mentions(tool.name, text, heard, names) for tool in tools]
     return tools[scores.index(max(scores))] if any(scores) else None
 
 
-def mentions(name: str, text: str, heard: frozenset[str], names: frozenset[str]) -> int:
+def _mentions(name: str, text: str, heard: frozenset[str], names: frozenset[str]) -> int:
     """How much of a tool's name a text says: the whole name counts above any of its words."""
     if name.lower() in names or (not name.isascii() and name in text):
-        return WHOLE
-    return len((words(name) & heard) - COMMON)
+        return _WHOLE
+    return len((_words(name) & heard) - _COMMON)
 
 
-def words(text: str) -> frozenset[str]:
+def _words(text: str) -> frozenset[str]:
     """The words of a text or name of at least three letters, in lower case."""
-    return frozenset(word.lower() for word in WORD.findall(text) if len(word) >= 3)
+    return frozenset(word.lower() for word in _WORD.findall(text) if len(word) >= 3)
 
 
-def names_in(text: str) -> frozenset[str]:
+def _names_in(text: str) -> frozenset[str]:
     """What in a text could be a tool's whole name, in lower case."""
-    found = (name.strip(".-").lower() for name in NAME.findall(text))
+    found = (name.strip(".-").lower() for name in _NAME.findall(text))
     return frozenset(name for name in found if name)
 
 
 def ends_in_result(subject: Subject) -> bool:
     """Whether the last message is a tool's result."""
-    return bool(subject.messages) and subject.messages[-1].get("role") in RESULTS
+    return bool(subject.messages) and subject.messages[-1].get("role") in _RESULTS

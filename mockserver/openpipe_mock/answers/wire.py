@@ -23,30 +23,30 @@ def plain(completion: Completion, ranking: Sequence[Ranked] = ()) -> Json:
     order = [(ranked.made, {"criteria_results": results(ranked)}) for ranked in ranking]
     order = order or [(made, {}) for made in range(len(completion.choices))]
     choices = [
-        {**choice_body(completion, completion.choices[made], index), **further}
+        {**_choice_body(completion, completion.choices[made], index), **further}
         for index, (made, further) in enumerate(order)
     ]
     return {
-        **head(completion, "chat.completion"),
+        **_head(completion, "chat.completion"),
         "choices": choices,
         "usage": {**completion.usage(), **judged},
     }
 
 
-def head(completion: Completion, kind: str) -> Json:
+def _head(completion: Completion, kind: str) -> Json:
     return {"id": completion.id, "object": kind, "created": completion.created, "model": completion.model}
 
 
-def choice_body(completion: Completion, choice: Choice, index: int) -> Json:
+def _choice_body(completion: Completion, choice: Choice, index: int) -> Json:
     return {
         "finish_reason": choice.finish_reason,
         "index": index,
         "message": choice.message(),
-        "logprobs": logprobs(choice, choice.text, completion.alternatives),
+        "logprobs": _logprobs(choice, choice.text, completion.alternatives),
     }
 
 
-def logprobs(choice: Choice, pieces: Sequence[str], alternatives: int | None) -> Json | None:
+def _logprobs(choice: Choice, pieces: Sequence[str], alternatives: int | None) -> Json | None:
     """Log probabilities of these tokens; None where none were asked for, or where the answer is a call."""
     if alternatives is None or choice.calls:
         return None
@@ -58,13 +58,13 @@ def logprobs(choice: Choice, pieces: Sequence[str], alternatives: int | None) ->
 def token_logprob(token: str, alternatives: int) -> Json:
     """A made-up log probability: a function of the token, the token itself being the likeliest."""
     dice = blake2b(token.encode(), digest_size=2).digest()
-    best = entry(token, -(dice[0] + 1) / 1000)
+    best = _entry(token, -(dice[0] + 1) / 1000)
     others = (OPENERS[(dice[1] + rank) % len(OPENERS)] for rank in range(alternatives))
-    rivals = [entry(other, best["logprob"] - 1 - rank) for rank, other in enumerate(others) if other != token]
+    rivals = [_entry(other, best["logprob"] - 1 - rank) for rank, other in enumerate(others) if other != token]
     return {**best, "top_logprobs": [best, *rivals][:alternatives]}
 
 
-def entry(token: str, logprob: float) -> Json:
+def _entry(token: str, logprob: float) -> Json:
     return {"token": token, "bytes": list(token.encode()), "logprob": round(logprob, 4)}
 
 
@@ -73,9 +73,9 @@ def events(completion: Completion, include_usage: bool) -> Iterator[bytes]:
 
     Joined they say exactly what the plain answer says. With `include_usage` a last chunk counts the tokens.
     """
-    opening = orjson.dumps(head(completion, "chat.completion.chunk"))[:-1]
+    opening = orjson.dumps(_head(completion, "chat.completion.chunk"))[:-1]
     before, behind = b'data: %b,"choices":[' % opening, b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
-    parts = [parts_of(completion, *each) for each in enumerate(completion.choices)]
+    parts = [_parts_of(completion, *each) for each in enumerate(completion.choices)]
     for turn in zip_longest(*parts):
         for part in turn:
             if part is not None:
@@ -85,42 +85,42 @@ def events(completion: Completion, include_usage: bool) -> Iterator[bytes]:
     yield DONE
 
 
-def parts_of(completion: Completion, index: int, choice: Choice) -> Iterator[bytes]:
+def _parts_of(completion: Completion, index: int, choice: Choice) -> Iterator[bytes]:
     """The chunk choices of one choice as JSON texts, in order."""
     said = "refusal" if choice.refused else "content"
     first = {"role": "assistant", "content": None, "refusal": None, **({} if choice.calls else {said: ""})}
     # The official clients take a choice's first call from its first chunk alone, and append to the newest.
-    calling = chain.from_iterable(call_deltas(call, number) for number, call in enumerate(choice.calls))
-    yield chunk_choice(index, {**first, **next(calling, {})})
+    calling = chain.from_iterable(_call_deltas(call, number) for number, call in enumerate(choice.calls))
+    yield _chunk_choice(index, {**first, **next(calling, {})})
     if completion.alternatives is None:  # one text for all pieces, with a hole in it
-        before, behind = chunk_choice(index, {said: ""}).split(b'""')
+        before, behind = _chunk_choice(index, {said: ""}).split(b'""')
         for piece in choice.text:
             yield before + orjson.dumps(piece) + behind
     else:
         for piece in choice.text:
-            likely = logprobs(choice, (piece,), completion.alternatives)
-            yield chunk_choice(index, {said: piece}, likely)
+            likely = _logprobs(choice, (piece,), completion.alternatives)
+            yield _chunk_choice(index, {said: piece}, likely)
     for delta in calling:
-        yield chunk_choice(index, delta)
-    unsaid = None if choice.text else logprobs(choice, (), completion.alternatives)
-    yield chunk_choice(index, {}, unsaid, choice.finish_reason)
+        yield _chunk_choice(index, delta)
+    unsaid = None if choice.text else _logprobs(choice, (), completion.alternatives)
+    yield _chunk_choice(index, {}, unsaid, choice.finish_reason)
 
 
-def call_deltas(call: Call, number: int) -> Iterator[Json]:
+def _call_deltas(call: Call, number: int) -> Iterator[Json]:
     """A call in pieces: its name, then its arguments bit by bit."""
-    yield call_delta(call, number, {"name": call.name, "arguments": ""}, {"id": call.id, "type": "function"})
+    yield _call_delta(call, number, {"name": call.name, "arguments": ""}, {"id": call.id, "type": "function"})
     for piece in call.arguments:
-        yield call_delta(call, number, {"arguments": piece})
+        yield _call_delta(call, number, {"arguments": piece})
 
 
-def call_delta(call: Call, number: int, function: Json, named: Json | None = None) -> Json:
+def _call_delta(call: Call, number: int, function: Json, named: Json | None = None) -> Json:
     """A piece of a call."""
     if call.legacy:
         return {"function_call": function}
     return {"tool_calls": [{"index": number, **(named or {}), "function": function}]}
 
 
-def chunk_choice(
+def _chunk_choice(
     index: int, delta: Json, logprobs: Json | None = None, finish_reason: str | None = None
 ) -> bytes:
     chunk = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}

@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from openpipe_mock.contract.findings import Planned, Result
     from openpipe_mock.contract.run import Options, Progress
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-LEVELS = ("documented", "sdk", "source", "decision")
-FILE = click.Path(dir_okay=False, path_type=Path)
-USAGE = 2
-EVERY = 50
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_LEVELS = ("documented", "sdk", "source", "decision")
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_USAGE = 2
+_EVERY = 50
 """Plain progress says something each time so many checks are done."""
 
 
-def refuse(problem: str) -> NoReturn:
+def _refuse(problem: str) -> NoReturn:
     click.echo(f"openpipe-mock: {problem}", err=True)
-    sys.exit(USAGE)
+    sys.exit(_USAGE)
 
 
 @click.command(
-    context_settings=CONTEXT,
+    context_settings=_CONTEXT,
     epilog="""\b
 Examples:
   openpipe-mock contract http://127.0.0.1:6736/api/v1
@@ -55,7 +55,7 @@ command that makes no sense.""",
 )
 @click.option(
     "--level",
-    type=click.Choice(LEVELS),
+    type=click.Choice(_LEVELS),
     default="sdk",
     show_default=True,
     help="Which checks decide: documented, plus sdk, plus source, plus decision. Others are only reported.",
@@ -98,18 +98,18 @@ command that makes no sense.""",
 )
 @click.option("--send-key", is_flag=True, help="Send OPENPIPE_API_KEY to any host.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and send nothing.")
-@click.option("--known", type=FILE, help="Deviations that fail nothing: a list of id, reason, expires.")
-@click.option("--write-known", type=FILE, help="Draft such a file from what is broken.")
-@click.option("--baseline", type=FILE, help="The --json file of an earlier run: only new breaks fail.")
-@click.option("--json", "json_file", type=FILE, help="Write all results here.")
-@click.option("--junit", "junit_file", type=FILE, help="Write a JUnit report here.")
-@click.option("--html", "html_file", type=FILE, help="Write a page here.")
+@click.option("--known", type=_FILE, help="Deviations that fail nothing: a list of id, reason, expires.")
+@click.option("--write-known", type=_FILE, help="Draft such a file from what is broken.")
+@click.option("--baseline", type=_FILE, help="The --json file of an earlier run: only new breaks fail.")
+@click.option("--json", "json_file", type=_FILE, help="Write all results here.")
+@click.option("--junit", "junit_file", type=_FILE, help="Write a JUnit report here.")
+@click.option("--html", "html_file", type=_FILE, help="Write a page here.")
 def contract(**given: Any) -> None:
     """Judge whether the server at URL keeps the contract."""
     try:
         from openpipe_mock.contract.run import Options, run
     except ModuleNotFoundError as error:
-        refuse(f"{error.name} is missing: {install_line('contract')}")
+        _refuse(f"{error.name} is missing: {install_line('contract')}")
     from openpipe_mock.contract import deviations
     from openpipe_mock.contract.target import UsageProblem
     from openpipe_mock.contract.text import header, report
@@ -129,21 +129,21 @@ def contract(**given: Any) -> None:
         from openpipe_mock.contract.run import server_of
 
         server = server_of(options)
-        say(header(server.url, options.level, options.seed, server.max_requests))
-        result = run(options, progress(options))
+        _say(header(server.url, options.level, options.seed, server.max_requests))
+        result = run(options, _progress(options))
     except (UsageProblem, deviations.BadFile) as problem:
-        refuse(str(problem))
+        _refuse(str(problem))
     if options.dry_run:
         sys.exit(3 if result.crashes else 0)
     result = deviations.applied(result, known, today)
     if before is not None:
         result = deviations.compared(result, before)
-    say(report(result, again))
-    write(result, files, again, today)
+    _say(report(result, again))
+    _write(result, files, again, today)
     sys.exit(result.exit_code)
 
 
-def say(lines: Iterable[str]) -> None:
+def _say(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(line)
 
@@ -170,15 +170,15 @@ def rerun(options: "Options") -> str:
     return shlex.join(words)
 
 
-def progress(options: "Options") -> "Progress":
+def _progress(options: "Options") -> "Progress":
     """The plan on standard output, then how far the run is, on standard error."""
     from openpipe_mock.contract.run import Progress
     from openpipe_mock.contract.text import plan
 
     def planned(numbers: "Planned", _: Any) -> None:
-        say(plan(numbers, whole=options.dry_run))
+        _say(plan(numbers, whole=options.dry_run))
 
-    return Progress(planned, live() if sys.stderr.isatty() else plainly)
+    return Progress(planned, live() if sys.stderr.isatty() else _plainly)
 
 
 def live() -> Callable[[int, int, int, int], None]:
@@ -196,12 +196,12 @@ def live() -> Callable[[int, int, int, int], None]:
     return judged
 
 
-def plainly(number: int, total: int, requests: int, broken: int) -> None:
-    if number % EVERY == 0 or number == total:
+def _plainly(number: int, total: int, requests: int, broken: int) -> None:
+    if number % _EVERY == 0 or number == total:
         click.echo(f"{number} of {total} checks, {requests} requests, {broken} with findings", err=True)
 
 
-def write(result: "Result", files: dict[str, Path | None], again: str, today: datetime.date) -> None:
+def _write(result: "Result", files: dict[str, Path | None], again: str, today: datetime.date) -> None:
     """The report files that were asked for; one that can't be written ends the command."""
     from openpipe_mock.contract import deviations
     from openpipe_mock.contract import html as contracthtml
@@ -220,11 +220,11 @@ def write(result: "Result", files: dict[str, Path | None], again: str, today: da
             try:
                 path.write_text(maker(), "utf-8", errors="backslashreplace")
             except OSError as error:
-                refuse(f"{path} can't be written: {error.strerror or error}")
+                _refuse(f"{path} can't be written: {error.strerror or error}")
 
 
 @click.command(
-    context_settings=CONTEXT,
+    context_settings=_CONTEXT,
     epilog="""\b
 Examples:
   openpipe-mock explain
@@ -255,6 +255,6 @@ def explain(name: str | None, markdown: bool) -> None:
                 cases = members()
             click.echo(told(name, cases))
         except ModuleNotFoundError as error:
-            refuse(f"{error.name} is missing: {install_line('contract')}")
+            _refuse(f"{error.name} is missing: {install_line('contract')}")
         except UnknownCheck as problem:
-            refuse(str(problem))
+            _refuse(str(problem))

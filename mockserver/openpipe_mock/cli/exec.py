@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from openpipe_mock.exec.verdict import Verdict
     from openpipe_mock.faults.variants import Variant
 
-USAGE = 2
-ENDINGS = (".html", ".xml", ".json")
-FAIL_ON = ("violation", "never")
+_USAGE = 2
+_ENDINGS = (".html", ".xml", ".json")
+_FAIL_ON = ("violation", "never")
 
 
-def refuse(problem: str, code: int = USAGE) -> NoReturn:
-    say(problem.splitlines())
+def _refuse(problem: str, code: int = _USAGE) -> NoReturn:
+    _say(problem.splitlines())
     sys.exit(code)
 
 
-def say(lines: Iterable[str]) -> None:
+def _say(lines: Iterable[str]) -> None:
     """Lines on standard error that tell whose they are, among the command's own."""
     for line in lines:
         shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
@@ -36,11 +36,11 @@ def say(lines: Iterable[str]) -> None:
             sys.stderr = None
 
 
-def report_file(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+def _report_file(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
     """The files of `--report`, each with an ending that says its form."""
     for path in paths:
-        if path.suffix.lower() not in ENDINGS:
-            raise click.BadParameter(f"{path} ends in none of {', '.join(ENDINGS)}")
+        if path.suffix.lower() not in _ENDINGS:
+            raise click.BadParameter(f"{path} ends in none of {', '.join(_ENDINGS)}")
         if not path.absolute().parent.is_dir():
             raise click.BadParameter(f"there is no folder {path.absolute().parent} for {path.name}")
     return paths
@@ -93,7 +93,7 @@ a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad 
     "--fail-on",
     default="violation",
     show_default=True,
-    type=click.Choice(FAIL_ON),
+    type=click.Choice(_FAIL_ON),
     help="never: COMMAND's exit code is always this one's.",
 )
 @click.option(
@@ -101,7 +101,7 @@ a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad 
     "reports",
     multiple=True,
     metavar="FILE",
-    callback=report_file,
+    callback=_report_file,
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a report here: a page (.html), JUnit (.xml) or JSON (.json). Repeatable.",
 )
@@ -125,32 +125,32 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
             "there is no COMMAND; write it behind --, as in: openpipe-mock exec -- npm test"
         )
     settings = {name: given[name] for name in ("seed", "validation") if given[name] is not None}
-    only, variants = chosen(given["variant"], given["variants"])
+    only, variants = _chosen(given["variant"], given["variants"])
     try:
         source = Source.from_flag(given["config"], settings)
         in_force = source.settings(source.content().data)
     except TwoFiles as error:
-        refuse(str(error))
+        _refuse(str(error))
     except ConfigError as error:
-        refuse(f"the config file has mistakes:\n{error}")
+        _refuse(f"the config file has mistakes:\n{error}")
     except OSError as error:
-        refuse(f"cannot read the config file {source.path}: {error.strerror or error}")
-    again = command_line(command, source.path if given["config"] else "", settings)
+        _refuse(f"cannot read the config file {source.path}: {error.strerror or error}")
+    again = _command_line(command, source.path if given["config"] else "", settings)
     job = Job(command, in_force, variants, only, given["fail_on"] == "never", again)
     if given["variants"] > len(variants) and not quiet:
-        say([f"there are {len(variants)} variants; --variants {given['variants']} means all of them"])
+        _say([f"there are {len(variants)} variants; --variants {given['variants']} means all of them"])
     try:
-        verdict = run(job, os.environ, progress(quiet))
+        verdict = run(job, os.environ, _progress(quiet))
     except CannotServe as error:
-        refuse(str(error))
+        _refuse(str(error))
     except CannotRun as error:
-        refuse(str(error), error.code)
+        _refuse(str(error), error.code)
     tell(verdict, quiet)
-    write(verdict, reports)
+    _write(verdict, reports)
     sys.exit(verdict.exit_code)
 
 
-def chosen(name: str | None, number: int) -> "tuple[Variant | None, tuple[Variant, ...]]":
+def _chosen(name: str | None, number: int) -> "tuple[Variant | None, tuple[Variant, ...]]":
     """The one variant of `--variant`, and those of `--variants`."""
     from openpipe_mock.faults import variants
 
@@ -164,15 +164,15 @@ def chosen(name: str | None, number: int) -> "tuple[Variant | None, tuple[Varian
         raise click.UsageError(str(error)) from None
 
 
-def command_line(command: Sequence[str], config: str, settings: dict[str, Any]) -> str:
+def _command_line(command: Sequence[str], config: str, settings: dict[str, Any]) -> str:
     """The command line that runs this again, but for a variant and reports."""
     flags = [("--config", config)] if config else []
     flags += [(f"--{name}", str(value)) for name, value in settings.items()]
     words = ("openpipe-mock", "exec", *(word for flag in flags for word in flag), "--", *command)
-    return " ".join(map(quoted, words))
+    return " ".join(map(_quoted, words))
 
 
-def quoted(word: str) -> str:
+def _quoted(word: str) -> str:
     """A word as a shell reads it, on one line."""
     if word.isprintable():
         return shlex.quote(word)
@@ -180,12 +180,12 @@ def quoted(word: str) -> str:
     return f"$'{''.join(plain)}'"
 
 
-def progress(quiet: bool) -> "Announce":
+def _progress(quiet: bool) -> "Announce":
     """Says before each run under a variant which one it is: the command's own output follows."""
 
     def announce(variant: "Variant", number: int, total: int) -> None:
         if not quiet:
-            say([f"variant {number} of {total}, {variant.name}: {variant.sentence}"])
+            _say([f"variant {number} of {total}, {variant.name}: {variant.sentence}"])
 
     return announce
 
@@ -194,10 +194,10 @@ def tell(verdict: "Verdict", quiet: bool) -> None:
     from openpipe_mock.exec.report import notes, text
 
     if not quiet or verdict.broken or any(run.warnings for run in verdict.runs) or any(notes(verdict)):
-        say(text(verdict))
+        _say(text(verdict))
 
 
-def write(verdict: "Verdict", reports: Sequence[Path]) -> None:
+def _write(verdict: "Verdict", reports: Sequence[Path]) -> None:
     """The reports that were asked for; where one can't be written, the command ends so."""
     from openpipe_mock.exec.report import MAKERS
 
@@ -209,4 +209,4 @@ def write(verdict: "Verdict", reports: Sequence[Path]) -> None:
         except OSError as error:
             problems.append(f"{path} can't be written: {error.strerror or error}")
     if problems:
-        refuse("\n".join(problems), verdict.exit_code or USAGE)
+        _refuse("\n".join(problems), verdict.exit_code or _USAGE)

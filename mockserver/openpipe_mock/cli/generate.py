@@ -5,7 +5,7 @@ import sys
 
 import click
 
-MOST = 1_000_000
+_MOST = 1_000_000
 
 
 @click.command(
@@ -17,7 +17,7 @@ Examples:
 )
 @click.argument("endpoint", type=click.Choice(("judge", "chat")))
 @click.option("--valid/--invalid", default=True, show_default=True, help="Which kind of requests.")
-@click.option("--count", default=10, show_default=True, type=click.IntRange(0, MOST), help="How many.")
+@click.option("--count", default=10, show_default=True, type=click.IntRange(0, _MOST), help="How many.")
 @click.option("--seed", default=0, show_default=True, type=int, help="Other seeds give other requests.")
 def generate(endpoint: str, valid: bool, count: int, seed: int) -> None:
     """Print requests for ENDPOINT, judge or chat, as JSON lines.

@@ -96,49 +96,49 @@ def read(data: bytes, name: str = NAME) -> Settings:
     except Unreadable as error:
         unread = {mistake.pointer for mistake in error.mistakes}
         unread.update(error.document.unread() if error.document else ())
-        further = mistakes(error.document) if error.document else ()
+        further = _mistakes(error.document) if error.document else ()
         others = [mistake for mistake in further if mistake.pointer not in unread]
-        first = [discreet(mistake, TOLD) for mistake in error.mistakes]
-        raise ConfigError(name, [*first, *map(discreet, others)]) from None
+        first = [_discreet(mistake, _TOLD) for mistake in error.mistakes]
+        raise ConfigError(name, [*first, *map(_discreet, others)]) from None
     try:
         return settings({} if document.value is None else document.value)
     except Mistakes as error:
-        found = [placed(violation, document) for violation in error.violations]
-        raise ConfigError(name, map(discreet, found)) from None
+        found = [_placed(violation, document) for violation in error.violations]
+        raise ConfigError(name, map(_discreet, found)) from None
 
 
-AUTH = "/auth"
-AUTH_KEYS = re.compile("keys|read_only_keys")
-INDEX = re.compile("[0-9]{1,4}")
-TOLD = "this is not read; write a list of plain keys. What stands here isn't repeated, as it may be a key."
+_AUTH = "/auth"
+_AUTH_KEYS = re.compile("keys|read_only_keys")
+_INDEX = re.compile("[0-9]{1,4}")
+_TOLD = "this is not read; write a list of plain keys. What stands here isn't repeated, as it may be a key."
 
 
-def discreet(mistake: Mistake, sentence: str = "") -> Mistake:
+def _discreet(mistake: Mistake, sentence: str = "") -> Mistake:
     """The mistake, without what stands in `auth`: it may be a key. `sentence` takes the place of one."""
-    if mistake.pointer != AUTH and not mistake.pointer.startswith(f"{AUTH}/"):
+    if mistake.pointer != _AUTH and not mistake.pointer.startswith(f"{_AUTH}/"):
         return mistake
     _, auth, *steps = mistake.pointer.split("/")[:4]
-    known = (AUTH_KEYS.fullmatch, INDEX.fullmatch)
+    known = (_AUTH_KEYS.fullmatch, _INDEX.fullmatch)
     plain = [step if fits(step) else "***" for step, fits in zip(steps, known, strict=False)]
     return replace(mistake, pointer="/".join(("", auth, *plain)), sentence=sentence or mistake.sentence)
 
 
-def mistakes(document: Document) -> list[Mistake]:
+def _mistakes(document: Document) -> list[Mistake]:
     """What is wrong with the content of a document that could be read, but for some keys."""
     try:
         settings({} if document.value is None else document.value)
     except Mistakes as error:
-        return [placed(violation, document) for violation in error.violations]
+        return [_placed(violation, document) for violation in error.violations]
     return []
 
 
-def placed(violation: Violation, document: Document) -> Mistake:
+def _placed(violation: Violation, document: Document) -> Mistake:
     return Mistake(*document.place(violation.pointer), violation.pointer, violation.sentence)
 
 
 def settings(value: Json) -> Settings:
     """The settings that a whole config says. Raises Mistakes."""
-    return parsed("", "the file", value, "", whole_file)
+    return _parsed("", "the file", value, "", _whole_file)
 
 
 def criterion(value: Json, *, place: str) -> Declared | Form:
@@ -146,27 +146,27 @@ def criterion(value: Json, *, place: str) -> Declared | Form:
 
     `place`: where it stands in the file, as a JSON pointer, or would stand.
     """
-    return parsed("criterion", "the criterion", value, place, read_criterion)
+    return _parsed("criterion", "the criterion", value, place, read_criterion)
 
 
 def script(value: Json, *, place: str) -> Script:
     """A scripted answer. Raises Mistakes."""
-    return parsed("script", "the script", value, place, read_script)
+    return _parsed("script", "the script", value, place, read_script)
 
 
 def fault(value: Json, *, place: str) -> Fault:
     """A fault. Raises Mistakes."""
-    return parsed("fault", "the fault", value, place, read_fault)
+    return _parsed("fault", "the fault", value, place, read_fault)
 
 
 def limits(value: Json) -> Limits:
     """Limits for each key. Raises Mistakes."""
-    return parsed("limits", "the limits", value, "", read_limits)
+    return _parsed("limits", "the limits", value, "", read_limits)
 
 
 def when(value: Json) -> When:
     """Conditions on a request. Raises Mistakes."""
-    return parsed("when", "the condition", value, "", read_when)
+    return _parsed("when", "the condition", value, "", read_when)
 
 
 @cache
@@ -189,74 +189,74 @@ def validator(part: str) -> Any:
 
 
 @cache
-def start(noun: str) -> Place:
+def _start(noun: str) -> Place:
     return Place(schema(), noun=noun)
 
 
-def shape_violations(part: str, noun: str, value: Json) -> list[Violation]:
+def _shape_violations(part: str, noun: str, value: Json) -> list[Violation]:
     """What is wrong with a part's shape: of very many mistakes only the first."""
     if validator(part).is_valid(value):
         return []
-    return list(islice(explain(part_schema(part), value, start(noun)), MOST_MISTAKES + 1))
+    return list(islice(explain(part_schema(part), value, _start(noun)), MOST_MISTAKES + 1))
 
 
-def parsed(part: str, noun: str, value: Json, prefix: str, build: Callable[[Json, At], Part]) -> Part:
+def _parsed(part: str, noun: str, value: Json, prefix: str, build: Callable[[Json, At], Part]) -> Part:
     """A part as a value of `config`, or all that is wrong with it."""
-    wrong = shape_violations(part, noun, value)
+    wrong = _shape_violations(part, noun, value)
     if wrong and (part or not isinstance(value, dict) or len(wrong) > MOST_MISTAKES):
         inside = At(prefix)
         (check_condition if part == "when" else check_conditions)(value, inside)
         raise Mistakes([*wrong, *inside.found])
-    at = At(prefix, broken=frozenset(where for violation in wrong for where in spoiled(violation.pointer)))
+    at = At(prefix, broken=frozenset(where for violation in wrong for where in _spoiled(violation.pointer)))
     built = build(value, at)
     if wrong or at.found:
         raise Mistakes([*wrong, *at.found])
     return built
 
 
-def spoiled(pointer: str) -> Iterator[str]:
+def _spoiled(pointer: str) -> Iterator[str]:
     """What a wrong shape at a pointer makes unfit for parsing: that place, and the part of the file it is in.
 
     A part is a section (`/stream`) or a section's item (`/faults/3`), whose neighbours stay fit.
     """
     _, section, *rest = pointer.split("/")
-    yield f"/{section}/{rest[0]}" if rest and section in LISTED else f"/{section}"
+    yield f"/{section}/{rest[0]}" if rest and section in _LISTED else f"/{section}"
 
 
-LISTED = ("criteria", "completions", "faults")
+_LISTED = ("criteria", "completions", "faults")
 """Sections that are made of parts."""
 
 
 # The whole file.
 
 
-def whole_file(value: Json, at: At) -> Settings:
+def _whole_file(value: Json, at: At) -> Settings:
     """The settings; while the shape is wrong somewhere, they lack those parts and serve no one."""
     fit = {name: member for name, member in value.items() if at.at(name).sound()}
     auth, models = fit.get("auth", {}), fit.get("models", {})
-    check_keys(auth, at.at("auth"))
+    _check_keys(auth, at.at("auth"))
     return Settings(
-        **{name: fit[name] for name in PLAIN if name in fit},
-        answers=generation(fit.get("answers", ANSWERS), at.at("answers")),
+        **{name: fit[name] for name in _PLAIN if name in fit},
+        answers=_generation(fit.get("answers", ANSWERS), at.at("answers")),
         seed=int(fit.get("seed", 0)),
         keys=tuple(auth.get("keys", ())),
         read_only_keys=tuple(auth.get("read_only_keys", ())),
         criteria={
-            name: declared(read_criterion(part, here)) for name, part, here in parts(fit, "criteria", at)
+            name: declared(read_criterion(part, here)) for name, part, here in _parts(fit, "criteria", at)
         },
-        completions=tuple(read_script(part, here) for _, part, here in parts(fit, "completions", at)),
+        completions=tuple(read_script(part, here) for _, part, here in _parts(fit, "completions", at)),
         known_models=tuple(models.get("known", ())),
         pace=read_pace(fit.get("stream", {}), at.at("stream")),
         limits=read_limits(fit.get("limits", {}), at.at("limits")),
-        faults=tuple(read_fault(part, here) for _, part, here in parts(fit, "faults", at)),
+        faults=tuple(read_fault(part, here) for _, part, here in _parts(fit, "faults", at)),
     )
 
 
-PLAIN = ("validation", "repeat", "ids", "clock", "auto_tools", "magic", "unknown_criteria")
+_PLAIN = ("validation", "repeat", "ids", "clock", "auto_tools", "magic", "unknown_criteria")
 """Keys whose value is the setting."""
 
 
-def parts(fit: Mapping[str, Json], section: str, at: At) -> Iterator[tuple[str, Json, At]]:
+def _parts(fit: Mapping[str, Json], section: str, at: At) -> Iterator[tuple[str, Json, At]]:
     """The name, the value and the place of each part of a section whose shape is right.
 
     Of the others only the conditions are looked at.
@@ -270,14 +270,14 @@ def parts(fit: Mapping[str, Json], section: str, at: At) -> Iterator[tuple[str, 
             check_conditions(part, here)
 
 
-def generation(value: Json, at: At) -> int:
+def _generation(value: Json, at: At) -> int:
     if value > ANSWERS:
         told = f"expected at most {ANSWERS}, the newest answers that this release knows, got {shown(value)}"
         at.wrong("answers", f"{told}; take {ANSWERS}, or upgrade openpipe-mock.")
     return int(value)
 
 
-def check_keys(value: Json, at: At) -> None:
+def _check_keys(value: Json, at: At) -> None:
     everything = value.get("keys", ())
     for index, key in enumerate(value.get("read_only_keys", ())):
         if key in everything:

@@ -59,7 +59,7 @@ class Check:
         return replace(self, id=f"{self.id}.{name}", level=chosen, family=False)
 
 
-Kind = Literal["broken", "lenient"]
+_Kind = Literal["broken", "lenient"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Finding:
     check: str
     sentence: str
     pointer: str = ""
-    kind: Kind = "broken"
+    kind: _Kind = "broken"
     level: str = ""
     evidence: Any = field(default=None, compare=False)
 
@@ -122,10 +122,10 @@ def explain(name: str, members: Mapping[str, str] | None = None) -> str:
         told = f" Did you mean {near[0]}?" if near else " `openpipe-mock explain` lists them."
         raise UnknownCheck(f"no check is called {quoted(name)}.{told}")
     check = find(name, members.get(name, ""))
-    return "\n".join(paragraphs(check, sorted(each for each in members if each.startswith(f"{name}."))))
+    return "\n".join(_paragraphs(check, sorted(each for each in members if each.startswith(f"{name}."))))
 
 
-def paragraphs(check: Check, members: Iterable[str]) -> Iterator[str]:
+def _paragraphs(check: Check, members: Iterable[str]) -> Iterator[str]:
     yield check.id
     yield f"  {check.promise}"
     yield f"  Level   {check.level}: {MEANINGS[check.level]}"

@@ -12,11 +12,11 @@ from openpipe_mock.contract.findings import Compared, Result, kept_deviations
 from openpipe_mock.core import yamltext
 from openpipe_mock.core.userfiles import MEBIBYTE, contents
 
-MEMBERS = {"id", "reason", "expires"}
-DAYS = 90
+_MEMBERS = {"id", "reason", "expires"}
+_DAYS = 90
 """How long a drafted entry holds."""
-MOST_KNOWN_BYTES = MEBIBYTE
-MOST_BASELINE_BYTES = 64 * MEBIBYTE
+_MOST_KNOWN_BYTES = MEBIBYTE
+_MOST_BASELINE_BYTES = 64 * MEBIBYTE
 
 
 class BadFile(Exception):
@@ -38,27 +38,27 @@ class Known:
 def read_known(path: Path) -> tuple[Known, ...]:
     """The entries of a file. Raises BadFile."""
     try:
-        entries = yamltext.read(contents(path, MOST_KNOWN_BYTES).data).value
+        entries = yamltext.read(contents(path, _MOST_KNOWN_BYTES).data).value
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
     except yamltext.Unreadable as error:
         raise BadFile(f"{path}:{error.mistakes[0]}") from None
     if not isinstance(entries, list):
         raise BadFile(f"{path}: expected a list of entries with id, reason and expires")
-    return tuple(entry(f"{path}: entry {number}", each) for number, each in enumerate(entries, 1))
+    return tuple(_entry(f"{path}: entry {number}", each) for number, each in enumerate(entries, 1))
 
 
-def entry(place: str, value: Any) -> Known:
-    if not isinstance(value, dict) or set(value) != MEMBERS:
+def _entry(place: str, value: Any) -> Known:
+    if not isinstance(value, dict) or set(value) != _MEMBERS:
         raise BadFile(f"{place}: expected exactly id, reason and expires")
     if not isinstance(value["id"], str) or not value["id"]:
         raise BadFile(f"{place}: the id is no text")
     if not isinstance(value["reason"], str) or not value["reason"].strip():
         raise BadFile(f"{place} ({value['id']}): the reason is empty; say why this deviation is accepted")
-    return Known(value["id"], value["reason"], date(f"{place} ({value['id']})", value["expires"]))
+    return Known(value["id"], value["reason"], _date(f"{place} ({value['id']})", value["expires"]))
 
 
-def date(place: str, value: Any) -> datetime.date:
+def _date(place: str, value: Any) -> datetime.date:
     try:
         return datetime.date.fromisoformat(str(value))
     except ValueError:
@@ -71,11 +71,11 @@ def applied(result: Result, known: Iterable[Known], today: datetime.date) -> Res
     broken = [outcome.check.id for outcome in result.in_state("broken", "flaky")]
     alive = [each for each in entries if each.expires >= today]
     ids = [name for name in broken if any(each.matches(name) for each in alive)]
-    told = (*result.remarks, *remarks(entries, broken, today))
+    told = (*result.remarks, *_remarks(entries, broken, today))
     return replace(kept_deviations(result, ids), remarks=told)
 
 
-def remarks(entries: Iterable[Known], broken: list[str], today: datetime.date) -> Iterator[str]:
+def _remarks(entries: Iterable[Known], broken: list[str], today: datetime.date) -> Iterator[str]:
     for each in entries:
         if each.expires < today:
             yield f"The known deviation {each.id} expired on {each.expires}; it counts again."
@@ -85,7 +85,7 @@ def remarks(entries: Iterable[Known], broken: list[str], today: datetime.date) -
 
 def draft(result: Result, today: datetime.date) -> str:
     """A file with an entry for each broken check, whose reasons a person has to write."""
-    until = today + datetime.timedelta(days=DAYS)
+    until = today + datetime.timedelta(days=_DAYS)
     lines = ["# Known deviations: write a reason for each, or delete it. Empty reasons are refused."]
     for outcome in result.deciding("broken"):
         sentence = " ".join(outcome.first.sentence.split())
@@ -96,7 +96,7 @@ def draft(result: Result, today: datetime.date) -> str:
 def read_baseline(path: Path) -> frozenset[str]:
     """The ids that an earlier run found broken. Raises BadFile."""
     try:
-        value = json.loads(contents(path, MOST_BASELINE_BYTES).data.decode("utf-8"))
+        value = json.loads(contents(path, _MOST_BASELINE_BYTES).data.decode("utf-8"))
         return frozenset(
             check["id"] for check in value["checks"] if check["state"] == "broken" and check["decides"]
         )

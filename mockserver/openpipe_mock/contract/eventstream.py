@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
-LINE_END = re.compile(rb"\r\n|\n|\r")
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DONE = "[DONE]"
 
 
@@ -25,7 +25,7 @@ class Stream:
 
 
 @dataclass(slots=True)
-class Pending:
+class _Pending:
     """The event that is being read."""
 
     data: list[str] = field(default_factory=list)
@@ -43,15 +43,15 @@ class Pending:
 
 def read(body: bytes) -> Stream:
     """The events of a body. Bytes that are no UTF-8 become U+FFFD, as the standard says."""
-    *lines, rest = LINE_END.split(body.removeprefix(BYTE_ORDER_MARK))
-    events, pending = [], Pending()
+    *lines, rest = _LINE_END.split(body.removeprefix(_BYTE_ORDER_MARK))
+    events, pending = [], _Pending()
     for line in lines:
         if line and not line.startswith(b":"):
             pending.take(line)
         elif not line:
             if pending.data:
                 events.append(Event("\n".join(pending.data), pending.name or "message"))
-            pending = Pending()
+            pending = _Pending()
     if rest and not rest.startswith(b":"):
         pending.take(rest)
     return Stream(tuple(events), bool(pending.data))

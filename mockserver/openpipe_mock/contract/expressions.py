@@ -4,20 +4,20 @@ import re
 from collections import deque
 from collections.abc import Callable
 
-Selects = Callable[[str], bool]
+_Selects = Callable[[str], bool]
 """Whether a name is selected."""
 
-TOKEN = re.compile(r"[()]|[^\s()]+")
-OPERATORS = ("and", "or", "not", "(", ")")
+_TOKEN = re.compile(r"[()]|[^\s()]+")
+_OPERATORS = ("and", "or", "not", "(", ")")
 
 
 class BadExpression(ValueError):
     """An expression that makes no sense; the message says why."""
 
 
-def expression(text: str) -> Selects:
+def expression(text: str) -> _Selects:
     """What an expression selects: a word selects the names that it stands in. Raises BadExpression."""
-    reader = _Reader(deque(TOKEN.findall(text)))
+    reader = _Reader(deque(_TOKEN.findall(text)))
     found = reader.either()
     if reader.tokens:
         raise BadExpression(f'"and" or "or" is missing before "{reader.tokens[0]}"')
@@ -30,19 +30,19 @@ class _Reader:
     def __init__(self, tokens: deque[str]) -> None:
         self.tokens = tokens
 
-    def either(self) -> Selects:
+    def either(self) -> _Selects:
         found = [self.both()]
         while self.takes("or"):
             found.append(self.both())
         return lambda name: any(selects(name) for selects in found)
 
-    def both(self) -> Selects:
+    def both(self) -> _Selects:
         found = [self.one()]
         while self.takes("and"):
             found.append(self.one())
         return lambda name: all(selects(name) for selects in found)
 
-    def one(self) -> Selects:
+    def one(self) -> _Selects:
         if self.takes("not"):
             inner = self.one()
             return lambda name: not inner(name)
@@ -51,7 +51,7 @@ class _Reader:
             if not self.takes(")"):
                 raise BadExpression('a ")" is missing')
             return inner
-        if not self.tokens or self.tokens[0] in OPERATORS:
+        if not self.tokens or self.tokens[0] in _OPERATORS:
             raise BadExpression(f"a word is missing {self.place()}")
         word = self.tokens.popleft()
         return lambda name: word in name

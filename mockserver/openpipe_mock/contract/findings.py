@@ -14,10 +14,10 @@ from openpipe_mock.contract.checks import LEVELS, Check, Level, catalogue, decid
 
 Json = Any
 State = Literal["kept", "broken", "flaky", "known", "lenient", "unchecked"]
-Verdict = Literal["kept", "broken", "inconclusive"]
+_Verdict = Literal["kept", "broken", "inconclusive"]
 
-EXIT_CODES: Mapping[Verdict, int] = {"kept": 0, "broken": 1, "inconclusive": 3}
-USAGE = 2
+_EXIT_CODES: Mapping[_Verdict, int] = {"kept": 0, "broken": 1, "inconclusive": 3}
+_USAGE = 2
 STATES: tuple[State, ...] = ("broken", "flaky", "known", "lenient", "kept", "unchecked")
 """From the worst; a check is in the first of these states that anything puts it in."""
 
@@ -69,7 +69,7 @@ class Outcome:
     def level(self) -> Level:
         """The firmest word that is broken, else the check's own."""
         firmest = min(
-            (firmness(each.level) for each in self.sightings if each.kind == self.state), default=-1
+            (_firmness(each.level) for each in self.sightings if each.kind == self.state), default=-1
         )
         return self.check.level if firmest < 0 else LEVELS[firmest]
 
@@ -77,10 +77,10 @@ class Outcome:
     def first(self) -> Sighting:
         """The smallest request that shows it, on the firmest word."""
         own = [each for each in self.sightings if each.kind == self.state] or list(self.sightings)
-        return min(own, key=lambda each: (firmness(each.level), each.size))
+        return min(own, key=lambda each: (_firmness(each.level), each.size))
 
 
-def firmness(level: str) -> int:
+def _firmness(level: str) -> int:
     return [*LEVELS].index(level)  # type: ignore[arg-type]
 
 
@@ -176,14 +176,14 @@ class Result:
         return [each for each in found if each.check.id in self.compared.new] if self.compared else found
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> _Verdict:
         if self.breaks:
             return "broken"
         return "inconclusive" if self.open_questions else "kept"
 
     @property
     def exit_code(self) -> int:
-        return EXIT_CODES[self.verdict]
+        return _EXIT_CODES[self.verdict]
 
 
 def outcomes(payloads: Iterable[Mapping[str, Json]], planned: Planned) -> tuple[Outcome, ...]:
@@ -205,29 +205,29 @@ def outcomes(payloads: Iterable[Mapping[str, Json]], planned: Planned) -> tuple[
     reasons.update({name: ["the budget did not reach so far"] for name in planned.cut})
     names = dict.fromkeys((*planned.ids, *planned.cut, *planned.musts, *levels, *examined, *found))
     made = [
-        outcome(
+        _outcome(
             find(name, levels.get(name, "")), found.get(name, ()), name in examined, reasons.get(name, ())
         )
         for name in names
     ]
-    return tuple(sorted(made, key=lambda each: place(each.check.id)))
+    return tuple(sorted(made, key=lambda each: _place(each.check.id)))
 
 
-def outcome(check: Check, sightings: Iterable[Sighting], examined: bool, reasons: Iterable[str]) -> Outcome:
+def _outcome(check: Check, sightings: Iterable[Sighting], examined: bool, reasons: Iterable[str]) -> Outcome:
     ordered = tuple(sorted(sightings, key=lambda each: each.size))
     kinds = {each.kind for each in ordered} | ({"kept"} if examined else set())
     state: State = next((state for state in STATES if state in kinds), "unchecked")
     return Outcome(check, state, ordered, tuple(dict.fromkeys(reasons)))
 
 
-def place(name: str) -> tuple[int, str]:
+def _place(name: str) -> tuple[int, str]:
     """Where a check stands in the catalogue; a family's members stand where the family does."""
     family = family_of(name)
-    return places().get(family.id if family else name, len(catalogue())), name
+    return _places().get(family.id if family else name, len(catalogue())), name
 
 
 @cache
-def places() -> dict[str, int]:
+def _places() -> dict[str, int]:
     return {name: number for number, name in enumerate(catalogue())}
 
 
@@ -235,7 +235,7 @@ def kept_deviations(result: Result, ids: Iterable[str]) -> Result:
     """The result with the sightings of these checks turned into known ones."""
     known = set(ids)
     changed = [
-        outcome(
+        _outcome(
             each.check,
             [
                 replace(one, kind="known") if one.kind in ("broken", "flaky") else one

@@ -8,8 +8,8 @@ from openpipe_mock.contract.checks import LEVELS, MEANINGS, family_of
 from openpipe_mock.contract.findings import STATES, Outcome, Result, Sighting
 from openpipe_mock.contract.text import COLUMNS, WORDS, curl
 
-MARKS = {"kept": "✓", "broken": "✗", "flaky": "~", "known": "k", "lenient": "+", "unchecked": "·"}
-AREAS = ("judge", "chat", "criteria", "")
+_MARKS = {"kept": "✓", "broken": "✗", "flaky": "~", "known": "k", "lenient": "+", "unchecked": "·"}
+_AREAS = ("judge", "chat", "criteria", "")
 
 STYLE = """
 :root{color-scheme:light dark;--back:#fff;--fore:#1c2024;--muted:#5b6570;--line:#d8dde2;--card:#f4f6f8;
@@ -39,10 +39,10 @@ dt{color:var(--muted);font-size:.85rem;margin-top:.5rem}dd{margin:0;overflow-wra
 
 def page(result: Result, rerun: str) -> str:
     """A page for phones and desks, light and dark, without scripts and without anything from elsewhere."""
-    return "\n".join(parts(result, rerun)) + "\n"
+    return "\n".join(_parts(result, rerun)) + "\n"
 
 
-def parts(result: Result, rerun: str) -> Iterator[str]:
+def _parts(result: Result, rerun: str) -> Iterator[str]:
     title = f"Contract of {result.url}"
     yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -53,15 +53,15 @@ def parts(result: Result, rerun: str) -> Iterator[str]:
     yield f" {result.seconds:.1f} s. openpipe-mock {__version__}</p>"
     for note in (*result.open_questions, *result.remarks):
         yield f"<p>{escape(note)}</p>"
-    yield from summary(result)
-    yield from findings(result, rerun)
-    yield from matrix(result)
+    yield from _summary(result)
+    yield from _findings(result, rerun)
+    yield from _matrix(result)
     for crash in result.crashes:
         yield f"<h2>Traceback</h2><pre>{escape(crash)}</pre>"
     yield "</body></html>"
 
 
-def summary(result: Result) -> Iterator[str]:
+def _summary(result: Result) -> Iterator[str]:
     yield '<h2>By level</h2><div class="wide"><table><tr><th>level</th>'
     yield "".join(f"<th>{title}</th>" for title, _ in COLUMNS) + "</tr>"
     for level in LEVELS:
@@ -72,29 +72,29 @@ def summary(result: Result) -> Iterator[str]:
     yield "</table></div>"
 
 
-def matrix(result: Result) -> Iterator[str]:
+def _matrix(result: Result) -> Iterator[str]:
     """Checks by endpoint; a family counts its members."""
     rows: dict[str, dict[str, list[Outcome]]] = {}
     for outcome in result.outcomes:
         family = family_of(outcome.check.id)
         area, _, name = (family.id if family else outcome.check.id).partition(".")
-        column, name = (area, name) if area in AREAS else (outcome.check.endpoint, outcome.check.id)
+        column, name = (area, name) if area in _AREAS else (outcome.check.endpoint, outcome.check.id)
         rows.setdefault(name, {}).setdefault(column, []).append(outcome)
     yield '<h2>Checks</h2><div class="wide"><table><tr><th></th>'
-    yield "".join(f"<th>{area or 'both'}</th>" for area in AREAS) + "</tr>"
+    yield "".join(f"<th>{area or 'both'}</th>" for area in _AREAS) + "</tr>"
     for name, columns in rows.items():
-        cells = "".join(f"<td>{cell(columns.get(area, []))}</td>" for area in AREAS)
-        yield f"<tr><td><code>{breaking(name)}</code></td>{cells}</tr>"
-    marks = ", ".join(f'<span class="{state}">{MARKS[state]}</span> {state}' for state in STATES)
+        cells = "".join(f"<td>{_cell(columns.get(area, []))}</td>" for area in _AREAS)
+        yield f"<tr><td><code>{_breaking(name)}</code></td>{cells}</tr>"
+    marks = ", ".join(f'<span class="{state}">{_MARKS[state]}</span> {state}' for state in STATES)
     yield f'</table></div><p class="muted">{marks}</p>'
 
 
-def breaking(name: str) -> str:
+def _breaking(name: str) -> str:
     """A name that a narrow page breaks behind its dots and underscores alone."""
     return escape(name).replace(".", ".<wbr>").replace("_", "_<wbr>")
 
 
-def cell(outcomes: list[Outcome]) -> str:
+def _cell(outcomes: list[Outcome]) -> str:
     """The worst state, and how many members are in it where there are several."""
     if not outcomes:
         return ""
@@ -102,10 +102,10 @@ def cell(outcomes: list[Outcome]) -> str:
     state = next(state for state in STATES if state in present)
     count = sum(outcome.state == state for outcome in outcomes)
     many = f" {count}/{len(outcomes)}" if len(outcomes) > 1 else ""
-    return f'<span class="{state}" title="{state}">{MARKS[state]}{many}</span>'
+    return f'<span class="{state}" title="{state}">{_MARKS[state]}{many}</span>'
 
 
-def findings(result: Result, rerun: str) -> Iterator[str]:
+def _findings(result: Result, rerun: str) -> Iterator[str]:
     found = [outcome for state in STATES for outcome in result.in_state(state) if outcome.sightings]
     yield f"<h2>Findings ({len(found)})</h2>"
     if not found:
@@ -113,30 +113,30 @@ def findings(result: Result, rerun: str) -> Iterator[str]:
     for outcome in found:
         opened = " open" if outcome in result.breaks else ""
         reported = "" if outcome in result.deciding(outcome.state) else ", only reported"
-        state = f'<span class="{outcome.state}">{MARKS[outcome.state]} {outcome.state}</span>'
+        state = f'<span class="{outcome.state}">{_MARKS[outcome.state]} {outcome.state}</span>'
         yield f"<details{opened}><summary>{state} "
         yield f"<code>{escape(outcome.check.id)}</code> "
         yield f'<span class="muted">{outcome.level}{reported}</span></summary>'
         yield f"<p>{escape(outcome.check.promise)}</p><dl>"
-        yield from detail(outcome, outcome.first, result.url, rerun)
+        yield from _detail(outcome, outcome.first, result.url, rerun)
         yield "</dl></details>"
 
 
-def detail(outcome: Outcome, first: Sighting, url: str, rerun: str) -> Iterator[str]:
+def _detail(outcome: Outcome, first: Sighting, url: str, rerun: str) -> Iterator[str]:
     place = f"{first.pointer}: " if first.pointer else ""
-    yield from entry("seen", f"{place}{first.sentence}")
-    yield from entry("rests on", f"“{outcome.check.quote}”")
-    yield from entry("remedy", outcome.check.remedy)
+    yield from _entry("seen", f"{place}{first.sentence}")
+    yield from _entry("rests on", f"“{outcome.check.quote}”")
+    yield from _entry("remedy", outcome.check.remedy)
     seen = first.evidence
     if seen:
-        yield from entry("sent", f"{seen['method']} {seen['path']}\n{seen['body']}", code=True)
+        yield from _entry("sent", f"{seen['method']} {seen['path']}\n{seen['body']}", code=True)
         answer = seen["failure"] or f"{seen['status']} {seen['content_type']}"
-        yield from entry("answered", f"{answer}\n{seen['answer']}", code=True)
-    yield from entry("curl", curl(first, url), code=True)
-    yield from entry("again", f"{rerun} --only {first.case}", code=True)
+        yield from _entry("answered", f"{answer}\n{seen['answer']}", code=True)
+    yield from _entry("curl", curl(first, url), code=True)
+    yield from _entry("again", f"{rerun} --only {first.case}", code=True)
 
 
-def entry(name: str, text: str, *, code: bool = False) -> Iterator[str]:
+def _entry(name: str, text: str, *, code: bool = False) -> Iterator[str]:
     if text:
         shown = f"<pre>{escape(text)}</pre>" if code else escape(text)
         yield f"<dt>{name}</dt><dd>{shown}</dd>"

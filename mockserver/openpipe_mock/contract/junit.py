@@ -7,12 +7,12 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from openpipe_mock.contract.findings import Outcome, Result
 from openpipe_mock.contract.text import failure
 
-UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(result: Result, rerun: str) -> str:
     """A document that CI services read. Deviations that decide nothing pass, and say so."""
-    cases = list(testcases(result, rerun))
+    cases = list(_testcases(result, rerun))
     suite = Element("testsuite", name="openpipe-mock contract", tests=str(len(cases)))
     suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
     suite.set("errors", str(sum(case.find("error") is not None for case in cases)))
@@ -24,9 +24,9 @@ def junit(result: Result, rerun: str) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(whole, encoding="unicode") + "\n"
 
 
-def testcases(result: Result, rerun: str) -> Iterator[Element]:
+def _testcases(result: Result, rerun: str) -> Iterator[Element]:
     for outcome in result.outcomes:
-        yield testcase(outcome, result, rerun)
+        yield _testcase(outcome, result, rerun)
     questions = [*result.open_questions, *result.crashes]
     if questions:
         case = Element("testcase", classname="contract", name="inconclusive")
@@ -35,7 +35,7 @@ def testcases(result: Result, rerun: str) -> Iterator[Element]:
         yield case
 
 
-def testcase(outcome: Outcome, result: Result, rerun: str) -> Element:
+def _testcase(outcome: Outcome, result: Result, rerun: str) -> Element:
     area, _, name = outcome.check.id.partition(".")
     case = Element("testcase", classname=f"contract.{area}", name=name)
     told = "\n".join(failure(outcome, result.url, rerun)) if outcome.sightings else ""
@@ -51,4 +51,4 @@ def testcase(outcome: Outcome, result: Result, rerun: str) -> Element:
 
 def clean(text: str) -> str:
     """The text without what XML can't carry."""
-    return UNPRINTABLE.sub("\ufffd", text)
+    return _UNPRINTABLE.sub("\ufffd", text)

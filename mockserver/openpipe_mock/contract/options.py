@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-LEVELS = ("documented", "sdk", "source", "decision")
+_LEVELS = ("documented", "sdk", "source", "decision")
 
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("url", {"metavar": "URL", "help": "the server to judge, with its /api/v1"}),
@@ -23,7 +23,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {"action": "append", "metavar": "ID=vN", "help": "the latest version of a criterion; repeatable"},
     ),
     ("seed", {"type": int, "default": 0, "metavar": "N", "help": "chooses among the requests of one kind"}),
-    ("level", {"choices": LEVELS, "default": "sdk", "help": "up to which word a break is a failure"}),
+    ("level", {"choices": _LEVELS, "default": "sdk", "help": "up to which word a break is a failure"}),
     ("max-requests", {"type": int, "metavar": "N", "help": "the budget: 400, and 60 for hosts elsewhere"}),
     ("rate", {"type": float, "metavar": "N", "help": "requests a second at most"}),
     (
@@ -44,7 +44,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-class Hooks:
+class _Hooks:
     """What the suite tells plugins."""
 
     def pytest_openpipe_planned(self, plan: Any) -> None:
@@ -52,7 +52,7 @@ class Hooks:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    pluginmanager.add_hookspecs(Hooks)
+    pluginmanager.add_hookspecs(_Hooks)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

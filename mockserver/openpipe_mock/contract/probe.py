@@ -25,22 +25,22 @@ from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.reasons import chain, reason
 
 Credential = Literal["key", "none", "wrong"]
-Headers = tuple[tuple[str, str], ...]
+_Headers = tuple[tuple[str, str], ...]
 
 STAND_IN = f"${KEY_VARIABLE}"
-NO_KEY = "op-contract"
+_NO_KEY = "op-contract"
 """The key that is sent where the user gave none: a mock takes any."""
 WRONG_KEY = "invalid-key-of-the-contract-suite"
-AGENT = f"openpipe-mock-contract/{__version__}"
+_AGENT = f"openpipe-mock-contract/{__version__}"
 
-MOST_BYTES = 32 * 2**20
+_MOST_BYTES = 32 * 2**20
 """An answer is read no further than this."""
-LONGEST_WAIT = 10.0
+_LONGEST_WAIT = 10.0
 """Seconds that one `Retry-After` may ask for."""
 MOST_PATIENCE = 60.0
 """Seconds that a whole run spends waiting at most."""
-MOST_WAITS = 3
-BUSY = (429, 503)
+_MOST_WAITS = 3
+_BUSY = (429, 503)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Request:
     method: str
     path: str
     body: bytes = b""
-    headers: Headers = ()
+    headers: _Headers = ()
     credential: Credential = "key"
 
     @property
@@ -59,7 +59,7 @@ class Request:
         return {"/criteria/judge": "judge", "/chat/completions": "chat"}.get(self.path, "")
 
     def header(self, name: str) -> str:
-        return found(self.headers, name)
+        return _found(self.headers, name)
 
     def value(self) -> Any:
         """The JSON value of the body, None where it is no JSON."""
@@ -80,13 +80,13 @@ class Exchange:
 
     request: Request
     status: int = 0
-    headers: Headers = ()
+    headers: _Headers = ()
     body: bytes = b""
     failure: str = ""
     seconds: float = 0.0
 
     def header(self, name: str) -> str:
-        return found(self.headers, name)
+        return _found(self.headers, name)
 
     @property
     def media(self) -> str:
@@ -100,7 +100,7 @@ class Exchange:
     @property
     def refused(self) -> bool:
         """Whether the server said no, other than for being busy."""
-        return 400 <= self.status < 500 and self.status not in BUSY and not self.failure
+        return 400 <= self.status < 500 and self.status not in _BUSY and not self.failure
 
     @property
     def busy(self) -> bool:
@@ -124,7 +124,7 @@ class Exchange:
         return eventstream.read(self.body)
 
 
-def found(headers: Headers, name: str) -> str:
+def _found(headers: _Headers, name: str) -> str:
     return next((value for key, value in headers if key.lower() == name.lower()), "")
 
 
@@ -142,7 +142,7 @@ class Unanswered(Exception):
     """The server answered nothing several times in a row; asking on would only take time."""
 
 
-NEVER_HEARD, IN_A_ROW, IN_ALL = 2, 5, 8
+_NEVER_HEARD, _IN_A_ROW, _IN_ALL = 2, 5, 8
 """Requests that may go unanswered: by a server that never answered, in a row, and in a whole run."""
 
 
@@ -194,11 +194,11 @@ class Probe:
         Raises BudgetSpent when no request is left, Unanswered when too many were left unanswered.
         """
         exchange = self.once(request)
-        for attempt in range(MOST_WAITS):
-            seconds = pause(exchange, attempt)
+        for attempt in range(_MOST_WAITS):
+            seconds = _pause(exchange, attempt)
             if (
                 seconds is None
-                or seconds > LONGEST_WAIT
+                or seconds > _LONGEST_WAIT
                 or self.waited + seconds > MOST_PATIENCE
                 or not self.left
             ):
@@ -221,7 +221,7 @@ class Probe:
         return exchange
 
     def attempt(self, request: Request) -> Exchange:
-        if self.silences >= (IN_A_ROW if self.heard else NEVER_HEARD) or self.unanswered >= IN_ALL:
+        if self.silences >= (_IN_A_ROW if self.heard else _NEVER_HEARD) or self.unanswered >= _IN_ALL:
             raise Unanswered
         if not self.left:
             raise BudgetSpent
@@ -233,7 +233,7 @@ class Probe:
             for grown in self.growing(request, started):
                 exchange = grown
         except httpx.HTTPError as error:
-            exchange = replace(exchange, failure=plain(error, exchange))
+            exchange = replace(exchange, failure=_plain(error, exchange))
             self.close()
         except httpx.InvalidURL as error:
             exchange = replace(exchange, failure=f"the URL can't be used: {error}")
@@ -256,7 +256,7 @@ class Probe:
                 for piece in response.iter_bytes():
                     pieces.append(piece)
                     size += len(piece)
-                    if size > MOST_BYTES:
+                    if size > _MOST_BYTES:
                         yield replace(exchange, body=b"".join(pieces), failure=ENDLESS)
                         return
                     if self.clock() - started > self.target.timeout:
@@ -270,9 +270,9 @@ class Probe:
     def headers(self, request: Request) -> Iterator[tuple[str, str]]:
         """What goes on the wire beside the request's own headers; never recorded."""
         own = {name.lower() for name, _ in request.headers}
-        standard = {"accept": "*/*", "accept-encoding": "identity", "user-agent": AGENT}
+        standard = {"accept": "*/*", "accept-encoding": "identity", "user-agent": _AGENT}
         yield from ((name, value) for name, value in standard.items() if name not in own)
-        keys = {"key": self.target.key or NO_KEY, "wrong": WRONG_KEY}
+        keys = {"key": self.target.key or _NO_KEY, "wrong": WRONG_KEY}
         if request.credential in keys:
             yield "authorization", f"Bearer {keys[request.credential]}"
         yield from request.headers
@@ -294,7 +294,7 @@ class Probe:
         return replace(exchange, headers=headers, body=body)
 
 
-def pause(exchange: Exchange, attempt: int) -> float | None:
+def _pause(exchange: Exchange, attempt: int) -> float | None:
     """The seconds after which a busy server may be asked again, None where it isn't busy."""
     if not exchange.busy:
         return None
@@ -308,8 +308,8 @@ def pause(exchange: Exchange, attempt: int) -> float | None:
 
 HUNG_UP = "it hung up without an answer"
 TOO_SLOW = "its answer was not complete in time"
-ENDLESS = f"its answer is longer than {MOST_BYTES // 2**20} MiB"
-PLAIN: tuple[tuple[type[httpx.HTTPError], str], ...] = (
+ENDLESS = f"its answer is longer than {_MOST_BYTES // 2**20} MiB"
+_PLAIN: tuple[tuple[type[httpx.HTTPError], str], ...] = (
     (httpx.ConnectTimeout, "no connection in time"),
     (httpx.TimeoutException, "no answer in time"),
     (httpx.ConnectError, "no connection"),
@@ -319,9 +319,9 @@ PLAIN: tuple[tuple[type[httpx.HTTPError], str], ...] = (
 )
 
 
-def plain(error: httpx.HTTPError, exchange: Exchange) -> str:
+def _plain(error: httpx.HTTPError, exchange: Exchange) -> str:
     """What went wrong, for people."""
-    words = next((words for kind, words in PLAIN if isinstance(error, kind)), "")
+    words = next((words for kind, words in _PLAIN if isinstance(error, kind)), "")
     if isinstance(error, httpx.ConnectError):
         because = reason(error)
         return f"{words} ({because})" if because else words
@@ -329,9 +329,9 @@ def plain(error: httpx.HTTPError, exchange: Exchange) -> str:
         return words
     if exchange.status:
         return "it broke off within the answer"
-    return "it does not speak HTTP" if any(map(came_from_parser, chain(error))) else HUNG_UP
+    return "it does not speak HTTP" if any(map(_came_from_parser, chain(error))) else HUNG_UP
 
 
-def came_from_parser(error: BaseException) -> bool:
+def _came_from_parser(error: BaseException) -> bool:
     """Whether an error is the HTTP parser's, which had bytes to complain of."""
     return type(error).__module__.partition(".")[0] == "h11"

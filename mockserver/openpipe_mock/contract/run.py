@@ -21,7 +21,7 @@ from openpipe_mock.contract.probe import STAND_IN
 from openpipe_mock.contract.target import Target, UsageProblem, target, withheld
 from openpipe_mock.core.resources import folder
 
-FOREIGN = (
+_FOREIGN = (
     "PYTEST_ADDOPTS",
     "PYTEST_CURRENT_TEST",
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD",
@@ -29,7 +29,7 @@ FOREIGN = (
     "PYTEST_VERSION",
 )
 """What must not steer a run from outside, and what a run inside another one must not take away."""
-UNWANTED = (
+_UNWANTED = (
     "cacheprovider",
     "doctest",
     "faulthandler",
@@ -38,8 +38,8 @@ UNWANTED = (
     "unraisableexception",
     "warnings",
 )
-THOROUGH_BUDGET = 5000
-USAGE_ERROR, INTERRUPTED = 4, 2
+_THOROUGH_BUDGET = 5000
+_USAGE_ERROR, _INTERRUPTED = 4, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Collector:
         config.pluginmanager.unregister(name="terminalreporter")
 
     def pytest_openpipe_planned(self, plan: Any) -> None:
-        self.plan, self.planned = plan, numbers(plan)
+        self.plan, self.planned = plan, _numbers(plan)
         self.progress.planned(self.planned, plan)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -116,7 +116,7 @@ class Collector:
         self.crashes.append(f"interrupted: {excinfo.value!r}")
 
 
-def numbers(plan: Any) -> Planned:
+def _numbers(plan: Any) -> Planned:
     """The suite's plan as data."""
     families: dict[str, int] = {}
     for case in plan.kept:
@@ -151,7 +151,7 @@ def arguments(options: Options, server: Target) -> list[str]:
     """What pytest is told."""
     suite = str(folder("contract_tests"))
     found = [suite, "-c", f"{suite}/pytest.ini", f"--rootdir={suite}", f"--confcutdir={suite}"]
-    found += ["--capture=no", "--disable-plugin-autoload", *(f"-pno:{name}" for name in UNWANTED)]
+    found += ["--capture=no", "--disable-plugin-autoload", *(f"-pno:{name}" for name in _UNWANTED)]
     found += [f"--openpipe-url={server.url}", f"--openpipe-seed={options.seed}"]
     found += [f"--openpipe-level={options.level}", f"--openpipe-max-requests={server.max_requests}"]
     found += [f"--openpipe-timeout={server.timeout}", f"--openpipe-rate={server.rate}"]
@@ -169,7 +169,7 @@ def arguments(options: Options, server: Target) -> list[str]:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """No pytest settings from outside, and no traces of the suite's imports inside."""
-    kept = {name: os.environ.pop(name) for name in FOREIGN if name in os.environ}
+    kept = {name: os.environ.pop(name) for name in _FOREIGN if name in os.environ}
     path = list(sys.path)
     try:
         yield
@@ -193,11 +193,11 @@ def server_of(options: Options) -> Target:
         max_requests=options.max_requests,
     )
     if options.thorough and options.max_requests is None and server.local:
-        return replace(server, max_requests=THOROUGH_BUDGET)
+        return replace(server, max_requests=_THOROUGH_BUDGET)
     return server
 
 
-def remarks(options: Options, server: Target) -> Iterator[str]:
+def _remarks(options: Options, server: Target) -> Iterator[str]:
     """What a user should know beforehand."""
     if withheld(server.url, options.api_key, os.environ, send=options.send_key):
         yield "OPENPIPE_API_KEY is set and is not sent to this host; --send-key sends it."
@@ -210,7 +210,7 @@ def remarks(options: Options, server: Target) -> Iterator[str]:
         )
 
 
-def check_words(words: str) -> None:
+def _check_words(words: str) -> None:
     """Raise UsageProblem for an expression that makes no sense."""
     try:
         expression(words)
@@ -222,19 +222,19 @@ def run(options: Options, progress: Progress | None = None) -> Result:
     """Judge a server. Raises UsageProblem when the options make no sense."""
     server = server_of(options)
     for pattern in options.only:
-        if not plausible(pattern):
+        if not _plausible(pattern):
             raise UsageProblem(
                 f"--only {pattern}: no check has such an id; `openpipe-mock explain` lists them"
             )
     if options.match:
-        check_words(options.match)
+        _check_words(options.match)
     collector = Collector(progress or Progress(), options.dry_run)
     started = time.perf_counter()
     with undisturbed():
         code = pytest.main(arguments(options, server), plugins=[collector])
-    if code == USAGE_ERROR and not collector.crashes:
+    if code == _USAGE_ERROR and not collector.crashes:
         raise UsageProblem("pytest refused the options of this run")
-    if code == INTERRUPTED and not collector.crashes:
+    if code == _INTERRUPTED and not collector.crashes:
         collector.crashes.append("the run was interrupted")
     unreached = {
         payload["check"].partition(".")[2]: payload["inconclusive"]
@@ -249,20 +249,20 @@ def run(options: Options, progress: Progress | None = None) -> Result:
         collector.planned,
         () if options.dry_run else outcomes(collector.payloads, collector.planned),
         unreached,
-        tuple(discreet(crash, server) for crash in collector.crashes),
-        tuple(remarks(options, server)),
+        tuple(_discreet(crash, server) for crash in collector.crashes),
+        tuple(_remarks(options, server)),
         None,
         sum(payload["requests"] for payload in collector.payloads),
         time.perf_counter() - started,
     )
 
 
-def discreet(text: str, server: Target) -> str:
+def _discreet(text: str, server: Target) -> str:
     """A text without the key."""
     return text.replace(server.key, STAND_IN) if server.secrets else text
 
 
-def plausible(pattern: str) -> bool:
+def _plausible(pattern: str) -> bool:
     """Whether a pattern may name a check; what has a wildcard may."""
     if any(sign in pattern for sign in "*?"):
         return True

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit, urlunsplit
 KEY_VARIABLE = "OPENPIPE_API_KEY"
 
 
-SERVICE_HOSTS = (".openpipe.ai",)
+_SERVICE_HOSTS = (".openpipe.ai",)
 
 
-SHORTEST_SECRET = 5
+_SHORTEST_SECRET = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class Target:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no report may hold. A key of a few letters would be found in any text, and is no secret."""
-        return (self.key,) if len(self.key) >= SHORTEST_SECRET else ()
+        return (self.key,) if len(self.key) >= _SHORTEST_SECRET else ()
 
 
 class UsageProblem(Exception):
     """What the user asked for can't be done; the message says why and what to do."""
 
 
-def normal(url: str) -> str:
+def _normal(url: str) -> str:
     """The base URL as it is used. Raises UsageProblem for what is none."""
     try:
         parts = urlsplit(url.strip())
@@ -58,17 +58,17 @@ def normal(url: str) -> str:
     return urlunsplit((parts.scheme, f"{host}:{port}" if port else host, parts.path.rstrip("/"), "", ""))
 
 
-def host_of(url: str) -> str:
+def _host_of(url: str) -> str:
     return urlsplit(url).hostname or ""
 
 
-def is_service(url: str) -> bool:
+def _is_service(url: str) -> bool:
     """Whether this is the service itself, over https."""
-    return url.startswith("https://") and host_of(url).endswith(SERVICE_HOSTS)
+    return url.startswith("https://") and _host_of(url).endswith(_SERVICE_HOSTS)
 
 
 def is_loopback(url: str) -> bool:
-    host = host_of(url)
+    host = _host_of(url)
     if host == "localhost" or host.endswith(".localhost"):
         return True
     with suppress(ValueError):
@@ -80,24 +80,24 @@ def is_local(url: str) -> bool:
     """Whether every address of the host is loopback or private; a host that has none is not."""
     if is_loopback(url):
         return True
-    if host_of(url).endswith(SERVICE_HOSTS):
+    if _host_of(url).endswith(_SERVICE_HOSTS):
         return False
     with suppress(OSError, UnicodeError, ValueError):
-        addresses = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host_of(url), None)}
-        return bool(addresses) and all(private(address) for address in addresses)
+        addresses = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(_host_of(url), None)}
+        return bool(addresses) and all(_private(address) for address in addresses)
     return False
 
 
-def private(address: str) -> bool:
+def _private(address: str) -> bool:
     place = ip_address(address)
     return place.is_loopback or place.is_private or place.is_link_local
 
 
-def key_for(url: str, given: str | None, environment: Mapping[str, str], *, send: bool = False) -> str:
+def _key_for(url: str, given: str | None, environment: Mapping[str, str], *, send: bool = False) -> str:
     """The key to use: the given one, else the variable's, which only goes where it belongs or is sent to."""
     if given is not None:
         return given
-    if send or is_service(url) or is_loopback(url):
+    if send or _is_service(url) or is_loopback(url):
         return environment.get(KEY_VARIABLE, "")
     return ""
 
@@ -107,14 +107,14 @@ def withheld(url: str, given: str | None, environment: Mapping[str, str], *, sen
     return (
         given is None
         and bool(environment.get(KEY_VARIABLE))
-        and not key_for(url, given, environment, send=send)
+        and not _key_for(url, given, environment, send=send)
     )
 
 
-LOCAL_BUDGET, PUBLIC_BUDGET = 400, 60
+_LOCAL_BUDGET, _PUBLIC_BUDGET = 400, 60
 
 
-LOCAL_TIMEOUT, PUBLIC_TIMEOUT = 10.0, 60.0
+_LOCAL_TIMEOUT, _PUBLIC_TIMEOUT = 10.0, 60.0
 
 
 def target(
@@ -131,16 +131,16 @@ def target(
 
     Raises UsageProblem for a URL or key that can't be used.
     """
-    url = normal(url)
+    url = _normal(url)
     local = is_local(url)
-    chosen = key_for(url, key, environment, send=send_key)
+    chosen = _key_for(url, key, environment, send=send_key)
     if not chosen.isascii() or any(sign.isspace() or not sign.isprintable() for sign in chosen):
         raise UsageProblem("the key holds white space or signs that no header can carry")
     return Target(
         url,
         chosen,
         local,
-        timeout or (LOCAL_TIMEOUT if local else PUBLIC_TIMEOUT),
+        timeout or (_LOCAL_TIMEOUT if local else _PUBLIC_TIMEOUT),
         rate or 0.0,
-        (LOCAL_BUDGET if local else PUBLIC_BUDGET) if max_requests is None else max_requests,
+        (_LOCAL_BUDGET if local else _PUBLIC_BUDGET) if max_requests is None else max_requests,
     )

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from openpipe_mock.contract.checks import LEVELS, MEANINGS, Check, catalogue, decides
 from openpipe_mock.contract.findings import Outcome, Planned, Result, Sighting, State
 
-MOST_SHOWN = 600
-MOST_CURL = 4000
-MOST_LISTED = 12
+_MOST_SHOWN = 600
+_MOST_CURL = 4000
+_MOST_LISTED = 12
 WORDS = {
     "kept": "The contract is kept",
     "broken": "The contract is broken",
@@ -61,8 +61,8 @@ def names(ids: tuple[str, ...] | list[str]) -> str:
         family = ".".join(name.split(".")[:2]) if name.count(".") > 2 else name
         families[family] = families.get(family, 0) + 1
     told = [name if count == 1 else f"{name}.* ({count})" for name, count in families.items()]
-    rest = [f"{len(told) - MOST_LISTED} more"] if len(told) > MOST_LISTED else []
-    return ", ".join([*told[:MOST_LISTED], *rest])
+    rest = [f"{len(told) - _MOST_LISTED} more"] if len(told) > _MOST_LISTED else []
+    return ", ".join([*told[:_MOST_LISTED], *rest])
 
 
 def report(result: Result, rerun: str) -> Iterator[str]:
@@ -70,17 +70,17 @@ def report(result: Result, rerun: str) -> Iterator[str]:
     yield ""
     for outcome in result.breaks:
         yield from failure(outcome, result.url, rerun)
-    yield from others(result, rerun)
+    yield from _others(result, rerun)
     yield from (f"Remark: {remark}" for remark in result.remarks)
     yield from (f"Not judged: {question}" for question in result.open_questions)
     yield from result.crashes
     yield ""
-    yield from table(result)
+    yield from _table(result)
     yield ""
-    yield verdict(result)
+    yield _verdict(result)
 
 
-def verdict(result: Result) -> str:
+def _verdict(result: Result) -> str:
     told = WORDS[result.verdict]
     if result.breaks:
         count = len(result.breaks)
@@ -96,41 +96,41 @@ def failure(outcome: Outcome, url: str, rerun: str) -> Iterator[str]:
     yield f"  Rests on “{check.quote}”"
     more = len({each.case for each in outcome.sightings}) - 1
     also = f" (and in {more} other cases)" if more > 0 else ""
-    yield f"  Seen     {placed(first)}{also}"
-    yield from evidence(first, url)
+    yield f"  Seen     {_placed(first)}{also}"
+    yield from _evidence(first, url)
     yield f"  Remedy   {check.remedy}"
     yield f"  Again    {rerun} --only {shlex.quote(first.case)}"
     yield ""
 
 
-def mark(outcome: Outcome) -> str:
+def _mark(outcome: Outcome) -> str:
     return {"broken": "BROKEN", "flaky": "FLAKY", "known": "KNOWN", "lenient": "LENIENT"}.get(
         outcome.state, "-"
     )
 
 
-def evidence(sighting: Sighting, url: str) -> Iterator[str]:
+def _evidence(sighting: Sighting, url: str) -> Iterator[str]:
     seen = sighting.evidence
     if not seen:
         return
-    yield f"  Sent     {seen['method']} {seen['path']} {short(seen['body'], seen['size'])}".rstrip()
+    yield f"  Sent     {seen['method']} {seen['path']} {_short(seen['body'], seen['size'])}".rstrip()
     answer = seen["failure"] or f"{seen['status']} {seen['content_type']}"
-    yield f"  Answered {answer} {short(seen['answer'], len(seen['answer']))}".rstrip()
+    yield f"  Answered {answer} {_short(seen['answer'], len(seen['answer']))}".rstrip()
     command = curl(sighting, url)
     if command:
         yield f"  curl     {command}"
 
 
-def short(text: str, size: int) -> str:
+def _short(text: str, size: int) -> str:
     """The beginning of a body, on one line."""
     line = " ".join(text.split("\n")).replace("\r", " ")
-    return line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]}… ({size} bytes)"
+    return line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}… ({size} bytes)"
 
 
 def curl(sighting: Sighting, url: str) -> str:
     """A line for a shell that sends the request again, "" for a body that is too long for one."""
     seen = sighting.evidence
-    if not seen or seen["size"] > MOST_CURL or "\x00" in seen["body"]:
+    if not seen or seen["size"] > _MOST_CURL or "\x00" in seen["body"]:
         return ""
     words = ["curl", "-sS", "-i", "-X", seen["method"], shlex.quote(f"{url}{seen['path']}")]
     for name, value in seen["headers"]:
@@ -144,7 +144,7 @@ def curl(sighting: Sighting, url: str) -> str:
     return " ".join(words)
 
 
-def others(result: Result, rerun: str) -> Iterator[str]:
+def _others(result: Result, rerun: str) -> Iterator[str]:
     """What decides nothing, one line each: deviations beyond the level, leniency, what is flaky or known."""
     groups = (
         ("Deviations beyond the level, which fail nothing:", result.deviations),
@@ -159,9 +159,9 @@ def others(result: Result, rerun: str) -> Iterator[str]:
     for title, found in groups:
         if found:
             yield title
-            yield from (line(outcome) for outcome in found[:MOST_LISTED])
-            if len(found) > MOST_LISTED:
-                yield f"  and {len(found) - MOST_LISTED} more; --json lists them all"
+            yield from (_line(outcome) for outcome in found[:_MOST_LISTED])
+            if len(found) > _MOST_LISTED:
+                yield f"  and {len(found) - _MOST_LISTED} more; --json lists them all"
             yield ""
     if result.compared:
         for word, ids in (
@@ -172,16 +172,16 @@ def others(result: Result, rerun: str) -> Iterator[str]:
             yield f"{word} since the baseline: {', '.join(ids) or 'none'}"
 
 
-def line(outcome: Outcome) -> str:
-    return f"  {outcome.check.id} ({outcome.level}) {placed(outcome.first)}"
+def _line(outcome: Outcome) -> str:
+    return f"  {outcome.check.id} ({outcome.level}) {_placed(outcome.first)}"
 
 
-def placed(sighting: Sighting) -> str:
+def _placed(sighting: Sighting) -> str:
     """The sentence, behind its pointer if it has one."""
     return f"{sighting.pointer}: {sighting.sentence}" if sighting.pointer else sighting.sentence
 
 
-def table(result: Result) -> Iterator[str]:
+def _table(result: Result) -> Iterator[str]:
     """How many checks of each level are in which state."""
     yield f"{'level':12}" + "".join(f"{title:>11}" for title, _ in COLUMNS)
     for level in LEVELS:
@@ -208,11 +208,11 @@ def documentation(members: dict[str, str]) -> str:
         "",
     ]
     for check in catalogue().values():
-        lines += [*entry(check, sum(name.startswith(f"{check.id}.") for name in members))]
+        lines += [*_entry(check, sum(name.startswith(f"{check.id}.") for name in members))]
     return "\n".join(lines)
 
 
-def entry(check: Check, cases: int) -> Iterator[str]:
+def _entry(check: Check, cases: int) -> Iterator[str]:
     facts = [check.level, *(["must"] if check.must else [])]
     if check.cost:
         facts.append(f"{check.cost} request{'s' if check.cost > 1 else ''}")
@@ -229,10 +229,10 @@ def entry(check: Check, cases: int) -> Iterator[str]:
 
 
 def as_json(result: Result) -> str:
-    return json.dumps(plain(result), ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(_plain(result), ensure_ascii=False, indent=1) + "\n"
 
 
-def plain(result: Result) -> dict[str, object]:
+def _plain(result: Result) -> dict[str, object]:
     """The whole result as JSON."""
     return {
         "version": 1,

@@ -49,7 +49,7 @@ from openpipe_mock.sessions.memory import DEFAULT, Session
 
 Json = Any
 
-SAFE: HeaderList = (
+_SAFE: HeaderList = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -58,9 +58,9 @@ SAFE: HeaderList = (
     (b"x-frame-options", b"DENY"),
 )
 """So that a browser neither keeps an answer, nor runs it, nor shows it inside another page."""
-YAML_HEADERS: HeaderList = ((b"content-type", b"application/yaml"),)
-COUNTED = ("sessions", "criteria", "completions", "faults", "requests")
-EVERY = "*"
+_YAML_HEADERS: HeaderList = ((b"content-type", b"application/yaml"),)
+_COUNTED = ("sessions", "criteria", "completions", "faults", "requests")
+_EVERY = "*"
 """As a session: all of them."""
 
 
@@ -78,12 +78,12 @@ class Control:
             reply = yield from self.answered(head)
         except ApiError as error:
             reply = refusal(error)
-        return replace(reply, headers=(*reply.headers, *SAFE))
+        return replace(reply, headers=(*reply.headers, *_SAFE))
 
     def answered(self, head: Head) -> Exchange:
         path = head.path.encode("utf-8", "replace").decode()
         prefixed = PREFIXED.fullmatch(path)
-        route, argument = found(head.method, prefixed["path"] if prefixed else path)
+        route, argument = _found(head.method, prefixed["path"] if prefixed else path)
         query = arguments(head.query, (*route.parameters, "session"))
         session = query.pop("session", "") or (prefixed["name"] if prefixed else "")
         session = session or head.headers.get(b"x-mock-session", b"").decode("latin-1")
@@ -100,7 +100,7 @@ class Control:
 
     def chosen(self, order: Order) -> list[Session]:
         """The session that is meant, or all of them."""
-        return list(self.service.sessions.all()) if order.session == EVERY else [self.known(order)]
+        return list(self.service.sessions.all()) if order.session == _EVERY else [self.known(order)]
 
     def in_force(self, session: Session) -> Settings:
         return session.settings(self.service.settings)
@@ -113,15 +113,15 @@ class Control:
     # About the mock.
 
     def health(self, _: Order) -> Reply:
-        return ok({"status": "ok", "name": NAME, **facts(self.service.settings)})
+        return _ok({"status": "ok", "name": NAME, **facts(self.service.settings)})
 
     def status(self, order: Order) -> Reply:
         file = self.service.file
         try:
             counted = self.counted(self.known(order))
         except StateUnavailable:  # just then people ask
-            counted = dict.fromkeys(COUNTED)
-        return ok(
+            counted = dict.fromkeys(_COUNTED)
+        return _ok(
             {
                 "status": "ok",
                 "name": NAME,
@@ -151,11 +151,11 @@ class Control:
         }
 
     def document(self, _: Order) -> Reply:
-        return Reply(200, served(), YAML_HEADERS)
+        return Reply(200, served(), _YAML_HEADERS)
 
     def reset(self, order: Order) -> Reply:
         self.session(order).forget()
-        return ok({"status": "ok"})
+        return _ok({"status": "ok"})
 
     # Criteria.
 
@@ -167,21 +167,21 @@ class Control:
             for name, declared in settings.criteria.items()
         ]
         unknown = "judge" if settings.judges_unknown else "not_found"
-        return ok({"criteria": listed_ones, "unknown_criteria": unknown})
+        return _ok({"criteria": listed_ones, "unknown_criteria": unknown})
 
     def set_criterion(self, order: Order) -> Reply:
         name, version = reference(order.argument)
         form = part(configfile.criterion, order.body)  # a mistake makes no session
         if version and isinstance(form, Declared):
-            raise BadRequest.at("body", f"expected how {order.argument} judges, got versions; {DROP_VERSION}")
+            raise BadRequest.at("body", f"expected how {order.argument} judges, got versions; {_DROP_VERSION}")
         session = self.session(order)
         room(len(session.overrides.criteria), name not in session.overrides.criteria)
         place = session.next_place()
         form = part(configfile.criterion, order.body, place)
-        declared = Declared(versions(form, version, self.declared(session, name)))
+        declared = Declared(_versions(form, version, self.declared(session, name)))
         session.wrote(form, order.body, place)
         session.override(criteria={**session.overrides.criteria, name: declared})
-        return ok(criterion(name, declared, True))
+        return _ok(criterion(name, declared, True))
 
     def reset_criterion(self, order: Order) -> Reply:
         name, version = reference(order.argument)
@@ -190,17 +190,17 @@ class Control:
         if name not in set_here and name not in file:
             near = did_you_mean(name, [*set_here, *file])
             raise NotFound(f"no criterion {quoted(name)} was set here, and the file declares none.{near}")
-        has = {*versions_of(set_here, name), *versions_of(file, name)}
+        has = {*_versions_of(set_here, name), *_versions_of(file, name)}
         if version and version not in has:
             known = listed([f"v{each}" for each in sorted(has)], "and")
             raise NotFound(f"the criterion {quoted(name)} has no version v{version}; it has {known}.")
         changed = set_here.pop(name, None)
         if changed and version:
-            restored = restore(changed.versions, version, file[name].versions if name in file else {})
+            restored = _restore(changed.versions, version, file[name].versions if name in file else {})
             if restored and not (name in file and restored == file[name].versions):
                 set_here[name] = Declared(restored)
         session.override(criteria=set_here)
-        return ok({"status": "ok"})
+        return _ok({"status": "ok"})
 
     # Scripts and faults.
 
@@ -210,23 +210,23 @@ class Control:
         session = self.session(order)
         room(len(getattr(session.overrides, kind)), len(checked))
         rules = parts(build, order.body, session.next_place)
-        written(session, rules, order.body)
+        _written(session, rules, order.body)
         return session, rules
 
     def shown_rules(self, order: Order, kind: str) -> Reply:
         session, file = self.known(order), self.service.settings
-        return ok({kind: in_order(getattr(session.overrides, kind), getattr(file, kind))})
+        return _ok({kind: in_order(getattr(session.overrides, kind), getattr(file, kind))})
 
     def add_rules(self, order: Order, kind: str) -> Reply:
-        session, rules = self.rules(order, RULES[kind], kind)
+        session, rules = self.rules(order, _RULES[kind], kind)
         session.override(**{kind: (*rules, *getattr(session.overrides, kind))})
-        return ok({"places": [rule.place for rule in rules]}, 201)
+        return _ok({"places": [rule.place for rule in rules]}, 201)
 
     def drop_rules(self, order: Order, kind: str) -> Reply:
         session = self.known(order)
         removed = len(getattr(session.overrides, kind))
         session.override(**{kind: ()})
-        return ok({"status": "ok", "removed": removed})
+        return _ok({"status": "ok", "removed": removed})
 
     # Limits.
 
@@ -235,10 +235,10 @@ class Control:
 
     def limits_of(self, session: Session) -> Reply:
         limits = self.in_force(session).limits
-        return ok(
+        return _ok(
             {
-                "requests_per_minute": bounded(limits.requests_per_minute),
-                "concurrent": bounded(limits.concurrent),
+                "requests_per_minute": _bounded(limits.requests_per_minute),
+                "concurrent": _bounded(limits.concurrent),
                 "source": "file" if session.overrides.limits is None else "runtime",
             }
         )
@@ -259,19 +259,19 @@ class Control:
 
     def sessions(self, order: Order) -> Reply:
         self.service.sessions.expire(order.head.at)
-        return ok({"sessions": [about(session, order.head) for session in self.service.sessions.all()]})
+        return _ok({"sessions": [about(session, order.head) for session in self.service.sessions.all()]})
 
     def make_session(self, order: Order) -> Reply:
         sessions, at = self.service.sessions, order.head.at
         body = members({} if order.body is None else order.body, ("name",))
         name = session_name(body)
         if name is None:
-            return ok(about(sessions.fresh(at), order.head), 201)
+            return _ok(about(sessions.fresh(at), order.head), 201)
         new = not sessions.has(name)
-        return ok(about(sessions.open(name, at), order.head), 201 if new else 200)
+        return _ok(about(sessions.open(name, at), order.head), 201 if new else 200)
 
     def one_session(self, order: Order) -> Reply:
-        return ok(about(self.service.sessions.known(order.argument, order.head.at), order.head))
+        return _ok(about(self.service.sessions.known(order.argument, order.head.at), order.head))
 
     def close_session(self, order: Order) -> Reply:
         name, sessions = order.argument, self.service.sessions
@@ -280,14 +280,14 @@ class Control:
         if not sessions.has_expired(name):
             sessions.known(name, order.head.at)
         sessions.remove(name)
-        return ok({"status": "ok"})
+        return _ok({"status": "ok"})
 
     # Journal.
 
     def requests(self, order: Order) -> Reply:
         sessions, wanted, most = self.chosen(order), filtered(order.query), limit(order.query)
         found = [entry for entry in newest(sessions) if wanted.holds(entry)]
-        return ok(
+        return _ok(
             {
                 "requests": [summary(entry) for entry in found[:most]],
                 "count": len(found),
@@ -304,25 +304,25 @@ class Control:
         entry = session.journal.find(int(number))
         if entry is None:
             raise NotFound(f"the journal of session {quoted(name)} keeps no request {int(number)}.")
-        return ok(detail(entry))
+        return _ok(detail(entry))
 
     def forget_requests(self, order: Order) -> Reply:
         removed = sum(session.journal.clear() for session in self.chosen(order))
-        return ok({"status": "ok", "removed": removed})
+        return _ok({"status": "ok", "removed": removed})
 
     def verify(self, order: Order) -> Reply:
         body = members(order.body, ("when", *EXPECTATIONS))
         when = part(lambda value, place: configfile.when(value), body.get("when", {}), pointer="/when")
         sessions = self.chosen(order)
         verdict = verify(newest(sessions), when, expectation(body))
-        return ok({**verdict, "dropped": sum(session.journal.dropped for session in sessions)})
+        return _ok({**verdict, "dropped": sum(session.journal.dropped for session in sessions)})
 
 
-RULES: Mapping[str, Callable[..., Any]] = {"completions": configfile.script, "faults": configfile.fault}
+_RULES: Mapping[str, Callable[..., Any]] = {"completions": configfile.script, "faults": configfile.fault}
 """Kind of rules, as the config file names it → what reads one."""
 
 
-def rule_routes(kind: str) -> tuple[Route, ...]:
+def _rule_routes(kind: str) -> tuple[Route, ...]:
     """Looking at rules of a kind, setting some, and dropping those that were set."""
     path = f"/{kind}"
     return (
@@ -340,8 +340,8 @@ ROUTES = (
     Route("GET", "/criteria", Control.criteria),
     Route("PUT", "/criteria/{id}", Control.set_criterion, "required"),
     Route("DELETE", "/criteria/{id}", Control.reset_criterion),
-    *rule_routes("completions"),
-    *rule_routes("faults"),
+    *_rule_routes("completions"),
+    *_rule_routes("faults"),
     Route("GET", "/limits", Control.limits),
     Route("PUT", "/limits", Control.set_limits, "required"),
     Route("DELETE", "/limits", Control.drop_limits),
@@ -359,26 +359,26 @@ ROUTES = (
     Route("DELETE", "/requests", Control.forget_requests),
     Route("POST", "/verify", Control.verify, "required"),
 )
-PATHS = tuple(dict.fromkeys(route.path for route in ROUTES))
+_PATHS = tuple(dict.fromkeys(route.path for route in ROUTES))
 PREFIXED = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/_mock/.*)", re.DOTALL)
 
 
-PATTERNS = {path: pattern(path) for path in PATHS}
+_PATTERNS = {path: pattern(path) for path in _PATHS}
 
 
-def found(method: str, path: str) -> tuple[Route, str]:
+def _found(method: str, path: str) -> tuple[Route, str]:
     """The route of a request, and what its path names. Raises NotFound, MethodNotSupported."""
-    for template, regex in PATTERNS.items():
+    for template, regex in _PATTERNS.items():
         match = regex.fullmatch(path)
         if match:
-            return by_method(method, path, template), "".join(match.groups())
-    whole = [ROOT + each for each in PATHS]
+            return _by_method(method, path, template), "".join(match.groups())
+    whole = [ROOT + each for each in _PATHS]
     near = nearest(path, whole) if path.strip("/") != ROOT.strip("/") else None
     advice = f"did you mean {near}?" if near else "GET /_mock/openapi.yaml describes what there is."
     raise NotFound(f"there is no {quoted(path)} here; {advice}")
 
 
-def by_method(method: str, path: str, template: str) -> Route:
+def _by_method(method: str, path: str, template: str) -> Route:
     """The route of a path by its method; HEAD is answered as GET is."""
     routes = {route.method: route for route in ROUTES if route.path == template}
     if "GET" in routes:
@@ -391,21 +391,21 @@ def by_method(method: str, path: str, template: str) -> Route:
     return routes[method]
 
 
-def ok(value: Json, status: int = 200) -> Reply:
+def _ok(value: Json, status: int = 200) -> Reply:
     return Reply(status, orjson.dumps(value))
 
 
-def written(session: Session, rules: Sequence[Script | Fault], body: Json) -> None:
+def _written(session: Session, rules: Sequence[Script | Fault], body: Json) -> None:
     """Tell the session from what JSON rules were built."""
     sources = body if isinstance(body, list) else [body]
     for rule, source in zip(rules, sources, strict=True):
         session.wrote(rule, source, rule.place)
 
 
-DROP_VERSION = "leave the version out of the path to set them all, or send one form."
+_DROP_VERSION = "leave the version out of the path to set them all, or send one form."
 
 
-def versions(form: Declared | Form, version: int, before: Mapping[int, Form]) -> Mapping[int, Form]:
+def _versions(form: Declared | Form, version: int, before: Mapping[int, Form]) -> Mapping[int, Form]:
     """A criterion's versions once a form, or all of them, are set."""
     if isinstance(form, Declared):
         return form.versions
@@ -414,16 +414,16 @@ def versions(form: Declared | Form, version: int, before: Mapping[int, Form]) ->
     return dict.fromkeys(before or (1,), form)
 
 
-def versions_of(criteria: Mapping[str, Declared], name: str) -> Mapping[int, Form]:
+def _versions_of(criteria: Mapping[str, Declared], name: str) -> Mapping[int, Form]:
     return criteria[name].versions if name in criteria else {}
 
 
-def restore(set_here: Mapping[int, Form], version: int, file: Mapping[int, Form]) -> dict[int, Form]:
+def _restore(set_here: Mapping[int, Form], version: int, file: Mapping[int, Form]) -> dict[int, Form]:
     """A criterion's versions once one of them is again what the file says, or gone."""
     others = {number: form for number, form in set_here.items() if number != version}
     return {**others, version: file[version]} if version in file else others
 
 
-def bounded(number: int | None) -> int | None:
+def _bounded(number: int | None) -> int | None:
     """A number that JSON's readers all understand; nobody counts as far."""
     return None if number is None else min(number, 2**53 - 1)

@@ -10,7 +10,7 @@ from openpipe_mock.core.resources import folder
 from openpipe_mock.openapi.spec import load
 
 Json = Any
-YamlDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_YamlDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 @cache
@@ -20,21 +20,21 @@ def document() -> dict[str, Any]:
     shapes = configfile.schema()["$defs"]
     whole = {**control, "components": {**control["components"]}}
     whole["components"]["schemas"] = {**control["components"]["schemas"], **shapes}
-    return relinked(whole)  # type: ignore[no-any-return]
+    return _relinked(whole)  # type: ignore[no-any-return]
 
 
-ELSEWHERE = ("config.schema.json#/$defs/", "#/$defs/")
+_ELSEWHERE = ("config.schema.json#/$defs/", "#/$defs/")
 
 
-def relinked(value: Json) -> Json:
+def _relinked(value: Json) -> Json:
     """A copy of a document whose references to the config file's schema stay inside."""
     if isinstance(value, list):
-        return [relinked(item) for item in value]
+        return [_relinked(item) for item in value]
     if not isinstance(value, dict):
         return value
-    copied = {key: relinked(member) for key, member in value.items()}
+    copied = {key: _relinked(member) for key, member in value.items()}
     target = copied.get("$ref")
-    for start in ELSEWHERE:
+    for start in _ELSEWHERE:
         if isinstance(target, str) and target.startswith(start):
             copied["$ref"] = f"#/components/schemas/{target.removeprefix(start)}"
     return copied
@@ -43,5 +43,5 @@ def relinked(value: Json) -> Json:
 @cache
 def served() -> bytes:
     """The document as YAML."""
-    text: str = yaml.dump(document(), Dumper=YamlDumper, sort_keys=False, allow_unicode=True, width=110)
+    text: str = yaml.dump(document(), Dumper=_YamlDumper, sort_keys=False, allow_unicode=True, width=110)
     return text.encode()

@@ -16,16 +16,16 @@ from openpipe_mock.core.errors import Forbidden
 from openpipe_mock.core.wording import quoted
 from openpipe_mock.service.admission import has_foreign_origin
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+_Address = IPv4Address | IPv6Address
+_Network = IPv4Network | IPv6Network
 
-OPEN = "/_mock/health"
+_OPEN = "/_mock/health"
 """What anybody may ask: whoever watches over containers comes from anywhere and under any name."""
-FOREIGN = "the control API answers no page of another site; ask it from this machine."
-HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]*))(?::[0-9]*)?")
-NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
-PORTED = re.compile(r"\[(?P<v6>[^\]]*)\](?::[0-9]+)?|(?P<v4>[0-9.]+):[0-9]+")
-FORWARDED_FOR = re.compile(r"""(?i)(?:^|[;,\s])for\s*=\s*("[^"]*"|[^;,\s]*)""")
+_FOREIGN = "the control API answers no page of another site; ask it from this machine."
+_HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]*))(?::[0-9]*)?")
+_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+_PORTED = re.compile(r"\[(?P<v6>[^\]]*)\](?::[0-9]+)?|(?P<v4>[0-9.]+):[0-9]+")
+_FORWARDED_FOR = re.compile(r"""(?i)(?:^|[;,\s])for\s*=\s*("[^"]*"|[^;,\s]*)""")
 
 
 class Unfit(ValueError):
@@ -38,7 +38,7 @@ class Guard:
     the networks. `hosts`: further names, in lower case, under which it may be asked."""
 
     token: bytes = field(default=b"", repr=False)
-    networks: tuple[Network, ...] = ()
+    networks: tuple[_Network, ...] = ()
     hosts: frozenset[str] = frozenset()
 
     def called(self, host: str) -> "Guard":
@@ -50,19 +50,19 @@ class Guard:
         if not head.peer:
             return
         if has_foreign_origin(head.headers):
-            raise Forbidden(FOREIGN)
-        if head.path == OPEN or self.is_known(sent_tokens(head.headers)):
+            raise Forbidden(_FOREIGN)
+        if head.path == _OPEN or self.is_known(_sent_tokens(head.headers)):
             return
-        for written in (head.peer, *forwarded(head.headers)):
+        for written in (head.peer, *_forwarded(head.headers)):
             if not self.is_near(address(written)):
                 raise Forbidden(self.too_far(written, head.headers))
         if not self.is_own(head.headers.get(b"host")):
-            raise Forbidden(misnamed(head.headers[b"host"]))
+            raise Forbidden(_misnamed(head.headers[b"host"]))
 
     def is_known(self, tokens: Iterable[bytes]) -> bool:
         return bool(self.token) and any(compare_digest(token, self.token) for token in tokens)
 
-    def is_near(self, found: Address | None) -> bool:
+    def is_near(self, found: _Address | None) -> bool:
         """Whether an address is this machine's or in a network that was let in."""
         return found is not None and (found.is_loopback or any(found in network for network in self.networks))
 
@@ -73,40 +73,40 @@ class Guard:
         """
         if host is None:
             return True
-        name = host_name(host)
+        name = _host_name(host)
         known = name == "localhost" or name.endswith(".localhost") or name in self.hosts
         return known or address(name) is not None
 
     def too_far(self, written: str, headers: Headers) -> str:
         found = address(written)
         shown, flag = (str(found), str(found)) if found else (quoted(written), "CIDR")
-        wrong = self.token and any(sent_tokens(headers))
+        wrong = self.token and any(_sent_tokens(headers))
         told = f"and {shown} is another{', whose token is not that of --control-token' if wrong else ''}"
         advice = f"start the mock with --allow-control-from {flag}, or with --control-token and send that"
         return f"the control API answers this machine alone, {told}; {advice} as `x-mock-token`."
 
 
-def sent_tokens(headers: Headers) -> tuple[bytes, bytes]:
+def _sent_tokens(headers: Headers) -> tuple[bytes, bytes]:
     """What came as a token, empty where nothing did."""
     scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
     bearer = bearer.strip() if scheme.lower() == b"bearer" else b""
     return headers.get(b"x-mock-token", b"").strip(), bearer
 
 
-def forwarded(headers: Headers) -> Iterator[str]:
+def _forwarded(headers: Headers) -> Iterator[str]:
     """The addresses for which proxies say that they passed a request on."""
     for name in (b"x-forwarded-for", b"x-real-ip"):
         if name in headers:
             yield from headers[name].decode("latin-1").split(",")
     if b"forwarded" in headers:
         written = headers[b"forwarded"].decode("latin-1")
-        yield from (found[1].strip('"') for found in FORWARDED_FOR.finditer(written))
+        yield from (found[1].strip('"') for found in _FORWARDED_FOR.finditer(written))
 
 
-def address(written: str) -> Address | None:
+def address(written: str) -> _Address | None:
     """An address as sockets and proxies write it, with a port or without; None for anything else."""
     written = written.strip()
-    ported = PORTED.fullmatch(written)
+    ported = _PORTED.fullmatch(written)
     if ported:
         written = ported["v6"] or ported["v4"] or ""
     try:
@@ -117,15 +117,15 @@ def address(written: str) -> Address | None:
     return mapped or found
 
 
-def host_name(host: bytes) -> str:
+def _host_name(host: bytes) -> str:
     """The name or address in a `Host`, in lower case and without its port; "" for what is none."""
-    found = HOST.fullmatch(host.decode("latin-1").strip().lower())
+    found = _HOST.fullmatch(host.decode("latin-1").strip().lower())
     return (found["address"] or (found["name"] or "").removesuffix(".")) if found else ""
 
 
-def misnamed(host: bytes) -> str:
-    name = host_name(host)
-    if not NAME.fullmatch(name):
+def _misnamed(host: bytes) -> str:
+    name = _host_name(host)
+    if not _NAME.fullmatch(name):
         return "the `Host` of the request is no name; ask the control API under localhost or an address."
     told = f"the control API doesn't go by the name {quoted(name)}, the request's `Host`"
     return f"{told}; ask for localhost or for an address, or start the mock with --allowed-host {name}."
@@ -135,13 +135,13 @@ def guard(token: str | None = None, networks: Iterable[str] = (), hosts: Iterabl
     """The guard that flags describe. Raises Unfit."""
     if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
         raise Unfit("--control-token: expected printable ASCII characters without spaces, at least one")
-    return Guard((token or "").encode(), tuple(map(network, networks)), frozenset(map(allowed_name, hosts)))
+    return Guard((token or "").encode(), tuple(map(_network, networks)), frozenset(map(_allowed_name, hosts)))
 
 
-def network(written: str) -> Network:
+def _network(written: str) -> _Network:
     """The network of `--allow-control-from`, or a single address. Raises Unfit."""
     try:
-        return unmapped(ip_network(written))
+        return _unmapped(ip_network(written))
     except ValueError:
         pass
     try:
@@ -153,15 +153,15 @@ def network(written: str) -> Network:
     raise Unfit(f"--allow-control-from {quoted(written)}: did you mean {meant}, or {single} alone?")
 
 
-def unmapped(found: Network) -> Network:
+def _unmapped(found: _Network) -> _Network:
     """The IPv4 network that an IPv6 one stands for, as peers are compared."""
     mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
     return ip_network((mapped, found.prefixlen - 96)) if mapped and found.prefixlen >= 96 else found
 
 
-def allowed_name(written: str) -> str:
+def _allowed_name(written: str) -> str:
     """The name of `--allowed-host`. Raises Unfit."""
     name = written.lower()
-    if not NAME.fullmatch(name):
+    if not _NAME.fullmatch(name):
         raise Unfit(f"--allowed-host {quoted(written)}: expected a name without scheme and port, as in mock")
     return name

@@ -65,14 +65,14 @@ def in_order(runtime: Sequence[Script | Fault], file: Sequence[Script | Fault]) 
     ]
 
 
-HOST = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,255}")
+_HOST = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,255}")
 
 
-def origin(head: Head) -> str:
+def _origin(head: Head) -> str:
     """The origin under which the client found the mock, "" where it doesn't say."""
     host = head.headers.get(b"host", b"")
     secure = head.headers.get(b"x-forwarded-proto", b"").strip().lower() == b"https"
-    return f"{'https' if secure else 'http'}://{host.decode()}" if HOST.fullmatch(host) else ""
+    return f"{'https' if secure else 'http'}://{host.decode()}" if _HOST.fullmatch(host) else ""
 
 
 def about(session: Session, head: Head) -> Json:
@@ -81,8 +81,8 @@ def about(session: Session, head: Head) -> Json:
     path = "" if at_home else f"{ROOT}/sessions/{session.name}"
     return {
         "name": session.name,
-        "base_url": f"{origin(head)}{path}{BASE}",
-        "control_url": f"{origin(head)}{path}{ROOT}",
+        "base_url": f"{_origin(head)}{path}{BASE}",
+        "control_url": f"{_origin(head)}{path}{ROOT}",
         "expires_after_seconds": None if at_home else IDLE_SECONDS,
         "requests": session.requests,
     }

@@ -10,9 +10,9 @@ from openpipe_mock.control.status import facts
 from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.service.service import Service
 
-KEY = "op-local"
+_KEY = "op-local"
 """The key that banner and page suggest while any will do."""
-ONE_OF_YOURS = "'<one of auth.keys>'"
+_ONE_OF_YOURS = "'<one of auth.keys>'"
 """What they say in its place where the config names keys: those are shown nowhere."""
 
 PREFIXES = (
@@ -33,7 +33,7 @@ HEADERS = {
 
 def exports(base_url: str, settings: Settings) -> list[tuple[str, str]]:
     """The variables that lead the official clients here, for a base URL that ends in `/api/v1`."""
-    key = ONE_OF_YOURS if settings.keys else KEY
+    key = _ONE_OF_YOURS if settings.keys else _KEY
     return [
         ("OPENPIPE_BASE_URL", base_url),
         ("OPENPIPE_API_KEY", key),
@@ -42,9 +42,9 @@ def exports(base_url: str, settings: Settings) -> list[tuple[str, str]]:
     ]
 
 
-def curl(base_url: str, settings: Settings) -> str:
+def _curl(base_url: str, settings: Settings) -> str:
     """A first request to paste."""
-    key = "$OPENPIPE_API_KEY" if settings.keys else KEY
+    key = "$OPENPIPE_API_KEY" if settings.keys else _KEY
     return (
         f"curl {base_url}/criteria/judge \\\n"
         f"  -H \"Authorization: Bearer {key}\" -H 'Content-Type: application/json' \\\n"
@@ -57,19 +57,19 @@ def page(service: Service, origin: str) -> str:
     base_url, settings, file = f"{origin.rstrip('/')}{BASE}", service.settings, service.file
     remembered = memory.sentence(service.sessions)
     known = {**facts(settings), "config file": file.path or "none", "sessions lie in": remembered}
-    return PAGE.substitute(
+    return _PAGE.substitute(
         base_url=escape(base_url),
         exports="\n".join(f"export {name}={escape(value)}" for name, value in exports(base_url, settings)),
         prefixes=escape(PREFIXES),
-        curl=escape(curl(base_url, settings)),
+        curl=escape(_curl(base_url, settings)),
         keys="The config file says which keys will do" if settings.keys else "Any key will do",
-        problems=problems(file.problems),
+        problems=_problems(file.problems),
         endpoints="".join(f"<li><code>{method} {BASE}{path}</code></li>" for path, method in SERVED.items()),
         facts="".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in known.items()),
     )
 
 
-def problems(found: Sequence[str]) -> str:
+def _problems(found: Sequence[str]) -> str:
     """What is wrong with the newest version of the config file, as a box of its own."""
     if not found:
         return ""
@@ -78,7 +78,7 @@ def problems(found: Sequence[str]) -> str:
     return f'<h2>Config file</h2><p class="bad">{told}</p><pre>{lines}</pre>'
 
 
-PAGE = Template(
+_PAGE = Template(
     """<!doctype html>
 <html lang="en">
 <head>

@@ -24,8 +24,8 @@ Json = Any
 
 MOST_BODY = 2**20
 """Bytes of a body: what one sets at runtime is short."""
-DEFAULT_LIMIT, MOST_LISTED = 100, 1000
-MOST_RULES = 1000
+_DEFAULT_LIMIT, MOST_LISTED = 100, 1000
+_MOST_RULES = 1000
 """Criteria, scripts and faults, of each, that may be set at runtime in one session."""
 MOST_EXPECTED = 1_000_000
 
@@ -70,11 +70,11 @@ def read(head: Head, kind: str) -> Generator[Effect, Any, Json]:
     if kind == "optional" and not body:
         return None
     value = parse(body)
-    json.loads(body, object_pairs_hook=distinct)
+    json.loads(body, object_pairs_hook=_distinct)
     return value
 
 
-def distinct(members: list[tuple[str, Json]]) -> None:
+def _distinct(members: list[tuple[str, Json]]) -> None:
     """Raise BadRequest for a key that stands twice, as in the config file: only one of them could count."""
     seen: set[str] = set()
     for name, _ in members:
@@ -94,7 +94,7 @@ def reference(written: str) -> tuple[str, int]:
 # Bodies.
 
 
-def refused(violations: Iterable[Violation]) -> BadRequest:
+def _refused(violations: Iterable[Violation]) -> BadRequest:
     """The refusal of a body: each violation an issue, the first in the message."""
     found = gathered(iter(violations), MOST_ISSUES)
     return BadRequest(found.headline(), issues=found.issues())
@@ -105,13 +105,13 @@ def part(build: Callable[..., Any], value: Json, place: str = "", pointer: str =
     try:
         return build(value, place=place)
     except configfile.Mistakes as error:
-        raise refused(moved(error.violations, pointer)) from None
+        raise _refused(_moved(error.violations, pointer)) from None
 
 
 def room(set_here: int, more: int) -> None:
     """Raise BadRequest where a session has too many rules of a kind for these."""
-    if set_here + more > MOST_RULES:
-        told = f"a session keeps {MOST_RULES:,} of a kind, and {set_here:,} are set already"
+    if set_here + more > _MOST_RULES:
+        told = f"a session keeps {_MOST_RULES:,} of a kind, and {set_here:,} are set already"
         raise BadRequest(f"{told}; DELETE removes them, POST /_mock/reset all that is set.")
 
 
@@ -120,20 +120,20 @@ def parts(build: Callable[..., Any], value: Json, place: Callable[[], str]) -> l
     if not isinstance(value, list):
         return [part(build, value, place())]
     if not value:
-        raise refused([Violation("", "minItems", "expected a rule or a list of rules, got an empty list.")])
+        raise _refused([Violation("", "minItems", "expected a rule or a list of rules, got an empty list.")])
     built: list[Any] = []
     wrong: list[Violation] = []
     for index, each in enumerate(value):
         try:
             built.append(build(each, place=place()))
         except configfile.Mistakes as error:
-            wrong += moved(error.violations, f"/{index}")
+            wrong += _moved(error.violations, f"/{index}")
     if wrong:
-        raise refused(wrong)
+        raise _refused(wrong)
     return built
 
 
-def moved(violations: Iterable[Violation], pointer: str) -> Iterator[Violation]:
+def _moved(violations: Iterable[Violation], pointer: str) -> Iterator[Violation]:
     for violation in violations:
         yield replace(violation, pointer=pointer + violation.pointer)
 
@@ -142,7 +142,7 @@ def members(body: Json, known: Sequence[str]) -> Mapping[str, Json]:
     """A body that is an object of known members."""
     names = listed(map(quoted, known), "and")
     if not isinstance(body, dict):
-        raise refused([Violation("", "type", f"expected an object with {names}, got {shown(body)}.")])
+        raise _refused([Violation("", "type", f"expected an object with {names}, got {shown(body)}.")])
     unknown = [name for name in body if name not in known]
 
     def told(name: str) -> str:
@@ -150,7 +150,7 @@ def members(body: Json, known: Sequence[str]) -> Mapping[str, Json]:
 
     if unknown:
         rule = "additionalProperties"
-        raise refused(Violation(Place({}).at(name).pointer, rule, partial(told, name)) for name in unknown)
+        raise _refused(Violation(Place({}).at(name).pointer, rule, partial(told, name)) for name in unknown)
     return body
 
 
@@ -164,12 +164,12 @@ def expectation(body: Mapping[str, Json]) -> Expectation:
         return Expectation()
     if len(given) > 1:
         told = f"expected one of {listed(map(quoted, EXPECTATIONS), 'and')}, got {len(given)} of them."
-        raise refused([Violation("", "oneOf", told)])
+        raise _refused([Violation("", "oneOf", told)])
     [name] = given
     number = body[name]
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MOST_EXPECTED:
         told = f"expected a whole number from 0 to {MOST_EXPECTED}, got {shown(number)}."
-        raise refused([Violation(f"/{name}", "type", told)])
+        raise _refused([Violation(f"/{name}", "type", told)])
     return Expectation(name, number)
 
 
@@ -177,7 +177,7 @@ def session_name(body: Mapping[str, Json]) -> str | None:
     """The name that a new session shall have, None for any."""
     name = body.get("name")
     if name is not None and (not isinstance(name, str) or not name):
-        raise refused([Violation("/name", "type", f"expected a name, got {shown(name)}.")])
+        raise _refused([Violation("/name", "type", f"expected a name, got {shown(name)}.")])
     return name
 
 
@@ -186,15 +186,15 @@ def session_name(body: Mapping[str, Json]) -> str | None:
 FILTERS = ("endpoint", "criterion", "status", "validity")
 ENDPOINTS = tuple(NAMES.values())
 STATUS = re.compile(r"[1-5](?:[0-9]{2}|xx)|0")
-VALIDITIES = tuple(VALIDITY.values())
-CHECKS: Mapping[str, tuple[Callable[[str], object], str]] = {
+_VALIDITIES = tuple(VALIDITY.values())
+_CHECKS: Mapping[str, tuple[Callable[[str], object], str]] = {
     "endpoint": (lambda value: value in ENDPOINTS, listed(map(quoted, ENDPOINTS), "or")),
     "criterion": (bool, 'a criterion, as in "helpful" or "helpful@v2"'),
     "status": (
         STATUS.fullmatch,
         "a status, as in 429, or a class of them, as in 4xx; 0: the connection broke before an answer",
     ),
-    "validity": (lambda value: value in VALIDITIES, listed(map(quoted, VALIDITIES), "or")),
+    "validity": (lambda value: value in _VALIDITIES, listed(map(quoted, _VALIDITIES), "or")),
     "limit": (
         lambda value: re.fullmatch("[0-9]{1,4}", value) and 1 <= int(value) <= MOST_LISTED,
         f"a whole number from 1 to {MOST_LISTED}",
@@ -203,9 +203,9 @@ CHECKS: Mapping[str, tuple[Callable[[str], object], str]] = {
 """Parameter → whether a value will do, and what is expected."""
 
 
-def checked(name: str, query: Mapping[str, str], otherwise: str = "") -> str:
+def _checked(name: str, query: Mapping[str, str], otherwise: str = "") -> str:
     """The value of a parameter. Raises BadRequest for one that won't do."""
-    fits, expected = CHECKS[name]
+    fits, expected = _CHECKS[name]
     if name in query and not fits(query[name]):
         raise BadRequest.at(f"query {quoted(name)}", f"expected {expected}, got {quoted(query[name])}.")
     return query.get(name, otherwise)
@@ -213,9 +213,9 @@ def checked(name: str, query: Mapping[str, str], otherwise: str = "") -> str:
 
 def filtered(query: Mapping[str, str]) -> Filter:
     """Which exchanges are asked for."""
-    return Filter(**{name: checked(name, query) for name in FILTERS})
+    return Filter(**{name: _checked(name, query) for name in FILTERS})
 
 
 def limit(query: Mapping[str, str]) -> int:
     """How many exchanges a list shows."""
-    return int(checked("limit", query, str(DEFAULT_LIMIT)))
+    return int(_checked("limit", query, str(_DEFAULT_LIMIT)))

@@ -24,10 +24,10 @@ class Route:
     parameters: tuple[str, ...] = ()
 
 
-SLASHED = ("/criteria/{id}",)
+_SLASHED = ("/criteria/{id}",)
 """Paths whose argument may hold slashes."""
 
 
 def pattern(path: str) -> re.Pattern[str]:
-    argument = "(.+)" if path in SLASHED else "([^/]+)"
+    argument = "(.+)" if path in _SLASHED else "([^/]+)"
     return re.compile(re.sub(r"\\\{\w+\\\}", lambda _: argument, re.escape(ROOT + path)), re.DOTALL)

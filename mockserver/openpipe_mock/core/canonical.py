@@ -13,13 +13,13 @@ import orjson
 def ordered(value: Any) -> bytes:
     """A value as JSON whose members stand in the order of their names."""
     text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    return respelled(text) if RESPELLS else text
+    return respelled(text) if _RESPELLS else text
 
 
 def spelled(value: Any) -> bytes:
     """A value as JSON whose members stand in their own order."""
     text = orjson.dumps(value)
-    return respelled(text) if RESPELLS else text
+    return respelled(text) if _RESPELLS else text
 
 
 def number(value: float) -> str:
@@ -36,13 +36,13 @@ def number(value: float) -> str:
     return f"{mantissa}e{int(exponent):+}"
 
 
-TOKEN = rb'"(?:[^"\\]++|\\.)*+"|-?[0-9]++(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?'
+_TOKEN = rb'"(?:[^"\\]++|\\.)*+"|-?[0-9]++(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?'
 """A string or a number of a JSON text."""
 
 
 def respelled(text: bytes) -> bytes:
     """A JSON text with its floats in our spelling."""
-    return re.sub(TOKEN, _ours, text)
+    return re.sub(_TOKEN, _ours, text)
 
 
 def _ours(token: re.Match[bytes]) -> bytes:
@@ -51,7 +51,7 @@ def _ours(token: re.Match[bytes]) -> bytes:
     return number(float(text)).encode() if is_float else text
 
 
-SAMPLES = [
+_SAMPLES = [
     sign * float(f"{digits}e{exponent}")
     for sign in (1, -1)
     for digits in ("1", "1.5", "1.2345678901234567")
@@ -62,8 +62,8 @@ SAMPLES = [
 
 def respells() -> bool:
     """Whether the installed orjson spells floats otherwise than we do."""
-    return orjson.dumps(SAMPLES) != f"[{','.join(map(number, SAMPLES))}]".encode()
+    return orjson.dumps(_SAMPLES) != f"[{','.join(map(number, _SAMPLES))}]".encode()
 
 
 # Asked once: a look at each text would cost a judgement 5 % of its time.
-RESPELLS = respells()
+_RESPELLS = respells()

@@ -11,22 +11,22 @@ from functools import lru_cache
 from math import prod
 from string import ascii_lowercase, ascii_uppercase, digits, punctuation
 
-MOST_NESTING = 40
+_MOST_NESTING = 40
 MOST_CHARACTERS = 10_000
 """Length of the longest string that is written."""
 
-DIGITS = "1234567890"
-LETTERS = ascii_lowercase
-WORD = LETTERS + DIGITS + ascii_uppercase + "_"
-PRINTABLE = LETTERS + DIGITS + ascii_uppercase + punctuation + " "
-KINDS = (ascii_lowercase, ascii_uppercase, digits, "!#$%&*+-=?@_" + punctuation)
-MIXTURE = 8
+_DIGITS = "1234567890"
+_LETTERS = ascii_lowercase
+_WORD = _LETTERS + _DIGITS + ascii_uppercase + "_"
+_PRINTABLE = _LETTERS + _DIGITS + ascii_uppercase + punctuation + " "
+_KINDS = (ascii_lowercase, ascii_uppercase, digits, "!#$%&*+-=?@_" + punctuation)
+_MIXTURE = 8
 """How often a repeat is written when a text has to mix kinds of characters, as passwords have to."""
-SHORTHANDS = {"d": DIGITS, "w": WORD, "s": " \t\n"}
-CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v", "0": "\0"}
-PROPERTIES = {"L": LETTERS + ascii_uppercase, "Lu": ascii_uppercase, "Ll": LETTERS}
-PROPERTIES |= {"N": DIGITS, "Nd": DIGITS, "P": punctuation, "Z": " ", "Zs": " "}
-PROPERTY_WEIGHT = 40
+_SHORTHANDS = {"d": _DIGITS, "w": _WORD, "s": " \t\n"}
+_CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v", "0": "\0"}
+_PROPERTIES = {"L": _LETTERS + ascii_uppercase, "Lu": ascii_uppercase, "Ll": _LETTERS}
+_PROPERTIES |= {"N": _DIGITS, "Nd": _DIGITS, "P": punctuation, "Z": " ", "Zs": " "}
+_PROPERTY_WEIGHT = 40
 """A Unicode property compiles into as much code as this many plain characters (measured)."""
 
 
@@ -35,7 +35,7 @@ class Unsupported(Exception):
 
 
 @dataclass(slots=True)
-class Pen:
+class _Pen:
     """What steers a text: a number whose digits are choices, characters to add, and how brief to be."""
 
     number: int
@@ -49,19 +49,19 @@ class Pen:
 
 
 @dataclass(frozen=True, slots=True)
-class Empty:
+class _Empty:
     """Anchors and lookarounds: they match a place, not a text."""
 
     size: int = 0
     shortest: int = 0
     ways: int = 1
 
-    def write(self, pen: Pen) -> str:
+    def write(self, pen: _Pen) -> str:
         return ""
 
 
 @dataclass(frozen=True, slots=True)
-class Chars:
+class _Chars:
     """One character out of `choices`, the most readable first."""
 
     choices: str
@@ -72,19 +72,19 @@ class Chars:
     def ways(self) -> int:
         return len(self.choices)
 
-    def write(self, pen: Pen) -> str:
+    def write(self, pen: _Pen) -> str:
         return self.run(1, pen)
 
-    def run(self, count: int, pen: Pen) -> str:
+    def run(self, count: int, pen: _Pen) -> str:
         """Neighbouring characters, as in `abc` and `123`."""
-        choices = mixed(self.choices) if pen.mixed else self.choices
+        choices = _mixed(self.choices) if pen.mixed else self.choices
         at = pen.draw(len(choices)) if count else 0
         return "".join(choices[(at + step) % len(choices)] for step in range(count))
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
-    pieces: tuple["Piece", ...]
+class _Sequence:
+    pieces: tuple["_Piece", ...]
 
     @property
     def size(self) -> int:
@@ -98,13 +98,13 @@ class Sequence:
     def ways(self) -> int:
         return prod(piece.ways for piece in self.pieces)
 
-    def write(self, pen: Pen) -> str:
+    def write(self, pen: _Pen) -> str:
         return "".join([piece.write(pen) for piece in self.pieces])
 
 
 @dataclass(frozen=True, slots=True)
-class Either:
-    options: tuple[Sequence, ...]
+class _Either:
+    options: tuple[_Sequence, ...]
 
     @property
     def size(self) -> int:
@@ -118,16 +118,16 @@ class Either:
     def ways(self) -> int:
         return len(self.options) * min(option.ways for option in self.options)
 
-    def write(self, pen: Pen) -> str:
+    def write(self, pen: _Pen) -> str:
         options = sorted(self.options, key=lambda option: option.shortest) if pen.brief else self.options
         return options[pen.draw(len(options))].write(pen)
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
+class _Repeat:
     """A piece from `least` to `most` times; `usual` is how often when nothing asks for more or less."""
 
-    piece: "Piece"
+    piece: "_Piece"
     least: int
     most: int
     usual: int
@@ -145,10 +145,10 @@ class Repeat:
     def ways(self) -> int:
         return self.piece.ways if self.usual else 1
 
-    def write(self, pen: Pen) -> str:
-        usual = max(self.usual, MIXTURE) if pen.mixed and self.usual else self.usual
+    def write(self, pen: _Pen) -> str:
+        usual = max(self.usual, _MIXTURE) if pen.mixed and self.usual else self.usual
         count = self.least if pen.brief else min(self.most, usual)
-        if isinstance(self.piece, Chars):
+        if isinstance(self.piece, _Chars):
             more = min(pen.extra, self.most - count)
             pen.extra -= more
             return self.piece.run(count + more, pen)
@@ -159,29 +159,29 @@ class Repeat:
         return "".join(texts)
 
 
-Piece = Empty | Chars | Sequence | Either | Repeat
+_Piece = _Empty | _Chars | _Sequence | _Either | _Repeat
 
 
-def mixed(choices: str) -> str:
+def _mixed(choices: str) -> str:
     """The same characters with their kinds in turn, as passwords want them: `aA0!bB1"`."""
-    kinds = [[char for char in kind if char in choices] for kind in KINDS]
-    turns = [kind[turn] for turn in range(len(PRINTABLE)) for kind in kinds if turn < len(kind)]
+    kinds = [[char for char in kind if char in choices] for kind in _KINDS]
+    turns = [kind[turn] for turn in range(len(_PRINTABLE)) for kind in kinds if turn < len(kind)]
     return "".join(turns) or choices
 
 
 @lru_cache(maxsize=256)
-def parsed(pattern: str) -> Sequence:
+def _parsed(pattern: str) -> _Sequence:
     """The pieces of a pattern; Unsupported for syntax outside the subset and for texts beyond all bounds."""
-    parser = Parser(pattern)
+    parser = _Parser(pattern)
     piece = parser.either(0)
     if parser.more():
         raise Unsupported(pattern)
     if piece.shortest > MOST_CHARACTERS:
         raise Unsupported(pattern)
     opened, closed = pattern.startswith(("^", r"\A")), pattern.endswith(("$", r"\z", r"\Z"))
-    before = () if opened else (Repeat(Chars(LETTERS), 0, MOST_CHARACTERS, 0),)
-    after = () if closed else (Repeat(Chars(LETTERS), 0, MOST_CHARACTERS, 3 if opened else 0),)
-    return Sequence((*before, piece, *after))
+    before = () if opened else (_Repeat(_Chars(_LETTERS), 0, MOST_CHARACTERS, 0),)
+    after = () if closed else (_Repeat(_Chars(_LETTERS), 0, MOST_CHARACTERS, 3 if opened else 0),)
+    return _Sequence((*before, piece, *after))
 
 
 def text(pattern: str, number: int, least: int = 0, most: int = MOST_CHARACTERS) -> str:
@@ -189,9 +189,9 @@ def text(pattern: str, number: int, least: int = 0, most: int = MOST_CHARACTERS)
 
     Every other text mixes characters when the pattern looks ahead, and has letters before it without `^`.
     """
-    piece = parsed(pattern)
+    piece = _parsed(pattern)
     number, second = divmod(number, 2) if "(?=" in pattern or not pattern.startswith("^") else (number, 0)
-    pen = Pen(number, mixed="(?=" in pattern and not second)
+    pen = _Pen(number, mixed="(?=" in pattern and not second)
     written = piece.write(replace(pen))
     if len(written) > most:
         pen.brief = True
@@ -205,7 +205,7 @@ def text(pattern: str, number: int, least: int = 0, most: int = MOST_CHARACTERS)
 def ways(pattern: str) -> int:
     """How many numbers from 0 on give different texts, at least."""
     try:
-        return parsed(pattern).ways * (1 if pattern.startswith("^") else 2)
+        return _parsed(pattern).ways * (1 if pattern.startswith("^") else 2)
     except Unsupported:
         return 1
 
@@ -215,13 +215,13 @@ def size(pattern: str) -> int:
     if len(pattern) > MOST_CHARACTERS:
         return len(pattern)
     try:
-        return parsed(pattern).size + len(pattern)
+        return _parsed(pattern).size + len(pattern)
     except Unsupported:
         repeats = (min(int(count), MOST_CHARACTERS) for count in re.findall(r"\d{1,9}(?=\})", pattern))
         return min(len(pattern) * prod((max(1, count) for count in repeats), start=1), 10**9)
 
 
-class Parser:
+class _Parser:
     """Recursive descent over one pattern; every method leaves `at` behind what it read."""
 
     def __init__(self, pattern: str) -> None:
@@ -250,92 +250,92 @@ class Parser:
         self.at = found.end() if found else self.at
         return found
 
-    def either(self, depth: int) -> Either:
-        if depth > MOST_NESTING:
+    def either(self, depth: int) -> _Either:
+        if depth > _MOST_NESTING:
             raise Unsupported(self.pattern)
         options = [self.sequence(depth)]
         while self.take("|"):
             options.append(self.sequence(depth))
-        return Either(tuple(options))
+        return _Either(tuple(options))
 
-    def sequence(self, depth: int) -> Sequence:
-        pieces: list[Piece] = []
+    def sequence(self, depth: int) -> _Sequence:
+        pieces: list[_Piece] = []
         while self.more() and not self.peek("|") and not self.peek(")"):
             pieces.append(self.quantified(self.atom(depth)))
-        return Sequence(tuple(pieces))
+        return _Sequence(tuple(pieces))
 
-    def quantified(self, piece: Piece) -> Piece:
-        found = self.match(QUANTIFIER)
+    def quantified(self, piece: _Piece) -> _Piece:
+        found = self.match(_QUANTIFIER)
         if not found:
             return piece
-        least, most = bounds(found)
+        least, most = _bounds(found)
         if least > MOST_CHARACTERS:
             raise Unsupported(self.pattern)
-        varied = isinstance(piece, Chars) and len(piece.choices) > 1 and most > 1
+        varied = isinstance(piece, _Chars) and len(piece.choices) > 1 and most > 1
         usual = min(most, max(least, 3)) if varied else least
-        return Repeat(piece, least, most, usual)
+        return _Repeat(piece, least, most, usual)
 
-    def atom(self, depth: int) -> Piece:
+    def atom(self, depth: int) -> _Piece:
         char = self.next()
         if char == "(":
             return self.group(depth)
-        reader = ATOMS.get(char)
-        return reader(self) if reader else Chars(char)
+        reader = _ATOMS.get(char)
+        return reader(self) if reader else _Chars(char)
 
-    def group(self, depth: int) -> Piece:
-        if self.match(FLAGS):
-            return Empty()
-        opening = self.match(GROUP)
+    def group(self, depth: int) -> _Piece:
+        if self.match(_FLAGS):
+            return _Empty()
+        opening = self.match(_GROUP)
         inner = self.either(depth + 1)
         if not self.take(")"):
             raise Unsupported(self.pattern)
-        return Empty(inner.size) if opening and opening["look"] else inner
+        return _Empty(inner.size) if opening and opening["look"] else inner
 
-    def escape(self) -> Piece:
-        if self.match(EDGE):
-            return Empty()
+    def escape(self) -> _Piece:
+        if self.match(_EDGE):
+            return _Empty()
         self.at -= 1
         chars, weight = self.char()
-        return Chars(chars, weight)
+        return _Chars(chars, weight)
 
     def char(self) -> tuple[str, int]:
         """The characters that one member of a class, or one escape, stands for, and its weight."""
         char = self.next()
         if char != "\\":
             return char, 1
-        if found := self.match(CODE):
+        if found := self.match(_CODE):
             return chr(min(int("".join(filter(None, found.groups())), 16), 0x10FFFF)), 1
-        if found := self.match(PROPERTY):
-            chars = PROPERTIES.get(found["name"])
+        if found := self.match(_PROPERTY):
+            chars = _PROPERTIES.get(found["name"])
             if chars is None or found["kind"] == "P":
                 raise Unsupported(self.pattern)
-            return chars, PROPERTY_WEIGHT
+            return chars, _PROPERTY_WEIGHT
         return self.plain_escape()
 
     def plain_escape(self) -> tuple[str, int]:
         char = self.next()
-        if char.lower() in SHORTHANDS:
-            named = SHORTHANDS[char.lower()]
-            return (named if char.islower() else without(named)), 1
-        if char.isalnum() and char not in CONTROLS:  # a back reference, \c, \k and the like
+        if char.lower() in _SHORTHANDS:
+            named = _SHORTHANDS[char.lower()]
+            return (named if char.islower() else _without(named)), 1
+        if char.isalnum() and char not in _CONTROLS:  # a back reference, \c, \k and the like
             raise Unsupported(self.pattern)
-        return CONTROLS.get(char, char), 1
+        return _CONTROLS.get(char, char), 1
 
-    def bracket(self) -> Piece:
+    def bracket(self) -> _Piece:
         negated = self.take("^")
         chars, weight = self.member()
         while not self.take("]"):
             more, heavier = self.member()
             chars, weight = chars + more, max(weight, heavier)
-        choices = without(chars) if negated else ordered(chars)
+        choices = _without(chars) if negated else _ordered(chars)
         if not choices:
             raise Unsupported(self.pattern)
-        return Chars(choices, weight)
+        return _Chars(choices, weight)
 
     def member(self) -> tuple[str, int]:
         """One member of a class: a character, a shorthand, or a range."""
         first, weight = self.char()
-        if len(first) > 1 or not self.match(DASH):
+        if len(first) > 1 or not self.match(_DASH):
             return first, weight
         last, _ = self.char()
         # Whole alphabets needn't be spelt out: a text takes its characters from the beginning of a range.
@@ -343,38 +343,38 @@ class Parser:
         return "".join(map(chr, range(ord(first), end + 1))), weight
 
 
-QUANTIFIER = re.compile(r"(?:(?P<sign>[*+?])|\{(?P<least>\d{1,9})(?P<comma>,(?P<most>\d{1,9})?)?\})[?+]?")
-SIGNS = {"*": (0, MOST_CHARACTERS), "+": (1, MOST_CHARACTERS), "?": (0, 1)}
-FLAGS = re.compile(r"\?[imsux-]+\)")
-GROUP = re.compile(r"\?(?:[imsux-]*:|P?<[A-Za-z]\w*>|(?P<look><?[=!]))")
-EDGE = re.compile(r"[bBAzZ]")
-CODE = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}")
-PROPERTY = re.compile(r"(?P<kind>[pP])\{(?P<name>\w+)\}")
-DASH = re.compile(r"-(?!\])")
-ATOMS: dict[str, Callable[[Parser], Piece]] = {
-    "\\": Parser.escape,
-    "[": Parser.bracket,
-    ".": lambda parser: Chars(PRINTABLE),
-    "^": lambda parser: Empty(),
-    "$": lambda parser: Empty(),
+_QUANTIFIER = re.compile(r"(?:(?P<sign>[*+?])|\{(?P<least>\d{1,9})(?P<comma>,(?P<most>\d{1,9})?)?\})[?+]?")
+_SIGNS = {"*": (0, MOST_CHARACTERS), "+": (1, MOST_CHARACTERS), "?": (0, 1)}
+_FLAGS = re.compile(r"\?[imsux-]+\)")
+_GROUP = re.compile(r"\?(?:[imsux-]*:|P?<[A-Za-z]\w*>|(?P<look><?[=!]))")
+_EDGE = re.compile(r"[bBAzZ]")
+_CODE = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}")
+_PROPERTY = re.compile(r"(?P<kind>[pP])\{(?P<name>\w+)\}")
+_DASH = re.compile(r"-(?!\])")
+_ATOMS: dict[str, Callable[[_Parser], _Piece]] = {
+    "\\": _Parser.escape,
+    "[": _Parser.bracket,
+    ".": lambda parser: _Chars(_PRINTABLE),
+    "^": lambda parser: _Empty(),
+    "$": lambda parser: _Empty(),
 }
 
 
-def bounds(found: re.Match[str]) -> tuple[int, int]:
+def _bounds(found: re.Match[str]) -> tuple[int, int]:
     """How often a quantifier repeats at least and at most; "without end" is MOST_CHARACTERS."""
     if found["sign"]:
-        return SIGNS[found["sign"]]
+        return _SIGNS[found["sign"]]
     least = int(found["least"])
     most = int(found["most"] or MOST_CHARACTERS) if found["comma"] else least
     return least, max(least, most)
 
 
-def ordered(chars: str) -> str:
+def _ordered(chars: str) -> str:
     """Each character once, the readable ones first."""
-    known = [char for char in PRINTABLE if char in chars]
+    known = [char for char in _PRINTABLE if char in chars]
     return "".join(dict.fromkeys([*known, *chars]))
 
 
-def without(chars: str) -> str:
+def _without(chars: str) -> str:
     """The printable characters that are none of these."""
-    return "".join(char for char in PRINTABLE if char not in chars)
+    return "".join(char for char in _PRINTABLE if char not in chars)

@@ -11,7 +11,7 @@ def reason(error: BaseException) -> str:
 
     "" where nothing of the kind lies beneath.
     """
-    found = (words(each) for each in chain(error) if isinstance(each, OSError))
+    found = (_words(each) for each in chain(error) if isinstance(each, OSError))
     return next(filter(None, found), "")
 
 
@@ -22,9 +22,9 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def words(error: OSError) -> str:
+def _words(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS failed: {CERTIFICATES.get(error.verify_code, 'its certificate is not trusted here')}"
+        return f"TLS failed: {_CERTIFICATES.get(error.verify_code, 'its certificate is not trusted here')}"
     if isinstance(error, ssl.SSLError):
         return "TLS failed: one side speaks no TLS, or another one"
     if isinstance(error, socket.gaierror):
@@ -36,7 +36,7 @@ def words(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno else ""
 
 
-CERTIFICATES = {
+_CERTIFICATES = {
     9: "its certificate is not valid yet",
     10: "its certificate has expired",
     62: "its certificate is for another host name",

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-CHECKOUT = PACKAGE.parents[1]
+_CHECKOUT = PACKAGE.parents[1]
 SOURCE = "/path/to/openpipe-mock"
 """What pip is given: a checkout or a built wheel. Once an index has the package: "openpipe-mock"."""
 
@@ -16,7 +16,7 @@ def folder(name: str) -> Path:
 
     Raises FileNotFoundError when neither place has it, which means a broken installation.
     """
-    for parent in (PACKAGE, CHECKOUT):
+    for parent in (PACKAGE, _CHECKOUT):
         if (parent / name).is_dir():
             return parent / name
     raise FileNotFoundError(f"openpipe-mock is installed without its folder {name!r}: reinstall it")
@@ -27,7 +27,7 @@ def install_line(extra: str) -> str:
 
     It names the checkout where the package runs from one.
     """
-    if folder("schemas").parent == CHECKOUT:
-        return f"pip install --editable {shlex.quote(f'{CHECKOUT}[{extra}]')}"
+    if folder("schemas").parent == _CHECKOUT:
+        return f"pip install --editable {shlex.quote(f'{_CHECKOUT}[{extra}]')}"
     note = "  # a checkout or a built wheel" if "/" in SOURCE else ""
     return f"pip install {shlex.quote(f'{SOURCE}[{extra}]')}{note}"

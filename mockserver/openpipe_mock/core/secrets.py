@@ -20,64 +20,64 @@ from openpipe_mock.core.wording import lacking
 
 MASK = "***"
 MASKED = MASK.encode()
-SECRETS = (
+_SECRETS = (
     *("apikey", "accesskey", "privatekey", "secretkey", "secret", "password", "passphrase", "cookie"),
     *("authorization", "accesstoken", "authtoken", "bearertoken", "refreshtoken", "sessiontoken"),
 )
 """Endings of names whose strings are never stored. Not `token`: log probabilities are full of it."""
 
-KEYS = ("token", "key", "tokens", "keys")
+_KEYS = ("token", "key", "tokens", "keys")
 """Endings of headers' names that tell a secret: `x-security-token`, `x-openai-key`."""
-PUBLIC = "idempotency-key"
+_PUBLIC = "idempotency-key"
 """The one header of such a name that is none: it tells which requests are the same one, sent again."""
-SCHEMAS = ("parameters", "schema", "input_schema")
+_SCHEMAS = ("parameters", "schema", "input_schema")
 """Members that describe values: what is named like a secret there is none."""
-MOST_WITHIN = 5
+_MOST_WITHIN = 5
 """How deep JSON in texts in JSON is taken apart."""
 
-QUOTE, SLASH, BACKSLASH = b'"/\\'
+_QUOTE, _SLASH, _BACKSLASH = b'"/\\'
 SHORTEST_TOKEN = 6
 """Bytes: a shorter token is searched for in headers alone, as it may be any word."""
 
-NAMES = "|".join("[-_ ]*".join(name) for name in SECRETS)
-KEY = re.compile(r"(?<![A-Za-z0-9])(?:(?:sk|opk)[-_][\w-]{6,}|(?P<scheme>(?i:bearer)\s+)[\w.~+/=-]{8,})")
+_NAMES = "|".join("[-_ ]*".join(name) for name in _SECRETS)
+_KEY = re.compile(r"(?<![A-Za-z0-9])(?:(?:sk|opk)[-_][\w-]{6,}|(?P<scheme>(?i:bearer)\s+)[\w.~+/=-]{8,})")
 """Texts that look like a key; after `Bearer` at least eight characters, since prose knows the word too."""
-VALUE = r"""\[[^\]]*+|"(?:[^"\\]++|\\.)*+|'(?:[^'\\]++|\\.)*+|\\+["'][^"'\\]*+|[^\r\n,;&}"']++"""
-PAIR = re.compile(rf"""(?is)(?P<name>(?:{NAMES})[s_ -]*+\\*["']?\s*+[:=]\s*+)(?:{VALUE})""")
+_VALUE = r"""\[[^\]]*+|"(?:[^"\\]++|\\.)*+|'(?:[^'\\]++|\\.)*+|\\+["'][^"'\\]*+|[^\r\n,;&}"']++"""
+_PAIR = re.compile(rf"""(?is)(?P<name>(?:{_NAMES})[s_ -]*+\\*["']?\s*+[:=]\s*+)(?:{_VALUE})""")
 """A name and its value in a text that is no JSON."""
-WORD = VALUE.replace(r"""[^\r\n,;&}"']++""", r"""[^\s,;&}"']++""")
-PROSE = re.compile(rf"""(?is)(?P<name>(?:{NAMES})[s_ -]*+(?:\\*["']\s*+[:=]\s*+|=))(?:{WORD})""")
+_WORD = _VALUE.replace(r"""[^\r\n,;&}"']++""", r"""[^\s,;&}"']++""")
+_PROSE = re.compile(rf"""(?is)(?P<name>(?:{_NAMES})[s_ -]*+(?:\\*["']\s*+[:=]\s*+|=))(?:{_WORD})""")
 """The same in a text for people, who may well speak of a password: `"password": "x"`, `password=x`."""
-SECRET_NAME = re.compile(f"(?i){NAMES}")
-QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-ESCAPED = re.compile(r"\\u00([2-7][0-9a-fA-F])")
-ARGUMENT = re.compile(r"(?P<name>[?&][^=&#]*)=[^&#]*")
+_SECRET_NAME = re.compile(f"(?i){_NAMES}")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_ESCAPED = re.compile(r"\\u00([2-7][0-9a-fA-F])")
+_ARGUMENT = re.compile(r"(?P<name>[?&][^=&#]*)=[^&#]*")
 
 
-PLAIN = str.maketrans(ascii_uppercase, ascii_lowercase, "-_ ")
-FOLD = bytes(range(256)).lower()
-no_shapes = lacking("sk-", "sk_", "opk-", "opk_")
-no_names = lacking(*SECRETS, "bearer", r"\u00")
+_PLAIN = str.maketrans(ascii_uppercase, ascii_lowercase, "-_ ")
+_FOLD = bytes(range(256)).lower()
+_no_shapes = lacking("sk-", "sk_", "opk-", "opk_")
+_no_names = lacking(*_SECRETS, "bearer", r"\u00")
 
 
 def is_secret(name: str) -> bool:
     """Whether a name, its case and punctuation aside, is that of a secret or of several."""
-    return name.translate(PLAIN).rstrip("s").endswith(SECRETS)
+    return name.translate(_PLAIN).rstrip("s").endswith(_SECRETS)
 
 
 def secret_members(query: bytes) -> tuple[str, ...]:
     """The names in a query that name a secret and have a value; nobody keeps the values."""
     pairs = parse_qsl(query.decode("latin-1"))
-    return tuple(name for name, value in pairs if value and (is_secret(name) or name.lower() in KEYS[:2]))
+    return tuple(name for name, value in pairs if value and (is_secret(name) or name.lower() in _KEYS[:2]))
 
 
 def secret_headers(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """Those among the names of headers that name a secret; in them `token` or `key` alone at the end does."""
-    return tuple(name for name in names if is_secret_header(name.decode("latin-1")))
+    return tuple(name for name in names if _is_secret_header(name.decode("latin-1")))
 
 
-def is_secret_header(name: str) -> bool:
-    return is_secret(name) or (name.endswith(KEYS) and not name.endswith(PUBLIC))
+def _is_secret_header(name: str) -> bool:
+    return is_secret(name) or (name.endswith(_KEYS) and not name.endswith(_PUBLIC))
 
 
 def masked(payload: Any, name: str = "", clean: Callable[[str], str] = str) -> Any:
@@ -91,7 +91,7 @@ def masked(payload: Any, name: str = "", clean: Callable[[str], str] = str) -> A
         if name and is_secret(name):
             return {clean(key): masked(member, name, clean) for key, member in payload.items()}
         return {
-            clean(key): described(member, key, clean) if key in SCHEMAS else masked(member, key, clean)
+            clean(key): _described(member, key, clean) if key in _SCHEMAS else masked(member, key, clean)
             for key, member in payload.items()
         }
     if isinstance(payload, list):
@@ -102,12 +102,12 @@ def masked(payload: Any, name: str = "", clean: Callable[[str], str] = str) -> A
     return MASK if is_number and name and is_secret(name) else payload
 
 
-def described(payload: Any, name: str, clean: Callable[[str], str]) -> Any:
+def _described(payload: Any, name: str, clean: Callable[[str], str]) -> Any:
     """The same for what describes values."""
     if isinstance(payload, dict):
-        return {clean(key): described(member, key, clean) for key, member in payload.items()}
+        return {clean(key): _described(member, key, clean) for key, member in payload.items()}
     if isinstance(payload, list):
-        return [described(item, name, clean) for item in payload]
+        return [_described(item, name, clean) for item in payload]
     return hidden(name, clean(payload)) if isinstance(payload, str) else payload
 
 
@@ -117,17 +117,17 @@ def hidden(name: str, text: str | None) -> str | None:
 
 def may_hide(text: bytes, token: bytes) -> bool:
     """Whether a text can hold a secret at all, in a microsecond or so. A no is certain."""
-    if len(token) >= SHORTEST_TOKEN and (token in text or odd(token, text)):
+    if len(token) >= SHORTEST_TOKEN and (token in text or _odd(token, text)):
         return True
-    folded = text.translate(FOLD, b"-_ ")
-    return not (no_shapes(text.decode("utf-8", "replace")) and no_names(folded.decode("utf-8", "replace")))
+    folded = text.translate(_FOLD, b"-_ ")
+    return not (_no_shapes(text.decode("utf-8", "replace")) and _no_names(folded.decode("utf-8", "replace")))
 
 
-def odd(token: bytes, text: bytes) -> bool:
+def _odd(token: bytes, text: bytes) -> bool:
     """Whether JSON may write the token in other bytes than its own."""
-    if SLASH in token and b"\\/" in text:
+    if _SLASH in token and b"\\/" in text:
         return True
-    return QUOTE in token or BACKSLASH in token or not token.isascii()
+    return _QUOTE in token or _BACKSLASH in token or not token.isascii()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,19 +145,19 @@ class Mask:
         """A text without the token and without what looks like a key."""
         if self.word:
             text = text.replace(self.word, MASK)
-        return KEY.sub(masked_key, text)
+        return _KEY.sub(_masked_key, text)
 
-    def string(self, text: str, within: int = MOST_WITHIN) -> str:
+    def string(self, text: str, within: int = _MOST_WITHIN) -> str:
         """A string of a JSON text; one that is JSON itself, as a tool's arguments are, is taken apart."""
         text = self.text(text)
         if within and text.lstrip()[:1] in ("{", "[", '"'):
             try:
                 value = parse(text.encode("utf-8", "replace"))
             except ParseError:
-                return prose(text)
+                return _prose(text)
             found = masked(value, clean=partial(self.string, within=within - 1))
             return text if found == value else orjson.dumps(found).decode()
-        return prose(text)
+        return _prose(text)
 
     def told(self, text: str) -> str:
         """A string of an error: as `string`, and as a sentence, which may quote the request."""
@@ -175,8 +175,8 @@ class Mask:
     def loose(self, content: bytes) -> bytes:
         """A text that is no JSON, or only the beginning of one: pairs of name and value are masked too."""
         text = content.decode("utf-8", "surrogateescape")
-        text = self.text(ESCAPED.sub(unescaped, text))
-        return PAIR.sub(rf"\g<name>{MASK}", text).encode("utf-8", "surrogateescape")
+        text = self.text(_ESCAPED.sub(_unescaped, text))
+        return _PAIR.sub(rf"\g<name>{MASK}", text).encode("utf-8", "surrogateescape")
 
     def final(self, content: bytes) -> bytes:
         """The last word: whatever form the content has, the token's bytes are not in it."""
@@ -188,7 +188,7 @@ class Mask:
         `spread`: the request held a secret. The answer may repeat it in pieces over several events, so
         none of its texts is kept.
         """
-        blank = said_nothing if spread else masked
+        blank = _said_nothing if spread else masked
         return self.final(b"\n".join(self.line(line, blank) for line in stream.split(b"\n")))
 
     def line(self, line: bytes, mask: Callable[..., Any]) -> bytes:
@@ -205,14 +205,14 @@ class Mask:
 
     def path(self, path: str) -> str:
         """A path with its query: arguments named like a secret, and whatever else is secret there."""
-        path = ARGUMENT.sub(masked_argument, self.text(path))
+        path = _ARGUMENT.sub(_masked_argument, self.text(path))
         plain = unquote_plus(path)
         return path if self.text(plain) == plain else self.text(plain)
 
     def sentence(self, sentence: str) -> str:
         """What we said of a request: where it speaks of a secret's name, nothing that it quotes is kept."""
-        sentence = prose(self.text(sentence))
-        return QUOTED.sub(f'"{MASK}"', sentence) if SECRET_NAME.search(sentence) else sentence
+        sentence = _prose(self.text(sentence))
+        return _QUOTED.sub(f'"{MASK}"', sentence) if _SECRET_NAME.search(sentence) else sentence
 
     def header(self, value: bytes) -> bytes:
         """The value of a header whose name tells nothing. As an address it may have its letters as `%41`."""
@@ -222,31 +222,31 @@ class Mask:
         return self.final(self.loose(plain if self.final(self.loose(plain)) != plain else value))
 
 
-TEXTS = frozenset(("content", "refusal", "arguments", "text"))
+_TEXTS = frozenset(("content", "refusal", "arguments", "text"))
 """Members of a stream's events that hold pieces of the answer."""
 
 
-def said_nothing(payload: Any, name: str = "", clean: Callable[[str], str] = str) -> Any:
+def _said_nothing(payload: Any, name: str = "", clean: Callable[[str], str] = str) -> Any:
     """The event of a stream without its piece of the answer."""
     if isinstance(payload, dict):
-        return {key: said_nothing(member, key, clean) for key, member in payload.items()}
+        return {key: _said_nothing(member, key, clean) for key, member in payload.items()}
     if isinstance(payload, list):
-        return [said_nothing(item, name, clean) for item in payload]
-    return MASK if payload and name in TEXTS else masked(payload, name, clean)
+        return [_said_nothing(item, name, clean) for item in payload]
+    return MASK if payload and name in _TEXTS else masked(payload, name, clean)
 
 
-def prose(text: str) -> str:
+def _prose(text: str) -> str:
     """A text without the values of secrets that stand in it as JSON does or as `name=value`."""
-    return PROSE.sub(rf"\g<name>{MASK}", text) if SECRET_NAME.search(text) else text
+    return _PROSE.sub(rf"\g<name>{MASK}", text) if _SECRET_NAME.search(text) else text
 
 
-def masked_key(found: re.Match[str]) -> str:
+def _masked_key(found: re.Match[str]) -> str:
     return f"{found['scheme'] or ''}{MASK}"
 
 
-def masked_argument(found: re.Match[str]) -> str:
+def _masked_argument(found: re.Match[str]) -> str:
     return f"{found['name']}={MASK}" if is_secret(unquote_plus(found["name"][1:])) else found[0]
 
 
-def unescaped(found: re.Match[str]) -> str:
+def _unescaped(found: re.Match[str]) -> str:
     return chr(int(found[1], 16))

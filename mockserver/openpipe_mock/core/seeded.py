@@ -23,7 +23,7 @@ def digest(*parts: bytes) -> bytes:
 
 def step(draw: Draw, criterion: str, version: int, content: bytes) -> int:
     """A score from 0 to STEPS, evenly spread; `content` is a digest."""
-    return number(draw, criterion, version, content) * (STEPS + 1) // 2**64
+    return _number(draw, criterion, version, content) * (STEPS + 1) // 2**64
 
 
 def score(draw: Draw, criterion: str, version: int, content: bytes) -> float:
@@ -33,10 +33,10 @@ def score(draw: Draw, criterion: str, version: int, content: bytes) -> float:
 
 def unit(draw: Draw, criterion: str, version: int, content: bytes, use: str) -> float:
     """A number from 0 up to 1; those for different uses have nothing to do with each other."""
-    return number(draw, f"{criterion}\x1f{use}", version, content) / 2**64
+    return _number(draw, f"{criterion}\x1f{use}", version, content) / 2**64
 
 
-def number(draw: Draw, criterion: str, version: int, content: bytes) -> int:
+def _number(draw: Draw, criterion: str, version: int, content: bytes) -> int:
     """Eight bytes as a number: the digest of all that a score is drawn from."""
     state = begun(draw.answers, draw.seed, criterion, version).copy()
     state.update(content)

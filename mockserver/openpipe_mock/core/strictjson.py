@@ -12,7 +12,7 @@ from openpipe_mock.core.errors import ParseError
 MOST_LEVELS = 200
 """Nesting that is read. The provider names no limit; ours keeps every later walk of the value safe."""
 
-BRACKETS = (list, dict)
+_BRACKETS = (list, dict)
 
 
 def parse(body: bytes) -> Any:
@@ -24,33 +24,33 @@ def parse(body: bytes) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise ParseError(diagnosis(body, error)) from None
-    if body.count(b"[") + body.count(b"{") > MOST_LEVELS and levels(value) > MOST_LEVELS:
-        raise ParseError(TOO_DEEP)
+        raise ParseError(_diagnosis(body, error)) from None
+    if body.count(b"[") + body.count(b"{") > MOST_LEVELS and _levels(value) > MOST_LEVELS:
+        raise ParseError(_TOO_DEEP)
     return value
 
 
-TOO_DEEP = f"arrays and objects are nested more than {MOST_LEVELS} levels deep; send a flatter body."
+_TOO_DEEP = f"arrays and objects are nested more than {MOST_LEVELS} levels deep; send a flatter body."
 
 
-def levels(value: Any) -> int:
+def _levels(value: Any) -> int:
     """How many arrays and objects lie inside each other at the deepest place."""
     depth = 0
-    layer = [value] if isinstance(value, BRACKETS) else []
+    layer = [value] if isinstance(value, _BRACKETS) else []
     while layer and depth <= MOST_LEVELS:
         depth += 1
-        layer = [child for node in layer for child in children(node) if isinstance(child, BRACKETS)]
+        layer = [child for node in layer for child in _children(node) if isinstance(child, _BRACKETS)]
     return depth
 
 
-def children(node: Any) -> Iterator[Any]:
+def _children(node: Any) -> Iterator[Any]:
     """The values inside an array or object."""
     return iter(node.values() if isinstance(node, dict) else node)
 
 
 # What stands at the place where the parser gave up, and what to say of it. The parser's own words differ from
 # version to version; ours must not, since an answer's bytes are the same on every machine.
-NEAR = (
+_NEAR = (
     (r",\s*[]}]", "a comma before a closing bracket; JSON allows no trailing comma, remove it"),
     (r"[+-]?(?:NaN|Infinity)\b", "NaN and Infinity are no JSON; send a number or null"),
     (r"//|/\*|#", "a comment; JSON has none, remove it"),
@@ -60,10 +60,10 @@ NEAR = (
     (r"[\x00-\x1f]", "a control character; inside a string it is written escaped, as in \\n"),
     (r"[A-Za-z_]\w*\s*:", "a key without quotes; JSON keys stand in double quotes"),
 )
-HINTS = tuple((re.compile(pattern), hint) for pattern, hint in NEAR)
+_HINTS = tuple((re.compile(pattern), hint) for pattern, hint in _NEAR)
 
 # What the parser says where the text itself tells nothing; only for telling these apart, its words change.
-COMPLAINTS = (
+_COMPLAINTS = (
     ("after document", "something follows the end of the JSON; send one document and nothing behind it"),
     ("infinity", "a number beyond the range of a double; send it as a string"),
     ("expected ',' or", "a comma or a closing bracket is missing before this"),
@@ -73,13 +73,13 @@ COMPLAINTS = (
     ("string key", "a key is missing here; JSON keys stand in double quotes"),
     ("escape", "an escape that JSON doesn't have; it has \\\" \\\\ \\/ \\b \\f \\n \\r \\t and \\uXXXX"),
 )
-SPACE = " \t\r\n"
+_SPACE = " \t\r\n"
 """What JSON calls white space; Python calls more so."""
 
 
-def diagnosis(body: bytes, error: orjson.JSONDecodeError) -> str:
+def _diagnosis(body: bytes, error: orjson.JSONDecodeError) -> str:
     """What is wrong with a text that is no JSON, where, and what to do."""
-    if not body.strip(SPACE.encode()):
+    if not body.strip(_SPACE.encode()):
         return "the body is empty; send a JSON object."
     if body.startswith(b"\xef\xbb\xbf"):
         return "it begins with a byte order mark; send UTF-8 without one."
@@ -89,28 +89,28 @@ def diagnosis(body: bytes, error: orjson.JSONDecodeError) -> str:
         place = f"byte {body[bad.start]:#04x} at offset {bad.start}"
         return f"it is not UTF-8: {place}; encode the body as UTF-8."
     if "depth" in error.msg:
-        return TOO_DEEP
-    end = len(text.rstrip(SPACE))
+        return _TOO_DEEP
+    end = len(text.rstrip(_SPACE))
     if error.pos >= end:
         size = f"{end} character{'' if end == 1 else 's'}"
         return f"it ends too early, after {size}; a bracket or a quote is still open."
-    at = error.pos - (text[error.pos - 1 : error.pos] in SIGNS)
+    at = error.pos - (text[error.pos - 1 : error.pos] in _SIGNS)
     line = text.count("\n", 0, at) + 1
     column = at - text.rfind("\n", 0, at)
-    return f"line {line}, column {column}: {hint(text, at, error.msg)}. Seen: {seen(text, at)}"
+    return f"line {line}, column {column}: {_hint(text, at, error.msg)}. Seen: {_seen(text, at)}"
 
 
-SIGNS = ("-", "+")
+_SIGNS = ("-", "+")
 """The parser points behind the sign of a number that is none."""
 
 
-def hint(text: str, at: int, complaint: str) -> str:
+def _hint(text: str, at: int, complaint: str) -> str:
     """What is wrong at a place: by what stands there, else by what the parser says."""
-    by_text = (told for pattern, told in HINTS if pattern.match(text, at))
-    by_complaint = (told for words, told in COMPLAINTS if words in complaint)
+    by_text = (told for pattern, told in _HINTS if pattern.match(text, at))
+    by_complaint = (told for words, told in _COMPLAINTS if words in complaint)
     return next(chain(by_text, by_complaint), "this is no JSON")
 
 
-def seen(text: str, at: int) -> str:
+def _seen(text: str, at: int) -> str:
     """The few characters at a place, quoted."""
     return orjson.dumps(text[at : at + 20]).decode()

@@ -17,7 +17,7 @@ from os import PathLike
 from typing import BinaryIO
 
 MEBIBYTE = 2**20
-PATIENCE_SECONDS = 2.0
+_PATIENCE_SECONDS = 2.0
 """How long reading may wait for whoever writes to a pipe before the log says so."""
 _DESCRIPTOR = re.compile("/dev/(stdin|fd/[0-9]+)|/proc/[^/]+/fd/[0-9]+")
 _KINDS = {
@@ -29,7 +29,7 @@ _KINDS = {
 
 log = logging.getLogger("openpipe_mock")
 
-Path = str | PathLike[str]
+_Path = str | PathLike[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Content:
     lasting: bool = False
 
 
-def contents(path: Path, most: int) -> Content:
+def contents(path: _Path, most: int) -> Content:
     """All that a file, pipe or device holds, at most `most` bytes. Raises OSError, also for more.
 
     Waits, as `cat` does, until a pipe's writers have closed it.
@@ -51,7 +51,7 @@ def contents(path: Path, most: int) -> Content:
         return Content(_bounded(file, found, most), lasting)
 
 
-def contents_again(path: Path, most: int) -> bytes:
+def contents_again(path: _Path, most: int) -> bytes:
     """What a regular file holds, at most `most` bytes. Raises OSError, also for more and for other files.
 
     Waits for no other process: what else may stand in the file's place meanwhile isn't read.
@@ -68,7 +68,7 @@ def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
 
 
-def _check_regular(path: Path, found: os.stat_result) -> None:
+def _check_regular(path: _Path, found: os.stat_result) -> None:
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if not stat.S_ISREG(found.st_mode):
@@ -87,7 +87,7 @@ def _bounded(file: BinaryIO, found: os.stat_result, most: int) -> bytes:
 
 
 @contextmanager
-def _patience(path: Path) -> Iterator[None]:
+def _patience(path: _Path) -> Iterator[None]:
     """Say in the log whom reading waits for, where that takes long. A regular file is waited for silently."""
     if stat.S_ISREG(os.stat(path).st_mode):
         yield
@@ -97,7 +97,7 @@ def _patience(path: Path) -> Iterator[None]:
     def tell() -> None:
         if hasattr(signal, "pthread_sigmask"):  # a signal has to interrupt the thread that reads
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        if not over.wait(PATIENCE_SECONDS):
+        if not over.wait(_PATIENCE_SECONDS):
             log.warning("openpipe-mock reads %s and waits until whoever writes to it is done", path)
 
     teller = threading.Thread(target=tell, daemon=True)

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
-MOST_SHOWN = 60
+_MOST_SHOWN = 60
 
 
 MOST_NAMES = 12
@@ -20,7 +20,7 @@ MOST_NAMES = 12
 MOST_COUNTED = 1000
 
 
-NEAR = 0.6
+_NEAR = 0.6
 """How alike two names are, from 0 to 1, of which one may be meant for the other."""
 
 
@@ -61,7 +61,7 @@ def quoted(text: Any) -> str:
     return orjson.dumps(short(str(text)).encode("utf-8", "replace").decode()).decode()
 
 
-def short(text: str, most: int = MOST_SHOWN) -> str:
+def short(text: str, most: int = _MOST_SHOWN) -> str:
     return text if len(text) <= most else f"{text[:most]}…"
 
 
@@ -76,20 +76,20 @@ def nearest(word: Any, known: list[Any]) -> str | None:
 
     As alike as `difflib` finds two names; the most promising are compared first, and most never.
     """
-    if not isinstance(word, str) or len(word) > MOST_SHOWN:
+    if not isinstance(word, str) or len(word) > _MOST_SHOWN:
         return None
-    near = (name for name in known[:MOST_COUNTED] if isinstance(name, str) and len(name) <= 3 * MOST_SHOWN)
-    return nearest_of(word.lower(), tuple(near))
+    near = (name for name in known[:MOST_COUNTED] if isinstance(name, str) and len(name) <= 3 * _MOST_SHOWN)
+    return _nearest_of(word.lower(), tuple(near))
 
 
 @lru_cache(maxsize=64)
-def nearest_of(word: str, known: tuple[str, ...]) -> str | None:
+def _nearest_of(word: str, known: tuple[str, ...]) -> str | None:
     """The same, kept for a while: who misspells a name does so again and again."""
     names = {name.lower(): name for name in known}
     if word in names:
         return names[word]
-    matcher, best = SequenceMatcher(b=word), (NEAR, "")
-    for most, name in promising(word, names):
+    matcher, best = SequenceMatcher(b=word), (_NEAR, "")
+    for most, name in _promising(word, names):
         if most < best[0]:
             break
         matcher.set_seq1(name)
@@ -97,16 +97,16 @@ def nearest_of(word: str, known: tuple[str, ...]) -> str | None:
     return names[best[1]] if best[1] else None
 
 
-def promising(word: str, names: Collection[str]) -> list[tuple[float, str]]:
+def _promising(word: str, names: Collection[str]) -> list[tuple[float, str]]:
     """The names that may be alike enough, each with how alike it is at the most, the most promising first."""
     letters = Counter(word)
     found = []
     for name in names:
         size = len(word) + len(name)
-        if 2.0 * min(len(word), len(name)) >= NEAR * size:
+        if 2.0 * min(len(word), len(name)) >= _NEAR * size:
             shared = sum(min(number, name.count(letter)) for letter, number in letters.items())
             found.append((2.0 * shared / size, name))
-    return sorted((each for each in found if each[0] >= NEAR), reverse=True)
+    return sorted((each for each in found if each[0] >= _NEAR), reverse=True)
 
 
 def lacking(*words: str) -> Callable[[str], bool]:

@@ -16,27 +16,27 @@ import yaml
 
 from openpipe_mock.core.wording import quoted, short
 
-Path = tuple[str, ...]
+_Path = tuple[str, ...]
 
 MOST_BYTES = 2**20
-MOST_NESTED = 60
-MOST_VALUES = 100_000
+_MOST_NESTED = 60
+_MOST_VALUES = 100_000
 """Keys and values that a file may have, aliases written out; a text counts again for each 64 characters."""
 
-EventLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-LINE_BREAK = re.compile(r"\r\n?|\n")
-UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_EventLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LINE_BREAK = re.compile(r"\r\n?|\n")
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 """What YAML forbids in a stream, wherever it stands."""
 
-WORDS: Mapping[str, Any] = {
+_WORDS: Mapping[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-DECIMAL = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
-OTHER_BASE = re.compile(r"0x[0-9a-fA-F]+|0o[0-7]+")
-BEYOND_JSON = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-STRING_TAG = "tag:yaml.org,2002:str"
+_DECIMAL = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_OTHER_BASE = re.compile(r"0x[0-9a-fA-F]+|0o[0-7]+")
+_BEYOND_JSON = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_STRING_TAG = "tag:yaml.org,2002:str"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,10 @@ class Mistake:
     def __str__(self) -> str:
         where = f"{self.line}:{self.column}:"
         told = f"{short(self.pointer, 200)}: {self.sentence}" if self.pointer else self.sentence
-        return f"{where} {''.join(map(legible, told))}"
+        return f"{where} {''.join(map(_legible, told))}"
 
 
-def legible(character: str) -> str:
+def _legible(character: str) -> str:
     """A character that neither ends the line nor turns it around."""
     return character if character.isprintable() else f"\\u{ord(character):04x}"
 
@@ -74,29 +74,29 @@ class Unreadable(ValueError):
         return "\n".join(map(str, self.mistakes))
 
 
-Spot = tuple[int, int]
+_Spot = tuple[int, int]
 """Line and column, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class _Node:
     """A value, what it weighs, how many levels it has, and its members or items with their places."""
 
     value: Any
     weight: int = 1
     levels: int = 0
-    inner: Mapping[str, tuple[Spot, "Node"]] = field(default_factory=dict)
+    inner: Mapping[str, tuple[_Spot, "_Node"]] = field(default_factory=dict)
 
 
-UNREAD = Node(None)
+_UNREAD = _Node(None)
 """Stands for a value that can't be read."""
 
 
-def collection(value: Any, inner: Mapping[str, tuple[Spot, Node]], weight: int) -> Node:
+def _collection(value: Any, inner: Mapping[str, tuple[_Spot, _Node]], weight: int) -> _Node:
     """A list or mapping of nodes; `weight` is what it weighs without them."""
     nodes = [node for _, node in inner.values()]
     levels = 1 + max((node.levels for node in nodes), default=0)
-    return Node(value, weight + sum(node.weight for node in nodes), levels, inner)
+    return _Node(value, weight + sum(node.weight for node in nodes), levels, inner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +104,19 @@ class Document:
     """What a text says (None for an empty one), and where it says so."""
 
     value: Any
-    root: Node
-    start: Spot = (1, 1)
+    root: _Node
+    start: _Spot = (1, 1)
 
     def unread(self) -> Iterator[str]:
         """The pointers of values that couldn't be read, each reported as a mistake where it was written."""
-        waiting: list[tuple[Path, Node]] = [((), self.root)]
+        waiting: list[tuple[_Path, _Node]] = [((), self.root)]
         while waiting:
             path, node = waiting.pop()
-            if node is UNREAD:
-                yield pointer_of(path)
+            if node is _UNREAD:
+                yield _pointer_of(path)
             waiting += [((*path, step), inner) for step, (_, inner) in node.inner.items()]
 
-    def place(self, pointer: str) -> Spot:
+    def place(self, pointer: str) -> _Spot:
         """Line and column of the key or item at a JSON pointer, else of what is nearest around it."""
         spot, node = self.start, self.root
         for step in pointer.split("/")[1:]:
@@ -134,24 +134,24 @@ def read(data: bytes) -> Document:
     twice, merge keys, numbers beyond JSON, aliases that lead nowhere or to themselves, nesting over 60
     levels, more than 100,000 keys and values. Mistakes that leave the rest readable are reported together.
     """
-    text = decoded(data)
-    builder = Builder(events(text))
+    text = _decoded(data)
+    builder = _Builder(events(text))
     try:
         found = builder.document()
     except yaml.YAMLError as error:
         # The parser reads ahead, and may give up on deep nesting before it tells of any. So we count first.
         with suppress(yaml.YAMLError):
-            Builder(events(before(text, error))).document()
+            _Builder(events(before(text, error))).document()
         raise Unreadable([*builder.mistakes, syntax(text, error)]) from None
     if builder.mistakes:
         raise Unreadable(builder.mistakes, found)
     return found
 
 
-def decoded(data: bytes) -> str:
+def _decoded(data: bytes) -> str:
     """The text of a file of YAML, without its byte order mark."""
     if len(data) > MOST_BYTES:
-        refuse(f"the file has {len(data):,} bytes, and at most {MOST_BYTES:,} are read; make it smaller.")
+        _refuse(f"the file has {len(data):,} bytes, and at most {MOST_BYTES:,} are read; make it smaller.")
     text = utf8(data)
     if found := unprintable(text):
         raise Unreadable([found])
@@ -163,124 +163,124 @@ def utf8(data: bytes) -> str:
     try:
         return data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        spot = end_of(data[: error.start].decode().removeprefix("\ufeff"))
+        spot = _end_of(data[: error.start].decode().removeprefix("\ufeff"))
         byte = f"byte 0x{data[error.start]:02x}, number {error.start + 1} of the file,"
-        refuse(f"{byte} is not UTF-8; save the file as UTF-8.", spot)
+        _refuse(f"{byte} is not UTF-8; save the file as UTF-8.", spot)
 
 
-def end_of(text: str) -> Spot:
+def _end_of(text: str) -> _Spot:
     """Where a text ends."""
-    *_, last = lines = LINE_BREAK.split(text)
+    *_, last = lines = _LINE_BREAK.split(text)
     return len(lines), len(last) + 1
 
 
 def unprintable(text: str) -> Mistake | None:
     """The first character that YAML forbids."""
-    found = UNPRINTABLE.search(text)
+    found = _UNPRINTABLE.search(text)
     if found is None:
         return None
     told = f"the character U+{ord(found[0]):04X} may not stand in YAML; remove it"
     advice = f'or write it as "\\u{ord(found[0]):04x}" in double quotes.'
-    return Mistake(*end_of(text[: found.start()]), "", f"{told}, {advice}")
+    return Mistake(*_end_of(text[: found.start()]), "", f"{told}, {advice}")
 
 
-def refuse(sentence: str, spot: Spot = (1, 1)) -> NoReturn:
+def _refuse(sentence: str, spot: _Spot = (1, 1)) -> NoReturn:
     raise Unreadable([Mistake(*spot, "", sentence)])
 
 
 def events(text: str) -> Iterator[Any]:
     """The parser's events of a text. Raises yaml.YAMLError on the way; `syntax` says it in our words."""
-    return yaml.parse(text, Loader=EventLoader)
+    return yaml.parse(text, Loader=_EventLoader)
 
 
 def before(text: str, error: yaml.YAMLError) -> str:
     """The text before the place where the parser gave up."""
-    mark = mark_of(error, "problem_mark")
+    mark = _mark_of(error, "problem_mark")
     return text[: mark.index] if mark else ""
 
 
 def syntax(text: str, error: yaml.YAMLError, first_line: int = 1) -> Mistake:
     """What is wrong where the parser gave up on a text, and what helps; the text begins in `first_line`."""
-    mark = mark_of(error, "problem_mark")
+    mark = _mark_of(error, "problem_mark")
     if mark is None:
-        return Mistake(first_line, 1, "", f"this is not YAML: {NO_IDEA}.")
-    begun = mark_of(error, "context_mark") or mark
-    told = complaint(text[begun.index : mark.index], text[mark.index :]).format(line=begun.line + first_line)
+        return Mistake(first_line, 1, "", f"this is not YAML: {_NO_IDEA}.")
+    begun = _mark_of(error, "context_mark") or mark
+    told = _complaint(text[begun.index : mark.index], text[mark.index :]).format(line=begun.line + first_line)
     return Mistake(mark.line + first_line, mark.column + 1, "", f"this is not YAML: {told}.")
 
 
-def mark_of(error: yaml.YAMLError, name: str) -> yaml.Mark | None:
+def _mark_of(error: yaml.YAMLError, name: str) -> yaml.Mark | None:
     found: yaml.Mark | None = getattr(error, name, None)
     return found
 
 
-def complaint(begun: str, after: str) -> str:
+def _complaint(begun: str, after: str) -> str:
     """What is wrong behind what the parser had begun; `{line}` stands for the line where that begins."""
-    for inside, here, told in COMPLAINTS:
+    for inside, here, told in _COMPLAINTS:
         if re.fullmatch(inside, begun, re.DOTALL) and re.match(here, after):
             return told
-    return NO_IDEA
+    return _NO_IDEA
 
 
-ANY = ".*"
-SINGLE, DOUBLE = r"'(?:[^']++|'')*+", r'"(?:[^"\\]++|\\.)*+\\?'
+_ANY = ".*"
+_SINGLE, _DOUBLE = r"'(?:[^']++|'')*+", r'"(?:[^"\\]++|\\.)*+\\?'
 """A text in quotes that doesn't end."""
 # By the text itself: the parser's own words differ from version to version, and stand for no way out.
-COMPLAINTS = (
-    (ANY, r"\t", "a tab stands here; indent with spaces"),
-    (SINGLE, ANY, "the quotes that begin in line {line} don't end; close them"),
-    (DOUBLE, r"\s*\Z", "the quotes that begin in line {line} don't end; close them"),
-    (DOUBLE, r"(\\u)?[dD][89a-fA-F]", "half of a surrogate pair is no character; write the whole one"),
-    (DOUBLE, ANY, r"YAML has no such escape; write \\ for a backslash, or take single quotes"),
-    (r"\[.*", ANY, 'a comma is missing before this, or the "]" for the "[" in line {line}'),
-    (r"\{.*", ANY, 'a comma is missing before this, or the "}}" for the "{{" in line {line}'),
-    (r"[&*!]\S*", ANY, "a text can't begin with &, * or !; put it in quotes"),
-    (r"[|>].*", ANY, "nothing follows | or > in its line; begin the text in the next one, indented"),
-    (ANY, "[@`%]", "a text can't begin with @, ` or %; put it in quotes"),
-    ("%.*", ANY, "a text can't begin with @, ` or %; put it in quotes"),
-    (ANY, r"\s*\Z", "the text ends too early, while a bracket is still open; close it"),
-    (ANY, ":", 'no ": " may stand here; put a text with it in quotes, and indent keys alike'),
-    (ANY, r"[\]},]", "a bracket or comma too many; remove it, or put the text in quotes"),
-    (r".*['\"][ \t]*", ANY, "a text goes on behind its quotes; put the whole of it in quotes"),
-    (r".*\n.*", ANY, "this doesn't line up with what begins in line {line}; indent keys and items alike"),
+_COMPLAINTS = (
+    (_ANY, r"\t", "a tab stands here; indent with spaces"),
+    (_SINGLE, _ANY, "the quotes that begin in line {line} don't end; close them"),
+    (_DOUBLE, r"\s*\Z", "the quotes that begin in line {line} don't end; close them"),
+    (_DOUBLE, r"(\\u)?[dD][89a-fA-F]", "half of a surrogate pair is no character; write the whole one"),
+    (_DOUBLE, _ANY, r"YAML has no such escape; write \\ for a backslash, or take single quotes"),
+    (r"\[.*", _ANY, 'a comma is missing before this, or the "]" for the "[" in line {line}'),
+    (r"\{.*", _ANY, 'a comma is missing before this, or the "}}" for the "{{" in line {line}'),
+    (r"[&*!]\S*", _ANY, "a text can't begin with &, * or !; put it in quotes"),
+    (r"[|>].*", _ANY, "nothing follows | or > in its line; begin the text in the next one, indented"),
+    (_ANY, "[@`%]", "a text can't begin with @, ` or %; put it in quotes"),
+    ("%.*", _ANY, "a text can't begin with @, ` or %; put it in quotes"),
+    (_ANY, r"\s*\Z", "the text ends too early, while a bracket is still open; close it"),
+    (_ANY, ":", 'no ": " may stand here; put a text with it in quotes, and indent keys alike'),
+    (_ANY, r"[\]},]", "a bracket or comma too many; remove it, or put the text in quotes"),
+    (r".*['\"][ \t]*", _ANY, "a text goes on behind its quotes; put the whole of it in quotes"),
+    (r".*\n.*", _ANY, "this doesn't line up with what begins in line {line}; indent keys and items alike"),
 )
 """What the parser was reading, what stands where it gave up, and what to say of it."""
-NO_IDEA = "it can't be read from here on; look for an indent, a quote or a bracket that is wrong"
+_NO_IDEA = "it can't be read from here on; look for an indent, a quote or a bracket that is wrong"
 
 
-def spot_of(event: Any) -> Spot:
+def _spot_of(event: Any) -> _Spot:
     return event.start_mark.line + 1, event.start_mark.column + 1
 
 
-def pointer_of(path: Path) -> str:
+def _pointer_of(path: _Path) -> str:
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in path)
 
 
-def weight_of(text: str) -> int:
+def _weight_of(text: str) -> int:
     return 1 + len(text) // 64
 
 
 @dataclass(slots=True)
-class Builder:
+class _Builder:
     """Builds a document from events. Mistakes are gathered; what makes reading on pointless is raised."""
 
     events: Iterator[Any]
     mistakes: list[Mistake] = field(default_factory=list)
-    anchors: dict[str, Node | None] = field(default_factory=dict)
+    anchors: dict[str, _Node | None] = field(default_factory=dict)
     weight: int = 0
 
     def document(self) -> Document:
         next(self.events)
         if not isinstance(next(self.events), yaml.DocumentStartEvent):
-            return Document(None, Node(None))
+            return Document(None, _Node(None))
         first = next(self.events)
         root = self.node(first, ())
         next(self.events)
         if isinstance(after := next(self.events), yaml.DocumentStartEvent):
             self.wrong(after, (), "a second YAML document begins here; keep one.")
-        return Document(root.value, root, spot_of(first))
+        return Document(root.value, root, _spot_of(first))
 
-    def node(self, event: Any, path: Path) -> Node:
+    def node(self, event: Any, path: _Path) -> _Node:
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event, path)
         self.shallow(len(path), event, path)
@@ -297,40 +297,40 @@ class Builder:
             self.anchors[event.anchor] = found
         return found
 
-    def alias(self, event: Any, path: Path) -> Node:
+    def alias(self, event: Any, path: _Path) -> _Node:
         name = event.anchor
         found = self.anchors.get(name)
         if found is None:
             inside = name in self.anchors
             told = "stands inside of what it stands for" if inside else "stands for nothing above it"
             self.wrong(event, path, f"the alias *{short(name)} {told}; write the value out.")
-            return UNREAD
+            return _UNREAD
         self.weigh(found.weight, event, path)
         self.shallow(len(path) + found.levels, event, path)
         return found
 
-    def scalar(self, event: Any, path: Path) -> Node:
+    def scalar(self, event: Any, path: _Path) -> _Node:
         text: str = event.value
-        self.weigh(weight_of(text), event, path)
-        if event.tag != STRING_TAG:
+        self.weigh(_weight_of(text), event, path)
+        if event.tag != _STRING_TAG:
             self.untagged(event, path)
         if not event.implicit[0]:
-            return Node(text, weight_of(text))
-        value = meaning(text)
+            return _Node(text, _weight_of(text))
+        value = _meaning(text)
         if isinstance(value, float) and not math.isfinite(value):
             self.wrong(event, path, f"{short(text)} is no number that JSON knows; write a finite one.")
-            return UNREAD
-        return Node(value, weight_of(text))
+            return _UNREAD
+        return _Node(value, _weight_of(text))
 
-    def sequence(self, path: Path) -> Node:
-        inner: dict[str, tuple[Spot, Node]] = {}
+    def sequence(self, path: _Path) -> _Node:
+        inner: dict[str, tuple[_Spot, _Node]] = {}
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
             step = str(len(inner))
-            inner[step] = (spot_of(event), self.node(event, (*path, step)))
-        return collection([node.value for _, node in inner.values()], inner, 1)
+            inner[step] = (_spot_of(event), self.node(event, (*path, step)))
+        return _collection([node.value for _, node in inner.values()], inner, 1)
 
-    def mapping(self, path: Path) -> Node:
-        inner: dict[str, tuple[Spot, Node]] = {}
+    def mapping(self, path: _Path) -> _Node:
+        inner: dict[str, tuple[_Spot, _Node]] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             name = self.key(event, path)
             node = self.node(next(self.events), (*path, name))
@@ -338,11 +338,11 @@ class Builder:
                 line = inner[name][0][0]
                 told = f"the key {quoted(name)} stands here twice, first in line {line}; remove one."
                 self.wrong(event, (*path, name), told)
-            inner.setdefault(name, (spot_of(event), node))
+            inner.setdefault(name, (_spot_of(event), node))
         members = {name: node.value for name, (_, node) in inner.items()}
-        return collection(members, inner, 1 + sum(map(weight_of, inner)))
+        return _collection(members, inner, 1 + sum(map(_weight_of, inner)))
 
-    def key(self, event: Any, path: Path) -> str:
+    def key(self, event: Any, path: _Path) -> str:
         """A key; one that is no text is a mistake, and read on as the text that stands there."""
         if not isinstance(event, yaml.ScalarEvent):
             self.wrong(event, path, "a key is a list, a mapping or an alias here; write it as a text.")
@@ -351,7 +351,7 @@ class Builder:
         name: str = event.value
         read = self.node(event, (*path, name))
         if not isinstance(read.value, str):
-            kind = KINDS[float if read is UNREAD else type(read.value)]
+            kind = _KINDS[float if read is _UNREAD else type(read.value)]
             told = f"YAML reads the key {short(name)} as {kind}" if name else "the key is missing"
             advice = f"put it in quotes: {quoted(name)}" if name else 'write it, or "" for an empty one'
             self.wrong(event, (*path, name), f"{told}; {advice}.")
@@ -359,45 +359,45 @@ class Builder:
             self.wrong(event, (*path, name), "merge keys (<<) are not read; repeat the keys here.")
         return name
 
-    def untagged(self, event: Any, path: Path) -> None:
+    def untagged(self, event: Any, path: _Path) -> None:
         if event.tag is not None:
             tag = short(event.tag.replace("tag:yaml.org,2002:", "!!"))
             self.wrong(event, path, f"the tag {tag} is not read; write plain data.")
 
-    def weigh(self, weight: int, event: Any, path: Path) -> None:
+    def weigh(self, weight: int, event: Any, path: _Path) -> None:
         self.weight += weight
-        if self.weight > MOST_VALUES:
-            told = f"the file has more than {MOST_VALUES:,} keys and values, with its aliases written out"
+        if self.weight > _MOST_VALUES:
+            told = f"the file has more than {_MOST_VALUES:,} keys and values, with its aliases written out"
             self.stop(event, path, f"{told}; make it smaller.")
 
-    def shallow(self, levels: int, event: Any, path: Path) -> None:
-        if levels > MOST_NESTED:
-            self.stop(event, path, f"nested deeper than {MOST_NESTED} levels; make it flatter.")
+    def shallow(self, levels: int, event: Any, path: _Path) -> None:
+        if levels > _MOST_NESTED:
+            self.stop(event, path, f"nested deeper than {_MOST_NESTED} levels; make it flatter.")
 
-    def wrong(self, event: Any, path: Path, sentence: str) -> None:
-        self.mistakes.append(Mistake(*spot_of(event), pointer_of(path), sentence))
+    def wrong(self, event: Any, path: _Path, sentence: str) -> None:
+        self.mistakes.append(Mistake(*_spot_of(event), _pointer_of(path), sentence))
 
-    def stop(self, event: Any, path: Path, sentence: str) -> NoReturn:
+    def stop(self, event: Any, path: _Path, sentence: str) -> NoReturn:
         self.wrong(event, path, sentence)
         raise Unreadable(self.mistakes)
 
 
-KINDS: Mapping[type, str] = {type(None): "null", bool: "a boolean", int: "a number", float: "a number"}
+_KINDS: Mapping[type, str] = {type(None): "null", bool: "a boolean", int: "a number", float: "a number"}
 
 
-def meaning(text: str) -> Any:
+def _meaning(text: str) -> Any:
     """What a bare word or number is; an infinite or undefined number if JSON can't say it."""
-    if text in WORDS:
-        return WORDS[text]
-    if DECIMAL.fullmatch(text):
+    if text in _WORDS:
+        return _WORDS[text]
+    if _DECIMAL.fullmatch(text):
         value = float(text)
-        return value if set(text) & set(".eE") or not math.isfinite(value) else whole(int(text))
-    if OTHER_BASE.fullmatch(text):
-        return whole(int(text, 0))
-    return math.nan if BEYOND_JSON.fullmatch(text) else text
+        return value if set(text) & set(".eE") or not math.isfinite(value) else _whole(int(text))
+    if _OTHER_BASE.fullmatch(text):
+        return _whole(int(text, 0))
+    return math.nan if _BEYOND_JSON.fullmatch(text) else text
 
 
-def whole(number: int) -> int | float:
+def _whole(number: int) -> int | float:
     """A whole number of 64 bits; a longer one as the nearest double, as in JSON bodies."""
     if -(2**63) <= number < 2**64:
         return number

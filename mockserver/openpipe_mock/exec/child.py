@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-NOT_FOUND, NOT_RUNNABLE = 127, 126
+_NOT_FOUND, _NOT_RUNNABLE = 127, 126
 """As shells have them."""
 
 
@@ -37,7 +37,7 @@ class Child:
         try:
             self.process = subprocess.Popen(command, env=environment)
         except OSError as error:
-            raise cannot_run(command[0], error) from None
+            raise _cannot_run(command[0], error) from None
         if self.stopped_by:  # a signal came while nobody was there to get it
             self.process.send_signal(self.stopped_by)
         code = self.process.wait()
@@ -62,18 +62,18 @@ class Child:
 
     def pass_on(self, number: int, _: FrameType | None) -> None:
         self.stopped_by = self.stopped_by or number
-        if self.process and not (signal.Signals(number).name in TYPED and in_foreground()):
+        if self.process and not (signal.Signals(number).name in _TYPED and _in_foreground()):
             self.process.send_signal(number)
 
 
-TYPED = ("SIGINT", "SIGHUP")
+_TYPED = ("SIGINT", "SIGHUP")
 """Signals that a terminal sends to all processes in its foreground, the child among them."""
 
 
-PASSED_ON = [getattr(signal, name) for name in (*TYPED, "SIGTERM") if hasattr(signal, name)]
+PASSED_ON = [getattr(signal, name) for name in (*_TYPED, "SIGTERM") if hasattr(signal, name)]
 
 
-def in_foreground() -> bool:
+def _in_foreground() -> bool:
     """Whether a terminal has this process's group in its foreground."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY)
@@ -87,17 +87,17 @@ def in_foreground() -> bool:
         os.close(terminal)
 
 
-def cannot_run(program: str, error: OSError) -> CannotRun:
+def _cannot_run(program: str, error: OSError) -> CannotRun:
     """Why a command can't be started, in words and as an exit code."""
     if isinstance(error, FileNotFoundError):
-        return CannotRun(f"cannot run {program}: {missing(program)}", NOT_FOUND)
+        return CannotRun(f"cannot run {program}: {_missing(program)}", _NOT_FOUND)
     reason = error.strerror or error
     if error.errno == errno.ENOEXEC:
         reason = "its first line doesn't say what runs it, as #!/bin/sh does"
-    return CannotRun(f"cannot run {program}: {reason}", NOT_RUNNABLE)
+    return CannotRun(f"cannot run {program}: {reason}", _NOT_RUNNABLE)
 
 
-def missing(program: str) -> str:
+def _missing(program: str) -> str:
     """What is not there of a program, and what may have been meant."""
     if shutil.which(program):
         return "what its first line says should run it is not there"

@@ -14,10 +14,10 @@ from openpipe_mock.exec.verdict import Run, Verdict
 
 Json = dict[str, Any]
 
-WRAPPED = "h1,p,summary{overflow-wrap:anywhere}"
-MOST_OF_COMMAND = 80
+_WRAPPED = "h1,p,summary{overflow-wrap:anywhere}"
+_MOST_OF_COMMAND = 80
 """Characters of a command that a sentence repeats."""
-MOST_SHOWN = 20
+_MOST_SHOWN = 20
 """Breaches of one run that the text names."""
 UNREACHED = (
     "no request reached the mock, so nothing was tested;"
@@ -25,34 +25,34 @@ UNREACHED = (
 )
 
 
-def counted(number: int, noun: str) -> str:
+def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def asked(requests: Mapping[str, int]) -> str:
+def _asked(requests: Mapping[str, int]) -> str:
     """`4 requests: 3 judge, 1 chat`."""
     told = ", ".join(f"{number} {endpoint}" for endpoint, number in sorted(requests.items()))
-    total = counted(sum(requests.values()), "request")
+    total = _counted(sum(requests.values()), "request")
     return f"{total}: {told}" if told else "no request"
 
 
-def again(verdict: Verdict, run: Run) -> str:
+def _again(verdict: Verdict, run: Run) -> str:
     """The command line that runs this again."""
     flag = f" --variant {run.variant.name}" if run.variant else ""
     return verdict.reproduce.replace("openpipe-mock exec", f"openpipe-mock exec{flag}", 1)
 
 
-def headline(verdict: Verdict) -> str:
+def _headline(verdict: Verdict) -> str:
     """The verdict in a sentence."""
-    first, command = verdict.first, short(verdict.command, MOST_OF_COMMAND)
+    first, command = verdict.first, short(verdict.command, _MOST_OF_COMMAND)
     if first.code:
-        return f"{command} ended with {first.code}; {asked(first.requests)}"
+        return f"{command} ended with {first.code}; {_asked(first.requests)}"
     tried = [run for run in verdict.runs if run.variant]
     broke = [run.name for run in tried if run.broke]
-    shown = f"{command} passed; {asked(first.requests)}"
+    shown = f"{command} passed; {_asked(first.requests)}"
     if not tried or first.variant:
         return shown
-    under = counted(len(tried), "variant")
+    under = _counted(len(tried), "variant")
     return f"{shown}; under {under}: {'broke under ' + listed(broke, 'and') if broke else 'nothing broke'}"
 
 
@@ -67,7 +67,7 @@ def notes(verdict: Verdict) -> Iterator[str]:
         yield f"no request came under {where}: nothing was tested there; does the command keep old results?"
 
 
-def reason(verdict: Verdict) -> str:
+def _reason(verdict: Verdict) -> str:
     """Why variants were not tried."""
     if verdict.stopped_by:
         return "a signal ended it"
@@ -79,24 +79,24 @@ def reason(verdict: Verdict) -> str:
 
 def text(verdict: Verdict) -> Iterator[str]:
     """The lines for a terminal or a log."""
-    yield headline(verdict)
+    yield _headline(verdict)
     if len(verdict.runs) < verdict.planned:
-        left = counted(verdict.planned - len(verdict.runs), "variant")
-        yield f"{left} not tried: {reason(verdict)}"
+        left = _counted(verdict.planned - len(verdict.runs), "variant")
+        yield f"{left} not tried: {_reason(verdict)}"
     for note in notes(verdict):
         yield f"warning: {note}"
     for run in verdict.runs:
         if run.broke:
-            yield from broken(verdict, run)
+            yield from _broken(verdict, run)
     for run in verdict.runs:
         if run.unseen:
-            more = counted(run.unseen, "request")
+            more = _counted(run.unseen, "request")
             yield f"{run.name}: {more} came behind those that a run keeps, and nobody looked at them"
-    for name, line in told_once(verdict):
+    for name, line in _told_once(verdict):
         yield f"warning{name}: {line}"
 
 
-def broken(verdict: Verdict, run: Run) -> Iterator[str]:
+def _broken(verdict: Verdict, run: Run) -> Iterator[str]:
     """What broke in a run, and how to see it again."""
     if run.variant:
         yield f"variant {run.name}: {run.variant.sentence}"
@@ -104,19 +104,19 @@ def broken(verdict: Verdict, run: Run) -> Iterator[str]:
         yield f"  {run.differs}"
     if run.new:
         yield (
-            f"  {counted(len(run.new), 'break')} of the contract:"
+            f"  {_counted(len(run.new), 'break')} of the contract:"
             if run.variant
-            else (f"{counted(len(run.new), 'break')} of the contract:")
+            else (f"{_counted(len(run.new), 'break')} of the contract:")
         )
-    for breach in run.new[:MOST_SHOWN]:
+    for breach in run.new[:_MOST_SHOWN]:
         yield f"  {breach}"
-    if len(run.new) > MOST_SHOWN:
-        yield f"  … and {len(run.new) - MOST_SHOWN} more"
+    if len(run.new) > _MOST_SHOWN:
+        yield f"  … and {len(run.new) - _MOST_SHOWN} more"
     if run.variant:
-        yield f"  again: {again(verdict, run)}"
+        yield f"  again: {_again(verdict, run)}"
 
 
-def told_once(verdict: Verdict) -> Iterator[tuple[str, str]]:
+def _told_once(verdict: Verdict) -> Iterator[tuple[str, str]]:
     """Each rule that was broken, in the first run that shows it, and where that is no plain run, its name."""
     known: set[str] = set()
     for run in verdict.runs:
@@ -136,15 +136,15 @@ def as_json(verdict: Verdict) -> str:
         "command": verdict.command,
         "seed": verdict.seed,
         "exit_code": verdict.exit_code,
-        "summary": headline(verdict),
+        "summary": _headline(verdict),
         "notes": list(notes(verdict)),
         "stopped_by": verdict.stopped_by or None,
-        "runs": [run_as_json(verdict, run) for run in verdict.runs],
+        "runs": [_run_as_json(verdict, run) for run in verdict.runs],
     }
     return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
 
 
-def run_as_json(verdict: Verdict, run: Run) -> Json:
+def _run_as_json(verdict: Verdict, run: Run) -> Json:
     new = set(run.new)
     return {
         "name": run.name,
@@ -173,7 +173,7 @@ def run_as_json(verdict: Verdict, run: Run) -> Json:
             }
             for warning in run.warnings
         ],
-        "again": again(verdict, run),
+        "again": _again(verdict, run),
     }
 
 
@@ -182,7 +182,7 @@ def run_as_json(verdict: Verdict, run: Run) -> Json:
 
 def junit(verdict: Verdict) -> str:
     """A document that CI services read: one test case for each run."""
-    cases = [testcase(verdict, run) for run in verdict.runs]
+    cases = [_testcase(verdict, run) for run in verdict.runs]
     suite = Element("testsuite", name="openpipe-mock exec", tests=str(len(cases)))
     suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
     suite.set("errors", "0")
@@ -194,19 +194,19 @@ def junit(verdict: Verdict) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(whole, encoding="unicode") + "\n"
 
 
-def testcase(verdict: Verdict, run: Run) -> Element:
+def _testcase(verdict: Verdict, run: Run) -> Element:
     case = Element(
         "testcase", classname="openpipe-mock exec", name=clean(run.name), time=f"{run.seconds:.3f}"
     )
     if run.broke or (run.code and not run.differs):
-        told = list(broken(verdict, run))
+        told = list(_broken(verdict, run))
         message = run.differs or (
-            f"{counted(len(run.new), 'break')} of the contract" if run.new else f"ended with {run.code}"
+            f"{_counted(len(run.new), 'break')} of the contract" if run.new else f"ended with {run.code}"
         )
         SubElement(case, "failure", message=clean(message)).text = clean("\n".join(told))
     elif run.silent:
         SubElement(case, "skipped", message=next(notes(verdict)))
-    lines = [asked(run.requests), *(f"warning: {warning}" for warning in run.warnings)]
+    lines = [_asked(run.requests), *(f"warning: {warning}" for warning in run.warnings)]
     SubElement(case, "system-out").text = clean("\n".join(lines))
     return case
 
@@ -216,40 +216,40 @@ def testcase(verdict: Verdict, run: Run) -> Element:
 
 def page(verdict: Verdict) -> str:
     """A page for phones and desks, light and dark, without scripts and without anything from elsewhere."""
-    return "\n".join(parts(verdict)) + "\n"
+    return "\n".join(_parts(verdict)) + "\n"
 
 
-def parts(verdict: Verdict) -> Iterator[str]:
-    state = state_of(verdict)
+def _parts(verdict: Verdict) -> Iterator[str]:
+    state = _state_of(verdict)
     yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
-    command = escape(short(verdict.command, MOST_OF_COMMAND))
-    yield f"<title>Client: {command}</title><style>{STYLE}{WRAPPED}</style></head><body>"
+    command = escape(short(verdict.command, _MOST_OF_COMMAND))
+    yield f"<title>Client: {command}</title><style>{STYLE}{_WRAPPED}</style></head><body>"
     yield f"<h1>Client: <code>{command}</code></h1>"
-    yield f'<p class="verdict is-{state}"><strong>{WORDS[state]}.</strong>'
-    yield f"{escape(headline(verdict))}. Exit code {verdict.exit_code}, seed {verdict.seed}."
+    yield f'<p class="verdict is-{state}"><strong>{_WORDS[state]}.</strong>'
+    yield f"{escape(_headline(verdict))}. Exit code {verdict.exit_code}, seed {verdict.seed}."
     yield f"openpipe-mock {__version__}</p>"
     for note in notes(verdict):
         yield f'<p><code class="flaky">warning</code>: {escape(note)}</p>'
     yield '<h2>Runs</h2><div class="wide"><table><tr><th></th><th>run</th><th>exit code</th>'
     yield "<th>requests</th><th>breaks</th><th>warnings</th><th>seconds</th></tr>"
-    yield from map(row, verdict.runs)
+    yield from map(_row, verdict.runs)
     yield "</table></div>"
-    yield from findings(verdict)
-    yield from advice(verdict)
+    yield from _findings(verdict)
+    yield from _advice(verdict)
     yield "</body></html>"
 
 
-WORDS = {"kept": "Nothing broke", "broken": "Something broke", "inconclusive": "Nothing was tested"}
+_WORDS = {"kept": "Nothing broke", "broken": "Something broke", "inconclusive": "Nothing was tested"}
 
 
-def state_of(verdict: Verdict) -> str:
+def _state_of(verdict: Verdict) -> str:
     if verdict.first.code or verdict.broken:
         return "broken"
     return "inconclusive" if verdict.first.silent else "kept"
 
 
-def row(run: Run) -> str:
+def _row(run: Run) -> str:
     bad = run.broke or run.code
     mark = '<span class="kept">✓</span>'
     if bad or run.silent:
@@ -261,7 +261,7 @@ def row(run: Run) -> str:
     return f'<tr><td>{mark}</td>{name}{cells}<td class="n">{run.seconds:.1f}</td></tr>'
 
 
-def findings(verdict: Verdict) -> Iterator[str]:
+def _findings(verdict: Verdict) -> Iterator[str]:
     """What broke, run by run."""
     yield f"<h2>What broke ({len(verdict.broken)})</h2>"
     if not verdict.broken:
@@ -273,12 +273,12 @@ def findings(verdict: Verdict) -> Iterator[str]:
             yield f"<dt>difference</dt><dd>{escape(run.differs)}</dd>"
         for breach in run.new:
             yield f"<dt>contract</dt><dd>{escape(str(breach))}</dd>"
-        yield f"<dt>again</dt><dd><pre>{escape(again(verdict, run))}</pre></dd></dl></details>"
+        yield f"<dt>again</dt><dd><pre>{escape(_again(verdict, run))}</pre></dd></dl></details>"
 
 
-def advice(verdict: Verdict) -> Iterator[str]:
+def _advice(verdict: Verdict) -> Iterator[str]:
     """What the client's conduct gives reason to say."""
-    warnings = list(told_once(verdict))
+    warnings = list(_told_once(verdict))
     yield f"<h2>Warnings ({len(warnings)})</h2>"
     if not warnings:
         yield '<p class="muted">None.</p>'

@@ -29,18 +29,18 @@ from openpipe_mock.testing.conduct import lapses, observed
 from openpipe_mock.testing.live import LiveServer
 from openpipe_mock.testing.mock import MockError
 
-MOST_SEEN = 50_000
+_MOST_SEEN = 50_000
 """Requests that a run keeps; those behind them are counted."""
-NOT_PROXIED = "127.0.0.1,localhost"
-KEYS = (OWN_KEY, OPENAI_KEY)
-CONTROL_URL = "OPENPIPE_MOCK_CONTROL_URL"
-VARIANT = "OPENPIPE_MOCK_VARIANT"
+_NOT_PROXIED = "127.0.0.1,localhost"
+_KEYS = (OWN_KEY, OPENAI_KEY)
+_CONTROL_URL = "OPENPIPE_MOCK_CONTROL_URL"
+_VARIANT = "OPENPIPE_MOCK_VARIANT"
 
 
 # The mock that watches.
 
 
-class Witness(Service):
+class _Witness(Service):
     """A mock that remembers every request of a run, and answers in a variant."""
 
     def __init__(self, settings: Settings, variant: Variant | None = None) -> None:
@@ -50,7 +50,7 @@ class Witness(Service):
 
     def visit(self, head: Head) -> Visit:
         visit = super().visit(head)
-        if len(self.visits) < MOST_SEEN:
+        if len(self.visits) < _MOST_SEEN:
             self.visits.append(visit)
         else:
             self.unseen += 1
@@ -79,7 +79,7 @@ def serving(service: Service) -> Iterator[str]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Let the mock say nothing on standard error, which is the command's; but for its own defects."""
     loggers = [logging.getLogger(name) for name in ("openpipe_mock", "uvicorn")]
     levels = [logger.level for logger in loggers]
@@ -100,7 +100,7 @@ def surroundings(origin: str, key: str, variant: Variant | None, given: Mapping[
     base_url = f"{origin}{BASE}"
     others = {name: DUMMY_KEY for name in OTHER_KEYS if name in given}
     proxied = {
-        name: f"{given[name]},{NOT_PROXIED}" if given.get(name) else NOT_PROXIED
+        name: f"{given[name]},{_NOT_PROXIED}" if given.get(name) else _NOT_PROXIED
         for name in ("NO_PROXY", "no_proxy")
     }
     return {
@@ -108,9 +108,9 @@ def surroundings(origin: str, key: str, variant: Variant | None, given: Mapping[
         **others,
         **proxied,
         **dict.fromkeys(BASE_URLS, base_url),
-        **dict.fromkeys(KEYS, key),
-        CONTROL_URL: f"{origin}/_mock",
-        VARIANT: variant.name if variant else "",
+        **dict.fromkeys(_KEYS, key),
+        _CONTROL_URL: f"{origin}/_mock",
+        _VARIANT: variant.name if variant else "",
     }
 
 
@@ -146,14 +146,14 @@ def execute(job: Job, environment: Mapping[str, str], announce: Announce) -> Ver
     child, key = Child(), (*job.settings.keys, DUMMY_KEY)[0]
 
     def run(variant: Variant | None) -> Run:
-        service = Witness(job.settings, variant)
+        service = _Witness(job.settings, variant)
         started = perf_counter()
         with serving(service) as origin:
             code = child.run(job.command, surroundings(origin, key, variant, environment))
             seconds = perf_counter() - started
-        return result(variant, code, seconds, service)
+        return _result(variant, code, seconds, service)
 
-    with quiet(), child.passing_signals_on():
+    with _quiet(), child.passing_signals_on():
         runs = [plainly(run(job.only))]
         for number, variant in enumerate(job.variants, 1):
             if runs[0].code or runs[0].silent or child.stopped_by:
@@ -161,7 +161,7 @@ def execute(job: Job, environment: Mapping[str, str], announce: Announce) -> Ver
             announce(variant, number, len(job.variants))
             found = run(variant)
             runs.append(found if child.stopped_by else compared(found, runs[0]))
-    hide = partial(hidden, environment=environment)
+    hide = partial(_hidden, environment=environment)
     return Verdict(
         hide(" ".join(job.command)),
         tuple(runs),
@@ -173,7 +173,7 @@ def execute(job: Job, environment: Mapping[str, str], announce: Announce) -> Ver
     )
 
 
-def result(variant: Variant | None, code: int, seconds: float, service: Witness) -> Run:
+def _result(variant: Variant | None, code: int, seconds: float, service: _Witness) -> Run:
     """What a run shows, once it has ended."""
     entries = service.entries
     requests = [observed(entry) for entry in entries]
@@ -189,9 +189,9 @@ def result(variant: Variant | None, code: int, seconds: float, service: Witness)
     )
 
 
-def hidden(text: str, environment: Mapping[str, str]) -> str:
+def _hidden(text: str, environment: Mapping[str, str]) -> str:
     """A text without what looks like a key and without the real keys of an environment."""
-    for name in (*KEYS, *OTHER_KEYS):
+    for name in (*_KEYS, *OTHER_KEYS):
         key = environment.get(name, "")
         text = text.replace(key, MASK) if len(key) > 3 and key != DUMMY_KEY else text
     return Mask(b"").text(text)

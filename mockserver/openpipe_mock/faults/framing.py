@@ -18,14 +18,14 @@ MOST_SINGLE = 2_000
 """How many bytes come one by one; the pieces behind them are larger, so that long answers end."""
 
 
-LARGER = 61
+_LARGER = 61
 
 
-LEADING = 0xC0
+_LEADING = 0xC0
 """From here on a byte begins a character of several bytes."""
 
 
-SEVERAL = re.compile(rb"[\xc0-\xff]")
+_SEVERAL = re.compile(rb"[\xc0-\xff]")
 
 
 MOST_PAUSES = 12
@@ -41,18 +41,18 @@ def one_by_one(pieces: Iterable[Timed]) -> Iterator[Timed]:
     for wait, data in pieces:
         start = 0
         while start < len(data):
-            halved = start > 0 and data[start - 1] >= LEADING
+            halved = start > 0 and data[start - 1] >= _LEADING
             pause = PAUSE if halved and pauses < MOST_PAUSES else 0.0
             pauses += bool(pause)
-            end = start + 1 if sent < MOST_SINGLE else larger(data, start)
+            end = start + 1 if sent < MOST_SINGLE else _larger(data, start)
             yield wait + pause, data[start:end]
             wait, start, sent = 0.0, end, sent + 1
 
 
-def larger(data: bytes, start: int) -> int:
+def _larger(data: bytes, start: int) -> int:
     """Where a larger piece ends: behind the first byte of a character of several, wherever there is one."""
-    leading = SEVERAL.search(data, start, start + LARGER)
-    return leading.end() if leading else start + LARGER
+    leading = _SEVERAL.search(data, start, start + _LARGER)
+    return leading.end() if leading else start + _LARGER
 
 
 def in_one_piece(pieces: Iterable[Timed]) -> Iterator[Timed]:

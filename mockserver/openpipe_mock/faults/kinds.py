@@ -71,29 +71,29 @@ class Fault:
         return f"{self.place} ({self.name})" if self.name else self.place
 
 
-BROKEN_STREAM = "The mock broke this stream."
+_BROKEN_STREAM = "The mock broke this stream."
 """What an error event says that has no message of its own."""
 
 
 def read_fault(value: Json, at: At) -> Fault:
-    check_turns(value, at)
+    _check_turns(value, at)
     flags = ("disconnect", "malformed", "truncated", "empty", "endless")
     return Fault(
         part_when(value, at),
         **whole(value, **{key: key for key in ("call", "every", "first", "after_events", "after_bytes")}),
         **given(value, **{key: key for key in ("share", "retry_after", "content_type", "name", *flags)}),
         **seconds(value, delay_ms="delay"),
-        error=read_error(value),
-        drip=read_drip(value["drip"]) if "drip" in value else None,
-        error_event=read_error_event(value.get("error_event")),
-        raw=body_of(value, "raw"),
+        error=_read_error(value),
+        drip=_read_drip(value["drip"]) if "drip" in value else None,
+        error_event=_read_error_event(value.get("error_event")),
+        raw=_body_of(value, "raw"),
         place=at.place,
         counter=at.counter(value),
         lot=digest(value),
     )
 
 
-def check_turns(value: Json, at: At) -> None:
+def _check_turns(value: Json, at: At) -> None:
     """That there is a request at which all that limits a fault agrees."""
     turn, every, first = value.get("call"), value.get("every", 1), value.get("first")
     if turn and turn % every:
@@ -106,14 +106,14 @@ def check_turns(value: Json, at: At) -> None:
         at.at("first").wrong("first", told)
 
 
-def read_error(value: Json) -> ErrorAnswer | None:
+def _read_error(value: Json) -> ErrorAnswer | None:
     if "status" not in value:
         return None
     texts = given(value, message="message", code="code")
-    return ErrorAnswer(int(value["status"]), **texts, body=body_of(value, "body"))
+    return ErrorAnswer(int(value["status"]), **texts, body=_body_of(value, "body"))
 
 
-def body_of(value: Json, key: str) -> bytes | None:
+def _body_of(value: Json, key: str) -> bytes | None:
     """A whole body: its JSON, or a text as it stands where the fault's content type is none of JSON's."""
     if key not in value:
         return None
@@ -121,10 +121,10 @@ def body_of(value: Json, key: str) -> bytes | None:
     return body.encode() if isinstance(body, str) and not media.endswith("json") else orjson.dumps(body)
 
 
-def read_drip(value: Json) -> Drip:
+def _read_drip(value: Json) -> Drip:
     return Drip(**whole(value, bytes="size"), **seconds(value, every_ms="seconds"))
 
 
-def read_error_event(value: Json) -> str | None:
-    found: str | None = BROKEN_STREAM if value is True else value
+def _read_error_event(value: Json) -> str | None:
+    found: str | None = _BROKEN_STREAM if value is True else value
     return found

@@ -41,16 +41,16 @@ def as_it_comes(course: Course, _: int) -> Course:
     return course
 
 
-def drawn(seed: int, *names: str) -> int:
+def _drawn(seed: int, *names: str) -> int:
     """A number from the seed and some names, the same on every machine."""
     return int.from_bytes(digest(str(seed).encode(), *(name.encode() for name in names))[:6])
 
 
-def without(members: Mapping[str, Json], *names: str) -> Json:
+def _without(members: Mapping[str, Json], *names: str) -> Json:
     return {name: member for name, member in members.items() if name not in names}
 
 
-def told(members: Mapping[str, Json]) -> Json:
+def _told(members: Mapping[str, Json]) -> Json:
     """The members that are not null."""
     return {name: member for name, member in members.items() if member is not None}
 
@@ -86,19 +86,19 @@ def in_results(change: Callable[[Mapping[str, Json], Json, int], Json]) -> Chang
     """
 
     def changed(answer: Json, seed: int) -> Json:
-        if not judged(answer):
+        if not _judged(answer):
             return answer
         first = answer["choices"][0]["criteria_results"]
         choices = [
             {**choice, "criteria_results": change(choice["criteria_results"], first, seed)}
             for choice in answer["choices"]
         ]
-        return {**answer, "choices": in_order(choices)}
+        return {**answer, "choices": _in_order(choices)}
 
     return changed
 
 
-def judged(answer: Json) -> bool:
+def _judged(answer: Json) -> bool:
     """Whether each choice was judged by criteria, and there is one."""
     return bool(answer["choices"]) and all(choice.get("criteria_results") for choice in answer["choices"])
 
@@ -109,7 +109,7 @@ def combined(choice: Json) -> float:
     return fsum(each["score"] if each["status"] == "success" else 0 for each in results) / len(results)
 
 
-def in_order(choices: Sequence[Json]) -> list[Json]:
+def _in_order(choices: Sequence[Json]) -> list[Json]:
     """The choices, best first, equal ones as they came; numbered by their place."""
     ranked = sorted(choices, key=lambda choice: -combined(choice))
     return [{**choice, "index": index} for index, choice in enumerate(ranked)]
@@ -132,46 +132,46 @@ def in_score(change: Callable[[float, int], float]) -> Change:
 
 # Members that may be absent, null, or more.
 
-MESSAGE_NULLS = ("content", "refusal", "reasoning_content", "function_call", "tool_calls")
-USAGE_NULLS = ("completion_tokens_details", "prompt_tokens_details")
+_MESSAGE_NULLS = ("content", "refusal", "reasoning_content", "function_call", "tool_calls")
+_USAGE_NULLS = ("completion_tokens_details", "prompt_tokens_details")
 
 
-def nulls_beside(members: Json, *names: str) -> Json:
+def _nulls_beside(members: Json, *names: str) -> Json:
     return {**dict.fromkeys(names), **members}
 
 
 def bare_choice(choice: Json) -> Json:
     """A choice without members that say nothing."""
-    return told({**choice, "message": told(choice["message"])})
+    return _told({**choice, "message": _told(choice["message"])})
 
 
 def bare_delta(choice: Json) -> Json:
-    return told({**choice, "delta": told(choice["delta"])})
+    return _told({**choice, "delta": _told(choice["delta"])})
 
 
 def null_choice(choice: Json) -> Json:
-    return nulls_beside({**choice, "message": nulls_beside(choice["message"], *MESSAGE_NULLS)}, "logprobs")
+    return _nulls_beside({**choice, "message": _nulls_beside(choice["message"], *_MESSAGE_NULLS)}, "logprobs")
 
 
 def null_usage(answer: Json, _: int) -> Json:
-    usage = nulls_beside(answer["usage"], *USAGE_NULLS) if answer.get("usage") else None
+    usage = _nulls_beside(answer["usage"], *_USAGE_NULLS) if answer.get("usage") else None
     return {**answer, "usage": usage} if usage else answer
 
 
 def null_chunk(chunk: Json) -> Json:
     """A chunk in which everything is null that may be."""
     choices = [
-        nulls_beside(
-            {**choice, "delta": nulls_beside(choice["delta"], "role", *MESSAGE_NULLS)},
+        _nulls_beside(
+            {**choice, "delta": _nulls_beside(choice["delta"], "role", *_MESSAGE_NULLS)},
             *("logprobs", "finish_reason"),
         )
         for choice in chunk["choices"]
     ]
-    return nulls_beside({**chunk, "choices": choices}, "usage")
+    return _nulls_beside({**chunk, "choices": choices}, "usage")
 
 
-MORE = {"system_fingerprint": "fp_9b2f0c71de", "service_tier": "default"}
-DETAILS = {
+_MORE = {"system_fingerprint": "fp_9b2f0c71de", "service_tier": "default"}
+_DETAILS = {
     "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": None},
     "completion_tokens_details": {"reasoning_tokens": 0, "accepted_prediction_tokens": 0},
 }
@@ -190,23 +190,23 @@ def more_members(answer: Json, seed: int) -> Json:
             **({"criteria_results": judged_more} if results else {}),
         }
 
-    usage = {"usage": {**answer["usage"], **DETAILS}} if answer.get("usage") else {}
-    return {**in_choices(more)(answer, seed), **usage, **MORE}
+    usage = {"usage": {**answer["usage"], **_DETAILS}} if answer.get("usage") else {}
+    return {**in_choices(more)(answer, seed), **usage, **_MORE}
 
 
 def more_of_chunk(chunk: Json) -> Json:
     choices = [{**choice, "content_filter_results": {}} for choice in chunk["choices"]]
-    return {**chunk, "choices": choices, **MORE, "obfuscation": "k3Qx"}
+    return {**chunk, "choices": choices, **_MORE, "obfuscation": "k3Qx"}
 
 
 def without_usage(answer: Json, _: int) -> Json:
-    return without(answer, "usage")
+    return _without(answer, "usage")
 
 
 def uncounted(course: Course, _: int) -> Course:
     """A stream without the chunk that counts tokens, and without `usage` in the others."""
     kept = [frame for frame in course if frame.chunk is None or not frame.chunk.get("usage")]
-    return in_chunks(lambda chunk: without(chunk, "usage"))(kept, 0)
+    return in_chunks(lambda chunk: _without(chunk, "usage"))(kept, 0)
 
 
 def without_logprobs(choice: Json) -> Json:
@@ -215,7 +215,7 @@ def without_logprobs(choice: Json) -> Json:
 
 def bare_error(answer: Json, _: int) -> Json:
     """An error that says no more than it has to."""
-    return without(answer, "issues", "error")
+    return _without(answer, "issues", "error")
 
 
 # Criteria.
@@ -228,7 +228,7 @@ def failing(beside: Mapping[str, Json]) -> Change:
 
     def change(results: Mapping[str, Json], _: Mapping[str, Json], seed: int) -> Json:
         names = sorted(results)
-        chosen = names[drawn(seed, *names) % len(names)]
+        chosen = names[_drawn(seed, *names) % len(names)]
         return {**results, chosen: {**FAILED, **beside}}
 
     return in_results(change)
@@ -247,30 +247,30 @@ def tied(results: Mapping[str, Json], first: Mapping[str, Json], _: int) -> Json
 def backwards(answer: Json, seed: int) -> Json:
     """Criteria in the order that is the reverse of the usual one, wherever they are listed."""
     usage = answer.get("usage") or {}
-    listed = {"criteria": reversed_keys(usage["criteria"])} if "criteria" in usage else {}
+    listed = {"criteria": _reversed_keys(usage["criteria"])} if "criteria" in usage else {}
     counted = {"usage": {**usage, **listed}} if listed else {}
-    return {**in_results(lambda results, _, __: reversed_keys(results))(answer, seed), **counted}
+    return {**in_results(lambda results, _, __: _reversed_keys(results))(answer, seed), **counted}
 
 
-def reversed_keys(members: Mapping[str, Json]) -> Json:
+def _reversed_keys(members: Mapping[str, Json]) -> Json:
     return dict(reversed(list(members.items())))
 
 
 def as_reward_model(answer: Json, seed: int) -> Json:
     """A judgement as a trained reward model gives it: tokens, and no explanation."""
-    return {**without(answer, "explanation"), "usage": {"total_tokens": 120 + drawn(seed) % 80}}
+    return {**_without(answer, "explanation"), "usage": {"total_tokens": 120 + _drawn(seed) % 80}}
 
 
 def as_reward_models(answer: Json, seed: int) -> Json:
     """The same in best of n."""
-    if not judged(answer):
+    if not _judged(answer):
         return answer
 
     def silent(results: Mapping[str, Json], _: Mapping[str, Json], __: int) -> Json:
-        return {name: without(each, "explanation") for name, each in results.items()}
+        return {name: _without(each, "explanation") for name, each in results.items()}
 
     names = answer["choices"][0]["criteria_results"]
-    spent = {name: {"total_tokens": 120 + drawn(seed, name) % 80} for name in names}
+    spent = {name: {"total_tokens": 120 + _drawn(seed, name) % 80} for name in names}
     usage = {**answer["usage"], "criteria": spent} if answer.get("usage") else None
     return {**in_results(silent)(answer, seed), **({"usage": usage} if usage else {})}
 
@@ -282,7 +282,7 @@ def whole_score(score: float, _: int) -> float:
 
 def fine_score(score: float, seed: int) -> float:
     """Nearly the same score, inwards from it, with as many decimals as a double has."""
-    shift = (1 + drawn(seed, repr(score))) / 2**48 * 1e-6
+    shift = (1 + _drawn(seed, repr(score))) / 2**48 * 1e-6
     return score - shift if score >= 0.5 else score + shift
 
 
@@ -291,7 +291,7 @@ def kept_index(answer: Json, _: int) -> Json:
 
     Equal choices stand in the order of their making.
     """
-    if not judged(answer):
+    if not _judged(answer):
         return answer
     choices, made = answer["choices"], list[int]()
     numbers = [*range(1, len(choices)), 0]
@@ -316,7 +316,7 @@ LONG = 60_000
 """Characters that a long text has at least."""
 MOST_LIKELY = 2_000
 """Characters that a text gets at most where each of its tokens is listed with its log probability."""
-PIECE = 600
+_PIECE = 600
 """Characters of it that a stream's chunk brings."""
 
 
@@ -334,11 +334,11 @@ def much_more(text: str) -> str:
     return again * (LONG // len(again) + 1)
 
 
-Addition = Callable[[str], str]
+_Addition = Callable[[str], str]
 """A text in, what is said behind it out."""
 
 
-def longer_explanation(addition: Addition) -> Change:
+def longer_explanation(addition: _Addition) -> Change:
     """A judgement whose explanation says more."""
 
     def changed(answer: Json, _: int) -> Json:
@@ -348,32 +348,32 @@ def longer_explanation(addition: Addition) -> Change:
     return changed
 
 
-def longer_texts(addition: Addition) -> Change:
+def longer_texts(addition: _Addition) -> Change:
     """A completion whose texts say more. What is cut, a call, a refusal or JSON stays as it is."""
 
     def changed(answer: Json, _: int) -> Json:
         choices, tokens = [], 0
         for choice in answer["choices"]:
             text = choice["message"].get("content")
-            more = said_more(text, choice, addition) if may_grow(text, choice["finish_reason"]) else ""
+            more = _said_more(text, choice, addition) if _may_grow(text, choice["finish_reason"]) else ""
             tokens += len(split(more))
-            choices.append(grown(choice, more) if more else choice)
-        return {**counting(answer, tokens), "choices": choices}
+            choices.append(_grown(choice, more) if more else choice)
+        return {**_counting(answer, tokens), "choices": choices}
 
     return changed
 
 
-def said_more(text: str, choice: Json, addition: Addition) -> str:
+def _said_more(text: str, choice: Json, addition: _Addition) -> str:
     """What is said behind a text, less of it where its tokens are listed."""
     more = addition(text)
     return more[:MOST_LIKELY] if (choice.get("logprobs") or {}).get("content") else more
 
 
-def may_grow(text: str | None, finish_reason: str | None) -> bool:
-    return bool(text) and finish_reason == "stop" and not is_json(str(text))
+def _may_grow(text: str | None, finish_reason: str | None) -> bool:
+    return bool(text) and finish_reason == "stop" and not _is_json(str(text))
 
 
-def is_json(text: str) -> bool:
+def _is_json(text: str) -> bool:
     """Whether a text is JSON, as an answer is that was asked to be: more words would make it none."""
     try:
         orjson.loads(text)
@@ -382,13 +382,13 @@ def is_json(text: str) -> bool:
     return True
 
 
-def grown(choice: Json, more: str) -> Json:
+def _grown(choice: Json, more: str) -> Json:
     message = choice["message"]
-    listed = also_likely(choice.get("logprobs"), more)
+    listed = _also_likely(choice.get("logprobs"), more)
     return {**choice, "message": {**message, "content": message["content"] + more}, **listed}
 
 
-def also_likely(logprobs: Json, more: str) -> Json:
+def _also_likely(logprobs: Json, more: str) -> Json:
     """The member `logprobs` of a choice that says more, where it lists the tokens of the content."""
     listed = (logprobs or {}).get("content")
     if not listed:
@@ -398,7 +398,7 @@ def also_likely(logprobs: Json, more: str) -> Json:
     return {"logprobs": {**logprobs, "content": [*listed, *further]}}
 
 
-def counting(answer: Json, tokens: int) -> Json:
+def _counting(answer: Json, tokens: int) -> Json:
     """An answer or a chunk that counts so many tokens more."""
     usage = answer.get("usage")
     if not usage:
@@ -407,30 +407,30 @@ def counting(answer: Json, tokens: int) -> Json:
     return {**answer, "usage": {**usage, **more}}
 
 
-def longer_stream(addition: Addition) -> CourseChange:
+def longer_stream(addition: _Addition) -> CourseChange:
     """A stream whose texts say more, in further chunks behind the last one of each text."""
 
     def changed(course: Course, _: int) -> Course:
         further, tokens = {}, 0
-        for number in choice_numbers(course):
-            places = [place for place, choice in deltas_of(course, number) if choice["delta"].get("content")]
+        for number in _choice_numbers(course):
+            places = [place for place, choice in _deltas_of(course, number) if choice["delta"].get("content")]
             text = "".join(course[place].chunk["choices"][0]["delta"]["content"] for place in places)
-            if may_grow(text, finish_of(course, number)):
-                more = said_more(text, course[places[-1]].chunk["choices"][0], addition)
+            if _may_grow(text, _finish_of(course, number)):
+                more = _said_more(text, course[places[-1]].chunk["choices"][0], addition)
                 tokens += len(split(more))
-                further[places[-1]] = list(saying(course[places[-1]].chunk, more))
+                further[places[-1]] = list(_saying(course[places[-1]].chunk, more))
         frames = [each for place, frame in enumerate(course) for each in (frame, *further.get(place, ()))]
-        return in_chunks(lambda chunk: counting(chunk, tokens))(frames, 0)
+        return in_chunks(lambda chunk: _counting(chunk, tokens))(frames, 0)
 
     return changed
 
 
-def saying(chunk: Json, more: str) -> Iterator[Frame]:
+def _saying(chunk: Json, more: str) -> Iterator[Frame]:
     """Chunks as this one that bring a text."""
     [choice] = chunk["choices"]
-    for start in range(0, len(more), PIECE):
-        piece = more[start : start + PIECE]
-        logprobs = also_likely(choice.get("logprobs"), piece)
+    for start in range(0, len(more), _PIECE):
+        piece = more[start : start + _PIECE]
+        logprobs = _also_likely(choice.get("logprobs"), piece)
         if logprobs:
             before = len(choice["logprobs"]["content"])
             logprobs = {
@@ -442,13 +442,13 @@ def saying(chunk: Json, more: str) -> Iterator[Frame]:
 # The course of a stream. Each chunk of ours speaks of one choice or of none.
 
 
-def choice_numbers(course: Course) -> list[int]:
+def _choice_numbers(course: Course) -> list[int]:
     """The numbers of the choices that a stream speaks of, in order."""
     found = (choice["index"] for frame in course if frame.chunk for choice in frame.chunk["choices"])
     return list(dict.fromkeys(found))
 
 
-def deltas_of(course: Course, number: int) -> list[tuple[int, Json]]:
+def _deltas_of(course: Course, number: int) -> list[tuple[int, Json]]:
     """Where a stream speaks of a choice alone, and what it says there."""
     return [
         (place, frame.chunk["choices"][0])
@@ -457,9 +457,9 @@ def deltas_of(course: Course, number: int) -> list[tuple[int, Json]]:
     ]
 
 
-def finish_of(course: Course, number: int) -> str | None:
+def _finish_of(course: Course, number: int) -> str | None:
     """Why a choice ends."""
-    found = (choice.get("finish_reason") for _, choice in deltas_of(course, number))
+    found = (choice.get("finish_reason") for _, choice in _deltas_of(course, number))
     return next(filter(None, found), None)
 
 
@@ -470,7 +470,7 @@ def with_role(choice: Json) -> Json:
 
 def empty_first(course: Course, _: int) -> Course:
     """Each choice opens with a delta that says nothing."""
-    firsts = {deltas_of(course, number)[0][0] for number in choice_numbers(course)}
+    firsts = {_deltas_of(course, number)[0][0] for number in _choice_numbers(course)}
 
     def opened(place: int, frame: Frame) -> Iterator[Frame]:
         if place in firsts:
@@ -485,8 +485,8 @@ def empty_first(course: Course, _: int) -> Course:
 def finish_with_text(course: Course, _: int) -> Course:
     """Each choice ends in the chunk that brings the last of it, and not in one of its own."""
     frames: list[Frame | None] = list(course)
-    for number in choice_numbers(course):
-        said = deltas_of(course, number)
+    for number in _choice_numbers(course):
+        said = _deltas_of(course, number)
         if len(said) > 1 and not said[-1][1]["delta"]:
             (place, last), (end, final) = said[-2:]
             logprobs = last.get("logprobs") or final.get("logprobs")
@@ -501,7 +501,7 @@ def without_choices(course: Course, _: int) -> Course:
     chunks = [place for place, frame in enumerate(course) if frame.chunk]
     if not chunks:
         return course
-    empty = Frame({**without(course[chunks[0]].chunk, "usage"), "choices": []})
+    empty = Frame({**_without(course[chunks[0]].chunk, "usage"), "choices": []})
     end = chunks[-1] + 1
     return [empty, *course[:end], empty, *course[end:]]
 
@@ -510,9 +510,9 @@ def without_done(course: Course, _: int) -> Course:
     return [frame for frame in course if frame.chunk is not None]
 
 
-CALLING = ("tool_calls", "function_call")
+_CALLING = ("tool_calls", "function_call")
 
 
 def stopping(choice: Json) -> Json:
     """A choice that ends with `stop` though it calls."""
-    return {**choice, "finish_reason": "stop"} if choice.get("finish_reason") in CALLING else choice
+    return {**choice, "finish_reason": "stop"} if choice.get("finish_reason") in _CALLING else choice

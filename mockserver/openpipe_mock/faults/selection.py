@@ -15,7 +15,7 @@ from openpipe_mock.faults.magic import RETRY_AFTER
 from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.matching.rules import holding
 
-MAGIC = "header x-mock-fault"
+_MAGIC = "header x-mock-fault"
 
 # Whose turn it is.
 
@@ -67,7 +67,7 @@ def due(
     """
     striking, passed = None, []
     for fault in holding(faults, subject):
-        why = hindrance(fault, subject, count, lot, streams)
+        why = _hindrance(fault, subject, count, lot, streams)
         if striking and not why:
             why = f"an earlier fault struck: {striking}"
         if why:
@@ -77,12 +77,12 @@ def due(
     return Due(striking, tuple(passed))
 
 
-def hindrance(fault: Fault, subject: Subject, count: Callable[[str], int], lot: Lot, streams: bool) -> str:
+def _hindrance(fault: Fault, subject: Subject, count: Callable[[str], int], lot: Lot, streams: bool) -> str:
     """Why a fault that meets its `when` does not strike; "" when its turn has come."""
     if needs_stream(fault) and not streams:
         return "it strikes streams alone, and this request asks for none"
     number = count(fault.counter)
-    for name, its_turn in TURNS.items():
+    for name, its_turn in _TURNS.items():
         wanted = getattr(fault, name)
         if wanted is not None and not its_turn(number, wanted):
             return f"it was not its turn: request {number} that meets its `when`, it has `{name}: {wanted}`"
@@ -94,7 +94,7 @@ def hindrance(fault: Fault, subject: Subject, count: Callable[[str], int], lot: 
     return f"this content is not in its share: it drew {drawn:.4f}, which is not below {fault.share}"
 
 
-TURNS: Mapping[str, Callable[[int, int], bool]] = {
+_TURNS: Mapping[str, Callable[[int, int], bool]] = {
     "call": lambda number, wanted: number == wanted,
     "every": lambda number, wanted: number % wanted == 0,
     "first": lambda number, wanted: number <= wanted,
@@ -116,16 +116,16 @@ def needs_stream(fault: Fault) -> bool:
 
 # Words for the log and the journal.
 
-Words = Callable[[Fault], str | None]
+_Words = Callable[[Fault], str | None]
 
 
 def describe(fault: Fault) -> str:
     """What a fault does and where it stands: `status 429 (fault /faults/0)`."""
-    told = ", ".join(words for each in WORDS if (words := each(fault)))
+    told = ", ".join(words for each in _WORDS if (words := each(fault)))
     return f"{told or 'nothing'} (fault {fault})" if str(fault) else told or "nothing"
 
 
-def disconnecting(fault: Fault) -> str | None:
+def _disconnecting(fault: Fault) -> str | None:
     """When the connection breaks, in words."""
     if fault.after_bytes is not None:
         when = f" after {counted(fault.after_bytes, 'byte')}"
@@ -138,7 +138,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-WORDS: Sequence[Words] = (
+_WORDS: Sequence[_Words] = (
     lambda fault: f"delay of {fault.delay * 1000:g} ms" if fault.delay else None,
     lambda fault: f"status {fault.error.status}" if fault.error else None,
     lambda fault: "raw body" if fault.raw is not None else None,
@@ -148,7 +148,7 @@ WORDS: Sequence[Words] = (
     lambda fault: "truncated body" if fault.truncated else None,
     lambda fault: "empty body" if fault.empty else None,
     lambda fault: f"content type {quoted(fault.content_type)}" if fault.content_type is not None else None,
-    disconnecting,
+    _disconnecting,
     lambda fault: f"drip of {counted(fault.drip.size, 'byte')}" if fault.drip else None,
 )
 
@@ -168,8 +168,8 @@ def magic_fault(name: str) -> Fault:
     else:
         known = (*map(quoted, NAMED), '"disconnect-after-N" (events)', "a status from 400 to 599")
         near = did_you_mean(asked, [*NAMED, "disconnect-after-N"])
-        raise BadRequest.at(MAGIC, f"expected {listed(known, 'or')}, got {quoted(name)}.{near}")
-    return replace(fault, place=MAGIC, counter=MAGIC)
+        raise BadRequest.at(_MAGIC, f"expected {listed(known, 'or')}, got {quoted(name)}.{near}")
+    return replace(fault, place=_MAGIC, counter=_MAGIC)
 
 
 NAMED: Mapping[str, Fault] = {

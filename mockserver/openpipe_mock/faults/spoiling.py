@@ -26,11 +26,11 @@ STREAM_HEADERS: HeaderList = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
 )
-Sent = Begin | Piece | Break | Reply
-Refused = Callable[[ApiError], Reply]
+_Sent = Begin | Piece | Break | Reply
+_Refused = Callable[[ApiError], Reply]
 
 
-def spoiled(exchange: Exchange, fault: Fault, pace: Pace, refused: Refused, *, streams: bool) -> Exchange:
+def spoiled(exchange: Exchange, fault: Fault, pace: Pace, refused: _Refused, *, streams: bool) -> Exchange:
     """The exchange that answers a request, with a fault in it. `refused` renders an error.
 
     Where the fault leaves nothing of the answer (an error, `raw`, a disconnect before it), the exchange isn't
@@ -39,8 +39,8 @@ def spoiled(exchange: Exchange, fault: Fault, pace: Pace, refused: Refused, *, s
     """
     if fault.delay:
         yield Wait(fault.delay)
-    answer = substitute(fault, refused, streams) or exchange
-    for applies, spoil in SPOILERS:
+    answer = _substitute(fault, refused, streams) or exchange
+    for applies, spoil in _SPOILERS:
         if applies(fault):
             answer = spoil(answer, fault, pace)
     reply = yield from answer
@@ -49,22 +49,22 @@ def spoiled(exchange: Exchange, fault: Fault, pace: Pace, refused: Refused, *, s
     return replace(reply, subject=", ".join(told))
 
 
-def substitute(fault: Fault, refused: Refused, streams: bool) -> Exchange | None:
+def _substitute(fault: Fault, refused: _Refused, streams: bool) -> Exchange | None:
     """What is answered in place of the right answer; None where that is only spoiled."""
     if fault.error:
-        return only(failure(fault.error, fault, refused))
+        return _only(_failure(fault.error, fault, refused))
     if fault.raw is None:
         return None
-    return raw_stream(fault.raw) if streams else only(Reply(200, fault.raw))
+    return raw_stream(fault.raw) if streams else _only(Reply(200, fault.raw))
 
 
-def only(reply: Reply) -> Exchange:
+def _only(reply: Reply) -> Exchange:
     """An exchange of a reply alone."""
     yield from ()
     return reply
 
 
-def failure(answer: ErrorAnswer, fault: Fault, refused: Refused) -> Reply:
+def _failure(answer: ErrorAnswer, fault: Fault, refused: _Refused) -> Reply:
     """An error in the API's own form, or with the body that the fault gives."""
     reply = refused(Injected(answer, fault))
     return replace(reply, body=reply.body if answer.body is None else answer.body, subject="")
@@ -98,7 +98,7 @@ def raw_stream(data: bytes) -> Exchange:
     return Reply(200, b"", STREAM_HEADERS)
 
 
-def sent_by(exchange: Exchange) -> Generator[Effect, Any, Sent]:
+def sent_by(exchange: Exchange) -> Generator[Effect, Any, _Sent]:
     """Run an exchange on to what it sends next, and return that unsent: an effect, or the reply."""
     try:
         effect = next(exchange)
@@ -110,7 +110,7 @@ def sent_by(exchange: Exchange) -> Generator[Effect, Any, Sent]:
     return effect
 
 
-def past_events(exchange: Exchange, most: int) -> Generator[Effect, Any, Sent]:
+def _past_events(exchange: Exchange, most: int) -> Generator[Effect, Any, _Sent]:
     """Pass at most so many events of a stream on; return what comes then, at the latest its `[DONE]`."""
     sent = yield from sent_by(exchange)
     while most and isinstance(sent, Piece) and sent.data != DONE:
@@ -120,12 +120,12 @@ def past_events(exchange: Exchange, most: int) -> Generator[Effect, Any, Sent]:
     return sent
 
 
-def ended(begun: Begin) -> Reply:
+def _ended(begun: Begin) -> Reply:
     """What is to say of a stream that a fault has ended."""
     return Reply(begun.status, b"", begun.headers)
 
 
-def flowing(exchange: Exchange) -> Exchange:
+def _flowing(exchange: Exchange) -> Exchange:
     """The exchange, a plain answer of which is sent as a stream is: its head with its whole length first."""
     with closing(exchange):
         sent = yield from sent_by(exchange)
@@ -137,7 +137,7 @@ def flowing(exchange: Exchange) -> Exchange:
         return replace(sent, body=b"")
 
 
-def altered(
+def _altered(
     exchange: Exchange,
     plain: Callable[[Reply], Reply],
     streamed: Callable[[Begin, Exchange], Exchange],
@@ -152,32 +152,32 @@ def altered(
         return (yield from streamed(sent, exchange))
 
 
-def unchanged(reply: Reply) -> Reply:
+def _unchanged(reply: Reply) -> Reply:
     return reply
 
 
-def endless(exchange: Exchange, _: Fault, pace: Pace) -> Exchange:
+def _endless(exchange: Exchange, _: Fault, pace: Pace) -> Exchange:
     """A stream whose content comes again and again, up to the bound, before it ends as it should."""
 
     def streamed(_: Begin, exchange: Exchange) -> Exchange:
         passed: list[bytes] = []
         sent = yield from sent_by(exchange)
-        while isinstance(sent, Piece) and not ends(sent.data):
+        while isinstance(sent, Piece) and not _ends(sent.data):
             passed.append(sent.data)
             yield sent
             sent = yield from sent_by(exchange)
-        yield from again(passed, pace)
+        yield from _again(passed, pace)
         if isinstance(sent, Reply):
             return sent
         yield sent
         return (yield from exchange)
 
-    return altered(exchange, unchanged, streamed)
+    return _altered(exchange, _unchanged, streamed)
 
 
-def again(passed: Sequence[bytes], pace: Pace) -> Iterator[Effect]:
+def _again(passed: Sequence[bytes], pace: Pace) -> Iterator[Effect]:
     """The content among these events, round and round until there are as many events as the pace allows."""
-    content = [data for data in passed if says(data)] or list(map(padding, passed[:1]))
+    content = [data for data in passed if _says(data)] or list(map(_padding, passed[:1]))
     for data in islice(cycle(content), max(0, pace.most_events - len(passed))):
         if pace.tokens_per_second:
             yield Wait(1 / pace.tokens_per_second)
@@ -192,7 +192,7 @@ def chunk_of(data: bytes) -> Any:
         return None
 
 
-def choices_of(data: bytes) -> list[Any]:
+def _choices_of(data: bytes) -> list[Any]:
     """The choices in an event of a stream; none where it has another form, as a raw answer may."""
     chunk = chunk_of(data)
     given = chunk.get("choices") if isinstance(chunk, dict) else None
@@ -200,65 +200,65 @@ def choices_of(data: bytes) -> list[Any]:
     return [each for each in listed if isinstance(each, dict) and isinstance(each.get("delta"), dict)]
 
 
-def ends(data: bytes) -> bool:
+def _ends(data: bytes) -> bool:
     """Whether an event ends a choice or the whole stream."""
-    return data == DONE or any(choice.get("finish_reason") for choice in choices_of(data))
+    return data == DONE or any(choice.get("finish_reason") for choice in _choices_of(data))
 
 
-def says(data: bytes) -> bool:
+def _says(data: bytes) -> bool:
     """Whether an event carries content and doesn't open a choice."""
-    return any(choice["delta"] and "role" not in choice["delta"] for choice in choices_of(data))
+    return any(choice["delta"] and "role" not in choice["delta"] for choice in _choices_of(data))
 
 
-def padding(data: bytes) -> bytes:
+def _padding(data: bytes) -> bytes:
     """Content for an answer that has none, made from the event that opens it."""
-    choices = choices_of(data)
+    choices = _choices_of(data)
     if not choices:
         return data
     return event({**chunk_of(data), "choices": [{**choices[0], "delta": {"content": " and on"}}]})
 
 
-def failing_event(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
+def _failing_event(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
     """A stream that ends with an error, in the form in which OpenAI's clients look for it."""
     told = fault.error_event or "The stream failed on purpose."
     error = {"message": told, "code": errors.code(500), "type": "server_error"}
 
     def streamed(begun: Begin, exchange: Exchange) -> Exchange:
-        yield from past_events(exchange, fault.after_events or 0)
+        yield from _past_events(exchange, fault.after_events or 0)
         yield Piece(event({"error": error}))
-        return ended(begun)
+        return _ended(begun)
 
-    return altered(exchange, unchanged, streamed)
+    return _altered(exchange, _unchanged, streamed)
 
 
-def malformed(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
+def _malformed(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
     """The right answer with a bracket too many, which no reader of JSON forgives; of a stream, one event."""
 
     def streamed(_: Begin, exchange: Exchange) -> Exchange:
-        sent = yield from past_events(exchange, fault.after_events or 0)
+        sent = yield from _past_events(exchange, fault.after_events or 0)
         if isinstance(sent, Reply):
             return sent
         assert isinstance(sent, Piece)
         yield Piece(sent.data.replace(b"data: ", b"data: {", 1))
         return (yield from exchange)
 
-    return altered(exchange, lambda reply: replace(reply, body=b"{" + reply.body), streamed)
+    return _altered(exchange, lambda reply: replace(reply, body=b"{" + reply.body), streamed)
 
 
-def truncated(exchange: Exchange, _: Fault, __: Pace) -> Exchange:
+def _truncated(exchange: Exchange, _: Fault, __: Pace) -> Exchange:
     """The first half of the answer: of its bytes, or of a stream's events; nothing else tells so."""
 
     def streamed(begun: Begin, exchange: Exchange) -> Exchange:
-        effects = yield from recorded(exchange)
+        effects = yield from _recorded(exchange)
         pieces = [each for each, effect in enumerate(effects) if isinstance(effect, Piece)]
         kept = len(pieces) // 2
         yield from effects[: pieces[kept - 1] + 1 if kept else 0]
-        return ended(begun)
+        return _ended(begun)
 
-    return altered(exchange, lambda reply: replace(reply, body=reply.body[: len(reply.body) // 2]), streamed)
+    return _altered(exchange, lambda reply: replace(reply, body=reply.body[: len(reply.body) // 2]), streamed)
 
 
-def recorded(exchange: Exchange) -> Generator[Effect, Any, list[Effect]]:
+def _recorded(exchange: Exchange) -> Generator[Effect, Any, list[Effect]]:
     """What an exchange still sends, and the time that it takes for that: kept, not carried out."""
     kept: list[Effect] = []
     try:
@@ -273,16 +273,16 @@ def recorded(exchange: Exchange) -> Generator[Effect, Any, list[Effect]]:
         return kept
 
 
-def emptied(exchange: Exchange, _: Fault, __: Pace) -> Exchange:
+def _emptied(exchange: Exchange, _: Fault, __: Pace) -> Exchange:
     """The answer without a body; of a stream, without events."""
 
     def streamed(begun: Begin, _: Exchange) -> Exchange:
-        return only(ended(begun))
+        return _only(_ended(begun))
 
-    return altered(exchange, lambda reply: replace(reply, body=b""), streamed)
+    return _altered(exchange, lambda reply: replace(reply, body=b""), streamed)
 
 
-def retyped(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
+def _retyped(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
     """The answer under another content type."""
     content_type = (b"content-type", str(fault.content_type).encode("latin-1", "replace"))
 
@@ -298,27 +298,27 @@ def retyped(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
         return replace(sent, headers=typed(sent.headers))
 
 
-def broken_off(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
+def _broken_off(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
     """The connection breaks: at once, after events, or after bytes; at the latest where the answer ends."""
     if fault.after_bytes is not None:
-        return broken_after_bytes(flowing(exchange), fault.after_bytes)
+        return _broken_after_bytes(_flowing(exchange), fault.after_bytes)
     if fault.after_events is not None:
-        return altered(exchange, unchanged, partial(broken_after_events, fault.after_events))
-    return broken_at_once()
+        return _altered(exchange, _unchanged, partial(_broken_after_events, fault.after_events))
+    return _broken_at_once()
 
 
-def broken_at_once() -> Exchange:
+def _broken_at_once() -> Exchange:
     yield Break()
     return Reply(0, b"", ())
 
 
-def broken_after_events(events: int, begun: Begin, exchange: Exchange) -> Exchange:
-    yield from past_events(exchange, events)
+def _broken_after_events(events: int, begun: Begin, exchange: Exchange) -> Exchange:
+    yield from _past_events(exchange, events)
     yield Break()
-    return ended(begun)
+    return _ended(begun)
 
 
-def broken_after_bytes(exchange: Exchange, left: int) -> Exchange:
+def _broken_after_bytes(exchange: Exchange, left: int) -> Exchange:
     with closing(exchange):
         begun = yield from sent_by(exchange)
         assert isinstance(begun, Begin)
@@ -327,13 +327,13 @@ def broken_after_bytes(exchange: Exchange, left: int) -> Exchange:
             yield Piece(sent.data[:left])
             left = max(0, left - len(sent.data))
         yield Break()
-        return ended(begun)
+        return _ended(begun)
 
 
-def dripping(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
+def _dripping(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
     """The same answer, a few bytes at a time."""
     drip, begun = fault.drip or Drip(), False
-    with closing(flowing(exchange)) as answer:
+    with closing(_flowing(exchange)) as answer:
         while not isinstance(sent := (yield from sent_by(answer)), Reply):
             if not isinstance(sent, Piece):
                 yield sent
@@ -346,14 +346,14 @@ def dripping(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
         return sent
 
 
-SPOILERS: Sequence[tuple[Callable[[Fault], bool], Callable[[Exchange, Fault, Pace], Exchange]]] = (
-    (lambda fault: fault.endless, endless),
-    (lambda fault: fault.error_event is not None, failing_event),
-    (lambda fault: fault.malformed, malformed),
-    (lambda fault: fault.truncated, truncated),
-    (lambda fault: fault.empty, emptied),
-    (lambda fault: fault.content_type is not None, retyped),
-    (lambda fault: fault.disconnect, broken_off),
-    (lambda fault: fault.drip is not None, dripping),
+_SPOILERS: Sequence[tuple[Callable[[Fault], bool], Callable[[Exchange, Fault, Pace], Exchange]]] = (
+    (lambda fault: fault.endless, _endless),
+    (lambda fault: fault.error_event is not None, _failing_event),
+    (lambda fault: fault.malformed, _malformed),
+    (lambda fault: fault.truncated, _truncated),
+    (lambda fault: fault.empty, _emptied),
+    (lambda fault: fault.content_type is not None, _retyped),
+    (lambda fault: fault.disconnect, _broken_off),
+    (lambda fault: fault.drip is not None, _dripping),
 )
 """Which faults have it, and how it spoils an exchange; each works on what those before it leave."""

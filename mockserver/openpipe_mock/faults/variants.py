@@ -40,7 +40,7 @@ from openpipe_mock.openapi.spec import contract
 
 Json = Any
 
-ANSWERS: Mapping[str, str] = {"judge": "JudgeCriteriaResponse", "chat": "ChatCompletion"}
+_ANSWERS: Mapping[str, str] = {"judge": "JudgeCriteriaResponse", "chat": "ChatCompletion"}
 """Endpoint that is varied → the schema of its answer."""
 
 
@@ -67,17 +67,17 @@ class Variant:
 
     def body(self, reply: Reply, endpoint: str) -> bytes:
         """The body of an answer in this variant. What isn't as the contract has it is left alone."""
-        answer = json_of(reply.body)
+        answer = _json_of(reply.body)
         if reply.status >= 400:
             is_error = contract().checker("Error" if endpoint == "judge" else "ChatError").is_valid
             return orjson.dumps(self.error(answer, self.seed)) if is_error(answer) else reply.body
-        if not contract().checker(ANSWERS[endpoint]).is_valid(answer):
+        if not contract().checker(_ANSWERS[endpoint]).is_valid(answer):
             return reply.body
         change = self.judge if endpoint == "judge" else self.chat
         return orjson.dumps(change(answer, self.seed)) if change is not to.unchanged else reply.body
 
 
-def json_of(body: bytes) -> Json:
+def _json_of(body: bytes) -> Json:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -89,8 +89,8 @@ def json_of(body: bytes) -> Json:
 
 # The variants.
 
-BUSY = ErrorAnswer(429, "Too many requests: the mock wants to be asked again in a second.")
-ABSENT = ErrorAnswer(503, "Service unavailable: the mock is back at the next request.")
+_BUSY = ErrorAnswer(429, "Too many requests: the mock wants to be asked again in a second.")
+_ABSENT = ErrorAnswer(503, "Service unavailable: the mock is back at the next request.")
 
 VARIANTS: tuple[Variant, ...] = (
     Variant(
@@ -110,7 +110,7 @@ VARIANTS: tuple[Variant, ...] = (
         "too-many-requests",
         "The first request to each endpoint gets 429 with `Retry-After: 1`.",
         104,
-        refusal=BUSY,
+        refusal=_BUSY,
         retry_after=1.0,
     ),
     Variant(
@@ -142,7 +142,7 @@ VARIANTS: tuple[Variant, ...] = (
         chat=to.longer_texts(to.unusual),
         stream=to.longer_stream(to.unusual),
     ),
-    Variant("unavailable-once", "The first request to each endpoint gets 503.", 109, refusal=ABSENT),
+    Variant("unavailable-once", "The first request to each endpoint gets 503.", 109, refusal=_ABSENT),
     Variant(
         "criteria-order",
         "The criteria of a judged choice are listed in the reverse of the usual order.",
@@ -274,21 +274,21 @@ def varied(exchange: Exchange, variant: Variant, endpoint: str, count: Callable[
     `count` is given the name of a count and says which number this request has in it, from 1. Only the judge
     and chat are varied. An answer that breaks the contract, as a scripted raw one may, keeps its content.
     """
-    if endpoint not in ANSWERS:
+    if endpoint not in _ANSWERS:
         return (yield from exchange)
     if variant.refusal and count(f"variant {variant.name} {endpoint}") == 1:
         exchange.close()
-        return refused(variant.refusal, variant, endpoint)
+        return _refused(variant.refusal, variant, endpoint)
     with closing(exchange):
         sent = yield from sent_by(exchange)
         if isinstance(sent, Begin):
-            return (yield from streamed(sent, exchange, variant))
+            return (yield from _streamed(sent, exchange, variant))
         assert isinstance(sent, Reply)
         reply = replace(sent, body=variant.body(sent, endpoint))
-        return (yield from framed(reply, variant.framing)) if variant.all_bodies else reply
+        return (yield from _framed(reply, variant.framing)) if variant.all_bodies else reply
 
 
-def refused(answer: ErrorAnswer, variant: Variant, endpoint: str) -> Reply:
+def _refused(answer: ErrorAnswer, variant: Variant, endpoint: str) -> Reply:
     """The error that a variant answers once; chat says it twice, as it says all errors."""
     error = Injected(answer, Fault(retry_after=variant.retry_after))
     body = error.body()
@@ -298,33 +298,33 @@ def refused(answer: ErrorAnswer, variant: Variant, endpoint: str) -> Reply:
     return Reply(answer.status, orjson.dumps(body), (*JSON_HEADERS, *headers), f"variant {variant.name}")
 
 
-def framed(reply: Reply, framing: Framing) -> Exchange:
+def _framed(reply: Reply, framing: Framing) -> Exchange:
     """A whole answer whose bytes come as a framing has them; its head says how many there are."""
     yield Begin(reply.status, (*reply.headers, (b"content-length", b"%d" % len(reply.body))))
-    yield from sending(framing([(0.0, reply.body)]))
+    yield from _sending(framing([(0.0, reply.body)]))
     return replace(reply, body=b"")
 
 
-def sending(pieces: Iterable[Timed]) -> Iterator[Effect]:
+def _sending(pieces: Iterable[Timed]) -> Iterator[Effect]:
     for wait, data in pieces:
         if wait:
             yield Wait(wait)
         yield Piece(data)
 
 
-def streamed(begun: Begin, exchange: Exchange, variant: Variant) -> Exchange:
+def _streamed(begun: Begin, exchange: Exchange, variant: Variant) -> Exchange:
     """A stream in the way of a variant; time passes in it as it would."""
     yield begun
-    sent, reply = yield from gathered(exchange)
-    course = understood(sent)
+    sent, reply = yield from _gathered(exchange)
+    course = _understood(sent)
     if course is not None:
         said = variant.stream(course, variant.seed)
         sent = [(frame.wait, DONE if frame.chunk is None else event(frame.chunk)) for frame in said]
-    yield from sending(variant.framing(sent))
+    yield from _sending(variant.framing(sent))
     return reply
 
 
-def gathered(exchange: Exchange) -> Generator[Effect, Any, tuple[list[Timed], Reply]]:
+def _gathered(exchange: Exchange) -> Generator[Effect, Any, tuple[list[Timed], Reply]]:
     """What a stream sends and when, none of it sent yet; and its reply."""
     pieces: list[Timed] = []
     wait, result = 0.0, None
@@ -344,7 +344,7 @@ def gathered(exchange: Exchange) -> Generator[Effect, Any, tuple[list[Timed], Re
         return pieces, stop.value
 
 
-def understood(pieces: Iterable[Timed]) -> Course | None:
+def _understood(pieces: Iterable[Timed]) -> Course | None:
     """The events of a stream; None where one of them isn't as the contract has it."""
     valid = contract().checker("ChatCompletionChunk").is_valid
     course = [Frame(None if data == DONE else chunk_of(data) or {}, wait) for wait, data in pieces]

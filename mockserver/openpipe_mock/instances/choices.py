@@ -17,7 +17,7 @@ from openpipe_mock.instances.demands import (
 )
 from openpipe_mock.instances.documents import REFERENCES, Document, Node, applicator
 
-MOST_CHOICES = 100
+_MOST_CHOICES = 100
 """Unions inside unions that are followed for one value."""
 
 
@@ -37,12 +37,12 @@ class Choice:
         ]
 
 
-def choices(document: Document, node: Node, demands: Demands) -> Iterator[Choice]:
+def _choices(document: Document, node: Node, demands: Demands) -> Iterator[Choice]:
     """The unions of a subschema; a choice with one branch is none, and simply holds."""
     schema = node.schema
     for keyword in REFERENCES:
         if keyword in schema:
-            yield Choice(node, [[target(document, node, keyword)]])
+            yield Choice(node, [[_target(document, node, keyword)]])
     for at in range(len(schema.get("allOf", ()))):
         yield Choice(node, [[node.child("allOf", at)]])
     for keyword in ("anyOf", "oneOf"):
@@ -50,28 +50,28 @@ def choices(document: Document, node: Node, demands: Demands) -> Iterator[Choice
             branches = [[node.child(keyword, at)] for at in range(len(schema[keyword]))]
             yield Choice(node, branches, keyword == "oneOf")
     if "if" in schema:
-        yield conditional(node)
+        yield _conditional(node)
     for keyword in ("dependentSchemas", "dependencies"):
         for name, dependent in schema.get(keyword, {}).items():
             if not isinstance(dependent, list):
                 present, absent = node.made({"required": [name]}), node.made({"properties": {name: False}})
                 yield Choice(node, [[present, node.child(keyword, name)], [absent]])
     if "not" in schema:
-        ways = negations(document, node.child("not"))
+        ways = _negations(document, node.child("not"))
         if ways is None:
             demands.nots += (node.child("not"),)
         else:
             yield Choice(node.child("not"), [[way] for way in ways])
 
 
-def target(document: Document, node: Node, keyword: str) -> Node:
+def _target(document: Document, node: Node, keyword: str) -> Node:
     try:
         return document.target(node, keyword)
     except LookupError:  # a meta-schema that the compiler knows by itself
         raise Conflict(keyword, node.pointer) from None
 
 
-def conditional(node: Node) -> Choice:
+def _conditional(node: Node) -> Choice:
     condition = node.child("if")
     otherwise = condition.made({"not": condition.schema})
     met = [condition, *([node.child("then")] if "then" in node.schema else ())]
@@ -79,77 +79,77 @@ def conditional(node: Node) -> Choice:
     return Choice(node, [met, unmet])
 
 
-JUDGED_AS_WHOLE = frozenset((*LOWER, *UPPER, "const", "enum", "pattern", "format", "multipleOf")) - {
+_JUDGED_AS_WHOLE = frozenset((*LOWER, *UPPER, "const", "enum", "pattern", "format", "multipleOf")) - {
     "minItems",
     "maxItems",
     "minProperties",
     "maxProperties",
 }
-ANNOTATIONS = frozenset(
+_ANNOTATIONS = frozenset(
     ("title", "description", "default", "examples", "$comment", "$defs", "definitions", "$schema", "$id")
 )
-TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
+_TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
 
 
-def negations(document: Document, node: Node) -> list[Node] | None:
+def _negations(document: Document, node: Node) -> list[Node] | None:
     """Subschemas one of which must hold where `node` must not; None when that can only be tried."""
     schema = node.schema
     if isinstance(schema, bool):
         return [node.made(not schema)]
-    keywords = schema.keys() - ANNOTATIONS
+    keywords = schema.keys() - _ANNOTATIONS
     if not keywords:
         return [node.made(False)]
-    if keywords <= JUDGED_AS_WHOLE | {"type"} or not keywords <= NEGATED.keys() | JUDGED_AS_WHOLE:
-        return negated_type(document, node) if keywords == {"type"} else None
-    tables = [negated for keyword, negated in NEGATED.items() if keyword in schema]
+    if keywords <= _JUDGED_AS_WHOLE | {"type"} or not keywords <= _NEGATED.keys() | _JUDGED_AS_WHOLE:
+        return _negated_type(document, node) if keywords == {"type"} else None
+    tables = [negated for keyword, negated in _NEGATED.items() if keyword in schema]
     ways = [way for negated in tables for way in negated(document, node)]
-    whole = {keyword: schema[keyword] for keyword in schema if keyword in JUDGED_AS_WHOLE}
+    whole = {keyword: schema[keyword] for keyword in schema if keyword in _JUDGED_AS_WHOLE}
     return [*ways, *([node.made({"not": whole})] if whole else ())]
 
 
-def negated_members(document: Document, node: Node) -> list[Node]:
+def _negated_members(document: Document, node: Node) -> list[Node]:
     return [
         node.made({"type": "object", "required": [name], "properties": {name: {"not": member}}})
         for name, member in node.schema["properties"].items()
     ]
 
 
-def negated_required(document: Document, node: Node) -> list[Node]:
+def _negated_required(document: Document, node: Node) -> list[Node]:
     return [node.made({"type": "object", "properties": {name: False}}) for name in node.schema["required"]]
 
 
-def negated_items(document: Document, node: Node) -> list[Node]:
+def _negated_items(document: Document, node: Node) -> list[Node]:
     if isinstance(node.schema["items"], list):  # a prefix, before 2020-12
         return []
     return [node.made({"type": "array", "contains": {"not": node.schema["items"]}})]
 
 
-def negated_type(document: Document, node: Node) -> list[Node]:
+def _negated_type(document: Document, node: Node) -> list[Node]:
     named = READ["type"][1](node.schema["type"])
     named += ("integer",) if "number" in named else ()
-    others = [name for name in TYPES if name not in named and (name != "number" or "integer" not in named)]
+    others = [name for name in _TYPES if name not in named and (name != "number" or "integer" not in named)]
     return [node.made({"type": others})] if others else [node.made(False)]
 
 
-def negated_reference(document: Document, node: Node) -> list[Node]:
-    found = target(document, node, "$ref")
+def _negated_reference(document: Document, node: Node) -> list[Node]:
+    found = _target(document, node, "$ref")
     return [found.made({"not": found.schema})]
 
 
-NEGATED: dict[str, Callable[[Document, Node], list[Node]]] = {
-    "required": negated_required,
-    "properties": negated_members,
+_NEGATED: dict[str, Callable[[Document, Node], list[Node]]] = {
+    "required": _negated_required,
+    "properties": _negated_members,
     "anyOf": lambda document, node: [node.made({"allOf": [{"not": each} for each in node.schema["anyOf"]]})],
     "allOf": lambda document, node: [node.made({"not": each}) for each in node.schema["allOf"]],
     "not": lambda document, node: [node.child("not")],
-    "$ref": negated_reference,
-    "items": negated_items,
-    "type": negated_type,
+    "$ref": _negated_reference,
+    "items": _negated_items,
+    "type": _negated_type,
 }
 """Keyword → the ways not to meet it."""
 
-Order = Callable[[Choice], list[Branch]]
-MOST_EXCLUSIVE = 8
+_Order = Callable[[Choice], list[Branch]]
+_MOST_EXCLUSIVE = 8
 """Branches of a `oneOf` up to which each is also tried with the others negated."""
 
 
@@ -163,7 +163,7 @@ class Flattening:
 
     document: Document
     budget: Budget
-    order: Order
+    order: _Order
     active: frozenset[int]
     conflict: Conflict | None = None
 
@@ -184,7 +184,7 @@ class Flattening:
             return
         choice, *rest = waiting
         self.budget.spend(2, choice.node)
-        if depth == MOST_CHOICES:
+        if depth == _MOST_CHOICES:
             self.budget.spend(self.budget.left + 1, choice.node)
         if not choice.branches:
             self.conflict = self.conflict or Conflict(applicator(choice.node.pointer), choice.node.pointer)
@@ -192,7 +192,7 @@ class Flattening:
         branches = self.order(choice)
         for branch in branches:
             yield from self.expanded(demands.copy(), branch, rest, depth + 1)
-        if choice.exclusive and len(branches) <= MOST_EXCLUSIVE:
+        if choice.exclusive and len(branches) <= _MOST_EXCLUSIVE:
             for branch in branches:
                 yield from self.expanded(demands.copy(), choice.alone(branch), rest, depth + 1)
 
@@ -215,7 +215,7 @@ class Flattening:
             demands.seen[id(node.schema)] = node
             plain_rules(demands, node)
             structure(demands, node)
-            for choice in choices(self.document, node, demands):
+            for choice in _choices(self.document, node, demands):
                 if len(choice.branches) == 1:
                     waiting.extend(choice.branches[0])
                 else:

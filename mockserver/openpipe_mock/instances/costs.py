@@ -35,20 +35,20 @@ class Meter:
                 raise TooCostly
             self.known[key] = self.left + 1  # seen again below itself: a circle
             beside = sum([self.cost(inside, value, depth + 1) for inside in self.document.in_place(node)])
-            below = sum([self.cost(inside, part, depth + 1) for inside, part in parts(node, value)])
+            below = sum([self.cost(inside, part, depth + 1) for inside, part in _parts(node, value)])
             # Each unevaluated keyword walks everything beside it once more, measured at 2.8 times.
             weight = 3 if not UNEVALUATED.isdisjoint(schema) else 1
-            self.known[key] = 1 + weight * beside + below + own_cost(schema, value)
+            self.known[key] = 1 + weight * beside + below + _own_cost(schema, value)
         if self.known[key] > self.left:
             raise TooCostly
         return self.known[key]
 
 
-def parts(node: Node, value: Any) -> Iterator[tuple[Node, Any]]:
+def _parts(node: Node, value: Any) -> Iterator[tuple[Node, Any]]:
     """The parts of a value, each with a subschema that may judge it."""
     schema = node.schema
     if isinstance(value, dict):
-        others = [name for name in OTHERS if name in schema]
+        others = [name for name in _OTHERS if name in schema]
         for name, member in value.items():
             if name in schema.get("properties", ()):
                 yield node.child("properties", name), member
@@ -58,20 +58,20 @@ def parts(node: Node, value: Any) -> Iterator[tuple[Node, Any]]:
                 yield node.child(keyword), name if keyword == "propertyNames" else member
     elif isinstance(value, list):
         for at, item in enumerate(value):
-            for keyword in ITEMS:
+            for keyword in _ITEMS:
                 if isinstance(schema.get(keyword), list) and at < len(schema[keyword]):
                     yield node.child(keyword, at), item
                 elif isinstance(schema.get(keyword), dict):
                     yield node.child(keyword), item
 
 
-OTHERS = ("additionalProperties", "unevaluatedProperties", "propertyNames")
-ITEMS = ("items", "prefixItems", "additionalItems", "unevaluatedItems", "contains")
+_OTHERS = ("additionalProperties", "unevaluatedProperties", "propertyNames")
+_ITEMS = ("items", "prefixItems", "additionalItems", "unevaluatedItems", "contains")
 
 
-def own_cost(schema: dict[str, Any], value: Any) -> int:
+def _own_cost(schema: dict[str, Any], value: Any) -> int:
     """What the keywords that look at the value itself take."""
-    cost = len(schema.get("enum", ())) * next((cost for kind, cost in LISTED if isinstance(value, kind)), 0)
+    cost = len(schema.get("enum", ())) * next((cost for kind, cost in _LISTED if isinstance(value, kind)), 0)
     if isinstance(value, str) and "pattern" in schema:
         cost += pattern_cost(schema["pattern"], len(value))
     elif isinstance(value, dict):
@@ -80,14 +80,14 @@ def own_cost(schema: dict[str, Any], value: Any) -> int:
     return cost
 
 
-LISTED = ((float, 60), (dict, 6), (list, 6))
+_LISTED = ((float, 60), (dict, 6), (list, 6))
 """What comparing with one member of an enum takes (measured); others are looked up at once."""
 
 
 def pattern_cost(pattern: str, length: int) -> int:
     """Matching walks pattern times text in the worst case; with lookarounds or back references, often."""
-    often = 100 if any(sign in pattern for sign in FANCY) else 1
+    often = 100 if any(sign in pattern for sign in _FANCY) else 1
     return 1 + patterns.size(pattern) * length * often // 6
 
 
-FANCY = ("(?=", "(?!", "(?<=", "(?<!", "(?>", *(f"\\{digit}" for digit in range(1, 10)), "\\k")
+_FANCY = ("(?=", "(?!", "(?<=", "(?<!", "(?>", *(f"\\{digit}" for digit in range(1, 10)), "\\k")

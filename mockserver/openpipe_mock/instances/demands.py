@@ -39,7 +39,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class _Members:
     """What one subschema says of the members of an object."""
 
     node: Node
@@ -59,7 +59,7 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class _Row:
     """What one subschema says of the items of an array: the first ones, each by itself, and the rest."""
 
     prefix: tuple[Node, ...]
@@ -83,8 +83,8 @@ class Demands:
     origins: dict[str, str] = field(default_factory=dict)
     seen: dict[int, Node] = field(default_factory=dict)
     presets: tuple[Any, ...] = ()
-    members: tuple[Members, ...] = ()
-    rows: tuple[Row, ...] = ()
+    members: tuple[_Members, ...] = ()
+    rows: tuple[_Row, ...] = ()
     contains: tuple[Node, ...] = ()
     names: tuple[Node, ...] = ()
     nots: tuple[Node, ...] = ()
@@ -98,8 +98,8 @@ class Demands:
     def rule(self, keyword: str, value: Any, node: Node) -> None:
         """Merge one plain keyword; Conflict when nothing meets both the old and the new value."""
         if keyword in self.rules:
-            value = COMBINED[keyword](self.rules[keyword], value)
-            nothing = not value if keyword in ("type", "enum") else keyword == "multipleOf" and value > BEYOND
+            value = _COMBINED[keyword](self.rules[keyword], value)
+            nothing = not value if keyword in ("type", "enum") else keyword == "multipleOf" and value > _BEYOND
             if nothing:
                 raise Conflict(keyword, node.pointer)
         self.rules[keyword] = value
@@ -119,21 +119,21 @@ class Demands:
         return found or list(self.unevaluated_items)
 
 
-BEYOND = 10**300
+_BEYOND = 10**300
 """No number up to here is a multiple of what is larger, except 0; and what is much larger is no double."""
 
 
-def both_types(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+def _both_types(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     """The types in both, in the order of the first; an integer is a number too."""
-    shared = [name for name in map(partial(narrowed, other), one) if name in with_integer(other)]
+    shared = [name for name in map(partial(_narrowed, other), one) if name in _with_integer(other)]
     return tuple(dict.fromkeys(shared))
 
 
-def with_integer(types: tuple[str, ...]) -> tuple[str, ...]:
+def _with_integer(types: tuple[str, ...]) -> tuple[str, ...]:
     return (*types, "integer") if "number" in types else types
 
 
-def narrowed(other: tuple[str, ...], name: str) -> str:
+def _narrowed(other: tuple[str, ...], name: str) -> str:
     """A number is an integer where the other side knows no other numbers."""
     return "integer" if name == "number" and name not in other else name
 
@@ -148,21 +148,21 @@ def common(one: list[Any], other: list[Any]) -> list[Any]:
     return [value for value in one if key(value) in known]
 
 
-def united(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+def _united(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one + other))
 
 
 LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
-COMBINED: dict[str, Callable[[Any, Any], Any]] = {
+_COMBINED: dict[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(LOWER, max),
     **dict.fromkeys(UPPER, min),
-    "type": both_types,
+    "type": _both_types,
     "enum": common,
     "multipleOf": common_multiple,
-    "pattern": united,
-    "format": united,
-    "required": united,
+    "pattern": _united,
+    "format": _united,
+    "required": _united,
     "dependentRequired": lambda one, other: (*one, *other),
     "uniqueItems": lambda one, other: one or other,
     "contentMediaType": lambda one, other: one,
@@ -185,10 +185,10 @@ READ: dict[str, tuple[str, Callable[[Any], Any]]] = {
 def plain_rules(demands: Demands, node: Node) -> None:
     for keyword, value in node.schema.items():
         name, read = READ.get(keyword, (keyword, None))
-        if name not in COMBINED or (keyword in BOUNDS and isinstance(value, bool)):
+        if name not in _COMBINED or (keyword in _BOUNDS and isinstance(value, bool)):
             continue
         demands.rule(name, read(value) if read else value, node)
-    for keyword, bound in BOUNDS.items():  # draft 4: a flag beside the bound
+    for keyword, bound in _BOUNDS.items():  # draft 4: a flag beside the bound
         if node.schema.get(keyword) is True and bound in node.schema:
             demands.rule(keyword, node.schema[bound], node)
     dependencies = node.schema.get("dependencies", {})
@@ -197,17 +197,17 @@ def plain_rules(demands: Demands, node: Node) -> None:
         demands.rule("dependentRequired", lists, node)
 
 
-BOUNDS = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
-MEMBERS = frozenset(("properties", "patternProperties", "additionalProperties"))
+_BOUNDS = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
+_MEMBERS = frozenset(("properties", "patternProperties", "additionalProperties"))
 
 
 def structure(demands: Demands, node: Node) -> None:
     """Note the keywords that speak of members and items."""
     schema = node.schema
-    if not MEMBERS.isdisjoint(schema):
-        demands.members += (Members(node),)
+    if not _MEMBERS.isdisjoint(schema):
+        demands.members += (_Members(node),)
     if "prefixItems" in schema or "items" in schema:
-        demands.rows += (row(node),)
+        demands.rows += (_row(node),)
     if "contains" in schema:
         demands.contains += (node,)
     if "propertyNames" in schema:
@@ -221,9 +221,9 @@ def structure(demands: Demands, node: Node) -> None:
     demands.presets += (*presets, *(examples if isinstance(examples, list) else ()))
 
 
-def row(node: Node) -> Row:
+def _row(node: Node) -> _Row:
     """Items in the words of any draft: before 2020-12, a list under `items` was the prefix."""
     tuple_like = "items" if isinstance(node.schema.get("items"), list) else "prefixItems"
     rest = "additionalItems" if tuple_like == "items" else "items"
     prefix = tuple(node.child(tuple_like, at) for at in range(len(node.schema.get(tuple_like, ()))))
-    return Row(prefix, node.child(rest) if rest in node.schema else None)
+    return _Row(prefix, node.child(rest) if rest in node.schema else None)

@@ -18,26 +18,26 @@ import orjson
 from openpipe_mock.core import patterns
 
 MOST_BYTES = 1_500_000
-MOST_SUBSCHEMAS = 25_000
-MOST_REFERENCES = 4_000
-MOST_UNEVALUATED = 3_000
+_MOST_SUBSCHEMAS = 25_000
+_MOST_REFERENCES = 4_000
+_MOST_UNEVALUATED = 3_000
 """Subschemas that `unevaluated…` keywords reach in place, each path counted (compiling takes them all)."""
-MOST_PATTERN = 10_000
+_MOST_PATTERN = 10_000
 """Characters that all patterns spell out, repeats multiplied: 5 µs each to compile (measured)."""
 MOST_DEPTH = 120
-FEW_LISTED = 100
-BACKTRACKS = 10_000
+_FEW_LISTED = 100
+_BACKTRACKS = 10_000
 
-MAPS = frozenset(
+_MAPS = frozenset(
     ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies")
 )
-DEFINITIONS = frozenset(("$defs", "definitions"))
-LISTS = frozenset(("allOf", "anyOf", "oneOf", "prefixItems", "items"))
-SINGLES = ("not", "if", "then", "else")
+_DEFINITIONS = frozenset(("$defs", "definitions"))
+_LISTS = frozenset(("allOf", "anyOf", "oneOf", "prefixItems", "items"))
+_SINGLES = ("not", "if", "then", "else")
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
-ANCHORS = ("$anchor", "$dynamicAnchor")
-DATA = frozenset(("enum", "const", "default", "examples", "example", "required", "type", "dependentRequired"))
-MALFORMED = (LookupError, TypeError, AttributeError, ValueError)
+_ANCHORS = ("$anchor", "$dynamicAnchor")
+_DATA = frozenset(("enum", "const", "default", "examples", "example", "required", "type", "dependentRequired"))
+_MALFORMED = (LookupError, TypeError, AttributeError, ValueError)
 UNEVALUATED = frozenset(("unevaluatedProperties", "unevaluatedItems"))
 
 
@@ -69,7 +69,7 @@ class Node(NamedTuple):
         for step in steps:
             schema = schema[step]
             pointer = f"{pointer}/{escaped(step)}"
-        return Node(schema, pointer, base_of(schema, base))
+        return Node(schema, pointer, _base_of(schema, base))
 
     def made(self, schema: Any) -> "Node":
         """A subschema that nobody wrote, which follows from this one."""
@@ -85,14 +85,14 @@ def pointer_of(path: list[str | int]) -> str:
     return "".join(f"/{escaped(step)}" for step in path)
 
 
-def base_of(schema: Any, base: str) -> str:
+def _base_of(schema: Any, base: str) -> str:
     if not isinstance(schema, dict) or "$id" not in schema:
         return base
     own = schema["$id"]
-    return joined(base, own) if isinstance(own, str) and not own.startswith("#") else base
+    return _joined(base, own) if isinstance(own, str) and not own.startswith("#") else base
 
 
-def joined(base: str, reference: str) -> str:
+def _joined(base: str, reference: str) -> str:
     """The URI without an empty fragment; urljoin itself knows no `urn:`."""
     if reference.startswith("#"):
         return base if reference == "#" else urldefrag(base).url + reference
@@ -120,7 +120,7 @@ class Document:
         """The subschema that a reference names; LookupError when the document doesn't hold it."""
         key = (node.base, node.schema[keyword])
         if key not in self.targets:
-            self.targets[key] = self.found(joined(*key))
+            self.targets[key] = self.found(_joined(*key))
         return self.targets[key]
 
     def found(self, uri: str) -> Node:
@@ -138,7 +138,7 @@ class Document:
     @property
     def is_plain(self) -> bool:
         """Whether each subschema judges a value at most once, in a time that hardly varies."""
-        return not (self.references or self.unevaluated or self.atoms or self.listed > FEW_LISTED)
+        return not (self.references or self.unevaluated or self.atoms or self.listed > _FEW_LISTED)
 
     def in_place(self, node: Node) -> Iterator[Node]:
         """The subschemas that judge the same value as this one."""
@@ -146,7 +146,7 @@ class Document:
         for keyword in ("allOf", "anyOf", "oneOf"):
             for at in range(len(schema.get(keyword, ()))):
                 yield node.child(keyword, at)
-        for keyword in SINGLES:
+        for keyword in _SINGLES:
             if keyword in schema:
                 yield node.child(keyword)
         for keyword in ("dependentSchemas", "dependencies"):
@@ -167,22 +167,22 @@ def read(text: bytes) -> Document:
     schema = orjson.loads(text)
     if not isinstance(schema, dict | bool):
         raise BadSchema("type", "", "A JSON Schema is an object or a boolean.")
-    document = Document(Node(schema, "", base_of(schema, "")))
+    document = Document(Node(schema, "", _base_of(schema, "")))
     if isinstance(schema, dict):
-        index(document)
-    with suppress(*MALFORMED):  # an invalid schema or a dangling reference: the compiler names it
-        bound(document)
-    document.validators = [compiled(text.decode(), document, asserts=asserts) for asserts in readings(text)]
+        _index(document)
+    with suppress(*_MALFORMED):  # an invalid schema or a dangling reference: the compiler names it
+        _bound(document)
+    document.validators = [_compiled(text.decode(), document, asserts=asserts) for asserts in _readings(text)]
     return document
 
 
-def readings(text: bytes) -> tuple[bool | None, ...]:
+def _readings(text: bytes) -> tuple[bool | None, ...]:
     """How formats are read: asserted, and where failing one makes a value valid, also as the draft has it."""
-    turns = b'"format"' in text and any(keyword in text for keyword in TURNING)
+    turns = b'"format"' in text and any(keyword in text for keyword in _TURNING)
     return (True, None) if turns else (True,)
 
 
-TURNING = (b'"not"', b'"oneOf"', b'"if"', b'"contains"')
+_TURNING = (b'"not"', b'"oneOf"', b'"if"', b'"contains"')
 
 
 def serialized(schema: Any) -> bytes:
@@ -198,7 +198,7 @@ def serialized(schema: Any) -> bytes:
     return text
 
 
-def index(document: Document) -> None:
+def _index(document: Document) -> None:
     """Note every name, reference and pattern of the document."""
     document.names[document.top.base] = document.names[""] = document.top
     waiting = [(document.top, False)]
@@ -206,39 +206,39 @@ def index(document: Document) -> None:
         node, is_map = waiting.pop()
         if isinstance(node.schema, dict) and not is_map:
             document.subschemas += 1
-            note(document, node)
-        steps = inside(node.schema, is_map)
+            _note(document, node)
+        steps = _inside(node.schema, is_map)
         # Half of what waits are lists and maps.
-        if document.subschemas + max(len(steps), len(waiting) // 2) > MOST_SUBSCHEMAS:
-            sentence = f"The schema has more than {MOST_SUBSCHEMAS} subschemas."
+        if document.subschemas + max(len(steps), len(waiting) // 2) > _MOST_SUBSCHEMAS:
+            sentence = f"The schema has more than {_MOST_SUBSCHEMAS} subschemas."
             raise Unbuildable(applicator(f"{node.pointer}/0"), node.pointer, sentence)
         waiting += [
-            (node.child(step), not is_map and step in MAPS)
+            (node.child(step), not is_map and step in _MAPS)
             for step in steps
             if not isinstance(node.schema[step], bool)
         ]
 
 
-def inside(schema: Any, is_map: bool) -> list[Any]:
+def _inside(schema: Any, is_map: bool) -> list[Any]:
     """The steps from a schema, a list or a map to what may be schemas inside."""
     if isinstance(schema, list):
-        return [at for at, part in enumerate(schema) if isinstance(part, NESTED)]
+        return [at for at, part in enumerate(schema) if isinstance(part, _NESTED)]
     return [
-        name for name, part in schema.items() if isinstance(part, NESTED) and (is_map or name not in DATA)
+        name for name, part in schema.items() if isinstance(part, _NESTED) and (is_map or name not in _DATA)
     ]
 
 
-NESTED = (dict, list, bool)
+_NESTED = (dict, list, bool)
 
 
-def note(document: Document, node: Node) -> None:
+def _note(document: Document, node: Node) -> None:
     schema = node.schema
-    if NOTED.isdisjoint(schema):
+    if _NOTED.isdisjoint(schema):
         return
     own = schema.get("$id")
     if isinstance(own, str):
-        document.names[joined(node.base, own) if own.startswith("#") else node.base] = node
-    for keyword in ANCHORS:
+        document.names[_joined(node.base, own) if own.startswith("#") else node.base] = node
+    for keyword in _ANCHORS:
         if isinstance(schema.get(keyword), str):
             document.names[f"{urldefrag(node.base).url}#{schema[keyword]}"] = node
     document.references += [(node, name) for name in REFERENCES if isinstance(schema.get(name), str)]
@@ -246,34 +246,34 @@ def note(document: Document, node: Node) -> None:
         document.unevaluated.append(node)
     if isinstance(schema.get("enum"), list):
         document.listed += len(schema["enum"])
-    for pattern in patterns_of(schema):
+    for pattern in _patterns_of(schema):
         document.atoms += patterns.size(pattern)
-        if document.atoms > MOST_PATTERN:
+        if document.atoms > _MOST_PATTERN:
             raise Unbuildable("pattern", node.pointer, "The patterns repeat too much to be compiled.")
 
 
-NOTED = UNEVALUATED.union(REFERENCES, ANCHORS, ("$id", "enum", "pattern", "patternProperties"))
+_NOTED = UNEVALUATED.union(REFERENCES, _ANCHORS, ("$id", "enum", "pattern", "patternProperties"))
 
 
-def patterns_of(schema: dict[str, Any]) -> list[str]:
+def _patterns_of(schema: dict[str, Any]) -> list[str]:
     by_name = schema.get("patternProperties")
     own = schema.get("pattern")
     return [*(by_name if isinstance(by_name, dict) else ()), *([own] if isinstance(own, str) else ())]
 
 
-def bound(document: Document) -> None:
+def _bound(document: Document) -> None:
     """Raise Unbuildable when compiling would take too long."""
-    if len(document.references) > MOST_REFERENCES:
-        raise Unbuildable("$ref", "", f"The schema has more than {MOST_REFERENCES} references.")
-    left = MOST_UNEVALUATED
+    if len(document.references) > _MOST_REFERENCES:
+        raise Unbuildable("$ref", "", f"The schema has more than {_MOST_REFERENCES} references.")
+    left = _MOST_UNEVALUATED
     for node in document.unevaluated:
-        left -= reach(document, node, left, ())
+        left -= _reach(document, node, left, ())
         if left < 0:
             keyword = next(name for name in node.schema if name in UNEVALUATED)
             raise Unbuildable(keyword, node.pointer, f'"{keyword}" looks through too many subschemas.')
 
 
-def reach(document: Document, node: Node, left: int, above: tuple[int, ...]) -> int:
+def _reach(document: Document, node: Node, left: int, above: tuple[int, ...]) -> int:
     """How many subschemas lie in place below a node, every path counted, or a number over `left`."""
     if not isinstance(node.schema, dict) or id(node.schema) in above:
         return 1
@@ -281,42 +281,42 @@ def reach(document: Document, node: Node, left: int, above: tuple[int, ...]) -> 
         return left + 1
     count = 1
     for inside in document.in_place(node):
-        count += reach(document, inside, left - count, (*above, id(node.schema)))
+        count += _reach(document, inside, left - count, (*above, id(node.schema)))
         if count > left:
             break
     return count
 
 
-def regexes() -> jsonschema_rs.FancyRegexOptions:
+def _regexes() -> jsonschema_rs.FancyRegexOptions:
     return jsonschema_rs.FancyRegexOptions(
-        backtrack_limit=BACKTRACKS, size_limit=10_000_000, dfa_size_limit=1_000_000
+        backtrack_limit=_BACKTRACKS, size_limit=10_000_000, dfa_size_limit=1_000_000
     )
 
 
-def compiled(text: str, document: Document, *, asserts: bool | None) -> Any:
+def _compiled(text: str, document: Document, *, asserts: bool | None) -> Any:
     """A validator of a schema. Retrieval is off; patterns can't run away."""
     try:
         return jsonschema_rs.validator_for(
-            text, offline=True, validate_formats=asserts, pattern_options=regexes()
+            text, offline=True, validate_formats=asserts, pattern_options=_regexes()
         )
     except jsonschema_rs.ValidationError as error:
-        raise refusal(error, document) from None
+        raise _refusal(error, document) from None
     except (ValueError, jsonschema_rs.ReferencingError):
         raise BadSchema("type", "", "The schema is nested too deep to be read.") from None
 
 
-def refusal(error: jsonschema_rs.ValidationError, document: Document) -> BadSchema:
+def _refusal(error: jsonschema_rs.ValidationError, document: Document) -> BadSchema:
     """Where and why the compiler refused a schema."""
     if error.kind.name != "$ref":
         *place, keyword = error.instance_path or ["type"]
-        while place and (isinstance(keyword, int) or place[-1] in MAPS):
+        while place and (isinstance(keyword, int) or place[-1] in _MAPS):
             keyword = place.pop()
         wrong = "no regular expression that is understood" if error.kind.name == "format" else "not allowed"
         return BadSchema(str(keyword), pointer_of(place), f'The value of "{keyword}" is {wrong} here.')
     for node, keyword in document.references:
         try:
             document.target(node, keyword)
-        except MALFORMED:
+        except _MALFORMED:
             reference = node.schema[keyword]
             return BadSchema(
                 keyword, node.pointer, f"{keyword} {reference[:200]!r} names nothing inside the schema."
@@ -328,9 +328,9 @@ def refusal(error: jsonschema_rs.ValidationError, document: Document) -> BadSche
 def applicator(pointer: str) -> str:
     """The keyword that applies the subschema at a pointer: `properties` for `/properties/name`."""
     steps = pointer.split("/")
-    if len(steps) > 2 and steps[-2] in DEFINITIONS:
+    if len(steps) > 2 and steps[-2] in _DEFINITIONS:
         return "$ref"
-    if len(steps) > 2 and steps[-2] in MAPS | LISTS:
+    if len(steps) > 2 and steps[-2] in _MAPS | _LISTS:
         return steps[-2]
     return steps[-1] or "false"
 
@@ -339,7 +339,7 @@ def applicator(pointer: str) -> str:
 def validator(text: bytes) -> Any:
     """A validator for a few rules without references."""
     return jsonschema_rs.Draft202012Validator(
-        text.decode(), offline=True, validate_formats=True, pattern_options=regexes()
+        text.decode(), offline=True, validate_formats=True, pattern_options=_regexes()
     )
 
 

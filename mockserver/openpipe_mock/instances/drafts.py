@@ -29,24 +29,24 @@ from openpipe_mock.instances.kinds import (
 from openpipe_mock.instances.scalars import EDGES, SCALARS, noun_of, singular
 from openpipe_mock.openapi.violations import JSON_TYPES
 
-MOST_LEVELS = 32
-MOST_MEMBERS = 10_000
-OPTIONAL_LEVELS = 8
-OPTIONAL_VALUES = 500
+_MOST_LEVELS = 32
+_MOST_MEMBERS = 10_000
+_OPTIONAL_LEVELS = 8
+_OPTIONAL_VALUES = 500
 """Optional members are left out from this level on, and once a draft has this many values."""
-MOST_TRIES = 40
-VALUE_STEPS = 6
-CHARACTERS = 200
-EVALUATIONS = 200
+_MOST_TRIES = 40
+_VALUE_STEPS = 6
+_CHARACTERS = 200
+_EVALUATIONS = 200
 """So many characters, or evaluations of a checker, count as one step of a search."""
-MOST_LISTED = 2_000
-PRESET_WAYS = 16
-IN_TURN = 16
-FEW = 24
+_MOST_LISTED = 2_000
+_PRESET_WAYS = 16
+_IN_TURN = 16
+_FEW = 24
 """Variants keep to so many first options as long as these last: they are the most readable."""
-STRING = Node({"type": "string"})
+_STRING = Node({"type": "string"})
 
-Build = Callable[[int], Any]
+_Build = Callable[[int], Any]
 """One way to make a value; the argument shifts the choices of all values inside."""
 
 
@@ -92,7 +92,7 @@ class Draft:
         if self.variant == 0 or count < 2:
             return 0
         high, low = divmod(self.variant, self.radix)
-        few = min(count, FEW)
+        few = min(count, _FEW)
         digit = (high + (self.noise(place, low) % few if low else 0)) % count
         self.radix = min(self.radix * count, 2**64)
         return 1 + (digit - 1 + self.noise(place, 0)) % (few - 1) if 0 < digit < few else digit
@@ -107,13 +107,13 @@ class Draft:
         Without `recursive`, subschemas that a value above is under already aren't entered again.
         """
         at = nodes[0] if nodes else self.document.top
-        self.budget.spend(VALUE_STEPS, at)
-        if place.level > MOST_LEVELS:
+        self.budget.spend(_VALUE_STEPS, at)
+        if place.level > _MOST_LEVELS:
             raise Conflict(applicator(at.pointer), at.pointer)
         self.visited.add(place.pointer)
         self.values += 1
         flattening = Flattening(self.document, self.budget, partial(self.ordered, place), place.active)
-        builds = Alternatives(self, flattening, place, recursive).builds(nodes)
+        builds = _Alternatives(self, flattening, place, recursive).builds(nodes)
         conflict: Conflict | None = None
         for build, shift in self.from_bump(place, builds):
             try:
@@ -122,7 +122,7 @@ class Draft:
                 conflict = conflict or failure
         raise conflict or flattening.conflict or Conflict(applicator(at.pointer), at.pointer)
 
-    def from_bump(self, place: Place, builds: Iterator[Build]) -> Iterator[tuple[Build, int]]:
+    def from_bump(self, place: Place, builds: Iterator[_Build]) -> Iterator[tuple[_Build, int]]:
         """The alternatives after those that failed; then all once more with other values inside."""
         start = self.bumps.get(place.pointer, 0)
         skipped = list(islice(builds, start))
@@ -150,7 +150,7 @@ class Draft:
 
 
 @dataclass(slots=True)
-class Alternatives:
+class _Alternatives:
     """The ways to make one value, the preferred first."""
 
     draft: Draft
@@ -158,14 +158,14 @@ class Alternatives:
     place: Place
     recursive: bool
 
-    def builds(self, nodes: Branch) -> Iterator[Build]:
+    def builds(self, nodes: Branch) -> Iterator[_Build]:
         ways = self.ways(nodes)
         first = next(ways, None)
         if first is None:
             return
-        known = [first, *islice(ways, PRESET_WAYS)] if first.presets else [first]
-        presets: list[Build] = [
-            partial(constant, value)
+        known = [first, *islice(ways, _PRESET_WAYS)] if first.presets else [first]
+        presets: list[_Build] = [
+            partial(_constant, value)
             for value in first.presets
             if "enum" not in first.rules and any(self.fits(way, value) for way in known)
         ]
@@ -179,16 +179,16 @@ class Alternatives:
             if self.recursive or not way.recursive:
                 yield way
 
-    def generated(self, ways: Iterator[Demands]) -> Iterator[Build]:
+    def generated(self, ways: Iterator[Demands]) -> Iterator[_Build]:
         """In turn one alternative of each way, since the next of the same way often fails like the last."""
-        yield from in_turn(self.of_way(way) for way in ways)
+        yield from _in_turn(self.of_way(way) for way in ways)
 
-    def of_way(self, way: Demands) -> Iterator[Build]:
+    def of_way(self, way: Demands) -> Iterator[_Build]:
         if "enum" in way.rules:
             yield from self.listed(way)
             return
         for kind in self.kinds(way):
-            yield from BUILDERS[kind](self, way, kind)
+            yield from _BUILDERS[kind](self, way, kind)
 
     def kinds(self, way: Demands) -> list[str]:
         """The JSON types to try; null last, and without `type` those first that the keywords speak of."""
@@ -208,18 +208,18 @@ class Alternatives:
                 return False
         return isinstance(value, dict | list) or self.judge(way)(value)
 
-    def listed(self, way: Demands) -> Iterator[Build]:
+    def listed(self, way: Demands) -> Iterator[_Build]:
         values = self.enumerated(way)
         start = self.draft.draw(self.place, len(values)) + self.place.shift
         kinds = way.rules.get("type", JSON_TYPES)
         judge = self.judge(way)
         found = False
-        for step in range(min(len(values), MOST_LISTED)):
+        for step in range(min(len(values), _MOST_LISTED)):
             value = values[(start + step) % len(values)]
             fits = any(JSON_TYPES[kind](value) for kind in kinds)
             if fits and (isinstance(value, dict | list) or judge(value)):
                 found = True
-                yield partial(constant, value)
+                yield partial(_constant, value)
         if not found:
             self.blame("enum", way)
 
@@ -233,20 +233,20 @@ class Alternatives:
         known = {key(value) for value in first}
         return [*first, *(value for value in values if key(value) not in known)]
 
-    def scalars(self, way: Demands, kind: str) -> Iterator[Build]:
+    def scalars(self, way: Demands, kind: str) -> Iterator[_Build]:
         options = SCALARS[kind](way.rules, self.place.noun)
         start = self.draft.draw(self.place, options.count) + self.place.shift
         judge = self.judge(way)
-        for step in range(min(options.count, MOST_TRIES)):
+        for step in range(min(options.count, _MOST_TRIES)):
             try:
                 value = options.pick((start + step) % options.count)
             except (patterns.Unsupported, OverflowError):
                 self.blame("pattern" if kind == "string" else "multipleOf", way)
                 continue
-            self.spend(len(value) // CHARACTERS if isinstance(value, str) else 0, way)
+            self.spend(len(value) // _CHARACTERS if isinstance(value, str) else 0, way)
             if judge(value):
-                yield partial(constant, value)
-        yield from (partial(constant, value) for value in EDGES.get(kind, ()) if judge(value))
+                yield partial(_constant, value)
+        yield from (partial(_constant, value) for value in EDGES.get(kind, ()) if judge(value))
 
     def blame(self, keyword: str, way: Demands) -> None:
         conflict = self.flattening.conflict
@@ -256,14 +256,14 @@ class Alternatives:
         """Tells whether a scalar meets the rules; the reason why not becomes the flattening's conflict."""
         schema = scalar_schema(way)
         if not schema.keys() - {"type"}:
-            return accepted
+            return _accepted
         checker = validator(orjson.dumps(schema))
         texts = way.rules.get("pattern", ())
         step = way.rules.get("multipleOf")
 
         def accepts(value: Any) -> bool:
             length = len(value) if isinstance(value, str) else 0
-            self.spend(1 + sum(pattern_cost(pattern, length) for pattern in texts) // EVALUATIONS, way)
+            self.spend(1 + sum(pattern_cost(pattern, length) for pattern in texts) // _EVALUATIONS, way)
             if not checker.is_valid(value):
                 self.blame(next(checker.iter_errors(value)).kind.name, way)
                 return False
@@ -278,7 +278,7 @@ class Alternatives:
     def spend(self, steps: int, way: Demands) -> None:
         self.draft.budget.spend(steps, next(iter(way.seen.values()), self.draft.document.top))
 
-    def objects(self, way: Demands, kind: str) -> Iterator[Build]:
+    def objects(self, way: Demands, kind: str) -> Iterator[_Build]:
         yield partial(self.object, way, True)
         if len(way.declared()) > len(way.rules.get("required", ())) or is_map(way):
             yield partial(self.object, way, False)
@@ -286,7 +286,7 @@ class Alternatives:
     def object(self, way: Demands, generous: bool, shift: int) -> dict[str, Any]:
         """An object with its required members and, when `generous`, with the optional ones that are cheap."""
         required = needed(way.rules, ())
-        least, most = way.rules.get("minProperties", 0), way.rules.get("maxProperties", MOST_MEMBERS)
+        least, most = way.rules.get("minProperties", 0), way.rules.get("maxProperties", _MOST_MEMBERS)
         if least > min(most, MOST_ITEMS):
             raise Conflict("minProperties", way.origins["minProperties"])
         if len(required) > most:
@@ -307,13 +307,13 @@ class Alternatives:
 
     def cheap(self) -> bool:
         """Whether there is room for what may be left out."""
-        return self.place.level < OPTIONAL_LEVELS and self.draft.values < OPTIONAL_VALUES
+        return self.place.level < _OPTIONAL_LEVELS and self.draft.values < _OPTIONAL_VALUES
 
     def member(self, way: Demands, name: str) -> Branch:
         """The subschemas for a member; the user's patterns are matched against its name."""
         by_name = [text for part in way.members for text in part.node.schema.get("patternProperties", ())]
-        costs = sum(EVALUATIONS // 10 + pattern_cost(text, len(name)) for text in by_name)
-        self.spend(costs // EVALUATIONS, way)
+        costs = sum(_EVALUATIONS // 10 + pattern_cost(text, len(name)) for text in by_name)
+        self.spend(costs // _EVALUATIONS, way)
         return way.member(name)
 
     def optional(self, way: Demands, name: str, place: Place) -> dict[str, Any]:
@@ -344,7 +344,7 @@ class Alternatives:
         """A name for a member that the schema doesn't name itself."""
         if way.names:
             place = Place(f"{self.place.pointer}/", "key", number, self.place.level + 1, self.place.active)
-            return str(self.draft.value([*way.names, STRING], place))
+            return str(self.draft.value([*way.names, _STRING], place))
         schemas = [part.node.schema for part in way.members]
         pattern = next((name for schema in schemas for name in schema.get("patternProperties", ())), "")
         try:
@@ -352,7 +352,7 @@ class Alternatives:
         except patterns.Unsupported:
             raise Conflict("patternProperties", "") from None
 
-    def arrays(self, way: Demands, kind: str) -> Iterator[Build]:
+    def arrays(self, way: Demands, kind: str) -> Iterator[_Build]:
         """Arrays of the usual length (a tuple's, else one item), then longer ones, the shortest last."""
         least, most = lengths(way)
         usual = prefix_length(way) or 1
@@ -388,7 +388,7 @@ class Alternatives:
         self, way: Demands, nodes: Branch, at: int, shift: int, known: set[bytes] | None, recursive: bool
     ) -> Any:
         """The item at an index, unlike those whose keys are `known`."""
-        for turn in range(MOST_TRIES):
+        for turn in range(_MOST_TRIES):
             place = self.place.at(at, singular(self.place.noun), shift + turn, way)
             item = self.draft.value(nodes, place, recursive=recursive)
             if known is None:
@@ -399,14 +399,14 @@ class Alternatives:
         raise Conflict("uniqueItems", way.origins["uniqueItems"])
 
 
-def in_turn(sources: Iterator[Iterator[Build]]) -> Iterator[Build]:
+def _in_turn(sources: Iterator[Iterator[_Build]]) -> Iterator[_Build]:
     """One build of each of the first sources, then the next of each; further sources after them."""
-    waiting: deque[Iterator[Build]] = deque()
+    waiting: deque[Iterator[_Build]] = deque()
     for source in sources:
         for build in islice(source, 1):
             yield build
             waiting.append(source)
-        if len(waiting) == IN_TURN:
+        if len(waiting) == _IN_TURN:
             break
     while waiting:
         for build in islice(waiting[0], 1):
@@ -416,16 +416,16 @@ def in_turn(sources: Iterator[Iterator[Build]]) -> Iterator[Build]:
     yield from chain.from_iterable(sources)
 
 
-def constant(value: Any, shift: int) -> Any:
+def _constant(value: Any, shift: int) -> Any:
     return value
 
 
-def accepted(value: Any) -> bool:
+def _accepted(value: Any) -> bool:
     return True
 
 
-BUILDERS: dict[str, Callable[[Alternatives, Demands, str], Iterator[Build]]] = {
-    **dict.fromkeys(SCALARS, Alternatives.scalars),
-    "object": Alternatives.objects,
-    "array": Alternatives.arrays,
+_BUILDERS: dict[str, Callable[[_Alternatives, Demands, str], Iterator[_Build]]] = {
+    **dict.fromkeys(SCALARS, _Alternatives.scalars),
+    "object": _Alternatives.objects,
+    "array": _Alternatives.arrays,
 }

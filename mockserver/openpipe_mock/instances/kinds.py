@@ -12,14 +12,14 @@ from openpipe_mock.instances.scalars import plain
 MOST_ITEMS = 1_000
 
 
-AS_THEY_ARE = frozenset(
+_AS_THEY_ARE = frozenset(
     ("type", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 )
 
 
 def scalar_schema(way: Demands) -> dict[str, Any]:
     """The rules that judge a string, number, boolean or null, as a schema of their own."""
-    schema = {keyword: value for keyword, value in way.rules.items() if keyword in AS_THEY_ARE}
+    schema = {keyword: value for keyword, value in way.rules.items() if keyword in _AS_THEY_ARE}
     if "multipleOf" in way.rules:
         schema["multipleOf"] = plain(way.rules["multipleOf"])
     whole = [
@@ -83,18 +83,18 @@ def contained(way: Demands, count: int) -> list[Branch]:
 
 def inferred(way: Demands) -> list[str]:
     """Every JSON type, those first that the keywords speak of."""
-    return sorted(ANY_KIND, key=lambda kind: kind not in HINTS or not HINTS[kind](way))
+    return sorted(_ANY_KIND, key=lambda kind: kind not in _HINTS or not _HINTS[kind](way))
 
 
-ANY_KIND = ("string", "number", "boolean", "object", "array", "null")
-SAYS_NUMBER = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
-SAYS_STRING = {"minLength", "maxLength", "pattern", "format", "contentMediaType", "contentEncoding"}
-SAYS_OBJECT = {"required", "minProperties", "maxProperties", "dependentRequired"}
-SAYS_ARRAY = {"minItems", "maxItems", "uniqueItems"}
-HINTS: dict[str, Callable[[Demands], bool]] = {
-    "string": lambda way: not SAYS_STRING.isdisjoint(way.rules),
-    "number": lambda way: not SAYS_NUMBER.isdisjoint(way.rules),
-    "object": lambda way: bool(way.members or way.names) or not SAYS_OBJECT.isdisjoint(way.rules),
-    "array": lambda way: bool(way.rows or way.contains) or not SAYS_ARRAY.isdisjoint(way.rules),
+_ANY_KIND = ("string", "number", "boolean", "object", "array", "null")
+_SAYS_NUMBER = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+_SAYS_STRING = {"minLength", "maxLength", "pattern", "format", "contentMediaType", "contentEncoding"}
+_SAYS_OBJECT = {"required", "minProperties", "maxProperties", "dependentRequired"}
+_SAYS_ARRAY = {"minItems", "maxItems", "uniqueItems"}
+_HINTS: dict[str, Callable[[Demands], bool]] = {
+    "string": lambda way: not _SAYS_STRING.isdisjoint(way.rules),
+    "number": lambda way: not _SAYS_NUMBER.isdisjoint(way.rules),
+    "object": lambda way: bool(way.members or way.names) or not _SAYS_OBJECT.isdisjoint(way.rules),
+    "array": lambda way: bool(way.rows or way.contains) or not _SAYS_ARRAY.isdisjoint(way.rules),
 }
 """JSON type → whether keywords speak of it that mean nothing to other types."""

@@ -15,131 +15,131 @@ from typing import Any
 
 from openpipe_mock.core.patterns import MOST_CHARACTERS, text, ways
 
-Rules = Mapping[str, Any]
+_Rules = Mapping[str, Any]
 
-WORDS = (
+_WORDS = (
     *("example", "sample", "amber", "brisk", "calm", "dapper", "early", "fancy", "gentle", "happy", "ideal"),
     *("jolly", "keen", "lively", "merry", "noble", "open", "proud", "quiet", "rapid", "sunny", "tidy"),
     *("upbeat", "vivid"),
 )
-NAMES = ("alex", "blake", "casey", "drew", "eden", "finley", "gray", "harper", "indigo", "jordan", "kai")
-USUAL = Fraction(3, 2)
+_NAMES = ("alex", "blake", "casey", "drew", "eden", "finley", "gray", "harper", "indigo", "jordan", "kai")
+_USUAL = Fraction(3, 2)
 """What a number is when nothing speaks against it."""
-MOST_OPTIONS = 1000
+_MOST_OPTIONS = 1000
 FEW_OPTIONS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class _Options:
     """So many values to pick from; `pick(number)` for 0 ≤ number < count."""
 
     count: int
     pick: Callable[[int], Any]
 
 
-def word(number: int) -> str:
-    return WORDS[number % len(WORDS)]
+def _word(number: int) -> str:
+    return _WORDS[number % len(_WORDS)]
 
 
-def numbered(words: tuple[str, ...], number: int) -> str:
+def _numbered(words: tuple[str, ...], number: int) -> str:
     """The word with this number; a second round appends 2, a third 3."""
     turn, at = divmod(number, len(words))
     return f"{words[at]}{turn + 1}" if turn else words[at]
 
 
-def day(number: int) -> str:
+def _day(number: int) -> str:
     return (date(2024, 1, 15) + timedelta(days=number)).isoformat()
 
 
-def clock(number: int) -> str:
+def _clock(number: int) -> str:
     return f"{(9 + number // 60) % 24:02}:{(30 + number) % 60:02}:00Z"
 
 
-def page(number: int) -> str:
-    return f"https://example.com/{numbered(WORDS, number)}"
+def _page(number: int) -> str:
+    return f"https://example.com/{_numbered(_WORDS, number)}"
 
 
 FORMATS: dict[str, Callable[[int], str]] = {
-    "date": day,
-    "time": clock,
-    "date-time": lambda number: f"{day(number)}T09:30:00Z",
+    "date": _day,
+    "time": _clock,
+    "date-time": lambda number: f"{_day(number)}T09:30:00Z",
     "duration": lambda number: f"P{number + 1}D",
-    "email": lambda number: f"{numbered(NAMES, number)}@example.com",
-    "idn-email": lambda number: f"{numbered(NAMES, number)}@example.com",
-    "hostname": lambda number: f"{numbered(WORDS, number)}.example.com",
-    "idn-hostname": lambda number: f"{numbered(WORDS, number)}.example.com",
+    "email": lambda number: f"{_numbered(_NAMES, number)}@example.com",
+    "idn-email": lambda number: f"{_numbered(_NAMES, number)}@example.com",
+    "hostname": lambda number: f"{_numbered(_WORDS, number)}.example.com",
+    "idn-hostname": lambda number: f"{_numbered(_WORDS, number)}.example.com",
     "ipv4": lambda number: f"192.0.2.{number + 1}",
     "ipv6": lambda number: f"2001:db8::{number + 1:x}",
     "ipvanyaddress": lambda number: f"192.0.2.{number + 1}",
     "ipv4network": lambda number: f"192.0.{number}.0/24",
     "ipv6network": lambda number: f"2001:db8:{number + 1:x}::/48",
-    "uri": page,
-    "iri": page,
-    "uri-reference": lambda number: f"/{numbered(WORDS, number)}",
-    "iri-reference": lambda number: f"/{numbered(WORDS, number)}",
-    "uri-template": lambda number: f"https://example.com/{numbered(WORDS, number)}/{{id}}",
+    "uri": _page,
+    "iri": _page,
+    "uri-reference": lambda number: f"/{_numbered(_WORDS, number)}",
+    "iri-reference": lambda number: f"/{_numbered(_WORDS, number)}",
+    "uri-template": lambda number: f"https://example.com/{_numbered(_WORDS, number)}/{{id}}",
     "uuid": lambda number: f"00000000-0000-4000-8000-{number + 1:012x}",
-    "json-pointer": lambda number: f"/{numbered(WORDS, number)}",
+    "json-pointer": lambda number: f"/{_numbered(_WORDS, number)}",
     "relative-json-pointer": lambda number: f"{number}/example",
-    "regex": lambda number: f"^{numbered(WORDS, number)}$",
-    "byte": lambda number: encoded(word(number)),
-    "base64": lambda number: encoded(word(number)),
+    "regex": lambda number: f"^{_numbered(_WORDS, number)}$",
+    "byte": lambda number: _encoded(_word(number)),
+    "base64": lambda number: _encoded(_word(number)),
     "color": lambda number: f"#{(0x336699 + number * 0x010203) % 0x1000000:06x}",
     "json-string": lambda number: str(number + 1),
-    "path": lambda number: f"/{numbered(WORDS, number)}",
-    "file-path": lambda number: f"/{numbered(WORDS, number)}.txt",
-    "directory-path": lambda number: f"/{numbered(WORDS, number)}",
+    "path": lambda number: f"/{_numbered(_WORDS, number)}",
+    "file-path": lambda number: f"/{_numbered(_WORDS, number)}.txt",
+    "directory-path": lambda number: f"/{_numbered(_WORDS, number)}",
 }
 FORMATS |= {f"uuid{version}": FORMATS["uuid"] for version in (1, 3, 4, 5, 6, 7, 8)}
 
 
-def encoded(plain: str) -> str:
+def _encoded(plain: str) -> str:
     return base64.b64encode(plain.encode()).decode()
 
 
-def strings(rules: Rules, noun: str) -> Options:
+def _strings(rules: _Rules, noun: str) -> _Options:
     """Texts by format, pattern or media type, else an adjective and the noun: `example city`."""
     least, most = rules.get("minLength", 0), min(rules.get("maxLength", MOST_CHARACTERS), MOST_CHARACTERS)
     sources = [FORMATS[name] for name in rules.get("format", ()) if name in FORMATS]
-    sources += [patterned(pattern, least, most) for pattern in rules.get("pattern", ())]
+    sources += [_patterned(pattern, least, most) for pattern in rules.get("pattern", ())]
     if not sources and rules.get("contentMediaType") == "application/json":
         sources = [FORMATS["json-string"]]
     if not sources and rules.get("contentEncoding") == "base64":
         sources = [FORMATS["base64"]]
     if least > MOST_CHARACTERS:
-        return Options(1, lambda number: "")  # the checker will say what is wrong with it
+        return _Options(1, lambda number: "")  # the checker will say what is wrong with it
     if not sources:
-        return Options(MOST_OPTIONS, lambda number: fitted(phrase(number, noun), number, least, most))
+        return _Options(_MOST_OPTIONS, lambda number: _fitted(_phrase(number, noun), number, least, most))
     patterns = rules.get("pattern", ())
     count = ways(patterns[0]) if patterns and len(sources) == 1 else FEW_OPTIONS
-    return Options(
+    return _Options(
         min(count, FEW_OPTIONS), lambda number: sources[number % len(sources)](number // len(sources))
     )
 
 
-def patterned(pattern: str, least: int, most: int) -> Callable[[int], str]:
+def _patterned(pattern: str, least: int, most: int) -> Callable[[int], str]:
     return lambda number: text(pattern, number, least, most)
 
 
-def phrase(number: int, noun: str) -> str:
-    turn, at = divmod(number, len(WORDS))
-    return f"{WORDS[at]} {noun} {turn + 1}" if turn else f"{WORDS[at]} {noun}"
+def _phrase(number: int, noun: str) -> str:
+    turn, at = divmod(number, len(_WORDS))
+    return f"{_WORDS[at]} {noun} {turn + 1}" if turn else f"{_WORDS[at]} {noun}"
 
 
-def fitted(plain: str, number: int, least: int, most: int) -> str:
+def _fitted(plain: str, number: int, least: int, most: int) -> str:
     """The phrase cut or continued until its length fits; where words have no room, letters."""
     if len(plain) > most:
         plain = (
-            word(number)
-            if len(word(number)) <= most and number < len(WORDS)
-            else letters(number, least, most)
+            _word(number)
+            if len(_word(number)) <= most and number < len(_WORDS)
+            else _letters(number, least, most)
         )
     if len(plain) < least:
         plain = (f"{plain} " * (least // (len(plain) + 1) + 1))[:least]
     return f"{plain[:-1]}." if plain.endswith(" ") else plain
 
 
-def letters(number: int, least: int, most: int) -> str:
+def _letters(number: int, least: int, most: int) -> str:
     """`abc`, `bcd`, …, and after 26 of them `ace`, `bdf`, …"""
     stride, first = divmod(number, 26)
     length = min(most, max(least, 3))
@@ -171,84 +171,84 @@ def common_multiple(one: Fraction, other: Fraction) -> Fraction:
     return Fraction(math.lcm(one.numerator, other.numerator), math.gcd(one.denominator, other.denominator))
 
 
-def limits(rules: Rules) -> tuple[Fraction | None, Fraction | None]:
+def _limits(rules: _Rules) -> tuple[Fraction | None, Fraction | None]:
     """The lowest and the highest number that the bounds name, exclusive or not; None for no bound."""
     lows = [exact(rules[name]) for name in ("minimum", "exclusiveMinimum") if name in rules]
     highs = [exact(rules[name]) for name in ("maximum", "exclusiveMaximum") if name in rules]
     return max(lows, default=None), min(highs, default=None)
 
 
-def integers(rules: Rules, noun: str) -> Options:
+def _integers(rules: _Rules, noun: str) -> _Options:
     """Whole numbers, 1 first."""
-    return multiples(rules, common_multiple(Fraction(1), rules.get("multipleOf", Fraction(1))), Fraction(1))
+    return _multiples(rules, common_multiple(Fraction(1), rules.get("multipleOf", Fraction(1))), Fraction(1))
 
 
-def numbers(rules: Rules, noun: str) -> Options:
+def _numbers(rules: _Rules, noun: str) -> _Options:
     """Numbers with a fraction, 1.5 first; multiples where they are asked for."""
-    return multiples(rules, rules["multipleOf"], USUAL) if "multipleOf" in rules else fractions(rules)
+    return _multiples(rules, rules["multipleOf"], _USUAL) if "multipleOf" in rules else _fractions(rules)
 
 
-def multiples(rules: Rules, step: Fraction, near: Fraction) -> Options:
+def _multiples(rules: _Rules, step: Fraction, near: Fraction) -> _Options:
     """Multiples of `step` within the bounds, upwards from the first that isn't below `near`."""
-    low, high = limits(rules)
-    first = None if low is None else math.ceil(low / step) + (low == excluded(rules, "Minimum", low, step))
+    low, high = _limits(rules)
+    first = None if low is None else math.ceil(low / step) + (low == _excluded(rules, "Minimum", low, step))
     last = (
-        None if high is None else math.floor(high / step) - (high == excluded(rules, "Maximum", high, step))
+        None if high is None else math.floor(high / step) - (high == _excluded(rules, "Maximum", high, step))
     )
     usual = math.ceil(near / step)
     start = usual if first is None else max(usual, first)
     start = start if last is None else min(start, last)
     if first is not None and last is not None:
         count = max(1, last - first + 1)
-        return Options(
-            min(count, MOST_OPTIONS), lambda number: plain((first + (start - first + number) % count) * step)
+        return _Options(
+            min(count, _MOST_OPTIONS), lambda number: plain((first + (start - first + number) % count) * step)
         )
-    return Options(
-        MOST_OPTIONS, lambda number: plain((start + (-number if last is not None else number)) * step)
+    return _Options(
+        _MOST_OPTIONS, lambda number: plain((start + (-number if last is not None else number)) * step)
     )
 
 
-def excluded(rules: Rules, side: str, bound: Fraction, step: Fraction) -> Fraction | None:
+def _excluded(rules: _Rules, side: str, bound: Fraction, step: Fraction) -> Fraction | None:
     """The bound itself, when it is a multiple that the exclusive keyword shuts out."""
     keyword = f"exclusive{side}"
     shut = keyword in rules and exact(rules[keyword]) == bound and (bound / step).denominator == 1
     return bound if shut else None
 
 
-def fractions(rules: Rules) -> Options:
+def _fractions(rules: _Rules) -> _Options:
     """Halves, or tenths of a narrow range; both bounds may be shut, so they don't come first."""
-    low, high = limits(rules)
-    half, usual = Fraction(1, 2), USUAL
+    low, high = _limits(rules)
+    half, usual = Fraction(1, 2), _USUAL
     if low is not None and high is not None:
         step = half if high - low >= 10 else (high - low) / 10 or Fraction(1)
         start = usual if low < usual < high else (low + high) / 2
-        grid = [low + step * at for at in range(min(MOST_OPTIONS, int((high - low) / step) + 1))]
+        grid = [low + step * at for at in range(min(_MOST_OPTIONS, int((high - low) / step) + 1))]
         values = [start, *(value for value in grid if value != start)]
-        return Options(len(values), lambda number: float(values[number]))
+        return _Options(len(values), lambda number: float(values[number]))
     if low is not None:
         start = usual if low < usual else low + half
-        return Options(MOST_OPTIONS, lambda number: float(start + half * number))
+        return _Options(_MOST_OPTIONS, lambda number: float(start + half * number))
     if high is not None:
         start = usual if high > usual else high - half
-        return Options(MOST_OPTIONS, lambda number: float(start - half * number))
-    return Options(MOST_OPTIONS, lambda number: float(usual + half * number))
+        return _Options(_MOST_OPTIONS, lambda number: float(start - half * number))
+    return _Options(_MOST_OPTIONS, lambda number: float(usual + half * number))
 
 
-def nulls(rules: Rules, noun: str) -> Options:
-    return Options(1, lambda number: None)
+def _nulls(rules: _Rules, noun: str) -> _Options:
+    return _Options(1, lambda number: None)
 
 
-def booleans(rules: Rules, noun: str) -> Options:
-    return Options(2, lambda number: number == 0)
+def _booleans(rules: _Rules, noun: str) -> _Options:
+    return _Options(2, lambda number: number == 0)
 
 
 EDGES: dict[str, tuple[Any, ...]] = {"string": ("", "a", "0"), "integer": (0, -1), "number": (0.0, -1.0)}
 """What is tried when no option will do: the values that negations tend to leave."""
 
-SCALARS: dict[str, Callable[[Rules, str], Options]] = {
-    "string": strings,
-    "integer": integers,
-    "number": numbers,
-    "boolean": booleans,
-    "null": nulls,
+SCALARS: dict[str, Callable[[_Rules, str], _Options]] = {
+    "string": _strings,
+    "integer": _integers,
+    "number": _numbers,
+    "boolean": _booleans,
+    "null": _nulls,
 }

@@ -32,14 +32,14 @@ from openpipe_mock.instances.drafts import Draft, Place
 
 __all__ = ["BadSchema", "SchemaError", "Unbuildable", "Variants", "build"]
 
-MOST_STEPS = 12_000
-MOST_EVALUATIONS = 1_000_000
-MOST_VISITS = 20_000
-MOST_ATTEMPTS = 40
+_MOST_STEPS = 12_000
+_MOST_EVALUATIONS = 1_000_000
+_MOST_VISITS = 20_000
+_MOST_ATTEMPTS = 40
 MOST_BUILDS = 2.0
-MOST_TOLD, MOST_TOLD_AT_ONCE = 20_000, 4_000
+_MOST_TOLD, _MOST_TOLD_AT_ONCE = 20_000, 4_000
 """Evaluations in checks that name their errors, which takes up to 700 times as long as finding one."""
-MOST_ERRORS = 50
+_MOST_ERRORS = 50
 
 
 def build(schema: Any, seed: bytes, variant: int = 0) -> Any:
@@ -66,7 +66,7 @@ class Variants:
     def value(self, variant: int) -> Any:
         """The instance with this number. Raises Unbuildable when none is found and none was before."""
         if self.spent < MOST_BUILDS:
-            search = Search(self.document, self.seed, variant)
+            search = _Search(self.document, self.seed, variant)
             try:
                 self.made.append(search.run())
                 return self.made[-1]
@@ -79,7 +79,7 @@ class Variants:
 
 
 @dataclass(slots=True)
-class Search:
+class _Search:
     """Drafts and their checks, until one passes. `bumps` counts the failures of each place of the instance,
     `blame` is the first of them."""
 
@@ -87,31 +87,31 @@ class Search:
     seed: bytes
     variant: int
     bumps: dict[str, int] = field(default_factory=dict)
-    evaluations: int = MOST_EVALUATIONS
-    visits: int = MOST_VISITS
-    told: int = MOST_TOLD
+    evaluations: int = _MOST_EVALUATIONS
+    visits: int = _MOST_VISITS
+    told: int = _MOST_TOLD
     blame: Conflict | None = None
-    budget: Budget = field(default_factory=lambda: Budget(MOST_STEPS))
+    budget: Budget = field(default_factory=lambda: Budget(_MOST_STEPS))
 
     def run(self) -> Any:
         try:
             return self.searched()
         except Conflict as conflict:
-            raise unbuildable(self.blame or conflict) from None
+            raise _unbuildable(self.blame or conflict) from None
         except (TooCostly, LookupError):
             keyword = "$ref" if self.document.references else "enum"
             sentence = "Checking an instance of this schema would take too long."
             raise Unbuildable(keyword, "", sentence) from None
         except Unbuildable as limit:
-            raise unbuildable(self.blame) if self.blame else limit from None
+            raise _unbuildable(self.blame) if self.blame else limit from None
 
     def spent(self) -> float:
         """What the search has cost, 1 being the most that one part of its budget allows."""
-        steps = 1 - self.budget.left / MOST_STEPS
-        return max(steps, 1 - self.evaluations / MOST_EVALUATIONS, 1 - self.visits / MOST_VISITS)
+        steps = 1 - self.budget.left / _MOST_STEPS
+        return max(steps, 1 - self.evaluations / _MOST_EVALUATIONS, 1 - self.visits / _MOST_VISITS)
 
     def searched(self) -> Any:
-        for _ in range(MOST_ATTEMPTS):
+        for _ in range(_MOST_ATTEMPTS):
             draft = Draft(self.document, self.seed, self.variant, self.bumps, self.budget)
             value = draft.value([self.document.top], Place())
             if self.passes(value, draft):
@@ -142,9 +142,9 @@ class Search:
     def faults(self, value: Any, refusing: Any) -> list[tuple[str, Conflict]]:
         """Where the checker finds fault, and with what; only the top, when telling would take too long."""
         with suppress(TooCostly):
-            self.told -= self.cost(value, min(self.told, MOST_TOLD_AT_ONCE))
-            errors = islice(refusing.iter_errors(value), MOST_ERRORS)
-            return [(pointer_of(error.instance_path), fault(error)) for error in errors]
+            self.told -= self.cost(value, min(self.told, _MOST_TOLD_AT_ONCE))
+            errors = islice(refusing.iter_errors(value), _MOST_ERRORS)
+            return [(pointer_of(error.instance_path), _fault(error)) for error in errors]
         keyword = next((name for name in ("anyOf", "oneOf") if name in self.document.top.schema), "$ref")
         return [("", Conflict(keyword, ""))]
 
@@ -155,7 +155,7 @@ class Search:
         return pointer
 
 
-def fault(error: Any) -> Conflict:
+def _fault(error: Any) -> Conflict:
     """The keyword and the subschema that an error of the checker speaks of."""
     path = pointer_of(error.schema_path)
     if error.kind.name == "falseSchema":
@@ -163,7 +163,7 @@ def fault(error: Any) -> Conflict:
     return Conflict(error.kind.name, path.rpartition("/")[0])
 
 
-def unbuildable(conflict: Conflict) -> Unbuildable:
+def _unbuildable(conflict: Conflict) -> Unbuildable:
     where = conflict.pointer or "the top of the schema"
     sentence = f'No value was found that meets "{conflict.keyword}" at {where[:200]}.'
     return Unbuildable(conflict.keyword, conflict.pointer, sentence)

@@ -51,15 +51,15 @@ def demand(kind: Kind, wanted: str) -> Demand:
     return Demand(kind, wanted, HOLDS[kind](wanted))
 
 
-def equals(wanted: str) -> Callable[[str], bool]:
+def _equals(wanted: str) -> Callable[[str], bool]:
     return lambda text: text == wanted
 
 
-def contains(wanted: str) -> Callable[[str], bool]:
+def _contains(wanted: str) -> Callable[[str], bool]:
     return lambda text: wanted in text
 
 
-def matches(wanted: str) -> Callable[[str], bool]:
+def _matches(wanted: str) -> Callable[[str], bool]:
     """Whether a regular expression is found anywhere in a text."""
     import re2  # only a config with `matches` pays for it
 
@@ -68,24 +68,24 @@ def matches(wanted: str) -> Callable[[str], bool]:
     try:
         pattern = re2.compile(wanted, options)
     except re2.error:
-        raise BadPattern(complaint(wanted)) from None
+        raise BadPattern(_complaint(wanted)) from None
     except UnicodeEncodeError:
         raise BadPattern("half of a surrogate pair is no character; write the whole one") from None
     return lambda text: pattern.search(text[:MOST_READ]) is not None
 
 
-TOKENS = r"(?s:\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?(?:<?[=!]|P=|.)|.)"
+_TOKENS = r"(?s:\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?(?:<?[=!]|P=|.)|.)"
 """The tokens of a regular expression. A class that doesn't end leaves its "[" alone."""
-ELSEWHERE = r"\(\?(?:<?[=!]|P=|[>(#])|\\[1-9gk]"
+_ELSEWHERE = r"\(\?(?:<?[=!]|P=|[>(#])|\\[1-9gk]"
 """What other engines know."""
 
 
-def complaint(pattern: str) -> str:
+def _complaint(pattern: str) -> str:
     """Why RE2 refuses a regular expression, by what stands in it: RE2's own words name no way out."""
     groups, last = 0, "("
-    for token in re.findall(TOKENS, pattern):
+    for token in re.findall(_TOKENS, pattern):
         groups += token.startswith("(") - (token == ")")
-        if re.fullmatch(ELSEWHERE, token):
+        if re.fullmatch(_ELSEWHERE, token):
             return "it has no lookaheads, lookbehinds and backreferences; say it without"
         if token == "[" or groups < 0:
             return f"a {quoted(token)} has no counterpart; add it, or write \\{token} for the character"
@@ -104,9 +104,9 @@ def glob(wanted: str) -> Callable[[str], bool]:
 
 
 HOLDS: Mapping[Kind, Callable[[str], Callable[[str], bool]]] = {
-    "equals": equals,
-    "contains": contains,
-    "matches": matches,
+    "equals": _equals,
+    "contains": _contains,
+    "matches": _matches,
     "glob": glob,
 }
 
@@ -204,33 +204,33 @@ def text_of(message: Mapping[str, Any]) -> str:
     return said if isinstance(said, str) else ""
 
 
-Reader = Callable[[Subject, str], list[str]]
+_Reader = Callable[[Subject, str], list[str]]
 
 
-def present(text: str | None) -> list[str]:
+def _present(text: str | None) -> list[str]:
     return [] if text is None else [text]
 
 
-READERS: Mapping[str, Reader] = {
-    "model": lambda subject, _: present(
+READERS: Mapping[str, _Reader] = {
+    "model": lambda subject, _: _present(
         subject.body["model"] if isinstance(subject.body.get("model"), str) else None
     ),
-    "last_user": lambda subject, _: present(subject.last_user),
+    "last_user": lambda subject, _: _present(subject.last_user),
     "system": lambda subject, _: subject.said_by("system", "developer"),
     "messages": lambda subject, role: subject.said_by(role),
-    "output": lambda subject, _: present(subject.output),
+    "output": lambda subject, _: _present(subject.output),
     "tool": lambda subject, _: subject.tools,
     "header": lambda subject, name: [
-        value.decode("latin-1") for value in present_bytes(subject.headers.get(name.lower().encode()))
+        value.decode("latin-1") for value in _present_bytes(subject.headers.get(name.lower().encode()))
     ],
-    "metadata": lambda subject, key: present(subject.member("metadata", key)),
+    "metadata": lambda subject, key: _present(subject.member("metadata", key)),
     "endpoint": lambda subject, _: [subject.endpoint],
     "criterion": lambda subject, _: subject.criteria,
 }
 """Part of a request → the texts there; a condition holds when one of them meets all its demands."""
 
 
-def present_bytes(value: bytes | None) -> list[bytes]:
+def _present_bytes(value: bytes | None) -> list[bytes]:
     return [] if value is None else [value]
 
 
@@ -278,7 +278,7 @@ class When:
                 yield Miss(
                     str(condition),
                     " and ".join(map(str, condition.demands)),
-                    seen(READERS[condition.part](subject, condition.key)),
+                    _seen(READERS[condition.part](subject, condition.key)),
                 )
 
     def failure(self, subject: Subject) -> Miss | None:
@@ -286,7 +286,7 @@ class When:
         return next(self.misses(subject), None)
 
 
-def seen(texts: Sequence[str]) -> str:
+def _seen(texts: Sequence[str]) -> str:
     """What a condition saw, in words."""
     return listed(map(quoted, texts), "and") if texts else "nothing there"
 
@@ -295,34 +295,34 @@ ALWAYS = When()
 
 
 def read_when(value: Json, at: At) -> When:
-    return When(tuple(conditions(value, at)))
+    return When(tuple(_conditions(value, at)))
 
 
-def conditions(value: Json, at: At) -> Iterator[Condition]:
+def _conditions(value: Json, at: At) -> Iterator[Condition]:
     """The conditions in the order of the file."""
     for key, wanted in value.items():
         here = at.at(key)
         if key == "input":
-            yield from conditions(wanted, here)
-        elif key in KEYED:
+            yield from _conditions(wanted, here)
+        elif key in _KEYED:
             for name, test in wanted.items():
-                yield Condition(key, name, demands(test, here.at(name)))
+                yield Condition(key, name, _demands(test, here.at(name)))
         elif key == "model":
             yield Condition(key, "", (demand("glob", wanted),))
         else:
-            yield Condition(key, "", demands(wanted, here))
+            yield Condition(key, "", _demands(wanted, here))
 
 
-KEYED = ("messages", "header", "metadata")
+_KEYED = ("messages", "header", "metadata")
 """Conditions on one of several texts, which a key names."""
 
 
-def demands(value: Json, at: At) -> tuple[Demand, ...]:
+def _demands(value: Json, at: At) -> tuple[Demand, ...]:
     """What a text must be; a bare string means equals."""
-    return tuple(demanded({"equals": value} if isinstance(value, str) else value, at))
+    return tuple(_demanded({"equals": value} if isinstance(value, str) else value, at))
 
 
-def demanded(value: Json, at: At) -> Iterator[Demand]:
+def _demanded(value: Json, at: At) -> Iterator[Demand]:
     for kind, wanted in value.items():
         try:
             yield demand(kind, wanted)
@@ -338,11 +338,11 @@ def check_conditions(value: Json, at: At) -> None:
     for key, member in value.items() if isinstance(value, dict) else ():
         if key == "when":
             check_condition(member, at.at(key))
-        elif key not in FREE:
+        elif key not in _FREE:
             check_conditions(member, at.at(key))
 
 
-FREE = ("raw", "body", "arguments")
+_FREE = ("raw", "body", "arguments")
 """Keys below which anything may stand."""
 
 
@@ -350,10 +350,10 @@ def check_condition(value: Json, at: At) -> None:
     """Note the regular expressions in a condition of any shape that RE2 doesn't read."""
     for key, test in value.items() if isinstance(value, dict) else ():
         here = at.at(key)
-        if key in (*KEYED, "input"):
+        if key in (*_KEYED, "input"):
             check_condition(test, here)
         elif isinstance(test, dict) and isinstance(test.get("matches"), str):
-            tuple(demanded({"matches": test["matches"]}, here))
+            tuple(_demanded({"matches": test["matches"]}, here))
 
 
 def part_when(value: Json, at: At) -> When:

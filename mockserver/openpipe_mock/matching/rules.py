@@ -19,20 +19,20 @@ LONGEST = 200
 MOST_SEARCHED = 2000
 """Characters of a text in which patterns are looked for together. In a longer one they could get in each
 other's way: a set of patterns remembers of each how far it came, one alone gives up what leads nowhere."""
-MOST_INDEXED = 50_000
+_MOST_INDEXED = 50_000
 """Rules whose indexes are kept, of all books: settings of the past live on in the journal, and need none."""
-MOST_MEMORY = 32 * 2**20
+_MOST_MEMORY = 32 * 2**20
 """Bytes that RE2 may use for a set."""
 
 
-class Rule(Protocol):
+class _Rule(Protocol):
     """Whatever counts only while its conditions hold."""
 
     @property
     def when(self) -> When: ...
 
 
-Ruled = TypeVar("Ruled", bound=Rule)
+Ruled = TypeVar("Ruled", bound=_Rule)
 
 
 def holding(rules: Sequence[Ruled], subject: Subject) -> Iterator[Ruled]:
@@ -70,13 +70,13 @@ class Rulebook(tuple[Ruled, ...]):
         index = self.made
         if index is None:
             index = self.made = Index([rule.when for rule in self])
-            newest.append(self)
-            while len(newest) > 1 and sum(map(len, tuple(newest))) > MOST_INDEXED:
-                newest.popleft().made = None
+            _newest.append(self)
+            while len(_newest) > 1 and sum(map(len, tuple(_newest))) > _MOST_INDEXED:
+                _newest.popleft().made = None
         return index
 
 
-newest: deque[Rulebook[Any]] = deque()
+_newest: deque[Rulebook[Any]] = deque()
 """The books that have an index, the newest last."""
 
 
@@ -85,7 +85,7 @@ def rulebook(rules: Iterable[Ruled]) -> Rulebook[Ruled]:
     return rules if isinstance(rules, Rulebook) else Rulebook(rules)
 
 
-class Mark(NamedTuple):
+class _Mark(NamedTuple):
     """A demand by which a rule is found. `part` and `key` say where in the request, as in a condition."""
 
     part: str
@@ -98,15 +98,15 @@ KINDS: tuple[Kind, ...] = ("equals", "contains", "glob", "matches")
 """The kinds of demands, those first by which a rule is found most quickly."""
 
 
-def marks(when: When) -> Iterator[Mark]:
+def _marks(when: When) -> Iterator[_Mark]:
     """The demands of all conditions."""
     for condition in when.conditions:
         key = condition.key.lower() if condition.part == "header" else condition.key
         for demand in condition.demands:
-            yield Mark(condition.part, key, kind_of(demand), demand.wanted)
+            yield _Mark(condition.part, key, _kind_of(demand), demand.wanted)
 
 
-def kind_of(demand: Demand) -> Kind:
+def _kind_of(demand: Demand) -> Kind:
     """The kind of a demand; a glob without wildcards wants an equal text."""
     is_plain = demand.kind == "glob" and not any(wild in demand.wanted for wild in "*?[")
     return "equals" if is_plain else demand.kind
@@ -120,21 +120,21 @@ class Index:
 
     def __init__(self, whens: Sequence[When]) -> None:
         self.others: list[int] = []
-        found: defaultdict[str, defaultdict[str, list[tuple[Mark, int]]]]
+        found: defaultdict[str, defaultdict[str, list[tuple[_Mark, int]]]]
         found = defaultdict(lambda: defaultdict(list))
-        sharing = Counter(mark for when in whens for mark in set(marks(when)))
+        sharing = Counter(mark for when in whens for mark in set(_marks(when)))
 
-        def cost(mark: Mark) -> tuple[int, int, int]:
+        def cost(mark: _Mark) -> tuple[int, int, int]:
             return sharing[mark], KINDS.index(mark.kind), -len(mark.wanted)
 
         for number, when in enumerate(whens):
-            mark = min(marks(when), key=cost, default=None)
+            mark = min(_marks(when), key=cost, default=None)
             if mark is None:
                 self.others.append(number)
             else:
                 found[mark.part][mark.key].append((mark, number))
         self.parts = {
-            part: {key: Shelf(marked) for key, marked in shelves.items()} for part, shelves in found.items()
+            part: {key: _Shelf(marked) for key, marked in shelves.items()} for part, shelves in found.items()
         }
 
     def near(self, subject: Subject) -> list[int]:
@@ -149,29 +149,29 @@ class Index:
         return sorted(found)
 
 
-def members(subject: Subject) -> Iterable[str]:
+def _members(subject: Subject) -> Iterable[str]:
     metadata = subject.body.get("metadata")
     return metadata if isinstance(metadata, dict) else ()
 
 
 KEYS: Mapping[str, Callable[[Subject], Iterable[str]]] = {
     "header": lambda subject: (name.decode("utf-8", "replace") for name in subject.headers),
-    "metadata": members,
+    "metadata": _members,
 }
 """Part of a request that may have any keys → those that are there, as a mark says them."""
 
 
-class Shelf:
+class _Shelf:
     """Rules that look at the same texts of a request.
 
     `equal`: by the text that they want. `always`: those that any text may meet.
     """
 
-    def __init__(self, marked: Iterable[tuple[Mark, int]]) -> None:
+    def __init__(self, marked: Iterable[tuple[_Mark, int]]) -> None:
         self.equal: defaultdict[str, list[int]] = defaultdict(list)
         self.always: list[int] = []
-        words: list[tuple[Mark, int]] = []
-        patterns: list[tuple[Mark, int]] = []
+        words: list[tuple[_Mark, int]] = []
+        patterns: list[tuple[_Mark, int]] = []
         for mark, number in marked:
             if mark.kind == "equals":
                 self.equal[mark.wanted].append(number)
@@ -179,12 +179,12 @@ class Shelf:
                 (words if mark.kind == "contains" else patterns).append((mark, number))
         self.searches = [*self.searched(words, None), *self.searched(patterns, MOST_SEARCHED)]
 
-    def searched(self, marked: Sequence[tuple[Mark, int]], most: int | None) -> Iterator["Search"]:
+    def searched(self, marked: Sequence[tuple[_Mark, int]], most: int | None) -> Iterator["_Search"]:
         """A search for the marks, where it pays for itself."""
         if len(marked) <= FEW:
             self.always += [number for _, number in marked]
         else:
-            yield Search(marked, most)
+            yield _Search(marked, most)
 
     def near(self, text: str) -> Iterator[int]:
         """Rules that this text may meet."""
@@ -194,19 +194,19 @@ class Shelf:
             yield from search.near(text)
 
 
-class Search:
+class _Search:
     """What is looked for in one pass, with the rules that it stands for.
 
     In a text of more than `most` characters it isn't, and any of the rules may hold.
     """
 
-    def __init__(self, marked: Iterable[tuple[Mark, int]], most: int | None) -> None:
+    def __init__(self, marked: Iterable[tuple[_Mark, int]], most: int | None) -> None:
         self.most = most
         self.rules: list[list[int]] = [[]]
         """The numbers of rules by those of patterns; the first pattern is empty, and in every text."""
         numbers: dict[bytes, int] = {b"": 0}
         for mark, rule in marked:
-            number = numbers.setdefault(pattern(mark), len(self.rules))
+            number = numbers.setdefault(_pattern(mark), len(self.rules))
             if number == len(self.rules):
                 self.rules.append([])
             self.rules[number].append(rule)
@@ -228,7 +228,7 @@ def united(patterns: Iterable[bytes]) -> Callable[[bytes], Sequence[int] | None]
 
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = MOST_MEMORY
+    options.max_mem = _MOST_MEMORY
     found: Any = re2.Set.SearchSet(options)
     try:
         for each in patterns:
@@ -240,7 +240,7 @@ def united(patterns: Iterable[bytes]) -> Callable[[bytes], Sequence[int] | None]
     return search
 
 
-def pattern(mark: Mark) -> bytes:
+def _pattern(mark: _Mark) -> bytes:
     """What RE2 looks for in place of a demand: it finds no less. Half of a surrogate pair is no character."""
     try:
         return PATTERNS[mark.kind](mark.wanted)
@@ -248,21 +248,21 @@ def pattern(mark: Mark) -> bytes:
         return b""
 
 
-def contained(wanted: str) -> bytes:
-    return escaped(wanted[-LONGEST:])
+def _contained(wanted: str) -> bytes:
+    return _escaped(wanted[-LONGEST:])
 
 
-def globbed(wanted: str) -> bytes:
+def _globbed(wanted: str) -> bytes:
     """A glob up to its first bracket, behind which anything may stand."""
     plain, bracket, _ = wanted.partition("[")
-    told = b"".join(WILD[each] if each in WILD else escaped(each) for each in plain)
+    told = b"".join(_WILD[each] if each in _WILD else _escaped(each) for each in plain)
     return b"\\A" + told + (b"" if bracket else b"\\z")
 
 
-WILD = {"*": b"(?s:.*)", "?": b"(?s:.)"}
+_WILD = {"*": b"(?s:.*)", "?": b"(?s:.)"}
 
 
-def escaped(text: str) -> bytes:
+def _escaped(text: str) -> bytes:
     import re2
 
     found: bytes = re2.escape(text.encode())
@@ -270,7 +270,7 @@ def escaped(text: str) -> bytes:
 
 
 PATTERNS: Mapping[Kind, Callable[[str], bytes]] = {
-    "contains": contained,
-    "glob": globbed,
+    "contains": _contained,
+    "glob": _globbed,
     "matches": str.encode,
 }

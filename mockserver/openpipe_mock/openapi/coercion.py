@@ -26,11 +26,11 @@ def coerced(value: Any, wanted: tuple[str, ...]) -> Any:
     if isinstance(value, str | int | float) and not any(JSON_TYPES[name](value) for name in wanted):
         for name in wanted:
             with suppress(KeyError, ValueError, OverflowError):
-                return COERCIONS[name](value)
+                return _COERCIONS[name](value)
     return value
 
 
-def number(value: str | int | float) -> int | float:
+def _number(value: str | int | float) -> int | float:
     """A number that a string spells in JSON; ValueError for any other."""
     read = orjson.loads(str(value).strip())
     if isinstance(read, bool) or not isinstance(read, int | float):
@@ -38,9 +38,9 @@ def number(value: str | int | float) -> int | float:
     return read
 
 
-COERCIONS: dict[str, Callable[[Any], Any]] = {
+_COERCIONS: dict[str, Callable[[Any], Any]] = {
     "string": text,
-    "number": number,
-    "integer": number,
+    "number": _number,
+    "integer": _number,
     "boolean": {"true": True, "false": False, 1: True, 0: False}.__getitem__,
 }

@@ -45,7 +45,7 @@ def is_control(path: str) -> bool:
     return path.startswith("/_mock/") and not SESSION.fullmatch(path)
 
 
-KNOWN_ELSEWHERE = (
+_KNOWN_ELSEWHERE = (
     "/models/{slug}",
     "/datasets",
     "/datasets/{id}",
@@ -60,25 +60,25 @@ KNOWN_ELSEWHERE = (
 )
 """Endpoints that the official clients call and the mock does not serve (source class: sdk)."""
 
-PATTERNS = [re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in KNOWN_ELSEWHERE]
+_PATTERNS = [re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in _KNOWN_ELSEWHERE]
 
-OTHER_METHODS = {("POST", "/models")}
+_OTHER_METHODS = {("POST", "/models")}
 """What the clients know of a path that the mock serves by another method."""
 
 
 def wrong_method(method: str, path: str) -> ApiError:
     """The error for a served path that was asked by another method."""
     served, tail = SERVED[path.removeprefix(BASE)], path.removeprefix(BASE)
-    if (method, tail) in OTHER_METHODS:
-        return unserved(f"{method} {tail}")
+    if (method, tail) in _OTHER_METHODS:
+        return _unserved(f"{method} {tail}")
     return MethodNotSupported(f"{path} takes {served}, not {method}.", allow=[served])
 
 
-def unserved(endpoint: str) -> NotFound:
+def _unserved(endpoint: str) -> NotFound:
     return NotFound(f"the official clients know {endpoint}, but this mock doesn't serve it yet.")
 
 
-def meant(path: str) -> str:
+def _meant(path: str) -> str:
     """The endpoint below BASE that a path was probably meant for: slashes collapsed, any base taken off."""
     path = re.sub(r"/+", "/", path).rstrip("/")
     return re.sub(r"^(?:/api/v1|/v1|/api)+(?=/)", "", path)
@@ -86,13 +86,13 @@ def meant(path: str) -> str:
 
 def not_found(path: str) -> NotFound:
     """The error for a path that isn't served, with the nearest one that is."""
-    tail = meant(path)
+    tail = _meant(path)
     if tail in SERVED:
         based = path.startswith(f"{BASE}/") and path.count(BASE) == 1
         advice = "mind the slashes." if based else f"let the base URL end in {BASE}, once."
         return NotFound(f"{quoted(path)} is served as {BASE}{tail}; {advice}")
-    if any(pattern.fullmatch(tail) for pattern in PATTERNS):
-        return unserved(quoted(tail))
+    if any(pattern.fullmatch(tail) for pattern in _PATTERNS):
+        return _unserved(quoted(tail))
     near = nearest(tail, list(SERVED))
     main = " and ".join(f"{BASE}{path}" for path in list(SERVED)[:2])
     advice = f"did you mean {BASE}{near}?" if near else f"the main endpoints are {main}."

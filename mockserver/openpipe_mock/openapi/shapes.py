@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Schema = Mapping[str, Any]
-LEFTOVERS: Mapping[str, frozenset[str]] = {
+_LEFTOVERS: Mapping[str, frozenset[str]] = {
     "parsed": frozenset(("role", "tool_calls")),
     "parsed_arguments": frozenset(("name", "arguments")),
     "index": frozenset(("id", "function")),
 }
 """What OpenAI's clients add to a message that they parsed, or joined from a stream → members of the object
 that they add it to. Whoever appends such a message sends these along."""
-NOWHERE = frozenset(("no object has this member",))
+_NOWHERE = frozenset(("no object has this member",))
 
-TAGS = ("role", "type", "status")
+_TAGS = ("role", "type", "status")
 """Members whose single-valued enum says which branch of a union an object belongs to."""
 
 
@@ -46,7 +46,7 @@ class Shape:
 
     def is_leftover(self, name: str) -> bool:
         """Whether a client's own parsing adds this member to such an object."""
-        return self.members is not None and LEFTOVERS.get(name, NOWHERE) <= self.members.keys()
+        return self.members is not None and _LEFTOVERS.get(name, _NOWHERE) <= self.members.keys()
 
     def of(self, value: dict[str, Any]) -> "Shape | None":
         """The shape of the object `value`: this one, or the branch that its tag names; None if none fits."""
@@ -84,7 +84,7 @@ def union(schema: Schema, document: Schema) -> Iterator[Schema]:
 def tag_of(objects: list[Schema], document: Schema) -> str:
     """The member that tells the branches apart, "" when none does."""
     return next(
-        (tag for tag in TAGS if all(label(branch, tag, document) is not None for branch in objects)), ""
+        (tag for tag in _TAGS if all(label(branch, tag, document) is not None for branch in objects)), ""
     )
 
 
@@ -107,7 +107,7 @@ def shape_of(schema: Schema, document: Schema, known: dict[int, Shape] | None = 
     if arrays:
         shape.items = shape_of(arrays[0]["items"], document, known)
     if len(objects) == 1:
-        fill(shape, objects[0], document, known)
+        _fill(shape, objects[0], document, known)
     elif objects:
         shape.tag = tag_of(objects, document)
         shape.branches = {
@@ -116,7 +116,7 @@ def shape_of(schema: Schema, document: Schema, known: dict[int, Shape] | None = 
     return shape
 
 
-def fill(shape: Shape, schema: Schema, document: Schema, known: dict[int, Shape]) -> None:
+def _fill(shape: Shape, schema: Schema, document: Schema, known: dict[int, Shape]) -> None:
     """Give a shape the members of an object schema."""
     shape.members = {name: shape_of(member, document, known) for name, member in schema["properties"].items()}
     shape.defaults = {
@@ -136,14 +136,14 @@ def tidy(shape: Shape, value: Any, *, unknown: bool = False, defaults: bool = Fa
     optional members that equal their default. What lies in a free-form object (`parameters`, `metadata`) is
     data and stays.
     """
-    return walk(shape, value, unknown, defaults)
+    return _walk(shape, value, unknown, defaults)
 
 
-def walk(shape: Shape, value: Any, unknown: bool, defaults: bool) -> Any:
+def _walk(shape: Shape, value: Any, unknown: bool, defaults: bool) -> Any:
     """`tidy` at one place. Every judged message passes here, so it does nothing twice."""
     if type(value) is list:
         items = shape.items
-        return value if items is None else [walk(items, item, unknown, defaults) for item in value]
+        return value if items is None else [_walk(items, item, unknown, defaults) for item in value]
     own = shape.of(value) if type(value) is dict else None
     if own is None or own.members is None:
         return value
@@ -155,7 +155,7 @@ def walk(shape: Shape, value: Any, unknown: bool, defaults: bool) -> Any:
                 kept[name] = member
             continue
         if type(member) is dict or type(member) is list:
-            member = walk(inner, member, unknown, defaults)
+            member = _walk(inner, member, unknown, defaults)
         optional = name not in own.required
         if optional and (member is None or (defaults and own.is_default(name, member))):
             continue

@@ -69,7 +69,7 @@ def standalone(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Contract:
+class _Contract:
     """The whole document, and a checker for each component that is asked for."""
 
     document: Mapping[str, Any]
@@ -92,6 +92,6 @@ class Contract:
 
 
 @cache
-def contract() -> Contract:
+def contract() -> _Contract:
     """The contract that ships with this package."""
-    return Contract(load(folder("schemas") / "openapi.yaml"))
+    return _Contract(load(folder("schemas") / "openapi.yaml"))

@@ -31,23 +31,23 @@ from openpipe_mock.core.wording import (
 )
 from openpipe_mock.openapi.shapes import label, resolve, tag_of, types, union
 
-Schema = Mapping[str, Any]
-Rule = Callable[["Place", Schema, Any], Iterator["Violation"]]
+_Schema = Mapping[str, Any]
+_Rule = Callable[["Place", _Schema, Any], Iterator["Violation"]]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 @dataclass(frozen=True, slots=True)
-class Union:
+class _Union:
     """The branches of a union; `tag` and `by_label` tell its objects apart, where something does.
 
     `tags` is a schema of all labels.
     """
 
-    branches: tuple[Schema, ...]
+    branches: tuple[_Schema, ...]
     tag: str
-    by_label: Mapping[str | None, Schema]
-    tags: Schema
+    by_label: Mapping[str | None, _Schema]
+    tags: _Schema
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class Place:
     `known` keeps what was worked out of the document's schemas, by identity: it lives as long as they do.
     """
 
-    document: Schema
+    document: _Schema
     pointer: str = ""
     noun: str = "the request body"
     known: dict[tuple[str, int], Any] = field(default_factory=dict, compare=False)
@@ -71,21 +71,21 @@ class Place:
     def called(self, noun: str) -> "Place":
         return Place(self.document, self.pointer, noun, self.known)
 
-    def union(self, schema: Schema) -> Union:
+    def union(self, schema: _Schema) -> _Union:
         """The branches of a schema."""
         key = ("union", id(schema))
         if key not in self.known:
-            branches = tuple(alternatives(schema, self.document))
+            branches = tuple(_alternatives(schema, self.document))
             objects = [branch for branch in branches if "properties" in branch]
             tag = tag_of(objects, self.document) if len(objects) > 1 else ""
             labels = {label(branch, tag, self.document): branch for branch in objects} if tag else {}
-            self.known[key] = Union(branches, tag, labels, {"enum": list(labels)})
-        found: Union = self.known[key]
+            self.known[key] = _Union(branches, tag, labels, {"enum": list(labels)})
+        found: _Union = self.known[key]
         return found
 
-    def plan(self, schema: Schema) -> "Plan":
+    def plan(self, schema: _Schema) -> "_Plan":
         """What there is to do for a schema."""
-        found: Plan | None = self.known.get(("plan", id(schema)))
+        found: _Plan | None = self.known.get(("plan", id(schema)))
         if found is None:
             own = resolve(schema, self.document)
             rules = tuple(rule for keyword, rule in RULES.items() if keyword in own)
@@ -93,14 +93,14 @@ class Place:
             self.known["plan", id(schema)] = found
         return found
 
-    def mismatch(self, schema: Schema, value: Any) -> str:
+    def mismatch(self, schema: _Schema, value: Any) -> str:
         """That a value is none of those that a schema of the document's accepts."""
         key = ("described", id(schema))
         if key not in self.known:
             self.known[key] = described(schema, self.document)
-        return f"expected {self.known[key]}, got {got(schema, value)}."
+        return f"expected {self.known[key]}, got {_got(schema, value)}."
 
-    def accepts(self, schema: Schema, value: Any) -> bool:
+    def accepts(self, schema: _Schema, value: Any) -> bool:
         """Whether a value is valid, told quickly: most items of a long list are."""
         key = ("validator", id(schema))
         if key not in self.known:
@@ -119,34 +119,34 @@ class Place:
         """Where in the document a member is at home: see `homes`."""
         key = ("homes", 0)
         if key not in self.known:
-            self.known[key] = homes(self.document)
+            self.known[key] = _homes(self.document)
         found: Mapping[str, list[str]] = self.known[key]
         return found
 
 
-def explain(schema: Schema, value: Any, place: Place) -> Iterator[Violation]:
+def explain(schema: _Schema, value: Any, place: Place) -> Iterator[Violation]:
     """Every violation of `schema` in `value`, in the order of the value; none when it is valid."""
     schema, is_union, names, rules = place.plan(schema)
     if is_union:
-        yield from any_of(place, schema, value)
-    elif not fits_one(names, value):
+        yield from _any_of(place, schema, value)
+    elif not _fits_one(names, value):
         yield Violation(place.pointer, "type", partial(place.mismatch, schema, value))
     else:
         for rule in rules:
             yield from rule(place, schema, value)
 
 
-def any_of(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+def _any_of(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
     """Violations of the one branch that the value was meant for."""
     choice = place.union(schema)
     if isinstance(value, dict) and choice.tag:
-        yield from tagged(place, choice, value)
+        yield from _tagged(place, choice, value)
         return
-    branches = [branch for branch in choice.branches if admits(branch, value)]
+    branches = [branch for branch in choice.branches if _admits(branch, value)]
     if not branches:
         yield Violation(place.pointer, "anyOf", partial(place.mismatch, schema, value))
     elif len(branches) == 1 and "enum" in branches[0]:
-        yield from enum(place, branches[0], value, schema)
+        yield from _enum(place, branches[0], value, schema)
     elif len(branches) == 1:
         yield from explain(branches[0], value, place)
     else:
@@ -155,48 +155,48 @@ def any_of(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
         yield from min((list(islice(explain(branch, value, place), most)) for branch in branches), key=len)
 
 
-def tagged(place: Place, choice: Union, value: dict[str, Any]) -> Iterator[Violation]:
+def _tagged(place: Place, choice: _Union, value: dict[str, Any]) -> Iterator[Violation]:
     """Violations of the branch whose tag the object carries, or what is wrong with the tag."""
     tag, tags = choice.tag, choice.tags
     if tag not in value:
-        yield Violation(place.at(tag).pointer, "required", partial(missing, place, tag, tags))
+        yield Violation(place.at(tag).pointer, "required", partial(_missing, place, tag, tags))
     elif not isinstance(value[tag], str):
         yield Violation(place.at(tag).pointer, "type", partial(place.mismatch, tags, value[tag]))
     elif value[tag] not in choice.by_label:
-        yield from enum(place.at(tag), tags, value[tag])
+        yield from _enum(place.at(tag), tags, value[tag])
     else:
-        noun = f'{article(value[tag])} "{value[tag]}" {NOUNS[tag]}'
+        noun = f'{_article(value[tag])} "{value[tag]}" {_NOUNS[tag]}'
         yield from explain(choice.by_label[value[tag]], value, place.called(noun))
 
 
-def article(word: str) -> str:
+def _article(word: str) -> str:
     return "an" if word[:1] in "aeio" else "a"  # "a user"
 
 
-NOUNS = {"role": "message", "type": "part", "status": "result"}
+_NOUNS = {"role": "message", "type": "part", "status": "result"}
 
 
-def required(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+def _required(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
     for name in schema["required"]:
         if isinstance(value, dict) and name not in value:
             member = schema.get("properties", {}).get(name, {})
-            yield Violation(place.at(name).pointer, "required", partial(missing, place, name, member))
+            yield Violation(place.at(name).pointer, "required", partial(_missing, place, name, member))
 
 
-def missing(place: Place, name: str, schema: Schema) -> str:
+def _missing(place: Place, name: str, schema: _Schema) -> str:
     """What to say of a member that isn't there."""
     expected = described(schema, place.document)
     return f"{place.noun} requires {quoted(name)} ({expected}), which is missing."
 
 
-def members(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+def _members(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
     """Violations inside an object's members, declared and unknown, in the order in which they were sent."""
     if not isinstance(value, dict):
         return
     declared = schema.get("properties", {})
     others, patterns = schema.get("additionalProperties", True), "patternProperties" in schema
     for name, member in value.items():
-        patterned = [*by_pattern(place, schema, name)] if patterns else []
+        patterned = [*_by_pattern(place, schema, name)] if patterns else []
         for branch in patterned:
             yield from explain(branch, member, place.at(name))
         if name in declared:
@@ -204,20 +204,20 @@ def members(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
         elif patterned:
             continue
         elif others is False:
-            told = partial(unknown, place, name, declared, schema.get("errorMessage", ""))
+            told = partial(_unknown, place, name, declared, schema.get("errorMessage", ""))
             yield Violation(place.at(name).pointer, "additionalProperties", told)
         elif isinstance(others, Mapping):
             yield from explain(others, member, place.at(name))
 
 
-def by_pattern(place: Place, schema: Schema, name: str) -> Iterator[Schema]:
+def _by_pattern(place: Place, schema: _Schema, name: str) -> Iterator[_Schema]:
     """The schemas for members whose name fits a pattern."""
     for pattern, branch in schema.get("patternProperties", {}).items():
         if place.fits(pattern, name):
             yield branch
 
 
-def unknown(place: Place, name: str, known: Collection[str], message: str = "") -> str:
+def _unknown(place: Place, name: str, known: Collection[str], message: str = "") -> str:
     """What to say of a member that a closed object doesn't know."""
     near, elsewhere = nearest(name, list(known)), place.homes().get(name, ())
     if near:
@@ -231,7 +231,7 @@ def unknown(place: Place, name: str, known: Collection[str], message: str = "") 
     return f"unknown property in {place.noun}; {advice}"
 
 
-def homes(document: Schema) -> Mapping[str, list[str]]:
+def _homes(document: _Schema) -> Mapping[str, list[str]]:
     """Member → the dotted paths of the objects that declare it; a list's items and a map's values are `*`.
 
     An object that several places share is named by the shortest path; a member that is declared as a `$ref`
@@ -244,7 +244,7 @@ def homes(document: Schema) -> Mapping[str, list[str]]:
     return found
 
 
-def declarations(document: Schema) -> Iterator[tuple[str, Schema]]:
+def declarations(document: _Schema) -> Iterator[tuple[str, _Schema]]:
     """Each declared member of a document's root and of all objects below it: its dotted path and schema."""
     waiting, seen = deque([("", document)]), set()
     while waiting:
@@ -257,71 +257,71 @@ def declarations(document: Schema) -> Iterator[tuple[str, Schema]]:
             if "/properties/" not in member.get("$ref", ""):
                 yield f"{path}.{name}".lstrip("."), member
                 waiting.append((f"{path}.{name}".lstrip("."), member))
-        waiting += [(path, branch) for branch in branches(schema)]
-        waiting += [(f"{path}.*", inner) for inner in unnamed(schema)]
+        waiting += [(path, branch) for branch in _branches(schema)]
+        waiting += [(f"{path}.*", inner) for inner in _unnamed(schema)]
 
 
-def branches(schema: Schema) -> Iterator[Schema]:
+def _branches(schema: _Schema) -> Iterator[_Schema]:
     """The schemas that a value of `schema` may have to fit as a whole."""
     yield from () if chooses(schema) else schema.get("anyOf", ())
     yield from (schema[keyword] for keyword in ("then", "else") if keyword in schema)
 
 
-def unnamed(schema: Schema) -> Iterator[Schema]:
+def _unnamed(schema: _Schema) -> Iterator[_Schema]:
     """The schemas of items, and of members that have no fixed name."""
     yield from schema.get("patternProperties", {}).values()
     yield from (schema[key] for key in ("items", "additionalProperties") if isinstance(schema.get(key), dict))
 
 
-def items(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+def _items(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
     if isinstance(value, list):
         for index, item in enumerate(value):
             if not place.accepts(schema["items"], item):
                 yield from explain(schema["items"], item, place.at(index, "this item"))
 
 
-def enum(place: Place, schema: Schema, value: Any, described_as: Schema | None = None) -> Iterator[Violation]:
+def _enum(place: Place, schema: _Schema, value: Any, described_as: _Schema | None = None) -> Iterator[Violation]:
     options = schema["enum"]
     if any(value == option and isinstance(value, bool) == isinstance(option, bool) for option in options):
         return
-    yield Violation(place.pointer, "enum", partial(misspelt, described_as or schema, value, options, place))
+    yield Violation(place.pointer, "enum", partial(_misspelt, described_as or schema, value, options, place))
 
 
-def misspelt(schema: Schema, value: Any, options: list[Any], place: Place) -> str:
+def _misspelt(schema: _Schema, value: Any, options: list[Any], place: Place) -> str:
     """What to say of a value that is none of the options."""
     return place.mismatch(schema, value) + did_you_mean(value, options)
 
 
-def const(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+def _const(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
     option = schema["const"]
     if value != option or isinstance(value, bool) is not isinstance(option, bool):
         expected = schema.get("errorMessage", f"expected {described(schema, place.document)}")
         yield Violation(place.pointer, "const", f"{expected}, got {shown(value)}.")
 
 
-def pattern(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+def _pattern(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
     if isinstance(value, str) and not place.fits(schema["pattern"], value):
         expected = schema.get("patternErrorMessage", f"expected a string that matches {schema['pattern']}")
-        yield Violation(place.pointer, "pattern", f"{expected}, got {got(schema, value)}.")
+        yield Violation(place.pointer, "pattern", f"{expected}, got {_got(schema, value)}.")
 
 
-def property_names(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+def _property_names(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
     for name in value if isinstance(value, dict) else ():
         yield from explain(schema["propertyNames"], name, place.at(name))
 
 
-def conditional(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+def _conditional(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
     branch = "then" if place.accepts(schema["if"], value) else "else"
     if branch in schema:
         yield from explain(schema[branch], value, place)
 
 
-def chooses(schema: Schema) -> bool:
+def chooses(schema: _Schema) -> bool:
     """Whether an `anyOf` says no more than that one of some members must be there."""
     return all(branch.keys() == {"required"} for branch in schema.get("anyOf", ()))
 
 
-def chosen(place: Place, names: list[str], schema: Schema, value: Any, words: str) -> Iterator[Violation]:
+def _chosen(place: Place, names: list[str], schema: _Schema, value: Any, words: str) -> Iterator[Violation]:
     """That one of these members is missing; a misspelt one is reported already, and that is enough."""
     strays = (name for name in value if name not in schema.get("properties", {}))
     closed = schema.get("additionalProperties") is False
@@ -330,97 +330,97 @@ def chosen(place: Place, names: list[str], schema: Schema, value: Any, words: st
         yield Violation(place.pointer, "required", told)
 
 
-def at_least_one(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+def _at_least_one(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
     """An `anyOf` of `required` alone."""
-    names = required_by(schema["anyOf"])
+    names = _required_by(schema["anyOf"])
     if isinstance(value, dict) and not value.keys() & names:
-        yield from chosen(place, names, schema, value, "at least one")
+        yield from _chosen(place, names, schema, value, "at least one")
 
 
-def exactly_one(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+def _exactly_one(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
     """A `oneOf` of `required` alone."""
-    names = required_by(schema["oneOf"])
+    names = _required_by(schema["oneOf"])
     given = [name for name in value if name in names] if isinstance(value, dict) else []
     if isinstance(value, dict) and not given:
-        yield from chosen(place, names, schema, value, "exactly one")
+        yield from _chosen(place, names, schema, value, "exactly one")
     for name in given[1:]:
         told = f"{quoted(name)} and {quoted(given[0])} exclude each other; keep one of them."
         yield Violation(place.at(name).pointer, "oneOf", told)
 
 
-def required_by(branches: list[Schema]) -> list[str]:
+def _required_by(branches: list[_Schema]) -> list[str]:
     return [name for branch in branches for name in branch["required"]]
 
 
-def needed(place: Place, name: str, others: Collection[str]) -> Violation:
+def _needed(place: Place, name: str, others: Collection[str]) -> Violation:
     told = f"{quoted(name)} means something beside {listed(map(quoted, others), 'or')} only; remove it."
     return Violation(place.at(name).pointer, "dependentRequired", told)
 
 
-def dependent_required(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+def _dependent_required(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
     for name, others in schema["dependentRequired"].items():
         if isinstance(value, dict) and name in value and not value.keys() >= set(others):
-            yield needed(place, name, others)
+            yield _needed(place, name, others)
 
 
-def dependent_schemas(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+def _dependent_schemas(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
     """What one member asks of others: that one of several is there too, or that some are not."""
     for name, branch in schema["dependentSchemas"].items():
         if not isinstance(value, dict) or name not in value:
             continue
-        others = required_by(branch.get("anyOf", []))
+        others = _required_by(branch.get("anyOf", []))
         if others and not value.keys() & others:
-            yield needed(place, name, others)
+            yield _needed(place, name, others)
         for other in branch.get("properties", ()):
             if other in value:
                 told = f"{quoted(other)} means nothing beside {quoted(name)}; remove one of them."
                 yield Violation(place.at(other).pointer, "dependentSchemas", told)
 
 
-def bound(
+def _bound(
     keyword: str, words: str, broken: Callable[[Any, Any], bool], measured: type | tuple[type, ...]
-) -> Rule:
+) -> _Rule:
     """A rule that holds a number, or the length of a text or list, against the bound in `keyword`."""
 
-    def rule(place: Place, schema: Schema, value: Any) -> Iterator[Violation]:
+    def rule(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
         limit = schema[keyword]
         if isinstance(value, measured) and not isinstance(value, bool) and broken(value, limit):
-            told = f"expected {amount(words, limit)}, got {got(schema, value)}."
+            told = f"expected {_amount(words, limit)}, got {_got(schema, value)}."
             yield Violation(place.pointer, keyword, told)
 
     return rule
 
 
-def amount(words: str, limit: Any) -> str:
+def _amount(words: str, limit: Any) -> str:
     """`at least 1 item`, `at least 2 items`."""
     told = words.format(limit)
     return told.removesuffix("s") if limit == 1 else told
 
 
-Plan = tuple[Schema, bool, tuple[str, ...], tuple[Rule, ...]]
+_Plan = tuple[_Schema, bool, tuple[str, ...], tuple[_Rule, ...]]
 """A schema, resolved; whether it is a union; its types; and the rules that it has keywords for."""
-RULES: dict[str, Rule] = {
-    "enum": enum,
-    "const": const,
-    "required": required,
-    "type": members,  # `properties` and `additionalProperties` together: findings keep the body's order
-    "items": items,
-    "minimum": bound("minimum", "at least {}", lambda value, limit: value < limit, NUMBER),
-    "maximum": bound("maximum", "at most {}", lambda value, limit: value > limit, NUMBER),
-    "minItems": bound("minItems", "at least {} items", lambda value, limit: len(value) < limit, list),
-    "maxItems": bound("maxItems", "at most {} items", lambda value, limit: len(value) > limit, list),
-    "minLength": bound("minLength", "at least {} characters", lambda value, limit: len(value) < limit, str),
-    "maxLength": bound("maxLength", "at most {} characters", lambda value, limit: len(value) > limit, str),
-    "pattern": pattern,
-    "propertyNames": property_names,
-    "minProperties": bound(
+RULES: dict[str, _Rule] = {
+    "enum": _enum,
+    "const": _const,
+    "required": _required,
+    "type": _members,  # `properties` and `additionalProperties` together: findings keep the body's order
+    "items": _items,
+    "minimum": _bound("minimum", "at least {}", lambda value, limit: value < limit, NUMBER),
+    "maximum": _bound("maximum", "at most {}", lambda value, limit: value > limit, NUMBER),
+    "minItems": _bound("minItems", "at least {} items", lambda value, limit: len(value) < limit, list),
+    "maxItems": _bound("maxItems", "at most {} items", lambda value, limit: len(value) > limit, list),
+    "minLength": _bound("minLength", "at least {} characters", lambda value, limit: len(value) < limit, str),
+    "maxLength": _bound("maxLength", "at most {} characters", lambda value, limit: len(value) > limit, str),
+    "pattern": _pattern,
+    "propertyNames": _property_names,
+    "minProperties": _bound(
         "minProperties", "at least {} keys", lambda value, limit: len(value) < limit, dict
     ),
-    "if": conditional,
-    "anyOf": at_least_one,
-    "oneOf": exactly_one,
-    "dependentRequired": dependent_required,
-    "dependentSchemas": dependent_schemas,
+    "if": _conditional,
+    "anyOf": _at_least_one,
+    "oneOf": _exactly_one,
+    "dependentRequired": _dependent_required,
+    "dependentSchemas": _dependent_schemas,
 }
 """Schema keyword → its rule. A test fails when a schema of ours uses a constraining keyword that has none."""
 
@@ -439,7 +439,7 @@ JSON_TYPES: dict[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, dict),
 }
 
-ARTICLES = {
+_ARTICLES = {
     "null": ["null"],
     "boolean": ["true", "false"],
     "integer": ["a whole number"],
@@ -450,18 +450,18 @@ ARTICLES = {
 }
 
 
-def alternatives(schema: Schema, document: Schema) -> Iterator[Schema]:
+def _alternatives(schema: _Schema, document: _Schema) -> Iterator[_Schema]:
     """The branches of a union, each resolved; any other schema is its own branch."""
     schema = resolve(schema, document)
     return iter([schema]) if chooses(schema) else union(schema, document)
 
 
-def fits(schema: Schema, value: Any) -> bool:
+def fits(schema: _Schema, value: Any) -> bool:
     """Whether the value's JSON type is one of those that the schema names."""
-    return fits_one(types(schema), value)
+    return _fits_one(types(schema), value)
 
 
-def fits_one(names: tuple[str, ...], value: Any) -> bool:
+def _fits_one(names: tuple[str, ...], value: Any) -> bool:
     """Whether the value is of one of these JSON types, or there are none."""
     for name in names:
         if JSON_TYPES[name](value):
@@ -469,28 +469,28 @@ def fits_one(names: tuple[str, ...], value: Any) -> bool:
     return not names
 
 
-def admits(schema: Schema, value: Any) -> bool:
+def _admits(schema: _Schema, value: Any) -> bool:
     """Whether a union's branch is meant for values of this JSON type (an enum: of the types it lists)."""
     if "enum" in schema and "type" not in schema:
         return any(type(option) is type(value) for option in schema["enum"])
     return fits(schema, value)
 
 
-def got(schema: Schema, value: Any) -> str:
+def _got(schema: _Schema, value: Any) -> str:
     """The value that was sent, unless the schema says that it is a secret."""
     return "something else" if schema.get("writeOnly") else shown(value)
 
 
-def described(schema: Schema, document: Schema) -> str:
+def described(schema: _Schema, document: _Schema) -> str:
     """What a schema accepts, in a few words: `"low" or "high"`, `a string, an array or null`."""
     words: list[str] = []
-    for branch in alternatives(schema, document):
+    for branch in _alternatives(schema, document):
         if "const" in branch:
             words.append(orjson.dumps(branch["const"]).decode())
         elif "enum" in branch:
             words += ["null" if option in (None, "null") else quoted(option) for option in branch["enum"]]
         else:
-            words += [words for name in types(branch) for words in ARTICLES[name]] or ["any value"]
+            words += [words for name in types(branch) for words in _ARTICLES[name]] or ["any value"]
     return listed(dict.fromkeys(words), "or")
 
 
@@ -503,13 +503,13 @@ class Findings:
 
     def issues(self) -> list[str]:
         """One sentence for each, and one for those that are left out."""
-        rest = [f"and {counted(self.more)} more"] if self.more else []
+        rest = [f"and {_counted(self.more)} more"] if self.more else []
         return [*map(str, self.shown), *rest]
 
     def headline(self) -> str:
         """The first violation, and how many others there are."""
         others = len(self.shown) - 1 + self.more
-        return f"{self.shown[0]}{f' (and {counted(others)} more)' if others else ''}"
+        return f"{self.shown[0]}{f' (and {_counted(others)} more)' if others else ''}"
 
 
 def gathered(violations: Iterator[Violation], most: int) -> Findings:
@@ -518,5 +518,5 @@ def gathered(violations: Iterator[Violation], most: int) -> Findings:
     return Findings(shown, sum(1 for _ in islice(violations, MOST_COUNTED)))
 
 
-def counted(number: int) -> str:
+def _counted(number: int) -> str:
     return str(number) if number < MOST_COUNTED else f"at least {MOST_COUNTED}"

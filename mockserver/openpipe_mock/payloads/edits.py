@@ -48,7 +48,7 @@ __all__ = ["Edit", "Positive", "edits", "header_edits", "header_positives", "pos
 
 Json = Any
 
-WRONG: Mapping[str, Json] = {
+_WRONG: Mapping[str, Json] = {
     "number": 7,
     "string": "text",
     "boolean": True,
@@ -58,7 +58,7 @@ WRONG: Mapping[str, Json] = {
 }
 """JSON type → a value of it, for places that don't take it."""
 
-SCALARS = frozenset(("string", "number", "integer", "boolean", "null"))
+_SCALARS = frozenset(("string", "number", "integer", "boolean", "null"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +138,14 @@ class Edit:
 
 # What can be done to a spot. Each change yields name, rule, and the JSON that takes the value's place.
 
-Change = tuple[str, str, Json]
+_Change = tuple[str, str, Json]
 
 
-def wrong_types(spot: Spot) -> Iterator[Change]:
+def _wrong_types(spot: Spot) -> Iterator[_Change]:
     """A value of each JSON type that the spot doesn't take; null only where null isn't the same as absent."""
     taken = spot.types()
     rule = "anyOf" if "anyOf" in spot.schema else "type"
-    for name, value in WRONG.items():
+    for name, value in _WRONG.items():
         if name in taken or (name == "null" and spot.absent) or (name == "number" and "integer" in taken):
             continue
         yield f"type-{name}", rule, value
@@ -153,7 +153,7 @@ def wrong_types(spot: Spot) -> Iterator[Change]:
         yield "type-fraction", rule, 1.5
 
 
-def wrong_words(spot: Spot) -> Iterator[Change]:
+def _wrong_words(spot: Spot) -> Iterator[_Change]:
     """Neighbours of an enum's words: the first one in another case, no word, an unheard-of one."""
     branches = [branch.schema for branch in opened(spot) if "string" in branch.types()]
     if not branches or not all("enum" in schema for schema in branches):
@@ -164,10 +164,10 @@ def wrong_words(spot: Spot) -> Iterator[Change]:
             yield f"enum-{name}", "enum", word
 
 
-def beyond(keyword: str, broken: Callable[[Any], Json]) -> Callable[[Spot], Iterator[Change]]:
+def _beyond(keyword: str, broken: Callable[[Any], Json]) -> Callable[[Spot], Iterator[_Change]]:
     """A change that goes just beyond the bound in `keyword`."""
 
-    def change(spot: Spot) -> Iterator[Change]:
+    def change(spot: Spot) -> Iterator[_Change]:
         for branch in opened(spot):
             if keyword in branch.schema:
                 yield keyword, keyword, broken(branch.schema[keyword])
@@ -175,79 +175,79 @@ def beyond(keyword: str, broken: Callable[[Any], Json]) -> Callable[[Spot], Iter
     return change
 
 
-BREAKS: Mapping[str, Callable[[Spot], Iterator[Change]]] = {
-    "type": wrong_types,
-    "enum": wrong_words,
-    "minimum": beyond("minimum", lambda limit: limit - 1),
-    "maximum": beyond("maximum", lambda limit: limit + 1),
-    "minLength": beyond("minLength", lambda limit: "x" * (limit - 1)),
-    "maxLength": beyond("maxLength", lambda limit: "x" * (limit + 1)),
+_BREAKS: Mapping[str, Callable[[Spot], Iterator[_Change]]] = {
+    "type": _wrong_types,
+    "enum": _wrong_words,
+    "minimum": _beyond("minimum", lambda limit: limit - 1),
+    "maximum": _beyond("maximum", lambda limit: limit + 1),
+    "minLength": _beyond("minLength", lambda limit: "x" * (limit - 1)),
+    "maxLength": _beyond("maxLength", lambda limit: "x" * (limit + 1)),
 }
 """Keyword → how to break it with another value. `required` and `additionalProperties` are broken below."""
 
-SPEAKING = ("default", "description", "title", "examples", "$comment", "x-source", "x-source-additional")
-HARMLESS = frozenset(("anyOf", "properties", "items", "required", "additionalProperties", *SPEAKING))
+_SPEAKING = ("default", "description", "title", "examples", "$comment", "x-source", "x-source-additional")
+_HARMLESS = frozenset(("anyOf", "properties", "items", "required", "additionalProperties", *_SPEAKING))
 """Keywords that forbid nothing by themselves, or are broken otherwise."""
 
 
-def changes(spot: Spot) -> Iterator[Change]:
+def _changes(spot: Spot) -> Iterator[_Change]:
     """All that may be put where the spot is. ValueError for a keyword that nobody knows how to break."""
     for branch in (spot, *opened(spot)):
-        strange = branch.schema.keys() - BREAKS.keys() - HARMLESS
+        strange = branch.schema.keys() - _BREAKS.keys() - _HARMLESS
         if strange:
             place = ".".join(map(str, spot.route))
             raise ValueError(f"{place}: no edit breaks {', '.join(sorted(strange))}; add it to edits.BREAKS")
-    for change in BREAKS.values():
+    for change in _BREAKS.values():
         yield from change(spot)
 
 
 def broken(spot: Spot) -> Iterator[Edit]:
     """The edits of one spot: those of its value, then those of the objects that may stand there."""
-    yield from replaced(spot)
+    yield from _replaced(spot)
     for branch in spot.branches():
         if "properties" in branch.schema:
-            yield from left_out(branch)
-            yield from added(branch)
+            yield from _left_out(branch)
+            yield from _added(branch)
 
 
-def replaced(spot: Spot) -> Iterator[Edit]:
+def _replaced(spot: Spot) -> Iterator[Edit]:
     """Another value in the spot's place."""
     above, key = (spot.route[:-1], spot.route[-1]) if spot.route else ((), None)
-    coerced = not above and spot.types() <= SCALARS
-    for name, rule, value in changes(spot):
+    coerced = not above and spot.types() <= _SCALARS
+    for name, rule, value in _changes(spot):
         text = orjson.dumps(value).decode()
         lenient = coerced and rule == "type"
-        yield Edit(dotted(spot, name), rule, spot.component, spot.level, above, key, text, lenient)
+        yield Edit(_dotted(spot, name), rule, spot.component, spot.level, above, key, text, lenient)
 
 
-def left_out(branch: Spot) -> Iterator[Edit]:
+def _left_out(branch: Spot) -> Iterator[Edit]:
     """An object without one of its required members."""
     for name in branch.schema.get("required", ()):
-        told = dotted(branch, f"{name}.missing")
+        told = _dotted(branch, f"{name}.missing")
         yield Edit(told, "required", branch.component, branch.level, branch.route, Step(name))
 
 
-def added(branch: Spot) -> Iterator[Edit]:
+def _added(branch: Spot) -> Iterator[Edit]:
     """A closed object with a member that it doesn't know."""
     rule = "additionalProperties"
     if branch.schema.get(rule, True) is False:
         level = weaker(branch.level, branch.additional())
         text = orjson.dumps(UNEXPECTED).decode()
-        name = dotted(branch, "additional")
+        name = _dotted(branch, "additional")
         yield Edit(name, rule, branch.component, level, branch.route, Step(UNKNOWN), text, lenient=True)
 
 
-def dotted(spot: Spot, name: str) -> str:
+def _dotted(spot: Spot, name: str) -> str:
     return ".".join([*map(str, spot.route), name])
 
 
 def component_edits(component: str, endpoint: str) -> tuple[Edit, ...]:
     """The edits of any component, in the order of the document; their names begin with `endpoint`."""
     found = (edit for spot in spots(component) for edit in broken(spot))
-    return tuple(finished(edit, component, endpoint) for edit in found)
+    return tuple(_finished(edit, component, endpoint) for edit in found)
 
 
-def finished(edit: Edit, component: str, endpoint: str) -> Edit:
+def _finished(edit: Edit, component: str, endpoint: str) -> Edit:
     """An edit that knows its endpoint, and its place in its own base."""
     lenient = edit.lenient and component in ENDPOINTS.values()  # nobody strips and coerces answers
     name = f"{endpoint}.{edit.name}"
@@ -280,19 +280,19 @@ def header_edits() -> tuple[Edit, ...]:
             header=parameter["name"],
         )
         for component, parameter in parameters()
-        for name, rule, place, text in broken_texts(component, parameter)
+        for name, rule, place, text in _broken_texts(component, parameter)
     )
 
 
-def broken_texts(component: str, parameter: Schema) -> Iterator[tuple[str, str, str, str]]:
+def _broken_texts(component: str, parameter: Schema) -> Iterator[tuple[str, str, str, str]]:
     """Name, rule, pointer in the header's JSON, and the header's broken text."""
     every = header_spots(component, parameter)
     if "contentSchema" not in parameter["schema"]:
         # an empty header is as good as none for many servers
-        yield from ((name, rule, "", word) for name, rule, word in wrong_words(every[0]) if word)
+        yield from ((name, rule, "", word) for name, rule, word in _wrong_words(every[0]) if word)
         return
     yield "no-json", "contentMediaType", "", "no JSON"
     for spot in every:
         value, place = holding_spot(every[0], spot)
-        for name, rule, wrong in changes(spot):
-            yield dotted(spot, name), rule, pointer(place), orjson.dumps(put(value, place, wrong)).decode()
+        for name, rule, wrong in _changes(spot):
+            yield _dotted(spot, name), rule, pointer(place), orjson.dumps(put(value, place, wrong)).decode()

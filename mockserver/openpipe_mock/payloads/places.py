@@ -19,7 +19,7 @@ LEVELS = ("documented", "sdk", "source", "decision")
 ITEM, VALUE = "", "*"
 """Names of the steps into an item of an array and into a value of a map."""
 
-KEYS: Mapping[str, str] = {"criteria_results": "criterion-1", "criteria": "criterion-1"}
+_KEYS: Mapping[str, str] = {"criteria_results": "criterion-1", "criteria": "criterion-1"}
 """Maps whose keys mean something → the key under which an example stands; others have "note"."""
 
 
@@ -65,7 +65,7 @@ class Spot:
     @property
     def name(self) -> str:
         """The name of the member, or of the array or map that this is a part of."""
-        return member_of(self.route)
+        return _member_of(self.route)
 
     @property
     def label(self) -> str:
@@ -77,7 +77,7 @@ class Spot:
         found = tuple(opened(self))
         objects = [spot.schema for spot in found if "properties" in spot.schema]
         tag = tag_of(objects, self.document) if len(objects) > 1 else ""
-        return tuple(labelled(spot, tag) if tag and "properties" in spot.schema else spot for spot in found)
+        return tuple(_labelled(spot, tag) if tag and "properties" in spot.schema else spot for spot in found)
 
     def types(self) -> frozenset[str]:
         """The JSON types of what may stand here."""
@@ -94,7 +94,7 @@ class Spot:
                 yield self.inner(step, inner)
 
     def inner(self, step: Step, schema: Schema, absent: bool = False) -> "Spot":
-        return entered(replace(self, route=(*self.route, step), schema=schema, absent=absent))
+        return _entered(replace(self, route=(*self.route, step), schema=schema, absent=absent))
 
     def additional(self) -> str:
         """The source class of what is said about further members of this object.
@@ -106,14 +106,14 @@ class Spot:
         return weaker(told, self.level if self.level == "documented" or told == "sdk" else "decision")
 
 
-def member_of(route: Route) -> str:
+def _member_of(route: Route) -> str:
     """The last member that a route goes through, "" where it goes through none."""
     return next((step.name for step in reversed(route) if step.name not in (ITEM, VALUE)), "")
 
 
 def key_of(route: Route) -> str:
     """The key under which an example of a map's values stands, for a route to the map or to its values."""
-    return KEYS.get(member_of(route), "note")
+    return _KEYS.get(_member_of(route), "note")
 
 
 def weaker(one: str, other: str) -> str:
@@ -121,7 +121,7 @@ def weaker(one: str, other: str) -> str:
     return max(one, other, key=LEVELS.index)
 
 
-def entered(spot: Spot) -> Spot:
+def _entered(spot: Spot) -> Spot:
     """The spot with its references followed.
 
     A member's own `x-source` counts before that of the component around it. A reference makes nothing
@@ -141,10 +141,10 @@ def opened(spot: Spot) -> Iterator[Spot]:
     if "anyOf" not in spot.schema:
         yield spot
     for branch in spot.schema.get("anyOf", ()):
-        yield from opened(entered(replace(spot, schema=branch)))
+        yield from opened(_entered(replace(spot, schema=branch)))
 
 
-def labelled(spot: Spot, tag: str) -> Spot:
+def _labelled(spot: Spot, tag: str) -> Spot:
     """A branch whose route says which one it is."""
     *before, last = spot.route
     named = replace(last, tag=tag, label=label(spot.schema, tag, spot.document) or "")
@@ -184,12 +184,12 @@ def places(value: Any, route: Route) -> Iterator[Path]:
     if not route:
         yield ()
         return
-    for key, member in parts(value, route[0]):
+    for key, member in _parts(value, route[0]):
         if route[0].holds(member):
             yield from ((key, *path) for path in places(member, route[1:]))
 
 
-def parts(value: Any, step: Step) -> Iterator[tuple[str | int, Any]]:
+def _parts(value: Any, step: Step) -> Iterator[tuple[str | int, Any]]:
     """The parts of a value that a step may lead to, whatever branch it means."""
     if step.name == ITEM:
         yield from enumerate(value if isinstance(value, list) else ())

@@ -34,22 +34,22 @@ ENDPOINTS: Mapping[str, str] = {"judge": "JudgeCriteriaRequest", "chat": "ChatCo
 """Endpoint → the component of its request."""
 
 USER: Json = {"role": "user", "content": "Count to 3."}
-ARGUMENTS: Json = {"name": "count", "arguments": '{"to":3}'}
-CALLING: Json = {
+_ARGUMENTS: Json = {"name": "count", "arguments": '{"to":3}'}
+_CALLING: Json = {
     "role": "assistant",
     "content": None,
-    "tool_calls": [{"id": "call_1", "type": "function", "function": ARGUMENTS}],
+    "tool_calls": [{"id": "call_1", "type": "function", "function": _ARGUMENTS}],
 }
-AROUND: Mapping[str, tuple[list[Json], list[Json]]] = {
+_AROUND: Mapping[str, tuple[list[Json], list[Json]]] = {
     "system": ([], [USER]),
     "developer": ([], [USER]),
     "assistant": ([USER], []),
-    "tool": ([USER, CALLING], []),
-    "function": ([USER, {"role": "assistant", "content": None, "function_call": ARGUMENTS}], []),
+    "tool": ([USER, _CALLING], []),
+    "function": ([USER, {"role": "assistant", "content": None, "function_call": _ARGUMENTS}], []),
 }
 """Role of a lone message → the messages before and after it that make a conversation."""
 
-ORDER = ("system", "developer", "user", "assistant", "tool", "function")
+_ORDER = ("system", "developer", "user", "assistant", "tool", "function")
 """Roles as they follow each other in the fullest body."""
 
 
@@ -62,47 +62,47 @@ def holding(component: str, route: Route) -> str:
 
     A last step to UNKNOWN asks for an object that could have such a member.
     """
-    return orjson.dumps(settled(component, grown(root(component), route))).decode()
+    return orjson.dumps(_settled(component, grown(root(component), route))).decode()
 
 
 @cache
-def fullest(component: str) -> bytes:
+def _fullest(component: str) -> bytes:
     """The body with every member and every branch, as JSON."""
     body = full(root(component))
     for talk in (body, body.get("input", {})):
         if isinstance(talk.get("messages"), list):
-            talk["messages"].sort(key=lambda message: ORDER.index(message["role"]))
-    return orjson.dumps(settled(component, body))
+            talk["messages"].sort(key=lambda message: _ORDER.index(message["role"]))
+    return orjson.dumps(_settled(component, body))
 
 
-def settled(component: str, body: Json) -> Json:
+def _settled(component: str, body: Json) -> Json:
     """A request with what belongs to what is there; any other body as it is."""
     if component == "JudgeCriteriaRequest" and isinstance(body.get("input"), dict):
-        return {**body, "input": talk(body["input"])}
-    return asked(talk(body)) if component == "ChatCompletionRequest" else body
+        return {**body, "input": _talk(body["input"])}
+    return _asked(_talk(body)) if component == "ChatCompletionRequest" else body
 
 
-def talk(body: Json) -> Json:
+def _talk(body: Json) -> Json:
     """Messages with those around them, and the tools that a choice of tool needs."""
-    body = {**body, "messages": conversation(body["messages"])} if body.get("messages") else body
+    body = {**body, "messages": _conversation(body["messages"])} if body.get("messages") else body
     if body.get("tool_choice") is not None and not body.get("tools"):
         tool = {"type": "function", "function": {"name": "count", "parameters": SAMPLES["parameters"]}}
         body = {**body, "tools": [tool]}
     return deepcopy(body)
 
 
-def conversation(messages: list[Json]) -> list[Json]:
+def _conversation(messages: list[Json]) -> list[Json]:
     """A lone message with those that come before and after it; several are a conversation already."""
     if len(messages) != 1 or messages == [USER]:
         return messages
     (message,) = messages
-    before, after = AROUND.get(message["role"], ([], []))
+    before, after = _AROUND.get(message["role"], ([], []))
     calls = message.get("tool_calls") or ()
     results = [{"role": "tool", "tool_call_id": call["id"], "content": "1, 2, 3"} for call in calls]
     return [*before, message, *results, *after]
 
 
-def asked(body: Json) -> Json:
+def _asked(body: Json) -> Json:
     """A chat request with the members that others need beside them."""
     if isinstance(body.get("function_call"), str | dict) and not body.get("functions"):
         body = {**body, "functions": [{"name": "count", "parameters": SAMPLES["parameters"]}]}
@@ -128,12 +128,12 @@ def grafted(component: str, body: Json, other: Json) -> Json:
     """A valid body with all of another valid one in it: its messages at the end, its members in front."""
     if component == "JudgeCriteriaRequest":
         inputs = [each["input"] for each in (body, other) if each.get("input") is not None]
-        merged = {"input": joined(inputs)} if inputs else {}
+        merged = {"input": _joined(inputs)} if inputs else {}
         return {**body, **other, **merged}
-    return joined([body, other])
+    return _joined([body, other])
 
 
-def joined(talks: list[Json]) -> Json:
+def _joined(talks: list[Json]) -> Json:
     """Conversations one after the other; of all else the last one counts."""
     body = {name: member for each in talks for name, member in each.items()}
     return {**body, "messages": [message for each in talks for message in each["messages"]]}
@@ -181,27 +181,27 @@ def named_bodies(component: str, endpoint: str) -> tuple[Positive, ...]:
     """Valid values of any component, each body once, under the first name that shows it."""
     found: dict[str, Positive] = {}
     for name, level, body in [
-        *shown(component, endpoint),
-        *turns(component, endpoint),
-        *whole(component, endpoint),
+        *_shown(component, endpoint),
+        *_turns(component, endpoint),
+        *_whole(component, endpoint),
     ]:
         text = orjson.dumps(body).decode()
         found.setdefault(text, Positive(name, endpoint, level, needs(text), text))
     return tuple(found.values())
 
 
-def shown(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
+def _shown(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
     """For each spot: what may stand there."""
     for spot in spots(component):
         base, path = holding_spot(root(component), spot)
-        for name, level, value in variants(spot):
-            yield f"{endpoint}.{name}", level, settled(component, put(base, path, value))
+        for name, level, value in _variants(spot):
+            yield f"{endpoint}.{name}", level, _settled(component, put(base, path, value))
 
 
-def variants(spot: Spot) -> Iterator[tuple[str, str, Json]]:
+def _variants(spot: Spot) -> Iterator[tuple[str, str, Json]]:
     """What may stand at a spot: dotted name, source class, value."""
     for branch in spot.branches():
-        for label, level, value in allowed(branch):
+        for label, level, value in _allowed(branch):
             yield ".".join([*map(str, branch.route), label]), level, value
 
 
@@ -211,54 +211,54 @@ def holding_spot(start: Spot, spot: Spot) -> tuple[Json, Path]:
     return value, next(places(value, spot.route))
 
 
-FUNCTION = {"name": "get_weather", "arguments": '{"city":"Paris"}'}
-CALLING = {
+_FUNCTION = {"name": "get_weather", "arguments": '{"city":"Paris"}'}
+_CALLING = {
     "role": "assistant",
     "content": None,
-    "tool_calls": [{"id": "call-1", "type": "function", "function": FUNCTION}],
+    "tool_calls": [{"id": "call-1", "type": "function", "function": _FUNCTION}],
 }
 """What agents say most: nothing but a call."""
-AGENT = (
+_AGENT = (
     {"role": "user", "content": "The weather in Paris?"},
-    CALLING,
+    _CALLING,
     {"role": "tool", "tool_call_id": "call-1", "content": "18 degrees"},
 )
 
 
-def turns(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
+def _turns(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
     """Members that mostly come together: content that is null beside a call, and the turn of an agent."""
     if component == "JudgeCriteriaRequest":
         named = {"criterion_id": SAMPLES["criterion_id"]}
-        older = {"role": "assistant", "content": None, "function_call": FUNCTION}
+        older = {"role": "assistant", "content": None, "function_call": _FUNCTION}
         said = {"role": "assistant", "content": "It has 18 degrees."}
-        yield "judge.turns.calling", "documented", {**named, "output": CALLING}
+        yield "judge.turns.calling", "documented", {**named, "output": _CALLING}
         yield "judge.turns.calling-the-older-way", "documented", {**named, "output": older}
-        yield "judge.turns.agent", "documented", {**named, "input": {"messages": [*AGENT]}, "output": said}
+        yield "judge.turns.agent", "documented", {**named, "input": {"messages": [*_AGENT]}, "output": said}
     if component == "ChatCompletionRequest":
-        yield "chat.turns.agent", "sdk", {"model": SAMPLES["model"], "messages": [*AGENT]}
+        yield "chat.turns.agent", "sdk", {"model": SAMPLES["model"], "messages": [*_AGENT]}
 
 
-def whole(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
+def _whole(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
     """The fullest body. That all of it goes together is promised by the published page alone."""
     level = root(component).level
     together = level if level == "documented" else "decision"
-    yield f"{endpoint}.fullest", together, orjson.loads(fullest(component))
+    yield f"{endpoint}.fullest", together, orjson.loads(_fullest(component))
 
 
-def allowed(branch: Spot) -> Iterator[tuple[str, str, Json]]:
+def _allowed(branch: Spot) -> Iterator[tuple[str, str, Json]]:
     """What one branch allows at its spot: label, source class, value."""
     if "enum" in branch.schema:
         for option in branch.schema["enum"]:
             yield {None: "null", "null": "null-word"}.get(option, option), branch.level, option
         return
     for kind in types_of(branch.schema):
-        yield from of_kind(kind, branch)
+        yield from _of_kind(kind, branch)
 
 
-def of_kind(kind: str, branch: Spot) -> Iterator[tuple[str, str, Json]]:
+def _of_kind(kind: str, branch: Spot) -> Iterator[tuple[str, str, Json]]:
     """What may stand there of one JSON type."""
     if kind == "object":
-        yield from objects(branch)
+        yield from _objects(branch)
     elif kind == "array":
         # no type of the clients' forbids an empty list, and none promises that it is taken
         empty = branch.level if branch.level == "documented" else "decision"
@@ -278,7 +278,7 @@ def of_kind(kind: str, branch: Spot) -> Iterator[tuple[str, str, Json]]:
         )
 
 
-def objects(branch: Spot) -> Iterator[tuple[str, str, Json]]:
+def _objects(branch: Spot) -> Iterator[tuple[str, str, Json]]:
     """An object as usual, bare, and with a member that nobody declared where that is allowed."""
     usual = plain(branch)
     yield "object", branch.level, usual
@@ -308,20 +308,20 @@ def header_positives() -> tuple[Positive, ...]:
     found: dict[tuple[str, str], Positive] = {}
     body = holding(ENDPOINTS["chat"], ())
     for component, parameter in parameters():
-        for name, level, text in header_texts(component, parameter):
+        for name, level, text in _header_texts(component, parameter):
             header = (parameter["name"], text)
             dotted = f"chat.{parameter['name']}.{name}"
             found.setdefault(header, Positive(dotted, "chat", level, (), body, (header,)))
     return tuple(found.values())
 
 
-def header_texts(component: str, parameter: Schema) -> Iterator[tuple[str, str, str]]:
+def _header_texts(component: str, parameter: Schema) -> Iterator[tuple[str, str, str]]:
     """Name, source class and text of what a header may say."""
     is_json = "contentSchema" in parameter["schema"]
     every = header_spots(component, parameter)
     for spot in every:
         base, path = holding_spot(every[0], spot)
-        for name, level, value in variants(spot):
+        for name, level, value in _variants(spot):
             whole = put(base, path, value)
             level = "decision" if value == [] else level
             yield name, level, orjson.dumps(whole).decode() if is_json else whole

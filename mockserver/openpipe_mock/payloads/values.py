@@ -85,7 +85,7 @@ SAMPLES: Mapping[str, Json] = {
 BY_TYPE: Mapping[str, Json] = {"string": "text", "number": 1, "integer": 1, "boolean": True, "null": None}
 """JSON type → what stands where SAMPLES has nothing."""
 
-USUAL: Mapping[str, tuple[str, ...]] = {
+_USUAL: Mapping[str, tuple[str, ...]] = {
     "SystemMessage": ("content",),
     "UserMessage": ("content",),
     "AssistantMessage": ("content",),
@@ -96,7 +96,7 @@ USUAL: Mapping[str, tuple[str, ...]] = {
 }
 """Component → optional members that a client leaves out only when it has a reason."""
 
-USUAL_LABELS = ("user", "text", "success")
+_USUAL_LABELS = ("user", "text", "success")
 """Branches that stand for their union where any will do; else the first one does."""
 
 ODD_TEXTS = (
@@ -120,7 +120,7 @@ ODD_TEXTS = (
 
 def plain(spot: Spot, label: str = "") -> Json:
     """The smallest sensible value for a spot; of a union, the branch with this label or the usual one."""
-    branch = chosen(spot, label)
+    branch = _chosen(spot, label)
     known = sample(branch)
     if known is not None:
         return deepcopy(known)
@@ -128,14 +128,14 @@ def plain(spot: Spot, label: str = "") -> Json:
         return members(branch)
     if "array" in types_of(branch.schema):
         return [plain(item) for item in branch.below()]
-    return word(branch)
+    return _word(branch)
 
 
-def chosen(spot: Spot, label: str = "") -> Spot:
+def _chosen(spot: Spot, label: str = "") -> Spot:
     """One branch of a spot."""
     branches = spot.branches()
     labels = {branch.label: branch for branch in branches}
-    wanted = (label,) if label else USUAL_LABELS
+    wanted = (label,) if label else _USUAL_LABELS
     return next((labels[each] for each in wanted if each in labels), branches[0])
 
 
@@ -148,14 +148,14 @@ def sample(branch: Spot) -> Json | None:
     return None
 
 
-def word(branch: Spot) -> Json:
+def _word(branch: Spot) -> Json:
     """The first word of an enum, or what BY_TYPE has."""
     return next(iter(branch.schema.get("enum", ())), BY_TYPE.get(types_of(branch.schema)[0]))
 
 
 def members(branch: Spot, usual: bool = True) -> dict[str, Json]:
     """An object with its required members and, unless it shall be bare, the usual ones."""
-    kept = USUAL.get(branch.component, ()) if usual else ()
+    kept = _USUAL.get(branch.component, ()) if usual else ()
     tag = branch.route[-1] if branch.route else None
     return {
         spot.name: tag.label if tag and spot.name == tag.tag else plain(spot)
@@ -170,28 +170,28 @@ def full(spot: Spot) -> Json:
     objects = [branch for branch in branches if "properties" in branch.schema]
     arrays = [branch for branch in branches if "items" in branch.schema]
     if objects:
-        return full_object(objects[-1])
+        return _full_object(objects[-1])
     if arrays:
         (item,) = arrays[-1].below()
         kinds = [branch for branch in item.branches() if branch.schema.get("properties")]
-        return [full_object(kind) for kind in kinds] or [plain(item)]
-    return full_map(spot) or plain(spot)
+        return [_full_object(kind) for kind in kinds] or [plain(item)]
+    return _full_map(spot) or plain(spot)
 
 
-def full_object(branch: Spot) -> dict[str, Json]:
+def _full_object(branch: Spot) -> dict[str, Json]:
     tag = branch.route[-1] if branch.route else None
     return {
         inner.name: tag.label if tag and inner.name == tag.tag else full(inner) for inner in branch.below()
     }
 
 
-def full_map(spot: Spot) -> dict[str, Json]:
+def _full_map(spot: Spot) -> dict[str, Json]:
     """A map with one value, empty for what is no map."""
-    values = [inner for branch in spot.branches() for inner in branch.below() if is_value(inner)]
+    values = [inner for branch in spot.branches() for inner in branch.below() if _is_value(inner)]
     return {key_of(inner.route): full(inner) for inner in values}
 
 
-def is_value(spot: Spot) -> bool:
+def _is_value(spot: Spot) -> bool:
     return spot.route[-1].name == VALUE
 
 
@@ -201,7 +201,7 @@ def grown(spot: Spot, route: Route) -> Json:
     if here == len(route):
         return plain(spot, route[-1].label if route else "")
     step, label = route[here], route[here - 1].label if here else ""
-    branch, inner = next(fork for fork in forks(spot, step) if not label or fork[0].label == label)
+    branch, inner = next(fork for fork in _forks(spot, step) if not label or fork[0].label == label)
     if inner is None:
         return members(branch)
     value = grown(inner, route)
@@ -210,7 +210,7 @@ def grown(spot: Spot, route: Route) -> Json:
     return {key_of(route[:here]): value} if step.name == VALUE else {**members(branch), step.name: value}
 
 
-def forks(spot: Spot, step: Step) -> Iterator[tuple[Spot, Spot | None]]:
+def _forks(spot: Spot, step: Step) -> Iterator[tuple[Spot, Spot | None]]:
     """The branches of a spot that a step goes through, each with the spot that it leads to."""
     for branch in spot.branches():
         if step.name == UNKNOWN and "properties" in branch.schema:

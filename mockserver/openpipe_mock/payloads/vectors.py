@@ -45,7 +45,7 @@ REFUSED = {"judge.error": "Error", "chat.error": "ChatError"}
 """What the ids of error bodies begin with → component."""
 
 
-def valid(positive: Positive, number: str = "") -> Json:
+def _valid(positive: Positive, number: str = "") -> Json:
     """The line of a valid body; `number` tells several lines of one name apart."""
     return {
         "id": positive.name + number,
@@ -62,7 +62,7 @@ def valid(positive: Positive, number: str = "") -> Json:
     }
 
 
-def invalid(edit: Edit, body: Any = None, number: str = "") -> Json:
+def _invalid(edit: Edit, body: Any = None, number: str = "") -> Json:
     """The line of a body that is invalid: the edit's own base, or another valid body that it fits."""
     before = edit.base if body is None else body
     return {
@@ -75,12 +75,12 @@ def invalid(edit: Edit, body: Any = None, number: str = "") -> Json:
         "pointer": edit.pointer if edit.header else edit.pointer_in(before),
         "rule": edit.rule,
         "level": edit.level,
-        "lenient": edit.lenient or is_detail(edit),
+        "lenient": edit.lenient or _is_detail(edit),
         "needs": [],
     }
 
 
-def is_detail(edit: Edit) -> bool:
+def _is_detail(edit: Edit) -> bool:
     """Whether an issue of an error body says more than its message, as the real service does."""
     return edit.component == "ErrorIssue" and edit.rule == "additionalProperties"
 
@@ -88,31 +88,31 @@ def is_detail(edit: Edit) -> bool:
 def requests(endpoint: str) -> Iterator[Json]:
     """Requests of one endpoint: all positives, then all edits."""
     chat = endpoint == "chat"
-    yield from map(valid, (*positives(endpoint), *(header_positives() if chat else ())))
-    yield from map(invalid, (*edits(endpoint), *(header_edits() if chat else ())))
+    yield from map(_valid, (*positives(endpoint), *(header_positives() if chat else ())))
+    yield from map(_invalid, (*edits(endpoint), *(header_edits() if chat else ())))
 
 
-def bodies(components: dict[str, str]) -> Iterator[Json]:
+def _bodies(components: dict[str, str]) -> Iterator[Json]:
     """Bodies of answers: for each component all positives, then all edits."""
     for prefix, component in components.items():
-        yield from map(valid, named_bodies(component, prefix))
-        yield from map(invalid, component_edits(component, prefix))
+        yield from map(_valid, named_bodies(component, prefix))
+        yield from map(_invalid, component_edits(component, prefix))
 
 
-def answers() -> Iterator[Json]:
+def _answers() -> Iterator[Json]:
     """Answers with status 200: those that the schema judges, and what only the documentation's prose says."""
-    null = valid(Positive("chat.answer.null", "chat.answer", "sdk", (), "null"))
-    yield from (null if line["id"] == "chat.answer.type-null" else line for line in bodies(ANSWERED))
+    null = _valid(Positive("chat.answer.null", "chat.answer", "sdk", (), "null"))
+    yield from (null if line["id"] == "chat.answer.type-null" else line for line in _bodies(ANSWERED))
     score = Edit("", "prose", "JudgeCriteriaResponse", "documented", root="JudgeCriteriaResponse")
     for name, value in (("above-1", 1.01), ("below-0", -0.01), ("placeholder", 123)):
         line = {
-            **valid(Positive(f"judge.answer.score.{name}", "", "documented", (), holding(score.root, ())))
+            **_valid(Positive(f"judge.answer.score.{name}", "", "documented", (), holding(score.root, ())))
         }
         broken = {"body": {**line["body"], "score": value}, "valid": False, "violation": name}
         yield {**line, **broken, "pointer": "/score", "rule": score.rule}
 
 
-def stream_line(stream: Stream) -> Json:
+def _stream_line(stream: Stream) -> Json:
     """The line of a stream: its bytes as they arrive, and what a parser has to make of them."""
     return {
         "id": f"chat.stream.{stream.name}",
@@ -131,25 +131,25 @@ def stream_line(stream: Stream) -> Json:
 def files() -> dict[str, bytes]:
     """Every file of the folder by name, the manifest last."""
     found = {
-        "requests-judge.jsonl": lines(requests("judge")),
-        "requests-chat.jsonl": lines(requests("chat")),
-        "answers.jsonl": lines(answers()),
-        "errors.jsonl": lines(bodies(REFUSED)),
-        "streams.jsonl": lines(map(stream_line, streams())),
+        "requests-judge.jsonl": _lines(requests("judge")),
+        "requests-chat.jsonl": _lines(requests("chat")),
+        "answers.jsonl": _lines(_answers()),
+        "errors.jsonl": _lines(_bodies(REFUSED)),
+        "streams.jsonl": _lines(map(_stream_line, streams())),
     }
-    return {**found, "manifest.json": manifest(found)}
+    return {**found, "manifest.json": _manifest(found)}
 
 
-def lines(found: Iterable[Json]) -> bytes:
-    return b"".join(map(line_of, found))
+def _lines(found: Iterable[Json]) -> bytes:
+    return b"".join(map(_line_of, found))
 
 
-def line_of(found: Json) -> bytes:
+def _line_of(found: Json) -> bytes:
     """One line, in ASCII: some readers take U+2028 and its like for the end of a line."""
     return json.dumps(found, separators=(",", ":")).encode() + b"\n"
 
 
-def manifest(found: dict[str, bytes]) -> bytes:
+def _manifest(found: dict[str, bytes]) -> bytes:
     """Which versions the files belong to, and how to see that none was changed."""
     listed = {
         name: {"lines": text.count(b"\n"), "bytes": len(text), "sha256": hashlib.sha256(text).hexdigest()}
@@ -176,21 +176,21 @@ Json = Any
 Item = TypeVar("Item", Positive, Edit)
 
 
-Key = tuple[int, int]
+_Key = tuple[int, int]
 """Seed and number of a line."""
 
 
-SAID = ("Count to 3.", "1, 2, 3.")
+_SAID = ("Count to 3.", "1, 2, 3.")
 """Texts of the samples in whose place others may stand."""
 
 
 def printed(endpoint: str, good: bool, count: int, seed: int) -> Iterator[bytes]:
     """The header, and `count` lines of valid or invalid requests for "judge" or "chat"."""
-    yield line_of(header(endpoint, good, count, seed))
-    yield from map(line_of, (valid_lines if good else invalid_lines)(endpoint, count, seed))
+    yield _line_of(_header(endpoint, good, count, seed))
+    yield from map(_line_of, (_valid_lines if good else _invalid_lines)(endpoint, count, seed))
 
 
-def header(endpoint: str, good: bool, count: int, seed: int) -> Json:
+def _header(endpoint: str, good: bool, count: int, seed: int) -> Json:
     """The command, and the versions under which it prints the same lines again."""
     contract = (folder("schemas") / "openapi.yaml").read_bytes()
     digest = blake2b(contract, digest_size=8).hexdigest()
@@ -201,51 +201,51 @@ def header(endpoint: str, good: bool, count: int, seed: int) -> Json:
     }
 
 
-def valid_lines(endpoint: str, count: int, seed: int) -> Iterator[Json]:
+def _valid_lines(endpoint: str, count: int, seed: int) -> Iterator[Json]:
     """Positives in an order of the seed's, each behind the messages of another one, with other texts."""
-    for number, positive in enumerate(shuffled(positives(endpoint), count, seed)):
-        other, body = mixed(endpoint, positive.body, (seed, number))
+    for number, positive in enumerate(_shuffled(positives(endpoint), count, seed)):
+        other, body = _mixed(endpoint, positive.body, (seed, number))
         text = orjson.dumps(body).decode()
         level = weaker(positive.level, other.level)
-        yield valid(replace(positive, text=text, level=level, needs=needs(text)), f"#{number}")
+        yield _valid(replace(positive, text=text, level=level, needs=needs(text)), f"#{number}")
 
 
-def invalid_lines(endpoint: str, count: int, seed: int) -> Iterator[Json]:
+def _invalid_lines(endpoint: str, count: int, seed: int) -> Iterator[Json]:
     """Edits in an order of the seed's, each of a body like those of `valid_lines`."""
-    for number, edit in enumerate(shuffled(edits(endpoint), count, seed)):
-        _, body = mixed(endpoint, edit.base, (seed, number))
-        yield invalid(edit, body, f"#{number}")
+    for number, edit in enumerate(_shuffled(edits(endpoint), count, seed)):
+        _, body = _mixed(endpoint, edit.base, (seed, number))
+        yield _invalid(edit, body, f"#{number}")
 
 
-def shuffled(named: Sequence[Item], count: int, seed: int) -> Iterator[Item]:
+def _shuffled(named: Sequence[Item], count: int, seed: int) -> Iterator[Item]:
     """`count` of them, each once before one comes again, and then in another order."""
     order: list[Item] = []
     for number in range(count):
         lap, place = divmod(number, len(named))
         if not place:
-            order = sorted(named, key=lambda each: drawn(seed, lap, each.name))
+            order = sorted(named, key=lambda each: _drawn(seed, lap, each.name))
         yield order[place]
 
 
-def mixed(endpoint: str, body: Json, key: Key) -> tuple[Positive, Json]:
+def _mixed(endpoint: str, body: Json, key: _Key) -> tuple[Positive, Json]:
     """A valid body with the messages of a positive before its own, and with other texts; the positive too."""
     others = positives(endpoint)
-    other = others[drawn(*key, "other") % len(others)]
-    return other, varied(preceded(ENDPOINTS[endpoint], body, other.body), key)
+    other = others[_drawn(*key, "other") % len(others)]
+    return other, _varied(preceded(ENDPOINTS[endpoint], body, other.body), key)
 
 
-def varied(value: Json, key: Key, *path: object) -> Json:
+def _varied(value: Json, key: _Key, *path: object) -> Json:
     """A copy in which half of the samples' texts are others, odd ones among them."""
     if isinstance(value, dict):
-        return {name: varied(member, key, *path, name) for name, member in value.items()}
+        return {name: _varied(member, key, *path, name) for name, member in value.items()}
     if isinstance(value, list):
-        return [varied(item, key, *path, place) for place, item in enumerate(value)]
-    if value in SAID and drawn(*key, *path, "whether") % 2:
-        return ODD_TEXTS[drawn(*key, *path, "text") % len(ODD_TEXTS)]
+        return [_varied(item, key, *path, place) for place, item in enumerate(value)]
+    if value in _SAID and _drawn(*key, *path, "whether") % 2:
+        return ODD_TEXTS[_drawn(*key, *path, "text") % len(ODD_TEXTS)]
     return value
 
 
-def drawn(*parts: object) -> int:
+def _drawn(*parts: object) -> int:
     """A whole number that depends on these parts alone, the same on every machine and Python."""
     key = "\x1f".join(map(str, parts)).encode()
     return int.from_bytes(blake2b(key, digest_size=8).digest())

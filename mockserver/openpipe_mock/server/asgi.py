@@ -44,15 +44,15 @@ from openpipe_mock.service.service import Service
 from openpipe_mock.service.shortcut import Shortcut
 from openpipe_mock.sessions.journal import discreet, sent_token
 
-requests = logging.getLogger("openpipe_mock.requests")
+_requests = logging.getLogger("openpipe_mock.requests")
 """One line for each request, at INFO."""
-notes = logging.getLogger("openpipe_mock.notes")
+_notes = logging.getLogger("openpipe_mock.notes")
 """What the user should know of a request that was served all the same, at WARNING."""
 
-PIECES_A_TURN = 32
-MOST_BYTES_A_TURN = 65_536
+_PIECES_A_TURN = 32
+_MOST_BYTES_A_TURN = 65_536
 """What is sent of a stream, after its first piece, before others have their turn."""
-ticking = partial(perf_counter)
+_ticking = partial(perf_counter)
 """The clock of `Head.at`. It goes on where a test stops the clocks that it finds, as freezegun does."""
 DROP = "openpipe_mock.drop"
 """The ASGI extension under which a server says how to drop the connection: `{"call": a function}`."""
@@ -77,7 +77,7 @@ class Api:
         self.quiet = quiet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = head_of(scope, dict(scope["headers"]), ticking())
+        head = _head_of(scope, dict(scope["headers"]), _ticking())
         await self.carry(head, self.exchange(head), scope, receive, send)
 
     async def carry(self, head: Head, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,19 +86,19 @@ class Api:
         try:
             reply = await transport.carry(exchange)
         except ClientGone:
-            reply = HUNG_UP
+            reply = _HUNG_UP
         except Dropped:
             raise
         except Exception as error:
-            reply = defect(error, head)
+            reply = _defect(error, head)
             if transport.begun:  # the stream has begun: breaking it off is all that is left
                 raise
-            await send_reply(reply, send)
+            await _send_reply(reply, send)
         if not self.quiet:
-            note(head, reply)
+            _note(head, reply)
 
 
-class ServiceApi(Api):
+class _ServiceApi(Api):
     """The service behind a socket."""
 
     def __init__(self, service: Service) -> None:
@@ -112,32 +112,32 @@ class ServiceApi(Api):
         None, and nothing done, for what has to be read differently. A task of its own, and what is sent
         through it, would cost most requests more than their answer does.
         """
-        headers, at, most = dict(scope["headers"]), ticking(), self.service.settings.max_body_bytes
+        headers, at, most = dict(scope["headers"]), _ticking(), self.service.settings.max_body_bytes
         if scope["method"] != "POST" or b"origin" in headers or len(body) > most:
             return None
-        head = head_of(scope, headers, at)
+        head = _head_of(scope, headers, at)
         try:
-            reply = self.shortcut.answer(head, body, ticking)
+            reply = self.shortcut.answer(head, body, _ticking)
         except Exception as error:
-            reply = defect(error, head)
+            reply = _defect(error, head)
         if not isinstance(reply, Reply):
             return partial(self.carry, head, reply)
-        if reply.notes or requests.isEnabledFor(logging.INFO):
-            note(head, reply)
+        if reply.notes or _requests.isEnabledFor(logging.INFO):
+            _note(head, reply)
         return reply
 
 
-def head_of(scope: Scope, headers: Headers, at: float) -> Head:
-    return Head(scope["method"], scope["path"], headers, scope.get("query_string", b""), at, peer(scope))
+def _head_of(scope: Scope, headers: Headers, at: float) -> Head:
+    return Head(scope["method"], scope["path"], headers, scope.get("query_string", b""), at, _peer(scope))
 
 
-HUNG_UP = Reply(0, b"", subject="the client hung up")
+_HUNG_UP = Reply(0, b"", subject="the client hung up")
 
 
-def defect(error: Exception, head: Head) -> Reply:
+def _defect(error: Exception, head: Head) -> Reply:
     """What is answered to a defect of ours; its traceback goes to the log."""
     [path] = discreet(sent_token(head.headers), head.path)
-    logging.getLogger("openpipe_mock").error("%s %s failed", head.method, printable(path), exc_info=error)
+    logging.getLogger("openpipe_mock").error("%s %s failed", head.method, _printable(path), exc_info=error)
     return crash()
 
 
@@ -171,16 +171,16 @@ class Transport:
                 if isinstance(effect, Piece):
                     self.pieces.append(effect.data)
                     self.size += len(effect.data)
-                    if len(self.pieces) >= self.most_pieces or self.size >= MOST_BYTES_A_TURN:
+                    if len(self.pieces) >= self.most_pieces or self.size >= _MOST_BYTES_A_TURN:
                         await self.flush()
                     effect = exchange.send(None)
                     continue
                 if self.pieces:
                     await self.flush()
                 if isinstance(effect, ReadBody):
-                    effect = exchange.send(await read(self.receive, effect.limit))
+                    effect = exchange.send(await _read(self.receive, effect.limit))
                 elif isinstance(effect, Tick):
-                    effect = exchange.send(ticking())
+                    effect = exchange.send(_ticking())
                 else:
                     effect = exchange.send(await self.perform(effect))
         except StopIteration as stop:
@@ -194,7 +194,7 @@ class Transport:
         if self.begun and not self.broken:
             await self.send({"type": "http.response.body"})
         elif not self.broken:
-            await send_reply(reply, self.send)
+            await _send_reply(reply, self.send)
         return reply
 
     async def flush(self) -> None:
@@ -207,7 +207,7 @@ class Transport:
                 await self.send({"type": "http.response.body", "body": piece, "more_body": True})
         # This one waits for slow readers.
         await self.send({"type": "http.response.body", "body": last, "more_body": True})
-        self.pieces, self.size, self.most_pieces = [], 0, PIECES_A_TURN
+        self.pieces, self.size, self.most_pieces = [], 0, _PIECES_A_TURN
         await asyncio.sleep(0)  # a send that doesn't wait would never let the loop see a client leave
 
     async def perform(self, effect: Effect) -> Any:
@@ -251,17 +251,17 @@ class Transport:
     def hung_up(self) -> bool:
         """Whether the client has left. Nobody hears of that while nothing is waited for."""
         if self.leaving is None:
-            self.leaving = asyncio.ensure_future(departure(self.receive))
+            self.leaving = asyncio.ensure_future(_departure(self.receive))
         return self.leaving.done()
 
 
-async def departure(receive: Receive) -> None:
+async def _departure(receive: Receive) -> None:
     """Return once the client has hung up. What is left of its request goes by."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def read(receive: Receive, limit: int) -> bytes | None:
+async def _read(receive: Receive, limit: int) -> bytes | None:
     """The request's body, or None once it is longer than so many bytes; the rest then stays unread."""
     message = await receive()
     body: bytes = message.get("body", b"")
@@ -280,27 +280,27 @@ async def read(receive: Receive, limit: int) -> bytes | None:
         message = await receive()
 
 
-async def send_reply(reply: Reply, send: Send) -> None:
+async def _send_reply(reply: Reply, send: Send) -> None:
     length = (b"content-length", b"%d" % len(reply.body))
     await send({"type": "http.response.start", "status": reply.status, "headers": [*reply.headers, length]})
     await send({"type": "http.response.body", "body": reply.body})
 
 
-def note(head: Head, reply: Reply) -> None:
+def _note(head: Head, reply: Reply) -> None:
     """Write the request's line and its notes to the log."""
-    heard = requests.isEnabledFor(logging.INFO)
+    heard = _requests.isEnabledFor(logging.INFO)
     if not heard and not reply.notes:
         return
     path, subject, *told = discreet(sent_token(head.headers), head.path, reply.subject, *reply.notes)
     if heard:
-        milliseconds = (ticking() - head.at) * 1000
-        line = (head.method, printable(path), reply.status, printable(subject), milliseconds)
-        requests.info("%s %s %d  %s  %.1f ms", *line)
+        milliseconds = (_ticking() - head.at) * 1000
+        line = (head.method, _printable(path), reply.status, _printable(subject), milliseconds)
+        _requests.info("%s %s %d  %s  %.1f ms", *line)
     for text in told:
-        notes.warning("%s: %s", printable(path), printable(text))
+        _notes.warning("%s: %s", _printable(path), _printable(text))
 
 
-def printable(text: str) -> str:
+def _printable(text: str) -> str:
     """A text of the client's that can't play tricks on a terminal or start a line of its own."""
     if not text.isprintable():
         text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
@@ -315,11 +315,11 @@ class App:
     """
 
     def __init__(self, service: Service, guard: Guard) -> None:
-        self.api = ServiceApi(service)
+        self.api = _ServiceApi(service)
         self.controls = Api(Control(service, guard).exchange, quiet=True)
         self.site = Starlette(
-            routes=[Route("/", partial(page, service, guard), methods=["GET"])],
-            exception_handlers={HTTPException: site_error},
+            routes=[Route("/", partial(_page, service, guard), methods=["GET"])],
+            exception_handlers={HTTPException: _site_error},
         )
         self.site.router.redirect_slashes = False
         self.shared = CORSMiddleware(
@@ -327,7 +327,7 @@ class App:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        local = re.fullmatch(LOCAL_ORIGIN, page_origin(scope))
+        local = re.fullmatch(LOCAL_ORIGIN, _page_origin(scope))
         await (self.shared if local else self.fork)(scope, receive, send)
 
     async def fork(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -348,30 +348,30 @@ def create_app(service: Service | Settings | None = None, guard: Guard | None = 
     return App(service if isinstance(service, Service) else Service(service), guard or Guard())
 
 
-def peer(scope: Scope) -> str:
+def _peer(scope: Scope) -> str:
     """The address of who sent a request; a server that doesn't tell it gets a word that is no address."""
     client = scope.get("client")
     return client[0] or "unknown" if client else "unknown"
 
 
-def page_origin(scope: Scope) -> str:
+def _page_origin(scope: Scope) -> str:
     """The site whose page's script sent the request; "" for any other client."""
     found = (value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"origin")
     return next(found, "")
 
 
-async def page(service: Service, guard: Guard, request: Request) -> Response:
+async def _page(service: Service, guard: Guard, request: Request) -> Response:
     """The page at `/`, for those whom the guard lets in."""
     scope = request.scope
     try:
-        guard.admit(Head(scope["method"], scope["path"], dict(scope["headers"]), peer=peer(scope)))
+        guard.admit(Head(scope["method"], scope["path"], dict(scope["headers"]), peer=_peer(scope)))
     except Forbidden as error:
         return Response(refusal(error).body, error.status, dashboard.HEADERS, "application/json")
     html = dashboard.page(service, str(request.base_url))
     return HTMLResponse(html, headers=dashboard.HEADERS)
 
 
-async def site_error(request: Request, error: Exception) -> Response:
+async def _site_error(request: Request, error: Exception) -> Response:
     """Starlette's own errors in the API's words and shape."""
     path = request.url.path
     known = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""

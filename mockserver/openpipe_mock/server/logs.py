@@ -12,17 +12,17 @@ from queue import Empty, SimpleQueue
 
 from openpipe_mock.server.banner import LineFormatter
 
-STANDARD_ERROR = 2
+_STANDARD_ERROR = 2
 MOST_WAITING = 2**20
 """Bytes of lines that wait for a reader, beside what the pipe or the terminal itself takes."""
-MOST_AT_ONCE = 4096
+_MOST_AT_ONCE = 4096
 """Bytes of lines that are written together."""
 FLUSH_SECONDS = 1.0
 """How long the end of the process waits for a reader that is slow."""
 STALL_SECONDS = 0.2
 """How long it waits for one that reads nothing."""
-LOOK_SECONDS = 0.002
-NAME = "openpipe_mock"
+_LOOK_SECONDS = 0.002
+_NAME = "openpipe_mock"
 
 
 class LogHandler(logging.Handler):
@@ -32,7 +32,7 @@ class LogHandler(logging.Handler):
     thread. Where too much waits, lines are dropped; once all others are out, a line says how many.
     """
 
-    def __init__(self, descriptor: int = STANDARD_ERROR) -> None:
+    def __init__(self, descriptor: int = _STANDARD_ERROR) -> None:
         super().__init__()
         self.descriptor = descriptor
         self.direct = _nonblocking(descriptor)
@@ -110,7 +110,7 @@ class LogHandler(logging.Handler):
         """The next lines that wait, as soon as there are any."""
         data = self.lines.get()
         try:
-            while len(data) < MOST_AT_ONCE:
+            while len(data) < _MOST_AT_ONCE:
                 data += self.lines.get_nowait()
         except Empty:
             pass
@@ -133,7 +133,7 @@ class LogHandler(logging.Handler):
         """The line that says how many were dropped."""
         lines = "1 line was" if number == 1 else f"{number} lines were"
         told = f"{lines} dropped here: nobody read this log, or its disk was full"
-        record = logging.LogRecord(NAME, logging.WARNING, "", 0, told, None, None)
+        record = logging.LogRecord(_NAME, logging.WARNING, "", 0, told, None, None)
         return f"{self.format(record)}\n".encode(self.encoding)
 
     def flush(self) -> None:
@@ -149,7 +149,7 @@ class LogHandler(logging.Handler):
                 return
             if now - began > FLUSH_SECONDS:
                 return
-            time.sleep(LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)
 
     def has_room(self) -> bool:
         """Whether the thread doesn't wait for a reader, but for its turn."""
@@ -194,7 +194,7 @@ def configure(quiet: bool) -> LogHandler:
     """
     handler = LogHandler()
     least = logging.WARNING if quiet else logging.INFO
-    for name, level in ((NAME, least), ("uvicorn", logging.WARNING), ("", logging.WARNING)):
+    for name, level in ((_NAME, least), ("uvicorn", logging.WARNING), ("", logging.WARNING)):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)

@@ -21,26 +21,26 @@ from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.server.asgi import DROP, WRITE, Api
 from openpipe_mock.service.refusals import refusal
 
-Header = tuple[bytes, bytes]
+_Header = tuple[bytes, bytes]
 
-LOOK_SECONDS = 60.0
+_LOOK_SECONDS = 60.0
 """How often a connection is looked at. What is idle, or in the middle of a head, at two looks is closed."""
 MOST_LOOKS = 5
 """At how many looks a request's body may still be on its way."""
 MOST_HEAD = 131_072
 """Bytes of a request's line and headers."""
-TOO_LONG = f"The head of this request has more than {MOST_HEAD} bytes; send fewer or shorter headers."
-TOLD_ONCE = (b"host", b"origin", b"x-forwarded-for", b"x-real-ip", b"forwarded", b"x-mock-token")
+_TOO_LONG = f"The head of this request has more than {MOST_HEAD} bytes; send fewer or shorter headers."
+_TOLD_ONCE = (b"host", b"origin", b"x-forwarded-for", b"x-real-ip", b"forwarded", b"x-mock-token")
 """Headers by which the guard decides: each value that was sent has to count."""
-OPEN = b"/api/"
+_OPEN = b"/api/"
 """Where nobody is asked who they are."""
-NOWHERE: Any = deque(maxlen=0)
+_NOWHERE: Any = deque(maxlen=0)
 """Where headers go that come behind a body: nobody looks at them, so none may count."""
-OFFERS = (b"upgrade", b"http2-settings", b"connection")
-TLS_HANDSHAKE = b"\x16\x03"
+_OFFERS = (b"upgrade", b"http2-settings", b"connection")
+_TLS_HANDSHAKE = b"\x16\x03"
 
 
-def no_websocket(_: Head) -> Exchange:
+def _no_websocket(_: Head) -> Exchange:
     """Refuse a WebSocket."""
     told = "the mock speaks no WebSocket, as the API doesn't; send a plain HTTP request."
     reply = refusal(BadRequest.at("header upgrade", told))
@@ -49,7 +49,7 @@ def no_websocket(_: Head) -> Exchange:
     yield  # an exchange like the others, which needs nothing
 
 
-class Flow(FlowControl):
+class _Flow(FlowControl):
     """Reads nothing more while requests wait for their turn: else they might fill the memory."""
 
     def __init__(self, transport: asyncio.Transport, waiting: Collection[Any]) -> None:
@@ -85,10 +85,10 @@ class DroppingProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = Flow(transport, self.pipeline)
+        self.flow = _Flow(transport, self.pipeline)
         # One for all requests: what knows its own request would be garbage that no count of references finds.
         self.extensions = {DROP: {"call": self.drop}, WRITE: {"call": self.write}}
-        self.timer = self.loop.call_later(LOOK_SECONDS, self.look)
+        self.timer = self.loop.call_later(_LOOK_SECONDS, self.look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.timer:
@@ -107,7 +107,7 @@ class DroppingProtocol(HttpToolsProtocol):
         if self.looks > 1 and (waits or (self.cycle.more_body and self.looks > MOST_LOOKS)):
             self.transport.close()
         else:
-            self.timer = self.loop.call_later(LOOK_SECONDS, self.look)
+            self.timer = self.loop.call_later(_LOOK_SECONDS, self.look)
 
     def on_response_complete(self) -> None:
         """Go on to the next request. `look` closes idle connections, at the price of no timer per answer."""
@@ -138,8 +138,8 @@ class DroppingProtocol(HttpToolsProtocol):
         self.so_far = self.so_far + self.arrived if scope is self.unfinished else 0
         self.unfinished = scope
         if self.so_far > MOST_HEAD and not self.transport.is_closing():
-            self.logger.warning(TOO_LONG)
-            self.send_400_response(TOO_LONG)
+            self.logger.warning(_TOO_LONG)
+            self.send_400_response(_TOO_LONG)
 
     def begin_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         task = self.loop.create_task(cycle.run_asgi(app))
@@ -170,7 +170,7 @@ class DroppingProtocol(HttpToolsProtocol):
         self.transport.write(b"".join(head))
         if not cycle.keep_alive:
             self.transport.close()
-        cycle.on_response = nothing
+        cycle.on_response = _nothing
         self.on_response_complete()
 
     def read(self, data: bytes) -> bytes:
@@ -180,7 +180,7 @@ class DroppingProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as offer:
             return self.declined(data[offer.args[0] :])
         except httptools.HttpParserError as error:
-            told = TOO_LONG if isinstance(error.__context__, HeadTooLong) else misread(data)
+            told = _TOO_LONG if isinstance(error.__context__, HeadTooLong) else _misread(data)
             self.logger.warning("%s", told)
             self.settle()  # what came before has its answer
             if not self.transport.is_closing():
@@ -197,11 +197,11 @@ class DroppingProtocol(HttpToolsProtocol):
             self.send_400_response("The mock is no proxy: CONNECT has no answer here.")
             return b""
         offered = self._get_upgrade()
-        head = b"".join(plain_head(self.parser, self.url, self.headers))
+        head = b"".join(_plain_head(self.parser, self.url, self.headers))
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
         if offered == b"websocket":
-            self.app = Api(no_websocket)
+            self.app = Api(_no_websocket)
             return head
         return head + rest
 
@@ -222,11 +222,11 @@ class DroppingProtocol(HttpToolsProtocol):
         if "path" not in self.scope:
             return  # it comes again, without its offer
         self.scope["extensions"] = self.extensions  # the task has been made, but runs only after this
-        if not self.url.startswith(OPEN):
+        if not self.url.startswith(_OPEN):
             self.headers[:] = joined(self.headers)
         if not self.pipeline:
             self.running = self.cycle  # it has its task, or is held
-        self.headers = NOWHERE
+        self.headers = _NOWHERE
 
     def head_size(self) -> int:
         """The bytes of the head that was read, roughly."""
@@ -255,30 +255,30 @@ class DroppingProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def nothing() -> None:
+def _nothing() -> None:
     """In place of what knows the connection, which would make a circle of garbage."""
 
 
-def misread(data: bytes) -> str:
+def _misread(data: bytes) -> str:
     """Why bytes are no request."""
-    hint = " It begins like https, and the mock speaks http here." if data[:2] == TLS_HANDSHAKE else ""
+    hint = " It begins like https, and the mock speaks http here." if data[:2] == _TLS_HANDSHAKE else ""
     return f"Invalid HTTP request received.{hint}"
 
 
-def plain_head(parser: Any, url: bytes, headers: list[Header]) -> Iterator[bytes]:
+def _plain_head(parser: Any, url: bytes, headers: list[_Header]) -> Iterator[bytes]:
     """The head of a request, in pieces, without the offer of another protocol."""
     yield b"%b %b HTTP/%b\r\n" % (parser.get_method(), url, parser.get_http_version().encode())
     for name, value in headers:
-        if name not in OFFERS:
+        if name not in _OFFERS:
             yield b"%b: %b\r\n" % (name, value)
         elif name == b"connection" and b"close" in value.lower():
             yield b"connection: close\r\n"
     yield b"\r\n"
 
 
-def joined(headers: list[Header]) -> list[Header]:
+def joined(headers: list[_Header]) -> list[_Header]:
     """The same headers, where those that tell who asks stand once each, with all that was sent."""
-    names = [name for name, _ in headers if name in TOLD_ONCE]
+    names = [name for name, _ in headers if name in _TOLD_ONCE]
     if len(names) == len(set(names)):
         return headers
     sent = {each: b", ".join(value for name, value in headers if name == each) for each in names}

@@ -25,12 +25,12 @@ from openpipe_mock.sessions.memory import Sessions
 
 Value = TypeVar("Value")
 
-STEP_MS = 50
-DEBOUNCE_MS = 200
+_STEP_MS = 50
+_DEBOUNCE_MS = 200
 LOOK_MS = 500
 """How often the file is looked at where nothing was told: a link's target may lie elsewhere."""
-SETTLE_SECONDS = 0.05
-MOST_LOOKS = 10
+_SETTLE_SECONDS = 0.05
+_MOST_LOOKS = 10
 """How often a file is looked at until two looks see the same: some programs write it bit by bit."""
 
 log = logging.getLogger("openpipe_mock")
@@ -67,7 +67,7 @@ class Source:
 def service_of(source: Source, sessions: Sessions | None = None) -> Service:
     """The mock that a source describes. Raises OSError or ConfigError; nothing starts on a bad file."""
     content = source.content()
-    seen = fingerprint(content.data)
+    seen = _fingerprint(content.data)
     file = ConfigFile(source.path, 1 if source.path else 0, seen=seen, lasting=content.lasting)
     return Service(source.settings(content.data), file, sessions)
 
@@ -84,28 +84,28 @@ async def watch(source: Source, service: Service) -> None:
         folder,
         watch_filter=None,
         recursive=False,
-        debounce=DEBOUNCE_MS,
-        step=STEP_MS,
+        debounce=_DEBOUNCE_MS,
+        step=_STEP_MS,
         rust_timeout=LOOK_MS,
         yield_on_timeout=True,
     )
     beside = False
     async for _ in looks:
-        before, beside = beside, await aside(partial(has_rival, source))
+        before, beside = beside, await _aside(partial(_has_rival, source))
         if beside and not before:
-            log.warning("%s is not read, as %s was found at the start; %s", source.rival, source.path, ADVICE)
-        if fingerprint(await aside(partial(look, source))) == service.file.seen:
+            log.warning("%s is not read, as %s was found at the start; %s", source.rival, source.path, _ADVICE)
+        if _fingerprint(await _aside(partial(_look, source))) == service.file.seen:
             continue
-        found = await settled(source)
-        if fingerprint(found) != service.file.seen:
-            service.file.seen = fingerprint(found)
-            renew(service, found, await aside(partial(outcome, source, found)))
+        found = await _settled(source)
+        if _fingerprint(found) != service.file.seen:
+            service.file.seen = _fingerprint(found)
+            _renew(service, found, await _aside(partial(_outcome, source, found)))
 
 
-ADVICE = "keep one of them, a start with both is refused"
+_ADVICE = "keep one of them, a start with both is refused"
 
 
-async def aside(work: Callable[[], Value]) -> Value:
+async def _aside(work: Callable[[], Value]) -> Value:
     """Do something in a thread of its own, while requests go on.
 
     Nothing waits for that thread at the end of the process: a file system may never answer.
@@ -130,26 +130,26 @@ async def aside(work: Callable[[], Value]) -> Value:
     return await done
 
 
-async def settled(source: Source) -> bytes | OSError:
+async def _settled(source: Source) -> bytes | OSError:
     """What the file holds, as soon as two looks at it see the same.
 
     One that is empty or away gets more time: many programs empty a file or put it away before they write it.
     """
-    found = await aside(partial(look, source))
-    for _ in range(MOST_LOOKS):
-        await asyncio.sleep(SETTLE_SECONDS)
-        before, found = found, await aside(partial(look, source))
+    found = await _aside(partial(_look, source))
+    for _ in range(_MOST_LOOKS):
+        await asyncio.sleep(_SETTLE_SECONDS)
+        before, found = found, await _aside(partial(_look, source))
         if found and found == before:
             break
     return found
 
 
-def has_rival(source: Source) -> bool:
+def _has_rival(source: Source) -> bool:
     """Whether a file with the other name has come beside the one that was found."""
     return bool(source.rival) and os.path.lexists(source.rival)
 
 
-def look(source: Source) -> bytes | OSError:
+def _look(source: Source) -> bytes | OSError:
     """What the file holds, or why it can't be read."""
     try:
         return contents_again(source.path, MOST_BYTES)
@@ -157,14 +157,14 @@ def look(source: Source) -> bytes | OSError:
         return error
 
 
-def fingerprint(found: bytes | OSError) -> bytes:
+def _fingerprint(found: bytes | OSError) -> bytes:
     """What tells one look at the file from another."""
     if isinstance(found, OSError):
         return f"{found.errno} {found.strerror}".encode()
     return blake2b(found, digest_size=16).digest()
 
 
-def outcome(source: Source, found: bytes | OSError) -> Settings | list[str]:
+def _outcome(source: Source, found: bytes | OSError) -> Settings | list[str]:
     """The settings that were found, or all that is wrong with them; a defect of ours counts as a mistake."""
     if isinstance(found, OSError):
         return [f"{source.path}: cannot be read: {found.strerror or found}"]
@@ -178,7 +178,7 @@ def outcome(source: Source, found: bytes | OSError) -> Settings | list[str]:
         return [f"{source.path}: {defect}"]
 
 
-def renew(service: Service, found: bytes | OSError, result: Settings | list[str]) -> None:
+def _renew(service: Service, found: bytes | OSError, result: Settings | list[str]) -> None:
     """Put settings in force, or report what is wrong with what was found."""
     file = service.file
     file.missing = isinstance(found, FileNotFoundError)

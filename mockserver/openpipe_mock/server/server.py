@@ -32,17 +32,17 @@ from openpipe_mock.server.workers import Failed, Lifeline, Workers
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Sessions
 
-BACKLOG = 2048
+_BACKLOG = 2048
 LOOP = "uvloop" if find_spec("uvloop") else "asyncio"
-NO_PASSWORD = "none"
+_NO_PASSWORD = "none"
 """So that an encrypted key is refused, where OpenSSL would ask the terminal for its pass phrase."""
-KEEP_ALIVE_SECONDS = 60
+_KEEP_ALIVE_SECONDS = 60
 """How long a connection may be idle. After 5 s httpx leaves one too: its next request would cross our end."""
-GRACE_SECONDS: Any = 0.3
+_GRACE_SECONDS: Any = 0.3
 """How long requests under way may go on after a signal. Uvicorn takes fractions, but declares an int."""
 
 
-Watching = Callable[[], Coroutine[Any, Any, None]]
+_Watching = Callable[[], Coroutine[Any, Any, None]]
 """What runs beside a server, until it is cancelled."""
 
 
@@ -77,7 +77,7 @@ class Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         ready: Callable[[], None],
-        watching: Watching | None = None,
+        watching: _Watching | None = None,
     ) -> None:
         super().__init__(config)
         self.ready = ready
@@ -101,14 +101,14 @@ class Server(uvicorn.Server):
 def serve(source: Source, listener: Listener) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP. Raises CannotServe when that can't begin."""
     leave_calmly()
-    hold_streams()
+    _hold_streams()
     ready_file = listener.ready_file
     if ready_file:
-        check_ready_file(ready_file)
+        _check_ready_file(ready_file)
     if listener.workers > 1 and not hasattr(os, "fork"):
         raise CannotServe("--workers above 1 needs a system with fork, which Windows lacks; leave it out")
-    sessions = shared(listener.state) if listener.state else None
-    service = begin(source, sessions)
+    sessions = _shared(listener.state) if listener.state else None
+    service = _begin(source, sessions)
     if listener.workers > 1 and sessions is None:
         service.sessions.place = memory.APART
     config = uvicorn_config(service, listener)
@@ -120,16 +120,16 @@ def serve(source: Source, listener: Listener) -> None:
 
     def ready() -> None:
         if ready_file:
-            write_ready_file(ready_file, origin)
+            _write_ready_file(ready_file, origin)
         if not listener.quiet:
             private = ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback
             log.write_line(banner.banner(service, origin, "" if private else listener.host, log.is_terminal))
-        note_memory(listener.workers, sessions)
+        _note_memory(listener.workers, sessions)
 
     watching = partial(watch, source, service) if source.path and service.file.lasting else None
     try:
         if listener.workers > 1:
-            serve_together(config, sock, ready, watching, listener.workers)
+            _serve_together(config, sock, ready, watching, listener.workers)
         else:
             Server(config, ready, watching).run(sockets=[sock])
     finally:
@@ -138,7 +138,7 @@ def serve(source: Source, listener: Listener) -> None:
         log.flush()
 
 
-def hold_streams() -> None:
+def _hold_streams() -> None:
     """Open what is closed of the standard streams: else a socket would get the number and what is written."""
     for number in range(3):
         try:
@@ -149,18 +149,18 @@ def hold_streams() -> None:
         sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
-def serve_together(
+def _serve_together(
     config: uvicorn.Config,
     sock: socket.socket,
     ready: Callable[[], None],
-    watching: Watching | None,
+    watching: _Watching | None,
     number: int,
 ) -> None:
     """Serve one socket from several processes."""
 
     def work(lifeline: Lifeline, serving: Callable[[], None]) -> None:
         server = Server(config, serving)
-        server.watching = partial(attend, server, lifeline, watching)
+        server.watching = partial(_attend, server, lifeline, watching)
         server.run(sockets=[sock])
 
     try:
@@ -169,7 +169,7 @@ def serve_together(
         raise CannotServe(str(error)) from None
 
 
-async def attend(server: Server, lifeline: Lifeline, watching: Watching | None) -> None:
+async def _attend(server: Server, lifeline: Lifeline, watching: _Watching | None) -> None:
     """In a worker: watch what it watches, until the first process is gone; then serve no longer."""
     watcher = asyncio.create_task(watching()) if watching else None
     try:
@@ -181,7 +181,7 @@ async def attend(server: Server, lifeline: Lifeline, watching: Watching | None) 
             await asyncio.wait((watcher,))
 
 
-def shared(url: str) -> Sessions:
+def _shared(url: str) -> Sessions:
     """The sessions that lie in a Redis. Raises CannotServe for one that can't be used."""
     from openpipe_mock.sessions.redis.link import BadState, Link  # only a mock with shared state pays for it
     from openpipe_mock.sessions.redis.sessions import RedisSessions
@@ -194,43 +194,43 @@ def shared(url: str) -> Sessions:
     return RedisSessions(link)
 
 
-def note_memory(workers: int, sessions: Sessions | None) -> None:
+def _note_memory(workers: int, sessions: Sessions | None) -> None:
     """Say what several processes share, or don't."""
     log = logging.getLogger("openpipe_mock")
     if sessions is not None:
         log.info("what sessions remember lies in %s", sessions.place)
     elif workers > 1:
-        log.warning("%d workers, each with a memory of its own: %s", workers, UNSHARED)
+        log.warning("%d workers, each with a memory of its own: %s", workers, _UNSHARED)
 
 
-UNSHARED = (
+_UNSHARED = (
     "sequences and other counts, what is set at runtime, sessions, cache, journal, logged calls and limits"
     " are not shared; --state redis://HOST:PORT/DB shares them"
 )
 
 
-def begin(source: Source, sessions: Sessions | None = None) -> Service:
+def _begin(source: Source, sessions: Sessions | None = None) -> Service:
     """The mock, unless its file has mistakes."""
     try:
         return service_of(source, sessions)
     except ConfigError as error:
         raise CannotServe(f"the config file has mistakes:\n{error}") from None
     except OSError as error:
-        raise CannotServe(f"cannot read the config file {source.path}: {reason(error)}") from None
+        raise CannotServe(f"cannot read the config file {source.path}: {_reason(error)}") from None
 
 
-def check_ready_file(path: Path) -> None:
+def _check_ready_file(path: Path) -> None:
     try:
         readyfile.check(path)
     except readyfile.Unfit as error:
         raise CannotServe(f"cannot use --ready-file {path}: {error}") from None
 
 
-def write_ready_file(path: Path, origin: str) -> None:
+def _write_ready_file(path: Path, origin: str) -> None:
     try:
         readyfile.write(path, origin)
     except OSError as error:
-        raise CannotServe(f"cannot write --ready-file {path}: {reason(error)}") from None
+        raise CannotServe(f"cannot write --ready-file {path}: {_reason(error)}") from None
 
 
 def uvicorn_config(service: Service, listener: Listener) -> uvicorn.Config:
@@ -246,24 +246,24 @@ def uvicorn_config(service: Service, listener: Listener) -> uvicorn.Config:
         proxy_headers=False,  # whoever may set the peer's address by a header gets past the guard
         server_header=False,
         date_header=False,
-        backlog=BACKLOG,
+        backlog=_BACKLOG,
         ssl_certfile=listener.certfile,
         ssl_keyfile=listener.keyfile,
-        ssl_keyfile_password=NO_PASSWORD,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_keyfile_password=_NO_PASSWORD,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     try:
         config.load()
     except OSError as error:
         names = " or ".join(str(file) for file in (listener.certfile, listener.keyfile) if file)
         advice = "--ssl-certfile and --ssl-keyfile want readable PEM files, the key without a pass phrase"
-        raise CannotServe(f"cannot use {names}: {unusable(error)}; {advice}") from None
+        raise CannotServe(f"cannot use {names}: {_unusable(error)}; {advice}") from None
     return config
 
 
-def unusable(error: OSError) -> str:
-    return "this is no certificate with its key" if isinstance(error, ssl.SSLError) else reason(error)
+def _unusable(error: OSError) -> str:
+    return "this is no certificate with its key" if isinstance(error, ssl.SSLError) else _reason(error)
 
 
 def bind(listener: Listener) -> socket.socket:
@@ -271,35 +271,35 @@ def bind(listener: Listener) -> socket.socket:
     host, port = listener.host.removeprefix("[").removesuffix("]"), listener.port
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except (socket.gaierror, UnicodeError):  # the latter for labels that are empty or too long
         raise CannotServe(f"--host {listener.host} names no machine; try 127.0.0.1 or ::1") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            problem = f"port {port} is taken: {occupant(host, port)}; try --port 0 for a free one"
+            problem = f"port {port} is taken: {_occupant(host, port)}; try --port 0 for a free one"
         elif error.errno == errno.EADDRNOTAVAIL:
             problem = f"--host {listener.host} is no address of this machine; try 127.0.0.1"
         else:
-            problem = f"cannot listen on {listener.host} port {port}: {reason(error)}"
+            problem = f"cannot listen on {listener.host} port {port}: {_reason(error)}"
         raise CannotServe(problem) from None
 
 
-def reason(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def occupant(host: str, port: int) -> str:
+def _occupant(host: str, port: int) -> str:
     """Who answers on a taken port: an openpipe-mock, or something else."""
     address = "localhost" if host in ("0.0.0.0", "::") else host
-    health = ask_health(f"http://{bracketed(address)}:{port}") or ask_health(
-        f"https://{bracketed(address)}:{port}"
+    health = _ask_health(f"http://{_bracketed(address)}:{port}") or _ask_health(
+        f"https://{_bracketed(address)}:{port}"
     )
     if health is None:
         return "another program listens there"
     return f"an {NAME} {health['version']} (seed {health['seed']}) already runs there"
 
 
-def ask_health(origin: str) -> dict[str, Any] | None:
+def _ask_health(origin: str) -> dict[str, Any] | None:
     """The health of a mock on this machine; None where nothing answers like one."""
     import http.client
     import urllib.request
@@ -316,7 +316,7 @@ def ask_health(origin: str) -> dict[str, Any] | None:
         return None
 
 
-def bracketed(host: str) -> str:
+def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
@@ -327,4 +327,4 @@ def authority(sock: socket.socket, listener: Listener) -> str:
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"
     elif listener.host == "localhost":
         host = "localhost"
-    return f"{bracketed(host)}:{port}"
+    return f"{_bracketed(host)}:{port}"

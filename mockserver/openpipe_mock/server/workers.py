@@ -14,9 +14,9 @@ from openpipe_mock.server.signals import leave_calmly
 
 log = logging.getLogger("openpipe_mock")
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
-READY = b"r"
-RESPITE_SECONDS = 0.5
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+_READY = b"r"
+_RESPITE_SECONDS = 0.5
 """How long after a crash another worker is started: what crashes at once shall not keep the machine busy."""
 
 
@@ -40,10 +40,10 @@ class Workers:
         Raises Failed where one of the first can't serve.
         """
         lifeline = Lifeline.begin()
-        for name in ENDING:
+        for name in _ENDING:
             signal.signal(name, self.end)
         try:
-            with Signal() as serving:
+            with _Signal() as serving:
                 for _ in range(self.number):
                     self.start(lifeline, serving)
                 self.await_all(serving)
@@ -54,19 +54,19 @@ class Workers:
             self.end()
             self.reap()
 
-    def start(self, lifeline: "Lifeline", serving: "Signal | None" = None) -> None:
+    def start(self, lifeline: "Lifeline", serving: "_Signal | None" = None) -> None:
         """Start one worker."""
         sys.stderr.flush()
-        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         process = os.fork()
         if process:
             self.running.add(process)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
             return
         status = 1
         try:
             leave_calmly()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
             os.setpgid(0, 0)  # Ctrl-C in a terminal is for the first process alone, which passes it on once
             lifeline.hold()
             self.work(lifeline, serving.give if serving else lambda: None)
@@ -79,7 +79,7 @@ class Workers:
             logging.shutdown()
             os._exit(status)  # what is above in this stack belongs to the first process
 
-    def await_all(self, serving: "Signal") -> None:
+    def await_all(self, serving: "_Signal") -> None:
         """Return once every worker serves."""
         missing = self.number
         while missing and not self.ending:
@@ -93,7 +93,7 @@ class Workers:
             gone = self.ended()
             if gone and not self.ending:
                 log.error("worker %d ended unasked; another takes its place", gone)
-                time.sleep(RESPITE_SECONDS)
+                time.sleep(_RESPITE_SECONDS)
                 self.start(lifeline)
                 if self.ending:
                     self.end()  # a signal came before the new worker was known
@@ -123,13 +123,13 @@ class Workers:
 
 
 @dataclass(slots=True)
-class Signal:
+class _Signal:
     """A pipe on which workers say that they serve."""
 
     reading: int = -1
     writing: int = -1
 
-    def __enter__(self) -> "Signal":
+    def __enter__(self) -> "_Signal":
         self.reading, self.writing = os.pipe()
         return self
 
@@ -138,7 +138,7 @@ class Signal:
         os.close(self.writing)
 
     def give(self) -> None:
-        os.write(self.writing, READY)
+        os.write(self.writing, _READY)
 
     def taken(self, seconds: float) -> int:
         """How many have said it since, after at most this time."""

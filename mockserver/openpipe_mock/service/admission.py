@@ -13,7 +13,7 @@ from openpipe_mock.openapi.violations import Findings, gathered
 
 LOCAL_ORIGIN = r"https?://(?:(?:[\w-]+\.)*localhost|127\.0\.0\.1|\[::1\])(?::\d+)?"
 """Pages whose scripts may call the mock: those served from this machine."""
-LENIENCY = "The real service drops unknown properties; `--validation lenient` makes this mock do the same."
+_LENIENCY = "The real service drops unknown properties; `--validation lenient` makes this mock do the same."
 
 
 def authorize(headers: Headers, keys: Collection[str] = (), read_only: Collection[str] = ()) -> bytes:
@@ -109,4 +109,4 @@ def broken(checker: Checker, value: Any) -> BadRequest:
     if not found.shown:
         found = Findings((Violation("", "", f"it is no valid {checker.name}."),), 0)
     unknown = [each for each in found.shown if each.rule == "additionalProperties"]
-    return BadRequest(f"{found.headline()}{f' {LENIENCY}' if unknown else ''}", issues=found.issues())
+    return BadRequest(f"{found.headline()}{f' {_LENIENCY}' if unknown else ''}", issues=found.issues())

@@ -29,28 +29,28 @@ from openpipe_mock.sessions.memory import fingerprint
 
 Json = dict[str, Any]
 
-OWN = "openpipe:"
-PREFIXES = (OWN, "openai:", "anthropic:", "gemini:")
+_OWN = "openpipe:"
+_PREFIXES = (_OWN, "openai:", "anthropic:", "gemini:")
 OFTEN = 20
-LONGEST_MODEL = 1000
+_LONGEST_MODEL = 1000
 """Characters of a model's name: each chunk of a stream repeats it."""
-HEADERS_IN_BODY = (
+_HEADERS_IN_BODY = (
     'the body has a member "headers"; `op-criteria` and other headers go into the options of the call'
 )
 
 
-class ModelNotFound(NotFound):
+class _ModelNotFound(NotFound):
     """The model doesn't exist, in the service's words (source class: sdk)."""
 
     def __init__(self, model: str, detail: str = "", *, issues: Sequence[str] = ()) -> None:
-        access = "" if model.startswith(PREFIXES) else " or you do not have access to it."
+        access = "" if model.startswith(_PREFIXES) else " or you do not have access to it."
         words = f"The model `{short(model, 200)}` does not exist{access}"
         words = f"{words.removesuffix('.')}: {detail}" if detail else words
         super().__init__(words=words, issues=issues)
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class _Answered:
     """A completion with what the request asked for, before it goes on the wire.
 
     `raw` is a whole answer that the settings write down in its place. `delay`: seconds that its judges take.
@@ -75,31 +75,31 @@ def answer(visit: Visit, body: Any) -> Reply | Exchange:
     chosen = options(visit.headers)
     tags = calls.labels(chosen.tags, "header op-tags") if chosen.tags else {}
     if visit.settings.clock == "real" or visit.settings.ids == "random":
-        return asking_outside(visit, chosen, tags, body)
-    return answered(visit, chosen, tags, body)
+        return _asking_outside(visit, chosen, tags, body)
+    return _answered(visit, chosen, tags, body)
 
 
-def asking_outside(visit: Visit, chosen: Options, tags: Mapping[str, str], body: Any) -> Exchange:
+def _asking_outside(visit: Visit, chosen: Options, tags: Mapping[str, str], body: Any) -> Exchange:
     """The same where the time or chance has a say."""
     now = (yield Now()) if visit.settings.clock == "real" else None
     chance = (yield Entropy(12)) if visit.settings.ids == "random" else b""
-    reply = answered(visit, chosen, tags, body, Outside(now, chance))
+    reply = _answered(visit, chosen, tags, body, _Outside(now, chance))
     return reply if isinstance(reply, Reply) else (yield from reply)
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class _Outside:
     """What comes from outside where the settings ask for it: seconds since 1970, and bytes for an id."""
 
     now: float | None = None
     chance: bytes = b""
 
 
-NOTHING = Outside()
+_NOTHING = _Outside()
 
 
-def answered(
-    visit: Visit, chosen: Options, tags: Mapping[str, str], body: Any, outside: Outside = NOTHING
+def _answered(
+    visit: Visit, chosen: Options, tags: Mapping[str, str], body: Any, outside: _Outside = _NOTHING
 ) -> Reply | Exchange:
     """The answer, a reply at once unless it is streamed or takes its time; its call goes into the log."""
 
@@ -109,57 +109,57 @@ def answered(
             visit.memory.log(fingerprint(visit.token)).add_own(call)
 
     try:
-        made = judged(visit, chosen, body, outside)
+        made = _judged(visit, chosen, body, outside)
     except ApiError as error:
         log(error.status, None, error.message)
         raise
     if made.raw is not None:
         log(200, made.raw)
-        reply = send_raw(made, made.raw)
+        reply = _send_raw(made, made.raw)
     else:
         text = orjson.dumps(wire.plain(made.completion, made.ranking))
         log(200, text, hit=made.cache_hit)
-        reply = send(made, text, visit.settings.pace)
-    return after(made.delay, reply) if made.delay else reply
+        reply = _send(made, text, visit.settings.pace)
+    return _after(made.delay, reply) if made.delay else reply
 
 
-def after(seconds: float, reply: Reply | Exchange) -> Exchange:
+def _after(seconds: float, reply: Reply | Exchange) -> Exchange:
     """The same a little later."""
     yield Wait(seconds)
     return reply if isinstance(reply, Reply) else (yield from reply)
 
 
-def judged(visit: Visit, chosen: Options, body: Any, outside: Outside) -> Answered:
+def _judged(visit: Visit, chosen: Options, body: Any, outside: _Outside) -> _Answered:
     """The completion, judged and in order."""
     body = visit.accept("ChatCompletionRequest", body)
-    body, criteria, asked = understood(visit, chosen, body)
+    body, criteria, asked = _understood(visit, chosen, body)
     if criteria:
         visit.entry.criteria = tuple(each.text for each in criteria.values())
         for each in criteria.values():
             visit.meet(each)
-    script = scripted(visit, body)
-    completion, hit = completed(visit, asked, chosen, outside, script)
-    if script and not hit and script.place != ECHO:
+    script = _scripted(visit, body)
+    completion, hit = _completed(visit, asked, chosen, outside, script)
+    if script and not hit and script.place != _ECHO:
         visit.entry.rules.append(str(script))
     raw = script.raw if script and not hit else None
-    ranking = ranked(visit, body, criteria, completion) if criteria and raw is None else []
-    remind(visit, body, asked)
+    ranking = _ranked(visit, body, criteria, completion) if criteria and raw is None else []
+    _remind(visit, body, asked)
     delay = max(each.delay for each in criteria.values()) if criteria else 0.0
-    return Answered(asked, completion, ranking, hit, raw, delay)
+    return _Answered(asked, completion, ranking, hit, raw, delay)
 
 
-def ranked(
+def _ranked(
     visit: Visit, body: Json, criteria: Mapping[str, Criterion], completion: Completion
 ) -> list[Ranked]:
     """The choices of a completion in their order, with their judgements."""
     given: Json = {name: body[name] for name in ("messages", "tools", "tool_choice") if name in body}
     messages = [choice.message() for choice in completion.choices]
     ranking = best_of_n(criteria, given, scene(given, tidy=True), messages, visit.judge)
-    visit.entry.scores = scores(ranking)
+    visit.entry.scores = _scores(ranking)
     return ranking
 
 
-def understood(visit: Visit, chosen: Options, body: Any) -> tuple[Json, dict[str, Criterion], Ask]:
+def _understood(visit: Visit, chosen: Options, body: Any) -> tuple[Json, dict[str, Criterion], Ask]:
     """What a valid body says with its defaults, the criteria and what is asked of the engine.
 
     Raises ApiError for what doesn't go together or isn't there.
@@ -167,8 +167,8 @@ def understood(visit: Visit, chosen: Options, body: Any) -> tuple[Json, dict[str
     if visit.entry.body is None or not is_tidy(visit.entry.body):
         body = contract().checker("ChatCompletionRequest").tidy(body, defaults=True)
     criteria = {} if chosen.criteria is None else requested(chosen.criteria, visit.settings)
-    refuse_with_stream(body, chosen, bool(criteria))
-    find_model(body["model"], visit)
+    _refuse_with_stream(body, chosen, bool(criteria))
+    _find_model(body["model"], visit)
     return body, criteria, ask(body, visit.settings.auto_tools)
 
 
@@ -176,36 +176,36 @@ def check(visit: Visit, body: Any) -> None:
     """Raise ApiError for a valid body, or a header beside it, that is refused."""
     chosen = options(visit.headers)
     calls.labels(dict(chosen.tags), "header op-tags")
-    understood(visit, chosen, body)
+    _understood(visit, chosen, body)
 
 
-def scores(ranking: Sequence[Ranked]) -> list[dict[str, float]]:
+def _scores(ranking: Sequence[Ranked]) -> list[dict[str, float]]:
     """The scores of each choice, in the order of their making."""
     made = sorted(ranking, key=lambda ranked: ranked.made)
     return [{key: result.score for key, result in ranked.results.items()} for ranked in made]
 
 
-def scripted(visit: Visit, body: Json) -> Script | None:
+def _scripted(visit: Visit, body: Json) -> Script | None:
     """The first script that the request meets, or what a magic model stands for."""
     settings = visit.settings
     if settings.completions:
         subject = visit.subject(body)
         for script in holding(settings.completions, subject):
-            if fires(script, subject):
+            if _fires(script, subject):
                 return script
     if settings.magic and magic.echoes(body["model"]) and body["model"] not in settings.known_models:
         text = visit.subject(body).last_user or ""
-        return Script(choices=(ScriptedChoice(text=text),), place=ECHO)
+        return Script(choices=(ScriptedChoice(text=text),), place=_ECHO)
     return None
 
 
-def fires(script: Script, subject: Subject) -> bool:
+def _fires(script: Script, subject: Subject) -> bool:
     """Whether a script whose conditions hold answers: one that calls tools never answers a tool's result."""
     return not (script.calls and ends_in_result(subject))
 
 
-def completed(
-    visit: Visit, asked: Ask, chosen: Options, outside: Outside, script: Script | None
+def _completed(
+    visit: Visit, asked: Ask, chosen: Options, outside: _Outside, script: Script | None
 ) -> tuple[Completion, bool]:
     """The completion from the cache, or a new one; and whether it was a hit. A hit keeps its id."""
     settings, session = visit.settings, visit.memory
@@ -226,66 +226,66 @@ def completed(
     return made, False
 
 
-def find_model(model: str, visit: Visit) -> None:
+def _find_model(model: str, visit: Visit) -> None:
     """Raise ModelNotFound for a model that isn't known, where any are declared, or that is no name.
 
     Raises Forbidden where the key may use the project's own models alone (source).
     """
     known = visit.settings.known_models
-    if len(model) > LONGEST_MODEL:
-        raise ModelNotFound(model)
-    if visit.read_only and not model.startswith(OWN):
+    if len(model) > _LONGEST_MODEL:
+        raise _ModelNotFound(model)
+    if visit.read_only and not model.startswith(_OWN):
         raise Forbidden(
-            f"a read-only key may use models that begin with {quoted(OWN)} alone, not {quoted(model)}."
+            f"a read-only key may use models that begin with {quoted(_OWN)} alone, not {quoted(model)}."
         )
-    if is_known(model, known):
+    if _is_known(model, known):
         return
     if visit.settings.magic and magic.is_model(model):
         if not knows(model):
-            raise ModelNotFound(model, magic.unknown(magic.bare(model), magic.MODELS))
+            raise _ModelNotFound(model, magic.unknown(magic.bare(model), magic.MODELS))
         return
     if known:
-        told = f"Known are {named(known)}.{near_model(model, known)}"
+        told = f"Known are {named(known)}.{_near_model(model, known)}"
         visit.once(f"the model {quoted(model)} is not among the known ones. {told}")
-        raise ModelNotFound(model, issues=[told])
+        raise _ModelNotFound(model, issues=[told])
 
 
-ECHO = "model mock-echo"
+_ECHO = "model mock-echo"
 """The place of the script that the settings don't have."""
 GLOB = frozenset("*?[")
 
 
-def near_model(model: str, known: Sequence[str]) -> str:
+def _near_model(model: str, known: Sequence[str]) -> str:
     """The question whether a known model is meant, whatever provider stands before either; "" without one."""
     names = {magic.bare(name): name for name in known if not GLOB.intersection(name)}
     near = nearest(magic.bare(model), list(names))
     return f" Did you mean {quoted(names[near])}?" if near else ""
 
 
-def is_known(model: str, known: Sequence[str]) -> bool:
-    return model in known or any(fits(model) for fits in globs(tuple(known)))
+def _is_known(model: str, known: Sequence[str]) -> bool:
+    return model in known or any(fits(model) for fits in _globs(tuple(known)))
 
 
 @lru_cache(maxsize=64)
-def globs(known: tuple[str, ...]) -> list[Callable[[str], bool]]:
+def _globs(known: tuple[str, ...]) -> list[Callable[[str], bool]]:
     """Those of the known names that are globs, compiled."""
     return [glob(name) for name in known if GLOB.intersection(name)]
 
 
-def remind(visit: Visit, body: Json, asked: Ask) -> None:
+def _remind(visit: Visit, body: Json, asked: Ask) -> None:
     """Note what the log should say of a request that was answered."""
     if "headers" in body and isinstance(body["headers"], dict):
-        visit.note(HEADERS_IN_BODY)
+        visit.note(_HEADERS_IN_BODY)
     if visit.settings.repeat == "same" and visit.memory.count(asked.identity) == OFTEN:
         visit.note(f"{OFTEN} identical requests got the same answer; `--repeat vary` makes them differ")
 
 
-def send(answered: Answered, text: bytes, pace: Pace) -> Reply | Exchange:
+def _send(answered: _Answered, text: bytes, pace: Pace) -> Reply | Exchange:
     """Put the answer on the wire, whole or as a stream."""
-    return stream(answered, pace) if answered.asked.stream else Reply(200, text, subject=answered.subject())
+    return _stream(answered, pace) if answered.asked.stream else Reply(200, text, subject=answered.subject())
 
 
-def stream(answered: Answered, pace: Pace) -> Exchange:
+def _stream(answered: _Answered, pace: Pace) -> Exchange:
     """The answer in pieces."""
     yield Begin(200, STREAM_HEADERS)
     if pace.first_token:
@@ -297,18 +297,18 @@ def stream(answered: Answered, pace: Pace) -> Exchange:
     return Reply(200, b"", STREAM_HEADERS, f"{answered.subject()}, streamed")
 
 
-def send_raw(answered: Answered, raw: bytes) -> Reply | Exchange:
+def _send_raw(answered: _Answered, raw: bytes) -> Reply | Exchange:
     """Send an answer that the settings write down, of a stream as its only event."""
     subject = f"{answered.completion.model}, raw"
-    return stream_raw(raw, subject) if answered.asked.stream else Reply(200, raw, subject=subject)
+    return _stream_raw(raw, subject) if answered.asked.stream else Reply(200, raw, subject=subject)
 
 
-def stream_raw(raw: bytes, subject: str) -> Exchange:
+def _stream_raw(raw: bytes, subject: str) -> Exchange:
     reply = yield from raw_stream(raw)
     return replace(reply, subject=f"{subject}, streamed")
 
 
-def refuse_with_stream(body: Json, chosen: Options, judged: bool) -> None:
+def _refuse_with_stream(body: Json, chosen: Options, judged: bool) -> None:
     """A stream can be neither cached nor sorted: what has been sent can't move."""
     if not body.get("stream"):
         return

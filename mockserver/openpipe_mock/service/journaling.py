@@ -25,7 +25,7 @@ def recorded(exchange: Exchange, entry: Entry) -> Exchange:
                     entry.answer_left_out += length - room
                     room = 0
             elif isinstance(effect, Begin):
-                entry.streamed, entry.status = is_stream(effect.headers), effect.status
+                entry.streamed, entry.status = _is_stream(effect.headers), effect.status
                 effect = Begin(effect.status, (*effect.headers, (REQUEST_ID, entry.id.encode())))
             effect = exchange.send((yield effect))
     except StopIteration as stop:
@@ -36,7 +36,7 @@ def recorded(exchange: Exchange, entry: Entry) -> Exchange:
         entry.answer = b"".join(kept)
 
 
-def is_stream(headers: HeaderList) -> bool:
+def _is_stream(headers: HeaderList) -> bool:
     """Whether an answer is a stream of events."""
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
@@ -54,13 +54,13 @@ def finished(visit: Visit, reply: Reply, now: float) -> Reply:
     if reply.notes:
         visit.note(*reply.notes)
     if len(reply.headers) > 1:
-        entry.retry_after = seconds_asked(reply.headers)
+        entry.retry_after = _seconds_asked(reply.headers)
     reply.headers = (*reply.headers, (REQUEST_ID, entry.id.encode()))
     reply.notes = entry.notes
     return reply
 
 
-def seconds_asked(headers: HeaderList) -> float | None:
+def _seconds_asked(headers: HeaderList) -> float | None:
     """The seconds that an answer asks to wait, None where it asks for none."""
     told = dict(headers)
     if b"retry-after-ms" in told:

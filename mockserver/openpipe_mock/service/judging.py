@@ -24,18 +24,18 @@ def judgement(visit: Visit, body: Any) -> Reply | Exchange:
     visit.entry.criteria = (asked.text,)
     visit.entry.scores = [{asked.name: found.score}]
     if found.error:
-        raise CriterionFailed(*found.error, seconds=retry_after(visit, asked, found.error[0]))
+        raise CriterionFailed(*found.error, seconds=_retry_after(visit, asked, found.error[0]))
     text = found.answer or orjson.dumps(found.body())
     reply = Reply(200, text, subject=found.line or f"{asked.text} {found.score}")
-    return later(asked.delay, reply) if asked.delay else reply
+    return _later(asked.delay, reply) if asked.delay else reply
 
 
-def retry_after(visit: Visit, asked: judge.Criterion, status: int) -> float | None:
+def _retry_after(visit: Visit, asked: judge.Criterion, status: int) -> float | None:
     """When to come again, after a magic criterion's error: as a magic model says it."""
     is_magic = visit.settings.magic and asked.name not in visit.settings.criteria
     return RETRY_AFTER.get(status) if is_magic else None
 
 
-def later(seconds: float, reply: Reply) -> Exchange:
+def _later(seconds: float, reply: Reply) -> Exchange:
     yield Wait(seconds)
     return reply

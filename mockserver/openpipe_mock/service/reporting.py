@@ -14,52 +14,52 @@ from openpipe_mock.service.request import Visit
 from openpipe_mock.sessions import calllog as calls
 from openpipe_mock.sessions.memory import fingerprint
 
-Action = Callable[[Any, calls.CallLog, float | None], Any]
+_Action = Callable[[Any, calls.CallLog, float | None], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class _Report:
     """One of these endpoints: its method, the schema of its body ("" for none), and what it does."""
 
     method: str
     schema: str
-    action: Action
+    action: _Action
 
 
 REPORTS = {
-    "/report": Report("POST", "ReportRequest", lambda body, log, now: calls.report(body, log, now=now)),
-    "/report-anthropic": Report(
+    "/report": _Report("POST", "ReportRequest", lambda body, log, now: calls.report(body, log, now=now)),
+    "/report-anthropic": _Report(
         "POST", "ReportAnthropicRequest", lambda body, log, now: calls.report_anthropic(body, log, now=now)
     ),
-    "/logs/update-tags": Report(
+    "/logs/update-tags": _Report(
         "POST", "UpdateLogTagsRequest", lambda body, log, _: calls.update(body, log, member="tags")
     ),
-    "/logs/update-metadata": Report(
+    "/logs/update-metadata": _Report(
         "POST", "UpdateLogMetadataRequest", lambda body, log, _: calls.update(body, log, member="metadata")
     ),
-    "/check-cache": Report("POST", "CheckCacheRequest", lambda *_: calls.check_cache()),
-    "/local-testing-only-get-latest-logged-call": Report("GET", "", lambda _, log, __: calls.latest(log)),
-    "/models": Report("GET", "", lambda known, *_: calls.models(known)),
+    "/check-cache": _Report("POST", "CheckCacheRequest", lambda *_: calls.check_cache()),
+    "/local-testing-only-get-latest-logged-call": _Report("GET", "", lambda _, log, __: calls.latest(log)),
+    "/models": _Report("GET", "", lambda known, *_: calls.models(known)),
 }
 
 
-def check(report: Report, _: Visit, body: Any) -> None:
+def _check(report: _Report, _: Visit, body: Any) -> None:
     """Raise BadRequest for a valid body that is refused; what it asks for is done to no log."""
     report.action(body, calls.CallLog(), 0.0)
 
 
 CHECKS: Mapping[str, Callable[[Visit, Any], object]] = {
-    NAMES[path]: partial(check, report) for path, report in REPORTS.items()
+    NAMES[path]: partial(_check, report) for path, report in REPORTS.items()
 }
 """Endpoint → what raises BadRequest for a valid body that is refused."""
 
 
 def endpoints() -> dict[str, Callable[[Visit, Any], Exchange]]:
     """The endpoints, by their path below the base."""
-    return {path: partial(answer, report) for path, report in REPORTS.items()}
+    return {path: partial(_answer, report) for path, report in REPORTS.items()}
 
 
-def answer(report: Report, visit: Visit, body: Any) -> Exchange:
+def _answer(report: _Report, visit: Visit, body: Any) -> Exchange:
     """Answer a request whose body was read."""
     if report.schema:
         body = visit.accept(report.schema, body)

@@ -21,10 +21,10 @@ from openpipe_mock.sessions.memory import Session, Traffic
 Json = Any
 Endpoint = Callable[["Visit", Json], Reply | Exchange]
 """A visit and its parsed body in; a reply out, or an exchange that goes on."""
-MOST_NAMED = 1000
+_MOST_NAMED = 1000
 
 
-def nowhere(visit: "Visit", body: Json) -> Reply:
+def _nowhere(visit: "Visit", body: Json) -> Reply:
     """What stands in for the endpoint of a request that is refused before it reaches one."""
     raise not_found(visit.path)
 
@@ -47,7 +47,7 @@ class Visit:
     entry: Entry
     named: MutableSet[str]
     journal: Journal
-    endpoint: Endpoint = nowhere
+    endpoint: Endpoint = _nowhere
     token: bytes = b""
     read_only: bool = False
     reads_body: bool = False
@@ -89,7 +89,7 @@ class Visit:
 
     def once(self, sentence: str) -> None:
         """The same, but only the first time."""
-        if sentence not in self.named and len(self.named) < MOST_NAMED:
+        if sentence not in self.named and len(self.named) < _MOST_NAMED:
             self.named.add(sentence)
             self.note(sentence)
 

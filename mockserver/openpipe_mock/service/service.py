@@ -51,20 +51,20 @@ from openpipe_mock.service.request import Endpoint, Visit
 from openpipe_mock.sessions.journal import Entry, sent_token
 from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
 
-ENDPOINTS = {f"{BASE}{path}": name for path, name in NAMES.items()}
+_ENDPOINTS = {f"{BASE}{path}": name for path, name in NAMES.items()}
 """Path → the short name of its endpoint."""
-TICK = Tick()
-SCHEMAS = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"} | {
+_TICK = Tick()
+_SCHEMAS = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"} | {
     NAMES[path]: report.schema for path, report in reports.REPORTS.items() if report.schema
 }
 """Endpoint → the schema of its body."""
-FURTHER: Mapping[str, Callable[[Visit, Any], object]] = {
+_FURTHER: Mapping[str, Callable[[Visit, Any], object]] = {
     "judge": lambda visit, body: None,
     "chat": completions.check,
     **reports.CHECKS,
 }
 """Endpoint → what raises for a body that its schema takes and its engine refuses."""
-FOREIGN = "a page of another site begins no session; POST /_mock/sessions opens one that it may then use."
+_FOREIGN = "a page of another site begins no session; POST /_mock/sessions opens one that it may then use."
 
 
 class Service:
@@ -144,7 +144,7 @@ class Service:
             except ApiError as error:
                 visit.problem = error
         try:
-            return responding(visit, body)
+            return _responding(visit, body)
         except ApiError as error:
             return refused(visit, error)
 
@@ -153,7 +153,7 @@ class Service:
         try:
             if not isinstance(reply, Reply):
                 reply = yield from reply
-            return finished(visit, reply, (yield TICK))
+            return finished(visit, reply, (yield _TICK))
         finally:
             self.end(visit)
 
@@ -179,7 +179,7 @@ class Service:
             session.requests += 1
         settings = session.settings(self.settings)
         entry = Entry(session.requests, session.name, head.method, head.path, head.headers, settings, head.at)
-        entry.endpoint = ENDPOINTS.get(path, "")
+        entry.endpoint = _ENDPOINTS.get(path, "")
         if head.query:
             entry.query_secrets = secret_members(head.query)
         visit = Visit(head, path, session, settings, entry, self.named, session.journal, barred=barred)
@@ -216,12 +216,12 @@ class Service:
         """
         settings = self.settings
         try:
-            expect_served(head.method, path)
+            _expect_served(head.method, path)
             token = authorize(head.headers, settings.keys, settings.read_only_keys)
-            is_read_only(token, ENDPOINTS[path], settings)
+            _is_read_only(token, _ENDPOINTS[path], settings)
         except ApiError as error:
             return error
-        return Forbidden(FOREIGN) if is_foreign(head.headers) else None
+        return Forbidden(_FOREIGN) if is_foreign(head.headers) else None
 
     def admit(self, visit: Visit) -> None:
         """Hold path, method, key and limits against what is served, and what the headers say of the body.
@@ -231,17 +231,17 @@ class Service:
         head, settings = visit.head, visit.settings
         if visit.barred:
             raise visit.barred
-        expect_served(head.method, visit.path)
+        _expect_served(head.method, visit.path)
         visit.token = authorize(head.headers, settings.keys, settings.read_only_keys)
-        visit.read_only = is_read_only(visit.token, visit.entry.endpoint, settings)
+        visit.read_only = _is_read_only(visit.token, visit.entry.endpoint, settings)
         visit.endpoint = self.endpoints[visit.path.removeprefix(BASE)]
         if not settings.limits.none:
-            enter(visit)
+            _enter(visit)
         if head.method != "POST":
             visit.entry.checked = True
             return
         try:
-            expect_body(head.headers, self.settings.max_body_bytes)
+            _expect_body(head.headers, self.settings.max_body_bytes)
             visit.reads_body = True
         except ApiError as error:
             visit.problem = error
@@ -255,49 +255,49 @@ class Service:
         return parse(sent) if parsed is None else parsed
 
 
-def expect_served(method: str, path: str) -> None:
+def _expect_served(method: str, path: str) -> None:
     """Raise NotFound for a path that isn't served, MethodNotSupported for another method."""
-    if path not in ENDPOINTS:
+    if path not in _ENDPOINTS:
         raise not_found(path)
     if method != SERVED[path.removeprefix(BASE)]:
         raise wrong_method(method, path)
 
 
-def expect_body(headers: Headers, limit: int) -> None:
+def _expect_body(headers: Headers, limit: int) -> None:
     """What a body's headers must say before it is read."""
     if announced(headers) > limit:
         raise too_large(limit)
     expect_json(headers)
 
 
-def responding(visit: Visit, body: Any) -> Reply | Exchange:
+def _responding(visit: Visit, body: Any) -> Reply | Exchange:
     """What is answered: a reply at once where nothing has to be waited for or sent in pieces."""
-    fault, streams = due(visit, body), asks_for_stream(visit, body)
+    fault, streams = _due(visit, body), _asks_for_stream(visit, body)
     if fault is not None:
         visit.entry.faults.append(faults.describe(fault))
         visit.entry.struck = fault.place
-        check(visit, body)
-        answering, refusing = engine(visit, body), partial(refused, visit)
+        _check(visit, body)
+        answering, refusing = _engine(visit, body), partial(refused, visit)
         spoilt = spoiled(answering, fault, visit.settings.pace, refusing, streams=streams)
         return recorded(spoilt, visit.entry)
     if visit.settings.variant:
-        check(visit, body)  # an answer that the variant refuses is never asked for
-        answering, variant = engine(visit, body), named(visit.settings.variant)
+        _check(visit, body)  # an answer that the variant refuses is never asked for
+        answering, variant = _engine(visit, body), named(visit.settings.variant)
         return recorded(varied(answering, variant, visit.entry.endpoint, visit.memory.count), visit.entry)
-    reply = asked(visit, body)
+    reply = _asked(visit, body)
     if isinstance(reply, Reply):
         return reply
-    return recorded(guarded(visit, reply), visit.entry) if streams else guarded(visit, reply)
+    return recorded(_guarded(visit, reply), visit.entry) if streams else _guarded(visit, reply)
 
 
-def asked(visit: Visit, body: Any) -> Reply | Exchange:
+def _asked(visit: Visit, body: Any) -> Reply | Exchange:
     """What the endpoint answers. Raises ApiError for what it refuses."""
     if visit.problem is not None:
         raise visit.problem
     return visit.endpoint(visit, body)
 
 
-def guarded(visit: Visit, exchange: Exchange) -> Exchange:
+def _guarded(visit: Visit, exchange: Exchange) -> Exchange:
     """An exchange that goes on; what it refuses is an answer too."""
     try:
         return (yield from exchange)
@@ -305,16 +305,16 @@ def guarded(visit: Visit, exchange: Exchange) -> Exchange:
         return refused(visit, error)
 
 
-def engine(visit: Visit, body: Any) -> Exchange:
+def _engine(visit: Visit, body: Any) -> Exchange:
     """The same as an exchange, which asks the endpoint only when it is begun; a refusal is its answer."""
     try:
-        reply = asked(visit, body)
+        reply = _asked(visit, body)
         return reply if isinstance(reply, Reply) else (yield from reply)
     except ApiError as error:
         return refused(visit, error)
 
 
-def is_read_only(token: bytes, endpoint: str, settings: Settings) -> bool:
+def _is_read_only(token: bytes, endpoint: str, settings: Settings) -> bool:
     """Whether the key may only read. Raises Unauthorized where it would write a log (source)."""
     known = settings.read_only_keys
     if not known or token.decode("latin-1") not in known:
@@ -324,7 +324,7 @@ def is_read_only(token: bytes, endpoint: str, settings: Settings) -> bool:
     return True
 
 
-def enter(visit: Visit) -> None:
+def _enter(visit: Visit) -> None:
     """Count a request against the limits of its key. Raises TooManyRequests where it is over one."""
     credential = fingerprint(visit.token)
     traffic, over, seconds = visit.session.enter(credential, visit.settings.limits, visit.head.at)
@@ -335,7 +335,7 @@ def enter(visit: Visit) -> None:
     visit.traffic = traffic
 
 
-def due(visit: Visit, body: Any) -> Fault | None:
+def _due(visit: Visit, body: Any) -> Fault | None:
     """What shall go wrong with a request: by its headers, by the settings' faults, by its model."""
     settings, headers = visit.settings, visit.head.headers
     fault = None
@@ -343,12 +343,12 @@ def due(visit: Visit, body: Any) -> Fault | None:
         fault = faults.magic_fault(headers[b"x-mock-fault"].decode("latin-1"))
     if settings.faults and fault is None:
         lot = faults.Lot(settings.seed, visit.entry.body or b"")
-        subject, streams = visit.subject(body), asks_for_stream(visit, body)
+        subject, streams = visit.subject(body), _asks_for_stream(visit, body)
         found = faults.due(settings.faults, subject, visit.memory.count, lot, streams=streams)
         fault = found.fault
         visit.entry.passed = tuple((each.fault.place, each.why) for each in found.passed)
     if settings.magic and (fault is None or faults.only_delays(fault)):
-        asked = by_model(visit, body)
+        asked = _by_model(visit, body)
         fault = replace(asked, delay=asked.delay + fault.delay) if asked and fault else asked or fault
     delay = magic.delay(headers) if settings.magic and b"x-mock-delay-ms" in headers else 0.0
     if delay:
@@ -356,7 +356,7 @@ def due(visit: Visit, body: Any) -> Fault | None:
     return fault
 
 
-def by_model(visit: Visit, body: Any) -> Fault | None:
+def _by_model(visit: Visit, body: Any) -> Fault | None:
     """What the request's model asks to go wrong; a model that is declared under such a name wins."""
     model = body.get("model") if visit.entry.endpoint == "chat" and isinstance(body, dict) else None
     if not isinstance(model, str) or model in visit.settings.known_models:
@@ -364,14 +364,14 @@ def by_model(visit: Visit, body: Any) -> Fault | None:
     return model_fault(model)
 
 
-def asks_for_stream(visit: Visit, body: Any) -> bool:
+def _asks_for_stream(visit: Visit, body: Any) -> bool:
     return visit.entry.endpoint == "chat" and isinstance(body, dict) and body.get("stream") is True
 
 
-def check(visit: Visit, body: Any) -> None:
+def _check(visit: Visit, body: Any) -> None:
     """Hold a request against the contract that may never reach its engine."""
     endpoint = visit.entry.endpoint
-    schema = SCHEMAS.get(endpoint)
+    schema = _SCHEMAS.get(endpoint)
     try:
         if visit.problem is not None:
             raise visit.problem
@@ -380,7 +380,7 @@ def check(visit: Visit, body: Any) -> None:
             body = body if checker.is_valid(body) else checker.tidy(body)
             if not checker.is_valid(body):
                 raise broken(checker, body)
-            FURTHER[endpoint](visit, body)
+            _FURTHER[endpoint](visit, body)
     except (BadRequest, ParseError) as error:
         visit.entry.violations = error.issues or (error.message,)
     except ApiError:

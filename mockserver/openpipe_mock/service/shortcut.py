@@ -39,35 +39,35 @@ from openpipe_mock.sessions.calllog import Own
 from openpipe_mock.sessions.journal import OVERHEAD, SCORE_BYTES, Entry, head_size
 from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
 
-Clock = Callable[[], float]
-Key = tuple[bytes, bytes | None]
+_Clock = Callable[[], float]
+_Key = tuple[bytes, bytes | None]
 """What a completion is a function of, under the same settings: its body's digest, and `op-criteria`.
 
 The body as it was sent, to the letter: an answer follows the order of a schema's keys, which counts for
 nothing in the request's identity.
 """
-Asked = tuple[Key, bytes]
+_Asked = tuple[_Key, bytes]
 """The key of a completion, and the identity of its request, by which repetitions are counted."""
 
-[JSON] = JSON_HEADERS
-JUDGE, CHAT = f"{BASE}/criteria/judge", f"{BASE}/chat/completions"
-LONG_WAY = frozenset(
+[_JSON] = JSON_HEADERS
+_JUDGE, _CHAT = f"{BASE}/criteria/judge", f"{BASE}/chat/completions"
+_LONG_WAY = frozenset(
     (b"content-encoding", b"x-mock-session", b"x-mock-fault", b"x-mock-delay-ms", b"x-mock-score")
 )
 """Headers that have a say in the answer, beside the key and the type."""
-LONG_CHAT = LONG_WAY | {b"op-cache", b"op-log-request", b"op-tags"}
-JUDGE_SIZE = OVERHEAD + SCORE_BYTES + len(JUDGE)
+_LONG_CHAT = _LONG_WAY | {b"op-cache", b"op-log-request", b"op-tags"}
+_JUDGE_SIZE = OVERHEAD + SCORE_BYTES + len(_JUDGE)
 """What the journal counts for a judgement, beside body, answer and headers."""
 MOST_BYTES = 32_768
 """Longer bodies take so long that the way there doesn't count."""
-MOST_KNOWN = 512
+_MOST_KNOWN = 512
 """Completions that are remembered; each has at most MOST_BYTES."""
-LONGEST_CRITERIA = 1000
+_LONGEST_CRITERIA = 1000
 """Bytes of `op-criteria` that are kept of one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class _Known:
     """A completion that was given: JSON text, line in the terminal, and what the journal says of it.
 
     `identity` is that of its request, `size` what the journal counts beside body, answer and headers. Nobody
@@ -96,11 +96,11 @@ class Shortcut:
         self.most_digits = 0
         self.judges = False
         self.repeats = False
-        self.known: dict[Key, Known] = {}
+        self.known: dict[_Key, _Known] = {}
         self.parsed: Any = None
         """The JSON of the body that is looked at, once somebody has read it."""
 
-    def answer(self, head: Head, body: bytes, clock: Clock) -> Reply | Exchange:
+    def answer(self, head: Head, body: bytes, clock: _Clock) -> Reply | Exchange:
         """What the service says to a request whose body is here; an exchange where time has to pass.
 
         `clock` is that of `Head.at`, in seconds.
@@ -108,13 +108,13 @@ class Shortcut:
         reply: Reply | Exchange | None = None
         self.parsed = None
         if self.sessions and head.method == "POST" and not head.query:
-            if head.path == JUDGE:
+            if head.path == _JUDGE:
                 reply = self.judgement(self.sessions.default, head.headers, body, head.at, clock)
-            elif head.path == CHAT:
+            elif head.path == _CHAT:
                 reply = self.completion(self.sessions.default, head, body, clock)
         return reply or self.stepwise(head, body, clock)
 
-    def stepwise(self, head: Head, body: bytes, clock: Clock, asked: Asked | None = None) -> Reply | Exchange:
+    def stepwise(self, head: Head, body: bytes, clock: _Clock, asked: _Asked | None = None) -> Reply | Exchange:
         """The service's own steps; what is `asked` for the first time is remembered with its completion."""
         service = self.service
         visit = service.begin(head)
@@ -141,19 +141,19 @@ class Shortcut:
         settings = session.settings(base)
         if settings is not self.settings or base is not self.base:
             self.learn(session, settings, base)
-        return settings if self.judges and admits(headers, self.most_digits) else None
+        return settings if self.judges and _admits(headers, self.most_digits) else None
 
     # Judgements.
 
     def judgement(
-        self, session: Session, headers: Headers, body: bytes, at: float, clock: Clock
+        self, session: Session, headers: Headers, body: bytes, at: float, clock: _Clock
     ) -> Reply | None:
         """The reply to a judge request; None, and nothing done, where it isn't plain.
 
         `at`: when it came, on `clock`, in seconds.
         """
         settings = self.plain(session, headers)
-        if settings is None or not LONG_WAY.isdisjoint(headers):
+        if settings is None or not _LONG_WAY.isdisjoint(headers):
             return None
         request = self.read(body, self.is_judgement)
         if request is None:
@@ -167,11 +167,11 @@ class Shortcut:
         content = tidy_content(request.get("input", {}), request["output"])
         found = drawn(asked.text, settings.seed, scoring.step_of(state, content))
         session.requests = number = session.requests + 1
-        size = JUDGE_SIZE + len(body) + len(found.answer) + head_size(headers)
+        size = _JUDGE_SIZE + len(body) + len(found.answer) + head_size(headers)
         facts = (number, session.name, headers, settings, at, clock() - at, body, asked, found)
-        session.journal.add_later((size, judged, facts, headers[b"authorization"][7:].strip()))
+        session.journal.add_later((size, _judged, facts, headers[b"authorization"][7:].strip()))
         request_id = f"{session.name}-{number}".encode()
-        return Reply(200, found.answer, (JSON, (REQUEST_ID, request_id)), found.line)
+        return Reply(200, found.answer, (_JSON, (REQUEST_ID, request_id)), found.line)
 
     def learn(self, session: Session, settings: Settings, base: Settings) -> None:
         """What short ways there are under these settings; `base`: the mock's own, which bound its bodies."""
@@ -179,8 +179,8 @@ class Shortcut:
         self.most = min(MOST_BYTES, base.max_body_bytes)
         self.most_digits = len(str(base.max_body_bytes + 1)) - 1
         own = type(session) is Session and type(self.service) is Service
-        self.judges = own and is_plain(settings)
-        self.repeats = self.judges and is_repeatable(settings)
+        self.judges = own and _is_plain(settings)
+        self.repeats = self.judges and _is_repeatable(settings)
 
     def read(self, body: bytes, fits: Callable[[Any], bool]) -> dict[str, Any] | None:
         """A body's JSON; None where it is wrong, untidy, long or deep."""
@@ -197,12 +197,12 @@ class Shortcut:
 
     # Completions.
 
-    def completion(self, session: Session, head: Head, body: bytes, clock: Clock) -> Reply | Exchange | None:
+    def completion(self, session: Session, head: Head, body: bytes, clock: _Clock) -> Reply | Exchange | None:
         """The reply to a chat request, kept for the next time; None, and nothing done, for a special one."""
         headers, criteria = head.headers, head.headers.get(b"op-criteria")
-        if self.plain(session, headers) is None or not self.repeats or not LONG_CHAT.isdisjoint(headers):
+        if self.plain(session, headers) is None or not self.repeats or not _LONG_CHAT.isdisjoint(headers):
             return None
-        if len(body) > self.most or len(criteria or b"") > LONGEST_CRITERIA:
+        if len(body) > self.most or len(criteria or b"") > _LONGEST_CRITERIA:
             return None
         key = blake2b(body, digest_size=16).digest(), criteria
         known = self.known.get(key)
@@ -215,7 +215,7 @@ class Shortcut:
             return None
         return self.again(known, session, head, body, clock)
 
-    def again(self, known: Known, session: Session, head: Head, body: bytes, clock: Clock) -> Reply:
+    def again(self, known: _Known, session: Session, head: Head, body: bytes, clock: _Clock) -> Reply:
         """The reply to a chat request that was answered before."""
         session.count(known.identity)
         session.requests = number = session.requests + 1
@@ -223,11 +223,11 @@ class Shortcut:
         session.log(fingerprint(token)).add_own(Own(body, known.text, 200))
         size = known.size + len(body) + len(known.text) + head_size(headers)
         facts = (number, session.name, headers, self.settings, at, clock() - at, body, known)
-        session.journal.add_later((size, completed, facts, token))
+        session.journal.add_later((size, _completed, facts, token))
         request_id = f"{session.name}-{number}".encode()
-        return Reply(200, known.text, (JSON, (REQUEST_ID, request_id)), known.line)
+        return Reply(200, known.text, (_JSON, (REQUEST_ID, request_id)), known.line)
 
-    def remember(self, asked: Asked, visit: Visit, reply: Reply) -> None:
+    def remember(self, asked: _Asked, visit: Visit, reply: Reply) -> None:
         """Keep a completion, unless more is said of it than its answer."""
         key, identity = asked
         entry, settings = visit.entry, visit.settings
@@ -235,14 +235,14 @@ class Shortcut:
             return
         if entry.notes or entry.rules or entry.faults or entry.violations or settings is not self.settings:
             return
-        if len(self.known) >= MOST_KNOWN:
+        if len(self.known) >= _MOST_KNOWN:
             del self.known[next(iter(self.known))]
         scores = [dict(each) for each in entry.scores]
-        size = OVERHEAD + len(CHAT) + SCORE_BYTES * sum(map(len, scores))
-        self.known[key] = Known(reply.body, reply.subject, identity, entry.criteria, scores, size)
+        size = OVERHEAD + len(_CHAT) + SCORE_BYTES * sum(map(len, scores))
+        self.known[key] = _Known(reply.body, reply.subject, identity, entry.criteria, scores, size)
 
 
-def admits(headers: Headers, most_digits: int) -> bool:
+def _admits(headers: Headers, most_digits: int) -> bool:
     """Whether a request has a key and a type that need no second look, and no length that may be too much."""
     key = headers.get(b"authorization", b"")
     return (
@@ -254,7 +254,7 @@ def admits(headers: Headers, most_digits: int) -> bool:
     )
 
 
-def is_plain(settings: Settings) -> bool:
+def _is_plain(settings: Settings) -> bool:
     """Whether settings leave judgements to the draw, and requests alone."""
     special = (
         settings.criteria or settings.faults or settings.variant or settings.keys or settings.read_only_keys
@@ -262,7 +262,7 @@ def is_plain(settings: Settings) -> bool:
     return not special and settings.limits.none and settings.judges_unknown
 
 
-def is_repeatable(settings: Settings) -> bool:
+def _is_repeatable(settings: Settings) -> bool:
     """Whether settings leave a completion to what was asked, and that again and again."""
     pure = settings.ids == "content" and settings.clock == "fixed" and settings.repeat == "same"
     return pure and not settings.completions and not settings.known_models
@@ -279,7 +279,7 @@ def lot(reference: str, magical: bool, answers: int, seed: int) -> tuple[Criteri
     return asked, scoring.begun(answers, seed, name, version or LATEST)
 
 
-def judged(
+def _judged(
     number: int,
     session: str,
     headers: Headers,
@@ -292,7 +292,7 @@ def judged(
 ) -> Entry:
     """What the journal says of a plain judgement."""
     return Entry(
-        *(number, session, "POST", JUDGE, headers, settings, at),
+        *(number, session, "POST", _JUDGE, headers, settings, at),
         endpoint="judge",
         body=body,
         status=200,
@@ -304,7 +304,7 @@ def judged(
     )
 
 
-def completed(
+def _completed(
     number: int,
     session: str,
     headers: Headers,
@@ -312,11 +312,11 @@ def completed(
     at: float,
     seconds: float,
     body: bytes,
-    known: Known,
+    known: _Known,
 ) -> Entry:
     """What the journal says of a completion that was given before."""
     return Entry(
-        *(number, session, "POST", CHAT, headers, settings, at),
+        *(number, session, "POST", _CHAT, headers, settings, at),
         endpoint="chat",
         body=body,
         status=200,

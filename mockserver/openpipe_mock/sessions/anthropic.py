@@ -6,13 +6,13 @@ import orjson
 
 Json = dict[str, Any]
 
-FINISH_REASONS = {
+_FINISH_REASONS = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
     "tool_use": "tool_calls",
 }
-MOST_TOKENS = 2**53
+_MOST_TOKENS = 2**53
 
 
 def is_message(payload: Any) -> bool:
@@ -34,8 +34,8 @@ def completion(message: Json, created: int) -> Json:
         "choices": [
             {
                 "index": 0,
-                "finish_reason": FINISH_REASONS.get(text_at(message, "stop_reason") or "", "stop"),
-                "message": choice_message(message["content"]),
+                "finish_reason": _FINISH_REASONS.get(text_at(message, "stop_reason") or "", "stop"),
+                "message": _choice_message(message["content"]),
                 "logprobs": None,
             }
         ],
@@ -44,26 +44,26 @@ def completion(message: Json, created: int) -> Json:
     return {**answer, "usage": usage(counts)} if isinstance(counts, dict) else answer
 
 
-def choice_message(blocks: list[Any]) -> Json:
+def _choice_message(blocks: list[Any]) -> Json:
     """The texts, thoughts and tool calls of a message, each kind put together."""
-    said = texts(blocks, "text", "text")
+    said = _texts(blocks, "text", "text")
     message: Json = {"role": "assistant", "content": "".join(said) if said else None, "refusal": None}
-    thoughts = texts(blocks, "thinking", "thinking")
+    thoughts = _texts(blocks, "thinking", "thinking")
     if thoughts:
         message["reasoning_content"] = "".join(thoughts)
-    calls = [tool_call(block) for block in of_type(blocks, "tool_use")]
+    calls = [_tool_call(block) for block in _of_type(blocks, "tool_use")]
     return {**message, "tool_calls": calls} if calls else message
 
 
-def of_type(blocks: list[Any], name: str) -> list[Json]:
+def _of_type(blocks: list[Any], name: str) -> list[Json]:
     return [block for block in blocks if isinstance(block, dict) and block.get("type") == name]
 
 
-def texts(blocks: list[Any], name: str, member: str) -> list[str]:
-    return [text for block in of_type(blocks, name) if (text := text_at(block, member)) is not None]
+def _texts(blocks: list[Any], name: str, member: str) -> list[str]:
+    return [text for block in _of_type(blocks, name) if (text := text_at(block, member)) is not None]
 
 
-def tool_call(block: Json) -> Json:
+def _tool_call(block: Json) -> Json:
     """A `tool_use` block as a tool call; its input, an object there, is JSON text here."""
     arguments = orjson.dumps(block.get("input", {})).decode()
     function = {"name": text_at(block, "name") or "", "arguments": arguments}
@@ -72,9 +72,9 @@ def tool_call(block: Json) -> Json:
 
 def usage(counts: Json) -> Json:
     """Token counts. Anthropic counts what went through its cache apart, a completion counts it in."""
-    cached = tokens(counts, "cache_read_input_tokens")
-    read = tokens(counts, "input_tokens") + tokens(counts, "cache_creation_input_tokens") + cached
-    written = tokens(counts, "output_tokens")
+    cached = _tokens(counts, "cache_read_input_tokens")
+    read = _tokens(counts, "input_tokens") + _tokens(counts, "cache_creation_input_tokens") + cached
+    written = _tokens(counts, "output_tokens")
     return {
         "prompt_tokens": read,
         "completion_tokens": written,
@@ -83,12 +83,12 @@ def usage(counts: Json) -> Json:
     }
 
 
-def tokens(counts: Json, name: str) -> int | float:
+def _tokens(counts: Json, name: str) -> int | float:
     """A count of tokens; 0 for what can't be one."""
     value = counts.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0
-    return value if 0 <= value <= MOST_TOKENS else 0
+    return value if 0 <= value <= _MOST_TOKENS else 0
 
 
 def text_at(payload: Any, name: str) -> str | None:

@@ -32,7 +32,7 @@ Labels = Mapping[str, str | None]
 
 MOST_CALLS = 1000
 MOST_BYTES = 4 * MEBIBYTE
-OVERHEAD = 200
+_OVERHEAD = 200
 """What a call counts beside its payloads before anybody reads it, roughly, in bytes."""
 
 
@@ -62,7 +62,7 @@ class LoggedCall:
 
     def labelled(self, values: Labels) -> "LoggedCall":
         """The same call with its metadata updated."""
-        return replace(self, metadata=present({**self.metadata, **values}))
+        return replace(self, metadata=_present({**self.metadata, **values}))
 
     def without_payloads(self) -> "LoggedCall":
         """The same call for a log that has no room for its payloads, and a sentence in their place."""
@@ -104,7 +104,7 @@ class Own:
     @property
     def size(self) -> int:
         """About what the log will count for it, in bytes."""
-        size = len(self.request) + len(self.response or b"") + OVERHEAD
+        size = len(self.request) + len(self.response or b"") + _OVERHEAD
         if self.tags:
             size += sum(len(key) + len(value or "") for key, value in self.tags.items())
         return size + len(self.error_message or "")
@@ -209,7 +209,7 @@ class CallLog:
 def report(body: Json, log: CallLog, *, now: float | None = None) -> Json:
     """`POST /report`: log a call that a client made elsewhere."""
     tags = labels(body.get("tags"), "/tags")
-    log.add(reported(body, body.get("respPayload"), tags, now))
+    log.add(_reported(body, body.get("respPayload"), tags, now))
     return {"status": "ok"}
 
 
@@ -218,19 +218,19 @@ def report_anthropic(body: Json, log: CallLog, *, now: float | None = None) -> J
     tags = {**labels(body.get("tags"), "/tags"), **labels(body.get("metadata"), "/metadata")}
     response = masked(body.get("respPayload"))
     if is_message(response):
-        response = completion(response, int(moment(now)))
-    log.add(reported(body, response, tags, now))
+        response = completion(response, int(_moment(now)))
+    log.add(_reported(body, response, tags, now))
     return {"status": "ok"}
 
 
 def update(body: Json, log: CallLog, *, member: Literal["tags", "metadata"]) -> Json:
     """`POST /logs/update-tags` and `POST /logs/update-metadata`; `member` says where the new values are."""
     place = Place({})
-    refuse(chain(unknown_fields(body["filters"], place.at("filters")), unfit(body[member], place.at(member))))
+    _refuse(chain(_unknown_fields(body["filters"], place.at("filters")), _unfit(body[member], place.at(member))))
     filters = [
-        Filter(read, label(item["equals"])) for item in body["filters"] if (read := reader(item["field"]))
+        Filter(read, _label(item["equals"])) for item in body["filters"] if (read := _reader(item["field"]))
     ]
-    return {"matchedLogs": log.update(filters, changes(body[member]))}
+    return {"matchedLogs": log.update(filters, _changes(body[member]))}
 
 
 def check_cache() -> Json:
@@ -247,10 +247,10 @@ def latest(log: CallLog) -> Json | None:
 def models(known: Sequence[str]) -> Json:
     """`GET /models`: the names that the mock knows, each as a deployed model; its id has no `openpipe:`."""
     ids = dict.fromkeys(name.removeprefix("openpipe:") for name in known)
-    return {"object": "list", "data": [model(name) for name in ids]}
+    return {"object": "list", "data": [_model(name) for name in ids]}
 
 
-def model(name: str) -> Json:
+def _model(name: str) -> Json:
     """One entry of the list of models; all but its names is made up, and costs nothing."""
     born = datetime.fromtimestamp(EPOCH, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     return {
@@ -304,14 +304,14 @@ def completed(
         status=status,
         error_message=error_message,
         cache_hit=cache_hit,
-        metadata={**labels(tags, "/op-tags"), **own_metadata(request)},
-        created_at=moment(now),
+        metadata={**labels(tags, "/op-tags"), **_own_metadata(request)},
+        created_at=_moment(now),
         model=text_at(request, "model"),
         completion_id=text_at(response, "id"),
     )
 
 
-def reported(body: Json, response: Any, tags: Mapping[str, str], now: float | None) -> LoggedCall:
+def _reported(body: Json, response: Any, tags: Mapping[str, str], now: float | None) -> LoggedCall:
     """The call that a body of `/report` or `/report-anthropic` tells of."""
     return completed(
         body.get("reqPayload"),
@@ -323,13 +323,13 @@ def reported(body: Json, response: Any, tags: Mapping[str, str], now: float | No
     )
 
 
-def moment(now: float | None) -> float:
+def _moment(now: float | None) -> float:
     return EPOCH if now is None else now
 
 
 # Tags and metadata.
 
-SCALAR = (str, int, float, bool, type(None))
+_SCALAR = (str, int, float, bool, type(None))
 
 
 def labels(values: Any, pointer: str) -> dict[str, str]:
@@ -339,81 +339,81 @@ def labels(values: Any, pointer: str) -> dict[str, str]:
     """
     if not values and (values is None or values == {}):
         return {}
-    refuse(unfit(values, Place({}, pointer)))
-    return present(changes(values))
+    _refuse(_unfit(values, Place({}, pointer)))
+    return _present(_changes(values))
 
 
-def unfit(values: Any, place: Place) -> Iterator[Violation]:
+def _unfit(values: Any, place: Place) -> Iterator[Violation]:
     """What in a set of tags is no tag."""
     if not isinstance(values, dict):
         yield Violation(place.pointer, "type", f"expected an object of tags, got {shown(values)}.")
         return
     for key, value in values.items():
-        if not isinstance(value, SCALAR):
+        if not isinstance(value, _SCALAR):
             expected = "expected a string, a number, true, false or null"
             advice = "send structured values as JSON text"
             yield Violation(place.at(key).pointer, "type", f"{expected}, got {shown(value)}; {advice}.")
 
 
-def own_metadata(request: Any) -> dict[str, str]:
+def _own_metadata(request: Any) -> dict[str, str]:
     """The scalars in a request's own metadata. A request that failed may hold anything there: no error."""
     metadata = request.get("metadata") if isinstance(request, dict) else None
     fit = metadata if isinstance(metadata, dict) else {}
-    return present(changes({key: value for key, value in fit.items() if isinstance(value, SCALAR)}))
+    return _present(_changes({key: value for key, value in fit.items() if isinstance(value, _SCALAR)}))
 
 
-def changes(values: Mapping[str, Any]) -> Labels:
+def _changes(values: Mapping[str, Any]) -> Labels:
     """What tags do to those of a call: set them or, with null, delete them. An empty string does nothing."""
-    return {key: hidden(key, label(value)) for key, value in values.items() if value != ""}
+    return {key: hidden(key, _label(value)) for key, value in values.items() if value != ""}
 
 
-def label(value: str | int | float | None) -> str | None:
+def _label(value: str | int | float | None) -> str | None:
     return value if value is None or isinstance(value, str) else javascript.text(value)
 
 
-def present(values: Labels) -> dict[str, str]:
+def _present(values: Labels) -> dict[str, str]:
     return {key: value for key, value in values.items() if value is not None}
 
 
 # Filters.
 
-FIELDS: dict[str, Callable[[LoggedCall], str | None]] = {
+_FIELDS: dict[str, Callable[[LoggedCall], str | None]] = {
     "model": attrgetter("model"),
     "completionId": attrgetter("completion_id"),
-    "statusCode": lambda call: label(call.status),
+    "statusCode": lambda call: _label(call.status),
 }
 """Fields of a filter that stand alone. All others name a piece of metadata: `metadata.KEY`, `tags.KEY`."""
-FAMILIES = ("metadata", "tags")
+_FAMILIES = ("metadata", "tags")
 
 
-def reader(name: str) -> Callable[[LoggedCall], str | None] | None:
+def _reader(name: str) -> Callable[[LoggedCall], str | None] | None:
     """What reads the field of this name in a call; None for an unknown field. A key may contain dots."""
     family, _, key = name.partition(".")
-    if family in FAMILIES and key:
+    if family in _FAMILIES and key:
         return lambda call: call.metadata.get(key)
-    return FIELDS.get(name)
+    return _FIELDS.get(name)
 
 
-def unknown_fields(filters: Sequence[Json], place: Place) -> Iterator[Violation]:
+def _unknown_fields(filters: Sequence[Json], place: Place) -> Iterator[Violation]:
     """Filters that ask for nothing we know. The service would ignore them, and so update too many calls."""
     for index, item in enumerate(filters):
-        if reader(item["field"]) is None:
+        if _reader(item["field"]) is None:
             where = place.at(index).at("field").pointer
-            yield Violation(where, "enum", f"unknown field {quoted(item['field'])}; {meant(item['field'])}")
+            yield Violation(where, "enum", f"unknown field {quoted(item['field'])}; {_meant(item['field'])}")
 
 
-def meant(name: str) -> str:
+def _meant(name: str) -> str:
     """What to say of a field that we don't know."""
     family, _, key = name.partition(".")
-    near = nearest(family, [*FIELDS, *FAMILIES])
+    near = nearest(family, [*_FIELDS, *_FAMILIES])
     if near is None:
-        known = [*FIELDS, *(f"{family}.KEY" for family in FAMILIES)]
+        known = [*_FIELDS, *(f"{family}.KEY" for family in _FAMILIES)]
         return f"known are {listed(map(quoted, known), 'and')}."
-    whole = f"{near}.{key or 'KEY'}" if near in FAMILIES else near
+    whole = f"{near}.{key or 'KEY'}" if near in _FAMILIES else near
     return f"did you mean {quoted(whole)}?"
 
 
-def refuse(violations: Iterator[Violation]) -> None:
+def _refuse(violations: Iterator[Violation]) -> None:
     """Raise BadRequest if there are any: the first in the message, each an issue."""
     found = gathered(violations, MOST_ISSUES)
     if found.shown:

@@ -12,13 +12,13 @@ from openpipe_mock.matching.conditions import Miss, Subject, When
 from openpipe_mock.sessions.inspection import Json, events, names, read_of, readable, subject_of, summary
 from openpipe_mock.sessions.journal import Entry
 
-MOST_NEAR = 5
+_MOST_NEAR = 5
 
 
-MOST_UNMATCHED = 200
+_MOST_UNMATCHED = 200
 
 
-TOOL_RESULT = (
+_TOOL_RESULT = (
     "it calls tools, and the last message is a tool's result: so that agents end, it doesn't fire then"
 )
 
@@ -33,7 +33,7 @@ def detail(entry: Entry) -> Json:
         **summary(entry),
         "request": {"headers": headers, "body": sent, "bytes_left_out": entry.body_left_out},
         "answer": {**got, "bytes_left_out": entry.answer_left_out},
-        **({"unmatched": missed[:MOST_UNMATCHED]} if missed else {}),
+        **({"unmatched": missed[:_MOST_UNMATCHED]} if missed else {}),
     }
 
 
@@ -46,30 +46,30 @@ def unmatched(entry: Entry) -> Iterator[Json]:
         return
     subject = subject_of(entry)
     if entry.endpoint == "chat":
-        yield from idle_scripts(entry, subject)
-    yield from idle_rules(entry)
-    yield from idle_faults(entry, subject)
+        yield from _idle_scripts(entry, subject)
+    yield from _idle_rules(entry)
+    yield from _idle_faults(entry, subject)
 
 
-def idle_scripts(entry: Entry, subject: Subject) -> Iterator[Json]:
+def _idle_scripts(entry: Entry, subject: Subject) -> Iterator[Json]:
     scripts = entry.settings.completions
     if any(str(script) in entry.rules for script in scripts):
         return
     for script in scripts:
         calls = script.calls and ends_in_result(subject)
-        reason = {"reason": TOOL_RESULT} if calls else failed(script.when, subject, entry)
+        reason = {"reason": _TOOL_RESULT} if calls else _failed(script.when, subject, entry)
         yield {"kind": "script", "place": script.place, "name": script.name or None, **reason}
 
 
-def failed(when: When, subject: Subject, entry: Entry) -> Json:
+def _failed(when: When, subject: Subject, entry: Entry) -> Json:
     """The first condition that failed, or why the rule didn't fire though all hold."""
     miss = when.failure(subject)
     if miss:
-        return {"reason": told(miss, entry), **missed(miss, entry)}
-    return {"reason": f"all its conditions hold; {before(entry)}"}
+        return {"reason": _told(miss, entry), **_missed(miss, entry)}
+    return {"reason": f"all its conditions hold; {_before(entry)}"}
 
 
-def before(entry: Entry) -> str:
+def _before(entry: Entry) -> str:
     if entry.faults:
         return "a fault struck before it was asked"
     if entry.status >= 400:
@@ -77,55 +77,55 @@ def before(entry: Entry) -> str:
     return "something else answered: the cache, a magic value, or a text that the journal has masked since"
 
 
-def missed(miss: Miss, entry: Entry) -> Json:
-    return {"condition": miss.condition, "expected": miss.expected, "seen": seen(miss, entry)}
+def _missed(miss: Miss, entry: Entry) -> Json:
+    return {"condition": miss.condition, "expected": miss.expected, "seen": _seen(miss, entry)}
 
 
-def told(miss: Miss, entry: Entry) -> str:
-    return str(replace(miss, seen=seen(miss, entry)))
+def _told(miss: Miss, entry: Entry) -> str:
+    return str(replace(miss, seen=_seen(miss, entry)))
 
 
-def in_body(miss: Miss, entry: Entry) -> bool:
+def _in_body(miss: Miss, entry: Entry) -> bool:
     """Whether a condition looked at the body."""
     part = miss.condition.partition(" ")[0]
     return part not in ("header", "endpoint") and not (part == "criterion" and entry.endpoint == "chat")
 
 
-def seen(miss: Miss, entry: Entry) -> str:
+def _seen(miss: Miss, entry: Entry) -> str:
     """What a condition saw, and that it couldn't see more where the journal keeps only part of the body."""
-    if entry.readable or not in_body(miss, entry):
+    if entry.readable or not _in_body(miss, entry):
         return miss.seen
     return f"{miss.seen} (the journal left out {entry.body_left_out} bytes of this body, so it can't be read)"
 
 
-def idle_rules(entry: Entry) -> Iterator[Json]:
+def _idle_rules(entry: Entry) -> Iterator[Json]:
     """Rules of the asked criteria that decided nothing, for each judged choice."""
     for asked in entry.criteria:
-        for rules in rules_of(form_of(entry.settings, *names(entry, asked))):
+        for rules in _rules_of(_form_of(entry.settings, *names(entry, asked))):
             if entry.endpoint == "judge" and any(rule.place in entry.rules for rule in rules.rules):
                 continue
-            for choice, subject in judged(entry):
-                yield from undecided(rules.rules, subject, entry, {"criterion": asked, **choice})
+            for choice, subject in _judged(entry):
+                yield from _undecided(rules.rules, subject, entry, {"criterion": asked, **choice})
 
 
-def undecided(rules: Iterable[JudgeRule], subject: Subject, entry: Entry, about: Json) -> Iterator[Json]:
+def _undecided(rules: Iterable[JudgeRule], subject: Subject, entry: Entry, about: Json) -> Iterator[Json]:
     """Why none of these rules decided; nothing where one of them did."""
     found = [(rule, rule.when.failure(subject)) for rule in rules]
     if all(miss for _, miss in found):
         for rule, miss in found:
             if miss:
-                reason = {"reason": told(miss, entry), **missed(miss, entry)}
+                reason = {"reason": _told(miss, entry), **_missed(miss, entry)}
                 yield {"kind": "rule", "place": rule.place, "name": None, **about, **reason}
 
 
-def form_of(settings: Settings, name: str, versioned: str) -> Form | None:
+def _form_of(settings: Settings, name: str, versioned: str) -> Form | None:
     """The form by which a criterion was judged, None for one that is not declared."""
     match = REFERENCE.fullmatch(versioned)
     declared = settings.criteria.get(name)
     return declared.versions.get(int(match["version"])) if match and declared else None
 
 
-def rules_of(form: Form | None) -> Iterator[Rules]:
+def _rules_of(form: Form | None) -> Iterator[Rules]:
     """The rules in a form, also those further down."""
     match form.way if form else None:
         case Rules(rules, otherwise) as way:
@@ -138,10 +138,10 @@ def rules_of(form: Form | None) -> Iterator[Rules]:
         case _:
             inner = []
     for each in inner:
-        yield from rules_of(each)
+        yield from _rules_of(each)
 
 
-def judged(entry: Entry) -> Iterator[tuple[Json, Subject]]:
+def _judged(entry: Entry) -> Iterator[tuple[Json, Subject]]:
     """What a judge saw: of a chat request each choice, in the order of the answer."""
     body = read_of(entry)
     if entry.endpoint == "judge":
@@ -154,17 +154,17 @@ def judged(entry: Entry) -> Iterator[tuple[Json, Subject]]:
         yield {"choice": index}, Subject("judge", {}, {"input": body, "output": output})
 
 
-def idle_faults(entry: Entry, subject: Subject) -> Iterator[Json]:
+def _idle_faults(entry: Entry, subject: Subject) -> Iterator[Json]:
     passed = dict(entry.passed)
     for fault in entry.settings.faults:
         if fault.place == entry.struck:
             continue
         why = passed.get(fault.place)
-        reason = {"reason": why} if why else failed(fault.when, subject, entry)
+        reason = {"reason": why} if why else _failed(fault.when, subject, entry)
         yield {"kind": "fault", "place": fault.place, "name": fault.name or None, **reason}
 
 
-COMPARISONS = {"exactly": eq, "at_least": ge, "at_most": le}
+_COMPARISONS = {"exactly": eq, "at_least": ge, "at_most": le}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class Expectation:
         return f"{self.comparison.replace('_', ' ')} {self.number}"
 
     def holds(self, count: int) -> bool:
-        return bool(COMPARISONS[self.comparison](count, self.number))
+        return bool(_COMPARISONS[self.comparison](count, self.number))
 
 
 def verify(entries: Iterable[Entry], when: When, expected: Expectation) -> Json:
@@ -194,13 +194,13 @@ def verify(entries: Iterable[Entry], when: When, expected: Expectation) -> Json:
         found = list(when.misses(subject_of(entry)))
         if found:
             held = len(when.conditions) - len(found)
-            misses.append({"id": entry.id, "held": held, "failed": [missed(each, entry) for each in found]})
-            unreadable += not entry.readable and all(in_body(each, entry) for each in found)
+            misses.append({"id": entry.id, "held": held, "failed": [_missed(each, entry) for each in found]})
+            unreadable += not entry.readable and all(_in_body(each, entry) for each in found)
         else:
             hits.append(entry.id)
     ok = expected.holds(len(hits)) and expected.holds(len(hits) + unreadable)
     few = not ok and len(hits) < expected.number
-    near = sorted(misses, key=lambda miss: -miss["held"])[:MOST_NEAR] if few else []
+    near = sorted(misses, key=lambda miss: -miss["held"])[:_MOST_NEAR] if few else []
     return {
         "ok": ok,
         "expected": str(expected),

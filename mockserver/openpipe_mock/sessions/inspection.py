@@ -27,7 +27,7 @@ class Filter:
             and self.validity in ("", VALIDITY[entry.valid])
             and self.status in ("", str(entry.status), f"{entry.status // 100}xx")
             and (
-                not self.criterion or any(self.criterion in names(entry, asked) for asked in asked_of(entry))
+                not self.criterion or any(self.criterion in names(entry, asked) for asked in _asked_of(entry))
             )
         )
 
@@ -35,7 +35,7 @@ class Filter:
 VALIDITY = {True: "valid", False: "invalid", None: "unknown"}
 
 
-def asked_of(entry: Entry) -> list[str]:
+def _asked_of(entry: Entry) -> list[str]:
     """The criteria that were judged, else those that were asked for and weren't."""
     return list(entry.criteria) or list(dict.fromkeys(subject_of(entry).asked))
 
@@ -43,10 +43,10 @@ def asked_of(entry: Entry) -> list[str]:
 def names(entry: Entry, asked: str) -> tuple[str, str]:
     """An asked criterion with its version and without."""
     name, _, version = asked.partition("@v")
-    return name, f"{name}@v{version or latest(entry.settings, name)}"
+    return name, f"{name}@v{version or _latest(entry.settings, name)}"
 
 
-def latest(settings: Settings, name: str) -> int:
+def _latest(settings: Settings, name: str) -> int:
     return max(settings.criteria[name].versions) if name in settings.criteria else 1
 
 
@@ -67,7 +67,7 @@ def summary(entry: Entry) -> Json:
         "valid": entry.valid,
         "violations": list(entry.violations),
         "model": model if isinstance(model, str) else None,
-        "criteria": asked_of(entry),
+        "criteria": _asked_of(entry),
         "scores": entry.scores,
         "rules": entry.rules,
         "faults": entry.faults,

@@ -18,7 +18,7 @@ MOST_ENTRIES = 1000
 MOST_BYTES = 4 * MEBIBYTE
 MOST_KEPT = 65_536
 """Bytes of body and answer that are kept of one exchange."""
-MARGIN = 64
+_MARGIN = 64
 """Bytes past an end that are read to recognise a secret which begins before it."""
 OVERHEAD = 500
 """What an entry counts beside its texts, roughly, in bytes."""
@@ -129,8 +129,8 @@ class Journal:
         """Keep an exchange; `token` is the bearer token that it came with, which nobody reads here."""
         is_long = len(entry.body or b"") + len(entry.answer) + entry.answer_left_out > MOST_KEPT
         if is_long:
-            shorten(entry, token)
-        self.add_later((weight(entry), itself, (entry,), None if is_long else token))
+            _shorten(entry, token)
+        self.add_later((_weight(entry), itself, (entry,), None if is_long else token))
 
     def add_later(self, later: Later) -> None:
         """The same for one that isn't written down yet."""
@@ -163,13 +163,13 @@ def itself(entry: Entry) -> Entry:
     return entry
 
 
-def shorten(entry: Entry, token: bytes) -> None:
+def _shorten(entry: Entry, token: bytes) -> None:
     """Keep the beginnings of a long body and answer, without their secrets.
 
     Somewhat more is read and masked than is kept, so that no secret is cut in two and half of it stays.
     """
     token = token or sent_token(entry.headers)
-    body, answer, margin = entry.body or b"", entry.answer, MARGIN + len(token)
+    body, answer, margin = entry.body or b"", entry.answer, _MARGIN + len(token)
     most_of_body = max(MOST_KEPT // 2, MOST_KEPT - len(answer))
     most_of_answer = max(MOST_KEPT // 2, MOST_KEPT - len(body))
     entry.body_left_out = max(0, len(body) - most_of_body)
@@ -178,19 +178,19 @@ def shorten(entry: Entry, token: bytes) -> None:
     entry.body = entry.body and body[: most_of_body + margin]
     entry.answer = answer[: most_of_answer + margin]
     hide(entry, token)
-    entry.body = entry.body and beginning(entry.body, most_of_body, len(body), margin)
-    entry.answer = beginning(entry.answer, most_of_answer, length, margin)
+    entry.body = entry.body and _beginning(entry.body, most_of_body, len(body), margin)
+    entry.answer = _beginning(entry.answer, most_of_answer, length, margin)
     if entry.body_left_out:
-        entry.gist = gist(entry.endpoint, body, token)
+        entry.gist = _gist(entry.endpoint, body, token)
 
 
-def beginning(masked: bytes, most: int, length: int, margin: int) -> bytes:
+def _beginning(masked: bytes, most: int, length: int, margin: int) -> bytes:
     """What is kept of a text of some length; of the margin's end one can't tell what it began."""
     unknown = margin if length > most + margin else 0
     return masked[: min(most, max(0, len(masked) - unknown))]
 
 
-def gist(endpoint: str, body: bytes, token: bytes) -> str | None:
+def _gist(endpoint: str, body: bytes, token: bytes) -> str | None:
     """What conditions read of a body, as JSON without secrets; None where there is no room for it either.
 
     Requests with pictures are long, what they say is short.
@@ -201,12 +201,12 @@ def gist(endpoint: str, body: bytes, token: bytes) -> str | None:
         return "{}"
     if len(kept) > MOST_KEPT:
         return None
-    for each in keys(token):
+    for each in _keys(token):
         kept = Mask(each).content(kept) if may_hide(kept, each) else kept
     return kept.decode()
 
 
-def weight(entry: Entry) -> int:
+def _weight(entry: Entry) -> int:
     """What an exchange counts against the bound, roughly, in bytes."""
     size = OVERHEAD + len(entry.body or b"") + len(entry.answer) + len(entry.path) + len(entry.gist or "")
     size += head_size(entry.headers)
@@ -235,8 +235,8 @@ def hide(entry: Entry, token: bytes) -> None:
         texts += [text.encode("utf-8", "replace") for text in (*entry.violations, *entry.notes)]
     seen = b"\n".join(texts)
     if b"%" in head or b"," in token or may_hide(seen, token):
-        for each in keys(token):
-            take_apart(entry, Mask(each))
+        for each in _keys(token):
+            _take_apart(entry, Mask(each))
     elif 0 < len(token) < SHORTEST_TOKEN:
         entry.headers = {name: Mask(token).header(value) for name, value in headers.items()}
 
@@ -246,7 +246,7 @@ def sent_token(headers: Headers) -> bytes:
     return headers.get(b"authorization", b"").partition(b" ")[2].strip()
 
 
-def keys(token: bytes) -> list[bytes]:
+def _keys(token: bytes) -> list[bytes]:
     """A token, and where a client sent several in one header, each of them."""
     several = [each.strip().rpartition(b" ")[2] for each in token.split(b",")]
     return list(dict.fromkeys((token, *several)))
@@ -255,12 +255,12 @@ def keys(token: bytes) -> list[bytes]:
 def discreet(token: bytes, *texts: str) -> tuple[str, ...]:
     """Texts for the terminal, without the token and other secrets."""
     if may_hide("\n".join(texts).encode("utf-8", "replace"), token):
-        for each in keys(token):
+        for each in _keys(token):
             texts = tuple(map(Mask(each).sentence, texts))
     return texts
 
 
-def take_apart(entry: Entry, mask: Mask) -> None:
+def _take_apart(entry: Entry, mask: Mask) -> None:
     """Mask each part of an exchange."""
     body = entry.body
     entry.path = mask.path(entry.path)

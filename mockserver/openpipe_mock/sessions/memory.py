@@ -31,10 +31,10 @@ MOST_CACHED_TOKENS = 1_000_000
 MOST_COUNTED = 10_000
 MOST_TURNS = 100_000
 MOST_SESSIONS = 100
-MOST_EXPIRED = 100_000
+_MOST_EXPIRED = 100_000
 IDLE_SECONDS = 3600.0
 """How long a session lives that nobody uses."""
-MINUTE = 60.0
+_MINUTE = 60.0
 
 DEFAULT = "default"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -165,12 +165,12 @@ class Session:
         traffic = remember(
             self.traffic, credential, self.traffic.get(credential) or Traffic(at), MOST_COUNTED
         )
-        if at - traffic.since >= MINUTE:
+        if at - traffic.since >= _MINUTE:
             traffic.since, traffic.requests = at, 0
         if limits.concurrent is not None and traffic.under_way >= limits.concurrent:
             return traffic, f"{limits.concurrent} at a time", 1.0
         if limits.requests_per_minute is not None and traffic.requests >= limits.requests_per_minute:
-            return traffic, f"{limits.requests_per_minute} a minute", traffic.since + MINUTE - at
+            return traffic, f"{limits.requests_per_minute} a minute", traffic.since + _MINUTE - at
         traffic.requests += 1
         return traffic, "", 0.0
 
@@ -273,7 +273,7 @@ class Sessions:
 
     def let_go(self, name: str, reason: str) -> None:
         del self.named[name]
-        remember(self.expired, name, reason, MOST_EXPIRED)
+        remember(self.expired, name, reason, _MOST_EXPIRED)
 
     def all(self) -> Iterator[Session]:
         yield self.default
@@ -281,7 +281,7 @@ class Sessions:
 
 
 REASONS = {
-    "idle": f"nobody used it for {IDLE_SECONDS / MINUTE:.0f} minutes",
+    "idle": f"nobody used it for {IDLE_SECONDS / _MINUTE:.0f} minutes",
     "room": f"made room: a mock keeps {MOST_SESSIONS} sessions",
 }
 """Why sessions expire."""

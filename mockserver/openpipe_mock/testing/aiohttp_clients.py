@@ -17,18 +17,18 @@ from openpipe_mock.testing.network_guard import passing
 from openpipe_mock.testing.patches import as_written, is_replaced
 from openpipe_mock.testing.virtual import OutOfTime, TooSlow
 
-VERBS = ("request", "get", "options", "head", "post", "put", "patch", "delete")
-SENDING = "_request"
-END = object()
+_VERBS = ("request", "get", "options", "head", "post", "put", "patch", "delete")
+_SENDING = "_request"
+_END = object()
 
 
-def places(library: ModuleType) -> Iterator[Place]:
-    yield library.BaseConnector, "connect", partial(connecting, library)
-    for verb in VERBS:
-        yield library.ClientSession, verb, partial(asking, library.ClientSession, verb)
+def _places(library: ModuleType) -> Iterator[Place]:
+    yield library.BaseConnector, "connect", partial(_connecting, library)
+    for verb in _VERBS:
+        yield library.ClientSession, verb, partial(_asking, library.ClientSession, verb)
 
 
-def url_of(url: Any) -> Url:
+def _url_of(url: Any) -> Url:
     """Where a request goes, of yarl's URL."""
     return Url(url.scheme, url.host or "", url.explicit_port, path_of(url.raw_path))
 
@@ -36,30 +36,30 @@ def url_of(url: Any) -> Url:
 # Sessions.
 
 
-def asking(owner: Any, verb: str, original: Original, ours: Ours) -> Original:
+def _asking(owner: Any, verb: str, original: Original, ours: Ours) -> Original:
     place = 1 if verb == "request" else 0
 
     def ask(session: Any, *args: Any, **kwargs: Any) -> Any:
         sender = session
-        if is_diverted(owner, session):
+        if _is_diverted(owner, session):
             url = args[place] if len(args) > place else kwargs["url"]
-            sender = Direct(owner, session) if ours(url_of(session._build_url(url))) else session
+            sender = _Direct(owner, session) if ours(_url_of(session._build_url(url))) else session
         return bound(original, sender)(*args, **kwargs)
 
     return ask
 
 
-def is_diverted(owner: Any, session: Any) -> bool:
+def _is_diverted(owner: Any, session: Any) -> bool:
     """Whether another mock stands where a session sends, and no method of a user's own before it."""
-    return is_replaced(owner, SENDING) and getattr(type(session), SENDING) is owner.__dict__[SENDING]
+    return is_replaced(owner, _SENDING) and getattr(type(session), _SENDING) is owner.__dict__[_SENDING]
 
 
-class Direct:
+class _Direct:
     """A session that sends as the library wrote it, whoever stands in its way."""
 
     def __init__(self, owner: type, session: Any) -> None:
         self._session = session
-        self._request = partial(as_written(owner, SENDING), session)
+        self._request = partial(as_written(owner, _SENDING), session)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
@@ -68,11 +68,11 @@ class Direct:
 # Connections.
 
 
-def connecting(module: Any, original: Original, ours: Ours) -> Original:
+def _connecting(module: Any, original: Original, ours: Ours) -> Original:
     sockets = (module.TCPConnector, module.UnixConnector, module.NamedPipeConnector)
 
     async def connect(connector: Any, req: Any, traces: Any, timeout: Any) -> Any:
-        catch = ours(url_of(req.url)) if isinstance(connector, sockets) else None
+        catch = ours(_url_of(req.url)) if isinstance(connector, sockets) else None
         if catch is None:
             with passing():
                 return await bound(original, connector)(req, traces, timeout)
@@ -81,23 +81,23 @@ def connecting(module: Any, original: Original, ours: Ours) -> Original:
         await asyncio.sleep(0)
         for trace in traces:
             await trace.send_connection_create_end()
-        return connected(module, connector, req, Line(catch, timeout.sock_read, timeout.total))
+        return _connected(module, connector, req, Line(catch, timeout.sock_read, timeout.total))
 
     return connect
 
 
-def connected(module: Any, connector: Any, request: Any, line: Line) -> Any:
+def _connected(module: Any, connector: Any, request: Any, line: Line) -> Any:
     """A connection of the connector's, for one request."""
     loop = asyncio.get_running_loop()
     protocol = module.client_proto.ResponseHandler(loop)
     too_slow = getattr(module, "SocketTimeoutError", module.ServerTimeoutError)
-    protocol.connection_made(Transport(line, protocol, request, too_slow(TOO_SLOW)))
+    protocol.connection_made(_Transport(line, protocol, request, too_slow(TOO_SLOW)))
     protocol.force_close()  # else the connector would keep it
     connector._acquired.add(protocol)  # and so close it when it is closed itself
     return module.connector.Connection(connector, request.connection_key, protocol, loop)
 
 
-class Transport(asyncio.Transport):
+class _Transport(asyncio.Transport):
     """The end of such a connection: what is written is asked of the mock; its answer comes as it is read."""
 
     def __init__(self, line: Line, protocol: Any, request: Any, too_slow: Exception) -> None:
@@ -153,7 +153,7 @@ class Transport(asyncio.Transport):
         if self.closing or self.paused or self.answer is None:
             return
         try:
-            data = next(self.answer, END)
+            data = next(self.answer, _END)
         except Exception as problem:
             self.answer = None
             self.fail(problem)
@@ -161,7 +161,7 @@ class Transport(asyncio.Transport):
             self.take(data)
 
     def take(self, data: Any) -> None:
-        if data is END:
+        if data is _END:
             self.answer = None
             if self.line.cut:
                 self.protocol.eof_received()

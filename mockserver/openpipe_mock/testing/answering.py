@@ -12,11 +12,11 @@ from openpipe_mock.testing.virtual import Broken, Clock, Journey, TooSlow, ask
 
 HUNG_UP = "Server disconnected without sending a response."
 CUT_OFF = "peer closed connection without sending complete message body"
-STATUSES = frozenset(HTTPStatus)
+_STATUSES = frozenset(HTTPStatus)
 TOO_SLOW = "The read operation timed out (in the mock's virtual time)"
 
 
-class Answering(Protocol):
+class _Answering(Protocol):
     """What answers requests: a mock, in its virtual time."""
 
     clock: Clock
@@ -25,7 +25,7 @@ class Answering(Protocol):
         """A reply where nothing has to be waited for, else the exchange that goes on, to be begun at once."""
 
 
-Catch = tuple[str, Answering]
+Catch = tuple[str, _Answering]
 """What answers a request, and before it the path where the mock has what is asked for."""
 
 Ours = Callable[[Any], Catch | None]
@@ -58,7 +58,7 @@ lowered = lru_cache(maxsize=1024)(bytes.lower)
 
 def reason_of(status: int) -> bytes:
     """The words behind a status, as servers send them; none for one that nobody has defined."""
-    return HTTPStatus(status).phrase.encode() if status in STATUSES else b""
+    return HTTPStatus(status).phrase.encode() if status in _STATUSES else b""
 
 
 def in_pieces(headers: HeaderList) -> HeaderList:
@@ -73,7 +73,7 @@ def begun(catch: Catch, head: Head, body: bytes, extensions: Mapping[str, Any]) 
     `extensions`: the request's, of httpx or httpcore, where its timeouts stand.
     """
     found = catch[1].answer(head, body)
-    return found if isinstance(found, Reply) else ask(found, body, catch[1].clock, patience(extensions))
+    return found if isinstance(found, Reply) else ask(found, body, catch[1].clock, _patience(extensions))
 
 
 async def begun_async(
@@ -86,7 +86,7 @@ async def begun_async(
     found = catch[1].answer(head, body)
     if isinstance(found, Reply):
         return found
-    journey = Journey(found, body, catch[1].clock, patience(extensions))
+    journey = Journey(found, body, catch[1].clock, _patience(extensions))
     turns = journey.begin()
     try:
         for _ in turns:
@@ -96,7 +96,7 @@ async def begun_async(
     return journey
 
 
-def patience(extensions: Mapping[str, Any]) -> float | None:
+def _patience(extensions: Mapping[str, Any]) -> float | None:
     """Seconds that a client waits for the next bytes, None for ever."""
     found: float | None = (extensions.get("timeout") or {}).get("read")
     return found

@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from openpipe_mock.openapi.endpoints import BASE
 
-DEFAULT_PORTS = {"https": 443, "http": 80}
-DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
 """The dots of other scripts, which separate a host's labels too."""
 
 
@@ -42,7 +42,7 @@ def normal_host(host: str) -> str:
             return ip_address(host).compressed.lower()
         except ValueError:
             return host.lower()
-    decoded = ".".join(map(_decoded_label, host.lower().translate(DOTS).rstrip(".").split(".")))
+    decoded = ".".join(map(_decoded_label, host.lower().translate(_DOTS).rstrip(".").split(".")))
     try:
         return decoded if decoded.isascii() else decoded.encode("idna").decode()
     except UnicodeError:  # nor can it be looked up
@@ -72,7 +72,7 @@ def _normal_path(decoded: str) -> str:
 
 
 def _normal_port(scheme: str, port: int | None) -> int | None:
-    return DEFAULT_PORTS.get(scheme) if port is None else port
+    return _DEFAULT_PORTS.get(scheme) if port is None else port
 
 
 @lru_cache(maxsize=64)

@@ -26,10 +26,10 @@ PROVIDERS: tuple[Providers, ...] = get_args(Providers)
 SERVICE = ("api.openpipe.ai", "app.openpipe.ai")
 
 
-OPENAI = ("api.openai.com", "*.api.openai.com")
+_OPENAI = ("api.openai.com", "*.api.openai.com")
 
 
-OTHERS = ("api.anthropic.com", "generativelanguage.googleapis.com", "*aiplatform.googleapis.com")
+_OTHERS = ("api.anthropic.com", "generativelanguage.googleapis.com", "*aiplatform.googleapis.com")
 
 
 BASE_URLS = ("OPENPIPE_BASE_URL", "OPENAI_BASE_URL")
@@ -47,7 +47,7 @@ KEYS = (OWN_KEY, OPENAI_KEY)
 OTHER_KEYS = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
 
 
-def is_one_of(host: str, globs: Collection[str]) -> bool:
+def _is_one_of(host: str, globs: Collection[str]) -> bool:
     return any(fnmatchcase(host, each) for each in globs)
 
 
@@ -69,7 +69,7 @@ class Border:
         path = self.path(url, host)
         if path is not None:
             return path, self.mock
-        if self.providers != "pass" and is_one_of(host, (*OPENAI, *OTHERS)):
+        if self.providers != "pass" and _is_one_of(host, (*_OPENAI, *_OTHERS)):
             raise NetworkRefused(
                 f"a request to {quoted(host)} was refused, so that no test spends money: the mock takes the "
                 f'service{" and OpenAI" if self.providers == "mock" else ""}; providers="pass" lets it go.'
@@ -78,7 +78,7 @@ class Border:
 
     def path(self, url: Any, host: str) -> str | None:
         """Where the mock has what a URL of another host names; None for what is none of its affair."""
-        if is_one_of(host, OPENAI):
+        if _is_one_of(host, _OPENAI):
             return BASE + str(url.path).removeprefix("/v1") if self.providers == "mock" else None
         for base in (*self.bases, *base_urls()):
             found = path_below(url, base)
@@ -90,7 +90,7 @@ class Border:
         """Whether a host is for the mock, or refused, and so for no client that it doesn't answer."""
         if host in SERVICE:
             return True
-        if is_one_of(host, (*OPENAI, *OTHERS)):
+        if _is_one_of(host, (*_OPENAI, *_OTHERS)):
             return self.providers != "pass"
         bases = map(parsed, (*self.bases, *base_urls()))
         return not is_local(host) and any(base is not None and base.host == host for base in bases)
@@ -101,7 +101,7 @@ def base_urls() -> tuple[str, ...]:
     return tuple(filter(None, map(os.environ.get, BASE_URLS)))
 
 
-class Frontier:
+class _Frontier:
     """The mocks that are active in this process, and what is patched while there are any.
 
     What is patched is patched once for all of them. They may end in any order.
@@ -153,7 +153,7 @@ class Frontier:
             return None
         catch = entry.value.ours(url)
         if catch is None:
-            keep_in(url, self.active.around(entry))
+            _keep_in(url, self.active.around(entry))
         return catch
 
     def let_pass(self, url: Any) -> None:
@@ -165,7 +165,7 @@ class Frontier:
                 "thread or task that sent it is inside of none of them. Enter a mock there, or take the "
                 "context along, as in executor.submit(contextvars.copy_context().run, function)."
             )
-        keep_in(url, borders)
+        _keep_in(url, borders)
 
     def guards(self, host: str) -> bool:
         """Whether any mock keeps a host from clients that none answers."""
@@ -175,7 +175,7 @@ class Frontier:
         return any(border.block_network for border in self.borders)
 
 
-def keep_in(url: Any, borders: Iterable[Border]) -> None:
+def _keep_in(url: Any, borders: Iterable[Border]) -> None:
     """Raise NetworkRefused for a request to another host, where one of these mocks blocks the network."""
     if any(border.block_network for border in borders):
         raise NetworkRefused(
@@ -184,7 +184,7 @@ def keep_in(url: Any, borders: Iterable[Border]) -> None:
         )
 
 
-FRONTIER = Frontier()
+FRONTIER = _Frontier()
 
 
 def key_names(providers: Providers) -> tuple[str, ...]:

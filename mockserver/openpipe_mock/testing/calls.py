@@ -15,12 +15,12 @@ from openpipe_mock.sessions.journal import Entry, Journal, itself
 
 Json = Any
 
-MEANT = "x-mock-expect"
+_MEANT = "x-mock-expect"
 """The header with which a client says that it breaks the contract on purpose: `violation`."""
 MOST_SHOWN = 10
-MOST_COMPARED = 200
+_MOST_COMPARED = 200
 """Characters of a text, after those that are the same, that decide which call comes nearest."""
-LEAD = 20
+_LEAD = 20
 """Characters that are shown before the place where two texts part."""
 
 
@@ -82,7 +82,7 @@ class Call:
     @property
     def meant(self) -> bool:
         """Whether the client says that it breaks the contract on purpose."""
-        return self.headers.get(MEANT, "").strip().lower() == "violation"
+        return self.headers.get(_MEANT, "").strip().lower() == "violation"
 
     def __str__(self) -> str:
         said = self.output if self.endpoint == "judge" else self.last_user
@@ -106,7 +106,7 @@ def call_of(entry: Entry) -> Call:
         request=readable(entry.body or b"") if body is None else body,
         answer=events(entry.answer) if entry.streamed else readable(entry.answer),
         model=model if isinstance(model, str) else None,
-        criteria=entry.criteria or asked_for(entry, body),
+        criteria=entry.criteria or _asked_for(entry, body),
         scores=tuple(entry.scores),
         violations=entry.violations,
         faults=tuple(entry.faults),
@@ -116,7 +116,7 @@ def call_of(entry: Entry) -> Call:
     )
 
 
-def asked_for(entry: Entry, body: Json) -> tuple[str, ...]:
+def _asked_for(entry: Entry, body: Json) -> tuple[str, ...]:
     """The criteria of a request that was refused, or whose answer a fault replaced."""
     if entry.endpoint == "judge":
         given = body.get("criterion_id") if isinstance(body, dict) else None
@@ -169,53 +169,53 @@ def differences(call: Call, wanted: Mapping[str, Any]) -> Iterator[str]:
     """The fields in which a call is another than the wanted one, in words."""
     for field, value in wanted.items():
         found = getattr(call, field)
-        if not SAME.get(field, equal)(found, value):
-            yield f"{field} is {contrast(found, value)}"
+        if not _SAME.get(field, _equal)(found, value):
+            yield f"{field} is {_contrast(found, value)}"
 
 
-def contrast(found: Any, wanted: Any) -> str:
+def _contrast(found: Any, wanted: Any) -> str:
     """The two, and of long texts the place where they part."""
-    one, other = shown(found), shown(wanted)
+    one, other = _shown(found), _shown(wanted)
     if one == other and isinstance(found, str) and isinstance(wanted, str):
-        start = max(0, parting(found, wanted) - LEAD)
-        one = f"{shown('…' + found[start:])} from character {start + 1} on"
-        other = shown("…" + wanted[start:])
+        start = max(0, _parting(found, wanted) - _LEAD)
+        one = f"{_shown('…' + found[start:])} from character {start + 1} on"
+        other = _shown("…" + wanted[start:])
     return f"{one}, not {other}"
 
 
-def parting(one: str, other: str) -> int:
+def _parting(one: str, other: str) -> int:
     """How many characters two texts have in common at their beginnings."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((place for place, (here, there) in pairs if here != there), min(len(one), len(other)))
 
 
-def equal(found: Any, wanted: Any) -> bool:
+def _equal(found: Any, wanted: Any) -> bool:
     return bool(found == wanted)
 
 
-def names(found: Any, wanted: Any) -> bool:
+def _names(found: Any, wanted: Any) -> bool:
     """Whether an asked criterion is the wanted one; a wanted one without version means any."""
     return bool(found == wanted or ("@" not in wanted and str(found).partition("@")[0] == wanted))
 
 
-def all_named(found: Iterable[str], wanted: Sequence[str]) -> bool:
+def _all_named(found: Iterable[str], wanted: Sequence[str]) -> bool:
     """Whether these criteria were asked for, in any order, and no others."""
     left = list(found)
     for one in sorted(wanted, key=lambda one: "@" not in one):
-        hit = next((each for each in left if names(each, one)), None)
+        hit = next((each for each in left if _names(each, one)), None)
         if hit is None:
             return False
         left.remove(hit)
     return not left
 
 
-SAME: Mapping[str, Callable[[Any, Any], bool]] = {"criterion": names, "criteria": all_named}
+_SAME: Mapping[str, Callable[[Any, Any], bool]] = {"criterion": _names, "criteria": _all_named}
 """Field → whether what was seen is what was wanted; others must be equal."""
 
 
-def shown(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return ", ".join(map(shown, value)) or "none"
+        return ", ".join(map(_shown, value)) or "none"
     return short(quoted(value)) if isinstance(value, str) else "missing" if value is None else str(value)
 
 
@@ -233,16 +233,16 @@ def unmet(
 
     `under_way`: requests that came and aren't over, so that they are no calls yet.
     """
-    asked = ", ".join(f"{field} {shown(value)}" for field, value in wanted.items())
-    often = "at least once" if times is None else frequency(times)
-    lines = [f"expected a request with {asked}: {often}; it came {frequency(len(found))}."]
+    asked = ", ".join(f"{field} {_shown(value)}" for field, value in wanted.items())
+    often = "at least once" if times is None else _frequency(times)
+    lines = [f"expected a request with {asked}: {often}; it came {_frequency(len(found))}."]
     if len(found) < (1 if times is None else times):
-        near = nearest(wanted, [call for call in calls if all(call is not each for each in found)])
+        near = _nearest(wanted, [call for call in calls if all(call is not each for each in found)])
         lines += [f"Nearest: {near}; {'; '.join(differences(near, wanted))}."] if near else []
-    return "\n".join([*lines, "What came:", *listing(calls), *unfinished(under_way)])
+    return "\n".join([*lines, "What came:", *_listing(calls), *_unfinished(under_way)])
 
 
-def unfinished(under_way: int) -> list[str]:
+def _unfinished(under_way: int) -> list[str]:
     """A line on the requests that aren't calls yet."""
     if not under_way:
         return []
@@ -250,29 +250,29 @@ def unfinished(under_way: int) -> list[str]:
     return [f"{several} over: read its stream to the end, or close it, before you assert."]
 
 
-def frequency(times: int) -> str:
+def _frequency(times: int) -> str:
     return {0: "never", 1: "once", 2: "twice"}.get(times, f"{times} times")
 
 
-def nearest(wanted: Mapping[str, Any], missed: Sequence[Call]) -> Call | None:
+def _nearest(wanted: Mapping[str, Any], missed: Sequence[Call]) -> Call | None:
     """The call that differs in the fewest fields, and of several the one whose fields look most alike."""
 
     def distance(call: Call) -> tuple[int, float]:
-        alike = sum(similarity(getattr(call, field), value) for field, value in wanted.items())
+        alike = sum(_similarity(getattr(call, field), value) for field, value in wanted.items())
         return len(list(differences(call, wanted))), -alike
 
     return min(missed, key=distance, default=None)
 
 
-def similarity(found: Any, wanted: Any) -> float:
+def _similarity(found: Any, wanted: Any) -> float:
     """How much two values look alike as texts, from 0 to 1."""
     one, other = str(found), str(wanted)
-    same, longest = parting(one, other), max(len(one), len(other), 1)
-    there, here = one[same : same + MOST_COMPARED], other[same : same + MOST_COMPARED]
+    same, longest = _parting(one, other), max(len(one), len(other), 1)
+    there, here = one[same : same + _MOST_COMPARED], other[same : same + _MOST_COMPARED]
     return (same + (longest - same) * SequenceMatcher(None, there, here, autojunk=False).ratio()) / longest
 
 
-def listing(calls: Sequence[Call]) -> list[str]:
+def _listing(calls: Sequence[Call]) -> list[str]:
     """The calls, a line for each; of many only the first."""
     more = [f"  … and {len(calls) - MOST_SHOWN} more"] if len(calls) > MOST_SHOWN else []
     return [f"  {call}" for call in calls[:MOST_SHOWN]] + more or ["  nothing"]

@@ -15,20 +15,20 @@ from openpipe_mock.sessions.journal import Entry
 
 Json = Any
 
-MEANT = b"x-mock-expect"
+_MEANT = b"x-mock-expect"
 """The header with which a client says that it breaks the contract on purpose: `violation`."""
-RETRIES = b"x-stainless-retry-count"
+_RETRIES = b"x-stainless-retry-count"
 """The header in which the official clients count: 0 for what is no retry."""
-REFUSED = frozenset((400, 413, 422))
-PASSING = frozenset((0, 408, 409, 429, 500, 502, 503, 504))
+_REFUSED = frozenset((400, 413, 422))
+_PASSING = frozenset((0, 408, 409, 429, 500, 502, 503, 504))
 """Statuses after which it makes sense to ask again; 0: the connection broke."""
-TOLERANCE = 0.9
+_TOLERANCE = 0.9
 """The share of the told time after which a client is no longer early: clocks and timers are rough."""
 MOST_AFTER = 3
 """Requests that an endpoint may get while it has asked for a pause."""
 UNDER_WAY = 0.5
 """Seconds after a 429 within which requests may still come that were under way already."""
-SOON = 1.0
+_SOON = 1.0
 """Seconds that a 429 asks for which says no time."""
 MOST_RETRIES = 5
 SOON_ENOUGH = 60.0
@@ -60,7 +60,7 @@ class Observed:
 
 def observed(entry: Entry) -> Observed:
     """What conduct needs of an exchange, as it is read from a journal."""
-    body, count = entry.body or b"", entry.headers.get(RETRIES)
+    body, count = entry.body or b"", entry.headers.get(_RETRIES)
     length = str(len(body) + entry.body_left_out)  # of a long body the end may differ
     return Observed(
         id=entry.id,
@@ -73,7 +73,7 @@ def observed(entry: Entry) -> Observed:
         streamed=entry.streamed,
         retry_after=entry.retry_after,
         secrets=entry.query_secrets,
-        meant=entry.headers.get(MEANT, b"").strip().lower() == b"violation",
+        meant=entry.headers.get(_MEANT, b"").strip().lower() == b"violation",
         retry=None if count is None else count.strip() != b"0",
     )
 
@@ -86,11 +86,11 @@ class Sight:
     told: str
 
 
-Look = Callable[[Sequence[Observed]], Iterator[Sight]]
+_Look = Callable[[Sequence[Observed]], Iterator[Sight]]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class _Rule:
     """Something that a client shouldn't do: a name, a sentence, and what to do instead.
 
     `timed`: it looks at how long the client waited, and so at nothing in virtual time.
@@ -99,7 +99,7 @@ class Rule:
     name: str
     sentence: str
     remedy: str
-    look: Look
+    look: _Look
     timed: bool = False
 
 
@@ -107,7 +107,7 @@ class Rule:
 class Lapse:
     """A rule that was broken, and where."""
 
-    rule: Rule
+    rule: _Rule
     sights: tuple[Sight, ...]
 
     def __str__(self) -> str:
@@ -133,7 +133,7 @@ def lapses(requests: Sequence[Observed], *, real_time: bool = True) -> tuple[Lap
 # What the rules look at.
 
 
-def pairs(requests: Sequence[Observed]) -> Iterator[tuple[Observed, Observed]]:
+def _pairs(requests: Sequence[Observed]) -> Iterator[tuple[Observed, Observed]]:
     """Each request with the next one that is the same."""
     latest: dict[bytes, Observed] = {}
     for request in requests:
@@ -143,56 +143,56 @@ def pairs(requests: Sequence[Observed]) -> Iterator[tuple[Observed, Observed]]:
         latest[request.same] = request
 
 
-def retries(requests: Sequence[Observed]) -> Iterator[tuple[Observed, Observed]]:
+def _retries(requests: Sequence[Observed]) -> Iterator[tuple[Observed, Observed]]:
     """The pairs that may be a request and its retry: the first had its answer before the second came."""
-    for before, request in pairs(requests):
+    for before, request in _pairs(requests):
         if before.ended is not None and request.at >= before.ended and request.retry is not False:
             yield before, request
 
 
-def early(requests: Sequence[Observed]) -> Iterator[Sight]:
+def _early(requests: Sequence[Observed]) -> Iterator[Sight]:
     """Requests that came too soon, unless the same one came in time as well: clients ask several at once."""
     waiting: dict[bytes, list[Observed]] = {}
     soon: dict[bytes, list[Sight]] = {}
     for request in requests:
         if request.retry is not False:
             told = waiting.get(request.same, [])
-            obeyed = next((each for each in told if request.at >= again_from(each)), None)
+            obeyed = next((each for each in told if request.at >= _again_from(each)), None)
             if obeyed:
                 told.remove(obeyed)
             elif told and request.at >= (told[-1].ended or 0.0):
-                soon.setdefault(request.same, []).append(too_soon(told[-1], request))
+                soon.setdefault(request.same, []).append(_too_soon(told[-1], request))
         if request.retry_after is not None and request.ended is not None:
             waiting.setdefault(request.same, []).append(request)
     for same, sights in soon.items():
         yield from sights[: len(waiting[same])]
 
 
-def again_from(request: Observed) -> float:
+def _again_from(request: Observed) -> float:
     """When the same request may come again."""
-    return (request.ended or request.at) + (request.retry_after or 0.0) * TOLERANCE
+    return (request.ended or request.at) + (request.retry_after or 0.0) * _TOLERANCE
 
 
-def too_soon(before: Observed, request: Observed) -> Sight:
+def _too_soon(before: Observed, request: Observed) -> Sight:
     waited = request.at - (before.ended or before.at)
     told = f"told to wait {before.retry_after:g} s after {before.id}, it came after {waited:.2f} s"
     return Sight(request.id, told)
 
 
-def refused_again(requests: Sequence[Observed]) -> Iterator[Sight]:
-    for before, request in retries(requests):
+def _refused_again(requests: Sequence[Observed]) -> Iterator[Sight]:
+    for before, request in _retries(requests):
         soon = request.at - before.at < SOON_ENOUGH
-        if before.status in REFUSED and soon and not (before.meant or request.meant):
+        if before.status in _REFUSED and soon and not (before.meant or request.meant):
             yield Sight(request.id, f"the same as {before.id}, which was answered {before.status}")
 
 
-def hammering(requests: Sequence[Observed]) -> Iterator[Sight]:
+def _hammering(requests: Sequence[Observed]) -> Iterator[Sight]:
     """More than a few requests to an endpoint while it wants a pause; an answer other than 429 ends that."""
     told: dict[str, Observed] = {}
     after: dict[str, int] = {}
     for request in requests:
         name, before = request.endpoint, told.get(request.endpoint)
-        if before and request.at < pause_end(before):
+        if before and request.at < _pause_end(before):
             after[name] += request.at >= (before.ended or before.at) + UNDER_WAY
             if after[name] == MOST_AFTER + 1:
                 yield Sight(request.id, f"{after[name]} requests to {name} came in the pause")
@@ -202,119 +202,119 @@ def hammering(requests: Sequence[Observed]) -> Iterator[Sight]:
             told.pop(name, None)
 
 
-def pause_end(request: Observed) -> float:
+def _pause_end(request: Observed) -> float:
     """When the pause is over that a 429 asks for."""
-    pause = SOON if request.retry_after is None else request.retry_after
-    return (request.ended or request.at) + pause * TOLERANCE
+    pause = _SOON if request.retry_after is None else request.retry_after
+    return (request.ended or request.at) + pause * _TOLERANCE
 
 
-def endless(requests: Sequence[Observed]) -> Iterator[Sight]:
+def _endless(requests: Sequence[Observed]) -> Iterator[Sight]:
     """The same request again and again, each time after a failure."""
     number: dict[bytes, int] = {}
-    for before, request in retries(requests):
-        again = number.get(request.same, 0) + 1 if before.status in PASSING else 0
+    for before, request in _retries(requests):
+        again = number.get(request.same, 0) + 1 if before.status in _PASSING else 0
         number[request.same] = again
         if again == MOST_RETRIES + 1:
             yield Sight(request.id, f"retry {again} of the same request, and {before.status} each time")
 
 
-def secret_queries(requests: Sequence[Observed]) -> Iterator[Sight]:
+def _secret_queries(requests: Sequence[Observed]) -> Iterator[Sight]:
     for request in requests:
         if request.secrets:
             yield Sight(request.id, f"in its query: {', '.join(request.secrets)}")
 
 
-def keys_in_bodies(requests: Sequence[Observed]) -> Iterator[Sight]:
+def _keys_in_bodies(requests: Sequence[Observed]) -> Iterator[Sight]:
     """The journal masks keys; a string that is nothing but a mask was one."""
     for request in requests:
-        place = next(masked_places(request.body), None)
+        place = next(_masked_places(request.body), None)
         if place is not None:
             yield Sight(request.id, f"at {place or 'body'}")
 
 
-def masked_places(value: Json, place: str = "") -> Iterator[str]:
+def _masked_places(value: Json, place: str = "") -> Iterator[str]:
     """Where a value was masked whole, as JSON pointers."""
     if isinstance(value, dict):
         for name, member in value.items():
-            yield from masked_places(member, f"{place}/{name}")
+            yield from _masked_places(member, f"{place}/{name}")
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            yield from masked_places(item, f"{place}/{number}")
+            yield from _masked_places(item, f"{place}/{number}")
     elif isinstance(value, str) and value.removeprefix("Bearer ") == MASK:
         yield place
 
 
-def streams_left(requests: Sequence[Observed]) -> Iterator[Sight]:
+def _streams_left(requests: Sequence[Observed]) -> Iterator[Sight]:
     for request in requests:
         if request.streamed and request.ended is None:
             yield Sight(request.id, "the client hung up before the stream had ended")
 
 
-CRITERIA = ("op-criteria", "op_criteria", "opCriteria")
+_CRITERIA = ("op-criteria", "op_criteria", "opCriteria")
 
 
-def criteria_in_bodies(requests: Sequence[Observed]) -> Iterator[Sight]:
+def _criteria_in_bodies(requests: Sequence[Observed]) -> Iterator[Sight]:
     for request in requests:
         body = request.body if request.endpoint == "chat" and isinstance(request.body, dict) else {}
-        for place, members in (("", body), *((f"/{name}", body.get(name)) for name in OPTIONS)):
-            found = next((name for name in CRITERIA if isinstance(members, dict) and name in members), None)
+        for place, members in (("", body), *((f"/{name}", body.get(name)) for name in _OPTIONS)):
+            found = next((name for name in _CRITERIA if isinstance(members, dict) and name in members), None)
             if found:
                 yield Sight(request.id, f"at {place}/{found}")
 
 
-OPTIONS = ("headers", "extra_headers", "extra_body", "default_headers")
+_OPTIONS = ("headers", "extra_headers", "extra_body", "default_headers")
 """Members of a body that were meant as options of a client's call."""
 
-RULES: tuple[Rule, ...] = (
-    Rule(
+RULES: tuple[_Rule, ...] = (
+    _Rule(
         "ignored-retry-after",
         "A request came again before the time that `Retry-After` had told.",
         "Wait that many seconds before the same request is sent again.",
-        early,
+        _early,
         timed=True,
     ),
-    Rule(
+    _Rule(
         "hammered-after-429",
         f"More than {MOST_AFTER} requests came to an endpoint that had just answered 429.",
         "Let all requests of the key wait, not only the one that was refused.",
-        hammering,
+        _hammering,
         timed=True,
     ),
-    Rule(
+    _Rule(
         "retried-a-400",
         "A request that was refused as wrong came again unchanged.",
         "Retry 408, 409, 429 and 5xx alone; a wrong request stays wrong.",
-        refused_again,
+        _refused_again,
     ),
-    Rule(
+    _Rule(
         "retried-without-end",
         f"A request that failed came again more than {MOST_RETRIES} times.",
         "Give up after a few attempts, and wait longer before each.",
-        endless,
+        _endless,
     ),
-    Rule(
+    _Rule(
         "secret-in-query",
         "A secret was sent in the query of a URL, where proxies and logs keep it.",
         "Send the key as `Authorization: Bearer KEY`.",
-        secret_queries,
+        _secret_queries,
     ),
-    Rule(
+    _Rule(
         "key-in-body",
         "A key was sent in the body, where it is logged with the request.",
         "Send the key as `Authorization: Bearer KEY` and nowhere else.",
-        keys_in_bodies,
+        _keys_in_bodies,
     ),
-    Rule(
+    _Rule(
         "left-a-stream",
         "A stream was left before it had ended, so its last events, and what they count, are lost.",
         "Read streams to their end, or cancel the request where the answer is no longer wanted.",
-        streams_left,
+        _streams_left,
     ),
-    Rule(
+    _Rule(
         "criteria-in-body",
         "`op-criteria` stood in the body, where nobody reads it: the choices were not judged.",
         "Send it as a header; in OpenAI's clients among the options of the call.",
-        criteria_in_bodies,
+        _criteria_in_bodies,
     ),
 )
 """What is looked for."""

@@ -14,8 +14,8 @@ from threading import get_ident
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
-NUMBERS = count()
-ENTERED: ContextVar[frozenset[int]] = ContextVar("openpipe_mock_entered", default=frozenset())
+_NUMBERS = count()
+_ENTERED: ContextVar[frozenset[int]] = ContextVar("openpipe_mock_entered", default=frozenset())
 """The numbers of the entries that this context is inside of; such as have ended may be among them."""
 
 
@@ -35,7 +35,7 @@ class Entry(Generic[Value]):
 
     def is_here(self) -> bool:
         """Whether this code runs inside."""
-        return (self.thread == get_ident() and not self.in_loop) or self.number in ENTERED.get()
+        return (self.thread == get_ident() and not self.in_loop) or self.number in _ENTERED.get()
 
 
 class Active(Generic[Value]):
@@ -52,14 +52,14 @@ class Active(Generic[Value]):
         here = frozenset(entry.number for entry in self.entries if entry.is_here())
         # Where no loop runs, this thread's tasks that have entries of their own go on inside of this one too.
         tasks = frozenset(entry.number for entry in self.entries if entry.thread == thread and not in_loop)
-        entry = Entry(value, next(NUMBERS), thread, in_loop, here | tasks)
-        ENTERED.set(here | {entry.number})
+        entry = Entry(value, next(_NUMBERS), thread, in_loop, here | tasks)
+        _ENTERED.set(here | {entry.number})
         self.entries = (*self.entries, entry)
         return entry
 
     def leave(self, entry: Entry[Value]) -> None:
         self.entries = tuple(each for each in self.entries if each is not entry)
-        ENTERED.set(ENTERED.get() - {entry.number})
+        _ENTERED.set(_ENTERED.get() - {entry.number})
 
     def innermost(self) -> Entry[Value] | None:
         """The entry that this code belongs to; None where nothing is entered.

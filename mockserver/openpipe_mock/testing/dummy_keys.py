@@ -7,7 +7,7 @@ from itertools import pairwise
 
 
 @dataclass(slots=True, eq=False)
-class Held:
+class _Held:
     """What one mock put into one variable, and what it found there; None: no such variable."""
 
     holder: object
@@ -25,7 +25,7 @@ class DummyKeys:
     """
 
     dummy: str
-    held: dict[str, list[Held]] = field(default_factory=dict)
+    held: dict[str, list[_Held]] = field(default_factory=dict)
     """Variable → what the mocks did to it, in the order in which they were entered."""
     given_back: dict[str, str | None] = field(default_factory=dict)
     """Variable → what it should be, now that no mock holds it."""
@@ -36,10 +36,10 @@ class DummyKeys:
             stack = self.held.setdefault(name, [])
             found = os.environ.get(name)
             value = self.dummy if name in names else self.users(stack, found)
-            stack.append(Held(holder, value, found))
+            stack.append(_Held(holder, value, found))
             _set(name, value)
 
-    def users(self, stack: Iterable[Held], found: str | None) -> str | None:
+    def users(self, stack: Iterable[_Held], found: str | None) -> str | None:
         """What the user has in a variable, beneath the dummies."""
         values = [held.found for held in stack] + [found]
         return next((value for value in reversed(values) if value != self.dummy), self.dummy)
@@ -66,7 +66,7 @@ class DummyKeys:
         self.given_back.clear()
 
 
-def _hand_over(stack: list[Held], holder: object) -> None:
+def _hand_over(stack: list[_Held], holder: object) -> None:
     """Have what one mock found given back by the one that came after it."""
     for mine, later in pairwise(stack):
         if mine.holder is holder:

@@ -29,67 +29,67 @@ from openpipe_mock.testing.network_guard import passing
 from openpipe_mock.testing.virtual import Broken, Journey, TooSlow
 
 
-def url(request: Any) -> Url:
+def _url(request: Any) -> Url:
     found = request.url
     return Url(found.scheme.decode(), found.host.decode(), found.port, path_of(found.target.decode()))
 
 
-def head(request: Any, catch: Catch) -> Head:
+def _head(request: Any, catch: Catch) -> Head:
     """A request as the mock reads it."""
     headers = {lowered(name): value for name, value in request.headers}
     query = request.url.target.partition(b"?")[2]
     return Head(request.method.decode(), catch[0], headers, query, catch[1].clock.now)
 
 
-def places(library: ModuleType) -> Iterator[Place]:
-    yield library.ConnectionPool, "handle_request", partial(handling, library)
-    yield library.AsyncConnectionPool, "handle_async_request", partial(handling_async, library)
+def _places(library: ModuleType) -> Iterator[Place]:
+    yield library.ConnectionPool, "handle_request", partial(_handling, library)
+    yield library.AsyncConnectionPool, "handle_async_request", partial(_handling_async, library)
 
 
-def handling(module: ModuleType, original: Original, ours: Ours) -> Original:
+def _handling(module: ModuleType, original: Original, ours: Ours) -> Original:
     def handle_request(pool: Any, request: Any) -> Any:
-        catch = ours(url(request))
+        catch = ours(_url(request))
         if catch is None:
             with passing():
                 return bound(original, pool)(request)
         body = b"".join(request.stream)
         try:
-            found = begun(catch, head(request, catch), body, request.extensions)
+            found = begun(catch, _head(request, catch), body, request.extensions)
         except (Broken, TooSlow) as problem:
-            raise error(module, HUNG_UP, problem) from None
-        return response(module, request, found)
+            raise _error(module, HUNG_UP, problem) from None
+        return _response(module, request, found)
 
     return handle_request
 
 
-def handling_async(module: ModuleType, original: Original, ours: Ours) -> Original:
+def _handling_async(module: ModuleType, original: Original, ours: Ours) -> Original:
     async def handle_async_request(pool: Any, request: Any) -> Any:
-        catch = ours(url(request))
+        catch = ours(_url(request))
         if catch is None:
             with passing():
                 return await bound(original, pool)(request)
         body = b"".join([part async for part in request.stream])
         try:
-            found = await begun_async(catch, head(request, catch), body, request.extensions)
+            found = await begun_async(catch, _head(request, catch), body, request.extensions)
         except (Broken, TooSlow) as problem:
-            raise error(module, HUNG_UP, problem) from None
-        return response(module, request, found)
+            raise _error(module, HUNG_UP, problem) from None
+        return _response(module, request, found)
 
     return handle_async_request
 
 
-def error(module: ModuleType, words: str, problem: Exception) -> Exception:
+def _error(module: ModuleType, words: str, problem: Exception) -> Exception:
     """The library's error for a connection that broke, or for a client that waited too long."""
     slow = isinstance(problem, TooSlow)
     found: Exception = module.ReadTimeout(TOO_SLOW) if slow else module.RemoteProtocolError(words)
     return found
 
 
-def response(module: ModuleType, request: Any, found: Reply | Journey) -> Any:
+def _response(module: ModuleType, request: Any, found: Reply | Journey) -> Any:
     """An answer as the library's response."""
     content: Any
     if isinstance(found, Journey) and found.whole is None:
-        headers, content = in_pieces(found.headers), Pieces(found, partial(error, module, CUT_OFF))
+        headers, content = in_pieces(found.headers), Pieces(found, partial(_error, module, CUT_OFF))
     else:
         body = found.body if isinstance(found, Reply) else found.whole or b""
         headers = (*found.headers, (b"content-length", b"%d" % len(body)))

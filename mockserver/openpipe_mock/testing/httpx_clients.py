@@ -33,8 +33,8 @@ from openpipe_mock.testing.layers import Original, Place, bound
 from openpipe_mock.testing.patches import is_tracer
 from openpipe_mock.testing.virtual import Broken, Journey, TooSlow
 
-COOKIE = b"set-cookie"
-NO_TIME = timedelta()
+_COOKIE = b"set-cookie"
+_NO_TIME = timedelta()
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Family:
             return self.whole(request, found.status, found.headers, found.body)
         if found.whole is not None:
             return self.whole(request, found.status, found.headers, found.whole)
-        stream = stream_class(self.module)(found, partial(self.error, request, CUT_OFF))
+        stream = _stream_class(self.module)(found, partial(self.error, request, CUT_OFF))
         headers = in_pieces(found.headers)
         return self.module.Response(found.status, headers=headers, stream=stream, request=request)
 
@@ -105,9 +105,9 @@ class Family:
 
         `headers`: those of the mock's answer.
         """
-        response.elapsed = timedelta(seconds=seconds) if seconds else NO_TIME
+        response.elapsed = timedelta(seconds=seconds) if seconds else _NO_TIME
         response.default_encoding = client._default_encoding
-        if COOKIE in dict(headers):  # httpx looks for cookies long where there are none
+        if _COOKIE in dict(headers):  # httpx looks for cookies long where there are none
             client.cookies.extract_cookies(response)
         if self.logger.isEnabledFor(INFO):
             asked = response.request.method, response.request.url
@@ -117,12 +117,12 @@ class Family:
 
 
 @cache
-def stream_class(module: ModuleType) -> Any:
+def _stream_class(module: ModuleType) -> Any:
     """The class of a library's streams, sync and async in one."""
     return type("Stream", (Pieces, module.SyncByteStream, module.AsyncByteStream), {})
 
 
-def chosen(client: Any, url: Any) -> Any:
+def _chosen(client: Any, url: Any) -> Any:
     """The transport that a client has for a URL, whoever has patched its choice."""
     for pattern, transport in client._mounts.items():
         if pattern.matches(url):
@@ -131,7 +131,7 @@ def chosen(client: Any, url: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class _Sending:
     """How the clients of a family send, sync or async.
 
     `transport` is the class that opens sockets, `method` its method that does, `stream` what bodies are.
@@ -147,7 +147,7 @@ class Sending:
 
         A body of the other kind, sync or async, is for the client to refuse.
         """
-        transport = chosen(client, request.url) if client._mounts else client._transport
+        transport = _chosen(client, request.url) if client._mounts else client._transport
         if self.opens_sockets(transport) and isinstance(request.stream, self.stream):
             return ours(request.url)
         return None
@@ -192,7 +192,7 @@ class Sending:
         return send
 
 
-def delivering(family: Family, original: Original, ours: Ours) -> Original | None:
+def _delivering(family: Family, original: Original, ours: Ours) -> Original | None:
     """A transport's way to a socket. A tracer there stays, for what goes through it is caught behind it."""
 
     def handle_request(transport: Any, request: Any) -> Any:
@@ -204,7 +204,7 @@ def delivering(family: Family, original: Original, ours: Ours) -> Original | Non
     return None if is_tracer(original) else handle_request
 
 
-def delivering_async(family: Family, original: Original, ours: Ours) -> Original | None:
+def _delivering_async(family: Family, original: Original, ours: Ours) -> Original | None:
     async def handle_async_request(transport: Any, request: Any) -> Any:
         catch = ours(request.url)
         if catch is None:
@@ -214,13 +214,13 @@ def delivering_async(family: Family, original: Original, ours: Ours) -> Original
     return None if is_tracer(original) else handle_async_request
 
 
-def places(library: ModuleType) -> Iterator[Place]:
+def _places(library: ModuleType) -> Iterator[Place]:
     family, send = Family(library), "_send_single_request"
-    sync = Sending(family, library.HTTPTransport, "handle_request", library.SyncByteStream)
-    asynchronous = Sending(
+    sync = _Sending(family, library.HTTPTransport, "handle_request", library.SyncByteStream)
+    asynchronous = _Sending(
         family, library.AsyncHTTPTransport, "handle_async_request", library.AsyncByteStream
     )
-    yield library.HTTPTransport, sync.method, partial(delivering, family)
-    yield library.AsyncHTTPTransport, asynchronous.method, partial(delivering_async, family)
+    yield library.HTTPTransport, sync.method, partial(_delivering, family)
+    yield library.AsyncHTTPTransport, asynchronous.method, partial(_delivering_async, family)
     yield library.Client, send, sync.sync
     yield library.AsyncClient, send, asynchronous.asynchronous

@@ -36,7 +36,7 @@ from openpipe_mock.testing.patches import any_installed
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
-PARAMETER = "openpipe_mock"
+_PARAMETER = "openpipe_mock"
 """A decorated function that has this parameter gets the mock."""
 
 
@@ -152,68 +152,68 @@ class patched:
                 if name.startswith("test"):
                     self.decorate(target, name)
             return target
-        for applies, wrapping in WRAPPINGS:
+        for applies, wrapping in _WRAPPINGS:
             if applies(target):
-                return shaped(wrapping(self, target), target)
+                return _shaped(wrapping(self, target), target)
         raise TypeError(f"expected a function or a class of tests, got {target!r}")
 
 
 # Decorated functions.
 
 
-def shaped(wrapper: Callable[..., Any], target: Target) -> Target:
+def _shaped(wrapper: Callable[..., Any], target: Target) -> Target:
     """The wrapper with all that tells of its target, but for the parameter that the mock is given in."""
     found = wraps(target)(wrapper)
     signature = inspect.signature(target)
-    kept = [each for each in signature.parameters.values() if each.name != PARAMETER]
+    kept = [each for each in signature.parameters.values() if each.name != _PARAMETER]
     found.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
     return found  # type: ignore[return-value]
 
 
-def filled(target: Callable[..., Any], mock: Mock) -> Callable[..., Any]:
+def _filled(target: Callable[..., Any], mock: Mock) -> Callable[..., Any]:
     """The function with its mock, if it wants it."""
     parameters = inspect.signature(target).parameters
-    if PARAMETER not in parameters:
+    if _PARAMETER not in parameters:
         return target
-    place = list(parameters).index(PARAMETER)
-    by_name = parameters[PARAMETER].kind is inspect.Parameter.KEYWORD_ONLY
+    place = list(parameters).index(_PARAMETER)
+    by_name = parameters[_PARAMETER].kind is inspect.Parameter.KEYWORD_ONLY
 
     def calling(*args: Any, **kwargs: Any) -> Any:
-        if by_name or len(args) < place or PARAMETER in kwargs:
-            return target(*args, **{PARAMETER: mock, **kwargs})
+        if by_name or len(args) < place or _PARAMETER in kwargs:
+            return target(*args, **{_PARAMETER: mock, **kwargs})
         return target(*args[:place], mock, *args[place:], **kwargs)
 
     return calling
 
 
-def around(self: patched, target: Callable[..., Any]) -> Callable[..., Any]:
+def _around(self: patched, target: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         with self.fresh() as mock:
-            return filled(target, mock)(*args, **kwargs)
+            return _filled(target, mock)(*args, **kwargs)
 
     return wrapper
 
 
-def around_async(self: patched, target: Callable[..., Any]) -> Callable[..., Any]:
+def _around_async(self: patched, target: Callable[..., Any]) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         with self.fresh() as mock:
-            return await filled(target, mock)(*args, **kwargs)
+            return await _filled(target, mock)(*args, **kwargs)
 
     return wrapper
 
 
-def around_generator(self: patched, target: Callable[..., Any]) -> Callable[..., Any]:
+def _around_generator(self: patched, target: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         with self.fresh() as mock:
-            return (yield from filled(target, mock)(*args, **kwargs))
+            return (yield from _filled(target, mock)(*args, **kwargs))
 
     return wrapper
 
 
-def around_async_generator(self: patched, target: Callable[..., Any]) -> Callable[..., Any]:
+def _around_async_generator(self: patched, target: Callable[..., Any]) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         with self.fresh() as mock:
-            async with aclosing(filled(target, mock)(*args, **kwargs)) as inner:
+            async with aclosing(_filled(target, mock)(*args, **kwargs)) as inner:
                 step = inner.asend(None)
                 while True:
                     try:
@@ -230,11 +230,11 @@ def around_async_generator(self: patched, target: Callable[..., Any]) -> Callabl
     return wrapper
 
 
-WRAPPINGS: tuple[tuple[Callable[[Any], bool], Callable[[patched, Callable[..., Any]], Any]], ...] = (
-    (inspect.isasyncgenfunction, around_async_generator),
-    (inspect.iscoroutinefunction, around_async),
-    (inspect.isgeneratorfunction, around_generator),
-    (callable, around),
+_WRAPPINGS: tuple[tuple[Callable[[Any], bool], Callable[[patched, Callable[..., Any]], Any]], ...] = (
+    (inspect.isasyncgenfunction, _around_async_generator),
+    (inspect.iscoroutinefunction, _around_async),
+    (inspect.isgeneratorfunction, _around_generator),
+    (callable, _around),
 )
 """Kind of function → what is put around it."""
 

@@ -9,7 +9,7 @@ Wrapping = Callable[[Original, Any], Any]
 """What stands at a place in, and whom to ask; out comes what shall stand there, None if that shall stay."""
 Place = tuple[Any, str, Wrapping]
 """A class or module, the name of its function, and how that is wrapped."""
-MARK = "__openpipe_mock__"
+_MARK = "__openpipe_mock__"
 
 
 def bound(standing: Any, instance: Any) -> Original:
@@ -23,7 +23,7 @@ def bound(standing: Any, instance: Any) -> Original:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class _Layer:
     """One of our functions, and what it stands over; None: what the owner inherits."""
 
     layers: "Layers"
@@ -41,7 +41,7 @@ class Layers:
 
     def __init__(self, decider: Any) -> None:
         self.decider = decider
-        self.latest: dict[tuple[Any, str], Layer] = {}
+        self.latest: dict[tuple[Any, str], _Layer] = {}
         """Owner and name of each place that was patched → the layer that was put there last."""
 
     def put_on(self, places: Iterable[Place]) -> None:
@@ -56,8 +56,8 @@ class Layers:
                 function = None if original is None else wrapping(original, self.decider)
                 if function is None:  # also where a private method is gone in a later release
                     continue
-                layer = self.latest[owner, name] = Layer(self, function, current)
-                setattr(function, MARK, layer)
+                layer = self.latest[owner, name] = _Layer(self, function, current)
+                setattr(function, _MARK, layer)
             setattr(owner, name, layer.function)
 
     def take_off(self) -> None:
@@ -69,10 +69,10 @@ class Layers:
                 else:
                     setattr(owner, name, layer.beneath)
 
-    def layer(self, function: Any) -> Layer | None:
+    def layer(self, function: Any) -> _Layer | None:
         """What one of our functions stands over; None for a function of somebody else's."""
-        found = getattr(function, MARK, None)
-        if not isinstance(found, Layer) or found.layers is not self:
+        found = getattr(function, _MARK, None)
+        if not isinstance(found, _Layer) or found.layers is not self:
             return None
         # A function that `functools.wraps` made, or wrapt, has the mark of what it wraps.
         return found if found.function is function else None

@@ -20,16 +20,16 @@ from openpipe_mock.testing.virtual import Clock
 
 Value = TypeVar("Value")
 
-PATIENCE = 20.0
+_PATIENCE = 20.0
 """Seconds until a server that doesn't start or doesn't answer is a failure."""
-SETTLING = 1.0
+_SETTLING = 1.0
 """Seconds that an assertion waits for requests under way, whose clients may have all they want already."""
-STEP = 0.002
-ticking = partial(perf_counter)
+_STEP = 0.002
+_ticking = partial(perf_counter)
 """The clock that requests come by. It goes on where a test stops those that it finds, as freezegun does."""
 
 
-class RealTime(Clock):
+class _RealTime(Clock):
     """The clock of a mock on a socket, which nobody moves."""
 
     def advance(self, seconds: float) -> None:
@@ -66,13 +66,13 @@ class LiveServer:
 
     def start(self) -> None:
         self.thread.start()
-        if not self.ready.wait(PATIENCE) or self.loop is None:
+        if not self.ready.wait(_PATIENCE) or self.loop is None:
             self.stop()
-            raise MockError(f"the mock did not start within {PATIENCE:.0f} seconds")
+            raise MockError(f"the mock did not start within {_PATIENCE:.0f} seconds")
 
     def stop(self) -> None:
         self.server.should_exit = True
-        self.thread.join(PATIENCE)
+        self.thread.join(_PATIENCE)
 
     def at_once(self, action: Callable[[], Value]) -> Value:
         """Do something in the server's thread, between two steps of requests."""
@@ -86,7 +86,7 @@ class LiveServer:
                 done.set_exception(error)
 
         self.loop.call_soon_threadsafe(act)
-        return done.result(PATIENCE)
+        return done.result(_PATIENCE)
 
 
 class LiveMock(Mock):
@@ -97,11 +97,11 @@ class LiveMock(Mock):
     def __init__(self, live: LiveServer, *, config: Config = None, overrides: Mapping[str, Any]) -> None:
         self.live = live
         settings = settings_of(config, overrides)
-        session = live.at_once(lambda: live.service.sessions.fresh(ticking()))
+        session = live.at_once(lambda: live.service.sessions.fresh(_ticking()))
         session.use(settings)
         base_url = f"{live.origin}/_mock/sessions/{session.name}{BASE}"
         super().__init__(live.service, session, base_url=base_url, overrides=overrides)
-        self.clock = RealTime()
+        self.clock = _RealTime()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -114,17 +114,17 @@ class LiveMock(Mock):
         }
 
     def now(self) -> float:
-        return ticking()
+        return _ticking()
 
     def at_once(self, action: Callable[[], Value]) -> Value:
         return self.live.at_once(action)
 
     def settle(self) -> None:
         """Wait for requests under way: a client may have its last bytes before the server is done."""
-        for _ in range(round(SETTLING / STEP)):  # no clock is asked: a test may have stopped it
+        for _ in range(round(_SETTLING / _STEP)):  # no clock is asked: a test may have stopped it
             if not self.session.under_way:
                 return
-            sleep(STEP)
+            sleep(_STEP)
 
     def close(self) -> None:
         """End the session; requests to it are answered by a new one."""

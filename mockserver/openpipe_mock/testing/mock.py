@@ -58,7 +58,7 @@ Config = str | PathLike[str] | Mapping[str, Any] | None
 """A config file's path, or its content as an object."""
 
 
-class Text(TypedDict, total=False):
+class _Text(TypedDict, total=False):
     """What a text must be; all that is given must hold. `matches` is an RE2 expression."""
 
     equals: str
@@ -66,7 +66,7 @@ class Text(TypedDict, total=False):
     matches: str
 
 
-Test = str | Text
+_Test = str | _Text
 """A text that must be this, or what it must be."""
 
 
@@ -75,17 +75,17 @@ class When(TypedDict, total=False):
 
     endpoint: str
     model: str
-    last_user: Test
-    system: Test
-    messages: Mapping[str, Test]
-    output: Test
-    tool: Test
-    criterion: Test
-    header: Mapping[str, Test]
-    metadata: Mapping[str, Test]
+    last_user: _Test
+    system: _Test
+    messages: Mapping[str, _Test]
+    output: _Test
+    tool: _Test
+    criterion: _Test
+    header: Mapping[str, _Test]
+    metadata: Mapping[str, _Test]
 
 
-Score = float | Mapping[str, Any]
+_Score = float | Mapping[str, Any]
 """A number, or a form of the config file such as `{"error": {"status": 503}}`."""
 
 
@@ -107,11 +107,11 @@ class MockError(ValueError):
     """What was asked of the mock makes no sense; the message says where and what was expected."""
 
 
-DEFAULTS = Settings()
-MOST_LEVELS, MOST_MISFITS = 250, 20
+_DEFAULTS = Settings()
+_MOST_LEVELS, _MOST_MISFITS = 250, 20
 """How deep values may be nested that are given as JSON; how much is told of what is none."""
-JSON_VALUE = "a value of JSON (an object, an array, a string, a number, true, false or null)"
-TOLD = {
+_JSON_VALUE = "a value of JSON (an object, an array, a string, a number, true, false or null)"
+_TOLD = {
     int: "an integer of at most 64 bits, got a larger one",
     float: "a finite number, got one that isn't",
     str: "a string of Unicode, got one with half a surrogate pair",
@@ -125,7 +125,7 @@ def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
     `variant` stands in no file. Raises ValueError for the name of none.
     """
     if config is None and not overrides:
-        return DEFAULTS  # as most mocks have it; to make settings anew costs a test 35 µs
+        return _DEFAULTS  # as most mocks have it; to make settings anew costs a test 35 µs
     written = {name: value for name, value in overrides.items() if name != "variant"}
     beating = configfile.settings(orjson.loads(_json(written)))
     if "variant" in overrides:
@@ -149,7 +149,7 @@ def _json(value: Any) -> bytes:
             return text
     except orjson.JSONEncodeError:
         text = b""
-    mistakes = tuple(islice(_misfits(value, Place({})), MOST_MISFITS))
+    mistakes = tuple(islice(_misfits(value, Place({})), _MOST_MISFITS))
     if mistakes:
         raise Mistakes(mistakes)
     return text
@@ -157,8 +157,8 @@ def _json(value: Any) -> bytes:
 
 def _misfits(value: Any, place: Place, level: int = 0) -> Iterator[Violation]:
     """What of a value JSON can't say. It is told by its type, as what it says may be secret."""
-    if level == MOST_LEVELS:
-        yield Violation(place.pointer, "json", f"expected at most {MOST_LEVELS} levels, got more.")
+    if level == _MOST_LEVELS:
+        yield Violation(place.pointer, "json", f"expected at most {_MOST_LEVELS} levels, got more.")
     elif isinstance(value, dict):
         for name, each in value.items():
             if isinstance(name, str):
@@ -171,7 +171,7 @@ def _misfits(value: Any, place: Place, level: int = 0) -> Iterator[Violation]:
         for number, each in enumerate(value):
             yield from _misfits(each, place.at(number), level + 1)
     elif not _is_writable(value):
-        told = TOLD.get(type(value), f"{JSON_VALUE}, got one of the type {type(value).__name__}")
+        told = _TOLD.get(type(value), f"{_JSON_VALUE}, got one of the type {type(value).__name__}")
         yield Violation(place.pointer, "json", f"expected {told}.")
 
 
@@ -182,7 +182,7 @@ def _is_writable(value: Any) -> bool:
         return False
 
 
-def rule_names(names: Sequence[str]) -> Sequence[str]:
+def _rule_names(names: Sequence[str]) -> Sequence[str]:
     """Names of rules of conduct. Raises MockError for the name of none."""
     known = [rule.name for rule in RULES]
     names = [names] if isinstance(names, str) else names
@@ -194,7 +194,7 @@ def rule_names(names: Sequence[str]) -> Sequence[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class CriterionScript:
+class _CriterionScript:
     """How a criterion shall judge. Each method replaces what was said before."""
 
     mock: "Mock"
@@ -204,15 +204,15 @@ class CriterionScript:
         """Always this score. `further`: `usage`, `flip_share`."""
         self.form({"score": score, **given(explanation=explanation), **further})
 
-    def by_output(self, scores: Mapping[str, Score], *, otherwise: Score | None = None) -> None:
+    def by_output(self, scores: Mapping[str, _Score], *, otherwise: _Score | None = None) -> None:
         """By the text of the output; other texts get `otherwise`, or a score drawn by content."""
         self.form({"by_output": dict(scores), **given(otherwise=otherwise)})
 
-    def sequence(self, scores: Sequence[Score], *, then: Literal["repeat", "last"] = "repeat") -> None:
+    def sequence(self, scores: Sequence[_Score], *, then: Literal["repeat", "last"] = "repeat") -> None:
         """One after the other; then again (`repeat`), or the last for good (`last`)."""
         self.form({"sequence": list(scores), "then": then})
 
-    def rules(self, rules: Sequence[Mapping[str, Any]], *, otherwise: Score | None = None) -> None:
+    def rules(self, rules: Sequence[Mapping[str, Any]], *, otherwise: _Score | None = None) -> None:
         """The form of the first rule whose `when` holds: `[{"when": {"output": …}, "score": 0}, …]`."""
         self.form({"rules": list(rules), **given(otherwise=otherwise)})
 
@@ -322,11 +322,11 @@ class Mock:
 
     # What it shall answer.
 
-    def criterion(self, id: str) -> CriterionScript:
+    def criterion(self, id: str) -> _CriterionScript:
         """How a criterion judges: `helpful`, or one version of it: `helpful@v2`."""
         if not isinstance(id, str) or not id:
             raise MockError(f"a criterion id has at least 1 character, got {id!r}")
-        return CriterionScript(self, id)
+        return _CriterionScript(self, id)
 
     def completion(
         self,
@@ -479,7 +479,7 @@ class Mock:
     def assert_well_behaved(self, *, timed: bool | None = None, allow: Sequence[str] = ()) -> None:
         """Assert that there are no warnings, but of the rules whose names are allowed; see `warnings`."""
         __tracebackhide__ = True
-        allowed = rule_names(allow)
+        allowed = _rule_names(allow)
         found = [lapse for lapse in self.warnings(timed=timed) if lapse.rule.name not in allowed]
         if found:
             told = f"the client broke {'a rule' if len(found) == 1 else f'{len(found)} rules'} of conduct:"

@@ -21,11 +21,11 @@ from openpipe_mock.core.wording import quoted
 from openpipe_mock.testing.base_urls import normal_host, parsed
 from openpipe_mock.testing.layers import Layers, Original, Place, Wrapping, bound
 
-ANSWERED = "httpx, httpx2, aiohttp, requests and urllib3"
-CURE = f"the mock answers {ANSWERED}, but not the client that asked (urllib, http.client, …)."
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+_ANSWERED = "httpx, httpx2, aiohttp, requests and urllib3"
+_CURE = f"the mock answers {_ANSWERED}, but not the client that asked (urllib, http.client, …)."
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 """Variables that name a proxy, in any case."""
-SOCKS = 1080
+_SOCKS = 1080
 
 
 class NetworkRefused(OSError):
@@ -51,7 +51,7 @@ def _text(host: object) -> str:
     return bytes(host).decode("latin-1") if isinstance(host, bytes | bytearray) else str(host or "")
 
 
-def is_address(host: str) -> bool:
+def _is_address(host: str) -> bool:
     try:
         ip_address(host)
     except ValueError:
@@ -61,7 +61,7 @@ def is_address(host: str) -> bool:
 
 def is_local(host: str) -> bool:
     """Whether a host is this machine: loopback, or this machine's own name."""
-    if not is_address(host):
+    if not _is_address(host):
         own = socket.gethostname().lower()
         return host in ("", "localhost", own) or host.endswith(".localhost")
     address = ip_address(host)
@@ -76,10 +76,10 @@ def _endpoint(host: str, port: object) -> tuple[str, str]:
 def _proxies() -> Iterator[tuple[str, tuple[str, str]]]:
     """The variables that name a proxy, and where that is."""
     for name in list(os.environ):
-        value = os.environ.get(name) if name.lower() in PROXIES else None
+        value = os.environ.get(name) if name.lower() in _PROXIES else None
         proxy = parsed(value if "://" in value else f"http://{value}") if value else None
         if proxy is not None:
-            yield name, _endpoint(proxy.host, SOCKS if proxy.port is None else proxy.port)
+            yield name, _endpoint(proxy.host, _SOCKS if proxy.port is None else proxy.port)
 
 
 # What the mock has looked at.
@@ -249,7 +249,7 @@ class Guard:
 
     def check_name(self, host: object, port: object = None) -> None:
         """Before a name is resolved: raise NetworkRefused. An address may be resolved, not connected to."""
-        if self.is_watching() and not is_address(normal_host(_text(host))):
+        if self.is_watching() and not _is_address(normal_host(_text(host))):
             self.check(host, port)
 
     def check_address(self, sock: socket.socket, address: Any) -> None:
@@ -284,7 +284,7 @@ class Guard:
 
 def _refusal(host: str) -> str:
     return (
-        f"a connection to {quoted(host)} was refused, so that no test's key leaves: {CURE} Send by one of "
+        f"a connection to {quoted(host)} was refused, so that no test's key leaves: {_CURE} Send by one of "
         'those, or to the base_url of openpipe_server; providers="pass" lets go what isn\'t for OpenPipe.'
     )
 
@@ -296,5 +296,5 @@ def _check_proxy(host: str, port: object) -> None:
         if proxy == asked or by_name_alone:
             raise NetworkRefused(
                 f"a connection to the proxy {quoted(host)} of {variable} was refused, so that no test's key "
-                f"leaves by it: {CURE} Send by one of those, or unset {variable} in the test."
+                f"leaves by it: {_CURE} Send by one of those, or unset {variable} in the test."
             )

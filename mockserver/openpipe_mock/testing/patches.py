@@ -42,13 +42,13 @@ def places_in(name: str, library: ModuleType) -> tuple[Place, ...]:
 
 # What stands at a place, and whose it is.
 
-UNPROXIED = (FunctionType, staticmethod, classmethod)
+_UNPROXIED = (FunctionType, staticmethod, classmethod)
 
 
 def is_tracer(standing: Any) -> bool:
     """Whether it is a proxy around what stood there before, as tracers make them: requests go through it."""
     # `isinstance` would believe the proxy, which says that it is a function.
-    return type(standing) not in UNPROXIED and hasattr(standing, "__wrapped__")
+    return type(standing) not in _UNPROXIED and hasattr(standing, "__wrapped__")
 
 
 def is_replaced(owner: type, name: str) -> bool:
@@ -74,7 +74,7 @@ def as_written(owner: type, name: str) -> Original:
 # Patching.
 
 
-class Arrivals:
+class _Arrivals:
     """A finder that knows no module: it calls `arrived` for those of these names that others find."""
 
     def __init__(self, names: Collection[str], arrived: Callable[[ModuleType], None]) -> None:
@@ -111,7 +111,7 @@ class Patches:
 
     def __init__(self, ours: Ours) -> None:
         self.layers = Layers(ours)
-        self.arrivals = Arrivals(CLIENTS, self.arrived)
+        self.arrivals = _Arrivals(CLIENTS, self.arrived)
         self.lock = RLock()
 
     def put_on(self) -> None:

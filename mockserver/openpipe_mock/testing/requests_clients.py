@@ -13,14 +13,14 @@ from openpipe_mock.testing.answering import Ours, url_of
 from openpipe_mock.testing.layers import Original, Place, bound
 from openpipe_mock.testing.patches import as_written, is_replaced
 
-NAME = "get_adapter"
+_NAME = "get_adapter"
 
 
-def places(library: ModuleType) -> Iterator[Place]:
-    yield library.Session, NAME, partial(Choice, library.adapters.HTTPAdapter)
+def _places(library: ModuleType) -> Iterator[Place]:
+    yield library.Session, _NAME, partial(_Choice, library.adapters.HTTPAdapter)
 
 
-class Choice:
+class _Choice:
     """A session's choice of its adapter: a descriptor that isn't hidden by what is put onto the session."""
 
     def __init__(self, plain: type, original: Original, ours: Ours) -> None:
@@ -32,17 +32,17 @@ class Choice:
         return self.original if session is None else partial(self.choose, session)
 
     def __set__(self, session: Any, choice: Original) -> None:
-        vars(session)[NAME] = choice
+        vars(session)[_NAME] = choice
 
     def __delete__(self, session: Any) -> None:
-        del vars(session)[NAME]
+        del vars(session)[_NAME]
 
     def choose(self, session: Any, url: str) -> Any:
         mounted = bound(self.original, session)
         adapter = mounted(url)
         if self.is_plain(adapter) and self.ours(url_of(url)):
-            return Direct(self.plain, adapter) if is_replaced(self.plain, "send") else adapter
-        own = vars(session).get(NAME, mounted)
+            return _Direct(self.plain, adapter) if is_replaced(self.plain, "send") else adapter
+        own = vars(session).get(_NAME, mounted)
         kept = isinstance(own, partial) and own.func == self.choose  # as somebody found it, and put it back
         return adapter if kept else own(url)
 
@@ -52,7 +52,7 @@ class Choice:
         return standing is self.plain.__dict__["send"] and "send" not in vars(adapter)
 
 
-class Direct:
+class _Direct:
     """An adapter that sends as the library wrote it, whoever stands in its way."""
 
     def __init__(self, plain: type, adapter: Any) -> None:

@@ -17,40 +17,40 @@ from openpipe_mock.testing.layers import Original, Place, bound
 from openpipe_mock.testing.network_guard import passing
 from openpipe_mock.testing.virtual import TooSlow
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def places(library: ModuleType) -> Iterator[Place]:
-    yield library.HTTPConnectionPool, "urlopen", partial(opening, connection_class(library))
+def _places(library: ModuleType) -> Iterator[Place]:
+    yield library.HTTPConnectionPool, "urlopen", partial(_opening, _connection_class(library))
 
 
-def opening(connection: type, original: Original, ours: Ours) -> Original:
+def _opening(connection: type, original: Original, ours: Ours) -> Original:
     def urlopen(pool: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        catch = ours(url_in(pool, url))
+        catch = ours(_url_in(pool, url))
         if catch is None:
             with passing():
                 return bound(original, pool)(method, url, *args, **kwargs)
-        return bound(original, short_circuited(pool, connection, catch))(method, url, *args, **kwargs)
+        return bound(original, _short_circuited(pool, connection, catch))(method, url, *args, **kwargs)
 
     return urlopen
 
 
-def url_in(pool: Any, url: str) -> Url:
+def _url_in(pool: Any, url: str) -> Url:
     """Where a pool sends: it is given a path, and as one of a proxy a whole URL."""
     return Url(pool.scheme, pool.host, pool.port, path_of(url)) if url.startswith("/") else url_of(url)
 
 
-def short_circuited(pool: Any, connection: type, catch: Catch) -> Any:
+def _short_circuited(pool: Any, connection: type, catch: Catch) -> Any:
     """The pool once more, with other connections, none of them kept, and no proxy."""
     found = copy(pool)
     found.ConnectionCls, found.conn_kw = connection, {"catch": catch, "scheme": pool.scheme}
     if pool.pool is not None:  # else it is closed, as urllib3 will say
-        found.pool = Nothing()
+        found.pool = _Nothing()
     found.proxy, found.proxy_headers = None, {}
     return found
 
 
-class Nothing:
+class _Nothing:
     """What a pool keeps its connections in: none."""
 
     def get(self, *_: Any, **__: Any) -> None:
@@ -64,7 +64,7 @@ class Nothing:
 
 
 @cache
-def connection_class(module: ModuleType) -> type:
+def _connection_class(module: ModuleType) -> type:
     """The class of urllib3's connections that end in a mock."""
 
     class Connection(module.connection.HTTPConnection):  # type: ignore[misc,name-defined]
@@ -73,15 +73,15 @@ def connection_class(module: ModuleType) -> type:
         def __init__(self, catch: Catch, scheme: str, host: str, port: int | None = None, **_: Any) -> None:
             super().__init__(host, port)
             self.catch = catch
-            self.default_port = DEFAULT_PORTS[scheme]  # the header `Host` is without it
+            self.default_port = _DEFAULT_PORTS[scheme]  # the header `Host` is without it
 
         def connect(self) -> None:
-            self.sock = Socket(self.catch)
+            self.sock = _Socket(self.catch)
 
     return Connection
 
 
-class Socket:
+class _Socket:
     """As much of a socket as http.client needs."""
 
     def __init__(self, catch: Catch) -> None:
@@ -94,14 +94,14 @@ class Socket:
         self.line.feed(bytes(data))
 
     def makefile(self, *_: Any, **__: Any) -> BufferedReader:
-        return BufferedReader(Incoming(self.line))
+        return BufferedReader(_Incoming(self.line))
 
     def shutdown(self, _: int) -> None: ...
 
     def close(self) -> None: ...
 
 
-class Incoming(RawIOBase):
+class _Incoming(RawIOBase):
     """What comes in on such a socket. Raises TimeoutError."""
 
     def __init__(self, line: Line) -> None:

@@ -123,7 +123,7 @@ class Journey:
             try:
                 while True:
                     effect = send(result)
-                    known = KNOWN.get(type(effect))
+                    known = _KNOWN.get(type(effect))
                     if known is None:
                         return effect
                     result = known(self, effect)
@@ -156,7 +156,7 @@ class Journey:
             self.exchange.close()
 
 
-KNOWN: dict[type, Callable[[Journey, Any], Any]] = {
+_KNOWN: dict[type, Callable[[Journey, Any], Any]] = {
     ReadBody: lambda journey, effect: journey.body if len(journey.body) <= effect.limit else None,
     Tick: lambda journey, effect: journey.clock.now,
     Now: lambda journey, effect: time(),

@@ -37,19 +37,19 @@ __all__ = ["ConversionError", "convert_page", "differences", "dump", "merge"]
 
 Json = dict[str, Any]
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-STYLES = {
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_STYLES = {
     "path": ("simple", "label", "matrix"),
     "query": ("form", "spaceDelimited", "pipeDelimited", "deepObject"),
     "header": ("simple",),
     "cookie": ("form",),
 }
-STATUS = re.compile(r"[1-5](?:[0-9]{2}|XX)|default")
-MEDIA_TYPE = re.compile(r"[\w.+*-]+/(?P<subtype>[\w.+*-]+)(?:;.*)?", re.ASCII)
-TEMPLATE = re.compile(r"\{([^{}]*)\}")
+_STATUS = re.compile(r"[1-5](?:[0-9]{2}|XX)|default")
+_MEDIA_TYPE = re.compile(r"[\w.+*-]+/(?P<subtype>[\w.+*-]+)(?:;.*)?", re.ASCII)
+_TEMPLATE = re.compile(r"\{([^{}]*)\}")
 # The generator's media type for a response without content.
-NO_CONTENT = "_mintlify/placeholder"
-DOCUMENTED = {"x-source": "documented"}
+_NO_CONTENT = "_mintlify/placeholder"
+_DOCUMENTED = {"x-source": "documented"}
 
 
 def convert_page(text: str) -> Json:
@@ -65,25 +65,25 @@ def convert_page(text: str) -> Json:
     tree = fields(page.tree, "", ("paths", "components"), required=("paths",))
     known = ("path", "method", "servers", "request", "response", "deprecated", "type")
     paths = fields(tree["paths"], "/paths", known, required=("path", "method", "request", "response"))
-    check_operation(page, paths)
-    raw_components = component_schemas(tree)
-    draft = Draft(camel(page.title) or camel(f"{page.method} {page.path}"), frozenset(raw_components))
+    _check_operation(page, paths)
+    raw_components = _component_schemas(tree)
+    draft = _Draft(camel(page.title) or camel(f"{page.method} {page.path}"), frozenset(raw_components))
     components = {
         name: draft.schema(raw, child("/components/schemas", name)) for name, raw in raw_components.items()
     }
     operation = draft.operation(page, paths)
     schemas = draft.finish(components)
-    return compact(
+    return _compact(
         openapi="3.1.0",
-        info=compact(title=page.title, version="1", description=page.description),
-        servers=servers(paths.get("servers", []), "/paths/servers"),
+        info=_compact(title=page.title, version="1", description=page.description),
+        servers=_servers(paths.get("servers", []), "/paths/servers"),
         paths={page.path: {page.method: operation}},
-        components=compact(schemas=schemas, securitySchemes=draft.schemes),
+        components=_compact(schemas=schemas, securitySchemes=draft.schemes),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class _Draft:
     """An operation in the making. `title` is the page's in CamelCase, `components` names the page's own.
 
     Schemas are first put in whole, each with a note of its root; `finish` takes the parts out of all at once.
@@ -102,7 +102,7 @@ class Draft:
         uses, parts = named_parts([root for _, root in self.roots], components)
         for (holder, _), use in zip(self.roots, uses, strict=True):
             holder["schema"] = use
-        return {name: DOCUMENTED | schema for name, schema in parts.items()}
+        return {name: _DOCUMENTED | schema for name, schema in parts.items()}
 
     def hold(self, holder: Json, schema: Json, name: str, qualifier: str, prefix: str) -> None:
         holder["schema"] = schema
@@ -115,20 +115,20 @@ class Draft:
         items(request.get("codeSamples", []), child(place, "codeSamples"))
         security = [
             self.requirement(entry, at)
-            for at, entry in each(request.get("security", []), child(place, "security"))
+            for at, entry in _each(request.get("security", []), child(place, "security"))
         ]
-        operation = compact(
+        operation = _compact(
             operationId=self.title[0].lower() + self.title[1:],
             summary=page.title,
             description=page.description,
             deprecated=flag(paths.get("deprecated", False), "/paths/deprecated"),
-            **DOCUMENTED,
+            **_DOCUMENTED,
         )
         if "security" in request:
             operation["security"] = security
         parameters = list(self.parameters(page, request.get("parameters", {}), child(place, "parameters")))
         body = self.body(request.get("body", {}), child(place, "body"))
-        return operation | compact(
+        return operation | _compact(
             parameters=parameters,
             requestBody=body,
             responses=self.responses(paths["response"], "/paths/response"),
@@ -147,7 +147,7 @@ class Draft:
     def parameters(self, page: Page, raw: Any, place: str) -> Iterator[Json]:
         found = list(by_location(raw, place))
         in_path = {name for location, name, _, _ in found if location == "path"}
-        for name in sorted(in_path ^ set(TEMPLATE.findall(page.path))):
+        for name in sorted(in_path ^ set(_TEMPLATE.findall(page.path))):
             raise ConversionError(
                 child(place, "path", name), f'"{name}" has to stand in the path and here; add or remove it'
             )
@@ -158,9 +158,9 @@ class Draft:
         entry = fields(raw, place, ("schema", "style", "explode"), required=("schema",))
         at = child(place, "schema")
         required, schema = self.required_schema(only(entry["schema"], at), child(at, 0))
-        choice(entry.get("style", STYLES[location][0]), child(place, "style"), STYLES[location])
+        choice(entry.get("style", _STYLES[location][0]), child(place, "style"), _STYLES[location])
         flag(entry.get("explode", False), child(place, "explode"))
-        parameter = {"name": name, "in": location} | compact(
+        parameter = {"name": name, "in": location} | _compact(
             description=schema.pop("description", ""),
             required=required or location == "path",
             deprecated=schema.pop("deprecated", False),
@@ -189,13 +189,13 @@ class Draft:
             raise ConversionError(
                 place, "the media types differ in what they say of the body; make them agree"
             )
-        found = compact(description="".join(descriptions), required=True in required, content=content)
-        return found and {**found, **DOCUMENTED}
+        found = _compact(description="".join(descriptions), required=True in required, content=content)
+        return found and {**found, **_DOCUMENTED}
 
     def media(
         self, raw: Any, place: str, media_type: str, name: str, prefix: str, qualifier: str
     ) -> tuple[Json, bool]:
-        found = MEDIA_TYPE.fullmatch(media_type)
+        found = _MEDIA_TYPE.fullmatch(media_type)
         if not found:
             raise ConversionError(place, 'this is no media type; write one like "application/json"')
         entry = fields(raw, place, ("schemaArray", "examples", "description"), required=("schemaArray",))
@@ -206,8 +206,8 @@ class Draft:
         self.hold(content, schema, name, qualifier or camel(found["subtype"]), prefix)
         examples = mapping(entry.get("examples", {}), child(place, "examples"))
         for key, example in examples.items():
-            check_example(example, child(place, "examples", key))
-        content.update(compact(examples=examples))
+            _check_example(example, child(place, "examples", key))
+        content.update(_compact(examples=examples))
         return content, required
 
     def responses(self, raw: Any, place: str) -> Json:
@@ -218,7 +218,7 @@ class Draft:
 
     def response(self, raw: Any, place: str, status: str) -> Json:
         wanted(
-            status, place, lambda value: STATUS.fullmatch(value) is not None, 'a status, a range or "default"'
+            status, place, lambda value: _STATUS.fullmatch(value) is not None, 'a status, a range or "default"'
         )
         failed = status[0] in "45d"
         name, prefix = ("Error", "Error") if failed else (self.title + "Response", self.title)
@@ -226,25 +226,25 @@ class Draft:
         descriptions = set()
         for media_type, media in mapping(raw, place).items():
             at = child(place, media_type)
-            if media_type == NO_CONTENT:
-                check_no_content(media, at)
+            if media_type == _NO_CONTENT:
+                _check_no_content(media, at)
             else:
                 content[media_type], _ = self.media(media, at, media_type, name, prefix, camel(status))
             descriptions.add(text(media.get("description", ""), child(at, "description")))
         if len(descriptions) > 1:
             raise ConversionError(place, "the media types carry different descriptions; make them agree")
-        return {"description": "".join(descriptions)} | DOCUMENTED | compact(content=content)
+        return {"description": "".join(descriptions)} | _DOCUMENTED | _compact(content=content)
 
 
-def check_operation(page: Page, paths: Json) -> None:
+def _check_operation(page: Page, paths: Json) -> None:
     """The block's opening line and its tree have to mean the same operation."""
-    choice(page.method, "/paths/method", METHODS)
+    choice(page.method, "/paths/method", _METHODS)
     choice(paths["method"], "/paths/method", (page.method,))
     choice(paths["path"], "/paths/path", (page.path,))
     choice(paths.get("type", "path"), "/paths/type", ("path",))
 
 
-def component_schemas(tree: Json) -> Json:
+def _component_schemas(tree: Json) -> Json:
     components = fields(tree.get("components", {}), "/components", ("schemas",))
     schemas = mapping(components.get("schemas", {}), "/components/schemas")
     for name in schemas:
@@ -257,7 +257,7 @@ def component_schemas(tree: Json) -> Json:
     return schemas
 
 
-def check_no_content(raw: Any, place: str) -> None:
+def _check_no_content(raw: Any, place: str) -> None:
     """The stand-in for content says "anything" and repeats the description."""
     entry = fields(raw, place, ("schemaArray", "examples", "description"), required=("schemaArray",))
     at = child(place, "schemaArray")
@@ -265,43 +265,43 @@ def check_no_content(raw: Any, place: str) -> None:
     choice(schema["type"], child(at, 0, "type"), ("any",))
 
 
-def check_example(raw: Any, place: str) -> None:
+def _check_example(raw: Any, place: str) -> None:
     example = fields(raw, place, ("value", "summary", "description"), required=("value",))
     for key in ("summary", "description"):
         text(example.get(key, ""), child(place, key))
 
 
-def servers(raw: Any, place: str) -> list[Json]:
-    return [server(entry, at) for at, entry in each(raw, place)]
+def _servers(raw: Any, place: str) -> list[Json]:
+    return [_server(entry, at) for at, entry in _each(raw, place)]
 
 
-def server(raw: Any, place: str) -> Json:
+def _server(raw: Any, place: str) -> Json:
     found = fields(raw, place, ("url", "description", "variables"), required=("url",))
     variables = {
-        name: server_variable(value, child(place, "variables", name))
+        name: _server_variable(value, child(place, "variables", name))
         for name, value in mapping(found.get("variables", {}), child(place, "variables")).items()
     }
     url = text(found["url"], child(place, "url"))
     description = text(found.get("description", ""), child(place, "description"))
-    return {"url": url} | compact(description=description, variables=variables)
+    return {"url": url} | _compact(description=description, variables=variables)
 
 
-def server_variable(raw: Any, place: str) -> Json:
+def _server_variable(raw: Any, place: str) -> Json:
     """A server's variable is always a string, so the `type` that the generator adds says nothing new."""
     found = fields(raw, place, ("type", "default", "description"), required=("default",))
     choice(found.get("type", "string"), child(place, "type"), ("string",))
     default = text(found["default"], child(place, "default"))
-    return {"default": default} | compact(
+    return {"default": default} | _compact(
         description=text(found.get("description", ""), child(place, "description"))
     )
 
 
-def each(raw: Any, place: str) -> Iterator[tuple[str, Any]]:
+def _each(raw: Any, place: str) -> Iterator[tuple[str, Any]]:
     for index, value in enumerate(items(raw, place)):
         yield child(place, index), value
 
 
-def compact(**members: Any) -> Json:
+def _compact(**members: Any) -> Json:
     """A mapping without the members that say nothing."""
     return {
         key: value for key, value in members.items() if value is not None and value not in ("", {}, [], False)

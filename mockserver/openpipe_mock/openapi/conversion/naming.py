@@ -22,18 +22,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-Schema = dict[str, Any]
+_Schema = dict[str, Any]
 
-REF_PREFIX = "#/components/schemas/"
+_REF_PREFIX = "#/components/schemas/"
 # These belong to the place where a part is used, not to the part: without them more places share a part.
-NOTES_OF_USE = ("description", "default", "deprecated", "readOnly", "writeOnly", "example", "examples")
-UNIONS = ("anyOf", "oneOf")
-BRANCHES = (*UNIONS, "allOf")
-ELEMENTS = ("items", "additionalProperties")
-TAGS = ("role", "type")
+_NOTES_OF_USE = ("description", "default", "deprecated", "readOnly", "writeOnly", "example", "examples")
+_UNIONS = ("anyOf", "oneOf")
+_BRANCHES = (*_UNIONS, "allOf")
+_ELEMENTS = ("items", "additionalProperties")
+_TAGS = ("role", "type")
 # Endings of plurals and of their singulars, tried in this order; None: it is no plural. "Content" is what the
 # APIs of this field call a list of parts.
-SINGULARS = (
+_SINGULARS = (
     ("Children", "Child"),
     ("People", "Person"),
     ("Content", "Part"),
@@ -62,11 +62,11 @@ class Root:
     name: str
     qualified: str
     prefix: str
-    schema: Schema
+    schema: _Schema
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class _Wish:
     """A name that a part wants: by which rule, and how it is qualified (`tail` follows the owner's name)."""
 
     rule: int
@@ -77,7 +77,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class _Visit:
     """A part on the way down from the roots; `owner` is the part that it stands in."""
 
     token: str
@@ -87,7 +87,7 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class _Use:
     """A reference to a part inside of another one, and the noun that fits there."""
 
     token: str
@@ -96,76 +96,76 @@ class Use:
 
 
 def named_parts(
-    roots: Sequence[Root], components: Mapping[str, Schema]
-) -> tuple[list[Schema], dict[str, Schema]]:
+    roots: Sequence[Root], components: Mapping[str, _Schema]
+) -> tuple[list[_Schema], dict[str, _Schema]]:
     """Take the parts out of the roots' schemas and of the components that have names already.
 
     Returns:
         What stays at the place of each root, in the roots' order, and all components: those of the roots,
         then the others in order of first use, then components that nothing uses.
     """
-    parts = Parts()
+    parts = _Parts()
     for name, schema in components.items():
         parts.add_named(name, schema)
     uses = [parts.extract(root.schema) for root in roots]
-    wishes, order = Wishes.collect(parts, roots, uses, components)
+    wishes, order = _Wishes.collect(parts, roots, uses, components)
     names = wishes.names(order)
     return (
-        [renamed(use, names) for use in uses],
-        {names.get(token, token): renamed(parts.schemas[token], names) for token in order},
+        [_renamed(use, names) for use in uses],
+        {names.get(token, token): _renamed(parts.schemas[token], names) for token in order},
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class _Parts:
     """The parts found so far. A token is a component's name, or a number after "?" while it has none."""
 
-    schemas: dict[str, Schema] = field(default_factory=dict)
+    schemas: dict[str, _Schema] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     identifiers: dict[str, str] = field(default_factory=dict)
 
-    def add_named(self, name: str, schema: Schema) -> None:
-        self.schemas[name] = rebuilt(without(schema, ("refIdentifier",)), self.extract)
-        self.tokens.setdefault(structure(self.schemas[name]), name)
+    def add_named(self, name: str, schema: _Schema) -> None:
+        self.schemas[name] = _rebuilt(_without(schema, ("refIdentifier",)), self.extract)
+        self.tokens.setdefault(_structure(self.schemas[name]), name)
 
-    def extract(self, schema: Schema) -> Schema:
+    def extract(self, schema: _Schema) -> _Schema:
         """Take the parts out of a schema, from the inside out, and return what stays at its place."""
-        inner = rebuilt(schema, self.extract)
-        core, nullable = without_null(inner)
-        if not is_part(core):
-            return without(inner, ("refIdentifier",))
-        notes = () if "refIdentifier" in core else NOTES_OF_USE
-        ref = {"$ref": REF_PREFIX + self.token(without(core, notes))}
-        use: Schema = {"anyOf": [ref, {"type": "null"}]} if nullable else ref
+        inner = _rebuilt(schema, self.extract)
+        core, nullable = _without_null(inner)
+        if not _is_part(core):
+            return _without(inner, ("refIdentifier",))
+        notes = () if "refIdentifier" in core else _NOTES_OF_USE
+        ref = {"$ref": _REF_PREFIX + self.token(_without(core, notes))}
+        use: _Schema = {"anyOf": [ref, {"type": "null"}]} if nullable else ref
         return use | {key: core[key] for key in notes if key in core}
 
-    def token(self, core: Schema) -> str:
-        schema = without(core, ("refIdentifier",))
-        token = self.tokens.setdefault(structure(schema), f"?{len(self.tokens)}")
+    def token(self, core: _Schema) -> str:
+        schema = _without(core, ("refIdentifier",))
+        token = self.tokens.setdefault(_structure(schema), f"?{len(self.tokens)}")
         self.schemas.setdefault(token, schema)
         if "refIdentifier" in core:
             self.identifiers.setdefault(token, core["refIdentifier"])
         return token
 
-    def uses(self, schema: Schema, noun: str, rule: int) -> Iterator[Use]:
+    def uses(self, schema: _Schema, noun: str, rule: int) -> Iterator[_Use]:
         """The parts that a schema refers to, not those inside of them, in order."""
         if "$ref" in schema:
-            yield Use(token_of(schema), noun, rule)
+            yield _Use(_token_of(schema), noun, rule)
         for name, inner in schema.get("properties", {}).items():
             yield from self.uses(inner, camel(name) or "Value", 4)
-        for key in ELEMENTS:
+        for key in _ELEMENTS:
             if isinstance(schema.get(key), dict):
                 yield from self.uses(schema[key], singular(noun), 4)
-        for key in BRANCHES:
+        for key in _BRANCHES:
             yield from self.branch_uses(schema, key, noun, rule)
 
-    def branch_uses(self, schema: Schema, key: str, noun: str, rule: int) -> Iterator[Use]:
+    def branch_uses(self, schema: _Schema, key: str, noun: str, rule: int) -> Iterator[_Use]:
         branches = schema.get(key, [])
-        union = key in UNIONS and sum("$ref" in branch for branch in branches) > 1
-        tags = (schema.get("discriminator", {}).get("propertyName"), *TAGS)
+        union = key in _UNIONS and sum("$ref" in branch for branch in branches) > 1
+        tags = (schema.get("discriminator", {}).get("propertyName"), *_TAGS)
         for branch in branches:
             if union and "$ref" in branch:
-                yield Use(token_of(branch), self.tag(token_of(branch), tags) + noun, 3)
+                yield _Use(_token_of(branch), self.tag(_token_of(branch), tags) + noun, 3)
             else:
                 yield from self.uses(branch, noun, rule)
 
@@ -181,31 +181,31 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class _Wishes:
     """Which names the parts want. The best wish of each part counts, of equals the first."""
 
-    best: dict[str, Wish] = field(default_factory=dict)
+    best: dict[str, _Wish] = field(default_factory=dict)
 
     @classmethod
     def collect(
-        cls, parts: Parts, roots: Sequence[Root], uses: Sequence[Schema], components: Iterable[str]
-    ) -> tuple[Wishes, list[str]]:
+        cls, parts: _Parts, roots: Sequence[Root], uses: Sequence[_Schema], components: Iterable[str]
+    ) -> tuple[_Wishes, list[str]]:
         """All wishes, and the tokens in the order of the finished components."""
         wishes, seen, heads = cls(), dict[str, None](), dict[str, None]()
         for root, use in zip(roots, uses, strict=True):
-            for token in root_tokens(use):
+            for token in _root_tokens(use):
                 heads[token] = None
-                wishes.add(parts, token, Wish(1, root.name, root.name, None, root.qualified))
-                wishes.walk(parts, Visit(token, root.name, None, root.prefix), seen)
-            if not root_tokens(use):
+                wishes.add(parts, token, _Wish(1, root.name, root.name, None, root.qualified))
+                wishes.walk(parts, _Visit(token, root.name, None, root.prefix), seen)
+            if not _root_tokens(use):
                 for found in parts.uses(use, root.name, 4):
-                    wishes.add(parts, found.token, Wish(found.rule, found.noun, found.noun, None))
-                    wishes.walk(parts, Visit(found.token, found.noun, None), seen)
+                    wishes.add(parts, found.token, _Wish(found.rule, found.noun, found.noun, None))
+                    wishes.walk(parts, _Visit(found.token, found.noun, None), seen)
         for token in components:
-            wishes.walk(parts, Visit(token, token, None), seen)
+            wishes.walk(parts, _Visit(token, token, None), seen)
         return wishes, list(heads | seen)
 
-    def walk(self, parts: Parts, start: Visit, seen: dict[str, None]) -> None:
+    def walk(self, parts: _Parts, start: _Visit, seen: dict[str, None]) -> None:
         """Note what the parts below a part want. A loop, because components may form long chains."""
         open_visits = [start]
         while open_visits:
@@ -214,20 +214,20 @@ class Wishes:
                 continue
             seen[visit.token] = None
             schema = parts.schemas[visit.token]
-            owner = visit.owner if is_union(schema) and visit.token.startswith("?") else visit.token
+            owner = visit.owner if _is_union(schema) and visit.token.startswith("?") else visit.token
             below = list(parts.uses(schema, visit.noun, 4))
             for use in below:
                 direct = visit.prefix != "" and use.rule == 4
                 name = visit.prefix + use.noun if direct else use.noun
-                self.add(parts, use.token, Wish(2 if direct else use.rule, name, use.noun, owner))
-            open_visits += [Visit(use.token, use.noun, owner) for use in reversed(below)]
+                self.add(parts, use.token, _Wish(2 if direct else use.rule, name, use.noun, owner))
+            open_visits += [_Visit(use.token, use.noun, owner) for use in reversed(below)]
 
-    def add(self, parts: Parts, token: str, wish: Wish) -> None:
+    def add(self, parts: _Parts, token: str, wish: _Wish) -> None:
         if not token.startswith("?"):
             return
         if token in parts.identifiers:
             name = parts.identifiers[token]
-            wish = Wish(0, name, name, wish.owner, wish.qualified)
+            wish = _Wish(0, name, name, wish.owner, wish.qualified)
         if token not in self.best or wish.rule < self.best[token].rule:
             self.best[token] = wish
 
@@ -267,32 +267,32 @@ class Wishes:
         return name
 
 
-def rebuilt(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
+def _rebuilt(schema: _Schema, change: Callable[[_Schema], _Schema]) -> _Schema:
     """A copy of a schema with `change` applied to the schemas directly inside of it."""
     found = dict(schema)
     if "properties" in found:
         found["properties"] = {name: change(inner) for name, inner in found["properties"].items()}
-    for key in ELEMENTS:
+    for key in _ELEMENTS:
         if isinstance(found.get(key), dict):
             found[key] = change(found[key])
-    for key in BRANCHES:
+    for key in _BRANCHES:
         if key in found:
             found[key] = [change(branch) for branch in found[key]]
     return found
 
 
-def renamed(schema: Schema, names: Mapping[str, str]) -> Schema:
-    found = rebuilt(schema, lambda inner: renamed(inner, names))
+def _renamed(schema: _Schema, names: Mapping[str, str]) -> _Schema:
+    found = _rebuilt(schema, lambda inner: _renamed(inner, names))
     if "$ref" in found:
-        found["$ref"] = REF_PREFIX + names.get(token_of(found), token_of(found))
+        found["$ref"] = _REF_PREFIX + names.get(_token_of(found), _token_of(found))
     return found
 
 
-def without(schema: Schema, keys: Sequence[str]) -> Schema:
+def _without(schema: _Schema, keys: Sequence[str]) -> _Schema:
     return {key: value for key, value in schema.items() if key not in keys}
 
 
-def without_null(schema: Schema) -> tuple[Schema, bool]:
+def _without_null(schema: _Schema) -> tuple[_Schema, bool]:
     """Split a schema into what it says of other values than null, and whether it lets null in."""
     types = schema.get("type")
     if isinstance(types, list) and "null" in types and not schema.keys() & {"enum", "const"}:
@@ -304,33 +304,33 @@ def without_null(schema: Schema) -> tuple[Schema, bool]:
     return schema, False
 
 
-def is_part(schema: Schema) -> bool:
-    return bool(schema.get("properties")) or "refIdentifier" in schema or is_union(schema)
+def _is_part(schema: _Schema) -> bool:
+    return bool(schema.get("properties")) or "refIdentifier" in schema or _is_union(schema)
 
 
-def is_union(schema: Schema) -> bool:
+def _is_union(schema: _Schema) -> bool:
     """Whether a schema says nothing but that one of several components holds."""
-    rules = schema.keys() - {"title", "discriminator", "refIdentifier", *NOTES_OF_USE}
-    if len(rules) != 1 or not rules <= set(UNIONS):
+    rules = schema.keys() - {"title", "discriminator", "refIdentifier", *_NOTES_OF_USE}
+    if len(rules) != 1 or not rules <= set(_UNIONS):
         return False
     branches = schema[rules.pop()]
     return len(branches) > 1 and all("$ref" in branch for branch in branches)
 
 
-def root_tokens(use: Schema) -> list[str]:
+def _root_tokens(use: _Schema) -> list[str]:
     """The part that a root became, if it did, even if null is allowed beside it."""
-    core, _ = without_null(use)
+    core, _ = _without_null(use)
     branches = core.get("anyOf", [core])
-    return [token_of(branches[0])] if len(branches) == 1 and "$ref" in branches[0] else []
+    return [_token_of(branches[0])] if len(branches) == 1 and "$ref" in branches[0] else []
 
 
-def structure(schema: Schema) -> str:
+def _structure(schema: _Schema) -> str:
     return json.dumps(schema, sort_keys=True)
 
 
-def token_of(ref: Schema) -> str:
+def _token_of(ref: _Schema) -> str:
     token: str = ref["$ref"]
-    return token.removeprefix(REF_PREFIX)
+    return token.removeprefix(_REF_PREFIX)
 
 
 def camel(text: str) -> str:
@@ -341,7 +341,7 @@ def camel(text: str) -> str:
 
 def singular(noun: str) -> str:
     """The name of one element of what a noun names; "Item" is added to a noun that names no plural."""
-    for plural, ending in SINGULARS:
+    for plural, ending in _SINGULARS:
         if noun.endswith(plural):
             return noun + "Item" if ending is None else noun.removesuffix(plural) + ending
     return noun + "Item"

@@ -17,14 +17,14 @@ import yaml
 from openpipe_mock.core.yamltext import before, events, syntax, unprintable
 from openpipe_mock.openapi.conversion.refusals import ConversionError, child
 
-MAX_DEPTH = 100
-OPENING = re.compile(r"(?P<ticks>`{3,})ya?ml(?P<info>[ \t].*)?[ \t]*")
-OPERATION = re.compile(r"(?:.*\s)?(?P<method>[A-Za-z]+)\s+(?P<path>/\S*)")
-OPENAPI_HEADING = re.compile(r"#{1,6} OpenAPI\s*")
+_MAX_DEPTH = 100
+_OPENING = re.compile(r"(?P<ticks>`{3,})ya?ml(?P<info>[ \t].*)?[ \t]*")
+_OPERATION = re.compile(r"(?:.*\s)?(?P<method>[A-Za-z]+)\s+(?P<path>/\S*)")
+_OPENAPI_HEADING = re.compile(r"#{1,6} OpenAPI\s*")
 # The words and numbers of YAML 1.2's JSON schema: the generator of these pages writes YAML 1.2, where a bare
 # `on`, `yes`, `017`, `16:9` or `2024-01-01` is text, although YAML 1.1 reads something else.
-WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
-NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +45,21 @@ def read_page(text: str) -> Page:
         ConversionError: no title, not exactly one closed YAML block, or YAML that is more than plain data.
     """
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
-    start, end = block(lines)
-    opening = OPENING.fullmatch(lines[start])
-    operation = OPERATION.fullmatch(((opening and opening["info"]) or "").strip())
+    start, end = _block(lines)
+    opening = _OPENING.fullmatch(lines[start])
+    operation = _OPERATION.fullmatch(((opening and opening["info"]) or "").strip())
     if operation is None:
         raise ConversionError(
             f"line {start + 1}", 'the YAML block names no operation; open it with "yaml METHOD /path"'
         )
-    title, description = heading(lines[:start])
+    title, description = _heading(lines[:start])
     tree = read_yaml("\n".join(lines[start + 1 : end]), first_line=start + 2)
     return Page(title, description, operation["method"].lower(), operation["path"], tree)
 
 
-def block(lines: list[str]) -> tuple[int, int]:
+def _block(lines: list[str]) -> tuple[int, int]:
     """The line numbers, from 0, of the one YAML block's opening and closing fence."""
-    found = list(blocks(lines))
+    found = list(_blocks(lines))
     if len(found) != 1:
         raise ConversionError(
             "page", f"expected one fenced YAML block, found {len(found)}; convert page by page"
@@ -67,16 +67,16 @@ def block(lines: list[str]) -> tuple[int, int]:
     return found[0]
 
 
-def blocks(lines: list[str]) -> Iterator[tuple[int, int]]:
+def _blocks(lines: list[str]) -> Iterator[tuple[int, int]]:
     after = 0
     for number, line in enumerate(lines):
-        opening = OPENING.fullmatch(line) if number >= after else None
+        opening = _OPENING.fullmatch(line) if number >= after else None
         if opening:
-            after = closing(lines, number, opening["ticks"])
+            after = _closing(lines, number, opening["ticks"])
             yield number, after
 
 
-def closing(lines: list[str], start: int, ticks: str) -> int:
+def _closing(lines: list[str], start: int, ticks: str) -> int:
     for number in range(start + 1, len(lines)):
         line = lines[number].rstrip()
         if line.startswith(ticks) and not line.strip("`"):
@@ -84,18 +84,18 @@ def closing(lines: list[str], start: int, ticks: str) -> int:
     raise ConversionError(f"line {start + 1}", f"the YAML block never ends; close it with {ticks}")
 
 
-def heading(lines: list[str]) -> tuple[str, str]:
+def _heading(lines: list[str]) -> tuple[str, str]:
     """The page's title and its description, which is the quote that follows the title."""
     for number, line in enumerate(lines):
         # "# Source:" lines are put before the title by tools that save such pages.
         if line.startswith("# ") and line[2:].strip() and not line.startswith("# Source:"):
-            return line[2:].strip(), quote(lines[number + 1 :])
+            return line[2:].strip(), _quote(lines[number + 1 :])
     raise ConversionError("page", 'the title is missing; write it as "# Title" before the YAML block')
 
 
-def quote(lines: list[str]) -> str:
+def _quote(lines: list[str]) -> str:
     """The quote up to the OpenAPI heading: only its first line is sure to carry the `>`."""
-    ends = (number for number, line in enumerate(lines) if OPENAPI_HEADING.fullmatch(line))
+    ends = (number for number, line in enumerate(lines) if _OPENAPI_HEADING.fullmatch(line))
     head = lines[: next(ends, len(lines))]
     starts = (number for number, line in enumerate(head) if line.startswith(">"))
     body = head[next(starts, len(head)) :]
@@ -115,16 +115,16 @@ def read_yaml(text: str, *, first_line: int = 1) -> Any:
     if found := unprintable(text):
         raise ConversionError(f"line {found.line - 1 + first_line}", found.sentence)
     try:
-        return TreeReader(events(text), first_line).document()
+        return _TreeReader(events(text), first_line).document()
     except yaml.YAMLError as error:
         with suppress(yaml.YAMLError):  # what we refuse of what comes before is told first, as in `yamltext`
-            TreeReader(events(before(text, error)), first_line).document()
+            _TreeReader(events(before(text, error)), first_line).document()
         found = syntax(text, error, first_line)
         raise ConversionError(f"line {found.line}", found.sentence) from None
 
 
 @dataclass(frozen=True, slots=True)
-class TreeReader:
+class _TreeReader:
     """Builds a tree from YAML events. The YAML library resolves nothing, so no text can build objects."""
 
     events: Iterator[Any]
@@ -147,8 +147,8 @@ class TreeReader:
             raise self.refusal(event, place, "anchors and aliases are not read; write the value out")
         if event.tag is not None:
             raise self.refusal(event, place, f"the tag {event.tag} is not read; write plain data")
-        if depth > MAX_DEPTH:
-            raise self.refusal(event, place, f"nested deeper than {MAX_DEPTH} levels; make it flatter")
+        if depth > _MAX_DEPTH:
+            raise self.refusal(event, place, f"nested deeper than {_MAX_DEPTH} levels; make it flatter")
         if isinstance(event, yaml.ScalarEvent):
             return self.scalar(event, place)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -159,9 +159,9 @@ class TreeReader:
         value: str = event.value
         if not event.implicit[0]:
             return value
-        if value in WORDS:
-            return WORDS[value]
-        if not NUMBER.fullmatch(value):
+        if value in _WORDS:
+            return _WORDS[value]
+        if not _NUMBER.fullmatch(value):
             return value
         # Also keeps thousands of digits from int(), which refuses them with an error of its own.
         if not math.isfinite(float(value)):

@@ -30,7 +30,7 @@ def child(place: str, *steps: str | int) -> str:
     return place + "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
 
 
-def shown(value: Any) -> str:
+def _shown(value: Any) -> str:
     """A value as one short line of JSON."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
@@ -39,7 +39,7 @@ def shown(value: Any) -> str:
 def wanted(value: Any, place: str, test: Callable[[Any], bool], description: str) -> Any:
     """Return `value` if the test holds, else refuse it with what was expected instead."""
     if not test(value):
-        raise ConversionError(place, f"expected {description}, found {shown(value)}; correct the page")
+        raise ConversionError(place, f"expected {description}, found {_shown(value)}; correct the page")
     return value
 
 
@@ -66,7 +66,7 @@ def items(value: Any, place: str) -> list[Any]:
 
 
 def mapping(value: Any, place: str) -> dict[str, Any]:
-    found: dict[str, Any] = wanted(value, place, is_mapping, "a mapping")
+    found: dict[str, Any] = wanted(value, place, _is_mapping, "a mapping")
     return found
 
 
@@ -112,7 +112,7 @@ def is_list(value: Any) -> bool:
     return isinstance(value, list)
 
 
-def is_mapping(value: Any) -> bool:
+def _is_mapping(value: Any) -> bool:
     return isinstance(value, dict)
 
 

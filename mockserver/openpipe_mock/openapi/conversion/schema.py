@@ -28,20 +28,20 @@ from openpipe_mock.openapi.conversion.refusals import (
     wanted,
 )
 
-Schema = dict[str, Any]
-Located = dict[str, tuple[str, Any]]
+_Schema = dict[str, Any]
+_Located = dict[str, tuple[str, Any]]
 
-REF_PREFIX = "#/components/schemas/"
+_REF_PREFIX = "#/components/schemas/"
 COMPONENT_NAME = re.compile(r"[A-Za-z0-9._-]+")
-TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
-TYPE_WORDS = (*TYPES, "any", *(f"enum<{name}>" for name in TYPES[:4]))
-NOTES = ("title", "description", "default", "deprecated", "readOnly", "writeOnly", "example", "examples")
-NULL_COMMENT = (
+_TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
+_TYPE_WORDS = (*_TYPES, "any", *(f"enum<{name}>" for name in _TYPES[:4]))
+_NOTES = ("title", "description", "default", "deprecated", "readOnly", "writeOnly", "example", "examples")
+_NULL_COMMENT = (
     "The generator writes JSON null as the string 'null', and the official types take that word literally, "
     "so both are accepted."
 )
 # (inside, outside) of a one-element allOf: these read each other; without the allOf they mean something else.
-COUPLED = (
+_COUPLED = (
     ("properties", "additionalProperties"),
     ("additionalProperties", "properties"),
     ("minimum", "exclusiveMinimum"),
@@ -53,16 +53,16 @@ COUPLED = (
     *(("nullable", outside) for outside in ("type", "enum", "const", "anyOf", "oneOf", "$ref")),
 )
 # Beside one of these, adding null to `type` isn't enough to let null in.
-COMPOSED = frozenset({"$ref", "anyOf", "oneOf", "allOf", "const"})
+_COMPOSED = frozenset({"$ref", "anyOf", "oneOf", "allOf", "const"})
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class _Dialect:
     """Reads schemas. `components` are the names that a `$ref` may point to."""
 
     components: frozenset[str] = frozenset()
 
-    def schema(self, raw: Any, place: str) -> Schema:
+    def schema(self, raw: Any, place: str) -> _Schema:
         """Turn a schema of the dialect into JSON Schema, still in one piece.
 
         A `refIdentifier` stays in, as the bare name that the schema has elsewhere, for naming the parts.
@@ -70,25 +70,25 @@ class Dialect:
         Raises:
             ConversionError: a word or a value without a known meaning.
         """
-        found: Schema = {}
+        found: _Schema = {}
         for keyword, (at, value) in self.words(raw, place).items():
-            name = RENAMED.get(keyword, keyword)
+            name = _RENAMED.get(keyword, keyword)
             if name in found:
                 raise ConversionError(at, f'this says "{name}" a second time; keep one of the two')
-            found[name] = handler(keyword, at)(self, value, at)
-        for step in STEPS:
+            found[name] = _handler(keyword, at)(self, value, at)
+        for step in _STEPS:
             found = step(found, place)
         return found
 
-    def words(self, raw: Any, place: str) -> Located:
+    def words(self, raw: Any, place: str) -> _Located:
         """The schema's keywords with their places; an allOf of one element is replaced by the element's."""
-        outer: Located = {key: (child(place, key), value) for key, value in mapping(raw, place).items()}
+        outer: _Located = {key: (child(place, key), value) for key, value in mapping(raw, place).items()}
         at, branches = outer.get("allOf", ("", None))
         if not is_list(branches) or len(branches) != 1:
             return outer
         del outer["allOf"]
         inner = self.words(branches[0], child(at, 0))
-        clash = conflict({k: v for k, (_, v) in inner.items()}, {k: v for k, (_, v) in outer.items()})
+        clash = _conflict({k: v for k, (_, v) in inner.items()}, {k: v for k, (_, v) in outer.items()})
         if clash:
             raise ConversionError(
                 at, f'"{clash}" inside conflicts with a sibling outside; write it at one place'
@@ -97,27 +97,27 @@ class Dialect:
 
     def types(self, value: Any, place: str) -> str | list[str]:
         if is_list(value):
-            words = wanted(value, place, is_type_list, f"some of {', '.join(TYPES)}")
+            words = wanted(value, place, _is_type_list, f"some of {', '.join(_TYPES)}")
             return words[0] if len(words) == 1 else list(words)
-        return choice(value, place, TYPE_WORDS)
+        return choice(value, place, _TYPE_WORDS)
 
     def reference(self, value: Any, place: str) -> str:
-        name = component_name(value, place)
+        name = _component_name(value, place)
         if name not in self.components:
             raise ConversionError(place, f'no component is named "{name}"; add it to /components/schemas')
-        return REF_PREFIX + name
+        return _REF_PREFIX + name
 
     def identifier(self, value: Any, place: str) -> str:
-        return component_name(value, place)
+        return _component_name(value, place)
 
-    def branches(self, value: Any, place: str) -> list[Schema]:
-        wanted(value, place, is_filled_list, "a list of schemas")
+    def branches(self, value: Any, place: str) -> list[_Schema]:
+        wanted(value, place, _is_filled_list, "a list of schemas")
         return [self.schema(branch, child(place, index)) for index, branch in enumerate(value)]
 
-    def properties(self, value: Any, place: str) -> dict[str, Schema]:
+    def properties(self, value: Any, place: str) -> dict[str, _Schema]:
         return {name: self.schema(raw, child(place, name)) for name, raw in mapping(value, place).items()}
 
-    def additional(self, value: Any, place: str) -> Schema | bool:
+    def additional(self, value: Any, place: str) -> _Schema | bool:
         return value if isinstance(value, bool) else self.schema(value, place)
 
     def discriminator(self, value: Any, place: str) -> dict[str, Any]:
@@ -129,112 +129,112 @@ class Dialect:
         return found
 
 
-def standard_schema(raw: Any, place: str, components: frozenset[str]) -> Schema:
+def standard_schema(raw: Any, place: str, components: frozenset[str]) -> _Schema:
     """`Dialect.schema` for a page with these components."""
-    return Dialect(components).schema(raw, place)
+    return _Dialect(components).schema(raw, place)
 
 
-def component_name(value: Any, place: str) -> str:
-    name = text(value, place).removeprefix(REF_PREFIX)
+def _component_name(value: Any, place: str) -> str:
+    name = text(value, place).removeprefix(_REF_PREFIX)
     if name == value or not COMPONENT_NAME.fullmatch(name):
-        raise ConversionError(place, f"{value!r} is no reference; write {REF_PREFIX} and a name")
+        raise ConversionError(place, f"{value!r} is no reference; write {_REF_PREFIX} and a name")
     return name
 
 
-def conflict(inner: Mapping[str, Any], outer: Mapping[str, Any]) -> str | None:
+def _conflict(inner: Mapping[str, Any], outer: Mapping[str, Any]) -> str | None:
     """The first keyword that keeps two schemas, one meant to hold inside the other, from becoming one."""
     different = (key for key in inner if key in outer and inner[key] != outer[key])
-    coupled = (inside for inside, outside in COUPLED if inside in inner and outside in outer)
+    coupled = (inside for inside, outside in _COUPLED if inside in inner and outside in outer)
     return next(different, None) or next(coupled, None)
 
 
-Handler = Callable[[Dialect, Any, str], Any]
+_Handler = Callable[[_Dialect, Any, str], Any]
 
 
-def checked(test: Callable[[Any], bool], description: str) -> Handler:
+def _checked(test: Callable[[Any], bool], description: str) -> _Handler:
     """A handler that keeps a value as it is when the test holds."""
     return lambda _, value, place: wanted(value, place, test, description)
 
 
-def is_filled_list(value: Any) -> bool:
+def _is_filled_list(value: Any) -> bool:
     return isinstance(value, list) and bool(value)
 
 
-def is_type_list(value: Any) -> bool:
-    known = is_filled_list(value) and all(is_text(word) and word in TYPES for word in value)
+def _is_type_list(value: Any) -> bool:
+    known = _is_filled_list(value) and all(is_text(word) and word in _TYPES for word in value)
     return known and len(set(value)) == len(value)
 
 
-def is_name_list(value: Any) -> bool:
+def _is_name_list(value: Any) -> bool:
     return isinstance(value, list) and all(map(is_text, value)) and len(set(value)) == len(value)
 
 
-def is_bound(value: Any) -> bool:
+def _is_bound(value: Any) -> bool:
     return is_flag(value) or is_number(value)
 
 
-TEXT = checked(is_text, "a string")
-FLAG = checked(is_flag, "true or false")
-NUMBER = checked(is_number, "a number")
-COUNT = checked(is_count, "a whole number that is not negative")
-NAMES = checked(is_name_list, "a list of different names")
-BOUND = checked(is_bound, "a number, true or false")
-ANYTHING = checked(lambda _: True, "anything")
+_TEXT = _checked(is_text, "a string")
+_FLAG = _checked(is_flag, "true or false")
+_NUMBER = _checked(is_number, "a number")
+_COUNT = _checked(is_count, "a whole number that is not negative")
+_NAMES = _checked(_is_name_list, "a list of different names")
+_BOUND = _checked(_is_bound, "a number, true or false")
+_ANYTHING = _checked(lambda _: True, "anything")
 
-KEYWORDS: dict[str, Handler] = {
-    "$ref": Dialect.reference,
-    "refIdentifier": Dialect.identifier,
-    "type": Dialect.types,
-    "nullable": FLAG,
-    "enum": checked(is_filled_list, "a list of values"),
-    "const": ANYTHING,
-    "title": TEXT,
-    "description": TEXT,
-    "default": ANYTHING,
-    "example": ANYTHING,
-    "examples": checked(is_list, "a list of examples"),
-    "deprecated": FLAG,
-    "readOnly": FLAG,
-    "writeOnly": FLAG,
-    "format": TEXT,
-    "pattern": TEXT,
-    "minLength": COUNT,
-    "maxLength": COUNT,
-    "minimum": NUMBER,
-    "maximum": NUMBER,
-    "exclusiveMinimum": BOUND,
-    "exclusiveMaximum": BOUND,
-    "multipleOf": checked(lambda value: is_number(value) and value > 0, "a number above 0"),
-    "minItems": COUNT,
-    "maxItems": COUNT,
-    "uniqueItems": FLAG,
-    "minProperties": COUNT,
-    "maxProperties": COUNT,
-    "required": NAMES,
-    "requiredProperties": NAMES,
-    "properties": Dialect.properties,
-    "additionalProperties": Dialect.additional,
-    "items": Dialect.schema,
-    "anyOf": Dialect.branches,
-    "oneOf": Dialect.branches,
-    "allOf": Dialect.branches,
-    "discriminator": Dialect.discriminator,
+_KEYWORDS: dict[str, _Handler] = {
+    "$ref": _Dialect.reference,
+    "refIdentifier": _Dialect.identifier,
+    "type": _Dialect.types,
+    "nullable": _FLAG,
+    "enum": _checked(_is_filled_list, "a list of values"),
+    "const": _ANYTHING,
+    "title": _TEXT,
+    "description": _TEXT,
+    "default": _ANYTHING,
+    "example": _ANYTHING,
+    "examples": _checked(is_list, "a list of examples"),
+    "deprecated": _FLAG,
+    "readOnly": _FLAG,
+    "writeOnly": _FLAG,
+    "format": _TEXT,
+    "pattern": _TEXT,
+    "minLength": _COUNT,
+    "maxLength": _COUNT,
+    "minimum": _NUMBER,
+    "maximum": _NUMBER,
+    "exclusiveMinimum": _BOUND,
+    "exclusiveMaximum": _BOUND,
+    "multipleOf": _checked(lambda value: is_number(value) and value > 0, "a number above 0"),
+    "minItems": _COUNT,
+    "maxItems": _COUNT,
+    "uniqueItems": _FLAG,
+    "minProperties": _COUNT,
+    "maxProperties": _COUNT,
+    "required": _NAMES,
+    "requiredProperties": _NAMES,
+    "properties": _Dialect.properties,
+    "additionalProperties": _Dialect.additional,
+    "items": _Dialect.schema,
+    "anyOf": _Dialect.branches,
+    "oneOf": _Dialect.branches,
+    "allOf": _Dialect.branches,
+    "discriminator": _Dialect.discriminator,
 }
-RENAMED = {"requiredProperties": "required"}
+_RENAMED = {"requiredProperties": "required"}
 
 
-def handler(keyword: str, place: str) -> Handler:
-    if keyword in KEYWORDS:
-        return KEYWORDS[keyword]
+def _handler(keyword: str, place: str) -> _Handler:
+    if keyword in _KEYWORDS:
+        return _KEYWORDS[keyword]
     if keyword.startswith("x-") and keyword != "x-source":
-        return ANYTHING
-    raise unknown(keyword, place.rpartition("/")[0], KEYWORDS)
+        return _ANYTHING
+    raise unknown(keyword, place.rpartition("/")[0], _KEYWORDS)
 
 
-def plain_type(schema: Schema, place: str) -> Schema:
+def _plain_type(schema: _Schema, place: str) -> _Schema:
     """`any` says nothing, and JSON Schema has no word for it; `enum<T>` is T with an enum beside it."""
     word = schema.get("type", "any")
-    if isinstance(word, list) or word in TYPES:
+    if isinstance(word, list) or word in _TYPES:
         return schema
     if word == "any":
         return {key: value for key, value in schema.items() if key != "type"}
@@ -243,7 +243,7 @@ def plain_type(schema: Schema, place: str) -> Schema:
     return {**schema, "type": word.removeprefix("enum<").removesuffix(">")}
 
 
-def numeric_bounds(schema: Schema, place: str) -> Schema:
+def _numeric_bounds(schema: _Schema, place: str) -> _Schema:
     """OpenAPI 3.0 marks a bound as exclusive, JSON Schema states an exclusive bound."""
     found = dict(schema)
     for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
@@ -256,57 +256,57 @@ def numeric_bounds(schema: Schema, place: str) -> Schema:
     return found
 
 
-def joined_enums(schema: Schema, place: str) -> Schema:
+def _joined_enums(schema: _Schema, place: str) -> _Schema:
     """Make one enum of neighbouring branches that list strings, and drop an anyOf with one branch."""
     if "anyOf" not in schema:
         return schema
-    branches: list[Schema] = []
+    branches: list[_Schema] = []
     for branch in schema["anyOf"]:
-        if branches and lists_strings(branch) and lists_strings(branches[-1]):
+        if branches and _lists_strings(branch) and _lists_strings(branches[-1]):
             values = branches[-1]["enum"] + [v for v in branch["enum"] if v not in branches[-1]["enum"]]
             branches[-1] = {"type": "string", "enum": values}
         else:
             branches.append(branch)
     outer = {key: value for key, value in schema.items() if key != "anyOf"}
-    if len(branches) == 1 and not conflict(branches[0], outer):
+    if len(branches) == 1 and not _conflict(branches[0], outer):
         return {**branches[0], **outer}
     return {**schema, "anyOf": branches}
 
 
-def lists_strings(schema: Schema) -> bool:
+def _lists_strings(schema: _Schema) -> bool:
     return (
         schema.keys() == {"type", "enum"} and schema["type"] == "string" and all(map(is_text, schema["enum"]))
     )
 
 
-def with_null(schema: Schema, place: str) -> Schema:
+def _with_null(schema: _Schema, place: str) -> _Schema:
     """Say `nullable: true` in JSON Schema's words."""
     core = {key: value for key, value in schema.items() if key != "nullable"}
     if not schema.get("nullable"):
         return core
     if core.get("enum") == ["null"]:
         core.pop("type", None)
-        return {**core, "enum": ["null", None], "x-source": "decision", "$comment": NULL_COMMENT}
-    rules = core.keys() - set(NOTES)
-    if rules == {"enum"} or ("type" in rules and not rules & COMPOSED):
-        return core | {key: ADD_NULL[key](core[key]) for key in ("type", "enum") if key in core}
+        return {**core, "enum": ["null", None], "x-source": "decision", "$comment": _NULL_COMMENT}
+    rules = core.keys() - set(_NOTES)
+    if rules == {"enum"} or ("type" in rules and not rules & _COMPOSED):
+        return core | {key: _ADD_NULL[key](core[key]) for key in ("type", "enum") if key in core}
     if rules == {"anyOf"}:
         return {**core, "anyOf": [*core["anyOf"], {"type": "null"}]}
     if not rules:
         return core
-    notes = {key: value for key, value in core.items() if key in NOTES}
-    rest = {key: value for key, value in core.items() if key not in NOTES}
+    notes = {key: value for key, value in core.items() if key in _NOTES}
+    rest = {key: value for key, value in core.items() if key not in _NOTES}
     return {"anyOf": [rest, {"type": "null"}], **notes}
 
 
-def types_with_null(types: str | list[str]) -> str | list[str]:
+def _types_with_null(types: str | list[str]) -> str | list[str]:
     listed = [types] if isinstance(types, str) else types
     return types if "null" in listed else [*listed, "null"]
 
 
-def values_with_null(values: list[Any]) -> list[Any]:
+def _values_with_null(values: list[Any]) -> list[Any]:
     return values if None in values else [*values, None]
 
 
-ADD_NULL: dict[str, Callable[[Any], Any]] = {"type": types_with_null, "enum": values_with_null}
-STEPS: tuple[Callable[[Schema, str], Schema], ...] = (plain_type, numeric_bounds, joined_enums, with_null)
+_ADD_NULL: dict[str, Callable[[Any], Any]] = {"type": _types_with_null, "enum": _values_with_null}
+_STEPS: tuple[Callable[[_Schema, str], _Schema], ...] = (_plain_type, _numeric_bounds, _joined_enums, _with_null)

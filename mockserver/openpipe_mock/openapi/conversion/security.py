@@ -8,12 +8,12 @@ from typing import Any
 
 from openpipe_mock.openapi.conversion.refusals import ConversionError, child, choice, fields, mapping, text
 
-Scheme = dict[str, Any]
+_Scheme = dict[str, Any]
 
-LOCATIONS = ("path", "query", "header", "cookie")
+_LOCATIONS = ("path", "query", "header", "cookie")
 
 
-def security_schemes(raw: Any, place: str) -> dict[str, Scheme]:
+def security_schemes(raw: Any, place: str) -> dict[str, _Scheme]:
     """The schemes that one entry of `security` asks for together, by name. None: the entry asks for nothing.
 
     Raises:
@@ -26,47 +26,47 @@ def security_schemes(raw: Any, place: str) -> dict[str, Scheme]:
     names = [re.sub(r"[^A-Za-z0-9._-]+", "", title) for title in titles]
     if "" in names or not len(names) == len(set(names)) == len(found):
         raise ConversionError(at, f'this names not just {len(found)} schemes; name each, joined by " & "')
-    schemes = (security_scheme(value, spot, location, key) for location, key, spot, value in found)
+    schemes = (_security_scheme(value, spot, location, key) for location, key, spot, value in found)
     return dict(zip(names, schemes, strict=True))
 
 
 def by_location(raw: Any, place: str) -> Iterator[tuple[str, str, str, Any]]:
     """The entries below path, query, header and cookie: location, name, place, value."""
-    found = fields(raw, place, LOCATIONS)
-    for location in LOCATIONS:
+    found = fields(raw, place, _LOCATIONS)
+    for location in _LOCATIONS:
         at = child(place, location)
         for name, value in mapping(found.get(location, {}), at).items():
             yield location, name, child(at, name), value
 
 
-def security_scheme(raw: Any, place: str, location: str, name: str) -> Scheme:
+def _security_scheme(raw: Any, place: str, location: str, name: str) -> _Scheme:
     scheme = fields(raw, place, ("type", "scheme", "description"), required=("type",))
-    kind = choice(scheme["type"], child(place, "type"), tuple(SCHEMES))
-    found = {"type": kind} | SCHEMES[kind](scheme, place, location, name)
+    kind = choice(scheme["type"], child(place, "type"), tuple(_SCHEMES))
+    found = {"type": kind} | _SCHEMES[kind](scheme, place, location, name)
     if "description" in scheme:
         found["description"] = text(scheme["description"], child(place, "description"))
     return found
 
 
-def http_scheme(scheme: Scheme, place: str, location: str, name: str) -> Scheme:
+def _http_scheme(scheme: _Scheme, place: str, location: str, name: str) -> _Scheme:
     if (location, name) != ("header", "Authorization"):
         raise ConversionError(place, "an http scheme travels in the header Authorization; make it an apiKey")
     return {"x-source": "documented", "scheme": text(scheme.get("scheme"), child(place, "scheme"))}
 
 
-def api_key(scheme: Scheme, place: str, location: str, name: str) -> Scheme:
+def _api_key(scheme: _Scheme, place: str, location: str, name: str) -> _Scheme:
     if location == "path":
         raise ConversionError(place, "a key can't travel in the path; move it to query, header or cookie")
     return {"x-source": "documented", "in": location, "name": name}
 
 
-def oauth2(scheme: Scheme, place: str, location: str, name: str) -> Scheme:
+def _oauth2(scheme: _Scheme, place: str, location: str, name: str) -> _Scheme:
     """OpenAPI wants the flows, and the dialect doesn't keep them: none is named rather than one made up."""
     return {"x-source": "decision", "flows": {}}
 
 
-SCHEMES: dict[str, Callable[[Scheme, str, str, str], Scheme]] = {
-    "http": http_scheme,
-    "apiKey": api_key,
-    "oauth2": oauth2,
+_SCHEMES: dict[str, Callable[[_Scheme, str, str, str], _Scheme]] = {
+    "http": _http_scheme,
+    "apiKey": _api_key,
+    "oauth2": _oauth2,
 }

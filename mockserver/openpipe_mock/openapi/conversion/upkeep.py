@@ -13,7 +13,7 @@ from openpipe_mock.openapi.shapes import resolve
 from openpipe_mock.openapi.spec import load
 from openpipe_mock.openapi.violations import DIALECT, Place, explain
 
-CONVERTED = ("judge-criteria.md",)
+_CONVERTED = ("judge-criteria.md",)
 """Pages of `schemas/sources/` that the document is converted from."""
 
 
@@ -23,33 +23,33 @@ def problems(path: Path | None = None) -> Iterator[str]:
     Raises ModuleNotFoundError without the extra `contract`.
     """
     document = load(path or folder("schemas") / "openapi.yaml")
-    invalid = list(openapi_errors(document))
+    invalid = list(_openapi_errors(document))
     yield from invalid
-    yield from outdated(document)
+    yield from _outdated(document)
     if not invalid:
-        yield from bad_examples(document)
+        yield from _bad_examples(document)
 
 
-def openapi_errors(document: Mapping[str, Any]) -> Iterator[str]:
+def _openapi_errors(document: Mapping[str, Any]) -> Iterator[str]:
     """Where the document is no valid OpenAPI 3.1."""
     from openapi_spec_validator import OpenAPIV31SpecValidator
     from openapi_spec_validator.schemas import schema_v31
 
     errors = list(jsonschema_rs.validator_for(dict(schema_v31)).iter_errors(document))
     for error in errors:
-        yield f"{pointer(error.instance_path)}: {told(error)}"
+        yield f"{_pointer(error.instance_path)}: {_told(error)}"
     if not errors:
         for found in OpenAPIV31SpecValidator(document).iter_errors():
-            yield f"{pointer(found.absolute_path)}: {CONTRADICTION}"
+            yield f"{_pointer(found.absolute_path)}: {_CONTRADICTION}"
 
 
-CONTRADICTION = (
+_CONTRADICTION = (
     "the document contradicts itself: a reference leads nowhere, an operationId or a parameter stands twice, "
     "a path's parameter is not declared, or a default breaks its schema."
 )
 
 
-def told(error: jsonschema_rs.ValidationError) -> str:
+def _told(error: jsonschema_rs.ValidationError) -> str:
     """What is wrong, by the keyword of OpenAPI's own schema that refuses it."""
     kind = error.kind
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
@@ -61,35 +61,35 @@ def told(error: jsonschema_rs.ValidationError) -> str:
     return f'OpenAPI 3.1 doesn\'t allow {shown(error.instance)} here, by "{kind.name}" in its schema.'
 
 
-def outdated(document: Mapping[str, Any]) -> Iterator[str]:
+def _outdated(document: Mapping[str, Any]) -> Iterator[str]:
     """Where the document differs from a new conversion of its source pages."""
-    for name in CONVERTED:
+    for name in _CONVERTED:
         page = (folder("schemas") / "sources" / name).read_text("utf-8")
         for difference in differences(dict(document), convert_page(page)):
             yield f"{difference} (source: {name}; `make schemas` converts it anew)"
 
 
-def bad_examples(document: Mapping[str, Any]) -> Iterator[str]:
+def _bad_examples(document: Mapping[str, Any]) -> Iterator[str]:
     """Where an example breaks the schema that it stands beside."""
-    for place, schema, example in examples(document, document, ()):
+    for place, schema, example in _examples(document, document, ()):
         validator = jsonschema_rs.validator_for(
             {"$schema": DIALECT, **schema, "components": document["components"]}
         )
         if not validator.is_valid(example):
             found = list(explain(schema, example, Place(document, noun="the example")))
             for violation in found:
-                yield f"{pointer(place)}{violation.pointer}: {violation.sentence}"
+                yield f"{_pointer(place)}{violation.pointer}: {violation.sentence}"
             if not found:
-                yield f"{pointer(place)}: this example breaks its schema."
+                yield f"{_pointer(place)}: this example breaks its schema."
 
 
-def examples(
+def _examples(
     node: Any, document: Mapping[str, Any], place: tuple[str | int, ...]
 ) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any], Any]]:
     """Every example below a node: its place, the schema that it has to keep, its value."""
     if isinstance(node, list):
         for index, item in enumerate(node):
-            yield from examples(item, document, (*place, index))
+            yield from _examples(item, document, (*place, index))
     if not isinstance(node, dict):
         return
     schema = node.get("schema", node)
@@ -104,9 +104,9 @@ def examples(
             yield (*place, "examples", name), schema, resolve(entry, document)["value"]
     for name, child in node.items():
         if name not in ("example", "examples", "default", "enum", "const"):
-            yield from examples(child, document, (*place, name))
+            yield from _examples(child, document, (*place, name))
 
 
-def pointer(place: Any) -> str:
+def _pointer(place: Any) -> str:
     """A JSON pointer."""
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in place) or "/"

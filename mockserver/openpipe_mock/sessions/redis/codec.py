@@ -48,52 +48,52 @@ def readable(texts: Iterable[bytes], read: Callable[[bytes], Value]) -> Iterator
             continue
 
 
-def strings(values: Iterable[str]) -> tuple[str, ...]:
+def _strings(values: Iterable[str]) -> tuple[str, ...]:
     """Texts and nothing else. Raises TypeError."""
     found = tuple(values)
     "".join(found)  # refuses anything else
     return found
 
 
-def pair(values: Iterable[str]) -> tuple[str, str]:
-    first, second = strings(values)
+def _pair(values: Iterable[str]) -> tuple[str, str]:
+    first, second = _strings(values)
     return first, second
 
 
 # Exchanges. Bytes are written as the characters of the same numbers.
 
 
-def text_of(value: bytes) -> str:
+def _text_of(value: bytes) -> str:
     return value.decode("latin-1")
 
 
-def bytes_of(value: str) -> bytes:
+def _bytes_of(value: str) -> bytes:
     return value.encode("latin-1")
 
 
-def texts_of(values: Mapping[bytes, bytes]) -> dict[str, str]:
-    return {text_of(name): text_of(value) for name, value in values.items()}
+def _texts_of(values: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {_text_of(name): _text_of(value) for name, value in values.items()}
 
 
-def headers_of(values: Mapping[str, str]) -> dict[bytes, bytes]:
-    return {bytes_of(name): bytes_of(value) for name, value in values.items()}
+def _headers_of(values: Mapping[str, str]) -> dict[bytes, bytes]:
+    return {_bytes_of(name): _bytes_of(value) for name, value in values.items()}
 
 
-CODECS: Mapping[str, tuple[Callable[[Any], Json], Callable[[Json], Any]]] = {
-    "headers": (texts_of, headers_of),
+_CODECS: Mapping[str, tuple[Callable[[Any], Json], Callable[[Json], Any]]] = {
+    "headers": (_texts_of, _headers_of),
     "body": (
-        lambda value: None if value is None else text_of(value),
-        lambda value: None if value is None else bytes_of(value),
+        lambda value: None if value is None else _text_of(value),
+        lambda value: None if value is None else _bytes_of(value),
     ),
-    "answer": (text_of, bytes_of),
-    "criteria": (list, strings),
-    "violations": (list, strings),
-    "notes": (list, strings),
-    "query_secrets": (list, strings),
-    "passed": (list, lambda pairs: tuple(map(pair, pairs))),
+    "answer": (_text_of, _bytes_of),
+    "criteria": (list, _strings),
+    "violations": (list, _strings),
+    "notes": (list, _strings),
+    "query_secrets": (list, _strings),
+    "passed": (list, lambda pairs: tuple(map(_pair, pairs))),
 }
 """Members of an exchange that JSON has no form of its own for: how they are written, and read."""
-KINDS: Mapping[str, type | tuple[type, ...]] = {
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("session", "method", "path", "endpoint", "struck"), str),
     **dict.fromkeys(("number", "status", "body_left_out", "answer_left_out", "size"), int),
     **dict.fromkeys(("scores", "rules", "faults"), list),
@@ -103,13 +103,13 @@ KINDS: Mapping[str, type | tuple[type, ...]] = {
     "gist": (str, type(None)),
 }
 """The other members, and what they must be."""
-SHARED = tuple(field.name for field in fields(Entry) if field.name != "settings")
+_SHARED = tuple(field.name for field in fields(Entry) if field.name != "settings")
 
 
 def entry_text(entry: Entry) -> bytes:
     """An exchange without the settings that it was answered under: each mock knows its own."""
-    value = {name: getattr(entry, name) for name in SHARED}
-    for name, (write, _) in CODECS.items():
+    value = {name: getattr(entry, name) for name in _SHARED}
+    for name, (write, _) in _CODECS.items():
         value[name] = write(value[name])
     return dumped(value)
 
@@ -118,15 +118,15 @@ def entry_of(text: bytes, settings: Settings) -> Entry:
     """The exchange of a text. Raises Unreadable."""
     value = loaded(text)
     try:
-        for name, (_, read) in CODECS.items():
+        for name, (_, read) in _CODECS.items():
             value[name] = read(value[name])
-        expect(value, KINDS)
+        _expect(value, _KINDS)
         return Entry(settings=settings, **value)
     except (LookupError, TypeError, ValueError, AttributeError):
         raise Unreadable from None
 
 
-def expect(value: Json, kinds: Mapping[str, type | tuple[type, ...]]) -> None:
+def _expect(value: Json, kinds: Mapping[str, type | tuple[type, ...]]) -> None:
     """Raise TypeError for a member of another kind."""
     for name, kind in kinds.items():
         if not isinstance(value[name], kind):
@@ -135,12 +135,12 @@ def expect(value: Json, kinds: Mapping[str, type | tuple[type, ...]]) -> None:
 
 # Logged calls.
 
-CALL = tuple(field.name for field in fields(LoggedCall))
+_CALL = tuple(field.name for field in fields(LoggedCall))
 
 
 def call_text(call: LoggedCall) -> bytes:
     """A logged call; its payloads are JSON texts already."""
-    value = {name: getattr(call, name) for name in CALL}
+    value = {name: getattr(call, name) for name in _CALL}
     value["metadata"] = dict(call.metadata)
     value["request"], value["response"] = call.request.decode(), call.response.decode()
     return dumped(value)
@@ -169,15 +169,15 @@ def completion_of(text: bytes) -> Completion:
     """The completion of a text. Raises Unreadable."""
     value = loaded(text)
     try:
-        value["choices"] = tuple(map(choice_of, value["choices"]))
-        expect(value, {"id": str, "created": int, "model": str, "prompt_tokens": int})
+        value["choices"] = tuple(map(_choice_of, value["choices"]))
+        _expect(value, {"id": str, "created": int, "model": str, "prompt_tokens": int})
         return Completion(**value)
     except (LookupError, TypeError, ValueError, AttributeError):
         raise Unreadable from None
 
 
-def choice_of(value: Json) -> Choice:
+def _choice_of(value: Json) -> Choice:
     calls = tuple(
-        Call(call["id"], call["name"], strings(call["arguments"]), call["legacy"]) for call in value["calls"]
+        Call(call["id"], call["name"], _strings(call["arguments"]), call["legacy"]) for call in value["calls"]
     )
-    return Choice(strings(value["text"]), value["finish_reason"], calls, value["refused"])
+    return Choice(_strings(value["text"]), value["finish_reason"], calls, value["refused"])

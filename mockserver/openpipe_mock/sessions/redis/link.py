@@ -17,15 +17,15 @@ from openpipe_mock.sessions.redis.scripts import PROBE, Script
 if TYPE_CHECKING:
     import redis
 
-ROOT = "openpipe-mock:"
+_ROOT = "openpipe-mock:"
 """What all keys begin with."""
-TIMEOUT_SECONDS = 0.5
+_TIMEOUT_SECONDS = 0.5
 """How long one connection attempt, and one answer, may take."""
-PROBE_SECONDS = 1.0
+_PROBE_SECONDS = 1.0
 """How often a Redis that was away is asked whether it is back."""
-MOST_REFUSALS = 20
-SCHEMES = ("redis", "rediss", "unix")
-OPTIONS = (
+_MOST_REFUSALS = 20
+_SCHEMES = ("redis", "rediss", "unix")
+_OPTIONS = (
     "db",
     "username",
     "password",
@@ -54,7 +54,7 @@ class Link:
 
     def __init__(self, url: str) -> None:
         self.place = place(url)
-        self.client = client_of(url, self.place)
+        self.client = _client_of(url, self.place)
         self.problem = ""
         self.refusals: set[str] = set()
         self.lost = 0
@@ -73,23 +73,23 @@ class Link:
         try:
             return self.asked(script, name, *arguments)
         except ResponseError as error:
-            raise self.refused(f"refuses: {told(error)}") from None
+            raise self.refused(f"refuses: {_told(error)}") from None
         except (RedisError, OSError) as error:
-            self.gone(told(error))
-            raise self.unavailable(self.problem or told(error)) from None
+            self.gone(_told(error))
+            raise self.unavailable(self.problem or _told(error)) from None
 
     def asked(self, script: Script, name: str, *arguments: Any) -> Any:
         from redis.exceptions import NoScriptError
 
         try:
-            return self.client.evalsha(script.sha, 1, ROOT, name, *arguments)
+            return self.client.evalsha(script.sha, 1, _ROOT, name, *arguments)
         except NoScriptError:
-            return self.client.eval(script.text, 1, ROOT, name, *arguments)
+            return self.client.eval(script.text, 1, _ROOT, name, *arguments)
 
     def refused(self, problem: str) -> StateUnavailable:
         """Redis answers, but not as it should; the terminal is told once."""
         self.failed(problem)
-        if problem not in self.refusals and len(self.refusals) < MOST_REFUSALS:
+        if problem not in self.refusals and len(self.refusals) < _MOST_REFUSALS:
             self.refusals.add(problem)
             log.warning("the Redis at %s %s", self.place, problem)
         return self.unavailable(problem)
@@ -126,7 +126,7 @@ class Link:
         try:
             self.asked(PROBE, DEFAULT)
         except (RedisError, OSError) as error:
-            raise BadState(f"cannot use --state {self.place}: {told(error)}") from None
+            raise BadState(f"cannot use --state {self.place}: {_told(error)}") from None
         finally:
             self.client.close()
 
@@ -149,7 +149,7 @@ class Link:
         """Ask until Redis is back."""
         from redis.exceptions import RedisError, ResponseError
 
-        while not self.closed.wait(PROBE_SECONDS):
+        while not self.closed.wait(_PROBE_SECONDS):
             try:
                 self.asked(PROBE, DEFAULT)
             except ResponseError:
@@ -165,7 +165,7 @@ class Link:
         self.client.close()
 
 
-def client_of(url: str, shown: str) -> "redis.Redis":
+def _client_of(url: str, shown: str) -> "redis.Redis":
     """The client of a URL. Raises BadState."""
     try:
         import redis
@@ -177,16 +177,16 @@ def client_of(url: str, shown: str) -> "redis.Redis":
         return redis.Redis.from_url(
             url,
             protocol=2,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
+            socket_timeout=_TIMEOUT_SECONDS,
+            socket_connect_timeout=_TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
     except (ValueError, TypeError, LookupError):
-        raise BadState(f"cannot use --state {shown}: {EXPECTED}") from None
+        raise BadState(f"cannot use --state {shown}: {_EXPECTED}") from None
 
 
-EXPECTED = "expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH?db=DB"
-ESCAPES: Mapping[str, str] = {"@": "%40", "/": "%2F", "?": "%3F", "#": "%23"}
+_EXPECTED = "expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH?db=DB"
+_ESCAPES: Mapping[str, str] = {"@": "%40", "/": "%2F", "?": "%3F", "#": "%23"}
 
 
 def place(url: str) -> str:
@@ -195,54 +195,54 @@ def place(url: str) -> str:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise BadState(f"cannot use --state: {EXPECTED}; {advice()}") from None
+        raise BadState(f"cannot use --state: {_EXPECTED}; {_advice()}") from None
     if parts.fragment or "@" in parts.path + parts.query or parts.netloc.count("@") > 1:
-        raise BadState(f"cannot use --state: {EXPECTED}; {advice()}")
-    if parts.scheme not in SCHEMES or not (parts.path if parts.scheme == "unix" else host):
-        raise BadState(f"cannot use --state: {EXPECTED}")
-    check_options(parts.query)
+        raise BadState(f"cannot use --state: {_EXPECTED}; {_advice()}")
+    if parts.scheme not in _SCHEMES or not (parts.path if parts.scheme == "unix" else host):
+        raise BadState(f"cannot use --state: {_EXPECTED}")
+    _check_options(parts.query)
     if parts.scheme == "unix":
         return f"unix://{unquote(parts.path)}"
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}:{port or 6379}{parts.path.rstrip('/')}"
 
 
-def check_options(query: str) -> None:
-    unknown = [name for name, _ in parse_qsl(query, keep_blank_values=True) if name not in OPTIONS]
+def _check_options(query: str) -> None:
+    unknown = [name for name, _ in parse_qsl(query, keep_blank_values=True) if name not in _OPTIONS]
     if unknown:
-        known = listed(map(quoted, OPTIONS), "and")
+        known = listed(map(quoted, _OPTIONS), "and")
         raise BadState(
             f"cannot use --state: its URL has the unknown option {quoted(unknown[0])}; known are {known}"
         )
 
 
-def advice() -> str:
-    escapes = [f"{sign} as {written}" for sign, written in ESCAPES.items()]
+def _advice() -> str:
+    escapes = [f"{sign} as {written}" for sign, written in _ESCAPES.items()]
     return f"in a password write {listed(escapes, 'and')}"
 
 
-def told(error: BaseException) -> str:
+def _told(error: BaseException) -> str:
     """What went wrong, in one line without a full stop."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    known = next((words for kind, words in KINDS.items() if kind in kinds), "")
-    return known or (answered(error) if "ResponseError" in kinds else reason(error) or HUNG_UP)
+    known = next((words for kind, words in _KINDS.items() if kind in kinds), "")
+    return known or (_answered(error) if "ResponseError" in kinds else reason(error) or _HUNG_UP)
 
 
-KINDS: Mapping[str, str] = {
+_KINDS: Mapping[str, str] = {
     "AuthenticationError": "it wants another user name or password than the URL has",
-    "NoPermissionError": f"it doesn't let this user run scripts on the keys that begin with {ROOT}",
+    "NoPermissionError": f"it doesn't let this user run scripts on the keys that begin with {_ROOT}",
     "OutOfMemoryError": "its memory is full; raise its maxmemory, or give the mock a Redis of its own",
     "ReadOnlyError": "it is a replica, which only reads; name its primary",
     "BusyLoadingError": "it is still loading its data",
     "TimeoutError": "no answer in time",
 }
 """Classes of redis.exceptions → what they mean here."""
-HUNG_UP = "it broke off the connection"
+_HUNG_UP = "it broke off the connection"
 
 
-def answered(error: BaseException) -> str:
+def _answered(error: BaseException) -> str:
     """What a Redis itself said, quoted: it is another program, whose words its owner looks up."""
     words = " ".join(str(error).split()).partition(" script: ")[0]  # and which of our scripts it was
     if words.startswith("WRONGTYPE"):
-        return f"something else lies under keys that begin with {ROOT}; give the mock a database of its own"
+        return f"something else lies under keys that begin with {_ROOT}; give the mock a database of its own"
     return f"it says {quoted(words)}"

@@ -18,12 +18,12 @@ from openpipe_mock.sessions.memory import NOTHING, Overrides
 from openpipe_mock.sessions.redis.codec import Unreadable, dumped, loaded
 
 Json = Any
-Order = list[Any]
+_Order = list[Any]
 """A command of Redis, the key's suffix, and the arguments."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class _Source:
     """Where a part comes from: its JSON, its place and, of a criterion with versions, which of them it is."""
 
     part: Any
@@ -39,14 +39,14 @@ class Source:
 class Sources:
     """The sources of parts. They go by identity: parts of the same content may come from different places."""
 
-    known: dict[int, Source] = field(default_factory=dict)
+    known: dict[int, _Source] = field(default_factory=dict)
 
     def add(self, part: Any, json: Json, place: str) -> None:
         """A part was built from this JSON."""
-        self.known[id(part)] = Source(part, json, place)
+        self.known[id(part)] = _Source(part, json, place)
         if isinstance(part, Declared):
             for number, form in part.versions.items():
-                self.known[id(form)] = Source(form, json, place, number)
+                self.known[id(form)] = _Source(form, json, place, number)
 
     def text(self, part: Any) -> str:
         """The source of a part, "null" where it is the file's."""
@@ -63,21 +63,21 @@ class Sources:
 # Writing.
 
 
-def orders(sources: Sources, before: Overrides, changes: Mapping[str, Any]) -> Iterator[Order]:
+def orders(sources: Sources, before: Overrides, changes: Mapping[str, Any]) -> Iterator[_Order]:
     """What has to be done in Redis for a change, and no more: others may change something else meanwhile."""
     for name, value in changes.items():
         if name == "criteria":
-            yield from criteria_orders(sources, before.criteria, value)
+            yield from _criteria_orders(sources, before.criteria, value)
         elif name == "limits":
-            command: Order = ["HDEL", "facts", "limits"]
+            command: _Order = ["HDEL", "facts", "limits"]
             yield command if value is None else ["HSET", "facts", "limits", sources.text(value)]
         else:
-            yield from rule_orders(sources, name, getattr(before, name), value)
+            yield from _rule_orders(sources, name, getattr(before, name), value)
 
 
-def criteria_orders(
+def _criteria_orders(
     sources: Sources, before: Mapping[str, Declared], after: Mapping[str, Declared]
-) -> Iterator[Order]:
+) -> Iterator[_Order]:
     for name in before.keys() - after.keys():
         yield ["HDEL", "criteria", name]
     for name, declared in after.items():
@@ -85,9 +85,9 @@ def criteria_orders(
             yield ["HSET", "criteria", name, sources.criterion(declared)]
 
 
-def rule_orders(
+def _rule_orders(
     sources: Sources, name: str, before: Sequence[Script | Fault], after: Sequence[Script | Fault]
-) -> Iterator[Order]:
+) -> Iterator[_Order]:
     new = after[: len(after) - len(before)] if after else ()
     if not new:
         yield ["DEL", name]
@@ -113,43 +113,43 @@ class Stored:
         sources = Sources()
         try:
             criteria = {
-                name.decode(): criterion(sources, loaded(text), base.criteria.get(name.decode()))
+                name.decode(): _criterion(sources, loaded(text), base.criteria.get(name.decode()))
                 for name, text in self.criteria.items()
             }
             overrides = Overrides(
                 {name: declared for name, declared in criteria.items() if declared.versions},
-                tuple(rule(sources, configfile.script, loaded(text)) for text in self.completions),
-                tuple(rule(sources, configfile.fault, loaded(text)) for text in self.faults),
-                limits(sources, loaded(self.limits)) if self.limits else None,
+                tuple(_rule(sources, configfile.script, loaded(text)) for text in self.completions),
+                tuple(_rule(sources, configfile.fault, loaded(text)) for text in self.faults),
+                _limits(sources, loaded(self.limits)) if self.limits else None,
             )
         except (LookupError, TypeError, ValueError, AttributeError):
             raise Unreadable from None
         return (NOTHING if overrides == NOTHING else overrides), sources
 
 
-def criterion(sources: Sources, stored: Json, file: Declared | None) -> Declared:
+def _criterion(sources: Sources, stored: Json, file: Declared | None) -> Declared:
     versions: dict[int, Form] = {}
     for number, source in sorted((int(number), source) for number, source in stored.items()):
         if source is not None:
-            versions[number] = form(sources, source)
+            versions[number] = _form(sources, source)
         elif file and number in file.versions:
             versions[number] = file.versions[number]
     return Declared(versions)
 
 
-def form(sources: Sources, source: Json) -> Form:
+def _form(sources: Sources, source: Json) -> Form:
     built = configfile.criterion(source["json"], place=source["place"])
     sources.add(built, source["json"], source["place"])
     return built.versions[source["version"]] if isinstance(built, Declared) else built
 
 
-def rule(sources: Sources, build: Any, source: Json) -> Any:
+def _rule(sources: Sources, build: Any, source: Json) -> Any:
     built = build(source["json"], place=source["place"])
     sources.add(built, source["json"], source["place"])
     return built
 
 
-def limits(sources: Sources, source: Json) -> Limits:
+def _limits(sources: Sources, source: Json) -> Limits:
     built = configfile.limits(source["json"])
     sources.add(built, source["json"], "")
     return built

@@ -21,18 +21,18 @@ from hashlib import sha1
 
 from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, MOST_SESSIONS
 
-DEFAULT_SECONDS = 86_400
+_DEFAULT_SECONDS = 86_400
 """How long the default session outlives its last request: Redis outlives the mocks."""
-GONE_SECONDS = 7 * 86_400
+_GONE_SECONDS = 7 * 86_400
 """How long the name of an expired session is known as such."""
 
-COMMON = f"""
+_COMMON = f"""
 local root, name = KEYS[1], ARGV[1]
 local stem = root .. 'session:' .. name .. ':'
 local facts, sessions, opened = stem .. 'facts', root .. 'sessions', root .. 'opened'
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
-local ttl = 2 * (name == '{DEFAULT}' and {DEFAULT_SECONDS} or {int(IDLE_SECONDS)})
+local ttl = 2 * (name == '{DEFAULT}' and {_DEFAULT_SECONDS} or {int(IDLE_SECONDS)})
 local fixed = {{'facts', 'criteria', 'completions', 'faults', 'journal', 'logs',
   'turns', 'turns:used', 'counts', 'counts:used', 'cache', 'cache:used'}}
 local function whole(number) return string.format('%.0f', number) end
@@ -49,7 +49,7 @@ local function let_go(name, reason)
   each(root .. 'session:' .. name .. ':', 'UNLINK')
   redis.call('ZREM', sessions, name)
   redis.call('SREM', opened, name)
-  redis.call('SET', root .. 'gone:' .. name, reason, 'EX', {GONE_SECONDS})
+  redis.call('SET', root .. 'gone:' .. name, reason, 'EX', {_GONE_SECONDS})
 end
 local function sweep()
   local idle = whole(now - {int(IDLE_SECONDS)} * 1000000)
@@ -120,7 +120,7 @@ class Script:
 
     @cached_property
     def text(self) -> str:
-        return COMMON + self.body
+        return _COMMON + self.body
 
     @cached_property
     def sha(self) -> str:

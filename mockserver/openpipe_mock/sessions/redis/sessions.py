@@ -80,18 +80,18 @@ from openpipe_mock.sessions.redis.scripts import (
 )
 from openpipe_mock.sessions.redis.scripts import Script as RedisScript
 
-Mode = Literal["look", "open", "begin", "join"]
+_Mode = Literal["look", "open", "begin", "join"]
 
-MOST_CACHED_BYTES = 8 * MEBIBYTE
+_MOST_CACHED_BYTES = 8 * MEBIBYTE
 LEASE_SECONDS = 120
 """How long a request counts as under way that a crashed mock never ended."""
-MOST_TRIES = 10
+_MOST_TRIES = 10
 """How often a log is read and changed until nobody else has changed it in between."""
-ALL = -1
+_ALL = -1
 
 
 @dataclass(slots=True)
-class Known:
+class _Known:
     """What this mock knows of a session's overrides: in which version, and what they make of its settings."""
 
     version: bytes = b""
@@ -129,7 +129,7 @@ class RedisSession(Session):
     def run(self, script: RedisScript, *arguments: Any) -> Any:
         return self.link.run(script, self.name, *arguments)
 
-    def ask(self, mode: Mode) -> "RedisSession":
+    def ask(self, mode: _Mode) -> "RedisSession":
         """Learn what there is to know of it.
 
         Raises NotFound where it expired; SessionNotFound for `look` and `join` where it isn't there; where
@@ -139,7 +139,7 @@ class RedisSession(Session):
         if found == b"full":
             raise Conflict(FULL) if mode == "open" else TooManySessions(FULL)
         if found != b"ok":
-            raise missing(self.name, found)
+            raise _missing(self.name, found)
         self.learn(*known)
         return self
 
@@ -172,7 +172,7 @@ class RedisSession(Session):
     def overrides(self, _: Overrides) -> None:
         raise AttributeError("what is set at runtime is set by `override`")
 
-    def learned(self) -> Known:
+    def learned(self) -> _Known:
         """What is set at runtime; read again where another mock has changed it."""
         known = self.memory.memo.get(self.name)
         if known is None or known.version != self.version:
@@ -180,9 +180,9 @@ class RedisSession(Session):
             self.version = known.version
         return known
 
-    def read(self) -> Known:
+    def read(self) -> _Known:
         if not self.version:
-            return Known()
+            return _Known()
         version, criteria, completions, faults, limits = self.run(OVERRIDES)
         pairs = dict(zip(criteria[::2], criteria[1::2], strict=True))
         try:
@@ -192,7 +192,7 @@ class RedisSession(Session):
                 f"holds something else than was set at runtime in session {self.name};"
                 " POST /_mock/reset begins anew"
             ) from None
-        return Known(version, overrides, sources)
+        return _Known(version, overrides, sources)
 
     def settings(self, base: Settings) -> Settings:
         return self.learned().settings(base)
@@ -232,10 +232,10 @@ class RedisSession(Session):
             return None
 
     def store(self, key: bytes, completion: Completion) -> None:
-        self.run(STORE, key, completion_text(completion), MOST_CACHED, MOST_CACHED_BYTES, self.born)
+        self.run(STORE, key, completion_text(completion), MOST_CACHED, _MOST_CACHED_BYTES, self.born)
 
     def enter(self, credential: bytes, limits: Limits, at: float) -> tuple[Traffic, str, float]:
-        traffic = RedisTraffic(self, b":".join((self.born, credential.hex().encode())), limits)
+        traffic = _RedisTraffic(self, b":".join((self.born, credential.hex().encode())), limits)
         over, milliseconds = self.run(ENTER, *traffic.arguments())
         numbers = {b"at once": limits.concurrent, b"a minute": limits.requests_per_minute}
         told = {b"at once": "at a time", b"a minute": "a minute"}
@@ -245,7 +245,7 @@ class RedisSession(Session):
         self.run(FORGET)
 
 
-class RedisTraffic(Traffic):
+class _RedisTraffic(Traffic):
     """A request of one key that is under way, and the lease that says so to the other mocks."""
 
     def __init__(self, session: RedisSession, key: bytes, limits: Limits) -> None:
@@ -312,7 +312,7 @@ class RedisJournal(Journal):
 
     def newest_first(self) -> Iterator[Entry]:
         settings = self.session.settings(self.session.memory.base())
-        return readable(self.session.run(READ, "journal", ALL), lambda text: entry_of(text, settings))
+        return readable(self.session.run(READ, "journal", _ALL), lambda text: entry_of(text, settings))
 
 
 class RedisCallLog(CallLog):
@@ -335,8 +335,8 @@ class RedisCallLog(CallLog):
         return next(readable(self.session.run(READ, self.key, 0), call_of), None)
 
     def update(self, filters: Sequence[Filter], values: Labels) -> int:
-        for _ in range(MOST_TRIES):
-            texts = self.session.run(READ, self.key, ALL)
+        for _ in range(_MOST_TRIES):
+            texts = self.session.run(READ, self.key, _ALL)
             calls = CallLog()
             for call in readable(reversed(texts), call_of):
                 calls.add(call)
@@ -355,7 +355,7 @@ class RedisSessions(Sessions):
         self.link = link
         self.place = f"the Redis at {link.place}"
         self.base: Callable[[], Settings] = Settings
-        self.memo: OrderedDict[str, Known] = OrderedDict({DEFAULT: Known()})
+        self.memo: OrderedDict[str, _Known] = OrderedDict({DEFAULT: _Known()})
         self.hints: OrderedDict[Any, int] = OrderedDict()
         self.leases = count()
 
@@ -407,7 +407,7 @@ class RedisSessions(Sessions):
 
     # What this mock remembers by itself.
 
-    def remember(self, name: str, known: Known) -> Known:
+    def remember(self, name: str, known: _Known) -> _Known:
         """Keep what was learned of a session; that of the default session always stays."""
         self.memo.move_to_end(DEFAULT)
         return remember(self.memo, name, known, MOST_SESSIONS + 1)
@@ -421,7 +421,7 @@ class RedisSessions(Sessions):
         return b"%d-%s" % (next(self.leases), urandom(8).hex().encode())
 
 
-def missing(name: str, found: bytes) -> ApiError:
+def _missing(name: str, found: bytes) -> ApiError:
     """Why there is no such session."""
     reason = found.decode("latin-1")
     return gone(name, reason) if reason in REASONS else absent(name)
