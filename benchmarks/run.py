@@ -215,7 +215,7 @@ def micro(call: Callable[[], object], number: int) -> float:
 
 def sizes() -> Iterator[Json]:
     """Microseconds in process against size: is the cost linear?"""
-    from openpipe_mock.config.file import read
+    from openpipe_mock.config.file import read_config
     from openpipe_mock.service.service import Service
     from tests.inprocess import answer
 
@@ -236,7 +236,7 @@ def sizes() -> Iterator[Json]:
         yield {"what": "chat: n", "size": number, "us": micro(asked(service, n=number), 50)}
     for number in (1, 10, 100, 1_000):
         rules = "\n".join(f"- {{when: {{last_user: text {each}}}, text: never}}" for each in range(number))
-        ruled = Service(read(f"completions:\n{rules}\n".encode(), "rules"))
+        ruled = Service(read_config(f"completions:\n{rules}\n".encode(), "rules"))
         yield {"what": "chat: rules", "size": number, "us": micro(asked(ruled), 50)}
 
 

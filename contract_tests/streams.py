@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from openpipe_mock.contract.checks import Finding
-from openpipe_mock.contract.eventstream import DONE, Event
+from openpipe_mock.contract.eventstream import DONE_DATA, Event
 from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.core import strictjson
 from openpipe_mock.core.errors import ParseError
@@ -86,7 +86,7 @@ def extend(call: dict[str, str], piece: dict[str, Any]) -> None:
 def events(exchange: Exchange) -> tuple[Event, ...]:
     """The events that carry JSON: those before [DONE]."""
     every = exchange.stream.events
-    ends = [number for number, event in enumerate(every) if event.data.strip() == DONE]
+    ends = [number for number, event in enumerate(every) if event.data.strip() == DONE_DATA]
     return every[: ends[0]] if ends else every
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 
 from openpipe_mock.contract.checks import Finding
-from openpipe_mock.openapi.violations import Place, explain
+from openpipe_mock.openapi.violations import SchemaPlace, violations_of
 
 from .aim import MOST_TOKENS, Aim
 from .asks import ANSWER_SCHEMA, OTHER_TOOL, PROMPTS, TOOL, WEATHER, chatting
@@ -239,7 +239,7 @@ def breach(said: str) -> str:
         return "it is no JSON."
     if jsonschema_rs.is_valid(ANSWER_SCHEMA, value):
         return ""
-    violation = next(explain(ANSWER_SCHEMA, value, Place(ANSWER_SCHEMA, noun="the content")))
+    violation = next(violations_of(ANSWER_SCHEMA, value, SchemaPlace(ANSWER_SCHEMA, noun="the content")))
     return f"{violation.pointer}: {violation.sentence}" if violation.pointer else violation.sentence
 
 

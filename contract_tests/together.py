@@ -12,7 +12,7 @@ from typing import Any
 from openpipe_mock.contract.probe import Request
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.edits import Positive, positives
-from openpipe_mock.payloads.valid import ENDPOINTS, USER
+from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, USER
 
 from .aim import Aim
 from .asks import sent
@@ -109,7 +109,7 @@ def goes(cases: Sequence[Positive]) -> bool:
         body = merged(cases)
     except Clash:
         return False
-    return contract().checker(ENDPOINTS[cases[0].endpoint]).is_valid(body)
+    return contract().checker(REQUEST_COMPONENTS[cases[0].endpoint]).is_valid(body)
 
 
 # How several bodies become one.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from openpipe_mock.contract.findings import Result
-from openpipe_mock.contract.run import Options, run
+from openpipe_mock.contract.run import RunOptions, run
 from tests.reference.http import App
 from tests.reference.server import KEY, MODELS
 from tests.reference.serving import live
@@ -22,7 +22,7 @@ KNOWN: Mapping[str, Any] = {
 def verdict_on(app: App, **options: Any) -> Result:
     """What the suite says of an application on a socket of its own."""
     with live(app) as stage:
-        return run(Options(stage.base_url, **{**KNOWN, **options}))
+        return run(RunOptions(stage.base_url, **{**KNOWN, **options}))
 
 
 def states(result: Result, *names: str) -> set[str]:

@@ -17,7 +17,7 @@ from openpipe_mock import __version__
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import ConfigFile
 from openpipe_mock.config.settings import Settings, Validation
-from openpipe_mock.control.page import page
+from openpipe_mock.control.page import start_page
 from openpipe_mock.core.effects import Begin, Effect, Entropy, Now, Piece, Reply, Wait
 from openpipe_mock.server.asgi import WRITE, ClientGone, Transport, create_app
 from openpipe_mock.service.service import Service
@@ -688,7 +688,7 @@ def test_the_page_says_how_to_use_this_mock() -> None:
 
 
 def test_the_page_shows_no_key_that_the_config_names() -> None:
-    html = page(Service(Settings(keys=("s3cret",), read_only_keys=("r3ader",))), "http://localhost")
+    html = start_page(Service(Settings(keys=("s3cret",), read_only_keys=("r3ader",))), "http://localhost")
     assert "s3cret" not in html
     assert "r3ader" not in html
     assert "op-local" not in html
@@ -697,7 +697,7 @@ def test_the_page_shows_no_key_that_the_config_names() -> None:
 
 def test_the_page_says_what_is_wrong_with_the_newest_config_and_escapes_it() -> None:
     broken = ConfigFile("<b>.yaml", 1, ("<b>.yaml:1:1: <script>x</script> is unknown.", "second & last"))
-    html = page(Service(file=broken), "http://localhost")
+    html = start_page(Service(file=broken), "http://localhost")
     assert "<script" not in html
     assert "<b>" not in html
     shown = "".join(text for texts in Outline(html).texts.values() for text in texts)
@@ -717,8 +717,8 @@ def test_the_page_holds_no_script_and_loads_nothing() -> None:
     "origin", ["http://<script>alert(1)</script>", "http://'\"><img src=x>", "http://&lt;$x"]
 )
 def test_the_page_escapes_the_name_under_which_it_was_called(origin: str) -> None:
-    html = page(Service(), origin)
-    plain = Outline(page(Service(), "http://localhost"))
+    html = start_page(Service(), origin)
+    plain = Outline(start_page(Service(), "http://localhost"))
     assert Outline(html).tags == plain.tags
     assert "".join(Outline(html).texts["pre"]).count(f"{origin}/api/v1") == 3
 

@@ -38,7 +38,7 @@ def checked(name: str, value: Any) -> Any:
 
 
 def report(log: CallLog, **body: Any) -> Json:
-    answer: Json = checked("ReportResponse", calls.report(checked("ReportRequest", body), log))
+    answer: Json = checked("ReportResponse", calls.log_report(checked("ReportRequest", body), log))
     return answer
 
 
@@ -143,7 +143,7 @@ def samples(content: Mapping[str, Any]) -> Iterator[Json]:
 
 
 ENGINES: dict[str, Callable[[Json, CallLog], Json]] = {
-    "/report": calls.report,
+    "/report": calls.log_report,
     "/report-anthropic": calls.report_anthropic,
     "/logs/update-tags": lambda body, log: calls.update(body, log, member="tags"),
     "/logs/update-metadata": lambda body, log: calls.update(body, log, member="metadata"),
@@ -218,7 +218,7 @@ class TestReport:
         assert latest(log)["reqPayload"] == "second"
 
     def test_a_clock_may_be_brought_along(self, log: CallLog) -> None:
-        calls.report({}, log, now=1_735_689_600.25)
+        calls.log_report({}, log, now=1_735_689_600.25)
         assert latest(log)["createdAt"] == "2025-01-01T00:00:00.250Z"
 
     def test_a_log_is_empty_at_first(self, log: CallLog) -> None:
@@ -226,7 +226,7 @@ class TestReport:
 
     def test_payloads_are_snapshots(self, log: CallLog) -> None:
         body = {"reqPayload": chat(), "tags": {"a": "1"}}
-        calls.report(body, log)
+        calls.log_report(body, log)
         body["reqPayload"]["model"] = body["tags"]["a"] = "changed"
         latest(log)["reqPayload"]["model"] = "changed too"
         assert latest(log)["reqPayload"]["model"] == "gpt-4o"
@@ -259,11 +259,11 @@ class TestTags:
         ],
     )
     def test_numbers_are_written_as_javascript_does(self, value: float, text: str) -> None:
-        assert javascript.text(value) == text
+        assert javascript.javascript_text(value) == text
 
     @given(st.floats(allow_nan=False, allow_infinity=False))
     def test_a_number_survives_being_written(self, value: float) -> None:
-        assert float(javascript.text(value)) == value
+        assert float(javascript.javascript_text(value)) == value
 
     def test_what_is_no_tag_is_named_with_its_place(self) -> None:
         with pytest.raises(BadRequest) as refusal:
@@ -617,7 +617,7 @@ class TestReportAnthropic:
 
     def test_cached_tokens_are_counted_in(self) -> None:
         counts = {"input_tokens": 1, "cache_creation_input_tokens": 20, "cache_read_input_tokens": 300}
-        assert anthropic.usage({**counts, "output_tokens": 4000}) == {
+        assert anthropic.token_usage({**counts, "output_tokens": 4000}) == {
             "prompt_tokens": 321,
             "completion_tokens": 4000,
             "total_tokens": 4321,
@@ -626,7 +626,7 @@ class TestReportAnthropic:
 
     @pytest.mark.parametrize("odd", [None, True, "9", -1, 2**64 - 1, 1e300])
     def test_odd_counts_are_none(self, odd: Any) -> None:
-        assert anthropic.usage({"input_tokens": odd, "output_tokens": odd})["total_tokens"] == 0
+        assert anthropic.token_usage({"input_tokens": odd, "output_tokens": odd})["total_tokens"] == 0
 
     @pytest.mark.parametrize("payload", [None, "text", {"type": "error", "content": []}, {"type": "message"}])
     def test_what_is_no_message_is_kept_as_it_is(self, log: CallLog, payload: Any) -> None:

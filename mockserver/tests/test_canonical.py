@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.answers.chat import ask
+from openpipe_mock.answers.chat import understand
 from openpipe_mock.answers.judge import tidy_content
 from openpipe_mock.core import canonical
 from openpipe_mock.core.canonical import number, ordered, respelled, spelled
-from openpipe_mock.core.reading import digest
+from openpipe_mock.core.reading import part_digest
 from openpipe_mock.faults.selection import Lot
 from openpipe_mock.service.service import Service
 from tests import chatting
@@ -169,9 +169,9 @@ def draws() -> list[Json]:
         tidy_content({"messages": [], "tools": [OFFERED]}, {"role": "assistant", "content": "a"}),
         chatting.completion(service, logged),
         [each["criteria_results"] for each in json.loads(best.body)["choices"]],
-        ask(logged).prompt_tokens,
+        understand(logged).prompt_tokens,
         Lot(7, b'{"a":[1e16,1e-7,1e-5]}').number("x"),
-        digest({"score": 1e-5, "x": 1e16}),
+        part_digest({"score": 1e-5, "x": 1e16}),
     ]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from openpipe_mock.exec.run import Job, execute, serving, surroundings
+from openpipe_mock.exec.run import Job, mock_in_thread, run_command, surroundings
 from openpipe_mock.exec.verdict import Verdict
 from openpipe_mock.faults.variants import VARIANTS
 from openpipe_mock.service.service import Service
@@ -100,13 +100,13 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
         log = folder / f"{PROGRAMS.index(program)}.log"
         log.touch()
         command = asking(folder / f"{program.process}.sock", log, *words_of(program, folder))
-        found = execute(Job(command, variants=VARIANTS), environment(), lambda *_: None)
+        found = run_command(Job(command, variants=VARIANTS), environment(), lambda *_: None)
         return found, log.read_text("utf-8")
 
     with ExitStack() as stack, ThreadPoolExecutor(len(PROGRAMS)) as pool:
         for name in ("openpipe_mock", "uvicorn"):  # those that run side by side put back each other's levels
             stack.callback(logging.getLogger(name).setLevel, logging.getLogger(name).level)
-        origin = stack.enter_context(serving(Service()))
+        origin = stack.enter_context(mock_in_thread(Service()))
         led = surroundings(origin, DUMMY_KEY, None, environment())
         commands = [holding(programs, folder) for programs in together.values()]
         for process in [stack.enter_context(started(command, led)) for command in commands]:

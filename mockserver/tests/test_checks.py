@@ -18,7 +18,7 @@ from openpipe_mock.contract.checks import (
     family_of,
     find,
 )
-from openpipe_mock.contract.run import members
+from openpipe_mock.contract.run import family_members
 from openpipe_mock.contract.text import documentation
 from openpipe_mock.core.resources import folder
 from openpipe_mock.openapi.spec import contract
@@ -39,7 +39,7 @@ def pages() -> str:
 
 @cache
 def cases() -> dict[str, str]:
-    return members()
+    return family_members()
 
 
 @pytest.mark.parametrize("check", catalogue().values(), ids=lambda check: check.id)

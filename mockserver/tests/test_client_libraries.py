@@ -15,13 +15,13 @@ import requests
 import urllib3
 import yaml
 
-from openpipe_mock.core.effects import Begin, Exchange, Head, Piece, Reply, Wait
+from openpipe_mock.core.effects import Begin, Effects, Head, Piece, Reply, Wait
 from openpipe_mock.testing.interception import patched
 from openpipe_mock.testing.live import LiveMock, LiveServer, serving
 from openpipe_mock.testing.mock import Mock
 from openpipe_mock.testing.network_guard import NetworkRefused
 from openpipe_mock.testing.patches import Patches
-from openpipe_mock.testing.virtual import Clock
+from openpipe_mock.testing.virtual import VirtualClock
 from tests.environments import ROOT
 from tests.tables import rows
 
@@ -624,10 +624,10 @@ class Slow:
     """What answers with a head, and ten seconds later with a body; or fails by a mistake of its own."""
 
     def __init__(self, mistake: bool = False) -> None:
-        self.clock = Clock()
+        self.clock = VirtualClock()
         self.mistake = mistake
 
-    def answer(self, head: Head, body: bytes) -> Exchange:
+    def answer(self, head: Head, body: bytes) -> Effects:
         if self.mistake:
             raise ZeroDivisionError
         yield Begin(200, ())

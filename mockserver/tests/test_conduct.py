@@ -13,9 +13,9 @@ from openpipe_mock.faults.kinds import ErrorAnswer, Fault
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.testing.conduct import (
+    CONDUCT_RULES,
     MOST_AFTER,
     MOST_RETRIES,
-    RULES,
     SOON_ENOUGH,
     UNDER_WAY,
     Observed,
@@ -115,11 +115,11 @@ def test_a_rule_is_broken_by_what_it_is_about_and_by_nothing_else(
 
 
 def test_each_rule_has_a_case() -> None:
-    assert {rule for rule, _ in CASES} - {""} == {rule.name for rule in RULES}
+    assert {rule for rule, _ in CASES} - {""} == {rule.name for rule in CONDUCT_RULES}
 
 
 def test_each_rule_says_what_is_wrong_and_what_to_do() -> None:
-    for rule in RULES:
+    for rule in CONDUCT_RULES:
         assert rule.sentence.endswith(".")
         assert rule.remedy.endswith(".")
 
@@ -130,7 +130,7 @@ def test_the_page_lists_the_rules() -> None:
         (row["rule"].strip("`"), row["what is wrong"], row["what to do"])
         for row in rows(page[page.index("| rule") :])
     ]
-    assert listed == [(rule.name, rule.sentence, rule.remedy) for rule in RULES]
+    assert listed == [(rule.name, rule.sentence, rule.remedy) for rule in CONDUCT_RULES]
 
 
 def test_a_warning_is_told_in_one_line() -> None:

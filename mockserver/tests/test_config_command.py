@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from openpipe_mock.cli.main import main
-from openpipe_mock.config.file import NAME, NAMES, ConfigError, read
+from openpipe_mock.config.file import DEFAULT_FILE, NAMES, ConfigError, read_config
 from tests.environments import ROOT
 
-EXAMPLE = ROOT / "examples" / NAME
+EXAMPLE = ROOT / "examples" / DEFAULT_FILE
 BAD = "seed: x\ncriteria: {a: {scor: 1}}\n"
 
 
@@ -43,7 +43,7 @@ def test_of_two_files_in_the_working_folder_none_is_checked_unasked(here: Path) 
     result = run("check")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "openpipe-mock.yaml and openpipe-mock.yml are both here; remove openpipe-mock.yml" in result.stderr
-    assert run("check", NAME).exit_code == 0
+    assert run("check", DEFAULT_FILE).exit_code == 0
 
 
 def test_a_file_that_is_endless_is_not_read(here: Path) -> None:
@@ -63,22 +63,22 @@ def test_a_pipe_is_checked_as_a_file_is(here: Path) -> None:
 
 
 def test_mistakes_are_printed_a_line_each(here: Path) -> None:
-    (here / NAME).write_text(BAD)
+    (here / DEFAULT_FILE).write_text(BAD)
     result = run("check")
     assert result.exit_code == 1
     with pytest.raises(ConfigError) as caught:
-        read(BAD.encode(), NAME)
+        read_config(BAD.encode(), DEFAULT_FILE)
     assert result.output == f"{caught.value}\n"
     assert result.output.splitlines() == [
-        f'{NAME}:1:1: /seed: expected a whole number, got the string "x".',
-        f'{NAME}:2:16: /criteria/a/scor: unknown property in "a"; did you mean "score"?',
+        f'{DEFAULT_FILE}:1:1: /seed: expected a whole number, got the string "x".',
+        f'{DEFAULT_FILE}:2:16: /criteria/a/scor: unknown property in "a"; did you mean "score"?',
     ]
 
 
 def test_a_file_that_is_not_there_is_told_from_a_bad_one(here: Path) -> None:
     result = run("check")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == f"openpipe-mock: {NAME}: No such file or directory\n"
+    assert result.stderr == f"openpipe-mock: {DEFAULT_FILE}: No such file or directory\n"
 
 
 def test_a_folder_is_no_file(here: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_folder_is_no_file(here: Path) -> None:
 def test_the_example_is_printed_as_it_is_and_can_be_used_at_once(here: Path) -> None:
     result = run("example")
     assert (result.exit_code, result.stdout_bytes) == (0, EXAMPLE.read_bytes())
-    (here / NAME).write_bytes(result.stdout_bytes)
+    (here / DEFAULT_FILE).write_bytes(result.stdout_bytes)
     assert run("check").exit_code == 0
 
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from openpipe_mock.cli.main import main
-from openpipe_mock.config.file import ConfigError, read, schema
+from openpipe_mock.config.file import ConfigError, read_config, schema
 from openpipe_mock.openapi.violations import declarations
 from tests.environments import ROOT
 from tests.markdown import Block, blocks, section
@@ -59,7 +59,7 @@ def test_the_files_with_mistakes_are_refused_in_the_words_of_the_page() -> None:
     assert len(outputs()) == 2
     for file, told in outputs():
         with pytest.raises(ConfigError) as caught:
-            read(file.code.encode())
+            read_config(file.code.encode())
         assert f"{caught.value}\n" == told.code
 
 
@@ -68,7 +68,7 @@ def test_all_other_yaml_is_read() -> None:
     good = [block for block in BLOCKS if block.language == "yaml" and block not in bad]
     assert len(good) == 4
     for block in good:
-        read(block.code.encode())
+        read_config(block.code.encode())
 
 
 def test_each_command_of_the_page_exists() -> None:

@@ -13,7 +13,7 @@ from openpipe_mock.answers.judge import REFERENCE
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import schema
 from openpipe_mock.openapi.shapes import resolve
-from openpipe_mock.openapi.violations import RULES, Place, chooses, declarations, explain
+from openpipe_mock.openapi.violations import KEYWORD_RULES, SchemaPlace, chooses, declarations, violations_of
 from tests.configurations import PARTS, wrong
 from tests.generate import anything, brief, thorough
 from tests.test_violations import ANNOTATIONS, IN_TYPE, UNION, pointed_at
@@ -50,19 +50,19 @@ def constraining(within: Schema) -> set[str]:
 
 
 def explained(part: str, value: Json) -> list[str]:
-    found = explain(configfile.part_schema(part), value, Place(schema(), noun="it"))
+    found = violations_of(configfile.part_schema(part), value, SchemaPlace(schema(), noun="it"))
     return [str(violation) for violation in found]
 
 
 def test_it_is_a_schema() -> None:
     Draft202012Validator.check_schema(schema())
     assert schema()["$schema"].endswith("2020-12/schema")
-    assert schema()["title"] == configfile.NAME
+    assert schema()["title"] == configfile.DEFAULT_FILE
 
 
 def test_each_constraining_keyword_has_a_rule() -> None:
     used = {keyword for within in EVERY.values() for keyword in constraining(within)}
-    assert used - set(RULES) - UNION - IN_MEMBERS - IN_IF == set()
+    assert used - set(KEYWORD_RULES) - UNION - IN_MEMBERS - IN_IF == set()
     assert {"anyOf", "oneOf", "if", "dependentSchemas", "propertyNames", "patternProperties"} <= used
 
 
@@ -95,7 +95,7 @@ def test_each_key_is_described_and_each_default_is_right() -> None:
         told = member.get("description", resolve(member, schema()).get("description", ""))
         assert re.fullmatch(r"[A-Z0-9].*\.", told, re.DOTALL), path
         for example in [*member.get("examples", ()), *[member[key] for key in ("default",) if key in member]]:
-            assert [*explain(member, example, Place(schema()))] == [], path
+            assert [*violations_of(member, example, SchemaPlace(schema()))] == [], path
 
 
 def test_a_rule_is_a_form_with_a_condition() -> None:
@@ -109,7 +109,7 @@ def test_a_rule_is_a_form_with_a_condition() -> None:
 @given(st.text(max_size=6) | st.sampled_from(["x" * 200, "x" * 201, "a\x85b", "\ufeff", "a\u2028b", "a@b"]))
 def test_the_ids_that_may_be_declared_are_those_that_can_be_asked_for(name: str) -> None:
     match = REFERENCE.fullmatch(name)
-    declarable = configfile.validator("").is_valid({"criteria": {name: {"score": 1}}})
+    declarable = configfile.shape_validator("").is_valid({"criteria": {name: {"score": 1}}})
     assert declarable is (match is not None and match["version"] is None)
 
 
@@ -119,7 +119,7 @@ def test_right_values_are_accepted(part: str) -> None:
     @given(PARTS[part])
     def accepted(value: Json) -> None:
         assert explained(part, value) == []
-        assert configfile.validator(part).is_valid(value)
+        assert configfile.shape_validator(part).is_valid(value)
 
     accepted()
 
@@ -131,7 +131,7 @@ def test_a_value_is_refused_exactly_if_something_is_wrong_with_it(part: str) -> 
     @thorough
     @given(wrong(PARTS[part]))
     def agree(value: Json) -> None:
-        verdicts.append(configfile.validator(part).is_valid(value))
+        verdicts.append(configfile.shape_validator(part).is_valid(value))
         found = explained(part, value)
         assert (not found) is verdicts[-1], found
 
@@ -143,13 +143,13 @@ def test_a_value_is_refused_exactly_if_something_is_wrong_with_it(part: str) -> 
 @given(anything)
 def test_any_json_is_refused_exactly_if_something_is_wrong_with_it(value: Json) -> None:
     for part in PARTS:
-        assert (not explained(part, value)) is configfile.validator(part).is_valid(value)
+        assert (not explained(part, value)) is configfile.shape_validator(part).is_valid(value)
 
 
 @thorough
 @given(wrong(PARTS[""]))
 def test_each_violation_is_a_sentence_of_its_own_and_leads_somewhere(value: Json) -> None:
-    found = list(explain(schema(), value, Place(schema(), noun="the file")))
+    found = list(violations_of(schema(), value, SchemaPlace(schema(), noun="the file")))
     assert len(set(map(str, found))) == len(found)
     for violation in found:
         assert violation.sentence.endswith((".", "?"))
@@ -256,5 +256,5 @@ SMALL: dict[str, tuple[Schema, Json, list[str]]] = {
 @pytest.mark.parametrize("name", SMALL)
 def test_a_keyword_is_explained_in_one_sentence(name: str) -> None:
     within, value, sentences = SMALL[name]
-    assert [str(violation) for violation in explain(within, value, Place({}))] == sentences
+    assert [str(violation) for violation in violations_of(within, value, SchemaPlace({}))] == sentences
     assert Draft202012Validator(within).is_valid(value) is (not sentences)

@@ -26,23 +26,23 @@ from openpipe_mock.answers.scorers import (
 )
 from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
 from openpipe_mock.config import file as configfile
-from openpipe_mock.config.file import MOST_MISTAKES, NAME, ConfigError, Mistakes, read
+from openpipe_mock.config.file import DEFAULT_FILE, MOST_MISTAKES, ConfigError, Mistakes, read_config
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.seeded import ANSWERS
-from openpipe_mock.core.yamltext import read as read_yaml
+from openpipe_mock.core.yamltext import read_yaml as read_yaml
 from openpipe_mock.faults.kinds import Drip, ErrorAnswer, Fault
 from openpipe_mock.matching.conditions import ALWAYS, When
 from tests.configurations import PARTS, as_yaml, wrong
 from tests.generate import Json, anything, thorough
 
-EXAMPLE = (folder("examples") / NAME).read_bytes()
+EXAMPLE = (folder("examples") / DEFAULT_FILE).read_bytes()
 RAW: Json = read_yaml(EXAMPLE).value
 
 
 def example() -> Settings:
-    return read(EXAMPLE, NAME)
+    return read_config(EXAMPLE, DEFAULT_FILE)
 
 
 def told(when: When) -> list[tuple[str, ...]]:
@@ -244,7 +244,7 @@ def test_the_faults_of_the_example_say() -> None:
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "{}", "--- ~", "\ufeff", "version: 1"])
 def test_an_empty_file_says_the_defaults(text: str) -> None:
-    assert read(text.encode()) == Settings()
+    assert read_config(text.encode()) == Settings()
     assert Settings().answers == ANSWERS
 
 
@@ -252,7 +252,7 @@ def test_an_empty_file_says_the_defaults(text: str) -> None:
 
 
 def form(value: Json) -> Form:
-    found = configfile.criterion(value, place="/criteria/it")
+    found = configfile.parse_criterion(value, place="/criteria/it")
     assert isinstance(found, Form)
     return found
 
@@ -269,17 +269,19 @@ def test_forms_have_the_defaults_of_the_schema() -> None:
 def test_whole_numbers_may_be_written_with_a_point() -> None:
     found = form({"length": {"best": 1.0, "worst": 9.0}, "usage": 2.0, "decimals": 3.0})
     assert repr(found) == repr(Form(Length(1, 9), usage=2, decimals=3))
-    assert repr(configfile.limits({"concurrent": 2.0})) == repr(Limits(concurrent=2))
-    assert repr(read(b"seed: 7.0").seed) == "7"
+    assert repr(configfile.parse_limits({"concurrent": 2.0})) == repr(Limits(concurrent=2))
+    assert repr(read_config(b"seed: 7.0").seed) == "7"
 
 
 def test_a_caller_learns_whether_versions_were_given() -> None:
-    assert configfile.criterion({"score": 1}, place="/criteria/a") == Form(Fixed(1))
-    assert configfile.criterion({"v3": {"score": 1}}, place="/criteria/a") == Declared({3: Form(Fixed(1))})
+    assert configfile.parse_criterion({"score": 1}, place="/criteria/a") == Form(Fixed(1))
+    assert configfile.parse_criterion({"v3": {"score": 1}}, place="/criteria/a") == Declared(
+        {3: Form(Fixed(1))}
+    )
 
 
 def counters(text: str) -> list[str]:
-    found = read(text.encode())
+    found = read_config(text.encode())
     sequences = [found.criteria[name].versions[1].way for name in found.criteria]
     return [way.counter for way in sequences if isinstance(way, Sequence)] + [f.counter for f in found.faults]
 
@@ -313,7 +315,7 @@ def test_a_sequence_in_a_sequence_has_a_count_of_its_own() -> None:
 
 
 def script(value: Json) -> Script:
-    return configfile.script(value, place="/completions/-")
+    return configfile.parse_script(value, place="/completions/-")
 
 
 def test_scripts_say() -> None:
@@ -400,7 +402,7 @@ FAULTS: dict[str, tuple[Json, dict[str, object]]] = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_says(name: str) -> None:
     value, expected = FAULTS[name]
-    found = configfile.fault(value, place="/faults/-")
+    found = configfile.parse_fault(value, place="/faults/-")
     assert happens(found) == expected
     assert (found.place, found.when) == ("/faults/-", ALWAYS)
 
@@ -415,9 +417,9 @@ def test_the_error_event_and_drip_of_the_schema_are_those_of_the_settings() -> N
 
 def test_what_a_share_is_drawn_by_is_the_fault_s_text_wherever_it_stands() -> None:
     value = {"share": 0.5, "status": 500}
-    one, other = (configfile.fault(value, place=place) for place in ("/faults/0", "/runtime/9"))
+    one, other = (configfile.parse_fault(value, place=place) for place in ("/faults/0", "/runtime/9"))
     assert one.counter != other.counter
-    assert one.lot == other.lot != configfile.fault({**value, "status": 501}, place="/faults/0").lot
+    assert one.lot == other.lot != configfile.parse_fault({**value, "status": 501}, place="/faults/0").lot
 
 
 def test_conditions_keep_the_order_of_the_file() -> None:
@@ -429,7 +431,7 @@ def test_conditions_keep_the_order_of_the_file() -> None:
         "output": "g",
         "endpoint": "latest-logged-call",
     }
-    assert told(configfile.when(value)) == [
+    assert told(configfile.parse_when(value)) == [
         ("criterion", "", "contains", "a", "matches", "b"),
         ("messages", "tool", "equals", "c"),
         ("messages", "user", "equals", "d"),
@@ -445,7 +447,7 @@ def test_conditions_keep_the_order_of_the_file() -> None:
 
 def mistakes(text: str | bytes) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        read(text.encode() if isinstance(text, str) else text, "f")
+        read_config(text.encode() if isinstance(text, str) else text, "f")
     lines = str(caught.value).splitlines()
     assert all(line.startswith("f:") for line in lines)
     return [line.removeprefix("f:") for line in lines]
@@ -820,7 +822,7 @@ def test_of_very_many_mistakes_the_first_are_told() -> None:
     lines = "".join(f"k{number}: 1\n" for number in range(2000))
     for text in (lines, lines.replace("k", "").replace(": 1", ":")):
         with pytest.raises(ConfigError) as caught:
-            read(text.encode())
+            read_config(text.encode())
         assert len(str(caught.value).splitlines()) == MOST_MISTAKES + 1
         assert str(caught.value).endswith("\nand more; correct these first.")
 
@@ -832,37 +834,37 @@ def test_many_parts_with_mistakes_among_right_ones() -> None:
 
 PART_MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "criterion": (
-        lambda: configfile.criterion({"scor": 1}, place="/criteria/a"),
+        lambda: configfile.parse_criterion({"scor": 1}, place="/criteria/a"),
         ['/scor: unknown property in the criterion; did you mean "score"?'],
     ),
     "criterion, semantics": (
-        lambda: configfile.criterion({"v1": {"uniform": [1, 0]}}, place="/criteria/a"),
+        lambda: configfile.parse_criterion({"v1": {"uniform": [1, 0]}}, place="/criteria/a"),
         ["/v1/uniform: the lowest score, 1, is above the highest, 0; write the lowest first."],
     ),
     "script": (
-        lambda: configfile.script([], place="/completions/0"),
+        lambda: configfile.parse_script([], place="/completions/0"),
         ["body: expected an object, got an array of 0."],
     ),
     "fault": (
-        lambda: configfile.fault({"status": 1, "when": {"tol": "x"}}, place="/faults/0"),
+        lambda: configfile.parse_fault({"status": 1, "when": {"tol": "x"}}, place="/faults/0"),
         [
             "/status: expected at least 400, got the number 1.",
             '/when/tol: unknown property in "when"; did you mean "tool"?',
         ],
     ),
     "limits": (
-        lambda: configfile.limits({"concurrent": "x"}),
+        lambda: configfile.parse_limits({"concurrent": "x"}),
         ['/concurrent: expected a whole number or null, got the string "x".'],
     ),
     "when, of a wrong shape": (
-        lambda: configfile.when({"tol": "x", "tool": {"matches": "("}}),
+        lambda: configfile.parse_when({"tol": "x", "tool": {"matches": "("}}),
         [
             '/tol: unknown property in the condition; did you mean "tool"?',
             f"/tool/matches: RE2 doesn't read this regular expression: {UNCLOSED}",
         ],
     ),
     "fault, of a wrong shape": (
-        lambda: configfile.fault(
+        lambda: configfile.parse_fault(
             {"every": 0, "empty": True, "when": {"tool": {"matches": "("}}}, place="/faults/0"
         ),
         [
@@ -871,7 +873,7 @@ PART_MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
         ],
     ),
     "when": (
-        lambda: configfile.when({"last_user": {"matches": "["}, "tool": {"matches": "("}}),
+        lambda: configfile.parse_when({"last_user": {"matches": "["}, "tool": {"matches": "("}}),
         [
             f"/last_user/matches: RE2 doesn't read this regular expression: {OPEN_CLASS}",
             f"/tool/matches: RE2 doesn't read this regular expression: {UNCLOSED}",
@@ -900,7 +902,7 @@ def plain(settings: Settings) -> str:
 @thorough
 @given(PARTS[""])
 def test_every_right_config_is_read(value: Json) -> None:
-    found = read(as_yaml(value))
+    found = read_config(as_yaml(value))
     assert plain(found) == plain(configfile.settings(value))
     assert list(found.criteria) == list(value.get("criteria", ()))
     assert len(found.completions) == len(value.get("completions", ()))
@@ -908,11 +910,11 @@ def test_every_right_config_is_read(value: Json) -> None:
 
 
 PARSERS: dict[str, Callable[[Json], object]] = {
-    "criterion": lambda value: configfile.criterion(value, place="/x"),
-    "script": lambda value: configfile.script(value, place="/x"),
-    "fault": lambda value: configfile.fault(value, place="/x"),
-    "limits": configfile.limits,
-    "when": configfile.when,
+    "criterion": lambda value: configfile.parse_criterion(value, place="/x"),
+    "script": lambda value: configfile.parse_script(value, place="/x"),
+    "fault": lambda value: configfile.parse_fault(value, place="/x"),
+    "limits": configfile.parse_limits,
+    "when": configfile.parse_when,
     "": configfile.settings,
 }
 
@@ -928,8 +930,8 @@ def test_a_part_is_read_or_its_mistakes_are_told(part: str) -> None:
             refused = error.violations
         else:
             refused = ()
-            assert configfile.validator(part).is_valid(value)
-        if not configfile.validator(part).is_valid(value):
+            assert configfile.shape_validator(part).is_valid(value)
+        if not configfile.shape_validator(part).is_valid(value):
             assert refused
 
     never_otherwise()
@@ -954,7 +956,7 @@ def mangled(draw: st.DrawFn) -> bytes:
 @given(mangled() | st.binary(max_size=99) | wrong(PARTS[""]).map(as_yaml))
 def test_any_bytes_give_settings_or_mistakes_with_places(data: bytes) -> None:
     try:
-        assert isinstance(read(data, "f"), Settings)
+        assert isinstance(read_config(data, "f"), Settings)
     except ConfigError as error:
         lines = str(error).splitlines()
     else:
@@ -966,7 +968,7 @@ def test_any_bytes_give_settings_or_mistakes_with_places(data: bytes) -> None:
 def test_keys_that_are_no_text_are_reported_beside_all_other_mistakes() -> None:
     text = b"critera: {}\ncriteria:\n  1: {score: 1}\n  a: {scor: 1}\n  a: {score: 1}\nversion: 2\n"
     with pytest.raises(ConfigError) as caught:
-        read(text, "file")
+        read_config(text, "file")
     told = [(mistake.line, mistake.column, mistake.pointer) for mistake in caught.value.mistakes]
     assert told == [
         (1, 1, "/critera"),
@@ -992,6 +994,6 @@ def test_keys_that_are_no_text_are_reported_beside_all_other_mistakes() -> None:
 )
 def test_no_mistake_repeats_what_may_be_a_key(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        read(f"{text}\nsed: 1".encode())
+        read_config(f"{text}\nsed: 1".encode())
     assert "123456" not in str(caught.value)
     assert "/auth" in str(caught.value)

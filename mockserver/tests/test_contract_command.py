@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from openpipe_mock.cli.contract import contract, explain, live, rerun
-from openpipe_mock.contract.run import Options, undisturbed
+from openpipe_mock.contract.run import RunOptions, undisturbed
 from tests.environments import ROOT, here
 from tests.live import Live, finished
 from tests.reference.habits import Habits
@@ -136,7 +136,7 @@ def test_a_key_that_is_withheld_is_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_command_that_asks_again_has_every_setting_but_the_key() -> None:
-    options = Options(
+    options = RunOptions(
         "http://x/api/v1",
         criteria=("a@v1", "b c"),
         models=("m",),

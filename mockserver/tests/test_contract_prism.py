@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from openpipe_mock.contract.findings import Result
-from openpipe_mock.contract.run import Options, run
+from openpipe_mock.contract.run import RunOptions, run
 from openpipe_mock.core.resources import folder
 from tests.environments import CLIENTS, found
 from tests.judging import states, told
@@ -48,7 +48,7 @@ def wait_for(url: str) -> None:
 
 @pytest.fixture(scope="module")
 def result(prism: str) -> Result:
-    return run(Options(prism, timeout=2.0))
+    return run(RunOptions(prism, timeout=2.0))
 
 
 def test_it_is_judged_and_breaks_what_needs_more_than_a_schema(result: Result) -> None:

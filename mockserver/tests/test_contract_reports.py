@@ -20,16 +20,16 @@ from openpipe_mock.contract.checks import find
 from openpipe_mock.contract.deviations import (
     BadFile,
     Known,
+    against_baseline,
     applied,
-    compared,
     draft,
     read_baseline,
     read_known,
 )
 from openpipe_mock.contract.findings import Outcome, Planned, Result, Sighting, outcomes
-from openpipe_mock.contract.html import page
-from openpipe_mock.contract.junit import junit
-from openpipe_mock.contract.text import as_json, curl, header, names, plan, report
+from openpipe_mock.contract.html import report_page
+from openpipe_mock.contract.junit import report_junit
+from openpipe_mock.contract.text import curl, header, id_list, plan, report_json, report_text
 from tests.judging import states, verdict_on
 from tests.reference.habits import Habits
 from tests.reference.mutants import mutants
@@ -78,7 +78,7 @@ def mutant_s(name: str) -> Result:
 
 
 def text(found: Result) -> str:
-    return "\n".join(report(found, AGAIN))
+    return "\n".join(report_text(found, AGAIN))
 
 
 # Verdicts.
@@ -212,8 +212,8 @@ def test_a_long_list_is_cut_with_its_number() -> None:
         for number in range(20)
     ]
     assert "and 8 more" in text(result(*many))
-    assert names([f"a.b{number}" for number in range(20)]).endswith("8 more")
-    assert names(["judge.rejects.A.type", "judge.rejects.B.type"]) == "judge.rejects.* (2)"
+    assert id_list([f"a.b{number}" for number in range(20)]).endswith("8 more")
+    assert id_list(["judge.rejects.A.type", "judge.rejects.B.type"]) == "judge.rejects.* (2)"
 
 
 def test_the_table_counts_by_level() -> None:
@@ -247,7 +247,7 @@ def test_header_and_plan_say_what_is_about_to_happen() -> None:
 
 
 def test_json_has_every_check_and_every_finding() -> None:
-    found = json.loads(as_json(mutant_s("criteria-score-above-1")))
+    found = json.loads(report_json(mutant_s("criteria-score-above-1")))
     assert (found["version"], found["verdict"], found["exit_code"]) == (1, "broken", 1)
     [broken] = [check for check in found["checks"] if check["state"] == "broken"]
     assert broken["id"] == "chat.response.score"
@@ -257,7 +257,7 @@ def test_json_has_every_check_and_every_finding() -> None:
 
 def test_junit_has_a_case_for_each_check() -> None:
     made = result(KEPT, outcome(sighting()), Outcome(find("judge.latest"), "unchecked", (), ("no --latest",)))
-    suite = ElementTree.fromstring(junit(made, AGAIN))[0]
+    suite = ElementTree.fromstring(report_junit(made, AGAIN))[0]
     assert suite.attrib["tests"] == "3"
     assert (suite.attrib["failures"], suite.attrib["skipped"], suite.attrib["errors"]) == ("1", "1", "0")
     [failure] = suite.iter("failure")
@@ -270,7 +270,7 @@ def test_junit_tells_of_no_verdict_and_of_what_is_only_reported() -> None:
     made = result(
         outcome(sighting("chat.model", level="decision")), unreached={"judge": "Nobody."}, crashes=("Oh",)
     )
-    suite = ElementTree.fromstring(junit(made, AGAIN))[0]
+    suite = ElementTree.fromstring(report_junit(made, AGAIN))[0]
     assert (suite.attrib["failures"], suite.attrib["errors"]) == ("0", "1")
     assert "Oh" in str(next(suite.iter("error")).text)
     assert "chat.model" in str(next(suite.iter("system-out")).text)
@@ -291,7 +291,7 @@ class Tags(HTMLParser):
 
 
 def test_the_page_needs_nothing_else_and_escapes_what_servers_say() -> None:
-    made = page(result(KEPT, outcome(sighting()), crashes=("<i>oh</i>",), remarks=("<u>",)), AGAIN)
+    made = report_page(result(KEPT, outcome(sighting()), crashes=("<i>oh</i>",), remarks=("<u>",)), AGAIN)
     tags = Tags(made)
     assert tags.links == []
     assert not {"script", "link", "img", "b", "i", "u"} & set(tags.tags)
@@ -301,19 +301,19 @@ def test_the_page_needs_nothing_else_and_escapes_what_servers_say() -> None:
 
 
 def test_the_page_unfolds_what_is_broken_and_shows_all_checks_by_endpoint() -> None:
-    made = page(mutant_s("criteria-score-above-1"), AGAIN)
+    made = report_page(mutant_s("criteria-score-above-1"), AGAIN)
     assert made.count("<details open>") == 1
     assert "<code>results.<wbr>asked</code>" in made
     assert "Findings (1)" in made
 
 
 def test_a_page_without_findings_says_so() -> None:
-    assert "None." in page(result(KEPT), AGAIN)
+    assert "None." in report_page(result(KEPT), AGAIN)
 
 
 def test_a_family_is_one_cell_with_its_number() -> None:
     family = [Outcome(find(f"judge.rejects.C{number}.type"), "kept") for number in range(3)]
-    made = page(result(*family, outcome(sighting("judge.rejects.X.type"))), AGAIN)
+    made = report_page(result(*family, outcome(sighting("judge.rejects.X.type"))), AGAIN)
     assert "✗ 1/4" in made
 
 
@@ -386,9 +386,9 @@ def test_a_draft_has_every_break_and_waits_for_reasons(tmp_path: Path) -> None:
 
 def test_only_new_breaks_fail_against_a_baseline(tmp_path: Path) -> None:
     path = tmp_path / "last.json"
-    path.write_text(as_json(result(KEPT, outcome(sighting()), outcome(sighting("judge.no_5xx")))))
+    path.write_text(report_json(result(KEPT, outcome(sighting()), outcome(sighting("judge.no_5xx")))))
     now = result(outcome(sighting()), outcome(sighting("chat.no_5xx")), Outcome(find("judge.no_5xx"), "kept"))
-    found = compared(now, read_baseline(path))
+    found = against_baseline(now, read_baseline(path))
     assert found.compared is not None
     assert found.compared.new == ("chat.no_5xx",)
     assert found.compared.gone == ("judge.no_5xx",)
@@ -398,13 +398,13 @@ def test_only_new_breaks_fail_against_a_baseline(tmp_path: Path) -> None:
     told = text(found)
     assert "Broken before, too" in told
     assert "New since the baseline: chat.no_5xx" in told
-    assert json.loads(as_json(found))["baseline"]["gone"] == ["judge.no_5xx"]
+    assert json.loads(report_json(found))["baseline"]["gone"] == ["judge.no_5xx"]
 
 
 def test_nothing_new_is_no_break(tmp_path: Path) -> None:
     path = tmp_path / "last.json"
-    path.write_text(as_json(result(outcome(sighting()))))
-    assert compared(result(outcome(sighting())), read_baseline(path)).verdict == "kept"
+    path.write_text(report_json(result(outcome(sighting()))))
+    assert against_baseline(result(outcome(sighting())), read_baseline(path)).verdict == "kept"
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"checks": [1]}'])

@@ -11,7 +11,15 @@ import pytest
 
 from openpipe_mock import pytest_plugin
 from openpipe_mock.contract.probe import Request
-from openpipe_mock.contract.run import Collector, Options, Progress, arguments, run, server_of, undisturbed
+from openpipe_mock.contract.run import (
+    Collector,
+    Progress,
+    RunOptions,
+    pytest_arguments,
+    run,
+    server_of,
+    undisturbed,
+)
 from openpipe_mock.contract.target import Target, UsageProblem
 from openpipe_mock.openapi.spec import contract
 from tests.environments import ROOT
@@ -29,12 +37,12 @@ OURS: dict[str, Any] = {"level": "decision", "latest": ("criterion-1=v1",)}
 ELSEWHERE = Target("https://contract.test/api/v1", local=False, max_requests=60)
 
 
-def planned(options: Options, server: Target) -> Any:
+def planned(options: RunOptions, server: Target) -> Any:
     """The suite's plan for a server, which gets no request."""
     collector = Collector(Progress(), True)
     with pytest.MonkeyPatch.context() as patch, undisturbed():
         patch.setattr("openpipe_mock.contract.target.is_local", lambda url: server.local)
-        told = arguments(replace(options, dry_run=True), server)
+        told = pytest_arguments(replace(options, dry_run=True), server)
         assert pytest.main(told, plugins=[pytest_plugin, collector]) in (0, 5)
     return collector.plan
 
@@ -43,21 +51,21 @@ def planned(options: Options, server: Target) -> Any:
 
 
 def test_our_server_keeps_the_contract_down_to_our_own_decisions(live: Live) -> None:
-    result = run(Options(live.base_url, **OURS))
+    result = run(RunOptions(live.base_url, **OURS))
     assert (result.verdict, result.exit_code) == ("kept", 0), told(result) + result.open_questions
     assert states(result, "broken", "flaky") == set()
     assert {"criteria.sorted", "chat.stream.finish", "judge.error.body"} <= states(result, "kept")
 
 
 def test_our_server_refuses_every_edit_and_whatever_is_made_up(live: Live) -> None:
-    result = run(Options(live.base_url, **OURS, thorough=True, fuzz=15, seed=3))
+    result = run(RunOptions(live.base_url, **OURS, thorough=True, fuzz=15, seed=3))
     assert result.verdict == "kept", told(result) + result.open_questions
     assert states(result, "unchecked") == set()
     assert result.requests > 1000
 
 
 def test_a_default_run_takes_at_most_400_requests(live: Live) -> None:
-    result = run(Options(live.base_url))
+    result = run(RunOptions(live.base_url))
     assert result.requests <= 400
     singles = {outcome.check.id for outcome in result.outcomes if not in_family(outcome.check.id)}
     unchecked = states(result, "unchecked") & singles
@@ -93,7 +101,7 @@ def test_another_process_with_other_modules_makes_the_same_requests(seed: int, e
 def digest(seed: int) -> list[str]:
     """Every request of a plan, as text."""
     server = Target("http://127.0.0.1:9/api/v1")
-    plan = planned(Options(server.url, seed=seed), server)
+    plan = planned(RunOptions(server.url, seed=seed), server)
     return [repr(request) for case in plan.kept for request in case.planned]
 
 
@@ -103,7 +111,7 @@ def test_another_seed_chooses_other_edits() -> None:
 
 
 def test_the_plan_s_cost_is_what_is_sent(live: Live) -> None:
-    result = run(Options(live.base_url, only=("chat.choices", "judge.errors")))
+    result = run(RunOptions(live.base_url, only=("chat.choices", "judge.errors")))
     assert result.requests == result.planned.requests > 10
     assert result.planned.tokens > result.planned.bytes > 0
 
@@ -148,7 +156,7 @@ def test_what_is_known_of_the_server_reaches_every_request() -> None:
 
 
 def sent_elsewhere(**options: Any) -> list[Request]:
-    plan = planned(Options(ELSEWHERE.url, **options), ELSEWHERE)
+    plan = planned(RunOptions(ELSEWHERE.url, **options), ELSEWHERE)
     return [request for case in plan.kept for request in case.planned]
 
 
@@ -187,7 +195,7 @@ def test_long_texts_go_elsewhere_only_when_they_are_asked_for() -> None:
 
 def test_a_dead_port_is_inconclusive_at_once() -> None:
     started = time.monotonic()
-    result = run(Options(f"http://127.0.0.1:{dead_port()}/api/v1"))
+    result = run(RunOptions(f"http://127.0.0.1:{dead_port()}/api/v1"))
     assert (result.verdict, result.exit_code) == ("inconclusive", 3)
     assert "nothing listens there" in result.open_questions[0]
     assert result.requests <= 2
@@ -226,7 +234,7 @@ def test_a_server_that_answers_nobody_is_inconclusive_and_says_what_to_do(name: 
 
 
 def test_a_base_url_without_its_end_is_suspected(live: Live) -> None:
-    result = run(Options(live.origin))
+    result = run(RunOptions(live.origin))
     assert result.verdict == "inconclusive"
     assert all(f"Is /api/v1 missing? Try {live.origin}/api/v1" in each for each in result.open_questions)
 
@@ -320,14 +328,14 @@ def no_key_from_outside() -> Iterator[None]:
 
 def test_options_that_make_no_sense_are_refused() -> None:
     for options, words in (
-        (Options("http://127.0.0.1:1", latest=("criterion-1",)), "--latest wants"),
-        (Options("http://127.0.0.1:1", latest=("c=2",)), "--latest wants"),
-        (Options("http://127.0.0.1:1", only=("no.such.check",)), "--only no.such.check"),
-        (Options("127.0.0.1:1"), "http"),
+        (RunOptions("http://127.0.0.1:1", latest=("criterion-1",)), "--latest wants"),
+        (RunOptions("http://127.0.0.1:1", latest=("c=2",)), "--latest wants"),
+        (RunOptions("http://127.0.0.1:1", only=("no.such.check",)), "--only no.such.check"),
+        (RunOptions("127.0.0.1:1"), "http"),
     ):
         with pytest.raises(UsageProblem, match=words):
             run(options)
-    assert server_of(Options("http://127.0.0.1:1", thorough=True)).max_requests > 1500
+    assert server_of(RunOptions("http://127.0.0.1:1", thorough=True)).max_requests > 1500
 
 
 # Made-up requests, and what goes wrong in the suite itself.

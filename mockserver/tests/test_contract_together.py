@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from contract_tests import together
 from contract_tests.together import ALONE, SIDE_BY_SIDE, Group, groups, merged, taken
 from openpipe_mock.contract.findings import Result
-from openpipe_mock.contract.run import Options, run
+from openpipe_mock.contract.run import RunOptions, run
 from openpipe_mock.contract.target import Target
 from openpipe_mock.contract.text import plan as plan_lines
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.edits import positives
-from openpipe_mock.payloads.valid import ENDPOINTS
+from openpipe_mock.payloads.valid import REQUEST_COMPONENTS
 from tests.judging import states, told, verdict_on
 from tests.live import Live
 from tests.reference.habits import Habits
@@ -32,7 +32,7 @@ from tests.test_contract_suite import ELSEWHERE, OURS, planned
 
 Json = Any
 
-ALL = [group for endpoint in ENDPOINTS for group in groups(endpoint)]
+ALL = [group for endpoint in REQUEST_COMPONENTS for group in groups(endpoint)]
 EVERY = pytest.mark.parametrize("group", ALL, ids=lambda group: f"{group.endpoint}-{group.name}")
 LOCAL = Target("http://127.0.0.1:9/api/v1")
 
@@ -95,7 +95,7 @@ def test_what_shows_by_lacking_something_is_not_filled_in() -> None:
 
 @EVERY
 def test_a_merged_body_and_each_half_of_it_is_valid(group: Group) -> None:
-    checker = contract().checker(ENDPOINTS[group.endpoint])
+    checker = contract().checker(REQUEST_COMPONENTS[group.endpoint])
     for members in halves(group.members):
         assert list(checker.violations(merged(members))) == []
 
@@ -135,7 +135,7 @@ def test_a_merged_body_is_what_a_client_might_send(group: Group) -> None:
             assert sum(part.get(name) is not None for name in side) <= 1
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize("endpoint", REQUEST_COMPONENTS)
 def test_each_valid_body_is_in_one_group_or_alone(endpoint: str) -> None:
     grouped = Counter(case.name for group in groups(endpoint) for case in group.members)
     assert set(grouped.values()) == {1}
@@ -196,7 +196,7 @@ def test_a_server_that_says_nothing_is_asked_each_alone_at_once() -> None:
 
 def test_a_default_run_checks_all_but_further_edits(live: Live) -> None:
     """In at most 400 requests; and it says so."""
-    result = run(Options(live.base_url, **OURS))
+    result = run(RunOptions(live.base_url, **OURS))
     assert result.verdict == "kept", told(result) + result.open_questions
     assert result.requests <= 400
     assert states(result, "unchecked") == set()
@@ -211,7 +211,7 @@ def test_a_default_run_checks_all_but_further_edits(live: Live) -> None:
 @pytest.mark.parametrize("seed", [0, 1, 5])
 @pytest.mark.parametrize("level", ["documented", "sdk", "decision"])
 def test_every_check_has_its_place_in_the_default_budget(seed: int, level: str) -> None:
-    plan = planned(Options(LOCAL.url, seed=seed, level=level, latest=("criterion-1=v1",)), LOCAL)
+    plan = planned(RunOptions(LOCAL.url, seed=seed, level=level, latest=("criterion-1=v1",)), LOCAL)
     begun = {case.check.id for case in plan.kept}
     assert {case.check.id for case in plan.cut} <= begun
     assert plan.requests + plan.reserve <= 400
@@ -219,7 +219,7 @@ def test_every_check_has_its_place_in_the_default_budget(seed: int, level: str) 
 
 
 def test_few_requests_elsewhere_check_most_of_what_is_valid() -> None:
-    plan = planned(Options(ELSEWHERE.url), ELSEWHERE)
+    plan = planned(RunOptions(ELSEWHERE.url), ELSEWHERE)
     begun = {case.check.id for case in plan.kept}
     cut = {case.check.id for case in plan.cut} - begun
     assert len(cut) < 310
@@ -230,7 +230,7 @@ def test_few_requests_elsewhere_check_most_of_what_is_valid() -> None:
 
 def test_a_thorough_run_asks_each_valid_body_alone() -> None:
     server = replace(LOCAL, max_requests=5000)
-    plan = planned(Options(LOCAL.url, thorough=True), server)
+    plan = planned(RunOptions(LOCAL.url, thorough=True), server)
     assert not any(case.group for case in plan.kept)
     alone = [case for case in plan.kept if ".accepts." in case.label and "together" not in case.label]
     assert sum(plan.costs[case.label] for case in alone) > 200
@@ -367,7 +367,7 @@ def test_workers_that_share_nothing_pay_for_each_group() -> None:
     from contract_tests.aim import Aim
     from contract_tests.planning import plan
 
-    every = planned(Options(LOCAL.url), replace(LOCAL, max_requests=10**6)).kept
+    every = planned(RunOptions(LOCAL.url), replace(LOCAL, max_requests=10**6)).kept
     cases = [case for case in every if ".accepts." in case.label and (case.group or "together" in case.label)]
     count = partial(plan, cases, Aim(), 10**6, ())
     assert count(workers=2).requests == 2 * count(workers=1).requests > 0

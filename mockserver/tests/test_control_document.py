@@ -12,14 +12,14 @@ from openapi_spec_validator import validate
 from openpipe_mock.config import file as configfile
 from openpipe_mock.control.api import ROUTES
 from openpipe_mock.control.document import document
-from openpipe_mock.control.listings import ROOT, WAYS
+from openpipe_mock.control.listings import FORM_KEYS, ROOT
 from openpipe_mock.control.parameters import (
-    ENDPOINTS,
+    ENDPOINT_NAMES,
     EXPECTATIONS,
     FILTERS,
     MOST_EXPECTED,
     MOST_LISTED,
-    STATUS,
+    STATUS_FILTER,
 )
 from openpipe_mock.core.resources import folder
 from openpipe_mock.openapi.spec import load
@@ -127,17 +127,17 @@ def test_every_operation_has_an_id_of_its_own_and_says_what_it_is() -> None:
 def test_the_values_of_the_filters_are_those_that_are_read() -> None:
     parameters = {each.get("name"): each for each in operations()["GET", "/_mock/requests"]["parameters"]}
     assert {*FILTERS, "limit"} < set(parameters)
-    assert parameters["endpoint"]["schema"]["enum"] == list(ENDPOINTS)
+    assert parameters["endpoint"]["schema"]["enum"] == list(ENDPOINT_NAMES)
     assert parameters["limit"]["schema"]["maximum"] == MOST_LISTED
     status = parameters["status"]["schema"]["pattern"]
     for value in ("200", "4xx", "0", "600", "20", "4x", "00"):
-        assert bool(re.search(status, value)) is bool(STATUS.fullmatch(value)), value
+        assert bool(re.search(status, value)) is bool(STATUS_FILTER.fullmatch(value)), value
 
 
 def test_the_forms_and_numbers_are_those_of_the_code() -> None:
     schemas = document()["components"]["schemas"]
     assert set(schemas["Criterion"]["properties"]["versions"]["additionalProperties"]["enum"]) == set(
-        WAYS.values()
+        FORM_KEYS.values()
     )
     assert set(schemas["Verification"]["properties"]) == {"when", *EXPECTATIONS}
     assert schemas["Verification"]["properties"]["exactly"]["maximum"] == MOST_EXPECTED

@@ -20,7 +20,7 @@ from openapi_spec_validator.schemas import schema_v31
 from openpipe_mock.core import yamltext
 from openpipe_mock.openapi.conversion import page as openapi_page
 from openpipe_mock.openapi.conversion.convert import ConversionError, convert_page, differences, dump, merge
-from openpipe_mock.openapi.conversion.naming import camel, singular
+from openpipe_mock.openapi.conversion.naming import camel, element_name
 from tests.generate import brief, thorough
 from tests.profiles import examples
 
@@ -688,7 +688,7 @@ def test_camel(text: str, name: str) -> None:
     ],
 )
 def test_singular(noun: str, one: str) -> None:
-    assert singular(noun) == one
+    assert element_name(noun) == one
 
 
 # Refusals

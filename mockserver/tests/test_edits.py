@@ -23,8 +23,8 @@ from openpipe_mock.payloads.edits import (
     header_positives,
     positives,
 )
-from openpipe_mock.payloads.places import LEVELS, places, pointer, root, walk
-from openpipe_mock.payloads.valid import ENDPOINTS, grafted, preceded
+from openpipe_mock.payloads.places import SOURCE_LEVELS, pointer, resolve_path, root, walk
+from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, grafted, preceded
 from openpipe_mock.service.service import Service
 from tests.inprocess import FULL, HEADERS, JUDGE, answer
 from tests.live import run
@@ -32,11 +32,11 @@ from tests.live import run
 Json = Any
 
 PATHS = {"judge": JUDGE, "chat": f"{BASE}/chat/completions"}
-both = pytest.mark.parametrize("endpoint", sorted(ENDPOINTS))
+both = pytest.mark.parametrize("endpoint", sorted(REQUEST_COMPONENTS))
 
 
 def checker(endpoint: str) -> Checker:
-    return contract().checker(ENDPOINTS[endpoint])
+    return contract().checker(REQUEST_COMPONENTS[endpoint])
 
 
 def named(name: str) -> Edit:
@@ -61,7 +61,7 @@ def inlined(schema: Json) -> Json:
 
 @cache
 def flat(endpoint: str) -> Json:
-    return inlined({"$ref": ENDPOINTS[endpoint]})
+    return inlined({"$ref": REQUEST_COMPONENTS[endpoint]})
 
 
 def nodes(schema: Json, place: str = "") -> Iterator[tuple[str, Json]]:
@@ -347,7 +347,7 @@ def test_names_are_unique_also_among_the_positives(endpoint: str) -> None:
     names = [each.name for each in found]
     assert len(set(names)) == len(names)
     assert all(name.startswith(f"{endpoint}.") for name in names)
-    assert {each.level for each in found} <= set(LEVELS)
+    assert {each.level for each in found} <= set(SOURCE_LEVELS)
 
 
 def test_an_unknown_endpoint_is_a_key_error() -> None:
@@ -374,8 +374,8 @@ def test_the_fullest_body_has_every_place_that_can_stand_beside_the_others(
     endpoint: str, alternatives: list[str]
 ) -> None:
     body = positives(endpoint)[-1].body
-    routes = [spot.route for spot in walk(root(ENDPOINTS[endpoint]))]
-    missing = [".".join(map(str, route)) for route in routes if next(places(body, route), None) is None]
+    routes = [spot.route for spot in walk(root(REQUEST_COMPONENTS[endpoint]))]
+    missing = [".".join(map(str, route)) for route in routes if next(resolve_path(body, route), None) is None]
     assert missing == alternatives
 
 
@@ -384,7 +384,7 @@ def test_the_fullest_body_has_every_place_that_can_stand_beside_the_others(
 def test_two_valid_bodies_make_a_valid_one(endpoint: str, join: Callable[[str, Json, Json], Json]) -> None:
     check, bodies = checker(endpoint), [positive.body for positive in positives(endpoint)]
     for one, other in zip(bodies, bodies[7:] + bodies[:7], strict=True):
-        assert check.is_valid(join(ENDPOINTS[endpoint], one, other))
+        assert check.is_valid(join(REQUEST_COMPONENTS[endpoint], one, other))
 
 
 # Schemas of other kinds.

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
-from openpipe_mock.config.file import ConfigError, read
+from openpipe_mock.config.file import ConfigError, read_config
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head
 from openpipe_mock.service.service import Service
@@ -62,7 +62,7 @@ def settings(*changes: tuple[str, str]) -> Settings:
     for old, new in changes:
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in the file"
         text = text.replace(old, new)
-    return read(text.encode())
+    return read_config(text.encode())
 
 
 def mock(*changes: tuple[str, str]) -> Service:
@@ -241,7 +241,7 @@ limits: {requests_per_minute: null, concurrent: null}
 
 
 def test_what_is_called_a_default_is_one() -> None:
-    assert read(DEFAULTS.encode()) == read(b"")
+    assert read_config(DEFAULTS.encode()) == read_config(b"")
 
 
 # Keys.
@@ -430,7 +430,7 @@ def test_other_criteria_are_not_found_or_judged() -> None:
     assert all(name in found.body["message"] for name in ("coin", "moody"))
     assert judge(mock((line, "unknown_criteria: judge ")), "helpfull").status == 200
     assert judge(mock((line, "# ")), "helpfull").status == 404
-    assert read(b"").judges_unknown
+    assert read_config(b"").judges_unknown
 
 
 # Scripted answers.

@@ -19,8 +19,8 @@ from click.testing import CliRunner
 from openpipe_mock.cli.exec import execute
 from openpipe_mock.exec import report as clientreport
 from openpipe_mock.exec.verdict import Breach, Run, Verdict
-from openpipe_mock.faults.variants import VARIANTS, named
-from openpipe_mock.testing.conduct import RULES, Lapse, Sight
+from openpipe_mock.faults.variants import VARIANTS, variant_named
+from openpipe_mock.testing.conduct import CONDUCT_RULES, Lapse, Sight
 from tests.environments import ROOT
 from tests.live import PATIENCE, clean, finished
 from tests.markdown import blocks
@@ -110,7 +110,7 @@ def varied(tmp_path_factory: pytest.TempPathFactory) -> Varied:
 def test_a_client_that_breaks_under_a_variant(varied: Varied, run: Running) -> None:
     done, _ = varied
     assert done.returncode == 90
-    variant = named("reward-model")
+    variant = variant_named("reward-model")
     told = said(done)
     assert f"openpipe-mock: variant 6 of 6, reward-model: {variant.sentence}\n" in told
     assert f"openpipe-mock: variant reward-model: {variant.sentence}\n" in told
@@ -182,11 +182,11 @@ def test_a_command_that_keeps_old_results(run: Running) -> None:
 
 
 def test_reports_say_that_nothing_was_tested() -> None:
-    assert clientreport.UNREACHED in (page := clientreport.page(SILENT))
+    assert clientreport.UNREACHED in (page := clientreport.exec_page(SILENT))
     assert "Nothing was tested." in page
     assert "is-inconclusive" in page
-    assert clientreport.UNREACHED in clientreport.junit(SILENT)
-    assert json.loads(clientreport.as_json(SILENT))["notes"] == [clientreport.UNREACHED]
+    assert clientreport.UNREACHED in clientreport.exec_junit(SILENT)
+    assert json.loads(clientreport.exec_json(SILENT))["notes"] == [clientreport.UNREACHED]
 
 
 def test_more_variants_than_there_are(run: Running) -> None:
@@ -383,7 +383,7 @@ def test_no_report_holds_a_real_key(run: Running, tmp_path: Path, monkeypatch: p
 
 EVIL = '<script>alert("1")</script>&\x00\x1b[2J'
 BREACH = Breach("judge", f"/x: {EVIL}", ("default-1", "default-2"))
-LAPSE = Lapse(RULES[0], (Sight("default-1", EVIL),))
+LAPSE = Lapse(CONDUCT_RULES[0], (Sight("default-1", EVIL),))
 PLAIN = Run(None, 0, 1.25, {"judge": 3}, (BREACH,), (LAPSE,), new=(BREACH,))
 VARIED = Run(
     VARIANTS[0], 1, 0.5, {"judge": 3, EVIL: 1}, (BREACH,), (LAPSE,), 5, "the command ended with 1, not with 0"
@@ -410,7 +410,7 @@ class Tags(HTMLParser):
 
 
 def test_the_page_is_escaped_whole_and_fit_for_phones() -> None:
-    page = clientreport.page(VERDICT)
+    page = clientreport.exec_page(VERDICT)
     tags = Tags(page)
     assert "script" not in tags.seen
     assert tags.open == []
@@ -420,35 +420,35 @@ def test_the_page_is_escaped_whole_and_fit_for_phones() -> None:
 
 
 def test_a_page_on_which_nothing_is_wrong() -> None:
-    page = clientreport.page(GOOD)
+    page = clientreport.exec_page(GOOD)
     assert "Nothing broke." in page
     assert "is-kept" in page
     assert "None." in page
 
 
 def test_junit_holds_whatever_was_seen() -> None:
-    suite = fromstring(clientreport.junit(VERDICT))[0]
+    suite = fromstring(clientreport.exec_junit(VERDICT))[0]
     assert [case.get("name") for case in suite] == ["plain", "kept-index"]
     assert [case.find("failure") is not None for case in suite] == [True, True]
-    assert clientreport.junit(GOOD).count("<failure") == 0
+    assert clientreport.exec_junit(GOOD).count("<failure") == 0
     failed = Verdict("x", (Run(None, 3, 1.0, {}),), 0, "")
-    assert 'message="ended with 3"' in clientreport.junit(failed)
+    assert 'message="ended with 3"' in clientreport.exec_junit(failed)
 
 
 def test_json_says_all_of_it() -> None:
-    told = json.loads(clientreport.as_json(VERDICT))
+    told = json.loads(clientreport.exec_json(VERDICT))
     assert told["exit_code"] == 90
     plain, varied = told["runs"]
     assert (plain["variant"], varied["variant"]["seed"]) == (None, VARIANTS[0].seed)
     assert [each["new"] for each in (*plain["violations"], *varied["violations"])] == [True, False]
     assert varied["again"] == "openpipe-mock exec --variant kept-index -- npm test"
-    assert plain["warnings"][0]["rule"] == RULES[0].name
+    assert plain["warnings"][0]["rule"] == CONDUCT_RULES[0].name
 
 
 def test_the_text_says_what_a_run_did_not_keep_and_each_rule_once() -> None:
-    text = "\n".join(clientreport.text(VERDICT))
+    text = "\n".join(clientreport.exec_text(VERDICT))
     assert "kept-index: 5 requests came behind those that a run keeps" in text
-    assert text.count(RULES[0].sentence) == 1
+    assert text.count(CONDUCT_RULES[0].sentence) == 1
     assert "1 variant not tried: they would test nothing" in text
 
 
@@ -459,7 +459,7 @@ def test_the_text_says_what_a_run_did_not_keep_and_each_rule_once() -> None:
 def test_the_text_says_why_variants_were_not_tried(code: int, stopped_by: int, reason: str) -> None:
     runs = (Run(None, code, 1.0, {"judge": 1}),)
     verdict = Verdict("x", runs, 0, "", stopped_by, planned=3)
-    assert f"2 variants not tried: {reason}" in list(clientreport.text(verdict))
+    assert f"2 variants not tried: {reason}" in list(clientreport.exec_text(verdict))
 
 
 def test_runs_under_variants_that_asked_nothing_are_named_in_reports() -> None:
@@ -467,8 +467,8 @@ def test_runs_under_variants_that_asked_nothing_are_named_in_reports() -> None:
     verdict = Verdict("x", runs, 0, "openpipe-mock exec -- x", planned=2)
     [note] = clientreport.notes(verdict)
     assert note.startswith(f"no request came under {VARIANTS[0].name}: ")
-    assert 'class="unchecked">?' in clientreport.page(verdict)
-    assert [case.find("skipped") is not None for case in fromstring(clientreport.junit(verdict))[0]] == [
+    assert 'class="unchecked">?' in clientreport.exec_page(verdict)
+    assert [case.find("skipped") is not None for case in fromstring(clientreport.exec_junit(verdict))[0]] == [
         False,
         True,
     ]
@@ -476,16 +476,16 @@ def test_runs_under_variants_that_asked_nothing_are_named_in_reports() -> None:
 
 def test_a_rule_that_a_variant_alone_shows_names_it() -> None:
     verdict = Verdict("x", (Run(None, 0, 1.0, {}), VARIED), 0, "openpipe-mock exec -- x", planned=2)
-    assert f"warning (kept-index): {RULES[0].name}: " in "\n".join(clientreport.text(verdict))
+    assert f"warning (kept-index): {CONDUCT_RULES[0].name}: " in "\n".join(clientreport.exec_text(verdict))
 
 
 def test_many_breaks_are_cut_short_in_the_text_alone() -> None:
     many = tuple(Breach("judge", f"/{number}: wrong.", ("default-1",)) for number in range(30))
     verdict = Verdict("x", (Run(None, 0, 1.0, {}, many, new=many),), 0, "")
-    text = "\n".join(clientreport.text(verdict))
+    text = "\n".join(clientreport.exec_text(verdict))
     assert "30 breaks of the contract:" in text
     assert "… and 10 more" in text
-    assert len(json.loads(clientreport.as_json(verdict))["runs"][0]["violations"]) == 30
+    assert len(json.loads(clientreport.exec_json(verdict))["runs"][0]["violations"]) == 30
 
 
 def test_control_characters_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -500,7 +500,7 @@ def test_control_characters_never_reach_the_terminal(capsys: pytest.CaptureFixtu
 
 def test_the_page_says_what_is_said_where_nothing_is_tested() -> None:
     *_, shown = (block.code for block in blocks(PAGE) if block.language == "text")
-    assert shown.splitlines() == [f"openpipe-mock: {line}" for line in clientreport.text(SILENT)]
+    assert shown.splitlines() == [f"openpipe-mock: {line}" for line in clientreport.exec_text(SILENT)]
 
 
 def test_the_pages_output_is_what_it_prints(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.secrets import MASK
 from openpipe_mock.exec import run as module
 from openpipe_mock.exec.child import PASSED_ON, CannotRun, Child
-from openpipe_mock.exec.run import Job, execute
+from openpipe_mock.exec.run import Job, run_command
 from openpipe_mock.exec.verdict import BROKE, Verdict
-from openpipe_mock.faults.variants import VARIANTS, first, named
+from openpipe_mock.faults.variants import VARIANTS, first, variant_named
 from openpipe_mock.server.server import CannotServe
 from openpipe_mock.testing import live as liveserver
 from openpipe_mock.testing.conduct import Lapse
@@ -45,7 +45,7 @@ def job(script: str, **further: Any) -> Job:
 
 
 def run(script: str, environment: Mapping[str, str] | None = None, **further: Any) -> Verdict:
-    return execute(job(script, **further), {**clean(), **(environment or {})}, lambda *_: None)
+    return run_command(job(script, **further), {**clean(), **(environment or {})}, lambda *_: None)
 
 
 def told_by(tmp_path: Path, environment: Mapping[str, str] | None = None, **further: Any) -> Json:
@@ -83,7 +83,7 @@ def test_the_key_is_one_that_the_mock_takes(tmp_path: Path) -> None:
 
 
 def test_a_run_under_a_variant_can_know_it(tmp_path: Path) -> None:
-    assert told_by(tmp_path, only=named("crlf"))["OPENPIPE_MOCK_VARIANT"] == "crlf"
+    assert told_by(tmp_path, only=variant_named("crlf"))["OPENPIPE_MOCK_VARIANT"] == "crlf"
 
 
 # What becomes of it.
@@ -169,7 +169,7 @@ def test_a_command_that_cannot_be_started(
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     with pytest.raises(CannotRun, match=told) as caught:
-        execute(Job((program,)), clean(), lambda *_: None)
+        run_command(Job((program,)), clean(), lambda *_: None)
     assert caught.value.code == code
 
 
@@ -189,7 +189,7 @@ ask('/criteria/judge', BAD)
 
 def test_a_command_runs_again_under_each_variant() -> None:
     announced: list[tuple[str, int, int]] = []
-    verdict = execute(
+    verdict = run_command(
         job("ask('/criteria/judge', GOOD)", variants=first(3)),
         clean(),
         lambda variant, number, total: announced.append((variant.name, number, total)),
@@ -202,7 +202,7 @@ def test_a_command_runs_again_under_each_variant() -> None:
 def test_what_breaks_under_a_variant_names_it() -> None:
     verdict = run(
         "assert 'explanation' in ask('/criteria/judge', GOOD)",
-        variants=(named("reward-model"), named("crlf")),
+        variants=(variant_named("reward-model"), variant_named("crlf")),
     )
     [broken] = verdict.broken
     assert broken.name == "reward-model"
@@ -211,7 +211,7 @@ def test_what_breaks_under_a_variant_names_it() -> None:
 
 
 def test_each_run_has_a_mock_of_its_own() -> None:
-    verdict = run("ask('/criteria/judge', GOOD)", variants=(named("crlf"), named("bare")))
+    verdict = run("ask('/criteria/judge', GOOD)", variants=(variant_named("crlf"), variant_named("bare")))
     assert [run.requests for run in verdict.runs] == [{"judge": 1}] * 3
 
 
@@ -221,7 +221,7 @@ ask('/criteria/judge', BAD)
 if os.environ["OPENPIPE_MOCK_VARIANT"]:
     ask('/criteria/judge', {**GOOD, "other": 1})
 """
-    verdict = run(script, settings=LENIENT, variants=(named("crlf"),))
+    verdict = run(script, settings=LENIENT, variants=(variant_named("crlf"),))
     plain, varied = verdict.runs
     assert [len(run.breaches) for run in verdict.runs] == [1, 2]
     assert [breach.violation[:7] for breach in varied.new] == ["/other:"]
@@ -234,7 +234,7 @@ def test_a_plain_run_that_fails_ends_it() -> None:
 
 
 def test_one_variant_alone() -> None:
-    verdict = run("assert 'explanation' in ask('/criteria/judge', GOOD)", only=named("reward-model"))
+    verdict = run("assert 'explanation' in ask('/criteria/judge', GOOD)", only=variant_named("reward-model"))
     assert [run.name for run in verdict.runs] == ["reward-model"]
     assert verdict.exit_code == 1
 
@@ -246,7 +246,7 @@ try:
 except urllib.error.HTTPError as error:
     sys.exit(error.code != 429)
 """
-    verdict = run(script, only=named("too-many-requests"), settings=LENIENT)
+    verdict = run(script, only=variant_named("too-many-requests"), settings=LENIENT)
     assert verdict.exit_code == BROKE
 
 
@@ -258,7 +258,7 @@ for _ in range(2):
     except urllib.error.HTTPError:
         pass
 """
-    [warning] = run(script, only=named("too-many-requests")).first.warnings
+    [warning] = run(script, only=variant_named("too-many-requests")).first.warnings
     assert isinstance(warning, Lapse)
     assert warning.rule.name == "ignored-retry-after"
 

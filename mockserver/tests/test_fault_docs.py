@@ -31,7 +31,7 @@ EXAMPLES = [block for page in PAGES.values() for block in blocks(page) if block.
 
 @pytest.mark.parametrize("block", EXAMPLES)
 def test_each_example_is_a_config_file(block: Block) -> None:
-    settings = configfile.read(block.code.encode())
+    settings = configfile.read_config(block.code.encode())
     assert settings != Settings()
 
 
@@ -205,7 +205,7 @@ def test_a_magic_value_does_what_the_table_says(row: tuple[str, str]) -> None:
 
 
 def test_without_magic_names_and_headers_mean_nothing() -> None:
-    service = Service(configfile.read(EXAMPLES[-1].code.encode()))
+    service = Service(configfile.read_config(EXAMPLES[-1].code.encode()))
     ordinary, named = (
         content_of(answer(service, having(criterion_id=name))) for name in ("helpful", "mock-status-500")
     )
@@ -234,7 +234,7 @@ def test_what_only_looks_magic_is_refused_with_what_there_is(name: str) -> None:
 
 
 def test_what_the_file_declares_comes_before_its_magic_namesake() -> None:
-    service = Service(configfile.read(b"criteria: {mock-pass: {score: 0.5}}"))
+    service = Service(configfile.read_config(b"criteria: {mock-pass: {score: 0.5}}"))
     assert content_of(answer(service, having(criterion_id="mock-pass")))["score"] == 0.5
 
 

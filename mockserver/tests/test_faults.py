@@ -17,8 +17,8 @@ from openpipe_mock.core.effects import (
     Begin,
     Break,
     Effect,
+    Effects,
     Entropy,
-    Exchange,
     HeaderList,
     Now,
     Piece,
@@ -327,7 +327,7 @@ class Engine:
         self.log: list[Any] = []
         self.exchange = self.run(effects, reply)
 
-    def run(self, effects: Sequence[Effect], reply: Reply) -> Exchange:
+    def run(self, effects: Sequence[Effect], reply: Reply) -> Effects:
         self.log.append("begun")
         try:
             for effect in effects:
@@ -898,7 +898,7 @@ def test_a_client_that_leaves_ends_the_engine_too(fault: Fault, steps: int) -> N
 
 @pytest.mark.parametrize("fault", EVERY)
 def test_a_crash_of_the_engine_comes_through(fault: Fault) -> None:
-    def crashing() -> Exchange:
+    def crashing() -> Effects:
         yield Now()
         raise ZeroDivisionError
 

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.core.effects import Begin, Break, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
+from openpipe_mock.core.effects import Begin, Break, Effects, Head, Piece, ReadBody, Reply, Tick, Wait
 from openpipe_mock.faults.kinds import Drip, Fault
 from openpipe_mock.faults.spoiling import spoiled
 from openpipe_mock.matching.conditions import Condition, When, demand
@@ -42,24 +42,24 @@ FOREVER = 10**9
 # An engine behind a socket.
 
 
-def plain(body: bytes = ANSWER) -> Exchange:
+def plain(body: bytes = ANSWER) -> Effects:
     yield from ()
     return Reply(200, body)
 
 
-def streaming() -> Exchange:
+def streaming() -> Effects:
     yield Begin(200, STREAM)
     yield from map(Piece, EVENTS)
     return Reply(200, b"", STREAM)
 
 
-def chunks() -> Exchange:
+def chunks() -> Effects:
     yield Begin(200, STREAM)
     yield Piece(CHUNK)
     return Reply(200, b"", STREAM)
 
 
-ROUTES: Mapping[str, tuple[Callable[[], Exchange], Fault]] = {
+ROUTES: Mapping[str, tuple[Callable[[], Effects], Fault]] = {
     "/plain": (plain, Fault()),
     "/stream": (streaming, Fault()),
     "/disconnect": (plain, Fault(disconnect=True)),
@@ -88,7 +88,7 @@ class Engine:
 
     ended: list[str] = field(default_factory=list)
 
-    def exchange(self, head: Head) -> Exchange:
+    def exchange(self, head: Head) -> Effects:
         try:
             if head.method == "POST":
                 yield ReadBody(1000)
@@ -440,7 +440,7 @@ def test_a_head_carries_its_query_and_when_it_came_on_the_clock_that_ticks() -> 
     heads: list[Head] = []
     ticks: list[float] = []
 
-    def exchange(head: Head) -> Exchange:
+    def exchange(head: Head) -> Effects:
         heads.append(head)
         ticks.append((yield Tick()))
         yield Wait(0.01)
@@ -455,7 +455,7 @@ def test_a_head_carries_its_query_and_when_it_came_on_the_clock_that_ticks() -> 
 
 @pytest.mark.parametrize(("begun", "sent"), [(False, []), (True, ["http.response.start"])])
 def test_nothing_is_sent_behind_a_break(begun: bool, sent: list[str]) -> None:
-    def exchange(_: Head) -> Exchange:
+    def exchange(_: Head) -> Effects:
         if begun:
             yield Begin(200, STREAM)
         yield Break()
@@ -467,7 +467,7 @@ def test_nothing_is_sent_behind_a_break(begun: bool, sent: list[str]) -> None:
     assert dropped == ["dropped"]
 
 
-def one_request(exchange: Callable[[Head], Exchange], members: Mapping[str, Any]) -> list[str]:
+def one_request(exchange: Callable[[Head], Effects], members: Mapping[str, Any]) -> list[str]:
     """Carry out one request without a server; the types of the messages that it sends."""
     types: list[str] = []
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from openpipe_mock.answers.scorers import (
     DRAWN,
-    WAYS,
+    JUDGES,
     ByOutput,
     Case,
     Content,
@@ -30,7 +30,7 @@ from openpipe_mock.answers.scorers import (
     Sequence,
     Uniform,
     Way,
-    judgement,
+    judge_by_form,
 )
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.seeded import Draw, digest
@@ -58,7 +58,7 @@ def case(seen: Content, *, seed: int = 0, session: Session | None = None, name: 
 def score(form: Form | Way, seen: Content | None = None, *, seed: int = 0) -> float:
     """The score of one content."""
     form = form if isinstance(form, Form) else Form(form)
-    return judgement(form, case(seen or content(), seed=seed)).score
+    return judge_by_form(form, case(seen or content(), seed=seed)).score
 
 
 def scores(form: Form | Way, *, seed: int = 0, number: int = CONTENTS) -> list[float]:
@@ -162,8 +162,8 @@ DRAWING = [name for name in BY_CONTENT if name != "length"]
 def test_the_same_content_gets_the_same_score_in_any_order_and_session(name: str) -> None:
     session = Session()
     form, contents = BY_CONTENT[name], [content(f"answer {number}") for number in range(50)]
-    once = [judgement(form, case(each, session=session)) for each in contents]
-    again = [judgement(form, case(each)) for each in reversed(contents)]
+    once = [judge_by_form(form, case(each, session=session)) for each in contents]
+    again = [judge_by_form(form, case(each)) for each in reversed(contents)]
     assert once == again[::-1]
     assert session.counts == {}
 
@@ -181,7 +181,7 @@ def test_another_criterion_draws_other_scores() -> None:
     seen = [content(number=number) for number in range(200)]
     for way in (Uniform(), PassRate(0.5), Near(0.5, 0.5)):
         one, other = (
-            [judgement(Form(way), case(each, name=name)).score for each in seen] for name in ("a", "b")
+            [judge_by_form(Form(way), case(each, name=name)).score for each in seen] for name in ("a", "b")
         )
         assert one != other
 
@@ -304,16 +304,16 @@ RULED = ruled(
 def test_the_first_rule_whose_condition_holds_decides(
     text: str, given: Json, expected: float, rule: str
 ) -> None:
-    found = judgement(RULED, case(content(text, **given)))
+    found = judge_by_form(RULED, case(content(text, **given)))
     assert (found.score, found.rule) == (expected, rule)
 
 
 def test_the_innermost_rule_is_named() -> None:
     inner = ruled((said("output", "b"), Form(Fixed(1))), otherwise=Form(Fixed(0)))
     outer = Form(Rules((JudgeRule(said("output", "a"), inner, "/outer"),), DRAWN))
-    assert judgement(outer, case(content("ab"))).rule == "/rules/0"
-    assert judgement(outer, case(content("a"))).rule == "/outer"
-    assert judgement(outer, case(content("b"))).rule == ""
+    assert judge_by_form(outer, case(content("ab"))).rule == "/rules/0"
+    assert judge_by_form(outer, case(content("a"))).rule == "/outer"
+    assert judge_by_form(outer, case(content("b"))).rule == ""
 
 
 def test_where_nothing_fits_and_no_rest_is_named_a_score_is_drawn() -> None:
@@ -327,7 +327,9 @@ def test_where_nothing_fits_and_no_rest_is_named_a_score_is_drawn() -> None:
 
 def in_turn(form: Form, times: int, session: Session | None = None) -> list[float]:
     session = session or Session()
-    return [judgement(form, case(content(number=number), session=session)).score for number in range(times)]
+    return [
+        judge_by_form(form, case(content(number=number), session=session)).score for number in range(times)
+    ]
 
 
 THREE = tuple(Form(Fixed(number)) for number in (1, 0, 0.5))
@@ -350,16 +352,17 @@ def test_sequences_count_by_name_criterion_and_version() -> None:
         0.5,
         1,
     ]
-    assert judgement(one, case(content(), session=session, name="b")).score == 1
+    assert judge_by_form(one, case(content(), session=session, name="b")).score == 1
     later = Case("a", 2, content(), Draw(1, 0), session.count)
-    assert judgement(one, later).score == 1
+    assert judge_by_form(one, later).score == 1
 
 
 def test_a_sequence_counts_only_what_it_decides() -> None:
     form = ruled((said("output", "x"), Form(Fixed(0.3))), otherwise=Form(Sequence(THREE)))
     session = Session()
     found = [
-        judgement(form, case(content(text), session=session)).score for text in ("a", "x", "x", "a", "a", "a")
+        judge_by_form(form, case(content(text), session=session)).score
+        for text in ("a", "x", "x", "a", "a", "a")
     ]
     assert found == [1, 0.3, 0.3, 0, 0.5, 1]
 
@@ -368,7 +371,7 @@ def test_forms_in_a_sequence_judge_by_content() -> None:
     form = Form(Sequence((Form(Length(0, 10)), GRADED), counter="/a"))
     session = Session()
     texts = ["12345", "one two", "", "x"]
-    assert [judgement(form, case(content(text), session=session)).score for text in texts] == [
+    assert [judge_by_form(form, case(content(text), session=session)).score for text in texts] == [
         0.5,
         0.4,
         1,
@@ -404,7 +407,7 @@ def test_criteria_that_share_a_sequence_take_turns_in_the_order_of_the_header() 
 
 def test_a_score_that_is_set_says_so_and_that_no_model_read_it() -> None:
     for way in (Fixed(0.5), Uniform(), Near(0.5), PassRate(0.5), Length(1, 2)):
-        found = judgement(Form(way), case(content()))
+        found = judge_by_form(Form(way), case(content()))
         assert found.explanation == (
             f"The mock's settings give this content {found.score} for a@v1; no model read it."
         )
@@ -417,7 +420,7 @@ def test_a_drawn_score_says_what_an_undeclared_criterion_says() -> None:
 
 
 def test_a_flipped_score_says_the_score_that_it_gives() -> None:
-    found = judgement(Form(Drawn(), flip_share=1), case(content()))
+    found = judge_by_form(Form(Drawn(), flip_share=1), case(content()))
     assert str(found.score) in (found.explanation or "")
     assert "drew" not in (found.explanation or "")
 
@@ -477,7 +480,7 @@ NESTS: Mapping[str, Callable[[Form, Form], Form]] = {
 def test_a_form_inside_another_says_what_the_outer_says_unless_it_says_so_itself(
     nest: str, outer: Form, inner: Form, expected: Judgement
 ) -> None:
-    assert judgement(NESTS[nest](outer, inner), case(content())) == expected
+    assert judge_by_form(NESTS[nest](outer, inner), case(content())) == expected
 
 
 def test_a_form_is_flipped_once_however_deep_it_lies() -> None:
@@ -571,14 +574,14 @@ def test_raw_scores_order_the_choices_and_huge_ones_do_no_harm() -> None:
     )["choices"]
     assert [choice["criteria_results"]["a"]["score"] for choice in found] == [900, 5, 1.2]
     for raw in raws:
-        assert abs(judgement(Form(RawJudgement({"score": raw})), case(content())).score) <= 1e6
+        assert abs(judge_by_form(Form(RawJudgement({"score": raw})), case(content())).score) <= 1e6
     huge = Service(declaring(a=RawJudgement({"score": 1e308}), b=RawJudgement({"score": 1e308})))
     reply = answer(huge, asking(), path="/api/v1/chat/completions", headers=with_criteria("a", "b"))
     assert reply.status == 200
 
 
 def test_every_way_is_carried_out() -> None:
-    assert set(WAYS) == set(Way.__args__)
+    assert set(JUDGES) == set(Way.__args__)
 
 
 # Best of n.

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openpipe_mock.answers.best_of_n import requested
-from openpipe_mock.answers.options import options
+from openpipe_mock.answers.options import read_options
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import ConfigError
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.api import ROUTES
-from openpipe_mock.control.guard import Guard, Unfit, guard
-from openpipe_mock.control.parameters import arguments
+from openpipe_mock.control.guard import Guard, UnfitFlag, guard
+from openpipe_mock.control.parameters import query_arguments
 from openpipe_mock.core.errors import ApiError, BadRequest, ParseError
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.strictjson import parse
@@ -127,7 +127,7 @@ def outcome(read: Callable[[], Any], refusal: type[Exception]) -> tuple[Any, Any
 @long
 @given(damaged(EXAMPLE) | st.lists(st.sampled_from(STRAYS), max_size=8).map(b"".join))
 def test_a_config_file_is_read_or_refused_line_by_line(data: bytes) -> None:
-    found, error = outcome(lambda: configfile.read(data, "mock.yaml"), ConfigError)
+    found, error = outcome(lambda: configfile.read_config(data, "mock.yaml"), ConfigError)
     assert error or isinstance(found, Settings)
     for line in str(error or "").splitlines():
         assert line.startswith("mock.yaml:")
@@ -164,7 +164,7 @@ BOMBS = {
 def seconds(data: bytes) -> float:
     """How long the processor is busy with reading a config file."""
     started = thread_time()
-    outcome(lambda: configfile.read(data), ConfigError)
+    outcome(lambda: configfile.read_config(data), ConfigError)
     return thread_time() - started
 
 
@@ -203,7 +203,7 @@ def headers_near(text: bytes) -> Strategy:
 @given(headers_near(TAGS), headers_near(b"readWrite"), headers_near(b"true"))
 def test_options_are_read_or_refused(tags: bytes, cache: bytes, log: bytes) -> None:
     for headers in ({b"op-tags": tags}, {b"op-cache": cache}, {b"op-log-request": log}):
-        found, error = outcome(partial(options, headers), BadRequest)
+        found, error = outcome(partial(read_options, headers), BadRequest)
         assert json.dumps(error.body()) if error else isinstance(found.tags, dict)
 
 
@@ -231,7 +231,7 @@ def test_a_chat_with_any_such_headers_is_answered(criteria: bytes, tags: bytes) 
 @given(damaged(b"session=a&limit=5&status=4xx&endpoint=judge") | st.binary(max_size=40))
 def test_a_query_is_read_or_refused(query: bytes) -> None:
     known = ("session", "limit", "status", "endpoint")
-    found, error = outcome(lambda: arguments(query, known), BadRequest)
+    found, error = outcome(lambda: query_arguments(query, known), BadRequest)
     assert error or found.keys() <= set(known)
 
 
@@ -239,7 +239,7 @@ def test_a_query_is_read_or_refused(query: bytes) -> None:
 @given(st.text(max_size=20), st.text(max_size=20), st.text(max_size=20))
 def test_flags_of_the_guard_are_read_or_refused(token: str, network: str, host: str) -> None:
     for build in (lambda: guard(token), lambda: guard(networks=[network]), lambda: guard(hosts=[host])):
-        found, error = outcome(build, Unfit)
+        found, error = outcome(build, UnfitFlag)
         assert str(error).startswith("--") if error else isinstance(found, Guard)
 
 

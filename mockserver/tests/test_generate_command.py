@@ -13,7 +13,7 @@ from openpipe_mock.cli.generate import generate
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.edits import edits
-from openpipe_mock.payloads.valid import ENDPOINTS, positives
+from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, positives
 from openpipe_mock.payloads.vectors import requests
 from openpipe_mock.service.service import Service
 from tests.inprocess import JUDGE, answer
@@ -32,10 +32,10 @@ def printed(*arguments: str) -> list[Json]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("endpoint", sorted(ENDPOINTS))
+@pytest.mark.parametrize("endpoint", sorted(REQUEST_COMPONENTS))
 @pytest.mark.parametrize("kind", ["--valid", "--invalid"])
 def test_each_line_is_true_and_our_server_agrees(endpoint: str, kind: str) -> None:
-    check, service = contract().checker(ENDPOINTS[endpoint]), Service()
+    check, service = contract().checker(REQUEST_COMPONENTS[endpoint]), Service()
     _, *lines = printed(endpoint, kind, "--count", "300", "--seed", "7")
     assert len(lines) == 300
     for line in lines:

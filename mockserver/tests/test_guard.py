@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from openpipe_mock.cli.options import variable
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.api import ROUTES, Control
-from openpipe_mock.control.guard import Guard, Unfit, address, guard
+from openpipe_mock.control.guard import Guard, UnfitFlag, address, guard
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.errors import Forbidden
 from openpipe_mock.server.asgi import create_app
@@ -294,13 +294,13 @@ def test_anybody_may_ask_for_the_health_and_for_nothing_else() -> None:
 
 @pytest.mark.parametrize("token", ["", " ", "a b", "é", "a\n", "\x00"])
 def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
-    with pytest.raises(Unfit, match="--control-token: expected printable ASCII"):
+    with pytest.raises(UnfitFlag, match="--control-token: expected printable ASCII"):
         guard(token)
 
 
 @pytest.mark.parametrize("written", ["", "10", "10.0.0.0/33", "all", "10.0.0.0/8,11.0.0.0/8", "::/129", "é"])
 def test_what_is_no_network_is_refused(written: str) -> None:
-    with pytest.raises(Unfit, match=r"expected an address or a network, as in 172\.16\.0\.0/12"):
+    with pytest.raises(UnfitFlag, match=r"expected an address or a network, as in 172\.16\.0\.0/12"):
         guard(networks=[written])
 
 
@@ -312,13 +312,13 @@ def test_a_network_may_be_written_as_an_ipv6_one() -> None:
 
 
 def test_an_address_with_a_prefix_could_mean_two_things_and_is_asked_about() -> None:
-    with pytest.raises(Unfit, match=r"did you mean 192\.168\.1\.0/24, or 192\.168\.1\.7 alone\?"):
+    with pytest.raises(UnfitFlag, match=r"did you mean 192\.168\.1\.0/24, or 192\.168\.1\.7 alone\?"):
         guard(networks=["192.168.1.7/24"])
 
 
 @pytest.mark.parametrize("name", ["", "http://mock", "mock:80", "a b", "*", ".mock", "é"])
 def test_what_is_no_name_is_refused(name: str) -> None:
-    with pytest.raises(Unfit, match="expected a name without scheme and port"):
+    with pytest.raises(UnfitFlag, match="expected a name without scheme and port"):
         guard(hosts=[name])
 
 

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from openpipe_mock.core.effects import Exchange, Head, ReadBody, Reply
+from openpipe_mock.core.effects import Effects, Head, ReadBody, Reply
 from openpipe_mock.service.service import Service
 from openpipe_mock.testing.httpx_clients import Family
 from openpipe_mock.testing.interception import patched
 from openpipe_mock.testing.live import LiveMock, LiveServer, serving
 from openpipe_mock.testing.mock import Mock
 from openpipe_mock.testing.patches import Patches, places_in
-from openpipe_mock.testing.virtual import Clock
+from openpipe_mock.testing.virtual import VirtualClock
 from tests.generate import broken, thorough, valid
 
 SERVICE = "https://api.openpipe.ai/api/v1"
@@ -430,13 +430,13 @@ class Answers:
     def __init__(self, reply: Reply, *, at_once: bool = False) -> None:
         self.reply = reply
         self.at_once = at_once
-        self.clock = Clock()
+        self.clock = VirtualClock()
         self.patches = Patches(lambda url: ("/", self))
 
-    def answer(self, head: Head, body: bytes) -> Reply | Exchange:
+    def answer(self, head: Head, body: bytes) -> Reply | Effects:
         return self.reply if self.at_once else self.exchange()
 
-    def exchange(self) -> Exchange:
+    def exchange(self) -> Effects:
         yield ReadBody(100)
         return self.reply
 

@@ -10,7 +10,7 @@ from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.matching.conditions import When
 from openpipe_mock.sessions.diagnosis import Expectation, detail, unmatched, verify
-from openpipe_mock.sessions.inspection import Filter, events, readable
+from openpipe_mock.sessions.inspection import JournalFilter, readable_body, stream_events
 from openpipe_mock.sessions.journal import Entry
 from tests.controlling import CHAT, Mock
 from tests.inprocess import HEADERS
@@ -65,9 +65,13 @@ def test_a_stream_is_shown_by_its_events() -> None:
 
 
 def test_what_is_no_json_is_shown_as_text() -> None:
-    assert [readable(b"\xff{"), readable(b""), readable(b"[1]")] == ["\N{REPLACEMENT CHARACTER}{", None, [1]]
-    assert readable(b"[" * 300 + b"]" * 300) == "[" * 300 + "]" * 300
-    assert events(b'data: {"a": 1}\n\nevent: x\ndata: y\n\n: z\n\n') == [{"a": 1}, "y"]
+    assert [readable_body(b"\xff{"), readable_body(b""), readable_body(b"[1]")] == [
+        "\N{REPLACEMENT CHARACTER}{",
+        None,
+        [1],
+    ]
+    assert readable_body(b"[" * 300 + b"]" * 300) == "[" * 300 + "]" * 300
+    assert stream_events(b'data: {"a": 1}\n\nevent: x\ndata: y\n\n: z\n\n') == [{"a": 1}, "y"]
 
 
 @pytest.mark.parametrize("validation", ["strict", "lenient", "report"])
@@ -97,13 +101,13 @@ def test_the_journal_says_what_strict_refuses_in_every_mode(validation: Any) -> 
 def test_a_criterion_is_meant_with_and_without_its_version(asked: str, wanted: str, meant: bool) -> None:
     settings = configfile.settings({"criteria": {"helpful": {"v1": {"score": 1}, "v3": {"score": 1}}}})
     entry = Entry(1, "default", "POST", "/", {}, settings, criteria=(asked,))
-    assert Filter(criterion=wanted).holds(entry) is meant
+    assert JournalFilter(criterion=wanted).holds(entry) is meant
 
 
 def test_a_broken_connection_has_the_status_0() -> None:
     entry = Entry(1, "default", "POST", "/", {}, Settings())
-    assert Filter(status="0").holds(entry)
-    assert not Filter(status="5xx").holds(entry)
+    assert JournalFilter(status="0").holds(entry)
+    assert not JournalFilter(status="5xx").holds(entry)
     assert detail(entry)["status"] is None
 
 
@@ -312,7 +316,7 @@ def test_verify_compares(comparison: str, number: int, count: int, ok: bool) -> 
 
 
 def test_at_most_five_near_misses_are_shown_the_nearest_first() -> None:
-    when = configfile.when({"model": "m", "last_user": "x"})
+    when = configfile.parse_when({"model": "m", "last_user": "x"})
     near = {"model": "m"}
     said = verify(entries({}, near, *[{}] * 9), when, Expectation())
     assert said["near_misses"][0]["id"] == "default-2"
@@ -322,7 +326,7 @@ def test_at_most_five_near_misses_are_shown_the_nearest_first() -> None:
 def test_a_body_that_was_cut_says_that_it_can_not_be_read() -> None:
     [entry] = entries({})
     entry.body, entry.body_left_out = b'{"model": "m', 70_000
-    said = verify([entry], configfile.when({"model": "m", "header": {"x": "y"}}), Expectation())
+    said = verify([entry], configfile.parse_when({"model": "m", "header": {"x": "y"}}), Expectation())
     model, header = said["near_misses"][0]["failed"]
     assert "left out 70000 bytes" in model["seen"]
     assert header["seen"] == "nothing there"

@@ -337,14 +337,14 @@ class TestDeterminism:
         schema = REALISTIC["large"]
         first = build(schema, SEED, 3)
         build(schema, SEED, 4)
-        documents.read.cache_clear()
+        documents.read_schema.cache_clear()
         assert build(schema, SEED, 3) == first
 
 
 UNBUILDABLE: list[tuple[Any, str, str]] = [
     (False, "false", ""),
-    ({"title": "x", "description": "x" * documents.MOST_BYTES}, "description", ""),
-    ("x" * documents.MOST_BYTES, "type", ""),
+    ({"title": "x", "description": "x" * documents.MOST_SCHEMA_BYTES}, "description", ""),
+    ("x" * documents.MOST_SCHEMA_BYTES, "type", ""),
     (
         {"type": "integer", "allOf": [{"multipleOf": prime} for prime in range(2, 1000)]},
         "multipleOf",
@@ -479,8 +479,8 @@ class TestBadSchema:
 
 def seconds(schema: Any) -> float:
     """Processor time of one cold build; it has to end in an instance or in words."""
-    documents.read.cache_clear()
-    documents.validator.cache_clear()
+    documents.read_schema.cache_clear()
+    documents.simple_validator.cache_clear()
     begun = time.thread_time()
     try:
         value = build(schema, SEED)
@@ -581,7 +581,7 @@ PATTERNS: list[tuple[str, str]] = [
 class TestPatterns:
     @pytest.mark.parametrize(("pattern", "expected"), PATTERNS)
     def test_the_first_text(self, pattern: str, expected: str) -> None:
-        assert patterns.text(pattern, 0) == expected
+        assert patterns.text_for_pattern(pattern, 0) == expected
         assert documents.matches(pattern, expected)
 
     @pytest.mark.parametrize(
@@ -599,7 +599,7 @@ class TestPatterns:
     def test_lengths_are_met_where_the_pattern_allows(
         self, pattern: str, least: int, most: int, expected: str
     ) -> None:
-        assert patterns.text(pattern, 0, least, most) == expected
+        assert patterns.text_for_pattern(pattern, 0, least, most) == expected
 
     @pytest.mark.parametrize(
         "pattern",
@@ -619,17 +619,17 @@ class TestPatterns:
     )
     def test_other_syntax_is_unsupported(self, pattern: str) -> None:
         with pytest.raises(patterns.Unsupported):
-            patterns.text(pattern, 0)
+            patterns.text_for_pattern(pattern, 0)
 
     def test_nesting_is_bounded(self) -> None:
         with pytest.raises(patterns.Unsupported):
-            patterns.text("(" * 50 + ")" * 50, 0)
+            patterns.text_for_pattern("(" * 50 + ")" * 50, 0)
 
     @given(st.integers(0, 10**6))
     @settings(max_examples=examples(50))
     def test_every_number_gives_a_match(self, number: int) -> None:
         for pattern in (r"^[\w.+-]+@[\w-]+\.[a-z]{2,}$", "^(a|b[0-9]{1,3}|c*)+$", r"^\+?[1-9]\d{1,14}$"):
-            assert documents.matches(pattern, patterns.text(pattern, number))
+            assert documents.matches(pattern, patterns.text_for_pattern(pattern, number))
 
 
 class TestScalars:

@@ -19,8 +19,8 @@ import openpipe_mock
 from openpipe_mock.config.file import ConfigError, Mistakes
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.testing import interception
-from openpipe_mock.testing.border import BASE_URLS, FRONTIER, KEYS, OTHER_KEYS
-from openpipe_mock.testing.interception import NothingToPatch, options, patched
+from openpipe_mock.testing.border import BASE_URLS, FRONTIER, KEY_VARIABLES, OTHER_KEYS
+from openpipe_mock.testing.interception import NothingToPatch, patched, patched_options
 from openpipe_mock.testing.mock import Mock, MockError
 from openpipe_mock.testing.network_guard import NetworkRefused
 from openpipe_mock.testing.patches import places_in
@@ -42,7 +42,7 @@ def methods() -> list[object]:
 @pytest.fixture(autouse=True)
 def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever happens in a test: afterwards nothing is patched and the keys are what they were."""
-    for name in (*BASE_URLS, *KEYS, *OTHER_KEYS):
+    for name in (*BASE_URLS, *KEY_VARIABLES, *OTHER_KEYS):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-real")
     before = methods()
@@ -53,7 +53,7 @@ def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def keys() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name in (*KEYS, *OTHER_KEYS)}
+    return {name: value for name, value in os.environ.items() if name in (*KEY_VARIABLES, *OTHER_KEYS)}
 
 
 # What is taken.
@@ -492,7 +492,7 @@ def test_without_httpx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_names_of_the_options() -> None:
-    assert list(options()) == [
+    assert list(patched_options()) == [
         "config", "seed", "validation", "ids", "clock", "repeat", "auto_tools", "magic", "unknown_criteria",
         "variant", "providers", "block_network",
     ]  # fmt: skip

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.answers.judge import Criterion, criterion, is_tidy
+from openpipe_mock.answers.judge import Criterion, find_criterion, is_tidy
 from openpipe_mock.answers.scorers import DRAWN, Declared, Form
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.core.seeded import ANSWERS, Draw, digest, score
+from openpipe_mock.core.seeded import ANSWERS, Draw, digest, draw_score
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.service import Service
 from tests import golden
@@ -233,7 +233,9 @@ def test_another_seed_criterion_version_or_content_gives_unrelated_scores(
 
 def test_another_generation_of_answers_gives_other_scores() -> None:
     content = digest(b"x")
-    one, two = ([score(Draw(answers, seed), "x", 1, content) for seed in range(50)] for answers in (1, 2))
+    one, two = (
+        [draw_score(Draw(answers, seed), "x", 1, content) for seed in range(50)] for answers in (1, 2)
+    )
     assert sum(a == b for a, b in zip(one, two, strict=True)) < 5
 
 
@@ -242,7 +244,7 @@ def test_another_generation_of_answers_gives_other_scores() -> None:
 def test_a_score_has_two_decimals_and_lies_within_0_and_1(
     seed: int, version: int, name: str, content: bytes
 ) -> None:
-    found = score(Draw(1, seed), name, version, content)
+    found = draw_score(Draw(1, seed), name, version, content)
     assert 0 <= found <= 1
     assert found == round(found, 2)
     assert len(repr(found)) <= 4
@@ -302,7 +304,7 @@ BAD: dict[str, str] = {
 
 @pytest.mark.parametrize("reference", GOOD)
 def test_a_name_with_or_without_a_version_is_a_criterion(reference: str) -> None:
-    assert criterion(reference) == GOOD[reference]
+    assert find_criterion(reference) == GOOD[reference]
     assert answer(SERVICE, having(criterion_id=reference)).status == 200
 
 
@@ -322,7 +324,7 @@ DECLARED = Settings(
 
 
 def test_of_a_declared_criterion_a_plain_id_means_the_latest_version() -> None:
-    assert criterion("helpful", DECLARED) == Criterion("helpful", 3)
+    assert find_criterion("helpful", DECLARED) == Criterion("helpful", 3)
     assert judged(having(criterion_id="helpful"), DECLARED) == judged(having(criterion_id="helpful@v3"))
     assert judged(having(criterion_id="helpful@v1"), DECLARED) == judged(having(criterion_id="helpful@v1"))
 

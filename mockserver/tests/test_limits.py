@@ -10,11 +10,11 @@ from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.scorers import Declared, Failing, Form
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.core.effects import Begin, Effect, Exchange, Head, Piece, ReadBody, Reply, Tick, Wait
+from openpipe_mock.core.effects import Begin, Effect, Effects, Head, Piece, ReadBody, Reply, Tick, Wait
 from openpipe_mock.faults.kinds import ErrorAnswer, Fault
 from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.service.service import Service
-from openpipe_mock.sessions.memory import MOST_COUNTED
+from openpipe_mock.sessions.memory import MOST_COUNTERS
 from tests.chatting import CHAT, asking, sent_with
 from tests.inprocess import HEADERS, JUDGE, answer, content_of, having, holds, message_of
 from tests.test_reports import BODIES
@@ -151,15 +151,15 @@ def test_limits_that_change_at_runtime_hold_from_then_on() -> None:
 def test_the_traffic_of_so_many_keys_alone_is_kept() -> None:
     service = limited(1)
     session = service.sessions.default
-    for number in range(MOST_COUNTED + 5):
+    for number in range(MOST_COUNTERS + 5):
         session.enter(str(number).encode(), Limits(1), 0)
-    assert len(session.traffic) == MOST_COUNTED
+    assert len(session.traffic) == MOST_COUNTERS
 
 
 # Requests at a time.
 
 
-def begun(service: Service, key: str = "op-test", body: Json = None) -> Exchange:
+def begun(service: Service, key: str = "op-test", body: Json = None) -> Effects:
     """An exchange that waits for its body: it is under way."""
     path = CHAT if body else JUDGE
     exchange = service.exchange(Head("POST", path, sent_with(key)))
@@ -167,7 +167,7 @@ def begun(service: Service, key: str = "op-test", body: Json = None) -> Exchange
     return exchange
 
 
-def ended(exchange: Exchange, body: bytes = BODY) -> Reply:
+def ended(exchange: Effects, body: bytes = BODY) -> Reply:
     """The reply of an exchange that was begun."""
     effect = exchange.send(body)
     try:
@@ -248,7 +248,7 @@ def test_a_place_is_free_again_when_a_client_hangs_up_before_its_body_is_there()
     assert judge(service).status == 200
 
 
-def streaming(service: Service) -> Iterator[tuple[Exchange, Effect]]:
+def streaming(service: Service) -> Iterator[tuple[Effects, Effect]]:
     """A stream, effect by effect."""
     body = asking(stream=True, n=3)
     exchange = begun(service, body=body)

@@ -19,7 +19,7 @@ import pytest
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.api import Control
-from openpipe_mock.core.effects import Entropy, Exchange, Head, Now, ReadBody, Tick
+from openpipe_mock.core.effects import Effects, Entropy, Head, Now, ReadBody, Tick
 from openpipe_mock.service.service import Service
 from tests.environments import here
 from tests.inprocess import HEADERS, answer
@@ -453,7 +453,7 @@ def tempting(url: str) -> list[tuple[str, str, dict[bytes, bytes], Json]]:
     return found + [("GET", path, sent, None) for path in reads]
 
 
-def carried(exchange: Exchange, body: bytes) -> bytes:
+def carried(exchange: Effects, body: bytes) -> bytes:
     """The whole answer of an exchange."""
     try:
         effect = next(exchange)
@@ -538,7 +538,7 @@ def answers_under(url: str) -> list[bytes]:
     said = []
     for text in wishes(url):
         try:
-            service = Service(configfile.read(text, "mock.yaml"))
+            service = Service(configfile.read_config(text, "mock.yaml"))
         except configfile.ConfigError as error:
             said.append(str(error).encode())
             continue

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openpipe_mock.answers import magic
-from openpipe_mock.answers.judge import Criterion, criterion
+from openpipe_mock.answers.judge import Criterion, find_criterion
 from openpipe_mock.answers.scorers import DRAWN, Declared, Fixed, Form, RawJudgement
 from openpipe_mock.answers.scripts import Script, ScriptedChoice
 from openpipe_mock.config import file as configfile
@@ -117,8 +117,8 @@ def test_each_entry_of_the_table_is_shown_here() -> None:
 @pytest.mark.parametrize("entry", SHOWN["criterion"])
 def test_a_magic_criterion_is_one(entry: str) -> None:
     name = SHOWN["criterion"][entry]
-    assert magic.criterion(name)
-    assert criterion(name).name == name
+    assert magic.magic_criterion(name)
+    assert find_criterion(name).name == name
 
 
 @pytest.mark.parametrize("entry", SHOWN["model"])
@@ -295,7 +295,7 @@ def test_a_magic_criterion_says_when_to_come_again(status: int, after: bytes | N
 
 @pytest.mark.parametrize("name", ["mock", "Mock-pass", "amock-pass", "mock_pass", "x-mock-pass"])
 def test_a_name_that_begins_otherwise_is_a_criterion_like_any(name: str) -> None:
-    assert magic.criterion(name) is None
+    assert magic.magic_criterion(name) is None
     assert "drew" in content_of(judge(name))["explanation"]
 
 
@@ -544,7 +544,7 @@ def test_without_magic_a_magic_criterion_is_one_like_any(name: str) -> None:
     service = Service(OFF)
     assert effects(service, JUDGE, having(criterion_id=name)) == []
     assert content_of(judge(name, service))["explanation"].startswith("The mock drew ")
-    assert criterion(name, OFF) == Criterion(name, 1)
+    assert find_criterion(name, OFF) == Criterion(name, 1)
     closed = Service(Settings(magic=False, criteria={"a": Declared({1: DRAWN})}))
     assert judge(name, closed).status == 404
 

@@ -13,8 +13,8 @@ from openpipe_mock.matching.conditions import (
     ALWAYS,
     HOLDS,
     MOST_READ,
+    OPERATOR_WORDS,
     READERS,
-    WORDS,
     BadPattern,
     Condition,
     Kind,
@@ -117,12 +117,12 @@ def test_a_demand_decides_about_a_text(kind: Kind, wanted: str, text: str, holds
 
 
 def test_each_kind_of_demand_is_carried_out_tested_and_has_words() -> None:
-    assert set(get_args(Kind)) == set(HOLDS) == set(WORDS) == set(HOLDING)
+    assert set(get_args(Kind)) == set(HOLDS) == set(OPERATOR_WORDS) == set(HOLDING)
 
 
-@pytest.mark.parametrize("kind", WORDS)
+@pytest.mark.parametrize("kind", OPERATOR_WORDS)
 def test_a_demand_says_what_it_wants(kind: Kind) -> None:
-    assert str(demand(kind, 'the "x"')) == rf'{WORDS[kind]} "the \"x\""'
+    assert str(demand(kind, 'the "x"')) == rf'{OPERATOR_WORDS[kind]} "the \"x\""'
 
 
 NO_LOOKING = "it has no lookaheads, lookbehinds and backreferences; say it without"

@@ -12,9 +12,9 @@ import pytest
 
 from openpipe_mock.config.file import ConfigError, schema
 from openpipe_mock.core.wording import quoted
-from openpipe_mock.testing.calls import MOST_SHOWN, pointer_of
+from openpipe_mock.testing.calls import MOST_SHOWN, violation_pointer
 from openpipe_mock.testing.interception import patched
-from openpipe_mock.testing.mock import Mock, MockError, When, settings_of
+from openpipe_mock.testing.mock import Conditions, Mock, MockError, settings_of
 
 SERVICE = "https://api.openpipe.ai/api/v1"
 KEY = {"authorization": "Bearer op-local"}
@@ -174,7 +174,7 @@ def test_mistakes_are_told_with_their_place(mock: Mock, wrong: Any, told: str) -
 
 def test_every_key_of_the_config_file_has_its_word_here() -> None:
     parts = schema()["$defs"]
-    assert set(parts["when"]["properties"]) == set(get_type_hints(When)) | {"input"} - {"input"}
+    assert set(parts["when"]["properties"]) == set(get_type_hints(Conditions)) | {"input"} - {"input"}
     assert set(parts["fault"]["properties"]) == set(get_type_hints(Mock.fault)) - {"return"}
     assert set(parts["script"]["properties"]) == set(get_type_hints(Mock.completion)) - {"return"}
 
@@ -418,9 +418,9 @@ def test_an_expected_violation_that_does_not_come(mock: Mock) -> None:
 
 
 def test_the_pointer_of_a_sentence() -> None:
-    assert pointer_of(f"/a/b: expected {quoted('x: y')}") == "/a/b"
-    assert pointer_of("body: expected an object") == ""
-    assert pointer_of("no JSON") == ""
+    assert violation_pointer(f"/a/b: expected {quoted('x: y')}") == "/a/b"
+    assert violation_pointer("body: expected an object") == ""
+    assert violation_pointer("no JSON") == ""
 
 
 def test_a_mock_shows_itself(mock: Mock) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.answers.options import Options, options
+from openpipe_mock.answers.options import HeaderOptions, read_options
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.service.service import Service
 from tests.chatting import ask, asking, latest, refused
@@ -29,14 +29,16 @@ SEEN_IN_TAGS = [
 
 def refusal(**headers: bytes) -> str:
     with pytest.raises(BadRequest) as caught:
-        options({name.replace("_", "-").encode(): value for name, value in headers.items()})
+        read_options({name.replace("_", "-").encode(): value for name, value in headers.items()})
     [issue] = caught.value.issues
     assert issue in caught.value.message
     return issue
 
 
 def test_without_headers_a_call_is_logged_and_not_cached() -> None:
-    assert options({}) == Options(log=True, tags={}, reads_cache=False, writes_cache=False, criteria=None)
+    assert read_options({}) == HeaderOptions(
+        log=True, tags={}, reads_cache=False, writes_cache=False, criteria=None
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_without_headers_a_call_is_logged_and_not_cached() -> None:
     ],
 )
 def test_each_mode_of_the_cache(value: bytes, reads: bool, writes: bool) -> None:
-    found = options({b"op-cache": value})
+    found = read_options({b"op-cache": value})
     assert (found.reads_cache, found.writes_cache) == (reads, writes)
 
 
@@ -69,7 +71,7 @@ def test_a_misspelt_mode_is_guessed() -> None:
 
 @pytest.mark.parametrize(("value", "log"), [(b"true", True), (b"false", False), (b" false", False)])
 def test_whether_a_call_is_logged(value: bytes, log: bool) -> None:
-    assert options({b"op-log-request": value}).log is log
+    assert read_options({b"op-log-request": value}).log is log
 
 
 @pytest.mark.parametrize("value", [b"", b"0", b"False", b"no", b"nul"])
@@ -80,7 +82,7 @@ def test_another_word_about_logging_is_refused(value: bytes) -> None:
 
 def test_tags_are_read_as_they_were_sent() -> None:
     sent = {"$sdk": "python", "$sdk.version": "5.0.0", "try": 2, "hot": True, "gone": None, "ü": "😀"}
-    assert options({b"op-tags": json.dumps(sent).encode()}).tags == sent
+    assert read_options({b"op-tags": json.dumps(sent).encode()}).tags == sent
 
 
 @pytest.mark.parametrize(("value", "seen"), SEEN_IN_TAGS)
@@ -122,7 +124,7 @@ def test_options_are_the_chat_endpoints_alone(endpoint_ignores: bytes) -> None:
 def test_any_value_is_read_or_refused_in_a_sentence_about_its_header(name: bytes, value: bytes) -> None:
     issues: tuple[str, ...] = ()
     try:
-        options({name: value})
+        read_options({name: value})
     except BadRequest as error:
         issues = error.issues
     assert all(issue.startswith(f"header {name.decode()}: expected ") for issue in issues)

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
-from openpipe_mock.config.file import NAME as DEFAULT_NAME
+from openpipe_mock.config.file import DEFAULT_FILE as DEFAULT_NAME
 from openpipe_mock.config.file import TwoFiles
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.userfiles import contents_again

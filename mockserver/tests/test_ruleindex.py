@@ -14,14 +14,14 @@ from openpipe_mock.matching import rules as ruleindex
 from openpipe_mock.matching.conditions import ALWAYS, READERS, Condition, Kind, Subject, When, demand
 from openpipe_mock.matching.rules import (
     FEW,
-    KEYS,
+    INDEX_KEYS,
     KINDS,
-    LONGEST,
+    LONGEST_KEY,
     MOST_SEARCHED,
     PATTERNS,
     Rulebook,
-    holding,
     rulebook,
+    rules_that_hold,
 )
 from tests.chatting import asking, tool, user
 from tests.generate import anything, thorough
@@ -72,7 +72,7 @@ def chat(text: str = "", **members: Json) -> Subject:
 
 def found(rules: list[Named], subject: Subject) -> list[int]:
     """The numbers of those that hold, looked up; fails where trying each finds others."""
-    numbers = [rule.number for rule in holding(Rulebook(rules), subject)]
+    numbers = [rule.number for rule in rules_that_hold(Rulebook(rules), subject)]
     assert numbers == [rule.number for rule in rules if rule.when.holds(subject)]
     return numbers
 
@@ -157,9 +157,9 @@ def test_the_rules_that_are_found_are_those_that_hold_one_by_one(
         layered = Rulebook(rules[front:]).under(rules[:front])
         for subject in subjects:
             wanted = [rule for rule in rules if rule.when.holds(subject)]
-            assert list(holding(rules, subject)) == wanted
-            assert list(holding(book, subject)) == wanted
-            assert list(holding(layered, subject)) == wanted
+            assert list(rules_that_hold(rules, subject)) == wanted
+            assert list(rules_that_hold(book, subject)) == wanted
+            assert list(rules_that_hold(layered, subject)) == wanted
 
 
 @thorough
@@ -190,7 +190,7 @@ def test_rules_of_every_part_and_kind_are_found() -> None:
     parts = [(part, keys.get(part, "")) for part in READERS if part != "endpoint"]
     wanted: dict[Kind, str] = {"equals": "ab", "contains": "b", "matches": "^a", "glob": "a?"}
     assert set(wanted) == set(KINDS) == {"equals", *PATTERNS}
-    assert set(keys) == {*KEYS, "messages"}
+    assert set(keys) == {*INDEX_KEYS, "messages"}
     held = [when(of(part, kind, text, key)) for part, key in parts for kind, text in wanted.items()]
     missed = [when(of(part, kind, f"{text}c", key)) for part, key in parts for kind, text in wanted.items()]
     with patch.object(ruleindex, "FEW", 0):
@@ -273,9 +273,9 @@ def test_of_a_thousand_rules_only_the_one_that_holds_is_tried(name: str) -> None
     rule, subject = QUICK[name]
     tried: list[int] = []
     book = Rulebook(watched(rule, tried))
-    list(holding(book, Subject("none", {}, {})))  # the index is there from here on
+    list(rules_that_hold(book, Subject("none", {}, {})))  # the index is there from here on
     tried.clear()
-    assert [each.number for each in holding(book, subject)] == [777]
+    assert [each.number for each in rules_that_hold(book, subject)] == [777]
     assert tried == [777]
 
 
@@ -283,18 +283,18 @@ def test_of_a_thousand_rules_only_the_one_that_holds_is_tried(name: str) -> None
 def test_of_a_thousand_rules_none_is_tried_where_none_can_hold(name: str) -> None:
     tried: list[int] = []
     book = Rulebook(watched(QUICK[name][0], tried))
-    list(holding(book, chat("Nothing like them.")))
+    list(rules_that_hold(book, chat("Nothing like them.")))
     tried.clear()
-    assert list(holding(book, chat("Nothing like them.", model="other"))) == []
+    assert list(rules_that_hold(book, chat("Nothing like them.", model="other"))) == []
     assert tried == []
 
 
 def test_the_first_that_holds_is_found_without_a_look_at_the_others() -> None:
     tried: list[int] = []
     book = Rulebook(watched(lambda number: said("contains", "a"), tried))
-    next(holding(book, chat("a")))
+    next(rules_that_hold(book, chat("a")))
     tried.clear()
-    assert next(holding(book, chat("a"))).number == 0
+    assert next(rules_that_hold(book, chat("a"))).number == 0
     assert tried == [0]
 
 
@@ -302,7 +302,7 @@ def test_in_a_long_text_patterns_are_tried_one_by_one() -> None:
     """There the set could need far longer than all of them alone."""
     tried: list[int] = []
     book = Rulebook(watched(lambda number: said("matches", rf"\border {number}\b"), tried))
-    assert [each.number for each in holding(book, chat("order 5 " + "a" * MOST_SEARCHED))] == [5]
+    assert [each.number for each in rules_that_hold(book, chat("order 5 " + "a" * MOST_SEARCHED))] == [5]
     assert len(tried) >= MANY
 
 
@@ -343,7 +343,7 @@ def test_globs_with_half_a_surrogate_pair_are_globs_too() -> None:
 
 
 def test_a_long_text_is_looked_for_by_its_end_and_compared_as_a_whole() -> None:
-    end = "e" * LONGEST
+    end = "e" * LONGEST_KEY
     rules = numbered(*(said("contains", f"{number}{end}") for number in range(FEW + 1)))
     assert found(rules, chat(f"-{7}{end}-")) == [7]
 
@@ -369,8 +369,8 @@ def test_rules_in_front_come_first_and_leave_what_lies_behind_as_it_was() -> Non
     front = [Named(-1, said("equals", "text 7")), Named(-2, said("equals", "text 8"))]
     book = base.under(front)
     assert book == (*front, *base)
-    assert [rule.number for rule in holding(book, chat("text 7"))] == [-1, 7]
-    assert [rule.number for rule in holding(base, chat("text 7"))] == [7]
+    assert [rule.number for rule in rules_that_hold(book, chat("text 7"))] == [-1, 7]
+    assert [rule.number for rule in rules_that_hold(base, chat("text 7"))] == [7]
 
 
 def test_what_was_worked_out_of_rules_is_shared_by_all_that_stand_in_front_of_them() -> None:
@@ -379,7 +379,7 @@ def test_what_was_worked_out_of_rules_is_shared_by_all_that_stand_in_front_of_th
     books = [base.under(numbered(said("equals", f"other {number}"))) for number in range(3)]
     with patch.object(ruleindex, "Index", side_effect=ruleindex.Index) as made:
         for book in books:
-            assert [rule.number for rule in holding(book, chat("text 7"))] == [7]
+            assert [rule.number for rule in rules_that_hold(book, chat("text 7"))] == [7]
     assert made.call_count == 1
 
 
@@ -389,22 +389,22 @@ def test_of_many_books_the_newest_keep_what_was_worked_out_of_them() -> None:
     with patch.object(ruleindex, "MOST_INDEXED", 200):
         for _ in range(2):
             for book in books:
-                assert [rule.number for rule in holding(book, chat("7"))] == [7]
+                assert [rule.number for rule in rules_that_hold(book, chat("7"))] == [7]
         assert [len(book) for book in books if book.made] == [57, 58, 59]
-        list(holding(large := Rulebook(numbered(*[ALWAYS] * 300)), chat()))
+        list(rules_that_hold(large := Rulebook(numbered(*[ALWAYS] * 300)), chat()))
         assert large.made, "one is always kept"
         assert not any(book.made for book in books)
 
 
 def test_rules_in_front_of_rules_in_front_of_rules_keep_their_order() -> None:
     book = Rulebook(numbered(ALWAYS)).under([Named(1, ALWAYS)]).under([Named(2, ALWAYS)]).under([])
-    assert [rule.number for rule in holding(book, chat())] == [2, 1, 0]
+    assert [rule.number for rule in rules_that_hold(book, chat())] == [2, 1, 0]
 
 
 def test_a_list_that_is_no_book_is_tried_one_by_one() -> None:
     tried: list[int] = []
     rules = list(watched(lambda number: said("equals", f"text {number}"), tried))
-    assert [rule.number for rule in holding(rules, chat("text 7"))] == [7]
+    assert [rule.number for rule in rules_that_hold(rules, chat("text 7"))] == [7]
     assert tried == list(range(MANY))
 
 
@@ -412,5 +412,5 @@ def test_a_few_rules_are_tried_without_an_index() -> None:
     tried: list[int] = []
     rules = list(watched(lambda number: said("equals", "a"), tried))[:FEW]
     with patch.object(ruleindex, "Index", side_effect=AssertionError):
-        assert list(holding(Rulebook(rules), chat("b"))) == []
+        assert list(rules_that_hold(Rulebook(rules), chat("b"))) == []
     assert tried == list(range(FEW))

@@ -284,7 +284,7 @@ def test_a_start_that_fails_leaves_the_ready_file_of_the_running_mock(live: Live
 
 def test_a_mock_that_ends_leaves_the_ready_file_that_another_has_written_since(tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
-    readyfile.write(ready, "http://127.0.0.1:1")
+    readyfile.write_ready_file(ready, "http://127.0.0.1:1")
     facts = {**json.loads(ready.read_bytes()), "pid": 1}
     ready.write_text(json.dumps(facts))
     readyfile.remove(ready)
@@ -293,7 +293,7 @@ def test_a_mock_that_ends_leaves_the_ready_file_that_another_has_written_since(t
 
 def test_the_ready_file_of_a_killed_mock_is_replaced(tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
-    readyfile.write(ready, "http://127.0.0.1:1")
+    readyfile.write_ready_file(ready, "http://127.0.0.1:1")
     left = {**json.loads(ready.read_bytes()), "pid": finished_process()}
     ready.write_text(json.dumps(left))
     process = subprocess.Popen(
@@ -738,11 +738,11 @@ def test_a_hostile_host_header_stays_text(live: Live, host: str) -> None:
 def test_a_folder_that_cannot_be_written_to_or_a_folder_itself_is_no_ready_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(readyfile.Unfit, match="it is a folder"):
-        readyfile.check(tmp_path)
+    with pytest.raises(readyfile.UnfitReadyFile, match="it is a folder"):
+        readyfile.check_ready_file(tmp_path)
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
-    with pytest.raises(readyfile.Unfit, match="can't be written to"):
-        readyfile.check(tmp_path / "ready.json")
+    with pytest.raises(readyfile.UnfitReadyFile, match="can't be written to"):
+        readyfile.check_ready_file(tmp_path / "ready.json")
 
 
 def test_a_ready_file_that_cannot_be_put_in_its_place_leaves_nothing_behind(
@@ -753,5 +753,5 @@ def test_a_ready_file_that_cannot_be_put_in_its_place_leaves_nothing_behind(
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="busy"):
-        readyfile.write(tmp_path / "ready.json", "http://127.0.0.1:1")
+        readyfile.write_ready_file(tmp_path / "ready.json", "http://127.0.0.1:1")
     assert list(tmp_path.iterdir()) == []

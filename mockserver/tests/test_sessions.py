@@ -538,7 +538,7 @@ def test_a_path_that_names_no_session_is_not_found(path: str) -> None:
 
 def test_what_a_reset_overtook_counts_stores_and_logs_nothing() -> None:
     """As it is with a Redis."""
-    service = Service(configfile.read(b"criteria: {flaky: {sequence: [0.1, 0.2]}}\n"))
+    service = Service(configfile.read_config(b"criteria: {flaky: {sequence: [0.1, 0.2]}}\n"))
     cached = {**HEADERS, b"op-cache": b"true"}
     late = service.exchange(Head("POST", JUDGE, HEADERS)), service.exchange(Head("POST", CHAT, cached))
     for exchange in late:

@@ -239,7 +239,7 @@ def test_shared_sessions_have_no_short_way(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_long_judgement_is_kept_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     ways = counted(monkeypatch)
-    text = "long " * (shortcut.MOST_BYTES // 5)
+    text = "long " * (shortcut.MOST_SHORTCUT_BYTES // 5)
     same(json.dumps(having(output={"role": "assistant", "content": text})).encode())
     assert ways == [False, False]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.exec.run import Job, execute, serving, surroundings
+from openpipe_mock.exec.run import Job, mock_in_thread, run_command, surroundings
 from openpipe_mock.exec.verdict import BROKE, Run, Verdict
 from openpipe_mock.faults.kinds import ErrorAnswer, Fault
-from openpipe_mock.faults.variants import VARIANTS, named
+from openpipe_mock.faults.variants import VARIANTS, variant_named
 from openpipe_mock.service.service import Service
 from openpipe_mock.testing.border import DUMMY_KEY
 from tests.environments import TESTS
@@ -98,7 +98,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     folder = tmp_path_factory.mktemp("sloppy")
     address, log = folder / "held.sock", folder / "log"
     node = str(shutil.which("node"))
-    with serving(Service()) as origin:
+    with mock_in_thread(Service()) as origin:
         led = surroundings(origin, DUMMY_KEY, None, {**clean(), "PYTHONPATH": str(CLIENTS)})
         with started([sys.executable, WARM, address, str(CORRECT)], led) as process:
             until_held(process)
@@ -113,9 +113,9 @@ def tried(
     command: tuple[str, ...], variants: Iterable[str] = (), settings: Settings | None = None
 ) -> Verdict:
     """The verdict on a client, after its plain run, under these variants."""
-    chosen = tuple(map(named, variants))
+    chosen = tuple(map(variant_named, variants))
     environment = {**clean(), "PATH": os.environ["PATH"]}
-    return execute(Job(command, settings or Settings(), chosen), environment, lambda *_: None)
+    return run_command(Job(command, settings or Settings(), chosen), environment, lambda *_: None)
 
 
 def rules(run: Run) -> list[str]:

@@ -6,7 +6,7 @@ from openpipe_mock.answers.chat import Choice, Completion
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions import memory as state
 from openpipe_mock.sessions.calllog import CallLog, completed
-from openpipe_mock.sessions.memory import MOST_CACHED, MOST_COUNTED, MOST_LOGS, Session, fingerprint
+from openpipe_mock.sessions.memory import MOST_CACHED, MOST_COUNTERS, MOST_LOGS, Session, fingerprint
 from tests.chatting import ask, asking, completion
 
 
@@ -65,10 +65,10 @@ def test_the_number_of_logs_is_bounded_and_the_one_in_use_stays() -> None:
 
 def test_the_number_of_counted_requests_is_bounded_and_the_one_in_use_is_counted_on() -> None:
     session = Session()
-    for number, identity in enumerate(numbered(MOST_COUNTED + 10), 1):
+    for number, identity in enumerate(numbered(MOST_COUNTERS + 10), 1):
         session.count(identity)
         assert session.count(b"first") == number
-    assert len(session.counts) == MOST_COUNTED
+    assert len(session.counts) == MOST_COUNTERS
 
 
 def test_the_number_of_cached_completions_is_bounded() -> None:
@@ -130,6 +130,6 @@ def test_long_completions_go_before_there_are_too_many(monkeypatch: pytest.Monke
 def test_no_number_of_different_requests_makes_a_sequence_begin_anew() -> None:
     session = Session()
     assert session.count("a sequence") == 1
-    for number in range(MOST_COUNTED + 1):
+    for number in range(MOST_COUNTERS + 1):
         session.count(number.to_bytes(4))
     assert session.count("a sequence") == 2

@@ -21,22 +21,22 @@ from openpipe_mock.answers.scorers import Declared, Fixed, Form, Sequence
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.api import Control
-from openpipe_mock.control.page import page
+from openpipe_mock.control.page import start_page
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.errors import Conflict, NotFound, StateUnavailable, TooManySessions
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.service.service import Service
-from openpipe_mock.sessions.calllog import MOST_BYTES, CallLog, completed
+from openpipe_mock.sessions.calllog import MOST_LOG_BYTES, CallLog, completed
 from openpipe_mock.sessions.journal import Entry, Journal
 from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, NOTHING, Session, Sessions
 from openpipe_mock.sessions.redis import link as statelink
 from openpipe_mock.sessions.redis import scripts as statescripts
 from openpipe_mock.sessions.redis import sessions as stateredis
 from openpipe_mock.sessions.redis.codec import (
-    Unreadable,
-    call_of,
+    ForeignData,
     completion_of,
     completion_text,
+    decode_call,
     dumped,
     entry_of,
     entry_text,
@@ -283,7 +283,7 @@ def test_logs_are_bounded(shared: Service, monkeypatch: pytest.MonkeyPatch) -> N
         True,
         False,
     ]
-    huge = completed({"text": "x" * (MOST_BYTES + 1)}, None, status=200)
+    huge = completed({"text": "x" * (MOST_LOG_BYTES + 1)}, None, status=200)
     session.log(b"a").add(huge)
     latest = session.read_log(b"a").latest()
     assert latest is not None
@@ -485,9 +485,9 @@ def test_the_status_tells_how_redis_is_also_while_it_is_away(
     assert (told["up"], told["unrecorded"]) == (False, 1)
     assert told["last_problem"] == "doesn't answer (nothing listens there)"
     assert 0 <= told["away_seconds"] <= told["last_problem_seconds"] + 0.001
-    html = page(service, "http://localhost")
+    html = start_page(service, "http://localhost")
     assert f"the Redis at {fragile.url}, which has been away for " in html
-    assert fragile.url in page(mock_with(fragile)[0], "http://localhost")
+    assert fragile.url in start_page(mock_with(fragile)[0], "http://localhost")
     fragile.start()
     until(lambda: memory(service)["redis"]["up"])
     told = memory(service)["redis"]
@@ -501,7 +501,7 @@ def test_no_password_is_in_the_status(server: Redis) -> None:
     service = Service(sessions=RedisSessions(link))
     assert unavailable(answer(service, having(), headers={**HEADERS, b"x-mock-session": b"new"}))
     assert "hush" not in json.dumps(memory(service))
-    assert "nobody" not in page(service, "http://localhost")
+    assert "nobody" not in start_page(service, "http://localhost")
     link.close()
 
 
@@ -748,19 +748,19 @@ def test_keys_of_another_kind_crash_nothing(
 
 @pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b"{}", b'{"choices": 5}', b"\xff"])
 def test_a_text_that_none_of_us_wrote_is_unreadable(garbage: bytes) -> None:
-    for read in (partial(entry_of, settings=Settings()), call_of, completion_of):
-        with pytest.raises(Unreadable):
+    for read in (partial(entry_of, settings=Settings()), decode_call, completion_of):
+        with pytest.raises(ForeignData):
             read(garbage)
 
 
 def test_members_of_another_kind_are_unreadable() -> None:
     entry = loaded(entry_text(ENTRY))
     for name in entry:
-        with pytest.raises(Unreadable):
+        with pytest.raises(ForeignData):
             entry_of(dumped({**entry, name: "x" if isinstance(entry[name], int | float) else 5}), Settings())
     completion = loaded(completion_text(Completion("x", 0, "m", (Choice(("a",), "stop"),), 0)))
     for changed in ({"id": 5}, {"choices": [{**completion["choices"][0], "text": [5]}]}, {"odd": 1}):
-        with pytest.raises(Unreadable):
+        with pytest.raises(ForeignData):
             completion_of(dumped({**completion, **changed}))
 
 
@@ -815,7 +815,7 @@ def test_a_log_that_others_change_again_and_again_is_given_up(shared: Service) -
 
             def meddling(script: Any, *arguments: Any) -> Any:
                 found = run(script, *arguments)
-                if script is statescripts.READ:
+                if script is statescripts.READ_ENTRIES:
                     session.log(b"a").add(completed({}, None, status=200))
                 return found
 

@@ -27,7 +27,7 @@ from openpipe_mock.payloads.strategies import (
     tool_choices,
     tools,
 )
-from openpipe_mock.payloads.valid import ENDPOINTS
+from openpipe_mock.payloads.valid import REQUEST_COMPONENTS
 from openpipe_mock.service.service import Service
 from tests.environments import ROOT
 from tests.generate import brief, thorough
@@ -44,7 +44,7 @@ at_once = settings(patiently, phases=[Phase.generate])
 
 
 def checker(endpoint: str) -> Checker:
-    return contract().checker(ENDPOINTS[endpoint])
+    return contract().checker(REQUEST_COMPONENTS[endpoint])
 
 
 def shortest(strategy: Any, wanted: Callable[[Any], bool]) -> Any:

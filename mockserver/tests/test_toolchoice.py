@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.answers.tools import Tool, mentioned, offered, to_call, wanted
+from openpipe_mock.answers.tools import Tool, mentioned, offered, to_call, wanted_tool
 from openpipe_mock.core.errors import BadRequest
 from tests.chatting import costs_less, function, tool, user
 from tests.generate import thorough
@@ -23,7 +23,7 @@ CALL = {"role": "assistant", "content": None}
 def called(*messages: Json, tools: Any = (WEATHER, MAIL), functions: Any = (), **choice: Any) -> str | None:
     """The name of the function that a request calls, None for no call."""
     body = {"tools": list(tools), "functions": list(functions), **choice}
-    found = to_call(wanted(body), offered(body), messages)
+    found = to_call(wanted_tool(body), offered(body), messages)
     return found.name if found else None
 
 
@@ -66,7 +66,7 @@ def named_choice(name: str) -> Json:
     ],
 )
 def test_what_a_request_wants(sent: Json, want: tuple[str, str]) -> None:
-    found = wanted(sent)
+    found = wanted_tool(sent)
     assert (found.mode, found.name) == want
 
 
@@ -207,7 +207,7 @@ def test_an_unknown_function_is_refused_where_it_stands() -> None:
 
 def test_a_named_function_is_answered_the_older_way_even_beside_a_tool_of_its_name() -> None:
     body: Json = {"tools": [tool("a")], "functions": [function("a")], "function_call": {"name": "a"}}
-    found = to_call(wanted(body), offered(body), [user("Hi")])
+    found = to_call(wanted_tool(body), offered(body), [user("Hi")])
     assert found is not None
     assert found.legacy
 
@@ -335,5 +335,5 @@ def test_a_name_beyond_ascii_is_mentioned_as_a_whole() -> None:
 
 def test_the_older_choice_counts_beside_auto_and_beside_nothing_else() -> None:
     named = {"functions": [function("b")], "function_call": {"name": "b"}}
-    assert wanted({**named, "tool_choice": "auto"}).name == "b"
-    assert wanted({**named, "tool_choice": "none"}).mode == "none"
+    assert wanted_tool({**named, "tool_choice": "auto"}).name == "b"
+    assert wanted_tool({**named, "tool_choice": "none"}).mode == "none"

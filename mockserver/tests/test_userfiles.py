@@ -216,11 +216,11 @@ def test_the_marker_of_the_fixtures_may_name_a_pipe(pipe: Path, request: pytest.
 
 def test_a_ready_file_is_no_pipe(pipe: Path) -> None:
     """It isn't waited for either."""
-    with pytest.raises(readyfile.Unfit, match="it exists and is no ready file"):
-        readyfile.check(pipe)
+    with pytest.raises(readyfile.UnfitReadyFile, match="it exists and is no ready file"):
+        readyfile.check_ready_file(pipe)
 
 
 def test_a_ready_file_is_recognised(tmp_path: Path) -> None:
-    readyfile.write(tmp_path / "ready", "http://127.0.0.1:1")
-    readyfile.check(tmp_path / "ready")
+    readyfile.write_ready_file(tmp_path / "ready", "http://127.0.0.1:1")
+    readyfile.check_ready_file(tmp_path / "ready")
     assert json.loads((tmp_path / "ready").read_bytes())["pid"] == readyfile.owner(tmp_path / "ready")

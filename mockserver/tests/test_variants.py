@@ -16,11 +16,11 @@ from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
 from openpipe_mock.answers.wire import DONE
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.contract import eventstream
-from openpipe_mock.core.effects import Begin, Effect, Exchange, Head, Piece, Reply, Wait
+from openpipe_mock.core.effects import Begin, Effect, Effects, Head, Piece, Reply, Wait
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.faults import rewriting, variants
 from openpipe_mock.faults.framing import MOST_PAUSES, MOST_SINGLE, PAUSE, one_by_one
-from openpipe_mock.faults.variants import VARIANTS, Variant, named, varied
+from openpipe_mock.faults.variants import VARIANTS, Variant, variant_named, varied
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import DIALECT
@@ -53,7 +53,7 @@ class Counting:
 class Answered:
     """What came of one request: the reply, and the effects that carried it."""
 
-    def __init__(self, exchange: Exchange, body: Json) -> None:
+    def __init__(self, exchange: Effects, body: Json) -> None:
         self.effects: list[Effect] = []
         sent = json.dumps(body).encode()
         try:
@@ -79,9 +79,9 @@ class Answered:
     @property
     def chunks(self) -> list[Json]:
         """The JSON of a stream's events, read as the standard has it."""
-        read = eventstream.read(self.text)
+        read = eventstream.read_events(self.text)
         assert not read.unfinished
-        return [parse(event.data.encode()) for event in read.events if event.data != eventstream.DONE]
+        return [parse(event.data.encode()) for event in read.events if event.data != eventstream.DONE_DATA]
 
     @property
     def waits(self) -> float:
@@ -103,7 +103,7 @@ def ask(
     count: Callable[[str], int] | None = None,
 ) -> Answered:
     """The answer to a request in a variant, by default not to the first one of its session."""
-    found = named(variant) if isinstance(variant, str) else variant
+    found = variant_named(variant) if isinstance(variant, str) else variant
     exchange = Service(given).exchange(Head("POST", path, headers))
     if found:
         endpoint = {JUDGE: "judge", CHAT: "chat"}.get(path, "other")
@@ -241,9 +241,9 @@ def test_the_page_lists_the_variants_in_their_order() -> None:
 
 def test_an_unknown_name_is_answered_by_the_nearest() -> None:
     with pytest.raises(ValueError, match=r'there is no variant "no-dome"\. Did you mean "no-done"\?'):
-        named("no-dome")
+        variant_named("no-dome")
     with pytest.raises(ValueError, match="There are kept-index, errored-criterion, no-done"):
-        named("zzzzzzzzzz")
+        variant_named("zzzzzzzzzz")
 
 
 def test_the_first_ones_are_as_many_as_there_are() -> None:
@@ -589,7 +589,7 @@ def test_several_calls_stay_several() -> None:
 
 
 def test_an_error_that_is_no_json_passes() -> None:
-    reply = named("bare-errors").body(Reply(502, b"<html>"), "chat")
+    reply = variant_named("bare-errors").body(Reply(502, b"<html>"), "chat")
     assert reply == b"<html>"
 
 

@@ -16,9 +16,9 @@ from openpipe_mock import __version__
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.openapi.spec import Checker, contract
-from openpipe_mock.payloads.places import LEVELS
-from openpipe_mock.payloads.valid import ENDPOINTS
-from openpipe_mock.payloads.vectors import ANSWERED, REFUSED, files, write
+from openpipe_mock.payloads.places import SOURCE_LEVELS
+from openpipe_mock.payloads.valid import REQUEST_COMPONENTS
+from openpipe_mock.payloads.vectors import ANSWERED, REFUSED, files, write_vectors
 from tests.environments import ROOT
 from tests.live import Live, run
 from tests.markdown import blocks
@@ -39,7 +39,7 @@ def checker(name: str, line: Json) -> Checker:
     components = {**ANSWERED, **REFUSED}
     prefix = ".".join(line["id"].split(".")[:2])
     return contract().checker(
-        ENDPOINTS[line["endpoint"]] if name.startswith("requests") else components[prefix]
+        REQUEST_COMPONENTS[line["endpoint"]] if name.startswith("requests") else components[prefix]
     )
 
 
@@ -52,7 +52,7 @@ def test_the_files_are_those_that_are_made_anew() -> None:
 
 
 def test_they_are_written_into_a_folder(tmp_path: Path) -> None:
-    write(tmp_path / "vectors")
+    write_vectors(tmp_path / "vectors")
     for path in FOLDER.iterdir():
         assert (tmp_path / "vectors" / path.name).read_bytes() == path.read_bytes()
 
@@ -86,7 +86,7 @@ def test_ids_are_unique_in_all_files() -> None:
 def test_a_body_is_what_its_line_says(name: str) -> None:
     for line in lines(name):
         check, body = checker(name, line), line["body"]
-        assert line["level"] in LEVELS
+        assert line["level"] in SOURCE_LEVELS
         assert line["id"].startswith(line["endpoint"])
         if line["headers"] or line["rule"] == "prose" or line["id"] == "chat.answer.null":
             continue

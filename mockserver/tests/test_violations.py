@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from openpipe_mock.core.errors import Violation
-from openpipe_mock.core.wording import MOST_COUNTED, MOST_NAMES, listed, named, nearest, quoted, shown
+from openpipe_mock.core.wording import MOST_COUNTED, MOST_NAMES, listed, nearest, quoted, quoted_names, shown
 from openpipe_mock.openapi import violations as explaining
 from openpipe_mock.openapi.spec import contract, standalone
-from openpipe_mock.openapi.violations import RULES, Findings, Place, explain, gathered
+from openpipe_mock.openapi.violations import KEYWORD_RULES, Findings, SchemaPlace, gathered, violations_of
 from tests.generate import anything, brief, broken, thorough, valid
 from tests.inprocess import FULL, MINIMAL, having, saying
 
@@ -273,17 +273,19 @@ SMALL_SCHEMAS: dict[str, tuple[Mapping[str, Any], Json, str]] = {
 @pytest.mark.parametrize("keyword", SMALL_SCHEMAS)
 def test_a_bound_speaks_of_what_it_measures_and_of_nothing_else(keyword: str) -> None:
     schema, bad, sentence = SMALL_SCHEMAS[keyword]
-    assert [violation.sentence for violation in explain(schema, bad, Place({}))] == [sentence]
-    assert [violation.rule for violation in explain(schema, bad, Place({}))] == [keyword]
+    assert [violation.sentence for violation in violations_of(schema, bad, SchemaPlace({}))] == [sentence]
+    assert [violation.rule for violation in violations_of(schema, bad, SchemaPlace({}))] == [keyword]
     others: tuple[Json, ...] = (None, True, False, {}, "1", [1], 1)
     for other in others:
-        assert Draft202012Validator(schema).is_valid(other) is not any(explain(schema, other, Place({})))
+        assert Draft202012Validator(schema).is_valid(other) is not any(
+            violations_of(schema, other, SchemaPlace({}))
+        )
 
 
 @pytest.mark.parametrize(("option", "other"), [(1, True), (True, 1), (0, False), (False, 0), ("1", 1)])
 def test_an_enum_tells_numbers_from_booleans_and_texts(option: Json, other: Json) -> None:
-    assert not any(explain({"enum": [option]}, option, Place({})))
-    [violation] = explain({"enum": [option]}, other, Place({}))
+    assert not any(violations_of({"enum": [option]}, option, SchemaPlace({})))
+    [violation] = violations_of({"enum": [option]}, other, SchemaPlace({}))
     assert violation.rule == "enum"
     assert not Draft202012Validator({"enum": [option]}).is_valid(other)
 
@@ -327,7 +329,7 @@ def constraining(schema: Mapping[str, Any]) -> set[str]:
 
 def test_every_constraining_keyword_of_the_contract_has_a_rule() -> None:
     used = {keyword for _, schema in all_schemas() for keyword in constraining(schema)}
-    assert used - set(RULES) - UNION - IN_TYPE == set()
+    assert used - set(KEYWORD_RULES) - UNION - IN_TYPE == set()
     assert {"anyOf", "enum", "required", "items", "minimum"} <= used  # what the walk is sure to meet
 
 
@@ -441,8 +443,8 @@ class Names(dict[str, Json]):
 @pytest.mark.parametrize("number", range(1, MOST_NAMES + 4))
 def test_an_object_is_shown_by_its_names(number: int) -> None:
     value = {f'k"{each}': 1 for each in range(number)}
-    assert named(value) == listed(map(quoted, value), "and")
-    assert shown(value) == f"an object with {named(value)}"
+    assert quoted_names(value) == listed(map(quoted, value), "and")
+    assert shown(value) == f"an object with {quoted_names(value)}"
 
 
 def test_of_an_object_with_many_members_only_those_shown_are_looked_at() -> None:
@@ -454,7 +456,7 @@ def test_of_an_object_with_many_members_only_those_shown_are_looked_at() -> None
 def test_of_two_branches_that_both_fit_neither_is_listed_to_its_end() -> None:
     lists = {"anyOf": [{"type": "array", "items": {"type": kind}} for kind in ("string", "boolean")]}
     many = Counted([1] * 100_000)
-    assert sum(1 for _ in explain(lists, many, Place({}))) > MOST_COUNTED
+    assert sum(1 for _ in violations_of(lists, many, SchemaPlace({}))) > MOST_COUNTED
     assert many.looked_at < 5 * MOST_COUNTED
 
 
@@ -464,7 +466,7 @@ def test_of_many_unknown_members_the_first_thousand_may_be_a_misspelt_one(
     asked: list[str] = []
     monkeypatch.setattr(explaining, "nearest", lambda word, known: asked.append(word))
     schema = {"properties": {}, "additionalProperties": False, "oneOf": [{"required": ["score"]}]}
-    found = explain(schema, {f"k{number}": 1 for number in range(5000)}, Place({}))
+    found = violations_of(schema, {f"k{number}": 1 for number in range(5000)}, SchemaPlace({}))
     assert [violation.pointer for violation in found if violation.rule == "required"] == [""]
     assert len(asked) == MOST_COUNTED
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openpipe_mock.answers import wire
-from openpipe_mock.answers.chat import Call, Choice, Completion
+from openpipe_mock.answers.chat import Choice, Completion, ToolCall
 from openpipe_mock.answers.texts import split
 from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
 from openpipe_mock.core.effects import Begin, Head, Piece, ReadBody, Tick
@@ -127,7 +127,7 @@ def test_each_event_is_one_chunk_written_as_json_is_whatever_is_said(
     name: str, choices: tuple[Choice, ...], alternatives: int | None, counts: bool
 ) -> None:
     made = Completion(name, 7, name, choices, 3, alternatives)
-    *events, last = wire.events(made, counts)
+    *events, last = wire.chunk_events(made, counts)
     said = [""] * len(choices)
     for event in events:
         data = event.removeprefix(b"data: ").removesuffix(b"\n\n")
@@ -331,22 +331,22 @@ def made(*choices: Choice, alternatives: int | None = None) -> Completion:
 def test_choices_of_different_kinds_and_lengths_stream_side_by_side() -> None:
     completion = made(
         Choice(("One", " two", " three"), "length"),
-        Choice((), "tool_calls", (Call("call_1", "count", ("{", "}")),)),
-        Choice((), "function_call", (Call("call_2", "count", ("{}",), legacy=True),)),
-        Choice((), "tool_calls", (Call("call_3", "a", ("{}",)), Call("call_4", "b", ("{", "}")))),
+        Choice((), "tool_calls", (ToolCall("call_1", "count", ("{", "}")),)),
+        Choice((), "function_call", (ToolCall("call_2", "count", ("{}",), legacy=True),)),
+        Choice((), "tool_calls", (ToolCall("call_3", "a", ("{}",)), ToolCall("call_4", "b", ("{", "}")))),
         Choice(("No", "."), "stop", refused=True),
         Choice((), "stop"),
         Choice((), "stop", refused=True),
     )
-    events = [json.loads(event[6:]) for event in wire.events(completion, False) if event != wire.DONE]
-    whole = wire.plain(completion)
+    events = [json.loads(event[6:]) for event in wire.chunk_events(completion, False) if event != wire.DONE]
+    whole = wire.whole_answer(completion)
     del whole["usage"]
     assert joined(events) == whole
 
 
 def test_usage_counts_the_tokens_of_all_choices() -> None:
     completion = made(Choice(("One", " two"), "stop"), Choice(("One",), "stop"))
-    assert wire.plain(completion)["usage"] == {
+    assert wire.whole_answer(completion)["usage"] == {
         "prompt_tokens": 7,
         "completion_tokens": 3,
         "total_tokens": 10,

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.core.yamltext import MOST_BYTES, Mistake, Unreadable, read, syntax
+from openpipe_mock.core.yamltext import MOST_FILE_BYTES, Mistake, UnreadableYaml, read_yaml, syntax
 from tests.configurations import as_yaml
 from tests.generate import Json, anything, thorough
 
@@ -53,7 +53,7 @@ VALUES: dict[str, Json] = {
 
 @pytest.mark.parametrize("text", VALUES)
 def test_what_a_text_says(text: str) -> None:
-    found = read(text.encode()).value
+    found = read_yaml(text.encode()).value
     assert found == VALUES[text]
     assert type(found) is type(VALUES[text])
 
@@ -88,17 +88,17 @@ PLACES = {
 @pytest.mark.parametrize("pointer", PLACES)
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
 def test_where_something_stands_or_what_is_nearest_around_it(pointer: str, line_break: str) -> None:
-    found = read(DOCUMENT.replace("\n", line_break).encode())
+    found = read_yaml(DOCUMENT.replace("\n", line_break).encode())
     assert found.place(pointer) == PLACES[pointer]
 
 
 def test_an_empty_text_has_a_place_too() -> None:
-    assert read(b"").place("/anything") == (1, 1)
+    assert read_yaml(b"").place("/anything") == (1, 1)
 
 
 def mistakes(data: bytes | str) -> list[str]:
-    with pytest.raises(Unreadable) as caught:
-        read(data.encode() if isinstance(data, str) else data)
+    with pytest.raises(UnreadableYaml) as caught:
+        read_yaml(data.encode() if isinstance(data, str) else data)
     assert str(caught.value) == "\n".join(map(str, caught.value.mistakes))
     return [str(mistake) for mistake in caught.value.mistakes]
 
@@ -188,7 +188,7 @@ REFUSED: dict[str, tuple[bytes | str, list[str]]] = {
         ],
     ),
     "a huge file": (
-        b" " * (MOST_BYTES + 1),
+        b" " * (MOST_FILE_BYTES + 1),
         ["1:1: the file has 1,048,577 bytes, and at most 1,048,576 are read; make it smaller."],
     ),
 }
@@ -298,12 +298,12 @@ def test_a_hostile_text_is_refused(name: str) -> None:
 
 
 def test_what_is_just_small_enough_is_read() -> None:
-    value: Any = read(b"[" * 60 + b"]" * 60).value
+    value: Any = read_yaml(b"[" * 60 + b"]" * 60).value
     for _ in range(59):
         [value] = value
     assert value == []
-    assert len(read(b"a: &a 1\nb: [" + b"*a," * 90_000 + b"]").value["b"]) == 90_000
-    assert read(b" " * MOST_BYTES).value is None
+    assert len(read_yaml(b"a: &a 1\nb: [" + b"*a," * 90_000 + b"]").value["b"]) == 90_000
+    assert read_yaml(b" " * MOST_FILE_BYTES).value is None
 
 
 def test_a_line_stays_one_line() -> None:
@@ -320,7 +320,7 @@ def test_a_parser_that_gives_no_place_is_understood_too() -> None:
 @thorough
 @given(anything)
 def test_json_says_the_same(value: Json) -> None:
-    assert read(as_yaml(value)).value == value
+    assert read_yaml(as_yaml(value)).value == value
 
 
 TOKENS = (*"a\n[]{},'\"|#1", ": ", "- ", "  ", "&x ", "*x", "!t ", "? ")
@@ -342,7 +342,7 @@ def test_any_bytes_are_read_or_refused_with_places(data: bytes) -> None:
 
 def wrong(data: bytes) -> tuple[Mistake, ...]:
     try:
-        read(data)
-    except Unreadable as error:
+        read_yaml(data)
+    except UnreadableYaml as error:
         return error.mistakes
     return ()

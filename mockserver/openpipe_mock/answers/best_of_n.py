@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.answers.judge import DEFAULTS, Criterion, content, criterion
+from openpipe_mock.answers.judge import DEFAULTS, Criterion, content, find_criterion
 from openpipe_mock.answers.scorers import Content, Judgement
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.errors import BadRequest
@@ -38,7 +38,7 @@ def requested(header: bytes, settings: Settings = DEFAULTS) -> dict[str, Criteri
     that is asked for twice is judged once. Raises BadRequest for a header that is no JSON array of ids,
     CriterionNotFound for an id that names none.
     """
-    asked = list(dict.fromkeys(criterion(reference, settings) for reference in references(header)))
+    asked = list(dict.fromkeys(find_criterion(reference, settings) for reference in references(header)))
     names = [each.name for each in asked]
     return {each.name if names.count(each.name) == 1 else str(each): each for each in asked}
 
@@ -99,7 +99,7 @@ def _result_of(result: Judgement) -> Any:
     return {"status": "success", **result.verdict()}
 
 
-def usage(ranking: Sequence[Ranked]) -> Json:
+def criteria_usage(ranking: Sequence[Ranked]) -> Json:
     """The tokens of the criteria that report any, summed over the choices."""
     spent: dict[str, int] = {}
     for ranked in ranking:

@@ -14,8 +14,8 @@ import orjson
 
 from openpipe_mock.answers import texts
 from openpipe_mock.answers.scripts import ScriptedCall, ScriptedChoice
-from openpipe_mock.answers.texts import LONGEST, estimate, split, until_stop
-from openpipe_mock.answers.tools import AutoTools, Tool, Wanted, offered, to_call, wanted
+from openpipe_mock.answers.texts import LONGEST_WORD, estimate, split, until_stop
+from openpipe_mock.answers.tools import AutoTools, Tool, Wanted, offered, to_call, wanted_tool
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.canonical import ordered, spelled
 from openpipe_mock.core.errors import BadRequest
@@ -48,7 +48,7 @@ _MOST_LOGPROBS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ToolCall:
     """A call of a tool: the tokens of its arguments; `legacy`: answered as `function_call`."""
 
     id: str
@@ -66,7 +66,7 @@ class Choice:
 
     text: tuple[str, ...]
     finish_reason: str
-    calls: tuple[Call, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
     refused: bool = False
 
     @property
@@ -131,12 +131,12 @@ class Completion:
         }
 
 
-def ask(body: Json, auto_tools: AutoTools = "mention") -> Ask:
+def understand(body: Json, auto_tools: AutoTools = "mention") -> Ask:
     """Understand a request that is valid by schema. Raises BadRequest for what the schema can't say."""
     plain, number = _FORM.isdisjoint(body), int(body.get("n") or 1)
-    want, tools = (_NO_CALL, ()) if plain else (wanted(body), offered(body))
+    want, tools = (_NO_CALL, ()) if plain else (wanted_tool(body), offered(body))
     listed = None if plain else _alternatives(body)
-    content = digest(body, _NOT_CONTENT)
+    content = content_digest(body, _NOT_CONTENT)
     prompt = spelled([body["messages"], body.get("tools"), body.get("functions")])
     return Ask(
         model=body["model"],
@@ -152,12 +152,12 @@ def ask(body: Json, auto_tools: AutoTools = "mention") -> Ask:
         stream=bool(body.get("stream")),
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
         content=content,
-        identity=content if _NOT_CONTENT.isdisjoint(body) else digest(body, NOT_IDENTITY),
+        identity=content if _NOT_CONTENT.isdisjoint(body) else content_digest(body, NOT_IDENTITY),
         prompt_tokens=estimate(prompt),
     )
 
 
-def digest(body: Json, without: frozenset[str]) -> bytes:
+def content_digest(body: Json, without: frozenset[str]) -> bytes:
     """Sixteen bytes for the members of a body that count; 3 and 3.0 are one number."""
     counting = {name: _whole(member) for name, member in body.items() if name not in without}
     return blake2b(ordered(counting), digest_size=16).digest()
@@ -280,7 +280,7 @@ def _called(calls: Sequence[tuple[Tool, str]], asked: Ask, call_id: str) -> Choi
         pieces, end = _cut(arguments, replace(asked, stops=(), limit=room))
         room -= len(pieces)
         finish = end if end != "stop" else finish
-        made.append(Call(f"{call_id}_{number}" if number else call_id, tool.name, pieces, legacy))
+        made.append(ToolCall(f"{call_id}_{number}" if number else call_id, tool.name, pieces, legacy))
     return Choice((), finish, tuple(made))
 
 
@@ -299,7 +299,7 @@ def _spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
 
 def _cut(said: str, asked: Ask) -> tuple[tuple[str, ...], str]:
     """The tokens that stop texts and the token limit leave, and the reason for the end."""
-    most = (asked.limit + 1) * LONGEST
+    most = (asked.limit + 1) * LONGEST_WORD
     if len(said) > most:  # what lies behind would be cut anyway
         said = said[: most + max(map(len, asked.stops), default=0)]
     if asked.stops:

@@ -10,12 +10,12 @@ from typing import Any
 import orjson
 
 from openpipe_mock.answers import magic
-from openpipe_mock.answers.scorers import Case, Content, Declared, Judgement, judgement, origin_of
+from openpipe_mock.answers.scorers import Case, Content, Declared, Judgement, judge_by_form, origin_of
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core import seeded as scoring
 from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import CriterionNotFound
-from openpipe_mock.core.wording import did_you_mean, lacking, listed, named, short
+from openpipe_mock.core.wording import did_you_mean, lacking, listed, quoted_names, short
 from openpipe_mock.openapi.spec import contract
 
 LATEST = 1
@@ -54,12 +54,12 @@ class Undeclared(CriterionNotFound):
         self.brief = f"Criterion {name} not found"  # a note says the rest, once
 
 
-def criterion(reference: str, settings: Settings = DEFAULTS) -> Criterion:
+def find_criterion(reference: str, settings: Settings = DEFAULTS) -> Criterion:
     """The criterion that `name` or `name@vN` names. While none is declared, every name and version exists.
 
     Raises CriterionNotFound in the service's words (source class: sdk) for anything else, with the way out.
     """
-    name, version = parts(reference)
+    name, version = split_reference(reference)
     declared = settings.criteria.get(name)
     if declared is not None:
         return _declared_one(name, version, declared.versions)
@@ -71,7 +71,7 @@ def criterion(reference: str, settings: Settings = DEFAULTS) -> Criterion:
 
 
 @lru_cache(maxsize=1024)
-def parts(reference: str) -> tuple[str, int]:
+def split_reference(reference: str) -> tuple[str, int]:
     """The name and version in a reference, 0 for none. Raises CriterionNotFound for what is no reference."""
     match = REFERENCE.fullmatch(reference)
     if match is None:
@@ -92,9 +92,9 @@ def _declared_one(name: str, version: int, versions: Mapping[int, Any]) -> Crite
 
 
 def _magic_one(name: str, version: int) -> Criterion:
-    found = magic.criterion(name)
+    found = magic.magic_criterion(name)
     if found is None:
-        raise _not_found(name, "", _sentence(magic.unknown(name, magic.CRITERIA)))
+        raise _not_found(name, "", _sentence(magic.unknown_magic_name(name, magic.CRITERIA)))
     return Criterion(name, version or LATEST, found.delay)
 
 
@@ -108,7 +108,7 @@ def _not_found(name: str, version: str, advice: str) -> CriterionNotFound:
 
 
 def _undeclared(name: str, declared: Mapping[str, Declared]) -> str:
-    known = f"Declared are {named(declared)}." if declared else "None is declared."
+    known = f"Declared are {quoted_names(declared)}." if declared else "None is declared."
     return f"{known}{did_you_mean(name, list(declared))}"
 
 
@@ -168,13 +168,13 @@ def judge(asked: Criterion, seen: Content, settings: Settings, count: Callable[[
     """The judgement of a content by a criterion. `count` numbers the judgements of a session."""
     declared = settings.criteria.get(asked.name)
     if declared is None and settings.magic:
-        found = magic.criterion(asked.name)
+        found = magic.magic_criterion(asked.name)
         declared = found.declared if found else None
     draw = _drawn_from(settings.answers, settings.seed)
     if declared is None:
         return drawn(asked.text, draw.seed, scoring.step(draw, asked.name, asked.version, seen.digest))
     form = declared.versions[asked.version]
-    return judgement(form, Case(asked.name, asked.version, seen, draw, count))
+    return judge_by_form(form, Case(asked.name, asked.version, seen, draw, count))
 
 
 @lru_cache(maxsize=8192)

@@ -23,7 +23,7 @@ CRITERIA = ("mock-score-N", "mock-pass", "mock-fail", "mock-error", "mock-status
 MODELS = ("mock-echo", "mock-status-N", "mock-delay-N", "mock-disconnect")
 
 _SCORE = re.compile(r"mock-score-(0(?:\.[0-9]{1,6})?|1(?:\.0{1,6})?)")
-STATUS = re.compile(r"mock-status-([45][0-9]{2})")
+STATUS_NAME = re.compile(r"mock-status-([45][0-9]{2})")
 DELAY = re.compile(r"mock-delay-([0-9]{1,6})")
 _NUMBER = re.compile(rb"(?:[0-9]{1,9}|(?=\.))(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?")
 
@@ -36,7 +36,7 @@ class _MagicCriterion:
     delay: float = 0.0
 
 
-def criterion(name: str) -> _MagicCriterion | None:
+def magic_criterion(name: str) -> _MagicCriterion | None:
     """The criterion that a magic name stands for; None for any other name."""
     if not name.startswith(PREFIX):
         return None
@@ -45,7 +45,7 @@ def criterion(name: str) -> _MagicCriterion | None:
         form = _PLAIN[name]
     elif score := _SCORE.fullmatch(name):
         form = Form(Fixed(float(score[1])))
-    elif status := STATUS.fullmatch(name):
+    elif status := STATUS_NAME.fullmatch(name):
         number = int(status[1])
         form = Form(Failing(number, f"The criterion {name} fails with {number} on purpose."))
     elif delay is not None:
@@ -93,7 +93,7 @@ def echoes(model: str) -> bool:
     return model.endswith("mock-echo") and bare(model) == "mock-echo"
 
 
-def unknown(name: str, known: tuple[str, ...]) -> str:
+def unknown_magic_name(name: str, known: tuple[str, ...]) -> str:
     """What to say of a name that begins like a magic one and is none."""
     form = re.sub(r"-[-+0-9.]+$", "-N", name)
     told = f"names that begin with {quoted(PREFIX)} are the mock's own: {listed(map(quoted, known), 'and')}."
@@ -113,7 +113,7 @@ _NUMBERS: Mapping[str, str] = {
 """Form of a magic name → what its N may be."""
 
 
-def score(headers: Headers) -> float | None:
+def header_score(headers: Headers) -> float | None:
     """The score that the header `x-mock-score` gives to every judgement of a request."""
     found = _number(headers, "x-mock-score", 1.0, "a number from 0 to 1")
     return None if found is None else round(found, _DECIMALS)

@@ -22,7 +22,7 @@ MODES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class HeaderOptions:
     """Whether the call is logged, its tags as sent, how it uses the cache, and the raw `op-criteria`."""
 
     log: bool = True
@@ -32,16 +32,16 @@ class Options:
     criteria: bytes | None = None
 
 
-_NONE = Options()
+_NONE = HeaderOptions()
 _NAMES = frozenset((b"op-cache", b"op-log-request", b"op-tags", b"op-criteria"))
 
 
-def options(headers: Headers) -> Options:
+def read_options(headers: Headers) -> HeaderOptions:
     """Read the headers. Raises BadRequest for a value that none of the official clients sends."""
     if _NAMES.isdisjoint(headers):
         return _NONE
     reads, writes = MODES[_one_of(headers, "op-cache", tuple(MODES), "false")]
-    return Options(
+    return HeaderOptions(
         log=_one_of(headers, "op-log-request", ("true", "false"), "true") == "true",
         tags=_tags(headers.get(b"op-tags", b"{}")),
         reads_cache=reads,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from openpipe_mock.core.reading import At, Json, given, seconds, whole
+from openpipe_mock.core.reading import At, Json, present_keys, seconds, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Pace:
 
 def read_pace(value: Json, at: At) -> Pace:
     return Pace(
-        **given(value, tokens_per_second="tokens_per_second"),
+        **present_keys(value, tokens_per_second="tokens_per_second"),
         **whole(value, endless_events="most_events"),
         **seconds(value, first_token_ms="first_token"),
     )

@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from openpipe_mock.core import seeded as scoring
-from openpipe_mock.core.reading import At, Json, given, whole
+from openpipe_mock.core.reading import At, Json, present_keys, whole
 from openpipe_mock.matching.conditions import Subject, When, read_when
-from openpipe_mock.matching.rules import holding, rulebook
+from openpipe_mock.matching.rules import rulebook, rules_that_hold
 
 _Then = Literal["repeat", "last"]
 
@@ -216,13 +216,13 @@ class Case:
         return scoring.unit(self.draw, self.name, self.version, self.content.digest, use)
 
 
-def judgement(form: Form, case: Case) -> Judgement:
+def judge_by_form(form: Form, case: Case) -> Judgement:
     """The judgement of a case by a form."""
-    return WAYS[type(form.way)](form, form.way, case)
+    return JUDGES[type(form.way)](form, form.way, case)
 
 
 def _drawn(form: Form, _: Drawn, case: Case) -> Judgement:
-    score = scoring.score(case.draw, case.name, case.version, case.content.digest)
+    score = scoring.draw_score(case.draw, case.name, case.version, case.content.digest)
     return _scored(form, score, case, origin_of(score, str(case), case.draw.seed))
 
 
@@ -282,7 +282,7 @@ def _by_output(form: Form, way: ByOutput, case: Case) -> Judgement:
 
 
 def _rules(form: Form, way: Rules, case: Case) -> Judgement:
-    for rule in holding(way.rules, case.content.subject):
+    for rule in rules_that_hold(way.rules, case.content.subject):
         found = _inner(form, rule.form, case)
         return found if found.rule else replace(found, rule=rule.place)
     return _inner(form, way.otherwise, case)
@@ -296,7 +296,7 @@ def _sequence(form: Form, way: Sequence, case: Case) -> Judgement:
 
 def _inner(outer: Form, form: Form, case: Case) -> Judgement:
     """The judgement by a form inside another, which says what the inner one leaves open."""
-    return judgement(
+    return judge_by_form(
         Form(
             form.way,
             outer.explanation if form.explanation is None else form.explanation,
@@ -319,7 +319,7 @@ def _raw(_: Form, way: RawJudgement, __: Case) -> Judgement:
     return Judgement(float(min(_MOST_RAW, max(-_MOST_RAW, score))), None, raw=(way.value,))
 
 
-WAYS: Mapping[type, Callable[[Form, Any, Case], Judgement]] = {
+JUDGES: Mapping[type, Callable[[Form, Any, Case], Judgement]] = {
     Drawn: _drawn,
     Fixed: _fixed,
     Uniform: _uniform,
@@ -353,7 +353,7 @@ def _read_form(value: Json, at: At) -> Form:
     [way] = (build(value, at) for key, build in _READERS.items() if key in value)
     return Form(
         way,
-        **given(value, explanation="explanation", flip_share="flip_share"),
+        **present_keys(value, explanation="explanation", flip_share="flip_share"),
         **whole(value, usage="usage", decimals="decimals"),
     )
 
@@ -364,7 +364,9 @@ def _read_fixed(value: Json, at: At) -> Fixed:
 
 def _read_rules(value: Json, at: At) -> Rules:
     each = enumerate(value["rules"])
-    return Rules(tuple(_read_rule(rule, at.at("rules", index)) for index, rule in each), _otherwise(value, at))
+    return Rules(
+        tuple(_read_rule(rule, at.at("rules", index)) for index, rule in each), _otherwise(value, at)
+    )
 
 
 def _read_rule(value: Json, at: At) -> JudgeRule:
@@ -399,11 +401,11 @@ def _read_by_output(value: Json, at: At) -> ByOutput:
 def _read_sequence(value: Json, at: At) -> Sequence:
     each = enumerate(value["sequence"])
     forms = tuple(_read_form(form, at.at("sequence", index)) for index, form in each)
-    return Sequence(forms, **given(value, then="then"), counter=at.counter(value))
+    return Sequence(forms, **present_keys(value, then="then"), counter=at.counter(value))
 
 
 def _read_near(value: Json, at: At) -> Near:
-    return Near(float(value["near"]), **given(value, within="within"))
+    return Near(float(value["near"]), **present_keys(value, within="within"))
 
 
 def _read_pass_rate(value: Json, at: At) -> PassRate:
@@ -412,7 +414,7 @@ def _read_pass_rate(value: Json, at: At) -> PassRate:
 
 def _read_failing(value: Json, at: At) -> Failing:
     error = value["error"]
-    return Failing(**whole(error, status="status"), **given(error, message="message"))
+    return Failing(**whole(error, status="status"), **present_keys(error, message="message"))
 
 
 def _read_raw(value: Json, at: At) -> RawJudgement:

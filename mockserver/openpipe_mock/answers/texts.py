@@ -59,7 +59,7 @@ def said(message: Mapping[str, Any]) -> str:
 _PIECES = re.compile(r" ?[A-Za-z0-9_']{1,12}| ?[!-/:-@\[-`{-~]{1,3}|[^\x00-\x7f]{1,4}|[\x00-\x7f]")
 
 
-LONGEST = 13
+LONGEST_WORD = 13
 """Characters of the longest token: a space and twelve letters."""
 
 

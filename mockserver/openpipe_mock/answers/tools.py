@@ -62,7 +62,7 @@ def _read(given: Mapping[str, Any], legacy: bool, place: str) -> Tool:
     return Tool(given["name"], given.get("parameters") or {}, legacy, f"{place}/parameters")
 
 
-def wanted(body: Mapping[str, Any]) -> Wanted:
+def wanted_tool(body: Mapping[str, Any]) -> Wanted:
     """The request's `tool_choice`, else its `function_call`; an object without a name means `auto`."""
     older = "function_call" in body and body.get("tool_choice", "auto") == "auto"
     member = "function_call" if older else "tool_choice"

@@ -8,17 +8,17 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.answers.best_of_n import Ranked, results, usage
-from openpipe_mock.answers.chat import Call, Choice, Completion
+from openpipe_mock.answers.best_of_n import Ranked, criteria_usage, results
+from openpipe_mock.answers.chat import Choice, Completion, ToolCall
 from openpipe_mock.answers.texts import OPENERS
 
 Json = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
 
 
-def plain(completion: Completion, ranking: Sequence[Ranked] = ()) -> Json:
+def whole_answer(completion: Completion, ranking: Sequence[Ranked] = ()) -> Json:
     """The whole answer. With a ranking the choices stand in its order and carry its judgements."""
-    spent = usage(ranking)
+    spent = criteria_usage(ranking)
     judged = {"criteria": spent} if spent else {}
     order = [(ranked.made, {"criteria_results": results(ranked)}) for ranked in ranking]
     order = order or [(made, {}) for made in range(len(completion.choices))]
@@ -60,7 +60,9 @@ def token_logprob(token: str, alternatives: int) -> Json:
     dice = blake2b(token.encode(), digest_size=2).digest()
     best = _entry(token, -(dice[0] + 1) / 1000)
     others = (OPENERS[(dice[1] + rank) % len(OPENERS)] for rank in range(alternatives))
-    rivals = [_entry(other, best["logprob"] - 1 - rank) for rank, other in enumerate(others) if other != token]
+    rivals = [
+        _entry(other, best["logprob"] - 1 - rank) for rank, other in enumerate(others) if other != token
+    ]
     return {**best, "top_logprobs": [best, *rivals][:alternatives]}
 
 
@@ -68,7 +70,7 @@ def _entry(token: str, logprob: float) -> Json:
     return {"token": token, "bytes": list(token.encode()), "logprob": round(logprob, 4)}
 
 
-def events(completion: Completion, include_usage: bool) -> Iterator[bytes]:
+def chunk_events(completion: Completion, include_usage: bool) -> Iterator[bytes]:
     """The answer as server-sent events: roles first, then the choices' pieces in turn, then their ends.
 
     Joined they say exactly what the plain answer says. With `include_usage` a last chunk counts the tokens.
@@ -106,14 +108,14 @@ def _parts_of(completion: Completion, index: int, choice: Choice) -> Iterator[by
     yield _chunk_choice(index, {}, unsaid, choice.finish_reason)
 
 
-def _call_deltas(call: Call, number: int) -> Iterator[Json]:
+def _call_deltas(call: ToolCall, number: int) -> Iterator[Json]:
     """A call in pieces: its name, then its arguments bit by bit."""
     yield _call_delta(call, number, {"name": call.name, "arguments": ""}, {"id": call.id, "type": "function"})
     for piece in call.arguments:
         yield _call_delta(call, number, {"arguments": piece})
 
 
-def _call_delta(call: Call, number: int, function: Json, named: Json | None = None) -> Json:
+def _call_delta(call: ToolCall, number: int, function: Json, named: Json | None = None) -> Json:
     """A piece of a call."""
     if call.legacy:
         return {"function_call": function}

@@ -13,7 +13,7 @@ from openpipe_mock.core.resources import install_line
 
 if TYPE_CHECKING:
     from openpipe_mock.contract.findings import Planned, Result
-    from openpipe_mock.contract.run import Options, Progress
+    from openpipe_mock.contract.run import Progress, RunOptions
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _LEVELS = ("documented", "sdk", "source", "decision")
@@ -107,18 +107,18 @@ command that makes no sense.""",
 def contract(**given: Any) -> None:
     """Judge whether the server at URL keeps the contract."""
     try:
-        from openpipe_mock.contract.run import Options, run
+        from openpipe_mock.contract.run import RunOptions, run
     except ModuleNotFoundError as error:
         _refuse(f"{error.name} is missing: {install_line('contract')}")
     from openpipe_mock.contract import deviations
     from openpipe_mock.contract.target import UsageProblem
-    from openpipe_mock.contract.text import header, report
+    from openpipe_mock.contract.text import header, report_text
 
     files = {
         name: given.pop(name)
         for name in ("known", "write_known", "baseline", "json_file", "junit_file", "html_file")
     }
-    options = Options(**given)
+    options = RunOptions(**given)
     again = rerun(options)
     today = datetime.date.today()
     try:
@@ -137,8 +137,8 @@ def contract(**given: Any) -> None:
         sys.exit(3 if result.crashes else 0)
     result = deviations.applied(result, known, today)
     if before is not None:
-        result = deviations.compared(result, before)
-    _say(report(result, again))
+        result = deviations.against_baseline(result, before)
+    _say(report_text(result, again))
     _write(result, files, again, today)
     sys.exit(result.exit_code)
 
@@ -148,7 +148,7 @@ def _say(lines: Iterable[str]) -> None:
         click.echo(line)
 
 
-def rerun(options: "Options") -> str:
+def rerun(options: "RunOptions") -> str:
     """The command that asks again; the key is never in it."""
     words = ["openpipe-mock", "contract", options.url, "--seed", str(options.seed), "--level", options.level]
     for flag, values in (
@@ -170,7 +170,7 @@ def rerun(options: "Options") -> str:
     return shlex.join(words)
 
 
-def _progress(options: "Options") -> "Progress":
+def _progress(options: "RunOptions") -> "Progress":
     """The plan on standard output, then how far the run is, on standard error."""
     from openpipe_mock.contract.run import Progress
     from openpipe_mock.contract.text import plan
@@ -209,9 +209,9 @@ def _write(result: "Result", files: dict[str, Path | None], again: str, today: d
     from openpipe_mock.contract import text as contracttext
 
     makers: dict[str, Callable[[], str]] = {
-        "json_file": lambda: contracttext.as_json(result),
-        "junit_file": lambda: contractjunit.junit(result, again),
-        "html_file": lambda: contracthtml.page(result, again),
+        "json_file": lambda: contracttext.report_json(result),
+        "junit_file": lambda: contractjunit.report_junit(result, again),
+        "html_file": lambda: contracthtml.report_page(result, again),
         "write_known": lambda: deviations.draft(result, today),
     }
     for name, maker in makers.items():
@@ -238,10 +238,10 @@ def explain(name: str | None, markdown: bool) -> None:
     from openpipe_mock.contract.checks import explain as told
 
     if markdown:
-        from openpipe_mock.contract.run import members
+        from openpipe_mock.contract.run import family_members
         from openpipe_mock.contract.text import documentation
 
-        click.echo(documentation(members()), nl=False)
+        click.echo(documentation(family_members()), nl=False)
     elif name is None:
         width = max(map(len, catalogue()))
         for check in catalogue().values():
@@ -250,9 +250,9 @@ def explain(name: str | None, markdown: bool) -> None:
         try:
             cases = {}
             if family_of(name):
-                from openpipe_mock.contract.run import members
+                from openpipe_mock.contract.run import family_members
 
-                cases = members()
+                cases = family_members()
             click.echo(told(name, cases))
         except ModuleNotFoundError as error:
             _refuse(f"{error.name} is missing: {install_line('contract')}")

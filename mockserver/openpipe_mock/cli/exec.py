@@ -116,7 +116,7 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
     from openpipe_mock.config.file import ConfigError, TwoFiles
     from openpipe_mock.exec.child import CannotRun
     from openpipe_mock.exec.run import Job
-    from openpipe_mock.exec.run import execute as run
+    from openpipe_mock.exec.run import run_command as run
     from openpipe_mock.server.reload import Source
     from openpipe_mock.server.server import CannotServe
 
@@ -159,7 +159,7 @@ def _chosen(name: str | None, number: int) -> "tuple[Variant | None, tuple[Varia
     if number:
         raise click.UsageError("--variant and --variants exclude each other")
     try:
-        return variants.named(name), ()
+        return variants.variant_named(name), ()
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 
@@ -191,10 +191,10 @@ def _progress(quiet: bool) -> "Announce":
 
 
 def tell(verdict: "Verdict", quiet: bool) -> None:
-    from openpipe_mock.exec.report import notes, text
+    from openpipe_mock.exec.report import exec_text, notes
 
     if not quiet or verdict.broken or any(run.warnings for run in verdict.runs) or any(notes(verdict)):
-        _say(text(verdict))
+        _say(exec_text(verdict))
 
 
 def _write(verdict: "Verdict", reports: Sequence[Path]) -> None:

@@ -21,7 +21,7 @@ def option(flag: str, **settings: Any) -> Callable[[Command], Command]:
     return click.option(flag, envvar=variable(flag), show_envvar=True, **settings)
 
 
-def decides(flag: str, default: Any, **settings: Any) -> Callable[[Command], Command]:
+def file_decides(flag: str, default: Any, **settings: Any) -> Callable[[Command], Command]:
     """A flag that beats the config file; left out, the file decides."""
     return option(flag, show_default=f"as in the config file, else {default}", **settings)
 

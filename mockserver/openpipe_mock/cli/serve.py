@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from openpipe_mock.cli.main import main
-from openpipe_mock.cli.options import decides, fail, option
+from openpipe_mock.cli.options import fail, file_decides, option
 from openpipe_mock.config.settings import CLOCKS, IDS, REPEATS, VALIDATIONS, Settings
 from openpipe_mock.server.signals import leave_calmly
 
@@ -28,27 +28,27 @@ Examples:
     help="Scores, answers, faults and timing from this file; it is read again whenever it is saved."
     " Without the flag: openpipe-mock.yaml or .yml, where the working folder has one.",
 )
-@decides("--seed", 0, type=int, help="Other seeds give other scores, texts and ids.")
-@decides(
+@file_decides("--seed", 0, type=int, help="Other seeds give other scores, texts and ids.")
+@file_decides(
     "--validation",
     "strict",
     type=click.Choice(VALIDATIONS),
     help="strict: as documented. lenient: as the service does, unknown properties dropped and top-level"
     " scalars coerced. report: as lenient, and says what strict would refuse.",
 )
-@decides(
+@file_decides(
     "--ids",
     "content",
     type=click.Choice(IDS),
     help="content: derived from the request. random: new each time.",
 )
-@decides(
+@file_decides(
     "--clock",
     "fixed",
     type=click.Choice(CLOCKS),
     help="fixed: a plausible past time, derived from the request. real: now.",
 )
-@decides(
+@file_decides(
     "--repeat",
     "same",
     type=click.Choice(REPEATS),
@@ -124,7 +124,7 @@ def serve(
     gc.disable()
     click.get_current_context().call_on_close(gc.enable)
     from openpipe_mock.config.file import TwoFiles
-    from openpipe_mock.control.guard import Unfit, guard
+    from openpipe_mock.control.guard import UnfitFlag, guard
     from openpipe_mock.server.reload import Source
     from openpipe_mock.server.server import CannotServe, Listener
     from openpipe_mock.server.server import serve as run
@@ -133,7 +133,7 @@ def serve(
         raise click.UsageError("--ssl-keyfile needs --ssl-certfile")
     try:
         admitted = guard(control_token, allow_control_from, allowed_host)
-    except Unfit as error:
+    except UnfitFlag as error:
         raise click.UsageError(str(error)) from None
     given = {name: value for name, value in given.items() if value is not None}
     try:

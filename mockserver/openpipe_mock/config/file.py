@@ -29,16 +29,16 @@ from openpipe_mock.core.resources import folder
 from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.core.userfiles import contents
 from openpipe_mock.core.wording import shown
-from openpipe_mock.core.yamltext import MOST_BYTES, Document, Mistake, Unreadable
+from openpipe_mock.core.yamltext import MOST_FILE_BYTES, Mistake, UnreadableYaml, YamlDocument
 from openpipe_mock.faults.kinds import Fault, read_fault
 from openpipe_mock.matching.conditions import When, check_condition, check_conditions, read_when
-from openpipe_mock.openapi.violations import DIALECT, Place, explain
+from openpipe_mock.openapi.violations import DIALECT, SchemaPlace, violations_of
 
 Json = Any
 Part = TypeVar("Part")
 
-NAME = "openpipe-mock.yaml"
-NAMES = (NAME, "openpipe-mock.yml")
+DEFAULT_FILE = "openpipe-mock.yaml"
+NAMES = (DEFAULT_FILE, "openpipe-mock.yml")
 """What a config file in the working folder is called when it is to be found by itself."""
 MOST_MISTAKES = 500
 
@@ -86,14 +86,14 @@ def default_file() -> str:
 
 def load(path: str | PathLike[str]) -> Settings:
     """The settings that the file at a path says. Raises OSError, ConfigError."""
-    return read(contents(path, MOST_BYTES).data, os.fspath(path))
+    return read_config(contents(path, MOST_FILE_BYTES).data, os.fspath(path))
 
 
-def read(data: bytes, name: str = NAME) -> Settings:
+def read_config(data: bytes, name: str = DEFAULT_FILE) -> Settings:
     """The settings that a config file says; an empty one says the defaults. Raises ConfigError."""
     try:
-        document = yamltext.read(data)
-    except Unreadable as error:
+        document = yamltext.read_yaml(data)
+    except UnreadableYaml as error:
         unread = {mistake.pointer for mistake in error.mistakes}
         unread.update(error.document.unread() if error.document else ())
         further = _mistakes(error.document) if error.document else ()
@@ -123,7 +123,7 @@ def _discreet(mistake: Mistake, sentence: str = "") -> Mistake:
     return replace(mistake, pointer="/".join(("", auth, *plain)), sentence=sentence or mistake.sentence)
 
 
-def _mistakes(document: Document) -> list[Mistake]:
+def _mistakes(document: YamlDocument) -> list[Mistake]:
     """What is wrong with the content of a document that could be read, but for some keys."""
     try:
         settings({} if document.value is None else document.value)
@@ -132,7 +132,7 @@ def _mistakes(document: Document) -> list[Mistake]:
     return []
 
 
-def _placed(violation: Violation, document: Document) -> Mistake:
+def _placed(violation: Violation, document: YamlDocument) -> Mistake:
     return Mistake(*document.place(violation.pointer), violation.pointer, violation.sentence)
 
 
@@ -141,7 +141,7 @@ def settings(value: Json) -> Settings:
     return _parsed("", "the file", value, "", _whole_file)
 
 
-def criterion(value: Json, *, place: str) -> Declared | Form:
+def parse_criterion(value: Json, *, place: str) -> Declared | Form:
     """A criterion: how it judges or, where it has versions, how each of them does. Raises Mistakes.
 
     `place`: where it stands in the file, as a JSON pointer, or would stand.
@@ -149,22 +149,22 @@ def criterion(value: Json, *, place: str) -> Declared | Form:
     return _parsed("criterion", "the criterion", value, place, read_criterion)
 
 
-def script(value: Json, *, place: str) -> Script:
+def parse_script(value: Json, *, place: str) -> Script:
     """A scripted answer. Raises Mistakes."""
     return _parsed("script", "the script", value, place, read_script)
 
 
-def fault(value: Json, *, place: str) -> Fault:
+def parse_fault(value: Json, *, place: str) -> Fault:
     """A fault. Raises Mistakes."""
     return _parsed("fault", "the fault", value, place, read_fault)
 
 
-def limits(value: Json) -> Limits:
+def parse_limits(value: Json) -> Limits:
     """Limits for each key. Raises Mistakes."""
     return _parsed("limits", "the limits", value, "", read_limits)
 
 
-def when(value: Json) -> When:
+def parse_when(value: Json) -> When:
     """Conditions on a request. Raises Mistakes."""
     return _parsed("when", "the condition", value, "", read_when)
 
@@ -183,21 +183,21 @@ def part_schema(part: str) -> dict[str, Any]:
 
 
 @cache
-def validator(part: str) -> Any:
+def shape_validator(part: str) -> Any:
     """What decides whether a part's shape is right."""
     return jsonschema_rs.validator_for({"$schema": DIALECT, "$defs": schema()["$defs"], **part_schema(part)})
 
 
 @cache
-def _start(noun: str) -> Place:
-    return Place(schema(), noun=noun)
+def _start(noun: str) -> SchemaPlace:
+    return SchemaPlace(schema(), noun=noun)
 
 
 def _shape_violations(part: str, noun: str, value: Json) -> list[Violation]:
     """What is wrong with a part's shape: of very many mistakes only the first."""
-    if validator(part).is_valid(value):
+    if shape_validator(part).is_valid(value):
         return []
-    return list(islice(explain(part_schema(part), value, _start(noun)), MOST_MISTAKES + 1))
+    return list(islice(violations_of(part_schema(part), value, _start(noun)), MOST_MISTAKES + 1))
 
 
 def _parsed(part: str, noun: str, value: Json, prefix: str, build: Callable[[Json, At], Part]) -> Part:

@@ -38,10 +38,10 @@ class Known:
 def read_known(path: Path) -> tuple[Known, ...]:
     """The entries of a file. Raises BadFile."""
     try:
-        entries = yamltext.read(contents(path, _MOST_KNOWN_BYTES).data).value
+        entries = yamltext.read_yaml(contents(path, _MOST_KNOWN_BYTES).data).value
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
-    except yamltext.Unreadable as error:
+    except yamltext.UnreadableYaml as error:
         raise BadFile(f"{path}:{error.mistakes[0]}") from None
     if not isinstance(entries, list):
         raise BadFile(f"{path}: expected a list of entries with id, reason and expires")
@@ -106,7 +106,7 @@ def read_baseline(path: Path) -> frozenset[str]:
         raise BadFile(f"{path}: expected the file that --json wrote") from None
 
 
-def compared(result: Result, before: frozenset[str]) -> Result:
+def against_baseline(result: Result, before: frozenset[str]) -> Result:
     """The result against an earlier one: only what is newly broken fails."""
     now = [outcome.check.id for outcome in result.deciding("broken")]
     checked = {outcome.check.id for outcome in result.outcomes if outcome.state != "unchecked"}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-DONE = "[DONE]"
+DONE_DATA = "[DONE]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class EventStream:
     """All events of a body, and whether it broke off within one (the standard drops such an event)."""
 
     events: tuple[Event, ...]
@@ -41,7 +41,7 @@ class _Pending:
             self.name = text
 
 
-def read(body: bytes) -> Stream:
+def read_events(body: bytes) -> EventStream:
     """The events of a body. Bytes that are no UTF-8 become U+FFFD, as the standard says."""
     *lines, rest = _LINE_END.split(body.removeprefix(_BYTE_ORDER_MARK))
     events, pending = [], _Pending()
@@ -54,4 +54,4 @@ def read(body: bytes) -> Stream:
             pending = _Pending()
     if rest and not rest.startswith(b":"):
         pending.take(rest)
-    return Stream(tuple(events), bool(pending.data))
+    return EventStream(tuple(events), bool(pending.data))

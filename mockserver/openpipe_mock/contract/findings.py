@@ -13,12 +13,12 @@ from typing import Any, Literal
 from openpipe_mock.contract.checks import LEVELS, Check, Level, catalogue, decides, family_of, find
 
 Json = Any
-State = Literal["kept", "broken", "flaky", "known", "lenient", "unchecked"]
+CheckState = Literal["kept", "broken", "flaky", "known", "lenient", "unchecked"]
 _Verdict = Literal["kept", "broken", "inconclusive"]
 
 _EXIT_CODES: Mapping[_Verdict, int] = {"kept": 0, "broken": 1, "inconclusive": 3}
 _USAGE = 2
-STATES: tuple[State, ...] = ("broken", "flaky", "known", "lenient", "kept", "unchecked")
+STATES: tuple[CheckState, ...] = ("broken", "flaky", "known", "lenient", "kept", "unchecked")
 """From the worst; a check is in the first of these states that anything puts it in."""
 
 
@@ -61,7 +61,7 @@ class Outcome:
     """What came of one check: all sightings, the smallest request first, and why cases went unjudged."""
 
     check: Check
-    state: State
+    state: CheckState
     sightings: tuple[Sighting, ...] = ()
     reasons: tuple[str, ...] = ()
 
@@ -137,10 +137,10 @@ class Result:
     requests: int = 0
     seconds: float = 0.0
 
-    def in_state(self, *states: State) -> list[Outcome]:
+    def in_state(self, *states: CheckState) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.state in states]
 
-    def deciding(self, *states: State) -> list[Outcome]:
+    def deciding(self, *states: CheckState) -> list[Outcome]:
         """The outcomes in these states that decide the exit code."""
         return [outcome for outcome in self.in_state(*states) if decides(outcome.level, self.level)]
 
@@ -216,7 +216,7 @@ def outcomes(payloads: Iterable[Mapping[str, Json]], planned: Planned) -> tuple[
 def _outcome(check: Check, sightings: Iterable[Sighting], examined: bool, reasons: Iterable[str]) -> Outcome:
     ordered = tuple(sorted(sightings, key=lambda each: each.size))
     kinds = {each.kind for each in ordered} | ({"kept"} if examined else set())
-    state: State = next((state for state in STATES if state in kinds), "unchecked")
+    state: CheckState = next((state for state in STATES if state in kinds), "unchecked")
     return Outcome(check, state, ordered, tuple(dict.fromkeys(reasons)))
 
 

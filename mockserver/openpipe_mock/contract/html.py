@@ -6,7 +6,7 @@ from html import escape
 from openpipe_mock import __version__
 from openpipe_mock.contract.checks import LEVELS, MEANINGS, family_of
 from openpipe_mock.contract.findings import STATES, Outcome, Result, Sighting
-from openpipe_mock.contract.text import COLUMNS, WORDS, curl
+from openpipe_mock.contract.text import COLUMNS, VERDICT_WORDS, curl
 
 _MARKS = {"kept": "✓", "broken": "✗", "flaky": "~", "known": "k", "lenient": "+", "unchecked": "·"}
 _AREAS = ("judge", "chat", "criteria", "")
@@ -37,7 +37,7 @@ dt{color:var(--muted);font-size:.85rem;margin-top:.5rem}dd{margin:0;overflow-wra
 """
 
 
-def page(result: Result, rerun: str) -> str:
+def report_page(result: Result, rerun: str) -> str:
     """A page for phones and desks, light and dark, without scripts and without anything from elsewhere."""
     return "\n".join(_parts(result, rerun)) + "\n"
 
@@ -48,7 +48,7 @@ def _parts(result: Result, rerun: str) -> Iterator[str]:
     yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
     yield f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"
     yield f"<h1>{escape(title)}</h1>"
-    yield f'<p class="verdict is-{result.verdict}"><strong>{WORDS[result.verdict]}.</strong> '
+    yield f'<p class="verdict is-{result.verdict}"><strong>{VERDICT_WORDS[result.verdict]}.</strong> '
     yield f"Level {escape(result.level)}, seed {result.seed}, {result.requests} of {result.budget} requests,"
     yield f" {result.seconds:.1f} s. openpipe-mock {__version__}</p>"
     for note in (*result.open_questions, *result.remarks):

@@ -10,7 +10,7 @@ from openpipe_mock.contract.text import failure
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit(result: Result, rerun: str) -> str:
+def report_junit(result: Result, rerun: str) -> str:
     """A document that CI services read. Deviations that decide nothing pass, and say so."""
     cases = list(_testcases(result, rerun))
     suite = Element("testsuite", name="openpipe-mock contract", tests=str(len(cases)))
@@ -30,8 +30,8 @@ def _testcases(result: Result, rerun: str) -> Iterator[Element]:
     questions = [*result.open_questions, *result.crashes]
     if questions:
         case = Element("testcase", classname="contract", name="inconclusive")
-        told = SubElement(case, "error", message=clean(questions[0]))
-        told.text = clean("\n".join(questions))
+        told = SubElement(case, "error", message=xml_safe(questions[0]))
+        told.text = xml_safe("\n".join(questions))
         yield case
 
 
@@ -40,15 +40,15 @@ def _testcase(outcome: Outcome, result: Result, rerun: str) -> Element:
     case = Element("testcase", classname=f"contract.{area}", name=name)
     told = "\n".join(failure(outcome, result.url, rerun)) if outcome.sightings else ""
     if outcome in result.breaks:
-        message = clean(f"{outcome.check.promise} {outcome.first.sentence}")
-        SubElement(case, "failure", message=message).text = clean(told)
+        message = xml_safe(f"{outcome.check.promise} {outcome.first.sentence}")
+        SubElement(case, "failure", message=message).text = xml_safe(told)
     elif outcome.state == "unchecked":
-        SubElement(case, "skipped", message=clean("; ".join(outcome.reasons) or "nothing showed it"))
+        SubElement(case, "skipped", message=xml_safe("; ".join(outcome.reasons) or "nothing showed it"))
     elif told:
-        SubElement(case, "system-out").text = clean(told)
+        SubElement(case, "system-out").text = xml_safe(told)
     return case
 
 
-def clean(text: str) -> str:
+def xml_safe(text: str) -> str:
     """The text without what XML can't carry."""
     return _UNPRINTABLE.sub("\ufffd", text)

@@ -120,8 +120,8 @@ class Exchange:
         return self.parsed[0]
 
     @cached_property
-    def stream(self) -> eventstream.Stream:
-        return eventstream.read(self.body)
+    def stream(self) -> eventstream.EventStream:
+        return eventstream.read_events(self.body)
 
 
 def _found(headers: _Headers, name: str) -> str:

@@ -43,7 +43,7 @@ _USAGE_ERROR, _INTERRUPTED = 4, 2
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class RunOptions:
     """What the user asks of a run. None means: as befits the server."""
 
     url: str
@@ -147,7 +147,7 @@ def _numbers(plan: Any) -> Planned:
     )
 
 
-def arguments(options: Options, server: Target) -> list[str]:
+def pytest_arguments(options: RunOptions, server: Target) -> list[str]:
     """What pytest is told."""
     suite = str(folder("contract_tests"))
     found = [suite, "-c", f"{suite}/pytest.ini", f"--rootdir={suite}", f"--confcutdir={suite}"]
@@ -178,7 +178,7 @@ def undisturbed() -> Iterator[None]:
         sys.path[:] = path
 
 
-def server_of(options: Options) -> Target:
+def server_of(options: RunOptions) -> Target:
     """The target with its budget. Raises UsageProblem for options that make no sense."""
     for latest in options.latest:
         name, _, version = latest.partition("=")
@@ -197,7 +197,7 @@ def server_of(options: Options) -> Target:
     return server
 
 
-def _remarks(options: Options, server: Target) -> Iterator[str]:
+def _remarks(options: RunOptions, server: Target) -> Iterator[str]:
     """What a user should know beforehand."""
     if withheld(server.url, options.api_key, os.environ, send=options.send_key):
         yield "OPENPIPE_API_KEY is set and is not sent to this host; --send-key sends it."
@@ -218,7 +218,7 @@ def _check_words(words: str) -> None:
         raise UsageProblem(f"-k {words}: {error}; write it as in -k 'stream and not role'") from None
 
 
-def run(options: Options, progress: Progress | None = None) -> Result:
+def run(options: RunOptions, progress: Progress | None = None) -> Result:
     """Judge a server. Raises UsageProblem when the options make no sense."""
     server = server_of(options)
     for pattern in options.only:
@@ -231,7 +231,7 @@ def run(options: Options, progress: Progress | None = None) -> Result:
     collector = Collector(progress or Progress(), options.dry_run)
     started = time.perf_counter()
     with undisturbed():
-        code = pytest.main(arguments(options, server), plugins=[collector])
+        code = pytest.main(pytest_arguments(options, server), plugins=[collector])
     if code == _USAGE_ERROR and not collector.crashes:
         raise UsageProblem("pytest refused the options of this run")
     if code == _INTERRUPTED and not collector.crashes:
@@ -272,12 +272,14 @@ def _plausible(pattern: str) -> bool:
     return pattern in known or beginning or family_of(pattern) is not None
 
 
-def members(seed: int = 0) -> dict[str, str]:
+def family_members(seed: int = 0) -> dict[str, str]:
     """The ids of the families' members → their level."""
     collector = Collector(Progress())
-    options = Options("http://127.0.0.1:9/api/v1", seed=seed, thorough=True, dry_run=True, max_requests=10**6)
+    options = RunOptions(
+        "http://127.0.0.1:9/api/v1", seed=seed, thorough=True, dry_run=True, max_requests=10**6
+    )
     with undisturbed(), suppress(KeyboardInterrupt):
-        pytest.main(arguments(options, server_of(options)), plugins=[collector])
+        pytest.main(pytest_arguments(options, server_of(options)), plugins=[collector])
     every: Sequence[Any] = [*collector.plan.kept, *collector.plan.cut]
     found = [case.check for case in every if case.check.id != case.family]
     return {check.id: check.level for check in sorted(found, key=lambda check: -LEVELS.index(check.level))}

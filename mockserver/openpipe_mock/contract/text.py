@@ -5,17 +5,17 @@ import shlex
 from collections.abc import Iterator
 
 from openpipe_mock.contract.checks import LEVELS, MEANINGS, Check, catalogue, decides
-from openpipe_mock.contract.findings import Outcome, Planned, Result, Sighting, State
+from openpipe_mock.contract.findings import CheckState, Outcome, Planned, Result, Sighting
 
 _MOST_SHOWN = 600
 _MOST_CURL = 4000
 _MOST_LISTED = 12
-WORDS = {
+VERDICT_WORDS = {
     "kept": "The contract is kept",
     "broken": "The contract is broken",
     "inconclusive": "Inconclusive",
 }
-COLUMNS: tuple[tuple[str, State], ...] = (
+COLUMNS: tuple[tuple[str, CheckState], ...] = (
     ("kept", "kept"),
     ("broken", "broken"),
     ("flaky", "flaky"),
@@ -49,12 +49,12 @@ def plan(planned: Planned, *, whole: bool = False) -> Iterator[str]:
             " where one of these is refused, halves of it show what is"
         )
     if planned.cut:
-        yield f"  beyond the budget, {len(planned.cut)} checks: {names(planned.cut)}"
+        yield f"  beyond the budget, {len(planned.cut)} checks: {id_list(planned.cut)}"
     if planned.more:
         yield f"  and {planned.more} further cases of checks that are made; --thorough makes all of them"
 
 
-def names(ids: tuple[str, ...] | list[str]) -> str:
+def id_list(ids: tuple[str, ...] | list[str]) -> str:
     """The ids, those of a family's members as a number."""
     families: dict[str, int] = {}
     for name in ids:
@@ -65,7 +65,7 @@ def names(ids: tuple[str, ...] | list[str]) -> str:
     return ", ".join([*told[:_MOST_LISTED], *rest])
 
 
-def report(result: Result, rerun: str) -> Iterator[str]:
+def report_text(result: Result, rerun: str) -> Iterator[str]:
     """Everything after the run. `rerun`: the command that asks again, without `--only`."""
     yield ""
     for outcome in result.breaks:
@@ -81,7 +81,7 @@ def report(result: Result, rerun: str) -> Iterator[str]:
 
 
 def _verdict(result: Result) -> str:
-    told = WORDS[result.verdict]
+    told = VERDICT_WORDS[result.verdict]
     if result.breaks:
         count = len(result.breaks)
         told = f"{told}: {count} check{'s' if count > 1 else ''} at level {result.level}"
@@ -228,7 +228,7 @@ def _entry(check: Check, cases: int) -> Iterator[str]:
     yield ""
 
 
-def as_json(result: Result) -> str:
+def report_json(result: Result) -> str:
     return json.dumps(_plain(result), ensure_ascii=False, indent=1) + "\n"
 
 

@@ -18,26 +18,26 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.control import status as memory
 from openpipe_mock.control.document import served
 from openpipe_mock.control.guard import Guard
-from openpipe_mock.control.listings import ROOT, about, criterion, in_order, newest
+from openpipe_mock.control.listings import ROOT, in_order, listed_criterion, newest, session_status
 from openpipe_mock.control.parameters import (
     EXPECTATIONS,
     FILTERS,
     Order,
-    arguments,
+    body_members,
     expectation,
     filtered,
     limit,
-    members,
     part,
-    parts,
-    read,
+    query_arguments,
+    read_body,
     reference,
     room,
+    rules_in_body,
     session_name,
 )
 from openpipe_mock.control.routing import Route, pattern
-from openpipe_mock.control.status import NAME, facts
-from openpipe_mock.core.effects import Exchange, Head, HeaderList, Reply
+from openpipe_mock.control.status import PRODUCT, facts
+from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply
 from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
 from openpipe_mock.core.wording import did_you_mean, listed, nearest, quoted
 from openpipe_mock.faults.kinds import Fault
@@ -71,7 +71,7 @@ class Control:
         self.service = service
         self.guard = guard or Guard()
 
-    def exchange(self, head: Head) -> Exchange:
+    def exchange(self, head: Head) -> Effects:
         """Answer one request to a path that begins with `/_mock/`."""
         try:
             self.guard.admit(head)
@@ -80,14 +80,14 @@ class Control:
             reply = refusal(error)
         return replace(reply, headers=(*reply.headers, *_SAFE))
 
-    def answered(self, head: Head) -> Exchange:
+    def answered(self, head: Head) -> Effects:
         path = head.path.encode("utf-8", "replace").decode()
         prefixed = PREFIXED.fullmatch(path)
         route, argument = _found(head.method, prefixed["path"] if prefixed else path)
-        query = arguments(head.query, (*route.parameters, "session"))
+        query = query_arguments(head.query, (*route.parameters, "session"))
         session = query.pop("session", "") or (prefixed["name"] if prefixed else "")
         session = session or head.headers.get(b"x-mock-session", b"").decode("latin-1")
-        body = (yield from read(head, route.body)) if route.body else None
+        body = (yield from read_body(head, route.body)) if route.body else None
         return route.action(self, Order(head, session, argument, query, body))
 
     def session(self, order: Order) -> Session:
@@ -113,7 +113,7 @@ class Control:
     # About the mock.
 
     def health(self, _: Order) -> Reply:
-        return _ok({"status": "ok", "name": NAME, **facts(self.service.settings)})
+        return _ok({"status": "ok", "name": PRODUCT, **facts(self.service.settings)})
 
     def status(self, order: Order) -> Reply:
         file = self.service.file
@@ -124,7 +124,7 @@ class Control:
         return _ok(
             {
                 "status": "ok",
-                "name": NAME,
+                "name": PRODUCT,
                 **facts(self.service.settings),
                 "config": {
                     "file": file.path or None,
@@ -133,7 +133,7 @@ class Control:
                     "missing": file.missing,
                     "problems": list(file.problems),
                 },
-                "memory": memory.about(self.service.sessions),
+                "memory": memory.memory_status(self.service.sessions),
                 "session": order.session or DEFAULT,
                 **counted,
             }
@@ -163,7 +163,7 @@ class Control:
         session = self.known(order)
         settings = self.in_force(session)
         listed_ones = [
-            criterion(name, declared, name in session.overrides.criteria)
+            listed_criterion(name, declared, name in session.overrides.criteria)
             for name, declared in settings.criteria.items()
         ]
         unknown = "judge" if settings.judges_unknown else "not_found"
@@ -171,17 +171,19 @@ class Control:
 
     def set_criterion(self, order: Order) -> Reply:
         name, version = reference(order.argument)
-        form = part(configfile.criterion, order.body)  # a mistake makes no session
+        form = part(configfile.parse_criterion, order.body)  # a mistake makes no session
         if version and isinstance(form, Declared):
-            raise BadRequest.at("body", f"expected how {order.argument} judges, got versions; {_DROP_VERSION}")
+            raise BadRequest.at(
+                "body", f"expected how {order.argument} judges, got versions; {_DROP_VERSION}"
+            )
         session = self.session(order)
         room(len(session.overrides.criteria), name not in session.overrides.criteria)
         place = session.next_place()
-        form = part(configfile.criterion, order.body, place)
+        form = part(configfile.parse_criterion, order.body, place)
         declared = Declared(_versions(form, version, self.declared(session, name)))
         session.wrote(form, order.body, place)
         session.override(criteria={**session.overrides.criteria, name: declared})
-        return _ok(criterion(name, declared, True))
+        return _ok(listed_criterion(name, declared, True))
 
     def reset_criterion(self, order: Order) -> Reply:
         name, version = reference(order.argument)
@@ -206,10 +208,10 @@ class Control:
 
     def rules(self, order: Order, build: Callable[..., Any], kind: str) -> tuple[Session, list[Any]]:
         """The session that is meant, and the rules to be set there. A mistake makes no session."""
-        checked = parts(build, order.body, str)
+        checked = rules_in_body(build, order.body, str)
         session = self.session(order)
         room(len(getattr(session.overrides, kind)), len(checked))
-        rules = parts(build, order.body, session.next_place)
+        rules = rules_in_body(build, order.body, session.next_place)
         _written(session, rules, order.body)
         return session, rules
 
@@ -244,7 +246,7 @@ class Control:
         )
 
     def set_limits(self, order: Order) -> Reply:
-        limits = part(lambda value, place: configfile.limits(value), order.body)
+        limits = part(lambda value, place: configfile.parse_limits(value), order.body)
         session = self.session(order)
         session.wrote(limits, order.body)
         session.override(limits=limits)
@@ -259,19 +261,21 @@ class Control:
 
     def sessions(self, order: Order) -> Reply:
         self.service.sessions.expire(order.head.at)
-        return _ok({"sessions": [about(session, order.head) for session in self.service.sessions.all()]})
+        return _ok(
+            {"sessions": [session_status(session, order.head) for session in self.service.sessions.all()]}
+        )
 
     def make_session(self, order: Order) -> Reply:
         sessions, at = self.service.sessions, order.head.at
-        body = members({} if order.body is None else order.body, ("name",))
+        body = body_members({} if order.body is None else order.body, ("name",))
         name = session_name(body)
         if name is None:
-            return _ok(about(sessions.fresh(at), order.head), 201)
+            return _ok(session_status(sessions.fresh(at), order.head), 201)
         new = not sessions.has(name)
-        return _ok(about(sessions.open(name, at), order.head), 201 if new else 200)
+        return _ok(session_status(sessions.open(name, at), order.head), 201 if new else 200)
 
     def one_session(self, order: Order) -> Reply:
-        return _ok(about(self.service.sessions.known(order.argument, order.head.at), order.head))
+        return _ok(session_status(self.service.sessions.known(order.argument, order.head.at), order.head))
 
     def close_session(self, order: Order) -> Reply:
         name, sessions = order.argument, self.service.sessions
@@ -311,14 +315,17 @@ class Control:
         return _ok({"status": "ok", "removed": removed})
 
     def verify(self, order: Order) -> Reply:
-        body = members(order.body, ("when", *EXPECTATIONS))
-        when = part(lambda value, place: configfile.when(value), body.get("when", {}), pointer="/when")
+        body = body_members(order.body, ("when", *EXPECTATIONS))
+        when = part(lambda value, place: configfile.parse_when(value), body.get("when", {}), pointer="/when")
         sessions = self.chosen(order)
         verdict = verify(newest(sessions), when, expectation(body))
         return _ok({**verdict, "dropped": sum(session.journal.dropped for session in sessions)})
 
 
-_RULES: Mapping[str, Callable[..., Any]] = {"completions": configfile.script, "faults": configfile.fault}
+_RULES: Mapping[str, Callable[..., Any]] = {
+    "completions": configfile.parse_script,
+    "faults": configfile.parse_fault,
+}
 """Kind of rules, as the config file names it → what reads one."""
 
 

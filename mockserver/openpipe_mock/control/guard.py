@@ -28,7 +28,7 @@ _PORTED = re.compile(r"\[(?P<v6>[^\]]*)\](?::[0-9]+)?|(?P<v4>[0-9.]+):[0-9]+")
 _FORWARDED_FOR = re.compile(r"""(?i)(?:^|[;,\s])for\s*=\s*("[^"]*"|[^;,\s]*)""")
 
 
-class Unfit(ValueError):
+class UnfitFlag(ValueError):
     """A flag's value that can't be; the message says what it has to be."""
 
 
@@ -134,7 +134,7 @@ def _misnamed(host: bytes) -> str:
 def guard(token: str | None = None, networks: Iterable[str] = (), hosts: Iterable[str] = ()) -> Guard:
     """The guard that flags describe. Raises Unfit."""
     if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
-        raise Unfit("--control-token: expected printable ASCII characters without spaces, at least one")
+        raise UnfitFlag("--control-token: expected printable ASCII characters without spaces, at least one")
     return Guard((token or "").encode(), tuple(map(_network, networks)), frozenset(map(_allowed_name, hosts)))
 
 
@@ -148,9 +148,9 @@ def _network(written: str) -> _Network:
         meant = ip_network(written, strict=False)
     except ValueError:
         expected = "expected an address or a network, as in 172.16.0.0/12"
-        raise Unfit(f"--allow-control-from {quoted(written)}: {expected}") from None
+        raise UnfitFlag(f"--allow-control-from {quoted(written)}: {expected}") from None
     single = written.partition("/")[0]
-    raise Unfit(f"--allow-control-from {quoted(written)}: did you mean {meant}, or {single} alone?")
+    raise UnfitFlag(f"--allow-control-from {quoted(written)}: did you mean {meant}, or {single} alone?")
 
 
 def _unmapped(found: _Network) -> _Network:
@@ -163,5 +163,7 @@ def _allowed_name(written: str) -> str:
     """The name of `--allowed-host`. Raises Unfit."""
     name = written.lower()
     if not _NAME.fullmatch(name):
-        raise Unfit(f"--allowed-host {quoted(written)}: expected a name without scheme and port, as in mock")
+        raise UnfitFlag(
+            f"--allowed-host {quoted(written)}: expected a name without scheme and port, as in mock"
+        )
     return name

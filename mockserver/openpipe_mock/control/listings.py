@@ -28,7 +28,7 @@ from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, Session
 Json = Any
 
 ROOT = "/_mock"
-WAYS: Mapping[type, str] = {
+FORM_KEYS: Mapping[type, str] = {
     Fixed: "score",
     Uniform: "uniform",
     Near: "near",
@@ -44,13 +44,13 @@ WAYS: Mapping[type, str] = {
 """The class of a form's way → its key in the config file."""
 
 
-def criterion(name: str, declared: Declared, runtime: bool) -> Json:
+def listed_criterion(name: str, declared: Declared, runtime: bool) -> Json:
     """A criterion in a list: its versions, each with the key of its form."""
     forms = sorted(declared.versions.items())
     return {
         "id": name,
         "latest": f"{name}@v{max(declared.versions)}",
-        "versions": {f"v{version}": WAYS[type(form.way)] for version, form in forms},
+        "versions": {f"v{version}": FORM_KEYS[type(form.way)] for version, form in forms},
         "source": "runtime" if runtime else "file",
     }
 
@@ -75,7 +75,7 @@ def _origin(head: Head) -> str:
     return f"{'https' if secure else 'http'}://{host.decode()}" if _HOST.fullmatch(host) else ""
 
 
-def about(session: Session, head: Head) -> Json:
+def session_status(session: Session, head: Head) -> Json:
     """A session: its URLs, when it goes, what it holds."""
     at_home = session.name == DEFAULT
     path = "" if at_home else f"{ROOT}/sessions/{session.name}"

@@ -52,7 +52,7 @@ def _curl(base_url: str, settings: Settings) -> str:
     )
 
 
-def page(service: Service, origin: str) -> str:
+def start_page(service: Service, origin: str) -> str:
     """The page's HTML; `origin` is the URL under which the browser found it."""
     base_url, settings, file = f"{origin.rstrip('/')}{BASE}", service.settings, service.file
     remembered = memory.sentence(service.sessions)

@@ -15,10 +15,10 @@ from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, 
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import did_you_mean, listed, quoted, shown
 from openpipe_mock.openapi.endpoints import NAMES
-from openpipe_mock.openapi.violations import Place, gathered
+from openpipe_mock.openapi.violations import SchemaPlace, gathered
 from openpipe_mock.service.admission import announced
 from openpipe_mock.sessions.diagnosis import Expectation
-from openpipe_mock.sessions.inspection import VALIDITY, Filter
+from openpipe_mock.sessions.inspection import VALIDITY, JournalFilter
 
 Json = Any
 
@@ -42,7 +42,7 @@ class Order:
     body: Json = None
 
 
-def arguments(query: bytes, known: Sequence[str]) -> dict[str, str]:
+def query_arguments(query: bytes, known: Sequence[str]) -> dict[str, str]:
     """The parameters of a query. Raises BadRequest for one that is unknown or given twice."""
     try:
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=100)
@@ -60,7 +60,7 @@ def arguments(query: bytes, known: Sequence[str]) -> dict[str, str]:
     return given
 
 
-def read(head: Head, kind: str) -> Generator[Effect, Any, Json]:
+def read_body(head: Head, kind: str) -> Generator[Effect, Any, Json]:
     """The parsed body, None for an optional one that is empty."""
     body: bytes | None = None
     if announced(head.headers) <= MOST_BODY:
@@ -115,7 +115,7 @@ def room(set_here: int, more: int) -> None:
         raise BadRequest(f"{told}; DELETE removes them, POST /_mock/reset all that is set.")
 
 
-def parts(build: Callable[..., Any], value: Json, place: Callable[[], str]) -> list[Any]:
+def rules_in_body(build: Callable[..., Any], value: Json, place: Callable[[], str]) -> list[Any]:
     """One rule or a list of rules, each with a place of its own; all mistakes at once."""
     if not isinstance(value, list):
         return [part(build, value, place())]
@@ -138,7 +138,7 @@ def _moved(violations: Iterable[Violation], pointer: str) -> Iterator[Violation]
         yield replace(violation, pointer=pointer + violation.pointer)
 
 
-def members(body: Json, known: Sequence[str]) -> Mapping[str, Json]:
+def body_members(body: Json, known: Sequence[str]) -> Mapping[str, Json]:
     """A body that is an object of known members."""
     names = listed(map(quoted, known), "and")
     if not isinstance(body, dict):
@@ -150,7 +150,9 @@ def members(body: Json, known: Sequence[str]) -> Mapping[str, Json]:
 
     if unknown:
         rule = "additionalProperties"
-        raise _refused(Violation(Place({}).at(name).pointer, rule, partial(told, name)) for name in unknown)
+        raise _refused(
+            Violation(SchemaPlace({}).at(name).pointer, rule, partial(told, name)) for name in unknown
+        )
     return body
 
 
@@ -184,14 +186,14 @@ def session_name(body: Mapping[str, Json]) -> str | None:
 # Filters of the journal.
 
 FILTERS = ("endpoint", "criterion", "status", "validity")
-ENDPOINTS = tuple(NAMES.values())
-STATUS = re.compile(r"[1-5](?:[0-9]{2}|xx)|0")
+ENDPOINT_NAMES = tuple(NAMES.values())
+STATUS_FILTER = re.compile(r"[1-5](?:[0-9]{2}|xx)|0")
 _VALIDITIES = tuple(VALIDITY.values())
 _CHECKS: Mapping[str, tuple[Callable[[str], object], str]] = {
-    "endpoint": (lambda value: value in ENDPOINTS, listed(map(quoted, ENDPOINTS), "or")),
+    "endpoint": (lambda value: value in ENDPOINT_NAMES, listed(map(quoted, ENDPOINT_NAMES), "or")),
     "criterion": (bool, 'a criterion, as in "helpful" or "helpful@v2"'),
     "status": (
-        STATUS.fullmatch,
+        STATUS_FILTER.fullmatch,
         "a status, as in 429, or a class of them, as in 4xx; 0: the connection broke before an answer",
     ),
     "validity": (lambda value: value in _VALIDITIES, listed(map(quoted, _VALIDITIES), "or")),
@@ -211,9 +213,9 @@ def _checked(name: str, query: Mapping[str, str], otherwise: str = "") -> str:
     return query.get(name, otherwise)
 
 
-def filtered(query: Mapping[str, str]) -> Filter:
+def filtered(query: Mapping[str, str]) -> JournalFilter:
     """Which exchanges are asked for."""
-    return Filter(**{name: _checked(name, query) for name in FILTERS})
+    return JournalFilter(**{name: _checked(name, query) for name in FILTERS})
 
 
 def limit(query: Mapping[str, str]) -> int:

@@ -12,7 +12,7 @@ APART = "each process by itself"
 """The place of several processes' sessions that nothing holds together."""
 
 
-def about(sessions: Sessions) -> Json:
+def memory_status(sessions: Sessions) -> Json:
     """Where sessions lie, whether all processes see the same ones, and how the Redis is, if there is one."""
     link = getattr(sessions, "link", None)
     return {
@@ -24,14 +24,14 @@ def about(sessions: Sessions) -> Json:
 
 def sentence(sessions: Sessions) -> str:
     """The same in some words."""
-    told = about(sessions)
+    told = memory_status(sessions)
     place, redis = str(told["place"]), told["redis"]
     if not redis or redis["up"]:
         return place
     return f"{place}, which has been away for {redis['away_seconds']:.0f} s: {redis['last_problem']}"
 
 
-NAME = "openpipe-mock"
+PRODUCT = "openpipe-mock"
 
 
 def facts(settings: Settings) -> dict[str, Any]:

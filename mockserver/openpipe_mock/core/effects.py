@@ -95,5 +95,5 @@ class Break:
 
 
 Effect = ReadBody | Wait | Now | Tick | Entropy | Begin | Piece | Break
-Exchange = Generator[Effect, Any, Reply]
+Effects = Generator[Effect, Any, Reply]
 """An exchange under way: it yields effects, is sent their results, and returns the reply."""

@@ -184,7 +184,7 @@ def _parsed(pattern: str) -> _Sequence:
     return _Sequence((*before, piece, *after))
 
 
-def text(pattern: str, number: int, least: int = 0, most: int = MOST_CHARACTERS) -> str:
+def text_for_pattern(pattern: str, number: int, least: int = 0, most: int = MOST_CHARACTERS) -> str:
     """The text with this number, as near to the wanted length as the pattern allows; or Unsupported.
 
     Every other text mixes characters when the pattern looks ahead, and has letters before it without `^`.

@@ -35,29 +35,29 @@ class At:
 
     def counter(self, value: Json) -> str:
         """The name of a count: it changes when what is counted for changes."""
-        return f"{self.place}#{digest(value)}"
+        return f"{self.place}#{part_digest(value)}"
 
     def sound(self) -> bool:
         """Whether the shape is right here."""
         return self.pointer not in self.broken
 
 
-def digest(value: Json) -> str:
+def part_digest(value: Json) -> str:
     """What stands for a part's own text, wherever it stands."""
     return blake2b(ordered(value), digest_size=6).hexdigest()
 
 
-def given(value: Json, **fields: str) -> dict[str, Any]:
+def present_keys(value: Json, **fields: str) -> dict[str, Any]:
     """Those of the keys that are there, under the names of their fields."""
     return {name: value[key] for key, name in fields.items() if key in value}
 
 
 def whole(value: Json, **fields: str) -> dict[str, Any]:
     """As `given`, for whole numbers, which may be written as 2.0."""
-    found = given(value, **fields)
+    found = present_keys(value, **fields)
     return {name: None if number is None else int(number) for name, number in found.items()}
 
 
 def seconds(value: Json, **fields: str) -> dict[str, Any]:
     """As `given`, for milliseconds."""
-    return {name: number / 1000 for name, number in given(value, **fields).items()}
+    return {name: number / 1000 for name, number in present_keys(value, **fields).items()}

@@ -26,7 +26,7 @@ def step(draw: Draw, criterion: str, version: int, content: bytes) -> int:
     return _number(draw, criterion, version, content) * (STEPS + 1) // 2**64
 
 
-def score(draw: Draw, criterion: str, version: int, content: bytes) -> float:
+def draw_score(draw: Draw, criterion: str, version: int, content: bytes) -> float:
     """A score from 0 to 1 in steps of 0.01, evenly spread."""
     return step(draw, criterion, version, content) / STEPS
 
@@ -43,17 +43,17 @@ def _number(draw: Draw, criterion: str, version: int, content: bytes) -> int:
     return int.from_bytes(state.digest())
 
 
-State = blake2b
+DrawState = blake2b
 """A digest of all that a score is drawn from but the content."""
 
 
 @lru_cache(maxsize=1024)
-def begun(answers: int, seed: int, criterion: str, version: int) -> State:
+def begun(answers: int, seed: int, criterion: str, version: int) -> DrawState:
     """The digest to go on from."""
     return blake2b(f"{answers}\x1f{seed}\x1f{criterion}\x1f{version}\x1f".encode(), digest_size=8)
 
 
-def step_of(state: State, content: bytes) -> int:
+def step_of(state: DrawState, content: bytes) -> int:
     """The same as `step`, from a digest that was begun."""
     state = state.copy()
     state.update(content)

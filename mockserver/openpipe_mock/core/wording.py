@@ -45,10 +45,10 @@ def shown(value: Any) -> str:
         return f"the number {value!r}"
     if isinstance(value, list):
         return f"an array of {len(value)}"
-    return f"an object with {named(value)}" if value else "an empty object"
+    return f"an object with {quoted_names(value)}" if value else "an empty object"
 
 
-def named(names: Collection[str]) -> str:
+def quoted_names(names: Collection[str]) -> str:
     """`"a", "b" and "c"`; of a thousand names only those that are shown are looked at."""
     left_out = len(names) - MOST_NAMES
     if left_out <= 0:

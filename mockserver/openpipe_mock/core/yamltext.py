@@ -18,7 +18,7 @@ from openpipe_mock.core.wording import quoted, short
 
 _Path = tuple[str, ...]
 
-MOST_BYTES = 2**20
+MOST_FILE_BYTES = 2**20
 _MOST_NESTED = 60
 _MOST_VALUES = 100_000
 """Keys and values that a file may have, aliases written out; a text counts again for each 64 characters."""
@@ -59,13 +59,13 @@ def _legible(character: str) -> str:
     return character if character.isprintable() else f"\\u{ord(character):04x}"
 
 
-class Unreadable(ValueError):
+class UnreadableYaml(ValueError):
     """A text that isn't read, with all that is wrong with it.
 
     `document`: what it probably says, where the mistakes left all of it to be read.
     """
 
-    def __init__(self, mistakes: list[Mistake], document: "Document | None" = None) -> None:
+    def __init__(self, mistakes: list[Mistake], document: "YamlDocument | None" = None) -> None:
         super().__init__(*mistakes)
         self.mistakes = tuple(mistakes)
         self.document = document
@@ -100,7 +100,7 @@ def _collection(value: Any, inner: Mapping[str, tuple[_Spot, _Node]], weight: in
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class YamlDocument:
     """What a text says (None for an empty one), and where it says so."""
 
     value: Any
@@ -127,7 +127,7 @@ class Document:
         return spot
 
 
-def read(data: bytes) -> Document:
+def read_yaml(data: bytes) -> YamlDocument:
     """Read one YAML document of plain data.
 
     Raises Unreadable: over 1 MiB, no UTF-8, no YAML, several documents, tags, keys that are no text or stand
@@ -142,19 +142,21 @@ def read(data: bytes) -> Document:
         # The parser reads ahead, and may give up on deep nesting before it tells of any. So we count first.
         with suppress(yaml.YAMLError):
             _Builder(events(before(text, error))).document()
-        raise Unreadable([*builder.mistakes, syntax(text, error)]) from None
+        raise UnreadableYaml([*builder.mistakes, syntax(text, error)]) from None
     if builder.mistakes:
-        raise Unreadable(builder.mistakes, found)
+        raise UnreadableYaml(builder.mistakes, found)
     return found
 
 
 def _decoded(data: bytes) -> str:
     """The text of a file of YAML, without its byte order mark."""
-    if len(data) > MOST_BYTES:
-        _refuse(f"the file has {len(data):,} bytes, and at most {MOST_BYTES:,} are read; make it smaller.")
+    if len(data) > MOST_FILE_BYTES:
+        _refuse(
+            f"the file has {len(data):,} bytes, and at most {MOST_FILE_BYTES:,} are read; make it smaller."
+        )
     text = utf8(data)
     if found := unprintable(text):
-        raise Unreadable([found])
+        raise UnreadableYaml([found])
     return text
 
 
@@ -185,7 +187,7 @@ def unprintable(text: str) -> Mistake | None:
 
 
 def _refuse(sentence: str, spot: _Spot = (1, 1)) -> NoReturn:
-    raise Unreadable([Mistake(*spot, "", sentence)])
+    raise UnreadableYaml([Mistake(*spot, "", sentence)])
 
 
 def events(text: str) -> Iterator[Any]:
@@ -269,16 +271,16 @@ class _Builder:
     anchors: dict[str, _Node | None] = field(default_factory=dict)
     weight: int = 0
 
-    def document(self) -> Document:
+    def document(self) -> YamlDocument:
         next(self.events)
         if not isinstance(next(self.events), yaml.DocumentStartEvent):
-            return Document(None, _Node(None))
+            return YamlDocument(None, _Node(None))
         first = next(self.events)
         root = self.node(first, ())
         next(self.events)
         if isinstance(after := next(self.events), yaml.DocumentStartEvent):
             self.wrong(after, (), "a second YAML document begins here; keep one.")
-        return Document(root.value, root, _spot_of(first))
+        return YamlDocument(root.value, root, _spot_of(first))
 
     def node(self, event: Any, path: _Path) -> _Node:
         if isinstance(event, yaml.AliasEvent):
@@ -379,7 +381,7 @@ class _Builder:
 
     def stop(self, event: Any, path: _Path, sentence: str) -> NoReturn:
         self.wrong(event, path, sentence)
-        raise Unreadable(self.mistakes)
+        raise UnreadableYaml(self.mistakes)
 
 
 _KINDS: Mapping[type, str] = {type(None): "null", bool: "a boolean", int: "a number", float: "a number"}

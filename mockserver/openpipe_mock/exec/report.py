@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from openpipe_mock import __version__
 from openpipe_mock.contract.html import STYLE
-from openpipe_mock.contract.junit import clean
+from openpipe_mock.contract.junit import xml_safe
 from openpipe_mock.core.wording import listed, short
 from openpipe_mock.exec.verdict import Run, Verdict
 
@@ -77,7 +77,7 @@ def _reason(verdict: Verdict) -> str:
 # Text.
 
 
-def text(verdict: Verdict) -> Iterator[str]:
+def exec_text(verdict: Verdict) -> Iterator[str]:
     """The lines for a terminal or a log."""
     yield _headline(verdict)
     if len(verdict.runs) < verdict.planned:
@@ -129,7 +129,7 @@ def _told_once(verdict: Verdict) -> Iterator[tuple[str, str]]:
 # JSON.
 
 
-def as_json(verdict: Verdict) -> str:
+def exec_json(verdict: Verdict) -> str:
     """All of it, for programs."""
     told = {
         "openpipe_mock": __version__,
@@ -180,7 +180,7 @@ def _run_as_json(verdict: Verdict, run: Run) -> Json:
 # JUnit.
 
 
-def junit(verdict: Verdict) -> str:
+def exec_junit(verdict: Verdict) -> str:
     """A document that CI services read: one test case for each run."""
     cases = [_testcase(verdict, run) for run in verdict.runs]
     suite = Element("testsuite", name="openpipe-mock exec", tests=str(len(cases)))
@@ -196,25 +196,25 @@ def junit(verdict: Verdict) -> str:
 
 def _testcase(verdict: Verdict, run: Run) -> Element:
     case = Element(
-        "testcase", classname="openpipe-mock exec", name=clean(run.name), time=f"{run.seconds:.3f}"
+        "testcase", classname="openpipe-mock exec", name=xml_safe(run.name), time=f"{run.seconds:.3f}"
     )
     if run.broke or (run.code and not run.differs):
         told = list(_broken(verdict, run))
         message = run.differs or (
             f"{_counted(len(run.new), 'break')} of the contract" if run.new else f"ended with {run.code}"
         )
-        SubElement(case, "failure", message=clean(message)).text = clean("\n".join(told))
+        SubElement(case, "failure", message=xml_safe(message)).text = xml_safe("\n".join(told))
     elif run.silent:
         SubElement(case, "skipped", message=next(notes(verdict)))
     lines = [_asked(run.requests), *(f"warning: {warning}" for warning in run.warnings)]
-    SubElement(case, "system-out").text = clean("\n".join(lines))
+    SubElement(case, "system-out").text = xml_safe("\n".join(lines))
     return case
 
 
 # A page.
 
 
-def page(verdict: Verdict) -> str:
+def exec_page(verdict: Verdict) -> str:
     """A page for phones and desks, light and dark, without scripts and without anything from elsewhere."""
     return "\n".join(_parts(verdict)) + "\n"
 
@@ -287,5 +287,5 @@ def _advice(verdict: Verdict) -> Iterator[str]:
         yield f'<p><code class="flaky">{escape(rule)}</code>{escape(name)}: {escape(told)}</p>'
 
 
-MAKERS: Mapping[str, Callable[[Verdict], str]] = {".html": page, ".xml": junit, ".json": as_json}
+MAKERS: Mapping[str, Callable[[Verdict], str]] = {".html": exec_page, ".xml": exec_junit, ".json": exec_json}
 """Ending of a report's name → what makes it."""

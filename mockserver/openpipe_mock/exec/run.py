@@ -17,7 +17,7 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head
 from openpipe_mock.core.secrets import MASK, Mask
 from openpipe_mock.exec.child import Child
-from openpipe_mock.exec.verdict import Run, Verdict, breaches, compared, plainly
+from openpipe_mock.exec.verdict import Run, Verdict, against_plain, collect_breaches, plainly
 from openpipe_mock.faults.variants import Variant
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.server.server import CannotServe
@@ -65,7 +65,7 @@ class _Witness(Service):
 
 
 @contextmanager
-def serving(service: Service) -> Iterator[str]:
+def mock_in_thread(service: Service) -> Iterator[str]:
     """A mock on a free port, in a thread: its origin. Raises CannotServe."""
     try:
         live = LiveServer(service)
@@ -138,7 +138,7 @@ Announce = Callable[[Variant, int, int], None]
 """Told before each run under a variant: the variant, its place from 1, and how many there are."""
 
 
-def execute(job: Job, environment: Mapping[str, str], announce: Announce) -> Verdict:
+def run_command(job: Job, environment: Mapping[str, str], announce: Announce) -> Verdict:
     """Run a command, and again under each variant. Raises CannotRun, CannotServe.
 
     A plain run that fails or sends nothing, and a signal, end it at once.
@@ -148,7 +148,7 @@ def execute(job: Job, environment: Mapping[str, str], announce: Announce) -> Ver
     def run(variant: Variant | None) -> Run:
         service = _Witness(job.settings, variant)
         started = perf_counter()
-        with serving(service) as origin:
+        with mock_in_thread(service) as origin:
             code = child.run(job.command, surroundings(origin, key, variant, environment))
             seconds = perf_counter() - started
         return _result(variant, code, seconds, service)
@@ -160,7 +160,7 @@ def execute(job: Job, environment: Mapping[str, str], announce: Announce) -> Ver
                 break
             announce(variant, number, len(job.variants))
             found = run(variant)
-            runs.append(found if child.stopped_by else compared(found, runs[0]))
+            runs.append(found if child.stopped_by else against_plain(found, runs[0]))
     hide = partial(_hidden, environment=environment)
     return Verdict(
         hide(" ".join(job.command)),
@@ -183,7 +183,7 @@ def _result(variant: Variant | None, code: int, seconds: float, service: _Witnes
         code=code,
         seconds=seconds,
         requests=Counter(request.endpoint for request in requests),
-        breaches=tuple(breaches(held)),
+        breaches=tuple(collect_breaches(held)),
         warnings=lapses(requests),
         unseen=service.unseen,
     )

@@ -93,7 +93,7 @@ class Verdict:
         return BROKE
 
 
-def breaches(entries: Iterable[Entry]) -> Iterator[Breach]:
+def collect_breaches(entries: Iterable[Entry]) -> Iterator[Breach]:
     """What requests broke, equal ones together."""
     found: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
@@ -108,7 +108,7 @@ def plainly(run: Run) -> Run:
     return replace(run, new=run.breaches)
 
 
-def compared(run: Run, plain: Run) -> Run:
+def against_plain(run: Run, plain: Run) -> Run:
     """A run with what it shows that the plain one doesn't."""
     known = {(breach.endpoint, breach.violation) for breach in plain.breaches}
     new = tuple(each for each in run.breaches if (each.endpoint, each.violation) not in known)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from openpipe_mock.core.reading import At, Json, digest, given, seconds, whole
+from openpipe_mock.core.reading import At, Json, part_digest, present_keys, seconds, whole
 from openpipe_mock.matching.conditions import ALWAYS, When, part_when
 
 
@@ -81,7 +81,9 @@ def read_fault(value: Json, at: At) -> Fault:
     return Fault(
         part_when(value, at),
         **whole(value, **{key: key for key in ("call", "every", "first", "after_events", "after_bytes")}),
-        **given(value, **{key: key for key in ("share", "retry_after", "content_type", "name", *flags)}),
+        **present_keys(
+            value, **{key: key for key in ("share", "retry_after", "content_type", "name", *flags)}
+        ),
         **seconds(value, delay_ms="delay"),
         error=_read_error(value),
         drip=_read_drip(value["drip"]) if "drip" in value else None,
@@ -89,7 +91,7 @@ def read_fault(value: Json, at: At) -> Fault:
         raw=_body_of(value, "raw"),
         place=at.place,
         counter=at.counter(value),
-        lot=digest(value),
+        lot=part_digest(value),
     )
 
 
@@ -109,7 +111,7 @@ def _check_turns(value: Json, at: At) -> None:
 def _read_error(value: Json) -> ErrorAnswer | None:
     if "status" not in value:
         return None
-    texts = given(value, message="message", code="code")
+    texts = present_keys(value, message="message", code="code")
     return ErrorAnswer(int(value["status"]), **texts, body=_body_of(value, "body"))
 
 

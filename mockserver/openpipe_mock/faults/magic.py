@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from openpipe_mock.answers.magic import DELAY, PREFIX, STATUS, bare, echoes, milliseconds
+from openpipe_mock.answers.magic import DELAY, PREFIX, STATUS_NAME, bare, echoes, milliseconds
 from openpipe_mock.faults.kinds import ErrorAnswer, Fault
 
 
@@ -17,7 +17,7 @@ def model_fault(model: str) -> Fault | None:
         return None
     name = bare(model)
     place = f"model {name}"
-    if status := STATUS.fullmatch(name):
+    if status := STATUS_NAME.fullmatch(name):
         number = int(status[1])
         return Fault(error=ErrorAnswer(number), retry_after=RETRY_AFTER.get(number), place=place)
     if name == "mock-disconnect":

@@ -13,7 +13,7 @@ from openpipe_mock.core.wording import did_you_mean, listed, quoted
 from openpipe_mock.faults.kinds import Drip, ErrorAnswer, Fault
 from openpipe_mock.faults.magic import RETRY_AFTER
 from openpipe_mock.matching.conditions import Subject
-from openpipe_mock.matching.rules import holding
+from openpipe_mock.matching.rules import rules_that_hold
 
 _MAGIC = "header x-mock-fault"
 
@@ -66,7 +66,7 @@ def due(
     meets its `when` counts, also behind the one that strikes. One that only a stream can have counts streams.
     """
     striking, passed = None, []
-    for fault in holding(faults, subject):
+    for fault in rules_that_hold(faults, subject):
         why = _hindrance(fault, subject, count, lot, streams)
         if striking and not why:
             why = f"an earlier fault struck: {striking}"

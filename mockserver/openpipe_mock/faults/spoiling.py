@@ -17,7 +17,7 @@ import orjson
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.wire import DONE, event
 from openpipe_mock.core import errors
-from openpipe_mock.core.effects import Begin, Break, Effect, Exchange, HeaderList, Piece, Reply, Wait
+from openpipe_mock.core.effects import Begin, Break, Effect, Effects, HeaderList, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError
 from openpipe_mock.faults.kinds import Drip, ErrorAnswer, Fault
 from openpipe_mock.faults.selection import describe, needs_stream
@@ -30,7 +30,7 @@ _Sent = Begin | Piece | Break | Reply
 _Refused = Callable[[ApiError], Reply]
 
 
-def spoiled(exchange: Exchange, fault: Fault, pace: Pace, refused: _Refused, *, streams: bool) -> Exchange:
+def spoiled(exchange: Effects, fault: Fault, pace: Pace, refused: _Refused, *, streams: bool) -> Effects:
     """The exchange that answers a request, with a fault in it. `refused` renders an error.
 
     Where the fault leaves nothing of the answer (an error, `raw`, a disconnect before it), the exchange isn't
@@ -49,7 +49,7 @@ def spoiled(exchange: Exchange, fault: Fault, pace: Pace, refused: _Refused, *, 
     return replace(reply, subject=", ".join(told))
 
 
-def _substitute(fault: Fault, refused: _Refused, streams: bool) -> Exchange | None:
+def _substitute(fault: Fault, refused: _Refused, streams: bool) -> Effects | None:
     """What is answered in place of the right answer; None where that is only spoiled."""
     if fault.error:
         return _only(_failure(fault.error, fault, refused))
@@ -58,7 +58,7 @@ def _substitute(fault: Fault, refused: _Refused, streams: bool) -> Exchange | No
     return raw_stream(fault.raw) if streams else _only(Reply(200, fault.raw))
 
 
-def _only(reply: Reply) -> Exchange:
+def _only(reply: Reply) -> Effects:
     """An exchange of a reply alone."""
     yield from ()
     return reply
@@ -90,7 +90,7 @@ def retry_headers(seconds: float | None) -> tuple[tuple[str, str], ...]:
     return (whole,) if seconds == int(seconds) else (whole, ("retry-after-ms", f"{seconds * 1000:.0f}"))
 
 
-def raw_stream(data: bytes) -> Exchange:
+def raw_stream(data: bytes) -> Effects:
     """These bytes as the one event of a stream."""
     yield Begin(200, STREAM_HEADERS)
     yield Piece(b"".join(b"data: %s\n" % line for line in data.splitlines()) + b"\n")
@@ -98,7 +98,7 @@ def raw_stream(data: bytes) -> Exchange:
     return Reply(200, b"", STREAM_HEADERS)
 
 
-def sent_by(exchange: Exchange) -> Generator[Effect, Any, _Sent]:
+def sent_by(exchange: Effects) -> Generator[Effect, Any, _Sent]:
     """Run an exchange on to what it sends next, and return that unsent: an effect, or the reply."""
     try:
         effect = next(exchange)
@@ -110,7 +110,7 @@ def sent_by(exchange: Exchange) -> Generator[Effect, Any, _Sent]:
     return effect
 
 
-def _past_events(exchange: Exchange, most: int) -> Generator[Effect, Any, _Sent]:
+def _past_events(exchange: Effects, most: int) -> Generator[Effect, Any, _Sent]:
     """Pass at most so many events of a stream on; return what comes then, at the latest its `[DONE]`."""
     sent = yield from sent_by(exchange)
     while most and isinstance(sent, Piece) and sent.data != DONE:
@@ -125,7 +125,7 @@ def _ended(begun: Begin) -> Reply:
     return Reply(begun.status, b"", begun.headers)
 
 
-def _flowing(exchange: Exchange) -> Exchange:
+def _flowing(exchange: Effects) -> Effects:
     """The exchange, a plain answer of which is sent as a stream is: its head with its whole length first."""
     with closing(exchange):
         sent = yield from sent_by(exchange)
@@ -138,10 +138,10 @@ def _flowing(exchange: Exchange) -> Exchange:
 
 
 def _altered(
-    exchange: Exchange,
+    exchange: Effects,
     plain: Callable[[Reply], Reply],
-    streamed: Callable[[Begin, Exchange], Exchange],
-) -> Exchange:
+    streamed: Callable[[Begin, Effects], Effects],
+) -> Effects:
     """The exchange with its plain answer changed by `plain`, or its stream, once begun, by `streamed`."""
     with closing(exchange):
         sent = yield from sent_by(exchange)
@@ -156,10 +156,10 @@ def _unchanged(reply: Reply) -> Reply:
     return reply
 
 
-def _endless(exchange: Exchange, _: Fault, pace: Pace) -> Exchange:
+def _endless(exchange: Effects, _: Fault, pace: Pace) -> Effects:
     """A stream whose content comes again and again, up to the bound, before it ends as it should."""
 
-    def streamed(_: Begin, exchange: Exchange) -> Exchange:
+    def streamed(_: Begin, exchange: Effects) -> Effects:
         passed: list[bytes] = []
         sent = yield from sent_by(exchange)
         while isinstance(sent, Piece) and not _ends(sent.data):
@@ -218,12 +218,12 @@ def _padding(data: bytes) -> bytes:
     return event({**chunk_of(data), "choices": [{**choices[0], "delta": {"content": " and on"}}]})
 
 
-def _failing_event(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
+def _failing_event(exchange: Effects, fault: Fault, _: Pace) -> Effects:
     """A stream that ends with an error, in the form in which OpenAI's clients look for it."""
     told = fault.error_event or "The stream failed on purpose."
     error = {"message": told, "code": errors.code(500), "type": "server_error"}
 
-    def streamed(begun: Begin, exchange: Exchange) -> Exchange:
+    def streamed(begun: Begin, exchange: Effects) -> Effects:
         yield from _past_events(exchange, fault.after_events or 0)
         yield Piece(event({"error": error}))
         return _ended(begun)
@@ -231,10 +231,10 @@ def _failing_event(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
     return _altered(exchange, _unchanged, streamed)
 
 
-def _malformed(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
+def _malformed(exchange: Effects, fault: Fault, _: Pace) -> Effects:
     """The right answer with a bracket too many, which no reader of JSON forgives; of a stream, one event."""
 
-    def streamed(_: Begin, exchange: Exchange) -> Exchange:
+    def streamed(_: Begin, exchange: Effects) -> Effects:
         sent = yield from _past_events(exchange, fault.after_events or 0)
         if isinstance(sent, Reply):
             return sent
@@ -245,10 +245,10 @@ def _malformed(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
     return _altered(exchange, lambda reply: replace(reply, body=b"{" + reply.body), streamed)
 
 
-def _truncated(exchange: Exchange, _: Fault, __: Pace) -> Exchange:
+def _truncated(exchange: Effects, _: Fault, __: Pace) -> Effects:
     """The first half of the answer: of its bytes, or of a stream's events; nothing else tells so."""
 
-    def streamed(begun: Begin, exchange: Exchange) -> Exchange:
+    def streamed(begun: Begin, exchange: Effects) -> Effects:
         effects = yield from _recorded(exchange)
         pieces = [each for each, effect in enumerate(effects) if isinstance(effect, Piece)]
         kept = len(pieces) // 2
@@ -258,7 +258,7 @@ def _truncated(exchange: Exchange, _: Fault, __: Pace) -> Exchange:
     return _altered(exchange, lambda reply: replace(reply, body=reply.body[: len(reply.body) // 2]), streamed)
 
 
-def _recorded(exchange: Exchange) -> Generator[Effect, Any, list[Effect]]:
+def _recorded(exchange: Effects) -> Generator[Effect, Any, list[Effect]]:
     """What an exchange still sends, and the time that it takes for that: kept, not carried out."""
     kept: list[Effect] = []
     try:
@@ -273,16 +273,16 @@ def _recorded(exchange: Exchange) -> Generator[Effect, Any, list[Effect]]:
         return kept
 
 
-def _emptied(exchange: Exchange, _: Fault, __: Pace) -> Exchange:
+def _emptied(exchange: Effects, _: Fault, __: Pace) -> Effects:
     """The answer without a body; of a stream, without events."""
 
-    def streamed(begun: Begin, _: Exchange) -> Exchange:
+    def streamed(begun: Begin, _: Effects) -> Effects:
         return _only(_ended(begun))
 
     return _altered(exchange, lambda reply: replace(reply, body=b""), streamed)
 
 
-def _retyped(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
+def _retyped(exchange: Effects, fault: Fault, _: Pace) -> Effects:
     """The answer under another content type."""
     content_type = (b"content-type", str(fault.content_type).encode("latin-1", "replace"))
 
@@ -298,7 +298,7 @@ def _retyped(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
         return replace(sent, headers=typed(sent.headers))
 
 
-def _broken_off(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
+def _broken_off(exchange: Effects, fault: Fault, _: Pace) -> Effects:
     """The connection breaks: at once, after events, or after bytes; at the latest where the answer ends."""
     if fault.after_bytes is not None:
         return _broken_after_bytes(_flowing(exchange), fault.after_bytes)
@@ -307,18 +307,18 @@ def _broken_off(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
     return _broken_at_once()
 
 
-def _broken_at_once() -> Exchange:
+def _broken_at_once() -> Effects:
     yield Break()
     return Reply(0, b"", ())
 
 
-def _broken_after_events(events: int, begun: Begin, exchange: Exchange) -> Exchange:
+def _broken_after_events(events: int, begun: Begin, exchange: Effects) -> Effects:
     yield from _past_events(exchange, events)
     yield Break()
     return _ended(begun)
 
 
-def _broken_after_bytes(exchange: Exchange, left: int) -> Exchange:
+def _broken_after_bytes(exchange: Effects, left: int) -> Effects:
     with closing(exchange):
         begun = yield from sent_by(exchange)
         assert isinstance(begun, Begin)
@@ -330,7 +330,7 @@ def _broken_after_bytes(exchange: Exchange, left: int) -> Exchange:
         return _ended(begun)
 
 
-def _dripping(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
+def _dripping(exchange: Effects, fault: Fault, _: Pace) -> Effects:
     """The same answer, a few bytes at a time."""
     drip, begun = fault.drip or Drip(), False
     with closing(_flowing(exchange)) as answer:
@@ -346,7 +346,7 @@ def _dripping(exchange: Exchange, fault: Fault, _: Pace) -> Exchange:
         return sent
 
 
-_SPOILERS: Sequence[tuple[Callable[[Fault], bool], Callable[[Exchange, Fault, Pace], Exchange]]] = (
+_SPOILERS: Sequence[tuple[Callable[[Fault], bool], Callable[[Effects, Fault, Pace], Effects]]] = (
     (lambda fault: fault.endless, _endless),
     (lambda fault: fault.error_event is not None, _failing_event),
     (lambda fault: fault.malformed, _malformed),

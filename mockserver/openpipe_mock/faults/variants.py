@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock.answers.wire import DONE, event
-from openpipe_mock.core.effects import JSON_HEADERS, Begin, Effect, Exchange, HeaderList, Piece, Reply, Wait
+from openpipe_mock.core.effects import JSON_HEADERS, Begin, Effect, Effects, HeaderList, Piece, Reply, Wait
 from openpipe_mock.core.wording import did_you_mean, quoted
 from openpipe_mock.faults import rewriting as to
 from openpipe_mock.faults.framing import (
@@ -250,7 +250,7 @@ VARIANTS: tuple[Variant, ...] = (
 """The variants in the order in which they are tried: what breaks most clients comes first."""
 
 
-def named(name: str) -> Variant:
+def variant_named(name: str) -> Variant:
     """The variant of a name. ValueError for a name that none has."""
     found = next((variant for variant in VARIANTS if variant.name == name), None)
     if found is None:
@@ -268,7 +268,7 @@ def first(number: int) -> tuple[Variant, ...]:
 # Around an exchange.
 
 
-def varied(exchange: Exchange, variant: Variant, endpoint: str, count: Callable[[str], int]) -> Exchange:
+def varied(exchange: Effects, variant: Variant, endpoint: str, count: Callable[[str], int]) -> Effects:
     """The exchange that answers a request, its answer said in the way of a variant.
 
     `count` is given the name of a count and says which number this request has in it, from 1. Only the judge
@@ -298,7 +298,7 @@ def _refused(answer: ErrorAnswer, variant: Variant, endpoint: str) -> Reply:
     return Reply(answer.status, orjson.dumps(body), (*JSON_HEADERS, *headers), f"variant {variant.name}")
 
 
-def _framed(reply: Reply, framing: Framing) -> Exchange:
+def _framed(reply: Reply, framing: Framing) -> Effects:
     """A whole answer whose bytes come as a framing has them; its head says how many there are."""
     yield Begin(reply.status, (*reply.headers, (b"content-length", b"%d" % len(reply.body))))
     yield from _sending(framing([(0.0, reply.body)]))
@@ -312,7 +312,7 @@ def _sending(pieces: Iterable[Timed]) -> Iterator[Effect]:
         yield Piece(data)
 
 
-def _streamed(begun: Begin, exchange: Exchange, variant: Variant) -> Exchange:
+def _streamed(begun: Begin, exchange: Effects, variant: Variant) -> Effects:
     """A stream in the way of a variant; time passes in it as it would."""
     yield begun
     sent, reply = yield from _gathered(exchange)
@@ -324,7 +324,7 @@ def _streamed(begun: Begin, exchange: Exchange, variant: Variant) -> Exchange:
     return reply
 
 
-def _gathered(exchange: Exchange) -> Generator[Effect, Any, tuple[list[Timed], Reply]]:
+def _gathered(exchange: Effects) -> Generator[Effect, Any, tuple[list[Timed], Reply]]:
     """What a stream sends and when, none of it sent yet; and its reply."""
     pieces: list[Timed] = []
     wait, result = 0.0, None

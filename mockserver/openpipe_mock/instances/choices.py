@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from openpipe_mock.instances.demands import (
+    KEYWORD_READERS,
     LOWER,
-    READ,
     UPPER,
     Branch,
     Budget,
@@ -15,14 +15,14 @@ from openpipe_mock.instances.demands import (
     plain_rules,
     structure,
 )
-from openpipe_mock.instances.documents import REFERENCES, Document, Node, applicator
+from openpipe_mock.instances.documents import REFERENCES, Node, SchemaDocument, applicator
 
 _MOST_CHOICES = 100
 """Unions inside unions that are followed for one value."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Alternatives:
     """Branches one of which holds; exactly one, if `exclusive`."""
 
     node: Node
@@ -37,46 +37,46 @@ class Choice:
         ]
 
 
-def _choices(document: Document, node: Node, demands: Demands) -> Iterator[Choice]:
+def _choices(document: SchemaDocument, node: Node, demands: Demands) -> Iterator[Alternatives]:
     """The unions of a subschema; a choice with one branch is none, and simply holds."""
     schema = node.schema
     for keyword in REFERENCES:
         if keyword in schema:
-            yield Choice(node, [[_target(document, node, keyword)]])
+            yield Alternatives(node, [[_target(document, node, keyword)]])
     for at in range(len(schema.get("allOf", ()))):
-        yield Choice(node, [[node.child("allOf", at)]])
+        yield Alternatives(node, [[node.child("allOf", at)]])
     for keyword in ("anyOf", "oneOf"):
         if keyword in schema:
             branches = [[node.child(keyword, at)] for at in range(len(schema[keyword]))]
-            yield Choice(node, branches, keyword == "oneOf")
+            yield Alternatives(node, branches, keyword == "oneOf")
     if "if" in schema:
         yield _conditional(node)
     for keyword in ("dependentSchemas", "dependencies"):
         for name, dependent in schema.get(keyword, {}).items():
             if not isinstance(dependent, list):
                 present, absent = node.made({"required": [name]}), node.made({"properties": {name: False}})
-                yield Choice(node, [[present, node.child(keyword, name)], [absent]])
+                yield Alternatives(node, [[present, node.child(keyword, name)], [absent]])
     if "not" in schema:
         ways = _negations(document, node.child("not"))
         if ways is None:
             demands.nots += (node.child("not"),)
         else:
-            yield Choice(node.child("not"), [[way] for way in ways])
+            yield Alternatives(node.child("not"), [[way] for way in ways])
 
 
-def _target(document: Document, node: Node, keyword: str) -> Node:
+def _target(document: SchemaDocument, node: Node, keyword: str) -> Node:
     try:
         return document.target(node, keyword)
     except LookupError:  # a meta-schema that the compiler knows by itself
         raise Conflict(keyword, node.pointer) from None
 
 
-def _conditional(node: Node) -> Choice:
+def _conditional(node: Node) -> Alternatives:
     condition = node.child("if")
     otherwise = condition.made({"not": condition.schema})
     met = [condition, *([node.child("then")] if "then" in node.schema else ())]
     unmet = [otherwise, *([node.child("else")] if "else" in node.schema else ())]
-    return Choice(node, [met, unmet])
+    return Alternatives(node, [met, unmet])
 
 
 _JUDGED_AS_WHOLE = frozenset((*LOWER, *UPPER, "const", "enum", "pattern", "format", "multipleOf")) - {
@@ -91,7 +91,7 @@ _ANNOTATIONS = frozenset(
 _TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
 
 
-def _negations(document: Document, node: Node) -> list[Node] | None:
+def _negations(document: SchemaDocument, node: Node) -> list[Node] | None:
     """Subschemas one of which must hold where `node` must not; None when that can only be tried."""
     schema = node.schema
     if isinstance(schema, bool):
@@ -107,36 +107,36 @@ def _negations(document: Document, node: Node) -> list[Node] | None:
     return [*ways, *([node.made({"not": whole})] if whole else ())]
 
 
-def _negated_members(document: Document, node: Node) -> list[Node]:
+def _negated_members(document: SchemaDocument, node: Node) -> list[Node]:
     return [
         node.made({"type": "object", "required": [name], "properties": {name: {"not": member}}})
         for name, member in node.schema["properties"].items()
     ]
 
 
-def _negated_required(document: Document, node: Node) -> list[Node]:
+def _negated_required(document: SchemaDocument, node: Node) -> list[Node]:
     return [node.made({"type": "object", "properties": {name: False}}) for name in node.schema["required"]]
 
 
-def _negated_items(document: Document, node: Node) -> list[Node]:
+def _negated_items(document: SchemaDocument, node: Node) -> list[Node]:
     if isinstance(node.schema["items"], list):  # a prefix, before 2020-12
         return []
     return [node.made({"type": "array", "contains": {"not": node.schema["items"]}})]
 
 
-def _negated_type(document: Document, node: Node) -> list[Node]:
-    named = READ["type"][1](node.schema["type"])
+def _negated_type(document: SchemaDocument, node: Node) -> list[Node]:
+    named = KEYWORD_READERS["type"][1](node.schema["type"])
     named += ("integer",) if "number" in named else ()
     others = [name for name in _TYPES if name not in named and (name != "number" or "integer" not in named)]
     return [node.made({"type": others})] if others else [node.made(False)]
 
 
-def _negated_reference(document: Document, node: Node) -> list[Node]:
+def _negated_reference(document: SchemaDocument, node: Node) -> list[Node]:
     found = _target(document, node, "$ref")
     return [found.made({"not": found.schema})]
 
 
-_NEGATED: dict[str, Callable[[Document, Node], list[Node]]] = {
+_NEGATED: dict[str, Callable[[SchemaDocument, Node], list[Node]]] = {
     "required": _negated_required,
     "properties": _negated_members,
     "anyOf": lambda document, node: [node.made({"allOf": [{"not": each} for each in node.schema["anyOf"]]})],
@@ -148,7 +148,7 @@ _NEGATED: dict[str, Callable[[Document, Node], list[Node]]] = {
 }
 """Keyword → the ways not to meet it."""
 
-_Order = Callable[[Choice], list[Branch]]
+_Order = Callable[[Alternatives], list[Branch]]
 _MOST_EXCLUSIVE = 8
 """Branches of a `oneOf` up to which each is also tried with the others negated."""
 
@@ -161,7 +161,7 @@ class Flattening:
     above are under, `conflict` is the first contradiction that was met.
     """
 
-    document: Document
+    document: SchemaDocument
     budget: Budget
     order: _Order
     active: frozenset[int]
@@ -172,7 +172,7 @@ class Flattening:
         yield from self.expanded(Demands(), nodes, [], 0)
 
     def expanded(
-        self, demands: Demands, nodes: Branch, waiting: list[Choice], depth: int
+        self, demands: Demands, nodes: Branch, waiting: list[Alternatives], depth: int
     ) -> Iterator[Demands]:
         try:
             waiting = [*waiting, *self.absorbed(demands, nodes)]
@@ -196,7 +196,7 @@ class Flattening:
             for branch in branches:
                 yield from self.expanded(demands.copy(), choice.alone(branch), rest, depth + 1)
 
-    def absorbed(self, demands: Demands, nodes: Branch) -> list[Choice]:
+    def absorbed(self, demands: Demands, nodes: Branch) -> list[Alternatives]:
         """Merge the subschemas and all that simply holds with them; return what is left to choose."""
         found = []
         waiting = deque(nodes)

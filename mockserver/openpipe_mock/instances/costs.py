@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openpipe_mock.core import patterns
-from openpipe_mock.instances.documents import MOST_DEPTH, UNEVALUATED, Document, Node
+from openpipe_mock.instances.documents import MOST_DEPTH, UNEVALUATED, Node, SchemaDocument
 
 
 class TooCostly(Exception):
@@ -19,7 +19,7 @@ class Meter:
     Raises TooCostly over `left`, over `visits` of its own, and for references that go in circles.
     """
 
-    document: Document
+    document: SchemaDocument
     left: int
     visits: int
     known: dict[tuple[int, int], int] = field(default_factory=dict)

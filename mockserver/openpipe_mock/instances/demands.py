@@ -99,7 +99,9 @@ class Demands:
         """Merge one plain keyword; Conflict when nothing meets both the old and the new value."""
         if keyword in self.rules:
             value = _COMBINED[keyword](self.rules[keyword], value)
-            nothing = not value if keyword in ("type", "enum") else keyword == "multipleOf" and value > _BEYOND
+            nothing = (
+                not value if keyword in ("type", "enum") else keyword == "multipleOf" and value > _BEYOND
+            )
             if nothing:
                 raise Conflict(keyword, node.pointer)
         self.rules[keyword] = value
@@ -170,7 +172,7 @@ _COMBINED: dict[str, Callable[[Any, Any], Any]] = {
 }
 """Plain keyword → what its values in two subschemas come to."""
 
-READ: dict[str, tuple[str, Callable[[Any], Any]]] = {
+KEYWORD_READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "type": ("type", lambda value: (value,) if isinstance(value, str) else tuple(value)),
     "const": ("enum", lambda value: [value]),
     "multipleOf": ("multipleOf", exact),
@@ -184,7 +186,7 @@ READ: dict[str, tuple[str, Callable[[Any], Any]]] = {
 
 def plain_rules(demands: Demands, node: Node) -> None:
     for keyword, value in node.schema.items():
-        name, read = READ.get(keyword, (keyword, None))
+        name, read = KEYWORD_READERS.get(keyword, (keyword, None))
         if name not in _COMBINED or (keyword in _BOUNDS and isinstance(value, bool)):
             continue
         demands.rule(name, read(value) if read else value, node)

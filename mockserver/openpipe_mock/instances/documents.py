@@ -17,7 +17,7 @@ import orjson
 
 from openpipe_mock.core import patterns
 
-MOST_BYTES = 1_500_000
+MOST_SCHEMA_BYTES = 1_500_000
 _MOST_SUBSCHEMAS = 25_000
 _MOST_REFERENCES = 4_000
 _MOST_UNEVALUATED = 3_000
@@ -36,7 +36,9 @@ _LISTS = frozenset(("allOf", "anyOf", "oneOf", "prefixItems", "items"))
 _SINGLES = ("not", "if", "then", "else")
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _ANCHORS = ("$anchor", "$dynamicAnchor")
-_DATA = frozenset(("enum", "const", "default", "examples", "example", "required", "type", "dependentRequired"))
+_DATA = frozenset(
+    ("enum", "const", "default", "examples", "example", "required", "type", "dependentRequired")
+)
 _MALFORMED = (LookupError, TypeError, AttributeError, ValueError)
 UNEVALUATED = frozenset(("unevaluatedProperties", "unevaluatedItems"))
 
@@ -81,7 +83,7 @@ def escaped(step: str | int) -> str:
     return str(step) if isinstance(step, int) else step.replace("~", "~0").replace("/", "~1")
 
 
-def pointer_of(path: list[str | int]) -> str:
+def schema_pointer(path: list[str | int]) -> str:
     return "".join(f"/{escaped(step)}" for step in path)
 
 
@@ -103,7 +105,7 @@ def _joined(base: str, reference: str) -> str:
 
 
 @dataclass(slots=True)
-class Document:
+class SchemaDocument:
     """A whole schema: `top`, the subschemas by URI and anchor, the places of its references."""
 
     top: Node
@@ -159,7 +161,7 @@ class Document:
 
 
 @lru_cache(maxsize=16)
-def read(text: bytes) -> Document:
+def read_schema(text: bytes) -> SchemaDocument:
     """The document of a schema's JSON text, compiled.
 
     Raises BadSchema for what is no valid schema or refers outside, Unbuildable for what costs too much.
@@ -167,7 +169,7 @@ def read(text: bytes) -> Document:
     schema = orjson.loads(text)
     if not isinstance(schema, dict | bool):
         raise BadSchema("type", "", "A JSON Schema is an object or a boolean.")
-    document = Document(Node(schema, "", _base_of(schema, "")))
+    document = SchemaDocument(Node(schema, "", _base_of(schema, "")))
     if isinstance(schema, dict):
         _index(document)
     with suppress(*_MALFORMED):  # an invalid schema or a dangling reference: the compiler names it
@@ -191,14 +193,16 @@ def serialized(schema: Any) -> bytes:
         text = orjson.dumps(schema)
     except (TypeError, ValueError, RecursionError):
         raise BadSchema("type", "", "The schema is not JSON, or is nested too deep to be read.") from None
-    if len(text) > MOST_BYTES:
+    if len(text) > MOST_SCHEMA_BYTES:
         members = schema if isinstance(schema, dict) else {"type": None}
         largest = max(members, key=lambda name: len(orjson.dumps(members[name])))
-        raise Unbuildable(largest, "", f"The schema has {len(text)} bytes; at most {MOST_BYTES} are read.")
+        raise Unbuildable(
+            largest, "", f"The schema has {len(text)} bytes; at most {MOST_SCHEMA_BYTES} are read."
+        )
     return text
 
 
-def _index(document: Document) -> None:
+def _index(document: SchemaDocument) -> None:
     """Note every name, reference and pattern of the document."""
     document.names[document.top.base] = document.names[""] = document.top
     waiting = [(document.top, False)]
@@ -231,7 +235,7 @@ def _inside(schema: Any, is_map: bool) -> list[Any]:
 _NESTED = (dict, list, bool)
 
 
-def _note(document: Document, node: Node) -> None:
+def _note(document: SchemaDocument, node: Node) -> None:
     schema = node.schema
     if _NOTED.isdisjoint(schema):
         return
@@ -261,7 +265,7 @@ def _patterns_of(schema: dict[str, Any]) -> list[str]:
     return [*(by_name if isinstance(by_name, dict) else ()), *([own] if isinstance(own, str) else ())]
 
 
-def _bound(document: Document) -> None:
+def _bound(document: SchemaDocument) -> None:
     """Raise Unbuildable when compiling would take too long."""
     if len(document.references) > _MOST_REFERENCES:
         raise Unbuildable("$ref", "", f"The schema has more than {_MOST_REFERENCES} references.")
@@ -273,7 +277,7 @@ def _bound(document: Document) -> None:
             raise Unbuildable(keyword, node.pointer, f'"{keyword}" looks through too many subschemas.')
 
 
-def _reach(document: Document, node: Node, left: int, above: tuple[int, ...]) -> int:
+def _reach(document: SchemaDocument, node: Node, left: int, above: tuple[int, ...]) -> int:
     """How many subschemas lie in place below a node, every path counted, or a number over `left`."""
     if not isinstance(node.schema, dict) or id(node.schema) in above:
         return 1
@@ -293,7 +297,7 @@ def _regexes() -> jsonschema_rs.FancyRegexOptions:
     )
 
 
-def _compiled(text: str, document: Document, *, asserts: bool | None) -> Any:
+def _compiled(text: str, document: SchemaDocument, *, asserts: bool | None) -> Any:
     """A validator of a schema. Retrieval is off; patterns can't run away."""
     try:
         return jsonschema_rs.validator_for(
@@ -305,14 +309,14 @@ def _compiled(text: str, document: Document, *, asserts: bool | None) -> Any:
         raise BadSchema("type", "", "The schema is nested too deep to be read.") from None
 
 
-def _refusal(error: jsonschema_rs.ValidationError, document: Document) -> BadSchema:
+def _refusal(error: jsonschema_rs.ValidationError, document: SchemaDocument) -> BadSchema:
     """Where and why the compiler refused a schema."""
     if error.kind.name != "$ref":
         *place, keyword = error.instance_path or ["type"]
         while place and (isinstance(keyword, int) or place[-1] in _MAPS):
             keyword = place.pop()
         wrong = "no regular expression that is understood" if error.kind.name == "format" else "not allowed"
-        return BadSchema(str(keyword), pointer_of(place), f'The value of "{keyword}" is {wrong} here.')
+        return BadSchema(str(keyword), schema_pointer(place), f'The value of "{keyword}" is {wrong} here.')
     for node, keyword in document.references:
         try:
             document.target(node, keyword)
@@ -336,7 +340,7 @@ def applicator(pointer: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def validator(text: bytes) -> Any:
+def simple_validator(text: bytes) -> Any:
     """A validator for a few rules without references."""
     return jsonschema_rs.Draft202012Validator(
         text.decode(), offline=True, validate_formats=True, pattern_options=_regexes()
@@ -345,4 +349,4 @@ def validator(text: bytes) -> Any:
 
 def matches(pattern: str, text: str) -> bool:
     """Whether a user's pattern matches, judged by the engine that can't run away."""
-    return bool(validator(orjson.dumps({"pattern": pattern})).is_valid(text))
+    return bool(simple_validator(orjson.dumps({"pattern": pattern})).is_valid(text))

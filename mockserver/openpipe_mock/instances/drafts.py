@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 
 from openpipe_mock.core import patterns
-from openpipe_mock.instances.choices import Choice, Flattening
+from openpipe_mock.instances.choices import Alternatives, Flattening
 from openpipe_mock.instances.costs import pattern_cost
 from openpipe_mock.instances.demands import Branch, Budget, Conflict, Demands, common, key
-from openpipe_mock.instances.documents import Document, Node, applicator, escaped, validator
+from openpipe_mock.instances.documents import Node, SchemaDocument, applicator, escaped, simple_validator
 from openpipe_mock.instances.kinds import (
     MOST_ITEMS,
     contained,
@@ -26,7 +26,7 @@ from openpipe_mock.instances.kinds import (
     prefix_length,
     scalar_schema,
 )
-from openpipe_mock.instances.scalars import EDGES, SCALARS, noun_of, singular
+from openpipe_mock.instances.scalars import EDGES, SCALARS, item_noun, noun_of
 from openpipe_mock.openapi.violations import JSON_TYPES
 
 _MOST_LEVELS = 32
@@ -51,7 +51,7 @@ _Build = Callable[[int], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class InstancePlace:
     """A place in the instance: its pointer, what to call the value, and how far from the first choice."""
 
     pointer: str = ""
@@ -60,10 +60,10 @@ class Place:
     level: int = 0
     active: frozenset[int] = frozenset()
 
-    def at(self, step: str | int, noun: str, shift: int, demands: Demands) -> "Place":
+    def at(self, step: str | int, noun: str, shift: int, demands: Demands) -> "InstancePlace":
         pointer = f"{self.pointer}/{escaped(step)}"
         active = self.active | demands.seen.keys()
-        return Place(pointer, noun or self.noun, self.shift + shift, self.level + 1, active)
+        return InstancePlace(pointer, noun or self.noun, self.shift + shift, self.level + 1, active)
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class Draft:
     Afterwards `visited` holds the pointers of all values, `wrapped` those that have no more alternatives.
     """
 
-    document: Document
+    document: SchemaDocument
     seed: bytes
     variant: int
     bumps: Mapping[str, int]
@@ -83,7 +83,7 @@ class Draft:
     visited: set[str] = field(default_factory=set)
     wrapped: set[str] = field(default_factory=set)
 
-    def draw(self, place: Place, count: int) -> int:
+    def draw(self, place: InstancePlace, count: int) -> int:
         """Where among `count` choices this variant starts; 0 in variant 0.
 
         The variant is a number in a mixed radix with one digit for each choice, so as many variants differ as
@@ -97,11 +97,11 @@ class Draft:
         self.radix = min(self.radix * count, 2**64)
         return 1 + (digit - 1 + self.noise(place, 0)) % (few - 1) if 0 < digit < few else digit
 
-    def noise(self, place: Place, number: int) -> int:
+    def noise(self, place: InstancePlace, number: int) -> int:
         content = b"\x1f".join((self.seed, str(number).encode(), place.pointer.encode()))
         return int.from_bytes(blake2b(content, digest_size=8).digest())
 
-    def value(self, nodes: Branch, place: Place, *, recursive: bool = True) -> Any:
+    def value(self, nodes: Branch, place: InstancePlace, *, recursive: bool = True) -> Any:
         """A value for subschemas that hold together; Conflict when none can be made.
 
         Without `recursive`, subschemas that a value above is under already aren't entered again.
@@ -122,7 +122,7 @@ class Draft:
                 conflict = conflict or failure
         raise conflict or flattening.conflict or Conflict(applicator(at.pointer), at.pointer)
 
-    def from_bump(self, place: Place, builds: Iterator[_Build]) -> Iterator[tuple[_Build, int]]:
+    def from_bump(self, place: InstancePlace, builds: Iterator[_Build]) -> Iterator[tuple[_Build, int]]:
         """The alternatives after those that failed; then all once more with other values inside."""
         start = self.bumps.get(place.pointer, 0)
         skipped = list(islice(builds, start))
@@ -131,7 +131,7 @@ class Draft:
         turns, at = divmod(start, max(1, len(skipped)))
         yield from ((build, turns) for build in (*skipped[at:], *skipped[:at]))
 
-    def ordered(self, place: Place, choice: Choice) -> list[Branch]:
+    def ordered(self, place: InstancePlace, choice: Alternatives) -> list[Branch]:
         """The branches from the one that the variant starts with, those that recurse last."""
         branches = choice.branches
         self.budget.spend(len(branches) // 3, choice.node)
@@ -139,7 +139,7 @@ class Draft:
         turned = [*branches[at:], *branches[:at]] if at else branches
         return sorted(turned, key=partial(self.recurses, place)) if place.active else turned
 
-    def recurses(self, place: Place, branch: Branch) -> bool:
+    def recurses(self, place: InstancePlace, branch: Branch) -> bool:
         node = branch[0]
         for _ in range(4):
             if not isinstance(node.schema, dict) or "$ref" not in node.schema:
@@ -155,7 +155,7 @@ class _Alternatives:
 
     draft: Draft
     flattening: Flattening
-    place: Place
+    place: InstancePlace
     recursive: bool
 
     def builds(self, nodes: Branch) -> Iterator[_Build]:
@@ -257,7 +257,7 @@ class _Alternatives:
         schema = scalar_schema(way)
         if not schema.keys() - {"type"}:
             return _accepted
-        checker = validator(orjson.dumps(schema))
+        checker = simple_validator(orjson.dumps(schema))
         texts = way.rules.get("pattern", ())
         step = way.rules.get("multipleOf")
 
@@ -316,7 +316,7 @@ class _Alternatives:
         self.spend(costs // _EVALUATIONS, way)
         return way.member(name)
 
-    def optional(self, way: Demands, name: str, place: Place) -> dict[str, Any]:
+    def optional(self, way: Demands, name: str, place: InstancePlace) -> dict[str, Any]:
         try:
             return {name: self.draft.value(self.member(way, name), place, recursive=False)}
         except Conflict:
@@ -343,12 +343,18 @@ class _Alternatives:
     def invented(self, way: Demands, number: int) -> str:
         """A name for a member that the schema doesn't name itself."""
         if way.names:
-            place = Place(f"{self.place.pointer}/", "key", number, self.place.level + 1, self.place.active)
+            place = InstancePlace(
+                f"{self.place.pointer}/", "key", number, self.place.level + 1, self.place.active
+            )
             return str(self.draft.value([*way.names, _STRING], place))
         schemas = [part.node.schema for part in way.members]
         pattern = next((name for schema in schemas for name in schema.get("patternProperties", ())), "")
         try:
-            return patterns.text(pattern, number) if pattern else f"key{number + 1 if number else ''}"
+            return (
+                patterns.text_for_pattern(pattern, number)
+                if pattern
+                else f"key{number + 1 if number else ''}"
+            )
         except patterns.Unsupported:
             raise Conflict("patternProperties", "") from None
 
@@ -389,7 +395,7 @@ class _Alternatives:
     ) -> Any:
         """The item at an index, unlike those whose keys are `known`."""
         for turn in range(_MOST_TRIES):
-            place = self.place.at(at, singular(self.place.noun), shift + turn, way)
+            place = self.place.at(at, item_noun(self.place.noun), shift + turn, way)
             item = self.draft.value(nodes, place, recursive=recursive)
             if known is None:
                 return item

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock.instances.demands import Branch, Demands
-from openpipe_mock.instances.scalars import plain
+from openpipe_mock.instances.scalars import as_json_number
 
 MOST_ITEMS = 1_000
 
@@ -21,7 +21,7 @@ def scalar_schema(way: Demands) -> dict[str, Any]:
     """The rules that judge a string, number, boolean or null, as a schema of their own."""
     schema = {keyword: value for keyword, value in way.rules.items() if keyword in _AS_THEY_ARE}
     if "multipleOf" in way.rules:
-        schema["multipleOf"] = plain(way.rules["multipleOf"])
+        schema["multipleOf"] = as_json_number(way.rules["multipleOf"])
     whole = [
         *({"pattern": pattern} for pattern in way.rules.get("pattern", ())),
         *({"format": name} for name in way.rules.get("format", ())),

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
 
-from openpipe_mock.core.patterns import MOST_CHARACTERS, text, ways
+from openpipe_mock.core.patterns import MOST_CHARACTERS, text_for_pattern, ways
 
 _Rules = Mapping[str, Any]
 
@@ -118,7 +118,7 @@ def _strings(rules: _Rules, noun: str) -> _Options:
 
 
 def _patterned(pattern: str, least: int, most: int) -> Callable[[int], str]:
-    return lambda number: text(pattern, number, least, most)
+    return lambda number: text_for_pattern(pattern, number, least, most)
 
 
 def _phrase(number: int, noun: str) -> str:
@@ -152,7 +152,7 @@ def noun_of(name: str) -> str:
     return " ".join(re.findall(r"\w+", spaced.replace("_", " "))).lower()
 
 
-def singular(noun: str) -> str:
+def item_noun(noun: str) -> str:
     """What one item of a list is called: `tags` holds a `tag`."""
     return noun[:-1] if noun.endswith("s") and not noun.endswith("ss") and len(noun) > 3 else noun
 
@@ -162,7 +162,7 @@ def exact(number: Any) -> Fraction:
     return Fraction(repr(number))
 
 
-def plain(number: Fraction) -> int | float:
+def as_json_number(number: Fraction) -> int | float:
     """A whole number as an integer that fits into 64 bits, any other as a float."""
     return int(number) if number.denominator == 1 and abs(number) < 2**63 else float(number)
 
@@ -201,10 +201,12 @@ def _multiples(rules: _Rules, step: Fraction, near: Fraction) -> _Options:
     if first is not None and last is not None:
         count = max(1, last - first + 1)
         return _Options(
-            min(count, _MOST_OPTIONS), lambda number: plain((first + (start - first + number) % count) * step)
+            min(count, _MOST_OPTIONS),
+            lambda number: as_json_number((first + (start - first + number) % count) * step),
         )
     return _Options(
-        _MOST_OPTIONS, lambda number: plain((start + (-number if last is not None else number)) * step)
+        _MOST_OPTIONS,
+        lambda number: as_json_number((start + (-number if last is not None else number)) * step),
     )
 
 

@@ -20,15 +20,15 @@ from openpipe_mock.instances.costs import Meter, TooCostly
 from openpipe_mock.instances.demands import Budget, Conflict
 from openpipe_mock.instances.documents import (
     BadSchema,
-    Document,
+    SchemaDocument,
     SchemaError,
     Unbuildable,
     applicator,
-    pointer_of,
-    read,
+    read_schema,
+    schema_pointer,
     serialized,
 )
-from openpipe_mock.instances.drafts import Draft, Place
+from openpipe_mock.instances.drafts import Draft, InstancePlace
 
 __all__ = ["BadSchema", "SchemaError", "Unbuildable", "Variants", "build"]
 
@@ -58,7 +58,7 @@ class Variants:
     """
 
     def __init__(self, schema: Any, seed: bytes) -> None:
-        self.document = read(serialized(schema))
+        self.document = read_schema(serialized(schema))
         self.seed = seed
         self.made: list[Any] = []
         self.spent = 0.0
@@ -83,7 +83,7 @@ class _Search:
     """Drafts and their checks, until one passes. `bumps` counts the failures of each place of the instance,
     `blame` is the first of them."""
 
-    document: Document
+    document: SchemaDocument
     seed: bytes
     variant: int
     bumps: dict[str, int] = field(default_factory=dict)
@@ -113,7 +113,7 @@ class _Search:
     def searched(self) -> Any:
         for _ in range(_MOST_ATTEMPTS):
             draft = Draft(self.document, self.seed, self.variant, self.bumps, self.budget)
-            value = draft.value([self.document.top], Place())
+            value = draft.value([self.document.top], InstancePlace())
             if self.passes(value, draft):
                 return orjson.loads(orjson.dumps(value))  # a copy: callers may change it, the schema not
         raise self.blame or Conflict("false", "")
@@ -144,7 +144,7 @@ class _Search:
         with suppress(TooCostly):
             self.told -= self.cost(value, min(self.told, _MOST_TOLD_AT_ONCE))
             errors = islice(refusing.iter_errors(value), _MOST_ERRORS)
-            return [(pointer_of(error.instance_path), _fault(error)) for error in errors]
+            return [(schema_pointer(error.instance_path), _fault(error)) for error in errors]
         keyword = next((name for name in ("anyOf", "oneOf") if name in self.document.top.schema), "$ref")
         return [("", Conflict(keyword, ""))]
 
@@ -157,7 +157,7 @@ class _Search:
 
 def _fault(error: Any) -> Conflict:
     """The keyword and the subschema that an error of the checker speaks of."""
-    path = pointer_of(error.schema_path)
+    path = schema_pointer(error.schema_path)
     if error.kind.name == "falseSchema":
         return Conflict(applicator(path), path)
     return Conflict(error.kind.name, path.rpartition("/")[0])

@@ -35,10 +35,10 @@ class Demand:
     holds: Callable[[str], bool] = field(compare=False, repr=False)
 
     def __str__(self) -> str:
-        return f"{WORDS[self.kind]} {quoted(self.wanted)}"
+        return f"{OPERATOR_WORDS[self.kind]} {quoted(self.wanted)}"
 
 
-WORDS: Mapping[Kind, str] = {
+OPERATOR_WORDS: Mapping[Kind, str] = {
     "equals": "equals",
     "contains": "contains",
     "matches": "matches",

@@ -14,7 +14,7 @@ from openpipe_mock.matching.conditions import READERS, Demand, Kind, Subject, Wh
 
 FEW = 8
 """Rules, or keys of a part, that are tried one by one sooner than looked up."""
-LONGEST = 200
+LONGEST_KEY = 200
 """Characters by which a text is looked for that must be contained: the last, as beginnings are shared."""
 MOST_SEARCHED = 2000
 """Characters of a text in which patterns are looked for together. In a longer one they could get in each
@@ -35,7 +35,7 @@ class _Rule(Protocol):
 Ruled = TypeVar("Ruled", bound=_Rule)
 
 
-def holding(rules: Sequence[Ruled], subject: Subject) -> Iterator[Ruled]:
+def rules_that_hold(rules: Sequence[Ruled], subject: Subject) -> Iterator[Ruled]:
     """Those of the rules whose conditions hold, in their order; quickly in a `Rulebook`."""
     near = rules.near(subject) if isinstance(rules, Rulebook) else rules
     return (rule for rule in near if rule.when.holds(subject))
@@ -142,8 +142,8 @@ class Index:
         found = set(self.others)
         for part, shelves in self.parts.items():
             read = READERS[part]
-            many = part in KEYS and len(shelves) > FEW
-            for key in shelves.keys() & set(KEYS[part](subject)) if many else shelves:
+            many = part in INDEX_KEYS and len(shelves) > FEW
+            for key in shelves.keys() & set(INDEX_KEYS[part](subject)) if many else shelves:
                 for text in read(subject, key):
                     found.update(shelves[key].near(text))
         return sorted(found)
@@ -154,7 +154,7 @@ def _members(subject: Subject) -> Iterable[str]:
     return metadata if isinstance(metadata, dict) else ()
 
 
-KEYS: Mapping[str, Callable[[Subject], Iterable[str]]] = {
+INDEX_KEYS: Mapping[str, Callable[[Subject], Iterable[str]]] = {
     "header": lambda subject: (name.decode("utf-8", "replace") for name in subject.headers),
     "metadata": _members,
 }
@@ -249,7 +249,7 @@ def _pattern(mark: _Mark) -> bytes:
 
 
 def _contained(wanted: str) -> bytes:
-    return _escaped(wanted[-LONGEST:])
+    return _escaped(wanted[-LONGEST_KEY:])
 
 
 def _globbed(wanted: str) -> bytes:

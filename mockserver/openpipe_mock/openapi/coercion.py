@@ -11,7 +11,7 @@ import orjson
 from openpipe_mock.openapi.violations import JSON_TYPES
 
 
-def text(value: int | float) -> str:
+def javascript_text(value: int | float) -> str:
     """A number or boolean as JavaScript's `String()` writes it: `true`, `1`, `1.5`, `1e+21`, `1e-7`."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -39,7 +39,7 @@ def _number(value: str | int | float) -> int | float:
 
 
 _COERCIONS: dict[str, Callable[[Any], Any]] = {
-    "string": text,
+    "string": javascript_text,
     "number": _number,
     "integer": _number,
     "boolean": {"true": True, "false": False, 1: True, 0: False}.__getitem__,

@@ -13,7 +13,7 @@ from openpipe_mock.core.errors import Violation
 from openpipe_mock.core.resources import folder
 from openpipe_mock.openapi.coercion import coerced
 from openpipe_mock.openapi.shapes import Shape, shape_of, tidy, types
-from openpipe_mock.openapi.violations import DIALECT, Place, explain
+from openpipe_mock.openapi.violations import DIALECT, SchemaPlace, violations_of
 
 YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -56,7 +56,7 @@ class Checker:
 
     def violations(self, value: Any) -> Iterator[Violation]:
         """Every violation, in the order of the value; nothing when it is valid."""
-        return explain(self.schema, value, Place(self.document, known=self.known))
+        return violations_of(self.schema, value, SchemaPlace(self.document, known=self.known))
 
 
 def standalone(name: str, document: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from openpipe_mock.core.wording import (
 from openpipe_mock.openapi.shapes import label, resolve, tag_of, types, union
 
 _Schema = Mapping[str, Any]
-_Rule = Callable[["Place", _Schema, Any], Iterator["Violation"]]
+_Rule = Callable[["SchemaPlace", _Schema, Any], Iterator["Violation"]]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -51,7 +51,7 @@ class _Union:
 
 
 @dataclass(slots=True)
-class Place:
+class SchemaPlace:
     """Where an explanation stands: the document that `$ref` points into, the pointer, a noun.
 
     `known` keeps what was worked out of the document's schemas, by identity: it lives as long as they do.
@@ -62,14 +62,14 @@ class Place:
     noun: str = "the request body"
     known: dict[tuple[str, int], Any] = field(default_factory=dict, compare=False)
 
-    def at(self, step: str | int, noun: str = "") -> "Place":
+    def at(self, step: str | int, noun: str = "") -> "SchemaPlace":
         step = str(step)
         if "~" in step or "/" in step:
             step = step.replace("~", "~0").replace("/", "~1")
-        return Place(self.document, f"{self.pointer}/{step}", noun or f'"{short(step)}"', self.known)
+        return SchemaPlace(self.document, f"{self.pointer}/{step}", noun or f'"{short(step)}"', self.known)
 
-    def called(self, noun: str) -> "Place":
-        return Place(self.document, self.pointer, noun, self.known)
+    def called(self, noun: str) -> "SchemaPlace":
+        return SchemaPlace(self.document, self.pointer, noun, self.known)
 
     def union(self, schema: _Schema) -> _Union:
         """The branches of a schema."""
@@ -88,7 +88,7 @@ class Place:
         found: _Plan | None = self.known.get(("plan", id(schema)))
         if found is None:
             own = resolve(schema, self.document)
-            rules = tuple(rule for keyword, rule in RULES.items() if keyword in own)
+            rules = tuple(rule for keyword, rule in KEYWORD_RULES.items() if keyword in own)
             found = own, "anyOf" in own and not chooses(own), types(own), rules
             self.known["plan", id(schema)] = found
         return found
@@ -124,7 +124,7 @@ class Place:
         return found
 
 
-def explain(schema: _Schema, value: Any, place: Place) -> Iterator[Violation]:
+def violations_of(schema: _Schema, value: Any, place: SchemaPlace) -> Iterator[Violation]:
     """Every violation of `schema` in `value`, in the order of the value; none when it is valid."""
     schema, is_union, names, rules = place.plan(schema)
     if is_union:
@@ -136,7 +136,7 @@ def explain(schema: _Schema, value: Any, place: Place) -> Iterator[Violation]:
             yield from rule(place, schema, value)
 
 
-def _any_of(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
+def _any_of(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     """Violations of the one branch that the value was meant for."""
     choice = place.union(schema)
     if isinstance(value, dict) and choice.tag:
@@ -148,14 +148,16 @@ def _any_of(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
     elif len(branches) == 1 and "enum" in branches[0]:
         yield from _enum(place, branches[0], value, schema)
     elif len(branches) == 1:
-        yield from explain(branches[0], value, place)
+        yield from violations_of(branches[0], value, place)
     else:
         # Each is listed as far as anybody counts.
         most = 2 * MOST_COUNTED
-        yield from min((list(islice(explain(branch, value, place), most)) for branch in branches), key=len)
+        yield from min(
+            (list(islice(violations_of(branch, value, place), most)) for branch in branches), key=len
+        )
 
 
-def _tagged(place: Place, choice: _Union, value: dict[str, Any]) -> Iterator[Violation]:
+def _tagged(place: SchemaPlace, choice: _Union, value: dict[str, Any]) -> Iterator[Violation]:
     """Violations of the branch whose tag the object carries, or what is wrong with the tag."""
     tag, tags = choice.tag, choice.tags
     if tag not in value:
@@ -166,7 +168,7 @@ def _tagged(place: Place, choice: _Union, value: dict[str, Any]) -> Iterator[Vio
         yield from _enum(place.at(tag), tags, value[tag])
     else:
         noun = f'{_article(value[tag])} "{value[tag]}" {_NOUNS[tag]}'
-        yield from explain(choice.by_label[value[tag]], value, place.called(noun))
+        yield from violations_of(choice.by_label[value[tag]], value, place.called(noun))
 
 
 def _article(word: str) -> str:
@@ -176,20 +178,20 @@ def _article(word: str) -> str:
 _NOUNS = {"role": "message", "type": "part", "status": "result"}
 
 
-def _required(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
+def _required(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     for name in schema["required"]:
         if isinstance(value, dict) and name not in value:
             member = schema.get("properties", {}).get(name, {})
             yield Violation(place.at(name).pointer, "required", partial(_missing, place, name, member))
 
 
-def _missing(place: Place, name: str, schema: _Schema) -> str:
+def _missing(place: SchemaPlace, name: str, schema: _Schema) -> str:
     """What to say of a member that isn't there."""
     expected = described(schema, place.document)
     return f"{place.noun} requires {quoted(name)} ({expected}), which is missing."
 
 
-def _members(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
+def _members(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     """Violations inside an object's members, declared and unknown, in the order in which they were sent."""
     if not isinstance(value, dict):
         return
@@ -198,26 +200,26 @@ def _members(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
     for name, member in value.items():
         patterned = [*_by_pattern(place, schema, name)] if patterns else []
         for branch in patterned:
-            yield from explain(branch, member, place.at(name))
+            yield from violations_of(branch, member, place.at(name))
         if name in declared:
-            yield from explain(declared[name], member, place.at(name))
+            yield from violations_of(declared[name], member, place.at(name))
         elif patterned:
             continue
         elif others is False:
             told = partial(_unknown, place, name, declared, schema.get("errorMessage", ""))
             yield Violation(place.at(name).pointer, "additionalProperties", told)
         elif isinstance(others, Mapping):
-            yield from explain(others, member, place.at(name))
+            yield from violations_of(others, member, place.at(name))
 
 
-def _by_pattern(place: Place, schema: _Schema, name: str) -> Iterator[_Schema]:
+def _by_pattern(place: SchemaPlace, schema: _Schema, name: str) -> Iterator[_Schema]:
     """The schemas for members whose name fits a pattern."""
     for pattern, branch in schema.get("patternProperties", {}).items():
         if place.fits(pattern, name):
             yield branch
 
 
-def _unknown(place: Place, name: str, known: Collection[str], message: str = "") -> str:
+def _unknown(place: SchemaPlace, name: str, known: Collection[str], message: str = "") -> str:
     """What to say of a member that a closed object doesn't know."""
     near, elsewhere = nearest(name, list(known)), place.homes().get(name, ())
     if near:
@@ -273,47 +275,49 @@ def _unnamed(schema: _Schema) -> Iterator[_Schema]:
     yield from (schema[key] for key in ("items", "additionalProperties") if isinstance(schema.get(key), dict))
 
 
-def _items(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
+def _items(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     if isinstance(value, list):
         for index, item in enumerate(value):
             if not place.accepts(schema["items"], item):
-                yield from explain(schema["items"], item, place.at(index, "this item"))
+                yield from violations_of(schema["items"], item, place.at(index, "this item"))
 
 
-def _enum(place: Place, schema: _Schema, value: Any, described_as: _Schema | None = None) -> Iterator[Violation]:
+def _enum(
+    place: SchemaPlace, schema: _Schema, value: Any, described_as: _Schema | None = None
+) -> Iterator[Violation]:
     options = schema["enum"]
     if any(value == option and isinstance(value, bool) == isinstance(option, bool) for option in options):
         return
     yield Violation(place.pointer, "enum", partial(_misspelt, described_as or schema, value, options, place))
 
 
-def _misspelt(schema: _Schema, value: Any, options: list[Any], place: Place) -> str:
+def _misspelt(schema: _Schema, value: Any, options: list[Any], place: SchemaPlace) -> str:
     """What to say of a value that is none of the options."""
     return place.mismatch(schema, value) + did_you_mean(value, options)
 
 
-def _const(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
+def _const(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     option = schema["const"]
     if value != option or isinstance(value, bool) is not isinstance(option, bool):
         expected = schema.get("errorMessage", f"expected {described(schema, place.document)}")
         yield Violation(place.pointer, "const", f"{expected}, got {shown(value)}.")
 
 
-def _pattern(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
+def _pattern(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     if isinstance(value, str) and not place.fits(schema["pattern"], value):
         expected = schema.get("patternErrorMessage", f"expected a string that matches {schema['pattern']}")
         yield Violation(place.pointer, "pattern", f"{expected}, got {_got(schema, value)}.")
 
 
-def _property_names(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
+def _property_names(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     for name in value if isinstance(value, dict) else ():
-        yield from explain(schema["propertyNames"], name, place.at(name))
+        yield from violations_of(schema["propertyNames"], name, place.at(name))
 
 
-def _conditional(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
+def _conditional(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     branch = "then" if place.accepts(schema["if"], value) else "else"
     if branch in schema:
-        yield from explain(schema[branch], value, place)
+        yield from violations_of(schema[branch], value, place)
 
 
 def chooses(schema: _Schema) -> bool:
@@ -321,7 +325,9 @@ def chooses(schema: _Schema) -> bool:
     return all(branch.keys() == {"required"} for branch in schema.get("anyOf", ()))
 
 
-def _chosen(place: Place, names: list[str], schema: _Schema, value: Any, words: str) -> Iterator[Violation]:
+def _chosen(
+    place: SchemaPlace, names: list[str], schema: _Schema, value: Any, words: str
+) -> Iterator[Violation]:
     """That one of these members is missing; a misspelt one is reported already, and that is enough."""
     strays = (name for name in value if name not in schema.get("properties", {}))
     closed = schema.get("additionalProperties") is False
@@ -330,14 +336,14 @@ def _chosen(place: Place, names: list[str], schema: _Schema, value: Any, words: 
         yield Violation(place.pointer, "required", told)
 
 
-def _at_least_one(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
+def _at_least_one(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     """An `anyOf` of `required` alone."""
     names = _required_by(schema["anyOf"])
     if isinstance(value, dict) and not value.keys() & names:
         yield from _chosen(place, names, schema, value, "at least one")
 
 
-def _exactly_one(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
+def _exactly_one(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     """A `oneOf` of `required` alone."""
     names = _required_by(schema["oneOf"])
     given = [name for name in value if name in names] if isinstance(value, dict) else []
@@ -352,18 +358,18 @@ def _required_by(branches: list[_Schema]) -> list[str]:
     return [name for branch in branches for name in branch["required"]]
 
 
-def _needed(place: Place, name: str, others: Collection[str]) -> Violation:
+def _needed(place: SchemaPlace, name: str, others: Collection[str]) -> Violation:
     told = f"{quoted(name)} means something beside {listed(map(quoted, others), 'or')} only; remove it."
     return Violation(place.at(name).pointer, "dependentRequired", told)
 
 
-def _dependent_required(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
+def _dependent_required(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     for name, others in schema["dependentRequired"].items():
         if isinstance(value, dict) and name in value and not value.keys() >= set(others):
             yield _needed(place, name, others)
 
 
-def _dependent_schemas(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
+def _dependent_schemas(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     """What one member asks of others: that one of several is there too, or that some are not."""
     for name, branch in schema["dependentSchemas"].items():
         if not isinstance(value, dict) or name not in value:
@@ -382,7 +388,7 @@ def _bound(
 ) -> _Rule:
     """A rule that holds a number, or the length of a text or list, against the bound in `keyword`."""
 
-    def rule(place: Place, schema: _Schema, value: Any) -> Iterator[Violation]:
+    def rule(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
         limit = schema[keyword]
         if isinstance(value, measured) and not isinstance(value, bool) and broken(value, limit):
             told = f"expected {_amount(words, limit)}, got {_got(schema, value)}."
@@ -399,7 +405,7 @@ def _amount(words: str, limit: Any) -> str:
 
 _Plan = tuple[_Schema, bool, tuple[str, ...], tuple[_Rule, ...]]
 """A schema, resolved; whether it is a union; its types; and the rules that it has keywords for."""
-RULES: dict[str, _Rule] = {
+KEYWORD_RULES: dict[str, _Rule] = {
     "enum": _enum,
     "const": _const,
     "required": _required,

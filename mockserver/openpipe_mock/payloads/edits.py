@@ -19,28 +19,28 @@ from openpipe_mock.payloads.places import (
     ITEM,
     VALUE,
     Path,
-    Route,
     Spot,
     Step,
+    ValuePath,
     at,
     key_of,
     opened,
-    places,
     pointer,
     put,
+    resolve_path,
     spots,
     weaker,
     without,
 )
 from openpipe_mock.payloads.valid import (
-    ENDPOINTS,
+    REQUEST_COMPONENTS,
     Positive,
     header_positives,
     header_spots,
-    holding,
     holding_spot,
     parameters,
     positives,
+    smallest_body,
 )
 from openpipe_mock.payloads.values import UNEXPECTED, UNKNOWN
 
@@ -79,7 +79,7 @@ class Edit:
     rule: str
     component: str = field(repr=False)
     level: str = field(repr=False)
-    route: Route = field(default=(), repr=False)
+    route: ValuePath = field(default=(), repr=False)
     key: Step | None = field(default=None, repr=False)
     text: str = field(default="", repr=False)
     lenient: bool = field(default=False, repr=False)
@@ -91,7 +91,9 @@ class Edit:
     @property
     def base(self) -> Json:
         """The smallest valid body that the edit fits, new each time."""
-        return orjson.loads(holding(self.root, self.route if self.key is None else (*self.route, self.key)))
+        return orjson.loads(
+            smallest_body(self.root, self.route if self.key is None else (*self.route, self.key))
+        )
 
     @property
     def headers(self) -> dict[str, str]:
@@ -103,7 +105,7 @@ class Edit:
         if self.key is None:
             return ()
         kind = list if self.key.name == ITEM else dict
-        owners = (path for path in places(body, self.route) if isinstance(at(body, path), kind))
+        owners = (path for path in resolve_path(body, self.route) if isinstance(at(body, path), kind))
         owner = next(owners, None)
         return None if owner is None else (*owner, self.last(self.key))
 
@@ -249,7 +251,7 @@ def component_edits(component: str, endpoint: str) -> tuple[Edit, ...]:
 
 def _finished(edit: Edit, component: str, endpoint: str) -> Edit:
     """An edit that knows its endpoint, and its place in its own base."""
-    lenient = edit.lenient and component in ENDPOINTS.values()  # nobody strips and coerces answers
+    lenient = edit.lenient and component in REQUEST_COMPONENTS.values()  # nobody strips and coerces answers
     name = f"{endpoint}.{edit.name}"
     edit = replace(edit, name=name, endpoint=endpoint, root=component, lenient=lenient)
     return replace(edit, pointer=edit.pointer_in(edit.base))
@@ -258,7 +260,7 @@ def _finished(edit: Edit, component: str, endpoint: str) -> Edit:
 @cache
 def edits(endpoint: str) -> tuple[Edit, ...]:
     """Every edit of the body of a request, for "judge" or "chat"; KeyError for any other endpoint."""
-    return component_edits(ENDPOINTS[endpoint], endpoint)
+    return component_edits(REQUEST_COMPONENTS[endpoint], endpoint)
 
 
 @cache
@@ -275,7 +277,7 @@ def header_edits() -> tuple[Edit, ...]:
             "decision",
             text=text,
             endpoint="chat",
-            root=ENDPOINTS["chat"],
+            root=REQUEST_COMPONENTS["chat"],
             pointer=place,
             header=parameter["name"],
         )

@@ -13,7 +13,7 @@ from typing import Any
 from openpipe_mock.openapi.shapes import Schema, label, tag_of, types
 from openpipe_mock.openapi.spec import contract
 
-LEVELS = ("documented", "sdk", "source", "decision")
+SOURCE_LEVELS = ("documented", "sdk", "source", "decision")
 """Source classes, the strongest first."""
 
 ITEM, VALUE = "", "*"
@@ -43,7 +43,7 @@ class Step:
         return not self.tag or (isinstance(value, dict) and value.get(self.tag) == self.label)
 
 
-Route = tuple[Step, ...]
+ValuePath = tuple[Step, ...]
 Path = tuple[str | int, ...]
 
 
@@ -56,7 +56,7 @@ class Spot:
     """
 
     document: Schema = field(repr=False, compare=False)
-    route: Route
+    route: ValuePath
     schema: Schema = field(repr=False, compare=False)
     component: str
     level: str
@@ -106,19 +106,19 @@ class Spot:
         return weaker(told, self.level if self.level == "documented" or told == "sdk" else "decision")
 
 
-def _member_of(route: Route) -> str:
+def _member_of(route: ValuePath) -> str:
     """The last member that a route goes through, "" where it goes through none."""
     return next((step.name for step in reversed(route) if step.name not in (ITEM, VALUE)), "")
 
 
-def key_of(route: Route) -> str:
+def key_of(route: ValuePath) -> str:
     """The key under which an example of a map's values stands, for a route to the map or to its values."""
     return _KEYS.get(_member_of(route), "note")
 
 
 def weaker(one: str, other: str) -> str:
     """The weaker of two source classes."""
-    return max(one, other, key=LEVELS.index)
+    return max(one, other, key=SOURCE_LEVELS.index)
 
 
 def _entered(spot: Spot) -> Spot:
@@ -170,7 +170,7 @@ def root(component: str, document: Schema | None = None) -> Spot:
     """The spot of a whole body. KeyError when the document (by default the contract) lacks the component."""
     document = contract().document if document is None else document
     schema = document["components"]["schemas"][component]
-    return Spot(document, (), schema, component, schema.get("x-source", LEVELS[-1]))
+    return Spot(document, (), schema, component, schema.get("x-source", SOURCE_LEVELS[-1]))
 
 
 @cache
@@ -179,14 +179,14 @@ def spots(component: str) -> tuple[Spot, ...]:
     return tuple(walk(root(component)))
 
 
-def places(value: Any, route: Route) -> Iterator[Path]:
+def resolve_path(value: Any, route: ValuePath) -> Iterator[Path]:
     """Where a route leads in a value; several places where it goes through an array."""
     if not route:
         yield ()
         return
     for key, member in _parts(value, route[0]):
         if route[0].holds(member):
-            yield from ((key, *path) for path in places(member, route[1:]))
+            yield from ((key, *path) for path in resolve_path(member, route[1:]))
 
 
 def _parts(value: Any, step: Step) -> Iterator[tuple[str | int, Any]]:

@@ -23,7 +23,7 @@ from openpipe_mock.openapi.shapes import label, union
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.edits import Edit, edits
 from openpipe_mock.payloads.places import pointer
-from openpipe_mock.payloads.valid import ENDPOINTS, grafted
+from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, grafted
 from openpipe_mock.payloads.values import ODD_TEXTS, PIXEL, SOUND
 
 Json = Any
@@ -407,9 +407,9 @@ def broken(draw: st.DrawFn, endpoint: str, bodies: Strategy, strict: bool) -> Br
     edit = draw(st.sampled_from([edit for edit in edits(endpoint) if not (strict and edit.lenient)]))
     before = draw(bodies)
     if not edit.fits(before):
-        before = grafted(ENDPOINTS[endpoint], before, edit.base)
+        before = grafted(REQUEST_COMPONENTS[endpoint], before, edit.base)
     found = Broken(edit.apply(before), edit, before, pointer(edit.found(before)))
-    checker = contract().checker(ENDPOINTS[endpoint])
+    checker = contract().checker(REQUEST_COMPONENTS[endpoint])
     assert checker.is_valid(before), f"{edit.name} was given a body that is invalid already"
     assert not checker.is_valid(checker.tidy(found.body)), f"{edit.name} left the body valid"
     return found

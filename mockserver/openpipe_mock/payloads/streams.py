@@ -16,7 +16,7 @@ _USAGE = {"prompt_tokens": 11, "completion_tokens": 8, "total_tokens": 19}
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class SampleStream:
     """Bytes as they arrive, and the completion that they join to; None where no parser should believe them.
 
     `rule` names what is broken: a schema keyword, or `prose` for what the documents' words say. `pointer` is
@@ -91,7 +91,7 @@ _COUNTING = _said("1, ", "2, ", "3.")
 _COUNTED = _joined(_message("1, 2, 3."))
 
 
-def streams() -> Iterator[Stream]:
+def streams() -> Iterator[SampleStream]:
     """Every stream, in a fixed order."""
     yield from _framings()
     yield from _splits()
@@ -101,92 +101,110 @@ def streams() -> Iterator[Stream]:
     yield from _broken()
 
 
-def _framings() -> Iterator[Stream]:
+def _framings() -> Iterator[SampleStream]:
     """One answer in all the ways in which server-sent events may be written."""
     text = _COUNTING + _DONE
     plain = "An event for each piece, [DONE] at the end."
-    yield Stream("plain", plain, _by_event(text), _COUNTED)
+    yield SampleStream("plain", plain, _by_event(text), _COUNTED)
     without = {**_COUNTED, "done": False}
-    yield Stream("no-done", "The stream just ends; [DONE] is optional.", _by_event(_COUNTING), without)
-    yield Stream("crlf", "Lines end with CR LF.", _whole(text.replace("\n", "\r\n")), _COUNTED)
-    yield Stream("cr", "Lines end with CR alone.", _whole(text.replace("\n", "\r")), _COUNTED)
-    yield Stream("no-space", "No space after the colon.", _whole(text.replace("data: ", "data:")), _COUNTED)
+    yield SampleStream("no-done", "The stream just ends; [DONE] is optional.", _by_event(_COUNTING), without)
+    yield SampleStream("crlf", "Lines end with CR LF.", _whole(text.replace("\n", "\r\n")), _COUNTED)
+    yield SampleStream("cr", "Lines end with CR alone.", _whole(text.replace("\n", "\r")), _COUNTED)
+    yield SampleStream(
+        "no-space", "No space after the colon.", _whole(text.replace("data: ", "data:")), _COUNTED
+    )
     comments = text.replace("data: ", ": keep-alive\n\ndata: ", 2)
-    yield Stream("comments", "Comment lines between events.", _whole(comments), _COUNTED)
+    yield SampleStream("comments", "Comment lines between events.", _whole(comments), _COUNTED)
     inside = text.replace("data: ", ":\ndata: ")
-    yield Stream("comments-inside", "An empty comment inside each event.", _whole(inside), _COUNTED)
+    yield SampleStream("comments-inside", "An empty comment inside each event.", _whole(inside), _COUNTED)
     fields = text.replace("data: ", "id: 1\nretry: 1000\nfuture: x\ndata: ")
-    yield Stream("other-fields", "Fields that say nothing here.", _whole(fields), _COUNTED)
+    yield SampleStream("other-fields", "Fields that say nothing here.", _whole(fields), _COUNTED)
     several = _COUNTING.replace(',"choices"', ',\ndata: "choices"') + _DONE
-    yield Stream("data-lines", "An event's JSON spread over two data lines.", _whole(several), _COUNTED)
-    yield Stream("byte-order-mark", "A byte order mark first.", _whole("\ufeff" + text), _COUNTED)
+    yield SampleStream("data-lines", "An event's JSON spread over two data lines.", _whole(several), _COUNTED)
+    yield SampleStream("byte-order-mark", "A byte order mark first.", _whole("\ufeff" + text), _COUNTED)
     blanks = "\n\n" + text.replace("\n\n", "\n\n\n\n")
-    yield Stream("blank-lines", "More empty lines than needed.", _whole(blanks), _COUNTED)
+    yield SampleStream("blank-lines", "More empty lines than needed.", _whole(blanks), _COUNTED)
 
 
-def _splits() -> Iterator[Stream]:
+def _splits() -> Iterator[SampleStream]:
     """One answer, cut into chunks where it hurts."""
     text = _COUNTING + _DONE
-    yield Stream("one-chunk", "All events in one chunk.", _whole(text), _COUNTED)
+    yield SampleStream("one-chunk", "All events in one chunk.", _whole(text), _COUNTED)
     marks = (b"dat", b'"chatcmpl', b"\n\ndata", b'"content":"2', b"[DO")
-    yield Stream("split-anywhere", "Chunks end inside words and between events.", _cut(text, *marks), _COUNTED)
-    yield Stream(
+    yield SampleStream(
+        "split-anywhere", "Chunks end inside words and between events.", _cut(text, *marks), _COUNTED
+    )
+    yield SampleStream(
         "split-blank-line", "A chunk ends between two line ends.", _cut(text, b"}\n", b"}\n"), _COUNTED
     )
     crlf = text.replace("\n", "\r\n")
-    yield Stream("split-crlf", "Chunks end between CR and LF.", _cut(crlf, b"}\r", b"\n\r", b"}\r"), _COUNTED)
+    yield SampleStream(
+        "split-crlf", "Chunks end between CR and LF.", _cut(crlf, b"}\r", b"\n\r", b"}\r"), _COUNTED
+    )
     emoji = _said("日本 ", "😀") + _DONE
     inside = _cut(emoji, b"\xe6\x97", b"\xa5\xe6", b"\xf0\x9f", b"\x98")
-    yield Stream("split-utf-8", "Chunks end inside characters.", inside, _joined(_message("日本 😀")))
+    yield SampleStream("split-utf-8", "Chunks end inside characters.", inside, _joined(_message("日本 😀")))
     short = _event(_piece(role="assistant", content="é😀")) + _event(_piece(finish="stop")) + _DONE
     single = tuple(bytes([byte]) for byte in short.encode())
-    yield Stream("byte-by-byte", "Each byte is a chunk.", single, _joined(_message("é😀")))
+    yield SampleStream("byte-by-byte", "Each byte is a chunk.", single, _joined(_message("é😀")))
 
 
-def _contents() -> Iterator[Stream]:
+def _contents() -> Iterator[SampleStream]:
     """Answers in words."""
     odd = "data: [DONE]\n\n{}\u2028\u0085\r\n"
     about = "Text that looks like the framing, and line ends that are none."
-    yield Stream("odd-text", about, _by_event(_said(odd) + _DONE), _joined(_message(odd)))
+    yield SampleStream("odd-text", about, _by_event(_said(odd) + _DONE), _joined(_message(odd)))
     nulls = _event(_piece(role="assistant", content=None, refusal=None, tool_calls=None, function_call=None))
     about = "Members of a delta that are null say nothing."
-    yield Stream("null-members", about, _by_event(nulls + _COUNTING + _DONE), _COUNTED)
+    yield SampleStream("null-members", about, _by_event(nulls + _COUNTING + _DONE), _COUNTED)
     bare = _event({"index": 0, "delta": {"content": "1, 2, 3."}}) + _event(_piece(finish="stop"))
-    yield Stream("no-role", "A first delta without role or finish_reason.", _by_event(bare + _DONE), _COUNTED)
+    yield SampleStream(
+        "no-role", "A first delta without role or finish_reason.", _by_event(bare + _DONE), _COUNTED
+    )
     refused = [_piece(role="assistant", content=None), _piece(refusal="I "), _piece(refusal="won't.")]
     text = "".join(map(_event, [*refused, _piece(finish="stop")])) + _DONE
-    yield Stream("refusal", "A refusal.", _by_event(text), _joined(_message(refusal="I won't.")))
-    yield Stream("length", "Cut off.", _by_event(_said("1, ", finish="length") + _DONE), _CUT_OFF)
+    yield SampleStream("refusal", "A refusal.", _by_event(text), _joined(_message(refusal="I won't.")))
+    yield SampleStream("length", "Cut off.", _by_event(_said("1, ", finish="length") + _DONE), _CUT_OFF)
     first = [_piece(1, role="assistant", content=""), _piece(0, role="assistant", content="")]
     turns = [_piece(0, content="A"), _piece(1, content="B"), _piece(0, content="a"), _piece(1, content="b")]
     text = "".join(map(_event, [*first, *turns, _piece(1, "stop"), _piece(0, "stop")]))
     two = _joined(_message("Aa"), _message("Bb"))
-    yield Stream("interleaved", "Two choices in turns, the second one first.", _by_event(text + _DONE), two)
-    pairs = _event(*first) + _event(*turns[:2]) + _event(*turns[2:]) + _event(_piece(0, "stop"), _piece(1, "stop"))
-    yield Stream("several-in-a-chunk", "Two choices in each event.", _by_event(pairs + _DONE), two)
+    yield SampleStream(
+        "interleaved", "Two choices in turns, the second one first.", _by_event(text + _DONE), two
+    )
+    pairs = (
+        _event(*first)
+        + _event(*turns[:2])
+        + _event(*turns[2:])
+        + _event(_piece(0, "stop"), _piece(1, "stop"))
+    )
+    yield SampleStream("several-in-a-chunk", "Two choices in each event.", _by_event(pairs + _DONE), two)
 
 
-def _extras() -> Iterator[Stream]:
+def _extras() -> Iterator[SampleStream]:
     """What a stream may carry beside the text: usage, members that nobody declared, an error."""
     counted = _COUNTING + _event(usage=_USAGE)
     about = "A last chunk without choices counts the tokens."
-    yield Stream("usage", about, _by_event(counted + _DONE), {**_COUNTED, "usage": _USAGE})
+    yield SampleStream("usage", about, _by_event(counted + _DONE), {**_COUNTED, "usage": _USAGE})
     null = _COUNTING.replace('"choices"', '"usage":null,"choices"') + _event(usage=_USAGE)
     about = "Each chunk has a usage, null in all but the last."
-    yield Stream("usage-null", about, _by_event(null + _DONE), {**_COUNTED, "usage": _USAGE})
+    yield SampleStream("usage-null", about, _by_event(null + _DONE), {**_COUNTED, "usage": _USAGE})
     beside = _COUNTING.replace('"choices"', f'"usage":{orjson.dumps(_USAGE).decode()},"choices"')
     about = "Each chunk counts the tokens; the last count stands."
-    yield Stream("usage-beside", about, _by_event(beside + _DONE), {**_COUNTED, "usage": _USAGE})
+    yield SampleStream("usage-beside", about, _by_event(beside + _DONE), {**_COUNTED, "usage": _USAGE})
     extra = _COUNTING.replace('"object"', '"system_fingerprint":"fp_1","service_tier":"default","object"')
-    yield Stream("unknown-members", "Members that OpenAI's service adds.", _by_event(extra + _DONE), _COUNTED)
+    yield SampleStream(
+        "unknown-members", "Members that OpenAI's service adds.", _by_event(extra + _DONE), _COUNTED
+    )
     error = {"message": "Internal server error", "code": "INTERNAL_SERVER_ERROR"}
     failed = (
-        _event(_piece(role="assistant", content="1, ")) + f"data: {orjson.dumps({'error': error}).decode()}\n\n"
+        _event(_piece(role="assistant", content="1, "))
+        + f"data: {orjson.dumps({'error': error}).decode()}\n\n"
     )
     about = "An error instead of the rest: what came before stands, without a finish reason."
     cut_short = {**_CUT_OFF["choices"][0], "finish_reason": None}
     told = {**_CUT_OFF, "choices": [cut_short], "error": error, "done": False}
-    yield Stream("error", about, _by_event(failed), told, level="decision")
+    yield SampleStream("error", about, _by_event(failed), told, level="decision")
 
 
 _CUT_OFF = _joined(_message("1, "), finish="length")
@@ -198,7 +216,7 @@ def _tool(index: int, arguments: str, **opening: Json) -> Json:
     return {"index": index, **opening, "function": {**name, "arguments": arguments}}
 
 
-def _calls() -> Iterator[Stream]:
+def _calls() -> Iterator[SampleStream]:
     """Answers that call tools."""
     opened = [_tool(each, "", id=f"call_{each}", type="function", name=f"tool_{each}") for each in (0, 1)]
     made = [
@@ -209,48 +227,51 @@ def _calls() -> Iterator[Stream]:
     parts = [first, _piece(tool_calls=[_tool(0, '{"to"')]), _piece(tool_calls=[_tool(0, ":3}")])]
     text = "".join(map(_event, [*parts, _piece(finish="tool_calls")]))
     one = _joined(_message(tool_calls=made[:1]), finish="tool_calls")
-    yield Stream("tool-call", "A call whose arguments arrive in pieces.", _by_event(text + _DONE), one)
+    yield SampleStream("tool-call", "A call whose arguments arrive in pieces.", _by_event(text + _DONE), one)
     both = [_piece(role="assistant", content=None, tool_calls=opened)]
-    turns = [_piece(tool_calls=[_tool(1, '{"to":')]), _piece(tool_calls=[_tool(0, '{"to":3}'), _tool(1, '"é"}')])]
+    turns = [
+        _piece(tool_calls=[_tool(1, '{"to":')]),
+        _piece(tool_calls=[_tool(0, '{"to":3}'), _tool(1, '"é"}')]),
+    ]
     text = "".join(map(_event, [*both, *turns, _piece(finish="tool_calls")]))
     two = _joined(_message(tool_calls=made), finish="tool_calls")
-    yield Stream("tool-calls", "Two calls, their arguments in turns.", _by_event(text + _DONE), two)
+    yield SampleStream("tool-calls", "Two calls, their arguments in turns.", _by_event(text + _DONE), two)
     older = [_piece(role="assistant", content=None, function_call={"name": "tool_0", "arguments": ""})]
     older += [_piece(function_call={"arguments": '{"to"'}), _piece(function_call={"arguments": ":3}"})]
     text = "".join(map(_event, [*older, _piece(finish="function_call")]))
     called = _joined(_message(function_call=made[0]["function"]), finish="function_call")
-    yield Stream("function-call", "The older form of a call.", _by_event(text + _DONE), called)
+    yield SampleStream("function-call", "The older form of a call.", _by_event(text + _DONE), called)
 
 
-def _broken() -> Iterator[Stream]:
+def _broken() -> Iterator[SampleStream]:
     """Streams that keep no contract: a parser reports them, a server doesn't send them."""
     text, half = _COUNTING + _DONE, _COUNTING[: _COUNTING.index("2, ")]
-    yield Stream("cut-short", "It ends inside an event.", _whole(half), None, "prose", "")
+    yield SampleStream("cut-short", "It ends inside an event.", _whole(half), None, "prose", "")
     open_ended = _event(_piece(role="assistant", content="1, "))
     about = "A choice without a finish reason."
-    yield Stream(
+    yield SampleStream(
         "no-finish", about, _by_event(open_ended + _DONE), None, "prose", "/choices/0/finish_reason", _SOFT
     )
     about = "A choice that goes on after its finish reason."
     late = _COUNTING + _event(_piece(content="4.")) + _DONE
-    yield Stream("after-finish", about, _by_event(late), None, "prose", "/choices/0/delta", _SOFT)
+    yield SampleStream("after-finish", about, _by_event(late), None, "prose", "/choices/0/delta", _SOFT)
     no_json = text.replace('"choices":[', '"choices":', 1)
-    yield Stream("no-json", "An event that is no JSON.", _by_event(no_json), None, "prose", "")
+    yield SampleStream("no-json", "An event that is no JSON.", _by_event(no_json), None, "prose", "")
     nan = text.replace('"index":0', '"index":NaN', 1)
-    yield Stream("nan", "NaN, which is no JSON.", _by_event(nan), None, "prose", "")
+    yield SampleStream("nan", "NaN, which is no JSON.", _by_event(nan), None, "prose", "")
     wrong = text.replace("chat.completion.chunk", "chat.completion", 1)
-    yield Stream(
+    yield SampleStream(
         "object", "A chunk that calls itself a completion.", _by_event(wrong), None, "enum", "/object"
     )
     missing = text.replace('"delta"', '"message"', 1)
     about = "A chunk's choice without delta."
-    yield Stream("no-delta", about, _by_event(missing), None, "required", "/choices/0/delta")
+    yield SampleStream("no-delta", about, _by_event(missing), None, "required", "/choices/0/delta")
     number = text.replace('"content":"1, "', '"content":1')
     about = "A piece of text that is a number."
-    yield Stream("content-number", about, _by_event(number), None, "type", "/choices/0/delta/content")
+    yield SampleStream("content-number", about, _by_event(number), None, "type", "/choices/0/delta/content")
     latin = _cut(text.replace("3.", "ü"), b"1, ")
     bad = tuple(part.replace("ü".encode(), "ü".encode("latin-1")) for part in latin)
-    yield Stream("latin-1", "Text that is not UTF-8.", bad, None, "prose", "")
+    yield SampleStream("latin-1", "Text that is not UTF-8.", bad, None, "prose", "")
 
 
 _SOFT = "decision"

@@ -16,7 +16,18 @@ import orjson
 from openpipe_mock.openapi.shapes import Schema
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import fits
-from openpipe_mock.payloads.places import Path, Route, Spot, places, put, root, spots, types_of, walk, weaker
+from openpipe_mock.payloads.places import (
+    Path,
+    Spot,
+    ValuePath,
+    put,
+    resolve_path,
+    root,
+    spots,
+    types_of,
+    walk,
+    weaker,
+)
 from openpipe_mock.payloads.values import (
     BY_TYPE,
     SAMPLES,
@@ -24,13 +35,13 @@ from openpipe_mock.payloads.values import (
     UNKNOWN,
     full,
     grown,
-    members,
-    plain,
     sample,
+    smallest_object,
+    smallest_value,
 )
 
 Json = Any
-ENDPOINTS: Mapping[str, str] = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"}
+REQUEST_COMPONENTS: Mapping[str, str] = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"}
 """Endpoint → the component of its request."""
 
 USER: Json = {"role": "user", "content": "Count to 3."}
@@ -57,7 +68,7 @@ _ORDER = ("system", "developer", "user", "assistant", "tool", "function")
 
 
 @cache
-def holding(component: str, route: Route) -> str:
+def smallest_body(component: str, route: ValuePath) -> str:
     """The smallest sensible body in which a route leads somewhere, as JSON.
 
     A last step to UNKNOWN asks for an object that could have such a member.
@@ -174,7 +185,7 @@ def positives(endpoint: str) -> tuple[Positive, ...]:
 
     `endpoint` is "judge" or "chat"; KeyError for any other.
     """
-    return named_bodies(ENDPOINTS[endpoint], endpoint)
+    return named_bodies(REQUEST_COMPONENTS[endpoint], endpoint)
 
 
 def named_bodies(component: str, endpoint: str) -> tuple[Positive, ...]:
@@ -208,7 +219,7 @@ def _variants(spot: Spot) -> Iterator[tuple[str, str, Json]]:
 def holding_spot(start: Spot, spot: Spot) -> tuple[Json, Path]:
     """The smallest value for `start` in which a spot occurs, and where it does."""
     value = grown(start, spot.route)
-    return value, next(places(value, spot.route))
+    return value, next(resolve_path(value, spot.route))
 
 
 _FUNCTION = {"name": "get_weather", "arguments": '{"city":"Paris"}'}
@@ -262,7 +273,7 @@ def _of_kind(kind: str, branch: Spot) -> Iterator[tuple[str, str, Json]]:
     elif kind == "array":
         # no type of the clients' forbids an empty list, and none promises that it is taken
         empty = branch.level if branch.level == "documented" else "decision"
-        yield "items", branch.level, plain(branch)
+        yield "items", branch.level, smallest_value(branch)
         yield "empty", empty, []
     elif kind == "boolean":
         yield from (("true", branch.level, True), ("false", branch.level, False))
@@ -280,9 +291,9 @@ def _of_kind(kind: str, branch: Spot) -> Iterator[tuple[str, str, Json]]:
 
 def _objects(branch: Spot) -> Iterator[tuple[str, str, Json]]:
     """An object as usual, bare, and with a member that nobody declared where that is allowed."""
-    usual = plain(branch)
+    usual = smallest_value(branch)
     yield "object", branch.level, usual
-    yield "bare", branch.level, members(branch, usual=False)
+    yield "bare", branch.level, smallest_object(branch, usual=False)
     if branch.schema.get("additionalProperties", True) is True and "properties" in branch.schema:
         level = weaker(branch.level, branch.additional())
         yield "open", level, {**usual, UNKNOWN: UNEXPECTED}
@@ -306,7 +317,7 @@ def header_spots(component: str, parameter: Schema) -> tuple[Spot, ...]:
 def header_positives() -> tuple[Positive, ...]:
     """Valid headers of a chat request, each with a small body."""
     found: dict[tuple[str, str], Positive] = {}
-    body = holding(ENDPOINTS["chat"], ())
+    body = smallest_body(REQUEST_COMPONENTS["chat"], ())
     for component, parameter in parameters():
         for name, level, text in _header_texts(component, parameter):
             header = (parameter["name"], text)

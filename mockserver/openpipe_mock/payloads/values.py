@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 from openpipe_mock.openapi.violations import fits
-from openpipe_mock.payloads.places import ITEM, VALUE, Route, Spot, Step, key_of, types_of
+from openpipe_mock.payloads.places import ITEM, VALUE, Spot, Step, ValuePath, key_of, types_of
 
 Json = Any
 
@@ -118,16 +118,16 @@ ODD_TEXTS = (
 """Texts at which servers stumble."""
 
 
-def plain(spot: Spot, label: str = "") -> Json:
+def smallest_value(spot: Spot, label: str = "") -> Json:
     """The smallest sensible value for a spot; of a union, the branch with this label or the usual one."""
     branch = _chosen(spot, label)
     known = sample(branch)
     if known is not None:
         return deepcopy(known)
     if "object" in types_of(branch.schema):
-        return members(branch)
+        return smallest_object(branch)
     if "array" in types_of(branch.schema):
-        return [plain(item) for item in branch.below()]
+        return [smallest_value(item) for item in branch.below()]
     return _word(branch)
 
 
@@ -153,12 +153,12 @@ def _word(branch: Spot) -> Json:
     return next(iter(branch.schema.get("enum", ())), BY_TYPE.get(types_of(branch.schema)[0]))
 
 
-def members(branch: Spot, usual: bool = True) -> dict[str, Json]:
+def smallest_object(branch: Spot, usual: bool = True) -> dict[str, Json]:
     """An object with its required members and, unless it shall be bare, the usual ones."""
     kept = _USUAL.get(branch.component, ()) if usual else ()
     tag = branch.route[-1] if branch.route else None
     return {
-        spot.name: tag.label if tag and spot.name == tag.tag else plain(spot)
+        spot.name: tag.label if tag and spot.name == tag.tag else smallest_value(spot)
         for spot in branch.below()
         if spot.route[-1].name != VALUE and (not spot.absent or spot.name in kept)
     }
@@ -174,8 +174,8 @@ def full(spot: Spot) -> Json:
     if arrays:
         (item,) = arrays[-1].below()
         kinds = [branch for branch in item.branches() if branch.schema.get("properties")]
-        return [_full_object(kind) for kind in kinds] or [plain(item)]
-    return _full_map(spot) or plain(spot)
+        return [_full_object(kind) for kind in kinds] or [smallest_value(item)]
+    return _full_map(spot) or smallest_value(spot)
 
 
 def _full_object(branch: Spot) -> dict[str, Json]:
@@ -195,19 +195,21 @@ def _is_value(spot: Spot) -> bool:
     return spot.route[-1].name == VALUE
 
 
-def grown(spot: Spot, route: Route) -> Json:
+def grown(spot: Spot, route: ValuePath) -> Json:
     """A value for a spot in which the route leads somewhere."""
     here = len(spot.route)
     if here == len(route):
-        return plain(spot, route[-1].label if route else "")
+        return smallest_value(spot, route[-1].label if route else "")
     step, label = route[here], route[here - 1].label if here else ""
     branch, inner = next(fork for fork in _forks(spot, step) if not label or fork[0].label == label)
     if inner is None:
-        return members(branch)
+        return smallest_object(branch)
     value = grown(inner, route)
     if step.name == ITEM:
         return [value]
-    return {key_of(route[:here]): value} if step.name == VALUE else {**members(branch), step.name: value}
+    return (
+        {key_of(route[:here]): value} if step.name == VALUE else {**smallest_object(branch), step.name: value}
+    )
 
 
 def _forks(spot: Spot, step: Step) -> Iterator[tuple[Spot, Spot | None]]:

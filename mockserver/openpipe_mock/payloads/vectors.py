@@ -20,16 +20,16 @@ from openpipe_mock.core.resources import folder
 from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.payloads.edits import Edit, component_edits, edits, header_edits
 from openpipe_mock.payloads.places import weaker
-from openpipe_mock.payloads.streams import Stream, streams
+from openpipe_mock.payloads.streams import SampleStream, streams
 from openpipe_mock.payloads.valid import (
-    ENDPOINTS,
+    REQUEST_COMPONENTS,
     Positive,
     header_positives,
-    holding,
     named_bodies,
     needs,
     positives,
     preceded,
+    smallest_body,
 )
 from openpipe_mock.payloads.values import ODD_TEXTS
 
@@ -106,13 +106,15 @@ def _answers() -> Iterator[Json]:
     score = Edit("", "prose", "JudgeCriteriaResponse", "documented", root="JudgeCriteriaResponse")
     for name, value in (("above-1", 1.01), ("below-0", -0.01), ("placeholder", 123)):
         line = {
-            **_valid(Positive(f"judge.answer.score.{name}", "", "documented", (), holding(score.root, ())))
+            **_valid(
+                Positive(f"judge.answer.score.{name}", "", "documented", (), smallest_body(score.root, ()))
+            )
         }
         broken = {"body": {**line["body"], "score": value}, "valid": False, "violation": name}
         yield {**line, **broken, "pointer": "/score", "rule": score.rule}
 
 
-def _stream_line(stream: Stream) -> Json:
+def _stream_line(stream: SampleStream) -> Json:
     """The line of a stream: its bytes as they arrive, and what a parser has to make of them."""
     return {
         "id": f"chat.stream.{stream.name}",
@@ -159,7 +161,7 @@ def _manifest(found: dict[str, bytes]) -> bytes:
     return orjson.dumps(whole, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def write(target: Path) -> None:
+def write_vectors(target: Path) -> None:
     """Write every file into a folder, which is made if need be."""
     target.mkdir(exist_ok=True)
     for name, text in files().items():
@@ -167,7 +169,7 @@ def write(target: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(folder("schemas") / "vectors")
+    write_vectors(folder("schemas") / "vectors")
 
 
 Json = Any
@@ -231,7 +233,7 @@ def _mixed(endpoint: str, body: Json, key: _Key) -> tuple[Positive, Json]:
     """A valid body with the messages of a positive before its own, and with other texts; the positive too."""
     others = positives(endpoint)
     other = others[_drawn(*key, "other") % len(others)]
-    return other, _varied(preceded(ENDPOINTS[endpoint], body, other.body), key)
+    return other, _varied(preceded(REQUEST_COMPONENTS[endpoint], body, other.body), key)
 
 
 def _varied(value: Json, key: _Key, *path: object) -> Json:

@@ -25,8 +25,8 @@ from openpipe_mock.core.effects import (
     Begin,
     Break,
     Effect,
+    Effects,
     Entropy,
-    Exchange,
     Head,
     Headers,
     Now,
@@ -72,7 +72,7 @@ class Dropped(Exception):
 class Api:
     """What answers exchanges, behind a socket. `quiet`: its requests get no line in the terminal."""
 
-    def __init__(self, exchange: Callable[[Head], Exchange], *, quiet: bool = False) -> None:
+    def __init__(self, exchange: Callable[[Head], Effects], *, quiet: bool = False) -> None:
         self.exchange = exchange
         self.quiet = quiet
 
@@ -80,7 +80,7 @@ class Api:
         head = _head_of(scope, dict(scope["headers"]), _ticking())
         await self.carry(head, self.exchange(head), scope, receive, send)
 
-    async def carry(self, head: Head, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+    async def carry(self, head: Head, exchange: Effects, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry an exchange out, and say in the terminal what became of it."""
         transport = Transport(scope, receive, send)
         try:
@@ -162,7 +162,7 @@ class Transport:
         self.most_pieces = 1  # nobody waits for the first
         self.leaving: asyncio.Future[Any] | None = None
 
-    async def carry(self, exchange: Exchange) -> Reply:
+    async def carry(self, exchange: Effects) -> Reply:
         """Run an exchange to its end and send what it says. A client that goes away ends it early."""
         try:
             effect = next(exchange)
@@ -367,7 +367,7 @@ async def _page(service: Service, guard: Guard, request: Request) -> Response:
         guard.admit(Head(scope["method"], scope["path"], dict(scope["headers"]), peer=_peer(scope)))
     except Forbidden as error:
         return Response(refusal(error).body, error.status, dashboard.HEADERS, "application/json")
-    html = dashboard.page(service, str(request.base_url))
+    html = dashboard.start_page(service, str(request.base_url))
     return HTMLResponse(html, headers=dashboard.HEADERS)
 
 

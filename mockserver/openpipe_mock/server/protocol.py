@@ -16,7 +16,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from openpipe_mock.core.effects import Exchange, Head, Reply
+from openpipe_mock.core.effects import Effects, Head, Reply
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.server.asgi import DROP, WRITE, Api
 from openpipe_mock.service.refusals import refusal
@@ -40,7 +40,7 @@ _OFFERS = (b"upgrade", b"http2-settings", b"connection")
 _TLS_HANDSHAKE = b"\x16\x03"
 
 
-def _no_websocket(_: Head) -> Exchange:
+def _no_websocket(_: Head) -> Effects:
     """Refuse a WebSocket."""
     told = "the mock speaks no WebSocket, as the API doesn't; send a plain HTTP request."
     reply = refusal(BadRequest.at("header upgrade", told))

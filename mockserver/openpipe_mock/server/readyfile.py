@@ -13,23 +13,23 @@ from openpipe_mock.openapi.endpoints import BASE
 _MOST_BYTES = 10_000
 
 
-class Unfit(Exception):
+class UnfitReadyFile(Exception):
     """A path that can't be a ready file; the message says why."""
 
 
-def check(path: Path) -> None:
+def check_ready_file(path: Path) -> None:
     """Raise Unfit for a path that a ready file can't be written to, before anything is served.
 
     An old ready file is fine, any other file is not: it would be overwritten, and removed in the end.
     """
     if path.is_dir():
-        raise Unfit("it is a folder; name a file")
+        raise UnfitReadyFile("it is a folder; name a file")
     if not path.parent.is_dir():
-        raise Unfit(f"there is no folder {path.parent}")
+        raise UnfitReadyFile(f"there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
-        raise Unfit(f"the folder {path.parent} can't be written to")
+        raise UnfitReadyFile(f"the folder {path.parent} can't be written to")
     if path.exists() and owner(path) is None:
-        raise Unfit("it exists and is no ready file; name another or remove it")
+        raise UnfitReadyFile("it exists and is no ready file; name another or remove it")
 
 
 def owner(path: Path) -> int | None:
@@ -40,7 +40,7 @@ def owner(path: Path) -> int | None:
     return None
 
 
-def write(path: Path, origin: str) -> None:
+def write_ready_file(path: Path, origin: str) -> None:
     """Say where this process serves, in one step, so that nobody ever reads half of it. Raises OSError."""
     content = {"base_url": f"{origin}{BASE}", "control_url": f"{origin}/_mock", "pid": os.getpid()}
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

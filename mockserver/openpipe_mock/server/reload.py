@@ -16,10 +16,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
-from openpipe_mock.config.file import NAMES, ConfigError, ConfigFile, default_file, read
+from openpipe_mock.config.file import NAMES, ConfigError, ConfigFile, default_file, read_config
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.userfiles import Content, contents, contents_again
-from openpipe_mock.core.yamltext import MOST_BYTES
+from openpipe_mock.core.yamltext import MOST_FILE_BYTES
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Sessions
 
@@ -57,11 +57,11 @@ class Source:
 
     def content(self) -> Content:
         """What the file holds, also if it is a pipe or a device. Raises OSError."""
-        return contents(self.path, MOST_BYTES) if self.path else Content(b"")
+        return contents(self.path, MOST_FILE_BYTES) if self.path else Content(b"")
 
     def settings(self, data: bytes) -> Settings:
         """The settings. Raises ConfigError for a file with mistakes."""
-        return replace(read(data, self.path) if self.path else Settings(), **self.given)
+        return replace(read_config(data, self.path) if self.path else Settings(), **self.given)
 
 
 def service_of(source: Source, sessions: Sessions | None = None) -> Service:
@@ -93,7 +93,9 @@ async def watch(source: Source, service: Service) -> None:
     async for _ in looks:
         before, beside = beside, await _aside(partial(_has_rival, source))
         if beside and not before:
-            log.warning("%s is not read, as %s was found at the start; %s", source.rival, source.path, _ADVICE)
+            log.warning(
+                "%s is not read, as %s was found at the start; %s", source.rival, source.path, _ADVICE
+            )
         if _fingerprint(await _aside(partial(_look, source))) == service.file.seen:
             continue
         found = await _settled(source)
@@ -152,7 +154,7 @@ def _has_rival(source: Source) -> bool:
 def _look(source: Source) -> bytes | OSError:
     """What the file holds, or why it can't be read."""
     try:
-        return contents_again(source.path, MOST_BYTES)
+        return contents_again(source.path, MOST_FILE_BYTES)
     except OSError as error:
         return error
 

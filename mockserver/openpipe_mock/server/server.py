@@ -22,7 +22,7 @@ import uvicorn
 from openpipe_mock.config.file import ConfigError
 from openpipe_mock.control import status as memory
 from openpipe_mock.control.guard import Guard
-from openpipe_mock.control.status import NAME
+from openpipe_mock.control.status import PRODUCT
 from openpipe_mock.server import banner, logs, readyfile
 from openpipe_mock.server.asgi import create_app
 from openpipe_mock.server.protocol import DroppingProtocol
@@ -221,14 +221,14 @@ def _begin(source: Source, sessions: Sessions | None = None) -> Service:
 
 def _check_ready_file(path: Path) -> None:
     try:
-        readyfile.check(path)
-    except readyfile.Unfit as error:
+        readyfile.check_ready_file(path)
+    except readyfile.UnfitReadyFile as error:
         raise CannotServe(f"cannot use --ready-file {path}: {error}") from None
 
 
 def _write_ready_file(path: Path, origin: str) -> None:
     try:
-        readyfile.write(path, origin)
+        readyfile.write_ready_file(path, origin)
     except OSError as error:
         raise CannotServe(f"cannot write --ready-file {path}: {_reason(error)}") from None
 
@@ -296,7 +296,7 @@ def _occupant(host: str, port: int) -> str:
     )
     if health is None:
         return "another program listens there"
-    return f"an {NAME} {health['version']} (seed {health['seed']}) already runs there"
+    return f"an {PRODUCT} {health['version']} (seed {health['seed']}) already runs there"
 
 
 def _ask_health(origin: str) -> dict[str, Any] | None:
@@ -311,7 +311,7 @@ def _ask_health(origin: str) -> dict[str, Any] | None:
     try:
         with opener.open(f"{origin}/_mock/health", timeout=0.5) as answer:
             health: Any = json.loads(answer.read(10_000))
-            return health if health["name"] == NAME and health.keys() >= {"version", "seed"} else None
+            return health if health["name"] == PRODUCT and health.keys() >= {"version", "seed"} else None
     except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError):
         return None
 

@@ -9,19 +9,19 @@ import orjson
 
 from openpipe_mock.answers import magic, wire
 from openpipe_mock.answers.best_of_n import Ranked, best_of_n, requested
-from openpipe_mock.answers.chat import Ask, Completion, ask, complete
+from openpipe_mock.answers.chat import Ask, Completion, complete, understand
 from openpipe_mock.answers.judge import Criterion, is_tidy, scene
-from openpipe_mock.answers.options import Options, options
+from openpipe_mock.answers.options import HeaderOptions, read_options
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.scripts import Script, ScriptedChoice
 from openpipe_mock.answers.tools import ends_in_result
-from openpipe_mock.core.effects import Begin, Entropy, Exchange, Now, Piece, Reply, Wait
+from openpipe_mock.core.effects import Begin, Effects, Entropy, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
-from openpipe_mock.core.wording import named, nearest, quoted, short
+from openpipe_mock.core.wording import nearest, quoted, quoted_names, short
 from openpipe_mock.faults.magic import knows
 from openpipe_mock.faults.spoiling import STREAM_HEADERS, raw_stream
 from openpipe_mock.matching.conditions import Subject, glob
-from openpipe_mock.matching.rules import holding
+from openpipe_mock.matching.rules import rules_that_hold
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.request import Visit
 from openpipe_mock.sessions import calllog as calls
@@ -70,16 +70,16 @@ class _Answered:
         return f"{self.completion.model} n={len(self.completion.choices)}{best}{cached}"
 
 
-def answer(visit: Visit, body: Any) -> Reply | Exchange:
+def answer(visit: Visit, body: Any) -> Reply | Effects:
     """Answer a request whose body was read. What the engine refuses is logged like what it answers."""
-    chosen = options(visit.headers)
+    chosen = read_options(visit.headers)
     tags = calls.labels(chosen.tags, "header op-tags") if chosen.tags else {}
     if visit.settings.clock == "real" or visit.settings.ids == "random":
         return _asking_outside(visit, chosen, tags, body)
     return _answered(visit, chosen, tags, body)
 
 
-def _asking_outside(visit: Visit, chosen: Options, tags: Mapping[str, str], body: Any) -> Exchange:
+def _asking_outside(visit: Visit, chosen: HeaderOptions, tags: Mapping[str, str], body: Any) -> Effects:
     """The same where the time or chance has a say."""
     now = (yield Now()) if visit.settings.clock == "real" else None
     chance = (yield Entropy(12)) if visit.settings.ids == "random" else b""
@@ -99,8 +99,8 @@ _NOTHING = _Outside()
 
 
 def _answered(
-    visit: Visit, chosen: Options, tags: Mapping[str, str], body: Any, outside: _Outside = _NOTHING
-) -> Reply | Exchange:
+    visit: Visit, chosen: HeaderOptions, tags: Mapping[str, str], body: Any, outside: _Outside = _NOTHING
+) -> Reply | Effects:
     """The answer, a reply at once unless it is streamed or takes its time; its call goes into the log."""
 
     def log(status: int, text: bytes | None, error: str | None = None, *, hit: bool = False) -> None:
@@ -117,19 +117,19 @@ def _answered(
         log(200, made.raw)
         reply = _send_raw(made, made.raw)
     else:
-        text = orjson.dumps(wire.plain(made.completion, made.ranking))
+        text = orjson.dumps(wire.whole_answer(made.completion, made.ranking))
         log(200, text, hit=made.cache_hit)
         reply = _send(made, text, visit.settings.pace)
     return _after(made.delay, reply) if made.delay else reply
 
 
-def _after(seconds: float, reply: Reply | Exchange) -> Exchange:
+def _after(seconds: float, reply: Reply | Effects) -> Effects:
     """The same a little later."""
     yield Wait(seconds)
     return reply if isinstance(reply, Reply) else (yield from reply)
 
 
-def _judged(visit: Visit, chosen: Options, body: Any, outside: _Outside) -> _Answered:
+def _judged(visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside) -> _Answered:
     """The completion, judged and in order."""
     body = visit.accept("ChatCompletionRequest", body)
     body, criteria, asked = _understood(visit, chosen, body)
@@ -159,7 +159,7 @@ def _ranked(
     return ranking
 
 
-def _understood(visit: Visit, chosen: Options, body: Any) -> tuple[Json, dict[str, Criterion], Ask]:
+def _understood(visit: Visit, chosen: HeaderOptions, body: Any) -> tuple[Json, dict[str, Criterion], Ask]:
     """What a valid body says with its defaults, the criteria and what is asked of the engine.
 
     Raises ApiError for what doesn't go together or isn't there.
@@ -169,12 +169,12 @@ def _understood(visit: Visit, chosen: Options, body: Any) -> tuple[Json, dict[st
     criteria = {} if chosen.criteria is None else requested(chosen.criteria, visit.settings)
     _refuse_with_stream(body, chosen, bool(criteria))
     _find_model(body["model"], visit)
-    return body, criteria, ask(body, visit.settings.auto_tools)
+    return body, criteria, understand(body, visit.settings.auto_tools)
 
 
-def check(visit: Visit, body: Any) -> None:
+def check_request(visit: Visit, body: Any) -> None:
     """Raise ApiError for a valid body, or a header beside it, that is refused."""
-    chosen = options(visit.headers)
+    chosen = read_options(visit.headers)
     calls.labels(dict(chosen.tags), "header op-tags")
     _understood(visit, chosen, body)
 
@@ -190,7 +190,7 @@ def _scripted(visit: Visit, body: Json) -> Script | None:
     settings = visit.settings
     if settings.completions:
         subject = visit.subject(body)
-        for script in holding(settings.completions, subject):
+        for script in rules_that_hold(settings.completions, subject):
             if _fires(script, subject):
                 return script
     if settings.magic and magic.echoes(body["model"]) and body["model"] not in settings.known_models:
@@ -205,7 +205,7 @@ def _fires(script: Script, subject: Subject) -> bool:
 
 
 def _completed(
-    visit: Visit, asked: Ask, chosen: Options, outside: _Outside, script: Script | None
+    visit: Visit, asked: Ask, chosen: HeaderOptions, outside: _Outside, script: Script | None
 ) -> tuple[Completion, bool]:
     """The completion from the cache, or a new one; and whether it was a hit. A hit keeps its id."""
     settings, session = visit.settings, visit.memory
@@ -242,10 +242,10 @@ def _find_model(model: str, visit: Visit) -> None:
         return
     if visit.settings.magic and magic.is_model(model):
         if not knows(model):
-            raise _ModelNotFound(model, magic.unknown(magic.bare(model), magic.MODELS))
+            raise _ModelNotFound(model, magic.unknown_magic_name(magic.bare(model), magic.MODELS))
         return
     if known:
-        told = f"Known are {named(known)}.{_near_model(model, known)}"
+        told = f"Known are {quoted_names(known)}.{_near_model(model, known)}"
         visit.once(f"the model {quoted(model)} is not among the known ones. {told}")
         raise _ModelNotFound(model, issues=[told])
 
@@ -280,35 +280,35 @@ def _remind(visit: Visit, body: Json, asked: Ask) -> None:
         visit.note(f"{OFTEN} identical requests got the same answer; `--repeat vary` makes them differ")
 
 
-def _send(answered: _Answered, text: bytes, pace: Pace) -> Reply | Exchange:
+def _send(answered: _Answered, text: bytes, pace: Pace) -> Reply | Effects:
     """Put the answer on the wire, whole or as a stream."""
     return _stream(answered, pace) if answered.asked.stream else Reply(200, text, subject=answered.subject())
 
 
-def _stream(answered: _Answered, pace: Pace) -> Exchange:
+def _stream(answered: _Answered, pace: Pace) -> Effects:
     """The answer in pieces."""
     yield Begin(200, STREAM_HEADERS)
     if pace.first_token:
         yield Wait(pace.first_token)
-    for event in wire.events(answered.completion, answered.asked.include_usage):
+    for event in wire.chunk_events(answered.completion, answered.asked.include_usage):
         yield Piece(event)
         if pace.tokens_per_second:
             yield Wait(1 / pace.tokens_per_second)
     return Reply(200, b"", STREAM_HEADERS, f"{answered.subject()}, streamed")
 
 
-def _send_raw(answered: _Answered, raw: bytes) -> Reply | Exchange:
+def _send_raw(answered: _Answered, raw: bytes) -> Reply | Effects:
     """Send an answer that the settings write down, of a stream as its only event."""
     subject = f"{answered.completion.model}, raw"
     return _stream_raw(raw, subject) if answered.asked.stream else Reply(200, raw, subject=subject)
 
 
-def _stream_raw(raw: bytes, subject: str) -> Exchange:
+def _stream_raw(raw: bytes, subject: str) -> Effects:
     reply = yield from raw_stream(raw)
     return replace(reply, subject=f"{subject}, streamed")
 
 
-def _refuse_with_stream(body: Json, chosen: Options, judged: bool) -> None:
+def _refuse_with_stream(body: Json, chosen: HeaderOptions, judged: bool) -> None:
     """A stream can be neither cached nor sorted: what has been sent can't move."""
     if not body.get("stream"):
         return

@@ -1,6 +1,6 @@
 """TODO service/journaling."""
 
-from openpipe_mock.core.effects import Begin, Exchange, HeaderList, Piece, Reply
+from openpipe_mock.core.effects import Begin, Effects, HeaderList, Piece, Reply
 from openpipe_mock.service.request import Visit
 from openpipe_mock.sessions.journal import MOST_KEPT, Entry
 
@@ -8,7 +8,7 @@ REQUEST_ID = b"x-request-id"
 """The header that says under which id the journal keeps the exchange; OpenAI's clients show it."""
 
 
-def recorded(exchange: Exchange, entry: Entry) -> Exchange:
+def recorded(exchange: Effects, entry: Entry) -> Effects:
     """The same exchange, of whose pieces the journal keeps the first."""
     kept: list[bytes] = []
     room = MOST_KEPT

@@ -6,16 +6,16 @@ import orjson
 
 from openpipe_mock.answers import judge
 from openpipe_mock.answers.scorers import Content
-from openpipe_mock.core.effects import Exchange, Reply, Wait
+from openpipe_mock.core.effects import Effects, Reply, Wait
 from openpipe_mock.core.errors import CriterionFailed
 from openpipe_mock.faults.magic import RETRY_AFTER
 from openpipe_mock.service.request import Visit
 
 
-def judgement(visit: Visit, body: Any) -> Reply | Exchange:
+def answer_judge(visit: Visit, body: Any) -> Reply | Effects:
     """`POST /criteria/judge`."""
     request = visit.accept("JudgeCriteriaRequest", body)
-    asked = judge.criterion(request["criterion_id"], visit.settings)
+    asked = judge.find_criterion(request["criterion_id"], visit.settings)
     visit.meet(asked)
     given, output = request.get("input", {}), request["output"]
     tidy = visit.entry.body is not None and judge.is_tidy(visit.entry.body)
@@ -36,6 +36,6 @@ def _retry_after(visit: Visit, asked: judge.Criterion, status: int) -> float | N
     return RETRY_AFTER.get(status) if is_magic else None
 
 
-def _later(seconds: float, reply: Reply) -> Exchange:
+def _later(seconds: float, reply: Reply) -> Effects:
     yield Wait(seconds)
     return reply

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.core.effects import Exchange, Now, Reply
+from openpipe_mock.core.effects import Effects, Now, Reply
 from openpipe_mock.openapi.endpoints import NAMES
 from openpipe_mock.service.completions import GLOB
 from openpipe_mock.service.request import Visit
@@ -27,7 +27,7 @@ class _Report:
 
 
 REPORTS = {
-    "/report": _Report("POST", "ReportRequest", lambda body, log, now: calls.report(body, log, now=now)),
+    "/report": _Report("POST", "ReportRequest", lambda body, log, now: calls.log_report(body, log, now=now)),
     "/report-anthropic": _Report(
         "POST", "ReportAnthropicRequest", lambda body, log, now: calls.report_anthropic(body, log, now=now)
     ),
@@ -54,12 +54,12 @@ CHECKS: Mapping[str, Callable[[Visit, Any], object]] = {
 """Endpoint → what raises BadRequest for a valid body that is refused."""
 
 
-def endpoints() -> dict[str, Callable[[Visit, Any], Exchange]]:
+def endpoints() -> dict[str, Callable[[Visit, Any], Effects]]:
     """The endpoints, by their path below the base."""
     return {path: partial(_answer, report) for path, report in REPORTS.items()}
 
 
-def _answer(report: _Report, visit: Visit, body: Any) -> Exchange:
+def _answer(report: _Report, visit: Visit, body: Any) -> Effects:
     """Answer a request whose body was read."""
     if report.schema:
         body = visit.accept(report.schema, body)

@@ -8,7 +8,7 @@ from openpipe_mock.answers import magic
 from openpipe_mock.answers.judge import Criterion, is_tidy, judge
 from openpipe_mock.answers.scorers import Content, Judgement
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.core.effects import Exchange, Head, Headers, Reply
+from openpipe_mock.core.effects import Effects, Head, Headers, Reply
 from openpipe_mock.core.errors import ApiError
 from openpipe_mock.core.wording import did_you_mean, quoted
 from openpipe_mock.matching.conditions import Subject
@@ -19,7 +19,7 @@ from openpipe_mock.sessions.journal import Entry, Journal
 from openpipe_mock.sessions.memory import Session, Traffic
 
 Json = Any
-Endpoint = Callable[["Visit", Json], Reply | Exchange]
+Endpoint = Callable[["Visit", Json], Reply | Effects]
 """A visit and its parsed body in; a reply out, or an exchange that goes on."""
 _MOST_NAMED = 1000
 
@@ -96,7 +96,7 @@ class Visit:
     def judge(self, asked: Criterion, content: Content) -> Judgement:
         """The judgement of a content, or the one that a magic header asks for."""
         magical = self.settings.magic and b"x-mock-score" in self.head.headers
-        score = magic.score(self.head.headers) if magical else None
+        score = magic.header_score(self.head.headers) if magical else None
         if score is not None:
             return Judgement(score, f"The header x-mock-score says {score}; no model read it.")
         found = judge(asked, content, self.settings, self.memory.count)
@@ -109,6 +109,6 @@ class Visit:
         declared = self.settings.criteria
         if not declared or asked.name in declared:
             return
-        if not (self.settings.magic and magic.criterion(asked.name)):
+        if not (self.settings.magic and magic.magic_criterion(asked.name)):
             near = did_you_mean(asked.name, list(declared))
             self.once(f"the criterion {quoted(asked.name)} is not declared.{near}")

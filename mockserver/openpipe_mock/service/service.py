@@ -14,7 +14,7 @@ from openpipe_mock.answers import magic
 from openpipe_mock.config.file import ConfigFile
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import (
-    Exchange,
+    Effects,
     Head,
     Headers,
     ReadBody,
@@ -38,14 +38,14 @@ from openpipe_mock.faults import selection as faults
 from openpipe_mock.faults.kinds import Fault
 from openpipe_mock.faults.magic import model_fault
 from openpipe_mock.faults.spoiling import spoiled
-from openpipe_mock.faults.variants import named, varied
+from openpipe_mock.faults.variants import variant_named, varied
 from openpipe_mock.openapi.endpoints import BASE, NAMES, SERVED, SESSION, WRITES_LOG, not_found, wrong_method
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service import completions
 from openpipe_mock.service import reporting as reports
 from openpipe_mock.service.admission import announced, authorize, broken, expect_json, is_foreign, too_large
 from openpipe_mock.service.journaling import finished, recorded
-from openpipe_mock.service.judging import judgement
+from openpipe_mock.service.judging import answer_judge
 from openpipe_mock.service.refusals import refusal, refused
 from openpipe_mock.service.request import Endpoint, Visit
 from openpipe_mock.sessions.journal import Entry, sent_token
@@ -60,7 +60,7 @@ _SCHEMAS = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"} | 
 """Endpoint → the schema of its body."""
 _FURTHER: Mapping[str, Callable[[Visit, Any], object]] = {
     "judge": lambda visit, body: None,
-    "chat": completions.check,
+    "chat": completions.check_request,
     **reports.CHECKS,
 }
 """Endpoint → what raises for a body that its schema takes and its engine refuses."""
@@ -85,7 +85,7 @@ class Service:
         self.sessions.base = lambda: self.settings
         self.named: set[str] = set()
         self.endpoints: dict[str, Endpoint] = {
-            "/criteria/judge": judgement,
+            "/criteria/judge": answer_judge,
             "/chat/completions": completions.answer,
             **reports.endpoints(),
         }
@@ -93,7 +93,7 @@ class Service:
             "JudgeCriteriaRequest", "JudgeCriteriaInput", "JudgeCriteriaOutput", "ChatCompletionRequest"
         )
 
-    def exchange(self, head: Head) -> Exchange:
+    def exchange(self, head: Head) -> Effects:
         """Answer one request. Order: method and path, key, limits, faults, body, model, engine.
 
         An adapter that has the body may do the same in steps: `begin`, `proceed`, and `go_on` or `end`.
@@ -128,7 +128,7 @@ class Service:
             raise
         return visit
 
-    def proceed(self, visit: Visit, sent: bytes | None, parsed: Any = None) -> Reply | Exchange:
+    def proceed(self, visit: Visit, sent: bytes | None, parsed: Any = None) -> Reply | Effects:
         """Answer a request whose body was read (None: it was too long), or that has none.
 
         `parsed`: the body's JSON, where somebody has it already.
@@ -148,7 +148,7 @@ class Service:
         except ApiError as error:
             return refused(visit, error)
 
-    def go_on(self, visit: Visit, reply: Reply | Exchange) -> Exchange:
+    def go_on(self, visit: Visit, reply: Reply | Effects) -> Effects:
         """The rest of an exchange."""
         try:
             if not isinstance(reply, Reply):
@@ -270,7 +270,7 @@ def _expect_body(headers: Headers, limit: int) -> None:
     expect_json(headers)
 
 
-def _responding(visit: Visit, body: Any) -> Reply | Exchange:
+def _responding(visit: Visit, body: Any) -> Reply | Effects:
     """What is answered: a reply at once where nothing has to be waited for or sent in pieces."""
     fault, streams = _due(visit, body), _asks_for_stream(visit, body)
     if fault is not None:
@@ -282,7 +282,7 @@ def _responding(visit: Visit, body: Any) -> Reply | Exchange:
         return recorded(spoilt, visit.entry)
     if visit.settings.variant:
         _check(visit, body)  # an answer that the variant refuses is never asked for
-        answering, variant = _engine(visit, body), named(visit.settings.variant)
+        answering, variant = _engine(visit, body), variant_named(visit.settings.variant)
         return recorded(varied(answering, variant, visit.entry.endpoint, visit.memory.count), visit.entry)
     reply = _asked(visit, body)
     if isinstance(reply, Reply):
@@ -290,14 +290,14 @@ def _responding(visit: Visit, body: Any) -> Reply | Exchange:
     return recorded(_guarded(visit, reply), visit.entry) if streams else _guarded(visit, reply)
 
 
-def _asked(visit: Visit, body: Any) -> Reply | Exchange:
+def _asked(visit: Visit, body: Any) -> Reply | Effects:
     """What the endpoint answers. Raises ApiError for what it refuses."""
     if visit.problem is not None:
         raise visit.problem
     return visit.endpoint(visit, body)
 
 
-def _guarded(visit: Visit, exchange: Exchange) -> Exchange:
+def _guarded(visit: Visit, exchange: Effects) -> Effects:
     """An exchange that goes on; what it refuses is an answer too."""
     try:
         return (yield from exchange)
@@ -305,7 +305,7 @@ def _guarded(visit: Visit, exchange: Exchange) -> Exchange:
         return refused(visit, error)
 
 
-def _engine(visit: Visit, body: Any) -> Exchange:
+def _engine(visit: Visit, body: Any) -> Effects:
     """The same as an exchange, which asks the endpoint only when it is begun; a refusal is its answer."""
     try:
         reply = _asked(visit, body)

@@ -13,20 +13,20 @@ from typing import Any
 import orjson
 
 from openpipe_mock.answers import magic
-from openpipe_mock.answers.chat import NOT_IDENTITY, digest
+from openpipe_mock.answers.chat import NOT_IDENTITY, content_digest
 from openpipe_mock.answers.judge import (
     LATEST,
     Criterion,
     drawn,
     no_untidy,
-    parts,
+    split_reference,
     tidy_content,
     undeclared_one,
 )
 from openpipe_mock.answers.scorers import Judgement
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core import seeded as scoring
-from openpipe_mock.core.effects import JSON_HEADERS, Exchange, Head, Headers, Reply
+from openpipe_mock.core.effects import JSON_HEADERS, Effects, Head, Headers, Reply
 from openpipe_mock.core.errors import ApiError
 from openpipe_mock.core.strictjson import MOST_LEVELS
 from openpipe_mock.openapi.endpoints import BASE
@@ -58,7 +58,7 @@ _LONG_WAY = frozenset(
 _LONG_CHAT = _LONG_WAY | {b"op-cache", b"op-log-request", b"op-tags"}
 _JUDGE_SIZE = OVERHEAD + SCORE_BYTES + len(_JUDGE)
 """What the journal counts for a judgement, beside body, answer and headers."""
-MOST_BYTES = 32_768
+MOST_SHORTCUT_BYTES = 32_768
 """Longer bodies take so long that the way there doesn't count."""
 _MOST_KNOWN = 512
 """Completions that are remembered; each has at most MOST_BYTES."""
@@ -100,12 +100,12 @@ class Shortcut:
         self.parsed: Any = None
         """The JSON of the body that is looked at, once somebody has read it."""
 
-    def answer(self, head: Head, body: bytes, clock: _Clock) -> Reply | Exchange:
+    def answer(self, head: Head, body: bytes, clock: _Clock) -> Reply | Effects:
         """What the service says to a request whose body is here; an exchange where time has to pass.
 
         `clock` is that of `Head.at`, in seconds.
         """
-        reply: Reply | Exchange | None = None
+        reply: Reply | Effects | None = None
         self.parsed = None
         if self.sessions and head.method == "POST" and not head.query:
             if head.path == _JUDGE:
@@ -114,7 +114,9 @@ class Shortcut:
                 reply = self.completion(self.sessions.default, head, body, clock)
         return reply or self.stepwise(head, body, clock)
 
-    def stepwise(self, head: Head, body: bytes, clock: _Clock, asked: _Asked | None = None) -> Reply | Exchange:
+    def stepwise(
+        self, head: Head, body: bytes, clock: _Clock, asked: _Asked | None = None
+    ) -> Reply | Effects:
         """The service's own steps; what is `asked` for the first time is remembered with its completion."""
         service = self.service
         visit = service.begin(head)
@@ -176,7 +178,7 @@ class Shortcut:
     def learn(self, session: Session, settings: Settings, base: Settings) -> None:
         """What short ways there are under these settings; `base`: the mock's own, which bound its bodies."""
         self.base, self.settings, self.known = base, settings, {}
-        self.most = min(MOST_BYTES, base.max_body_bytes)
+        self.most = min(MOST_SHORTCUT_BYTES, base.max_body_bytes)
         self.most_digits = len(str(base.max_body_bytes + 1)) - 1
         own = type(session) is Session and type(self.service) is Service
         self.judges = own and _is_plain(settings)
@@ -197,7 +199,7 @@ class Shortcut:
 
     # Completions.
 
-    def completion(self, session: Session, head: Head, body: bytes, clock: _Clock) -> Reply | Exchange | None:
+    def completion(self, session: Session, head: Head, body: bytes, clock: _Clock) -> Reply | Effects | None:
         """The reply to a chat request, kept for the next time; None, and nothing done, for a special one."""
         headers, criteria = head.headers, head.headers.get(b"op-criteria")
         if self.plain(session, headers) is None or not self.repeats or not _LONG_CHAT.isdisjoint(headers):
@@ -210,7 +212,7 @@ class Shortcut:
             request = self.read(body, self.is_chat)
             if request is None or request.get("stream"):
                 return None
-            return self.stepwise(head, body, clock, (key, digest(request, NOT_IDENTITY)))
+            return self.stepwise(head, body, clock, (key, content_digest(request, NOT_IDENTITY)))
         if session.counts.get(known.identity) == OFTEN - 1:  # which the terminal is told
             return None
         return self.again(known, session, head, body, clock)
@@ -231,7 +233,7 @@ class Shortcut:
         """Keep a completion, unless more is said of it than its answer."""
         key, identity = asked
         entry, settings = visit.entry, visit.settings
-        if reply.status != 200 or reply.headers[:-1] != JSON_HEADERS or len(reply.body) > MOST_BYTES:
+        if reply.status != 200 or reply.headers[:-1] != JSON_HEADERS or len(reply.body) > MOST_SHORTCUT_BYTES:
             return
         if entry.notes or entry.rules or entry.faults or entry.violations or settings is not self.settings:
             return
@@ -269,12 +271,12 @@ def _is_repeatable(settings: Settings) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def lot(reference: str, magical: bool, answers: int, seed: int) -> tuple[Criterion | None, scoring.State]:
+def lot(reference: str, magical: bool, answers: int, seed: int) -> tuple[Criterion | None, scoring.DrawState]:
     """The criterion that a reference names, None where magic may have a say; what its scores are drawn from.
 
     Raises ApiError for what is no reference: such may be long, and none is kept.
     """
-    name, version = parts(reference)
+    name, version = split_reference(reference)
     asked = None if magical and name.startswith(magic.PREFIX) else undeclared_one(name, version or LATEST)
     return asked, scoring.begun(answers, seed, name, version or LATEST)
 

@@ -41,7 +41,7 @@ def completion(message: Json, created: int) -> Json:
         ],
     }
     counts = message.get("usage")
-    return {**answer, "usage": usage(counts)} if isinstance(counts, dict) else answer
+    return {**answer, "usage": token_usage(counts)} if isinstance(counts, dict) else answer
 
 
 def _choice_message(blocks: list[Any]) -> Json:
@@ -70,7 +70,7 @@ def _tool_call(block: Json) -> Json:
     return {"id": text_at(block, "id") or "", "type": "function", "function": function}
 
 
-def usage(counts: Json) -> Json:
+def token_usage(counts: Json) -> Json:
     """Token counts. Anthropic counts what went through its cache apart, a completion counts it in."""
     cached = _tokens(counts, "cache_read_input_tokens")
     read = _tokens(counts, "input_tokens") + _tokens(counts, "cache_creation_input_tokens") + cached

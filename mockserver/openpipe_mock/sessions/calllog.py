@@ -23,7 +23,7 @@ from openpipe_mock.core.secrets import hidden, masked, may_hide
 from openpipe_mock.core.seeded import EPOCH
 from openpipe_mock.core.wording import listed, nearest, quoted, shown
 from openpipe_mock.openapi import coercion as javascript
-from openpipe_mock.openapi.violations import Place, gathered
+from openpipe_mock.openapi.violations import SchemaPlace, gathered
 from openpipe_mock.sessions.anthropic import completion, is_message, text_at
 
 Json = dict[str, Any]
@@ -31,7 +31,7 @@ Labels = Mapping[str, str | None]
 """Tags or metadata to set; None deletes one."""
 
 MOST_CALLS = 1000
-MOST_BYTES = 4 * MEBIBYTE
+MOST_LOG_BYTES = 4 * MEBIBYTE
 _OVERHEAD = 200
 """What a call counts beside its payloads before anybody reads it, roughly, in bytes."""
 
@@ -126,7 +126,7 @@ class Own:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class LogFilter:
     """One condition on a logged call: what `read` finds in it equals `wanted`; None asks for its absence."""
 
     read: Callable[[LoggedCall], str | None]
@@ -143,7 +143,7 @@ class CallLog:
     most are dropped unread.
     """
 
-    def __init__(self, *, most_calls: int = MOST_CALLS, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, *, most_calls: int = MOST_CALLS, most_bytes: int = MOST_LOG_BYTES) -> None:
         self.most_calls = most_calls
         self.most_bytes = most_bytes
         self.read: deque[LoggedCall] = deque()
@@ -186,7 +186,7 @@ class CallLog:
         """The call that was logged last."""
         return self.calls[-1] if self.calls else None
 
-    def update(self, filters: Sequence[Filter], values: Labels) -> int:
+    def update(self, filters: Sequence[LogFilter], values: Labels) -> int:
         """Update the metadata of the calls that pass every filter; returns how many they are."""
         found = [all(condition.holds(call) for condition in filters) for call in self.calls]
         before = reversed(list(zip(self.calls, found, strict=True)))
@@ -206,7 +206,7 @@ class CallLog:
 # The endpoints. Each takes a body that is valid by its schema, and the log of the key that sent it.
 
 
-def report(body: Json, log: CallLog, *, now: float | None = None) -> Json:
+def log_report(body: Json, log: CallLog, *, now: float | None = None) -> Json:
     """`POST /report`: log a call that a client made elsewhere."""
     tags = labels(body.get("tags"), "/tags")
     log.add(_reported(body, body.get("respPayload"), tags, now))
@@ -225,10 +225,14 @@ def report_anthropic(body: Json, log: CallLog, *, now: float | None = None) -> J
 
 def update(body: Json, log: CallLog, *, member: Literal["tags", "metadata"]) -> Json:
     """`POST /logs/update-tags` and `POST /logs/update-metadata`; `member` says where the new values are."""
-    place = Place({})
-    _refuse(chain(_unknown_fields(body["filters"], place.at("filters")), _unfit(body[member], place.at(member))))
+    place = SchemaPlace({})
+    _refuse(
+        chain(_unknown_fields(body["filters"], place.at("filters")), _unfit(body[member], place.at(member)))
+    )
     filters = [
-        Filter(read, _label(item["equals"])) for item in body["filters"] if (read := _reader(item["field"]))
+        LogFilter(read, _label(item["equals"]))
+        for item in body["filters"]
+        if (read := _reader(item["field"]))
     ]
     return {"matchedLogs": log.update(filters, _changes(body[member]))}
 
@@ -339,11 +343,11 @@ def labels(values: Any, pointer: str) -> dict[str, str]:
     """
     if not values and (values is None or values == {}):
         return {}
-    _refuse(_unfit(values, Place({}, pointer)))
+    _refuse(_unfit(values, SchemaPlace({}, pointer)))
     return _present(_changes(values))
 
 
-def _unfit(values: Any, place: Place) -> Iterator[Violation]:
+def _unfit(values: Any, place: SchemaPlace) -> Iterator[Violation]:
     """What in a set of tags is no tag."""
     if not isinstance(values, dict):
         yield Violation(place.pointer, "type", f"expected an object of tags, got {shown(values)}.")
@@ -368,7 +372,7 @@ def _changes(values: Mapping[str, Any]) -> Labels:
 
 
 def _label(value: str | int | float | None) -> str | None:
-    return value if value is None or isinstance(value, str) else javascript.text(value)
+    return value if value is None or isinstance(value, str) else javascript.javascript_text(value)
 
 
 def _present(values: Labels) -> dict[str, str]:
@@ -394,7 +398,7 @@ def _reader(name: str) -> Callable[[LoggedCall], str | None] | None:
     return _FIELDS.get(name)
 
 
-def _unknown_fields(filters: Sequence[Json], place: Place) -> Iterator[Violation]:
+def _unknown_fields(filters: Sequence[Json], place: SchemaPlace) -> Iterator[Violation]:
     """Filters that ask for nothing we know. The service would ignore them, and so update too many calls."""
     for index, item in enumerate(filters):
         if _reader(item["field"]) is None:

@@ -9,7 +9,15 @@ from openpipe_mock.answers.scorers import ByOutput, Form, JudgeRule, Rules, Sequ
 from openpipe_mock.answers.tools import ends_in_result
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.matching.conditions import Miss, Subject, When
-from openpipe_mock.sessions.inspection import Json, events, names, read_of, readable, subject_of, summary
+from openpipe_mock.sessions.inspection import (
+    JsonObject,
+    criterion_names,
+    read_of,
+    readable_body,
+    stream_events,
+    subject_of,
+    summary,
+)
 from openpipe_mock.sessions.journal import Entry
 
 _MOST_NEAR = 5
@@ -23,11 +31,11 @@ _TOOL_RESULT = (
 )
 
 
-def detail(entry: Entry) -> Json:
+def detail(entry: Entry) -> JsonObject:
     """All that the journal keeps of an exchange, and which rules did not fire and why."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in entry.headers.items()}
-    sent = None if entry.body is None else readable(entry.body)
-    got = {"events": events(entry.answer)} if entry.streamed else {"body": readable(entry.answer)}
+    sent = None if entry.body is None else readable_body(entry.body)
+    got = {"events": stream_events(entry.answer)} if entry.streamed else {"body": readable_body(entry.answer)}
     missed = list(unmatched(entry))
     return {
         **summary(entry),
@@ -37,7 +45,7 @@ def detail(entry: Entry) -> Json:
     }
 
 
-def unmatched(entry: Entry) -> Iterator[Json]:
+def unmatched(entry: Entry) -> Iterator[JsonObject]:
     """Each rule that the request was held against in vain: place, name and the reason.
 
     Scripts when none fired, the rules of a criterion when none of them decided, faults that didn't strike.
@@ -51,7 +59,7 @@ def unmatched(entry: Entry) -> Iterator[Json]:
     yield from _idle_faults(entry, subject)
 
 
-def _idle_scripts(entry: Entry, subject: Subject) -> Iterator[Json]:
+def _idle_scripts(entry: Entry, subject: Subject) -> Iterator[JsonObject]:
     scripts = entry.settings.completions
     if any(str(script) in entry.rules for script in scripts):
         return
@@ -61,7 +69,7 @@ def _idle_scripts(entry: Entry, subject: Subject) -> Iterator[Json]:
         yield {"kind": "script", "place": script.place, "name": script.name or None, **reason}
 
 
-def _failed(when: When, subject: Subject, entry: Entry) -> Json:
+def _failed(when: When, subject: Subject, entry: Entry) -> JsonObject:
     """The first condition that failed, or why the rule didn't fire though all hold."""
     miss = when.failure(subject)
     if miss:
@@ -77,7 +85,7 @@ def _before(entry: Entry) -> str:
     return "something else answered: the cache, a magic value, or a text that the journal has masked since"
 
 
-def _missed(miss: Miss, entry: Entry) -> Json:
+def _missed(miss: Miss, entry: Entry) -> JsonObject:
     return {"condition": miss.condition, "expected": miss.expected, "seen": _seen(miss, entry)}
 
 
@@ -98,17 +106,19 @@ def _seen(miss: Miss, entry: Entry) -> str:
     return f"{miss.seen} (the journal left out {entry.body_left_out} bytes of this body, so it can't be read)"
 
 
-def _idle_rules(entry: Entry) -> Iterator[Json]:
+def _idle_rules(entry: Entry) -> Iterator[JsonObject]:
     """Rules of the asked criteria that decided nothing, for each judged choice."""
     for asked in entry.criteria:
-        for rules in _rules_of(_form_of(entry.settings, *names(entry, asked))):
+        for rules in _rules_of(_form_of(entry.settings, *criterion_names(entry, asked))):
             if entry.endpoint == "judge" and any(rule.place in entry.rules for rule in rules.rules):
                 continue
             for choice, subject in _judged(entry):
                 yield from _undecided(rules.rules, subject, entry, {"criterion": asked, **choice})
 
 
-def _undecided(rules: Iterable[JudgeRule], subject: Subject, entry: Entry, about: Json) -> Iterator[Json]:
+def _undecided(
+    rules: Iterable[JudgeRule], subject: Subject, entry: Entry, about: JsonObject
+) -> Iterator[JsonObject]:
     """Why none of these rules decided; nothing where one of them did."""
     found = [(rule, rule.when.failure(subject)) for rule in rules]
     if all(miss for _, miss in found):
@@ -141,20 +151,20 @@ def _rules_of(form: Form | None) -> Iterator[Rules]:
         yield from _rules_of(each)
 
 
-def _judged(entry: Entry) -> Iterator[tuple[Json, Subject]]:
+def _judged(entry: Entry) -> Iterator[tuple[JsonObject, Subject]]:
     """What a judge saw: of a chat request each choice, in the order of the answer."""
     body = read_of(entry)
     if entry.endpoint == "judge":
         yield {}, Subject("judge", {}, body)
         return
-    answer = readable(entry.answer)
+    answer = readable_body(entry.answer)
     choices = answer.get("choices") if isinstance(answer, dict) else None
     for index, choice in enumerate(choices if isinstance(choices, list) else ()):
         output = choice.get("message") if isinstance(choice, dict) else None
         yield {"choice": index}, Subject("judge", {}, {"input": body, "output": output})
 
 
-def _idle_faults(entry: Entry, subject: Subject) -> Iterator[Json]:
+def _idle_faults(entry: Entry, subject: Subject) -> Iterator[JsonObject]:
     passed = dict(entry.passed)
     for fault in entry.settings.faults:
         if fault.place == entry.struck:
@@ -181,14 +191,14 @@ class Expectation:
         return bool(_COMPARISONS[self.comparison](count, self.number))
 
 
-def verify(entries: Iterable[Entry], when: When, expected: Expectation) -> Json:
+def verify(entries: Iterable[Entry], when: When, expected: Expectation) -> JsonObject:
     """Whether as many requests as expected meet a condition; where not, what to look at.
 
     Too few came: the requests that missed by the least, newest first. Too many: the ids of those that came.
     Of `unreadable` ones the journal keeps too little to tell; where they could change the verdict, it is no.
     """
     hits: list[str] = []
-    misses: list[Json] = []
+    misses: list[JsonObject] = []
     unreadable = 0
     for entry in entries:
         found = list(when.misses(subject_of(entry)))

@@ -9,11 +9,11 @@ from openpipe_mock.core.strictjson import parse
 from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.sessions.journal import Entry
 
-Json = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class JournalFilter:
     """Which exchanges are meant; "" asks for nothing. `status`: `200`, `4xx`; `validity`: valid, invalid."""
 
     endpoint: str = ""
@@ -27,7 +27,8 @@ class Filter:
             and self.validity in ("", VALIDITY[entry.valid])
             and self.status in ("", str(entry.status), f"{entry.status // 100}xx")
             and (
-                not self.criterion or any(self.criterion in names(entry, asked) for asked in _asked_of(entry))
+                not self.criterion
+                or any(self.criterion in criterion_names(entry, asked) for asked in _asked_of(entry))
             )
         )
 
@@ -40,7 +41,7 @@ def _asked_of(entry: Entry) -> list[str]:
     return list(entry.criteria) or list(dict.fromkeys(subject_of(entry).asked))
 
 
-def names(entry: Entry, asked: str) -> tuple[str, str]:
+def criterion_names(entry: Entry, asked: str) -> tuple[str, str]:
     """An asked criterion with its version and without."""
     name, _, version = asked.partition("@v")
     return name, f"{name}@v{version or _latest(entry.settings, name)}"
@@ -53,15 +54,15 @@ def _latest(settings: Settings, name: str) -> int:
 # As JSON.
 
 
-def summary(entry: Entry) -> Json:
+def summary(entry: Entry) -> JsonObject:
     """An exchange in one line of a list."""
     model = subject_of(entry).body.get("model")
     return {
         "id": entry.id,
         "session": entry.session,
         "endpoint": entry.endpoint or None,
-        "method": clean(entry.method),
-        "path": clean(entry.path),
+        "method": json_safe(entry.method),
+        "path": json_safe(entry.path),
         "status": entry.status or None,
         "ms": None if entry.seconds is None else round(entry.seconds * 1000, 1),
         "valid": entry.valid,
@@ -76,7 +77,7 @@ def summary(entry: Entry) -> Json:
     }
 
 
-def clean(text: str) -> str:
+def json_safe(text: str) -> str:
     """A text that JSON can carry."""
     return text.encode("utf-8", "replace").decode()
 
@@ -89,7 +90,7 @@ def body_of(entry: Entry) -> Any:
         return None
 
 
-def readable(content: bytes) -> Any:
+def readable_body(content: bytes) -> Any:
     """A body as JSON, else as text, None where it is empty."""
     try:
         return parse(content) if content else None
@@ -97,10 +98,10 @@ def readable(content: bytes) -> Any:
         return content.decode("utf-8", "replace")
 
 
-def events(stream: bytes) -> list[Any]:
+def stream_events(stream: bytes) -> list[Any]:
     """The data of a stream's events, each as JSON where it is JSON."""
     found = (block.partition(b"data: ")[2] for block in stream.split(b"\n\n"))
-    return [readable(data) for data in found if data]
+    return [readable_body(data) for data in found if data]
 
 
 # Why rules didn't fire.

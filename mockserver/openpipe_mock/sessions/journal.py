@@ -15,7 +15,7 @@ from openpipe_mock.core.strictjson import parse
 from openpipe_mock.matching.conditions import Subject
 
 MOST_ENTRIES = 1000
-MOST_BYTES = 4 * MEBIBYTE
+MOST_JOURNAL_BYTES = 4 * MEBIBYTE
 MOST_KEPT = 65_536
 """Bytes of body and answer that are kept of one exchange."""
 _MARGIN = 64
@@ -99,7 +99,7 @@ class Journal:
     most are dropped unread.
     """
 
-    def __init__(self, *, most_entries: int = MOST_ENTRIES, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, *, most_entries: int = MOST_ENTRIES, most_bytes: int = MOST_JOURNAL_BYTES) -> None:
         self.most_entries = most_entries
         self.most_bytes = most_bytes
         self.read: deque[Entry] = deque()

@@ -28,7 +28,7 @@ Value = TypeVar("Value")
 MOST_LOGS = 64
 MOST_CACHED = 1000
 MOST_CACHED_TOKENS = 1_000_000
-MOST_COUNTED = 10_000
+MOST_COUNTERS = 10_000
 MOST_TURNS = 100_000
 MOST_SESSIONS = 100
 _MOST_EXPIRED = 100_000
@@ -37,11 +37,11 @@ IDLE_SECONDS = 3600.0
 _MINUTE = 60.0
 
 DEFAULT = "default"
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+SESSION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
-class Overrides:
+class SessionOverrides:
     """What was set at runtime, in front of what the config file says."""
 
     criteria: Mapping[str, Declared] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Overrides:
         )
 
 
-NOTHING = Overrides()
+NOTHING = SessionOverrides()
 
 
 @dataclass(slots=True)
@@ -138,7 +138,7 @@ class Session:
         """
         if isinstance(what, str):
             return remember(self.turns, what, self.turns.get(what, 0) + 1, MOST_TURNS)
-        return remember(self.counts, what, self.counts.get(what, 0) + 1, MOST_COUNTED)
+        return remember(self.counts, what, self.counts.get(what, 0) + 1, MOST_COUNTERS)
 
     def forget(self) -> None:
         """Begin anew: what comes next is answered as in a new session."""
@@ -163,7 +163,7 @@ class Session:
     def enter(self, credential: bytes, limits: Limits, at: float) -> tuple[Traffic, str, float]:
         """A key's request begins: its traffic; where it is over a limit, which one and how long to wait."""
         traffic = remember(
-            self.traffic, credential, self.traffic.get(credential) or Traffic(at), MOST_COUNTED
+            self.traffic, credential, self.traffic.get(credential) or Traffic(at), MOST_COUNTERS
         )
         if at - traffic.since >= _MINUTE:
             traffic.since, traffic.requests = at, 0
@@ -303,7 +303,7 @@ def absent(name: str) -> SessionNotFound:
 
 def check_name(name: str) -> None:
     """Raise BadRequest for what can't be the name of a session."""
-    if not NAME.fullmatch(name):
+    if not SESSION_NAME.fullmatch(name):
         rule = "1 to 64 of A-Z a-z 0-9 _ . -, not beginning with . or -"
         raise BadRequest.at("session", f"expected a name ({rule}), got {quoted(name)}.")
 

@@ -7,8 +7,8 @@ from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from openpipe_mock.core.effects import Exchange, Head, HeaderList, Reply
-from openpipe_mock.testing.virtual import Broken, Clock, Journey, TooSlow, ask
+from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply
+from openpipe_mock.testing.virtual import ConnectionBroken, Journey, TooSlow, VirtualClock, carry_out
 
 HUNG_UP = "Server disconnected without sending a response."
 CUT_OFF = "peer closed connection without sending complete message body"
@@ -19,9 +19,9 @@ TOO_SLOW = "The read operation timed out (in the mock's virtual time)"
 class _Answering(Protocol):
     """What answers requests: a mock, in its virtual time."""
 
-    clock: Clock
+    clock: VirtualClock
 
-    def answer(self, head: Head, body: bytes) -> Reply | Exchange:
+    def answer(self, head: Head, body: bytes) -> Reply | Effects:
         """A reply where nothing has to be waited for, else the exchange that goes on, to be begun at once."""
 
 
@@ -73,7 +73,9 @@ def begun(catch: Catch, head: Head, body: bytes, extensions: Mapping[str, Any]) 
     `extensions`: the request's, of httpx or httpcore, where its timeouts stand.
     """
     found = catch[1].answer(head, body)
-    return found if isinstance(found, Reply) else ask(found, body, catch[1].clock, _patience(extensions))
+    return (
+        found if isinstance(found, Reply) else carry_out(found, body, catch[1].clock, _patience(extensions))
+    )
 
 
 async def begun_async(
@@ -114,7 +116,7 @@ class Pieces:
         try:
             for piece in self.pieces:  # noqa: UP028  # `yield from` would end them with the first reader
                 yield piece
-        except (Broken, TooSlow) as problem:
+        except (ConnectionBroken, TooSlow) as problem:
             raise self.error(problem) from None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

@@ -41,7 +41,7 @@ DUMMY_KEY = "op-local"
 OWN_KEY, OPENAI_KEY = "OPENPIPE_API_KEY", "OPENAI_API_KEY"
 
 
-KEYS = (OWN_KEY, OPENAI_KEY)
+KEY_VARIABLES = (OWN_KEY, OPENAI_KEY)
 
 
 OTHER_KEYS = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
@@ -191,4 +191,4 @@ def key_names(providers: Providers) -> tuple[str, ...]:
     """The variables that hold a dummy key: of providers that may be reached the real one stays."""
     if providers == "pass":
         return (OWN_KEY,)
-    return *KEYS, *(name for name in OTHER_KEYS if name in os.environ)
+    return *KEY_VARIABLES, *(name for name in OTHER_KEYS if name in os.environ)

@@ -10,7 +10,7 @@ from openpipe_mock.answers.best_of_n import references
 from openpipe_mock.core.errors import ApiError
 from openpipe_mock.core.wording import quoted, short
 from openpipe_mock.matching.conditions import Subject, text_of
-from openpipe_mock.sessions.inspection import body_of, clean, events, readable
+from openpipe_mock.sessions.inspection import body_of, json_safe, readable_body, stream_events
 from openpipe_mock.sessions.journal import Entry, Journal, itself
 
 Json = Any
@@ -91,7 +91,7 @@ class Call:
         return f"{self.id}: {words} → {self.status or 'no answer'}"
 
 
-def call_of(entry: Entry) -> Call:
+def call_from_entry(entry: Entry) -> Call:
     """An entry of the journal as a call."""
     body = body_of(entry)
     model = body.get("model") if isinstance(body, dict) else None
@@ -99,12 +99,12 @@ def call_of(entry: Entry) -> Call:
     return Call(
         id=entry.id,
         endpoint=entry.endpoint,
-        method=clean(entry.method),
-        path=clean(entry.path),
+        method=json_safe(entry.method),
+        path=json_safe(entry.path),
         status=entry.status,
         headers=headers,
-        request=readable(entry.body or b"") if body is None else body,
-        answer=events(entry.answer) if entry.streamed else readable(entry.answer),
+        request=readable_body(entry.body or b"") if body is None else body,
+        answer=stream_events(entry.answer) if entry.streamed else readable_body(entry.answer),
         model=model if isinstance(model, str) else None,
         criteria=entry.criteria or _asked_for(entry, body),
         scores=tuple(entry.scores),
@@ -143,11 +143,11 @@ class Calls(list[Call]):
         streamed: bool | None = None,
     ) -> "Calls":
         """Those that are so; what is not given doesn't matter."""
-        wanted = given(
+        wanted = not_none(
             endpoint=endpoint, criterion=criterion, output=output, model=model, last_user=last_user,
             criteria=several_criteria(criteria), status=status, streamed=streamed,
         )  # fmt: skip
-        return Calls(call for call in self if not list(differences(call, wanted)))
+        return Calls(call for call in self if not list(call_differences(call, wanted)))
 
 
 def several_criteria(criteria: Sequence[str] | None) -> Sequence[str] | None:
@@ -157,7 +157,7 @@ def several_criteria(criteria: Sequence[str] | None) -> Sequence[str] | None:
     return criteria
 
 
-def given(**members: Any) -> dict[str, Any]:
+def not_none(**members: Any) -> dict[str, Any]:
     """Those that are not None."""
     return {name: member for name, member in members.items() if member is not None}
 
@@ -165,7 +165,7 @@ def given(**members: Any) -> dict[str, Any]:
 # What differs.
 
 
-def differences(call: Call, wanted: Mapping[str, Any]) -> Iterator[str]:
+def call_differences(call: Call, wanted: Mapping[str, Any]) -> Iterator[str]:
     """The fields in which a call is another than the wanted one, in words."""
     for field, value in wanted.items():
         found = getattr(call, field)
@@ -238,7 +238,7 @@ def unmet(
     lines = [f"expected a request with {asked}: {often}; it came {_frequency(len(found))}."]
     if len(found) < (1 if times is None else times):
         near = _nearest(wanted, [call for call in calls if all(call is not each for each in found)])
-        lines += [f"Nearest: {near}; {'; '.join(differences(near, wanted))}."] if near else []
+        lines += [f"Nearest: {near}; {'; '.join(call_differences(near, wanted))}."] if near else []
     return "\n".join([*lines, "What came:", *_listing(calls), *_unfinished(under_way)])
 
 
@@ -259,7 +259,7 @@ def _nearest(wanted: Mapping[str, Any], missed: Sequence[Call]) -> Call | None:
 
     def distance(call: Call) -> tuple[int, float]:
         alike = sum(_similarity(getattr(call, field), value) for field, value in wanted.items())
-        return len(list(differences(call, wanted))), -alike
+        return len(list(call_differences(call, wanted))), -alike
 
     return min(missed, key=distance, default=None)
 
@@ -278,12 +278,12 @@ def _listing(calls: Sequence[Call]) -> list[str]:
     return [f"  {call}" for call in calls[:MOST_SHOWN]] + more or ["  nothing"]
 
 
-def breaches(calls: Iterable[Call]) -> str:
+def breach_lines(calls: Iterable[Call]) -> str:
     """What is wrong with each call, below it."""
     return "\n".join(f"{call}\n    " + "\n    ".join(call.violations) for call in calls)
 
 
-def pointer_of(violation: str) -> str:
+def violation_pointer(violation: str) -> str:
     """The JSON pointer with which a violation's sentence begins; "" for the whole body."""
     pointer = violation.partition(": ")[0]
     return pointer if pointer.startswith("/") else ""

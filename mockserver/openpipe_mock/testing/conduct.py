@@ -126,7 +126,7 @@ def conduct(entries: Iterable[Entry], *, real_time: bool = True) -> tuple[Lapse,
 
 def lapses(requests: Sequence[Observed], *, real_time: bool = True) -> tuple[Lapse, ...]:
     """The rules that a client broke, in the order of the rules."""
-    found = ((rule, tuple(rule.look(requests))) for rule in RULES if real_time or not rule.timed)
+    found = ((rule, tuple(rule.look(requests))) for rule in CONDUCT_RULES if real_time or not rule.timed)
     return tuple(Lapse(rule, sights) for rule, sights in found if sights)
 
 
@@ -265,7 +265,7 @@ def _criteria_in_bodies(requests: Sequence[Observed]) -> Iterator[Sight]:
 _OPTIONS = ("headers", "extra_headers", "extra_body", "default_headers")
 """Members of a body that were meant as options of a client's call."""
 
-RULES: tuple[_Rule, ...] = (
+CONDUCT_RULES: tuple[_Rule, ...] = (
     _Rule(
         "ignored-retry-after",
         "A request came again before the time that `Retry-After` had told.",

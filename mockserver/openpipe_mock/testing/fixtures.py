@@ -33,9 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def wishes(request: pytest.FixtureRequest) -> tuple[dict[str, Any], bool]:
     """What the markers of a test say, the nearest first; and whether they are strict."""
     from openpipe_mock.core.wording import did_you_mean, listed
-    from openpipe_mock.testing.interception import options
+    from openpipe_mock.testing.interception import patched_options
 
-    known = [*options(), "strict"]
+    known = [*patched_options(), "strict"]
     said: dict[str, Any] = {}
     for marker in request.node.iter_markers(MARKER):
         if marker.args:

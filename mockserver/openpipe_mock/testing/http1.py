@@ -7,7 +7,7 @@ import httptools
 
 from openpipe_mock.core.effects import Head, HeaderList, Reply
 from openpipe_mock.testing.answering import Catch, in_pieces, reason_of
-from openpipe_mock.testing.virtual import Broken, Journey
+from openpipe_mock.testing.virtual import ConnectionBroken, Journey
 
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -77,7 +77,7 @@ class Line:
                 yield self.whole(method, journey.status, journey.headers, journey.whole)
             else:
                 yield from self.pieces(journey)
-        except Broken:
+        except ConnectionBroken:
             self.cut = True
 
     def whole(self, method: str, status: int, headers: HeaderList, body: bytes) -> bytes:

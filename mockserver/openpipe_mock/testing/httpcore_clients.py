@@ -26,7 +26,7 @@ from openpipe_mock.testing.answering import (
 )
 from openpipe_mock.testing.layers import Original, Place, bound
 from openpipe_mock.testing.network_guard import passing
-from openpipe_mock.testing.virtual import Broken, Journey, TooSlow
+from openpipe_mock.testing.virtual import ConnectionBroken, Journey, TooSlow
 
 
 def _url(request: Any) -> Url:
@@ -55,7 +55,7 @@ def _handling(module: ModuleType, original: Original, ours: Ours) -> Original:
         body = b"".join(request.stream)
         try:
             found = begun(catch, _head(request, catch), body, request.extensions)
-        except (Broken, TooSlow) as problem:
+        except (ConnectionBroken, TooSlow) as problem:
             raise _error(module, HUNG_UP, problem) from None
         return _response(module, request, found)
 
@@ -71,7 +71,7 @@ def _handling_async(module: ModuleType, original: Original, ours: Ours) -> Origi
         body = b"".join([part async for part in request.stream])
         try:
             found = await begun_async(catch, _head(request, catch), body, request.extensions)
-        except (Broken, TooSlow) as problem:
+        except (ConnectionBroken, TooSlow) as problem:
             raise _error(module, HUNG_UP, problem) from None
         return _response(module, request, found)
 

@@ -31,7 +31,7 @@ from openpipe_mock.testing.answering import (
 )
 from openpipe_mock.testing.layers import Original, Place, bound
 from openpipe_mock.testing.patches import is_tracer
-from openpipe_mock.testing.virtual import Broken, Journey, TooSlow
+from openpipe_mock.testing.virtual import ConnectionBroken, Journey, TooSlow
 
 _COOKIE = b"set-cookie"
 _NO_TIME = timedelta()
@@ -57,14 +57,14 @@ class Family:
         """The mock's answer. Raises the library's own errors: see `error`."""
         try:
             return begun(catch, self.head(request, catch), body, request.extensions)
-        except (Broken, TooSlow) as problem:
+        except (ConnectionBroken, TooSlow) as problem:
             raise self.error(request, HUNG_UP, problem) from None
 
     async def answer_async(self, request: Any, body: bytes, catch: Catch) -> Reply | Journey:
         """The same, while other tasks have their turn as they would with a socket."""
         try:
             return await begun_async(catch, self.head(request, catch), body, request.extensions)
-        except (Broken, TooSlow) as problem:
+        except (ConnectionBroken, TooSlow) as problem:
             raise self.error(request, HUNG_UP, problem) from None
 
     def respond(self, request: Any, body: bytes, catch: Catch) -> Any:

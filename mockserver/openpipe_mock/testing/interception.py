@@ -29,7 +29,7 @@ from openpipe_mock.testing.border import (
     base_urls,
     key_names,
 )
-from openpipe_mock.testing.calls import given
+from openpipe_mock.testing.calls import not_none
 from openpipe_mock.testing.contexts import Entry
 from openpipe_mock.testing.mock import Config, Mock, MockError, settings_of
 from openpipe_mock.testing.patches import any_installed
@@ -90,7 +90,7 @@ class patched:
             raise MockError(f"providers: expected {listed(map(quoted, PROVIDERS), 'or')}, got {providers!r}.")
         if not isinstance(block_network, bool):
             raise MockError(f"block_network: expected True or False, got {block_network!r}.")
-        self.overrides = given(
+        self.overrides = not_none(
             seed=seed, validation=validation, ids=ids, clock=clock, repeat=repeat, auto_tools=auto_tools,
             magic=magic, unknown_criteria=unknown_criteria, variant=variant,
         )  # fmt: skip
@@ -239,7 +239,7 @@ _WRAPPINGS: tuple[tuple[Callable[[Any], bool], Callable[[patched, Callable[..., 
 """Kind of function → what is put around it."""
 
 
-def options() -> Mapping[str, inspect.Parameter]:
+def patched_options() -> Mapping[str, inspect.Parameter]:
     """What `patched` takes."""
     parameters = inspect.signature(patched).parameters
     return {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}

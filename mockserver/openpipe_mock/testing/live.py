@@ -16,7 +16,7 @@ from openpipe_mock.server.server import Listener, Server, bind, uvicorn_config
 from openpipe_mock.service.service import Service
 from openpipe_mock.testing.border import DUMMY_KEY
 from openpipe_mock.testing.mock import Config, Mock, MockError, settings_of
-from openpipe_mock.testing.virtual import Clock
+from openpipe_mock.testing.virtual import VirtualClock
 
 Value = TypeVar("Value")
 
@@ -29,7 +29,7 @@ _ticking = partial(perf_counter)
 """The clock that requests come by. It goes on where a test stops those that it finds, as freezegun does."""
 
 
-class _RealTime(Clock):
+class _RealTime(VirtualClock):
     """The clock of a mock on a socket, which nobody moves."""
 
     def advance(self, seconds: float) -> None:

@@ -26,12 +26,12 @@ from openpipe_mock.config.file import Mistakes
 from openpipe_mock.config.settings import Clock as Timing
 from openpipe_mock.config.settings import Ids, Repeat, Settings, Unknown, Validation
 from openpipe_mock.control.api import Control
-from openpipe_mock.core.effects import Exchange, Head, Reply
+from openpipe_mock.core.effects import Effects, Head, Reply
 from openpipe_mock.core.errors import Violation
 from openpipe_mock.core.wording import did_you_mean, listed, quoted
-from openpipe_mock.faults.variants import named
+from openpipe_mock.faults.variants import variant_named
 from openpipe_mock.openapi.endpoints import SESSION
-from openpipe_mock.openapi.violations import Place
+from openpipe_mock.openapi.violations import SchemaPlace
 from openpipe_mock.service.service import Service
 from openpipe_mock.service.shortcut import Shortcut
 from openpipe_mock.sessions.journal import Entry
@@ -41,16 +41,16 @@ from openpipe_mock.testing.calls import (
     Call,
     Calls,
     Everything,
-    breaches,
-    call_of,
-    differences,
-    given,
-    pointer_of,
+    breach_lines,
+    call_differences,
+    call_from_entry,
+    not_none,
     several_criteria,
     unmet,
+    violation_pointer,
 )
-from openpipe_mock.testing.conduct import RULES, Lapse, lapses, observed
-from openpipe_mock.testing.virtual import TURN, Clock, ask
+from openpipe_mock.testing.conduct import CONDUCT_RULES, Lapse, lapses, observed
+from openpipe_mock.testing.virtual import TURN, VirtualClock, carry_out
 
 Json = Any
 Value = TypeVar("Value")
@@ -70,7 +70,7 @@ _Test = str | _Text
 """A text that must be this, or what it must be."""
 
 
-class When(TypedDict, total=False):
+class Conditions(TypedDict, total=False):
     """What must hold of a request: the conditions of the config file."""
 
     endpoint: str
@@ -129,7 +129,7 @@ def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
     written = {name: value for name, value in overrides.items() if name != "variant"}
     beating = configfile.settings(orjson.loads(_json(written)))
     if "variant" in overrides:
-        beating = replace(beating, variant=named(overrides["variant"]).name)
+        beating = replace(beating, variant=variant_named(overrides["variant"]).name)
     if config is None:
         found = Settings()
     elif isinstance(config, Mapping):
@@ -149,13 +149,13 @@ def _json(value: Any) -> bytes:
             return text
     except orjson.JSONEncodeError:
         text = b""
-    mistakes = tuple(islice(_misfits(value, Place({})), _MOST_MISFITS))
+    mistakes = tuple(islice(_misfits(value, SchemaPlace({})), _MOST_MISFITS))
     if mistakes:
         raise Mistakes(mistakes)
     return text
 
 
-def _misfits(value: Any, place: Place, level: int = 0) -> Iterator[Violation]:
+def _misfits(value: Any, place: SchemaPlace, level: int = 0) -> Iterator[Violation]:
     """What of a value JSON can't say. It is told by its type, as what it says may be secret."""
     if level == _MOST_LEVELS:
         yield Violation(place.pointer, "json", f"expected at most {_MOST_LEVELS} levels, got more.")
@@ -184,7 +184,7 @@ def _is_writable(value: Any) -> bool:
 
 def _rule_names(names: Sequence[str]) -> Sequence[str]:
     """Names of rules of conduct. Raises MockError for the name of none."""
-    known = [rule.name for rule in RULES]
+    known = [rule.name for rule in CONDUCT_RULES]
     names = [names] if isinstance(names, str) else names
     for name in names:
         if name not in known:
@@ -202,11 +202,11 @@ class _CriterionScript:
 
     def score(self, score: float, *, explanation: str | None = None, **further: Any) -> None:
         """Always this score. `further`: `usage`, `flip_share`."""
-        self.form({"score": score, **given(explanation=explanation), **further})
+        self.form({"score": score, **not_none(explanation=explanation), **further})
 
     def by_output(self, scores: Mapping[str, _Score], *, otherwise: _Score | None = None) -> None:
         """By the text of the output; other texts get `otherwise`, or a score drawn by content."""
-        self.form({"by_output": dict(scores), **given(otherwise=otherwise)})
+        self.form({"by_output": dict(scores), **not_none(otherwise=otherwise)})
 
     def sequence(self, scores: Sequence[_Score], *, then: Literal["repeat", "last"] = "repeat") -> None:
         """One after the other; then again (`repeat`), or the last for good (`last`)."""
@@ -214,7 +214,7 @@ class _CriterionScript:
 
     def rules(self, rules: Sequence[Mapping[str, Any]], *, otherwise: _Score | None = None) -> None:
         """The form of the first rule whose `when` holds: `[{"when": {"output": …}, "score": 0}, …]`."""
-        self.form({"rules": list(rules), **given(otherwise=otherwise)})
+        self.form({"rules": list(rules), **not_none(otherwise=otherwise)})
 
     def length(self, *, best: int, worst: int) -> None:
         """1 up to `best` characters of output, 0 from `worst` on, linear between."""
@@ -234,7 +234,7 @@ class _CriterionScript:
 
     def fails(self, *, status: int = 500, message: str | None = None) -> None:
         """An error in place of each judgement."""
-        self.form({"error": {"status": status, **given(message=message)}})
+        self.form({"error": {"status": status, **not_none(message=message)}})
 
     def raw(self, value: Json) -> None:
         """Any JSON as the judgement, also one that breaks the contract."""
@@ -270,7 +270,7 @@ class Mock:
         self.session.new_journal = Everything
         self.session.journal = Everything()
         self.base_url = base_url
-        self.clock = Clock()
+        self.clock = VirtualClock()
         self.shortcut = Shortcut(service)
         self.overrides = overrides or {}
         self.initial = self.session.own
@@ -293,7 +293,7 @@ class Mock:
     def settle(self) -> None:
         """Wait until the requests that clients think are done are done here too; in process they are."""
 
-    def answer(self, head: Head, body: bytes) -> Reply | Exchange:
+    def answer(self, head: Head, body: bytes) -> Reply | Effects:
         """Answer one request, to the API or to the control API.
 
         A reply where nothing has to be waited for, else the exchange that goes on, to be begun at once.
@@ -313,7 +313,7 @@ class Mock:
             sent = _json(body)
         except Mistakes as error:
             raise MockError(str(error)) from None
-        answer = self.at_once(lambda: ask(Control(self.service).exchange(head), sent, self.clock))
+        answer = self.at_once(lambda: carry_out(Control(self.service).exchange(head), sent, self.clock))
         said = orjson.loads(answer.whole or b"null")
         if answer.status >= 400:
             told = [issue["message"] for issue in said.get("issues", ())] or [said["message"]]
@@ -337,27 +337,27 @@ class Mock:
         tool_calls: Sequence[Mapping[str, Any]] | None = None,
         raw: Json = None,
         finish_reason: str | None = None,
-        when: When | None = None,
+        when: Conditions | None = None,
         name: str | None = None,
     ) -> None:
         """What chat requests that meet `when` are answered; the latest script is asked first."""
-        said = given(
+        said = not_none(
             text=text, choices=choices, refusal=refusal, tool_calls=tool_calls, raw=raw,
             finish_reason=finish_reason, when=when, name=name,
         )  # fmt: skip
         self.order("POST", "/completions", said)
 
     def tool_call(
-        self, name: str, arguments: Mapping[str, Any] | str | None = None, *, when: When | None = None
+        self, name: str, arguments: Mapping[str, Any] | str | None = None, *, when: Conditions | None = None
     ) -> None:
         """Chat requests that meet `when` are answered by this call, but never after a tool's result."""
         call = {"name": name, "arguments": {} if arguments is None else arguments}
-        self.order("POST", "/completions", {"tool_calls": [call], **given(when=when)})
+        self.order("POST", "/completions", {"tool_calls": [call], **not_none(when=when)})
 
     def fault(
         self,
         *,
-        when: When | None = None,
+        when: Conditions | None = None,
         name: str | None = None,
         call: int | None = None,
         every: int | None = None,
@@ -382,7 +382,7 @@ class Mock:
         raw: Json = None,
     ) -> None:
         """What goes wrong with requests that meet `when`, at their turn: the keys of docs/faults.md."""
-        said = given(
+        said = not_none(
             when=when, name=name, call=call, every=every, first=first, share=share, status=status,
             message=message, code=code, body=body, retry_after=retry_after, delay_ms=delay_ms, drip=drip,
             disconnect=disconnect, after_events=after_events, after_bytes=after_bytes, malformed=malformed,
@@ -393,7 +393,7 @@ class Mock:
 
     def limits(self, *, requests_per_minute: int | None = None, concurrent: int | None = None) -> None:
         """What each key may do; None: whatever it likes."""
-        self.order("PUT", "/limits", given(requests_per_minute=requests_per_minute, concurrent=concurrent))
+        self.order("PUT", "/limits", not_none(requests_per_minute=requests_per_minute, concurrent=concurrent))
 
     def load(self, path: str | PathLike[str]) -> None:
         """Everything that a config file says, for this session. Raises ConfigError with all its mistakes."""
@@ -414,7 +414,7 @@ class Mock:
     @property
     def calls(self) -> Calls:
         """Every request of the session, in the order in which they were answered."""
-        return Calls(map(call_of, self.entries()))
+        return Calls(map(call_from_entry, self.entries()))
 
     def entries(self) -> list[Entry]:
         """What the journal has of them."""
@@ -426,7 +426,7 @@ class Mock:
     ) -> Calls:
         """Assert that the judge was asked, `times` times or at least once; returns those calls."""
         __tracebackhide__ = True
-        return self.came(given(endpoint="judge", criterion=criterion, output=output), times)
+        return self.came(not_none(endpoint="judge", criterion=criterion, output=output), times)
 
     def completed(
         self,
@@ -443,14 +443,16 @@ class Mock:
         """
         __tracebackhide__ = True
         several = several_criteria(criteria)
-        wanted = given(endpoint="chat", model=model, last_user=last_user, criteria=several, streamed=streamed)
+        wanted = not_none(
+            endpoint="chat", model=model, last_user=last_user, criteria=several, streamed=streamed
+        )
         return self.came(wanted, times)
 
     def came(self, wanted: Mapping[str, Any], times: int | None) -> Calls:
         """Assert that calls with these fields came."""
         __tracebackhide__ = True
         calls = self.calls
-        found = Calls(call for call in calls if not list(differences(call, wanted)))
+        found = Calls(call for call in calls if not list(call_differences(call, wanted)))
         if len(found) != times if times is not None else not found:
             raise AssertionError(unmet(wanted, times, found, calls, self.session.under_way))
         return found
@@ -463,7 +465,7 @@ class Mock:
         if broken:
             more = f"\n… and {len(broken) - MOST_SHOWN} more" if len(broken) > MOST_SHOWN else ""
             told = f"{len(broken)} of {len(calls)} requests broke the contract:"
-            raise AssertionError(f"{told}\n{breaches(broken[:MOST_SHOWN])}{more}")
+            raise AssertionError(f"{told}\n{breach_lines(broken[:MOST_SHOWN])}{more}")
 
     def warnings(self, *, timed: bool | None = None) -> tuple[Lapse, ...]:
         """What the client does wrong beside the contract: the rules that it broke, and where.
@@ -502,11 +504,15 @@ class Mock:
             passed = True
         finally:
             found = [call for call in self.calls if call.id not in before and call.violations]
-            hits = [call for call in found if pointer is None or pointer in map(pointer_of, call.violations)]
+            hits = [
+                call
+                for call in found
+                if pointer is None or pointer in map(violation_pointer, call.violations)
+            ]
             self.expected.update(call.id for call in hits)
             if passed and not hits:
                 where = "" if pointer is None else f" at {pointer}"
-                seen = f"; these did otherwise:\n{breaches(found)}" if found else "; none did"
+                seen = f"; these did otherwise:\n{breach_lines(found)}" if found else "; none did"
                 raise AssertionError(f"expected a request that breaks the contract{where}{seen}")
 
 

@@ -7,7 +7,7 @@ from openpipe_mock.core.resources import install_line
 from openpipe_mock.openapi.endpoints import BASE, NAMES, SERVED
 from openpipe_mock.service.service import Service
 from openpipe_mock.testing.border import SERVICE
-from openpipe_mock.testing.calls import given
+from openpipe_mock.testing.calls import not_none
 from openpipe_mock.testing.httpx_clients import Family
 from openpipe_mock.testing.mock import Config, Mock, Overrides, settings_of
 
@@ -42,7 +42,7 @@ def respx_router(*, config: Config = None, **settings: Unpack[Overrides]) -> "Mo
     except ImportError as missing:
         raise ImportError(f"{missing}; {install_line('respx')}") from None
 
-    overrides = given(**settings)
+    overrides = not_none(**settings)
     router = cast("MockedRouter", respx.Router(assert_all_called=False))
     router.mock = mock = Mock(
         Service(settings_of(config, overrides)), base_url=f"https://{SERVICE[0]}{BASE}", overrides=overrides

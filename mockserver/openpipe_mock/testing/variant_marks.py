@@ -38,7 +38,7 @@ def variant_ids(marker: pytest.Mark) -> tuple[str, ...]:
     if marker.kwargs or not asked:
         raise ValueError(f"the marker {MARKER} takes a number of variants or their names, as in {MARKER}(5).")
     if all(isinstance(each, str) for each in asked):
-        return ("", *(variants.named(name).name for name in asked))
+        return ("", *(variants.variant_named(name).name for name in asked))
     [number, *others] = asked
     if others or isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise ValueError(f"the marker {MARKER} takes one number from 0, or names; it got {asked}.")
@@ -85,7 +85,7 @@ def pytest_runtest_makereport(
     if name and report.failed:
         from openpipe_mock.faults import variants
 
-        told = f"{name}: {variants.named(name).sentence}\nagain: pytest '{item.nodeid}'"
+        told = f"{name}: {variants.variant_named(name).sentence}\nagain: pytest '{item.nodeid}'"
         report.sections.append(("openpipe-mock variant", told))
     return report
 

@@ -16,8 +16,8 @@ from openpipe_mock.core.effects import (
     Begin,
     Break,
     Effect,
+    Effects,
     Entropy,
-    Exchange,
     HeaderList,
     Now,
     Piece,
@@ -31,7 +31,7 @@ TURN = RLock()
 """Held wherever an exchange goes a step on: threads take turns, as requests do on a server's event loop."""
 
 
-class Broken(Exception):
+class ConnectionBroken(Exception):
     """The connection broke, before an answer or in the middle of it."""
 
 
@@ -44,7 +44,7 @@ class OutOfTime(TooSlow):
 
 
 @dataclass(slots=True)
-class Clock:
+class VirtualClock:
     """Virtual time, in seconds since it was made. Only what the mock waits moves it, and whoever calls it."""
 
     now: float = 0.0
@@ -66,9 +66,9 @@ class Journey:
     `pieces` where that is None.
     """
 
-    exchange: Exchange
+    exchange: Effects
     body: bytes
-    clock: Clock
+    clock: VirtualClock
     patience: float | None = None
     budget: float | None = None
     waited: float = 0.0
@@ -94,7 +94,7 @@ class Journey:
             self.close()
             raise
         if self.broken:
-            raise Broken
+            raise ConnectionBroken
         if effect is not None:
             self.waited = 0.0
             self.status, self.headers, self.whole = effect.status, effect.headers, None
@@ -114,7 +114,7 @@ class Journey:
                 yield effect.data
             effect = following
         if self.broken:
-            raise Broken
+            raise ConnectionBroken
 
     def next_effect(self) -> Effect | None:
         """Go on to the next effect that takes time or is for the client; None at the end."""
@@ -165,7 +165,7 @@ _KNOWN: dict[type, Callable[[Journey, Any], Any]] = {
 """Effect → its result, where that is known at once."""
 
 
-def ask(exchange: Exchange, body: bytes, clock: Clock, patience: float | None = None) -> Journey:
+def carry_out(exchange: Effects, body: bytes, clock: VirtualClock, patience: float | None = None) -> Journey:
     """Carry an exchange out as far as its answer's beginning. Raises Broken, TooSlow."""
     journey = Journey(exchange, body, clock, patience)
     for _ in journey.begin():

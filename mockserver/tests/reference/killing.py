@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from openpipe_mock.contract.checks import family_of
 from openpipe_mock.contract.findings import Result
-from openpipe_mock.contract.run import Options, run
+from openpipe_mock.contract.run import RunOptions, run
 from tests.judging import KNOWN, states
 from tests.reference.habits import Habits
 from tests.reference.mutation import Mutant
@@ -29,7 +29,7 @@ def judged(mutant: Mutant, stage: Stage, **options: Any) -> Result:
     """What the suite says of a one-bug server that has just been started."""
     stage.app = mutant.make(Habits())
     timeout = SHORT if mutant.kills.endswith(".answers") else LONG
-    return run(Options(stage.base_url, **{**KNOWN, "timeout": timeout, **options}))
+    return run(RunOptions(stage.base_url, **{**KNOWN, "timeout": timeout, **options}))
 
 
 def reported(mutant: Mutant, result: Result) -> bool:

@@ -22,13 +22,13 @@ from openpipe_mock.openapi.conversion.refusals import (
     ConversionError,
     child,
     choice,
+    expect,
+    expect_text,
     fields,
     flag,
     items,
     mapping,
     only,
-    text,
-    wanted,
 )
 from openpipe_mock.openapi.conversion.schema import COMPONENT_NAME, standard_schema
 from openpipe_mock.openapi.conversion.security import by_location, security_schemes
@@ -199,7 +199,7 @@ class _Draft:
         if not found:
             raise ConversionError(place, 'this is no media type; write one like "application/json"')
         entry = fields(raw, place, ("schemaArray", "examples", "description"), required=("schemaArray",))
-        text(entry.get("description", ""), child(place, "description"))
+        expect_text(entry.get("description", ""), child(place, "description"))
         at = child(place, "schemaArray")
         required, schema = self.required_schema(only(entry["schemaArray"], at), child(at, 0))
         content: Json = {}
@@ -217,8 +217,11 @@ class _Draft:
         return {status: self.response(found[status], child(place, status), status) for status in found}
 
     def response(self, raw: Any, place: str, status: str) -> Json:
-        wanted(
-            status, place, lambda value: _STATUS.fullmatch(value) is not None, 'a status, a range or "default"'
+        expect(
+            status,
+            place,
+            lambda value: _STATUS.fullmatch(value) is not None,
+            'a status, a range or "default"',
         )
         failed = status[0] in "45d"
         name, prefix = ("Error", "Error") if failed else (self.title + "Response", self.title)
@@ -230,7 +233,7 @@ class _Draft:
                 _check_no_content(media, at)
             else:
                 content[media_type], _ = self.media(media, at, media_type, name, prefix, camel(status))
-            descriptions.add(text(media.get("description", ""), child(at, "description")))
+            descriptions.add(expect_text(media.get("description", ""), child(at, "description")))
         if len(descriptions) > 1:
             raise ConversionError(place, "the media types carry different descriptions; make them agree")
         return {"description": "".join(descriptions)} | _DOCUMENTED | _compact(content=content)
@@ -248,7 +251,7 @@ def _component_schemas(tree: Json) -> Json:
     components = fields(tree.get("components", {}), "/components", ("schemas",))
     schemas = mapping(components.get("schemas", {}), "/components/schemas")
     for name in schemas:
-        wanted(
+        expect(
             name,
             child("/components/schemas", name),
             lambda value: COMPONENT_NAME.fullmatch(value) is not None,
@@ -268,7 +271,7 @@ def _check_no_content(raw: Any, place: str) -> None:
 def _check_example(raw: Any, place: str) -> None:
     example = fields(raw, place, ("value", "summary", "description"), required=("value",))
     for key in ("summary", "description"):
-        text(example.get(key, ""), child(place, key))
+        expect_text(example.get(key, ""), child(place, key))
 
 
 def _servers(raw: Any, place: str) -> list[Json]:
@@ -281,8 +284,8 @@ def _server(raw: Any, place: str) -> Json:
         name: _server_variable(value, child(place, "variables", name))
         for name, value in mapping(found.get("variables", {}), child(place, "variables")).items()
     }
-    url = text(found["url"], child(place, "url"))
-    description = text(found.get("description", ""), child(place, "description"))
+    url = expect_text(found["url"], child(place, "url"))
+    description = expect_text(found.get("description", ""), child(place, "description"))
     return {"url": url} | _compact(description=description, variables=variables)
 
 
@@ -290,9 +293,9 @@ def _server_variable(raw: Any, place: str) -> Json:
     """A server's variable is always a string, so the `type` that the generator adds says nothing new."""
     found = fields(raw, place, ("type", "default", "description"), required=("default",))
     choice(found.get("type", "string"), child(place, "type"), ("string",))
-    default = text(found["default"], child(place, "default"))
+    default = expect_text(found["default"], child(place, "default"))
     return {"default": default} | _compact(
-        description=text(found.get("description", ""), child(place, "description"))
+        description=expect_text(found.get("description", ""), child(place, "description"))
     )
 
 

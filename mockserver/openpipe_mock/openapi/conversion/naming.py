@@ -155,7 +155,7 @@ class _Parts:
             yield from self.uses(inner, camel(name) or "Value", 4)
         for key in _ELEMENTS:
             if isinstance(schema.get(key), dict):
-                yield from self.uses(schema[key], singular(noun), 4)
+                yield from self.uses(schema[key], element_name(noun), 4)
         for key in _BRANCHES:
             yield from self.branch_uses(schema, key, noun, rule)
 
@@ -339,7 +339,7 @@ def camel(text: str) -> str:
     return "".join(w.capitalize() if w.isupper() else w[0].upper() + w[1:] for w in words)
 
 
-def singular(noun: str) -> str:
+def element_name(noun: str) -> str:
     """The name of one element of what a noun names; "Item" is added to a noun that names no plural."""
     for plural, ending in _SINGULARS:
         if noun.endswith(plural):

@@ -36,37 +36,37 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def wanted(value: Any, place: str, test: Callable[[Any], bool], description: str) -> Any:
+def expect(value: Any, place: str, test: Callable[[Any], bool], description: str) -> Any:
     """Return `value` if the test holds, else refuse it with what was expected instead."""
     if not test(value):
         raise ConversionError(place, f"expected {description}, found {_shown(value)}; correct the page")
     return value
 
 
-def text(value: Any, place: str) -> str:
-    found: str = wanted(value, place, is_text, "a string")
+def expect_text(value: Any, place: str) -> str:
+    found: str = expect(value, place, is_text, "a string")
     return found
 
 
 def flag(value: Any, place: str) -> bool:
-    found: bool = wanted(value, place, is_flag, "true or false")
+    found: bool = expect(value, place, is_flag, "true or false")
     return found
 
 
 def choice(value: Any, place: str, known: Collection[str]) -> str:
-    found: str = wanted(
+    found: str = expect(
         value, place, lambda word: is_text(word) and word in known, f"one of {', '.join(known)}"
     )
     return found
 
 
 def items(value: Any, place: str) -> list[Any]:
-    found: list[Any] = wanted(value, place, is_list, "a list")
+    found: list[Any] = expect(value, place, is_list, "a list")
     return found
 
 
 def mapping(value: Any, place: str) -> dict[str, Any]:
-    found: dict[str, Any] = wanted(value, place, _is_mapping, "a mapping")
+    found: dict[str, Any] = expect(value, place, _is_mapping, "a mapping")
     return found
 
 
@@ -75,7 +75,7 @@ def fields(value: Any, place: str, known: Iterable[str], *, required: Iterable[s
     found = mapping(value, place)
     for key in found:
         if key not in known:
-            raise unknown(key, place, known)
+            raise refuse_unknown(key, place, known)
     for key in required:
         if key not in found:
             raise ConversionError(place, f'"{key}" is missing; add it to the page')
@@ -92,7 +92,7 @@ def only(value: Any, place: str) -> Any:
     return found[0]
 
 
-def unknown(key: str, place: str, known: Iterable[str]) -> ConversionError:
+def refuse_unknown(key: str, place: str, known: Iterable[str]) -> ConversionError:
     names = ", ".join(sorted(known))
     problem = (
         f'unknown keyword "{key}"; known ones are {names}: correct the page or teach the converter the word'

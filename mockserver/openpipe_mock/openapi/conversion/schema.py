@@ -16,6 +16,8 @@ from openpipe_mock.openapi.conversion.refusals import (
     ConversionError,
     child,
     choice,
+    expect,
+    expect_text,
     fields,
     is_count,
     is_flag,
@@ -23,9 +25,7 @@ from openpipe_mock.openapi.conversion.refusals import (
     is_number,
     is_text,
     mapping,
-    text,
-    unknown,
-    wanted,
+    refuse_unknown,
 )
 
 _Schema = dict[str, Any]
@@ -97,7 +97,7 @@ class _Dialect:
 
     def types(self, value: Any, place: str) -> str | list[str]:
         if is_list(value):
-            words = wanted(value, place, _is_type_list, f"some of {', '.join(_TYPES)}")
+            words = expect(value, place, _is_type_list, f"some of {', '.join(_TYPES)}")
             return words[0] if len(words) == 1 else list(words)
         return choice(value, place, _TYPE_WORDS)
 
@@ -111,7 +111,7 @@ class _Dialect:
         return _component_name(value, place)
 
     def branches(self, value: Any, place: str) -> list[_Schema]:
-        wanted(value, place, _is_filled_list, "a list of schemas")
+        expect(value, place, _is_filled_list, "a list of schemas")
         return [self.schema(branch, child(place, index)) for index, branch in enumerate(value)]
 
     def properties(self, value: Any, place: str) -> dict[str, _Schema]:
@@ -122,7 +122,7 @@ class _Dialect:
 
     def discriminator(self, value: Any, place: str) -> dict[str, Any]:
         found = fields(value, place, ("propertyName", "mapping"), required=("propertyName",))
-        text(found["propertyName"], child(place, "propertyName"))
+        expect_text(found["propertyName"], child(place, "propertyName"))
         at = child(place, "mapping")
         for key, target in mapping(found.get("mapping", {}), at).items():
             self.reference(target, child(at, key))
@@ -135,7 +135,7 @@ def standard_schema(raw: Any, place: str, components: frozenset[str]) -> _Schema
 
 
 def _component_name(value: Any, place: str) -> str:
-    name = text(value, place).removeprefix(_REF_PREFIX)
+    name = expect_text(value, place).removeprefix(_REF_PREFIX)
     if name == value or not COMPONENT_NAME.fullmatch(name):
         raise ConversionError(place, f"{value!r} is no reference; write {_REF_PREFIX} and a name")
     return name
@@ -153,7 +153,7 @@ _Handler = Callable[[_Dialect, Any, str], Any]
 
 def _checked(test: Callable[[Any], bool], description: str) -> _Handler:
     """A handler that keeps a value as it is when the test holds."""
-    return lambda _, value, place: wanted(value, place, test, description)
+    return lambda _, value, place: expect(value, place, test, description)
 
 
 def _is_filled_list(value: Any) -> bool:
@@ -228,7 +228,7 @@ def _handler(keyword: str, place: str) -> _Handler:
         return _KEYWORDS[keyword]
     if keyword.startswith("x-") and keyword != "x-source":
         return _ANYTHING
-    raise unknown(keyword, place.rpartition("/")[0], _KEYWORDS)
+    raise refuse_unknown(keyword, place.rpartition("/")[0], _KEYWORDS)
 
 
 def _plain_type(schema: _Schema, place: str) -> _Schema:
@@ -309,4 +309,9 @@ def _values_with_null(values: list[Any]) -> list[Any]:
 
 
 _ADD_NULL: dict[str, Callable[[Any], Any]] = {"type": _types_with_null, "enum": _values_with_null}
-_STEPS: tuple[Callable[[_Schema, str], _Schema], ...] = (_plain_type, _numeric_bounds, _joined_enums, _with_null)
+_STEPS: tuple[Callable[[_Schema, str], _Schema], ...] = (
+    _plain_type,
+    _numeric_bounds,
+    _joined_enums,
+    _with_null,
+)

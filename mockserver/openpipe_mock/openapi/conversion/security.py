@@ -6,7 +6,14 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from openpipe_mock.openapi.conversion.refusals import ConversionError, child, choice, fields, mapping, text
+from openpipe_mock.openapi.conversion.refusals import (
+    ConversionError,
+    child,
+    choice,
+    expect_text,
+    fields,
+    mapping,
+)
 
 _Scheme = dict[str, Any]
 
@@ -22,7 +29,7 @@ def security_schemes(raw: Any, place: str) -> dict[str, _Scheme]:
     entry = fields(raw, place, ("title", "parameters"), required=("title", "parameters"))
     at = child(place, "title")
     found = list(by_location(entry["parameters"], child(place, "parameters")))
-    titles = text(entry["title"], at).split(" & ") if found else []
+    titles = expect_text(entry["title"], at).split(" & ") if found else []
     names = [re.sub(r"[^A-Za-z0-9._-]+", "", title) for title in titles]
     if "" in names or not len(names) == len(set(names)) == len(found):
         raise ConversionError(at, f'this names not just {len(found)} schemes; name each, joined by " & "')
@@ -44,14 +51,14 @@ def _security_scheme(raw: Any, place: str, location: str, name: str) -> _Scheme:
     kind = choice(scheme["type"], child(place, "type"), tuple(_SCHEMES))
     found = {"type": kind} | _SCHEMES[kind](scheme, place, location, name)
     if "description" in scheme:
-        found["description"] = text(scheme["description"], child(place, "description"))
+        found["description"] = expect_text(scheme["description"], child(place, "description"))
     return found
 
 
 def _http_scheme(scheme: _Scheme, place: str, location: str, name: str) -> _Scheme:
     if (location, name) != ("header", "Authorization"):
         raise ConversionError(place, "an http scheme travels in the header Authorization; make it an apiKey")
-    return {"x-source": "documented", "scheme": text(scheme.get("scheme"), child(place, "scheme"))}
+    return {"x-source": "documented", "scheme": expect_text(scheme.get("scheme"), child(place, "scheme"))}
 
 
 def _api_key(scheme: _Scheme, place: str, location: str, name: str) -> _Scheme:

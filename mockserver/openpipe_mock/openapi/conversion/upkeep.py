@@ -7,11 +7,11 @@ from typing import Any
 import jsonschema_rs
 
 from openpipe_mock.core.resources import folder
-from openpipe_mock.core.wording import listed, named, quoted, shown
+from openpipe_mock.core.wording import listed, quoted, quoted_names, shown
 from openpipe_mock.openapi.conversion.convert import convert_page, differences
 from openpipe_mock.openapi.shapes import resolve
 from openpipe_mock.openapi.spec import load
-from openpipe_mock.openapi.violations import DIALECT, Place, explain
+from openpipe_mock.openapi.violations import DIALECT, SchemaPlace, violations_of
 
 _CONVERTED = ("judge-criteria.md",)
 """Pages of `schemas/sources/` that the document is converted from."""
@@ -57,7 +57,7 @@ def _told(error: jsonschema_rs.ValidationError) -> str:
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Type):
         return f"expected {listed(kind.types, 'or')}, got {shown(error.instance)}."
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.UnevaluatedProperties):
-        return f"OpenAPI 3.1 has no {named(kind.unexpected)} here."
+        return f"OpenAPI 3.1 has no {quoted_names(kind.unexpected)} here."
     return f'OpenAPI 3.1 doesn\'t allow {shown(error.instance)} here, by "{kind.name}" in its schema.'
 
 
@@ -76,7 +76,7 @@ def _bad_examples(document: Mapping[str, Any]) -> Iterator[str]:
             {"$schema": DIALECT, **schema, "components": document["components"]}
         )
         if not validator.is_valid(example):
-            found = list(explain(schema, example, Place(document, noun="the example")))
+            found = list(violations_of(schema, example, SchemaPlace(document, noun="the example")))
             for violation in found:
                 yield f"{_pointer(place)}{violation.pointer}: {violation.sentence}"
             if not found:

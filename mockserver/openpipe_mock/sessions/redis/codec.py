@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from openpipe_mock.answers.chat import Call, Choice, Completion
+from openpipe_mock.answers.chat import Choice, Completion, ToolCall
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.sessions.calllog import LoggedCall
 from openpipe_mock.sessions.journal import Entry
@@ -16,7 +16,7 @@ Json = Any
 Value = TypeVar("Value")
 
 
-class Unreadable(ValueError):
+class ForeignData(ValueError):
     """Something in shared memory that none of us wrote."""
 
 
@@ -36,15 +36,15 @@ def loaded(text: bytes) -> Json:
         try:
             return json.loads(text)
         except ValueError:
-            raise Unreadable from None
+            raise ForeignData from None
 
 
-def readable(texts: Iterable[bytes], read: Callable[[bytes], Value]) -> Iterator[Value]:
+def decode_all(texts: Iterable[bytes], read: Callable[[bytes], Value]) -> Iterator[Value]:
     """What can be read of some texts; the others are passed over."""
     for text in texts:
         try:
             yield read(text)
-        except Unreadable:
+        except ForeignData:
             continue
 
 
@@ -123,7 +123,7 @@ def entry_of(text: bytes, settings: Settings) -> Entry:
         _expect(value, _KINDS)
         return Entry(settings=settings, **value)
     except (LookupError, TypeError, ValueError, AttributeError):
-        raise Unreadable from None
+        raise ForeignData from None
 
 
 def _expect(value: Json, kinds: Mapping[str, type | tuple[type, ...]]) -> None:
@@ -146,7 +146,7 @@ def call_text(call: LoggedCall) -> bytes:
     return dumped(value)
 
 
-def call_of(text: bytes) -> LoggedCall:
+def decode_call(text: bytes) -> LoggedCall:
     """The logged call of a text. Raises Unreadable."""
     value = loaded(text)
     try:
@@ -154,7 +154,7 @@ def call_of(text: bytes) -> LoggedCall:
         call = LoggedCall(**value)
         call.answer()
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
-        raise Unreadable from None
+        raise ForeignData from None
     return call
 
 
@@ -173,11 +173,12 @@ def completion_of(text: bytes) -> Completion:
         _expect(value, {"id": str, "created": int, "model": str, "prompt_tokens": int})
         return Completion(**value)
     except (LookupError, TypeError, ValueError, AttributeError):
-        raise Unreadable from None
+        raise ForeignData from None
 
 
 def _choice_of(value: Json) -> Choice:
     calls = tuple(
-        Call(call["id"], call["name"], _strings(call["arguments"]), call["legacy"]) for call in value["calls"]
+        ToolCall(call["id"], call["name"], _strings(call["arguments"]), call["legacy"])
+        for call in value["calls"]
     )
     return Choice(_strings(value["text"]), value["finish_reason"], calls, value["refused"])

@@ -12,7 +12,7 @@ from openpipe_mock.core.reasons import reason
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.core.wording import listed, quoted
 from openpipe_mock.sessions.memory import DEFAULT
-from openpipe_mock.sessions.redis.scripts import PROBE, Script
+from openpipe_mock.sessions.redis.scripts import PROBE, RedisScript
 
 if TYPE_CHECKING:
     import redis
@@ -64,7 +64,7 @@ class Link:
         self.lock = threading.Lock()
         self.closed = threading.Event()
 
-    def run(self, script: Script, name: str, *arguments: Any) -> Any:
+    def run(self, script: RedisScript, name: str, *arguments: Any) -> Any:
         """What a script answers of a session. Raises StateUnavailable: at once while Redis is away."""
         from redis.exceptions import RedisError, ResponseError
 
@@ -78,7 +78,7 @@ class Link:
             self.gone(_told(error))
             raise self.unavailable(self.problem or _told(error)) from None
 
-    def asked(self, script: Script, name: str, *arguments: Any) -> Any:
+    def asked(self, script: RedisScript, name: str, *arguments: Any) -> Any:
         from redis.exceptions import NoScriptError
 
         try:

@@ -14,8 +14,8 @@ from openpipe_mock.config import file as configfile
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.faults.kinds import Fault
-from openpipe_mock.sessions.memory import NOTHING, Overrides
-from openpipe_mock.sessions.redis.codec import Unreadable, dumped, loaded
+from openpipe_mock.sessions.memory import NOTHING, SessionOverrides
+from openpipe_mock.sessions.redis.codec import ForeignData, dumped, loaded
 
 Json = Any
 _Order = list[Any]
@@ -63,7 +63,7 @@ class Sources:
 # Writing.
 
 
-def orders(sources: Sources, before: Overrides, changes: Mapping[str, Any]) -> Iterator[_Order]:
+def orders(sources: Sources, before: SessionOverrides, changes: Mapping[str, Any]) -> Iterator[_Order]:
     """What has to be done in Redis for a change, and no more: others may change something else meanwhile."""
     for name, value in changes.items():
         if name == "criteria":
@@ -108,7 +108,7 @@ class Stored:
     faults: Sequence[bytes]
     limits: bytes
 
-    def built(self, base: Settings) -> tuple[Overrides, Sources]:
+    def built(self, base: Settings) -> tuple[SessionOverrides, Sources]:
         """The overrides, and where they come from. Raises Unreadable."""
         sources = Sources()
         try:
@@ -116,14 +116,14 @@ class Stored:
                 name.decode(): _criterion(sources, loaded(text), base.criteria.get(name.decode()))
                 for name, text in self.criteria.items()
             }
-            overrides = Overrides(
+            overrides = SessionOverrides(
                 {name: declared for name, declared in criteria.items() if declared.versions},
-                tuple(_rule(sources, configfile.script, loaded(text)) for text in self.completions),
-                tuple(_rule(sources, configfile.fault, loaded(text)) for text in self.faults),
+                tuple(_rule(sources, configfile.parse_script, loaded(text)) for text in self.completions),
+                tuple(_rule(sources, configfile.parse_fault, loaded(text)) for text in self.faults),
                 _limits(sources, loaded(self.limits)) if self.limits else None,
             )
         except (LookupError, TypeError, ValueError, AttributeError):
-            raise Unreadable from None
+            raise ForeignData from None
         return (NOTHING if overrides == NOTHING else overrides), sources
 
 
@@ -138,7 +138,7 @@ def _criterion(sources: Sources, stored: Json, file: Declared | None) -> Declare
 
 
 def _form(sources: Sources, source: Json) -> Form:
-    built = configfile.criterion(source["json"], place=source["place"])
+    built = configfile.parse_criterion(source["json"], place=source["place"])
     sources.add(built, source["json"], source["place"])
     return built.versions[source["version"]] if isinstance(built, Declared) else built
 
@@ -150,6 +150,6 @@ def _rule(sources: Sources, build: Any, source: Json) -> Any:
 
 
 def _limits(sources: Sources, source: Json) -> Limits:
-    built = configfile.limits(source["json"])
+    built = configfile.parse_limits(source["json"])
     sources.add(built, source["json"], "")
     return built

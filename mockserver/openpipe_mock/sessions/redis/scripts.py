@@ -113,7 +113,7 @@ end
 
 
 @dataclass(frozen=True)
-class Script:
+class RedisScript:
     """A script of our own, which Redis knows by its hash once it has run."""
 
     body: str
@@ -127,7 +127,7 @@ class Script:
         return sha1(self.text.encode()).hexdigest()
 
 
-LOOK = Script("""
+LOOK = RedisScript("""
 local mode = ARGV[2]
 local found = find(mode)
 if found ~= 'ok' then return {found} end
@@ -139,20 +139,20 @@ return {found, known[1] or '0', known[2] or '', known[3] or '', whole(now)}
 """Mode `look`; `open`: make the session where it is new, for the control API; `begin`: the same for a request
 that is numbered; `join`: number a request in a session that has to be there."""
 
-PROBE = Script("""
+PROBE = RedisScript("""
 sweep()
 redis.call('SET', root .. 'probe', whole(now), 'EX', 60)
 """)
 """Reads and writes, as requests do: a Redis may answer pings and run no script, or take nothing."""
 
-FRESH = Script("""
+FRESH = RedisScript("""
 sweep()
 repeat name = 's' .. redis.call('INCR', root .. 'made')
 until not redis.call('ZSCORE', sessions, name) and redis.call('EXISTS', root .. 'gone:' .. name) == 0
 return name
 """)
 
-LIST = Script(f"""
+LIST = RedisScript(f"""
 sweep()
 local found = {{}}
 local names = redis.call('ZRANGE', sessions, 0, -1)
@@ -165,16 +165,16 @@ end
 return found
 """)
 
-REMOVE = Script("""
+REMOVE = RedisScript("""
 each(stem, 'UNLINK')
 redis.call('ZREM', sessions, name)
 redis.call('SREM', opened, name)
 redis.call('DEL', root .. 'gone:' .. name)
 """)
 
-IS_GONE = Script("return redis.call('EXISTS', root .. 'gone:' .. name)")
+IS_GONE = RedisScript("return redis.call('EXISTS', root .. 'gone:' .. name)")
 
-FORGET = Script("""
+FORGET = RedisScript("""
 local made, version = redis.call('HGET', facts, 'made') or '0', stamp()
 each(stem, 'UNLINK')
 redis.call('HSET', facts, 'made', made, 'version', version, 'born', version)
@@ -182,19 +182,19 @@ redis.call('EXPIRE', facts, ttl)
 """)
 """Places go on being numbered, so that nothing set later is taken for something set before."""
 
-NEXT_PLACE = Script("""
+NEXT_PLACE = RedisScript("""
 keep()
 return redis.call('HINCRBY', facts, 'made', 1)
 """)
 
-OVERRIDES = Script("""
+OVERRIDES = RedisScript("""
 local limits = redis.call('HMGET', facts, 'version', 'limits')
 return {limits[1] or '', redis.call('HGETALL', stem .. 'criteria'),
   redis.call('LRANGE', stem .. 'completions', 0, -1), redis.call('LRANGE', stem .. 'faults', 0, -1),
   limits[2] or ''}
 """)
 
-OVERRIDE = Script("""
+OVERRIDE = RedisScript("""
 if overtaken(ARGV[3]) then return end
 for _, order in ipairs(cjson.decode(ARGV[2])) do
   local command, suffix = table.remove(order, 1), table.remove(order, 1)
@@ -205,7 +205,7 @@ redis.call('HSET', facts, 'version', stamp())
 """)
 """ARGV[3] says when the session was born, as the order saw it: as if the reset had come after it."""
 
-PUSH = Script("""
+PUSH = RedisScript("""
 local suffix, item, most, most_bytes = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local list = stem .. suffix
 if overtaken(ARGV[8]) then return end
@@ -235,11 +235,11 @@ redis.call('EXPIRE', list, ttl)
 ARGV[8] says when the session was born, as the request saw it: what a reset has overtaken is forgotten too.
 """
 
-READ = Script("return redis.call('LRANGE', stem .. ARGV[2], 0, ARGV[3])")
+READ_ENTRIES = RedisScript("return redis.call('LRANGE', stem .. ARGV[2], 0, ARGV[3])")
 
-DROPPED = Script("return redis.call('HGET', facts, 'dropped:' .. stem .. ARGV[2]) or '0'")
+DROPPED = RedisScript("return redis.call('HGET', facts, 'dropped:' .. stem .. ARGV[2]) or '0'")
 
-CLEAR = Script("""
+CLEAR = RedisScript("""
 local list = stem .. ARGV[2]
 local length = redis.call('LLEN', list)
 redis.call('UNLINK', list)
@@ -247,7 +247,7 @@ redis.call('HDEL', facts, 'bytes:' .. list, 'dropped:' .. list)
 return length
 """)
 
-REPLACE = Script("""
+REPLACE = RedisScript("""
 local list, bytes = stem .. ARGV[2], 0
 if redis.sha1hex(table.concat(redis.call('LRANGE', list, 0, -1), ' ')) ~= ARGV[3] then return 0 end
 keep()
@@ -262,7 +262,7 @@ return 1
 """)
 """Replace a list that is still what was read: ARGV[3] is the hash of its items."""
 
-COUNT = Script("""
+COUNT = RedisScript("""
 if overtaken(ARGV[5]) then return 1 end
 local number = redis.call('HINCRBY', stem .. ARGV[2], ARGV[3], 1)
 use(ARGV[2], ARGV[3])
@@ -271,13 +271,13 @@ return number
 """)
 """What a reset has overtaken (ARGV[5]) is counted nowhere, and answered as the first."""
 
-CACHED = Script("""
+CACHED = RedisScript("""
 local found = redis.call('HGET', stem .. 'cache', ARGV[2])
 if found then use('cache', ARGV[2]) end
 return found
 """)
 
-STORE = Script("""
+STORE = RedisScript("""
 if overtaken(ARGV[6]) then return end
 local before = redis.call('HSTRLEN', stem .. 'cache', ARGV[2])
 redis.call('HSET', stem .. 'cache', ARGV[2], ARGV[3])
@@ -294,7 +294,7 @@ while bytes > tonumber(ARGV[5]) and redis.call('HLEN', stem .. 'cache') > 1 do
 end
 """)
 
-ENTER = Script("""
+ENTER = RedisScript("""
 local traffic, at_once, a_minute = stem .. 'traffic:' .. ARGV[2], ARGV[3], ARGV[4]
 local leases, seconds = traffic .. ':leases', tonumber(ARGV[6])
 if at_once ~= '' then
@@ -313,4 +313,4 @@ return {'', 0}
 """)
 """A request of a credential begins. A lease that nobody gives back expires."""
 
-LEAVE = Script("redis.call('ZREM', stem .. 'traffic:' .. ARGV[2] .. ':leases', ARGV[3])")
+LEAVE = RedisScript("redis.call('ZREM', stem .. 'traffic:' .. ARGV[2] .. ':leases', ARGV[3])")

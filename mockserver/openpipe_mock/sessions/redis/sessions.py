@@ -21,22 +21,22 @@ from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import MEBIBYTE, Settings
 from openpipe_mock.core.errors import ApiError, Conflict, StateUnavailable, TooManySessions
 from openpipe_mock.faults.kinds import Fault
-from openpipe_mock.sessions.calllog import MOST_BYTES as MOST_CALL_BYTES
-from openpipe_mock.sessions.calllog import MOST_CALLS, CallLog, Filter, Labels, LoggedCall, Own
-from openpipe_mock.sessions.journal import MOST_BYTES, MOST_ENTRIES, Entry, Journal, Later
+from openpipe_mock.sessions.calllog import MOST_CALLS, CallLog, Labels, LogFilter, LoggedCall, Own
+from openpipe_mock.sessions.calllog import MOST_LOG_BYTES as MOST_CALL_BYTES
+from openpipe_mock.sessions.journal import MOST_ENTRIES, MOST_JOURNAL_BYTES, Entry, Journal, Later
 from openpipe_mock.sessions.memory import (
     DEFAULT,
     FULL,
     MOST_CACHED,
-    MOST_COUNTED,
+    MOST_COUNTERS,
     MOST_LOGS,
     MOST_SESSIONS,
     MOST_TURNS,
-    NAME,
     NOTHING,
     REASONS,
-    Overrides,
+    SESSION_NAME,
     Session,
+    SessionOverrides,
     Sessions,
     Traffic,
     absent,
@@ -45,15 +45,15 @@ from openpipe_mock.sessions.memory import (
     remember,
 )
 from openpipe_mock.sessions.redis.codec import (
-    Unreadable,
-    call_of,
+    ForeignData,
     call_text,
     completion_of,
     completion_text,
+    decode_all,
+    decode_call,
     dumped,
     entry_of,
     entry_text,
-    readable,
 )
 from openpipe_mock.sessions.redis.link import Link
 from openpipe_mock.sessions.redis.overrides import Sources, Stored, orders
@@ -73,12 +73,12 @@ from openpipe_mock.sessions.redis.scripts import (
     OVERRIDE,
     OVERRIDES,
     PUSH,
-    READ,
+    READ_ENTRIES,
     REMOVE,
     REPLACE,
     STORE,
 )
-from openpipe_mock.sessions.redis.scripts import Script as RedisScript
+from openpipe_mock.sessions.redis.scripts import RedisScript as RedisScript
 
 _Mode = Literal["look", "open", "begin", "join"]
 
@@ -95,7 +95,7 @@ class _Known:
     """What this mock knows of a session's overrides: in which version, and what they make of its settings."""
 
     version: bytes = b""
-    overrides: Overrides = NOTHING
+    overrides: SessionOverrides = NOTHING
     sources: Sources = field(default_factory=Sources)
     base: Settings | None = None
     in_force: Settings = field(default_factory=Settings)
@@ -165,11 +165,11 @@ class RedisSession(Session):
     # Overrides.
 
     @property
-    def overrides(self) -> Overrides:
+    def overrides(self) -> SessionOverrides:
         return self.learned().overrides
 
     @overrides.setter
-    def overrides(self, _: Overrides) -> None:
+    def overrides(self, _: SessionOverrides) -> None:
         raise AttributeError("what is set at runtime is set by `override`")
 
     def learned(self) -> _Known:
@@ -187,7 +187,7 @@ class RedisSession(Session):
         pairs = dict(zip(criteria[::2], criteria[1::2], strict=True))
         try:
             overrides, sources = Stored(version, pairs, completions, faults, limits).built(self.memory.base())
-        except Unreadable:
+        except ForeignData:
             raise self.link.unavailable(
                 f"holds something else than was set at runtime in session {self.name};"
                 " POST /_mock/reset begins anew"
@@ -216,7 +216,7 @@ class RedisSession(Session):
             return int(self.run(COUNT, "turns", what.encode("utf-8", "surrogatepass"), MOST_TURNS, self.born))
         if self.memory.base().repeat == "same":  # then no answer depends on it, but a hint in the terminal
             return self.memory.seen((self.name, self.born, what))
-        return int(self.run(COUNT, "counts", what, MOST_COUNTED, self.born))
+        return int(self.run(COUNT, "counts", what, MOST_COUNTERS, self.born))
 
     def log(self, credential: bytes) -> CallLog:
         return RedisCallLog(self, credential.hex())
@@ -228,7 +228,7 @@ class RedisSession(Session):
         text = self.run(CACHED, key)
         try:
             return completion_of(text) if text else None
-        except Unreadable:
+        except ForeignData:
             return None
 
     def store(self, key: bytes, completion: Completion) -> None:
@@ -295,7 +295,7 @@ class RedisJournal(Journal):
                     raise session.link.unavailable("did not number it")
                 kept.at = session.came
                 item = entry_text(kept)
-                session.run(PUSH, "journal", item, MOST_ENTRIES, MOST_BYTES, "", 0, session.born)
+                session.run(PUSH, "journal", item, MOST_ENTRIES, MOST_JOURNAL_BYTES, "", 0, session.born)
         except StateUnavailable:
             session.link.missed()
 
@@ -312,7 +312,9 @@ class RedisJournal(Journal):
 
     def newest_first(self) -> Iterator[Entry]:
         settings = self.session.settings(self.session.memory.base())
-        return readable(self.session.run(READ, "journal", _ALL), lambda text: entry_of(text, settings))
+        return decode_all(
+            self.session.run(READ_ENTRIES, "journal", _ALL), lambda text: entry_of(text, settings)
+        )
 
 
 class RedisCallLog(CallLog):
@@ -332,13 +334,13 @@ class RedisCallLog(CallLog):
         self.session.run(PUSH, self.key, item, *most, self.fingerprint, MOST_LOGS, self.session.born)
 
     def latest(self) -> LoggedCall | None:
-        return next(readable(self.session.run(READ, self.key, 0), call_of), None)
+        return next(decode_all(self.session.run(READ_ENTRIES, self.key, 0), decode_call), None)
 
-    def update(self, filters: Sequence[Filter], values: Labels) -> int:
+    def update(self, filters: Sequence[LogFilter], values: Labels) -> int:
         for _ in range(_MOST_TRIES):
-            texts = self.session.run(READ, self.key, _ALL)
+            texts = self.session.run(READ_ENTRIES, self.key, _ALL)
             calls = CallLog()
-            for call in readable(reversed(texts), call_of):
+            for call in decode_all(reversed(texts), decode_call):
                 calls.add(call)
             found = calls.update(filters, values)
             seen = sha1(b" ".join(texts)).hexdigest()
@@ -383,10 +385,10 @@ class RedisSessions(Sessions):
         return bool(self.link.run(LOOK, name, "look")[0] == b"ok")
 
     def has_expired(self, name: str) -> bool:
-        return bool(NAME.fullmatch(name)) and bool(self.link.run(IS_GONE, name))
+        return bool(SESSION_NAME.fullmatch(name)) and bool(self.link.run(IS_GONE, name))
 
     def known(self, name: str, at: float) -> Session:
-        if name and not NAME.fullmatch(name):
+        if name and not SESSION_NAME.fullmatch(name):
             raise absent(name)
         return RedisSession(self, name or DEFAULT).ask("look")
 
@@ -414,7 +416,7 @@ class RedisSessions(Sessions):
 
     def seen(self, what: Any) -> int:
         """Which time this mock alone sees something."""
-        return remember(self.hints, what, self.hints.get(what, 0) + 1, MOST_COUNTED)
+        return remember(self.hints, what, self.hints.get(what, 0) + 1, MOST_COUNTERS)
 
     def lease(self) -> bytes:
         """A name that no other request of any mock has."""
