@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openpipe_mock.answers.best_of_n import MOST_CRITERIA, Ranked, best_of_n, requested
-from openpipe_mock.answers.judge import Criterion, judge, scene
+from openpipe_mock.answers.judge import Criterion, Declarations, judge, scene
 from openpipe_mock.answers.scorers import DRAWN, Content, Declared, Failing, Form, Judgement
 from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
 from openpipe_mock.core.errors import BadRequest, CriterionNotFound
+from openpipe_mock.core.seeded import ANSWERS, Draw
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Session
 from tests.chatting import (
@@ -151,7 +152,7 @@ def test_any_header_is_read_or_refused(sent: bytes) -> None:
 
 
 def judged_by_default(asked: Criterion, seen: Content) -> Judgement:
-    return judge(asked, seen, Settings(), Session().count)
+    return judge(asked, seen, Declarations(), Draw(ANSWERS, 0), Session().count)
 
 
 def ranking(messages: list[Json], *asked: str) -> list[Ranked]:

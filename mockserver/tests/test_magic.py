@@ -544,7 +544,7 @@ def test_without_magic_a_magic_criterion_is_one_like_any(name: str) -> None:
     service = Service(OFF)
     assert effects(service, JUDGE, having(criterion_id=name)) == []
     assert content_of(judge(name, service))["explanation"].startswith("The mock drew ")
-    assert find_criterion(name, OFF) == Criterion(name, 1)
+    assert find_criterion(name, OFF.known) == Criterion(name, 1)
     closed = Service(Settings(magic=False, criteria={"a": Declared({1: DRAWN})}))
     assert judge(name, closed).status == 404
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.answers.judge import DEFAULTS, Criterion, content, find_criterion
+from openpipe_mock.answers.judge import NONE_DECLARED, Criterion, Declarations, content, find_criterion
 from openpipe_mock.answers.scorers import Content, Judgement
-from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.core.wording import shown
 
@@ -31,14 +30,14 @@ class Ranked:
         return fsum(result.score for result in self.results.values()) / len(self.results)
 
 
-def requested(header: bytes, settings: Settings = DEFAULTS) -> dict[str, Criterion]:
+def requested(header: bytes, known: Declarations = NONE_DECLARED) -> dict[str, Criterion]:
     """The criteria of an `op-criteria` header in its order, by their keys in `criteria_results`.
 
     A key is the name without version, or `name@vN` where two versions of one name are asked for. A criterion
     that is asked for twice is judged once. Raises BadRequest for a header that is no JSON array of ids,
     CriterionNotFound for an id that names none.
     """
-    asked = list(dict.fromkeys(find_criterion(reference, settings) for reference in references(header)))
+    asked = list(dict.fromkeys(find_criterion(reference, known) for reference in references(header)))
     names = [each.name for each in asked]
     return {each.name if names.count(each.name) == 1 else str(each): each for each in asked}
 

@@ -16,10 +16,9 @@ from openpipe_mock.answers import texts
 from openpipe_mock.answers.scripts import ScriptedCall, ScriptedChoice
 from openpipe_mock.answers.texts import LONGEST_WORD, estimate, split, until_stop
 from openpipe_mock.answers.tools import AutoTools, Tool, Wanted, offered, to_call, wanted_tool
-from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.canonical import ordered, spelled
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.core.seeded import EPOCH
+from openpipe_mock.core.seeded import EPOCH, Draw
 from openpipe_mock.core.wording import quoted, short, shown
 from openpipe_mock.instances import search as instances
 
@@ -208,15 +207,13 @@ def _refused(pointer: str, expected: str, value: Any) -> BadRequest:
     return BadRequest.at(pointer, f"expected {expected}, got {shown(value)}.")
 
 
-def complete(
-    asked: Ask, settings: Settings, repeat: int = 0, script: Sequence[ScriptedChoice] = ()
-) -> Completion:
+def complete(asked: Ask, draw: Draw, repeat: int = 0, script: Sequence[ScriptedChoice] = ()) -> Completion:
     """The completion of a request; `repeat` above 0 gives the same request another one.
 
     Choices that are scripted are taken in turn, round and round; nothing else of the request counts then.
     """
-    key = _from_seed(settings, asked.content)
-    identity = _from_seed(settings, asked.identity + repeat.to_bytes(8))
+    key = _from_seed(draw, asked.content)
+    identity = _from_seed(draw, asked.identity + repeat.to_bytes(8))
     return Completion(
         id=f"chatcmpl-{identity.hex()[:24]}",
         created=EPOCH + int.from_bytes(identity[:4]) % _YEAR_SECONDS,
@@ -227,9 +224,9 @@ def complete(
     )
 
 
-def _from_seed(settings: Settings, said: bytes) -> bytes:
+def _from_seed(draw: Draw, said: bytes) -> bytes:
     """Sixteen bytes that a seed makes of what was asked."""
-    state = _begun(settings.answers, settings.seed).copy()
+    state = _begun(draw.answers, draw.seed).copy()
     state.update(said)
     return state.digest()
 

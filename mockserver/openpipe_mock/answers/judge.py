@@ -11,10 +11,10 @@ import orjson
 
 from openpipe_mock.answers import magic
 from openpipe_mock.answers.scorers import Case, Content, Declared, Judgement, judge_by_form, origin_of
-from openpipe_mock.config.settings import Settings
 from openpipe_mock.core import seeded as scoring
 from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import CriterionNotFound
+from openpipe_mock.core.seeded import Draw
 from openpipe_mock.core.wording import did_you_mean, lacking, listed, quoted_names, short
 from openpipe_mock.openapi.spec import contract
 
@@ -26,7 +26,22 @@ GRAMMAR = (
     'A criterion id is "name", which means its latest version, or "name@vN" with N from 1: "criterion-1@v1". '
     'A name has 1 to 200 characters and no white space or "@"; N has no leading zero.'
 )
-DEFAULTS = Settings()
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """Which criteria there are.
+
+    `criteria`: those that a config declares, by name. `magic`: whether names that begin with `mock-` mean
+    something. `judges_unknown`: whether any other criterion is judged too.
+    """
+
+    criteria: Mapping[str, Declared] = field(default_factory=dict)
+    magic: bool = True
+    judges_unknown: bool = True
+
+
+NONE_DECLARED = Declarations()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +69,19 @@ class Undeclared(CriterionNotFound):
         self.brief = f"Criterion {name} not found"  # a note says the rest, once
 
 
-def find_criterion(reference: str, settings: Settings = DEFAULTS) -> Criterion:
+def find_criterion(reference: str, known: Declarations = NONE_DECLARED) -> Criterion:
     """The criterion that `name` or `name@vN` names. While none is declared, every name and version exists.
 
     Raises CriterionNotFound in the service's words (source class: sdk) for anything else, with the way out.
     """
     name, version = split_reference(reference)
-    declared = settings.criteria.get(name)
+    declared = known.criteria.get(name)
     if declared is not None:
         return _declared_one(name, version, declared.versions)
-    if settings.magic and name.startswith(magic.PREFIX):
+    if known.magic and name.startswith(magic.PREFIX):
         return _magic_one(name, version)
-    if not settings.judges_unknown:
-        raise Undeclared(name, _undeclared(name, settings.criteria))
+    if not known.judges_unknown:
+        raise Undeclared(name, _undeclared(name, known.criteria))
     return undeclared_one(name, version or LATEST)
 
 
@@ -159,18 +174,14 @@ def _lean(output: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return {"role": output["role"], "content": output["content"]}
 
 
-@lru_cache(maxsize=64)
-def _drawn_from(answers: int, seed: int) -> scoring.Draw:
-    return scoring.Draw(answers, seed)
-
-
-def judge(asked: Criterion, seen: Content, settings: Settings, count: Callable[[str], int]) -> Judgement:
+def judge(
+    asked: Criterion, seen: Content, known: Declarations, draw: Draw, count: Callable[[str], int]
+) -> Judgement:
     """The judgement of a content by a criterion. `count` numbers the judgements of a session."""
-    declared = settings.criteria.get(asked.name)
-    if declared is None and settings.magic:
+    declared = known.criteria.get(asked.name)
+    if declared is None and known.magic:
         found = magic.magic_criterion(asked.name)
         declared = found.declared if found else None
-    draw = _drawn_from(settings.answers, settings.seed)
     if declared is None:
         return drawn(asked.text, draw.seed, scoring.step(draw, asked.name, asked.version, seen.digest))
     form = declared.versions[asked.version]

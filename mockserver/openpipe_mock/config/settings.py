@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from openpipe_mock.answers.judge import Declarations
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.scorers import Declared
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.answers.tools import AutoTools
 from openpipe_mock.config.limits import Limits
-from openpipe_mock.core.seeded import ANSWERS
+from openpipe_mock.core.seeded import ANSWERS, Draw
 from openpipe_mock.faults.kinds import Fault
 from openpipe_mock.matching.rules import rulebook
 
@@ -52,7 +53,8 @@ class Settings:
     are none every model exists. `criteria`: by name. `unknown_criteria`: what becomes of others; None: they
     are judged while none is declared. `keys`: while there are none every bearer token will do, except those
     that begin with `invalid`; `read_only_keys` judge and complete with the project's own models. `variant`:
-    the name of a way to say answers that is within the contract and unlike the usual.
+    the name of a way to say answers that is within the contract and unlike the usual. `known` and `draw`: what
+    the engines need of all this.
     """
 
     seed: int = 0
@@ -75,7 +77,12 @@ class Settings:
     faults: tuple[Fault, ...] = ()
     variant: str = ""
 
+    known: Declarations = field(init=False, repr=False, compare=False)
+    draw: Draw = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "known", Declarations(self.criteria, self.magic, self.judges_unknown))
+        object.__setattr__(self, "draw", Draw(self.answers, self.seed))
         object.__setattr__(self, "completions", rulebook(self.completions))
         object.__setattr__(self, "faults", rulebook(self.faults))
 

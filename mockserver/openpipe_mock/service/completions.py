@@ -166,7 +166,7 @@ def _understood(visit: Visit, chosen: HeaderOptions, body: Any) -> tuple[Json, d
     """
     if visit.entry.body is None or not is_tidy(visit.entry.body):
         body = contract().checker("ChatCompletionRequest").tidy(body, defaults=True)
-    criteria = {} if chosen.criteria is None else requested(chosen.criteria, visit.settings)
+    criteria = {} if chosen.criteria is None else requested(chosen.criteria, visit.settings.known)
     _refuse_with_stream(body, chosen, bool(criteria))
     _find_model(body["model"], visit)
     return body, criteria, understand(body, visit.settings.auto_tools)
@@ -216,7 +216,7 @@ def _completed(
         return stored, True
     repeat = session.count(asked.identity) - 1 if settings.repeat == "vary" else 0
     choices = (script.choices or (ScriptedChoice(text=""),)) if script else ()
-    made = complete(asked, settings, repeat, choices)
+    made = complete(asked, settings.draw, repeat, choices)
     if settings.ids == "random":
         made = replace(made, id=f"chatcmpl-{outside.chance.hex()}")
     if outside.now is not None:

@@ -15,7 +15,7 @@ from openpipe_mock.service.request import Visit
 def answer_judge(visit: Visit, body: Any) -> Reply | Effects:
     """`POST /criteria/judge`."""
     request = visit.accept("JudgeCriteriaRequest", body)
-    asked = judge.find_criterion(request["criterion_id"], visit.settings)
+    asked = judge.find_criterion(request["criterion_id"], visit.settings.known)
     visit.meet(asked)
     given, output = request.get("input", {}), request["output"]
     tidy = visit.entry.body is not None and judge.is_tidy(visit.entry.body)
