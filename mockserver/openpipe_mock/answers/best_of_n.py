@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.answers.judge import NONE_DECLARED, Criterion, Declarations, content, find_criterion
-from openpipe_mock.answers.scorers import Content, Judgement
+from openpipe_mock.answers.judge import Criterion, content, find_criterion
+from openpipe_mock.answers.scorers import NONE_DECLARED, Content, Declarations, Judgement
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.core.wording import shown
 

@@ -10,7 +10,15 @@ from typing import Any
 import orjson
 
 from openpipe_mock.answers import magic
-from openpipe_mock.answers.scorers import Case, Content, Declared, Judgement, judge_by_form, origin_of
+from openpipe_mock.answers.scorers import (
+    NONE_DECLARED,
+    Case,
+    Content,
+    Declarations,
+    Judgement,
+    judge_by_form,
+    origin_of,
+)
 from openpipe_mock.core import seeded as scoring
 from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import CriterionNotFound
@@ -26,22 +34,6 @@ GRAMMAR = (
     'A criterion id is "name", which means its latest version, or "name@vN" with N from 1: "criterion-1@v1". '
     'A name has 1 to 200 characters and no white space or "@"; N has no leading zero.'
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Declarations:
-    """Which criteria there are.
-
-    `criteria`: those that a config declares, by name. `magic`: whether names that begin with `mock-` mean
-    something. `judges_unknown`: whether any other criterion is judged too.
-    """
-
-    criteria: Mapping[str, Declared] = field(default_factory=dict)
-    magic: bool = True
-    judges_unknown: bool = True
-
-
-NONE_DECLARED = Declarations()
 
 
 @dataclass(frozen=True, slots=True)

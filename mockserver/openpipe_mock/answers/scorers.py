@@ -143,6 +143,21 @@ class Declared:
     versions: Mapping[int, Form] = field(default_factory=lambda: {1: DRAWN})
 
 
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """Which criteria there are.
+
+    `criteria`: those that a config declares, by name. `magic`: whether names that begin with `mock-` mean
+    something. `judges_unknown`: whether any other criterion is judged too.
+    """
+
+    criteria: Mapping[str, Declared] = field(default_factory=dict)
+    magic: bool = True
+    judges_unknown: bool = True
+
+
+NONE_DECLARED = Declarations()
+
 _DRAWN_DECIMALS = 2
 _WRITTEN_DECIMALS = 6
 _MOST_RAW = 1e6

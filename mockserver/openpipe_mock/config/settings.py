@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from openpipe_mock.answers.judge import Declarations
 from openpipe_mock.answers.pace import Pace
-from openpipe_mock.answers.scorers import Declared
+from openpipe_mock.answers.scorers import Declarations, Declared
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.answers.tools import AutoTools
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.core.seeded import ANSWERS, Draw
+from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.faults.kinds import Fault
 from openpipe_mock.matching.rules import rulebook
 
@@ -23,9 +23,6 @@ VALIDATIONS: tuple[Validation, ...] = get_args(Validation)
 IDS: tuple[Ids, ...] = get_args(Ids)
 CLOCKS: tuple[Clock, ...] = get_args(Clock)
 REPEATS: tuple[Repeat, ...] = get_args(Repeat)
-
-
-MEBIBYTE = 2**20
 
 
 # Scores. Each form is one way to come to a score; `Form` adds what all of them may have.

@@ -34,6 +34,11 @@ from openpipe_mock.payloads.valid import (
 from openpipe_mock.payloads.values import ODD_TEXTS
 
 Json = dict[str, Any]
+_Item = TypeVar("_Item", Positive, Edit)
+_Key = tuple[int, int]
+"""Seed and number of a line that is drawn."""
+_SAID = ("Count to 3.", "1, 2, 3.")
+"""Texts of the samples in whose place others may stand."""
 
 ANSWERED = {
     "judge.answer": "JudgeCriteriaResponse",
@@ -168,22 +173,7 @@ def write_vectors(target: Path) -> None:
         (target / name).write_bytes(text)
 
 
-if __name__ == "__main__":
-    write_vectors(folder("schemas") / "vectors")
-
-
-Json = Any
-
-
-Item = TypeVar("Item", Positive, Edit)
-
-
-_Key = tuple[int, int]
-"""Seed and number of a line."""
-
-
-_SAID = ("Count to 3.", "1, 2, 3.")
-"""Texts of the samples in whose place others may stand."""
+# More than the files have, drawn from a seed and a number. A seed repeats whatever else is installed.
 
 
 def printed(endpoint: str, good: bool, count: int, seed: int) -> Iterator[bytes]:
@@ -219,9 +209,9 @@ def _invalid_lines(endpoint: str, count: int, seed: int) -> Iterator[Json]:
         yield _invalid(edit, body, f"#{number}")
 
 
-def _shuffled(named: Sequence[Item], count: int, seed: int) -> Iterator[Item]:
+def _shuffled(named: Sequence[_Item], count: int, seed: int) -> Iterator[_Item]:
     """`count` of them, each once before one comes again, and then in another order."""
-    order: list[Item] = []
+    order: list[_Item] = []
     for number in range(count):
         lap, place = divmod(number, len(named))
         if not place:
@@ -251,3 +241,7 @@ def _drawn(*parts: object) -> int:
     """A whole number that depends on these parts alone, the same on every machine and Python."""
     key = "\x1f".join(map(str, parts)).encode()
     return int.from_bytes(blake2b(key, digest_size=8).digest())
+
+
+if __name__ == "__main__":
+    write_vectors(folder("schemas") / "vectors")

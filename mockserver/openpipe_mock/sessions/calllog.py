@@ -17,10 +17,10 @@ from uuid import NAMESPACE_OID, uuid5
 
 import orjson
 
-from openpipe_mock.config.settings import MEBIBYTE
 from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, Violation
 from openpipe_mock.core.secrets import hidden, masked, may_hide
 from openpipe_mock.core.seeded import EPOCH
+from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.core.wording import listed, nearest, quoted, shown
 from openpipe_mock.openapi import coercion as javascript
 from openpipe_mock.openapi.violations import SchemaPlace, gathered

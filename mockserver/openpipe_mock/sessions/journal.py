@@ -7,11 +7,12 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.config.settings import MEBIBYTE, Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Headers
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.secrets import MASKED, SHORTEST_TOKEN, Mask, may_hide, secret_headers
 from openpipe_mock.core.strictjson import parse
+from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.matching.conditions import Subject
 
 MOST_ENTRIES = 1000

@@ -18,8 +18,9 @@ from openpipe_mock.answers.chat import Completion
 from openpipe_mock.answers.scorers import Declared, Form
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config.limits import Limits
-from openpipe_mock.config.settings import MEBIBYTE, Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.errors import ApiError, Conflict, StateUnavailable, TooManySessions
+from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.faults.kinds import Fault
 from openpipe_mock.sessions.calllog import MOST_CALLS, CallLog, Labels, LogFilter, LoggedCall, Own
 from openpipe_mock.sessions.calllog import MOST_LOG_BYTES as MOST_CALL_BYTES
