@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.answers.best_of_n import MOST_CRITERIA, Ranked, best_of_n, requested
-from openpipe_mock.answers.judge import Criterion, Declarations, judge, scene
-from openpipe_mock.answers.scorers import DRAWN, Content, Declared, Failing, Form, Judgement
+from openpipe_mock.answers.best_of_n import MOST_CRITERIA, best_of_n, requested
+from openpipe_mock.answers.judge import Criterion, judge, scene
+from openpipe_mock.answers.ranking import Ranked
+from openpipe_mock.answers.scorers import DRAWN, Content, Declarations, Declared, Failing, Form, Judgement
 from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
 from openpipe_mock.core.errors import BadRequest, CriterionNotFound
 from openpipe_mock.core.seeded import ANSWERS, Draw

@@ -1,13 +1,12 @@
 """Best of n: each choice judged by each criterion of `op-criteria`, the best choice first."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import fsum
 from typing import Any
 
 import orjson
 
 from openpipe_mock.answers.judge import Criterion, content, find_criterion
+from openpipe_mock.answers.ranking import Ranked
 from openpipe_mock.answers.scorers import NONE_DECLARED, Content, Declarations, Judgement
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.core.wording import shown
@@ -15,19 +14,6 @@ from openpipe_mock.core.wording import shown
 Json = dict[str, Any]
 
 MOST_CRITERIA = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """A choice's place in the order of making, and its judgements by key."""
-
-    made: int
-    results: dict[str, Judgement]
-
-    @property
-    def combined(self) -> float:
-        """The mean score, a failed judgement counting 0. `fsum` minds no order of the criteria."""
-        return fsum(result.score for result in self.results.values()) / len(self.results)
 
 
 def requested(header: bytes, known: Declarations = NONE_DECLARED) -> dict[str, Criterion]:
@@ -81,28 +67,3 @@ def best_of_n(
         results = {key: judge(each, seen) for key, each in asked.items()}
         ranked.append(Ranked(made, dict(sorted(results.items()))))
     return sorted(ranked, key=lambda choice: -choice.combined)
-
-
-def results(ranked: Ranked) -> Json:
-    """The wire form of a choice's judgements."""
-    return {key: _result_of(result) for key, result in ranked.results.items()}
-
-
-def _result_of(result: Judgement) -> Any:
-    if result.error:
-        status, message = result.error
-        return {"status": "error", "errorCode": status, "errorMessage": message}
-    if result.raw:
-        [value] = result.raw
-        return {"status": "success", **value} if isinstance(value, dict) else value
-    return {"status": "success", **result.verdict()}
-
-
-def criteria_usage(ranking: Sequence[Ranked]) -> Json:
-    """The tokens of the criteria that report any, summed over the choices."""
-    spent: dict[str, int] = {}
-    for ranked in ranking:
-        for key, result in ranked.results.items():
-            if result.usage is not None:
-                spent[key] = spent.get(key, 0) + result.usage
-    return {key: {"total_tokens": tokens} for key, tokens in spent.items()}

@@ -15,6 +15,7 @@ from openpipe_mock.answers.scorers import (
     Case,
     Content,
     Declarations,
+    Declared,
     Judgement,
     judge_by_form,
     origin_of,

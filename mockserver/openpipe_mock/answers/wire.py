@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.answers.best_of_n import Ranked, criteria_usage, results
 from openpipe_mock.answers.chat import Choice, Completion, ToolCall
+from openpipe_mock.answers.ranking import Ranked, criteria_usage, results
 from openpipe_mock.answers.texts import OPENERS
 
 Json = dict[str, Any]

@@ -25,18 +25,6 @@ CLOCKS: tuple[Clock, ...] = get_args(Clock)
 REPEATS: tuple[Repeat, ...] = get_args(Repeat)
 
 
-# Scores. Each form is one way to come to a score; `Form` adds what all of them may have.
-
-
-# Scripted answers.
-
-
-# Faults.
-
-
-# The rest of the file.
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What decides the answers: the same settings and requests give the same bytes.
@@ -50,7 +38,7 @@ class Settings:
     are none every model exists. `criteria`: by name. `unknown_criteria`: what becomes of others; None: they
     are judged while none is declared. `keys`: while there are none every bearer token will do, except those
     that begin with `invalid`; `read_only_keys` judge and complete with the project's own models. `variant`:
-    the name of a way to say answers that is within the contract and unlike the usual. `known` and `draw`: what
+    the name of a way to say answers that is within the contract and unlike the usual. `known`, `draw`: what
     the engines need of all this.
     """
 
@@ -87,3 +75,6 @@ class Settings:
     def judges_unknown(self) -> bool:
         """Whether a criterion is judged that nobody declares."""
         return self.unknown_criteria == "judge" or (self.unknown_criteria is None and not self.criteria)
+
+
+GLOB = frozenset("*?[")

@@ -1,5 +1,6 @@
 """TODO faults/kinds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -130,3 +131,7 @@ def _read_drip(value: Json) -> Drip:
 def _read_error_event(value: Json) -> str | None:
     found: str | None = _BROKEN_STREAM if value is True else value
     return found
+
+
+RETRY_AFTER: Mapping[int, float] = {429: 1.0, 503: 1.0}
+"""Statuses with which a polite server says when to come again → seconds."""

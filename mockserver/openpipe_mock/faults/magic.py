@@ -1,9 +1,7 @@
 """TODO faults/magic."""
 
-from collections.abc import Mapping
-
 from openpipe_mock.answers.magic import DELAY, PREFIX, STATUS_NAME, bare, echoes, milliseconds
-from openpipe_mock.faults.kinds import ErrorAnswer, Fault
+from openpipe_mock.faults.kinds import RETRY_AFTER, ErrorAnswer, Fault
 
 
 def knows(model: str) -> bool:
@@ -24,7 +22,3 @@ def model_fault(model: str) -> Fault | None:
         return Fault(disconnect=True, place=place)
     seconds = milliseconds(DELAY.fullmatch(name))
     return None if seconds is None else Fault(delay=seconds, place=place)
-
-
-RETRY_AFTER: Mapping[int, float] = {429: 1.0, 503: 1.0}
-"""Statuses with which a polite server says when to come again → seconds."""

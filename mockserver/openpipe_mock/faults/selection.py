@@ -10,8 +10,7 @@ from openpipe_mock.core.errors import BadRequest, ParseError
 from openpipe_mock.core.seeded import digest
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import did_you_mean, listed, quoted
-from openpipe_mock.faults.kinds import Drip, ErrorAnswer, Fault
-from openpipe_mock.faults.magic import RETRY_AFTER
+from openpipe_mock.faults.kinds import RETRY_AFTER, Drip, ErrorAnswer, Fault
 from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.matching.rules import rules_that_hold
 

@@ -1,7 +1,7 @@
 """Test vectors for repositories in other languages: `schemas/vectors/*.jsonl`, one JSON object a line.
 
-`python -m openpipe_mock.payloads.vectors` writes them anew. They follow from the contract and this package alone, so
-the bytes are the same on every machine; docs/vectors.md says what each field means.
+`python -m openpipe_mock.payloads.vectors` writes them anew. They follow from the contract and this package
+alone, so the bytes are the same on every machine; docs/vectors.md says what each field means.
 """
 
 import base64

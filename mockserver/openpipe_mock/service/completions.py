@@ -8,13 +8,15 @@ from typing import Any
 import orjson
 
 from openpipe_mock.answers import magic, wire
-from openpipe_mock.answers.best_of_n import Ranked, best_of_n, requested
+from openpipe_mock.answers.best_of_n import best_of_n, requested
 from openpipe_mock.answers.chat import Ask, Completion, complete, understand
 from openpipe_mock.answers.judge import Criterion, is_tidy, scene
 from openpipe_mock.answers.options import HeaderOptions, read_options
 from openpipe_mock.answers.pace import Pace
+from openpipe_mock.answers.ranking import Ranked
 from openpipe_mock.answers.scripts import Script, ScriptedChoice
 from openpipe_mock.answers.tools import ends_in_result
+from openpipe_mock.config.settings import GLOB
 from openpipe_mock.core.effects import Begin, Effects, Entropy, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
 from openpipe_mock.core.wording import nearest, quoted, quoted_names, short
@@ -252,7 +254,6 @@ def _find_model(model: str, visit: Visit) -> None:
 
 _ECHO = "model mock-echo"
 """The place of the script that the settings don't have."""
-GLOB = frozenset("*?[")
 
 
 def _near_model(model: str, known: Sequence[str]) -> str:

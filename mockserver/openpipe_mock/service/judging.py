@@ -8,7 +8,7 @@ from openpipe_mock.answers import judge
 from openpipe_mock.answers.scorers import Content
 from openpipe_mock.core.effects import Effects, Reply, Wait
 from openpipe_mock.core.errors import CriterionFailed
-from openpipe_mock.faults.magic import RETRY_AFTER
+from openpipe_mock.faults.kinds import RETRY_AFTER
 from openpipe_mock.service.request import Visit
 
 

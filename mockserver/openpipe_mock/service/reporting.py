@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
+from openpipe_mock.config.settings import GLOB
 from openpipe_mock.core.effects import Effects, Now, Reply
 from openpipe_mock.openapi.endpoints import NAMES
-from openpipe_mock.service.completions import GLOB
 from openpipe_mock.service.request import Visit
 from openpipe_mock.sessions import calllog as calls
 from openpipe_mock.sessions.memory import fingerprint

@@ -3,17 +3,19 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Headers
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.secrets import MASKED, SHORTEST_TOKEN, Mask, may_hide, secret_headers
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.matching.conditions import Subject
+
+if TYPE_CHECKING:
+    from openpipe_mock.config.settings import Settings
 
 MOST_ENTRIES = 1000
 MOST_JOURNAL_BYTES = 4 * MEBIBYTE
@@ -48,7 +50,7 @@ class Entry:
     method: str
     path: str
     headers: Headers
-    settings: Settings
+    settings: "Settings"
     at: float = 0.0
     endpoint: str = ""
     body: bytes | None = None

@@ -1,7 +1,8 @@
 """Figures of the package's structure: `make structure` prints them.
 
-Size of files and functions, public names a module, and how long the chains of imports are. An import counts when
-it stands at the top of a module; what is imported inside a function, or for type checkers alone, doesn't.
+Size of files and functions, public names a module, and how deep imports go. An import counts when it stands
+at the top of a module; what is imported inside a function, or for type checkers alone, doesn't. The depth of a
+chain of modules is the number of imports that lead from its first to its last.
 """
 
 import ast
@@ -31,13 +32,18 @@ class Module:
         return self.name.partition(".")[0] if "." in self.name else ""
 
     @property
+    def folder(self) -> str:
+        """The folder that it lies in: a room, or a room's inner one, such as "sessions.redis"."""
+        return self.name.rpartition(".")[0]
+
+    @property
     def tree(self) -> ast.Module:
         return ast.parse(self.text)
 
 
 @cache
 def modules() -> Mapping[str, Module]:
-    """Every module of the package by name; a folder's `__init__` has the folder's name and is left out when empty."""
+    """Every module of the package by name, without the folders' `__init__`."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         steps = path.relative_to(PACKAGE).with_suffix("").parts
@@ -50,7 +56,7 @@ def modules() -> Mapping[str, Module]:
 def imported(source: str, *, top_level: bool = False) -> Iterator[str]:
     """The modules of the package that a source text imports, in any form: "core.errors".
 
-    `top_level`: only what is imported when the module is. A name that is imported from a module stands for that module.
+    `top_level`: only what is imported when the module is. A name stands for the module that it comes from.
     """
     tree = ast.parse(source)
     for node in _outside_functions(tree) if top_level else ast.walk(tree):
@@ -88,8 +94,8 @@ def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def longest_chain(*, inside: str = "") -> list[str]:
-    """The longest chain of imports, the importing module first; `inside` a room, only that room's modules count."""
-    known = {name: module for name, module in modules().items() if not inside or module.room == inside}
+    """The longest chain of imports, the importing module first; `inside` a folder: only its modules count."""
+    known = {name: module for name, module in modules().items() if not inside or module.folder == inside}
     chains: dict[str, list[str]] = {}
 
     def chain(name: str) -> list[str]:
@@ -99,7 +105,17 @@ def longest_chain(*, inside: str = "") -> list[str]:
             chains[name] = [name, *max(below, key=len, default=[])]
         return chains[name]
 
-    return max(map(chain, known), key=len, default=[])
+    return max(map(chain, sorted(known)), key=len, default=[])
+
+
+def depth(*, inside: str = "") -> int:
+    """How many imports the longest chain has."""
+    return max(len(longest_chain(inside=inside)) - 1, 0)
+
+
+def folders() -> list[str]:
+    """The rooms and their inner folders."""
+    return sorted({module.folder for module in modules().values()} - {""})
 
 
 def public_names(module: Module) -> list[str]:
@@ -144,9 +160,8 @@ def rows() -> Iterator[tuple[str, str]]:
     """What is measured, and how much it is."""
     texts = [module.text for module in modules().values()]
     lengths = function_lengths()
-    rooms = sorted({module.room for module in modules().values()} - {""})
-    inside = {room: len(longest_chain(inside=room)) for room in rooms}
-    deepest = max(inside, key=lambda room: inside[room], default="")
+    rooms = {module.room for module in modules().values()} - {""}
+    deepest = max(folders(), key=lambda folder: depth(inside=folder))
     public = [len(public_names(module)) for module in modules().values()]
     yield "modules at the top", str(sum(not module.room for module in modules().values()))
     yield "rooms", str(len(rooms))
@@ -155,8 +170,8 @@ def rows() -> Iterator[tuple[str, str]]:
     yield "function median / p90 / max", f"{median:.0f} / {tenth} / {lengths[-1]}"
     yield "public names a module", f"{statistics.mean(public):.1f}"
     yield "public names in several modules", str(len(repeated_names()))
-    yield "import depth", str(len(longest_chain()))
-    yield "import depth inside a room", f"{inside.get(deepest, 0)} ({deepest})"
+    yield "import depth", str(depth())
+    yield "import depth inside a room", f"{depth(inside=deepest)} ({deepest})"
     yield "comment lines", f"{100 * comment_share():.1f} %"
 
 

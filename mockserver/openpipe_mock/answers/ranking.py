@@ -1,0 +1,48 @@
+"""A ranking of choices, and what of it goes into the answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import fsum
+from typing import Any
+
+from openpipe_mock.answers.scorers import Judgement
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A choice's place in the order of making, and its judgements by key."""
+
+    made: int
+    results: dict[str, Judgement]
+
+    @property
+    def combined(self) -> float:
+        """The mean score, a failed judgement counting 0. `fsum` minds no order of the criteria."""
+        return fsum(result.score for result in self.results.values()) / len(self.results)
+
+
+def results(ranked: Ranked) -> Json:
+    """The wire form of a choice's judgements."""
+    return {key: _result_of(result) for key, result in ranked.results.items()}
+
+
+def _result_of(result: Judgement) -> Any:
+    if result.error:
+        status, message = result.error
+        return {"status": "error", "errorCode": status, "errorMessage": message}
+    if result.raw:
+        [value] = result.raw
+        return {"status": "success", **value} if isinstance(value, dict) else value
+    return {"status": "success", **result.verdict()}
+
+
+def criteria_usage(ranking: Sequence[Ranked]) -> Json:
+    """The tokens of the criteria that report any, summed over the choices."""
+    spent: dict[str, int] = {}
+    for ranked in ranking:
+        for key, result in ranked.results.items():
+            if result.usage is not None:
+                spent[key] = spent.get(key, 0) + result.usage
+    return {key: {"total_tokens": tokens} for key, tokens in spent.items()}
