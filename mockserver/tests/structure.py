@@ -1,8 +1,8 @@
 """Figures of the package's structure: `make structure` prints them.
 
 Size of files and functions, public names a module, and how deep imports go. An import counts when it stands
-at the top of a module; what is imported inside a function, or for type checkers alone, doesn't. The depth of a
-chain of modules is the number of imports that lead from its first to its last.
+at the top of a module, not inside a function or for type checkers alone. The depth of a chain of modules is
+the number of imports that lead from its first to its last.
 """
 
 import ast

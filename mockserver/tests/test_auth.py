@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.core.errors import Unauthorized
-from openpipe_mock.openapi.endpoints import BASE, NAMES, SERVED, WRITES_LOG
+from openpipe_mock.openapi.endpoints import BASE, ENDPOINT_NAMES, SERVED, WRITES_LOG
 from openpipe_mock.service.admission import authorize
 from openpipe_mock.service.service import Service
 from tests.chatting import CHAT, asking, chunks, latest, refused, sent_with
@@ -35,7 +35,7 @@ def ask(service: Service, path: str, key: str | None, body: Json = None) -> Repl
 
 def test_every_endpoint_is_tried_here() -> None:
     assert {path for path, method in SERVED.items() if method == "POST"} == set(SENT)
-    assert {NAMES[path] for path in SERVED} >= WRITES_LOG
+    assert {ENDPOINT_NAMES[path] for path in SERVED} >= WRITES_LOG
 
 
 @pytest.mark.parametrize("path", SERVED)

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from openpipe_mock.cli.main import main
-from openpipe_mock.config.file import DEFAULT_FILE, NAMES, ConfigError, read_config
+from openpipe_mock.config.file import DEFAULT_FILE, FILE_NAMES, ConfigError, read_config
 from tests.environments import ROOT
 
 EXAMPLE = ROOT / "examples" / DEFAULT_FILE
@@ -30,7 +30,7 @@ def test_the_example_has_no_problem() -> None:
     assert (result.exit_code, result.output) == (0, f"{EXAMPLE}: no problem\n")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FILE_NAMES)
 def test_the_file_of_the_working_folder_is_checked_by_itself(here: Path, name: str) -> None:
     (here / name).write_text("seed: 1\n")
     result = run("check")
@@ -38,7 +38,7 @@ def test_the_file_of_the_working_folder_is_checked_by_itself(here: Path, name: s
 
 
 def test_of_two_files_in_the_working_folder_none_is_checked_unasked(here: Path) -> None:
-    for name in NAMES:
+    for name in FILE_NAMES:
         (here / name).write_text("seed: 1\n")
     result = run("check")
     assert (result.exit_code, result.stdout) == (2, "")

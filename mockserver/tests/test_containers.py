@@ -175,9 +175,9 @@ def test_the_image_runs_as_a_user_who_is_not_root_and_by_number() -> None:
 
 
 def test_the_image_exposes_the_port_that_is_the_default() -> None:
-    from openpipe_mock.cli.serve import serve
+    from openpipe_mock.cli.serve import serve_command
 
-    [port] = [parameter.default for parameter in serve.params if parameter.name == "port"]
+    [port] = [parameter.default for parameter in serve_command.params if parameter.name == "port"]
     assert said("EXPOSE") == str(port)
 
 

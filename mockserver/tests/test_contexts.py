@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock.testing.contexts import Active, Entry, Unclear, in_event_loop
+from openpipe_mock.testing.contexts import Active, Entered, Unclear, in_event_loop
 
 TURN = Lock()
 
 
 @contextmanager
-def inside(active: Active[str], value: str) -> Iterator[Entry[str]]:
+def inside(active: Active[str], value: str) -> Iterator[Entered[str]]:
     with TURN:
         entry = active.enter(value)
     yield entry
@@ -154,7 +154,7 @@ def test_what_a_suspended_task_entered_is_around_what_its_thread_enters_then(act
     """As an async fixture of a module is around a fixture of a test, whose context doesn't know of it."""
     with asyncio.Runner() as runner:
 
-        async def enter() -> Entry[str]:
+        async def enter() -> Entered[str]:
             return active.enter("async fixture")
 
         outer = runner.run(enter())

@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from openpipe_mock.cli.contract import contract, explain, live, rerun
+from openpipe_mock.cli.contract import contract_command, explain_command, live, rerun
 from openpipe_mock.contract.run import RunOptions, undisturbed
 from tests.environments import ROOT, here
 from tests.live import Live, finished
@@ -41,7 +41,7 @@ def no_key_from_outside() -> Iterator[None]:
 
 
 def running(*words: str) -> Result:
-    return CliRunner().invoke(contract, list(words))
+    return CliRunner().invoke(contract_command, list(words))
 
 
 def mutant(stage: Stage, name: str) -> None:
@@ -170,23 +170,23 @@ def test_on_a_terminal_progress_is_one_line() -> None:
 
 
 def test_explain_lists_all_and_tells_of_one() -> None:
-    every = CliRunner().invoke(explain, [])
+    every = CliRunner().invoke(explain_command, [])
     assert every.exit_code == 0
     assert "criteria.sorted" in every.stdout
-    one = CliRunner().invoke(explain, ["criteria.sorted"])
+    one = CliRunner().invoke(explain_command, ["criteria.sorted"])
     assert "from highest to lowest" in one.stdout
-    member = CliRunner().invoke(explain, ["judge.rejects.ToolMessage.required"])
+    member = CliRunner().invoke(explain_command, ["judge.rejects.ToolMessage.required"])
     assert member.stdout.startswith("judge.rejects.ToolMessage.required\n")
 
 
 def test_explain_of_an_unknown_id_ends_with_2_and_the_nearest() -> None:
-    done = CliRunner().invoke(explain, ["criteria.sortd"])
+    done = CliRunner().invoke(explain_command, ["criteria.sortd"])
     assert done.exit_code == 2
     assert "Did you mean criteria.sorted?" in done.output
 
 
 def test_explain_makes_the_document() -> None:
-    done = CliRunner().invoke(explain, ["--markdown"])
+    done = CliRunner().invoke(explain_command, ["--markdown"])
     assert done.stdout == (ROOT / "docs" / "checks.md").read_text("utf-8")
 
 

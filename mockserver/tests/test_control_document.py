@@ -14,7 +14,6 @@ from openpipe_mock.control.api import ROUTES
 from openpipe_mock.control.document import document
 from openpipe_mock.control.listings import FORM_KEYS, ROOT
 from openpipe_mock.control.parameters import (
-    ENDPOINT_NAMES,
     EXPECTATIONS,
     FILTERS,
     MOST_EXPECTED,
@@ -22,7 +21,8 @@ from openpipe_mock.control.parameters import (
     STATUS_FILTER,
 )
 from openpipe_mock.core.resources import folder
-from openpipe_mock.openapi.spec import load
+from openpipe_mock.openapi.endpoints import ENDPOINT_NAMES
+from openpipe_mock.openapi.spec import load_document
 from tests.controlling import Mock
 
 Json = Any
@@ -75,7 +75,7 @@ def served_value(target: str) -> Json:
 
 
 def test_the_document_on_disk_leads_to_shapes_that_exist() -> None:
-    on_disk = set(references(load(folder("schemas") / "control.yaml")))
+    on_disk = set(references(load_document(folder("schemas") / "control.yaml")))
     shapes = {target for target in on_disk if not target.startswith("#")}
     known = {f"config.schema.json#/$defs/{name}" for name in configfile.schema()["$defs"]}
     assert shapes
@@ -83,7 +83,7 @@ def test_the_document_on_disk_leads_to_shapes_that_exist() -> None:
 
 
 def test_no_name_means_two_shapes() -> None:
-    own = load(folder("schemas") / "control.yaml")["components"]["schemas"]
+    own = load_document(folder("schemas") / "control.yaml")["components"]["schemas"]
     assert set(own) & set(configfile.schema()["$defs"]) == set()
 
 
@@ -127,7 +127,7 @@ def test_every_operation_has_an_id_of_its_own_and_says_what_it_is() -> None:
 def test_the_values_of_the_filters_are_those_that_are_read() -> None:
     parameters = {each.get("name"): each for each in operations()["GET", "/_mock/requests"]["parameters"]}
     assert {*FILTERS, "limit"} < set(parameters)
-    assert parameters["endpoint"]["schema"]["enum"] == list(ENDPOINT_NAMES)
+    assert parameters["endpoint"]["schema"]["enum"] == list(ENDPOINT_NAMES.values())
     assert parameters["limit"]["schema"]["maximum"] == MOST_LISTED
     status = parameters["status"]["schema"]["pattern"]
     for value in ("200", "4xx", "0", "600", "20", "4x", "00"):

@@ -907,20 +907,20 @@ def test_scalars_are_read_as_yaml_1_2_reads_them() -> None:
         1000.0,
         ".5",
     ]
-    found = openapi_page.read_yaml(text)
+    found = openapi_page.read_example(text)
     assert found == [*words, "null", "1", "true"]
     assert [type(value) for value in found[11:14]] == [int, float, float]
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ("{a: ", "}")])
 def test_a_hundred_levels_are_read(opening: str, closing: str) -> None:
-    openapi_page.read_yaml(opening * 100 + "1" + closing * 100)
+    openapi_page.read_example(opening * 100 + "1" + closing * 100)
     with pytest.raises(ConversionError):
-        openapi_page.read_yaml(opening * 101 + "1" + closing * 101)
+        openapi_page.read_example(opening * 101 + "1" + closing * 101)
 
 
 def test_keys_are_text() -> None:
-    assert openapi_page.read_yaml("{200: a, null: b, on: c, <<: d}") == {
+    assert openapi_page.read_example("{200: a, null: b, on: c, <<: d}") == {
         "200": "a",
         "null": "b",
         "on": "c",

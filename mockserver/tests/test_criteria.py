@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from openpipe_mock.answers.best_of_n import MOST_CRITERIA, best_of_n, requested
 from openpipe_mock.answers.judge import Criterion, judge, scene
 from openpipe_mock.answers.ranking import Ranked
-from openpipe_mock.answers.scorers import DRAWN, Content, Declarations, Declared, Failing, Form, Judgement
+from openpipe_mock.answers.scorers import (
+    DRAWN,
+    Declarations,
+    Declared,
+    Failing,
+    Form,
+    JudgedContent,
+    Judgement,
+)
 from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
 from openpipe_mock.core.errors import BadRequest, CriterionNotFound
 from openpipe_mock.core.seeded import ANSWERS, Draw
@@ -152,7 +160,7 @@ def test_any_header_is_read_or_refused(sent: bytes) -> None:
 # The order of the choices.
 
 
-def judged_by_default(asked: Criterion, seen: Content) -> Judgement:
+def judged_by_default(asked: Criterion, seen: JudgedContent) -> Judgement:
     return judge(asked, seen, Declarations(), Draw(ANSWERS, 0), Session().count)
 
 
@@ -453,7 +461,7 @@ def test_the_judge_sees_tools_and_tool_choice(members: Json) -> None:
 
 
 def test_a_judgement_says_that_it_is_a_mocks() -> None:
-    explanation = judged_by_default(Criterion("a", 1), Content({}, {}, b"content")).explanation
+    explanation = judged_by_default(Criterion("a", 1), JudgedContent({}, {}, b"content")).explanation
     assert "no model read it" in (explanation or "")
 
 

@@ -16,9 +16,9 @@ from openpipe_mock.openapi.spec import Checker, contract
 from openpipe_mock.openapi.violations import DIALECT
 from openpipe_mock.payloads.edits import (
     Edit,
-    broken,
     component_edits,
     edits,
+    edits_at,
     header_edits,
     header_positives,
     positives,
@@ -394,7 +394,7 @@ def edits_of(**member: Json) -> list[tuple[str, str, Json]]:
     """What the edits of an object's member `m` put in its place, without those of its type."""
     schema = {"type": "object", "properties": {"m": member}}
     document = {"components": {"schemas": {"Thing": schema}}}
-    found = [edit for spot in walk(root("Thing", document)) for edit in broken(spot)]
+    found = [edit for spot in walk(root("Thing", document)) for edit in edits_at(spot)]
     return [
         (edit.name, edit.rule, json.loads(edit.text))
         for edit in found

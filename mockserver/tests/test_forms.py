@@ -14,12 +14,12 @@ from openpipe_mock.answers.scorers import (
     JUDGES,
     ByOutput,
     Case,
-    Content,
     Declared,
     Drawn,
     Failing,
     Fixed,
     Form,
+    JudgedContent,
     Judgement,
     JudgeRule,
     Length,
@@ -45,17 +45,17 @@ Json = Any
 CONTENTS = 2000
 
 
-def content(text: str = "", number: int = 0, **given: Json) -> Content:
+def content(text: str = "", number: int = 0, **given: Json) -> JudgedContent:
     """A content to be judged: the output's text, and a number that tells it from others."""
     output = {"role": "assistant", "content": text}
-    return Content(given, output, digest(f"{number}\x1f{text}\x1f{given}".encode()))
+    return JudgedContent(given, output, digest(f"{number}\x1f{text}\x1f{given}".encode()))
 
 
-def case(seen: Content, *, seed: int = 0, session: Session | None = None, name: str = "a") -> Case:
+def case(seen: JudgedContent, *, seed: int = 0, session: Session | None = None, name: str = "a") -> Case:
     return Case(name, 1, seen, Draw(1, seed), (session or Session()).count)
 
 
-def score(form: Form | Way, seen: Content | None = None, *, seed: int = 0) -> float:
+def score(form: Form | Way, seen: JudgedContent | None = None, *, seed: int = 0) -> float:
     """The score of one content."""
     form = form if isinstance(form, Form) else Form(form)
     return judge_by_form(form, case(seen or content(), seed=seed)).score
@@ -259,9 +259,9 @@ def test_a_length_counts_characters_and_not_bytes() -> None:
 
 def test_what_is_judged_is_the_content_else_the_refusal() -> None:
     for members in ({"content": "12345"}, {"content": None, "refusal": "12345"}):
-        seen = Content({}, {"role": "assistant", **members}, b"")
+        seen = JudgedContent({}, {"role": "assistant", **members}, b"")
         assert score(Length(0, 10), seen) == 0.5
-    called = Content({}, {"role": "assistant", "content": None, "tool_calls": [{}]}, b"")
+    called = JudgedContent({}, {"role": "assistant", "content": None, "tool_calls": [{}]}, b"")
     assert score(Length(0, 10), called) == 1
 
 

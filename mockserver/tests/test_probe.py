@@ -15,8 +15,8 @@ import trustme
 
 from openpipe_mock.contract import probe
 from openpipe_mock.contract.probe import (
-    HUNG_UP,
-    TOO_SLOW,
+    NO_ANSWER,
+    NOT_IN_TIME,
     BudgetSpent,
     Exchange,
     Probe,
@@ -160,7 +160,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 @pytest.mark.parametrize(
     ("bytes_sent", "failure"),
     [
-        (b"", HUNG_UP),
+        (b"", NO_ANSWER),
         (b"no http at all\r\n\r\n", "it does not speak HTTP"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{", "it broke off within the answer"),
         (
@@ -202,7 +202,7 @@ def test_a_stream_that_never_ends_is_cut_at_the_timeout() -> None:
                 yield b"data: 1\n\n"
 
     exchange = probing(lambda request: httpx.Response(200, stream=Endless()), clock).send(ASK)
-    assert exchange.failure == TOO_SLOW
+    assert exchange.failure == NOT_IN_TIME
     assert exchange.stream.events
 
 
@@ -260,7 +260,7 @@ def not_trusted(code: int) -> ssl.SSLCertVerificationError:
         (httpx.ConnectError("some words"), "no connection"),
         (httpx.ConnectTimeout(""), "no connection in time"),
         (httpx.ProxyError("403"), "the proxy refused the connection"),
-        (httpx.WriteError(""), HUNG_UP),
+        (httpx.WriteError(""), NO_ANSWER),
     ],
 )
 def test_failures_of_the_connection_are_told_in_plain_words(error: httpx.HTTPError, words: str) -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from openpipe_mock.cli.main import main
-from openpipe_mock.cli.serve import serve
+from openpipe_mock.cli.serve import serve_command
 from openpipe_mock.core.resources import SOURCE
 from tests.chatclients import CLIENTS
 from tests.environments import ROOT, here, installed, path_into
@@ -26,7 +26,7 @@ BLOCKS = {block.code.split()[0]: block for block in blocks(README)}
 
 
 def default(flag: str) -> object:
-    return next(parameter.default for parameter in serve.params if parameter.name == flag)
+    return next(parameter.default for parameter in serve_command.params if parameter.name == flag)
 
 
 ORIGIN = f"http://{default('host')}:{default('port')}"
@@ -154,7 +154,7 @@ def test_each_link_into_the_repository_leads_somewhere(target: str) -> None:
 
 @pytest.mark.parametrize("flag", sorted(set(re.findall(r"[` ](--[a-z][\w-]+)", README))))
 def test_each_flag_in_the_readme_exists(flag: str) -> None:
-    commands = [serve, *main.commands.values()]
+    commands = [serve_command, *main.commands.values()]
     known = {name for command in commands for parameter in command.params for name in parameter.opts}
     assert flag in {"--help", *known}
 

@@ -23,7 +23,7 @@ import pytest
 from openpipe_mock.config.file import DEFAULT_FILE as DEFAULT_NAME
 from openpipe_mock.config.file import TwoFiles
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.core.userfiles import contents_again
+from openpipe_mock.core.userfiles import read_file_again
 from openpipe_mock.server import banner, reload
 from openpipe_mock.server.reload import Source, service_of, watch
 from openpipe_mock.service.service import Service
@@ -745,7 +745,7 @@ def test_the_end_waits_for_no_file(file: Path, monkeypatch: pytest.MonkeyPatch) 
 
     async def play() -> Holding:
         async with watching(file):
-            held = Holding(contents_again)
+            held = Holding(read_file_again)
             monkeypatch.setattr(reload, "contents_again", held)
             await eventually(held.begun.is_set)
         return held

@@ -26,7 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from openpipe_mock import __version__
 from openpipe_mock.cli.options import variable
-from openpipe_mock.cli.serve import serve as command
+from openpipe_mock.cli.serve import serve_command as command
 from openpipe_mock.server import readyfile
 from openpipe_mock.server import server as serving_module
 from openpipe_mock.server.server import CannotServe, Listener, authority, bind, uvicorn_config

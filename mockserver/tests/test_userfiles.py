@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from openpipe_mock.config.file import load
+from openpipe_mock.config.file import load_settings
 from openpipe_mock.core import userfiles
-from openpipe_mock.core.userfiles import MEBIBYTE, Content, contents, contents_again
+from openpipe_mock.core.userfiles import MEBIBYTE, FileContent, read_file, read_file_again
 from openpipe_mock.server import readyfile
 from openpipe_mock.testing import fixtures
 from openpipe_mock.testing.interception import patched
@@ -55,14 +55,14 @@ def descriptors_kept() -> Iterator[None]:
 def test_a_regular_file_is_read_whole_and_lasts(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"abc\r\n\x00")
-    assert contents(path, 6) == Content(b"abc\r\n\x00", lasting=True)
-    assert contents(str(path), 6).data == contents_again(path, 6)
+    assert read_file(path, 6) == FileContent(b"abc\r\n\x00", lasting=True)
+    assert read_file(str(path), 6).data == read_file_again(path, 6)
 
 
 @pytest.mark.parametrize("size", [0, 10, 100_000, MEBIBYTE], ids=str)
 def test_a_pipe_is_read_to_its_end(pipe: Path, size: int) -> None:
     with written(pipe, b"x" * size):
-        assert contents(pipe, MEBIBYTE) == Content(b"x" * size, lasting=False)
+        assert read_file(pipe, MEBIBYTE) == FileContent(b"x" * size, lasting=False)
 
 
 @pytest.mark.slow
@@ -71,7 +71,7 @@ def test_a_pipe_is_read_in_as_many_pieces_as_it_is_written() -> None:
     try:
         with subprocess.Popen(["sh", "-c", "printf a; sleep 0.3; printf b"], stdout=writing):
             os.close(writing)
-            assert contents(f"/dev/fd/{reading}", 10) == Content(b"ab", lasting=False)
+            assert read_file(f"/dev/fd/{reading}", 10) == FileContent(b"ab", lasting=False)
     finally:
         os.close(reading)
 
@@ -82,17 +82,17 @@ def test_a_descriptor_of_a_regular_file_is_read_once(tmp_path: Path) -> None:
     path.write_text("abc")
     with path.open() as file:
         for name in (f"/dev/fd/{file.fileno()}", f"/proc/self/fd/{file.fileno()}"):
-            assert contents(name, 3) == Content(b"abc", lasting=False)
+            assert read_file(name, 3) == FileContent(b"abc", lasting=False)
 
 
 def test_a_link_to_a_regular_file_lasts(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("abc")
     (tmp_path / "link").symlink_to("file")
-    assert contents(tmp_path / "link", 3) == Content(b"abc", lasting=True)
+    assert read_file(tmp_path / "link", 3) == FileContent(b"abc", lasting=True)
 
 
 def test_an_empty_device_is_empty() -> None:
-    assert contents("/dev/null", 3) == Content(b"", lasting=False)
+    assert read_file("/dev/null", 3) == FileContent(b"", lasting=False)
 
 
 def sparse(path: Path) -> None:
@@ -105,7 +105,7 @@ def one_more(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [sparse, one_more])
-@pytest.mark.parametrize("read", [contents, contents_again])
+@pytest.mark.parametrize("read", [read_file, read_file_again])
 def test_more_than_the_bound_is_refused(
     tmp_path: Path, make: Make, read: Callable[[Path, int], object]
 ) -> None:
@@ -116,7 +116,7 @@ def test_more_than_the_bound_is_refused(
 
 def test_an_endless_device_is_refused() -> None:
     with descriptors_kept(), pytest.raises(OSError, match="it has more than 1 MiB"):
-        contents("/dev/zero", MEBIBYTE)
+        read_file("/dev/zero", MEBIBYTE)
 
 
 @pytest.mark.slow
@@ -124,11 +124,11 @@ def test_a_pipe_beyond_the_bound_is_refused_before_its_end(pipe: Path) -> None:
     """Its writer never closes it."""
     with subprocess.Popen(["sh", "-c", f"exec cat /dev/zero > '{pipe}'"]) as writer:
         with descriptors_kept(), pytest.raises(OSError, match="it has more than 100 bytes"):
-            contents(pipe, 100)
+            read_file(pipe, 100)
         writer.kill()
 
 
-@pytest.mark.parametrize("read", [contents, contents_again])
+@pytest.mark.parametrize("read", [read_file, read_file_again])
 def test_a_folder_and_nothing_are_refused(tmp_path: Path, read: Callable[[Path, int], object]) -> None:
     with descriptors_kept():
         with pytest.raises(IsADirectoryError):
@@ -141,7 +141,7 @@ def test_who_waits_long_for_a_writer_says_so(
     pipe: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(userfiles, "PATIENCE_SECONDS", 0.05)
-    reader = threading.Thread(target=contents, args=(pipe, 10), daemon=True)
+    reader = threading.Thread(target=read_file, args=(pipe, 10), daemon=True)
     reader.start()
     deadline = time.monotonic() + PATIENCE
     while not caplog.messages and time.monotonic() < deadline:
@@ -167,7 +167,7 @@ def test_a_pipe_is_not_read_again(pipe: Path) -> None:
     writer.start()
     for _ in range(5):
         with descriptors_kept(), pytest.raises(OSError, match="it is a pipe now; put a regular file there"):
-            contents_again(pipe, 10)
+            read_file_again(pipe, 10)
     assert not written.wait(0.2)
     with pipe.open("rb"):
         writer.join(PATIENCE)
@@ -175,11 +175,11 @@ def test_a_pipe_is_not_read_again(pipe: Path) -> None:
 
 def test_a_device_and_a_socket_are_not_read_again(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="it is a device now"):
-        contents_again("/dev/zero", 10)
+        read_file_again("/dev/zero", 10)
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(tmp_path / "socket"))
         with pytest.raises(OSError, match="it is a socket now"):
-            contents_again(tmp_path / "socket", 10)
+            read_file_again(tmp_path / "socket", 10)
 
 
 def test_what_takes_a_file_s_place_between_look_and_reading_is_not_waited_for(
@@ -191,7 +191,7 @@ def test_what_takes_a_file_s_place_between_look_and_reading_is_not_waited_for(
     assert stat.S_ISREG(plain.st_mode)
     monkeypatch.setattr(os, "stat", lambda *_: plain)  # it was one just now
     with pytest.raises(OSError, match="it is a pipe now"):
-        contents_again(pipe, 10)
+        read_file_again(pipe, 10)
 
 
 # Who reads so.
@@ -205,7 +205,7 @@ def test_the_mock_in_a_test_takes_its_config_from_a_pipe(pipe: Path) -> None:
 def test_a_config_file_is_bounded_everywhere(tmp_path: Path) -> None:
     sparse(tmp_path / "file")
     with pytest.raises(OSError, match=r"more than 1 MiB.*/file'"):
-        load(tmp_path / "file")
+        load_settings(tmp_path / "file")
     with pytest.raises(OSError, match="more than 1 MiB"):
         patched(config=tmp_path / "file")
 

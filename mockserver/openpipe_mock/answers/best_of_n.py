@@ -7,7 +7,7 @@ import orjson
 
 from openpipe_mock.answers.judge import Criterion, content, find_criterion
 from openpipe_mock.answers.ranking import Ranked
-from openpipe_mock.answers.scorers import NONE_DECLARED, Content, Declarations, Judgement
+from openpipe_mock.answers.scorers import NONE_DECLARED, Declarations, JudgedContent, Judgement
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.core.wording import shown
 
@@ -54,7 +54,7 @@ def best_of_n(
     given: Json,
     scene: bytes,
     messages: Sequence[Json],
-    judge: Callable[[Criterion, Content], Judgement],
+    judge: Callable[[Criterion, JudgedContent], Judgement],
 ) -> list[Ranked]:
     """The choices, best first; those with the same combined score keep the order of their making.
 
@@ -63,7 +63,7 @@ def best_of_n(
     """
     ranked = []
     for made, message in enumerate(messages):
-        seen = Content(given, message, content(scene, message))
+        seen = JudgedContent(given, message, content(scene, message))
         results = {key: judge(each, seen) for key, each in asked.items()}
         ranked.append(Ranked(made, dict(sorted(results.items()))))
     return sorted(ranked, key=lambda choice: -choice.combined)

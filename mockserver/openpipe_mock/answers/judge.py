@@ -13,9 +13,9 @@ from openpipe_mock.answers import magic
 from openpipe_mock.answers.scorers import (
     NONE_DECLARED,
     Case,
-    Content,
     Declarations,
     Declared,
+    JudgedContent,
     Judgement,
     judge_by_form,
     origin_of,
@@ -168,7 +168,7 @@ def _lean(output: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def judge(
-    asked: Criterion, seen: Content, known: Declarations, draw: Draw, count: Callable[[str], int]
+    asked: Criterion, seen: JudgedContent, known: Declarations, draw: Draw, count: Callable[[str], int]
 ) -> Judgement:
     """The judgement of a content by a criterion. `count` numbers the judgements of a session."""
     declared = known.criteria.get(asked.name)

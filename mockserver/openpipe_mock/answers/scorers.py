@@ -195,7 +195,7 @@ class Judgement:
         return {**self.verdict(), **spent}
 
 
-class Content:
+class JudgedContent:
     """What a judge sees: the input, the output, and the digest that stands for both."""
 
     def __init__(self, given: Mapping[str, Json], output: Mapping[str, Json], digest: bytes) -> None:
@@ -219,7 +219,7 @@ class Case:
 
     name: str
     version: int
-    content: Content
+    content: JudgedContent
     draw: scoring.Draw
     count: Callable[[str], int]
 

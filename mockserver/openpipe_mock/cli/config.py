@@ -28,11 +28,11 @@ def check_config(file: Path | None) -> None:
 
     Ends with 0 where nothing is, with 1 where something is, and with 2 where FILE can't be read.
     """
-    from openpipe_mock.config.file import DEFAULT_FILE, ConfigError, TwoFiles, default_file, load
+    from openpipe_mock.config.file import DEFAULT_FILE, ConfigError, TwoFiles, default_file, load_settings
 
     try:
         path = str(file or default_file() or DEFAULT_FILE)
-        load(path)
+        load_settings(path)
     except TwoFiles as error:
         fail(str(error), 2)
     except OSError as error:

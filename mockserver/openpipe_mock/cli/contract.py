@@ -104,7 +104,7 @@ command that makes no sense.""",
 @click.option("--json", "json_file", type=_FILE, help="Write all results here.")
 @click.option("--junit", "junit_file", type=_FILE, help="Write a JUnit report here.")
 @click.option("--html", "html_file", type=_FILE, help="Write a page here.")
-def contract(**given: Any) -> None:
+def contract_command(**given: Any) -> None:
     """Judge whether the server at URL keeps the contract."""
     try:
         from openpipe_mock.contract.run import RunOptions, run
@@ -232,7 +232,7 @@ Examples:
 )
 @click.argument("name", required=False, metavar="[ID]")
 @click.option("--markdown", is_flag=True, hidden=True)
-def explain(name: str | None, markdown: bool) -> None:
+def explain_command(name: str | None, markdown: bool) -> None:
     """Say what the check ID promises, on whose word, and what to do when it fails; without ID, list all."""
     from openpipe_mock.contract.checks import UnknownCheck, catalogue, family_of
     from openpipe_mock.contract.checks import explain as told

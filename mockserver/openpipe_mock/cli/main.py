@@ -3,7 +3,7 @@
 import click
 
 from openpipe_mock import __version__
-from openpipe_mock.cli.contract import contract, explain
+from openpipe_mock.cli.contract import contract_command, explain_command
 from openpipe_mock.cli.exec import execute
 from openpipe_mock.cli.generate import generate
 from openpipe_mock.cli.options import CONTEXT
@@ -18,5 +18,5 @@ def main() -> None:
     """A local double of the OpenPipe API: no keys, no network, no cost, the same answer every time."""
 
 
-for command in (contract, explain, execute, generate):
+for command in (contract_command, explain_command, execute, generate):
     main.add_command(command)

@@ -29,12 +29,12 @@ Examples:
 )
 def convert(page: Path, into: Path | None) -> None:
     """Turn a page of the documentation site into OpenAPI 3.1."""
-    from openpipe_mock.core.userfiles import contents
+    from openpipe_mock.core.userfiles import read_file
     from openpipe_mock.core.yamltext import UnreadableYaml, read_yaml, utf8
     from openpipe_mock.openapi.conversion.convert import ConversionError, convert_page, dump, merge
 
     try:
-        part = convert_page(utf8(contents(page, MOST_DOCUMENT_BYTES).data))
+        part = convert_page(utf8(read_file(page, MOST_DOCUMENT_BYTES).data))
     except (ConversionError, UnreadableYaml) as error:
         fail(f"{page}: {error}", 1)
     except OSError as error:
@@ -43,7 +43,7 @@ def convert(page: Path, into: Path | None) -> None:
         click.echo(dump(part, header=()), nl=False)
         return
     try:
-        document = read_yaml(contents(into, MOST_DOCUMENT_BYTES).data).value or {}
+        document = read_yaml(read_file(into, MOST_DOCUMENT_BYTES).data).value or {}
         if not isinstance(document, dict):
             fail(f"{into} is no OpenAPI document: expected a mapping", 1)
         into.write_text(dump(merge(document, part)), "utf-8")

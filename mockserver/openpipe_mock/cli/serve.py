@@ -102,7 +102,7 @@ Examples:
     " A URL with a password belongs in the variable.",
 )
 @option("--quiet", is_flag=True, help="No banner and no line per request, only warnings and errors.")
-def serve(
+def serve_command(
     host: str,
     port: int,
     config: Path | None,

@@ -27,7 +27,7 @@ from openpipe_mock.core.errors import Violation
 from openpipe_mock.core.reading import At
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.seeded import ANSWERS
-from openpipe_mock.core.userfiles import contents
+from openpipe_mock.core.userfiles import read_file
 from openpipe_mock.core.wording import shown
 from openpipe_mock.core.yamltext import MOST_FILE_BYTES, Mistake, UnreadableYaml, YamlDocument
 from openpipe_mock.faults.kinds import Fault, read_fault
@@ -38,7 +38,7 @@ Json = Any
 Part = TypeVar("Part")
 
 DEFAULT_FILE = "openpipe-mock.yaml"
-NAMES = (DEFAULT_FILE, "openpipe-mock.yml")
+FILE_NAMES = (DEFAULT_FILE, "openpipe-mock.yml")
 """What a config file in the working folder is called when it is to be found by itself."""
 MOST_MISTAKES = 500
 
@@ -72,21 +72,21 @@ class TwoFiles(Exception):
     """Both names of a config file stand in the working folder, so that nobody knows which one is meant."""
 
     def __str__(self) -> str:
-        kept, other = NAMES
+        kept, other = FILE_NAMES
         return f"{kept} and {other} are both here; remove {other}, or name the file that is meant"
 
 
 def default_file() -> str:
     """The name of the config file in the working folder, "" where there is none. Raises TwoFiles."""
-    there = [name for name in NAMES if os.path.lexists(name)]
+    there = [name for name in FILE_NAMES if os.path.lexists(name)]
     if len(there) > 1:
         raise TwoFiles
     return there[0] if there else ""
 
 
-def load(path: str | PathLike[str]) -> Settings:
+def load_settings(path: str | PathLike[str]) -> Settings:
     """The settings that the file at a path says. Raises OSError, ConfigError."""
-    return read_config(contents(path, MOST_FILE_BYTES).data, os.fspath(path))
+    return read_config(read_file(path, MOST_FILE_BYTES).data, os.fspath(path))
 
 
 def read_config(data: bytes, name: str = DEFAULT_FILE) -> Settings:

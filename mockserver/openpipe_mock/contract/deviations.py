@@ -10,7 +10,7 @@ from typing import Any
 
 from openpipe_mock.contract.findings import Compared, Result, kept_deviations
 from openpipe_mock.core import yamltext
-from openpipe_mock.core.userfiles import MEBIBYTE, contents
+from openpipe_mock.core.userfiles import MEBIBYTE, read_file
 
 _MEMBERS = {"id", "reason", "expires"}
 _DAYS = 90
@@ -38,7 +38,7 @@ class Known:
 def read_known(path: Path) -> tuple[Known, ...]:
     """The entries of a file. Raises BadFile."""
     try:
-        entries = yamltext.read_yaml(contents(path, _MOST_KNOWN_BYTES).data).value
+        entries = yamltext.read_yaml(read_file(path, _MOST_KNOWN_BYTES).data).value
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
     except yamltext.UnreadableYaml as error:
@@ -96,7 +96,7 @@ def draft(result: Result, today: datetime.date) -> str:
 def read_baseline(path: Path) -> frozenset[str]:
     """The ids that an earlier run found broken. Raises BadFile."""
     try:
-        value = json.loads(contents(path, _MOST_BASELINE_BYTES).data.decode("utf-8"))
+        value = json.loads(read_file(path, _MOST_BASELINE_BYTES).data.decode("utf-8"))
         return frozenset(
             check["id"] for check in value["checks"] if check["state"] == "broken" and check["decides"]
         )

@@ -211,7 +211,7 @@ class Probe:
     def once(self, request: Request) -> Exchange:
         """One request on the wire. A kept connection that the server closed meanwhile gets another one."""
         reused, exchange = "client" in self.__dict__, self.attempt(request)
-        if reused and exchange.failure == HUNG_UP and self.left:
+        if reused and exchange.failure == NO_ANSWER and self.left:
             self.close()
             exchange = self.attempt(request)
         silent = bool(exchange.failure) and not exchange.status
@@ -260,7 +260,7 @@ class Probe:
                         yield replace(exchange, body=b"".join(pieces), failure=ENDLESS)
                         return
                     if self.clock() - started > self.target.timeout:
-                        yield replace(exchange, body=b"".join(pieces), failure=TOO_SLOW)
+                        yield replace(exchange, body=b"".join(pieces), failure=NOT_IN_TIME)
                         return
             except httpx.HTTPError:
                 yield replace(exchange, body=b"".join(pieces))
@@ -306,8 +306,8 @@ def _pause(exchange: Exchange, attempt: int) -> float | None:
     return float(2**attempt)
 
 
-HUNG_UP = "it hung up without an answer"
-TOO_SLOW = "its answer was not complete in time"
+NO_ANSWER = "it hung up without an answer"
+NOT_IN_TIME = "its answer was not complete in time"
 ENDLESS = f"its answer is longer than {_MOST_BYTES // 2**20} MiB"
 _PLAIN: tuple[tuple[type[httpx.HTTPError], str], ...] = (
     (httpx.ConnectTimeout, "no connection in time"),
@@ -329,7 +329,7 @@ def _plain(error: httpx.HTTPError, exchange: Exchange) -> str:
         return words
     if exchange.status:
         return "it broke off within the answer"
-    return "it does not speak HTTP" if any(map(_came_from_parser, chain(error))) else HUNG_UP
+    return "it does not speak HTTP" if any(map(_came_from_parser, chain(error))) else NO_ANSWER
 
 
 def _came_from_parser(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ import yaml
 
 from openpipe_mock.config import file as configfile
 from openpipe_mock.core.resources import folder
-from openpipe_mock.openapi.spec import load
+from openpipe_mock.openapi.spec import load_document
 
 Json = Any
 _YamlDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -16,7 +16,7 @@ _YamlDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 @cache
 def document() -> dict[str, Any]:
     """The OpenAPI document of the control API, with the shapes of the config file inside."""
-    control = load(folder("schemas") / "control.yaml")
+    control = load_document(folder("schemas") / "control.yaml")
     shapes = configfile.schema()["$defs"]
     whole = {**control, "components": {**control["components"]}}
     whole["components"]["schemas"] = {**control["components"]["schemas"], **shapes}

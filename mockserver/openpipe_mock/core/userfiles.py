@@ -27,20 +27,20 @@ _KINDS = {
     stat.S_IFSOCK: "a socket",
 }
 
-log = logging.getLogger("openpipe_mock")
+_log = logging.getLogger("openpipe_mock")
 
 _Path = str | PathLike[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class FileContent:
     """What a file holds. `lasting`: it is a regular file, which can be read again; a pipe can't."""
 
     data: bytes
     lasting: bool = False
 
 
-def contents(path: _Path, most: int) -> Content:
+def read_file(path: _Path, most: int) -> FileContent:
     """All that a file, pipe or device holds, at most `most` bytes. Raises OSError, also for more.
 
     Waits, as `cat` does, until a pipe's writers have closed it.
@@ -48,10 +48,10 @@ def contents(path: _Path, most: int) -> Content:
     with _patience(path), open(path, "rb") as file:
         found = os.fstat(file.fileno())
         lasting = stat.S_ISREG(found.st_mode) and not _DESCRIPTOR.fullmatch(os.fspath(path))
-        return Content(_bounded(file, found, most), lasting)
+        return FileContent(_bounded(file, found, most), lasting)
 
 
-def contents_again(path: _Path, most: int) -> bytes:
+def read_file_again(path: _Path, most: int) -> bytes:
     """What a regular file holds, at most `most` bytes. Raises OSError, also for more and for other files.
 
     Waits for no other process: what else may stand in the file's place meanwhile isn't read.
@@ -98,7 +98,7 @@ def _patience(path: _Path) -> Iterator[None]:
         if hasattr(signal, "pthread_sigmask"):  # a signal has to interrupt the thread that reads
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         if not over.wait(_PATIENCE_SECONDS):
-            log.warning("openpipe-mock reads %s and waits until whoever writes to it is done", path)
+            _log.warning("openpipe-mock reads %s and waits until whoever writes to it is done", path)
 
     teller = threading.Thread(target=tell, daemon=True)
     teller.start()

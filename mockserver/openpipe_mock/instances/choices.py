@@ -10,7 +10,7 @@ from openpipe_mock.instances.demands import (
     UPPER,
     Branch,
     Budget,
-    Conflict,
+    Contradiction,
     Demands,
     plain_rules,
     structure,
@@ -68,7 +68,7 @@ def _target(document: SchemaDocument, node: Node, keyword: str) -> Node:
     try:
         return document.target(node, keyword)
     except LookupError:  # a meta-schema that the compiler knows by itself
-        raise Conflict(keyword, node.pointer) from None
+        raise Contradiction(keyword, node.pointer) from None
 
 
 def _conditional(node: Node) -> Alternatives:
@@ -165,7 +165,7 @@ class Flattening:
     budget: Budget
     order: _Order
     active: frozenset[int]
-    conflict: Conflict | None = None
+    conflict: Contradiction | None = None
 
     def ways(self, nodes: Branch) -> Iterator[Demands]:
         """Each `Demands` that the subschemas come to, lazily; none when they contradict each other."""
@@ -176,7 +176,7 @@ class Flattening:
     ) -> Iterator[Demands]:
         try:
             waiting = [*waiting, *self.absorbed(demands, nodes)]
-        except Conflict as conflict:
+        except Contradiction as conflict:
             self.conflict = self.conflict or conflict
             return
         if not waiting:
@@ -187,7 +187,9 @@ class Flattening:
         if depth == _MOST_CHOICES:
             self.budget.spend(self.budget.left + 1, choice.node)
         if not choice.branches:
-            self.conflict = self.conflict or Conflict(applicator(choice.node.pointer), choice.node.pointer)
+            self.conflict = self.conflict or Contradiction(
+                applicator(choice.node.pointer), choice.node.pointer
+            )
             return
         branches = self.order(choice)
         for branch in branches:
@@ -204,7 +206,7 @@ class Flattening:
             node = waiting.popleft()
             self.budget.spend(2, node)
             if node.schema is False:
-                raise Conflict(applicator(node.pointer), node.pointer)
+                raise Contradiction(applicator(node.pointer), node.pointer)
             if node.schema is True or id(node.schema) in demands.seen:
                 continue
             merged = sum(len(value) for value in demands.rules.values() if isinstance(value, tuple))

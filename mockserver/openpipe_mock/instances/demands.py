@@ -17,7 +17,7 @@ from openpipe_mock.instances.scalars import common_multiple, exact
 Branch = list[Node]
 
 
-class Conflict(Exception):
+class Contradiction(Exception):
     """No value meets these demands: the keyword that failed, and the JSON pointer to its subschema."""
 
     def __init__(self, keyword: str, pointer: str) -> None:
@@ -103,7 +103,7 @@ class Demands:
                 not value if keyword in ("type", "enum") else keyword == "multipleOf" and value > _BEYOND
             )
             if nothing:
-                raise Conflict(keyword, node.pointer)
+                raise Contradiction(keyword, node.pointer)
         self.rules[keyword] = value
         self.origins[keyword] = node.pointer
 

@@ -14,7 +14,7 @@ import orjson
 from openpipe_mock.core import patterns
 from openpipe_mock.instances.choices import Alternatives, Flattening
 from openpipe_mock.instances.costs import pattern_cost
-from openpipe_mock.instances.demands import Branch, Budget, Conflict, Demands, common, key
+from openpipe_mock.instances.demands import Branch, Budget, Contradiction, Demands, common, key
 from openpipe_mock.instances.documents import Node, SchemaDocument, applicator, escaped, simple_validator
 from openpipe_mock.instances.kinds import (
     MOST_ITEMS,
@@ -109,18 +109,18 @@ class Draft:
         at = nodes[0] if nodes else self.document.top
         self.budget.spend(_VALUE_STEPS, at)
         if place.level > _MOST_LEVELS:
-            raise Conflict(applicator(at.pointer), at.pointer)
+            raise Contradiction(applicator(at.pointer), at.pointer)
         self.visited.add(place.pointer)
         self.values += 1
         flattening = Flattening(self.document, self.budget, partial(self.ordered, place), place.active)
         builds = _Alternatives(self, flattening, place, recursive).builds(nodes)
-        conflict: Conflict | None = None
+        conflict: Contradiction | None = None
         for build, shift in self.from_bump(place, builds):
             try:
                 return build(shift)
-            except Conflict as failure:
+            except Contradiction as failure:
                 conflict = conflict or failure
-        raise conflict or flattening.conflict or Conflict(applicator(at.pointer), at.pointer)
+        raise conflict or flattening.conflict or Contradiction(applicator(at.pointer), at.pointer)
 
     def from_bump(self, place: InstancePlace, builds: Iterator[_Build]) -> Iterator[tuple[_Build, int]]:
         """The alternatives after those that failed; then all once more with other values inside."""
@@ -250,7 +250,7 @@ class _Alternatives:
 
     def blame(self, keyword: str, way: Demands) -> None:
         conflict = self.flattening.conflict
-        self.flattening.conflict = conflict or Conflict(keyword, way.origins.get(keyword, ""))
+        self.flattening.conflict = conflict or Contradiction(keyword, way.origins.get(keyword, ""))
 
     def judge(self, way: Demands) -> Callable[[Any], bool]:
         """Tells whether a scalar meets the rules; the reason why not becomes the flattening's conflict."""
@@ -288,9 +288,9 @@ class _Alternatives:
         required = needed(way.rules, ())
         least, most = way.rules.get("minProperties", 0), way.rules.get("maxProperties", _MOST_MEMBERS)
         if least > min(most, MOST_ITEMS):
-            raise Conflict("minProperties", way.origins["minProperties"])
+            raise Contradiction("minProperties", way.origins["minProperties"])
         if len(required) > most:
-            raise Conflict("maxProperties", way.origins["maxProperties"])
+            raise Contradiction("maxProperties", way.origins["maxProperties"])
         declared = way.declared()
         self.spend(len(declared) // 50, way)
         left = (most if generous and self.cheap() else least) - len(required)
@@ -319,13 +319,13 @@ class _Alternatives:
     def optional(self, way: Demands, name: str, place: InstancePlace) -> dict[str, Any]:
         try:
             return {name: self.draft.value(self.member(way, name), place, recursive=False)}
-        except Conflict:
+        except Contradiction:
             return {}
 
     def filled(self, made: dict[str, Any], way: Demands, shift: int, wanted: int) -> dict[str, Any]:
         """The object with invented members until it has as many as are wanted."""
         least = way.rules.get("minProperties", 0)
-        conflict: Conflict | None = None
+        conflict: Contradiction | None = None
         for number in range(2 * wanted + 8):
             if len(made) >= wanted:
                 break
@@ -334,10 +334,10 @@ class _Alternatives:
                 place = self.place.at(name, "value", shift + number, way)
                 if name not in made:
                     made[name] = self.draft.value(self.member(way, name), place, recursive=len(made) < least)
-            except Conflict as failure:
+            except Contradiction as failure:
                 conflict = conflict or failure
         if len(made) < least:
-            raise conflict or Conflict("minProperties", way.origins.get("minProperties", ""))
+            raise conflict or Contradiction("minProperties", way.origins.get("minProperties", ""))
         return made
 
     def invented(self, way: Demands, number: int) -> str:
@@ -356,7 +356,7 @@ class _Alternatives:
                 else f"key{number + 1 if number else ''}"
             )
         except patterns.Unsupported:
-            raise Conflict("patternProperties", "") from None
+            raise Contradiction("patternProperties", "") from None
 
     def arrays(self, way: Demands, kind: str) -> Iterator[_Build]:
         """Arrays of the usual length (a tuple's, else one item), then longer ones, the shortest last."""
@@ -372,7 +372,7 @@ class _Alternatives:
         least, most = lengths(way)
         if least > min(most, MOST_ITEMS):
             node = way.contains[0] if "minItems" not in way.rules else None
-            raise Conflict(
+            raise Contradiction(
                 "contains" if node else "minItems", node.pointer if node else way.origins["minItems"]
             )
         self.spend(count * len(way.contains) // 20, way)
@@ -384,7 +384,7 @@ class _Alternatives:
             try:
                 nodes = [*way.item(at), *slots[at]]
                 items.append(self.item(way, nodes, at, shift + max(0, at - prefix), known, at < least))
-            except Conflict:
+            except Contradiction:
                 if at < least:
                     raise
                 break
@@ -402,7 +402,7 @@ class _Alternatives:
             if key(item) not in known:
                 known.add(key(item))
                 return item
-        raise Conflict("uniqueItems", way.origins["uniqueItems"])
+        raise Contradiction("uniqueItems", way.origins["uniqueItems"])
 
 
 def _in_turn(sources: Iterator[Iterator[_Build]]) -> Iterator[_Build]:

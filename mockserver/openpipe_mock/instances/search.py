@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock.instances.costs import Meter, TooCostly
-from openpipe_mock.instances.demands import Budget, Conflict
+from openpipe_mock.instances.demands import Budget, Contradiction
 from openpipe_mock.instances.documents import (
     BadSchema,
     SchemaDocument,
@@ -90,13 +90,13 @@ class _Search:
     evaluations: int = _MOST_EVALUATIONS
     visits: int = _MOST_VISITS
     told: int = _MOST_TOLD
-    blame: Conflict | None = None
+    blame: Contradiction | None = None
     budget: Budget = field(default_factory=lambda: Budget(_MOST_STEPS))
 
     def run(self) -> Any:
         try:
             return self.searched()
-        except Conflict as conflict:
+        except Contradiction as conflict:
             raise _unbuildable(self.blame or conflict) from None
         except (TooCostly, LookupError):
             keyword = "$ref" if self.document.references else "enum"
@@ -116,7 +116,7 @@ class _Search:
             value = draft.value([self.document.top], InstancePlace())
             if self.passes(value, draft):
                 return orjson.loads(orjson.dumps(value))  # a copy: callers may change it, the schema not
-        raise self.blame or Conflict("false", "")
+        raise self.blame or Contradiction("false", "")
 
     def passes(self, value: Any, draft: Draft) -> bool:
         """Whether the checker accepts a draft; if not, the places at fault are bumped."""
@@ -139,14 +139,14 @@ class _Search:
         finally:
             self.visits -= len(meter.known)
 
-    def faults(self, value: Any, refusing: Any) -> list[tuple[str, Conflict]]:
+    def faults(self, value: Any, refusing: Any) -> list[tuple[str, Contradiction]]:
         """Where the checker finds fault, and with what; only the top, when telling would take too long."""
         with suppress(TooCostly):
             self.told -= self.cost(value, min(self.told, _MOST_TOLD_AT_ONCE))
             errors = islice(refusing.iter_errors(value), _MOST_ERRORS)
             return [(schema_pointer(error.instance_path), _fault(error)) for error in errors]
         keyword = next((name for name in ("anyOf", "oneOf") if name in self.document.top.schema), "$ref")
-        return [("", Conflict(keyword, ""))]
+        return [("", Contradiction(keyword, ""))]
 
     def movable(self, pointer: str, draft: Draft) -> str:
         """The nearest place around a fault that has another alternative; else the top, which starts anew."""
@@ -155,15 +155,15 @@ class _Search:
         return pointer
 
 
-def _fault(error: Any) -> Conflict:
+def _fault(error: Any) -> Contradiction:
     """The keyword and the subschema that an error of the checker speaks of."""
     path = schema_pointer(error.schema_path)
     if error.kind.name == "falseSchema":
-        return Conflict(applicator(path), path)
-    return Conflict(error.kind.name, path.rpartition("/")[0])
+        return Contradiction(applicator(path), path)
+    return Contradiction(error.kind.name, path.rpartition("/")[0])
 
 
-def _unbuildable(conflict: Conflict) -> Unbuildable:
+def _unbuildable(conflict: Contradiction) -> Unbuildable:
     where = conflict.pointer or "the top of the schema"
     sentence = f'No value was found that meets "{conflict.keyword}" at {where[:200]}.'
     return Unbuildable(conflict.keyword, conflict.pointer, sentence)

@@ -20,7 +20,7 @@ SERVED = {
 }
 """Endpoints of the mock, below BASE → their method."""
 
-NAMES = {
+ENDPOINT_NAMES = {
     "/criteria/judge": "judge",
     "/chat/completions": "chat",
     "/report": "report",

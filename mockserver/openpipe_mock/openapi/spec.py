@@ -19,7 +19,7 @@ YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @cache
-def load(path: Path) -> dict[str, Any]:
+def load_document(path: Path) -> dict[str, Any]:
     """A YAML document that ships with the package."""
     document: dict[str, Any] = yaml.load(path.read_bytes(), YamlLoader)
     return document
@@ -94,4 +94,4 @@ class _Contract:
 @cache
 def contract() -> _Contract:
     """The contract that ships with this package."""
-    return _Contract(load(folder("schemas") / "openapi.yaml"))
+    return _Contract(load_document(folder("schemas") / "openapi.yaml"))

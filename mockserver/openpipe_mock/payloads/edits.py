@@ -203,7 +203,7 @@ def _changes(spot: Spot) -> Iterator[_Change]:
         yield from change(spot)
 
 
-def broken(spot: Spot) -> Iterator[Edit]:
+def edits_at(spot: Spot) -> Iterator[Edit]:
     """The edits of one spot: those of its value, then those of the objects that may stand there."""
     yield from _replaced(spot)
     for branch in spot.branches():
@@ -245,7 +245,7 @@ def _dotted(spot: Spot, name: str) -> str:
 
 def component_edits(component: str, endpoint: str) -> tuple[Edit, ...]:
     """The edits of any component, in the order of the document; their names begin with `endpoint`."""
-    found = (edit for spot in spots(component) for edit in broken(spot))
+    found = (edit for spot in spots(component) for edit in edits_at(spot))
     return tuple(_finished(edit, component, endpoint) for edit in found)
 
 

@@ -29,7 +29,7 @@ from openpipe_mock.payloads.values import ODD_TEXTS, PIXEL, SOUND
 Json = Any
 Strategy = st.SearchStrategy[Any]
 
-NAMES = ("count", "get_weather", "a", "x" * 64)
+_NAMES = ("count", "get_weather", "a", "x" * 64)
 SCHEMAS: tuple[Json, ...] = (
     {},
     {"type": "object"},
@@ -104,7 +104,7 @@ def known(name: str, names: Any, noun: str) -> str:
 
 
 @cache
-def contents(*kinds: str) -> Strategy:
+def _contents(*kinds: str) -> Strategy:
     """A message's content: a text, or a list of parts of these kinds."""
     parts = st.one_of([content_parts(kind) for kind in kinds])
     return texts() | st.lists(parts, max_size=3)
@@ -113,13 +113,13 @@ def contents(*kinds: str) -> Strategy:
 @cache
 def function_calls() -> Strategy:
     """Calls in the older form; both members may be missing."""
-    return objects({}, {"name": st.sampled_from(NAMES), "arguments": st.sampled_from(ARGUMENTS)})
+    return objects({}, {"name": st.sampled_from(_NAMES), "arguments": st.sampled_from(ARGUMENTS)})
 
 
 @cache
 def tool_calls() -> Strategy:
     """Lists of tool calls with different ids."""
-    function = objects({"name": st.sampled_from(NAMES), "arguments": st.sampled_from(ARGUMENTS)})
+    function = objects({"name": st.sampled_from(_NAMES), "arguments": st.sampled_from(ARGUMENTS)})
     ids = st.sampled_from(["call_1", "call_2", "call_3"])
     call = objects({"id": ids, "type": st.just("function"), "function": function})
     return st.lists(call, max_size=3, unique_by=lambda drawn: drawn["id"])
@@ -143,12 +143,12 @@ def messages(role: str | None = None) -> Strategy:
     """Messages of one role, or of any. Raises ValueError for a role that the contract doesn't have."""
     named: dict[str, Strategy] = {"name": st.sampled_from(["ada", "x"])}
     members: dict[str, tuple[dict[str, Strategy], dict[str, Strategy]]] = {
-        "system": ({}, {"content": contents("text"), **named}),
-        "user": ({}, {"content": contents("text", "image_url", "input_audio"), **named}),
+        "system": ({}, {"content": _contents("text"), **named}),
+        "user": ({}, {"content": _contents("text", "image_url", "input_audio"), **named}),
         "assistant": (
             {},
             {
-                "content": nullable(contents("text", "refusal")),
+                "content": nullable(_contents("text", "refusal")),
                 "refusal": nullable(texts()),
                 "function_call": nullable(function_calls()),
                 "tool_calls": nullable(tool_calls()),
@@ -157,9 +157,9 @@ def messages(role: str | None = None) -> Strategy:
                 **named,
             },
         ),
-        "developer": ({}, {"content": contents("text"), **named}),
-        "tool": ({"tool_call_id": st.just("call_1")}, {"content": contents("text")}),
-        "function": ({"name": st.sampled_from(NAMES), "content": nullable(texts())}, {}),
+        "developer": ({}, {"content": _contents("text"), **named}),
+        "tool": ({"tool_call_id": st.just("call_1")}, {"content": _contents("text")}),
+        "function": ({"name": st.sampled_from(_NAMES), "content": nullable(texts())}, {}),
     }
     wanted = [known(role, roles(), "role")] if role else roles()
     return st.one_of(
@@ -191,7 +191,7 @@ def call_before(message: Json) -> Iterator[Json]:
 def functions() -> Strategy:
     """Functions as both forms of a tool describe them."""
     described = {"description": texts(), "parameters": st.sampled_from(SCHEMAS)}
-    return objects({"name": st.sampled_from(NAMES)}, {**described, "strict": nullable(st.booleans())})
+    return objects({"name": st.sampled_from(_NAMES)}, {**described, "strict": nullable(st.booleans())})
 
 
 @cache
@@ -203,7 +203,7 @@ def tools(*, min_size: int = 0, max_size: int = 3) -> Strategy:
     )
 
 
-def tool_choices(*, names: Sequence[str] = NAMES) -> Strategy:
+def tool_choices(*, names: Sequence[str] = _NAMES) -> Strategy:
     """Choices of tools: the words, `{}`, and a tool that is named; `names` are those that are offered."""
     plain: list[Json] = ["auto", "none", {}, {"type": "function"}]
     if not names:
@@ -393,16 +393,16 @@ def broken_judge_requests(*, strict: bool = False) -> Strategy:
 
     `strict` leaves out the edits that a service may tolerate (`Edit.lenient`).
     """
-    return broken("judge", judge_requests(), strict)
+    return _broken("judge", judge_requests(), strict)
 
 
 def broken_chat_requests(*, strict: bool = False) -> Strategy:
     """Chat requests that are one edit away from a valid one, as `Broken`; `strict` as for judge requests."""
-    return broken("chat", chat_requests(), strict)
+    return _broken("chat", chat_requests(), strict)
 
 
 @st.composite
-def broken(draw: st.DrawFn, endpoint: str, bodies: Strategy, strict: bool) -> Broken:
+def _broken(draw: st.DrawFn, endpoint: str, bodies: Strategy, strict: bool) -> Broken:
     """An edit, then a body that it fits: one that lacks the place for it gets that of the edit's own base."""
     edit = draw(st.sampled_from([edit for edit in edits(endpoint) if not (strict and edit.lenient)]))
     before = draw(bodies)

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from openpipe_mock.core.userfiles import contents_again
+from openpipe_mock.core.userfiles import read_file_again
 from openpipe_mock.openapi.endpoints import BASE
 
 _MOST_BYTES = 10_000
@@ -35,7 +35,7 @@ def check_ready_file(path: Path) -> None:
 def owner(path: Path) -> int | None:
     """The process that a ready file speaks of, None where the file is missing or something else."""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        facts: Any = json.loads(contents_again(path, _MOST_BYTES))
+        facts: Any = json.loads(read_file_again(path, _MOST_BYTES))
         return int(facts["pid"]) if "control_url" in facts else None
     return None
 

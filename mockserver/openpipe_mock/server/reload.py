@@ -16,14 +16,14 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
-from openpipe_mock.config.file import NAMES, ConfigError, ConfigFile, default_file, read_config
+from openpipe_mock.config.file import FILE_NAMES, ConfigError, ConfigFile, default_file, read_config
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.core.userfiles import Content, contents, contents_again
+from openpipe_mock.core.userfiles import FileContent, read_file, read_file_again
 from openpipe_mock.core.yamltext import MOST_FILE_BYTES
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Sessions
 
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 
 _STEP_MS = 50
 _DEBOUNCE_MS = 200
@@ -33,7 +33,7 @@ _SETTLE_SECONDS = 0.05
 _MOST_LOOKS = 10
 """How often a file is looked at until two looks see the same: some programs write it bit by bit."""
 
-log = logging.getLogger("openpipe_mock")
+_log = logging.getLogger("openpipe_mock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,11 @@ class Source:
         if config:
             return cls(str(config), given)
         path = default_file()
-        return cls(path, given, next(name for name in NAMES if name != path) if path else "")
+        return cls(path, given, next(name for name in FILE_NAMES if name != path) if path else "")
 
-    def content(self) -> Content:
+    def content(self) -> FileContent:
         """What the file holds, also if it is a pipe or a device. Raises OSError."""
-        return contents(self.path, MOST_FILE_BYTES) if self.path else Content(b"")
+        return read_file(self.path, MOST_FILE_BYTES) if self.path else FileContent(b"")
 
     def settings(self, data: bytes) -> Settings:
         """The settings. Raises ConfigError for a file with mistakes."""
@@ -93,7 +93,7 @@ async def watch(source: Source, service: Service) -> None:
     async for _ in looks:
         before, beside = beside, await _aside(partial(_has_rival, source))
         if beside and not before:
-            log.warning(
+            _log.warning(
                 "%s is not read, as %s was found at the start; %s", source.rival, source.path, _ADVICE
             )
         if _fingerprint(await _aside(partial(_look, source))) == service.file.seen:
@@ -107,13 +107,13 @@ async def watch(source: Source, service: Service) -> None:
 _ADVICE = "keep one of them, a start with both is refused"
 
 
-async def _aside(work: Callable[[], Value]) -> Value:
+async def _aside(work: Callable[[], _Value]) -> _Value:
     """Do something in a thread of its own, while requests go on.
 
     Nothing waits for that thread at the end of the process: a file system may never answer.
     """
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[Value] = loop.create_future()
+    done: asyncio.Future[_Value] = loop.create_future()
 
     def tell(how: Callable[[Any], None], what: Any) -> None:
         if not done.done():
@@ -154,7 +154,7 @@ def _has_rival(source: Source) -> bool:
 def _look(source: Source) -> bytes | OSError:
     """What the file holds, or why it can't be read."""
     try:
-        return contents_again(source.path, MOST_FILE_BYTES)
+        return read_file_again(source.path, MOST_FILE_BYTES)
     except OSError as error:
         return error
 
@@ -175,7 +175,7 @@ def _outcome(source: Source, found: bytes | OSError) -> Settings | list[str]:
     except ConfigError as error:
         return str(error).splitlines()
     except Exception:
-        log.exception("%s could not be read", source.path)
+        _log.exception("%s could not be read", source.path)
         defect = "a defect of the mock kept it from being read; please report the traceback in its log"
         return [f"{source.path}: {defect}"]
 
@@ -188,9 +188,9 @@ def _renew(service: Service, found: bytes | OSError, result: Settings | list[str
         service.settings = result
         file.loads += 1
         file.problems = ()
-        log.info("%s was saved and is in force", file.path)
+        _log.info("%s was saved and is in force", file.path)
         return
     file.problems = tuple(result)
     for problem in result:
-        log.error("%s", problem)
-    log.error("%s is not in force; the settings before it stay", file.path)
+        _log.error("%s", problem)
+    _log.error("%s is not in force; the settings before it stay", file.path)

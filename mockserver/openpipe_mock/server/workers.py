@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from openpipe_mock.server.signals import leave_calmly
 
-log = logging.getLogger("openpipe_mock")
+_log = logging.getLogger("openpipe_mock")
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _READY = b"r"
@@ -74,7 +74,7 @@ class Workers:
         except SystemExit as leaving:
             status = leaving.code if isinstance(leaving.code, int) else 1
         except BaseException:
-            log.exception("a worker failed")
+            _log.exception("a worker failed")
         finally:
             logging.shutdown()
             os._exit(status)  # what is above in this stack belongs to the first process
@@ -92,7 +92,7 @@ class Workers:
         while self.running:
             gone = self.ended()
             if gone and not self.ending:
-                log.error("worker %d ended unasked; another takes its place", gone)
+                _log.error("worker %d ended unasked; another takes its place", gone)
                 time.sleep(_RESPITE_SECONDS)
                 self.start(lifeline)
                 if self.ending:

@@ -96,14 +96,14 @@ def accepted(
     if not is_tidy and checker.is_valid(tidied):
         return tidied, ()
     if validation == "strict":
-        raise broken(checker, tidied)
+        raise contract_refusal(checker, tidied)
     loose = checker.coerced(checker.tidy(body, unknown=True))
     if not checker.is_valid(loose):
-        raise broken(checker, loose)
-    return loose, broken(checker, tidied).issues
+        raise contract_refusal(checker, loose)
+    return loose, contract_refusal(checker, tidied).issues
 
 
-def broken(checker: Checker, value: Any) -> BadRequest:
+def contract_refusal(checker: Checker, value: Any) -> BadRequest:
     """The refusal of a body that breaks its schema: each violation an issue, the first in the message."""
     found = gathered(checker.violations(value), MOST_ISSUES)
     if not found.shown:

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock.answers import judge
-from openpipe_mock.answers.scorers import Content
+from openpipe_mock.answers.scorers import JudgedContent
 from openpipe_mock.core.effects import Effects, Reply, Wait
 from openpipe_mock.core.errors import CriterionFailed
 from openpipe_mock.faults.kinds import RETRY_AFTER
@@ -20,7 +20,7 @@ def answer_judge(visit: Visit, body: Any) -> Reply | Effects:
     given, output = request.get("input", {}), request["output"]
     tidy = visit.entry.body is not None and judge.is_tidy(visit.entry.body)
     digest = judge.content(judge.scene(given, tidy=tidy), output, tidy=tidy)
-    found = visit.judge(asked, Content(given, output, digest))
+    found = visit.judge(asked, JudgedContent(given, output, digest))
     visit.entry.criteria = (asked.text,)
     visit.entry.scores = [{asked.name: found.score}]
     if found.error:

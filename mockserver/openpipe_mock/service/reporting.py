@@ -9,7 +9,7 @@ import orjson
 
 from openpipe_mock.config.settings import GLOB
 from openpipe_mock.core.effects import Effects, Now, Reply
-from openpipe_mock.openapi.endpoints import NAMES
+from openpipe_mock.openapi.endpoints import ENDPOINT_NAMES
 from openpipe_mock.service.request import Visit
 from openpipe_mock.sessions import calllog as calls
 from openpipe_mock.sessions.memory import fingerprint
@@ -49,7 +49,7 @@ def _check(report: _Report, _: Visit, body: Any) -> None:
 
 
 CHECKS: Mapping[str, Callable[[Visit, Any], object]] = {
-    NAMES[path]: partial(_check, report) for path, report in REPORTS.items()
+    ENDPOINT_NAMES[path]: partial(_check, report) for path, report in REPORTS.items()
 }
 """Endpoint → what raises BadRequest for a valid body that is refused."""
 

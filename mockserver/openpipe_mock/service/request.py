@@ -6,7 +6,7 @@ from typing import Any
 
 from openpipe_mock.answers import magic
 from openpipe_mock.answers.judge import Criterion, is_tidy, judge
-from openpipe_mock.answers.scorers import Content, Judgement
+from openpipe_mock.answers.scorers import JudgedContent, Judgement
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Effects, Head, Headers, Reply
 from openpipe_mock.core.errors import ApiError
@@ -93,7 +93,7 @@ class Visit:
             self.named.add(sentence)
             self.note(sentence)
 
-    def judge(self, asked: Criterion, content: Content) -> Judgement:
+    def judge(self, asked: Criterion, content: JudgedContent) -> Judgement:
         """The judgement of a content, or the one that a magic header asks for."""
         magical = self.settings.magic and b"x-mock-score" in self.head.headers
         score = magic.header_score(self.head.headers) if magical else None

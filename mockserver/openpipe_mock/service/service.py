@@ -39,11 +39,26 @@ from openpipe_mock.faults.kinds import Fault
 from openpipe_mock.faults.magic import model_fault
 from openpipe_mock.faults.spoiling import spoiled
 from openpipe_mock.faults.variants import variant_named, varied
-from openpipe_mock.openapi.endpoints import BASE, NAMES, SERVED, SESSION, WRITES_LOG, not_found, wrong_method
+from openpipe_mock.openapi.endpoints import (
+    BASE,
+    ENDPOINT_NAMES,
+    SERVED,
+    SESSION,
+    WRITES_LOG,
+    not_found,
+    wrong_method,
+)
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service import completions
 from openpipe_mock.service import reporting as reports
-from openpipe_mock.service.admission import announced, authorize, broken, expect_json, is_foreign, too_large
+from openpipe_mock.service.admission import (
+    announced,
+    authorize,
+    contract_refusal,
+    expect_json,
+    is_foreign,
+    too_large,
+)
 from openpipe_mock.service.journaling import finished, recorded
 from openpipe_mock.service.judging import answer_judge
 from openpipe_mock.service.refusals import refusal, refused
@@ -51,11 +66,11 @@ from openpipe_mock.service.request import Endpoint, Visit
 from openpipe_mock.sessions.journal import Entry, sent_token
 from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
 
-_ENDPOINTS = {f"{BASE}{path}": name for path, name in NAMES.items()}
+_ENDPOINTS = {f"{BASE}{path}": name for path, name in ENDPOINT_NAMES.items()}
 """Path → the short name of its endpoint."""
 _TICK = Tick()
 _SCHEMAS = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"} | {
-    NAMES[path]: report.schema for path, report in reports.REPORTS.items() if report.schema
+    ENDPOINT_NAMES[path]: report.schema for path, report in reports.REPORTS.items() if report.schema
 }
 """Endpoint → the schema of its body."""
 _FURTHER: Mapping[str, Callable[[Visit, Any], object]] = {
@@ -379,7 +394,7 @@ def _check(visit: Visit, body: Any) -> None:
             checker = contract().checker(schema)
             body = body if checker.is_valid(body) else checker.tidy(body)
             if not checker.is_valid(body):
-                raise broken(checker, body)
+                raise contract_refusal(checker, body)
             _FURTHER[endpoint](visit, body)
     except (BadRequest, ParseError) as error:
         visit.entry.violations = error.issues or (error.message,)

@@ -24,7 +24,7 @@ from openpipe_mock.matching.rules import rulebook
 from openpipe_mock.sessions.calllog import CallLog
 from openpipe_mock.sessions.journal import Journal
 
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 MOST_LOGS = 64
 MOST_CACHED = 1000
 MOST_CACHED_TOKENS = 1_000_000
@@ -308,7 +308,7 @@ def check_name(name: str) -> None:
         raise BadRequest.at("session", f"expected a name ({rule}), got {quoted(name)}.")
 
 
-def remember(shelf: OrderedDict[Any, Value], key: Any, value: Value, most: int) -> Value:
+def remember(shelf: OrderedDict[Any, _Value], key: Any, value: _Value, most: int) -> _Value:
     """Put a value on a shelf, whose least recently used one goes when it is full."""
     shelf[key] = value
     shelf.move_to_end(key)

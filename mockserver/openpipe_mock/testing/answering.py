@@ -67,7 +67,7 @@ def in_pieces(headers: HeaderList) -> HeaderList:
     return headers if announced else (*headers, (b"transfer-encoding", b"chunked"))
 
 
-def begun(catch: Catch, head: Head, body: bytes, extensions: Mapping[str, Any]) -> Reply | Journey:
+def begin_answer(catch: Catch, head: Head, body: bytes, extensions: Mapping[str, Any]) -> Reply | Journey:
     """A request's answer: whole, or as far as it has begun. Raises Broken, TooSlow.
 
     `extensions`: the request's, of httpx or httpcore, where its timeouts stand.
@@ -78,7 +78,7 @@ def begun(catch: Catch, head: Head, body: bytes, extensions: Mapping[str, Any]) 
     )
 
 
-async def begun_async(
+async def begin_answer_async(
     catch: Catch, head: Head, body: bytes, extensions: Mapping[str, Any]
 ) -> Reply | Journey:
     """The same, while other tasks have their turn as they would with a socket."""

@@ -11,10 +11,10 @@ from openpipe_mock.core.wording import quoted
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.testing.answering import Catch
 from openpipe_mock.testing.base_urls import host_of, parsed, path_below
-from openpipe_mock.testing.contexts import Active, Entry, Unclear
+from openpipe_mock.testing.contexts import Active, Entered, Unclear
 from openpipe_mock.testing.dummy_keys import DummyKeys
 from openpipe_mock.testing.mock import Mock
-from openpipe_mock.testing.network_guard import Guard, NetworkRefused, is_local
+from openpipe_mock.testing.network_guard import NetworkGuard, NetworkRefused, is_local_host
 from openpipe_mock.testing.patches import Patches
 
 Providers = Literal["mock", "refuse", "pass"]
@@ -93,7 +93,7 @@ class Border:
         if _is_one_of(host, (*_OPENAI, *_OTHERS)):
             return self.providers != "pass"
         bases = map(parsed, (*self.bases, *base_urls()))
-        return not is_local(host) and any(base is not None and base.host == host for base in bases)
+        return not is_local_host(host) and any(base is not None and base.host == host for base in bases)
 
 
 def base_urls() -> tuple[str, ...]:
@@ -111,14 +111,14 @@ class _Frontier:
         self.active: Active[Border] = Active()
         self.patches = Patches(self.ours)
         self.keys = DummyKeys(DUMMY_KEY)
-        self.guard = Guard(self.guards, self.blocks)
+        self.guard = NetworkGuard(self.guards, self.blocks)
         self.lock = RLock()
 
     @property
     def borders(self) -> tuple[Border, ...]:
         return tuple(entry.value for entry in self.active.entries)
 
-    def enter(self, border: Border) -> Entry[Border]:
+    def enter(self, border: Border) -> Entered[Border]:
         with self.lock:
             self.patches.put_on()
             self.guard.put_on()
@@ -126,7 +126,7 @@ class _Frontier:
             self.keys.put(entry, border.keys)
             return entry
 
-    def leave(self, entry: Entry[Border]) -> None:
+    def leave(self, entry: Entered[Border]) -> None:
         with self.lock:
             self.active.leave(entry)
             self.keys.give_back(entry)

@@ -13,7 +13,7 @@ from itertools import count
 from threading import get_ident
 from typing import Generic, TypeVar
 
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 _NUMBERS = count()
 _ENTERED: ContextVar[frozenset[int]] = ContextVar("openpipe_mock_entered", default=frozenset())
 """The numbers of the entries that this context is inside of; such as have ended may be among them."""
@@ -24,10 +24,10 @@ class Unclear(LookupError):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Entry(Generic[Value]):
+class Entered(Generic[_Value]):
     """What was entered, where, and the numbers of the entries that it is inside of."""
 
-    value: Value
+    value: _Value
     number: int
     thread: int
     in_loop: bool
@@ -38,30 +38,30 @@ class Entry(Generic[Value]):
         return (self.thread == get_ident() and not self.in_loop) or self.number in _ENTERED.get()
 
 
-class Active(Generic[Value]):
+class Active(Generic[_Value]):
     """What is entered at this time, the latest last. It may be left in any order, and elsewhere.
 
     Threads that enter and leave take turns by a lock of the caller's.
     """
 
     def __init__(self) -> None:
-        self.entries: tuple[Entry[Value], ...] = ()
+        self.entries: tuple[Entered[_Value], ...] = ()
 
-    def enter(self, value: Value) -> Entry[Value]:
+    def enter(self, value: _Value) -> Entered[_Value]:
         thread, in_loop = get_ident(), in_event_loop()
         here = frozenset(entry.number for entry in self.entries if entry.is_here())
         # Where no loop runs, this thread's tasks that have entries of their own go on inside of this one too.
         tasks = frozenset(entry.number for entry in self.entries if entry.thread == thread and not in_loop)
-        entry = Entry(value, next(_NUMBERS), thread, in_loop, here | tasks)
+        entry = Entered(value, next(_NUMBERS), thread, in_loop, here | tasks)
         _ENTERED.set(here | {entry.number})
         self.entries = (*self.entries, entry)
         return entry
 
-    def leave(self, entry: Entry[Value]) -> None:
+    def leave(self, entry: Entered[_Value]) -> None:
         self.entries = tuple(each for each in self.entries if each is not entry)
         _ENTERED.set(_ENTERED.get() - {entry.number})
 
-    def innermost(self) -> Entry[Value] | None:
+    def innermost(self) -> Entered[_Value] | None:
         """The entry that this code belongs to; None where nothing is entered.
 
         Code that is inside of none, as in a thread, belongs to the latest if that is inside of all others.
@@ -78,7 +78,7 @@ class Active(Generic[Value]):
             return latest
         raise Unclear
 
-    def around(self, entry: Entry[Value]) -> Iterator[Value]:
+    def around(self, entry: Entered[_Value]) -> Iterator[_Value]:
         """An entry's value, and those of the entries that it is inside of."""
         return (each.value for each in self.entries if each is entry or each.number in entry.outer)
 

@@ -17,8 +17,8 @@ from openpipe_mock.testing.answering import (
     Ours,
     Pieces,
     Url,
-    begun,
-    begun_async,
+    begin_answer,
+    begin_answer_async,
     in_pieces,
     lowered,
     path_of,
@@ -54,7 +54,7 @@ def _handling(module: ModuleType, original: Original, ours: Ours) -> Original:
                 return bound(original, pool)(request)
         body = b"".join(request.stream)
         try:
-            found = begun(catch, _head(request, catch), body, request.extensions)
+            found = begin_answer(catch, _head(request, catch), body, request.extensions)
         except (ConnectionBroken, TooSlow) as problem:
             raise _error(module, HUNG_UP, problem) from None
         return _response(module, request, found)
@@ -70,7 +70,7 @@ def _handling_async(module: ModuleType, original: Original, ours: Ours) -> Origi
                 return await bound(original, pool)(request)
         body = b"".join([part async for part in request.stream])
         try:
-            found = await begun_async(catch, _head(request, catch), body, request.extensions)
+            found = await begin_answer_async(catch, _head(request, catch), body, request.extensions)
         except (ConnectionBroken, TooSlow) as problem:
             raise _error(module, HUNG_UP, problem) from None
         return _response(module, request, found)

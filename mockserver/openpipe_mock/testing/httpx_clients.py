@@ -24,8 +24,8 @@ from openpipe_mock.testing.answering import (
     Catch,
     Ours,
     Pieces,
-    begun,
-    begun_async,
+    begin_answer,
+    begin_answer_async,
     in_pieces,
     lowered,
 )
@@ -56,14 +56,14 @@ class Family:
     def answer(self, request: Any, body: bytes, catch: Catch) -> Reply | Journey:
         """The mock's answer. Raises the library's own errors: see `error`."""
         try:
-            return begun(catch, self.head(request, catch), body, request.extensions)
+            return begin_answer(catch, self.head(request, catch), body, request.extensions)
         except (ConnectionBroken, TooSlow) as problem:
             raise self.error(request, HUNG_UP, problem) from None
 
     async def answer_async(self, request: Any, body: bytes, catch: Catch) -> Reply | Journey:
         """The same, while other tasks have their turn as they would with a socket."""
         try:
-            return await begun_async(catch, self.head(request, catch), body, request.extensions)
+            return await begin_answer_async(catch, self.head(request, catch), body, request.extensions)
         except (ConnectionBroken, TooSlow) as problem:
             raise self.error(request, HUNG_UP, problem) from None
 

@@ -30,11 +30,11 @@ from openpipe_mock.testing.border import (
     key_names,
 )
 from openpipe_mock.testing.calls import not_none
-from openpipe_mock.testing.contexts import Entry
+from openpipe_mock.testing.contexts import Entered
 from openpipe_mock.testing.mock import Config, Mock, MockError, settings_of
 from openpipe_mock.testing.patches import any_installed
 
-Target = TypeVar("Target", bound=Callable[..., Any])
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 _PARAMETER = "openpipe_mock"
 """A decorated function that has this parameter gets the mock."""
@@ -98,7 +98,7 @@ class patched:
         self.file = ConfigFile(str(config), 1) if isinstance(config, str | PathLike) else ConfigFile()
         self.providers = providers
         self.block_network = block_network
-        self.entered: list[Entry[Border]] = []
+        self.entered: list[Entered[Border]] = []
 
     def __enter__(self) -> Mock:
         border = self.border()
@@ -146,7 +146,7 @@ class patched:
         elif inspect.isfunction(found):
             setattr(owner, name, self(found))
 
-    def __call__(self, target: Target) -> Target:
+    def __call__(self, target: _Decorated) -> _Decorated:
         if isinstance(target, type):
             for name in dir(target):
                 if name.startswith("test"):
@@ -161,7 +161,7 @@ class patched:
 # Decorated functions.
 
 
-def _shaped(wrapper: Callable[..., Any], target: Target) -> Target:
+def _shaped(wrapper: Callable[..., Any], target: _Decorated) -> _Decorated:
     """The wrapper with all that tells of its target, but for the parameter that the mock is given in."""
     found = wraps(target)(wrapper)
     signature = inspect.signature(target)

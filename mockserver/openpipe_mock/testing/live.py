@@ -18,7 +18,7 @@ from openpipe_mock.testing.border import DUMMY_KEY
 from openpipe_mock.testing.mock import Config, Mock, MockError, settings_of
 from openpipe_mock.testing.virtual import VirtualClock
 
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 
 _PATIENCE = 20.0
 """Seconds until a server that doesn't start or doesn't answer is a failure."""
@@ -74,9 +74,9 @@ class LiveServer:
         self.server.should_exit = True
         self.thread.join(_PATIENCE)
 
-    def at_once(self, action: Callable[[], Value]) -> Value:
+    def at_once(self, action: Callable[[], _Value]) -> _Value:
         """Do something in the server's thread, between two steps of requests."""
-        done: Future[Value] = Future()
+        done: Future[_Value] = Future()
         assert self.loop is not None
 
         def act() -> None:
@@ -116,7 +116,7 @@ class LiveMock(Mock):
     def now(self) -> float:
         return _ticking()
 
-    def at_once(self, action: Callable[[], Value]) -> Value:
+    def at_once(self, action: Callable[[], _Value]) -> _Value:
         return self.live.at_once(action)
 
     def settle(self) -> None:

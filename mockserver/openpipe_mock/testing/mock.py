@@ -53,7 +53,7 @@ from openpipe_mock.testing.conduct import CONDUCT_RULES, Lapse, lapses, observed
 from openpipe_mock.testing.virtual import TURN, VirtualClock, carry_out
 
 Json = Any
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 Config = str | PathLike[str] | Mapping[str, Any] | None
 """A config file's path, or its content as an object."""
 
@@ -135,7 +135,7 @@ def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
     elif isinstance(config, Mapping):
         found = configfile.settings(orjson.loads(_json(dict(config))))
     elif isinstance(config, str | PathLike):
-        found = configfile.load(config)
+        found = configfile.load_settings(config)
     else:
         raise MockError(f"config: expected a file's path, or its content as an object, got {config!r}.")
     return replace(found, **{name: getattr(beating, name) for name in overrides})
@@ -285,7 +285,7 @@ class Mock:
         """Seconds on the clock that requests come by."""
         return self.clock.now
 
-    def at_once(self, action: Callable[[], Value]) -> Value:
+    def at_once(self, action: Callable[[], _Value]) -> _Value:
         """Do something while no request goes on."""
         with TURN:
             return action()

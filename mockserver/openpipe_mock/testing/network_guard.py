@@ -59,7 +59,7 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def is_local(host: str) -> bool:
+def is_local_host(host: str) -> bool:
     """Whether a host is this machine: loopback, or this machine's own name."""
     if not _is_address(host):
         own = socket.gethostname().lower()
@@ -70,7 +70,7 @@ def is_local(host: str) -> bool:
 
 
 def _endpoint(host: str, port: object) -> tuple[str, str]:
-    return ("localhost" if is_local(host) else host), str(port)
+    return ("localhost" if is_local_host(host) else host), str(port)
 
 
 def _proxies() -> Iterator[tuple[str, tuple[str, str]]]:
@@ -100,7 +100,7 @@ def passing() -> Iterator[None]:
 # The patches. Each takes what it stands for, and checks before it calls that.
 
 
-def _lookup(original: Original, guard: "Guard") -> Original | None:
+def _lookup(original: Original, guard: "NetworkGuard") -> Original | None:
     if getattr(original, "__module__", None) == "pytest_socket":
         return None  # it refuses everything, and takes its function away only where it finds that on top
 
@@ -111,7 +111,7 @@ def _lookup(original: Original, guard: "Guard") -> Original | None:
     return lookup
 
 
-def _connect(original: Original, guard: "Guard") -> Original:
+def _connect(original: Original, guard: "NetworkGuard") -> Original:
     def connect(sock: Any, address: Any) -> Any:
         guard.check_address(sock, address)
         return bound(original, sock)(address)
@@ -119,7 +119,7 @@ def _connect(original: Original, guard: "Guard") -> Original:
     return connect
 
 
-def _sock_connect(original: Original, guard: "Guard") -> Original:
+def _sock_connect(original: Original, guard: "NetworkGuard") -> Original:
     async def sock_connect(loop: Any, sock: Any, address: Any) -> Any:
         guard.check_address(sock, address)
         return await bound(original, loop)(sock, address)
@@ -127,7 +127,7 @@ def _sock_connect(original: Original, guard: "Guard") -> Original:
     return sock_connect
 
 
-def _wrap_socket(original: Original, guard: "Guard") -> Original:
+def _wrap_socket(original: Original, guard: "NetworkGuard") -> Original:
     def wrap_socket(context: Any, *args: Any, **kwargs: Any) -> Any:
         problem = guard.refusal_of_tls(args[4] if len(args) > 4 else kwargs.get("server_hostname"))
         if problem is not None:
@@ -137,7 +137,7 @@ def _wrap_socket(original: Original, guard: "Guard") -> Original:
     return wrap_socket
 
 
-def _wrap_bio(original: Original, guard: "Guard") -> Original:
+def _wrap_bio(original: Original, guard: "NetworkGuard") -> Original:
     def wrap_bio(context: Any, *args: Any, **kwargs: Any) -> Any:
         found = bound(original, context)(*args, **kwargs)
         problem = guard.refusal_of_tls(found.server_hostname)
@@ -153,7 +153,7 @@ def _fail(problem: Exception, *_: Any) -> NoReturn:
     raise problem
 
 
-def _loop_lookup(original: Original, guard: "Guard") -> Original:
+def _loop_lookup(original: Original, guard: "NetworkGuard") -> Original:
     async def getaddrinfo(loop: Any, host: Any, port: Any, **kwargs: Any) -> Any:
         guard.check_name(host, port)
         if not _PASSING.get():
@@ -165,7 +165,7 @@ def _loop_lookup(original: Original, guard: "Guard") -> Original:
     return getaddrinfo
 
 
-def _uvloop_lookup(original: Original, guard: "Guard") -> Original:
+def _uvloop_lookup(original: Original, guard: "NetworkGuard") -> Original:
     async def getaddrinfo(loop: Any, host: Any, port: Any, **kwargs: Any) -> Any:
         guard.check_name(host, port)
         return await bound(original, loop)(host, port, **kwargs)
@@ -173,7 +173,7 @@ def _uvloop_lookup(original: Original, guard: "Guard") -> Original:
     return getaddrinfo
 
 
-def _uvloop_connection(original: Original, guard: "Guard") -> Original:
+def _uvloop_connection(original: Original, guard: "NetworkGuard") -> Original:
     async def create_connection(
         loop: Any, protocol_factory: Any, host: Any = None, port: Any = None, **kwargs: Any
     ) -> Any:
@@ -193,7 +193,7 @@ def _socket_class() -> type:
 def _named(wrapping: Wrapping) -> Wrapping:
     """The same, but its functions bear the name of what they stand for."""
 
-    def wrapped(original: Original, guard: "Guard") -> Original | None:
+    def wrapped(original: Original, guard: "NetworkGuard") -> Original | None:
         found = wrapping(original, guard)
         return None if found is None else wraps(original)(found)
 
@@ -220,7 +220,7 @@ def _places() -> Iterator[Place]:
         yield uvloop.Loop, "create_connection", _named(_uvloop_connection)
 
 
-class Guard:
+class NetworkGuard:
     """On while there is a mock. `guards(host)`: whether a host is kept from the clients that no mock answers.
 
     `blocks()`: whether all but this machine is. What was patched over the guard in the meantime stays when it
@@ -266,7 +266,7 @@ class Guard:
         if self.guards(name):
             raise NetworkRefused(_refusal(asked))
         _check_proxy(name, port)
-        if self.blocks() and not is_local(name):
+        if self.blocks() and not is_local_host(name):
             raise NetworkRefused(
                 f"a connection to {quoted(asked)} was refused: block_network keeps in all that isn't for "
                 "this machine; mock that host too, or leave block_network out."

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-MARKER = "openpipe_variants"
+VARIANT_MARKER = "openpipe_variants"
 FIXTURE = "openpipe_variant"
 TAKERS = ("openpipe_mock", "openpipe_server")
 PLAIN = "plain"
@@ -24,7 +24,7 @@ NOTE = "openpipe_note"
 
 def pytest_configure(config: pytest.Config) -> None:
     words = "run the test plainly and again under the first N variants, or under those named"
-    config.addinivalue_line("markers", f"{MARKER}(N | *names): {words} (docs/variants.md)")
+    config.addinivalue_line("markers", f"{VARIANT_MARKER}(N | *names): {words} (docs/variants.md)")
 
 
 def variant_ids(marker: pytest.Mark) -> tuple[str, ...]:
@@ -36,24 +36,27 @@ def variant_ids(marker: pytest.Mark) -> tuple[str, ...]:
 
     asked = marker.args
     if marker.kwargs or not asked:
-        raise ValueError(f"the marker {MARKER} takes a number of variants or their names, as in {MARKER}(5).")
+        raise ValueError(
+            f"the marker {VARIANT_MARKER} takes a number of variants or their names, "
+            f"as in {VARIANT_MARKER}(5)."
+        )
     if all(isinstance(each, str) for each in asked):
         return ("", *(variants.variant_named(name).name for name in asked))
     [number, *others] = asked
     if others or isinstance(number, bool) or not isinstance(number, int) or number < 0:
-        raise ValueError(f"the marker {MARKER} takes one number from 0, or names; it got {asked}.")
+        raise ValueError(f"the marker {VARIANT_MARKER} takes one number from 0, or names; it got {asked}.")
     return ("", *(variant.name for variant in variants.first(number)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a marked test once for each variant."""
-    marker = metafunc.definition.get_closest_marker(MARKER)
+    marker = metafunc.definition.get_closest_marker(VARIANT_MARKER)
     if marker is None:
         return
     test = metafunc.definition.nodeid
     if FIXTURE not in metafunc.fixturenames:
         pytest.fail(
-            f"{test}: the marker {MARKER} needs a test that uses {' or '.join(TAKERS)}", pytrace=False
+            f"{test}: the marker {VARIANT_MARKER} needs a test that uses {' or '.join(TAKERS)}", pytrace=False
         )
     try:
         names = variant_ids(marker)
@@ -65,8 +68,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def openpipe_variant(request: pytest.FixtureRequest) -> str:
     """The name of the variant that a test runs under, "" where it runs plainly."""
-    if not hasattr(request, "param") and request.node.get_closest_marker(MARKER):
-        pytest.fail(f"the marker {MARKER} can't repeat this test: {TOO_LATE}", pytrace=False)
+    if not hasattr(request, "param") and request.node.get_closest_marker(VARIANT_MARKER):
+        pytest.fail(f"the marker {VARIANT_MARKER} can't repeat this test: {TOO_LATE}", pytrace=False)
     return str(getattr(request, "param", ""))
 
 
@@ -81,7 +84,7 @@ def pytest_runtest_makereport(
     if name is None:
         return report
     if call.when == "setup":
-        setattr(report, NOTE, surplus(item.get_closest_marker(MARKER)))
+        setattr(report, NOTE, surplus(item.get_closest_marker(VARIANT_MARKER)))
     if name and report.failed:
         from openpipe_mock.faults import variants
 
@@ -100,7 +103,7 @@ def surplus(marker: pytest.Mark | None) -> str:
     number = marker.args[0] if marker else ""
     if isinstance(number, str) or number <= len(VARIANTS):
         return ""
-    return f"there are {len(VARIANTS)} variants; {MARKER}({number}) means all of them"
+    return f"there are {len(VARIANTS)} variants; {VARIANT_MARKER}({number}) means all of them"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -53,7 +53,7 @@ def read_page(text: str) -> Page:
             f"line {start + 1}", 'the YAML block names no operation; open it with "yaml METHOD /path"'
         )
     title, description = _heading(lines[:start])
-    tree = read_yaml("\n".join(lines[start + 1 : end]), first_line=start + 2)
+    tree = read_example("\n".join(lines[start + 1 : end]), first_line=start + 2)
     return Page(title, description, operation["method"].lower(), operation["path"], tree)
 
 
@@ -102,7 +102,7 @@ def _quote(lines: list[str]) -> str:
     return "\n".join(re.sub(r"^> ?", "", line) for line in body).strip()
 
 
-def read_yaml(text: str, *, first_line: int = 1) -> Any:
+def read_example(text: str, *, first_line: int = 1) -> Any:
     """Read YAML as plain JSON data, without building anything else.
 
     Args:

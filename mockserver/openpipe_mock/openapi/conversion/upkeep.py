@@ -10,7 +10,7 @@ from openpipe_mock.core.resources import folder
 from openpipe_mock.core.wording import listed, quoted, quoted_names, shown
 from openpipe_mock.openapi.conversion.convert import convert_page, differences
 from openpipe_mock.openapi.shapes import resolve
-from openpipe_mock.openapi.spec import load
+from openpipe_mock.openapi.spec import load_document
 from openpipe_mock.openapi.violations import DIALECT, SchemaPlace, violations_of
 
 _CONVERTED = ("judge-criteria.md",)
@@ -22,7 +22,7 @@ def problems(path: Path | None = None) -> Iterator[str]:
 
     Raises ModuleNotFoundError without the extra `contract`.
     """
-    document = load(path or folder("schemas") / "openapi.yaml")
+    document = load_document(path or folder("schemas") / "openapi.yaml")
     invalid = list(_openapi_errors(document))
     yield from invalid
     yield from _outdated(document)

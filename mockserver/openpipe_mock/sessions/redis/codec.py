@@ -13,7 +13,7 @@ from openpipe_mock.sessions.calllog import LoggedCall
 from openpipe_mock.sessions.journal import Entry
 
 Json = Any
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 
 
 class ForeignData(ValueError):
@@ -39,7 +39,7 @@ def loaded(text: bytes) -> Json:
             raise ForeignData from None
 
 
-def decode_all(texts: Iterable[bytes], read: Callable[[bytes], Value]) -> Iterator[Value]:
+def decode_all(texts: Iterable[bytes], read: Callable[[bytes], _Value]) -> Iterator[_Value]:
     """What can be read of some texts; the others are passed over."""
     for text in texts:
         try:

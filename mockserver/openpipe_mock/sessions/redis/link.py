@@ -37,7 +37,7 @@ _OPTIONS = (
 )
 """What the URL's query may say. Timeouts and retries are not among it: the mock depends on its own."""
 
-log = logging.getLogger("openpipe_mock")
+_log = logging.getLogger("openpipe_mock")
 
 
 class BadState(Exception):
@@ -91,7 +91,7 @@ class Link:
         self.failed(problem)
         if problem not in self.refusals and len(self.refusals) < _MOST_REFUSALS:
             self.refusals.add(problem)
-            log.warning("the Redis at %s %s", self.place, problem)
+            _log.warning("the Redis at %s %s", self.place, problem)
         return self.unavailable(problem)
 
     def unavailable(self, problem: str) -> StateUnavailable:
@@ -138,7 +138,7 @@ class Link:
             self.problem = f"doesn't answer ({problem})"
             self.gone_at = time.monotonic()
             self.failed(self.problem)
-        log.warning(
+        _log.warning(
             "the Redis at %s %s: requests that need what sessions share get 503, the others go on unrecorded",
             self.place,
             self.problem,
@@ -157,7 +157,7 @@ class Link:
             except (RedisError, OSError):
                 continue
             lost, self.lost, self.problem = self.lost, 0, ""
-            log.warning("the Redis at %s is back; %d requests went unrecorded", self.place, lost)
+            _log.warning("the Redis at %s is back; %d requests went unrecorded", self.place, lost)
             return
 
     def close(self) -> None:
