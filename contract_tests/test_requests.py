@@ -6,7 +6,8 @@ from functools import cache, partial
 
 from openpipe_mock.contract.checks import Finding
 from openpipe_mock.contract.probe import Exchange, Request
-from openpipe_mock.payloads.edits import Edit, Positive, edits, header_edits, positives
+from openpipe_mock.payloads.edits import Edit, edits, header_edits
+from openpipe_mock.payloads.valid import Positive, positives
 
 from . import everywhere
 from .aim import Aim

@@ -11,8 +11,7 @@ from typing import Any
 
 from openpipe_mock.contract.probe import Request
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.payloads.edits import Positive, positives
-from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, USER
+from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, USER, Positive, positives
 
 from .aim import Aim
 from .asks import sent

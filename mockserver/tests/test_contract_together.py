@@ -20,8 +20,7 @@ from openpipe_mock.contract.run import RunOptions, run
 from openpipe_mock.contract.target import Target
 from openpipe_mock.contract.text import plan as plan_lines
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.payloads.edits import positives
-from openpipe_mock.payloads.valid import REQUEST_COMPONENTS
+from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, positives
 from tests.judging import states, told, verdict_on
 from tests.live import Live
 from tests.reference.habits import Habits

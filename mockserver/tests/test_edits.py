@@ -14,17 +14,9 @@ import pytest
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import Checker, contract
 from openpipe_mock.openapi.violations import DIALECT
-from openpipe_mock.payloads.edits import (
-    Edit,
-    component_edits,
-    edits,
-    edits_at,
-    header_edits,
-    header_positives,
-    positives,
-)
+from openpipe_mock.payloads.edits import Edit, component_edits, edits, edits_at, header_edits
 from openpipe_mock.payloads.places import SOURCE_LEVELS, pointer, resolve_path, root, walk
-from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, grafted, preceded
+from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, grafted, header_positives, positives, preceded
 from openpipe_mock.service.service import Service
 from tests.inprocess import FULL, HEADERS, JUDGE, answer
 from tests.live import run

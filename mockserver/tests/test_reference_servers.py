@@ -14,7 +14,8 @@ import pytest
 
 from openpipe_mock.contract.checks import catalogue, find
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.payloads.edits import Edit, edits, positives
+from openpipe_mock.payloads.edits import Edit, edits
+from openpipe_mock.payloads.valid import positives
 from tests.reference.habits import Habits
 from tests.reference.http import CHAT, ENDPOINTS, JUDGE, App, Raw, Request
 from tests.reference.mutants import DEVIANTS, mutants

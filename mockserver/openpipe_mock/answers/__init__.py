@@ -1,0 +1,1 @@
+"""What the mock says: scorers, the judge, best of n, completions."""

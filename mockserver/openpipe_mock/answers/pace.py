@@ -1,4 +1,4 @@
-"""TODO answers/pace."""
+"""How fast streams come."""
 
 from dataclasses import dataclass
 

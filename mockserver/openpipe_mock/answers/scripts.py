@@ -1,4 +1,4 @@
-"""TODO answers/scripts."""
+"""Scripted completions: what chat requests that meet a condition are answered."""
 
 from dataclasses import dataclass
 

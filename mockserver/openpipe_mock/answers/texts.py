@@ -57,12 +57,8 @@ def said(message: Mapping[str, Any]) -> str:
 
 
 _PIECES = re.compile(r" ?[A-Za-z0-9_']{1,12}| ?[!-/:-@\[-`{-~]{1,3}|[^\x00-\x7f]{1,4}|[\x00-\x7f]")
-
-
 LONGEST_WORD = 13
 """Characters of the longest token: a space and twelve letters."""
-
-
 _BYTES_PER_TOKEN = 4
 """A rough measure for prompts, whose tokens are counted and never shown."""
 

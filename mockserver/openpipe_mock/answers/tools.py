@@ -11,8 +11,6 @@ from openpipe_mock.core.wording import listed, nearest, quoted
 from openpipe_mock.matching.conditions import Subject
 
 AutoTools = Literal["mention", "always", "never"]
-
-
 _RESULTS = ("tool", "function")
 """Roles of messages that carry the result of a call."""
 

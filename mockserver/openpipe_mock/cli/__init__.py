@@ -1,0 +1,1 @@
+"""The commands, and what joins rooms that don't know each other."""

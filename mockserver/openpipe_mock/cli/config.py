@@ -1,4 +1,4 @@
-"""TODO cli/config."""
+"""`openpipe-mock config`."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""TODO cli/options."""
+"""What the commands' options share."""
 
 import sys
 from collections.abc import Callable
@@ -7,8 +7,6 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 Command = TypeVar("Command", bound=Callable[..., None])
-
-
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 

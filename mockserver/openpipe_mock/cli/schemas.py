@@ -1,4 +1,4 @@
-"""TODO cli/schemas."""
+"""`openpipe-mock schemas`."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""TODO cli/serve."""
+"""`openpipe-mock serve`."""
 
 import gc
 from pathlib import Path

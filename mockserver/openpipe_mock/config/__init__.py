@@ -1,0 +1,1 @@
+"""The config file, read into frozen settings; every mistake has its place."""

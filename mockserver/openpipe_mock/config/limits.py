@@ -1,4 +1,4 @@
-"""TODO config/limits."""
+"""What each key may do."""
 
 from dataclasses import dataclass
 

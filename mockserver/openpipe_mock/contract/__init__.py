@@ -1,0 +1,1 @@
+"""Running the contract suite against a server: probe, findings, reports."""

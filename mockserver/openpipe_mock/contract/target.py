@@ -1,4 +1,4 @@
-"""TODO contract/target."""
+"""The server under test: its base URL, the key that it gets, and how carefully it is treated."""
 
 import os
 import socket
@@ -9,11 +9,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit, urlunsplit
 
 KEY_VARIABLE = "OPENPIPE_API_KEY"
-
-
 _SERVICE_HOSTS = (".openpipe.ai",)
-
-
 _SHORTEST_SECRET = 5
 
 
@@ -112,8 +108,6 @@ def withheld(url: str, given: str | None, environment: Mapping[str, str], *, sen
 
 
 _LOCAL_BUDGET, _PUBLIC_BUDGET = 400, 60
-
-
 _LOCAL_TIMEOUT, _PUBLIC_TIMEOUT = 10.0, 60.0
 
 

@@ -368,8 +368,6 @@ ROUTES = (
 )
 _PATHS = tuple(dict.fromkeys(route.path for route in ROUTES))
 PREFIXED = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/_mock/.*)", re.DOTALL)
-
-
 _PATTERNS = {path: pattern(path) for path in _PATHS}
 
 

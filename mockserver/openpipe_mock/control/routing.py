@@ -1,4 +1,4 @@
-"""TODO control/routing."""
+"""An operation of the control API, and the pattern of its path."""
 
 import re
 from collections.abc import Callable

@@ -1,0 +1,1 @@
+"""What every room may use: errors and effects as data, strict JSON, wording, secrets, draws, resources."""

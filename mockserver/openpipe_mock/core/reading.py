@@ -1,4 +1,4 @@
-"""TODO core/reading."""
+"""Values of a config read one by one, each with its place for the mistakes."""
 
 from dataclasses import dataclass, field
 from hashlib import blake2b

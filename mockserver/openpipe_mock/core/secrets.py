@@ -52,8 +52,6 @@ _SECRET_NAME = re.compile(f"(?i){_NAMES}")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _ESCAPED = re.compile(r"\\u00([2-7][0-9a-fA-F])")
 _ARGUMENT = re.compile(r"(?P<name>[?&][^=&#]*)=[^&#]*")
-
-
 _PLAIN = str.maketrans(ascii_uppercase, ascii_lowercase, "-_ ")
 _FOLD = bytes(range(256)).lower()
 _no_shapes = lacking("sk-", "sk_", "opk-", "opk_")

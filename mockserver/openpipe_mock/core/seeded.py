@@ -62,7 +62,5 @@ def step_of(state: DrawState, content: bytes) -> int:
 
 ANSWERS = 1
 """The newest generation of answers. Texts, scores and ids belong to one; its bytes never change."""
-
-
 EPOCH = 1_704_067_200
 """The start of 2024, in seconds since 1970: when everything happens as long as nobody brings a clock."""

@@ -1,4 +1,4 @@
-"""TODO core/wording."""
+"""The wording of messages: lists, values and names as they are shown, and what a misspelt name may mean."""
 
 import re
 from collections import Counter
@@ -12,18 +12,10 @@ import jsonschema_rs
 import orjson
 
 _MOST_SHOWN = 60
-
-
 MOST_NAMES = 12
-
-
 MOST_COUNTED = 1000
-
-
 _NEAR = 0.6
 """How alike two names are, from 0 to 1, of which one may be meant for the other."""
-
-
 NUMBER = (int, float)
 
 

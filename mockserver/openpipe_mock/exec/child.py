@@ -1,4 +1,4 @@
-"""TODO exec/child."""
+"""The command as a child process: started, signalled, and told of where it can't start."""
 
 import errno
 import os
@@ -68,8 +68,6 @@ class Child:
 
 _TYPED = ("SIGINT", "SIGHUP")
 """Signals that a terminal sends to all processes in its foreground, the child among them."""
-
-
 PASSED_ON = [getattr(signal, name) for name in (*_TYPED, "SIGTERM") if hasattr(signal, name)]
 
 

@@ -1,4 +1,4 @@
-"""TODO exec/verdict."""
+"""What the runs of a command showed: each run, what the client broke in it, and the verdict on all."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace

@@ -1,0 +1,1 @@
+"""What goes wrong, or otherwise, on purpose: fault kinds and variants."""

@@ -1,12 +1,10 @@
-"""TODO faults/framing."""
+"""How the bytes of an answer are cut and delayed on their way, whatever they say."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 
 Timed = tuple[float, bytes]
 """Seconds to wait, and the bytes that are sent then."""
-
-
 Framing = Callable[[Iterable[Timed]], Iterator[Timed]]
 
 
@@ -16,21 +14,11 @@ def as_sent(pieces: Iterable[Timed]) -> Iterator[Timed]:
 
 MOST_SINGLE = 2_000
 """How many bytes come one by one; the pieces behind them are larger, so that long answers end."""
-
-
 _LARGER = 61
-
-
 _LEADING = 0xC0
 """From here on a byte begins a character of several bytes."""
-
-
 _SEVERAL = re.compile(rb"[\xc0-\xff]")
-
-
 MOST_PAUSES = 12
-
-
 PAUSE = 0.004
 """Seconds for which half of a character is all that has come, so that no socket joins it with its rest."""
 

@@ -1,4 +1,4 @@
-"""TODO faults/kinds."""
+"""The faults that a config or a test may declare, and how they are read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

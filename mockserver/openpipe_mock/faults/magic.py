@@ -1,4 +1,4 @@
-"""TODO faults/magic."""
+"""The faults of magic models: `mock-status-429`, `mock-delay-500`, `mock-disconnect`."""
 
 from openpipe_mock.answers.magic import DELAY, PREFIX, STATUS_NAME, bare, echoes, milliseconds
 from openpipe_mock.faults.kinds import RETRY_AFTER, ErrorAnswer, Fault

@@ -1,0 +1,1 @@
+"""A value for any JSON Schema."""

@@ -1,0 +1,1 @@
+"""Conditions on a request, and rules tried in order."""

@@ -1,0 +1,1 @@
+"""Valid requests and every way to break one, enumerated from the contract."""

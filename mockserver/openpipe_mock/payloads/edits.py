@@ -34,17 +34,12 @@ from openpipe_mock.payloads.places import (
 )
 from openpipe_mock.payloads.valid import (
     REQUEST_COMPONENTS,
-    Positive,
-    header_positives,
     header_spots,
     holding_spot,
     parameters,
-    positives,
     smallest_body,
 )
 from openpipe_mock.payloads.values import UNEXPECTED, UNKNOWN
-
-__all__ = ["Edit", "Positive", "edits", "header_edits", "header_positives", "positives"]
 
 Json = Any
 

@@ -27,10 +27,10 @@ from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, grafted
 from openpipe_mock.payloads.values import ODD_TEXTS, PIXEL, SOUND
 
 Json = Any
-Strategy = st.SearchStrategy[Any]
+_Strategy = st.SearchStrategy[Any]
 
 _NAMES = ("count", "get_weather", "a", "x" * 64)
-SCHEMAS: tuple[Json, ...] = (
+_SCHEMAS: tuple[Json, ...] = (
     {},
     {"type": "object"},
     {"type": "object", "properties": {"to": {"type": "integer"}}, "required": ["to"]},
@@ -42,41 +42,41 @@ SCHEMAS: tuple[Json, ...] = (
     },
     {"type": "object", "properties": {"many": {"type": "array", "items": {"type": ["string", "null"]}}}},
 )
-ARGUMENTS = ("{}", '{"to":3}', '{"place":"Zürich"}', "", '{"to":')
+_ARGUMENTS = ("{}", '{"to":3}', '{"place":"Zürich"}', "", '{"to":')
 """Arguments of a call as a model writes them; two of them are no JSON, and still strings."""
 
 
 @cache
-def texts(*, max_size: int = 60) -> Strategy:
+def texts(*, max_size: int = 60) -> _Strategy:
     """Strings: plain, odd (empty, astral, combining, right-to-left, NUL, long) and any other."""
     odd = [text for text in ODD_TEXTS if len(text) <= max_size or len(text) > 1000]
     return st.sampled_from(["Count to 3.", *odd]) | st.text(max_size=max_size)
 
 
-def objects(required: dict[str, Strategy], optional: dict[str, Strategy] | None = None) -> Strategy:
+def _objects(required: dict[str, _Strategy], optional: dict[str, _Strategy] | None = None) -> _Strategy:
     """Objects with these members."""
     return st.fixed_dictionaries(required, optional=optional or {})
 
 
-def nullable(values: Strategy) -> Strategy:
+def _nullable(values: _Strategy) -> _Strategy:
     return st.none() | values
 
 
-def component(name: str) -> Any:
+def _component(name: str) -> Any:
     """A component schema of the contract."""
     return contract().document["components"]["schemas"][name]
 
 
-def words(name: str, member: str) -> Strategy:
+def _words(name: str, member: str) -> _Strategy:
     """The words that a component's member allows."""
-    return st.sampled_from(component(name)["properties"][member]["enum"])
+    return st.sampled_from(_component(name)["properties"][member]["enum"])
 
 
 # Messages and their parts.
 
 
 @cache
-def content_parts(kind: str | None = None) -> Strategy:
+def content_parts(kind: str | None = None) -> _Strategy:
     """Parts of a message's content, of one kind ("text", "image_url", "input_audio", "refusal") or any.
 
     Raises ValueError for another kind.
@@ -84,19 +84,19 @@ def content_parts(kind: str | None = None) -> Strategy:
     kinds = {
         "text": {"text": texts()},
         "image_url": {
-            "image_url": objects({"url": st.sampled_from([PIXEL, "https://example.com/cat.png"])})
-            | objects({"url": st.just(PIXEL), "detail": words("ImageUrl", "detail")})
+            "image_url": _objects({"url": st.sampled_from([PIXEL, "https://example.com/cat.png"])})
+            | _objects({"url": st.just(PIXEL), "detail": _words("ImageUrl", "detail")})
         },
         "input_audio": {
-            "input_audio": objects({"data": st.just(SOUND), "format": words("InputAudio", "format")})
+            "input_audio": _objects({"data": st.just(SOUND), "format": _words("InputAudio", "format")})
         },
         "refusal": {"refusal": texts()},
     }
-    wanted = [known(kind, kinds, "kind of part")] if kind else list(kinds)
-    return st.one_of([objects({"type": st.just(each), **kinds[each]}) for each in wanted])
+    wanted = [_known(kind, kinds, "kind of part")] if kind else list(kinds)
+    return st.one_of([_objects({"type": st.just(each), **kinds[each]}) for each in wanted])
 
 
-def known(name: str, names: Any, noun: str) -> str:
+def _known(name: str, names: Any, noun: str) -> str:
     """The name, if it is one of those. ValueError for any other."""
     if name not in names:
         raise ValueError(f"{name!r} is no {noun}; there are {', '.join(names)}")
@@ -104,80 +104,82 @@ def known(name: str, names: Any, noun: str) -> str:
 
 
 @cache
-def _contents(*kinds: str) -> Strategy:
+def _contents(*kinds: str) -> _Strategy:
     """A message's content: a text, or a list of parts of these kinds."""
     parts = st.one_of([content_parts(kind) for kind in kinds])
     return texts() | st.lists(parts, max_size=3)
 
 
 @cache
-def function_calls() -> Strategy:
+def _function_calls() -> _Strategy:
     """Calls in the older form; both members may be missing."""
-    return objects({}, {"name": st.sampled_from(_NAMES), "arguments": st.sampled_from(ARGUMENTS)})
+    return _objects({}, {"name": st.sampled_from(_NAMES), "arguments": st.sampled_from(_ARGUMENTS)})
 
 
 @cache
-def tool_calls() -> Strategy:
+def _tool_calls() -> _Strategy:
     """Lists of tool calls with different ids."""
-    function = objects({"name": st.sampled_from(_NAMES), "arguments": st.sampled_from(ARGUMENTS)})
+    function = _objects({"name": st.sampled_from(_NAMES), "arguments": st.sampled_from(_ARGUMENTS)})
     ids = st.sampled_from(["call_1", "call_2", "call_3"])
-    call = objects({"id": ids, "type": st.just("function"), "function": function})
+    call = _objects({"id": ids, "type": st.just("function"), "function": function})
     return st.lists(call, max_size=3, unique_by=lambda drawn: drawn["id"])
 
 
 @cache
-def annotations() -> Strategy:
+def _annotations() -> _Strategy:
     citation = {"start_index": st.just(0), "end_index": st.integers(0, 9), "title": texts(), "url": texts()}
-    return st.lists(objects({"type": st.just("url_citation"), "url_citation": objects(citation)}), max_size=2)
+    return st.lists(
+        _objects({"type": st.just("url_citation"), "url_citation": _objects(citation)}), max_size=2
+    )
 
 
 @cache
 def roles() -> tuple[str, ...]:
     """The roles of the contract's messages, in its order."""
     document = contract().document
-    return tuple(str(label(branch, "role", document)) for branch in union(component("Message"), document))
+    return tuple(str(label(branch, "role", document)) for branch in union(_component("Message"), document))
 
 
 @cache
-def messages(role: str | None = None) -> Strategy:
+def messages(role: str | None = None) -> _Strategy:
     """Messages of one role, or of any. Raises ValueError for a role that the contract doesn't have."""
-    named: dict[str, Strategy] = {"name": st.sampled_from(["ada", "x"])}
-    members: dict[str, tuple[dict[str, Strategy], dict[str, Strategy]]] = {
+    named: dict[str, _Strategy] = {"name": st.sampled_from(["ada", "x"])}
+    members: dict[str, tuple[dict[str, _Strategy], dict[str, _Strategy]]] = {
         "system": ({}, {"content": _contents("text"), **named}),
         "user": ({}, {"content": _contents("text", "image_url", "input_audio"), **named}),
         "assistant": (
             {},
             {
-                "content": nullable(_contents("text", "refusal")),
-                "refusal": nullable(texts()),
-                "function_call": nullable(function_calls()),
-                "tool_calls": nullable(tool_calls()),
-                "audio": nullable(objects({"id": st.just("audio_1")})),
-                "annotations": annotations(),
+                "content": _nullable(_contents("text", "refusal")),
+                "refusal": _nullable(texts()),
+                "function_call": _nullable(_function_calls()),
+                "tool_calls": _nullable(_tool_calls()),
+                "audio": _nullable(_objects({"id": st.just("audio_1")})),
+                "annotations": _annotations(),
                 **named,
             },
         ),
         "developer": ({}, {"content": _contents("text"), **named}),
         "tool": ({"tool_call_id": st.just("call_1")}, {"content": _contents("text")}),
-        "function": ({"name": st.sampled_from(_NAMES), "content": nullable(texts())}, {}),
+        "function": ({"name": st.sampled_from(_NAMES), "content": _nullable(texts())}, {}),
     }
-    wanted = [known(role, roles(), "role")] if role else roles()
+    wanted = [_known(role, roles(), "role")] if role else roles()
     return st.one_of(
-        [objects({"role": st.just(each), **members[each][0]}, members[each][1]) for each in wanted]
+        [_objects({"role": st.just(each), **members[each][0]}, members[each][1]) for each in wanted]
     )
 
 
-def conversations(*, max_messages: int = 4) -> Strategy:
+def conversations(*, max_messages: int = 4) -> _Strategy:
     """Lists of messages, empty ones too, in which each tool or function result follows a call."""
-    return st.lists(messages(), max_size=max_messages).map(with_calls)
+    return st.lists(messages(), max_size=max_messages).map(_with_calls)
 
 
-def with_calls(found: list[Json]) -> list[Json]:
+def _with_calls(found: list[Json]) -> list[Json]:
     """Messages, and before each result the call that it answers."""
-    return [each for message in found for each in (*call_before(message), message)]
+    return [each for message in found for each in (*_call_before(message), message)]
 
 
-def call_before(message: Json) -> Iterator[Json]:
+def _call_before(message: Json) -> Iterator[Json]:
     """The assistant's message that a tool or function answers; nothing for any other role."""
     if message["role"] == "tool":
         call = {"id": "call_1", "type": "function", "function": {"name": "count", "arguments": "{}"}}
@@ -188,51 +190,51 @@ def call_before(message: Json) -> Iterator[Json]:
 
 
 @cache
-def functions() -> Strategy:
+def _functions() -> _Strategy:
     """Functions as both forms of a tool describe them."""
-    described = {"description": texts(), "parameters": st.sampled_from(SCHEMAS)}
-    return objects({"name": st.sampled_from(_NAMES)}, {**described, "strict": nullable(st.booleans())})
+    described = {"description": texts(), "parameters": st.sampled_from(_SCHEMAS)}
+    return _objects({"name": st.sampled_from(_NAMES)}, {**described, "strict": _nullable(st.booleans())})
 
 
 @cache
-def tools(*, min_size: int = 0, max_size: int = 3) -> Strategy:
+def tools(*, min_size: int = 0, max_size: int = 3) -> _Strategy:
     """Lists of tools with different names."""
-    tool = objects({"type": st.just("function"), "function": functions()})
+    tool = _objects({"type": st.just("function"), "function": _functions()})
     return st.lists(
         tool, min_size=min_size, max_size=max_size, unique_by=lambda drawn: drawn["function"]["name"]
     )
 
 
-def tool_choices(*, names: Sequence[str] = _NAMES) -> Strategy:
+def tool_choices(*, names: Sequence[str] = _NAMES) -> _Strategy:
     """Choices of tools: the words, `{}`, and a tool that is named; `names` are those that are offered."""
     plain: list[Json] = ["auto", "none", {}, {"type": "function"}]
     if not names:
         return st.sampled_from(plain)
-    named = objects({"function": objects({"name": st.sampled_from(names)})}, {"type": st.just("function")})
+    named = _objects({"function": _objects({"name": st.sampled_from(names)})}, {"type": st.just("function")})
     return st.sampled_from([*plain, "required"]) | named
 
 
 @st.composite
-def toolings(draw: st.DrawFn) -> Json:
+def _toolings(draw: st.DrawFn) -> Json:
     """Members that belong together: nothing, tools, or tools and a choice among them."""
     offered = draw(tools(max_size=2))
     names = [tool["function"]["name"] for tool in offered]
-    choice = draw(nullable(tool_choices(names=names)))
+    choice = draw(_nullable(tool_choices(names=names)))
     found = {"tools": offered} if offered or draw(st.booleans()) else {}
     return found if choice is None else {**found, "tool_choice": choice}
 
 
 @cache
-def outputs() -> Strategy:
+def outputs() -> _Strategy:
     """Messages of a model, as a judge reads them: `{"role": "assistant"}` and more."""
-    return objects(
+    return _objects(
         {"role": st.just("assistant")},
         {
-            "content": nullable(texts()),
-            "refusal": nullable(texts()),
-            "reasoning_content": nullable(texts()),
-            "function_call": nullable(function_calls()),
-            "tool_calls": nullable(tool_calls()),
+            "content": _nullable(texts()),
+            "refusal": _nullable(texts()),
+            "reasoning_content": _nullable(texts()),
+            "function_call": _nullable(_function_calls()),
+            "tool_calls": _nullable(_tool_calls()),
         },
     )
 
@@ -240,43 +242,45 @@ def outputs() -> Strategy:
 # Judge requests.
 
 
-def criteria_ids(*, names: Sequence[str] = ("criterion-1", "criterion-2", "helpful")) -> Strategy:
+def criteria_ids(*, names: Sequence[str] = ("criterion-1", "criterion-2", "helpful")) -> _Strategy:
     """Ids of criteria: `name` for the latest version, `name@vN` for another."""
     versions = st.sampled_from(["", "@v1", "@v2", "@v10"])
     return st.builds(lambda name, version: name + version, st.sampled_from(names), versions)
 
 
-def judge_requests(*, ids: Strategy | None = None, max_messages: int = 4) -> Strategy:
+def judge_requests(*, ids: _Strategy | None = None, max_messages: int = 4) -> _Strategy:
     """Bodies for `POST /criteria/judge`; `ids` draws their `criterion_id`."""
     ids = criteria_ids() if ids is None else ids
     talks = st.builds(
         lambda said, tooling: {"messages": said, **tooling},
         conversations(max_messages=max_messages),
-        toolings(),
+        _toolings(),
     )
-    return objects({"criterion_id": ids, "output": outputs()}, {"input": talks})
+    return _objects({"criterion_id": ids, "output": outputs()}, {"input": talks})
 
 
 # Chat requests, and their headers.
 
 
 @cache
-def response_formats() -> Strategy:
+def response_formats() -> _Strategy:
     """The forms of an answer: text, any JSON object, JSON that follows a schema."""
-    schema = {"schema": nullable(st.sampled_from(SCHEMAS)), "description": nullable(texts())}
-    bound = objects({"name": st.sampled_from(["answer", "x"])}, {**schema, "strict": nullable(st.booleans())})
+    schema = {"schema": _nullable(st.sampled_from(_SCHEMAS)), "description": _nullable(texts())}
+    bound = _objects(
+        {"name": st.sampled_from(["answer", "x"])}, {**schema, "strict": _nullable(st.booleans())}
+    )
     simple = st.sampled_from(["text", "json_object"])
-    return objects({"type": simple}) | objects({"type": st.just("json_schema"), "json_schema": bound})
+    return _objects({"type": simple}) | _objects({"type": st.just("json_schema"), "json_schema": bound})
 
 
-def whole_numbers(low: int, high: int) -> Strategy:
+def _whole_numbers(low: int, high: int) -> _Strategy:
     """Whole numbers, also as JSON's `3.0`; null, which says nothing."""
     numbers = st.integers(low, high)
-    return nullable(numbers | numbers.map(float))
+    return _nullable(numbers | numbers.map(float))
 
 
 @st.composite
-def function_choices(draw: st.DrawFn) -> Json:
+def _function_choices(draw: st.DrawFn) -> Json:
     """The older form of tools: functions, and which of them is called."""
     offered = [tool["function"] for tool in draw(tools(min_size=1, max_size=2))]
     named = [{"name": function["name"]} for function in offered]
@@ -285,84 +289,84 @@ def function_choices(draw: st.DrawFn) -> Json:
 
 
 @cache
-def samplings(max_choices: int) -> dict[str, Strategy]:
+def _samplings(max_choices: int) -> dict[str, _Strategy]:
     """The optional members that need nothing beside them."""
-    signed = nullable(st.sampled_from([0, -2, 2, 0.5]) | st.floats(-2, 2))
-    share = nullable(st.sampled_from([0, 1, 0.5]) | st.floats(0, 1))
-    flags = nullable(st.booleans())
+    signed = _nullable(st.sampled_from([0, -2, 2, 0.5]) | st.floats(-2, 2))
+    share = _nullable(st.sampled_from([0, 1, 0.5]) | st.floats(0, 1))
+    flags = _nullable(st.booleans())
     return {
-        "n": nullable(st.integers(1, max_choices)),
-        "max_tokens": whole_numbers(1, 64),
-        "max_completion_tokens": whole_numbers(1, 64),
+        "n": _nullable(st.integers(1, max_choices)),
+        "max_tokens": _whole_numbers(1, 64),
+        "max_completion_tokens": _whole_numbers(1, 64),
         "temperature": share,
         "top_p": share,
         "presence_penalty": signed,
         "frequency_penalty": signed,
-        "stop": nullable(texts(max_size=8) | st.lists(texts(max_size=8), max_size=4)),
-        "response_format": nullable(response_formats()),
-        "audio": nullable(
-            objects({"format": words("ChatAudio", "format"), "voice": words("ChatAudio", "voice")})
+        "stop": _nullable(texts(max_size=8) | st.lists(texts(max_size=8), max_size=4)),
+        "response_format": _nullable(response_formats()),
+        "audio": _nullable(
+            _objects({"format": _words("ChatAudio", "format"), "voice": _words("ChatAudio", "voice")})
         ),
         "store": flags,
-        "metadata": nullable(st.dictionaries(texts(max_size=8), nullable(texts()), max_size=2)),
+        "metadata": _nullable(st.dictionaries(texts(max_size=8), _nullable(texts()), max_size=2)),
         "seed": st.integers(0, 9),
     }
 
 
 @cache
-def logprob_choices() -> Strategy:
+def _logprob_choices() -> _Strategy:
     """Log probabilities: none, those of the tokens, or those of alternatives too."""
-    alone = objects({}, {"logprobs": nullable(st.booleans()), "top_logprobs": st.none()})
-    return alone | objects({"logprobs": st.just(True), "top_logprobs": st.integers(0, 20)})
+    alone = _objects({}, {"logprobs": _nullable(st.booleans()), "top_logprobs": st.none()})
+    return alone | _objects({"logprobs": st.just(True), "top_logprobs": st.integers(0, 20)})
 
 
 @cache
-def streamings() -> Strategy:
+def _streamings() -> _Strategy:
     """Whether the answer is streamed, and what the stream carries."""
-    options = objects({"include_usage": st.booleans()})
-    plain = objects({}, {"stream": st.sampled_from([False, None]), "stream_options": st.none()})
-    return plain | objects({"stream": st.just(True)}, {"stream_options": nullable(options)})
+    options = _objects({"include_usage": st.booleans()})
+    plain = _objects({}, {"stream": st.sampled_from([False, None]), "stream_options": st.none()})
+    return plain | _objects({"stream": st.just(True)}, {"stream_options": _nullable(options)})
 
 
 def chat_requests(
     *,
-    models: Strategy | None = None,
+    models: _Strategy | None = None,
     max_messages: int = 4,
     max_choices: int = 3,
     stream: bool | None = None,
-) -> Strategy:
+) -> _Strategy:
     """Bodies for `POST /chat/completions`.
 
     `models` draws the model's name; `n` goes up to `max_choices`; `stream` fixes whether the answer is
     streamed, None leaves it open.
     """
-    streaming = streamings() if stream is None else st.just({"stream": stream})
+    streaming = _streamings() if stream is None else st.just({"stream": stream})
     asked = {
         "model": st.just("openai:gpt-4o-mini") if models is None else models,
         "messages": conversations(max_messages=max_messages),
     }
     return st.builds(
         lambda *parts: {name: member for part in parts for name, member in part.items()},
-        objects(asked, samplings(max_choices)),
-        toolings() | function_choices(),
-        logprob_choices(),
+        _objects(asked, _samplings(max_choices)),
+        _toolings() | _function_choices(),
+        _logprob_choices(),
         streaming,
     )
 
 
-def criteria_headers(*, ids: Strategy | None = None, max_size: int = 3) -> Strategy:
+def criteria_headers(*, ids: _Strategy | None = None, max_size: int = 3) -> _Strategy:
     """Values of `op-criteria`: JSON arrays of ids, also empty and with one id twice."""
-    return st.lists(criteria_ids() if ids is None else ids, max_size=max_size).map(ascii_json)
+    return st.lists(criteria_ids() if ids is None else ids, max_size=max_size).map(_ascii_json)
 
 
-def tags_headers(*, max_size: int = 3) -> Strategy:
+def tags_headers(*, max_size: int = 3) -> _Strategy:
     """Values of `op-tags`: JSON objects of strings, numbers, booleans and null, in plain ASCII."""
-    values = nullable(texts(max_size=20) | st.booleans() | st.integers(-9, 9) | st.just(0.5))
+    values = _nullable(texts(max_size=20) | st.booleans() | st.integers(-9, 9) | st.just(0.5))
     found = st.dictionaries(texts(max_size=8), values, max_size=max_size)
-    return found.map(ascii_json)
+    return found.map(_ascii_json)
 
 
-def ascii_json(value: Json) -> str:
+def _ascii_json(value: Json) -> str:
     """JSON text without a character that a header can't carry."""
     return json.dumps(value)
 
@@ -388,7 +392,7 @@ class Broken:
         return self.edit.rule
 
 
-def broken_judge_requests(*, strict: bool = False) -> Strategy:
+def broken_judge_requests(*, strict: bool = False) -> _Strategy:
     """Judge requests that are one edit away from a valid one, as `Broken`.
 
     `strict` leaves out the edits that a service may tolerate (`Edit.lenient`).
@@ -396,13 +400,13 @@ def broken_judge_requests(*, strict: bool = False) -> Strategy:
     return _broken("judge", judge_requests(), strict)
 
 
-def broken_chat_requests(*, strict: bool = False) -> Strategy:
+def broken_chat_requests(*, strict: bool = False) -> _Strategy:
     """Chat requests that are one edit away from a valid one, as `Broken`; `strict` as for judge requests."""
     return _broken("chat", chat_requests(), strict)
 
 
 @st.composite
-def _broken(draw: st.DrawFn, endpoint: str, bodies: Strategy, strict: bool) -> Broken:
+def _broken(draw: st.DrawFn, endpoint: str, bodies: _Strategy, strict: bool) -> Broken:
     """An edit, then a body that it fits: one that lacks the place for it gets that of the edit's own base."""
     edit = draw(st.sampled_from([edit for edit in edits(endpoint) if not (strict and edit.lenient)]))
     before = draw(bodies)

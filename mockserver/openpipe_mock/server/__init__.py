@@ -1,0 +1,1 @@
+"""The mock on a socket: ASGI, HTTP protocol, workers, reload, signals."""

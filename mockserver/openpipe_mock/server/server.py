@@ -40,8 +40,6 @@ _KEEP_ALIVE_SECONDS = 60
 """How long a connection may be idle. After 5 s httpx leaves one too: its next request would cross our end."""
 _GRACE_SECONDS: Any = 0.3
 """How long requests under way may go on after a signal. Uvicorn takes fractions, but declares an int."""
-
-
 _Watching = Callable[[], Coroutine[Any, Any, None]]
 """What runs beside a server, until it is cancelled."""
 

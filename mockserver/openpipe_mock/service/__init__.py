@@ -1,0 +1,1 @@
+"""The seam: a request goes in, a reply comes out."""

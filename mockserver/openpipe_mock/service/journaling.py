@@ -1,4 +1,4 @@
-"""TODO service/journaling."""
+"""What the journal keeps of an exchange, and the note that an answer carries."""
 
 from openpipe_mock.core.effects import Begin, Effects, HeaderList, Piece, Reply
 from openpipe_mock.service.request import Visit

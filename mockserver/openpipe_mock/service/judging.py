@@ -1,4 +1,4 @@
-"""TODO service/judging."""
+"""`POST /criteria/judge`: a request in, a judgement or an error out."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""TODO service/refusals."""
+"""Errors as answers."""
 
 import orjson
 

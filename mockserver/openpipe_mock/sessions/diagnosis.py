@@ -1,4 +1,4 @@
-"""TODO sessions/diagnosis."""
+"""Why a logged request was answered as it was: the rules that it didn't meet, and expectations on calls."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -21,8 +21,6 @@ from openpipe_mock.sessions.inspection import (
 from openpipe_mock.sessions.journal import Entry
 
 _MOST_NEAR = 5
-
-
 _MOST_UNMATCHED = 200
 
 

@@ -1,0 +1,1 @@
+"""The mock in a test's hands: fixtures, intercepted clients, assertions."""

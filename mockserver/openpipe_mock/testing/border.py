@@ -1,4 +1,4 @@
-"""TODO testing/border."""
+"""Which requests of this process a mock takes, refuses or lets pass, and all mocks that are active."""
 
 import os
 from collections.abc import Collection, Iterable
@@ -18,32 +18,14 @@ from openpipe_mock.testing.network_guard import NetworkGuard, NetworkRefused, is
 from openpipe_mock.testing.patches import Patches
 
 Providers = Literal["mock", "refuse", "pass"]
-
-
 PROVIDERS: tuple[Providers, ...] = get_args(Providers)
-
-
 SERVICE = ("api.openpipe.ai", "app.openpipe.ai")
-
-
 _OPENAI = ("api.openai.com", "*.api.openai.com")
-
-
 _OTHERS = ("api.anthropic.com", "generativelanguage.googleapis.com", "*aiplatform.googleapis.com")
-
-
 BASE_URLS = ("OPENPIPE_BASE_URL", "OPENAI_BASE_URL")
-
-
 DUMMY_KEY = "op-local"
-
-
 OWN_KEY, OPENAI_KEY = "OPENPIPE_API_KEY", "OPENAI_API_KEY"
-
-
 KEY_VARIABLES = (OWN_KEY, OPENAI_KEY)
-
-
 OTHER_KEYS = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.payloads.edits import Edit, edits, positives
+from openpipe_mock.payloads.edits import Edit, edits
+from openpipe_mock.payloads.valid import positives
 from tests.reference.habits import Habits
 from tests.reference.http import (
     CHAT,

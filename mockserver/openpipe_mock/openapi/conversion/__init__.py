@@ -1,0 +1,1 @@
+"""A page of the documentation site turned into OpenAPI, for maintainers."""

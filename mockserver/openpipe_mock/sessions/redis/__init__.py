@@ -1,0 +1,1 @@
+"""What sessions remember, in a Redis that several mocks share."""
