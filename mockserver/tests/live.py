@@ -77,8 +77,9 @@ def until_ready(
 
 def with_grace(seconds: float) -> list[str | Path]:
     """The command of a mock that lets requests under way go on for so long after a signal."""
-    program = "from openpipe_mock import cli, serve; serve.GRACE_SECONDS = float({!r}); cli.main()"
-    return [here("python"), "-c", program.format(seconds)]
+    imports = "from openpipe_mock.cli.main import main; from openpipe_mock.server import server"
+    program = f"{imports}; server._GRACE_SECONDS = {float(seconds)!r}; main()"
+    return [here("python"), "-c", program]
 
 
 def has_taken_all(live: Live) -> bool:

@@ -180,14 +180,14 @@ def test_a_draw_depends_on_no_library_s_spelling(name: str, monkeypatch: pytest.
     expected = draws()
     monkeypatch.setattr(canonical, "orjson", writing(OTHERS[name]))
     assert canonical.respells()
-    monkeypatch.setattr(canonical, "RESPELLS", True)
+    monkeypatch.setattr(canonical, "_RESPELLS", True)
     assert draws() == expected
 
 
 def test_without_a_correction_another_spelling_would_draw_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = draws()
     monkeypatch.setattr(canonical, "orjson", writing(OTHERS["always an exponent"]))
-    monkeypatch.setattr(canonical, "RESPELLS", False)
+    monkeypatch.setattr(canonical, "_RESPELLS", False)
     assert not [seen for seen, before in zip(draws(), expected, strict=True) if seen == before]
 
 

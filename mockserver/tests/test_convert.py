@@ -929,7 +929,7 @@ def test_keys_are_text() -> None:
 
 
 def test_without_the_c_parser_a_page_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yamltext, "EventLoader", yaml.SafeLoader)
+    monkeypatch.setattr(yamltext, "_EventLoader", yaml.SafeLoader)
     assert convert_page(judge_text()) == judge()
 
 

@@ -134,7 +134,7 @@ ask('/criteria/judge', GOOD)
 
 
 def test_more_requests_than_a_run_keeps_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_SEEN", 1)
+    monkeypatch.setattr(module, "_MOST_SEEN", 1)
     first = run("[ask('/criteria/judge', GOOD) for _ in range(3)]").first
     assert (first.requests, first.unseen) == ({"judge": 1}, 2)
 
@@ -273,7 +273,7 @@ def test_a_command_that_asks_nothing_is_not_run_under_variants() -> None:
 
 
 def test_a_command_whose_requests_are_only_counted_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_SEEN", 0)
+    monkeypatch.setattr(module, "_MOST_SEEN", 0)
     verdict = run("ask('/criteria/judge', GOOD)", variants=first(1))
     assert [(run.silent, run.unseen) for run in verdict.runs] == [(False, 1), (False, 1)]
 
@@ -370,7 +370,7 @@ class Deaf:
 
 
 def test_a_server_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(liveserver, "PATIENCE", 0.1)
+    monkeypatch.setattr(liveserver, "_PATIENCE", 0.1)
     monkeypatch.setattr(liveserver, "Server", Deaf)
     with pytest.raises(CannotServe, match="did not start"):
         run("")

@@ -1,56 +1,44 @@
-"""The table of layers in docs/architecture.md, held against what the modules import."""
+"""The table of rooms in docs/architecture.md, held against what the modules import."""
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "mockserver" / "openpipe_mock"
+from tests.environments import ROOT
+from tests.structure import PACKAGE, depth, folders, imported, longest_chain, modules, repeated_names
+
 DOCUMENT = ROOT / "docs" / "architecture.md"
-ROW = re.compile(r"\|\s*(?P<layer>\d+)\s*\|(?P<modules>[^|]*)\|")
+ROW = re.compile(r"^\| `(?P<room>\w+)/` \|(?P<duty>[^|\n]*)\|(?P<imports>[^|\n]*)\|", re.MULTILINE)
+DOORS = {"__main__", "edits", "pytest_plugin", "strategies"}
+"""The modules at the top of the package, beside `__init__`."""
 OUTSIDE_WORLD = {"asyncio", "anyio", "httpx", "random", "secrets", "socket", "starlette", "time", "uvicorn"}
-
-
-def modules() -> list[str]:
-    """Every module of the package, without its tests."""
-    return sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+DEEPEST, DEEPEST_INSIDE = 16, 4
+"""How many imports may lead from one module to another, and inside a folder."""
+SHARED = {"Json", "places", "pytest_configure", "pytest_plugins"}
+"""Names that mean the same wherever they stand: of each client library's module, and of pytest."""
 
 
 @cache
-def table() -> tuple[tuple[str, ...], ...]:
-    """The modules of each row, from the top."""
-    rows = ROW.finditer(DOCUMENT.read_text(encoding="utf-8"))
-    return tuple(tuple(re.findall(r"`(\w+)`", row["modules"])) for row in rows)
+def table() -> Mapping[str, frozenset[str]]:
+    """Room → the rooms that it may import, in the table's order."""
+    allowed: dict[str, frozenset[str]] = {}
+    for row in ROW.finditer(DOCUMENT.read_text(encoding="utf-8")):
+        above = frozenset(allowed)
+        named = frozenset(re.findall(r"`(\w+)`", row["imports"]))
+        allowed[row["room"]] = above if "all above" in row["imports"] else named
+    return allowed
 
 
-def allowed(module: str) -> set[str]:
-    """What a module may import: the rows above its own, and what stands to its left."""
-    number, row = next((number, row) for number, row in enumerate(table()) if module in row)
-    above = {name for higher in table()[:number] for name in higher}
-    return above | set(row[: row.index(module)])
+def rooms() -> list[str]:
+    return sorted({module.room for module in modules().values()} - {""})
 
 
-def imported(source: str) -> Iterator[str]:
-    """The modules of the package that a source text imports, wherever and however it does."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom):
-            yield from members(node)
-        elif isinstance(node, ast.Import):
-            yield from (
-                name.name.split(".")[1] for name in node.names if name.name.startswith("openpipe_mock.")
-            )
-
-
-def members(node: ast.ImportFrom) -> Iterator[str]:
-    origin = ".".join(filter(None, ("openpipe_mock" if node.level else "", node.module)))
-    if origin == "openpipe_mock":
-        yield from (name.name for name in node.names if not name.name.startswith("__"))
-    elif origin.startswith("openpipe_mock."):
-        yield origin.split(".")[1]
+def room_of(name: str) -> str:
+    """The room of a module by its dotted name, "" for a door."""
+    return name.partition(".")[0] if name.partition(".")[0] in rooms() else ""
 
 
 def foreign(source: str) -> set[str]:
@@ -64,38 +52,73 @@ def foreign(source: str) -> set[str]:
     return found
 
 
-def source_of(module: str) -> str:
-    return (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
+def below_the_seam() -> Iterator[str]:
+    """The modules of the service and of all rooms that it may import."""
+    free = table()["service"] | {"service"}
+    inside = (name for name, module in modules().items() if module.room in free and ".redis." not in name)
+    yield from (name for name in inside if name != "core.reasons")  # it only tells their errors apart
 
 
-def test_the_table_is_found_and_numbered_from_the_top() -> None:
-    numbers = [int(row["layer"]) for row in ROW.finditer(DOCUMENT.read_text(encoding="utf-8"))]
-    assert numbers == list(range(len(numbers)))
-    assert len(numbers) >= 5
+def test_the_table_names_every_room_once() -> None:
+    assert sorted(table()) == rooms()
 
 
-def test_every_module_stands_in_the_table_once_and_nothing_else_does() -> None:
-    named = [name for row in table() for name in row]
-    assert sorted(set(modules()) - set(named)) == [], "modules that the table lacks"
-    assert sorted(set(named) - set(modules())) == [], "names in the table without a module"
-    assert sorted(name for name in set(named) if named.count(name) > 1) == [], "modules in two places"
+def test_a_room_may_import_only_rooms_that_stand_above_it() -> None:
+    order = list(table())
+    for room, allowed in table().items():
+        assert allowed <= set(order[: order.index(room)]), room
 
 
-@pytest.mark.parametrize("module", modules())
-def test_a_module_imports_only_what_stands_above_it_or_to_its_left(module: str) -> None:
-    assert any(module in row for row in table()), f"the table in docs/architecture.md lacks {module}"
-    assert sorted(set(imported(source_of(module))) - allowed(module)) == []
+def test_at_the_top_of_the_package_stand_only_doors() -> None:
+    assert {name for name, module in modules().items() if not module.room} <= DOORS
 
 
-@pytest.mark.parametrize("module", modules())
-def test_what_lies_below_the_seam_knows_no_framework_socket_or_clock(module: str) -> None:
-    """The service and all that it may import; adapters and whatever else is above are free."""
-    if module == "service" or module in allowed("service"):
-        assert sorted(foreign(source_of(module)) & OUTSIDE_WORLD) == []
+@pytest.mark.parametrize("room", rooms())
+def test_a_room_imports_only_what_its_row_names(room: str) -> None:
+    for name, module in modules().items():
+        if module.room == room:
+            others = {room_of(each) for each in imported(module.text)} - {room}
+            assert sorted(others - table()[room]) == [], name
 
 
-def test_no_module_of_the_package_imports_its_tests() -> None:
-    assert [module for module in modules() if "tests" in imported(source_of(module))] == []
+@pytest.mark.parametrize("room", rooms())
+def test_a_room_says_its_duty_in_its_first_line(room: str) -> None:
+    text = (PACKAGE / room / "__init__.py").read_text(encoding="utf-8")
+    assert str(ast.get_docstring(ast.parse(text))).partition("\n")[0].endswith(".")
+
+
+def test_only_its_own_folder_knows_of_redis() -> None:
+    outside = {
+        name
+        for name, module in modules().items()
+        if not name.startswith("sessions.redis.")
+        and any(".redis." in f"{each}." for each in imported(module.text))
+    }
+    assert outside <= {"server.server", "sessions.memory"}
+
+
+def test_what_lies_below_the_seam_knows_no_framework_socket_or_clock() -> None:
+    for name in below_the_seam():
+        assert sorted(foreign(modules()[name].text) & OUTSIDE_WORLD) == [], name
+
+
+def test_no_module_of_the_package_imports_tests_or_the_suite() -> None:
+    for name, module in modules().items():
+        assert not foreign(module.text) & {"tests", "contract_tests"}, name
+        assert not any(each.startswith("contract_tests") for each in imported(module.text)), name
+
+
+def test_imports_are_no_deeper_than_promised() -> None:
+    assert depth() <= DEEPEST, longest_chain()
+
+
+@pytest.mark.parametrize("folder", folders())
+def test_imports_inside_a_folder_are_no_deeper_than_promised(folder: str) -> None:
+    assert depth(inside=folder) <= DEEPEST_INSIDE, longest_chain(inside=folder)
+
+
+def test_a_public_name_has_one_meaning() -> None:
+    assert set(repeated_names()) - SHARED == set()
 
 
 @pytest.mark.parametrize(
@@ -103,20 +126,26 @@ def test_no_module_of_the_package_imports_its_tests() -> None:
     [
         "import openpipe_mock.server.asgi",
         "import os, openpipe_mock.server.asgi as application",
-        "from openpipe_mock import app",
+        "from openpipe_mock.server import asgi",
         "from openpipe_mock.server.asgi import create_app",
-        "from . import app",
-        "from .app import create_app",
-        "def late():\n    from openpipe_mock import app",
+        "def late():\n    from openpipe_mock.server import asgi",
         "if True:\n    import openpipe_mock.server.asgi",
     ],
 )
 def test_an_import_is_seen_in_every_form(source: str) -> None:
-    assert list(imported(source)) == ["app"]
+    assert list(imported(source)) == ["server.asgi"]
 
 
 @pytest.mark.parametrize(
-    "source", ["from openpipe_mock import __version__", "import os", "from os import app"]
+    "source", ["from openpipe_mock import __version__", "import os", "from os import asgi"]
 )
 def test_what_is_no_import_of_a_module_is_not_taken_for_one(source: str) -> None:
     assert list(imported(source)) == []
+
+
+def test_only_what_runs_at_import_counts_at_the_top_level() -> None:
+    late = "def late():\n    import openpipe_mock.server.asgi\n"
+    typing = "if TYPE_CHECKING:\n    import openpipe_mock.control.api\n"
+    assert list(imported(f"{late}{typing}import openpipe_mock.core.errors", top_level=True)) == [
+        "core.errors"
+    ]

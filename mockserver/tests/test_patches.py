@@ -240,7 +240,7 @@ def test_one_more_library_is_a_module_and_an_entry(monkeypatch: pytest.MonkeyPat
     library.Post = Post  # type: ignore[attr-defined]
     monkeypatch.setitem(CLIENTS, "postoffice", "postofficeclient")
     monkeypatch.setitem(sys.modules, "postoffice", library)
-    monkeypatch.setitem(sys.modules, "openpipe_mock.postofficeclient", module)
+    monkeypatch.setitem(sys.modules, "openpipe_mock.testing.postofficeclient", module)
     with patched():
         assert (Post().send(URL), Post().send("https://a.test/")) == ("answered", "sent to https://a.test/")
     assert Post().send(URL) == f"sent to {URL}"

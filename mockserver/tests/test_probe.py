@@ -207,7 +207,7 @@ def test_a_stream_that_never_ends_is_cut_at_the_timeout() -> None:
 
 
 def test_an_answer_beyond_all_bounds_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "MOST_BYTES", 10)
+    monkeypatch.setattr(probe, "_MOST_BYTES", 10)
     assert probing(in_turn(httpx.Response(200, content=b"x" * 99))).send(ASK).failure == probe.ENDLESS
 
 

@@ -41,9 +41,10 @@ KEY = {"Authorization": "Bearer op-local"}
 REQUEST = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}
 BAD = "sed: 7\ncriteria: {fussy: {uniform: [1, 0]}}\n"
 MISTAKES = ("/sed: unknown property", "/criteria/fussy/uniform: the lowest score")
-QUICK = {"STEP_MS": 5, "DEBOUNCE_MS": 20, "LOOK_MS": 50}
+QUICK = {"_STEP_MS": 5, "_DEBOUNCE_MS": 20, "LOOK_MS": 50}
 """How often a file is looked at where a test isn't about that."""
-LOOKING = f"from openpipe_mock import cli, reload; vars(reload).update({QUICK}); cli.main()"
+STARTING = "from openpipe_mock.cli.main import main; from openpipe_mock.server import reload"
+LOOKING = f"{STARTING}; vars(reload).update({QUICK}); main()"
 
 
 @pytest.fixture(autouse=True)
@@ -552,7 +553,7 @@ def test_a_link_that_leads_nowhere_is_not_passed_over(tmp_path: Path) -> None:
     assert DEFAULT_NAME in refused(cwd=tmp_path)
 
 
-SELDOM = "from openpipe_mock import cli, reload; reload.LOOK_MS = 3_600_000; cli.main()"
+SELDOM = f"{STARTING}; reload.LOOK_MS = 3_600_000; main()"
 
 
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
@@ -721,12 +722,12 @@ class Holding:
 @pytest.mark.parametrize("stage", ["reading", "parsing"])
 def test_requests_go_on_while_a_file_is_read(file: Path, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long that takes; and the newest file is in force in the end."""
-    target, name = (reload, "contents_again") if stage == "reading" else (reload, "read")
+    name = "read_file_again" if stage == "reading" else "read_config"
 
     async def play() -> None:
         async with watching(file) as service:
-            held = Holding(getattr(target, name))
-            monkeypatch.setattr(target, name, held)
+            held = Holding(getattr(reload, name))
+            monkeypatch.setattr(reload, name, held)
             file.write_text("seed: 2\n")
             await eventually(held.begun.is_set)
             for seed in (3, 4):
@@ -746,7 +747,7 @@ def test_the_end_waits_for_no_file(file: Path, monkeypatch: pytest.MonkeyPatch) 
     async def play() -> Holding:
         async with watching(file):
             held = Holding(read_file_again)
-            monkeypatch.setattr(reload, "contents_again", held)
+            monkeypatch.setattr(reload, "read_file_again", held)
             await eventually(held.begun.is_set)
         return held
 

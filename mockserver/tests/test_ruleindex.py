@@ -314,7 +314,7 @@ def test_texts_that_are_too_many_for_the_memory_are_found_all_the_same(memory: i
     rules = numbered(
         *(said("contains", f"{number:03d} of an order that has a long name") for number in range(300))
     )
-    with patch.object(ruleindex, "MOST_MEMORY", memory):
+    with patch.object(ruleindex, "_MOST_MEMORY", memory):
         for number in (0, 150, 299):
             text = f"What of the {number:03d} of an order that has a long name?"
             assert found(rules, chat(text)) == [number]
@@ -323,7 +323,7 @@ def test_texts_that_are_too_many_for_the_memory_are_found_all_the_same(memory: i
 
 def test_a_search_that_runs_out_of_memory_says_so_by_finding_nothing() -> None:
     """Not even the empty text, which is in all: so nobody takes it for an answer."""
-    with patch.object(ruleindex, "MOST_MEMORY", 1):
+    with patch.object(ruleindex, "_MOST_MEMORY", 1):
         assert not ruleindex.united([b"", b"a"])(b"a")
     assert sorted(ruleindex.united([b"", b"a", b"b"])(b"a") or ()) == [0, 1]
 
@@ -386,7 +386,7 @@ def test_what_was_worked_out_of_rules_is_shared_by_all_that_stand_in_front_of_th
 def test_of_many_books_the_newest_keep_what_was_worked_out_of_them() -> None:
     """A journal keeps the settings of each request; thousands of indexes would fill the memory."""
     books = [Rulebook(numbered(*(said("equals", f"{n}") for n in range(number)))) for number in range(20, 60)]
-    with patch.object(ruleindex, "MOST_INDEXED", 200):
+    with patch.object(ruleindex, "_MOST_INDEXED", 200):
         for _ in range(2):
             for book in books:
                 assert [rule.number for rule in rules_that_hold(book, chat("7"))] == [7]

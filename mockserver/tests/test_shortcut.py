@@ -383,7 +383,7 @@ def test_what_changes_from_time_to_time_is_never_repeated(
 
 
 def test_no_more_completions_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shortcut, "MOST_KNOWN", 2)
+    monkeypatch.setattr(shortcut, "_MOST_KNOWN", 2)
     ways = repeated(monkeypatch)
     app = create_app(Service())
     for model in ("a", "b", "c", "a", "c"):

@@ -198,7 +198,7 @@ def test_the_journal_is_bounded_in_number(shared: Service, monkeypatch: pytest.M
 
 
 def test_the_journal_is_bounded_in_bytes(shared: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stateredis, "MOST_BYTES", 5000)
+    monkeypatch.setattr(stateredis, "MOST_JOURNAL_BYTES", 5000)
     for _ in range(4):
         answer(shared, having(output={"role": "assistant", "content": "x" * 1500}))
     journal = shared.sessions.known("", 0).journal
@@ -304,7 +304,7 @@ def test_counts_and_cache_are_bounded_by_use(shared: Service, monkeypatch: pytes
 
 
 def test_the_cache_is_bounded_in_bytes(shared: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stateredis, "MOST_CACHED_BYTES", 1000)
+    monkeypatch.setattr(stateredis, "_MOST_CACHED_BYTES", 1000)
     session = shared.sessions.open("", 0)
     for number in range(6):
         session.store(b"%d" % number, Completion("x" * 300, 0, "m", (), 0))
@@ -418,8 +418,8 @@ STEPS = Settings(
 def test_while_redis_is_away_only_those_suffer_who_need_it(
     fragile: Redis, name: signal.Signals, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(statelink, "PROBE_SECONDS", 0.05)
-    monkeypatch.setattr(statelink, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(statelink, "_PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(statelink, "_TIMEOUT_SECONDS", 0.2)
     service, link = mock_with(fragile, STEPS)
     steps = having(criterion_id="steps")
     assert content_of(answer(service, steps))["score"] == 1
@@ -463,7 +463,7 @@ def memory(service: Service) -> Any:
 def test_the_status_tells_how_redis_is_also_while_it_is_away(
     fragile: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(statelink, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(statelink, "_PROBE_SECONDS", 0.05)
     service, link = mock_with(fragile)
     answer(service, having())
     told = memory(service)
@@ -549,8 +549,8 @@ def test_a_redis_that_is_slow_is_not_asked_again_before_it_answers_as_requests_n
     fragile: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It may answer pings and take nothing."""
-    monkeypatch.setattr(statelink, "PROBE_SECONDS", 0.02)
-    monkeypatch.setattr(statelink, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(statelink, "_PROBE_SECONDS", 0.02)
+    monkeypatch.setattr(statelink, "_TIMEOUT_SECONDS", 0.05)
     service, link = mock_with(fragile)
     answer(service, having())
     with contextlib.closing(fragile.client) as client:
@@ -576,7 +576,7 @@ def test_a_redis_that_is_slow_is_not_asked_again_before_it_answers_as_requests_n
 
 def test_an_answer_that_refuses_is_an_answer(fragile: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Redis is back, though it takes nothing."""
-    monkeypatch.setattr(statelink, "PROBE_SECONDS", 0.02)
+    monkeypatch.setattr(statelink, "_PROBE_SECONDS", 0.02)
     service, link = mock_with(fragile)
     answer(service, having())
     fragile.send(signal.SIGKILL)
@@ -947,7 +947,7 @@ def test_over_tls(tmp_path: Path) -> None:
 
 
 def test_a_redis_that_accepts_and_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statelink, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(statelink, "_TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         link = Link(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         with pytest.raises(BadState, match="no answer in time"):

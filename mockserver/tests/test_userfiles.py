@@ -140,7 +140,7 @@ def test_a_folder_and_nothing_are_refused(tmp_path: Path, read: Callable[[Path, 
 def test_who_waits_long_for_a_writer_says_so(
     pipe: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(userfiles, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(userfiles, "_PATIENCE_SECONDS", 0.05)
     reader = threading.Thread(target=read_file, args=(pipe, 10), daemon=True)
     reader.start()
     deadline = time.monotonic() + PATIENCE

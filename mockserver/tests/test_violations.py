@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from openpipe_mock.core import wording
 from openpipe_mock.core.errors import Violation
 from openpipe_mock.core.wording import MOST_COUNTED, MOST_NAMES, listed, nearest, quoted, quoted_names, shown
 from openpipe_mock.openapi import violations as explaining
@@ -409,7 +410,7 @@ def test_of_a_thousand_unknown_members_only_those_shown_are_put_into_words(
 
 def test_a_misspelt_value_is_compared_only_where_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(explaining, "nearest", lambda word, known: asked.append(word))
+    monkeypatch.setattr(wording, "nearest", lambda word, known: asked.append(word))
     many = saying(*({"role": f"usr{number}", "content": "x"} for number in range(500)))
     found = gathered(contract().checker("JudgeCriteriaRequest").violations(many), 3)
     assert len(found.issues()) == 4

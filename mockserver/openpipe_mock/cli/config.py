@@ -5,12 +5,11 @@ from pathlib import Path
 
 import click
 
-from openpipe_mock.cli.main import main
 from openpipe_mock.cli.options import fail
 from openpipe_mock.core.resources import folder
 
 
-@main.group()
+@click.group()
 def config() -> None:
     """The config file: check it, see an example, get its schema."""
 

@@ -29,6 +29,7 @@ def _refuse(problem: str) -> NoReturn:
 
 
 @click.command(
+    "contract",
     context_settings=_CONTEXT,
     epilog="""\b
 Examples:
@@ -224,6 +225,7 @@ def _write(result: "Result", files: dict[str, Path | None], again: str, today: d
 
 
 @click.command(
+    "explain",
     context_settings=_CONTEXT,
     epilog="""\b
 Examples:

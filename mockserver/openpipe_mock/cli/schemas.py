@@ -5,12 +5,13 @@ from pathlib import Path
 
 import click
 
-from openpipe_mock.cli.main import MOST_DOCUMENT_BYTES, main
 from openpipe_mock.cli.options import fail
 from openpipe_mock.core.resources import install_line
 
+_MOST_DOCUMENT_BYTES = 64 * 2**20
 
-@main.group()
+
+@click.group()
 def schemas() -> None:
     """The contract as data: convert documentation pages, check the document."""
 
@@ -34,7 +35,7 @@ def convert(page: Path, into: Path | None) -> None:
     from openpipe_mock.openapi.conversion.convert import ConversionError, convert_page, dump, merge
 
     try:
-        part = convert_page(utf8(read_file(page, MOST_DOCUMENT_BYTES).data))
+        part = convert_page(utf8(read_file(page, _MOST_DOCUMENT_BYTES).data))
     except (ConversionError, UnreadableYaml) as error:
         fail(f"{page}: {error}", 1)
     except OSError as error:
@@ -43,7 +44,7 @@ def convert(page: Path, into: Path | None) -> None:
         click.echo(dump(part, header=()), nl=False)
         return
     try:
-        document = read_yaml(read_file(into, MOST_DOCUMENT_BYTES).data).value or {}
+        document = read_yaml(read_file(into, _MOST_DOCUMENT_BYTES).data).value or {}
         if not isinstance(document, dict):
             fail(f"{into} is no OpenAPI document: expected a mapping", 1)
         into.write_text(dump(merge(document, part)), "utf-8")

@@ -6,19 +6,19 @@ from typing import Any
 
 import click
 
-from openpipe_mock.cli.main import main
 from openpipe_mock.cli.options import fail, file_decides, option
 from openpipe_mock.config.settings import CLOCKS, IDS, REPEATS, VALIDATIONS, Settings
 from openpipe_mock.server.signals import leave_calmly
 
 
-@main.command(
+@click.command(
+    "serve",
     epilog="""\b
 Examples:
   openpipe-mock serve
   openpipe-mock serve --config openpipe-mock.yaml --seed 7
   openpipe-mock serve --port 0 --ready-file ready.json --quiet
-  OPENPIPE_MOCK_SEED=7 openpipe-mock serve --validation lenient"""
+  OPENPIPE_MOCK_SEED=7 openpipe-mock serve --validation lenient""",
 )
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @option("--port", default=6736, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")

@@ -22,7 +22,7 @@ _SENDING = "_request"
 _END = object()
 
 
-def _places(library: ModuleType) -> Iterator[Place]:
+def places(library: ModuleType) -> Iterator[Place]:
     yield library.BaseConnector, "connect", partial(_connecting, library)
     for verb in _VERBS:
         yield library.ClientSession, verb, partial(_asking, library.ClientSession, verb)

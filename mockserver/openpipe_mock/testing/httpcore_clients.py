@@ -41,7 +41,7 @@ def _head(request: Any, catch: Catch) -> Head:
     return Head(request.method.decode(), catch[0], headers, query, catch[1].clock.now)
 
 
-def _places(library: ModuleType) -> Iterator[Place]:
+def places(library: ModuleType) -> Iterator[Place]:
     yield library.ConnectionPool, "handle_request", partial(_handling, library)
     yield library.AsyncConnectionPool, "handle_async_request", partial(_handling_async, library)
 

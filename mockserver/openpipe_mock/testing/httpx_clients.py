@@ -214,7 +214,7 @@ def _delivering_async(family: Family, original: Original, ours: Ours) -> Origina
     return None if is_tracer(original) else handle_async_request
 
 
-def _places(library: ModuleType) -> Iterator[Place]:
+def places(library: ModuleType) -> Iterator[Place]:
     family, send = Family(library), "_send_single_request"
     sync = _Sending(family, library.HTTPTransport, "handle_request", library.SyncByteStream)
     asynchronous = _Sending(

@@ -200,7 +200,7 @@ def _named(wrapping: Wrapping) -> Wrapping:
     return wrapped
 
 
-def _places() -> Iterator[Place]:
+def places() -> Iterator[Place]:
     from asyncio.base_events import BaseEventLoop
     from asyncio.proactor_events import BaseProactorEventLoop
 
@@ -235,7 +235,7 @@ class NetworkGuard:
         self.places: tuple[Place, ...] = ()
 
     def put_on(self) -> None:
-        self.places = self.places or tuple(_places())
+        self.places = self.places or tuple(places())
         self.on = True
         self.layers.put_on(self.places)
 

@@ -16,7 +16,7 @@ from openpipe_mock.testing.patches import as_written, is_replaced
 _NAME = "get_adapter"
 
 
-def _places(library: ModuleType) -> Iterator[Place]:
+def places(library: ModuleType) -> Iterator[Place]:
     yield library.Session, _NAME, partial(_Choice, library.adapters.HTTPAdapter)
 
 

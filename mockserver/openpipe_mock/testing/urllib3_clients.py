@@ -20,7 +20,7 @@ from openpipe_mock.testing.virtual import TooSlow
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def _places(library: ModuleType) -> Iterator[Place]:
+def places(library: ModuleType) -> Iterator[Place]:
     yield library.HTTPConnectionPool, "urlopen", partial(_opening, _connection_class(library))
 
 
