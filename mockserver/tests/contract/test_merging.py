@@ -21,13 +21,13 @@ from openpipe_mock.contract.target import Target
 from openpipe_mock.contract.text import plan as plan_lines
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, positives
+from tests.contract.test_suite import ELSEWHERE, OURS, planned
 from tests.judging import states, told, verdict_on
 from tests.live import Live
 from tests.reference.habits import Habits
 from tests.reference.http import CHAT, JUDGE, App, Event, Receive, Request, Send, received
 from tests.reference.mutation import content, hang, refusing, sending
 from tests.reference.server import Reference
-from tests.test_contract_suite import ELSEWHERE, OURS, planned
 
 Json = Any
 

@@ -17,7 +17,7 @@ from openpipe_mock.service.service import Service
 from tests.chatting import CHAT, asking, chunks, latest, refused, sent_with
 from tests.generate import thorough
 from tests.inprocess import HEADERS, answer, content_of, having, holds, message_of
-from tests.test_reports import BODIES
+from tests.service.test_reporting import BODIES
 
 Json = Any
 

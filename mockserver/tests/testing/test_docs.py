@@ -13,8 +13,8 @@ import openpipe_mock
 from tests.environments import ROOT, built, here, installed, node_modules, path_into
 from tests.live import INSTALLING, TRUSTING_NOBODY, clean, finished
 from tests.markdown import Block, blocks
-from tests.test_fixture_clients import PAGES as PAGES_WITH_TESTS
-from tests.test_fixture_clients import blocks_with_tests
+from tests.testing.test_fixture_clients import PAGES as PAGES_WITH_TESTS
+from tests.testing.test_fixture_clients import blocks_with_tests
 
 DOCS = ROOT / "docs"
 EXAMPLES = ROOT / "examples"

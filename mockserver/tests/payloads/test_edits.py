@@ -325,7 +325,7 @@ def test_the_list_is_what_it_was(which: str) -> None:
 @pytest.mark.slow
 def test_the_list_is_the_same_in_another_process_and_needs_no_hypothesis() -> None:
     code = (
-        "from tests.test_edits import digest; from openpipe_mock.payloads.edits import edits;"
+        "from tests.payloads.test_edits import digest; from openpipe_mock.payloads.edits import edits;"
         "print(digest(iter(edits('judge'))))"
     )
     assert run([sys.executable, "-c", code], {"PYTHONHASHSEED": "7"}).strip() == PINNED["judge"][1]

@@ -24,7 +24,7 @@ from openpipe_mock.openapi.conversion.naming import camel, element_name
 from tests.generate import brief, thorough
 from tests.profiles import examples
 
-SOURCE = Path(__file__).parents[2] / "schemas/sources/judge-criteria.md"
+SOURCE = Path(__file__).parents[3] / "schemas/sources/judge-criteria.md"
 JUDGE = "/criteria/judge"
 NAMES = [
     "JudgeCriteriaRequest", "JudgeCriteriaResponse", "Error", "JudgeCriteriaInput", "Message",

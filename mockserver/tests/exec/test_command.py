@@ -22,9 +22,9 @@ from openpipe_mock.exec.verdict import Breach, Run, Verdict
 from openpipe_mock.faults.variants import VARIANTS, variant_named
 from openpipe_mock.testing.conduct import CONDUCT_RULES, Lapse, Sight
 from tests.environments import ROOT
+from tests.exec.test_run import ASK
 from tests.live import PATIENCE, clean, finished
 from tests.markdown import blocks
-from tests.test_execute import ASK
 
 pytestmark = pytest.mark.slow
 

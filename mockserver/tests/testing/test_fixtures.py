@@ -16,7 +16,7 @@ from openpipe_mock.testing.mock import MockError
 from openpipe_mock.testing.patches import CLIENTS
 from tests.live import INSTALLING, TRUSTING_NOBODY, clean, run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMMON = """
 import os
 

@@ -86,7 +86,7 @@ SEEDS = (0, 7)
 def elsewhere() -> Json:
     """The digests of the seeds, as another process with other modules makes them."""
     script = (
-        "import sys, json, decimal, xml.dom, tests.test_contract_suite as suite\n"
+        "import sys, json, decimal, xml.dom, tests.contract.test_suite as suite\n"
         "print(json.dumps([suite.digest(seed) for seed in suite.SEEDS]))"
     )
     printed = run_command([sys.executable, "-c", script], {"PYTHONHASHSEED": "5"}, cwd=ROOT)

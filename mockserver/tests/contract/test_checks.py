@@ -23,7 +23,7 @@ from openpipe_mock.contract.text import documentation
 from openpipe_mock.core.resources import folder
 from openpipe_mock.openapi.spec import contract
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "checks.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "checks.md"
 
 
 def squeezed(text: str) -> str:

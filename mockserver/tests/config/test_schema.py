@@ -16,7 +16,7 @@ from openpipe_mock.openapi.shapes import resolve
 from openpipe_mock.openapi.violations import KEYWORD_RULES, SchemaPlace, chooses, declarations, violations_of
 from tests.configurations import PARTS, wrong
 from tests.generate import anything, brief, thorough
-from tests.test_violations import ANNOTATIONS, IN_TYPE, UNION, pointed_at
+from tests.openapi.test_violations import ANNOTATIONS, IN_TYPE, UNION, pointed_at
 
 Json = Any
 Schema = Mapping[str, Any]

@@ -17,7 +17,7 @@ from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import MOST_COUNTERS
 from tests.chatting import CHAT, asking, sent_with
 from tests.inprocess import HEADERS, JUDGE, answer, content_of, having, holds, message_of
-from tests.test_reports import BODIES
+from tests.service.test_reporting import BODIES
 
 Json = Any
 BODY = json.dumps(having()).encode()

@@ -482,7 +482,7 @@ def test_the_mock_forgets_when_told_to_and_only_by_post() -> None:
 @pytest.mark.slow
 def test_the_mocks_own_errors_are_the_same_bytes_whatever_the_hash_seed() -> None:
     program = (
-        "from tests.test_app import drive, pieces\n"
+        "from tests.server.test_asgi import drive, pieces\n"
         "print(repr(drive('/', 'POST', messages=pieces(b'')).messages))"
     )
     said = {

@@ -324,7 +324,7 @@ class TestDeterminism:
         digests = {
             subprocess.run(
                 [sys.executable, "-c", DETERMINED],
-                env={"PYTHONHASHSEED": str(seed), "PYTHONPATH": str(Path(documents.__file__).parents[1])},
+                env={"PYTHONHASHSEED": str(seed), "PYTHONPATH": str(Path(documents.__file__).parents[2])},
                 capture_output=True,
                 check=True,
                 text=True,
