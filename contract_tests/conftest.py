@@ -11,10 +11,11 @@ from openpipe_mock.contract.expressions import BadExpression
 from openpipe_mock.contract.probe import Probe
 from openpipe_mock.contract.target import Target, UsageProblem, target
 
-from .aim import Aim
 from .evidence import level_of, payload, story
 from .planning import Plan, plan, selected
-from .promises import Case, Promise, Run, Verdict, judged
+from .promises import Case, Promise, Verdict, judged
+from .run import Run
+from .settings import Aim
 
 AIM = pytest.StashKey[Aim]()
 RUN = pytest.StashKey[Run]()

@@ -11,8 +11,8 @@ from openpipe_mock.contract.checks import catalogue
 from openpipe_mock.contract.expressions import expression
 from openpipe_mock.contract.probe import Request
 
-from .aim import Aim
 from .promises import Case
+from .settings import Aim
 
 REST = 200.0
 """The rank from which on cases repeat what others have tried in another place."""

@@ -10,18 +10,15 @@ from functools import cache
 from typing import Any
 
 from openpipe_mock.contract.checks import Check, Finding, catalogue
-from openpipe_mock.contract.probe import BudgetSpent, Exchange, Probe, Request, Unanswered
+from openpipe_mock.contract.probe import Exchange, Request
 
-from . import everywhere
-from .aim import Aim
-from .everywhere import told
+from . import invariants
+from .invariants import told
+from .run import Reach, Run, Unjudged
+from .settings import Aim
 
 BEYOND = 25.0
 """Added to the rank of what decides nothing at the run's level."""
-
-
-class Unjudged(Exception):
-    """A rule has nothing to judge; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -132,55 +129,6 @@ def one(*builders: Callable[[Aim], Request]) -> Sends:
 
 
 @dataclass
-class Reach:
-    """Whether an endpoint answered 200; else why not, and what to do. What was sent to learn that."""
-
-    known: bool
-    reason: str = ""
-    exchanges: list[Exchange] = field(default_factory=list)
-
-
-@dataclass
-class Run:
-    """A run against one server: its probe, what was answered already, whether it lives.
-
-    `confirmed` has the checks that broke twice in a row: they need no further repetition. `failed` has what
-    was left without a whole answer.
-    """
-
-    aim: Aim
-    probe: Probe
-    seen: dict[Request, Exchange] = field(default_factory=dict)
-    failed: dict[Request, Exchange] = field(default_factory=dict)
-    reached: dict[str, Reach] = field(default_factory=dict)
-    alive: bool = False
-    dead: str = ""
-    confirmed: set[str] = field(default_factory=set)
-
-    def exchange(self, request: Request) -> Exchange:
-        """Send a request. Raises Unjudged when the server or the budget is at its end."""
-        if self.dead:
-            raise Unjudged(self.dead)
-        try:
-            exchange = self.probe.send(request)
-        except BudgetSpent:
-            raise Unjudged("the budget of requests was spent") from None
-        except Unanswered:
-            self.dead = "the server left too many requests unanswered"
-            raise Unjudged(self.dead) from None
-        self.alive = self.alive or bool(exchange.status)
-        if exchange.failure:
-            self.failed[request] = exchange
-        elif not exchange.busy:
-            self.seen[request] = exchange
-        return exchange
-
-    def known(self, request: Request) -> Exchange | None:
-        """What came of a request that was sent before."""
-        return self.seen.get(request) or self.failed.get(request)
-
-
-@dataclass
 class Scene:
     """What a rule looks at: the answers to its requests, and the way to ask further."""
 
@@ -279,8 +227,8 @@ def attempt(case: Case, run: Run, *, fresh: bool = False) -> Attempt:
     except Unjudged as reason:
         made.unjudged = str(reason)
     for exchange in scene.sent if run.alive else ():
-        made.examined.update(everywhere.examined(exchange))
-        made.findings += [replace(found, evidence=exchange) for found in everywhere.broken(exchange)]
+        made.examined.update(invariants.examined(exchange))
+        made.findings += [replace(found, evidence=exchange) for found in invariants.broken(exchange)]
     return made
 
 
@@ -328,7 +276,7 @@ def verdict(case: Case, made: Attempt, flaky: set[str] | None = None) -> Verdict
 
 def reachable(endpoint: str, run: Run) -> Reach:
     """Whether an endpoint is known to answer 200; asked once a run, by whoever needs it first."""
-    from .reaching import reach
+    from .reachability import reach
 
     if endpoint not in run.reached:
         run.reached[endpoint] = reach(endpoint, run)

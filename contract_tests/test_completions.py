@@ -9,9 +9,10 @@ import jsonschema_rs
 from openpipe_mock.contract.checks import Finding
 from openpipe_mock.openapi.violations import SchemaPlace, violations_of
 
-from .aim import MOST_TOKENS, Aim
-from .asks import ANSWER_SCHEMA, OTHER_TOOL, PROMPTS, TOOL, WEATHER, chatting
-from .promises import Scene, Unjudged, body, one, promise, successful
+from .builders import ANSWER_SCHEMA, OTHER_TOOL, PROMPTS, TOOL, WEATHER, chatting
+from .promises import Scene, body, one, promise, successful
+from .run import Unjudged
+from .settings import MOST_TOKENS, Aim
 
 Json = Any
 

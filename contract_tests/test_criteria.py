@@ -9,10 +9,11 @@ from typing import Any
 from openpipe_mock.contract.checks import Finding
 from openpipe_mock.contract.probe import Request, wire
 
-from .aim import Aim, plain
-from .asks import PROMPTS, best_of, chatting, judging, said, streaming
-from .everywhere import told
-from .promises import Scene, Unjudged, Variant, answered, body, one, promise, successful
+from .builders import PROMPTS, best_of, chatting, judging, said, streaming
+from .invariants import told
+from .promises import Scene, Variant, answered, body, one, promise, successful
+from .run import Unjudged
+from .settings import Aim, plain
 from .test_completions import choices, message
 
 Json = Any

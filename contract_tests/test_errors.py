@@ -6,10 +6,11 @@ from dataclasses import replace
 from openpipe_mock.contract.checks import Finding
 from openpipe_mock.contract.probe import Request
 
-from .aim import Aim, plain
-from .asks import CHAT, JUDGE, chatting, judging, post
-from .everywhere import checker
-from .promises import Scene, Unjudged, answered, one, promise, reachable
+from .builders import CHAT, JUDGE, chatting, judging, post
+from .invariants import checker
+from .promises import Scene, answered, one, promise, reachable
+from .run import Unjudged
+from .settings import Aim, plain
 
 Builder = Callable[[Aim], Request]
 

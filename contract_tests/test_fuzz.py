@@ -7,11 +7,12 @@ from openpipe_mock.contract.checks import Finding, find
 from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.payloads.edits import Edit
 
-from . import everywhere
-from .aim import Aim
-from .asks import sent
-from .everywhere import told
-from .promises import Scene, Sends, Unjudged, Variant, promise
+from . import invariants
+from .builders import sent
+from .invariants import told
+from .promises import Scene, Sends, Variant, promise
+from .run import Unjudged
+from .settings import Aim
 
 Json = Any
 Trouble = Callable[[Exchange, Edit | None], str]
@@ -84,7 +85,7 @@ def named(aim: Aim, body: Json) -> Json:
 
 def odd(exchange: Exchange, aim: Aim) -> str:
     """The first thing that is wrong with an answer on its own, and decides."""
-    found = everywhere.broken(exchange)
+    found = invariants.broken(exchange)
     deciding = (each for each in found if aim.decides(each.level or find(each.check).level))
     return next((f"{each.check}: {each.sentence}" for each in deciding), "")
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from openpipe_mock.contract.checks import Finding
 
-from .aim import Aim, plain
-from .asks import judging
+from .builders import judging
 from .promises import Scene, Variant, body, one, promise, successful
+from .settings import Aim, plain
 
 
 def with_and_without_version(aim: Aim) -> list[Variant]:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from openpipe_mock.contract.checks import Finding
 from openpipe_mock.contract.probe import Request
 
-from .aim import Aim
-from .asks import chatting, judging, said
-from .everywhere import told
-from .promises import Scene, Sends, Unjudged, Variant, answered, promise
+from .builders import chatting, judging, said
+from .invariants import told
+from .promises import Scene, Sends, Variant, answered, promise
+from .run import Unjudged
+from .settings import Aim
 
 LENGTHS = (1024, 8192, 65_536, 2**20)
 NUMBERS = (1, 64, 500)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from openpipe_mock.contract.checks import Finding
 
-from .aim import Aim
 from .promises import Scene, Sends, Variant, promise, reachable
-from .reaching import candidates
+from .reachability import candidates
+from .settings import Aim
 
 
 def smallest(endpoint: str) -> Sends:

@@ -9,13 +9,14 @@ from openpipe_mock.contract.probe import Exchange, Request
 from openpipe_mock.payloads.edits import Edit, edits, header_edits
 from openpipe_mock.payloads.valid import Positive, positives
 
-from . import everywhere
-from .aim import Aim
-from .asks import OUTPUT, chatting, edited, judging, positive
-from .everywhere import told
+from . import invariants
+from .builders import OUTPUT, chatting, edited, judging, positive
+from .invariants import told
+from .merging import Group, Members, groups, is_null, level_of, showing, taken
 from .planning import REST
-from .promises import Run, Scene, Sends, Unjudged, Variant, answered, one, promise
-from .together import Group, Members, groups, is_null, level_of, showing, taken
+from .promises import Scene, Sends, Variant, answered, one, promise
+from .run import Run, Unjudged
+from .settings import Aim
 
 TOGETHER, FIRST, SPREAD, REPEATED, LENIENT = 16.0, 30.0, 20.0, 75.0, 100.0
 """Ranks: valid bodies in company come at TOGETHER, as one request shows many of them.
@@ -132,7 +133,7 @@ def blamed(run: Run, members: Members) -> list[Request]:
     found = {
         finding.check: exchange.request
         for exchange in sorted(seen, key=lambda exchange: -len(exchange.request.body))
-        for finding in everywhere.broken(exchange)
+        for finding in invariants.broken(exchange)
     }
     return list(dict.fromkeys([showing(run.aim, members), *found.values()]))
 

@@ -7,9 +7,10 @@ from openpipe_mock.contract.checks import Finding
 from openpipe_mock.contract.probe import Exchange
 
 from . import streams
-from .aim import Aim
-from .asks import TOOL, WEATHER, chatting, streaming
-from .promises import Scene, Unjudged, answered, body, one, promise
+from .builders import TOOL, WEATHER, chatting, streaming
+from .promises import Scene, answered, body, one, promise
+from .run import Unjudged
+from .settings import Aim
 from .streams import Joined
 from .test_completions import CUT_SHORT, NAMED, calls, choices, message, no_object
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract_tests import together
-from contract_tests.together import ALONE, SIDE_BY_SIDE, Group, groups, merged, taken
+from contract_tests import merging
+from contract_tests.merging import ALONE, SIDE_BY_SIDE, Group, groups, merged, taken
 from openpipe_mock.contract.findings import Result
 from openpipe_mock.contract.run import RunOptions, run
 from openpipe_mock.contract.target import Target
@@ -82,9 +82,9 @@ def test_what_shows_by_lacking_something_is_not_filled_in() -> None:
     function: Json = {"name": "count"}
     strict: Json = {"name": "count", "strict": True}
     for values in ([function, strict], [strict, function], [{}, function], [function, {"name": "other"}]):
-        with pytest.raises(together.Clash):
-            together.joined(values)
-    assert together.joined([strict, {"name": "count", "description": "Counts."}]) == {
+        with pytest.raises(merging.Clash):
+            merging.joined(values)
+    assert merging.joined([strict, {"name": "count", "description": "Counts."}]) == {
         **strict,
         "description": "Counts.",
     }
@@ -99,7 +99,7 @@ def test_a_merged_body_and_each_half_of_it_is_valid(group: Group) -> None:
         assert list(checker.violations(merged(members))) == []
 
 
-def halves(members: together.Members) -> Iterator[together.Members]:
+def halves(members: merging.Members) -> Iterator[merging.Members]:
     yield members
     if len(members) > 1:
         middle = len(members) // 2
@@ -145,7 +145,7 @@ def test_each_valid_body_is_in_one_group_or_alone(endpoint: str) -> None:
 
 @EVERY
 def test_levels_and_media_are_not_mixed(group: Group) -> None:
-    assert {(together.level_of(case), case.needs) for case in group.members} == {(group.level, group.needs)}
+    assert {(merging.level_of(case), case.needs) for case in group.members} == {(group.level, group.needs)}
 
 
 # The search.
@@ -344,7 +344,7 @@ def test_a_body_that_gets_no_answer_does_not_end_the_run() -> None:
     assert "chat.accepts.n.at-maximum" in states(result, "kept")
 
 
-def members_with(check: str) -> together.Members:
+def members_with(check: str) -> merging.Members:
     endpoint = check.partition(".")[0]
     return next(
         group.members
@@ -363,8 +363,8 @@ def test_when_the_budget_ends_within_a_search_the_rest_is_unchecked() -> None:
 
 
 def test_workers_that_share_nothing_pay_for_each_group() -> None:
-    from contract_tests.aim import Aim
     from contract_tests.planning import plan
+    from contract_tests.settings import Aim
 
     every = planned(RunOptions(LOCAL.url), replace(LOCAL, max_requests=10**6)).kept
     cases = [case for case in every if ".accepts." in case.label and (case.group or "together" in case.label)]

@@ -13,8 +13,8 @@ from openpipe_mock.contract.probe import Request
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, USER, Positive, positives
 
-from .aim import Aim
-from .asks import sent
+from .builders import sent
+from .settings import Aim
 
 Json = Any
 Members = tuple[Positive, ...]

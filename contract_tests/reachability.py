@@ -2,10 +2,10 @@
 
 from openpipe_mock.contract.probe import Exchange, Request
 
-from .aim import Aim
-from .asks import COUNTING, chatting, judging, said
-from .everywhere import told
-from .promises import Reach, Run, Unjudged
+from .builders import COUNTING, chatting, judging, said
+from .invariants import told
+from .run import Reach, Run, Unjudged
+from .settings import Aim
 
 MOST_TRIED = 3
 HOPELESS = (401, 403, 429)

@@ -7,7 +7,7 @@ from openpipe_mock.contract.probe import Credential, Request, wire
 from openpipe_mock.payloads.edits import Edit
 from openpipe_mock.payloads.valid import Positive
 
-from .aim import CRITERIA, MODELS, Aim, belted
+from .settings import CRITERIA, MODELS, Aim, belted
 
 Json = Any
 
