@@ -53,11 +53,11 @@ def present_keys(value: Json, **fields: str) -> dict[str, Any]:
 
 
 def whole(value: Json, **fields: str) -> dict[str, Any]:
-    """As `given`, for whole numbers, which may be written as 2.0."""
+    """The same, for whole numbers, which may be written as 2.0."""
     found = present_keys(value, **fields)
     return {name: None if number is None else int(number) for name, number in found.items()}
 
 
 def seconds(value: Json, **fields: str) -> dict[str, Any]:
-    """As `given`, for milliseconds."""
+    """The same, for milliseconds, as seconds."""
     return {name: number / 1000 for name, number in present_keys(value, **fields).items()}

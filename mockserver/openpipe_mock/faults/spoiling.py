@@ -1,7 +1,7 @@
 """How a fault spoils an answer: exchanges around an exchange, effects in and effects out.
 
 A way to spoil is a small generator that passes most of what it gets on. What a fault combines is a chain of
-them, in the order of `SPOILERS`.
+them, in the order of `_SPOILERS`.
 """
 
 import math

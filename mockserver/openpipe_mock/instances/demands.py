@@ -1,7 +1,7 @@
 """What subschemas demand together of one value.
 
 Plain keywords merge into rules; those that speak of members and items stay apart, since
-`additionalProperties` knows only the properties beside it. What is a choice is taken in `schema_choices`.
+`additionalProperties` knows only the properties beside it. What is a choice is taken in `choices`.
 """
 
 from collections.abc import Callable

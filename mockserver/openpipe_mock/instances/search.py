@@ -1,7 +1,7 @@
 """Instances of a user's JSON Schema: the same for the same schema, seed and variant, on every machine.
 
-A draft is built top down (`schema_drafts`) from what the subschemas demand (`schema_demands`,
-`schema_choices`), out of readable scalars (`scalars`, `patterns`). Then the checker judges it; where it finds
+A draft is built top down (`drafts`) from what the subschemas demand (`demands`, `choices`), out of readable
+scalars (`scalars`, `core/patterns`). Then the checker judges it; where it finds
 fault, that place takes its next alternative in the next draft. All of it draws on one budget, so every schema
 ends in an instance or in `Unbuildable`, soon.
 

@@ -203,7 +203,7 @@ def _valid_lines(endpoint: str, count: int, seed: int) -> Iterator[Json]:
 
 
 def _invalid_lines(endpoint: str, count: int, seed: int) -> Iterator[Json]:
-    """Edits in an order of the seed's, each of a body like those of `valid_lines`."""
+    """Edits in an order of the seed's, each of a body like those of `_valid_lines`."""
     for number, edit in enumerate(_shuffled(edits(endpoint), count, seed)):
         _, body = _mixed(endpoint, edit.base, (seed, number))
         yield _invalid(edit, body, f"#{number}")

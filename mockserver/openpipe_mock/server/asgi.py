@@ -339,7 +339,7 @@ class App:
             await self.api(scope, receive, send)
 
     def at_once(self, scope: Scope, body: bytes) -> Reply | ASGIApp | None:
-        """What a server may ask before it begins a task; None where it has to. See `ServiceApi.at_once`."""
+        """What a server may ask before it begins a task; None where it has to. See `_ServiceApi.at_once`."""
         return self.api.at_once(scope, body) if scope["path"].startswith(BASE) else None
 
 

@@ -1,7 +1,7 @@
 """What sessions remember, bounded and in memory: counts, overrides, logged calls, cache and journal.
 
 `Session` and `Sessions`, with their `Journal` and `CallLog`, are all that the rest of the mock knows of its
-memory. `stateredis` has the same four with the memory in a Redis, for several mocks that shall behave as one.
+memory. `redis/` has the same four with the memory in a Redis, for several mocks that shall behave as one.
 There a method may raise an ApiError with 503; `find` asks nothing yet, a request begins with `requests += 1`.
 """
 

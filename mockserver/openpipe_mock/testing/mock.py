@@ -279,7 +279,7 @@ class Mock:
     def __repr__(self) -> str:
         return f"<Mock {self.base_url} session {self.session.name}, {self.session.journal.kept} calls>"
 
-    # How it is reached. A mock on a socket has other ways: see `liveserver`.
+    # How it is reached. A mock on a socket has other ways: see `live`.
 
     def now(self) -> float:
         """Seconds on the clock that requests come by."""

@@ -130,7 +130,7 @@ class _Dialect:
 
 
 def standard_schema(raw: Any, place: str, components: frozenset[str]) -> _Schema:
-    """`Dialect.schema` for a page with these components."""
+    """A schema of a page with these components, in the words of OpenAPI 3.1."""
     return _Dialect(components).schema(raw, place)
 
 
