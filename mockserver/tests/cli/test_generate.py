@@ -93,7 +93,7 @@ def test_the_lines_are_the_same_in_another_process_with_other_modules_and_hashes
 
 @pytest.mark.slow
 def test_it_needs_no_hypothesis() -> None:
-    code = "import sys, openpipe_mock.drawing; print('hypothesis' in sys.modules)"
+    code = "import sys, openpipe_mock.payloads.vectors; print('hypothesis' in sys.modules)"
     assert run([sys.executable, "-c", code]) == "False\n"
 
 

@@ -280,8 +280,8 @@ def hostile(tmp_path: Path) -> Path:
 
 def test_the_command_runs_from_a_hostile_folder(live: Live, hostile: Path) -> None:
     script = (
-        "import click\nfrom openpipe_mock.cli.contract import contract, explain\n"
-        "group = click.Group(commands=[contract, explain])\ngroup()\n"
+        "import click\nfrom openpipe_mock.cli.contract import contract_command, explain_command\n"
+        "group = click.Group(commands=[contract_command, explain_command])\ngroup()\n"
     )
     environment = {"PYTEST_ADDOPTS": "--no-such-option", "PYTEST_PLUGINS": "no_such_plugin"}
     command: list[str | Path] = [

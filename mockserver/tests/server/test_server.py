@@ -324,7 +324,7 @@ def test_a_mock_that_serves_collects_its_garbage(monkeypatch: pytest.MonkeyPatch
         raise CannotServe("enough")
 
     collecting: list[bool] = []
-    for name in ("begin", "bind"):
+    for name in ("_begin", "bind"):
         monkeypatch.setattr(serving_module, name, noting)
         assert refused("--port=0") == "openpipe-mock: enough"
         monkeypatch.undo()

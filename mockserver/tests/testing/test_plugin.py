@@ -124,6 +124,7 @@ def test_plain():
 """
 OURS = {
     "openpipe_mock",
+    "openpipe_mock.testing",
     "openpipe_mock.testing.fixtures",
     "openpipe_mock.pytest_plugin",
     "openpipe_mock.testing.variant_marks",
@@ -139,7 +140,7 @@ def imported(folder: Path, python: Path, *flags: str) -> set[str]:
 
 
 @pytest.mark.slow
-def test_a_run_that_does_not_use_it_imports_four_small_modules(tmp_path: Path) -> None:
+def test_a_run_that_does_not_use_it_imports_few_small_modules(tmp_path: Path) -> None:
     without = imported(tmp_path, here("python"), "--disable-plugin-autoload")
     assert imported(tmp_path, here("python"), *PLUGIN) - without == OURS
 
