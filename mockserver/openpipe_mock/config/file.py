@@ -1,8 +1,8 @@
 """The config file, read into settings; and its parts one by one, for whoever changes them at run time.
 
 `schemas/config.schema.json` says what shape is right; the kinds that read the parts (`core/reading`) add what
-no schema can say and build the frozen values. All mistakes come at once: those of the shape, what else is wrong in parts whose shape is
-right, and the conditions of all parts.
+no schema can say and build the frozen values. All mistakes come at once: those of the shape, what else is
+wrong in parts whose shape is right, and the conditions of all parts.
 """
 
 import os
