@@ -42,10 +42,10 @@ _TOKEN = rb'"(?:[^"\\]++|\\.)*+"|-?[0-9]++(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?'
 
 def respelled(text: bytes) -> bytes:
     """Return a JSON text with its floats spelled as `number` spells them."""
-    return re.sub(_TOKEN, _ours, text)
+    return re.sub(_TOKEN, _respelled_token, text)
 
 
-def _ours(token: re.Match[bytes]) -> bytes:
+def _respelled_token(token: re.Match[bytes]) -> bytes:
     text = token[0]
     is_float = not text.startswith(b'"') and set(text) & set(b".eE")
     return number(float(text)).encode() if is_float else text

@@ -116,13 +116,13 @@ def hidden(name: str, text: str | None) -> str | None:
 
 def may_hide(text: bytes, token: bytes) -> bool:
     """Whether a text can hold a secret at all, told in about a microsecond. False is certain, True isn't."""
-    if len(token) >= SHORTEST_TOKEN and (token in text or _odd(token, text)):
+    if len(token) >= SHORTEST_TOKEN and (token in text or _may_be_escaped(token, text)):
         return True
     folded = text.translate(_FOLD, b"-_ ")
     return not (_no_shapes(text.decode("utf-8", "replace")) and _no_names(folded.decode("utf-8", "replace")))
 
 
-def _odd(token: bytes, text: bytes) -> bool:
+def _may_be_escaped(token: bytes, text: bytes) -> bool:
     """Whether JSON may write the token with escapes, so that its bytes don't show."""
     if _SLASH in token and b"\\/" in text:
         return True
@@ -184,7 +184,7 @@ class Mask:
     def events(self, stream: bytes, *, spread: bool = False) -> bytes:
         """Mask a stream of events line by line. `spread`: the request held a secret, so no text is kept."""
         # The answer may repeat the secret in pieces over several events, where no line shows it.
-        blank = _said_nothing if spread else masked
+        blank = _without_texts if spread else masked
         return self.final(b"\n".join(self.line(line, blank) for line in stream.split(b"\n")))
 
     def line(self, line: bytes, mask: Callable[..., Any]) -> bytes:
@@ -222,12 +222,12 @@ _TEXTS = frozenset(("content", "refusal", "arguments", "text"))
 """Members of a stream's events that hold pieces of the answer's text."""
 
 
-def _said_nothing(payload: Any, name: str = "", clean: Callable[[str], str] = str) -> Any:
+def _without_texts(payload: Any, name: str = "", clean: Callable[[str], str] = str) -> Any:
     """`masked` for an event of a stream, whose piece of the answer is masked too."""
     if isinstance(payload, dict):
-        return {key: _said_nothing(member, key, clean) for key, member in payload.items()}
+        return {key: _without_texts(member, key, clean) for key, member in payload.items()}
     if isinstance(payload, list):
-        return [_said_nothing(item, name, clean) for item in payload]
+        return [_without_texts(item, name, clean) for item in payload]
     return MASK if payload and name in _TEXTS else masked(payload, name, clean)
 
 

@@ -57,13 +57,13 @@ def read_file_again(path: _Path, most: int) -> bytes:
     Never waits for another process: a pipe that took the file's place isn't read.
     """
     _check_regular(path, os.stat(path))  # opening a pipe would wake its writer, who then writes to nobody
-    with open(path, "rb", opener=_at_once) as file:
+    with open(path, "rb", opener=_open_at_once) as file:
         found = os.fstat(file.fileno())
         _check_regular(path, found)
         return _bounded(file, found, most)
 
 
-def _at_once(path: str, flags: int) -> int:
+def _open_at_once(path: str, flags: int) -> int:
     """Open a file without waiting, also a pipe that nobody writes to."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
 

@@ -76,7 +76,7 @@ def wrong_method(method: str, path: str) -> ApiError:
 
 def not_found(path: str) -> NotFound:
     """The error for a path that isn't served; its message names the nearest path that is."""
-    tail = _meant(path)
+    tail = _intended_endpoint(path)
     if tail in SERVED:
         based = path.startswith(f"{BASE}/") and path.count(BASE) == 1
         advice = "mind the slashes." if based else f"let the base URL end in {BASE}, once."
@@ -89,7 +89,7 @@ def not_found(path: str) -> NotFound:
     return NotFound(f"there is no {quoted(path)} here; {advice}")
 
 
-def _meant(path: str) -> str:
+def _intended_endpoint(path: str) -> str:
     """The endpoint below BASE that was probably meant: the path with single slashes and without any base."""
     path = re.sub(r"/+", "/", path).rstrip("/")
     return re.sub(r"^(?:/api/v1|/v1|/api)+(?=/)", "", path)

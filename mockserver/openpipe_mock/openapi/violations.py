@@ -66,12 +66,14 @@ class SchemaPlace:
     known: dict[tuple[str, int], Any] = field(default_factory=dict, compare=False)
 
     def at(self, step: str | int, noun: str = "") -> "SchemaPlace":
+        """The place of a member or item; its noun is by default the step in quotes."""
         step = str(step)
         if "~" in step or "/" in step:
             step = step.replace("~", "~0").replace("/", "~1")
         return SchemaPlace(self.document, f"{self.pointer}/{step}", noun or f'"{short(step)}"', self.known)
 
     def called(self, noun: str) -> "SchemaPlace":
+        """The same place with another noun."""
         return SchemaPlace(self.document, self.pointer, noun, self.known)
 
     def union(self, schema: _Schema) -> _Union:

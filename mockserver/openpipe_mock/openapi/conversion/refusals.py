@@ -54,6 +54,7 @@ def flag(value: Any, place: str) -> bool:
 
 
 def choice(value: Any, place: str, known: Collection[str]) -> str:
+    """Return a word that is one of the known ones."""
     found: str = expect(
         value, place, lambda word: is_text(word) and word in known, f"one of {', '.join(known)}"
     )

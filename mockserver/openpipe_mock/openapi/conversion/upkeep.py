@@ -37,7 +37,7 @@ def _openapi_errors(document: Mapping[str, Any]) -> Iterator[str]:
 
     errors = list(jsonschema_rs.validator_for(dict(schema_v31)).iter_errors(document))
     for error in errors:
-        yield f"{_pointer(error.instance_path)}: {_told(error)}"
+        yield f"{_pointer(error.instance_path)}: {_explained(error)}"
     if not errors:
         for found in OpenAPIV31SpecValidator(document).iter_errors():
             yield f"{_pointer(found.absolute_path)}: {_CONTRADICTION}"
@@ -49,7 +49,7 @@ _CONTRADICTION = (
 )
 
 
-def _told(error: jsonschema_rs.ValidationError) -> str:
+def _explained(error: jsonschema_rs.ValidationError) -> str:
     """The sentence about a violation of OpenAPI's own schema."""
     kind = error.kind
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
