@@ -1,1 +1,1 @@
-"""What every room may use: errors and effects as data, strict JSON, wording, secrets, draws, resources."""
+"""What every room may import: errors and effects as data, strict JSON, wording, secrets, scores, files."""

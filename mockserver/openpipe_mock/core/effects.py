@@ -1,11 +1,14 @@
-"""What passes between the service and an adapter: requests, replies, and the effects between them."""
+"""The types that the service and an adapter exchange: requests, replies, and effects.
+
+The service does no I/O. It yields effects, and the adapter (a server or a patched client) carries them out.
+"""
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 Headers = Mapping[bytes, bytes]
-"""Header names in lower case → values."""
+"""Header name in lower case → value."""
 HeaderList = tuple[tuple[bytes, bytes], ...]
 
 JSON_HEADERS: HeaderList = ((b"content-type", b"application/json"),)
@@ -13,13 +16,13 @@ JSON_HEADERS: HeaderList = ((b"content-type", b"application/json"),)
 
 @dataclass(slots=True)
 class Head:
-    """A request before its body: method, decoded path, headers, query, and when it came.
+    """A request without its body: method, decoded path, headers, query, and time of arrival.
 
-    `at` is in seconds on a clock that only ever goes forward; what it counts from is the adapter's affair.
-    `peer` is the address of who sent it, "" where it came from this process. Nobody changes one: it isn't
-    frozen because that would make it take three times as long to make.
+    `at` is in seconds on a monotonic clock; the adapter chooses its zero. `peer` is the sender's address, ""
+    for a request from this process. Treat it as immutable.
     """
 
+    # Not frozen: making a frozen one takes three times as long, and each request makes one.
     method: str
     path: str
     headers: Headers
@@ -30,12 +33,12 @@ class Head:
 
 @dataclass(slots=True)
 class Reply:
-    """Status, headers and body bytes; `subject` and `notes` are for the log, not for the client.
+    """A response: status, headers and body bytes. `subject` and `notes` are for the log, not for the client.
 
-    After a stream was begun, the reply says what was streamed, and its body is empty. Not frozen: the service
-    adds the request's id, and a frozen one takes twice as long to make.
+    After a stream has begun, the reply only says what was streamed, and its body is empty.
     """
 
+    # Not frozen: the service adds the request's id, and making a frozen one takes twice as long.
     status: int
     body: bytes
     headers: HeaderList = JSON_HEADERS
@@ -59,24 +62,24 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """Effect: the adapter sends the time back, in seconds since 1970."""
+    """Effect: the adapter sends back the time, in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Effect: the adapter sends the time back, in seconds on the clock of `Head.at`."""
+    """Effect: the adapter sends back the time, in seconds on the clock of `Head.at`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entropy:
-    """Effect: the adapter sends `size` random bytes back."""
+    """Effect: the adapter sends back `size` random bytes."""
 
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Effect: the adapter sends status and headers; pieces of the body follow."""
+    """Effect: the adapter sends status and headers to the client; pieces of the body follow."""
 
     status: int
     headers: HeaderList
@@ -84,16 +87,17 @@ class Begin:
 
 @dataclass(slots=True)
 class Piece:
-    """Effect: the adapter sends a piece of the body. Nobody changes one: see `Head`."""
+    """Effect: the adapter sends a piece of the body to the client. Treat it as immutable."""
 
+    # Not frozen: see `Head`.
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """Effect: the adapter drops the connection once what was sent is out; nothing follows."""
+    """Effect: the adapter flushes what was sent and drops the connection; nothing follows."""
 
 
 Effect = ReadBody | Wait | Now | Tick | Entropy | Begin | Piece | Break
 Effects = Generator[Effect, Any, Reply]
-"""An exchange under way: it yields effects, is sent their results, and returns the reply."""
+"""A running exchange: a generator that yields effects, is sent their results, and returns the reply."""

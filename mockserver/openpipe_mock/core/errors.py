@@ -4,21 +4,21 @@
     ├── ParseError            400 PARSE_ERROR            the body is not the JSON that the API reads
     ├── BadRequest            400 BAD_REQUEST            the request breaks the contract
     ├── Unauthorized          401 UNAUTHORIZED           no usable key
-    ├── Forbidden             403 FORBIDDEN              a request that this client may not make
+    ├── Forbidden             403 FORBIDDEN              this client may not make the request
     ├── NotFound              404 NOT_FOUND              unknown path, endpoint, criterion or model
     │   ├── CriterionNotFound
     │   └── SessionNotFound
     ├── MethodNotSupported    405 METHOD_NOT_SUPPORTED   known path, wrong method
-    ├── Conflict              409 CONFLICT               the control API may open no further session
+    ├── Conflict              409 CONFLICT               the control API can open no further session
     ├── PayloadTooLarge       413 PAYLOAD_TOO_LARGE      the body is over the limit
     ├── TooManyRequests       429 TOO_MANY_REQUESTS      a key is over its limits
     ├── CriterionFailed       500 or as declared         a criterion that fails on purpose
-    ├── StateUnavailable      503 SERVICE_UNAVAILABLE    the Redis that sessions share can't be asked
-    ├── TooManySessions       503 SERVICE_UNAVAILABLE    a request names a new session, for which is no room
-    └── InternalServerError   500 INTERNAL_SERVER_ERROR  a defect of ours, never an answer to an input
+    ├── StateUnavailable      503 SERVICE_UNAVAILABLE    the Redis that sessions share can't be reached
+    ├── TooManySessions       503 SERVICE_UNAVAILABLE    there is no room for the session that a request names
+    └── InternalServerError   500 INTERNAL_SERVER_ERROR  a defect of the mock, never an answer to an input
 
-Codes, statuses and the words that a message begins with are the provider's (source class: source);
-what follows the colon is ours.
+Codes, statuses and the beginning of each message are the provider's (source class: source);
+the text after the colon is ours.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,8 +33,8 @@ MOST_ISSUES = 20
 class ApiError(Exception):
     """An error answer: status, code, one message, and one issue for each thing that is wrong.
 
-    The body is `{message, code, issues?: [{message}]}` and nothing else (documented). `words` are those that
-    the message begins with, where they aren't those of the class.
+    The body is `{message, code, issues?: [{message}]}` and nothing else (documented). The message is `words`
+    (by default the class's), a colon and `detail`.
     """
 
     status: int
@@ -46,12 +46,12 @@ class ApiError(Exception):
         words = words or self.words
         self.message = f"{words}: {detail}" if detail else words
         self.brief = self.message
-        """What the line in the log says of it."""
+        """The text for the log's line; by default the message."""
         self.issues = tuple(issues)
         super().__init__(self.message)
 
     def body(self) -> dict[str, Any]:
-        """The error body as the documentation has it."""
+        """The error body in the documented form."""
         answer: dict[str, Any] = {"message": self.message, "code": self.code}
         if self.issues:
             answer["issues"] = [{"message": issue} for issue in self.issues]
@@ -67,7 +67,7 @@ class BadRequest(ApiError):
 
     @classmethod
     def at(cls, place: str, sentence: str) -> "BadRequest":
-        """One thing that is wrong, at a JSON pointer or in a header, as message and as issue."""
+        """An error about one place, a JSON pointer or a header, which is both its message and its issue."""
         issue = f"{place}: {sentence}"
         return cls(issue, issues=[issue])
 
@@ -93,7 +93,7 @@ class CriterionNotFound(NotFound):
 
 
 class SessionNotFound(NotFound):
-    """A session that nobody has made yet; one that expired is a plain NotFound."""
+    """The session was never made; one that has expired is a plain NotFound."""
 
 
 class CriterionFailed(ApiError):
@@ -102,7 +102,7 @@ class CriterionFailed(ApiError):
     status, code, words = 500, "INTERNAL_SERVER_ERROR", "Criterion failed"
 
     def __init__(self, status: int, message: str, *, seconds: float | None = None) -> None:
-        """`seconds`: when to come again, in whole ones."""
+        """`seconds` becomes the header `retry-after`, rounded to whole seconds; None sends no header."""
         super().__init__(words=message)
         self.status, self.code = status, code(status)
         self.headers = () if seconds is None else (("retry-after", f"{seconds:.0f}"),)
@@ -130,7 +130,7 @@ CODES: Mapping[int, str] = {
 
 
 def code(status: int) -> str:
-    """The API's code for a status; for others that of their class."""
+    """The API's code for a status; a status without one gets the code of 400 or 500."""
     return CODES.get(status) or CODES[500 if status >= 500 else 400]
 
 
@@ -159,14 +159,14 @@ class TooManyRequests(ApiError):
 
 
 class StateUnavailable(ApiError):
-    """A request needs what sessions remember, and the Redis that holds it can't be asked."""
+    """A request needs the state of its session, and the Redis that holds it can't be reached."""
 
     status, code, words = 503, "SERVICE_UNAVAILABLE", "Service unavailable"
     headers = (("retry-after", "1"),)
 
 
 class TooManySessions(ApiError):
-    """A request names a new session, and all that there may be were opened on purpose."""
+    """A request names a new session, but the control API opened as many as there may be."""
 
     status, code, words = 503, "SERVICE_UNAVAILABLE", "Service unavailable"
     headers = (("retry-after", "1"),)
@@ -180,10 +180,10 @@ class InternalServerError(ApiError):
 class Violation:
     """One broken rule: JSON pointer (RFC 6901) to the member, the schema keyword, and the sentence.
 
-    `told` is the sentence, or what makes it: of a thousand violations only a few are ever read, and those
-    more than once.
+    `told` is the sentence, or a function that makes it.
     """
 
+    # A sentence is made when it is read: of a thousand violations only a few are, and `words` keeps those.
     pointer: str
     rule: str
     told: str | Callable[[], str]

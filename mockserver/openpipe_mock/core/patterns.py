@@ -1,7 +1,8 @@
-"""Strings for a regular expression: a subset is parsed into pieces, and pieces write short, varied texts.
+"""Write strings that match a regular expression, and estimate what compiling one costs.
 
-Understood: literals, `.`, classes, escapes, groups, alternation, quantifiers and anchors. What lies inside a
-lookaround is only skipped, so a caller holds every text against the real engine; the texts are a good guess.
+A pattern is parsed into pieces, which write short, varied texts. Understood are literals, `.`, classes,
+escapes, groups, alternation, quantifiers and anchors. Lookarounds are skipped, so a text is only a good guess
+and the caller has to check it with the real engine.
 """
 
 import re
@@ -13,7 +14,7 @@ from string import ascii_lowercase, ascii_uppercase, digits, punctuation
 
 _MOST_NESTING = 40
 MOST_CHARACTERS = 10_000
-"""Length of the longest string that is written."""
+"""The length of the longest string that is written; also stands for "without end" in repeats."""
 
 _DIGITS = "1234567890"
 _LETTERS = ascii_lowercase
@@ -21,7 +22,7 @@ _WORD = _LETTERS + _DIGITS + ascii_uppercase + "_"
 _PRINTABLE = _LETTERS + _DIGITS + ascii_uppercase + punctuation + " "
 _KINDS = (ascii_lowercase, ascii_uppercase, digits, "!#$%&*+-=?@_" + punctuation)
 _MIXTURE = 8
-"""How often a repeat is written when a text has to mix kinds of characters, as passwords have to."""
+"""How often a repeat is written in a text that mixes kinds of characters, as passwords do."""
 _SHORTHANDS = {"d": _DIGITS, "w": _WORD, "s": " \t\n"}
 _CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v", "0": "\0"}
 _PROPERTIES = {"L": _LETTERS + ascii_uppercase, "Lu": ascii_uppercase, "Ll": _LETTERS}
@@ -31,12 +32,54 @@ _PROPERTY_WEIGHT = 40
 
 
 class Unsupported(Exception):
-    """The pattern uses syntax outside the subset."""
+    """The pattern uses syntax outside the subset, or has only very long texts."""
+
+
+def text_for_pattern(pattern: str, number: int, least: int = 0, most: int = MOST_CHARACTERS) -> str:
+    """The text with this number (from 0), with a length from `least` to `most` if the pattern allows it.
+
+    Without `^` every other text has letters before it, and with a lookahead every other text mixes kinds of
+    characters. Raises Unsupported.
+    """
+    piece = _parsed(pattern)
+    number, second = divmod(number, 2) if "(?=" in pattern or not pattern.startswith("^") else (number, 0)
+    pen = _Pen(number, mixed="(?=" in pattern and not second)
+    written = piece.write(replace(pen))
+    if len(written) > most:
+        pen.brief = True
+        written = piece.write(replace(pen))
+    if second and not pattern.startswith("^"):
+        least = max(least, len(written) + 3)
+    pen.extra = max(0, least - len(written))
+    return piece.write(pen) if pen.extra else written
+
+
+def ways(pattern: str) -> int:
+    """How many different texts the numbers from 0 on give, at least; 1 for unsupported patterns."""
+    try:
+        return _parsed(pattern).ways * (1 if pattern.startswith("^") else 2)
+    except Unsupported:
+        return 1
+
+
+def size(pattern: str) -> int:
+    """The cost of compiling a pattern: its characters, with repeats multiplied out."""
+    if len(pattern) > MOST_CHARACTERS:
+        return len(pattern)
+    try:
+        return _parsed(pattern).size + len(pattern)
+    except Unsupported:
+        repeats = (min(int(count), MOST_CHARACTERS) for count in re.findall(r"\d{1,9}(?=\})", pattern))
+        return min(len(pattern) * prod((max(1, count) for count in repeats), start=1), 10**9)
 
 
 @dataclass(slots=True)
 class _Pen:
-    """What steers a text: a number whose digits are choices, characters to add, and how brief to be."""
+    """Steers the writing of one text.
+
+    `number` holds the choices as its digits, `extra` is the count of characters to add, `brief` asks for the
+    shortest text, `mixed` for kinds of characters in turn.
+    """
 
     number: int
     extra: int = 0
@@ -50,7 +93,7 @@ class _Pen:
 
 @dataclass(frozen=True, slots=True)
 class _Empty:
-    """Anchors and lookarounds: they match a place, not a text."""
+    """An anchor or a lookaround, which matches a place and no text."""
 
     size: int = 0
     shortest: int = 0
@@ -62,7 +105,7 @@ class _Empty:
 
 @dataclass(frozen=True, slots=True)
 class _Chars:
-    """One character out of `choices`, the most readable first."""
+    """One character of `choices`, which stand with the most readable first."""
 
     choices: str
     size: int = 1
@@ -76,7 +119,7 @@ class _Chars:
         return self.run(1, pen)
 
     def run(self, count: int, pen: _Pen) -> str:
-        """Neighbouring characters, as in `abc` and `123`."""
+        """So many neighbouring characters, as in `abc` and `123`."""
         choices = _mixed(self.choices) if pen.mixed else self.choices
         at = pen.draw(len(choices)) if count else 0
         return "".join(choices[(at + step) % len(choices)] for step in range(count))
@@ -125,7 +168,7 @@ class _Either:
 
 @dataclass(frozen=True, slots=True)
 class _Repeat:
-    """A piece from `least` to `most` times; `usual` is how often when nothing asks for more or less."""
+    """A piece that is written `least` to `most` times, `usual` times if nothing asks for more or less."""
 
     piece: "_Piece"
     least: int
@@ -163,7 +206,7 @@ _Piece = _Empty | _Chars | _Sequence | _Either | _Repeat
 
 
 def _mixed(choices: str) -> str:
-    """The same characters with their kinds in turn, as passwords want them: `aA0!bB1"`."""
+    """The same characters with letters, capitals, digits and signs in turn: `aA0!bB1#`."""
     kinds = [[char for char in kind if char in choices] for kind in _KINDS]
     turns = [kind[turn] for turn in range(len(_PRINTABLE)) for kind in kinds if turn < len(kind)]
     return "".join(turns) or choices
@@ -171,7 +214,7 @@ def _mixed(choices: str) -> str:
 
 @lru_cache(maxsize=256)
 def _parsed(pattern: str) -> _Sequence:
-    """The pieces of a pattern; Unsupported for syntax outside the subset and for texts beyond all bounds."""
+    """The pieces of a pattern. Raises Unsupported for other syntax and for texts over MOST_CHARACTERS."""
     parser = _Parser(pattern)
     piece = parser.either(0)
     if parser.more():
@@ -184,45 +227,8 @@ def _parsed(pattern: str) -> _Sequence:
     return _Sequence((*before, piece, *after))
 
 
-def text_for_pattern(pattern: str, number: int, least: int = 0, most: int = MOST_CHARACTERS) -> str:
-    """The text with this number, as near to the wanted length as the pattern allows; or Unsupported.
-
-    Every other text mixes characters when the pattern looks ahead, and has letters before it without `^`.
-    """
-    piece = _parsed(pattern)
-    number, second = divmod(number, 2) if "(?=" in pattern or not pattern.startswith("^") else (number, 0)
-    pen = _Pen(number, mixed="(?=" in pattern and not second)
-    written = piece.write(replace(pen))
-    if len(written) > most:
-        pen.brief = True
-        written = piece.write(replace(pen))
-    if second and not pattern.startswith("^"):
-        least = max(least, len(written) + 3)
-    pen.extra = max(0, least - len(written))
-    return piece.write(pen) if pen.extra else written
-
-
-def ways(pattern: str) -> int:
-    """How many numbers from 0 on give different texts, at least."""
-    try:
-        return _parsed(pattern).ways * (1 if pattern.startswith("^") else 2)
-    except Unsupported:
-        return 1
-
-
-def size(pattern: str) -> int:
-    """How many characters a compiled pattern spells out, its repeats multiplied: what compiling it costs."""
-    if len(pattern) > MOST_CHARACTERS:
-        return len(pattern)
-    try:
-        return _parsed(pattern).size + len(pattern)
-    except Unsupported:
-        repeats = (min(int(count), MOST_CHARACTERS) for count in re.findall(r"\d{1,9}(?=\})", pattern))
-        return min(len(pattern) * prod((max(1, count) for count in repeats), start=1), 10**9)
-
-
 class _Parser:
-    """Recursive descent over one pattern; every method leaves `at` behind what it read."""
+    """Recursive descent over one pattern; every method leaves `at` at the end of what it read."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
@@ -299,7 +305,7 @@ class _Parser:
         return _Chars(chars, weight)
 
     def char(self) -> tuple[str, int]:
-        """The characters that one member of a class, or one escape, stands for, and its weight."""
+        """The characters for which one member of a class, or one escape, stands, and its weight."""
         char = self.next()
         if char != "\\":
             return char, 1
@@ -338,7 +344,7 @@ class _Parser:
         if len(first) > 1 or not self.match(_DASH):
             return first, weight
         last, _ = self.char()
-        # Whole alphabets needn't be spelt out: a text takes its characters from the beginning of a range.
+        # 128 characters of a range are enough: a text takes its characters from the beginning.
         end = min(ord(last), ord(first) + 127)
         return "".join(map(chr, range(ord(first), end + 1))), weight
 
@@ -361,7 +367,7 @@ _ATOMS: dict[str, Callable[[_Parser], _Piece]] = {
 
 
 def _bounds(found: re.Match[str]) -> tuple[int, int]:
-    """How often a quantifier repeats at least and at most; "without end" is MOST_CHARACTERS."""
+    """How often a quantifier repeats, at least and at most; MOST_CHARACTERS if it has no upper bound."""
     if found["sign"]:
         return _SIGNS[found["sign"]]
     least = int(found["least"])
@@ -376,5 +382,5 @@ def _ordered(chars: str) -> str:
 
 
 def _without(chars: str) -> str:
-    """The printable characters that are none of these."""
+    """The printable characters except these."""
     return "".join(char for char in _PRINTABLE if char not in chars)

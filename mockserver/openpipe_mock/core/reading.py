@@ -1,4 +1,4 @@
-"""Values of a config read one by one, each with its place for the mistakes."""
+"""Helpers for parsers of the config: each value is read with its place, so that mistakes can name it."""
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -12,9 +12,10 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """Where a parser stands: the pointer from the part's start, and where the part stands in the file.
+    """A parser's place: `pointer` leads from the start of a part, `prefix` from the file's top to the part.
 
-    `found` gathers what is wrong; `broken` holds the pointers of what has a wrong shape.
+    All places of one part share `found`, the list of mistakes; `broken` holds the pointers of values that
+    break the schema.
     """
 
     prefix: str
@@ -24,40 +25,43 @@ class At:
 
     @property
     def place(self) -> str:
+        """The JSON pointer from the file's top."""
         return self.prefix + self.pointer
 
     def at(self, *steps: str | int) -> "At":
+        """The place that these steps (keys or indexes) lead to."""
         path = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
         return At(self.prefix, self.pointer + path, self.found, self.broken)
 
     def wrong(self, rule: str, sentence: str) -> None:
+        """Note a mistake at this place; `rule` is the schema keyword that it breaks."""
         self.found.append(Violation(self.pointer, rule, sentence))
 
     def counter(self, value: Json) -> str:
-        """The name of a count: it changes when what is counted for changes."""
+        """The name of a counter for this part: place and digest, so an edited part counts anew."""
         return f"{self.place}#{part_digest(value)}"
 
     def sound(self) -> bool:
-        """Whether the shape is right here."""
+        """Whether the value here keeps the schema."""
         return self.pointer not in self.broken
 
 
 def part_digest(value: Json) -> str:
-    """What stands for a part's own text, wherever it stands."""
+    """A short digest of a part's content; it doesn't depend on the part's place."""
     return blake2b(ordered(value), digest_size=6).hexdigest()
 
 
 def present_keys(value: Json, **fields: str) -> dict[str, Any]:
-    """Those of the keys that are there, under the names of their fields."""
+    """The members of `value` that are there, renamed: `present_keys(value, seed="random_seed")`."""
     return {name: value[key] for key, name in fields.items() if key in value}
 
 
 def whole(value: Json, **fields: str) -> dict[str, Any]:
-    """The same, for whole numbers, which may be written as 2.0."""
+    """As `present_keys`, for whole numbers, which may be written as 2.0; null stays None."""
     found = present_keys(value, **fields)
     return {name: None if number is None else int(number) for name, number in found.items()}
 
 
 def seconds(value: Json, **fields: str) -> dict[str, Any]:
-    """The same, for milliseconds, as seconds."""
+    """As `present_keys`, for milliseconds, which are returned in seconds."""
     return {name: number / 1000 for name, number in present_keys(value, **fields).items()}

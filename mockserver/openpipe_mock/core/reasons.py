@@ -1,4 +1,4 @@
-"""Why a connection failed, by the kinds of errors: the words of libraries change from version to version."""
+"""Why a connection failed, told by the type of the error, since libraries change their words."""
 
 import os
 import socket
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 
 def reason(error: BaseException) -> str:
-    """Half a sentence for an error of any library, by what the operating system or TLS said beneath it.
+    """Explain an error of any library by the OSError or TLS error that caused it, as half a sentence.
 
-    "" where nothing of the kind lies beneath.
+    Returns "" when there is no such cause.
     """
     found = (_words(each) for each in chain(error) if isinstance(each, OSError))
     return next(filter(None, found), "")
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, and those that it came from."""
+    """Yield an error, then its causes (`__cause__`, else `__context__`)."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -42,4 +42,4 @@ _CERTIFICATES = {
     62: "its certificate is for another host name",
     64: "its certificate is for another address",
 }
-"""Numbers of OpenSSL's X509_V_ERR_…"""
+"""OpenSSL's X509_V_ERR_… number → the reason."""

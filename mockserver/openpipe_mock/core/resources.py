@@ -1,4 +1,4 @@
-"""Where the folders that ship with the package lie, and how the package is installed with an extra."""
+"""Find the folders that ship with the package, and the command that installs it with an extra."""
 
 import shlex
 from functools import cache
@@ -7,14 +7,14 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 _CHECKOUT = PACKAGE.parents[1]
 SOURCE = "/path/to/openpipe-mock"
-"""What pip is given: a checkout or a built wheel. Once an index has the package: "openpipe-mock"."""
+"""The argument of `pip install`: a checkout or a wheel; once an index has the package, "openpipe-mock"."""
 
 
 @cache
 def folder(name: str) -> Path:
-    """The folder `name` ("schemas"): inside the package in a wheel, in the repository's root in a checkout.
+    """The folder `name` ("schemas"): a wheel has it inside the package, a checkout in the repository's root.
 
-    Raises FileNotFoundError when neither place has it, which means a broken installation.
+    Raises FileNotFoundError when neither has it, which means a broken installation.
     """
     for parent in (PACKAGE, _CHECKOUT):
         if (parent / name).is_dir():
@@ -25,7 +25,7 @@ def folder(name: str) -> Path:
 def install_line(extra: str) -> str:
     """The command that adds an extra, for error messages: `pip install '/path/to/openpipe-mock[contract]'`.
 
-    It names the checkout where the package runs from one.
+    If the package runs from a checkout, the command names that checkout.
     """
     if folder("schemas").parent == _CHECKOUT:
         return f"pip install --editable {shlex.quote(f'{_CHECKOUT}[{extra}]')}"

@@ -1,4 +1,4 @@
-"""Pure scores: settings, criterion and content in, the same number out on every machine and Python."""
+"""Scores drawn from settings, criterion and content: the same number on every machine and Python."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -6,61 +6,59 @@ from hashlib import blake2b
 
 STEPS = 100
 """Scores have two decimals: 0.00, 0.01, … 1.00."""
+ANSWERS = 1
+"""The newest generation of answers. The bytes of a generation's texts, scores and ids never change."""
+EPOCH = 1_704_067_200
+"""The start of 2024, in seconds since 1970: the time of every answer unless a clock is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What a score is drawn from, beside the content."""
+    """The settings that a score is drawn from: the generation of answers, and the seed."""
 
     answers: int
     seed: int
 
 
 def digest(*parts: bytes) -> bytes:
-    """Sixteen bytes that stand for canonical JSON texts, or digests of such, in their order."""
+    """A digest of 16 bytes for canonical JSON texts (or their digests) in this order."""
     return blake2b(b"\x1f".join(parts), digest_size=16).digest()
 
 
 def step(draw: Draw, criterion: str, version: int, content: bytes) -> int:
-    """A score from 0 to STEPS, evenly spread; `content` is a digest."""
+    """A score as a whole number from 0 to STEPS, evenly spread; `content` is a `digest`."""
     return _number(draw, criterion, version, content) * (STEPS + 1) // 2**64
 
 
 def draw_score(draw: Draw, criterion: str, version: int, content: bytes) -> float:
-    """A score from 0 to 1 in steps of 0.01, evenly spread."""
+    """A score from 0 to 1 in steps of 0.01, evenly spread; `content` is a `digest`."""
     return step(draw, criterion, version, content) / STEPS
 
 
 def unit(draw: Draw, criterion: str, version: int, content: bytes, use: str) -> float:
-    """A number from 0 up to 1; those for different uses have nothing to do with each other."""
+    """A number in [0, 1); the numbers for different values of `use` are independent of each other."""
     return _number(draw, f"{criterion}\x1f{use}", version, content) / 2**64
 
 
 def _number(draw: Draw, criterion: str, version: int, content: bytes) -> int:
-    """Eight bytes as a number: the digest of all that a score is drawn from."""
+    """A number in [0, 2**64): the digest of everything that a score is drawn from."""
     state = begun(draw.answers, draw.seed, criterion, version).copy()
     state.update(content)
     return int.from_bytes(state.digest())
 
 
 DrawState = blake2b
-"""A digest of all that a score is drawn from but the content."""
+"""An unfinished digest of everything that a score is drawn from, except the content."""
 
 
 @lru_cache(maxsize=1024)
 def begun(answers: int, seed: int, criterion: str, version: int) -> DrawState:
-    """The digest to go on from."""
+    """The unfinished digest for a criterion. It is cached and shared: copy it before updating."""
     return blake2b(f"{answers}\x1f{seed}\x1f{criterion}\x1f{version}\x1f".encode(), digest_size=8)
 
 
 def step_of(state: DrawState, content: bytes) -> int:
-    """The same as `step`, from a digest that was begun."""
+    """As `step`, from a digest that `begun` returned."""
     state = state.copy()
     state.update(content)
     return int.from_bytes(state.digest()) * (STEPS + 1) // 2**64
-
-
-ANSWERS = 1
-"""The newest generation of answers. Texts, scores and ids belong to one; its bytes never change."""
-EPOCH = 1_704_067_200
-"""The start of 2024, in seconds since 1970: when everything happens as long as nobody brings a clock."""

@@ -1,4 +1,4 @@
-"""JSON, read strictly: what the standard forbids is refused in words that say where and why."""
+"""Read JSON strictly: whatever the standard forbids is refused, with a message that says where and why."""
 
 import re
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ import orjson
 from openpipe_mock.core.errors import ParseError
 
 MOST_LEVELS = 200
-"""Nesting that is read. The provider names no limit; ours keeps every later walk of the value safe."""
+"""The deepest nesting that is read. The provider names no limit; ours keeps later walks of the value safe."""
 
 _BRACKETS = (list, dict)
 
 
 def parse(body: bytes) -> Any:
-    """The value of a JSON text in UTF-8.
+    """Return the value of a JSON text in UTF-8.
 
-    A duplicate key is accepted and its last value counts, as in the provider's own runtime. Raises ParseError
-    for anything that is no JSON, a number beyond a double, a lone surrogate, and nesting over MOST_LEVELS.
+    Of a duplicate key the last value counts, as in the provider's own runtime. Raises ParseError for a text
+    that is no JSON, a number beyond a double, a lone surrogate, and nesting over MOST_LEVELS.
     """
     try:
         value = orjson.loads(body)
@@ -34,7 +34,7 @@ _TOO_DEEP = f"arrays and objects are nested more than {MOST_LEVELS} levels deep;
 
 
 def _levels(value: Any) -> int:
-    """How many arrays and objects lie inside each other at the deepest place."""
+    """How deep arrays and objects are nested; counting ends at MOST_LEVELS + 1."""
     depth = 0
     layer = [value] if isinstance(value, _BRACKETS) else []
     while layer and depth <= MOST_LEVELS:
@@ -48,8 +48,8 @@ def _children(node: Any) -> Iterator[Any]:
     return iter(node.values() if isinstance(node, dict) else node)
 
 
-# What stands at the place where the parser gave up, and what to say of it. The parser's own words differ from
-# version to version; ours must not, since an answer's bytes are the same on every machine.
+# (the text where the parser gave up, what to say about it). The parser's own words differ from version to
+# version; ours must not, since an answer's bytes are the same on every machine.
 _NEAR = (
     (r",\s*[]}]", "a comma before a closing bracket; JSON allows no trailing comma, remove it"),
     (r"[+-]?(?:NaN|Infinity)\b", "NaN and Infinity are no JSON; send a number or null"),
@@ -62,7 +62,8 @@ _NEAR = (
 )
 _HINTS = tuple((re.compile(pattern), hint) for pattern, hint in _NEAR)
 
-# What the parser says where the text itself tells nothing; only for telling these apart, its words change.
+# (part of the parser's message, what to say), for places where the text alone doesn't tell. The parser's
+# message only chooses and is never shown, since it changes.
 _COMPLAINTS = (
     ("after document", "something follows the end of the JSON; send one document and nothing behind it"),
     ("infinity", "a number beyond the range of a double; send it as a string"),
@@ -74,11 +75,11 @@ _COMPLAINTS = (
     ("escape", "an escape that JSON doesn't have; it has \\\" \\\\ \\/ \\b \\f \\n \\r \\t and \\uXXXX"),
 )
 _SPACE = " \t\r\n"
-"""What JSON calls white space; Python calls more so."""
+"""White space of JSON; `str.strip` without an argument would take away more."""
 
 
 def _diagnosis(body: bytes, error: orjson.JSONDecodeError) -> str:
-    """What is wrong with a text that is no JSON, where, and what to do."""
+    """Say what is wrong with a text that is no JSON, where, and what to do."""
     if not body.strip(_SPACE.encode()):
         return "the body is empty; send a JSON object."
     if body.startswith(b"\xef\xbb\xbf"):
@@ -101,11 +102,11 @@ def _diagnosis(body: bytes, error: orjson.JSONDecodeError) -> str:
 
 
 _SIGNS = ("-", "+")
-"""The parser points behind the sign of a number that is none."""
+"""Of a broken number the parser reports the place after its sign."""
 
 
 def _hint(text: str, at: int, complaint: str) -> str:
-    """What is wrong at a place: by what stands there, else by what the parser says."""
+    """Say what is wrong at a place: by the text there, else by the parser's message."""
     by_text = (told for pattern, told in _HINTS if pattern.match(text, at))
     by_complaint = (told for words, told in _COMPLAINTS if words in complaint)
     return next(chain(by_text, by_complaint), "this is no JSON")

@@ -1,6 +1,6 @@
-"""Files that a user names: read whole, but never more than a bound, whatever they are.
+"""Read files that a user names, up to a limit.
 
-A path may name a pipe, a device or a descriptor such as `/dev/fd/63`, which a shell's `<(...)` stands for.
+A path may also name a pipe, a device or a descriptor such as `/dev/fd/63`, which a shell makes of `<(...)`.
 """
 
 import errno
@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 MEBIBYTE = 2**20
 _PATIENCE_SECONDS = 2.0
-"""How long reading may wait for whoever writes to a pipe before the log says so."""
+"""How long reading waits for a pipe's writer before the log says so."""
 _DESCRIPTOR = re.compile("/dev/(stdin|fd/[0-9]+)|/proc/[^/]+/fd/[0-9]+")
 _KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -34,14 +34,14 @@ _Path = str | PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """What a file holds. `lasting`: it is a regular file, which can be read again; a pipe can't."""
+    """The content of a file. `lasting`: it is a regular file, which can be read again, unlike a pipe."""
 
     data: bytes
     lasting: bool = False
 
 
 def read_file(path: _Path, most: int) -> FileContent:
-    """All that a file, pipe or device holds, at most `most` bytes. Raises OSError, also for more.
+    """Read all of a file, pipe or device. Raises OSError, also for more than `most` bytes.
 
     Waits, as `cat` does, until a pipe's writers have closed it.
     """
@@ -52,19 +52,19 @@ def read_file(path: _Path, most: int) -> FileContent:
 
 
 def read_file_again(path: _Path, most: int) -> bytes:
-    """What a regular file holds, at most `most` bytes. Raises OSError, also for more and for other files.
+    """Read all of a regular file. Raises OSError, also for more than `most` bytes and for other files.
 
-    Waits for no other process: what else may stand in the file's place meanwhile isn't read.
+    Never waits for another process: a pipe that took the file's place isn't read.
     """
     _check_regular(path, os.stat(path))  # opening a pipe would wake its writer, who then writes to nobody
-    with open(path, "rb", opener=_at_once) as file:
+    with open(path, "rb", opener=_open_at_once) as file:
         found = os.fstat(file.fileno())
         _check_regular(path, found)
         return _bounded(file, found, most)
 
 
-def _at_once(path: str, flags: int) -> int:
-    """Open a file, also a pipe that nobody writes to."""
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting, also a pipe that nobody writes to."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
 
 
@@ -88,7 +88,7 @@ def _bounded(file: BinaryIO, found: os.stat_result, most: int) -> bytes:
 
 @contextmanager
 def _patience(path: _Path) -> Iterator[None]:
-    """Say in the log whom reading waits for, where that takes long. A regular file is waited for silently."""
+    """Warn in the log when reading has to wait long; for a regular file never."""
     if stat.S_ISREG(os.stat(path).st_mode):
         yield
         return
@@ -106,4 +106,4 @@ def _patience(path: _Path) -> Iterator[None]:
         yield
     finally:
         over.set()
-        teller.join()  # before anybody forks
+        teller.join()  # no thread may be left when somebody forks

@@ -1,8 +1,8 @@
-"""YAML as plain data, with the place of every value; made for files that people write by hand.
+"""Read YAML that people write by hand as plain data, with the place of every value.
 
-Built from the parser's events, so no text can build objects. Bare words mean what YAML 1.2 says: `on`, `yes`
-and dates are text; so is `017`, which some readers take for 15 and others for 17. Anchors and aliases are
-read, and counted at their full length, since that is how a small file becomes a huge one.
+Values are built from the parser's events, so no text can build objects. Bare words mean what YAML 1.2 says:
+`on`, `yes` and dates are text, and so is `017`, which some readers take for 15 and others for 17. Aliases are
+counted at their full length, since a small file can become huge through them.
 """
 
 import math
@@ -21,12 +21,12 @@ _Path = tuple[str, ...]
 MOST_FILE_BYTES = 2**20
 _MOST_NESTED = 60
 _MOST_VALUES = 100_000
-"""Keys and values that a file may have, aliases written out; a text counts again for each 64 characters."""
+"""Keys and values that a file may have, with aliases written out; a text counts again per 64 characters."""
 
 _EventLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LINE_BREAK = re.compile(r"\r\n?|\n")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
-"""What YAML forbids in a stream, wherever it stands."""
+"""A character that YAML forbids everywhere in a stream."""
 
 _WORDS: Mapping[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -41,7 +41,7 @@ _STRING_TAG = "tag:yaml.org,2002:str"
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """What is wrong at a line and column, both from 1, and the JSON pointer of that place."""
+    """A mistake in a file: line and column, both from 1, the JSON pointer of that place, and the sentence."""
 
     line: int
     column: int
@@ -55,14 +55,14 @@ class Mistake:
 
 
 def _legible(character: str) -> str:
-    """A character that neither ends the line nor turns it around."""
+    """The character, escaped if it isn't printable: it could end the line or reverse the writing."""
     return character if character.isprintable() else f"\\u{ord(character):04x}"
 
 
 class UnreadableYaml(ValueError):
-    """A text that isn't read, with all that is wrong with it.
+    """A text can't be read; `mistakes` holds all that is wrong with it.
 
-    `document`: what it probably says, where the mistakes left all of it to be read.
+    `document` is what the text probably means, if it could be read to its end in spite of the mistakes.
     """
 
     def __init__(self, mistakes: list[Mistake], document: "YamlDocument | None" = None) -> None:
@@ -80,7 +80,7 @@ _Spot = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A value, what it weighs, how many levels it has, and its members or items with their places."""
+    """A value, its weight in keys and values, its levels of nesting, and its members or items with places."""
 
     value: Any
     weight: int = 1
@@ -93,7 +93,7 @@ _UNREAD = _Node(None)
 
 
 def _collection(value: Any, inner: Mapping[str, tuple[_Spot, _Node]], weight: int) -> _Node:
-    """A list or mapping of nodes; `weight` is what it weighs without them."""
+    """The node of a list or mapping; `weight` is its own, without that of its nodes."""
     nodes = [node for _, node in inner.values()]
     levels = 1 + max((node.levels for node in nodes), default=0)
     return _Node(value, weight + sum(node.weight for node in nodes), levels, inner)
@@ -101,14 +101,14 @@ def _collection(value: Any, inner: Mapping[str, tuple[_Spot, _Node]], weight: in
 
 @dataclass(frozen=True, slots=True)
 class YamlDocument:
-    """What a text says (None for an empty one), and where it says so."""
+    """The value of a text (None if it is empty) and the place of each part."""
 
     value: Any
     root: _Node
     start: _Spot = (1, 1)
 
     def unread(self) -> Iterator[str]:
-        """The pointers of values that couldn't be read, each reported as a mistake where it was written."""
+        """The JSON pointers of values that couldn't be read; each of them is among the mistakes."""
         waiting: list[tuple[_Path, _Node]] = [((), self.root)]
         while waiting:
             path, node = waiting.pop()
@@ -117,7 +117,7 @@ class YamlDocument:
             waiting += [((*path, step), inner) for step, (_, inner) in node.inner.items()]
 
     def place(self, pointer: str) -> _Spot:
-        """Line and column of the key or item at a JSON pointer, else of what is nearest around it."""
+        """Line and column of the key or item at a JSON pointer, else of the nearest value around it."""
         spot, node = self.start, self.root
         for step in pointer.split("/")[1:]:
             name = step.replace("~1", "/").replace("~0", "~")
@@ -130,16 +130,18 @@ class YamlDocument:
 def read_yaml(data: bytes) -> YamlDocument:
     """Read one YAML document of plain data.
 
-    Raises Unreadable: over 1 MiB, no UTF-8, no YAML, several documents, tags, keys that are no text or stand
-    twice, merge keys, numbers beyond JSON, aliases that lead nowhere or to themselves, nesting over 60
-    levels, more than 100,000 keys and values. Mistakes that leave the rest readable are reported together.
+    Raises UnreadableYaml for more than 1 MiB, no UTF-8, no YAML, several documents, tags, keys that are no
+    text or stand twice, merge keys, numbers beyond JSON, aliases that lead nowhere or to themselves, nesting
+    over 60 levels, and more than 100,000 keys and values. Mistakes that leave the rest readable are reported
+    together.
     """
     text = _decoded(data)
     builder = _Builder(events(text))
     try:
         found = builder.document()
     except yaml.YAMLError as error:
-        # The parser reads ahead, and may give up on deep nesting before it tells of any. So we count first.
+        # The parser reads ahead and may give up on deep nesting before we have counted the levels. So read
+        # what comes before once more, and report our own limits first.
         with suppress(yaml.YAMLError):
             _Builder(events(before(text, error))).document()
         raise UnreadableYaml([*builder.mistakes, syntax(text, error)]) from None
@@ -149,7 +151,7 @@ def read_yaml(data: bytes) -> YamlDocument:
 
 
 def _decoded(data: bytes) -> str:
-    """The text of a file of YAML, without its byte order mark."""
+    """The text of a YAML file without its byte order mark. Raises UnreadableYaml."""
     if len(data) > MOST_FILE_BYTES:
         _refuse(
             f"the file has {len(data):,} bytes, and at most {MOST_FILE_BYTES:,} are read; make it smaller."
@@ -161,7 +163,7 @@ def _decoded(data: bytes) -> str:
 
 
 def utf8(data: bytes) -> str:
-    """The text of a file, without its byte order mark. Raises Unreadable."""
+    """The text of a file in UTF-8 without its byte order mark. Raises UnreadableYaml for other encodings."""
     try:
         return data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -171,13 +173,13 @@ def utf8(data: bytes) -> str:
 
 
 def _end_of(text: str) -> _Spot:
-    """Where a text ends."""
+    """The place of a text's end."""
     *_, last = lines = _LINE_BREAK.split(text)
     return len(lines), len(last) + 1
 
 
 def unprintable(text: str) -> Mistake | None:
-    """The first character that YAML forbids."""
+    """The mistake for the first character that YAML forbids, None if there is none."""
     found = _UNPRINTABLE.search(text)
     if found is None:
         return None
@@ -191,7 +193,7 @@ def _refuse(sentence: str, spot: _Spot = (1, 1)) -> NoReturn:
 
 
 def events(text: str) -> Iterator[Any]:
-    """The parser's events of a text. Raises yaml.YAMLError on the way; `syntax` says it in our words."""
+    """The parser's events of a text. May raise yaml.YAMLError on the way, which `syntax` explains."""
     return yaml.parse(text, Loader=_EventLoader)
 
 
@@ -202,7 +204,7 @@ def before(text: str, error: yaml.YAMLError) -> str:
 
 
 def syntax(text: str, error: yaml.YAMLError, first_line: int = 1) -> Mistake:
-    """What is wrong where the parser gave up on a text, and what helps; the text begins in `first_line`."""
+    """The mistake for a parser's error: what is wrong, what to do. The text begins in line `first_line`."""
     mark = _mark_of(error, "problem_mark")
     if mark is None:
         return Mistake(first_line, 1, "", f"this is not YAML: {_NO_IDEA}.")
@@ -217,7 +219,10 @@ def _mark_of(error: yaml.YAMLError, name: str) -> yaml.Mark | None:
 
 
 def _complaint(begun: str, after: str) -> str:
-    """What is wrong behind what the parser had begun; `{line}` stands for the line where that begins."""
+    """What is wrong, by the text that the parser had `begun` to read and the text `after` it.
+
+    `{line}` in the answer stands for the line where the begun text starts.
+    """
     for inside, here, told in _COMPLAINTS:
         if re.fullmatch(inside, begun, re.DOTALL) and re.match(here, after):
             return told
@@ -227,7 +232,7 @@ def _complaint(begun: str, after: str) -> str:
 _ANY = ".*"
 _SINGLE, _DOUBLE = r"'(?:[^']++|'')*+", r'"(?:[^"\\]++|\\.)*+\\?'
 """A text in quotes that doesn't end."""
-# By the text itself: the parser's own words differ from version to version, and stand for no way out.
+# Chosen by the text: the parser's own words differ from version to version and don't say what to do.
 _COMPLAINTS = (
     (_ANY, r"\t", "a tab stands here; indent with spaces"),
     (_SINGLE, _ANY, "the quotes that begin in line {line} don't end; close them"),
@@ -246,7 +251,7 @@ _COMPLAINTS = (
     (r".*['\"][ \t]*", _ANY, "a text goes on behind its quotes; put the whole of it in quotes"),
     (r".*\n.*", _ANY, "this doesn't line up with what begins in line {line}; indent keys and items alike"),
 )
-"""What the parser was reading, what stands where it gave up, and what to say of it."""
+"""(what the parser had begun, what stands where it gave up, what to say); the first entry that fits wins."""
 _NO_IDEA = "it can't be read from here on; look for an indent, a quote or a bracket that is wrong"
 
 
@@ -264,7 +269,7 @@ def _weight_of(text: str) -> int:
 
 @dataclass(slots=True)
 class _Builder:
-    """Builds a document from events. Mistakes are gathered; what makes reading on pointless is raised."""
+    """Builds a document from events. Mistakes are gathered, but limits that are exceeded raise at once."""
 
     events: Iterator[Any]
     mistakes: list[Mistake] = field(default_factory=list)
@@ -345,7 +350,7 @@ class _Builder:
         return _collection(members, inner, 1 + sum(map(_weight_of, inner)))
 
     def key(self, event: Any, path: _Path) -> str:
-        """A key; one that is no text is a mistake, and read on as the text that stands there."""
+        """The name of a key; a key that is no text is noted as a mistake and taken as written."""
         if not isinstance(event, yaml.ScalarEvent):
             self.wrong(event, path, "a key is a list, a mapping or an alias here; write it as a text.")
             self.node(event, (*path, ""))
@@ -388,7 +393,7 @@ _KINDS: Mapping[type, str] = {type(None): "null", bool: "a boolean", int: "a num
 
 
 def _meaning(text: str) -> Any:
-    """What a bare word or number is; an infinite or undefined number if JSON can't say it."""
+    """The value of a bare word or number; inf or nan stands for a number that JSON doesn't have."""
     if text in _WORDS:
         return _WORDS[text]
     if _DECIMAL.fullmatch(text):
@@ -400,7 +405,7 @@ def _meaning(text: str) -> Any:
 
 
 def _whole(number: int) -> int | float:
-    """A whole number of 64 bits; a longer one as the nearest double, as in JSON bodies."""
+    """A whole number; beyond 64 bits the nearest double, as when JSON bodies are read."""
     if -(2**63) <= number < 2**64:
         return number
     try:

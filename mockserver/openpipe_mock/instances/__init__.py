@@ -1,1 +1,1 @@
-"""A value for any JSON Schema."""
+"""Build a value for any JSON Schema that a user sends."""

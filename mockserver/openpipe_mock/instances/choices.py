@@ -1,4 +1,4 @@
-"""The ways to meet a set of subschemas: of each union, condition and negation one branch is chosen."""
+"""Find the ways to meet a set of subschemas: each is one choice of a branch in every union and condition."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,27 +18,108 @@ from openpipe_mock.instances.demands import (
 from openpipe_mock.instances.documents import REFERENCES, Node, SchemaDocument, applicator
 
 _MOST_CHOICES = 100
-"""Unions inside unions that are followed for one value."""
+"""Choices that are followed, one after the other, for one value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alternatives:
-    """Branches one of which holds; exactly one, if `exclusive`."""
+    """Branches of which at least one must hold, exactly one if `exclusive`."""
 
     node: Node
     branches: list[Branch]
     exclusive: bool = False
 
     def alone(self, branch: Branch) -> Branch:
-        """The branch, and that none of the others holds."""
+        """A branch together with the negations of all others."""
         return [
             *branch,
             *(one.made({"not": one.schema}) for each in self.branches if each is not branch for one in each),
         ]
 
 
+_Order = Callable[[Alternatives], list[Branch]]
+_MOST_EXCLUSIVE = 8
+"""Up to so many branches of a `oneOf`, each is also tried with the others negated."""
+
+
+@dataclass(slots=True)
+class Flattening:
+    """Finds the ways to meet a set of subschemas.
+
+    `order` puts the branches of a choice in the order in which they are tried. `active` holds the `id()` of
+    each subschema that judges a value around this one. `conflict` is the first contradiction that was met.
+    """
+
+    document: SchemaDocument
+    budget: Budget
+    order: _Order
+    active: frozenset[int]
+    conflict: Contradiction | None = None
+
+    def ways(self, nodes: Branch) -> Iterator[Demands]:
+        """Yield, lazily, the `Demands` of each way; nothing if the subschemas contradict each other."""
+        yield from self.expanded(Demands(), nodes, [], 0)
+
+    def expanded(
+        self, demands: Demands, nodes: Branch, waiting: list[Alternatives], depth: int
+    ) -> Iterator[Demands]:
+        """The ways to meet `demands`, further subschemas and the choices that are waiting."""
+        try:
+            waiting = [*waiting, *self.absorbed(demands, nodes)]
+        except Contradiction as conflict:
+            self.conflict = self.conflict or conflict
+            return
+        if not waiting:
+            yield demands
+            return
+        choice, *rest = waiting
+        self.budget.spend(2, choice.node)
+        if depth == _MOST_CHOICES:
+            self.budget.spend(self.budget.left + 1, choice.node)  # raises Unbuildable
+        if not choice.branches:
+            self.conflict = self.conflict or Contradiction(
+                applicator(choice.node.pointer), choice.node.pointer
+            )
+            return
+        branches = self.order(choice)
+        for branch in branches:
+            yield from self.expanded(demands.copy(), branch, rest, depth + 1)
+        if choice.exclusive and len(branches) <= _MOST_EXCLUSIVE:
+            for branch in branches:
+                yield from self.expanded(demands.copy(), choice.alone(branch), rest, depth + 1)
+
+    def absorbed(self, demands: Demands, nodes: Branch) -> list[Alternatives]:
+        """Merge subschemas and all that must hold with them; return the choices that are left.
+
+        Raises Contradiction.
+        """
+        found = []
+        waiting = deque(nodes)
+        while waiting:
+            node = waiting.popleft()
+            self.budget.spend(2, node)
+            if node.schema is False:
+                raise Contradiction(applicator(node.pointer), node.pointer)
+            if node.schema is True or id(node.schema) in demands.seen:
+                continue
+            merged = sum(len(value) for value in demands.rules.values() if isinstance(value, tuple))
+            self.budget.spend(len(node.schema) // 4 + merged // 100, node)
+            if "enum" in demands.rules:
+                self.budget.spend(len(node.schema.get("enum", ())) // 5, node)
+            demands.recursive = demands.recursive or id(node.schema) in self.active
+            demands.seen[id(node.schema)] = node
+            plain_rules(demands, node)
+            structure(demands, node)
+            for choice in _choices(self.document, node, demands):
+                if len(choice.branches) == 1:
+                    waiting.extend(choice.branches[0])
+                else:
+                    found.append(choice)
+        return found
+
+
 def _choices(document: SchemaDocument, node: Node, demands: Demands) -> Iterator[Alternatives]:
-    """The unions of a subschema; a choice with one branch is none, and simply holds."""
+    """The choices that a subschema leaves; if one has a single branch, that branch must hold."""
     schema = node.schema
     for keyword in REFERENCES:
         if keyword in schema:
@@ -92,7 +173,7 @@ _TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
 
 
 def _negations(document: SchemaDocument, node: Node) -> list[Node] | None:
-    """Subschemas one of which must hold where `node` must not; None when that can only be tried."""
+    """Subschemas of which one must hold so that `node` doesn't; None if values can only be tried."""
     schema = node.schema
     if isinstance(schema, bool):
         return [node.made(not schema)]
@@ -146,80 +227,4 @@ _NEGATED: dict[str, Callable[[SchemaDocument, Node], list[Node]]] = {
     "items": _negated_items,
     "type": _negated_type,
 }
-"""Keyword → the ways not to meet it."""
-
-_Order = Callable[[Alternatives], list[Branch]]
-_MOST_EXCLUSIVE = 8
-"""Branches of a `oneOf` up to which each is also tried with the others negated."""
-
-
-@dataclass(slots=True)
-class Flattening:
-    """Finds the ways to meet a set of subschemas.
-
-    `order` says which branches come first, `active` holds the identities of the subschemas that the values
-    above are under, `conflict` is the first contradiction that was met.
-    """
-
-    document: SchemaDocument
-    budget: Budget
-    order: _Order
-    active: frozenset[int]
-    conflict: Contradiction | None = None
-
-    def ways(self, nodes: Branch) -> Iterator[Demands]:
-        """Each `Demands` that the subschemas come to, lazily; none when they contradict each other."""
-        yield from self.expanded(Demands(), nodes, [], 0)
-
-    def expanded(
-        self, demands: Demands, nodes: Branch, waiting: list[Alternatives], depth: int
-    ) -> Iterator[Demands]:
-        try:
-            waiting = [*waiting, *self.absorbed(demands, nodes)]
-        except Contradiction as conflict:
-            self.conflict = self.conflict or conflict
-            return
-        if not waiting:
-            yield demands
-            return
-        choice, *rest = waiting
-        self.budget.spend(2, choice.node)
-        if depth == _MOST_CHOICES:
-            self.budget.spend(self.budget.left + 1, choice.node)
-        if not choice.branches:
-            self.conflict = self.conflict or Contradiction(
-                applicator(choice.node.pointer), choice.node.pointer
-            )
-            return
-        branches = self.order(choice)
-        for branch in branches:
-            yield from self.expanded(demands.copy(), branch, rest, depth + 1)
-        if choice.exclusive and len(branches) <= _MOST_EXCLUSIVE:
-            for branch in branches:
-                yield from self.expanded(demands.copy(), choice.alone(branch), rest, depth + 1)
-
-    def absorbed(self, demands: Demands, nodes: Branch) -> list[Alternatives]:
-        """Merge the subschemas and all that simply holds with them; return what is left to choose."""
-        found = []
-        waiting = deque(nodes)
-        while waiting:
-            node = waiting.popleft()
-            self.budget.spend(2, node)
-            if node.schema is False:
-                raise Contradiction(applicator(node.pointer), node.pointer)
-            if node.schema is True or id(node.schema) in demands.seen:
-                continue
-            merged = sum(len(value) for value in demands.rules.values() if isinstance(value, tuple))
-            self.budget.spend(len(node.schema) // 4 + merged // 100, node)
-            if "enum" in demands.rules:
-                self.budget.spend(len(node.schema.get("enum", ())) // 5, node)
-            demands.recursive = demands.recursive or id(node.schema) in self.active
-            demands.seen[id(node.schema)] = node
-            plain_rules(demands, node)
-            structure(demands, node)
-            for choice in _choices(self.document, node, demands):
-                if len(choice.branches) == 1:
-                    waiting.extend(choice.branches[0])
-                else:
-                    found.append(choice)
-        return found
+"""Keyword → a function that returns subschemas of which one must hold so that the keyword isn't met."""

@@ -1,4 +1,4 @@
-"""What checking an instance costs, counted before it is done: a running validator can't be interrupted."""
+"""Count what checking an instance costs before it is done, since a running validator can't be interrupted."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from openpipe_mock.instances.documents import MOST_DEPTH, UNEVALUATED, Node, Sch
 
 
 class TooCostly(Exception):
-    """A count went over its limit."""
+    """Checking an instance would cost more than the limit."""
 
 
 @dataclass(slots=True)
 class Meter:
-    """Counts the subschemas that checking a value evaluates at most (20 to 50 ns each), without doing it.
+    """Counts the subschemas that checking a value evaluates at most (20 to 50 ns each), without checking it.
 
-    Raises TooCostly over `left`, over `visits` of its own, and for references that go in circles.
+    `left` is the limit of that count, `visits` that of the subschemas that the meter itself may look at.
     """
 
     document: SchemaDocument
@@ -25,6 +25,7 @@ class Meter:
     known: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def cost(self, node: Node, value: Any, depth: int = 0) -> int:
+        """The evaluations for a value. Raises TooCostly over a limit and for references in circles."""
         schema = node.schema
         if not isinstance(schema, dict):
             return 1
@@ -33,7 +34,7 @@ class Meter:
             self.visits -= 1
             if depth > MOST_DEPTH or self.visits < 0:
                 raise TooCostly
-            self.known[key] = self.left + 1  # seen again below itself: a circle
+            self.known[key] = self.left + 1  # a circle that comes here again finds a count over the limit
             beside = sum([self.cost(inside, value, depth + 1) for inside in self.document.in_place(node)])
             below = sum([self.cost(inside, part, depth + 1) for inside, part in _parts(node, value)])
             # Each unevaluated keyword walks everything beside it once more, measured at 2.8 times.
@@ -45,7 +46,7 @@ class Meter:
 
 
 def _parts(node: Node, value: Any) -> Iterator[tuple[Node, Any]]:
-    """The parts of a value, each with a subschema that may judge it."""
+    """The members, names and items of a value, each with a subschema that may judge it."""
     schema = node.schema
     if isinstance(value, dict):
         others = [name for name in _OTHERS if name in schema]
@@ -70,7 +71,7 @@ _ITEMS = ("items", "prefixItems", "additionalItems", "unevaluatedItems", "contai
 
 
 def _own_cost(schema: dict[str, Any], value: Any) -> int:
-    """What the keywords that look at the value itself take."""
+    """What the keywords about the value itself cost (enums and patterns), in evaluations."""
     cost = len(schema.get("enum", ())) * next((cost for kind, cost in _LISTED if isinstance(value, kind)), 0)
     if isinstance(value, str) and "pattern" in schema:
         cost += pattern_cost(schema["pattern"], len(value))
@@ -81,11 +82,14 @@ def _own_cost(schema: dict[str, Any], value: Any) -> int:
 
 
 _LISTED = ((float, 60), (dict, 6), (list, 6))
-"""What comparing with one member of an enum takes (measured); others are looked up at once."""
+"""(type of the value, evaluations that comparing it with one value of an enum costs, as measured); values of
+other types are looked up at once."""
 
 
 def pattern_cost(pattern: str, length: int) -> int:
-    """Matching walks pattern times text in the worst case; with lookarounds or back references, often."""
+    """What searching a pattern in a text of this length costs at most, in evaluations."""
+    # The engine walks pattern times text in the worst case; with lookarounds or back references it does so
+    # many times.
     often = 100 if any(sign in pattern for sign in _FANCY) else 1
     return 1 + patterns.size(pattern) * length * often // 6
 

@@ -1,7 +1,7 @@
-"""What subschemas demand together of one value.
+"""Merge what several subschemas demand of one value.
 
-Plain keywords merge into rules; those that speak of members and items stay apart, since
-`additionalProperties` knows only the properties beside it. What is a choice is taken in `choices`.
+Plain keywords are merged into rules. Keywords about members and items stay with their subschema, since
+`additionalProperties` applies only to the properties beside it. Unions and conditions are taken in `choices`.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Branch = list[Node]
 
 
 class Contradiction(Exception):
-    """No value meets these demands: the keyword that failed, and the JSON pointer to its subschema."""
+    """No value meets the demands. Has the keyword that failed and the JSON pointer to its subschema."""
 
     def __init__(self, keyword: str, pointer: str) -> None:
         self.keyword, self.pointer = keyword, pointer
@@ -27,11 +27,12 @@ class Contradiction(Exception):
 
 @dataclass(slots=True)
 class Budget:
-    """Steps that are left of a search; about 10 µs each."""
+    """The steps that a search has left, each of about 10 µs."""
 
     left: int
 
     def spend(self, steps: int, node: Node) -> None:
+        """Take steps away. Raises Unbuildable, which names `node`, if there aren't enough."""
         self.left -= steps
         if self.left < 0:
             sentence = "No instance was found within the limits of the search."
@@ -40,12 +41,12 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class _Members:
-    """What one subschema says of the members of an object."""
+    """One subschema's keywords about the members of an object."""
 
     node: Node
 
     def of(self, name: str) -> list[Node]:
-        """The subschemas that judge the member with this name; empty when none does."""
+        """The subschemas that judge the member with this name; [] if there are none."""
         schema = self.node.schema
         found = [self.node.child("properties", name)] if name in schema.get("properties", ()) else []
         found += [
@@ -60,7 +61,7 @@ class _Members:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What one subschema says of the items of an array: the first ones, each by itself, and the rest."""
+    """One subschema's keywords about items: a node for each of the first ones, and one for the rest."""
 
     prefix: tuple[Node, ...]
     rest: Node | None
@@ -73,10 +74,11 @@ class _Row:
 
 @dataclass(slots=True)
 class Demands:
-    """The merged demands.
+    """The merged demands of several subschemas on one value.
 
     `rules` holds plain keywords (`type`, `pattern`, `format`, `required` as tuples), `origins` the pointer
-    that each came from; `recursive` says that a value above is under one of the same subschemas.
+    of each rule's subschema. `seen` has the merged subschemas by `id()`, `presets` are defaults and examples.
+    `recursive` tells that one of the subschemas also judges a value around this one.
     """
 
     rules: dict[str, Any] = field(default_factory=dict)
@@ -96,7 +98,7 @@ class Demands:
         return replace(self, rules=dict(self.rules), origins=dict(self.origins), seen=dict(self.seen))
 
     def rule(self, keyword: str, value: Any, node: Node) -> None:
-        """Merge one plain keyword; Conflict when nothing meets both the old and the new value."""
+        """Merge one plain keyword. Raises Contradiction if nothing meets both the old and the new value."""
         if keyword in self.rules:
             value = _COMBINED[keyword](self.rules[keyword], value)
             nothing = (
@@ -108,25 +110,27 @@ class Demands:
         self.origins[keyword] = node.pointer
 
     def declared(self) -> list[str]:
-        """The names of the declared members in order, then those that are only required."""
+        """The names of the declared members in their order, then those that are only required."""
         names = [name for part in self.members for name in part.node.schema.get("properties", ())]
         return list(dict.fromkeys([*names, *self.rules.get("required", ())]))
 
     def member(self, name: str) -> list[Node]:
+        """The subschemas that judge the member with this name."""
         found = [node for part in self.members for node in part.of(name)]
         return found or list(self.unevaluated_members)
 
     def item(self, at: int) -> list[Node]:
+        """The subschemas that judge the item at this index, except those of `contains`."""
         found = [node for row in self.rows for node in row.of(at)]
         return found or list(self.unevaluated_items)
 
 
 _BEYOND = 10**300
-"""No number up to here is a multiple of what is larger, except 0; and what is much larger is no double."""
+"""A `multipleOf` beyond this leaves hardly more than 0: its multiples are too large for a double."""
 
 
 def _both_types(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
-    """The types in both, in the order of the first; an integer is a number too."""
+    """The types that both have, in the order of the first; an integer is a number too."""
     shared = [name for name in map(partial(_narrowed, other), one) if name in _with_integer(other)]
     return tuple(dict.fromkeys(shared))
 
@@ -136,16 +140,17 @@ def _with_integer(types: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _narrowed(other: tuple[str, ...], name: str) -> str:
-    """A number is an integer where the other side knows no other numbers."""
+    """`number` becomes `integer` if the other side has no `number`; other types stay."""
     return "integer" if name == "number" and name not in other else name
 
 
 def key(value: Any) -> bytes:
-    """Equal for equal JSON values, whatever the order of their members."""
+    """A text that is the same for equal JSON values, whatever the order of their members."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def common(one: list[Any], other: list[Any]) -> list[Any]:
+    """The values of `one` that are in `other` too."""
     known = {key(value) for value in other}
     return [value for value in one if key(value) in known]
 
@@ -170,7 +175,7 @@ _COMBINED: dict[str, Callable[[Any, Any], Any]] = {
     "contentMediaType": lambda one, other: one,
     "contentEncoding": lambda one, other: one,
 }
-"""Plain keyword → what its values in two subschemas come to."""
+"""Plain keyword → a function that merges its values of two subschemas."""
 
 KEYWORD_READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "type": ("type", lambda value: (value,) if isinstance(value, str) else tuple(value)),
@@ -181,10 +186,11 @@ KEYWORD_READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "required": ("required", tuple),
     "dependentRequired": ("dependentRequired", lambda value: tuple(value.items())),
 }
-"""Keyword → the rule that it becomes, and how its value is read."""
+"""Keyword → the name of its rule, and a function that reads its value."""
 
 
 def plain_rules(demands: Demands, node: Node) -> None:
+    """Merge the plain keywords of a subschema into the rules. Raises Contradiction."""
     for keyword, value in node.schema.items():
         name, read = KEYWORD_READERS.get(keyword, (keyword, None))
         if name not in _COMBINED or (keyword in _BOUNDS and isinstance(value, bool)):
@@ -204,7 +210,7 @@ _MEMBERS = frozenset(("properties", "patternProperties", "additionalProperties")
 
 
 def structure(demands: Demands, node: Node) -> None:
-    """Note the keywords that speak of members and items."""
+    """Note a subschema's keywords about members and items, its default and its examples."""
     schema = node.schema
     if not _MEMBERS.isdisjoint(schema):
         demands.members += (_Members(node),)
@@ -224,7 +230,8 @@ def structure(demands: Demands, node: Node) -> None:
 
 
 def _row(node: Node) -> _Row:
-    """Items in the words of any draft: before 2020-12, a list under `items` was the prefix."""
+    """The keywords about items of a subschema of any draft."""
+    # Before 2020-12 a list under `items` was the prefix, and `additionalItems` the rest.
     tuple_like = "items" if isinstance(node.schema.get("items"), list) else "prefixItems"
     rest = "additionalItems" if tuple_like == "items" else "items"
     prefix = tuple(node.child(tuple_like, at) for at in range(len(node.schema.get(tuple_like, ()))))

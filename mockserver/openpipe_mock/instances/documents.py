@@ -1,8 +1,8 @@
-"""A user's JSON Schema, read once: nothing is fetched, its names are indexed, and what it costs is known.
+"""Read a user's JSON Schema: index its names, bound what it costs, and compile it. Nothing is fetched.
 
 A compiled validator can't be interrupted, and some schemas keep it busy for hours or run it out of stack:
 references that branch twice at each step, `unevaluatedProperties` over a chain of them, repeats inside
-repeats in a pattern. So the costs of compiling and of each check are counted here first, up to a limit.
+repeats in a pattern. So the cost of compiling is estimated here first, and that of each check in `costs`.
 """
 
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ MOST_SCHEMA_BYTES = 1_500_000
 _MOST_SUBSCHEMAS = 25_000
 _MOST_REFERENCES = 4_000
 _MOST_UNEVALUATED = 3_000
-"""Subschemas that `unevaluated…` keywords reach in place, each path counted (compiling takes them all)."""
+"""Subschemas that `unevaluated…` keywords reach in place, counted once for each path, as compiling does."""
 _MOST_PATTERN = 10_000
-"""Characters that all patterns spell out, repeats multiplied: 5 µs each to compile (measured)."""
+"""Characters of all patterns, with repeats multiplied out: 5 µs each to compile (measured)."""
 MOST_DEPTH = 120
 _FEW_LISTED = 100
 _BACKTRACKS = 10_000
@@ -44,7 +44,7 @@ UNEVALUATED = frozenset(("unevaluatedProperties", "unevaluatedItems"))
 
 
 class SchemaError(Exception):
-    """What is wrong with a schema: `keyword`, the JSON `pointer` to the subschema that has it, a sentence."""
+    """An error about a schema: the `keyword`, the JSON `pointer` to the subschema with it, and a sentence."""
 
     def __init__(self, keyword: str, pointer: str, sentence: str) -> None:
         self.keyword, self.pointer = keyword, pointer
@@ -52,21 +52,22 @@ class SchemaError(Exception):
 
 
 class BadSchema(SchemaError):
-    """The schema is invalid, refers to something outside of itself, or is beyond what is read at all."""
+    """The schema is invalid, refers to something outside of itself, or is nested too deep to be read."""
 
 
 class Unbuildable(SchemaError):
-    """The schema is valid, but no instance of it was found within the limits."""
+    """The schema exceeds a limit, or no instance of it was found within the limits."""
 
 
 class Node(NamedTuple):
-    """A subschema, the JSON pointer to it, and the URI that references in it start from."""
+    """A subschema, the JSON pointer to it, and the base URI of the references in it."""
 
     schema: Any
     pointer: str = ""
     base: str = ""
 
     def child(self, *steps: str | int) -> "Node":
+        """The subschema that these steps (keywords, names, indexes) lead to."""
         schema, pointer, base = self
         for step in steps:
             schema = schema[step]
@@ -74,16 +75,17 @@ class Node(NamedTuple):
         return Node(schema, pointer, _base_of(schema, base))
 
     def made(self, schema: Any) -> "Node":
-        """A subschema that nobody wrote, which follows from this one."""
+        """A node for a schema that was derived from this one, with the same pointer."""
         return Node(schema, self.pointer, self.base)
 
 
 def escaped(step: str | int) -> str:
-    """A step of a JSON pointer."""
+    """One step of a JSON pointer, escaped."""
     return str(step) if isinstance(step, int) else step.replace("~", "~0").replace("/", "~1")
 
 
 def schema_pointer(path: list[str | int]) -> str:
+    """The JSON pointer of a path of steps."""
     return "".join(f"/{escaped(step)}" for step in path)
 
 
@@ -95,7 +97,8 @@ def _base_of(schema: Any, base: str) -> str:
 
 
 def _joined(base: str, reference: str) -> str:
-    """The URI without an empty fragment; urljoin itself knows no `urn:`."""
+    """Resolve a reference against a base URI, without an empty fragment."""
+    # Fragments apart: urljoin knows no `urn:`.
     if reference.startswith("#"):
         return base if reference == "#" else urldefrag(base).url + reference
     try:
@@ -106,7 +109,12 @@ def _joined(base: str, reference: str) -> str:
 
 @dataclass(slots=True)
 class SchemaDocument:
-    """A whole schema: `top`, the subschemas by URI and anchor, the places of its references."""
+    """A whole schema, read and compiled.
+
+    `names` maps URIs and anchors to subschemas, `references` lists each reference with its keyword,
+    `unevaluated` the subschemas with such a keyword. `atoms` is the size of all patterns, `listed` the number
+    of enum values. `targets` caches resolved references. A value has to pass all `validators`.
+    """
 
     top: Node
     names: dict[str, Node] = field(default_factory=dict)
@@ -119,13 +127,14 @@ class SchemaDocument:
     validators: list[Any] = field(default_factory=list)
 
     def target(self, node: Node, keyword: str) -> Node:
-        """The subschema that a reference names; LookupError when the document doesn't hold it."""
+        """The subschema that a reference names. Raises LookupError if the document doesn't have it."""
         key = (node.base, node.schema[keyword])
         if key not in self.targets:
             self.targets[key] = self.found(_joined(*key))
         return self.targets[key]
 
     def found(self, uri: str) -> Node:
+        """The subschema with this URI. Raises LookupError if the document doesn't have it."""
         if uri in self.names:
             return self.names[uri]
         address, fragment = urldefrag(uri)
@@ -139,11 +148,11 @@ class SchemaDocument:
 
     @property
     def is_plain(self) -> bool:
-        """Whether each subschema judges a value at most once, in a time that hardly varies."""
+        """Whether checks are cheap: each subschema judges a value at most once, in about the same time."""
         return not (self.references or self.unevaluated or self.atoms or self.listed > _FEW_LISTED)
 
     def in_place(self, node: Node) -> Iterator[Node]:
-        """The subschemas that judge the same value as this one."""
+        """The subschemas directly in this one that judge the same value."""
         schema = node.schema
         for keyword in ("allOf", "anyOf", "oneOf"):
             for at in range(len(schema.get(keyword, ()))):
@@ -162,9 +171,9 @@ class SchemaDocument:
 
 @lru_cache(maxsize=16)
 def read_schema(text: bytes) -> SchemaDocument:
-    """The document of a schema's JSON text, compiled.
+    """Read and compile a schema from its JSON text.
 
-    Raises BadSchema for what is no valid schema or refers outside, Unbuildable for what costs too much.
+    Raises BadSchema if it is invalid or refers outside, Unbuildable if it costs too much.
     """
     schema = orjson.loads(text)
     if not isinstance(schema, dict | bool):
@@ -179,7 +188,8 @@ def read_schema(text: bytes) -> SchemaDocument:
 
 
 def _readings(text: bytes) -> tuple[bool | None, ...]:
-    """How formats are read: asserted, and where failing one makes a value valid, also as the draft has it."""
+    """How validators treat formats: True asserts them, None does what the schema's draft says."""
+    # Under "not" and the like, failing an asserted format could make a value valid. So it has to pass both.
     turns = b'"format"' in text and any(keyword in text for keyword in _TURNING)
     return (True, None) if turns else (True,)
 
@@ -188,7 +198,7 @@ _TURNING = (b'"not"', b'"oneOf"', b'"if"', b'"contains"')
 
 
 def serialized(schema: Any) -> bytes:
-    """A schema as JSON text; BadSchema when it is none or nested too deep, Unbuildable when too long."""
+    """Write a schema as JSON text. Raises BadSchema if it isn't JSON or too deep, Unbuildable if too long."""
     try:
         text = orjson.dumps(schema)
     except (TypeError, ValueError, RecursionError):
@@ -203,7 +213,7 @@ def serialized(schema: Any) -> bytes:
 
 
 def _index(document: SchemaDocument) -> None:
-    """Note every name, reference and pattern of the document."""
+    """Fill a document with every name, reference and pattern. Raises Unbuildable for too many subschemas."""
     document.names[document.top.base] = document.names[""] = document.top
     waiting = [(document.top, False)]
     while waiting:
@@ -212,7 +222,7 @@ def _index(document: SchemaDocument) -> None:
             document.subschemas += 1
             _note(document, node)
         steps = _inside(node.schema, is_map)
-        # Half of what waits are lists and maps.
+        # Of what waits, lists and maps, which are no subschemas, are about half.
         if document.subschemas + max(len(steps), len(waiting) // 2) > _MOST_SUBSCHEMAS:
             sentence = f"The schema has more than {_MOST_SUBSCHEMAS} subschemas."
             raise Unbuildable(applicator(f"{node.pointer}/0"), node.pointer, sentence)
@@ -224,7 +234,7 @@ def _index(document: SchemaDocument) -> None:
 
 
 def _inside(schema: Any, is_map: bool) -> list[Any]:
-    """The steps from a schema, a list or a map to what may be schemas inside."""
+    """The steps from a schema, a list or a map to the parts that may be schemas."""
     if isinstance(schema, list):
         return [at for at, part in enumerate(schema) if isinstance(part, _NESTED)]
     return [
@@ -266,7 +276,7 @@ def _patterns_of(schema: dict[str, Any]) -> list[str]:
 
 
 def _bound(document: SchemaDocument) -> None:
-    """Raise Unbuildable when compiling would take too long."""
+    """Raise Unbuildable if compiling would take too long."""
     if len(document.references) > _MOST_REFERENCES:
         raise Unbuildable("$ref", "", f"The schema has more than {_MOST_REFERENCES} references.")
     left = _MOST_UNEVALUATED
@@ -278,7 +288,7 @@ def _bound(document: SchemaDocument) -> None:
 
 
 def _reach(document: SchemaDocument, node: Node, left: int, above: tuple[int, ...]) -> int:
-    """How many subschemas lie in place below a node, every path counted, or a number over `left`."""
+    """How many subschemas below a node judge the same value, once for each path; stops over `left`."""
     if not isinstance(node.schema, dict) or id(node.schema) in above:
         return 1
     if len(above) > MOST_DEPTH:
@@ -298,7 +308,7 @@ def _regexes() -> jsonschema_rs.FancyRegexOptions:
 
 
 def _compiled(text: str, document: SchemaDocument, *, asserts: bool | None) -> Any:
-    """A validator of a schema. Retrieval is off; patterns can't run away."""
+    """Compile a validator that fetches nothing and bounds the backtracking of patterns. Raises BadSchema."""
     try:
         return jsonschema_rs.validator_for(
             text, offline=True, validate_formats=asserts, pattern_options=_regexes()
@@ -310,7 +320,7 @@ def _compiled(text: str, document: SchemaDocument, *, asserts: bool | None) -> A
 
 
 def _refusal(error: jsonschema_rs.ValidationError, document: SchemaDocument) -> BadSchema:
-    """Where and why the compiler refused a schema."""
+    """Explain where and why the compiler refused a schema."""
     if error.kind.name != "$ref":
         *place, keyword = error.instance_path or ["type"]
         while place and (isinstance(keyword, int) or place[-1] in _MAPS):
@@ -330,7 +340,7 @@ def _refusal(error: jsonschema_rs.ValidationError, document: SchemaDocument) -> 
 
 
 def applicator(pointer: str) -> str:
-    """The keyword that applies the subschema at a pointer: `properties` for `/properties/name`."""
+    """The keyword through which the subschema at a pointer applies: `properties` for `/properties/name`."""
     steps = pointer.split("/")
     if len(steps) > 2 and steps[-2] in _DEFINITIONS:
         return "$ref"
@@ -341,12 +351,12 @@ def applicator(pointer: str) -> str:
 
 @lru_cache(maxsize=512)
 def simple_validator(text: bytes) -> Any:
-    """A validator for a few rules without references."""
+    """A validator for a small schema without references, given as JSON text."""
     return jsonschema_rs.Draft202012Validator(
         text.decode(), offline=True, validate_formats=True, pattern_options=_regexes()
     )
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether a user's pattern matches, judged by the engine that can't run away."""
+    """Whether a user's pattern is found in a text, by the engine with bounded backtracking."""
     return bool(simple_validator(orjson.dumps({"pattern": pattern})).is_valid(text))

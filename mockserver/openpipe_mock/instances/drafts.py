@@ -1,4 +1,4 @@
-"""One draft of an instance: built top down, each value out of the alternatives that its demands leave."""
+"""Build one draft of an instance top down, each value out of the alternatives that its demands leave."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -33,26 +33,30 @@ _MOST_LEVELS = 32
 _MOST_MEMBERS = 10_000
 _OPTIONAL_LEVELS = 8
 _OPTIONAL_VALUES = 500
-"""Optional members are left out from this level on, and once a draft has this many values."""
+"""Optional members are left out from _OPTIONAL_LEVELS on, and once a draft has so many values."""
 _MOST_TRIES = 40
 _VALUE_STEPS = 6
 _CHARACTERS = 200
 _EVALUATIONS = 200
-"""So many characters, or evaluations of a checker, count as one step of a search."""
+"""So many characters, or evaluations of a validator, count as one step of a search."""
 _MOST_LISTED = 2_000
 _PRESET_WAYS = 16
 _IN_TURN = 16
 _FEW = 24
-"""Variants keep to so many first options as long as these last: they are the most readable."""
+"""Variants first use up this many options from the beginning, since those are the most readable."""
 _STRING = Node({"type": "string"})
 
 _Build = Callable[[int], Any]
-"""One way to make a value; the argument shifts the choices of all values inside."""
+"""Makes a value in one way; the argument shifts the choices of all values inside."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstancePlace:
-    """A place in the instance: its pointer, what to call the value, and how far from the first choice."""
+    """A place in the instance.
+
+    `noun` names the value in readable texts, `shift` is how many options to skip, `active` holds the `id()`
+    of each subschema that judges a value around this one.
+    """
 
     pointer: str = ""
     noun: str = "text"
@@ -61,6 +65,7 @@ class InstancePlace:
     active: frozenset[int] = frozenset()
 
     def at(self, step: str | int, noun: str, shift: int, demands: Demands) -> "InstancePlace":
+        """The place of a member or item of a value that was made for these demands."""
         pointer = f"{self.pointer}/{escaped(step)}"
         active = self.active | demands.seen.keys()
         return InstancePlace(pointer, noun or self.noun, self.shift + shift, self.level + 1, active)
@@ -68,9 +73,9 @@ class InstancePlace:
 
 @dataclass(slots=True)
 class Draft:
-    """Makes values. `bumps` says, by pointer, how many alternatives have been tried in vain.
+    """Makes the values of one draft. `bumps` tells, by pointer, how many alternatives were tried in vain.
 
-    Afterwards `visited` holds the pointers of all values, `wrapped` those that have no more alternatives.
+    Afterwards `visited` holds the pointers of all values, `wrapped` those without further alternatives.
     """
 
     document: SchemaDocument
@@ -84,11 +89,9 @@ class Draft:
     wrapped: set[str] = field(default_factory=set)
 
     def draw(self, place: InstancePlace, count: int) -> int:
-        """Where among `count` choices this variant starts; 0 in variant 0.
-
-        The variant is a number in a mixed radix with one digit for each choice, so as many variants differ as
-        there are combinations; what the digits before it were mixes each digit further.
-        """
+        """The option, from 0 to `count` - 1, with which this variant starts; 0 in variant 0."""
+        # The variant is a number in a mixed radix with one digit for each choice, so that as many variants
+        # differ as there are combinations. The lower digits shuffle each digit further.
         if self.variant == 0 or count < 2:
             return 0
         high, low = divmod(self.variant, self.radix)
@@ -98,13 +101,14 @@ class Draft:
         return 1 + (digit - 1 + self.noise(place, 0)) % (few - 1) if 0 < digit < few else digit
 
     def noise(self, place: InstancePlace, number: int) -> int:
+        """A number in [0, 2**64), drawn from the seed, the pointer and `number`."""
         content = b"\x1f".join((self.seed, str(number).encode(), place.pointer.encode()))
         return int.from_bytes(blake2b(content, digest_size=8).digest())
 
     def value(self, nodes: Branch, place: InstancePlace, *, recursive: bool = True) -> Any:
-        """A value for subschemas that hold together; Conflict when none can be made.
+        """A value that meets all these subschemas. Raises Contradiction if none can be made.
 
-        Without `recursive`, subschemas that a value above is under already aren't entered again.
+        With `recursive=False`, subschemas that already judge a value around this one aren't entered again.
         """
         at = nodes[0] if nodes else self.document.top
         self.budget.spend(_VALUE_STEPS, at)
@@ -123,7 +127,7 @@ class Draft:
         raise conflict or flattening.conflict or Contradiction(applicator(at.pointer), at.pointer)
 
     def from_bump(self, place: InstancePlace, builds: Iterator[_Build]) -> Iterator[tuple[_Build, int]]:
-        """The alternatives after those that failed; then all once more with other values inside."""
+        """The alternatives after those that failed, then all once more, shifted to other values inside."""
         start = self.bumps.get(place.pointer, 0)
         skipped = list(islice(builds, start))
         yield from ((build, 0) for build in builds)
@@ -132,7 +136,7 @@ class Draft:
         yield from ((build, turns) for build in (*skipped[at:], *skipped[:at]))
 
     def ordered(self, place: InstancePlace, choice: Alternatives) -> list[Branch]:
-        """The branches from the one that the variant starts with, those that recurse last."""
+        """The branches in the variant's order, those that recurse last."""
         branches = choice.branches
         self.budget.spend(len(branches) // 3, choice.node)
         at = self.draw(place, len(branches))
@@ -140,6 +144,7 @@ class Draft:
         return sorted(turned, key=partial(self.recurses, place)) if place.active else turned
 
     def recurses(self, place: InstancePlace, branch: Branch) -> bool:
+        """Whether a branch leads, through up to four references, to a subschema that is active."""
         node = branch[0]
         for _ in range(4):
             if not isinstance(node.schema, dict) or "$ref" not in node.schema:
@@ -151,7 +156,7 @@ class Draft:
 
 @dataclass(slots=True)
 class _Alternatives:
-    """The ways to make one value, the preferred first."""
+    """Yields the ways to make one value, the preferred first."""
 
     draft: Draft
     flattening: Flattening
@@ -180,7 +185,8 @@ class _Alternatives:
                 yield way
 
     def generated(self, ways: Iterator[Demands]) -> Iterator[_Build]:
-        """In turn one alternative of each way, since the next of the same way often fails like the last."""
+        """The alternatives of all ways, taking one of each in turn."""
+        # In turn, because the next alternative of the same way often fails like the last.
         yield from _in_turn(self.of_way(way) for way in ways)
 
     def of_way(self, way: Demands) -> Iterator[_Build]:
@@ -191,7 +197,7 @@ class _Alternatives:
             yield from _BUILDERS[kind](self, way, kind)
 
     def kinds(self, way: Demands) -> list[str]:
-        """The JSON types to try; null last, and without `type` those first that the keywords speak of."""
+        """The JSON types to try: null last; without `type` first those with keywords of their own."""
         if "type" in way.rules:
             named = sorted(way.rules["type"], key="null".__eq__)
             at = self.draft.draw(self.place, len(named))
@@ -199,7 +205,7 @@ class _Alternatives:
         return inferred(way)
 
     def fits(self, way: Demands, value: Any) -> bool:
-        """Whether a value that the schema itself names meets the demands, as far as one can see cheaply."""
+        """Whether a value that the schema itself names meets the demands, as far as is cheap to tell."""
         if "type" in way.rules and not any(JSON_TYPES[kind](value) for kind in way.rules["type"]):
             return False
         if "enum" in way.rules:
@@ -224,7 +230,7 @@ class _Alternatives:
             self.blame("enum", way)
 
     def enumerated(self, way: Demands) -> list[Any]:
-        """The values of an enum, a default and examples among them first."""
+        """The values of an enum; first those that are also a default or an example."""
         values: list[Any] = way.rules["enum"]
         if not way.presets:
             return values
@@ -253,7 +259,7 @@ class _Alternatives:
         self.flattening.conflict = conflict or Contradiction(keyword, way.origins.get(keyword, ""))
 
     def judge(self, way: Demands) -> Callable[[Any], bool]:
-        """Tells whether a scalar meets the rules; the reason why not becomes the flattening's conflict."""
+        """Make a test whether a scalar meets the rules; it notes a failure as the flattening's conflict."""
         schema = scalar_schema(way)
         if not schema.keys() - {"type"}:
             return _accepted
@@ -267,7 +273,7 @@ class _Alternatives:
             if not checker.is_valid(value):
                 self.blame(next(checker.iter_errors(value)).kind.name, way)
                 return False
-            # Many validators divide floats, so a multiple has to look like one to them too.
+            # Many validators divide floats, so the quotient of a multiple must be whole in floats as well.
             fits = not step or isinstance(value, bool | str | None) or (value / float(step)) % 1 == 0
             if not fits:
                 self.blame("multipleOf", way)
@@ -284,7 +290,7 @@ class _Alternatives:
             yield partial(self.object, way, False)
 
     def object(self, way: Demands, generous: bool, shift: int) -> dict[str, Any]:
-        """An object with its required members and, when `generous`, with the optional ones that are cheap."""
+        """An object with its required members and, if `generous`, the optional ones that are cheap."""
         required = needed(way.rules, ())
         least, most = way.rules.get("minProperties", 0), way.rules.get("maxProperties", _MOST_MEMBERS)
         if least > min(most, MOST_ITEMS):
@@ -306,24 +312,25 @@ class _Alternatives:
         return self.filled(made, way, shift, max(least, min(entries, most)))
 
     def cheap(self) -> bool:
-        """Whether there is room for what may be left out."""
+        """Whether the draft is still small and flat enough for optional members."""
         return self.place.level < _OPTIONAL_LEVELS and self.draft.values < _OPTIONAL_VALUES
 
     def member(self, way: Demands, name: str) -> Branch:
-        """The subschemas for a member; the user's patterns are matched against its name."""
+        """The subschemas for a member; matching patterns with its name is charged to the budget."""
         by_name = [text for part in way.members for text in part.node.schema.get("patternProperties", ())]
         costs = sum(_EVALUATIONS // 10 + pattern_cost(text, len(name)) for text in by_name)
         self.spend(costs // _EVALUATIONS, way)
         return way.member(name)
 
     def optional(self, way: Demands, name: str, place: InstancePlace) -> dict[str, Any]:
+        """An object with this optional member, {} if no value can be made for it."""
         try:
             return {name: self.draft.value(self.member(way, name), place, recursive=False)}
         except Contradiction:
             return {}
 
     def filled(self, made: dict[str, Any], way: Demands, shift: int, wanted: int) -> dict[str, Any]:
-        """The object with invented members until it has as many as are wanted."""
+        """The object with invented members added until it has `wanted` members. Raises Contradiction."""
         least = way.rules.get("minProperties", 0)
         conflict: Contradiction | None = None
         for number in range(2 * wanted + 8):
@@ -341,7 +348,7 @@ class _Alternatives:
         return made
 
     def invented(self, way: Demands, number: int) -> str:
-        """A name for a member that the schema doesn't name itself."""
+        """A name for a member that the schema doesn't declare."""
         if way.names:
             place = InstancePlace(
                 f"{self.place.pointer}/", "key", number, self.place.level + 1, self.place.active
@@ -359,7 +366,7 @@ class _Alternatives:
             raise Contradiction("patternProperties", "") from None
 
     def arrays(self, way: Demands, kind: str) -> Iterator[_Build]:
-        """Arrays of the usual length (a tuple's, else one item), then longer ones, the shortest last."""
+        """Arrays of the usual length (the tuple's, else one item), then longer ones, the shortest last."""
         least, most = lengths(way)
         usual = prefix_length(way) or 1
         usual = min(most, max(least, usual)) if self.cheap() else least
@@ -393,7 +400,7 @@ class _Alternatives:
     def item(
         self, way: Demands, nodes: Branch, at: int, shift: int, known: set[bytes] | None, recursive: bool
     ) -> Any:
-        """The item at an index, unlike those whose keys are `known`."""
+        """The item at an index. If `known` is a set, the item's key isn't in it and is added."""
         for turn in range(_MOST_TRIES):
             place = self.place.at(at, item_noun(self.place.noun), shift + turn, way)
             item = self.draft.value(nodes, place, recursive=recursive)
@@ -406,7 +413,7 @@ class _Alternatives:
 
 
 def _in_turn(sources: Iterator[Iterator[_Build]]) -> Iterator[_Build]:
-    """One build of each of the first sources, then the next of each; further sources after them."""
+    """One build of each of the first _IN_TURN sources, then the next of each; then the other sources."""
     waiting: deque[Iterator[_Build]] = deque()
     for source in sources:
         for build in islice(source, 1):

@@ -1,4 +1,4 @@
-"""What demands say of each JSON type: which one is meant, which members and how many items there are."""
+"""What demands mean for each JSON type: which type is likely, which members are needed, how many items."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +18,7 @@ _AS_THEY_ARE = frozenset(
 
 
 def scalar_schema(way: Demands) -> dict[str, Any]:
-    """The rules that judge a string, number, boolean or null, as a schema of their own."""
+    """A schema of its own for the rules that judge a string, number, boolean or null."""
     schema = {keyword: value for keyword, value in way.rules.items() if keyword in _AS_THEY_ARE}
     if "multipleOf" in way.rules:
         schema["multipleOf"] = as_json_number(way.rules["multipleOf"])
@@ -31,7 +31,7 @@ def scalar_schema(way: Demands) -> dict[str, Any]:
 
 
 def needed(rules: Mapping[str, Any], present: Iterable[str]) -> dict[str, None]:
-    """The names that are required, also because another one is there."""
+    """The names of `present` members and of those that are required, also by other members' presence."""
     dependent: dict[str, list[str]] = {}
     for name, wanted in rules.get("dependentRequired", ()):
         dependent.setdefault(name, []).extend(wanted)
@@ -46,7 +46,7 @@ def needed(rules: Mapping[str, Any], present: Iterable[str]) -> dict[str, None]:
 
 
 def is_map(way: Demands) -> bool:
-    """Whether an object is a map from free names to values of one kind, such as `dict[str, int]`."""
+    """Whether an object declares no members and maps free names to values, such as `dict[str, int]`."""
     schemas = [part.node.schema for part in way.members]
     if any(schema.get("properties") for schema in schemas):
         return False
@@ -54,18 +54,19 @@ def is_map(way: Demands) -> bool:
 
 
 def lengths(way: Demands) -> tuple[int, int]:
-    """How many items an array has at least and at most."""
+    """The least and the greatest number of items of an array."""
     contained = sum(node.schema.get("minContains", 1) for node in way.contains)
     least = max(way.rules.get("minItems", 0), contained)
     return least, way.rules.get("maxItems", max(least, MOST_ITEMS))
 
 
 def prefix_length(way: Demands) -> int:
+    """The number of items that have a subschema of their own, as in a tuple."""
     return max((len(row.prefix) for row in way.rows), default=0)
 
 
 def contained(way: Demands, count: int) -> list[Branch]:
-    """For each index the subschemas that `contains` lays upon it."""
+    """For each index of an array with `count` items, the subschemas that it gets from `contains`."""
     slots: list[Branch] = [[] for _ in range(count)]
     wanted = sum(node.schema.get("minContains", 1) for node in way.contains)
     prefix = prefix_length(way)
@@ -82,7 +83,7 @@ def contained(way: Demands, count: int) -> list[Branch]:
 
 
 def inferred(way: Demands) -> list[str]:
-    """Every JSON type, those first that the keywords speak of."""
+    """All JSON types except integer, first those with keywords of their own among the demands."""
     return sorted(_ANY_KIND, key=lambda kind: kind not in _HINTS or not _HINTS[kind](way))
 
 
@@ -97,4 +98,4 @@ _HINTS: dict[str, Callable[[Demands], bool]] = {
     "object": lambda way: bool(way.members or way.names) or not _SAYS_OBJECT.isdisjoint(way.rules),
     "array": lambda way: bool(way.rows or way.contains) or not _SAYS_ARRAY.isdisjoint(way.rules),
 }
-"""JSON type → whether keywords speak of it that mean nothing to other types."""
+"""JSON type → a test whether there are keywords that apply to this type only."""

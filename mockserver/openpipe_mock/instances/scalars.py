@@ -1,7 +1,7 @@
-"""Readable strings and numbers for the rules of a schema, as numbered options: the first is the plainest.
+"""Readable strings and numbers for the rules of a schema, as numbered options of which the first is plainest.
 
-Rules are merged keywords: `pattern` and `format` are tuples, the others are as in JSON Schema. An option
-keeps to the rules as far as it can see; the caller holds it against the checker.
+Rules are merged keywords: `pattern` and `format` are tuples, `multipleOf` is a Fraction, the others are as in
+JSON Schema. An option mostly keeps the rules, but the caller has to check it with a validator.
 """
 
 import base64
@@ -24,14 +24,14 @@ _WORDS = (
 )
 _NAMES = ("alex", "blake", "casey", "drew", "eden", "finley", "gray", "harper", "indigo", "jordan", "kai")
 _USUAL = Fraction(3, 2)
-"""What a number is when nothing speaks against it."""
+"""The number to use if the rules allow it."""
 _MOST_OPTIONS = 1000
 FEW_OPTIONS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class _Options:
-    """So many values to pick from; `pick(number)` for 0 ≤ number < count."""
+    """A number of values to pick from, by `pick(number)` with 0 ≤ number < count."""
 
     count: int
     pick: Callable[[int], Any]
@@ -42,7 +42,7 @@ def _word(number: int) -> str:
 
 
 def _numbered(words: tuple[str, ...], number: int) -> str:
-    """The word with this number; a second round appends 2, a third 3."""
+    """The word with this number; after the last word they come again as `word2`, then `word3`."""
     turn, at = divmod(number, len(words))
     return f"{words[at]}{turn + 1}" if turn else words[at]
 
@@ -107,7 +107,7 @@ def _strings(rules: _Rules, noun: str) -> _Options:
     if not sources and rules.get("contentEncoding") == "base64":
         sources = [FORMATS["base64"]]
     if least > MOST_CHARACTERS:
-        return _Options(1, lambda number: "")  # the checker will say what is wrong with it
+        return _Options(1, lambda number: "")  # the validator then says that it is too short
     if not sources:
         return _Options(_MOST_OPTIONS, lambda number: _fitted(_phrase(number, noun), number, least, most))
     patterns = rules.get("pattern", ())
@@ -127,7 +127,7 @@ def _phrase(number: int, noun: str) -> str:
 
 
 def _fitted(plain: str, number: int, least: int, most: int) -> str:
-    """The phrase cut or continued until its length fits; where words have no room, letters."""
+    """The phrase, cut or repeated until its length fits; a word or letters if there is little room."""
     if len(plain) > most:
         plain = (
             _word(number)
@@ -153,26 +153,27 @@ def noun_of(name: str) -> str:
 
 
 def item_noun(noun: str) -> str:
-    """What one item of a list is called: `tags` holds a `tag`."""
+    """The noun for one item of a list: `tag` for `tags`."""
     return noun[:-1] if noun.endswith("s") and not noun.endswith("ss") and len(noun) > 3 else noun
 
 
 def exact(number: Any) -> Fraction:
-    """The number as it is written in JSON: 0.1 is one tenth."""
+    """The exact value of a number as it is written in JSON: 0.1 is one tenth."""
     return Fraction(repr(number))
 
 
 def as_json_number(number: Fraction) -> int | float:
-    """A whole number as an integer that fits into 64 bits, any other as a float."""
+    """An int for a whole number that fits into 64 bits, a float for any other."""
     return int(number) if number.denominator == 1 and abs(number) < 2**63 else float(number)
 
 
 def common_multiple(one: Fraction, other: Fraction) -> Fraction:
+    """The least common multiple of two positive fractions."""
     return Fraction(math.lcm(one.numerator, other.numerator), math.gcd(one.denominator, other.denominator))
 
 
 def _limits(rules: _Rules) -> tuple[Fraction | None, Fraction | None]:
-    """The lowest and the highest number that the bounds name, exclusive or not; None for no bound."""
+    """The lower and the upper bound, whether exclusive or not; None for no bound."""
     lows = [exact(rules[name]) for name in ("minimum", "exclusiveMinimum") if name in rules]
     highs = [exact(rules[name]) for name in ("maximum", "exclusiveMaximum") if name in rules]
     return max(lows, default=None), min(highs, default=None)
@@ -189,7 +190,7 @@ def _numbers(rules: _Rules, noun: str) -> _Options:
 
 
 def _multiples(rules: _Rules, step: Fraction, near: Fraction) -> _Options:
-    """Multiples of `step` within the bounds, upwards from the first that isn't below `near`."""
+    """Multiples of `step` within the bounds, upwards from the first one that isn't below `near`."""
     low, high = _limits(rules)
     first = None if low is None else math.ceil(low / step) + (low == _excluded(rules, "Minimum", low, step))
     last = (
@@ -211,14 +212,14 @@ def _multiples(rules: _Rules, step: Fraction, near: Fraction) -> _Options:
 
 
 def _excluded(rules: _Rules, side: str, bound: Fraction, step: Fraction) -> Fraction | None:
-    """The bound itself, when it is a multiple that the exclusive keyword shuts out."""
+    """The bound itself if it is exclusive and a multiple of `step`, else None. `side`: Minimum or Maximum."""
     keyword = f"exclusive{side}"
     shut = keyword in rules and exact(rules[keyword]) == bound and (bound / step).denominator == 1
     return bound if shut else None
 
 
 def _fractions(rules: _Rules) -> _Options:
-    """Halves, or tenths of a narrow range; both bounds may be shut, so they don't come first."""
+    """Halves, or tenths of a narrow range. The bounds don't come first, since they may be exclusive."""
     low, high = _limits(rules)
     half, usual = Fraction(1, 2), _USUAL
     if low is not None and high is not None:
@@ -245,7 +246,7 @@ def _booleans(rules: _Rules, noun: str) -> _Options:
 
 
 EDGES: dict[str, tuple[Any, ...]] = {"string": ("", "a", "0"), "integer": (0, -1), "number": (0.0, -1.0)}
-"""What is tried when no option will do: the values that negations tend to leave."""
+"""JSON type → values to try if no option fits: those that negations often leave."""
 
 SCALARS: dict[str, Callable[[_Rules, str], _Options]] = {
     "string": _strings,

@@ -1,9 +1,9 @@
-"""Instances of a user's JSON Schema: the same for the same schema, seed and variant, on every machine.
+"""Build instances of a user's JSON Schema: the same for the same schema, seed and variant on every machine.
 
 A draft is built top down (`drafts`) from what the subschemas demand (`demands`, `choices`), out of readable
-scalars (`scalars`, `core/patterns`). Then the checker judges it; where it finds
-fault, that place takes its next alternative in the next draft. All of it draws on one budget, so every schema
-ends in an instance or in `Unbuildable`, soon.
+scalars (`scalars`, `core/patterns`). A validator checks the draft. At each place where it finds a fault, the
+next draft takes the next alternative. One budget bounds the whole search, so every schema soon ends in an
+instance or in `Unbuildable`.
 
 Preferred are `const`, a valid `default`, the first valid of `examples`, the first of `enum`, plain values.
 Optional members are there unless they would recurse, lie deep, or the instance is already large.
@@ -38,23 +38,25 @@ _MOST_VISITS = 20_000
 _MOST_ATTEMPTS = 40
 MOST_BUILDS = 2.0
 _MOST_TOLD, _MOST_TOLD_AT_ONCE = 20_000, 4_000
-"""Evaluations in checks that name their errors, which takes up to 700 times as long as finding one."""
+"""Evaluations in checks that name their errors: all together, and in one. Naming all errors takes up to 700
+times as long as finding one."""
 _MOST_ERRORS = 50
 
 
 def build(schema: Any, seed: bytes, variant: int = 0) -> Any:
-    """An instance of `schema`, as plain JSON values; the members of objects in the order of `properties`.
+    """Build an instance of `schema` as plain JSON values, with members in the order of `properties`.
 
     Variant 0 is the plainest; others differ where the schema leaves room. Formats are met as well. Raises
-    BadSchema for what is no self-contained JSON Schema, Unbuildable when the bounded search finds nothing.
+    BadSchema for anything but a self-contained JSON Schema, Unbuildable if the bounded search finds nothing.
     """
     return Variants(schema, seed).value(variant)
 
 
 class Variants:
-    """Instances of one schema, which is read once; together they may cost MOST_BUILDS long searches.
+    """Instances of one schema, which is read once.
 
-    When that is spent, values come again: a request for many choices with a hard schema must end soon too.
+    All instances together may cost as much as MOST_BUILDS full searches. After that earlier values are
+    returned again, so that a request for many choices with a hard schema ends soon too.
     """
 
     def __init__(self, schema: Any, seed: bytes) -> None:
@@ -64,7 +66,7 @@ class Variants:
         self.spent = 0.0
 
     def value(self, variant: int) -> Any:
-        """The instance with this number. Raises Unbuildable when none is found and none was before."""
+        """The instance with this number. Raises Unbuildable if none is found and none was found before."""
         if self.spent < MOST_BUILDS:
             search = _Search(self.document, self.seed, variant)
             try:
@@ -80,8 +82,10 @@ class Variants:
 
 @dataclass(slots=True)
 class _Search:
-    """Drafts and their checks, until one passes. `bumps` counts the failures of each place of the instance,
-    `blame` is the first of them."""
+    """Makes and checks drafts until one passes.
+
+    `bumps` counts the failures at each pointer of the instance, `blame` is the first failure.
+    """
 
     document: SchemaDocument
     seed: bytes
@@ -106,7 +110,7 @@ class _Search:
             raise _unbuildable(self.blame) if self.blame else limit from None
 
     def spent(self) -> float:
-        """What the search has cost, 1 being the most that one part of its budget allows."""
+        """The share of the budget that the search has used, from 0 to 1: that of its most used part."""
         steps = 1 - self.budget.left / _MOST_STEPS
         return max(steps, 1 - self.evaluations / _MOST_EVALUATIONS, 1 - self.visits / _MOST_VISITS)
 
@@ -119,7 +123,7 @@ class _Search:
         raise self.blame or Contradiction("false", "")
 
     def passes(self, value: Any, draft: Draft) -> bool:
-        """Whether the checker accepts a draft; if not, the places at fault are bumped."""
+        """Whether the validators accept a draft; if not, the places at fault are bumped."""
         most = self.document.subschemas * draft.values if self.document.is_plain else self.evaluations
         self.evaluations -= most if 4 * most < self.evaluations else self.cost(value, self.evaluations)
         refusing = next((each for each in self.document.validators if not each.is_valid(value)), None)
@@ -132,7 +136,7 @@ class _Search:
         return False
 
     def cost(self, value: Any, most: int) -> int:
-        """How many evaluations checking takes at most; TooCostly when that is more than `most`."""
+        """How many evaluations a check takes at most. Raises TooCostly if that is more than `most`."""
         meter = Meter(self.document, most, min(self.visits, most))
         try:
             return meter.cost(self.document.top, value)
@@ -140,7 +144,7 @@ class _Search:
             self.visits -= len(meter.known)
 
     def faults(self, value: Any, refusing: Any) -> list[tuple[str, Contradiction]]:
-        """Where the checker finds fault, and with what; only the top, when telling would take too long."""
+        """The pointer and the reason of each fault that a validator finds; the top if that takes too long."""
         with suppress(TooCostly):
             self.told -= self.cost(value, min(self.told, _MOST_TOLD_AT_ONCE))
             errors = islice(refusing.iter_errors(value), _MOST_ERRORS)
@@ -149,14 +153,14 @@ class _Search:
         return [("", Contradiction(keyword, ""))]
 
     def movable(self, pointer: str, draft: Draft) -> str:
-        """The nearest place around a fault that has another alternative; else the top, which starts anew."""
+        """The nearest place around a fault that has further alternatives, else "", the top."""
         while pointer and (pointer not in draft.visited or pointer in draft.wrapped):
             pointer = pointer.rpartition("/")[0]
         return pointer
 
 
 def _fault(error: Any) -> Contradiction:
-    """The keyword and the subschema that an error of the checker speaks of."""
+    """The keyword and the subschema of a validator's error."""
     path = schema_pointer(error.schema_path)
     if error.kind.name == "falseSchema":
         return Contradiction(applicator(path), path)

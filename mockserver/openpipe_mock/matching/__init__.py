@@ -1,1 +1,1 @@
-"""Conditions on a request, and rules tried in order."""
+"""Conditions on a request, and rules that are tried in order."""

@@ -1,8 +1,8 @@
-"""Conditions on a request, as the config file writes them under `when`: all must hold.
+"""Conditions on a request, as the config file writes them under `when`; all of them must hold.
 
 A condition names a part of the request (`last_user`, `header`, …) and what its text must be. `When.failure`
-says which condition failed first, what it expected and what it saw: that is what the journal tells a user
-who wonders why a rule didn't fire.
+says which condition failed first, what it expected and what it saw; the journal shows this to a user who
+wonders why a rule didn't fire.
 """
 
 import re
@@ -19,16 +19,16 @@ from openpipe_mock.core.wording import listed, quoted
 
 Kind = Literal["equals", "contains", "matches", "glob"]
 MOST_READ = 1_000_000
-"""Characters of a text that a regular expression reads."""
+"""Characters of a text in which a regular expression is searched; the rest is ignored."""
 
 
 class BadPattern(ValueError):
-    """A regular expression that RE2 doesn't read; the message says why, and what to do."""
+    """RE2 can't read a regular expression; the message says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a text must be. `holds` decides; `matches` searches with RE2, in linear time."""
+    """What a text must be. `holds(text)` decides; the kind `matches` searches with RE2, in linear time."""
 
     kind: Kind
     wanted: str
@@ -47,7 +47,7 @@ OPERATOR_WORDS: Mapping[Kind, str] = {
 
 
 def demand(kind: Kind, wanted: str) -> Demand:
-    """A demand, compiled. Raises BadPattern for a regular expression that RE2 refuses."""
+    """Compile a demand. Raises BadPattern for a regular expression that RE2 refuses."""
     return Demand(kind, wanted, HOLDS[kind](wanted))
 
 
@@ -60,8 +60,8 @@ def _contains(wanted: str) -> Callable[[str], bool]:
 
 
 def _matches(wanted: str) -> Callable[[str], bool]:
-    """Whether a regular expression is found anywhere in a text."""
-    import re2  # only a config with `matches` pays for it
+    """A test whether a regular expression is found anywhere in a text."""
+    import re2  # here, so that only a config with `matches` pays for the import
 
     options = re2.Options()
     options.log_errors = False
@@ -75,13 +75,14 @@ def _matches(wanted: str) -> Callable[[str], bool]:
 
 
 _TOKENS = r"(?s:\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?(?:<?[=!]|P=|.)|.)"
-"""The tokens of a regular expression. A class that doesn't end leaves its "[" alone."""
+"""Matches a token of a regular expression. The "[" of a class that doesn't end is a token of its own."""
 _ELSEWHERE = r"\(\?(?:<?[=!]|P=|[>(#])|\\[1-9gk]"
-"""What other engines know."""
+"""Matches a token that other engines have and RE2 doesn't."""
 
 
 def _complaint(pattern: str) -> str:
-    """Why RE2 refuses a regular expression, by what stands in it: RE2's own words name no way out."""
+    """Say why RE2 refuses a regular expression, and what to do."""
+    # Told by the expression itself, because RE2's own message doesn't say what to do.
     groups, last = 0, "("
     for token in re.findall(_TOKENS, pattern):
         groups += token.startswith("(") - (token == ")")
@@ -98,7 +99,7 @@ def _complaint(pattern: str) -> str:
 
 
 def glob(wanted: str) -> Callable[[str], bool]:
-    """Whether a glob fits the whole of a text."""
+    """A test whether a glob fits the whole of a text."""
     fits = re.compile(translate(wanted)).match
     return lambda text: fits(text) is not None
 
@@ -112,9 +113,10 @@ HOLDS: Mapping[Kind, Callable[[str], Callable[[str], bool]]] = {
 
 
 class Subject:
-    """What conditions look at: a request of any quality, or what a judge sees. Texts are read when asked for.
+    """A request, as conditions see it; it needn't be valid. Its parts are read when they are asked for.
 
-    `body` is the parsed body, None where it is no JSON: then conditions on it fail, and nothing else does.
+    `endpoint` is the short name, `headers` have names in lower case, `body` is the parsed body. If the body
+    is no object (None for no JSON), conditions on it fail, and nothing raises.
     """
 
     def __init__(self, endpoint: str, headers: Mapping[bytes, bytes], body: Any) -> None:
@@ -124,13 +126,13 @@ class Subject:
 
     @cached_property
     def input(self) -> Mapping[str, Any]:
-        """What holds messages and tools: the body of a chat request, the input of a judge request."""
+        """The object with messages and tools: the body of a chat request, the input of a judge request."""
         given = self.body.get("input") if self.endpoint == "judge" else self.body
         return given if isinstance(given, dict) else {}
 
     @cached_property
     def messages(self) -> Sequence[Mapping[str, Any]]:
-        """The messages that are objects; whatever else a bad request puts there is none."""
+        """The messages that are objects; others, which only a bad request has, are left out."""
         given = self.input.get("messages")
         return [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
 
@@ -140,18 +142,18 @@ class Subject:
 
     @cached_property
     def last_user(self) -> str | None:
-        """The text of the latest user message."""
+        """The text of the last user message, None if there is none."""
         return next(reversed(self.said_by("user")), None)
 
     @cached_property
     def output(self) -> str | None:
-        """The text that is judged: the output's content, else its refusal, else ""."""
+        """The judged text: the output's content, else its refusal, else ""; None if there is no output."""
         given = self.body.get("output") if self.endpoint == "judge" else None
         return text_of(given) if isinstance(given, dict) else None
 
     @cached_property
     def tools(self) -> list[str]:
-        """The names of the offered tools, those of the older form too."""
+        """The names of the offered tools and of the older `functions`."""
         tools, functions = self.input.get("tools"), self.input.get("functions")
         offered = (
             [each.get("function") for each in tools or () if isinstance(each, dict)]
@@ -164,7 +166,7 @@ class Subject:
 
     @cached_property
     def asked(self) -> list[str]:
-        """The ids of the asked criteria as they were sent."""
+        """The ids of the requested criteria, as they were sent."""
         asked: Any = self.body.get("criterion_id")
         if self.endpoint == "chat":
             try:
@@ -175,17 +177,17 @@ class Subject:
 
     @cached_property
     def criteria(self) -> list[str]:
-        """The ids of the asked criteria, each also without its version."""
+        """The ids of the requested criteria, each also without its version."""
         return list(dict.fromkeys(form for each in self.asked for form in (each, each.partition("@")[0])))
 
     def member(self, name: str, key: str) -> str | None:
-        """A text in an object of the body: `metadata` → `prompt_id`."""
+        """The text of `key` in the object `name` of the body (`metadata`, `prompt_id`), or None."""
         members = self.body.get(name)
         value = members.get(key) if isinstance(members, dict) else None
         return value if isinstance(value, str) else None
 
     def gist(self) -> dict[str, Any]:
-        """A body of which conditions say the same as of this one: its texts and names, and nothing else."""
+        """A smaller body, of texts and names only, for which all conditions give the same answers."""
         said = [{"role": each.get("role"), "content": text_of(each)} for each in self.messages]
         given = {"messages": said, "tools": [{"function": {"name": name}} for name in self.tools]}
         kept = {name: self.body[name] for name in ("model", "criterion_id", "metadata") if name in self.body}
@@ -195,7 +197,7 @@ class Subject:
 
 
 def text_of(message: Mapping[str, Any]) -> str:
-    """A message's text: its content, the text and refusal parts of it joined, else its refusal, else ""."""
+    """A message's text: its content (of parts the texts and refusals, joined), else its refusal, else ""."""
     content = message.get("content")
     if isinstance(content, list):
         parts = (part.get("text") or part.get("refusal") for part in content if isinstance(part, dict))
@@ -227,7 +229,7 @@ READERS: Mapping[str, _Reader] = {
     "endpoint": lambda subject, _: [subject.endpoint],
     "criterion": lambda subject, _: subject.criteria,
 }
-"""Part of a request → the texts there; a condition holds when one of them meets all its demands."""
+"""Part of a request → a function that reads its texts, given the condition's key."""
 
 
 def _present_bytes(value: bytes | None) -> list[bytes]:
@@ -236,7 +238,10 @@ def _present_bytes(value: bytes | None) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A part of the request, and what one of its texts must be. `key`: role, header, metadata."""
+    """A part of the request, and what one of its texts must be.
+
+    `key` is the role for `messages`, the name for `header` and `metadata`, else "".
+    """
 
     part: str
     key: str
@@ -246,13 +251,14 @@ class Condition:
         return f"{self.part} {self.key}".rstrip()
 
     def holds(self, subject: Subject) -> bool:
+        """Whether one text of the part meets all demands."""
         texts = READERS[self.part](subject, self.key)
         return any(all(demand.holds(text) for demand in self.demands) for text in texts)
 
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A condition that failed: its name, what it expected, and what it saw, in words."""
+    """A condition that failed: its name, and in words what it expected and what it saw."""
 
     condition: str
     expected: str
@@ -264,7 +270,7 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """Conditions that must all hold; none at all hold always."""
+    """Conditions that must all hold; without conditions it always holds."""
 
     conditions: tuple[Condition, ...] = ()
 
@@ -282,7 +288,7 @@ class When:
                 )
 
     def failure(self, subject: Subject) -> Miss | None:
-        """The first condition that fails."""
+        """The first condition that fails, None if all hold."""
         return next(self.misses(subject), None)
 
 
@@ -295,6 +301,7 @@ ALWAYS = When()
 
 
 def read_when(value: Json, at: At) -> When:
+    """Read the value of a `when`; `at` is its place, where regular expressions that RE2 refuses are noted."""
     return When(tuple(_conditions(value, at)))
 
 
@@ -314,11 +321,11 @@ def _conditions(value: Json, at: At) -> Iterator[Condition]:
 
 
 _KEYED = ("messages", "header", "metadata")
-"""Conditions on one of several texts, which a key names."""
+"""Parts of a request with several texts, of which a key names one."""
 
 
 def _demands(value: Json, at: At) -> tuple[Demand, ...]:
-    """What a text must be; a bare string means equals."""
+    """The demands on a text; a bare string means equals."""
     return tuple(_demanded({"equals": value} if isinstance(value, str) else value, at))
 
 
@@ -331,7 +338,7 @@ def _demanded(value: Json, at: At) -> Iterator[Demand]:
 
 
 def check_conditions(value: Json, at: At) -> None:
-    """Note what is wrong with the conditions in a part of any shape, for there is no building such a part."""
+    """Note mistakes in all conditions inside a part that breaks the schema, and so can't be read itself."""
     if isinstance(value, list):
         for index, item in enumerate(value):
             check_conditions(item, at.at(index))
@@ -343,11 +350,11 @@ def check_conditions(value: Json, at: At) -> None:
 
 
 _FREE = ("raw", "body", "arguments")
-"""Keys below which anything may stand."""
+"""Keys whose values are free data, in which `when` means nothing."""
 
 
 def check_condition(value: Json, at: At) -> None:
-    """Note the regular expressions in a condition of any shape that RE2 doesn't read."""
+    """Note the regular expressions that RE2 can't read in a `when` that may break the schema."""
     for key, test in value.items() if isinstance(value, dict) else ():
         here = at.at(key)
         if key in (*_KEYED, "input"):
@@ -357,4 +364,5 @@ def check_condition(value: Json, at: At) -> None:
 
 
 def part_when(value: Json, at: At) -> When:
+    """The conditions of a part of the config: those under its `when`, or ALWAYS."""
     return read_when(value["when"], at.at("when")) if "when" in value else ALWAYS

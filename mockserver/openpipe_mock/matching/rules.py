@@ -1,9 +1,9 @@
-"""Rules in their order, of which those that hold for a request are found without trying each one.
+"""Find the rules that hold for a request, in their order, without trying each one.
 
-A rule holds only where each of its demands is met. So it is kept under one of them, that which the fewest
-rules share: a text that must be equal in a dictionary; one that must be contained, or a pattern, in a set
-that RE2 looks for in one pass. What a request shows names the rules that may hold, and only these are tried.
-One that is named in vain costs time alone: an index may name too many rules, but never too few.
+A rule holds only if all its demands are met. So an index keeps it under one of them, the one that the fewest
+rules share: `equals` in a dictionary, `contains` and patterns in a set that RE2 searches in one pass. For a
+request the index names the rules that may hold, and only these are tried. It may name too many rules, which
+only takes time, but never too few.
 """
 
 from collections import Counter, defaultdict, deque
@@ -13,52 +13,52 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from openpipe_mock.matching.conditions import READERS, Demand, Kind, Subject, When
 
 FEW = 8
-"""Rules, or keys of a part, that are tried one by one sooner than looked up."""
+"""Up to so many rules, or keys of a part, trying one by one is faster than an index."""
 LONGEST_KEY = 200
-"""Characters by which a text is looked for that must be contained: the last, as beginnings are shared."""
+"""So many characters at the end of a wanted text are searched for; beginnings are often shared by texts."""
 MOST_SEARCHED = 2000
-"""Characters of a text in which patterns are looked for together. In a longer one they could get in each
-other's way: a set of patterns remembers of each how far it came, one alone gives up what leads nowhere."""
+"""Patterns are searched together only in texts of at most so many characters. In longer ones they could slow
+each other down: a set keeps track of every pattern's progress, while one alone gives up early."""
 _MOST_INDEXED = 50_000
-"""Rules whose indexes are kept, of all books: settings of the past live on in the journal, and need none."""
+"""Rules, of all books together, whose indexes are kept. Old settings live on in the journal and need none."""
 _MOST_MEMORY = 32 * 2**20
-"""Bytes that RE2 may use for a set."""
+"""Bytes of memory that RE2 may use for one set of patterns."""
 
 
 class _Rule(Protocol):
-    """Whatever counts only while its conditions hold."""
+    """Anything with conditions in `when`: a script, a fault, a scorer's rule."""
 
     @property
     def when(self) -> When: ...
 
 
-Ruled = TypeVar("Ruled", bound=_Rule)
+_Ruled = TypeVar("_Ruled", bound=_Rule)
 
 
-def rules_that_hold(rules: Sequence[Ruled], subject: Subject) -> Iterator[Ruled]:
-    """Those of the rules whose conditions hold, in their order; quickly in a `Rulebook`."""
+def rules_that_hold(rules: Sequence[_Ruled], subject: Subject) -> Iterator[_Ruled]:
+    """Yield the rules whose conditions hold, in their order. A `Rulebook` doesn't try each rule."""
     near = rules.near(subject) if isinstance(rules, Rulebook) else rules
     return (rule for rule in near if rule.when.holds(subject))
 
 
-class Rulebook(tuple[Ruled, ...]):
-    """Rules in their order. What makes them quick to find is worked out when it is first asked for.
+class Rulebook(tuple[_Ruled, ...]):
+    """Rules in their order, with an index that is built when it is first needed.
 
-    `layers`: the books that this one was put together from, () for one that stands alone.
+    `layers` are the books that `under` put together, () for a book of its own.
     """
 
-    layers: "tuple[Rulebook[Ruled], ...]" = ()
+    layers: "tuple[Rulebook[_Ruled], ...]" = ()
     made: "Index | None" = None
 
-    def under(self, rules: Iterable[Ruled]) -> "Rulebook[Ruled]":
-        """The same with others in front. What was worked out of these is shared, not done again."""
+    def under(self, rules: Iterable[_Ruled]) -> "Rulebook[_Ruled]":
+        """A book with other rules in front of these; the index of these is shared, not built again."""
         front = Rulebook(rules)
         book = Rulebook((*front, *self))
         book.layers = (front, *(self.layers or (self,)))
         return book
 
-    def near(self, subject: Subject) -> Iterator[Ruled]:
-        """Some of the rules in their order, among them all that hold."""
+    def near(self, subject: Subject) -> Iterator[_Ruled]:
+        """The rules that may hold, in their order: all that hold and maybe some that don't."""
         for book in self.layers or (self,):
             if len(book) <= FEW:
                 yield from book
@@ -66,7 +66,7 @@ class Rulebook(tuple[Ruled, ...]):
                 yield from map(book.__getitem__, book.indexed().near(subject))
 
     def indexed(self) -> "Index":
-        """What finds the rules: kept while it is among the newest, else made anew."""
+        """The index of the rules. Only the newest indexes are kept; older ones are built again if needed."""
         index = self.made
         if index is None:
             index = self.made = Index([rule.when for rule in self])
@@ -77,16 +77,16 @@ class Rulebook(tuple[Ruled, ...]):
 
 
 _newest: deque[Rulebook[Any]] = deque()
-"""The books that have an index, the newest last."""
+"""The books that have an index, the newest index last."""
 
 
-def rulebook(rules: Iterable[Ruled]) -> Rulebook[Ruled]:
-    """Rules as a book; one that is a book already stays itself."""
+def rulebook(rules: Iterable[_Ruled]) -> Rulebook[_Ruled]:
+    """Put rules into a book; a book is returned as it is."""
     return rules if isinstance(rules, Rulebook) else Rulebook(rules)
 
 
 class _Mark(NamedTuple):
-    """A demand by which a rule is found. `part` and `key` say where in the request, as in a condition."""
+    """A demand under which a rule is kept in an index. `part` and `key` are those of its condition."""
 
     part: str
     key: str
@@ -95,11 +95,11 @@ class _Mark(NamedTuple):
 
 
 KINDS: tuple[Kind, ...] = ("equals", "contains", "glob", "matches")
-"""The kinds of demands, those first by which a rule is found most quickly."""
+"""The kinds of demands, from the quickest to look up to the slowest."""
 
 
 def _marks(when: When) -> Iterator[_Mark]:
-    """The demands of all conditions."""
+    """The marks for all demands of all conditions."""
     for condition in when.conditions:
         key = condition.key.lower() if condition.part == "header" else condition.key
         for demand in condition.demands:
@@ -107,15 +107,15 @@ def _marks(when: When) -> Iterator[_Mark]:
 
 
 def _kind_of(demand: Demand) -> Kind:
-    """The kind of a demand; a glob without wildcards wants an equal text."""
+    """The kind of a demand; a glob without wildcards counts as `equals`."""
     is_plain = demand.kind == "glob" and not any(wild in demand.wanted for wild in "*?[")
     return "equals" if is_plain else demand.kind
 
 
 class Index:
-    """The rules of a list, by number, under what their conditions demand.
+    """An index of rules, which it names by their position in the list `whens`.
 
-    `others` are those that demand nothing; shelves hold the rest, by the part of a request and its key.
+    `others` are the rules without demands; shelves, by the part of a request and its key, hold the rest.
     """
 
     def __init__(self, whens: Sequence[When]) -> None:
@@ -138,7 +138,7 @@ class Index:
         }
 
     def near(self, subject: Subject) -> list[int]:
-        """The numbers of some rules, rising, among them all that hold."""
+        """The rising numbers of the rules that may hold: all that hold and maybe some that don't."""
         found = set(self.others)
         for part, shelves in self.parts.items():
             read = READERS[part]
@@ -158,13 +158,13 @@ INDEX_KEYS: Mapping[str, Callable[[Subject], Iterable[str]]] = {
     "header": lambda subject: (name.decode("utf-8", "replace") for name in subject.headers),
     "metadata": _members,
 }
-"""Part of a request that may have any keys → those that are there, as a mark says them."""
+"""Part of a request that may have any keys → a function that returns the keys that are there."""
 
 
 class _Shelf:
-    """Rules that look at the same texts of a request.
+    """Rules whose marks have the same part and key.
 
-    `equal`: by the text that they want. `always`: those that any text may meet.
+    `equal`: wanted text → rules. `always`: rules that are tried whatever the text is.
     """
 
     def __init__(self, marked: Iterable[tuple[_Mark, int]]) -> None:
@@ -180,14 +180,14 @@ class _Shelf:
         self.searches = [*self.searched(words, None), *self.searched(patterns, MOST_SEARCHED)]
 
     def searched(self, marked: Sequence[tuple[_Mark, int]], most: int | None) -> Iterator["_Search"]:
-        """A search for the marks, where it pays for itself."""
+        """A search for the marks; for few marks none, and their rules are always tried."""
         if len(marked) <= FEW:
             self.always += [number for _, number in marked]
         else:
             yield _Search(marked, most)
 
     def near(self, text: str) -> Iterator[int]:
-        """Rules that this text may meet."""
+        """The rules that may hold for this text."""
         yield from self.always
         yield from self.equal.get(text, ())
         for search in self.searches:
@@ -195,15 +195,15 @@ class _Shelf:
 
 
 class _Search:
-    """What is looked for in one pass, with the rules that it stands for.
+    """Marks that are searched in one pass, with their rules.
 
-    In a text of more than `most` characters it isn't, and any of the rules may hold.
+    A text of more than `most` characters isn't searched; then any of the rules may hold.
     """
 
     def __init__(self, marked: Iterable[tuple[_Mark, int]], most: int | None) -> None:
         self.most = most
         self.rules: list[list[int]] = [[]]
-        """The numbers of rules by those of patterns; the first pattern is empty, and in every text."""
+        """Number of a pattern → numbers of its rules. Pattern 0 is empty, so it is found in every text."""
         numbers: dict[bytes, int] = {b"": 0}
         for mark, rule in marked:
             number = numbers.setdefault(_pattern(mark), len(self.rules))
@@ -214,17 +214,20 @@ class _Search:
         self.found = united(numbers)
 
     def near(self, text: str) -> Iterable[int]:
-        """Rules that this text may meet."""
+        """The rules that may hold for this text."""
         if self.most is not None and len(text) > self.most:
             return self.all
         found = self.found(text.encode("utf-8", "replace"))
-        # Where not even the empty pattern was found, RE2 had no memory left for looking.
+        # If not even the empty pattern was found, RE2 ran out of memory while it searched.
         return [rule for number in found for rule in self.rules[number]] if found else self.all
 
 
 def united(patterns: Iterable[bytes]) -> Callable[[bytes], Sequence[int] | None]:
-    """What finds the numbers of those patterns that are in a text; it finds none where they are too large."""
-    import re2  # only a config with many rules pays for it
+    """Compile RE2 patterns into a function that returns the numbers of those that are found in a text.
+
+    The function returns nothing if the patterns are too large for RE2.
+    """
+    import re2  # here, so that only a config with many rules pays for the import
 
     options = re2.Options()
     options.log_errors = False
@@ -241,10 +244,10 @@ def united(patterns: Iterable[bytes]) -> Callable[[bytes], Sequence[int] | None]
 
 
 def _pattern(mark: _Mark) -> bytes:
-    """What RE2 looks for in place of a demand: it finds no less. Half of a surrogate pair is no character."""
+    """An RE2 pattern that is found in every text that meets the demand, and maybe in others."""
     try:
         return PATTERNS[mark.kind](mark.wanted)
-    except UnicodeEncodeError:
+    except UnicodeEncodeError:  # half of a surrogate pair: the empty pattern is found in every text
         return b""
 
 
@@ -253,7 +256,7 @@ def _contained(wanted: str) -> bytes:
 
 
 def _globbed(wanted: str) -> bytes:
-    """A glob up to its first bracket, behind which anything may stand."""
+    """A glob as a pattern, up to its first bracket; after that any text is accepted."""
     plain, bracket, _ = wanted.partition("[")
     told = b"".join(_WILD[each] if each in _WILD else _escaped(each) for each in plain)
     return b"\\A" + told + (b"" if bracket else b"\\z")

@@ -1,4 +1,4 @@
-"""Numbers and booleans as the service's own runtime writes them."""
+"""Turn scalars into other JSON types as the service's own runtime (JavaScript) does in lenient mode."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from openpipe_mock.openapi.violations import JSON_TYPES
 
 
 def javascript_text(value: int | float) -> str:
-    """A number or boolean as JavaScript's `String()` writes it: `true`, `1`, `1.5`, `1e+21`, `1e-7`."""
+    """Write a number or boolean as JavaScript's `String()` does: `true`, `1`, `1.5`, `1e+21`, `1e-7`."""
     if isinstance(value, bool):
         return str(value).lower()
     number = float(value)
@@ -22,7 +22,7 @@ def javascript_text(value: int | float) -> str:
 
 
 def coerced(value: Any, wanted: tuple[str, ...]) -> Any:
-    """A scalar as the first wanted JSON type that it can be turned into, else unchanged."""
+    """Turn a scalar into the first wanted JSON type that is possible; other values are returned unchanged."""
     if isinstance(value, str | int | float) and not any(JSON_TYPES[name](value) for name in wanted):
         for name in wanted:
             with suppress(KeyError, ValueError, OverflowError):
@@ -31,7 +31,7 @@ def coerced(value: Any, wanted: tuple[str, ...]) -> Any:
 
 
 def _number(value: str | int | float) -> int | float:
-    """A number that a string spells in JSON; ValueError for any other."""
+    """The number that a string spells in JSON. Raises ValueError for other strings."""
     read = orjson.loads(str(value).strip())
     if isinstance(read, bool) or not isinstance(read, int | float):
         raise ValueError(value)

@@ -1,4 +1,4 @@
-"""Which paths exist, and what to say to those who ask for another."""
+"""The paths that the mock serves, and the errors for other paths and methods."""
 
 import re
 
@@ -18,7 +18,7 @@ SERVED = {
     "/local-testing-only-get-latest-logged-call": "GET",
     "/models": "GET",
 }
-"""Endpoints of the mock, below BASE → their method."""
+"""Path of an endpoint, below BASE → its method."""
 
 ENDPOINT_NAMES = {
     "/criteria/judge": "judge",
@@ -31,13 +31,13 @@ ENDPOINT_NAMES = {
     "/local-testing-only-get-latest-logged-call": "latest-logged-call",
     "/models": "models",
 }
-"""Endpoints of the mock, below BASE → their short name in conditions and in the journal."""
+"""Path of an endpoint, below BASE → its short name in conditions and in the journal."""
 
 WRITES_LOG = frozenset(("report", "report-anthropic", "update-tags", "update-metadata"))
 """Endpoints that a read-only key may not use."""
 
 SESSION = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/api/.*)")
-"""An API path that names its session."""
+"""Matches an API path that names its session."""
 
 
 def is_control(path: str) -> bool:
@@ -63,30 +63,20 @@ _KNOWN_ELSEWHERE = (
 _PATTERNS = [re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in _KNOWN_ELSEWHERE]
 
 _OTHER_METHODS = {("POST", "/models")}
-"""What the clients know of a path that the mock serves by another method."""
+"""Methods that the official clients use on a path that the mock serves by another method."""
 
 
 def wrong_method(method: str, path: str) -> ApiError:
-    """The error for a served path that was asked by another method."""
+    """The error for a request to a served path by another method; `path` includes BASE."""
     served, tail = SERVED[path.removeprefix(BASE)], path.removeprefix(BASE)
     if (method, tail) in _OTHER_METHODS:
         return _unserved(f"{method} {tail}")
     return MethodNotSupported(f"{path} takes {served}, not {method}.", allow=[served])
 
 
-def _unserved(endpoint: str) -> NotFound:
-    return NotFound(f"the official clients know {endpoint}, but this mock doesn't serve it yet.")
-
-
-def _meant(path: str) -> str:
-    """The endpoint below BASE that a path was probably meant for: slashes collapsed, any base taken off."""
-    path = re.sub(r"/+", "/", path).rstrip("/")
-    return re.sub(r"^(?:/api/v1|/v1|/api)+(?=/)", "", path)
-
-
 def not_found(path: str) -> NotFound:
-    """The error for a path that isn't served, with the nearest one that is."""
-    tail = _meant(path)
+    """The error for a path that isn't served; its message names the nearest path that is."""
+    tail = _intended_endpoint(path)
     if tail in SERVED:
         based = path.startswith(f"{BASE}/") and path.count(BASE) == 1
         advice = "mind the slashes." if based else f"let the base URL end in {BASE}, once."
@@ -97,3 +87,13 @@ def not_found(path: str) -> NotFound:
     main = " and ".join(f"{BASE}{path}" for path in list(SERVED)[:2])
     advice = f"did you mean {BASE}{near}?" if near else f"the main endpoints are {main}."
     return NotFound(f"there is no {quoted(path)} here; {advice}")
+
+
+def _intended_endpoint(path: str) -> str:
+    """The endpoint below BASE that was probably meant: the path with single slashes and without any base."""
+    path = re.sub(r"/+", "/", path).rstrip("/")
+    return re.sub(r"^(?:/api/v1|/v1|/api)+(?=/)", "", path)
+
+
+def _unserved(endpoint: str) -> NotFound:
+    return NotFound(f"the official clients know {endpoint}, but this mock doesn't serve it yet.")

@@ -1,7 +1,7 @@
-"""The shape of a schema: what a walk needs to know in order to drop or keep the members of a value.
+"""Drop the members of a value that count as absent, such as an optional member that is null.
 
-A validator says whether a value is right; it can't say which members count as absent. A shape can: it knows
-the declared, required and default members of each object, and which branch of a union a value belongs to.
+A validator can't tell which members these are. A `Shape` is compiled from a schema and can: it knows the
+declared, required and default members of each object, and which branch of a union a value belongs to.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,21 +14,22 @@ _LEFTOVERS: Mapping[str, frozenset[str]] = {
     "parsed_arguments": frozenset(("name", "arguments")),
     "index": frozenset(("id", "function")),
 }
-"""What OpenAI's clients add to a message that they parsed, or joined from a stream → members of the object
-that they add it to. Whoever appends such a message sends these along."""
+"""Member that OpenAI's clients add to a message when they parse it or join it from a stream → members of the
+object that they add it to. A program that appends such a message to its next request sends them along."""
 _NOWHERE = frozenset(("no object has this member",))
 
 _TAGS = ("role", "type", "status")
-"""Members whose single-valued enum says which branch of a union an object belongs to."""
+"""Members that may tell the branches of a union apart, each branch having an enum of one value for it."""
 
 
 @dataclass(slots=True)
 class Shape:
-    """Members of an object, items of an array, branches of a union; whichever of them the schema allows.
+    """What a schema allows: members of an object, items of an array, branches of a union by their tag.
 
-    Mutable while it is built, because schemas may refer to themselves; never changed afterwards.
+    Treat it as immutable.
     """
 
+    # Not frozen: schemas may refer to themselves, so a shape is filled after others refer to it.
     members: dict[str, "Shape"] | None = None
     required: frozenset[str] = frozenset()
     closed: bool = False
@@ -38,18 +39,18 @@ class Shape:
     defaults: dict[str, Any] = field(default_factory=dict)
 
     def is_default(self, name: str, value: Any) -> bool:
-        """Whether leaving the member out would say the same."""
+        """Whether a member equals its default, so that leaving it out would mean the same."""
         if name not in self.defaults:
             return False
         default = self.defaults[name]
         return type(value) is type(default) and bool(value == default)
 
     def is_leftover(self, name: str) -> bool:
-        """Whether a client's own parsing adds this member to such an object."""
+        """Whether an undeclared member is one that OpenAI's clients add to such an object."""
         return self.members is not None and _LEFTOVERS.get(name, _NOWHERE) <= self.members.keys()
 
     def of(self, value: dict[str, Any]) -> "Shape | None":
-        """The shape of the object `value`: this one, or the branch that its tag names; None if none fits."""
+        """The shape of the object `value`: this one, or the branch that its tag names. None if none fits."""
         if self.tag:
             name = value.get(self.tag)
             return self.branches.get(name) if isinstance(name, str) else None
@@ -57,7 +58,7 @@ class Shape:
 
 
 def resolve(schema: Schema, document: Schema) -> Schema:
-    """The schema itself, or the one that its local `$ref` names."""
+    """The schema that a local `$ref` names; a schema without one is returned itself."""
     while "$ref" in schema:
         target: Any = document
         for step in schema["$ref"].removeprefix("#/").split("/"):
@@ -67,13 +68,13 @@ def resolve(schema: Schema, document: Schema) -> Schema:
 
 
 def types(schema: Schema) -> tuple[str, ...]:
-    """The JSON types that a schema names; empty when it names none."""
+    """The JSON types that a schema names in `type`; () if it has none."""
     named = schema.get("type", ())
     return (named,) if isinstance(named, str) else tuple(named)
 
 
 def union(schema: Schema, document: Schema) -> Iterator[Schema]:
-    """The branches of a union, inner unions included, each resolved; any other schema is its own branch."""
+    """The branches of an `anyOf`, inner ones included, all resolved; any other schema is its only branch."""
     schema = resolve(schema, document)
     if "anyOf" not in schema:
         yield schema
@@ -82,20 +83,20 @@ def union(schema: Schema, document: Schema) -> Iterator[Schema]:
 
 
 def tag_of(objects: list[Schema], document: Schema) -> str:
-    """The member that tells the branches apart, "" when none does."""
+    """The member that tells the branches of a union apart: `role`, `type` or `status`; "" if none does."""
     return next(
         (tag for tag in _TAGS if all(label(branch, tag, document) is not None for branch in objects)), ""
     )
 
 
 def label(branch: Schema, tag: str, document: Schema) -> str | None:
-    """The one value that a branch allows for its tag, None when it allows more or has no such member."""
+    """The one value that a branch allows for its tag; None if it allows several or has no such member."""
     values = resolve(branch.get("properties", {}).get(tag, {}), document).get("enum", ())
     return values[0] if len(values) == 1 else None
 
 
 def shape_of(schema: Schema, document: Schema, known: dict[int, Shape] | None = None) -> Shape:
-    """Compile the shape of a schema; `known` holds shapes under construction, by identity of the schema."""
+    """Compile the shape of a schema; `known` holds the shapes under construction, by the schema's `id()`."""
     known = {} if known is None else known
     target = resolve(schema, document)
     if id(target) in known:
@@ -131,16 +132,17 @@ def _fill(shape: Shape, schema: Schema, document: Schema, known: dict[int, Shape
 def tidy(shape: Shape, value: Any, *, unknown: bool = False, defaults: bool = False) -> Any:
     """A copy of `value` without the members that count as absent.
 
-    Always: optional or unknown members that are null (official clients send such), and what clients leave
-    behind (LEFTOVERS). With `unknown`: members that a closed object doesn't declare. With `defaults`:
-    optional members that equal their default. What lies in a free-form object (`parameters`, `metadata`) is
-    data and stays.
+    These are optional or unknown members that are null, since official clients send such, and members that
+    OpenAI's clients add; with `unknown` also members that a closed object doesn't declare; with `defaults`
+    also optional members that equal their default. The content of a free-form object (`parameters`,
+    `metadata`) is data and stays.
     """
     return _walk(shape, value, unknown, defaults)
 
 
 def _walk(shape: Shape, value: Any, unknown: bool, defaults: bool) -> Any:
-    """`tidy` at one place. Every judged message passes here, so it does nothing twice."""
+    """`tidy` at one place."""
+    # Every judged message passes here, so types are compared directly and nothing is looked up twice.
     if type(value) is list:
         items = shape.items
         return value if items is None else [_walk(items, item, unknown, defaults) for item in value]

@@ -1,4 +1,4 @@
-"""The contract: `schemas/openapi.yaml`, compiled once into validators that are fast and explain."""
+"""The contract, `schemas/openapi.yaml`, compiled once into checkers that validate and explain."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @cache
 def load_document(path: Path) -> dict[str, Any]:
-    """A YAML document that ships with the package."""
+    """Load a YAML document that ships with the package; the answer is cached, so don't change it."""
     document: dict[str, Any] = yaml.load(path.read_bytes(), YamlLoader)
     return document
 
 
 class Checker:
-    """One component schema: is a value valid, why not, and what of it counts.
+    """Checks values against one component schema.
 
-    `is_valid(value)` costs microseconds; `violations(value)` is for the value that it refused.
+    `is_valid(value)` takes microseconds; call `violations(value)` for a value that it refused.
     """
 
     def __init__(self, name: str, document: Mapping[str, Any]) -> None:
@@ -44,23 +44,23 @@ class Checker:
         return shape_of(self.schema, self.document)
 
     def tidy(self, value: Any, *, unknown: bool = False, defaults: bool = False) -> Any:
-        """The value without the members that count as absent: see `shapes.tidy`."""
+        """A copy of the value without the members that count as absent: see `shapes.tidy`."""
         return tidy(self.shape, value, unknown=unknown, defaults=defaults)
 
     def coerced(self, value: Any) -> Any:
-        """The value with its top-level scalars turned into the declared scalars, as the service does."""
+        """A copy of the value with its top-level scalars turned into the declared types: see `coercion`."""
         if not isinstance(value, dict):
             return value
         members = self.schema.get("properties", {})
         return {name: coerced(member, types(members.get(name, {}))) for name, member in value.items()}
 
     def violations(self, value: Any) -> Iterator[Violation]:
-        """Every violation, in the order of the value; nothing when it is valid."""
+        """Every violation, in the order of the value; none if it is valid."""
         return violations_of(self.schema, value, SchemaPlace(self.document, known=self.known))
 
 
 def standalone(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON Schema for one component, which carries all the others that it may refer to."""
+    """A JSON Schema for one component; it includes all components, so that references work."""
     return {
         "$schema": DIALECT,
         "$ref": f"#/components/schemas/{name}",
@@ -70,13 +70,13 @@ def standalone(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Contract:
-    """The whole document, and a checker for each component that is asked for."""
+    """The whole document, with a cached checker for each component."""
 
     document: Mapping[str, Any]
 
     @cache  # noqa: B019 - a contract lives as long as the process
     def checker(self, name: str) -> Checker:
-        """The checker of the component schema `name`; KeyError when the document has none."""
+        """The checker of the component schema `name`. Raises KeyError if the document has none."""
         return Checker(name, self.document)
 
     def warm(self, *names: str) -> None:
@@ -85,7 +85,7 @@ class _Contract:
             _ = self.checker(name).shape
 
     def statuses(self, path: str, method: str = "post") -> frozenset[str]:
-        """The statuses that the document lists for an operation, `default` among them if it has one."""
+        """The statuses of an operation's responses as the document writes them: `200`, `default`."""
         return frozenset(self.document["paths"][path][method]["responses"])
 
     __hash__ = object.__hash__

@@ -1,11 +1,11 @@
-"""Why a value breaks a schema: every violation, one sentence each: where, what was expected, what was seen.
+"""Explain why a value breaks a schema: one sentence for each violation, with what was expected and seen.
 
 `jsonschema-rs` decides whether a value is valid; this module only explains, and a property test holds the
-two together. A union is narrowed first by JSON type, then by `role`, `type` or `status`, so that a tool
-message is judged as a tool message and nobody reads "not valid under any of the given schemas".
+two together. A union is narrowed first by JSON type, then by `role`, `type` or `status`. So a tool message
+is judged as a tool message, and nobody reads "not valid under any of the given schemas".
 
-A schema may bring its own words, in the keywords that editors read too: `patternErrorMessage` says what a
-pattern expects, `errorMessage` what `const` expects or why a closed object knows no other members.
+A schema may bring its own words, in keywords that editors read too: `patternErrorMessage` says what a pattern
+expects, `errorMessage` what `const` expects or why a closed object has no other members.
 """
 
 from collections import deque
@@ -39,9 +39,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 @dataclass(frozen=True, slots=True)
 class _Union:
-    """The branches of a union; `tag` and `by_label` tell its objects apart, where something does.
+    """The branches of a union.
 
-    `tags` is a schema of all labels.
+    If a member tells its objects apart, `tag` is its name, `by_label` maps each of its values to a branch,
+    and `tags` is a schema of these values. Else `tag` is "".
     """
 
     branches: tuple[_Schema, ...]
@@ -52,27 +53,31 @@ class _Union:
 
 @dataclass(slots=True)
 class SchemaPlace:
-    """Where an explanation stands: the document that `$ref` points into, the pointer, a noun.
+    """A place in a value: the document that `$ref` points into, the JSON pointer, and a noun for sentences.
 
-    `known` keeps what was worked out of the document's schemas, by identity: it lives as long as they do.
+    `known` caches what was worked out for the document's schemas. Pass the same dict again for the same
+    document, and no longer than the document lives.
     """
 
+    # Keys of `known` contain the id() of a schema, which another object could have once the document is gone.
     document: _Schema
     pointer: str = ""
     noun: str = "the request body"
     known: dict[tuple[str, int], Any] = field(default_factory=dict, compare=False)
 
     def at(self, step: str | int, noun: str = "") -> "SchemaPlace":
+        """The place of a member or item; its noun is by default the step in quotes."""
         step = str(step)
         if "~" in step or "/" in step:
             step = step.replace("~", "~0").replace("/", "~1")
         return SchemaPlace(self.document, f"{self.pointer}/{step}", noun or f'"{short(step)}"', self.known)
 
     def called(self, noun: str) -> "SchemaPlace":
+        """The same place with another noun."""
         return SchemaPlace(self.document, self.pointer, noun, self.known)
 
     def union(self, schema: _Schema) -> _Union:
-        """The branches of a schema."""
+        """The branches of a schema, cached."""
         key = ("union", id(schema))
         if key not in self.known:
             branches = tuple(_alternatives(schema, self.document))
@@ -84,7 +89,7 @@ class SchemaPlace:
         return found
 
     def plan(self, schema: _Schema) -> "_Plan":
-        """What there is to do for a schema."""
+        """The steps that check a value against a schema, cached."""
         found: _Plan | None = self.known.get(("plan", id(schema)))
         if found is None:
             own = resolve(schema, self.document)
@@ -94,14 +99,15 @@ class SchemaPlace:
         return found
 
     def mismatch(self, schema: _Schema, value: Any) -> str:
-        """That a value is none of those that a schema of the document's accepts."""
+        """The sentence that says what a schema of the document accepts and what it got."""
         key = ("described", id(schema))
         if key not in self.known:
             self.known[key] = described(schema, self.document)
         return f"expected {self.known[key]}, got {_got(schema, value)}."
 
     def accepts(self, schema: _Schema, value: Any) -> bool:
-        """Whether a value is valid, told quickly: most items of a long list are."""
+        """Whether a value is valid, by a compiled validator."""
+        # Much faster than to look for violations, and most items of a long list have none.
         key = ("validator", id(schema))
         if key not in self.known:
             parts = {name: self.document[name] for name in ("components", "$defs") if name in self.document}
@@ -109,14 +115,14 @@ class SchemaPlace:
         return bool(self.known[key].is_valid(value))
 
     def fits(self, pattern: str, text: str) -> bool:
-        """Whether a pattern is found in a text, by the rules of the validator's own regular expressions."""
+        """Whether a pattern is found in a text, by the validator's own regular expressions."""
         key = (f"pattern {pattern}", 0)
         if key not in self.known:
             self.known[key] = jsonschema_rs.validator_for({"$schema": DIALECT, "pattern": pattern})
         return bool(self.known[key].is_valid(text))
 
     def homes(self) -> Mapping[str, list[str]]:
-        """Where in the document a member is at home: see `homes`."""
+        """The objects that declare each member: see `_homes`."""
         key = ("homes", 0)
         if key not in self.known:
             self.known[key] = _homes(self.document)
@@ -125,7 +131,7 @@ class SchemaPlace:
 
 
 def violations_of(schema: _Schema, value: Any, place: SchemaPlace) -> Iterator[Violation]:
-    """Every violation of `schema` in `value`, in the order of the value; none when it is valid."""
+    """Every violation of `schema` in `value`, in the order of the value; none if it is valid."""
     schema, is_union, names, rules = place.plan(schema)
     if is_union:
         yield from _any_of(place, schema, value)
@@ -136,8 +142,37 @@ def violations_of(schema: _Schema, value: Any, place: SchemaPlace) -> Iterator[V
             yield from rule(place, schema, value)
 
 
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The first violations of a value, and how many follow them."""
+
+    shown: tuple[Violation, ...]
+    more: int
+
+    def issues(self) -> list[str]:
+        """One sentence for each shown violation, and one that counts the rest."""
+        rest = [f"and {_counted(self.more)} more"] if self.more else []
+        return [*map(str, self.shown), *rest]
+
+    def headline(self) -> str:
+        """The first violation, and how many others there are."""
+        others = len(self.shown) - 1 + self.more
+        return f"{self.shown[0]}{f' (and {_counted(others)} more)' if others else ''}"
+
+
+def gathered(violations: Iterator[Violation], most: int) -> Findings:
+    """Take the first `most` violations and count the others, up to MOST_COUNTED."""
+    shown = tuple(islice(violations, most))
+    # Without a bound a body with a million mistakes would hold up all other requests.
+    return Findings(shown, sum(1 for _ in islice(violations, MOST_COUNTED)))
+
+
+def _counted(number: int) -> str:
+    return str(number) if number < MOST_COUNTED else f"at least {MOST_COUNTED}"
+
+
 def _any_of(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
-    """Violations of the one branch that the value was meant for."""
+    """Violations of the one branch for which the value was meant, as far as that can be told."""
     choice = place.union(schema)
     if isinstance(value, dict) and choice.tag:
         yield from _tagged(place, choice, value)
@@ -150,7 +185,7 @@ def _any_of(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violati
     elif len(branches) == 1:
         yield from violations_of(branches[0], value, place)
     else:
-        # Each is listed as far as anybody counts.
+        # The branch with the fewest violations; each is listed only as far as `gathered` counts.
         most = 2 * MOST_COUNTED
         yield from min(
             (list(islice(violations_of(branch, value, place), most)) for branch in branches), key=len
@@ -186,13 +221,13 @@ def _required(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Viola
 
 
 def _missing(place: SchemaPlace, name: str, schema: _Schema) -> str:
-    """What to say of a member that isn't there."""
+    """The sentence about a missing member; `schema` is the member's."""
     expected = described(schema, place.document)
     return f"{place.noun} requires {quoted(name)} ({expected}), which is missing."
 
 
 def _members(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
-    """Violations inside an object's members, declared and unknown, in the order in which they were sent."""
+    """Violations in an object's members, declared and unknown, in the order of the body."""
     if not isinstance(value, dict):
         return
     declared = schema.get("properties", {})
@@ -213,14 +248,14 @@ def _members(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violat
 
 
 def _by_pattern(place: SchemaPlace, schema: _Schema, name: str) -> Iterator[_Schema]:
-    """The schemas for members whose name fits a pattern."""
+    """The schemas of `patternProperties` that judge the member with this name."""
     for pattern, branch in schema.get("patternProperties", {}).items():
         if place.fits(pattern, name):
             yield branch
 
 
 def _unknown(place: SchemaPlace, name: str, known: Collection[str], message: str = "") -> str:
-    """What to say of a member that a closed object doesn't know."""
+    """The sentence about a member that a closed object doesn't declare; `known` are the declared ones."""
     near, elsewhere = nearest(name, list(known)), place.homes().get(name, ())
     if near:
         advice = f"did you mean {quoted(near)}?"
@@ -234,10 +269,10 @@ def _unknown(place: SchemaPlace, name: str, known: Collection[str], message: str
 
 
 def _homes(document: _Schema) -> Mapping[str, list[str]]:
-    """Member → the dotted paths of the objects that declare it; a list's items and a map's values are `*`.
+    """Member → dotted paths of the objects that declare it, with `*` for a list's items and a map's values.
 
-    An object that several places share is named by the shortest path; a member that is declared as a `$ref`
-    to another one is at home there.
+    An object that several places share is named by its shortest path. A member that is a `$ref` to another
+    member isn't listed at its own place, only at that other one.
     """
     found: dict[str, list[str]] = {}
     for path, _ in declarations(document):
@@ -247,7 +282,7 @@ def _homes(document: _Schema) -> Mapping[str, list[str]]:
 
 
 def declarations(document: _Schema) -> Iterator[tuple[str, _Schema]]:
-    """Each declared member of a document's root and of all objects below it: its dotted path and schema."""
+    """The dotted path and the schema of each member that a document's root or an object below it declares."""
     waiting, seen = deque([("", document)]), set()
     while waiting:
         path, schema = waiting.popleft()
@@ -264,13 +299,13 @@ def declarations(document: _Schema) -> Iterator[tuple[str, _Schema]]:
 
 
 def _branches(schema: _Schema) -> Iterator[_Schema]:
-    """The schemas that a value of `schema` may have to fit as a whole."""
+    """The schemas inside `schema` that judge the whole value: those of `anyOf`, `then` and `else`."""
     yield from () if chooses(schema) else schema.get("anyOf", ())
     yield from (schema[keyword] for keyword in ("then", "else") if keyword in schema)
 
 
 def _unnamed(schema: _Schema) -> Iterator[_Schema]:
-    """The schemas of items, and of members that have no fixed name."""
+    """The schemas of items, and of members without a fixed name."""
     yield from schema.get("patternProperties", {}).values()
     yield from (schema[key] for key in ("items", "additionalProperties") if isinstance(schema.get(key), dict))
 
@@ -292,7 +327,7 @@ def _enum(
 
 
 def _misspelt(schema: _Schema, value: Any, options: list[Any], place: SchemaPlace) -> str:
-    """What to say of a value that is none of the options."""
+    """The sentence about a value that is none of the options."""
     return place.mismatch(schema, value) + did_you_mean(value, options)
 
 
@@ -321,14 +356,14 @@ def _conditional(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Vi
 
 
 def chooses(schema: _Schema) -> bool:
-    """Whether an `anyOf` says no more than that one of some members must be there."""
+    """Whether a schema's `anyOf` only demands that one of some members is there."""
     return all(branch.keys() == {"required"} for branch in schema.get("anyOf", ()))
 
 
 def _chosen(
     place: SchemaPlace, names: list[str], schema: _Schema, value: Any, words: str
 ) -> Iterator[Violation]:
-    """That one of these members is missing; a misspelt one is reported already, and that is enough."""
+    """The violation that none of these members is there, unless a misspelt one is reported already."""
     strays = (name for name in value if name not in schema.get("properties", {}))
     closed = schema.get("additionalProperties") is False
     if not (closed and any(nearest(stray, names) for stray in islice(strays, MOST_COUNTED))):
@@ -337,14 +372,14 @@ def _chosen(
 
 
 def _at_least_one(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
-    """An `anyOf` of `required` alone."""
+    """Violations of an `anyOf` whose branches have `required` alone."""
     names = _required_by(schema["anyOf"])
     if isinstance(value, dict) and not value.keys() & names:
         yield from _chosen(place, names, schema, value, "at least one")
 
 
 def _exactly_one(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
-    """A `oneOf` of `required` alone."""
+    """Violations of a `oneOf` whose branches have `required` alone."""
     names = _required_by(schema["oneOf"])
     given = [name for name in value if name in names] if isinstance(value, dict) else []
     if isinstance(value, dict) and not given:
@@ -370,7 +405,7 @@ def _dependent_required(place: SchemaPlace, schema: _Schema, value: Any) -> Iter
 
 
 def _dependent_schemas(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
-    """What one member asks of others: that one of several is there too, or that some are not."""
+    """Violations where one member needs one of several others, or excludes some."""
     for name, branch in schema["dependentSchemas"].items():
         if not isinstance(value, dict) or name not in value:
             continue
@@ -386,7 +421,11 @@ def _dependent_schemas(place: SchemaPlace, schema: _Schema, value: Any) -> Itera
 def _bound(
     keyword: str, words: str, broken: Callable[[Any, Any], bool], measured: type | tuple[type, ...]
 ) -> _Rule:
-    """A rule that holds a number, or the length of a text or list, against the bound in `keyword`."""
+    """Make the rule for a bound, `keyword`, of a number or of the length of a text, list or object.
+
+    `words` describe the bound in a message, `broken(value, limit)` tells whether a value of the type
+    `measured` breaks it.
+    """
 
     def rule(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
         limit = schema[keyword]
@@ -404,7 +443,7 @@ def _amount(words: str, limit: Any) -> str:
 
 
 _Plan = tuple[_Schema, bool, tuple[str, ...], tuple[_Rule, ...]]
-"""A schema, resolved; whether it is a union; its types; and the rules that it has keywords for."""
+"""A schema, resolved; whether it is a union; its JSON types; and the rules for its keywords."""
 KEYWORD_RULES: dict[str, _Rule] = {
     "enum": _enum,
     "const": _const,
@@ -428,7 +467,7 @@ KEYWORD_RULES: dict[str, _Rule] = {
     "dependentRequired": _dependent_required,
     "dependentSchemas": _dependent_schemas,
 }
-"""Schema keyword → its rule. A test fails when a schema of ours uses a constraining keyword that has none."""
+"""Schema keyword → its rule. A test fails if a schema of ours uses a constraining keyword without a rule."""
 
 
 JSON_TYPES: dict[str, Callable[[Any], bool]] = {
@@ -457,18 +496,18 @@ _ARTICLES = {
 
 
 def _alternatives(schema: _Schema, document: _Schema) -> Iterator[_Schema]:
-    """The branches of a union, each resolved; any other schema is its own branch."""
+    """The branches of a union, each resolved; any other schema is its only branch."""
     schema = resolve(schema, document)
     return iter([schema]) if chooses(schema) else union(schema, document)
 
 
 def fits(schema: _Schema, value: Any) -> bool:
-    """Whether the value's JSON type is one of those that the schema names."""
+    """Whether a value has one of the JSON types that a schema names; True if it names none."""
     return _fits_one(types(schema), value)
 
 
 def _fits_one(names: tuple[str, ...], value: Any) -> bool:
-    """Whether the value is of one of these JSON types, or there are none."""
+    """`fits`, for types that were read already."""
     for name in names:
         if JSON_TYPES[name](value):
             return True
@@ -476,14 +515,14 @@ def _fits_one(names: tuple[str, ...], value: Any) -> bool:
 
 
 def _admits(schema: _Schema, value: Any) -> bool:
-    """Whether a union's branch is meant for values of this JSON type (an enum: of the types it lists)."""
+    """Whether a union's branch is meant for values of this JSON type; an enum's values tell its types."""
     if "enum" in schema and "type" not in schema:
         return any(type(option) is type(value) for option in schema["enum"])
     return fits(schema, value)
 
 
 def _got(schema: _Schema, value: Any) -> str:
-    """The value that was sent, unless the schema says that it is a secret."""
+    """The value that was sent, in words; not shown if the schema says that it is a secret (`writeOnly`)."""
     return "something else" if schema.get("writeOnly") else shown(value)
 
 
@@ -498,31 +537,3 @@ def described(schema: _Schema, document: _Schema) -> str:
         else:
             words += [words for name in types(branch) for words in _ARTICLES[name]] or ["any value"]
     return listed(dict.fromkeys(words), "or")
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """The first violations of a value, and how many follow them."""
-
-    shown: tuple[Violation, ...]
-    more: int
-
-    def issues(self) -> list[str]:
-        """One sentence for each, and one for those that are left out."""
-        rest = [f"and {_counted(self.more)} more"] if self.more else []
-        return [*map(str, self.shown), *rest]
-
-    def headline(self) -> str:
-        """The first violation, and how many others there are."""
-        others = len(self.shown) - 1 + self.more
-        return f"{self.shown[0]}{f' (and {_counted(others)} more)' if others else ''}"
-
-
-def gathered(violations: Iterator[Violation], most: int) -> Findings:
-    """The first `most` violations. The others are counted to a thousand: no body may hold us up."""
-    shown = tuple(islice(violations, most))
-    return Findings(shown, sum(1 for _ in islice(violations, MOST_COUNTED)))
-
-
-def _counted(number: int) -> str:
-    return str(number) if number < MOST_COUNTED else f"at least {MOST_COUNTED}"

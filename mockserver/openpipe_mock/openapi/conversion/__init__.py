@@ -1,1 +1,1 @@
-"""A page of the documentation site turned into OpenAPI, for maintainers."""
+"""Convert pages of the documentation site into OpenAPI, for maintainers."""

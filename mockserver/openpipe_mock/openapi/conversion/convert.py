@@ -1,11 +1,11 @@
-"""Turn the documentation site's pages into OpenAPI 3.1, and keep a whole document in step with them.
+"""Turn the documentation site's pages into OpenAPI 3.1, to be merged into a whole document.
 
     document = merge(document, convert_page(text))
     open(path, "w").write(dump(document))
 
-Refused is what no page was seen to say; nothing is guessed silently. Every operation, response, component and
-security scheme carries `x-source`: "documented", or "decision" where the page leaves something open and this
-module chose.
+Anything that no known page says is refused, and nothing is guessed silently. Every operation, response,
+component and security scheme carries `x-source`: "documented", or "decision" where the page leaves something
+open and this module chose.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def convert_page(text: str) -> Json:
         text: the page's markdown, with `# Title`, `> description` and one fenced block "yaml METHOD /path".
 
     Raises:
-        ConversionError: the page isn't of that form or says something unknown; the message tells where.
+        ConversionError: the page has another form or says something unknown; the message tells where.
     """
     page = read_page(text)
     tree = fields(page.tree, "", ("paths", "components"), required=("paths",))
@@ -84,9 +84,9 @@ def convert_page(text: str) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """An operation in the making. `title` is the page's in CamelCase, `components` names the page's own.
+    """Converts one operation. `title` is the page's in CamelCase, `components` are the page's own names.
 
-    Schemas are first put in whole, each with a note of its root; `finish` takes the parts out of all at once.
+    Schemas are first put in whole and noted in `roots`; `finish` then takes the parts out of all of them.
     """
 
     title: str
@@ -105,6 +105,7 @@ class _Draft:
         return {name: _DOCUMENTED | schema for name, schema in parts.items()}
 
     def hold(self, holder: Json, schema: Json, name: str, qualifier: str, prefix: str) -> None:
+        """Put a whole schema into its holder and note it as a root."""
         holder["schema"] = schema
         self.roots.append((holder, Root(name, name + qualifier, prefix, schema)))
 
@@ -135,7 +136,7 @@ class _Draft:
         )
 
     def requirement(self, raw: Any, place: str) -> dict[str, list[str]]:
-        """One alternative of the security; `{}` is the one that needs nothing."""
+        """One alternative of `security`: scheme → no scopes; `{}` if it asks for nothing."""
         found = security_schemes(raw, place)
         for name, scheme in found.items():
             if self.schemes.setdefault(name, scheme) != scheme:
@@ -171,7 +172,7 @@ class _Draft:
         return parameter
 
     def required_schema(self, raw: Any, place: str) -> tuple[bool, Json]:
-        """At the root `required` is a flag: whether the body or parameter has to be there."""
+        """Whether the body or parameter is required (at a root `required` is a flag), and its schema."""
         rest = dict(mapping(raw, place))
         required = rest.pop("required") if isinstance(rest.get("required"), bool) else False
         return required, self.schema(rest, place)
@@ -240,7 +241,7 @@ class _Draft:
 
 
 def _check_operation(page: Page, paths: Json) -> None:
-    """The block's opening line and its tree have to mean the same operation."""
+    """Refuse a page whose block names one operation in its opening line and another in its tree."""
     choice(page.method, "/paths/method", _METHODS)
     choice(paths["method"], "/paths/method", (page.method,))
     choice(paths["path"], "/paths/path", (page.path,))
@@ -261,7 +262,7 @@ def _component_schemas(tree: Json) -> Json:
 
 
 def _check_no_content(raw: Any, place: str) -> None:
-    """The stand-in for content says "anything" and repeats the description."""
+    """Refuse a stand-in for content that says more than "any" and a description."""
     entry = fields(raw, place, ("schemaArray", "examples", "description"), required=("schemaArray",))
     at = child(place, "schemaArray")
     schema = fields(only(entry["schemaArray"], at), child(at, 0), ("type", "description"), required=("type",))
@@ -290,7 +291,7 @@ def _server(raw: Any, place: str) -> Json:
 
 
 def _server_variable(raw: Any, place: str) -> Json:
-    """A server's variable is always a string, so the `type` that the generator adds says nothing new."""
+    """A server's variable, without the generator's `type`: it is always a string."""
     found = fields(raw, place, ("type", "default", "description"), required=("default",))
     choice(found.get("type", "string"), child(place, "type"), ("string",))
     default = expect_text(found["default"], child(place, "default"))
@@ -300,12 +301,13 @@ def _server_variable(raw: Any, place: str) -> Json:
 
 
 def _each(raw: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """The place and the value of each element of a list."""
     for index, value in enumerate(items(raw, place)):
         yield child(place, index), value
 
 
 def _compact(**members: Any) -> Json:
-    """A mapping without the members that say nothing."""
+    """A mapping of the members that aren't None, False or empty."""
     return {
         key: value for key, value in members.items() if value is not None and value not in ("", {}, [], False)
     }

@@ -1,6 +1,7 @@
-"""Put a converted part into a whole OpenAPI document, tell where the two differ, and write documents down.
+"""Merge a converted part into a whole OpenAPI document, tell where the two differ, and write documents.
 
-The part owns its components, its servers and the words of its operations. All else is the document's own.
+The part decides its components, its servers and all of its operations except what is named in `merge`.
+Everything else belongs to the document.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _HEADER = (
     "The API, as OpenAPI 3.1. What the documentation page says is generated with `make schemas`;",
     "the rest is written by hand, in this file. Comments don't survive: use a description or an x- member.",
 )
-# A line is broken after the first word that goes beyond, so lines end near 110.
+# PyYAML breaks a line after the first word that exceeds the width, so lines end near 110.
 _WIDTH = 100
 _LONG = 80
 _MISSING = object()
@@ -27,10 +28,10 @@ _ODD_BREAKS = frozenset("\x85\u2028\u2029")
 
 
 def merge(document: _Document, part: _Document) -> _Document:
-    """Return the document with the part in it; the arguments stay as they are.
+    """Return a copy of the document with the part in it.
 
-    Components are replaced or added by name, servers by URL, responses by status, the rest of an operation
-    word by word. What the document has in addition stays: components, servers, paths, methods, statuses, and
+    Components are replaced or added by name, servers by URL, responses by status. Of an operation all else is
+    replaced. Whatever the document has in addition stays: components, servers, paths, methods, statuses, and
     `x-` members of operations. Its `openapi` and `info` stay too. Its order is kept, new members come last.
     """
     merged = dict(document)
@@ -40,15 +41,15 @@ def merge(document: _Document, part: _Document) -> _Document:
 
 
 def differences(document: _Document, part: _Document) -> Iterator[str]:
-    """Yield one sentence for each place where the document doesn't contain the part: pointer and values.
+    """Yield one sentence, with pointer and values, for each place where the document differs from the part.
 
-    Nothing is yielded when `merge(document, part)` and the document are the same JSON.
+    Yields nothing if `merge(document, part)` and the document are the same JSON.
     """
     yield from _contrasts(document, merge(document, part), "")
 
 
 def dump(document: _Document, *, header: tuple[str, ...] = _HEADER) -> str:
-    """Write a document as YAML behind the header's lines as comments; equal documents give equal text."""
+    """Write a document as YAML, after the header's lines as comments. Equal documents give equal text."""
     comment = "".join(f"# {line}\n" for line in header)
     body: str = yaml.dump(
         document,
@@ -70,7 +71,7 @@ def _replaced(old: Any, new: Any) -> Any:
 
 
 def _by_name(merge_value: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A merger of mappings that keeps the names which only the old one has."""
+    """Make a merger of mappings that keeps the names that only the old one has."""
 
     def merger(old: Any, new: dict[str, Any]) -> dict[str, Any]:
         found = _as_mapping(old)
@@ -92,13 +93,13 @@ def _servers(old: Any, new: list[Any]) -> list[Any]:
 
 
 def _operation(old: Any, new: dict[str, Any]) -> dict[str, Any]:
-    """The part says all of an operation but its extensions and further responses, so stale words go."""
+    """Replace an operation, except its `x-` members and further responses."""
     stays = {key: value for key, value in _as_mapping(old).items() if key in new or key.startswith("x-")}
     return stays | {key: _OPERATION.get(key, _replaced)(stays.get(key), value) for key, value in new.items()}
 
 
 def _as_mapping(value: Any) -> dict[str, Any]:
-    """What is written by hand may be anything; what is no mapping holds nothing that could stay."""
+    """The value if it is a mapping, else {}: a document that is written by hand may have anything there."""
     return value if isinstance(value, dict) else {}
 
 
@@ -130,8 +131,9 @@ def _short(value: Any) -> str:
 
 
 class _DocumentDumper(yaml.SafeDumper):
-    """Writes no anchors, and long or broken texts as blocks. Pure Python: libyaml breaks lines elsewhere."""
+    """Writes no anchors, and writes long or broken texts as blocks."""
 
+    # Pure Python on purpose: libyaml breaks lines at other places.
     def ignore_aliases(self, data: Any) -> bool:
         return True
 

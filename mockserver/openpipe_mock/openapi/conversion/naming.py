@@ -1,4 +1,4 @@
-"""Give the reusable parts of schemas names, and refer to them instead of repeating them.
+"""Name the reusable parts of schemas, and replace each use of a part by a reference.
 
 Every object with properties becomes a component, and so does every union that consists of components. Parts
 of the same structure share one. A part is named after its place; the rules, strongest first:
@@ -25,14 +25,14 @@ from typing import Any
 _Schema = dict[str, Any]
 
 _REF_PREFIX = "#/components/schemas/"
-# These belong to the place where a part is used, not to the part: without them more places share a part.
+# Keywords that stay at the place where a part is used. So more places can share the part.
 _NOTES_OF_USE = ("description", "default", "deprecated", "readOnly", "writeOnly", "example", "examples")
 _UNIONS = ("anyOf", "oneOf")
 _BRANCHES = (*_UNIONS, "allOf")
 _ELEMENTS = ("items", "additionalProperties")
 _TAGS = ("role", "type")
-# Endings of plurals and of their singulars, tried in this order; None: it is no plural. "Content" is what the
-# APIs of this field call a list of parts.
+# (ending of a plural, ending of its singular), tried in this order; None: it isn't a plural. "Content" is
+# what the APIs of this field call a list of parts.
 _SINGULARS = (
     ("Children", "Child"),
     ("People", "Person"),
@@ -52,10 +52,10 @@ _SINGULARS = (
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A schema at a place where a document wants one.
+    """A whole schema of a body, response or parameter.
 
     name: its name, if it becomes a component.
-    qualified: its name if another root, of other structure, wants the same.
+    qualified: its name if a root of other structure wants the same name.
     prefix: goes before the names of the parts directly under it.
     """
 
@@ -65,40 +65,10 @@ class Root:
     schema: _Schema
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """A name that a part wants: by which rule, and how it is qualified (`tail` follows the owner's name)."""
-
-    rule: int
-    name: str
-    tail: str
-    owner: str | None
-    qualified: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Visit:
-    """A part on the way down from the roots; `owner` is the part that it stands in."""
-
-    token: str
-    noun: str
-    owner: str | None
-    prefix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Use:
-    """A reference to a part inside of another one, and the noun that fits there."""
-
-    token: str
-    noun: str
-    rule: int
-
-
 def named_parts(
     roots: Sequence[Root], components: Mapping[str, _Schema]
 ) -> tuple[list[_Schema], dict[str, _Schema]]:
-    """Take the parts out of the roots' schemas and of the components that have names already.
+    """Take the parts out of the roots' schemas and out of the components, which have names already.
 
     Returns:
         What stays at the place of each root, in the roots' order, and all components: those of the roots,
@@ -116,6 +86,53 @@ def named_parts(
     )
 
 
+def camel(text: str) -> str:
+    """A name in CamelCase, of the ASCII letters and digits of a text; WORDS in capitals become Words."""
+    words = re.findall(r"[A-Za-z0-9]+", text)
+    return "".join(w.capitalize() if w.isupper() else w[0].upper() + w[1:] for w in words)
+
+
+def element_name(noun: str) -> str:
+    """The name of one element of a list or map: the noun's singular, or the noun with "Item" after it."""
+    for plural, ending in _SINGULARS:
+        if noun.endswith(plural):
+            return noun + "Item" if ending is None else noun.removesuffix(plural) + ending
+    return noun + "Item"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """A name that a part wants, and the number of the rule that gives it (0: a `refIdentifier`).
+
+    If the name is taken, the part is called `qualified`, or after its owner: the owner's name and `tail`.
+    """
+
+    rule: int
+    name: str
+    tail: str
+    owner: str | None
+    qualified: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """A part on the way down from the roots; `owner` is the token of the part around it."""
+
+    token: str
+    noun: str
+    owner: str | None
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """A reference to a part inside of another one, with a name that suits it and the rule for that name."""
+
+    token: str
+    noun: str
+    rule: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """The parts found so far. A token is a component's name, or a number after "?" while it has none."""
@@ -125,6 +142,7 @@ class _Parts:
     identifiers: dict[str, str] = field(default_factory=dict)
 
     def add_named(self, name: str, schema: _Schema) -> None:
+        """Add a component that has a name; parts inside of it are taken out."""
         self.schemas[name] = _rebuilt(_without(schema, ("refIdentifier",)), self.extract)
         self.tokens.setdefault(_structure(self.schemas[name]), name)
 
@@ -140,6 +158,7 @@ class _Parts:
         return use | {key: core[key] for key in notes if key in core}
 
     def token(self, core: _Schema) -> str:
+        """The token of the part with this structure, which is added if it is new."""
         schema = _without(core, ("refIdentifier",))
         token = self.tokens.setdefault(_structure(schema), f"?{len(self.tokens)}")
         self.schemas.setdefault(token, schema)
@@ -148,7 +167,7 @@ class _Parts:
         return token
 
     def uses(self, schema: _Schema, noun: str, rule: int) -> Iterator[_Use]:
-        """The parts that a schema refers to, not those inside of them, in order."""
+        """The parts to which a schema refers, in order, without those inside of them."""
         if "$ref" in schema:
             yield _Use(_token_of(schema), noun, rule)
         for name, inner in schema.get("properties", {}).items():
@@ -170,7 +189,7 @@ class _Parts:
                 yield from self.uses(branch, noun, rule)
 
     def tag(self, token: str, keys: Sequence[str | None]) -> str:
-        """The one value that tells a member of a union from its siblings, as a name."""
+        """The value that tells a member of a union from its siblings, in CamelCase; "" if there is none."""
         properties = self.schemas[token].get("properties", {})
         for key in keys:
             schema = properties.get(key, {})
@@ -182,7 +201,7 @@ class _Parts:
 
 @dataclass(frozen=True, slots=True)
 class _Wishes:
-    """Which names the parts want. The best wish of each part counts, of equals the first."""
+    """The names that the parts want; of each part the wish by the strongest rule, of equals the first."""
 
     best: dict[str, _Wish] = field(default_factory=dict)
 
@@ -206,7 +225,8 @@ class _Wishes:
         return wishes, list(heads | seen)
 
     def walk(self, parts: _Parts, start: _Visit, seen: dict[str, None]) -> None:
-        """Note what the parts below a part want. A loop, because components may form long chains."""
+        """Note the names that the parts below a part want."""
+        # A loop instead of recursion, because components may form long chains.
         open_visits = [start]
         while open_visits:
             visit = open_visits.pop()
@@ -232,7 +252,7 @@ class _Wishes:
             self.best[token] = wish
 
     def names(self, order: Sequence[str]) -> dict[str, str]:
-        """The name of every part that had none."""
+        """Name every part that has no name yet: token → name."""
         taken = {token for token in order if not token.startswith("?")}
         rivals: dict[str, list[str]] = defaultdict(list)
         for token in self.best:
@@ -246,13 +266,13 @@ class _Wishes:
         return given
 
     def winner(self, tokens: Sequence[str]) -> str | None:
-        """Who of the parts that want a name gets it: the only one, or the only one that rule 0 or 1 names."""
+        """Which of the parts that want a name gets it: the only one, or the only one by rule 0 or 1."""
         rule = min(self.best[token].rule for token in tokens)
         strongest = [token for token in tokens if self.best[token].rule == rule]
         return strongest[0] if len(tokens) == 1 or (rule < 2 and len(strongest) == 1) else None
 
     def qualify(self, token: str, given: dict[str, str], taken: set[str]) -> str:
-        """Name a part after its owner, naming that one first if need be."""
+        """Name a part after its owner, which is named first if it has no name yet."""
         if token in given or token not in self.best:
             return given.get(token, token)
         wish = self.best[token]
@@ -293,7 +313,7 @@ def _without(schema: _Schema, keys: Sequence[str]) -> _Schema:
 
 
 def _without_null(schema: _Schema) -> tuple[_Schema, bool]:
-    """Split a schema into what it says of other values than null, and whether it lets null in."""
+    """Split a schema into its part for other values than null, and whether it accepts null."""
     types = schema.get("type")
     if isinstance(types, list) and "null" in types and not schema.keys() & {"enum", "const"}:
         rest = [name for name in types if name != "null"]
@@ -309,7 +329,7 @@ def _is_part(schema: _Schema) -> bool:
 
 
 def _is_union(schema: _Schema) -> bool:
-    """Whether a schema says nothing but that one of several components holds."""
+    """Whether a schema is only a choice between several components."""
     rules = schema.keys() - {"title", "discriminator", "refIdentifier", *_NOTES_OF_USE}
     if len(rules) != 1 or not rules <= set(_UNIONS):
         return False
@@ -318,7 +338,7 @@ def _is_union(schema: _Schema) -> bool:
 
 
 def _root_tokens(use: _Schema) -> list[str]:
-    """The part that a root became, if it did, even if null is allowed beside it."""
+    """The token of the part that a root has become, also if null is allowed beside it; else []."""
     core, _ = _without_null(use)
     branches = core.get("anyOf", [core])
     return [_token_of(branches[0])] if len(branches) == 1 and "$ref" in branches[0] else []
@@ -331,17 +351,3 @@ def _structure(schema: _Schema) -> str:
 def _token_of(ref: _Schema) -> str:
     token: str = ref["$ref"]
     return token.removeprefix(_REF_PREFIX)
-
-
-def camel(text: str) -> str:
-    """A name in CamelCase, of the ASCII letters and digits of a text; WORDS in capitals become Words."""
-    words = re.findall(r"[A-Za-z0-9]+", text)
-    return "".join(w.capitalize() if w.isupper() else w[0].upper() + w[1:] for w in words)
-
-
-def element_name(noun: str) -> str:
-    """The name of one element of what a noun names; "Item" is added to a noun that names no plural."""
-    for plural, ending in _SINGULARS:
-        if noun.endswith(plural):
-            return noun + "Item" if ending is None else noun.removesuffix(plural) + ending
-    return noun + "Item"

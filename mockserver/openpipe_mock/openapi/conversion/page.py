@@ -1,6 +1,6 @@
-"""Read a page of a documentation site: title, description, and the tree in its fenced YAML block.
+"""Read a page of the documentation site: title, description, and the tree in its fenced YAML block.
 
-Source of the form: the page in `schemas/sources`, and public pages of other sites made by the same generator.
+The form is known from the page in `schemas/sources`, and from other sites' pages by the same generator.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page says. `method` (in lower case) and `path` are those of the block's opening line."""
+    """A page's parts. `method` (in lower case) and `path` are those of the block's opening line."""
 
     title: str
     description: str
@@ -94,7 +94,8 @@ def _heading(lines: list[str]) -> tuple[str, str]:
 
 
 def _quote(lines: list[str]) -> str:
-    """The quote up to the OpenAPI heading: only its first line is sure to carry the `>`."""
+    """The text of the quote, up to the OpenAPI heading."""
+    # Only the quote's first line is sure to have a `>`.
     ends = (number for number, line in enumerate(lines) if _OPENAPI_HEADING.fullmatch(line))
     head = lines[: next(ends, len(lines))]
     starts = (number for number, line in enumerate(head) if line.startswith(">"))
@@ -117,7 +118,7 @@ def read_example(text: str, *, first_line: int = 1) -> Any:
     try:
         return _TreeReader(events(text), first_line).document()
     except yaml.YAMLError as error:
-        with suppress(yaml.YAMLError):  # what we refuse of what comes before is told first, as in `yamltext`
+        with suppress(yaml.YAMLError):  # refuse what comes before the error first, as `read_yaml` does
             _TreeReader(events(before(text, error)), first_line).document()
         found = syntax(text, error, first_line)
         raise ConversionError(f"line {found.line}", found.sentence) from None
@@ -125,7 +126,7 @@ def read_example(text: str, *, first_line: int = 1) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _TreeReader:
-    """Builds a tree from YAML events. The YAML library resolves nothing, so no text can build objects."""
+    """Builds a tree from YAML events, so that no text can build other objects than plain data."""
 
     events: Iterator[Any]
     first_line: int
@@ -163,7 +164,7 @@ class _TreeReader:
             return _WORDS[value]
         if not _NUMBER.fullmatch(value):
             return value
-        # Also keeps thousands of digits from int(), which refuses them with an error of its own.
+        # Before int(), which refuses thousands of digits with an error of its own.
         if not math.isfinite(float(value)):
             raise self.refusal(event, place, "this number is beyond JSON; write a smaller one")
         return float(value) if set(value) & set(".eE") else int(value)

@@ -1,8 +1,8 @@
-"""Why a documentation page can't be converted: the error, and the small checks that raise it.
+"""The error for a documentation page that can't be converted, and the small checks that raise it.
 
-A place is a JSON pointer into the page's YAML block, such as
-`/request/body/application~1json/schemaArray/0`. The leading `/paths`, which nearly all of them share, is left
-off.
+Checks return the value if it is right, else they raise ConversionError. A place is a JSON pointer into the
+page's YAML block, such as `/request/body/application~1json/schemaArray/0`; errors show it without the leading
+`/paths`, which nearly all places share.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class ConversionError(ValueError):
-    """One sentence: the place on the page, what is wrong there and what to do."""
+    """A page can't be converted. The message is the place, what is wrong there and what to do."""
 
     def __init__(self, place: str, problem: str) -> None:
         super().__init__(place, problem)
@@ -26,7 +26,7 @@ class ConversionError(ValueError):
 
 
 def child(place: str, *steps: str | int) -> str:
-    """The pointer to something inside of `place`."""
+    """The pointer to which these steps lead from `place`."""
     return place + "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
 
 
@@ -37,7 +37,7 @@ def _shown(value: Any) -> str:
 
 
 def expect(value: Any, place: str, test: Callable[[Any], bool], description: str) -> Any:
-    """Return `value` if the test holds, else refuse it with what was expected instead."""
+    """Return `value` if the test holds, else raise ConversionError with what was expected."""
     if not test(value):
         raise ConversionError(place, f"expected {description}, found {_shown(value)}; correct the page")
     return value
@@ -54,6 +54,7 @@ def flag(value: Any, place: str) -> bool:
 
 
 def choice(value: Any, place: str, known: Collection[str]) -> str:
+    """Return a word that is one of the known ones."""
     found: str = expect(
         value, place, lambda word: is_text(word) and word in known, f"one of {', '.join(known)}"
     )
@@ -71,7 +72,7 @@ def mapping(value: Any, place: str) -> dict[str, Any]:
 
 
 def fields(value: Any, place: str, known: Iterable[str], *, required: Iterable[str] = ()) -> dict[str, Any]:
-    """Return a mapping that has no keys but the known ones, and all of the required ones."""
+    """Return a mapping if it has no keys but the known ones, and all of the required ones."""
     found = mapping(value, place)
     for key in found:
         if key not in known:
@@ -83,7 +84,8 @@ def fields(value: Any, place: str, known: Iterable[str], *, required: Iterable[s
 
 
 def only(value: Any, place: str) -> Any:
-    """Return the one element of a list: for several the dialect doesn't say how they combine."""
+    """Return the one element of a list."""
+    # Several are refused, because the dialect doesn't say how they combine.
     found = items(value, place)
     if len(found) != 1:
         raise ConversionError(
@@ -93,6 +95,7 @@ def only(value: Any, place: str) -> Any:
 
 
 def refuse_unknown(key: str, place: str, known: Iterable[str]) -> ConversionError:
+    """The error for an unknown keyword, to be raised by the caller."""
     names = ", ".join(sorted(known))
     problem = (
         f'unknown keyword "{key}"; known ones are {names}: correct the page or teach the converter the word'

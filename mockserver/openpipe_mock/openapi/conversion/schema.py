@@ -1,4 +1,4 @@
-"""One schema of the documentation dialect, turned into JSON Schema as OpenAPI 3.1 takes it.
+"""Turn one schema of the documentation dialect into JSON Schema, as OpenAPI 3.1 uses it.
 
 The dialect is OpenAPI 3.0's schema object with a few words of its own: `requiredProperties`, `refIdentifier`,
 `type: any`, `type: enum<string>`, and an `allOf` of one element around every property.
@@ -40,7 +40,8 @@ _NULL_COMMENT = (
     "The generator writes JSON null as the string 'null', and the official types take that word literally, "
     "so both are accepted."
 )
-# (inside, outside) of a one-element allOf: these read each other; without the allOf they mean something else.
+# (keyword inside a one-element allOf, keyword outside) that read each other: side by side, without the allOf,
+# they would mean something else.
 _COUPLED = (
     ("properties", "additionalProperties"),
     ("additionalProperties", "properties"),
@@ -52,24 +53,29 @@ _COUPLED = (
     ("oneOf", "discriminator"),
     *(("nullable", outside) for outside in ("type", "enum", "const", "anyOf", "oneOf", "$ref")),
 )
-# Beside one of these, adding null to `type` isn't enough to let null in.
+# Beside one of these, adding null to `type` isn't enough to accept null.
 _COMPOSED = frozenset({"$ref", "anyOf", "oneOf", "allOf", "const"})
+
+
+def standard_schema(raw: Any, place: str, components: frozenset[str]) -> _Schema:
+    """Turn a page's schema into JSON Schema, still in one piece; `$ref` may name one of `components`.
+
+    A `refIdentifier` stays in, as the bare name that the schema has elsewhere, for naming the parts.
+
+    Raises:
+        ConversionError: a word or a value without a known meaning.
+    """
+    return _Dialect(components).schema(raw, place)
 
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
-    """Reads schemas. `components` are the names that a `$ref` may point to."""
+    """Reads schemas. `components` are the names that a `$ref` may use."""
 
     components: frozenset[str] = frozenset()
 
     def schema(self, raw: Any, place: str) -> _Schema:
-        """Turn a schema of the dialect into JSON Schema, still in one piece.
-
-        A `refIdentifier` stays in, as the bare name that the schema has elsewhere, for naming the parts.
-
-        Raises:
-            ConversionError: a word or a value without a known meaning.
-        """
+        """Turn a schema into JSON Schema: see `standard_schema`."""
         found: _Schema = {}
         for keyword, (at, value) in self.words(raw, place).items():
             name = _RENAMED.get(keyword, keyword)
@@ -129,11 +135,6 @@ class _Dialect:
         return found
 
 
-def standard_schema(raw: Any, place: str, components: frozenset[str]) -> _Schema:
-    """A schema of a page with these components, in the words of OpenAPI 3.1."""
-    return _Dialect(components).schema(raw, place)
-
-
 def _component_name(value: Any, place: str) -> str:
     name = expect_text(value, place).removeprefix(_REF_PREFIX)
     if name == value or not COMPONENT_NAME.fullmatch(name):
@@ -142,7 +143,7 @@ def _component_name(value: Any, place: str) -> str:
 
 
 def _conflict(inner: Mapping[str, Any], outer: Mapping[str, Any]) -> str | None:
-    """The first keyword that keeps two schemas, one meant to hold inside the other, from becoming one."""
+    """The first keyword that keeps a schema and one in its `allOf` from becoming one; None if none does."""
     different = (key for key in inner if key in outer and inner[key] != outer[key])
     coupled = (inside for inside, outside in _COUPLED if inside in inner and outside in outer)
     return next(different, None) or next(coupled, None)
@@ -152,7 +153,7 @@ _Handler = Callable[[_Dialect, Any, str], Any]
 
 
 def _checked(test: Callable[[Any], bool], description: str) -> _Handler:
-    """A handler that keeps a value as it is when the test holds."""
+    """Make a handler that returns a value as it is if the test holds."""
     return lambda _, value, place: expect(value, place, test, description)
 
 
@@ -232,7 +233,7 @@ def _handler(keyword: str, place: str) -> _Handler:
 
 
 def _plain_type(schema: _Schema, place: str) -> _Schema:
-    """`any` says nothing, and JSON Schema has no word for it; `enum<T>` is T with an enum beside it."""
+    """Remove the type `any`, for which JSON Schema has no word, and turn `enum<T>` into T."""
     word = schema.get("type", "any")
     if isinstance(word, list) or word in _TYPES:
         return schema
@@ -244,7 +245,7 @@ def _plain_type(schema: _Schema, place: str) -> _Schema:
 
 
 def _numeric_bounds(schema: _Schema, place: str) -> _Schema:
-    """OpenAPI 3.0 marks a bound as exclusive, JSON Schema states an exclusive bound."""
+    """Turn OpenAPI 3.0's flag of an exclusive bound into JSON Schema's exclusive bound."""
     found = dict(schema)
     for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         if not isinstance(found.get(exclusive), bool):
@@ -257,7 +258,7 @@ def _numeric_bounds(schema: _Schema, place: str) -> _Schema:
 
 
 def _joined_enums(schema: _Schema, place: str) -> _Schema:
-    """Make one enum of neighbouring branches that list strings, and drop an anyOf with one branch."""
+    """Join neighbouring branches that list strings into one enum, and unwrap an anyOf of one branch."""
     if "anyOf" not in schema:
         return schema
     branches: list[_Schema] = []
@@ -280,7 +281,7 @@ def _lists_strings(schema: _Schema) -> bool:
 
 
 def _with_null(schema: _Schema, place: str) -> _Schema:
-    """Say `nullable: true` in JSON Schema's words."""
+    """Express `nullable: true` in JSON Schema's keywords."""
     core = {key: value for key, value in schema.items() if key != "nullable"}
     if not schema.get("nullable"):
         return core

@@ -1,4 +1,4 @@
-"""What a page asks for as security, turned into OpenAPI's security schemes."""
+"""Turn a page's `security` into OpenAPI's security schemes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _LOCATIONS = ("path", "query", "header", "cookie")
 
 
 def security_schemes(raw: Any, place: str) -> dict[str, _Scheme]:
-    """The schemes that one entry of `security` asks for together, by name. None: the entry asks for nothing.
+    """The schemes, by name, that one entry of `security` demands together; {} if it demands none.
 
     Raises:
-        ConversionError: an unknown kind of scheme, or not one name for each.
+        ConversionError: an unknown kind of scheme, or a title that doesn't name each scheme once.
     """
     entry = fields(raw, place, ("title", "parameters"), required=("title", "parameters"))
     at = child(place, "title")
@@ -38,7 +38,7 @@ def security_schemes(raw: Any, place: str) -> dict[str, _Scheme]:
 
 
 def by_location(raw: Any, place: str) -> Iterator[tuple[str, str, str, Any]]:
-    """The entries below path, query, header and cookie: location, name, place, value."""
+    """Yield location, name, place and value of each entry below path, query, header and cookie."""
     found = fields(raw, place, _LOCATIONS)
     for location in _LOCATIONS:
         at = child(place, location)
@@ -68,7 +68,8 @@ def _api_key(scheme: _Scheme, place: str, location: str, name: str) -> _Scheme:
 
 
 def _oauth2(scheme: _Scheme, place: str, location: str, name: str) -> _Scheme:
-    """OpenAPI wants the flows, and the dialect doesn't keep them: none is named rather than one made up."""
+    """The scheme without any flows."""
+    # OpenAPI demands flows, but the dialect doesn't keep them. None is better than an invented one.
     return {"x-source": "decision", "flows": {}}
 
 

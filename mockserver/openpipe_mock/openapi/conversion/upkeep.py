@@ -1,4 +1,4 @@
-"""`openpipe-mock schemas check`: is the contract valid, in step with its sources, true to its examples?"""
+"""Check the contract for `openpipe-mock schemas check`: is it valid, up to date, and true to its examples?"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,11 +14,11 @@ from openpipe_mock.openapi.spec import load_document
 from openpipe_mock.openapi.violations import DIALECT, SchemaPlace, violations_of
 
 _CONVERTED = ("judge-criteria.md",)
-"""Pages of `schemas/sources/` that the document is converted from."""
+"""Pages of `schemas/sources/` from which the document is converted."""
 
 
 def problems(path: Path | None = None) -> Iterator[str]:
-    """One sentence for each thing that is wrong with a document; by default with the one that ships.
+    """Yield one sentence for each thing that is wrong with an OpenAPI document, by default the shipped one.
 
     Raises ModuleNotFoundError without the extra `contract`.
     """
@@ -37,7 +37,7 @@ def _openapi_errors(document: Mapping[str, Any]) -> Iterator[str]:
 
     errors = list(jsonschema_rs.validator_for(dict(schema_v31)).iter_errors(document))
     for error in errors:
-        yield f"{_pointer(error.instance_path)}: {_told(error)}"
+        yield f"{_pointer(error.instance_path)}: {_explained(error)}"
     if not errors:
         for found in OpenAPIV31SpecValidator(document).iter_errors():
             yield f"{_pointer(found.absolute_path)}: {_CONTRADICTION}"
@@ -49,8 +49,8 @@ _CONTRADICTION = (
 )
 
 
-def _told(error: jsonschema_rs.ValidationError) -> str:
-    """What is wrong, by the keyword of OpenAPI's own schema that refuses it."""
+def _explained(error: jsonschema_rs.ValidationError) -> str:
+    """The sentence about a violation of OpenAPI's own schema."""
     kind = error.kind
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
         return f"{quoted(kind.property)} is missing."
@@ -70,7 +70,7 @@ def _outdated(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _bad_examples(document: Mapping[str, Any]) -> Iterator[str]:
-    """Where an example breaks the schema that it stands beside."""
+    """Where an example breaks the schema beside it."""
     for place, schema, example in _examples(document, document, ()):
         validator = jsonschema_rs.validator_for(
             {"$schema": DIALECT, **schema, "components": document["components"]}
@@ -86,7 +86,7 @@ def _bad_examples(document: Mapping[str, Any]) -> Iterator[str]:
 def _examples(
     node: Any, document: Mapping[str, Any], place: tuple[str | int, ...]
 ) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any], Any]]:
-    """Every example below a node: its place, the schema that it has to keep, its value."""
+    """The place of every example below a node, the schema that it has to keep, and its value."""
     if isinstance(node, list):
         for index, item in enumerate(node):
             yield from _examples(item, document, (*place, index))
@@ -108,5 +108,5 @@ def _examples(
 
 
 def _pointer(place: Any) -> str:
-    """A JSON pointer."""
+    """The JSON pointer of a path of steps."""
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in place) or "/"
