@@ -20,7 +20,7 @@ from openpipe_mock.answers.scorers import (
     judge_by_form,
     origin_of,
 )
-from openpipe_mock.core import seeded as scoring
+from openpipe_mock.core import seeded
 from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import CriterionNotFound
 from openpipe_mock.core.seeded import Draw
@@ -110,7 +110,7 @@ def judge(
         found = magic.magic_criterion(asked.name)
         declared = found.declared if found else None
     if declared is None:
-        return drawn(asked.text, draw.seed, scoring.step(draw, asked.name, asked.version, seen.digest))
+        return drawn(asked.text, draw.seed, seeded.step(draw, asked.name, asked.version, seen.digest))
     form = declared.versions[asked.version]
     return judge_by_form(form, Case(asked.name, asked.version, seen, draw, count))
 
@@ -119,7 +119,7 @@ def judge(
 def drawn(criterion: str, seed: int, step: int) -> Judgement:
     """Return the judgement of an undeclared criterion: `step` of STEPS is its score."""
     # Most judgements are of this kind, so their answers and lines are dumped once and cached.
-    score = step / scoring.STEPS
+    score = step / seeded.STEPS
     made = Judgement(score, origin_of(score, criterion, seed))
     return replace(made, answer=orjson.dumps(made.body()), line=f"{criterion} {score}")
 
@@ -144,14 +144,14 @@ def scene(given: Mapping[str, Any], *, tidy: bool = False) -> bytes:
     gives the same digest, and so does any order of keys. `tidy`: no member counts as absent (`is_tidy`).
     """
     seen = given if tidy else contract().checker("JudgeCriteriaInput").tidy(given, defaults=True)
-    return scoring.digest(ordered([seen.get("messages", []), seen.get("tools"), seen.get("tool_choice")]))
+    return seeded.digest(ordered([seen.get("messages", []), seen.get("tools"), seen.get("tool_choice")]))
 
 
 def content(scene: bytes, output: Mapping[str, Any], *, tidy: bool = False) -> bytes:
     """Return the digest of all that a judge sees: a scene and a valid `JudgeCriteriaOutput` value."""
     if not tidy:
         output = _lean(output) or contract().checker("JudgeCriteriaOutput").tidy(output, defaults=True)
-    return scoring.digest(scene, ordered(output))
+    return seeded.digest(scene, ordered(output))
 
 
 def tidy_content(given: Mapping[str, Any], output: Mapping[str, Any]) -> bytes:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
 
-from openpipe_mock.core import seeded as scoring
+from openpipe_mock.core import seeded
 from openpipe_mock.core.reading import At, Json, present_keys, whole
 from openpipe_mock.matching.conditions import Subject, When, read_when
 from openpipe_mock.matching.rules import rulebook, rules_that_hold
@@ -221,7 +221,7 @@ class Case:
     name: str
     version: int
     content: JudgedContent
-    draw: scoring.Draw
+    draw: seeded.Draw
     count: Callable[[str], int]
 
     def __str__(self) -> str:
@@ -229,7 +229,7 @@ class Case:
 
     def unit(self, use: str) -> float:
         """Return a number in [0, 1) for a use of it, the same for the same seed, criterion and content."""
-        return scoring.unit(self.draw, self.name, self.version, self.content.digest, use)
+        return seeded.unit(self.draw, self.name, self.version, self.content.digest, use)
 
 
 def judge_by_form(form: Form, case: Case) -> Judgement:
@@ -238,7 +238,7 @@ def judge_by_form(form: Form, case: Case) -> Judgement:
 
 
 def _drawn(form: Form, _: Drawn, case: Case) -> Judgement:
-    score = scoring.draw_score(case.draw, case.name, case.version, case.content.digest)
+    score = seeded.draw_score(case.draw, case.name, case.version, case.content.digest)
     return _scored(form, score, case, origin_of(score, str(case), case.draw.seed))
 
 

@@ -22,8 +22,15 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.errors import ApiError, Conflict, StateUnavailable, TooManySessions
 from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.faults.kinds import Fault
-from openpipe_mock.sessions.calllog import MOST_CALLS, CallLog, Labels, LogFilter, LoggedCall, Own
-from openpipe_mock.sessions.calllog import MOST_LOG_BYTES as MOST_CALL_BYTES
+from openpipe_mock.sessions.calllog import (
+    MOST_CALLS,
+    MOST_LOG_BYTES,
+    CallLog,
+    Labels,
+    LogFilter,
+    LoggedCall,
+    Own,
+)
 from openpipe_mock.sessions.journal import MOST_ENTRIES, MOST_JOURNAL_BYTES, Entry, Journal, Later
 from openpipe_mock.sessions.memory import (
     DEFAULT,
@@ -334,13 +341,13 @@ class RedisCallLog(CallLog):
         self.session = session
         self.fingerprint = fingerprint
         self.key = f"log:{fingerprint}"
-        self.most_bytes = MOST_CALL_BYTES
+        self.most_bytes = MOST_LOG_BYTES
 
     def add_own(self, own: Own) -> None:
         self.add(own.logged())
 
     def add(self, call: LoggedCall) -> None:
-        item, most = call_text(self.fitted(call)), (MOST_CALLS, MOST_CALL_BYTES)
+        item, most = call_text(self.fitted(call)), (MOST_CALLS, MOST_LOG_BYTES)
         self.session.run(PUSH, self.key, item, *most, self.fingerprint, MOST_LOGS, self.session.born)
 
     def latest(self) -> LoggedCall | None:
