@@ -130,7 +130,7 @@ class Own:
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """A condition on a logged call: what `read` returns for it equals `wanted`, None where it is absent."""
+    """A condition on a logged call: what `read` returns for it equals `wanted`; None means absent."""
 
     read: Callable[[LoggedCall], str | None]
     wanted: str | None

@@ -330,7 +330,7 @@ def check_name(name: str) -> None:
 
 
 def remember(shelf: OrderedDict[Any, _Value], key: Any, value: _Value, most: int) -> _Value:
-    """Put a value on a shelf and return it. If the shelf then has more than `most`, its oldest goes."""
+    """Put a value on a shelf and return it. Of more than `most`, the least recently used goes."""
     shelf[key] = value
     shelf.move_to_end(key)
     if len(shelf) > most:
