@@ -1,4 +1,4 @@
-"""Best of n: each choice judged by each criterion of `op-criteria`, the best choice first."""
+"""Best of n: judges each choice by each criterion of `op-criteria` and sorts the choices, best first."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,11 +17,11 @@ MOST_CRITERIA = 64
 
 
 def requested(header: bytes, known: Declarations = NONE_DECLARED) -> dict[str, Criterion]:
-    """The criteria of an `op-criteria` header in its order, by their keys in `criteria_results`.
+    """Return the criteria that an `op-criteria` header asks for, by their keys in `criteria_results`.
 
-    A key is the name without version, or `name@vN` where two versions of one name are asked for. A criterion
-    that is asked for twice is judged once. Raises BadRequest for a header that is no JSON array of ids,
-    CriterionNotFound for an id that names none.
+    They stand in the header's order. A key is the name without version, or `name@vN` where the header asks
+    for two versions of one name. A criterion that is asked for twice is judged once. Raises BadRequest for a
+    header that is no JSON array of ids, CriterionNotFound for an id that names no criterion.
     """
     asked = list(dict.fromkeys(find_criterion(reference, known) for reference in references(header)))
     names = [each.name for each in asked]
@@ -29,7 +29,10 @@ def requested(header: bytes, known: Declarations = NONE_DECLARED) -> dict[str, C
 
 
 def references(header: bytes) -> list[str]:
-    """The ids in the header."""
+    """Return the ids in an `op-criteria` header.
+
+    Raises BadRequest where it is no JSON array of strings or has more than MOST_CRITERIA.
+    """
     try:
         ids = orjson.loads(header)
     except orjson.JSONDecodeError:
@@ -56,10 +59,11 @@ def best_of_n(
     messages: Sequence[Json],
     judge: Callable[[Criterion, JudgedContent], Judgement],
 ) -> list[Ranked]:
-    """The choices, best first; those with the same combined score keep the order of their making.
+    """Judge the choices of an answer and return them, best first; equal ones stay in the order of `messages`.
 
-    `given` is what the judge sees of the request, `scene` its digest. Choices are judged in the order of
-    their making, by the criteria in theirs; the results stand in the order of their keys.
+    `asked`: the criteria by key. `given`: what the judge sees of the request. `scene`: its digest.
+    `messages`: the choices' messages. `judge`: gives the judgement of a content by a criterion; it is called
+    choice by choice, and for each choice in the order of `asked`. Each choice's results are sorted by key.
     """
     ranked = []
     for made, message in enumerate(messages):

@@ -1,7 +1,8 @@
-"""The chat engine: a request in, a completion with its choices out, the same for the same request.
+"""The chat engine: makes a completion from a request, the same one for the same request.
 
-What an answer is, in this order: what a script says, a call of the named or required tool, the form that
-`response_format` asks for, a call of the tool that the conversation mentions, text.
+The first of these that applies is the answer: a script, a call of the tool that `tool_choice` names or
+requires, a value in the form that `response_format` asks for, a call of a tool that the conversation
+mentions, a text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,14 +28,14 @@ Json = dict[str, Any]
 NOT_IDENTITY = frozenset(("stream", "stream_options"))
 _HOW_MUCH = frozenset(("n", "max_tokens", "max_completion_tokens", "stop", "logprobs", "top_logprobs"))
 _NOT_CONTENT = NOT_IDENTITY | _HOW_MUCH | {"metadata", "store", "user"}
-"""Members that don't change what is said: in which form, how much of it, how often, and notes about it."""
+"""Members of a request that don't change what an answer says: how it is sent, how much of it, and notes."""
 _FORM = frozenset(
     (
         *("tools", "functions", "tool_choice", "function_call", "response_format", "stop"),
         *("max_tokens", "max_completion_tokens", "logprobs", "top_logprobs"),
     )
 )
-"""Members without which an answer is plain text of any length."""
+"""Members that give an answer another form than plain text or bound it; without them we read less."""
 _NO_CALL = Wanted()
 _TEXT = {"type": "text"}
 
@@ -43,12 +44,12 @@ _MOST_ALTERNATIVES = 20
 _MOST_STOPS = 64
 _MOST_TOKENS = 100_000
 _MOST_LOGPROBS = 50_000
-"""What all choices of one answer share. What is said to be longer ends with `length`."""
+"""Bounds that all choices of one answer share; a choice that would exceed its part ends with `length`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call of a tool: the tokens of its arguments; `legacy`: answered as `function_call`."""
+    """A call of a tool. `arguments`: their JSON text as tokens. `legacy`: it is sent as `function_call`."""
 
     id: str
     name: str
@@ -61,7 +62,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An answer before it is put on the wire: the tokens of its text, or its calls. `refused`: it says no."""
+    """One choice of a completion: the tokens of its text, or its calls. `refused`: the text is a refusal."""
 
     text: tuple[str, ...]
     finish_reason: str
@@ -73,7 +74,7 @@ class Choice:
         return len(self.text) + sum(len(call.arguments) for call in self.calls)
 
     def message(self) -> Json:
-        """The message: members that a later request and the judge accept, and no other."""
+        """Return the choice's message. It has only members that a later request and the judge accept."""
         said = "".join(self.text)
         if not self.calls:
             content, refusal = (None, said) if self.refused else (said, None)
@@ -87,7 +88,13 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A chat request as the engine understands it."""
+    """A chat request as the engine understands it.
+
+    `tool`: the tool to call, None for an answer in words. `forced`: the request requires the call. `format`:
+    its `response_format`. `limit`: the most tokens of each choice. `stops`: texts that end a choice.
+    `alternatives`: how many alternatives each log probability lists, None without log probabilities.
+    `content`: the digest of what decides the texts. `identity`: the digest of what decides the id.
+    """
 
     model: str
     messages: Sequence[Json]
@@ -108,7 +115,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A completion: its id, its time (seconds since 1970), and its choices in the order of their making."""
+    """A completion. `created` is in seconds since 1970; best of n hasn't sorted the choices yet."""
 
     id: str
     created: int
@@ -131,7 +138,7 @@ class Completion:
 
 
 def understand(body: Json, auto_tools: AutoTools = "mention") -> Ask:
-    """Understand a request that is valid by schema. Raises BadRequest for what the schema can't say."""
+    """Read a request that is valid by its schema. Raises BadRequest for what the schema can't rule out."""
     plain, number = _FORM.isdisjoint(body), int(body.get("n") or 1)
     want, tools = (_NO_CALL, ()) if plain else (wanted_tool(body), offered(body))
     listed = None if plain else _alternatives(body)
@@ -157,13 +164,12 @@ def understand(body: Json, auto_tools: AutoTools = "mention") -> Ask:
 
 
 def content_digest(body: Json, without: frozenset[str]) -> bytes:
-    """Sixteen bytes for the members of a body that count; 3 and 3.0 are one number."""
+    """Return a digest of 16 bytes of a body without some members. 3 and 3.0 count as the same number."""
     counting = {name: _whole(member) for name, member in body.items() if name not in without}
     return blake2b(ordered(counting), digest_size=16).digest()
 
 
 def _stops(body: Json) -> tuple[str, ...]:
-    """The texts at which a choice ends."""
     given = body.get("stop") or ()
     if isinstance(given, list) and len(given) > _MOST_STOPS:
         raise BadRequest.at("/stop", f"expected at most {_MOST_STOPS} texts, got {len(given)}.")
@@ -171,13 +177,14 @@ def _stops(body: Json) -> tuple[str, ...]:
 
 
 def _whole(value: Any) -> Any:
-    """A float that is a whole number, as that number; one that no double holds exactly stays what it is."""
+    """Return a float without decimals as an int, and any other value as it is."""
+    # From 2**53 on a double doesn't hold every whole number, so that a larger float stays one.
     exact = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
     return int(value) if exact else value
 
 
 def _limit(body: Json, most: int) -> int:
-    """The most tokens of a choice: the smallest of the two members that may say it and of what we answer."""
+    """The most tokens of a choice: the smallest of the request's two limits and `most`."""
     given = {
         name: body[name] for name in ("max_tokens", "max_completion_tokens") if body.get(name) is not None
     }
@@ -188,13 +195,14 @@ def _limit(body: Json, most: int) -> int:
 
 
 def _room(number: int, listed: int | None) -> int:
-    """The most tokens that each of some choices may have: an answer must not keep others waiting."""
+    """The most tokens of each of `number` choices whose log probabilities list so many alternatives."""
+    # The bound exists because making a very long answer would keep other requests waiting.
     most = _MOST_TOKENS // number
     return most if listed is None else min(most, _MOST_LOGPROBS // (number * (listed + 1)))
 
 
 def _alternatives(body: Json) -> int | None:
-    """How many alternatives each token's log probability lists, None without log probabilities."""
+    """How many alternatives each log probability lists, None without log probabilities."""
     number = body.get("top_logprobs")
     if number is not None and (number != int(number) or not 0 <= number <= _MOST_ALTERNATIVES):
         raise _refused("/top_logprobs", f"a whole number from 0 to {_MOST_ALTERNATIVES}", number)
@@ -208,9 +216,10 @@ def _refused(pointer: str, expected: str, value: Any) -> BadRequest:
 
 
 def complete(asked: Ask, draw: Draw, repeat: int = 0, script: Sequence[ScriptedChoice] = ()) -> Completion:
-    """The completion of a request; `repeat` above 0 gives the same request another one.
+    """Make the completion of a request. The same request with another `repeat` gets another one.
 
-    Choices that are scripted are taken in turn, round and round; nothing else of the request counts then.
+    With a `script` the choices are taken from it in turn, and from its beginning again; of the request then
+    only `n`, the stop texts, the token limits and the form of its tools count.
     """
     key = _from_seed(draw, asked.content)
     identity = _from_seed(draw, asked.identity + repeat.to_bytes(8))
@@ -225,7 +234,7 @@ def complete(asked: Ask, draw: Draw, repeat: int = 0, script: Sequence[ScriptedC
 
 
 def _from_seed(draw: Draw, said: bytes) -> bytes:
-    """Sixteen bytes that a seed makes of what was asked."""
+    """Return 16 bytes that depend on the seed and a digest."""
     state = _begun(draw.answers, draw.seed).copy()
     state.update(said)
     return state.digest()
@@ -239,7 +248,7 @@ def _begun(answers: int, seed: int) -> blake2b:
 def _choices(
     asked: Ask, key: bytes, numbers: range, script: Sequence[ScriptedChoice] = ()
 ) -> Iterator[Choice]:
-    """The choices with these numbers; those of a repeated request go on counting."""
+    """The choices with these numbers; a repeated request gets the numbers after the previous ones."""
     if script:
         for number in numbers:
             yield _scripted(script[number % len(script)], asked, _call_id(key, number))
@@ -254,7 +263,7 @@ def _choices(
 
 
 def _scripted(choice: ScriptedChoice, asked: Ask, call_id: str) -> Choice:
-    """A choice that the settings write down, cut like any other; its own finish reason wins."""
+    """The choice that a script gives, cut to the request's limits; the script's finish reason wins."""
     if choice.calls:
         made = _called([(_meant(call, asked), call.arguments) for call in choice.calls], asked, call_id)
     else:
@@ -264,16 +273,17 @@ def _scripted(choice: ScriptedChoice, asked: Ask, call_id: str) -> Choice:
 
 
 def _meant(call: ScriptedCall, asked: Ask) -> Tool:
-    """The offered tool that a script calls, or one of that name that nobody offers."""
+    """The offered tool that a script calls, else a made-up one of that name."""
     return next((tool for tool in asked.tools if tool.name == call.name), Tool(call.name, {}))
 
 
 def _called(calls: Sequence[tuple[Tool, str]], asked: Ask, call_id: str) -> Choice:
-    """A choice that calls tools. Several together can't be said in the older form."""
+    """A choice that calls tools, each given with the JSON text of its arguments."""
+    # `function_call`, the older form, holds one call only, so that several go into `tool_calls`.
     legacy = len(calls) == 1 and calls[0][0].legacy
     finish, made, room = "function_call" if legacy else "tool_calls", [], asked.limit
     for number, (tool, arguments) in enumerate(calls):
-        # A stop text ends what is said, not what is called.
+        # Stop texts apply to text, not to arguments.
         pieces, end = _cut(arguments, replace(asked, stops=(), limit=room))
         room -= len(pieces)
         finish = end if end != "stop" else finish
@@ -282,7 +292,7 @@ def _called(calls: Sequence[tuple[Tool, str]], asked: Ask, call_id: str) -> Choi
 
 
 def _spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
-    """What the choices say, in the form that was asked for."""
+    """The texts of the choices, in the form that `response_format` asks for."""
     schema = asked.format.get("json_schema", {}).get("schema")
     if schema is not None:
         for _, value in _values(schema, key, numbers, "/response_format/json_schema/schema"):
@@ -295,9 +305,9 @@ def _spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
 
 
 def _cut(said: str, asked: Ask) -> tuple[tuple[str, ...], str]:
-    """The tokens that stop texts and the token limit leave, and the reason for the end."""
+    """The tokens of a text up to a stop text or the limit, and the finish reason."""
     most = (asked.limit + 1) * LONGEST_WORD
-    if len(said) > most:  # what lies behind would be cut anyway
+    if len(said) > most:  # the rest would be cut anyway; this keeps long texts cheap
         said = said[: most + max(map(len, asked.stops), default=0)]
     if asked.stops:
         said = until_stop(said, asked.stops)
@@ -308,14 +318,17 @@ def _cut(said: str, asked: Ask) -> tuple[tuple[str, ...], str]:
 
 
 def _object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A tool's parameters, narrowed to objects where they allow others too: arguments have names."""
+    """A tool's parameters as a schema of objects alone, since arguments always are an object."""
     named = parameters.get("type", ["object"])
     narrowed = isinstance(named, list) and "object" in named
     return {**parameters, "type": "object"} if narrowed else parameters
 
 
 def _values(schema: Any, key: bytes, numbers: range, place: str) -> Iterator[tuple[int, Any]]:
-    """Values that a schema of the request's allows, by number. Raises BadRequest when none is found."""
+    """Pairs of a number and a value that the schema allows; `place` is the schema's pointer in the request.
+
+    Raises BadRequest for a schema that is wrong or that we find no value for.
+    """
     try:
         variants = instances.Variants(schema, key)
         for number in numbers:

@@ -1,4 +1,4 @@
-"""The judge: a criterion and the judged content in, a judgement out."""
+"""The judge: finds the criterion that an id names and judges a content by it."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from openpipe_mock.answers.scorers import (
     judge_by_form,
     origin_of,
 )
-from openpipe_mock.core import seeded as scoring
+from openpipe_mock.core import seeded
 from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import CriterionNotFound
 from openpipe_mock.core.seeded import Draw
@@ -28,7 +28,7 @@ from openpipe_mock.core.wording import did_you_mean, lacking, listed, quoted_nam
 from openpipe_mock.openapi.spec import contract
 
 LATEST = 1
-"""The version that a plain id means while nobody has declared the criterion (decision)."""
+"""The version of an id without one, where the criterion is not declared (source class: decision)."""
 
 REFERENCE = re.compile(r"(?P<name>[^@\s\x00-\x1f\x7f]{1,200})(?:@v(?P<version>[1-9][0-9]{0,8}))?")
 GRAMMAR = (
@@ -39,7 +39,7 @@ GRAMMAR = (
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """A criterion in one of its versions. `delay`: seconds that its judgement takes."""
+    """A criterion in one of its versions. `delay`: seconds that a judgement takes. `text`: `name@vN`."""
 
     name: str
     version: int
@@ -54,18 +54,18 @@ class Criterion:
 
 
 class Undeclared(CriterionNotFound):
-    """A criterion that nobody declares, where some are declared; `name` is what was asked for."""
+    """Raised for an undeclared criterion where those aren't judged. `name`: its name as it was asked for."""
 
     def __init__(self, name: str, advice: str) -> None:
         super().__init__(f"Criterion {name} not found. {advice}")
         self.name = name
-        self.brief = f"Criterion {name} not found"  # a note says the rest, once
+        self.brief = f"Criterion {name} not found"  # the terminal's line; the advice goes into a note, once
 
 
 def find_criterion(reference: str, known: Declarations = NONE_DECLARED) -> Criterion:
-    """The criterion that `name` or `name@vN` names. While none is declared, every name and version exists.
+    """Return the criterion that `name` or `name@vN` names. While none is declared, every one exists.
 
-    Raises CriterionNotFound in the service's words (source class: sdk) for anything else, with the way out.
+    Raises CriterionNotFound for any other: the service's words (source class: sdk), then advice of our own.
     """
     name, version = split_reference(reference)
     declared = known.criteria.get(name)
@@ -80,7 +80,10 @@ def find_criterion(reference: str, known: Declarations = NONE_DECLARED) -> Crite
 
 @lru_cache(maxsize=1024)
 def split_reference(reference: str) -> tuple[str, int]:
-    """The name and version in a reference, 0 for none. Raises CriterionNotFound for what is no reference."""
+    """Split a reference into its name and version (0 without one).
+
+    Raises CriterionNotFound for a text of any other form.
+    """
     match = REFERENCE.fullmatch(reference)
     if match is None:
         name, at, version = reference.partition("@")
@@ -90,7 +93,83 @@ def split_reference(reference: str) -> tuple[str, int]:
 
 @lru_cache(maxsize=1024)
 def undeclared_one(name: str, version: int) -> Criterion:
+    """Return the criterion of this name and version, without looking whether there is one."""
     return Criterion(name, version)
+
+
+def judge(
+    asked: Criterion, seen: JudgedContent, known: Declarations, draw: Draw, count: Callable[[str], int]
+) -> Judgement:
+    """Judge a content by a criterion.
+
+    `count` is called with the name of a count and returns how often it was, from 1, for criteria that take
+    turns.
+    """
+    declared = known.criteria.get(asked.name)
+    if declared is None and known.magic:
+        found = magic.magic_criterion(asked.name)
+        declared = found.declared if found else None
+    if declared is None:
+        return drawn(asked.text, draw.seed, seeded.step(draw, asked.name, asked.version, seen.digest))
+    form = declared.versions[asked.version]
+    return judge_by_form(form, Case(asked.name, asked.version, seen, draw, count))
+
+
+@lru_cache(maxsize=8192)
+def drawn(criterion: str, seed: int, step: int) -> Judgement:
+    """Return the judgement of an undeclared criterion: `step` of STEPS is its score."""
+    # Most judgements are of this kind, so their answers and lines are dumped once and cached.
+    score = step / seeded.STEPS
+    made = Judgement(score, origin_of(score, criterion, seed))
+    return replace(made, answer=orjson.dumps(made.body()), line=f"{criterion} {score}")
+
+
+def is_tidy(body: bytes) -> bool:
+    """Whether a JSON text surely has no member that counts as absent, so that we needn't look for them.
+
+    Such members are null, have their default (an empty text, or in a tool choice), or are what clients leave
+    in messages that they parsed. False only means that there may be one.
+    """
+    return no_untidy(body.decode("utf-8", "replace"))
+
+
+no_untidy = lacking("null", '""', '"tool_choice', '"parsed', '"index"', "\\u")
+"""`is_tidy` for a text: each untidy body has one of these, or `\\u`, which may spell any of the others."""
+
+
+def scene(given: Mapping[str, Any], *, tidy: bool = False) -> bytes:
+    """Return the digest of what a judge sees of the input: messages, tools and tool choice.
+
+    `given` is a valid `JudgeCriteriaInput` value. An optional member that is absent, null or has its default
+    gives the same digest, and so does any order of keys. `tidy`: no member counts as absent (`is_tidy`).
+    """
+    seen = given if tidy else contract().checker("JudgeCriteriaInput").tidy(given, defaults=True)
+    return seeded.digest(ordered([seen.get("messages", []), seen.get("tools"), seen.get("tool_choice")]))
+
+
+def content(scene: bytes, output: Mapping[str, Any], *, tidy: bool = False) -> bytes:
+    """Return the digest of all that a judge sees: a scene and a valid `JudgeCriteriaOutput` value."""
+    if not tidy:
+        output = _lean(output) or contract().checker("JudgeCriteriaOutput").tidy(output, defaults=True)
+    return seeded.digest(scene, ordered(output))
+
+
+def tidy_content(given: Mapping[str, Any], output: Mapping[str, Any]) -> bytes:
+    """Return `content(scene(given), output)` for tidy values, faster."""
+    scene, whole = _EMPTY.copy(), _EMPTY.copy()  # copying is faster than making a new one
+    scene.update(ordered([given.get("messages", []), given.get("tools"), given.get("tool_choice")]))
+    whole.update(b"%b\x1f%b" % (scene.digest(), ordered(output)))
+    return whole.digest()
+
+
+_EMPTY = blake2b(digest_size=16)
+
+
+def _lean(output: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The members that count of a message that has text alone, as most of ours do; None for any other."""
+    if len(output) != 3 or output.get("refusal", 0) is not None or not output.get("content"):
+        return None
+    return {"role": output["role"], "content": output["content"]}
 
 
 def _declared_one(name: str, version: int, versions: Mapping[int, Any]) -> Criterion:
@@ -118,72 +197,3 @@ def _not_found(name: str, version: str, advice: str) -> CriterionNotFound:
 def _undeclared(name: str, declared: Mapping[str, Declared]) -> str:
     known = f"Declared are {quoted_names(declared)}." if declared else "None is declared."
     return f"{known}{did_you_mean(name, list(declared))}"
-
-
-def is_tidy(body: bytes) -> bool:
-    """Whether a JSON text can't hold a member that counts as absent, so that nobody need look for one.
-
-    Absent are null, the defaults (empty texts, or in a tool choice), and what clients leave in messages.
-    """
-    return no_untidy(body.decode("utf-8", "replace"))
-
-
-no_untidy = lacking("null", '""', '"tool_choice', '"parsed', '"index"', "\\u")
-"""Whether a text has none of those of which each untidy body has one; `\\u` may write any of the others."""
-
-
-def scene(given: Mapping[str, Any], *, tidy: bool = False) -> bytes:
-    """The digest of what a judge sees of the input: messages, tools and tool choice.
-
-    `given` is a valid `JudgeCriteriaInput` value. Leaving an optional member out says the same as null or its
-    default, and the order of keys says nothing. `tidy`: none of those is there.
-    """
-    seen = given if tidy else contract().checker("JudgeCriteriaInput").tidy(given, defaults=True)
-    return scoring.digest(ordered([seen.get("messages", []), seen.get("tools"), seen.get("tool_choice")]))
-
-
-def content(scene: bytes, output: Mapping[str, Any], *, tidy: bool = False) -> bytes:
-    """The digest of all that a judge sees: a scene and the output, a valid `JudgeCriteriaOutput` value."""
-    if not tidy:
-        output = _lean(output) or contract().checker("JudgeCriteriaOutput").tidy(output, defaults=True)
-    return scoring.digest(scene, ordered(output))
-
-
-def tidy_content(given: Mapping[str, Any], output: Mapping[str, Any]) -> bytes:
-    """The same as `content(scene(given), output)` of what is tidy, in one go."""
-    scene, whole = _EMPTY.copy(), _EMPTY.copy()  # a copy is made faster than a new one with its size
-    scene.update(ordered([given.get("messages", []), given.get("tools"), given.get("tool_choice")]))
-    whole.update(b"%b\x1f%b" % (scene.digest(), ordered(output)))
-    return whole.digest()
-
-
-_EMPTY = blake2b(digest_size=16)
-
-
-def _lean(output: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """What counts of a message that is nothing but a text, as our own mostly are; None for any other."""
-    if len(output) != 3 or output.get("refusal", 0) is not None or not output.get("content"):
-        return None
-    return {"role": output["role"], "content": output["content"]}
-
-
-def judge(
-    asked: Criterion, seen: JudgedContent, known: Declarations, draw: Draw, count: Callable[[str], int]
-) -> Judgement:
-    """The judgement of a content by a criterion. `count` numbers the judgements of a session."""
-    declared = known.criteria.get(asked.name)
-    if declared is None and known.magic:
-        found = magic.magic_criterion(asked.name)
-        declared = found.declared if found else None
-    if declared is None:
-        return drawn(asked.text, draw.seed, scoring.step(draw, asked.name, asked.version, seen.digest))
-    form = declared.versions[asked.version]
-    return judge_by_form(form, Case(asked.name, asked.version, seen, draw, count))
-
-
-@lru_cache(maxsize=8192)
-def drawn(criterion: str, seed: int, step: int) -> Judgement:
-    """The judgement of a criterion that nobody declares, as most are; its answer is written down once."""
-    score = step / scoring.STEPS
-    made = Judgement(score, origin_of(score, criterion, seed))
-    return replace(made, answer=orjson.dumps(made.body()), line=f"{criterion} {score}")

@@ -1,6 +1,6 @@
-"""Magic values: what a request can ask for by name alone, for when a config file is too much.
+"""Magic values: names and headers by which a request asks for behaviour without a config file.
 
-`TABLE` is all of them; the documentation's table is held against it.
+`TABLE` lists all of them; a test compares the documentation's table with it.
 """
 
 import math
@@ -16,7 +16,7 @@ from openpipe_mock.core.wording import did_you_mean, listed, quoted
 
 PREFIX = "mock-"
 _DECIMALS = 6
-"""Of a score, as many as the forms of the config file allow."""
+"""Decimals of a score, as many as the forms of the config file allow."""
 _LONGEST_DELAY = 600_000
 """Milliseconds."""
 CRITERIA = ("mock-score-N", "mock-pass", "mock-fail", "mock-error", "mock-status-N", "mock-delay-N")
@@ -30,14 +30,14 @@ _NUMBER = re.compile(rb"(?:[0-9]{1,9}|(?=\.))(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]
 
 @dataclass(frozen=True, slots=True)
 class _MagicCriterion:
-    """What a magic criterion id means: a form, and seconds that its judgement takes."""
+    """What a magic criterion id means: how it judges, and the seconds that a judgement takes."""
 
     declared: Declared
     delay: float = 0.0
 
 
 def magic_criterion(name: str) -> _MagicCriterion | None:
-    """The criterion that a magic name stands for; None for any other name."""
+    """Return the criterion that a magic name stands for, None for any other name."""
     if not name.startswith(PREFIX):
         return None
     form, delay = None, milliseconds(DELAY.fullmatch(name))
@@ -54,7 +54,7 @@ def magic_criterion(name: str) -> _MagicCriterion | None:
 
 
 class _Everything(dict[int, Form]):
-    """Versions of a magic criterion: it has every one, and all are the same."""
+    """The versions of a magic criterion: every number is one, and all have the same form."""
 
     def __init__(self, form: Form) -> None:
         super().__init__({1: form})
@@ -74,27 +74,27 @@ _PLAIN: Mapping[str, Form] = {
 
 
 def milliseconds(match: re.Match[str] | None) -> float | None:
-    """The seconds that a name asks for."""
+    """Return a matched number of milliseconds in seconds, at most ten minutes; None without a match."""
     return min(int(match[1]), _LONGEST_DELAY) / 1000 if match else None
 
 
 def bare(model: str) -> str:
-    """A model's name without the prefix of its provider."""
+    """Return a model's name without its provider's prefix (`openpipe:`)."""
     return model.partition(":")[2] or model
 
 
 def is_model(model: Any) -> bool:
-    """Whether a model's name claims to be magic."""
+    """Whether a model's name begins with `mock-`, behind its provider's prefix."""
     return isinstance(model, str) and PREFIX in model and bare(model).startswith(PREFIX)
 
 
 def echoes(model: str) -> bool:
-    """Whether a model says what the user said."""
+    """Whether a model is `mock-echo`, which answers with the user's text."""
     return model.endswith("mock-echo") and bare(model) == "mock-echo"
 
 
 def unknown_magic_name(name: str, known: tuple[str, ...]) -> str:
-    """What to say of a name that begins like a magic one and is none."""
+    """Return an error's sentences for a name that begins with `mock-` and is none of `known`."""
     form = re.sub(r"-[-+0-9.]+$", "-N", name)
     told = f"names that begin with {quoted(PREFIX)} are the mock's own: {listed(map(quoted, known), 'and')}."
     told += " With `magic: false` they are names like any other."
@@ -114,13 +114,16 @@ _NUMBERS: Mapping[str, str] = {
 
 
 def header_score(headers: Headers) -> float | None:
-    """The score that the header `x-mock-score` gives to every judgement of a request."""
+    """Return the score that the header `x-mock-score` sets for all judgements of a request.
+
+    None without the header. Raises BadRequest for anything but a number from 0 to 1.
+    """
     found = _number(headers, "x-mock-score", 1.0, "a number from 0 to 1")
     return None if found is None else round(found, _DECIMALS)
 
 
 def delay(headers: Headers) -> float:
-    """The seconds that the header `x-mock-delay-ms` asks for."""
+    """Return the seconds that the header `x-mock-delay-ms` asks for, 0 without it. Raises BadRequest."""
     told = f"milliseconds from 0 to {_LONGEST_DELAY}"
     return (_number(headers, "x-mock-delay-ms", _LONGEST_DELAY, told) or 0.0) / 1000
 

@@ -1,4 +1,4 @@
-"""What the `op-*` headers of a chat request ask for."""
+"""Reads the `op-*` headers of a chat request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,12 +18,12 @@ MODES = {
     "true": (True, True),
     "false": (False, False),
 }
-"""Values of `op-cache` → whether it reads, whether it writes. `true` and `false` are the older way."""
+"""Value of `op-cache` → whether the cache is read, whether it is written. `true` and `false` are older."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderOptions:
-    """Whether the call is logged, its tags as sent, how it uses the cache, and the raw `op-criteria`."""
+    """What the headers ask for. `tags`: as they were sent. `criteria`: the raw value of `op-criteria`."""
 
     log: bool = True
     tags: Mapping[str, Any] = field(default_factory=dict)
@@ -37,7 +37,7 @@ _NAMES = frozenset((b"op-cache", b"op-log-request", b"op-tags", b"op-criteria"))
 
 
 def read_options(headers: Headers) -> HeaderOptions:
-    """Read the headers. Raises BadRequest for a value that none of the official clients sends."""
+    """Read the `op-*` headers. Raises BadRequest for a value that none of the official clients sends."""
     if _NAMES.isdisjoint(headers):
         return _NONE
     reads, writes = MODES[_one_of(headers, "op-cache", tuple(MODES), "false")]
@@ -51,7 +51,7 @@ def read_options(headers: Headers) -> HeaderOptions:
 
 
 def _one_of(headers: Headers, name: str, known: tuple[str, ...], default: str) -> str:
-    """The value of a header that knows only some."""
+    """The value of a header, which must be one of `known`. Raises BadRequest for any other."""
     value = headers.get(name.encode(), default.encode()).strip().decode("utf-8", "replace")
     if value in known:
         return value
@@ -60,7 +60,7 @@ def _one_of(headers: Headers, name: str, known: tuple[str, ...], default: str) -
 
 
 def _tags(header: bytes) -> dict[str, Any]:
-    """The tags of `op-tags`: a JSON object; its values are checked where they are logged."""
+    """The JSON object in `op-tags`. Its values are checked later, where the call is logged."""
     try:
         found = orjson.loads(header)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""How fast streams come."""
+"""Reads the config's `stream` section: how fast streams come."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,16 @@ from openpipe_mock.core.reading import At, Json, present_keys, seconds, whole
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast streams come: seconds before the first token, tokens a second (None: as fast as possible)."""
+    """The pace of streams. `first_token`: seconds before it. `tokens_per_second`: None for no limit."""
 
     first_token: float = 0.0
     tokens_per_second: float | None = None
     most_events: int = 10_000
-    """Where an endless stream ends."""
+    """How many events an endless stream has."""
 
 
 def read_pace(value: Json, at: At) -> Pace:
+    """Build the pace from a `stream` section whose shape is right."""
     return Pace(
         **present_keys(value, tokens_per_second="tokens_per_second"),
         **whole(value, endless_events="most_events"),

@@ -1,4 +1,4 @@
-"""A ranking of choices, and what of it goes into the answer."""
+"""The ranking of a best of n, and the members of an answer that are made from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,19 +12,20 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A choice's place in the order of making, and its judgements by key."""
+    """A judged choice. `made`: its number in the order of making, from 0. `results`: judgements by key."""
 
     made: int
     results: dict[str, Judgement]
 
     @property
     def combined(self) -> float:
-        """The mean score, a failed judgement counting 0. `fsum` minds no order of the criteria."""
+        """The mean score, in which a failed judgement counts 0."""
+        # `fsum` gives the same sum in any order of the criteria, so that equal choices stay equal.
         return fsum(result.score for result in self.results.values()) / len(self.results)
 
 
 def results(ranked: Ranked) -> Json:
-    """The wire form of a choice's judgements."""
+    """Return the `criteria_results` of a choice."""
     return {key: _result_of(result) for key, result in ranked.results.items()}
 
 
@@ -39,7 +40,7 @@ def _result_of(result: Judgement) -> Any:
 
 
 def criteria_usage(ranking: Sequence[Ranked]) -> Json:
-    """The tokens of the criteria that report any, summed over the choices."""
+    """Return `usage.criteria`: the tokens of each criterion that reports any, summed over the choices."""
     spent: dict[str, int] = {}
     for ranked in ranking:
         for key, result in ranked.results.items():

@@ -1,4 +1,4 @@
-"""How a declared criterion comes to its judgement: each form of the config file, carried out."""
+"""Judges by declared criteria: the forms of the config file, how they judge, and how they are read."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
 
-from openpipe_mock.core import seeded as scoring
+from openpipe_mock.core import seeded
 from openpipe_mock.core.reading import At, Json, present_keys, whole
 from openpipe_mock.matching.conditions import Subject, When, read_when
 from openpipe_mock.matching.rules import rulebook, rules_that_hold
@@ -16,14 +16,14 @@ _Then = Literal["repeat", "last"]
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """Always this score."""
+    """Gives every content this score."""
 
     score: float
 
 
 @dataclass(frozen=True, slots=True)
 class Uniform:
-    """By content, evenly spread from `low` to `high`."""
+    """Draws scores by content, evenly from `low` to `high`."""
 
     low: float = 0.0
     high: float = 1.0
@@ -31,7 +31,7 @@ class Uniform:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """By content, at most `within` away from `centre`."""
+    """Draws scores by content, at most `within` away from `centre`."""
 
     centre: float
     within: float = 0.05
@@ -39,14 +39,14 @@ class Near:
 
 @dataclass(frozen=True, slots=True)
 class PassRate:
-    """1 or 0, by content; `share` of all contents pass."""
+    """Gives 1 to a `share` of all contents, by content, and 0 to the others."""
 
     share: float
 
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """1 up to `best` characters of output, 0 from `worst`, linear between."""
+    """Gives 1 to outputs of up to `best` characters, 0 from `worst`, and linear scores between."""
 
     best: int
     worst: int
@@ -54,7 +54,7 @@ class Length:
 
 @dataclass(frozen=True, slots=True)
 class ByOutput:
-    """By the text of the output; other texts get `otherwise`."""
+    """Judges by the form that the output's text has in `forms`, else by `otherwise`."""
 
     forms: Mapping[str, "Form"]
     otherwise: "Form"
@@ -62,7 +62,7 @@ class ByOutput:
 
 @dataclass(frozen=True, slots=True)
 class JudgeRule:
-    """A form for what meets a condition. `place` is its JSON pointer in the file."""
+    """A form for contents that meet a condition. `place`: its JSON pointer in the file."""
 
     when: When
     form: "Form"
@@ -71,7 +71,7 @@ class JudgeRule:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The form of the first rule whose condition holds, else `otherwise`."""
+    """Judges by the form of the first rule whose condition holds, else by `otherwise`."""
 
     rules: tuple[JudgeRule, ...]
     otherwise: "Form"
@@ -82,9 +82,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """One form after the other, by the number of the session's judgements; then again, or the last for good.
+    """Judges by one form after the other, as the session's judgements by this criterion count up.
 
-    `counter` names the count: two sequences share it only if they are the same.
+    `then`: what comes after the last form, all again (`repeat`) or the last one for good (`last`). `counter`:
+    the name of the count, which only equal sequences share.
     """
 
     forms: tuple["Form", ...]
@@ -94,7 +95,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """No score: an error with this status and message."""
+    """Gives no score but an error with this status and message."""
 
     status: int = 500
     message: str = "The criterion failed."
@@ -102,14 +103,14 @@ class Failing:
 
 @dataclass(frozen=True, slots=True)
 class RawJudgement:
-    """Any JSON value as the judgement, also one that breaks the contract."""
+    """Answers this JSON value as the judgement, also where it breaks the contract."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """As for a criterion that nobody declares: by content, in steps of 0.01."""
+    """Draws scores by content, in steps of 0.01, as undeclared criteria do."""
 
 
 Way = (
@@ -119,11 +120,11 @@ Way = (
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a criterion comes to its judgement.
+    """How a criterion judges: a `way` to a score, and what to do with it.
 
-    `explanation`: said in place of the mock's own. `usage`: the tokens of a reward model, which explains
-    nothing (source class: sdk). `flip_share`: the share of contents that get 1 - score. `decimals`: what the
-    score is rounded to.
+    `explanation`: sent in place of the mock's own. `usage`: the tokens of a reward model; its judgements have
+    no explanation (source class: sdk). `flip_share`: the share of contents that get 1 - score. `decimals`:
+    of the rounded score, None for the way's own.
     """
 
     way: Way = Drawn()
@@ -145,10 +146,10 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Declarations:
-    """Which criteria there are.
+    """Which criteria exist.
 
-    `criteria`: those that a config declares, by name. `magic`: whether names that begin with `mock-` mean
-    something. `judges_unknown`: whether any other criterion is judged too.
+    `criteria`: the declared ones by name. `magic`: whether names that begin with `mock-` are magic.
+    `judges_unknown`: whether all other names are judged too.
     """
 
     criteria: Mapping[str, Declared] = field(default_factory=dict)
@@ -166,11 +167,11 @@ _MOST_RAW = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A score from 0 to 1; one sentence that says where it comes from, or the tokens of a reward model.
+    """A score from 0 to 1, with a sentence that explains it or the tokens of a reward model.
 
-    `error` is the status and message of a judgement that failed; its score is 0. `raw` holds the one value
-    that is answered as it is, whatever the contract says. `rule` is the place of the rule that decided.
-    Where they were written before, `answer` is its body's JSON text and `line` what the terminal says.
+    `error`: the status and message of a judgement that failed; its score is 0. `raw`: empty, or the one value
+    to answer as it is, also where it breaks the contract. `rule`: the place of the rule that decided.
+    `answer`: the JSON text of the body, and `line`: the terminal's words, where they were made before.
     """
 
     score: float
@@ -183,12 +184,12 @@ class Judgement:
     line: str = ""
 
     def verdict(self) -> dict[str, Json]:
-        """Score and explanation, which the judge and `criteria_results` say alike; never null."""
+        """Return the members that the judge and `criteria_results` share: the score and any explanation."""
         explained = {} if self.explanation is None else {"explanation": self.explanation}
         return {"score": self.score, **explained}
 
     def body(self) -> Json:
-        """The judgement as `POST /criteria/judge` answers it; absent members are left out, never null."""
+        """Return the body of `POST /criteria/judge`. Members without a value are absent, never null."""
         if self.raw:
             return self.raw[0]
         spent = {} if self.usage is None else {"usage": {"total_tokens": self.usage}}
@@ -196,7 +197,7 @@ class Judgement:
 
 
 class JudgedContent:
-    """What a judge sees: the input, the output, and the digest that stands for both."""
+    """What a judge sees: the input `given`, the `output`, and a digest of both."""
 
     def __init__(self, given: Mapping[str, Json], output: Mapping[str, Json], digest: bytes) -> None:
         self.given = given
@@ -209,40 +210,40 @@ class JudgedContent:
 
     @property
     def text(self) -> str:
-        """The output's content, else its refusal, else ""."""
+        """The output's content, or its refusal, or ""."""
         return self.subject.output or ""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A judgement to be made: of a content by a criterion in a version. `count` numbers what takes turns."""
+    """A judgement to make: of a content by a criterion in a version. `count`: counts a name, from 1."""
 
     name: str
     version: int
     content: JudgedContent
-    draw: scoring.Draw
+    draw: seeded.Draw
     count: Callable[[str], int]
 
     def __str__(self) -> str:
         return f"{self.name}@v{self.version}"
 
     def unit(self, use: str) -> float:
-        """A number from 0 up to 1 that depends on the content alone."""
-        return scoring.unit(self.draw, self.name, self.version, self.content.digest, use)
+        """Return a number in [0, 1) for a use of it, the same for the same seed, criterion and content."""
+        return seeded.unit(self.draw, self.name, self.version, self.content.digest, use)
 
 
 def judge_by_form(form: Form, case: Case) -> Judgement:
-    """The judgement of a case by a form."""
+    """Make the judgement of a case by a form."""
     return JUDGES[type(form.way)](form, form.way, case)
 
 
 def _drawn(form: Form, _: Drawn, case: Case) -> Judgement:
-    score = scoring.draw_score(case.draw, case.name, case.version, case.content.digest)
+    score = seeded.draw_score(case.draw, case.name, case.version, case.content.digest)
     return _scored(form, score, case, origin_of(score, str(case), case.draw.seed))
 
 
 def origin_of(score: float, criterion: str, seed: int) -> str:
-    """Where a drawn score comes from."""
+    """Return the explanation of a drawn score."""
     return f"The mock drew {score} for {criterion} from seed {seed} and the judged content; no model read it."
 
 
@@ -261,7 +262,7 @@ def _near(form: Form, way: Near, case: Case) -> Judgement:
 
 
 def _decimals_of(*numbers: float) -> int:
-    """The decimals of what is drawn between such numbers: rounded to fewer, it could lie beyond them."""
+    """How many decimals a score between such numbers needs: rounded to fewer, it could lie beyond them."""
     written = (-int(Decimal(str(number)).as_tuple().exponent) for number in numbers)
     return min(_WRITTEN_DECIMALS, max(_DRAWN_DECIMALS, *written))
 
@@ -277,7 +278,7 @@ def _length(form: Form, way: Length, case: Case) -> Judgement:
 def _scored(
     form: Form, score: float, case: Case, origin: str = "", decimals: int = _DRAWN_DECIMALS
 ) -> Judgement:
-    """A judgement with a score that is flipped for some contents, clamped and rounded."""
+    """A judgement with this score: clamped to 0 to 1, rounded, and for some contents flipped."""
     places = decimals if form.decimals is None else form.decimals
     score = round(min(1.0, max(0.0, score)), places)
     flipped = form.flip_share > 0 and case.unit("flip") < form.flip_share
@@ -310,7 +311,7 @@ def _sequence(form: Form, way: Sequence, case: Case) -> Judgement:
 
 
 def _inner(outer: Form, form: Form, case: Case) -> Judgement:
-    """The judgement by a form inside another, which says what the inner one leaves open."""
+    """Judge by a form inside another, whose explanation, usage and so on count where it has none."""
     return judge_by_form(
         Form(
             form.way,
@@ -347,22 +348,26 @@ JUDGES: Mapping[type, Callable[[Form, Any, Case], Judgement]] = {
     Failing: _failing,
     RawJudgement: _raw,
 }
-"""The class of a form's way → what carries it out."""
+"""Class of a form's way → function that judges by it."""
 
 
 def read_criterion(value: Json, at: At) -> Declared | Form:
+    """Build a criterion from a value whose shape is right: its form or, where it has versions, all of them.
+
+    What else is wrong is noted in `at`.
+    """
     if not any(key in value for key in _READERS):
         return Declared({int(key[1:]): _read_form(inner, at.at(key)) for key, inner in value.items()})
     return _read_form(value, at)
 
 
 def declared(found: Declared | Form) -> Declared:
-    """A criterion with its versions: one that has none is in its first."""
+    """Return a criterion with versions; a bare form becomes version 1."""
     return Declared({1: found}) if isinstance(found, Form) else found
 
 
 def _read_form(value: Json, at: At) -> Form:
-    """A form, or a bare number, which is always the score."""
+    """Read a form, or a bare number, which is the score of every content."""
     if not isinstance(value, dict):
         return Form(Fixed(float(value)))
     [way] = (build(value, at) for key, build in _READERS.items() if key in value)
@@ -448,4 +453,4 @@ _READERS: Mapping[str, Callable[[Json, At], Way]] = {
     "error": _read_failing,
     "raw": _read_raw,
 }
-"""The key of a form that says how it comes to a score → what reads it."""
+"""Key of a form that names its way → function that reads it."""

@@ -1,4 +1,4 @@
-"""Scripted completions: what chat requests that meet a condition are answered."""
+"""Scripted completions: answers of the config file to chat requests that meet a condition."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from openpipe_mock.matching.conditions import ALWAYS, When, part_when
 
 @dataclass(frozen=True, slots=True)
 class ScriptedCall:
-    """A tool call: `arguments` is the JSON text that the client gets."""
+    """A scripted tool call. `arguments`: the text that the client gets, usually JSON."""
 
     name: str
     arguments: str
@@ -29,9 +29,10 @@ class ScriptedChoice:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What a chat request that meets `when` is answered: choice i takes `choices` i, round and round.
+    """The answer to a chat request that meets `when`.
 
-    `raw` is a whole answer, as JSON text, in their place. `place` is its JSON pointer, `name` the user's.
+    `choices`: taken in turn, and from the first again where the request asks for more. `raw`: the JSON text
+    of a whole answer in their place. `name`: the user's name for it. `place`: its JSON pointer in the file.
     """
 
     when: When = ALWAYS
@@ -45,11 +46,12 @@ class Script:
 
     @property
     def calls(self) -> bool:
-        """Whether it calls tools: then it never fires on a tool's result."""
+        """Whether it calls tools. Such a script doesn't fire where the last message is a tool's result."""
         return any(choice.calls for choice in self.choices)
 
 
 def read_script(value: Json, at: At) -> Script:
+    """Build a script from a value whose shape is right; note in `at` what else is wrong with it."""
     choices: tuple[ScriptedChoice, ...] = ()
     if "choices" in value:
         each = enumerate(value["choices"])
@@ -76,7 +78,7 @@ def _check_script(when: Json, at: At) -> None:
 
 
 def _read_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
-    """A choice, or a bare text; the finish reason may stand in it or once for all, `around` the choices."""
+    """Read a choice or a bare text. `around`: the script, which may have a finish reason for all choices."""
     reason = around.get("finish_reason")
     if isinstance(value, str):
         return ScriptedChoice(value, finish_reason=reason)

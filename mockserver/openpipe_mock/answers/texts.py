@@ -1,4 +1,4 @@
-"""Generated text: short, readable, about the last message, and plainly a mock's."""
+"""Makes the texts of answers, short and about the last message, and splits texts into tokens."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,14 +26,17 @@ ROLES = {"tool": "the tool result ", "function": "the function result "}
 
 
 def reply(about: str, key: int, number: int) -> str:
-    """The text of a choice. `key` decides where the choices of a request begin in the list of openers."""
+    """Return the text of a choice. `about`: its subject, as `subject` says it. `number`: the choice's number.
+
+    `key`: chooses the opener of the request's choice 0; the choices after it take the next ones.
+    """
     opener = OPENERS[(key + number) % len(OPENERS)]
     lap = number // len(OPENERS)
     return f"{opener} mock answer{f' {lap + 1}' if lap else ''} to {about}."
 
 
 def subject(messages: Sequence[Mapping[str, Any]]) -> str:
-    """What the last message was, in a few words."""
+    """Describe the last message in a few words: a quotation, a call, or what it contains."""
     if not messages:
         return "an empty conversation"
     last = messages[-1]
@@ -49,7 +52,7 @@ def subject(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def said(message: Mapping[str, Any]) -> str:
-    """The text of a message: its content, the text and refusal parts of it joined, else its refusal."""
+    """Return a message's text: its content, or the joined texts of its parts, else its refusal, else ""."""
     content = message.get("content")
     if isinstance(content, list):
         return " ".join(part.get("text") or part.get("refusal") or "" for part in content)
@@ -58,24 +61,25 @@ def said(message: Mapping[str, Any]) -> str:
 
 _PIECES = re.compile(r" ?[A-Za-z0-9_']{1,12}| ?[!-/:-@\[-`{-~]{1,3}|[^\x00-\x7f]{1,4}|[\x00-\x7f]")
 LONGEST_WORD = 13
-"""Characters of the longest token: a space and twelve letters."""
+"""Characters of the longest token: a space and twelve letters or digits."""
 _BYTES_PER_TOKEN = 4
-"""A rough measure for prompts, whose tokens are counted and never shown."""
+"""A rough measure for prompts, whose tokens are only counted."""
 
 
 def split(text: str, most: int | None = None) -> list[str]:
-    """The tokens of a text, or the first of them; all joined they give the text."""
-    if most is None or len(text) <= most:  # even if each character were a token
+    """Split a text into tokens, whose joining gives the text. `most`: return only so many, the first ones."""
+    if most is None or len(text) <= most:  # then there are no more, even if each character is a token
         return _PIECES.findall(text)
     return [piece.group() for piece in islice(_PIECES.finditer(text), most)]
 
 
 def estimate(data: bytes) -> int:
-    """About how many tokens a prompt of these bytes has, at a fixed cost."""
+    """Return about how many tokens a prompt of these bytes has."""
+    # By length alone, so that long prompts cost no more than short ones.
     return -(-len(data) // _BYTES_PER_TOKEN)
 
 
 def until_stop(text: str, stops: tuple[str, ...]) -> str:
-    """The text before the first of the stop texts."""
+    """Return the text up to the first stop text in it; empty stop texts are ignored."""
     ends = [text.find(stop) for stop in stops if stop]
     return text[: min((end for end in ends if end >= 0), default=len(text))]

@@ -1,4 +1,4 @@
-"""Which tool a mock calls: the one it was told to, or the one that the conversation mentions."""
+"""Chooses the tool that a chat answer calls: one the request names, or one the conversation mentions."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ _RESULTS = ("tool", "function")
 """Roles of messages that carry the result of a call."""
 
 _WHOLE = 1000
+"""What a whole name scores, more than all its words together."""
 _MOST_READ = 100_000
 """Characters of a text that are read for the mention of a tool."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -26,9 +27,9 @@ _COMMON = frozenset(_FILLERS.split())
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that may be called; `legacy`: from `functions`, to be answered by `function_call`.
+    """A function that may be called. `parameters`: their JSON schema. `place`: its pointer in the request.
 
-    `place` is the JSON pointer to its parameters in the request.
+    `legacy`: it stands in `functions`, so that a call of it is sent as `function_call`.
     """
 
     name: str
@@ -39,7 +40,10 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the request says about calling: `none`, `auto`, `required`, or `named` with a name; and where."""
+    """What the request says about calling. `mode`: `none`, `auto`, `required`, or `named` with a `name`.
+
+    `member`: the member that says so, `tool_choice` or `function_call`.
+    """
 
     mode: str = "auto"
     name: str = ""
@@ -47,7 +51,7 @@ class Wanted:
 
 
 def offered(body: Mapping[str, Any]) -> tuple[Tool, ...]:
-    """The tools of a request, those of the older form last."""
+    """Return the tools of a request: those of `tools`, then those of `functions`."""
     current = [tool["function"] for tool in body.get("tools") or ()]
     legacy = body.get("functions") or ()
     return (
@@ -61,7 +65,10 @@ def _read(given: Mapping[str, Any], legacy: bool, place: str) -> Tool:
 
 
 def wanted_tool(body: Mapping[str, Any]) -> Wanted:
-    """The request's `tool_choice`, else its `function_call`; an object without a name means `auto`."""
+    """Read the request's `tool_choice`, or its `function_call` where `tool_choice` is absent or `auto`.
+
+    An object without a name means `auto`.
+    """
     older = "function_call" in body and body.get("tool_choice", "auto") == "auto"
     member = "function_call" if older else "tool_choice"
     choice = body.get(member, "auto")
@@ -77,9 +84,10 @@ def to_call(
     messages: Sequence[Mapping[str, Any]],
     auto: AutoTools = "mention",
 ) -> Tool | None:
-    """The tool that a choice calls, None for an answer in words. `auto`: when one is called unasked.
+    """Return the tool that the answer calls, None for an answer in words.
 
-    Raises BadRequest when the request names a tool that it doesn't offer, or requires one and offers none.
+    `auto`: under `tool_choice: auto`, call a tool where the conversation mentions one, always, or never.
+    Raises BadRequest where the request names a tool that it doesn't offer, or requires one and offers none.
     """
     if want.mode == "named":
         return _named(want, tools)
@@ -93,7 +101,7 @@ def to_call(
 
 
 def _named(want: Wanted, tools: Sequence[Tool]) -> Tool:
-    """The offered tool of that name; of two, the one that came in the form of the request for it."""
+    """The offered tool of that name; of two, the one in the same form, older or newer, as the choice."""
     older = want.member == "function_call"
     fitting = sorted(
         (tool for tool in tools if tool.name == want.name), key=lambda tool: tool.legacy != older
@@ -112,18 +120,21 @@ def _misplaced(want: Wanted, sentence: str) -> BadRequest:
 
 
 def _last_request(messages: Sequence[Mapping[str, Any]]) -> int:
-    """The place of the last user text; -1 without one."""
+    """The index of the last user message with a text, -1 without one."""
     places = [place for place, message in enumerate(messages) if message["role"] == "user" and said(message)]
     return places[-1] if places else -1
 
 
 def _is_answered(messages: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a tool's result came since the last user text: then another call would never end."""
+    """Whether a tool's result came since the last user text. Another call then would make agents loop."""
     return any(message["role"] in _RESULTS for message in messages[_last_request(messages) + 1 :])
 
 
 def mentioned(tools: Sequence[Tool], messages: Sequence[Mapping[str, Any]]) -> Tool | None:
-    """The tool whose name the last user text says most of; without a user text, the last message."""
+    """Return the tool whose name the last user text says most of, None where it mentions none.
+
+    Without a user text the last message is read.
+    """
     text = said(messages[_last_request(messages)])[:_MOST_READ] if messages else ""
     heard, names = _words(text), _names_in(text)
     scores = [_mentions(tool.name, text, heard, names) for tool in tools]
@@ -131,23 +142,23 @@ def mentioned(tools: Sequence[Tool], messages: Sequence[Mapping[str, Any]]) -> T
 
 
 def _mentions(name: str, text: str, heard: frozenset[str], names: frozenset[str]) -> int:
-    """How much of a tool's name a text says: the whole name counts above any of its words."""
+    """How many words of a tool's name a text has; _WHOLE where it has the whole name."""
     if name.lower() in names or (not name.isascii() and name in text):
         return _WHOLE
     return len((_words(name) & heard) - _COMMON)
 
 
 def _words(text: str) -> frozenset[str]:
-    """The words of a text or name of at least three letters, in lower case."""
+    """The words with at least three characters in a text or name, in lower case."""
     return frozenset(word.lower() for word in _WORD.findall(text) if len(word) >= 3)
 
 
 def _names_in(text: str) -> frozenset[str]:
-    """What in a text could be a tool's whole name, in lower case."""
+    """The parts of a text that may be the whole name of a tool, in lower case."""
     found = (name.strip(".-").lower() for name in _NAME.findall(text))
     return frozenset(name for name in found if name)
 
 
 def ends_in_result(subject: Subject) -> bool:
-    """Whether the last message is a tool's result."""
+    """Whether the last message of a request is a tool's result."""
     return bool(subject.messages) and subject.messages[-1].get("role") in _RESULTS

@@ -1,8 +1,8 @@
-"""The config file, read into settings; and its parts one by one, for whoever changes them at run time.
+"""Reads the config file into settings, and single parts of it, as the control API sets them.
 
-`schemas/config.schema.json` says what shape is right; the kinds that read the parts (`core/reading`) add what
-no schema can say and build the frozen values. All mistakes come at once: those of the shape, what else is
-wrong in parts whose shape is right, and the conditions of all parts.
+`schemas/config.schema.json` checks the shape. The functions that build the parts (`answers/`, `faults/`,
+`matching/`) check what no schema can say. All mistakes are reported at once: those of the shape, others in
+parts whose shape is right, and those in the conditions of all parts.
 """
 
 import os
@@ -35,16 +35,17 @@ from openpipe_mock.matching.conditions import When, check_condition, check_condi
 from openpipe_mock.openapi.violations import DIALECT, SchemaPlace, violations_of
 
 Json = Any
-Part = TypeVar("Part")
+_Part = TypeVar("_Part")
 
 DEFAULT_FILE = "openpipe-mock.yaml"
 FILE_NAMES = (DEFAULT_FILE, "openpipe-mock.yml")
-"""What a config file in the working folder is called when it is to be found by itself."""
+"""Names of a config file that is found in the working folder without being named."""
 MOST_MISTAKES = 500
+"""How many mistakes are listed at most."""
 
 
 class Mistakes(ValueError):
-    """What is wrong with a part of a config. Pointers start at that part."""
+    """Raised for a part of a config. `violations`: all that is wrong; their pointers start at the part."""
 
     def __init__(self, violations: Iterable[Violation]) -> None:
         self.violations = tuple(violations)
@@ -55,7 +56,7 @@ class Mistakes(ValueError):
 
 
 class ConfigError(ValueError):
-    """What is wrong with a config file, sorted by place; as text one line for each mistake."""
+    """Raised for a config file. `mistakes`: all that is wrong, by place; its text has a line for each."""
 
     def __init__(self, name: str, mistakes: Iterable[Mistake]) -> None:
         self.name = name
@@ -69,15 +70,32 @@ class ConfigError(ValueError):
 
 
 class TwoFiles(Exception):
-    """Both names of a config file stand in the working folder, so that nobody knows which one is meant."""
+    """Raised where the working folder has a config file under both names: edits of one would be lost."""
 
     def __str__(self) -> str:
         kept, other = FILE_NAMES
         return f"{kept} and {other} are both here; remove {other}, or name the file that is meant"
 
 
+@dataclass
+class ConfigFile:
+    """The state of the file that the settings come from.
+
+    `path`: "" without a file. `loads`: how often it was read without mistakes. `problems`: the mistakes of
+    its newest version, which is then not in force. `missing`: it is gone. `seen`: the fingerprint of its
+    bytes when it was read last. `lasting`: it can be read again, unlike a pipe.
+    """
+
+    path: str = ""
+    loads: int = 0
+    problems: tuple[str, ...] = ()
+    missing: bool = False
+    seen: bytes = b""
+    lasting: bool = True
+
+
 def default_file() -> str:
-    """The name of the config file in the working folder, "" where there is none. Raises TwoFiles."""
+    """Return the name of the config file in the working folder, "" without one. Raises TwoFiles."""
     there = [name for name in FILE_NAMES if os.path.lexists(name)]
     if len(there) > 1:
         raise TwoFiles
@@ -85,12 +103,15 @@ def default_file() -> str:
 
 
 def load_settings(path: str | PathLike[str]) -> Settings:
-    """The settings that the file at a path says. Raises OSError, ConfigError."""
+    """Read the settings from the file at a path. Raises OSError, ConfigError."""
     return read_config(read_file(path, MOST_FILE_BYTES).data, os.fspath(path))
 
 
 def read_config(data: bytes, name: str = DEFAULT_FILE) -> Settings:
-    """The settings that a config file says; an empty one says the defaults. Raises ConfigError."""
+    """Read the settings from the bytes of a config file; an empty one gives the defaults.
+
+    `name`: what errors call the file. Raises ConfigError.
+    """
     try:
         document = yamltext.read_yaml(data)
     except UnreadableYaml as error:
@@ -107,84 +128,55 @@ def read_config(data: bytes, name: str = DEFAULT_FILE) -> Settings:
         raise ConfigError(name, map(_discreet, found)) from None
 
 
-_AUTH = "/auth"
-_AUTH_KEYS = re.compile("keys|read_only_keys")
-_INDEX = re.compile("[0-9]{1,4}")
-_TOLD = "this is not read; write a list of plain keys. What stands here isn't repeated, as it may be a key."
-
-
-def _discreet(mistake: Mistake, sentence: str = "") -> Mistake:
-    """The mistake, without what stands in `auth`: it may be a key. `sentence` takes the place of one."""
-    if mistake.pointer != _AUTH and not mistake.pointer.startswith(f"{_AUTH}/"):
-        return mistake
-    _, auth, *steps = mistake.pointer.split("/")[:4]
-    known = (_AUTH_KEYS.fullmatch, _INDEX.fullmatch)
-    plain = [step if fits(step) else "***" for step, fits in zip(steps, known, strict=False)]
-    return replace(mistake, pointer="/".join(("", auth, *plain)), sentence=sentence or mistake.sentence)
-
-
-def _mistakes(document: YamlDocument) -> list[Mistake]:
-    """What is wrong with the content of a document that could be read, but for some keys."""
-    try:
-        settings({} if document.value is None else document.value)
-    except Mistakes as error:
-        return [_placed(violation, document) for violation in error.violations]
-    return []
-
-
-def _placed(violation: Violation, document: YamlDocument) -> Mistake:
-    return Mistake(*document.place(violation.pointer), violation.pointer, violation.sentence)
-
-
 def settings(value: Json) -> Settings:
-    """The settings that a whole config says. Raises Mistakes."""
+    """Build the settings from the value of a whole config. Raises Mistakes."""
     return _parsed("", "the file", value, "", _whole_file)
 
 
 def parse_criterion(value: Json, *, place: str) -> Declared | Form:
-    """A criterion: how it judges or, where it has versions, how each of them does. Raises Mistakes.
+    """Build a criterion: its form or, where it has versions, all of them.
 
-    `place`: where it stands in the file, as a JSON pointer, or would stand.
+    `place`: the JSON pointer in the file where it stands or would stand. Raises Mistakes.
     """
     return _parsed("criterion", "the criterion", value, place, read_criterion)
 
 
 def parse_script(value: Json, *, place: str) -> Script:
-    """A scripted answer. Raises Mistakes."""
+    """Build a scripted answer. `place`: its JSON pointer. Raises Mistakes."""
     return _parsed("script", "the script", value, place, read_script)
 
 
 def parse_fault(value: Json, *, place: str) -> Fault:
-    """A fault. Raises Mistakes."""
+    """Build a fault. `place`: its JSON pointer. Raises Mistakes."""
     return _parsed("fault", "the fault", value, place, read_fault)
 
 
 def parse_limits(value: Json) -> Limits:
-    """Limits for each key. Raises Mistakes."""
+    """Build the limits of each key. Raises Mistakes."""
     return _parsed("limits", "the limits", value, "", read_limits)
 
 
 def parse_when(value: Json) -> When:
-    """Conditions on a request. Raises Mistakes."""
+    """Build the conditions on a request. Raises Mistakes."""
     return _parsed("when", "the condition", value, "", read_when)
 
 
 @cache
 def schema() -> dict[str, Any]:
-    """`schemas/config.schema.json`."""
+    """Return the JSON schema of the config file (`schemas/config.schema.json`)."""
     document: dict[str, Any] = orjson.loads((folder("schemas") / "config.schema.json").read_bytes())
     return document
 
 
 @cache
 def part_schema(part: str) -> dict[str, Any]:
-    """The schema of a part, by its name in `$defs`; "" is the whole file."""
+    """Return the schema of a part by its name in `$defs`, "" for the whole file."""
     return {"$ref": f"#/$defs/{part}"} if part else schema()
 
 
 @cache
 def shape_validator(part: str) -> Any:
-    """What decides whether a part's shape is right."""
+    """Return the validator of a part's schema."""
     return jsonschema_rs.validator_for({"$schema": DIALECT, "$defs": schema()["$defs"], **part_schema(part)})
 
 
@@ -194,14 +186,18 @@ def _start(noun: str) -> SchemaPlace:
 
 
 def _shape_violations(part: str, noun: str, value: Json) -> list[Violation]:
-    """What is wrong with a part's shape: of very many mistakes only the first."""
+    """The violations of a part's schema, at most one more than are listed."""
     if shape_validator(part).is_valid(value):
         return []
     return list(islice(violations_of(part_schema(part), value, _start(noun)), MOST_MISTAKES + 1))
 
 
-def _parsed(part: str, noun: str, value: Json, prefix: str, build: Callable[[Json, At], Part]) -> Part:
-    """A part as a value of `config`, or all that is wrong with it."""
+def _parsed(part: str, noun: str, value: Json, prefix: str, build: Callable[[Json, At], _Part]) -> _Part:
+    """Check a part's shape and build it. Raises Mistakes with all that is wrong.
+
+    `part`: its name in `$defs`, "" for the whole file. `noun`: what sentences call it. `prefix`: its place in
+    the file.
+    """
     wrong = _shape_violations(part, noun, value)
     if wrong and (part or not isinstance(value, dict) or len(wrong) > MOST_MISTAKES):
         inside = At(prefix)
@@ -215,23 +211,59 @@ def _parsed(part: str, noun: str, value: Json, prefix: str, build: Callable[[Jso
 
 
 def _spoiled(pointer: str) -> Iterator[str]:
-    """What a wrong shape at a pointer makes unfit for parsing: that place, and the part of the file it is in.
+    """The pointer of the part that a wrong shape makes unfit for building.
 
-    A part is a section (`/stream`) or a section's item (`/faults/3`), whose neighbours stay fit.
+    That is a section (`/stream`), or the item of a section that is a list (`/faults/3`); its other items are
+    still built.
     """
     _, section, *rest = pointer.split("/")
     yield f"/{section}/{rest[0]}" if rest and section in _LISTED else f"/{section}"
 
 
 _LISTED = ("criteria", "completions", "faults")
-"""Sections that are made of parts."""
+"""Sections whose items are built one by one."""
+
+
+_AUTH = "/auth"
+_AUTH_KEYS = re.compile("keys|read_only_keys")
+_INDEX = re.compile("[0-9]{1,4}")
+_TOLD = "this is not read; write a list of plain keys. What stands here isn't repeated, as it may be a key."
+
+
+def _discreet(mistake: Mistake, sentence: str = "") -> Mistake:
+    """Return the mistake without the content of `auth`, which may be a key.
+
+    `sentence`: replaces the sentence of a mistake in `auth`.
+    """
+    if mistake.pointer != _AUTH and not mistake.pointer.startswith(f"{_AUTH}/"):
+        return mistake
+    _, auth, *steps = mistake.pointer.split("/")[:4]
+    known = (_AUTH_KEYS.fullmatch, _INDEX.fullmatch)
+    plain = [step if fits(step) else "***" for step, fits in zip(steps, known, strict=False)]
+    return replace(mistake, pointer="/".join(("", auth, *plain)), sentence=sentence or mistake.sentence)
+
+
+def _mistakes(document: YamlDocument) -> list[Mistake]:
+    """The mistakes in the content of a document, of which some keys may not have been read."""
+    try:
+        settings({} if document.value is None else document.value)
+    except Mistakes as error:
+        return [_placed(violation, document) for violation in error.violations]
+    return []
+
+
+def _placed(violation: Violation, document: YamlDocument) -> Mistake:
+    return Mistake(*document.place(violation.pointer), violation.pointer, violation.sentence)
 
 
 # The whole file.
 
 
 def _whole_file(value: Json, at: At) -> Settings:
-    """The settings; while the shape is wrong somewhere, they lack those parts and serve no one."""
+    """Build the settings from the parts whose shape is right, and note in `at` what else is wrong.
+
+    Where a part is missing because of its shape, `_parsed` raises and nobody gets these settings.
+    """
     fit = {name: member for name, member in value.items() if at.at(name).sound()}
     auth, models = fit.get("auth", {}), fit.get("models", {})
     _check_keys(auth, at.at("auth"))
@@ -253,13 +285,13 @@ def _whole_file(value: Json, at: At) -> Settings:
 
 
 _PLAIN = ("validation", "repeat", "ids", "clock", "auto_tools", "magic", "unknown_criteria")
-"""Keys whose value is the setting."""
+"""Keys whose value becomes the setting unchanged."""
 
 
 def _parts(fit: Mapping[str, Json], section: str, at: At) -> Iterator[tuple[str, Json, At]]:
-    """The name, the value and the place of each part of a section whose shape is right.
+    """Yield name, value and place of each item of a section whose shape is right.
 
-    Of the others only the conditions are looked at.
+    Of the others only the conditions are checked.
     """
     given = fit.get(section, {})
     for name, part in given.items() if isinstance(given, dict) else enumerate(given):
@@ -283,17 +315,3 @@ def _check_keys(value: Json, at: At) -> None:
         if key in everything:
             told = 'this key stands under "keys" too, where it may do everything; remove one of them.'
             at.at("read_only_keys", index).wrong("auth", told)
-
-
-@dataclass
-class ConfigFile:
-    """The file that settings come from: its path ("" without one), how often it was read and found right,
-    and what is wrong with its newest version, which is then not in force. `seen` stands for its bytes.
-    `lasting`: it can be read again, as a pipe can't be."""
-
-    path: str = ""
-    loads: int = 0
-    problems: tuple[str, ...] = ()
-    missing: bool = False
-    seen: bytes = b""
-    lasting: bool = True

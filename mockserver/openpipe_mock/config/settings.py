@@ -1,4 +1,4 @@
-"""The settings of a mock, parsed at the edge into frozen values."""
+"""The settings of a mock, as frozen values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,19 +27,19 @@ REPEATS: tuple[Repeat, ...] = get_args(Repeat)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What decides the answers: the same settings and requests give the same bytes.
+    """All that decides the answers: the same settings and requests give the same bytes.
 
-    `seed`: any integer. `validation`: how a request is held against the contract: `strict` as documented;
-    `lenient` as the service does it, unknown members dropped and top-level scalars coerced; `report` answers
-    as lenient does and notes what strict would refuse. `max_body_bytes`: longer bodies get 413. `ids`,
-    `clock`: `random` and `real` give up sameness of ids and times. `repeat`: `vary` gives the n-th identical
-    request an answer of its own. `auto_tools`: when a tool is called that nobody asked for. `magic`: whether
-    names that begin with `mock-` and headers `x-mock-…` mean something. `known_models`: globs; while there
-    are none every model exists. `criteria`: by name. `unknown_criteria`: what becomes of others; None: they
-    are judged while none is declared. `keys`: while there are none every bearer token will do, except those
-    that begin with `invalid`; `read_only_keys` judge and complete with the project's own models. `variant`:
-    the name of a way to say answers that is within the contract and unlike the usual. `known`, `draw`: what
-    the engines need of all this.
+    `seed`: any integer. `validation`: how requests are checked: `strict` as documented; `lenient` as the
+    service does it, with unknown members dropped and top-level scalars coerced; `report` like lenient, with
+    notes on what strict would refuse. `answers`: the generation of texts, scores and ids. `max_body_bytes`:
+    longer bodies get 413. `ids`, `clock`: with `random` and `real` ids and times differ from run to run.
+    `repeat`: with `vary` the n-th identical request gets an answer of its own. `auto_tools`: when to call a
+    tool under `tool_choice: auto`. `magic`: whether names that begin with `mock-` and headers `x-mock-…` are
+    magic. `known_models`: globs; without any, every model exists. `criteria`: the declared ones by name.
+    `unknown_criteria`: what to do with others; None judges them while none is declared. `keys`: without any,
+    every bearer token is accepted that doesn't begin with `invalid`. `read_only_keys`: may judge, and
+    complete with the project's own models. `variant`: the name of a variant (`faults/variants`), "" for the
+    usual answers. `known`, `draw`: made from the others, for the engines.
     """
 
     seed: int = 0
@@ -73,8 +73,9 @@ class Settings:
 
     @property
     def judges_unknown(self) -> bool:
-        """Whether a criterion is judged that nobody declares."""
+        """Whether undeclared criteria are judged."""
         return self.unknown_criteria == "judge" or (self.unknown_criteria is None and not self.criteria)
 
 
 GLOB = frozenset("*?[")
+"""Characters that make the name of a model a glob."""

@@ -1,30 +1,35 @@
-"""How the bytes of an answer are cut and delayed on their way, whatever they say."""
+"""Framings: ways to cut and delay the bytes of an answer, which leave its content as it is."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 
 Timed = tuple[float, bytes]
-"""Seconds to wait, and the bytes that are sent then."""
+"""Seconds to wait, and the bytes to send then."""
 Framing = Callable[[Iterable[Timed]], Iterator[Timed]]
+"""Takes the pieces of an answer and yields those to send."""
 
 
 def as_sent(pieces: Iterable[Timed]) -> Iterator[Timed]:
+    """Send the pieces as they come."""
     yield from pieces
 
 
 MOST_SINGLE = 2_000
-"""How many bytes come one by one; the pieces behind them are larger, so that long answers end."""
+"""How many bytes come one by one; later pieces are larger, so that long answers end."""
 _LARGER = 61
 _LEADING = 0xC0
-"""From here on a byte begins a character of several bytes."""
+"""The lowest byte that begins a character of several bytes in UTF-8."""
 _SEVERAL = re.compile(rb"[\xc0-\xff]")
 MOST_PAUSES = 12
 PAUSE = 0.004
-"""Seconds for which half of a character is all that has come, so that no socket joins it with its rest."""
+"""Seconds between two parts of a character, so that no socket sends them together."""
 
 
 def one_by_one(pieces: Iterable[Timed]) -> Iterator[Timed]:
-    """Each byte by itself; after the first byte of a character of several there is a pause."""
+    """Send each byte by itself, and pause after the first byte of a character of several bytes.
+
+    After MOST_SINGLE bytes the pieces are larger; after MOST_PAUSES pauses there are no more.
+    """
     sent = pauses = 0
     for wait, data in pieces:
         start = 0
@@ -38,21 +43,22 @@ def one_by_one(pieces: Iterable[Timed]) -> Iterator[Timed]:
 
 
 def _larger(data: bytes, start: int) -> int:
-    """Where a larger piece ends: behind the first byte of a character of several, wherever there is one."""
+    """Where a larger piece ends: behind the first byte of a character of several bytes, if it has one."""
     leading = _SEVERAL.search(data, start, start + _LARGER)
     return leading.end() if leading else start + _LARGER
 
 
 def in_one_piece(pieces: Iterable[Timed]) -> Iterator[Timed]:
-    """All bytes at once, as late as the last of them would come."""
+    """Send all bytes at once, when the last of them would come."""
     every = list(pieces)
     yield sum(wait for wait, _ in every), b"".join(data for _, data in every)
 
 
 def with_crlf(pieces: Iterable[Timed]) -> Iterator[Timed]:
+    """End lines with CR and LF in place of LF."""
     return ((wait, data.replace(b"\n", b"\r\n")) for wait, data in pieces)
 
 
 def with_comments(pieces: Iterable[Timed]) -> Iterator[Timed]:
-    """A comment before each event, which says nothing and keeps a connection alive."""
+    """Send a comment before each event, as servers do to keep a connection alive."""
     return ((wait, b": keep-alive\n\n" + data) for wait, data in pieces)

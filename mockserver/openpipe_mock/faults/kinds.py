@@ -1,4 +1,4 @@
-"""The faults that a config or a test may declare, and how they are read."""
+"""The faults that a config file or a test may declare, and the function that reads them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,10 @@ from openpipe_mock.matching.conditions import ALWAYS, When, part_when
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
-    """An error in place of an answer. `body`: the whole of it, None for the API's own form."""
+    """An error in place of an answer. `message`, `code`: "" for the mock's own.
+
+    `body`: the whole body, None for the API's own form.
+    """
 
     status: int
     message: str = ""
@@ -21,7 +24,7 @@ class ErrorAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Drip:
-    """An answer that comes `size` bytes at a time, `seconds` apart."""
+    """Sends an answer `size` bytes at a time, `seconds` apart."""
 
     size: int = 16
     seconds: float = 0.05
@@ -31,17 +34,20 @@ class Drip:
 class Fault:
     """What goes wrong with a request that meets `when`, at its turn.
 
-    `call`: at the n-th such request alone. `every`: at each n-th. `first`: at the first n. `share`: at this
-    share of contents. All that are given must agree.
+    When it strikes: `call`: at the n-th such request alone. `every`: at each n-th. `first`: at the first n.
+    `share`: at this share of contents. Where several are given, all must hold.
 
-    `delay`: seconds before anything else. `error`: an error in place of an answer. `retry_after`: seconds, in
-    its header. `disconnect`: the connection breaks, before the answer, or after `after_events` events or
-    `after_bytes` bytes of it. `malformed`: the body is no JSON. `truncated`: the body is cut in the middle.
-    `empty`: no body. `content_type`: sent in place of the right one. `raw`: any JSON text as the body.
-    `error_event`: a stream's error event with this message, after `after_events`. `endless`: a stream that
-    goes on until the settings' bound. Those of streams alone leave other answers as they are.
-    `place` is its JSON pointer; `counter` names its count, and `lot` what its share is drawn by, which minds
-    no place.
+    What it does: `delay`: waits so many seconds before anything else. `error`: an error in place of the
+    answer. `retry_after`: the seconds in its header. `drip`: sends the answer slowly. `disconnect`: the
+    connection breaks, before the answer, or after `after_events` events or `after_bytes` bytes of it.
+    `malformed`: the body is no JSON. `truncated`: the body is cut in the middle. `empty`: there is no body.
+    `content_type`: replaces the right one. `raw`: any JSON text as the body. `error_event`: a stream ends
+    with an error event of this message, after `after_events`. `endless`: a stream goes on until the settings'
+    bound. What only streams can have leaves other answers as they are.
+
+    `name`: the user's name for it. `place`: its JSON pointer. `counter`: the name of its count. `lot`: names
+    the draw of its share; it is made from the fault's own text, so that a fault that moves in the file
+    strikes the same contents.
     """
 
     when: When = ALWAYS
@@ -73,10 +79,11 @@ class Fault:
 
 
 _BROKEN_STREAM = "The mock broke this stream."
-"""What an error event says that has no message of its own."""
+"""The message of an error event that has none of its own."""
 
 
 def read_fault(value: Json, at: At) -> Fault:
+    """Build a fault from a value whose shape is right; note in `at` what else is wrong with it."""
     _check_turns(value, at)
     flags = ("disconnect", "malformed", "truncated", "empty", "endless")
     return Fault(
@@ -97,7 +104,7 @@ def read_fault(value: Json, at: At) -> Fault:
 
 
 def _check_turns(value: Json, at: At) -> None:
-    """That there is a request at which all that limits a fault agrees."""
+    """Note in `at` combinations of `call`, `every` and `first` that no request ever meets."""
     turn, every, first = value.get("call"), value.get("every", 1), value.get("first")
     if turn and turn % every:
         told = (
@@ -117,7 +124,7 @@ def _read_error(value: Json) -> ErrorAnswer | None:
 
 
 def _body_of(value: Json, key: str) -> bytes | None:
-    """A whole body: its JSON, or a text as it stands where the fault's content type is none of JSON's."""
+    """The bytes of a body: a text as it stands where the fault's content type is not JSON, else its JSON."""
     if key not in value:
         return None
     body, media = value[key], value.get("content_type", "json").partition(";")[0].strip().lower()
@@ -134,4 +141,4 @@ def _read_error_event(value: Json) -> str | None:
 
 
 RETRY_AFTER: Mapping[int, float] = {429: 1.0, 503: 1.0}
-"""Statuses with which a polite server says when to come again → seconds."""
+"""Status → seconds in `Retry-After`, for the statuses with which servers usually send it."""

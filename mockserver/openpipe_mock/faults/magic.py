@@ -1,16 +1,16 @@
-"""The faults of magic models: `mock-status-429`, `mock-delay-500`, `mock-disconnect`."""
+"""Faults that magic models ask for: `mock-status-429`, `mock-delay-500`, `mock-disconnect`."""
 
 from openpipe_mock.answers.magic import DELAY, PREFIX, STATUS_NAME, bare, echoes, milliseconds
 from openpipe_mock.faults.kinds import RETRY_AFTER, ErrorAnswer, Fault
 
 
 def knows(model: str) -> bool:
-    """Whether a model is one of the magic ones."""
+    """Whether a model is magic: one that echoes, or one that has a fault."""
     return echoes(model) or model_fault(model) is not None
 
 
 def model_fault(model: str) -> Fault | None:
-    """What goes wrong with every request for a magic model; None for one that answers."""
+    """Return the fault of every request for a magic model; None for any other, and for `mock-echo`."""
     if PREFIX not in model:
         return None
     name = bare(model)

@@ -1,7 +1,7 @@
-"""Answers said in another way that the contract allows too: whole ones, and the chunks of streams.
+"""Changes answers and streams into others that the contract allows too; `variants` builds on them.
 
-A change is a pure function of an answer and the seed of its variant. It takes what the contract calls valid
-and gives what the contract calls valid; what it has no use for it leaves alone.
+A change is a pure function of an answer and the seed of its variant. It takes a valid answer and returns a
+valid one. An answer that it doesn't apply to is returned as it is.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,19 +18,21 @@ from openpipe_mock.core.seeded import digest
 
 Json = Any
 Change = Callable[[Json, int], Json]
-"""An answer and a seed in, an answer out."""
+"""Takes an answer and a seed, returns an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An event of a stream and the seconds that pass before it; `chunk` is None for `[DONE]`."""
+    """An event of a stream. `chunk`: its JSON, None for `[DONE]`. `wait`: the seconds that pass before it."""
 
     chunk: Json
     wait: float = 0.0
 
 
 Course = Sequence[Frame]
+"""All events of a stream, in order."""
 CourseChange = Callable[[Course, int], Course]
+"""Takes the events of a stream and a seed, returns events."""
 
 
 def unchanged(answer: Json, _: int) -> Json:
@@ -41,30 +43,16 @@ def as_it_comes(course: Course, _: int) -> Course:
     return course
 
 
-def _drawn(seed: int, *names: str) -> int:
-    """A number from the seed and some names, the same on every machine."""
-    return int.from_bytes(digest(str(seed).encode(), *(name.encode() for name in names))[:6])
-
-
-def _without(members: Mapping[str, Json], *names: str) -> Json:
-    return {name: member for name, member in members.items() if name not in names}
-
-
-def _told(members: Mapping[str, Json]) -> Json:
-    """The members that are not null."""
-    return {name: member for name, member in members.items() if member is not None}
-
-
-# Where changes take hold.
+# Changes of parts, made into changes of answers and streams.
 
 
 def in_choices(change: Callable[[Json], Json]) -> Change:
-    """A change of each choice of a completion."""
+    """Return the change of a completion that changes each of its choices."""
     return lambda answer, _: {**answer, "choices": [change(choice) for choice in answer["choices"]]}
 
 
 def in_chunks(change: Callable[[Json], Json]) -> CourseChange:
-    """A change of each chunk of a stream."""
+    """Return the change of a stream that changes each of its chunks."""
 
     def changed(course: Course, _: int) -> Course:
         return [
@@ -75,14 +63,14 @@ def in_chunks(change: Callable[[Json], Json]) -> CourseChange:
 
 
 def in_deltas(change: Callable[[Json], Json]) -> CourseChange:
-    """A change of each choice of each chunk."""
+    """Return the change of a stream that changes each choice of each chunk."""
     return in_chunks(lambda chunk: {**chunk, "choices": [change(choice) for choice in chunk["choices"]]})
 
 
 def in_results(change: Callable[[Mapping[str, Json], Json, int], Json]) -> Change:
-    """A change of what criteria made of each choice; the best choice comes first again.
+    """Return the change of a completion that changes each choice's `criteria_results` and sorts anew.
 
-    `change` is given the results of a choice, those of the choice that came first, and the seed.
+    `change` takes the results of a choice, those of the first choice, and the seed.
     """
 
     def changed(answer: Json, seed: int) -> Json:
@@ -99,24 +87,24 @@ def in_results(change: Callable[[Mapping[str, Json], Json, int], Json]) -> Chang
 
 
 def _judged(answer: Json) -> bool:
-    """Whether each choice was judged by criteria, and there is one."""
+    """Whether there are choices and each was judged by criteria."""
     return bool(answer["choices"]) and all(choice.get("criteria_results") for choice in answer["choices"])
 
 
 def combined(choice: Json) -> float:
-    """The mean of a choice's scores; what failed counts 0, whatever stands beside the error."""
+    """Return the mean of a choice's scores; a failed one counts 0, also where it has a score."""
     results = choice["criteria_results"].values()
     return fsum(each["score"] if each["status"] == "success" else 0 for each in results) / len(results)
 
 
 def _in_order(choices: Sequence[Json]) -> list[Json]:
-    """The choices, best first, equal ones as they came; numbered by their place."""
+    """The choices, best first and equal ones in their order, each with its place as `index`."""
     ranked = sorted(choices, key=lambda choice: -combined(choice))
     return [{**choice, "index": index} for index, choice in enumerate(ranked)]
 
 
 def in_scores(change: Callable[[float, int], float]) -> Change:
-    """A change of each score that criteria gave in best of n."""
+    """Return the change of a completion that changes each score in `criteria_results`."""
     return in_results(
         lambda results, _, seed: {
             name: {**each, "score": change(each["score"], seed)} if each["status"] == "success" else each
@@ -126,7 +114,7 @@ def in_scores(change: Callable[[float, int], float]) -> Change:
 
 
 def in_score(change: Callable[[float, int], float]) -> Change:
-    """A change of the judge's score."""
+    """Return the change of a judgement that changes its score."""
     return lambda answer, seed: {**answer, "score": change(answer["score"], seed)}
 
 
@@ -141,7 +129,7 @@ def _nulls_beside(members: Json, *names: str) -> Json:
 
 
 def bare_choice(choice: Json) -> Json:
-    """A choice without members that say nothing."""
+    """Remove the members of a choice and its message that are null."""
     return _told({**choice, "message": _told(choice["message"])})
 
 
@@ -159,7 +147,7 @@ def null_usage(answer: Json, _: int) -> Json:
 
 
 def null_chunk(chunk: Json) -> Json:
-    """A chunk in which everything is null that may be."""
+    """Set all absent members of a chunk that may be null to null."""
     choices = [
         _nulls_beside(
             {**choice, "delta": _nulls_beside(choice["delta"], "role", *_MESSAGE_NULLS)},
@@ -178,7 +166,7 @@ _DETAILS = {
 
 
 def more_members(answer: Json, seed: int) -> Json:
-    """A completion with further members everywhere."""
+    """Add further members to a completion, its choices, messages, results and usage."""
 
     def more(choice: Json) -> Json:
         results = choice.get("criteria_results")
@@ -204,7 +192,7 @@ def without_usage(answer: Json, _: int) -> Json:
 
 
 def uncounted(course: Course, _: int) -> Course:
-    """A stream without the chunk that counts tokens, and without `usage` in the others."""
+    """Remove the chunk that counts tokens from a stream, and `usage` from the other chunks."""
     kept = [frame for frame in course if frame.chunk is None or not frame.chunk.get("usage")]
     return in_chunks(lambda chunk: _without(chunk, "usage"))(kept, 0)
 
@@ -214,7 +202,7 @@ def without_logprobs(choice: Json) -> Json:
 
 
 def bare_error(answer: Json, _: int) -> Json:
-    """An error that says no more than it has to."""
+    """Remove all members of an error but `message` and `code`."""
     return _without(answer, "issues", "error")
 
 
@@ -224,7 +212,10 @@ FAILED = {"status": "error", "errorCode": 500, "errorMessage": "The criterion co
 
 
 def failing(beside: Mapping[str, Json]) -> Change:
-    """One criterion, the same in each choice, fails; `beside` stands in its result too."""
+    """Return the change in which one criterion, the same in each choice, fails.
+
+    `beside`: further members of its result.
+    """
 
     def change(results: Mapping[str, Json], _: Mapping[str, Json], seed: int) -> Json:
         names = sorted(results)
@@ -235,7 +226,7 @@ def failing(beside: Mapping[str, Json]) -> Change:
 
 
 def tied(results: Mapping[str, Json], first: Mapping[str, Json], _: int) -> Json:
-    """The results of the first choice, for each choice in its own words."""
+    """Give a choice the scores of the first one; where either result failed, the first one's whole result."""
     return {
         name: {**each, "score": first[name]["score"]}
         if name in first and each["status"] == first[name]["status"] == "success"
@@ -245,7 +236,7 @@ def tied(results: Mapping[str, Json], first: Mapping[str, Json], _: int) -> Json
 
 
 def backwards(answer: Json, seed: int) -> Json:
-    """Criteria in the order that is the reverse of the usual one, wherever they are listed."""
+    """Reverse the order of the criteria in a completion, wherever they are listed."""
     usage = answer.get("usage") or {}
     listed = {"criteria": _reversed_keys(usage["criteria"])} if "criteria" in usage else {}
     counted = {"usage": {**usage, **listed}} if listed else {}
@@ -257,12 +248,12 @@ def _reversed_keys(members: Mapping[str, Json]) -> Json:
 
 
 def as_reward_model(answer: Json, seed: int) -> Json:
-    """A judgement as a trained reward model gives it: tokens, and no explanation."""
+    """Make a judgement look like a trained reward model's: with tokens and without an explanation."""
     return {**_without(answer, "explanation"), "usage": {"total_tokens": 120 + _drawn(seed) % 80}}
 
 
 def as_reward_models(answer: Json, seed: int) -> Json:
-    """The same in best of n."""
+    """The same for the results and the usage of a best of n."""
     if not _judged(answer):
         return answer
 
@@ -276,20 +267,20 @@ def as_reward_models(answer: Json, seed: int) -> Json:
 
 
 def whole_score(score: float, _: int) -> float:
-    """0 or 1, as a whole number."""
+    """Round a score to 0 or 1, as a whole number."""
     return int(score >= 0.5)
 
 
 def fine_score(score: float, seed: int) -> float:
-    """Nearly the same score, inwards from it, with as many decimals as a double has."""
+    """Move a score by at most a millionth towards 0.5, so that it has as many decimals as a double can."""
     shift = (1 + _drawn(seed, repr(score))) / 2**48 * 1e-6
     return score - shift if score >= 0.5 else score + shift
 
 
 def kept_index(answer: Json, _: int) -> Json:
-    """Choices that keep the number of their making: the best one has not number 0, where it can be helped.
+    """Number the choices of a best of n as if each kept its index from before the sorting.
 
-    Equal choices stand in the order of their making.
+    The best choice doesn't get 0, unless all are equal; equal choices have rising numbers.
     """
     if not _judged(answer):
         return answer
@@ -313,11 +304,11 @@ UNUSUAL = (
 )
 SEVERAL_BYTES = " \N{EURO SIGN}\N{GRINNING FACE}\N{CJK UNIFIED IDEOGRAPH-4E2D}"
 LONG = 60_000
-"""Characters that a long text has at least."""
+"""The least number of characters in a long text."""
 MOST_LIKELY = 2_000
-"""Characters that a text gets at most where each of its tokens is listed with its log probability."""
+"""The most characters that are added to a text whose tokens are listed with log probabilities."""
 _PIECE = 600
-"""Characters of it that a stream's chunk brings."""
+"""Characters of an addition in each chunk of a stream."""
 
 
 def unusual(_: str) -> str:
@@ -329,17 +320,17 @@ def of_several_bytes(_: str) -> str:
 
 
 def much_more(text: str) -> str:
-    """The text again and again."""
+    """Return the text again and again, LONG characters or more."""
     again = f"\n{text or 'on and on'}"
     return again * (LONG // len(again) + 1)
 
 
 _Addition = Callable[[str], str]
-"""A text in, what is said behind it out."""
+"""Takes a text, returns what to add to its end."""
 
 
 def longer_explanation(addition: _Addition) -> Change:
-    """A judgement whose explanation says more."""
+    """Return the change of a judgement that adds to its explanation."""
 
     def changed(answer: Json, _: int) -> Json:
         text = answer.get("explanation")
@@ -349,7 +340,10 @@ def longer_explanation(addition: _Addition) -> Change:
 
 
 def longer_texts(addition: _Addition) -> Change:
-    """A completion whose texts say more. What is cut, a call, a refusal or JSON stays as it is."""
+    """Return the change of a completion that adds to its texts.
+
+    Texts that were cut, refusals, JSON and choices that call tools stay as they are.
+    """
 
     def changed(answer: Json, _: int) -> Json:
         choices, tokens = [], 0
@@ -364,7 +358,7 @@ def longer_texts(addition: _Addition) -> Change:
 
 
 def _said_more(text: str, choice: Json, addition: _Addition) -> str:
-    """What is said behind a text, less of it where its tokens are listed."""
+    """What to add to a text; at most MOST_LIKELY characters where its tokens are listed."""
     more = addition(text)
     return more[:MOST_LIKELY] if (choice.get("logprobs") or {}).get("content") else more
 
@@ -374,7 +368,7 @@ def _may_grow(text: str | None, finish_reason: str | None) -> bool:
 
 
 def _is_json(text: str) -> bool:
-    """Whether a text is JSON, as an answer is that was asked to be: more words would make it none."""
+    """Whether a text is JSON, which an addition would break."""
     try:
         orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -389,7 +383,7 @@ def _grown(choice: Json, more: str) -> Json:
 
 
 def _also_likely(logprobs: Json, more: str) -> Json:
-    """The member `logprobs` of a choice that says more, where it lists the tokens of the content."""
+    """The member `logprobs` with the tokens of an addition; nothing where no tokens are listed."""
     listed = (logprobs or {}).get("content")
     if not listed:
         return {}
@@ -399,7 +393,7 @@ def _also_likely(logprobs: Json, more: str) -> Json:
 
 
 def _counting(answer: Json, tokens: int) -> Json:
-    """An answer or a chunk that counts so many tokens more."""
+    """Add a number of tokens to the usage of an answer or a chunk."""
     usage = answer.get("usage")
     if not usage:
         return answer
@@ -408,7 +402,7 @@ def _counting(answer: Json, tokens: int) -> Json:
 
 
 def longer_stream(addition: _Addition) -> CourseChange:
-    """A stream whose texts say more, in further chunks behind the last one of each text."""
+    """Return the change of a stream that adds to its texts, in chunks behind the last one of each text."""
 
     def changed(course: Course, _: int) -> Course:
         further, tokens = {}, 0
@@ -426,7 +420,7 @@ def longer_stream(addition: _Addition) -> CourseChange:
 
 
 def _saying(chunk: Json, more: str) -> Iterator[Frame]:
-    """Chunks as this one that bring a text."""
+    """Chunks like this one whose deltas are the pieces of a text."""
     [choice] = chunk["choices"]
     for start in range(0, len(more), _PIECE):
         piece = more[start : start + _PIECE]
@@ -439,17 +433,17 @@ def _saying(chunk: Json, more: str) -> Iterator[Frame]:
         yield Frame({**chunk, "choices": [{**choice, "delta": {"content": piece}, **logprobs}]})
 
 
-# The course of a stream. Each chunk of ours speaks of one choice or of none.
+# Changes of streams. Each chunk of the mock has one choice or none.
 
 
 def _choice_numbers(course: Course) -> list[int]:
-    """The numbers of the choices that a stream speaks of, in order."""
+    """The indices of a stream's choices, in the order in which they come."""
     found = (choice["index"] for frame in course if frame.chunk for choice in frame.chunk["choices"])
     return list(dict.fromkeys(found))
 
 
 def _deltas_of(course: Course, number: int) -> list[tuple[int, Json]]:
-    """Where a stream speaks of a choice alone, and what it says there."""
+    """The places of the chunks that have this choice alone, each with what it says of the choice."""
     return [
         (place, frame.chunk["choices"][0])
         for place, frame in enumerate(course)
@@ -458,18 +452,18 @@ def _deltas_of(course: Course, number: int) -> list[tuple[int, Json]]:
 
 
 def _finish_of(course: Course, number: int) -> str | None:
-    """Why a choice ends."""
+    """The finish reason of a choice."""
     found = (choice.get("finish_reason") for _, choice in _deltas_of(course, number))
     return next(filter(None, found), None)
 
 
 def with_role(choice: Json) -> Json:
-    """A delta that says its role again."""
+    """Add the role to a delta."""
     return {**choice, "delta": {**choice["delta"], "role": "assistant"}}
 
 
 def empty_first(course: Course, _: int) -> Course:
-    """Each choice opens with a delta that says nothing."""
+    """Put a chunk with an empty delta before the first one of each choice."""
     firsts = {_deltas_of(course, number)[0][0] for number in _choice_numbers(course)}
 
     def opened(place: int, frame: Frame) -> Iterator[Frame]:
@@ -483,7 +477,7 @@ def empty_first(course: Course, _: int) -> Course:
 
 
 def finish_with_text(course: Course, _: int) -> Course:
-    """Each choice ends in the chunk that brings the last of it, and not in one of its own."""
+    """Move each choice's finish reason from its own chunk into the one with the choice's last piece."""
     frames: list[Frame | None] = list(course)
     for number in _choice_numbers(course):
         said = _deltas_of(course, number)
@@ -497,7 +491,7 @@ def finish_with_text(course: Course, _: int) -> Course:
 
 
 def without_choices(course: Course, _: int) -> Course:
-    """A chunk without choices before the first one, and one before the end."""
+    """Add chunks without choices to a stream: one at the beginning, one after the last chunk."""
     chunks = [place for place, frame in enumerate(course) if frame.chunk]
     if not chunks:
         return course
@@ -514,5 +508,19 @@ _CALLING = ("tool_calls", "function_call")
 
 
 def stopping(choice: Json) -> Json:
-    """A choice that ends with `stop` though it calls."""
+    """Replace the finish reason of a choice that calls tools by `stop`."""
     return {**choice, "finish_reason": "stop"} if choice.get("finish_reason") in _CALLING else choice
+
+
+def _drawn(seed: int, *names: str) -> int:
+    """A number that depends on the seed and the names, the same on every machine."""
+    return int.from_bytes(digest(str(seed).encode(), *(name.encode() for name in names))[:6])
+
+
+def _without(members: Mapping[str, Json], *names: str) -> Json:
+    return {name: member for name, member in members.items() if name not in names}
+
+
+def _told(members: Mapping[str, Json]) -> Json:
+    """The members that are not null."""
+    return {name: member for name, member in members.items() if member is not None}

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: whose turn it is, in what words it is told, and what the header asks for."""
+"""Selects the fault that strikes a request, describes faults, and reads the header `x-mock-fault`."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ _MAGIC = "header x-mock-fault"
 
 
 class Lot:
-    """What a share is drawn from: a seed and the content of a request, however its keys are ordered."""
+    """What a fault's share is drawn from: a seed and a request's body. The order of its keys is ignored."""
 
     def __init__(self, seed: int, body: bytes) -> None:
         self.seed = seed
@@ -28,21 +28,21 @@ class Lot:
 
     @cached_property
     def content(self) -> bytes:
-        """A digest of the body's JSON in one order, or of its bytes where they are no JSON."""
+        """A digest of the body's JSON with sorted keys, or of its bytes where they are no JSON."""
         try:
             return digest(b"json", ordered(parse(self.body)))
         except ParseError:
             return digest(b"bytes", self.body)
 
     def number(self, *names: str) -> float:
-        """A number from 0 up to 1, the same for the same seed, names and content."""
+        """Return a number in [0, 1), the same for the same seed, names and content."""
         dice = digest(str(self.seed).encode(), *(name.encode() for name in names), self.content)
         return int.from_bytes(dice[:6]) / 2**48
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A fault that a request met the `when` of and that didn't strike; `why` is half a sentence."""
+    """A fault that didn't strike though the request met its `when`. `why`: the reason, for the journal."""
 
     fault: Fault
     why: str
@@ -50,7 +50,7 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The fault that strikes a request, if any does, and those that only met their `when`."""
+    """The fault that strikes a request, None without one, and those that met their `when` and didn't."""
 
     fault: Fault | None = None
     passed: tuple[Passed, ...] = ()
@@ -59,10 +59,11 @@ class Due:
 def due(
     faults: Sequence[Fault], subject: Subject, count: Callable[[str], int], lot: Lot, *, streams: bool
 ) -> Due:
-    """The first fault whose turn it is. `streams`: the request asks for a stream.
+    """Return the first fault whose turn it is. `streams`: the request asks for a stream.
 
-    `count` is given the name of a count and says which number this request has in it, from 1. Each fault that
-    meets its `when` counts, also behind the one that strikes. One that only a stream can have counts streams.
+    `count` is called with the name of a count and returns the number of this request in it, from 1. Every
+    fault whose `when` the request meets is counted, also those after the one that strikes; a fault that only
+    a stream can have counts streams only.
     """
     striking, passed = None, []
     for fault in rules_that_hold(faults, subject):
@@ -77,7 +78,7 @@ def due(
 
 
 def _hindrance(fault: Fault, subject: Subject, count: Callable[[str], int], lot: Lot, streams: bool) -> str:
-    """Why a fault that meets its `when` does not strike; "" when its turn has come."""
+    """Why a fault whose `when` the request meets does not strike; "" where it does."""
     if needs_stream(fault) and not streams:
         return "it strikes streams alone, and this request asks for none"
     number = count(fault.counter)
@@ -98,18 +99,18 @@ _TURNS: Mapping[str, Callable[[int, int], bool]] = {
     "every": lambda number, wanted: number % wanted == 0,
     "first": lambda number, wanted: number <= wanted,
 }
-"""Member of a fault → whether it lets the request with this number pass to the fault."""
+"""Member of a fault → whether the fault strikes the request with this number."""
 
 
 def only_delays(fault: Fault) -> bool:
-    """Whether a fault does nothing but make wait."""
+    """Whether a fault leaves the answer as it is and at most delays it."""
     done = (fault.error, fault.drip, fault.content_type, fault.error_event, fault.raw)
     flags = (fault.disconnect, fault.malformed, fault.truncated, fault.empty, fault.endless)
     return not any(flags) and all(each is None for each in done)
 
 
 def needs_stream(fault: Fault) -> bool:
-    """Whether only a stream can have it."""
+    """Whether only a stream can have a fault."""
     return fault.after_events is not None or fault.error_event is not None or fault.endless
 
 
@@ -119,13 +120,13 @@ _Words = Callable[[Fault], str | None]
 
 
 def describe(fault: Fault) -> str:
-    """What a fault does and where it stands: `status 429 (fault /faults/0)`."""
+    """Say what a fault does and where it stands: `status 429 (fault /faults/0)`."""
     told = ", ".join(words for each in _WORDS if (words := each(fault)))
     return f"{told or 'nothing'} (fault {fault})" if str(fault) else told or "nothing"
 
 
 def _disconnecting(fault: Fault) -> str | None:
-    """When the connection breaks, in words."""
+    """Say when the connection breaks."""
     if fault.after_bytes is not None:
         when = f" after {counted(fault.after_bytes, 'byte')}"
     else:
@@ -134,6 +135,7 @@ def _disconnecting(fault: Fault) -> str | None:
 
 
 def counted(number: int, noun: str) -> str:
+    """Return a number with a noun, in the plural but for 1."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
@@ -156,7 +158,7 @@ _WORDS: Sequence[_Words] = (
 
 
 def magic_fault(name: str) -> Fault:
-    """The fault that the header `x-mock-fault` asks for. Raises BadRequest for what is none."""
+    """Return the fault that a value of `x-mock-fault` asks for. Raises BadRequest for any other value."""
     asked = name.strip().lower()
     if asked in NAMED:
         fault = NAMED[asked]
@@ -181,4 +183,4 @@ NAMED: Mapping[str, Fault] = {
     "error-event": Fault(error_event="The stream failed on purpose, as the header x-mock-fault asks."),
     "endless": Fault(endless=True),
 }
-"""Value of the header → fault."""
+"""Value of `x-mock-fault` → fault."""

@@ -1,7 +1,7 @@
-"""How a fault spoils an answer: exchanges around an exchange, effects in and effects out.
+"""Puts a fault into the exchange that answers a request.
 
-A way to spoil is a small generator that passes most of what it gets on. What a fault combines is a chain of
-them, in the order of `_SPOILERS`.
+Each part of a fault is a small generator around the exchange: it passes most effects on and changes the
+others. A fault with several parts is a chain of such generators, in the order of `_SPOILERS`.
 """
 
 import math
@@ -31,11 +31,12 @@ _Refused = Callable[[ApiError], Reply]
 
 
 def spoiled(exchange: Effects, fault: Fault, pace: Pace, refused: _Refused, *, streams: bool) -> Effects:
-    """The exchange that answers a request, with a fault in it. `refused` renders an error.
+    """Run the exchange that answers a request, with a fault in it.
 
-    Where the fault leaves nothing of the answer (an error, `raw`, a disconnect before it), the exchange isn't
-    begun at all. Otherwise it runs, and an error that it answers is spoiled as any other answer is. A reply
-    of status 0 says that the connection broke before there was any.
+    `refused` renders an error. `streams`: the request asks for a stream. Where the fault leaves nothing of
+    the answer (an error, `raw`, a disconnect before it), the exchange isn't started. Otherwise it runs, and
+    the fault changes what it answers, errors too. A reply with status 0 means that the connection broke
+    before the answer.
     """
     if fault.delay:
         yield Wait(fault.delay)
@@ -50,7 +51,7 @@ def spoiled(exchange: Effects, fault: Fault, pace: Pace, refused: _Refused, *, s
 
 
 def _substitute(fault: Fault, refused: _Refused, streams: bool) -> Effects | None:
-    """What is answered in place of the right answer; None where that is only spoiled."""
+    """The exchange that replaces the right one; None where the fault only changes its answer."""
     if fault.error:
         return _only(_failure(fault.error, fault, refused))
     if fault.raw is None:
@@ -59,7 +60,7 @@ def _substitute(fault: Fault, refused: _Refused, streams: bool) -> Effects | Non
 
 
 def _only(reply: Reply) -> Effects:
-    """An exchange of a reply alone."""
+    """An exchange that only replies."""
     yield from ()
     return reply
 
@@ -71,7 +72,7 @@ def _failure(answer: ErrorAnswer, fault: Fault, refused: _Refused) -> Reply:
 
 
 class Injected(ApiError):
-    """An error that was asked for. Its message says so, where the fault brings none."""
+    """The error of a fault. Where the fault has no message, it says that it was asked for."""
 
     status, code, words = 500, "INTERNAL_SERVER_ERROR", "Injected"
 
@@ -83,7 +84,11 @@ class Injected(ApiError):
 
 
 def retry_headers(seconds: float | None) -> tuple[tuple[str, str], ...]:
-    """When to come again. HTTP knows whole seconds; OpenAI's clients read milliseconds before them."""
+    """Return the headers that say when to retry; none for None.
+
+    `retry-after` has whole seconds, rounded up. Fractions stand in `retry-after-ms` as well, which OpenAI's
+    clients read first.
+    """
     if seconds is None:
         return ()
     whole = ("retry-after", str(math.ceil(seconds)))
@@ -91,7 +96,7 @@ def retry_headers(seconds: float | None) -> tuple[tuple[str, str], ...]:
 
 
 def raw_stream(data: bytes) -> Effects:
-    """These bytes as the one event of a stream."""
+    """Send these bytes as the only event of a stream, then `[DONE]`."""
     yield Begin(200, STREAM_HEADERS)
     yield Piece(b"".join(b"data: %s\n" % line for line in data.splitlines()) + b"\n")
     yield Piece(DONE)
@@ -99,7 +104,10 @@ def raw_stream(data: bytes) -> Effects:
 
 
 def sent_by(exchange: Effects) -> Generator[Effect, Any, _Sent]:
-    """Run an exchange on to what it sends next, and return that unsent: an effect, or the reply."""
+    """Run an exchange until it sends something, and return that unsent: an effect, or the reply at its end.
+
+    All other effects are passed on.
+    """
     try:
         effect = next(exchange)
         while not isinstance(effect, Begin | Piece | Break):
@@ -111,7 +119,7 @@ def sent_by(exchange: Effects) -> Generator[Effect, Any, _Sent]:
 
 
 def _past_events(exchange: Effects, most: int) -> Generator[Effect, Any, _Sent]:
-    """Pass at most so many events of a stream on; return what comes then, at the latest its `[DONE]`."""
+    """Pass on at most so many events of a stream and return the next one, `[DONE]` at the latest."""
     sent = yield from sent_by(exchange)
     while most and isinstance(sent, Piece) and sent.data != DONE:
         most -= 1
@@ -121,12 +129,12 @@ def _past_events(exchange: Effects, most: int) -> Generator[Effect, Any, _Sent]:
 
 
 def _ended(begun: Begin) -> Reply:
-    """What is to say of a stream that a fault has ended."""
+    """The reply of a stream that a fault has ended."""
     return Reply(begun.status, b"", begun.headers)
 
 
 def _flowing(exchange: Effects) -> Effects:
-    """The exchange, a plain answer of which is sent as a stream is: its head with its whole length first."""
+    """Run the exchange and send a plain answer as streams are sent: its head and length, then its body."""
     with closing(exchange):
         sent = yield from sent_by(exchange)
         if not isinstance(sent, Reply):
@@ -142,7 +150,10 @@ def _altered(
     plain: Callable[[Reply], Reply],
     streamed: Callable[[Begin, Effects], Effects],
 ) -> Effects:
-    """The exchange with its plain answer changed by `plain`, or its stream, once begun, by `streamed`."""
+    """Run the exchange, with a plain answer changed by `plain`, or a stream changed by `streamed`.
+
+    `streamed` gets the effect that began the stream, which is sent, and the rest of the exchange.
+    """
     with closing(exchange):
         sent = yield from sent_by(exchange)
         if isinstance(sent, Reply):
@@ -157,7 +168,7 @@ def _unchanged(reply: Reply) -> Reply:
 
 
 def _endless(exchange: Effects, _: Fault, pace: Pace) -> Effects:
-    """A stream whose content comes again and again, up to the bound, before it ends as it should."""
+    """Repeat the content of a stream up to the bound, then end it as it should end."""
 
     def streamed(_: Begin, exchange: Effects) -> Effects:
         passed: list[bytes] = []
@@ -176,7 +187,7 @@ def _endless(exchange: Effects, _: Fault, pace: Pace) -> Effects:
 
 
 def _again(passed: Sequence[bytes], pace: Pace) -> Iterator[Effect]:
-    """The content among these events, round and round until there are as many events as the pace allows."""
+    """Send the content of these events again and again, up to the number of events that the pace allows."""
     content = [data for data in passed if _says(data)] or list(map(_padding, passed[:1]))
     for data in islice(cycle(content), max(0, pace.most_events - len(passed))):
         if pace.tokens_per_second:
@@ -185,7 +196,7 @@ def _again(passed: Sequence[bytes], pace: Pace) -> Iterator[Effect]:
 
 
 def chunk_of(data: bytes) -> Any:
-    """A stream event's JSON; None where it is none."""
+    """Return the JSON of a stream's event, None where it has none."""
     try:
         return orjson.loads(data.removeprefix(b"data: "))
     except orjson.JSONDecodeError:
@@ -193,7 +204,7 @@ def chunk_of(data: bytes) -> Any:
 
 
 def _choices_of(data: bytes) -> list[Any]:
-    """The choices in an event of a stream; none where it has another form, as a raw answer may."""
+    """The choices in an event of a stream; none where the event has another form, as in a raw answer."""
     chunk = chunk_of(data)
     given = chunk.get("choices") if isinstance(chunk, dict) else None
     listed = given if isinstance(given, list) else []
@@ -206,12 +217,12 @@ def _ends(data: bytes) -> bool:
 
 
 def _says(data: bytes) -> bool:
-    """Whether an event carries content and doesn't open a choice."""
+    """Whether an event has content and doesn't begin a choice."""
     return any(choice["delta"] and "role" not in choice["delta"] for choice in _choices_of(data))
 
 
 def _padding(data: bytes) -> bytes:
-    """Content for an answer that has none, made from the event that opens it."""
+    """An event with made-up content, for a stream that has none; made from the stream's first event."""
     choices = _choices_of(data)
     if not choices:
         return data
@@ -219,7 +230,7 @@ def _padding(data: bytes) -> bytes:
 
 
 def _failing_event(exchange: Effects, fault: Fault, _: Pace) -> Effects:
-    """A stream that ends with an error, in the form in which OpenAI's clients look for it."""
+    """End a stream with an error event in the form that OpenAI's clients look for."""
     told = fault.error_event or "The stream failed on purpose."
     error = {"message": told, "code": errors.code(500), "type": "server_error"}
 
@@ -232,7 +243,7 @@ def _failing_event(exchange: Effects, fault: Fault, _: Pace) -> Effects:
 
 
 def _malformed(exchange: Effects, fault: Fault, _: Pace) -> Effects:
-    """The right answer with a bracket too many, which no reader of JSON forgives; of a stream, one event."""
+    """Add a bracket to the answer, or to one event of a stream, so that it is no JSON."""
 
     def streamed(_: Begin, exchange: Effects) -> Effects:
         sent = yield from _past_events(exchange, fault.after_events or 0)
@@ -246,7 +257,7 @@ def _malformed(exchange: Effects, fault: Fault, _: Pace) -> Effects:
 
 
 def _truncated(exchange: Effects, _: Fault, __: Pace) -> Effects:
-    """The first half of the answer: of its bytes, or of a stream's events; nothing else tells so."""
+    """Send the first half of the answer: of its bytes, or of a stream's events. Nothing else says so."""
 
     def streamed(begun: Begin, exchange: Effects) -> Effects:
         effects = yield from _recorded(exchange)
@@ -259,7 +270,7 @@ def _truncated(exchange: Effects, _: Fault, __: Pace) -> Effects:
 
 
 def _recorded(exchange: Effects) -> Generator[Effect, Any, list[Effect]]:
-    """What an exchange still sends, and the time that it takes for that: kept, not carried out."""
+    """Run an exchange to its end and return the pieces and waits that it asks for, none carried out."""
     kept: list[Effect] = []
     try:
         effect = next(exchange)
@@ -274,7 +285,7 @@ def _recorded(exchange: Effects) -> Generator[Effect, Any, list[Effect]]:
 
 
 def _emptied(exchange: Effects, _: Fault, __: Pace) -> Effects:
-    """The answer without a body; of a stream, without events."""
+    """Send the answer without a body, or a stream without events."""
 
     def streamed(begun: Begin, _: Effects) -> Effects:
         return _only(_ended(begun))
@@ -283,7 +294,7 @@ def _emptied(exchange: Effects, _: Fault, __: Pace) -> Effects:
 
 
 def _retyped(exchange: Effects, fault: Fault, _: Pace) -> Effects:
-    """The answer under another content type."""
+    """Send the answer with another content type."""
     content_type = (b"content-type", str(fault.content_type).encode("latin-1", "replace"))
 
     def typed(headers: HeaderList) -> HeaderList:
@@ -299,7 +310,7 @@ def _retyped(exchange: Effects, fault: Fault, _: Pace) -> Effects:
 
 
 def _broken_off(exchange: Effects, fault: Fault, _: Pace) -> Effects:
-    """The connection breaks: at once, after events, or after bytes; at the latest where the answer ends."""
+    """Break the connection: at once, after events or after bytes, and at the answer's end at the latest."""
     if fault.after_bytes is not None:
         return _broken_after_bytes(_flowing(exchange), fault.after_bytes)
     if fault.after_events is not None:
@@ -331,7 +342,7 @@ def _broken_after_bytes(exchange: Effects, left: int) -> Effects:
 
 
 def _dripping(exchange: Effects, fault: Fault, _: Pace) -> Effects:
-    """The same answer, a few bytes at a time."""
+    """Send the answer a few bytes at a time."""
     drip, begun = fault.drip or Drip(), False
     with closing(_flowing(exchange)) as answer:
         while not isinstance(sent := (yield from sent_by(answer)), Reply):
@@ -356,4 +367,4 @@ _SPOILERS: Sequence[tuple[Callable[[Fault], bool], Callable[[Effects, Fault, Pac
     (lambda fault: fault.disconnect, _broken_off),
     (lambda fault: fault.drip is not None, _dripping),
 )
-"""Which faults have it, and how it spoils an exchange; each works on what those before it leave."""
+"""Whether a fault has this part, and the generator for it; each one changes what those before it leave."""

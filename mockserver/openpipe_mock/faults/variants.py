@@ -1,8 +1,8 @@
-"""Variants: answers that are all within the contract and yet unlike the usual ones, to try a client with.
+"""Variants: answers that the contract allows and that differ from the usual ones, to try clients with.
 
-A client that works with the plain answers alone relies on what nobody promises. Each variant changes one
-thing about all answers; `varied` puts it around the exchange that answers. What a variant draws it draws from
-its own seed, so the same requests get the same bytes.
+A client that fails with a variant relies on something that the contract doesn't promise. Each variant changes
+one thing about all answers; `varied` puts it around the exchange that answers. A variant draws from a seed of
+its own, so that the same requests get the same bytes.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -41,16 +41,17 @@ from openpipe_mock.openapi.spec import contract
 Json = Any
 
 _ANSWERS: Mapping[str, str] = {"judge": "JudgeCriteriaResponse", "chat": "ChatCompletion"}
-"""Endpoint that is varied → the schema of its answer."""
+"""Endpoint with variants → the schema of its answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way in which answers are unlike the usual: a name, a sentence that says it, and a seed.
+    """One difference from the usual answers: its name, a sentence that describes it, and its seed.
 
-    `judge`, `chat`: changes of whole answers. `stream`: of the events of a stream. `error`: of errors.
-    `framing`: how the bytes of a stream come; with `all_bodies`, those of whole answers too. `refusal`: what
-    the first request to each endpoint is answered.
+    `judge`, `chat`: change the plain answers of these endpoints. `stream`: changes the events of a stream.
+    `error`: changes errors. `framing`: how the bytes of a stream are sent; with `all_bodies`, those of plain
+    answers too. `refusal`: an error for the first request to each endpoint, with `retry_after` seconds in its
+    header.
     """
 
     name: str
@@ -66,7 +67,7 @@ class Variant:
     retry_after: float | None = None
 
     def body(self, reply: Reply, endpoint: str) -> bytes:
-        """The body of an answer in this variant. What isn't as the contract has it is left alone."""
+        """Return the body of an answer in this variant. A body that breaks the contract stays as it is."""
         answer = _json_of(reply.body)
         if reply.status >= 400:
             is_error = contract().checker("Error" if endpoint == "judge" else "ChatError").is_valid
@@ -83,11 +84,6 @@ def _json_of(body: bytes) -> Json:
     except orjson.JSONDecodeError:
         return None
 
-
-# How bytes come.
-
-
-# The variants.
 
 _BUSY = ErrorAnswer(429, "Too many requests: the mock wants to be asked again in a second.")
 _ABSENT = ErrorAnswer(503, "Service unavailable: the mock is back at the next request.")
@@ -251,7 +247,7 @@ VARIANTS: tuple[Variant, ...] = (
 
 
 def variant_named(name: str) -> Variant:
-    """The variant of a name. ValueError for a name that none has."""
+    """Return the variant of a name. Raises ValueError, which names the variants, for any other name."""
     found = next((variant for variant in VARIANTS if variant.name == name), None)
     if found is None:
         names = [variant.name for variant in VARIANTS]
@@ -261,18 +257,16 @@ def variant_named(name: str) -> Variant:
 
 
 def first(number: int) -> tuple[Variant, ...]:
-    """The first so many variants; all of them where there are fewer."""
+    """Return the first variants, so many of them or all."""
     return VARIANTS[:number]
 
 
-# Around an exchange.
-
-
 def varied(exchange: Effects, variant: Variant, endpoint: str, count: Callable[[str], int]) -> Effects:
-    """The exchange that answers a request, its answer said in the way of a variant.
+    """Run the exchange that answers a request and change its answer as a variant does.
 
-    `count` is given the name of a count and says which number this request has in it, from 1. Only the judge
-    and chat are varied. An answer that breaks the contract, as a scripted raw one may, keeps its content.
+    `count` is called with the name of a count and returns the number of this request in it, from 1. Only the
+    judge and chat have variants. An answer that breaks the contract, as a scripted raw one may, keeps its
+    content.
     """
     if endpoint not in _ANSWERS:
         return (yield from exchange)
@@ -289,7 +283,7 @@ def varied(exchange: Effects, variant: Variant, endpoint: str, count: Callable[[
 
 
 def _refused(answer: ErrorAnswer, variant: Variant, endpoint: str) -> Reply:
-    """The error that a variant answers once; chat says it twice, as it says all errors."""
+    """The error that a variant answers once. On chat it stands under `error` too, as all errors do there."""
     error = Injected(answer, Fault(retry_after=variant.retry_after))
     body = error.body()
     if endpoint == "chat":
@@ -299,7 +293,7 @@ def _refused(answer: ErrorAnswer, variant: Variant, endpoint: str) -> Reply:
 
 
 def _framed(reply: Reply, framing: Framing) -> Effects:
-    """A whole answer whose bytes come as a framing has them; its head says how many there are."""
+    """Send a plain answer in the pieces of a framing, after a head with its length."""
     yield Begin(reply.status, (*reply.headers, (b"content-length", b"%d" % len(reply.body))))
     yield from _sending(framing([(0.0, reply.body)]))
     return replace(reply, body=b"")
@@ -313,7 +307,7 @@ def _sending(pieces: Iterable[Timed]) -> Iterator[Effect]:
 
 
 def _streamed(begun: Begin, exchange: Effects, variant: Variant) -> Effects:
-    """A stream in the way of a variant; time passes in it as it would."""
+    """Send a stream as a variant changes it, with the same waits."""
     yield begun
     sent, reply = yield from _gathered(exchange)
     course = _understood(sent)
@@ -325,7 +319,7 @@ def _streamed(begun: Begin, exchange: Effects, variant: Variant) -> Effects:
 
 
 def _gathered(exchange: Effects) -> Generator[Effect, Any, tuple[list[Timed], Reply]]:
-    """What a stream sends and when, none of it sent yet; and its reply."""
+    """Run an exchange to its end; return its pieces with their waits, none sent yet, and its reply."""
     pieces: list[Timed] = []
     wait, result = 0.0, None
     try:
@@ -345,7 +339,7 @@ def _gathered(exchange: Effects) -> Generator[Effect, Any, tuple[list[Timed], Re
 
 
 def _understood(pieces: Iterable[Timed]) -> Course | None:
-    """The events of a stream; None where one of them isn't as the contract has it."""
+    """The events of a stream; None where one of them breaks the contract."""
     valid = contract().checker("ChatCompletionChunk").is_valid
     course = [Frame(None if data == DONE else chunk_of(data) or {}, wait) for wait, data in pieces]
     return course if all(frame.chunk is None or valid(frame.chunk) for frame in course) else None

@@ -1,4 +1,4 @@
-"""Anthropic's messages as chat completions, the form in which the log keeps them."""
+"""Converts messages of Anthropic's API into chat completions, as the call log keeps them."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _MOST_TOKENS = 2**53
 
 
 def is_message(payload: Any) -> bool:
-    """Whether a payload is an answer of Anthropic's; an error of theirs, for one, is not."""
+    """Whether a payload is a message of Anthropic's API, and not an error, for example."""
     return (
         isinstance(payload, dict)
         and payload.get("type") == "message"
@@ -25,7 +25,10 @@ def is_message(payload: Any) -> bool:
 
 
 def completion(message: Json, created: int) -> Json:
-    """A message as a completion with one choice; what a completion has no room for is dropped."""
+    """Return a message as a completion with one choice. `created`: its time in seconds since 1970.
+
+    What completions have no member for is dropped.
+    """
     answer = {
         "id": text_at(message, "id") or "",
         "object": "chat.completion",
@@ -45,7 +48,7 @@ def completion(message: Json, created: int) -> Json:
 
 
 def _choice_message(blocks: list[Any]) -> Json:
-    """The texts, thoughts and tool calls of a message, each kind put together."""
+    """The message of the choice: the joined texts, the joined thoughts and the tool calls of the blocks."""
     said = _texts(blocks, "text", "text")
     message: Json = {"role": "assistant", "content": "".join(said) if said else None, "refusal": None}
     thoughts = _texts(blocks, "thinking", "thinking")
@@ -64,14 +67,15 @@ def _texts(blocks: list[Any], name: str, member: str) -> list[str]:
 
 
 def _tool_call(block: Json) -> Json:
-    """A `tool_use` block as a tool call; its input, an object there, is JSON text here."""
+    """A `tool_use` block as a tool call, with its input as JSON text."""
     arguments = orjson.dumps(block.get("input", {})).decode()
     function = {"name": text_at(block, "name") or "", "arguments": arguments}
     return {"id": text_at(block, "id") or "", "type": "function", "function": function}
 
 
 def token_usage(counts: Json) -> Json:
-    """Token counts. Anthropic counts what went through its cache apart, a completion counts it in."""
+    """Return Anthropic's token counts as a completion's `usage`."""
+    # Anthropic counts cached tokens apart from `input_tokens`; `prompt_tokens` includes them.
     cached = _tokens(counts, "cache_read_input_tokens")
     read = _tokens(counts, "input_tokens") + _tokens(counts, "cache_creation_input_tokens") + cached
     written = _tokens(counts, "output_tokens")
@@ -84,7 +88,7 @@ def token_usage(counts: Json) -> Json:
 
 
 def _tokens(counts: Json, name: str) -> int | float:
-    """A count of tokens; 0 for what can't be one."""
+    """A count of tokens; 0 for a value that can't be one."""
     value = counts.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0
@@ -92,6 +96,6 @@ def _tokens(counts: Json, name: str) -> int | float:
 
 
 def text_at(payload: Any, name: str) -> str | None:
-    """A member of a payload, if the payload is an object and the member a string."""
+    """Return a member of a payload if the payload is an object and the member a string, else None."""
     value = payload.get(name) if isinstance(payload, dict) else None
     return value if isinstance(value, str) else None

@@ -1,8 +1,8 @@
-"""The log of calls: what the official clients report in the background and read back in tests.
+"""The call log: keeps the calls that the official clients report and that the mock answers itself.
 
-One CallLog belongs to one key of one session, as a log belongs to one project. Tags and metadata are two
-names of one thing: a tag is an older way to write metadata, and a logged call shows both under either name.
-Members of a payload that are named like a secret are masked before they are stored.
+Each key of a session has a CallLog, as each project of the service has a log. Tags are the older name of
+metadata: they are stored together, and a logged call shows all of them under both names. Members of a payload
+that are named like a secret are masked before anybody reads them.
 """
 
 from collections import deque
@@ -22,27 +22,29 @@ from openpipe_mock.core.secrets import hidden, masked, may_hide
 from openpipe_mock.core.seeded import EPOCH
 from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.core.wording import listed, nearest, quoted, shown
-from openpipe_mock.openapi import coercion as javascript
+from openpipe_mock.openapi.coercion import javascript_text
 from openpipe_mock.openapi.violations import SchemaPlace, gathered
 from openpipe_mock.sessions.anthropic import completion, is_message, text_at
 
 Json = dict[str, Any]
 Labels = Mapping[str, str | None]
-"""Tags or metadata to set; None deletes one."""
+"""Tags or metadata to set; a None deletes the key."""
 
 MOST_CALLS = 1000
 MOST_LOG_BYTES = 4 * MEBIBYTE
 _OVERHEAD = 200
-"""What a call counts beside its payloads before anybody reads it, roughly, in bytes."""
+"""Bytes that an unread call counts beside its payloads, roughly."""
 
 
 @dataclass(frozen=True)
 class LoggedCall:
-    """A request, its answer, and notes about them.
+    """A logged request and its answer.
 
-    Payloads are kept as JSON text, so nobody can change them later and their size is known.
-    `created_at` is in seconds since 1970.
+    `request`, `response`: JSON texts. `metadata`: the request's own and the tags. `created_at`: in seconds
+    since 1970. `model`, `completion_id`: members of the payloads that filters look at.
     """
+
+    # Payloads are kept as texts, so that nobody can change them and their size is known.
 
     request: bytes
     response: bytes
@@ -56,22 +58,22 @@ class LoggedCall:
 
     @cached_property
     def size(self) -> int:
-        """What the log counts against its bound, in bytes."""
+        """The bytes that the call counts in its log."""
         notes = [self.error_message, self.metadata, self.model, self.completion_id]
         return len(self.request) + len(self.response) + len(orjson.dumps(notes))
 
     def labelled(self, values: Labels) -> "LoggedCall":
-        """The same call with its metadata updated."""
+        """Return the call with its metadata updated."""
         return replace(self, metadata=_present({**self.metadata, **values}))
 
     def without_payloads(self) -> "LoggedCall":
-        """The same call for a log that has no room for its payloads, and a sentence in their place."""
+        """Return the call with a sentence in place of its payloads, for a log that has no room for them."""
         note = f"left out by the mock: the call has {self.size} bytes, more than its log keeps."
         text = orjson.dumps(note)
         return replace(self, request=text, response=text, model=None, completion_id=None)
 
     def answer(self) -> Json:
-        """The call as `GET /local-testing-only-get-latest-logged-call` shows it."""
+        """Return the call as `GET /local-testing-only-get-latest-logged-call` answers it."""
         created = datetime.fromtimestamp(self.created_at, UTC).isoformat(timespec="milliseconds")
         return {
             "createdAt": created.replace("+00:00", "Z"),
@@ -87,11 +89,12 @@ class LoggedCall:
 
 @dataclass(slots=True)
 class Own:
-    """A call that the mock answered itself, as it came: JSON texts, status, and what is noted beside them.
+    """A call that the mock answered itself, before somebody reads it.
 
-    `now` is in seconds since 1970, None where no clock has a say. Nobody changes one; as each request makes
-    one, it isn't frozen.
+    `request`, `response`: JSON texts, secrets not masked. `now`: in seconds since 1970, None without a clock.
     """
+
+    # Nobody changes one. It isn't frozen since each request makes one: see docs/performance.md.
 
     request: bytes
     response: bytes | None
@@ -103,14 +106,14 @@ class Own:
 
     @property
     def size(self) -> int:
-        """About what the log will count for it, in bytes."""
+        """About how many bytes the call counts in its log."""
         size = len(self.request) + len(self.response or b"") + _OVERHEAD
         if self.tags:
             size += sum(len(key) + len(value or "") for key, value in self.tags.items())
         return size + len(self.error_message or "")
 
     def logged(self) -> LoggedCall:
-        """The call as the log shows it."""
+        """Return the call as the log shows it, with secrets masked."""
         return completed(
             orjson.loads(self.request),
             None if self.response is None else orjson.loads(self.response),
@@ -127,7 +130,7 @@ class Own:
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """One condition on a logged call: what `read` finds in it equals `wanted`; None asks for its absence."""
+    """A condition on a logged call: what `read` returns for it equals `wanted`; None means absent."""
 
     read: Callable[[LoggedCall], str | None]
     wanted: str | None
@@ -137,23 +140,22 @@ class LogFilter:
 
 
 class CallLog:
-    """The calls of one key, newest last; the oldest go when there are too many or they are too large.
+    """The calls of one key, newest last. The oldest go when there are too many or they are too large."""
 
-    Those that the mock answered itself are put into their form, secrets masked, when somebody asks for them:
-    most are dropped unread.
-    """
+    # The mock's own calls are parsed and masked only when somebody reads the log, since most are dropped
+    # unread: masking each cost a fifth of a request (docs/decisions.md).
 
     def __init__(self, *, most_calls: int = MOST_CALLS, most_bytes: int = MOST_LOG_BYTES) -> None:
         self.most_calls = most_calls
         self.most_bytes = most_bytes
         self.read: deque[LoggedCall] = deque()
         self.unread: deque[Own] = deque()
-        """Those that came after the ones that were read."""
+        """The calls after those in `read`."""
         self.bytes = 0
 
     @property
     def calls(self) -> deque[LoggedCall]:
-        """All calls, oldest first."""
+        """All calls, oldest first, with secrets masked."""
         while self.unread:
             own = self.unread.popleft()
             self.bytes -= own.size
@@ -161,7 +163,7 @@ class CallLog:
         return self.read
 
     def add(self, call: LoggedCall) -> None:
-        """Log a call. One that alone exceeds the bound is logged without its payloads."""
+        """Log a call. One that exceeds the bound alone is logged without its payloads."""
         _ = self.calls
         self.keep(call)
 
@@ -170,12 +172,13 @@ class CallLog:
         self.unread.append(own)
         self.bytes += own.size
         while len(self.read) + len(self.unread) > self.most_calls or self.bytes > self.most_bytes:
-            if len(self.unread) == 1 and not self.read:
+            if len(self.unread) == 1 and not self.read:  # too large by itself: `fitted` drops its payloads
                 _ = self.calls
                 return
             self.bytes -= (self.read or self.unread).popleft().size
 
     def keep(self, call: LoggedCall) -> None:
+        """Add a call behind those in `read`, and drop the oldest ones over the bounds."""
         call = self.fitted(call)
         self.read.append(call)
         self.bytes += call.size
@@ -183,15 +186,15 @@ class CallLog:
             self.bytes -= self.read.popleft().size
 
     def latest(self) -> LoggedCall | None:
-        """The call that was logged last."""
+        """Return the call that was logged last, None without any."""
         return self.calls[-1] if self.calls else None
 
     def update(self, filters: Sequence[LogFilter], values: Labels) -> int:
-        """Update the metadata of the calls that pass every filter; returns how many they are."""
+        """Update the metadata of the calls that pass every filter; return how many they are."""
         found = [all(condition.holds(call) for condition in filters) for call in self.calls]
         before = reversed(list(zip(self.calls, found, strict=True)))
         self.read, self.bytes = deque(), 0
-        for call, hit in before:  # newest first, so that what no longer fits is never made
+        for call, hit in before:  # newest first: what no longer fits isn't made
             updated = self.fitted(call.labelled(values)) if hit else call
             if self.bytes + updated.size > self.most_bytes:
                 break
@@ -200,10 +203,12 @@ class CallLog:
         return sum(found)
 
     def fitted(self, call: LoggedCall) -> LoggedCall:
+        """Return the call, without its payloads if it exceeds the bound alone."""
         return call if call.size <= self.most_bytes else call.without_payloads()
 
 
-# The endpoints. Each takes a body that is valid by its schema, and the log of the key that sent it.
+# Endpoints. Each takes a body that is valid by its schema and the log of the key that sent it, and returns
+# the body of the answer. They raise BadRequest for tags and filters that the schemas can't rule out.
 
 
 def log_report(body: Json, log: CallLog, *, now: float | None = None) -> Json:
@@ -214,7 +219,7 @@ def log_report(body: Json, log: CallLog, *, now: float | None = None) -> Json:
 
 
 def report_anthropic(body: Json, log: CallLog, *, now: float | None = None) -> Json:
-    """`POST /report-anthropic`: the same for Anthropic's API, whose messages are kept as completions."""
+    """`POST /report-anthropic`: the same for a call of Anthropic's API; messages are kept as completions."""
     tags = {**labels(body.get("tags"), "/tags"), **labels(body.get("metadata"), "/metadata")}
     response = masked(body.get("respPayload"))
     if is_message(response):
@@ -224,7 +229,7 @@ def report_anthropic(body: Json, log: CallLog, *, now: float | None = None) -> J
 
 
 def update(body: Json, log: CallLog, *, member: Literal["tags", "metadata"]) -> Json:
-    """`POST /logs/update-tags` and `POST /logs/update-metadata`; `member` says where the new values are."""
+    """`POST /logs/update-tags`, `POST /logs/update-metadata`. `member`: the body's member with the values."""
     place = SchemaPlace({})
     _refuse(
         chain(_unknown_fields(body["filters"], place.at("filters")), _unfit(body[member], place.at(member)))
@@ -238,24 +243,24 @@ def update(body: Json, log: CallLog, *, member: Literal["tags", "metadata"]) -> 
 
 
 def check_cache() -> Json:
-    """`POST /check-cache`: always a miss, since the service gave up the cache behind it."""
+    """`POST /check-cache`: always a miss, since the endpoint is deprecated (source class: sdk)."""
     return {"respPayload": None}
 
 
 def latest(log: CallLog) -> Json | None:
-    """`GET /local-testing-only-get-latest-logged-call`: null as long as nothing is logged."""
+    """`GET /local-testing-only-get-latest-logged-call`: the last call, null where nothing is logged."""
     call = log.latest()
     return call.answer() if call else None
 
 
 def models(known: Sequence[str]) -> Json:
-    """`GET /models`: the names that the mock knows, each as a deployed model; its id has no `openpipe:`."""
+    """`GET /models`: lists the known names as deployed models, without the prefix `openpipe:`."""
     ids = dict.fromkeys(name.removeprefix("openpipe:") for name in known)
     return {"object": "list", "data": [_model(name) for name in ids]}
 
 
 def _model(name: str) -> Json:
-    """One entry of the list of models; all but its names is made up, and costs nothing."""
+    """An entry of the list of models; all but its names is made up."""
     born = datetime.fromtimestamp(EPOCH, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     return {
         "id": name,
@@ -292,11 +297,12 @@ def completed(
     request_text: bytes | None = None,
     response_text: bytes | None = None,
 ) -> LoggedCall:
-    """A call as the log keeps it: secrets masked, the request's metadata and the tags put together.
+    """Make a call for the log: mask secrets, and put the request's metadata and the tags together.
 
-    `tags` is the value of the header `op-tags`, or what `labels` made of it. Where a tag and the request's
-    metadata have the same key, metadata counts. `own`: the response is of our making and hides no secret. The
-    texts are the JSON of both, where somebody has it already. Raises BadRequest for tags that are none.
+    `tags`: the JSON value of the header `op-tags`, or what `labels` made of it; where the request's metadata
+    has the same key, its value counts. `own`: the mock made the response, so it holds no secret.
+    `request_text`, `response_text`: the JSON texts, where the caller has them. Raises BadRequest for tags of
+    a wrong type.
     """
     if request_text is None or may_hide(request_text, b""):
         request = masked(request)
@@ -316,7 +322,7 @@ def completed(
 
 
 def _reported(body: Json, response: Any, tags: Mapping[str, str], now: float | None) -> LoggedCall:
-    """The call that a body of `/report` or `/report-anthropic` tells of."""
+    """The call that a body of `/report` or `/report-anthropic` describes."""
     return completed(
         body.get("reqPayload"),
         response,
@@ -337,9 +343,10 @@ _SCALAR = (str, int, float, bool, type(None))
 
 
 def labels(values: Any, pointer: str) -> dict[str, str]:
-    """Tags as the log takes them: numbers and booleans as JavaScript writes them, null and "" left out.
+    """Return tags as the log keeps them, as strings.
 
-    `pointer` says where the values were sent. Raises BadRequest for anything but an object of scalars.
+    Numbers and booleans are written as JavaScript does; null and "" are left out. `pointer`: where the values
+    were sent. Raises BadRequest for anything but an object of scalars.
     """
     if not values and (values is None or values == {}):
         return {}
@@ -348,7 +355,7 @@ def labels(values: Any, pointer: str) -> dict[str, str]:
 
 
 def _unfit(values: Any, place: SchemaPlace) -> Iterator[Violation]:
-    """What in a set of tags is no tag."""
+    """The violations in a value that should be an object of tags."""
     if not isinstance(values, dict):
         yield Violation(place.pointer, "type", f"expected an object of tags, got {shown(values)}.")
         return
@@ -360,19 +367,19 @@ def _unfit(values: Any, place: SchemaPlace) -> Iterator[Violation]:
 
 
 def _own_metadata(request: Any) -> dict[str, str]:
-    """The scalars in a request's own metadata. A request that failed may hold anything there: no error."""
+    """The scalars in a request's own metadata. A request that failed may have anything there: no error."""
     metadata = request.get("metadata") if isinstance(request, dict) else None
     fit = metadata if isinstance(metadata, dict) else {}
     return _present(_changes({key: value for key, value in fit.items() if isinstance(value, _SCALAR)}))
 
 
 def _changes(values: Mapping[str, Any]) -> Labels:
-    """What tags do to those of a call: set them or, with null, delete them. An empty string does nothing."""
+    """The changes that tags make to a call: each sets a key or, with null, deletes it; "" does nothing."""
     return {key: hidden(key, _label(value)) for key, value in values.items() if value != ""}
 
 
 def _label(value: str | int | float | None) -> str | None:
-    return value if value is None or isinstance(value, str) else javascript.javascript_text(value)
+    return value if value is None or isinstance(value, str) else javascript_text(value)
 
 
 def _present(values: Labels) -> dict[str, str]:
@@ -386,20 +393,21 @@ _FIELDS: dict[str, Callable[[LoggedCall], str | None]] = {
     "completionId": attrgetter("completion_id"),
     "statusCode": lambda call: _label(call.status),
 }
-"""Fields of a filter that stand alone. All others name a piece of metadata: `metadata.KEY`, `tags.KEY`."""
-_FAMILIES = ("metadata", "tags")
+"""Fields of a filter → how to read them. All others name metadata: `metadata.KEY`, `tags.KEY`."""
+_METADATA = ("metadata", "tags")
 
 
 def _reader(name: str) -> Callable[[LoggedCall], str | None] | None:
-    """What reads the field of this name in a call; None for an unknown field. A key may contain dots."""
-    family, _, key = name.partition(".")
-    if family in _FAMILIES and key:
+    """The function that reads a field of a call; None for an unknown field. A key may contain dots."""
+    first, _, key = name.partition(".")
+    if first in _METADATA and key:
         return lambda call: call.metadata.get(key)
     return _FIELDS.get(name)
 
 
 def _unknown_fields(filters: Sequence[Json], place: SchemaPlace) -> Iterator[Violation]:
-    """Filters that ask for nothing we know. The service would ignore them, and so update too many calls."""
+    """The violations of filters with an unknown field."""
+    # The service ignores such filters, and so updates more calls than were meant.
     for index, item in enumerate(filters):
         if _reader(item["field"]) is None:
             where = place.at(index).at("field").pointer
@@ -407,18 +415,18 @@ def _unknown_fields(filters: Sequence[Json], place: SchemaPlace) -> Iterator[Vio
 
 
 def _meant(name: str) -> str:
-    """What to say of a field that we don't know."""
-    family, _, key = name.partition(".")
-    near = nearest(family, [*_FIELDS, *_FAMILIES])
+    """The advice for an unknown field."""
+    first, _, key = name.partition(".")
+    near = nearest(first, [*_FIELDS, *_METADATA])
     if near is None:
-        known = [*_FIELDS, *(f"{family}.KEY" for family in _FAMILIES)]
+        known = [*_FIELDS, *(f"{each}.KEY" for each in _METADATA)]
         return f"known are {listed(map(quoted, known), 'and')}."
-    whole = f"{near}.{key or 'KEY'}" if near in _FAMILIES else near
+    whole = f"{near}.{key or 'KEY'}" if near in _METADATA else near
     return f"did you mean {quoted(whole)}?"
 
 
 def _refuse(violations: Iterator[Violation]) -> None:
-    """Raise BadRequest if there are any: the first in the message, each an issue."""
+    """Raise BadRequest if there are violations; the first one stands in the message, all in `issues`."""
     found = gathered(violations, MOST_ISSUES)
     if found.shown:
         raise BadRequest(found.headline(), issues=found.issues())

@@ -1,4 +1,4 @@
-"""Why a logged request was answered as it was: the rules that it didn't meet, and expectations on calls."""
+"""Explains the journal: which rules a request didn't meet and why, and whether as many came as expected."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -22,15 +22,13 @@ from openpipe_mock.sessions.journal import Entry
 
 _MOST_NEAR = 5
 _MOST_UNMATCHED = 200
-
-
 _TOOL_RESULT = (
     "it calls tools, and the last message is a tool's result: so that agents end, it doesn't fire then"
 )
 
 
 def detail(entry: Entry) -> JsonObject:
-    """All that the journal keeps of an exchange, and which rules did not fire and why."""
+    """Return all that the journal keeps of an exchange, and which rules didn't fire and why."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in entry.headers.items()}
     sent = None if entry.body is None else readable_body(entry.body)
     got = {"events": stream_events(entry.answer)} if entry.streamed else {"body": readable_body(entry.answer)}
@@ -44,9 +42,10 @@ def detail(entry: Entry) -> JsonObject:
 
 
 def unmatched(entry: Entry) -> Iterator[JsonObject]:
-    """Each rule that the request was held against in vain: place, name and the reason.
+    """Yield the rules that didn't fire, each with its kind, place, name and the reason.
 
-    Scripts when none fired, the rules of a criterion when none of them decided, faults that didn't strike.
+    These are the scripts where none fired, a criterion's rules where none decided, and the faults that didn't
+    strike.
     """
     if not entry.endpoint:
         return
@@ -68,7 +67,7 @@ def _idle_scripts(entry: Entry, subject: Subject) -> Iterator[JsonObject]:
 
 
 def _failed(when: When, subject: Subject, entry: Entry) -> JsonObject:
-    """The first condition that failed, or why the rule didn't fire though all hold."""
+    """The first condition that failed, or why the rule didn't fire though all its conditions hold."""
     miss = when.failure(subject)
     if miss:
         return {"reason": _told(miss, entry), **_missed(miss, entry)}
@@ -98,14 +97,14 @@ def _in_body(miss: Miss, entry: Entry) -> bool:
 
 
 def _seen(miss: Miss, entry: Entry) -> str:
-    """What a condition saw, and that it couldn't see more where the journal keeps only part of the body."""
+    """What a condition saw, with a note where the journal keeps too little of the body to read it."""
     if entry.readable or not _in_body(miss, entry):
         return miss.seen
     return f"{miss.seen} (the journal left out {entry.body_left_out} bytes of this body, so it can't be read)"
 
 
 def _idle_rules(entry: Entry) -> Iterator[JsonObject]:
-    """Rules of the asked criteria that decided nothing, for each judged choice."""
+    """The rules of the judged criteria that didn't decide, for each judged choice."""
     for asked in entry.criteria:
         for rules in _rules_of(_form_of(entry.settings, *criterion_names(entry, asked))):
             if entry.endpoint == "judge" and any(rule.place in entry.rules for rule in rules.rules):
@@ -117,7 +116,7 @@ def _idle_rules(entry: Entry) -> Iterator[JsonObject]:
 def _undecided(
     rules: Iterable[JudgeRule], subject: Subject, entry: Entry, about: JsonObject
 ) -> Iterator[JsonObject]:
-    """Why none of these rules decided; nothing where one of them did."""
+    """Why none of these rules decided; nothing where the conditions of one hold."""
     found = [(rule, rule.when.failure(subject)) for rule in rules]
     if all(miss for _, miss in found):
         for rule, miss in found:
@@ -127,14 +126,14 @@ def _undecided(
 
 
 def _form_of(settings: Settings, name: str, versioned: str) -> Form | None:
-    """The form by which a criterion was judged, None for one that is not declared."""
+    """The form that judged a criterion, None for an undeclared one."""
     match = REFERENCE.fullmatch(versioned)
     declared = settings.criteria.get(name)
     return declared.versions.get(int(match["version"])) if match and declared else None
 
 
 def _rules_of(form: Form | None) -> Iterator[Rules]:
-    """The rules in a form, also those further down."""
+    """All `Rules` in a form, also in the forms inside it."""
     match form.way if form else None:
         case Rules(rules, otherwise) as way:
             yield way
@@ -150,7 +149,7 @@ def _rules_of(form: Form | None) -> Iterator[Rules]:
 
 
 def _judged(entry: Entry) -> Iterator[tuple[JsonObject, Subject]]:
-    """What a judge saw: of a chat request each choice, in the order of the answer."""
+    """What the judge saw: the request or, of a chat request, each choice in the order of the answer."""
     body = read_of(entry)
     if entry.endpoint == "judge":
         yield {}, Subject("judge", {}, body)
@@ -177,7 +176,7 @@ _COMPARISONS = {"exactly": eq, "at_least": ge, "at_most": le}
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """How many requests shall have come: `exactly`, `at_least` or `at_most` a number of them."""
+    """How many requests are expected. `comparison`: `exactly`, `at_least` or `at_most`."""
 
     comparison: str = "at_least"
     number: int = 1
@@ -190,10 +189,11 @@ class Expectation:
 
 
 def verify(entries: Iterable[Entry], when: When, expected: Expectation) -> JsonObject:
-    """Whether as many requests as expected meet a condition; where not, what to look at.
+    """Say whether as many requests as expected meet a condition, and where not, what to look at.
 
-    Too few came: the requests that missed by the least, newest first. Too many: the ids of those that came.
-    Of `unreadable` ones the journal keeps too little to tell; where they could change the verdict, it is no.
+    `entries`: the newest first. Where too few came, `near_misses` has the requests that met most of the
+    conditions; where too many came, `matched` has their ids. `unreadable` counts requests of which the
+    journal keeps too little to tell; where they could change the verdict, `ok` is false.
     """
     hits: list[str] = []
     misses: list[JsonObject] = []

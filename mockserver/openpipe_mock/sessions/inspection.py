@@ -1,4 +1,4 @@
-"""The journal read: exchanges as JSON, why rules didn't fire, and whether requests came as expected."""
+"""Reads the journal: filters exchanges and returns them as JSON."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,10 @@ JsonObject = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class JournalFilter:
-    """Which exchanges are meant; "" asks for nothing. `status`: `200`, `4xx`; `validity`: valid, invalid."""
+    """A filter of exchanges; "" stands for any.
+
+    `status`: such as `200` or `4xx`. `validity`: `valid`, `invalid` or `unknown`.
+    """
 
     endpoint: str = ""
     criterion: str = ""
@@ -34,15 +37,16 @@ class JournalFilter:
 
 
 VALIDITY = {True: "valid", False: "invalid", None: "unknown"}
+"""`Entry.valid` → its word in a filter."""
 
 
 def _asked_of(entry: Entry) -> list[str]:
-    """The criteria that were judged, else those that were asked for and weren't."""
+    """The criteria that were judged; without any, those that the request asked for."""
     return list(entry.criteria) or list(dict.fromkeys(subject_of(entry).asked))
 
 
 def criterion_names(entry: Entry, asked: str) -> tuple[str, str]:
-    """An asked criterion with its version and without."""
+    """Return an asked criterion's name, and its name with the version."""
     name, _, version = asked.partition("@v")
     return name, f"{name}@v{version or _latest(entry.settings, name)}"
 
@@ -55,7 +59,7 @@ def _latest(settings: Settings, name: str) -> int:
 
 
 def summary(entry: Entry) -> JsonObject:
-    """An exchange in one line of a list."""
+    """Return an exchange as an item of a list."""
     model = subject_of(entry).body.get("model")
     return {
         "id": entry.id,
@@ -78,12 +82,12 @@ def summary(entry: Entry) -> JsonObject:
 
 
 def json_safe(text: str) -> str:
-    """A text that JSON can carry."""
+    """Return a text without lone surrogates, which JSON can't carry."""
     return text.encode("utf-8", "replace").decode()
 
 
 def body_of(entry: Entry) -> Any:
-    """The body's JSON, None where there is none."""
+    """Return the JSON of a request's body, None where it has none."""
     try:
         return parse(entry.body) if entry.body else None
     except ParseError:
@@ -91,7 +95,7 @@ def body_of(entry: Entry) -> Any:
 
 
 def readable_body(content: bytes) -> Any:
-    """A body as JSON, else as text, None where it is empty."""
+    """Return a body as JSON, or as text where it is no JSON; None where it is empty."""
     try:
         return parse(content) if content else None
     except ParseError:
@@ -99,22 +103,16 @@ def readable_body(content: bytes) -> Any:
 
 
 def stream_events(stream: bytes) -> list[Any]:
-    """The data of a stream's events, each as JSON where it is JSON."""
+    """Return the data of a stream's events, each as JSON or text."""
     found = (block.partition(b"data: ")[2] for block in stream.split(b"\n\n"))
     return [readable_body(data) for data in found if data]
 
 
-# Why rules didn't fire.
-
-
 def subject_of(entry: Entry) -> Subject:
-    """What conditions looked at; of a body that isn't `readable` they see nothing."""
+    """Return what conditions looked at. They see nothing of a body that isn't `readable`."""
     return Subject(entry.endpoint, entry.headers, read_of(entry))
 
 
 def read_of(entry: Entry) -> Any:
-    """The body's JSON, or all that conditions read of it; None where there is none."""
+    """Return the body's JSON, or the part of it that conditions read; None where it has none."""
     return body_of(entry) if entry.gist is None else parse(entry.gist.encode())
-
-
-# Whether requests came as expected.

@@ -1,4 +1,4 @@
-"""What happened: each exchange with its request, its answer, and why it was answered so."""
+"""The journal: keeps each exchange with its request, its answer, and why it was answered so."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,29 +20,34 @@ if TYPE_CHECKING:
 MOST_ENTRIES = 1000
 MOST_JOURNAL_BYTES = 4 * MEBIBYTE
 MOST_KEPT = 65_536
-"""Bytes of body and answer that are kept of one exchange."""
+"""The most bytes of an exchange's body and answer that are kept."""
 _MARGIN = 64
-"""Bytes past an end that are read to recognise a secret which begins before it."""
+"""Bytes behind the end of a text that are read too, to recognise a secret that begins before it."""
 OVERHEAD = 500
-"""What an entry counts beside its texts, roughly, in bytes."""
+"""Bytes that an entry counts beside its texts, roughly."""
 SCORE_BYTES = 64
+"""Bytes that a score counts."""
 
 
 @dataclass(slots=True)
 class Entry:
-    """One exchange, filled in while it is under way. What is read of it from the journal holds no secret.
+    """One exchange, filled in while it is under way. Read from the journal, it holds no secret.
 
-    `number` counts from 1 in its session. `endpoint` is its short name (`judge`, `chat`, `report`, …), "" for
-    none of ours. `body` is what the client sent, None if it was not read; `answer` what it got, of a stream
-    the bytes of its events. `at` and `seconds`: when it came, on the adapter's clock, and how long it took
-    (None: the client hung up). `status` is 0 where the connection broke before an answer. `rules`: the places
-    of the script and the criteria's rules that decided. `scores`: by choice, in the order of their making, or
-    of the one judgement: key → score. `violations`: what strict refuses, in every mode. `settings`: those it
-    was answered under. `passed`: faults that met their `when`, and why they didn't strike. `body_left_out`,
-    `answer_left_out`: bytes at the end that the journal had no room for. `gist`: of a body that was cut, as
-    JSON, what conditions read of the whole; None where that is too long as well. `checked`: the request was
-    held against the contract. `struck`: the place of the fault that struck. `query_secrets`: the names in its
-    query that name a secret. `retry_after`: seconds that the answer asks to wait. `size`: what it counts.
+    `number`: counts the session's requests, from 1. `endpoint`: its short name (`judge`, `chat`, `report`,
+    …), "" for an unknown path. `body`: what the client sent, None if it wasn't read. `answer`: what the
+    client got, of a stream the bytes of its events. `at`: when it came, on the adapter's clock. `seconds`:
+    how long it took, None if the client hung up. `status`: 0 where the connection broke before an answer.
+
+    `settings`: those that it was answered under. `rules`: the places of the script and of the criteria's
+    rules that decided. `scores`: key → score, for each choice in the order of their making, or for the
+    judgement. `violations`: what strict refuses, in every mode. `checked`: the request was checked by the
+    contract.
+    `struck`: the place of the fault that struck. `passed`: place and reason of each fault that didn't strike
+    though its `when` holds. `retry_after`: seconds that the answer asks to wait.
+
+    `body_left_out`, `answer_left_out`: how many bytes at the end were not kept. `gist`: for a body that was
+    cut, the JSON of what conditions read in all of it, None where that is too long as well. `query_secrets`:
+    names in the query that name a secret. `size`: the bytes that the entry counts.
     """
 
     number: int
@@ -76,44 +81,47 @@ class Entry:
 
     @property
     def id(self) -> str:
-        """Its name in the whole mock."""
+        """A name that no other exchange of the mock has: `SESSION-NUMBER`."""
         return f"{self.session}-{self.number}"
 
     @property
     def valid(self) -> bool | None:
-        """Whether strict takes the request; None where nobody looked, as behind a refused key."""
+        """Whether strict accepts the request; None where it wasn't checked, as after a refused key."""
         return False if self.violations else True if self.checked else None
 
     @property
     def readable(self) -> bool:
-        """Whether conditions see all of the body that they would have seen when it came."""
+        """Whether the journal keeps all of the body that conditions read."""
         return not self.body_left_out or self.gist is not None
 
 
 Later = tuple[int, Callable[..., Entry], tuple[Any, ...], bytes | None]
-"""An exchange that becomes an entry when somebody reads it: its size, what makes it of which facts, and the
-key that it came with; None where its secrets are masked already. No class: each request makes one."""
+"""An exchange that becomes an entry when somebody reads it: its size, a function and the arguments that make
+the entry, and the request's token, None where secrets are masked already."""
+# A tuple and no class, since each request makes one.
 
 
 class Journal:
-    """The exchanges of one session, newest last; the oldest go when there are too many or they are too large.
+    """The exchanges of one session, newest last. The oldest go when there are too many or they are too large.
 
-    `dropped` says how many are gone. Secrets are masked before anybody reads an entry, and not when it comes:
-    most are dropped unread.
+    `dropped`: how many are gone.
     """
+
+    # Entries are made and masked only when somebody reads them, since most are dropped unread: masking each
+    # cost a fifth of a request (docs/decisions.md). All that reads goes through `entries`.
 
     def __init__(self, *, most_entries: int = MOST_ENTRIES, most_bytes: int = MOST_JOURNAL_BYTES) -> None:
         self.most_entries = most_entries
         self.most_bytes = most_bytes
         self.read: deque[Entry] = deque()
         self.unread: deque[Later] = deque()
-        """Those that came after the ones that were read."""
+        """The exchanges after those in `read`."""
         self.bytes = 0
         self.dropped = 0
 
     @property
     def entries(self) -> deque[Entry]:
-        """What is kept, oldest first, without secrets."""
+        """All exchanges that are kept, oldest first, without secrets."""
         while self.unread:
             size, make, facts, token = self.unread.popleft()
             entry = make(*facts)
@@ -125,18 +133,18 @@ class Journal:
 
     @property
     def kept(self) -> int:
-        """How many there are; nobody reads them for that."""
+        """How many exchanges there are. Counting them doesn't read them."""
         return len(self.read) + len(self.unread)
 
     def add(self, entry: Entry, token: bytes) -> None:
-        """Keep an exchange; `token` is the bearer token that it came with, which nobody reads here."""
+        """Keep an exchange. `token`: its bearer token, which is masked in all that is read."""
         is_long = len(entry.body or b"") + len(entry.answer) + entry.answer_left_out > MOST_KEPT
         if is_long:
             _shorten(entry, token)
         self.add_later((_weight(entry), itself, (entry,), None if is_long else token))
 
     def add_later(self, later: Later) -> None:
-        """The same for one that isn't written down yet."""
+        """The same for an exchange whose entry isn't made yet."""
         self.unread.append(later)
         self.bytes += later[0]
         while len(self.read) + len(self.unread) > self.most_entries or self.bytes > self.most_bytes:
@@ -144,7 +152,7 @@ class Journal:
             self.dropped += 1
 
     def clear(self) -> int:
-        """Forget every exchange; returns how many there were."""
+        """Forget all exchanges; return how many there were."""
         number = self.kept
         self.read.clear()
         self.unread.clear()
@@ -152,10 +160,11 @@ class Journal:
         return number
 
     def find(self, number: int) -> Entry | None:
-        """The exchange with this number, if it is still kept."""
+        """Return the exchange with this number, None if it isn't kept."""
         return next((entry for entry in self.entries if entry.number == number), None)
 
     def newest_first(self) -> Iterator[Entry]:
+        """Yield the exchanges, newest first, without secrets."""
         return reversed(self.entries)
 
 
@@ -163,20 +172,20 @@ class Journal:
 
 
 def itself(entry: Entry) -> Entry:
+    """Return the entry: the function of a `Later` whose entry is made already."""
     return entry
 
 
 def _shorten(entry: Entry, token: bytes) -> None:
-    """Keep the beginnings of a long body and answer, without their secrets.
-
-    Somewhat more is read and masked than is kept, so that no secret is cut in two and half of it stays.
-    """
+    """Cut a long body and answer down to their beginnings and mask their secrets."""
+    # A margin behind the kept part is masked too. Else a secret at the end would be cut, and its first half,
+    # which nothing recognises, would be kept.
     token = token or sent_token(entry.headers)
     body, answer, margin = entry.body or b"", entry.answer, _MARGIN + len(token)
     most_of_body = max(MOST_KEPT // 2, MOST_KEPT - len(answer))
     most_of_answer = max(MOST_KEPT // 2, MOST_KEPT - len(body))
     entry.body_left_out = max(0, len(body) - most_of_body)
-    length = len(answer) + entry.answer_left_out  # of a long stream no more than a beginning comes here
+    length = len(answer) + entry.answer_left_out  # of a long stream only the beginning comes here
     entry.answer_left_out = max(0, length - most_of_answer)
     entry.body = entry.body and body[: most_of_body + margin]
     entry.answer = answer[: most_of_answer + margin]
@@ -188,16 +197,15 @@ def _shorten(entry: Entry, token: bytes) -> None:
 
 
 def _beginning(masked: bytes, most: int, length: int, margin: int) -> bytes:
-    """What is kept of a text of some length; of the margin's end one can't tell what it began."""
+    """The part of a masked text to keep. `length`: of the whole text."""
+    # Where the text went on behind the margin, a secret may begin in the margin that isn't masked.
     unknown = margin if length > most + margin else 0
     return masked[: min(most, max(0, len(masked) - unknown))]
 
 
 def _gist(endpoint: str, body: bytes, token: bytes) -> str | None:
-    """What conditions read of a body, as JSON without secrets; None where there is no room for it either.
-
-    Requests with pictures are long, what they say is short.
-    """
+    """The JSON, without secrets, of what conditions read in a body; None where that is too long as well."""
+    # It is kept because of requests with pictures, which are long while their texts are short.
     try:
         kept = orjson.dumps(Subject(endpoint, {}, parse(body)).gist())
     except ParseError:
@@ -210,7 +218,7 @@ def _gist(endpoint: str, body: bytes, token: bytes) -> str | None:
 
 
 def _weight(entry: Entry) -> int:
-    """What an exchange counts against the bound, roughly, in bytes."""
+    """The bytes that an exchange counts, roughly."""
     size = OVERHEAD + len(entry.body or b"") + len(entry.answer) + len(entry.path) + len(entry.gist or "")
     size += head_size(entry.headers)
     for scores in entry.scores:
@@ -221,12 +229,13 @@ def _weight(entry: Entry) -> int:
 
 
 def head_size(headers: Headers) -> int:
-    """The bytes of a request's headers, names and values."""
+    """Return the number of bytes in a request's headers, names and values."""
     return len(b"".join([*headers, *headers.values()]))
 
 
 def hide(entry: Entry, token: bytes) -> None:
-    """Mask what is secret; one look tells whether there may be anything."""
+    """Mask the secrets in an entry. `token`: the request's bearer token, b"" to take it from its headers."""
+    # All texts are searched once for signs of a secret; only if there are any, each is taken apart.
     token = token or sent_token(entry.headers)
     headers = dict(entry.headers)
     for name in secret_headers(tuple(headers)):
@@ -245,18 +254,18 @@ def hide(entry: Entry, token: bytes) -> None:
 
 
 def sent_token(headers: Headers) -> bytes:
-    """What a request sent as its key, whether it was accepted or not."""
+    """Return what a request sent as its key, whether it was accepted or not; b"" without one."""
     return headers.get(b"authorization", b"").partition(b" ")[2].strip()
 
 
 def _keys(token: bytes) -> list[bytes]:
-    """A token, and where a client sent several in one header, each of them."""
+    """The token, and each of several that a client sent in one header."""
     several = [each.strip().rpartition(b" ")[2] for each in token.split(b",")]
     return list(dict.fromkeys((token, *several)))
 
 
 def discreet(token: bytes, *texts: str) -> tuple[str, ...]:
-    """Texts for the terminal, without the token and other secrets."""
+    """Return texts for the terminal with the token and other secrets masked."""
     if may_hide("\n".join(texts).encode("utf-8", "replace"), token):
         for each in _keys(token):
             texts = tuple(map(Mask(each).sentence, texts))

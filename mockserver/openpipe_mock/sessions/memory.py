@@ -1,8 +1,9 @@
-"""What sessions remember, bounded and in memory: counts, overrides, logged calls, cache and journal.
+"""Sessions and what they remember, in memory: counts, overrides, logged calls, cache and journal.
 
-`Session` and `Sessions`, with their `Journal` and `CallLog`, are all that the rest of the mock knows of its
-memory. `redis/` has the same four with the memory in a Redis, for several mocks that shall behave as one.
-There a method may raise an ApiError with 503; `find` asks nothing yet, a request begins with `requests += 1`.
+The rest of the mock uses memory through `Session` and `Sessions`, with their `Journal` and `CallLog`.
+`redis/` has subclasses of these four that keep everything in a Redis, so that several mocks behave as one.
+Their methods may also raise StateUnavailable (503), and their `find` doesn't ask Redis yet: that happens when
+the request is counted, by `requests += 1`.
 """
 
 import re
@@ -33,7 +34,7 @@ MOST_TURNS = 100_000
 MOST_SESSIONS = 100
 _MOST_EXPIRED = 100_000
 IDLE_SECONDS = 3600.0
-"""How long a session lives that nobody uses."""
+"""How long a session is kept that nobody uses."""
 _MINUTE = 60.0
 
 DEFAULT = "default"
@@ -42,7 +43,7 @@ SESSION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class SessionOverrides:
-    """What was set at runtime, in front of what the config file says."""
+    """What was set at runtime. It comes before what the config file says."""
 
     criteria: Mapping[str, Declared] = field(default_factory=dict)
     completions: tuple[Script, ...] = ()
@@ -50,7 +51,7 @@ class SessionOverrides:
     limits: Limits | None = None
 
     def over(self, base: Settings) -> Settings:
-        """The settings that are in force."""
+        """Return the settings with these overrides on top."""
         return replace(
             base,
             criteria={**base.criteria, **self.criteria},
@@ -65,7 +66,7 @@ NOTHING = SessionOverrides()
 
 @dataclass(slots=True)
 class Traffic:
-    """What one key does: requests in this minute, which began at `since`, and requests under way."""
+    """The requests of one key: those of the minute that began at `since`, and those under way."""
 
     since: float = 0.0
     requests: int = 0
@@ -79,9 +80,9 @@ class Session:
         self.name = name
         self.used_at = 0.0
         self.opened = False
-        """Whether the control API opened it: then no other session takes its place."""
+        """Whether the control API opened it. Such a session doesn't make room for others."""
         self.made = 0
-        """How many overrides were ever set: their places are numbered, so that none inherits counts."""
+        """How many overrides were ever set. It numbers their places: none inherits another's counts."""
         self.requests = 0
         self.under_way = 0
         self.traffic: OrderedDict[bytes, Traffic] = OrderedDict()
@@ -93,12 +94,12 @@ class Session:
         self.turns: OrderedDict[str, int] = OrderedDict()
         self.overrides = NOTHING
         self.own: Settings | None = None
-        """Settings of its own, in place of the mock's."""
+        """Settings of this session that replace the mock's."""
         self.base: Settings | None = None
         self.in_force = Settings()
 
     def settings(self, base: Settings) -> Settings:
-        """The settings in force: its own or the mock's, and over them what this session overrides."""
+        """Return the settings in force: the session's own, else `base`, with its overrides on top."""
         base = self.own or base
         if self.overrides is NOTHING:
             return base
@@ -107,61 +108,66 @@ class Session:
         return self.in_force
 
     def use(self, settings: Settings) -> None:
-        """Take settings of its own; what was set at runtime stays in front of them."""
+        """Give the session settings of its own; its overrides stay on top."""
         self.own = settings
 
     def override(self, **changes: Any) -> None:
-        """Set something at runtime; requests under way go on as they began."""
+        """Replace fields of the overrides. Requests under way go on with the settings they began with."""
         self.overrides = replace(self.overrides, **changes)
         self.base = None
 
     def wrote(self, part: Declared | Form | Script | Fault | Limits, source: Any, place: str = "") -> None:
-        """A part that is about to be set was built from this JSON at this place. Shared memory notes it."""
+        """Note the JSON and the place from which an override was built. Only shared memory needs it."""
 
     def next_place(self) -> str:
-        """The place of the next override, in the way of a pointer: `/runtime/1`."""
+        """Return the place of the next override, such as `/runtime/1`."""
         self.made += 1
         return f"/runtime/{self.made}"
 
     def log(self, credential: bytes) -> CallLog:
-        """The calls logged under a credential, to add to."""
+        """Return the log of a credential, to add calls to it."""
         return remember(self.logs, credential, self.read_log(credential), MOST_LOGS)
 
     def read_log(self, credential: bytes) -> CallLog:
-        """The same to read: looking never makes another log go."""
+        """Return the log of a credential to read it; this never removes another log."""
         return self.logs.get(credential) or CallLog()
 
     def count(self, what: bytes | str) -> int:
-        """Which time this happens, from 1; counts it.
+        """Count something and return how often it was counted, from 1.
 
-        Names are those of faults and sequences, which no number of different requests makes forgotten.
+        `what`: a digest of a request, or the name of a fault's or a sequence's count.
         """
+        # Names are kept apart, so that many different requests don't push them out.
         if isinstance(what, str):
             return remember(self.turns, what, self.turns.get(what, 0) + 1, MOST_TURNS)
         return remember(self.counts, what, self.counts.get(what, 0) + 1, MOST_COUNTERS)
 
     def forget(self) -> None:
-        """Begin anew: what comes next is answered as in a new session."""
+        """Forget everything, so that the next request is answered as in a new session."""
         self.overrides, self.own, self.base, self.requests = NOTHING, None, None, 0
         self.journal = self.new_journal()  # a request under way keeps the one that it began with
         for shelf in (self.logs, self.cache, self.counts, self.turns, self.traffic):
             shelf.clear()
 
     def cached(self, key: bytes) -> Completion | None:
-        """The completion stored under a key."""
+        """Return the completion that was stored under a key, None without one."""
         if key in self.cache:
             self.cache.move_to_end(key)
         return self.cache.get(key)
 
     def store(self, key: bytes, completion: Completion) -> None:
-        """Keep a completion; the least recently used go when there are too many or they are too long."""
+        """Keep a completion. The least recently used go when there are too many or they are too long."""
         remember(self.cache, key, completion, MOST_CACHED)
         weight = sum(stored.completion_tokens for stored in self.cache.values())
         while weight > MOST_CACHED_TOKENS and len(self.cache) > 1:
             weight -= self.cache.popitem(last=False)[1].completion_tokens
 
     def enter(self, credential: bytes, limits: Limits, at: float) -> tuple[Traffic, str, float]:
-        """A key's request begins: its traffic; where it is over a limit, which one and how long to wait."""
+        """Count a request of a key against its limits. `at`: now, in seconds.
+
+        Returns the key's traffic, the limit that the request exceeds in words ("" for none), and the seconds
+        to wait.
+        """
         traffic = remember(
             self.traffic, credential, self.traffic.get(credential) or Traffic(at), MOST_COUNTERS
         )
@@ -176,11 +182,11 @@ class Session:
 
 
 class Sessions:
-    """The sessions of a mock, by name. They are few, and one that nobody uses for an hour expires.
+    """The sessions of a mock by name. There are at most MOST_SESSIONS; an unused one expires after an hour.
 
-    Where there are too many, the least recently used goes of those that requests began; one that the control
-    API opened stays. A name that expired stays known as such, so that nobody takes an empty session for the
-    one that was.
+    A new session takes the place of the least recently used one that a request began; those that the control
+    API opened stay. The name of an expired session stays known, so that nobody takes an empty session for it.
+    Times (`at`) are in seconds of the mock's clock.
     """
 
     def __init__(self) -> None:
@@ -189,13 +195,14 @@ class Sessions:
         self.expired: OrderedDict[str, str] = OrderedDict()
         self.made = 0
         self.base: Callable[[], Settings] = Settings
-        """The mock's own settings, over which sessions set theirs."""
+        """Returns the mock's own settings."""
         self.place = "this process"
 
     def find(self, name: str, at: float, *, make: bool = True) -> Session:
-        """The session of this name, for a request. One that isn't there is made, if `make` allows it.
+        """Return the session of this name for a request. `make`: make it where it doesn't exist.
 
-        Raises NotFound for one that expired, SessionNotFound for one that may not be made, TooManySessions.
+        Raises BadRequest for a malformed name, NotFound where it expired, SessionNotFound where it doesn't
+        exist and may not be made, TooManySessions where there is no room.
         """
         if name in ("", DEFAULT):
             return self.default
@@ -206,8 +213,11 @@ class Sessions:
         return session
 
     def open(self, name: str, at: float) -> Session:
-        """The session of this name, for the control API; it is made where it is new, and makes no room for
-        those of requests. Raises NotFound for one that expired, Conflict where there is no room."""
+        """Return the session of this name for the control API, and make it where it doesn't exist.
+
+        It then stays until it expires. Raises BadRequest for a malformed name, NotFound where it expired,
+        Conflict where there is no room.
+        """
         try:
             session = self.find(name, at)
         except TooManySessions:
@@ -216,14 +226,18 @@ class Sessions:
         return session
 
     def has(self, name: str) -> bool:
-        """Whether a session of this name is there now."""
+        """Whether a session of this name exists."""
         return name == DEFAULT or name in self.named
 
     def has_expired(self, name: str) -> bool:
+        """Whether a session of this name existed and has expired."""
         return name in self.expired
 
     def known(self, name: str, at: float) -> Session:
-        """The session of this name, which must exist: the control API makes none by looking."""
+        """Return the session of this name for the control API, without making it.
+
+        Raises NotFound where it expired, SessionNotFound where it doesn't exist.
+        """
         self.expire(at)
         if name in ("", DEFAULT):
             return self.default
@@ -234,6 +248,7 @@ class Sessions:
         return self.named[name]
 
     def make(self, name: str, *, allowed: bool) -> Session:
+        """Make a session, with the errors of `find`. `allowed`: False only raises."""
         check_name(name)
         if name in self.expired:
             raise gone(name, self.expired[name])
@@ -245,37 +260,42 @@ class Sessions:
         return session
 
     def fresh(self, at: float) -> Session:
-        """A new session with a name of its own."""
+        """Make a session with a new name for the control API. Raises Conflict where there is no room."""
         self.made += 1
         while f"s{self.made}" in self.named or f"s{self.made}" in self.expired:
             self.made += 1
         return self.open(f"s{self.made}", at)
 
     def remove(self, name: str) -> None:
-        """Close a session; its name may begin anew."""
+        """Close a session. Its name may be used again, also where it has expired."""
         self.named.pop(name, None)
         self.expired.pop(name, None)
 
     def expire(self, at: float) -> None:
-        """Let go of those that nobody has used for long and that answer nothing now."""
+        """Close the sessions that nobody has used for an hour and that have no request under way."""
         for name, session in list(self.named.items()):
             if at - session.used_at <= IDLE_SECONDS:
-                break  # those behind it were used later
+                break  # they are in the order of last use, so the others were used later
             if not session.under_way:
                 self.let_go(name, "idle")
 
     def least_used(self) -> str:
-        """Which session makes room: it answers something now only if all do. Raises TooManySessions."""
+        """Return the name of the session that makes room, if possible one without requests under way.
+
+        Raises TooManySessions where the control API opened all of them.
+        """
         begun = [session for session in self.named.values() if not session.opened]
         if not begun:
             raise TooManySessions(FULL)
         return next((session.name for session in begun if not session.under_way), begun[0].name)
 
     def let_go(self, name: str, reason: str) -> None:
+        """Let a session expire; `reason` is one of REASONS."""
         del self.named[name]
         remember(self.expired, name, reason, _MOST_EXPIRED)
 
     def all(self) -> Iterator[Session]:
+        """Yield the default session, then the others by last use."""
         yield self.default
         yield from self.named.values()
 
@@ -284,7 +304,7 @@ REASONS = {
     "idle": f"nobody used it for {IDLE_SECONDS / _MINUTE:.0f} minutes",
     "room": f"made room: a mock keeps {MOST_SESSIONS} sessions",
 }
-"""Why sessions expire."""
+"""Reason why sessions expire → its words in errors."""
 FULL = (
     f"a mock keeps {MOST_SESSIONS} sessions, and each of them was opened by the control API, so that none"
     " makes room; DELETE one that is done with (GET /_mock/sessions lists them)."
@@ -292,12 +312,13 @@ FULL = (
 
 
 def gone(name: str, reason: str) -> NotFound:
-    """What is said of a session that expired; `reason` is one of REASONS."""
+    """Return the error for a session that expired; `reason` is one of REASONS."""
     advice = "ask POST /_mock/sessions for a fresh one, or DELETE it to begin anew under this name"
     return NotFound(f"the session {quoted(name)} has expired ({REASONS[reason]}); {advice}.")
 
 
 def absent(name: str) -> SessionNotFound:
+    """Return the error for a session that doesn't exist."""
     return SessionNotFound(f"there is no session {quoted(name)}.")
 
 
@@ -309,7 +330,7 @@ def check_name(name: str) -> None:
 
 
 def remember(shelf: OrderedDict[Any, _Value], key: Any, value: _Value, most: int) -> _Value:
-    """Put a value on a shelf, whose least recently used one goes when it is full."""
+    """Put a value on a shelf and return it. Of more than `most`, the least recently used goes."""
     shelf[key] = value
     shelf.move_to_end(key)
     if len(shelf) > most:
@@ -318,5 +339,5 @@ def remember(shelf: OrderedDict[Any, _Value], key: Any, value: _Value, most: int
 
 
 def fingerprint(secret: bytes) -> bytes:
-    """What stands for a key in memory: the key itself is never kept."""
+    """Return the digest that stands for a key in memory, where the key itself is never kept."""
     return blake2b(secret, digest_size=16).digest()

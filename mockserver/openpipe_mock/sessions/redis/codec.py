@@ -1,4 +1,4 @@
-"""What sessions share, as JSON: exchanges, logged calls, completions. Nothing that is read can be run."""
+"""Writes exchanges, logged calls and completions as JSON for Redis, and reads them again."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,19 +17,19 @@ _Value = TypeVar("_Value")
 
 
 class ForeignData(ValueError):
-    """Something in shared memory that none of us wrote."""
+    """Raised for something in Redis that no mock wrote."""
 
 
 def dumped(value: Json) -> bytes:
-    """A value as JSON; also one with half characters, which clients may put into a path."""
+    """Return a value as a JSON text."""
     try:
         return orjson.dumps(value)
-    except TypeError:
+    except TypeError:  # a lone surrogate, which clients may put into a path and orjson refuses
         return json.dumps(value).encode()
 
 
 def loaded(text: bytes) -> Json:
-    """The value of a JSON text. Raises Unreadable."""
+    """Return the value of a JSON text. Raises ForeignData where it is no JSON."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -40,7 +40,7 @@ def loaded(text: bytes) -> Json:
 
 
 def decode_all(texts: Iterable[bytes], read: Callable[[bytes], _Value]) -> Iterator[_Value]:
-    """What can be read of some texts; the others are passed over."""
+    """Yield what `read` returns for each text; those that it raises ForeignData for are left out."""
     for text in texts:
         try:
             yield read(text)
@@ -49,9 +49,9 @@ def decode_all(texts: Iterable[bytes], read: Callable[[bytes], _Value]) -> Itera
 
 
 def _strings(values: Iterable[str]) -> tuple[str, ...]:
-    """Texts and nothing else. Raises TypeError."""
+    """The values as a tuple. Raises TypeError where one is no string."""
     found = tuple(values)
-    "".join(found)  # refuses anything else
+    "".join(found)  # raises the TypeError
     return found
 
 
@@ -60,7 +60,7 @@ def _pair(values: Iterable[str]) -> tuple[str, str]:
     return first, second
 
 
-# Exchanges. Bytes are written as the characters of the same numbers.
+# Exchanges. Bytes are written as Latin-1 text: each byte is the character of the same number.
 
 
 def _text_of(value: bytes) -> str:
@@ -92,7 +92,7 @@ _CODECS: Mapping[str, tuple[Callable[[Any], Json], Callable[[Json], Any]]] = {
     "query_secrets": (list, _strings),
     "passed": (list, lambda pairs: tuple(map(_pair, pairs))),
 }
-"""Members of an exchange that JSON has no form of its own for: how they are written, and read."""
+"""Members of an exchange that JSON can't hold as they are → how to write them, how to read them."""
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("session", "method", "path", "endpoint", "struck"), str),
     **dict.fromkeys(("number", "status", "body_left_out", "answer_left_out", "size"), int),
@@ -102,12 +102,12 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("streamed", "checked"), bool),
     "gist": (str, type(None)),
 }
-"""The other members, and what they must be."""
+"""The other members → their types in JSON."""
 _SHARED = tuple(field.name for field in fields(Entry) if field.name != "settings")
 
 
 def entry_text(entry: Entry) -> bytes:
-    """An exchange without the settings that it was answered under: each mock knows its own."""
+    """Return an exchange as a JSON text, without its settings: each mock has its own."""
     value = {name: getattr(entry, name) for name in _SHARED}
     for name, (write, _) in _CODECS.items():
         value[name] = write(value[name])
@@ -115,7 +115,7 @@ def entry_text(entry: Entry) -> bytes:
 
 
 def entry_of(text: bytes, settings: Settings) -> Entry:
-    """The exchange of a text. Raises Unreadable."""
+    """Read an exchange from its text. `settings`: take the place of its own. Raises ForeignData."""
     value = loaded(text)
     try:
         for name, (_, read) in _CODECS.items():
@@ -127,7 +127,7 @@ def entry_of(text: bytes, settings: Settings) -> Entry:
 
 
 def _expect(value: Json, kinds: Mapping[str, type | tuple[type, ...]]) -> None:
-    """Raise TypeError for a member of another kind."""
+    """Raise TypeError where a member has another type."""
     for name, kind in kinds.items():
         if not isinstance(value[name], kind):
             raise TypeError(f"{name} is no {kind}")
@@ -139,7 +139,7 @@ _CALL = tuple(field.name for field in fields(LoggedCall))
 
 
 def call_text(call: LoggedCall) -> bytes:
-    """A logged call; its payloads are JSON texts already."""
+    """Return a logged call as a JSON text, with its payloads as strings."""
     value = {name: getattr(call, name) for name in _CALL}
     value["metadata"] = dict(call.metadata)
     value["request"], value["response"] = call.request.decode(), call.response.decode()
@@ -147,12 +147,12 @@ def call_text(call: LoggedCall) -> bytes:
 
 
 def decode_call(text: bytes) -> LoggedCall:
-    """The logged call of a text. Raises Unreadable."""
+    """Read a logged call from its text. Raises ForeignData."""
     value = loaded(text)
     try:
         value["request"], value["response"] = value["request"].encode(), value["response"].encode()
         call = LoggedCall(**value)
-        call.answer()
+        call.answer()  # raises where the payloads or the time are of no use
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
         raise ForeignData from None
     return call
@@ -162,11 +162,12 @@ def decode_call(text: bytes) -> LoggedCall:
 
 
 def completion_text(completion: Completion) -> bytes:
+    """Return a completion as a JSON text."""
     return orjson.dumps(completion)
 
 
 def completion_of(text: bytes) -> Completion:
-    """The completion of a text. Raises Unreadable."""
+    """Read a completion from its text. Raises ForeignData."""
     value = loaded(text)
     try:
         value["choices"] = tuple(map(_choice_of, value["choices"]))

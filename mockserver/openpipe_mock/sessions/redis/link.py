@@ -1,4 +1,4 @@
-"""The way to Redis: one client, short timeouts, and a breaker, so that a Redis that is away stalls nobody."""
+"""The connection to Redis. Short timeouts and a breaker keep requests from waiting for one that is away."""
 
 import logging
 import threading
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     import redis
 
 _ROOT = "openpipe-mock:"
-"""What all keys begin with."""
+"""The prefix of all keys."""
 _TIMEOUT_SECONDS = 0.5
-"""How long one connection attempt, and one answer, may take."""
+"""How long a connection attempt, and an answer, may take."""
 _PROBE_SECONDS = 1.0
-"""How often a Redis that was away is asked whether it is back."""
+"""The pause between two tries to reach a Redis that is away."""
 _MOST_REFUSALS = 20
+"""How many different refusals the terminal is told."""
 _SCHEMES = ("redis", "rediss", "unix")
 _OPTIONS = (
     "db",
@@ -35,21 +36,22 @@ _OPTIONS = (
     "ssl_cert_reqs",
     "ssl_check_hostname",
 )
-"""What the URL's query may say. Timeouts and retries are not among it: the mock depends on its own."""
+"""Options that the URL's query may have. Timeouts and retries aren't: the mock needs its own."""
 
 _log = logging.getLogger("openpipe_mock")
 
 
 class BadState(Exception):
-    """A Redis that can't be used; the message is a line that holds no password."""
+    """Raised for a Redis that can't be used. The message is one line and holds no password."""
 
 
 class Link:
-    """A Redis, and whether it can be asked now.
+    """A Redis, and whether it can be asked now. Raises BadState for a URL that isn't one of a Redis.
 
-    `place` is its URL without credentials. `problem` says why it can't be asked, "" while it can. `refusals`:
-    what the terminal was told of one that answers amiss. `lost`: exchanges that no journal kept while it was
-    away, `unrecorded` all that none ever kept. `last_problem` says what was wrong at the time `failed_at`.
+    `place`: its URL without credentials. `problem`: why it can't be asked, "" while it can. `refusals`: what
+    it refused, as the terminal was told. `lost`: how many exchanges no journal kept since it is away.
+    `unrecorded`: the same since the start. `last_problem`, `failed_at`: what was wrong last, and when, by
+    `time.monotonic`. `gone_at`: since when it is away, by the same clock.
     """
 
     def __init__(self, url: str) -> None:
@@ -65,7 +67,10 @@ class Link:
         self.closed = threading.Event()
 
     def run(self, script: RedisScript, name: str, *arguments: Any) -> Any:
-        """What a script answers of a session. Raises StateUnavailable: at once while Redis is away."""
+        """Run a script on a session and return its answer.
+
+        Raises StateUnavailable where Redis doesn't answer or refuses; while it is away, without asking it.
+        """
         from redis.exceptions import RedisError, ResponseError
 
         if self.problem:
@@ -79,6 +84,7 @@ class Link:
             raise self.unavailable(self.problem or _told(error)) from None
 
     def asked(self, script: RedisScript, name: str, *arguments: Any) -> Any:
+        """Run a script and return its answer. Raises the client's errors."""
         from redis.exceptions import NoScriptError
 
         try:
@@ -87,7 +93,7 @@ class Link:
             return self.client.eval(script.text, 1, _ROOT, name, *arguments)
 
     def refused(self, problem: str) -> StateUnavailable:
-        """Redis answers, but not as it should; the terminal is told once."""
+        """Return the error for a Redis that answers with an error, and tell the terminal once."""
         self.failed(problem)
         if problem not in self.refusals and len(self.refusals) < _MOST_REFUSALS:
             self.refusals.add(problem)
@@ -95,20 +101,22 @@ class Link:
         return self.unavailable(problem)
 
     def unavailable(self, problem: str) -> StateUnavailable:
+        """Return the error (503) for a request that needs Redis. `problem`: a verb phrase about it."""
         return StateUnavailable(
             f"this request needs what sessions share, and the Redis at {self.place} {problem}; try again."
         )
 
     def failed(self, problem: str) -> None:
+        """Note the last problem and its time."""
         self.last_problem, self.failed_at = problem, time.monotonic()
 
     def missed(self) -> None:
-        """An exchange was answered that no journal keeps."""
+        """Count an exchange that was answered and that no journal keeps."""
         self.lost += 1
         self.unrecorded += 1
 
     def report(self) -> dict[str, Any]:
-        """How this mock finds its Redis, as `GET /_mock/status` shows it."""
+        """Return the state of this Redis as `GET /_mock/status` answers it."""
         now = time.monotonic()
         return {
             "url": self.place,
@@ -120,7 +128,7 @@ class Link:
         }
 
     def check(self) -> None:
-        """Raise BadState for a Redis that can't be used; afterwards nothing is connected, so one may fork."""
+        """Raise BadState for a Redis that can't be used. Afterwards no connection is open, for forks."""
         from redis.exceptions import RedisError
 
         try:
@@ -131,7 +139,7 @@ class Link:
             self.client.close()
 
     def gone(self, problem: str) -> None:
-        """From now on nobody waits for Redis; a thread asks whether it is back."""
+        """Stop asking Redis, and start a thread that looks whether it is back."""
         with self.lock:
             if self.problem or self.closed.is_set():
                 return
@@ -146,14 +154,14 @@ class Link:
         threading.Thread(target=self.wait, name="openpipe-mock-probe", daemon=True).start()
 
     def wait(self) -> None:
-        """Ask until Redis is back."""
+        """Ask Redis until it answers, then let requests use it again."""
         from redis.exceptions import RedisError, ResponseError
 
         while not self.closed.wait(_PROBE_SECONDS):
             try:
                 self.asked(PROBE, DEFAULT)
             except ResponseError:
-                pass  # it answers; what it refuses is told to those who ask
+                pass  # it answers, so it is back; each request is told what it refuses
             except (RedisError, OSError):
                 continue
             lost, self.lost, self.problem = self.lost, 0, ""
@@ -161,12 +169,13 @@ class Link:
             return
 
     def close(self) -> None:
+        """Close the connections and end the thread that looks for Redis."""
         self.closed.set()
         self.client.close()
 
 
 def _client_of(url: str, shown: str) -> "redis.Redis":
-    """The client of a URL. Raises BadState."""
+    """The client for a URL; `shown` stands for the URL in errors. Raises BadState."""
     try:
         import redis
         from redis.backoff import NoBackoff
@@ -190,7 +199,10 @@ _ESCAPES: Mapping[str, str] = {"@": "%40", "/": "%2F", "?": "%3F", "#": "%23"}
 
 
 def place(url: str) -> str:
-    """A URL as everybody may see it: no name, no password, no options. Raises BadState where it is none."""
+    """Return a URL without user, password and options, as anybody may see it.
+
+    Raises BadState for a text that isn't the URL of a Redis.
+    """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -222,7 +234,7 @@ def _advice() -> str:
 
 
 def _told(error: BaseException) -> str:
-    """What went wrong, in one line without a full stop."""
+    """What went wrong, in one line without a full stop, from an error of the client's."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     known = next((words for kind, words in _KINDS.items() if kind in kinds), "")
     return known or (_answered(error) if "ResponseError" in kinds else reason(error) or _HUNG_UP)
@@ -236,12 +248,12 @@ _KINDS: Mapping[str, str] = {
     "BusyLoadingError": "it is still loading its data",
     "TimeoutError": "no answer in time",
 }
-"""Classes of redis.exceptions → what they mean here."""
+"""Class of `redis.exceptions` → what it means here."""
 _HUNG_UP = "it broke off the connection"
 
 
 def _answered(error: BaseException) -> str:
-    """What a Redis itself said, quoted: it is another program, whose words its owner looks up."""
+    """What Redis said, quoted, so that its owner can look it up."""
     words = " ".join(str(error).split()).partition(" script: ")[0]  # and which of our scripts it was
     if words.startswith("WRONGTYPE"):
         return f"something else lies under keys that begin with {_ROOT}; give the mock a database of its own"

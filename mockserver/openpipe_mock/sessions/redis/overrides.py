@@ -1,7 +1,7 @@
-"""What was set at runtime, as it lies in Redis: the JSON that was sent and the place that it was given.
+"""Writes overrides to Redis and reads them again, as the JSON that was sent and the place that it got.
 
-Each mock builds the same parts from it that the config file would make. What a criterion has from the file
-stays each mock's own: it is only said to be so.
+Each mock builds from it the same parts that the config file would. Of versions that a criterion has from the
+file, Redis only keeps that they come from there; each mock takes its own.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,12 +19,14 @@ from openpipe_mock.sessions.redis.codec import ForeignData, dumped, loaded
 
 Json = Any
 _Order = list[Any]
-"""A command of Redis, the key's suffix, and the arguments."""
+"""A command for Redis: its name, the suffix of the key, and the arguments."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where a part comes from: its JSON, its place and, of a criterion with versions, which of them it is."""
+    """Where a part comes from: its JSON and place, and its version if it is one of a criterion's forms."""
+
+    # `part` itself is kept so that no other object gets its `id` while the source is known.
 
     part: Any
     json: Json
@@ -37,24 +39,24 @@ class _Source:
 
 @dataclass(slots=True)
 class Sources:
-    """The sources of parts. They go by identity: parts of the same content may come from different places."""
+    """The sources of parts, by identity: equal parts may come from different places."""
 
     known: dict[int, _Source] = field(default_factory=dict)
 
     def add(self, part: Any, json: Json, place: str) -> None:
-        """A part was built from this JSON."""
+        """Note that a part, and each version of a criterion, was built from this JSON."""
         self.known[id(part)] = _Source(part, json, place)
         if isinstance(part, Declared):
             for number, form in part.versions.items():
                 self.known[id(form)] = _Source(form, json, place, number)
 
     def text(self, part: Any) -> str:
-        """The source of a part, "null" where it is the file's."""
+        """Return the source of a part as a JSON text, "null" where it comes from the file."""
         source = self.known.get(id(part))
         return dumped(source.value() if source else None).decode()
 
     def criterion(self, declared: Declared) -> str:
-        """The sources of a criterion's versions."""
+        """Return the sources of a criterion's versions as a JSON text."""
         versions = {number: self.known.get(id(form)) for number, form in declared.versions.items()}
         value = {str(number): source and source.value() for number, source in versions.items()}
         return dumped(value).decode()
@@ -64,7 +66,11 @@ class Sources:
 
 
 def orders(sources: Sources, before: SessionOverrides, changes: Mapping[str, Any]) -> Iterator[_Order]:
-    """What has to be done in Redis for a change, and no more: others may change something else meanwhile."""
+    """Yield the commands for Redis that make these changes of overrides.
+
+    `before`: the overrides that they change. `changes`: fields of SessionOverrides → new values.
+    """
+    # Only what differs is written, since other mocks may change something else meanwhile.
     for name, value in changes.items():
         if name == "criteria":
             yield from _criteria_orders(sources, before.criteria, value)
@@ -109,7 +115,7 @@ class Stored:
     limits: bytes
 
     def built(self, base: Settings) -> tuple[SessionOverrides, Sources]:
-        """The overrides, and where they come from. Raises Unreadable."""
+        """Build the overrides and their sources. `base`: the mock's own settings. Raises ForeignData."""
         sources = Sources()
         try:
             criteria = {

@@ -1,18 +1,18 @@
-"""What runs inside Redis: each access to shared memory is one of these scripts, hence one round trip.
+"""The scripts that run inside Redis. Each access to shared memory is one script, and so one round trip.
 
-All keys begin with KEYS[1]; ARGV[1] is the session's name. Below `session:NAME:` lie
+All keys begin with KEYS[1]; ARGV[1] is the session's name. Below `session:NAME:` are
 
     facts        hash     requests, made, version, born, limits; bytes and dropped of the lists
     criteria     hash     name → what was set at runtime
-    completions, faults   lists of what was set at runtime, the first to be asked first
+    completions, faults   lists of what was set at runtime, in the order in which they are tried
     journal      list     exchanges, newest first
     log:KEY      list     logged calls of a credential, newest first; `logs` orders the credentials by use
     turns, counts, cache  hashes, each with a sorted set `…:used` that orders its fields by use
     traffic:…             requests of a credential in this minute, and the leases of those under way
 
 and beside them `sessions` (names by last use), `opened` (names that the control API opened), `gone:NAME` (why
-a name expired), `made` and `probe`. Times are Redis's own, in microseconds: clocks of several machines agree
-on nothing.
+a name expired), `made` and `probe`. Times are Redis's own, in microseconds, since the clocks of several
+machines differ.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from hashlib import sha1
 from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, MOST_SESSIONS
 
 _DEFAULT_SECONDS = 86_400
-"""How long the default session outlives its last request: Redis outlives the mocks."""
+"""How long the default session is kept after its last request. It must end, as Redis outlives the mocks."""
 _GONE_SECONDS = 7 * 86_400
-"""How long the name of an expired session is known as such."""
+"""How long the name of an expired session stays known."""
 
 _COMMON = f"""
 local root, name = KEYS[1], ARGV[1]
@@ -108,13 +108,13 @@ end
 """
 
 
-# `overtaken`: a session was reset or closed since a request saw when it was born. What such a request still
-# has to say belongs to what is forgotten. A request that began while Redis was away knows nothing: "".
+# `overtaken`: whether the session was reset or closed since the request read when it was born. What such a
+# request still writes is dropped with the rest. A request that began while Redis was away passes "".
 
 
 @dataclass(frozen=True)
 class RedisScript:
-    """A script of our own, which Redis knows by its hash once it has run."""
+    """A script of the mock. `text`: with the functions that all share. `sha`: the hash that Redis knows."""
 
     body: str
 
@@ -136,14 +136,15 @@ if mode == 'begin' or mode == 'join' then redis.call('HINCRBY', facts, 'requests
 local known = redis.call('HMGET', facts, 'requests', 'version', 'born')
 return {found, known[1] or '0', known[2] or '', known[3] or '', whole(now)}
 """)
-"""Mode `look`; `open`: make the session where it is new, for the control API; `begin`: the same for a request
-that is numbered; `join`: number a request in a session that has to be there."""
+"""Look up a session. ARGV[2] is the mode: `look` only reads; `open` makes it where it is new, for the
+control API; `begin` does so for a request and numbers it; `join` numbers a request in a session that must
+exist."""
 
 PROBE = RedisScript("""
 sweep()
 redis.call('SET', root .. 'probe', whole(now), 'EX', 60)
 """)
-"""Reads and writes, as requests do: a Redis may answer pings and run no script, or take nothing."""
+"""Read and write, as requests do. A ping wouldn't do: a Redis may answer it and refuse scripts or writes."""
 
 FRESH = RedisScript("""
 sweep()
@@ -180,7 +181,7 @@ each(stem, 'UNLINK')
 redis.call('HSET', facts, 'made', made, 'version', version, 'born', version)
 redis.call('EXPIRE', facts, ttl)
 """)
-"""Places go on being numbered, so that nothing set later is taken for something set before."""
+"""Forget all but the number of the last place, so that no place is given twice."""
 
 NEXT_PLACE = RedisScript("""
 keep()
@@ -203,7 +204,8 @@ for _, order in ipairs(cjson.decode(ARGV[2])) do
 end
 redis.call('HSET', facts, 'version', stamp())
 """)
-"""ARGV[3] says when the session was born, as the order saw it: as if the reset had come after it."""
+"""Run the commands in ARGV[2]. ARGV[3]: when the session was born, as the caller read it; after a reset since
+then nothing is changed, as if the reset had come last."""
 
 PUSH = RedisScript("""
 local suffix, item, most, most_bytes = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -232,7 +234,7 @@ redis.call('EXPIRE', list, ttl)
 """)
 """Put an item in front of a list that is bounded in items and bytes; the oldest go.
 
-ARGV[8] says when the session was born, as the request saw it: what a reset has overtaken is forgotten too.
+ARGV[8]: when the session was born, as the request read it; after a reset since then nothing is kept.
 """
 
 READ_ENTRIES = RedisScript("return redis.call('LRANGE', stem .. ARGV[2], 0, ARGV[3])")
@@ -260,7 +262,7 @@ redis.call('HSET', facts, 'bytes:' .. list, bytes)
 redis.call('EXPIRE', list, ttl)
 return 1
 """)
-"""Replace a list that is still what was read: ARGV[3] is the hash of its items."""
+"""Replace a list if its items still have the hash ARGV[3]. Returns 1 where it did, else 0."""
 
 COUNT = RedisScript("""
 if overtaken(ARGV[5]) then return 1 end
@@ -269,7 +271,7 @@ use(ARGV[2], ARGV[3])
 limit(ARGV[2], tonumber(ARGV[4]))
 return number
 """)
-"""What a reset has overtaken (ARGV[5]) is counted nowhere, and answered as the first."""
+"""Count something and return its number. After a reset since ARGV[5] it isn't counted, and is the first."""
 
 CACHED = RedisScript("""
 local found = redis.call('HGET', stem .. 'cache', ARGV[2])
@@ -311,6 +313,6 @@ if at_once ~= '' then
 end
 return {'', 0}
 """)
-"""A request of a credential begins. A lease that nobody gives back expires."""
+"""Count a request of a credential against its limits. A lease that isn't given back expires."""
 
 LEAVE = RedisScript("redis.call('ZREM', stem .. 'traffic:' .. ARGV[2] .. ':leases', ARGV[3])")

@@ -1,8 +1,8 @@
-"""What sessions remember, in a Redis: several mocks with one Redis behave as one.
+"""Sessions whose memory is in a Redis, so that several mocks behave as one.
 
-A request asks Redis once when it begins and once when it ends; what else it needs costs one question each.
-While Redis is away a request goes on under the overrides that this mock knew last, until it needs what
-sessions share.
+A request asks Redis once when it begins and once when it ends, and once for anything else that it needs.
+While Redis is away, a request goes on with the overrides that this mock read last; one that needs more gets
+503.
 """
 
 from collections import OrderedDict
@@ -22,8 +22,15 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.errors import ApiError, Conflict, StateUnavailable, TooManySessions
 from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.faults.kinds import Fault
-from openpipe_mock.sessions.calllog import MOST_CALLS, CallLog, Labels, LogFilter, LoggedCall, Own
-from openpipe_mock.sessions.calllog import MOST_LOG_BYTES as MOST_CALL_BYTES
+from openpipe_mock.sessions.calllog import (
+    MOST_CALLS,
+    MOST_LOG_BYTES,
+    CallLog,
+    Labels,
+    LogFilter,
+    LoggedCall,
+    Own,
+)
 from openpipe_mock.sessions.journal import MOST_ENTRIES, MOST_JOURNAL_BYTES, Entry, Journal, Later
 from openpipe_mock.sessions.memory import (
     DEFAULT,
@@ -78,22 +85,23 @@ from openpipe_mock.sessions.redis.scripts import (
     REMOVE,
     REPLACE,
     STORE,
+    RedisScript,
 )
-from openpipe_mock.sessions.redis.scripts import RedisScript as RedisScript
 
 _Mode = Literal["look", "open", "begin", "join"]
 
 _MOST_CACHED_BYTES = 8 * MEBIBYTE
 LEASE_SECONDS = 120
-"""How long a request counts as under way that a crashed mock never ended."""
+"""How long a request counts as under way if its mock crashed."""
 _MOST_TRIES = 10
-"""How often a log is read and changed until nobody else has changed it in between."""
+"""How often an update of a log is tried, while others change the log in between."""
 _ALL = -1
+"""The last index of a list, for Redis."""
 
 
 @dataclass(slots=True)
 class _Known:
-    """What this mock knows of a session's overrides: in which version, and what they make of its settings."""
+    """A session's overrides as this mock read them, their version, and the settings that they give."""
 
     version: bytes = b""
     overrides: SessionOverrides = NOTHING
@@ -110,10 +118,14 @@ class _Known:
 
 
 class RedisSession(Session):
-    """One session as one request, or one order, sees it."""
+    """A session for one request to the API or the control API.
+
+    `number`: the request's number, 0 before it is counted. `version`: of the overrides. `born`: when the
+    session was made or reset last. `came`: when the request came, by Redis's clock, in seconds.
+    """
 
     def __init__(self, memory: "RedisSessions", name: str, *, make: bool = True) -> None:
-        """`make`: a request may begin it where it isn't there."""
+        """`make`: the request may make the session where it doesn't exist."""
         self.memory = memory
         self.make = make
         self.link = memory.link
@@ -131,9 +143,9 @@ class RedisSession(Session):
         return self.link.run(script, self.name, *arguments)
 
     def ask(self, mode: _Mode) -> "RedisSession":
-        """Learn what there is to know of it.
+        """Ask Redis for the session, and keep what it says; the modes are those of LOOK.
 
-        Raises NotFound where it expired; SessionNotFound for `look` and `join` where it isn't there; where
+        Raises NotFound where it expired; SessionNotFound for `look` and `join` where it doesn't exist; where
         there is no room, TooManySessions for `begin` and Conflict for `open`.
         """
         found, *known = self.run(LOOK, mode)
@@ -145,10 +157,11 @@ class RedisSession(Session):
         return self
 
     def learn(self, requests: bytes, version: bytes, born: bytes, now: bytes = b"0") -> None:
+        """Keep what Redis says of the session. `now`: in microseconds."""
         self.number, self.version, self.born = int(requests), version, born
         self.came = int(now) / 1_000_000
 
-    # Requests. The service counts one with `requests += 1`, which is where it begins.
+    # Requests. The service counts one by `requests += 1`; this is where Redis is asked and numbers it.
 
     @property
     def requests(self) -> int:
@@ -159,7 +172,7 @@ class RedisSession(Session):
         try:
             self.ask("begin" if self.make else "join")
         except StateUnavailable:
-            if self.name not in self.memory.memo:
+            if self.name not in self.memory.memo:  # its overrides are unknown
                 raise
             self.version = self.memory.memo[self.name].version
 
@@ -174,7 +187,7 @@ class RedisSession(Session):
         raise AttributeError("what is set at runtime is set by `override`")
 
     def learned(self) -> _Known:
-        """What is set at runtime; read again where another mock has changed it."""
+        """Return the overrides, and read them again where another mock has changed them."""
         known = self.memory.memo.get(self.name)
         if known is None or known.version != self.version:
             known = self.memory.remember(self.name, self.read())
@@ -182,6 +195,7 @@ class RedisSession(Session):
         return known
 
     def read(self) -> _Known:
+        """Read the overrides from Redis. Raises StateUnavailable where it holds something else."""
         if not self.version:
             return _Known()
         version, criteria, completions, faults, limits = self.run(OVERRIDES)
@@ -215,8 +229,9 @@ class RedisSession(Session):
     def count(self, what: bytes | str) -> int:
         if isinstance(what, str):
             return int(self.run(COUNT, "turns", what.encode("utf-8", "surrogatepass"), MOST_TURNS, self.born))
-        if self.memory.base().repeat == "same":  # then no answer depends on it, but a hint in the terminal
-            return self.memory.seen((self.name, self.born, what))
+        # With `same` only a hint in the terminal depends on it, which isn't worth a round trip.
+        if self.memory.base().repeat == "same":
+            return self.memory.count_here((self.name, self.born, what))
         return int(self.run(COUNT, "counts", what, MOST_COUNTERS, self.born))
 
     def log(self, credential: bytes) -> CallLog:
@@ -247,7 +262,7 @@ class RedisSession(Session):
 
 
 class _RedisTraffic(Traffic):
-    """A request of one key that is under way, and the lease that says so to the other mocks."""
+    """A request of one key that is under way; a lease in Redis tells the other mocks of it."""
 
     def __init__(self, session: RedisSession, key: bytes, limits: Limits) -> None:
         self.session = session
@@ -256,6 +271,7 @@ class _RedisTraffic(Traffic):
         self.lease = session.memory.lease()
 
     def arguments(self) -> Sequence[Any]:
+        """The arguments of ENTER."""
         most = (self.limits.concurrent, self.limits.requests_per_minute)
         return self.key, *("" if number is None else number for number in most), self.lease, LEASE_SECONDS
 
@@ -267,12 +283,12 @@ class _RedisTraffic(Traffic):
     def under_way(self, change: int) -> None:
         if change > 0 or self.limits.concurrent is None:
             return
-        with suppress(StateUnavailable):  # then it expires
+        with suppress(StateUnavailable):  # then the lease expires
             self.session.run(LEAVE, self.key, self.lease)
 
 
 class RedisJournal(Journal):
-    """The exchanges of a session."""
+    """The exchanges of a session, in Redis."""
 
     def __init__(self, session: RedisSession) -> None:
         self.session = session
@@ -286,7 +302,7 @@ class RedisJournal(Journal):
         raise AttributeError("Redis counts what is dropped")
 
     def add(self, entry: Entry, token: bytes) -> None:
-        """Keep an exchange. Where Redis is away it is lost, and counted as such: it was answered already."""
+        """Keep an exchange, with secrets masked. While Redis is away it is lost, and counted as lost."""
         masked = Journal()
         masked.add(entry, token)
         session = self.session
@@ -301,7 +317,7 @@ class RedisJournal(Journal):
             session.link.missed()
 
     def add_later(self, later: Later) -> None:
-        """Others may read it at once, so it is written down now."""
+        """Make the entry and keep it at once, since other mocks may read it."""
         _, make, facts, token = later
         self.add(make(*facts), token or b"")
 
@@ -319,19 +335,19 @@ class RedisJournal(Journal):
 
 
 class RedisCallLog(CallLog):
-    """The logged calls of one key."""
+    """The logged calls of one key, in Redis."""
 
     def __init__(self, session: RedisSession, fingerprint: str) -> None:
         self.session = session
         self.fingerprint = fingerprint
         self.key = f"log:{fingerprint}"
-        self.most_bytes = MOST_CALL_BYTES
+        self.most_bytes = MOST_LOG_BYTES
 
     def add_own(self, own: Own) -> None:
         self.add(own.logged())
 
     def add(self, call: LoggedCall) -> None:
-        item, most = call_text(self.fitted(call)), (MOST_CALLS, MOST_CALL_BYTES)
+        item, most = call_text(self.fitted(call)), (MOST_CALLS, MOST_LOG_BYTES)
         self.session.run(PUSH, self.key, item, *most, self.fingerprint, MOST_LOGS, self.session.born)
 
     def latest(self) -> LoggedCall | None:
@@ -344,15 +360,19 @@ class RedisCallLog(CallLog):
             for call in decode_all(reversed(texts), decode_call):
                 calls.add(call)
             found = calls.update(filters, values)
-            seen = sha1(b" ".join(texts)).hexdigest()
+            read_hash = sha1(b" ".join(texts)).hexdigest()
             newest_first = map(call_text, reversed(calls.calls))
-            if not found or self.session.run(REPLACE, self.key, seen, *newest_first):
+            if not found or self.session.run(REPLACE, self.key, read_hash, *newest_first):
                 return found
         raise self.session.link.unavailable("changed this log again and again meanwhile")
 
 
 class RedisSessions(Sessions):
-    """The sessions that several mocks share."""
+    """The sessions that several mocks share, in Redis.
+
+    `memo`: the overrides of each session as they were read last. They are read again when their version
+    changes, and serve requests while Redis is away.
+    """
 
     def __init__(self, link: Link) -> None:
         self.link = link
@@ -371,7 +391,7 @@ class RedisSessions(Sessions):
         raise AttributeError("the default session lies in Redis")
 
     def find(self, name: str, at: float, *, make: bool = True) -> Session:
-        """The session of this name, of which nothing is asked yet. Raises BadRequest for what is no name."""
+        """Return the session of this name without asking Redis. Raises BadRequest for a malformed name."""
         if name:
             check_name(name)
         return RedisSession(self, name or DEFAULT, make=make)
@@ -400,7 +420,7 @@ class RedisSessions(Sessions):
         self.link.run(REMOVE, name)
 
     def expire(self, at: float) -> None:
-        """Redis lets go of sessions by its own clock, whenever it is asked for one."""
+        """Do nothing: the scripts close old sessions, by Redis's clock."""
 
     def all(self) -> Iterator[Session]:
         for name, *known in self.link.run(LIST, DEFAULT):
@@ -408,23 +428,23 @@ class RedisSessions(Sessions):
             session.learn(*known)
             yield session
 
-    # What this mock remembers by itself.
+    # What this mock alone remembers.
 
     def remember(self, name: str, known: _Known) -> _Known:
-        """Keep what was learned of a session; that of the default session always stays."""
+        """Keep what was read of a session and return it. The default session's always stays."""
         self.memo.move_to_end(DEFAULT)
         return remember(self.memo, name, known, MOST_SESSIONS + 1)
 
-    def seen(self, what: Any) -> int:
-        """Which time this mock alone sees something."""
+    def count_here(self, what: Any) -> int:
+        """Count something in this mock alone; return how often it was counted, from 1."""
         return remember(self.hints, what, self.hints.get(what, 0) + 1, MOST_COUNTERS)
 
     def lease(self) -> bytes:
-        """A name that no other request of any mock has."""
+        """Return the name of a lease, which no other request of any mock has."""
         return b"%d-%s" % (next(self.leases), urandom(8).hex().encode())
 
 
 def _missing(name: str, found: bytes) -> ApiError:
-    """Why there is no such session."""
+    """The error for a session that LOOK didn't find; `found` is its answer."""
     reason = found.decode("latin-1")
     return gone(name, reason) if reason in REASONS else absent(name)
