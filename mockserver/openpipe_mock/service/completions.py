@@ -162,7 +162,7 @@ def _ranked(
 
 
 def _understood(visit: Visit, chosen: HeaderOptions, body: Any) -> tuple[Json, dict[str, Criterion], Ask]:
-    """A valid body without what counts as absent, the criteria, and what the engine is asked.
+    """A valid body without members that only say their default, the criteria, and what the engine is asked.
 
     Raises ApiError for options that don't go together, and for a criterion or model that doesn't exist.
     """
