@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation. `path`: below `/_mock`, with at most one `{argument}`. `body`: "required", "optional", ""."""
+    """One operation. `path`: below `/_mock`, with at most one `{argument}`.
+
+    `body`: `required`, `optional`, or "" for none. `parameters`: those of its query, beside `session`.
+    """
 
     method: str
     path: str

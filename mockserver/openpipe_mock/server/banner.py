@@ -1,4 +1,4 @@
-"""What the terminal shows: the banner, and one line for each request."""
+"""The text on the terminal: the banner at the start, and one line for each request."""
 
 import logging
 import re
@@ -8,13 +8,13 @@ from openpipe_mock.control.page import PREFIXES, exports
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.service.service import Service
 
-_BOLD, _DIM, RED, YELLOW, GREEN, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
+_BOLD, _DIM, RED, YELLOW, GREEN, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
 
 
 def banner(service: Service, origin: str, public: str, terminal: bool) -> str:
-    """Where the mock is and how to get there: some calm lines on a terminal, one line elsewhere.
+    """The text that says where the mock is and how to use it: some lines on a terminal, one line elsewhere.
 
-    `public` is the host that it listens on where others can reach it, "" on loopback.
+    `public`: the host that it listens on where other machines can reach it, "" on loopback.
     """
     base_url, settings = f"{origin}{BASE}", service.settings
     facts = f"seed {settings.seed}, answers {settings.answers}, validation {settings.validation}"
@@ -25,19 +25,19 @@ def banner(service: Service, origin: str, public: str, terminal: bool) -> str:
     if not terminal:
         return f"openpipe-mock {__version__} serves {base_url} ({facts}). {open_to_all}".rstrip()
     lines = [
-        f"{_BOLD}openpipe-mock {__version__}{PLAIN} serves {_BOLD}{base_url}{PLAIN}",
-        f"{_DIM}{facts}; {origin}/ shows this page in a browser; Ctrl-C stops{PLAIN}",
-        *([f"{YELLOW}{open_to_all}{PLAIN}"] if open_to_all else []),
+        f"{_BOLD}openpipe-mock {__version__}{_PLAIN} serves {_BOLD}{base_url}{_PLAIN}",
+        f"{_DIM}{facts}; {origin}/ shows this page in a browser; Ctrl-C stops{_PLAIN}",
+        *([f"{YELLOW}{open_to_all}{_PLAIN}"] if open_to_all else []),
         "",
         *(f"  export {name}={value}" for name, value in exports(base_url, settings)),
         "",
-        f"{_DIM}{PREFIXES}{PLAIN}",
+        f"{_DIM}{PREFIXES}{_PLAIN}",
     ]
     return "\n".join(["", *lines, ""])
 
 
 class LineFormatter(logging.Formatter):
-    """One short line a record; colour tells the status apart, on a terminal only."""
+    """Formats a record as one line. `colour`: show the level, or a request's status, by colour."""
 
     def __init__(self, *, colour: bool) -> None:
         super().__init__("%(message)s")
@@ -48,7 +48,7 @@ class LineFormatter(logging.Formatter):
         if not self.colour:
             return line if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {line}"
         if record.levelno >= logging.WARNING:
-            return f"{RED if record.levelno > logging.WARNING else YELLOW}{line}{PLAIN}"
+            return f"{RED if record.levelno > logging.WARNING else YELLOW}{line}{_PLAIN}"
         return _STATUS.sub(_coloured, line, count=1)
 
 
@@ -57,5 +57,5 @@ _COLOURS = {"2": GREEN, "4": YELLOW, "5": RED}
 
 
 def _coloured(status: re.Match[str]) -> str:
-    """The status of a request's line in the colour of its class."""
-    return f"{_COLOURS.get(status[1], PLAIN)}{status[0]}{PLAIN}"
+    """A status in the colour of its class."""
+    return f"{_COLOURS.get(status[1], _PLAIN)}{status[0]}{_PLAIN}"
