@@ -8,7 +8,7 @@ from openpipe_mock.control.page import PREFIXES, exports
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.service.service import Service
 
-_BOLD, _DIM, RED, YELLOW, GREEN, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
+_BOLD, _DIM, RED, YELLOW, GREEN, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
 
 
 def banner(service: Service, origin: str, public: str, terminal: bool) -> str:
@@ -25,13 +25,13 @@ def banner(service: Service, origin: str, public: str, terminal: bool) -> str:
     if not terminal:
         return f"openpipe-mock {__version__} serves {base_url} ({facts}). {open_to_all}".rstrip()
     lines = [
-        f"{_BOLD}openpipe-mock {__version__}{_PLAIN} serves {_BOLD}{base_url}{_PLAIN}",
-        f"{_DIM}{facts}; {origin}/ shows this page in a browser; Ctrl-C stops{_PLAIN}",
-        *([f"{YELLOW}{open_to_all}{_PLAIN}"] if open_to_all else []),
+        f"{_BOLD}openpipe-mock {__version__}{PLAIN} serves {_BOLD}{base_url}{PLAIN}",
+        f"{_DIM}{facts}; {origin}/ shows this page in a browser; Ctrl-C stops{PLAIN}",
+        *([f"{YELLOW}{open_to_all}{PLAIN}"] if open_to_all else []),
         "",
         *(f"  export {name}={value}" for name, value in exports(base_url, settings)),
         "",
-        f"{_DIM}{PREFIXES}{_PLAIN}",
+        f"{_DIM}{PREFIXES}{PLAIN}",
     ]
     return "\n".join(["", *lines, ""])
 
@@ -48,7 +48,7 @@ class LineFormatter(logging.Formatter):
         if not self.colour:
             return line if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {line}"
         if record.levelno >= logging.WARNING:
-            return f"{RED if record.levelno > logging.WARNING else YELLOW}{line}{_PLAIN}"
+            return f"{RED if record.levelno > logging.WARNING else YELLOW}{line}{PLAIN}"
         return _STATUS.sub(_coloured, line, count=1)
 
 
@@ -58,4 +58,4 @@ _COLOURS = {"2": GREEN, "4": YELLOW, "5": RED}
 
 def _coloured(status: re.Match[str]) -> str:
     """A status in the colour of its class."""
-    return f"{_COLOURS.get(status[1], _PLAIN)}{status[0]}{_PLAIN}"
+    return f"{_COLOURS.get(status[1], PLAIN)}{status[0]}{PLAIN}"

@@ -34,11 +34,11 @@ def _nowhere(visit: "Visit", body: Json) -> Reply:
 class Visit:
     """A request with its session, and the settings that were in force when it came.
 
-    `path`: without the session's name. `noted`: the sentences that `once` has said for this mock. `journal`:
-    the session's when the request came; a reset replaces that of the session. `reads_body`: whether there is
-    a body to read. `refused`: the answer to a request that was refused by its path or headers. `barred`: why
-    the request may not make the session that it names; `session` is the default one then. `problem`: what is
-    wrong with the body's headers or form.
+    `path`: without the session's name. `noted_once`: the sentences that `once` has said for this mock.
+    `journal`: the session's when the request came; a reset replaces that of the session. `reads_body`:
+    whether there is a body to read. `refused`: the answer to a request that was refused by its path or
+    headers. `barred`: why the request may not make the session that it names; `session` is the default one
+    then. `problem`: what is wrong with the body's headers or form.
     """
 
     # Not frozen: the service fills it in step by step.
@@ -48,7 +48,7 @@ class Visit:
     session: Session
     settings: Settings
     entry: Entry
-    noted: MutableSet[str]
+    noted_once: MutableSet[str]
     journal: Journal
     endpoint: Endpoint = _nowhere
     token: bytes = b""
@@ -94,8 +94,8 @@ class Visit:
 
     def once(self, sentence: str) -> None:
         """The same, but only the first time."""
-        if sentence not in self.noted and len(self.noted) < _MOST_NOTED:
-            self.noted.add(sentence)
+        if sentence not in self.noted_once and len(self.noted_once) < _MOST_NOTED:
+            self.noted_once.add(sentence)
             self.note(sentence)
 
     def judge(self, asked: Criterion, content: JudgedContent) -> Judgement:

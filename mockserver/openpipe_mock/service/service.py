@@ -98,7 +98,7 @@ class Service:
         self.file = file or ConfigFile()
         self.sessions = Sessions() if sessions is None else sessions
         self.sessions.base = lambda: self.settings
-        self.noted: set[str] = set()
+        self.noted_once: set[str] = set()
         self.endpoints: dict[str, Endpoint] = {
             "/criteria/judge": answer_judge,
             "/chat/completions": completions.answer,
@@ -198,7 +198,7 @@ class Service:
         entry.endpoint = _ENDPOINTS.get(path, "")
         if head.query:
             entry.query_secrets = secret_members(head.query)
-        visit = Visit(head, path, session, settings, entry, self.noted, session.journal, barred=barred)
+        visit = Visit(head, path, session, settings, entry, self.noted_once, session.journal, barred=barred)
         if barred:
             visit.note(f"it names the session {quoted(name)}, which isn't there")
         return visit

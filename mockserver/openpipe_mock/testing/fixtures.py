@@ -44,7 +44,7 @@ def _marker_options(request: pytest.FixtureRequest) -> tuple[dict[str, Any], boo
             _refuse(f"has no option {name!r}; it has {listed(known, 'and')}.{did_you_mean(name, known)}")
         said = {**marker.kwargs, **said}
     if isinstance(said.get("config"), str | Path):
-        said["config"] = _config_file(Path(said["config"]), request)
+        said["config"] = found(Path(said["config"]), request)
     strict = said.pop("strict", False)
     if not isinstance(strict, bool):
         _refuse(f"has strict={strict!r}; expected True or False.")
@@ -55,7 +55,7 @@ def _refuse(problem: str) -> NoReturn:
     pytest.fail(f"the marker {_MARKER} {problem}", pytrace=False)
 
 
-def _config_file(path: Path, request: pytest.FixtureRequest) -> Path:
+def found(path: Path, request: pytest.FixtureRequest) -> Path:
     """Find a config file beside the test's own file, else below pytest's root folder."""
     places = [request.config.rootpath / path]
     if request.scope != "session":

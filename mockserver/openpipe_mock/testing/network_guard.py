@@ -73,7 +73,7 @@ class NetworkGuard:
         return self.on and not _PASSING.get()
 
     def check_name(self, host: object, port: object = None) -> None:
-        """Raise NetworkRefused for a name that may not be resolved; addresses may, but not connected to."""
+        """Raise NetworkRefused for a name that may not be resolved. Addresses are left to `check_address`."""
         if self.is_watching() and not _is_address(normal_host(_text(host))):
             self.check(host, port)
 
