@@ -47,7 +47,7 @@ from openpipe_mock.sessions.journal import discreet, sent_token
 _requests = logging.getLogger("openpipe_mock.requests")
 """One line for each request, at INFO."""
 _notes = logging.getLogger("openpipe_mock.notes")
-"""What the user should know of a request that was served all the same, at WARNING."""
+"""Advice on requests that were served all the same, at WARNING."""
 
 _PIECES_A_TURN = 32
 _MOST_BYTES_A_TURN = 65_536

@@ -196,5 +196,5 @@ def _nonblocking(descriptor: int) -> int | None:
 
 
 def _lines(data: bytes) -> int:
-    """How many lines these bytes are."""
+    """The number of lines in these bytes."""
     return data.count(b"\n")

@@ -89,7 +89,7 @@ def expect_json(headers: Headers) -> None:
 def accepted(
     checker: Checker, body: Any, validation: Validation, *, is_tidy: bool = False
 ) -> tuple[Any, tuple[str, ...]]:
-    """What counts of a body that isn't valid as it is, and the issues that strict validation has with it.
+    """A body that isn't valid as it is, as it counts; and the issues that strict validation has with it.
 
     `is_tidy`: no member of it counts as absent. Raises BadRequest for a body that breaks the schema.
     """

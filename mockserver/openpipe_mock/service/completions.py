@@ -83,7 +83,7 @@ class _Answered:
     delay: float = 0.0
 
     def subject(self) -> str:
-        """What the request's line in the log says of it."""
+        """The text on it in the request's line in the log."""
         best = f", best {self.ranking[0].combined:.2f}" if self.ranking else ""
         cached = ", cached" if self.cache_hit else ""
         return f"{self.completion.model} n={len(self.completion.choices)}{best}{cached}"
@@ -91,7 +91,7 @@ class _Answered:
 
 @dataclass(frozen=True, slots=True)
 class _Outside:
-    """What comes from outside where the settings ask for it: seconds since 1970, and bytes for an id."""
+    """The time in seconds since 1970 and random bytes for an id, where the settings ask for them."""
 
     now: float | None = None
     chance: bytes = b""

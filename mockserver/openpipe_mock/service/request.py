@@ -76,7 +76,7 @@ class Visit:
         return Subject(self.entry.endpoint, self.head.headers, body)
 
     def accept(self, name: str, body: Json) -> Json:
-        """What counts of a body by the schema `name`. Raises BadRequest for a body that breaks it."""
+        """The body as it counts by the schema `name`, coerced if lenient. Raises BadRequest if invalid."""
         checker = contract().checker(name)
         if checker.is_valid(body):
             return body

@@ -57,7 +57,7 @@ _LONG_WAY = frozenset(
 """Headers that change the answer, beside the key and the type."""
 _LONG_CHAT = _LONG_WAY | {b"op-cache", b"op-log-request", b"op-tags"}
 _JUDGE_SIZE = OVERHEAD + SCORE_BYTES + len(_JUDGE)
-"""What the journal counts for a judgement, beside body, answer and headers."""
+"""Bytes that the journal counts for a judgement, beside body, answer and headers."""
 MOST_SHORTCUT_BYTES = 32_768
 """Bytes of a body that the shortcut takes. Longer ones take so long that it would save next to nothing."""
 _MOST_KNOWN = 512
@@ -218,7 +218,7 @@ class Shortcut:
             if request is None or request.get("stream"):
                 return None
             return self.stepwise(head, body, clock, (key, content_digest(request, NOT_IDENTITY)))
-        if session.counts.get(known.identity) == OFTEN - 1:  # which the terminal is told
+        if session.counts.get(known.identity) == OFTEN - 1:  # the service notes it
             return None
         return self.again(known, session, head, body, clock)
 
