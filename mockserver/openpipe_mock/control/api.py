@@ -1,6 +1,6 @@
-"""The control API under `/_mock/`: what people and tests ask of the mock itself. It takes no key.
+"""The control API under `/_mock/`: people and tests look at a mock and change it. It takes no key.
 
-It stands behind the same seam as the service: `Control.exchange` knows no framework, no socket and no clock.
+Like the service, `Control.exchange` knows no framework, no socket and no clock: it yields effects.
 """
 
 import re
@@ -15,7 +15,6 @@ from openpipe_mock.answers.scorers import Declared, Form
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.control import status as memory
 from openpipe_mock.control.document import served
 from openpipe_mock.control.guard import Guard
 from openpipe_mock.control.listings import ROOT, in_order, listed_criterion, newest, session_status
@@ -36,7 +35,7 @@ from openpipe_mock.control.parameters import (
     session_name,
 )
 from openpipe_mock.control.routing import Route, pattern
-from openpipe_mock.control.status import PRODUCT, facts
+from openpipe_mock.control.status import PRODUCT, facts, memory_status
 from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply
 from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
 from openpipe_mock.core.wording import did_you_mean, listed, nearest, quoted
@@ -57,15 +56,15 @@ _SAFE: HeaderList = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 )
-"""So that a browser neither keeps an answer, nor runs it, nor shows it inside another page."""
+"""Headers that keep a browser from caching an answer, running it, or showing it inside another page."""
 _YAML_HEADERS: HeaderList = ((b"content-type", b"application/yaml"),)
 _COUNTED = ("sessions", "criteria", "completions", "faults", "requests")
 _EVERY = "*"
-"""As a session: all of them."""
+"""The name that means all sessions."""
 
 
 class Control:
-    """The control API of a mock, and the guard at its door."""
+    """The control API of one mock. `guard` decides who may use it; without one, this machine alone."""
 
     def __init__(self, service: Service, guard: Guard | None = None) -> None:
         self.service = service
@@ -81,6 +80,7 @@ class Control:
         return replace(reply, headers=(*reply.headers, *_SAFE))
 
     def answered(self, head: Head) -> Effects:
+        """Answer a request that the guard lets in. Raises ApiError."""
         path = head.path.encode("utf-8", "replace").decode()
         prefixed = PREFIXED.fullmatch(path)
         route, argument = _found(head.method, prefixed["path"] if prefixed else path)
@@ -91,11 +91,11 @@ class Control:
         return route.action(self, Order(head, session, argument, query, body))
 
     def session(self, order: Order) -> Session:
-        """The session that is meant, made where it is new: setting something needs no ceremony."""
+        """The session that is meant, made where it is new, for operations that set something."""
         return self.service.sessions.open(order.session, order.head.at)
 
     def known(self, order: Order) -> Session:
-        """The session that is meant, to look at. Raises NotFound where there is none."""
+        """The session that is meant, for operations that look. Raises NotFound where there is none."""
         return self.service.sessions.known(order.session, order.head.at)
 
     def chosen(self, order: Order) -> list[Session]:
@@ -119,7 +119,7 @@ class Control:
         file = self.service.file
         try:
             counted = self.counted(self.known(order))
-        except StateUnavailable:  # just then people ask
+        except StateUnavailable:  # the Redis is away, which is when people ask for the status
             counted = dict.fromkeys(_COUNTED)
         return _ok(
             {
@@ -133,14 +133,14 @@ class Control:
                     "missing": file.missing,
                     "problems": list(file.problems),
                 },
-                "memory": memory.memory_status(self.service.sessions),
+                "memory": memory_status(self.service.sessions),
                 "session": order.session or DEFAULT,
                 **counted,
             }
         )
 
     def counted(self, session: Session) -> dict[str, int | None]:
-        """What there is of the things in COUNTED."""
+        """How many there are of each of `_COUNTED`."""
         settings = self.in_force(session)
         return {
             "sessions": sum(1 for _ in self.service.sessions.all()),
@@ -207,7 +207,7 @@ class Control:
     # Scripts and faults.
 
     def rules(self, order: Order, build: Callable[..., Any], kind: str) -> tuple[Session, list[Any]]:
-        """The session that is meant, and the rules to be set there. A mistake makes no session."""
+        """The session that is meant, and the rules for it. Raises BadRequest before it makes a session."""
         checked = rules_in_body(build, order.body, str)
         session = self.session(order)
         room(len(getattr(session.overrides, kind)), len(checked))
@@ -326,11 +326,11 @@ _RULES: Mapping[str, Callable[..., Any]] = {
     "completions": configfile.parse_script,
     "faults": configfile.parse_fault,
 }
-"""Kind of rules, as the config file names it → what reads one."""
+"""Kind of rules, as the config file names it → the function that reads one."""
 
 
 def _rule_routes(kind: str) -> tuple[Route, ...]:
-    """Looking at rules of a kind, setting some, and dropping those that were set."""
+    """The routes that list rules of a kind, add some, and drop those that were added."""
     path = f"/{kind}"
     return (
         Route("GET", path, partial(Control.shown_rules, kind=kind)),
@@ -372,7 +372,7 @@ _PATTERNS = {path: pattern(path) for path in _PATHS}
 
 
 def _found(method: str, path: str) -> tuple[Route, str]:
-    """The route of a request, and what its path names. Raises NotFound, MethodNotSupported."""
+    """The route of a request, and the argument in its path. Raises NotFound, MethodNotSupported."""
     for template, regex in _PATTERNS.items():
         match = regex.fullmatch(path)
         if match:
@@ -401,7 +401,7 @@ def _ok(value: Json, status: int = 200) -> Reply:
 
 
 def _written(session: Session, rules: Sequence[Script | Fault], body: Json) -> None:
-    """Tell the session from what JSON rules were built."""
+    """Tell the session the JSON that each rule was built from."""
     sources = body if isinstance(body, list) else [body]
     for rule, source in zip(rules, sources, strict=True):
         session.wrote(rule, source, rule.place)
@@ -411,7 +411,7 @@ _DROP_VERSION = "leave the version out of the path to set them all, or send one 
 
 
 def _versions(form: Declared | Form, version: int, before: Mapping[int, Form]) -> Mapping[int, Form]:
-    """A criterion's versions once a form, or all of them, are set."""
+    """A criterion's versions after setting a form: for one version, or without `version` for each."""
     if isinstance(form, Declared):
         return form.versions
     if version:
@@ -424,11 +424,11 @@ def _versions_of(criteria: Mapping[str, Declared], name: str) -> Mapping[int, Fo
 
 
 def _restore(set_here: Mapping[int, Form], version: int, file: Mapping[int, Form]) -> dict[int, Form]:
-    """A criterion's versions once one of them is again what the file says, or gone."""
+    """A criterion's versions after resetting one to the file's, or dropping it where the file has none."""
     others = {number: form for number, form in set_here.items() if number != version}
     return {**others, version: file[version]} if version in file else others
 
 
 def _bounded(number: int | None) -> int | None:
-    """A number that JSON's readers all understand; nobody counts as far."""
+    """A number that every JSON reader understands: at most 2^53 - 1, which no count reaches."""
     return None if number is None else min(number, 2**53 - 1)

@@ -23,6 +23,13 @@ def document() -> dict[str, Any]:
     return _relinked(whole)  # type: ignore[no-any-return]
 
 
+@cache
+def served() -> bytes:
+    """The OpenAPI document of the control API as YAML, as `GET /_mock/openapi.yaml` sends it."""
+    text: str = yaml.dump(document(), Dumper=_YamlDumper, sort_keys=False, allow_unicode=True, width=110)
+    return text.encode()
+
+
 _ELSEWHERE = ("config.schema.json#/$defs/", "#/$defs/")
 
 
@@ -38,10 +45,3 @@ def _relinked(value: Json) -> Json:
         if isinstance(target, str) and target.startswith(start):
             copied["$ref"] = f"#/components/schemas/{target.removeprefix(start)}"
     return copied
-
-
-@cache
-def served() -> bytes:
-    """The document as YAML."""
-    text: str = yaml.dump(document(), Dumper=_YamlDumper, sort_keys=False, allow_unicode=True, width=110)
-    return text.encode()

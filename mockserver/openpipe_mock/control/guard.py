@@ -1,8 +1,8 @@
-"""Who may use the control API and see the page: whoever is on this machine, and whoever the flags let in.
+"""Decide who may use the control API and see the page: this machine, and whoever the flags let in.
 
-An address alone proves little: a proxy on this machine passes strangers on, and a web page may give its own
-name this machine's address. So the addresses that a proxy tells of count too, and the `Host` has to be a name
-that only this machine goes by.
+The peer's address isn't enough: a proxy on this machine passes on the requests of others, and a web page may
+resolve its own name to this machine (DNS rebinding). So the addresses in a proxy's headers count too, and the
+`Host` must be `localhost`, an address, or a name that was allowed.
 """
 
 import re
@@ -20,7 +20,7 @@ _Address = IPv4Address | IPv6Address
 _Network = IPv4Network | IPv6Network
 
 _OPEN = "/_mock/health"
-"""What anybody may ask: whoever watches over containers comes from anywhere and under any name."""
+"""The path that anybody may ask: health checks of containers come from anywhere and under any name."""
 _FOREIGN = "the control API answers no page of another site; ask it from this machine."
 _HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]*))(?::[0-9]*)?")
 _NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
@@ -29,24 +29,26 @@ _FORWARDED_FOR = re.compile(r"""(?i)(?:^|[;,\s])for\s*=\s*("[^"]*"|[^;,\s]*)""")
 
 
 class UnfitFlag(ValueError):
-    """A flag's value that can't be; the message says what it has to be."""
+    """A flag has an invalid value; the message says what is expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Whom the mock lets in besides this machine: who knows the token (empty: nobody does), who is in one of
-    the networks. `hosts`: further names, in lower case, under which it may be asked."""
+    """Lets in this machine, whoever sends the token, and whoever is in one of the networks.
+
+    `token`: empty for none. `hosts`: further names, in lower case, that may stand in the `Host`.
+    """
 
     token: bytes = field(default=b"", repr=False)
     networks: tuple[_Network, ...] = ()
     hosts: frozenset[str] = frozenset()
 
     def called(self, host: str) -> "Guard":
-        """The same guard of a mock that listens on a host, which is then a name of its own."""
+        """This guard for a mock that listens on `host`, which then may stand in the `Host` too."""
         return replace(self, hosts=self.hosts | {host.lower()})
 
     def admit(self, head: Head) -> None:
-        """Raise Forbidden for who may not. What has no peer was sent in this process, and comes in."""
+        """Raise Forbidden for a request that may not. One without a peer comes from this process, and may."""
         if not head.peer:
             return
         if has_foreign_origin(head.headers):
@@ -67,14 +69,12 @@ class Guard:
         return found is not None and (found.is_loopback or any(found in network for network in self.networks))
 
     def is_own(self, host: bytes | None) -> bool:
-        """Whether the mock may be asked under this `Host`; without one it was no browser that asked.
-
-        An address will always do: for a page to have it in its URL, the page must come from there.
-        """
-        if host is None:
+        """Whether the mock may be asked under this `Host`: a known name, an address, or none at all."""
+        if host is None:  # no browser leaves it out
             return True
         name = _host_name(host)
         known = name == "localhost" or name.endswith(".localhost") or name in self.hosts
+        # A page under an address was loaded from there, so no other site can pretend to have it.
         return known or address(name) is not None
 
     def too_far(self, written: str, headers: Headers) -> str:
@@ -86,15 +86,22 @@ class Guard:
         return f"the control API answers this machine alone, {told}; {advice} as `x-mock-token`."
 
 
+def guard(token: str | None = None, networks: Iterable[str] = (), hosts: Iterable[str] = ()) -> Guard:
+    """The guard for `--control-token`, `--allow-control-from` and `--allowed-host`. Raises UnfitFlag."""
+    if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
+        raise UnfitFlag("--control-token: expected printable ASCII characters without spaces, at least one")
+    return Guard((token or "").encode(), tuple(map(_network, networks)), frozenset(map(_allowed_name, hosts)))
+
+
 def _sent_tokens(headers: Headers) -> tuple[bytes, bytes]:
-    """What came as a token, empty where nothing did."""
+    """The tokens that were sent, in `x-mock-token` and as a bearer; empty where none was."""
     scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
     bearer = bearer.strip() if scheme.lower() == b"bearer" else b""
     return headers.get(b"x-mock-token", b"").strip(), bearer
 
 
 def _forwarded(headers: Headers) -> Iterator[str]:
-    """The addresses for which proxies say that they passed a request on."""
+    """The addresses of clients in the headers that proxies add."""
     for name in (b"x-forwarded-for", b"x-real-ip"):
         if name in headers:
             yield from headers[name].decode("latin-1").split(",")
@@ -104,7 +111,7 @@ def _forwarded(headers: Headers) -> Iterator[str]:
 
 
 def address(written: str) -> _Address | None:
-    """An address as sockets and proxies write it, with a port or without; None for anything else."""
+    """The address in a text from a socket or proxy, with or without a port; None for anything else."""
     written = written.strip()
     ported = _PORTED.fullmatch(written)
     if ported:
@@ -118,7 +125,7 @@ def address(written: str) -> _Address | None:
 
 
 def _host_name(host: bytes) -> str:
-    """The name or address in a `Host`, in lower case and without its port; "" for what is none."""
+    """The name or address in a `Host`, in lower case and without its port; "" for an invalid one."""
     found = _HOST.fullmatch(host.decode("latin-1").strip().lower())
     return (found["address"] or (found["name"] or "").removesuffix(".")) if found else ""
 
@@ -131,15 +138,8 @@ def _misnamed(host: bytes) -> str:
     return f"{told}; ask for localhost or for an address, or start the mock with --allowed-host {name}."
 
 
-def guard(token: str | None = None, networks: Iterable[str] = (), hosts: Iterable[str] = ()) -> Guard:
-    """The guard that flags describe. Raises Unfit."""
-    if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
-        raise UnfitFlag("--control-token: expected printable ASCII characters without spaces, at least one")
-    return Guard((token or "").encode(), tuple(map(_network, networks)), frozenset(map(_allowed_name, hosts)))
-
-
 def _network(written: str) -> _Network:
-    """The network of `--allow-control-from`, or a single address. Raises Unfit."""
+    """The network of `--allow-control-from`, or a single address. Raises UnfitFlag."""
     try:
         return _unmapped(ip_network(written))
     except ValueError:
@@ -154,13 +154,13 @@ def _network(written: str) -> _Network:
 
 
 def _unmapped(found: _Network) -> _Network:
-    """The IPv4 network that an IPv6 one stands for, as peers are compared."""
+    """The IPv4 network that an IPv6 one maps, since peers are compared as IPv4."""
     mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
     return ip_network((mapped, found.prefixlen - 96)) if mapped and found.prefixlen >= 96 else found
 
 
 def _allowed_name(written: str) -> str:
-    """The name of `--allowed-host`. Raises Unfit."""
+    """The name of `--allowed-host`, in lower case. Raises UnfitFlag."""
     name = written.lower()
     if not _NAME.fullmatch(name):
         raise UnfitFlag(

@@ -1,4 +1,4 @@
-"""What the control API shows of criteria, rules, sessions and the journal."""
+"""JSON that the control API shows of criteria, rules, sessions and the journal."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,11 +41,11 @@ FORM_KEYS: Mapping[type, str] = {
     RawJudgement: "raw",
     Drawn: "drawn",
 }
-"""The class of a form's way → its key in the config file."""
+"""Class of a form's scorer → its key in the config file."""
 
 
 def listed_criterion(name: str, declared: Declared, runtime: bool) -> Json:
-    """A criterion in a list: its versions, each with the key of its form."""
+    """A criterion in a list: its versions, each with the key of its form. `runtime`: set at runtime."""
     forms = sorted(declared.versions.items())
     return {
         "id": name,
@@ -56,7 +56,7 @@ def listed_criterion(name: str, declared: Declared, runtime: bool) -> Json:
 
 
 def in_order(runtime: Sequence[Script | Fault], file: Sequence[Script | Fault]) -> Json:
-    """Rules in the order in which they are asked."""
+    """Rules in the order in which they are tried: those set at runtime, then the file's."""
     both = (("runtime", runtime), ("file", file))
     return [
         {"place": rule.place, "name": rule.name or None, "source": source}
@@ -69,14 +69,14 @@ _HOST = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,255}")
 
 
 def _origin(head: Head) -> str:
-    """The origin under which the client found the mock, "" where it doesn't say."""
+    """The origin by which the client reached the mock; "" where its `Host` is missing or invalid."""
     host = head.headers.get(b"host", b"")
     secure = head.headers.get(b"x-forwarded-proto", b"").strip().lower() == b"https"
     return f"{'https' if secure else 'http'}://{host.decode()}" if _HOST.fullmatch(host) else ""
 
 
 def session_status(session: Session, head: Head) -> Json:
-    """A session: its URLs, when it goes, what it holds."""
+    """A session: its URLs, its expiry in seconds, its number of requests. `head`: of the current request."""
     at_home = session.name == DEFAULT
     path = "" if at_home else f"{ROOT}/sessions/{session.name}"
     return {
@@ -89,6 +89,6 @@ def session_status(session: Session, head: Head) -> Json:
 
 
 def newest(sessions: Iterable[Session]) -> list[Entry]:
-    """The exchanges of sessions, newest first."""
+    """The journal entries of these sessions, newest first."""
     entries = [entry for session in sessions for entry in session.journal.newest_first()]
     return sorted(entries, key=lambda entry: (-entry.at, -entry.number))

@@ -1,19 +1,18 @@
-"""The page at `/`: how to use this mock, on one small page without scripts."""
+"""The page at `/`, which says how to use this mock; it has no scripts."""
 
 from collections.abc import Sequence
 from html import escape
 from string import Template
 
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.control import status as memory
-from openpipe_mock.control.status import facts
+from openpipe_mock.control.status import facts, sentence
 from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.service.service import Service
 
 _KEY = "op-local"
-"""The key that banner and page suggest while any will do."""
+"""The key that banner and page suggest where any is accepted."""
 _ONE_OF_YOURS = "'<one of auth.keys>'"
-"""What they say in its place where the config names keys: those are shown nowhere."""
+"""What they show in its place where the config names keys, which are shown nowhere."""
 
 PREFIXES = (
     "The official client sends models without openpipe:, openai:, anthropic: or gemini: in front to OpenAI; "
@@ -32,7 +31,7 @@ HEADERS = {
 
 
 def exports(base_url: str, settings: Settings) -> list[tuple[str, str]]:
-    """The variables that lead the official clients here, for a base URL that ends in `/api/v1`."""
+    """The environment variables that point the official clients here. `base_url` ends in `/api/v1`."""
     key = _ONE_OF_YOURS if settings.keys else _KEY
     return [
         ("OPENPIPE_BASE_URL", base_url),
@@ -55,7 +54,7 @@ def _curl(base_url: str, settings: Settings) -> str:
 def start_page(service: Service, origin: str) -> str:
     """The page's HTML; `origin` is the URL under which the browser found it."""
     base_url, settings, file = f"{origin.rstrip('/')}{BASE}", service.settings, service.file
-    remembered = memory.sentence(service.sessions)
+    remembered = sentence(service.sessions)
     known = {**facts(settings), "config file": file.path or "none", "sessions lie in": remembered}
     return _PAGE.substitute(
         base_url=escape(base_url),
@@ -70,7 +69,7 @@ def start_page(service: Service, origin: str) -> str:
 
 
 def _problems(found: Sequence[str]) -> str:
-    """What is wrong with the newest version of the config file, as a box of its own."""
+    """HTML that lists what is wrong with the newest version of the config file; "" for nothing."""
     if not found:
         return ""
     lines = escape("\n".join(found))

@@ -1,4 +1,4 @@
-"""What is asked of the mock itself: parameters, bodies and filters of the control API, parsed or refused."""
+"""Parse the parameters, bodies and filters of requests to the control API."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from openpipe_mock.sessions.inspection import VALIDITY, JournalFilter
 Json = Any
 
 MOST_BODY = 2**20
-"""Bytes of a body: what one sets at runtime is short."""
+"""Bytes of a body that are read."""
 _DEFAULT_LIMIT, MOST_LISTED = 100, 1000
 _MOST_RULES = 1000
 """Criteria, scripts and faults, of each, that may be set at runtime in one session."""
@@ -32,8 +32,11 @@ MOST_EXPECTED = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is asked of the mock. `session` is the name of the session that is meant, `argument` what the path
-    names, `body` the parsed body, None without one."""
+    """A request to the control API.
+
+    `session`: the name of the session that is meant, "" for the default one. `argument`: the part of the path
+    that its route names. `body`: the parsed body, None without one.
+    """
 
     head: Head
     session: str
@@ -61,7 +64,7 @@ def query_arguments(query: bytes, known: Sequence[str]) -> dict[str, str]:
 
 
 def read_body(head: Head, kind: str) -> Generator[Effect, Any, Json]:
-    """The parsed body, None for an optional one that is empty."""
+    """The parsed body, None for an optional one that is empty. `kind`: see `Route.body`. Raises ApiError."""
     body: bytes | None = None
     if announced(head.headers) <= MOST_BODY:
         body = yield ReadBody(MOST_BODY)
@@ -70,7 +73,7 @@ def read_body(head: Head, kind: str) -> Generator[Effect, Any, Json]:
     if kind == "optional" and not body:
         return None
     value = parse(body)
-    json.loads(body, object_pairs_hook=_distinct)
+    json.loads(body, object_pairs_hook=_distinct)  # `parse` accepts a key that stands twice
     return value
 
 
@@ -84,7 +87,7 @@ def _distinct(members: list[tuple[str, Json]]) -> None:
 
 
 def reference(written: str) -> tuple[str, int]:
-    """The name and version of a criterion's id, 0 for none. Raises BadRequest."""
+    """The name and the version of a criterion's id, 0 without a version. Raises BadRequest."""
     match = REFERENCE.fullmatch(written)
     if match is None:
         raise BadRequest.at("path", f"{quoted(written)} is no criterion id. {GRAMMAR}")
@@ -101,7 +104,7 @@ def _refused(violations: Iterable[Violation]) -> BadRequest:
 
 
 def part(build: Callable[..., Any], value: Json, place: str = "", pointer: str = "") -> Any:
-    """A part of a config as its value; `pointer` is where it stands in the body. Raises BadRequest."""
+    """Read a part of a config by `build`. `pointer`: where it stands in the body. Raises BadRequest."""
     try:
         return build(value, place=place)
     except configfile.Mistakes as error:
@@ -109,14 +112,14 @@ def part(build: Callable[..., Any], value: Json, place: str = "", pointer: str =
 
 
 def room(set_here: int, more: int) -> None:
-    """Raise BadRequest where a session has too many rules of a kind for these."""
+    """Raise BadRequest where `more` rules of a kind are too many beside the `set_here` that a session has."""
     if set_here + more > _MOST_RULES:
         told = f"a session keeps {_MOST_RULES:,} of a kind, and {set_here:,} are set already"
         raise BadRequest(f"{told}; DELETE removes them, POST /_mock/reset all that is set.")
 
 
 def rules_in_body(build: Callable[..., Any], value: Json, place: Callable[[], str]) -> list[Any]:
-    """One rule or a list of rules, each with a place of its own; all mistakes at once."""
+    """Read one rule or a list of rules, each at a new place. Raises BadRequest with all mistakes."""
     if not isinstance(value, list):
         return [part(build, value, place())]
     if not value:
@@ -139,7 +142,7 @@ def _moved(violations: Iterable[Violation], pointer: str) -> Iterator[Violation]
 
 
 def body_members(body: Json, known: Sequence[str]) -> Mapping[str, Json]:
-    """A body that is an object of known members."""
+    """Return a body that is an object with these members alone. Raises BadRequest for any other."""
     names = listed(map(quoted, known), "and")
     if not isinstance(body, dict):
         raise _refused([Violation("", "type", f"expected an object with {names}, got {shown(body)}.")])
@@ -160,7 +163,7 @@ EXPECTATIONS = ("exactly", "at_least", "at_most")
 
 
 def expectation(body: Mapping[str, Json]) -> Expectation:
-    """How many requests are expected; at least one where nothing is said."""
+    """How many requests a verification expects; by default at least one. Raises BadRequest."""
     given = [name for name in EXPECTATIONS if name in body]
     if not given:
         return Expectation()
@@ -176,7 +179,7 @@ def expectation(body: Mapping[str, Json]) -> Expectation:
 
 
 def session_name(body: Mapping[str, Json]) -> str | None:
-    """The name that a new session shall have, None for any."""
+    """The name for a new session, None for any. Raises BadRequest."""
     name = body.get("name")
     if name is not None and (not isinstance(name, str) or not name):
         raise _refused([Violation("/name", "type", f"expected a name, got {shown(name)}.")])
@@ -202,11 +205,11 @@ _CHECKS: Mapping[str, tuple[Callable[[str], object], str]] = {
         f"a whole number from 1 to {MOST_LISTED}",
     ),
 }
-"""Parameter → whether a value will do, and what is expected."""
+"""Parameter → a function that accepts its values, and a description of them."""
 
 
 def _checked(name: str, query: Mapping[str, str], otherwise: str = "") -> str:
-    """The value of a parameter. Raises BadRequest for one that won't do."""
+    """The value of a parameter, `otherwise` without one. Raises BadRequest for an invalid value."""
     fits, expected = _CHECKS[name]
     if name in query and not fits(query[name]):
         raise BadRequest.at(f"query {quoted(name)}", f"expected {expected}, got {quoted(query[name])}.")
@@ -214,10 +217,10 @@ def _checked(name: str, query: Mapping[str, str], otherwise: str = "") -> str:
 
 
 def filtered(query: Mapping[str, str]) -> JournalFilter:
-    """Which exchanges are asked for."""
+    """The filter of the journal that a query describes. Raises BadRequest."""
     return JournalFilter(**{name: _checked(name, query) for name in FILTERS})
 
 
 def limit(query: Mapping[str, str]) -> int:
-    """How many exchanges a list shows."""
+    """How many exchanges a list shows. Raises BadRequest."""
     return int(_checked("limit", query, str(_DEFAULT_LIMIT)))

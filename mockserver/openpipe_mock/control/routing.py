@@ -1,4 +1,4 @@
-"""An operation of the control API, and the pattern of its path."""
+"""Routes of the control API: an operation, its method, and the pattern of its path."""
 
 import re
 from collections.abc import Callable
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation. `path` may hold one `{argument}`. `body`: `required`, `optional` or, for none, ""."""
+    """One operation. `path`: below `/_mock`, with at most one `{argument}`.
+
+    `body`: `required`, `optional`, or "" for none. `parameters`: those of its query, beside `session`.
+    """
 
     method: str
     path: str
@@ -29,5 +32,6 @@ _SLASHED = ("/criteria/{id}",)
 
 
 def pattern(path: str) -> re.Pattern[str]:
+    """A pattern for whole paths of requests, whose group is the argument in a route's path."""
     argument = "(.+)" if path in _SLASHED else "([^/]+)"
     return re.compile(re.sub(r"\\\{\w+\\\}", lambda _: argument, re.escape(ROOT + path)), re.DOTALL)

@@ -1,4 +1,4 @@
-"""Where sessions are remembered and who shares that, as `GET /_mock/status` and the page tell it."""
+"""What a mock says of itself: its settings, and where sessions are remembered."""
 
 from typing import Any
 
@@ -8,12 +8,14 @@ from openpipe_mock.sessions.memory import Sessions
 
 Json = Any
 
+PRODUCT = "openpipe-mock"
+
 APART = "each process by itself"
-"""The place of several processes' sessions that nothing holds together."""
+"""The place of sessions where several processes share none."""
 
 
 def memory_status(sessions: Sessions) -> Json:
-    """Where sessions lie, whether all processes see the same ones, and how the Redis is, if there is one."""
+    """Where sessions lie, whether all processes share them, and the state of the Redis, if there is one."""
     link = getattr(sessions, "link", None)
     return {
         "place": sessions.place,
@@ -23,7 +25,7 @@ def memory_status(sessions: Sessions) -> Json:
 
 
 def sentence(sessions: Sessions) -> str:
-    """The same in some words."""
+    """The same as a text, for the page."""
     told = memory_status(sessions)
     place, redis = str(told["place"]), told["redis"]
     if not redis or redis["up"]:
@@ -31,11 +33,8 @@ def sentence(sessions: Sessions) -> str:
     return f"{place}, which has been away for {redis['away_seconds']:.0f} s: {redis['last_problem']}"
 
 
-PRODUCT = "openpipe-mock"
-
-
 def facts(settings: Settings) -> dict[str, Any]:
-    """What decides this mock's answers, for the health check, the banner and the page."""
+    """The version and the settings that decide this mock's answers, for the health check and the page."""
     return {
         "version": __version__,
         "seed": settings.seed,

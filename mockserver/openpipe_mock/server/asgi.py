@@ -1,4 +1,4 @@
-"""The ASGI adapter: carries requests from a socket to the service and replies back."""
+"""The ASGI app: carries requests to the service and the control API, and their replies back."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.control import page as dashboard
+from openpipe_mock.control import page
 from openpipe_mock.control.api import Control
 from openpipe_mock.control.guard import Guard
 from openpipe_mock.core.effects import (
@@ -47,30 +47,35 @@ from openpipe_mock.sessions.journal import discreet, sent_token
 _requests = logging.getLogger("openpipe_mock.requests")
 """One line for each request, at INFO."""
 _notes = logging.getLogger("openpipe_mock.notes")
-"""What the user should know of a request that was served all the same, at WARNING."""
+"""Advice on requests that were served all the same, at WARNING."""
 
 _PIECES_A_TURN = 32
 _MOST_BYTES_A_TURN = 65_536
-"""What is sent of a stream, after its first piece, before others have their turn."""
+"""Pieces and bytes of a stream that are sent, after its first piece, before other tasks have their turn.
+
+32 pieces at a time took a stream's share of a bare app's rate from 0.5 to above 1 (docs/performance.md).
+"""
 _ticking = partial(perf_counter)
-"""The clock of `Head.at`. It goes on where a test stops the clocks that it finds, as freezegun does."""
+"""The clock of `Head.at`. A partial, since freezegun stops the clocks of `time` that it finds in modules."""
 DROP = "openpipe_mock.drop"
-"""The ASGI extension under which a server says how to drop the connection: `{"call": a function}`."""
+"""The ASGI extension by which a server offers to drop the connection: `{"call": a function}`."""
 WRITE = "openpipe_mock.write"
-"""The extension under which a server says how to write several chunks of a body: `{"call": a function}` of a
-list of them, which answers whether it did."""
+"""The ASGI extension by which a server offers to write several chunks of a body at once.
+
+`{"call": a function}`, which takes a list of chunks and returns whether it wrote them.
+"""
 
 
 class ClientGone(Exception):
     """The client hung up before its request was complete; there is nobody to answer."""
 
 
-class Dropped(Exception):
-    """The connection shall break, and the server has no other way to be told so than to see a crash."""
+class _Dropped(Exception):
+    """Raised through the app to break the connection, on servers without the extension `DROP`."""
 
 
 class Api:
-    """What answers exchanges, behind a socket. `quiet`: its requests get no line in the terminal."""
+    """An ASGI app that answers by `exchange`. `quiet`: its requests get no line in the log."""
 
     def __init__(self, exchange: Callable[[Head], Effects], *, quiet: bool = False) -> None:
         self.exchange = exchange
@@ -81,13 +86,13 @@ class Api:
         await self.carry(head, self.exchange(head), scope, receive, send)
 
     async def carry(self, head: Head, exchange: Effects, scope: Scope, receive: Receive, send: Send) -> None:
-        """Carry an exchange out, and say in the terminal what became of it."""
+        """Carry an exchange out, and log the request's line and its notes."""
         transport = Transport(scope, receive, send)
         try:
             reply = await transport.carry(exchange)
         except ClientGone:
             reply = _HUNG_UP
-        except Dropped:
+        except _Dropped:
             raise
         except Exception as error:
             reply = _defect(error, head)
@@ -99,7 +104,7 @@ class Api:
 
 
 class _ServiceApi(Api):
-    """The service behind a socket."""
+    """The service as an ASGI app, which can also answer without a task: see `at_once`."""
 
     def __init__(self, service: Service) -> None:
         super().__init__(service.exchange)
@@ -107,11 +112,12 @@ class _ServiceApi(Api):
         self.shortcut = Shortcut(service)
 
     def at_once(self, scope: Scope, body: bytes) -> Reply | ASGIApp | None:
-        """The reply to a request whose body is there whole, or the app that goes on where time has to pass.
+        """The reply to a request whose body is here whole, or an app that goes on where time has to pass.
 
-        None, and nothing done, for what has to be read differently. A task of its own, and what is sent
-        through it, would cost most requests more than their answer does.
+        None, and nothing done, for a request that needs the ASGI call.
         """
+        # A task and its messages cost most requests more than their answer does: without them a judgement's
+        # share of a bare app's rate rose from 0.55 to 0.75 (docs/performance.md).
         headers, at, most = dict(scope["headers"]), _ticking(), self.service.settings.max_body_bytes
         if scope["method"] != "POST" or b"origin" in headers or len(body) > most:
             return None
@@ -135,18 +141,18 @@ _HUNG_UP = Reply(0, b"", subject="the client hung up")
 
 
 def _defect(error: Exception, head: Head) -> Reply:
-    """What is answered to a defect of ours; its traceback goes to the log."""
+    """The reply to a defect of ours; logs its traceback."""
     [path] = discreet(sent_token(head.headers), head.path)
     logging.getLogger("openpipe_mock").error("%s %s failed", head.method, _printable(path), exc_info=error)
     return crash()
 
 
 class Transport:
-    """One request on its socket: carries out the effects of its exchange.
+    """Carries out the effects of one request's exchange by ASGI messages.
 
-    `begun`: status and headers are out. `broken`: nothing more will be. `leaving` is done as soon as the
-    client hangs up. `drop` is the server's way to break the connection and `write` that to write several
-    chunks, None where it has none. `pieces` of a stream are gathered, `most_pieces` at a time.
+    `begun`: status and headers were sent. `broken`: the connection was dropped. `leaving`: done as soon as
+    the client hangs up. `drop` and `write`: the server's extensions, None where it has none. `pieces` of a
+    stream are gathered and sent `most_pieces` at a time; `size` is their bytes.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -163,7 +169,7 @@ class Transport:
         self.leaving: asyncio.Future[Any] | None = None
 
     async def carry(self, exchange: Effects) -> Reply:
-        """Run an exchange to its end and send what it says. A client that goes away ends it early."""
+        """Run an exchange to its end and send its reply. Raises ClientGone, _Dropped, and defects of ours."""
         try:
             effect = next(exchange)
             while True:
@@ -198,7 +204,7 @@ class Transport:
         return reply
 
     async def flush(self) -> None:
-        """Send the pieces that were gathered, each as a chunk of its own, and give others their turn."""
+        """Send the gathered pieces, each as a chunk of its own, and give other tasks their turn."""
         if self.hung_up():
             raise ClientGone
         *earlier, last = self.pieces
@@ -231,7 +237,7 @@ class Transport:
         await self.send({"type": "http.response.start", "status": effect.status, "headers": headers})
 
     async def break_off(self) -> None:
-        """Drop the connection. Raises Dropped where only a crash in mid-answer makes the server do so."""
+        """Drop the connection. Raises _Dropped where only a crash in mid-answer makes the server do so."""
         self.broken = True
         if self.drop:
             self.drop()
@@ -239,30 +245,30 @@ class Transport:
         if not self.begun:
             await self.begin(Begin(200, ((b"content-length", b"1"),)))
             await self.send({"type": "http.response.body", "more_body": True})  # servers put off bare headers
-        raise Dropped("the connection breaks on purpose")
+        raise _Dropped("the connection breaks on purpose")
 
     async def stay(self, seconds: float) -> None:
-        """Let time pass while the client is there; raise ClientGone once it isn't."""
+        """Wait so many seconds. Raises ClientGone as soon as the client hangs up."""
         if not self.hung_up() and self.leaving:
             await asyncio.wait((self.leaving,), timeout=seconds)
         if self.hung_up():
             raise ClientGone
 
     def hung_up(self) -> bool:
-        """Whether the client has left. Nobody hears of that while nothing is waited for."""
+        """Whether the client has left, as far as the event loop has seen: it needs a turn to notice."""
         if self.leaving is None:
             self.leaving = asyncio.ensure_future(_departure(self.receive))
         return self.leaving.done()
 
 
 async def _departure(receive: Receive) -> None:
-    """Return once the client has hung up. What is left of its request goes by."""
+    """Return once the client has hung up; drops the rest of its request."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def _read(receive: Receive, limit: int) -> bytes | None:
-    """The request's body, or None once it is longer than so many bytes; the rest then stays unread."""
+    """The request's body, or None once it has more than `limit` bytes; the rest stays unread."""
     message = await receive()
     body: bytes = message.get("body", b"")
     if message["type"] == "http.request" and not message.get("more_body", False):
@@ -301,7 +307,7 @@ def _note(head: Head, reply: Reply) -> None:
 
 
 def _printable(text: str) -> str:
-    """A text of the client's that can't play tricks on a terminal or start a line of its own."""
+    """A client's text made safe for a terminal: no control characters, at most 300 characters."""
     if not text.isprintable():
         text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     return text if len(text) <= 300 else f"{text[:300]}…"
@@ -310,7 +316,7 @@ def _printable(text: str) -> str:
 class App:
     """The whole mock as one ASGI app: the API, the page at `/` and the control API under `/_mock/`.
 
-    The guard says who may come to the last two, by default this machine alone. Requests with the origin of a
+    `guard` decides who may use the last two, by default this machine alone. Requests with the origin of a
     local page pass through Starlette's CORS middleware; other origins get no CORS headers.
     """
 
@@ -339,45 +345,45 @@ class App:
             await self.api(scope, receive, send)
 
     def at_once(self, scope: Scope, body: bytes) -> Reply | ASGIApp | None:
-        """What a server may ask before it begins a task; None where it has to. See `_ServiceApi.at_once`."""
+        """Answer without a task; None where the server has to begin one. See `_ServiceApi.at_once`."""
         return self.api.at_once(scope, body) if scope["path"].startswith(BASE) else None
 
 
 def create_app(service: Service | Settings | None = None, guard: Guard | None = None) -> App:
-    """The mock as an ASGI app; settings alone make a service of their own."""
+    """The mock as an ASGI app. `service`: a service, or settings for a new one."""
     return App(service if isinstance(service, Service) else Service(service), guard or Guard())
 
 
 def _peer(scope: Scope) -> str:
-    """The address of who sent a request; a server that doesn't tell it gets a word that is no address."""
+    """The address of who sent a request; "unknown", which is none, where the server doesn't tell it."""
     client = scope.get("client")
     return client[0] or "unknown" if client else "unknown"
 
 
 def _page_origin(scope: Scope) -> str:
-    """The site whose page's script sent the request; "" for any other client."""
+    """The `Origin` of a request, "" without one: that of the page whose script sent it."""
     found = (value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"origin")
     return next(found, "")
 
 
 async def _page(service: Service, guard: Guard, request: Request) -> Response:
-    """The page at `/`, for those whom the guard lets in."""
+    """Answer with the page at `/`, or with the guard's 403."""
     scope = request.scope
     try:
         guard.admit(Head(scope["method"], scope["path"], dict(scope["headers"]), peer=_peer(scope)))
     except Forbidden as error:
-        return Response(refusal(error).body, error.status, dashboard.HEADERS, "application/json")
-    html = dashboard.start_page(service, str(request.base_url))
-    return HTMLResponse(html, headers=dashboard.HEADERS)
+        return Response(refusal(error).body, error.status, page.HEADERS, "application/json")
+    html = page.start_page(service, str(request.base_url))
+    return HTMLResponse(html, headers=page.HEADERS)
 
 
 async def _site_error(request: Request, error: Exception) -> Response:
-    """Starlette's own errors in the API's words and shape."""
+    """Answer Starlette's own errors, 404 and 405, in the API's shape."""
     path = request.url.path
     known = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
-    # Starlette joins a set, whose order differs between processes.
+    # Starlette joins a set, whose order differs between processes, so it is sorted.
     allow = ", ".join(sorted(known.split(", ")))
     problem = MethodNotSupported(f"{path} takes {allow}, not {request.method}.", allow=[allow])
     reply = refusal(problem if allow else not_found(path))
     headers = {name.decode(): value.decode() for name, value in reply.headers}
-    return Response(reply.body, reply.status, {**dashboard.HEADERS, **headers})
+    return Response(reply.body, reply.status, {**page.HEADERS, **headers})

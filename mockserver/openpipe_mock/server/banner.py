@@ -1,4 +1,4 @@
-"""What the terminal shows: the banner, and one line for each request."""
+"""The text on the terminal: the banner at the start, and one line for each request."""
 
 import logging
 import re
@@ -12,9 +12,9 @@ _BOLD, _DIM, RED, YELLOW, GREEN, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b
 
 
 def banner(service: Service, origin: str, public: str, terminal: bool) -> str:
-    """Where the mock is and how to get there: some calm lines on a terminal, one line elsewhere.
+    """The text that says where the mock is and how to use it: some lines on a terminal, one line elsewhere.
 
-    `public` is the host that it listens on where others can reach it, "" on loopback.
+    `public`: the host that it listens on where other machines can reach it, "" on loopback.
     """
     base_url, settings = f"{origin}{BASE}", service.settings
     facts = f"seed {settings.seed}, answers {settings.answers}, validation {settings.validation}"
@@ -37,7 +37,7 @@ def banner(service: Service, origin: str, public: str, terminal: bool) -> str:
 
 
 class LineFormatter(logging.Formatter):
-    """One short line a record; colour tells the status apart, on a terminal only."""
+    """Formats a record as one line. `colour`: show the level, or a request's status, by colour."""
 
     def __init__(self, *, colour: bool) -> None:
         super().__init__("%(message)s")
@@ -57,5 +57,5 @@ _COLOURS = {"2": GREEN, "4": YELLOW, "5": RED}
 
 
 def _coloured(status: re.Match[str]) -> str:
-    """The status of a request's line in the colour of its class."""
+    """A status in the colour of its class."""
     return f"{_COLOURS.get(status[1], PLAIN)}{status[0]}{PLAIN}"

@@ -1,4 +1,4 @@
-"""The log on standard error, for which nothing waits: a harness may never read the pipe that it gave us."""
+"""Log to standard error without ever waiting: a harness may never read the pipe that it gave us."""
 
 import logging
 import os
@@ -14,22 +14,22 @@ from openpipe_mock.server.banner import LineFormatter
 
 _STANDARD_ERROR = 2
 MOST_WAITING = 2**20
-"""Bytes of lines that wait for a reader, beside what the pipe or the terminal itself takes."""
+"""Bytes of lines that are kept for a slow reader, beside what the pipe or terminal takes itself."""
 _MOST_AT_ONCE = 4096
-"""Bytes of lines that are written together."""
+"""Bytes from which on no more lines are added to a write."""
 FLUSH_SECONDS = 1.0
-"""How long the end of the process waits for a reader that is slow."""
+"""How long `flush` waits for a slow reader."""
 STALL_SECONDS = 0.2
-"""How long it waits for one that reads nothing."""
+"""How long `flush` waits for a reader that reads nothing."""
 _LOOK_SECONDS = 0.002
 _NAME = "openpipe_mock"
 
 
 class LogHandler(logging.Handler):
-    """Writes each record as a line to a file descriptor, in their order, and never waits for a reader.
+    """Writes each record as a line to a file descriptor, in order, without waiting for a reader.
 
-    A line goes out at once where that can be tried without waiting. What there is no room for is left to a
-    thread. Where too much waits, lines are dropped; once all others are out, a line says how many.
+    A line is written at once where that is possible without waiting; the rest is left to a thread. Lines are
+    dropped where more than MOST_WAITING bytes wait; once the others are out, a line says how many.
     """
 
     def __init__(self, descriptor: int = _STANDARD_ERROR) -> None:
@@ -44,11 +44,13 @@ class LogHandler(logging.Handler):
             os.register_at_fork(after_in_child=self.reset)
 
     def reset(self) -> None:
-        """Let nothing wait: in a fork there is no thread, and what waited is for the first process to write.
+        """Begin with nothing waiting; also called in a fork.
 
-        `queued` and `written` count the bytes that the thread was given, and that it is done with; `dropped`
-        counts the lines of which the log has not told. `failed`: the last write. `given_up`: nobody reads.
+        `queued` and `written`: bytes that the thread was given, and that it is done with. `dropped`: lines
+        that were dropped and not yet reported. `failed`: whether the last write did. `given_up`: nobody
+        reads.
         """
+        # A fork has no thread, and the first process writes what waits; the lock may be held there for good.
         self.mutex = threading.Lock()
         self.lines: SimpleQueue[bytes] = SimpleQueue()
         self.thread: threading.Thread | None = None
@@ -62,7 +64,7 @@ class LogHandler(logging.Handler):
             self.handleError(record)
 
     def write_line(self, text: str) -> None:
-        """Write a text and a line's end after it, or drop it."""
+        """Write a text as a line, or drop it."""
         data = f"{text}\n".encode(self.encoding, "backslashreplace")
         with self.mutex:
             if self.queued == self.written and not self.dropped:
@@ -71,17 +73,17 @@ class LogHandler(logging.Handler):
                 self.enqueue(data)
 
     def try_write(self, data: bytes) -> int:
-        """Write what there is room for, without waiting; returns how many bytes that were."""
+        """Write what there is room for, without waiting; returns how many bytes were written."""
         try:
             return os.write(self.direct, data) if self.direct is not None else 0
         except OSError:
             return 0
 
     def enqueue(self, data: bytes) -> None:
-        """Leave it to the thread, or drop it."""
+        """Leave data to the thread, or drop it."""
         if self.dropped or self.queued - self.written + len(data) > MOST_WAITING:
             self.dropped += _lines(data)
-            data = b""  # all that the thread hears is that it has a number to tell
+            data = b""  # wakes the thread, which then reports the number
         self.queued += len(data)
         if data or self.lines.empty():
             self.lines.put(data)
@@ -107,7 +109,7 @@ class LogHandler(logging.Handler):
                     self.dropped -= number
 
     def next_lines(self) -> bytes:
-        """The next lines that wait, as soon as there are any."""
+        """Wait for lines; returns at most some `_MOST_AT_ONCE` bytes of them."""
         data = self.lines.get()
         try:
             while len(data) < _MOST_AT_ONCE:
@@ -117,7 +119,7 @@ class LogHandler(logging.Handler):
         return data
 
     def write_all(self, data: bytes) -> bool:
-        """Write all of it, however long that takes; whether it went well."""
+        """Write data, however long that takes; returns whether all was written."""
         while data:
             try:
                 data = data[os.write(self.descriptor, data) :]
@@ -130,14 +132,14 @@ class LogHandler(logging.Handler):
         return True
 
     def dropped_line(self, number: int) -> bytes:
-        """The line that says how many were dropped."""
+        """The line that reports how many lines were dropped."""
         lines = "1 line was" if number == 1 else f"{number} lines were"
         told = f"{lines} dropped here: nobody read this log, or its disk was full"
         record = logging.LogRecord(_NAME, logging.WARNING, "", 0, told, None, None)
         return f"{self.format(record)}\n".encode(self.encoding)
 
     def flush(self) -> None:
-        """Wait until all is written, as long as somebody reads and no longer than FLUSH_SECONDS."""
+        """Wait until all is written: at most FLUSH_SECONDS, and STALL_SECONDS where nobody reads."""
         began = moved = time.monotonic()
         before = self.written
         while self.thread and (self.written < self.queued or (self.dropped and not self.failed)):
@@ -152,7 +154,7 @@ class LogHandler(logging.Handler):
             time.sleep(_LOOK_SECONDS)
 
     def has_room(self) -> bool:
-        """Whether the thread doesn't wait for a reader, but for its turn."""
+        """Whether the descriptor takes data: then the thread waits for its turn, not for a reader."""
         try:
             return bool(select.select([], [self.descriptor], [], 0)[1])
         except OSError:  # as on Windows, which knows of sockets alone
@@ -165,32 +167,10 @@ class LogHandler(logging.Handler):
         super().close()
 
 
-def _nonblocking(descriptor: int) -> int | None:
-    """A descriptor of the same file, pipe or terminal on which writing never waits; None where there is none.
-
-    A file is such a one. A pipe or terminal is opened once more: the one that we have is shared with whoever
-    started us, and so its O_NONBLOCK would be.
-    """
-    mode = os.fstat(descriptor).st_mode
-    if not (os.isatty(descriptor) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
-        return descriptor
-    if sys.platform != "linux":
-        return None
-    try:
-        return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError:
-        return None
-
-
-def _lines(data: bytes) -> int:
-    """How many lines these bytes are."""
-    return data.count(b"\n")
-
-
 def configure(quiet: bool) -> LogHandler:
-    """Log to standard error: requests and notes; with `quiet` only what needs attention.
+    """Log requests and notes to standard error, with `quiet` only warnings and errors; returns the handler.
 
-    Whatever else logs in this process does so by the same handler, since its lines might block just as well.
+    All other loggers of the process get the same handler, since their lines might block too.
     """
     handler = LogHandler()
     least = logging.WARNING if quiet else logging.INFO
@@ -199,3 +179,22 @@ def configure(quiet: bool) -> LogHandler:
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
     return handler
+
+
+def _nonblocking(descriptor: int) -> int | None:
+    """A descriptor of the same file, pipe or terminal that never blocks; None where there is none."""
+    mode = os.fstat(descriptor).st_mode
+    if not (os.isatty(descriptor) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        return descriptor
+    if sys.platform != "linux":
+        return None
+    # Opened once more: whoever started us shares our descriptor, and would get its O_NONBLOCK too.
+    try:
+        return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return None
+
+
+def _lines(data: bytes) -> int:
+    """The number of lines in these bytes."""
+    return data.count(b"\n")

@@ -1,4 +1,4 @@
-"""The ready file: a small JSON file that says where a mock is, for as long as that mock serves."""
+"""The ready file: a small JSON file with a mock's URLs and process id, there while the mock serves."""
 
 import contextlib
 import json
@@ -14,13 +14,13 @@ _MOST_BYTES = 10_000
 
 
 class UnfitReadyFile(Exception):
-    """A path that can't be a ready file; the message says why."""
+    """A ready file can't be written to a path; the message says why."""
 
 
 def check_ready_file(path: Path) -> None:
-    """Raise Unfit for a path that a ready file can't be written to, before anything is served.
+    """Raise UnfitReadyFile for a path that a ready file can't be written to, before anything is served.
 
-    An old ready file is fine, any other file is not: it would be overwritten, and removed in the end.
+    An old ready file may be there. Any other file may not: it would be overwritten, and removed in the end.
     """
     if path.is_dir():
         raise UnfitReadyFile("it is a folder; name a file")
@@ -33,7 +33,7 @@ def check_ready_file(path: Path) -> None:
 
 
 def owner(path: Path) -> int | None:
-    """The process that a ready file speaks of, None where the file is missing or something else."""
+    """The process id in a ready file; None where the file is missing or is no ready file."""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         facts: Any = json.loads(read_file_again(path, _MOST_BYTES))
         return int(facts["pid"]) if "control_url" in facts else None
@@ -41,8 +41,9 @@ def owner(path: Path) -> int | None:
 
 
 def write_ready_file(path: Path, origin: str) -> None:
-    """Say where this process serves, in one step, so that nobody ever reads half of it. Raises OSError."""
+    """Write a ready file for this process. `origin`: as in `http://127.0.0.1:6736`. Raises OSError."""
     content = {"base_url": f"{origin}{BASE}", "control_url": f"{origin}/_mock", "pid": os.getpid()}
+    # Written aside and renamed, so that nobody reads half of it.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with open(descriptor, "w") as file:
@@ -55,7 +56,7 @@ def write_ready_file(path: Path, origin: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Take the file away if it speaks of this process: another mock may have written its own meanwhile."""
+    """Remove the file if it is this process's: another mock may have written its own meanwhile."""
     if owner(path) == os.getpid():
         with contextlib.suppress(OSError):
             path.unlink()

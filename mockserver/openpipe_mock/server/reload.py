@@ -1,7 +1,7 @@
-"""The config file of a running mock: read at the start, and again whenever it is saved.
+"""Read the config file of a mock at its start, and again whenever the file is saved.
 
-A file that has mistakes never replaces one that has none: the settings that were in force stay so, and the
-terminal and `GET /_mock/status` say why.
+A file with mistakes doesn't replace the settings that are in force; the log and `GET /_mock/status` say what
+is wrong with it.
 """
 
 import asyncio
@@ -28,19 +28,19 @@ _Value = TypeVar("_Value")
 _STEP_MS = 50
 _DEBOUNCE_MS = 200
 LOOK_MS = 500
-"""How often the file is looked at where nothing was told: a link's target may lie elsewhere."""
+"""How often the file is looked at without a notification: a link's target may lie in another folder."""
 _SETTLE_SECONDS = 0.05
 _MOST_LOOKS = 10
-"""How often a file is looked at until two looks see the same: some programs write it bit by bit."""
+"""How often a file is read until two looks see the same: some programs write it bit by bit."""
 
 _log = logging.getLogger("openpipe_mock")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where settings come from: a file ("" for none), and what flags say, which the file can't change.
+    """Where settings come from: a file's path ("" for none), and the values of flags, which beat the file.
 
-    `rival`: the other name that a config file may have, where this one was found by itself.
+    `rival`: the other default name of a config file, where this one was found and not named by a flag.
     """
 
     path: str = ""
@@ -56,16 +56,16 @@ class Source:
         return cls(path, given, next(name for name in FILE_NAMES if name != path) if path else "")
 
     def content(self) -> FileContent:
-        """What the file holds, also if it is a pipe or a device. Raises OSError."""
+        """Read the file, which may be a pipe or a device. Raises OSError."""
         return read_file(self.path, MOST_FILE_BYTES) if self.path else FileContent(b"")
 
     def settings(self, data: bytes) -> Settings:
-        """The settings. Raises ConfigError for a file with mistakes."""
+        """The settings for a file's bytes, with the flags. Raises ConfigError for a file with mistakes."""
         return replace(read_config(data, self.path) if self.path else Settings(), **self.given)
 
 
 def service_of(source: Source, sessions: Sessions | None = None) -> Service:
-    """The mock that a source describes. Raises OSError or ConfigError; nothing starts on a bad file."""
+    """A service with the settings of a source. Raises OSError and ConfigError."""
     content = source.content()
     seen = _fingerprint(content.data)
     file = ConfigFile(source.path, 1 if source.path else 0, seen=seen, lasting=content.lasting)
@@ -73,9 +73,9 @@ def service_of(source: Source, sessions: Sessions | None = None) -> Service:
 
 
 async def watch(source: Source, service: Service) -> None:
-    """Put the file in force whenever it was saved, for as long as this is not cancelled.
+    """Put the file in force whenever it is saved, until this is cancelled.
 
-    Looks, reads and parses aside, one after the other; only the settings are exchanged here.
+    Reads and parses in other threads, one file after the other; only the settings are replaced here.
     """
     from watchfiles import awatch  # only a mock with a file pays for it
 
@@ -108,9 +108,9 @@ _ADVICE = "keep one of them, a start with both is refused"
 
 
 async def _aside(work: Callable[[], _Value]) -> _Value:
-    """Do something in a thread of its own, while requests go on.
+    """Run `work` in a thread of its own, while requests go on; returns its result.
 
-    Nothing waits for that thread at the end of the process: a file system may never answer.
+    The thread is a daemon: a file system may never answer, and the process doesn't wait for it at its end.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_Value] = loop.create_future()
@@ -133,9 +133,9 @@ async def _aside(work: Callable[[], _Value]) -> _Value:
 
 
 async def _settled(source: Source) -> bytes | OSError:
-    """What the file holds, as soon as two looks at it see the same.
+    """What the file holds, or why it can't be read, once two looks at it see the same.
 
-    One that is empty or away gets more time: many programs empty a file or put it away before they write it.
+    Looks longer at one that is empty or missing: many programs empty or remove a file before they write it.
     """
     found = await _aside(partial(_look, source))
     for _ in range(_MOST_LOOKS):
@@ -147,7 +147,7 @@ async def _settled(source: Source) -> bytes | OSError:
 
 
 def _has_rival(source: Source) -> bool:
-    """Whether a file with the other name has come beside the one that was found."""
+    """Whether there is a file with the other name by now."""
     return bool(source.rival) and os.path.lexists(source.rival)
 
 
@@ -160,14 +160,14 @@ def _look(source: Source) -> bytes | OSError:
 
 
 def _fingerprint(found: bytes | OSError) -> bytes:
-    """What tells one look at the file from another."""
+    """Bytes that are equal where two looks at the file saw the same."""
     if isinstance(found, OSError):
         return f"{found.errno} {found.strerror}".encode()
     return blake2b(found, digest_size=16).digest()
 
 
 def _outcome(source: Source, found: bytes | OSError) -> Settings | list[str]:
-    """The settings that were found, or all that is wrong with them; a defect of ours counts as a mistake."""
+    """The settings in the file, or all that is wrong with it; a defect of ours counts as a mistake."""
     if isinstance(found, OSError):
         return [f"{source.path}: cannot be read: {found.strerror or found}"]
     try:
@@ -181,7 +181,7 @@ def _outcome(source: Source, found: bytes | OSError) -> Settings | list[str]:
 
 
 def _renew(service: Service, found: bytes | OSError, result: Settings | list[str]) -> None:
-    """Put settings in force, or report what is wrong with what was found."""
+    """Put settings in force, or log and keep what is wrong with the file."""
     file = service.file
     file.missing = isinstance(found, FileNotFoundError)
     if isinstance(result, Settings):

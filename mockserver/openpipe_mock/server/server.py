@@ -1,4 +1,4 @@
-"""Running the mock on a socket: bind, say so, serve, stop at once when asked."""
+"""Run the mock on a socket: bind, announce it, serve, and stop on a signal."""
 
 import asyncio
 import errno
@@ -20,9 +20,8 @@ from typing import Any
 import uvicorn
 
 from openpipe_mock.config.file import ConfigError
-from openpipe_mock.control import status as memory
 from openpipe_mock.control.guard import Guard
-from openpipe_mock.control.status import PRODUCT
+from openpipe_mock.control.status import APART, PRODUCT
 from openpipe_mock.server import banner, logs, readyfile
 from openpipe_mock.server.asgi import create_app
 from openpipe_mock.server.protocol import DroppingProtocol
@@ -35,13 +34,13 @@ from openpipe_mock.sessions.memory import Sessions
 _BACKLOG = 2048
 LOOP = "uvloop" if find_spec("uvloop") else "asyncio"
 _NO_PASSWORD = "none"
-"""So that an encrypted key is refused, where OpenSSL would ask the terminal for its pass phrase."""
+"""Any pass phrase: without one OpenSSL would ask the terminal for that of an encrypted key."""
 _KEEP_ALIVE_SECONDS = 60
-"""How long a connection may be idle. After 5 s httpx leaves one too: its next request would cross our end."""
+"""How long a connection may be idle. uvicorn's 5 s are httpx's too: a request could cross our closing."""
 _GRACE_SECONDS: Any = 0.3
 """How long requests under way may go on after a signal. Uvicorn takes fractions, but declares an int."""
 _Watching = Callable[[], Coroutine[Any, Any, None]]
-"""What runs beside a server, until it is cancelled."""
+"""Returns a coroutine that runs beside a server, until it is cancelled."""
 
 
 class CannotServe(Exception):
@@ -50,7 +49,7 @@ class CannotServe(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where to listen, over what, whom to tell, who may use the control API. `port` 0 picks a free one."""
+    """Where and how to listen, and who may use the control API. `port`: 0 picks a free one."""
 
     host: str = "127.0.0.1"
     port: int = 6736
@@ -69,7 +68,7 @@ class Listener:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, which calls `ready` once connections are accepted, and runs `watching` beside them."""
+    """A uvicorn server that calls `ready` once it accepts connections, and runs `watching` meanwhile."""
 
     def __init__(
         self,
@@ -97,7 +96,7 @@ class Server(uvicorn.Server):
 
 
 def serve(source: Source, listener: Listener) -> None:
-    """Serve until SIGINT, SIGTERM or SIGHUP. Raises CannotServe when that can't begin."""
+    """Serve until SIGINT, SIGTERM or SIGHUP. Raises CannotServe where it can't start."""
     leave_calmly()
     _hold_streams()
     ready_file = listener.ready_file
@@ -108,9 +107,10 @@ def serve(source: Source, listener: Listener) -> None:
     sessions = _shared(listener.state) if listener.state else None
     service = _begin(source, sessions)
     if listener.workers > 1 and sessions is None:
-        service.sessions.place = memory.APART
+        service.sessions.place = APART
     config = uvicorn_config(service, listener)
-    gc.freeze()  # nothing of this is garbage before the end, and workers share it for longer
+    # What exists now lives to the end. The collector leaves it alone, so workers share its memory for longer.
+    gc.freeze()
     gc.enable()
     sock = bind(listener)
     origin = f"{listener.scheme}://{authority(sock, listener)}"
@@ -137,7 +137,7 @@ def serve(source: Source, listener: Listener) -> None:
 
 
 def _hold_streams() -> None:
-    """Open what is closed of the standard streams: else a socket would get the number and what is written."""
+    """Open the standard streams that are closed: else a socket would get the number, and what is written."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -154,7 +154,7 @@ def _serve_together(
     watching: _Watching | None,
     number: int,
 ) -> None:
-    """Serve one socket from several processes."""
+    """Serve one socket from `number` processes. Raises CannotServe."""
 
     def work(lifeline: Lifeline, serving: Callable[[], None]) -> None:
         server = Server(config, serving)
@@ -168,7 +168,7 @@ def _serve_together(
 
 
 async def _attend(server: Server, lifeline: Lifeline, watching: _Watching | None) -> None:
-    """In a worker: watch what it watches, until the first process is gone; then serve no longer."""
+    """In a worker: run `watching` until the first process is gone, then stop the server."""
     watcher = asyncio.create_task(watching()) if watching else None
     try:
         await lifeline.cut()
@@ -180,7 +180,7 @@ async def _attend(server: Server, lifeline: Lifeline, watching: _Watching | None
 
 
 def _shared(url: str) -> Sessions:
-    """The sessions that lie in a Redis. Raises CannotServe for one that can't be used."""
+    """Sessions that lie in the Redis at a URL. Raises CannotServe for one that can't be used."""
     from openpipe_mock.sessions.redis.link import BadState, Link  # only a mock with shared state pays for it
     from openpipe_mock.sessions.redis.sessions import RedisSessions
 
@@ -193,7 +193,7 @@ def _shared(url: str) -> Sessions:
 
 
 def _note_memory(workers: int, sessions: Sessions | None) -> None:
-    """Say what several processes share, or don't."""
+    """Log where sessions lie, or that several processes share none."""
     log = logging.getLogger("openpipe_mock")
     if sessions is not None:
         log.info("what sessions remember lies in %s", sessions.place)
@@ -208,7 +208,7 @@ _UNSHARED = (
 
 
 def _begin(source: Source, sessions: Sessions | None = None) -> Service:
-    """The mock, unless its file has mistakes."""
+    """The service of a source. Raises CannotServe for a file that has mistakes or can't be read."""
     try:
         return service_of(source, sessions)
     except ConfigError as error:
@@ -232,7 +232,7 @@ def _write_ready_file(path: Path, origin: str) -> None:
 
 
 def uvicorn_config(service: Service, listener: Listener) -> uvicorn.Config:
-    """Uvicorn without its own log lines and headers: ours are the only words."""
+    """uvicorn's configuration, without its log lines and headers. Raises CannotServe for bad TLS files."""
     config = uvicorn.Config(
         create_app(service, listener.guard.called(listener.host)),
         loop=LOOP,
@@ -265,7 +265,7 @@ def _unusable(error: OSError) -> str:
 
 
 def bind(listener: Listener) -> socket.socket:
-    """A listening socket, or CannotServe with what to try."""
+    """A listening socket. Raises CannotServe, whose message says what to try."""
     host, port = listener.host.removeprefix("[").removesuffix("]"), listener.port
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -282,12 +282,22 @@ def bind(listener: Listener) -> socket.socket:
         raise CannotServe(problem) from None
 
 
+def authority(sock: socket.socket, listener: Listener) -> str:
+    """Host and port that a client on this machine can use."""
+    host, port = sock.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
+    elif listener.host == "localhost":
+        host = "localhost"
+    return f"{_bracketed(host)}:{port}"
+
+
 def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
 def _occupant(host: str, port: int) -> str:
-    """Who answers on a taken port: an openpipe-mock, or something else."""
+    """A description of who answers on a taken port: an openpipe-mock, or another program."""
     address = "localhost" if host in ("0.0.0.0", "::") else host
     health = _ask_health(f"http://{_bracketed(address)}:{port}") or _ask_health(
         f"https://{_bracketed(address)}:{port}"
@@ -298,11 +308,11 @@ def _occupant(host: str, port: int) -> str:
 
 
 def _ask_health(origin: str) -> dict[str, Any] | None:
-    """The health of a mock on this machine; None where nothing answers like one."""
+    """The health of the mock at an origin on this machine; None where nothing answers like one."""
     import http.client
     import urllib.request
 
-    # Nothing secret is sent, and the certificate of a mock on this machine is nobody's to vouch for.
+    # The certificate isn't checked: nothing secret is sent, and a mock's may be self-signed.
     direct = urllib.request.ProxyHandler({})
     secure = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
     opener = urllib.request.build_opener(direct, secure)
@@ -316,13 +326,3 @@ def _ask_health(origin: str) -> dict[str, Any] | None:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def authority(sock: socket.socket, listener: Listener) -> str:
-    """Host and port that a client on this machine can use."""
-    host, port = sock.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):
-        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
-    elif listener.host == "localhost":
-        host = "localhost"
-    return f"{_bracketed(host)}:{port}"

@@ -1,13 +1,14 @@
-"""How the process ends."""
+"""Have the process end on a signal."""
 
 import signal
 from typing import NoReturn
 
 
 def leave_calmly() -> None:
-    """End with exit code 0 on Ctrl-C, SIGTERM and SIGHUP. Uvicorn drains first, then raises the signal again.
+    """Have Ctrl-C, SIGTERM and SIGHUP end the process with exit code 0.
 
-    Where SIGHUP was ignored from the start, as under `nohup`, it stays so.
+    While uvicorn serves it handles them: it finishes requests under way, then raises the signal again. Where
+    SIGHUP is ignored, as under `nohup`, it stays ignored.
     """
 
     def leave(*_: object) -> NoReturn:

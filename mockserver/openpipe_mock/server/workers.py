@@ -1,4 +1,4 @@
-"""Several processes that serve one socket: the first starts them, replaces one that crashes, ends them."""
+"""Run several processes that serve one socket: start them, replace one that crashes, end them."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ _log = logging.getLogger("openpipe_mock")
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _READY = b"r"
 _RESPITE_SECONDS = 0.5
-"""How long after a crash another worker is started: what crashes at once shall not keep the machine busy."""
+"""The wait before a crashed worker is replaced: one that crashes at once shall not keep the machine busy."""
 
 
 class Failed(Exception):
@@ -26,8 +26,11 @@ class Failed(Exception):
 
 @dataclass(slots=True)
 class Workers:
-    """Processes that all run `work`: it is given a lifeline and what to call once it serves, and returns when
-    SIGTERM says so or the lifeline is cut."""
+    """The first process and its `number` workers, which all run `work`.
+
+    `work` gets a lifeline and a function to call once it serves. It returns on SIGTERM, or when the lifeline
+    is cut. `running`: the workers' process ids.
+    """
 
     number: int
     work: Callable[["Lifeline", Callable[[], None]], None]
@@ -35,9 +38,9 @@ class Workers:
     ending: bool = False
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Start the workers, call `ready` once all of them serve, and stay until a signal ends them.
+        """Start the workers, call `ready` once all serve, and return after a signal has ended them.
 
-        Raises Failed where one of the first can't serve.
+        Raises Failed where one ends before all serve.
         """
         lifeline = Lifeline.begin()
         for name in _ENDING:
@@ -77,10 +80,10 @@ class Workers:
             _log.exception("a worker failed")
         finally:
             logging.shutdown()
-            os._exit(status)  # what is above in this stack belongs to the first process
+            os._exit(status)  # the frames above in this stack are the first process's
 
     def await_all(self, serving: "_Signal") -> None:
-        """Return once every worker serves."""
+        """Return once every worker serves. Raises Failed."""
         missing = self.number
         while missing and not self.ending:
             missing -= serving.taken(0.1)
@@ -88,7 +91,7 @@ class Workers:
                 raise Failed("a worker ended before it served; its own words stand above")
 
     def stay(self, lifeline: "Lifeline") -> None:
-        """Wait until the end, and put a new worker in the place of one that is gone."""
+        """Wait until all workers have ended; replace one that ends unasked."""
         while self.running:
             gone = self.ended()
             if gone and not self.ending:
@@ -99,7 +102,7 @@ class Workers:
                     self.end()  # a signal came before the new worker was known
 
     def ended(self, options: int = 0) -> int:
-        """The next worker that has ended, 0 where none has."""
+        """The process id of the next worker that has ended, 0 for none. `options`: those of `waitpid`."""
         while True:
             try:
                 process, _ = os.waitpid(-1, options)
@@ -109,10 +112,10 @@ class Workers:
             if not process or process in self.running:
                 self.running.discard(process)
                 return process
-            # Another child: under `bash -c 'exec … --config <(command)'` that command is one.
+            # It was another child: under `bash -c 'exec … --config <(command)'` that command is one.
 
     def end(self, *_: object) -> None:
-        """Tell the workers to finish what is under way and to end."""
+        """Send SIGTERM to the workers: they finish requests under way and end."""
         self.ending = True
         for process in self.running:
             os.kill(process, signal.SIGTERM)
@@ -124,7 +127,7 @@ class Workers:
 
 @dataclass(slots=True)
 class _Signal:
-    """A pipe on which workers say that they serve."""
+    """A pipe on which each worker says once that it serves."""
 
     reading: int = -1
     writing: int = -1
@@ -141,14 +144,14 @@ class _Signal:
         os.write(self.writing, _READY)
 
     def taken(self, seconds: float) -> int:
-        """How many have said it since, after at most this time."""
+        """How many workers have said so since the last call; waits at most so many seconds."""
         readable, _, _ = select.select([self.reading], [], [], seconds)
         return len(os.read(self.reading, 1024)) if readable else 0
 
 
 @dataclass(slots=True)
 class Lifeline:
-    """A pipe that nobody writes to: its end is the end of the first process, however that came."""
+    """A pipe that the first process keeps open and nobody writes to: it ends when that process does."""
 
     reading: int
     writing: int
@@ -158,7 +161,7 @@ class Lifeline:
         return Lifeline(*os.pipe())
 
     def hold(self) -> None:
-        """In a worker: let the first process be the only one that keeps the pipe open."""
+        """In a worker: close the writing end, which the first process alone keeps open."""
         os.close(self.writing)
 
     async def cut(self) -> None:

@@ -1,4 +1,4 @@
-"""What must hold before an engine sees a request: a key, a body of the right type and size, the contract."""
+"""Check what must hold before an engine sees a request: key, type and size of the body, contract."""
 
 import re
 from collections.abc import Collection
@@ -12,19 +12,20 @@ from openpipe_mock.openapi.spec import Checker
 from openpipe_mock.openapi.violations import Findings, gathered
 
 LOCAL_ORIGIN = r"https?://(?:(?:[\w-]+\.)*localhost|127\.0\.0\.1|\[::1\])(?::\d+)?"
-"""Pages whose scripts may call the mock: those served from this machine."""
+"""Origins of pages whose scripts may call the mock: those served from this machine."""
 _LENIENCY = "The real service drops unknown properties; `--validation lenient` makes this mock do the same."
 
 
 def authorize(headers: Headers, keys: Collection[str] = (), read_only: Collection[str] = ()) -> bytes:
-    """The bearer token: one of the keys, or any that does not begin with `invalid` where there are none.
+    """Return the bearer token: one of the keys, or without `keys` any that doesn't begin with `invalid`.
 
-    Read-only keys are keys too. Nothing that we say ever repeats one.
+    Read-only keys are keys too. Raises Unauthorized, whose message never repeats a key.
     """
     given = headers.get(b"authorization", b"")
+    # Most requests are such; the steps below would say the same, only slower.
     if given[:7] == b"Bearer " and given[7:8].isalnum() and not keys and not read_only:
         token = given[7:].strip()
-        if not token.startswith(b"invalid"):  # what most requests are, in fewer steps
+        if not token.startswith(b"invalid"):
             return token
     scheme, token = (*given.split(None, 1), b"", b"")[:2]
     token = token.strip()
@@ -48,7 +49,7 @@ def authorize(headers: Headers, keys: Collection[str] = (), read_only: Collectio
 def is_foreign(headers: Headers) -> bool:
     """Whether a page of another site sent a request, as its browser says.
 
-    The origin decides where it is told: to a browser `localhost` and `127.0.0.1` are two sites already.
+    An `Origin` that was sent decides: to browsers, `localhost` and `127.0.0.1` are two sites.
     """
     if headers.get(b"origin"):
         return has_foreign_origin(headers)
@@ -62,7 +63,7 @@ def has_foreign_origin(headers: Headers) -> bool:
 
 
 def announced(headers: Headers) -> int:
-    """The body's length by its header, in bytes; 0 when it says none."""
+    """The body's length by its header, in bytes; 0 where the header is missing or no number."""
     length = headers.get(b"content-length", b"0")[:18]  # longer numbers are over any limit already
     return int(length) if length.isdigit() else 0
 
@@ -73,7 +74,7 @@ def too_large(limit: int) -> PayloadTooLarge:
 
 
 def expect_json(headers: Headers) -> None:
-    """Only JSON is documented; a missing type is refused like a wrong one."""
+    """Raise BadRequest for a body whose type is missing or isn't JSON, or that is compressed."""
     if headers.get(b"content-type") == b"application/json" and b"content-encoding" not in headers:
         return
     sent = headers.get(b"content-type", b"").decode("latin-1")
@@ -88,9 +89,9 @@ def expect_json(headers: Headers) -> None:
 def accepted(
     checker: Checker, body: Any, validation: Validation, *, is_tidy: bool = False
 ) -> tuple[Any, tuple[str, ...]]:
-    """What counts of a body that isn't valid as it is, and what strict would refuse of it.
+    """A body that isn't valid as it is, as it counts; and the issues that strict validation has with it.
 
-    `is_tidy`: no member of it counts as absent. Raises BadRequest for a broken one.
+    `is_tidy`: no member of it counts as absent. Raises BadRequest for a body that breaks the schema.
     """
     tidied = body if is_tidy else checker.tidy(body)
     if not is_tidy and checker.is_valid(tidied):

@@ -1,4 +1,4 @@
-"""`POST /chat/completions`: options, cache, engine, best of n, log and stream in their order."""
+"""Answer `POST /chat/completions`: options, cache, engine, best of n, log and stream, in this order."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from openpipe_mock.matching.conditions import Subject, glob
 from openpipe_mock.matching.rules import rules_that_hold
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.request import Visit
-from openpipe_mock.sessions import calllog as calls
+from openpipe_mock.sessions import calllog
 from openpipe_mock.sessions.memory import fingerprint
 
 Json = dict[str, Any]
@@ -34,28 +34,45 @@ Json = dict[str, Any]
 _OWN = "openpipe:"
 _PREFIXES = (_OWN, "openai:", "anthropic:", "gemini:")
 OFTEN = 20
+"""Identical requests after which a note suggests `--repeat vary`."""
 _LONGEST_MODEL = 1000
 """Characters of a model's name: each chunk of a stream repeats it."""
+_ECHO = "model mock-echo"
+"""The place of the script that the magic model stands for; the settings have none there."""
 _HEADERS_IN_BODY = (
     'the body has a member "headers"; `op-criteria` and other headers go into the options of the call'
 )
 
 
-class _ModelNotFound(NotFound):
-    """The model doesn't exist, in the service's words (source class: sdk)."""
+def answer(visit: Visit, body: Any) -> Reply | Effects:
+    """Answer a request, given its JSON. The call is logged, also one that is refused. Raises ApiError."""
+    chosen = read_options(visit.headers)
+    tags = calllog.labels(chosen.tags, "header op-tags") if chosen.tags else {}
+    if visit.settings.clock == "real" or visit.settings.ids == "random":
+        return _asking_outside(visit, chosen, tags, body)
+    return _answered(visit, chosen, tags, body)
 
-    def __init__(self, model: str, detail: str = "", *, issues: Sequence[str] = ()) -> None:
-        access = "" if model.startswith(_PREFIXES) else " or you do not have access to it."
-        words = f"The model `{short(model, 200)}` does not exist{access}"
-        words = f"{words.removesuffix('.')}: {detail}" if detail else words
-        super().__init__(words=words, issues=issues)
+
+def check_request(visit: Visit, body: Any) -> None:
+    """Raise ApiError for a valid body that is refused all the same, or for a bad header."""
+    chosen = read_options(visit.headers)
+    calllog.labels(dict(chosen.tags), "header op-tags")
+    _understood(visit, chosen, body)
+
+
+def _asking_outside(visit: Visit, chosen: HeaderOptions, tags: Mapping[str, str], body: Any) -> Effects:
+    """The same, where the settings ask for the real time or for random ids."""
+    now = (yield Now()) if visit.settings.clock == "real" else None
+    chance = (yield Entropy(12)) if visit.settings.ids == "random" else b""
+    reply = _answered(visit, chosen, tags, body, _Outside(now, chance))
+    return reply if isinstance(reply, Reply) else (yield from reply)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
     """A completion with what the request asked for, before it goes on the wire.
 
-    `raw` is a whole answer that the settings write down in its place. `delay`: seconds that its judges take.
+    `raw`: a whole answer from the settings, sent in its place. `delay`: seconds that its judges take.
     """
 
     asked: Ask
@@ -66,32 +83,15 @@ class _Answered:
     delay: float = 0.0
 
     def subject(self) -> str:
-        """What the request's line in the log says of it."""
+        """The text on it in the request's line in the log."""
         best = f", best {self.ranking[0].combined:.2f}" if self.ranking else ""
         cached = ", cached" if self.cache_hit else ""
         return f"{self.completion.model} n={len(self.completion.choices)}{best}{cached}"
 
 
-def answer(visit: Visit, body: Any) -> Reply | Effects:
-    """Answer a request whose body was read. What the engine refuses is logged like what it answers."""
-    chosen = read_options(visit.headers)
-    tags = calls.labels(chosen.tags, "header op-tags") if chosen.tags else {}
-    if visit.settings.clock == "real" or visit.settings.ids == "random":
-        return _asking_outside(visit, chosen, tags, body)
-    return _answered(visit, chosen, tags, body)
-
-
-def _asking_outside(visit: Visit, chosen: HeaderOptions, tags: Mapping[str, str], body: Any) -> Effects:
-    """The same where the time or chance has a say."""
-    now = (yield Now()) if visit.settings.clock == "real" else None
-    chance = (yield Entropy(12)) if visit.settings.ids == "random" else b""
-    reply = _answered(visit, chosen, tags, body, _Outside(now, chance))
-    return reply if isinstance(reply, Reply) else (yield from reply)
-
-
 @dataclass(frozen=True, slots=True)
 class _Outside:
-    """What comes from outside where the settings ask for it: seconds since 1970, and bytes for an id."""
+    """The time in seconds since 1970 and random bytes for an id, where the settings ask for them."""
 
     now: float | None = None
     chance: bytes = b""
@@ -107,7 +107,7 @@ def _answered(
 
     def log(status: int, text: bytes | None, error: str | None = None, *, hit: bool = False) -> None:
         if chosen.log and not visit.read_only and visit.entry.body is not None:
-            call = calls.Own(visit.entry.body, text, status, error, hit, tags, outside.now)
+            call = calllog.Own(visit.entry.body, text, status, error, hit, tags, outside.now)
             visit.memory.log(fingerprint(visit.token)).add_own(call)
 
     try:
@@ -126,13 +126,13 @@ def _answered(
 
 
 def _after(seconds: float, reply: Reply | Effects) -> Effects:
-    """The same a little later."""
+    """Wait so many seconds, then go on with the answer."""
     yield Wait(seconds)
     return reply if isinstance(reply, Reply) else (yield from reply)
 
 
 def _judged(visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside) -> _Answered:
-    """The completion, judged and in order."""
+    """The completion that a body asks for, its choices judged and sorted. Raises ApiError."""
     body = visit.accept("ChatCompletionRequest", body)
     body, criteria, asked = _understood(visit, chosen, body)
     if criteria:
@@ -153,7 +153,7 @@ def _judged(visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside) -
 def _ranked(
     visit: Visit, body: Json, criteria: Mapping[str, Criterion], completion: Completion
 ) -> list[Ranked]:
-    """The choices of a completion in their order, with their judgements."""
+    """The choices of a completion with their judgements, the best first."""
     given: Json = {name: body[name] for name in ("messages", "tools", "tool_choice") if name in body}
     messages = [choice.message() for choice in completion.choices]
     ranking = best_of_n(criteria, given, scene(given, tidy=True), messages, visit.judge)
@@ -162,9 +162,9 @@ def _ranked(
 
 
 def _understood(visit: Visit, chosen: HeaderOptions, body: Any) -> tuple[Json, dict[str, Criterion], Ask]:
-    """What a valid body says with its defaults, the criteria and what is asked of the engine.
+    """A valid body without members that only say their default, the criteria, and what the engine is asked.
 
-    Raises ApiError for what doesn't go together or isn't there.
+    Raises ApiError for options that don't go together, and for a criterion or model that doesn't exist.
     """
     if visit.entry.body is None or not is_tidy(visit.entry.body):
         body = contract().checker("ChatCompletionRequest").tidy(body, defaults=True)
@@ -174,21 +174,14 @@ def _understood(visit: Visit, chosen: HeaderOptions, body: Any) -> tuple[Json, d
     return body, criteria, understand(body, visit.settings.auto_tools)
 
 
-def check_request(visit: Visit, body: Any) -> None:
-    """Raise ApiError for a valid body, or a header beside it, that is refused."""
-    chosen = read_options(visit.headers)
-    calls.labels(dict(chosen.tags), "header op-tags")
-    _understood(visit, chosen, body)
-
-
 def _scores(ranking: Sequence[Ranked]) -> list[dict[str, float]]:
-    """The scores of each choice, in the order of their making."""
+    """The scores of each choice, in the order in which the choices were made."""
     made = sorted(ranking, key=lambda ranked: ranked.made)
     return [{key: result.score for key, result in ranked.results.items()} for ranked in made]
 
 
 def _scripted(visit: Visit, body: Json) -> Script | None:
-    """The first script that the request meets, or what a magic model stands for."""
+    """The first script whose conditions the request meets, or the one that a magic model stands for."""
     settings = visit.settings
     if settings.completions:
         subject = visit.subject(body)
@@ -209,7 +202,7 @@ def _fires(script: Script, subject: Subject) -> bool:
 def _completed(
     visit: Visit, asked: Ask, chosen: HeaderOptions, outside: _Outside, script: Script | None
 ) -> tuple[Completion, bool]:
-    """The completion from the cache, or a new one; and whether it was a hit. A hit keeps its id."""
+    """The completion, and whether it came from the cache; one from there keeps its id."""
     settings, session = visit.settings, visit.memory
     caches = chosen.reads_cache or chosen.writes_cache
     key = fingerprint(visit.token) + asked.identity if caches else b""
@@ -226,6 +219,16 @@ def _completed(
     if chosen.writes_cache and not (script and script.raw is not None):
         session.store(key, made)
     return made, False
+
+
+class _ModelNotFound(NotFound):
+    """The model doesn't exist, in the service's words (source class: sdk)."""
+
+    def __init__(self, model: str, detail: str = "", *, issues: Sequence[str] = ()) -> None:
+        access = "" if model.startswith(_PREFIXES) else " or you do not have access to it."
+        words = f"The model `{short(model, 200)}` does not exist{access}"
+        words = f"{words.removesuffix('.')}: {detail}" if detail else words
+        super().__init__(words=words, issues=issues)
 
 
 def _find_model(model: str, visit: Visit) -> None:
@@ -252,12 +255,8 @@ def _find_model(model: str, visit: Visit) -> None:
         raise _ModelNotFound(model, issues=[told])
 
 
-_ECHO = "model mock-echo"
-"""The place of the script that the settings don't have."""
-
-
 def _near_model(model: str, known: Sequence[str]) -> str:
-    """The question whether a known model is meant, whatever provider stands before either; "" without one."""
+    """A question whether a known model is meant, compared without providers' prefixes; "" if none is near."""
     names = {magic.bare(name): name for name in known if not GLOB.intersection(name)}
     near = nearest(magic.bare(model), list(names))
     return f" Did you mean {quoted(names[near])}?" if near else ""
@@ -274,7 +273,7 @@ def _globs(known: tuple[str, ...]) -> list[Callable[[str], bool]]:
 
 
 def _remind(visit: Visit, body: Json, asked: Ask) -> None:
-    """Note what the log should say of a request that was answered."""
+    """Note advice on a request that was answered."""
     if "headers" in body and isinstance(body["headers"], dict):
         visit.note(_HEADERS_IN_BODY)
     if visit.settings.repeat == "same" and visit.memory.count(asked.identity) == OFTEN:
@@ -310,7 +309,7 @@ def _stream_raw(raw: bytes, subject: str) -> Effects:
 
 
 def _refuse_with_stream(body: Json, chosen: HeaderOptions, judged: bool) -> None:
-    """A stream can be neither cached nor sorted: what has been sent can't move."""
+    """Raise BadRequest for a stream that shall be cached or judged: chunks that were sent can't be sorted."""
     if not body.get("stream"):
         return
     if chosen.reads_cache or chosen.writes_cache:

@@ -1,15 +1,15 @@
-"""What the journal keeps of an exchange, and the note that an answer carries."""
+"""Write an exchange into its journal entry, and the entry's id into the answer."""
 
 from openpipe_mock.core.effects import Begin, Effects, HeaderList, Piece, Reply
 from openpipe_mock.service.request import Visit
 from openpipe_mock.sessions.journal import MOST_KEPT, Entry
 
 REQUEST_ID = b"x-request-id"
-"""The header that says under which id the journal keeps the exchange; OpenAI's clients show it."""
+"""The header with the id under which the journal keeps the exchange; OpenAI's clients show it."""
 
 
 def recorded(exchange: Effects, entry: Entry) -> Effects:
-    """The same exchange, of whose pieces the journal keeps the first."""
+    """Pass an exchange on, and keep the first `MOST_KEPT` bytes of its pieces in the journal's entry."""
     kept: list[bytes] = []
     room = MOST_KEPT
     try:
@@ -42,9 +42,9 @@ def _is_stream(headers: HeaderList) -> bool:
 
 
 def finished(visit: Visit, reply: Reply, now: float) -> Reply:
-    """The reply with what the user should know of it; the journal notes it too.
+    """Complete the journal's entry, and the reply with the request's id and notes; returns that reply.
 
-    `now`: on the clock of `Head.at`.
+    `now`: seconds on the clock of `Head.at`.
     """
     entry = visit.entry
     entry.seconds = now - visit.head.at
@@ -62,7 +62,7 @@ def finished(visit: Visit, reply: Reply, now: float) -> Reply:
 
 def _seconds_asked(headers: HeaderList) -> float | None:
     """The seconds that an answer asks to wait, None where it asks for none."""
-    told = dict(headers)
-    if b"retry-after-ms" in told:
-        return float(told[b"retry-after-ms"]) / 1000
-    return float(told[b"retry-after"]) if b"retry-after" in told else None
+    by_name = dict(headers)
+    if b"retry-after-ms" in by_name:
+        return float(by_name[b"retry-after-ms"]) / 1000
+    return float(by_name[b"retry-after"]) if b"retry-after" in by_name else None

@@ -1,4 +1,4 @@
-"""`POST /criteria/judge`: a request in, a judgement or an error out."""
+"""Answer `POST /criteria/judge`."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from openpipe_mock.service.request import Visit
 
 
 def answer_judge(visit: Visit, body: Any) -> Reply | Effects:
-    """`POST /criteria/judge`."""
+    """Judge the output in a request's JSON; an exchange where the criterion has a delay. Raises ApiError."""
     request = visit.accept("JudgeCriteriaRequest", body)
     asked = judge.find_criterion(request["criterion_id"], visit.settings.known)
     visit.meet(asked)
@@ -31,7 +31,7 @@ def answer_judge(visit: Visit, body: Any) -> Reply | Effects:
 
 
 def _retry_after(visit: Visit, asked: judge.Criterion, status: int) -> float | None:
-    """When to come again, after a magic criterion's error: as a magic model says it."""
+    """Seconds to wait after the error of a magic criterion, as for a magic model; None for other criteria."""
     is_magic = visit.settings.magic and asked.name not in visit.settings.criteria
     return RETRY_AFTER.get(status) if is_magic else None
 

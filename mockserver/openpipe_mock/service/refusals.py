@@ -1,4 +1,4 @@
-"""Errors as answers."""
+"""Turn errors into replies."""
 
 import orjson
 
@@ -9,7 +9,7 @@ from openpipe_mock.service.request import Visit
 
 
 def refused(visit: Visit, error: ApiError) -> Reply:
-    """An error as an answer, and what the journal says of it."""
+    """The reply to a visit that is refused; the journal's entry gets the violations."""
     if isinstance(error, BadRequest | ParseError) and not visit.entry.violations:
         visit.entry.violations = error.issues or (error.message,)
     if isinstance(error, judge.Undeclared):
@@ -18,7 +18,7 @@ def refused(visit: Visit, error: ApiError) -> Reply:
 
 
 def refusal(error: ApiError, *, twice: bool = False) -> Reply:
-    """An error as an answer; `twice`: also under `error`, where OpenAI's clients look (source)."""
+    """An error as a reply. `twice`: also under the body's `error`, where OpenAI's clients look (source)."""
     body = error.body()
     if twice:
         body["error"] = {"code": error.code, "message": error.message}
@@ -27,5 +27,5 @@ def refusal(error: ApiError, *, twice: bool = False) -> Reply:
 
 
 def crash() -> Reply:
-    """The answer to a defect of ours; the traceback goes to the log."""
+    """The reply to a defect of ours; the caller logs the traceback."""
     return refusal(InternalServerError("a defect of the mock; please report the traceback in its log."))

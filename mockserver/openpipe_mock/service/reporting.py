@@ -11,10 +11,10 @@ from openpipe_mock.config.settings import GLOB
 from openpipe_mock.core.effects import Effects, Now, Reply
 from openpipe_mock.openapi.endpoints import ENDPOINT_NAMES
 from openpipe_mock.service.request import Visit
-from openpipe_mock.sessions import calllog as calls
+from openpipe_mock.sessions import calllog
 from openpipe_mock.sessions.memory import fingerprint
 
-_Action = Callable[[Any, calls.CallLog, float | None], Any]
+_Action = Callable[[Any, calllog.CallLog, float | None], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +27,33 @@ class _Report:
 
 
 REPORTS = {
-    "/report": _Report("POST", "ReportRequest", lambda body, log, now: calls.log_report(body, log, now=now)),
+    "/report": _Report(
+        "POST", "ReportRequest", lambda body, log, now: calllog.log_report(body, log, now=now)
+    ),
     "/report-anthropic": _Report(
-        "POST", "ReportAnthropicRequest", lambda body, log, now: calls.report_anthropic(body, log, now=now)
+        "POST", "ReportAnthropicRequest", lambda body, log, now: calllog.report_anthropic(body, log, now=now)
     ),
     "/logs/update-tags": _Report(
-        "POST", "UpdateLogTagsRequest", lambda body, log, _: calls.update(body, log, member="tags")
+        "POST", "UpdateLogTagsRequest", lambda body, log, _: calllog.update(body, log, member="tags")
     ),
     "/logs/update-metadata": _Report(
-        "POST", "UpdateLogMetadataRequest", lambda body, log, _: calls.update(body, log, member="metadata")
+        "POST", "UpdateLogMetadataRequest", lambda body, log, _: calllog.update(body, log, member="metadata")
     ),
-    "/check-cache": _Report("POST", "CheckCacheRequest", lambda *_: calls.check_cache()),
-    "/local-testing-only-get-latest-logged-call": _Report("GET", "", lambda _, log, __: calls.latest(log)),
-    "/models": _Report("GET", "", lambda known, *_: calls.models(known)),
+    "/check-cache": _Report("POST", "CheckCacheRequest", lambda *_: calllog.check_cache()),
+    "/local-testing-only-get-latest-logged-call": _Report("GET", "", lambda _, log, __: calllog.latest(log)),
+    "/models": _Report("GET", "", lambda known, *_: calllog.models(known)),
 }
 
 
 def _check(report: _Report, _: Visit, body: Any) -> None:
-    """Raise BadRequest for a valid body that is refused; what it asks for is done to no log."""
-    report.action(body, calls.CallLog(), 0.0)
+    """Raise BadRequest for a valid body that is refused; it acts on a log that is thrown away."""
+    report.action(body, calllog.CallLog(), 0.0)
 
 
 CHECKS: Mapping[str, Callable[[Visit, Any], object]] = {
     ENDPOINT_NAMES[path]: partial(_check, report) for path, report in REPORTS.items()
 }
-"""Endpoint → what raises BadRequest for a valid body that is refused."""
+"""Endpoint → a check that raises BadRequest for a valid body that is refused all the same."""
 
 
 def endpoints() -> dict[str, Callable[[Visit, Any], Effects]]:
@@ -60,7 +62,7 @@ def endpoints() -> dict[str, Callable[[Visit, Any], Effects]]:
 
 
 def _answer(report: _Report, visit: Visit, body: Any) -> Effects:
-    """Answer a request whose body was read."""
+    """Answer a request, given its JSON. Raises BadRequest."""
     if report.schema:
         body = visit.accept(report.schema, body)
     else:

@@ -1,4 +1,4 @@
-"""One request on its way through the mock: who asks, under which settings, and what the journal will say."""
+"""A request on its way through the service, with its session, its settings and its journal entry."""
 
 from collections.abc import Callable, MutableSet
 from dataclasses import dataclass
@@ -20,12 +20,13 @@ from openpipe_mock.sessions.memory import Session, Traffic
 
 Json = Any
 Endpoint = Callable[["Visit", Json], Reply | Effects]
-"""A visit and its parsed body in; a reply out, or an exchange that goes on."""
-_MOST_NAMED = 1000
+"""Takes a visit and its parsed body; returns a reply, or an exchange where time has to pass."""
+_MOST_NOTED = 1000
+"""Sentences that `once` says for one mock; after these it says no more."""
 
 
 def _nowhere(visit: "Visit", body: Json) -> Reply:
-    """What stands in for the endpoint of a request that is refused before it reaches one."""
+    """The endpoint of a request that isn't admitted yet."""
     raise not_found(visit.path)
 
 
@@ -33,19 +34,21 @@ def _nowhere(visit: "Visit", body: Json) -> Reply:
 class Visit:
     """A request with its session, and the settings that were in force when it came.
 
-    `path` leaves out the session's name. `named`: what the terminal was told of already, of all requests of
-    the mock. `journal` is that of now: after a reset a late request belongs to what was forgotten.
-    `reads_body`: its body is to be read. `refused`: the answer to what went no further than its headers.
-    `barred`: why it may not begin the session that it names; `session` is the default one then.
-    `problem`: what is wrong with its body's headers or form.
+    `path`: without the session's name. `noted_once`: the sentences that `once` has said for this mock.
+    `journal`: the session's when the request came; a reset replaces that of the session. `reads_body`:
+    whether there is a body to read. `refused`: the answer to a request that was refused by its path or
+    headers. `barred`: why the request may not make the session that it names; `session` is the default one
+    then. `problem`: what is wrong with the body's headers or form.
     """
+
+    # Not frozen: the service fills it in step by step.
 
     head: Head
     path: str
     session: Session
     settings: Settings
     entry: Entry
-    named: MutableSet[str]
+    noted_once: MutableSet[str]
     journal: Journal
     endpoint: Endpoint = _nowhere
     token: bytes = b""
@@ -62,16 +65,18 @@ class Visit:
 
     @property
     def memory(self) -> Session:
-        """The session; of one that was reset since, a session that nobody sees: what a late request counts,
-        stores and logs is forgotten too, and counted as the first."""
+        """Where the request counts, stores and logs: its session, or after a reset one that nobody sees.
+
+        So nothing of a request that was under way outlives the reset.
+        """
         return self.session if self.journal is self.session.journal else Session(self.session.name)
 
     def subject(self, body: Json) -> Subject:
-        """What conditions look at."""
+        """The request as conditions read it."""
         return Subject(self.entry.endpoint, self.head.headers, body)
 
     def accept(self, name: str, body: Json) -> Json:
-        """What counts of a body by the schema `name`. Raises BadRequest for one that breaks it."""
+        """The body as it counts by the schema `name`, coerced if lenient. Raises BadRequest if invalid."""
         checker = contract().checker(name)
         if checker.is_valid(body):
             return body
@@ -89,8 +94,8 @@ class Visit:
 
     def once(self, sentence: str) -> None:
         """The same, but only the first time."""
-        if sentence not in self.named and len(self.named) < _MOST_NAMED:
-            self.named.add(sentence)
+        if sentence not in self.noted_once and len(self.noted_once) < _MOST_NOTED:
+            self.noted_once.add(sentence)
             self.note(sentence)
 
     def judge(self, asked: Criterion, content: JudgedContent) -> Judgement:
@@ -105,7 +110,7 @@ class Visit:
         return found
 
     def meet(self, asked: Criterion) -> None:
-        """Say once that a criterion is judged which the settings, declaring others, don't declare."""
+        """Note, once, a criterion that the settings don't declare though they declare others."""
         declared = self.settings.criteria
         if not declared or asked.name in declared:
             return

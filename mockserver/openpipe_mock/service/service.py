@@ -1,7 +1,8 @@
-"""Request in, reply out: the one seam between the contract and whatever carries bytes.
+"""The service: takes a request as a `Head` and returns a `Reply`, whatever carries the bytes.
 
-The service knows no socket, no framework and no clock. What needs the outside world it yields as an effect,
-and the adapter carries it out and sends the result back in. So no two adapters can disagree.
+It knows no socket, no framework and no clock. Where it needs the outside world it yields an effect
+(`core.effects`); an adapter, such as `server.asgi`, carries the effect out and sends the result back in. So
+all adapters give the same answers.
 """
 
 import math
@@ -34,7 +35,7 @@ from openpipe_mock.core.errors import (
 from openpipe_mock.core.secrets import secret_members
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import quoted
-from openpipe_mock.faults import selection as faults
+from openpipe_mock.faults import selection
 from openpipe_mock.faults.kinds import Fault
 from openpipe_mock.faults.magic import model_fault
 from openpipe_mock.faults.spoiling import spoiled
@@ -49,8 +50,7 @@ from openpipe_mock.openapi.endpoints import (
     wrong_method,
 )
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.service import completions
-from openpipe_mock.service import reporting as reports
+from openpipe_mock.service import completions, reporting
 from openpipe_mock.service.admission import (
     announced,
     authorize,
@@ -70,22 +70,22 @@ _ENDPOINTS = {f"{BASE}{path}": name for path, name in ENDPOINT_NAMES.items()}
 """Path → the short name of its endpoint."""
 _TICK = Tick()
 _SCHEMAS = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"} | {
-    ENDPOINT_NAMES[path]: report.schema for path, report in reports.REPORTS.items() if report.schema
+    ENDPOINT_NAMES[path]: report.schema for path, report in reporting.REPORTS.items() if report.schema
 }
 """Endpoint → the schema of its body."""
 _FURTHER: Mapping[str, Callable[[Visit, Any], object]] = {
     "judge": lambda visit, body: None,
     "chat": completions.check_request,
-    **reports.CHECKS,
+    **reporting.CHECKS,
 }
-"""Endpoint → what raises for a body that its schema takes and its engine refuses."""
+"""Endpoint → a check that raises ApiError for a body that fits the schema and is refused all the same."""
 _FOREIGN = "a page of another site begins no session; POST /_mock/sessions opens one that it may then use."
 
 
 class Service:
     """One mock with its settings and its memory. `exchange` is all that an adapter calls.
 
-    `settings` may be replaced at any time: requests under way go on under those that they began with.
+    `settings` may be replaced at any time; requests under way keep those that they began with.
     """
 
     def __init__(
@@ -98,11 +98,11 @@ class Service:
         self.file = file or ConfigFile()
         self.sessions = Sessions() if sessions is None else sessions
         self.sessions.base = lambda: self.settings
-        self.named: set[str] = set()
+        self.noted_once: set[str] = set()
         self.endpoints: dict[str, Endpoint] = {
             "/criteria/judge": answer_judge,
             "/chat/completions": completions.answer,
-            **reports.endpoints(),
+            **reporting.endpoints(),
         }
         contract().warm(
             "JudgeCriteriaRequest", "JudgeCriteriaInput", "JudgeCriteriaOutput", "ChatCompletionRequest"
@@ -111,7 +111,8 @@ class Service:
     def exchange(self, head: Head) -> Effects:
         """Answer one request. Order: method and path, key, limits, faults, body, model, engine.
 
-        An adapter that has the body may do the same in steps: `begin`, `proceed`, and `go_on` or `end`.
+        An adapter that has the body already may take the steps itself: `begin`, `proceed`, then `go_on`, or
+        `journaling.finished` and `end`.
         """
         visit = self.begin(head)
         if isinstance(visit, Reply):
@@ -125,9 +126,10 @@ class Service:
         return (yield from self.go_on(visit, reply))
 
     def begin(self, head: Head) -> Visit | Reply:
-        """Who asks what, up to the body; a reply at once where no session takes the request.
+        """Read a request up to its body. Returns its visit, or a reply where no session takes the request.
 
-        The visit says whether its body is to be read, of at most `max_body_bytes`. `end` must follow.
+        `reads_body` of the visit says whether the caller has to read a body, of at most `max_body_bytes`.
+        Each visit must be ended, by `go_on` or `end`.
         """
         try:
             visit = self.visit(head)
@@ -144,11 +146,10 @@ class Service:
         return visit
 
     def proceed(self, visit: Visit, sent: bytes | None, parsed: Any = None) -> Reply | Effects:
-        """Answer a request whose body was read (None: it was too long), or that has none.
+        """Answer a visit. `sent`: its body, None where that is too long or there is none.
 
-        `parsed`: the body's JSON, where somebody has it already.
-
-        A reply comes at once where nothing has to be waited for or sent in pieces; see `finished`.
+        `parsed`: the body's JSON, if the caller has parsed it already. Returns a reply, yet to be completed
+        by `journaling.finished`, or an exchange where time has to pass or the answer is sent in pieces.
         """
         if visit.refused:
             return visit.refused
@@ -164,7 +165,7 @@ class Service:
             return refused(visit, error)
 
     def go_on(self, visit: Visit, reply: Reply | Effects) -> Effects:
-        """The rest of an exchange."""
+        """Run what `proceed` returned to its end, complete the reply, and end the visit."""
         try:
             if not isinstance(reply, Reply):
                 reply = yield from reply
@@ -173,8 +174,8 @@ class Service:
             self.end(visit)
 
     def end(self, visit: Visit) -> None:
-        """Whatever became of it, a request is over."""
-        # Their tracebacks know the visit: a circle that only the collector finds.
+        """End a visit, however it went, and add its entry to the journal."""
+        # The errors' tracebacks refer to the visit: a cycle that only the garbage collector would free.
         visit.problem = visit.barred = None
         visit.session.under_way -= 1
         if visit.traffic:
@@ -182,7 +183,7 @@ class Service:
         visit.journal.add(visit.entry, visit.token)
 
     def visit(self, head: Head) -> Visit:
-        """Who asks what. Raises ApiError for a session that isn't there."""
+        """A new visit with its session, settings and journal entry. Raises ApiError: see `named_session`."""
         path = head.path
         named = SESSION.fullmatch(path) if path.startswith("/_mock/") else None
         name = named["name"] if named else head.headers.get(b"x-mock-session", b"").decode("latin-1")
@@ -197,17 +198,17 @@ class Service:
         entry.endpoint = _ENDPOINTS.get(path, "")
         if head.query:
             entry.query_secrets = secret_members(head.query)
-        visit = Visit(head, path, session, settings, entry, self.named, session.journal, barred=barred)
+        visit = Visit(head, path, session, settings, entry, self.noted_once, session.journal, barred=barred)
         if barred:
             visit.note(f"it names the session {quoted(name)}, which isn't there")
         return visit
 
     def named_session(self, name: str, path: str, head: Head) -> tuple[Session, ApiError | None]:
-        """The session that a request names, with the request counted.
+        """The session that a request names, and why the request may not make it, if so; counts the request.
 
-        A request makes its session where that isn't there, unless it is `barred`: then it is counted in the
-        default session, whose journal keeps why. Raises BadRequest for a request's own key, which no journal
-        shall show, and NotFound for a session that expired.
+        A session that isn't there is made. Where the request may not do that, it counts in the default
+        session, whose journal keeps the reason. Raises BadRequest for a name that is the request's own key,
+        which no journal may show, and NotFound for a session that expired.
         """
         if name.encode("utf-8", "replace") == sent_token(head.headers):
             raise BadRequest.at("session", "this is the request's own key; name the session otherwise.")
@@ -225,9 +226,10 @@ class Service:
         return session, barred
 
     def session_refusal(self, path: str, head: Head) -> ApiError | None:
-        """Why a request may make no session, None where it may: only clients with a key and a place to go do.
+        """Why a request may not make a session, None where it may.
 
-        A new session has the mock's own settings, so those decide.
+        It needs a path and method that are served and a key that is accepted, and may not come from a page of
+        another site. A new session has the mock's own settings, so those decide.
         """
         settings = self.settings
         try:
@@ -239,9 +241,10 @@ class Service:
         return Forbidden(_FOREIGN) if is_foreign(head.headers) else None
 
     def admit(self, visit: Visit) -> None:
-        """Hold path, method, key and limits against what is served, and what the headers say of the body.
+        """Check path, method, key and limits, and what the headers say of the body. Raises ApiError.
 
-        Raises ApiError. What is wrong with the body's headers becomes the visit's problem: faults come first.
+        What is wrong with the body's headers is kept as the visit's `problem` and raised later: faults come
+        first.
         """
         head, settings = visit.head, visit.settings
         if visit.barred:
@@ -279,17 +282,17 @@ def _expect_served(method: str, path: str) -> None:
 
 
 def _expect_body(headers: Headers, limit: int) -> None:
-    """What a body's headers must say before it is read."""
+    """Raise ApiError where headers announce a body that is too long or isn't JSON."""
     if announced(headers) > limit:
         raise too_large(limit)
     expect_json(headers)
 
 
 def _responding(visit: Visit, body: Any) -> Reply | Effects:
-    """What is answered: a reply at once where nothing has to be waited for or sent in pieces."""
+    """The answer: a reply, or an exchange where time has to pass or the answer is sent in pieces."""
     fault, streams = _due(visit, body), _asks_for_stream(visit, body)
     if fault is not None:
-        visit.entry.faults.append(faults.describe(fault))
+        visit.entry.faults.append(selection.describe(fault))
         visit.entry.struck = fault.place
         _check(visit, body)
         answering, refusing = _engine(visit, body), partial(refused, visit)
@@ -313,7 +316,7 @@ def _asked(visit: Visit, body: Any) -> Reply | Effects:
 
 
 def _guarded(visit: Visit, exchange: Effects) -> Effects:
-    """An exchange that goes on; what it refuses is an answer too."""
+    """Run an exchange; an ApiError that it raises becomes the reply."""
     try:
         return (yield from exchange)
     except ApiError as error:
@@ -321,7 +324,7 @@ def _guarded(visit: Visit, exchange: Effects) -> Effects:
 
 
 def _engine(visit: Visit, body: Any) -> Effects:
-    """The same as an exchange, which asks the endpoint only when it is begun; a refusal is its answer."""
+    """An exchange that asks the endpoint once it is begun; an ApiError becomes the reply."""
     try:
         reply = _asked(visit, body)
         return reply if isinstance(reply, Reply) else (yield from reply)
@@ -330,7 +333,7 @@ def _engine(visit: Visit, body: Any) -> Effects:
 
 
 def _is_read_only(token: bytes, endpoint: str, settings: Settings) -> bool:
-    """Whether the key may only read. Raises Unauthorized where it would write a log (source)."""
+    """Whether the key may only read. Raises Unauthorized where the endpoint writes a log (source)."""
     known = settings.read_only_keys
     if not known or token.decode("latin-1") not in known:
         return False
@@ -351,18 +354,18 @@ def _enter(visit: Visit) -> None:
 
 
 def _due(visit: Visit, body: Any) -> Fault | None:
-    """What shall go wrong with a request: by its headers, by the settings' faults, by its model."""
+    """The fault that a request meets, if any: by its headers, by the settings' faults, by its model."""
     settings, headers = visit.settings, visit.head.headers
     fault = None
     if settings.magic and b"x-mock-fault" in headers:
-        fault = faults.magic_fault(headers[b"x-mock-fault"].decode("latin-1"))
+        fault = selection.magic_fault(headers[b"x-mock-fault"].decode("latin-1"))
     if settings.faults and fault is None:
-        lot = faults.Lot(settings.seed, visit.entry.body or b"")
+        lot = selection.Lot(settings.seed, visit.entry.body or b"")
         subject, streams = visit.subject(body), _asks_for_stream(visit, body)
-        found = faults.due(settings.faults, subject, visit.memory.count, lot, streams=streams)
+        found = selection.due(settings.faults, subject, visit.memory.count, lot, streams=streams)
         fault = found.fault
         visit.entry.passed = tuple((each.fault.place, each.why) for each in found.passed)
-    if settings.magic and (fault is None or faults.only_delays(fault)):
+    if settings.magic and (fault is None or selection.only_delays(fault)):
         asked = _by_model(visit, body)
         fault = replace(asked, delay=asked.delay + fault.delay) if asked and fault else asked or fault
     delay = magic.delay(headers) if settings.magic and b"x-mock-delay-ms" in headers else 0.0
@@ -372,7 +375,7 @@ def _due(visit: Visit, body: Any) -> Fault | None:
 
 
 def _by_model(visit: Visit, body: Any) -> Fault | None:
-    """What the request's model asks to go wrong; a model that is declared under such a name wins."""
+    """The fault that a magic model stands for; None for a model that is declared under such a name."""
     model = body.get("model") if visit.entry.endpoint == "chat" and isinstance(body, dict) else None
     if not isinstance(model, str) or model in visit.settings.known_models:
         return None
@@ -384,7 +387,7 @@ def _asks_for_stream(visit: Visit, body: Any) -> bool:
 
 
 def _check(visit: Visit, body: Any) -> None:
-    """Hold a request against the contract that may never reach its engine."""
+    """Check a request against the contract, for the journal: a fault may keep it from its engine."""
     endpoint = visit.entry.endpoint
     schema = _SCHEMAS.get(endpoint)
     try:

@@ -1,7 +1,8 @@
-"""The short way to the answers that most requests get: plain judgements, and completions given before.
+"""Answer the most usual requests in one go: plain judgements, and completions that were given before.
 
-`Service` answers the same in its steps, with the same bytes, the same journal and the same memory. What is
-unlike the usual in any respect goes that way; here it is only recognised.
+`Service` answers them in its steps with the same bytes, the same journal and the same memory. Whatever is
+special, in the request or in the settings, is left to the service. In a loop a plain judgement takes 11 µs
+here and 17 in the steps, a repeated completion 10.5 instead of 35 (docs/performance.md).
 """
 
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from openpipe_mock.answers.judge import (
 )
 from openpipe_mock.answers.scorers import Judgement
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.core import seeded as scoring
+from openpipe_mock.core import seeded
 from openpipe_mock.core.effects import JSON_HEADERS, Effects, Head, Headers, Reply
 from openpipe_mock.core.errors import ApiError
 from openpipe_mock.core.strictjson import MOST_LEVELS
@@ -41,10 +42,9 @@ from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
 
 _Clock = Callable[[], float]
 _Key = tuple[bytes, bytes | None]
-"""What a completion is a function of, under the same settings: its body's digest, and `op-criteria`.
+"""What decides a completion under the same settings: the digest of the body as sent, and `op-criteria`.
 
-The body as it was sent, to the letter: an answer follows the order of a schema's keys, which counts for
-nothing in the request's identity.
+The request's identity isn't enough: answers follow the order of a schema's keys, which it ignores.
 """
 _Asked = tuple[_Key, bytes]
 """The key of a completion, and the identity of its request, by which repetitions are counted."""
@@ -54,24 +54,24 @@ _JUDGE, _CHAT = f"{BASE}/criteria/judge", f"{BASE}/chat/completions"
 _LONG_WAY = frozenset(
     (b"content-encoding", b"x-mock-session", b"x-mock-fault", b"x-mock-delay-ms", b"x-mock-score")
 )
-"""Headers that have a say in the answer, beside the key and the type."""
+"""Headers that change the answer, beside the key and the type."""
 _LONG_CHAT = _LONG_WAY | {b"op-cache", b"op-log-request", b"op-tags"}
 _JUDGE_SIZE = OVERHEAD + SCORE_BYTES + len(_JUDGE)
-"""What the journal counts for a judgement, beside body, answer and headers."""
+"""Bytes that the journal counts for a judgement, beside body, answer and headers."""
 MOST_SHORTCUT_BYTES = 32_768
-"""Longer bodies take so long that the way there doesn't count."""
+"""Bytes of a body that the shortcut takes. Longer ones take so long that it would save next to nothing."""
 _MOST_KNOWN = 512
-"""Completions that are remembered; each has at most MOST_BYTES."""
+"""Completions that are remembered, each of at most MOST_SHORTCUT_BYTES."""
 _LONGEST_CRITERIA = 1000
-"""Bytes of `op-criteria` that are kept of one."""
+"""Bytes of `op-criteria` with which a completion is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
     """A completion that was given: JSON text, line in the terminal, and what the journal says of it.
 
-    `identity` is that of its request, `size` what the journal counts beside body, answer and headers. Nobody
-    changes the scores: an entry has its own.
+    `identity`: of its request. `size`: bytes that the journal counts beside body, answer and headers. Each
+    journal entry gets a copy of the scores.
     """
 
     text: bytes
@@ -83,7 +83,12 @@ class _Known:
 
 
 class Shortcut:
-    """The short ways through a service. Sessions that several processes share have none."""
+    """The shortcuts through a service; sessions that several processes share have none.
+
+    What `learn` works out of the settings: `judges` and `repeats`: whether judgements, and completions given
+    before, are answered here. `most`: bytes of a body. `most_digits`: digits of its announced length.
+    `known`: the completions given before.
+    """
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -98,12 +103,12 @@ class Shortcut:
         self.repeats = False
         self.known: dict[_Key, _Known] = {}
         self.parsed: Any = None
-        """The JSON of the body that is looked at, once somebody has read it."""
+        """The JSON of the current request's body, once `read` has parsed it."""
 
     def answer(self, head: Head, body: bytes, clock: _Clock) -> Reply | Effects:
-        """What the service says to a request whose body is here; an exchange where time has to pass.
+        """Answer a request whose body is here: a reply, or an exchange where time has to pass.
 
-        `clock` is that of `Head.at`, in seconds.
+        `clock`: seconds on the clock of `Head.at`.
         """
         reply: Reply | Effects | None = None
         self.parsed = None
@@ -117,7 +122,7 @@ class Shortcut:
     def stepwise(
         self, head: Head, body: bytes, clock: _Clock, asked: _Asked | None = None
     ) -> Reply | Effects:
-        """The service's own steps; what is `asked` for the first time is remembered with its completion."""
+        """Answer by the service's own steps. `asked`: the key under which the completion is remembered."""
         service = self.service
         visit = service.begin(head)
         if isinstance(visit, Reply):
@@ -138,7 +143,7 @@ class Shortcut:
         return found
 
     def plain(self, session: Session, headers: Headers) -> Settings | None:
-        """The settings of a session, where they and a request's headers leave it to what was asked."""
+        """The settings of a session; None where they or a request's headers rule the shortcuts out."""
         base = self.service.settings
         settings = session.settings(base)
         if settings is not self.settings or base is not self.base:
@@ -152,7 +157,7 @@ class Shortcut:
     ) -> Reply | None:
         """The reply to a judge request; None, and nothing done, where it isn't plain.
 
-        `at`: when it came, on `clock`, in seconds.
+        `at`: when it came, in seconds on `clock`.
         """
         settings = self.plain(session, headers)
         if settings is None or not _LONG_WAY.isdisjoint(headers):
@@ -167,7 +172,7 @@ class Shortcut:
         if asked is None:
             return None
         content = tidy_content(request.get("input", {}), request["output"])
-        found = drawn(asked.text, settings.seed, scoring.step_of(state, content))
+        found = drawn(asked.text, settings.seed, seeded.step_of(state, content))
         session.requests = number = session.requests + 1
         size = _JUDGE_SIZE + len(body) + len(found.answer) + head_size(headers)
         facts = (number, session.name, headers, settings, at, clock() - at, body, asked, found)
@@ -176,7 +181,7 @@ class Shortcut:
         return Reply(200, found.answer, (_JSON, (REQUEST_ID, request_id)), found.line)
 
     def learn(self, session: Session, settings: Settings, base: Settings) -> None:
-        """What short ways there are under these settings; `base`: the mock's own, which bound its bodies."""
+        """Work out which shortcuts these settings allow. `base`: the mock's own, which bound a body."""
         self.base, self.settings, self.known = base, settings, {}
         self.most = min(MOST_SHORTCUT_BYTES, base.max_body_bytes)
         self.most_digits = len(str(base.max_body_bytes + 1)) - 1
@@ -185,7 +190,7 @@ class Shortcut:
         self.repeats = self.judges and _is_repeatable(settings)
 
     def read(self, body: bytes, fits: Callable[[Any], bool]) -> dict[str, Any] | None:
-        """A body's JSON; None where it is wrong, untidy, long or deep."""
+        """A body's JSON; None where it is invalid, long or deep, or has members that count as absent."""
         if len(body) > self.most:
             return None
         try:
@@ -200,7 +205,7 @@ class Shortcut:
     # Completions.
 
     def completion(self, session: Session, head: Head, body: bytes, clock: _Clock) -> Reply | Effects | None:
-        """The reply to a chat request, kept for the next time; None, and nothing done, for a special one."""
+        """The answer to a chat request, which is remembered; None, and nothing done, where it isn't plain."""
         headers, criteria = head.headers, head.headers.get(b"op-criteria")
         if self.plain(session, headers) is None or not self.repeats or not _LONG_CHAT.isdisjoint(headers):
             return None
@@ -213,7 +218,7 @@ class Shortcut:
             if request is None or request.get("stream"):
                 return None
             return self.stepwise(head, body, clock, (key, content_digest(request, NOT_IDENTITY)))
-        if session.counts.get(known.identity) == OFTEN - 1:  # which the terminal is told
+        if session.counts.get(known.identity) == OFTEN - 1:  # the service notes it
             return None
         return self.again(known, session, head, body, clock)
 
@@ -230,7 +235,7 @@ class Shortcut:
         return Reply(200, known.text, (_JSON, (REQUEST_ID, request_id)), known.line)
 
     def remember(self, asked: _Asked, visit: Visit, reply: Reply) -> None:
-        """Keep a completion, unless more is said of it than its answer."""
+        """Keep a completion for the next time, unless its entry has notes, rules, faults or violations."""
         key, identity = asked
         entry, settings = visit.entry, visit.settings
         if reply.status != 200 or reply.headers[:-1] != JSON_HEADERS or len(reply.body) > MOST_SHORTCUT_BYTES:
@@ -245,7 +250,7 @@ class Shortcut:
 
 
 def _admits(headers: Headers, most_digits: int) -> bool:
-    """Whether a request has a key and a type that need no second look, and no length that may be too much."""
+    """Whether headers have a plain bearer key, the type `application/json`, and no length over the limit."""
     key = headers.get(b"authorization", b"")
     return (
         headers.get(b"content-type") == b"application/json"
@@ -257,7 +262,7 @@ def _admits(headers: Headers, most_digits: int) -> bool:
 
 
 def _is_plain(settings: Settings) -> bool:
-    """Whether settings leave judgements to the draw, and requests alone."""
+    """Whether settings draw all scores by content, and have no faults, keys, limits or variant."""
     special = (
         settings.criteria or settings.faults or settings.variant or settings.keys or settings.read_only_keys
     )
@@ -265,20 +270,20 @@ def _is_plain(settings: Settings) -> bool:
 
 
 def _is_repeatable(settings: Settings) -> bool:
-    """Whether settings leave a completion to what was asked, and that again and again."""
+    """Whether settings give a completion that depends on its request alone, each time it is sent."""
     pure = settings.ids == "content" and settings.clock == "fixed" and settings.repeat == "same"
     return pure and not settings.completions and not settings.known_models
 
 
 @lru_cache(maxsize=1024)
-def lot(reference: str, magical: bool, answers: int, seed: int) -> tuple[Criterion | None, scoring.DrawState]:
-    """The criterion that a reference names, None where magic may have a say; what its scores are drawn from.
+def lot(reference: str, magical: bool, answers: int, seed: int) -> tuple[Criterion | None, seeded.DrawState]:
+    """The criterion that a reference names, None for a magic one, and the state that scores are drawn from.
 
-    Raises ApiError for what is no reference: such may be long, and none is kept.
+    Raises ApiError for what is no reference. The cache keeps no such text, which may be long.
     """
     name, version = split_reference(reference)
     asked = None if magical and name.startswith(magic.PREFIX) else undeclared_one(name, version or LATEST)
-    return asked, scoring.begun(answers, seed, name, version or LATEST)
+    return asked, seeded.begun(answers, seed, name, version or LATEST)
 
 
 def _judged(
@@ -292,7 +297,7 @@ def _judged(
     asked: Criterion,
     found: Judgement,
 ) -> Entry:
-    """What the journal says of a plain judgement."""
+    """The journal's entry of a plain judgement."""
     return Entry(
         *(number, session, "POST", _JUDGE, headers, settings, at),
         endpoint="judge",
@@ -316,7 +321,7 @@ def _completed(
     body: bytes,
     known: _Known,
 ) -> Entry:
-    """What the journal says of a completion that was given before."""
+    """The journal's entry of a completion that was given before."""
     return Entry(
         *(number, session, "POST", _CHAT, headers, settings, at),
         endpoint="chat",

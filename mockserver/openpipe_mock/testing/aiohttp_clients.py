@@ -1,7 +1,7 @@
-"""aiohttp: its connections answered without a socket. Responses, errors and all else are aiohttp's own.
+"""Patch aiohttp: its connectors give connections that end in the mock in place of a socket.
 
-A connector that is asked for a connection to the mock gives one whose transport ends here. Sessions are
-patched too, because aioresponses and vcrpy replace what they send by: what is for the mock goes past those.
+Responses, errors and all else are aiohttp's own. Sessions are patched too, since aioresponses and vcrpy
+replace the method by which they send: requests to the mock bypass those.
 """
 
 import asyncio
@@ -23,13 +23,14 @@ _END = object()
 
 
 def places(library: ModuleType) -> Iterator[Place]:
+    """What is patched in aiohttp."""
     yield library.BaseConnector, "connect", partial(_connecting, library)
     for verb in _VERBS:
         yield library.ClientSession, verb, partial(_asking, library.ClientSession, verb)
 
 
 def _url_of(url: Any) -> Url:
-    """Where a request goes, of yarl's URL."""
+    """The `Url` for one of yarl's."""
     return Url(url.scheme, url.host or "", url.explicit_port, path_of(url.raw_path))
 
 
@@ -50,12 +51,12 @@ def _asking(owner: Any, verb: str, original: Original, ours: Ours) -> Original:
 
 
 def _is_diverted(owner: Any, session: Any) -> bool:
-    """Whether another mock stands where a session sends, and no method of a user's own before it."""
+    """Whether another mock has replaced the method by which a session sends, and no subclass overrides it."""
     return is_replaced(owner, _SENDING) and getattr(type(session), _SENDING) is owner.__dict__[_SENDING]
 
 
 class _Direct:
-    """A session that sends as the library wrote it, whoever stands in its way."""
+    """A session that sends by aiohttp's own method, whatever has replaced that."""
 
     def __init__(self, owner: type, session: Any) -> None:
         self._session = session
@@ -87,18 +88,18 @@ def _connecting(module: Any, original: Original, ours: Ours) -> Original:
 
 
 def _connected(module: Any, connector: Any, request: Any, line: Line) -> Any:
-    """A connection of the connector's, for one request."""
+    """A connection to the mock for one request, which the connector owns."""
     loop = asyncio.get_running_loop()
     protocol = module.client_proto.ResponseHandler(loop)
     too_slow = getattr(module, "SocketTimeoutError", module.ServerTimeoutError)
     protocol.connection_made(_Transport(line, protocol, request, too_slow(TOO_SLOW)))
-    protocol.force_close()  # else the connector would keep it
-    connector._acquired.add(protocol)  # and so close it when it is closed itself
+    protocol.force_close()  # else the connector would use it again
+    connector._acquired.add(protocol)  # so the connector closes it when it is closed itself
     return module.connector.Connection(connector, request.connection_key, protocol, loop)
 
 
 class _Transport(asyncio.Transport):
-    """The end of such a connection: what is written is asked of the mock; its answer comes as it is read."""
+    """The transport of such a connection: takes the request's bytes, delivers the answer as it is read."""
 
     def __init__(self, line: Line, protocol: Any, request: Any, too_slow: Exception) -> None:
         super().__init__()
@@ -140,7 +141,7 @@ class _Transport(asyncio.Transport):
         self.paused = False
         self.schedule()
 
-    # What it gets.
+    # What the client gets.
 
     def schedule(self) -> None:
         if not self.scheduled:
@@ -148,7 +149,7 @@ class _Transport(asyncio.Transport):
             self.loop.call_soon(self.go_on)
 
     def go_on(self) -> None:
-        """One step of the answer: the next piece of a stream comes once the one before it was read."""
+        """Deliver the next bytes of the answer; of a stream, once the piece before was read."""
         self.scheduled = False
         if self.closing or self.paused or self.answer is None:
             return
@@ -179,7 +180,7 @@ class _Transport(asyncio.Transport):
             self.protocol.data_received(data)
 
     def fail(self, problem: Exception) -> None:
-        """Have what the client reads next raise what is the library's own for this."""
+        """Have the client's next read raise the library's own error."""
         response = self.request.response
         content = response and response.content
         if self.begun and content is None and not self.closing:

@@ -1,4 +1,4 @@
-"""How a request of this process is answered: what the client libraries have in common."""
+"""Answer a request of this process: what the modules of the client libraries have in common."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ TOO_SLOW = "The read operation timed out (in the mock's virtual time)"
 
 
 class _Answering(Protocol):
-    """What answers requests: a mock, in its virtual time."""
+    """A mock that answers requests, in its virtual time."""
 
     clock: VirtualClock
 
     def answer(self, head: Head, body: bytes) -> Reply | Effects:
-        """A reply where nothing has to be waited for, else the exchange that goes on, to be begun at once."""
+        """A reply, or an exchange where time has to pass, which the caller has to begin at once."""
 
 
 Catch = tuple[str, _Answering]
-"""What answers a request, and before it the path where the mock has what is asked for."""
+"""The path that is asked of the mock, and the mock that answers."""
 
 Ours = Callable[[Any], Catch | None]
-"""A URL in, of httpx or a `Url`; what answers it out, None where it goes its way. May raise to refuse it."""
+"""Takes a URL, of httpx or a `Url`; returns what answers it, None to let it pass. May raise to refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +53,24 @@ def path_of(target: str) -> str:
 
 
 lowered = lru_cache(maxsize=1024)(bytes.lower)
-"""A header's name as the mock knows it. All requests have the same few, and the journal keeps them."""
+"""A header's name in lower case. Cached: requests have the same few, and the journal keeps them."""
 
 
 def reason_of(status: int) -> bytes:
-    """The words behind a status, as servers send them; none for one that nobody has defined."""
+    """The reason phrase of a status; empty for one that isn't defined."""
     return HTTPStatus(status).phrase.encode() if status in _STATUSES else b""
 
 
 def in_pieces(headers: HeaderList) -> HeaderList:
-    """The headers of a body that comes in pieces: as chunks, unless its length was announced."""
+    """The headers of a body that is sent in pieces: chunked, unless they have its length."""
     announced = any(name == b"content-length" for name, _ in headers)
     return headers if announced else (*headers, (b"transfer-encoding", b"chunked"))
 
 
 def begin_answer(catch: Catch, head: Head, body: bytes, extensions: Mapping[str, Any]) -> Reply | Journey:
-    """A request's answer: whole, or as far as it has begun. Raises Broken, TooSlow.
+    """A request's answer: a reply, or a journey that has begun. Raises ConnectionBroken, TooSlow.
 
-    `extensions`: the request's, of httpx or httpcore, where its timeouts stand.
+    `extensions`: those of the request in httpx or httpcore, which hold its timeouts.
     """
     found = catch[1].answer(head, body)
     return (
@@ -81,7 +81,7 @@ def begin_answer(catch: Catch, head: Head, body: bytes, extensions: Mapping[str,
 async def begin_answer_async(
     catch: Catch, head: Head, body: bytes, extensions: Mapping[str, Any]
 ) -> Reply | Journey:
-    """The same, while other tasks have their turn as they would with a socket."""
+    """The same, giving other tasks their turn as a socket would."""
     from anyio.lowlevel import checkpoint
 
     await checkpoint()
@@ -105,12 +105,12 @@ def _patience(extensions: Mapping[str, Any]) -> float | None:
 
 
 class Pieces:
-    """A body that comes piece by piece, to sync and async readers. `error` makes the library's own errors."""
+    """A body that comes piece by piece, for sync and async readers. `error` makes the library's errors."""
 
     def __init__(self, journey: Journey, error: Callable[[Exception], Exception]) -> None:
         self.journey = journey
         self.error = error
-        self.pieces = journey.pieces()  # who iterates again goes on, as with a socket
+        self.pieces = journey.pieces()  # one iterator: who iterates again goes on, as with a socket
 
     def __iter__(self) -> Iterator[bytes]:
         try:

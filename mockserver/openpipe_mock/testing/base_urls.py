@@ -1,4 +1,4 @@
-"""Base URLs in all their spellings, and what a request asks for below one."""
+"""Compare a request's URL with base URLs, in any of their spellings."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,19 +23,51 @@ class BaseUrl:
     path: str
 
 
+def path_below(url: Any, base: str) -> str | None:
+    """The mock's path for a URL below a base URL; None for a URL that isn't below it.
+
+    `url`: of httpx, or a `Url`. With a base URL that ends in `/api/v1`, its control API's paths are found
+    too.
+    """
+    found = parsed(base)
+    if found is None or (url.scheme, host_of(url)) != (found.scheme, found.host):
+        return None
+    if _normal_port(url.scheme, url.port) != found.port:
+        return None
+    path, prefix = _normal_path(str(url.path)), found.path
+    above = prefix.removesuffix(BASE)
+    if prefix.endswith(BASE) and path.startswith(f"{above}/_mock/"):
+        return path.removeprefix(above)
+    return BASE + path.removeprefix(prefix) if path.startswith(f"{prefix}/") else None
+
+
+@lru_cache(maxsize=64)
+def parsed(base: str) -> BaseUrl | None:
+    """The normal form of a base URL; None for a text that is no URL, which no client can send to."""
+    try:
+        parts = urlsplit(base.strip())
+        port = _normal_port(parts.scheme, parts.port)
+    except ValueError:
+        return None
+    if not parts.hostname:
+        return None
+    path = _normal_path(unquote(parts.path)).rstrip("/")
+    return BaseUrl(parts.scheme, normal_host(parts.hostname), port, path)
+
+
 def host_of(url: Any) -> str:
     """The host of a client's URL in its normal form."""
     try:
         return normal_host(url.host)
-    except UnicodeError:  # httpx finds that it is no valid international name
+    except UnicodeError:  # httpx raises it for an invalid international name
         return normal_host(url.raw_host.decode("ascii"))
 
 
 @lru_cache(maxsize=1024)
 def normal_host(host: str) -> str:
-    """A host as it is looked up: in lower case, in ASCII if it can be, and without the dot at its end.
+    """A host as it is looked up: in lower case, in ASCII if possible, without a dot at its end.
 
-    An IPv6 address is given at its shortest.
+    IPv6 addresses get their shortest form.
     """
     if ":" in host:
         try:
@@ -45,7 +77,7 @@ def normal_host(host: str) -> str:
     decoded = ".".join(map(_decoded_label, host.lower().translate(_DOTS).rstrip(".").split(".")))
     try:
         return decoded if decoded.isascii() else decoded.encode("idna").decode()
-    except UnicodeError:  # nor can it be looked up
+    except UnicodeError:  # it can't be looked up either
         return decoded
 
 
@@ -59,7 +91,7 @@ def _decoded_label(label: str) -> str:
 
 
 def _normal_path(decoded: str) -> str:
-    """A path without its `.` and `..`."""
+    """A path with `.` and `..` resolved."""
     if "/." not in decoded:
         return decoded
     kept: list[str] = []
@@ -73,34 +105,3 @@ def _normal_path(decoded: str) -> str:
 
 def _normal_port(scheme: str, port: int | None) -> int | None:
     return _DEFAULT_PORTS.get(scheme) if port is None else port
-
-
-@lru_cache(maxsize=64)
-def parsed(base: str) -> BaseUrl | None:
-    """The normal form of a base URL; None for a text that is none, which no client can send to."""
-    try:
-        parts = urlsplit(base.strip())
-        port = _normal_port(parts.scheme, parts.port)
-    except ValueError:
-        return None
-    if not parts.hostname:
-        return None
-    path = _normal_path(unquote(parts.path)).rstrip("/")
-    return BaseUrl(parts.scheme, normal_host(parts.hostname), port, path)
-
-
-def path_below(url: Any, base: str) -> str | None:
-    """Where the mock has what a URL names below a base URL; None for a URL that isn't below it.
-
-    A base URL that ends as the mock's own does brings the paths of its control API with it.
-    """
-    found = parsed(base)
-    if found is None or (url.scheme, host_of(url)) != (found.scheme, found.host):
-        return None
-    if _normal_port(url.scheme, url.port) != found.port:
-        return None
-    path, prefix = _normal_path(str(url.path)), found.path
-    above = prefix.removesuffix(BASE)
-    if prefix.endswith(BASE) and path.startswith(f"{above}/_mock/"):
-        return path.removeprefix(above)
-    return BASE + path.removeprefix(prefix) if path.startswith(f"{prefix}/") else None

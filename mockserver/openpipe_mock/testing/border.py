@@ -1,4 +1,4 @@
-"""Which requests of this process a mock takes, refuses or lets pass, and all mocks that are active."""
+"""Decide which requests of this process a mock takes, refuses or lets pass, and keep all active mocks."""
 
 import os
 from collections.abc import Collection, Iterable
@@ -29,13 +29,13 @@ KEY_VARIABLES = (OWN_KEY, OPENAI_KEY)
 OTHER_KEYS = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
 
 
-def _is_one_of(host: str, globs: Collection[str]) -> bool:
-    return any(fnmatchcase(host, each) for each in globs)
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class Border:
-    """Which requests a mock takes, which it refuses, which it lets pass. `bases`: as it found them."""
+    """Decides which requests a mock takes, refuses or lets pass.
+
+    `bases`: the base URLs in the environment when the mock was made. `keys`: the variables that it sets to a
+    dummy key.
+    """
 
     mock: Mock
     providers: Providers
@@ -44,7 +44,7 @@ class Border:
     keys: tuple[str, ...]
 
     def ours(self, url: Any) -> Catch | None:
-        """What answers a request to a URL; None: it goes its way. Raises NetworkRefused."""
+        """What answers a request to a URL; None for one that may pass. Raises NetworkRefused."""
         host = host_of(url)
         if host in SERVICE:
             return str(url.path), self.mock
@@ -59,7 +59,7 @@ class Border:
         return None
 
     def path(self, url: Any, host: str) -> str | None:
-        """Where the mock has what a URL of another host names; None for what is none of its affair."""
+        """The mock's path for a URL of OpenAI or below a base URL; None for a URL that isn't for the mock."""
         if _is_one_of(host, _OPENAI):
             return BASE + str(url.path).removeprefix("/v1") if self.providers == "mock" else None
         for base in (*self.bases, *base_urls()):
@@ -69,7 +69,7 @@ class Border:
         return None
 
     def guards(self, host: str) -> bool:
-        """Whether a host is for the mock, or refused, and so for no client that it doesn't answer."""
+        """Whether clients that the mock doesn't answer may not reach a host: it is the mock's, or refused."""
         if host in SERVICE:
             return True
         if _is_one_of(host, (*_OPENAI, *_OTHERS)):
@@ -83,10 +83,21 @@ def base_urls() -> tuple[str, ...]:
     return tuple(filter(None, map(os.environ.get, BASE_URLS)))
 
 
-class _Frontier:
-    """The mocks that are active in this process, and what is patched while there are any.
+def key_names(providers: Providers) -> tuple[str, ...]:
+    """The variables that are set to a dummy key; those of providers that may be reached keep their own."""
+    if providers == "pass":
+        return (OWN_KEY,)
+    return *KEY_VARIABLES, *(name for name in OTHER_KEYS if name in os.environ)
 
-    What is patched is patched once for all of them. They may end in any order.
+
+def _is_one_of(host: str, globs: Collection[str]) -> bool:
+    return any(fnmatchcase(host, each) for each in globs)
+
+
+class _Frontier:
+    """The mocks that are active in this process, and the patches, guard and dummy keys that they share.
+
+    Mocks may end in any order.
     """
 
     def __init__(self) -> None:
@@ -117,7 +128,7 @@ class _Frontier:
                 self.guard.take_off()
 
     def settle(self) -> None:
-        """Take away what others have put back of ours after the end of all mocks, as `monkeypatch` does."""
+        """Remove dummy keys and patches that others, as `monkeypatch` does, put back after the mocks' end."""
         with self.lock:
             self.keys.settle()
             if not self.active.entries:
@@ -125,7 +136,7 @@ class _Frontier:
                 self.guard.take_off()
 
     def ours(self, url: Any) -> Catch | None:
-        """What answers a request: the innermost mock that it is sent inside of. Raises NetworkRefused."""
+        """What answers a request: the innermost mock around the code that sends it. Raises NetworkRefused."""
         try:
             entry = self.active.innermost()
         except Unclear:
@@ -139,7 +150,7 @@ class _Frontier:
         return catch
 
     def let_pass(self, url: Any) -> None:
-        """Nothing, for a request that none of several mocks takes or refuses. Raises NetworkRefused."""
+        """Raise NetworkRefused for a request from outside of all mocks that one of them takes or refuses."""
         borders = self.borders
         if any(border.ours(url) for border in borders):
             raise NetworkRefused(
@@ -150,10 +161,11 @@ class _Frontier:
         _keep_in(url, borders)
 
     def guards(self, host: str) -> bool:
-        """Whether any mock keeps a host from clients that none answers."""
+        """Whether clients that no mock answers may not reach a host."""
         return any(border.guards(host) for border in self.borders)
 
     def blocks(self) -> bool:
+        """Whether any mock blocks the network."""
         return any(border.block_network for border in self.borders)
 
 
@@ -167,10 +179,3 @@ def _keep_in(url: Any, borders: Iterable[Border]) -> None:
 
 
 FRONTIER = _Frontier()
-
-
-def key_names(providers: Providers) -> tuple[str, ...]:
-    """The variables that hold a dummy key: of providers that may be reached the real one stays."""
-    if providers == "pass":
-        return (OWN_KEY,)
-    return *KEY_VARIABLES, *(name for name in OTHER_KEYS if name in os.environ)

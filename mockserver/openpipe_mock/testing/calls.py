@@ -1,4 +1,4 @@
-"""What arrived at a mock, as a test reads it: requests as calls, and what to say when one is missing."""
+"""Requests as a test reads them, and the messages of assertions about them."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,14 +18,15 @@ Json = Any
 _MEANT = "x-mock-expect"
 """The header with which a client says that it breaks the contract on purpose: `violation`."""
 MOST_SHOWN = 10
+"""Calls that a message lists."""
 _MOST_COMPARED = 200
-"""Characters of a text, after those that are the same, that decide which call comes nearest."""
+"""Characters of two texts, from where they part, that are compared to find the nearest call."""
 _LEAD = 20
 """Characters that are shown before the place where two texts part."""
 
 
 class Everything(Journal):
-    """A journal for one test: nothing in it is dropped or cut short, whatever its size."""
+    """A journal for one test, which drops nothing and cuts nothing short."""
 
     def __init__(self) -> None:
         super().__init__(most_entries=sys.maxsize, most_bytes=sys.maxsize)
@@ -36,14 +37,15 @@ class Everything(Journal):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that the mock was sent, and its answer.
+    """One request to the mock, and its answer.
 
-    `endpoint`: `judge`, `chat`, `report`, …; "" for none of ours. `status`: 0 where the connection broke
-    before an answer. `headers`: by their names in lower case, secrets masked. `request` and `answer`: the
-    JSON of the bodies (text where they were none; of a stream the list of its events). `criteria`: the ids
-    that were asked for, with the version where the mock knows it. `scores`: by choice, in the order of their
-    making. `violations`: what the contract refuses of the request, with JSON pointers. `faults`, `rules`:
-    what decided the answer. `notes`: what the terminal would have said.
+    `endpoint`: `judge`, `chat`, `report`, …; "" for a path that isn't served. `status`: 0 where the
+    connection broke before an answer. `headers`: names in lower case, secrets masked. `request`, `answer`:
+    the JSON of the bodies, or their text where they are none; for a stream the list of its events.
+    `criteria`: the ids that were asked for, with the version where the mock knows it. `scores`: of each
+    choice, in the order in which choices were made. `violations`: what breaks the contract, each with its
+    JSON pointer. `faults`, `rules`: descriptions of those that decided the answer. `notes`: the advice that a
+    server would log.
     """
 
     id: str
@@ -65,23 +67,23 @@ class Call:
 
     @property
     def criterion(self) -> str | None:
-        """The criterion of a judge request."""
+        """The id of a judge request's criterion; None for other requests."""
         return next(iter(self.criteria), None) if self.endpoint == "judge" else None
 
     @property
     def output(self) -> str | None:
-        """The text that was judged: its content, else its refusal, else ""."""
+        """The judged text: the output's content, else its refusal, else ""; None for other requests."""
         given = self.request.get("output") if isinstance(self.request, dict) else None
         return text_of(given) if self.endpoint == "judge" and isinstance(given, dict) else None
 
     @property
     def last_user(self) -> str | None:
-        """The text of the latest user message."""
+        """The text of the latest user message, None without one."""
         return Subject(self.endpoint, {}, self.request).last_user
 
     @property
     def meant(self) -> bool:
-        """Whether the client says that it breaks the contract on purpose."""
+        """Whether the request has the header `x-mock-expect: violation`."""
         return self.headers.get(_MEANT, "").strip().lower() == "violation"
 
     def __str__(self) -> str:
@@ -117,7 +119,7 @@ def call_from_entry(entry: Entry) -> Call:
 
 
 def _asked_for(entry: Entry, body: Json) -> tuple[str, ...]:
-    """The criteria of a request that was refused, or whose answer a fault replaced."""
+    """The criteria that a request names, for one that was refused or answered by a fault."""
     if entry.endpoint == "judge":
         given = body.get("criterion_id") if isinstance(body, dict) else None
         return (given,) if isinstance(given, str) else ()
@@ -142,7 +144,7 @@ class Calls(list[Call]):
         status: int | None = None,
         streamed: bool | None = None,
     ) -> "Calls":
-        """Those that are so; what is not given doesn't matter."""
+        """The calls with these fields; fields that aren't given don't matter."""
         wanted = not_none(
             endpoint=endpoint, criterion=criterion, output=output, model=model, last_user=last_user,
             criteria=several_criteria(criteria), status=status, streamed=streamed,
@@ -151,22 +153,22 @@ class Calls(list[Call]):
 
 
 def several_criteria(criteria: Sequence[str] | None) -> Sequence[str] | None:
-    """The wanted criteria. Raises ValueError for a text, whose letters would be taken for criteria."""
+    """Return the criteria. Raises ValueError for a text, whose letters would be taken for criteria."""
     if isinstance(criteria, str):
         raise ValueError(f"criteria: expected a list of them, as in criteria=[{quoted(criteria)}].")
     return criteria
 
 
 def not_none(**members: Any) -> dict[str, Any]:
-    """Those that are not None."""
+    """The arguments that aren't None."""
     return {name: member for name, member in members.items() if member is not None}
 
 
-# What differs.
+# How calls differ.
 
 
 def call_differences(call: Call, wanted: Mapping[str, Any]) -> Iterator[str]:
-    """The fields in which a call is another than the wanted one, in words."""
+    """A sentence for each of the wanted fields that is different in a call."""
     for field, value in wanted.items():
         found = getattr(call, field)
         if not _SAME.get(field, _equal)(found, value):
@@ -174,7 +176,7 @@ def call_differences(call: Call, wanted: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _contrast(found: Any, wanted: Any) -> str:
-    """The two, and of long texts the place where they part."""
+    """Both values; for texts that look alike when shortened, the place where they part."""
     one, other = _shown(found), _shown(wanted)
     if one == other and isinstance(found, str) and isinstance(wanted, str):
         start = max(0, _parting(found, wanted) - _LEAD)
@@ -210,7 +212,7 @@ def _all_named(found: Iterable[str], wanted: Sequence[str]) -> bool:
 
 
 _SAME: Mapping[str, Callable[[Any, Any], bool]] = {"criterion": _names, "criteria": _all_named}
-"""Field → whether what was seen is what was wanted; others must be equal."""
+"""Field → a function that says whether a value is the wanted one; other fields must be equal."""
 
 
 def _shown(value: Any) -> str:
@@ -219,7 +221,7 @@ def _shown(value: Any) -> str:
     return short(quoted(value)) if isinstance(value, str) else "missing" if value is None else str(value)
 
 
-# What to say.
+# Messages.
 
 
 def unmet(
@@ -229,9 +231,10 @@ def unmet(
     calls: Sequence[Call],
     under_way: int = 0,
 ) -> str:
-    """What did come instead: the nearest miss with the fields that differ, and all calls.
+    """The message of an assertion that failed: what was expected, the nearest call, and all calls.
 
-    `under_way`: requests that came and aren't over, so that they are no calls yet.
+    `times`: None for at least once. `found`: the calls with the wanted fields. `under_way`: the number of
+    requests that aren't over, and so aren't among the calls yet.
     """
     asked = ", ".join(f"{field} {_shown(value)}" for field, value in wanted.items())
     often = "at least once" if times is None else _frequency(times)
@@ -243,7 +246,7 @@ def unmet(
 
 
 def _unfinished(under_way: int) -> list[str]:
-    """A line on the requests that aren't calls yet."""
+    """A line on the requests that aren't over; none for 0."""
     if not under_way:
         return []
     several = "1 request isn't" if under_way == 1 else f"{under_way} requests aren't"
@@ -273,13 +276,13 @@ def _similarity(found: Any, wanted: Any) -> float:
 
 
 def _listing(calls: Sequence[Call]) -> list[str]:
-    """The calls, a line for each; of many only the first."""
+    """The calls, a line for each, at most `MOST_SHOWN`."""
     more = [f"  … and {len(calls) - MOST_SHOWN} more"] if len(calls) > MOST_SHOWN else []
     return [f"  {call}" for call in calls[:MOST_SHOWN]] + more or ["  nothing"]
 
 
 def breach_lines(calls: Iterable[Call]) -> str:
-    """What is wrong with each call, below it."""
+    """The calls, each with its violations below it."""
     return "\n".join(f"{call}\n    " + "\n    ".join(call.violations) for call in calls)
 
 

@@ -1,7 +1,7 @@
-"""A client's conduct: what it does wrong though each of its requests keeps the contract.
+"""Rules of conduct: what a client does wrong though each of its requests keeps the contract.
 
-Each rule looks at the requests of one run in the order in which they came and yields what it finds. What it
-says is a warning: the mock sees requests, and not why they were sent.
+Each rule looks at the requests of one run, in the order in which they came, and yields what it finds.
+Findings are warnings: the mock sees requests, and not why they were sent.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,30 +18,32 @@ Json = Any
 _MEANT = b"x-mock-expect"
 """The header with which a client says that it breaks the contract on purpose: `violation`."""
 _RETRIES = b"x-stainless-retry-count"
-"""The header in which the official clients count: 0 for what is no retry."""
+"""The header in which the official clients count retries: 0 for the first request."""
 _REFUSED = frozenset((400, 413, 422))
 _PASSING = frozenset((0, 408, 409, 429, 500, 502, 503, 504))
-"""Statuses after which it makes sense to ask again; 0: the connection broke."""
+"""Statuses after which a retry makes sense; 0: the connection broke."""
 _TOLERANCE = 0.9
-"""The share of the told time after which a client is no longer early: clocks and timers are rough."""
+"""The share of a wait after which a client is no longer early: clocks and timers are rough."""
 MOST_AFTER = 3
-"""Requests that an endpoint may get while it has asked for a pause."""
+"""Requests that an endpoint may get during a pause that it has asked for."""
 UNDER_WAY = 0.5
-"""Seconds after a 429 within which requests may still come that were under way already."""
+"""Seconds after a 429 within which requests don't count: they may have been under way already."""
 _SOON = 1.0
-"""Seconds that a 429 asks for which says no time."""
+"""Seconds of the pause after a 429 without `Retry-After`."""
 MOST_RETRIES = 5
+"""Retries of a failed request that aren't too many."""
 SOON_ENOUGH = 60.0
 """Seconds within which the same request after a refusal counts as a retry of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One request and its answer, as far as conduct goes.
+    """One request and its answer, as the rules read them.
 
     `at`, `ended`: seconds on one clock, `ended` None where the client hung up. `same`: equal for equal
-    requests. `retry_after`: seconds that the answer asks to wait. `secrets`: names in the query that name a
-    secret. `retry`: what the client says of itself, None where it says nothing.
+    requests. `retry_after`: seconds that the answer asks to wait. `secrets`: parameters of the query that
+    name a secret. `meant`: whether it breaks the contract on purpose. `retry`: whether the client says that
+    it is one, None where it says nothing.
     """
 
     id: str
@@ -59,7 +61,7 @@ class Observed:
 
 
 def observed(entry: Entry) -> Observed:
-    """What conduct needs of an exchange, as it is read from a journal."""
+    """A journal entry as the rules read it."""
     body, count = entry.body or b"", entry.headers.get(_RETRIES)
     length = str(len(body) + entry.body_left_out)  # of a long body the end may differ
     return Observed(
@@ -80,7 +82,7 @@ def observed(entry: Entry) -> Observed:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A rule that a request broke; `told` is what was seen."""
+    """A request that broke a rule. `id`: of the request; `told`: what was seen, as half a sentence."""
 
     id: str
     told: str
@@ -93,7 +95,7 @@ _Look = Callable[[Sequence[Observed]], Iterator[Sight]]
 class _Rule:
     """Something that a client shouldn't do: a name, a sentence, and what to do instead.
 
-    `timed`: it looks at how long the client waited, and so at nothing in virtual time.
+    `timed`: it depends on how long the client waited, and so isn't applied in virtual time.
     """
 
     name: str
@@ -105,7 +107,7 @@ class _Rule:
 
 @dataclass(frozen=True, slots=True)
 class Lapse:
-    """A rule that was broken, and where."""
+    """A rule that was broken, and the requests that broke it."""
 
     rule: _Rule
     sights: tuple[Sight, ...]
@@ -119,22 +121,22 @@ class Lapse:
 def conduct(entries: Iterable[Entry], *, real_time: bool = True) -> tuple[Lapse, ...]:
     """The rules that a client broke, by the entries of a journal, oldest first.
 
-    `real_time`: the client's waiting moved the clock of the mock; without that, what it waited is unknown.
+    `real_time`: whether the mock's clock went on while the client waited. Else timed rules aren't applied.
     """
     return lapses([observed(entry) for entry in entries], real_time=real_time)
 
 
 def lapses(requests: Sequence[Observed], *, real_time: bool = True) -> tuple[Lapse, ...]:
-    """The rules that a client broke, in the order of the rules."""
+    """The same, for requests in the order in which they came. The result has the order of the rules."""
     found = ((rule, tuple(rule.look(requests))) for rule in CONDUCT_RULES if real_time or not rule.timed)
     return tuple(Lapse(rule, sights) for rule, sights in found if sights)
 
 
-# What the rules look at.
+# The rules.
 
 
 def _pairs(requests: Sequence[Observed]) -> Iterator[tuple[Observed, Observed]]:
-    """Each request with the next one that is the same."""
+    """Pairs of equal requests, each with the one that came next."""
     latest: dict[bytes, Observed] = {}
     for request in requests:
         before = latest.get(request.same)
@@ -151,7 +153,9 @@ def _retries(requests: Sequence[Observed]) -> Iterator[tuple[Observed, Observed]
 
 
 def _early(requests: Sequence[Observed]) -> Iterator[Sight]:
-    """Requests that came too soon, unless the same one came in time as well: clients ask several at once."""
+    """Requests that came too soon after an answer with `Retry-After`."""
+    # Of equal requests sent at once, one that comes in time obeys for one that doesn't: a missed warning is
+    # better than a false one.
     waiting: dict[bytes, list[Observed]] = {}
     soon: dict[bytes, list[Sight]] = {}
     for request in requests:
@@ -187,7 +191,7 @@ def _refused_again(requests: Sequence[Observed]) -> Iterator[Sight]:
 
 
 def _hammering(requests: Sequence[Observed]) -> Iterator[Sight]:
-    """More than a few requests to an endpoint while it wants a pause; an answer other than 429 ends that."""
+    """More than `MOST_AFTER` requests in a pause of an endpoint; an answer other than 429 ends the pause."""
     told: dict[str, Observed] = {}
     after: dict[str, int] = {}
     for request in requests:
@@ -203,7 +207,7 @@ def _hammering(requests: Sequence[Observed]) -> Iterator[Sight]:
 
 
 def _pause_end(request: Observed) -> float:
-    """When the pause is over that a 429 asks for."""
+    """When the pause after a 429 is over."""
     pause = _SOON if request.retry_after is None else request.retry_after
     return (request.ended or request.at) + pause * _TOLERANCE
 
@@ -225,7 +229,7 @@ def _secret_queries(requests: Sequence[Observed]) -> Iterator[Sight]:
 
 
 def _keys_in_bodies(requests: Sequence[Observed]) -> Iterator[Sight]:
-    """The journal masks keys; a string that is nothing but a mask was one."""
+    # The journal masks keys, so a string that is nothing but a mask was one.
     for request in requests:
         place = next(_masked_places(request.body), None)
         if place is not None:
@@ -233,7 +237,7 @@ def _keys_in_bodies(requests: Sequence[Observed]) -> Iterator[Sight]:
 
 
 def _masked_places(value: Json, place: str = "") -> Iterator[str]:
-    """Where a value was masked whole, as JSON pointers."""
+    """The JSON pointers of strings that were masked whole."""
     if isinstance(value, dict):
         for name, member in value.items():
             yield from _masked_places(member, f"{place}/{name}")
@@ -263,7 +267,7 @@ def _criteria_in_bodies(requests: Sequence[Observed]) -> Iterator[Sight]:
 
 
 _OPTIONS = ("headers", "extra_headers", "extra_body", "default_headers")
-"""Members of a body that were meant as options of a client's call."""
+"""Members of a body that hold options of a client's call by mistake."""
 
 CONDUCT_RULES: tuple[_Rule, ...] = (
     _Rule(
@@ -317,4 +321,4 @@ CONDUCT_RULES: tuple[_Rule, ...] = (
         _criteria_in_bodies,
     ),
 )
-"""What is looked for."""
+"""All rules, in the order in which they are reported."""

@@ -1,8 +1,8 @@
-"""Which of several mocks a piece of code belongs to: the ones that were entered around it.
+"""Find out which of several entered mocks a piece of code belongs to.
 
-A mock that is entered in a task, of asyncio or trio, is that task's, and that of the tasks and threads that
-take its context along. One that is entered where no event loop runs is also for all that its thread does
-until it ends: async tests too, whose context a plugin may have made before.
+A mock that is entered in a task, of asyncio or trio, belongs to that task, and to the tasks and threads that
+inherit its context. One that is entered where no event loop runs belongs to the whole thread until it is
+left: also to async tests, whose context a plugin may have made before.
 """
 
 import sys
@@ -16,16 +16,16 @@ from typing import Generic, TypeVar
 _Value = TypeVar("_Value")
 _NUMBERS = count()
 _ENTERED: ContextVar[frozenset[int]] = ContextVar("openpipe_mock_entered", default=frozenset())
-"""The numbers of the entries that this context is inside of; such as have ended may be among them."""
+"""The numbers of the entries that this context is inside of, and of some that were left."""
 
 
 class Unclear(LookupError):
-    """Code is inside of none of several entries that have nothing to do with each other."""
+    """Code is outside of several entries, and no rule says to which it belongs."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Entered(Generic[_Value]):
-    """What was entered, where, and the numbers of the entries that it is inside of."""
+    """A value that was entered, where, and the numbers of the entries around it (`outer`)."""
 
     value: _Value
     number: int
@@ -34,14 +34,14 @@ class Entered(Generic[_Value]):
     outer: frozenset[int]
 
     def is_here(self) -> bool:
-        """Whether this code runs inside."""
+        """Whether the calling code runs inside of this entry."""
         return (self.thread == get_ident() and not self.in_loop) or self.number in _ENTERED.get()
 
 
 class Active(Generic[_Value]):
-    """What is entered at this time, the latest last. It may be left in any order, and elsewhere.
+    """The values that are entered now, the latest last. They may be left in any order and in any thread.
 
-    Threads that enter and leave take turns by a lock of the caller's.
+    `enter` and `leave` aren't safe for several threads at once: callers use a lock.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Active(Generic[_Value]):
     def enter(self, value: _Value) -> Entered[_Value]:
         thread, in_loop = get_ident(), in_event_loop()
         here = frozenset(entry.number for entry in self.entries if entry.is_here())
-        # Where no loop runs, this thread's tasks that have entries of their own go on inside of this one too.
+        # Where no loop runs, this entry is also inside of those that tasks of this thread have entered.
         tasks = frozenset(entry.number for entry in self.entries if entry.thread == thread and not in_loop)
         entry = Entered(value, next(_NUMBERS), thread, in_loop, here | tasks)
         _ENTERED.set(here | {entry.number})
@@ -62,10 +62,10 @@ class Active(Generic[_Value]):
         _ENTERED.set(_ENTERED.get() - {entry.number})
 
     def innermost(self) -> Entered[_Value] | None:
-        """The entry that this code belongs to; None where nothing is entered.
+        """The entry that the calling code belongs to; None where nothing is entered.
 
-        Code that is inside of none, as in a thread, belongs to the latest if that is inside of all others.
-        Raises Unclear otherwise.
+        Code inside of none, such as a thread's, belongs to the latest if that is inside of all others. Raises
+        Unclear otherwise.
         """
         entries = self.entries
         if len(entries) < 2:
@@ -79,7 +79,7 @@ class Active(Generic[_Value]):
         raise Unclear
 
     def around(self, entry: Entered[_Value]) -> Iterator[_Value]:
-        """An entry's value, and those of the entries that it is inside of."""
+        """An entry's value, and those of the entries around it."""
         return (each.value for each in self.entries if each is entry or each.number in entry.outer)
 
 

@@ -1,4 +1,4 @@
-"""Keys in the environment that mocks replace by a dummy, and give back in whatever order they end."""
+"""Replace keys in the environment by a dummy while there are mocks, and give them back."""
 
 import os
 from collections.abc import Collection, Iterable
@@ -8,7 +8,7 @@ from itertools import pairwise
 
 @dataclass(slots=True, eq=False)
 class _Held:
-    """What one mock put into one variable, and what it found there; None: no such variable."""
+    """What one mock put into one variable, and what it found there; None for no variable."""
 
     holder: object
     put: str | None
@@ -17,21 +17,20 @@ class _Held:
 
 @dataclass
 class DummyKeys:
-    """The variables that hold a dummy now, and those that lately did.
+    """The variables that hold a dummy, and those that did. Mocks may end in any order.
 
-    The environment is one for the whole process: where mocks of several threads disagree, the one that was
-    entered last decides. A value that somebody else put over the dummy is theirs, and stays; a variable that
-    somebody took away comes back.
+    The process has one environment: where mocks in several threads disagree, the latest decides. A value that
+    others put over the dummy stays; a variable that others removed comes back, since it may hold a real key.
     """
 
     dummy: str
     held: dict[str, list[_Held]] = field(default_factory=dict)
     """Variable → what the mocks did to it, in the order in which they were entered."""
     given_back: dict[str, str | None] = field(default_factory=dict)
-    """Variable → what it should be, now that no mock holds it."""
+    """Variable → its own value, for variables that no mock holds any more."""
 
     def put(self, holder: object, names: Collection[str]) -> None:
-        """Put the dummy into these variables, and into others that hold one what the user had there."""
+        """Put the dummy into these variables; others that hold a dummy get the user's own value back."""
         for name in dict.fromkeys((*names, *self.held)):
             stack = self.held.setdefault(name, [])
             found = os.environ.get(name)
@@ -40,12 +39,12 @@ class DummyKeys:
             _set(name, value)
 
     def users(self, stack: Iterable[_Held], found: str | None) -> str | None:
-        """What the user has in a variable, beneath the dummies."""
+        """The user's own value of a variable, which the dummies replace."""
         values = [held.found for held in stack] + [found]
         return next((value for value in reversed(values) if value != self.dummy), self.dummy)
 
     def give_back(self, holder: object) -> None:
-        """Undo what was done for a mock, where its value still stands."""
+        """Give back the variables of a mock, unless others have changed them since."""
         for name, stack in list(self.held.items()):
             latest = stack[-1]
             if latest.holder is holder:
@@ -59,7 +58,7 @@ class DummyKeys:
                 _hand_over(stack, holder)
 
     def settle(self) -> None:
-        """Take away dummies that others, who restore what they saw, have put back after the mocks' end."""
+        """Remove dummies that others, restoring what they had seen, have put back after the mocks' end."""
         for name, value in self.given_back.items():
             if name not in self.held and os.environ.get(name) == self.dummy:
                 _set(name, value)
@@ -67,7 +66,7 @@ class DummyKeys:
 
 
 def _hand_over(stack: list[_Held], holder: object) -> None:
-    """Have what one mock found given back by the one that came after it."""
+    """Remove a mock's entry; the next one then gives back what that mock had found."""
     for mine, later in pairwise(stack):
         if mine.holder is holder:
             if later.found == mine.put:

@@ -1,7 +1,7 @@
-"""The pytest fixtures: `openpipe_mock` in this process, and for wider scopes; `openpipe_server` on a socket.
+"""The pytest fixtures: `openpipe_mock` in this process, for three scopes, and `openpipe_server` on a socket.
 
-The marker `openpipe(seed=…, config=…, providers=…, strict=True, …)` says how; see `openpipe_mock.patched`.
-Nothing of the mock is imported until a test asks for it.
+The marker `openpipe(seed=…, config=…, providers=…, strict=True, …)` holds their options, which are those of
+`openpipe_mock.patched`. The mock is imported once a test uses a fixture, and not with this plugin.
 """
 
 import sys
@@ -17,46 +17,46 @@ if TYPE_CHECKING:
     from openpipe_mock.testing.mock import Mock
 
 pytest_plugins = ("openpipe_mock.testing.variant_marks",)
-MARKER = "openpipe"
-OTHER_MOCKS = ("httpx_mock", "respx_mock", "vcr")
-"""Fixtures that patch as ours does; they are set up before it, so that they end after it."""
-RUN = "openpipe_mock_session"
-IN_PROCESS = ("providers", "block_network")
-"""What a mock on a socket has no use for."""
+_MARKER = "openpipe"
+_OTHER_MOCKS = ("httpx_mock", "respx_mock", "vcr")
+"""Fixtures of other mocks; they are set up before ours, so that they end after it."""
+_RUN_FIXTURE = "openpipe_mock_session"
+_IN_PROCESS = ("providers", "block_network")
+"""The options that a mock on a socket has no use for."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     words = "seed, config, providers, strict, …: how openpipe_mock and openpipe_server answer"
-    config.addinivalue_line("markers", f"{MARKER}(**options): {words} (docs/fixtures.md)")
+    config.addinivalue_line("markers", f"{_MARKER}(**options): {words} (docs/fixtures.md)")
 
 
-def wishes(request: pytest.FixtureRequest) -> tuple[dict[str, Any], bool]:
-    """What the markers of a test say, the nearest first; and whether they are strict."""
+def _marker_options(request: pytest.FixtureRequest) -> tuple[dict[str, Any], bool]:
+    """The options in the markers of a test, of which the nearest win; and whether the test is strict."""
     from openpipe_mock.core.wording import did_you_mean, listed
     from openpipe_mock.testing.interception import patched_options
 
     known = [*patched_options(), "strict"]
     said: dict[str, Any] = {}
-    for marker in request.node.iter_markers(MARKER):
+    for marker in request.node.iter_markers(_MARKER):
         if marker.args:
-            refuse("takes its options by name, as in openpipe(seed=7).")
+            _refuse("takes its options by name, as in openpipe(seed=7).")
         for name in marker.kwargs.keys() - known:
-            refuse(f"has no option {name!r}; it has {listed(known, 'and')}.{did_you_mean(name, known)}")
+            _refuse(f"has no option {name!r}; it has {listed(known, 'and')}.{did_you_mean(name, known)}")
         said = {**marker.kwargs, **said}
     if isinstance(said.get("config"), str | Path):
         said["config"] = found(Path(said["config"]), request)
     strict = said.pop("strict", False)
     if not isinstance(strict, bool):
-        refuse(f"has strict={strict!r}; expected True or False.")
+        _refuse(f"has strict={strict!r}; expected True or False.")
     return said, strict
 
 
-def refuse(problem: str) -> NoReturn:
-    pytest.fail(f"the marker {MARKER} {problem}", pytrace=False)
+def _refuse(problem: str) -> NoReturn:
+    pytest.fail(f"the marker {_MARKER} {problem}", pytrace=False)
 
 
 def found(path: Path, request: pytest.FixtureRequest) -> Path:
-    """A config file: beside the test's own file, else below pytest's root folder."""
+    """Find a config file beside the test's own file, else below pytest's root folder."""
     places = [request.config.rootpath / path]
     if request.scope != "session":
         places.insert(0, request.path.parent / path)
@@ -64,15 +64,15 @@ def found(path: Path, request: pytest.FixtureRequest) -> Path:
         if place.exists() and not place.is_dir():
             return place
     looked = " and ".join(str(place) for place in dict.fromkeys(places))
-    refuse(f"names a config file that isn't there: {looked}.")
+    _refuse(f"names a config file that isn't there: {looked}.")
 
 
 @contextmanager
-def mocking(request: pytest.FixtureRequest, **more: Any) -> "Iterator[Mock]":
-    """A mock as the markers say that a fixture sees; `more` beats them."""
+def _mocking(request: pytest.FixtureRequest, **more: Any) -> "Iterator[Mock]":
+    """A context with a mock that has the markers' options; `more` beats them."""
     from openpipe_mock.testing.interception import NothingToPatch, patched
 
-    said, strict = wishes(request)
+    said, strict = _marker_options(request)
     with ExitStack() as stack:
         try:
             mock = stack.enter_context(patched(**{**said, **more}))
@@ -80,38 +80,38 @@ def mocking(request: pytest.FixtureRequest, **more: Any) -> "Iterator[Mock]":
             raise pytest.fail.Exception(f"{request.fixturename}: {problem}", pytrace=False) from None
         yield mock
     if strict:
-        keep_contract(mock)
+        _keep_contract(mock)
 
 
 @pytest.fixture
 def openpipe_mock(request: pytest.FixtureRequest, openpipe_variant: str) -> "Iterator[Mock]":
     """A mock that takes what this test sends to the service, in this process and without a socket."""
-    for name in OTHER_MOCKS:
+    for name in _OTHER_MOCKS:
         if name in request.fixturenames:
             request.getfixturevalue(name)
-    with mocking(request, **({"variant": openpipe_variant} if openpipe_variant else {})) as mock:
+    with _mocking(request, **({"variant": openpipe_variant} if openpipe_variant else {})) as mock:
         yield mock
 
 
 @pytest.fixture(scope="module")
 def openpipe_mock_module(request: pytest.FixtureRequest) -> "Iterator[Mock]":
     """A mock for all tests of a module and its fixtures; a test's own `openpipe_mock` answers before it."""
-    if any(RUN in getattr(item, "fixturenames", ()) for item in request.session.items):
-        request.getfixturevalue(RUN)  # it would answer before this one if a later test began it
-    with mocking(request) as mock:
+    if any(_RUN_FIXTURE in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue(_RUN_FIXTURE)  # begun later, it would be the inner one and answer first
+    with _mocking(request) as mock:
         yield mock
 
 
 @pytest.fixture(scope="session")
 def openpipe_mock_session(request: pytest.FixtureRequest) -> "Iterator[Mock]":
     """A mock for the whole run; a module's and a test's own answer before it."""
-    with mocking(request) as mock:
+    with _mocking(request) as mock:
         yield mock
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown() -> Generator[None]:
-    """Once a test's fixtures have ended: some of them put back a mock's dummy keys, which they had seen."""
+    """Clean up after a test's fixtures: some restore a mock's dummy keys, which they had seen."""
     try:
         return (yield)
     finally:
@@ -119,7 +119,7 @@ def pytest_runtest_teardown() -> Generator[None]:
             interception.FRONTIER.settle()
 
 
-def keep_contract(mock: "Mock") -> None:
+def _keep_contract(mock: "Mock") -> None:
     try:
         mock.assert_contract_kept()
     except AssertionError as broken:
@@ -142,9 +142,9 @@ def openpipe_server(
     """A session of a live mock on a free port, for clients in other languages: see its `base_url`."""
     from openpipe_mock.testing.live import LiveMock
 
-    said, strict = wishes(request)
+    said, strict = _marker_options(request)
     config = said.pop("config", None)
-    overrides = {name: value for name, value in said.items() if name not in IN_PROCESS and value is not None}
+    overrides = {name: value for name, value in said.items() if name not in _IN_PROCESS and value is not None}
     if openpipe_variant:
         overrides["variant"] = openpipe_variant
     try:
@@ -154,6 +154,6 @@ def openpipe_server(
     try:
         yield mock
         if strict:
-            keep_contract(mock)
+            _keep_contract(mock)
     finally:
         mock.close()

@@ -1,4 +1,4 @@
-"""HTTP/1.1 without a socket, for clients that write and read it: a request's bytes in, an answer's out."""
+"""Answer HTTP/1.1 in bytes without a socket, for client libraries that write and read it themselves."""
 
 from collections.abc import Generator
 from typing import Any
@@ -13,11 +13,11 @@ GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Line:
-    """The mock's end of a connection with one request.
+    """The mock's end of a connection, for one request: `feed` its bytes, then read those of the `answer`.
 
     `patience`: seconds that the client waits for the next bytes; `budget`: for all of them; None for ever.
-    `complete`: the request is here. `hesitates`: its body comes once it is told to go on. `closes`: its
-    client wants no other answer. `flowing`: what was sent last is a piece of a body that goes on. `cut`: the
+    `complete`: the whole request was fed. `hesitates`: its client sends the body after `GO_ON`. `closes`: its
+    client asks to close the connection. `flowing`: the answer is in the middle of a streamed body. `cut`: the
     connection broke.
     """
 
@@ -37,7 +37,7 @@ class Line:
     def feed(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:  # an offer that isn't taken up
+        except httptools.HttpParserUpgrade:  # an offer of another protocol, which isn't accepted
             self.complete = True
 
     def on_url(self, url: bytes) -> None:
@@ -61,7 +61,7 @@ class Line:
     def answer(self) -> Generator[bytes | None]:
         """The bytes of the answer to a complete request. Raises TooSlow.
 
-        None comes where time passes, so that others have their turn.
+        Yields None where time passes, so that others have their turn.
         """
         (path, mock), body = self.catch, b"".join(self.body)
         query = httptools.parse_url(self.target).query or b""
@@ -101,6 +101,6 @@ class Line:
         return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason_of(status), b"".join(lines))
 
     def close(self) -> None:
-        """The client hangs up; after the end of an answer nothing happens."""
+        """End the exchange, as if the client hung up; after the answer's end nothing happens."""
         if self.journey is not None:
             self.journey.close()

@@ -1,6 +1,7 @@
-"""httpcore and httpcore2, by which httpx and httpx2 send: the mock's last chance to take a request of theirs.
+"""Patch httpcore and httpcore2, by which httpx and httpx2 send.
 
-Here comes what went through a tracer, through a transport's method that somebody kept, or to httpcore itself.
+Here the mock takes requests that its patches of httpx don't see: those that went through a tracer, by a
+reference to a transport's method from before the patch, or to httpcore itself.
 """
 
 from collections.abc import Iterator
@@ -29,21 +30,22 @@ from openpipe_mock.testing.network_guard import passing
 from openpipe_mock.testing.virtual import ConnectionBroken, Journey, TooSlow
 
 
+def places(library: ModuleType) -> Iterator[Place]:
+    """What is patched in httpcore or httpcore2."""
+    yield library.ConnectionPool, "handle_request", partial(_handling, library)
+    yield library.AsyncConnectionPool, "handle_async_request", partial(_handling_async, library)
+
+
 def _url(request: Any) -> Url:
     found = request.url
     return Url(found.scheme.decode(), found.host.decode(), found.port, path_of(found.target.decode()))
 
 
 def _head(request: Any, catch: Catch) -> Head:
-    """A request as the mock reads it."""
+    """The head of a request, for the mock."""
     headers = {lowered(name): value for name, value in request.headers}
     query = request.url.target.partition(b"?")[2]
     return Head(request.method.decode(), catch[0], headers, query, catch[1].clock.now)
-
-
-def places(library: ModuleType) -> Iterator[Place]:
-    yield library.ConnectionPool, "handle_request", partial(_handling, library)
-    yield library.AsyncConnectionPool, "handle_async_request", partial(_handling_async, library)
 
 
 def _handling(module: ModuleType, original: Original, ours: Ours) -> Original:
@@ -79,7 +81,7 @@ def _handling_async(module: ModuleType, original: Original, ours: Ours) -> Origi
 
 
 def _error(module: ModuleType, words: str, problem: Exception) -> Exception:
-    """The library's error for a connection that broke, or for a client that waited too long."""
+    """The library's error for a broken connection (with these `words`) or for a timeout."""
     slow = isinstance(problem, TooSlow)
     found: Exception = module.ReadTimeout(TOO_SLOW) if slow else module.RemoteProtocolError(words)
     return found

@@ -1,10 +1,10 @@
-"""httpx and httpx2, which are one library under two names: answers as their responses, transports patched.
+"""Patch httpx and httpx2, which are one library under two names, and make their responses.
 
-A client is stopped before it picks its transport, so whatever else patches transports (pytest-httpx, respx,
-vcrpy) sees only what is not for the mock, whoever came first; only a tracer is gone through. The transports
-that open sockets are patched too: for those who call them directly and for a user's transports around them.
-ASGI and WSGI transports and `MockTransport` are left alone, and clients that were built before are caught as
-well.
+Clients are patched before they pick a transport. So other tools that patch transports (pytest-httpx, respx,
+vcrpy) only see requests that aren't for the mock, whoever came first; requests do go through tracers. The
+transports that open sockets are patched too, for code that calls them directly and for a user's transports
+around them. ASGI and WSGI transports and `MockTransport` aren't patched. Clients that were built before a
+mock are answered as well.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ _NO_TIME = timedelta()
 
 @dataclass(frozen=True)
 class Family:
-    """One of the two libraries, by its module."""
+    """One of the two libraries. `module`: `httpx` or `httpx2`."""
 
     module: Any
 
@@ -48,7 +48,7 @@ class Family:
         return getLogger(self.module.__name__)
 
     def head(self, request: Any, catch: Catch) -> Head:
-        """A request as the mock reads it."""
+        """The head of a request, for the mock."""
         path, mock = catch
         headers = {lowered(name): value for name, value in request.headers.raw}
         return Head(request.method, path, headers, request.url.query, mock.clock.now)
@@ -61,7 +61,7 @@ class Family:
             raise self.error(request, HUNG_UP, problem) from None
 
     async def answer_async(self, request: Any, body: bytes, catch: Catch) -> Reply | Journey:
-        """The same, while other tasks have their turn as they would with a socket."""
+        """The same, giving other tasks their turn as a socket would."""
         try:
             return await begin_answer_async(catch, self.head(request, catch), body, request.extensions)
         except (ConnectionBroken, TooSlow) as problem:
@@ -72,7 +72,7 @@ class Family:
         return self.response(request, self.answer(request, body, catch))
 
     def error(self, request: Any, words: str, problem: Exception) -> Exception:
-        """The library's error for a connection that broke, or for a client that waited too long."""
+        """The library's error for a broken connection (with these `words`) or for a timeout."""
         found: Exception = (
             self.module.ReadTimeout(TOO_SLOW, request=request)
             if isinstance(problem, TooSlow)
@@ -81,7 +81,7 @@ class Family:
         return found
 
     def response(self, request: Any, found: Reply | Journey) -> Any:
-        """An answer as the library's response; its stream comes piece by piece, to sync and async clients."""
+        """An answer as the library's response; a stream comes piece by piece, for sync and async clients."""
         if isinstance(found, Reply):
             return self.whole(request, found.status, found.headers, found.body)
         if found.whole is not None:
@@ -94,20 +94,20 @@ class Family:
         """The response to an answer that came whole."""
         length = (b"content-length", b"%d" % len(body))
         stream = self.module.ByteStream(b"" if request.method == "HEAD" else body)
-        # Without its request, respx would make the response a second time.
+        # respx would make a response without its request a second time.
         response = self.module.Response(status, headers=[*headers, length], stream=stream, request=request)
-        if headers[:-1] == JSON_HEADERS and headers[-1][0] == REQUEST_ID:  # else httpx looks for it
+        if headers[:-1] == JSON_HEADERS and headers[-1][0] == REQUEST_ID:  # saves httpx the search for it
             response.headers.encoding = "ascii"
         return response
 
     def completed(self, response: Any, headers: HeaderList, client: Any, seconds: float) -> Any:
-        """A response with what a client adds to it, and the line that it logs.
+        """Add to a response what a client adds, and log the client's line. Returns the response.
 
-        `headers`: those of the mock's answer.
+        `headers`: those of the mock's answer. `seconds`: that the answer took.
         """
         response.elapsed = timedelta(seconds=seconds) if seconds else _NO_TIME
         response.default_encoding = client._default_encoding
-        if _COOKIE in dict(headers):  # httpx looks for cookies long where there are none
+        if _COOKIE in dict(headers):  # httpx takes long to find that there are no cookies
             client.cookies.extract_cookies(response)
         if self.logger.isEnabledFor(INFO):
             asked = response.request.method, response.request.url
@@ -116,14 +116,27 @@ class Family:
         return response
 
 
+def places(library: ModuleType) -> Iterator[Place]:
+    """What is patched in httpx or httpx2."""
+    family, send = Family(library), "_send_single_request"
+    sync = _Sending(family, library.HTTPTransport, "handle_request", library.SyncByteStream)
+    asynchronous = _Sending(
+        family, library.AsyncHTTPTransport, "handle_async_request", library.AsyncByteStream
+    )
+    yield library.HTTPTransport, sync.method, partial(_delivering, family)
+    yield library.AsyncHTTPTransport, asynchronous.method, partial(_delivering_async, family)
+    yield library.Client, send, sync.sync
+    yield library.AsyncClient, send, asynchronous.asynchronous
+
+
 @cache
 def _stream_class(module: ModuleType) -> Any:
-    """The class of a library's streams, sync and async in one."""
+    """The class of a library's streams, which are sync and async in one."""
     return type("Stream", (Pieces, module.SyncByteStream, module.AsyncByteStream), {})
 
 
 def _chosen(client: Any, url: Any) -> Any:
-    """The transport that a client has for a URL, whoever has patched its choice."""
+    """The transport that a client has for a URL, whatever has patched `_transport_for_url`."""
     for pattern, transport in client._mounts.items():
         if pattern.matches(url):
             return transport or client._transport
@@ -132,9 +145,10 @@ def _chosen(client: Any, url: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Sending:
-    """How the clients of a family send, sync or async.
+    """How sync or async clients of a library send.
 
-    `transport` is the class that opens sockets, `method` its method that does, `stream` what bodies are.
+    `transport`: the class that opens sockets. `method`: the name of its method that does. `stream`: the class
+    of bodies.
     """
 
     family: Family
@@ -143,9 +157,9 @@ class _Sending:
     stream: type
 
     def caught(self, client: Any, request: Any, ours: Ours) -> Catch | None:
-        """What answers a request. Where a user's own transport is chosen, that keeps its duty.
+        """What answers a request; None where the client sends it, as by a user's own transport.
 
-        A body of the other kind, sync or async, is for the client to refuse.
+        A body of the other kind, sync for async or the reverse, is left to the client, which refuses it.
         """
         transport = _chosen(client, request.url) if client._mounts else client._transport
         if self.opens_sockets(transport) and isinstance(request.stream, self.stream):
@@ -153,9 +167,9 @@ class _Sending:
         return None
 
     def opens_sockets(self, transport: Any) -> bool:
-        """Whether nothing precedes the socket: a user's subclass, a tracer, what was put onto this transport.
+        """Whether a transport opens sockets with nothing before: no subclass's or own method, no tracer.
 
-        What those let pass is caught behind them.
+        Requests that go through those are taken further down, by `_delivering` or in httpcore.
         """
         kind = type(transport)
         if kind is not self.transport and (
@@ -193,7 +207,7 @@ class _Sending:
 
 
 def _delivering(family: Family, original: Original, ours: Ours) -> Original | None:
-    """A transport's way to a socket. A tracer there stays, for what goes through it is caught behind it."""
+    """A transport's method, None for a tracer: what goes through that is taken in httpcore."""
 
     def handle_request(transport: Any, request: Any) -> Any:
         catch = ours(request.url)
@@ -212,15 +226,3 @@ def _delivering_async(family: Family, original: Original, ours: Ours) -> Origina
         return family.response(request, await family.answer_async(request, await request.aread(), catch))
 
     return None if is_tracer(original) else handle_async_request
-
-
-def places(library: ModuleType) -> Iterator[Place]:
-    family, send = Family(library), "_send_single_request"
-    sync = _Sending(family, library.HTTPTransport, "handle_request", library.SyncByteStream)
-    asynchronous = _Sending(
-        family, library.AsyncHTTPTransport, "handle_async_request", library.AsyncByteStream
-    )
-    yield library.HTTPTransport, sync.method, partial(_delivering, family)
-    yield library.AsyncHTTPTransport, asynchronous.method, partial(_delivering_async, family)
-    yield library.Client, send, sync.sync
-    yield library.AsyncClient, send, asynchronous.asynchronous

@@ -1,8 +1,8 @@
-"""A mock that takes what this process sends to the service, without a socket: `openpipe_mock.patched()`.
+"""`openpipe_mock.patched()`: a mock that answers this process's requests to the service, without a socket.
 
-Taken are the service's two known hosts, whatever `OPENPIPE_BASE_URL` and `OPENAI_BASE_URL` name, and OpenAI's
-own host. No request with a real key leaves: dummy keys are set for the duration, and the other providers that
-the official clients know are refused. Clients that the mock doesn't answer meet the guard of `network_guard`.
+It answers for the service's two hosts, the hosts that `OPENPIPE_BASE_URL` and `OPENAI_BASE_URL` name, and
+OpenAI's own. No request with a real key leaves: dummy keys are set meanwhile, and requests to the other
+providers that the official clients know are refused. `network_guard` stops clients that aren't patched.
 """
 
 import inspect
@@ -41,7 +41,7 @@ _PARAMETER = "openpipe_mock"
 
 
 class NothingToPatch(ImportError):
-    """No client library is installed whose requests could be taken."""
+    """None of the client libraries that `patched` knows is installed."""
 
 
 class patched:
@@ -55,13 +55,15 @@ class patched:
     decorates, inherited ones too; where one has a parameter `openpipe_mock` it gets the mock, a new one at
     each call.
 
-    `config`: a file, or its content as an object; `seed` and the other settings beat it. `variant`: the name
-    of a way to say answers that is within the contract and unlike the usual (docs/variants.md).
-    `providers`: whether requests to OpenAI's own host are answered (`mock`), refused or let pass; those to
-    Anthropic's and Gemini's are refused unless all may pass. `block_network`: refuse every other host too.
-    Patched are httpx, httpx2, aiohttp, requests and urllib3, as far as they are imported, also later; clients
-    that exist already are caught as well. Other clients are refused those hosts, and the proxies of the
-    environment (docs/fixtures.md).
+    `config`: a file's path, or its content as an object; `seed` and the other settings beat it. `variant`:
+    the name of an unusual form of answers that keeps the contract (docs/variants.md). `providers`: whether
+    requests to OpenAI's own host are answered (`mock`), refused (`refuse`) or sent (`pass`); those to
+    Anthropic's and Gemini's are refused unless it is `pass`. `block_network`: refuse every other host too.
+
+    Patches httpx, httpx2, aiohttp, requests and urllib3, also where they are imported later; clients that
+    exist already are answered too. Other client libraries can't connect to those hosts, nor to the proxies
+    that the environment names (docs/fixtures.md).
+
     Raises ConfigError and Mistakes for settings that are wrong, NothingToPatch on entering.
     """
 
@@ -122,7 +124,7 @@ class patched:
         self.__exit__(kind, error, trace)
 
     def border(self) -> Border:
-        """A new mock with these settings, and what it takes."""
+        """A new mock with these settings, and the requests that it takes. Raises NothingToPatch."""
         if not any_installed():
             raise NothingToPatch(
                 "openpipe-mock takes the requests of httpx, httpx2, aiohttp, requests and urllib3, and none "
@@ -133,13 +135,13 @@ class patched:
         return Border(mock, self.providers, self.block_network, base_urls(), key_names(self.providers))
 
     def fresh(self) -> "patched":
-        """The same settings, entered on its own: a decorated function may be under way more than once."""
+        """A copy with nothing entered, for one call: a decorated function may be under way more than once."""
         twin = patched.__new__(patched)
         twin.__dict__.update(self.__dict__, entered=[])
         return twin
 
     def decorate(self, owner: type, name: str) -> None:
-        """Decorate a class's test, its own or an inherited one."""
+        """Decorate a method of a class of tests, its own or an inherited one."""
         found = inspect.getattr_static(owner, name)
         if isinstance(found, staticmethod | classmethod):
             setattr(owner, name, type(found)(self(found.__func__)))
@@ -158,11 +160,14 @@ class patched:
         raise TypeError(f"expected a function or a class of tests, got {target!r}")
 
 
-# Decorated functions.
+def patched_options() -> Mapping[str, inspect.Parameter]:
+    """The options of `patched`: name → parameter."""
+    parameters = inspect.signature(patched).parameters
+    return {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
 
 
 def _shaped(wrapper: Callable[..., Any], target: _Decorated) -> _Decorated:
-    """The wrapper with all that tells of its target, but for the parameter that the mock is given in."""
+    """The wrapper with name, docstring and signature of its target, but without the mock's parameter."""
     found = wraps(target)(wrapper)
     signature = inspect.signature(target)
     kept = [each for each in signature.parameters.values() if each.name != _PARAMETER]
@@ -236,10 +241,4 @@ _WRAPPINGS: tuple[tuple[Callable[[Any], bool], Callable[[patched, Callable[..., 
     (inspect.isgeneratorfunction, _around_generator),
     (callable, _around),
 )
-"""Kind of function → what is put around it."""
-
-
-def patched_options() -> Mapping[str, inspect.Parameter]:
-    """What `patched` takes."""
-    parameters = inspect.signature(patched).parameters
-    return {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
+"""A test for a kind of function, and the function that wraps it; the first that applies counts."""

@@ -1,4 +1,4 @@
-"""Functions of classes and modules replaced for a while, and given back whatever others put over them."""
+"""Replace functions of classes and modules for a while, and restore them beneath other patches too."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from typing import Any
 
 Original = Callable[..., Any]
 Wrapping = Callable[[Original, Any], Any]
-"""What stands at a place in, and whom to ask; out comes what shall stand there, None if that shall stay."""
+"""Takes the function at a place and the decider; returns the function to put there, None to leave it."""
 Place = tuple[Any, str, Wrapping]
-"""A class or module, the name of its function, and how that is wrapped."""
+"""A class or module, the name of its function, and what wraps it."""
 _MARK = "__openpipe_mock__"
 
 
 def bound(standing: Any, instance: Any) -> Original:
-    """What stands at a class's attribute, as an access by the instance would give it.
+    """The value of a class's attribute, bound as reading it from the instance would.
 
-    That may be a tracer's descriptor, a staticmethod, or a `MagicMock`, which takes no instance.
+    It may be a function, a tracer's descriptor, a staticmethod, or a `MagicMock`, which takes no instance.
     """
     get = getattr(type(standing), "__get__", None)
     found: Original = get(standing, instance, type(instance)) if get else standing
@@ -24,7 +24,7 @@ def bound(standing: Any, instance: Any) -> Original:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One of our functions, and what it stands over; None: what the owner inherits."""
+    """One of our functions, and the one that it replaces; None where the owner inherits that."""
 
     layers: "Layers"
     function: Original
@@ -32,20 +32,20 @@ class _Layer:
 
 
 class Layers:
-    """The patches, put on and taken off as one; `decider` is what they ask on each call.
+    """Patches that are put on and taken off together. `decider`: what they ask on each call.
 
-    Each of our functions over another is a layer. Where somebody else's patch stands over one when ours are
-    taken off, theirs stays; the layer beneath it asks the decider, which then lets everything pass. Once
-    theirs is undone the layer is on top again: it is used again, or taken off.
+    Each of our functions over another is a layer. A patch that somebody else has put over a layer stays when
+    ours are taken off, and so does the layer beneath it, whose decider then lets everything pass. Once their
+    patch is undone, the layer is used again, or taken off.
     """
 
     def __init__(self, decider: Any) -> None:
         self.decider = decider
         self.latest: dict[tuple[Any, str], _Layer] = {}
-        """Owner and name of each place that was patched → the layer that was put there last."""
+        """Owner and name of each patched place → the layer that was put there last."""
 
     def put_on(self, places: Iterable[Place]) -> None:
-        """Have a layer on top at each of these places."""
+        """Put a layer on top at each of these places, unless there is one."""
         for owner, name, wrapping in places:
             current = owner.__dict__.get(name)
             if self.layer(current):
@@ -54,7 +54,7 @@ class Layers:
             if layer is None or layer.beneath is not current:
                 original = getattr(owner, name, None) if current is None else current
                 function = None if original is None else wrapping(original, self.decider)
-                if function is None:  # also where a private method is gone in a later release
+                if function is None:  # also where a later release of a library lacks a private method
                     continue
                 layer = self.latest[owner, name] = _Layer(self, function, current)
                 setattr(function, _MARK, layer)
@@ -70,9 +70,9 @@ class Layers:
                     setattr(owner, name, layer.beneath)
 
     def layer(self, function: Any) -> _Layer | None:
-        """What one of our functions stands over; None for a function of somebody else's."""
+        """The layer of one of our functions; None for somebody else's."""
         found = getattr(function, _MARK, None)
         if not isinstance(found, _Layer) or found.layers is not self:
             return None
-        # A function that `functools.wraps` made, or wrapt, has the mark of what it wraps.
+        # `functools.wraps` and wrapt copy the mark to functions around ours.
         return found if found.function is function else None

@@ -1,4 +1,4 @@
-"""A mock on a free port, in a thread of this process, for clients in other languages and for browsers."""
+"""Run a mock on a free port, in a thread of this process, for clients of any language and browsers."""
 
 import asyncio
 import logging
@@ -21,16 +21,16 @@ from openpipe_mock.testing.virtual import VirtualClock
 _Value = TypeVar("_Value")
 
 _PATIENCE = 20.0
-"""Seconds until a server that doesn't start or doesn't answer is a failure."""
+"""Seconds after which a server that doesn't start or doesn't answer has failed."""
 _SETTLING = 1.0
-"""Seconds that an assertion waits for requests under way, whose clients may have all they want already."""
+"""Seconds that an assertion waits for requests under way, whose clients may have their answers already."""
 _STEP = 0.002
 _ticking = partial(perf_counter)
-"""The clock that requests come by. It goes on where a test stops those that it finds, as freezegun does."""
+"""The clock of `Head.at`. A partial, since freezegun stops the clocks of `time` that it finds in modules."""
 
 
 class _RealTime(VirtualClock):
-    """The clock of a mock on a socket, which nobody moves."""
+    """The clock of a mock on a socket, which can't be moved."""
 
     def advance(self, seconds: float) -> None:
         if seconds:
@@ -38,7 +38,7 @@ class _RealTime(VirtualClock):
 
 
 class LiveServer:
-    """The running server: its service, its origin, and a way into its thread. Raises CannotServe."""
+    """A server in a thread of its own. `origin`: its URL without a path. Raises CannotServe."""
 
     def __init__(self, service: Service | None = None) -> None:
         self.service = service or service_of(Source())
@@ -75,7 +75,7 @@ class LiveServer:
         self.thread.join(_PATIENCE)
 
     def at_once(self, action: Callable[[], _Value]) -> _Value:
-        """Do something in the server's thread, between two steps of requests."""
+        """Run an action in the server's thread, between two steps of requests, and return its result."""
         done: Future[_Value] = Future()
         assert self.loop is not None
 
@@ -90,7 +90,7 @@ class LiveServer:
 
 
 class LiveMock(Mock):
-    """A session of a running server."""
+    """A session of a running server, as a test uses it."""
 
     real_time = True
 
@@ -105,7 +105,7 @@ class LiveMock(Mock):
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that lead the official clients of any language here, for a process of its own."""
+        """The environment variables that point official clients here, for a process of its own."""
         return {
             "OPENPIPE_BASE_URL": self.base_url,
             "OPENPIPE_API_KEY": DUMMY_KEY,
@@ -133,7 +133,7 @@ class LiveMock(Mock):
 
 @contextmanager
 def serving() -> Iterator[LiveServer]:
-    """A running server."""
+    """A context with a running server. Raises CannotServe, and MockError where it doesn't start in time."""
     live = LiveServer()
     live.start()
     try:

@@ -1,4 +1,4 @@
-"""The mock in a test's hands: what it shall answer, and what it was asked.
+"""`Mock`, by which a test says what is answered and asserts what was asked.
 
     mock.criterion("helpful").by_output({"1, 2, 3.": 1.0})
     mock.completion(choices=["no", "1, 2, 3."], when={"last_user": {"contains": "Count"}})
@@ -7,7 +7,7 @@
     mock.judged("helpful", output="1, 2, 3.", times=1)
     mock.assert_contract_kept()
 
-The words are those of the config file (docs/config.md), and so are the sentences about mistakes.
+Options have the names of the config file (docs/config.md), and the same messages about mistakes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,7 +59,7 @@ Config = str | PathLike[str] | Mapping[str, Any] | None
 
 
 class _Text(TypedDict, total=False):
-    """What a text must be; all that is given must hold. `matches` is an RE2 expression."""
+    """Conditions on a text, which must all hold. `matches`: an RE2 expression."""
 
     equals: str
     contains: str
@@ -67,11 +67,11 @@ class _Text(TypedDict, total=False):
 
 
 _Test = str | _Text
-"""A text that must be this, or what it must be."""
+"""The text that is expected, or conditions on it."""
 
 
 class Conditions(TypedDict, total=False):
-    """What must hold of a request: the conditions of the config file."""
+    """The conditions on a request, as in the config file, which must all hold."""
 
     endpoint: str
     model: str
@@ -90,7 +90,7 @@ _Score = float | Mapping[str, Any]
 
 
 class Overrides(TypedDict, total=False):
-    """Settings that beat those of a config file, and a variant."""
+    """Settings that beat those of a config file, and the name of a variant."""
 
     seed: int | None
     validation: Validation | None
@@ -104,28 +104,28 @@ class Overrides(TypedDict, total=False):
 
 
 class MockError(ValueError):
-    """What was asked of the mock makes no sense; the message says where and what was expected."""
+    """An option or value is invalid; the message says which, and what is expected."""
 
 
 _DEFAULTS = Settings()
 _MOST_LEVELS, _MOST_MISFITS = 250, 20
-"""How deep values may be nested that are given as JSON; how much is told of what is none."""
+"""How deep a value may be nested that becomes JSON; how many of its mistakes are reported."""
 _JSON_VALUE = "a value of JSON (an object, an array, a string, a number, true, false or null)"
 _TOLD = {
     int: "an integer of at most 64 bits, got a larger one",
     float: "a finite number, got one that isn't",
     str: "a string of Unicode, got one with half a surrogate pair",
 }
-"""A type that JSON has → what of it JSON can't say."""
+"""Type that JSON has → the message about a value of it that JSON can't hold."""
 
 
 def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
-    """Settings from a config file or its content, and what beats them. Raises ConfigError, Mistakes.
+    """Settings from a config file or its content, beaten by `overrides`: see `Overrides`.
 
-    `variant` stands in no file. Raises ValueError for the name of none.
+    Raises ConfigError and Mistakes for settings that are wrong, ValueError for an unknown variant.
     """
     if config is None and not overrides:
-        return _DEFAULTS  # as most mocks have it; to make settings anew costs a test 35 µs
+        return _DEFAULTS  # most mocks have these, and new ones cost a test 35 µs
     written = {name: value for name, value in overrides.items() if name != "variant"}
     beating = configfile.settings(orjson.loads(_json(written)))
     if "variant" in overrides:
@@ -141,118 +141,67 @@ def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
     return replace(found, **{name: getattr(beating, name) for name in overrides})
 
 
-def _json(value: Any) -> bytes:
-    """A value as JSON. Raises Mistakes, which say where it is none."""
-    try:
-        text = orjson.dumps(value)
-        if b"null" not in text:  # which orjson also writes for numbers that aren't finite
-            return text
-    except orjson.JSONEncodeError:
-        text = b""
-    mistakes = tuple(islice(_misfits(value, SchemaPlace({})), _MOST_MISFITS))
-    if mistakes:
-        raise Mistakes(mistakes)
-    return text
-
-
-def _misfits(value: Any, place: SchemaPlace, level: int = 0) -> Iterator[Violation]:
-    """What of a value JSON can't say. It is told by its type, as what it says may be secret."""
-    if level == _MOST_LEVELS:
-        yield Violation(place.pointer, "json", f"expected at most {_MOST_LEVELS} levels, got more.")
-    elif isinstance(value, dict):
-        for name, each in value.items():
-            if isinstance(name, str):
-                yield from _misfits(name, place)
-                yield from _misfits(each, place.at(name), level + 1)
-            else:
-                told = f"expected names that are strings, got one of the type {type(name).__name__}."
-                yield Violation(place.pointer, "json", told)
-    elif isinstance(value, list) or type(value) is tuple:  # orjson writes no named tuples
-        for number, each in enumerate(value):
-            yield from _misfits(each, place.at(number), level + 1)
-    elif not _is_writable(value):
-        told = _TOLD.get(type(value), f"{_JSON_VALUE}, got one of the type {type(value).__name__}")
-        yield Violation(place.pointer, "json", f"expected {told}.")
-
-
-def _is_writable(value: Any) -> bool:
-    try:
-        return orjson.dumps(value) != b"null" or value is None
-    except orjson.JSONEncodeError:
-        return False
-
-
-def _rule_names(names: Sequence[str]) -> Sequence[str]:
-    """Names of rules of conduct. Raises MockError for the name of none."""
-    known = [rule.name for rule in CONDUCT_RULES]
-    names = [names] if isinstance(names, str) else names
-    for name in names:
-        if name not in known:
-            told = f"there is no rule {quoted(name)}; there are {listed(known, 'and')}."
-            raise MockError(f"allow: {told}{did_you_mean(name, known)}")
-    return names
-
-
 @dataclass(frozen=True, slots=True)
 class _CriterionScript:
-    """How a criterion shall judge. Each method replaces what was said before."""
+    """Says how a criterion judges. Each method replaces what was said before. Scores are from 0 to 1."""
 
     mock: "Mock"
     id: str
 
     def score(self, score: float, *, explanation: str | None = None, **further: Any) -> None:
-        """Always this score. `further`: `usage`, `flip_share`."""
+        """Judge everything with this score. `further`: `usage`, `flip_share`."""
         self.form({"score": score, **not_none(explanation=explanation), **further})
 
     def by_output(self, scores: Mapping[str, _Score], *, otherwise: _Score | None = None) -> None:
-        """By the text of the output; other texts get `otherwise`, or a score drawn by content."""
+        """Judge by the text of the output. Other texts get `otherwise`, or a score drawn by content."""
         self.form({"by_output": dict(scores), **not_none(otherwise=otherwise)})
 
     def sequence(self, scores: Sequence[_Score], *, then: Literal["repeat", "last"] = "repeat") -> None:
-        """One after the other; then again (`repeat`), or the last for good (`last`)."""
+        """Give these scores one after the other; then again (`repeat`), or always the last (`last`)."""
         self.form({"sequence": list(scores), "then": then})
 
     def rules(self, rules: Sequence[Mapping[str, Any]], *, otherwise: _Score | None = None) -> None:
-        """The form of the first rule whose `when` holds: `[{"when": {"output": …}, "score": 0}, …]`."""
+        """Judge by the first rule whose `when` holds: `[{"when": {"output": …}, "score": 0}, …]`."""
         self.form({"rules": list(rules), **not_none(otherwise=otherwise)})
 
     def length(self, *, best: int, worst: int) -> None:
-        """1 up to `best` characters of output, 0 from `worst` on, linear between."""
+        """Judge by the output's length: 1 up to `best` characters, 0 from `worst` on, linear between."""
         self.form({"length": {"best": best, "worst": worst}})
 
     def uniform(self, low: float = 0.0, high: float = 1.0, **further: Any) -> None:
-        """By content, evenly spread."""
+        """Draw scores by content, evenly from `low` to `high`. `further`: `usage`, `decimals`, …"""
         self.form({"uniform": [low, high], **further})
 
     def near(self, score: float, *, within: float = 0.05) -> None:
-        """By content, close to a threshold."""
+        """Draw scores by content, at most `within` away from `score`."""
         self.form({"near": score, "within": within})
 
     def passes(self, share: float = 1.0) -> None:
-        """1 or 0, by content: this share of contents passes."""
+        """Give 1 to this share of contents, 0 to the others."""
         self.form({"pass_rate": share})
 
     def fails(self, *, status: int = 500, message: str | None = None) -> None:
-        """An error in place of each judgement."""
+        """Answer with an error in place of each judgement."""
         self.form({"error": {"status": status, **not_none(message=message)}})
 
     def raw(self, value: Json) -> None:
-        """Any JSON as the judgement, also one that breaks the contract."""
+        """Answer with this JSON as the judgement, which may break the contract."""
         self.form({"raw": value})
 
     def form(self, form: Mapping[str, Any]) -> None:
-        """Any form of the config file; with `v1`, `v2`, … all versions at once."""
+        """Judge by any form of the config file; with keys `v1`, `v2`, … set all versions."""
         self.mock.order("PUT", f"/criteria/{self.id}", form)
 
     def reset(self) -> None:
-        """As the config file says again."""
+        """Judge as the config file says again."""
         self.mock.order("DELETE", f"/criteria/{self.id}")
 
 
 class Mock:
-    """One session of a mock. `base_url` is where clients find it; `clock` its virtual time, in process.
+    """One session of a mock, as a test uses it.
 
-    `overrides`: settings that beat every config file. `real_time`: its clock goes on while a client waits.
+    `base_url`: where clients find it. `clock`: its virtual time in seconds, in process. `overrides`: settings
+    that beat every config file. `real_time`: whether its clock goes on while a client waits.
     """
 
     real_time = False
@@ -279,24 +228,24 @@ class Mock:
     def __repr__(self) -> str:
         return f"<Mock {self.base_url} session {self.session.name}, {self.session.journal.kept} calls>"
 
-    # How it is reached. A mock on a socket has other ways: see `live`.
+    # How it is reached; `live.LiveMock` overrides these.
 
     def now(self) -> float:
-        """Seconds on the clock that requests come by."""
+        """Seconds on the clock of `Head.at`."""
         return self.clock.now
 
     def at_once(self, action: Callable[[], _Value]) -> _Value:
-        """Do something while no request goes on."""
+        """Run an action while no request goes on, and return its result."""
         with TURN:
             return action()
 
     def settle(self) -> None:
-        """Wait until the requests that clients think are done are done here too; in process they are."""
+        """Wait until requests are over whose clients have their answers; in process they always are."""
 
     def answer(self, head: Head, body: bytes) -> Reply | Effects:
-        """Answer one request, to the API or to the control API.
+        """Answer one request to the API or the control API.
 
-        A reply where nothing has to be waited for, else the exchange that goes on, to be begun at once.
+        Returns a reply, or an exchange where time has to pass, which the caller has to begin at once.
         """
         with TURN:
             if head.path.startswith("/_mock/") and not SESSION.fullmatch(head.path):
@@ -304,7 +253,7 @@ class Mock:
             return self.shortcut.answer(head, body, self.now)
 
     def order(self, method: str, path: str, body: Json = None) -> Json:
-        """Ask the control API, in this process. Raises MockError for what it refuses."""
+        """Ask the control API, in this process; returns the JSON. Raises MockError for an error."""
         headers = {b"content-type": b"application/json"}
         if self.session.name != DEFAULT:
             headers[b"x-mock-session"] = self.session.name.encode()
@@ -320,10 +269,10 @@ class Mock:
             raise MockError("\n".join(told))
         return said
 
-    # What it shall answer.
+    # What is answered.
 
     def criterion(self, id: str) -> _CriterionScript:
-        """How a criterion judges: `helpful`, or one version of it: `helpful@v2`."""
+        """Say how a criterion judges. `id`: `helpful`, or one version of it: `helpful@v2`."""
         if not isinstance(id, str) or not id:
             raise MockError(f"a criterion id has at least 1 character, got {id!r}")
         return _CriterionScript(self, id)
@@ -340,7 +289,7 @@ class Mock:
         when: Conditions | None = None,
         name: str | None = None,
     ) -> None:
-        """What chat requests that meet `when` are answered; the latest script is asked first."""
+        """Say what chat requests that meet `when` are answered; the latest such call comes first."""
         said = not_none(
             text=text, choices=choices, refusal=refusal, tool_calls=tool_calls, raw=raw,
             finish_reason=finish_reason, when=when, name=name,
@@ -350,7 +299,7 @@ class Mock:
     def tool_call(
         self, name: str, arguments: Mapping[str, Any] | str | None = None, *, when: Conditions | None = None
     ) -> None:
-        """Chat requests that meet `when` are answered by this call, but never after a tool's result."""
+        """Answer chat requests that meet `when` with this call, but never after a tool's result."""
         call = {"name": name, "arguments": {} if arguments is None else arguments}
         self.order("POST", "/completions", {"tool_calls": [call], **not_none(when=when)})
 
@@ -381,7 +330,7 @@ class Mock:
         endless: bool | None = None,
         raw: Json = None,
     ) -> None:
-        """What goes wrong with requests that meet `when`, at their turn: the keys of docs/faults.md."""
+        """Say what goes wrong with requests that meet `when`, and with which of them: see docs/faults.md."""
         said = not_none(
             when=when, name=name, call=call, every=every, first=first, share=share, status=status,
             message=message, code=code, body=body, retry_after=retry_after, delay_ms=delay_ms, drip=drip,
@@ -392,16 +341,16 @@ class Mock:
         self.order("POST", "/faults", said)
 
     def limits(self, *, requests_per_minute: int | None = None, concurrent: int | None = None) -> None:
-        """What each key may do; None: whatever it likes."""
+        """Set the limits of each key; None for no limit."""
         self.order("PUT", "/limits", not_none(requests_per_minute=requests_per_minute, concurrent=concurrent))
 
     def load(self, path: str | PathLike[str]) -> None:
-        """Everything that a config file says, for this session. Raises ConfigError with all its mistakes."""
+        """Put a config file in force for this session. Raises ConfigError with all its mistakes."""
         settings = settings_of(path, self.overrides)
         self.at_once(lambda: self.session.use(settings))
 
     def reset(self) -> None:
-        """Forget all that was set since the beginning, and all that happened."""
+        """Forget all that the test has set, and all that happened."""
         self.at_once(self.forget)
 
     def forget(self) -> None:
@@ -409,7 +358,7 @@ class Mock:
         self.session.own = self.initial
         self.expected.clear()
 
-    # What it was asked.
+    # What was asked.
 
     @property
     def calls(self) -> Calls:
@@ -417,14 +366,14 @@ class Mock:
         return Calls(map(call_from_entry, self.entries()))
 
     def entries(self) -> list[Entry]:
-        """What the journal has of them."""
+        """The journal's entries, once requests under way have settled."""
         self.settle()
         return self.at_once(lambda: list(self.session.journal.entries))
 
     def judged(
         self, criterion: str | None = None, *, output: str | None = None, times: int | None = None
     ) -> Calls:
-        """Assert that the judge was asked, `times` times or at least once; returns those calls."""
+        """Assert that the judge was asked, `times` times or at least once. Returns those calls."""
         __tracebackhide__ = True
         return self.came(not_none(endpoint="judge", criterion=criterion, output=output), times)
 
@@ -437,7 +386,7 @@ class Mock:
         streamed: bool | None = None,
         times: int | None = None,
     ) -> Calls:
-        """Assert that a completion was asked for, `times` times or at least once; returns those calls.
+        """Assert that a completion was asked for, `times` times or at least once. Returns those calls.
 
         `criteria`: the request named exactly these, in any order.
         """
@@ -449,7 +398,7 @@ class Mock:
         return self.came(wanted, times)
 
     def came(self, wanted: Mapping[str, Any], times: int | None) -> Calls:
-        """Assert that calls with these fields came."""
+        """Assert that calls with these fields came, `times` times or at least once. Returns them."""
         __tracebackhide__ = True
         calls = self.calls
         found = Calls(call for call in calls if not list(call_differences(call, wanted)))
@@ -458,7 +407,7 @@ class Mock:
         return found
 
     def assert_contract_kept(self) -> None:
-        """Assert that no request broke the contract, those aside that were meant to."""
+        """Assert that no request broke the contract, except on purpose: see `excused`."""
         __tracebackhide__ = True
         calls = self.calls
         broken = [call for call in calls if call.violations and not self.excused(call)]
@@ -468,10 +417,10 @@ class Mock:
             raise AssertionError(f"{told}\n{breach_lines(broken[:MOST_SHOWN])}{more}")
 
     def warnings(self, *, timed: bool | None = None) -> tuple[Lapse, ...]:
-        """What the client does wrong beside the contract: the rules that it broke, and where.
+        """The rules of conduct that the client broke, and where: what it does wrong beside the contract.
 
-        `timed`: whether to look at how long it waited. By default that is done on a socket alone: in process
-        the clock stands still while a client waits, unless its sleep is `mock.clock.advance`.
+        `timed`: whether to apply the rules on how long it waited, by default on a socket alone. In process
+        the clock stands still while a client waits, unless the client's sleep is `mock.clock.advance`.
         """
         came = sorted(self.entries(), key=lambda entry: entry.number)
         seen = [observed(entry) for entry in came]
@@ -479,7 +428,7 @@ class Mock:
         return lapses(judged, real_time=self.real_time if timed is None else timed)
 
     def assert_well_behaved(self, *, timed: bool | None = None, allow: Sequence[str] = ()) -> None:
-        """Assert that there are no warnings, but of the rules whose names are allowed; see `warnings`."""
+        """Assert that there are no `warnings`. `allow`: names of rules that may be broken."""
         __tracebackhide__ = True
         allowed = _rule_names(allow)
         found = [lapse for lapse in self.warnings(timed=timed) if lapse.rule.name not in allowed]
@@ -488,14 +437,15 @@ class Mock:
             raise AssertionError("\n".join([told, *(f"  {lapse}" for lapse in found)]))
 
     def excused(self, call: Call) -> bool:
-        """Whether a call broke the contract on purpose."""
+        """Whether a call broke the contract on purpose: by its header, or inside `expect_violation`."""
         return call.meant or call.id in self.expected
 
     @contextmanager
     def expect_violation(self, pointer: str | None = None) -> Iterator[None]:
-        """Assert that a request in here breaks the contract, at this JSON pointer; it is then excused.
+        """A context that asserts that a request in it breaks the contract; such requests are excused.
 
-        An exception that leaves the block goes on, and the request is excused all the same.
+        `pointer`: the JSON pointer of the violation, None for any. Where an exception leaves the block, it
+        goes on without the assertion.
         """
         before = {call.id for call in self.calls}
         passed = False
@@ -516,11 +466,65 @@ class Mock:
                 raise AssertionError(f"expected a request that breaks the contract{where}{seen}")
 
 
-class _Hidden:
-    """A name of the module that the fixture `openpipe_mock` hides; a mock hasn't got it.
+def _json(value: Any) -> bytes:
+    """A value as JSON. Raises Mistakes for what JSON can't hold."""
+    try:
+        text = orjson.dumps(value)
+        if b"null" not in text:  # orjson writes it also for numbers that aren't finite, which are mistakes
+            return text
+    except orjson.JSONEncodeError:
+        text = b""
+    mistakes = tuple(islice(_misfits(value, SchemaPlace({})), _MOST_MISFITS))
+    if mistakes:
+        raise Mistakes(mistakes)
+    return text
 
-    A `__getattr__` of the mock's would do the same, but makes each of its attributes slower to read.
+
+def _misfits(value: Any, place: SchemaPlace, level: int = 0) -> Iterator[Violation]:
+    """The parts of a value that JSON can't hold. Messages name their types, since values may be secret."""
+    if level == _MOST_LEVELS:
+        yield Violation(place.pointer, "json", f"expected at most {_MOST_LEVELS} levels, got more.")
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            if isinstance(name, str):
+                yield from _misfits(name, place)
+                yield from _misfits(each, place.at(name), level + 1)
+            else:
+                told = f"expected names that are strings, got one of the type {type(name).__name__}."
+                yield Violation(place.pointer, "json", told)
+    elif isinstance(value, list) or type(value) is tuple:  # orjson writes no named tuples
+        for number, each in enumerate(value):
+            yield from _misfits(each, place.at(number), level + 1)
+    elif not _is_writable(value):
+        told = _TOLD.get(type(value), f"{_JSON_VALUE}, got one of the type {type(value).__name__}")
+        yield Violation(place.pointer, "json", f"expected {told}.")
+
+
+def _is_writable(value: Any) -> bool:
+    try:
+        return orjson.dumps(value) != b"null" or value is None
+    except orjson.JSONEncodeError:
+        return False
+
+
+def _rule_names(names: Sequence[str]) -> Sequence[str]:
+    """Names of rules of conduct, one or several. Raises MockError for an unknown one."""
+    known = [rule.name for rule in CONDUCT_RULES]
+    names = [names] if isinstance(names, str) else names
+    for name in names:
+        if name not in known:
+            told = f"there is no rule {quoted(name)}; there are {listed(known, 'and')}."
+            raise MockError(f"allow: {told}{did_you_mean(name, known)}")
+    return names
+
+
+class _Hidden:
+    """An attribute of `Mock` under a public name of the module that the fixture `openpipe_mock` hides.
+
+    Reading it raises AttributeError with advice.
     """
+
+    # A `__getattr__` of the mock's would do the same, but make each of its attributes slower to read.
 
     def __init__(self, name: str) -> None:
         self.name = name

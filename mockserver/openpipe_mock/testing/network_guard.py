@@ -1,8 +1,9 @@
-"""The guard beneath a mock: clients that the mock doesn't answer reach neither service, provider nor proxy.
+"""Keep clients that the mock doesn't answer from the service, the providers and the proxies.
 
-It stands where Python resolves names, connects sockets and begins TLS: in `socket` and `ssl`, which asyncio,
-trio, anyio, urllib and http.client use too, and in the event loops with sockets of their own, uvloop's and
-asyncio's on Windows. Clients that connect in C (pycurl, curl_cffi, grpc) can't be seen, nor other processes.
+The guard patches where Python resolves names, connects sockets and begins TLS: `socket` and `ssl`, which
+asyncio, trio, anyio, urllib and http.client use too, and the event loops with sockets of their own, uvloop's
+and asyncio's on Windows. It doesn't see clients that connect in C (pycurl, curl_cffi, grpc), nor other
+processes.
 """
 
 import _socket
@@ -29,10 +30,10 @@ _SOCKS = 1080
 
 
 class NetworkRefused(OSError):
-    """A request or connection that was kept from leaving. The message says which, and what would let it go.
+    """A request or connection was refused. The message says which, and what would let it pass."""
 
-    An OSError, as libraries expect of a connection: they wrap it or pass it on, and close what they opened.
-    """
+    # An OSError, as libraries expect of a connection: they close what they opened, and wrap it or pass it on.
+    # asyncio loses an error of another kind when it tries several addresses.
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -40,14 +41,72 @@ class NetworkRefused(OSError):
 
 
 class _HandshakeRefused(NetworkRefused, ssl.SSLError):
-    """The same, as event loops expect it of a handshake."""
+    """The same, as an error that event loops expect of a handshake."""
 
 
-# Hosts and ports.
+class NetworkGuard:
+    """The guard, which is on while there is a mock.
+
+    `guards(host)`: whether clients that no mock answers may not reach a host. `blocks()`: whether they may
+    reach this machine only. Patches that others have put over the guard's stay when it is taken off: see
+    `Layers`.
+    """
+
+    def __init__(self, guards: Callable[[str], bool], blocks: Callable[[], bool]) -> None:
+        self.guards = guards
+        self.blocks = blocks
+        self.on = False
+        self.layers = Layers(self)
+        self.places: tuple[Place, ...] = ()
+
+    def put_on(self) -> None:
+        self.places = self.places or tuple(places())
+        self.on = True
+        self.layers.put_on(self.places)
+
+    def take_off(self) -> None:
+        self.on = False
+        self.layers.take_off()
+
+    def is_watching(self) -> bool:
+        """Whether the current call has to be checked."""
+        return self.on and not _PASSING.get()
+
+    def check_name(self, host: object, port: object = None) -> None:
+        """Raise NetworkRefused for a name that may not be resolved. Addresses are left to `check_address`."""
+        if self.is_watching() and not _is_address(normal_host(_text(host))):
+            self.check(host, port)
+
+    def check_address(self, sock: socket.socket, address: Any) -> None:
+        """Raise NetworkRefused where a socket may not connect to an address."""
+        if sock.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple):
+            self.check(*address[:2])
+
+    def check(self, host: object, port: object = None) -> None:
+        """Raise NetworkRefused where a host, a name or an address, may not be connected to."""
+        if not self.is_watching():
+            return
+        asked = _text(host)
+        name = normal_host(asked)
+        if self.guards(name):
+            raise NetworkRefused(_refusal(asked))
+        _check_proxy(name, port)
+        if self.blocks() and not is_local_host(name):
+            raise NetworkRefused(
+                f"a connection to {quoted(asked)} was refused: block_network keeps in all that isn't for "
+                "this machine; mock that host too, or leave block_network out."
+            )
+
+    def refusal_of_tls(self, server: str | None) -> NetworkRefused | None:
+        """The error for TLS to a server's name, None where it may be."""
+        # Here the host shows where a client had its address already, or connects by a proxy of its own.
+        if server and self.is_watching() and self.guards(normal_host(server)):
+            return _HandshakeRefused(_refusal(server))
+        return None
 
 
 def _text(host: object) -> str:
-    """A host as `socket` takes it, as text; "" for this machine."""
+    """The text of a host as `socket` takes it; "" for this machine."""
     return bytes(host).decode("latin-1") if isinstance(host, bytes | bytearray) else str(host or "")
 
 
@@ -74,7 +133,7 @@ def _endpoint(host: str, port: object) -> tuple[str, str]:
 
 
 def _proxies() -> Iterator[tuple[str, tuple[str, str]]]:
-    """The variables that name a proxy, and where that is."""
+    """Each variable that names a proxy, with the proxy's host and port."""
     for name in list(os.environ):
         value = os.environ.get(name) if name.lower() in _PROXIES else None
         proxy = parsed(value if "://" in value else f"http://{value}") if value else None
@@ -82,14 +141,14 @@ def _proxies() -> Iterator[tuple[str, tuple[str, str]]]:
             yield name, _endpoint(proxy.host, _SOCKS if proxy.port is None else proxy.port)
 
 
-# What the mock has looked at.
+# Requests that may pass.
 
 _PASSING: ContextVar[bool] = ContextVar("openpipe_mock_passing", default=False)
 
 
 @contextmanager
 def passing() -> Iterator[None]:
-    """Around a request that the mock has looked at and lets pass: it goes where it likes, by a proxy too."""
+    """A context for a request that a mock lets pass: the guard is off in it, for proxies too."""
     token = _PASSING.set(True)
     try:
         yield
@@ -97,12 +156,12 @@ def passing() -> Iterator[None]:
         _PASSING.reset(token)
 
 
-# The patches. Each takes what it stands for, and checks before it calls that.
+# The patches. Each takes the function that it replaces, and checks before it calls that.
 
 
 def _lookup(original: Original, guard: "NetworkGuard") -> Original | None:
     if getattr(original, "__module__", None) == "pytest_socket":
-        return None  # it refuses everything, and takes its function away only where it finds that on top
+        return None  # it refuses everything, and restores the function only if its own is still on top
 
     def lookup(host: Any, *args: Any, **kwargs: Any) -> Any:
         guard.check_name(host, args[0] if args else kwargs.get("port"))
@@ -185,13 +244,13 @@ def _uvloop_connection(original: Original, guard: "NetworkGuard") -> Original:
 
 
 def _socket_class() -> type:
-    """Python's own class of sockets, also while another tool has put a class of its own in its place."""
+    """Python's own class of sockets, also while another tool has replaced `socket.socket`."""
     lowest = [each for each in socket.socket.__mro__ if each.__bases__ == (_socket.socket,)]
     return lowest[0] if lowest else socket.socket
 
 
 def _named(wrapping: Wrapping) -> Wrapping:
-    """The same, but its functions bear the name of what they stand for."""
+    """The same wrapping, whose functions get the name and docstring of those that they replace."""
 
     def wrapped(original: Original, guard: "NetworkGuard") -> Original | None:
         found = wrapping(original, guard)
@@ -204,7 +263,7 @@ def places() -> Iterator[Place]:
     from asyncio.base_events import BaseEventLoop
     from asyncio.proactor_events import BaseProactorEventLoop
 
-    yield _socket, "getaddrinfo", _named(_lookup)  # what those call who have imported the other by name
+    yield _socket, "getaddrinfo", _named(_lookup)  # `from socket import getaddrinfo` ends up here
     for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
         yield socket, name, _named(_lookup)
     for name in ("connect", "connect_ex"):
@@ -218,68 +277,6 @@ def places() -> Iterator[Place]:
 
         yield uvloop.Loop, "getaddrinfo", _named(_uvloop_lookup)
         yield uvloop.Loop, "create_connection", _named(_uvloop_connection)
-
-
-class NetworkGuard:
-    """On while there is a mock. `guards(host)`: whether a host is kept from the clients that no mock answers.
-
-    `blocks()`: whether all but this machine is. What was patched over the guard in the meantime stays when it
-    goes off; what it calls of the guard then lets everything through.
-    """
-
-    def __init__(self, guards: Callable[[str], bool], blocks: Callable[[], bool]) -> None:
-        self.guards = guards
-        self.blocks = blocks
-        self.on = False
-        self.layers = Layers(self)
-        self.places: tuple[Place, ...] = ()
-
-    def put_on(self) -> None:
-        self.places = self.places or tuple(places())
-        self.on = True
-        self.layers.put_on(self.places)
-
-    def take_off(self) -> None:
-        self.on = False
-        self.layers.take_off()
-
-    def is_watching(self) -> bool:
-        """Whether what happens now is to be looked at."""
-        return self.on and not _PASSING.get()
-
-    def check_name(self, host: object, port: object = None) -> None:
-        """Before a name is resolved: raise NetworkRefused. An address may be resolved, not connected to."""
-        if self.is_watching() and not _is_address(normal_host(_text(host))):
-            self.check(host, port)
-
-    def check_address(self, sock: socket.socket, address: Any) -> None:
-        """Before a socket connects: raise NetworkRefused."""
-        if sock.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple):
-            self.check(*address[:2])
-
-    def check(self, host: object, port: object = None) -> None:
-        """Raise NetworkRefused for a connection to a host, by name or by address, that isn't to be."""
-        if not self.is_watching():
-            return
-        asked = _text(host)
-        name = normal_host(asked)
-        if self.guards(name):
-            raise NetworkRefused(_refusal(asked))
-        _check_proxy(name, port)
-        if self.blocks() and not is_local_host(name):
-            raise NetworkRefused(
-                f"a connection to {quoted(asked)} was refused: block_network keeps in all that isn't for "
-                "this machine; mock that host too, or leave block_network out."
-            )
-
-    def refusal_of_tls(self, server: str | None) -> NetworkRefused | None:
-        """What is wrong with TLS to a server: a host shows there of which a client had the address already.
-
-        So does one behind a proxy that the environment doesn't name.
-        """
-        if server and self.is_watching() and self.guards(normal_host(server)):
-            return _HandshakeRefused(_refusal(server))
-        return None
 
 
 def _refusal(host: str) -> str:

@@ -1,4 +1,4 @@
-"""Client libraries patched: put on and taken off as one, also those that are imported in between."""
+"""Patch the client libraries together, also those that are imported later, and undo it."""
 
 import sys
 from collections.abc import Callable, Collection
@@ -23,90 +23,58 @@ CLIENTS = {
     "requests": "requests_clients",
     "urllib3": "urllib3_clients",
 }
-"""A client library → the module here whose `places(library)` says what of it is patched.
+"""Client library → the module of this package whose `places(library)` says what is patched.
 
-That module is imported when the library is there.
+That module is imported once the library is.
 """
 
 
 def any_installed() -> bool:
-    """Whether there is a library to patch."""
+    """Whether any of these libraries is installed."""
     return any(name in sys.modules or find_spec(name) for name in CLIENTS)
 
 
 @cache
 def places_in(name: str, library: ModuleType) -> tuple[Place, ...]:
-    """What is to be patched in a library. Raises AttributeError for a stub."""
+    """The places to patch in a library. Raises AttributeError for a stub."""
     return tuple(import_module(f"{__package__}.{CLIENTS[name]}").places(library))
 
 
-# What stands at a place, and whose it is.
+# Patches of others.
 
 _UNPROXIED = (FunctionType, staticmethod, classmethod)
 
 
 def is_tracer(standing: Any) -> bool:
-    """Whether it is a proxy around what stood there before, as tracers make them: requests go through it."""
-    # `isinstance` would believe the proxy, which says that it is a function.
+    """Whether a method is a proxy around the one before it, as tracers make them: requests go through it."""
+    # Not `isinstance`: the proxy's `__class__` says that it is a function.
     return type(standing) not in _UNPROXIED and hasattr(standing, "__wrapped__")
 
 
 def is_replaced(owner: type, name: str) -> bool:
-    """Whether another mock stands at a library's method: neither the library's own function nor a tracer."""
+    """Whether another mock has replaced a library's method: it is neither the library's own nor a tracer."""
     standing, module = owner.__dict__[name], sys.modules[owner.__module__]
     return getattr(standing, "__globals__", None) is not vars(module) and not is_tracer(standing)
 
 
 @cache
 def as_written(owner: type, name: str) -> Original:
-    """A library's method as its source has it, whatever stands at its place by now."""
+    """A library's own method, read from its source again, whatever has replaced it by now."""
     spec = sys.modules[owner.__module__].__spec__
     assert spec is not None
     assert spec.loader is not None
     again = module_from_spec(spec)
     with catch_warnings():
-        simplefilter("ignore")  # the library has already said what it has to say
+        simplefilter("ignore")  # the library has warned at its first import
         spec.loader.exec_module(again)
     found: Original = vars(again)[owner.__name__].__dict__[name]
     return found
 
 
-# Patching.
-
-
-class _Arrivals:
-    """A finder that knows no module: it calls `arrived` for those of these names that others find."""
-
-    def __init__(self, names: Collection[str], arrived: Callable[[ModuleType], None]) -> None:
-        self.names = names
-        self.arrived = arrived
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name not in self.names:
-            return None
-        for finder in sys.meta_path:
-            found = None if finder is self else finder.find_spec(name, path, target)
-            if found is not None:
-                self.watch(found)
-                return found
-        return None
-
-    def watch(self, spec: ModuleSpec) -> None:
-        """Have the module announced once it was executed."""
-        execute = getattr(spec.loader, "exec_module", None)
-        if execute is not None:
-            spec.loader.exec_module = partial(self.execute, execute)  # type: ignore[union-attr,method-assign]
-
-    def execute(self, execute: Callable[[ModuleType], None], module: ModuleType) -> None:
-        execute(module)
-        self.arrived(module)
-
-
 class Patches:
-    """The patches of client libraries; `ours` decides on each request.
+    """The patches of all client libraries. `ours`: says for each request what answers it.
 
-    Whatever was patched over ours in the meantime stays when ours are taken off; what it then calls of ours
-    asks `ours`, and passes everything on if that knows nothing.
+    Patches that others have put over ours stay when ours are taken off: see `Layers`.
     """
 
     def __init__(self, ours: Ours) -> None:
@@ -141,3 +109,31 @@ class Patches:
         except AttributeError:  # somebody's stub under the library's name
             return
         self.layers.put_on(places)
+
+
+class _Arrivals:
+    """A finder of modules that finds none itself: it calls `arrived` for these modules after their import."""
+
+    def __init__(self, names: Collection[str], arrived: Callable[[ModuleType], None]) -> None:
+        self.names = names
+        self.arrived = arrived
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name not in self.names:
+            return None
+        for finder in sys.meta_path:
+            found = None if finder is self else finder.find_spec(name, path, target)
+            if found is not None:
+                self.watch(found)
+                return found
+        return None
+
+    def watch(self, spec: ModuleSpec) -> None:
+        """Have `arrived` called once the module was executed."""
+        execute = getattr(spec.loader, "exec_module", None)
+        if execute is not None:
+            spec.loader.exec_module = partial(self.execute, execute)  # type: ignore[union-attr,method-assign]
+
+    def execute(self, execute: Callable[[ModuleType], None], module: ModuleType) -> None:
+        execute(module)
+        self.arrived(module)

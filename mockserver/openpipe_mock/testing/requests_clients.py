@@ -1,7 +1,8 @@
-"""requests: what is for the mock reaches urllib3, past requests-mock and responses.
+"""Patch requests: requests to the mock reach urllib3, where they are answered.
 
-requests-mock puts an adapter of its own onto each session, and responses stands where adapters send. A user's
-own adapters keep their duty; urllib3 is behind them.
+requests-mock puts an adapter of its own onto each session, and responses replaces the method by which
+adapters send: requests to the mock bypass both. A user's own adapters are called as ever; urllib3 is behind
+them.
 """
 
 from collections.abc import Iterator
@@ -17,11 +18,12 @@ _NAME = "get_adapter"
 
 
 def places(library: ModuleType) -> Iterator[Place]:
+    """What is patched in requests."""
     yield library.Session, _NAME, partial(_Choice, library.adapters.HTTPAdapter)
 
 
 class _Choice:
-    """A session's choice of its adapter: a descriptor that isn't hidden by what is put onto the session."""
+    """`Session.get_adapter` as a data descriptor, which an attribute of the session doesn't hide."""
 
     def __init__(self, plain: type, original: Original, ours: Ours) -> None:
         self.plain = plain
@@ -43,17 +45,18 @@ class _Choice:
         if self.is_plain(adapter) and self.ours(url_of(url)):
             return _Direct(self.plain, adapter) if is_replaced(self.plain, "send") else adapter
         own = vars(session).get(_NAME, mounted)
-        kept = isinstance(own, partial) and own.func == self.choose  # as somebody found it, and put it back
+        # Somebody may have read this choice from the session and put it back there.
+        kept = isinstance(own, partial) and own.func == self.choose
         return adapter if kept else own(url)
 
     def is_plain(self, adapter: Any) -> bool:
-        """Whether it sends as the library's own do."""
+        """Whether an adapter sends by the library's own method."""
         standing = getattr(type(adapter), "send", None)
         return standing is self.plain.__dict__["send"] and "send" not in vars(adapter)
 
 
 class _Direct:
-    """An adapter that sends as the library wrote it, whoever stands in its way."""
+    """An adapter that sends by the library's own method, whatever has replaced that."""
 
     def __init__(self, plain: type, adapter: Any) -> None:
         self.send = partial(as_written(plain, "send"), adapter)

@@ -1,4 +1,4 @@
-"""The mock as a respx router, for tests that use respx already: `openpipe_mock.respx_router()`."""
+"""`openpipe_mock.respx_router()`: the mock as a respx router, for tests that use respx already."""
 
 from inspect import signature
 from typing import TYPE_CHECKING, Unpack, cast
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 OTHER = "other"
-"""The route of paths that the service doesn't have."""
+"""The name of the route for paths that the service doesn't have."""
 
 
 def respx_router(*, config: Config = None, **settings: Unpack[Overrides]) -> "MockedRouter":
-    """A router with a route for each endpoint, named `judge`, `chat`, `report`, …, on both known base URLs.
+    """A router with a route for each endpoint, named `judge`, `chat`, `report`, …, on the service's hosts.
 
-    Its attribute `mock` is the `Mock` that answers. Its `handler`, for async clients its `async_handler`, is
-    the side effect of a route of yours:
+    Its attribute `mock` is the `Mock` that answers. Its `handler`, for async clients its `async_handler`, can
+    be the side effect of a route of yours:
 
         respx_mock.route(host="api.openpipe.ai").mock(side_effect=router.handler)
 

@@ -1,7 +1,7 @@
-"""urllib3, and so requests, botocore and whoever else sends by it: its pools answered without a socket.
+"""Patch urllib3, and so requests, botocore and others that send by it.
 
-A pool that is asked for something of the mock's lets a copy of itself send it, whose connections end here.
-Responses, retries, redirects, errors and all else are urllib3's own.
+A pool has requests to the mock sent by a copy of itself, whose connections end in the mock in place of a
+socket. Responses, retries, redirects, errors and all else are urllib3's own.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def places(library: ModuleType) -> Iterator[Place]:
+    """What is patched in urllib3."""
     yield library.HTTPConnectionPool, "urlopen", partial(_opening, _connection_class(library))
 
 
@@ -36,22 +37,22 @@ def _opening(connection: type, original: Original, ours: Ours) -> Original:
 
 
 def _url_in(pool: Any, url: str) -> Url:
-    """Where a pool sends: it is given a path, and as one of a proxy a whole URL."""
+    """The URL that a pool is asked for: by a path, or for a pool of a proxy by a whole URL."""
     return Url(pool.scheme, pool.host, pool.port, path_of(url)) if url.startswith("/") else url_of(url)
 
 
 def _short_circuited(pool: Any, connection: type, catch: Catch) -> Any:
-    """The pool once more, with other connections, none of them kept, and no proxy."""
+    """A copy of a pool whose connections end in the mock: it keeps none, and uses no proxy."""
     found = copy(pool)
     found.ConnectionCls, found.conn_kw = connection, {"catch": catch, "scheme": pool.scheme}
-    if pool.pool is not None:  # else it is closed, as urllib3 will say
+    if pool.pool is not None:  # else the pool is closed, and urllib3 raises its error
         found.pool = _Nothing()
     found.proxy, found.proxy_headers = None, {}
     return found
 
 
 class _Nothing:
-    """What a pool keeps its connections in: none."""
+    """The queue of a pool that keeps no connections."""
 
     def get(self, *_: Any, **__: Any) -> None:
         return None
@@ -65,7 +66,7 @@ class _Nothing:
 
 @cache
 def _connection_class(module: ModuleType) -> type:
-    """The class of urllib3's connections that end in a mock."""
+    """The class of connections that end in a mock, for this urllib3."""
 
     class Connection(module.connection.HTTPConnection):  # type: ignore[misc,name-defined]
         is_verified = True
@@ -73,7 +74,7 @@ def _connection_class(module: ModuleType) -> type:
         def __init__(self, catch: Catch, scheme: str, host: str, port: int | None = None, **_: Any) -> None:
             super().__init__(host, port)
             self.catch = catch
-            self.default_port = _DEFAULT_PORTS[scheme]  # the header `Host` is without it
+            self.default_port = _DEFAULT_PORTS[scheme]  # left out of the header `Host`
 
         def connect(self) -> None:
             self.sock = _Socket(self.catch)
@@ -82,7 +83,7 @@ def _connection_class(module: ModuleType) -> type:
 
 
 class _Socket:
-    """As much of a socket as http.client needs."""
+    """The methods of a socket that http.client calls, on the mock's line."""
 
     def __init__(self, catch: Catch) -> None:
         self.line = Line(catch)
@@ -102,7 +103,7 @@ class _Socket:
 
 
 class _Incoming(RawIOBase):
-    """What comes in on such a socket. Raises TimeoutError."""
+    """The readable end of such a socket. Reading raises TimeoutError."""
 
     def __init__(self, line: Line) -> None:
         self.line = line

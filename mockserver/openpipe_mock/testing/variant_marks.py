@@ -1,4 +1,4 @@
-"""The marker `openpipe_variants(N)`: a pytest test that runs again under variants of the mock's answers.
+"""The pytest marker `openpipe_variants(N)`, which runs a test again under variants of the mock's answers.
 
     @pytest.mark.openpipe_variants(5)
     def test_my_client(openpipe_mock): ...     # test_my_client[plain], …[kept-index], …
@@ -11,24 +11,24 @@ from typing import Any
 
 import pytest
 
-VARIANT_MARKER = "openpipe_variants"
-FIXTURE = "openpipe_variant"
-TAKERS = ("openpipe_mock", "openpipe_server")
-PLAIN = "plain"
-TOO_LATE = (
+_VARIANT_MARKER = "openpipe_variants"
+_FIXTURE = "openpipe_variant"
+_TAKERS = ("openpipe_mock", "openpipe_server")
+_PLAIN = "plain"
+_TOO_LATE = (
     "it works on functions and plain classes, not on a unittest.TestCase, and not once set after collection"
 )
-NOTE = "openpipe_note"
-"""What a report carries for the run's summary; it goes along from a worker of pytest-xdist, too."""
+_NOTE = "openpipe_note"
+"""The attribute of a report with a note for the run's summary; pytest-xdist's workers send it along."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     words = "run the test plainly and again under the first N variants, or under those named"
-    config.addinivalue_line("markers", f"{VARIANT_MARKER}(N | *names): {words} (docs/variants.md)")
+    config.addinivalue_line("markers", f"{_VARIANT_MARKER}(N | *names): {words} (docs/variants.md)")
 
 
 def variant_ids(marker: pytest.Mark) -> tuple[str, ...]:
-    """The names of the variants that a marker asks for, "" for the plain run first.
+    """The names of the variants that a marker asks for, beginning with "" for the plain run.
 
     Raises ValueError for arguments that are neither one number nor names of variants.
     """
@@ -37,39 +37,40 @@ def variant_ids(marker: pytest.Mark) -> tuple[str, ...]:
     asked = marker.args
     if marker.kwargs or not asked:
         raise ValueError(
-            f"the marker {VARIANT_MARKER} takes a number of variants or their names, "
-            f"as in {VARIANT_MARKER}(5)."
+            f"the marker {_VARIANT_MARKER} takes a number of variants or their names, "
+            f"as in {_VARIANT_MARKER}(5)."
         )
     if all(isinstance(each, str) for each in asked):
         return ("", *(variants.variant_named(name).name for name in asked))
     [number, *others] = asked
     if others or isinstance(number, bool) or not isinstance(number, int) or number < 0:
-        raise ValueError(f"the marker {VARIANT_MARKER} takes one number from 0, or names; it got {asked}.")
+        raise ValueError(f"the marker {_VARIANT_MARKER} takes one number from 0, or names; it got {asked}.")
     return ("", *(variant.name for variant in variants.first(number)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a marked test once for each variant."""
-    marker = metafunc.definition.get_closest_marker(VARIANT_MARKER)
+    marker = metafunc.definition.get_closest_marker(_VARIANT_MARKER)
     if marker is None:
         return
     test = metafunc.definition.nodeid
-    if FIXTURE not in metafunc.fixturenames:
+    if _FIXTURE not in metafunc.fixturenames:
         pytest.fail(
-            f"{test}: the marker {VARIANT_MARKER} needs a test that uses {' or '.join(TAKERS)}", pytrace=False
+            f"{test}: the marker {_VARIANT_MARKER} needs a test that uses {' or '.join(_TAKERS)}",
+            pytrace=False,
         )
     try:
         names = variant_ids(marker)
     except ValueError as problem:
         raise pytest.fail.Exception(f"{test}: {problem}", pytrace=False) from None
-    metafunc.parametrize(FIXTURE, names, ids=[name or PLAIN for name in names], indirect=True)
+    metafunc.parametrize(_FIXTURE, names, ids=[name or _PLAIN for name in names], indirect=True)
 
 
 @pytest.fixture
 def openpipe_variant(request: pytest.FixtureRequest) -> str:
     """The name of the variant that a test runs under, "" where it runs plainly."""
-    if not hasattr(request, "param") and request.node.get_closest_marker(VARIANT_MARKER):
-        pytest.fail(f"the marker {VARIANT_MARKER} can't repeat this test: {TOO_LATE}", pytrace=False)
+    if not hasattr(request, "param") and request.node.get_closest_marker(_VARIANT_MARKER):
+        pytest.fail(f"the marker {_VARIANT_MARKER} can't repeat this test: {_TOO_LATE}", pytrace=False)
     return str(getattr(request, "param", ""))
 
 
@@ -77,14 +78,14 @@ def openpipe_variant(request: pytest.FixtureRequest) -> str:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Say with a failure under a variant which one it is and how to see it again; note what is surplus."""
+    """Add to a failure under a variant which one it is and how to run it again; note surplus variants."""
     report = yield
     callspec = getattr(item, "callspec", None)
-    name = callspec.params.get(FIXTURE) if callspec else None
+    name = callspec.params.get(_FIXTURE) if callspec else None
     if name is None:
         return report
     if call.when == "setup":
-        setattr(report, NOTE, surplus(item.get_closest_marker(VARIANT_MARKER)))
+        setattr(report, _NOTE, _surplus(item.get_closest_marker(_VARIANT_MARKER)))
     if name and report.failed:
         from openpipe_mock.faults import variants
 
@@ -93,22 +94,20 @@ def pytest_runtest_makereport(
     return report
 
 
-def surplus(marker: pytest.Mark | None) -> str:
-    """What there is to say where a marker asks for more variants than there are, else "".
-
-    It is no warning: many a project makes errors of those, and the test runs under all that there are.
-    """
+def _surplus(marker: pytest.Mark | None) -> str:
+    """The note on a marker that asks for more variants than there are, else ""."""
+    # Not a warning: many projects turn those into errors, and the test does run under all variants.
     from openpipe_mock.faults.variants import VARIANTS
 
     number = marker.args[0] if marker else ""
     if isinstance(number, str) or number <= len(VARIANTS):
         return ""
-    return f"there are {len(VARIANTS)} variants; {VARIANT_MARKER}({number}) means all of them"
+    return f"there are {len(VARIANTS)} variants; {_VARIANT_MARKER}({number}) means all of them"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say once what is worth knowing of the markers of all tests."""
+    """Write each note on the tests' markers once."""
     reports = (report for each in terminalreporter.stats.values() for report in each)
-    told = {getattr(report, NOTE, "") for report in reports} - {""}
+    told = {getattr(report, _NOTE, "") for report in reports} - {""}
     for note in sorted(told):
         terminalreporter.write_line(f"openpipe-mock: {note}")

@@ -1,6 +1,6 @@
-"""The mock in this process: exchanges carried out without a socket, in virtual time.
+"""Carry exchanges out in this process, without a socket and in virtual time.
 
-A delay costs nothing here: `Clock` moves on by itself. A client that would have lost its patience meanwhile
+A delay takes no real time: it moves the `VirtualClock` on. A client whose timeout is shorter than the delay
 gets its timeout all the same.
 """
 
@@ -28,7 +28,7 @@ from openpipe_mock.core.effects import (
 )
 
 TURN = RLock()
-"""Held wherever an exchange goes a step on: threads take turns, as requests do on a server's event loop."""
+"""Held while an exchange goes a step on: threads take turns, as requests do on a server's event loop."""
 
 
 class ConnectionBroken(Exception):
@@ -36,21 +36,21 @@ class ConnectionBroken(Exception):
 
 
 class TooSlow(Exception):
-    """The client's patience ended before the next bytes came."""
+    """The client's timeout for the next bytes passed."""
 
 
 class OutOfTime(TooSlow):
-    """The client's patience with the whole answer ended."""
+    """The client's timeout for the whole answer passed."""
 
 
 @dataclass(slots=True)
 class VirtualClock:
-    """Virtual time, in seconds since it was made. Only what the mock waits moves it, and whoever calls it."""
+    """Virtual time in seconds, from 0. Only the mock's delays and `advance` move it."""
 
     now: float = 0.0
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, for instance for limits and sessions that expire. Time never goes back."""
+        """Let time pass, for instance for limits and sessions that expire. Raises ValueError below 0."""
         if seconds < 0:
             raise ValueError(f"expected seconds from 0, got {seconds}; time never goes back.")
         with TURN:
@@ -59,11 +59,11 @@ class VirtualClock:
 
 @dataclass(slots=True)
 class Journey:
-    """One exchange under way.
+    """One exchange under way, in the order `begin`, `pieces`, `close`.
 
     `patience`: seconds that the client waits for the next bytes; `budget`: for all of them; None for ever.
-    What comes back is there once `begin` has come to its end: status, headers, and the body: `whole`, or as
-    `pieces` where that is None.
+    `waited`, `spent`: seconds of these that have passed. After `begin` there are `status`, `headers`, and the
+    body: `whole`, or where that is None by `pieces`.
     """
 
     exchange: Effects
@@ -81,7 +81,7 @@ class Journey:
     def begin(self) -> Generator[None]:
         """Run until there is an answer; yields where time passes, so that others have their turn.
 
-        Raises Broken, TooSlow.
+        Raises ConnectionBroken, TooSlow.
         """
         try:
             effect = self.next_effect()
@@ -100,11 +100,8 @@ class Journey:
             self.status, self.headers, self.whole = effect.status, effect.headers, None
 
     def pieces(self) -> Iterator[bytes]:
-        """The pieces of a body that has begun, as a socket would bring them. Raises Broken, TooSlow.
-
-        The exchange is one effect ahead, as servers are: clients that close a stream behind its `[DONE]` have
-        all of it, and didn't hang up.
-        """
+        """The pieces of a body that has begun. Raises ConnectionBroken, TooSlow."""
+        # One effect ahead, as servers are: a client that closes a stream after its `[DONE]` didn't hang up.
         effect = self.next_effect()
         while effect is not None:
             self.carry_out(effect)
@@ -117,7 +114,7 @@ class Journey:
             raise ConnectionBroken
 
     def next_effect(self) -> Effect | None:
-        """Go on to the next effect that takes time or is for the client; None at the end."""
+        """The next effect that takes time or is for the client; None at the end. Carries out all others."""
         send, result = self.exchange.send, None
         with TURN:
             try:
@@ -139,7 +136,7 @@ class Journey:
             self.broken = True
 
     def wait(self, seconds: float) -> None:
-        """Let virtual time pass, unless the client gives up before."""
+        """Let virtual time pass. Raises TooSlow or OutOfTime where a timeout of the client's comes first."""
         gap = inf if self.patience is None else self.patience - self.waited
         rest = inf if self.budget is None else self.budget - self.spent
         passing = max(0.0, min(seconds, gap, rest))
@@ -151,9 +148,17 @@ class Journey:
             raise OutOfTime if rest <= gap else TooSlow
 
     def close(self) -> None:
-        """The client hangs up; after the end of an exchange nothing happens."""
+        """End the exchange, as if the client hung up; after its end nothing happens."""
         with TURN:
             self.exchange.close()
+
+
+def carry_out(exchange: Effects, body: bytes, clock: VirtualClock, patience: float | None = None) -> Journey:
+    """Carry an exchange out until its answer begins. Raises ConnectionBroken, TooSlow."""
+    journey = Journey(exchange, body, clock, patience)
+    for _ in journey.begin():
+        pass
+    return journey
 
 
 _KNOWN: dict[type, Callable[[Journey, Any], Any]] = {
@@ -162,12 +167,4 @@ _KNOWN: dict[type, Callable[[Journey, Any], Any]] = {
     Now: lambda journey, effect: time(),
     Entropy: lambda journey, effect: urandom(effect.size),
 }
-"""Effect → its result, where that is known at once."""
-
-
-def carry_out(exchange: Effects, body: bytes, clock: VirtualClock, patience: float | None = None) -> Journey:
-    """Carry an exchange out as far as its answer's beginning. Raises Broken, TooSlow."""
-    journey = Journey(exchange, body, clock, patience)
-    for _ in journey.begin():
-        pass
-    return journey
+"""Effect → its result, for effects that take no time."""
