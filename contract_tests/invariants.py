@@ -58,6 +58,16 @@ def broken(exchange: Exchange) -> Findings:
         yield from _refusal(area, exchange)
 
 
+def message_suffix(exchange: Exchange) -> str:
+    """The answer's own message, shortened, to be put behind its status: `: message`, or `.` without one."""
+    value = exchange.value
+    message = value.get("message") if isinstance(value, dict) else None
+    if isinstance(value, dict) and not isinstance(message, str):
+        message = value.get("detail") or value.get("error")
+    text = message if isinstance(message, str) else exchange.body[:200].decode("utf-8", "replace").strip()
+    return f": {shown(text).removeprefix('the string ')}" if text else "."
+
+
 def _streamed(exchange: Exchange) -> bool:
     """Whether this is a successful answer to a request for a stream."""
     body = exchange.request.value()
@@ -195,13 +205,3 @@ def _error_check(area: str, violation: Violation) -> str:
 
 def _typed(exchange: Exchange) -> str:
     return exchange.header("content-type") or "no content type"
-
-
-def message_suffix(exchange: Exchange) -> str:
-    """The answer's own message, shortened, to be put behind its status: `: message`, or `.` without one."""
-    value = exchange.value
-    message = value.get("message") if isinstance(value, dict) else None
-    if isinstance(value, dict) and not isinstance(message, str):
-        message = value.get("detail") or value.get("error")
-    text = message if isinstance(message, str) else exchange.body[:200].decode("utf-8", "replace").strip()
-    return f": {shown(text).removeprefix('the string ')}" if text else "."

@@ -50,25 +50,6 @@ def selected(case: Case, only: Sequence[str]) -> bool:
     return beside or names(case.label) or names(case.check.id)
 
 
-@cache
-def _name_matcher(*only: str) -> Callable[[str], bool]:
-    """A predicate: whether one of the patterns names a check, or a family that it belongs to."""
-    every = re.compile("|".join(rf"{re.escape(each)}(\..*)?\Z|{translate(each)}" for each in only), re.DOTALL)
-    return lambda name: every.match(name) is not None
-
-
-@cache
-def _passive_checks(endpoint: str, *only: str) -> frozenset[str]:
-    """The checks that a pattern names and that apply to every answer of an endpoint."""
-    every = (check.id for check in catalogue().values() if not check.cost and check.endpoint == endpoint)
-    return frozenset(filter(_name_matcher(*only), every))
-
-
-def _reserve(budget: int) -> int:
-    """The requests to keep back, for repetitions and busy servers, and for refused groups."""
-    return 2 * min(20, budget // 20)
-
-
 def plan(
     cases: Iterable[Case],
     settings: RunSettings,
@@ -108,6 +89,25 @@ def plan(
         made.bytes += sum(len(request.body) for request in new)
         made.tokens += sum(_most_tokens(request) for request in new) + case.further * _UNBOUNDED
     return made
+
+
+@cache
+def _name_matcher(*only: str) -> Callable[[str], bool]:
+    """A predicate: whether one of the patterns names a check, or a family that it belongs to."""
+    every = re.compile("|".join(rf"{re.escape(each)}(\..*)?\Z|{translate(each)}" for each in only), re.DOTALL)
+    return lambda name: every.match(name) is not None
+
+
+@cache
+def _passive_checks(endpoint: str, *only: str) -> frozenset[str]:
+    """The checks that a pattern names and that apply to every answer of an endpoint."""
+    every = (check.id for check in catalogue().values() if not check.cost and check.endpoint == endpoint)
+    return frozenset(filter(_name_matcher(*only), every))
+
+
+def _reserve(budget: int) -> int:
+    """The requests to keep back, for repetitions and busy servers, and for refused groups."""
+    return 2 * min(20, budget // 20)
 
 
 def _in_order(cases: Iterable[Case]) -> list[Case]:

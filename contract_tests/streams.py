@@ -69,6 +69,36 @@ class Joined:
             _extend(own, call["function"])
 
 
+def broken(exchange: Exchange) -> Findings:
+    """Every violation that a stream shows on its own."""
+    yield from _head(exchange)
+    yield from _frames(exchange)
+    yield from _pieces(exchange)
+    yield from _whole(exchange)
+    yield from _end(exchange)
+
+
+def chunks(exchange: Exchange) -> list[_Chunk]:
+    """The chunks of a stream. Events that are no JSON object are left out."""
+    found = []
+    for event in _events(exchange):
+        value, problem = _parsed(event)
+        if not problem and isinstance(value, dict):
+            found.append(value)
+    return found
+
+
+def joined(exchange: Exchange) -> dict[Any, Joined]:
+    """The choices of a stream by their index."""
+    found: dict[Any, Joined] = {}
+    for number, chunk in enumerate(chunks(exchange)):
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict) and isinstance(choice.get("index"), int | float):
+                found.setdefault(choice["index"], Joined()).add(number, choice)
+    return found
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
@@ -90,41 +120,11 @@ def _events(exchange: Exchange) -> tuple[Event, ...]:
     return every[: ends[0]] if ends else every
 
 
-def chunks(exchange: Exchange) -> list[_Chunk]:
-    """The chunks of a stream. Events that are no JSON object are left out."""
-    found = []
-    for event in _events(exchange):
-        value, problem = _parsed(event)
-        if not problem and isinstance(value, dict):
-            found.append(value)
-    return found
-
-
 def _parsed(event: Event) -> tuple[Any, str]:
     try:
         return strictjson.parse(event.data.encode("utf-8", "surrogatepass")), ""
     except ParseError as error:
         return None, error.message.removeprefix(f"{ParseError.words}: ")
-
-
-def joined(exchange: Exchange) -> dict[Any, Joined]:
-    """The choices of a stream by their index."""
-    found: dict[Any, Joined] = {}
-    for number, chunk in enumerate(chunks(exchange)):
-        choices = chunk.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict) and isinstance(choice.get("index"), int | float):
-                found.setdefault(choice["index"], Joined()).add(number, choice)
-    return found
-
-
-def broken(exchange: Exchange) -> Findings:
-    """Every violation that a stream shows on its own."""
-    yield from _head(exchange)
-    yield from _frames(exchange)
-    yield from _pieces(exchange)
-    yield from _whole(exchange)
-    yield from _end(exchange)
 
 
 def _head(exchange: Exchange) -> Findings:

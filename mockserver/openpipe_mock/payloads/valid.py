@@ -63,7 +63,64 @@ _ORDER = ("system", "developer", "user", "assistant", "tool", "function")
 """The order of roles in the fullest body."""
 
 
-# Bodies.
+@dataclass(frozen=True, slots=True)
+class Positive:
+    """A valid request: a stable name, the source class of what it shows, and its body as JSON in `text`.
+
+    `needs` names the media in it, "images" and "audio": many models refuse these, whatever the contract says.
+    """
+
+    name: str
+    endpoint: str
+    level: str
+    needs: tuple[str, ...]
+    text: str
+    header: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def body(self) -> Json:
+        """A new copy of the body."""
+        return orjson.loads(self.text)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header that this shows, by name; empty where it shows a body."""
+        return dict(self.header)
+
+
+@cache
+def positives(endpoint: str) -> tuple[Positive, ...]:
+    """Valid bodies in which every branch, word and bound of the endpoint's request occurs, the fullest last.
+
+    `endpoint` is "judge" or "chat". Raises KeyError for any other.
+    """
+    return named_bodies(REQUEST_COMPONENTS[endpoint], endpoint)
+
+
+@cache
+def header_positives() -> tuple[Positive, ...]:
+    """Valid headers of a chat request, each with a small body."""
+    found: dict[tuple[str, str], Positive] = {}
+    body = smallest_body(REQUEST_COMPONENTS["chat"], ())
+    for component, parameter in parameters():
+        for name, level, text in _header_texts(component, parameter):
+            header = (parameter["name"], text)
+            dotted = f"chat.{parameter['name']}.{name}"
+            found.setdefault(header, Positive(dotted, "chat", level, (), body, (header,)))
+    return tuple(found.values())
+
+
+def named_bodies(component: str, endpoint: str) -> tuple[Positive, ...]:
+    """Valid values of any component. Each body comes once, under its first name."""
+    found: dict[str, Positive] = {}
+    for name, level, body in [
+        *_shown(component, endpoint),
+        *_turns(component, endpoint),
+        *_whole(component, endpoint),
+    ]:
+        text = orjson.dumps(body).decode()
+        found.setdefault(text, Positive(name, endpoint, level, needs(text), text))
+    return tuple(found.values())
 
 
 @cache
@@ -147,56 +204,6 @@ def _joined(talks: list[Json]) -> Json:
     """Conversations in one: all messages in order; of other members the last one counts."""
     body = {name: member for each in talks for name, member in each.items()}
     return {**body, "messages": [message for each in talks for message in each["messages"]]}
-
-
-# Named bodies that a server has to accept.
-
-
-@dataclass(frozen=True, slots=True)
-class Positive:
-    """A valid request: a stable name, the source class of what it shows, and its body as JSON in `text`.
-
-    `needs` names the media in it, "images" and "audio": many models refuse these, whatever the contract says.
-    """
-
-    name: str
-    endpoint: str
-    level: str
-    needs: tuple[str, ...]
-    text: str
-    header: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def body(self) -> Json:
-        """A new copy of the body."""
-        return orjson.loads(self.text)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The header that this shows, by name; empty where it shows a body."""
-        return dict(self.header)
-
-
-@cache
-def positives(endpoint: str) -> tuple[Positive, ...]:
-    """Valid bodies in which every branch, word and bound of the endpoint's request occurs, the fullest last.
-
-    `endpoint` is "judge" or "chat". Raises KeyError for any other.
-    """
-    return named_bodies(REQUEST_COMPONENTS[endpoint], endpoint)
-
-
-def named_bodies(component: str, endpoint: str) -> tuple[Positive, ...]:
-    """Valid values of any component. Each body comes once, under its first name."""
-    found: dict[str, Positive] = {}
-    for name, level, body in [
-        *_shown(component, endpoint),
-        *_turns(component, endpoint),
-        *_whole(component, endpoint),
-    ]:
-        text = orjson.dumps(body).decode()
-        found.setdefault(text, Positive(name, endpoint, level, needs(text), text))
-    return tuple(found.values())
 
 
 def _shown(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
@@ -309,19 +316,6 @@ def header_spots(component: str, parameter: Schema) -> tuple[Spot, ...]:
     """The spots of a header's JSON; a header without JSON has one spot, for its text."""
     schema = parameter["schema"].get("contentSchema", parameter["schema"])
     return tuple(walk(Spot(contract().document, (), schema, component, parameter["x-source"])))
-
-
-@cache
-def header_positives() -> tuple[Positive, ...]:
-    """Valid headers of a chat request, each with a small body."""
-    found: dict[tuple[str, str], Positive] = {}
-    body = smallest_body(REQUEST_COMPONENTS["chat"], ())
-    for component, parameter in parameters():
-        for name, level, text in _header_texts(component, parameter):
-            header = (parameter["name"], text)
-            dotted = f"chat.{parameter['name']}.{name}"
-            found.setdefault(header, Positive(dotted, "chat", level, (), body, (header,)))
-    return tuple(found.values())
 
 
 def _header_texts(component: str, parameter: Schema) -> Iterator[tuple[str, str, str]]:

@@ -50,6 +50,38 @@ REFUSED = {"judge.error": "Error", "chat.error": "ChatError"}
 """Prefix of the ids of error bodies → component."""
 
 
+def files() -> dict[str, bytes]:
+    """Every file of the folder by name, the manifest last."""
+    found = {
+        "requests-judge.jsonl": _lines(requests("judge")),
+        "requests-chat.jsonl": _lines(requests("chat")),
+        "answers.jsonl": _lines(_answers()),
+        "errors.jsonl": _lines(_bodies(REFUSED)),
+        "streams.jsonl": _lines(map(_stream_line, streams())),
+    }
+    return {**found, "manifest.json": _manifest(found)}
+
+
+def write_vectors(target: Path) -> None:
+    """Write every file into a folder; create the folder if it is missing."""
+    target.mkdir(exist_ok=True)
+    for name, text in files().items():
+        (target / name).write_bytes(text)
+
+
+def printed(endpoint: str, good: bool, count: int, seed: int) -> Iterator[bytes]:
+    """Lines for `openpipe-mock generate`: a header, then `count` valid or invalid requests."""
+    yield _line_of(_header(endpoint, good, count, seed))
+    yield from map(_line_of, (_valid_lines if good else _invalid_lines)(endpoint, count, seed))
+
+
+def requests(endpoint: str) -> Iterator[Json]:
+    """Requests of one endpoint: all positives, then all edits."""
+    chat = endpoint == "chat"
+    yield from map(_valid, (*positives(endpoint), *(header_positives() if chat else ())))
+    yield from map(_invalid, (*edits(endpoint), *(header_edits() if chat else ())))
+
+
 def _valid(positive: Positive, number: str = "") -> Json:
     """The line of a valid body. `number` is appended to the id."""
     return {
@@ -90,13 +122,6 @@ def _is_detail(edit: Edit) -> bool:
     return edit.component == "ErrorIssue" and edit.rule == "additionalProperties"
 
 
-def requests(endpoint: str) -> Iterator[Json]:
-    """Requests of one endpoint: all positives, then all edits."""
-    chat = endpoint == "chat"
-    yield from map(_valid, (*positives(endpoint), *(header_positives() if chat else ())))
-    yield from map(_invalid, (*edits(endpoint), *(header_edits() if chat else ())))
-
-
 def _bodies(components: dict[str, str]) -> Iterator[Json]:
     """Bodies of answers: for each component all positives, then all edits."""
     for prefix, component in components.items():
@@ -135,18 +160,6 @@ def _stream_line(stream: SampleStream) -> Json:
     }
 
 
-def files() -> dict[str, bytes]:
-    """Every file of the folder by name, the manifest last."""
-    found = {
-        "requests-judge.jsonl": _lines(requests("judge")),
-        "requests-chat.jsonl": _lines(requests("chat")),
-        "answers.jsonl": _lines(_answers()),
-        "errors.jsonl": _lines(_bodies(REFUSED)),
-        "streams.jsonl": _lines(map(_stream_line, streams())),
-    }
-    return {**found, "manifest.json": _manifest(found)}
-
-
 def _lines(found: Iterable[Json]) -> bytes:
     return b"".join(map(_line_of, found))
 
@@ -167,20 +180,7 @@ def _manifest(found: dict[str, bytes]) -> bytes:
     return orjson.dumps(whole, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def write_vectors(target: Path) -> None:
-    """Write every file into a folder; create the folder if it is missing."""
-    target.mkdir(exist_ok=True)
-    for name, text in files().items():
-        (target / name).write_bytes(text)
-
-
 # Further lines, drawn from a seed and a number. They don't depend on what else is installed.
-
-
-def printed(endpoint: str, good: bool, count: int, seed: int) -> Iterator[bytes]:
-    """Lines for `openpipe-mock generate`: a header, then `count` valid or invalid requests."""
-    yield _line_of(_header(endpoint, good, count, seed))
-    yield from map(_line_of, (_valid_lines if good else _invalid_lines)(endpoint, count, seed))
 
 
 def _header(endpoint: str, good: bool, count: int, seed: int) -> Json:
