@@ -1,1 +1,1 @@
-"""The contract suite: pytest files that judge any server. `openpipe-mock contract URL` runs them."""
+"""The contract suite: pytest files that check any server. `openpipe-mock contract URL` runs them."""

@@ -1,4 +1,4 @@
-"""The requests of the suite, as data: the same aim gives the same bytes, in any process."""
+"""Builders of the suite's requests. The same settings give the same bytes, in any process."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from openpipe_mock.contract.probe import Credential, Request, wire
 from openpipe_mock.payloads.edits import Edit
 from openpipe_mock.payloads.valid import Positive
 
-from .settings import CRITERIA, MODELS, Aim, belted
+from .settings import CRITERIA, MODELS, RunSettings, economical
 
 Json = Any
 
@@ -48,83 +48,91 @@ def post(path: str, body: bytes, *headers: tuple[str, str], credential: Credenti
     return Request("POST", path, body, (JSON_TYPE, *headers), credential)
 
 
-def judge_body(aim: Aim, criterion: str = "", **members: Json) -> dict[str, Json]:
-    return {"criterion_id": criterion or aim.criterion, "output": OUTPUT, **members}
+def judge_body(settings: RunSettings, criterion: str = "", **members: Json) -> dict[str, Json]:
+    return {"criterion_id": criterion or settings.criterion, "output": OUTPUT, **members}
 
 
-def judging(aim: Aim, criterion: str = "", *, credential: Credential = "key", **members: Json) -> Request:
-    """A judge request; the smallest one when nothing is said."""
-    return post(JUDGE, wire(judge_body(aim, criterion, **members)), credential=credential)
+def judging(
+    settings: RunSettings, criterion: str = "", *, credential: Credential = "key", **members: Json
+) -> Request:
+    """A judge request, by default the smallest one. `members` override those of the body."""
+    return post(JUDGE, wire(judge_body(settings, criterion, **members)), credential=credential)
 
 
-def said(text: str) -> list[Json]:
+def user_messages(text: str) -> list[Json]:
     return [{"role": "user", "content": text}]
 
 
-def chat_body(aim: Aim, prompt: str = COUNTING, **members: Json) -> dict[str, Json]:
-    body: dict[str, Json] = belted(aim, {"model": aim.model, "messages": said(prompt), **members})
+def chat_body(settings: RunSettings, prompt: str = COUNTING, **members: Json) -> dict[str, Json]:
+    body: dict[str, Json] = economical(
+        settings, {"model": settings.model, "messages": user_messages(prompt), **members}
+    )
     return body
 
 
-def logging(aim: Aim) -> tuple[tuple[str, str], ...]:
-    """The header that keeps a request out of the paid service's log."""
-    return () if aim.local else (NO_LOG,)
+def logging(settings: RunSettings) -> tuple[tuple[str, str], ...]:
+    """For a server elsewhere, the header that keeps a request out of the service's log."""
+    return () if settings.local else (NO_LOG,)
 
 
 def chatting(
-    aim: Aim,
+    settings: RunSettings,
     prompt: str = COUNTING,
     *,
     criteria: list[str] | None = None,
     credential: Credential = "key",
     **members: Json,
 ) -> Request:
-    """A chat request; the smallest one when nothing is said."""
-    return chat_request(aim, wire(chat_body(aim, prompt, **members)), criteria, credential)
+    """A chat request, by default the smallest one. `criteria` go into the header `op-criteria`."""
+    return chat_request(settings, wire(chat_body(settings, prompt, **members)), criteria, credential)
 
 
 def chat_request(
-    aim: Aim, body: bytes, criteria: list[str] | None = None, credential: Credential = "key"
+    settings: RunSettings, body: bytes, criteria: list[str] | None = None, credential: Credential = "key"
 ) -> Request:
     asked = () if criteria is None else (("op-criteria", wire(criteria).decode()),)
-    return post(CHAT, body, *logging(aim), *asked, credential=credential)
+    return post(CHAT, body, *logging(settings), *asked, credential=credential)
 
 
-def streaming(aim: Aim, prompt: str = COUNTING, **members: Json) -> Request:
-    return chatting(aim, prompt, stream=True, **members)
+def streaming(settings: RunSettings, prompt: str = COUNTING, **members: Json) -> Request:
+    return chatting(settings, prompt, stream=True, **members)
 
 
-def best_of(aim: Aim, prompt: str = COUNTING, criteria: tuple[str, ...] = (), **members: Json) -> Request:
-    """Several choices, scored by every criterion of the run."""
-    asked = list(criteria or aim.criteria)
-    return chatting(aim, prompt, criteria=asked, **{"n": aim.choices, **members})
+def best_of(
+    settings: RunSettings, prompt: str = COUNTING, criteria: tuple[str, ...] = (), **members: Json
+) -> Request:
+    """A chat request for several choices, scored by `criteria`, by default by all of the run."""
+    asked = list(criteria or settings.criteria)
+    return chatting(settings, prompt, criteria=asked, **{"n": settings.choices, **members})
 
 
-def positive(aim: Aim, case: Positive) -> Request:
-    """A valid body with ids that the server knows."""
-    return sent(aim, case.endpoint, case.body)
+def positive(settings: RunSettings, case: Positive) -> Request:
+    """The request of a positive, with ids that the server knows."""
+    return request_for(settings, case.endpoint, case.body)
 
 
-def edited(aim: Aim, edit: Edit) -> Request:
-    """A body that breaks one rule; all else in it is as the server knows it."""
-    return sent(aim, edit.endpoint, edit.apply(known(aim, edit.base)), edit.headers)
+def edited(settings: RunSettings, edit: Edit) -> Request:
+    """The request of an edit: it breaks one rule and has ids that the server knows."""
+    return request_for(settings, edit.endpoint, edit.apply(with_known_ids(settings, edit.base)), edit.headers)
 
 
-def sent(aim: Aim, endpoint: str, body: Json, headers: Mapping[str, str] | None = None) -> Request:
-    body = known(aim, body)
+def request_for(
+    settings: RunSettings, endpoint: str, body: Json, headers: Mapping[str, str] | None = None
+) -> Request:
+    body = with_known_ids(settings, body)
     if endpoint == "judge":
         return post(JUDGE, wire(body), *(headers or {}).items())
-    own = () if headers and "op-log-request" in headers else logging(aim)
-    return post(CHAT, wire(belted(aim, body)), *own, *(headers or {}).items())
+    own = () if headers and "op-log-request" in headers else logging(settings)
+    return post(CHAT, wire(economical(settings, body)), *own, *(headers or {}).items())
 
 
-def known(aim: Aim, body: Json) -> Json:
-    """The body with the documentation's ids replaced by the run's."""
+def with_known_ids(settings: RunSettings, body: Json) -> Json:
+    """The body with the run's ids in place of those from the documentation."""
     if not isinstance(body, dict):
         return body
     changed = dict(body)
     if changed.get("criterion_id") == CRITERIA[0]:
-        changed["criterion_id"] = aim.criterion
+        changed["criterion_id"] = settings.criterion
     if changed.get("model") == MODELS[0]:
-        changed["model"] = aim.model
+        changed["model"] = settings.model
     return changed

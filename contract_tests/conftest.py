@@ -1,4 +1,4 @@
-"""Rules become pytest items here: collected, ordered, cut by the budget, run, told."""
+"""Pytest hooks of the suite: they make items from rules, order and cut them, run them and report."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,11 +13,11 @@ from openpipe_mock.contract.target import Target, UsageProblem, target
 
 from .evidence import level_of, payload, story
 from .planning import Plan, plan, selected
-from .promises import Case, Promise, Verdict, judged
+from .promises import Case, Registration, Verdict, judge_case
 from .run import Run
-from .settings import Aim
+from .settings import RunSettings
 
-AIM = pytest.StashKey[Aim]()
+SETTINGS = pytest.StashKey[RunSettings]()
 RUN = pytest.StashKey[Run]()
 PLAN = pytest.StashKey[Plan]()
 UNASKED = pytest.StashKey[list[Case]]()
@@ -33,8 +33,8 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.import_plugin("openpipe_mock.contract.options")
 
 
-def settings(config: pytest.Config) -> Mapping[str, Any]:
-    """What the plugin's options say; from a run of the command, what that was told."""
+def options_of(config: pytest.Config) -> Mapping[str, Any]:
+    """The suite's options by name, without their prefix."""
     names = [
         "url",
         "api_key",
@@ -56,9 +56,9 @@ def settings(config: pytest.Config) -> Mapping[str, Any]:
     return {name: config.getoption(f"openpipe_{name}") for name in names}
 
 
-def aimed_at(config: pytest.Config, *, strict: bool = True) -> Target | None:
-    """The server to judge, None where none was named. One that makes no sense is an error, if strict."""
-    given = settings(config)
+def server_of(config: pytest.Config, *, strict: bool = True) -> Target | None:
+    """The server to check, None where none is named. If `strict`, a URL or key of no use is a UsageError."""
+    given = options_of(config)
     if not given["url"]:
         return None
     try:
@@ -76,10 +76,10 @@ def aimed_at(config: pytest.Config, *, strict: bool = True) -> Target | None:
         raise pytest.UsageError(str(problem)) from None
 
 
-def aim(config: pytest.Config) -> Aim:
-    if AIM not in config.stash:
-        given, server = settings(config), aimed_at(config, strict=False)
-        config.stash[AIM] = Aim(
+def settings_of(config: pytest.Config) -> RunSettings:
+    if SETTINGS not in config.stash:
+        given, server = options_of(config), server_of(config, strict=False)
+        config.stash[SETTINGS] = RunSettings(
             **{
                 name: tuple(given[option])
                 for name, option in (("criteria", "criterion"), ("models", "model"))
@@ -93,11 +93,11 @@ def aim(config: pytest.Config) -> Aim:
             fuzz=given["fuzz"],
             large=given["large"],
         )
-    return config.stash[AIM]
+    return config.stash[SETTINGS]
 
 
 def workers(config: pytest.Config) -> int:
-    """How many pytest-xdist workers share this run; 0 without."""
+    """How many pytest-xdist workers share this run, 0 without xdist."""
     shared: Mapping[str, Any] = getattr(config, "workerinput", {})
     if shared:
         return int(shared["workercount"])
@@ -105,7 +105,7 @@ def workers(config: pytest.Config) -> int:
 
 
 def share(server: Target, number: int) -> Target:
-    """A worker's part of budget and rate."""
+    """The server with one worker's share of budget and rate; `number` is how many workers there are."""
     number = max(1, number)
     rate = server.rate / number
     return replace(server, max_requests=max(1, server.max_requests // number), rate=rate)
@@ -113,23 +113,23 @@ def share(server: Target, number: int) -> Target:
 
 def run_of(config: pytest.Config) -> Run:
     if RUN not in config.stash:
-        server = aimed_at(config)
+        server = server_of(config)
         if server is None:
             raise pytest.UsageError(NAMELESS)
         probe = Probe(share(server, workers(config)))
         config.add_cleanup(probe.close)
-        config.stash[RUN] = Run(aim(config), probe)
+        config.stash[RUN] = Run(settings_of(config), probe)
     return config.stash[RUN]
 
 
-class PromiseItem(pytest.Item):
-    """One case of one check."""
+class CaseItem(pytest.Item):
+    """The pytest item of one case."""
 
     case: Case
 
     @classmethod
-    def of(cls, parent: pytest.Collector, case: Case) -> "PromiseItem":
-        item: PromiseItem = cls.from_parent(parent, name=case.label)
+    def of(cls, parent: pytest.Collector, case: Case) -> "CaseItem":
+        item: CaseItem = cls.from_parent(parent, name=case.label)
         item.case = case
         mark = pytest.mark.openpipe_contract(case.check.id, level=case.check.level, cost=case.cost)
         item.add_marker(mark)
@@ -137,15 +137,15 @@ class PromiseItem(pytest.Item):
 
     def runtest(self) -> None:
         run = run_of(self.config)
-        verdict = judged(self.case, run)
+        verdict = judge_case(self.case, run)
         if self.case.family.startswith("reachability."):
             verdict.inconclusive = run.reached[self.case.check.endpoint].reason
             verdict.unjudged = verdict.inconclusive
             verdict.examined -= {self.case.check.id} if verdict.inconclusive else set()
         self.user_properties.append(("contract", payload(verdict)))
-        told = problem(verdict, run.aim)
-        if told:
-            raise Broken(told)
+        message = problem(verdict, run.settings)
+        if message:
+            raise Broken(message)
         if verdict.unjudged:
             pytest.skip(verdict.unjudged)
 
@@ -159,17 +159,17 @@ class PromiseItem(pytest.Item):
 
 
 class Broken(Exception):
-    """A promise was broken; the message tells the story."""
+    """A check was broken; the message describes each finding."""
 
 
-def problem(verdict: Verdict, aim: Aim) -> str:
-    """What a failing item says, "" where it doesn't fail."""
+def problem(verdict: Verdict, settings: RunSettings) -> str:
+    """The message of a failing item, "" where it doesn't fail."""
     if verdict.inconclusive:
         return f"inconclusive: {verdict.inconclusive}"
     deciding = [
         finding
         for finding in verdict.findings
-        if finding.kind == "broken" and aim.decides(level_of(finding, verdict))
+        if finding.kind == "broken" and settings.decides(level_of(finding, verdict))
     ]
     return "\n\n".join(story(finding, verdict) for finding in deciding)
 
@@ -177,15 +177,15 @@ def problem(verdict: Verdict, aim: Aim) -> str:
 def pytest_pycollect_makeitem(
     collector: pytest.Module | pytest.Class, name: str, obj: object
 ) -> list[pytest.Item] | None:
-    """A rule becomes its cases. Those that nobody asked for are only remembered: items take time."""
-    made = getattr(obj, "promise", None)
-    if not isinstance(made, Promise):
+    """Make items from a rule. Cases that `--only` leaves out get none: creating items takes time."""
+    made = getattr(obj, "registration", None)
+    if not isinstance(made, Registration):
         return None
     config, items = collector.config, list[pytest.Item]()
-    only = settings(config)["only"] or ()
-    for case in made.cases(aim(config)):
+    only = options_of(config)["only"] or ()
+    for case in made.cases(settings_of(config)):
         if selected(case, only) or case.family.startswith("reachability."):
-            items.append(PromiseItem.of(collector, case))
+            items.append(CaseItem.of(collector, case))
         else:
             config.stash.setdefault(UNASKED, []).append(case)
     return items
@@ -195,20 +195,20 @@ def pytest_pycollect_makeitem(
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Order the items by how much they tell, and leave out what the budget can't pay."""
-    own = [item for item in items if isinstance(item, PromiseItem)]
-    others = [item for item in items if not isinstance(item, PromiseItem)]
+    """Order the items by rank, and deselect those that the budget can't pay."""
+    own = [item for item in items if isinstance(item, CaseItem)]
+    others = [item for item in items if not isinstance(item, CaseItem)]
     if not own:
         return
-    if not settings(config)["url"] and not config.option.collectonly:
+    if not options_of(config)["url"] and not config.option.collectonly:
         raise pytest.UsageError(NAMELESS)
-    server = aimed_at(config)
+    server = server_of(config)
     budget = server.max_requests if server else 10**9
-    given = settings(config)
+    given = options_of(config)
     cases = [*(item.case for item in own), *config.stash.get(UNASKED, [])]
     only, words = given["only"] or (), given["match"]
     try:
-        made = plan(cases, aim(config), budget, only, workers(config), words)
+        made = plan(cases, settings_of(config), budget, only, workers(config), words)
     except BadExpression as problem:
         raise pytest.UsageError(f"the expression {words}: {problem}") from None
     config.stash[PLAN] = made

@@ -1,4 +1,4 @@
-"""What a verdict leaves behind: plain data for reports, and the story that a failing item tells."""
+"""A verdict as plain data for reports, and as the text of a failing item."""
 
 import json
 from typing import Any
@@ -10,12 +10,12 @@ from .promises import Verdict
 
 Json = Any
 
-MOST_BODY = 20_000
-MOST_ANSWER = 4_000
+_MOST_BODY = 20_000
+_MOST_ANSWER = 4_000
 
 
 def payload(verdict: Verdict) -> dict[str, Json]:
-    """A verdict as JSON, for whoever runs the suite."""
+    """A verdict as JSON. `contract.findings.outcomes` reads it."""
     case = verdict.case
     return {
         "check": case.check.id,
@@ -24,11 +24,11 @@ def payload(verdict: Verdict) -> dict[str, Json]:
         "unjudged": verdict.unjudged,
         "inconclusive": verdict.inconclusive,
         "examined": sorted(verdict.examined),
-        "findings": [told(finding, verdict) for finding in verdict.findings],
+        "findings": [_finding_json(finding, verdict) for finding in verdict.findings],
     }
 
 
-def told(finding: Finding, verdict: Verdict) -> dict[str, Json]:
+def _finding_json(finding: Finding, verdict: Verdict) -> dict[str, Json]:
     flaky = finding.kind == "broken" and finding.check in verdict.flaky
     return {
         "check": finding.check,
@@ -37,19 +37,20 @@ def told(finding: Finding, verdict: Verdict) -> dict[str, Json]:
         "pointer": finding.pointer,
         "sentence": finding.sentence,
         "case": verdict.case.label,
-        "evidence": seen(finding.evidence),
+        "evidence": _exchange_json(finding.evidence),
     }
 
 
 def level_of(finding: Finding, verdict: Verdict) -> str:
+    """The finding's own level, else that of its check."""
     if finding.level:
         return finding.level
     own = verdict.case.check
     return own.level if finding.check == own.id else find(finding.check).level
 
 
-def seen(exchange: Exchange | None) -> Json:
-    """A request and its answer, without the key."""
+def _exchange_json(exchange: Exchange | None) -> Json:
+    """A request and its answer, without the key and with bodies shortened."""
     if exchange is None:
         return None
     request = exchange.request
@@ -58,23 +59,23 @@ def seen(exchange: Exchange | None) -> Json:
         "path": request.path,
         "headers": [list(pair) for pair in request.headers],
         "credential": request.credential,
-        "body": text(request.body, MOST_BODY),
+        "body": _beginning(request.body, _MOST_BODY),
         "size": len(request.body),
         "status": exchange.status,
         "failure": exchange.failure,
         "content_type": exchange.header("content-type"),
-        "answer": text(exchange.body, MOST_ANSWER),
+        "answer": _beginning(exchange.body, _MOST_ANSWER),
     }
 
 
-def text(body: bytes, most: int) -> str:
-    """The beginning of a body, as text."""
+def _beginning(body: bytes, most: int) -> str:
+    """The first `most` characters of a body."""
     whole = body[: most + 4].decode("utf-8", "replace")
     return whole if len(body) <= most else f"{whole[:most]}…"
 
 
 def story(finding: Finding, verdict: Verdict) -> str:
-    """A finding for people, as a failing pytest item tells it."""
+    """A finding in several lines for people, for a failing pytest item."""
     check = find(finding.check, level_of(finding, verdict))
     level = level_of(finding, verdict)
     flaky = " - flaky: it held when it was asked again" if finding.check in verdict.flaky else ""
@@ -88,6 +89,6 @@ def story(finding: Finding, verdict: Verdict) -> str:
     exchange = finding.evidence
     if isinstance(exchange, Exchange):
         request = exchange.request
-        lines.append(f"  sent     {request.method} {request.path} {text(request.body, 500)}")
-        lines.append(f"  answered {exchange.status or exchange.failure} {text(exchange.body, 500)}")
+        lines.append(f"  sent     {request.method} {request.path} {_beginning(request.body, 500)}")
+        lines.append(f"  answered {exchange.status or exchange.failure} {_beginning(exchange.body, 500)}")
     return "\n".join([*lines, f"  remedy   {check.remedy}"])

@@ -1,4 +1,4 @@
-"""What every answer has to keep, whichever check asked for it."""
+"""Checks that hold for every answer, whichever check sent the request."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -14,7 +14,7 @@ from . import streams
 
 Findings = Iterator[Finding]
 
-MOST_NAMED = 3
+_MOST_NAMED = 3
 
 
 @cache
@@ -23,7 +23,7 @@ def checker(name: str) -> Checker:
 
 
 def examined(exchange: Exchange) -> Iterator[str]:
-    """The ids of the checks that an exchange was held against."""
+    """The ids of the checks that `broken` applies to an exchange."""
     area = exchange.request.endpoint
     if not area:
         return
@@ -31,7 +31,7 @@ def examined(exchange: Exchange) -> Iterator[str]:
     if not exchange.status or exchange.busy:
         return
     yield from (f"{area}.no_5xx", f"{area}.response.status")
-    if streamed(exchange):
+    if _streamed(exchange):
         yield from streams.EXAMINED
     elif exchange.ok:
         yield from (f"{area}.response.{name}" for name in ("content_type", "json", "schema", "score"))
@@ -42,7 +42,7 @@ def examined(exchange: Exchange) -> Iterator[str]:
 
 
 def broken(exchange: Exchange) -> Findings:
-    """All that is wrong with an answer on its own."""
+    """Every violation that one answer shows on its own."""
     area = exchange.request.endpoint
     if not area:
         return
@@ -51,73 +51,83 @@ def broken(exchange: Exchange) -> Findings:
     if not exchange.status or exchange.busy:
         return
     if exchange.status >= 500:
-        yield Finding(f"{area}.no_5xx", f"answered {exchange.status}{told(exchange)}")
+        yield Finding(f"{area}.no_5xx", f"answered {exchange.status}{message_suffix(exchange)}")
     elif exchange.status < 400:
-        yield from success(area, exchange)
+        yield from _success(area, exchange)
     elif exchange.refused:
-        yield from refusal(area, exchange)
+        yield from _refusal(area, exchange)
 
 
-def streamed(exchange: Exchange) -> bool:
-    """Whether this is the success of a request for a stream."""
+def message_suffix(exchange: Exchange) -> str:
+    """The answer's own message, shortened, to be put behind its status: `: message`, or `.` without one."""
+    value = exchange.value
+    message = value.get("message") if isinstance(value, dict) else None
+    if isinstance(value, dict) and not isinstance(message, str):
+        message = value.get("detail") or value.get("error")
+    text = message if isinstance(message, str) else exchange.body[:200].decode("utf-8", "replace").strip()
+    return f": {shown(text).removeprefix('the string ')}" if text else "."
+
+
+def _streamed(exchange: Exchange) -> bool:
+    """Whether this is a successful answer to a request for a stream."""
     body = exchange.request.value()
     return exchange.status == 200 and isinstance(body, dict) and body.get("stream") is True
 
 
-def success(area: str, exchange: Exchange) -> Findings:
+def _success(area: str, exchange: Exchange) -> Findings:
     if exchange.status != 200:
         target = exchange.header("location")
         where = f" to {target}" if target else ""
         yield Finding(f"{area}.response.status", f"expected 200, got {exchange.status}{where}.")
     elif exchange.failure:
         return
-    elif streamed(exchange):
+    elif _streamed(exchange):
         yield from streams.broken(exchange)
     else:
-        yield from plain(area, exchange)
+        yield from _plain(area, exchange)
 
 
-def plain(area: str, exchange: Exchange) -> Findings:
-    """A whole answer in one JSON body."""
+def _plain(area: str, exchange: Exchange) -> Findings:
+    """Findings about a success that is not streamed."""
     if exchange.media != "application/json":
-        yield Finding(f"{area}.response.content_type", f"expected application/json, got {typed(exchange)}.")
+        yield Finding(f"{area}.response.content_type", f"expected application/json, got {_typed(exchange)}.")
     value, problem = exchange.parsed
     if problem:
         yield Finding(f"{area}.response.json", f"the body is no JSON: {problem}")
     elif area == "judge":
-        yield from judgement(value)
+        yield from _judgement(value)
     elif value is not None:
-        yield from completion(value)
+        yield from _completion(value)
 
 
-def judgement(value: Any) -> Findings:
-    for violation in first(checker("JudgeCriteriaResponse"), value):
-        yield Finding("judge.response.schema", worded(violation), violation.pointer)
+def _judgement(value: Any) -> Findings:
+    for violation in _first(checker("JudgeCriteriaResponse"), value):
+        yield Finding("judge.response.schema", _answer_sentence(violation), violation.pointer)
     if isinstance(value, dict):
-        yield from bounded("judge.response.score", value.get("score"), "/score")
+        yield from _bounded("judge.response.score", value.get("score"), "/score")
 
 
-def bounded(check: str, score: Any, pointer: str) -> Findings:
+def _bounded(check: str, score: Any, pointer: str) -> Findings:
     if isinstance(score, int | float) and not isinstance(score, bool) and not 0 <= score <= 1:
         yield Finding(check, f"the score {score!r} is outside 0 to 1.", pointer)
 
 
-def completion(value: Any) -> Findings:
+def _completion(value: Any) -> Findings:
     own = checker("ChatCompletion")
     tidied = own.tidy(value)
-    for violation in first(own, tidied):
+    for violation in _first(own, tidied):
         level = "decision" if violation.pointer.endswith("/bytes") else ""
-        yield Finding("chat.response.schema", worded(violation), violation.pointer, level=level)
+        yield Finding("chat.response.schema", _answer_sentence(violation), violation.pointer, level=level)
     if own.is_valid(tidied):
-        for violation in first(own, value):
-            yield Finding("chat.response.nulls", worded(violation), violation.pointer)
-    for pointer, result in results(value):
+        for violation in _first(own, value):
+            yield Finding("chat.response.nulls", _answer_sentence(violation), violation.pointer)
+    for pointer, result in _results(value):
         if result.get("status") == "success":
-            yield from bounded("chat.response.score", result.get("score"), f"{pointer}/score")
-    yield from summed(value)
+            yield from _bounded("chat.response.score", result.get("score"), f"{pointer}/score")
+    yield from _summed(value)
 
 
-def results(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _results(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each criterion's result in a completion, by its pointer."""
     choices = value.get("choices") if isinstance(value, dict) else None
     for number, choice in enumerate(choices if isinstance(choices, list) else ()):
@@ -130,7 +140,7 @@ def results(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
                 )
 
 
-def summed(value: Any) -> Findings:
+def _summed(value: Any) -> Findings:
     usage = value.get("usage") if isinstance(value, dict) else None
     counts = (
         [usage.get(f"{name}_tokens") for name in ("prompt", "completion", "total")]
@@ -139,50 +149,51 @@ def summed(value: Any) -> Findings:
     )
     numbers = [count for count in counts if isinstance(count, int | float)]
     if len(numbers) == 3 and numbers[0] + numbers[1] != numbers[2]:
-        told = f"{numbers[0]} + {numbers[1]} is not {numbers[2]}."
-        yield Finding("chat.usage.sum", told, "/usage/total_tokens")
+        sentence = f"{numbers[0]} + {numbers[1]} is not {numbers[2]}."
+        yield Finding("chat.usage.sum", sentence, "/usage/total_tokens")
 
 
-def first(checker: Checker, value: Any) -> Iterator[Violation]:
-    """The first violations; a server that breaks one rule often breaks it many times."""
+def _first(checker: Checker, value: Any) -> Iterator[Violation]:
+    """The first three violations: a server that breaks one rule often breaks it many times."""
     if not checker.is_valid(value):
         for number, violation in enumerate(checker.violations(value)):
-            if number == MOST_NAMED:
+            if number == _MOST_NAMED:
                 break
             yield violation
 
 
-def worded(violation: Violation) -> str:
-    """The sentence, about an answer."""
+def _answer_sentence(violation: Violation) -> str:
+    """The violation's sentence, which speaks of a request, reworded for an answer."""
     return violation.sentence.replace("the request body", "the answer")
 
 
-def refusal(area: str, exchange: Exchange) -> Findings:
-    """An error answer. What stands in front of the API may answer 413, and anything for another method."""
+def _refusal(area: str, exchange: Exchange) -> Findings:
+    """Findings about a 4xx."""
+    # A proxy in front of the API may answer 413, or any other method than POST, in a form of its own.
     outside = exchange.request.method != "POST" or exchange.status == 413
     level = "source" if outside else ""
     if exchange.media != "application/json":
-        said = f"expected application/json, got {typed(exchange)}."
-        yield Finding(f"{area}.error.content_type", said, level=level)
+        sentence = f"expected application/json, got {_typed(exchange)}."
+        yield Finding(f"{area}.error.content_type", sentence, level=level)
     value, problem = exchange.parsed
     if problem:
         yield Finding(
             f"{area}.error.body", f"the body of the {exchange.status} is no JSON: {problem}", level=level
         )
     else:
-        yield from error_body(area, value, level)
+        yield from _error_body(area, value, level)
 
 
-def error_body(area: str, value: Any, level: str) -> Findings:
+def _error_body(area: str, value: Any, level: str) -> Findings:
     if area == "chat" and isinstance(value, dict) and "error" not in value:
         yield Finding("chat.error.detail", '"error" is missing.', "/error")
-    for violation in first(checker("Error" if area == "judge" else "ChatError"), value):
-        check = error_check(area, violation)
+    for violation in _first(checker("Error" if area == "judge" else "ChatError"), value):
+        check = _error_check(area, violation)
         weaker = level if check.endswith((".body", ".closed")) else ""
-        yield Finding(check, worded(violation), violation.pointer, level=weaker)
+        yield Finding(check, _answer_sentence(violation), violation.pointer, level=weaker)
 
 
-def error_check(area: str, violation: Violation) -> str:
+def _error_check(area: str, violation: Violation) -> str:
     if area == "chat" and violation.pointer.startswith("/error"):
         return "chat.error.detail"
     if violation.rule != "additionalProperties":
@@ -192,15 +203,5 @@ def error_check(area: str, violation: Violation) -> str:
     )
 
 
-def typed(exchange: Exchange) -> str:
+def _typed(exchange: Exchange) -> str:
     return exchange.header("content-type") or "no content type"
-
-
-def told(exchange: Exchange) -> str:
-    """What an answer says of itself, in short."""
-    value = exchange.value
-    message = value.get("message") if isinstance(value, dict) else None
-    if isinstance(value, dict) and not isinstance(message, str):
-        message = value.get("detail") or value.get("error")
-    text = message if isinstance(message, str) else exchange.body[:200].decode("utf-8", "replace").strip()
-    return f": {shown(text).removeprefix('the string ')}" if text else "."

@@ -1,7 +1,7 @@
-"""Valid bodies in company: one request shows many of them, and where it is refused, halves show which.
+"""Merges valid bodies, so that one request checks many of them, and searches by halves if it is refused.
 
-A merged body is as plausible as the single ones: a result follows its call, a named tool is offered, what
-services refuse side by side stays apart, and what a model may be unable to do has bodies of its own.
+A merged body is as plausible as the single ones: a result follows its call, and a named tool is offered.
+Members that services refuse side by side, and media that a model may not support, go into different bodies.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +13,8 @@ from openpipe_mock.contract.probe import Request
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, USER, Positive, positives
 
-from .builders import sent
-from .settings import Aim
+from .builders import request_for
+from .settings import RunSettings
 
 Json = Any
 Members = tuple[Positive, ...]
@@ -29,24 +29,24 @@ ALONE = frozenset(
         "chat.n.at-maximum",
     )
 )
-"""What shows by all that it lacks, and what asks for more than many servers give."""
+"""Names of positives that are never merged: they show what is missing, or ask for very much."""
 SIDE_BY_SIDE = (
     ("max_tokens", "max_completion_tokens"),
     ("temperature", "top_p"),
     ("tools", "functions"),
     ("refusal", "function_call", "tool_calls"),
 )
-"""Members of which a service may take only one; null is none."""
-CALLABLE = ("tools", "functions")
+"""Members of which a service may accept only one. Null doesn't count."""
+_CALLABLE = ("tools", "functions")
 
 
 class Clash(Exception):
-    """Two bodies can't be one without losing what they show."""
+    """Two bodies can't be merged without losing what they show."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Valid bodies of one endpoint, level and need that go together."""
+    """Valid bodies of one endpoint, level and kind of media that are sent as one."""
 
     number: int
     endpoint: str
@@ -64,7 +64,7 @@ class Group:
 
 @cache
 def groups(endpoint: str) -> tuple[Group, ...]:
-    """The groups of an endpoint, the same on every machine. A body in no group is asked alone."""
+    """The groups of an endpoint, the same on every machine. A body in no group is sent alone."""
     kinds: dict[tuple[str, tuple[str, ...], bool], list[Positive]] = {}
     for case in positives(endpoint):
         if case.name not in ALONE and ".turns." not in case.name:  # a turn is a body of its own kind
@@ -72,29 +72,29 @@ def groups(endpoint: str) -> tuple[Group, ...]:
     packs = [
         (level, needs, tuple(pack))
         for (level, needs, _), cases in kinds.items()
-        for pack in packed(cases)
+        for pack in _make_packs(cases)
         if len(pack) > 1
     ]
     return tuple(Group(number, endpoint, *pack) for number, pack in enumerate(packs, start=1))
 
 
 def level_of(case: Positive) -> str:
-    """The level of a valid body; no contract makes a chat model see and hear."""
+    """The level of a valid body. No source says that a chat model accepts media: these are a decision."""
     return "decision" if case.needs and case.endpoint == "chat" else case.level
 
 
 def is_null(case: Positive) -> bool:
-    """Whether a chat body shows null for a member at its top, as clients dump what they leave out."""
+    """Whether a chat body shows null for a top-level member. Clients dump members without a value so."""
     at_top = case.endpoint == "chat" and case.name.count(".") == 2
     return at_top and case.name.endswith(".null") and case.level == "sdk"
 
 
-def packed(cases: Sequence[Positive]) -> list[list[Positive]]:
-    """As few packs as need be, of like size: each body goes to the smallest that takes it."""
+def _make_packs(cases: Sequence[Positive]) -> list[list[Positive]]:
+    """Few packs of similar size: each body goes to the smallest pack that it can be merged with."""
     packs: list[list[Positive]] = []
     for case in sorted(cases, key=lambda case: ".messages." in case.name):
         for pack in sorted(packs, key=len):
-            if goes([*pack, case]):
+            if _fits_in_one_body([*pack, case]):
                 pack.append(case)
                 break
         else:
@@ -102,8 +102,8 @@ def packed(cases: Sequence[Positive]) -> list[list[Positive]]:
     return packs
 
 
-def goes(cases: Sequence[Positive]) -> bool:
-    """Whether bodies can be one that is valid."""
+def _fits_in_one_body(cases: Sequence[Positive]) -> bool:
+    """Whether the bodies can be merged into a valid one."""
     try:
         body = merged(cases)
     except Clash:
@@ -115,78 +115,81 @@ def goes(cases: Sequence[Positive]) -> bool:
 
 
 def merged(cases: Sequence[Positive]) -> Json:
-    """One body with all that the single ones show; a single one is left as it is. Raises Clash."""
+    """One body that shows all that the single ones show. Raises Clash where that can't be."""
     bodies = [case.body for case in cases]
     if len(bodies) == 1:
         return bodies[0]
     if cases[0].endpoint == "chat":
-        return talk(bodies)
+        return _merge_talks(bodies)
     inputs = [body["input"] for body in bodies if "input" in body]
-    made = {"criterion_id": bodies[0]["criterion_id"], "output": output([body["output"] for body in bodies])}
-    return {**made, "input": talk(inputs)} if inputs else made
+    made = {
+        "criterion_id": bodies[0]["criterion_id"],
+        "output": _merge_outputs([body["output"] for body in bodies]),
+    }
+    return {**made, "input": _merge_talks(inputs)} if inputs else made
 
 
-def output(outputs: Sequence[Json]) -> Json:
-    """The judged message: what the members about it say, in one."""
+def _merge_outputs(outputs: Sequence[Json]) -> Json:
+    """The judged messages in one; those that show nothing of their own are dropped. Raises Clash."""
     usual = positives("judge")[0].body["output"]
     telling = [each for each in outputs if each != usual]
-    return joined(telling) if telling else usual
+    return join_objects(telling) if telling else usual
 
 
-def talk(talks: Sequence[Json]) -> Json:
-    """Conversation and settings in one body."""
+def _merge_talks(talks: Sequence[Json]) -> Json:
+    """Conversations and the members beside them in one body. Raises Clash."""
     rest = [{name: value for name, value in each.items() if name != "messages"} for each in talks]
     head, *others = rest
     for other in others:
-        head = with_members(head, other)
-    return {**apart(head), "messages": conversation([each["messages"] for each in talks])}
+        head = _with_members(head, other)
+    return {**_require_apart(head), "messages": _merge_conversations([each["messages"] for each in talks])}
 
 
-def joined(values: Sequence[dict[str, Json]]) -> Json:
-    """Objects in one. Raises Clash where one is a part of another: that would hide what it lacks."""
+def join_objects(values: Sequence[dict[str, Json]]) -> Json:
+    """Objects in one. Raises Clash where one is part of another, as its missing members would be filled."""
     whole, *others = values
     for other in others:
-        if holds(whole, other) or holds(other, whole):
+        if _contains(whole, other) or _contains(other, whole):
             raise Clash
-        whole = with_members(whole, other)
-    return apart(whole)
+        whole = _with_members(whole, other)
+    return _require_apart(whole)
 
 
-def holds(whole: Json, part: Json) -> bool:
-    """Whether all that a value says is in another one."""
+def _contains(whole: Json, part: Json) -> bool:
+    """Whether `whole` has all that `part` has."""
     if isinstance(whole, dict) and isinstance(part, dict):
-        return all(name in whole and holds(whole[name], value) for name, value in part.items())
+        return all(name in whole and _contains(whole[name], value) for name, value in part.items())
     return type(whole) is type(part) and bool(whole == part)
 
 
-def with_members(one: dict[str, Json], other: dict[str, Json]) -> dict[str, Json]:
+def _with_members(one: dict[str, Json], other: dict[str, Json]) -> dict[str, Json]:
     found = dict(one)
     for name, value in other.items():
-        found[name] = both(name, found[name], value) if name in found else value
+        found[name] = _merge_member(name, found[name], value) if name in found else value
     return found
 
 
-def both(name: str, one: Json, other: Json) -> Json:
-    """Two values of a member in one. Raises Clash where only one of them can be there."""
+def _merge_member(name: str, one: Json, other: Json) -> Json:
+    """Two values of one member in one. Raises Clash where they exclude each other."""
     if type(one) is type(other) and one == other:
         return one
-    if name in CALLABLE and one and other:
-        return offered([*one, *(each for each in other if each not in one)])
+    if name in _CALLABLE and one and other:
+        return _merge_tools([*one, *(each for each in other if each not in one)])
     if isinstance(one, dict) and isinstance(other, dict):
-        return joined([one, other])
+        return join_objects([one, other])
     raise Clash
 
 
-def apart(body: dict[str, Json]) -> dict[str, Json]:
-    """The object. Raises Clash where it has two members that a service may not take side by side."""
+def _require_apart(body: dict[str, Json]) -> dict[str, Json]:
+    """The object. Raises Clash where it has two members of one row of SIDE_BY_SIDE."""
     for names in SIDE_BY_SIDE:
         if sum(body.get(name) is not None for name in names) > 1:
             raise Clash
     return body
 
 
-def offered(tools: Sequence[Json]) -> list[Json]:
-    """Tools or functions, each with a name of its own; the first keeps the name that a choice may call."""
+def _merge_tools(tools: Sequence[Json]) -> list[Json]:
+    """Tools or functions with different names. The first keeps its name, since `tool_choice` may name it."""
     found: list[Json] = []
     for number, tool in enumerate(tools, start=1):
         function = tool.get("function", tool)
@@ -195,32 +198,32 @@ def offered(tools: Sequence[Json]) -> list[Json]:
     return found
 
 
-def conversation(talks: Sequence[list[Json]]) -> list[Json]:
-    """Instructions, then exchanges with ids of their own, then what the user says; a plain turn ends it."""
+def _merge_conversations(talks: Sequence[list[Json]]) -> list[Json]:
+    """Messages in one order: instructions, turns with ids of their own, user messages, a plain text last."""
     heads: list[Json] = []
     turns: list[Json] = []
-    said: list[Json] = []
+    user_turns: list[Json] = []
     for messages in talks:
         head = [each for each in messages if each["role"] in ("system", "developer")]
         rest = [each for each in messages if each not in head]
         heads += head
         if all(each["role"] == "user" for each in rest):
-            said += [each for each in rest if each not in said]
+            user_turns += [each for each in rest if each not in user_turns]
         else:
-            turns += renamed(rest, f"call_{len(turns) + 2}")
+            turns += _with_call_id(rest, f"call_{len(turns) + 2}")
     if len({each["role"] for each in heads}) > 1:
         raise Clash
-    said = said if any(map(plain, said)) else [*said, USER]
-    return [*heads, *turns, *sorted(said, key=plain)]
+    user_turns = user_turns if any(map(_is_plain_text, user_turns)) else [*user_turns, USER]
+    return [*heads, *turns, *sorted(user_turns, key=_is_plain_text)]
 
 
-def plain(message: Json) -> bool:
-    """Whether a message is a text and no more."""
+def _is_plain_text(message: Json) -> bool:
+    """Whether a message has only a role and a text."""
     return message.keys() == {"role", "content"} and isinstance(message["content"], str)
 
 
-def renamed(messages: list[Json], name: str) -> list[Json]:
-    """Messages whose calls, and the results of these, have another id."""
+def _with_call_id(messages: list[Json], name: str) -> list[Json]:
+    """The messages with `name` as the id of their calls and results."""
     return [
         {
             **message,
@@ -236,46 +239,47 @@ def renamed(messages: list[Json], name: str) -> list[Json]:
 
 
 @cache
-def showing(aim: Aim, members: Members) -> Request:
-    """The request that shows several valid bodies at once; a single one as it is."""
-    return sent(aim, members[0].endpoint, merged(members))
+def request_showing(settings: RunSettings, members: Members) -> Request:
+    """The request that shows several valid bodies at once, or a single one unchanged."""
+    return request_for(settings, members[0].endpoint, merged(members))
 
 
-# Which of them are taken.
+# Which of them a server accepts.
 
-Take = Callable[[Members], bool | None]
+IsAccepted = Callable[[Members], bool | None]
 
 
-def taken(members: Members, take: Take) -> Iterator[Positive]:
-    """Those that are accepted, in company if that goes; `take` says so of some, None where no answer came.
+def find_accepted(members: Members, is_accepted: IsAccepted) -> Iterator[Positive]:
+    """Yields the members that a server accepts, with as few requests as it takes.
 
-    Halves are asked where the whole is refused; where both halves are, or no answer comes, each alone.
+    `is_accepted` sends some members as one body; it returns None where no answer came. Halves are sent where
+    the whole is refused; each member alone, where both halves are refused or no answer came.
     """
-    whole = take(members)
+    whole = is_accepted(members)
     if whole:
         yield from members
     elif whole is None:
-        yield from alone(members, take)
+        yield from _each_alone(members, is_accepted)
     else:
-        yield from within(members, take)
+        yield from _search_halves(members, is_accepted)
 
 
-def within(members: Members, take: Take) -> Iterator[Positive]:
-    """The accepted ones of those that are refused together."""
+def _search_halves(members: Members, is_accepted: IsAccepted) -> Iterator[Positive]:
+    """The accepted members of those that are refused as one body."""
     if len(members) == 1:
-        yield from alone(members, take)
+        yield from _each_alone(members, is_accepted)
         return
     left, right = members[: len(members) // 2], members[len(members) // 2 :]
-    first = take(left)
-    if first:  # so the cause is in the other half, which needs no asking
+    first = is_accepted(left)
+    if first:  # so the other half has the cause, and is refused as a whole
         yield from left
-        yield from within(right, take)
-    elif first is not None and take(right):
+        yield from _search_halves(right, is_accepted)
+    elif first is not None and is_accepted(right):
         yield from right
-        yield from within(left, take)
+        yield from _search_halves(left, is_accepted)
     else:
-        yield from alone(members, take)
+        yield from _each_alone(members, is_accepted)
 
 
-def alone(members: Members, take: Take) -> Iterator[Positive]:
-    yield from (member for member in members if take((member,)))
+def _each_alone(members: Members, is_accepted: IsAccepted) -> Iterator[Positive]:
+    yield from (member for member in members if is_accepted((member,)))

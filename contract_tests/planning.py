@@ -1,4 +1,4 @@
-"""The plan of a run: what is sent in which order, what the budget can't pay, what it may cost."""
+"""The plan of a run: which cases run in which order, which the budget can't pay, what it costs."""
 
 import re
 from collections import Counter
@@ -12,20 +12,23 @@ from openpipe_mock.contract.expressions import expression
 from openpipe_mock.contract.probe import Request
 
 from .promises import Case
-from .settings import Aim
+from .settings import RunSettings
 
 REST = 200.0
-"""The rank from which on cases repeat what others have tried in another place."""
-UNBOUNDED = 1000
-"""Tokens that an answer is counted with where nothing bounds it."""
+"""From this rank on, cases repeat in another place what earlier ones have tried."""
+_UNBOUNDED = 1000
+"""Tokens to count for an answer that no member of the request bounds."""
 
 
 @dataclass
 class Plan:
-    """Cases in the order of the run, with what each adds to the requests; and those that are left out.
+    """Cases in the order of the run, the requests that each adds (`costs`), and the cases that are cut.
 
-    requests  all of them without repetitions and what waiting for a busy server takes
-    narrowed  the user asked for some checks alone
+    requests  all requests but the reserve
+    reserve   requests kept back for repetitions, busy servers and the search in refused groups
+    narrowed  the user asked for some checks only
+    bytes     of all bodies
+    tokens    that are read and written at most
     """
 
     kept: list[Case] = field(default_factory=list)
@@ -39,57 +42,39 @@ class Plan:
 
 
 def selected(case: Case, only: Sequence[str]) -> bool:
-    """Whether one of the patterns names a case, or a check that its answers are held against."""
+    """Whether a pattern names the case, or a check that applies to every answer of its endpoint."""
     if not only:
         return True
-    names = naming(*only)
-    beside = case.rank < REST and bool(aside(case.check.endpoint, *only))
+    names = _name_matcher(*only)
+    beside = case.rank < REST and bool(_passive_checks(case.check.endpoint, *only))
     return beside or names(case.label) or names(case.check.id)
-
-
-@cache
-def naming(*only: str) -> Callable[[str], bool]:
-    """Whether one of the patterns names a check, or a family that it belongs to."""
-    every = re.compile("|".join(rf"{re.escape(each)}(\..*)?\Z|{translate(each)}" for each in only), re.DOTALL)
-    return lambda name: every.match(name) is not None
-
-
-@cache
-def aside(endpoint: str, *only: str) -> frozenset[str]:
-    """The checks that look at every answer of an endpoint and are named by one of the patterns."""
-    every = (check.id for check in catalogue().values() if not check.cost and check.endpoint == endpoint)
-    return frozenset(filter(naming(*only), every))
-
-
-def reserved(budget: int) -> int:
-    """Requests that are kept back: for repetitions and busy servers, and for what is refused in company."""
-    return 2 * min(20, budget // 20)
 
 
 def plan(
     cases: Iterable[Case],
-    aim: Aim,
+    settings: RunSettings,
     budget: int,
     only: Sequence[str] = (),
     workers: int = 0,
     words: str = "",
 ) -> Plan:
-    """Take what tells most until the budget is spent. Workers share no answers: each case pays in full.
+    """Take cases by rank until the budget is spent.
 
-    What a group shows costs nothing of its own, unless the user asked for it alone or is thorough.
-    `words` is an expression for names, such as "stream and not role". Raises BadExpression.
+    A case in a group costs nothing of its own, unless the user asked for it alone or is thorough. With
+    `workers`, each case is counted in full, since they share no answers. `words` is an expression for names,
+    such as "stream and not role". Raises BadExpression.
     """
-    made = Plan(reserve=reserved(budget), narrowed=bool(only or words))
+    made = Plan(reserve=_reserve(budget), narrowed=bool(only or words))
     known: set[Request] = set()
     fits = expression(words) if words else bool
-    every = in_order(cases)
+    every = _in_order(cases)
     sizes = Counter(case.group for case in every)
     wanted = {case.label: case for case in every if selected(case, only) and fits(case.label)}
     needed = {f"reachability.{case.needs}" for case in wanted.values()}
     for case in every:
         if case.label not in wanted and case.family not in needed:
             continue
-        if case.group and (aim.thorough or case.group not in made.costs):
+        if case.group and (settings.thorough or case.group not in made.costs):
             case = replace(case, group="")
         new = [request for request in dict.fromkeys(case.planned) if workers or request not in known]
         cost = len(new) + case.further
@@ -102,19 +87,38 @@ def plan(
         made.costs[case.label] = cost
         made.requests += cost
         made.bytes += sum(len(request.body) for request in new)
-        made.tokens += sum(tokens(request) for request in new) + case.further * UNBOUNDED
+        made.tokens += sum(_most_tokens(request) for request in new) + case.further * _UNBOUNDED
     return made
 
 
-def in_order(cases: Iterable[Case]) -> list[Case]:
-    """What tells most comes first. A group comes right before what it shows, whatever its own level is."""
+@cache
+def _name_matcher(*only: str) -> Callable[[str], bool]:
+    """A predicate: whether one of the patterns names a check, or a family that it belongs to."""
+    every = re.compile("|".join(rf"{re.escape(each)}(\..*)?\Z|{translate(each)}" for each in only), re.DOTALL)
+    return lambda name: every.match(name) is not None
+
+
+@cache
+def _passive_checks(endpoint: str, *only: str) -> frozenset[str]:
+    """The checks that a pattern names and that apply to every answer of an endpoint."""
+    every = (check.id for check in catalogue().values() if not check.cost and check.endpoint == endpoint)
+    return frozenset(filter(_name_matcher(*only), every))
+
+
+def _reserve(budget: int) -> int:
+    """The requests to keep back, for repetitions and busy servers, and for refused groups."""
+    return 2 * min(20, budget // 20)
+
+
+def _in_order(cases: Iterable[Case]) -> list[Case]:
+    """The cases by rank. The case of a group comes right before its members, whatever its own level is."""
     every = list(cases)
     ranks = {case.group: case.rank for case in every}
     return sorted(every, key=lambda case: ranks.get(case.label, case.rank))
 
 
-def tokens(request: Request) -> int:
-    """At most so many tokens: one for each byte sent, and what the answers may have."""
+def _most_tokens(request: Request) -> int:
+    """An upper bound of tokens: one for each byte sent, and what the answers may have."""
     body = request.value()
     if not isinstance(body, dict) or not request.endpoint:
         return 0
@@ -126,4 +130,4 @@ def tokens(request: Request) -> int:
     ]
     number = body.get("n")
     choices = number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else 1
-    return len(request.body) + choices * (min(limits) if limits else UNBOUNDED)
+    return len(request.body) + choices * (min(limits) if limits else _UNBOUNDED)

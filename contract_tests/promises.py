@@ -1,7 +1,7 @@
-"""How the suite's rules become pytest items: what each sends, in which order, and what came of it.
+"""The suite's rules: how they are registered, the cases that they become, and how a case is judged.
 
-A rule is a generator of findings over answers. `@promise` gives it its check and the requests that it
-looks at, so that a run knows what it will send before it sends anything.
+A rule is a generator of findings over answers. `@rule_for` names its check and the requests that it needs, so
+that a run knows all that it will send before it sends anything.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,27 +13,30 @@ from openpipe_mock.contract.checks import Check, Finding, catalogue
 from openpipe_mock.contract.probe import Exchange, Request
 
 from . import invariants
-from .invariants import told
+from .invariants import message_suffix
 from .run import Reach, Run, Unjudged
-from .settings import Aim
+from .settings import RunSettings
 
-BEYOND = 25.0
-"""Added to the rank of what decides nothing at the run's level."""
+_BEYOND = 25.0
+"""Added to the rank of cases that decide nothing at the run's level."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to check, with all that it will send.
+    """One thing to check, with all requests that it will send.
 
+    rank     cases of lower rank come earlier, and are cut last by the budget
     further  requests that depend on answers, at most
-    rank     the smaller, the earlier, and the later cut by the budget
-    facts    what the rule wants to know of the case
-    group    the label of a case that shows this one in company; only where that fails is this sent alone
+    facts    data of the case for its rule
+    family   the check or family that the rule is registered for
+    needs    the endpoint that has to be reachable, "" for none
+    group    the label of the case that sends this one merged with others; only if that is refused, this is
+             sent alone
     """
 
     check: Check
     requests: tuple[Request, ...]
-    rule: Callable[["Scene"], Iterable[Finding]]
+    rule: Callable[["CaseContext"], Iterable[Finding]]
     rank: float = 50
     further: int = 0
     facts: Any = None
@@ -44,7 +47,7 @@ class Case:
 
     @property
     def label(self) -> str:
-        """The id under which just this is asked for; several cases of one check name their part."""
+        """The id for `--only`: the check's, with the part in brackets where one check has several cases."""
         return f"{self.check.id}[{self.part}]" if self.part else self.check.id
 
     @property
@@ -53,13 +56,13 @@ class Case:
 
     @property
     def planned(self) -> tuple[Request, ...]:
-        """What it sends whatever the answers are."""
+        """The requests that are sent whatever the answers are."""
         return () if self.group else self.requests
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A case before its rule is known: the name within a family, the part of that, requests, facts."""
+    """A case before its rule is known. `name` is that within a family; None means the rule's own value."""
 
     requests: tuple[Request, ...]
     name: str = ""
@@ -71,32 +74,32 @@ class Variant:
     group: str = ""
 
 
-Sends = Callable[[Aim], Iterable[Variant]]
-Rule = Callable[["Scene"], Iterable[Finding]]
+MakeVariants = Callable[[RunSettings], Iterable[Variant]]
+Rule = Callable[["CaseContext"], Iterable[Finding]]
 
 
 @dataclass(frozen=True)
-class Promise:
-    """What `@promise` says of a rule."""
+class Registration:
+    """The arguments of `@rule_for`, and the rule."""
 
     check: str
-    sends: Sends
+    make_variants: MakeVariants
     rank: float
     further: int
     needs: str | None
     rule: Rule
 
-    @cache  # noqa: B019 - promises live as long as the process; runs in one process share their cases
-    def cases(self, aim: Aim) -> tuple[Case, ...]:
-        """The cases of the rule. Those that decide nothing at the run's level come last."""
-        return tuple(self.made(aim))
+    @cache  # noqa: B019 - registrations live as long as the process; its runs share the cases
+    def cases(self, settings: RunSettings) -> tuple[Case, ...]:
+        """The cases of the rule. Those that decide nothing at the run's level get a higher rank."""
+        return tuple(self.made(settings))
 
-    def made(self, aim: Aim) -> Iterator[Case]:
+    def made(self, settings: RunSettings) -> Iterator[Case]:
         check = catalogue()[self.check]
-        for variant in self.sends(aim):
+        for variant in self.make_variants(settings):
             own = check.member(variant.name, variant.level) if check.family else check
             rank = self.rank if variant.rank is None else variant.rank
-            rank += 0 if aim.decides(own.level) else BEYOND
+            rank += 0 if settings.decides(own.level) else _BEYOND
             yield Case(
                 check=own,
                 requests=variant.requests,
@@ -111,26 +114,26 @@ class Promise:
             )
 
 
-def promise(
-    check: str, sends: Sends, *, rank: float = 50, further: int = 0, needs: str | None = None
+def rule_for(
+    check: str, make_variants: MakeVariants, *, rank: float = 50, further: int = 0, needs: str | None = None
 ) -> Callable[[Rule], Rule]:
-    """Mark a rule. `needs`: the endpoint that has to be reachable, by default the check's own."""
+    """Register a rule. `needs` is the endpoint that has to be reachable, by default the check's own."""
 
     def mark(rule: Rule) -> Rule:
-        rule.promise = Promise(check, sends, rank, further, needs, rule)  # type: ignore[attr-defined]
+        rule.registration = Registration(check, make_variants, rank, further, needs, rule)  # type: ignore[attr-defined]
         return rule
 
     return mark
 
 
-def one(*builders: Callable[[Aim], Request]) -> Sends:
-    """A single case that sends what the builders make."""
-    return lambda aim: [Variant(tuple(builder(aim) for builder in builders))]
+def one_case(*builders: Callable[[RunSettings], Request]) -> MakeVariants:
+    """A single case that sends one request of each builder."""
+    return lambda settings: [Variant(tuple(builder(settings) for builder in builders))]
 
 
 @dataclass
-class Scene:
-    """What a rule looks at: the answers to its requests, and the way to ask further."""
+class CaseContext:
+    """What a rule gets: its case, the answers to its requests, and a way to send further ones."""
 
     case: Case
     run: Run
@@ -139,15 +142,15 @@ class Scene:
     used: list[Exchange] = field(default_factory=list)
 
     @property
-    def aim(self) -> Aim:
-        return self.run.aim
+    def settings(self) -> RunSettings:
+        return self.run.settings
 
     @property
     def facts(self) -> Any:
         return self.case.facts
 
     def ask(self, request: Request) -> Exchange:
-        """The exchange for a request: one that the run has already seen, unless a fresh one is wanted."""
+        """The exchange for a request. One that the run has already is used again, unless `fresh`."""
         known = None if self.fresh else self.run.seen.get(request)
         exchange = known or self.run.exchange(request)
         if known is None:
@@ -156,23 +159,23 @@ class Scene:
         return exchange
 
     def anew(self, request: Request) -> Exchange:
-        """The exchange for a request that is sent again, whatever is known of it."""
+        """Send a request, even if the run has an exchange for it."""
         exchange = self.run.exchange(request)
         self.sent.append(exchange)
         self.used.append(exchange)
         return exchange
 
     def exchanges(self) -> list[Exchange]:
-        """What came of the case's requests. Raises Unjudged where the server was busy or silent."""
-        return [answered(self.ask(request)) for request in self.case.requests]
+        """The exchanges of the case's requests. Raises Unjudged where the server was busy or silent."""
+        return [require_answer(self.ask(request)) for request in self.case.requests]
 
     def answers(self) -> list[Exchange]:
         """The case's exchanges, all of them successes. Raises Unjudged where one isn't."""
-        return [successful(exchange) for exchange in self.exchanges()]
+        return [require_success(exchange) for exchange in self.exchanges()]
 
     def bodies(self) -> list[dict[str, Any]]:
-        """The JSON objects of the answers. Raises Unjudged where one is none."""
-        return [body(exchange) for exchange in self.answers()]
+        """The JSON objects of the answers. Raises Unjudged where an answer is none."""
+        return [require_object(exchange) for exchange in self.answers()]
 
     def broken(
         self, sentence: str, pointer: str = "", *, about: Exchange | None = None, level: str = ""
@@ -186,7 +189,7 @@ class Scene:
         return self.used[-1] if self.used else None
 
 
-def answered(exchange: Exchange) -> Exchange:
+def require_answer(exchange: Exchange) -> Exchange:
     if exchange.busy:
         raise Unjudged(f"the server was busy ({exchange.status})")
     if exchange.failure:
@@ -194,22 +197,22 @@ def answered(exchange: Exchange) -> Exchange:
     return exchange
 
 
-def successful(exchange: Exchange) -> Exchange:
-    answered(exchange)
+def require_success(exchange: Exchange) -> Exchange:
+    require_answer(exchange)
     if not exchange.ok:
-        raise Unjudged(f"a request was answered by {exchange.status}{told(exchange)}")
+        raise Unjudged(f"a request was answered by {exchange.status}{message_suffix(exchange)}")
     return exchange
 
 
-def body(exchange: Exchange) -> dict[str, Any]:
+def require_object(exchange: Exchange) -> dict[str, Any]:
     if not isinstance(exchange.value, dict):
         raise Unjudged("an answer is no JSON object")
     return exchange.value
 
 
 @dataclass
-class Attempt:
-    """Findings of one go at a case, why a rule judged nothing, and what its answers were held against."""
+class _Attempt:
+    """One attempt at a case: findings, why the rule judged nothing, and the checks that were applied."""
 
     findings: list[Finding] = field(default_factory=list)
     unjudged: str = ""
@@ -219,14 +222,14 @@ class Attempt:
         return {finding.check for finding in self.findings if finding.kind == "broken"}
 
 
-def attempt(case: Case, run: Run, *, fresh: bool = False) -> Attempt:
+def _attempt(case: Case, run: Run, *, fresh: bool = False) -> _Attempt:
     """Judge a case once."""
-    scene, made = Scene(case, run, fresh), Attempt()
+    context, made = CaseContext(case, run, fresh), _Attempt()
     try:
-        made.findings += case.rule(scene)
+        made.findings += case.rule(context)
     except Unjudged as reason:
         made.unjudged = str(reason)
-    for exchange in scene.sent if run.alive else ():
+    for exchange in context.sent if run.alive else ():
         made.examined.update(invariants.examined(exchange))
         made.findings += [replace(found, evidence=exchange) for found in invariants.broken(exchange)]
     return made
@@ -234,7 +237,7 @@ def attempt(case: Case, run: Run, *, fresh: bool = False) -> Attempt:
 
 @dataclass
 class Verdict:
-    """What came of a case. `flaky` holds checks that broke once and held when they were asked again."""
+    """The result of a case. `flaky` has the checks that broke at first and held when it was repeated."""
 
     case: Case
     findings: list[Finding]
@@ -245,37 +248,37 @@ class Verdict:
     inconclusive: str = ""
 
 
-def judged(case: Case, run: Run) -> Verdict:
-    """Judge a case, and once more where it broke: what holds then was flaky."""
+def judge_case(case: Case, run: Run) -> Verdict:
+    """Judge a case, and once more where it broke: a check that holds then is flaky."""
     before = run.probe.sent
-    made = reached_and_judged(case, run)
+    made = _judge_if_reachable(case, run)
     made.sent = run.probe.sent - before
     return made
 
 
-def reached_and_judged(case: Case, run: Run) -> Verdict:
+def _judge_if_reachable(case: Case, run: Run) -> Verdict:
     if case.needs and not reachable(case.needs, run).known:
         return Verdict(case, [], set(), f"{case.needs} could not be reached", set())
-    first = attempt(case, run)
+    first = _attempt(case, run)
     news = first.checks() - run.confirmed
     if not news or run.dead or run.probe.left < case.cost:
-        return verdict(case, first)
-    second = attempt(case, run, fresh=True)
+        return _verdict(case, first)
+    second = _attempt(case, run, fresh=True)
     flaky = news - second.checks()
     if second.unjudged and not first.unjudged:
         flaky -= {case.check.id}  # nothing was judged the second time, so nothing speaks against the first
     run.confirmed |= first.checks() & second.checks()
-    return verdict(case, first, flaky)
+    return _verdict(case, first, flaky)
 
 
-def verdict(case: Case, made: Attempt, flaky: set[str] | None = None) -> Verdict:
+def _verdict(case: Case, made: _Attempt, flaky: set[str] | None = None) -> Verdict:
     unjudged = made.unjudged if case.check.id not in made.checks() else ""
     own = set() if unjudged else {case.check.id}
     return Verdict(case, made.findings, flaky or set(), unjudged, made.examined | own)
 
 
 def reachable(endpoint: str, run: Run) -> Reach:
-    """Whether an endpoint is known to answer 200; asked once a run, by whoever needs it first."""
+    """Whether an endpoint answers 200. Requests are sent once a run, when a case first needs it."""
     from .reachability import reach
 
     if endpoint not in run.reached:

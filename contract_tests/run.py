@@ -1,10 +1,10 @@
-"""A run against one server: what was answered already, whether the server lives, whether endpoints answer."""
+"""The state of a run against one server: exchanges so far, and whether server and endpoints answer."""
 
 from dataclasses import dataclass, field
 
 from openpipe_mock.contract.probe import BudgetSpent, Exchange, Probe, Request, Unanswered
 
-from .settings import Aim
+from .settings import RunSettings
 
 
 class Unjudged(Exception):
@@ -13,7 +13,7 @@ class Unjudged(Exception):
 
 @dataclass
 class Reach:
-    """Whether an endpoint answered 200; else why not, and what to do. What was sent to learn that."""
+    """Whether an endpoint answered 200, else why not and what to do, and the exchanges of the attempt."""
 
     known: bool
     reason: str = ""
@@ -22,13 +22,16 @@ class Reach:
 
 @dataclass
 class Run:
-    """A run against one server: its probe, what was answered already, whether it lives.
+    """A run against one server: its probe and the exchanges so far.
 
-    `confirmed` has the checks that broke twice in a row: they need no further repetition. `failed` has what
-    was left without a whole answer.
+    seen       exchanges with a whole answer, except where the server was busy
+    failed     exchanges without a whole answer
+    alive      the server has answered at least once
+    dead       why nothing more is sent, "" while requests are
+    confirmed  checks that broke twice in a row, which need no further repetition
     """
 
-    aim: Aim
+    settings: RunSettings
     probe: Probe
     seen: dict[Request, Exchange] = field(default_factory=dict)
     failed: dict[Request, Exchange] = field(default_factory=dict)
@@ -56,5 +59,5 @@ class Run:
         return exchange
 
     def known(self, request: Request) -> Exchange | None:
-        """What came of a request that was sent before."""
+        """The exchange of a request that was sent before, None without one."""
         return self.seen.get(request) or self.failed.get(request)

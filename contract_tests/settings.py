@@ -1,4 +1,4 @@
-"""What a run asks for, and how: ids that the server knows, seed, bounds."""
+"""Settings of a run: ids that the server knows, seed, level, bounds."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,18 +7,18 @@ from openpipe_mock.contract.checks import decides
 
 CRITERIA = ("criterion-1", "criterion-2")
 MODELS = ("openai:gpt-4o-mini",)
-"""The ids of the documentation's examples, for whoever names none."""
+"""The ids of the documentation's examples, used where the user names none."""
 
 MOST_CHOICES = 3
 MOST_TOKENS = 16
-SMALL_RUNGS = 8192
+_LONGEST_ELSEWHERE = 8192
 
 
 @dataclass(frozen=True)
-class Aim:
+class RunSettings:
     """Frozen settings of a run.
 
-    local   the server is on this machine or in a private network; others get the seat belt
+    local   the server is on this machine or in a private network; others get few choices and short texts
     latest  pairs of a plain criterion id and the version that is its latest
     """
 
@@ -43,11 +43,11 @@ class Aim:
     @property
     def longest(self) -> int:
         """Characters of the longest text to send."""
-        return 2**20 if self.local or self.large else SMALL_RUNGS
+        return 2**20 if self.local or self.large else _LONGEST_ELSEWHERE
 
     @property
     def choices(self) -> int:
-        """How many choices to ask for where several are wanted."""
+        """The `n` of requests for several choices."""
         return MOST_CHOICES
 
     def decides(self, level: str) -> bool:
@@ -59,9 +59,9 @@ def plain(criterion: str) -> str:
     return criterion.partition("@")[0]
 
 
-def belted(aim: Aim, body: Any) -> Any:
-    """A chat body as it may go to a paid service: few choices, few tokens. What is broken stays so."""
-    if aim.local or not isinstance(body, dict):
+def economical(settings: RunSettings, body: Any) -> Any:
+    """A chat body; for a server elsewhere with few choices and tokens. Invalid values stay as they are."""
+    if settings.local or not isinstance(body, dict):
         return body
     body = dict(body)
     number = body.get("n")

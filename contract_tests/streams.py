@@ -1,4 +1,4 @@
-"""Streams: what every one of them has to keep, and what its pieces are when they are joined."""
+"""Checks that hold for every stream, and the choices that its pieces join to."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,23 +13,23 @@ from openpipe_mock.core.errors import ParseError
 from openpipe_mock.openapi.spec import Checker, contract
 
 Findings = Iterator[Finding]
-Chunk = dict[str, Any]
+_Chunk = dict[str, Any]
 
 EXAMINED = tuple(
     f"chat.stream.{name}"
     for name in ("content_type", "no_cache", "events", "chunks", "one_id", "role", "order", "finish", "end")
 )
-MOST_NAMED = 3
+_MOST_NAMED = 3
 
 
 @cache
-def checker() -> Checker:
+def _checker() -> Checker:
     return contract().checker("ChatCompletionChunk")
 
 
 @dataclass
 class Joined:
-    """One choice of a stream, put together. `late` holds the event numbers of what came after its end."""
+    """One choice of a stream. `first` is its first event, `late` has events with content after its end."""
 
     content: str = ""
     refusal: str = ""
@@ -42,19 +42,19 @@ class Joined:
     role_first: bool = False
 
     def add(self, number: int, choice: dict[str, Any]) -> None:
-        """One piece, from event `number`."""
+        """Append the piece of a choice from event `number`."""
         delta = choice.get("delta")
         delta = delta if isinstance(delta, dict) else {}
         if self.first < 0:
             self.first, self.role_first = number, isinstance(delta.get("role"), str)
-        if self.reasons and carries(delta):
+        if self.reasons and _carries(delta):
             self.late.append(number)
-        self.content += text(delta.get("content"))
-        self.refusal += text(delta.get("refusal"))
+        self.content += _text(delta.get("content"))
+        self.refusal += _text(delta.get("refusal"))
         if isinstance(delta.get("role"), str):
             self.roles.append(delta["role"])
         if isinstance(delta.get("function_call"), dict):
-            extend(self.call, delta["function_call"])
+            _extend(self.call, delta["function_call"])
         for call in delta.get("tool_calls") or () if isinstance(delta.get("tool_calls"), list) else ():
             if isinstance(call, dict):
                 self.add_call(call)
@@ -64,47 +64,28 @@ class Joined:
     def add_call(self, call: dict[str, Any]) -> None:
         index = call.get("index")
         own = self.calls.setdefault(index if isinstance(index, int | float) else None, {})
-        own["id"] = own.get("id", "") + text(call.get("id"))
+        own["id"] = own.get("id", "") + _text(call.get("id"))
         if isinstance(call.get("function"), dict):
-            extend(own, call["function"])
+            _extend(own, call["function"])
 
 
-def text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+def broken(exchange: Exchange) -> Findings:
+    """Every violation that a stream shows on its own."""
+    yield from _head(exchange)
+    yield from _frames(exchange)
+    yield from _pieces(exchange)
+    yield from _whole(exchange)
+    yield from _end(exchange)
 
 
-def carries(delta: dict[str, Any]) -> bool:
-    """Whether a delta adds anything to the message."""
-    return any(delta.get(name) for name in ("content", "refusal", "function_call", "tool_calls"))
-
-
-def extend(call: dict[str, str], piece: dict[str, Any]) -> None:
-    for name in ("name", "arguments"):
-        call[name] = call.get(name, "") + text(piece.get(name))
-
-
-def events(exchange: Exchange) -> tuple[Event, ...]:
-    """The events that carry JSON: those before [DONE]."""
-    every = exchange.stream.events
-    ends = [number for number, event in enumerate(every) if event.data.strip() == DONE_DATA]
-    return every[: ends[0]] if ends else every
-
-
-def chunks(exchange: Exchange) -> list[Chunk]:
-    """The chunks of a stream, without what is no JSON object."""
+def chunks(exchange: Exchange) -> list[_Chunk]:
+    """The chunks of a stream. Events that are no JSON object are left out."""
     found = []
-    for event in events(exchange):
-        value, problem = parsed(event)
+    for event in _events(exchange):
+        value, problem = _parsed(event)
         if not problem and isinstance(value, dict):
             found.append(value)
     return found
-
-
-def parsed(event: Event) -> tuple[Any, str]:
-    try:
-        return strictjson.parse(event.data.encode("utf-8", "surrogatepass")), ""
-    except ParseError as error:
-        return None, error.message.removeprefix(f"{ParseError.words}: ")
 
 
 def joined(exchange: Exchange) -> dict[Any, Joined]:
@@ -118,16 +99,35 @@ def joined(exchange: Exchange) -> dict[Any, Joined]:
     return found
 
 
-def broken(exchange: Exchange) -> Findings:
-    """All that is wrong with a stream on its own."""
-    yield from head(exchange)
-    yield from frames(exchange)
-    yield from pieces(exchange)
-    yield from whole(exchange)
-    yield from end(exchange)
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
-def head(exchange: Exchange) -> Findings:
+def _carries(delta: dict[str, Any]) -> bool:
+    """Whether a delta adds anything to the message."""
+    return any(delta.get(name) for name in ("content", "refusal", "function_call", "tool_calls"))
+
+
+def _extend(call: dict[str, str], piece: dict[str, Any]) -> None:
+    for name in ("name", "arguments"):
+        call[name] = call.get(name, "") + _text(piece.get(name))
+
+
+def _events(exchange: Exchange) -> tuple[Event, ...]:
+    """The events that carry JSON: those before [DONE]."""
+    every = exchange.stream.events
+    ends = [number for number, event in enumerate(every) if event.data.strip() == DONE_DATA]
+    return every[: ends[0]] if ends else every
+
+
+def _parsed(event: Event) -> tuple[Any, str]:
+    try:
+        return strictjson.parse(event.data.encode("utf-8", "surrogatepass")), ""
+    except ParseError as error:
+        return None, error.message.removeprefix(f"{ParseError.words}: ")
+
+
+def _head(exchange: Exchange) -> Findings:
     if exchange.media != "text/event-stream":
         seen = exchange.header("content-type") or "no content type"
         yield Finding("chat.stream.content_type", f"expected text/event-stream, got {seen}.")
@@ -136,15 +136,15 @@ def head(exchange: Exchange) -> Findings:
         yield Finding("chat.stream.no_cache", f"expected Cache-Control: no-cache, got {seen}.")
 
 
-def frames(exchange: Exchange) -> Findings:
+def _frames(exchange: Exchange) -> Findings:
     if not exchange.stream.events:
         yield Finding(
             "chat.stream.events", "the body holds no event: no `data:` line with a blank line behind."
         )
-    elif not utf8(exchange.body):
+    elif not _utf8(exchange.body):
         yield Finding("chat.stream.events", "the stream is not encoded as UTF-8.")
-    for number, event in enumerate(events(exchange)):
-        value, problem = parsed(event)
+    for number, event in enumerate(_events(exchange)):
+        value, problem = _parsed(event)
         if problem:
             yield Finding("chat.stream.events", f"event {number} is no JSON: {problem}", f"/events/{number}")
             return
@@ -153,7 +153,7 @@ def frames(exchange: Exchange) -> Findings:
             return
 
 
-def utf8(body: bytes) -> bool:
+def _utf8(body: bytes) -> bool:
     try:
         body.decode()
     except UnicodeDecodeError:
@@ -161,49 +161,49 @@ def utf8(body: bytes) -> bool:
     return True
 
 
-def pieces(exchange: Exchange) -> Findings:
-    """The chunks against their schema; the first few violations of the first broken one."""
-    own = checker()
+def _pieces(exchange: Exchange) -> Findings:
+    """Violations of the schema: the first three, of the first chunk that has any."""
+    own = _checker()
     for number, chunk in enumerate(chunks(exchange)):
         if own.is_valid(chunk):
             continue
         for count, violation in enumerate(own.violations(chunk)):
-            if count == MOST_NAMED:
+            if count == _MOST_NAMED:
                 break
             words = violation.sentence.replace("the request body", "the chunk")
             yield Finding("chat.stream.chunks", words, f"/events/{number}{violation.pointer}")
         return
 
 
-def whole(exchange: Exchange) -> Findings:
+def _whole(exchange: Exchange) -> Findings:
     for name in ("id", "model", "created"):
         values = {repr(chunk.get(name)) for chunk in chunks(exchange)}
         if len(values) > 1:
             yield Finding("chat.stream.one_id", f"{len(values)} different values of {name} in one stream.")
     for index, choice in joined(exchange).items():
-        yield from complete(index, choice)
+        yield from _complete(index, choice)
 
 
-def complete(index: Any, choice: Joined) -> Findings:
+def _complete(index: Any, choice: Joined) -> Findings:
     if len(choice.reasons) != 1:
         seen = ", ".join(choice.reasons) or "none"
         yield Finding(
             "chat.stream.finish", f"choice {index} has {len(choice.reasons)} finish reasons: {seen}."
         )
     for number in choice.late[:1]:
-        told = f"choice {index} goes on after its finish reason."
-        yield Finding("chat.stream.order", told, f"/events/{number}")
+        sentence = f"choice {index} goes on after its finish reason."
+        yield Finding("chat.stream.order", sentence, f"/events/{number}")
     if not choice.role_first or len(choice.roles) != 1:
-        told = f"choice {index} names its role {len(choice.roles)} times, not once in its first chunk."
-        yield Finding("chat.stream.role", told, f"/events/{choice.first}")
+        sentence = f"choice {index} names its role {len(choice.roles)} times, not once in its first chunk."
+        yield Finding("chat.stream.role", sentence, f"/events/{choice.first}")
     elif choice.roles != ["assistant"]:
-        told = f"choice {index} has the role {choice.roles[0]}."
-        yield Finding("chat.stream.role", told, f"/events/{choice.first}")
+        sentence = f"choice {index} has the role {choice.roles[0]}."
+        yield Finding("chat.stream.role", sentence, f"/events/{choice.first}")
 
 
-def end(exchange: Exchange) -> Findings:
+def _end(exchange: Exchange) -> Findings:
     every = exchange.stream.events
-    behind = len(every) - len(events(exchange)) - 1
+    behind = len(every) - len(_events(exchange)) - 1
     if behind > 0:
         yield Finding("chat.stream.end", f"{behind} events follow [DONE].", f"/events/{len(every) - behind}")
     if exchange.stream.unfinished:

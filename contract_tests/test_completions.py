@@ -1,4 +1,4 @@
-"""What a completion means, beyond its form."""
+"""Rules about the meaning of completions, beyond their schema."""
 
 import json
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from openpipe_mock.contract.checks import Finding
 from openpipe_mock.openapi.violations import SchemaPlace, violations_of
 
 from .builders import ANSWER_SCHEMA, OTHER_TOOL, PROMPTS, TOOL, WEATHER, chatting
-from .promises import Scene, body, one, promise, successful
+from .promises import CaseContext, one_case, require_object, require_success, rule_for
 from .run import Unjudged
-from .settings import MOST_TOKENS, Aim
+from .settings import MOST_TOKENS, RunSettings
 
 Json = Any
 
@@ -46,66 +46,66 @@ def listed(value: Json) -> list[Json]:
 
 
 def text(choice: dict[str, Json]) -> str | None:
-    """The text of a choice that came to its end, None where it was cut or refused."""
+    """The text of a complete choice, None where it was cut or refused, or calls a tool."""
     own = message(choice)
     if choice.get("finish_reason") in CUT_SHORT or own.get("refusal") or calls(choice):
         return None
     return own.get("content") if isinstance(own.get("content"), str) else ""
 
 
-def single(aim: Aim) -> Any:
-    return chatting(aim)
+def single(settings: RunSettings) -> Any:
+    return chatting(settings)
 
 
-def several(aim: Aim) -> Any:
-    return chatting(aim, n=aim.choices)
+def several(settings: RunSettings) -> Any:
+    return chatting(settings, n=settings.choices)
 
 
-@promise("chat.choices.count", one(single, several), rank=5)
-def test_an_answer_has_as_many_choices_as_n_asks_for(scene: Scene) -> Iterator[Finding]:
-    for request, expected in zip(scene.case.requests, (1, scene.aim.choices), strict=True):
-        exchange = successful(scene.ask(request))
-        seen = len(choices(body(exchange)))
+@rule_for("chat.choices.count", one_case(single, several), rank=5)
+def test_an_answer_has_as_many_choices_as_n_asks_for(context: CaseContext) -> Iterator[Finding]:
+    for request, expected in zip(context.case.requests, (1, context.settings.choices), strict=True):
+        exchange = require_success(context.ask(request))
+        seen = len(choices(require_object(exchange)))
         if seen != expected:
-            yield scene.broken(f"expected {expected} choices, got {seen}.", "/choices", about=exchange)
+            yield context.broken(f"expected {expected} choices, got {seen}.", "/choices", about=exchange)
 
 
-@promise("chat.choices.index", one(single, several), rank=11)
-def test_choices_have_different_indexes(scene: Scene) -> Iterator[Finding]:
-    for exchange in scene.answers():
-        indexes = [choice.get("index") for choice in choices(body(exchange))]
+@rule_for("chat.choices.index", one_case(single, several), rank=11)
+def test_choices_have_different_indexes(context: CaseContext) -> Iterator[Finding]:
+    for exchange in context.answers():
+        indexes = [choice.get("index") for choice in choices(require_object(exchange))]
         if sorted(indexes, key=str) != sorted(range(len(indexes)), key=str):
-            told = f"expected the numbers from 0 to {len(indexes) - 1} in any order, got {indexes}."
-            yield scene.broken(told, "/choices/*/index", about=exchange)
+            sentence = f"expected the numbers from 0 to {len(indexes) - 1} in any order, got {indexes}."
+            yield context.broken(sentence, "/choices/*/index", about=exchange)
 
 
-def named(aim: Aim) -> Any:
-    return chatting(aim, WEATHER, tools=[TOOL, OTHER_TOOL], tool_choice=NAMED)
+def named(settings: RunSettings) -> Any:
+    return chatting(settings, WEATHER, tools=[TOOL, OTHER_TOOL], tool_choice=NAMED)
 
 
-def required(aim: Aim) -> Any:
-    return chatting(aim, WEATHER, tools=[TOOL, OTHER_TOOL], tool_choice="required")
+def required(settings: RunSettings) -> Any:
+    return chatting(settings, WEATHER, tools=[TOOL, OTHER_TOOL], tool_choice="required")
 
 
-def barred(aim: Aim) -> Any:
-    return chatting(aim, WEATHER, tools=[TOOL, OTHER_TOOL], tool_choice="none")
+def barred(settings: RunSettings) -> Any:
+    return chatting(settings, WEATHER, tools=[TOOL, OTHER_TOOL], tool_choice="none")
 
 
-def older(aim: Aim) -> Any:
-    return chatting(aim, WEATHER, functions=[TOOL["function"]], function_call={"name": "get_weather"})
+def older(settings: RunSettings) -> Any:
+    return chatting(settings, WEATHER, functions=[TOOL["function"]], function_call={"name": "get_weather"})
 
 
-@promise("chat.tools.arguments", one(named, required), rank=14)
-def test_arguments_are_the_text_of_a_json_object(scene: Scene) -> Iterator[Finding]:
+@rule_for("chat.tools.arguments", one_case(named, required), rank=14)
+def test_arguments_are_the_text_of_a_json_object(context: CaseContext) -> Iterator[Finding]:
     seen = 0
-    for exchange in scene.answers():
-        for number, choice in enumerate(choices(body(exchange))):
+    for exchange in context.answers():
+        for number, choice in enumerate(choices(require_object(exchange))):
             for function in calls(choice) if choice.get("finish_reason") not in CUT_SHORT else ():
                 seen += 1
                 trouble = no_object(function.get("arguments"))
                 if trouble:
                     where = f"/choices/{number}/message/tool_calls"
-                    yield scene.broken(
+                    yield context.broken(
                         f"the arguments of {function.get('name')} are {trouble}.", where, about=exchange
                     )
     if not seen:
@@ -129,46 +129,46 @@ def names(choice: dict[str, Json]) -> list[Json]:
     return [function.get("name") for function in calls(choice)]
 
 
-@promise("chat.tools.named", one(named), rank=41)
-def test_the_named_tool_is_called(scene: Scene) -> Iterator[Finding]:
-    for number, choice in enumerate(choices(scene.bodies()[0])):
+@rule_for("chat.tools.named", one_case(named), rank=41)
+def test_the_named_tool_is_called(context: CaseContext) -> Iterator[Finding]:
+    for number, choice in enumerate(choices(context.bodies()[0])):
         if set(names(choice)) != {"get_weather"}:
-            yield scene.broken(
+            yield context.broken(
                 f"expected a call of get_weather, got {names(choice) or 'none'}.", f"/choices/{number}"
             )
 
 
-@promise("chat.tools.required", one(required), rank=41)
-def test_a_required_tool_is_called(scene: Scene) -> Iterator[Finding]:
-    for number, choice in enumerate(choices(scene.bodies()[0])):
+@rule_for("chat.tools.required", one_case(required), rank=41)
+def test_a_required_tool_is_called(context: CaseContext) -> Iterator[Finding]:
+    for number, choice in enumerate(choices(context.bodies()[0])):
         if not names(choice) or not set(names(choice)) <= {"get_weather", "set_alarm"}:
-            told = f"expected a call of an offered tool, got {names(choice) or 'none'}."
-            yield scene.broken(told, f"/choices/{number}")
+            sentence = f"expected a call of an offered tool, got {names(choice) or 'none'}."
+            yield context.broken(sentence, f"/choices/{number}")
 
 
-@promise("chat.tools.none", one(barred), rank=41)
-def test_no_tool_is_called_when_none_may_be(scene: Scene) -> Iterator[Finding]:
-    for number, choice in enumerate(choices(scene.bodies()[0])):
+@rule_for("chat.tools.none", one_case(barred), rank=41)
+def test_no_tool_is_called_when_none_may_be(context: CaseContext) -> Iterator[Finding]:
+    for number, choice in enumerate(choices(context.bodies()[0])):
         if names(choice):
-            yield scene.broken(f"expected no call, got {names(choice)}.", f"/choices/{number}")
+            yield context.broken(f"expected no call, got {names(choice)}.", f"/choices/{number}")
 
 
-@promise("chat.tools.older", one(older), rank=41)
-def test_a_named_function_is_called_in_the_older_form(scene: Scene) -> Iterator[Finding]:
-    for number, choice in enumerate(choices(scene.bodies()[0])):
+@rule_for("chat.tools.older", one_case(older), rank=41)
+def test_a_named_function_is_called_in_the_older_form(context: CaseContext) -> Iterator[Finding]:
+    for number, choice in enumerate(choices(context.bodies()[0])):
         call = message(choice).get("function_call")
         if not isinstance(call, dict) or call.get("name") != "get_weather":
-            yield scene.broken("expected a function_call of get_weather.", f"/choices/{number}/message")
+            yield context.broken("expected a function_call of get_weather.", f"/choices/{number}/message")
 
 
-@promise("chat.choices.finish", one(single, named, required, older), rank=41)
-def test_the_finish_reason_fits_the_message(scene: Scene) -> Iterator[Finding]:
-    for exchange in scene.answers():
-        for number, choice in enumerate(choices(body(exchange))):
+@rule_for("chat.choices.finish", one_case(single, named, required, older), rank=41)
+def test_the_finish_reason_fits_the_message(context: CaseContext) -> Iterator[Finding]:
+    for exchange in context.answers():
+        for number, choice in enumerate(choices(require_object(exchange))):
             fitting = reasons(message(choice))
             if choice.get("finish_reason") not in fitting:
-                told = f"expected {' or '.join(fitting)}, got {choice.get('finish_reason')}."
-                yield scene.broken(told, f"/choices/{number}/finish_reason", about=exchange)
+                sentence = f"expected {' or '.join(fitting)}, got {choice.get('finish_reason')}."
+                yield context.broken(sentence, f"/choices/{number}/finish_reason", about=exchange)
 
 
 def reasons(own: dict[str, Json]) -> tuple[str, ...]:
@@ -177,65 +177,71 @@ def reasons(own: dict[str, Json]) -> tuple[str, ...]:
     return ("function_call", *CUT_SHORT) if own.get("function_call") else ("stop", *CUT_SHORT)
 
 
-@promise("chat.choices.cut", one(lambda aim: chatting(aim, max_tokens=2)), rank=42)
-def test_an_answer_ends_where_max_tokens_says(scene: Scene) -> Iterator[Finding]:
-    (answer,) = scene.bodies()
+@rule_for("chat.choices.cut", one_case(lambda settings: chatting(settings, max_tokens=2)), rank=42)
+def test_an_answer_ends_where_max_tokens_says(context: CaseContext) -> Iterator[Finding]:
+    (answer,) = context.bodies()
     usage = answer.get("usage")
     spent = usage.get("completion_tokens") if isinstance(usage, dict) else None
     if isinstance(spent, int | float) and spent > 2:
-        yield scene.broken(f"expected at most 2 completion tokens, got {spent}.", "/usage/completion_tokens")
+        yield context.broken(
+            f"expected at most 2 completion tokens, got {spent}.", "/usage/completion_tokens"
+        )
     for number, choice in enumerate(choices(answer)):
         if choice.get("finish_reason") != "length":
-            told = f"expected length, got {choice.get('finish_reason')}."
-            yield scene.broken(told, f"/choices/{number}/finish_reason")
+            sentence = f"expected length, got {choice.get('finish_reason')}."
+            yield context.broken(sentence, f"/choices/{number}/finish_reason")
 
 
-def in_json(aim: Aim) -> Any:
-    return chatting(aim, "Name one prime number, as a JSON object.", response_format={"type": "json_object"})
+def in_json(settings: RunSettings) -> Any:
+    return chatting(
+        settings, "Name one prime number, as a JSON object.", response_format={"type": "json_object"}
+    )
 
 
-def in_schema(aim: Aim) -> Any:
+def in_schema(settings: RunSettings) -> Any:
     form = {"name": "answer", "strict": True, "schema": ANSWER_SCHEMA}
-    return chatting(aim, PROMPTS[1], response_format={"type": "json_schema", "json_schema": form})
+    return chatting(settings, PROMPTS[1], response_format={"type": "json_schema", "json_schema": form})
 
 
-def documents(scene: Scene) -> Iterator[tuple[str, str]]:
-    """The finished texts of the only answer, by pointer. Raises Unjudged where every one was cut."""
-    found = [(number, text(choice)) for number, choice in enumerate(choices(scene.bodies()[0]))]
-    whole = [(f"/choices/{number}/message/content", said) for number, said in found if said is not None]
+def documents(context: CaseContext) -> Iterator[tuple[str, str]]:
+    """Pointers and complete texts of the only answer. Raises Unjudged where every text was cut."""
+    found = [(number, text(choice)) for number, choice in enumerate(choices(context.bodies()[0]))]
+    whole = [
+        (f"/choices/{number}/message/content", content) for number, content in found if content is not None
+    ]
     if not whole:
         raise Unjudged(f"no choice came to its end; max_tokens of {MOST_TOKENS} may be too few")
     return iter(whole)
 
 
-@promise("chat.json_object", one(in_json), rank=15)
-def test_a_json_object_is_answered(scene: Scene) -> Iterator[Finding]:
-    for pointer, said in documents(scene):
-        trouble = no_object(said)
+@rule_for("chat.json_object", one_case(in_json), rank=15)
+def test_a_json_object_is_answered(context: CaseContext) -> Iterator[Finding]:
+    for pointer, content in documents(context):
+        trouble = no_object(content)
         if trouble:
-            yield scene.broken(f"the content is {trouble}.", pointer)
+            yield context.broken(f"the content is {trouble}.", pointer)
 
 
-@promise("chat.json_schema", one(in_schema), rank=15)
-def test_json_is_answered_to_a_schema(scene: Scene) -> Iterator[Finding]:
-    for pointer, said in documents(scene):
+@rule_for("chat.json_schema", one_case(in_schema), rank=15)
+def test_json_is_answered_to_a_schema(context: CaseContext) -> Iterator[Finding]:
+    for pointer, content in documents(context):
         try:
-            json.loads(said)
+            json.loads(content)
         except ValueError:
-            yield scene.broken(f"the content is no JSON: {said[:60]!r}.", pointer)
+            yield context.broken(f"the content is no JSON: {content[:60]!r}.", pointer)
 
 
-@promise("chat.json_schema.kept", one(in_schema), rank=42)
-def test_the_schema_is_kept(scene: Scene) -> Iterator[Finding]:
-    for pointer, said in documents(scene):
-        if told := breach(said):
-            yield scene.broken(f"the content breaks the schema: {told}", pointer)
+@rule_for("chat.json_schema.kept", one_case(in_schema), rank=42)
+def test_the_schema_is_kept(context: CaseContext) -> Iterator[Finding]:
+    for pointer, content in documents(context):
+        if sentence := breach(content):
+            yield context.broken(f"the content breaks the schema: {sentence}", pointer)
 
 
-def breach(said: str) -> str:
-    """How a text breaks the schema that was asked for, "" where it doesn't."""
+def breach(content: str) -> str:
+    """How a text breaks ANSWER_SCHEMA, "" where it doesn't."""
     try:
-        value = json.loads(said)
+        value = json.loads(content)
     except ValueError:
         return "it is no JSON."
     if jsonschema_rs.is_valid(ANSWER_SCHEMA, value):
@@ -244,16 +250,16 @@ def breach(said: str) -> str:
     return f"{violation.pointer}: {violation.sentence}" if violation.pointer else violation.sentence
 
 
-@promise("chat.model", one(single), rank=44)
-def test_the_answer_names_the_model(scene: Scene) -> Iterator[Finding]:
-    (answer,) = scene.bodies()
-    if answer.get("model") != scene.aim.model:
-        yield scene.broken(f"expected {scene.aim.model}, got {answer.get('model')}.", "/model")
+@rule_for("chat.model", one_case(single), rank=44)
+def test_the_answer_names_the_model(context: CaseContext) -> Iterator[Finding]:
+    (answer,) = context.bodies()
+    if answer.get("model") != context.settings.model:
+        yield context.broken(f"expected {context.settings.model}, got {answer.get('model')}.", "/model")
 
 
-@promise("chat.same_again", one(several), rank=43, further=1)
-def test_the_same_request_gets_the_same_answer(scene: Scene) -> Iterator[Finding]:
-    (first,) = scene.bodies()
-    again = body(successful(scene.anew(scene.case.requests[0])))
+@rule_for("chat.same_again", one_case(several), rank=43, further=1)
+def test_the_same_request_gets_the_same_answer(context: CaseContext) -> Iterator[Finding]:
+    (first,) = context.bodies()
+    again = require_object(require_success(context.anew(context.case.requests[0])))
     if first.get("choices") != again.get("choices"):
-        yield scene.broken("the choices differ from those of the same request before.", "/choices")
+        yield context.broken("the choices differ from those of the same request before.", "/choices")

@@ -1,4 +1,4 @@
-"""Best of n: results for what was asked, and the best choice first."""
+"""Rules about `op-criteria`: results for each criterion that is asked for, and the best choice first."""
 
 import math
 from collections.abc import Iterator
@@ -9,11 +9,19 @@ from typing import Any
 from openpipe_mock.contract.checks import Finding
 from openpipe_mock.contract.probe import Request, wire
 
-from .builders import PROMPTS, best_of, chatting, judging, said, streaming
-from .invariants import told
-from .promises import Scene, Variant, answered, body, one, promise, successful
+from .builders import PROMPTS, best_of, chatting, judging, streaming, user_messages
+from .invariants import message_suffix
+from .promises import (
+    CaseContext,
+    Variant,
+    one_case,
+    require_answer,
+    require_object,
+    require_success,
+    rule_for,
+)
 from .run import Unjudged
-from .settings import Aim, plain
+from .settings import RunSettings, plain
 from .test_completions import choices, message
 
 Json = Any
@@ -28,68 +36,68 @@ def results(choice: Choice) -> dict[str, Json]:
     return found if isinstance(found, dict) else {}
 
 
-def asked(aim: Aim) -> list[str]:
-    """One id for each criterion of the run: two versions of one have no documented keys."""
-    return list({plain(criterion): criterion for criterion in reversed(aim.criteria)}.values())[::-1]
+def asked_criteria(settings: RunSettings) -> list[str]:
+    """One id for each criterion of the run: no source says which keys two versions of one get."""
+    return list({plain(criterion): criterion for criterion in reversed(settings.criteria)}.values())[::-1]
 
 
-def scored(aim: Aim) -> Request:
-    return best_of(aim, criteria=tuple(asked(aim)))
+def scored(settings: RunSettings) -> Request:
+    return best_of(settings, criteria=tuple(asked_criteria(settings)))
 
 
-@promise("criteria.results.asked", one(scored), rank=4)
-def test_each_choice_has_the_results_that_were_asked_for(scene: Scene) -> Iterator[Finding]:
-    expected = {plain(criterion) for criterion in asked(scene.aim)}
-    for number, choice in enumerate(choices(scene.bodies()[0])):
+@rule_for("criteria.results.asked", one_case(scored), rank=4)
+def test_each_choice_has_the_results_that_were_asked_for(context: CaseContext) -> Iterator[Finding]:
+    expected = {plain(criterion) for criterion in asked_criteria(context.settings)}
+    for number, choice in enumerate(choices(context.bodies()[0])):
         seen = {plain(name) for name in results(choice)}
         if seen != expected:
-            told = f"expected results for {sorted(expected)}, got {sorted(seen) or 'none'}."
-            yield scene.broken(told, f"/choices/{number}/criteria_results")
+            sentence = f"expected results for {sorted(expected)}, got {sorted(seen) or 'none'}."
+            yield context.broken(sentence, f"/choices/{number}/criteria_results")
 
 
-def versioned(aim: Aim) -> list[Variant]:
-    """A criterion asked for by a version: one that is known to exist, else the first that any has."""
-    versions = [each for each in aim.criteria if "@" in each]
-    versions += [f"{name}@{version}" for name, version in aim.latest]
-    versions += [f"{aim.criterion}@v1"]
-    return [Variant((best_of(aim, criteria=(versions[0],)), scored(aim)))]
+def versioned(settings: RunSettings) -> list[Variant]:
+    """A case with a version in the id: one that the user named, else `v1`."""
+    versions = [each for each in settings.criteria if "@" in each]
+    versions += [f"{name}@{version}" for name, version in settings.latest]
+    versions += [f"{settings.criterion}@v1"]
+    return [Variant((best_of(settings, criteria=(versions[0],)), scored(settings)))]
 
 
 def no_error(result: Json) -> bool:
-    """Whether a result is more than an error: no page says under which key a version is missed."""
+    """Whether a result is no error. No page says which key an error for a missing version has."""
     return not (isinstance(result, dict) and result.get("status") == "error")
 
 
-@promise("criteria.results.keys", versioned, rank=6)
-def test_keys_are_ids_without_versions(scene: Scene) -> Iterator[Finding]:
-    good = [exchange for exchange in scene.exchanges() if exchange.ok]
+@rule_for("criteria.results.keys", versioned, rank=6)
+def test_keys_are_ids_without_versions(context: CaseContext) -> Iterator[Finding]:
+    good = [exchange for exchange in context.exchanges() if exchange.ok]
     for exchange in good:
-        for number, choice in enumerate(choices(body(exchange))):
+        for number, choice in enumerate(choices(require_object(exchange))):
             versioned = [name for name, result in results(choice).items() if "@" in name and no_error(result)]
             if versioned:
-                told = f"expected ids without a version, got {versioned}."
-                yield scene.broken(told, f"/choices/{number}/criteria_results", about=exchange)
+                sentence = f"expected ids without a version, got {versioned}."
+                yield context.broken(sentence, f"/choices/{number}/criteria_results", about=exchange)
     if not good:
         raise Unjudged("no request with criteria was answered by 200")
 
 
-def ranking(aim: Aim) -> list[Variant]:
-    prompts = PROMPTS if aim.local else PROMPTS[:2]
-    return [Variant(tuple(best_of(aim, prompt, tuple(asked(aim))) for prompt in prompts))]
+def ranking(settings: RunSettings) -> list[Variant]:
+    prompts = PROMPTS if settings.local else PROMPTS[:2]
+    return [Variant(tuple(best_of(settings, prompt, tuple(asked_criteria(settings))) for prompt in prompts))]
 
 
-@promise("criteria.sorted", ranking, rank=4)
-def test_the_best_choice_comes_first(scene: Scene) -> Iterator[Finding]:
-    for exchange in scene.answers():
-        every = choices(body(exchange))
+@rule_for("criteria.sorted", ranking, rank=4)
+def test_the_best_choice_comes_first(context: CaseContext) -> Iterator[Finding]:
+    for exchange in context.answers():
+        every = choices(require_object(exchange))
         if not all(results(choice) for choice in every):
             raise Unjudged("choices without results can't be told apart")
         if not any(scores(results(choice), errored=True) for choice in every):
             raise Unjudged("no result has a score that is a number")
         if not any(falls([combine(results(choice)) for choice in every]) for combine in COMBINATIONS):
             totals = [round(summed(results(choice)), 6) for choice in every]
-            told = f"the choices' scores add up to {totals}, which is no falling order under sum or mean."
-            yield scene.broken(told, "/choices", about=exchange)
+            sentence = f"the choices' scores add up to {totals}, which is no falling order under sum or mean."
+            yield context.broken(sentence, "/choices", about=exchange)
 
 
 def falls(totals: list[float]) -> bool:
@@ -97,7 +105,7 @@ def falls(totals: list[float]) -> bool:
 
 
 def scores(found: dict[str, Json], *, errored: bool) -> list[float]:
-    """The scores that count. Whether an errored result's own score does is undecided."""
+    """The scores of results. `errored` includes those of errored results, which no source decides."""
     return [
         result["score"]
         for result in found.values()
@@ -127,38 +135,40 @@ def mean_with_errored(found: dict[str, Json]) -> float:
 
 
 COMBINATIONS = (summed, mean, summed_with_errored, mean_with_errored)
-"""Ways to combine scores, each as good as the others; a mean with errors as 0 orders as the sum does."""
+"""Accepted ways to combine scores. A mean that counts errors as 0 orders as the sum does."""
 
 
-def both_versions(aim: Aim) -> list[Variant]:
-    """Two versions of one criterion, where the caller has named them."""
+def both_versions(settings: RunSettings) -> list[Variant]:
+    """A case with two versions of one criterion, if the user has named two."""
     by_name: dict[str, list[str]] = {}
-    for criterion in aim.criteria:
+    for criterion in settings.criteria:
         if "@" in criterion:
             by_name.setdefault(plain(criterion), []).append(criterion)
     pairs = [tuple(ids[:2]) for ids in by_name.values() if len(ids) > 1]
-    return [Variant((best_of(aim, criteria=pair),), facts=pair) for pair in pairs[:1]]
+    return [Variant((best_of(settings, criteria=pair),), facts=pair) for pair in pairs[:1]]
 
 
-@promise("criteria.results.two_versions", both_versions, rank=42)
-def test_two_versions_get_a_result_each(scene: Scene) -> Iterator[Finding]:
-    for number, choice in enumerate(choices(scene.bodies()[0])):
-        if set(results(choice)) != set(scene.facts):
-            told = f"expected {sorted(scene.facts)}, got {sorted(results(choice))}."
-            yield scene.broken(told, f"/choices/{number}/criteria_results")
+@rule_for("criteria.results.two_versions", both_versions, rank=42)
+def test_two_versions_get_a_result_each(context: CaseContext) -> Iterator[Finding]:
+    for number, choice in enumerate(choices(context.bodies()[0])):
+        if set(results(choice)) != set(context.facts):
+            sentence = f"expected {sorted(context.facts)}, got {sorted(results(choice))}."
+            yield context.broken(sentence, f"/choices/{number}/criteria_results")
 
 
-@promise("criteria.results.unasked", one(chatting, lambda aim: chatting(aim, criteria=[])), rank=41)
-def test_nothing_is_judged_that_nobody_asked_for(scene: Scene) -> Iterator[Finding]:
-    for exchange in scene.answers():
-        for number, choice in enumerate(choices(body(exchange))):
+@rule_for(
+    "criteria.results.unasked", one_case(chatting, lambda settings: chatting(settings, criteria=[])), rank=41
+)
+def test_nothing_is_judged_that_nobody_asked_for(context: CaseContext) -> Iterator[Finding]:
+    for exchange in context.answers():
+        for number, choice in enumerate(choices(require_object(exchange))):
             if results(choice):
                 where = f"/choices/{number}/criteria_results"
-                yield scene.broken(f"expected none, got {sorted(results(choice))}.", where, about=exchange)
+                yield context.broken(f"expected none, got {sorted(results(choice))}.", where, about=exchange)
 
 
-def bare(every: list[Choice]) -> list[Json]:
-    """The choices' messages, in an order of their own."""
+def message_texts(every: list[Choice]) -> list[Json]:
+    """The choices' messages as sorted JSON texts, to compare them in any order."""
     return sorted((json_of(message(choice)) for choice in every), key=str)
 
 
@@ -166,102 +176,116 @@ def json_of(value: Json) -> str:
     return wire(value).decode("utf-8", "surrogatepass")
 
 
-@promise("criteria.order_only", one(scored, lambda aim: chatting(aim, n=aim.choices)), rank=43)
-def test_criteria_change_nothing_but_order_and_results(scene: Scene) -> Iterator[Finding]:
-    judged, unjudged = (choices(answer) for answer in scene.bodies())
-    if bare(judged) != bare(unjudged):
-        yield scene.broken("the messages differ from those of the same request without criteria.", "/choices")
+@rule_for(
+    "criteria.order_only", one_case(scored, lambda settings: chatting(settings, n=settings.choices)), rank=43
+)
+def test_criteria_change_nothing_but_order_and_results(context: CaseContext) -> Iterator[Finding]:
+    judged, unjudged = (choices(answer) for answer in context.bodies())
+    if message_texts(judged) != message_texts(unjudged):
+        yield context.broken(
+            "the messages differ from those of the same request without criteria.", "/choices"
+        )
 
 
-def turned(aim: Aim) -> Request:
-    return best_of(aim, criteria=tuple(reversed(asked(aim))))
+def scored_in_reverse(settings: RunSettings) -> Request:
+    return best_of(settings, criteria=tuple(reversed(asked_criteria(settings))))
 
 
-@promise("criteria.permuted", one(scored, turned), rank=43)
-def test_the_order_of_criteria_says_nothing(scene: Scene) -> Iterator[Finding]:
-    first, second = (answer.get("choices") for answer in scene.bodies())
+@rule_for("criteria.permuted", one_case(scored, scored_in_reverse), rank=43)
+def test_the_order_of_criteria_says_nothing(context: CaseContext) -> Iterator[Finding]:
+    first, second = (answer.get("choices") for answer in context.bodies())
     if first != second:
-        yield scene.broken(
+        yield context.broken(
             "the choices differ from those for the same criteria in another order.", "/choices"
         )
 
 
-def plain_and_latest(aim: Aim) -> list[Variant]:
+def plain_and_latest(settings: RunSettings) -> list[Variant]:
     return [
-        Variant((best_of(aim, criteria=(name,)), best_of(aim, criteria=(f"{name}@{version}",))), facts=name)
-        for name, version in aim.latest[:1]
+        Variant(
+            (best_of(settings, criteria=(name,)), best_of(settings, criteria=(f"{name}@{version}",))),
+            facts=name,
+        )
+        for name, version in settings.latest[:1]
     ]
 
 
-@promise("criteria.latest", plain_and_latest, rank=43)
-def test_a_plain_id_gets_the_results_of_the_latest_version(scene: Scene) -> Iterator[Finding]:
+@rule_for("criteria.latest", plain_and_latest, rank=43)
+def test_a_plain_id_gets_the_results_of_the_latest_version(context: CaseContext) -> Iterator[Finding]:
     first, second = (
         [sorted(map(json_of, results(choice).values())) for choice in choices(answer)]
-        for answer in scene.bodies()
+        for answer in context.bodies()
     )
     if first != second:
-        yield scene.broken(
-            f"the results of {scene.facts} differ from those of its latest version.", "/choices"
+        yield context.broken(
+            f"the results of {context.facts} differ from those of its latest version.", "/choices"
         )
 
 
-@promise("criteria.agree", one(scored), rank=43, further=4)
-def test_results_are_what_the_judge_says(scene: Scene) -> Iterator[Finding]:
-    every = choices(scene.bodies()[0])
-    for criterion in asked(scene.aim)[:2]:
+@rule_for("criteria.agree", one_case(scored), rank=43, further=4)
+def test_results_are_what_the_judge_says(context: CaseContext) -> Iterator[Finding]:
+    every = choices(context.bodies()[0])
+    for criterion in asked_criteria(context.settings)[:2]:
         for number, choice in enumerate(every[:2]):
             result = results(choice).get(plain(criterion))
             if not isinstance(result, dict) or result.get("status") != "success":
                 continue
-            answer = body(successful(scene.ask(judge_of(scene.aim, criterion, choice))))
+            answer = require_object(
+                require_success(context.ask(judge_of(context.settings, criterion, choice)))
+            )
             if answer.get("score") != result.get("score"):
-                told = f"{criterion} gives {result.get('score')}, and as a judgement {answer.get('score')}."
-                yield scene.broken(told, f"/choices/{number}/criteria_results", about=scene.used[0])
+                sentence = (
+                    f"{criterion} gives {result.get('score')}, and as a judgement {answer.get('score')}."
+                )
+                yield context.broken(sentence, f"/choices/{number}/criteria_results", about=context.used[0])
 
 
-def judge_of(aim: Aim, criterion: str, choice: Choice) -> Request:
-    return judging(aim, criterion, input={"messages": said(PROMPTS[0])}, output=message(choice))
+def judge_of(settings: RunSettings, criterion: str, choice: Choice) -> Request:
+    return judging(settings, criterion, input={"messages": user_messages(PROMPTS[0])}, output=message(choice))
 
 
-@promise("criteria.unknown", one(lambda aim: best_of(aim, criteria=(UNKNOWN,))), rank=20)
-def test_an_unknown_criterion_is_no_success(scene: Scene) -> Iterator[Finding]:
-    exchange = answered(scene.ask(scene.case.requests[0]))
+@rule_for("criteria.unknown", one_case(lambda settings: best_of(settings, criteria=(UNKNOWN,))), rank=20)
+def test_an_unknown_criterion_is_no_success(context: CaseContext) -> Iterator[Finding]:
+    exchange = require_answer(context.ask(context.case.requests[0]))
     if not exchange.ok and not exchange.refused:
-        yield scene.broken(f"a criterion that doesn't exist was answered by {exchange.status}.")
+        yield context.broken(f"a criterion that doesn't exist was answered by {exchange.status}.")
     if not exchange.ok:
         return
-    judged = [result for choice in choices(body(exchange)) for result in results(choice).values()]
+    judged = [result for choice in choices(require_object(exchange)) for result in results(choice).values()]
     if any(isinstance(result, dict) and result.get("status") == "success" for result in judged):
-        yield scene.lenient("a criterion that doesn't exist gave a score.", "/choices/*/criteria_results")
+        yield context.lenient("a criterion that doesn't exist gave a score.", "/choices/*/criteria_results")
 
 
 def with_header(text: str) -> Any:
-    def build(aim: Aim) -> Request:
-        request = chatting(aim)
+    def build(settings: RunSettings) -> Request:
+        request = chatting(settings)
         return replace(request, headers=(*request.headers, ("op-criteria", text)))
 
     return build
 
 
-@promise("criteria.malformed", one(with_header("criterion-1"), with_header('{"criterion-1": true}')), rank=40)
-def test_a_header_that_is_no_list_is_refused(scene: Scene) -> Iterator[Finding]:
-    for request in scene.case.requests:
-        exchange = answered(scene.ask(request))
+@rule_for(
+    "criteria.malformed", one_case(with_header("criterion-1"), with_header('{"criterion-1": true}')), rank=40
+)
+def test_a_header_that_is_no_list_is_refused(context: CaseContext) -> Iterator[Finding]:
+    for request in context.case.requests:
+        exchange = require_answer(context.ask(request))
         if 200 <= exchange.status < 400:
-            yield scene.broken(
+            yield context.broken(
                 f"op-criteria: {request.header('op-criteria')} was answered by {exchange.status}."
             )
 
 
-def streamed(aim: Aim) -> Request:
-    request = streaming(aim)
-    return replace(request, headers=(*request.headers, ("op-criteria", wire(asked(aim)).decode())))
+def streamed(settings: RunSettings) -> Request:
+    request = streaming(settings)
+    return replace(
+        request, headers=(*request.headers, ("op-criteria", wire(asked_criteria(settings)).decode()))
+    )
 
 
-@promise("criteria.streamed", one(streamed), rank=40)
-def test_a_stream_can_t_be_sorted(scene: Scene) -> Iterator[Finding]:
-    exchange = answered(scene.ask(scene.case.requests[0]))
+@rule_for("criteria.streamed", one_case(streamed), rank=40)
+def test_a_stream_can_t_be_sorted(context: CaseContext) -> Iterator[Finding]:
+    exchange = require_answer(context.ask(context.case.requests[0]))
     if not exchange.refused:
-        yield scene.broken(
-            f"expected a 4xx, got {exchange.status}{told(exchange) if exchange.status >= 400 else '.'}"
-        )
+        suffix = message_suffix(exchange) if exchange.status >= 400 else "."
+        yield context.broken(f"expected a 4xx, got {exchange.status}{suffix}")

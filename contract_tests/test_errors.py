@@ -1,4 +1,4 @@
-"""Every way into an error: the class of the status counts, and the body, not an undocumented number."""
+"""Rules about errors. The class of the status counts and the body, no status that isn't documented."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,157 +8,168 @@ from openpipe_mock.contract.probe import Request
 
 from .builders import CHAT, JUDGE, chatting, judging, post
 from .invariants import checker
-from .promises import Scene, answered, one, promise, reachable
+from .promises import CaseContext, one_case, reachable, require_answer, rule_for
 from .run import Unjudged
-from .settings import Aim, plain
+from .settings import RunSettings, plain
 
-Builder = Callable[[Aim], Request]
+Builder = Callable[[RunSettings], Request]
 
 MALFORMED = b'{"criterion_id": "criterion-1", "output": {"role": "assistant",}'
 UNKNOWN = "no-such-name-of-the-contract-suite"
 
 
-def refused(scene: Scene, what: str) -> Iterator[Finding]:
-    for request in scene.case.requests:
-        exchange = answered(scene.ask(request))
+def refused(context: CaseContext, what: str) -> Iterator[Finding]:
+    for request in context.case.requests:
+        exchange = require_answer(context.ask(request))
         if not exchange.refused:
-            yield scene.broken(f"{what} was answered by {exchange.status}.")
+            yield context.broken(f"{what} was answered by {exchange.status}.")
 
 
-def refused_or_taken(scene: Scene, what: str) -> Iterator[Finding]:
-    """As `refused`; but a double that knows no such thing accepts more, and that is no break."""
-    for request in scene.case.requests:
-        exchange = answered(scene.ask(request))
+def refused_or_taken(context: CaseContext, what: str) -> Iterator[Finding]:
+    """As `refused`, but a 200 is only lenient: mocks accept ids that they don't know."""
+    for request in context.case.requests:
+        exchange = require_answer(context.ask(request))
         if exchange.ok:
-            yield scene.lenient(f"{what} was answered by 200.")
+            yield context.lenient(f"{what} was answered by 200.")
         elif not exchange.refused:
-            yield scene.broken(f"{what} was answered by {exchange.status}.")
+            yield context.broken(f"{what} was answered by {exchange.status}.")
 
 
 def raw(path: str, body: bytes) -> Builder:
-    return lambda aim: post(path, body)
+    return lambda settings: post(path, body)
 
 
 def typed(build: Builder, media: str) -> Builder:
-    return lambda aim: replace(build(aim), headers=(("content-type", media),))
+    return lambda settings: replace(build(settings), headers=(("content-type", media),))
 
 
 def keyed(build: Builder, credential: str) -> Builder:
-    return lambda aim: replace(build(aim), credential=credential)  # type: ignore[arg-type]
+    return lambda settings: replace(build(settings), credential=credential)  # type: ignore[arg-type]
 
 
 def got(path: str) -> Builder:
-    return lambda aim: Request("GET", path)
+    return lambda settings: Request("GET", path)
 
 
-@promise("judge.errors.malformed_json", one(raw(JUDGE, MALFORMED)), rank=10)
-def test_the_judge_refuses_what_is_no_json(scene: Scene) -> Iterator[Finding]:
-    return refused(scene, "a body that is no JSON")
+@rule_for("judge.errors.malformed_json", one_case(raw(JUDGE, MALFORMED)), rank=10)
+def test_the_judge_refuses_what_is_no_json(context: CaseContext) -> Iterator[Finding]:
+    return refused(context, "a body that is no JSON")
 
 
-@promise("chat.errors.malformed_json", one(raw(CHAT, MALFORMED)), rank=10)
-def test_chat_refuses_what_is_no_json(scene: Scene) -> Iterator[Finding]:
-    return refused(scene, "a body that is no JSON")
+@rule_for("chat.errors.malformed_json", one_case(raw(CHAT, MALFORMED)), rank=10)
+def test_chat_refuses_what_is_no_json(context: CaseContext) -> Iterator[Finding]:
+    return refused(context, "a body that is no JSON")
 
 
-@promise("judge.errors.empty_body", one(raw(JUDGE, b"")), rank=20)
-def test_the_judge_refuses_an_empty_body(scene: Scene) -> Iterator[Finding]:
-    return refused(scene, "an empty body")
+@rule_for("judge.errors.empty_body", one_case(raw(JUDGE, b"")), rank=20)
+def test_the_judge_refuses_an_empty_body(context: CaseContext) -> Iterator[Finding]:
+    return refused(context, "an empty body")
 
 
-@promise("chat.errors.empty_body", one(raw(CHAT, b"")), rank=20)
-def test_chat_refuses_an_empty_body(scene: Scene) -> Iterator[Finding]:
-    return refused(scene, "an empty body")
+@rule_for("chat.errors.empty_body", one_case(raw(CHAT, b"")), rank=20)
+def test_chat_refuses_an_empty_body(context: CaseContext) -> Iterator[Finding]:
+    return refused(context, "an empty body")
 
 
-@promise("judge.errors.not_an_object", one(raw(JUDGE, b"[]")), rank=20)
-def test_the_judge_refuses_a_list(scene: Scene) -> Iterator[Finding]:
-    return refused(scene, "a list in place of an object")
+@rule_for("judge.errors.not_an_object", one_case(raw(JUDGE, b"[]")), rank=20)
+def test_the_judge_refuses_a_list(context: CaseContext) -> Iterator[Finding]:
+    return refused(context, "a list in place of an object")
 
 
-@promise("chat.errors.not_an_object", one(raw(CHAT, b"[]")), rank=20)
-def test_chat_refuses_a_list(scene: Scene) -> Iterator[Finding]:
-    return refused(scene, "a list in place of an object")
+@rule_for("chat.errors.not_an_object", one_case(raw(CHAT, b"[]")), rank=20)
+def test_chat_refuses_a_list(context: CaseContext) -> Iterator[Finding]:
+    return refused(context, "a list in place of an object")
 
 
-@promise("judge.errors.content_type", one(typed(judging, "text/plain")), rank=40)
-def test_the_judge_refuses_another_content_type(scene: Scene) -> Iterator[Finding]:
-    return refused(scene, "a body of the type text/plain")
+@rule_for("judge.errors.content_type", one_case(typed(judging, "text/plain")), rank=40)
+def test_the_judge_refuses_another_content_type(context: CaseContext) -> Iterator[Finding]:
+    return refused(context, "a body of the type text/plain")
 
 
-@promise("chat.errors.content_type", one(typed(chatting, "text/plain")), rank=40)
-def test_chat_refuses_another_content_type(scene: Scene) -> Iterator[Finding]:
-    return refused(scene, "a body of the type text/plain")
+@rule_for("chat.errors.content_type", one_case(typed(chatting, "text/plain")), rank=40)
+def test_chat_refuses_another_content_type(context: CaseContext) -> Iterator[Finding]:
+    return refused(context, "a body of the type text/plain")
 
 
-@promise("judge.errors.missing_key", one(keyed(judging, "none")), rank=10)
-def test_the_judge_wants_a_key(scene: Scene) -> Iterator[Finding]:
-    return refused(scene, "a request without a key")
+@rule_for("judge.errors.missing_key", one_case(keyed(judging, "none")), rank=10)
+def test_the_judge_wants_a_key(context: CaseContext) -> Iterator[Finding]:
+    return refused(context, "a request without a key")
 
 
-@promise("chat.errors.missing_key", one(keyed(chatting, "none")), rank=10)
-def test_chat_wants_a_key(scene: Scene) -> Iterator[Finding]:
-    return refused(scene, "a request without a key")
+@rule_for("chat.errors.missing_key", one_case(keyed(chatting, "none")), rank=10)
+def test_chat_wants_a_key(context: CaseContext) -> Iterator[Finding]:
+    return refused(context, "a request without a key")
 
 
-@promise("judge.errors.wrong_key", one(keyed(judging, "wrong")), rank=22)
-def test_the_judge_refuses_a_wrong_key(scene: Scene) -> Iterator[Finding]:
-    return refused(scene, "a key that doesn't exist")
+@rule_for("judge.errors.wrong_key", one_case(keyed(judging, "wrong")), rank=22)
+def test_the_judge_refuses_a_wrong_key(context: CaseContext) -> Iterator[Finding]:
+    return refused(context, "a key that doesn't exist")
 
 
-@promise("chat.errors.wrong_key", one(keyed(chatting, "wrong")), rank=22)
-def test_chat_refuses_a_wrong_key(scene: Scene) -> Iterator[Finding]:
-    return refused(scene, "a key that doesn't exist")
+@rule_for("chat.errors.wrong_key", one_case(keyed(chatting, "wrong")), rank=22)
+def test_chat_refuses_a_wrong_key(context: CaseContext) -> Iterator[Finding]:
+    return refused(context, "a key that doesn't exist")
 
 
-@promise("judge.errors.method", one(got(JUDGE)), rank=24)
-def test_the_judge_refuses_another_method(scene: Scene) -> Iterator[Finding]:
-    return refused(scene, "GET")
+@rule_for("judge.errors.method", one_case(got(JUDGE)), rank=24)
+def test_the_judge_refuses_another_method(context: CaseContext) -> Iterator[Finding]:
+    return refused(context, "GET")
 
 
-@promise("chat.errors.method", one(got(CHAT)), rank=24)
-def test_chat_refuses_another_method(scene: Scene) -> Iterator[Finding]:
-    return refused(scene, "GET")
+@rule_for("chat.errors.method", one_case(got(CHAT)), rank=24)
+def test_chat_refuses_another_method(context: CaseContext) -> Iterator[Finding]:
+    return refused(context, "GET")
 
 
-@promise(
-    "errors.unknown_path", one(lambda aim: replace(judging(aim), path="/no/such/path")), rank=26, further=1
+@rule_for(
+    "errors.unknown_path",
+    one_case(lambda settings: replace(judging(settings), path="/no/such/path")),
+    rank=26,
+    further=1,
 )
-def test_an_unknown_path_is_refused(scene: Scene) -> Iterator[Finding]:
-    if not any(reachable(endpoint, scene.run).known for endpoint in ("judge", "chat")):
+def test_an_unknown_path_is_refused(context: CaseContext) -> Iterator[Finding]:
+    if not any(reachable(endpoint, context.run).known for endpoint in ("judge", "chat")):
         raise Unjudged("no path of the server could be reached")
-    yield from refused(scene, "a path that doesn't exist")
-    exchange = answered(scene.ask(scene.case.requests[0]))
+    yield from refused(context, "a path that doesn't exist")
+    exchange = require_answer(context.ask(context.case.requests[0]))
     if exchange.refused:
         value, trouble = exchange.parsed
         for violation in () if trouble else checker("ChatError").violations(value):
             if not violation.pointer.startswith(("/issues", "/error")):
-                yield scene.broken(
+                yield context.broken(
                     violation.sentence.replace("the request body", "the answer"), violation.pointer
                 )
         if trouble:
-            yield scene.broken(f"the body of the {exchange.status} is no JSON: {trouble}")
+            yield context.broken(f"the body of the {exchange.status} is no JSON: {trouble}")
 
 
-@promise("judge.errors.unknown_criterion", one(lambda aim: judging(aim, UNKNOWN)), rank=20)
-def test_an_unknown_criterion_is_refused(scene: Scene) -> Iterator[Finding]:
-    return refused_or_taken(scene, "a criterion that doesn't exist")
+@rule_for("judge.errors.unknown_criterion", one_case(lambda settings: judging(settings, UNKNOWN)), rank=20)
+def test_an_unknown_criterion_is_refused(context: CaseContext) -> Iterator[Finding]:
+    return refused_or_taken(context, "a criterion that doesn't exist")
 
 
-@promise(
-    "judge.errors.unknown_version", one(lambda aim: judging(aim, f"{plain(aim.criterion)}@v987654")), rank=20
+@rule_for(
+    "judge.errors.unknown_version",
+    one_case(lambda settings: judging(settings, f"{plain(settings.criterion)}@v987654")),
+    rank=20,
 )
-def test_an_unknown_version_is_refused(scene: Scene) -> Iterator[Finding]:
-    return refused_or_taken(scene, "a version that doesn't exist")
+def test_an_unknown_version_is_refused(context: CaseContext) -> Iterator[Finding]:
+    return refused_or_taken(context, "a version that doesn't exist")
 
 
-@promise(
-    "judge.errors.unreadable_criterion", one(lambda aim: judging(aim, f"{plain(aim.criterion)}@@v")), rank=40
+@rule_for(
+    "judge.errors.unreadable_criterion",
+    one_case(lambda settings: judging(settings, f"{plain(settings.criterion)}@@v")),
+    rank=40,
 )
-def test_an_unreadable_criterion_is_refused(scene: Scene) -> Iterator[Finding]:
-    return refused(scene, "an id of no known form")
+def test_an_unreadable_criterion_is_refused(context: CaseContext) -> Iterator[Finding]:
+    return refused(context, "an id of no known form")
 
 
-@promise("chat.errors.unknown_model", one(lambda aim: chatting(aim, model=f"openpipe:{UNKNOWN}")), rank=20)
-def test_an_unknown_model_is_refused(scene: Scene) -> Iterator[Finding]:
-    return refused_or_taken(scene, "a model that doesn't exist")
+@rule_for(
+    "chat.errors.unknown_model",
+    one_case(lambda settings: chatting(settings, model=f"openpipe:{UNKNOWN}")),
+    rank=20,
+)
+def test_an_unknown_model_is_refused(context: CaseContext) -> Iterator[Finding]:
+    return refused_or_taken(context, "a model that doesn't exist")

@@ -1,4 +1,4 @@
-"""Requests that Hypothesis makes up, shrunk to the smallest that shows a break. Only with `--fuzz`."""
+"""Rules with requests from Hypothesis, shrunk to the smallest that shows a violation. Only with `--fuzz`."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,24 +8,24 @@ from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.payloads.edits import Edit
 
 from . import invariants
-from .builders import sent
-from .invariants import told
-from .promises import Scene, Sends, Variant, promise
+from .builders import request_for
+from .invariants import message_suffix
+from .promises import CaseContext, MakeVariants, Variant, rule_for
 from .run import Unjudged
-from .settings import Aim
+from .settings import RunSettings
 
 Json = Any
 Trouble = Callable[[Exchange, Edit | None], str]
 
 
-def as_many_as_asked(aim: Aim) -> Iterator[Variant]:
+def as_many_as_asked(settings: RunSettings) -> Iterator[Variant]:
     """One case that may send N requests to search, and as many to shrink; none without `--fuzz`."""
-    if aim.fuzz:
-        yield Variant((), further=2 * aim.fuzz)
+    if settings.fuzz:
+        yield Variant((), further=2 * settings.fuzz)
 
 
-def drawn(endpoint: str, *, valid: bool) -> Any:
-    """The strategy for bodies, each with the edit that broke it, or None."""
+def bodies_and_edits(endpoint: str, *, valid: bool) -> Any:
+    """A strategy for pairs: a body, and the edit that broke it or None."""
     from openpipe_mock.payloads import strategies as made
 
     if endpoint == "judge":
@@ -37,29 +37,31 @@ def drawn(endpoint: str, *, valid: bool) -> Any:
     )
 
 
-def search(scene: Scene, endpoint: str, trouble: Trouble, *, valid: bool) -> Iterator[Finding]:
-    """The smallest made-up request that shows trouble, if one does."""
+def search(context: CaseContext, endpoint: str, trouble: Trouble, *, valid: bool) -> Iterator[Finding]:
+    """Send requests from Hypothesis, and yield a finding about the smallest that shows trouble."""
     from hypothesis import HealthCheck, Phase, given, seed, settings
 
     found: list[tuple[Exchange, str]] = []
-    started = scene.run.probe.sent
+    started = context.run.probe.sent
 
-    @seed(scene.aim.seed)
+    @seed(context.settings.seed)
     @settings(
-        max_examples=scene.aim.fuzz,
+        max_examples=context.settings.fuzz,
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         phases=(Phase.generate, Phase.shrink),
         report_multiple_bugs=False,
     )
-    @given(drawn(endpoint, valid=valid))
+    @given(bodies_and_edits(endpoint, valid=valid))
     def every(pair: tuple[Json, Edit | None]) -> None:
-        if scene.run.probe.sent - started >= scene.case.further:
+        if context.run.probe.sent - started >= context.case.further:
             return
         body, edit = pair
-        exchange = scene.run.exchange(sent(scene.aim, endpoint, named(scene.aim, body)))
-        problem = trouble(exchange, edit) or odd(exchange, scene.aim)
+        exchange = context.run.exchange(
+            request_for(context.settings, endpoint, with_known_criterion(context.settings, body))
+        )
+        problem = trouble(exchange, edit) or first_violation(exchange, context.settings)
         if problem:
             found.append((exchange, problem))
             raise AssertionError(problem)
@@ -69,24 +71,24 @@ def search(scene: Scene, endpoint: str, trouble: Trouble, *, valid: bool) -> Ite
     except Unjudged:
         pass
     except Exception:
-        if not found:  # what Hypothesis complains of when the budget ends is no finding
+        if not found:  # a complaint of Hypothesis after a finding, when the budget ended, adds nothing
             raise
     if found:
         exchange, problem = min(found, key=lambda pair: len(pair[0].request.body))
-        yield scene.broken(problem, about=exchange)
+        yield context.broken(problem, about=exchange)
 
 
-def named(aim: Aim, body: Json) -> Json:
+def with_known_criterion(settings: RunSettings, body: Json) -> Json:
     """The body with a criterion that the server knows."""
     if isinstance(body, dict) and isinstance(body.get("criterion_id"), str):
-        return {**body, "criterion_id": aim.criterion}
+        return {**body, "criterion_id": settings.criterion}
     return body
 
 
-def odd(exchange: Exchange, aim: Aim) -> str:
-    """The first thing that is wrong with an answer on its own, and decides."""
+def first_violation(exchange: Exchange, settings: RunSettings) -> str:
+    """The first violation that an answer shows on its own and that decides, "" without one."""
     found = invariants.broken(exchange)
-    deciding = (each for each in found if aim.decides(each.level or find(each.check).level))
+    deciding = (each for each in found if settings.decides(each.level or find(each.check).level))
     return next((f"{each.check}: {each.sentence}" for each in deciding), "")
 
 
@@ -94,35 +96,35 @@ def refused(exchange: Exchange, edit: Edit | None) -> str:
     return (
         ""
         if exchange.ok or exchange.busy
-        else f"a valid request was answered by {exchange.status}{told(exchange)}"
+        else f"a valid request was answered by {exchange.status}{message_suffix(exchange)}"
     )
 
 
-def taken(exchange: Exchange, edit: Edit | None) -> str:
+def accepted_though_broken(exchange: Exchange, edit: Edit | None) -> str:
     broken = f"a request that breaks {edit.rule} at {edit.name}" if edit else "a broken request"
     return f"{broken} was answered by {exchange.status}." if 200 <= exchange.status < 400 else ""
 
 
 def fuzzed(check: str, rank: float) -> Callable[[Any], Any]:
-    sends: Sends = as_many_as_asked
-    return promise(check, sends, rank=rank)
+    make_variants: MakeVariants = as_many_as_asked
+    return rule_for(check, make_variants, rank=rank)
 
 
 @fuzzed("judge.fuzz.valid", 52)
-def test_the_judge_accepts_whatever_is_valid(scene: Scene) -> Iterator[Finding]:
-    return search(scene, "judge", refused, valid=True)
+def test_the_judge_accepts_whatever_is_valid(context: CaseContext) -> Iterator[Finding]:
+    return search(context, "judge", refused, valid=True)
 
 
 @fuzzed("judge.fuzz.broken", 53)
-def test_the_judge_refuses_whatever_is_broken(scene: Scene) -> Iterator[Finding]:
-    return search(scene, "judge", taken, valid=False)
+def test_the_judge_refuses_whatever_is_broken(context: CaseContext) -> Iterator[Finding]:
+    return search(context, "judge", accepted_though_broken, valid=False)
 
 
 @fuzzed("chat.fuzz.valid", 54)
-def test_chat_accepts_whatever_is_valid(scene: Scene) -> Iterator[Finding]:
-    return search(scene, "chat", refused, valid=True)
+def test_chat_accepts_whatever_is_valid(context: CaseContext) -> Iterator[Finding]:
+    return search(context, "chat", refused, valid=True)
 
 
 @fuzzed("chat.fuzz.broken", 55)
-def test_chat_refuses_whatever_is_broken(scene: Scene) -> Iterator[Finding]:
-    return search(scene, "chat", taken, valid=False)
+def test_chat_refuses_whatever_is_broken(context: CaseContext) -> Iterator[Finding]:
+    return search(context, "chat", accepted_though_broken, valid=False)

@@ -1,39 +1,41 @@
-"""What a judgement means, beyond its form."""
+"""Rules about the meaning of judgements, beyond their schema."""
 
 from collections.abc import Iterator
 
 from openpipe_mock.contract.checks import Finding
 
 from .builders import judging
-from .promises import Scene, Variant, body, one, promise, successful
-from .settings import Aim, plain
+from .promises import CaseContext, Variant, one_case, require_object, require_success, rule_for
+from .settings import RunSettings, plain
 
 
-def with_and_without_version(aim: Aim) -> list[Variant]:
-    """Nothing where the caller didn't say which version is the latest."""
+def with_and_without_version(settings: RunSettings) -> list[Variant]:
+    """A case with a plain id and its latest version, if the user has named one."""
     return [
-        Variant((judging(aim, name), judging(aim, f"{name}@{version}")), facts=f"{name}@{version}")
-        for name, version in aim.latest[:1]
+        Variant((judging(settings, name), judging(settings, f"{name}@{version}")), facts=f"{name}@{version}")
+        for name, version in settings.latest[:1]
     ]
 
 
-@promise("judge.latest", with_and_without_version, rank=42)
-def test_a_plain_id_means_the_latest_version(scene: Scene) -> Iterator[Finding]:
-    bare, versioned = scene.exchanges()
+@rule_for("judge.latest", with_and_without_version, rank=42)
+def test_a_plain_id_means_the_latest_version(context: CaseContext) -> Iterator[Finding]:
+    bare, versioned = context.exchanges()
     if versioned.refused:
-        told = f"{scene.facts}, the latest version, was answered by {versioned.status}."
-        yield scene.broken(told, level="documented")
+        sentence = f"{context.facts}, the latest version, was answered by {versioned.status}."
+        yield context.broken(sentence, level="documented")
         return
-    first, second = (body(successful(each)).get("score") for each in (bare, versioned))
+    first, second = (require_object(require_success(each)).get("score") for each in (bare, versioned))
     if first != second:
-        yield scene.broken(f"{plain(scene.facts)} scores {first}, {scene.facts} scores {second}.", "/score")
+        yield context.broken(
+            f"{plain(context.facts)} scores {first}, {context.facts} scores {second}.", "/score"
+        )
 
 
-@promise("judge.same_again", one(judging), rank=43, further=2)
-def test_the_same_request_gets_the_same_score(scene: Scene) -> Iterator[Finding]:
-    (first,) = scene.bodies()
-    for _ in range(scene.case.further):
-        again = body(successful(scene.anew(scene.case.requests[0])))
+@rule_for("judge.same_again", one_case(judging), rank=43, further=2)
+def test_the_same_request_gets_the_same_score(context: CaseContext) -> Iterator[Finding]:
+    (first,) = context.bodies()
+    for _ in range(context.case.further):
+        again = require_object(require_success(context.anew(context.case.requests[0])))
         if first.get("score") != again.get("score"):
-            yield scene.broken(f"{first.get('score')} at first, then {again.get('score')}.", "/score")
+            yield context.broken(f"{first.get('score')} at first, then {again.get('score')}.", "/score")
             return

@@ -1,15 +1,15 @@
-"""Ladders of sizes and of scripts: what is the smallest rung that fails?"""
+"""Rules about growing sizes and about scripts: which is the smallest size that fails?"""
 
 from collections.abc import Callable, Iterator
 
 from openpipe_mock.contract.checks import Finding
 from openpipe_mock.contract.probe import Request
 
-from .builders import chatting, judging, said
-from .invariants import told
-from .promises import Scene, Sends, Variant, answered, promise
+from .builders import chatting, judging, user_messages
+from .invariants import message_suffix
+from .promises import CaseContext, MakeVariants, Variant, require_answer, rule_for
 from .run import Unjudged
-from .settings import Aim
+from .settings import RunSettings
 
 LENGTHS = (1024, 8192, 65_536, 2**20)
 NUMBERS = (1, 64, 500)
@@ -21,23 +21,25 @@ SCRIPTS = {
 }
 WORD = "lorem ipsum "
 
-Builder = Callable[[Aim, str], Request]
+Builder = Callable[[RunSettings, str], Request]
 
 
-def judged_text(aim: Aim, text: str) -> Request:
-    return judging(aim, output={"role": "assistant", "content": text}, input={"messages": said(text)})
+def judged_text(settings: RunSettings, text: str) -> Request:
+    return judging(
+        settings, output={"role": "assistant", "content": text}, input={"messages": user_messages(text)}
+    )
 
 
-def chatted_text(aim: Aim, text: str) -> Request:
-    return chatting(aim, text)
+def chatted_text(settings: RunSettings, text: str) -> Request:
+    return chatting(settings, text)
 
 
-def judged_messages(aim: Aim, number: int) -> Request:
-    return judging(aim, input={"messages": conversation(number)})
+def judged_messages(settings: RunSettings, number: int) -> Request:
+    return judging(settings, input={"messages": conversation(number)})
 
 
-def chatted_messages(aim: Aim, number: int) -> Request:
-    return chatting(aim, messages=conversation(number))
+def chatted_messages(settings: RunSettings, number: int) -> Request:
+    return chatting(settings, messages=conversation(number))
 
 
 def conversation(number: int) -> list[dict[str, str]]:
@@ -50,91 +52,93 @@ def of_length(characters: int) -> str:
     return (WORD * (characters // len(WORD) + 1))[:characters]
 
 
-def lengths(build: Builder) -> Sends:
-    def sends(aim: Aim) -> list[Variant]:
-        rungs = [size for size in LENGTHS if size <= aim.longest]
+def lengths(build: Builder) -> MakeVariants:
+    def make_variants(settings: RunSettings) -> list[Variant]:
+        rungs = [size for size in LENGTHS if size <= settings.longest]
         return [
             Variant(
-                tuple(build(aim, of_length(size)) for size in rungs),
+                tuple(build(settings, of_length(size)) for size in rungs),
                 facts=[f"{size} characters" for size in rungs],
             )
         ]
 
-    return sends
+    return make_variants
 
 
-def numbers(build: Callable[[Aim, int], Request]) -> Sends:
-    def sends(aim: Aim) -> list[Variant]:
-        rungs = [number for number in NUMBERS if aim.local or aim.large or number <= 64]
+def numbers(build: Callable[[RunSettings, int], Request]) -> MakeVariants:
+    def make_variants(settings: RunSettings) -> list[Variant]:
+        rungs = [number for number in NUMBERS if settings.local or settings.large or number <= 64]
         return [
             Variant(
-                tuple(build(aim, number) for number in rungs),
+                tuple(build(settings, number) for number in rungs),
                 facts=[f"{number} messages" for number in rungs],
             )
         ]
 
-    return sends
+    return make_variants
 
 
-def scripts(build: Builder) -> Sends:
-    def sends(aim: Aim) -> list[Variant]:
-        return [Variant(tuple(build(aim, text) for text in SCRIPTS.values()), facts=list(SCRIPTS))]
+def scripts(build: Builder) -> MakeVariants:
+    def make_variants(settings: RunSettings) -> list[Variant]:
+        return [Variant(tuple(build(settings, text) for text in SCRIPTS.values()), facts=list(SCRIPTS))]
 
-    return sends
+    return make_variants
 
 
-def climb(scene: Scene) -> Iterator[Finding]:
-    """The smallest rung that the server neither takes nor refuses by a 4xx. Higher ones are left alone."""
-    for number, (request, rung) in enumerate(zip(scene.case.requests, scene.facts, strict=True)):
-        exchange = scene.ask(request)
+def climb(context: CaseContext) -> Iterator[Finding]:
+    """Send ever larger requests up to the first that isn't accepted, and report that one."""
+    for number, (request, rung) in enumerate(zip(context.case.requests, context.facts, strict=True)):
+        exchange = context.ask(request)
         if exchange.busy:
             raise Unjudged(f"the server was busy at {rung}")
         if exchange.failure or exchange.status >= 500:
             seen = exchange.failure or f"answered {exchange.status}"
-            yield scene.broken(f"the smallest failing rung is {rung}: {seen}.", about=exchange)
+            yield context.broken(f"the smallest failing rung is {rung}: {seen}.", about=exchange)
             return
         if exchange.refused:
             level = "" if number == 0 else "decision"
-            yield scene.broken(f"refused from {rung} on by {exchange.status}{told(exchange)}", level=level)
+            yield context.broken(
+                f"refused from {rung} on by {exchange.status}{message_suffix(exchange)}", level=level
+            )
             return
 
 
-def every_script(scene: Scene) -> Iterator[Finding]:
-    for request, name in zip(scene.case.requests, scene.facts, strict=True):
-        exchange = answered(scene.ask(request))
+def every_script(context: CaseContext) -> Iterator[Finding]:
+    for request, name in zip(context.case.requests, context.facts, strict=True):
+        exchange = require_answer(context.ask(request))
         if not exchange.ok:
             level = "decision" if name == "NUL" and exchange.refused else ""
-            yield scene.broken(
-                f"a text with {name} characters was answered by {exchange.status}{told(exchange)}",
+            yield context.broken(
+                f"a text with {name} characters was answered by {exchange.status}{message_suffix(exchange)}",
                 level=level,
             )
 
 
-@promise("judge.limits.length", lengths(judged_text), rank=48)
-def test_the_judge_takes_long_texts(scene: Scene) -> Iterator[Finding]:
-    return climb(scene)
+@rule_for("judge.limits.length", lengths(judged_text), rank=48)
+def test_the_judge_takes_long_texts(context: CaseContext) -> Iterator[Finding]:
+    return climb(context)
 
 
-@promise("chat.limits.length", lengths(chatted_text), rank=48)
-def test_chat_takes_long_texts(scene: Scene) -> Iterator[Finding]:
-    return climb(scene)
+@rule_for("chat.limits.length", lengths(chatted_text), rank=48)
+def test_chat_takes_long_texts(context: CaseContext) -> Iterator[Finding]:
+    return climb(context)
 
 
-@promise("judge.limits.messages", numbers(judged_messages), rank=48)
-def test_the_judge_takes_long_conversations(scene: Scene) -> Iterator[Finding]:
-    return climb(scene)
+@rule_for("judge.limits.messages", numbers(judged_messages), rank=48)
+def test_the_judge_takes_long_conversations(context: CaseContext) -> Iterator[Finding]:
+    return climb(context)
 
 
-@promise("chat.limits.messages", numbers(chatted_messages), rank=48)
-def test_chat_takes_long_conversations(scene: Scene) -> Iterator[Finding]:
-    return climb(scene)
+@rule_for("chat.limits.messages", numbers(chatted_messages), rank=48)
+def test_chat_takes_long_conversations(context: CaseContext) -> Iterator[Finding]:
+    return climb(context)
 
 
-@promise("judge.limits.unicode", scripts(judged_text), rank=28)
-def test_the_judge_takes_any_script(scene: Scene) -> Iterator[Finding]:
-    return every_script(scene)
+@rule_for("judge.limits.unicode", scripts(judged_text), rank=28)
+def test_the_judge_takes_any_script(context: CaseContext) -> Iterator[Finding]:
+    return every_script(context)
 
 
-@promise("chat.limits.unicode", scripts(chatted_text), rank=28)
-def test_chat_takes_any_script(scene: Scene) -> Iterator[Finding]:
-    return every_script(scene)
+@rule_for("chat.limits.unicode", scripts(chatted_text), rank=28)
+def test_chat_takes_any_script(context: CaseContext) -> Iterator[Finding]:
+    return every_script(context)

@@ -1,36 +1,36 @@
-"""Can the server be judged at all?"""
+"""Rules that find out whether the server can be judged at all."""
 
 from collections.abc import Iterator
 
 from openpipe_mock.contract.checks import Finding
 
-from .promises import Scene, Sends, Variant, promise, reachable
+from .promises import CaseContext, MakeVariants, Variant, reachable, rule_for
 from .reachability import candidates
-from .settings import Aim
+from .settings import RunSettings
 
 
-def smallest(endpoint: str) -> Sends:
-    def sends(aim: Aim) -> list[Variant]:
-        return [Variant((candidates(endpoint, aim)[0],))]
+def smallest(endpoint: str) -> MakeVariants:
+    def make_variants(settings: RunSettings) -> list[Variant]:
+        return [Variant((candidates(endpoint, settings)[0],))]
 
-    return sends
+    return make_variants
 
 
-def asked(scene: Scene) -> Iterator[Finding]:
-    """Nothing is broken by an endpoint that can't be reached; but what it answers is held to the contract."""
-    endpoint = scene.case.check.endpoint
-    if scene.fresh:
-        scene.run.reached.pop(endpoint, None)
-        scene.run.seen.pop(scene.case.requests[0], None)
-    scene.sent += reachable(endpoint, scene.run).exchanges
+def ask_once(context: CaseContext) -> Iterator[Finding]:
+    """No finding of its own: an unreachable endpoint breaks nothing. Its answers are checked as any other."""
+    endpoint = context.case.check.endpoint
+    if context.fresh:
+        context.run.reached.pop(endpoint, None)
+        context.run.seen.pop(context.case.requests[0], None)
+    context.sent += reachable(endpoint, context.run).exchanges
     return iter(())
 
 
-@promise("reachability.judge", smallest("judge"), rank=0, needs="")
-def test_the_judge_answers(scene: Scene) -> Iterator[Finding]:
-    return asked(scene)
+@rule_for("reachability.judge", smallest("judge"), rank=0, needs="")
+def test_the_judge_answers(context: CaseContext) -> Iterator[Finding]:
+    return ask_once(context)
 
 
-@promise("reachability.chat", smallest("chat"), rank=1, needs="")
-def test_chat_answers(scene: Scene) -> Iterator[Finding]:
-    return asked(scene)
+@rule_for("reachability.chat", smallest("chat"), rank=1, needs="")
+def test_chat_answers(context: CaseContext) -> Iterator[Finding]:
+    return ask_once(context)

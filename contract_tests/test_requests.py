@@ -1,4 +1,4 @@
-"""What has to be accepted, and what refused: every branch and every constraint of both schemas."""
+"""Rules about requests: every branch of both schemas is accepted, every broken constraint refused."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,22 +11,21 @@ from openpipe_mock.payloads.valid import Positive, positives
 
 from . import invariants
 from .builders import OUTPUT, chatting, edited, judging, positive
-from .invariants import told
-from .merging import Group, Members, groups, is_null, level_of, showing, taken
+from .invariants import message_suffix
+from .merging import Group, Members, find_accepted, groups, is_null, level_of, request_showing
 from .planning import REST
-from .promises import Scene, Sends, Variant, answered, one, promise
+from .promises import CaseContext, MakeVariants, Variant, one_case, require_answer, rule_for
 from .run import Run, Unjudged
-from .settings import Aim
+from .settings import RunSettings
 
 TOGETHER, FIRST, SPREAD, REPEATED, LENIENT = 16.0, 30.0, 20.0, 75.0, 100.0
-"""Ranks: valid bodies in company come at TOGETHER, as one request shows many of them.
+"""Ranks: merged valid bodies come at TOGETHER, since one request shows many of them.
 
-What can't be in company and what is refused take turns from FIRST on, over SPREAD. What chat shares with the
-judge and chat's media come at REPEATED; what no server is failed for at LENIENT; further edits of a kind that
-was tried come at REST.
+Valid bodies that can't be merged and edits alternate from FIRST on, over SPREAD. What chat shares with the
+judge, and chat's media, come at REPEATED, lenient edits at LENIENT, further edits of a kind at REST.
 """
 KINDS = {"anyOf": "type"}
-"""Schema keyword → the kind of rule, where several keywords forbid the same."""
+"""Schema keyword → the kind of rule that it is counted as, where that has another name."""
 
 
 def slug(name: str) -> str:
@@ -34,16 +33,16 @@ def slug(name: str) -> str:
     return name.partition(".")[2] or name
 
 
-def valid(endpoint: str) -> Sends:
-    """Every branch, in the company of its group where it has one; the fullest body first of the others."""
+def valid(endpoint: str) -> MakeVariants:
+    """Every valid body, merged with its group where it has one. Of the others the fullest comes first."""
 
-    def sends(aim: Aim) -> Iterator[Variant]:
+    def make_variants(settings: RunSettings) -> Iterator[Variant]:
         places = {case.name: place for place in groups(endpoint) for case in place.members}
         every = positives(endpoint)
         if endpoint == "chat":
-            yield Variant((showing(aim, nulls()),), "nulls", None, "sdk", FIRST)
+            yield Variant((request_showing(settings, nulls()),), "nulls", None, "sdk", FIRST)
         for number, case in enumerate([every[-1], *every[:-1]]):
-            alone, level = (positive(aim, case),), level_of(case)
+            alone, level = (positive(settings, case),), level_of(case)
             if case.name in places:
                 group = places[case.name]
                 facts, rank = (group, case), opening_of(group)
@@ -52,11 +51,11 @@ def valid(endpoint: str) -> Sends:
                 rank = start_of(case) + SPREAD * number / len(every)
                 yield Variant(alone, slug(case.name), None, level, rank)
 
-    return sends
+    return make_variants
 
 
 def opening_of(group: Group) -> float:
-    """The rank of a group: the fuller, the earlier; what takes eyes and ears comes late."""
+    """The rank of a group: large groups come early, those with media late."""
     if group.needs:
         return REPEATED if group.endpoint == "chat" else FIRST
     return TOGETHER + 1 / len(group.members) + group.number / 1000
@@ -67,111 +66,111 @@ def start_of(case: Positive) -> float:
 
 
 def nulls() -> Members:
-    """The members of a chat body that may be null, together."""
+    """The group of chat bodies that show null for a top-level member."""
     return next(group.members for group in groups("chat") if all(map(is_null, group.members)))
 
 
-def in_company(endpoint: str) -> Sends:
-    """Each group in one body. That all of it goes together is promised nowhere."""
+def in_company(endpoint: str) -> MakeVariants:
+    """Each group as one body. No source promises that all members go together."""
 
-    def sends(aim: Aim) -> Iterator[Variant]:
+    def make_variants(settings: RunSettings) -> Iterator[Variant]:
         for group in groups(endpoint):
-            yield Variant((showing(aim, group.members),), group.name, group, "decision")
+            yield Variant((request_showing(settings, group.members),), group.name, group, "decision")
 
-    return sends
+    return make_variants
 
 
-def accepted(scene: Scene) -> Iterator[Finding]:
-    (exchange,) = scene.exchanges()
+def accepted(context: CaseContext) -> Iterator[Finding]:
+    (exchange,) = context.exchanges()
     if not exchange.ok:
-        yield scene.broken(f"a valid request was answered by {exchange.status}{told(exchange)}")
+        yield context.broken(f"a valid request was answered by {exchange.status}{message_suffix(exchange)}")
 
 
-def accepted_somehow(scene: Scene) -> Iterator[Finding]:
-    """Accepted in company or, where that was refused, alone."""
-    if scene.case.group:
-        group, case = scene.facts
-        if case in taken(group.members, partial(asked, scene.run, scene.run.exchange)):
+def accepted_somehow(context: CaseContext) -> Iterator[Finding]:
+    """Accepted merged with its group or, where that was refused, alone."""
+    if context.case.group:
+        group, case = context.facts
+        if case in find_accepted(group.members, partial(is_accepted, context.run, context.run.exchange)):
             return
-    yield from accepted(scene)
+    yield from accepted(context)
 
 
-def asked(run: Run, ask: Callable[[Request], Exchange], members: Members) -> bool | None:
-    """Whether bodies are accepted as one, None where no answer came; asked for when nobody knows yet."""
-    own = showing(run.aim, members)
+def is_accepted(run: Run, ask: Callable[[Request], Exchange], members: Members) -> bool | None:
+    """Whether some bodies are accepted as one, None where no answer came. Sent only if not known yet."""
+    own = request_showing(run.settings, members)
     exchange = run.known(own) or ask(own)
-    return None if exchange.failure else answered(exchange).ok
+    return None if exchange.failure else require_answer(exchange).ok
 
 
-def accepted_together(scene: Scene) -> Iterator[Finding]:
-    """Find those that are accepted, so that their cases know. Broken only if nothing less is to blame."""
-    run, members = scene.run, scene.facts.members
-    if scene.fresh:
+def accepted_together(context: CaseContext) -> Iterator[Finding]:
+    """Find the accepted members for their cases. A finding only if all are accepted alone, not merged."""
+    run, members = context.run, context.facts.members
+    if context.fresh:
         for telling in blamed(run, members):
-            scene.anew(telling)
-    fine = set(taken(members, partial(asked, run, scene.ask)))
-    whole = run.known(showing(run.aim, members))
+            context.anew(telling)
+    fine = set(find_accepted(members, partial(is_accepted, run, context.ask)))
+    whole = run.known(request_showing(run.settings, members))
     if whole is None or whole.ok:
         return
     if fine < set(members):
         refused = ", ".join(case.name for case in members if case not in fine)
         raise Unjudged(f"refused for what is refused alone: {refused}")
-    told_of = whole.failure or f"{whole.status}{told(whole)}"
-    yield scene.broken(f"valid requests are accepted alone, and in one answered by {told_of}", about=whole)
+    answer = whole.failure or f"{whole.status}{message_suffix(whole)}"
+    yield context.broken(f"valid requests are accepted alone, and in one answered by {answer}", about=whole)
 
 
 def blamed(run: Run, members: Members) -> list[Request]:
-    """The whole, and the smallest request for each check that an answer broke on its own."""
+    """The requests to repeat: the whole, and the smallest one for each check that an answer broke."""
     seen: list[Exchange] = []
 
     def remembered(some: Members) -> bool | None:
-        exchange = run.known(showing(run.aim, some))
+        exchange = run.known(request_showing(run.settings, some))
         seen.extend([exchange] if exchange else [])
         return bool(exchange and exchange.ok)
 
-    list(taken(members, remembered))
+    list(find_accepted(members, remembered))
     found = {
         finding.check: exchange.request
         for exchange in sorted(seen, key=lambda exchange: -len(exchange.request.body))
         for finding in invariants.broken(exchange)
     }
-    return list(dict.fromkeys([showing(run.aim, members), *found.values()]))
+    return list(dict.fromkeys([request_showing(run.settings, members), *found.values()]))
 
 
-@promise("judge.accepts", in_company("judge"))
-def test_the_judge_accepts_branches_of_its_schema_in_one_body(scene: Scene) -> Iterator[Finding]:
-    return accepted_together(scene)
+@rule_for("judge.accepts", in_company("judge"))
+def test_the_judge_accepts_branches_of_its_schema_in_one_body(context: CaseContext) -> Iterator[Finding]:
+    return accepted_together(context)
 
 
-@promise("chat.accepts", in_company("chat"))
-def test_chat_accepts_branches_of_its_schema_in_one_body(scene: Scene) -> Iterator[Finding]:
-    return accepted_together(scene)
+@rule_for("chat.accepts", in_company("chat"))
+def test_chat_accepts_branches_of_its_schema_in_one_body(context: CaseContext) -> Iterator[Finding]:
+    return accepted_together(context)
 
 
-@promise("judge.accepts", valid("judge"))
-def test_the_judge_accepts_every_branch_of_its_schema(scene: Scene) -> Iterator[Finding]:
-    return accepted_somehow(scene)
+@rule_for("judge.accepts", valid("judge"))
+def test_the_judge_accepts_every_branch_of_its_schema(context: CaseContext) -> Iterator[Finding]:
+    return accepted_somehow(context)
 
 
-@promise("chat.accepts", valid("chat"))
-def test_chat_accepts_every_branch_of_its_schema(scene: Scene) -> Iterator[Finding]:
-    return accepted_somehow(scene)
+@rule_for("chat.accepts", valid("chat"))
+def test_chat_accepts_every_branch_of_its_schema(context: CaseContext) -> Iterator[Finding]:
+    return accepted_somehow(context)
 
 
-def invalid(endpoint: str) -> Sends:
-    """Every edit: first one for each pair of component and rule, the others in rotation by the seed."""
+def invalid(endpoint: str) -> MakeVariants:
+    """Every edit: first one for each pair of component and rule, chosen by the seed, then the others."""
 
-    def sends(aim: Aim) -> Iterator[Variant]:
+    def make_variants(settings: RunSettings) -> Iterator[Variant]:
         starts: dict[float, int] = {}
         for group in grouped(endpoint):
-            start = aim.seed % len(group)
+            start = settings.seed % len(group)
             place = starts[opening(group[0])] = starts.get(opening(group[0]), 0) + 1
             for turn, edit in enumerate(group[start:] + group[:start]):
                 rank = REST + turn if turn else opening(edit) + SPREAD * place / MOST_PAIRS
                 name = f"{edit.component}.{kind(edit)}"
-                yield Variant((edited(aim, edit),), name, edit, edit.level, rank, slug(edit.name))
+                yield Variant((edited(settings, edit),), name, edit, edit.level, rank, slug(edit.name))
 
-    return sends
+    return make_variants
 
 
 @cache
@@ -189,7 +188,7 @@ def kind(edit: Edit) -> str:
 
 
 TOPS = ("JudgeCriteriaRequest", "JudgeCriteriaInput", "ChatCompletionRequest")
-"""Components at which it shows whether a server is lenient at all."""
+"""Components whose lenient edits come early: they show whether a server is lenient at all."""
 MOST_PAIRS = 100
 
 
@@ -200,33 +199,33 @@ def shared() -> frozenset[str]:
 
 
 def opening(edit: Edit) -> float:
-    """The rank at which the first edit of a kind begins."""
+    """The rank from which the first edits of a kind come."""
     if edit.lenient:
         return FIRST if edit.component in TOPS else LENIENT
     return REPEATED if edit.endpoint == "chat" and edit.component in shared() else FIRST
 
 
-def refused(scene: Scene) -> Iterator[Finding]:
-    edit: Edit = scene.facts
-    exchange = answered(scene.ask(scene.case.requests[0]))
+def refused(context: CaseContext) -> Iterator[Finding]:
+    edit: Edit = context.facts
+    exchange = require_answer(context.ask(context.case.requests[0]))
     if exchange.refused:
         return
     place = f"header {edit.header}" if edit.header else edit.pointer or "its root"
     sentence = f"the request breaks the rule {edit.rule} at {place} and was answered by {exchange.status}."
     if edit.lenient and exchange.ok:
-        yield scene.lenient(sentence, edit.pointer)
+        yield context.lenient(sentence, edit.pointer)
     else:
-        yield replace(scene.broken(sentence, edit.pointer), level=edit.level)
+        yield replace(context.broken(sentence, edit.pointer), level=edit.level)
 
 
-@promise("judge.rejects", invalid("judge"))
-def test_the_judge_refuses_what_breaks_its_schema(scene: Scene) -> Iterator[Finding]:
-    return refused(scene)
+@rule_for("judge.rejects", invalid("judge"))
+def test_the_judge_refuses_what_breaks_its_schema(context: CaseContext) -> Iterator[Finding]:
+    return refused(context)
 
 
-@promise("chat.rejects", invalid("chat"))
-def test_chat_refuses_what_breaks_its_schema(scene: Scene) -> Iterator[Finding]:
-    return refused(scene)
+@rule_for("chat.rejects", invalid("chat"))
+def test_chat_refuses_what_breaks_its_schema(context: CaseContext) -> Iterator[Finding]:
+    return refused(context)
 
 
 DUMPED = {
@@ -239,9 +238,9 @@ DUMPED = {
 }
 
 
-@promise("judge.accepts_dumped_message", one(lambda aim: judging(aim, output=DUMPED)))
-def test_the_judge_accepts_a_message_as_clients_dump_it(scene: Scene) -> Iterator[Finding]:
-    return accepted(scene)
+@rule_for("judge.accepts_dumped_message", one_case(lambda settings: judging(settings, output=DUMPED)))
+def test_the_judge_accepts_a_message_as_clients_dump_it(context: CaseContext) -> Iterator[Finding]:
+    return accepted(context)
 
 
 OFFICIAL = (
@@ -255,29 +254,31 @@ OFFICIAL = (
 )
 
 
-def with_headers(*headers: tuple[str, str]) -> Sends:
-    def sends(aim: Aim) -> list[Variant]:
-        plain = chatting(aim)
+def with_headers(*headers: tuple[str, str]) -> MakeVariants:
+    def make_variants(settings: RunSettings) -> list[Variant]:
+        plain = chatting(settings)
         own = [pair for pair in plain.headers if pair[0] not in dict(headers)]
         return [Variant((replace(plain, headers=(*own, *headers)),))]
 
-    return sends
+    return make_variants
 
 
-@promise("chat.headers.official", with_headers(*OFFICIAL), rank=12)
-def test_the_official_clients_headers_are_taken(scene: Scene) -> Iterator[Finding]:
-    return accepted(scene)
+@rule_for("chat.headers.official", with_headers(*OFFICIAL), rank=12)
+def test_the_official_clients_headers_are_taken(context: CaseContext) -> Iterator[Finding]:
+    return accepted(context)
 
 
-def cache_modes(aim: Aim) -> list[Variant]:
+def cache_modes(settings: RunSettings) -> list[Variant]:
     every = [with_headers(("op-cache", mode)) for mode in ("readWrite", "readOnly")]
-    return [Variant(tuple(next(iter(sends(aim))).requests[0] for sends in every))]
+    return [Variant(tuple(next(iter(make_variants(settings))).requests[0] for make_variants in every))]
 
 
-@promise("chat.headers.cache", cache_modes, rank=45)
-def test_each_mode_of_the_cache_is_taken(scene: Scene) -> Iterator[Finding]:
-    for request in scene.case.requests:
-        exchange = answered(scene.ask(request))
+@rule_for("chat.headers.cache", cache_modes, rank=45)
+def test_each_mode_of_the_cache_is_taken(context: CaseContext) -> Iterator[Finding]:
+    for request in context.case.requests:
+        exchange = require_answer(context.ask(request))
         if not exchange.ok:
             mode = request.header("op-cache")
-            yield scene.broken(f"op-cache: {mode} was answered by {exchange.status}{told(exchange)}")
+            yield context.broken(
+                f"op-cache: {mode} was answered by {exchange.status}{message_suffix(exchange)}"
+            )

@@ -33,10 +33,10 @@ PUBLIC = {
     "patched": "testing.interception",
     "respx_router": "testing.respx_router",
 }
-"""What the package offers by name → the module that has it, imported when it is asked for."""
+"""Public name → the module that defines it. `__getattr__` imports the module on the first use of the name."""
 
 
-if not TYPE_CHECKING:  # a type checker shall know of no other names
+if not TYPE_CHECKING:  # a type checker that saw `__getattr__` would accept any name
 
     def __getattr__(name: str) -> Any:
         if name in PUBLIC:
@@ -50,7 +50,7 @@ if not TYPE_CHECKING:  # a type checker shall know of no other names
 
 
 def _namesake(name: str) -> str:
-    """A user's own module that bears the package's name, where a name of it may be meant; else ""."""
+    """The path of a user's own module `openpipe_mock` from which `name` may have been meant; else ""."""
     from importlib.util import find_spec
 
     if name.startswith("_") or find_spec(f"{__name__}.{name}"):

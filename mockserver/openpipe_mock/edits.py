@@ -1,4 +1,4 @@
-"""Every way to break one rule of a request, and valid requests to break: see docs/strategies.md."""
+"""Edits that each break one rule of a request, and valid requests to edit: see docs/strategies.md."""
 
 from openpipe_mock.payloads.edits import Edit, edits, header_edits
 from openpipe_mock.payloads.valid import Positive, header_positives, positives

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for requests, valid ones and ones broken in one place: see docs/strategies.md."""
+"""Hypothesis strategies for valid requests and for requests with one error: see docs/strategies.md."""
 
 from openpipe_mock.payloads.strategies import (
     Broken,

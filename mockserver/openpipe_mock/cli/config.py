@@ -1,4 +1,4 @@
-"""`openpipe-mock config`."""
+"""The command `config`: checks the config file, prints an example and its JSON Schema."""
 
 import sys
 from pathlib import Path

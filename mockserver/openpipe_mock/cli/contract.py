@@ -1,4 +1,4 @@
-"""The commands `contract` and `explain`. What they need is imported when they run."""
+"""The commands `contract` and `explain`. Modules that they need are imported when they run."""
 
 import datetime
 import shlex
@@ -20,7 +20,7 @@ _LEVELS = ("documented", "sdk", "source", "decision")
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _USAGE = 2
 _EVERY = 50
-"""Plain progress says something each time so many checks are done."""
+"""Where standard error is no terminal, progress is printed after every so many checks."""
 
 
 def _refuse(problem: str) -> NoReturn:
@@ -150,7 +150,7 @@ def _say(lines: Iterable[str]) -> None:
 
 
 def rerun(options: "RunOptions") -> str:
-    """The command that asks again; the key is never in it."""
+    """The command line that repeats a run, without the key."""
     words = ["openpipe-mock", "contract", options.url, "--seed", str(options.seed), "--level", options.level]
     for flag, values in (
         ("--criterion", options.criteria),
@@ -172,7 +172,7 @@ def rerun(options: "RunOptions") -> str:
 
 
 def _progress(options: "RunOptions") -> "Progress":
-    """The plan on standard output, then how far the run is, on standard error."""
+    """Prints the plan on standard output, then the progress on standard error."""
     from openpipe_mock.contract.run import Progress
     from openpipe_mock.contract.text import plan
 
@@ -183,7 +183,7 @@ def _progress(options: "RunOptions") -> "Progress":
 
 
 def live() -> Callable[[int, int, int, int], None]:
-    """One line that is written over and over."""
+    """Progress for a terminal: one line that is overwritten each time."""
 
     def judged(number: int, total: int, requests: int, broken: int) -> None:
         end = "\r" if number < total else "\r\x1b[K"
@@ -203,17 +203,17 @@ def _plainly(number: int, total: int, requests: int, broken: int) -> None:
 
 
 def _write(result: "Result", files: dict[str, Path | None], again: str, today: datetime.date) -> None:
-    """The report files that were asked for; one that can't be written ends the command."""
-    from openpipe_mock.contract import deviations
-    from openpipe_mock.contract import html as contracthtml
-    from openpipe_mock.contract import junit as contractjunit
-    from openpipe_mock.contract import text as contracttext
+    """Write the report files that the options name. Ends with exit code 2 where one can't be written."""
+    from openpipe_mock.contract.deviations import draft
+    from openpipe_mock.contract.html import report_page
+    from openpipe_mock.contract.junit import report_junit
+    from openpipe_mock.contract.text import report_json
 
     makers: dict[str, Callable[[], str]] = {
-        "json_file": lambda: contracttext.report_json(result),
-        "junit_file": lambda: contractjunit.report_junit(result, again),
-        "html_file": lambda: contracthtml.report_page(result, again),
-        "write_known": lambda: deviations.draft(result, today),
+        "json_file": lambda: report_json(result),
+        "junit_file": lambda: report_junit(result, again),
+        "html_file": lambda: report_page(result, again),
+        "write_known": lambda: draft(result, today),
     }
     for name, maker in makers.items():
         path = files[name]
@@ -236,8 +236,7 @@ Examples:
 @click.option("--markdown", is_flag=True, hidden=True)
 def explain_command(name: str | None, markdown: bool) -> None:
     """Say what the check ID promises, on whose word, and what to do when it fails; without ID, list all."""
-    from openpipe_mock.contract.checks import UnknownCheck, catalogue, family_of
-    from openpipe_mock.contract.checks import explain as told
+    from openpipe_mock.contract.checks import UnknownCheck, catalogue, explain, family_of
 
     if markdown:
         from openpipe_mock.contract.run import family_members
@@ -255,7 +254,7 @@ def explain_command(name: str | None, markdown: bool) -> None:
                 from openpipe_mock.contract.run import family_members
 
                 cases = family_members()
-            click.echo(told(name, cases))
+            click.echo(explain(name, cases))
         except ModuleNotFoundError as error:
             _refuse(f"{error.name} is missing: {install_line('contract')}")
         except UnknownCheck as problem:

@@ -1,4 +1,4 @@
-"""The command `exec`. What it needs is imported when it runs."""
+"""The command `exec`. Modules that it needs are imported when it runs."""
 
 import os
 import shlex
@@ -27,17 +27,17 @@ def _refuse(problem: str, code: int = _USAGE) -> NoReturn:
 
 
 def _say(lines: Iterable[str]) -> None:
-    """Lines on standard error that tell whose they are, among the command's own."""
+    """Print lines on standard error, each marked as ours among the command's own output."""
     for line in lines:
         shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
         try:
             click.echo(f"openpipe-mock: {shown}", err=True)
-        except OSError:  # nobody reads it any more, which changes nothing about what is found
+        except OSError:  # standard error was closed; the run and its exit code go on
             sys.stderr = None
 
 
 def _report_file(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    """The files of `--report`, each with an ending that says its form."""
+    """The files of `--report`. Raises BadParameter for an unknown ending or a missing folder."""
     for path in paths:
         if path.suffix.lower() not in _ENDINGS:
             raise click.BadParameter(f"{path} ends in none of {', '.join(_ENDINGS)}")
@@ -115,8 +115,7 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
     """
     from openpipe_mock.config.file import ConfigError, TwoFiles
     from openpipe_mock.exec.child import CannotRun
-    from openpipe_mock.exec.run import Job
-    from openpipe_mock.exec.run import run_command as run
+    from openpipe_mock.exec.run import Job, run_command
     from openpipe_mock.server.reload import Source
     from openpipe_mock.server.server import CannotServe
 
@@ -140,7 +139,7 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
     if given["variants"] > len(variants) and not quiet:
         _say([f"there are {len(variants)} variants; --variants {given['variants']} means all of them"])
     try:
-        verdict = run(job, os.environ, _progress(quiet))
+        verdict = run_command(job, os.environ, _progress(quiet))
     except CannotServe as error:
         _refuse(str(error))
     except CannotRun as error:
@@ -151,7 +150,7 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
 
 
 def _chosen(name: str | None, number: int) -> "tuple[Variant | None, tuple[Variant, ...]]":
-    """The one variant of `--variant`, and those of `--variants`."""
+    """The variant that `--variant` names, and the first N that `--variants N` asks for."""
     from openpipe_mock.faults import variants
 
     if name is None:
@@ -165,7 +164,7 @@ def _chosen(name: str | None, number: int) -> "tuple[Variant | None, tuple[Varia
 
 
 def _command_line(command: Sequence[str], config: str, settings: dict[str, Any]) -> str:
-    """The command line that runs this again, but for a variant and reports."""
+    """The command line that runs this again, without variants and reports."""
     flags = [("--config", config)] if config else []
     flags += [(f"--{name}", str(value)) for name, value in settings.items()]
     words = ("openpipe-mock", "exec", *(word for flag in flags for word in flag), "--", *command)
@@ -181,7 +180,7 @@ def _quoted(word: str) -> str:
 
 
 def _progress(quiet: bool) -> "Announce":
-    """Says before each run under a variant which one it is: the command's own output follows."""
+    """Announces each variant before its run, since the command's own output follows."""
 
     def announce(variant: "Variant", number: int, total: int) -> None:
         if not quiet:
@@ -191,6 +190,7 @@ def _progress(quiet: bool) -> "Announce":
 
 
 def tell(verdict: "Verdict", quiet: bool) -> None:
+    """Print the report as text; with `quiet` only if something broke or is worth a warning."""
     from openpipe_mock.exec.report import exec_text, notes
 
     if not quiet or verdict.broken or any(run.warnings for run in verdict.runs) or any(notes(verdict)):
@@ -198,7 +198,7 @@ def tell(verdict: "Verdict", quiet: bool) -> None:
 
 
 def _write(verdict: "Verdict", reports: Sequence[Path]) -> None:
-    """The reports that were asked for; where one can't be written, the command ends so."""
+    """Write the reports. Where one can't be written, ends with the verdict's exit code, or 2 if that is 0."""
     from openpipe_mock.exec.report import MAKERS
 
     problems = []

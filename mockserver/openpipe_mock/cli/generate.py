@@ -1,4 +1,4 @@
-"""`openpipe-mock generate`: more requests for tests, as many as are wanted, the same for the same seed."""
+"""The command `generate`: prints as many requests for tests as one wants, the same for the same seed."""
 
 import os
 import sys
@@ -34,5 +34,5 @@ def generate(endpoint: str, valid: bool, count: int, seed: int) -> None:
             output.write(line)
         output.flush()
     except BrokenPipeError:
-        # who reads has had enough; the interpreter flushes once more when it ends
+        # the reader closed the pipe; the interpreter flushes once more at its end, which must not fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())

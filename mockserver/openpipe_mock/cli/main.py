@@ -1,4 +1,4 @@
-"""The command `openpipe-mock`."""
+"""The command `openpipe-mock`, with all its subcommands."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`openpipe-mock schemas`."""
+"""The command `schemas`: converts documentation pages to OpenAPI and checks the document."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`openpipe-mock serve`."""
+"""The command `serve`: runs the mock as a server until Ctrl-C."""
 
 import gc
 from pathlib import Path
@@ -120,14 +120,13 @@ def serve_command(
 ) -> None:
     """Serve the mock until Ctrl-C."""
     leave_calmly()
-    # What a start makes stays: to look for garbage in it took a fifth of the time. `run` looks for it again.
+    # Nothing that a start allocates is garbage; looking for it took a fifth of the time. `serve` enables it.
     gc.disable()
     click.get_current_context().call_on_close(gc.enable)
     from openpipe_mock.config.file import TwoFiles
     from openpipe_mock.control.guard import UnfitFlag, guard
     from openpipe_mock.server.reload import Source
-    from openpipe_mock.server.server import CannotServe, Listener
-    from openpipe_mock.server.server import serve as run
+    from openpipe_mock.server.server import CannotServe, Listener, serve
 
     if ssl_keyfile and not ssl_certfile:
         raise click.UsageError("--ssl-keyfile needs --ssl-certfile")
@@ -141,6 +140,6 @@ def serve_command(
         listener = Listener(
             host, port, ssl_certfile, ssl_keyfile, ready_file, quiet, admitted, workers, state
         )
-        run(source, listener)
+        serve(source, listener)
     except (TwoFiles, CannotServe) as error:
         fail(str(error), 2)

@@ -1,8 +1,8 @@
-"""The catalogue of the contract suite: what is checked, on whose word, and what to do when it fails.
+"""The catalogue of the contract suite: what is checked, on which source, and what to do when it fails.
 
-They stand in `schemas/checks.yaml`. A check has a dotted id. A family (`judge.rejects`) has one member for
-each case, named behind a further dot; the members rest on the family's words, and on a level of their own
-where they bring one.
+The checks stand in `schemas/checks.yaml`. A check has a dotted id. A family (`judge.rejects`) has one member
+for each case, whose id goes on behind a further dot. Members share the family's texts, and its level unless
+they have their own.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ from openpipe_mock.openapi.spec import YamlLoader
 
 Level = Literal["documented", "sdk", "source", "decision"]
 LEVELS: tuple[Level, ...] = get_args(Level)
-"""From the firmest word to the weakest."""
+"""Source classes, the strongest first."""
 
 MEANINGS: Mapping[Level, str] = {
     "documented": "the provider's published pages say so",
@@ -36,11 +36,11 @@ def decides(level: str, chosen: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One promise.
+    """A check of the catalogue, or a family of them.
 
-    endpoint  `judge`, `chat`, or "" where it is about neither alone
-    must      a run that could not check this has no verdict
-    cost      requests that one case sends; 0 where the check looks at answers that others asked for
+    endpoint  `judge`, `chat`, or "" for a check that isn't about one of them alone
+    must      a run that could not check this is inconclusive
+    cost      requests that one case sends; 0 where the check looks at the answers to other checks' requests
     """
 
     id: str
@@ -54,7 +54,7 @@ class Check:
     family: bool = False
 
     def member(self, name: str, level: str = "") -> "Check":
-        """The member of a family; `name` may have dots of its own."""
+        """A member of this family. `name` may have dots of its own; an unknown `level` means the family's."""
         chosen = next((each for each in LEVELS if each == level), self.level)
         return replace(self, id=f"{self.id}.{name}", level=chosen, family=False)
 
@@ -64,10 +64,10 @@ _Kind = Literal["broken", "lenient"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found: at which JSON pointer of the answer or request, in one sentence.
+    """One violation of a check: a sentence, and a JSON pointer into the answer or the request.
 
-    `lenient` marks a server that accepts more than the contract: reported, never held against it. `level` is
-    given where the finding rests on a weaker word than its check.
+    The kind `lenient` means that a server accepts more than the contract: it is reported and fails nothing.
+    `level` is set where the finding rests on a weaker source than its check. `evidence` is the exchange.
     """
 
     check: str
@@ -80,22 +80,22 @@ class Finding:
 
 @cache
 def catalogue() -> Mapping[str, Check]:
-    """Every check and family by its id, in the order in which they are told."""
+    """Every check and family by its id, in the order of reports."""
     rows = yaml.load((folder("schemas") / "checks.yaml").read_bytes(), YamlLoader)
     return {row["id"]: Check(**row) for row in rows}
 
 
 @cache
 def family_of(name: str) -> Check | None:
-    """The family that an id names, or belongs to."""
+    """The family that an id names or belongs to, None for a check of its own."""
     families = (check for check in catalogue().values() if check.family)
     return next((check for check in families if f"{name}.".startswith(f"{check.id}.")), None)
 
 
 def find(name: str, level: str = "") -> Check:
-    """The check with this id, a family's member among them; KeyError for any other.
+    """The check, family or family's member with this id. Raises KeyError for any other.
 
-    Whether a family has such a member is for those to say who know its cases.
+    Any name behind a family's id counts as a member: only the suite knows which cases there are.
     """
     known = catalogue().get(name)
     if known:
@@ -111,9 +111,9 @@ class UnknownCheck(Exception):
 
 
 def explain(name: str, members: Mapping[str, str] | None = None) -> str:
-    """A check for people, over several lines. `members`: ids of the families' members → their level.
+    """A description of a check for people, over several lines.
 
-    Raises UnknownCheck for an id that nothing has.
+    `members` maps the ids of the families' members to their levels. Raises UnknownCheck for any other id.
     """
     members = members or {}
     if name not in catalogue() and name not in members:

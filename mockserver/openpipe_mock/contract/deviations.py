@@ -1,4 +1,4 @@
-"""Deviations that a user knows of: a file with ids, reasons and dates, and the result of an earlier run."""
+"""Deviations that fail nothing: those in a file of known ones, and those of an earlier run (baseline)."""
 
 import datetime
 import json
@@ -14,7 +14,7 @@ from openpipe_mock.core.userfiles import MEBIBYTE, read_file
 
 _MEMBERS = {"id", "reason", "expires"}
 _DAYS = 90
-"""How long a drafted entry holds."""
+"""Days after which a drafted entry expires."""
 _MOST_KNOWN_BYTES = MEBIBYTE
 _MOST_BASELINE_BYTES = 64 * MEBIBYTE
 
@@ -25,7 +25,7 @@ class BadFile(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A deviation that fails nothing until the day it expires. `id` may have wildcards."""
+    """A deviation that fails nothing up to the day `expires`. `id` may have wildcards."""
 
     id: str
     reason: str
@@ -36,7 +36,7 @@ class Known:
 
 
 def read_known(path: Path) -> tuple[Known, ...]:
-    """The entries of a file. Raises BadFile."""
+    """The entries of a file of known deviations. Raises BadFile."""
     try:
         entries = yamltext.read_yaml(read_file(path, _MOST_KNOWN_BYTES).data).value
     except OSError as error:
@@ -66,7 +66,7 @@ def _date(place: str, value: Any) -> datetime.date:
 
 
 def applied(result: Result, known: Iterable[Known], today: datetime.date) -> Result:
-    """The result with known deviations set aside; expired and unused entries become remarks."""
+    """The result with known deviations marked as known. Expired and unused entries become remarks."""
     entries = tuple(known)
     broken = [outcome.check.id for outcome in result.in_state("broken", "flaky")]
     alive = [each for each in entries if each.expires >= today]
@@ -84,7 +84,7 @@ def _remarks(entries: Iterable[Known], broken: list[str], today: datetime.date) 
 
 
 def draft(result: Result, today: datetime.date) -> str:
-    """A file with an entry for each broken check, whose reasons a person has to write."""
+    """The text of a file with an entry for each broken check. A person has to write the reasons."""
     until = today + datetime.timedelta(days=_DAYS)
     lines = ["# Known deviations: write a reason for each, or delete it. Empty reasons are refused."]
     for outcome in result.deciding("broken"):
@@ -94,7 +94,7 @@ def draft(result: Result, today: datetime.date) -> str:
 
 
 def read_baseline(path: Path) -> frozenset[str]:
-    """The ids that an earlier run found broken. Raises BadFile."""
+    """The ids of the checks that an earlier run, written by `--json`, found broken. Raises BadFile."""
     try:
         value = json.loads(read_file(path, _MOST_BASELINE_BYTES).data.decode("utf-8"))
         return frozenset(
@@ -107,7 +107,7 @@ def read_baseline(path: Path) -> frozenset[str]:
 
 
 def against_baseline(result: Result, before: frozenset[str]) -> Result:
-    """The result against an earlier one: only what is newly broken fails."""
+    """The result compared with an earlier run: only checks that are newly broken fail."""
     now = [outcome.check.id for outcome in result.deciding("broken")]
     checked = {outcome.check.id for outcome in result.outcomes if outcome.state != "unchecked"}
     new = tuple(name for name in now if name not in before)

@@ -1,4 +1,4 @@
-"""Server-sent events, read as their standard has it: any line end, comments, data of several lines."""
+"""A reader of server-sent events that follows the standard: any line end, comments, data of several lines."""
 
 import re
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ DONE_DATA = "[DONE]"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One dispatched event: the lines of its data joined by line feeds, and its name."""
+    """One event: its data, with lines joined by line feeds, and its name."""
 
     data: str
     name: str = "message"
@@ -18,7 +18,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class EventStream:
-    """All events of a body, and whether it broke off within one (the standard drops such an event)."""
+    """All events of a body. `unfinished`: it ended within a further event, which the standard drops."""
 
     events: tuple[Event, ...]
     unfinished: bool = False
@@ -32,7 +32,7 @@ class _Pending:
     name: str = ""
 
     def take(self, line: bytes) -> None:
-        """One line that is neither blank nor a comment; fields other than `data` and `event` say nothing."""
+        """Read a line that is neither blank nor a comment. Only the fields `data` and `event` count."""
         name, _, value = line.partition(b":")
         text = value.removeprefix(b" ").decode("utf-8", "replace")
         if name == b"data":

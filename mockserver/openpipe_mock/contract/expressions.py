@@ -1,11 +1,11 @@
-"""Expressions that select by name, as pytest's `-k` has them: "stream and not (role or usage)"."""
+"""Expressions that select names, like those of pytest's `-k`: "stream and not (role or usage)"."""
 
 import re
 from collections import deque
 from collections.abc import Callable
 
 _Selects = Callable[[str], bool]
-"""Whether a name is selected."""
+"""A predicate: whether a name is selected."""
 
 _TOKEN = re.compile(r"[()]|[^\s()]+")
 _OPERATORS = ("and", "or", "not", "(", ")")
@@ -16,7 +16,7 @@ class BadExpression(ValueError):
 
 
 def expression(text: str) -> _Selects:
-    """What an expression selects: a word selects the names that it stands in. Raises BadExpression."""
+    """The predicate of an expression; a word selects the names that contain it. Raises BadExpression."""
     reader = _Reader(deque(_TOKEN.findall(text)))
     found = reader.either()
     if reader.tokens:
@@ -24,6 +24,7 @@ def expression(text: str) -> _Selects:
     return found
 
 
+# pytest's own reader of such expressions is private, and which pytest is installed is the user's choice.
 class _Reader:
     """Reads tokens from the left: "not" binds closest, then "and", then "or"."""
 

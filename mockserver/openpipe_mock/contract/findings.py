@@ -1,4 +1,4 @@
-"""What a run of the contract suite found, as one frozen value: per check, with a verdict and an exit code.
+"""The result of a run of the contract suite: an outcome for each check, a verdict and an exit code.
 
 kept          0   everything that decides was checked and holds
 broken        1   a promise at the run's level is broken
@@ -17,9 +17,8 @@ CheckState = Literal["kept", "broken", "flaky", "known", "lenient", "unchecked"]
 _Verdict = Literal["kept", "broken", "inconclusive"]
 
 _EXIT_CODES: Mapping[_Verdict, int] = {"kept": 0, "broken": 1, "inconclusive": 3}
-_USAGE = 2
 STATES: tuple[CheckState, ...] = ("broken", "flaky", "known", "lenient", "kept", "unchecked")
-"""From the worst; a check is in the first of these states that anything puts it in."""
+"""From the worst to the best. A check is in the first of these states that one of its sightings is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class Sighting:
     """One finding with its evidence, as it came from the suite.
 
     kind      broken, flaky, lenient, or known for a deviation that the user keeps
-    case      the id under which the suite can be asked for just this again
+    case      the id for `--only` that repeats just this
     evidence  request and answer without the key, None where there is none
     """
 
@@ -58,7 +57,7 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one check: all sightings, the smallest request first, and why cases went unjudged."""
+    """The outcome of one check: its sightings, smallest request first, and why cases were not judged."""
 
     check: Check
     state: CheckState
@@ -67,7 +66,7 @@ class Outcome:
 
     @property
     def level(self) -> Level:
-        """The firmest word that is broken, else the check's own."""
+        """The strongest level of the sightings in this state, else the check's own."""
         firmest = min(
             (_firmness(each.level) for each in self.sightings if each.kind == self.state), default=-1
         )
@@ -75,7 +74,7 @@ class Outcome:
 
     @property
     def first(self) -> Sighting:
-        """The smallest request that shows it, on the firmest word."""
+        """The sighting to show: of the strongest level, and there the one with the smallest request."""
         own = [each for each in self.sightings if each.kind == self.state] or list(self.sightings)
         return min(own, key=lambda each: (_firmness(each.level), each.size))
 
@@ -86,10 +85,12 @@ def _firmness(level: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The plan of a run, in numbers: requests for each family, what was cut, and what it may cost.
+    """The plan of a run in numbers.
 
-    `cut` has the checks of which no case is left, `more` counts the further cases of the others. `shared`
-    counts the cases that cost nothing of their own, since `bodies` requests show several of them at once.
+    `families` maps a family to its requests, `reserve` are requests that are kept back for repetitions.
+    `ids` has the checks that have cases, `musts` those without which the run is inconclusive. `cut` has the
+    checks of which no case is left; `more` counts the cases that were cut of other checks. `shared` counts
+    the cases without requests of their own: `bodies` requests show several of them at once.
     """
 
     requests: int = 0
@@ -108,7 +109,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The broken checks against those of an earlier run."""
+    """The ids of broken checks compared with an earlier run's."""
 
     new: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
@@ -117,8 +118,9 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A whole run.
+    """The result of a run.
 
+    budget     requests that it was allowed
     unreached  endpoint → why it could not be reached
     crashes    tracebacks of the suite itself
     remarks    what else the user should know, one sentence each
@@ -141,17 +143,17 @@ class Result:
         return [outcome for outcome in self.outcomes if outcome.state in states]
 
     def deciding(self, *states: CheckState) -> list[Outcome]:
-        """The outcomes in these states that decide the exit code."""
+        """The outcomes in these states whose level counts for the exit code."""
         return [outcome for outcome in self.in_state(*states) if decides(outcome.level, self.level)]
 
     @property
     def deviations(self) -> list[Outcome]:
-        """What is broken beyond the run's level: reported, never failed."""
+        """Checks broken beyond the run's level: they are reported and fail nothing."""
         return [outcome for outcome in self.in_state("broken") if not decides(outcome.level, self.level)]
 
     @property
     def open_questions(self) -> list[str]:
-        """Why the run has no verdict, one sentence each; empty when it has one."""
+        """Reasons why the run is inconclusive, one sentence each."""
         return [*self.questions()]
 
     def questions(self) -> Iterator[str]:
@@ -171,7 +173,7 @@ class Result:
 
     @property
     def breaks(self) -> list[Outcome]:
-        """The outcomes that fail the run: all that decide, or only the new ones when there is a baseline."""
+        """The outcomes that fail the run: all broken ones that decide, with a baseline only the new ones."""
         found = self.deciding("broken")
         return [each for each in found if each.check.id in self.compared.new] if self.compared else found
 
@@ -189,7 +191,7 @@ class Result:
 def outcomes(payloads: Iterable[Mapping[str, Json]], planned: Planned) -> tuple[Outcome, ...]:
     """One outcome for each check that was planned or looked at, in the catalogue's order.
 
-    `payloads` are what the suite says of each case.
+    `payloads` has one JSON object for each case, as the suite's `evidence` module makes it.
     """
     found: dict[str, list[Sighting]] = {}
     levels: dict[str, str] = {}
@@ -221,7 +223,7 @@ def _outcome(check: Check, sightings: Iterable[Sighting], examined: bool, reason
 
 
 def _place(name: str) -> tuple[int, str]:
-    """Where a check stands in the catalogue; a family's members stand where the family does."""
+    """The sort key of a check: its place in the catalogue (a member has its family's), then its id."""
     family = family_of(name)
     return _places().get(family.id if family else name, len(catalogue())), name
 
@@ -232,7 +234,7 @@ def _places() -> dict[str, int]:
 
 
 def kept_deviations(result: Result, ids: Iterable[str]) -> Result:
-    """The result with the sightings of these checks turned into known ones."""
+    """The result with the broken and flaky sightings of these checks turned into known ones."""
     known = set(ids)
     changed = [
         _outcome(

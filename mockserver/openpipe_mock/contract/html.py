@@ -1,4 +1,4 @@
-"""The contract suite's report as one page that needs nothing else."""
+"""The contract suite's report as one HTML page without external files."""
 
 from collections.abc import Iterator
 from html import escape
@@ -38,7 +38,7 @@ dt{color:var(--muted);font-size:.85rem;margin-top:.5rem}dd{margin:0;overflow-wra
 
 
 def report_page(result: Result, rerun: str) -> str:
-    """A page for phones and desks, light and dark, without scripts and without anything from elsewhere."""
+    """An HTML page, light and dark, for narrow and wide screens. `rerun`: the command that repeats it."""
     return "\n".join(_parts(result, rerun)) + "\n"
 
 
@@ -73,7 +73,7 @@ def _summary(result: Result) -> Iterator[str]:
 
 
 def _matrix(result: Result) -> Iterator[str]:
-    """Checks by endpoint; a family counts its members."""
+    """A table of checks by endpoint; a cell sums up a family's members."""
     rows: dict[str, dict[str, list[Outcome]]] = {}
     for outcome in result.outcomes:
         family = family_of(outcome.check.id)
@@ -90,12 +90,12 @@ def _matrix(result: Result) -> Iterator[str]:
 
 
 def _breaking(name: str) -> str:
-    """A name that a narrow page breaks behind its dots and underscores alone."""
+    """A name as HTML that may be broken behind dots and underscores only."""
     return escape(name).replace(".", ".<wbr>").replace("_", "_<wbr>")
 
 
 def _cell(outcomes: list[Outcome]) -> str:
-    """The worst state, and how many members are in it where there are several."""
+    """The worst state of some outcomes, and how many of them are in it if there are several."""
     if not outcomes:
         return ""
     present = {outcome.state for outcome in outcomes}

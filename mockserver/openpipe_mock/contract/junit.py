@@ -11,7 +11,7 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 
 def report_junit(result: Result, rerun: str) -> str:
-    """A document that CI services read. Deviations that decide nothing pass, and say so."""
+    """A JUnit document for CI services. Deviations that decide nothing pass and stand in `system-out`."""
     cases = list(_testcases(result, rerun))
     suite = Element("testsuite", name="openpipe-mock contract", tests=str(len(cases)))
     suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
@@ -50,5 +50,5 @@ def _testcase(outcome: Outcome, result: Result, rerun: str) -> Element:
 
 
 def xml_safe(text: str) -> str:
-    """The text without what XML can't carry."""
+    """The text with U+FFFD in place of characters that XML can't carry."""
     return _UNPRINTABLE.sub("\ufffd", text)

@@ -45,10 +45,10 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 class _Hooks:
-    """What the suite tells plugins."""
+    """Hooks that the suite calls."""
 
     def pytest_openpipe_planned(self, plan: Any) -> None:
-        """The items are ordered and cut; nothing was sent yet."""
+        """Called when the items are ordered and cut, and before anything is sent."""
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

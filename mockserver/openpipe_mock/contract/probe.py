@@ -1,8 +1,8 @@
-"""The client that the suite talks to any server with: paced, bounded, polite, and discreet.
+"""The suite's HTTP client: it counts and paces requests, bounds answers, and records no secrets.
 
-`Probe.send` always comes back with an `Exchange`. A server that hangs, hangs up or speaks no HTTP is a result
-like any other, with `failure` saying in plain words what happened. No secret is ever kept: what is recorded
-of a request has no key in it, and what a server repeats of the key is replaced by `$OPENPIPE_API_KEY`.
+`Probe.send` returns an `Exchange`, also for a server that hangs, hangs up or speaks no HTTP: `failure` then
+says in plain words what happened. Requests are recorded without the key, and where a server repeats the key,
+`$OPENPIPE_API_KEY` takes its place.
 """
 
 import http.cookiejar
@@ -29,14 +29,14 @@ _Headers = tuple[tuple[str, str], ...]
 
 STAND_IN = f"${KEY_VARIABLE}"
 _NO_KEY = "op-contract"
-"""The key that is sent where the user gave none: a mock takes any."""
+"""The key that is sent where the user gave none. Mocks accept any."""
 WRONG_KEY = "invalid-key-of-the-contract-suite"
 _AGENT = f"openpipe-mock-contract/{__version__}"
 
 _MOST_BYTES = 32 * 2**20
-"""An answer is read no further than this."""
+"""Bytes that are read of an answer at most."""
 _LONGEST_WAIT = 10.0
-"""Seconds that one `Retry-After` may ask for."""
+"""Seconds that a `Retry-After` may ask for. For longer ones nothing is sent again."""
 MOST_PATIENCE = 60.0
 """Seconds that a whole run spends waiting at most."""
 _MOST_WAITS = 3
@@ -129,28 +129,29 @@ def _found(headers: _Headers, name: str) -> str:
 
 
 def wire(value: Any) -> bytes:
-    """A JSON body. Keys keep their order, text stays as it is: the same value, the same bytes."""
+    """A value as a JSON body in UTF-8, without spaces. Keys keep their order, lone surrogates are kept."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "surrogatepass")
 
 
 class BudgetSpent(Exception):
-    """No request is left."""
+    """The budget has no request left."""
 
 
 class Unanswered(Exception):
-    """The server answered nothing several times in a row; asking on would only take time."""
+    """Too many requests got no answer; further ones would only take time."""
 
 
 _NEVER_HEARD, _IN_A_ROW, _IN_ALL = 2, 5, 8
-"""Requests that may go unanswered: by a server that never answered, in a row, and in a whole run."""
+"""Unanswered requests after which no more are sent: to a server that never answered, in a row, in all."""
 
 
 @dataclass
 class Probe:
-    """Sends requests to one server and counts them.
+    """Sends requests to one server and counts them. Not for several threads.
 
-    `clock` and `sleep` are in seconds. One probe serves one thread.
+    `clock` and `sleep` are in seconds. `waited` sums up the waiting for a busy server. `silences` counts the
+    unanswered requests in a row, `unanswered` all of them; `heard` says whether any was answered.
     """
 
     target: Target
@@ -171,7 +172,7 @@ class Probe:
             transport=self.transport,
             timeout=httpx.Timeout(self.target.timeout, connect=min(self.target.timeout, 5.0)),
             trust_env=not self.target.local,
-            verify=not self.target.url.startswith("http:"),  # to read whom to trust takes 30 ms
+            verify=not self.target.url.startswith("http:"),  # loading the CA certificates takes 30 ms
             follow_redirects=False,
             headers={},
         )
@@ -189,9 +190,9 @@ class Probe:
         return max(0, self.target.max_requests - self.sent)
 
     def send(self, request: Request) -> Exchange:
-        """What comes of a request, after waiting as long as a busy server asks for.
+        """Send a request, again after a wait while the server is busy, and return the last exchange.
 
-        Raises BudgetSpent when no request is left, Unanswered when too many were left unanswered.
+        Raises BudgetSpent when no request is left, Unanswered when too many got no answer.
         """
         exchange = self.once(request)
         for attempt in range(_MOST_WAITS):
@@ -209,7 +210,7 @@ class Probe:
         return exchange
 
     def once(self, request: Request) -> Exchange:
-        """One request on the wire. A kept connection that the server closed meanwhile gets another one."""
+        """Send a request without waiting; once more where the server had closed a kept connection."""
         reused, exchange = "client" in self.__dict__, self.attempt(request)
         if reused and exchange.failure == NO_ANSWER and self.left:
             self.close()
@@ -240,7 +241,7 @@ class Probe:
         return self.redacted(replace(exchange, seconds=self.clock() - started))
 
     def growing(self, request: Request, started: float) -> Iterator[Exchange]:
-        """The exchange as it arrives: its head, then with its body or what cut it off."""
+        """Yields the exchange as it arrives: first the head, then also the body or what cut it off."""
         with self.client.stream(
             request.method,
             f"{self.target.url}{request.path}",
@@ -268,7 +269,7 @@ class Probe:
             yield replace(exchange, body=b"".join(pieces))
 
     def headers(self, request: Request) -> Iterator[tuple[str, str]]:
-        """What goes on the wire beside the request's own headers; never recorded."""
+        """All headers that go on the wire, the key among them. They are never recorded."""
         own = {name.lower() for name, _ in request.headers}
         standard = {"accept": "*/*", "accept-encoding": "identity", "user-agent": _AGENT}
         yield from ((name, value) for name, value in standard.items() if name not in own)
@@ -295,7 +296,7 @@ class Probe:
 
 
 def _pause(exchange: Exchange, attempt: int) -> float | None:
-    """The seconds after which a busy server may be asked again, None where it isn't busy."""
+    """Seconds to wait before a busy server is asked again, None where it isn't busy."""
     if not exchange.busy:
         return None
     asked = exchange.header("retry-after").strip()
@@ -320,7 +321,7 @@ _PLAIN: tuple[tuple[type[httpx.HTTPError], str], ...] = (
 
 
 def _plain(error: httpx.HTTPError, exchange: Exchange) -> str:
-    """What went wrong, for people."""
+    """A transport error in words for people."""
     words = next((words for kind, words in _PLAIN if isinstance(error, kind)), "")
     if isinstance(error, httpx.ConnectError):
         because = reason(error)
@@ -333,5 +334,5 @@ def _plain(error: httpx.HTTPError, exchange: Exchange) -> str:
 
 
 def _came_from_parser(error: BaseException) -> bool:
-    """Whether an error is the HTTP parser's, which had bytes to complain of."""
+    """Whether an error is the HTTP parser's: then something arrived, and it was no HTTP."""
     return type(error).__module__.partition(".")[0] == "h11"

@@ -1,7 +1,7 @@
 """Runs the contract suite against a server: pytest does the work, a `Result` comes back.
 
-The suite is a folder that is located and never imported here: pytest imports it, with settings of its own and
-nothing of what the working folder or the environment holds.
+This module locates the suite's folder and never imports it. Pytest imports it, with the suite's own settings
+and none from the working folder or the environment.
 """
 
 import os
@@ -28,12 +28,12 @@ _FOREIGN = (
     "PYTEST_PLUGINS",
     "PYTEST_VERSION",
 )
-"""What must not steer a run from outside, and what a run inside another one must not take away."""
+"""Variables that are removed during a run, so that they don't steer it, and put back for an outer run."""
 _UNWANTED = (
     "cacheprovider",
     "doctest",
     "faulthandler",
-    "logging",  # to catch what is logged takes a twentieth of a run, and nobody reads it
+    "logging",  # catching log records takes a twentieth of a run, and nobody reads them
     "threadexception",
     "unraisableexception",
     "warnings",
@@ -44,7 +44,7 @@ _USAGE_ERROR, _INTERRUPTED = 4, 2
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the user asks of a run. None means: as befits the server."""
+    """What the user asks of a run. None means a default that depends on where the server is."""
 
     url: str
     criteria: tuple[str, ...] = ()
@@ -67,15 +67,90 @@ class RunOptions:
 
 @dataclass
 class Progress:
-    """What the outside is told while a run goes on; each does nothing unless it is given."""
+    """Callbacks during a run; by default they do nothing.
+
+    `planned` gets the plan's numbers and the suite's own plan. `judged` gets four numbers: cases
+    that are done, all cases, requests, and cases with findings.
+    """
 
     planned: Callable[[Planned, Any], None] = lambda planned, plan: None
     judged: Callable[[int, int, int, int], None] = lambda number, total, requests, broken: None
 
 
+def run(options: RunOptions, progress: Progress | None = None) -> Result:
+    """Run the suite against a server. Raises UsageProblem when the options make no sense."""
+    server = server_of(options)
+    for pattern in options.only:
+        if not _plausible(pattern):
+            raise UsageProblem(
+                f"--only {pattern}: no check has such an id; `openpipe-mock explain` lists them"
+            )
+    if options.match:
+        _check_words(options.match)
+    collector = Collector(progress or Progress(), options.dry_run)
+    started = time.perf_counter()
+    with undisturbed():
+        code = pytest.main(pytest_arguments(options, server), plugins=[collector])
+    if code == _USAGE_ERROR and not collector.crashes:
+        raise UsageProblem("pytest refused the options of this run")
+    if code == _INTERRUPTED and not collector.crashes:
+        collector.crashes.append("the run was interrupted")
+    unreached = {
+        payload["check"].partition(".")[2]: payload["inconclusive"]
+        for payload in collector.payloads
+        if payload["inconclusive"]
+    }
+    return Result(
+        server.url,
+        options.level,
+        options.seed,
+        server.max_requests,
+        collector.planned,
+        () if options.dry_run else outcomes(collector.payloads, collector.planned),
+        unreached,
+        tuple(_discreet(crash, server) for crash in collector.crashes),
+        tuple(_remarks(options, server)),
+        None,
+        sum(payload["requests"] for payload in collector.payloads),
+        time.perf_counter() - started,
+    )
+
+
+def family_members(seed: int = 0) -> dict[str, str]:
+    """The ids of all families' members and their levels, from a dry run of the suite."""
+    collector = Collector(Progress())
+    options = RunOptions(
+        "http://127.0.0.1:9/api/v1", seed=seed, thorough=True, dry_run=True, max_requests=10**6
+    )
+    with undisturbed(), suppress(KeyboardInterrupt):
+        pytest.main(pytest_arguments(options, server_of(options)), plugins=[collector])
+    every: Sequence[Any] = [*collector.plan.kept, *collector.plan.cut]
+    found = [case.check for case in every if case.check.id != case.family]
+    return {check.id: check.level for check in sorted(found, key=lambda check: -LEVELS.index(check.level))}
+
+
+def server_of(options: RunOptions) -> Target:
+    """The target with its budget. Raises UsageProblem for options that make no sense."""
+    for latest in options.latest:
+        name, _, version = latest.partition("=")
+        if not name or not version.removeprefix("v").isdigit() or not version.startswith("v"):
+            raise UsageProblem(f"--latest wants ID=vN, as criterion-1=v2; got {latest}")
+    server = target(
+        options.url,
+        key=options.api_key,
+        send_key=options.send_key,
+        timeout=options.timeout,
+        rate=options.rate,
+        max_requests=options.max_requests,
+    )
+    if options.thorough and options.max_requests is None and server.local:
+        return replace(server, max_requests=_THOROUGH_BUDGET)
+    return server
+
+
 @dataclass(eq=False)
 class Collector:
-    """The plugin that listens to a run. Pytest itself prints nothing."""
+    """The pytest plugin that collects what a run finds, and keeps pytest from printing."""
 
     progress: Progress
     dry_run: bool = False
@@ -117,7 +192,7 @@ class Collector:
 
 
 def _numbers(plan: Any) -> Planned:
-    """The suite's plan as data."""
+    """The numbers of the suite's plan."""
     families: dict[str, int] = {}
     for case in plan.kept:
         families[case.family] = families.get(case.family, 0) + plan.costs[case.label]
@@ -148,7 +223,7 @@ def _numbers(plan: Any) -> Planned:
 
 
 def pytest_arguments(options: RunOptions, server: Target) -> list[str]:
-    """What pytest is told."""
+    """The command line for pytest."""
     suite = str(folder("contract_tests"))
     found = [suite, "-c", f"{suite}/pytest.ini", f"--rootdir={suite}", f"--confcutdir={suite}"]
     found += ["--capture=no", "--disable-plugin-autoload", *(f"-pno:{name}" for name in _UNWANTED)]
@@ -168,7 +243,7 @@ def pytest_arguments(options: RunOptions, server: Target) -> list[str]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """No pytest settings from outside, and no traces of the suite's imports inside."""
+    """Context without pytest's variables in the environment; `sys.path` is put back afterwards."""
     kept = {name: os.environ.pop(name) for name in _FOREIGN if name in os.environ}
     path = list(sys.path)
     try:
@@ -178,27 +253,8 @@ def undisturbed() -> Iterator[None]:
         sys.path[:] = path
 
 
-def server_of(options: RunOptions) -> Target:
-    """The target with its budget. Raises UsageProblem for options that make no sense."""
-    for latest in options.latest:
-        name, _, version = latest.partition("=")
-        if not name or not version.removeprefix("v").isdigit() or not version.startswith("v"):
-            raise UsageProblem(f"--latest wants ID=vN, as criterion-1=v2; got {latest}")
-    server = target(
-        options.url,
-        key=options.api_key,
-        send_key=options.send_key,
-        timeout=options.timeout,
-        rate=options.rate,
-        max_requests=options.max_requests,
-    )
-    if options.thorough and options.max_requests is None and server.local:
-        return replace(server, max_requests=_THOROUGH_BUDGET)
-    return server
-
-
 def _remarks(options: RunOptions, server: Target) -> Iterator[str]:
-    """What a user should know beforehand."""
+    """Sentences about the key and about how carefully a server elsewhere is treated."""
     if withheld(server.url, options.api_key, os.environ, send=options.send_key):
         yield "OPENPIPE_API_KEY is set and is not sent to this host; --send-key sends it."
     if server.key and server.url.startswith("http://") and not server.local:
@@ -218,68 +274,16 @@ def _check_words(words: str) -> None:
         raise UsageProblem(f"-k {words}: {error}; write it as in -k 'stream and not role'") from None
 
 
-def run(options: RunOptions, progress: Progress | None = None) -> Result:
-    """Judge a server. Raises UsageProblem when the options make no sense."""
-    server = server_of(options)
-    for pattern in options.only:
-        if not _plausible(pattern):
-            raise UsageProblem(
-                f"--only {pattern}: no check has such an id; `openpipe-mock explain` lists them"
-            )
-    if options.match:
-        _check_words(options.match)
-    collector = Collector(progress or Progress(), options.dry_run)
-    started = time.perf_counter()
-    with undisturbed():
-        code = pytest.main(pytest_arguments(options, server), plugins=[collector])
-    if code == _USAGE_ERROR and not collector.crashes:
-        raise UsageProblem("pytest refused the options of this run")
-    if code == _INTERRUPTED and not collector.crashes:
-        collector.crashes.append("the run was interrupted")
-    unreached = {
-        payload["check"].partition(".")[2]: payload["inconclusive"]
-        for payload in collector.payloads
-        if payload["inconclusive"]
-    }
-    return Result(
-        server.url,
-        options.level,
-        options.seed,
-        server.max_requests,
-        collector.planned,
-        () if options.dry_run else outcomes(collector.payloads, collector.planned),
-        unreached,
-        tuple(_discreet(crash, server) for crash in collector.crashes),
-        tuple(_remarks(options, server)),
-        None,
-        sum(payload["requests"] for payload in collector.payloads),
-        time.perf_counter() - started,
-    )
-
-
 def _discreet(text: str, server: Target) -> str:
-    """A text without the key."""
+    """The text with a stand-in for the key."""
     return text.replace(server.key, STAND_IN) if server.secrets else text
 
 
 def _plausible(pattern: str) -> bool:
-    """Whether a pattern may name a check; what has a wildcard may."""
+    """Whether a pattern may name a check. One with a wildcard always may."""
     if any(sign in pattern for sign in "*?"):
         return True
     known = catalogue()
     beginning = any(name.startswith(f"{pattern}.") for name in known)
     pattern = pattern.partition("[")[0]
     return pattern in known or beginning or family_of(pattern) is not None
-
-
-def family_members(seed: int = 0) -> dict[str, str]:
-    """The ids of the families' members → their level."""
-    collector = Collector(Progress())
-    options = RunOptions(
-        "http://127.0.0.1:9/api/v1", seed=seed, thorough=True, dry_run=True, max_requests=10**6
-    )
-    with undisturbed(), suppress(KeyboardInterrupt):
-        pytest.main(pytest_arguments(options, server_of(options)), plugins=[collector])
-    every: Sequence[Any] = [*collector.plan.kept, *collector.plan.cut]
-    found = [case.check for case in every if case.check.id != case.family]
-    return {check.id: check.level for check in sorted(found, key=lambda check: -LEVELS.index(check.level))}

@@ -29,7 +29,8 @@ class Target:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no report may hold. A key of a few letters would be found in any text, and is no secret."""
+        """Strings that no report may contain: the key, if it has at least five characters."""
+        # A key of a few letters would be found, and replaced, in any text.
         return (self.key,) if len(self.key) >= _SHORTEST_SECRET else ()
 
 
@@ -37,8 +38,42 @@ class UsageProblem(Exception):
     """What the user asked for can't be done; the message says why and what to do."""
 
 
+_LOCAL_BUDGET, _PUBLIC_BUDGET = 400, 60
+_LOCAL_TIMEOUT, _PUBLIC_TIMEOUT = 10.0, 60.0
+
+
+def target(
+    url: str,
+    *,
+    key: str | None = None,
+    send_key: bool = False,
+    timeout: float | None = None,
+    rate: float | None = None,
+    max_requests: int | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Target:
+    """The server at `url`. By default a host that is neither here nor in a private network gets few requests.
+
+    `timeout` is in seconds for one answer, `rate` in requests a second. Raises UsageProblem
+    for a URL or key that can't be used.
+    """
+    url = _normal(url)
+    local = is_local(url)
+    chosen = _key_for(url, key, environment, send=send_key)
+    if not chosen.isascii() or any(sign.isspace() or not sign.isprintable() for sign in chosen):
+        raise UsageProblem("the key holds white space or signs that no header can carry")
+    return Target(
+        url,
+        chosen,
+        local,
+        timeout or (_LOCAL_TIMEOUT if local else _PUBLIC_TIMEOUT),
+        rate or 0.0,
+        (_LOCAL_BUDGET if local else _PUBLIC_BUDGET) if max_requests is None else max_requests,
+    )
+
+
 def _normal(url: str) -> str:
-    """The base URL as it is used. Raises UsageProblem for what is none."""
+    """The base URL in its normal form. Raises UsageProblem where it is none."""
     try:
         parts = urlsplit(url.strip())
         port, host = parts.port, parts.hostname
@@ -59,7 +94,7 @@ def _host_of(url: str) -> str:
 
 
 def _is_service(url: str) -> bool:
-    """Whether this is the service itself, over https."""
+    """Whether the URL is one of the service itself, over https."""
     return url.startswith("https://") and _host_of(url).endswith(_SERVICE_HOSTS)
 
 
@@ -73,7 +108,7 @@ def is_loopback(url: str) -> bool:
 
 
 def is_local(url: str) -> bool:
-    """Whether every address of the host is loopback or private; a host that has none is not."""
+    """Whether the host has addresses, and all of them are loopback or private."""
     if is_loopback(url):
         return True
     if _host_of(url).endswith(_SERVICE_HOSTS):
@@ -90,7 +125,7 @@ def _private(address: str) -> bool:
 
 
 def _key_for(url: str, given: str | None, environment: Mapping[str, str], *, send: bool = False) -> str:
-    """The key to use: the given one, else the variable's, which only goes where it belongs or is sent to."""
+    """The given key, else the variable's for the service, for this machine, and with `send` for any host."""
     if given is not None:
         return given
     if send or _is_service(url) or is_loopback(url):
@@ -99,42 +134,9 @@ def _key_for(url: str, given: str | None, environment: Mapping[str, str], *, sen
 
 
 def withheld(url: str, given: str | None, environment: Mapping[str, str], *, send: bool = False) -> bool:
-    """Whether there is a key in the environment that this host does not get."""
+    """Whether the environment has a key that is not sent to this host."""
     return (
         given is None
         and bool(environment.get(KEY_VARIABLE))
         and not _key_for(url, given, environment, send=send)
-    )
-
-
-_LOCAL_BUDGET, _PUBLIC_BUDGET = 400, 60
-_LOCAL_TIMEOUT, _PUBLIC_TIMEOUT = 10.0, 60.0
-
-
-def target(
-    url: str,
-    *,
-    key: str | None = None,
-    send_key: bool = False,
-    timeout: float | None = None,
-    rate: float | None = None,
-    max_requests: int | None = None,
-    environment: Mapping[str, str] = os.environ,
-) -> Target:
-    """A target with the seat belt on: what isn't on this machine or in a private network gets few requests.
-
-    Raises UsageProblem for a URL or key that can't be used.
-    """
-    url = _normal(url)
-    local = is_local(url)
-    chosen = _key_for(url, key, environment, send=send_key)
-    if not chosen.isascii() or any(sign.isspace() or not sign.isprintable() for sign in chosen):
-        raise UsageProblem("the key holds white space or signs that no header can carry")
-    return Target(
-        url,
-        chosen,
-        local,
-        timeout or (_LOCAL_TIMEOUT if local else _PUBLIC_TIMEOUT),
-        rate or 0.0,
-        (_LOCAL_BUDGET if local else _PUBLIC_BUDGET) if max_requests is None else max_requests,
     )

@@ -1,4 +1,4 @@
-"""The contract suite's report as text: header, plan, each failure once, a closing table."""
+"""The contract suite's reports as text and JSON, and the page docs/checks.md."""
 
 import json
 import shlex
@@ -26,12 +26,13 @@ COLUMNS: tuple[tuple[str, CheckState], ...] = (
 
 
 def header(url: str, level: str, seed: int, budget: int) -> Iterator[str]:
+    """Lines for before the run."""
     yield f"Contract suite against {url}"
     yield f"  level {level}, seed {seed}, at most {budget} requests"
 
 
 def plan(planned: Planned, *, whole: bool = False) -> Iterator[str]:
-    """The plan in numbers; `whole` names each check."""
+    """Lines about the plan. `whole` names each check, else they are summed up by family."""
     kept = f", {planned.reserve} kept back to ask again" if planned.reserve else ""
     yield (
         f"  plan: {planned.requests} requests{kept}, {planned.bytes:,} bytes to send,"
@@ -55,7 +56,7 @@ def plan(planned: Planned, *, whole: bool = False) -> Iterator[str]:
 
 
 def id_list(ids: tuple[str, ...] | list[str]) -> str:
-    """The ids, those of a family's members as a number."""
+    """The ids in one line, at most twelve names. Members of one family are summed up as a number."""
     families: dict[str, int] = {}
     for name in ids:
         family = ".".join(name.split(".")[:2]) if name.count(".") > 2 else name
@@ -66,7 +67,7 @@ def id_list(ids: tuple[str, ...] | list[str]) -> str:
 
 
 def report_text(result: Result, rerun: str) -> Iterator[str]:
-    """Everything after the run. `rerun`: the command that asks again, without `--only`."""
+    """Lines for after the run. `rerun` is the command that repeats it, without `--only`."""
     yield ""
     for outcome in result.breaks:
         yield from failure(outcome, result.url, rerun)
@@ -89,7 +90,7 @@ def _verdict(result: Result) -> str:
 
 
 def failure(outcome: Outcome, url: str, rerun: str) -> Iterator[str]:
-    """One broken check: promise, source, what was sent and seen, how to see it again, what to do."""
+    """Lines about one broken check: promise, source, request and answer, how to repeat it, what to do."""
     check, first = outcome.check, outcome.first
     yield f"{outcome.state.upper()} {check.id} ({outcome.level}: {MEANINGS[outcome.level]})"
     yield f"  {check.promise}"
@@ -101,12 +102,6 @@ def failure(outcome: Outcome, url: str, rerun: str) -> Iterator[str]:
     yield f"  Remedy   {check.remedy}"
     yield f"  Again    {rerun} --only {shlex.quote(first.case)}"
     yield ""
-
-
-def _mark(outcome: Outcome) -> str:
-    return {"broken": "BROKEN", "flaky": "FLAKY", "known": "KNOWN", "lenient": "LENIENT"}.get(
-        outcome.state, "-"
-    )
 
 
 def _evidence(sighting: Sighting, url: str) -> Iterator[str]:
@@ -128,7 +123,7 @@ def _short(text: str, size: int) -> str:
 
 
 def curl(sighting: Sighting, url: str) -> str:
-    """A line for a shell that sends the request again, "" for a body that is too long for one."""
+    """A shell command that sends the request again, "" where the body is too long or contains NUL."""
     seen = sighting.evidence
     if not seen or seen["size"] > _MOST_CURL or "\x00" in seen["body"]:
         return ""
@@ -145,7 +140,7 @@ def curl(sighting: Sighting, url: str) -> str:
 
 
 def _others(result: Result, rerun: str) -> Iterator[str]:
-    """What decides nothing, one line each: deviations beyond the level, leniency, what is flaky or known."""
+    """Outcomes that fail nothing, one line each, and the comparison with the baseline."""
     groups = (
         ("Deviations beyond the level, which fail nothing:", result.deviations),
         (
@@ -192,7 +187,7 @@ def _table(result: Result) -> Iterator[str]:
 
 
 def documentation(members: dict[str, str]) -> str:
-    """docs/checks.md. `members`: ids of the families' members → their level."""
+    """The text of docs/checks.md. `members` maps the ids of the families' members to their levels."""
     lines = [
         "# Checks",
         "",

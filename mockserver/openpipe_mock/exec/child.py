@@ -1,4 +1,4 @@
-"""The command as a child process: started, signalled, and told of where it can't start."""
+"""The command of `exec` as a child process: starts it, passes signals on, explains why it can't start."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126
-"""As shells have them."""
+"""Exit codes for a command that can't be started, as shells use them."""
 
 
 class CannotRun(Exception):
@@ -23,9 +23,9 @@ class CannotRun(Exception):
 
 
 class Child:
-    """A command that runs in this process's stead: signals are passed on to it.
+    """Runs a command as a child process and passes signals on to it.
 
-    `stopped_by` is the first signal that came, 0 while none did.
+    `stopped_by` is the number of the first signal that came, 0 while none did.
     """
 
     def __init__(self) -> None:
@@ -33,12 +33,12 @@ class Child:
         self.stopped_by = 0
 
     def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
-        """Run a command to its end; its exit code, or 128 and the signal that ended it. Raises CannotRun."""
+        """Run a command and return its exit code, or 128 plus the signal that ended it. Raises CannotRun."""
         try:
             self.process = subprocess.Popen(command, env=environment)
         except OSError as error:
             raise _cannot_run(command[0], error) from None
-        if self.stopped_by:  # a signal came while nobody was there to get it
+        if self.stopped_by:  # a signal came before the child was started
             self.process.send_signal(self.stopped_by)
         code = self.process.wait()
         self.process = None
@@ -46,9 +46,9 @@ class Child:
 
     @contextmanager
     def passing_signals_on(self) -> Iterator[None]:
-        """Pass signals on that are sent to this process; those that it ignores it goes on ignoring."""
+        """Context in which signals to this process reach the child. Signals that are ignored stay ignored."""
         if threading.current_thread() is not threading.main_thread():
-            yield  # nobody else may set what a signal does
+            yield  # Python lets only the main thread set signal handlers
             return
         before = {number: signal.getsignal(number) for number in PASSED_ON}
         for number, handler in before.items():
@@ -62,12 +62,13 @@ class Child:
 
     def pass_on(self, number: int, _: FrameType | None) -> None:
         self.stopped_by = self.stopped_by or number
+        # A terminal has sent this signal to the child already; passed on, it would come twice.
         if self.process and not (signal.Signals(number).name in _TYPED and _in_foreground()):
             self.process.send_signal(number)
 
 
 _TYPED = ("SIGINT", "SIGHUP")
-"""Signals that a terminal sends to all processes in its foreground, the child among them."""
+"""Signals that a terminal sends to all processes in its foreground, so to the child as well."""
 PASSED_ON = [getattr(signal, name) for name in (*_TYPED, "SIGTERM") if hasattr(signal, name)]
 
 
@@ -86,7 +87,7 @@ def _in_foreground() -> bool:
 
 
 def _cannot_run(program: str, error: OSError) -> CannotRun:
-    """Why a command can't be started, in words and as an exit code."""
+    """The error for a command that can't be started: the reason in words, and a shell's exit code."""
     if isinstance(error, FileNotFoundError):
         return CannotRun(f"cannot run {program}: {_missing(program)}", _NOT_FOUND)
     reason = error.strerror or error
@@ -96,7 +97,7 @@ def _cannot_run(program: str, error: OSError) -> CannotRun:
 
 
 def _missing(program: str) -> str:
-    """What is not there of a program, and what may have been meant."""
+    """Why a program wasn't found, with a hint where the command line looks mistaken."""
     if shutil.which(program):
         return "what its first line says should run it is not there"
     if os.sep in program:

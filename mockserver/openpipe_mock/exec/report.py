@@ -1,4 +1,4 @@
-"""What a client did under `openpipe-mock exec`: as text, JUnit, a page and JSON. A report only reads."""
+"""Reports on what a client did under `exec`: text, JSON, JUnit and a page, all made from a verdict."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 _WRAPPED = "h1,p,summary{overflow-wrap:anywhere}"
 _MOST_OF_COMMAND = 80
-"""Characters of a command that a sentence repeats."""
+"""Characters of a command that the reports repeat."""
 _MOST_SHOWN = 20
 """Breaches of one run that the text names."""
 UNREACHED = (
@@ -25,60 +25,8 @@ UNREACHED = (
 )
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _asked(requests: Mapping[str, int]) -> str:
-    """`4 requests: 3 judge, 1 chat`."""
-    told = ", ".join(f"{number} {endpoint}" for endpoint, number in sorted(requests.items()))
-    total = _counted(sum(requests.values()), "request")
-    return f"{total}: {told}" if told else "no request"
-
-
-def _again(verdict: Verdict, run: Run) -> str:
-    """The command line that runs this again."""
-    flag = f" --variant {run.variant.name}" if run.variant else ""
-    return verdict.reproduce.replace("openpipe-mock exec", f"openpipe-mock exec{flag}", 1)
-
-
-def _headline(verdict: Verdict) -> str:
-    """The verdict in a sentence."""
-    first, command = verdict.first, short(verdict.command, _MOST_OF_COMMAND)
-    if first.code:
-        return f"{command} ended with {first.code}; {_asked(first.requests)}"
-    tried = [run for run in verdict.runs if run.variant]
-    broke = [run.name for run in tried if run.broke]
-    shown = f"{command} passed; {_asked(first.requests)}"
-    if not tried or first.variant:
-        return shown
-    under = _counted(len(tried), "variant")
-    return f"{shown}; under {under}: {'broke under ' + listed(broke, 'and') if broke else 'nothing broke'}"
-
-
-def notes(verdict: Verdict) -> Iterator[str]:
-    """What was not tested, where one might think that it was, and what the reason may be."""
-    if verdict.first.silent:
-        yield UNREACHED
-        return
-    silent = [run.name for run in verdict.runs if run.silent]
-    if silent:
-        where = listed(silent, "and")
-        yield f"no request came under {where}: nothing was tested there; does the command keep old results?"
-
-
-def _reason(verdict: Verdict) -> str:
-    """Why variants were not tried."""
-    if verdict.stopped_by:
-        return "a signal ended it"
-    return "the plain run has to pass first" if verdict.first.code else "they would test nothing"
-
-
-# Text.
-
-
 def exec_text(verdict: Verdict) -> Iterator[str]:
-    """The lines for a terminal or a log."""
+    """The report as lines for a terminal or a log."""
     yield _headline(verdict)
     if len(verdict.runs) < verdict.planned:
         left = _counted(verdict.planned - len(verdict.runs), "variant")
@@ -97,7 +45,7 @@ def exec_text(verdict: Verdict) -> Iterator[str]:
 
 
 def _broken(verdict: Verdict, run: Run) -> Iterator[str]:
-    """What broke in a run, and how to see it again."""
+    """What broke in a run, and the command line that repeats it."""
     if run.variant:
         yield f"variant {run.name}: {run.variant.sentence}"
     if run.differs:
@@ -117,7 +65,7 @@ def _broken(verdict: Verdict, run: Run) -> Iterator[str]:
 
 
 def _told_once(verdict: Verdict) -> Iterator[tuple[str, str]]:
-    """Each rule that was broken, in the first run that shows it, and where that is no plain run, its name."""
+    """Each broken rule once: the run's name in brackets, "" for the plain run, and the warning."""
     known: set[str] = set()
     for run in verdict.runs:
         for warning in run.warnings:
@@ -126,11 +74,60 @@ def _told_once(verdict: Verdict) -> Iterator[tuple[str, str]]:
                 yield f" ({run.name})" if run.variant else "", str(warning)
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _asked(requests: Mapping[str, int]) -> str:
+    """How many requests came: `4 requests: 3 judge, 1 chat`."""
+    told = ", ".join(f"{number} {endpoint}" for endpoint, number in sorted(requests.items()))
+    total = _counted(sum(requests.values()), "request")
+    return f"{total}: {told}" if told else "no request"
+
+
+def _again(verdict: Verdict, run: Run) -> str:
+    """The command line that repeats a run."""
+    flag = f" --variant {run.variant.name}" if run.variant else ""
+    return verdict.reproduce.replace("openpipe-mock exec", f"openpipe-mock exec{flag}", 1)
+
+
+def _headline(verdict: Verdict) -> str:
+    """The verdict in a sentence."""
+    first, command = verdict.first, short(verdict.command, _MOST_OF_COMMAND)
+    if first.code:
+        return f"{command} ended with {first.code}; {_asked(first.requests)}"
+    tried = [run for run in verdict.runs if run.variant]
+    broke = [run.name for run in tried if run.broke]
+    shown = f"{command} passed; {_asked(first.requests)}"
+    if not tried or first.variant:
+        return shown
+    under = _counted(len(tried), "variant")
+    return f"{shown}; under {under}: {'broke under ' + listed(broke, 'and') if broke else 'nothing broke'}"
+
+
+def notes(verdict: Verdict) -> Iterator[str]:
+    """Warnings about runs in which no request came, so that nothing was tested, with a likely reason."""
+    if verdict.first.silent:
+        yield UNREACHED
+        return
+    silent = [run.name for run in verdict.runs if run.silent]
+    if silent:
+        where = listed(silent, "and")
+        yield f"no request came under {where}: nothing was tested there; does the command keep old results?"
+
+
+def _reason(verdict: Verdict) -> str:
+    """Why variants were not tried."""
+    if verdict.stopped_by:
+        return "a signal ended it"
+    return "the plain run has to pass first" if verdict.first.code else "they would test nothing"
+
+
 # JSON.
 
 
 def exec_json(verdict: Verdict) -> str:
-    """All of it, for programs."""
+    """The whole verdict as JSON, for programs."""
     told = {
         "openpipe_mock": __version__,
         "command": verdict.command,
@@ -181,7 +178,7 @@ def _run_as_json(verdict: Verdict, run: Run) -> Json:
 
 
 def exec_junit(verdict: Verdict) -> str:
-    """A document that CI services read: one test case for each run."""
+    """A JUnit document for CI services, with one test case for each run."""
     cases = [_testcase(verdict, run) for run in verdict.runs]
     suite = Element("testsuite", name="openpipe-mock exec", tests=str(len(cases)))
     suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
@@ -215,7 +212,7 @@ def _testcase(verdict: Verdict, run: Run) -> Element:
 
 
 def exec_page(verdict: Verdict) -> str:
-    """A page for phones and desks, light and dark, without scripts and without anything from elsewhere."""
+    """An HTML page, light and dark, for narrow and wide screens, without scripts or external files."""
     return "\n".join(_parts(verdict)) + "\n"
 
 
@@ -262,7 +259,7 @@ def _row(run: Run) -> str:
 
 
 def _findings(verdict: Verdict) -> Iterator[str]:
-    """What broke, run by run."""
+    """The runs in which something broke."""
     yield f"<h2>What broke ({len(verdict.broken)})</h2>"
     if not verdict.broken:
         yield '<p class="muted">Nothing.</p>'
@@ -277,7 +274,7 @@ def _findings(verdict: Verdict) -> Iterator[str]:
 
 
 def _advice(verdict: Verdict) -> Iterator[str]:
-    """What the client's conduct gives reason to say."""
+    """Warnings about the client's conduct."""
     warnings = list(_told_once(verdict))
     yield f"<h2>Warnings ({len(warnings)})</h2>"
     if not warnings:
@@ -288,4 +285,4 @@ def _advice(verdict: Verdict) -> Iterator[str]:
 
 
 MAKERS: Mapping[str, Callable[[Verdict], str]] = {".html": exec_page, ".xml": exec_junit, ".json": exec_json}
-"""Ending of a report's name → what makes it."""
+"""Ending of a report's file name → the function that makes the report."""

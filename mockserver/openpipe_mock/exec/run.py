@@ -1,4 +1,4 @@
-"""Running a command against a mock of its own, and telling what its client did.
+"""Runs a command against a mock of its own and records what its client did.
 
 The mock serves on a free port from a thread of this process; the command is a child in the same process
 group, with this process's own standard streams. So a terminal's Ctrl-C reaches the child by itself, and what
@@ -30,18 +30,70 @@ from openpipe_mock.testing.live import LiveServer
 from openpipe_mock.testing.mock import MockError
 
 _MOST_SEEN = 50_000
-"""Requests that a run keeps; those behind them are counted."""
+"""Requests that a run keeps; later ones are only counted."""
 _NOT_PROXIED = "127.0.0.1,localhost"
 _KEYS = (OWN_KEY, OPENAI_KEY)
 _CONTROL_URL = "OPENPIPE_MOCK_CONTROL_URL"
 _VARIANT = "OPENPIPE_MOCK_VARIANT"
 
 
-# The mock that watches.
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A command, the settings of its mock, and the variants that it runs under.
+
+    `only` is the one variant under which it runs, in place of the plain run. With `forgiving`, what a client
+    breaks doesn't change the exit code. `reproduce` is the command line that runs it again.
+    """
+
+    command: tuple[str, ...]
+    settings: Settings = field(default_factory=Settings)
+    variants: tuple[Variant, ...] = ()
+    only: Variant | None = None
+    forgiving: bool = False
+    reproduce: str = ""
 
 
-class _Witness(Service):
-    """A mock that remembers every request of a run, and answers in a variant."""
+Announce = Callable[[Variant, int, int], None]
+"""Called before each run under a variant, with the variant, its number from 1, and their count."""
+
+
+def run_command(job: Job, environment: Mapping[str, str], announce: Announce) -> Verdict:
+    """Run a command plainly, and again under each variant. Raises CannotRun, CannotServe.
+
+    Variants are not tried after a plain run that fails or sends nothing, nor after a signal.
+    """
+    child, key = Child(), (*job.settings.keys, DUMMY_KEY)[0]
+
+    def run(variant: Variant | None) -> Run:
+        service = _RecordingService(job.settings, variant)
+        started = perf_counter()
+        with mock_in_thread(service) as origin:
+            code = child.run(job.command, surroundings(origin, key, variant, environment))
+            seconds = perf_counter() - started
+        return _result(variant, code, seconds, service)
+
+    with _quiet(), child.passing_signals_on():
+        runs = [plainly(run(job.only))]
+        for number, variant in enumerate(job.variants, 1):
+            if runs[0].code or runs[0].silent or child.stopped_by:
+                break
+            announce(variant, number, len(job.variants))
+            found = run(variant)
+            runs.append(found if child.stopped_by else against_plain(found, runs[0]))
+    without_keys = partial(_without_keys, environment=environment)
+    return Verdict(
+        without_keys(" ".join(job.command)),
+        tuple(runs),
+        job.settings.seed,
+        without_keys(job.reproduce),
+        child.stopped_by,
+        job.forgiving,
+        1 + len(job.variants),
+    )
+
+
+class _RecordingService(Service):
+    """A mock that keeps the requests of a run and answers in a variant."""
 
     def __init__(self, settings: Settings, variant: Variant | None = None) -> None:
         super().__init__(replace(settings, variant=variant.name) if variant else settings)
@@ -58,7 +110,7 @@ class _Witness(Service):
 
     @property
     def entries(self) -> list[Entry]:
-        """What came, without secrets, also what no journal has kept."""
+        """The journal entries of the kept requests, without secrets, also those that the journal dropped."""
         for visit in self.visits:
             hide(visit.entry, visit.token)
         return [visit.entry for visit in self.visits]
@@ -66,7 +118,7 @@ class _Witness(Service):
 
 @contextmanager
 def mock_in_thread(service: Service) -> Iterator[str]:
-    """A mock on a free port, in a thread: its origin. Raises CannotServe."""
+    """Serves a mock on a free port from a thread; yields its origin. Raises CannotServe."""
     try:
         live = LiveServer(service)
         live.start()
@@ -80,7 +132,7 @@ def mock_in_thread(service: Service) -> Iterator[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Let the mock say nothing on standard error, which is the command's; but for its own defects."""
+    """Context in which the mock logs only errors: standard error belongs to the command."""
     loggers = [logging.getLogger(name) for name in ("openpipe_mock", "uvicorn")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -92,11 +144,8 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-# The command.
-
-
 def surroundings(origin: str, key: str, variant: Variant | None, given: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a command: it leads clients to the mock, with dummy keys over real ones."""
+    """The environment of a command: `given`, with the mock's base URLs, and dummy keys over real ones."""
     base_url = f"{origin}{BASE}"
     others = {name: DUMMY_KEY for name in OTHER_KEYS if name in given}
     proxied = {
@@ -114,83 +163,24 @@ def surroundings(origin: str, key: str, variant: Variant | None, given: Mapping[
     }
 
 
-# What came of it.
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A command, the settings of its mock, and the variants that it runs under.
-
-    `only` names the one variant under which it runs, in place of the plain run. `forgiving`: what a client
-    breaks doesn't change the exit code. `reproduce`: the command line that runs it again; a `{}` in it takes
-    the name of a variant.
-    """
-
-    command: tuple[str, ...]
-    settings: Settings = field(default_factory=Settings)
-    variants: tuple[Variant, ...] = ()
-    only: Variant | None = None
-    forgiving: bool = False
-    reproduce: str = ""
-
-
-Announce = Callable[[Variant, int, int], None]
-"""Told before each run under a variant: the variant, its place from 1, and how many there are."""
-
-
-def run_command(job: Job, environment: Mapping[str, str], announce: Announce) -> Verdict:
-    """Run a command, and again under each variant. Raises CannotRun, CannotServe.
-
-    A plain run that fails or sends nothing, and a signal, end it at once.
-    """
-    child, key = Child(), (*job.settings.keys, DUMMY_KEY)[0]
-
-    def run(variant: Variant | None) -> Run:
-        service = _Witness(job.settings, variant)
-        started = perf_counter()
-        with mock_in_thread(service) as origin:
-            code = child.run(job.command, surroundings(origin, key, variant, environment))
-            seconds = perf_counter() - started
-        return _result(variant, code, seconds, service)
-
-    with _quiet(), child.passing_signals_on():
-        runs = [plainly(run(job.only))]
-        for number, variant in enumerate(job.variants, 1):
-            if runs[0].code or runs[0].silent or child.stopped_by:
-                break
-            announce(variant, number, len(job.variants))
-            found = run(variant)
-            runs.append(found if child.stopped_by else against_plain(found, runs[0]))
-    hide = partial(_hidden, environment=environment)
-    return Verdict(
-        hide(" ".join(job.command)),
-        tuple(runs),
-        job.settings.seed,
-        hide(job.reproduce),
-        child.stopped_by,
-        job.forgiving,
-        1 + len(job.variants),
-    )
-
-
-def _result(variant: Variant | None, code: int, seconds: float, service: _Witness) -> Run:
-    """What a run shows, once it has ended."""
+def _result(variant: Variant | None, code: int, seconds: float, service: _RecordingService) -> Run:
+    """The result of a run that has ended."""
     entries = service.entries
     requests = [observed(entry) for entry in entries]
-    held = [entry for entry, request in zip(entries, requests, strict=True) if not request.meant]
+    judged = [entry for entry, request in zip(entries, requests, strict=True) if not request.meant]
     return Run(
         variant=variant,
         code=code,
         seconds=seconds,
         requests=Counter(request.endpoint for request in requests),
-        breaches=tuple(collect_breaches(held)),
+        breaches=tuple(collect_breaches(judged)),
         warnings=lapses(requests),
         unseen=service.unseen,
     )
 
 
-def _hidden(text: str, environment: Mapping[str, str]) -> str:
-    """A text without what looks like a key and without the real keys of an environment."""
+def _without_keys(text: str, environment: Mapping[str, str]) -> str:
+    """The text with masks in place of whatever looks like a key and of the environment's real keys."""
     for name in (*_KEYS, *OTHER_KEYS):
         key = environment.get(name, "")
         text = text.replace(key, MASK) if len(key) > 3 and key != DUMMY_KEY else text

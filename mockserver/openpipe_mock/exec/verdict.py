@@ -1,4 +1,4 @@
-"""What the runs of a command showed: each run, what the client broke in it, and the verdict on all."""
+"""The results of `exec`: each run of the command, what the client broke in it, and the verdict on all."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -8,12 +8,12 @@ from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.testing.conduct import Lapse
 
 BROKE = 90
-"""The exit code for a command that passed and a client that didn't."""
+"""Exit code where the command passed and its client broke the contract or failed under a variant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """One thing that requests broke: the endpoint, where and what, and the ids of those requests."""
+    """One violation of the contract: the endpoint, what is wrong and where, and the requests' ids."""
 
     endpoint: str
     violation: str
@@ -27,10 +27,11 @@ class Breach:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the command: its exit code, how long it took, and what the client did in it.
+    """One run of the command: its exit code, its seconds, and what the client did in it.
 
-    `variant` is None in the plain run. `requests`: endpoint → how many came. `new`: the breaches that the
-    plain run doesn't have, and `differs` says how the exit code is another than there.
+    `variant` is None in the plain run. `requests` maps an endpoint to the number of its requests; `unseen`
+    counts those that were not kept. `new` has the breaches that the plain run doesn't have. `differs` says
+    how the exit code differs from the plain run's.
     """
 
     variant: Variant | None
@@ -49,12 +50,12 @@ class Run:
 
     @property
     def broke(self) -> bool:
-        """Whether a client shows in it that it breaks the contract, or relies on what nobody promises."""
+        """Whether the client broke the contract, or relied on something that the contract doesn't promise."""
         return bool(self.differs or self.new)
 
     @property
     def silent(self) -> bool:
-        """Whether no request came, so that it says nothing about a client."""
+        """Whether no request came, so that the run says nothing about a client."""
         return not self.requests and not self.unseen
 
 
@@ -62,8 +63,8 @@ class Run:
 class Verdict:
     """All runs of a command, the plain one first.
 
-    `stopped_by`: the signal that ended them early, or 0. `forgiving`: what a client breaks doesn't change the
-    exit code. `planned`: how many runs there were to be.
+    `stopped_by` is the signal that ended them early, or 0. With `forgiving`, what a client breaks doesn't
+    change the exit code. `planned` is the number of runs that were intended.
     """
 
     command: str
@@ -94,7 +95,7 @@ class Verdict:
 
 
 def collect_breaches(entries: Iterable[Entry]) -> Iterator[Breach]:
-    """What requests broke, equal ones together."""
+    """What requests broke. Equal violations become one breach with the ids of all its requests."""
     found: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
         for violation in entry.violations:
@@ -104,12 +105,12 @@ def collect_breaches(entries: Iterable[Entry]) -> Iterator[Breach]:
 
 
 def plainly(run: Run) -> Run:
-    """A run that is compared with none: each breach counts."""
+    """The plain run: it is compared with no other, so each of its breaches is new."""
     return replace(run, new=run.breaches)
 
 
 def against_plain(run: Run, plain: Run) -> Run:
-    """A run with what it shows that the plain one doesn't."""
+    """The run with what the plain one doesn't have: its new breaches and another exit code."""
     known = {(breach.endpoint, breach.violation) for breach in plain.breaches}
     new = tuple(each for each in run.breaches if (each.endpoint, each.violation) not in known)
     differs = f"the command ended with {run.code}, not with {plain.code}" if run.code != plain.code else ""

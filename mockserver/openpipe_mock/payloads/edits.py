@@ -1,7 +1,7 @@
-"""Single edits of valid requests: all that the contract forbids, one at a time, from a table.
+"""Edits that each break one rule of a valid request; together they cover all that the contract forbids.
 
-The list is read off `openapi.yaml` alone, in its order: no randomness, the same on every machine. Each edit
-breaks one rule at one place, and a value that it was applied to is invalid however it is tidied.
+The list follows from `openapi.yaml` alone, in its order, and is the same on every machine. An edited body is
+invalid also once it is tidied (`Checker.tidy`).
 
     for edit in edits("judge"):
         send(edit.apply(edit.base))    # has to be refused: edit.rule is broken at edit.pointer
@@ -51,7 +51,7 @@ _WRONG: Mapping[str, Json] = {
     "object": {"key": "value"},
     "null": None,
 }
-"""JSON type → a value of it, for places that don't take it."""
+"""JSON type → the value of that type that is put where the type isn't allowed."""
 
 _SCALARS = frozenset(("string", "number", "integer", "boolean", "null"))
 
@@ -60,14 +60,14 @@ _SCALARS = frozenset(("string", "number", "integer", "boolean", "null"))
 class Edit:
     """One change that makes a valid body invalid.
 
-    `name` is stable and dotted. `rule` is the schema keyword that breaks, `component` the schema that it
-    stands in, `level` the source class of that keyword. `pointer` says where the violation is in
-    `apply(base)`; `pointer_in(body)` says it for another body.
+    `name` is stable and dotted. `rule` is the schema keyword that breaks, `component` the schema that has it,
+    `level` the source class of that keyword. `pointer` is the place of the violation in `apply(base)`;
+    `pointer_in(body)` gives it for another body.
 
-    `lenient`: a service may accept this all the same, since the real one strips unknown members and coerces
+    `lenient`: a server may accept this all the same, since the real one strips unknown members and coerces
     the scalars at the top of a body. Report such a server, don't fail it.
 
-    An edit of a header leaves the body alone: `header` is its name, `text` its broken value.
+    An edit of a header doesn't change the body: `header` is the header's name, `text` its broken value.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Edit:
         return {self.header: self.text} if self.header else {}
 
     def place(self, body: Json) -> Path | None:
-        """Where the edit changes a body: the first place that its route leads to; None without one."""
+        """Where the edit changes a body: the first place that its route leads to, None if there is none."""
         if self.key is None:
             return ()
         kind = list if self.key.name == ITEM else dict
@@ -105,7 +105,7 @@ class Edit:
         return None if owner is None else (*owner, self.last(self.key))
 
     def last(self, key: Step) -> str | int:
-        """The member, or the first item, which comes into being in an empty array."""
+        """The last step of the place: a member's name, a map's key, or 0 in an array, even an empty one."""
         return 0 if key.name == ITEM else key_of(self.route) if key.name == VALUE else key.name
 
     def fits(self, body: Json) -> bool:
@@ -113,7 +113,7 @@ class Edit:
         return self.place(body) is not None
 
     def found(self, body: Json) -> Path:
-        """The place in a body. ValueError when it has none."""
+        """Where the edit changes a body. Raises ValueError if it doesn't fit."""
         place = self.place(body)
         if place is None:
             raise ValueError(
@@ -122,139 +122,20 @@ class Edit:
         return place
 
     def pointer_in(self, body: Json) -> str:
-        """Where the violation will be, as a JSON pointer. ValueError when the edit doesn't fit the body."""
+        """The JSON pointer of the violation in `apply(body)`. Raises ValueError if the edit doesn't fit."""
         return pointer(self.found(body))
 
     def apply(self, body: Json) -> Json:
-        """A changed copy of a valid body; it is invalid. ValueError when the edit doesn't fit the body."""
+        """An invalid copy of a valid body. Raises ValueError if the edit doesn't fit."""
         place = self.found(body)
         if self.header:
             return orjson.loads(orjson.dumps(body))
         return put(body, place, orjson.loads(self.text)) if self.text else without(body, place)
 
 
-# What can be done to a spot. Each change yields name, rule, and the JSON that takes the value's place.
-
-_Change = tuple[str, str, Json]
-
-
-def _wrong_types(spot: Spot) -> Iterator[_Change]:
-    """A value of each JSON type that the spot doesn't take; null only where null isn't the same as absent."""
-    taken = spot.types()
-    rule = "anyOf" if "anyOf" in spot.schema else "type"
-    for name, value in _WRONG.items():
-        if name in taken or (name == "null" and spot.absent) or (name == "number" and "integer" in taken):
-            continue
-        yield f"type-{name}", rule, value
-    if "integer" in taken:
-        yield "type-fraction", rule, 1.5
-
-
-def _wrong_words(spot: Spot) -> Iterator[_Change]:
-    """Neighbours of an enum's words: the first one in another case, no word, an unheard-of one."""
-    branches = [branch.schema for branch in opened(spot) if "string" in branch.types()]
-    if not branches or not all("enum" in schema for schema in branches):
-        return
-    words = [word for schema in branches for word in schema["enum"] if isinstance(word, str)]
-    for name, word in (("case", words[0].capitalize()), ("empty", ""), ("unknown", "unheard-of")):
-        if word not in words:
-            yield f"enum-{name}", "enum", word
-
-
-def _beyond(keyword: str, broken: Callable[[Any], Json]) -> Callable[[Spot], Iterator[_Change]]:
-    """A change that goes just beyond the bound in `keyword`."""
-
-    def change(spot: Spot) -> Iterator[_Change]:
-        for branch in opened(spot):
-            if keyword in branch.schema:
-                yield keyword, keyword, broken(branch.schema[keyword])
-
-    return change
-
-
-_BREAKS: Mapping[str, Callable[[Spot], Iterator[_Change]]] = {
-    "type": _wrong_types,
-    "enum": _wrong_words,
-    "minimum": _beyond("minimum", lambda limit: limit - 1),
-    "maximum": _beyond("maximum", lambda limit: limit + 1),
-    "minLength": _beyond("minLength", lambda limit: "x" * (limit - 1)),
-    "maxLength": _beyond("maxLength", lambda limit: "x" * (limit + 1)),
-}
-"""Keyword → how to break it with another value. `required` and `additionalProperties` are broken below."""
-
-_SPEAKING = ("default", "description", "title", "examples", "$comment", "x-source", "x-source-additional")
-_HARMLESS = frozenset(("anyOf", "properties", "items", "required", "additionalProperties", *_SPEAKING))
-"""Keywords that forbid nothing by themselves, or are broken otherwise."""
-
-
-def _changes(spot: Spot) -> Iterator[_Change]:
-    """All that may be put where the spot is. ValueError for a keyword that nobody knows how to break."""
-    for branch in (spot, *opened(spot)):
-        strange = branch.schema.keys() - _BREAKS.keys() - _HARMLESS
-        if strange:
-            place = ".".join(map(str, spot.route))
-            raise ValueError(f"{place}: no edit breaks {', '.join(sorted(strange))}; add it to edits.BREAKS")
-    for change in _BREAKS.values():
-        yield from change(spot)
-
-
-def edits_at(spot: Spot) -> Iterator[Edit]:
-    """The edits of one spot: those of its value, then those of the objects that may stand there."""
-    yield from _replaced(spot)
-    for branch in spot.branches():
-        if "properties" in branch.schema:
-            yield from _left_out(branch)
-            yield from _added(branch)
-
-
-def _replaced(spot: Spot) -> Iterator[Edit]:
-    """Another value in the spot's place."""
-    above, key = (spot.route[:-1], spot.route[-1]) if spot.route else ((), None)
-    coerced = not above and spot.types() <= _SCALARS
-    for name, rule, value in _changes(spot):
-        text = orjson.dumps(value).decode()
-        lenient = coerced and rule == "type"
-        yield Edit(_dotted(spot, name), rule, spot.component, spot.level, above, key, text, lenient)
-
-
-def _left_out(branch: Spot) -> Iterator[Edit]:
-    """An object without one of its required members."""
-    for name in branch.schema.get("required", ()):
-        told = _dotted(branch, f"{name}.missing")
-        yield Edit(told, "required", branch.component, branch.level, branch.route, Step(name))
-
-
-def _added(branch: Spot) -> Iterator[Edit]:
-    """A closed object with a member that it doesn't know."""
-    rule = "additionalProperties"
-    if branch.schema.get(rule, True) is False:
-        level = weaker(branch.level, branch.additional())
-        text = orjson.dumps(UNEXPECTED).decode()
-        name = _dotted(branch, "additional")
-        yield Edit(name, rule, branch.component, level, branch.route, Step(UNKNOWN), text, lenient=True)
-
-
-def _dotted(spot: Spot, name: str) -> str:
-    return ".".join([*map(str, spot.route), name])
-
-
-def component_edits(component: str, endpoint: str) -> tuple[Edit, ...]:
-    """The edits of any component, in the order of the document; their names begin with `endpoint`."""
-    found = (edit for spot in spots(component) for edit in edits_at(spot))
-    return tuple(_finished(edit, component, endpoint) for edit in found)
-
-
-def _finished(edit: Edit, component: str, endpoint: str) -> Edit:
-    """An edit that knows its endpoint, and its place in its own base."""
-    lenient = edit.lenient and component in REQUEST_COMPONENTS.values()  # nobody strips and coerces answers
-    name = f"{endpoint}.{edit.name}"
-    edit = replace(edit, name=name, endpoint=endpoint, root=component, lenient=lenient)
-    return replace(edit, pointer=edit.pointer_in(edit.base))
-
-
 @cache
 def edits(endpoint: str) -> tuple[Edit, ...]:
-    """Every edit of the body of a request, for "judge" or "chat"; KeyError for any other endpoint."""
+    """Every edit of a request's body, for "judge" or "chat". Raises KeyError for any other endpoint."""
     return component_edits(REQUEST_COMPONENTS[endpoint], endpoint)
 
 
@@ -262,7 +143,7 @@ def edits(endpoint: str) -> tuple[Edit, ...]:
 def header_edits() -> tuple[Edit, ...]:
     """Every edit of a chat request's headers.
 
-    What a service answers to such a header is nowhere said, so each of them is a `decision`.
+    No source says what a service answers to a broken header, so each edit is a `decision`.
     """
     return tuple(
         Edit(
@@ -281,11 +162,129 @@ def header_edits() -> tuple[Edit, ...]:
     )
 
 
+def component_edits(component: str, endpoint: str) -> tuple[Edit, ...]:
+    """The edits of any component, in the document's order. Their names begin with `endpoint`."""
+    found = (edit for spot in spots(component) for edit in edits_at(spot))
+    return tuple(_finished(edit, component, endpoint) for edit in found)
+
+
+def edits_at(spot: Spot) -> Iterator[Edit]:
+    """The edits of one spot: of its value, then of the objects that it allows."""
+    yield from _replaced(spot)
+    for branch in spot.branches():
+        if "properties" in branch.schema:
+            yield from _left_out(branch)
+            yield from _added(branch)
+
+
+_Change = tuple[str, str, Json]
+"""A change of a spot's value: the last part of the edit's name, the broken rule, the new value."""
+
+
+def _wrong_types(spot: Spot) -> Iterator[_Change]:
+    """A value of each JSON type that the spot doesn't allow; no null where null counts as absent."""
+    taken = spot.types()
+    rule = "anyOf" if "anyOf" in spot.schema else "type"
+    for name, value in _WRONG.items():
+        if name in taken or (name == "null" and spot.absent) or (name == "number" and "integer" in taken):
+            continue
+        yield f"type-{name}", rule, value
+    if "integer" in taken:
+        yield "type-fraction", rule, 1.5
+
+
+def _wrong_words(spot: Spot) -> Iterator[_Change]:
+    """Words that an enum lacks: its first one in another case, the empty one, an unknown one."""
+    branches = [branch.schema for branch in opened(spot) if "string" in branch.types()]
+    if not branches or not all("enum" in schema for schema in branches):
+        return
+    words = [word for schema in branches for word in schema["enum"] if isinstance(word, str)]
+    for name, word in (("case", words[0].capitalize()), ("empty", ""), ("unknown", "unheard-of")):
+        if word not in words:
+            yield f"enum-{name}", "enum", word
+
+
+def _beyond(keyword: str, broken: Callable[[Any], Json]) -> Callable[[Spot], Iterator[_Change]]:
+    """A function that yields a value just beyond the bound in `keyword`."""
+
+    def change(spot: Spot) -> Iterator[_Change]:
+        for branch in opened(spot):
+            if keyword in branch.schema:
+                yield keyword, keyword, broken(branch.schema[keyword])
+
+    return change
+
+
+_BREAKS: Mapping[str, Callable[[Spot], Iterator[_Change]]] = {
+    "type": _wrong_types,
+    "enum": _wrong_words,
+    "minimum": _beyond("minimum", lambda limit: limit - 1),
+    "maximum": _beyond("maximum", lambda limit: limit + 1),
+    "minLength": _beyond("minLength", lambda limit: "x" * (limit - 1)),
+    "maxLength": _beyond("maxLength", lambda limit: "x" * (limit + 1)),
+}
+"""Keyword → what breaks it with another value. `_left_out` and `_added` break keywords of objects."""
+
+_SPEAKING = ("default", "description", "title", "examples", "$comment", "x-source", "x-source-additional")
+_HARMLESS = frozenset(("anyOf", "properties", "items", "required", "additionalProperties", *_SPEAKING))
+"""Keywords that forbid nothing by themselves, and those that `_left_out` and `_added` break."""
+
+
+def _changes(spot: Spot) -> Iterator[_Change]:
+    """All changes of a spot. Raises ValueError for a keyword that no change here breaks."""
+    for branch in (spot, *opened(spot)):
+        strange = branch.schema.keys() - _BREAKS.keys() - _HARMLESS
+        if strange:
+            place = ".".join(map(str, spot.route))
+            raise ValueError(f"{place}: no edit breaks {', '.join(sorted(strange))}; add it to edits.BREAKS")
+    for change in _BREAKS.values():
+        yield from change(spot)
+
+
+def _replaced(spot: Spot) -> Iterator[Edit]:
+    """Edits that put another value in the spot's place."""
+    above, key = (spot.route[:-1], spot.route[-1]) if spot.route else ((), None)
+    coerced = not above and spot.types() <= _SCALARS
+    for name, rule, value in _changes(spot):
+        text = orjson.dumps(value).decode()
+        lenient = coerced and rule == "type"
+        yield Edit(_dotted(spot, name), rule, spot.component, spot.level, above, key, text, lenient)
+
+
+def _left_out(branch: Spot) -> Iterator[Edit]:
+    """Edits that leave out a required member."""
+    for name in branch.schema.get("required", ()):
+        dotted = _dotted(branch, f"{name}.missing")
+        yield Edit(dotted, "required", branch.component, branch.level, branch.route, Step(name))
+
+
+def _added(branch: Spot) -> Iterator[Edit]:
+    """The edit that adds an unknown member to a closed object."""
+    rule = "additionalProperties"
+    if branch.schema.get(rule, True) is False:
+        level = weaker(branch.level, branch.additional())
+        text = orjson.dumps(UNEXPECTED).decode()
+        name = _dotted(branch, "additional")
+        yield Edit(name, rule, branch.component, level, branch.route, Step(UNKNOWN), text, lenient=True)
+
+
+def _dotted(spot: Spot, name: str) -> str:
+    return ".".join([*map(str, spot.route), name])
+
+
+def _finished(edit: Edit, component: str, endpoint: str) -> Edit:
+    """The edit with its full name, its endpoint and its pointer."""
+    lenient = edit.lenient and component in REQUEST_COMPONENTS.values()  # nobody strips and coerces answers
+    name = f"{endpoint}.{edit.name}"
+    edit = replace(edit, name=name, endpoint=endpoint, root=component, lenient=lenient)
+    return replace(edit, pointer=edit.pointer_in(edit.base))
+
+
 def _broken_texts(component: str, parameter: Schema) -> Iterator[tuple[str, str, str, str]]:
     """Name, rule, pointer in the header's JSON, and the header's broken text."""
     every = header_spots(component, parameter)
     if "contentSchema" not in parameter["schema"]:
-        # an empty header is as good as none for many servers
+        # no empty word: many servers take an empty header for none
         yield from ((name, rule, "", word) for name, rule, word in _wrong_words(every[0]) if word)
         return
     yield "no-json", "contentMediaType", "", "no JSON"

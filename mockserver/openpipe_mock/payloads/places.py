@@ -1,8 +1,7 @@
-"""Where in a value each part of a schema speaks: spots found in a document, routes followed in a body.
+"""Spots, the places in a value that a schema describes, and routes, which lead to them in a body.
 
-A route leads from the body inwards. Each step names a member, any item of an array, or any value of a map;
-where a union stands, the step also says which of its branches is meant, so that a rule for user messages is
-looked for in user messages only.
+A route leads from the body inwards. Each step names a member, any item of an array, or any value of a map.
+Where the schema is a union, the step also names the branch: a rule for user messages applies to these only.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,26 +19,26 @@ ITEM, VALUE = "", "*"
 """Names of the steps into an item of an array and into a value of a map."""
 
 _KEYS: Mapping[str, str] = {"criteria_results": "criterion-1", "criteria": "criterion-1"}
-"""Maps whose keys mean something → the key under which an example stands; others have "note"."""
+"""Map → the key that an example of it has, where keys mean something. Other maps have "note"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Into a member, or ITEM or VALUE; `tag` and `label` name the branch of a union, "" without one."""
+    """A step into a member, ITEM or VALUE. `tag` and `label` name the branch of a union, "" without one."""
 
     name: str
     tag: str = ""
     label: str = ""
 
     def __str__(self) -> str:
-        """The step in a dotted name."""
+        """The step as part of a dotted name."""
         if self.name == ITEM:
             return self.label or "item"
         name = "value" if self.name == VALUE else self.name
         return f"{name}.{self.label}" if self.label else name
 
     def holds(self, value: Any) -> bool:
-        """Whether a value found here is of the branch that the step means."""
+        """Whether a value at this step belongs to the step's branch."""
         return not self.tag or (isinstance(value, dict) and value.get(self.tag) == self.label)
 
 
@@ -51,8 +50,8 @@ Path = tuple[str | int, ...]
 class Spot:
     """One place where a value may stand, with all that the document says of it.
 
-    `schema` is resolved; `component` is the one that it is written in. `level` is the source class of its
-    keywords. `absent` says that the member may be left out, and so that null counts as absent there.
+    `schema` has its references resolved; `component` is the one that contains it. `level` is the source class
+    of its keywords. `absent` says that the member is optional, so that null counts as absent.
     """
 
     document: Schema = field(repr=False, compare=False)
@@ -69,18 +68,18 @@ class Spot:
 
     @property
     def label(self) -> str:
-        """The label of the branch that this is, "" where there is but one."""
+        """The label of the union's branch that this is, "" where there is no union."""
         return self.route[-1].label if self.route else ""
 
     def branches(self) -> tuple["Spot", ...]:
-        """What may stand here, unions opened; the objects among several carry their label in the route."""
+        """The branches of a union, nested ones too. Where several are objects, the route names which one."""
         found = tuple(opened(self))
         objects = [spot.schema for spot in found if "properties" in spot.schema]
         tag = tag_of(objects, self.document) if len(objects) > 1 else ""
         return tuple(_labelled(spot, tag) if tag and "properties" in spot.schema else spot for spot in found)
 
     def types(self) -> frozenset[str]:
-        """The JSON types of what may stand here."""
+        """The JSON types that are allowed here."""
         return frozenset(name for branch in self.branches() for name in types_of(branch.schema))
 
     def below(self) -> Iterator["Spot"]:
@@ -97,22 +96,23 @@ class Spot:
         return _entered(replace(self, route=(*self.route, step), schema=schema, absent=absent))
 
     def additional(self) -> str:
-        """The source class of what is said about further members of this object.
+        """The source class of what the schema says about further members of this object.
 
-        Only the published page closes objects. The clients' types name members and are silent about others,
-        so what closes or opens an object that rests on them is a decision, unless the document says more.
+        Only the published page closes objects. The clients' types name members and don't mention others:
+        where an object rests on these types, closing or opening it is a decision, unless the document says
+        more.
         """
         told = self.schema.get("x-source-additional", "documented")
         return weaker(told, self.level if self.level == "documented" or told == "sdk" else "decision")
 
 
 def _member_of(route: ValuePath) -> str:
-    """The last member that a route goes through, "" where it goes through none."""
+    """The last member on a route, "" if there is none."""
     return next((step.name for step in reversed(route) if step.name not in (ITEM, VALUE)), "")
 
 
 def key_of(route: ValuePath) -> str:
-    """The key under which an example of a map's values stands, for a route to the map or to its values."""
+    """The key of an example in a map, for a route to the map or to its values."""
     return _KEYS.get(_member_of(route), "note")
 
 
@@ -145,14 +145,14 @@ def opened(spot: Spot) -> Iterator[Spot]:
 
 
 def _labelled(spot: Spot, tag: str) -> Spot:
-    """A branch whose route says which one it is."""
+    """The branch with its label in the route."""
     *before, last = spot.route
     named = replace(last, tag=tag, label=label(spot.schema, tag, spot.document) or "")
     return replace(spot, route=(*before, named))
 
 
 def types_of(schema: Schema) -> tuple[str, ...]:
-    """The JSON types that a schema admits, in its own order; an enum without `type` admits those it lists."""
+    """The JSON types that a schema allows, in its order; without `type`, those of its enum's words."""
     if "type" not in schema and "enum" in schema:
         return tuple("null" if option is None else "string" for option in schema["enum"])
     return types(schema)
@@ -167,7 +167,7 @@ def walk(spot: Spot) -> Iterator[Spot]:
 
 
 def root(component: str, document: Schema | None = None) -> Spot:
-    """The spot of a whole body. KeyError when the document (by default the contract) lacks the component."""
+    """The spot of a whole body, by default in the contract. Raises KeyError for an unknown component."""
     document = contract().document if document is None else document
     schema = document["components"]["schemas"][component]
     return Spot(document, (), schema, component, schema.get("x-source", SOURCE_LEVELS[-1]))
@@ -180,7 +180,7 @@ def spots(component: str) -> tuple[Spot, ...]:
 
 
 def resolve_path(value: Any, route: ValuePath) -> Iterator[Path]:
-    """Where a route leads in a value; several places where it goes through an array."""
+    """Every place in a value that a route leads to: several where it goes through an array."""
     if not route:
         yield ()
         return
@@ -190,7 +190,7 @@ def resolve_path(value: Any, route: ValuePath) -> Iterator[Path]:
 
 
 def _parts(value: Any, step: Step) -> Iterator[tuple[str | int, Any]]:
-    """The parts of a value that a step may lead to, whatever branch it means."""
+    """The parts of a value that a step may lead to, of any branch."""
     if step.name == ITEM:
         yield from enumerate(value if isinstance(value, list) else ())
     elif isinstance(value, dict):
@@ -203,21 +203,21 @@ def pointer(path: Path) -> str:
 
 
 def at(value: Any, path: Path) -> Any:
-    """What stands at a path that `places` found."""
+    """The value at a path that `resolve_path` found."""
     for key in path:
         value = value[key]
     return value
 
 
 def put(value: Any, path: Path, member: Any) -> Any:
-    """A copy of a value with another one at a path: a member, or an item that is there or comes next."""
+    """A copy of a value with `member` at a path. An item may be an existing one or the next one."""
     if not path:
         return member
     key, *rest = path
     if isinstance(value, list):
-        at = int(key)
-        old = value[at] if at < len(value) else None
-        return [*value[:at], put(old, tuple(rest), member), *value[at + 1 :]]
+        index = int(key)
+        old = value[index] if index < len(value) else None
+        return [*value[:index], put(old, tuple(rest), member), *value[index + 1 :]]
     return {**value, key: put(value.get(key), tuple(rest), member)}
 
 

@@ -1,4 +1,4 @@
-"""Requests for property-based tests, drawn by Hypothesis: valid ones, and ones that are broken in one place.
+"""Hypothesis strategies for requests: valid ones, and ones that are broken in one place.
 
     @given(judge_requests())
     def test_my_server_takes_it(body): ...
@@ -6,9 +6,9 @@
     @given(broken_chat_requests())
     def test_my_server_refuses_it(broken): ...    # broken.body, broken.pointer, broken.rule
 
-What is drawn is built valid, never filtered. It makes sense too: a named tool is offered, a tool result has
-its call, log probabilities are asked for before alternatives. Examples shrink to short conversations in plain
-words. Needs the extra `contract`; docs/strategies.md shows each strategy at work.
+Requests are built valid, never filtered. They make sense too: a named tool is offered, a tool result has its
+call, alternatives come only with log probabilities. Examples shrink to short conversations in plain words.
+Needs the extra `contract`; docs/strategies.md shows each strategy at work.
 """
 
 import json
@@ -43,12 +43,12 @@ _SCHEMAS: tuple[Json, ...] = (
     {"type": "object", "properties": {"many": {"type": "array", "items": {"type": ["string", "null"]}}}},
 )
 _ARGUMENTS = ("{}", '{"to":3}', '{"place":"Zürich"}', "", '{"to":')
-"""Arguments of a call as a model writes them; two of them are no JSON, and still strings."""
+"""Arguments of a call as a model writes them. Two are no JSON, which the schema allows."""
 
 
 @cache
 def texts(*, max_size: int = 60) -> _Strategy:
-    """Strings: plain, odd (empty, astral, combining, right-to-left, NUL, long) and any other."""
+    """Strings: plain ones, ODD_TEXTS, and any others up to `max_size` characters."""
     odd = [text for text in ODD_TEXTS if len(text) <= max_size or len(text) > 1000]
     return st.sampled_from(["Count to 3.", *odd]) | st.text(max_size=max_size)
 
@@ -97,7 +97,7 @@ def content_parts(kind: str | None = None) -> _Strategy:
 
 
 def _known(name: str, names: Any, noun: str) -> str:
-    """The name, if it is one of those. ValueError for any other."""
+    """The name. Raises ValueError if it isn't one of `names`."""
     if name not in names:
         raise ValueError(f"{name!r} is no {noun}; there are {', '.join(names)}")
     return name
@@ -206,7 +206,7 @@ def tools(*, min_size: int = 0, max_size: int = 3) -> _Strategy:
 
 
 def tool_choices(*, names: Sequence[str] = _NAMES) -> _Strategy:
-    """Choices of tools: the words, `{}`, and a tool that is named; `names` are those that are offered."""
+    """Values of `tool_choice`: words, `{}`, and a tool by its name. `names` are the offered tools."""
     plain: list[Json] = ["auto", "none", {}, {"type": "function"}]
     if not names:
         return st.sampled_from(plain)
@@ -216,7 +216,7 @@ def tool_choices(*, names: Sequence[str] = _NAMES) -> _Strategy:
 
 @st.composite
 def _toolings(draw: st.DrawFn) -> Json:
-    """Members that belong together: nothing, tools, or tools and a choice among them."""
+    """Members of a request: none, `tools`, or `tools` and `tool_choice`."""
     offered = draw(tools(max_size=2))
     names = [tool["function"]["name"] for tool in offered]
     choice = draw(_nullable(tool_choices(names=names)))
@@ -243,7 +243,7 @@ def outputs() -> _Strategy:
 
 
 def criteria_ids(*, names: Sequence[str] = ("criterion-1", "criterion-2", "helpful")) -> _Strategy:
-    """Ids of criteria: `name` for the latest version, `name@vN` for another."""
+    """Ids of criteria: `name` or `name@vN`."""
     versions = st.sampled_from(["", "@v1", "@v2", "@v10"])
     return st.builds(lambda name, version: name + version, st.sampled_from(names), versions)
 
@@ -274,7 +274,7 @@ def response_formats() -> _Strategy:
 
 
 def _whole_numbers(low: int, high: int) -> _Strategy:
-    """Whole numbers, also as JSON's `3.0`; null, which says nothing."""
+    """Whole numbers, also as floats (JSON's `3.0`), or null."""
     numbers = st.integers(low, high)
     return _nullable(numbers | numbers.map(float))
 
@@ -337,8 +337,8 @@ def chat_requests(
 ) -> _Strategy:
     """Bodies for `POST /chat/completions`.
 
-    `models` draws the model's name; `n` goes up to `max_choices`; `stream` fixes whether the answer is
-    streamed, None leaves it open.
+    `models` draws the model's name. `n` goes up to `max_choices`. `stream` decides whether the answer is
+    streamed; None means either.
     """
     streaming = _streamings() if stream is None else st.just({"stream": stream})
     asked = {
@@ -355,7 +355,7 @@ def chat_requests(
 
 
 def criteria_headers(*, ids: _Strategy | None = None, max_size: int = 3) -> _Strategy:
-    """Values of `op-criteria`: JSON arrays of ids, also empty and with one id twice."""
+    """Values of `op-criteria`: JSON arrays of ids, empty ones and repeated ids among them."""
     return st.lists(criteria_ids() if ids is None else ids, max_size=max_size).map(_ascii_json)
 
 
@@ -367,7 +367,7 @@ def tags_headers(*, max_size: int = 3) -> _Strategy:
 
 
 def _ascii_json(value: Json) -> str:
-    """JSON text without a character that a header can't carry."""
+    """JSON text in ASCII, since a header can't carry more."""
     return json.dumps(value)
 
 
@@ -407,7 +407,7 @@ def broken_chat_requests(*, strict: bool = False) -> _Strategy:
 
 @st.composite
 def _broken(draw: st.DrawFn, endpoint: str, bodies: _Strategy, strict: bool) -> Broken:
-    """An edit, then a body that it fits: one that lacks the place for it gets that of the edit's own base."""
+    """An edit and a body that it fits. A body without the place gets it from the edit's own base."""
     edit = draw(st.sampled_from([edit for edit in edits(endpoint) if not (strict and edit.lenient)]))
     before = draw(bodies)
     if not edit.fits(before):

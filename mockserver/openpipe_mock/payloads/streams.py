@@ -1,6 +1,6 @@
-"""Raw streams of a chat completion, and what a parser has to make of each: vectors for readers of SSE.
+"""Sample streams of chat completions for testing SSE parsers, each with the result that it joins to.
 
-They are written by hand, apart from the code that streams the mock's own answers.
+They share no code with the mock's own streaming, so that they can't share its mistakes.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _USAGE = {"prompt_tokens": 11, "completion_tokens": 8, "total_tokens": 19}
 
 @dataclass(frozen=True, slots=True)
 class SampleStream:
-    """Bytes as they arrive, and the completion that they join to; None where no parser should believe them.
+    """A stream: its bytes as they arrive, and the completion that they join to, None for a broken stream.
 
     `rule` names what is broken: a schema keyword, or `prose` for what the documents' words say. `pointer` is
     the place in the chunk that breaks it.
@@ -33,13 +33,13 @@ class SampleStream:
 
 
 def _message(content: str | None = None, **members: Json) -> Json:
-    """A joined message; what was never sent is null."""
+    """A joined message. Members that were never sent are null."""
     empty = {"role": "assistant", "content": content, "refusal": None, "function_call": None}
     return {**empty, "tool_calls": [], **members}
 
 
 def _joined(*messages: Json, finish: str = "stop", done: bool = True, **members: Json) -> Json:
-    """What a stream says: its choices in order, its usage, its error, and whether `[DONE]` ended it."""
+    """The result of a stream: choices in order, usage, error, and whether `[DONE]` ended it."""
     choices = [
         {"index": index, "message": each, "finish_reason": finish} for index, each in enumerate(messages)
     ]
@@ -63,7 +63,7 @@ def _piece(index: int = 0, finish: str | None = None, **delta: Json) -> Json:
 
 
 def _said(*texts: str, index: int = 0, finish: str = "stop") -> str:
-    """The events of one choice that says these texts."""
+    """The events of one choice whose pieces are these texts."""
     pieces = [_piece(index, role="assistant", content=""), *(_piece(index, content=text) for text in texts)]
     return "".join(_event(each) for each in (*pieces, _piece(index, finish)))
 
@@ -79,7 +79,7 @@ def _by_event(text: str) -> tuple[bytes, ...]:
 
 
 def _cut(text: str, *marks: bytes) -> tuple[bytes, ...]:
-    """Chunks that end right behind each mark, searched one after the other."""
+    """Chunks that end right behind each mark; each mark is searched behind the one before."""
     found, rest = [], text.encode()
     for mark in marks:
         before, seen, rest = rest.partition(mark)
@@ -102,7 +102,7 @@ def streams() -> Iterator[SampleStream]:
 
 
 def _framings() -> Iterator[SampleStream]:
-    """One answer in all the ways in which server-sent events may be written."""
+    """One answer in all spellings that server-sent events allow."""
     text = _COUNTING + _DONE
     plain = "An event for each piece, [DONE] at the end."
     yield SampleStream("plain", plain, _by_event(text), _COUNTED)
@@ -127,7 +127,7 @@ def _framings() -> Iterator[SampleStream]:
 
 
 def _splits() -> Iterator[SampleStream]:
-    """One answer, cut into chunks where it hurts."""
+    """One answer, cut into chunks at places that break naive parsers."""
     text = _COUNTING + _DONE
     yield SampleStream("one-chunk", "All events in one chunk.", _whole(text), _COUNTED)
     marks = (b"dat", b'"chatcmpl', b"\n\ndata", b'"content":"2', b"[DO")
@@ -150,7 +150,7 @@ def _splits() -> Iterator[SampleStream]:
 
 
 def _contents() -> Iterator[SampleStream]:
-    """Answers in words."""
+    """Answers with text."""
     odd = "data: [DONE]\n\n{}\u2028\u0085\r\n"
     about = "Text that looks like the framing, and line ends that are none."
     yield SampleStream("odd-text", about, _by_event(_said(odd) + _DONE), _joined(_message(odd)))
@@ -182,7 +182,7 @@ def _contents() -> Iterator[SampleStream]:
 
 
 def _extras() -> Iterator[SampleStream]:
-    """What a stream may carry beside the text: usage, members that nobody declared, an error."""
+    """Streams with more than text: usage, undeclared members, an error."""
     counted = _COUNTING + _event(usage=_USAGE)
     about = "A last chunk without choices counts the tokens."
     yield SampleStream("usage", about, _by_event(counted + _DONE), {**_COUNTED, "usage": _USAGE})
@@ -211,7 +211,7 @@ _CUT_OFF = _joined(_message("1, "), finish="length")
 
 
 def _tool(index: int, arguments: str, **opening: Json) -> Json:
-    """A piece of a tool call; `opening` has what only its first piece says."""
+    """A piece of a tool call; `opening` has the members that only its first piece has."""
     name = {"name": opening.pop("name")} if "name" in opening else {}
     return {"index": index, **opening, "function": {**name, "arguments": arguments}}
 
@@ -244,7 +244,7 @@ def _calls() -> Iterator[SampleStream]:
 
 
 def _broken() -> Iterator[SampleStream]:
-    """Streams that keep no contract: a parser reports them, a server doesn't send them."""
+    """Streams that break the contract: a parser reports them, a server doesn't send them."""
     text, half = _COUNTING + _DONE, _COUNTING[: _COUNTING.index("2, ")]
     yield SampleStream("cut-short", "It ends inside an event.", _whole(half), None, "prose", "")
     open_ended = _event(_piece(role="assistant", content="1, "))
@@ -275,4 +275,4 @@ def _broken() -> Iterator[SampleStream]:
 
 
 _SOFT = "decision"
-"""Nobody promises finish reasons in streams: OpenAI's habit, and ours."""
+"""The level of finish reasons in streams: no source promises them."""

@@ -1,8 +1,7 @@
 """Valid bodies, built from the contract: the smallest in which a place occurs, and the fullest.
 
-They are what a sensible client would send: a tool result follows its call, a named tool is offered, log
-probabilities are asked for before alternatives. A server that refuses one has a reason in the contract, or
-none.
+They are what a sensible client would send: a tool result follows its call, a named tool is offered,
+alternatives come only with log probabilities.
 """
 
 from collections.abc import Iterator, Mapping
@@ -58,107 +57,17 @@ _AROUND: Mapping[str, tuple[list[Json], list[Json]]] = {
     "tool": ([USER, _CALLING], []),
     "function": ([USER, {"role": "assistant", "content": None, "function_call": _ARGUMENTS}], []),
 }
-"""Role of a lone message → the messages before and after it that make a conversation."""
+"""Role of a single message → the messages before and after it that make a conversation."""
 
 _ORDER = ("system", "developer", "user", "assistant", "tool", "function")
-"""Roles as they follow each other in the fullest body."""
-
-
-# Bodies.
-
-
-@cache
-def smallest_body(component: str, route: ValuePath) -> str:
-    """The smallest sensible body in which a route leads somewhere, as JSON.
-
-    A last step to UNKNOWN asks for an object that could have such a member.
-    """
-    return orjson.dumps(_settled(component, grown(root(component), route))).decode()
-
-
-@cache
-def _fullest(component: str) -> bytes:
-    """The body with every member and every branch, as JSON."""
-    body = full(root(component))
-    for talk in (body, body.get("input", {})):
-        if isinstance(talk.get("messages"), list):
-            talk["messages"].sort(key=lambda message: _ORDER.index(message["role"]))
-    return orjson.dumps(_settled(component, body))
-
-
-def _settled(component: str, body: Json) -> Json:
-    """A request with what belongs to what is there; any other body as it is."""
-    if component == "JudgeCriteriaRequest" and isinstance(body.get("input"), dict):
-        return {**body, "input": _talk(body["input"])}
-    return _asked(_talk(body)) if component == "ChatCompletionRequest" else body
-
-
-def _talk(body: Json) -> Json:
-    """Messages with those around them, and the tools that a choice of tool needs."""
-    body = {**body, "messages": _conversation(body["messages"])} if body.get("messages") else body
-    if body.get("tool_choice") is not None and not body.get("tools"):
-        tool = {"type": "function", "function": {"name": "count", "parameters": SAMPLES["parameters"]}}
-        body = {**body, "tools": [tool]}
-    return deepcopy(body)
-
-
-def _conversation(messages: list[Json]) -> list[Json]:
-    """A lone message with those that come before and after it; several are a conversation already."""
-    if len(messages) != 1 or messages == [USER]:
-        return messages
-    (message,) = messages
-    before, after = _AROUND.get(message["role"], ([], []))
-    calls = message.get("tool_calls") or ()
-    results = [{"role": "tool", "tool_call_id": call["id"], "content": "1, 2, 3"} for call in calls]
-    return [*before, message, *results, *after]
-
-
-def _asked(body: Json) -> Json:
-    """A chat request with the members that others need beside them."""
-    if isinstance(body.get("function_call"), str | dict) and not body.get("functions"):
-        body = {**body, "functions": [{"name": "count", "parameters": SAMPLES["parameters"]}]}
-    if body.get("top_logprobs") is not None:
-        body = {**body, "logprobs": True}
-    if body.get("stream_options") is not None:
-        body = {**body, "stream": True}
-    if (body.get("response_format") or {}).get("type") == "json_object" and body["messages"] == [USER]:
-        body = {**body, "messages": [{**USER, "content": "Count to 3. Answer in JSON."}]}
-    return body
-
-
-def preceded(component: str, body: Json, other: Json) -> Json:
-    """A valid body that begins with the messages of another valid one, and is unchanged otherwise."""
-    if component == "ChatCompletionRequest":
-        return {**body, "messages": [*other["messages"], *body["messages"]]}
-    earlier, own = other.get("input"), body.get("input") or {"messages": []}
-    messages = [*earlier["messages"], *own["messages"]] if earlier else own["messages"]
-    return {**body, "input": {**own, "messages": messages}}
-
-
-def grafted(component: str, body: Json, other: Json) -> Json:
-    """A valid body with all of another valid one in it: its messages at the end, its members in front."""
-    if component == "JudgeCriteriaRequest":
-        inputs = [each["input"] for each in (body, other) if each.get("input") is not None]
-        merged = {"input": _joined(inputs)} if inputs else {}
-        return {**body, **other, **merged}
-    return _joined([body, other])
-
-
-def _joined(talks: list[Json]) -> Json:
-    """Conversations one after the other; of all else the last one counts."""
-    body = {name: member for each in talks for name, member in each.items()}
-    return {**body, "messages": [message for each in talks for message in each["messages"]]}
-
-
-# Named bodies that a server has to accept.
+"""The order of roles in the fullest body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Positive:
-    """A valid body: a stable name, the source class of what it shows, what it takes for granted of a model.
+    """A valid request: a stable name, the source class of what it shows, and its body as JSON in `text`.
 
-    `needs` names media, "images" and "audio": many models refuse what they can't see or hear, whatever the
-    contract says.
+    `needs` names the media in it, "images" and "audio": many models refuse these, whatever the contract says.
     """
 
     name: str
@@ -175,7 +84,7 @@ class Positive:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header that is shown, by name; empty where the body is what counts."""
+        """The header that this shows, by name; empty where it shows a body."""
         return dict(self.header)
 
 
@@ -183,13 +92,26 @@ class Positive:
 def positives(endpoint: str) -> tuple[Positive, ...]:
     """Valid bodies in which every branch, word and bound of the endpoint's request occurs, the fullest last.
 
-    `endpoint` is "judge" or "chat"; KeyError for any other.
+    `endpoint` is "judge" or "chat". Raises KeyError for any other.
     """
     return named_bodies(REQUEST_COMPONENTS[endpoint], endpoint)
 
 
+@cache
+def header_positives() -> tuple[Positive, ...]:
+    """Valid headers of a chat request, each with a small body."""
+    found: dict[tuple[str, str], Positive] = {}
+    body = smallest_body(REQUEST_COMPONENTS["chat"], ())
+    for component, parameter in parameters():
+        for name, level, text in _header_texts(component, parameter):
+            header = (parameter["name"], text)
+            dotted = f"chat.{parameter['name']}.{name}"
+            found.setdefault(header, Positive(dotted, "chat", level, (), body, (header,)))
+    return tuple(found.values())
+
+
 def named_bodies(component: str, endpoint: str) -> tuple[Positive, ...]:
-    """Valid values of any component, each body once, under the first name that shows it."""
+    """Valid values of any component. Each body comes once, under its first name."""
     found: dict[str, Positive] = {}
     for name, level, body in [
         *_shown(component, endpoint),
@@ -201,8 +123,91 @@ def named_bodies(component: str, endpoint: str) -> tuple[Positive, ...]:
     return tuple(found.values())
 
 
+@cache
+def smallest_body(component: str, route: ValuePath) -> str:
+    """The smallest sensible body in which a route leads somewhere, as JSON.
+
+    If the last step is UNKNOWN, the body has the object to which such a member could be added.
+    """
+    return orjson.dumps(_settled(component, grown(root(component), route))).decode()
+
+
+@cache
+def _fullest(component: str) -> bytes:
+    """The body with every member and every branch, as JSON."""
+    body = full(root(component))
+    for talk in (body, body.get("input", {})):
+        if isinstance(talk.get("messages"), list):
+            talk["messages"].sort(key=lambda message: _ORDER.index(message["role"]))
+    return orjson.dumps(_settled(component, body))
+
+
+def _settled(component: str, body: Json) -> Json:
+    """A request completed so that it makes sense; any other body unchanged."""
+    if component == "JudgeCriteriaRequest" and isinstance(body.get("input"), dict):
+        return {**body, "input": _talk(body["input"])}
+    return _asked(_talk(body)) if component == "ChatCompletionRequest" else body
+
+
+def _talk(body: Json) -> Json:
+    """Messages as a conversation, and the tools that a `tool_choice` needs."""
+    body = {**body, "messages": _conversation(body["messages"])} if body.get("messages") else body
+    if body.get("tool_choice") is not None and not body.get("tools"):
+        tool = {"type": "function", "function": {"name": "count", "parameters": SAMPLES["parameters"]}}
+        body = {**body, "tools": [tool]}
+    return deepcopy(body)
+
+
+def _conversation(messages: list[Json]) -> list[Json]:
+    """A single message with those that belong around it; several are a conversation already."""
+    if len(messages) != 1 or messages == [USER]:
+        return messages
+    (message,) = messages
+    before, after = _AROUND.get(message["role"], ([], []))
+    calls = message.get("tool_calls") or ()
+    results = [{"role": "tool", "tool_call_id": call["id"], "content": "1, 2, 3"} for call in calls]
+    return [*before, message, *results, *after]
+
+
+def _asked(body: Json) -> Json:
+    """A chat request with the members that others need: `functions`, `logprobs`, `stream`."""
+    if isinstance(body.get("function_call"), str | dict) and not body.get("functions"):
+        body = {**body, "functions": [{"name": "count", "parameters": SAMPLES["parameters"]}]}
+    if body.get("top_logprobs") is not None:
+        body = {**body, "logprobs": True}
+    if body.get("stream_options") is not None:
+        body = {**body, "stream": True}
+    if (body.get("response_format") or {}).get("type") == "json_object" and body["messages"] == [USER]:
+        body = {**body, "messages": [{**USER, "content": "Count to 3. Answer in JSON."}]}
+    return body
+
+
+def preceded(component: str, body: Json, other: Json) -> Json:
+    """A valid body with the messages of another valid one before its own."""
+    if component == "ChatCompletionRequest":
+        return {**body, "messages": [*other["messages"], *body["messages"]]}
+    earlier, own = other.get("input"), body.get("input") or {"messages": []}
+    messages = [*earlier["messages"], *own["messages"]] if earlier else own["messages"]
+    return {**body, "input": {**own, "messages": messages}}
+
+
+def grafted(component: str, body: Json, other: Json) -> Json:
+    """A valid body with another one merged in: its messages come last, its members override."""
+    if component == "JudgeCriteriaRequest":
+        inputs = [each["input"] for each in (body, other) if each.get("input") is not None]
+        merged = {"input": _joined(inputs)} if inputs else {}
+        return {**body, **other, **merged}
+    return _joined([body, other])
+
+
+def _joined(talks: list[Json]) -> Json:
+    """Conversations in one: all messages in order; of other members the last one counts."""
+    body = {name: member for each in talks for name, member in each.items()}
+    return {**body, "messages": [message for each in talks for message in each["messages"]]}
+
+
 def _shown(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
-    """For each spot: what may stand there."""
+    """For each spot, a body with each allowed value there."""
     for spot in spots(component):
         base, path = holding_spot(root(component), spot)
         for name, level, value in _variants(spot):
@@ -210,39 +215,39 @@ def _shown(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
 
 
 def _variants(spot: Spot) -> Iterator[tuple[str, str, Json]]:
-    """What may stand at a spot: dotted name, source class, value."""
+    """The values that a spot allows: dotted name, source class, value."""
     for branch in spot.branches():
         for label, level, value in _allowed(branch):
             yield ".".join([*map(str, branch.route), label]), level, value
 
 
 def holding_spot(start: Spot, spot: Spot) -> tuple[Json, Path]:
-    """The smallest value for `start` in which a spot occurs, and where it does."""
+    """The smallest value for `start` in which a spot occurs, and the path to it."""
     value = grown(start, spot.route)
     return value, next(resolve_path(value, spot.route))
 
 
 _FUNCTION = {"name": "get_weather", "arguments": '{"city":"Paris"}'}
-_CALLING = {
+_CALL_ALONE = {
     "role": "assistant",
     "content": None,
     "tool_calls": [{"id": "call-1", "type": "function", "function": _FUNCTION}],
 }
-"""What agents say most: nothing but a call."""
+"""An agent's most frequent message: a call without text."""
 _AGENT = (
     {"role": "user", "content": "The weather in Paris?"},
-    _CALLING,
+    _CALL_ALONE,
     {"role": "tool", "tool_call_id": "call-1", "content": "18 degrees"},
 )
 
 
 def _turns(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
-    """Members that mostly come together: content that is null beside a call, and the turn of an agent."""
+    """Frequent combinations: a call beside content that is null, and the turn of an agent."""
     if component == "JudgeCriteriaRequest":
         named = {"criterion_id": SAMPLES["criterion_id"]}
         older = {"role": "assistant", "content": None, "function_call": _FUNCTION}
         said = {"role": "assistant", "content": "It has 18 degrees."}
-        yield "judge.turns.calling", "documented", {**named, "output": _CALLING}
+        yield "judge.turns.calling", "documented", {**named, "output": _CALL_ALONE}
         yield "judge.turns.calling-the-older-way", "documented", {**named, "output": older}
         yield "judge.turns.agent", "documented", {**named, "input": {"messages": [*_AGENT]}, "output": said}
     if component == "ChatCompletionRequest":
@@ -250,14 +255,14 @@ def _turns(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
 
 
 def _whole(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
-    """The fullest body. That all of it goes together is promised by the published page alone."""
+    """The fullest body. Only the published page promises that all members go together."""
     level = root(component).level
     together = level if level == "documented" else "decision"
     yield f"{endpoint}.fullest", together, orjson.loads(_fullest(component))
 
 
 def _allowed(branch: Spot) -> Iterator[tuple[str, str, Json]]:
-    """What one branch allows at its spot: label, source class, value."""
+    """The values that one branch allows: label, source class, value."""
     if "enum" in branch.schema:
         for option in branch.schema["enum"]:
             yield {None: "null", "null": "null-word"}.get(option, option), branch.level, option
@@ -267,11 +272,11 @@ def _allowed(branch: Spot) -> Iterator[tuple[str, str, Json]]:
 
 
 def _of_kind(kind: str, branch: Spot) -> Iterator[tuple[str, str, Json]]:
-    """What may stand there of one JSON type."""
+    """The values of one JSON type that a branch allows."""
     if kind == "object":
         yield from _objects(branch)
     elif kind == "array":
-        # no type of the clients' forbids an empty list, and none promises that it is taken
+        # the clients' types neither forbid an empty list nor promise that a server accepts it
         empty = branch.level if branch.level == "documented" else "decision"
         yield "items", branch.level, smallest_value(branch)
         yield "empty", empty, []
@@ -290,7 +295,7 @@ def _of_kind(kind: str, branch: Spot) -> Iterator[tuple[str, str, Json]]:
 
 
 def _objects(branch: Spot) -> Iterator[tuple[str, str, Json]]:
-    """An object as usual, bare, and with a member that nobody declared where that is allowed."""
+    """An object as usual, with required members only, and with an undeclared member where that is allowed."""
     usual = smallest_value(branch)
     yield "object", branch.level, usual
     yield "bare", branch.level, smallest_object(branch, usual=False)
@@ -300,7 +305,7 @@ def _objects(branch: Spot) -> Iterator[tuple[str, str, Json]]:
 
 
 def parameters() -> Iterator[tuple[str, Schema]]:
-    """The headers of a chat request: component, and what the document says of it."""
+    """The headers of a chat request: the component's name and the parameter object."""
     document = contract().document
     for reference in document["paths"]["/chat/completions"]["post"]["parameters"]:
         component = reference["$ref"].rpartition("/")[2]
@@ -308,26 +313,13 @@ def parameters() -> Iterator[tuple[str, Schema]]:
 
 
 def header_spots(component: str, parameter: Schema) -> tuple[Spot, ...]:
-    """The spots of the JSON in a header; of its text where it carries none."""
+    """The spots of a header's JSON; a header without JSON has one spot, for its text."""
     schema = parameter["schema"].get("contentSchema", parameter["schema"])
     return tuple(walk(Spot(contract().document, (), schema, component, parameter["x-source"])))
 
 
-@cache
-def header_positives() -> tuple[Positive, ...]:
-    """Valid headers of a chat request, each with a small body."""
-    found: dict[tuple[str, str], Positive] = {}
-    body = smallest_body(REQUEST_COMPONENTS["chat"], ())
-    for component, parameter in parameters():
-        for name, level, text in _header_texts(component, parameter):
-            header = (parameter["name"], text)
-            dotted = f"chat.{parameter['name']}.{name}"
-            found.setdefault(header, Positive(dotted, "chat", level, (), body, (header,)))
-    return tuple(found.values())
-
-
 def _header_texts(component: str, parameter: Schema) -> Iterator[tuple[str, str, str]]:
-    """Name, source class and text of what a header may say."""
+    """The texts that a header allows: name, source class, text."""
     is_json = "contentSchema" in parameter["schema"]
     every = header_spots(component, parameter)
     for spot in every:
@@ -339,6 +331,6 @@ def _header_texts(component: str, parameter: Schema) -> Iterator[tuple[str, str,
 
 
 def needs(text: str) -> tuple[str, ...]:
-    """What a body takes for granted of a model, by the media in it."""
+    """The media in a body, as `Positive.needs` names them."""
     media = {"images": ('"image_url"',), "audio": ('"input_audio"', '"audio":{')}
     return tuple(name for name, signs in media.items() if any(sign in text for sign in signs))

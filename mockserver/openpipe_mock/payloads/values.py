@@ -1,4 +1,4 @@
-"""Values for the spots of a schema: the smallest that make sense, and the fullest."""
+"""Sample values for the spots of a schema: the smallest that make sense, and the fullest."""
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -17,7 +17,7 @@ PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 )
 SOUND = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQIAAAAAAA=="
-"""A second's eight-thousandth of silence, as WAV."""
+"""Silence for 1/8000 s, as WAV in base64."""
 
 SAMPLES: Mapping[str, Json] = {
     "criterion_id": "criterion-1",
@@ -80,10 +80,10 @@ SAMPLES: Mapping[str, Json] = {
     "code": "BAD_REQUEST",
     "OpCriteria": "criterion-1",
 }
-"""Member, or component and member → what stands there. Each is used where its JSON type fits."""
+"""Member, or component and member → its sample. It is used only where its JSON type fits."""
 
 BY_TYPE: Mapping[str, Json] = {"string": "text", "number": 1, "integer": 1, "boolean": True, "null": None}
-"""JSON type → what stands where SAMPLES has nothing."""
+"""JSON type → the sample where SAMPLES has none."""
 
 _USUAL: Mapping[str, tuple[str, ...]] = {
     "SystemMessage": ("content",),
@@ -94,10 +94,10 @@ _USUAL: Mapping[str, tuple[str, ...]] = {
     "JudgeCriteriaOutput": ("content",),
     "ChatCompletionMessage": ("content",),
 }
-"""Component → optional members that a client leaves out only when it has a reason."""
+"""Component → optional members that clients usually send."""
 
 _USUAL_LABELS = ("user", "text", "success")
-"""Branches that stand for their union where any will do; else the first one does."""
+"""Labels of the branches that are preferred where any will do; without one, the first branch is taken."""
 
 ODD_TEXTS = (
     "",
@@ -115,7 +115,7 @@ ODD_TEXTS = (
     "data: [DONE]\n\n",
     "long " * 400,
 )
-"""Texts at which servers stumble."""
+"""Texts that often break servers."""
 
 
 def smallest_value(spot: Spot, label: str = "") -> Json:
@@ -140,7 +140,7 @@ def _chosen(spot: Spot, label: str = "") -> Spot:
 
 
 def sample(branch: Spot) -> Json | None:
-    """What SAMPLES has for a branch, None when it has nothing of the right JSON type."""
+    """The sample for a branch, None if SAMPLES has none of the right JSON type."""
     for name in (f"{branch.component}.{branch.name}", branch.name or branch.component):
         value = SAMPLES.get(name)
         if value is not None and fits(branch.schema, value):
@@ -149,12 +149,12 @@ def sample(branch: Spot) -> Json | None:
 
 
 def _word(branch: Spot) -> Json:
-    """The first word of an enum, or what BY_TYPE has."""
+    """The first word of an enum, or the sample for the JSON type."""
     return next(iter(branch.schema.get("enum", ())), BY_TYPE.get(types_of(branch.schema)[0]))
 
 
 def smallest_object(branch: Spot, usual: bool = True) -> dict[str, Json]:
-    """An object with its required members and, unless it shall be bare, the usual ones."""
+    """An object with its required members and, if `usual`, those that clients usually send."""
     kept = _USUAL.get(branch.component, ()) if usual else ()
     tag = branch.route[-1] if branch.route else None
     return {
@@ -165,7 +165,7 @@ def smallest_object(branch: Spot, usual: bool = True) -> dict[str, Json]:
 
 
 def full(spot: Spot) -> Json:
-    """A value with every member; an array has an item of each branch, other unions take their last object."""
+    """A value with every member. An array gets an item of each branch, other unions use their last object."""
     branches = spot.branches()
     objects = [branch for branch in branches if "properties" in branch.schema]
     arrays = [branch for branch in branches if "items" in branch.schema]
@@ -186,7 +186,7 @@ def _full_object(branch: Spot) -> dict[str, Json]:
 
 
 def _full_map(spot: Spot) -> dict[str, Json]:
-    """A map with one value, empty for what is no map."""
+    """A map with one value; empty if the spot is no map."""
     values = [inner for branch in spot.branches() for inner in branch.below() if _is_value(inner)]
     return {key_of(inner.route): full(inner) for inner in values}
 
@@ -196,7 +196,7 @@ def _is_value(spot: Spot) -> bool:
 
 
 def grown(spot: Spot, route: ValuePath) -> Json:
-    """A value for a spot in which the route leads somewhere."""
+    """The smallest value for a spot in which the place at `route` exists."""
     here = len(spot.route)
     if here == len(route):
         return smallest_value(spot, route[-1].label if route else "")

@@ -1,7 +1,7 @@
 """Test vectors for repositories in other languages: `schemas/vectors/*.jsonl`, one JSON object a line.
 
 `python -m openpipe_mock.payloads.vectors` writes them anew. They follow from the contract and this package
-alone, so the bytes are the same on every machine; docs/vectors.md says what each field means.
+alone, so the bytes are the same on every machine. docs/vectors.md explains each field.
 """
 
 import base64
@@ -36,22 +36,54 @@ from openpipe_mock.payloads.values import ODD_TEXTS
 Json = dict[str, Any]
 _Item = TypeVar("_Item", Positive, Edit)
 _Key = tuple[int, int]
-"""Seed and number of a line that is drawn."""
+"""The seed and the number of a drawn line."""
 _SAID = ("Count to 3.", "1, 2, 3.")
-"""Texts of the samples in whose place others may stand."""
+"""The sample texts that `_varied` may replace."""
 
 ANSWERED = {
     "judge.answer": "JudgeCriteriaResponse",
     "chat.answer": "ChatCompletion",
     "chat.chunk": "ChatCompletionChunk",
 }
-"""What the ids of answers begin with → component. A chunk is one event of a stream."""
+"""Prefix of the ids of answers → component. A chunk is one event of a stream."""
 REFUSED = {"judge.error": "Error", "chat.error": "ChatError"}
-"""What the ids of error bodies begin with → component."""
+"""Prefix of the ids of error bodies → component."""
+
+
+def files() -> dict[str, bytes]:
+    """Every file of the folder by name, the manifest last."""
+    found = {
+        "requests-judge.jsonl": _lines(requests("judge")),
+        "requests-chat.jsonl": _lines(requests("chat")),
+        "answers.jsonl": _lines(_answers()),
+        "errors.jsonl": _lines(_bodies(REFUSED)),
+        "streams.jsonl": _lines(map(_stream_line, streams())),
+    }
+    return {**found, "manifest.json": _manifest(found)}
+
+
+def write_vectors(target: Path) -> None:
+    """Write every file into a folder; create the folder if it is missing."""
+    target.mkdir(exist_ok=True)
+    for name, text in files().items():
+        (target / name).write_bytes(text)
+
+
+def printed(endpoint: str, good: bool, count: int, seed: int) -> Iterator[bytes]:
+    """Lines for `openpipe-mock generate`: a header, then `count` valid or invalid requests."""
+    yield _line_of(_header(endpoint, good, count, seed))
+    yield from map(_line_of, (_valid_lines if good else _invalid_lines)(endpoint, count, seed))
+
+
+def requests(endpoint: str) -> Iterator[Json]:
+    """Requests of one endpoint: all positives, then all edits."""
+    chat = endpoint == "chat"
+    yield from map(_valid, (*positives(endpoint), *(header_positives() if chat else ())))
+    yield from map(_invalid, (*edits(endpoint), *(header_edits() if chat else ())))
 
 
 def _valid(positive: Positive, number: str = "") -> Json:
-    """The line of a valid body; `number` tells several lines of one name apart."""
+    """The line of a valid body. `number` is appended to the id."""
     return {
         "id": positive.name + number,
         "endpoint": positive.name.partition(".")[0],
@@ -68,7 +100,7 @@ def _valid(positive: Positive, number: str = "") -> Json:
 
 
 def _invalid(edit: Edit, body: Any = None, number: str = "") -> Json:
-    """The line of a body that is invalid: the edit's own base, or another valid body that it fits."""
+    """The line of an invalid body: the edit applied to its own base, or to another valid body."""
     before = edit.base if body is None else body
     return {
         "id": edit.name + number,
@@ -86,15 +118,8 @@ def _invalid(edit: Edit, body: Any = None, number: str = "") -> Json:
 
 
 def _is_detail(edit: Edit) -> bool:
-    """Whether an issue of an error body says more than its message, as the real service does."""
+    """Whether the edit adds a member to an issue of an error body, as the real service does."""
     return edit.component == "ErrorIssue" and edit.rule == "additionalProperties"
-
-
-def requests(endpoint: str) -> Iterator[Json]:
-    """Requests of one endpoint: all positives, then all edits."""
-    chat = endpoint == "chat"
-    yield from map(_valid, (*positives(endpoint), *(header_positives() if chat else ())))
-    yield from map(_invalid, (*edits(endpoint), *(header_edits() if chat else ())))
 
 
 def _bodies(components: dict[str, str]) -> Iterator[Json]:
@@ -105,7 +130,7 @@ def _bodies(components: dict[str, str]) -> Iterator[Json]:
 
 
 def _answers() -> Iterator[Json]:
-    """Answers with status 200: those that the schema judges, and what only the documentation's prose says."""
+    """Answers with status 200: those from the schema, and scores that break the documentation's prose."""
     null = _valid(Positive("chat.answer.null", "chat.answer", "sdk", (), "null"))
     yield from (null if line["id"] == "chat.answer.type-null" else line for line in _bodies(ANSWERED))
     score = Edit("", "prose", "JudgeCriteriaResponse", "documented", root="JudgeCriteriaResponse")
@@ -120,7 +145,7 @@ def _answers() -> Iterator[Json]:
 
 
 def _stream_line(stream: SampleStream) -> Json:
-    """The line of a stream: its bytes as they arrive, and what a parser has to make of them."""
+    """The line of a stream: its bytes as they arrive, and the result for a parser."""
     return {
         "id": f"chat.stream.{stream.name}",
         "endpoint": "chat",
@@ -135,29 +160,18 @@ def _stream_line(stream: SampleStream) -> Json:
     }
 
 
-def files() -> dict[str, bytes]:
-    """Every file of the folder by name, the manifest last."""
-    found = {
-        "requests-judge.jsonl": _lines(requests("judge")),
-        "requests-chat.jsonl": _lines(requests("chat")),
-        "answers.jsonl": _lines(_answers()),
-        "errors.jsonl": _lines(_bodies(REFUSED)),
-        "streams.jsonl": _lines(map(_stream_line, streams())),
-    }
-    return {**found, "manifest.json": _manifest(found)}
-
-
 def _lines(found: Iterable[Json]) -> bytes:
     return b"".join(map(_line_of, found))
 
 
 def _line_of(found: Json) -> bytes:
-    """One line, in ASCII: some readers take U+2028 and its like for the end of a line."""
+    """One line of JSON."""
+    # in ASCII: some readers take U+2028 and its like for the end of a line
     return json.dumps(found, separators=(",", ":")).encode() + b"\n"
 
 
 def _manifest(found: dict[str, bytes]) -> bytes:
-    """Which versions the files belong to, and how to see that none was changed."""
+    """The versions that the files belong to, and each file's size and checksum."""
     listed = {
         name: {"lines": text.count(b"\n"), "bytes": len(text), "sha256": hashlib.sha256(text).hexdigest()}
         for name, text in found.items()
@@ -166,20 +180,7 @@ def _manifest(found: dict[str, bytes]) -> bytes:
     return orjson.dumps(whole, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def write_vectors(target: Path) -> None:
-    """Write every file into a folder, which is made if need be."""
-    target.mkdir(exist_ok=True)
-    for name, text in files().items():
-        (target / name).write_bytes(text)
-
-
-# More than the files have, drawn from a seed and a number. A seed repeats whatever else is installed.
-
-
-def printed(endpoint: str, good: bool, count: int, seed: int) -> Iterator[bytes]:
-    """The header, and `count` lines of valid or invalid requests for "judge" or "chat"."""
-    yield _line_of(_header(endpoint, good, count, seed))
-    yield from map(_line_of, (_valid_lines if good else _invalid_lines)(endpoint, count, seed))
+# Further lines, drawn from a seed and a number. They don't depend on what else is installed.
 
 
 def _header(endpoint: str, good: bool, count: int, seed: int) -> Json:
@@ -194,7 +195,7 @@ def _header(endpoint: str, good: bool, count: int, seed: int) -> Json:
 
 
 def _valid_lines(endpoint: str, count: int, seed: int) -> Iterator[Json]:
-    """Positives in an order of the seed's, each behind the messages of another one, with other texts."""
+    """Positives in an order that the seed decides, each behind another one's messages, with varied texts."""
     for number, positive in enumerate(_shuffled(positives(endpoint), count, seed)):
         other, body = _mixed(endpoint, positive.body, (seed, number))
         text = orjson.dumps(body).decode()
@@ -203,14 +204,14 @@ def _valid_lines(endpoint: str, count: int, seed: int) -> Iterator[Json]:
 
 
 def _invalid_lines(endpoint: str, count: int, seed: int) -> Iterator[Json]:
-    """Edits in an order of the seed's, each of a body like those of `_valid_lines`."""
+    """Edits in an order that the seed decides, each applied to a body like those of `_valid_lines`."""
     for number, edit in enumerate(_shuffled(edits(endpoint), count, seed)):
         _, body = _mixed(endpoint, edit.base, (seed, number))
         yield _invalid(edit, body, f"#{number}")
 
 
 def _shuffled(named: Sequence[_Item], count: int, seed: int) -> Iterator[_Item]:
-    """`count` of them, each once before one comes again, and then in another order."""
+    """`count` items: each comes once before one is repeated, and the order changes with each round."""
     order: list[_Item] = []
     for number in range(count):
         lap, place = divmod(number, len(named))
@@ -220,14 +221,14 @@ def _shuffled(named: Sequence[_Item], count: int, seed: int) -> Iterator[_Item]:
 
 
 def _mixed(endpoint: str, body: Json, key: _Key) -> tuple[Positive, Json]:
-    """A valid body with the messages of a positive before its own, and with other texts; the positive too."""
+    """A positive, and a valid body with its messages in front and with varied texts."""
     others = positives(endpoint)
     other = others[_drawn(*key, "other") % len(others)]
     return other, _varied(preceded(REQUEST_COMPONENTS[endpoint], body, other.body), key)
 
 
 def _varied(value: Json, key: _Key, *path: object) -> Json:
-    """A copy in which half of the samples' texts are others, odd ones among them."""
+    """A copy in which about half of the sample texts are replaced by ODD_TEXTS."""
     if isinstance(value, dict):
         return {name: _varied(member, key, *path, name) for name, member in value.items()}
     if isinstance(value, list):
@@ -238,7 +239,7 @@ def _varied(value: Json, key: _Key, *path: object) -> Json:
 
 
 def _drawn(*parts: object) -> int:
-    """A whole number that depends on these parts alone, the same on every machine and Python."""
+    """A whole number derived from the parts, the same on every machine and Python."""
     key = "\x1f".join(map(str, parts)).encode()
     return int.from_bytes(blake2b(key, digest_size=8).digest())
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract_tests import merging
-from contract_tests.merging import ALONE, SIDE_BY_SIDE, Group, groups, merged, taken
+from contract_tests.merging import ALONE, SIDE_BY_SIDE, Group, find_accepted, groups, merged
 from openpipe_mock.contract.findings import Result
 from openpipe_mock.contract.run import RunOptions, run
 from openpipe_mock.contract.target import Target
@@ -83,8 +83,8 @@ def test_what_shows_by_lacking_something_is_not_filled_in() -> None:
     strict: Json = {"name": "count", "strict": True}
     for values in ([function, strict], [strict, function], [{}, function], [function, {"name": "other"}]):
         with pytest.raises(merging.Clash):
-            merging.joined(values)
-    assert merging.joined([strict, {"name": "count", "description": "Counts."}]) == {
+            merging.join_objects(values)
+    assert merging.join_objects([strict, {"name": "count", "description": "Counts."}]) == {
         **strict,
         "description": "Counts.",
     }
@@ -165,7 +165,7 @@ class Judge:
 
 
 def found(number: int, judge: Judge) -> set[Any]:
-    return set(taken(tuple(range(number)), judge))  # type: ignore[arg-type]
+    return set(find_accepted(tuple(range(number)), judge))  # type: ignore[arg-type]
 
 
 @given(st.integers(1, 24), st.sets(st.integers(0, 23)), st.booleans())
@@ -364,11 +364,11 @@ def test_when_the_budget_ends_within_a_search_the_rest_is_unchecked() -> None:
 
 def test_workers_that_share_nothing_pay_for_each_group() -> None:
     from contract_tests.planning import plan
-    from contract_tests.settings import Aim
+    from contract_tests.settings import RunSettings
 
     every = planned(RunOptions(LOCAL.url), replace(LOCAL, max_requests=10**6)).kept
     cases = [case for case in every if ".accepts." in case.label and (case.group or "together" in case.label)]
-    count = partial(plan, cases, Aim(), 10**6, ())
+    count = partial(plan, cases, RunSettings(), 10**6, ())
     assert count(workers=2).requests == 2 * count(workers=1).requests > 0
     assert count(workers=1).requests == count().requests
 
