@@ -20,6 +20,8 @@ from .settings import RunSettings
 SETTINGS = pytest.StashKey[RunSettings]()
 RUN = pytest.StashKey[Run]()
 PLAN = pytest.StashKey[Plan]()
+WITHOUT_OPTIONS = pytest.StashKey[bool]()
+NOTHING = object()
 UNASKED = pytest.StashKey[list[Case]]()
 HERE = Path(__file__).parent
 NAMELESS = (
@@ -182,6 +184,10 @@ def pytest_pycollect_makeitem(
     if not isinstance(made, Registration):
         return None
     config, items = collector.config, list[pytest.Item]()
+    # A run that names a folder above loads this file too late for its options to be registered.
+    if config.getoption("openpipe_url", NOTHING) is NOTHING:
+        config.stash[WITHOUT_OPTIONS] = True
+        return []
     only = options_of(config)["only"] or ()
     for case in made.cases(settings_of(config)):
         if selected(case, only) or case.family.startswith("reachability."):
@@ -196,6 +202,8 @@ def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """Order the items by rank, and deselect those that the budget can't pay."""
+    if config.stash.get(WITHOUT_OPTIONS, False):
+        raise pytest.UsageError(NAMELESS)
     own = [item for item in items if isinstance(item, CaseItem)]
     others = [item for item in items if not isinstance(item, CaseItem)]
     if not own:

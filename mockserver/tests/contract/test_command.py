@@ -237,8 +237,9 @@ def test_under_pytest_a_break_tells_its_story(stage: Stage, tmp_path: Path) -> N
 
 def pytest_here(*words: str) -> int:
     """The exit code of pytest in this process."""
+    again = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # the plugin is imported already
     with undisturbed():
-        return int(pytest.main([*PYTEST[3:], *SUITE, *words]))
+        return int(pytest.main([*PYTEST[3:], *SUITE, *again, *words]))
 
 
 def test_without_a_server_pytest_says_what_is_missing(capfd: pytest.CaptureFixture[str]) -> None:

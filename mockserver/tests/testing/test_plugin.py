@@ -107,7 +107,7 @@ def test_the_suite_in_a_run_that_does_not_name_it_says_how_to(tmp_path: Path) ->
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     done = pytest_run(tmp_path, *PLUGIN, *above, "--ignore", ROOT / "examples")
     assert done.returncode == 4
-    assert "pytest --pyargs openpipe_mock.contract_tests --openpipe-url http://" in done.stderr
+    assert "pytest --pyargs openpipe_mock.contract_tests --openpipe-url http://" in done.stdout + done.stderr
 
 
 # What it costs.
