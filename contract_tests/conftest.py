@@ -21,7 +21,6 @@ SETTINGS = pytest.StashKey[RunSettings]()
 RUN = pytest.StashKey[Run]()
 PLAN = pytest.StashKey[Plan]()
 WITHOUT_OPTIONS = pytest.StashKey[bool]()
-NOTHING = object()
 UNASKED = pytest.StashKey[list[Case]]()
 HERE = Path(__file__).parent
 NAMELESS = (
@@ -185,7 +184,7 @@ def pytest_pycollect_makeitem(
         return None
     config, items = collector.config, list[pytest.Item]()
     # A run that names a folder above loads this file too late for its options to be registered.
-    if config.getoption("openpipe_url", NOTHING) is NOTHING:
+    if not hasattr(config.option, "openpipe_url"):
         config.stash[WITHOUT_OPTIONS] = True
         return []
     only = options_of(config)["only"] or ()

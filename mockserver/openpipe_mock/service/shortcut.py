@@ -175,7 +175,7 @@ class Shortcut:
         found = drawn(asked.text, settings.seed, seeded.step_of(state, content))
         session.requests = number = session.requests + 1
         size = _JUDGE_SIZE + len(body) + len(found.answer) + head_size(headers)
-        facts = (number, session.name, headers, settings, at, clock() - at, body, asked, found)
+        facts = (asked, found, number, session.name, headers, settings, at, clock() - at, body)
         session.journal.add_later((size, _judged, facts, headers[b"authorization"][7:].strip()))
         request_id = f"{session.name}-{number}".encode()
         return Reply(200, found.answer, (_JSON, (REQUEST_ID, request_id)), found.line)
@@ -229,7 +229,7 @@ class Shortcut:
         headers, at, token = head.headers, head.at, head.headers[b"authorization"][7:].strip()
         session.log(fingerprint(token)).add_own(Own(body, known.text, 200))
         size = known.size + len(body) + len(known.text) + head_size(headers)
-        facts = (number, session.name, headers, self.settings, at, clock() - at, body, known)
+        facts = (known, number, session.name, headers, self.settings, at, clock() - at, body)
         session.journal.add_later((size, _completed, facts, token))
         request_id = f"{session.name}-{number}".encode()
         return Reply(200, known.text, (_JSON, (REQUEST_ID, request_id)), known.line)
@@ -286,7 +286,22 @@ def lot(reference: str, magical: bool, answers: int, seed: int) -> tuple[Criteri
     return asked, seeded.begun(answers, seed, name, version or LATEST)
 
 
-def _judged(
+def _judged(asked: Criterion, found: Judgement, *came: Any) -> Entry:
+    """The journal's entry of a plain judgement. `came`: the last seven arguments of `_entry`."""
+    return _entry(_JUDGE, "judge", found.answer, (asked.text,), [{asked.name: found.score}], *came)
+
+
+def _completed(known: _Known, *came: Any) -> Entry:
+    """The journal's entry of a completion that was given before. `came`: as for `_judged`."""
+    return _entry(_CHAT, "chat", known.text, known.criteria, [dict(each) for each in known.scores], *came)
+
+
+def _entry(
+    path: str,
+    endpoint: str,
+    answer: bytes,
+    criteria: tuple[str, ...],
+    scores: list[dict[str, float]],
     number: int,
     session: str,
     headers: Headers,
@@ -294,42 +309,16 @@ def _judged(
     at: float,
     seconds: float,
     body: bytes,
-    asked: Criterion,
-    found: Judgement,
 ) -> Entry:
-    """The journal's entry of a plain judgement."""
+    """The journal's entry of a request that was answered with 200."""
     return Entry(
-        *(number, session, "POST", _JUDGE, headers, settings, at),
-        endpoint="judge",
+        *(number, session, "POST", path, headers, settings, at),
+        endpoint=endpoint,
         body=body,
         status=200,
-        answer=found.answer,
+        answer=answer,
         seconds=seconds,
-        criteria=(asked.text,),
-        scores=[{asked.name: found.score}],
-        checked=True,
-    )
-
-
-def _completed(
-    number: int,
-    session: str,
-    headers: Headers,
-    settings: Settings,
-    at: float,
-    seconds: float,
-    body: bytes,
-    known: _Known,
-) -> Entry:
-    """The journal's entry of a completion that was given before."""
-    return Entry(
-        *(number, session, "POST", _CHAT, headers, settings, at),
-        endpoint="chat",
-        body=body,
-        status=200,
-        answer=known.text,
-        seconds=seconds,
-        criteria=known.criteria,
-        scores=[dict(each) for each in known.scores],
+        criteria=criteria,
+        scores=scores,
         checked=True,
     )
