@@ -20,8 +20,8 @@ help: ## Say what there is to make
 serve: .venv/.serve ## Serve the mock until Ctrl-C; with flags: make serve ARGS="--port 0 --seed 7"
 	@exec $(bin)/openpipe-mock serve $(ARGS)
 
-# One process more than there are cores, as many a test waits. Who is done takes over half of what another has left.
-pytest := -m pytest --quiet --numprocesses 3 --dist worksteal
+# Who is done takes over half of what another has left. In a whole run many a test waits, so there is one process more.
+pytest = -m pytest --quiet --dist worksteal --numprocesses $(if $(filter quick,$@),2,3)
 
 # $(call measured,flags for pytest,flags for the report)
 measured = $(bin)/coverage erase && $(bin)/coverage run $(pytest) $(1) && \

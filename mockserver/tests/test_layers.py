@@ -102,6 +102,7 @@ def test_what_lies_below_the_seam_knows_no_framework_socket_or_clock() -> None:
         assert sorted(foreign(modules()[name].text) & OUTSIDE_WORLD) == [], name
 
 
+@pytest.mark.slow
 def test_no_module_of_the_package_imports_tests_or_the_suite() -> None:
     for name, module in modules().items():
         assert not foreign(module.text) & {"tests", "contract_tests"}, name

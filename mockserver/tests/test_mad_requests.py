@@ -70,6 +70,7 @@ def test_the_requests_of_a_seed_are_always_the_same() -> None:
     assert list(requests(SEED, 50)) != list(requests(SEED + 1, 50))
 
 
+@pytest.mark.slow
 def test_every_kind_of_madness_occurs() -> None:
     kinds = Counter(mad.name for mad in requests(SEED, COUNT))
     assert len(kinds) == len(set(MAKERS))

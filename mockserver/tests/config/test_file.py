@@ -919,6 +919,7 @@ PARSERS: dict[str, Callable[[Json], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", PARSERS)
 def test_a_part_is_read_or_its_mistakes_are_told(part: str) -> None:
     @thorough

@@ -124,6 +124,7 @@ def test_right_values_are_accepted(part: str) -> None:
     accepted()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_a_value_is_refused_exactly_if_something_is_wrong_with_it(part: str) -> None:
     verdicts: list[bool] = []
@@ -146,6 +147,7 @@ def test_any_json_is_refused_exactly_if_something_is_wrong_with_it(value: Json) 
         assert (not explained(part, value)) is configfile.shape_validator(part).is_valid(value)
 
 
+@pytest.mark.slow
 @thorough
 @given(wrong(PARTS[""]))
 def test_each_violation_is_a_sentence_of_its_own_and_leads_somewhere(value: Json) -> None:

@@ -207,6 +207,7 @@ def test_a_default_run_checks_all_but_further_edits(live: Live) -> None:
     assert "further cases of checks that are made; --thorough makes all of them" in lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 5])
 @pytest.mark.parametrize("level", ["documented", "sdk", "decision"])
 def test_every_check_has_its_place_in_the_default_budget(seed: int, level: str) -> None:

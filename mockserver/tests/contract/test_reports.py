@@ -132,6 +132,7 @@ def test_the_worst_that_was_seen_is_a_check_s_state() -> None:
 # Text.
 
 
+@pytest.mark.slow
 def test_a_failure_is_told_once_with_all_that_is_needed_to_see_it_again() -> None:
     found = mutant_s("criteria-score-above-1")
     told = text(found)

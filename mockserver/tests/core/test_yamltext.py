@@ -290,6 +290,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_text_is_refused(name: str) -> None:
     text, reason = HOSTILE[name]
@@ -297,6 +298,7 @@ def test_a_hostile_text_is_refused(name: str) -> None:
     assert all(len(line) < 600 for line in mistakes(text))
 
 
+@pytest.mark.slow
 def test_what_is_just_small_enough_is_read() -> None:
     value: Any = read_yaml(b"[" * 60 + b"]" * 60).value
     for _ in range(59):

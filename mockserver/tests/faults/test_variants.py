@@ -167,6 +167,7 @@ def test_a_judgement_stays_within_the_contract(variant: Variant, body: Json, new
     assert holds(ask(body, variant, path=JUDGE, count=count), JUDGE)
 
 
+@pytest.mark.slow
 @by_variant
 @settings(max_examples=8)
 @given(body=chat_requests(), criteria=criteria_headers() | st.none(), new=st.booleans())

@@ -141,6 +141,7 @@ HEADERS = st.dictionaries(
 SUBJECTS = st.builds(Subject, st.sampled_from(["chat", "judge", "report"]), HEADERS, BODIES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("few", [0, 2, FEW])
 @thorough
 @given(

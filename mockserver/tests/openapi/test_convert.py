@@ -991,6 +991,7 @@ def damaged_trees(draw: st.DrawFn) -> Any:
     return found
 
 
+@pytest.mark.slow
 @thorough
 @given(damaged_trees())
 def test_a_damaged_tree_is_refused_or_becomes_openapi(damaged: Any) -> None:

@@ -200,6 +200,7 @@ def test_a_schema_that_refers_to_itself_has_a_shape() -> None:
     assert tidy_shape(shape, {"next": {"next": None, "x": 1}}, unknown=True) == {"next": {}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("component", REQUESTS)
 @pytest.mark.parametrize("mode", MODES, ids=["nulls", "unknown", "defaults"])
 def test_tidying_twice_is_tidying_once_and_leaves_the_original_alone(
@@ -216,6 +217,7 @@ def test_tidying_twice_is_tidying_once_and_leaves_the_original_alone(
     hold()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("component", REQUESTS)
 @pytest.mark.parametrize("mode", MODES, ids=["nulls", "unknown", "defaults"])
 def test_what_is_valid_stays_valid(component: str, mode: Mapping[str, bool]) -> None:

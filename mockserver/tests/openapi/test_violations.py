@@ -538,6 +538,7 @@ def test_a_hostile_value_gives_a_short_sentence(number: int) -> None:
             assert not CONTROL.search(violation.sentence)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_three_judges_agree_on_generated_values(component: str) -> None:
     @thorough
@@ -551,6 +552,7 @@ def test_three_judges_agree_on_generated_values(component: str) -> None:
     agree()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_generated_values_are_valid_and_many_broken_ones_are_not(component: str) -> None:
     """Otherwise the agreement of the judges would be worth little."""

@@ -181,6 +181,7 @@ def test_the_end_waits_for_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
         reader.join()
 
 
+@pytest.mark.slow
 def test_the_end_does_not_wait_long_for_a_slow_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "STALL_SECONDS", PATIENCE)
     with pipe() as (handler, _):

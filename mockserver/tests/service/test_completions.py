@@ -577,6 +577,7 @@ headers = st.fixed_dictionaries(
 validations = st.sampled_from(VALIDATIONS)
 
 
+@pytest.mark.slow
 @thorough
 @given(body=chats(), stream=st.booleans())
 def test_a_request_that_refers_to_what_is_there_is_answered(body: Json, stream: bool) -> None:

@@ -560,6 +560,7 @@ def test_any_bytes_get_a_listed_answer(body: bytes) -> None:
         assert holds(answer(service, body))
 
 
+@pytest.mark.slow
 @thorough
 @given(headers, st.booleans(), broken("JudgeCriteriaRequest"), st.sampled_from(["POST", "GET", "PUT", ""]))
 def test_any_headers_and_method_get_a_listed_answer(

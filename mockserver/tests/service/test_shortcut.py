@@ -315,6 +315,7 @@ chats = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(chats, chat_headers), min_size=1, max_size=2), st.lists(st.integers(0, 1), max_size=4)
 )

@@ -120,6 +120,7 @@ def test_of_a_long_exchange_the_beginnings_are_kept(
     assert kept.size <= MOST_KEPT + 2 * OVERHEAD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", range(-30, 5))
 def test_no_secret_is_cut_in_two(before: int) -> None:
     secrets = (TOKEN, b"sk-verysecretkey", b"Bearer abcdefghijkl")

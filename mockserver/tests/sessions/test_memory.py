@@ -80,6 +80,7 @@ def test_the_number_of_cached_completions_is_bounded() -> None:
     assert session.cached(b"1") is not None
 
 
+@pytest.mark.slow
 def test_a_completion_that_is_read_again_and_again_stays_in_the_cache() -> None:
     """The shelf says that the least recently used value goes."""
     session = Session()

@@ -105,6 +105,7 @@ def requests() -> st.SearchStrategy[tuple[str, str, bytes | None]]:
     return sent | chatted.map(lambda pair: ("POST", pair[0], json.dumps(pair[1]).encode())) | raw | asked
 
 
+@pytest.mark.slow
 def test_the_fixture_and_the_socket_give_the_same_bytes(server: LiveServer) -> None:
     """And the same headers, errors and order of counts, whatever is asked and whatever goes wrong."""
     in_socket = LiveMock(server, overrides={})

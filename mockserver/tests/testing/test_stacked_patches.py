@@ -106,6 +106,7 @@ def replaced_by_a_mock() -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "use",
     [
