@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -34,6 +34,12 @@ MEASURING = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="leave out the tests that are marked `slow`")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    coverage = sys.modules.get("coverage")
+    if coverage and coverage.Coverage.current():
+        config.pluginmanager.register(Measuring())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -70,35 +76,66 @@ def refuse(event: str, arguments: tuple[Any, ...]) -> None:
         raise AssertionError(f"{arguments[0]} is opened in a quick run: mark the test `slow`")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Measure what is quick, or marked `measured`. To measure what a property draws would double its time."""
-    drawn = is_hypothesis_test(getattr(item, "function", None))
-    left_out = drawn or (item.get_closest_marker("slow") and not item.get_closest_marker("measured"))
-    with unmeasured() if left_out else nullcontext():
-        return (yield)
+class Measuring:
+    """Coverage while tests run: on in their functions and fixtures, off in pytest's own work around them.
 
-
-@contextmanager
-def unmeasured() -> Iterator[None]:
-    """Without coverage in this process and in those that it starts, of which each would take 0.3 s longer.
-
-    To stop coverage and start it again would have it look at every imported module.
+    To measure that work too takes a tenth of a run. To stop coverage itself and start it again would have it
+    look at every imported module.
     """
-    coverage = sys.modules.get("coverage")
-    if coverage is None or coverage.Coverage.current() is None:
-        yield
-        return
-    variables = {name: os.environ.pop(name) for name in MEASURING if name in os.environ}
-    here, in_threads = sys.gettrace(), threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)
-    try:
-        yield
-    finally:
-        sys.settrace(here)
-        threading.settrace(in_threads)
-        os.environ.update(variables)
+
+    def __init__(self) -> None:
+        self.tracers = sys.gettrace(), threading.gettrace()
+        self.wanted = False
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Iterator[Any]:
+        self.tracers = sys.gettrace(), threading.gettrace()
+        trace(None, None)
+        try:
+            return (yield)
+        finally:
+            trace(*self.tracers)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[Any]:
+        """Measure what is quick, or marked `measured`. What a property draws would take twice its time.
+
+        Nor are the processes measured that an unmeasured test starts: each would take 0.3 s longer.
+        """
+        drawn = is_hypothesis_test(getattr(item, "function", None))
+        left_out = drawn or (item.get_closest_marker("slow") and not item.get_closest_marker("measured"))
+        self.wanted = not left_out
+        variables = {name: os.environ.pop(name) for name in MEASURING if left_out and name in os.environ}
+        try:
+            return (yield)
+        finally:
+            os.environ.update(variables)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self) -> Iterator[Any]:
+        with self.measured():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self) -> Iterator[Any]:
+        with self.measured():
+            return (yield)
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Measured, if the running test wants it; a fixture may set up others within."""
+        before = sys.gettrace(), threading.gettrace()
+        if self.wanted:
+            trace(*self.tracers)
+        try:
+            yield
+        finally:
+            trace(*before)
+
+
+def trace(here: Any, in_threads: Any) -> None:
+    sys.settrace(here)
+    threading.settrace(in_threads)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -420,8 +420,17 @@ def test_what_other_libraries_log_keeps_nobody_waiting_either() -> None:
 # SIGHUP
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Processes that start now hear SIGHUP, though these tests may run under nohup themselves."""
+    before = signal.signal(signal.SIGHUP, lambda *_: None)  # a handler, which no other program inherits
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.slow
 @pytest.mark.measured
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("flags", [(), ("--workers=2",)], ids=str)
 def test_a_terminal_that_closes_ends_the_mock_like_sigterm(flags: Sequence[str]) -> None:
     with serving("--quiet", *flags) as live:
