@@ -327,6 +327,7 @@ FLOODS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FLOODS)
 def test_names_that_collide_cost_no_more_than_others(name: str) -> None:
     flood = FLOODS[name]

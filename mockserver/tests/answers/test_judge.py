@@ -201,6 +201,7 @@ def test_nulls_that_count_as_absent_say_nothing_wherever_they_stand(body: Json) 
 CONTENTS = [output(content=f"answer {number}") for number in range(5000)]
 
 
+@pytest.mark.slow
 def test_scores_of_5000_contents_are_spread_evenly_over_0_to_1_in_steps_of_a_hundredth() -> None:
     scores = [score_of(body) for body in CONTENTS]
     counted = Counter(scores)
@@ -210,6 +211,7 @@ def test_scores_of_5000_contents_are_spread_evenly_over_0_to_1_in_steps_of_a_hun
     assert 50 < chi_square < 170  # 100 degrees of freedom: 99.99 % of fair draws lie in between
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "other",
     [

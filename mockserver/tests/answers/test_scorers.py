@@ -224,6 +224,7 @@ def test_a_drawn_score_stays_between_the_numbers_that_are_written(bounds: list[f
     assert abs(found - low) <= within + 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.0, 0.01, 0.1, 0.5, 0.8, 0.99, 1.0])
 def test_the_share_of_contents_passes(rate: float) -> None:
     assert set(scores(PassRate(rate))) <= {0, 1}
@@ -231,6 +232,7 @@ def test_the_share_of_contents_passes(rate: float) -> None:
     assert rate not in (0, 1) or set(scores(PassRate(rate))) == {rate}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 1.0])
 def test_the_share_of_contents_is_flipped(rate: float) -> None:
     form = Form(Fixed(0.7), flip_share=rate)

@@ -32,6 +32,7 @@ def printed(*arguments: str) -> list[Json]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoint", sorted(REQUEST_COMPONENTS))
 @pytest.mark.parametrize("kind", ["--valid", "--invalid"])
 def test_each_line_is_true_and_our_server_agrees(endpoint: str, kind: str) -> None:

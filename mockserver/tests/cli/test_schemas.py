@@ -40,6 +40,7 @@ def test_the_shipped_document_has_no_problems() -> None:
     assert (result.exit_code, result.output) == (0, "openapi.yaml: no problems\n")
 
 
+@pytest.mark.slow
 def test_the_shipped_document_is_what_regenerating_writes(tmp_path: Path) -> None:
     path = tmp_path / "openapi.yaml"
     path.write_bytes(DOCUMENT.read_bytes())

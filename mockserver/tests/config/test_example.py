@@ -650,6 +650,7 @@ def struck(*changes: tuple[str, str], number: int = 400) -> set[int]:
     return {n for n, each in found.items() if each.status == 500}
 
 
+@pytest.mark.slow
 @proves("/faults/4/when/endpoint", "/faults/4/when/model", "/faults/4/share", "/faults/4/status")
 def test_a_model_fails_sometimes() -> None:
     found = struck()

@@ -818,6 +818,7 @@ def test_all_mistakes_are_told_with_their_places(name: str) -> None:
     assert mistakes(text) == lines
 
 
+@pytest.mark.slow
 def test_of_very_many_mistakes_the_first_are_told() -> None:
     lines = "".join(f"k{number}: 1\n" for number in range(2000))
     for text in (lines, lines.replace("k", "").replace(": 1", ":")):

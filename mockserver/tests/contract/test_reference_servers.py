@@ -103,6 +103,7 @@ def events(body: bytes) -> Iterator[str]:
 # Reference servers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_a_reference_server_accepts_every_valid_request(reference: Reference, endpoint: str) -> None:
     for positive in positives(endpoint):
@@ -119,6 +120,7 @@ def one_of_each(endpoint: str) -> Iterator[Edit]:
         yield next(group)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_a_reference_server_refuses_every_broken_request(reference: Reference, endpoint: str) -> None:
     for edit in one_of_each(endpoint):

@@ -53,6 +53,7 @@ def operations() -> dict[tuple[str, str], Json]:
     }
 
 
+@pytest.mark.slow
 def test_the_served_document_is_valid() -> None:
     validate(served())
 

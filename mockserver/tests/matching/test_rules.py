@@ -269,6 +269,7 @@ def watched(rule: Callable[[int], When], tried: list[int]) -> Iterator[Watched]:
         yield Watched(number, rule(number), tried)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_of_a_thousand_rules_only_the_one_that_holds_is_tried(name: str) -> None:
     rule, subject = QUICK[name]
@@ -280,6 +281,7 @@ def test_of_a_thousand_rules_only_the_one_that_holds_is_tried(name: str) -> None
     assert tried == [777]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_of_a_thousand_rules_none_is_tried_where_none_can_hold(name: str) -> None:
     tried: list[int] = []

@@ -75,6 +75,7 @@ def sourced() -> Places:
             )
 
 
+@pytest.mark.slow
 def test_the_document_is_valid_openapi_3_1() -> None:
     assert document()["openapi"].startswith("3.1.")
     assert [error.message for error in OpenAPIV31SpecValidator(document()).iter_errors()] == []

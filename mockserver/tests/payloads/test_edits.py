@@ -177,6 +177,7 @@ def test_what_is_not_lenient_stays_broken_for_a_server_that_strips_and_coerces(e
         assert edit.lenient or edit.rule != "additionalProperties"
 
 
+@pytest.mark.slow
 @both
 def test_an_edit_finds_its_place_in_other_bodies(endpoint: str) -> None:
     check, other = checker(endpoint), positives(endpoint)[-1].body
@@ -291,6 +292,7 @@ def sent(service: Service, endpoint: str, body: Json, headers: dict[str, str]) -
     return answer(service, body, path=PATHS[endpoint], headers={**HEADERS, **known}).status
 
 
+@pytest.mark.slow
 @both
 def test_our_server_takes_each_positive_and_refuses_each_edit(endpoint: str) -> None:
     service, chat = Service(), endpoint == "chat"

@@ -43,6 +43,7 @@ def checker(name: str, line: Json) -> Checker:
     )
 
 
+@pytest.mark.slow
 def test_the_files_are_those_that_are_made_anew() -> None:
     made = files()
     assert sorted(made) == sorted(path.name for path in FOLDER.iterdir())
@@ -51,6 +52,7 @@ def test_the_files_are_those_that_are_made_anew() -> None:
     assert sum(map(len, made.values())) < 1_500_000
 
 
+@pytest.mark.slow
 def test_they_are_written_into_a_folder(tmp_path: Path) -> None:
     write_vectors(tmp_path / "vectors")
     for path in FOLDER.iterdir():

@@ -184,6 +184,7 @@ def test_what_fails_is_not_stored() -> None:
         assert latest(service)["cacheHit"] is False
 
 
+@pytest.mark.slow
 def test_the_cache_is_bounded() -> None:
     service = Service(VARYING)
     for number in range(MOST_CACHED + 1):

@@ -71,6 +71,7 @@ def test_the_number_of_counted_requests_is_bounded_and_the_one_in_use_is_counted
     assert len(session.counts) == MOST_COUNTERS
 
 
+@pytest.mark.slow
 def test_the_number_of_cached_completions_is_bounded() -> None:
     session = Session()
     for key in numbered(MOST_CACHED + 1):
