@@ -63,7 +63,7 @@ def start_page(service: Service, origin: str) -> str:
         curl=escape(_curl(base_url, settings)),
         keys="The config file says which keys will do" if settings.keys else "Any key will do",
         problems=_problems(file.problems),
-        endpoints="".join(f"<li><code>{method} {BASE}{path}</code></li>" for path, method in SERVED.items()),
+        endpoints="".join(f"<li><code>{each.method} {path}</code></li>" for path, each in SERVED.items()),
         facts="".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in known.items()),
     )
 

@@ -14,7 +14,7 @@ from openpipe_mock.core.effects import Effect, Head, ReadBody
 from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, Violation
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import did_you_mean, listed, quoted, shown
-from openpipe_mock.openapi.endpoints import ENDPOINT_NAMES
+from openpipe_mock.openapi.endpoints import ENDPOINTS
 from openpipe_mock.openapi.violations import SchemaPlace, gathered
 from openpipe_mock.service.admission import announced
 from openpipe_mock.sessions.diagnosis import Expectation
@@ -189,7 +189,7 @@ def session_name(body: Mapping[str, Json]) -> str | None:
 # Filters of the journal.
 
 FILTERS = ("endpoint", "criterion", "status", "validity")
-_LISTED = tuple(ENDPOINT_NAMES.values())
+_LISTED = tuple(ENDPOINTS)
 STATUS_FILTER = re.compile(r"[1-5](?:[0-9]{2}|xx)|0")
 _VALIDITIES = tuple(VALIDITY.values())
 _CHECKS: Mapping[str, tuple[Callable[[str], object], str]] = {

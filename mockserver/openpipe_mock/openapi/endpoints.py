@@ -1,40 +1,55 @@
 """The paths that the mock serves, and the errors for other paths and methods."""
 
 import re
+from dataclasses import dataclass
 
 from openpipe_mock.core.errors import ApiError, MethodNotSupported, NotFound
 from openpipe_mock.core.wording import nearest, quoted
 
 BASE = "/api/v1"
 
-SERVED = {
-    "/criteria/judge": "POST",
-    "/chat/completions": "POST",
-    "/report": "POST",
-    "/report-anthropic": "POST",
-    "/logs/update-tags": "POST",
-    "/logs/update-metadata": "POST",
-    "/check-cache": "POST",
-    "/local-testing-only-get-latest-logged-call": "GET",
-    "/models": "GET",
-}
-"""Path of an endpoint, below BASE → its method."""
 
-ENDPOINT_NAMES = {
-    "/criteria/judge": "judge",
-    "/chat/completions": "chat",
-    "/report": "report",
-    "/report-anthropic": "report-anthropic",
-    "/logs/update-tags": "update-tags",
-    "/logs/update-metadata": "update-metadata",
-    "/check-cache": "check-cache",
-    "/local-testing-only-get-latest-logged-call": "latest-logged-call",
-    "/models": "models",
-}
-"""Path of an endpoint, below BASE → its short name in conditions and in the journal."""
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An endpoint that the mock serves.
 
-WRITES_LOG = frozenset(("report", "report-anthropic", "update-tags", "update-metadata"))
-"""Endpoints that a read-only key may not use."""
+    `name`: in conditions and in the journal. `path`: below BASE. `request`: the schema of its body, "" for
+    none. `answer`: the schema of its answer, for endpoints that the contract suite checks. `openai`: whether
+    OpenAI's clients use it, so that it can stream, and has errors in their form too. `writes_log`: whether a
+    read-only key may not use it.
+    """
+
+    name: str
+    path: str
+    method: str = "POST"
+    request: str = ""
+    answer: str = ""
+    openai: bool = False
+    writes_log: bool = False
+
+
+ENDPOINTS = {
+    each.name: each
+    for each in (
+        Endpoint("judge", "/criteria/judge", request="JudgeCriteriaRequest", answer="JudgeCriteriaResponse"),
+        Endpoint(
+            "chat", "/chat/completions", request="ChatCompletionRequest", answer="ChatCompletion", openai=True
+        ),
+        Endpoint("report", "/report", request="ReportRequest", writes_log=True),
+        Endpoint("report-anthropic", "/report-anthropic", request="ReportAnthropicRequest", writes_log=True),
+        Endpoint("update-tags", "/logs/update-tags", request="UpdateLogTagsRequest", writes_log=True),
+        Endpoint(
+            "update-metadata", "/logs/update-metadata", request="UpdateLogMetadataRequest", writes_log=True
+        ),
+        Endpoint("check-cache", "/check-cache", request="CheckCacheRequest"),
+        Endpoint("latest-logged-call", "/local-testing-only-get-latest-logged-call", "GET"),
+        Endpoint("models", "/models", "GET"),
+    )
+}
+"""Name → endpoint."""
+
+SERVED = {f"{BASE}{each.path}": each for each in ENDPOINTS.values()}
+"""Path → endpoint."""
 
 SESSION = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/api/.*)")
 """Matches an API path that names its session."""
@@ -67,24 +82,24 @@ _OTHER_METHODS = {("POST", "/models")}
 
 
 def wrong_method(method: str, path: str) -> ApiError:
-    """The error for a request to a served path by another method; `path` includes BASE."""
-    served, tail = SERVED[path.removeprefix(BASE)], path.removeprefix(BASE)
-    if (method, tail) in _OTHER_METHODS:
-        return _unserved(f"{method} {tail}")
-    return MethodNotSupported(f"{path} takes {served}, not {method}.", allow=[served])
+    """The error for a request to a served path by another method."""
+    served = SERVED[path]
+    if (method, served.path) in _OTHER_METHODS:
+        return _unserved(f"{method} {served.path}")
+    return MethodNotSupported(f"{path} takes {served.method}, not {method}.", allow=[served.method])
 
 
 def not_found(path: str) -> NotFound:
     """The error for a path that isn't served; its message names the nearest path that is."""
     tail = _intended_endpoint(path)
-    if tail in SERVED:
+    if f"{BASE}{tail}" in SERVED:
         based = path.startswith(f"{BASE}/") and path.count(BASE) == 1
         advice = "mind the slashes." if based else f"let the base URL end in {BASE}, once."
         return NotFound(f"{quoted(path)} is served as {BASE}{tail}; {advice}")
     if any(pattern.fullmatch(tail) for pattern in _PATTERNS):
         return _unserved(quoted(tail))
-    near = nearest(tail, list(SERVED))
-    main = " and ".join(f"{BASE}{path}" for path in list(SERVED)[:2])
+    near = nearest(tail, [each.path for each in ENDPOINTS.values()])
+    main = " and ".join(path for path, each in SERVED.items() if each.answer)
     advice = f"did you mean {BASE}{near}?" if near else f"the main endpoints are {main}."
     return NotFound(f"there is no {quoted(path)} here; {advice}")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from openpipe_mock.openapi.endpoints import ENDPOINTS
 from openpipe_mock.openapi.shapes import Schema
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import fits
@@ -40,7 +41,9 @@ from openpipe_mock.payloads.values import (
 )
 
 Json = Any
-REQUEST_COMPONENTS: Mapping[str, str] = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"}
+REQUEST_COMPONENTS: Mapping[str, str] = {
+    each.name: each.request for each in ENDPOINTS.values() if each.answer
+}
 """Endpoint → the component of its request."""
 
 USER: Json = {"role": "user", "content": "Count to 3."}

@@ -5,6 +5,7 @@ import orjson
 from openpipe_mock.answers import judge
 from openpipe_mock.core.effects import JSON_HEADERS, Reply
 from openpipe_mock.core.errors import ApiError, BadRequest, InternalServerError, ParseError
+from openpipe_mock.openapi.endpoints import SERVED
 from openpipe_mock.service.request import Visit
 
 
@@ -14,7 +15,7 @@ def refused(visit: Visit, error: ApiError) -> Reply:
         visit.entry.violations = error.issues or (error.message,)
     if isinstance(error, judge.Undeclared):
         visit.once(error.message)
-    return refusal(error, twice=visit.entry.endpoint == "chat")
+    return refusal(error, twice=visit.path in SERVED and SERVED[visit.path].openai)
 
 
 def refusal(error: ApiError, *, twice: bool = False) -> Reply:

@@ -12,22 +12,14 @@ from openpipe_mock.core.effects import Effects, Head, Headers, Reply
 from openpipe_mock.core.errors import ApiError
 from openpipe_mock.core.wording import did_you_mean, quoted
 from openpipe_mock.matching.conditions import Subject
-from openpipe_mock.openapi.endpoints import not_found
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.admission import accepted
 from openpipe_mock.sessions.journal import Entry, Journal
 from openpipe_mock.sessions.memory import Session, Traffic
 
 Json = Any
-Endpoint = Callable[["Visit", Json], Reply | Effects]
-"""Takes a visit and its parsed body; returns a reply, or an exchange where time has to pass."""
 _MOST_NOTED = 1000
 """Sentences that `once` says for one mock; after these it says no more."""
-
-
-def _nowhere(visit: "Visit", body: Json) -> Reply:
-    """The endpoint of a request that isn't admitted yet."""
-    raise not_found(visit.path)
 
 
 @dataclass(slots=True)
@@ -50,7 +42,6 @@ class Visit:
     entry: Entry
     noted_once: MutableSet[str]
     journal: Journal
-    endpoint: Endpoint = _nowhere
     token: bytes = b""
     read_only: bool = False
     reads_body: bool = False
@@ -117,3 +108,15 @@ class Visit:
         if not (self.settings.magic and magic.magic_criterion(asked.name)):
             near = did_you_mean(asked.name, list(declared))
             self.once(f"the criterion {quoted(asked.name)} is not declared.{near}")
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """What answers the requests to an endpoint.
+
+    `answer`: takes a visit and its parsed body; returns a reply, or an exchange where time has to pass, or
+    raises ApiError. `check`: raises ApiError for a body that fits the schema and is refused all the same.
+    """
+
+    answer: Callable[[Visit, Json], Reply | Effects]
+    check: Callable[[Visit, Json], object] = lambda visit, body: None

@@ -6,7 +6,7 @@ all adapters give the same answers.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -41,11 +41,10 @@ from openpipe_mock.faults.magic import model_fault
 from openpipe_mock.faults.spoiling import spoiled
 from openpipe_mock.faults.variants import variant_named, varied
 from openpipe_mock.openapi.endpoints import (
-    BASE,
-    ENDPOINT_NAMES,
+    ENDPOINTS,
     SERVED,
     SESSION,
-    WRITES_LOG,
+    Endpoint,
     not_found,
     wrong_method,
 )
@@ -62,23 +61,17 @@ from openpipe_mock.service.admission import (
 from openpipe_mock.service.journaling import finished, recorded
 from openpipe_mock.service.judging import answer_judge
 from openpipe_mock.service.refusals import refusal, refused
-from openpipe_mock.service.request import Endpoint, Visit
+from openpipe_mock.service.request import Handler, Visit
 from openpipe_mock.sessions.journal import Entry, sent_token
 from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
 
-_ENDPOINTS = {f"{BASE}{path}": name for path, name in ENDPOINT_NAMES.items()}
-"""Path → the short name of its endpoint."""
 _TICK = Tick()
-_SCHEMAS = {"judge": "JudgeCriteriaRequest", "chat": "ChatCompletionRequest"} | {
-    ENDPOINT_NAMES[path]: report.schema for path, report in reporting.REPORTS.items() if report.schema
+HANDLERS: Mapping[str, Handler] = {
+    "judge": Handler(answer_judge),
+    "chat": Handler(completions.answer, completions.check_request),
+    **reporting.REPORTING,
 }
-"""Endpoint → the schema of its body."""
-_FURTHER: Mapping[str, Callable[[Visit, Any], object]] = {
-    "judge": lambda visit, body: None,
-    "chat": completions.check_request,
-    **reporting.CHECKS,
-}
-"""Endpoint → a check that raises ApiError for a body that fits the schema and is refused all the same."""
+"""Name of an endpoint → its handler."""
 _FOREIGN = "a page of another site begins no session; POST /_mock/sessions opens one that it may then use."
 
 
@@ -99,11 +92,6 @@ class Service:
         self.sessions = Sessions() if sessions is None else sessions
         self.sessions.base = lambda: self.settings
         self.noted_once: set[str] = set()
-        self.endpoints: dict[str, Endpoint] = {
-            "/criteria/judge": answer_judge,
-            "/chat/completions": completions.answer,
-            **reporting.endpoints(),
-        }
         contract().warm(
             "JudgeCriteriaRequest", "JudgeCriteriaInput", "JudgeCriteriaOutput", "ChatCompletionRequest"
         )
@@ -134,7 +122,7 @@ class Service:
         try:
             visit = self.visit(head)
         except ApiError as error:
-            return refusal(error, twice=head.path.endswith("/chat/completions"))
+            return refusal(error, twice=head.path.endswith(ENDPOINTS["chat"].path))
         visit.session.under_way += 1
         try:
             self.admit(visit)
@@ -195,7 +183,7 @@ class Service:
             session.requests += 1
         settings = session.settings(self.settings)
         entry = Entry(session.requests, session.name, head.method, head.path, head.headers, settings, head.at)
-        entry.endpoint = _ENDPOINTS.get(path, "")
+        entry.endpoint = SERVED[path].name if path in SERVED else ""
         if head.query:
             entry.query_secrets = secret_members(head.query)
         visit = Visit(head, path, session, settings, entry, self.noted_once, session.journal, barred=barred)
@@ -235,7 +223,7 @@ class Service:
         try:
             _expect_served(head.method, path)
             token = authorize(head.headers, settings.keys, settings.read_only_keys)
-            _is_read_only(token, _ENDPOINTS[path], settings)
+            _is_read_only(token, SERVED[path], settings)
         except ApiError as error:
             return error
         return Forbidden(_FOREIGN) if is_foreign(head.headers) else None
@@ -251,8 +239,7 @@ class Service:
             raise visit.barred
         _expect_served(head.method, visit.path)
         visit.token = authorize(head.headers, settings.keys, settings.read_only_keys)
-        visit.read_only = _is_read_only(visit.token, visit.entry.endpoint, settings)
-        visit.endpoint = self.endpoints[visit.path.removeprefix(BASE)]
+        visit.read_only = _is_read_only(visit.token, SERVED[visit.path], settings)
         if not settings.limits.none:
             _enter(visit)
         if head.method != "POST":
@@ -275,9 +262,9 @@ class Service:
 
 def _expect_served(method: str, path: str) -> None:
     """Raise NotFound for a path that isn't served, MethodNotSupported for another method."""
-    if path not in _ENDPOINTS:
+    if path not in SERVED:
         raise not_found(path)
-    if method != SERVED[path.removeprefix(BASE)]:
+    if method != SERVED[path].method:
         raise wrong_method(method, path)
 
 
@@ -312,7 +299,7 @@ def _asked(visit: Visit, body: Any) -> Reply | Effects:
     """What the endpoint answers. Raises ApiError for what it refuses."""
     if visit.problem is not None:
         raise visit.problem
-    return visit.endpoint(visit, body)
+    return HANDLERS[visit.entry.endpoint].answer(visit, body)
 
 
 def _guarded(visit: Visit, exchange: Effects) -> Effects:
@@ -332,12 +319,12 @@ def _engine(visit: Visit, body: Any) -> Effects:
         return refused(visit, error)
 
 
-def _is_read_only(token: bytes, endpoint: str, settings: Settings) -> bool:
+def _is_read_only(token: bytes, endpoint: Endpoint, settings: Settings) -> bool:
     """Whether the key may only read. Raises Unauthorized where the endpoint writes a log (source)."""
     known = settings.read_only_keys
     if not known or token.decode("latin-1") not in known:
         return False
-    if endpoint in WRITES_LOG:
+    if endpoint.writes_log:
         raise Unauthorized("this key is read-only and may not write logs; use one that may.")
     return True
 
@@ -383,13 +370,13 @@ def _by_model(visit: Visit, body: Any) -> Fault | None:
 
 
 def _asks_for_stream(visit: Visit, body: Any) -> bool:
-    return visit.entry.endpoint == "chat" and isinstance(body, dict) and body.get("stream") is True
+    return isinstance(body, dict) and body.get("stream") is True and ENDPOINTS[visit.entry.endpoint].openai
 
 
 def _check(visit: Visit, body: Any) -> None:
     """Check a request against the contract, for the journal: a fault may keep it from its engine."""
     endpoint = visit.entry.endpoint
-    schema = _SCHEMAS.get(endpoint)
+    schema = ENDPOINTS[endpoint].request
     try:
         if visit.problem is not None:
             raise visit.problem
@@ -398,7 +385,7 @@ def _check(visit: Visit, body: Any) -> None:
             body = body if checker.is_valid(body) else checker.tidy(body)
             if not checker.is_valid(body):
                 raise contract_refusal(checker, body)
-            _FURTHER[endpoint](visit, body)
+            HANDLERS[endpoint].check(visit, body)
     except (BadRequest, ParseError) as error:
         visit.entry.violations = error.issues or (error.message,)
     except ApiError:

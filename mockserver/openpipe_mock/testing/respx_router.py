@@ -4,7 +4,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Unpack, cast
 
 from openpipe_mock.core.resources import install_line
-from openpipe_mock.openapi.endpoints import BASE, ENDPOINT_NAMES, SERVED
+from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.service.service import Service
 from openpipe_mock.testing.border import SERVICE
 from openpipe_mock.testing.calls import not_none
@@ -54,9 +54,7 @@ def respx_router(*, config: Config = None, **settings: Unpack[Overrides]) -> "Mo
         return response
 
     answer.__signature__ = signature(answer)  # type: ignore[attr-defined]  # respx asks for it at each call
-    for path, method in SERVED.items():
-        router.route(method=method, host__in=SERVICE, path=f"{BASE}{path}", name=ENDPOINT_NAMES[path]).mock(
-            side_effect=answer
-        )
+    for path, each in SERVED.items():
+        router.route(method=each.method, host__in=SERVICE, path=path, name=each.name).mock(side_effect=answer)
     router.route(host__in=SERVICE, name=OTHER).mock(side_effect=answer)
     return router

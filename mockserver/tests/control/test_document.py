@@ -21,7 +21,7 @@ from openpipe_mock.control.parameters import (
     STATUS_FILTER,
 )
 from openpipe_mock.core.resources import folder
-from openpipe_mock.openapi.endpoints import ENDPOINT_NAMES
+from openpipe_mock.openapi.endpoints import ENDPOINTS
 from openpipe_mock.openapi.spec import load_document
 from tests.controlling import Mock
 
@@ -128,7 +128,7 @@ def test_every_operation_has_an_id_of_its_own_and_says_what_it_is() -> None:
 def test_the_values_of_the_filters_are_those_that_are_read() -> None:
     parameters = {each.get("name"): each for each in operations()["GET", "/_mock/requests"]["parameters"]}
     assert {*FILTERS, "limit"} < set(parameters)
-    assert parameters["endpoint"]["schema"]["enum"] == list(ENDPOINT_NAMES.values())
+    assert parameters["endpoint"]["schema"]["enum"] == list(ENDPOINTS)
     assert parameters["limit"]["schema"]["maximum"] == MOST_LISTED
     status = parameters["status"]["schema"]["pattern"]
     for value in ("200", "4xx", "0", "600", "20", "4x", "00"):

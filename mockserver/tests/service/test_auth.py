@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.core.errors import Unauthorized
-from openpipe_mock.openapi.endpoints import BASE, ENDPOINT_NAMES, SERVED, WRITES_LOG
+from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS
 from openpipe_mock.service.admission import authorize
 from openpipe_mock.service.service import Service
 from tests.chatting import CHAT, asking, chunks, latest, refused, sent_with
 from tests.generate import thorough
 from tests.inprocess import HEADERS, answer, content_of, having, holds, message_of
-from tests.service.test_reporting import BODIES
+from tests.service.test_reporting import BODIES, METHODS
 
 Json = Any
 
@@ -30,15 +30,15 @@ SENT: Mapping[str, Json] = {**BODIES, "/criteria/judge": having(), "/chat/comple
 def ask(service: Service, path: str, key: str | None, body: Json = None) -> Reply:
     headers = sent_with(key) if key is not None else {b"content-type": b"application/json"}
     body = SENT.get(path) if body is None else body
-    return answer(service, body, path=f"{BASE}{path}", method=SERVED[path], headers=headers)
+    return answer(service, body, path=f"{BASE}{path}", method=METHODS[path], headers=headers)
 
 
 def test_every_endpoint_is_tried_here() -> None:
-    assert {path for path, method in SERVED.items() if method == "POST"} == set(SENT)
-    assert {ENDPOINT_NAMES[path] for path in SERVED} >= WRITES_LOG
+    assert {path for path, method in METHODS.items() if method == "POST"} == set(SENT)
+    assert {each.path for each in ENDPOINTS.values() if each.writes_log} == set(WRITING)
 
 
-@pytest.mark.parametrize("path", SERVED)
+@pytest.mark.parametrize("path", METHODS)
 @pytest.mark.parametrize("key", ["op-local", "op-other"])
 def test_a_key_that_is_named_may_do_all(path: str, key: str) -> None:
     assert ask(Service(SETTINGS), path, key).status == 200
@@ -47,7 +47,7 @@ def test_a_key_that_is_named_may_do_all(path: str, key: str) -> None:
 WRITING = ("/report", "/report-anthropic", "/logs/update-tags", "/logs/update-metadata")
 
 
-@pytest.mark.parametrize("path", SERVED)
+@pytest.mark.parametrize("path", METHODS)
 def test_a_read_only_key_may_do_all_but_write_logs(path: str) -> None:
     reply = ask(Service(SETTINGS), path, "op-reader")
     if path in WRITING:
@@ -58,7 +58,7 @@ def test_a_read_only_key_may_do_all_but_write_logs(path: str) -> None:
         assert reply.status == 200
 
 
-@pytest.mark.parametrize("path", SERVED)
+@pytest.mark.parametrize("path", METHODS)
 @pytest.mark.parametrize(
     "key",
     [
@@ -156,7 +156,7 @@ def test_a_read_only_key_uses_criteria_and_cache() -> None:
 # No answer repeats a key.
 
 
-@pytest.mark.parametrize("path", SERVED)
+@pytest.mark.parametrize("path", METHODS)
 @pytest.mark.parametrize("key", ["s3cret-full", "s3cret-reader", "s3cret-wrong", "invalid-s3cret"])
 def test_no_answer_repeats_a_key_or_names_those_that_would_do(path: str, key: str) -> None:
     service = Service(Settings(keys=("s3cret-full",), read_only_keys=("s3cret-reader",)))

@@ -12,12 +12,13 @@ from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Begin, Effect, Effects, Head, Piece, ReadBody, Reply, Tick, Wait
 from openpipe_mock.faults.kinds import ErrorAnswer, Fault
-from openpipe_mock.openapi.endpoints import BASE, SERVED
-from openpipe_mock.service.service import Service
+from openpipe_mock.openapi.endpoints import BASE
+from openpipe_mock.service.request import Handler
+from openpipe_mock.service.service import HANDLERS, Service
 from openpipe_mock.sessions.memory import MOST_COUNTERS
 from tests.chatting import CHAT, asking, sent_with
 from tests.inprocess import HEADERS, JUDGE, answer, content_of, having, holds, message_of
-from tests.service.test_reporting import BODIES
+from tests.service.test_reporting import BODIES, METHODS
 
 Json = Any
 BODY = json.dumps(having()).encode()
@@ -102,12 +103,12 @@ def test_a_read_only_key_has_limits_too() -> None:
     assert statuses(service, 2, key="r") == [200, 429]
 
 
-@pytest.mark.parametrize("path", SERVED)
+@pytest.mark.parametrize("path", METHODS)
 def test_all_endpoints_count_together_and_refuse_alike(path: str) -> None:
     service = limited(1)
     judge(service)
     body = BODIES.get(path, asking())
-    reply = answer(service, body, path=f"{BASE}{path}", method=SERVED[path])
+    reply = answer(service, body, path=f"{BASE}{path}", method=METHODS[path])
     refused(reply)
     assert (
         holds(reply, CHAT) if path == "/chat/completions" else set(content_of(reply)) == {"message", "code"}
@@ -295,13 +296,12 @@ def test_a_place_is_free_again_after_a_defect_of_ours(monkeypatch: pytest.Monkey
     def crash(*_: object) -> Reply:
         raise RuntimeError("a defect")
 
-    working = service.endpoints["/criteria/judge"]
-    monkeypatch.setitem(service.endpoints, "/criteria/judge", crash)
-    for _ in range(3):
-        exchange = begun(service)
-        with pytest.raises(RuntimeError, match="a defect"):
-            exchange.send(BODY)
-    monkeypatch.setitem(service.endpoints, "/criteria/judge", working)
+    with monkeypatch.context() as patch:
+        patch.setitem(HANDLERS, "judge", Handler(crash))
+        for _ in range(3):
+            exchange = begun(service)
+            with pytest.raises(RuntimeError, match="a defect"):
+                exchange.send(BODY)
     assert judge(service).status == 200
 
 

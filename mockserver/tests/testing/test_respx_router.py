@@ -12,7 +12,7 @@ import respx
 
 from openpipe_mock.config.file import Mistakes
 from openpipe_mock.core.resources import install_line
-from openpipe_mock.openapi.endpoints import ENDPOINT_NAMES
+from openpipe_mock.openapi.endpoints import ENDPOINTS
 from openpipe_mock.testing.respx_router import OTHER, respx_router
 
 SERVICE = "https://api.openpipe.ai/api/v1"
@@ -34,7 +34,7 @@ def judge(base: str = SERVICE) -> Any:
 
 def test_a_route_for_each_endpoint_by_its_name() -> None:
     router = respx_router()
-    assert {route.name for route in router.routes} == {*ENDPOINT_NAMES.values(), OTHER}
+    assert {route.name for route in router.routes} == {*ENDPOINTS, OTHER}
 
 
 def test_it_is_the_side_effect_of_a_route(theirs: respx.MockRouter) -> None:
