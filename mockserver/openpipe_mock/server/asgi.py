@@ -39,9 +39,9 @@ from openpipe_mock.core.effects import (
 from openpipe_mock.core.errors import Forbidden, MethodNotSupported
 from openpipe_mock.openapi.endpoints import BASE, is_control, not_found
 from openpipe_mock.service.admission import LOCAL_ORIGIN
+from openpipe_mock.service.fast_lane import FastLane
 from openpipe_mock.service.refusals import crash, refusal
 from openpipe_mock.service.service import Service
-from openpipe_mock.service.shortcut import Shortcut
 from openpipe_mock.sessions.journal import discreet, sent_token
 
 _requests = logging.getLogger("openpipe_mock.requests")
@@ -109,7 +109,7 @@ class _ServiceApi(Api):
     def __init__(self, service: Service) -> None:
         super().__init__(service.exchange)
         self.service = service
-        self.shortcut = Shortcut(service)
+        self.fast_lane = FastLane(service)
 
     def at_once(self, scope: Scope, body: bytes) -> Reply | ASGIApp | None:
         """The reply to a request whose body is here whole, or an app that goes on where time has to pass.
@@ -123,7 +123,7 @@ class _ServiceApi(Api):
             return None
         head = _head_of(scope, headers, at)
         try:
-            reply = self.shortcut.answer(head, body, _ticking)
+            reply = self.fast_lane.answer(head, body, _ticking)
         except Exception as error:
             reply = _defect(error, head)
         if not isinstance(reply, Reply):

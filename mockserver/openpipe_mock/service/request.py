@@ -28,9 +28,8 @@ class Visit:
 
     `path`: without the session's name. `noted_once`: the sentences that `once` has said for this mock.
     `journal`: the session's when the request came; a reset replaces that of the session. `reads_body`:
-    whether there is a body to read. `refused`: the answer to a request that was refused by its path or
-    headers. `barred`: why the request may not make the session that it names; `session` is the default one
-    then. `problem`: what is wrong with the body's headers or form.
+    whether there is a body to read. `barred`: why the request may not make the session that it names;
+    `session` is the default one then. `problem`: what is wrong with the body's headers or form.
     """
 
     # Not frozen: the service fills it in step by step.
@@ -45,7 +44,6 @@ class Visit:
     token: bytes = b""
     read_only: bool = False
     reads_body: bool = False
-    refused: Reply | None = None
     barred: ApiError | None = None
     problem: ApiError | None = None
     traffic: Traffic | None = None

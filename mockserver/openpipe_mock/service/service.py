@@ -6,7 +6,7 @@ all adapters give the same answers.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from openpipe_mock.answers import magic
 from openpipe_mock.config.file import ConfigFile
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import (
+    Effect,
     Effects,
     Head,
     Headers,
@@ -75,8 +76,11 @@ HANDLERS: Mapping[str, Handler] = {
 _FOREIGN = "a page of another site begins no session; POST /_mock/sessions opens one that it may then use."
 
 
+Keep = Callable[[Visit, Reply], None]
+
+
 class Service:
-    """One mock with its settings and its memory. `exchange` is all that an adapter calls.
+    """One mock with its settings and its memory. An adapter calls `exchange`, or `answer` if it has the body.
 
     `settings` may be replaced at any time; requests under way keep those that they began with.
     """
@@ -96,28 +100,10 @@ class Service:
             "JudgeCriteriaRequest", "JudgeCriteriaInput", "JudgeCriteriaOutput", "ChatCompletionRequest"
         )
 
-    def exchange(self, head: Head) -> Effects:
+    def exchange(self, head: Head, keep: Keep | None = None) -> Effects:
         """Answer one request. Order: method and path, key, limits, faults, body, model, engine.
 
-        An adapter that has the body already may take the steps itself: `begin`, `proceed`, then `go_on`, or
-        `journaling.finished` and `end`.
-        """
-        visit = self.begin(head)
-        if isinstance(visit, Reply):
-            return visit
-        try:
-            sent = (yield ReadBody(self.settings.max_body_bytes)) if visit.reads_body else None
-            reply = self.proceed(visit, sent)
-        except BaseException:
-            self.end(visit)
-            raise
-        return (yield from self.go_on(visit, reply))
-
-    def begin(self, head: Head) -> Visit | Reply:
-        """Read a request up to its body. Returns its visit, or a reply where no session takes the request.
-
-        `reads_body` of the visit says whether the caller has to read a body, of at most `max_body_bytes`.
-        Each visit must be ended, by `go_on` or `end`.
+        `keep`: called with an answer that was made without time passing.
         """
         try:
             visit = self.visit(head)
@@ -125,41 +111,40 @@ class Service:
             return refusal(error, twice=head.path.endswith(ENDPOINTS["chat"].path))
         visit.session.under_way += 1
         try:
-            self.admit(visit)
-        except ApiError as error:
-            visit.refused = refused(visit, error)
-        except BaseException:  # a defect of ours
-            self.end(visit)
-            raise
-        return visit
-
-    def proceed(self, visit: Visit, sent: bytes | None, parsed: Any = None) -> Reply | Effects:
-        """Answer a visit. `sent`: its body, None where that is too long or there is none.
-
-        `parsed`: the body's JSON, if the caller has parsed it already. Returns a reply, yet to be completed
-        by `journaling.finished`, or an exchange where time has to pass or the answer is sent in pieces.
-        """
-        if visit.refused:
-            return visit.refused
-        body = None
-        if visit.reads_body:
             try:
-                body = self.parsed(visit, sent, parsed)
+                self.admit(visit)
+                sent = (yield ReadBody(self.settings.max_body_bytes)) if visit.reads_body else None
+                reply = _responding(visit, self.read(visit, sent) if visit.reads_body else None)
             except ApiError as error:
-                visit.problem = error
-        try:
-            return _responding(visit, body)
-        except ApiError as error:
-            return refused(visit, error)
-
-    def go_on(self, visit: Visit, reply: Reply | Effects) -> Effects:
-        """Run what `proceed` returned to its end, complete the reply, and end the visit."""
-        try:
+                reply = refused(visit, error)
             if not isinstance(reply, Reply):
                 reply = yield from reply
+            elif keep:
+                keep(visit, reply)
             return finished(visit, reply, (yield _TICK))
         finally:
             self.end(visit)
+
+    def answer(
+        self, head: Head, body: bytes, clock: Callable[[], float], keep: Keep | None = None
+    ) -> Reply | Effects:
+        """Answer a request whose body is here: a reply, or the rest of the exchange where time has to pass.
+
+        `clock`: seconds on the clock of `Head.at`.
+        """
+        exchange = self.exchange(head, keep)
+        try:
+            effect = next(exchange)
+            while True:
+                if isinstance(effect, ReadBody):
+                    effect = exchange.send(body if len(body) <= effect.limit else None)
+                elif isinstance(effect, Tick):
+                    effect = exchange.send(clock())
+                else:
+                    return _resumed(exchange, effect)
+        except StopIteration as stop:
+            reply: Reply = stop.value
+            return reply
 
     def end(self, visit: Visit) -> None:
         """End a visit, however it went, and add its entry to the journal."""
@@ -251,13 +236,24 @@ class Service:
         except ApiError as error:
             visit.problem = error
 
-    def parsed(self, visit: Visit, sent: bytes | None, parsed: Any = None) -> Any:
-        """The body's JSON. Raises PayloadTooLarge, ParseError."""
-        if sent is None:
-            raise too_large(self.settings.max_body_bytes)
-        visit.entry.body = sent
-        visit.entry.checked = True
-        return parse(sent) if parsed is None else parsed
+    def read(self, visit: Visit, sent: bytes | None) -> Any:
+        """The body's JSON. None where it is too long or no JSON, which is kept as the visit's `problem`."""
+        try:
+            if sent is None:
+                raise too_large(self.settings.max_body_bytes)
+            visit.entry.body = sent
+            visit.entry.checked = True
+            return parse(sent)
+        except ApiError as error:
+            visit.problem = error
+            return None
+
+
+def _resumed(exchange: Effects, effect: Effect) -> Effects:
+    """The rest of an exchange that is stopped at an effect."""
+    while (result := (yield effect)) is not None:
+        effect = exchange.send(result)
+    return (yield from exchange)  # what follows costs no more than it does without this function
 
 
 def _expect_served(method: str, path: str) -> None:

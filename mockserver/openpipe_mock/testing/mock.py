@@ -32,8 +32,8 @@ from openpipe_mock.core.wording import did_you_mean, listed, quoted
 from openpipe_mock.faults.variants import variant_named
 from openpipe_mock.openapi.endpoints import SESSION
 from openpipe_mock.openapi.violations import SchemaPlace
+from openpipe_mock.service.fast_lane import FastLane
 from openpipe_mock.service.service import Service
-from openpipe_mock.service.shortcut import Shortcut
 from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.sessions.memory import DEFAULT, Session
 from openpipe_mock.testing.calls import (
@@ -220,7 +220,7 @@ class Mock:
         self.session.journal = Everything()
         self.base_url = base_url
         self.clock = VirtualClock()
-        self.shortcut = Shortcut(service)
+        self.fast_lane = FastLane(service)
         self.overrides = overrides or {}
         self.initial = self.session.own
         self.expected: set[str] = set()
@@ -250,7 +250,7 @@ class Mock:
         with TURN:
             if head.path.startswith("/_mock/") and not SESSION.fullmatch(head.path):
                 return Control(self.service).exchange(head)
-            return self.shortcut.answer(head, body, self.now)
+            return self.fast_lane.answer(head, body, self.now)
 
     def order(self, method: str, path: str, body: Json = None) -> Json:
         """Ask the control API, in this process; returns the JSON. Raises MockError for an error."""

@@ -20,8 +20,8 @@ from openpipe_mock.config.settings import Settings, Validation
 from openpipe_mock.control.page import start_page
 from openpipe_mock.core.effects import Begin, Effect, Entropy, Now, Piece, Reply, Wait
 from openpipe_mock.server.asgi import WRITE, ClientGone, Transport, create_app
+from openpipe_mock.service.fast_lane import FastLane
 from openpipe_mock.service.service import Service
-from openpipe_mock.service.shortcut import Shortcut
 from tests.chatting import CHAT
 from tests.inprocess import FULL, HEADERS, JUDGE, MINIMAL, answer, having
 
@@ -330,8 +330,8 @@ def crashing(monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(self: object, *rest: object) -> Reply:
         raise RuntimeError("an inner detail")
 
-    monkeypatch.setattr(Service, "proceed", crash)
-    monkeypatch.setattr(Shortcut, "judgement", crash)
+    monkeypatch.setattr(Service, "admit", crash)
+    monkeypatch.setattr(FastLane, "judgement", crash)
 
 
 def test_a_defect_of_ours_answers_500_and_leaves_its_traceback_in_the_log(

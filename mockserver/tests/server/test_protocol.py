@@ -512,7 +512,7 @@ def test_a_defect_of_ours_is_answered_and_logged(
     def broken(self: Service, *rest: object) -> None:
         raise RuntimeError("an inner detail")
 
-    monkeypatch.setattr(Service, "proceed", broken)
+    monkeypatch.setattr(Service, "admit", broken)
     service = Service()
     app = create_app(service)
     request = {"model": "gpt-4o", "messages": []}

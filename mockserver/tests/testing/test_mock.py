@@ -494,7 +494,7 @@ def test_nothing_is_forgotten_however_much_comes(mock: Mock) -> None:
 def test_threads_take_turns(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
     """No step of a request is taken while another one answers."""
     inside: list[bool] = []
-    answer = mock.shortcut.answer
+    answer = mock.fast_lane.answer
 
     def watched(*given: Any) -> Any:
         inside.append(len(inside) > len(ended))
@@ -504,7 +504,7 @@ def test_threads_take_turns(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None
         return reply
 
     ended: list[Any] = []
-    monkeypatch.setattr(mock.shortcut, "answer", watched)
+    monkeypatch.setattr(mock.fast_lane, "answer", watched)
     with ThreadPoolExecutor(8) as pool, httpx.Client(headers=KEY) as client:
         list(pool.map(lambda _: client.post(f"{SERVICE}/criteria/judge", json=BODY), range(100)))
     assert inside == [False] * 100

@@ -1,4 +1,4 @@
-"""The short way to a plain judgement says and remembers what the long way does, whatever comes."""
+"""The fast lane says and remembers what the service does, whatever comes; taken out it is not missed."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any, cast
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from openpipe_mock.answers.scorers import Declared, Fixed, Form
@@ -24,15 +24,17 @@ from openpipe_mock.faults.kinds import ErrorAnswer, Fault
 from openpipe_mock.faults.variants import VARIANTS
 from openpipe_mock.payloads import strategies
 from openpipe_mock.server.asgi import App, create_app
-from openpipe_mock.service import shortcut
+from openpipe_mock.service import fast_lane
 from openpipe_mock.service.completions import OFTEN
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
 from openpipe_mock.sessions.redis.link import Link
 from openpipe_mock.sessions.redis.sessions import RedisSessions
-from tests.chatting import CHAT, shaped, tool
+from tests import golden
+from tests.chatting import CHAT, sent_with, shaped, tool
 from tests.controlling import Mock
+from tests.golden import chat
 from tests.inprocess import HEADERS, JUDGE, MINIMAL, answer, having
 from tests.profiles import examples
 from tests.redises import redis_server
@@ -96,14 +98,14 @@ def same(body: bytes, headers: Headers = HEADERS, settings: Settings | None = No
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Notes for each judge request that is looked at whether it goes the short way."""
     ways: list[bool] = []
-    plain = shortcut.Shortcut.judgement
+    plain = fast_lane.FastLane.judgement
 
-    def judgement(self: shortcut.Shortcut, *rest: Any) -> Any:
+    def judgement(self: fast_lane.FastLane, *rest: Any) -> Any:
         reply = plain(self, *rest)
         ways.append(reply is not None)
         return reply
 
-    monkeypatch.setattr(shortcut.Shortcut, "judgement", judgement)
+    monkeypatch.setattr(fast_lane.FastLane, "judgement", judgement)
     return ways
 
 
@@ -134,12 +136,45 @@ others = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.usefixtures("lane")
+@settings(suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture])
 @given(texts, keys, others)
 @example(BODY, b"Bearer op-test", {})
 @example(BODY, b"Bearer 1, 2, 3.", {})
 @example(b"[" * (MOST_LEVELS + 1) + b"]" * (MOST_LEVELS + 1), b"Bearer op-test", {})
 def test_both_ways_say_and_remember_the_same(body: bytes, key: bytes, other: Headers) -> None:
     same(body, {**HEADERS, b"authorization": key, **other})
+
+
+@pytest.fixture(params=["with the lane", "without it"])
+def lane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once as it is, and once with the fast lane taken out."""
+    if request.param == "without it":
+        monkeypatch.setattr(
+            fast_lane.FastLane, "answer", lambda self, *request: self.service.answer(*request)
+        )
+
+
+def at_hand(service: Service, path: str, body: Json, headers: Headers) -> str:
+    """The body of a plain answer, each time that it is asked for."""
+    lane, sent = fast_lane.FastLane(service), json.dumps(body).encode()
+    replies = [
+        lane.answer(Head("POST", path, headers), json.dumps(body).encode(), lambda: 0.0) for _ in "123"
+    ]
+    [text] = {reply.body.decode() for reply in replies if isinstance(reply, Reply)}
+    return text
+
+
+@pytest.mark.usefixtures("lane")
+def test_the_golden_bytes_are_the_same_with_the_lane_and_without() -> None:
+    for row in json.loads(golden.FILE.read_text("utf-8")):
+        service = Service(Settings(seed=row["seed"]))
+        assert at_hand(service, JUDGE, row["request"], HEADERS) == row["reply"], row["name"]
+    for row in json.loads(chat.FILE.read_text("utf-8")):
+        if row["request"].get("stream") or row["settings"].get("repeat") == "vary":
+            continue
+        service, headers = Service(Settings(**row["settings"])), sent_with(**row["options"])
+        assert at_hand(service, CHAT, row["request"], headers) == row["reply"], row["name"]
 
 
 SETTINGS = {
@@ -239,7 +274,7 @@ def test_shared_sessions_have_no_short_way(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_long_judgement_is_kept_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     ways = counted(monkeypatch)
-    text = "long " * (shortcut.MOST_SHORTCUT_BYTES // 5)
+    text = "long " * (fast_lane.MOST_BYTES // 5)
     same(json.dumps(having(output={"role": "assistant", "content": text})).encode())
     assert ways == [False, False]
 
@@ -334,18 +369,18 @@ PLAIN_CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Count
 def repeated(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Notes for each request whether it was answered by a completion that was given before."""
     ways: list[bool] = []
-    again, stepwise = shortcut.Shortcut.again, shortcut.Shortcut.stepwise
+    again, answered = fast_lane.FastLane.again, Service.answer
 
-    def short(self: shortcut.Shortcut, *rest: Any) -> Any:
+    def short(self: fast_lane.FastLane, *rest: Any) -> Any:
         ways.append(True)
         return again(self, *rest)
 
-    def long(self: shortcut.Shortcut, *rest: Any) -> Any:
+    def long(self: Service, *rest: Any) -> Any:
         ways.append(False)
-        return stepwise(self, *rest)
+        return answered(self, *rest)
 
-    monkeypatch.setattr(shortcut.Shortcut, "again", short)
-    monkeypatch.setattr(shortcut.Shortcut, "stepwise", long)
+    monkeypatch.setattr(fast_lane.FastLane, "again", short)
+    monkeypatch.setattr(Service, "answer", long)
     return ways
 
 
@@ -384,13 +419,13 @@ def test_what_changes_from_time_to_time_is_never_repeated(
 
 
 def test_no_more_completions_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shortcut, "_MOST_KNOWN", 2)
+    monkeypatch.setattr(fast_lane, "_MOST_KNOWN", 2)
     ways = repeated(monkeypatch)
     app = create_app(Service())
     for model in ("a", "b", "c", "a", "c"):
         sent(app, json.dumps({**PLAIN_CHAT, "model": model}).encode(), path=CHAT)
     assert ways == [False, False, False, False, True]
-    assert len(app.api.shortcut.known) == 2
+    assert len(app.api.fast_lane.known) == 2
 
 
 def test_the_order_of_a_schema_s_keys_is_followed_whoever_asked_before() -> None:
@@ -451,11 +486,11 @@ def test_a_key_hears_nothing_of_another_s_calls() -> None:
 
 def test_what_names_no_criterion_is_kept_nowhere() -> None:
     app = create_app(Service())
-    before = shortcut.lot.cache_info().currsize
+    before = fast_lane.lot.cache_info().currsize
     for letter in "abcdef":
         body = json.dumps(having(criterion_id=letter * 20_000, output={"role": "assistant"})).encode()
         assert sent(app, body)[0] == 404
-    assert shortcut.lot.cache_info().currsize == before
+    assert fast_lane.lot.cache_info().currsize == before
 
 
 @pytest.mark.parametrize("announced", [b"", b"80", b"999", b"1000", b"1001", b"9999", b"50000"])
@@ -470,7 +505,7 @@ def test_the_mock_s_own_bound_counts_and_not_the_session_s(mock: int, session: i
     for path in (JUDGE, CHAT):
         service = Service(Settings(max_body_bytes=mock))
         service.sessions.default.use(Settings(max_body_bytes=session))
-        found = shortcut.Shortcut(service).answer(replace(head, path=path), body, lambda: 0.0)
+        found = fast_lane.FastLane(service).answer(replace(head, path=path), body, lambda: 0.0)
         assert isinstance(found, Reply)
         assert found.status == (status if path == JUDGE or status == 413 else 400)
 

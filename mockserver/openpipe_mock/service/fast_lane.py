@@ -1,13 +1,13 @@
 """Answer the most usual requests in one go: plain judgements, and completions that were given before.
 
-`Service` answers them in its steps with the same bytes, the same journal and the same memory. Whatever is
-special, in the request or in the settings, is left to the service. In a loop a plain judgement takes 11 µs
-here and 17 in the steps, a repeated completion 10.5 instead of 35 (docs/performance.md).
+`Service` gives them the same bytes, journal entries and counts. Whatever is special, in the request or in the
+settings, is left to it. In a loop a plain judgement takes 11 µs here and 17 there, a repeated completion 10.5
+instead of 35 (docs/performance.md).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Any
 
@@ -33,9 +33,9 @@ from openpipe_mock.core.strictjson import MOST_LEVELS
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.completions import OFTEN
-from openpipe_mock.service.journaling import REQUEST_ID, finished
+from openpipe_mock.service.journaling import REQUEST_ID
 from openpipe_mock.service.request import Visit
-from openpipe_mock.service.service import Service
+from openpipe_mock.service.service import Keep, Service
 from openpipe_mock.sessions.calllog import Own
 from openpipe_mock.sessions.journal import OVERHEAD, SCORE_BYTES, Entry, head_size
 from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
@@ -46,8 +46,6 @@ _Key = tuple[bytes, bytes | None]
 
 The request's identity isn't enough: answers follow the order of a schema's keys, which it ignores.
 """
-_Asked = tuple[_Key, bytes]
-"""The key of a completion, and the identity of its request, by which repetitions are counted."""
 
 [_JSON] = JSON_HEADERS
 _JUDGE, _CHAT = f"{BASE}/criteria/judge", f"{BASE}/chat/completions"
@@ -58,10 +56,10 @@ _LONG_WAY = frozenset(
 _LONG_CHAT = _LONG_WAY | {b"op-cache", b"op-log-request", b"op-tags"}
 _JUDGE_SIZE = OVERHEAD + SCORE_BYTES + len(_JUDGE)
 """Bytes that the journal counts for a judgement, beside body, answer and headers."""
-MOST_SHORTCUT_BYTES = 32_768
-"""Bytes of a body that the shortcut takes. Longer ones take so long that it would save next to nothing."""
+MOST_BYTES = 32_768
+"""Bytes of a body that the fast lane takes. Longer ones take so long that it would save next to nothing."""
 _MOST_KNOWN = 512
-"""Completions that are remembered, each of at most MOST_SHORTCUT_BYTES."""
+"""Completions that are remembered, each of at most MOST_BYTES."""
 _LONGEST_CRITERIA = 1000
 """Bytes of `op-criteria` with which a completion is remembered."""
 
@@ -82,8 +80,8 @@ class _Known:
     size: int
 
 
-class Shortcut:
-    """The shortcuts through a service; sessions that several processes share have none.
+class FastLane:
+    """The fast lane through a service; sessions that several processes share have none.
 
     What `learn` works out of the settings: `judges` and `repeats`: whether judgements, and completions given
     before, are answered here. `most`: bytes of a body. `most_digits`: digits of its announced length.
@@ -102,48 +100,23 @@ class Shortcut:
         self.judges = False
         self.repeats = False
         self.known: dict[_Key, _Known] = {}
-        self.parsed: Any = None
-        """The JSON of the current request's body, once `read` has parsed it."""
 
     def answer(self, head: Head, body: bytes, clock: _Clock) -> Reply | Effects:
-        """Answer a request whose body is here: a reply, or an exchange where time has to pass.
+        """Answer a request whose body is here: a reply, or the rest of the exchange where time has to pass.
 
         `clock`: seconds on the clock of `Head.at`.
         """
-        reply: Reply | Effects | None = None
-        self.parsed = None
+        reply: Reply | None = None
+        keep: Keep | None = None
         if self.sessions and head.method == "POST" and not head.query:
             if head.path == _JUDGE:
                 reply = self.judgement(self.sessions.default, head.headers, body, head.at, clock)
             elif head.path == _CHAT:
-                reply = self.completion(self.sessions.default, head, body, clock)
-        return reply or self.stepwise(head, body, clock)
-
-    def stepwise(
-        self, head: Head, body: bytes, clock: _Clock, asked: _Asked | None = None
-    ) -> Reply | Effects:
-        """Answer by the service's own steps. `asked`: the key under which the completion is remembered."""
-        service = self.service
-        visit = service.begin(head)
-        if isinstance(visit, Reply):
-            return visit
-        try:
-            sent = body if len(body) <= service.settings.max_body_bytes else None
-            found = service.proceed(visit, sent, self.parsed)
-            if isinstance(found, Reply):
-                finished(visit, found, clock())
-                if asked:
-                    self.remember(asked, visit, found)
-        except BaseException:
-            service.end(visit)
-            raise
-        if not isinstance(found, Reply):
-            return service.go_on(visit, found)
-        service.end(visit)
-        return found
+                reply, keep = self.completion(self.sessions.default, head, body, clock)
+        return reply or self.service.answer(head, body, clock, keep)
 
     def plain(self, session: Session, headers: Headers) -> Settings | None:
-        """The settings of a session; None where they or a request's headers rule the shortcuts out."""
+        """The settings of a session; None where they or a request's headers rule the fast lane out."""
         base = self.service.settings
         settings = session.settings(base)
         if settings is not self.settings or base is not self.base:
@@ -181,9 +154,9 @@ class Shortcut:
         return Reply(200, found.answer, (_JSON, (REQUEST_ID, request_id)), found.line)
 
     def learn(self, session: Session, settings: Settings, base: Settings) -> None:
-        """Work out which shortcuts these settings allow. `base`: the mock's own, which bound a body."""
+        """Work out what these settings allow. `base`: the mock's own, which bound a body."""
         self.base, self.settings, self.known = base, settings, {}
-        self.most = min(MOST_SHORTCUT_BYTES, base.max_body_bytes)
+        self.most = min(MOST_BYTES, base.max_body_bytes)
         self.most_digits = len(str(base.max_body_bytes + 1)) - 1
         own = type(session) is Session and type(self.service) is Service
         self.judges = own and _is_plain(settings)
@@ -199,28 +172,32 @@ class Shortcut:
             return None
         if body.count(b"[") + body.count(b"{") > MOST_LEVELS:
             return None
-        self.parsed = request
         return request if fits(request) and no_untidy(body.decode()) else None
 
     # Completions.
 
-    def completion(self, session: Session, head: Head, body: bytes, clock: _Clock) -> Reply | Effects | None:
-        """The answer to a chat request, which is remembered; None, and nothing done, where it isn't plain."""
+    def completion(
+        self, session: Session, head: Head, body: bytes, clock: _Clock
+    ) -> tuple[Reply | None, Keep | None]:
+        """The reply to a chat request that was answered before, or what keeps the service's answer to it.
+
+        Neither where it isn't plain.
+        """
         headers, criteria = head.headers, head.headers.get(b"op-criteria")
         if self.plain(session, headers) is None or not self.repeats or not _LONG_CHAT.isdisjoint(headers):
-            return None
+            return None, None
         if len(body) > self.most or len(criteria or b"") > _LONGEST_CRITERIA:
-            return None
+            return None, None
         key = blake2b(body, digest_size=16).digest(), criteria
         known = self.known.get(key)
         if known is None:
             request = self.read(body, self.is_chat)
             if request is None or request.get("stream"):
-                return None
-            return self.stepwise(head, body, clock, (key, content_digest(request, NOT_IDENTITY)))
+                return None, None
+            return None, partial(self.keep, key, content_digest(request, NOT_IDENTITY))
         if session.counts.get(known.identity) == OFTEN - 1:  # the service notes it
-            return None
-        return self.again(known, session, head, body, clock)
+            return None, None
+        return self.again(known, session, head, body, clock), None
 
     def again(self, known: _Known, session: Session, head: Head, body: bytes, clock: _Clock) -> Reply:
         """The reply to a chat request that was answered before."""
@@ -234,13 +211,14 @@ class Shortcut:
         request_id = f"{session.name}-{number}".encode()
         return Reply(200, known.text, (_JSON, (REQUEST_ID, request_id)), known.line)
 
-    def remember(self, asked: _Asked, visit: Visit, reply: Reply) -> None:
-        """Keep a completion for the next time, unless its entry has notes, rules, faults or violations."""
-        key, identity = asked
-        entry, settings = visit.entry, visit.settings
-        if reply.status != 200 or reply.headers[:-1] != JSON_HEADERS or len(reply.body) > MOST_SHORTCUT_BYTES:
+    def keep(self, key: _Key, identity: bytes, visit: Visit, reply: Reply) -> None:
+        """Keep a completion for the next time, unless it comes with notes, rules, faults or violations."""
+        entry = visit.entry
+        if reply.status != 200 or reply.headers != JSON_HEADERS or len(reply.body) > MOST_BYTES:
             return
-        if entry.notes or entry.rules or entry.faults or entry.violations or settings is not self.settings:
+        if reply.notes or entry.notes or entry.rules or entry.faults or entry.violations:
+            return
+        if visit.settings is not self.settings:
             return
         if len(self.known) >= _MOST_KNOWN:
             del self.known[next(iter(self.known))]
