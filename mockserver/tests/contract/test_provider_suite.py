@@ -57,6 +57,9 @@ CANNOT_PASS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 
+MAY_FAIL = {"fallback/test_async_fallback.py::test_async_fallback_if_timeout_is_zero"}
+"""It expects that nothing comes within no time. A client that had to wait for the processor finds an answer."""
+
 LEFT_OUT_BY_THE_PROVIDER = (
     *each(
         "platform/create_model/test_{}_create_model.py",
@@ -157,6 +160,7 @@ def test_all_tests_of_the_wheel_were_met(outcomes: Mapping[str, Outcome]) -> Non
 
 def test_what_is_not_on_record_passes(outcomes: Mapping[str, Outcome]) -> None:
     recorded = {name for names in CANNOT_PASS.values() for name in names} | set(LEFT_OUT_BY_THE_PROVIDER)
+    recorded |= MAY_FAIL
     failed = {
         name: outcome.text
         for name, outcome in outcomes.items()
