@@ -58,7 +58,7 @@ CANNOT_PASS: Mapping[str, tuple[str, ...]] = {
 }
 
 MAY_FAIL = {"fallback/test_async_fallback.py::test_async_fallback_if_timeout_is_zero"}
-"""It expects that nothing comes within no time. A client that had to wait for the processor finds an answer."""
+"""It expects that nothing comes within no time; a client that waited for the processor finds an answer."""
 
 LEFT_OUT_BY_THE_PROVIDER = (
     *each(
