@@ -17,7 +17,6 @@ from openpipe_mock.answers.scorers import (
     Declared,
     JudgedContent,
     Judgement,
-    judge_by_form,
     origin_of,
 )
 from openpipe_mock.core import seeded
@@ -111,8 +110,7 @@ def judge(
         declared = found.declared if found else None
     if declared is None:
         return drawn(asked.text, draw.seed, seeded.step(draw, asked.name, asked.version, seen.digest))
-    form = declared.versions[asked.version]
-    return judge_by_form(form, Case(asked.name, asked.version, seen, draw, count))
+    return declared.versions[asked.version].judge(Case(asked.name, asked.version, seen, draw, count))
 
 
 @lru_cache(maxsize=8192)

@@ -1,23 +1,10 @@
 """JSON that the control API shows of criteria, rules, sessions and the journal."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from openpipe_mock.answers.scorers import (
-    ByOutput,
-    Declared,
-    Drawn,
-    Failing,
-    Fixed,
-    Length,
-    Near,
-    PassRate,
-    RawJudgement,
-    Rules,
-    Uniform,
-)
-from openpipe_mock.answers.scorers import Sequence as SequenceForm
+from openpipe_mock.answers.scorers import Declared
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.core.effects import Head
 from openpipe_mock.faults.kinds import Fault
@@ -28,29 +15,15 @@ from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, Session
 Json = Any
 
 ROOT = "/_mock"
-FORM_KEYS: Mapping[type, str] = {
-    Fixed: "score",
-    Uniform: "uniform",
-    Near: "near",
-    PassRate: "pass_rate",
-    Length: "length",
-    ByOutput: "by_output",
-    Rules: "rules",
-    SequenceForm: "sequence",
-    Failing: "error",
-    RawJudgement: "raw",
-    Drawn: "drawn",
-}
-"""Class of a form's scorer → its key in the config file."""
 
 
 def listed_criterion(name: str, declared: Declared, runtime: bool) -> Json:
-    """A criterion in a list: its versions, each with the key of its form. `runtime`: set at runtime."""
+    """A criterion in a list: its versions, each with the key of its scorer. `runtime`: set at runtime."""
     forms = sorted(declared.versions.items())
     return {
         "id": name,
         "latest": f"{name}@v{max(declared.versions)}",
-        "versions": {f"v{version}": FORM_KEYS[type(form.way)] for version, form in forms},
+        "versions": {f"v{version}": form.scorer.key for version, form in forms},
         "source": "runtime" if runtime else "file",
     }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from operator import eq, ge, le
 
 from openpipe_mock.answers.judge import REFERENCE
-from openpipe_mock.answers.scorers import ByOutput, Form, JudgeRule, Rules, Sequence
+from openpipe_mock.answers.scorers import Form, JudgeRule, Rules
 from openpipe_mock.answers.tools import ends_in_result
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.matching.conditions import Miss, Subject, When
@@ -134,18 +134,11 @@ def _form_of(settings: Settings, name: str, versioned: str) -> Form | None:
 
 def _rules_of(form: Form | None) -> Iterator[Rules]:
     """All `Rules` in a form, also in the forms inside it."""
-    match form.way if form else None:
-        case Rules(rules, otherwise) as way:
-            yield way
-            inner = [*(rule.form for rule in rules), otherwise]
-        case Sequence(forms):
-            inner = list(forms)
-        case ByOutput(forms, otherwise):
-            inner = [*forms.values(), otherwise]
-        case _:
-            inner = []
-    for each in inner:
-        yield from _rules_of(each)
+    if form:
+        if isinstance(form.scorer, Rules):
+            yield form.scorer
+        for inner in form.scorer.inner():
+            yield from _rules_of(inner)
 
 
 def _judged(entry: Entry) -> Iterator[tuple[JsonObject, Subject]]:

@@ -2,16 +2,19 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Self
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openpipe_mock.answers import scorers as scorers_module
 from openpipe_mock.answers.scorers import (
     DRAWN,
-    JUDGES,
+    SCORERS,
     ByOutput,
     Case,
     Declared,
@@ -27,12 +30,15 @@ from openpipe_mock.answers.scorers import (
     PassRate,
     RawJudgement,
     Rules,
+    Scorer,
     Sequence,
     Uniform,
-    Way,
-    judge_by_form,
 )
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.file import Mistakes
 from openpipe_mock.config.settings import Settings
+from openpipe_mock.control.listings import listed_criterion
+from openpipe_mock.core.reading import At
 from openpipe_mock.core.seeded import Draw, digest
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.service.service import Service
@@ -55,23 +61,23 @@ def case(seen: JudgedContent, *, seed: int = 0, session: Session | None = None, 
     return Case(name, 1, seen, Draw(1, seed), (session or Session()).count)
 
 
-def score(form: Form | Way, seen: JudgedContent | None = None, *, seed: int = 0) -> float:
+def score(form: Form | Scorer, seen: JudgedContent | None = None, *, seed: int = 0) -> float:
     """The score of one content."""
     form = form if isinstance(form, Form) else Form(form)
-    return judge_by_form(form, case(seen or content(), seed=seed)).score
+    return form.judge(case(seen or content(), seed=seed)).score
 
 
-def scores(form: Form | Way, *, seed: int = 0, number: int = CONTENTS) -> list[float]:
+def scores(form: Form | Scorer, *, seed: int = 0, number: int = CONTENTS) -> list[float]:
     """The scores of many contents."""
     return [score(form, content(number=each), seed=seed) for each in range(number)]
 
 
-def share(form: Form | Way, fits: Callable[[float], bool]) -> float:
+def share(form: Form | Scorer, fits: Callable[[float], bool]) -> float:
     """The share of many contents whose score fits."""
     return sum(map(fits, scores(form))) / CONTENTS
 
 
-def mean(form: Form | Way) -> float:
+def mean(form: Form | Scorer) -> float:
     return sum(scores(form)) / CONTENTS
 
 
@@ -85,7 +91,7 @@ def ruled(*rules: tuple[When, Form], otherwise: Form = DRAWN) -> Form:
     return Form(Rules(tuple(made), otherwise))
 
 
-def declaring(**criteria: Form | Way) -> Settings:
+def declaring(**criteria: Form | Scorer) -> Settings:
     forms = {name: form if isinstance(form, Form) else Form(form) for name, form in criteria.items()}
     return Settings(criteria={name: Declared({1: form}) for name, form in forms.items()})
 
@@ -162,8 +168,8 @@ DRAWING = [name for name in BY_CONTENT if name != "length"]
 def test_the_same_content_gets_the_same_score_in_any_order_and_session(name: str) -> None:
     session = Session()
     form, contents = BY_CONTENT[name], [content(f"answer {number}") for number in range(50)]
-    once = [judge_by_form(form, case(each, session=session)) for each in contents]
-    again = [judge_by_form(form, case(each)) for each in reversed(contents)]
+    once = [form.judge(case(each, session=session)) for each in contents]
+    again = [form.judge(case(each)) for each in reversed(contents)]
     assert once == again[::-1]
     assert session.counts == {}
 
@@ -179,9 +185,9 @@ def test_another_seed_draws_other_scores(name: str) -> None:
 
 def test_another_criterion_draws_other_scores() -> None:
     seen = [content(number=number) for number in range(200)]
-    for way in (Uniform(), PassRate(0.5), Near(0.5, 0.5)):
+    for scorer in (Uniform(), PassRate(0.5), Near(0.5, 0.5)):
         one, other = (
-            [judge_by_form(Form(way), case(each, name=name)).score for each in seen] for name in ("a", "b")
+            [Form(scorer).judge(case(each, name=name)).score for each in seen] for name in ("a", "b")
         )
         assert one != other
 
@@ -306,16 +312,16 @@ RULED = ruled(
 def test_the_first_rule_whose_condition_holds_decides(
     text: str, given: Json, expected: float, rule: str
 ) -> None:
-    found = judge_by_form(RULED, case(content(text, **given)))
+    found = RULED.judge(case(content(text, **given)))
     assert (found.score, found.rule) == (expected, rule)
 
 
 def test_the_innermost_rule_is_named() -> None:
     inner = ruled((said("output", "b"), Form(Fixed(1))), otherwise=Form(Fixed(0)))
     outer = Form(Rules((JudgeRule(said("output", "a"), inner, "/outer"),), DRAWN))
-    assert judge_by_form(outer, case(content("ab"))).rule == "/rules/0"
-    assert judge_by_form(outer, case(content("a"))).rule == "/outer"
-    assert judge_by_form(outer, case(content("b"))).rule == ""
+    assert outer.judge(case(content("ab"))).rule == "/rules/0"
+    assert outer.judge(case(content("a"))).rule == "/outer"
+    assert outer.judge(case(content("b"))).rule == ""
 
 
 def test_where_nothing_fits_and_no_rest_is_named_a_score_is_drawn() -> None:
@@ -329,9 +335,7 @@ def test_where_nothing_fits_and_no_rest_is_named_a_score_is_drawn() -> None:
 
 def in_turn(form: Form, times: int, session: Session | None = None) -> list[float]:
     session = session or Session()
-    return [
-        judge_by_form(form, case(content(number=number), session=session)).score for number in range(times)
-    ]
+    return [form.judge(case(content(number=number), session=session)).score for number in range(times)]
 
 
 THREE = tuple(Form(Fixed(number)) for number in (1, 0, 0.5))
@@ -354,17 +358,16 @@ def test_sequences_count_by_name_criterion_and_version() -> None:
         0.5,
         1,
     ]
-    assert judge_by_form(one, case(content(), session=session, name="b")).score == 1
+    assert one.judge(case(content(), session=session, name="b")).score == 1
     later = Case("a", 2, content(), Draw(1, 0), session.count)
-    assert judge_by_form(one, later).score == 1
+    assert one.judge(later).score == 1
 
 
 def test_a_sequence_counts_only_what_it_decides() -> None:
     form = ruled((said("output", "x"), Form(Fixed(0.3))), otherwise=Form(Sequence(THREE)))
     session = Session()
     found = [
-        judge_by_form(form, case(content(text), session=session)).score
-        for text in ("a", "x", "x", "a", "a", "a")
+        form.judge(case(content(text), session=session)).score for text in ("a", "x", "x", "a", "a", "a")
     ]
     assert found == [1, 0.3, 0.3, 0, 0.5, 1]
 
@@ -373,7 +376,7 @@ def test_forms_in_a_sequence_judge_by_content() -> None:
     form = Form(Sequence((Form(Length(0, 10)), GRADED), counter="/a"))
     session = Session()
     texts = ["12345", "one two", "", "x"]
-    assert [judge_by_form(form, case(content(text), session=session)).score for text in texts] == [
+    assert [form.judge(case(content(text), session=session)).score for text in texts] == [
         0.5,
         0.4,
         1,
@@ -408,8 +411,8 @@ def test_criteria_that_share_a_sequence_take_turns_in_the_order_of_the_header() 
 
 
 def test_a_score_that_is_set_says_so_and_that_no_model_read_it() -> None:
-    for way in (Fixed(0.5), Uniform(), Near(0.5), PassRate(0.5), Length(1, 2)):
-        found = judge_by_form(Form(way), case(content()))
+    for scorer in (Fixed(0.5), Uniform(), Near(0.5), PassRate(0.5), Length(1, 2)):
+        found = Form(scorer).judge(case(content()))
         assert found.explanation == (
             f"The mock's settings give this content {found.score} for a@v1; no model read it."
         )
@@ -422,7 +425,7 @@ def test_a_drawn_score_says_what_an_undeclared_criterion_says() -> None:
 
 
 def test_a_flipped_score_says_the_score_that_it_gives() -> None:
-    found = judge_by_form(Form(Drawn(), flip_share=1), case(content()))
+    found = Form(Drawn(), flip_share=1).judge(case(content()))
     assert str(found.score) in (found.explanation or "")
     assert "drew" not in (found.explanation or "")
 
@@ -482,7 +485,7 @@ NESTS: Mapping[str, Callable[[Form, Form], Form]] = {
 def test_a_form_inside_another_says_what_the_outer_says_unless_it_says_so_itself(
     nest: str, outer: Form, inner: Form, expected: Judgement
 ) -> None:
-    assert judge_by_form(NESTS[nest](outer, inner), case(content())) == expected
+    assert NESTS[nest](outer, inner).judge(case(content())) == expected
 
 
 def test_a_form_is_flipped_once_however_deep_it_lies() -> None:
@@ -576,14 +579,73 @@ def test_raw_scores_order_the_choices_and_huge_ones_do_no_harm() -> None:
     )["choices"]
     assert [choice["criteria_results"]["a"]["score"] for choice in found] == [900, 5, 1.2]
     for raw in raws:
-        assert abs(judge_by_form(Form(RawJudgement({"score": raw})), case(content())).score) <= 1e6
+        assert abs(Form(RawJudgement({"score": raw})).judge(case(content())).score) <= 1e6
     huge = Service(declaring(a=RawJudgement({"score": 1e308}), b=RawJudgement({"score": 1e308})))
     reply = answer(huge, asking(), path="/api/v1/chat/completions", headers=with_criteria("a", "b"))
     assert reply.status == 200
 
 
-def test_every_way_is_carried_out() -> None:
-    assert set(JUDGES) == set(Way.__args__)
+# The table of scorers.
+
+
+def test_the_table_has_every_scorer_and_every_key_of_a_form() -> None:
+    classes = {each for each in vars(scorers_module).values() if isinstance(each, type)}
+    assert {*SCORERS, Drawn} == {each for each in classes if issubclass(each, Scorer)} - {Scorer}
+    required = [branch["required"] for branch in configfile.schema()["$defs"]["form"]["oneOf"]]
+    assert sorted([scorer.key] for scorer in SCORERS) == sorted(required)
+    assert Drawn.key not in configfile.schema()["$defs"]["form"]["properties"]
+
+
+@dataclass(frozen=True, slots=True)
+class Vowels(Scorer):
+    """A scorer of a user's own: the share of vowels that gets 1."""
+
+    key = "vowels"
+    enough: float
+
+    @classmethod
+    def read(cls, value: Json, at: At) -> Self:
+        if not value["vowels"]:
+            at.at("vowels").wrong("vowels", "expected a share above 0.")
+        return cls(value["vowels"])
+
+    def judge(self, form: Form, case: Case) -> Judgement:
+        text = case.content.text
+        return form.scored(sum(map(text.count, "aeiou")) / len(text) / self.enough, case)
+
+
+@pytest.fixture
+def vowels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A further scorer in the table, and its key in the schema."""
+    schema = deepcopy(configfile.schema())
+    form = schema["$defs"]["form"]
+    form["properties"]["vowels"] = {"type": "number"}
+    form["oneOf"].append({"required": ["vowels"]})
+    cached = (configfile.part_schema, configfile.shape_validator)
+    monkeypatch.setattr(scorers_module, "SCORERS", (*SCORERS, Vowels))
+    monkeypatch.setattr(configfile, "schema", lambda: schema)
+    for each in cached:
+        each.cache_clear()
+    yield
+    for each in cached:
+        each.cache_clear()
+
+
+@pytest.mark.usefixtures("vowels")
+def test_one_more_class_in_the_table_is_one_more_form() -> None:
+    file = b"""
+criteria:
+  plain: {vowels: 1.0}
+  nested: {by_output: {ax: {vowels: 1.0}}, otherwise: 0, explanation: Sung.}
+"""
+    service = Service(configfile.read_config(file))
+    assert judge(service, "plain", output=output("ax"))["score"] == 0.5
+    assert judge(service, "nested", output=output("ax")) == {"score": 0.5, "explanation": "Sung."}
+    assert listed_criterion("plain", service.settings.criteria["plain"], False)["versions"] == {
+        "v1": "vowels"
+    }
+    with pytest.raises(Mistakes, match=r"^/vowels: expected a share above 0\.$"):
+        configfile.parse_criterion({"vowels": 0}, place="")
 
 
 # Best of n.

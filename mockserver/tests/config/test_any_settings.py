@@ -66,7 +66,7 @@ conditions: Strategy = st.builds(
 )
 whens: Strategy = st.lists(conditions, max_size=2).map(lambda made: When(tuple(made)))
 
-plain_ways: Strategy = st.one_of(
+plain_scorers: Strategy = st.one_of(
     st.builds(Drawn),
     st.builds(Fixed, numbers),
     st.tuples(numbers, numbers).map(lambda pair: Uniform(*sorted(pair))),
@@ -77,10 +77,10 @@ plain_ways: Strategy = st.one_of(
 )
 
 
-def forms_with(ways: Strategy) -> Strategy:
+def forms_with(scorers: Strategy) -> Strategy:
     return st.builds(
         Form,
-        ways,
+        scorers,
         explanation=st.none() | texts,
         usage=st.none() | st.integers(0, 9),
         flip_share=shares,
@@ -88,7 +88,7 @@ def forms_with(ways: Strategy) -> Strategy:
     )
 
 
-def ways_of(inner: Strategy) -> Strategy:
+def scorers_of(inner: Strategy) -> Strategy:
     rules = st.builds(JudgeRule, whens, inner, st.just("/rules/0"))
     return st.one_of(
         st.builds(Rules, st.lists(rules, max_size=2).map(tuple), inner),
@@ -99,7 +99,9 @@ def ways_of(inner: Strategy) -> Strategy:
     )
 
 
-forms: Strategy = st.recursive(forms_with(plain_ways), lambda inner: forms_with(ways_of(inner)), max_leaves=4)
+forms: Strategy = st.recursive(
+    forms_with(plain_scorers), lambda inner: forms_with(scorers_of(inner)), max_leaves=4
+)
 declared: Strategy = st.dictionaries(st.sampled_from([1, 2, 7]), forms, min_size=1, max_size=2).map(Declared)
 
 calls: Strategy = st.builds(ScriptedCall, st.sampled_from(["get_weather", "count", "x"]), texts)

@@ -139,10 +139,10 @@ def test_a_criterion_of_the_example_says(name: str) -> None:
 
 def test_a_sequence_of_the_example_says() -> None:
     form = ways("flaky")
-    assert form == Form(form.way)
-    assert form.way.forms == (Form(Fixed(1)), Form(Fixed(0)), Form(Failing(500, "The judge crashed.")))
-    assert form.way.then == "repeat"
-    assert re.fullmatch("/criteria/flaky#[0-9a-f]{12}", form.way.counter)
+    assert form == Form(form.scorer)
+    assert form.scorer.forms == (Form(Fixed(1)), Form(Fixed(0)), Form(Failing(500, "The judge crashed.")))
+    assert form.scorer.then == "repeat"
+    assert re.fullmatch("/criteria/flaky#[0-9a-f]{12}", form.scorer.counter)
 
 
 def test_versions_and_rules_of_the_example_say() -> None:
@@ -150,7 +150,7 @@ def test_versions_and_rules_of_the_example_say() -> None:
     versions = example().criteria["helpful"].versions
     assert list(versions) == [1, 2]
     assert versions[1] == Form(Fixed(1), "Everything is helpful.")
-    rules = versions[2].way
+    rules = versions[2].scorer
     assert isinstance(rules, Rules)
     assert [rule.place for rule in rules.rules] == [
         "/criteria/helpful/v2/rules/0",
@@ -261,7 +261,7 @@ def test_forms_have_the_defaults_of_the_schema() -> None:
     assert form({"near": 0.5}) == Form(Near(0.5, 0.05))
     assert form({"error": {}}) == Form(Failing(500, "The criterion failed."))
     assert form({"by_output": {"a": 1}}) == Form(ByOutput({"a": Form(Fixed(1))}, DRAWN))
-    sequence = form({"sequence": [1.0, {"near": 1, "within": 0}], "then": "last"}).way
+    sequence = form({"sequence": [1.0, {"near": 1, "within": 0}], "then": "last"}).scorer
     assert isinstance(sequence, Sequence)
     assert (sequence.forms, sequence.then) == ((Form(Fixed(1)), Form(Near(1, 0))), "last")
 
@@ -282,7 +282,7 @@ def test_a_caller_learns_whether_versions_were_given() -> None:
 
 def counters(text: str) -> list[str]:
     found = read_config(text.encode())
-    sequences = [found.criteria[name].versions[1].way for name in found.criteria]
+    sequences = [found.criteria[name].versions[1].scorer for name in found.criteria]
     return [way.counter for way in sequences if isinstance(way, Sequence)] + [f.counter for f in found.faults]
 
 
@@ -304,9 +304,9 @@ def test_equal_sequences_in_two_places_count_apart() -> None:
 
 
 def test_a_sequence_in_a_sequence_has_a_count_of_its_own() -> None:
-    outer = form({"sequence": [{"sequence": [1]}, {"sequence": [1]}]}).way
+    outer = form({"sequence": [{"sequence": [1]}, {"sequence": [1]}]}).scorer
     assert isinstance(outer, Sequence)
-    inner = [each.way.counter for each in outer.forms if isinstance(each.way, Sequence)]
+    inner = [each.scorer.counter for each in outer.forms if isinstance(each.scorer, Sequence)]
     assert [name.partition("#")[0] for name in [outer.counter, *inner]] == [
         "/criteria/it",
         "/criteria/it/sequence/0",

@@ -9,10 +9,11 @@ import pytest
 import yaml
 from openapi_spec_validator import validate
 
+from openpipe_mock.answers.scorers import SCORERS, Drawn
 from openpipe_mock.config import file as configfile
 from openpipe_mock.control.api import ROUTES
 from openpipe_mock.control.document import document
-from openpipe_mock.control.listings import FORM_KEYS, ROOT
+from openpipe_mock.control.listings import ROOT
 from openpipe_mock.control.parameters import (
     EXPECTATIONS,
     FILTERS,
@@ -137,9 +138,8 @@ def test_the_values_of_the_filters_are_those_that_are_read() -> None:
 
 def test_the_forms_and_numbers_are_those_of_the_code() -> None:
     schemas = document()["components"]["schemas"]
-    assert set(schemas["Criterion"]["properties"]["versions"]["additionalProperties"]["enum"]) == set(
-        FORM_KEYS.values()
-    )
+    keys = schemas["Criterion"]["properties"]["versions"]["additionalProperties"]["enum"]
+    assert set(keys) == {Drawn.key, *(scorer.key for scorer in SCORERS)}
     assert set(schemas["Verification"]["properties"]) == {"when", *EXPECTATIONS}
     assert schemas["Verification"]["properties"]["exactly"]["maximum"] == MOST_EXPECTED
 
