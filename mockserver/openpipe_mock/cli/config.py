@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from openpipe_mock.cli.options import fail
+from openpipe_mock.cli.options import FILE, fail
 from openpipe_mock.core.resources import folder
 
 
@@ -21,7 +21,7 @@ Examples:
   openpipe-mock config check
   openpipe-mock config check tests/openpipe-mock.yaml""",
 )
-@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", required=False, type=FILE)
 def check_config(file: Path | None) -> None:
     """Say all that is wrong with FILE (default: openpipe-mock.yaml or .yml).
 

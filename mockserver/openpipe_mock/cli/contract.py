@@ -5,32 +5,26 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from openpipe_mock.cli.options import CONTEXT, FILE, fail
 from openpipe_mock.core.resources import install_line
 
 if TYPE_CHECKING:
     from openpipe_mock.contract.findings import Planned, Result
     from openpipe_mock.contract.run import Progress, RunOptions
 
-_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _LEVELS = ("documented", "sdk", "source", "decision")
-_FILE = click.Path(dir_okay=False, path_type=Path)
 _USAGE = 2
 _EVERY = 50
 """Where standard error is no terminal, progress is printed after every so many checks."""
 
 
-def _refuse(problem: str) -> NoReturn:
-    click.echo(f"openpipe-mock: {problem}", err=True)
-    sys.exit(_USAGE)
-
-
 @click.command(
     "contract",
-    context_settings=_CONTEXT,
+    context_settings=CONTEXT,
     epilog="""\b
 Examples:
   openpipe-mock contract http://127.0.0.1:6736/api/v1
@@ -99,18 +93,18 @@ command that makes no sense.""",
 )
 @click.option("--send-key", is_flag=True, help="Send OPENPIPE_API_KEY to any host.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and send nothing.")
-@click.option("--known", type=_FILE, help="Deviations that fail nothing: a list of id, reason, expires.")
-@click.option("--write-known", type=_FILE, help="Draft such a file from what is broken.")
-@click.option("--baseline", type=_FILE, help="The --json file of an earlier run: only new breaks fail.")
-@click.option("--json", "json_file", type=_FILE, help="Write all results here.")
-@click.option("--junit", "junit_file", type=_FILE, help="Write a JUnit report here.")
-@click.option("--html", "html_file", type=_FILE, help="Write a page here.")
+@click.option("--known", type=FILE, help="Deviations that fail nothing: a list of id, reason, expires.")
+@click.option("--write-known", type=FILE, help="Draft such a file from what is broken.")
+@click.option("--baseline", type=FILE, help="The --json file of an earlier run: only new breaks fail.")
+@click.option("--json", "json_file", type=FILE, help="Write all results here.")
+@click.option("--junit", "junit_file", type=FILE, help="Write a JUnit report here.")
+@click.option("--html", "html_file", type=FILE, help="Write a page here.")
 def contract_command(**given: Any) -> None:
     """Judge whether the server at URL keeps the contract."""
     try:
         from openpipe_mock.contract.run import RunOptions, run
     except ModuleNotFoundError as error:
-        _refuse(f"{error.name} is missing: {install_line('contract')}")
+        fail(f"{error.name} is missing: {install_line('contract')}", _USAGE)
     from openpipe_mock.contract import deviations
     from openpipe_mock.contract.target import UsageProblem
     from openpipe_mock.contract.text import header, report_text
@@ -133,7 +127,7 @@ def contract_command(**given: Any) -> None:
         _say(header(server.url, options.level, options.seed, server.max_requests))
         result = run(options, _progress(options))
     except (UsageProblem, deviations.BadFile) as problem:
-        _refuse(str(problem))
+        fail(str(problem), _USAGE)
     if options.dry_run:
         sys.exit(3 if result.crashes else 0)
     result = deviations.applied(result, known, today)
@@ -221,12 +215,12 @@ def _write(result: "Result", files: dict[str, Path | None], again: str, today: d
             try:
                 path.write_text(maker(), "utf-8", errors="backslashreplace")
             except OSError as error:
-                _refuse(f"{path} can't be written: {error.strerror or error}")
+                fail(f"{path} can't be written: {error.strerror or error}", _USAGE)
 
 
 @click.command(
     "explain",
-    context_settings=_CONTEXT,
+    context_settings=CONTEXT,
     epilog="""\b
 Examples:
   openpipe-mock explain
@@ -256,6 +250,6 @@ def explain_command(name: str | None, markdown: bool) -> None:
                 cases = family_members()
             click.echo(explain(name, cases))
         except ModuleNotFoundError as error:
-            _refuse(f"{error.name} is missing: {install_line('contract')}")
+            fail(f"{error.name} is missing: {install_line('contract')}", _USAGE)
         except UnknownCheck as problem:
-            _refuse(str(problem))
+            fail(str(problem), _USAGE)

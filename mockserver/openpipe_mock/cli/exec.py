@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from openpipe_mock.config.settings import VALIDATIONS
+from openpipe_mock.cli.options import CONTEXT, FILE, config_option, setting
 
 if TYPE_CHECKING:
     from openpipe_mock.exec.run import Announce
@@ -48,12 +48,7 @@ def _report_file(_: click.Context, __: click.Parameter, paths: tuple[Path, ...])
 
 @click.command(
     "exec",
-    context_settings={
-        "help_option_names": ["-h", "--help"],
-        "max_content_width": 100,
-        "ignore_unknown_options": False,
-        "allow_interspersed_args": False,
-    },
+    context_settings={**CONTEXT, "allow_interspersed_args": False},
     epilog="""\b
 Examples:
   openpipe-mock exec -- npm test
@@ -64,20 +59,11 @@ Examples:
 Ends with COMMAND's own exit code; with 90 where it passed and its client broke the contract or broke under
 a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad command line.""",
 )
-@click.option(
-    "--config",
-    envvar="OPENPIPE_MOCK_CONFIG",
-    show_envvar=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The mock's config file. Without the flag: openpipe-mock.yaml or .yml, where the working folder has"
-    " one.",
-)
-@click.option("--seed", type=int, envvar="OPENPIPE_MOCK_SEED", show_envvar=True, help="The mock's seed.")
-@click.option(
+@config_option("The mock's config file.")
+@setting("--seed", show_default=False, help="The mock's seed.")
+@setting(
     "--validation",
-    type=click.Choice(VALIDATIONS),
-    envvar="OPENPIPE_MOCK_VALIDATION",
-    show_envvar=True,
+    show_default=False,
     help="report: answer as the service does and count what strict would refuse.",
 )
 @click.option(
@@ -102,7 +88,7 @@ a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad 
     multiple=True,
     metavar="FILE",
     callback=_report_file,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="Write a report here: a page (.html), JUnit (.xml) or JSON (.json). Repeatable.",
 )
 @click.option("--quiet", is_flag=True, help="Say nothing as long as nothing breaks.")

@@ -1,13 +1,19 @@
-"""Helpers for several commands: flags with an environment variable, and ending with an error."""
+"""What several commands share: flags with an environment variable, and ending with an error."""
 
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, get_args
 
 import click
 
+from openpipe_mock.config.settings import Settings
+
 _Command = TypeVar("_Command", bound=Callable[..., None])
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+FILE = click.Path(dir_okay=False, path_type=Path)
+_SETTINGS = {field.name: field for field in fields(Settings)}
 
 
 def variable(flag: str) -> str:
@@ -20,9 +26,22 @@ def option(flag: str, **settings: Any) -> Callable[[_Command], _Command]:
     return click.option(flag, envvar=variable(flag), show_envvar=True, **settings)
 
 
-def file_decides(flag: str, default: Any, **settings: Any) -> Callable[[_Command], _Command]:
-    """A flag that overrides the config file. Where it is left out, the file's value holds."""
-    return option(flag, show_default=f"as in the config file, else {default}", **settings)
+def setting(flag: str, **more: Any) -> Callable[[_Command], _Command]:
+    """A flag for the setting of its name; where it is left out, the config file's value holds.
+
+    What may stand there and the default are those of the field of `Settings`.
+    """
+    field = _SETTINGS[flag.removeprefix("--").replace("-", "_")]
+    words = get_args(field.type)
+    kind = click.Choice(words) if words else field.type
+    shown = f"as in the config file, else {field.default}"
+    return option(flag, **{"type": kind, "show_default": shown, **more})
+
+
+def config_option(told: str) -> Callable[[_Command], _Command]:
+    """The flag `--config`. `told`: what the command does with the file."""
+    where = "Without the flag: openpipe-mock.yaml or .yml, where the working folder has one."
+    return option("--config", type=FILE, help=f"{told} {where}")
 
 
 def fail(problem: str, code: int) -> NoReturn:

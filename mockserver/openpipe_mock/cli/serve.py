@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from openpipe_mock.cli.options import fail, file_decides, option
-from openpipe_mock.config.settings import CLOCKS, IDS, REPEATS, VALIDATIONS, Settings
+from openpipe_mock.cli.options import FILE, config_option, fail, option, setting
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.server.signals import leave_calmly
 
 
@@ -22,38 +22,16 @@ Examples:
 )
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @option("--port", default=6736, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
-@option(
-    "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Scores, answers, faults and timing from this file; it is read again whenever it is saved."
-    " Without the flag: openpipe-mock.yaml or .yml, where the working folder has one.",
-)
-@file_decides("--seed", 0, type=int, help="Other seeds give other scores, texts and ids.")
-@file_decides(
+@config_option("Scores, answers, faults and timing from this file; it is read again whenever it is saved.")
+@setting("--seed", help="Other seeds give other scores, texts and ids.")
+@setting(
     "--validation",
-    "strict",
-    type=click.Choice(VALIDATIONS),
     help="strict: as documented. lenient: as the service does, unknown properties dropped and top-level"
     " scalars coerced. report: as lenient, and says what strict would refuse.",
 )
-@file_decides(
-    "--ids",
-    "content",
-    type=click.Choice(IDS),
-    help="content: derived from the request. random: new each time.",
-)
-@file_decides(
-    "--clock",
-    "fixed",
-    type=click.Choice(CLOCKS),
-    help="fixed: a plausible past time, derived from the request. real: now.",
-)
-@file_decides(
-    "--repeat",
-    "same",
-    type=click.Choice(REPEATS),
-    help="vary: the n-th identical chat request gets an answer of its own.",
-)
+@setting("--ids", help="content: derived from the request. random: new each time.")
+@setting("--clock", help="fixed: a plausible past time, derived from the request. real: now.")
+@setting("--repeat", help="vary: the n-th identical chat request gets an answer of its own.")
 @option(
     "--max-body-bytes",
     default=Settings().max_body_bytes,
@@ -61,11 +39,7 @@ Examples:
     type=click.IntRange(min=1),
     help="Longer bodies get 413.",
 )
-@option(
-    "--ready-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write {base_url, control_url, pid} here once requests are served.",
-)
+@option("--ready-file", type=FILE, help="Write {base_url, control_url, pid} here once requests are served.")
 @option("--ssl-certfile", type=click.Path(path_type=Path), help="Serve https with this PEM certificate.")
 @option("--ssl-keyfile", type=click.Path(path_type=Path), help="The certificate's PEM key.")
 @option(

@@ -20,9 +20,6 @@ Clock = Literal["fixed", "real"]
 Repeat = Literal["same", "vary"]
 Unknown = Literal["judge", "not_found"]
 VALIDATIONS: tuple[Validation, ...] = get_args(Validation)
-IDS: tuple[Ids, ...] = get_args(Ids)
-CLOCKS: tuple[Clock, ...] = get_args(Clock)
-REPEATS: tuple[Repeat, ...] = get_args(Repeat)
 
 
 @dataclass(frozen=True, slots=True)
