@@ -7,7 +7,7 @@ parts whose shape is right, and those in the conditions of all parts.
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
@@ -265,12 +265,12 @@ def _whole_file(value: Json, at: At) -> Settings:
     Where a part is missing because of its shape, `_parsed` raises and nobody gets these settings.
     """
     fit = {name: member for name, member in value.items() if at.at(name).sound()}
-    auth, models = fit.get("auth", {}), fit.get("models", {})
+    fit.pop("version", None)
+    auth, models = fit.pop("auth", {}), fit.pop("models", {})
     _check_keys(auth, at.at("auth"))
     return Settings(
-        **{name: fit[name] for name in _PLAIN if name in fit},
-        answers=_generation(fit.get("answers", ANSWERS), at.at("answers")),
-        seed=int(fit.get("seed", 0)),
+        answers=_generation(fit.pop("answers", ANSWERS), at.at("answers")),
+        seed=int(fit.pop("seed", 0)),
         keys=tuple(auth.get("keys", ())),
         read_only_keys=tuple(auth.get("read_only_keys", ())),
         criteria={
@@ -278,22 +278,19 @@ def _whole_file(value: Json, at: At) -> Settings:
         },
         completions=tuple(read_script(part, here) for _, part, here in _parts(fit, "completions", at)),
         known_models=tuple(models.get("known", ())),
-        pace=read_pace(fit.get("stream", {}), at.at("stream")),
-        limits=read_limits(fit.get("limits", {}), at.at("limits")),
+        pace=read_pace(fit.pop("stream", {}), at.at("stream")),
+        limits=read_limits(fit.pop("limits", {}), at.at("limits")),
         faults=tuple(read_fault(part, here) for _, part, here in _parts(fit, "faults", at)),
+        **fit,  # what is left has the name of its setting, and becomes it unchanged
     )
 
 
-_PLAIN = ("validation", "repeat", "ids", "clock", "auto_tools", "magic", "unknown_criteria")
-"""Keys whose value becomes the setting unchanged."""
-
-
-def _parts(fit: Mapping[str, Json], section: str, at: At) -> Iterator[tuple[str, Json, At]]:
-    """Yield name, value and place of each item of a section whose shape is right.
+def _parts(fit: dict[str, Json], section: str, at: At) -> Iterator[tuple[str, Json, At]]:
+    """Yield name, value and place of each item of a section whose shape is right; take the section out.
 
     Of the others only the conditions are checked.
     """
-    given = fit.get(section, {})
+    given = fit.pop(section, {})
     for name, part in given.items() if isinstance(given, dict) else enumerate(given):
         here = at.at(section, name)
         if here.sound():

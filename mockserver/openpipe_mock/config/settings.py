@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, TypedDict, get_args
 
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.scorers import Declarations, Declared
@@ -72,6 +72,23 @@ class Settings:
     def judges_unknown(self) -> bool:
         """Whether undeclared criteria are judged."""
         return self.unknown_criteria == "judge" or (self.unknown_criteria is None and not self.criteria)
+
+
+class Overrides(TypedDict, total=False):
+    """The settings that `patched` and the fixtures take beside a config file, which they beat.
+
+    None: as in the file. Their order is that of messages.
+    """
+
+    seed: int | None
+    validation: Validation | None
+    ids: Ids | None
+    clock: Clock | None
+    repeat: Repeat | None
+    auto_tools: AutoTools | None
+    magic: bool | None
+    unknown_criteria: Unknown | None
+    variant: str | None
 
 
 GLOB = frozenset("*?[")

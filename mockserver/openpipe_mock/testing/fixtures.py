@@ -33,9 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def _marker_options(request: pytest.FixtureRequest) -> tuple[dict[str, Any], bool]:
     """The options in the markers of a test, of which the nearest win; and whether the test is strict."""
     from openpipe_mock.core.wording import did_you_mean, listed
-    from openpipe_mock.testing.interception import patched_options
+    from openpipe_mock.testing.interception import PATCHED_OPTIONS
 
-    known = [*patched_options(), "strict"]
+    known = [*PATCHED_OPTIONS, "strict"]
     said: dict[str, Any] = {}
     for marker in request.node.iter_markers(_MARKER):
         if marker.args:

@@ -6,16 +6,15 @@ providers that the official clients know are refused. `network_guard` stops clie
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import aclosing
 from functools import wraps
 from os import PathLike
 from types import TracebackType
-from typing import Any, Never, TypeVar
+from typing import Any, Never, TypeVar, Unpack
 
-from openpipe_mock.answers.tools import AutoTools
 from openpipe_mock.config.file import ConfigFile
-from openpipe_mock.config.settings import Clock, Ids, Repeat, Unknown, Validation
+from openpipe_mock.config.settings import Overrides
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.core.wording import listed, quoted
 from openpipe_mock.openapi.endpoints import BASE
@@ -38,6 +37,10 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 _PARAMETER = "openpipe_mock"
 """A decorated function that has this parameter gets the mock."""
+
+
+PATCHED_OPTIONS = ("config", *Overrides.__annotations__, "providers", "block_network")
+"""What `patched` takes, by name."""
 
 
 class NothingToPatch(ImportError):
@@ -71,31 +74,23 @@ class patched:
         self,
         *misplaced: Never,
         config: Config = None,
-        seed: int | None = None,
-        validation: Validation | None = None,
-        ids: Ids | None = None,
-        clock: Clock | None = None,
-        repeat: Repeat | None = None,
-        auto_tools: AutoTools | None = None,
-        magic: bool | None = None,
-        unknown_criteria: Unknown | None = None,
-        variant: str | None = None,
         providers: Providers = "mock",
         block_network: bool = False,
+        **settings: Unpack[Overrides],
     ) -> None:
         if misplaced:
             raise TypeError(
                 "patched takes its options by name, as in patched(seed=7), and to decorate it is called "
                 "first: @openpipe_mock.patched()"
             )
+        for name in settings:
+            if name not in Overrides.__annotations__:
+                raise TypeError(f"patched.__init__() got an unexpected keyword argument {name!r}")
         if providers not in PROVIDERS:
             raise MockError(f"providers: expected {listed(map(quoted, PROVIDERS), 'or')}, got {providers!r}.")
         if not isinstance(block_network, bool):
             raise MockError(f"block_network: expected True or False, got {block_network!r}.")
-        self.overrides = not_none(
-            seed=seed, validation=validation, ids=ids, clock=clock, repeat=repeat, auto_tools=auto_tools,
-            magic=magic, unknown_criteria=unknown_criteria, variant=variant,
-        )  # fmt: skip
+        self.overrides = not_none(**settings)
         self.settings = settings_of(config, self.overrides)
         self.file = ConfigFile(str(config), 1) if isinstance(config, str | PathLike) else ConfigFile()
         self.providers = providers
@@ -158,12 +153,6 @@ class patched:
             if applies(target):
                 return _shaped(wrapping(self, target), target)
         raise TypeError(f"expected a function or a class of tests, got {target!r}")
-
-
-def patched_options() -> Mapping[str, inspect.Parameter]:
-    """The options of `patched`: name → parameter."""
-    parameters = inspect.signature(patched).parameters
-    return {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
 
 
 def _shaped(wrapper: Callable[..., Any], target: _Decorated) -> _Decorated:

@@ -20,11 +20,9 @@ from typing import Any, Literal, NoReturn, TypedDict, TypeVar
 import orjson
 
 import openpipe_mock
-from openpipe_mock.answers.tools import AutoTools
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import Mistakes
-from openpipe_mock.config.settings import Clock as Timing
-from openpipe_mock.config.settings import Ids, Repeat, Settings, Unknown, Validation
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.api import Control
 from openpipe_mock.core.effects import Effects, Head, Reply
 from openpipe_mock.core.errors import Violation
@@ -89,20 +87,6 @@ _Score = float | Mapping[str, Any]
 """A number, or a form of the config file such as `{"error": {"status": 503}}`."""
 
 
-class Overrides(TypedDict, total=False):
-    """Settings that beat those of a config file, and the name of a variant."""
-
-    seed: int | None
-    validation: Validation | None
-    ids: Ids | None
-    clock: Timing | None
-    repeat: Repeat | None
-    auto_tools: AutoTools | None
-    magic: bool | None
-    unknown_criteria: Unknown | None
-    variant: str | None
-
-
 class MockError(ValueError):
     """An option or value is invalid; the message says which, and what is expected."""
 
@@ -120,7 +104,7 @@ _TOLD = {
 
 
 def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
-    """Settings from a config file or its content, beaten by `overrides`: see `Overrides`.
+    """Settings from a config file or its content, beaten by `overrides` (`config/settings.Overrides`).
 
     Raises ConfigError and Mistakes for settings that are wrong, ValueError for an unknown variant.
     """

@@ -3,13 +3,14 @@
 from inspect import signature
 from typing import TYPE_CHECKING, Unpack, cast
 
+from openpipe_mock.config.settings import Overrides
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.service.service import Service
 from openpipe_mock.testing.border import SERVICE
 from openpipe_mock.testing.calls import not_none
 from openpipe_mock.testing.httpx_clients import Family
-from openpipe_mock.testing.mock import Config, Mock, Overrides, settings_of
+from openpipe_mock.testing.mock import Config, Mock, settings_of
 
 if TYPE_CHECKING:
     import httpx

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import fields
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from jsonschema import Draft202012Validator
 from openpipe_mock.answers.judge import REFERENCE
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import schema
+from openpipe_mock.config.settings import Overrides, Settings
 from openpipe_mock.openapi.shapes import resolve
 from openpipe_mock.openapi.violations import KEYWORD_RULES, SchemaPlace, chooses, declarations, violations_of
 from tests.configurations import PARTS, wrong
@@ -21,6 +23,7 @@ from tests.openapi.test_violations import ANNOTATIONS, IN_TYPE, UNION, pointed_a
 Json = Any
 Schema = Mapping[str, Any]
 
+PLAIN = ("string", "integer", "boolean")
 WORDS = {"patternErrorMessage", "errorMessage", "writeOnly", "$schema", "$defs"}
 IN_MEMBERS = IN_TYPE | {"patternProperties"}
 IN_IF = {"then", "else"}
@@ -96,6 +99,22 @@ def test_each_key_is_described_and_each_default_is_right() -> None:
         assert re.fullmatch(r"[A-Z0-9].*\.", told, re.DOTALL), path
         for example in [*member.get("examples", ()), *[member[key] for key in ("default",) if key in member]]:
             assert [*violations_of(member, example, SchemaPlace(schema()))] == [], path
+
+
+def test_what_beats_a_file_are_the_keys_with_a_plain_value() -> None:
+    plain = {name for name, member in schema()["properties"].items() if member.get("type") in PLAIN}
+    beating, settings = get_type_hints(Overrides), get_type_hints(Settings)
+    assert beating.keys() == plain - {"version", "answers"} | {"variant"}
+    for name, kind in beating.items():
+        assert kind == settings[name] | None, name
+
+
+def test_a_setting_has_the_words_and_the_default_of_its_key() -> None:
+    members = schema()["properties"]
+    for field in fields(Settings):
+        if words := members.get(field.name, {}).get("enum"):
+            kinds = get_args(field.type) if field.default is not None else get_args(get_args(field.type)[0])
+            assert (list(kinds), field.default) == (words, members[field.name].get("default")), field.name
 
 
 def test_a_rule_is_a_form_with_a_condition() -> None:

@@ -20,7 +20,7 @@ from openpipe_mock.config.file import ConfigError, Mistakes
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.testing import interception
 from openpipe_mock.testing.border import BASE_URLS, FRONTIER, KEY_VARIABLES, OTHER_KEYS
-from openpipe_mock.testing.interception import NothingToPatch, patched, patched_options
+from openpipe_mock.testing.interception import PATCHED_OPTIONS, NothingToPatch, patched
 from openpipe_mock.testing.mock import Mock, MockError
 from openpipe_mock.testing.network_guard import NetworkRefused
 from openpipe_mock.testing.patches import places_in
@@ -492,7 +492,7 @@ def test_without_httpx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_names_of_the_options() -> None:
-    assert list(patched_options()) == [
+    assert list(PATCHED_OPTIONS) == [
         "config", "seed", "validation", "ids", "clock", "repeat", "auto_tools", "magic", "unknown_criteria",
         "variant", "providers", "block_network",
     ]  # fmt: skip
