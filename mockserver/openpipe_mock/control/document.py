@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from openpipe_mock.answers.scorers import SCORERS, Drawn
 from openpipe_mock.config import file as configfile
 from openpipe_mock.core.resources import folder
 from openpipe_mock.openapi.spec import load_document
@@ -15,12 +16,15 @@ _YamlDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 @cache
 def document() -> dict[str, Any]:
-    """The OpenAPI document of the control API, with the shapes of the config file inside."""
+    """The OpenAPI document of the control API, with the shapes and score forms of the config file inside."""
     control = load_document(folder("schemas") / "control.yaml")
     shapes = configfile.schema()["$defs"]
     whole = {**control, "components": {**control["components"]}}
     whole["components"]["schemas"] = {**control["components"]["schemas"], **shapes}
-    return _relinked(whole)  # type: ignore[no-any-return]
+    made: dict[str, Any] = _relinked(whole)
+    versions = made["components"]["schemas"]["Criterion"]["properties"]["versions"]
+    versions["additionalProperties"]["enum"] = [*(scorer.key for scorer in SCORERS), Drawn.key]
+    return made
 
 
 @cache
