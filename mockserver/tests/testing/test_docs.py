@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 import openpipe_mock
+from openpipe_mock.testing.interception import PATCHED_OPTIONS
 from tests.environments import ROOT, built, here, installed, node_modules, path_into
 from tests.live import INSTALLING, TRUSTING_NOBODY, clean, finished
-from tests.markdown import Block, blocks
+from tests.markdown import Block, blocks, section
 from tests.testing.test_fixture_clients import PAGES as PAGES_WITH_TESTS
 from tests.testing.test_fixture_clients import blocks_with_tests
 
@@ -56,6 +57,11 @@ def test_the_tests_of_unittest_pass_without_pytest(tmp_path: Path) -> None:
     done = run([installed("fixtures-openpipe", "python"), "tests.py"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Ran 2 tests" in done.stderr
+
+
+def test_the_page_has_every_option() -> None:
+    options = section((DOCS / "fixtures.md").read_text("utf-8"), "## Options")
+    assert [name for name in PATCHED_OPTIONS if f"`{name}`" not in options] == []
 
 
 def test_a_failed_assertion_reads_as_the_page_says() -> None:

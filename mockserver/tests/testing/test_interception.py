@@ -496,6 +496,8 @@ def test_the_names_of_the_options() -> None:
         "config", "seed", "validation", "ids", "clock", "repeat", "auto_tools", "magic", "unknown_criteria",
         "variant", "providers", "block_network",
     ]  # fmt: skip
+    with pytest.raises(TypeError, match=r"^patched\.__init__\(\) got an unexpected keyword argument 'sead'$"):
+        patched(sead=1)  # type: ignore[call-arg]
 
 
 # Decorated.
