@@ -92,117 +92,73 @@ class _Pen:
 
 
 @dataclass(frozen=True, slots=True)
-class _Empty:
-    """An anchor or a lookaround, which matches a place and no text."""
+class _Piece:
+    """A part of a pattern, which writes a text.
 
-    size: int = 0
-    shortest: int = 0
-    ways: int = 1
+    `size` is the cost of compiling it, `shortest` the length of its shortest text, `ways` how many different
+    texts it has at least. `choices` are the characters of a piece that stands for one of them, the most
+    readable first.
+    """
 
-    def write(self, pen: _Pen) -> str:
-        return ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Chars:
-    """One character of `choices`, which stand with the most readable first."""
-
-    choices: str
-    size: int = 1
-    shortest: int = 1
-
-    @property
-    def ways(self) -> int:
-        return len(self.choices)
-
-    def write(self, pen: _Pen) -> str:
-        return self.run(1, pen)
-
-    def run(self, count: int, pen: _Pen) -> str:
-        """So many neighbouring characters, as in `abc` and `123`."""
-        choices = _mixed(self.choices) if pen.mixed else self.choices
-        at = pen.draw(len(choices)) if count else 0
-        return "".join(choices[(at + step) % len(choices)] for step in range(count))
+    size: int
+    shortest: int
+    ways: int
+    write: Callable[[_Pen], str]
+    choices: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Sequence:
-    pieces: tuple["_Piece", ...]
-
-    @property
-    def size(self) -> int:
-        return 1 + sum(piece.size for piece in self.pieces)
-
-    @property
-    def shortest(self) -> int:
-        return sum(piece.shortest for piece in self.pieces)
-
-    @property
-    def ways(self) -> int:
-        return prod(piece.ways for piece in self.pieces)
-
-    def write(self, pen: _Pen) -> str:
-        return "".join([piece.write(pen) for piece in self.pieces])
+_EMPTY = _Piece(0, 0, 1, lambda pen: "")
+"""An anchor, which matches a place and no text."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Either:
-    options: tuple[_Sequence, ...]
-
-    @property
-    def size(self) -> int:
-        return sum(option.size for option in self.options)
-
-    @property
-    def shortest(self) -> int:
-        return min(option.shortest for option in self.options)
-
-    @property
-    def ways(self) -> int:
-        return len(self.options) * min(option.ways for option in self.options)
-
-    def write(self, pen: _Pen) -> str:
-        options = sorted(self.options, key=lambda option: option.shortest) if pen.brief else self.options
-        return options[pen.draw(len(options))].write(pen)
+def _chars(choices: str, size: int = 1) -> _Piece:
+    """One character of `choices`."""
+    return _Piece(size, 1, len(choices), lambda pen: _run(choices, 1, pen), choices)
 
 
-@dataclass(frozen=True, slots=True)
-class _Repeat:
+def _run(choices: str, count: int, pen: _Pen) -> str:
+    """So many neighbouring characters, as in `abc` and `123`."""
+    choices = _mixed(choices) if pen.mixed else choices
+    at = pen.draw(len(choices)) if count else 0
+    return "".join(choices[(at + step) % len(choices)] for step in range(count))
+
+
+def _sequence(pieces: list[_Piece]) -> _Piece:
+    def write(pen: _Pen) -> str:
+        return "".join([piece.write(pen) for piece in pieces])
+
+    size, shortest = 1 + sum(piece.size for piece in pieces), sum(piece.shortest for piece in pieces)
+    return _Piece(size, shortest, prod(piece.ways for piece in pieces), write)
+
+
+def _either(options: list[_Piece]) -> _Piece:
+    shortest_first = sorted(options, key=lambda option: option.shortest)
+
+    def write(pen: _Pen) -> str:
+        return (shortest_first if pen.brief else options)[pen.draw(len(options))].write(pen)
+
+    ways = len(options) * min(option.ways for option in options)
+    return _Piece(sum(option.size for option in options), shortest_first[0].shortest, ways, write)
+
+
+def _repeat(piece: _Piece, least: int, most: int, usual: int) -> _Piece:
     """A piece that is written `least` to `most` times, `usual` times if nothing asks for more or less."""
 
-    piece: "_Piece"
-    least: int
-    most: int
-    usual: int
-
-    @property
-    def size(self) -> int:
-        bounded = self.most < MOST_CHARACTERS
-        return self.piece.size * (self.most if bounded else self.least + 1)
-
-    @property
-    def shortest(self) -> int:
-        return self.piece.shortest * self.least
-
-    @property
-    def ways(self) -> int:
-        return self.piece.ways if self.usual else 1
-
-    def write(self, pen: _Pen) -> str:
-        usual = max(self.usual, _MIXTURE) if pen.mixed and self.usual else self.usual
-        count = self.least if pen.brief else min(self.most, usual)
-        if isinstance(self.piece, _Chars):
-            more = min(pen.extra, self.most - count)
+    def write(pen: _Pen) -> str:
+        often = max(usual, _MIXTURE) if pen.mixed and usual else usual
+        count = least if pen.brief else min(most, often)
+        if piece.choices:
+            more = min(pen.extra, most - count)
             pen.extra -= more
-            return self.piece.run(count + more, pen)
-        texts = [self.piece.write(pen) for _ in range(count)]
-        while len(texts) < self.most and 0 < self.piece.shortest <= pen.extra:
-            texts.append(self.piece.write(pen))
+            return _run(piece.choices, count + more, pen)
+        texts = [piece.write(pen) for _ in range(count)]
+        while len(texts) < most and 0 < piece.shortest <= pen.extra:
+            texts.append(piece.write(pen))
             pen.extra -= len(texts[-1])
         return "".join(texts)
 
-
-_Piece = _Empty | _Chars | _Sequence | _Either | _Repeat
+    size = piece.size * (most if most < MOST_CHARACTERS else least + 1)
+    return _Piece(size, piece.shortest * least, piece.ways if usual else 1, write)
 
 
 def _mixed(choices: str) -> str:
@@ -213,18 +169,16 @@ def _mixed(choices: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _parsed(pattern: str) -> _Sequence:
+def _parsed(pattern: str) -> _Piece:
     """The pieces of a pattern. Raises Unsupported for other syntax and for texts over MOST_CHARACTERS."""
     parser = _Parser(pattern)
     piece = parser.either(0)
-    if parser.more():
-        raise Unsupported(pattern)
-    if piece.shortest > MOST_CHARACTERS:
+    if parser.more() or piece.shortest > MOST_CHARACTERS:
         raise Unsupported(pattern)
     opened, closed = pattern.startswith(("^", r"\A")), pattern.endswith(("$", r"\z", r"\Z"))
-    before = () if opened else (_Repeat(_Chars(_LETTERS), 0, MOST_CHARACTERS, 0),)
-    after = () if closed else (_Repeat(_Chars(_LETTERS), 0, MOST_CHARACTERS, 3 if opened else 0),)
-    return _Sequence((*before, piece, *after))
+    before = [] if opened else [_repeat(_chars(_LETTERS), 0, MOST_CHARACTERS, 0)]
+    after = [] if closed else [_repeat(_chars(_LETTERS), 0, MOST_CHARACTERS, 3 if opened else 0)]
+    return _sequence([*before, piece, *after])
 
 
 class _Parser:
@@ -237,12 +191,9 @@ class _Parser:
     def more(self) -> bool:
         return self.at < len(self.pattern)
 
-    def peek(self, word: str) -> bool:
-        return self.pattern.startswith(word, self.at)
-
-    def take(self, word: str) -> bool:
-        found = self.peek(word)
-        self.at += len(word) if found else 0
+    def take(self, char: str) -> bool:
+        found = self.pattern.startswith(char, self.at)
+        self.at += found
         return found
 
     def next(self) -> str:
@@ -256,19 +207,19 @@ class _Parser:
         self.at = found.end() if found else self.at
         return found
 
-    def either(self, depth: int) -> _Either:
+    def either(self, depth: int) -> _Piece:
         if depth > _MOST_NESTING:
             raise Unsupported(self.pattern)
         options = [self.sequence(depth)]
         while self.take("|"):
             options.append(self.sequence(depth))
-        return _Either(tuple(options))
+        return _either(options)
 
-    def sequence(self, depth: int) -> _Sequence:
-        pieces: list[_Piece] = []
-        while self.more() and not self.peek("|") and not self.peek(")"):
+    def sequence(self, depth: int) -> _Piece:
+        pieces = []
+        while self.more() and self.pattern[self.at] not in "|)":
             pieces.append(self.quantified(self.atom(depth)))
-        return _Sequence(tuple(pieces))
+        return _sequence(pieces)
 
     def quantified(self, piece: _Piece) -> _Piece:
         found = self.match(_QUANTIFIER)
@@ -277,32 +228,30 @@ class _Parser:
         least, most = _bounds(found)
         if least > MOST_CHARACTERS:
             raise Unsupported(self.pattern)
-        varied = isinstance(piece, _Chars) and len(piece.choices) > 1 and most > 1
-        usual = min(most, max(least, 3)) if varied else least
-        return _Repeat(piece, least, most, usual)
+        varied = len(piece.choices) > 1 and most > 1
+        return _repeat(piece, least, most, min(most, max(least, 3)) if varied else least)
 
     def atom(self, depth: int) -> _Piece:
         char = self.next()
         if char == "(":
             return self.group(depth)
         reader = _ATOMS.get(char)
-        return reader(self) if reader else _Chars(char)
+        return reader(self) if reader else _chars(char)
 
     def group(self, depth: int) -> _Piece:
         if self.match(_FLAGS):
-            return _Empty()
+            return _EMPTY
         opening = self.match(_GROUP)
         inner = self.either(depth + 1)
         if not self.take(")"):
             raise Unsupported(self.pattern)
-        return _Empty(inner.size) if opening and opening["look"] else inner
+        return replace(_EMPTY, size=inner.size) if opening and opening["look"] else inner
 
     def escape(self) -> _Piece:
         if self.match(_EDGE):
-            return _Empty()
+            return _EMPTY
         self.at -= 1
-        chars, weight = self.char()
-        return _Chars(chars, weight)
+        return _chars(*self.char())
 
     def char(self) -> tuple[str, int]:
         """The characters for which one member of a class, or one escape, stands, and its weight."""
@@ -336,7 +285,7 @@ class _Parser:
         choices = _without(chars) if negated else _ordered(chars)
         if not choices:
             raise Unsupported(self.pattern)
-        return _Chars(choices, weight)
+        return _chars(choices, weight)
 
     def member(self) -> tuple[str, int]:
         """One member of a class: a character, a shorthand, or a range."""
@@ -360,9 +309,9 @@ _DASH = re.compile(r"-(?!\])")
 _ATOMS: dict[str, Callable[[_Parser], _Piece]] = {
     "\\": _Parser.escape,
     "[": _Parser.bracket,
-    ".": lambda parser: _Chars(_PRINTABLE),
-    "^": lambda parser: _Empty(),
-    "$": lambda parser: _Empty(),
+    ".": lambda parser: _chars(_PRINTABLE),
+    "^": lambda parser: _EMPTY,
+    "$": lambda parser: _EMPTY,
 }
 
 
