@@ -78,35 +78,28 @@ def _is_secret_header(name: str) -> bool:
     return is_secret(name) or (name.endswith(_KEYS) and not name.endswith(_PUBLIC))
 
 
-def masked(payload: Any, name: str = "", clean: Callable[[str], str] = str) -> Any:
+def masked(payload: Any, name: str = "", clean: Callable[[str], str] = str, *, schema: bool = False) -> Any:
     """A copy of a JSON value in which secrets are replaced by the mask.
 
     A member with a secret's name hides all texts and numbers in it, at any depth. In a schema, such as a
     tool's `parameters`, it hides only its own text, since a schema may describe a member called `password`.
-    `name` is the member that holds the payload. `clean` is applied to all other strings and to names.
+    `name` is the member that holds the payload, `schema` says whether that is part of a schema. `clean` is
+    applied to all other strings and to names.
     """
-    if isinstance(payload, dict):
-        if name and is_secret(name):
-            return {clean(key): masked(member, name, clean) for key, member in payload.items()}
-        return {
-            clean(key): _described(member, key, clean) if key in _SCHEMAS else masked(member, key, clean)
-            for key, member in payload.items()
-        }
     if isinstance(payload, list):
-        return [masked(item, name, clean) for item in payload]
+        return [masked(item, name, clean, schema=schema) for item in payload]
     if isinstance(payload, str):
         return hidden(name, clean(payload))
-    is_number = isinstance(payload, int | float) and not isinstance(payload, bool)
-    return MASK if is_number and name and is_secret(name) else payload
-
-
-def _described(payload: Any, name: str, clean: Callable[[str], str]) -> Any:
-    """`masked` for a schema."""
+    secret = bool(name) and not schema and is_secret(name)
     if isinstance(payload, dict):
-        return {clean(key): _described(member, key, clean) for key, member in payload.items()}
-    if isinstance(payload, list):
-        return [_described(item, name, clean) for item in payload]
-    return hidden(name, clean(payload)) if isinstance(payload, str) else payload
+        return {
+            clean(key): masked(
+                member, name if secret else key, clean, schema=schema or (key in _SCHEMAS and not secret)
+            )
+            for key, member in payload.items()
+        }
+    is_number = isinstance(payload, int | float) and not isinstance(payload, bool)
+    return MASK if is_number and secret else payload
 
 
 def hidden(name: str, text: str | None) -> str | None:
@@ -144,7 +137,7 @@ class Mask:
         """Mask the token and whatever looks like a key in a text."""
         if self.word:
             text = text.replace(self.word, MASK)
-        return _KEY.sub(_masked_key, text)
+        return _KEY.sub(rf"\g<scheme>{MASK}", text)
 
     def string(self, text: str, within: int = _MOST_WITHIN) -> str:
         """Mask a string of a JSON value; a string that is JSON itself (a tool's arguments) is taken apart."""
@@ -162,19 +155,21 @@ class Mask:
         """Mask a string of an error, as `string` and as `sentence` do, since it may quote the request."""
         return self.sentence(self.string(text))
 
-    def content(self, content: bytes, clean: Callable[[str], str] | None = None) -> bytes:
+    def content(
+        self, content: bytes, clean: Callable[[str], str] | None = None, mask: Callable[..., Any] = masked
+    ) -> bytes:
         """Mask a body, by its members if it is JSON, else as a text; without secrets it stays as it is."""
         try:
             value = parse(content)
         except ParseError:
             return self.final(self.loose(content))
-        found = masked(value, clean=clean or self.string)
+        found = mask(value, clean=clean or self.string)
         return self.final(content if found == value else orjson.dumps(found))
 
     def loose(self, content: bytes) -> bytes:
         """Mask a text that isn't complete JSON, also the values after secret names (`password: x`)."""
         text = content.decode("utf-8", "surrogateescape")
-        text = self.text(_ESCAPED.sub(_unescaped, text))
+        text = self.text(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), text))
         return _PAIR.sub(rf"\g<name>{MASK}", text).encode("utf-8", "surrogateescape")
 
     def final(self, content: bytes) -> bytes:
@@ -189,15 +184,9 @@ class Mask:
 
     def line(self, line: bytes, mask: Callable[..., Any]) -> bytes:
         """Mask one line of a stream of events; `mask` is applied to its JSON."""
-        field, found, data = line.partition(b": ")
-        if not found or field != b"data":
-            return self.final(self.loose(line))
-        try:
-            value = parse(data)
-        except ParseError:
-            return self.final(self.loose(line))
-        kept = mask(value, clean=self.string)
-        return self.final(line if kept == value else b"data: " + orjson.dumps(kept))
+        if line.startswith(_DATA):
+            return _DATA + self.content(line.removeprefix(_DATA), mask=mask)
+        return self.final(self.loose(line))
 
     def path(self, path: str) -> str:
         """Mask a path with its query: arguments with a secret's name, and the token and keys anywhere."""
@@ -218,6 +207,7 @@ class Mask:
         return self.final(self.loose(plain if self.final(self.loose(plain)) != plain else value))
 
 
+_DATA = b"data: "
 _TEXTS = frozenset(("content", "refusal", "arguments", "text"))
 """Members of a stream's events that hold pieces of the answer's text."""
 
@@ -236,13 +226,5 @@ def _prose(text: str) -> str:
     return _PROSE.sub(rf"\g<name>{MASK}", text) if _SECRET_NAME.search(text) else text
 
 
-def _masked_key(found: re.Match[str]) -> str:
-    return f"{found['scheme'] or ''}{MASK}"
-
-
 def _masked_argument(found: re.Match[str]) -> str:
     return f"{found['name']}={MASK}" if is_secret(unquote_plus(found["name"][1:])) else found[0]
-
-
-def _unescaped(found: re.Match[str]) -> str:
-    return chr(int(found[1], 16))
