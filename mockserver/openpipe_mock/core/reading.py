@@ -6,6 +6,7 @@ from typing import Any
 
 from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import Violation
+from openpipe_mock.core.pointers import pointer_to
 
 Json = Any
 
@@ -30,8 +31,7 @@ class At:
 
     def at(self, *steps: str | int) -> "At":
         """The place that these steps (keys or indexes) lead to."""
-        path = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
-        return At(self.prefix, self.pointer + path, self.found, self.broken)
+        return At(self.prefix, self.pointer + pointer_to(*steps), self.found, self.broken)
 
     def wrong(self, rule: str, sentence: str) -> None:
         """Note a mistake at this place; `rule` is the schema keyword that it breaks."""

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from openpipe_mock.core.pointers import pointer_to, steps_of
 from openpipe_mock.core.wording import quoted, short
 
 _Path = tuple[str, ...]
@@ -113,14 +114,13 @@ class YamlDocument:
         while waiting:
             path, node = waiting.pop()
             if node is _UNREAD:
-                yield _pointer_of(path)
+                yield pointer_to(*path)
             waiting += [((*path, step), inner) for step, (_, inner) in node.inner.items()]
 
     def place(self, pointer: str) -> _Spot:
         """Line and column of the key or item at a JSON pointer, else of the nearest value around it."""
         spot, node = self.start, self.root
-        for step in pointer.split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
+        for name in steps_of(pointer):
             if name not in node.inner:
                 break
             spot, node = node.inner[name]
@@ -259,10 +259,6 @@ def _spot_of(event: Any) -> _Spot:
     return event.start_mark.line + 1, event.start_mark.column + 1
 
 
-def _pointer_of(path: _Path) -> str:
-    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in path)
-
-
 def _weight_of(text: str) -> int:
     return 1 + len(text) // 64
 
@@ -382,7 +378,7 @@ class _Builder:
             self.stop(event, path, f"nested deeper than {_MOST_NESTED} levels; make it flatter.")
 
     def wrong(self, event: Any, path: _Path, sentence: str) -> None:
-        self.mistakes.append(Mistake(*_spot_of(event), _pointer_of(path), sentence))
+        self.mistakes.append(Mistake(*_spot_of(event), pointer_to(*path), sentence))
 
     def stop(self, event: Any, path: _Path, sentence: str) -> NoReturn:
         self.wrong(event, path, sentence)

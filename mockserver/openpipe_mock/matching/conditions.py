@@ -35,28 +35,12 @@ class Demand:
     holds: Callable[[str], bool] = field(compare=False, repr=False)
 
     def __str__(self) -> str:
-        return f"{OPERATOR_WORDS[self.kind]} {quoted(self.wanted)}"
-
-
-OPERATOR_WORDS: Mapping[Kind, str] = {
-    "equals": "equals",
-    "contains": "contains",
-    "matches": "matches",
-    "glob": "fits the glob",
-}
+        return f"{'fits the glob' if self.kind == 'glob' else self.kind} {quoted(self.wanted)}"
 
 
 def demand(kind: Kind, wanted: str) -> Demand:
     """Compile a demand. Raises BadPattern for a regular expression that RE2 refuses."""
     return Demand(kind, wanted, HOLDS[kind](wanted))
-
-
-def _equals(wanted: str) -> Callable[[str], bool]:
-    return lambda text: text == wanted
-
-
-def _contains(wanted: str) -> Callable[[str], bool]:
-    return lambda text: wanted in text
 
 
 def _matches(wanted: str) -> Callable[[str], bool]:
@@ -105,8 +89,8 @@ def glob(wanted: str) -> Callable[[str], bool]:
 
 
 HOLDS: Mapping[Kind, Callable[[str], Callable[[str], bool]]] = {
-    "equals": _equals,
-    "contains": _contains,
+    "equals": lambda wanted: lambda text: text == wanted,
+    "contains": lambda wanted: lambda text: wanted in text,
     "matches": _matches,
     "glob": glob,
 }
@@ -133,8 +117,7 @@ class Subject:
     @cached_property
     def messages(self) -> Sequence[Mapping[str, Any]]:
         """The messages that are objects; others, which only a bad request has, are left out."""
-        given = self.input.get("messages")
-        return [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+        return _objects(self.input.get("messages"))
 
     def said_by(self, *roles: str) -> list[str]:
         """The texts of the messages with these roles, in order."""
@@ -154,15 +137,9 @@ class Subject:
     @cached_property
     def tools(self) -> list[str]:
         """The names of the offered tools and of the older `functions`."""
-        tools, functions = self.input.get("tools"), self.input.get("functions")
-        offered = (
-            [each.get("function") for each in tools or () if isinstance(each, dict)]
-            if isinstance(tools, list)
-            else []
-        )
-        offered += functions if isinstance(functions, list) else []
-        named = [each.get("name") for each in offered if isinstance(each, dict)]
-        return [name for name in named if isinstance(name, str)]
+        tools = [each.get("function") for each in _objects(self.input.get("tools"))]
+        functions = [*_objects(tools), *_objects(self.input.get("functions"))]
+        return [each["name"] for each in functions if isinstance(each.get("name"), str)]
 
     @cached_property
     def asked(self) -> list[str]:
@@ -180,11 +157,10 @@ class Subject:
         """The ids of the requested criteria, each also without its version."""
         return list(dict.fromkeys(form for each in self.asked for form in (each, each.partition("@")[0])))
 
-    def member(self, name: str, key: str) -> str | None:
-        """The text of `key` in the object `name` of the body (`metadata`, `prompt_id`), or None."""
-        members = self.body.get(name)
-        value = members.get(key) if isinstance(members, dict) else None
-        return value if isinstance(value, str) else None
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        given = self.body.get("metadata")
+        return given if isinstance(given, dict) else {}
 
     def gist(self) -> dict[str, Any]:
         """A smaller body, of texts and names only, for which all conditions give the same answers."""
@@ -196,11 +172,16 @@ class Subject:
         return {**kept, "input": given, "output": {"content": self.output}}
 
 
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    """The objects in a list; none for a value that is no list."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
 def text_of(message: Mapping[str, Any]) -> str:
     """A message's text: its content (of parts the texts and refusals, joined), else its refusal, else ""."""
     content = message.get("content")
     if isinstance(content, list):
-        parts = (part.get("text") or part.get("refusal") for part in content if isinstance(part, dict))
+        parts = (part.get("text") or part.get("refusal") for part in _objects(content))
         content = "".join(part for part in parts if isinstance(part, str))
     said = content or message.get("refusal")
     return said if isinstance(said, str) else ""
@@ -209,31 +190,28 @@ def text_of(message: Mapping[str, Any]) -> str:
 _Reader = Callable[[Subject, str], list[str]]
 
 
-def _present(text: str | None) -> list[str]:
-    return [] if text is None else [text]
+def _text(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else []
+
+
+def _header(subject: Subject, name: str) -> list[str]:
+    value = subject.headers.get(name.lower().encode())
+    return [] if value is None else [value.decode("latin-1")]
 
 
 READERS: Mapping[str, _Reader] = {
-    "model": lambda subject, _: _present(
-        subject.body["model"] if isinstance(subject.body.get("model"), str) else None
-    ),
-    "last_user": lambda subject, _: _present(subject.last_user),
+    "model": lambda subject, _: _text(subject.body.get("model")),
+    "last_user": lambda subject, _: _text(subject.last_user),
     "system": lambda subject, _: subject.said_by("system", "developer"),
     "messages": lambda subject, role: subject.said_by(role),
-    "output": lambda subject, _: _present(subject.output),
+    "output": lambda subject, _: _text(subject.output),
     "tool": lambda subject, _: subject.tools,
-    "header": lambda subject, name: [
-        value.decode("latin-1") for value in _present_bytes(subject.headers.get(name.lower().encode()))
-    ],
-    "metadata": lambda subject, key: _present(subject.member("metadata", key)),
+    "header": _header,
+    "metadata": lambda subject, key: _text(subject.metadata.get(key)),
     "endpoint": lambda subject, _: [subject.endpoint],
     "criterion": lambda subject, _: subject.criteria,
 }
 """Part of a request → a function that reads its texts, given the condition's key."""
-
-
-def _present_bytes(value: bytes | None) -> list[bytes]:
-    return [] if value is None else [value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,24 +291,20 @@ def _conditions(value: Json, at: At) -> Iterator[Condition]:
             yield from _conditions(wanted, here)
         elif key in _KEYED:
             for name, test in wanted.items():
-                yield Condition(key, name, _demands(test, here.at(name)))
-        elif key == "model":
-            yield Condition(key, "", (demand("glob", wanted),))
+                yield Condition(key, name, tuple(_demands(test, here.at(name))))
         else:
-            yield Condition(key, "", _demands(wanted, here))
+            test = {"glob": wanted} if key == "model" else wanted
+            yield Condition(key, "", tuple(_demands(test, here)))
 
 
 _KEYED = ("messages", "header", "metadata")
 """Parts of a request with several texts, of which a key names one."""
 
 
-def _demands(value: Json, at: At) -> tuple[Demand, ...]:
+def _demands(value: Json, at: At) -> Iterator[Demand]:
     """The demands on a text; a bare string means equals."""
-    return tuple(_demanded({"equals": value} if isinstance(value, str) else value, at))
-
-
-def _demanded(value: Json, at: At) -> Iterator[Demand]:
-    for kind, wanted in value.items():
+    tests: Json = {"equals": value} if isinstance(value, str) else value
+    for kind, wanted in tests.items():
         try:
             yield demand(kind, wanted)
         except BadPattern as error:
@@ -360,7 +334,7 @@ def check_condition(value: Json, at: At) -> None:
         if key in (*_KEYED, "input"):
             check_condition(test, here)
         elif isinstance(test, dict) and isinstance(test.get("matches"), str):
-            tuple(_demanded({"matches": test["matches"]}, here))
+            tuple(_demands({"matches": test["matches"]}, here))
 
 
 def part_when(value: Json, at: At) -> When:

@@ -149,14 +149,9 @@ class Index:
         return sorted(found)
 
 
-def _members(subject: Subject) -> Iterable[str]:
-    metadata = subject.body.get("metadata")
-    return metadata if isinstance(metadata, dict) else ()
-
-
 INDEX_KEYS: Mapping[str, Callable[[Subject], Iterable[str]]] = {
     "header": lambda subject: (name.decode("utf-8", "replace") for name in subject.headers),
-    "metadata": _members,
+    "metadata": lambda subject: subject.metadata,
 }
 """Part of a request that may have any keys → a function that returns the keys that are there."""
 
@@ -251,10 +246,6 @@ def _pattern(mark: _Mark) -> bytes:
         return b""
 
 
-def _contained(wanted: str) -> bytes:
-    return _escaped(wanted[-LONGEST_KEY:])
-
-
 def _globbed(wanted: str) -> bytes:
     """A glob as a pattern, up to its first bracket; after that any text is accepted."""
     plain, bracket, _ = wanted.partition("[")
@@ -273,7 +264,7 @@ def _escaped(text: str) -> bytes:
 
 
 PATTERNS: Mapping[Kind, Callable[[str], bytes]] = {
-    "contains": _contained,
+    "contains": lambda wanted: _escaped(wanted[-LONGEST_KEY:]),
     "glob": _globbed,
     "matches": str.encode,
 }

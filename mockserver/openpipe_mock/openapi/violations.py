@@ -13,12 +13,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import jsonschema_rs
 import orjson
 
 from openpipe_mock.core.errors import Violation
+from openpipe_mock.core.pointers import pointer_to
 from openpipe_mock.core.wording import (
     MOST_COUNTED,
     NUMBER,
@@ -33,6 +34,8 @@ from openpipe_mock.openapi.shapes import label, resolve, tag_of, types, union
 
 _Schema = Mapping[str, Any]
 _Rule = Callable[["SchemaPlace", _Schema, Any], Iterator["Violation"]]
+
+_Made = TypeVar("_Made")
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -67,67 +70,65 @@ class SchemaPlace:
 
     def at(self, step: str | int, noun: str = "") -> "SchemaPlace":
         """The place of a member or item; its noun is by default the step in quotes."""
-        step = str(step)
-        if "~" in step or "/" in step:
-            step = step.replace("~", "~0").replace("/", "~1")
-        return SchemaPlace(self.document, f"{self.pointer}/{step}", noun or f'"{short(step)}"', self.known)
+        inner = pointer_to(step)
+        return SchemaPlace(self.document, self.pointer + inner, noun or f'"{short(inner[1:])}"', self.known)
 
     def called(self, noun: str) -> "SchemaPlace":
         """The same place with another noun."""
         return SchemaPlace(self.document, self.pointer, noun, self.known)
 
+    def _once(self, use: str, schema: _Schema, work: Callable[[_Schema], _Made]) -> _Made:
+        """What `work` makes of a schema, cached; `use` names the work."""
+        key = (use, id(schema))
+        if key not in self.known:
+            self.known[key] = work(schema)
+        made: _Made = self.known[key]
+        return made
+
     def union(self, schema: _Schema) -> _Union:
         """The branches of a schema, cached."""
-        key = ("union", id(schema))
-        if key not in self.known:
-            branches = tuple(_alternatives(schema, self.document))
-            objects = [branch for branch in branches if "properties" in branch]
-            tag = tag_of(objects, self.document) if len(objects) > 1 else ""
-            labels = {label(branch, tag, self.document): branch for branch in objects} if tag else {}
-            self.known[key] = _Union(branches, tag, labels, {"enum": list(labels)})
-        found: _Union = self.known[key]
-        return found
+        return self._once("union", schema, self._union)
+
+    def _union(self, schema: _Schema) -> _Union:
+        branches = tuple(_alternatives(schema, self.document))
+        objects = [branch for branch in branches if "properties" in branch]
+        tag = tag_of(objects, self.document) if len(objects) > 1 else ""
+        labels = {label(branch, tag, self.document): branch for branch in objects} if tag else {}
+        return _Union(branches, tag, labels, {"enum": list(labels)})
 
     def plan(self, schema: _Schema) -> "_Plan":
         """The steps that check a value against a schema, cached."""
-        found: _Plan | None = self.known.get(("plan", id(schema)))
-        if found is None:
-            own = resolve(schema, self.document)
-            rules = tuple(rule for keyword, rule in KEYWORD_RULES.items() if keyword in own)
-            found = own, "anyOf" in own and not chooses(own), types(own), rules
-            self.known["plan", id(schema)] = found
-        return found
+        return self._once("plan", schema, self._plan)
+
+    def _plan(self, schema: _Schema) -> "_Plan":
+        own = resolve(schema, self.document)
+        rules = tuple(rule for keyword, rule in KEYWORD_RULES.items() if keyword in own)
+        return own, "anyOf" in own and not chooses(own), types(own), rules
 
     def mismatch(self, schema: _Schema, value: Any) -> str:
         """The sentence that says what a schema of the document accepts and what it got."""
-        key = ("described", id(schema))
-        if key not in self.known:
-            self.known[key] = described(schema, self.document)
-        return f"expected {self.known[key]}, got {_got(schema, value)}."
+        expected = self._once("described", schema, partial(described, document=self.document))
+        return f"expected {expected}, got {_got(schema, value)}."
 
     def accepts(self, schema: _Schema, value: Any) -> bool:
         """Whether a value is valid, by a compiled validator."""
         # Much faster than to look for violations, and most items of a long list have none.
-        key = ("validator", id(schema))
-        if key not in self.known:
-            parts = {name: self.document[name] for name in ("components", "$defs") if name in self.document}
-            self.known[key] = jsonschema_rs.validator_for({"$schema": DIALECT, **schema, **parts})
-        return bool(self.known[key].is_valid(value))
+        return bool(self._once("validator", schema, self._validator).is_valid(value))
+
+    def _validator(self, schema: _Schema) -> Any:
+        parts = {name: self.document[name] for name in ("components", "$defs") if name in self.document}
+        return jsonschema_rs.validator_for({"$schema": DIALECT, **schema, **parts})
 
     def fits(self, pattern: str, text: str) -> bool:
         """Whether a pattern is found in a text, by the validator's own regular expressions."""
         key = (f"pattern {pattern}", 0)
         if key not in self.known:
-            self.known[key] = jsonschema_rs.validator_for({"$schema": DIALECT, "pattern": pattern})
+            self.known[key] = self._validator({"pattern": pattern})
         return bool(self.known[key].is_valid(text))
 
     def homes(self) -> Mapping[str, list[str]]:
         """The objects that declare each member: see `_homes`."""
-        key = ("homes", 0)
-        if key not in self.known:
-            self.known[key] = _homes(self.document)
-        found: Mapping[str, list[str]] = self.known[key]
-        return found
+        return self._once("homes", self.document, _homes)
 
 
 def violations_of(schema: _Schema, value: Any, place: SchemaPlace) -> Iterator[Violation]:
@@ -231,9 +232,9 @@ def _members(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violat
     if not isinstance(value, dict):
         return
     declared = schema.get("properties", {})
-    others, patterns = schema.get("additionalProperties", True), "patternProperties" in schema
+    others, patterns = schema.get("additionalProperties", True), schema.get("patternProperties", {})
     for name, member in value.items():
-        patterned = [*_by_pattern(place, schema, name)] if patterns else []
+        patterned = [branch for pattern, branch in patterns.items() if place.fits(pattern, name)]
         for branch in patterned:
             yield from violations_of(branch, member, place.at(name))
         if name in declared:
@@ -245,13 +246,6 @@ def _members(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violat
             yield Violation(place.at(name).pointer, "additionalProperties", told)
         elif isinstance(others, Mapping):
             yield from violations_of(others, member, place.at(name))
-
-
-def _by_pattern(place: SchemaPlace, schema: _Schema, name: str) -> Iterator[_Schema]:
-    """The schemas of `patternProperties` that judge the member with this name."""
-    for pattern, branch in schema.get("patternProperties", {}).items():
-        if place.fits(pattern, name):
-            yield branch
 
 
 def _unknown(place: SchemaPlace, name: str, known: Collection[str], message: str = "") -> str:
@@ -418,28 +412,23 @@ def _dependent_schemas(place: SchemaPlace, schema: _Schema, value: Any) -> Itera
                 yield Violation(place.at(other).pointer, "dependentSchemas", told)
 
 
-def _bound(
-    keyword: str, words: str, broken: Callable[[Any, Any], bool], measured: type | tuple[type, ...]
-) -> _Rule:
-    """Make the rule for a bound, `keyword`, of a number or of the length of a text, list or object.
+def _bound(keyword: str, measured: type | tuple[type, ...], unit: str = "") -> _Rule:
+    """Make the rule for a bound, `min…` or `max…`, of a number or of the length of a text, list or object.
 
-    `words` describe the bound in a message, `broken(value, limit)` tells whether a value of the type
-    `measured` breaks it.
+    It judges values of the type `measured`. `unit`: what is counted, in the plural.
     """
+    lowest = keyword.startswith("min")
+    words = "at least" if lowest else "at most"
 
     def rule(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
-        limit = schema[keyword]
-        if isinstance(value, measured) and not isinstance(value, bool) and broken(value, limit):
-            told = f"expected {_amount(words, limit)}, got {_got(schema, value)}."
-            yield Violation(place.pointer, keyword, told)
+        limit, judged = schema[keyword], isinstance(value, measured) and not isinstance(value, bool)
+        if judged:
+            size = len(value) if unit else value
+            if size < limit if lowest else size > limit:
+                amount = f"{words} {limit} {unit.removesuffix('s') if limit == 1 else unit}".rstrip()
+                yield Violation(place.pointer, keyword, f"expected {amount}, got {_got(schema, value)}.")
 
     return rule
-
-
-def _amount(words: str, limit: Any) -> str:
-    """`at least 1 item`, `at least 2 items`."""
-    told = words.format(limit)
-    return told.removesuffix("s") if limit == 1 else told
 
 
 _Plan = tuple[_Schema, bool, tuple[str, ...], tuple[_Rule, ...]]
@@ -450,17 +439,15 @@ KEYWORD_RULES: dict[str, _Rule] = {
     "required": _required,
     "type": _members,  # `properties` and `additionalProperties` together: findings keep the body's order
     "items": _items,
-    "minimum": _bound("minimum", "at least {}", lambda value, limit: value < limit, NUMBER),
-    "maximum": _bound("maximum", "at most {}", lambda value, limit: value > limit, NUMBER),
-    "minItems": _bound("minItems", "at least {} items", lambda value, limit: len(value) < limit, list),
-    "maxItems": _bound("maxItems", "at most {} items", lambda value, limit: len(value) > limit, list),
-    "minLength": _bound("minLength", "at least {} characters", lambda value, limit: len(value) < limit, str),
-    "maxLength": _bound("maxLength", "at most {} characters", lambda value, limit: len(value) > limit, str),
+    "minimum": _bound("minimum", NUMBER),
+    "maximum": _bound("maximum", NUMBER),
+    "minItems": _bound("minItems", list, "items"),
+    "maxItems": _bound("maxItems", list, "items"),
+    "minLength": _bound("minLength", str, "characters"),
+    "maxLength": _bound("maxLength", str, "characters"),
     "pattern": _pattern,
     "propertyNames": _property_names,
-    "minProperties": _bound(
-        "minProperties", "at least {} keys", lambda value, limit: len(value) < limit, dict
-    ),
+    "minProperties": _bound("minProperties", dict, "keys"),
     "if": _conditional,
     "anyOf": _at_least_one,
     "oneOf": _exactly_one,
