@@ -1,7 +1,6 @@
 """Read JSON strictly: whatever the standard forbids is refused, with a message that says where and why."""
 
 import re
-from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
@@ -39,13 +38,9 @@ def _levels(value: Any) -> int:
     layer = [value] if isinstance(value, _BRACKETS) else []
     while layer and depth <= MOST_LEVELS:
         depth += 1
-        layer = [child for node in layer for child in _children(node) if isinstance(child, _BRACKETS)]
+        children = chain.from_iterable(node.values() if isinstance(node, dict) else node for node in layer)
+        layer = [child for child in children if isinstance(child, _BRACKETS)]
     return depth
-
-
-def _children(node: Any) -> Iterator[Any]:
-    """The values inside an array or object."""
-    return iter(node.values() if isinstance(node, dict) else node)
 
 
 # (the text where the parser gave up, what to say about it). The parser's own words differ from version to

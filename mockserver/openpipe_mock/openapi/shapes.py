@@ -40,9 +40,7 @@ class Shape:
 
     def is_default(self, name: str, value: Any) -> bool:
         """Whether a member equals its default, so that leaving it out would mean the same."""
-        if name not in self.defaults:
-            return False
-        default = self.defaults[name]
+        default = self.defaults.get(name, _NOWHERE)
         return type(value) is type(default) and bool(value == default)
 
     def is_leftover(self, name: str) -> bool:
@@ -120,11 +118,8 @@ def shape_of(schema: Schema, document: Schema, known: dict[int, Shape] | None = 
 def _fill(shape: Shape, schema: Schema, document: Schema, known: dict[int, Shape]) -> None:
     """Give a shape the members of an object schema."""
     shape.members = {name: shape_of(member, document, known) for name, member in schema["properties"].items()}
-    shape.defaults = {
-        name: {**resolve(member, document), **member}["default"]
-        for name, member in schema["properties"].items()
-        if "default" in member or "default" in resolve(member, document)
-    }
+    whole = {name: {**resolve(member, document), **member} for name, member in schema["properties"].items()}
+    shape.defaults = {name: member["default"] for name, member in whole.items() if "default" in member}
     shape.required = frozenset(schema.get("required", ()))
     shape.closed = schema.get("additionalProperties") is False
 
