@@ -4,7 +4,7 @@
 - A request that is here whole is answered in the callback that read it, without a task.
 - A request that offers another protocol (h2c) is served without it; a WebSocket is refused with 400.
 - A connection that is idle, or too slow in sending a request, is closed.
-- Headers that the guard decides by are joined where they were sent several times; trailers are dropped.
+- Trailers are dropped.
 - A request's line and headers have at most `MOST_HEAD` bytes.
 
 It overrides private members of uvicorn, whose minor version is bound for that reason.
@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from openpipe_mock.core.effects import Effects, Head, Reply
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.server.asgi import DROP, WRITE, Api
+from openpipe_mock.server.transport import DROP, WRITE, ExchangeApp
 from openpipe_mock.service.refusals import refusal
 
 _Header = tuple[bytes, bytes]
@@ -34,10 +34,6 @@ MOST_LOOKS = 5
 MOST_HEAD = 131_072
 """Bytes of a request's line and headers."""
 _TOO_LONG = f"The head of this request has more than {MOST_HEAD} bytes; send fewer or shorter headers."
-_TOLD_ONCE = (b"host", b"origin", b"x-forwarded-for", b"x-real-ip", b"forwarded", b"x-mock-token")
-"""Headers by which the guard decides: every value that was sent has to count."""
-_OPEN = b"/api/"
-"""The paths that the guard isn't asked about."""
 _NOWHERE: Any = deque(maxlen=0)
 """Takes the headers that come behind a body (trailers) and drops them."""
 _OFFERS = (b"upgrade", b"http2-settings", b"connection")
@@ -183,7 +179,7 @@ class DroppingProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
         if offered == b"websocket":
-            self.app = Api(_no_websocket)
+            self.app = ExchangeApp(_no_websocket)
             return head
         return head + rest
 
@@ -204,8 +200,6 @@ class DroppingProtocol(HttpToolsProtocol):
         if "path" not in self.scope:
             return  # the request is read again, without its offer
         self.scope["extensions"] = self.extensions  # in time: its task, if it has one, hasn't run yet
-        if not self.url.startswith(_OPEN):
-            self.headers[:] = joined(self.headers)
         if not self.pipeline:
             self.running = self.cycle  # else it waits in the pipeline
         self.headers = _NOWHERE
@@ -281,12 +275,3 @@ def _plain_head(parser: Any, url: bytes, headers: list[_Header]) -> Iterator[byt
         elif name == b"connection" and b"close" in value.lower():
             yield b"connection: close\r\n"
     yield b"\r\n"
-
-
-def joined(headers: list[_Header]) -> list[_Header]:
-    """The headers, with each of `_TOLD_ONCE` that was sent several times joined into one."""
-    names = [name for name, _ in headers if name in _TOLD_ONCE]
-    if len(names) == len(set(names)):
-        return headers
-    sent = {each: b", ".join(value for name, value in headers if name == each) for each in names}
-    return [*((name, value) for name, value in headers if name not in sent), *sent.items()]

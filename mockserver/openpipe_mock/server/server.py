@@ -23,7 +23,7 @@ from openpipe_mock.config.file import ConfigError
 from openpipe_mock.control.guard import Guard
 from openpipe_mock.control.status import APART, PRODUCT
 from openpipe_mock.server import banner, logs, readyfile
-from openpipe_mock.server.asgi import create_app
+from openpipe_mock.server.direct import DirectApp
 from openpipe_mock.server.protocol import DroppingProtocol
 from openpipe_mock.server.reload import Source, service_of, watch
 from openpipe_mock.server.signals import leave_calmly
@@ -234,7 +234,7 @@ def _write_ready_file(path: Path, origin: str) -> None:
 def uvicorn_config(service: Service, listener: Listener) -> uvicorn.Config:
     """uvicorn's configuration, without its log lines and headers. Raises CannotServe for bad TLS files."""
     config = uvicorn.Config(
-        create_app(service, listener.guard.called(listener.host)),
+        DirectApp(service, listener.guard.called(listener.host)),
         loop=LOOP,
         http=DroppingProtocol,
         ws="none",

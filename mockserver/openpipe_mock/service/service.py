@@ -1,8 +1,8 @@
 """The service: takes a request as a `Head` and returns a `Reply`, whatever carries the bytes.
 
 It knows no socket, no framework and no clock. Where it needs the outside world it yields an effect
-(`core.effects`); an adapter, such as `server.asgi`, carries the effect out and sends the result back in. So
-all adapters give the same answers.
+(`core.effects`); an adapter, such as `server.transport`, carries the effect out and sends the result back in.
+So all adapters give the same answers.
 """
 
 import math
@@ -206,7 +206,7 @@ class Service:
         """
         settings = self.settings
         try:
-            _expect_served(head.method, path)
+            _expect_served(head, path)
             token = authorize(head.headers, settings.keys, settings.read_only_keys)
             _is_read_only(token, SERVED[path], settings)
         except ApiError as error:
@@ -222,7 +222,7 @@ class Service:
         head, settings = visit.head, visit.settings
         if visit.barred:
             raise visit.barred
-        _expect_served(head.method, visit.path)
+        _expect_served(head, visit.path)
         visit.token = authorize(head.headers, settings.keys, settings.read_only_keys)
         visit.read_only = _is_read_only(visit.token, SERVED[visit.path], settings)
         if not settings.limits.none:
@@ -256,12 +256,12 @@ def _resumed(exchange: Effects, effect: Effect) -> Effects:
     return (yield from exchange)  # what follows costs no more than it does without this function
 
 
-def _expect_served(method: str, path: str) -> None:
+def _expect_served(head: Head, path: str) -> None:
     """Raise NotFound for a path that isn't served, MethodNotSupported for another method."""
     if path not in SERVED:
-        raise not_found(path)
-    if method != SERVED[path].method:
-        raise wrong_method(method, path)
+        raise not_found(path, head.root)
+    if head.method != SERVED[path].method:
+        raise wrong_method(head.method, path, head.root)
 
 
 def _expect_body(headers: Headers, limit: int) -> None:
