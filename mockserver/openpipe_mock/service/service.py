@@ -251,8 +251,12 @@ class Service:
 
 def _resumed(exchange: Effects, effect: Effect) -> Effects:
     """The rest of an exchange that is stopped at an effect."""
-    while (result := (yield effect)) is not None:
-        effect = exchange.send(result)
+    try:
+        while (result := (yield effect)) is not None:
+            effect = exchange.send(result)
+    except StopIteration as stop:
+        reply: Reply = stop.value
+        return reply
     return (yield from exchange)  # what follows costs no more than it does without this function
 
 

@@ -483,6 +483,14 @@ def test_a_key_hears_nothing_of_another_s_calls() -> None:
 # Bounds
 
 
+def test_an_answer_that_is_stored_with_its_time_is_given_at_once() -> None:
+    """Its exchange asks for the time, and ends without another pause."""
+    headers, body = {**HEADERS, b"op-cache": b"readWrite"}, json.dumps(PLAIN_CHAT).encode()
+    for service in (Service(), Service(Settings(clock="real"))):
+        app = DirectApp(service)
+        assert [sent(app, body, headers, path=CHAT)[0] for _ in "12"] == [200, 200]
+
+
 def test_what_names_no_criterion_is_kept_nowhere() -> None:
     app = DirectApp(Service())
     before = fast_lane.lot.cache_info().currsize
