@@ -35,7 +35,7 @@ from openpipe_mock.control.parameters import (
     session_name,
 )
 from openpipe_mock.control.routing import Route, pattern
-from openpipe_mock.control.status import PRODUCT, facts, memory_status
+from openpipe_mock.control.status import PRODUCT, facts
 from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply
 from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
 from openpipe_mock.core.wording import did_you_mean, listed, nearest, quoted
@@ -119,7 +119,7 @@ class Control:
         file = self.service.file
         try:
             counted = self.counted(self.known(order))
-        except StateUnavailable:  # the Redis is away, which is when people ask for the status
+        except StateUnavailable:  # which is when people ask for the status
             counted = dict.fromkeys(_COUNTED)
         return _ok(
             {
@@ -133,7 +133,7 @@ class Control:
                     "missing": file.missing,
                     "problems": list(file.problems),
                 },
-                "memory": memory_status(self.service.sessions),
+                "memory": self.service.sessions.status(),
                 "session": order.session or DEFAULT,
                 **counted,
             }

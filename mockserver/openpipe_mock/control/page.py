@@ -6,7 +6,7 @@ from string import Template
 
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.listings import ROOT
-from openpipe_mock.control.status import facts, sentence
+from openpipe_mock.control.status import facts
 from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.service.service import Service
 
@@ -55,7 +55,7 @@ def _curl(base_url: str, settings: Settings) -> str:
 def start_page(service: Service, origin: str, root: str = "") -> str:
     """The page's HTML. `origin`: the URL under which the browser found it. `root`: see `Head`."""
     base_url, settings, file = f"{origin.rstrip('/')}{BASE}", service.settings, service.file
-    remembered = sentence(service.sessions)
+    remembered = service.sessions.status_line()
     known = {**facts(settings), "config file": file.path or "none", "sessions lie in": remembered}
     return _PAGE.substitute(
         base_url=escape(base_url),

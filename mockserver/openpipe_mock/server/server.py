@@ -21,7 +21,7 @@ import uvicorn
 
 from openpipe_mock.config.file import ConfigError
 from openpipe_mock.control.guard import Guard
-from openpipe_mock.control.status import APART, PRODUCT
+from openpipe_mock.control.status import PRODUCT
 from openpipe_mock.server import banner, logs, readyfile
 from openpipe_mock.server.direct import DirectApp
 from openpipe_mock.server.protocol import DroppingProtocol
@@ -29,7 +29,7 @@ from openpipe_mock.server.reload import Source, service_of, watch
 from openpipe_mock.server.signals import leave_calmly
 from openpipe_mock.server.workers import Failed, Lifeline, Workers
 from openpipe_mock.service.service import Service
-from openpipe_mock.sessions.memory import Sessions
+from openpipe_mock.sessions.memory import APART, Sessions
 
 _BACKLOG = 2048
 LOOP = "uvloop" if find_spec("uvloop") else "asyncio"

@@ -152,7 +152,7 @@ class Service:
         visit.problem = visit.barred = None
         visit.session.under_way -= 1
         if visit.traffic:
-            visit.traffic.under_way -= 1
+            visit.traffic.leave()
         visit.journal.add(visit.entry, visit.token)
 
     def visit(self, head: Head) -> Visit:
@@ -165,7 +165,7 @@ class Service:
             session, barred = self.named_session(name, path, head)
         else:
             session, barred = self.sessions.default, None
-            session.requests += 1
+            session.begin()
         settings = session.settings(self.settings)
         entry = Entry(session.requests, session.name, head.method, head.path, head.headers, settings, head.at)
         entry.endpoint = SERVED[path].name if path in SERVED else ""
@@ -188,14 +188,14 @@ class Service:
         barred = self.session_refusal(path, head)
         try:
             session = self.sessions.find(name, head.at, make=barred is None)
-            session.requests += 1
+            session.begin()
             return session, None
         except SessionNotFound:
             pass
         except TooManySessions as error:
             barred = error
         session = self.sessions.default
-        session.requests += 1
+        session.begin()
         return session, barred
 
     def session_refusal(self, path: str, head: Head) -> ApiError | None:
@@ -336,7 +336,6 @@ def _enter(visit: Visit) -> None:
     if over:
         wait = max(1, math.ceil(seconds))
         raise TooManyRequests(f"this key may send {over}; try again in {wait} s.", seconds=wait)
-    traffic.under_way += 1
     visit.traffic = traffic
 
 
