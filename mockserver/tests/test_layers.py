@@ -94,7 +94,10 @@ def test_only_its_own_folder_knows_of_redis() -> None:
         if not name.startswith("sessions.redis.")
         and any(".redis." in f"{each}." for each in imported(module.text))
     }
-    assert outside <= {"server.server", "sessions.memory"}
+    assert outside <= {"server.server"}
+    naming = {name for name, module in modules().items() if "redis" in module.text.lower()}
+    naming = {name for name in naming if not name.startswith("sessions.redis.")}
+    assert naming == {"cli.serve", "core.errors", "server.server", "sessions.memory"}
 
 
 def test_what_lies_below_the_seam_knows_no_framework_socket_or_clock() -> None:

@@ -35,7 +35,7 @@ from openpipe_mock.control.parameters import (
     session_name,
 )
 from openpipe_mock.control.routing import Route, pattern
-from openpipe_mock.control.status import PRODUCT, facts, memory_status
+from openpipe_mock.control.status import PRODUCT, facts
 from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply
 from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
 from openpipe_mock.core.wording import did_you_mean, listed, nearest, quoted
@@ -83,7 +83,7 @@ class Control:
         """Answer a request that the guard lets in. Raises ApiError."""
         path = head.path.encode("utf-8", "replace").decode()
         prefixed = PREFIXED.fullmatch(path)
-        route, argument = _found(head.method, prefixed["path"] if prefixed else path)
+        route, argument = _found(head.method, prefixed["path"] if prefixed else path, head.root)
         query = query_arguments(head.query, (*route.parameters, "session"))
         session = query.pop("session", "") or (prefixed["name"] if prefixed else "")
         session = session or head.headers.get(b"x-mock-session", b"").decode("latin-1")
@@ -119,7 +119,7 @@ class Control:
         file = self.service.file
         try:
             counted = self.counted(self.known(order))
-        except StateUnavailable:  # the Redis is away, which is when people ask for the status
+        except StateUnavailable:  # which is when people ask for the status
             counted = dict.fromkeys(_COUNTED)
         return _ok(
             {
@@ -133,7 +133,7 @@ class Control:
                     "missing": file.missing,
                     "problems": list(file.problems),
                 },
-                "memory": memory_status(self.service.sessions),
+                "memory": self.service.sessions.status(),
                 "session": order.session or DEFAULT,
                 **counted,
             }
@@ -371,19 +371,21 @@ PREFIXED = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/_mock/.*)", re.
 _PATTERNS = {path: pattern(path) for path in _PATHS}
 
 
-def _found(method: str, path: str) -> tuple[Route, str]:
+def _found(method: str, path: str, root: str) -> tuple[Route, str]:
     """The route of a request, and the argument in its path. Raises NotFound, MethodNotSupported."""
     for template, regex in _PATTERNS.items():
         match = regex.fullmatch(path)
         if match:
-            return _by_method(method, path, template), "".join(match.groups())
+            return _by_method(method, path, template, root), "".join(match.groups())
     whole = [ROOT + each for each in _PATHS]
     near = nearest(path, whole) if path.strip("/") != ROOT.strip("/") else None
-    advice = f"did you mean {near}?" if near else "GET /_mock/openapi.yaml describes what there is."
-    raise NotFound(f"there is no {quoted(path)} here; {advice}")
+    advice = (
+        f"did you mean {root}{near}?" if near else f"GET {root}/_mock/openapi.yaml describes what there is."
+    )
+    raise NotFound(f"there is no {quoted(root + path)} here; {advice}")
 
 
-def _by_method(method: str, path: str, template: str) -> Route:
+def _by_method(method: str, path: str, template: str, root: str) -> Route:
     """The route of a path by its method; HEAD is answered as GET is."""
     routes = {route.method: route for route in ROUTES if route.path == template}
     if "GET" in routes:
@@ -391,7 +393,7 @@ def _by_method(method: str, path: str, template: str) -> Route:
     if method not in routes:
         taken = sorted(routes)
         raise MethodNotSupported(
-            f"{quoted(path)} takes {listed(taken, 'and')}, not {quoted(method)}.", allow=taken
+            f"{quoted(root + path)} takes {listed(taken, 'and')}, not {quoted(method)}.", allow=taken
         )
     return routes[method]
 

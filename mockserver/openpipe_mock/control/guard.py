@@ -21,6 +21,8 @@ _Network = IPv4Network | IPv6Network
 
 _OPEN = "/_mock/health"
 """The path that anybody may ask: health checks of containers come from anywhere and under any name."""
+_TOLD_ONCE = (b"host", b"origin", b"x-forwarded-for", b"x-real-ip", b"forwarded", b"x-mock-token")
+"""Headers by which the guard decides: every value that was sent has to count."""
 _FOREIGN = "the control API answers no page of another site; ask it from this machine."
 _HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]*))(?::[0-9]*)?")
 _NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
@@ -91,6 +93,15 @@ def guard(token: str | None = None, networks: Iterable[str] = (), hosts: Iterabl
     if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
         raise UnfitFlag("--control-token: expected printable ASCII characters without spaces, at least one")
     return Guard((token or "").encode(), tuple(map(_network, networks)), frozenset(map(_allowed_name, hosts)))
+
+
+def joined(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers, with each of `_TOLD_ONCE` that was sent several times joined into one."""
+    names = [name for name, _ in headers if name in _TOLD_ONCE]
+    if len(names) == len(set(names)):
+        return headers
+    sent = {each: b", ".join(value for name, value in headers if name == each) for each in names}
+    return [*((name, value) for name, value in headers if name not in sent), *sent.items()]
 
 
 def _sent_tokens(headers: Headers) -> tuple[bytes, bytes]:

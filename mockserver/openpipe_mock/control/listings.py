@@ -51,11 +51,11 @@ def _origin(head: Head) -> str:
 def session_status(session: Session, head: Head) -> Json:
     """A session: its URLs, its expiry in seconds, its number of requests. `head`: of the current request."""
     at_home = session.name == DEFAULT
-    path = "" if at_home else f"{ROOT}/sessions/{session.name}"
+    url = f"{_origin(head)}{head.root}{'' if at_home else f'{ROOT}/sessions/{session.name}'}"
     return {
         "name": session.name,
-        "base_url": f"{_origin(head)}{path}{BASE}",
-        "control_url": f"{_origin(head)}{path}{ROOT}",
+        "base_url": f"{url}{BASE}",
+        "control_url": f"{url}{ROOT}",
         "expires_after_seconds": None if at_home else IDLE_SECONDS,
         "requests": session.requests,
     }

@@ -5,7 +5,8 @@ from html import escape
 from string import Template
 
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.control.status import facts, sentence
+from openpipe_mock.control.listings import ROOT
+from openpipe_mock.control.status import facts
 from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.service.service import Service
 
@@ -51,10 +52,10 @@ def _curl(base_url: str, settings: Settings) -> str:
     )
 
 
-def start_page(service: Service, origin: str) -> str:
-    """The page's HTML; `origin` is the URL under which the browser found it."""
+def start_page(service: Service, origin: str, root: str = "") -> str:
+    """The page's HTML. `origin`: the URL under which the browser found it. `root`: see `Head`."""
     base_url, settings, file = f"{origin.rstrip('/')}{BASE}", service.settings, service.file
-    remembered = sentence(service.sessions)
+    remembered = service.sessions.status_line()
     known = {**facts(settings), "config file": file.path or "none", "sessions lie in": remembered}
     return _PAGE.substitute(
         base_url=escape(base_url),
@@ -63,7 +64,10 @@ def start_page(service: Service, origin: str) -> str:
         curl=escape(_curl(base_url, settings)),
         keys="The config file says which keys will do" if settings.keys else "Any key will do",
         problems=_problems(file.problems),
-        endpoints="".join(f"<li><code>{each.method} {path}</code></li>" for path, each in SERVED.items()),
+        endpoints="".join(
+            f"<li><code>{each.method} {root}{path}</code></li>" for path, each in SERVED.items()
+        ),
+        mock=root + ROOT,
         facts="".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in known.items()),
     )
 
@@ -125,9 +129,9 @@ $problems
 <pre>$curl</pre>
 <h2>Served</h2>
 <ul>$endpoints</ul>
-<p class="soft">What happened stands at <a href="/_mock/requests"><code>/_mock/requests</code></a>, the
-state of this mock at <a href="/_mock/status"><code>/_mock/status</code></a>, and all that the control API can
-do at <a href="/_mock/openapi.yaml"><code>/_mock/openapi.yaml</code></a>.</p>
+<p class="soft">What happened stands at <a href="$mock/requests"><code>$mock/requests</code></a>, the
+state of this mock at <a href="$mock/status"><code>$mock/status</code></a>, and all that the control API can
+do at <a href="$mock/openapi.yaml"><code>$mock/openapi.yaml</code></a>.</p>
 <h2>What decides the answers</h2>
 <dl><dt>base URL</dt><dd><code>$base_url</code></dd>$facts</dl>
 </main>

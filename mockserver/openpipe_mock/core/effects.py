@@ -19,7 +19,8 @@ class Head:
     """A request without its body: method, decoded path, headers, query, and time of arrival.
 
     `at` is in seconds on a monotonic clock; the adapter chooses its zero. `peer` is the sender's address, ""
-    for a request from this process. Treat it as immutable.
+    for a request from this process. `root` is the prefix of the URL below which another app mounts the mock,
+    percent-encoded; `path` is what follows. Treat it as immutable.
     """
 
     # Not frozen: making a frozen one takes three times as long, and each request makes one.
@@ -29,6 +30,7 @@ class Head:
     query: bytes = b""
     at: float = 0.0
     peer: str = ""
+    root: str = ""
 
 
 @dataclass(slots=True)

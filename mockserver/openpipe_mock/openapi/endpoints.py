@@ -81,27 +81,27 @@ _OTHER_METHODS = {("POST", "/models")}
 """Methods that the official clients use on a path that the mock serves by another method."""
 
 
-def wrong_method(method: str, path: str) -> ApiError:
-    """The error for a request to a served path by another method."""
+def wrong_method(method: str, path: str, root: str = "") -> ApiError:
+    """The error for a request to a served path by another method. `root`: see `Head`."""
     served = SERVED[path]
     if (method, served.path) in _OTHER_METHODS:
         return _unserved(f"{method} {served.path}")
-    return MethodNotSupported(f"{path} takes {served.method}, not {method}.", allow=[served.method])
+    return MethodNotSupported(f"{root}{path} takes {served.method}, not {method}.", allow=[served.method])
 
 
-def not_found(path: str) -> NotFound:
-    """The error for a path that isn't served; its message names the nearest path that is."""
-    tail = _intended_endpoint(path)
+def not_found(path: str, root: str = "") -> NotFound:
+    """The error for a path that isn't served; it names the nearest path that is. `root`: see `Head`."""
+    tail, base, sent = _intended_endpoint(path), f"{root}{BASE}", quoted(root + path)
     if f"{BASE}{tail}" in SERVED:
         based = path.startswith(f"{BASE}/") and path.count(BASE) == 1
-        advice = "mind the slashes." if based else f"let the base URL end in {BASE}, once."
-        return NotFound(f"{quoted(path)} is served as {BASE}{tail}; {advice}")
+        advice = "mind the slashes." if based else f"let the base URL end in {base}, once."
+        return NotFound(f"{sent} is served as {base}{tail}; {advice}")
     if any(pattern.fullmatch(tail) for pattern in _PATTERNS):
         return _unserved(quoted(tail))
     near = nearest(tail, [each.path for each in ENDPOINTS.values()])
-    main = " and ".join(path for path, each in SERVED.items() if each.answer)
-    advice = f"did you mean {BASE}{near}?" if near else f"the main endpoints are {main}."
-    return NotFound(f"there is no {quoted(path)} here; {advice}")
+    main = " and ".join(f"{root}{path}" for path, each in SERVED.items() if each.answer)
+    advice = f"did you mean {base}{near}?" if near else f"the main endpoints are {main}."
+    return NotFound(f"there is no {sent} here; {advice}")
 
 
 def _intended_endpoint(path: str) -> str:

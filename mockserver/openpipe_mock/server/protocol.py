@@ -4,7 +4,7 @@
 - A request that is here whole is answered in the callback that read it, without a task.
 - A request that offers another protocol (h2c) is served without it; a WebSocket is refused with 400.
 - A connection that is idle, or too slow in sending a request, is closed.
-- Headers that the guard decides by are joined where they were sent several times; trailers are dropped.
+- Trailers are dropped.
 - A request's line and headers have at most `MOST_HEAD` bytes.
 
 It overrides private members of uvicorn, whose minor version is bound for that reason.
@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from openpipe_mock.core.effects import Effects, Head, Reply
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.server.asgi import DROP, WRITE, Api
+from openpipe_mock.server.transport import DROP, WRITE, ExchangeApp
 from openpipe_mock.service.refusals import refusal
 
 _Header = tuple[bytes, bytes]
@@ -34,10 +34,6 @@ MOST_LOOKS = 5
 MOST_HEAD = 131_072
 """Bytes of a request's line and headers."""
 _TOO_LONG = f"The head of this request has more than {MOST_HEAD} bytes; send fewer or shorter headers."
-_TOLD_ONCE = (b"host", b"origin", b"x-forwarded-for", b"x-real-ip", b"forwarded", b"x-mock-token")
-"""Headers by which the guard decides: every value that was sent has to count."""
-_OPEN = b"/api/"
-"""The paths that the guard isn't asked about."""
 _NOWHERE: Any = deque(maxlen=0)
 """Takes the headers that come behind a body (trailers) and drops them."""
 _OFFERS = (b"upgrade", b"http2-settings", b"connection")
@@ -47,21 +43,21 @@ _TLS_HANDSHAKE = b"\x16\x03"
 class DroppingProtocol(HttpToolsProtocol):
     """uvicorn's protocol with the changes that this module lists; offers the extensions `DROP` and `WRITE`.
 
-    `looks`: how often the scope `seen` was looked at. `running`: the request that is being answered.
-    `holds`: whether bytes are being read; `held`: a request that is ready meanwhile. `unfinished`: the scope
-    of a head that goes on in the next bytes; `so_far`: its bytes before these. `arrived`: the bytes now read.
+    `checks`: how often `look` has found the scope `checked`. `running`: the request that is being answered.
+    `is_reading`: bytes are being read; `ready`: a request that came whole in them. `open_head`: the scope of
+    a head that goes on in the next bytes; `open_bytes`: its bytes before these. `new_bytes`: those now read.
     """
 
-    looks = 0
-    seen: object = None
+    checks = 0
+    checked: object = None
     timer: asyncio.TimerHandle | None = None
     running: RequestResponseCycle | None = None
     extensions: dict[str, dict[Any, Any]]
-    holds = False
-    held: tuple[RequestResponseCycle, Any] | None = None
-    unfinished: object = None
-    so_far = 0
-    arrived = 0
+    is_reading = False
+    ready: tuple[RequestResponseCycle, Any] | None = None
+    open_head: object = None
+    open_bytes = 0
+    new_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -82,9 +78,9 @@ class DroppingProtocol(HttpToolsProtocol):
     def look(self) -> None:
         """Close the connection, unless a request has come since the last look or is being answered."""
         waits = self.cycle is None or self.cycle.response_complete
-        self.looks = self.looks + 1 if self.seen is self.scope else 1
-        self.seen = self.scope
-        if self.looks > 1 and (waits or (self.cycle.more_body and self.looks > MOST_LOOKS)):
+        self.checks = self.checks + 1 if self.checked is self.scope else 1
+        self.checked = self.scope
+        if self.checks > 1 and (waits or (self.cycle.more_body and self.checks > MOST_LOOKS)):
             self.transport.close()
         else:
             self.timer = self.loop.call_later(_LOOK_SECONDS, self.look)
@@ -101,25 +97,25 @@ class DroppingProtocol(HttpToolsProtocol):
                 self._start_asgi_task(self.running, app)
 
     def data_received(self, data: bytes) -> None:
-        self.holds, self.held, self.arrived = True, None, len(data)
+        self.is_reading, self.ready, self.new_bytes = True, None, len(data)
         while data:
             data = self.read(data)
-        self.settle()
+        self.answer_ready()
         if self.scope and "method" not in self.scope:
-            self.go_on_with_head(self.scope)
+            self.count_head(self.scope)
 
-    def settle(self) -> None:
-        """Answer the request that is held, or begin its task."""
-        self.holds = False
-        held, self.held = self.held, None
-        if held and not self.answered(*held):
-            self.begin_task(*held)
+    def answer_ready(self) -> None:
+        """Answer the request that is ready, or begin its task."""
+        self.is_reading = False
+        ready, self.ready = self.ready, None
+        if ready and not self.answer_at_once(*ready):
+            self.begin_task(*ready)
 
-    def go_on_with_head(self, scope: object) -> None:
+    def count_head(self, scope: object) -> None:
         """Count the bytes of a head that isn't complete, and refuse one that is too long."""
-        self.so_far = self.so_far + self.arrived if scope is self.unfinished else 0
-        self.unfinished = scope
-        if self.so_far > MOST_HEAD and not self.transport.is_closing():
+        self.open_bytes = self.open_bytes + self.new_bytes if scope is self.open_head else 0
+        self.open_head = scope
+        if self.open_bytes > MOST_HEAD and not self.transport.is_closing():
             self.logger.warning(_TOO_LONG)
             self.send_400_response(_TOO_LONG)
 
@@ -128,7 +124,7 @@ class DroppingProtocol(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
-    def answered(self, cycle: RequestResponseCycle, app: Any) -> bool:
+    def answer_at_once(self, cycle: RequestResponseCycle, app: Any) -> bool:
         """Answer a request without a task, if it is here whole; returns whether it was answered or begun."""
         at_once = getattr(app, "at_once", None)
         if not at_once or cycle.more_body or cycle.waiting_for_100_continue or self.flow.write_paused:
@@ -160,20 +156,20 @@ class DroppingProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
-            return self.declined(data[offer.args[0] :])
+            return self.without_offer(data[offer.args[0] :])
         except httptools.HttpParserError as error:
             told = _TOO_LONG if isinstance(error.__context__, _HeadTooLong) else _misread(data)
             self.logger.warning("%s", told)
-            self.settle()  # the request before it is answered first
+            self.answer_ready()  # the request before it is answered first
             if not self.transport.is_closing():
                 self.send_400_response(told)
         return b""
 
     def _should_upgrade(self) -> bool:
-        """Have uvicorn begin no request that offers another protocol: `declined` reads it again."""
+        """Have uvicorn begin no request that offers another protocol: it is read again `without_offer`."""
         return True
 
-    def declined(self, rest: bytes) -> bytes:
+    def without_offer(self, rest: bytes) -> bytes:
         """The bytes of a request without its offer of another protocol, and those behind it."""
         if self.parser.get_method() == b"CONNECT":
             self.send_400_response("The mock is no proxy: CONNECT has no answer here.")
@@ -183,7 +179,7 @@ class DroppingProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
         if offered == b"websocket":
-            self.app = Api(_no_websocket)
+            self.app = ExchangeApp(_no_websocket)
             return head
         return head + rest
 
@@ -198,14 +194,12 @@ class DroppingProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def on_headers_complete(self) -> None:
-        if (self.arrived > MOST_HEAD or self.unfinished is self.scope) and self.head_size() > MOST_HEAD:
+        if (self.new_bytes > MOST_HEAD or self.open_head is self.scope) and self.head_size() > MOST_HEAD:
             raise _HeadTooLong
         super().on_headers_complete()
         if "path" not in self.scope:
             return  # the request is read again, without its offer
         self.scope["extensions"] = self.extensions  # in time: its task, if it has one, hasn't run yet
-        if not self.url.startswith(_OPEN):
-            self.headers[:] = joined(self.headers)
         if not self.pipeline:
             self.running = self.cycle  # else it waits in the pipeline
         self.headers = _NOWHERE
@@ -215,8 +209,8 @@ class DroppingProtocol(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) + len(b": \r\n") for name, value in self.headers)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        if self.holds:  # once these bytes are read, the request may be whole and need no task
-            self.held = cycle, app
+        if self.is_reading:  # once these bytes are read, the request may be whole and need no task
+            self.ready = cycle, app
         else:
             self.begin_task(cycle, app)
 
@@ -281,12 +275,3 @@ def _plain_head(parser: Any, url: bytes, headers: list[_Header]) -> Iterator[byt
         elif name == b"connection" and b"close" in value.lower():
             yield b"connection: close\r\n"
     yield b"\r\n"
-
-
-def joined(headers: list[_Header]) -> list[_Header]:
-    """The headers, with each of `_TOLD_ONCE` that was sent several times joined into one."""
-    names = [name for name, _ in headers if name in _TOLD_ONCE]
-    if len(names) == len(set(names)):
-        return headers
-    sent = {each: b", ".join(value for name, value in headers if name == each) for each in names}
-    return [*((name, value) for name, value in headers if name not in sent), *sent.items()]

@@ -9,7 +9,8 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -21,15 +22,15 @@ import uvicorn
 
 from openpipe_mock.config.file import ConfigError
 from openpipe_mock.control.guard import Guard
-from openpipe_mock.control.status import APART, PRODUCT
+from openpipe_mock.control.status import PRODUCT
 from openpipe_mock.server import banner, logs, readyfile
-from openpipe_mock.server.asgi import create_app
+from openpipe_mock.server.direct import DirectApp
 from openpipe_mock.server.protocol import DroppingProtocol
 from openpipe_mock.server.reload import Source, service_of, watch
 from openpipe_mock.server.signals import leave_calmly
 from openpipe_mock.server.workers import Failed, Lifeline, Workers
 from openpipe_mock.service.service import Service
-from openpipe_mock.sessions.memory import Sessions
+from openpipe_mock.sessions.memory import APART, Sessions
 
 _BACKLOG = 2048
 LOOP = "uvloop" if find_spec("uvloop") else "asyncio"
@@ -39,7 +40,7 @@ _KEEP_ALIVE_SECONDS = 60
 """How long a connection may be idle. uvicorn's 5 s are httpx's too: a request could cross our closing."""
 _GRACE_SECONDS: Any = 0.3
 """How long requests under way may go on after a signal. Uvicorn takes fractions, but declares an int."""
-_Watching = Callable[[], Coroutine[Any, Any, None]]
+_Job = Callable[[], Coroutine[Any, Any, None]]
 """Returns a coroutine that runs beside a server, until it is cancelled."""
 
 
@@ -68,30 +69,25 @@ class Listener:
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that calls `ready` once it accepts connections, and runs `watching` meanwhile."""
+    """A uvicorn server that calls `ready` once it accepts connections, and runs `jobs` meanwhile."""
 
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        ready: Callable[[], None],
-        watching: _Watching | None = None,
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], *jobs: _Job) -> None:
         super().__init__(config)
         self.ready = ready
-        self.watching = watching
-        self.watcher: asyncio.Task[None] | None = None
+        self.jobs = jobs
+        self.tasks: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready()
-        if self.watching:
-            self.watcher = asyncio.create_task(self.watching())
+        self.tasks = [asyncio.create_task(job()) for job in self.jobs]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # a request cut off now is no defect
-        if self.watcher:
-            self.watcher.cancel()
-            await asyncio.wait((self.watcher,))
+        for task in self.tasks:
+            task.cancel()
+        if self.tasks:
+            await asyncio.wait(self.tasks)
         await super().shutdown(sockets)
 
 
@@ -101,7 +97,8 @@ def serve(source: Source, listener: Listener) -> None:
     _hold_streams()
     ready_file = listener.ready_file
     if ready_file:
-        _check_ready_file(ready_file)
+        with _refusing(f"cannot use --ready-file {ready_file}: ", readyfile.UnfitReadyFile):
+            readyfile.check_ready_file(ready_file)
     if listener.workers > 1 and not hasattr(os, "fork"):
         raise CannotServe("--workers above 1 needs a system with fork, which Windows lacks; leave it out")
     sessions = _shared(listener.state) if listener.state else None
@@ -118,18 +115,25 @@ def serve(source: Source, listener: Listener) -> None:
 
     def ready() -> None:
         if ready_file:
-            _write_ready_file(ready_file, origin)
+            with _refusing(f"cannot write --ready-file {ready_file}: ", OSError):
+                readyfile.write_ready_file(ready_file, origin)
         if not listener.quiet:
             private = ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback
             log.write_line(banner.banner(service, origin, "" if private else listener.host, log.is_terminal))
         _note_memory(listener.workers, sessions)
 
-    watching = partial(watch, source, service) if source.path and service.file.lasting else None
+    def work(lifeline: Lifeline, serving: Callable[[], None]) -> None:
+        server = Server(config, serving, *jobs)
+        server.jobs += (partial(_end_with, lifeline, server),)
+        server.run(sockets=[sock])
+
+    jobs = (partial(watch, source, service),) if source.path and service.file.lasting else ()
     try:
         if listener.workers > 1:
-            _serve_together(config, sock, ready, watching, listener.workers)
+            with _refusing("", Failed):
+                Workers(listener.workers, work).run(ready)
         else:
-            Server(config, ready, watching).run(sockets=[sock])
+            Server(config, ready, *jobs).run(sockets=[sock])
     finally:
         if ready_file:
             readyfile.remove(ready_file)
@@ -147,36 +151,19 @@ def _hold_streams() -> None:
         sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
-def _serve_together(
-    config: uvicorn.Config,
-    sock: socket.socket,
-    ready: Callable[[], None],
-    watching: _Watching | None,
-    number: int,
-) -> None:
-    """Serve one socket from `number` processes. Raises CannotServe."""
+async def _end_with(lifeline: Lifeline, server: Server) -> None:
+    """In a worker: stop the server once the first process is gone."""
+    await lifeline.cut()
+    server.should_exit = True
 
-    def work(lifeline: Lifeline, serving: Callable[[], None]) -> None:
-        server = Server(config, serving)
-        server.watching = partial(_attend, server, lifeline, watching)
-        server.run(sockets=[sock])
 
+@contextmanager
+def _refusing(told: str, *errors: type[Exception]) -> Iterator[None]:
+    """Raise CannotServe in place of these errors: `told`, then the error's own words."""
     try:
-        Workers(number, work).run(ready)
-    except Failed as error:
-        raise CannotServe(str(error)) from None
-
-
-async def _attend(server: Server, lifeline: Lifeline, watching: _Watching | None) -> None:
-    """In a worker: run `watching` until the first process is gone, then stop the server."""
-    watcher = asyncio.create_task(watching()) if watching else None
-    try:
-        await lifeline.cut()
-        server.should_exit = True
-    finally:
-        if watcher:
-            watcher.cancel()
-            await asyncio.wait((watcher,))
+        yield
+    except errors as error:
+        raise CannotServe(f"{told}{_reason(error)}") from None
 
 
 def _shared(url: str) -> Sessions:
@@ -184,11 +171,9 @@ def _shared(url: str) -> Sessions:
     from openpipe_mock.sessions.redis.link import BadState, Link  # only a mock with shared state pays for it
     from openpipe_mock.sessions.redis.sessions import RedisSessions
 
-    try:
+    with _refusing("", BadState):
         link = Link(url)
         link.check()
-    except BadState as error:
-        raise CannotServe(str(error)) from None
     return RedisSessions(link)
 
 
@@ -209,32 +194,15 @@ _UNSHARED = (
 
 def _begin(source: Source, sessions: Sessions | None = None) -> Service:
     """The service of a source. Raises CannotServe for a file that has mistakes or can't be read."""
-    try:
+    unreadable = _refusing(f"cannot read the config file {source.path}: ", OSError)
+    with unreadable, _refusing("the config file has mistakes:\n", ConfigError):
         return service_of(source, sessions)
-    except ConfigError as error:
-        raise CannotServe(f"the config file has mistakes:\n{error}") from None
-    except OSError as error:
-        raise CannotServe(f"cannot read the config file {source.path}: {_reason(error)}") from None
-
-
-def _check_ready_file(path: Path) -> None:
-    try:
-        readyfile.check_ready_file(path)
-    except readyfile.UnfitReadyFile as error:
-        raise CannotServe(f"cannot use --ready-file {path}: {error}") from None
-
-
-def _write_ready_file(path: Path, origin: str) -> None:
-    try:
-        readyfile.write_ready_file(path, origin)
-    except OSError as error:
-        raise CannotServe(f"cannot write --ready-file {path}: {_reason(error)}") from None
 
 
 def uvicorn_config(service: Service, listener: Listener) -> uvicorn.Config:
     """uvicorn's configuration, without its log lines and headers. Raises CannotServe for bad TLS files."""
     config = uvicorn.Config(
-        create_app(service, listener.guard.called(listener.host)),
+        DirectApp(service, listener.guard.called(listener.host)),
         loop=LOOP,
         http=DroppingProtocol,
         ws="none",
@@ -292,8 +260,8 @@ def authority(sock: socket.socket, listener: Listener) -> str:
     return f"{_bracketed(host)}:{port}"
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _occupant(host: str, port: int) -> str:

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from openpipe_mock.server.signals import leave_calmly
@@ -42,11 +43,11 @@ class Workers:
 
         Raises Failed where one ends before all serve.
         """
-        lifeline = Lifeline.begin()
+        lifeline = Lifeline()
         for name in _ENDING:
             signal.signal(name, self.end)
         try:
-            with _Signal() as serving:
+            with closing(_Signal()) as serving:
                 for _ in range(self.number):
                     self.start(lifeline, serving)
                 self.await_all(serving)
@@ -125,18 +126,17 @@ class Workers:
             self.ended()
 
 
-@dataclass(slots=True)
-class _Signal:
+class _Pipe:
+    """A pipe that workers inherit."""
+
+    def __init__(self) -> None:
+        self.reading, self.writing = os.pipe()
+
+
+class _Signal(_Pipe):
     """A pipe on which each worker says once that it serves."""
 
-    reading: int = -1
-    writing: int = -1
-
-    def __enter__(self) -> "_Signal":
-        self.reading, self.writing = os.pipe()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         os.close(self.reading)
         os.close(self.writing)
 
@@ -149,16 +149,8 @@ class _Signal:
         return len(os.read(self.reading, 1024)) if readable else 0
 
 
-@dataclass(slots=True)
-class Lifeline:
+class Lifeline(_Pipe):
     """A pipe that the first process keeps open and nobody writes to: it ends when that process does."""
-
-    reading: int
-    writing: int
-
-    @staticmethod
-    def begin() -> "Lifeline":
-        return Lifeline(*os.pipe())
 
     def hold(self) -> None:
         """In a worker: close the writing end, which the first process alone keeps open."""

@@ -1,8 +1,8 @@
 """The service: takes a request as a `Head` and returns a `Reply`, whatever carries the bytes.
 
 It knows no socket, no framework and no clock. Where it needs the outside world it yields an effect
-(`core.effects`); an adapter, such as `server.asgi`, carries the effect out and sends the result back in. So
-all adapters give the same answers.
+(`core.effects`); an adapter, such as `server.transport`, carries the effect out and sends the result back in.
+So all adapters give the same answers.
 """
 
 import math
@@ -152,7 +152,7 @@ class Service:
         visit.problem = visit.barred = None
         visit.session.under_way -= 1
         if visit.traffic:
-            visit.traffic.under_way -= 1
+            visit.traffic.leave()
         visit.journal.add(visit.entry, visit.token)
 
     def visit(self, head: Head) -> Visit:
@@ -165,7 +165,7 @@ class Service:
             session, barred = self.named_session(name, path, head)
         else:
             session, barred = self.sessions.default, None
-            session.requests += 1
+            session.begin()
         settings = session.settings(self.settings)
         entry = Entry(session.requests, session.name, head.method, head.path, head.headers, settings, head.at)
         entry.endpoint = SERVED[path].name if path in SERVED else ""
@@ -188,14 +188,14 @@ class Service:
         barred = self.session_refusal(path, head)
         try:
             session = self.sessions.find(name, head.at, make=barred is None)
-            session.requests += 1
+            session.begin()
             return session, None
         except SessionNotFound:
             pass
         except TooManySessions as error:
             barred = error
         session = self.sessions.default
-        session.requests += 1
+        session.begin()
         return session, barred
 
     def session_refusal(self, path: str, head: Head) -> ApiError | None:
@@ -206,7 +206,7 @@ class Service:
         """
         settings = self.settings
         try:
-            _expect_served(head.method, path)
+            _expect_served(head, path)
             token = authorize(head.headers, settings.keys, settings.read_only_keys)
             _is_read_only(token, SERVED[path], settings)
         except ApiError as error:
@@ -222,7 +222,7 @@ class Service:
         head, settings = visit.head, visit.settings
         if visit.barred:
             raise visit.barred
-        _expect_served(head.method, visit.path)
+        _expect_served(head, visit.path)
         visit.token = authorize(head.headers, settings.keys, settings.read_only_keys)
         visit.read_only = _is_read_only(visit.token, SERVED[visit.path], settings)
         if not settings.limits.none:
@@ -251,17 +251,21 @@ class Service:
 
 def _resumed(exchange: Effects, effect: Effect) -> Effects:
     """The rest of an exchange that is stopped at an effect."""
-    while (result := (yield effect)) is not None:
-        effect = exchange.send(result)
+    try:
+        while (result := (yield effect)) is not None:
+            effect = exchange.send(result)
+    except StopIteration as stop:
+        reply: Reply = stop.value
+        return reply
     return (yield from exchange)  # what follows costs no more than it does without this function
 
 
-def _expect_served(method: str, path: str) -> None:
+def _expect_served(head: Head, path: str) -> None:
     """Raise NotFound for a path that isn't served, MethodNotSupported for another method."""
     if path not in SERVED:
-        raise not_found(path)
-    if method != SERVED[path].method:
-        raise wrong_method(method, path)
+        raise not_found(path, head.root)
+    if head.method != SERVED[path].method:
+        raise wrong_method(head.method, path, head.root)
 
 
 def _expect_body(headers: Headers, limit: int) -> None:
@@ -332,7 +336,6 @@ def _enter(visit: Visit) -> None:
     if over:
         wait = max(1, math.ceil(seconds))
         raise TooManyRequests(f"this key may send {over}; try again in {wait} s.", seconds=wait)
-    traffic.under_way += 1
     visit.traffic = traffic
 
 

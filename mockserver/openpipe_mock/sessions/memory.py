@@ -2,8 +2,7 @@
 
 The rest of the mock uses memory through `Session` and `Sessions`, with their `Journal` and `CallLog`.
 `redis/` has subclasses of these four that keep everything in a Redis, so that several mocks behave as one.
-Their methods may also raise StateUnavailable (503), and their `find` doesn't ask Redis yet: that happens when
-the request is counted, by `requests += 1`.
+Their methods may also raise StateUnavailable (503).
 """
 
 import re
@@ -37,28 +36,36 @@ IDLE_SECONDS = 3600.0
 """How long a session is kept that nobody uses."""
 _MINUTE = 60.0
 
+APART = "each process by itself"
+"""The place of sessions where several processes share none."""
 DEFAULT = "default"
 SESSION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SessionOverrides:
-    """What was set at runtime. It comes before what the config file says."""
+    """What was set at runtime. It comes before what the config file says. Treat it as immutable."""
+
+    # Not frozen: `over` keeps what it made last, in `made`.
 
     criteria: Mapping[str, Declared] = field(default_factory=dict)
     completions: tuple[Script, ...] = ()
     faults: tuple[Fault, ...] = ()
     limits: Limits | None = None
+    made: tuple[Settings, Settings] | None = field(default=None, init=False, repr=False, compare=False)
 
     def over(self, base: Settings) -> Settings:
-        """Return the settings with these overrides on top."""
-        return replace(
-            base,
-            criteria={**base.criteria, **self.criteria},
-            completions=rulebook(base.completions).under(self.completions),
-            faults=rulebook(base.faults).under(self.faults),
-            limits=self.limits or base.limits,
-        )
+        """Return the settings with these overrides on top, for the same settings the same."""
+        if self.made is None or self.made[0] is not base:
+            changed = replace(
+                base,
+                criteria={**base.criteria, **self.criteria},
+                completions=rulebook(base.completions).under(self.completions),
+                faults=rulebook(base.faults).under(self.faults),
+                limits=self.limits or base.limits,
+            )
+            self.made = base, changed
+        return self.made[1]
 
 
 NOTHING = SessionOverrides()
@@ -71,6 +78,10 @@ class Traffic:
     since: float = 0.0
     requests: int = 0
     under_way: int = 0
+
+    def leave(self) -> None:
+        """End one of the requests under way."""
+        self.under_way -= 1
 
 
 class Session:
@@ -95,17 +106,16 @@ class Session:
         self.overrides = NOTHING
         self.own: Settings | None = None
         """Settings of this session that replace the mock's."""
-        self.base: Settings | None = None
-        self.in_force = Settings()
 
     def settings(self, base: Settings) -> Settings:
         """Return the settings in force: the session's own, else `base`, with its overrides on top."""
         base = self.own or base
-        if self.overrides is NOTHING:
-            return base
-        if self.base is not base:
-            self.base, self.in_force = base, self.overrides.over(base)
-        return self.in_force
+        overrides = self.overrides
+        return base if overrides is NOTHING else overrides.over(base)
+
+    def begin(self) -> None:
+        """Count a request."""
+        self.requests += 1
 
     def use(self, settings: Settings) -> None:
         """Give the session settings of its own; its overrides stay on top."""
@@ -114,7 +124,6 @@ class Session:
     def override(self, **changes: Any) -> None:
         """Replace fields of the overrides. Requests under way go on with the settings they began with."""
         self.overrides = replace(self.overrides, **changes)
-        self.base = None
 
     def wrote(self, part: Declared | Form | Script | Fault | Limits, source: Any, place: str = "") -> None:
         """Note the JSON and the place from which an override was built. Only shared memory needs it."""
@@ -144,7 +153,7 @@ class Session:
 
     def forget(self) -> None:
         """Forget everything, so that the next request is answered as in a new session."""
-        self.overrides, self.own, self.base, self.requests = NOTHING, None, None, 0
+        self.overrides, self.own, self.requests = NOTHING, None, 0
         self.journal = self.new_journal()  # a request under way keeps the one that it began with
         for shelf in (self.logs, self.cache, self.counts, self.turns, self.traffic):
             shelf.clear()
@@ -163,10 +172,10 @@ class Session:
             weight -= self.cache.popitem(last=False)[1].completion_tokens
 
     def enter(self, credential: bytes, limits: Limits, at: float) -> tuple[Traffic, str, float]:
-        """Count a request of a key against its limits. `at`: now, in seconds.
+        """Let a request of a key in, if its limits allow it. `at`: now, in seconds.
 
-        Returns the key's traffic, the limit that the request exceeds in words ("" for none), and the seconds
-        to wait.
+        Returns the key's traffic, which the request leaves at its end, the limit that the request exceeds in
+        words ("" for none), and the seconds to wait.
         """
         traffic = remember(
             self.traffic, credential, self.traffic.get(credential) or Traffic(at), MOST_COUNTERS
@@ -178,6 +187,7 @@ class Session:
         if limits.requests_per_minute is not None and traffic.requests >= limits.requests_per_minute:
             return traffic, f"{limits.requests_per_minute} a minute", traffic.since + _MINUTE - at
         traffic.requests += 1
+        traffic.under_way += 1
         return traffic, "", 0.0
 
 
@@ -197,6 +207,14 @@ class Sessions:
         self.base: Callable[[], Settings] = Settings
         """Returns the mock's own settings."""
         self.place = "this process"
+
+    def status(self) -> dict[str, Any]:
+        """Where sessions lie, whether all processes share them, and the state of a Redis, None without."""
+        return {"place": self.place, "shared": self.place != APART, "redis": None}
+
+    def status_line(self) -> str:
+        """The same as a text."""
+        return self.place
 
     def find(self, name: str, at: float, *, make: bool = True) -> Session:
         """Return the session of this name for a request. `make`: make it where it doesn't exist.

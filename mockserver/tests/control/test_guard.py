@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from openpipe_mock.cli.options import variable
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.api import ROUTES, Control
-from openpipe_mock.control.guard import Guard, UnfitFlag, address, guard
+from openpipe_mock.control.guard import Guard, UnfitFlag, address, guard, joined
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.errors import Forbidden
 from openpipe_mock.server.asgi import create_app
@@ -441,6 +441,13 @@ def test_the_api_is_open_to_every_peer_under_every_name(path: str) -> None:
             return await client.post(path, headers=headers, json=dict(MINIMAL))
 
     assert asyncio.run(ask()).status_code == 200
+
+
+def test_headers_that_stand_once_stay_as_they_are() -> None:
+    headers = [(b"host", b"a"), (b"accept", b"b"), (b"accept", b"c")]
+    assert joined(headers) is headers
+    twice = [(b"host", b"a"), (b"accept", b"b"), (b"host", b"c")]
+    assert joined(twice) == [(b"accept", b"b"), (b"host", b"a, c")]
 
 
 def test_no_trick_with_the_path_leads_past_the_guard() -> None:

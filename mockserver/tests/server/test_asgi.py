@@ -19,7 +19,8 @@ from openpipe_mock.config.file import ConfigFile
 from openpipe_mock.config.settings import Settings, Validation
 from openpipe_mock.control.page import start_page
 from openpipe_mock.core.effects import Begin, Effect, Entropy, Now, Piece, Reply, Wait
-from openpipe_mock.server.asgi import WRITE, ClientGone, Transport, create_app
+from openpipe_mock.server.asgi import create_app
+from openpipe_mock.server.transport import WRITE, ClientGone, Transport
 from openpipe_mock.service.fast_lane import FastLane
 from openpipe_mock.service.service import Service
 from tests.chatting import CHAT

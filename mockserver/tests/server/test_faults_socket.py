@@ -7,7 +7,6 @@ import logging
 import socket
 import ssl
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +15,6 @@ from typing import Any
 
 import pytest
 import trustme
-import uvicorn
-from starlette.types import ASGIApp
 
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.config.settings import Settings
@@ -25,11 +22,12 @@ from openpipe_mock.core.effects import Begin, Break, Effects, Head, Piece, ReadB
 from openpipe_mock.faults.kinds import Drip, Fault
 from openpipe_mock.faults.spoiling import spoiled
 from openpipe_mock.matching.conditions import Condition, When, demand
-from openpipe_mock.server.asgi import DROP, Api, create_app
-from openpipe_mock.server.protocol import DroppingProtocol
+from openpipe_mock.server.direct import DirectApp
 from openpipe_mock.server.server import LOOP
+from openpipe_mock.server.transport import DROP, ExchangeApp
 from openpipe_mock.service.refusals import refusal
 from tests.live import PATIENCE
+from tests.threads import eventually, served
 
 STREAM = ((b"content-type", b"text/event-stream"),)
 EVENTS = [b"data: one\n\n", b"data: two\n\n", b"data: three\n\n", b"data: [DONE]\n\n"]
@@ -148,36 +146,11 @@ def until(connection: socket.socket, end: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def served(app: ASGIApp, **settings: Any) -> Iterator[tuple[str, int]]:
-    """The address of a server, which is set up as the mock's own is."""
-    sock = socket.create_server(("127.0.0.1", 0))
-    options: dict[str, Any] = {"http": DroppingProtocol, "loop": LOOP, "ws": "none", "lifespan": "off"}
-    options |= {"log_config": None, "access_log": False, "server_header": False, "date_header": False}
-    server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=1, **{**options, **settings}))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    try:
-        eventually(lambda: server.started)
-        yield sock.getsockname()
-    finally:
-        server.should_exit = True
-        thread.join(PATIENCE)
-    assert not thread.is_alive()
-
-
-@contextlib.contextmanager
 def engine(context: ssl.SSLContext | None = None, **settings: Any) -> Iterator[Mock]:
     """A server of the exchanges above."""
     engine = Engine()
-    with served(Api(engine.exchange), **settings) as address:
+    with served(ExchangeApp(engine.exchange), **settings) as address:
         yield Mock(address, engine, context)
-
-
-def eventually(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.fixture(scope="module", params=sorted({"asyncio", LOOP}))
@@ -478,7 +451,7 @@ def one_request(exchange: Callable[[Head], Effects], members: Mapping[str, Any])
         types.append(message["type"])
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [], **members}
-    asyncio.run(Api(exchange)(scope, receive, send))
+    asyncio.run(ExchangeApp(exchange)(scope, receive, send))
     return types
 
 
@@ -494,7 +467,7 @@ FAULTS = (
 
 @pytest.fixture
 def address() -> Iterator[tuple[str, int]]:
-    with served(create_app(Settings(faults=FAULTS))) as address:
+    with served(DirectApp(Settings(faults=FAULTS))) as address:
         yield address
 
 

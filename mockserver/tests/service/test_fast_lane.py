@@ -17,13 +17,12 @@ from openpipe_mock.answers.scripts import Script, ScriptedChoice
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.api import Control
-from openpipe_mock.control.guard import Guard
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.strictjson import MOST_LEVELS
 from openpipe_mock.faults.kinds import ErrorAnswer, Fault
 from openpipe_mock.faults.variants import VARIANTS
 from openpipe_mock.payloads import strategies
-from openpipe_mock.server.asgi import App, create_app
+from openpipe_mock.server.direct import DirectApp
 from openpipe_mock.service import fast_lane
 from openpipe_mock.service.completions import OFTEN
 from openpipe_mock.service.service import Service
@@ -45,7 +44,9 @@ FIXED = Declared({1: Form(Fixed(1.0))})
 BODY = json.dumps(having(output={"role": "assistant", "content": "1, 2, 3."})).encode()
 
 
-def sent(app: App, body: bytes, headers: Headers = HEADERS, query: bytes = b"", *, path: str = JUDGE) -> Json:
+def sent(
+    app: DirectApp, body: bytes, headers: Headers = HEADERS, query: bytes = b"", *, path: str = JUDGE
+) -> Json:
     """Status, headers and body of the answer to a request, at once where that is possible."""
     heard: list[Json] = []
     coming = [{"type": "http.request", "body": body}]
@@ -87,7 +88,7 @@ def remembered(service: Service) -> list[Json]:
 def same(body: bytes, headers: Headers = HEADERS, settings: Settings | None = None) -> Service:
     """Fails unless both ways say and remember the same, twice."""
     short, long = Service(settings), Service(settings)
-    app = create_app(short)
+    app = DirectApp(short)
     for _ in range(2):
         assert sent(app, body, headers) == long_way(long, body, headers)
     assert remembered(short) == remembered(long)
@@ -225,13 +226,13 @@ def test_what_is_unlike_the_usual_goes_the_long_way(body: bytes, monkeypatch: py
 def test_a_query_goes_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
     ways = counted(monkeypatch)
     plain, asked = Service(), Service()
-    assert sent(create_app(asked), BODY, query=b"api_key=s3cret-value") == sent(create_app(plain), BODY)
+    assert sent(DirectApp(asked), BODY, query=b"api_key=s3cret-value") == sent(DirectApp(plain), BODY)
     assert ways == [True]
     assert remembered(asked)[0]["query_secrets"] == ("api_key",)
 
 
 def test_another_server_gets_the_same_from_the_app() -> None:
-    class Elsewhere(App):
+    class Elsewhere(DirectApp):
         """What a server hears that asks nothing at once."""
 
         def at_once(self, scope: object, body: bytes) -> None:
@@ -239,7 +240,7 @@ def test_another_server_gets_the_same_from_the_app() -> None:
 
     one, other = Service(), Service()
     for body in (BODY, BODY[:-1]):
-        assert sent(create_app(one), body) == sent(Elsewhere(other, Guard()), body)
+        assert sent(DirectApp(one), body) == sent(Elsewhere(other), body)
     assert remembered(one) == remembered(other)
 
 
@@ -248,7 +249,7 @@ def test_what_is_set_at_runtime_closes_the_short_way_and_a_reset_opens_it(
 ) -> None:
     ways = counted(monkeypatch)
     service = Service()
-    app, session = create_app(service), service.sessions.default
+    app, session = DirectApp(service), service.sessions.default
     first = sent(app, BODY)
     session.override(criteria={"helpful": FIXED})
     assert json.loads(sent(app, BODY)[2])["score"] == 1.0
@@ -266,7 +267,7 @@ def test_shared_sessions_have_no_short_way(monkeypatch: pytest.MonkeyPatch) -> N
     ways = counted(monkeypatch)
     service = Service()
     service.sessions.default = Shared()
-    assert sent(create_app(service), BODY) == sent(create_app(Service()), BODY)
+    assert sent(DirectApp(service), BODY) == sent(DirectApp(Service()), BODY)
     assert ways == [False, True]
 
 
@@ -280,7 +281,7 @@ def test_a_long_judgement_is_kept_in_part(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_short_way_has_its_line_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
     key = b"Bearer helpful@v1"
     with caplog.at_level(logging.INFO, "openpipe_mock.requests"):
-        sent(create_app(Service()), BODY, {**HEADERS, b"authorization": key})
+        sent(DirectApp(Service()), BODY, {**HEADERS, b"authorization": key})
     [line] = caplog.messages
     assert line.startswith(f"POST {JUDGE} 200  *** 0.")
     assert line.endswith(" ms")
@@ -288,7 +289,7 @@ def test_the_short_way_has_its_line_without_secrets(caplog: pytest.LogCaptureFix
 
 def test_the_journal_of_the_short_way_is_bounded() -> None:
     service = Service()
-    app, journal = create_app(service), service.sessions.default.journal
+    app, journal = DirectApp(service), service.sessions.default.journal
     for _ in range(5):
         sent(app, BODY)
     assert [entry.number for entry in journal.entries] == [1, 2, 3, 4, 5]
@@ -304,7 +305,7 @@ def test_the_journal_of_the_short_way_is_bounded() -> None:
 # Completions that were given before
 
 
-def asked(body: Json, app: App, service: Service, **headers: bytes) -> None:
+def asked(body: Json, app: DirectApp, service: Service, **headers: bytes) -> None:
     """Fails unless a chat request gets the same both ways; all is remembered in both."""
     sent_with = {**HEADERS, **{name.replace("_", "-").encode(): value for name, value in headers.items()}}
     text = json.dumps(body).encode()
@@ -354,7 +355,7 @@ chats = st.one_of(
 )
 def test_completions_are_repeated_as_they_were_given(requests: list[Json], order: list[int]) -> None:
     short, long = Service(), Service()
-    app = create_app(short)
+    app = DirectApp(short)
     for number in (0, *order, *order):
         body, headers = requests[number % len(requests)]
         asked(body, app, long, **headers)
@@ -387,7 +388,7 @@ def test_a_second_request_goes_the_short_way_and_the_twentieth_is_told_of(
 ) -> None:
     ways = repeated(monkeypatch)
     short, long = Service(), Service()
-    app = create_app(short)
+    app = DirectApp(short)
     for _ in range(OFTEN + 1):
         asked(PLAIN_CHAT, app, long, op_criteria=b'["helpful"]')
     alike(short, long)
@@ -410,7 +411,7 @@ def test_what_changes_from_time_to_time_is_never_repeated(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ways = repeated(monkeypatch)
-    app = create_app(settings)
+    app = DirectApp(settings)
     for _ in range(2):
         sent(app, json.dumps(PLAIN_CHAT).encode(), path=CHAT)
     assert ways == [False, False]
@@ -419,11 +420,11 @@ def test_what_changes_from_time_to_time_is_never_repeated(
 def test_no_more_completions_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_lane, "_MOST_KNOWN", 2)
     ways = repeated(monkeypatch)
-    app = create_app(Service())
+    app = DirectApp(Service())
     for model in ("a", "b", "c", "a", "c"):
         sent(app, json.dumps({**PLAIN_CHAT, "model": model}).encode(), path=CHAT)
     assert ways == [False, False, False, False, True]
-    assert len(app.api.fast_lane.known) == 2
+    assert len(app.fast_lane.known) == 2
 
 
 def test_the_order_of_a_schema_s_keys_is_followed_whoever_asked_before() -> None:
@@ -432,7 +433,7 @@ def test_the_order_of_a_schema_s_keys_is_followed_whoever_asked_before() -> None
         return shaped({**schema, "required": ["a", "b"]})
 
     short, long = Service(), Service()
-    app = create_app(short)
+    app = DirectApp(short)
     for form in (shape("a", "b"), shape("b", "a"), shape("a", "b"), shape("b", "a")):
         asked({**PLAIN_CHAT, "response_format": form}, app, long)
     tools = [[tool("count", shape(*names)["json_schema"]["schema"])] for names in ("ab", "ba", "ab")]
@@ -444,7 +445,7 @@ def test_the_order_of_a_schema_s_keys_is_followed_whoever_asked_before() -> None
 def test_the_same_body_with_other_criteria_is_another_request(monkeypatch: pytest.MonkeyPatch) -> None:
     ways = repeated(monkeypatch)
     short, long = Service(), Service()
-    app = create_app(short)
+    app = DirectApp(short)
     all_criteria = (b"null", b"[]", b'["a"]', b'[ "a"]', b'["a", "b"]', b"x", b"[%s]" % (b" " * 2000))
     for criteria in (*all_criteria, *all_criteria):
         asked(PLAIN_CHAT, app, long, op_criteria=criteria)
@@ -456,7 +457,7 @@ def test_the_same_body_with_other_criteria_is_another_request(monkeypatch: pytes
 
 def test_who_changes_what_the_journal_shows_changes_nothing_that_comes() -> None:
     service = Service()
-    app, journal = create_app(service), service.sessions.default.journal
+    app, journal = DirectApp(service), service.sessions.default.journal
     request, headers = json.dumps(PLAIN_CHAT).encode(), {**HEADERS, b"op-criteria": b'["helpful"]'}
     for _ in range(3):
         sent(app, request, headers, path=CHAT)
@@ -467,7 +468,7 @@ def test_who_changes_what_the_journal_shows_changes_nothing_that_comes() -> None
 
 def test_a_key_hears_nothing_of_another_s_calls() -> None:
     service = Service()
-    app, request = create_app(service), json.dumps(PLAIN_CHAT).encode()
+    app, request = DirectApp(service), json.dumps(PLAIN_CHAT).encode()
     for key, times in (("op-one", 2), ("op-two", 3)):
         for _ in range(times):
             sent(app, request, {**HEADERS, b"authorization": f"Bearer {key}".encode()}, path=CHAT)
@@ -482,8 +483,16 @@ def test_a_key_hears_nothing_of_another_s_calls() -> None:
 # Bounds
 
 
+def test_an_answer_that_is_stored_with_its_time_is_given_at_once() -> None:
+    """Its exchange asks for the time, and ends without another pause."""
+    headers, body = {**HEADERS, b"op-cache": b"readWrite"}, json.dumps(PLAIN_CHAT).encode()
+    for service in (Service(), Service(Settings(clock="real"))):
+        app = DirectApp(service)
+        assert [sent(app, body, headers, path=CHAT)[0] for _ in "12"] == [200, 200]
+
+
 def test_what_names_no_criterion_is_kept_nowhere() -> None:
-    app = create_app(Service())
+    app = DirectApp(Service())
     before = fast_lane.lot.cache_info().currsize
     for letter in "abcdef":
         body = json.dumps(having(criterion_id=letter * 20_000, output={"role": "assistant"})).encode()
@@ -522,9 +531,9 @@ def test_nothing_is_asked_of_shared_sessions_beforehand() -> None:
     class Elsewhere(Sessions):
         """Sessions that several processes share are of another class."""
 
-    shared, app = Elsewhere(), create_app(Service())
+    shared, app = Elsewhere(), DirectApp(Service())
     shared.default = Shared()
-    there = create_app(Service(sessions=shared))
+    there = DirectApp(Service(sessions=shared))
     chat = json.dumps(PLAIN_CHAT).encode()
     assert sent(there, BODY) == sent(app, BODY)
     assert sent(there, chat, path=CHAT) == sent(app, chat, path=CHAT)
@@ -534,7 +543,7 @@ def test_nothing_is_asked_of_shared_sessions_beforehand() -> None:
 def test_while_redis_is_away_requests_go_on_as_was_set_at_runtime() -> None:
     with redis_server() as redis:
         service = Service(sessions=RedisSessions(Link(redis.url)))
-        app = create_app(service)
+        app = DirectApp(service)
         orders = Mock()
         orders.service, orders.control = service, Control(service)
         orders.json("PUT", "/criteria/helpful", {"score": 1.0})
@@ -599,7 +608,7 @@ steps = st.one_of(requests, requests, st.sampled_from(ORDERS), st.sampled_from(A
 @given(st.lists(steps, max_size=12), st.integers(1, 3))
 def test_both_ways_stay_together_whatever_is_set_and_read_in_between(script: list[Json], times: int) -> None:
     short, long = Mock(), Mock()
-    app = create_app(short.service)
+    app = DirectApp(short.service)
     for step in script * times:
         if isinstance(step, Settings):
             short.service.settings = long.service.settings = step
@@ -617,7 +626,7 @@ def test_no_secret_is_left_in_what_is_read_late() -> None:
     """A thousand requests of every way come first; only then somebody reads."""
     token, draw = b"op-private-77", random.Random(7)
     service = Service()
-    app = create_app(service)
+    app = DirectApp(service)
     talk = {**PLAIN_CHAT, "messages": [{"role": "user", "content": f"say {token.decode()} sk-abcdefghijk"}]}
     kinds = [
         (

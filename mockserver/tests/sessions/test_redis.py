@@ -357,7 +357,7 @@ def test_an_expired_session_is_known_as_such_to_all(server: Redis, everyone: dic
 def test_the_least_used_session_makes_room(server: Redis, shared: Service) -> None:
     shared.sessions.open("mine", 0)
     for number in range(MOST_SESSIONS - 1):
-        shared.sessions.find(f"w{number}", 0).requests += 1
+        shared.sessions.find(f"w{number}", 0).begin()
     unused(server, "w7", 10)
     unused(server, "mine", 20)
     shared.sessions.open("more", 0)
@@ -373,12 +373,12 @@ def test_a_session_that_was_opened_makes_room_again_only_once_it_is_gone(
         shared.sessions.open(f"w{number}", 0)
     shared.sessions.open("w0", 0).forget()
     with pytest.raises(TooManySessions, match="DELETE one"):
-        shared.sessions.find("more", 0).requests += 1
+        shared.sessions.find("more", 0).begin()
     with pytest.raises(Conflict, match="DELETE one"):
         shared.sessions.fresh(0)
     shared.sessions.remove("w0")
     for name in ("w0", "more"):  # under its old name it is one of those that make room
-        shared.sessions.find(name, 0).requests += 1
+        shared.sessions.find(name, 0).begin()
     unused(server, "w1", IDLE_SECONDS + 5)
     shared.sessions.open("another", 0)
     with pytest.raises(NotFound, match="nobody used it"):
@@ -639,8 +639,7 @@ def test_a_lease_that_cannot_be_given_back_harms_nobody(fragile: Redis) -> None:
     service, link = mock_with(fragile)
     traffic, _, _ = service.sessions.open("", 0).enter(b"key", Limits(concurrent=1), 0)
     fragile.send(signal.SIGKILL)
-    traffic.under_way += 1
-    traffic.under_way -= 1
+    traffic.leave()
     assert link.problem
     link.close()
 
@@ -839,7 +838,7 @@ def test_a_session_in_redis_refuses_to_be_set_directly(shared: Service) -> None:
 
 def test_every_way_to_use_a_session_leads_to_redis() -> None:
     """What the service calls is overridden: nothing is remembered beside Redis by mistake."""
-    kept = {"use"}  # settings of its own have only sessions of this process
+    kept = {"use", "settings"}  # settings of its own have only sessions of this process; overrides are read
     for plain, there in (
         (Session, RedisSession),
         (Journal, RedisJournal),

@@ -101,26 +101,17 @@ _ALL = -1
 
 @dataclass(slots=True)
 class _Known:
-    """A session's overrides as this mock read them, their version, and the settings that they give."""
+    """A session's overrides as this mock read them, their version and their sources."""
 
     version: bytes = b""
-    overrides: SessionOverrides = NOTHING
+    overrides: SessionOverrides = field(default_factory=lambda: NOTHING)
     sources: Sources = field(default_factory=Sources)
-    base: Settings | None = None
-    in_force: Settings = field(default_factory=Settings)
-
-    def settings(self, base: Settings) -> Settings:
-        if self.overrides is NOTHING:
-            return base
-        if self.base is not base:
-            self.base, self.in_force = base, self.overrides.over(base)
-        return self.in_force
 
 
 class RedisSession(Session):
     """A session for one request to the API or the control API.
 
-    `number`: the request's number, 0 before it is counted. `version`: of the overrides. `born`: when the
+    `requests`: the request's number, 0 before it is counted. `version`: of the overrides. `born`: when the
     session was made or reset last. `came`: when the request came, by Redis's clock, in seconds.
     """
 
@@ -132,7 +123,7 @@ class RedisSession(Session):
         self.name = name
         self.under_way = 0
         self.own = None
-        self.number = 0
+        self.requests = 0
         self.version = b""
         self.born = b""
         self.came = 0.0
@@ -158,17 +149,11 @@ class RedisSession(Session):
 
     def learn(self, requests: bytes, version: bytes, born: bytes, now: bytes = b"0") -> None:
         """Keep what Redis says of the session. `now`: in microseconds."""
-        self.number, self.version, self.born = int(requests), version, born
+        self.requests, self.version, self.born = int(requests), version, born
         self.came = int(now) / 1_000_000
 
-    # Requests. The service counts one by `requests += 1`; this is where Redis is asked and numbers it.
-
-    @property
-    def requests(self) -> int:
-        return self.number
-
-    @requests.setter
-    def requests(self, _: int) -> None:
+    def begin(self) -> None:
+        """Have Redis count the request, with the errors of `ask`; while it is away there is no number."""
         try:
             self.ask("begin" if self.make else "join")
         except StateUnavailable:
@@ -179,12 +164,8 @@ class RedisSession(Session):
     # Overrides.
 
     @property
-    def overrides(self) -> SessionOverrides:
+    def overrides(self) -> SessionOverrides:  # type: ignore[override]
         return self.learned().overrides
-
-    @overrides.setter
-    def overrides(self, _: SessionOverrides) -> None:
-        raise AttributeError("what is set at runtime is set by `override`")
 
     def learned(self) -> _Known:
         """Return the overrides, and read them again where another mock has changed them."""
@@ -208,9 +189,6 @@ class RedisSession(Session):
                 " POST /_mock/reset begins anew"
             ) from None
         return _Known(version, overrides, sources)
-
-    def settings(self, base: Settings) -> Settings:
-        return self.learned().settings(base)
 
     def override(self, **changes: Any) -> None:
         known = self.learned()
@@ -275,16 +253,10 @@ class _RedisTraffic(Traffic):
         most = (self.limits.concurrent, self.limits.requests_per_minute)
         return self.key, *("" if number is None else number for number in most), self.lease, LEASE_SECONDS
 
-    @property
-    def under_way(self) -> int:
-        return 0
-
-    @under_way.setter
-    def under_way(self, change: int) -> None:
-        if change > 0 or self.limits.concurrent is None:
-            return
-        with suppress(StateUnavailable):  # then the lease expires
-            self.session.run(LEAVE, self.key, self.lease)
+    def leave(self) -> None:
+        if self.limits.concurrent is not None:
+            with suppress(StateUnavailable):  # then the lease expires
+                self.session.run(LEAVE, self.key, self.lease)
 
 
 class RedisJournal(Journal):
@@ -294,12 +266,8 @@ class RedisJournal(Journal):
         self.session = session
 
     @property
-    def dropped(self) -> int:
+    def dropped(self) -> int:  # type: ignore[override]
         return int(self.session.run(DROPPED, "journal"))
-
-    @dropped.setter
-    def dropped(self, _: int) -> None:
-        raise AttributeError("Redis counts what is dropped")
 
     def add(self, entry: Entry, token: bytes) -> None:
         """Keep an exchange, with secrets masked. While Redis is away it is lost, and counted as lost."""
@@ -308,7 +276,7 @@ class RedisJournal(Journal):
         session = self.session
         try:
             for kept in masked.newest_first():
-                if not session.number:
+                if not session.requests:
                     raise session.link.unavailable("did not number it")
                 kept.at = session.came
                 item = entry_text(kept)
@@ -382,13 +350,18 @@ class RedisSessions(Sessions):
         self.hints: OrderedDict[Any, int] = OrderedDict()
         self.leases = count()
 
-    @property
-    def default(self) -> Session:
-        return RedisSession(self, DEFAULT)
+    def status(self) -> dict[str, Any]:
+        return {**super().status(), "redis": self.link.report()}
 
-    @default.setter
-    def default(self, _: Session) -> None:
-        raise AttributeError("the default session lies in Redis")
+    def status_line(self) -> str:
+        redis = self.link.report()
+        if redis["up"]:
+            return self.place
+        return f"{self.place}, which has been away for {redis['away_seconds']:.0f} s: {redis['last_problem']}"
+
+    @property
+    def default(self) -> Session:  # type: ignore[override]
+        return RedisSession(self, DEFAULT)
 
     def find(self, name: str, at: float, *, make: bool = True) -> Session:
         """Return the session of this name without asking Redis. Raises BadRequest for a malformed name."""

@@ -1,0 +1,283 @@
+"""Carry requests that come by ASGI to the service or the control API, and their replies back."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from os import urandom
+from time import perf_counter, time
+from typing import Any
+from urllib.parse import quote
+
+from starlette.types import Receive, Scope, Send
+
+from openpipe_mock.core.effects import (
+    Begin,
+    Break,
+    Effect,
+    Effects,
+    Entropy,
+    Head,
+    Now,
+    Piece,
+    ReadBody,
+    Reply,
+    Tick,
+    Wait,
+)
+from openpipe_mock.service.refusals import crash
+from openpipe_mock.sessions.journal import discreet, sent_token
+
+_requests = logging.getLogger("openpipe_mock.requests")
+"""One line for each request, at INFO."""
+_notes = logging.getLogger("openpipe_mock.notes")
+"""Advice on requests that were served all the same, at WARNING."""
+
+_PIECES_A_TURN = 32
+_MOST_BYTES_A_TURN = 65_536
+"""Pieces and bytes of a stream that are sent, after its first piece, before other tasks have their turn.
+
+32 pieces at a time took a stream's share of a bare app's rate from 0.5 to above 1 (docs/performance.md).
+"""
+ticking = partial(perf_counter)
+"""The clock of `Head.at`. A partial, since freezegun stops the clocks of `time` that it finds in modules."""
+DROP = "openpipe_mock.drop"
+"""The ASGI extension by which a server offers to drop the connection: `{"call": a function}`."""
+WRITE = "openpipe_mock.write"
+"""The ASGI extension by which a server offers to write several chunks of a body at once.
+
+`{"call": a function}`, which takes a list of chunks and returns whether it wrote them.
+"""
+
+
+class ClientGone(Exception):
+    """The client hung up before its request was complete; there is nobody to answer."""
+
+
+class _Dropped(Exception):
+    """Raised through the app to break the connection, on servers without the extension `DROP`."""
+
+
+class ExchangeApp:
+    """An ASGI app that answers by `exchange`. `quiet`: its requests get no line in the log."""
+
+    def __init__(self, exchange: Callable[[Head], Effects], *, quiet: bool = False) -> None:
+        self.exchange = exchange
+        self.quiet = quiet
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = request_head(scope)
+        await self.carry(head, self.exchange(head), scope, receive, send)
+
+    async def carry(self, head: Head, exchange: Effects, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry an exchange out, and log the request's line and its notes."""
+        transport = Transport(scope, receive, send)
+        try:
+            reply = await transport.carry(exchange)
+        except ClientGone:
+            reply = _HUNG_UP
+        except _Dropped:
+            raise
+        except Exception as error:
+            reply = defect(error, head)
+            if transport.begun:  # the stream has begun: breaking it off is all that is left
+                raise
+            await _send_reply(reply, send)
+        if not self.quiet:
+            log_request(head, reply)
+
+
+def request_head(scope: Scope) -> Head:
+    """The head of a request to this app, which another app may have mounted below a prefix."""
+    query, root = scope.get("query_string", b""), scope.get("root_path", "")
+    at, headers = ticking(), dict(scope["headers"])
+    return Head(scope["method"], route_path(scope), headers, query, at, peer(scope), quote(root))
+
+
+def route_path(scope: Scope) -> str:
+    """The path of a request below the prefix by which another app mounts this one, as Starlette reads it."""
+    path: str = scope["path"]
+    below = path.removeprefix(scope.get("root_path", ""))
+    return below if below[:1] in ("", "/") else path
+
+
+def peer(scope: Scope) -> str:
+    """The address of who sent a request; "unknown", which is none, where the server doesn't tell it."""
+    client = scope.get("client")
+    return client[0] or "unknown" if client else "unknown"
+
+
+_HUNG_UP = Reply(0, b"", subject="the client hung up")
+
+
+def defect(error: Exception, head: Head) -> Reply:
+    """The reply to a defect of ours; logs its traceback."""
+    [path] = discreet(sent_token(head.headers), head.path)
+    logging.getLogger("openpipe_mock").error("%s %s failed", head.method, _printable(path), exc_info=error)
+    return crash()
+
+
+class Transport:
+    """Carries out the effects of one request's exchange by ASGI messages.
+
+    `begun`: status and headers were sent. `broken`: the connection was dropped. `leaving`: done as soon as
+    the client hangs up. `drop` and `write`: the server's extensions, None where it has none. `pieces` of a
+    stream are gathered and sent `most_pieces` at a time; `size` is their bytes.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.receive = receive
+        self.send = send
+        extensions = scope.get("extensions", {})
+        self.drop = extensions.get(DROP, {}).get("call")
+        self.write = extensions.get(WRITE, {}).get("call")
+        self.begun = False
+        self.broken = False
+        self.pieces: list[bytes] = []
+        self.size = 0
+        self.most_pieces = 1  # nobody waits for the first
+        self.leaving: asyncio.Future[Any] | None = None
+
+    async def carry(self, exchange: Effects) -> Reply:
+        """Run an exchange to its end and send its reply. Raises ClientGone, _Dropped, and defects of ours."""
+        try:
+            effect = next(exchange)
+            while True:
+                # The effects of most requests are carried out here: a coroutine for each would cost more.
+                if isinstance(effect, Piece):
+                    self.pieces.append(effect.data)
+                    self.size += len(effect.data)
+                    if len(self.pieces) >= self.most_pieces or self.size >= _MOST_BYTES_A_TURN:
+                        await self.flush()
+                    effect = exchange.send(None)
+                    continue
+                if self.pieces:
+                    await self.flush()
+                if isinstance(effect, ReadBody):
+                    effect = exchange.send(await _read(self.receive, effect.limit))
+                elif isinstance(effect, Tick):
+                    effect = exchange.send(ticking())
+                else:
+                    effect = exchange.send(await self.perform(effect))
+        except StopIteration as stop:
+            reply: Reply = stop.value
+        finally:
+            exchange.close()
+            if self.leaving:
+                self.leaving.cancel()
+        if self.pieces:
+            await self.flush()
+        if self.begun and not self.broken:
+            await self.send({"type": "http.response.body"})
+        elif not self.broken:
+            await _send_reply(reply, self.send)
+        return reply
+
+    async def flush(self) -> None:
+        """Send the gathered pieces, each as a chunk of its own, and give other tasks their turn."""
+        if self.hung_up():
+            raise ClientGone
+        *earlier, last = self.pieces
+        if earlier and not (self.write and self.write(earlier)):
+            for piece in earlier:
+                await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+        # This one waits for slow readers.
+        await self.send({"type": "http.response.body", "body": last, "more_body": True})
+        self.pieces, self.size, self.most_pieces = [], 0, _PIECES_A_TURN
+        await asyncio.sleep(0)  # a send that doesn't wait would never let the loop see a client leave
+
+    async def perform(self, effect: Effect) -> Any:
+        """Carry out one effect; its result goes back into the exchange."""
+        match effect:
+            case Begin():
+                await self.begin(effect)
+            case Wait():
+                await self.stay(effect.seconds)
+            case Break():
+                await self.break_off()
+            case Now():
+                return time()
+            case Entropy():
+                return urandom(effect.size)
+
+    async def begin(self, effect: Begin) -> None:
+        """Send status and headers."""
+        self.begun = True
+        headers = list(effect.headers)
+        await self.send({"type": "http.response.start", "status": effect.status, "headers": headers})
+
+    async def break_off(self) -> None:
+        """Drop the connection. Raises _Dropped where only a crash in mid-answer makes the server do so."""
+        self.broken = True
+        if self.drop:
+            self.drop()
+            return
+        if not self.begun:
+            await self.begin(Begin(200, ((b"content-length", b"1"),)))
+            await self.send({"type": "http.response.body", "more_body": True})  # servers put off bare headers
+        raise _Dropped("the connection breaks on purpose")
+
+    async def stay(self, seconds: float) -> None:
+        """Wait so many seconds. Raises ClientGone as soon as the client hangs up."""
+        if not self.hung_up() and self.leaving:
+            await asyncio.wait((self.leaving,), timeout=seconds)
+        if self.hung_up():
+            raise ClientGone
+
+    def hung_up(self) -> bool:
+        """Whether the client has left, as far as the event loop has seen: it needs a turn to notice."""
+        if self.leaving is None:
+            self.leaving = asyncio.ensure_future(_departure(self.receive))
+        return self.leaving.done()
+
+
+async def _departure(receive: Receive) -> None:
+    """Return once the client has hung up; drops the rest of its request."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _read(receive: Receive, limit: int) -> bytes | None:
+    """The request's body, or None once it has more than `limit` bytes; the rest stays unread."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        return body if len(body) <= limit else None
+    chunks, length = [], 0
+    while True:
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunks.append(message.get("body", b""))
+        length += len(chunks[-1])
+        if length > limit:
+            return None
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+        message = await receive()
+
+
+async def _send_reply(reply: Reply, send: Send) -> None:
+    length = (b"content-length", b"%d" % len(reply.body))
+    await send({"type": "http.response.start", "status": reply.status, "headers": [*reply.headers, length]})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+def log_request(head: Head, reply: Reply) -> None:
+    """Write the request's line and its notes to the log."""
+    heard = _requests.isEnabledFor(logging.INFO)
+    if not heard and not reply.notes:
+        return
+    path, subject, *told = discreet(sent_token(head.headers), head.path, reply.subject, *reply.notes)
+    if heard:
+        milliseconds = (ticking() - head.at) * 1000
+        line = (head.method, _printable(path), reply.status, _printable(subject), milliseconds)
+        _requests.info("%s %s %d  %s  %.1f ms", *line)
+    for text in told:
+        _notes.warning("%s: %s", _printable(path), _printable(text))
+
+
+def _printable(text: str) -> str:
+    """A client's text made safe for a terminal: no control characters, at most 300 characters."""
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return text if len(text) <= 300 else f"{text[:300]}…"
