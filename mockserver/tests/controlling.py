@@ -8,10 +8,9 @@ from typing import Any
 import jsonschema_rs
 
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.control.api import PREFIXED, ROUTES, Control
+from openpipe_mock.control.api import PREFIXED, ROUTES, Control, pattern
 from openpipe_mock.control.document import document
 from openpipe_mock.control.listings import ROOT
-from openpipe_mock.control.routing import pattern
 from openpipe_mock.core.effects import Head, ReadBody, Reply
 from openpipe_mock.openapi.violations import DIALECT
 from openpipe_mock.service.service import Service

@@ -5,7 +5,7 @@ Like the service, `Control.exchange` knows no framework, no socket and no clock:
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.document import served
-from openpipe_mock.control.guard import Guard
+from openpipe_mock.control.guard import Guard, safe_headers
 from openpipe_mock.control.listings import ROOT, in_order, listed_criterion, newest, session_status
 from openpipe_mock.control.parameters import (
     EXPECTATIONS,
@@ -34,7 +34,6 @@ from openpipe_mock.control.parameters import (
     rules_in_body,
     session_name,
 )
-from openpipe_mock.control.routing import Route, pattern
 from openpipe_mock.control.status import PRODUCT, facts
 from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply
 from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
@@ -48,15 +47,10 @@ from openpipe_mock.sessions.memory import DEFAULT, Session
 
 Json = Any
 
-_SAFE: HeaderList = (
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
+_SAFE = tuple(
+    (name.encode(), value.encode())
+    for name, value in safe_headers("default-src 'none'; frame-ancestors 'none'").items()
 )
-"""Headers that keep a browser from caching an answer, running it, or showing it inside another page."""
 _YAML_HEADERS: HeaderList = ((b"content-type", b"application/yaml"),)
 _COUNTED = ("sessions", "criteria", "completions", "faults", "requests")
 _EVERY = "*"
@@ -329,6 +323,20 @@ _RULES: Mapping[str, Callable[..., Any]] = {
 """Kind of rules, as the config file names it → the function that reads one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. `path`: below `/_mock`, with at most one `{argument}`.
+
+    `body`: `required`, `optional`, or "" for none. `parameters`: those of its query, beside `session`.
+    """
+
+    method: str
+    path: str
+    action: Callable[[Control, Order], Reply]
+    body: str = ""
+    parameters: tuple[str, ...] = ()
+
+
 def _rule_routes(kind: str) -> tuple[Route, ...]:
     """The routes that list rules of a kind, add some, and drop those that were added."""
     path = f"/{kind}"
@@ -356,19 +364,23 @@ ROUTES = (
     Route("POST", "/sessions", Control.make_session, "optional"),
     Route("GET", "/sessions/{name}", Control.one_session),
     Route("DELETE", "/sessions/{name}", Control.close_session),
-    Route(
-        "GET",
-        "/requests",
-        Control.requests,
-        parameters=(*FILTERS, "limit"),
-    ),
+    Route("GET", "/requests", Control.requests, parameters=(*FILTERS, "limit")),
     Route("GET", "/requests/{id}", Control.one_request),
     Route("DELETE", "/requests", Control.forget_requests),
     Route("POST", "/verify", Control.verify, "required"),
 )
-_PATHS = tuple(dict.fromkeys(route.path for route in ROUTES))
 PREFIXED = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/_mock/.*)", re.DOTALL)
-_PATTERNS = {path: pattern(path) for path in _PATHS}
+_SLASHED = ("/criteria/{id}",)
+"""Paths whose argument may hold slashes."""
+
+
+def pattern(path: str) -> re.Pattern[str]:
+    """A pattern for whole paths of requests, whose group is the argument in a route's path."""
+    argument = "(.+)" if path in _SLASHED else "([^/]+)"
+    return re.compile(re.sub(r"\\\{\w+\\\}", lambda _: argument, re.escape(ROOT + path)), re.DOTALL)
+
+
+_PATTERNS = {route.path: pattern(route.path) for route in ROUTES}
 
 
 def _found(method: str, path: str, root: str) -> tuple[Route, str]:
@@ -377,7 +389,7 @@ def _found(method: str, path: str, root: str) -> tuple[Route, str]:
         match = regex.fullmatch(path)
         if match:
             return _by_method(method, path, template, root), "".join(match.groups())
-    whole = [ROOT + each for each in _PATHS]
+    whole = [ROOT + each for each in _PATTERNS]
     near = nearest(path, whole) if path.strip("/") != ROOT.strip("/") else None
     advice = (
         f"did you mean {root}{near}?" if near else f"GET {root}/_mock/openapi.yaml describes what there is."

@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+import orjson
 import yaml
 
 from openpipe_mock.answers.scorers import SCORERS, Drawn
@@ -10,7 +11,6 @@ from openpipe_mock.config import file as configfile
 from openpipe_mock.core.resources import folder
 from openpipe_mock.openapi.spec import load_document
 
-Json = Any
 _YamlDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -21,7 +21,10 @@ def document() -> dict[str, Any]:
     shapes = configfile.schema()["$defs"]
     whole = {**control, "components": {**control["components"]}}
     whole["components"]["schemas"] = {**control["components"]["schemas"], **shapes}
-    made: dict[str, Any] = _relinked(whole)
+    text = orjson.dumps(whole)
+    for elsewhere in (b"config.schema.json#/$defs/", b"#/$defs/"):
+        text = text.replace(b'"$ref":"' + elsewhere, b'"$ref":"#/components/schemas/')
+    made: dict[str, Any] = orjson.loads(text)
     versions = made["components"]["schemas"]["Criterion"]["properties"]["versions"]
     versions["additionalProperties"]["enum"] = [*(scorer.key for scorer in SCORERS), Drawn.key]
     return made
@@ -32,20 +35,3 @@ def served() -> bytes:
     """The OpenAPI document of the control API as YAML, as `GET /_mock/openapi.yaml` sends it."""
     text: str = yaml.dump(document(), Dumper=_YamlDumper, sort_keys=False, allow_unicode=True, width=110)
     return text.encode()
-
-
-_ELSEWHERE = ("config.schema.json#/$defs/", "#/$defs/")
-
-
-def _relinked(value: Json) -> Json:
-    """A copy of a document whose references to the config file's schema stay inside."""
-    if isinstance(value, list):
-        return [_relinked(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    copied = {key: _relinked(member) for key, member in value.items()}
-    target = copied.get("$ref")
-    for start in _ELSEWHERE:
-        if isinstance(target, str) and target.startswith(start):
-            copied["$ref"] = f"#/components/schemas/{target.removeprefix(start)}"
-    return copied

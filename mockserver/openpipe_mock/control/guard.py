@@ -104,6 +104,21 @@ def joined(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [*((name, value) for name, value in headers if name not in sent), *sent.items()]
 
 
+def safe_headers(policy: str) -> dict[str, str]:
+    """Headers that keep a browser from caching an answer, running it, or showing it inside another page.
+
+    `policy`: what a page may load (`content-security-policy`).
+    """
+    return {
+        "cache-control": "no-store",
+        "content-security-policy": policy,
+        "cross-origin-resource-policy": "same-origin",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+    }
+
+
 def _sent_tokens(headers: Headers) -> tuple[bytes, bytes]:
     """The tokens that were sent, in `x-mock-token` and as a bearer; empty where none was."""
     scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
@@ -151,17 +166,15 @@ def _misnamed(host: bytes) -> str:
 
 def _network(written: str) -> _Network:
     """The network of `--allow-control-from`, or a single address. Raises UnfitFlag."""
-    try:
-        return _unmapped(ip_network(written))
-    except ValueError:
-        pass
+    single = written.partition("/")[0]
     try:
         meant = ip_network(written, strict=False)
     except ValueError:
         expected = "expected an address or a network, as in 172.16.0.0/12"
         raise UnfitFlag(f"--allow-control-from {quoted(written)}: {expected}") from None
-    single = written.partition("/")[0]
-    raise UnfitFlag(f"--allow-control-from {quoted(written)}: did you mean {meant}, or {single} alone?")
+    if meant.network_address != ip_address(single):
+        raise UnfitFlag(f"--allow-control-from {quoted(written)}: did you mean {meant}, or {single} alone?")
+    return _unmapped(meant)
 
 
 def _unmapped(found: _Network) -> _Network:

@@ -12,10 +12,11 @@ from openpipe_mock.answers.judge import GRAMMAR, REFERENCE
 from openpipe_mock.config import file as configfile
 from openpipe_mock.core.effects import Effect, Head, ReadBody
 from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, Violation
+from openpipe_mock.core.pointers import pointer_to
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import did_you_mean, listed, quoted, shown
 from openpipe_mock.openapi.endpoints import ENDPOINTS
-from openpipe_mock.openapi.violations import SchemaPlace, gathered
+from openpipe_mock.openapi.violations import gathered
 from openpipe_mock.service.admission import announced
 from openpipe_mock.sessions.diagnosis import Expectation
 from openpipe_mock.sessions.inspection import VALIDITY, JournalFilter
@@ -123,7 +124,7 @@ def rules_in_body(build: Callable[..., Any], value: Json, place: Callable[[], st
     if not isinstance(value, list):
         return [part(build, value, place())]
     if not value:
-        raise _refused([Violation("", "minItems", "expected a rule or a list of rules, got an empty list.")])
+        raise BadRequest.at("body", "expected a rule or a list of rules, got an empty list.")
     built: list[Any] = []
     wrong: list[Violation] = []
     for index, each in enumerate(value):
@@ -145,17 +146,15 @@ def body_members(body: Json, known: Sequence[str]) -> Mapping[str, Json]:
     """Return a body that is an object with these members alone. Raises BadRequest for any other."""
     names = listed(map(quoted, known), "and")
     if not isinstance(body, dict):
-        raise _refused([Violation("", "type", f"expected an object with {names}, got {shown(body)}.")])
-    unknown = [name for name in body if name not in known]
+        raise BadRequest.at("body", f"expected an object with {names}, got {shown(body)}.")
 
     def told(name: str) -> str:
         return f"unknown property; known are {names}.{did_you_mean(name, list(known))}"
 
+    unknown = [name for name in body if name not in known]
     if unknown:
         rule = "additionalProperties"
-        raise _refused(
-            Violation(SchemaPlace({}).at(name).pointer, rule, partial(told, name)) for name in unknown
-        )
+        raise _refused(Violation(pointer_to(name), rule, partial(told, name)) for name in unknown)
     return body
 
 
@@ -168,13 +167,13 @@ def expectation(body: Mapping[str, Json]) -> Expectation:
     if not given:
         return Expectation()
     if len(given) > 1:
-        told = f"expected one of {listed(map(quoted, EXPECTATIONS), 'and')}, got {len(given)} of them."
-        raise _refused([Violation("", "oneOf", told)])
+        several = listed(map(quoted, EXPECTATIONS), "and")
+        raise BadRequest.at("body", f"expected one of {several}, got {len(given)} of them.")
     [name] = given
     number = body[name]
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MOST_EXPECTED:
         told = f"expected a whole number from 0 to {MOST_EXPECTED}, got {shown(number)}."
-        raise _refused([Violation(f"/{name}", "type", told)])
+        raise BadRequest.at(f"/{name}", told)
     return Expectation(name, number)
 
 
@@ -182,7 +181,7 @@ def session_name(body: Mapping[str, Json]) -> str | None:
     """The name for a new session, None for any. Raises BadRequest."""
     name = body.get("name")
     if name is not None and (not isinstance(name, str) or not name):
-        raise _refused([Violation("/name", "type", f"expected a name, got {shown(name)}.")])
+        raise BadRequest.at("/name", f"expected a name, got {shown(name)}.")
     return name
 
 
