@@ -153,9 +153,8 @@ def read_yaml(data: bytes) -> YamlDocument:
 def _decoded(data: bytes) -> str:
     """The text of a YAML file without its byte order mark. Raises UnreadableYaml."""
     if len(data) > MOST_FILE_BYTES:
-        _refuse(
-            f"the file has {len(data):,} bytes, and at most {MOST_FILE_BYTES:,} are read; make it smaller."
-        )
+        told = f"the file has {len(data):,} bytes, and at most {MOST_FILE_BYTES:,} are read; make it smaller."
+        raise UnreadableYaml([Mistake(1, 1, "", told)])
     text = utf8(data)
     if found := unprintable(text):
         raise UnreadableYaml([found])
@@ -169,7 +168,8 @@ def utf8(data: bytes) -> str:
     except UnicodeDecodeError as error:
         spot = _end_of(data[: error.start].decode().removeprefix("\ufeff"))
         byte = f"byte 0x{data[error.start]:02x}, number {error.start + 1} of the file,"
-        _refuse(f"{byte} is not UTF-8; save the file as UTF-8.", spot)
+        told = f"{byte} is not UTF-8; save the file as UTF-8."
+        raise UnreadableYaml([Mistake(*spot, "", told)]) from None
 
 
 def _end_of(text: str) -> _Spot:
@@ -186,10 +186,6 @@ def unprintable(text: str) -> Mistake | None:
     told = f"the character U+{ord(found[0]):04X} may not stand in YAML; remove it"
     advice = f'or write it as "\\u{ord(found[0]):04x}" in double quotes.'
     return Mistake(*_end_of(text[: found.start()]), "", f"{told}, {advice}")
-
-
-def _refuse(sentence: str, spot: _Spot = (1, 1)) -> NoReturn:
-    raise UnreadableYaml([Mistake(*spot, "", sentence)])
 
 
 def events(text: str) -> Iterator[Any]:

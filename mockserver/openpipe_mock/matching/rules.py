@@ -197,16 +197,14 @@ class _Search:
 
     def __init__(self, marked: Iterable[tuple[_Mark, int]], most: int | None) -> None:
         self.most = most
-        self.rules: list[list[int]] = [[]]
-        """Number of a pattern → numbers of its rules. Pattern 0 is empty, so it is found in every text."""
-        numbers: dict[bytes, int] = {b"": 0}
+        # Pattern 0 is empty, so it is found in every text.
+        rules_of: defaultdict[bytes, list[int]] = defaultdict(list, {b"": []})
         for mark, rule in marked:
-            number = numbers.setdefault(_pattern(mark), len(self.rules))
-            if number == len(self.rules):
-                self.rules.append([])
-            self.rules[number].append(rule)
+            rules_of[_pattern(mark)].append(rule)
+        self.rules = [*rules_of.values()]
+        """Number of a pattern → numbers of its rules."""
         self.all = [rule for rules in self.rules for rule in rules]
-        self.found = united(numbers)
+        self.found = united(rules_of)
 
     def near(self, text: str) -> Iterable[int]:
         """The rules that may hold for this text."""

@@ -124,7 +124,7 @@ def _fill(shape: Shape, schema: Schema, document: Schema, known: dict[int, Shape
     shape.closed = schema.get("additionalProperties") is False
 
 
-def tidy(shape: Shape, value: Any, *, unknown: bool = False, defaults: bool = False) -> Any:
+def tidy(shape: Shape, value: Any, unknown: bool = False, defaults: bool = False) -> Any:
     """A copy of `value` without the members that count as absent.
 
     These are optional or unknown members that are null, since official clients send such, and members that
@@ -132,15 +132,10 @@ def tidy(shape: Shape, value: Any, *, unknown: bool = False, defaults: bool = Fa
     also optional members that equal their default. The content of a free-form object (`parameters`,
     `metadata`) is data and stays.
     """
-    return _walk(shape, value, unknown, defaults)
-
-
-def _walk(shape: Shape, value: Any, unknown: bool, defaults: bool) -> Any:
-    """`tidy` at one place."""
     # Every judged message passes here, so types are compared directly and nothing is looked up twice.
     if type(value) is list:
         items = shape.items
-        return value if items is None else [_walk(items, item, unknown, defaults) for item in value]
+        return value if items is None else [tidy(items, item, unknown, defaults) for item in value]
     own = shape.of(value) if type(value) is dict else None
     if own is None or own.members is None:
         return value
@@ -152,7 +147,7 @@ def _walk(shape: Shape, value: Any, unknown: bool, defaults: bool) -> Any:
                 kept[name] = member
             continue
         if type(member) is dict or type(member) is list:
-            member = _walk(inner, member, unknown, defaults)
+            member = tidy(inner, member, unknown, defaults)
         optional = name not in own.required
         if optional and (member is None or (defaults and own.is_default(name, member))):
             continue

@@ -44,7 +44,7 @@ class Checker:
 
     def tidy(self, value: Any, *, unknown: bool = False, defaults: bool = False) -> Any:
         """A copy of the value without the members that count as absent: see `shapes.tidy`."""
-        return tidy(self.shape, value, unknown=unknown, defaults=defaults)
+        return tidy(self.shape, value, unknown, defaults)
 
     def coerced(self, value: Any) -> Any:
         """A copy of the value with its top-level scalars turned into the declared types: see `coercion`."""
