@@ -188,17 +188,16 @@ def session_name(body: Mapping[str, Json]) -> str | None:
 # Filters of the journal.
 
 FILTERS = ("endpoint", "criterion", "status", "validity")
-_LISTED = tuple(ENDPOINTS)
 STATUS_FILTER = re.compile(r"[1-5](?:[0-9]{2}|xx)|0")
 _VALIDITIES = tuple(VALIDITY.values())
 _CHECKS: Mapping[str, tuple[Callable[[str], object], str]] = {
-    "endpoint": (lambda value: value in _LISTED, listed(map(quoted, _LISTED), "or")),
+    "endpoint": (ENDPOINTS.__contains__, listed(map(quoted, ENDPOINTS), "or")),
     "criterion": (bool, 'a criterion, as in "helpful" or "helpful@v2"'),
     "status": (
         STATUS_FILTER.fullmatch,
         "a status, as in 429, or a class of them, as in 4xx; 0: the connection broke before an answer",
     ),
-    "validity": (lambda value: value in _VALIDITIES, listed(map(quoted, _VALIDITIES), "or")),
+    "validity": (_VALIDITIES.__contains__, listed(map(quoted, _VALIDITIES), "or")),
     "limit": (
         lambda value: re.fullmatch("[0-9]{1,4}", value) and 1 <= int(value) <= MOST_LISTED,
         f"a whole number from 1 to {MOST_LISTED}",

@@ -259,12 +259,9 @@ class _Parser:
         if char != "\\":
             return char, 1
         if found := self.match(_CODE):
-            return chr(min(int("".join(filter(None, found.groups())), 16), 0x10FFFF)), 1
+            return chr(min(int(found[found.lastindex or 0], 16), 0x10FFFF)), 1
         if found := self.match(_PROPERTY):
-            chars = _PROPERTIES.get(found["name"])
-            if chars is None or found["kind"] == "P":
-                raise Unsupported(self.pattern)
-            return chars, _PROPERTY_WEIGHT
+            return _PROPERTIES[found[1]], _PROPERTY_WEIGHT
         return self.plain_escape()
 
     def plain_escape(self) -> tuple[str, int]:
@@ -272,7 +269,7 @@ class _Parser:
         if char.lower() in _SHORTHANDS:
             named = _SHORTHANDS[char.lower()]
             return (named if char.islower() else _without(named)), 1
-        if char.isalnum() and char not in _CONTROLS:  # a back reference, \c, \k and the like
+        if char.isalnum() and char not in _CONTROLS:  # a back reference, \c, \k, \p and the like
             raise Unsupported(self.pattern)
         return _CONTROLS.get(char, char), 1
 
@@ -304,7 +301,7 @@ _FLAGS = re.compile(r"\?[imsux-]+\)")
 _GROUP = re.compile(r"\?(?:[imsux-]*:|P?<[A-Za-z]\w*>|(?P<look><?[=!]))")
 _EDGE = re.compile(r"[bBAzZ]")
 _CODE = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}")
-_PROPERTY = re.compile(r"(?P<kind>[pP])\{(?P<name>\w+)\}")
+_PROPERTY = re.compile(rf"p\{{({'|'.join(_PROPERTIES)})\}}")
 _DASH = re.compile(r"-(?!\])")
 _ATOMS: dict[str, Callable[[_Parser], _Piece]] = {
     "\\": _Parser.escape,

@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from openpipe_mock.core.pointers import pointer_to
+
 
 class ConversionError(ValueError):
     """A page can't be converted. The message is the place, what is wrong there and what to do."""
@@ -27,7 +29,7 @@ class ConversionError(ValueError):
 
 def child(place: str, *steps: str | int) -> str:
     """The pointer to which these steps lead from `place`."""
-    return place + "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+    return place + pointer_to(*steps)
 
 
 def _shown(value: Any) -> str:
