@@ -57,6 +57,20 @@ _EVERY = "*"
 """The name that means all sessions."""
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. `path`: below `/_mock`, with at most one `{argument}`.
+
+    `body`: `required`, `optional`, or "" for none. `parameters`: those of its query, beside `session`.
+    """
+
+    method: str
+    path: str
+    action: Callable[["Control", Order], Reply]
+    body: str = ""
+    parameters: tuple[str, ...] = ()
+
+
 class Control:
     """The control API of one mock. `guard` decides who may use it; without one, this machine alone."""
 
@@ -321,20 +335,6 @@ _RULES: Mapping[str, Callable[..., Any]] = {
     "faults": configfile.parse_fault,
 }
 """Kind of rules, as the config file names it → the function that reads one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One operation. `path`: below `/_mock`, with at most one `{argument}`.
-
-    `body`: `required`, `optional`, or "" for none. `parameters`: those of its query, beside `session`.
-    """
-
-    method: str
-    path: str
-    action: Callable[[Control, Order], Reply]
-    body: str = ""
-    parameters: tuple[str, ...] = ()
 
 
 def _rule_routes(kind: str) -> tuple[Route, ...]:
