@@ -3,7 +3,12 @@
 
 def pointer_to(*steps: str | int) -> str:
     """The pointer that these steps, keys or indexes, make."""
-    return "".join([f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps])
+    return "".join([f"/{pointer_step(step)}" for step in steps])
+
+
+def pointer_step(step: str | int) -> str:
+    """A step as pointers write it: `~1models` for the key `/models`."""
+    return str(step).replace("~", "~0").replace("/", "~1")
 
 
 def steps_of(pointer: str) -> list[str]:

@@ -34,7 +34,7 @@ class Checker:
         self.name = name
         self.document = document
         self.schema: dict[str, Any] = document["components"]["schemas"][name]
-        self.known: dict[tuple[str, int], Any] = {}
+        self.known: dict[tuple[Callable[..., Any], int], Any] = {}
         validator = jsonschema_rs.validator_for(standalone(name, document))
         self.is_valid: Callable[[Any], bool] = validator.is_valid
 

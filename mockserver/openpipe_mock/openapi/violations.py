@@ -11,7 +11,7 @@ expects, `errorMessage` what `const` expects or why a closed object has no other
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ import jsonschema_rs
 import orjson
 
 from openpipe_mock.core.errors import Violation
-from openpipe_mock.core.pointers import pointer_to
+from openpipe_mock.core.pointers import pointer_step
 from openpipe_mock.core.wording import (
     MOST_COUNTED,
     NUMBER,
@@ -54,6 +54,14 @@ class _Union:
     tags: _Schema
 
 
+def _union(schema: _Schema, document: _Schema) -> _Union:
+    branches = tuple(_alternatives(schema, document))
+    objects = [branch for branch in branches if "properties" in branch]
+    tag = tag_of(objects, document) if len(objects) > 1 else ""
+    labels = {label(branch, tag, document): branch for branch in objects} if tag else {}
+    return _Union(branches, tag, labels, {"enum": list(labels)})
+
+
 @dataclass(slots=True)
 class SchemaPlace:
     """A place in a value: the document that `$ref` points into, the JSON pointer, and a noun for sentences.
@@ -66,74 +74,50 @@ class SchemaPlace:
     document: _Schema
     pointer: str = ""
     noun: str = "the request body"
-    known: dict[tuple[str, int], Any] = field(default_factory=dict, compare=False)
+    known: dict[tuple[Callable[..., Any], int], Any] = field(default_factory=dict, compare=False)
 
     def at(self, step: str | int, noun: str = "") -> "SchemaPlace":
         """The place of a member or item; its noun is by default the step in quotes."""
-        inner = pointer_to(step)
-        return SchemaPlace(self.document, self.pointer + inner, noun or f'"{short(inner[1:])}"', self.known)
+        step = pointer_step(step)
+        return SchemaPlace(self.document, f"{self.pointer}/{step}", noun or f'"{short(step)}"', self.known)
 
     def called(self, noun: str) -> "SchemaPlace":
         """The same place with another noun."""
         return SchemaPlace(self.document, self.pointer, noun, self.known)
 
-    def _once(self, use: str, schema: _Schema, work: Callable[[_Schema], _Made]) -> _Made:
-        """What `work` makes of a schema, cached; `use` names the work."""
-        key = (use, id(schema))
-        if key not in self.known:
-            self.known[key] = work(schema)
-        made: _Made = self.known[key]
+    def once(self, work: Callable[[_Schema, _Schema], _Made], schema: _Schema) -> _Made:
+        """What `work` makes of a schema and the document, cached."""
+        made: _Made
+        try:
+            made = self.known[work, id(schema)]
+        except KeyError:
+            made = self.known[work, id(schema)] = work(schema, self.document)
         return made
-
-    def union(self, schema: _Schema) -> _Union:
-        """The branches of a schema, cached."""
-        return self._once("union", schema, self._union)
-
-    def _union(self, schema: _Schema) -> _Union:
-        branches = tuple(_alternatives(schema, self.document))
-        objects = [branch for branch in branches if "properties" in branch]
-        tag = tag_of(objects, self.document) if len(objects) > 1 else ""
-        labels = {label(branch, tag, self.document): branch for branch in objects} if tag else {}
-        return _Union(branches, tag, labels, {"enum": list(labels)})
-
-    def plan(self, schema: _Schema) -> "_Plan":
-        """The steps that check a value against a schema, cached."""
-        return self._once("plan", schema, self._plan)
-
-    def _plan(self, schema: _Schema) -> "_Plan":
-        own = resolve(schema, self.document)
-        rules = tuple(rule for keyword, rule in KEYWORD_RULES.items() if keyword in own)
-        return own, "anyOf" in own and not chooses(own), types(own), rules
 
     def mismatch(self, schema: _Schema, value: Any) -> str:
         """The sentence that says what a schema of the document accepts and what it got."""
-        expected = self._once("described", schema, partial(described, document=self.document))
-        return f"expected {expected}, got {_got(schema, value)}."
+        return f"expected {self.once(described, schema)}, got {_got(schema, value)}."
 
     def accepts(self, schema: _Schema, value: Any) -> bool:
         """Whether a value is valid, by a compiled validator."""
         # Much faster than to look for violations, and most items of a long list have none.
-        return bool(self._once("validator", schema, self._validator).is_valid(value))
+        return bool(self.once(_validator, schema).is_valid(value))
 
-    def _validator(self, schema: _Schema) -> Any:
-        parts = {name: self.document[name] for name in ("components", "$defs") if name in self.document}
-        return jsonschema_rs.validator_for({"$schema": DIALECT, **schema, **parts})
 
-    def fits(self, pattern: str, text: str) -> bool:
-        """Whether a pattern is found in a text, by the validator's own regular expressions."""
-        key = (f"pattern {pattern}", 0)
-        if key not in self.known:
-            self.known[key] = self._validator({"pattern": pattern})
-        return bool(self.known[key].is_valid(text))
+def _validator(schema: _Schema, document: _Schema) -> jsonschema_rs.Validator:
+    parts = {name: document[name] for name in ("components", "$defs") if name in document}
+    return jsonschema_rs.validator_for({"$schema": DIALECT, **schema, **parts})
 
-    def homes(self) -> Mapping[str, list[str]]:
-        """The objects that declare each member: see `_homes`."""
-        return self._once("homes", self.document, _homes)
+
+@lru_cache(maxsize=256)
+def _search(pattern: str) -> Callable[[Any], bool]:
+    """A function that tells whether a pattern is found in a text, by the validator's regular expressions."""
+    return _validator({"pattern": pattern}, {}).is_valid
 
 
 def violations_of(schema: _Schema, value: Any, place: SchemaPlace) -> Iterator[Violation]:
     """Every violation of `schema` in `value`, in the order of the value; none if it is valid."""
-    schema, is_union, names, rules = place.plan(schema)
+    schema, is_union, names, rules = place.once(_plan, schema)
     if is_union:
         yield from _any_of(place, schema, value)
     elif not _fits_one(names, value):
@@ -174,7 +158,7 @@ def _counted(number: int) -> str:
 
 def _any_of(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     """Violations of the one branch for which the value was meant, as far as that can be told."""
-    choice = place.union(schema)
+    choice = place.once(_union, schema)
     if isinstance(value, dict) and choice.tag:
         yield from _tagged(place, choice, value)
         return
@@ -234,7 +218,7 @@ def _members(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violat
     declared = schema.get("properties", {})
     others, patterns = schema.get("additionalProperties", True), schema.get("patternProperties", {})
     for name, member in value.items():
-        patterned = [branch for pattern, branch in patterns.items() if place.fits(pattern, name)]
+        patterned = [branch for pattern, branch in patterns.items() if _search(pattern)(name)]
         for branch in patterned:
             yield from violations_of(branch, member, place.at(name))
         if name in declared:
@@ -250,7 +234,8 @@ def _members(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violat
 
 def _unknown(place: SchemaPlace, name: str, known: Collection[str], message: str = "") -> str:
     """The sentence about a member that a closed object doesn't declare; `known` are the declared ones."""
-    near, elsewhere = nearest(name, list(known)), place.homes().get(name, ())
+    near = nearest(name, list(known))
+    elsewhere = place.once(_homes, place.document).get(name, ())
     if near:
         advice = f"did you mean {quoted(near)}?"
     elif message:
@@ -262,7 +247,7 @@ def _unknown(place: SchemaPlace, name: str, known: Collection[str], message: str
     return f"unknown property in {place.noun}; {advice}"
 
 
-def _homes(document: _Schema) -> Mapping[str, list[str]]:
+def _homes(schema: _Schema, document: _Schema) -> Mapping[str, list[str]]:
     """Member → dotted paths of the objects that declare it, with `*` for a list's items and a map's values.
 
     An object that several places share is named by its shortest path. A member that is a `$ref` to another
@@ -333,7 +318,7 @@ def _const(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violatio
 
 
 def _pattern(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
-    if isinstance(value, str) and not place.fits(schema["pattern"], value):
+    if isinstance(value, str) and not _search(schema["pattern"])(value):
         expected = schema.get("patternErrorMessage", f"expected a string that matches {schema['pattern']}")
         yield Violation(place.pointer, "pattern", f"{expected}, got {_got(schema, value)}.")
 
@@ -433,6 +418,14 @@ def _bound(keyword: str, measured: type | tuple[type, ...], unit: str = "") -> _
 
 _Plan = tuple[_Schema, bool, tuple[str, ...], tuple[_Rule, ...]]
 """A schema, resolved; whether it is a union; its JSON types; and the rules for its keywords."""
+
+
+def _plan(schema: _Schema, document: _Schema) -> _Plan:
+    own = resolve(schema, document)
+    rules = tuple(rule for keyword, rule in KEYWORD_RULES.items() if keyword in own)
+    return own, "anyOf" in own and not chooses(own), types(own), rules
+
+
 KEYWORD_RULES: dict[str, _Rule] = {
     "enum": _enum,
     "const": _const,
