@@ -36,11 +36,10 @@ from openpipe_mock.core.errors import (
 from openpipe_mock.core.secrets import secret_members
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import quoted
-from openpipe_mock.faults import selection
-from openpipe_mock.faults.kinds import Fault
-from openpipe_mock.faults.magic import model_fault
-from openpipe_mock.faults.spoiling import spoiled
-from openpipe_mock.faults.variants import variant_named, varied
+from openpipe_mock.faults.fault import Fault, with_fault
+from openpipe_mock.faults.magic import header_fault, model_fault
+from openpipe_mock.faults.selection import Sampler, select
+from openpipe_mock.faults.variants import variant_named, with_variant
 from openpipe_mock.openapi.endpoints import (
     ENDPOINTS,
     SERVED,
@@ -59,7 +58,7 @@ from openpipe_mock.service.admission import (
     is_foreign,
     too_large,
 )
-from openpipe_mock.service.journaling import finished, recorded
+from openpipe_mock.service.journaling import finished, with_journal
 from openpipe_mock.service.judging import answer_judge
 from openpipe_mock.service.refusals import refusal, refused
 from openpipe_mock.service.request import Handler, Visit
@@ -277,22 +276,38 @@ def _expect_body(headers: Headers, limit: int) -> None:
 
 def _responding(visit: Visit, body: Any) -> Reply | Effects:
     """The answer: a reply, or an exchange where time has to pass or the answer is sent in pieces."""
+    wrappers = _wrappers(visit, body)
+    if not wrappers:
+        reply = _asked(visit, body)
+        return reply if isinstance(reply, Reply) else _guarded(visit, reply)
+    exchange = _engine(visit, body)
+    for wrap in wrappers:
+        exchange = wrap(exchange)
+    return exchange
+
+
+def _wrappers(visit: Visit, body: Any) -> list[Callable[[Effects], Effects]]:
+    """What stands around the exchange that answers, innermost first; none for most plain answers.
+
+    That is the fault that strikes, else the variant, and the journal, which keeps what is sent in pieces.
+    """
+    settings, entry = visit.settings, visit.entry
     fault, streams = _due(visit, body), _asks_for_stream(visit, body)
+    wrappers: list[Callable[[Effects], Effects]] = []
     if fault is not None:
-        visit.entry.faults.append(selection.describe(fault))
-        visit.entry.struck = fault.place
-        _check(visit, body)
-        answering, refusing = _engine(visit, body), partial(refused, visit)
-        spoilt = spoiled(answering, fault, visit.settings.pace, refusing, streams=streams)
-        return recorded(spoilt, visit.entry)
-    if visit.settings.variant:
-        _check(visit, body)  # an answer that the variant refuses is never asked for
-        answering, variant = _engine(visit, body), variant_named(visit.settings.variant)
-        return recorded(varied(answering, variant, visit.entry.endpoint, visit.memory.count), visit.entry)
-    reply = _asked(visit, body)
-    if isinstance(reply, Reply):
-        return reply
-    return recorded(_guarded(visit, reply), visit.entry) if streams else _guarded(visit, reply)
+        entry.faults.append(fault.describe())
+        entry.struck = fault.place
+        refusing = partial(refused, visit)
+        wrappers.append(lambda each: with_fault(each, fault, settings.pace, refusing, streams=streams))
+    elif settings.variant:
+        variant, count = variant_named(settings.variant), visit.memory.count
+        refusing = partial(refused, visit)
+        wrappers.append(lambda each: with_variant(each, variant, entry.endpoint, count, refusing))
+    if wrappers:
+        _check(visit, body)  # a request that they refuse never reaches its endpoint
+    if wrappers or streams:
+        wrappers.append(lambda each: with_journal(each, entry))
+    return wrappers
 
 
 def _asked(visit: Visit, body: Any) -> Reply | Effects:
@@ -344,14 +359,14 @@ def _due(visit: Visit, body: Any) -> Fault | None:
     settings, headers = visit.settings, visit.head.headers
     fault = None
     if settings.magic and b"x-mock-fault" in headers:
-        fault = selection.magic_fault(headers[b"x-mock-fault"].decode("latin-1"))
+        fault = header_fault(headers[b"x-mock-fault"].decode("latin-1"))
     if settings.faults and fault is None:
-        lot = selection.Lot(settings.seed, visit.entry.body or b"")
+        sampler = Sampler(settings.seed, visit.entry.body or b"")
         subject, streams = visit.subject(body), _asks_for_stream(visit, body)
-        found = selection.due(settings.faults, subject, visit.memory.count, lot, streams=streams)
+        found = select(settings.faults, subject, visit.memory.count, sampler, streams=streams)
         fault = found.fault
-        visit.entry.passed = tuple((each.fault.place, each.why) for each in found.passed)
-    if settings.magic and (fault is None or selection.only_delays(fault)):
+        visit.entry.passed = tuple((each.place, why) for each, why in found.skipped)
+    if settings.magic and (fault is None or not fault.kinds):  # one without kinds only delays
         asked = _by_model(visit, body)
         fault = replace(asked, delay=asked.delay + fault.delay) if asked and fault else asked or fault
     delay = magic.delay(headers) if settings.magic and b"x-mock-delay-ms" in headers else 0.0
