@@ -1,11 +1,8 @@
 """A fault: which requests it strikes, and what goes wrong with their answers."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from openpipe_mock.answers.pace import Pace
-from openpipe_mock.core.effects import Effects, Reply, Wait
-from openpipe_mock.core.errors import ApiError
+from openpipe_mock.core.effects import Effects, Wait
 from openpipe_mock.core.reading import At, Json, part_digest, present_keys, seconds, whole
 from openpipe_mock.faults.kinds import FAULT_KINDS, Context, FaultKind
 from openpipe_mock.matching.conditions import ALWAYS, When, part_when
@@ -81,22 +78,18 @@ def _check_turns(value: Json, at: At) -> None:
         at.at("first").wrong("first", told)
 
 
-def with_fault(
-    exchange: Effects, fault: Fault, pace: Pace, refused: Callable[[ApiError], Reply], *, streams: bool
-) -> Effects:
+def with_fault(exchange: Effects, fault: Fault, context: Context) -> Effects:
     """Run the exchange that answers a request, with a fault in it.
 
-    `refused` renders an error. `streams`: the request asks for a stream. Where the fault leaves nothing of
-    the answer (an error, a raw body, a disconnect before it), the exchange isn't started. Otherwise it runs,
-    and the fault changes what it answers, errors too. A reply with status 0 means that the connection broke
-    before the answer.
+    Where the fault leaves nothing of the answer (an error, a raw body, a disconnect before it), the exchange
+    isn't started. Otherwise it runs, and the fault changes what it answers, errors too. A reply with status 0
+    means that the connection broke before the answer.
     """
     if fault.delay:
         yield Wait(fault.delay)
-    context = Context(pace, refused, streams, str(fault))
     for kind in fault.kinds:
         exchange = kind.around(exchange, context)
     reply = yield from exchange
-    vain = ", which a stream alone can have" if fault.needs_stream and not streams else ""
+    vain = ", which a stream alone can have" if fault.needs_stream and not context.streams else ""
     told = filter(None, (reply.subject.removesuffix("."), f"{fault.describe()}{vain}"))
     return replace(reply, subject=", ".join(told))

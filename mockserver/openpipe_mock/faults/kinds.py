@@ -24,14 +24,18 @@ from openpipe_mock.faults import streams
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a kind may ask about the request. `pace`: how fast streams are. `refused`: renders an error.
+    """What faults and variants may ask about the request whose answer they change.
 
-    `streams`: the request asks for a stream. `fault`: place and name of the fault, "" without a place.
+    `streams`: it asks for a stream. `pace`: how fast streams are. `refused` renders an error. `count` takes
+    the name of a count and returns the number of this request in it, from 1. `fault`: place and name of the
+    fault that strikes.
     """
 
+    endpoint: str
+    streams: bool
     pace: Pace
     refused: Callable[[ApiError], Reply]
-    streams: bool
+    count: Callable[[str], int]
     fault: str = ""
 
 

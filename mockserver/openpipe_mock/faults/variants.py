@@ -5,7 +5,7 @@ one thing about all answers; `with_variant` puts it around the exchange that ans
 seed of its own, so that the same requests get the same bytes.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,7 +14,6 @@ import orjson
 
 from openpipe_mock.answers.events import DONE, event, event_data
 from openpipe_mock.core.effects import Begin, Effects, Reply
-from openpipe_mock.core.errors import ApiError
 from openpipe_mock.core.wording import did_you_mean, quoted
 from openpipe_mock.faults import rewriting as to
 from openpipe_mock.faults.framing import (
@@ -26,7 +25,7 @@ from openpipe_mock.faults.framing import (
     with_comments,
     with_crlf,
 )
-from openpipe_mock.faults.kinds import ErrorAnswer
+from openpipe_mock.faults.kinds import Context, ErrorAnswer
 from openpipe_mock.faults.rewriting import (
     Change,
     Course,
@@ -57,24 +56,23 @@ class Variant:
     name: str
     sentence: str
     seed: int
-    judge: Change = field(default=to.unchanged, repr=False)
-    chat: Change = field(default=to.unchanged, repr=False)
-    stream: CourseChange = field(default=to.as_it_comes, repr=False)
-    error: Change = field(default=to.unchanged, repr=False)
+    judge: Change | None = field(default=None, repr=False)
+    chat: Change | None = field(default=None, repr=False)
+    stream: CourseChange | None = field(default=None, repr=False)
+    error: Change | None = field(default=None, repr=False)
     framing: Framing = field(default=as_sent, repr=False)
     all_bodies: bool = False
     refusal: ErrorAnswer | None = None
 
     def body(self, reply: Reply, endpoint: str) -> bytes:
         """Return the body of an answer in this variant. A body that breaks the contract stays as it is."""
-        answer = _json_of(reply.body)
         if reply.status >= 400:
-            is_error = contract().checker("Error" if endpoint == "judge" else "ChatError").is_valid
-            return orjson.dumps(self.error(answer, self.seed)) if is_error(answer) else reply.body
-        if not contract().checker(_ANSWERS[endpoint]).is_valid(answer):
+            schema, change = "Error" if endpoint == "judge" else "ChatError", self.error
+        else:
+            schema, change = _ANSWERS[endpoint], self.judge if endpoint == "judge" else self.chat
+        if change is None or not contract().checker(schema).is_valid(answer := _json_of(reply.body)):
             return reply.body
-        change = self.judge if endpoint == "judge" else self.chat
-        return orjson.dumps(change(answer, self.seed)) if change is not to.unchanged else reply.body
+        return orjson.dumps(change(answer, self.seed))
 
 
 def _json_of(body: bytes) -> Json:
@@ -259,24 +257,18 @@ def first(number: int) -> tuple[Variant, ...]:
     return VARIANTS[:number]
 
 
-def with_variant(
-    exchange: Effects,
-    variant: Variant,
-    endpoint: str,
-    count: Callable[[str], int],
-    refused: Callable[[ApiError], Reply],
-) -> Effects:
+def with_variant(exchange: Effects, variant: Variant, context: Context) -> Effects:
     """Run the exchange that answers a request and change its answer as a variant does.
 
-    `count` is called with the name of a count and returns the number of this request in it, from 1. `refused`
-    renders an error. Only the judge and chat have variants. An answer that breaks the contract, as a scripted
-    raw one may, keeps its content.
+    Only the judge and chat have variants. An answer that breaks the contract, as a scripted raw one may,
+    keeps its content.
     """
+    endpoint = context.endpoint
     if endpoint not in _ANSWERS:
         return (yield from exchange)
-    if variant.refusal and count(f"variant {variant.name} {endpoint}") == 1:
+    if variant.refusal and context.count(f"variant {variant.name} {endpoint}") == 1:
         exchange.close()
-        return replace(refused(variant.refusal.error()), subject=f"variant {variant.name}")
+        return replace(context.refused(variant.refusal.error()), subject=f"variant {variant.name}")
     with closing(exchange):
         sent = yield from next_sent(exchange)
         if isinstance(sent, Begin):
@@ -290,8 +282,8 @@ def _streamed(begun: Begin, exchange: Effects, variant: Variant) -> Effects:
     """Send a stream as a variant changes it, with the same waits."""
     yield begun
     sent, reply = yield from collect(exchange)
-    course = _understood(sent)
-    if course is not None:
+    course = _understood(sent) if variant.stream else None
+    if course is not None and variant.stream:
         said = variant.stream(course, variant.seed)
         sent = [(frame.wait, DONE if frame.chunk is None else event(frame.chunk)) for frame in said]
     yield from send_pieces(variant.framing(sent))

@@ -37,6 +37,7 @@ from openpipe_mock.core.secrets import secret_members
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import quoted
 from openpipe_mock.faults.fault import Fault, with_fault
+from openpipe_mock.faults.kinds import Context
 from openpipe_mock.faults.magic import header_fault, model_fault
 from openpipe_mock.faults.selection import Sampler, select
 from openpipe_mock.faults.variants import variant_named, with_variant
@@ -72,6 +73,8 @@ HANDLERS: Mapping[str, Handler] = {
     **reporting.REPORTING,
 }
 """Name of an endpoint → its handler."""
+_Wrapper = Callable[[Effects], Effects]
+"""Takes the exchange that answers a request, returns one that does something around it."""
 _FOREIGN = "a page of another site begins no session; POST /_mock/sessions opens one that it may then use."
 
 
@@ -276,38 +279,30 @@ def _expect_body(headers: Headers, limit: int) -> None:
 
 def _responding(visit: Visit, body: Any) -> Reply | Effects:
     """The answer: a reply, or an exchange where time has to pass or the answer is sent in pieces."""
-    wrappers = _wrappers(visit, body)
-    if not wrappers:
+    fault, streams = _due(visit, body), _asks_for_stream(visit, body)
+    if fault is None and not streams and not visit.settings.variant:
         reply = _asked(visit, body)
         return reply if isinstance(reply, Reply) else _guarded(visit, reply)
     exchange = _engine(visit, body)
-    for wrap in wrappers:
+    for wrap in _wrappers(visit, body, fault, streams):
         exchange = wrap(exchange)
     return exchange
 
 
-def _wrappers(visit: Visit, body: Any) -> list[Callable[[Effects], Effects]]:
-    """What stands around the exchange that answers, innermost first; none for most plain answers.
-
-    That is the fault that strikes, else the variant, and the journal, which keeps what is sent in pieces.
-    """
+def _wrappers(visit: Visit, body: Any, fault: Fault | None, streams: bool) -> list[_Wrapper]:
+    """What stands around the exchange that answers, innermost first: the fault or variant, the journal."""
     settings, entry = visit.settings, visit.entry
-    fault, streams = _due(visit, body), _asks_for_stream(visit, body)
-    wrappers: list[Callable[[Effects], Effects]] = []
-    if fault is not None:
-        entry.faults.append(fault.describe())
-        entry.struck = fault.place
-        refusing = partial(refused, visit)
-        wrappers.append(lambda each: with_fault(each, fault, settings.pace, refusing, streams=streams))
-    elif settings.variant:
-        variant, count = variant_named(settings.variant), visit.memory.count
-        refusing = partial(refused, visit)
-        wrappers.append(lambda each: with_variant(each, variant, entry.endpoint, count, refusing))
-    if wrappers:
-        _check(visit, body)  # a request that they refuse never reaches its endpoint
-    if wrappers or streams:
-        wrappers.append(lambda each: with_journal(each, entry))
-    return wrappers
+    journal = partial(with_journal, entry=entry)
+    if fault is None and not settings.variant:
+        return [journal]
+    _check(visit, body)  # a request that a fault or variant refuses never reaches its endpoint
+    refusing, count = partial(refused, visit), visit.memory.count
+    context = Context(entry.endpoint, streams, settings.pace, refusing, count, str(fault or ""))
+    if fault is None:
+        return [partial(with_variant, variant=variant_named(settings.variant), context=context), journal]
+    entry.faults.append(fault.describe())
+    entry.struck = fault.place
+    return [partial(with_fault, fault=fault, context=context), journal]
 
 
 def _asked(visit: Visit, body: Any) -> Reply | Effects:

@@ -369,6 +369,10 @@ def refused(error: ApiError) -> Reply:
     return Reply(error.status, json.dumps(error.body()).encode(), JSON_HEADERS + headers, error.message)
 
 
+def context(fault: Fault | None = None, *, streams: bool = True, pace: Pace = PACE) -> Context:
+    return Context("chat", streams, pace, refused, Counts(), str(fault or ""))
+
+
 RESULTS: Mapping[type, Any] = {Now: 17.0, Entropy: b"dice", Tick: 3.0}
 """What the adapter sends back for an effect."""
 
@@ -377,7 +381,7 @@ def carried(
     engine: Engine, fault: Fault, *, pace: Pace = PACE, streams: bool = False
 ) -> tuple[list[Effect], Reply]:
     """The effects that a spoiled exchange yields, in order, and its reply."""
-    exchange = with_fault(engine.exchange, fault, pace, refused, streams=streams)
+    exchange = with_fault(engine.exchange, fault, context(fault, streams=streams, pace=pace))
     effects: list[Effect] = []
     try:
         effect = next(exchange)
@@ -438,7 +442,7 @@ def test_a_delay_comes_before_anything_else() -> None:
 
 def test_the_engine_does_nothing_while_an_answer_is_delayed() -> None:
     engine = plain()
-    exchange = with_fault(engine.exchange, Fault(delay=1), PACE, refused, streams=False)
+    exchange = with_fault(engine.exchange, Fault(delay=1), context(streams=False))
     assert next(exchange) == Wait(1)
     assert engine.log == []
     exchange.close()
@@ -896,7 +900,7 @@ EVERY = [
 @pytest.mark.parametrize("steps", range(1, 5))
 def test_a_client_that_leaves_ends_the_engine_too(fault: Fault, steps: int) -> None:
     engine = streaming(Now())
-    exchange = with_fault(engine.exchange, fault, PACE, refused, streams=True)
+    exchange = with_fault(engine.exchange, fault, context(fault))
     next(exchange)
     for _ in range(steps - 1):
         exchange.send(None)
@@ -911,7 +915,7 @@ def test_a_crash_of_the_engine_comes_through(fault: Fault) -> None:
         yield Now()
         raise ZeroDivisionError
 
-    exchange = with_fault(crashing(), fault, PACE, refused, streams=True)
+    exchange = with_fault(crashing(), fault, context(fault))
     assert next(exchange) == Now()
     with pytest.raises(ZeroDivisionError):
         exchange.send(17.0)

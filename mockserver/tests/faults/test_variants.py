@@ -21,6 +21,7 @@ from openpipe_mock.core.effects import Begin, Effect, Effects, Head, Piece, Repl
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.faults import rewriting, variants
 from openpipe_mock.faults.framing import MOST_PAUSES, MOST_SINGLE, PAUSE, one_by_one
+from openpipe_mock.faults.kinds import Context
 from openpipe_mock.faults.variants import VARIANTS, Variant, variant_named, with_variant
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
@@ -110,7 +111,8 @@ def ask(
     if found:
         endpoint = {JUDGE: "judge", CHAT: "chat"}.get(path, "other")
         refused = partial(refusal, twice=endpoint == "chat")
-        exchange = with_variant(exchange, found, endpoint, count or seen_before(found), refused)
+        context = Context(endpoint, False, Pace(), refused, count or seen_before(found))
+        exchange = with_variant(exchange, found, context)
     return Answered(exchange, body)
 
 

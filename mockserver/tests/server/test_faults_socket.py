@@ -20,7 +20,7 @@ from openpipe_mock.answers.pace import Pace
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Begin, Break, Effects, Head, Piece, ReadBody, Reply, Tick, Wait
 from openpipe_mock.faults.fault import Fault, with_fault
-from openpipe_mock.faults.kinds import Disconnect, Drip, Empty, Endless, Malformed, Truncated
+from openpipe_mock.faults.kinds import Context, Disconnect, Drip, Empty, Endless, Malformed, Truncated
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.server.direct import DirectApp
 from openpipe_mock.server.server import LOOP
@@ -91,7 +91,8 @@ class Engine:
             if head.method == "POST":
                 yield ReadBody(1000)
             answer, fault = ROUTES[head.path]
-            return (yield from with_fault(answer(), fault, Pace(most_events=FOREVER), refusal, streams=False))
+            context = Context("", False, Pace(most_events=FOREVER), refusal, lambda _: 1)
+            return (yield from with_fault(answer(), fault, context))
         finally:
             self.ended.append(head.path)
 
