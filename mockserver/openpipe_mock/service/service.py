@@ -117,12 +117,12 @@ class Service:
                 self.admit(visit)
                 sent = (yield ReadBody(self.settings.max_body_bytes)) if visit.reads_body else None
                 reply = _responding(visit, self.read(visit, sent) if visit.reads_body else None)
+                if not isinstance(reply, Reply):
+                    reply = yield from reply
+                elif keep:
+                    keep(visit, reply)
             except ApiError as error:
                 reply = refused(visit, error)
-            if not isinstance(reply, Reply):
-                reply = yield from reply
-            elif keep:
-                keep(visit, reply)
             return finished(visit, reply, (yield _TICK))
         finally:
             self.end(visit)
@@ -281,8 +281,7 @@ def _responding(visit: Visit, body: Any) -> Reply | Effects:
     """The answer: a reply, or an exchange where time has to pass or the answer is sent in pieces."""
     fault, streams = _due(visit, body), _asks_for_stream(visit, body)
     if fault is None and not streams and not visit.settings.variant:
-        reply = _asked(visit, body)
-        return reply if isinstance(reply, Reply) else _guarded(visit, reply)
+        return _asked(visit, body)
     exchange = _engine(visit, body)
     for wrap in _wrappers(visit, body, fault, streams):
         exchange = wrap(exchange)
@@ -310,14 +309,6 @@ def _asked(visit: Visit, body: Any) -> Reply | Effects:
     if visit.problem is not None:
         raise visit.problem
     return HANDLERS[visit.entry.endpoint].answer(visit, body)
-
-
-def _guarded(visit: Visit, exchange: Effects) -> Effects:
-    """Run an exchange; an ApiError that it raises becomes the reply."""
-    try:
-        return (yield from exchange)
-    except ApiError as error:
-        return refused(visit, error)
 
 
 def _engine(visit: Visit, body: Any) -> Effects:
