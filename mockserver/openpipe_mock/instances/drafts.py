@@ -243,9 +243,10 @@ class _Alternatives:
         options = SCALARS[kind](way.rules, self.place.noun)
         start = self.draft.draw(self.place, options.count) + self.place.shift
         judge = self.judge(way)
-        for step in range(min(options.count, _MOST_TRIES)):
+        later = [(start + step) % options.count for step in range(min(options.count, _MOST_TRIES))]
+        for number in dict.fromkeys((*later, *range(min(options.count, _FEW)))):
             try:
-                value = options.pick((start + step) % options.count)
+                value = options.pick(number)
             except (patterns.Unsupported, OverflowError):
                 self.blame("pattern" if kind == "string" else "multipleOf", way)
                 continue

@@ -101,7 +101,10 @@ def _strings(rules: _Rules, noun: str) -> _Options:
     """Texts by format, pattern or media type, else an adjective and the noun: `example city`."""
     least, most = rules.get("minLength", 0), min(rules.get("maxLength", MOST_CHARACTERS), MOST_CHARACTERS)
     sources = [FORMATS[name] for name in rules.get("format", ()) if name in FORMATS]
-    sources += [_patterned(pattern, least, most) for pattern in rules.get("pattern", ())]
+    texts = [_patterned(pattern, least, most) for pattern in rules.get("pattern", ())]
+    sources += texts
+    if len(texts) > 1:  # one says how the text starts, the other how it ends
+        sources.append(lambda number: "".join(text(number) for text in texts))
     if not sources and rules.get("contentMediaType") == "application/json":
         sources = [FORMATS["json-string"]]
     if not sources and rules.get("contentEncoding") == "base64":
