@@ -11,7 +11,7 @@ import jsonschema_rs
 import orjson
 import pytest
 
-from openpipe_mock.instances.search import SchemaError, build
+from openpipe_mock.instances.builder import SchemaError, build
 from tests.speed import unit
 
 CORPUS: dict[str, Any] = {
