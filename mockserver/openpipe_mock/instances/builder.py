@@ -23,7 +23,7 @@ from openpipe_mock.instances.documents import (
     serialized,
 )
 from openpipe_mock.instances.drafts import EVALUATIONS, Draft, InstancePlace
-from openpipe_mock.instances.validators import Meter, TooCostly, read_schema
+from openpipe_mock.instances.validators import Meter, read_schema
 
 __all__ = ["BadSchema", "SchemaError", "Unbuildable", "Variants", "build"]
 
@@ -72,7 +72,7 @@ class Variants:
 
     def _built(self, variant: int, budget: Budget) -> Any:
         """The first draft that all validators accept. Raises Unbuildable."""
-        blame: Contradiction | None = None
+        blame: Unbuildable | None = None
         try:
             for number, lean, wary in _tries(variant):
                 draft = Draft(self.document, self.seed, number, budget, lean, wary)
@@ -81,22 +81,13 @@ class Variants:
                 if fault is None:
                     return orjson.loads(orjson.dumps(value))  # a copy: callers may change it, the schema not
                 blame = blame or fault
-        except Contradiction as conflict:
-            blame = blame or conflict
-        except TooCostly:
-            keyword = "$ref" if self.document.references else "enum"
-            sentence = "Checking an instance of this schema would take too long."
-            raise Unbuildable(keyword, "", sentence) from None
-        except Unbuildable:
-            if blame is None:
-                raise
+        except Unbuildable as refusal:
+            blame = blame or refusal
         assert blame
-        where = blame.pointer or "the top of the schema"
-        sentence = f'No value was found that meets "{blame.keyword}" at {where[:200]}.'
-        raise Unbuildable(blame.keyword, blame.pointer, sentence) from None
+        raise blame from None
 
     def _fault(self, value: Any, draft: Draft) -> Contradiction | None:
-        """What a validator finds wrong with a draft, None if all accept it. Raises TooCostly, Unbuildable."""
+        """What a validator finds wrong with a draft, None if all accept it. Raises Unbuildable."""
         top, budget = self.document.top, draft.budget
         cost, visits = self.document.subschemas * draft.values, 0
         if not self.document.is_plain or cost > budget.left:

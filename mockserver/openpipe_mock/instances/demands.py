@@ -20,12 +20,12 @@ _BEYOND = 10**300
 """A `multipleOf` beyond this leaves hardly more than 0: its multiples are too large for a double."""
 
 
-class Contradiction(Exception):
+class Contradiction(Unbuildable):
     """No value meets the demands. Has the keyword that failed and the JSON pointer to its subschema."""
 
     def __init__(self, keyword: str, pointer: str) -> None:
-        self.keyword, self.pointer = keyword, pointer
-        super().__init__(keyword, pointer)
+        where = pointer or "the top of the schema"
+        super().__init__(keyword, pointer, f'No value was found that meets "{keyword}" at {where[:200]}.')
 
 
 @dataclass(slots=True)
@@ -88,11 +88,10 @@ class Demands:
             if "$ref" in schema:
                 waiting.append(document.target(node))
             waiting.extend(node.children("allOf"))
-            for branches in filter(None, (node.children("anyOf"), node.children("oneOf"))):
-                if len(branches) == 1:
-                    waiting.append(branches[0])
-                else:
+            for branches in (node.children("anyOf"), node.children("oneOf")):
+                if len(branches) > 1:
                     choices.append(branches)
+                waiting.extend(branches if len(branches) == 1 else ())
         return choices
 
     def _merge(self, node: Node) -> None:
@@ -128,12 +127,8 @@ class Demands:
 
     def is_map(self) -> bool:
         """Whether an object declares no members and maps free names to values, such as `dict[str, int]`."""
-        schemas = [node.schema for node in self.nodes.values()]
-        if any(schema.get("properties") for schema in schemas):
-            return False
-        return any(
-            schema.get("additionalProperties") or schema.get("patternProperties") for schema in schemas
-        )
+        declares, *free = [any(node.schema.get(name) for node in self.nodes.values()) for name in _MEMBERS]
+        return any(free) and not declares
 
     def member(self, name: str) -> list[Node]:
         """The subschemas that judge the member with this name."""
@@ -164,7 +159,8 @@ class Demands:
 
     def scalar_schema(self) -> dict[str, Any]:
         """A schema of its own for the rules that judge a string, number, boolean or null."""
-        schema = {keyword: value for keyword, value in self.rules.items() if keyword in _AS_THEY_ARE}
+        as_they_are = ("type", "minLength", "maxLength", *_NUMBER)
+        schema = {keyword: value for keyword, value in self.rules.items() if keyword in as_they_are}
         if "multipleOf" in self.rules:
             schema["multipleOf"] = as_json_number(self.rules["multipleOf"])
         several = [{name: value} for name in ("pattern", "format") for value in self.rules.get(name, ())]
@@ -215,13 +211,21 @@ def _same(value: Any) -> Any:
     return value
 
 
+def _size(value: float) -> int:
+    """A number of characters, items or members, which JSON may write as `2.0` or `1e300`."""
+    return min(int(value), 2**53)
+
+
 _MEMBERS = ("properties", "patternProperties", "additionalProperties")
 _CONTENT = ("contentMediaType", "contentEncoding")
-_LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
-_UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _RULES: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
-    **{keyword: (keyword, _same, max) for keyword in (*_LOWER, "uniqueItems", *_CONTENT)},
-    **{keyword: (keyword, _same, min) for keyword in _UPPER},
+    **{
+        keyword: (keyword, _same, max)
+        for keyword in ("minimum", "exclusiveMinimum", "uniqueItems", *_CONTENT)
+    },
+    **{keyword: (keyword, _same, min) for keyword in ("maximum", "exclusiveMaximum")},
+    **{keyword: (keyword, _size, max) for keyword in ("minLength", "minItems", "minProperties")},
+    **{keyword: (keyword, _size, min) for keyword in ("maxLength", "maxItems", "maxProperties")},
     **{keyword: (keyword, _types, _united) for keyword in ("pattern", "format", "required")},
     "type": ("type", _types, _both_types),
     "enum": ("enum", _same, common),
@@ -230,20 +234,12 @@ _RULES: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any, Any], Any]]] =
 }
 """Keyword → the name of its rule, a function that reads its value, one that merges two values."""
 
-_AS_THEY_ARE = ("type", *_LOWER[:3], *_UPPER[:3])
+_NUMBER = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _HINTS = {
     "string": ("minLength", "maxLength", "pattern", "format", *_CONTENT),
-    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    "number": (*_NUMBER, "multipleOf"),
     "boolean": (),
-    "object": (
-        "required",
-        "minProperties",
-        "maxProperties",
-        "properties",
-        "patternProperties",
-        "additionalProperties",
-        "propertyNames",
-    ),
+    "object": ("required", "minProperties", "maxProperties", "propertyNames", *_MEMBERS),
     "array": ("minItems", "maxItems", "uniqueItems", "prefixItems", "items", "contains"),
     "null": (),
 }

@@ -119,10 +119,8 @@ class _Maker:
         first = next(ways, None)
         if first is None:
             return
-        presets = first.presets()
+        presets = [] if "enum" in first.rules else first.presets()
         known = [first, *islice(ways, _PRESET_WAYS)] if presets else [first]
-        if "enum" in first.rules:
-            presets = []
         presets = [value for value in presets if any(self.fits(way, value) for way in known)]
         start = self.draft.draw(self.place, len(presets) + 1)
         early = presets[start:] + presets[:start] if start < len(presets) else []
@@ -145,10 +143,8 @@ class _Maker:
             yield demands
             return
         branches, *rest = [*waiting, *found]
-        # Beyond the limit this raises, as nothing is left then.
-        draft.budget.spend(
-            2 + len(branches) // 3 if depth < _MOST_CHOICES else draft.budget.left + 1, branches[0]
-        )
+        endless = depth == _MOST_CHOICES
+        draft.budget.spend(draft.budget.left + 1 if endless else 2 + len(branches) // 3, branches[0])
         at = draft.draw(self.place, len(branches))
         turned = [*branches[at:], *branches[:at]] if at else branches
         for branch in sorted(turned, key=self.recurses) if self.place.active else turned:
@@ -204,13 +200,13 @@ class _Maker:
         self.blame("enum", way)
 
     def scalars(self, way: Demands, kind: str) -> Iterator[Any]:
-        options = SCALARS[kind](way.rules, self.place.noun)
-        start = self.draft.draw(self.place, options.count) + self.place.shift
+        count, pick = SCALARS[kind](way.rules, self.place.noun)
+        start = self.draft.draw(self.place, count) + self.place.shift
         judge = self.judge(way)
-        later = [(start + step) % options.count for step in range(min(options.count, _MOST_TRIES))]
-        for number in dict.fromkeys((*later, *range(min(options.count, _FEW)))):
+        later = [(start + step) % count for step in range(min(count, _MOST_TRIES))]
+        for number in dict.fromkeys((*later, *range(min(count, _FEW)))):
             try:
-                value = options.pick(number)
+                value = pick(number)
             except (patterns.Unsupported, OverflowError):
                 self.blame("pattern" if kind == "string" else "multipleOf", way)
                 continue

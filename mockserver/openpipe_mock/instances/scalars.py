@@ -8,7 +8,6 @@ import base64
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
@@ -29,12 +28,8 @@ _MOST_OPTIONS = 1000
 FEW_OPTIONS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """A number of values to pick from, by `pick(number)` with 0 ≤ number < count."""
-
-    count: int
-    pick: Callable[[int], Any]
+_Options = tuple[int, Callable[[int], Any]]
+"""A number of values to pick from, and the function that makes the one with a number from 0."""
 
 
 def _word(number: int) -> str:
@@ -101,14 +96,12 @@ def _strings(rules: _Rules, noun: str) -> _Options:
     if not sources and rules.get("contentEncoding") == "base64":
         sources = [FORMATS["base64"]]
     if least > MOST_CHARACTERS:
-        return _Options(1, lambda number: "")  # the validator then says that it is too short
+        return (1, lambda number: "")  # the validator then says that it is too short
     if not sources:
-        return _Options(_MOST_OPTIONS, lambda number: _fitted(_phrase(number, noun), number, least, most))
+        return (_MOST_OPTIONS, lambda number: _fitted(_phrase(number, noun), number, least, most))
     patterns = rules.get("pattern", ())
     count = ways(patterns[0]) if patterns and len(sources) == 1 else FEW_OPTIONS
-    return _Options(
-        min(count, FEW_OPTIONS), lambda number: sources[number % len(sources)](number // len(sources))
-    )
+    return (min(count, FEW_OPTIONS), lambda number: sources[number % len(sources)](number // len(sources)))
 
 
 def _patterned(pattern: str, least: int, most: int) -> Callable[[int], str]:
@@ -193,9 +186,9 @@ def _multiples(rules: _Rules, step: Fraction, near: Fraction) -> _Options:
     start = start if last is None else min(start, last)
     if first is None or last is None:
         turn = 1 if last is None else -1
-        return _Options(_MOST_OPTIONS, lambda number: as_json_number((start + turn * number) * step))
+        return (_MOST_OPTIONS, lambda number: as_json_number((start + turn * number) * step))
     count = max(1, last - first + 1)
-    return _Options(
+    return (
         min(count, _MOST_OPTIONS),
         lambda number: as_json_number((first + (start - first + number) % count) * step),
     )
@@ -215,19 +208,19 @@ def _fractions(rules: _Rules) -> _Options:
         start = start if low < start < high else (low + high) / 2
         grid = [low + step * at for at in range(min(_MOST_OPTIONS, int((high - low) / step) + 1))]
         values = [start, *(value for value in grid if value != start)]
-        return _Options(len(values), lambda number: float(values[number]))
+        return (len(values), lambda number: float(values[number]))
     if low is not None and low >= start:
         start = low + half
     if high is not None and high <= start:
         start = high - half
     turn = half if high is None else -half
-    return _Options(_MOST_OPTIONS, lambda number: float(start + turn * number))
+    return (_MOST_OPTIONS, lambda number: float(start + turn * number))
 
 
 SCALARS: dict[str, Callable[[_Rules, str], _Options]] = {
     "string": _strings,
     "integer": _integers,
     "number": _numbers,
-    "boolean": lambda rules, noun: _Options(2, lambda number: number == 0),
-    "null": lambda rules, noun: _Options(1, lambda number: None),
+    "boolean": lambda rules, noun: (2, lambda number: number == 0),
+    "null": lambda rules, noun: (1, lambda number: None),
 }

@@ -57,7 +57,7 @@ def _bound(document: SchemaDocument) -> None:
     for node in document.unevaluated:
         try:
             left -= Meter(document, left, left).cost(node, None)
-        except TooCostly:
+        except Unbuildable:
             keyword = next(name for name in UNEVALUATED if name in node.schema)
             sentence = f'"{keyword}" looks through too many subschemas.'
             raise Unbuildable(keyword, node.pointer, sentence) from None
@@ -111,10 +111,6 @@ def matches(pattern: str, text: str) -> bool:
     return bool(simple_validator(orjson.dumps({"pattern": pattern})).is_valid(text))
 
 
-class TooCostly(Exception):
-    """Compiling a schema or checking an instance would cost more than the limit."""
-
-
 @dataclass(slots=True)
 class Meter:
     """Counts the subschemas that checking a value evaluates at most (20 to 50 ns each), without checking it.
@@ -128,7 +124,7 @@ class Meter:
     known: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def cost(self, node: Node, value: Any, depth: int = 0) -> int:
-        """The evaluations for a value. Raises TooCostly over a limit and for references in circles."""
+        """The evaluations for a value. Raises Unbuildable over a limit and for references in circles."""
         schema = node.schema
         if not isinstance(schema, dict):
             return 1
@@ -136,7 +132,7 @@ class Meter:
         if key not in self.known:
             self.visits -= 1
             if depth > _MOST_DEPTH or self.visits < 0:
-                raise TooCostly
+                raise self.too_costly()
             self.known[key] = self.left + 1  # a circle that comes here again finds a count over the limit
             beside = sum([self.cost(inside, value, depth + 1) for inside in self.document.in_place(node)])
             below = sum([self.cost(inside, part, depth + 1) for inside, part in _parts(node, value)])
@@ -144,8 +140,12 @@ class Meter:
             weight = 3 if any(keyword in schema for keyword in UNEVALUATED) else 1
             self.known[key] = 1 + weight * beside + below + _own_cost(schema, value)
         if self.known[key] > self.left:
-            raise TooCostly
+            raise self.too_costly()
         return self.known[key]
+
+    def too_costly(self) -> Unbuildable:
+        keyword = "$ref" if self.document.references else "enum"
+        return Unbuildable(keyword, "", "Checking an instance of this schema would take too long.")
 
 
 def _parts(node: Node, value: Any) -> Iterator[tuple[Node, Any]]:
