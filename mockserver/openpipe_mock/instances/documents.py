@@ -1,5 +1,6 @@
 """Read a user's JSON Schema: index its subschemas, resolve its references, bound its size."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -23,9 +24,12 @@ _LISTS = frozenset(("allOf", "anyOf", "oneOf", "prefixItems", "items"))
 _DATA = frozenset(
     ("enum", "const", "default", "examples", "example", "required", "type", "dependentRequired")
 )
-_REFUSED = ("$dynamicRef", "$recursiveRef", "$id")
+_REFUSED = ("$dynamicRef", "$recursiveRef")
+_NAMES = {"$id": "", "$anchor": "#"}
+"""Keyword that names a subschema → what stands before the name in a `$ref`."""
+_NAME = re.compile(r"[\w.-]+")
 UNEVALUATED = ("unevaluatedProperties", "unevaluatedItems")
-_NOTED = frozenset((*UNEVALUATED, *_REFUSED, "$ref", "enum", "pattern", "patternProperties"))
+_NOTED = frozenset((*UNEVALUATED, *_REFUSED, *_NAMES, "$ref", "enum", "pattern", "patternProperties"))
 
 
 class SchemaError(Exception):
@@ -89,7 +93,8 @@ class SchemaDocument:
     """A whole schema.
 
     `references` lists the subschemas with `$ref`, `unevaluated` those with such a keyword. `atoms` is the
-    size of all patterns, `listed` the number of enum values, `targets` caches resolved references.
+    size of all patterns, `listed` the number of enum values. `targets` has named subschemas and caches
+    resolved references. `bundled` tells that a subschema has an `$id`.
     """
 
     top: Node
@@ -99,10 +104,13 @@ class SchemaDocument:
     subschemas: int = 0
     listed: int = 0
     targets: dict[str, Node] = field(default_factory=dict)
+    bundled: bool = False
 
     def target(self, node: Node) -> Node:
-        """The subschema that the `$ref` of a node names by its JSON pointer. Raises BadSchema."""
+        """The subschema that the `$ref` of a node names, or points at from the top. Raises BadSchema."""
         reference = node.schema["$ref"]
+        if self.bundled and reference.startswith("#"):
+            raise BadSchema("$ref", node.pointer, _STARTS_ANEW)
         if reference not in self.targets:
             try:
                 self.targets[reference] = self._found(reference)
@@ -170,14 +178,23 @@ def _inside(schema: Any, is_map: bool) -> list[Any]:
 
 
 _NESTED = (dict, list, bool)
+_STARTS_ANEW = "A $ref that begins with # is not followed in a schema with $id inside."
 
 
 def _note(document: SchemaDocument, node: Node) -> None:
     """Count what a subschema adds to the costs. Raises Unbuildable over a limit, and BadSchema."""
     schema = node.schema
     for keyword in _REFUSED:
-        if isinstance(schema.get(keyword), str) and (keyword != "$id" or node.pointer):
+        if isinstance(schema.get(keyword), str):
             raise BadSchema(keyword, node.pointer, f"{keyword} is not followed here; use $ref and $defs.")
+    for keyword, sign in _NAMES.items():
+        name = schema.get(keyword)
+        if isinstance(name, str):
+            # Plain names alone mean the same wherever they stand; others are resolved against those around.
+            if f"{sign}{name}" in document.targets or (node.pointer and not _NAME.fullmatch(name)):
+                raise BadSchema(keyword, node.pointer, f"{keyword} must be a plain name that stands once.")
+            document.targets[f"{sign}{name}"] = node
+            document.bundled |= keyword == "$id" and node.pointer != ""
     if isinstance(schema.get("$ref"), str):
         document.references.append(node)
     if any(keyword in schema for keyword in UNEVALUATED):

@@ -188,6 +188,10 @@ READABLE: list[tuple[Any, Any]] = [
     # references
     ({"$defs": {"a": I}, "$ref": "#/$defs/a"}, 1),
     ({"definitions": {"a": I}, "$ref": "#/definitions/a"}, 1),
+    ({"$defs": {"a": {"$anchor": "here", **I}}, "$ref": "#here"}, 1),
+    ({"$defs": {"a": {"$id": "Named", **I}}, **obj({"a": {"$ref": "Named"}})}, {"a": 1}),
+    ({"$id": "https://example.com/a", "$ref": "#/$defs/a", "$defs": {"a": I}}, 1),
+    ({"$id": "Node", **obj({"v": I, "kids": array({"$ref": "Node"})})}, {"v": 1, "kids": []}),
     ({"allOf": [I, S, {"$ref": "#/allOf/0"}][::2]}, 1),
     (obj({"v": I, "next": optional({"$ref": "#"})}, ["v", "next"]), {"v": 1, "next": None}),
     (obj({"v": I, "next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}}), {"v": 1, "next": None}),
@@ -437,8 +441,14 @@ BAD: list[tuple[Any, str, str]] = [
     ({"$ref": "other.json"}, "$ref", ""),
     ({"$ref": META}, "$ref", ""),
     (obj({"a": {"anyOf": [{"$ref": META}, I]}}), "$ref", "/properties/a/anyOf/0"),
-    ({"$defs": {"a": {"$anchor": "here", **I}}, "$ref": "#here"}, "$ref", ""),
     ({"$defs": {"a": {"$id": "/address", **I}}, "$ref": "/address"}, "$id", "/$defs/a"),
+    ({"$defs": {"a": {"$id": "A", **I}, "b": {"$id": "A"}}, "$ref": "A"}, "$id", "/$defs/a"),
+    ({"$defs": {"a": {"$id": "A", **S}, "b": I}, "$ref": "#/$defs/b"}, "$ref", ""),
+    (
+        {"$id": "https://example.com/a", "$ref": "https://example.com/a#/$defs/a", "$defs": {"a": S}},
+        "$ref",
+        "",
+    ),
     (
         obj({"a": array({"$dynamicRef": "#node"})}, **{"$dynamicAnchor": "node"}),
         "$dynamicRef",

@@ -32,6 +32,8 @@ REFUSED = {
         "additionalProperties",
         "/properties/bounded/additionalProperties",
     ),
+    # A list under `items` is draft 7, which "$schema" doesn't say.
+    "javascript-sinclair-typebox: tuple": ("items", "/properties/a"),
     # \p{Extended_Pictographic}
     "javascript-zod: emoji": ("pattern", "/properties/a"),
 }

@@ -15,6 +15,9 @@ const zod3 = (await load("zod/v3")).z;
 const { zodToJsonSchema } = await load("zod-to-json-schema");
 const ai = await load("ai");
 const { zodResponseFormat, zodFunction } = await load("openai/helpers/zod");
+const { Type } = await load("@sinclair/typebox");
+const valibot = await load("valibot");
+const { toJsonSchema } = await load("@valibot/to-json-schema");
 const langchain = await load("@langchain/core/utils/function_calling");
 
 // Each takes the zod of either version and makes one schema.
@@ -215,4 +218,27 @@ write("@langchain/core", (add) => {
   for (const [name, make] of Object.entries(some(["weather", "tuples", "lazy", "records", "intersection", "defaults"])))
     for (const [version, z] of [["zod 4", zod4], ["zod 3", zod3]])
       add(`tool ${name}, ${version}`, () => langchain.convertToOpenAITool({ name: "tool", description: "", schema: make(z) }).function.parameters);
+});
+write("@sinclair/typebox", (add) => {
+  const literals = Type.Union([Type.Literal("a"), Type.Literal("b"), Type.Null()]);
+  add("object", () => Type.Object({ a: Type.String({ minLength: 2 }), b: Type.Optional(Type.Integer({ minimum: 0 })), c: literals }));
+  add("recursive", () => Type.Recursive((self) => Type.Object({ value: Type.Number(), nodes: Type.Array(self) }), { $id: "Node" }));
+  add("recursive inside", () =>
+    Type.Object({ tree: Type.Recursive((self) => Type.Object({ name: Type.String(), next: Type.Union([self, Type.Null()]) }), { $id: "Tree" }) }));
+  add("composite", () => Type.Composite([Type.Object({ a: Type.String() }), Type.Object({ b: Type.Number() })]));
+  add("intersect", () => Type.Intersect([Type.Object({ a: Type.String() }), Type.Object({ b: Type.Number() })], { unevaluatedProperties: false }));
+  add("record", () => Type.Object({ a: Type.Record(Type.String(), Type.Number()), b: Type.Record(Type.Number(), Type.String()) }));
+  add("tuple", () => Type.Object({ a: Type.Tuple([Type.String(), Type.Number()]), b: Type.Enum({ X: "x", Y: 2 }) }));
+  add("template literal", () => Type.Object({ a: Type.TemplateLiteral("v${1|2}.${0|1}") }));
+  add("module", () => Type.Module({ A: Type.Object({ b: Type.Ref("B") }), B: Type.Object({ n: Type.Integer() }) }).Import("A"));
+});
+write("@valibot/to-json-schema", (add) => {
+  const v = valibot;
+  add("object", () => toJsonSchema(v.object({ a: v.string(), b: v.optional(v.number(), 3), c: v.nullable(v.boolean()) })));
+  add("checks", () =>
+    toJsonSchema(v.object({ a: v.pipe(v.string(), v.email()), b: v.pipe(v.string(), v.regex(/^[a-z]{3}$/)), c: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(9)) })));
+  add("variant", () => toJsonSchema(v.variant("type", [v.object({ type: v.literal("a"), x: v.string() }), v.object({ type: v.literal("b"), y: v.number() })])));
+  add("picklist", () => toJsonSchema(v.object({ a: v.picklist(["x", "y"]), b: v.array(v.picklist([1, 2])), c: v.tuple([v.string(), v.number()]) })));
+  add("record", () => toJsonSchema(v.object({ a: v.record(v.string(), v.number()), b: v.strictObject({ c: v.string() }) })));
+  add("intersect", () => toJsonSchema(v.intersect([v.object({ a: v.string() }), v.object({ b: v.number() })])));
 });
