@@ -25,8 +25,8 @@ _DATA = frozenset(
     ("enum", "const", "default", "examples", "example", "required", "type", "dependentRequired")
 )
 _REFUSED = ("$dynamicRef", "$recursiveRef")
-_NAMES = {"$id": "", "$anchor": "#"}
-"""Keyword that names a subschema → what stands before the name in a `$ref`."""
+_NAMES = {"$id": "", "id": "", "$anchor": "#"}
+"""Keyword that names a subschema (`id` in draft 4) → what stands before the name in a `$ref`."""
 _NAME = re.compile(r"[\w.-]+")
 UNEVALUATED = ("unevaluatedProperties", "unevaluatedItems")
 _NOTED = frozenset((*UNEVALUATED, *_REFUSED, *_NAMES, "$ref", "enum", "pattern", "patternProperties"))
@@ -94,7 +94,8 @@ class SchemaDocument:
 
     `references` lists the subschemas with `$ref`, `unevaluated` those with such a keyword. `atoms` is the
     size of all patterns, `listed` the number of enum values. `targets` has named subschemas and caches
-    resolved references. `bundled` tells that a subschema has an `$id`.
+    resolved references. `bundled` tells that a subschema has an `$id`, `is_draft_4` that one may be
+    of draft 4.
     """
 
     top: Node
@@ -105,6 +106,7 @@ class SchemaDocument:
     listed: int = 0
     targets: dict[str, Node] = field(default_factory=dict)
     bundled: bool = False
+    is_draft_4: bool = False
 
     def target(self, node: Node) -> Node:
         """The subschema that the `$ref` of a node names, or points at from the top. Raises BadSchema."""
@@ -145,9 +147,9 @@ class SchemaDocument:
             yield self.target(node)
 
 
-def indexed(schema: Any) -> SchemaDocument:
+def indexed(schema: Any, is_draft_4: bool) -> SchemaDocument:
     """Index a schema. Raises Unbuildable if it has too many parts, BadSchema for what isn't followed."""
-    document = SchemaDocument(Node(schema))
+    document = SchemaDocument(Node(schema), is_draft_4=is_draft_4)
     waiting = [(document.top, False)] if isinstance(schema, dict) else []
     while waiting:
         node, is_map = waiting.pop()
@@ -189,12 +191,12 @@ def _note(document: SchemaDocument, node: Node) -> None:
             raise BadSchema(keyword, node.pointer, f"{keyword} is not followed here; use $ref and $defs.")
     for keyword, sign in _NAMES.items():
         name = schema.get(keyword)
-        if isinstance(name, str):
+        if isinstance(name, str) and (keyword != "id" or document.is_draft_4):
             # Plain names alone mean the same wherever they stand; others are resolved against those around.
             if f"{sign}{name}" in document.targets or (node.pointer and not _NAME.fullmatch(name)):
                 raise BadSchema(keyword, node.pointer, f"{keyword} must be a plain name that stands once.")
             document.targets[f"{sign}{name}"] = node
-            document.bundled |= keyword == "$id" and node.pointer != ""
+            document.bundled |= keyword != "$anchor" and node.pointer != ""
     if isinstance(schema.get("$ref"), str):
         document.references.append(node)
     if any(keyword in schema for keyword in UNEVALUATED):

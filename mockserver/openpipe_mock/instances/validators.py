@@ -41,7 +41,7 @@ def read_schema(text: bytes) -> tuple[SchemaDocument, list[Any]]:
     schema = orjson.loads(text)
     if not isinstance(schema, dict | bool):
         raise BadSchema("type", "", "A JSON Schema is an object or a boolean.")
-    document = indexed(schema)
+    document = indexed(schema, is_draft_4=b"/draft-04/" in text)
     with suppress(LookupError, TypeError, AttributeError, ValueError):  # invalid: the compiler says where
         _bound(document)
     # Under "not" and the like, failing an asserted format could make a value valid. So it has to pass both

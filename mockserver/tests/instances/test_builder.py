@@ -42,6 +42,7 @@ from tests.profiles import examples
 from tests.speed import unit
 
 SEED = b"seed"
+DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 META = "https://json-schema.org/draft/2020-12/schema"
 LIMIT = 30
 """Units of work that no build may exceed: half a second."""
@@ -191,6 +192,7 @@ READABLE: list[tuple[Any, Any]] = [
     ({"$defs": {"a": {"$anchor": "here", **I}}, "$ref": "#here"}, 1),
     ({"$defs": {"a": {"$id": "Named", **I}}, **obj({"a": {"$ref": "Named"}})}, {"a": 1}),
     ({"$id": "https://example.com/a", "$ref": "#/$defs/a", "$defs": {"a": I}}, 1),
+    ({"$defs": {"a": {"id": "no name", **I}}, "$ref": "#/$defs/a"}, 1),
     ({"$id": "Node", **obj({"v": I, "kids": array({"$ref": "Node"})})}, {"v": 1, "kids": []}),
     ({"allOf": [I, S, {"$ref": "#/allOf/0"}][::2]}, 1),
     (obj({"v": I, "next": optional({"$ref": "#"})}, ["v", "next"]), {"v": 1, "next": None}),
@@ -444,6 +446,7 @@ BAD: list[tuple[Any, str, str]] = [
     ({"$defs": {"a": {"$id": "/address", **I}}, "$ref": "/address"}, "$id", "/$defs/a"),
     ({"$defs": {"a": {"$id": "A", **I}, "b": {"$id": "A"}}, "$ref": "A"}, "$id", "/$defs/a"),
     ({"$defs": {"a": {"$id": "A", **S}, "b": I}, "$ref": "#/$defs/b"}, "$ref", ""),
+    ({"$schema": DRAFT_4, "definitions": {"a": {"id": "http://x/", **S}}}, "id", "/definitions/a"),
     (
         {"$id": "https://example.com/a", "$ref": "https://example.com/a#/$defs/a", "$defs": {"a": S}},
         "$ref",
