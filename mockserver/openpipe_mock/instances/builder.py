@@ -73,18 +73,20 @@ class Variants:
     def _built(self, variant: int, budget: Budget) -> Any:
         """The first draft that all validators accept. Raises Unbuildable."""
         blame: Unbuildable | None = None
-        try:
-            for number, lean, wary in _tries(variant):
-                draft = Draft(self.document, self.seed, number, budget, lean, wary)
+        for number, lean, wary in _tries(variant):
+            draft = Draft(self.document, self.seed, number, budget, lean, wary)
+            try:
                 value = draft.value([self.document.top], InstancePlace())
-                fault = self._fault(value, draft)
-                if fault is None:
-                    return orjson.loads(orjson.dumps(value))  # a copy: callers may change it, the schema not
-                blame = blame or fault
-        except Unbuildable as refusal:
-            blame = blame or refusal
-        assert blame
-        raise blame from None
+                fault: Unbuildable | None = self._fault(value, draft)
+            except Unbuildable as refusal:
+                # If the first draft can't be made, no other can; nor can any once the budget is spent.
+                if blame is None or not isinstance(refusal, Contradiction):
+                    raise blame or refusal from None
+                fault = refusal
+            if fault is None:
+                return orjson.loads(orjson.dumps(value))  # a copy: callers may change it, the schema not
+            blame = blame or fault
+        raise blame or Contradiction("false", "")
 
     def _fault(self, value: Any, draft: Draft) -> Contradiction | None:
         """What a validator finds wrong with a draft, None if all accept it. Raises Unbuildable."""
@@ -99,9 +101,8 @@ class Variants:
         if refusing is None:
             return None
         if cost > _MOST_TOLD:
-            return Contradiction(
-                next((name for name in ("anyOf", "oneOf") if name in top.schema), "$ref"), ""
-            )
+            unions = (name for name in ("anyOf", "oneOf", "allOf") if name in top.schema)
+            return Contradiction(next(unions, "$ref"), "")
         error = next(refusing.iter_errors(value))
         path = schema_pointer(error.schema_path)
         if error.kind.name == "falseSchema":

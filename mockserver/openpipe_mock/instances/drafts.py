@@ -59,8 +59,10 @@ class InstancePlace:
 
 @dataclass(slots=True)
 class Draft:
-    """Makes the values of one draft. A `lean` one has no optional members, a `wary` one no defaults that are
-    objects or arrays."""
+    """Makes the values of one draft.
+
+    A `lean` draft has no optional members, a `wary` one no defaults and examples that are objects or arrays.
+    """
 
     document: SchemaDocument
     seed: bytes
@@ -159,6 +161,7 @@ class _Maker:
         return id(node.schema) in self.place.active
 
     def generated(self, way: Demands) -> Iterator[Any]:
+        """The values of an enum, or those of each type in turn."""
         if "enum" in way.rules:
             yield from self.listed(way)
             return
@@ -253,13 +256,14 @@ class _Maker:
         return self.place.level < _OPTIONAL_LEVELS and self.draft.values < _OPTIONAL_VALUES
 
     def objects(self, way: Demands) -> Iterator[Any]:
-        """An object with the optional members that are cheap, then one without."""
+        """An object with optional members, then one without."""
         if not self.draft.lean:
             yield from self.tried(partial(self.object, way, True))
         if self.draft.lean or len(way.declared()) > len(way.rules.get("required", ())) or way.is_map():
             yield from self.tried(partial(self.object, way, False))
 
     def object(self, way: Demands, generous: bool) -> dict[str, Any]:
+        """An object with its required members and, if `generous`, the optional ones that are cheap."""
         required = dict.fromkeys(way.rules.get("required", ()))
         least, most = way.rules.get("minProperties", 0), way.rules.get("maxProperties", _MOST_MEMBERS)
         if least > min(most, _MOST_ITEMS):
