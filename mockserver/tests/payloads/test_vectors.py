@@ -44,6 +44,7 @@ def checker(name: str, line: Json) -> Checker:
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 def test_the_files_are_those_that_are_made_anew() -> None:
     made = files()
     assert sorted(made) == sorted(path.name for path in FOLDER.iterdir())
@@ -53,6 +54,7 @@ def test_the_files_are_those_that_are_made_anew() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 def test_they_are_written_into_a_folder(tmp_path: Path) -> None:
     write_vectors(tmp_path / "vectors")
     for path in FOLDER.iterdir():
