@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.core.errors import Violation
 from openpipe_mock.core.wording import shown

@@ -4,12 +4,13 @@ A rule is a generator of findings over answers. `@rule_for` names its check and 
 that a run knows all that it will send before it sends anything.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from openpipe_mock.contract.checks import Check, Finding, catalogue
+from openpipe_mock.contract.checks import Check, catalogue, find
+from openpipe_mock.contract.findings import CaseResult, Finding
 from openpipe_mock.contract.probe import Exchange, Request
 
 from . import invariants
@@ -235,46 +236,42 @@ def _attempt(case: Case, run: Run, *, fresh: bool = False) -> _Attempt:
     return made
 
 
-@dataclass
-class Verdict:
-    """The result of a case. `flaky` has the checks that broke at first and held when it was repeated."""
-
-    case: Case
-    findings: list[Finding]
-    flaky: set[str]
-    unjudged: str
-    examined: set[str]
-    sent: int = 0
-    inconclusive: str = ""
-
-
-def judge_case(case: Case, run: Run) -> Verdict:
+def judge_case(case: Case, run: Run) -> CaseResult:
     """Judge a case, and once more where it broke: a check that holds then is flaky."""
     before = run.probe.sent
     made = _judge_if_reachable(case, run)
-    made.sent = run.probe.sent - before
-    return made
+    return replace(made, requests=run.probe.sent - before)
 
 
-def _judge_if_reachable(case: Case, run: Run) -> Verdict:
+def _judge_if_reachable(case: Case, run: Run) -> CaseResult:
     if case.needs and not reachable(case.needs, run).known:
-        return Verdict(case, [], set(), f"{case.needs} could not be reached", set())
+        return CaseResult(case.check, unjudged=f"{case.needs} could not be reached")
     first = _attempt(case, run)
     news = first.checks() - run.confirmed
     if not news or run.dead or run.probe.left < case.cost:
-        return _verdict(case, first)
+        return _result(case, first)
     second = _attempt(case, run, fresh=True)
     flaky = news - second.checks()
     if second.unjudged and not first.unjudged:
         flaky -= {case.check.id}  # nothing was judged the second time, so nothing speaks against the first
     run.confirmed |= first.checks() & second.checks()
-    return _verdict(case, first, flaky)
+    return _result(case, first, flaky)
 
 
-def _verdict(case: Case, made: _Attempt, flaky: set[str] | None = None) -> Verdict:
+def _result(case: Case, made: _Attempt, flaky: Set[str] = frozenset()) -> CaseResult:
+    """The result of an attempt. `flaky` has the checks that held when the case was judged again."""
     unjudged = made.unjudged if case.check.id not in made.checks() else ""
     own = set() if unjudged else {case.check.id}
-    return Verdict(case, made.findings, flaky or set(), unjudged, made.examined | own)
+    findings = tuple(_settled(finding, case, flaky) for finding in made.findings)
+    return CaseResult(case.check, findings, frozenset(made.examined | own), unjudged=unjudged)
+
+
+def _settled(finding: Finding, case: Case, flaky: Set[str]) -> Finding:
+    """The finding with its level and its case."""
+    check = case.check if finding.check == case.check.id else find(finding.check)
+    if finding.kind == "broken" and finding.check in flaky:
+        finding = replace(finding, kind="flaky")
+    return replace(finding, level=finding.level or check.level, case=case.label)
 
 
 def reachable(endpoint: str, run: Run) -> Reach:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from openpipe_mock.contract.checks import Finding
 from openpipe_mock.contract.eventstream import DONE_DATA, Event
+from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.core import strictjson
 from openpipe_mock.core.errors import ParseError

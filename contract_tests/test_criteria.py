@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Request, wire
 
 from .builders import PROMPTS, best_of, chatting, judging, streaming, user_messages

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Request
 
 from .builders import CHAT, JUDGE, chatting, judging, post

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from openpipe_mock.contract.checks import Finding, find
+from openpipe_mock.contract.checks import find
+from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.payloads.edits import Edit
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Request
 
 from .builders import chatting, judging, user_messages

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.findings import Finding
 
 from .promises import CaseContext, MakeVariants, Variant, reachable, rule_for
 from .reachability import candidates

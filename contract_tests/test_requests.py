@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 
-from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Exchange, Request
 from openpipe_mock.payloads.edits import Edit, edits, header_edits
 from openpipe_mock.payloads.valid import Positive, positives

@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -185,14 +185,9 @@ def tell(verdict: "Verdict", quiet: bool) -> None:
 
 def _write(verdict: "Verdict", reports: Sequence[Path]) -> None:
     """Write the reports. Where one can't be written, ends with the verdict's exit code, or 2 if that is 0."""
+    from openpipe_mock.contract.reporting import write
     from openpipe_mock.exec.report import MAKERS
 
-    problems = []
-    for path in reports:
-        maker: Callable[[Verdict], str] = MAKERS[path.suffix.lower()]
-        try:
-            path.write_text(maker(verdict), "utf-8", errors="backslashreplace")
-        except OSError as error:
-            problems.append(f"{path} can't be written: {error.strerror or error}")
-    if problems:
-        _refuse("\n".join(problems), verdict.exit_code or _USAGE)
+    problems = [write(path, MAKERS[path.suffix.lower()](verdict)) for path in reports]
+    if any(problems):
+        _refuse("\n".join(filter(None, problems)), verdict.exit_code or _USAGE)

@@ -1,13 +1,57 @@
-"""The options of the contract suite, registered only in a pytest run that names the suite."""
+"""The options of a run, as a value and as pytest's options, and the hooks of the contract suite.
 
-from typing import Any
+They are registered only in a pytest run that names the suite.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-_LEVELS = ("documented", "sdk", "source", "decision")
+from openpipe_mock.contract.target import Target, target
+from openpipe_mock.core.levels import LEVELS
+
+if TYPE_CHECKING:
+    from openpipe_mock.contract.findings import CaseResult, Planned
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the user asks of a run. None means a default that depends on where the server is."""
+
+    url: str
+    criteria: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    latest: tuple[str, ...] = ()
+    seed: int = 0
+    level: str = "sdk"
+    api_key: str | None = None
+    send_key: bool = False
+    max_requests: int | None = None
+    rate: float | None = None
+    timeout: float | None = None
+    thorough: bool = False
+    fuzz: int = 0
+    large: bool = False
+    only: tuple[str, ...] = ()
+    match: str = ""
+    dry_run: bool = False
+
+    def target(self) -> Target:
+        """The server to judge. Raises UsageProblem for a URL or key that can't be used."""
+        return target(
+            self.url,
+            key=self.api_key,
+            send_key=self.send_key,
+            timeout=self.timeout,
+            rate=self.rate,
+            max_requests=self.max_requests,
+        )
+
 
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("url", {"metavar": "URL", "help": "the server to judge, with its /api/v1"}),
+    ("url", {"default": "", "metavar": "URL", "help": "the server to judge, with its /api/v1"}),
     (
         "api-key",
         {"metavar": "KEY", "help": "the key to send; OPENPIPE_API_KEY where that belongs to the host"},
@@ -23,7 +67,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {"action": "append", "metavar": "ID=vN", "help": "the latest version of a criterion; repeatable"},
     ),
     ("seed", {"type": int, "default": 0, "metavar": "N", "help": "chooses among the requests of one kind"}),
-    ("level", {"choices": _LEVELS, "default": "sdk", "help": "up to which word a break is a failure"}),
+    ("level", {"choices": LEVELS, "default": "sdk", "help": "up to which word a break is a failure"}),
     ("max-requests", {"type": int, "metavar": "N", "help": "the budget: 400, and 60 for hosts elsewhere"}),
     ("rate", {"type": float, "metavar": "N", "help": "requests a second at most"}),
     (
@@ -44,11 +88,40 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
+_PLURALS = {"criterion": "criteria", "model": "models"}
+
+
+def _field(option: str) -> str:
+    """The field of RunOptions that has the value of an option."""
+    return _PLURALS.get(option, option.replace("-", "_"))
+
+
+def options_of(config: pytest.Config) -> RunOptions:
+    """The options of a pytest run; its URL is "" where none is given."""
+    given = {_field(name): config.getoption(f"--openpipe-{name}") for name, _ in OPTIONS}
+    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    return RunOptions(**{**{name: value for name, value in given.items() if value is not None}, **lists})
+
+
+def arguments(options: RunOptions) -> Iterator[str]:
+    """The options as words of pytest's command line."""
+    for name, _ in OPTIONS:
+        value = getattr(options, _field(name))
+        if value is True:
+            yield f"--openpipe-{name}"
+        elif value is not None and value is not False:
+            values = value if isinstance(value, tuple) else (value,)
+            yield from (f"--openpipe-{name}={each}" for each in values)
+
+
 class _Hooks:
     """Hooks that the suite calls."""
 
-    def pytest_openpipe_planned(self, plan: Any) -> None:
+    def pytest_openpipe_planned(self, planned: "Planned") -> None:
         """Called when the items are ordered and cut, and before anything is sent."""
+
+    def pytest_openpipe_judged(self, item: pytest.Item, result: "CaseResult") -> None:
+        """Called when an item's case was judged."""
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

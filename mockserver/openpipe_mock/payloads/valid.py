@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from openpipe_mock.core.levels import weaker
 from openpipe_mock.openapi.endpoints import ENDPOINTS
 from openpipe_mock.openapi.shapes import Schema
 from openpipe_mock.openapi.spec import contract
@@ -26,7 +27,6 @@ from openpipe_mock.payloads.places import (
     spots,
     types_of,
     walk,
-    weaker,
 )
 from openpipe_mock.payloads.values import (
     BY_TYPE,

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 import orjson
 
 from openpipe_mock import __version__
+from openpipe_mock.core.levels import weaker
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.payloads.edits import Edit, component_edits, edits, header_edits
-from openpipe_mock.payloads.places import weaker
 from openpipe_mock.payloads.streams import SampleStream, streams
 from openpipe_mock.payloads.valid import (
     REQUEST_COMPONENTS,
