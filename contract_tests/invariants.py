@@ -9,6 +9,7 @@ from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.core.errors import Violation
 from openpipe_mock.core.wording import shown
 from openpipe_mock.openapi.spec import Checker, contract
+from openpipe_mock.payloads.places import pointer
 
 from . import streams
 
@@ -121,9 +122,9 @@ def _completion(value: Any) -> Findings:
     if own.is_valid(tidied):
         for violation in _first(own, value):
             yield Finding("chat.response.nulls", _answer_sentence(violation), violation.pointer)
-    for pointer, result in _results(value):
+    for place, result in _results(value):
         if result.get("status") == "success":
-            yield from _bounded("chat.response.score", result.get("score"), f"{pointer}/score")
+            yield from _bounded("chat.response.score", result.get("score"), f"{place}/score")
     yield from _summed(value)
 
 
@@ -134,10 +135,7 @@ def _results(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         found = choice.get("criteria_results") if isinstance(choice, dict) else None
         for name, result in found.items() if isinstance(found, dict) else ():
             if isinstance(result, dict):
-                yield (
-                    f"/choices/{number}/criteria_results/{name.replace('~', '~0').replace('/', '~1')}",
-                    result,
-                )
+                yield pointer(("choices", number, "criteria_results", name)), result
 
 
 def _summed(value: Any) -> Findings:

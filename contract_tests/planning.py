@@ -43,7 +43,8 @@ class Plan:
 
     def numbers(self) -> Planned:
         """The plan in numbers, for reports."""
-        checks = {case.check.id: case.check for case in self.kept}
+        checks = dict.fromkeys(case.check for case in self.kept)
+        begun = {check.id for check in checks}
         families: Counter[str] = Counter()
         for case in self.kept:
             families[case.family] += self.costs[case.label]
@@ -53,11 +54,11 @@ class Plan:
             self.bytes,
             self.tokens,
             families,
-            tuple(checks.values()),
-            cut=tuple(dict.fromkeys(case.check.id for case in self.cut if case.check.id not in checks)),
+            tuple(checks),
+            cut=tuple(dict.fromkeys(case.check.id for case in self.cut if case.check.id not in begun)),
             musts=self._musts(),
             cases=len(self.kept),
-            more=sum(case.check.id in checks for case in self.cut),
+            more=sum(case.check.id in begun for case in self.cut),
             shared=sum(bool(case.group) for case in self.kept),
             bodies=len({case.group for case in self.kept} - {""}),
         )

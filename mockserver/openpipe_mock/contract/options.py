@@ -3,7 +3,6 @@
 They are registered only in a pytest run that names the suite.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -88,30 +87,22 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
+ASKED = pytest.StashKey[RunOptions]()
+"""The options of a run that the package starts, which pytest's command line then doesn't have."""
 _PLURALS = {"criterion": "criteria", "model": "models"}
-
-
-def _field(option: str) -> str:
-    """The field of RunOptions that has the value of an option."""
-    return _PLURALS.get(option, option.replace("-", "_"))
 
 
 def options_of(config: pytest.Config) -> RunOptions:
     """The options of a pytest run; its URL is "" where none is given."""
-    given = {_field(name): config.getoption(f"--openpipe-{name}") for name, _ in OPTIONS}
-    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-    return RunOptions(**{**{name: value for name, value in given.items() if value is not None}, **lists})
-
-
-def arguments(options: RunOptions) -> Iterator[str]:
-    """The options as words of pytest's command line."""
+    if ASKED in config.stash:
+        return config.stash[ASKED]
+    given: dict[str, Any] = {}
     for name, _ in OPTIONS:
-        value = getattr(options, _field(name))
-        if value is True:
-            yield f"--openpipe-{name}"
-        elif value is not None and value is not False:
-            values = value if isinstance(value, tuple) else (value,)
-            yield from (f"--openpipe-{name}={each}" for each in values)
+        value = config.getoption(f"--openpipe-{name}")
+        if value is not None:
+            plain = tuple(value) if isinstance(value, list) else value
+            given[_PLURALS.get(name, name.replace("-", "_"))] = plain
+    return RunOptions(**given)
 
 
 class _Hooks:

@@ -17,7 +17,7 @@ import pytest
 from openpipe_mock.contract.checks import catalogue, family_of
 from openpipe_mock.contract.expressions import BadExpression, expression
 from openpipe_mock.contract.findings import CaseResult, Planned, Result, outcomes
-from openpipe_mock.contract.options import RunOptions, arguments
+from openpipe_mock.contract.options import ASKED, RunOptions
 from openpipe_mock.contract.probe import STAND_IN
 from openpipe_mock.contract.target import Target, UsageProblem, withheld
 from openpipe_mock.core.levels import LEVELS
@@ -65,10 +65,9 @@ def run(options: RunOptions, progress: Progress | None = None) -> Result:
             )
     if options.match:
         _check_words(options.match)
-    collector = Collector(progress or Progress())
+    collector = Collector(replace(options, max_requests=server.max_requests), progress or Progress())
     started = time.perf_counter()
-    with undisturbed():
-        code = pytest.main(pytest_arguments(options, server), plugins=[collector])
+    code = collector.run()
     if code == _USAGE_ERROR and not collector.crashes:
         raise UsageProblem("pytest refused the options of this run")
     if code == _INTERRUPTED and not collector.crashes:
@@ -92,12 +91,10 @@ def run(options: RunOptions, progress: Progress | None = None) -> Result:
 
 def family_members(seed: int = 0) -> dict[str, str]:
     """The ids of all families' members and their levels, from a dry run of the suite."""
-    collector = Collector(Progress())
-    options = RunOptions(
-        "http://127.0.0.1:9/api/v1", seed=seed, thorough=True, dry_run=True, max_requests=10**6
-    )
-    with undisturbed(), suppress(KeyboardInterrupt):
-        pytest.main(pytest_arguments(options, server_of(options)), plugins=[collector])
+    url = "http://127.0.0.1:9/api/v1"
+    collector = Collector(RunOptions(url, seed=seed, thorough=True, dry_run=True, max_requests=10**6))
+    with suppress(KeyboardInterrupt):
+        collector.run()
     members = [check for check in collector.planned.checks if check.id not in catalogue()]
     return {check.id: check.level for check in sorted(members, key=lambda check: -LEVELS.index(check.level))}
 
@@ -116,21 +113,32 @@ def server_of(options: RunOptions) -> Target:
 
 @dataclass(eq=False)
 class Collector:
-    """The pytest plugin that collects what a run finds, and keeps pytest from printing.
+    """Runs the suite in pytest, as a plugin that collects what it finds and keeps pytest from printing.
 
     `results` has the result of each item by its node id.
     """
 
-    progress: Progress
+    options: RunOptions
+    progress: Progress = field(default_factory=Progress)
     planned: Planned = field(default_factory=Planned)
     results: dict[str, CaseResult] = field(default_factory=dict)
     sent: int = 0
     broken: int = 0
     crashes: list[str] = field(default_factory=list)
 
+    def run(self, *plugins: object) -> int:
+        """Run pytest with this and other plugins; returns its exit code."""
+        suite = str(folder("contract_tests"))
+        words = [suite, "-c", f"{suite}/pytest.ini", f"--rootdir={suite}", f"--confcutdir={suite}"]
+        words += ["--capture=no", "--disable-plugin-autoload", *(f"-pno:{name}" for name in _UNWANTED)]
+        words += ["--collect-only"] if self.options.dry_run else []
+        with undisturbed():
+            return pytest.main(words, plugins=[self, *plugins])
+
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         config.pluginmanager.unregister(name="terminalreporter")
+        config.stash[ASKED] = self.options
 
     def pytest_openpipe_planned(self, planned: Planned) -> None:
         self.planned = planned
@@ -157,24 +165,6 @@ class Collector:
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         self.crashes.append(f"interrupted: {excinfo.value!r}")
-
-
-def pytest_arguments(options: RunOptions, server: Target) -> list[str]:
-    """The command line for pytest."""
-    suite = str(folder("contract_tests"))
-    found = [suite, "-c", f"{suite}/pytest.ini", f"--rootdir={suite}", f"--confcutdir={suite}"]
-    found += ["--capture=no", "--disable-plugin-autoload", *(f"-pno:{name}" for name in _UNWANTED)]
-    settled = replace(
-        options,
-        url=server.url,
-        api_key=server.key,
-        send_key=False,
-        timeout=server.timeout,
-        rate=server.rate,
-        max_requests=server.max_requests,
-    )
-    found += arguments(settled)
-    return [*found, *(["--collect-only"] if options.dry_run else [])]
 
 
 @contextmanager

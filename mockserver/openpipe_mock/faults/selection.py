@@ -9,7 +9,7 @@ from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import BadRequest, ParseError
 from openpipe_mock.core.seeded import digest
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.core.wording import did_you_mean, listed, quoted
+from openpipe_mock.core.wording import counted, did_you_mean, listed, quoted
 from openpipe_mock.faults.kinds import RETRY_AFTER, Drip, ErrorAnswer, Fault
 from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.matching.rules import rules_that_hold
@@ -132,11 +132,6 @@ def _disconnecting(fault: Fault) -> str | None:
     else:
         when = "" if fault.after_events is None else f" after {counted(fault.after_events, 'event')}"
     return f"disconnect{when}" if fault.disconnect else None
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with a noun, in the plural but for 1."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 _WORDS: Sequence[_Words] = (

@@ -15,11 +15,8 @@ from openpipe_mock.contract.options import RunOptions
 from openpipe_mock.contract.probe import Request
 from openpipe_mock.contract.run import (
     Collector,
-    Progress,
-    pytest_arguments,
     run,
     server_of,
-    undisturbed,
 )
 from openpipe_mock.contract.target import Target, UsageProblem
 from openpipe_mock.openapi.spec import contract
@@ -59,10 +56,10 @@ class Plan:
 def planned(options: RunOptions, server: Target) -> Plan:
     """The suite's plan for a server, which gets no request."""
     plan = Plan()
-    with pytest.MonkeyPatch.context() as patch, undisturbed():
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("openpipe_mock.contract.target.is_local", lambda url: server.local)
-        told = pytest_arguments(replace(options, dry_run=True), server)
-        assert pytest.main(told, plugins=[pytest_plugin, Collector(Progress()), plan]) in (0, 5)
+        asked = replace(options, dry_run=True, max_requests=server.max_requests)
+        assert Collector(asked).run(pytest_plugin, plan) in (0, 5)
     return plan
 
 
