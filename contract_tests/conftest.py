@@ -15,7 +15,7 @@ from openpipe_mock.contract.target import Target, UsageProblem
 
 from .evidence import story
 from .planning import plan, selected
-from .promises import Case, Registration, judge_case
+from .promises import Case, judge_case, registrations
 from .run import Run
 from .settings import CRITERIA, MODELS, RunSettings
 
@@ -147,8 +147,8 @@ def pytest_pycollect_makeitem(
     collector: pytest.Module | pytest.Class, name: str, obj: object
 ) -> list[pytest.Item] | None:
     """Make items from a rule. Cases that `--only` leaves out get none: creating items takes time."""
-    made = getattr(obj, "registration", None)
-    if not isinstance(made, Registration):
+    every = registrations(obj)
+    if not every:
         return None
     config, items = collector.config, list[pytest.Item]()
     # A run that names a folder above loads this file too late for its options to be registered.
@@ -156,7 +156,7 @@ def pytest_pycollect_makeitem(
         config.stash[WITHOUT_OPTIONS] = True
         return []
     only = options.options_of(config).only
-    for case in made.cases(settings_of(config)):
+    for case in (case for each in every for case in each.cases(settings_of(config))):
         if selected(case, only) or case.family.startswith("reachability."):
             items.append(CaseItem.of(collector, case))
         else:

@@ -118,13 +118,25 @@ class Registration:
 def rule_for(
     check: str, make_variants: MakeVariants, *, rank: float = 50, further: int = 0, needs: str | None = None
 ) -> Callable[[Rule], Rule]:
-    """Register a rule. `needs` is the endpoint that has to be reachable, by default the check's own."""
+    """Register a rule, for one check or, used several times, for several.
+
+    `needs` is the endpoint that has to be reachable, by default the check's own.
+    """
 
     def mark(rule: Rule) -> Rule:
-        rule.registration = Registration(check, make_variants, rank, further, needs, rule)  # type: ignore[attr-defined]
+        own = Registration(check, make_variants, rank, further, needs, rule)
+        rule.__dict__["registrations"] = [
+            own,
+            *registrations(rule),
+        ]  # the lowest decorator is the first to run
         return rule
 
     return mark
+
+
+def registrations(rule: object) -> list[Registration]:
+    """The registrations of a rule in the order in which they are written, [] for anything else."""
+    return getattr(rule, "registrations", [])
 
 
 def one_case(*builders: Callable[[RunSettings], Request]) -> MakeVariants:

@@ -248,9 +248,7 @@ def _broken() -> Iterator[SampleStream]:
     about = "A choice without a finish reason."
     yield _wrong("no-finish", about, _OPEN_ENDED + _DONE, "prose", "/choices/0/finish_reason", _SOFT)
     late = _COUNTING + _event(_piece(content="4.")) + _DONE
-    yield _wrong(
-        "after-finish", "A choice that goes on after its finish reason.", late, "prose", at, _SOFT
-    )
+    yield _wrong("after-finish", "A choice that goes on after its finish reason.", late, "prose", at, _SOFT)
     yield _wrong("no-json", "An event that is no JSON.", _TEXT.replace('"choices":[', '"choices":', 1))
     yield _wrong("nan", "NaN, which is no JSON.", _TEXT.replace('"index":0', '"index":NaN', 1))
     wrong = _TEXT.replace("chat.completion.chunk", "chat.completion", 1)
