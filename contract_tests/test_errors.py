@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Request
+from openpipe_mock.openapi.spec import contract
 
 from .builders import CHAT, JUDGE, chatting, judging, post
-from .invariants import checker
 from .promises import CaseContext, one_case, reachable, require_answer, rule_for
 from .run import Unjudged
 from .settings import RunSettings, plain
@@ -106,11 +106,10 @@ def test_an_unknown_path_is_refused(context: CaseContext) -> Iterator[Finding]:
     exchange = require_answer(context.ask(context.case.requests[0]))
     if exchange.refused:
         value, trouble = exchange.parsed
-        for violation in () if trouble else checker("ChatError").violations(value):
+        every = () if trouble else contract().checker("ChatError").violations(value, "the answer")
+        for violation in every:
             if not violation.pointer.startswith(("/issues", "/error")):
-                yield context.broken(
-                    violation.sentence.replace("the request body", "the answer"), violation.pointer
-                )
+                yield context.broken(violation.sentence, violation.pointer)
         if trouble:
             yield context.broken(f"the body of the {exchange.status} is no JSON: {trouble}")
 

@@ -108,11 +108,8 @@ class Exchange:
 
     @cached_property
     def parsed(self) -> tuple[Any, str]:
-        """The JSON value and "", or None and what is wrong with the text."""
-        try:
-            return strictjson.parse(self.body), ""
-        except ParseError as error:
-            return None, error.message.removeprefix(f"{ParseError.words}: ")
+        """The body's JSON value and "", or None and what is wrong with the text."""
+        return parsed(self.body)
 
     @property
     def value(self) -> Any:
@@ -122,6 +119,14 @@ class Exchange:
     @cached_property
     def stream(self) -> eventstream.EventStream:
         return eventstream.read_events(self.body)
+
+
+def parsed(text: bytes) -> tuple[Any, str]:
+    """The JSON value of a text and "", or None and what is wrong with it."""
+    try:
+        return strictjson.parse(text), ""
+    except ParseError as error:
+        return None, error.message.removeprefix(f"{ParseError.words}: ")
 
 
 def _found(headers: _Headers, name: str) -> str:
