@@ -11,7 +11,7 @@ from openpipe_mock.contract import options
 from openpipe_mock.contract.expressions import BadExpression
 from openpipe_mock.contract.findings import CaseResult
 from openpipe_mock.contract.probe import Probe
-from openpipe_mock.contract.target import Target, UsageProblem
+from openpipe_mock.contract.target import Target, UsageProblem, target
 
 from .evidence import story
 from .planning import plan, selected
@@ -41,7 +41,7 @@ def server_of(config: pytest.Config, *, strict: bool = True) -> Target | None:
     """The server to check, None where none is named. If `strict`, a URL or key of no use is a UsageError."""
     asked = options.options_of(config)
     try:
-        return asked.target() if asked.url else None
+        return target(asked) if asked.url else None
     except UsageProblem as problem:
         if not strict:
             return None

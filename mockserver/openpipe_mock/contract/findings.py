@@ -168,9 +168,9 @@ class Result:
     @property
     def open_questions(self) -> list[str]:
         """Reasons why the run is inconclusive, one sentence each."""
-        return [*self.questions()]
+        return [*self._questions()]
 
-    def questions(self) -> Iterator[str]:
+    def _questions(self) -> Iterator[str]:
         for endpoint, reason in self.unreached.items():
             yield f"{endpoint} was not judged. {reason}"
         for outcome in self.deciding("flaky"):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from openpipe_mock.contract.target import Target, target
 from openpipe_mock.core.levels import LEVELS
 
 if TYPE_CHECKING:
@@ -17,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the user asks of a run. None means a default that depends on where the server is."""
+    """What the user asks of a run. None means a default that depends on where the server is.
+
+    `rate` is in requests a second, `timeout` in seconds for one answer.
+    """
 
     url: str
     criteria: tuple[str, ...] = ()
@@ -36,17 +38,6 @@ class RunOptions:
     only: tuple[str, ...] = ()
     match: str = ""
     dry_run: bool = False
-
-    def target(self) -> Target:
-        """The server to judge. Raises UsageProblem for a URL or key that can't be used."""
-        return target(
-            self.url,
-            key=self.api_key,
-            send_key=self.send_key,
-            timeout=self.timeout,
-            rate=self.rate,
-            max_requests=self.max_requests,
-        )
 
 
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (

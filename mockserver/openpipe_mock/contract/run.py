@@ -19,7 +19,7 @@ from openpipe_mock.contract.expressions import BadExpression, expression
 from openpipe_mock.contract.findings import CaseResult, Planned, Result, outcomes
 from openpipe_mock.contract.options import ASKED, RunOptions
 from openpipe_mock.contract.probe import STAND_IN
-from openpipe_mock.contract.target import Target, UsageProblem, withheld
+from openpipe_mock.contract.target import Target, UsageProblem, target, withheld
 from openpipe_mock.core.levels import LEVELS
 from openpipe_mock.core.resources import folder
 
@@ -105,7 +105,7 @@ def server_of(options: RunOptions) -> Target:
         name, _, version = latest.partition("=")
         if not name or not version.removeprefix("v").isdigit() or not version.startswith("v"):
             raise UsageProblem(f"--latest wants ID=vN, as criterion-1=v2; got {latest}")
-    server = options.target()
+    server = target(options)
     if options.thorough and options.max_requests is None and server.local:
         return replace(server, max_requests=_THOROUGH_BUDGET)
     return server
@@ -181,7 +181,7 @@ def undisturbed() -> Iterator[None]:
 
 def _remarks(options: RunOptions, server: Target) -> Iterator[str]:
     """Sentences about the key and about how carefully a server elsewhere is treated."""
-    if withheld(server.url, options.api_key, os.environ, send=options.send_key):
+    if withheld(options, server, os.environ):
         yield "OPENPIPE_API_KEY is set and is not sent to this host; --send-key sends it."
     if server.key and server.url.startswith("http://") and not server.local:
         yield "The key goes over http, for everybody on the way to read."
