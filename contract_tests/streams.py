@@ -6,7 +6,7 @@ from typing import Any
 
 from openpipe_mock.contract.eventstream import DONE_DATA, Event
 from openpipe_mock.contract.findings import Finding
-from openpipe_mock.contract.probe import Exchange, parsed
+from openpipe_mock.contract.probe import Exchange, parse_json
 
 from .schemas import first_violations
 
@@ -113,7 +113,7 @@ def _events(exchange: Exchange) -> tuple[Event, ...]:
 
 
 def _parsed(event: Event) -> tuple[Any, str]:
-    return parsed(event.data.encode("utf-8", "surrogatepass"))
+    return parse_json(event.data.encode("utf-8", "surrogatepass"))
 
 
 def _head(exchange: Exchange) -> Findings:

@@ -15,8 +15,8 @@ from openpipe_mock.core.resources import install_line
 
 if TYPE_CHECKING:
     from openpipe_mock.contract.findings import Result
-    from openpipe_mock.contract.options import RunOptions
     from openpipe_mock.contract.run import Progress
+    from openpipe_mock.contract.target import RunOptions
 
 _USAGE = 2
 _EVERY = 50
@@ -103,8 +103,8 @@ command that makes no sense.""",
 def contract_command(**given: Any) -> None:
     """Judge whether the server at URL keeps the contract."""
     try:
-        from openpipe_mock.contract.options import RunOptions
         from openpipe_mock.contract.run import run, server_of
+        from openpipe_mock.contract.target import RunOptions
     except ModuleNotFoundError as error:
         fail(f"{error.name} is missing: {install_line('contract')}", _USAGE)
     from openpipe_mock.contract import deviations

@@ -1,43 +1,14 @@
-"""The options of a run, as a value and as pytest's options, and the hooks of the contract suite.
+"""Pytest's options and hooks of the contract suite, registered only in a pytest run that names the suite."""
 
-They are registered only in a pytest run that names the suite.
-"""
-
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from openpipe_mock.contract.target import RunOptions
 from openpipe_mock.core.levels import LEVELS
 
 if TYPE_CHECKING:
     from openpipe_mock.contract.findings import CaseResult, Planned
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What the user asks of a run. None means a default that depends on where the server is.
-
-    `rate` is in requests a second, `timeout` in seconds for one answer.
-    """
-
-    url: str
-    criteria: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    latest: tuple[str, ...] = ()
-    seed: int = 0
-    level: str = "sdk"
-    api_key: str | None = None
-    send_key: bool = False
-    max_requests: int | None = None
-    rate: float | None = None
-    timeout: float | None = None
-    thorough: bool = False
-    fuzz: int = 0
-    large: bool = False
-    only: tuple[str, ...] = ()
-    match: str = ""
-    dry_run: bool = False
 
 
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (

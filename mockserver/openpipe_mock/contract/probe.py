@@ -109,7 +109,7 @@ class Exchange:
     @cached_property
     def parsed(self) -> tuple[Any, str]:
         """The body's JSON value and "", or None and what is wrong with the text."""
-        return parsed(self.body)
+        return parse_json(self.body)
 
     @property
     def value(self) -> Any:
@@ -121,7 +121,7 @@ class Exchange:
         return eventstream.read_events(self.body)
 
 
-def parsed(text: bytes) -> tuple[Any, str]:
+def parse_json(text: bytes) -> tuple[Any, str]:
     """The JSON value of a text and "", or None and what is wrong with it."""
     try:
         return strictjson.parse(text), ""

@@ -17,9 +17,9 @@ import pytest
 from openpipe_mock.contract.checks import catalogue, family_of
 from openpipe_mock.contract.expressions import BadExpression, expression
 from openpipe_mock.contract.findings import CaseResult, Planned, Result, outcomes
-from openpipe_mock.contract.options import ASKED, RunOptions
+from openpipe_mock.contract.options import ASKED
 from openpipe_mock.contract.probe import STAND_IN
-from openpipe_mock.contract.target import Target, UsageProblem, target, withheld
+from openpipe_mock.contract.target import RunOptions, Target, UsageProblem, target, withheld
 from openpipe_mock.core.levels import LEVELS
 from openpipe_mock.core.resources import folder
 

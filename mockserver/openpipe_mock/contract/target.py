@@ -1,4 +1,4 @@
-"""The server under test: its base URL, the key that it gets, and how carefully it is treated."""
+"""What the user asks of a run, and the server under test: base URL, key, and how careful to be."""
 
 import os
 import socket
@@ -8,11 +8,35 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit, urlunsplit
 
-from openpipe_mock.contract.options import RunOptions
-
 KEY_VARIABLE = "OPENPIPE_API_KEY"
 _SERVICE_HOSTS = (".openpipe.ai",)
 _SHORTEST_SECRET = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the user asks of a run. None means a default that depends on where the server is.
+
+    `rate` is in requests a second, `timeout` in seconds for one answer.
+    """
+
+    url: str
+    criteria: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    latest: tuple[str, ...] = ()
+    seed: int = 0
+    level: str = "sdk"
+    api_key: str | None = None
+    send_key: bool = False
+    max_requests: int | None = None
+    rate: float | None = None
+    timeout: float | None = None
+    thorough: bool = False
+    fuzz: int = 0
+    large: bool = False
+    only: tuple[str, ...] = ()
+    match: str = ""
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from contract_tests import merging
 from contract_tests.merging import ALONE, SIDE_BY_SIDE, Group, find_accepted, groups, merged
 from openpipe_mock.contract.findings import Result
-from openpipe_mock.contract.options import RunOptions
 from openpipe_mock.contract.run import run
-from openpipe_mock.contract.target import Target
+from openpipe_mock.contract.target import RunOptions, Target
 from openpipe_mock.contract.text import plan as plan_lines
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, positives

@@ -14,7 +14,6 @@ import pytest
 import trustme
 
 from openpipe_mock.contract import probe
-from openpipe_mock.contract.options import RunOptions
 from openpipe_mock.contract.probe import (
     NO_ANSWER,
     NOT_IN_TIME,
@@ -25,7 +24,7 @@ from openpipe_mock.contract.probe import (
     Unanswered,
     wire,
 )
-from openpipe_mock.contract.target import Target, UsageProblem, target, withheld
+from openpipe_mock.contract.target import RunOptions, Target, UsageProblem, target, withheld
 
 KEY = "sk-very-secret-key"
 ASK = Request("POST", "/criteria/judge", b'{"a":1}', (("content-type", "application/json"),))

@@ -11,14 +11,13 @@ import pytest
 
 from openpipe_mock import pytest_plugin
 from openpipe_mock.contract.findings import Planned
-from openpipe_mock.contract.options import RunOptions
 from openpipe_mock.contract.probe import Request
 from openpipe_mock.contract.run import (
     Collector,
     run,
     server_of,
 )
-from openpipe_mock.contract.target import Target, UsageProblem
+from openpipe_mock.contract.target import RunOptions, Target, UsageProblem
 from openpipe_mock.openapi.spec import contract
 from tests.environments import ROOT
 from tests.judging import KNOWN, states, told, verdict_on
