@@ -6,8 +6,8 @@ from itertools import starmap
 
 from openpipe_mock.contract.checks import MEANINGS, family_of
 from openpipe_mock.contract.findings import STATES, Outcome, Result
-from openpipe_mock.contract.reporting import MARKS, details, marked, page, section, table
-from openpipe_mock.contract.text import COLUMNS, VERDICT_WORDS, answered, by_level, curl, sent
+from openpipe_mock.contract.reporting import MARKS, Fact, details, marked, page, section, table
+from openpipe_mock.contract.text import COLUMNS, VERDICT_WORDS, by_level, facts
 from openpipe_mock.core.levels import LEVELS, Level
 
 _AREAS = ("judge", "chat", "criteria", "")
@@ -16,9 +16,9 @@ _AREAS = ("judge", "chat", "criteria", "")
 def report_page(result: Result, rerun: str) -> str:
     """An HTML page. `rerun`: the command that repeats the run."""
     spent = f"{result.requests} of {result.budget} requests, {result.seconds:.1f} s."
-    facts = f"Level {result.level}, seed {result.seed}, {spent}"
+    told = f"Level {result.level}, seed {result.seed}, {spent}"
     words = VERDICT_WORDS[result.verdict]
-    return page(f"Contract of {result.url}", result.verdict, words, facts, _body(result, rerun))
+    return page(f"Contract of {result.url}", result.verdict, words, told, _body(result, rerun))
 
 
 def _body(result: Result, rerun: str) -> Iterator[str]:
@@ -74,20 +74,11 @@ def _cell(outcomes: list[Outcome]) -> str:
 
 
 def _finding(outcome: Outcome, result: Result, rerun: str) -> str:
-    check, first = outcome.check, outcome.first
+    check = outcome.check
     reported = "" if outcome in result.deciding(outcome.state) else ", only reported"
     summary = (
         f"{marked(outcome.state, f'{MARKS[outcome.state]} {outcome.state}')} <code>{escape(check.id)}</code>"
         f' <span class="muted">{outcome.level}{reported}</span>'
     )
-    facts = (
-        ("promise", check.promise, False),
-        ("seen", first.placed, False),
-        ("rests on", f"“{check.quote}”", False),
-        ("remedy", check.remedy, False),
-        ("sent", "\n".join(sent(first.evidence)), True),
-        ("answered", "\n".join(answered(first.evidence)), True),
-        ("curl", curl(first, result.url), True),
-        ("again", f"{rerun} --only {first.case}", True),
-    )
-    return details(summary, facts, opened=outcome in result.breaks)
+    every = facts(outcome, result.url, rerun)
+    return details(summary, [Fact("Promise", check.promise), *every], opened=outcome in result.breaks)

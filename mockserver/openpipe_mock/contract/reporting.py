@@ -84,14 +84,26 @@ def marked(state: str, text: str = "", title: str = "") -> str:
     return f'<span class="{state}"{told}>{escape(text or MARKS[state])}</span>'
 
 
-def details(summary: str, facts: Iterable[tuple[str, str, bool]], *, opened: bool) -> str:
-    """Facts that unfold below a summary in HTML: each a name, a text, "" for none, and whether it is code."""
-    shown = "\n".join(
-        f"<dt>{name}</dt><dd>{f'<pre>{escape(text)}</pre>' if code else escape(text)}</dd>"
-        for name, text, code in facts
-        if text
-    )
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A named line of a report, `code` or plain text, and perhaps the beginning of a body of `size` bytes."""
+
+    name: str
+    text: str
+    code: bool = False
+    body: str = ""
+    size: int = 0
+
+
+def details(summary: str, facts: Iterable[Fact], *, opened: bool) -> str:
+    """Facts that unfold below a summary, which is HTML."""
+    shown = "\n".join(f"<dt>{fact.name}</dt><dd>{_whole(fact)}</dd>" for fact in facts)
     return f"<details{' open' if opened else ''}><summary>{summary}</summary><dl>\n{shown}</dl></details>"
+
+
+def _whole(fact: Fact) -> str:
+    text = escape("\n".join(filter(None, (fact.text, fact.body))))
+    return f"<pre>{text}</pre>" if fact.code else text
 
 
 @dataclass(frozen=True, slots=True)

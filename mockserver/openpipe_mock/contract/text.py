@@ -8,7 +8,7 @@ from typing import Any
 from openpipe_mock.contract.checks import MEANINGS, Check, catalogue, decides
 from openpipe_mock.contract.findings import CheckState, Finding, Outcome, Planned, Result
 from openpipe_mock.contract.probe import Exchange
-from openpipe_mock.contract.reporting import as_json
+from openpipe_mock.contract.reporting import Fact, as_json
 from openpipe_mock.core.levels import LEVELS
 from openpipe_mock.core.wording import counted
 
@@ -93,43 +93,31 @@ def _verdict(result: Result) -> str:
 
 def failure(outcome: Outcome, url: str, rerun: str) -> Iterator[str]:
     """Lines about one broken check: promise, source, request and answer, how to repeat it, what to do."""
-    check, first = outcome.check, outcome.first
+    check = outcome.check
     yield f"{outcome.state.upper()} {check.id} ({outcome.level}: {MEANINGS[outcome.level]})"
     yield f"  {check.promise}"
-    yield f"  Rests on “{check.quote}”"
-    more = len({each.case for each in outcome.findings}) - 1
-    also = f" (and in {more} other cases)" if more > 0 else ""
-    yield f"  Seen     {first.placed}{also}"
-    yield from _evidence(first, url)
-    yield f"  Remedy   {check.remedy}"
-    yield f"  Again    {rerun} --only {shlex.quote(first.case)}"
+    for fact in facts(outcome, url, rerun):
+        yield f"  {fact.name:9}{fact.text} {_short(fact.body, fact.size)}".rstrip()
     yield ""
 
 
-def _evidence(finding: Finding, url: str) -> Iterator[str]:
-    if not finding.evidence:
-        return
-    line, body = sent(finding.evidence)
-    yield f"  Sent     {line} {_short(body, finding.size)}".rstrip()
-    line, body = answered(finding.evidence)
-    yield f"  Answered {line} {_short(body, len(body))}".rstrip()
-    command = curl(finding, url)
-    if command:
-        yield f"  curl     {command}"
-
-
-def sent(exchange: Exchange | None) -> tuple[str, ...]:
-    """The request's method and path, and the beginning of its body; () without an exchange."""
-    request = exchange and exchange.request
-    return (f"{request.method} {request.path}", beginning(request.body, _MOST_BODY)) if request else ()
-
-
-def answered(exchange: Exchange | None) -> tuple[str, ...]:
-    """The answer's status and content type or what went wrong, and the beginning of its body."""
-    if exchange is None:
-        return ()
-    line = exchange.failure or f"{exchange.status} {exchange.header('content-type')}"
-    return line, beginning(exchange.body, _MOST_ANSWER)
+def facts(outcome: Outcome, url: str, rerun: str) -> Iterator[Fact]:
+    """What reports say of a check: its source, what was seen, sent and answered, and what to do."""
+    check, first, seen = outcome.check, outcome.first, outcome.first.evidence
+    more = len({each.case for each in outcome.findings}) - 1
+    yield Fact("Rests on", f"“{check.quote}”")
+    yield Fact("Seen", first.placed + (f" (and in {more} other cases)" if more > 0 else ""))
+    if seen:
+        request, answer = seen.request, beginning(seen.body, _MOST_ANSWER)
+        body = beginning(request.body, _MOST_BODY)
+        yield Fact("Sent", f"{request.method} {request.path}", True, body, first.size)
+        status = seen.failure or f"{seen.status} {seen.header('content-type')}"
+        yield Fact("Answered", status, True, answer, len(answer))
+        command = curl(first, url)
+        if command:
+            yield Fact("curl", command, True)
+    yield Fact("Remedy", check.remedy)
+    yield Fact("Again", f"{rerun} --only {shlex.quote(first.case)}", True)
 
 
 def beginning(body: bytes, most: int) -> str:

@@ -6,7 +6,17 @@ from html import escape
 from typing import Any
 
 from openpipe_mock import __version__
-from openpipe_mock.contract.reporting import JUnitCase, as_json, details, junit, marked, page, section, table
+from openpipe_mock.contract.reporting import (
+    Fact,
+    JUnitCase,
+    as_json,
+    details,
+    junit,
+    marked,
+    page,
+    section,
+    table,
+)
 from openpipe_mock.core.wording import counted, listed, short
 from openpipe_mock.exec.verdict import Run, Verdict
 
@@ -231,11 +241,9 @@ def _row(run: Run) -> tuple[str | int, ...]:
 
 def _break(verdict: Verdict, run: Run) -> str:
     """A run in which something broke."""
-    facts = [
-        ("difference", run.differs, False),
-        *(("contract", str(breach), False) for breach in run.new),
-        ("again", _again(verdict, run), True),
-    ]
+    facts = [Fact("Difference", run.differs)] if run.differs else []
+    facts += [Fact("Contract", str(breach)) for breach in run.new]
+    facts.append(Fact("Again", _again(verdict, run), True))
     return details(f"<code>{escape(run.name)}</code> {escape(_sentence(run))}", facts, opened=True)
 
 

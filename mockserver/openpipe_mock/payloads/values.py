@@ -156,9 +156,8 @@ def _word(branch: Spot) -> Json:
 def smallest_object(branch: Spot, usual: bool = True) -> dict[str, Json]:
     """An object with its required members and, if `usual`, those that clients usually send."""
     kept = _USUAL.get(branch.component, ()) if usual else ()
-    tag = branch.route[-1] if branch.route else None
     return {
-        spot.name: tag.label if tag and spot.name == tag.tag else smallest_value(spot)
+        spot.name: smallest_value(spot)
         for spot in branch.below()
         if spot.route[-1].name != VALUE and (not spot.absent or spot.name in kept)
     }
@@ -179,10 +178,7 @@ def full(spot: Spot) -> Json:
 
 
 def _full_object(branch: Spot) -> dict[str, Json]:
-    tag = branch.route[-1] if branch.route else None
-    return {
-        inner.name: tag.label if tag and inner.name == tag.tag else full(inner) for inner in branch.below()
-    }
+    return {inner.name: full(inner) for inner in branch.below()}
 
 
 def _full_map(spot: Spot) -> dict[str, Json]:
