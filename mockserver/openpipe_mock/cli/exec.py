@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from openpipe_mock.faults.variants import Variant
 
 _USAGE = 2
-_ENDINGS = (".html", ".xml", ".json")
 _FAIL_ON = ("violation", "never")
 
 
@@ -38,9 +37,11 @@ def _say(lines: Iterable[str]) -> None:
 
 def _report_file(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
     """The files of `--report`. Raises BadParameter for an unknown ending or a missing folder."""
+    from openpipe_mock.exec.report import MAKERS
+
     for path in paths:
-        if path.suffix.lower() not in _ENDINGS:
-            raise click.BadParameter(f"{path} ends in none of {', '.join(_ENDINGS)}")
+        if path.suffix.lower() not in MAKERS:
+            raise click.BadParameter(f"{path} ends in none of {', '.join(MAKERS)}")
         if not path.absolute().parent.is_dir():
             raise click.BadParameter(f"there is no folder {path.absolute().parent} for {path.name}")
     return paths

@@ -20,7 +20,7 @@ class RunOptions:
     `rate` is in requests a second, `timeout` in seconds for one answer.
     """
 
-    url: str
+    url: str = ""
     criteria: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     latest: tuple[str, ...] = ()
