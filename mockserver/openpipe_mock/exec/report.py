@@ -6,17 +6,8 @@ from html import escape
 from typing import Any
 
 from openpipe_mock import __version__
-from openpipe_mock.contract.reporting import (
-    Fact,
-    JUnitCase,
-    as_json,
-    details,
-    junit,
-    marked,
-    page,
-    section,
-    table,
-)
+from openpipe_mock.contract import reporting
+from openpipe_mock.contract.reporting import Fact, JUnitCase, marked
 from openpipe_mock.core.wording import counted, listed, short
 from openpipe_mock.exec.verdict import Run, Verdict
 
@@ -141,7 +132,7 @@ def exec_json(verdict: Verdict) -> str:
         "stopped_by": verdict.stopped_by or None,
         "runs": [_run_as_json(verdict, run) for run in verdict.runs],
     }
-    return as_json(told, 2)
+    return reporting.as_json(told, 2)
 
 
 def _run_as_json(verdict: Verdict, run: Run) -> Json:
@@ -183,7 +174,7 @@ def _run_as_json(verdict: Verdict, run: Run) -> Json:
 def exec_junit(verdict: Verdict) -> str:
     """A JUnit document for CI services, with one test case for each run."""
     cases = [_case(verdict, run) for run in verdict.runs]
-    return junit("openpipe-mock exec", cases, sum(run.seconds for run in verdict.runs))
+    return reporting.junit("openpipe-mock exec", cases, sum(run.seconds for run in verdict.runs))
 
 
 def _case(verdict: Verdict, run: Run) -> JUnitCase:
@@ -207,7 +198,7 @@ def exec_page(verdict: Verdict) -> str:
         state = "broken"
     facts = f"{_headline(verdict)}. Exit code {verdict.exit_code}, seed {verdict.seed}."
     command = short(verdict.command, _MOST_OF_COMMAND)
-    return page(f"Client: {command}", state, _WORDS[state], facts, _body(verdict))
+    return reporting.page(f"Client: {command}", state, _WORDS[state], facts, _body(verdict))
 
 
 def _body(verdict: Verdict) -> Iterator[str]:
@@ -215,9 +206,9 @@ def _body(verdict: Verdict) -> Iterator[str]:
         yield f"<p>{marked('flaky', 'warning')}: {escape(note)}</p>"
     yield "<h2>Runs</h2>"
     heads = ("", "run", "exit code", "requests", "breaks", "warnings", "seconds")
-    yield table(heads, map(_row, verdict.runs))
-    yield from section("What broke", [_break(verdict, run) for run in verdict.broken], "Nothing.")
-    yield from section("Warnings", [_warning(*each) for each in _told_once(verdict)], "None.")
+    yield reporting.table(heads, map(_row, verdict.runs))
+    yield from reporting.section("What broke", [_break(verdict, run) for run in verdict.broken], "Nothing.")
+    yield from reporting.section("Warnings", [_warning(*each) for each in _told_once(verdict)], "None.")
 
 
 def _warning(name: str, line: str) -> str:
@@ -244,7 +235,7 @@ def _break(verdict: Verdict, run: Run) -> str:
     facts = [Fact("Difference", run.differs)] if run.differs else []
     facts += [Fact("Contract", str(breach)) for breach in run.new]
     facts.append(Fact("Again", _again(verdict, run), True))
-    return details(f"<code>{escape(run.name)}</code> {escape(_sentence(run))}", facts, opened=True)
+    return reporting.details(f"<code>{escape(run.name)}</code> {escape(_sentence(run))}", facts, opened=True)
 
 
 MAKERS: Mapping[str, Callable[[Verdict], str]] = {".html": exec_page, ".xml": exec_junit, ".json": exec_json}
