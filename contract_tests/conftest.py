@@ -1,5 +1,6 @@
 """Pytest hooks of the suite: they make items from rules, order and cut them, run them and report."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +9,13 @@ from typing import Any
 import pytest
 
 from openpipe_mock.contract import options
+from openpipe_mock.contract.checks import find
 from openpipe_mock.contract.expressions import BadExpression
-from openpipe_mock.contract.findings import CaseResult
+from openpipe_mock.contract.findings import CaseResult, Finding
 from openpipe_mock.contract.probe import Probe
 from openpipe_mock.contract.target import Target, UsageProblem, target
+from openpipe_mock.contract.text import beginning
 
-from .evidence import story
 from .planning import plan, selected
 from .promises import Case, judge_case, registrations
 from .run import Run
@@ -137,10 +139,28 @@ def problem(result: CaseResult, settings: RunSettings) -> str:
     if result.unreached:
         return f"inconclusive: {result.unreached}"
     return "\n\n".join(
-        story(finding)
+        _story(finding)
         for finding in result.findings
         if finding.kind in ("broken", "flaky") and settings.decides(finding.level)
     )
+
+
+def _story(finding: Finding) -> str:
+    """A finding of a case's result in several lines."""
+    check = find(finding.check, finding.level)
+    flaky = " - flaky: it held when it was asked again" if finding.kind == "flaky" else ""
+    lines = [
+        f"{check.id} ({finding.level}){flaky}",
+        f"  promise  {check.promise}",
+        f"  rests on {json.dumps(check.quote, ensure_ascii=False)}",
+        f"  seen     {finding.placed}",
+    ]
+    exchange = finding.evidence
+    if exchange:
+        request = exchange.request
+        lines.append(f"  sent     {request.method} {request.path} {beginning(request.body, 500)}")
+        lines.append(f"  answered {exchange.status or exchange.failure} {beginning(exchange.body, 500)}")
+    return "\n".join([*lines, f"  remedy   {check.remedy}"])
 
 
 def pytest_pycollect_makeitem(
