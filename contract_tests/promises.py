@@ -223,29 +223,21 @@ def require_object(exchange: Exchange) -> dict[str, Any]:
     return exchange.value
 
 
-@dataclass
-class _Attempt:
-    """One attempt at a case: findings, why the rule judged nothing, and the checks that were applied."""
-
-    findings: list[Finding] = field(default_factory=list)
-    unjudged: str = ""
-    examined: set[str] = field(default_factory=set)
-
-    def checks(self) -> set[str]:
-        return {finding.check for finding in self.findings if finding.kind == "broken"}
-
-
-def _attempt(case: Case, run: Run, *, fresh: bool = False) -> _Attempt:
-    """Judge a case once."""
-    context, made = CaseContext(case, run, fresh), _Attempt()
+def _attempt(case: Case, run: Run, *, fresh: bool = False) -> CaseResult:
+    """Judge a case once. Its findings have neither level nor case yet."""
+    context, findings, examined, unjudged = CaseContext(case, run, fresh), list[Finding](), set[str](), ""
     try:
-        made.findings += case.rule(context)
+        findings += case.rule(context)
     except Unjudged as reason:
-        made.unjudged = str(reason)
+        unjudged = str(reason)
     for exchange in context.sent if run.alive else ():
-        made.examined.update(invariants.examined(exchange))
-        made.findings += [replace(found, evidence=exchange) for found in invariants.broken(exchange)]
-    return made
+        examined.update(invariants.examined(exchange))
+        findings += [replace(found, evidence=exchange) for found in invariants.broken(exchange)]
+    return CaseResult(case.check, tuple(findings), frozenset(examined), unjudged=unjudged)
+
+
+def _broken_checks(result: CaseResult) -> set[str]:
+    return {finding.check for finding in result.findings if finding.kind == "broken"}
 
 
 def judge_case(case: Case, run: Run) -> CaseResult:
@@ -259,26 +251,28 @@ def _judge_if_reachable(case: Case, run: Run) -> CaseResult:
     if case.needs and not reachable(case.needs, run).known:
         return CaseResult(case.check, unjudged=f"{case.needs} could not be reached")
     first = _attempt(case, run)
-    news = first.checks() - run.confirmed
+    broken = _broken_checks(first)
+    news = broken - run.confirmed
     if not news or run.dead or run.probe.left < case.cost:
-        return _result(case, first)
+        return _whole(case, first, broken)
     second = _attempt(case, run, fresh=True)
-    flaky = news - second.checks()
+    again = _broken_checks(second)
+    flaky = news - again
     if second.unjudged and not first.unjudged:
         flaky -= {case.check.id}  # nothing was judged the second time, so nothing speaks against the first
-    run.confirmed |= first.checks() & second.checks()
-    return _result(case, first, flaky)
+    run.confirmed |= broken & again
+    return _whole(case, first, broken, flaky)
 
 
-def _result(case: Case, made: _Attempt, flaky: Set[str] = frozenset()) -> CaseResult:
+def _whole(case: Case, made: CaseResult, broken: set[str], flaky: Set[str] = frozenset()) -> CaseResult:
     """The result of an attempt. `flaky` has the checks that held when the case was judged again."""
-    unjudged = made.unjudged if case.check.id not in made.checks() else ""
-    own = set() if unjudged else {case.check.id}
-    findings = tuple(_settled(finding, case, flaky) for finding in made.findings)
-    return CaseResult(case.check, findings, frozenset(made.examined | own), unjudged=unjudged)
+    unjudged = "" if case.check.id in broken else made.unjudged
+    examined = made.examined if unjudged else made.examined | {case.check.id}
+    findings = tuple(_complete(finding, case, flaky) for finding in made.findings)
+    return replace(made, findings=findings, examined=examined, unjudged=unjudged)
 
 
-def _settled(finding: Finding, case: Case, flaky: Set[str]) -> Finding:
+def _complete(finding: Finding, case: Case, flaky: Set[str]) -> Finding:
     """The finding with its level and its case."""
     check = case.check if finding.check == case.check.id else find(finding.check)
     if finding.kind == "broken" and finding.check in flaky:

@@ -244,12 +244,11 @@ def _places() -> dict[str, int]:
 def kept_deviations(result: Result, ids: Iterable[str]) -> Result:
     """The result with the broken and flaky findings of these checks turned into known ones."""
     known = set(ids)
-    return replace(
-        result, outcomes=tuple(_kept(each) if each.check.id in known else each for each in result.outcomes)
-    )
+    changed = (_as_known(each) if each.check.id in known else each for each in result.outcomes)
+    return replace(result, outcomes=tuple(changed))
 
 
-def _kept(outcome: Outcome) -> Outcome:
+def _as_known(outcome: Outcome) -> Outcome:
     findings = [
         replace(each, kind="known") if each.kind in ("broken", "flaky") else each for each in outcome.findings
     ]

@@ -6,7 +6,7 @@ from itertools import starmap
 
 from openpipe_mock.contract.checks import MEANINGS, family_of
 from openpipe_mock.contract.findings import STATES, Outcome, Result
-from openpipe_mock.contract.reporting import MARKS, Fact, details, marked, page, section, table
+from openpipe_mock.contract.reporting import MARKS, Fact, details, mark, page, section, table
 from openpipe_mock.contract.text import COLUMNS, VERDICT_WORDS, by_level, facts
 from openpipe_mock.core.levels import LEVELS, Level
 
@@ -49,7 +49,7 @@ def _matrix(result: Result) -> Iterator[str]:
         rows.setdefault(name, {}).setdefault(column, []).append(outcome)
     yield "<h2>Checks</h2>"
     yield table(("", *(area or "both" for area in _AREAS)), starmap(_area_cells, rows.items()))
-    yield f'<p class="muted">{", ".join(f"{marked(state)} {state}" for state in STATES)}</p>'
+    yield f'<p class="muted">{", ".join(f"{mark(state)} {state}" for state in STATES)}</p>'
 
 
 def _area_cells(name: str, columns: Mapping[str, list[Outcome]]) -> Iterator[str]:
@@ -70,14 +70,14 @@ def _cell(outcomes: list[Outcome]) -> str:
     present = [outcome.state for outcome in outcomes]
     state = min(present, key=STATES.index)
     many = f" {present.count(state)}/{len(present)}" if len(present) > 1 else ""
-    return marked(state, f"{MARKS[state]}{many}", state)
+    return mark(state, f"{MARKS[state]}{many}", state)
 
 
 def _finding(outcome: Outcome, result: Result, rerun: str) -> str:
     check = outcome.check
     reported = "" if outcome in result.deciding(outcome.state) else ", only reported"
     summary = (
-        f"{marked(outcome.state, f'{MARKS[outcome.state]} {outcome.state}')} <code>{escape(check.id)}</code>"
+        f"{mark(outcome.state, f'{MARKS[outcome.state]} {outcome.state}')} <code>{escape(check.id)}</code>"
         f' <span class="muted">{outcome.level}{reported}</span>'
     )
     every = facts(outcome, result.url, rerun)

@@ -43,15 +43,15 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 """Name, behind `--openpipe-`, and what pytest has to know of it. Defaults are those of RunOptions."""
 
-ASKED = pytest.StashKey[RunOptions]()
+RUN_OPTIONS = pytest.StashKey[RunOptions]()
 """The options of a run that the package starts, which pytest's command line then doesn't have."""
 _PLURALS = {"criterion": "criteria", "model": "models"}
 
 
 def options_of(config: pytest.Config) -> RunOptions:
     """The options of a pytest run; its URL is "" where none is given."""
-    if ASKED in config.stash:
-        return config.stash[ASKED]
+    if RUN_OPTIONS in config.stash:
+        return config.stash[RUN_OPTIONS]
     given: dict[str, Any] = {}
     for name, _ in OPTIONS:
         value = config.getoption(f"--openpipe-{name}")

@@ -78,7 +78,7 @@ def section(title: str, entries: Sequence[str], empty: str) -> Iterator[str]:
     yield from entries or [f'<p class="muted">{escape(empty)}</p>']
 
 
-def marked(state: str, text: str = "", title: str = "") -> str:
+def mark(state: str, text: str = "", title: str = "") -> str:
     """A text in the colour of a state, by default the state's sign; `title` is shown on hovering."""
     told = f' title="{escape(title)}"' if title else ""
     return f'<span class="{state}"{told}>{escape(text or MARKS[state])}</span>'

@@ -17,7 +17,7 @@ import pytest
 from openpipe_mock.contract.checks import catalogue, family_of
 from openpipe_mock.contract.expressions import BadExpression, expression
 from openpipe_mock.contract.findings import CaseResult, Planned, Result, outcomes
-from openpipe_mock.contract.options import ASKED
+from openpipe_mock.contract.options import RUN_OPTIONS
 from openpipe_mock.contract.probe import STAND_IN
 from openpipe_mock.contract.target import RunOptions, Target, UsageProblem, target, withheld
 from openpipe_mock.core.levels import LEVELS
@@ -138,7 +138,7 @@ class Collector:
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         config.pluginmanager.unregister(name="terminalreporter")
-        config.stash[ASKED] = self.options
+        config.stash[RUN_OPTIONS] = self.options
 
     def pytest_openpipe_planned(self, planned: Planned) -> None:
         self.planned = planned

@@ -7,7 +7,7 @@ from typing import Any
 
 from openpipe_mock import __version__
 from openpipe_mock.contract import reporting
-from openpipe_mock.contract.reporting import Fact, JUnitCase, marked
+from openpipe_mock.contract.reporting import Fact, JUnitCase, mark
 from openpipe_mock.core.wording import counted, listed, short
 from openpipe_mock.exec.verdict import Run, Verdict
 
@@ -203,7 +203,7 @@ def exec_page(verdict: Verdict) -> str:
 
 def _body(verdict: Verdict) -> Iterator[str]:
     for note in notes(verdict):
-        yield f"<p>{marked('flaky', 'warning')}: {escape(note)}</p>"
+        yield f"<p>{mark('flaky', 'warning')}: {escape(note)}</p>"
     yield "<h2>Runs</h2>"
     heads = ("", "run", "exit code", "requests", "breaks", "warnings", "seconds")
     yield reporting.table(heads, map(_row, verdict.runs))
@@ -213,7 +213,7 @@ def _body(verdict: Verdict) -> Iterator[str]:
 
 def _warning(name: str, line: str) -> str:
     rule, _, told = line.partition(": ")
-    return f"<p>{marked('flaky', rule)}{escape(name)}: {escape(told)}</p>"
+    return f"<p>{mark('flaky', rule)}{escape(name)}: {escape(told)}</p>"
 
 
 def _sentence(run: Run) -> str:
@@ -224,10 +224,10 @@ def _row(run: Run) -> tuple[str | int, ...]:
     state = "unchecked" if run.silent else "kept"
     if run.broke or run.code:
         state = "broken"
-    mark = marked(state, "?" if state == "unchecked" else "")
+    sign = mark(state, "?" if state == "unchecked" else "")
     name = f'<code title="{escape(_sentence(run))}">{escape(run.name)}</code>'
     numbers = (run.code, sum(run.requests.values()), len(run.breaches), len(run.warnings))
-    return mark, name, *numbers, f"{run.seconds:.1f}"
+    return sign, name, *numbers, f"{run.seconds:.1f}"
 
 
 def _break(verdict: Verdict, run: Run) -> str:
