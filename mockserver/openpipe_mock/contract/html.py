@@ -7,7 +7,7 @@ from itertools import starmap
 from openpipe_mock.contract.checks import MEANINGS, family_of
 from openpipe_mock.contract.findings import STATES, Outcome, Result
 from openpipe_mock.contract.reporting import MARKS, Fact, details, mark, page, section, table
-from openpipe_mock.contract.text import COLUMNS, VERDICT_WORDS, by_level, facts
+from openpipe_mock.contract.text import COLUMNS, VERDICT_WORDS, by_level, check_facts
 from openpipe_mock.core.levels import LEVELS, Level
 
 _AREAS = ("judge", "chat", "criteria", "")
@@ -80,5 +80,5 @@ def _finding(outcome: Outcome, result: Result, rerun: str) -> str:
         f"{mark(outcome.state, f'{MARKS[outcome.state]} {outcome.state}')} <code>{escape(check.id)}</code>"
         f' <span class="muted">{outcome.level}{reported}</span>'
     )
-    every = facts(outcome, result.url, rerun)
+    every = check_facts(outcome, result.url, rerun)
     return details(summary, [Fact("Promise", check.promise), *every], opened=outcome in result.breaks)

@@ -96,12 +96,12 @@ def failure(outcome: Outcome, url: str, rerun: str) -> Iterator[str]:
     check = outcome.check
     yield f"{outcome.state.upper()} {check.id} ({outcome.level}: {MEANINGS[outcome.level]})"
     yield f"  {check.promise}"
-    for fact in facts(outcome, url, rerun):
+    for fact in check_facts(outcome, url, rerun):
         yield f"  {fact.name:9}{fact.text} {_short(fact.body, fact.size)}".rstrip()
     yield ""
 
 
-def facts(outcome: Outcome, url: str, rerun: str) -> Iterator[Fact]:
+def check_facts(outcome: Outcome, url: str, rerun: str) -> Iterator[Fact]:
     """What reports say of a check: its source, what was seen, sent and answered, and what to do."""
     check, first, seen = outcome.check, outcome.first, outcome.first.evidence
     more = len({each.case for each in outcome.findings}) - 1
