@@ -18,7 +18,7 @@ from openpipe_mock.core import errors
 from openpipe_mock.core.effects import Begin, Break, Effect, Effects, HeaderList, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError
 from openpipe_mock.core.reading import Json, present_keys, seconds, whole
-from openpipe_mock.core.wording import quoted
+from openpipe_mock.core.wording import counted, quoted
 from openpipe_mock.faults import streams
 
 
@@ -385,11 +385,6 @@ class Drip(FaultKind):
                 waits = True
                 yield Piece(sent.data[start : start + self.size])
         return sent
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with a noun, in the plural but for 1."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 FAULT_KINDS: tuple[type[FaultKind], ...] = (
