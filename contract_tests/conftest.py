@@ -1,5 +1,6 @@
 """Pytest hooks of the suite: they make items from rules, order and cut them, run them and report."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -7,19 +8,21 @@ from typing import Any
 
 import pytest
 
+from openpipe_mock.contract import options
+from openpipe_mock.contract.checks import find
 from openpipe_mock.contract.expressions import BadExpression
+from openpipe_mock.contract.findings import CaseResult, Finding
 from openpipe_mock.contract.probe import Probe
 from openpipe_mock.contract.target import Target, UsageProblem, target
+from openpipe_mock.contract.text import beginning
 
-from .evidence import level_of, payload, story
-from .planning import Plan, plan, selected
-from .promises import Case, Registration, Verdict, judge_case
+from .planning import plan, selected
+from .promises import Case, judge_case, registrations
 from .run import Run
-from .settings import RunSettings
+from .settings import CRITERIA, MODELS, RunSettings
 
 SETTINGS = pytest.StashKey[RunSettings]()
 RUN = pytest.StashKey[Run]()
-PLAN = pytest.StashKey[Plan]()
 WITHOUT_OPTIONS = pytest.StashKey[bool]()
 UNASKED = pytest.StashKey[list[Case]]()
 HERE = Path(__file__).parent
@@ -31,46 +34,16 @@ NAMELESS = (
 
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
     """Register the suite's options in a run that names this folder by its path."""
-    pluginmanager.import_plugin("openpipe_mock.contract.options")
-
-
-def options_of(config: pytest.Config) -> Mapping[str, Any]:
-    """The suite's options by name, without their prefix."""
-    names = [
-        "url",
-        "api_key",
-        "send_key",
-        "criterion",
-        "model",
-        "latest",
-        "seed",
-        "level",
-        "max_requests",
-        "rate",
-        "timeout",
-        "thorough",
-        "fuzz",
-        "large",
-        "only",
-        "match",
-    ]
-    return {name: config.getoption(f"openpipe_{name}") for name in names}
+    # Not by `import_plugin`, which warns of a module that is imported already.
+    if not pluginmanager.has_plugin(options.__name__):
+        pluginmanager.register(options, options.__name__)
 
 
 def server_of(config: pytest.Config, *, strict: bool = True) -> Target | None:
     """The server to check, None where none is named. If `strict`, a URL or key of no use is a UsageError."""
-    given = options_of(config)
-    if not given["url"]:
-        return None
+    asked = options.options_of(config)
     try:
-        return target(
-            given["url"],
-            key=given["api_key"],
-            send_key=given["send_key"],
-            timeout=given["timeout"],
-            rate=given["rate"],
-            max_requests=given["max_requests"],
-        )
+        return target(asked) if asked.url else None
     except UsageProblem as problem:
         if not strict:
             return None
@@ -79,20 +52,18 @@ def server_of(config: pytest.Config, *, strict: bool = True) -> Target | None:
 
 def settings_of(config: pytest.Config) -> RunSettings:
     if SETTINGS not in config.stash:
-        given, server = options_of(config), server_of(config, strict=False)
+        asked, server = options.options_of(config), server_of(config, strict=False)
+        latest = (each.partition("=") for each in asked.latest)
         config.stash[SETTINGS] = RunSettings(
-            **{
-                name: tuple(given[option])
-                for name, option in (("criteria", "criterion"), ("models", "model"))
-                if given[option]
-            },
-            latest=tuple(pair.partition("=")[::2] for pair in given["latest"] or ()),
-            seed=given["seed"],
-            level=given["level"],
+            criteria=asked.criteria or CRITERIA,
+            models=asked.models or MODELS,
+            latest=tuple((name, version) for name, _, version in latest),
+            seed=asked.seed,
+            level=asked.level,
             local=server is None or server.local,
-            thorough=given["thorough"],
-            fuzz=given["fuzz"],
-            large=given["large"],
+            thorough=asked.thorough,
+            fuzz=asked.fuzz,
+            large=asked.large,
         )
     return config.stash[SETTINGS]
 
@@ -137,18 +108,18 @@ class CaseItem(pytest.Item):
         return item
 
     def runtest(self) -> None:
-        run = run_of(self.config)
-        verdict = judge_case(self.case, run)
+        run, check = run_of(self.config), self.case.check
+        result = judge_case(self.case, run)
         if self.case.family.startswith("reachability."):
-            verdict.inconclusive = run.reached[self.case.check.endpoint].reason
-            verdict.unjudged = verdict.inconclusive
-            verdict.examined -= {self.case.check.id} if verdict.inconclusive else set()
-        self.user_properties.append(("contract", payload(verdict)))
-        message = problem(verdict, run.settings)
+            reason = run.reached[check.endpoint].reason
+            examined = result.examined - ({check.id} if reason else set())
+            result = replace(result, unreached=reason, unjudged=reason, examined=examined)
+        self.ihook.pytest_openpipe_judged(item=self, result=result)
+        message = problem(result, run.settings)
         if message:
             raise Broken(message)
-        if verdict.unjudged:
-            pytest.skip(verdict.unjudged)
+        if result.unjudged:
+            pytest.skip(result.unjudged)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, Broken):
@@ -163,32 +134,49 @@ class Broken(Exception):
     """A check was broken; the message describes each finding."""
 
 
-def problem(verdict: Verdict, settings: RunSettings) -> str:
+def problem(result: CaseResult, settings: RunSettings) -> str:
     """The message of a failing item, "" where it doesn't fail."""
-    if verdict.inconclusive:
-        return f"inconclusive: {verdict.inconclusive}"
-    deciding = [
-        finding
-        for finding in verdict.findings
-        if finding.kind == "broken" and settings.decides(level_of(finding, verdict))
+    if result.unreached:
+        return f"inconclusive: {result.unreached}"
+    return "\n\n".join(
+        _story(finding)
+        for finding in result.findings
+        if finding.kind in ("broken", "flaky") and settings.decides(finding.level)
+    )
+
+
+def _story(finding: Finding) -> str:
+    """A finding of a case's result in several lines."""
+    check = find(finding.check, finding.level)
+    flaky = " - flaky: it held when it was asked again" if finding.kind == "flaky" else ""
+    lines = [
+        f"{check.id} ({finding.level}){flaky}",
+        f"  promise  {check.promise}",
+        f"  rests on {json.dumps(check.quote, ensure_ascii=False)}",
+        f"  seen     {finding.placed}",
     ]
-    return "\n\n".join(story(finding, verdict) for finding in deciding)
+    exchange = finding.evidence
+    if exchange:
+        request = exchange.request
+        lines.append(f"  sent     {request.method} {request.path} {beginning(request.body, 500)}")
+        lines.append(f"  answered {exchange.status or exchange.failure} {beginning(exchange.body, 500)}")
+    return "\n".join([*lines, f"  remedy   {check.remedy}"])
 
 
 def pytest_pycollect_makeitem(
     collector: pytest.Module | pytest.Class, name: str, obj: object
 ) -> list[pytest.Item] | None:
     """Make items from a rule. Cases that `--only` leaves out get none: creating items takes time."""
-    made = getattr(obj, "registration", None)
-    if not isinstance(made, Registration):
+    every = registrations(obj)
+    if not every:
         return None
     config, items = collector.config, list[pytest.Item]()
     # A run that names a folder above loads this file too late for its options to be registered.
     if not hasattr(config.option, "openpipe_url"):
         config.stash[WITHOUT_OPTIONS] = True
         return []
-    only = options_of(config)["only"] or ()
-    for case in made.cases(settings_of(config)):
+    only = options.options_of(config).only
+    for case in (case for each in every for case in each.cases(settings_of(config))):
         if selected(case, only) or case.family.startswith("reachability."):
             items.append(CaseItem.of(collector, case))
         else:
@@ -207,18 +195,16 @@ def pytest_collection_modifyitems(
     others = [item for item in items if not isinstance(item, CaseItem)]
     if not own:
         return
-    if not options_of(config)["url"] and not config.option.collectonly:
+    asked = options.options_of(config)
+    if not asked.url and not config.option.collectonly:
         raise pytest.UsageError(NAMELESS)
     server = server_of(config)
     budget = server.max_requests if server else 10**9
-    given = options_of(config)
     cases = [*(item.case for item in own), *config.stash.get(UNASKED, [])]
-    only, words = given["only"] or (), given["match"]
     try:
-        made = plan(cases, settings_of(config), budget, only, workers(config), words)
+        made = plan(cases, settings_of(config), budget, asked.only, workers(config), asked.match)
     except BadExpression as problem:
-        raise pytest.UsageError(f"the expression {words}: {problem}") from None
-    config.stash[PLAN] = made
+        raise pytest.UsageError(f"the expression {asked.match}: {problem}") from None
     by_label = {item.case.label: item for item in own}
     assert len(by_label) == len(own), "two cases have the same label"
     for case in made.kept:
@@ -226,4 +212,4 @@ def pytest_collection_modifyitems(
     kept = [by_label.pop(case.label) for case in made.kept]
     items[:] = [*others, *kept]
     config.hook.pytest_deselected(items=[*by_label.values()])
-    config.hook.pytest_openpipe_planned(plan=made)
+    config.hook.pytest_openpipe_planned(planned=made.numbers())

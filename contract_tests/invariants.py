@@ -1,25 +1,19 @@
 """Checks that hold for every answer, whichever check sent the request."""
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
-from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.core.errors import Violation
 from openpipe_mock.core.wording import shown
-from openpipe_mock.openapi.spec import Checker, contract
+from openpipe_mock.openapi.spec import contract
+from openpipe_mock.payloads.places import pointer
 
 from . import streams
+from .schemas import first_violations
 
 Findings = Iterator[Finding]
-
-_MOST_NAMED = 3
-
-
-@cache
-def checker(name: str) -> Checker:
-    return contract().checker(name)
 
 
 def examined(exchange: Exchange) -> Iterator[str]:
@@ -101,8 +95,8 @@ def _plain(area: str, exchange: Exchange) -> Findings:
 
 
 def _judgement(value: Any) -> Findings:
-    for violation in _first(checker("JudgeCriteriaResponse"), value):
-        yield Finding("judge.response.schema", _answer_sentence(violation), violation.pointer)
+    for violation in first_violations("JudgeCriteriaResponse", value):
+        yield Finding("judge.response.schema", violation.sentence, violation.pointer)
     if isinstance(value, dict):
         yield from _bounded("judge.response.score", value.get("score"), "/score")
 
@@ -113,17 +107,17 @@ def _bounded(check: str, score: Any, pointer: str) -> Findings:
 
 
 def _completion(value: Any) -> Findings:
-    own = checker("ChatCompletion")
+    own = contract().checker("ChatCompletion")
     tidied = own.tidy(value)
-    for violation in _first(own, tidied):
+    for violation in first_violations(own.name, tidied):
         level = "decision" if violation.pointer.endswith("/bytes") else ""
-        yield Finding("chat.response.schema", _answer_sentence(violation), violation.pointer, level=level)
+        yield Finding("chat.response.schema", violation.sentence, violation.pointer, level=level)
     if own.is_valid(tidied):
-        for violation in _first(own, value):
-            yield Finding("chat.response.nulls", _answer_sentence(violation), violation.pointer)
-    for pointer, result in _results(value):
+        for violation in first_violations(own.name, value):
+            yield Finding("chat.response.nulls", violation.sentence, violation.pointer)
+    for place, result in _results(value):
         if result.get("status") == "success":
-            yield from _bounded("chat.response.score", result.get("score"), f"{pointer}/score")
+            yield from _bounded("chat.response.score", result.get("score"), f"{place}/score")
     yield from _summed(value)
 
 
@@ -134,10 +128,7 @@ def _results(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         found = choice.get("criteria_results") if isinstance(choice, dict) else None
         for name, result in found.items() if isinstance(found, dict) else ():
             if isinstance(result, dict):
-                yield (
-                    f"/choices/{number}/criteria_results/{name.replace('~', '~0').replace('/', '~1')}",
-                    result,
-                )
+                yield pointer(("choices", number, "criteria_results", name)), result
 
 
 def _summed(value: Any) -> Findings:
@@ -151,20 +142,6 @@ def _summed(value: Any) -> Findings:
     if len(numbers) == 3 and numbers[0] + numbers[1] != numbers[2]:
         sentence = f"{numbers[0]} + {numbers[1]} is not {numbers[2]}."
         yield Finding("chat.usage.sum", sentence, "/usage/total_tokens")
-
-
-def _first(checker: Checker, value: Any) -> Iterator[Violation]:
-    """The first three violations: a server that breaks one rule often breaks it many times."""
-    if not checker.is_valid(value):
-        for number, violation in enumerate(checker.violations(value)):
-            if number == _MOST_NAMED:
-                break
-            yield violation
-
-
-def _answer_sentence(violation: Violation) -> str:
-    """The violation's sentence, which speaks of a request, reworded for an answer."""
-    return violation.sentence.replace("the request body", "the answer")
 
 
 def _refusal(area: str, exchange: Exchange) -> Findings:
@@ -187,10 +164,10 @@ def _refusal(area: str, exchange: Exchange) -> Findings:
 def _error_body(area: str, value: Any, level: str) -> Findings:
     if area == "chat" and isinstance(value, dict) and "error" not in value:
         yield Finding("chat.error.detail", '"error" is missing.', "/error")
-    for violation in _first(checker("Error" if area == "judge" else "ChatError"), value):
+    for violation in first_violations("Error" if area == "judge" else "ChatError", value):
         check = _error_check(area, violation)
         weaker = level if check.endswith((".body", ".closed")) else ""
-        yield Finding(check, _answer_sentence(violation), violation.pointer, level=weaker)
+        yield Finding(check, violation.sentence, violation.pointer, level=weaker)
 
 
 def _error_check(area: str, violation: Violation) -> str:

@@ -9,6 +9,7 @@ from functools import cache
 
 from openpipe_mock.contract.checks import catalogue
 from openpipe_mock.contract.expressions import expression
+from openpipe_mock.contract.findings import Planned
 from openpipe_mock.contract.probe import Request
 
 from .promises import Case
@@ -39,6 +40,37 @@ class Plan:
     narrowed: bool = False
     bytes: int = 0
     tokens: int = 0
+
+    def numbers(self) -> Planned:
+        """The plan in numbers, for reports."""
+        checks = dict.fromkeys(case.check for case in self.kept)
+        begun = {check.id for check in checks}
+        families: Counter[str] = Counter()
+        for case in self.kept:
+            families[case.family] += self.costs[case.label]
+        return Planned(
+            self.requests,
+            self.reserve,
+            self.bytes,
+            self.tokens,
+            families,
+            tuple(checks),
+            cut=tuple(dict.fromkeys(case.check.id for case in self.cut if case.check.id not in begun)),
+            musts=self._musts(),
+            cases=len(self.kept),
+            more=sum(case.check.id in begun for case in self.cut),
+            shared=sum(bool(case.group) for case in self.kept),
+            bodies=len({case.group for case in self.kept} - {""}),
+        )
+
+    def _musts(self) -> frozenset[str]:
+        """The checks without which the run is inconclusive; in a whole plan also those of every answer."""
+        checks = {case.check.id: case.check for case in (*self.kept, *self.cut)}
+        endpoints = {check.endpoint for check in checks.values()}
+        whole = not self.narrowed and {f"reachability.{name}" for name in endpoints} <= checks.keys()
+        every = catalogue().values() if whole else ()
+        aside = {check.id for check in every if not check.cost and check.endpoint in endpoints and check.must}
+        return frozenset(aside | {check.id for check in checks.values() if check.must})
 
 
 def selected(case: Case, only: Sequence[str]) -> bool:

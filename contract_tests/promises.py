@@ -4,12 +4,13 @@ A rule is a generator of findings over answers. `@rule_for` names its check and 
 that a run knows all that it will send before it sends anything.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from openpipe_mock.contract.checks import Check, Finding, catalogue
+from openpipe_mock.contract.checks import Check, catalogue, find
+from openpipe_mock.contract.findings import CaseResult, Finding
 from openpipe_mock.contract.probe import Exchange, Request
 
 from . import invariants
@@ -117,13 +118,25 @@ class Registration:
 def rule_for(
     check: str, make_variants: MakeVariants, *, rank: float = 50, further: int = 0, needs: str | None = None
 ) -> Callable[[Rule], Rule]:
-    """Register a rule. `needs` is the endpoint that has to be reachable, by default the check's own."""
+    """Register a rule, for one check or, used several times, for several.
+
+    `needs` is the endpoint that has to be reachable, by default the check's own.
+    """
 
     def mark(rule: Rule) -> Rule:
-        rule.registration = Registration(check, make_variants, rank, further, needs, rule)  # type: ignore[attr-defined]
+        own = Registration(check, make_variants, rank, further, needs, rule)
+        rule.__dict__["registrations"] = [
+            own,
+            *registrations(rule),
+        ]  # the lowest decorator is the first to run
         return rule
 
     return mark
+
+
+def registrations(rule: object) -> list[Registration]:
+    """The registrations of a rule in the order in which they are written, [] for anything else."""
+    return getattr(rule, "registrations", [])
 
 
 def one_case(*builders: Callable[[RunSettings], Request]) -> MakeVariants:
@@ -210,71 +223,61 @@ def require_object(exchange: Exchange) -> dict[str, Any]:
     return exchange.value
 
 
-@dataclass
-class _Attempt:
-    """One attempt at a case: findings, why the rule judged nothing, and the checks that were applied."""
-
-    findings: list[Finding] = field(default_factory=list)
-    unjudged: str = ""
-    examined: set[str] = field(default_factory=set)
-
-    def checks(self) -> set[str]:
-        return {finding.check for finding in self.findings if finding.kind == "broken"}
-
-
-def _attempt(case: Case, run: Run, *, fresh: bool = False) -> _Attempt:
-    """Judge a case once."""
-    context, made = CaseContext(case, run, fresh), _Attempt()
+def _attempt(case: Case, run: Run, *, fresh: bool = False) -> CaseResult:
+    """Judge a case once. Its findings have neither level nor case yet."""
+    context, findings, examined, unjudged = CaseContext(case, run, fresh), list[Finding](), set[str](), ""
     try:
-        made.findings += case.rule(context)
+        findings += case.rule(context)
     except Unjudged as reason:
-        made.unjudged = str(reason)
+        unjudged = str(reason)
     for exchange in context.sent if run.alive else ():
-        made.examined.update(invariants.examined(exchange))
-        made.findings += [replace(found, evidence=exchange) for found in invariants.broken(exchange)]
-    return made
+        examined.update(invariants.examined(exchange))
+        findings += [replace(found, evidence=exchange) for found in invariants.broken(exchange)]
+    return CaseResult(case.check, tuple(findings), frozenset(examined), unjudged=unjudged)
 
 
-@dataclass
-class Verdict:
-    """The result of a case. `flaky` has the checks that broke at first and held when it was repeated."""
-
-    case: Case
-    findings: list[Finding]
-    flaky: set[str]
-    unjudged: str
-    examined: set[str]
-    sent: int = 0
-    inconclusive: str = ""
+def _broken_checks(result: CaseResult) -> set[str]:
+    return {finding.check for finding in result.findings if finding.kind == "broken"}
 
 
-def judge_case(case: Case, run: Run) -> Verdict:
+def judge_case(case: Case, run: Run) -> CaseResult:
     """Judge a case, and once more where it broke: a check that holds then is flaky."""
     before = run.probe.sent
     made = _judge_if_reachable(case, run)
-    made.sent = run.probe.sent - before
-    return made
+    return replace(made, requests=run.probe.sent - before)
 
 
-def _judge_if_reachable(case: Case, run: Run) -> Verdict:
+def _judge_if_reachable(case: Case, run: Run) -> CaseResult:
     if case.needs and not reachable(case.needs, run).known:
-        return Verdict(case, [], set(), f"{case.needs} could not be reached", set())
+        return CaseResult(case.check, unjudged=f"{case.needs} could not be reached")
     first = _attempt(case, run)
-    news = first.checks() - run.confirmed
+    broken = _broken_checks(first)
+    news = broken - run.confirmed
     if not news or run.dead or run.probe.left < case.cost:
-        return _verdict(case, first)
+        return _whole(case, first, broken)
     second = _attempt(case, run, fresh=True)
-    flaky = news - second.checks()
+    again = _broken_checks(second)
+    flaky = news - again
     if second.unjudged and not first.unjudged:
         flaky -= {case.check.id}  # nothing was judged the second time, so nothing speaks against the first
-    run.confirmed |= first.checks() & second.checks()
-    return _verdict(case, first, flaky)
+    run.confirmed |= broken & again
+    return _whole(case, first, broken, flaky)
 
 
-def _verdict(case: Case, made: _Attempt, flaky: set[str] | None = None) -> Verdict:
-    unjudged = made.unjudged if case.check.id not in made.checks() else ""
-    own = set() if unjudged else {case.check.id}
-    return Verdict(case, made.findings, flaky or set(), unjudged, made.examined | own)
+def _whole(case: Case, made: CaseResult, broken: set[str], flaky: Set[str] = frozenset()) -> CaseResult:
+    """The result of an attempt. `flaky` has the checks that held when the case was judged again."""
+    unjudged = "" if case.check.id in broken else made.unjudged
+    examined = made.examined if unjudged else made.examined | {case.check.id}
+    findings = tuple(_complete(finding, case, flaky) for finding in made.findings)
+    return replace(made, findings=findings, examined=examined, unjudged=unjudged)
+
+
+def _complete(finding: Finding, case: Case, flaky: Set[str]) -> Finding:
+    """The finding with its level and its case."""
+    check = case.check if finding.check == case.check.id else find(finding.check)
+    if finding.kind == "broken" and finding.check in flaky:
+        finding = replace(finding, kind="flaky")
+    return replace(finding, level=finding.level or check.level, case=case.label)
 
 
 def reachable(endpoint: str, run: Run) -> Reach:

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
-from openpipe_mock.contract.checks import Finding
 from openpipe_mock.contract.eventstream import DONE_DATA, Event
-from openpipe_mock.contract.probe import Exchange
-from openpipe_mock.core import strictjson
-from openpipe_mock.core.errors import ParseError
-from openpipe_mock.openapi.spec import Checker, contract
+from openpipe_mock.contract.findings import Finding
+from openpipe_mock.contract.probe import Exchange, parse_json
+
+from .schemas import first_violations
 
 Findings = Iterator[Finding]
 _Chunk = dict[str, Any]
@@ -19,12 +17,6 @@ EXAMINED = tuple(
     f"chat.stream.{name}"
     for name in ("content_type", "no_cache", "events", "chunks", "one_id", "role", "order", "finish", "end")
 )
-_MOST_NAMED = 3
-
-
-@cache
-def _checker() -> Checker:
-    return contract().checker("ChatCompletionChunk")
 
 
 @dataclass
@@ -121,10 +113,7 @@ def _events(exchange: Exchange) -> tuple[Event, ...]:
 
 
 def _parsed(event: Event) -> tuple[Any, str]:
-    try:
-        return strictjson.parse(event.data.encode("utf-8", "surrogatepass")), ""
-    except ParseError as error:
-        return None, error.message.removeprefix(f"{ParseError.words}: ")
+    return parse_json(event.data.encode("utf-8", "surrogatepass"))
 
 
 def _head(exchange: Exchange) -> Findings:
@@ -163,16 +152,12 @@ def _utf8(body: bytes) -> bool:
 
 def _pieces(exchange: Exchange) -> Findings:
     """Violations of the schema: the first three, of the first chunk that has any."""
-    own = _checker()
     for number, chunk in enumerate(chunks(exchange)):
-        if own.is_valid(chunk):
-            continue
-        for count, violation in enumerate(own.violations(chunk)):
-            if count == _MOST_NAMED:
-                break
-            words = violation.sentence.replace("the request body", "the chunk")
-            yield Finding("chat.stream.chunks", words, f"/events/{number}{violation.pointer}")
-        return
+        found = list(first_violations("ChatCompletionChunk", chunk, "the chunk"))
+        for violation in found:
+            yield Finding("chat.stream.chunks", violation.sentence, f"/events/{number}{violation.pointer}")
+        if found:
+            return
 
 
 def _whole(exchange: Exchange) -> Findings:

@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.findings import Finding
 from openpipe_mock.openapi.violations import SchemaPlace, violations_of
 
 from .builders import ANSWER_SCHEMA, OTHER_TOOL, PROMPTS, TOOL, WEATHER, chatting

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
-from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Request, wire
 
 from .builders import PROMPTS, best_of, chatting, judging, streaming, user_messages
@@ -92,10 +92,15 @@ def test_the_best_choice_comes_first(context: CaseContext) -> Iterator[Finding]:
         every = choices(require_object(exchange))
         if not all(results(choice) for choice in every):
             raise Unjudged("choices without results can't be told apart")
-        if not any(scores(results(choice), errored=True) for choice in every):
+        counting, with_errored = (
+            [scores(results(choice), errored=errored) for choice in every] for errored in (False, True)
+        )
+        if not any(with_errored):
             raise Unjudged("no result has a score that is a number")
-        if not any(falls([combine(results(choice)) for choice in every]) for combine in COMBINATIONS):
-            totals = [round(summed(results(choice)), 6) for choice in every]
+        # A mean that counts errors as 0 orders as the sum does.
+        ways = product((math.fsum, mean), (counting, with_errored))
+        if not any(falls([combine(each) for each in found]) for combine, found in ways):
+            totals = [round(math.fsum(each), 6) for each in counting]
             sentence = f"the choices' scores add up to {totals}, which is no falling order under sum or mean."
             yield context.broken(sentence, "/choices", about=exchange)
 
@@ -116,26 +121,8 @@ def scores(found: dict[str, Json], *, errored: bool) -> list[float]:
     ]
 
 
-def summed(found: dict[str, Json]) -> float:
-    return math.fsum(scores(found, errored=False))
-
-
-def mean(found: dict[str, Json]) -> float:
-    counting = scores(found, errored=False)
-    return math.fsum(counting) / len(counting) if counting else 0.0
-
-
-def summed_with_errored(found: dict[str, Json]) -> float:
-    return math.fsum(scores(found, errored=True))
-
-
-def mean_with_errored(found: dict[str, Json]) -> float:
-    counting = scores(found, errored=True)
-    return math.fsum(counting) / len(counting) if counting else 0.0
-
-
-COMBINATIONS = (summed, mean, summed_with_errored, mean_with_errored)
-"""Accepted ways to combine scores. A mean that counts errors as 0 orders as the sum does."""
+def mean(numbers: list[float]) -> float:
+    return math.fsum(numbers) / len(numbers) if numbers else 0.0
 
 
 def both_versions(settings: RunSettings) -> list[Variant]:

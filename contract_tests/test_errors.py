@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Request
+from openpipe_mock.openapi.spec import contract
 
 from .builders import CHAT, JUDGE, chatting, judging, post
-from .invariants import checker
 from .promises import CaseContext, one_case, reachable, require_answer, rule_for
 from .run import Unjudged
 from .settings import RunSettings, plain
@@ -52,72 +52,44 @@ def got(path: str) -> Builder:
 
 
 @rule_for("judge.errors.malformed_json", one_case(raw(JUDGE, MALFORMED)), rank=10)
-def test_the_judge_refuses_what_is_no_json(context: CaseContext) -> Iterator[Finding]:
-    return refused(context, "a body that is no JSON")
-
-
 @rule_for("chat.errors.malformed_json", one_case(raw(CHAT, MALFORMED)), rank=10)
-def test_chat_refuses_what_is_no_json(context: CaseContext) -> Iterator[Finding]:
+def test_what_is_no_json_is_refused(context: CaseContext) -> Iterator[Finding]:
     return refused(context, "a body that is no JSON")
 
 
 @rule_for("judge.errors.empty_body", one_case(raw(JUDGE, b"")), rank=20)
-def test_the_judge_refuses_an_empty_body(context: CaseContext) -> Iterator[Finding]:
-    return refused(context, "an empty body")
-
-
 @rule_for("chat.errors.empty_body", one_case(raw(CHAT, b"")), rank=20)
-def test_chat_refuses_an_empty_body(context: CaseContext) -> Iterator[Finding]:
+def test_an_empty_body_is_refused(context: CaseContext) -> Iterator[Finding]:
     return refused(context, "an empty body")
 
 
 @rule_for("judge.errors.not_an_object", one_case(raw(JUDGE, b"[]")), rank=20)
-def test_the_judge_refuses_a_list(context: CaseContext) -> Iterator[Finding]:
-    return refused(context, "a list in place of an object")
-
-
 @rule_for("chat.errors.not_an_object", one_case(raw(CHAT, b"[]")), rank=20)
-def test_chat_refuses_a_list(context: CaseContext) -> Iterator[Finding]:
+def test_a_list_is_refused(context: CaseContext) -> Iterator[Finding]:
     return refused(context, "a list in place of an object")
 
 
 @rule_for("judge.errors.content_type", one_case(typed(judging, "text/plain")), rank=40)
-def test_the_judge_refuses_another_content_type(context: CaseContext) -> Iterator[Finding]:
-    return refused(context, "a body of the type text/plain")
-
-
 @rule_for("chat.errors.content_type", one_case(typed(chatting, "text/plain")), rank=40)
-def test_chat_refuses_another_content_type(context: CaseContext) -> Iterator[Finding]:
+def test_another_content_type_is_refused(context: CaseContext) -> Iterator[Finding]:
     return refused(context, "a body of the type text/plain")
 
 
 @rule_for("judge.errors.missing_key", one_case(keyed(judging, "none")), rank=10)
-def test_the_judge_wants_a_key(context: CaseContext) -> Iterator[Finding]:
-    return refused(context, "a request without a key")
-
-
 @rule_for("chat.errors.missing_key", one_case(keyed(chatting, "none")), rank=10)
-def test_chat_wants_a_key(context: CaseContext) -> Iterator[Finding]:
+def test_a_key_is_wanted(context: CaseContext) -> Iterator[Finding]:
     return refused(context, "a request without a key")
 
 
 @rule_for("judge.errors.wrong_key", one_case(keyed(judging, "wrong")), rank=22)
-def test_the_judge_refuses_a_wrong_key(context: CaseContext) -> Iterator[Finding]:
-    return refused(context, "a key that doesn't exist")
-
-
 @rule_for("chat.errors.wrong_key", one_case(keyed(chatting, "wrong")), rank=22)
-def test_chat_refuses_a_wrong_key(context: CaseContext) -> Iterator[Finding]:
+def test_a_wrong_key_is_refused(context: CaseContext) -> Iterator[Finding]:
     return refused(context, "a key that doesn't exist")
 
 
 @rule_for("judge.errors.method", one_case(got(JUDGE)), rank=24)
-def test_the_judge_refuses_another_method(context: CaseContext) -> Iterator[Finding]:
-    return refused(context, "GET")
-
-
 @rule_for("chat.errors.method", one_case(got(CHAT)), rank=24)
-def test_chat_refuses_another_method(context: CaseContext) -> Iterator[Finding]:
+def test_another_method_is_refused(context: CaseContext) -> Iterator[Finding]:
     return refused(context, "GET")
 
 
@@ -134,11 +106,10 @@ def test_an_unknown_path_is_refused(context: CaseContext) -> Iterator[Finding]:
     exchange = require_answer(context.ask(context.case.requests[0]))
     if exchange.refused:
         value, trouble = exchange.parsed
-        for violation in () if trouble else checker("ChatError").violations(value):
+        every = () if trouble else contract().checker("ChatError").violations(value, "the answer")
+        for violation in every:
             if not violation.pointer.startswith(("/issues", "/error")):
-                yield context.broken(
-                    violation.sentence.replace("the request body", "the answer"), violation.pointer
-                )
+                yield context.broken(violation.sentence, violation.pointer)
         if trouble:
             yield context.broken(f"the body of the {exchange.status} is no JSON: {trouble}")
 

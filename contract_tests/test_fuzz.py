@@ -1,16 +1,18 @@
 """Rules with requests from Hypothesis, shrunk to the smallest that shows a violation. Only with `--fuzz`."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
-from openpipe_mock.contract.checks import Finding, find
+from openpipe_mock.contract.checks import find
+from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.payloads.edits import Edit
 
 from . import invariants
 from .builders import request_for
 from .invariants import message_suffix
-from .promises import CaseContext, MakeVariants, Variant, rule_for
+from .promises import CaseContext, Variant, rule_for
 from .run import Unjudged
 from .settings import RunSettings
 
@@ -37,12 +39,12 @@ def bodies_and_edits(endpoint: str, *, valid: bool) -> Any:
     )
 
 
-def search(context: CaseContext, endpoint: str, trouble: Trouble, *, valid: bool) -> Iterator[Finding]:
+def search(context: CaseContext, trouble: Trouble, *, valid: bool) -> Iterator[Finding]:
     """Send requests from Hypothesis, and yield a finding about the smallest that shows trouble."""
     from hypothesis import HealthCheck, Phase, given, seed, settings
 
     found: list[tuple[Exchange, str]] = []
-    started = context.run.probe.sent
+    started, endpoint = context.run.probe.sent, context.case.check.endpoint
 
     @seed(context.settings.seed)
     @settings(
@@ -105,26 +107,16 @@ def accepted_though_broken(exchange: Exchange, edit: Edit | None) -> str:
     return f"{broken} was answered by {exchange.status}." if 200 <= exchange.status < 400 else ""
 
 
-def fuzzed(check: str, rank: float) -> Callable[[Any], Any]:
-    make_variants: MakeVariants = as_many_as_asked
-    return rule_for(check, make_variants, rank=rank)
+fuzzed = partial(rule_for, make_variants=as_many_as_asked)
 
 
-@fuzzed("judge.fuzz.valid", 52)
-def test_the_judge_accepts_whatever_is_valid(context: CaseContext) -> Iterator[Finding]:
-    return search(context, "judge", refused, valid=True)
+@fuzzed("judge.fuzz.valid", rank=52)
+@fuzzed("chat.fuzz.valid", rank=54)
+def test_whatever_is_valid_is_accepted(context: CaseContext) -> Iterator[Finding]:
+    return search(context, refused, valid=True)
 
 
-@fuzzed("judge.fuzz.broken", 53)
-def test_the_judge_refuses_whatever_is_broken(context: CaseContext) -> Iterator[Finding]:
-    return search(context, "judge", accepted_though_broken, valid=False)
-
-
-@fuzzed("chat.fuzz.valid", 54)
-def test_chat_accepts_whatever_is_valid(context: CaseContext) -> Iterator[Finding]:
-    return search(context, "chat", refused, valid=True)
-
-
-@fuzzed("chat.fuzz.broken", 55)
-def test_chat_refuses_whatever_is_broken(context: CaseContext) -> Iterator[Finding]:
-    return search(context, "chat", accepted_though_broken, valid=False)
+@fuzzed("judge.fuzz.broken", rank=53)
+@fuzzed("chat.fuzz.broken", rank=55)
+def test_whatever_is_broken_is_refused(context: CaseContext) -> Iterator[Finding]:
+    return search(context, accepted_though_broken, valid=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.findings import Finding
 
 from .builders import judging
 from .promises import CaseContext, Variant, one_case, require_object, require_success, rule_for

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Request
 
 from .builders import chatting, judging, user_messages
@@ -85,7 +85,11 @@ def scripts(build: Builder) -> MakeVariants:
     return make_variants
 
 
-def climb(context: CaseContext) -> Iterator[Finding]:
+@rule_for("judge.limits.length", lengths(judged_text), rank=48)
+@rule_for("chat.limits.length", lengths(chatted_text), rank=48)
+@rule_for("judge.limits.messages", numbers(judged_messages), rank=48)
+@rule_for("chat.limits.messages", numbers(chatted_messages), rank=48)
+def test_larger_requests_are_taken(context: CaseContext) -> Iterator[Finding]:
     """Send ever larger requests up to the first that isn't accepted, and report that one."""
     for number, (request, rung) in enumerate(zip(context.case.requests, context.facts, strict=True)):
         exchange = context.ask(request)
@@ -103,7 +107,9 @@ def climb(context: CaseContext) -> Iterator[Finding]:
             return
 
 
-def every_script(context: CaseContext) -> Iterator[Finding]:
+@rule_for("judge.limits.unicode", scripts(judged_text), rank=28)
+@rule_for("chat.limits.unicode", scripts(chatted_text), rank=28)
+def test_any_script_is_taken(context: CaseContext) -> Iterator[Finding]:
     for request, name in zip(context.case.requests, context.facts, strict=True):
         exchange = require_answer(context.ask(request))
         if not exchange.ok:
@@ -112,33 +118,3 @@ def every_script(context: CaseContext) -> Iterator[Finding]:
                 f"a text with {name} characters was answered by {exchange.status}{message_suffix(exchange)}",
                 level=level,
             )
-
-
-@rule_for("judge.limits.length", lengths(judged_text), rank=48)
-def test_the_judge_takes_long_texts(context: CaseContext) -> Iterator[Finding]:
-    return climb(context)
-
-
-@rule_for("chat.limits.length", lengths(chatted_text), rank=48)
-def test_chat_takes_long_texts(context: CaseContext) -> Iterator[Finding]:
-    return climb(context)
-
-
-@rule_for("judge.limits.messages", numbers(judged_messages), rank=48)
-def test_the_judge_takes_long_conversations(context: CaseContext) -> Iterator[Finding]:
-    return climb(context)
-
-
-@rule_for("chat.limits.messages", numbers(chatted_messages), rank=48)
-def test_chat_takes_long_conversations(context: CaseContext) -> Iterator[Finding]:
-    return climb(context)
-
-
-@rule_for("judge.limits.unicode", scripts(judged_text), rank=28)
-def test_the_judge_takes_any_script(context: CaseContext) -> Iterator[Finding]:
-    return every_script(context)
-
-
-@rule_for("chat.limits.unicode", scripts(chatted_text), rank=28)
-def test_chat_takes_any_script(context: CaseContext) -> Iterator[Finding]:
-    return every_script(context)

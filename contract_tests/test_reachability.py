@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.findings import Finding
 
 from .promises import CaseContext, MakeVariants, Variant, reachable, rule_for
 from .reachability import candidates
@@ -16,7 +16,9 @@ def smallest(endpoint: str) -> MakeVariants:
     return make_variants
 
 
-def ask_once(context: CaseContext) -> Iterator[Finding]:
+@rule_for("reachability.judge", smallest("judge"), rank=0, needs="")
+@rule_for("reachability.chat", smallest("chat"), rank=1, needs="")
+def test_an_endpoint_answers(context: CaseContext) -> Iterator[Finding]:
     """No finding of its own: an unreachable endpoint breaks nothing. Its answers are checked as any other."""
     endpoint = context.case.check.endpoint
     if context.fresh:
@@ -24,13 +26,3 @@ def ask_once(context: CaseContext) -> Iterator[Finding]:
         context.run.seen.pop(context.case.requests[0], None)
     context.sent += reachable(endpoint, context.run).exchanges
     return iter(())
-
-
-@rule_for("reachability.judge", smallest("judge"), rank=0, needs="")
-def test_the_judge_answers(context: CaseContext) -> Iterator[Finding]:
-    return ask_once(context)
-
-
-@rule_for("reachability.chat", smallest("chat"), rank=1, needs="")
-def test_chat_answers(context: CaseContext) -> Iterator[Finding]:
-    return ask_once(context)

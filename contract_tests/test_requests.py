@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 
-from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Exchange, Request
 from openpipe_mock.payloads.edits import Edit, edits, header_edits
 from openpipe_mock.payloads.valid import Positive, positives
@@ -86,37 +86,11 @@ def accepted(context: CaseContext) -> Iterator[Finding]:
         yield context.broken(f"a valid request was answered by {exchange.status}{message_suffix(exchange)}")
 
 
-def accepted_somehow(context: CaseContext) -> Iterator[Finding]:
-    """Accepted merged with its group or, where that was refused, alone."""
-    if context.case.group:
-        group, case = context.facts
-        if case in find_accepted(group.members, partial(is_accepted, context.run, context.run.exchange)):
-            return
-    yield from accepted(context)
-
-
 def is_accepted(run: Run, ask: Callable[[Request], Exchange], members: Members) -> bool | None:
     """Whether some bodies are accepted as one, None where no answer came. Sent only if not known yet."""
     own = request_showing(run.settings, members)
     exchange = run.known(own) or ask(own)
     return None if exchange.failure else require_answer(exchange).ok
-
-
-def accepted_together(context: CaseContext) -> Iterator[Finding]:
-    """Find the accepted members for their cases. A finding only if all are accepted alone, not merged."""
-    run, members = context.run, context.facts.members
-    if context.fresh:
-        for telling in blamed(run, members):
-            context.anew(telling)
-    fine = set(find_accepted(members, partial(is_accepted, run, context.ask)))
-    whole = run.known(request_showing(run.settings, members))
-    if whole is None or whole.ok:
-        return
-    if fine < set(members):
-        refused = ", ".join(case.name for case in members if case not in fine)
-        raise Unjudged(f"refused for what is refused alone: {refused}")
-    answer = whole.failure or f"{whole.status}{message_suffix(whole)}"
-    yield context.broken(f"valid requests are accepted alone, and in one answered by {answer}", about=whole)
 
 
 def blamed(run: Run, members: Members) -> list[Request]:
@@ -138,23 +112,33 @@ def blamed(run: Run, members: Members) -> list[Request]:
 
 
 @rule_for("judge.accepts", in_company("judge"))
-def test_the_judge_accepts_branches_of_its_schema_in_one_body(context: CaseContext) -> Iterator[Finding]:
-    return accepted_together(context)
-
-
 @rule_for("chat.accepts", in_company("chat"))
-def test_chat_accepts_branches_of_its_schema_in_one_body(context: CaseContext) -> Iterator[Finding]:
-    return accepted_together(context)
+def test_branches_of_a_schema_are_accepted_in_one_body(context: CaseContext) -> Iterator[Finding]:
+    """Find the accepted members for their cases. A finding only if all are accepted alone, not merged."""
+    run, members = context.run, context.facts.members
+    if context.fresh:
+        for telling in blamed(run, members):
+            context.anew(telling)
+    fine = set(find_accepted(members, partial(is_accepted, run, context.ask)))
+    whole = run.known(request_showing(run.settings, members))
+    if whole is None or whole.ok:
+        return
+    if fine < set(members):
+        refused = ", ".join(case.name for case in members if case not in fine)
+        raise Unjudged(f"refused for what is refused alone: {refused}")
+    answer = whole.failure or f"{whole.status}{message_suffix(whole)}"
+    yield context.broken(f"valid requests are accepted alone, and in one answered by {answer}", about=whole)
 
 
 @rule_for("judge.accepts", valid("judge"))
-def test_the_judge_accepts_every_branch_of_its_schema(context: CaseContext) -> Iterator[Finding]:
-    return accepted_somehow(context)
-
-
 @rule_for("chat.accepts", valid("chat"))
-def test_chat_accepts_every_branch_of_its_schema(context: CaseContext) -> Iterator[Finding]:
-    return accepted_somehow(context)
+def test_every_branch_of_a_schema_is_accepted(context: CaseContext) -> Iterator[Finding]:
+    """Accepted merged with its group or, where that was refused, alone."""
+    if context.case.group:
+        group, case = context.facts
+        if case in find_accepted(group.members, partial(is_accepted, context.run, context.run.exchange)):
+            return
+    yield from accepted(context)
 
 
 def invalid(endpoint: str) -> MakeVariants:
@@ -205,7 +189,9 @@ def opening(edit: Edit) -> float:
     return REPEATED if edit.endpoint == "chat" and edit.component in shared() else FIRST
 
 
-def refused(context: CaseContext) -> Iterator[Finding]:
+@rule_for("judge.rejects", invalid("judge"))
+@rule_for("chat.rejects", invalid("chat"))
+def test_what_breaks_a_schema_is_refused(context: CaseContext) -> Iterator[Finding]:
     edit: Edit = context.facts
     exchange = require_answer(context.ask(context.case.requests[0]))
     if exchange.refused:
@@ -216,16 +202,6 @@ def refused(context: CaseContext) -> Iterator[Finding]:
         yield context.lenient(sentence, edit.pointer)
     else:
         yield replace(context.broken(sentence, edit.pointer), level=edit.level)
-
-
-@rule_for("judge.rejects", invalid("judge"))
-def test_the_judge_refuses_what_breaks_its_schema(context: CaseContext) -> Iterator[Finding]:
-    return refused(context)
-
-
-@rule_for("chat.rejects", invalid("chat"))
-def test_chat_refuses_what_breaks_its_schema(context: CaseContext) -> Iterator[Finding]:
-    return refused(context)
 
 
 DUMPED = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from openpipe_mock.contract.checks import Finding
+from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Exchange
 
 from . import streams

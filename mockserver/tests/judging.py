@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from openpipe_mock.contract.findings import Result
-from openpipe_mock.contract.run import RunOptions, run
+from openpipe_mock.contract.run import run
+from openpipe_mock.contract.target import RunOptions
 from tests.reference.http import App
 from tests.reference.server import KEY, MODELS
 from tests.reference.serving import live

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from openpipe_mock.faults.selection import counted
+from openpipe_mock.core.wording import counted
 from tests.chatclients import CLIENTS, surroundings
 from tests.environments import ROOT, installed, node_modules
 from tests.live import INSTALLING, PATIENCE, Live, clean, serving

@@ -21,7 +21,7 @@ from openpipe_mock.core.canonical import ordered, spelled
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.core.seeded import EPOCH, Draw
 from openpipe_mock.core.wording import quoted, short, shown
-from openpipe_mock.instances import search as instances
+from openpipe_mock.instances import builder as instances
 
 Json = dict[str, Any]
 

@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 
 from openpipe_mock.answers.chat import Choice, Completion, ToolCall
+from openpipe_mock.answers.events import DONE
 from openpipe_mock.answers.ranking import Ranked, criteria_usage, results
 from openpipe_mock.answers.texts import OPENERS
 
 Json = dict[str, Any]
-DONE = b"data: [DONE]\n\n"
 
 
 def whole_answer(completion: Completion, ranking: Sequence[Ranked] = ()) -> Json:
@@ -131,8 +131,3 @@ def _chunk_choice(
 ) -> bytes:
     chunk = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
     return orjson.dumps(chunk)
-
-
-def event(data: Json) -> bytes:
-    """Return a value as a server-sent event."""
-    return b"data: " + orjson.dumps(data) + b"\n\n"

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from openpipe_mock.cli.options import CONTEXT, FILE, fail
+from openpipe_mock.core.levels import LEVELS
 from openpipe_mock.core.resources import install_line
 
 if TYPE_CHECKING:
-    from openpipe_mock.contract.findings import Planned, Result
-    from openpipe_mock.contract.run import Progress, RunOptions
+    from openpipe_mock.contract.findings import Result
+    from openpipe_mock.contract.run import Progress
+    from openpipe_mock.contract.target import RunOptions
 
-_LEVELS = ("documented", "sdk", "source", "decision")
 _USAGE = 2
 _EVERY = 50
 """Where standard error is no terminal, progress is printed after every so many checks."""
@@ -50,7 +51,7 @@ command that makes no sense.""",
 )
 @click.option(
     "--level",
-    type=click.Choice(_LEVELS),
+    type=click.Choice(LEVELS),
     default="sdk",
     show_default=True,
     help="Which checks decide: documented, plus sdk, plus source, plus decision. Others are only reported.",
@@ -102,7 +103,8 @@ command that makes no sense.""",
 def contract_command(**given: Any) -> None:
     """Judge whether the server at URL keeps the contract."""
     try:
-        from openpipe_mock.contract.run import RunOptions, run
+        from openpipe_mock.contract.run import run, server_of
+        from openpipe_mock.contract.target import RunOptions
     except ModuleNotFoundError as error:
         fail(f"{error.name} is missing: {install_line('contract')}", _USAGE)
     from openpipe_mock.contract import deviations
@@ -121,8 +123,6 @@ def contract_command(**given: Any) -> None:
         before = deviations.read_baseline(files["baseline"]) if files["baseline"] else None
         if files["write_known"] and files["write_known"].exists():
             raise deviations.BadFile(f"{files['write_known']} exists already; name another file")
-        from openpipe_mock.contract.run import server_of
-
         server = server_of(options)
         _say(header(server.url, options.level, options.seed, server.max_requests))
         result = run(options, _progress(options))
@@ -152,17 +152,9 @@ def rerun(options: "RunOptions") -> str:
         ("--latest", options.latest),
     ):
         words += [word for value in values for word in (flag, value)]
-    words += [
-        flag
-        for flag, wanted in (
-            ("--thorough", options.thorough),
-            ("--large", options.large),
-            ("--send-key", options.send_key),
-        )
-        if wanted
-    ]
-    words += ["--fuzz", str(options.fuzz)] if options.fuzz else []
-    return shlex.join(words)
+    for flag in ("--thorough", "--large", "--send-key"):
+        words += [flag] if getattr(options, flag[2:].replace("-", "_")) else []
+    return shlex.join([*words, *(["--fuzz", str(options.fuzz)] if options.fuzz else [])])
 
 
 def _progress(options: "RunOptions") -> "Progress":
@@ -170,30 +162,29 @@ def _progress(options: "RunOptions") -> "Progress":
     from openpipe_mock.contract.run import Progress
     from openpipe_mock.contract.text import plan
 
-    def planned(numbers: "Planned", _: Any) -> None:
-        _say(plan(numbers, whole=options.dry_run))
-
-    return Progress(planned, live() if sys.stderr.isatty() else _plainly)
+    return Progress(
+        lambda planned: _say(plan(planned, whole=options.dry_run)),
+        live() if sys.stderr.isatty() else _plainly,
+    )
 
 
 def live() -> Callable[[int, int, int, int], None]:
     """Progress for a terminal: one line that is overwritten each time."""
 
-    def judged(number: int, total: int, requests: int, broken: int) -> None:
+    def judged(number: int, total: int, *counts: int) -> None:
         end = "\r" if number < total else "\r\x1b[K"
-        click.echo(
-            f"\r\x1b[K{number} of {total} checks, {requests} requests, {broken} with findings",
-            err=True,
-            nl=False,
-        )
-        click.echo(end, err=True, nl=False)
+        click.echo(f"\r\x1b[K{_so_far(number, total, *counts)}{end}", err=True, nl=False)
 
     return judged
 
 
-def _plainly(number: int, total: int, requests: int, broken: int) -> None:
+def _plainly(number: int, total: int, *counts: int) -> None:
     if number % _EVERY == 0 or number == total:
-        click.echo(f"{number} of {total} checks, {requests} requests, {broken} with findings", err=True)
+        click.echo(_so_far(number, total, *counts), err=True)
+
+
+def _so_far(number: int, total: int, requests: int, broken: int) -> str:
+    return f"{number} of {total} checks, {requests} requests, {broken} with findings"
 
 
 def _write(result: "Result", files: dict[str, Path | None], again: str, today: datetime.date) -> None:
@@ -201,6 +192,7 @@ def _write(result: "Result", files: dict[str, Path | None], again: str, today: d
     from openpipe_mock.contract.deviations import draft
     from openpipe_mock.contract.html import report_page
     from openpipe_mock.contract.junit import report_junit
+    from openpipe_mock.contract.reporting import write
     from openpipe_mock.contract.text import report_json
 
     makers: dict[str, Callable[[], str]] = {
@@ -211,11 +203,9 @@ def _write(result: "Result", files: dict[str, Path | None], again: str, today: d
     }
     for name, maker in makers.items():
         path = files[name]
-        if path:
-            try:
-                path.write_text(maker(), "utf-8", errors="backslashreplace")
-            except OSError as error:
-                fail(f"{path} can't be written: {error.strerror or error}", _USAGE)
+        problem = write(path, maker()) if path else ""
+        if problem:
+            fail(problem, _USAGE)
 
 
 @click.command(

@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from openpipe_mock.faults.variants import Variant
 
 _USAGE = 2
-_ENDINGS = (".html", ".xml", ".json")
 _FAIL_ON = ("violation", "never")
 
 
@@ -38,9 +37,11 @@ def _say(lines: Iterable[str]) -> None:
 
 def _report_file(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
     """The files of `--report`. Raises BadParameter for an unknown ending or a missing folder."""
+    from openpipe_mock.exec.report import MAKERS
+
     for path in paths:
-        if path.suffix.lower() not in _ENDINGS:
-            raise click.BadParameter(f"{path} ends in none of {', '.join(_ENDINGS)}")
+        if path.suffix.lower() not in MAKERS:
+            raise click.BadParameter(f"{path} ends in none of {', '.join(MAKERS)}")
         if not path.absolute().parent.is_dir():
             raise click.BadParameter(f"there is no folder {path.absolute().parent} for {path.name}")
     return paths
@@ -185,14 +186,9 @@ def tell(verdict: "Verdict", quiet: bool) -> None:
 
 def _write(verdict: "Verdict", reports: Sequence[Path]) -> None:
     """Write the reports. Where one can't be written, ends with the verdict's exit code, or 2 if that is 0."""
+    from openpipe_mock.contract.reporting import write
     from openpipe_mock.exec.report import MAKERS
 
-    problems = []
-    for path in reports:
-        maker: Callable[[Verdict], str] = MAKERS[path.suffix.lower()]
-        try:
-            path.write_text(maker(verdict), "utf-8", errors="backslashreplace")
-        except OSError as error:
-            problems.append(f"{path} can't be written: {error.strerror or error}")
-    if problems:
-        _refuse("\n".join(problems), verdict.exit_code or _USAGE)
+    problems = [write(path, MAKERS[path.suffix.lower()](verdict)) for path in reports]
+    if any(problems):
+        _refuse("\n".join(filter(None, problems)), verdict.exit_code or _USAGE)

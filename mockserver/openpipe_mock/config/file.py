@@ -30,7 +30,7 @@ from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.core.userfiles import read_file
 from openpipe_mock.core.wording import shown
 from openpipe_mock.core.yamltext import MOST_FILE_BYTES, Mistake, UnreadableYaml, YamlDocument
-from openpipe_mock.faults.kinds import Fault, read_fault
+from openpipe_mock.faults.fault import Fault, read_fault
 from openpipe_mock.matching.conditions import When, check_condition, check_conditions, read_when
 from openpipe_mock.openapi.violations import DIALECT, SchemaPlace, violations_of
 

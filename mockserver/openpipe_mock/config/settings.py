@@ -11,7 +11,7 @@ from openpipe_mock.answers.tools import AutoTools
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.core.seeded import ANSWERS, Draw
 from openpipe_mock.core.userfiles import MEBIBYTE
-from openpipe_mock.faults.kinds import Fault
+from openpipe_mock.faults.fault import Fault
 from openpipe_mock.matching.rules import rulebook
 
 Validation = Literal["strict", "lenient", "report"]

@@ -6,20 +6,16 @@ they have their own.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, Literal, get_args
 
 import yaml
 
+from openpipe_mock.core.levels import LEVELS, Level
 from openpipe_mock.core.resources import folder
-from openpipe_mock.core.wording import quoted
+from openpipe_mock.core.wording import counted, quoted
 from openpipe_mock.openapi.spec import YamlLoader
-
-Level = Literal["documented", "sdk", "source", "decision"]
-LEVELS: tuple[Level, ...] = get_args(Level)
-"""Source classes, the strongest first."""
 
 MEANINGS: Mapping[Level, str] = {
     "documented": "the provider's published pages say so",
@@ -57,25 +53,6 @@ class Check:
         """A member of this family. `name` may have dots of its own; an unknown `level` means the family's."""
         chosen = next((each for each in LEVELS if each == level), self.level)
         return replace(self, id=f"{self.id}.{name}", level=chosen, family=False)
-
-
-_Kind = Literal["broken", "lenient"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One violation of a check: a sentence, and a JSON pointer into the answer or the request.
-
-    The kind `lenient` means that a server accepts more than the contract: it is reported and fails nothing.
-    `level` is set where the finding rests on a weaker source than its check. `evidence` is the exchange.
-    """
-
-    check: str
-    sentence: str
-    pointer: str = ""
-    kind: _Kind = "broken"
-    level: str = ""
-    evidence: Any = field(default=None, compare=False)
 
 
 @cache
@@ -133,7 +110,7 @@ def _paragraphs(check: Check, members: Iterable[str]) -> Iterator[str]:
     yield f"  Remedy  {check.remedy}"
     if check.cost:
         each = " for each case" if check.family else ""
-        yield f"  Costs   {check.cost} request{'s' if check.cost > 1 else ''}{each}"
+        yield f"  Costs   {counted(check.cost, 'request')}{each}"
     if check.must:
         yield "  A run that could not check this is inconclusive."
     cases = list(members)

@@ -8,79 +8,93 @@ inconclusive  3   nothing is known to be broken, and something that decides coul
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
-from openpipe_mock.contract.checks import LEVELS, Check, Level, catalogue, decides, family_of, find
+from openpipe_mock.contract.checks import Check, catalogue, decides, family_of, find
+from openpipe_mock.contract.probe import Exchange
+from openpipe_mock.core.levels import LEVELS, Level
 
-Json = Any
 CheckState = Literal["kept", "broken", "flaky", "known", "lenient", "unchecked"]
+_Kind = Literal["broken", "flaky", "known", "lenient"]
 _Verdict = Literal["kept", "broken", "inconclusive"]
 
 _EXIT_CODES: Mapping[_Verdict, int] = {"kept": 0, "broken": 1, "inconclusive": 3}
 STATES: tuple[CheckState, ...] = ("broken", "flaky", "known", "lenient", "kept", "unchecked")
-"""From the worst to the best. A check is in the first of these states that one of its sightings is in."""
+"""From the worst to the best. A check is in the first of these states that one of its findings is in."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """One finding with its evidence, as it came from the suite.
+class Finding:
+    """One violation of a check: a sentence, and a JSON pointer into the answer or the request.
 
-    kind      broken, flaky, lenient, or known for a deviation that the user keeps
-    case      the id for `--only` that repeats just this
-    evidence  request and answer without the key, None where there is none
+    kind      broken; flaky: it held when it was asked again; known: the user keeps this deviation; lenient:
+              the server accepts more than the contract, which fails nothing
+    level     how firm its source is; "" until the case is judged, where that is its check's
+    evidence  the request and its answer, None where there is none
+    case      the id for `--only` that repeats just this; "" until the case is judged
     """
 
     check: str
-    level: str
-    kind: str
-    pointer: str
     sentence: str
-    case: str
-    evidence: Mapping[str, Json] | None = None
+    pointer: str = ""
+    kind: _Kind = "broken"
+    level: str = ""
+    evidence: Exchange | None = field(default=None, compare=False)
+    case: str = ""
 
     @property
     def size(self) -> int:
         """Bytes of the request's body."""
-        return int(self.evidence["size"]) if self.evidence else 0
+        return len(self.evidence.request.body) if self.evidence else 0
 
-    def plain(self) -> dict[str, Json]:
-        return {
-            "check": self.check,
-            "level": self.level,
-            "kind": self.kind,
-            "pointer": self.pointer,
-            "sentence": self.sentence,
-            "case": self.case,
-            "evidence": dict(self.evidence) if self.evidence else None,
-        }
+    @property
+    def placed(self) -> str:
+        """The sentence, behind its pointer if it has one."""
+        return f"{self.pointer}: {self.sentence}" if self.pointer else self.sentence
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """What the suite found in one case.
+
+    examined   the ids of the checks that were applied
+    requests   how many were sent
+    unjudged   why the case's own check was not judged, "" where it was
+    unreached  why the endpoint could not be reached, for the cases that try that
+    """
+
+    check: Check
+    findings: tuple[Finding, ...] = ()
+    examined: frozenset[str] = frozenset()
+    requests: int = 0
+    unjudged: str = ""
+    unreached: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of one check: its sightings, smallest request first, and why cases were not judged."""
+    """The outcome of one check: its findings, smallest request first, and why cases were not judged."""
 
     check: Check
     state: CheckState
-    sightings: tuple[Sighting, ...] = ()
+    findings: tuple[Finding, ...] = ()
     reasons: tuple[str, ...] = ()
 
     @property
     def level(self) -> Level:
-        """The strongest level of the sightings in this state, else the check's own."""
-        firmest = min(
-            (_firmness(each.level) for each in self.sightings if each.kind == self.state), default=-1
-        )
+        """The strongest level of the findings in this state, else the check's own."""
+        firmest = min((_firmness(each) for each in self.findings if each.kind == self.state), default=-1)
         return self.check.level if firmest < 0 else LEVELS[firmest]
 
     @property
-    def first(self) -> Sighting:
-        """The sighting to show: of the strongest level, and there the one with the smallest request."""
-        own = [each for each in self.sightings if each.kind == self.state] or list(self.sightings)
-        return min(own, key=lambda each: (_firmness(each.level), each.size))
+    def first(self) -> Finding:
+        """The finding to show: of the strongest level, and there the one with the smallest request."""
+        own = [each for each in self.findings if each.kind == self.state] or list(self.findings)
+        return min(own, key=lambda each: (_firmness(each), each.size))
 
 
-def _firmness(level: str) -> int:
-    return [*LEVELS].index(level)  # type: ignore[arg-type]
+def _firmness(finding: Finding) -> int:
+    return [*LEVELS].index(finding.level)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +102,9 @@ class Planned:
     """The plan of a run in numbers.
 
     `families` maps a family to its requests, `reserve` are requests that are kept back for repetitions.
-    `ids` has the checks that have cases, `musts` those without which the run is inconclusive. `cut` has the
-    checks of which no case is left; `more` counts the cases that were cut of other checks. `shared` counts
-    the cases without requests of their own: `bodies` requests show several of them at once.
+    `checks` are those that have cases, `musts` the ids of those without which the run is inconclusive. `cut`
+    has the ids of checks of which no case is left; `more` counts the cases that were cut of other checks.
+    `shared` counts the cases without requests of their own: `bodies` requests show several of them at once.
     """
 
     requests: int = 0
@@ -98,7 +112,7 @@ class Planned:
     bytes: int = 0
     tokens: int = 0
     families: Mapping[str, int] = field(default_factory=dict)
-    ids: frozenset[str] = frozenset()
+    checks: tuple[Check, ...] = ()
     cut: tuple[str, ...] = ()
     musts: frozenset[str] = frozenset()
     cases: int = 0
@@ -154,9 +168,9 @@ class Result:
     @property
     def open_questions(self) -> list[str]:
         """Reasons why the run is inconclusive, one sentence each."""
-        return [*self.questions()]
+        return [*self._questions()]
 
-    def questions(self) -> Iterator[str]:
+    def _questions(self) -> Iterator[str]:
         for endpoint, reason in self.unreached.items():
             yield f"{endpoint} was not judged. {reason}"
         for outcome in self.deciding("flaky"):
@@ -188,35 +202,29 @@ class Result:
         return _EXIT_CODES[self.verdict]
 
 
-def outcomes(payloads: Iterable[Mapping[str, Json]], planned: Planned) -> tuple[Outcome, ...]:
-    """One outcome for each check that was planned or looked at, in the catalogue's order.
-
-    `payloads` has one JSON object for each case, as the suite's `evidence` module makes it.
-    """
-    found: dict[str, list[Sighting]] = {}
-    levels: dict[str, str] = {}
-    examined: set[str] = set()
+def outcomes(results: Iterable[CaseResult], planned: Planned) -> tuple[Outcome, ...]:
+    """One outcome for each check that was planned or looked at, in the catalogue's order."""
+    checks = {check.id: check for check in planned.checks}
+    found: dict[str, list[Finding]] = {}
     reasons: dict[str, list[str]] = {}
-    for payload in payloads:
-        levels[payload["check"]] = payload["level"]
-        examined.update(payload["examined"])
-        if payload["unjudged"]:
-            reasons.setdefault(payload["check"], []).append(payload["unjudged"])
-        for finding in payload["findings"]:
-            found.setdefault(finding["check"], []).append(Sighting(**finding))
+    examined: set[str] = set()
+    for result in results:
+        checks[result.check.id] = result.check
+        examined |= result.examined
+        if result.unjudged:
+            reasons.setdefault(result.check.id, []).append(result.unjudged)
+        for finding in result.findings:
+            found.setdefault(finding.check, []).append(finding)
     reasons.update({name: ["the budget did not reach so far"] for name in planned.cut})
-    names = dict.fromkeys((*planned.ids, *planned.cut, *planned.musts, *levels, *examined, *found))
-    made = [
-        _outcome(
-            find(name, levels.get(name, "")), found.get(name, ()), name in examined, reasons.get(name, ())
-        )
-        for name in names
-    ]
-    return tuple(sorted(made, key=lambda each: _place(each.check.id)))
+    names = {*checks, *planned.cut, *planned.musts, *examined, *found}
+    return tuple(
+        _outcome(checks.get(name) or find(name), found.get(name, ()), name in examined, reasons.get(name, ()))
+        for name in sorted(names, key=_place)
+    )
 
 
-def _outcome(check: Check, sightings: Iterable[Sighting], examined: bool, reasons: Iterable[str]) -> Outcome:
-    ordered = tuple(sorted(sightings, key=lambda each: each.size))
+def _outcome(check: Check, findings: Iterable[Finding], examined: bool, reasons: Iterable[str]) -> Outcome:
+    ordered = tuple(sorted(findings, key=lambda each: each.size))
     kinds = {each.kind for each in ordered} | ({"kept"} if examined else set())
     state: CheckState = next((state for state in STATES if state in kinds), "unchecked")
     return Outcome(check, state, ordered, tuple(dict.fromkeys(reasons)))
@@ -234,20 +242,14 @@ def _places() -> dict[str, int]:
 
 
 def kept_deviations(result: Result, ids: Iterable[str]) -> Result:
-    """The result with the broken and flaky sightings of these checks turned into known ones."""
+    """The result with the broken and flaky findings of these checks turned into known ones."""
     known = set(ids)
-    changed = [
-        _outcome(
-            each.check,
-            [
-                replace(one, kind="known") if one.kind in ("broken", "flaky") else one
-                for one in each.sightings
-            ],
-            each.state != "unchecked",
-            each.reasons,
-        )
-        if each.check.id in known
-        else each
-        for each in result.outcomes
-    ]
+    changed = (_as_known(each) if each.check.id in known else each for each in result.outcomes)
     return replace(result, outcomes=tuple(changed))
+
+
+def _as_known(outcome: Outcome) -> Outcome:
+    findings = [
+        replace(each, kind="known") if each.kind in ("broken", "flaky") else each for each in outcome.findings
+    ]
+    return _outcome(outcome.check, findings, outcome.state != "unchecked", outcome.reasons)

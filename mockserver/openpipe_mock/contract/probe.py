@@ -108,11 +108,8 @@ class Exchange:
 
     @cached_property
     def parsed(self) -> tuple[Any, str]:
-        """The JSON value and "", or None and what is wrong with the text."""
-        try:
-            return strictjson.parse(self.body), ""
-        except ParseError as error:
-            return None, error.message.removeprefix(f"{ParseError.words}: ")
+        """The body's JSON value and "", or None and what is wrong with the text."""
+        return parse_json(self.body)
 
     @property
     def value(self) -> Any:
@@ -122,6 +119,14 @@ class Exchange:
     @cached_property
     def stream(self) -> eventstream.EventStream:
         return eventstream.read_events(self.body)
+
+
+def parse_json(text: bytes) -> tuple[Any, str]:
+    """The JSON value of a text and "", or None and what is wrong with it."""
+    try:
+        return strictjson.parse(text), ""
+    except ParseError as error:
+        return None, error.message.removeprefix(f"{ParseError.words}: ")
 
 
 def _found(headers: _Headers, name: str) -> str:
@@ -228,45 +233,35 @@ class Probe:
             raise BudgetSpent
         self.keep_pace()
         self.sent += 1
-        started = self.clock()
+        started, pieces, failure = self.clock(), list[bytes](), ""
         exchange = Exchange(request)
+        url, headers = f"{self.target.url}{request.path}", list(self.headers(request))
         try:
-            for grown in self.growing(request, started):
-                exchange = grown
+            with self.client.stream(
+                request.method, url, content=request.body or None, headers=headers
+            ) as response:
+                head = tuple((name.lower(), value) for name, value in response.headers.multi_items())
+                exchange = Exchange(request, response.status_code, head)
+                failure = self.read(response, pieces, started + self.target.timeout)
         except httpx.HTTPError as error:
-            exchange = replace(exchange, failure=_plain(error, exchange))
+            failure = _plain(error, exchange)
             self.close()
         except httpx.InvalidURL as error:
-            exchange = replace(exchange, failure=f"the URL can't be used: {error}")
-        return self.redacted(replace(exchange, seconds=self.clock() - started))
+            failure = f"the URL can't be used: {error}"
+        seconds = self.clock() - started
+        return self.redacted(replace(exchange, body=b"".join(pieces), failure=failure, seconds=seconds))
 
-    def growing(self, request: Request, started: float) -> Iterator[Exchange]:
-        """Yields the exchange as it arrives: first the head, then also the body or what cut it off."""
-        with self.client.stream(
-            request.method,
-            f"{self.target.url}{request.path}",
-            content=request.body or None,
-            headers=list(self.headers(request)),
-        ) as response:
-            head = tuple((name.lower(), value) for name, value in response.headers.multi_items())
-            exchange = Exchange(request, response.status_code, head)
-            pieces: list[bytes] = []
-            size = 0
-            yield exchange
-            try:
-                for piece in response.iter_bytes():
-                    pieces.append(piece)
-                    size += len(piece)
-                    if size > _MOST_BYTES:
-                        yield replace(exchange, body=b"".join(pieces), failure=ENDLESS)
-                        return
-                    if self.clock() - started > self.target.timeout:
-                        yield replace(exchange, body=b"".join(pieces), failure=NOT_IN_TIME)
-                        return
-            except httpx.HTTPError:
-                yield replace(exchange, body=b"".join(pieces))
-                raise
-            yield replace(exchange, body=b"".join(pieces))
+    def read(self, response: httpx.Response, pieces: list[bytes], end: float) -> str:
+        """Append the body's pieces as they arrive. Returns why it was not read to its end, "" if it was."""
+        size = 0
+        for piece in response.iter_bytes():
+            pieces.append(piece)
+            size += len(piece)
+            if size > _MOST_BYTES:
+                return ENDLESS
+            if self.clock() > end:
+                return NOT_IN_TIME
+        return ""
 
     def headers(self, request: Request) -> Iterator[tuple[str, str]]:
         """All headers that go on the wire, the key among them. They are never recorded."""

@@ -7,18 +7,20 @@ and none from the working folder or the environment.
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from openpipe_mock.contract.checks import LEVELS, catalogue, family_of
+from openpipe_mock.contract.checks import catalogue, family_of
 from openpipe_mock.contract.expressions import BadExpression, expression
-from openpipe_mock.contract.findings import Planned, Result, outcomes
+from openpipe_mock.contract.findings import CaseResult, Planned, Result, outcomes
+from openpipe_mock.contract.options import RUN_OPTIONS
 from openpipe_mock.contract.probe import STAND_IN
-from openpipe_mock.contract.target import Target, UsageProblem, target, withheld
+from openpipe_mock.contract.target import RunOptions, Target, UsageProblem, target, withheld
+from openpipe_mock.core.levels import LEVELS
 from openpipe_mock.core.resources import folder
 
 _FOREIGN = (
@@ -42,38 +44,14 @@ _THOROUGH_BUDGET = 5000
 _USAGE_ERROR, _INTERRUPTED = 4, 2
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What the user asks of a run. None means a default that depends on where the server is."""
-
-    url: str
-    criteria: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    latest: tuple[str, ...] = ()
-    seed: int = 0
-    level: str = "sdk"
-    api_key: str | None = None
-    send_key: bool = False
-    max_requests: int | None = None
-    rate: float | None = None
-    timeout: float | None = None
-    thorough: bool = False
-    fuzz: int = 0
-    large: bool = False
-    only: tuple[str, ...] = ()
-    match: str = ""
-    dry_run: bool = False
-
-
 @dataclass
 class Progress:
     """Callbacks during a run; by default they do nothing.
 
-    `planned` gets the plan's numbers and the suite's own plan. `judged` gets four numbers: cases
-    that are done, all cases, requests, and cases with findings.
+    `judged` gets four numbers: cases that are done, all cases, requests, and cases with findings.
     """
 
-    planned: Callable[[Planned, Any], None] = lambda planned, plan: None
+    planned: Callable[[Planned], None] = lambda planned: None
     judged: Callable[[int, int, int, int], None] = lambda number, total, requests, broken: None
 
 
@@ -87,46 +65,38 @@ def run(options: RunOptions, progress: Progress | None = None) -> Result:
             )
     if options.match:
         _check_words(options.match)
-    collector = Collector(progress or Progress(), options.dry_run)
+    collector = Collector(replace(options, max_requests=server.max_requests), progress or Progress())
     started = time.perf_counter()
-    with undisturbed():
-        code = pytest.main(pytest_arguments(options, server), plugins=[collector])
+    code = collector.run()
     if code == _USAGE_ERROR and not collector.crashes:
         raise UsageProblem("pytest refused the options of this run")
     if code == _INTERRUPTED and not collector.crashes:
         collector.crashes.append("the run was interrupted")
-    unreached = {
-        payload["check"].partition(".")[2]: payload["inconclusive"]
-        for payload in collector.payloads
-        if payload["inconclusive"]
-    }
+    results = collector.results.values()
     return Result(
         server.url,
         options.level,
         options.seed,
         server.max_requests,
         collector.planned,
-        () if options.dry_run else outcomes(collector.payloads, collector.planned),
-        unreached,
+        () if options.dry_run else outcomes(results, collector.planned),
+        {each.check.id.partition(".")[2]: each.unreached for each in results if each.unreached},
         tuple(_discreet(crash, server) for crash in collector.crashes),
         tuple(_remarks(options, server)),
         None,
-        sum(payload["requests"] for payload in collector.payloads),
+        sum(each.requests for each in results),
         time.perf_counter() - started,
     )
 
 
 def family_members(seed: int = 0) -> dict[str, str]:
     """The ids of all families' members and their levels, from a dry run of the suite."""
-    collector = Collector(Progress())
-    options = RunOptions(
-        "http://127.0.0.1:9/api/v1", seed=seed, thorough=True, dry_run=True, max_requests=10**6
-    )
-    with undisturbed(), suppress(KeyboardInterrupt):
-        pytest.main(pytest_arguments(options, server_of(options)), plugins=[collector])
-    every: Sequence[Any] = [*collector.plan.kept, *collector.plan.cut]
-    found = [case.check for case in every if case.check.id != case.family]
-    return {check.id: check.level for check in sorted(found, key=lambda check: -LEVELS.index(check.level))}
+    url = "http://127.0.0.1:9/api/v1"
+    collector = Collector(RunOptions(url, seed=seed, thorough=True, dry_run=True, max_requests=10**6))
+    with suppress(KeyboardInterrupt):
+        collector.run()
+    members = [check for check in collector.planned.checks if check.id not in catalogue()]
+    return {check.id: check.level for check in sorted(members, key=lambda check: -LEVELS.index(check.level))}
 
 
 def server_of(options: RunOptions) -> Target:
@@ -135,14 +105,7 @@ def server_of(options: RunOptions) -> Target:
         name, _, version = latest.partition("=")
         if not name or not version.removeprefix("v").isdigit() or not version.startswith("v"):
             raise UsageProblem(f"--latest wants ID=vN, as criterion-1=v2; got {latest}")
-    server = target(
-        options.url,
-        key=options.api_key,
-        send_key=options.send_key,
-        timeout=options.timeout,
-        rate=options.rate,
-        max_requests=options.max_requests,
-    )
+    server = target(options)
     if options.thorough and options.max_requests is None and server.local:
         return replace(server, max_requests=_THOROUGH_BUDGET)
     return server
@@ -150,33 +113,46 @@ def server_of(options: RunOptions) -> Target:
 
 @dataclass(eq=False)
 class Collector:
-    """The pytest plugin that collects what a run finds, and keeps pytest from printing."""
+    """Runs the suite in pytest, as a plugin that collects what it finds and keeps pytest from printing.
 
-    progress: Progress
-    dry_run: bool = False
-    plan: Any = None
+    `results` has the result of each item by its node id.
+    """
+
+    options: RunOptions
+    progress: Progress = field(default_factory=Progress)
     planned: Planned = field(default_factory=Planned)
-    payloads: list[dict[str, Any]] = field(default_factory=list)
+    results: dict[str, CaseResult] = field(default_factory=dict)
     sent: int = 0
     broken: int = 0
     crashes: list[str] = field(default_factory=list)
 
+    def run(self, *plugins: object) -> int:
+        """Run pytest with this and other plugins; returns its exit code."""
+        suite = str(folder("contract_tests"))
+        words = [suite, "-c", f"{suite}/pytest.ini", f"--rootdir={suite}", f"--confcutdir={suite}"]
+        words += ["--capture=no", "--disable-plugin-autoload", *(f"-pno:{name}" for name in _UNWANTED)]
+        words += ["--collect-only"] if self.options.dry_run else []
+        with undisturbed():
+            return pytest.main(words, plugins=[self, *plugins])
+
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         config.pluginmanager.unregister(name="terminalreporter")
+        config.stash[RUN_OPTIONS] = self.options
 
-    def pytest_openpipe_planned(self, plan: Any) -> None:
-        self.plan, self.planned = plan, _numbers(plan)
-        self.progress.planned(self.planned, plan)
+    def pytest_openpipe_planned(self, planned: Planned) -> None:
+        self.planned = planned
+        self.progress.planned(planned)
+
+    def pytest_openpipe_judged(self, item: pytest.Item, result: CaseResult) -> None:
+        self.results[item.nodeid] = result
+        self.sent += result.requests
+        self.broken += any(finding.kind == "broken" for finding in result.findings)
+        self.progress.judged(len(self.results), self.planned.cases, self.sent, self.broken)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        own: list[Any] = [value for name, value in report.user_properties if name == "contract"]
-        if report.when == "call" and own:
-            self.payloads += own
-            self.broken += sum(any(one["kind"] == "broken" for one in each["findings"]) for each in own)
-            self.sent += sum(each["requests"] for each in own)
-            self.progress.judged(len(self.payloads), self.planned.cases, self.sent, self.broken)
-        elif report.failed:
+        judged = report.when == "call" and report.nodeid in self.results
+        if report.failed and not judged:
             self.crashes.append(f"{report.nodeid}\n{report.longreprtext}")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -189,56 +165,6 @@ class Collector:
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         self.crashes.append(f"interrupted: {excinfo.value!r}")
-
-
-def _numbers(plan: Any) -> Planned:
-    """The numbers of the suite's plan."""
-    families: dict[str, int] = {}
-    for case in plan.kept:
-        families[case.family] = families.get(case.family, 0) + plan.costs[case.label]
-    begun = {case.check.id for case in plan.kept}
-    everything = [*plan.kept, *plan.cut]
-    asked = {case.check.id for case in everything if case.check.must}
-    endpoints = {case.check.endpoint for case in everything}
-    whole = {f"reachability.{name}" for name in endpoints} <= {case.check.id for case in everything}
-    aside = {
-        check.id
-        for check in catalogue().values()
-        if check.must and not check.cost and check.endpoint in endpoints and whole and not plan.narrowed
-    }
-    return Planned(
-        plan.requests,
-        plan.reserve,
-        plan.bytes,
-        plan.tokens,
-        families,
-        frozenset(begun),
-        tuple(dict.fromkeys(case.check.id for case in plan.cut if case.check.id not in begun)),
-        frozenset(asked | aside),
-        len(plan.kept),
-        sum(case.check.id in begun for case in plan.cut),
-        sum(bool(case.group) for case in plan.kept),
-        len({case.group for case in plan.kept} - {""}),
-    )
-
-
-def pytest_arguments(options: RunOptions, server: Target) -> list[str]:
-    """The command line for pytest."""
-    suite = str(folder("contract_tests"))
-    found = [suite, "-c", f"{suite}/pytest.ini", f"--rootdir={suite}", f"--confcutdir={suite}"]
-    found += ["--capture=no", "--disable-plugin-autoload", *(f"-pno:{name}" for name in _UNWANTED)]
-    found += [f"--openpipe-url={server.url}", f"--openpipe-seed={options.seed}"]
-    found += [f"--openpipe-level={options.level}", f"--openpipe-max-requests={server.max_requests}"]
-    found += [f"--openpipe-timeout={server.timeout}", f"--openpipe-rate={server.rate}"]
-    found += [f"--openpipe-api-key={server.key}", f"--openpipe-fuzz={options.fuzz}"]
-    found += [f"--openpipe-match={options.match}"]
-    for name, values in (("criterion", options.criteria), ("model", options.models)):
-        found += [f"--openpipe-{name}={value}" for value in values]
-    for name, values in (("latest", options.latest), ("only", options.only)):
-        found += [f"--openpipe-{name}={value}" for value in values]
-    for name, wanted in (("thorough", options.thorough), ("large", options.large)):
-        found += [f"--openpipe-{name}"] if wanted else []
-    return [*found, *(["--collect-only"] if options.dry_run else [])]
 
 
 @contextmanager
@@ -255,7 +181,7 @@ def undisturbed() -> Iterator[None]:
 
 def _remarks(options: RunOptions, server: Target) -> Iterator[str]:
     """Sentences about the key and about how carefully a server elsewhere is treated."""
-    if withheld(server.url, options.api_key, os.environ, send=options.send_key):
+    if withheld(options, server, os.environ):
         yield "OPENPIPE_API_KEY is set and is not sent to this host; --send-key sends it."
     if server.key and server.url.startswith("http://") and not server.local:
         yield "The key goes over http, for everybody on the way to read."

@@ -1,4 +1,4 @@
-"""The server under test: its base URL, the key that it gets, and how carefully it is treated."""
+"""What the user asks of a run, and the server under test: base URL, key, and how careful to be."""
 
 import os
 import socket
@@ -11,6 +11,32 @@ from urllib.parse import urlsplit, urlunsplit
 KEY_VARIABLE = "OPENPIPE_API_KEY"
 _SERVICE_HOSTS = (".openpipe.ai",)
 _SHORTEST_SECRET = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the user asks of a run. None means a default that depends on where the server is.
+
+    `rate` is in requests a second, `timeout` in seconds for one answer.
+    """
+
+    url: str = ""
+    criteria: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    latest: tuple[str, ...] = ()
+    seed: int = 0
+    level: str = "sdk"
+    api_key: str | None = None
+    send_key: bool = False
+    max_requests: int | None = None
+    rate: float | None = None
+    timeout: float | None = None
+    thorough: bool = False
+    fuzz: int = 0
+    large: bool = False
+    only: tuple[str, ...] = ()
+    match: str = ""
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +68,19 @@ _LOCAL_BUDGET, _PUBLIC_BUDGET = 400, 60
 _LOCAL_TIMEOUT, _PUBLIC_TIMEOUT = 10.0, 60.0
 
 
-def target(
-    url: str,
-    *,
-    key: str | None = None,
-    send_key: bool = False,
-    timeout: float | None = None,
-    rate: float | None = None,
-    max_requests: int | None = None,
-    environment: Mapping[str, str] = os.environ,
-) -> Target:
-    """The server at `url`. By default a host that is neither here nor in a private network gets few requests.
+def target(options: RunOptions, environment: Mapping[str, str] = os.environ) -> Target:
+    """The server to judge. By default a host that is neither here nor in a private network gets few requests.
 
-    `timeout` is in seconds for one answer, `rate` in requests a second. Raises UsageProblem
-    for a URL or key that can't be used.
+    Raises UsageProblem for a URL or key that can't be used.
     """
-    url = _normal(url)
+    url = _normal(options.url)
     local = is_local(url)
-    chosen = _key_for(url, key, environment, send=send_key)
-    if not chosen.isascii() or any(sign.isspace() or not sign.isprintable() for sign in chosen):
+    key = _key_for(url, options, environment)
+    if not key.isascii() or any(sign.isspace() or not sign.isprintable() for sign in key):
         raise UsageProblem("the key holds white space or signs that no header can carry")
-    return Target(
-        url,
-        chosen,
-        local,
-        timeout or (_LOCAL_TIMEOUT if local else _PUBLIC_TIMEOUT),
-        rate or 0.0,
-        (_LOCAL_BUDGET if local else _PUBLIC_BUDGET) if max_requests is None else max_requests,
-    )
+    timeout, budget = (_LOCAL_TIMEOUT, _LOCAL_BUDGET) if local else (_PUBLIC_TIMEOUT, _PUBLIC_BUDGET)
+    most = budget if options.max_requests is None else options.max_requests
+    return Target(url, key, local, options.timeout or timeout, options.rate or 0.0, most)
 
 
 def _normal(url: str) -> str:
@@ -124,19 +135,15 @@ def _private(address: str) -> bool:
     return place.is_loopback or place.is_private or place.is_link_local
 
 
-def _key_for(url: str, given: str | None, environment: Mapping[str, str], *, send: bool = False) -> str:
-    """The given key, else the variable's for the service, for this machine, and with `send` for any host."""
-    if given is not None:
-        return given
-    if send or _is_service(url) or is_loopback(url):
+def _key_for(url: str, options: RunOptions, environment: Mapping[str, str]) -> str:
+    """The given key, else the variable's for the service, for this machine, and on demand for any host."""
+    if options.api_key is not None:
+        return options.api_key
+    if options.send_key or _is_service(url) or is_loopback(url):
         return environment.get(KEY_VARIABLE, "")
     return ""
 
 
-def withheld(url: str, given: str | None, environment: Mapping[str, str], *, send: bool = False) -> bool:
-    """Whether the environment has a key that is not sent to this host."""
-    return (
-        given is None
-        and bool(environment.get(KEY_VARIABLE))
-        and not _key_for(url, given, environment, send=send)
-    )
+def withheld(options: RunOptions, server: Target, environment: Mapping[str, str]) -> bool:
+    """Whether the environment has a key that is not sent to this server."""
+    return options.api_key is None and bool(environment.get(KEY_VARIABLE)) and not server.key

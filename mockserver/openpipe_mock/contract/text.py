@@ -1,28 +1,31 @@
 """The contract suite's reports as text and JSON, and the page docs/checks.md."""
 
-import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
 
-from openpipe_mock.contract.checks import LEVELS, MEANINGS, Check, catalogue, decides
-from openpipe_mock.contract.findings import CheckState, Outcome, Planned, Result, Sighting
+from openpipe_mock.contract.checks import MEANINGS, Check, catalogue, decides
+from openpipe_mock.contract.findings import CheckState, Finding, Outcome, Planned, Result
+from openpipe_mock.contract.probe import Exchange
+from openpipe_mock.contract.reporting import Fact, as_json
+from openpipe_mock.core.levels import LEVELS
+from openpipe_mock.core.wording import counted
+
+Json = dict[str, Any]
 
 _MOST_SHOWN = 600
 _MOST_CURL = 4000
 _MOST_LISTED = 12
+_MOST_BODY, _MOST_ANSWER = 20_000, 4_000
+"""Characters of a request's and of an answer's body that reports have."""
 VERDICT_WORDS = {
     "kept": "The contract is kept",
     "broken": "The contract is broken",
     "inconclusive": "Inconclusive",
 }
-COLUMNS: tuple[tuple[str, CheckState], ...] = (
-    ("kept", "kept"),
-    ("broken", "broken"),
-    ("flaky", "flaky"),
-    ("known", "known"),
-    ("lenient", "lenient"),
-    ("unchecked", "unchecked"),
-)
+COLUMNS: tuple[CheckState, ...] = ("kept", "broken", "flaky", "known", "lenient", "unchecked")
+"""The columns of the table by level."""
 
 
 def header(url: str, level: str, seed: int, budget: int) -> Iterator[str]:
@@ -84,36 +87,43 @@ def report_text(result: Result, rerun: str) -> Iterator[str]:
 def _verdict(result: Result) -> str:
     told = VERDICT_WORDS[result.verdict]
     if result.breaks:
-        count = len(result.breaks)
-        told = f"{told}: {count} check{'s' if count > 1 else ''} at level {result.level}"
+        told = f"{told}: {counted(len(result.breaks), 'check')} at level {result.level}"
     return f"{told}. {result.requests} requests in {result.seconds:.1f} s, exit code {result.exit_code}."
 
 
 def failure(outcome: Outcome, url: str, rerun: str) -> Iterator[str]:
     """Lines about one broken check: promise, source, request and answer, how to repeat it, what to do."""
-    check, first = outcome.check, outcome.first
+    check = outcome.check
     yield f"{outcome.state.upper()} {check.id} ({outcome.level}: {MEANINGS[outcome.level]})"
     yield f"  {check.promise}"
-    yield f"  Rests on “{check.quote}”"
-    more = len({each.case for each in outcome.sightings}) - 1
-    also = f" (and in {more} other cases)" if more > 0 else ""
-    yield f"  Seen     {_placed(first)}{also}"
-    yield from _evidence(first, url)
-    yield f"  Remedy   {check.remedy}"
-    yield f"  Again    {rerun} --only {shlex.quote(first.case)}"
+    for fact in check_facts(outcome, url, rerun):
+        yield f"  {fact.name:9}{fact.text} {_short(fact.body, fact.size)}".rstrip()
     yield ""
 
 
-def _evidence(sighting: Sighting, url: str) -> Iterator[str]:
-    seen = sighting.evidence
-    if not seen:
-        return
-    yield f"  Sent     {seen['method']} {seen['path']} {_short(seen['body'], seen['size'])}".rstrip()
-    answer = seen["failure"] or f"{seen['status']} {seen['content_type']}"
-    yield f"  Answered {answer} {_short(seen['answer'], len(seen['answer']))}".rstrip()
-    command = curl(sighting, url)
-    if command:
-        yield f"  curl     {command}"
+def check_facts(outcome: Outcome, url: str, rerun: str) -> Iterator[Fact]:
+    """What reports say of a check: its source, what was seen, sent and answered, and what to do."""
+    check, first, seen = outcome.check, outcome.first, outcome.first.evidence
+    more = len({each.case for each in outcome.findings}) - 1
+    yield Fact("Rests on", f"“{check.quote}”")
+    yield Fact("Seen", first.placed + (f" (and in {more} other cases)" if more > 0 else ""))
+    if seen:
+        request, answer = seen.request, beginning(seen.body, _MOST_ANSWER)
+        body = beginning(request.body, _MOST_BODY)
+        yield Fact("Sent", f"{request.method} {request.path}", True, body, first.size)
+        status = seen.failure or f"{seen.status} {seen.header('content-type')}"
+        yield Fact("Answered", status, True, answer, len(answer))
+        command = curl(first, url)
+        if command:
+            yield Fact("curl", command, True)
+    yield Fact("Remedy", check.remedy)
+    yield Fact("Again", f"{rerun} --only {shlex.quote(first.case)}", True)
+
+
+def beginning(body: bytes, most: int) -> str:
+    """The first `most` characters of a body."""
+    whole = body[: most + 4].decode("utf-8", "replace")
+    return whole if len(body) <= most else f"{whole[:most]}…"
 
 
 def _short(text: str, size: int) -> str:
@@ -122,20 +132,20 @@ def _short(text: str, size: int) -> str:
     return line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}… ({size} bytes)"
 
 
-def curl(sighting: Sighting, url: str) -> str:
+def curl(finding: Finding, url: str) -> str:
     """A shell command that sends the request again, "" where the body is too long or contains NUL."""
-    seen = sighting.evidence
-    if not seen or seen["size"] > _MOST_CURL or "\x00" in seen["body"]:
+    if not finding.evidence or finding.size > _MOST_CURL or b"\x00" in finding.evidence.request.body:
         return ""
-    words = ["curl", "-sS", "-i", "-X", seen["method"], shlex.quote(f"{url}{seen['path']}")]
-    for name, value in seen["headers"]:
+    request = finding.evidence.request
+    words = ["curl", "-sS", "-i", "-X", request.method, shlex.quote(f"{url}{request.path}")]
+    for name, value in request.headers:
         words += ["-H", shlex.quote(f"{name}: {value}")]
-    if seen["credential"] == "key":
+    if request.credential == "key":
         words += ["-H", '"Authorization: Bearer $OPENPIPE_API_KEY"']
-    elif seen["credential"] == "wrong":
+    elif request.credential == "wrong":
         words += ["-H", "'Authorization: Bearer invalid-key'"]
-    if seen["body"]:
-        words += ["--data-binary", shlex.quote(seen["body"])]
+    if request.body:
+        words += ["--data-binary", shlex.quote(request.body.decode("utf-8", "replace"))]
     return " ".join(words)
 
 
@@ -158,32 +168,26 @@ def _others(result: Result, rerun: str) -> Iterator[str]:
             if len(found) > _MOST_LISTED:
                 yield f"  and {len(found) - _MOST_LISTED} more; --json lists them all"
             yield ""
-    if result.compared:
-        for word, ids in (
-            ("New", result.compared.new),
-            ("Gone", result.compared.gone),
-            ("Unchanged", result.compared.unchanged),
-        ):
-            yield f"{word} since the baseline: {', '.join(ids) or 'none'}"
+    for word, ids in asdict(result.compared).items() if result.compared else ():
+        yield f"{word.capitalize()} since the baseline: {', '.join(ids) or 'none'}"
 
 
 def _line(outcome: Outcome) -> str:
-    return f"  {outcome.check.id} ({outcome.level}) {_placed(outcome.first)}"
-
-
-def _placed(sighting: Sighting) -> str:
-    """The sentence, behind its pointer if it has one."""
-    return f"{sighting.pointer}: {sighting.sentence}" if sighting.pointer else sighting.sentence
+    return f"  {outcome.check.id} ({outcome.level}) {outcome.first.placed}"
 
 
 def _table(result: Result) -> Iterator[str]:
     """How many checks of each level are in which state."""
-    yield f"{'level':12}" + "".join(f"{title:>11}" for title, _ in COLUMNS)
+    yield f"{'level':12}" + "".join(f"{state:>11}" for state in COLUMNS)
     for level in LEVELS:
-        own = [outcome for outcome in result.outcomes if outcome.level == level]
-        counts = [sum(outcome.state == state for outcome in own) for _, state in COLUMNS]
         note = "" if decides(level, result.level) else "  (only reported)"
-        yield f"{level:12}" + "".join(f"{count:11}" for count in counts) + note
+        yield f"{level:12}" + "".join(f"{count:11}" for count in by_level(result, level)) + note
+
+
+def by_level(result: Result, level: str) -> Iterator[int]:
+    """How many checks of a level are in each of the states in COLUMNS."""
+    own = [outcome.state for outcome in result.outcomes if outcome.level == level]
+    yield from map(own.count, COLUMNS)
 
 
 def documentation(members: dict[str, str]) -> str:
@@ -210,7 +214,7 @@ def documentation(members: dict[str, str]) -> str:
 def _entry(check: Check, cases: int) -> Iterator[str]:
     facts = [check.level, *(["must"] if check.must else [])]
     if check.cost:
-        facts.append(f"{check.cost} request{'s' if check.cost > 1 else ''}")
+        facts.append(counted(check.cost, "request"))
     if check.family:
         facts.append(f"{cases} cases: `{check.id}.…`")
     yield f"## {check.id}"
@@ -224,12 +228,8 @@ def _entry(check: Check, cases: int) -> Iterator[str]:
 
 
 def report_json(result: Result) -> str:
-    return json.dumps(_plain(result), ensure_ascii=False, indent=1) + "\n"
-
-
-def _plain(result: Result) -> dict[str, object]:
     """The whole result as JSON."""
-    return {
+    told = {
         "version": 1,
         "target": result.url,
         "level": result.level,
@@ -239,25 +239,49 @@ def _plain(result: Result) -> dict[str, object]:
         "requests": result.requests,
         "budget": result.budget,
         "seconds": round(result.seconds, 3),
-        "remarks": list(result.remarks),
+        "remarks": result.remarks,
         "open_questions": result.open_questions,
-        "crashes": list(result.crashes),
-        "baseline": None
-        if result.compared is None
-        else {
-            "new": result.compared.new,
-            "gone": result.compared.gone,
-            "unchanged": result.compared.unchanged,
-        },
+        "crashes": result.crashes,
+        "baseline": result.compared and asdict(result.compared),
         "checks": [
             {
                 "id": outcome.check.id,
                 "level": outcome.level,
                 "state": outcome.state,
                 "decides": outcome in result.deciding(outcome.state),
-                "reasons": list(outcome.reasons),
-                "findings": [sighting.plain() for sighting in outcome.sightings],
+                "reasons": outcome.reasons,
+                "findings": [_finding_json(finding) for finding in outcome.findings],
             }
             for outcome in result.outcomes
         ],
+    }
+    return as_json(told, 1)
+
+
+def _finding_json(finding: Finding) -> Json:
+    return {
+        "check": finding.check,
+        "level": finding.level,
+        "kind": finding.kind,
+        "pointer": finding.pointer,
+        "sentence": finding.sentence,
+        "case": finding.case,
+        "evidence": finding.evidence and _exchange_json(finding.evidence),
+    }
+
+
+def _exchange_json(exchange: Exchange) -> Json:
+    """A request and its answer, without the key and with bodies shortened."""
+    request = exchange.request
+    return {
+        "method": request.method,
+        "path": request.path,
+        "headers": request.headers,
+        "credential": request.credential,
+        "body": beginning(request.body, _MOST_BODY),
+        "size": len(request.body),
+        "status": exchange.status,
+        "failure": exchange.failure,
+        "content_type": exchange.header("content-type"),
+        "answer": beginning(exchange.body, _MOST_ANSWER),
     }

@@ -7,7 +7,7 @@ from typing import Any
 from openpipe_mock.answers.scorers import Declared
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.core.effects import Head
-from openpipe_mock.faults.kinds import Fault
+from openpipe_mock.faults.fault import Fault
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, Session

@@ -27,6 +27,11 @@ def listed(words: Any, conjunction: str) -> str:
     return f" {conjunction} ".join(filter(None, (", ".join(every[:-1]), *every[-1:])))
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 request`, `2 requests`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def shown(value: Any) -> str:
     """A value named by its JSON type and shortened: `the string "x"`, `an array of 3`."""
     if value is None or isinstance(value, bool):

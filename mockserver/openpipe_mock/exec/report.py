@@ -1,20 +1,18 @@
 """Reports on what a client did under `exec`: text, JSON, JUnit and a page, all made from a verdict."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from html import escape
 from typing import Any
-from xml.etree.ElementTree import Element, SubElement, tostring
 
 from openpipe_mock import __version__
-from openpipe_mock.contract.html import STYLE
-from openpipe_mock.contract.junit import xml_safe
-from openpipe_mock.core.wording import listed, short
+from openpipe_mock.contract import reporting
+from openpipe_mock.contract.reporting import Fact, JUnitCase, mark
+from openpipe_mock.core.wording import counted, listed, short
 from openpipe_mock.exec.verdict import Run, Verdict
 
 Json = dict[str, Any]
 
-_WRAPPED = "h1,p,summary{overflow-wrap:anywhere}"
 _MOST_OF_COMMAND = 80
 """Characters of a command that the reports repeat."""
 _MOST_SHOWN = 20
@@ -29,7 +27,7 @@ def exec_text(verdict: Verdict) -> Iterator[str]:
     """The report as lines for a terminal or a log."""
     yield _headline(verdict)
     if len(verdict.runs) < verdict.planned:
-        left = _counted(verdict.planned - len(verdict.runs), "variant")
+        left = counted(verdict.planned - len(verdict.runs), "variant")
         yield f"{left} not tried: {_reason(verdict)}"
     for note in notes(verdict):
         yield f"warning: {note}"
@@ -38,7 +36,7 @@ def exec_text(verdict: Verdict) -> Iterator[str]:
             yield from _broken(verdict, run)
     for run in verdict.runs:
         if run.unseen:
-            more = _counted(run.unseen, "request")
+            more = counted(run.unseen, "request")
             yield f"{run.name}: {more} came behind those that a run keeps, and nobody looked at them"
     for name, line in _told_once(verdict):
         yield f"warning{name}: {line}"
@@ -51,17 +49,17 @@ def _broken(verdict: Verdict, run: Run) -> Iterator[str]:
     if run.differs:
         yield f"  {run.differs}"
     if run.new:
-        yield (
-            f"  {_counted(len(run.new), 'break')} of the contract:"
-            if run.variant
-            else (f"{_counted(len(run.new), 'break')} of the contract:")
-        )
+        yield f"{'  ' if run.variant else ''}{_breaks(run)}:"
     for breach in run.new[:_MOST_SHOWN]:
         yield f"  {breach}"
     if len(run.new) > _MOST_SHOWN:
         yield f"  … and {len(run.new) - _MOST_SHOWN} more"
     if run.variant:
         yield f"  again: {_again(verdict, run)}"
+
+
+def _breaks(run: Run) -> str:
+    return f"{counted(len(run.new), 'break')} of the contract"
 
 
 def _told_once(verdict: Verdict) -> Iterator[tuple[str, str]]:
@@ -74,14 +72,10 @@ def _told_once(verdict: Verdict) -> Iterator[tuple[str, str]]:
                 yield f" ({run.name})" if run.variant else "", str(warning)
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def _asked(requests: Mapping[str, int]) -> str:
     """How many requests came: `4 requests: 3 judge, 1 chat`."""
     told = ", ".join(f"{number} {endpoint}" for endpoint, number in sorted(requests.items()))
-    total = _counted(sum(requests.values()), "request")
+    total = counted(sum(requests.values()), "request")
     return f"{total}: {told}" if told else "no request"
 
 
@@ -101,7 +95,7 @@ def _headline(verdict: Verdict) -> str:
     shown = f"{command} passed; {_asked(first.requests)}"
     if not tried or first.variant:
         return shown
-    under = _counted(len(tried), "variant")
+    under = counted(len(tried), "variant")
     return f"{shown}; under {under}: {'broke under ' + listed(broke, 'and') if broke else 'nothing broke'}"
 
 
@@ -138,7 +132,7 @@ def exec_json(verdict: Verdict) -> str:
         "stopped_by": verdict.stopped_by or None,
         "runs": [_run_as_json(verdict, run) for run in verdict.runs],
     }
-    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    return reporting.as_json(told, 2)
 
 
 def _run_as_json(verdict: Verdict, run: Run) -> Json:
@@ -179,109 +173,69 @@ def _run_as_json(verdict: Verdict, run: Run) -> Json:
 
 def exec_junit(verdict: Verdict) -> str:
     """A JUnit document for CI services, with one test case for each run."""
-    cases = [_testcase(verdict, run) for run in verdict.runs]
-    suite = Element("testsuite", name="openpipe-mock exec", tests=str(len(cases)))
-    suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
-    suite.set("errors", "0")
-    suite.set("skipped", str(sum(case.find("skipped") is not None for case in cases)))
-    suite.set("time", f"{sum(run.seconds for run in verdict.runs):.3f}")
-    suite.extend(cases)
-    whole = Element("testsuites")
-    whole.append(suite)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(whole, encoding="unicode") + "\n"
+    cases = [_case(verdict, run) for run in verdict.runs]
+    return reporting.junit("openpipe-mock exec", cases, sum(run.seconds for run in verdict.runs))
 
 
-def _testcase(verdict: Verdict, run: Run) -> Element:
-    case = Element(
-        "testcase", classname="openpipe-mock exec", name=xml_safe(run.name), time=f"{run.seconds:.3f}"
-    )
+def _case(verdict: Verdict, run: Run) -> JUnitCase:
+    output = "\n".join((_asked(run.requests), *(f"warning: {warning}" for warning in run.warnings)))
+    case = JUnitCase("openpipe-mock exec", run.name, output=output, seconds=run.seconds)
     if run.broke or (run.code and not run.differs):
-        told = list(_broken(verdict, run))
-        message = run.differs or (
-            f"{_counted(len(run.new), 'break')} of the contract" if run.new else f"ended with {run.code}"
-        )
-        SubElement(case, "failure", message=xml_safe(message)).text = xml_safe("\n".join(told))
-    elif run.silent:
-        SubElement(case, "skipped", message=next(notes(verdict)))
-    lines = [_asked(run.requests), *(f"warning: {warning}" for warning in run.warnings)]
-    SubElement(case, "system-out").text = xml_safe("\n".join(lines))
-    return case
+        message = run.differs or (_breaks(run) if run.new else f"ended with {run.code}")
+        return replace(case, state="failure", message=message, text="\n".join(_broken(verdict, run)))
+    return replace(case, state="skipped", message=next(notes(verdict))) if run.silent else case
 
 
 # A page.
 
-
-def exec_page(verdict: Verdict) -> str:
-    """An HTML page, light and dark, for narrow and wide screens, without scripts or external files."""
-    return "\n".join(_parts(verdict)) + "\n"
-
-
-def _parts(verdict: Verdict) -> Iterator[str]:
-    state = _state_of(verdict)
-    yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-    yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
-    command = escape(short(verdict.command, _MOST_OF_COMMAND))
-    yield f"<title>Client: {command}</title><style>{STYLE}{_WRAPPED}</style></head><body>"
-    yield f"<h1>Client: <code>{command}</code></h1>"
-    yield f'<p class="verdict is-{state}"><strong>{_WORDS[state]}.</strong>'
-    yield f"{escape(_headline(verdict))}. Exit code {verdict.exit_code}, seed {verdict.seed}."
-    yield f"openpipe-mock {__version__}</p>"
-    for note in notes(verdict):
-        yield f'<p><code class="flaky">warning</code>: {escape(note)}</p>'
-    yield '<h2>Runs</h2><div class="wide"><table><tr><th></th><th>run</th><th>exit code</th>'
-    yield "<th>requests</th><th>breaks</th><th>warnings</th><th>seconds</th></tr>"
-    yield from map(_row, verdict.runs)
-    yield "</table></div>"
-    yield from _findings(verdict)
-    yield from _advice(verdict)
-    yield "</body></html>"
-
-
 _WORDS = {"kept": "Nothing broke", "broken": "Something broke", "inconclusive": "Nothing was tested"}
 
 
-def _state_of(verdict: Verdict) -> str:
+def exec_page(verdict: Verdict) -> str:
+    """An HTML page."""
+    state = "inconclusive" if verdict.first.silent else "kept"
     if verdict.first.code or verdict.broken:
-        return "broken"
-    return "inconclusive" if verdict.first.silent else "kept"
+        state = "broken"
+    facts = f"{_headline(verdict)}. Exit code {verdict.exit_code}, seed {verdict.seed}."
+    command = short(verdict.command, _MOST_OF_COMMAND)
+    return reporting.page(f"Client: {command}", state, _WORDS[state], facts, _body(verdict))
 
 
-def _row(run: Run) -> str:
-    bad = run.broke or run.code
-    mark = '<span class="kept">✓</span>'
-    if bad or run.silent:
-        mark = '<span class="broken">✗</span>' if bad else '<span class="unchecked">?</span>'
+def _body(verdict: Verdict) -> Iterator[str]:
+    for note in notes(verdict):
+        yield f"<p>{mark('flaky', 'warning')}: {escape(note)}</p>"
+    yield "<h2>Runs</h2>"
+    heads = ("", "run", "exit code", "requests", "breaks", "warnings", "seconds")
+    yield reporting.table(heads, map(_row, verdict.runs))
+    yield from reporting.section("What broke", [_break(verdict, run) for run in verdict.broken], "Nothing.")
+    yield from reporting.section("Warnings", [_warning(*each) for each in _told_once(verdict)], "None.")
+
+
+def _warning(name: str, line: str) -> str:
+    rule, _, told = line.partition(": ")
+    return f"<p>{mark('flaky', rule)}{escape(name)}: {escape(told)}</p>"
+
+
+def _sentence(run: Run) -> str:
+    return run.variant.sentence if run.variant else "The usual answers."
+
+
+def _row(run: Run) -> tuple[str | int, ...]:
+    state = "unchecked" if run.silent else "kept"
+    if run.broke or run.code:
+        state = "broken"
+    sign = mark(state, "?" if state == "unchecked" else "")
+    name = f'<code title="{escape(_sentence(run))}">{escape(run.name)}</code>'
     numbers = (run.code, sum(run.requests.values()), len(run.breaches), len(run.warnings))
-    cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
-    title = escape(run.variant.sentence if run.variant else "The usual answers.")
-    name = f'<td title="{title}"><code>{escape(run.name)}</code></td>'
-    return f'<tr><td>{mark}</td>{name}{cells}<td class="n">{run.seconds:.1f}</td></tr>'
+    return sign, name, *numbers, f"{run.seconds:.1f}"
 
 
-def _findings(verdict: Verdict) -> Iterator[str]:
-    """The runs in which something broke."""
-    yield f"<h2>What broke ({len(verdict.broken)})</h2>"
-    if not verdict.broken:
-        yield '<p class="muted">Nothing.</p>'
-    for run in verdict.broken:
-        yield f"<details open><summary><code>{escape(run.name)}</code> "
-        yield f"{escape(run.variant.sentence if run.variant else 'The usual answers.')}</summary><dl>"
-        if run.differs:
-            yield f"<dt>difference</dt><dd>{escape(run.differs)}</dd>"
-        for breach in run.new:
-            yield f"<dt>contract</dt><dd>{escape(str(breach))}</dd>"
-        yield f"<dt>again</dt><dd><pre>{escape(_again(verdict, run))}</pre></dd></dl></details>"
-
-
-def _advice(verdict: Verdict) -> Iterator[str]:
-    """Warnings about the client's conduct."""
-    warnings = list(_told_once(verdict))
-    yield f"<h2>Warnings ({len(warnings)})</h2>"
-    if not warnings:
-        yield '<p class="muted">None.</p>'
-    for name, line in warnings:
-        rule, _, told = line.partition(": ")
-        yield f'<p><code class="flaky">{escape(rule)}</code>{escape(name)}: {escape(told)}</p>'
+def _break(verdict: Verdict, run: Run) -> str:
+    """A run in which something broke."""
+    facts = [Fact("Difference", run.differs)] if run.differs else []
+    facts += [Fact("Contract", str(breach)) for breach in run.new]
+    facts.append(Fact("Again", _again(verdict, run), True))
+    return reporting.details(f"<code>{escape(run.name)}</code> {escape(_sentence(run))}", facts, opened=True)
 
 
 MAKERS: Mapping[str, Callable[[Verdict], str]] = {".html": exec_page, ".xml": exec_junit, ".json": exec_json}

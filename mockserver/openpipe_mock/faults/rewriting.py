@@ -35,14 +35,6 @@ CourseChange = Callable[[Course, int], Course]
 """Takes the events of a stream and a seed, returns events."""
 
 
-def unchanged(answer: Json, _: int) -> Json:
-    return answer
-
-
-def as_it_comes(course: Course, _: int) -> Course:
-    return course
-
-
 # Changes of parts, made into changes of answers and streams.
 
 

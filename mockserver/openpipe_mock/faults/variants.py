@@ -1,19 +1,19 @@
 """Variants: answers that the contract allows and that differ from the usual ones, to try clients with.
 
 A client that fails with a variant relies on something that the contract doesn't promise. Each variant changes
-one thing about all answers; `varied` puts it around the exchange that answers. A variant draws from a seed of
-its own, so that the same requests get the same bytes.
+one thing about all answers; `with_variant` puts it around the exchange that answers. A variant draws from a
+seed of its own, so that the same requests get the same bytes.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
-from openpipe_mock.answers.wire import DONE, event
-from openpipe_mock.core.effects import JSON_HEADERS, Begin, Effect, Effects, HeaderList, Piece, Reply, Wait
+from openpipe_mock.answers.events import DONE, event, event_data
+from openpipe_mock.core.effects import Begin, Effects, Reply
 from openpipe_mock.core.wording import did_you_mean, quoted
 from openpipe_mock.faults import rewriting as to
 from openpipe_mock.faults.framing import (
@@ -25,7 +25,7 @@ from openpipe_mock.faults.framing import (
     with_comments,
     with_crlf,
 )
-from openpipe_mock.faults.kinds import ErrorAnswer, Fault
+from openpipe_mock.faults.kinds import Context, ErrorAnswer
 from openpipe_mock.faults.rewriting import (
     Change,
     Course,
@@ -35,7 +35,7 @@ from openpipe_mock.faults.rewriting import (
     in_chunks,
     in_deltas,
 )
-from openpipe_mock.faults.spoiling import Injected, chunk_of, sent_by
+from openpipe_mock.faults.streams import collect, next_sent, send_pieces, send_plain
 from openpipe_mock.openapi.spec import contract
 
 Json = Any
@@ -50,32 +50,29 @@ class Variant:
 
     `judge`, `chat`: change the plain answers of these endpoints. `stream`: changes the events of a stream.
     `error`: changes errors. `framing`: how the bytes of a stream are sent; with `all_bodies`, those of plain
-    answers too. `refusal`: an error for the first request to each endpoint, with `retry_after` seconds in its
-    header.
+    answers too. `refusal`: an error for the first request to each endpoint.
     """
 
     name: str
     sentence: str
     seed: int
-    judge: Change = field(default=to.unchanged, repr=False)
-    chat: Change = field(default=to.unchanged, repr=False)
-    stream: CourseChange = field(default=to.as_it_comes, repr=False)
-    error: Change = field(default=to.unchanged, repr=False)
+    judge: Change | None = field(default=None, repr=False)
+    chat: Change | None = field(default=None, repr=False)
+    stream: CourseChange | None = field(default=None, repr=False)
+    error: Change | None = field(default=None, repr=False)
     framing: Framing = field(default=as_sent, repr=False)
     all_bodies: bool = False
     refusal: ErrorAnswer | None = None
-    retry_after: float | None = None
 
     def body(self, reply: Reply, endpoint: str) -> bytes:
         """Return the body of an answer in this variant. A body that breaks the contract stays as it is."""
-        answer = _json_of(reply.body)
         if reply.status >= 400:
-            is_error = contract().checker("Error" if endpoint == "judge" else "ChatError").is_valid
-            return orjson.dumps(self.error(answer, self.seed)) if is_error(answer) else reply.body
-        if not contract().checker(_ANSWERS[endpoint]).is_valid(answer):
+            schema, change = "Error" if endpoint == "judge" else "ChatError", self.error
+        else:
+            schema, change = _ANSWERS[endpoint], self.judge if endpoint == "judge" else self.chat
+        if change is None or not contract().checker(schema).is_valid(answer := _json_of(reply.body)):
             return reply.body
-        change = self.judge if endpoint == "judge" else self.chat
-        return orjson.dumps(change(answer, self.seed)) if change is not to.unchanged else reply.body
+        return orjson.dumps(change(answer, self.seed))
 
 
 def _json_of(body: bytes) -> Json:
@@ -85,7 +82,7 @@ def _json_of(body: bytes) -> Json:
         return None
 
 
-_BUSY = ErrorAnswer(429, "Too many requests: the mock wants to be asked again in a second.")
+_BUSY = ErrorAnswer(429, "Too many requests: the mock wants to be asked again in a second.", retry_after=1.0)
 _ABSENT = ErrorAnswer(503, "Service unavailable: the mock is back at the next request.")
 
 VARIANTS: tuple[Variant, ...] = (
@@ -107,7 +104,6 @@ VARIANTS: tuple[Variant, ...] = (
         "The first request to each endpoint gets 429 with `Retry-After: 1`.",
         104,
         refusal=_BUSY,
-        retry_after=1.0,
     ),
     Variant(
         "bare",
@@ -261,85 +257,41 @@ def first(number: int) -> tuple[Variant, ...]:
     return VARIANTS[:number]
 
 
-def varied(exchange: Effects, variant: Variant, endpoint: str, count: Callable[[str], int]) -> Effects:
+def with_variant(exchange: Effects, variant: Variant, context: Context) -> Effects:
     """Run the exchange that answers a request and change its answer as a variant does.
 
-    `count` is called with the name of a count and returns the number of this request in it, from 1. Only the
-    judge and chat have variants. An answer that breaks the contract, as a scripted raw one may, keeps its
-    content.
+    Only the judge and chat have variants. An answer that breaks the contract, as a scripted raw one may,
+    keeps its content.
     """
+    endpoint = context.endpoint
     if endpoint not in _ANSWERS:
         return (yield from exchange)
-    if variant.refusal and count(f"variant {variant.name} {endpoint}") == 1:
+    if variant.refusal and context.count(f"variant {variant.name} {endpoint}") == 1:
         exchange.close()
-        return _refused(variant.refusal, variant, endpoint)
+        return replace(context.refused(variant.refusal.error()), subject=f"variant {variant.name}")
     with closing(exchange):
-        sent = yield from sent_by(exchange)
+        sent = yield from next_sent(exchange)
         if isinstance(sent, Begin):
             return (yield from _streamed(sent, exchange, variant))
         assert isinstance(sent, Reply)
         reply = replace(sent, body=variant.body(sent, endpoint))
-        return (yield from _framed(reply, variant.framing)) if variant.all_bodies else reply
-
-
-def _refused(answer: ErrorAnswer, variant: Variant, endpoint: str) -> Reply:
-    """The error that a variant answers once. On chat it stands under `error` too, as all errors do there."""
-    error = Injected(answer, Fault(retry_after=variant.retry_after))
-    body = error.body()
-    if endpoint == "chat":
-        body["error"] = {"code": error.code, "message": error.message}
-    headers: HeaderList = tuple((name.encode(), value.encode()) for name, value in error.headers)
-    return Reply(answer.status, orjson.dumps(body), (*JSON_HEADERS, *headers), f"variant {variant.name}")
-
-
-def _framed(reply: Reply, framing: Framing) -> Effects:
-    """Send a plain answer in the pieces of a framing, after a head with its length."""
-    yield Begin(reply.status, (*reply.headers, (b"content-length", b"%d" % len(reply.body))))
-    yield from _sending(framing([(0.0, reply.body)]))
-    return replace(reply, body=b"")
-
-
-def _sending(pieces: Iterable[Timed]) -> Iterator[Effect]:
-    for wait, data in pieces:
-        if wait:
-            yield Wait(wait)
-        yield Piece(data)
+        return (yield from send_plain(reply, variant.framing)) if variant.all_bodies else reply
 
 
 def _streamed(begun: Begin, exchange: Effects, variant: Variant) -> Effects:
     """Send a stream as a variant changes it, with the same waits."""
     yield begun
-    sent, reply = yield from _gathered(exchange)
-    course = _understood(sent)
-    if course is not None:
+    sent, reply = yield from collect(exchange)
+    course = _understood(sent) if variant.stream else None
+    if course is not None and variant.stream:
         said = variant.stream(course, variant.seed)
         sent = [(frame.wait, DONE if frame.chunk is None else event(frame.chunk)) for frame in said]
-    yield from _sending(variant.framing(sent))
+    yield from send_pieces(variant.framing(sent))
     return reply
-
-
-def _gathered(exchange: Effects) -> Generator[Effect, Any, tuple[list[Timed], Reply]]:
-    """Run an exchange to its end; return its pieces with their waits, none sent yet, and its reply."""
-    pieces: list[Timed] = []
-    wait, result = 0.0, None
-    try:
-        while True:
-            effect = exchange.send(result)
-            result = None
-            match effect:
-                case Wait(seconds):
-                    wait += seconds
-                case Piece(data):
-                    pieces.append((wait, data))
-                    wait = 0.0
-                case _:
-                    result = yield effect
-    except StopIteration as stop:
-        return pieces, stop.value
 
 
 def _understood(pieces: Iterable[Timed]) -> Course | None:
     """The events of a stream; None where one of them breaks the contract."""
     valid = contract().checker("ChatCompletionChunk").is_valid
-    course = [Frame(None if data == DONE else chunk_of(data) or {}, wait) for wait, data in pieces]
+    course = [Frame(None if data == DONE else event_data(data) or {}, wait) for wait, data in pieces]
     return course if all(frame.chunk is None or valid(frame.chunk) for frame in course) else None

@@ -1,1 +1,1 @@
-"""Build a value for any JSON Schema that a user sends."""
+"""Build a value for a JSON Schema that a user sends."""

@@ -1,33 +1,36 @@
 """Merge what several subschemas demand of one value.
 
 Plain keywords are merged into rules. Keywords about members and items stay with their subschema, since
-`additionalProperties` applies only to the properties beside it. Unions and conditions are taken in `choices`.
+`additionalProperties` applies only to the properties beside it. Keywords that aren't known here, such as `if`
+or `contains`, are left to the check of the whole value.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import orjson
 
-from openpipe_mock.instances.documents import Node, Unbuildable, applicator, matches
-from openpipe_mock.instances.scalars import common_multiple, exact
+from openpipe_mock.instances.documents import Node, SchemaDocument, Unbuildable, applicator
+from openpipe_mock.instances.scalars import as_json_number, common_multiple, exact
+from openpipe_mock.instances.validators import matches
 
-Branch = list[Node]
+_BEYOND = 10**300
+"""A `multipleOf` beyond this leaves hardly more than 0: its multiples are too large for a double."""
 
 
-class Contradiction(Exception):
+class Contradiction(Unbuildable):
     """No value meets the demands. Has the keyword that failed and the JSON pointer to its subschema."""
 
     def __init__(self, keyword: str, pointer: str) -> None:
-        self.keyword, self.pointer = keyword, pointer
-        super().__init__(keyword, pointer)
+        where = pointer or "the top of the schema"
+        super().__init__(keyword, pointer, f'No value was found that meets "{keyword}" at {where[:200]}.')
 
 
 @dataclass(slots=True)
 class Budget:
-    """The steps that a search has left, each of about 10 µs."""
+    """The steps that are left to build one value, each of about 10 µs."""
 
     left: int
 
@@ -39,200 +42,205 @@ class Budget:
             raise Unbuildable(applicator(node.pointer), node.pointer, sentence)
 
 
-@dataclass(frozen=True, slots=True)
-class _Members:
-    """One subschema's keywords about the members of an object."""
-
-    node: Node
-
-    def of(self, name: str) -> list[Node]:
-        """The subschemas that judge the member with this name; [] if there are none."""
-        schema = self.node.schema
-        found = [self.node.child("properties", name)] if name in schema.get("properties", ()) else []
-        found += [
-            self.node.child("patternProperties", pattern)
-            for pattern in schema.get("patternProperties", ())
-            if matches(pattern, name)
-        ]
-        if not found and "additionalProperties" in schema:
-            found = [self.node.child("additionalProperties")]
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One subschema's keywords about items: a node for each of the first ones, and one for the rest."""
-
-    prefix: tuple[Node, ...]
-    rest: Node | None
-
-    def of(self, at: int) -> list[Node]:
-        if at < len(self.prefix):
-            return [self.prefix[at]]
-        return [self.rest] if self.rest else []
-
-
 @dataclass(slots=True)
 class Demands:
     """The merged demands of several subschemas on one value.
 
     `rules` holds plain keywords (`type`, `pattern`, `format`, `required` as tuples), `origins` the pointer
-    of each rule's subschema. `seen` has the merged subschemas by `id()`, `presets` are defaults and examples.
-    `recursive` tells that one of the subschemas also judges a value around this one.
+    of each rule's subschema. `nodes` has the merged subschemas by the `id()` of their schema. `recursive`
+    tells that one of them also judges a value around this one.
     """
 
     rules: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
-    seen: dict[int, Node] = field(default_factory=dict)
-    presets: tuple[Any, ...] = ()
-    members: tuple[_Members, ...] = ()
-    rows: tuple[_Row, ...] = ()
-    contains: tuple[Node, ...] = ()
-    names: tuple[Node, ...] = ()
-    nots: tuple[Node, ...] = ()
-    unevaluated_members: tuple[Node, ...] = ()
-    unevaluated_items: tuple[Node, ...] = ()
+    nodes: dict[int, Node] = field(default_factory=dict)
     recursive: bool = False
 
     def copy(self) -> "Demands":
-        return replace(self, rules=dict(self.rules), origins=dict(self.origins), seen=dict(self.seen))
+        return replace(self, rules=dict(self.rules), origins=dict(self.origins), nodes=dict(self.nodes))
 
-    def rule(self, keyword: str, value: Any, node: Node) -> None:
-        """Merge one plain keyword. Raises Contradiction if nothing meets both the old and the new value."""
-        if keyword in self.rules:
-            value = _COMBINED[keyword](self.rules[keyword], value)
-            nothing = (
-                not value if keyword in ("type", "enum") else keyword == "multipleOf" and value > _BEYOND
-            )
-            if nothing:
-                raise Contradiction(keyword, node.pointer)
-        self.rules[keyword] = value
-        self.origins[keyword] = node.pointer
+    def absorb(
+        self, document: SchemaDocument, nodes: list[Node], active: frozenset[int], budget: Budget
+    ) -> list[list[Node]]:
+        """Merge subschemas and all that must hold with them; return the choices that are left.
 
-    def declared(self) -> list[str]:
+        A choice is a list of subschemas of which one must hold. `active` holds the `id()` of each subschema
+        that judges a value around this one. Raises Contradiction.
+        """
+        choices = []
+        waiting = deque(nodes)
+        while waiting:
+            node = waiting.popleft()
+            schema = node.schema
+            budget.spend(2, node)
+            if schema is False:
+                raise Contradiction(applicator(node.pointer), node.pointer)
+            if schema is True or id(schema) in self.nodes:
+                continue
+            merged = sum(len(value) for value in self.rules.values() if isinstance(value, tuple))
+            listed = len(schema.get("enum", ())) // 5 if "enum" in self.rules else 0
+            budget.spend(len(schema) // 4 + merged // 100 + listed, node)
+            if schema.get("not") in ({}, True):
+                raise Contradiction("not", f"{node.pointer}/not")
+            self.recursive = self.recursive or id(schema) in active
+            self.nodes[id(schema)] = node
+            self._merge(node)
+            if "$ref" in schema:
+                waiting.append(document.target(node))
+            waiting.extend(node.children("allOf"))
+            for branches in (node.children("anyOf"), node.children("oneOf")):
+                if len(branches) > 1:
+                    choices.append(branches)
+                waiting.extend(branches if len(branches) == 1 else ())
+        return choices
+
+    def _merge(self, node: Node) -> None:
+        """Merge the plain keywords of a subschema. Raises Contradiction if nothing can meet the rules."""
+        for keyword, value in node.schema.items():
+            if keyword not in _RULES or (isinstance(value, bool) and keyword.startswith("exclusive")):
+                continue  # a flag as in draft 4
+            rule, read, combined = _RULES[keyword]
+            value = read(value)
+            if rule in self.rules:
+                value = combined(self.rules[rule], value)
+                if (rule in ("type", "enum") and not value) or (rule == "multipleOf" and value > _BEYOND):
+                    raise Contradiction(rule, node.pointer)
+            self.rules[rule] = value
+            self.origins[rule] = node.pointer
+
+    def presets(self) -> list[Any]:
+        """The defaults and the examples of the subschemas."""
+        found: list[Any] = []
+        for node in self.nodes.values():
+            found += [node.schema["default"]] if "default" in node.schema else []
+            examples = node.schema.get("examples")
+            found += examples if isinstance(examples, list) else []
+        return found
+
+    def declared(self) -> dict[str, None]:
         """The names of the declared members in their order, then those that are only required."""
-        names = [name for part in self.members for name in part.node.schema.get("properties", ())]
-        return list(dict.fromkeys([*names, *self.rules.get("required", ())]))
+        names = [name for node in self.nodes.values() for name in node.schema.get("properties", ())]
+        return dict.fromkeys([*names, *self.rules.get("required", ())])
+
+    def name_patterns(self) -> list[str]:
+        return [name for node in self.nodes.values() for name in node.schema.get("patternProperties", ())]
+
+    def is_map(self) -> bool:
+        """Whether an object declares no members and maps free names to values, such as `dict[str, int]`."""
+        declares, *free = [any(node.schema.get(name) for node in self.nodes.values()) for name in _MEMBERS]
+        return any(free) and not declares
 
     def member(self, name: str) -> list[Node]:
         """The subschemas that judge the member with this name."""
-        found = [node for part in self.members for node in part.of(name)]
-        return found or list(self.unevaluated_members)
+        members: list[Node] = []
+        for node in self.nodes.values():
+            found = [node.child("properties", name)] if name in node.schema.get("properties", ()) else []
+            by_name = node.schema.get("patternProperties", ())
+            found += [node.child("patternProperties", each) for each in by_name if matches(each, name)]
+            if not found and "additionalProperties" in node.schema:
+                found = [node.child("additionalProperties")]
+            members += found
+        return members
 
     def item(self, at: int) -> list[Node]:
-        """The subschemas that judge the item at this index, except those of `contains`."""
-        found = [node for row in self.rows for node in row.of(at)]
-        return found or list(self.unevaluated_items)
+        """The subschemas that judge the item at this index."""
+        items: list[Node] = []
+        for node in self.nodes.values():
+            prefix, rest = _row(node)
+            if at < len(node.schema.get(prefix, ())):
+                items.append(node.child(prefix, at))
+            elif rest in node.schema:
+                items.append(node.child(rest))
+        return items
+
+    def prefix_length(self) -> int:
+        """The number of items that have a subschema of their own, as in a tuple."""
+        return max((len(node.schema.get(_row(node)[0], ())) for node in self.nodes.values()), default=0)
+
+    def scalar_schema(self) -> dict[str, Any]:
+        """A schema of its own for the rules that judge a string, number, boolean or null."""
+        as_they_are = ("type", "minLength", "maxLength", *_NUMBER)
+        schema = {keyword: value for keyword, value in self.rules.items() if keyword in as_they_are}
+        if "multipleOf" in self.rules:
+            schema["multipleOf"] = as_json_number(self.rules["multipleOf"])
+        several = [{name: value} for name in ("pattern", "format") for value in self.rules.get(name, ())]
+        return {**schema, "allOf": several} if several else schema
+
+    def kinds(self) -> list[str]:
+        """The JSON types to try: null last; without `type` first those with keywords of their own."""
+        if "type" in self.rules:
+            return sorted(self.rules["type"], key="null".__eq__)
+        keywords = {keyword for node in self.nodes.values() for keyword in node.schema}
+        return sorted(_HINTS, key=lambda kind: keywords.isdisjoint(_HINTS[kind]))
 
 
-_BEYOND = 10**300
-"""A `multipleOf` beyond this leaves hardly more than 0: its multiples are too large for a double."""
+def _row(node: Node) -> tuple[str, str]:
+    """The keywords for the first items, each with a subschema of its own, and for the rest."""
+    # Before 2020-12 a list under `items` was the prefix.
+    before = isinstance(node.schema.get("items"), list)
+    return ("items", "additionalItems") if before else ("prefixItems", "items")
 
 
 def _both_types(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     """The types that both have, in the order of the first; an integer is a number too."""
-    shared = [name for name in map(partial(_narrowed, other), one) if name in _with_integer(other)]
-    return tuple(dict.fromkeys(shared))
+    shared = [name for name in one if name in other]
+    whole = ("integer" in one and "number" in other) or ("number" in one and "integer" in other)
+    return tuple(dict.fromkeys([*shared, "integer"] if whole else shared))
 
 
-def _with_integer(types: tuple[str, ...]) -> tuple[str, ...]:
-    return (*types, "integer") if "number" in types else types
-
-
-def _narrowed(other: tuple[str, ...], name: str) -> str:
-    """`number` becomes `integer` if the other side has no `number`; other types stay."""
-    return "integer" if name == "number" and name not in other else name
-
-
-def key(value: Any) -> bytes:
+def json_key(value: Any) -> bytes:
     """A text that is the same for equal JSON values, whatever the order of their members."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def common(one: list[Any], other: list[Any]) -> list[Any]:
     """The values of `one` that are in `other` too."""
-    known = {key(value) for value in other}
-    return [value for value in one if key(value) in known]
+    known = {json_key(value) for value in other}
+    return [value for value in one if json_key(value) in known]
 
 
 def _united(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one + other))
 
 
-LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
-UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
-_COMBINED: dict[str, Callable[[Any, Any], Any]] = {
-    **dict.fromkeys(LOWER, max),
-    **dict.fromkeys(UPPER, min),
-    "type": _both_types,
-    "enum": common,
-    "multipleOf": common_multiple,
-    "pattern": _united,
-    "format": _united,
-    "required": _united,
-    "dependentRequired": lambda one, other: (*one, *other),
-    "uniqueItems": lambda one, other: one or other,
-    "contentMediaType": lambda one, other: one,
-    "contentEncoding": lambda one, other: one,
+def _types(value: str | list[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _size(value: float) -> int:
+    """A number of characters, items or members, which JSON may write as `2.0` or `1e300`."""
+    return min(int(value), 2**53)
+
+
+_MEMBERS = ("properties", "patternProperties", "additionalProperties")
+_CONTENT = ("contentMediaType", "contentEncoding")
+_RULES: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
+    **{
+        keyword: (keyword, _same, max)
+        for keyword in ("minimum", "exclusiveMinimum", "uniqueItems", *_CONTENT)
+    },
+    **{keyword: (keyword, _same, min) for keyword in ("maximum", "exclusiveMaximum")},
+    **{keyword: (keyword, _size, max) for keyword in ("minLength", "minItems", "minProperties")},
+    **{keyword: (keyword, _size, min) for keyword in ("maxLength", "maxItems", "maxProperties")},
+    **{keyword: (keyword, _types, _united) for keyword in ("pattern", "format", "required")},
+    "type": ("type", _types, _both_types),
+    "enum": ("enum", _same, common),
+    "const": ("enum", lambda value: [value], common),
+    "multipleOf": ("multipleOf", exact, common_multiple),
 }
-"""Plain keyword → a function that merges its values of two subschemas."""
+"""Keyword → the name of its rule, a function that reads its value, one that merges two values."""
 
-KEYWORD_READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "type": ("type", lambda value: (value,) if isinstance(value, str) else tuple(value)),
-    "const": ("enum", lambda value: [value]),
-    "multipleOf": ("multipleOf", exact),
-    "pattern": ("pattern", lambda value: (value,)),
-    "format": ("format", lambda value: (value,)),
-    "required": ("required", tuple),
-    "dependentRequired": ("dependentRequired", lambda value: tuple(value.items())),
+_NUMBER = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_HINTS = {
+    "string": ("minLength", "maxLength", "pattern", "format", *_CONTENT),
+    "number": (*_NUMBER, "multipleOf"),
+    "boolean": (),
+    "object": ("required", "minProperties", "maxProperties", "propertyNames", *_MEMBERS),
+    "array": ("minItems", "maxItems", "uniqueItems", "prefixItems", "items", "contains"),
+    "null": (),
 }
-"""Keyword → the name of its rule, and a function that reads its value."""
-
-
-def plain_rules(demands: Demands, node: Node) -> None:
-    """Merge the plain keywords of a subschema into the rules. Raises Contradiction."""
-    for keyword, value in node.schema.items():
-        name, read = KEYWORD_READERS.get(keyword, (keyword, None))
-        if name not in _COMBINED or (keyword in _BOUNDS and isinstance(value, bool)):
-            continue
-        demands.rule(name, read(value) if read else value, node)
-    for keyword, bound in _BOUNDS.items():  # draft 4: a flag beside the bound
-        if node.schema.get(keyword) is True and bound in node.schema:
-            demands.rule(keyword, node.schema[bound], node)
-    dependencies = node.schema.get("dependencies", {})
-    lists = tuple((name, needed) for name, needed in dependencies.items() if isinstance(needed, list))
-    if lists:
-        demands.rule("dependentRequired", lists, node)
-
-
-_BOUNDS = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
-_MEMBERS = frozenset(("properties", "patternProperties", "additionalProperties"))
-
-
-def structure(demands: Demands, node: Node) -> None:
-    """Note a subschema's keywords about members and items, its default and its examples."""
-    schema = node.schema
-    if not _MEMBERS.isdisjoint(schema):
-        demands.members += (_Members(node),)
-    if "prefixItems" in schema or "items" in schema:
-        demands.rows += (_row(node),)
-    if "contains" in schema:
-        demands.contains += (node,)
-    if "propertyNames" in schema:
-        demands.names += (node.child("propertyNames"),)
-    if "unevaluatedProperties" in schema:
-        demands.unevaluated_members += (node.child("unevaluatedProperties"),)
-    if "unevaluatedItems" in schema:
-        demands.unevaluated_items += (node.child("unevaluatedItems"),)
-    presets = [schema["default"]] if "default" in schema else []
-    examples = schema.get("examples")
-    demands.presets += (*presets, *(examples if isinstance(examples, list) else ()))
-
-
-def _row(node: Node) -> _Row:
-    """The keywords about items of a subschema of any draft."""
-    # Before 2020-12 a list under `items` was the prefix, and `additionalItems` the rest.
-    tuple_like = "items" if isinstance(node.schema.get("items"), list) else "prefixItems"
-    rest = "additionalItems" if tuple_like == "items" else "items"
-    prefix = tuple(node.child(tuple_like, at) for at in range(len(node.schema.get(tuple_like, ()))))
-    return _Row(prefix, node.child(rest) if rest in node.schema else None)
+"""JSON type → the keywords that apply to this type only. A number stands for an integer too."""

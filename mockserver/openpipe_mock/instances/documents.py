@@ -1,18 +1,11 @@
-"""Read a user's JSON Schema: index its names, bound what it costs, and compile it. Nothing is fetched.
+"""Read a user's JSON Schema: index its subschemas, resolve its references, bound its size."""
 
-A compiled validator can't be interrupted, and some schemas keep it busy for hours or run it out of stack:
-references that branch twice at each step, `unevaluatedProperties` over a chain of them, repeats inside
-repeats in a pattern. So the cost of compiling is estimated here first, and that of each check in `costs`.
-"""
-
+import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urldefrag, urljoin
+from urllib.parse import unquote
 
-import jsonschema_rs
 import orjson
 
 from openpipe_mock.core import patterns
@@ -20,27 +13,23 @@ from openpipe_mock.core import patterns
 MOST_SCHEMA_BYTES = 1_500_000
 _MOST_SUBSCHEMAS = 25_000
 _MOST_REFERENCES = 4_000
-_MOST_UNEVALUATED = 3_000
-"""Subschemas that `unevaluated…` keywords reach in place, counted once for each path, as compiling does."""
 _MOST_PATTERN = 10_000
 """Characters of all patterns, with repeats multiplied out: 5 µs each to compile (measured)."""
-MOST_DEPTH = 120
 _FEW_LISTED = 100
-_BACKTRACKS = 10_000
 
-_MAPS = frozenset(
+MAPS = frozenset(
     ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies")
 )
-_DEFINITIONS = frozenset(("$defs", "definitions"))
 _LISTS = frozenset(("allOf", "anyOf", "oneOf", "prefixItems", "items"))
-_SINGLES = ("not", "if", "then", "else")
-REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
-_ANCHORS = ("$anchor", "$dynamicAnchor")
 _DATA = frozenset(
     ("enum", "const", "default", "examples", "example", "required", "type", "dependentRequired")
 )
-_MALFORMED = (LookupError, TypeError, AttributeError, ValueError)
-UNEVALUATED = frozenset(("unevaluatedProperties", "unevaluatedItems"))
+_REFUSED = ("$dynamicRef", "$recursiveRef")
+_NAMES = {"$id": "", "id": "", "$anchor": "#"}
+"""Keyword that names a subschema (`id` in draft 4) → what stands before the name in a `$ref`."""
+_NAME = re.compile(r"[\w.-]+")
+UNEVALUATED = ("unevaluatedProperties", "unevaluatedItems")
+_NOTED = frozenset((*UNEVALUATED, *_REFUSED, *_NAMES, "$ref", "enum", "pattern", "patternProperties"))
 
 
 class SchemaError(Exception):
@@ -52,7 +41,7 @@ class SchemaError(Exception):
 
 
 class BadSchema(SchemaError):
-    """The schema is invalid, refers to something outside of itself, or is nested too deep to be read."""
+    """The schema is invalid, not self-contained, nested too deep, or has references that aren't followed."""
 
 
 class Unbuildable(SchemaError):
@@ -60,23 +49,23 @@ class Unbuildable(SchemaError):
 
 
 class Node(NamedTuple):
-    """A subschema, the JSON pointer to it, and the base URI of the references in it."""
+    """A subschema and the JSON pointer to it."""
 
     schema: Any
     pointer: str = ""
-    base: str = ""
 
     def child(self, *steps: str | int) -> "Node":
         """The subschema that these steps (keywords, names, indexes) lead to."""
-        schema, pointer, base = self
+        schema, pointer = self
         for step in steps:
             schema = schema[step]
             pointer = f"{pointer}/{escaped(step)}"
-        return Node(schema, pointer, _base_of(schema, base))
+        return Node(schema, pointer)
 
-    def made(self, schema: Any) -> "Node":
-        """A node for a schema that was derived from this one, with the same pointer."""
-        return Node(schema, self.pointer, self.base)
+    def children(self, keyword: str) -> list["Node"]:
+        """The subschemas in the list or the map under a keyword; [] without it."""
+        held = self.schema.get(keyword, ())
+        return [self.child(keyword, step) for step in (held if isinstance(held, dict) else range(len(held)))]
 
 
 def escaped(step: str | int) -> str:
@@ -89,59 +78,55 @@ def schema_pointer(path: list[str | int]) -> str:
     return "".join(f"/{escaped(step)}" for step in path)
 
 
-def _base_of(schema: Any, base: str) -> str:
-    if not isinstance(schema, dict) or "$id" not in schema:
-        return base
-    own = schema["$id"]
-    return _joined(base, own) if isinstance(own, str) and not own.startswith("#") else base
-
-
-def _joined(base: str, reference: str) -> str:
-    """Resolve a reference against a base URI, without an empty fragment."""
-    # Fragments apart: urljoin knows no `urn:`.
-    if reference.startswith("#"):
-        return base if reference == "#" else urldefrag(base).url + reference
-    try:
-        return urljoin(base, reference).removesuffix("#")
-    except ValueError:
-        return reference
+def applicator(pointer: str) -> str:
+    """The keyword through which the subschema at a pointer applies: `properties` for `/properties/name`."""
+    steps = pointer.split("/")
+    if len(steps) > 2 and steps[-2] in ("$defs", "definitions"):
+        return "$ref"
+    if len(steps) > 2 and steps[-2] in MAPS | _LISTS:
+        return steps[-2]
+    return steps[-1] or "false"
 
 
 @dataclass(slots=True)
 class SchemaDocument:
-    """A whole schema, read and compiled.
+    """A whole schema.
 
-    `names` maps URIs and anchors to subschemas, `references` lists each reference with its keyword,
-    `unevaluated` the subschemas with such a keyword. `atoms` is the size of all patterns, `listed` the number
-    of enum values. `targets` caches resolved references. A value has to pass all `validators`.
+    `references` lists the subschemas with `$ref`, `unevaluated` those with such a keyword. `atoms` is the
+    size of all patterns, `listed` the number of enum values. `targets` has named subschemas and caches
+    resolved references. `bundled` tells that a subschema has an `$id`, `is_draft_4` that one may be
+    of draft 4.
     """
 
     top: Node
-    names: dict[str, Node] = field(default_factory=dict)
-    references: list[tuple[Node, str]] = field(default_factory=list)
+    references: list[Node] = field(default_factory=list)
     unevaluated: list[Node] = field(default_factory=list)
     atoms: int = 0
     subschemas: int = 0
     listed: int = 0
-    targets: dict[tuple[str, str], Node] = field(default_factory=dict)
-    validators: list[Any] = field(default_factory=list)
+    targets: dict[str, Node] = field(default_factory=dict)
+    bundled: bool = False
+    is_draft_4: bool = False
 
-    def target(self, node: Node, keyword: str) -> Node:
-        """The subschema that a reference names. Raises LookupError if the document doesn't have it."""
-        key = (node.base, node.schema[keyword])
-        if key not in self.targets:
-            self.targets[key] = self.found(_joined(*key))
-        return self.targets[key]
+    def target(self, node: Node) -> Node:
+        """The subschema that the `$ref` of a node names, or points at from the top. Raises BadSchema."""
+        reference = node.schema["$ref"]
+        if self.bundled and reference.startswith("#"):
+            raise BadSchema("$ref", node.pointer, _STARTS_ANEW)
+        if reference not in self.targets:
+            try:
+                self.targets[reference] = self._found(reference)
+            except (LookupError, TypeError, AttributeError, ValueError):
+                sentence = f"$ref {reference[:200]!r} names nothing inside the schema."
+                raise BadSchema("$ref", node.pointer, sentence) from None
+        return self.targets[reference]
 
-    def found(self, uri: str) -> Node:
-        """The subschema with this URI. Raises LookupError if the document doesn't have it."""
-        if uri in self.names:
-            return self.names[uri]
-        address, fragment = urldefrag(uri)
-        found = self.names[address]
-        if fragment and not fragment.startswith("/"):
-            raise KeyError(uri)
-        for step in unquote(fragment).split("/")[1:]:
+    def _found(self, reference: str) -> Node:
+        start, *steps = unquote(reference).split("/")
+        if start != "#":
+            raise LookupError(reference)
+        found = self.top
+        for step in steps:
             step = step.replace("~1", "/").replace("~0", "~")
             found = found.child(int(step) if isinstance(found.schema, list) and step.isdecimal() else step)
         return found
@@ -153,48 +138,78 @@ class SchemaDocument:
 
     def in_place(self, node: Node) -> Iterator[Node]:
         """The subschemas directly in this one that judge the same value."""
-        schema = node.schema
-        for keyword in ("allOf", "anyOf", "oneOf"):
-            for at in range(len(schema.get(keyword, ()))):
-                yield node.child(keyword, at)
-        for keyword in _SINGLES:
-            if keyword in schema:
+        for keyword in ("allOf", "anyOf", "oneOf", "dependentSchemas", "dependencies"):
+            yield from (child for child in node.children(keyword) if not isinstance(child.schema, list))
+        for keyword in ("not", "if", "then", "else"):
+            if keyword in node.schema:
                 yield node.child(keyword)
-        for keyword in ("dependentSchemas", "dependencies"):
-            for name, dependent in schema.get(keyword, {}).items():
-                if not isinstance(dependent, list):
-                    yield node.child(keyword, name)
-        for keyword in REFERENCES:
-            if keyword in schema:
-                yield self.target(node, keyword)
+        if "$ref" in node.schema:
+            yield self.target(node)
 
 
-@lru_cache(maxsize=16)
-def read_schema(text: bytes) -> SchemaDocument:
-    """Read and compile a schema from its JSON text.
-
-    Raises BadSchema if it is invalid or refers outside, Unbuildable if it costs too much.
-    """
-    schema = orjson.loads(text)
-    if not isinstance(schema, dict | bool):
-        raise BadSchema("type", "", "A JSON Schema is an object or a boolean.")
-    document = SchemaDocument(Node(schema, "", _base_of(schema, "")))
-    if isinstance(schema, dict):
-        _index(document)
-    with suppress(*_MALFORMED):  # an invalid schema or a dangling reference: the compiler names it
-        _bound(document)
-    document.validators = [_compiled(text.decode(), document, asserts=asserts) for asserts in _readings(text)]
+def indexed(schema: Any, is_draft_4: bool) -> SchemaDocument:
+    """Index a schema. Raises Unbuildable if it has too many parts, BadSchema for what isn't followed."""
+    document = SchemaDocument(Node(schema), is_draft_4=is_draft_4)
+    waiting = [(document.top, False)] if isinstance(schema, dict) else []
+    while waiting:
+        node, is_map = waiting.pop()
+        if isinstance(node.schema, dict) and not is_map:
+            document.subschemas += 1
+            if not _NOTED.isdisjoint(node.schema):
+                _note(document, node)
+        steps = _inside(node.schema, is_map)
+        # Of what waits, lists and maps, which are no subschemas, are about half.
+        if document.subschemas + max(len(steps), len(waiting) // 2) > _MOST_SUBSCHEMAS:
+            sentence = f"The schema has more than {_MOST_SUBSCHEMAS} subschemas."
+            raise Unbuildable(applicator(f"{node.pointer}/0"), node.pointer, sentence)
+        waiting += [
+            (node.child(step), not is_map and step in MAPS)
+            for step in steps
+            if not isinstance(node.schema[step], bool)
+        ]
     return document
 
 
-def _readings(text: bytes) -> tuple[bool | None, ...]:
-    """How validators treat formats: True asserts them, None does what the schema's draft says."""
-    # Under "not" and the like, failing an asserted format could make a value valid. So it has to pass both.
-    turns = b'"format"' in text and any(keyword in text for keyword in _TURNING)
-    return (True, None) if turns else (True,)
+def _inside(schema: Any, is_map: bool) -> list[Any]:
+    """The steps from a schema, a list or a map to the parts that may be schemas."""
+    if isinstance(schema, list):
+        return [at for at, part in enumerate(schema) if isinstance(part, _NESTED)]
+    return [
+        name for name, part in schema.items() if isinstance(part, _NESTED) and (is_map or name not in _DATA)
+    ]
 
 
-_TURNING = (b'"not"', b'"oneOf"', b'"if"', b'"contains"')
+_NESTED = (dict, list, bool)
+_STARTS_ANEW = "A $ref that begins with # is not followed in a schema with $id inside."
+
+
+def _note(document: SchemaDocument, node: Node) -> None:
+    """Count what a subschema adds to the costs. Raises Unbuildable over a limit, and BadSchema."""
+    schema = node.schema
+    for keyword in _REFUSED:
+        if isinstance(schema.get(keyword), str):
+            raise BadSchema(keyword, node.pointer, f"{keyword} is not followed here; use $ref and $defs.")
+    for keyword, sign in _NAMES.items():
+        name = schema.get(keyword)
+        if isinstance(name, str) and (keyword != "id" or document.is_draft_4):
+            # Plain names alone mean the same wherever they stand; others are resolved against those around.
+            if f"{sign}{name}" in document.targets or (node.pointer and not _NAME.fullmatch(name)):
+                raise BadSchema(keyword, node.pointer, f"{keyword} must be a plain name that stands once.")
+            document.targets[f"{sign}{name}"] = node
+            document.bundled |= keyword != "$anchor" and node.pointer != ""
+    if isinstance(schema.get("$ref"), str):
+        document.references.append(node)
+    if any(keyword in schema for keyword in UNEVALUATED):
+        document.unevaluated.append(node)
+    if isinstance(schema.get("enum"), list):
+        document.listed += len(schema["enum"])
+    by_name, own = schema.get("patternProperties"), schema.get("pattern")
+    for pattern in (*(by_name if isinstance(by_name, dict) else ()), own):
+        document.atoms += patterns.size(pattern) if isinstance(pattern, str) else 0
+    if document.atoms > _MOST_PATTERN:
+        raise Unbuildable("pattern", node.pointer, "The patterns repeat too much to be compiled.")
+    if len(document.references) > _MOST_REFERENCES:
+        raise Unbuildable("$ref", "", f"The schema has more than {_MOST_REFERENCES} references.")
 
 
 def serialized(schema: Any) -> bytes:
@@ -210,153 +225,3 @@ def serialized(schema: Any) -> bytes:
             largest, "", f"The schema has {len(text)} bytes; at most {MOST_SCHEMA_BYTES} are read."
         )
     return text
-
-
-def _index(document: SchemaDocument) -> None:
-    """Fill a document with every name, reference and pattern. Raises Unbuildable for too many subschemas."""
-    document.names[document.top.base] = document.names[""] = document.top
-    waiting = [(document.top, False)]
-    while waiting:
-        node, is_map = waiting.pop()
-        if isinstance(node.schema, dict) and not is_map:
-            document.subschemas += 1
-            _note(document, node)
-        steps = _inside(node.schema, is_map)
-        # Of what waits, lists and maps, which are no subschemas, are about half.
-        if document.subschemas + max(len(steps), len(waiting) // 2) > _MOST_SUBSCHEMAS:
-            sentence = f"The schema has more than {_MOST_SUBSCHEMAS} subschemas."
-            raise Unbuildable(applicator(f"{node.pointer}/0"), node.pointer, sentence)
-        waiting += [
-            (node.child(step), not is_map and step in _MAPS)
-            for step in steps
-            if not isinstance(node.schema[step], bool)
-        ]
-
-
-def _inside(schema: Any, is_map: bool) -> list[Any]:
-    """The steps from a schema, a list or a map to the parts that may be schemas."""
-    if isinstance(schema, list):
-        return [at for at, part in enumerate(schema) if isinstance(part, _NESTED)]
-    return [
-        name for name, part in schema.items() if isinstance(part, _NESTED) and (is_map or name not in _DATA)
-    ]
-
-
-_NESTED = (dict, list, bool)
-
-
-def _note(document: SchemaDocument, node: Node) -> None:
-    schema = node.schema
-    if _NOTED.isdisjoint(schema):
-        return
-    own = schema.get("$id")
-    if isinstance(own, str):
-        document.names[_joined(node.base, own) if own.startswith("#") else node.base] = node
-    for keyword in _ANCHORS:
-        if isinstance(schema.get(keyword), str):
-            document.names[f"{urldefrag(node.base).url}#{schema[keyword]}"] = node
-    document.references += [(node, name) for name in REFERENCES if isinstance(schema.get(name), str)]
-    if not UNEVALUATED.isdisjoint(schema):
-        document.unevaluated.append(node)
-    if isinstance(schema.get("enum"), list):
-        document.listed += len(schema["enum"])
-    for pattern in _patterns_of(schema):
-        document.atoms += patterns.size(pattern)
-        if document.atoms > _MOST_PATTERN:
-            raise Unbuildable("pattern", node.pointer, "The patterns repeat too much to be compiled.")
-
-
-_NOTED = UNEVALUATED.union(REFERENCES, _ANCHORS, ("$id", "enum", "pattern", "patternProperties"))
-
-
-def _patterns_of(schema: dict[str, Any]) -> list[str]:
-    by_name = schema.get("patternProperties")
-    own = schema.get("pattern")
-    return [*(by_name if isinstance(by_name, dict) else ()), *([own] if isinstance(own, str) else ())]
-
-
-def _bound(document: SchemaDocument) -> None:
-    """Raise Unbuildable if compiling would take too long."""
-    if len(document.references) > _MOST_REFERENCES:
-        raise Unbuildable("$ref", "", f"The schema has more than {_MOST_REFERENCES} references.")
-    left = _MOST_UNEVALUATED
-    for node in document.unevaluated:
-        left -= _reach(document, node, left, ())
-        if left < 0:
-            keyword = next(name for name in node.schema if name in UNEVALUATED)
-            raise Unbuildable(keyword, node.pointer, f'"{keyword}" looks through too many subschemas.')
-
-
-def _reach(document: SchemaDocument, node: Node, left: int, above: tuple[int, ...]) -> int:
-    """How many subschemas below a node judge the same value, once for each path; stops over `left`."""
-    if not isinstance(node.schema, dict) or id(node.schema) in above:
-        return 1
-    if len(above) > MOST_DEPTH:
-        return left + 1
-    count = 1
-    for inside in document.in_place(node):
-        count += _reach(document, inside, left - count, (*above, id(node.schema)))
-        if count > left:
-            break
-    return count
-
-
-def _regexes() -> jsonschema_rs.FancyRegexOptions:
-    return jsonschema_rs.FancyRegexOptions(
-        backtrack_limit=_BACKTRACKS, size_limit=10_000_000, dfa_size_limit=1_000_000
-    )
-
-
-def _compiled(text: str, document: SchemaDocument, *, asserts: bool | None) -> Any:
-    """Compile a validator that fetches nothing and bounds the backtracking of patterns. Raises BadSchema."""
-    try:
-        return jsonschema_rs.validator_for(
-            text, offline=True, validate_formats=asserts, pattern_options=_regexes()
-        )
-    except jsonschema_rs.ValidationError as error:
-        raise _refusal(error, document) from None
-    except (ValueError, jsonschema_rs.ReferencingError):
-        raise BadSchema("type", "", "The schema is nested too deep to be read.") from None
-
-
-def _refusal(error: jsonschema_rs.ValidationError, document: SchemaDocument) -> BadSchema:
-    """Explain where and why the compiler refused a schema."""
-    if error.kind.name != "$ref":
-        *place, keyword = error.instance_path or ["type"]
-        while place and (isinstance(keyword, int) or place[-1] in _MAPS):
-            keyword = place.pop()
-        wrong = "no regular expression that is understood" if error.kind.name == "format" else "not allowed"
-        return BadSchema(str(keyword), schema_pointer(place), f'The value of "{keyword}" is {wrong} here.')
-    for node, keyword in document.references:
-        try:
-            document.target(node, keyword)
-        except _MALFORMED:
-            reference = node.schema[keyword]
-            return BadSchema(
-                keyword, node.pointer, f"{keyword} {reference[:200]!r} names nothing inside the schema."
-            )
-    keyword = next((name for name in ("$schema", "$id") if name in document.top.schema), "$ref")
-    return BadSchema(keyword, "", f"{keyword} has a value that isn't known here, and nothing is fetched.")
-
-
-def applicator(pointer: str) -> str:
-    """The keyword through which the subschema at a pointer applies: `properties` for `/properties/name`."""
-    steps = pointer.split("/")
-    if len(steps) > 2 and steps[-2] in _DEFINITIONS:
-        return "$ref"
-    if len(steps) > 2 and steps[-2] in _MAPS | _LISTS:
-        return steps[-2]
-    return steps[-1] or "false"
-
-
-@lru_cache(maxsize=512)
-def simple_validator(text: bytes) -> Any:
-    """A validator for a small schema without references, given as JSON text."""
-    return jsonschema_rs.Draft202012Validator(
-        text.decode(), offline=True, validate_formats=True, pattern_options=_regexes()
-    )
-
-
-def matches(pattern: str, text: str) -> bool:
-    """Whether a user's pattern is found in a text, by the engine with bounded backtracking."""
-    return bool(simple_validator(orjson.dumps({"pattern": pattern})).is_valid(text))

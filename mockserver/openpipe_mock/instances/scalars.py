@@ -8,7 +8,6 @@ import base64
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
@@ -29,12 +28,8 @@ _MOST_OPTIONS = 1000
 FEW_OPTIONS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """A number of values to pick from, by `pick(number)` with 0 ≤ number < count."""
-
-    count: int
-    pick: Callable[[int], Any]
+_Options = tuple[int, Callable[[int], Any]]
+"""A number of values to pick from, and the function that makes the one with a number from 0."""
 
 
 def _word(number: int) -> str:
@@ -51,70 +46,62 @@ def _day(number: int) -> str:
     return (date(2024, 1, 15) + timedelta(days=number)).isoformat()
 
 
-def _clock(number: int) -> str:
-    return f"{(9 + number // 60) % 24:02}:{(30 + number) % 60:02}:00Z"
-
-
-def _page(number: int) -> str:
-    return f"https://example.com/{_numbered(_WORDS, number)}"
+def _path(number: int) -> str:
+    return f"/{_numbered(_WORDS, number)}"
 
 
 FORMATS: dict[str, Callable[[int], str]] = {
     "date": _day,
-    "time": _clock,
+    "time": lambda number: f"{(9 + number // 60) % 24:02}:{(30 + number) % 60:02}:00Z",
     "date-time": lambda number: f"{_day(number)}T09:30:00Z",
     "duration": lambda number: f"P{number + 1}D",
     "email": lambda number: f"{_numbered(_NAMES, number)}@example.com",
-    "idn-email": lambda number: f"{_numbered(_NAMES, number)}@example.com",
     "hostname": lambda number: f"{_numbered(_WORDS, number)}.example.com",
-    "idn-hostname": lambda number: f"{_numbered(_WORDS, number)}.example.com",
     "ipv4": lambda number: f"192.0.2.{number + 1}",
     "ipv6": lambda number: f"2001:db8::{number + 1:x}",
-    "ipvanyaddress": lambda number: f"192.0.2.{number + 1}",
     "ipv4network": lambda number: f"192.0.{number}.0/24",
     "ipv6network": lambda number: f"2001:db8:{number + 1:x}::/48",
-    "uri": _page,
-    "iri": _page,
-    "uri-reference": lambda number: f"/{_numbered(_WORDS, number)}",
-    "iri-reference": lambda number: f"/{_numbered(_WORDS, number)}",
-    "uri-template": lambda number: f"https://example.com/{_numbered(_WORDS, number)}/{{id}}",
+    "uri": lambda number: f"https://example.com{_path(number)}",
+    "uri-template": lambda number: f"https://example.com{_path(number)}/{{id}}",
     "uuid": lambda number: f"00000000-0000-4000-8000-{number + 1:012x}",
-    "json-pointer": lambda number: f"/{_numbered(_WORDS, number)}",
     "relative-json-pointer": lambda number: f"{number}/example",
     "regex": lambda number: f"^{_numbered(_WORDS, number)}$",
-    "byte": lambda number: _encoded(_word(number)),
-    "base64": lambda number: _encoded(_word(number)),
+    "base64": lambda number: base64.b64encode(_word(number).encode()).decode(),
     "color": lambda number: f"#{(0x336699 + number * 0x010203) % 0x1000000:06x}",
     "json-string": lambda number: str(number + 1),
-    "path": lambda number: f"/{_numbered(_WORDS, number)}",
-    "file-path": lambda number: f"/{_numbered(_WORDS, number)}.txt",
-    "directory-path": lambda number: f"/{_numbered(_WORDS, number)}",
+    "file-path": lambda number: f"{_path(number)}.txt",
+    **dict.fromkeys(("uri-reference", "iri-reference", "json-pointer", "path", "directory-path"), _path),
 }
+_ALIASES = {
+    "idn-email": "email",
+    "idn-hostname": "hostname",
+    "ipvanyaddress": "ipv4",
+    "iri": "uri",
+    "byte": "base64",
+}
+FORMATS |= {alias: FORMATS[name] for alias, name in _ALIASES.items()}
 FORMATS |= {f"uuid{version}": FORMATS["uuid"] for version in (1, 3, 4, 5, 6, 7, 8)}
-
-
-def _encoded(plain: str) -> str:
-    return base64.b64encode(plain.encode()).decode()
 
 
 def _strings(rules: _Rules, noun: str) -> _Options:
     """Texts by format, pattern or media type, else an adjective and the noun: `example city`."""
     least, most = rules.get("minLength", 0), min(rules.get("maxLength", MOST_CHARACTERS), MOST_CHARACTERS)
     sources = [FORMATS[name] for name in rules.get("format", ()) if name in FORMATS]
-    sources += [_patterned(pattern, least, most) for pattern in rules.get("pattern", ())]
+    texts = [_patterned(pattern, least, most) for pattern in rules.get("pattern", ())]
+    sources += texts
+    if len(texts) > 1:  # one says how the text starts, the other how it ends
+        sources.append(lambda number: "".join(text(number) for text in texts))
     if not sources and rules.get("contentMediaType") == "application/json":
         sources = [FORMATS["json-string"]]
     if not sources and rules.get("contentEncoding") == "base64":
         sources = [FORMATS["base64"]]
     if least > MOST_CHARACTERS:
-        return _Options(1, lambda number: "")  # the validator then says that it is too short
+        return (1, lambda number: "")  # the validator then says that it is too short
     if not sources:
-        return _Options(_MOST_OPTIONS, lambda number: _fitted(_phrase(number, noun), number, least, most))
+        return (_MOST_OPTIONS, lambda number: _fitted(_phrase(number, noun), number, least, most))
     patterns = rules.get("pattern", ())
     count = ways(patterns[0]) if patterns and len(sources) == 1 else FEW_OPTIONS
-    return _Options(
-        min(count, FEW_OPTIONS), lambda number: sources[number % len(sources)](number // len(sources))
-    )
+    return (min(count, FEW_OPTIONS), lambda number: sources[number % len(sources)](number // len(sources)))
 
 
 def _patterned(pattern: str, least: int, most: int) -> Callable[[int], str]:
@@ -192,66 +179,48 @@ def _numbers(rules: _Rules, noun: str) -> _Options:
 def _multiples(rules: _Rules, step: Fraction, near: Fraction) -> _Options:
     """Multiples of `step` within the bounds, upwards from the first one that isn't below `near`."""
     low, high = _limits(rules)
-    first = None if low is None else math.ceil(low / step) + (low == _excluded(rules, "Minimum", low, step))
-    last = (
-        None if high is None else math.floor(high / step) - (high == _excluded(rules, "Maximum", high, step))
-    )
-    usual = math.ceil(near / step)
-    start = usual if first is None else max(usual, first)
+    first = None if low is None else math.ceil(low / step) + _is_shut(rules, "exclusiveMinimum", low, step)
+    last = None if high is None else math.floor(high / step) - _is_shut(rules, "exclusiveMaximum", high, step)
+    start = math.ceil(near / step)
+    start = start if first is None else max(start, first)
     start = start if last is None else min(start, last)
-    if first is not None and last is not None:
-        count = max(1, last - first + 1)
-        return _Options(
-            min(count, _MOST_OPTIONS),
-            lambda number: as_json_number((first + (start - first + number) % count) * step),
-        )
-    return _Options(
-        _MOST_OPTIONS,
-        lambda number: as_json_number((start + (-number if last is not None else number)) * step),
+    if first is None or last is None:
+        turn = 1 if last is None else -1
+        return (_MOST_OPTIONS, lambda number: as_json_number((start + turn * number) * step))
+    count = max(1, last - first + 1)
+    return (
+        min(count, _MOST_OPTIONS),
+        lambda number: as_json_number((first + (start - first + number) % count) * step),
     )
 
 
-def _excluded(rules: _Rules, side: str, bound: Fraction, step: Fraction) -> Fraction | None:
-    """The bound itself if it is exclusive and a multiple of `step`, else None. `side`: Minimum or Maximum."""
-    keyword = f"exclusive{side}"
-    shut = keyword in rules and exact(rules[keyword]) == bound and (bound / step).denominator == 1
-    return bound if shut else None
+def _is_shut(rules: _Rules, keyword: str, bound: Fraction, step: Fraction) -> bool:
+    """Whether an exclusive bound keeps out a multiple of `step`."""
+    return keyword in rules and exact(rules[keyword]) == bound and (bound / step).denominator == 1
 
 
 def _fractions(rules: _Rules) -> _Options:
     """Halves, or tenths of a narrow range. The bounds don't come first, since they may be exclusive."""
     low, high = _limits(rules)
-    half, usual = Fraction(1, 2), _USUAL
+    half, start = Fraction(1, 2), _USUAL
     if low is not None and high is not None:
         step = half if high - low >= 10 else (high - low) / 10 or Fraction(1)
-        start = usual if low < usual < high else (low + high) / 2
+        start = start if low < start < high else (low + high) / 2
         grid = [low + step * at for at in range(min(_MOST_OPTIONS, int((high - low) / step) + 1))]
         values = [start, *(value for value in grid if value != start)]
-        return _Options(len(values), lambda number: float(values[number]))
-    if low is not None:
-        start = usual if low < usual else low + half
-        return _Options(_MOST_OPTIONS, lambda number: float(start + half * number))
-    if high is not None:
-        start = usual if high > usual else high - half
-        return _Options(_MOST_OPTIONS, lambda number: float(start - half * number))
-    return _Options(_MOST_OPTIONS, lambda number: float(usual + half * number))
+        return (len(values), lambda number: float(values[number]))
+    if low is not None and low >= start:
+        start = low + half
+    if high is not None and high <= start:
+        start = high - half
+    turn = half if high is None else -half
+    return (_MOST_OPTIONS, lambda number: float(start + turn * number))
 
-
-def _nulls(rules: _Rules, noun: str) -> _Options:
-    return _Options(1, lambda number: None)
-
-
-def _booleans(rules: _Rules, noun: str) -> _Options:
-    return _Options(2, lambda number: number == 0)
-
-
-EDGES: dict[str, tuple[Any, ...]] = {"string": ("", "a", "0"), "integer": (0, -1), "number": (0.0, -1.0)}
-"""JSON type → values to try if no option fits: those that negations often leave."""
 
 SCALARS: dict[str, Callable[[_Rules, str], _Options]] = {
     "string": _strings,
     "integer": _integers,
     "number": _numbers,
-    "boolean": _booleans,
-    "null": _nulls,
+    "boolean": lambda rules, noun: (2, lambda number: number == 0),
+    "null": lambda rules, noun: (1, lambda number: None),
 }

@@ -53,9 +53,9 @@ class Checker:
         members = self.schema.get("properties", {})
         return {name: coerced(member, types(members.get(name, {}))) for name, member in value.items()}
 
-    def violations(self, value: Any) -> Iterator[Violation]:
-        """Every violation, in the order of the value; none if it is valid."""
-        return violations_of(self.schema, value, SchemaPlace(self.document, known=self.known))
+    def violations(self, value: Any, noun: str = "the request body") -> Iterator[Violation]:
+        """Every violation of a value, which sentences call `noun`, in its order; none if it is valid."""
+        return violations_of(self.schema, value, SchemaPlace(self.document, noun=noun, known=self.known))
 
 
 def standalone(name: str, document: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from openpipe_mock.core.levels import weaker
 from openpipe_mock.openapi.shapes import Schema
 from openpipe_mock.payloads.places import (
     ITEM,
@@ -29,7 +30,6 @@ from openpipe_mock.payloads.places import (
     put,
     resolve_path,
     spots,
-    weaker,
     without,
 )
 from openpipe_mock.payloads.valid import (

@@ -9,11 +9,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+from openpipe_mock.core.levels import LEVELS, weaker
 from openpipe_mock.openapi.shapes import Schema, label, tag_of, types
 from openpipe_mock.openapi.spec import contract
-
-SOURCE_LEVELS = ("documented", "sdk", "source", "decision")
-"""Source classes, the strongest first."""
 
 ITEM, VALUE = "", "*"
 """Names of the steps into an item of an array and into a value of a map."""
@@ -116,11 +114,6 @@ def key_of(route: ValuePath) -> str:
     return _KEYS.get(_member_of(route), "note")
 
 
-def weaker(one: str, other: str) -> str:
-    """The weaker of two source classes."""
-    return max(one, other, key=SOURCE_LEVELS.index)
-
-
 def _entered(spot: Spot) -> Spot:
     """The spot with its references followed.
 
@@ -170,7 +163,7 @@ def root(component: str, document: Schema | None = None) -> Spot:
     """The spot of a whole body, by default in the contract. Raises KeyError for an unknown component."""
     document = contract().document if document is None else document
     schema = document["components"]["schemas"][component]
-    return Spot(document, (), schema, component, schema.get("x-source", SOURCE_LEVELS[-1]))
+    return Spot(document, (), schema, component, schema.get("x-source", LEVELS[-1]))
 
 
 @cache

@@ -12,7 +12,7 @@ Needs the extra `contract`; docs/strategies.md shows each strategy at work.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from openpipe_mock.openapi.shapes import label, union
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.edits import Edit, edits
-from openpipe_mock.payloads.places import pointer
+from openpipe_mock.payloads.places import Spot, pointer, root, types_of
 from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, grafted
 from openpipe_mock.payloads.values import ODD_TEXTS, PIXEL, SOUND
 
@@ -62,38 +62,98 @@ def _nullable(values: _Strategy) -> _Strategy:
     return st.none() | values
 
 
-def _component(name: str) -> Any:
-    """A component schema of the contract."""
-    return contract().document["components"]["schemas"][name]
+# Any value of a schema, with names, numbers and media that make sense.
 
 
-def _words(name: str, member: str) -> _Strategy:
-    """The words that a component's member allows."""
-    return st.sampled_from(_component(name)["properties"][member]["enum"])
+@cache
+def _component(name: str) -> _Strategy:
+    """Values of a component of the contract."""
+    return _values(root(name))
+
+
+def _values(spot: Spot) -> _Strategy:
+    return st.one_of([values for branch in spot.branches() for values in _of_branch(branch)])
+
+
+def _of_branch(branch: Spot) -> Iterator[_Strategy]:
+    """Values of each JSON type that a branch allows."""
+    kinds = types_of(branch.schema)
+    if "enum" in branch.schema:
+        yield st.sampled_from(branch.schema["enum"])
+    else:
+        yield from (st.none() for kind in kinds if kind == "null")
+        drawn = _DRAWN.get(f"{branch.component}.{branch.name}", _DRAWN.get(branch.name))
+        yield from (_BY_TYPE[kind](branch) if drawn is None else drawn for kind in kinds if kind != "null")
+
+
+def _members(branch: Spot) -> _Strategy:
+    """Objects with the required members and any of the optional ones."""
+    below = [(inner.absent, inner.name, _values(inner)) for inner in branch.below()]
+    required = {name: values for absent, name, values in below if not absent}
+    return _objects(required, {name: values for absent, name, values in below if absent})
+
+
+def _lists(branch: Spot) -> _Strategy:
+    """Lists of at most three items. Those that have ids have different ones."""
+    (item,) = branch.below()
+    unique = (lambda drawn: drawn["id"]) if "id" in item.schema.get("properties", ()) else None
+    return st.lists(_values(item), max_size=3, unique_by=unique)
+
+
+_BY_TYPE: Mapping[str, Callable[[Spot], _Strategy]] = {
+    "string": lambda _: texts(),
+    "boolean": lambda _: st.booleans(),
+    "array": _lists,
+    "object": _members,
+}
+"""JSON type → what is drawn. For numbers, `_DRAWN` has what makes sense."""
+_SHARES = st.sampled_from([0, 1, 0.5]) | st.floats(0, 1)
+_PENALTIES = st.sampled_from([0, -2, 2, 0.5]) | st.floats(-2, 2)
+_LENGTHS = st.integers(1, 64) | st.integers(1, 64).map(float)
+"""Whole numbers, also as floats (JSON's `3.0`)."""
+_STOPS = texts(max_size=8)
+_DRAWN: Mapping[str, _Strategy] = {
+    "name": st.sampled_from(_NAMES),
+    "arguments": st.sampled_from(_ARGUMENTS),
+    "parameters": st.sampled_from(_SCHEMAS),
+    "schema": st.sampled_from(_SCHEMAS),
+    "url": st.sampled_from([PIXEL, "https://example.com/cat.png"]),
+    "data": st.just(SOUND),
+    "Audio.id": st.just("audio_1"),
+    "ToolCall.id": st.sampled_from(["call_1", "call_2", "call_3"]),
+    "tool_call_id": st.just("call_1"),
+    "start_index": st.just(0),
+    "end_index": st.integers(0, 9),
+    "max_tokens": _LENGTHS,
+    "max_completion_tokens": _LENGTHS,
+    "temperature": _SHARES,
+    "top_p": _SHARES,
+    "presence_penalty": _PENALTIES,
+    "frequency_penalty": _PENALTIES,
+    "stop": _STOPS | st.lists(_STOPS, max_size=4),
+    "metadata": st.dictionaries(texts(max_size=8), _nullable(texts()), max_size=2),
+}
+"""Member, or component and member → what is drawn for it, but for null."""
 
 
 # Messages and their parts.
 
+_PARTS = {
+    "text": "TextPart",
+    "image_url": "ImageUrlPart",
+    "input_audio": "InputAudioPart",
+    "refusal": "RefusalPart",
+}
+"""Kind of part → its component."""
 
-@cache
+
 def content_parts(kind: str | None = None) -> _Strategy:
     """Parts of a message's content, of one kind ("text", "image_url", "input_audio", "refusal") or any.
 
     Raises ValueError for another kind.
     """
-    kinds = {
-        "text": {"text": texts()},
-        "image_url": {
-            "image_url": _objects({"url": st.sampled_from([PIXEL, "https://example.com/cat.png"])})
-            | _objects({"url": st.just(PIXEL), "detail": _words("ImageUrl", "detail")})
-        },
-        "input_audio": {
-            "input_audio": _objects({"data": st.just(SOUND), "format": _words("InputAudio", "format")})
-        },
-        "refusal": {"refusal": texts()},
-    }
-    wanted = [_known(kind, kinds, "kind of part")] if kind else list(kinds)
-    return st.one_of([_objects({"type": st.just(each), **kinds[each]}) for each in wanted])
+    wanted = [_known(kind, _PARTS, "kind of part")] if kind else list(_PARTS)
+    return st.one_of([_component(_PARTS[each]) for each in wanted])
 
 
 def _known(name: str, names: Any, noun: str) -> str:
@@ -104,69 +164,18 @@ def _known(name: str, names: Any, noun: str) -> str:
 
 
 @cache
-def _contents(*kinds: str) -> _Strategy:
-    """A message's content: a text, or a list of parts of these kinds."""
-    parts = st.one_of([content_parts(kind) for kind in kinds])
-    return texts() | st.lists(parts, max_size=3)
-
-
-@cache
-def _function_calls() -> _Strategy:
-    """Calls in the older form; both members may be missing."""
-    return _objects({}, {"name": st.sampled_from(_NAMES), "arguments": st.sampled_from(_ARGUMENTS)})
-
-
-@cache
-def _tool_calls() -> _Strategy:
-    """Lists of tool calls with different ids."""
-    function = _objects({"name": st.sampled_from(_NAMES), "arguments": st.sampled_from(_ARGUMENTS)})
-    ids = st.sampled_from(["call_1", "call_2", "call_3"])
-    call = _objects({"id": ids, "type": st.just("function"), "function": function})
-    return st.lists(call, max_size=3, unique_by=lambda drawn: drawn["id"])
-
-
-@cache
-def _annotations() -> _Strategy:
-    citation = {"start_index": st.just(0), "end_index": st.integers(0, 9), "title": texts(), "url": texts()}
-    return st.lists(
-        _objects({"type": st.just("url_citation"), "url_citation": _objects(citation)}), max_size=2
-    )
-
-
-@cache
 def roles() -> tuple[str, ...]:
     """The roles of the contract's messages, in its order."""
     document = contract().document
-    return tuple(str(label(branch, "role", document)) for branch in union(_component("Message"), document))
+    every = union(document["components"]["schemas"]["Message"], document)
+    return tuple(str(label(branch, "role", document)) for branch in every)
 
 
 @cache
 def messages(role: str | None = None) -> _Strategy:
     """Messages of one role, or of any. Raises ValueError for a role that the contract doesn't have."""
-    named: dict[str, _Strategy] = {"name": st.sampled_from(["ada", "x"])}
-    members: dict[str, tuple[dict[str, _Strategy], dict[str, _Strategy]]] = {
-        "system": ({}, {"content": _contents("text"), **named}),
-        "user": ({}, {"content": _contents("text", "image_url", "input_audio"), **named}),
-        "assistant": (
-            {},
-            {
-                "content": _nullable(_contents("text", "refusal")),
-                "refusal": _nullable(texts()),
-                "function_call": _nullable(_function_calls()),
-                "tool_calls": _nullable(_tool_calls()),
-                "audio": _nullable(_objects({"id": st.just("audio_1")})),
-                "annotations": _annotations(),
-                **named,
-            },
-        ),
-        "developer": ({}, {"content": _contents("text"), **named}),
-        "tool": ({"tool_call_id": st.just("call_1")}, {"content": _contents("text")}),
-        "function": ({"name": st.sampled_from(_NAMES), "content": _nullable(texts())}, {}),
-    }
     wanted = [_known(role, roles(), "role")] if role else roles()
-    return st.one_of(
-        [_objects({"role": st.just(each), **members[each][0]}, members[each][1]) for each in wanted]
-    )
+    return st.one_of([_component(f"{each.capitalize()}Message") for each in wanted])
 
 
 def conversations(*, max_messages: int = 4) -> _Strategy:
@@ -190,18 +199,13 @@ def _call_before(message: Json) -> Iterator[Json]:
 
 
 @cache
-def _functions() -> _Strategy:
-    """Functions as both forms of a tool describe them."""
-    described = {"description": texts(), "parameters": st.sampled_from(_SCHEMAS)}
-    return _objects({"name": st.sampled_from(_NAMES)}, {**described, "strict": _nullable(st.booleans())})
-
-
-@cache
 def tools(*, min_size: int = 0, max_size: int = 3) -> _Strategy:
     """Lists of tools with different names."""
-    tool = _objects({"type": st.just("function"), "function": _functions()})
     return st.lists(
-        tool, min_size=min_size, max_size=max_size, unique_by=lambda drawn: drawn["function"]["name"]
+        _component("Tool"),
+        min_size=min_size,
+        max_size=max_size,
+        unique_by=lambda drawn: drawn["function"]["name"],
     )
 
 
@@ -224,19 +228,9 @@ def _toolings(draw: st.DrawFn) -> Json:
     return found if choice is None else {**found, "tool_choice": choice}
 
 
-@cache
 def outputs() -> _Strategy:
     """Messages of a model, as a judge reads them: `{"role": "assistant"}` and more."""
-    return _objects(
-        {"role": st.just("assistant")},
-        {
-            "content": _nullable(texts()),
-            "refusal": _nullable(texts()),
-            "reasoning_content": _nullable(texts()),
-            "function_call": _nullable(_function_calls()),
-            "tool_calls": _nullable(_tool_calls()),
-        },
-    )
+    return _component("JudgeCriteriaOutput")
 
 
 # Judge requests.
@@ -262,21 +256,9 @@ def judge_requests(*, ids: _Strategy | None = None, max_messages: int = 4) -> _S
 # Chat requests, and their headers.
 
 
-@cache
 def response_formats() -> _Strategy:
     """The forms of an answer: text, any JSON object, JSON that follows a schema."""
-    schema = {"schema": _nullable(st.sampled_from(_SCHEMAS)), "description": _nullable(texts())}
-    bound = _objects(
-        {"name": st.sampled_from(["answer", "x"])}, {**schema, "strict": _nullable(st.booleans())}
-    )
-    simple = st.sampled_from(["text", "json_object"])
-    return _objects({"type": simple}) | _objects({"type": st.just("json_schema"), "json_schema": bound})
-
-
-def _whole_numbers(low: int, high: int) -> _Strategy:
-    """Whole numbers, also as floats (JSON's `3.0`), or null."""
-    numbers = st.integers(low, high)
-    return _nullable(numbers | numbers.map(float))
+    return st.one_of([_component(f"ResponseFormat{kind}") for kind in ("Text", "JsonObject", "JsonSchema")])
 
 
 @st.composite
@@ -288,29 +270,19 @@ def _function_choices(draw: st.DrawFn) -> Json:
     return {"functions": offered, "function_call": choice}
 
 
+_TOGETHER = (
+    *("tools", "tool_choice", "functions", "function_call"),
+    *("logprobs", "top_logprobs", "stream", "stream_options", "n"),
+)
+"""Members of a chat request that are drawn together, and `n`, which has a bound of its own."""
+
+
 @cache
 def _samplings(max_choices: int) -> dict[str, _Strategy]:
-    """The optional members that need nothing beside them."""
-    signed = _nullable(st.sampled_from([0, -2, 2, 0.5]) | st.floats(-2, 2))
-    share = _nullable(st.sampled_from([0, 1, 0.5]) | st.floats(0, 1))
-    flags = _nullable(st.booleans())
-    return {
-        "n": _nullable(st.integers(1, max_choices)),
-        "max_tokens": _whole_numbers(1, 64),
-        "max_completion_tokens": _whole_numbers(1, 64),
-        "temperature": share,
-        "top_p": share,
-        "presence_penalty": signed,
-        "frequency_penalty": signed,
-        "stop": _nullable(texts(max_size=8) | st.lists(texts(max_size=8), max_size=4)),
-        "response_format": _nullable(response_formats()),
-        "audio": _nullable(
-            _objects({"format": _words("ChatAudio", "format"), "voice": _words("ChatAudio", "voice")})
-        ),
-        "store": flags,
-        "metadata": _nullable(st.dictionaries(texts(max_size=8), _nullable(texts()), max_size=2)),
-        "seed": st.integers(0, 9),
-    }
+    """The optional members that need nothing beside them, and one that the contract doesn't declare."""
+    members = {inner.name: inner for inner in root("ChatCompletionRequest").below() if inner.absent}
+    alone = {name: _values(inner) for name, inner in members.items() if name not in _TOGETHER}
+    return {**alone, "n": _nullable(st.integers(1, max_choices)), "seed": st.integers(0, 9)}
 
 
 @cache

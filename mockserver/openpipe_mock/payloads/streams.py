@@ -62,10 +62,16 @@ def _piece(index: int = 0, finish: str | None = None, **delta: Json) -> Json:
     return {"index": index, "delta": delta, "finish_reason": finish}
 
 
-def _said(*texts: str, index: int = 0, finish: str = "stop") -> str:
+def _events(*pieces: Json, finish: str = "stop", index: int = 0) -> str:
+    """An event for each piece, and the one that finishes their choice."""
+    return "".join(map(_event, (*pieces, _piece(index, finish))))
+
+
+def _said(*texts: str, finish: str = "stop") -> str:
     """The events of one choice whose pieces are these texts."""
-    pieces = [_piece(index, role="assistant", content=""), *(_piece(index, content=text) for text in texts)]
-    return "".join(_event(each) for each in (*pieces, _piece(index, finish)))
+    return _events(
+        _piece(role="assistant", content=""), *(_piece(content=text) for text in texts), finish=finish
+    )
 
 
 def _whole(text: str) -> tuple[bytes, ...]:
@@ -88,7 +94,11 @@ def _cut(text: str, *marks: bytes) -> tuple[bytes, ...]:
 
 
 _COUNTING = _said("1, ", "2, ", "3.")
+_TEXT = _COUNTING + _DONE
 _COUNTED = _joined(_message("1, 2, 3."))
+_CUT_OFF = _joined(_message("1, "), finish="length")
+_SOFT = "decision"
+"""The level of finish reasons in streams: no source promises them."""
 
 
 def streams() -> Iterator[SampleStream]:
@@ -101,50 +111,52 @@ def streams() -> Iterator[SampleStream]:
     yield from _broken()
 
 
+def _sample(name: str, about: str, text: str, joined: Json = _COUNTED) -> SampleStream:
+    """A stream that ends with `[DONE]`, with a chunk for each event."""
+    return SampleStream(name, about, _by_event(text + _DONE), joined)
+
+
 def _framings() -> Iterator[SampleStream]:
     """One answer in all spellings that server-sent events allow."""
-    text = _COUNTING + _DONE
-    plain = "An event for each piece, [DONE] at the end."
-    yield SampleStream("plain", plain, _by_event(text), _COUNTED)
+    yield _sample("plain", "An event for each piece, [DONE] at the end.", _COUNTING)
     without = {**_COUNTED, "done": False}
     yield SampleStream("no-done", "The stream just ends; [DONE] is optional.", _by_event(_COUNTING), without)
-    yield SampleStream("crlf", "Lines end with CR LF.", _whole(text.replace("\n", "\r\n")), _COUNTED)
-    yield SampleStream("cr", "Lines end with CR alone.", _whole(text.replace("\n", "\r")), _COUNTED)
-    yield SampleStream(
-        "no-space", "No space after the colon.", _whole(text.replace("data: ", "data:")), _COUNTED
-    )
-    comments = text.replace("data: ", ": keep-alive\n\ndata: ", 2)
-    yield SampleStream("comments", "Comment lines between events.", _whole(comments), _COUNTED)
-    inside = text.replace("data: ", ":\ndata: ")
-    yield SampleStream("comments-inside", "An empty comment inside each event.", _whole(inside), _COUNTED)
-    fields = text.replace("data: ", "id: 1\nretry: 1000\nfuture: x\ndata: ")
-    yield SampleStream("other-fields", "Fields that say nothing here.", _whole(fields), _COUNTED)
-    several = _COUNTING.replace(',"choices"', ',\ndata: "choices"') + _DONE
-    yield SampleStream("data-lines", "An event's JSON spread over two data lines.", _whole(several), _COUNTED)
-    yield SampleStream("byte-order-mark", "A byte order mark first.", _whole("\ufeff" + text), _COUNTED)
-    blanks = "\n\n" + text.replace("\n\n", "\n\n\n\n")
-    yield SampleStream("blank-lines", "More empty lines than needed.", _whole(blanks), _COUNTED)
+    for name, about, text in (
+        ("crlf", "Lines end with CR LF.", _TEXT.replace("\n", "\r\n")),
+        ("cr", "Lines end with CR alone.", _TEXT.replace("\n", "\r")),
+        ("no-space", "No space after the colon.", _TEXT.replace("data: ", "data:")),
+        ("comments", "Comment lines between events.", _TEXT.replace("data: ", ": keep-alive\n\ndata: ", 2)),
+        ("comments-inside", "An empty comment inside each event.", _TEXT.replace("data: ", ":\ndata: ")),
+        (
+            "other-fields",
+            "Fields that say nothing here.",
+            _TEXT.replace("data: ", "id: 1\nretry: 1000\nfuture: x\ndata: "),
+        ),
+        (
+            "data-lines",
+            "An event's JSON spread over two data lines.",
+            _TEXT.replace(',"choices"', ',\ndata: "choices"'),
+        ),
+        ("byte-order-mark", "A byte order mark first.", "\ufeff" + _TEXT),
+        ("blank-lines", "More empty lines than needed.", "\n\n" + _TEXT.replace("\n\n", "\n\n\n\n")),
+    ):
+        yield SampleStream(name, about, _whole(text), _COUNTED)
 
 
 def _splits() -> Iterator[SampleStream]:
     """One answer, cut into chunks at places that break naive parsers."""
-    text = _COUNTING + _DONE
-    yield SampleStream("one-chunk", "All events in one chunk.", _whole(text), _COUNTED)
     marks = (b"dat", b'"chatcmpl', b"\n\ndata", b'"content":"2', b"[DO")
-    yield SampleStream(
-        "split-anywhere", "Chunks end inside words and between events.", _cut(text, *marks), _COUNTED
-    )
-    yield SampleStream(
-        "split-blank-line", "A chunk ends between two line ends.", _cut(text, b"}\n", b"}\n"), _COUNTED
-    )
-    crlf = text.replace("\n", "\r\n")
-    yield SampleStream(
-        "split-crlf", "Chunks end between CR and LF.", _cut(crlf, b"}\r", b"\n\r", b"}\r"), _COUNTED
-    )
-    emoji = _said("日本 ", "😀") + _DONE
-    inside = _cut(emoji, b"\xe6\x97", b"\xa5\xe6", b"\xf0\x9f", b"\x98")
+    crlf = _cut(_TEXT.replace("\n", "\r\n"), b"}\r", b"\n\r", b"}\r")
+    for name, about, chunks in (
+        ("one-chunk", "All events in one chunk.", _whole(_TEXT)),
+        ("split-anywhere", "Chunks end inside words and between events.", _cut(_TEXT, *marks)),
+        ("split-blank-line", "A chunk ends between two line ends.", _cut(_TEXT, b"}\n", b"}\n")),
+        ("split-crlf", "Chunks end between CR and LF.", crlf),
+    ):
+        yield SampleStream(name, about, chunks, _COUNTED)
+    inside = _cut(_said("日本 ", "😀") + _DONE, b"\xe6\x97", b"\xa5\xe6", b"\xf0\x9f", b"\x98")
     yield SampleStream("split-utf-8", "Chunks end inside characters.", inside, _joined(_message("日本 😀")))
-    short = _event(_piece(role="assistant", content="é😀")) + _event(_piece(finish="stop")) + _DONE
+    short = _events(_piece(role="assistant", content="é😀")) + _DONE
     single = tuple(bytes([byte]) for byte in short.encode())
     yield SampleStream("byte-by-byte", "Each byte is a chunk.", single, _joined(_message("é😀")))
 
@@ -153,61 +165,43 @@ def _contents() -> Iterator[SampleStream]:
     """Answers with text."""
     odd = "data: [DONE]\n\n{}\u2028\u0085\r\n"
     about = "Text that looks like the framing, and line ends that are none."
-    yield SampleStream("odd-text", about, _by_event(_said(odd) + _DONE), _joined(_message(odd)))
+    yield _sample("odd-text", about, _said(odd), _joined(_message(odd)))
     nulls = _event(_piece(role="assistant", content=None, refusal=None, tool_calls=None, function_call=None))
-    about = "Members of a delta that are null say nothing."
-    yield SampleStream("null-members", about, _by_event(nulls + _COUNTING + _DONE), _COUNTED)
-    bare = _event({"index": 0, "delta": {"content": "1, 2, 3."}}) + _event(_piece(finish="stop"))
-    yield SampleStream(
-        "no-role", "A first delta without role or finish_reason.", _by_event(bare + _DONE), _COUNTED
-    )
+    yield _sample("null-members", "Members of a delta that are null say nothing.", nulls + _COUNTING)
+    bare = _events({"index": 0, "delta": {"content": "1, 2, 3."}})
+    yield _sample("no-role", "A first delta without role or finish_reason.", bare)
     refused = [_piece(role="assistant", content=None), _piece(refusal="I "), _piece(refusal="won't.")]
-    text = "".join(map(_event, [*refused, _piece(finish="stop")])) + _DONE
-    yield SampleStream("refusal", "A refusal.", _by_event(text), _joined(_message(refusal="I won't.")))
-    yield SampleStream("length", "Cut off.", _by_event(_said("1, ", finish="length") + _DONE), _CUT_OFF)
+    yield _sample("refusal", "A refusal.", _events(*refused), _joined(_message(refusal="I won't.")))
+    yield _sample("length", "Cut off.", _said("1, ", finish="length"), _CUT_OFF)
     first = [_piece(1, role="assistant", content=""), _piece(0, role="assistant", content="")]
     turns = [_piece(0, content="A"), _piece(1, content="B"), _piece(0, content="a"), _piece(1, content="b")]
-    text = "".join(map(_event, [*first, *turns, _piece(1, "stop"), _piece(0, "stop")]))
+    ends = [_piece(0, "stop"), _piece(1, "stop")]
     two = _joined(_message("Aa"), _message("Bb"))
-    yield SampleStream(
-        "interleaved", "Two choices in turns, the second one first.", _by_event(text + _DONE), two
-    )
-    pairs = (
-        _event(*first)
-        + _event(*turns[:2])
-        + _event(*turns[2:])
-        + _event(_piece(0, "stop"), _piece(1, "stop"))
-    )
-    yield SampleStream("several-in-a-chunk", "Two choices in each event.", _by_event(pairs + _DONE), two)
+    text = _events(*first, *turns, ends[1])
+    yield _sample("interleaved", "Two choices in turns, the second one first.", text, two)
+    pairs = "".join(_event(*pair) for pair in (first, turns[:2], turns[2:], ends))
+    yield _sample("several-in-a-chunk", "Two choices in each event.", pairs, two)
 
 
 def _extras() -> Iterator[SampleStream]:
     """Streams with more than text: usage, undeclared members, an error."""
-    counted = _COUNTING + _event(usage=_USAGE)
-    about = "A last chunk without choices counts the tokens."
-    yield SampleStream("usage", about, _by_event(counted + _DONE), {**_COUNTED, "usage": _USAGE})
-    null = _COUNTING.replace('"choices"', '"usage":null,"choices"') + _event(usage=_USAGE)
-    about = "Each chunk has a usage, null in all but the last."
-    yield SampleStream("usage-null", about, _by_event(null + _DONE), {**_COUNTED, "usage": _USAGE})
+    last, usage = _event(usage=_USAGE), {**_COUNTED, "usage": _USAGE}
+    yield _sample("usage", "A last chunk without choices counts the tokens.", _COUNTING + last, usage)
+    null = _COUNTING.replace('"choices"', '"usage":null,"choices"') + last
+    yield _sample("usage-null", "Each chunk has a usage, null in all but the last.", null, usage)
     beside = _COUNTING.replace('"choices"', f'"usage":{orjson.dumps(_USAGE).decode()},"choices"')
-    about = "Each chunk counts the tokens; the last count stands."
-    yield SampleStream("usage-beside", about, _by_event(beside + _DONE), {**_COUNTED, "usage": _USAGE})
+    yield _sample("usage-beside", "Each chunk counts the tokens; the last count stands.", beside, usage)
     extra = _COUNTING.replace('"object"', '"system_fingerprint":"fp_1","service_tier":"default","object"')
-    yield SampleStream(
-        "unknown-members", "Members that OpenAI's service adds.", _by_event(extra + _DONE), _COUNTED
-    )
+    yield _sample("unknown-members", "Members that OpenAI's service adds.", extra)
     error = {"message": "Internal server error", "code": "INTERNAL_SERVER_ERROR"}
-    failed = (
-        _event(_piece(role="assistant", content="1, "))
-        + f"data: {orjson.dumps({'error': error}).decode()}\n\n"
-    )
+    failed = f"{_OPEN_ENDED}data: {orjson.dumps({'error': error}).decode()}\n\n"
     about = "An error instead of the rest: what came before stands, without a finish reason."
     cut_short = {**_CUT_OFF["choices"][0], "finish_reason": None}
     told = {**_CUT_OFF, "choices": [cut_short], "error": error, "done": False}
-    yield SampleStream("error", about, _by_event(failed), told, level="decision")
+    yield SampleStream("error", about, _by_event(failed), told, level=_SOFT)
 
 
-_CUT_OFF = _joined(_message("1, "), finish="length")
+_OPEN_ENDED = _event(_piece(role="assistant", content="1, "))
 
 
 def _tool(index: int, arguments: str, **opening: Json) -> Json:
@@ -223,56 +217,46 @@ def _calls() -> Iterator[SampleStream]:
         {"id": f"call_{each}", "type": "function", "function": {"name": f"tool_{each}", "arguments": text}}
         for each, text in enumerate(('{"to":3}', '{"to":"é"}'))
     ]
-    first = _piece(role="assistant", content=None, tool_calls=opened[:1])
-    parts = [first, _piece(tool_calls=[_tool(0, '{"to"')]), _piece(tool_calls=[_tool(0, ":3}")])]
-    text = "".join(map(_event, [*parts, _piece(finish="tool_calls")]))
+    first, both = (_piece(role="assistant", content=None, tool_calls=calls) for calls in (opened[:1], opened))
+    parts = [_piece(tool_calls=[_tool(0, part)]) for part in ('{"to"', ":3}")]
+    text = _events(first, *parts, finish="tool_calls")
     one = _joined(_message(tool_calls=made[:1]), finish="tool_calls")
-    yield SampleStream("tool-call", "A call whose arguments arrive in pieces.", _by_event(text + _DONE), one)
-    both = [_piece(role="assistant", content=None, tool_calls=opened)]
-    turns = [
-        _piece(tool_calls=[_tool(1, '{"to":')]),
-        _piece(tool_calls=[_tool(0, '{"to":3}'), _tool(1, '"é"}')]),
-    ]
-    text = "".join(map(_event, [*both, *turns, _piece(finish="tool_calls")]))
+    yield _sample("tool-call", "A call whose arguments arrive in pieces.", text, one)
+    turns = ([_tool(1, '{"to":')], [_tool(0, '{"to":3}'), _tool(1, '"é"}')])
+    text = _events(both, *(_piece(tool_calls=calls) for calls in turns), finish="tool_calls")
     two = _joined(_message(tool_calls=made), finish="tool_calls")
-    yield SampleStream("tool-calls", "Two calls, their arguments in turns.", _by_event(text + _DONE), two)
-    older = [_piece(role="assistant", content=None, function_call={"name": "tool_0", "arguments": ""})]
-    older += [_piece(function_call={"arguments": '{"to"'}), _piece(function_call={"arguments": ":3}"})]
-    text = "".join(map(_event, [*older, _piece(finish="function_call")]))
+    yield _sample("tool-calls", "Two calls, their arguments in turns.", text, two)
+    head = _piece(role="assistant", content=None, function_call={"name": "tool_0", "arguments": ""})
+    rest = (_piece(function_call={"arguments": part}) for part in ('{"to"', ":3}"))
+    text = _events(head, *rest, finish="function_call")
     called = _joined(_message(function_call=made[0]["function"]), finish="function_call")
-    yield SampleStream("function-call", "The older form of a call.", _by_event(text + _DONE), called)
+    yield _sample("function-call", "The older form of a call.", text, called)
+
+
+def _wrong(
+    name: str, about: str, text: str, rule: str = "prose", pointer: str = "", level: str = "sdk"
+) -> SampleStream:
+    """A stream that breaks the contract, with a chunk for each event."""
+    return SampleStream(name, about, _by_event(text), None, rule, pointer, level)
 
 
 def _broken() -> Iterator[SampleStream]:
     """Streams that break the contract: a parser reports them, a server doesn't send them."""
-    text, half = _COUNTING + _DONE, _COUNTING[: _COUNTING.index("2, ")]
+    half = _COUNTING[: _COUNTING.index("2, ")]
     yield SampleStream("cut-short", "It ends inside an event.", _whole(half), None, "prose", "")
-    open_ended = _event(_piece(role="assistant", content="1, "))
+    at = "/choices/0/delta"
     about = "A choice without a finish reason."
-    yield SampleStream(
-        "no-finish", about, _by_event(open_ended + _DONE), None, "prose", "/choices/0/finish_reason", _SOFT
-    )
-    about = "A choice that goes on after its finish reason."
+    yield _wrong("no-finish", about, _OPEN_ENDED + _DONE, "prose", "/choices/0/finish_reason", _SOFT)
     late = _COUNTING + _event(_piece(content="4.")) + _DONE
-    yield SampleStream("after-finish", about, _by_event(late), None, "prose", "/choices/0/delta", _SOFT)
-    no_json = text.replace('"choices":[', '"choices":', 1)
-    yield SampleStream("no-json", "An event that is no JSON.", _by_event(no_json), None, "prose", "")
-    nan = text.replace('"index":0', '"index":NaN', 1)
-    yield SampleStream("nan", "NaN, which is no JSON.", _by_event(nan), None, "prose", "")
-    wrong = text.replace("chat.completion.chunk", "chat.completion", 1)
-    yield SampleStream(
-        "object", "A chunk that calls itself a completion.", _by_event(wrong), None, "enum", "/object"
-    )
-    missing = text.replace('"delta"', '"message"', 1)
-    about = "A chunk's choice without delta."
-    yield SampleStream("no-delta", about, _by_event(missing), None, "required", "/choices/0/delta")
-    number = text.replace('"content":"1, "', '"content":1')
-    about = "A piece of text that is a number."
-    yield SampleStream("content-number", about, _by_event(number), None, "type", "/choices/0/delta/content")
-    latin = _cut(text.replace("3.", "ü"), b"1, ")
+    yield _wrong("after-finish", "A choice that goes on after its finish reason.", late, "prose", at, _SOFT)
+    yield _wrong("no-json", "An event that is no JSON.", _TEXT.replace('"choices":[', '"choices":', 1))
+    yield _wrong("nan", "NaN, which is no JSON.", _TEXT.replace('"index":0', '"index":NaN', 1))
+    wrong = _TEXT.replace("chat.completion.chunk", "chat.completion", 1)
+    yield _wrong("object", "A chunk that calls itself a completion.", wrong, "enum", "/object")
+    missing = _TEXT.replace('"delta"', '"message"', 1)
+    yield _wrong("no-delta", "A chunk's choice without delta.", missing, "required", at)
+    number = _TEXT.replace('"content":"1, "', '"content":1')
+    yield _wrong("content-number", "A piece of text that is a number.", number, "type", f"{at}/content")
+    latin = _cut(_TEXT.replace("3.", "ü"), b"1, ")
     bad = tuple(part.replace("ü".encode(), "ü".encode("latin-1")) for part in latin)
     yield SampleStream("latin-1", "Text that is not UTF-8.", bad, None, "prose", "")
-
-
-_SOFT = "decision"
-"""The level of finish reasons in streams: no source promises them."""

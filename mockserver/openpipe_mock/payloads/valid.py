@@ -4,7 +4,7 @@ They are what a sensible client would send: a tool result follows its call, a na
 alternatives come only with log probabilities.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from openpipe_mock.core.levels import weaker
 from openpipe_mock.openapi.endpoints import ENDPOINTS
 from openpipe_mock.openapi.shapes import Schema
 from openpipe_mock.openapi.spec import contract
@@ -26,7 +27,6 @@ from openpipe_mock.payloads.places import (
     spots,
     types_of,
     walk,
-    weaker,
 )
 from openpipe_mock.payloads.values import (
     BY_TYPE,
@@ -211,10 +211,16 @@ def _joined(talks: list[Json]) -> Json:
 
 def _shown(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
     """For each spot, a body with each allowed value there."""
-    for spot in spots(component):
-        base, path = holding_spot(root(component), spot)
+    for name, level, body in _showing(root(component), spots(component)):
+        yield f"{endpoint}.{name}", level, _settled(component, body)
+
+
+def _showing(start: Spot, every: Iterable[Spot]) -> Iterator[tuple[str, str, Json]]:
+    """Name, source class and value: the smallest one for `start`, with each value that each spot allows."""
+    for spot in every:
+        base, path = holding_spot(start, spot)
         for name, level, value in _variants(spot):
-            yield f"{endpoint}.{name}", level, _settled(component, put(base, path, value))
+            yield name, level, put(base, path, value)
 
 
 def _variants(spot: Spot) -> Iterator[tuple[str, str, Json]]:
@@ -325,12 +331,9 @@ def _header_texts(component: str, parameter: Schema) -> Iterator[tuple[str, str,
     """The texts that a header allows: name, source class, text."""
     is_json = "contentSchema" in parameter["schema"]
     every = header_spots(component, parameter)
-    for spot in every:
-        base, path = holding_spot(every[0], spot)
-        for name, level, value in _variants(spot):
-            whole = put(base, path, value)
-            level = "decision" if value == [] else level
-            yield name, level, orjson.dumps(whole).decode() if is_json else whole
+    for name, level, value in _showing(every[0], every):
+        level = "decision" if value == [] else level
+        yield name, level, orjson.dumps(value).decode() if is_json else value
 
 
 def needs(text: str) -> tuple[str, ...]:

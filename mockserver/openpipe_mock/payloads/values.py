@@ -19,21 +19,19 @@ PIXEL = (
 SOUND = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQIAAAAAAA=="
 """Silence for 1/8000 s, as WAV in base64."""
 
+_ANSWERS = ("JudgeCriteriaOutput", "AssistantMessage", "ChatCompletionMessage", "ChunkDelta")
+"""Components of what a model says."""
 SAMPLES: Mapping[str, Json] = {
     "criterion_id": "criterion-1",
     "model": "openai:gpt-4o-mini",
-    "content": "Count to 3.",
-    "text": "Count to 3.",
+    **dict.fromkeys(("content", "text"), "Count to 3."),
     "url": PIXEL,
     "data": SOUND,
     "name": "count",
     "description": "Counts up to a number.",
     "parameters": {"type": "object", "properties": {"to": {"type": "integer"}}},
     "arguments": '{"to":3}',
-    "tool_call_id": "call_1",
-    "ToolCall.id": "call_1",
-    "ChatToolCall.id": "call_1",
-    "ChunkToolCall.id": "call_1",
+    **dict.fromkeys(("tool_call_id", "ToolCall.id", "ChatToolCall.id", "ChunkToolCall.id"), "call_1"),
     "Audio.id": "audio_1",
     "id": "chatcmpl-1",
     "title": "Numbers",
@@ -42,15 +40,10 @@ SAMPLES: Mapping[str, Json] = {
     "end_index": 5,
     "refusal": "I can't help with that.",
     "reasoning_content": "One comes first.",
-    "JudgeCriteriaOutput.content": "1, 2, 3.",
-    "AssistantMessage.content": "1, 2, 3.",
-    "ChatCompletionMessage.content": "1, 2, 3.",
-    "ChunkDelta.content": "1, 2, 3.",
-    "tool_choice": "auto",
-    "function_call": "auto",
+    **dict.fromkeys((f"{component}.content" for component in _ANSWERS), "1, 2, 3."),
+    **dict.fromkeys(("tool_choice", "function_call"), "auto"),
     "n": 2,
-    "max_tokens": 16,
-    "max_completion_tokens": 16,
+    **dict.fromkeys(("max_tokens", "max_completion_tokens"), 16),
     "temperature": 0.7,
     "top_p": 0.9,
     "presence_penalty": 0.5,
@@ -85,16 +78,10 @@ SAMPLES: Mapping[str, Json] = {
 BY_TYPE: Mapping[str, Json] = {"string": "text", "number": 1, "integer": 1, "boolean": True, "null": None}
 """JSON type → the sample where SAMPLES has none."""
 
-_USUAL: Mapping[str, tuple[str, ...]] = {
-    "SystemMessage": ("content",),
-    "UserMessage": ("content",),
-    "AssistantMessage": ("content",),
-    "DeveloperMessage": ("content",),
-    "ToolMessage": ("content",),
-    "JudgeCriteriaOutput": ("content",),
-    "ChatCompletionMessage": ("content",),
-}
-"""Component → optional members that clients usually send."""
+_SPOKEN = frozenset(
+    f"{name}Message" for name in ("System", "User", "Assistant", "Developer", "Tool", "ChatCompletion")
+) | {"JudgeCriteriaOutput"}
+"""Components whose optional `content` clients usually send."""
 
 _USUAL_LABELS = ("user", "text", "success")
 """Labels of the branches that are preferred where any will do; without one, the first branch is taken."""
@@ -155,12 +142,11 @@ def _word(branch: Spot) -> Json:
 
 def smallest_object(branch: Spot, usual: bool = True) -> dict[str, Json]:
     """An object with its required members and, if `usual`, those that clients usually send."""
-    kept = _USUAL.get(branch.component, ()) if usual else ()
-    tag = branch.route[-1] if branch.route else None
+    spoken = usual and branch.component in _SPOKEN
     return {
-        spot.name: tag.label if tag and spot.name == tag.tag else smallest_value(spot)
+        spot.name: smallest_value(spot)
         for spot in branch.below()
-        if spot.route[-1].name != VALUE and (not spot.absent or spot.name in kept)
+        if spot.route[-1].name != VALUE and (not spot.absent or (spoken and spot.name == "content"))
     }
 
 
@@ -179,10 +165,7 @@ def full(spot: Spot) -> Json:
 
 
 def _full_object(branch: Spot) -> dict[str, Json]:
-    tag = branch.route[-1] if branch.route else None
-    return {
-        inner.name: tag.label if tag and inner.name == tag.tag else full(inner) for inner in branch.below()
-    }
+    return {inner.name: full(inner) for inner in branch.below()}
 
 
 def _full_map(spot: Spot) -> dict[str, Json]:

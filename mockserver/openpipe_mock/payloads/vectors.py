@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 import orjson
 
 from openpipe_mock import __version__
+from openpipe_mock.core.levels import weaker
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.payloads.edits import Edit, component_edits, edits, header_edits
-from openpipe_mock.payloads.places import weaker
 from openpipe_mock.payloads.streams import SampleStream, streams
 from openpipe_mock.payloads.valid import (
     REQUEST_COMPONENTS,
@@ -82,39 +82,43 @@ def requests(endpoint: str) -> Iterator[Json]:
     yield from map(_invalid, (*edits(endpoint), *(header_edits() if chat else ())))
 
 
-def _valid(positive: Positive, number: str = "") -> Json:
-    """The line of a valid body. `number` is appended to the id."""
-    return {
-        "id": positive.name + number,
-        "endpoint": positive.name.partition(".")[0],
-        "headers": positive.headers,
-        "body": positive.body,
-        "valid": True,
+def _line(name: str, body: Any, level: str, **members: Any) -> Json:
+    """The line of a body, by default of a valid one. Its name is the id, and begins with the endpoint."""
+    line = {
+        "id": name,
+        "endpoint": name.partition(".")[0],
+        "headers": {},
+        "body": body,
+        "valid": "rule" not in members,
         "violation": None,
         "pointer": None,
         "rule": None,
-        "level": positive.level,
+        "level": level,
         "lenient": False,
-        "needs": list(positive.needs),
+        "needs": [],
     }
+    return {**line, **members}
+
+
+def _valid(positive: Positive, number: str = "") -> Json:
+    """The line of a valid body. `number` is appended to the id."""
+    name, needed = positive.name + number, list(positive.needs)
+    return _line(name, positive.body, positive.level, headers=positive.headers, needs=needed)
 
 
 def _invalid(edit: Edit, body: Any = None, number: str = "") -> Json:
     """The line of an invalid body: the edit applied to its own base, or to another valid body."""
     before = edit.base if body is None else body
-    return {
-        "id": edit.name + number,
-        "endpoint": edit.name.partition(".")[0],
-        "headers": edit.headers,
-        "body": edit.apply(before),
-        "valid": False,
-        "violation": edit.name.rpartition(".")[2],
-        "pointer": edit.pointer if edit.header else edit.pointer_in(before),
-        "rule": edit.rule,
-        "level": edit.level,
-        "lenient": edit.lenient or _is_detail(edit),
-        "needs": [],
-    }
+    return _line(
+        edit.name + number,
+        edit.apply(before),
+        edit.level,
+        headers=edit.headers,
+        violation=edit.name.rpartition(".")[2],
+        pointer=edit.pointer if edit.header else edit.pointer_in(before),
+        rule=edit.rule,
+        lenient=edit.lenient or _is_detail(edit),
+    )
 
 
 def _is_detail(edit: Edit) -> bool:
@@ -131,17 +135,12 @@ def _bodies(components: dict[str, str]) -> Iterator[Json]:
 
 def _answers() -> Iterator[Json]:
     """Answers with status 200: those from the schema, and scores that break the documentation's prose."""
-    null = _valid(Positive("chat.answer.null", "chat.answer", "sdk", (), "null"))
+    null = _line("chat.answer.null", None, "sdk")
     yield from (null if line["id"] == "chat.answer.type-null" else line for line in _bodies(ANSWERED))
-    score = Edit("", "prose", "JudgeCriteriaResponse", "documented", root="JudgeCriteriaResponse")
-    for name, value in (("above-1", 1.01), ("below-0", -0.01), ("placeholder", 123)):
-        line = {
-            **_valid(
-                Positive(f"judge.answer.score.{name}", "", "documented", (), smallest_body(score.root, ()))
-            )
-        }
-        broken = {"body": {**line["body"], "score": value}, "valid": False, "violation": name}
-        yield {**line, **broken, "pointer": "/score", "rule": score.rule}
+    whole = orjson.loads(smallest_body("JudgeCriteriaResponse", ()))
+    for name, score in (("above-1", 1.01), ("below-0", -0.01), ("placeholder", 123)):
+        broken = {"violation": name, "pointer": "/score", "rule": "prose"}
+        yield _line(f"judge.answer.score.{name}", {**whole, "score": score}, "documented", **broken)
 
 
 def _stream_line(stream: SampleStream) -> Json:

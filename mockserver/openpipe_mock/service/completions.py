@@ -21,7 +21,7 @@ from openpipe_mock.core.effects import Begin, Effects, Entropy, Now, Piece, Repl
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
 from openpipe_mock.core.wording import nearest, quoted, quoted_names, short
 from openpipe_mock.faults.magic import knows
-from openpipe_mock.faults.spoiling import STREAM_HEADERS, raw_stream
+from openpipe_mock.faults.streams import STREAM_HEADERS, raw_stream
 from openpipe_mock.matching.conditions import Subject, glob
 from openpipe_mock.matching.rules import rules_that_hold
 from openpipe_mock.openapi.spec import contract

@@ -8,7 +8,7 @@ REQUEST_ID = b"x-request-id"
 """The header with the id under which the journal keeps the exchange; OpenAI's clients show it."""
 
 
-def recorded(exchange: Effects, entry: Entry) -> Effects:
+def with_journal(exchange: Effects, entry: Entry) -> Effects:
     """Pass an exchange on, and keep the first `MOST_KEPT` bytes of its pieces in the journal's entry."""
     kept: list[bytes] = []
     room = MOST_KEPT

@@ -36,11 +36,11 @@ from openpipe_mock.core.errors import (
 from openpipe_mock.core.secrets import secret_members
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import quoted
-from openpipe_mock.faults import selection
-from openpipe_mock.faults.kinds import Fault
-from openpipe_mock.faults.magic import model_fault
-from openpipe_mock.faults.spoiling import spoiled
-from openpipe_mock.faults.variants import variant_named, varied
+from openpipe_mock.faults.fault import Fault, with_fault
+from openpipe_mock.faults.kinds import Context
+from openpipe_mock.faults.magic import header_fault, model_fault
+from openpipe_mock.faults.selection import Sampler, select
+from openpipe_mock.faults.variants import variant_named, with_variant
 from openpipe_mock.openapi.endpoints import (
     ENDPOINTS,
     SERVED,
@@ -59,7 +59,7 @@ from openpipe_mock.service.admission import (
     is_foreign,
     too_large,
 )
-from openpipe_mock.service.journaling import finished, recorded
+from openpipe_mock.service.journaling import finished, with_journal
 from openpipe_mock.service.judging import answer_judge
 from openpipe_mock.service.refusals import refusal, refused
 from openpipe_mock.service.request import Handler, Visit
@@ -73,6 +73,8 @@ HANDLERS: Mapping[str, Handler] = {
     **reporting.REPORTING,
 }
 """Name of an endpoint → its handler."""
+_Wrapper = Callable[[Effects], Effects]
+"""Takes the exchange that answers a request, returns one that does something around it."""
 _FOREIGN = "a page of another site begins no session; POST /_mock/sessions opens one that it may then use."
 
 
@@ -115,12 +117,12 @@ class Service:
                 self.admit(visit)
                 sent = (yield ReadBody(self.settings.max_body_bytes)) if visit.reads_body else None
                 reply = _responding(visit, self.read(visit, sent) if visit.reads_body else None)
+                if not isinstance(reply, Reply):
+                    reply = yield from reply
+                elif keep:
+                    keep(visit, reply)
             except ApiError as error:
                 reply = refused(visit, error)
-            if not isinstance(reply, Reply):
-                reply = yield from reply
-            elif keep:
-                keep(visit, reply)
             return finished(visit, reply, (yield _TICK))
         finally:
             self.end(visit)
@@ -278,21 +280,28 @@ def _expect_body(headers: Headers, limit: int) -> None:
 def _responding(visit: Visit, body: Any) -> Reply | Effects:
     """The answer: a reply, or an exchange where time has to pass or the answer is sent in pieces."""
     fault, streams = _due(visit, body), _asks_for_stream(visit, body)
-    if fault is not None:
-        visit.entry.faults.append(selection.describe(fault))
-        visit.entry.struck = fault.place
-        _check(visit, body)
-        answering, refusing = _engine(visit, body), partial(refused, visit)
-        spoilt = spoiled(answering, fault, visit.settings.pace, refusing, streams=streams)
-        return recorded(spoilt, visit.entry)
-    if visit.settings.variant:
-        _check(visit, body)  # an answer that the variant refuses is never asked for
-        answering, variant = _engine(visit, body), variant_named(visit.settings.variant)
-        return recorded(varied(answering, variant, visit.entry.endpoint, visit.memory.count), visit.entry)
-    reply = _asked(visit, body)
-    if isinstance(reply, Reply):
-        return reply
-    return recorded(_guarded(visit, reply), visit.entry) if streams else _guarded(visit, reply)
+    if fault is None and not streams and not visit.settings.variant:
+        return _asked(visit, body)
+    exchange = _engine(visit, body)
+    for wrap in _wrappers(visit, body, fault, streams):
+        exchange = wrap(exchange)
+    return exchange
+
+
+def _wrappers(visit: Visit, body: Any, fault: Fault | None, streams: bool) -> list[_Wrapper]:
+    """What stands around the exchange that answers, innermost first: the fault or variant, the journal."""
+    settings, entry = visit.settings, visit.entry
+    journal = partial(with_journal, entry=entry)
+    if fault is None and not settings.variant:
+        return [journal]
+    _check(visit, body)  # a request that a fault or variant refuses never reaches its endpoint
+    refusing, count = partial(refused, visit), visit.memory.count
+    context = Context(entry.endpoint, streams, settings.pace, refusing, count, str(fault or ""))
+    if fault is None:
+        return [partial(with_variant, variant=variant_named(settings.variant), context=context), journal]
+    entry.faults.append(fault.describe())
+    entry.struck = fault.place
+    return [partial(with_fault, fault=fault, context=context), journal]
 
 
 def _asked(visit: Visit, body: Any) -> Reply | Effects:
@@ -300,14 +309,6 @@ def _asked(visit: Visit, body: Any) -> Reply | Effects:
     if visit.problem is not None:
         raise visit.problem
     return HANDLERS[visit.entry.endpoint].answer(visit, body)
-
-
-def _guarded(visit: Visit, exchange: Effects) -> Effects:
-    """Run an exchange; an ApiError that it raises becomes the reply."""
-    try:
-        return (yield from exchange)
-    except ApiError as error:
-        return refused(visit, error)
 
 
 def _engine(visit: Visit, body: Any) -> Effects:
@@ -344,14 +345,14 @@ def _due(visit: Visit, body: Any) -> Fault | None:
     settings, headers = visit.settings, visit.head.headers
     fault = None
     if settings.magic and b"x-mock-fault" in headers:
-        fault = selection.magic_fault(headers[b"x-mock-fault"].decode("latin-1"))
+        fault = header_fault(headers[b"x-mock-fault"].decode("latin-1"))
     if settings.faults and fault is None:
-        lot = selection.Lot(settings.seed, visit.entry.body or b"")
+        sampler = Sampler(settings.seed, visit.entry.body or b"")
         subject, streams = visit.subject(body), _asks_for_stream(visit, body)
-        found = selection.due(settings.faults, subject, visit.memory.count, lot, streams=streams)
+        found = select(settings.faults, subject, visit.memory.count, sampler, streams=streams)
         fault = found.fault
-        visit.entry.passed = tuple((each.fault.place, each.why) for each in found.passed)
-    if settings.magic and (fault is None or selection.only_delays(fault)):
+        visit.entry.passed = tuple((each.place, why) for each, why in found.skipped)
+    if settings.magic and (fault is None or not fault.kinds):  # one without kinds only delays
         asked = _by_model(visit, body)
         fault = replace(asked, delay=asked.delay + fault.delay) if asked and fault else asked or fault
     delay = magic.delay(headers) if settings.magic and b"x-mock-delay-ms" in headers else 0.0

@@ -19,7 +19,7 @@ from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.errors import BadRequest, Conflict, NotFound, SessionNotFound, TooManySessions
 from openpipe_mock.core.wording import quoted
-from openpipe_mock.faults.kinds import Fault
+from openpipe_mock.faults.fault import Fault
 from openpipe_mock.matching.rules import rulebook
 from openpipe_mock.sessions.calllog import CallLog
 from openpipe_mock.sessions.journal import Journal

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from os import PathLike
-from typing import Any, Literal, NoReturn, TypedDict, TypeVar
+from typing import Any, Literal, NoReturn, TypedDict, TypeVar, Unpack
 
 import orjson
 
@@ -81,6 +81,34 @@ class Conditions(TypedDict, total=False):
     criterion: _Test
     header: Mapping[str, _Test]
     metadata: Mapping[str, _Test]
+
+
+class FaultOptions(TypedDict, total=False):
+    """A fault, as in the config file: which requests it strikes, and what goes wrong with them."""
+
+    when: Conditions | None
+    name: str | None
+    call: int | None
+    every: int | None
+    first: int | None
+    share: float | None
+    status: int | None
+    message: str | None
+    code: str | None
+    body: Json
+    retry_after: float | None
+    delay_ms: float | None
+    drip: Mapping[str, float] | None
+    disconnect: bool | None
+    after_events: int | None
+    after_bytes: int | None
+    malformed: bool | None
+    truncated: bool | None
+    empty: bool | None
+    content_type: str | None
+    error_event: bool | str | None
+    endless: bool | None
+    raw: Json
 
 
 _Score = float | Mapping[str, Any]
@@ -287,42 +315,9 @@ class Mock:
         call = {"name": name, "arguments": {} if arguments is None else arguments}
         self.order("POST", "/completions", {"tool_calls": [call], **not_none(when=when)})
 
-    def fault(
-        self,
-        *,
-        when: Conditions | None = None,
-        name: str | None = None,
-        call: int | None = None,
-        every: int | None = None,
-        first: int | None = None,
-        share: float | None = None,
-        status: int | None = None,
-        message: str | None = None,
-        code: str | None = None,
-        body: Json = None,
-        retry_after: float | None = None,
-        delay_ms: float | None = None,
-        drip: Mapping[str, float] | None = None,
-        disconnect: bool | None = None,
-        after_events: int | None = None,
-        after_bytes: int | None = None,
-        malformed: bool | None = None,
-        truncated: bool | None = None,
-        empty: bool | None = None,
-        content_type: str | None = None,
-        error_event: bool | str | None = None,
-        endless: bool | None = None,
-        raw: Json = None,
-    ) -> None:
+    def fault(self, **options: Unpack[FaultOptions]) -> None:
         """Say what goes wrong with requests that meet `when`, and with which of them: see docs/faults.md."""
-        said = not_none(
-            when=when, name=name, call=call, every=every, first=first, share=share, status=status,
-            message=message, code=code, body=body, retry_after=retry_after, delay_ms=delay_ms, drip=drip,
-            disconnect=disconnect, after_events=after_events, after_bytes=after_bytes, malformed=malformed,
-            truncated=truncated, empty=empty, content_type=content_type, error_event=error_event,
-            endless=endless, raw=raw,
-        )  # fmt: skip
-        self.order("POST", "/faults", said)
+        self.order("POST", "/faults", not_none(**options))
 
     def limits(self, *, requests_per_minute: int | None = None, concurrent: int | None = None) -> None:
         """Set the limits of each key; None for no limit."""

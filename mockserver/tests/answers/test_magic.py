@@ -15,9 +15,8 @@ from openpipe_mock.answers.scripts import Script, ScriptedChoice
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Break, Effect, Head, ReadBody, Reply, Tick, Wait
-from openpipe_mock.faults.kinds import Fault
-from openpipe_mock.faults.magic import knows
-from openpipe_mock.faults.selection import magic_fault
+from openpipe_mock.faults.fault import Fault
+from openpipe_mock.faults.magic import header_fault, knows
 from openpipe_mock.service.service import Service
 from tests.chatting import (
     CHAT,
@@ -493,7 +492,7 @@ def test_a_header_asks_for_a_fault_and_a_wrong_one_is_told_which_there_are() -> 
     assert reply.status == 400
     assert message_of(reply).startswith("Input validation failed: header x-mock-fault: expected ")
     assert message_of(reply).endswith('Did you mean "malformed"?')
-    assert isinstance(magic_fault("disconnect"), Fault)
+    assert isinstance(header_fault("disconnect"), Fault)
 
 
 def test_a_fault_and_a_delay_go_together() -> None:

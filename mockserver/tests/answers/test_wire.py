@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from openpipe_mock.answers import wire
 from openpipe_mock.answers.chat import Choice, Completion, ToolCall
+from openpipe_mock.answers.events import DONE
 from openpipe_mock.answers.texts import split
 from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
 from openpipe_mock.core.effects import Begin, Head, Piece, ReadBody, Tick
@@ -140,7 +141,7 @@ def test_each_event_is_one_chunk_written_as_json_is_whatever_is_said(
             member = "refusal" if choices[part["index"]].refused else "content"
             said[part["index"]] += part["delta"].get(member) or ""
     assert said == ["".join(choice.text) for choice in choices]
-    assert last == wire.DONE
+    assert last == DONE
 
 
 def test_joining_finds_what_is_missing() -> None:
@@ -338,7 +339,7 @@ def test_choices_of_different_kinds_and_lengths_stream_side_by_side() -> None:
         Choice((), "stop"),
         Choice((), "stop", refused=True),
     )
-    events = [json.loads(event[6:]) for event in wire.chunk_events(completion, False) if event != wire.DONE]
+    events = [json.loads(event[6:]) for event in wire.chunk_events(completion, False) if event != DONE]
     whole = wire.whole_answer(completion)
     del whole["usage"]
     assert joined(events) == whole

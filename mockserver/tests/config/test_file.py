@@ -32,7 +32,19 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.core.yamltext import read_yaml as read_yaml
-from openpipe_mock.faults.kinds import Drip, ErrorAnswer, Fault
+from openpipe_mock.faults.fault import Fault
+from openpipe_mock.faults.kinds import (
+    ContentType,
+    Disconnect,
+    Drip,
+    Empty,
+    Endless,
+    ErrorAnswer,
+    ErrorEvent,
+    Malformed,
+    Raw,
+    Truncated,
+)
 from openpipe_mock.matching.conditions import ALWAYS, When
 from tests.configurations import PARTS, as_yaml, wrong
 from tests.generate import Json, anything, thorough
@@ -213,24 +225,24 @@ def unconditional(script: Script) -> Script:
 HAPPENS: list[tuple[list[tuple[str, ...]], dict[str, object]]] = [
     (
         [("endpoint", "", "equals", "judge")],
-        {"every": 5, "error": ErrorAnswer(429), "retry_after": 1},
+        {"every": 5, "kinds": (ErrorAnswer(429, retry_after=1),)},
     ),
     ([("endpoint", "", "equals", "chat")], {"call": 3, "delay": 0.2}),
     (
         [("endpoint", "", "equals", "chat"), ("model", "", "glob", "openpipe:drops")],
-        {"after_events": 2, "disconnect": True},
+        {"kinds": (Disconnect(after_events=2),)},
     ),
-    ([("header", "x-test", "equals", "garbage")], {"malformed": True}),
+    ([("header", "x-test", "equals", "garbage")], {"kinds": (Malformed(),)}),
     (
         [("endpoint", "", "equals", "chat"), ("model", "", "glob", "openpipe:sometimes")],
-        {"share": 0.25, "error": ErrorAnswer(500)},
+        {"share": 0.25, "kinds": (ErrorAnswer(500),)},
     ),
 ]
 
 
 def happens(fault: Fault) -> dict[str, object]:
     """What a fault has that a fault needn't have."""
-    names = (name for name in Fault.__slots__ if name not in ("when", "place", "counter", "lot"))
+    names = (name for name in Fault.__slots__ if name not in ("when", "place", "counter", "share_key"))
     return {name: getattr(fault, name) for name in names if getattr(fault, name) != getattr(Fault(), name)}
 
 
@@ -344,58 +356,58 @@ def test_scripts_say() -> None:
 FAULTS: dict[str, tuple[Json, dict[str, object]]] = {
     "a page as an error": (
         {"status": 502, "content_type": "text/html", "body": "<h1>Bad</h1>"},
-        {"error": ErrorAnswer(502, body=b"<h1>Bad</h1>"), "content_type": "text/html"},
+        {"kinds": (ErrorAnswer(502, body=b"<h1>Bad</h1>"), ContentType("text/html"))},
     ),
     "no body as an error": (
         {"status": 502, "content_type": "text/plain", "body": ""},
-        {"error": ErrorAnswer(502, body=b""), "content_type": "text/plain"},
+        {"kinds": (ErrorAnswer(502, body=b""), ContentType("text/plain"))},
     ),
     "JSON as an error of another type": (
         {"status": 502, "content_type": "application/problem+json; charset=utf-8", "body": "Bad"},
         {
-            "error": ErrorAnswer(502, body=b'"Bad"'),
-            "content_type": "application/problem+json; charset=utf-8",
+            "kinds": (
+                ErrorAnswer(502, body=b'"Bad"'),
+                ContentType("application/problem+json; charset=utf-8"),
+            )
         },
     ),
     "an object as a page": (
         {"content_type": "text/html", "raw": {"a": 1}},
-        {"raw": b'{"a":1}', "content_type": "text/html"},
+        {"kinds": (Raw(b'{"a":1}'), ContentType("text/html"))},
     ),
     "a page": (
         {"content_type": "text/html", "raw": "<p>"},
-        {"raw": b"<p>", "content_type": "text/html"},
+        {"kinds": (Raw(b"<p>"), ContentType("text/html"))},
     ),
     "an error of its own": (
         {"status": 429, "message": "Slow down.", "code": "SLOW", "retry_after": 1.5},
-        {"error": ErrorAnswer(429, "Slow down.", "SLOW"), "retry_after": 1.5},
+        {"kinds": (ErrorAnswer(429, "Slow down.", "SLOW", retry_after=1.5),)},
     ),
-    "any error body": ({"status": 500, "body": None}, {"error": ErrorAnswer(500, body=b"null")}),
-    "a drip": ({"drip": {"bytes": 3, "every_ms": 10}}, {"drip": Drip(3, 0.01)}),
-    "a drip with defaults": ({"drip": {}}, {"drip": Drip(16, 0.05)}),
-    "a break": ({"disconnect": True}, {"disconnect": True}),
+    "any error body": ({"status": 500, "body": None}, {"kinds": (ErrorAnswer(500, body=b"null"),)}),
+    "a drip": ({"drip": {"bytes": 3, "every_ms": 10}}, {"kinds": (Drip(3, 0.01),)}),
+    "a drip with defaults": ({"drip": {}}, {"kinds": (Drip(16, 0.05),)}),
+    "a break": ({"disconnect": True}, {"kinds": (Disconnect(),)}),
     "a break in the middle": (
         {"disconnect": True, "after_bytes": 0, "name": "n"},
-        {"disconnect": True, "after_bytes": 0, "name": "n"},
+        {"kinds": (Disconnect(after_bytes=0),), "name": "n"},
     ),
-    "an error event": ({"error_event": True}, {"error_event": "The mock broke this stream."}),
+    "an error event": ({"error_event": True}, {"kinds": (ErrorEvent("The mock broke this stream."),)}),
     "an error event with words": (
         {"error_event": "Oops.", "after_events": 1},
-        {"error_event": "Oops.", "after_events": 1},
+        {"kinds": (ErrorEvent("Oops.", after_events=1),)},
     ),
     "one bit of everything": (
         {"raw": [1], "content_type": "text/html", "delay_ms": 1, "drip": {}, "first": 2, "share": 0.5},
         {
-            "raw": b"[1]",
-            "content_type": "text/html",
+            "kinds": (Raw(b"[1]"), ContentType("text/html"), Drip()),
             "delay": 0.001,
-            "drip": Drip(),
             "first": 2,
             "share": 0.5,
         },
     ),
-    "flags": ({"truncated": True}, {"truncated": True}),
-    "no body": ({"empty": True}, {"empty": True}),
-    "no end": ({"endless": True, "every": 2, "first": 2}, {"endless": True, "every": 2, "first": 2}),
+    "flags": ({"truncated": True}, {"kinds": (Truncated(),)}),
+    "no body": ({"empty": True}, {"kinds": (Empty(),)}),
+    "no end": ({"endless": True, "every": 2, "first": 2}, {"kinds": (Endless(),), "every": 2, "first": 2}),
 }
 
 
@@ -419,7 +431,8 @@ def test_what_a_share_is_drawn_by_is_the_fault_s_text_wherever_it_stands() -> No
     value = {"share": 0.5, "status": 500}
     one, other = (configfile.parse_fault(value, place=place) for place in ("/faults/0", "/runtime/9"))
     assert one.counter != other.counter
-    assert one.lot == other.lot != configfile.parse_fault({**value, "status": 501}, place="/faults/0").lot
+    changed = configfile.parse_fault({**value, "status": 501}, place="/faults/0")
+    assert one.share_key == other.share_key != changed.share_key
 
 
 def test_conditions_keep_the_order_of_the_file() -> None:

@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from openpipe_mock.contract.checks import (
-    LEVELS,
     MEANINGS,
     Check,
     UnknownCheck,
@@ -20,6 +19,7 @@ from openpipe_mock.contract.checks import (
 )
 from openpipe_mock.contract.run import family_members
 from openpipe_mock.contract.text import documentation
+from openpipe_mock.core.levels import LEVELS
 from openpipe_mock.core.resources import folder
 from openpipe_mock.openapi.spec import contract
 

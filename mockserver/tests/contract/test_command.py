@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from openpipe_mock.cli.contract import contract_command, explain_command, live, rerun
-from openpipe_mock.contract.run import RunOptions, undisturbed
+from openpipe_mock.contract.run import undisturbed
+from openpipe_mock.contract.target import RunOptions
 from tests.environments import ROOT, here
 from tests.live import Live, finished
 from tests.reference.habits import Habits

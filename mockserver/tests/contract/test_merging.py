@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from contract_tests import merging
 from contract_tests.merging import ALONE, SIDE_BY_SIDE, Group, find_accepted, groups, merged
 from openpipe_mock.contract.findings import Result
-from openpipe_mock.contract.run import RunOptions, run
-from openpipe_mock.contract.target import Target
+from openpipe_mock.contract.run import run
+from openpipe_mock.contract.target import RunOptions, Target
 from openpipe_mock.contract.text import plan as plan_lines
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, positives
@@ -214,8 +214,8 @@ def test_every_check_has_its_place_in_the_default_budget(seed: int, level: str) 
     plan = planned(RunOptions(LOCAL.url, seed=seed, level=level, latest=("criterion-1=v1",)), LOCAL)
     begun = {case.check.id for case in plan.kept}
     assert {case.check.id for case in plan.cut} <= begun
-    assert plan.requests + plan.reserve <= 400
-    assert plan.reserve == 40
+    assert plan.numbers.requests + plan.numbers.reserve <= 400
+    assert plan.numbers.reserve == 40
 
 
 def test_few_requests_elsewhere_check_most_of_what_is_valid() -> None:
@@ -225,7 +225,7 @@ def test_few_requests_elsewhere_check_most_of_what_is_valid() -> None:
     assert len(cut) < 310
     assert not any(case.check.must for case in plan.cut)
     assert sum(".accepts." in name for name in begun) > 150
-    assert plan.requests + plan.reserve <= 60
+    assert plan.numbers.requests + plan.numbers.reserve <= 60
 
 
 def test_a_thorough_run_asks_each_valid_body_alone() -> None:
@@ -233,7 +233,7 @@ def test_a_thorough_run_asks_each_valid_body_alone() -> None:
     plan = planned(RunOptions(LOCAL.url, thorough=True), server)
     assert not any(case.group for case in plan.kept)
     alone = [case for case in plan.kept if ".accepts." in case.label and "together" not in case.label]
-    assert sum(plan.costs[case.label] for case in alone) > 200
+    assert len({request for case in alone for request in case.planned}) > 200
 
 
 ODD = "judge.accepts.input.messages.tool.bare"
@@ -260,7 +260,7 @@ def test_the_refused_one_is_named_with_the_body_that_shows_it() -> None:
     assert broken.first.case == ODD
     [own] = [case.body for case in positives("judge") if case.name == "judge.input.messages.tool.bare"]
     assert broken.first.evidence is not None
-    assert json.loads(broken.first.evidence["body"]) == own
+    assert broken.first.evidence.request.value() == own
     assert states(result, "flaky") == set()
     assert states(result, "unchecked") == {together_of(ODD)}
     assert f"refused alone: {own_name(ODD)}" in outcome(result, together_of(ODD)).reasons[0]

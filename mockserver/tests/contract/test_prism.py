@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from openpipe_mock.contract.findings import Result
-from openpipe_mock.contract.run import RunOptions, run
+from openpipe_mock.contract.run import run
+from openpipe_mock.contract.target import RunOptions
 from openpipe_mock.core.resources import folder
 from tests.environments import CLIENTS, found
 from tests.judging import states, told

@@ -24,7 +24,7 @@ from openpipe_mock.contract.probe import (
     Unanswered,
     wire,
 )
-from openpipe_mock.contract.target import Target, UsageProblem, target, withheld
+from openpipe_mock.contract.target import RunOptions, Target, UsageProblem, target, withheld
 
 KEY = "sk-very-secret-key"
 ASK = Request("POST", "/criteria/judge", b'{"a":1}', (("content-type", "application/json"),))
@@ -390,7 +390,7 @@ def test_a_rate_keeps_requests_apart() -> None:
     ],
 )
 def test_a_url_is_used_without_its_last_slash(url: str, used: str) -> None:
-    assert target(url, environment={}).url == used
+    assert target(RunOptions(url), {}).url == used
 
 
 @pytest.mark.parametrize(
@@ -406,13 +406,13 @@ def test_a_url_is_used_without_its_last_slash(url: str, used: str) -> None:
 )
 def test_a_url_that_makes_no_sense_is_refused(url: str, words: str) -> None:
     with pytest.raises(UsageProblem, match=words):
-        target(url, environment={})
+        target(RunOptions(url), {})
 
 
 @pytest.mark.parametrize("key", ["two words", "tab\t", "schlüssel", "line\nfeed"])
 def test_a_key_that_no_header_can_carry_is_refused(key: str) -> None:
     with pytest.raises(UsageProblem, match="key"):
-        target("http://127.0.0.1/", key=key)
+        target(RunOptions("http://127.0.0.1/", api_key=key))
 
 
 def addresses(*found: str) -> Callable[..., Sequence[tuple[object, ...]]]:
@@ -437,7 +437,7 @@ def test_local_is_what_lies_on_this_machine_or_in_a_private_network(
     host: str, found: tuple[str, ...], local: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", addresses(*found))
-    server = target(f"http://{host}/api/v1", environment={})
+    server = target(RunOptions(f"http://{host}/api/v1"), {})
     assert server.local is local
     assert (server.max_requests, server.timeout) == ((400, 10.0) if local else (60, 60.0))
 
@@ -447,7 +447,7 @@ def test_a_host_without_an_address_is_not_local(monkeypatch: pytest.MonkeyPatch)
         raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", fails)
-    assert not target("http://nowhere.test/", environment={}).local
+    assert not target(RunOptions("http://nowhere.test/"), {}).local
 
 
 @pytest.mark.parametrize(
@@ -470,5 +470,7 @@ def test_the_environment_s_key_goes_where_it_belongs(
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", addresses("10.0.0.1"))
     environment = {"OPENPIPE_API_KEY": "sk-env-key"}
-    assert target(url, key=given, send_key=send, environment=environment).key == key
-    assert withheld(url, given, environment, send=send) is (key == "" and given is None)
+    options = RunOptions(url, api_key=given, send_key=send)
+    server = target(options, environment)
+    assert server.key == key
+    assert withheld(options, server, environment) is (key == "" and given is None)

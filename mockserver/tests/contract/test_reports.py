@@ -26,9 +26,10 @@ from openpipe_mock.contract.deviations import (
     read_baseline,
     read_known,
 )
-from openpipe_mock.contract.findings import Outcome, Planned, Result, Sighting, outcomes
+from openpipe_mock.contract.findings import CaseResult, Finding, Outcome, Planned, Result, outcomes
 from openpipe_mock.contract.html import report_page
 from openpipe_mock.contract.junit import report_junit
+from openpipe_mock.contract.probe import Exchange, Request
 from openpipe_mock.contract.text import curl, header, id_list, plan, report_json, report_text
 from tests.judging import states, verdict_on
 from tests.reference.habits import Habits
@@ -36,27 +37,28 @@ from tests.reference.mutants import mutants
 
 AGAIN = "openpipe-mock contract http://mock.test/api/v1"
 TODAY = datetime.date(2026, 1, 31)
-EVIDENCE = {
-    "method": "POST",
-    "path": "/chat/completions",
-    "headers": [["content-type", "application/json"], ["op-criteria", '["it\'s"]']],
-    "credential": "key",
-    "body": '{"a":"it\'s <b>"}',
-    "size": 16,
-    "status": 200,
-    "failure": "",
-    "content_type": "application/json",
-    "answer": "<script>alert(1)</script>\x01",
-}
+BODY = '{"a":"it\'s <b>"}'
+REQUEST = Request(
+    "POST",
+    "/chat/completions",
+    BODY.encode(),
+    (("content-type", "application/json"), ("op-criteria", '["it\'s"]')),
+)
+EVIDENCE = Exchange(REQUEST, 200, (("content-type", "application/json"),), b"<script>alert(1)</script>\x01")
 
 
-def sighting(check: str = "criteria.sorted", **changes: Any) -> Sighting:
-    made = Sighting(check, "documented", "broken", "/choices", "it is <b>not</b> sorted.", check, EVIDENCE)
+def finding(check: str = "criteria.sorted", **changes: Any) -> Finding:
+    made = Finding(check, "it is <b>not</b> sorted.", "/choices", "broken", "documented", EVIDENCE, check)
     return replace(made, **changes)
 
 
-def outcome(*sightings: Sighting, state: Any = "broken") -> Outcome:
-    return Outcome(find(sightings[0].check), state, sightings)
+def shown(**changes: Any) -> Finding:
+    """A finding whose request has these changes."""
+    return finding(evidence=replace(EVIDENCE, request=replace(REQUEST, **changes)))
+
+
+def outcome(*findings: Finding, state: Any = "broken") -> Outcome:
+    return Outcome(find(findings[0].check), state, findings)
 
 
 def result(*made: Outcome, **changes: Any) -> Result:
@@ -88,19 +90,19 @@ def text(found: Result) -> str:
     ("found", "verdict", "code"),
     [
         (result(KEPT), "kept", 0),
-        (result(outcome(sighting())), "broken", 1),
-        (result(outcome(sighting()), crashes=("Traceback",)), "broken", 1),
+        (result(outcome(finding())), "broken", 1),
+        (result(outcome(finding()), crashes=("Traceback",)), "broken", 1),
         (result(KEPT, crashes=("Traceback",)), "inconclusive", 3),
         (result(KEPT, unreached={"judge": "Nobody is there."}), "inconclusive", 3),
         (result(), "inconclusive", 3),
         (result(KEPT, Outcome(find("judge.response.schema"), "unchecked")), "inconclusive", 3),
         (result(KEPT, Outcome(find("judge.latest"), "unchecked")), "kept", 0),
-        (result(outcome(sighting(kind="flaky"), state="flaky")), "inconclusive", 3),
-        (result(outcome(sighting(kind="lenient"), state="lenient")), "kept", 0),
-        (result(outcome(sighting(kind="known"), state="known")), "kept", 0),
-        (result(outcome(sighting("chat.model", level="decision"))), "kept", 0),
-        (result(outcome(sighting("chat.model", level="decision")), level="decision"), "broken", 1),
-        (result(outcome(sighting(level="source"))), "kept", 0),
+        (result(outcome(finding(kind="flaky"), state="flaky")), "inconclusive", 3),
+        (result(outcome(finding(kind="lenient"), state="lenient")), "kept", 0),
+        (result(outcome(finding(kind="known"), state="known")), "kept", 0),
+        (result(outcome(finding("chat.model", level="decision"))), "kept", 0),
+        (result(outcome(finding("chat.model", level="decision")), level="decision"), "broken", 1),
+        (result(outcome(finding(level="source"))), "kept", 0),
     ],
 )
 def test_a_result_has_one_verdict_and_its_exit_code(found: Result, verdict: str, code: int) -> None:
@@ -108,18 +110,15 @@ def test_a_result_has_one_verdict_and_its_exit_code(found: Result, verdict: str,
 
 
 def test_what_breaks_on_a_firm_word_in_one_place_counts_by_it() -> None:
-    found = result(outcome(sighting(level="decision"), sighting(level="sdk")))
+    found = result(outcome(finding(level="decision"), finding(level="sdk")))
     assert found.outcomes[0].level == "sdk"
     assert found.outcomes[0].first.level == "sdk"
 
 
 def test_the_worst_that_was_seen_is_a_check_s_state() -> None:
-    payload = {"check": "chat.model", "level": "decision", "unjudged": "", "examined": ["chat.usage.sum"]}
-    lenient = sighting("chat.model", kind="lenient").plain()
-    made = outcomes(
-        [{**payload, "findings": [lenient, sighting("judge.no_5xx").plain()]}],
-        Planned(cut=("criteria.sorted",)),
-    )
+    findings = (finding("chat.model", kind="lenient"), finding("judge.no_5xx"))
+    result = CaseResult(find("chat.model"), findings, frozenset({"chat.usage.sum"}))
+    made = outcomes([result], Planned(cut=("criteria.sorted",)))
     assert {each.check.id: each.state for each in made} == {
         "judge.no_5xx": "broken",
         "chat.model": "lenient",
@@ -154,45 +153,43 @@ def test_a_failure_is_told_once_with_all_that_is_needed_to_see_it_again() -> Non
 def test_the_smallest_request_that_shows_it_is_shown() -> None:
     found = mutant_s("criteria-score-above-1")
     [broken] = [each for each in found.outcomes if each.state == "broken"]
-    assert len(broken.sightings) > 1
-    assert broken.first.size == min(each.size for each in broken.sightings)
+    assert len(broken.findings) > 1
+    assert broken.first.size == min(each.size for each in broken.findings)
 
 
 @pytest.mark.slow
 def test_the_curl_line_is_what_a_shell_takes() -> None:
-    line = curl(sighting(), "http://mock.test/api/v1")
+    line = curl(finding(), "http://mock.test/api/v1")
     words = shlex.split(line.replace('"Authorization: Bearer $OPENPIPE_API_KEY"', "KEY"))
     assert words[:2] == ["curl", "-sS"]
     assert 'op-criteria: ["it\'s"]' in words
-    assert words[-1] == EVIDENCE["body"]
-    echoed = subprocess.run(
-        ["sh", "-c", f"printf '%s' {shlex.quote(str(EVIDENCE['body']))}"], capture_output=True, check=True
-    )
-    assert echoed.stdout.decode() == EVIDENCE["body"]
+    assert words[-1] == BODY
+    echoed = subprocess.run(["sh", "-c", f"printf '%s' {shlex.quote(BODY)}"], capture_output=True, check=True)
+    assert echoed.stdout.decode() == BODY
 
 
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
         ({"credential": "none"}, "Authorization"),
-        ({"size": 10**6}, "curl"),
-        ({"body": "\x00"}, "curl"),
+        ({"body": b" " * 10**6}, "curl"),
+        ({"body": b"\x00"}, "curl"),
     ],
 )
 def test_a_curl_line_has_no_more_than_was_sent(changes: Mapping[str, Any], part: str) -> None:
-    assert part not in curl(sighting(evidence={**EVIDENCE, **changes}), "http://mock.test")
+    assert part not in curl(shown(**changes), "http://mock.test")
 
 
 def test_a_wrong_key_is_in_the_curl_line_as_it_was_meant() -> None:
-    assert "Bearer invalid-key" in curl(sighting(evidence={**EVIDENCE, "credential": "wrong"}), "http://x")
+    assert "Bearer invalid-key" in curl(shown(credential="wrong"), "http://x")
 
 
 def test_what_decides_nothing_is_told_in_a_line() -> None:
     found = result(
         KEPT,
-        outcome(sighting("chat.model", level="decision")),
-        outcome(sighting("judge.rejects.ToolCall.type", kind="lenient"), state="lenient"),
-        outcome(sighting("judge.no_5xx", kind="flaky", level="source"), state="flaky"),
+        outcome(finding("chat.model", level="decision")),
+        outcome(finding("judge.rejects.ToolCall.type", kind="lenient"), state="lenient"),
+        outcome(finding("judge.no_5xx", kind="flaky", level="source"), state="flaky"),
         remarks=("Mind the gap.",),
     )
     told = text(found)
@@ -209,7 +206,7 @@ def test_what_decides_nothing_is_told_in_a_line() -> None:
 
 def test_a_long_list_is_cut_with_its_number() -> None:
     many = [
-        outcome(sighting(f"judge.rejects.C{number}.type", kind="lenient"), state="lenient")
+        outcome(finding(f"judge.rejects.C{number}.type", kind="lenient"), state="lenient")
         for number in range(20)
     ]
     assert "and 8 more" in text(result(*many))
@@ -218,7 +215,7 @@ def test_a_long_list_is_cut_with_its_number() -> None:
 
 
 def test_the_table_counts_by_level() -> None:
-    told = text(result(KEPT, outcome(sighting("chat.model", level="decision"))))
+    told = text(result(KEPT, outcome(finding("chat.model", level="decision"))))
     rows = {
         line.split()[0]: line.split()[1:]
         for line in told.splitlines()
@@ -257,7 +254,7 @@ def test_json_has_every_check_and_every_finding() -> None:
 
 
 def test_junit_has_a_case_for_each_check() -> None:
-    made = result(KEPT, outcome(sighting()), Outcome(find("judge.latest"), "unchecked", (), ("no --latest",)))
+    made = result(KEPT, outcome(finding()), Outcome(find("judge.latest"), "unchecked", (), ("no --latest",)))
     suite = ElementTree.fromstring(report_junit(made, AGAIN))[0]
     assert suite.attrib["tests"] == "3"
     assert (suite.attrib["failures"], suite.attrib["skipped"], suite.attrib["errors"]) == ("1", "1", "0")
@@ -269,7 +266,7 @@ def test_junit_has_a_case_for_each_check() -> None:
 
 def test_junit_tells_of_no_verdict_and_of_what_is_only_reported() -> None:
     made = result(
-        outcome(sighting("chat.model", level="decision")), unreached={"judge": "Nobody."}, crashes=("Oh",)
+        outcome(finding("chat.model", level="decision")), unreached={"judge": "Nobody."}, crashes=("Oh",)
     )
     suite = ElementTree.fromstring(report_junit(made, AGAIN))[0]
     assert (suite.attrib["failures"], suite.attrib["errors"]) == ("0", "1")
@@ -292,7 +289,7 @@ class Tags(HTMLParser):
 
 
 def test_the_page_needs_nothing_else_and_escapes_what_servers_say() -> None:
-    made = report_page(result(KEPT, outcome(sighting()), crashes=("<i>oh</i>",), remarks=("<u>",)), AGAIN)
+    made = report_page(result(KEPT, outcome(finding()), crashes=("<i>oh</i>",), remarks=("<u>",)), AGAIN)
     tags = Tags(made)
     assert tags.links == []
     assert not {"script", "link", "img", "b", "i", "u"} & set(tags.tags)
@@ -314,7 +311,7 @@ def test_a_page_without_findings_says_so() -> None:
 
 def test_a_family_is_one_cell_with_its_number() -> None:
     family = [Outcome(find(f"judge.rejects.C{number}.type"), "kept") for number in range(3)]
-    made = report_page(result(*family, outcome(sighting("judge.rejects.X.type"))), AGAIN)
+    made = report_page(result(*family, outcome(finding("judge.rejects.X.type"))), AGAIN)
     assert "✗ 1/4" in made
 
 
@@ -329,7 +326,7 @@ def known_file(tmp_path: Path, content: str) -> Path:
 
 def test_known_deviations_fail_nothing_until_they_expire(tmp_path: Path) -> None:
     path = known_file(tmp_path, "- {id: criteria.*, reason: Sorted next week., expires: 2026-01-31}")
-    found = result(KEPT, outcome(sighting()))
+    found = result(KEPT, outcome(finding()))
     kept = applied(found, read_known(path), TODAY)
     assert kept.verdict == "kept"
     assert states(kept, "known") == {"criteria.sorted"}
@@ -374,7 +371,7 @@ def test_a_file_that_never_ends_is_not_read_to_its_end(read: Callable[[Path], ob
 
 
 def test_a_draft_has_every_break_and_waits_for_reasons(tmp_path: Path) -> None:
-    made = draft(result(KEPT, outcome(sighting(sentence="two\nlines"))), TODAY)
+    made = draft(result(KEPT, outcome(finding(sentence="two\nlines"))), TODAY)
     [entry] = yaml.safe_load(made)
     assert entry == {"id": "criteria.sorted", "reason": "", "expires": datetime.date(2026, 5, 1)}
     with pytest.raises(BadFile, match="the reason is empty"):
@@ -387,8 +384,8 @@ def test_a_draft_has_every_break_and_waits_for_reasons(tmp_path: Path) -> None:
 
 def test_only_new_breaks_fail_against_a_baseline(tmp_path: Path) -> None:
     path = tmp_path / "last.json"
-    path.write_text(report_json(result(KEPT, outcome(sighting()), outcome(sighting("judge.no_5xx")))))
-    now = result(outcome(sighting()), outcome(sighting("chat.no_5xx")), Outcome(find("judge.no_5xx"), "kept"))
+    path.write_text(report_json(result(KEPT, outcome(finding()), outcome(finding("judge.no_5xx")))))
+    now = result(outcome(finding()), outcome(finding("chat.no_5xx")), Outcome(find("judge.no_5xx"), "kept"))
     found = against_baseline(now, read_baseline(path))
     assert found.compared is not None
     assert found.compared.new == ("chat.no_5xx",)
@@ -404,8 +401,8 @@ def test_only_new_breaks_fail_against_a_baseline(tmp_path: Path) -> None:
 
 def test_nothing_new_is_no_break(tmp_path: Path) -> None:
     path = tmp_path / "last.json"
-    path.write_text(report_json(result(outcome(sighting()))))
-    assert against_baseline(result(outcome(sighting())), read_baseline(path)).verdict == "kept"
+    path.write_text(report_json(result(outcome(finding()))))
+    assert against_baseline(result(outcome(finding())), read_baseline(path)).verdict == "kept"
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"checks": [1]}'])

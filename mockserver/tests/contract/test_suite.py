@@ -10,17 +10,14 @@ from typing import Any
 import pytest
 
 from openpipe_mock import pytest_plugin
+from openpipe_mock.contract.findings import Planned
 from openpipe_mock.contract.probe import Request
 from openpipe_mock.contract.run import (
     Collector,
-    Progress,
-    RunOptions,
-    pytest_arguments,
     run,
     server_of,
-    undisturbed,
 )
-from openpipe_mock.contract.target import Target, UsageProblem
+from openpipe_mock.contract.target import RunOptions, Target, UsageProblem
 from openpipe_mock.openapi.spec import contract
 from tests.environments import ROOT
 from tests.judging import KNOWN, states, told, verdict_on
@@ -37,14 +34,32 @@ OURS: dict[str, Any] = {"level": "decision", "latest": ("criterion-1=v1",)}
 ELSEWHERE = Target("https://contract.test/api/v1", local=False, max_requests=60)
 
 
-def planned(options: RunOptions, server: Target) -> Any:
+class Plan:
+    """A plugin that keeps the cases of a run, those that are made and those that the budget cuts."""
+
+    def __init__(self) -> None:
+        self.kept: list[Any] = []
+        self.cut: list[Any] = []
+        self.numbers = Planned()
+
+    def pytest_openpipe_planned(self, planned: Planned) -> None:
+        self.numbers = planned
+
+    def pytest_deselected(self, items: list[Any]) -> None:
+        self.cut += [item.case for item in items]
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.kept += [item.case for item in session.items if hasattr(item, "case")]
+
+
+def planned(options: RunOptions, server: Target) -> Plan:
     """The suite's plan for a server, which gets no request."""
-    collector = Collector(Progress(), True)
-    with pytest.MonkeyPatch.context() as patch, undisturbed():
+    plan = Plan()
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("openpipe_mock.contract.target.is_local", lambda url: server.local)
-        told = pytest_arguments(replace(options, dry_run=True), server)
-        assert pytest.main(told, plugins=[pytest_plugin, collector]) in (0, 5)
-    return collector.plan
+        asked = replace(options, dry_run=True, max_requests=server.max_requests)
+        assert Collector(asked).run(pytest_plugin, plan) in (0, 5)
+    return plan
 
 
 # Our own server.

@@ -18,7 +18,7 @@ from openpipe_mock.answers.judge import tidy_content
 from openpipe_mock.core import canonical
 from openpipe_mock.core.canonical import number, ordered, respelled, spelled
 from openpipe_mock.core.reading import part_digest
-from openpipe_mock.faults.selection import Lot
+from openpipe_mock.faults.selection import Sampler
 from openpipe_mock.service.service import Service
 from tests import chatting
 from tests.generate import thorough
@@ -170,7 +170,7 @@ def draws() -> list[Json]:
         chatting.completion(service, logged),
         [each["criteria_results"] for each in json.loads(best.body)["choices"]],
         understand(logged).prompt_tokens,
-        Lot(7, b'{"a":[1e16,1e-7,1e-5]}').number("x"),
+        Sampler(7, b'{"a":[1e16,1e-7,1e-5]}').number("x"),
         part_digest({"score": 1e-5, "x": 1e16}),
     ]
 

@@ -26,7 +26,7 @@ from tests.exec.test_run import ASK
 from tests.live import PATIENCE, clean, finished
 from tests.markdown import blocks
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 Json = Any
 Running = Callable[..., "subprocess.CompletedProcess[str]"]

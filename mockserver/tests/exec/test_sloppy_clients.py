@@ -12,7 +12,8 @@ import pytest
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.exec.run import Job, mock_in_thread, run_command, surroundings
 from openpipe_mock.exec.verdict import BROKE, Run, Verdict
-from openpipe_mock.faults.kinds import ErrorAnswer, Fault
+from openpipe_mock.faults.fault import Fault
+from openpipe_mock.faults.kinds import ErrorAnswer
 from openpipe_mock.faults.variants import VARIANTS, variant_named
 from openpipe_mock.service.service import Service
 from openpipe_mock.testing.border import DUMMY_KEY
@@ -40,7 +41,7 @@ class Caught:
         return f"{self.client}-{self.rule or self.pointer or self.variant}"
 
 
-BUSY = Fault(error=ErrorAnswer(429), retry_after=1.0, first=17)
+BUSY = Fault(first=17, kinds=(ErrorAnswer(429, retry_after=1.0),))
 TABLE = (
     Caught("index_is_zero.py", "kept-index"),
     Caught("errored_criterion.py", "errored-criterion"),

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from openpipe_mock.answers.events import DONE
 from openpipe_mock.answers.magic import TABLE
-from openpipe_mock.answers.wire import DONE
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Begin, Break, Piece
-from openpipe_mock.faults.selection import NAMED
+from openpipe_mock.faults.magic import HEADER_KINDS
 from openpipe_mock.service.service import Service
 from tests.chatting import CHAT, asking, contents
 from tests.environments import ROOT, TESTS
@@ -80,7 +80,7 @@ def test_the_table_has_each_magic_value(kind: str) -> None:
 def test_the_table_has_each_magic_header_and_each_of_its_faults() -> None:
     assert {value.partition(":")[0] for value in of_kind("header")} == set(TABLE["header"])
     faults = [value.removeprefix(FAULT_HEADER) for value in of_kind("header") if FAULT_HEADER in value]
-    assert sorted(faults) == sorted([*NAMED, "disconnect-after-N", "N"])
+    assert sorted(faults) == sorted([*HEADER_KINDS, "disconnect-after-N", "N"])
 
 
 def test_the_table_has_no_other_kind() -> None:

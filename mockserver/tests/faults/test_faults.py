@@ -1,8 +1,9 @@
 """Faults: whose turn it is, in what words it is told, and what becomes of an exchange."""
 
+import copy
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,21 +28,32 @@ from openpipe_mock.core.effects import (
     Wait,
 )
 from openpipe_mock.core.errors import CODES, ApiError, BadRequest, code
-from openpipe_mock.faults.kinds import Drip, ErrorAnswer, Fault
-from openpipe_mock.faults.selection import (
-    Due,
-    Lot,
-    Passed,
-    describe,
-    due,
-    magic_fault,
-    needs_stream,
-    only_delays,
+from openpipe_mock.faults import fault as faultmodule
+from openpipe_mock.faults.fault import Fault, with_fault
+from openpipe_mock.faults.kinds import (
+    FAULT_KINDS,
+    ContentType,
+    Context,
+    Disconnect,
+    Drip,
+    Empty,
+    Endless,
+    ErrorAnswer,
+    ErrorEvent,
+    FaultKind,
+    Malformed,
+    Raw,
+    Truncated,
+    retry_headers,
 )
-from openpipe_mock.faults.spoiling import STREAM_HEADERS, retry_headers, spoiled
+from openpipe_mock.faults.magic import header_fault
+from openpipe_mock.faults.selection import Sampler, Selection, select
+from openpipe_mock.faults.streams import STREAM_HEADERS, next_sent
 from openpipe_mock.matching.conditions import Condition, Subject, When, demand
 from openpipe_mock.matching.rules import rulebook
 from openpipe_mock.service.service import Service
+from openpipe_mock.testing.mock import Mock
+from tests.chatting import CHAT, asking
 from tests.inprocess import MINIMAL, answer
 
 Json = Any
@@ -71,13 +83,17 @@ def subject(endpoint: str = "chat", **body: Json) -> Subject:
 def struck(faults: Sequence[Fault], requests: Iterable[Subject], *, streams: bool = False) -> list[str]:
     """The place of the fault that strikes each request, "" where none does."""
     counts = Counts()
-    found = (due(faults, each, counts, Lot(0, b"{}"), streams=streams).fault for each in requests)
+    found = (select(faults, each, counts, Sampler(0, b"{}"), streams=streams).fault for each in requests)
     return [fault.place if fault else "" for fault in found]
 
 
-def at(place: str, **members: Any) -> Fault:
+def fault_of(*kinds: FaultKind, **members: Any) -> Fault:
+    return Fault(kinds=kinds, **members)
+
+
+def at(place: str, *kinds: FaultKind, **members: Any) -> Fault:
     """A fault with a place, and a count of its own."""
-    return Fault(place=place, counter=place, **members)
+    return Fault(kinds=kinds, place=place, counter=place, **members)
 
 
 @pytest.mark.parametrize(
@@ -125,33 +141,31 @@ def test_of_a_thousand_faults_that_are_looked_up_all_that_meet_their_when_count(
 def test_a_fault_counts_by_the_name_of_its_count() -> None:
     counts = Counts()
     faults = [Fault(counter="shared", call=2, place="a"), Fault(counter="shared", place="b")]
-    found = due(faults, subject(), counts, Lot(0, b""), streams=False)
+    found = select(faults, subject(), counts, Sampler(0, b""), streams=False)
     assert found.fault is faults[1]
     assert counts.seen == {"shared": 2}
 
 
-@pytest.mark.parametrize("members", [{"after_events": 0}, {"error_event": ""}, {"endless": True}])
-def test_what_only_a_stream_can_have_neither_counts_nor_strikes_elsewhere(members: Mapping[str, Any]) -> None:
-    fault, counts = at("/faults/0", call=1, **members), Counts()
-    found = due([fault], subject(), counts, Lot(0, b""), streams=False)
-    assert found == Due(None, (Passed(fault, "it strikes streams alone, and this request asks for none"),))
+@pytest.mark.parametrize("kind", [Disconnect(after_events=0), ErrorEvent(""), Endless()])
+def test_what_only_a_stream_can_have_neither_counts_nor_strikes_elsewhere(kind: FaultKind) -> None:
+    fault, counts = at("/faults/0", kind, call=1), Counts()
+    found = select([fault], subject(), counts, Sampler(0, b""), streams=False)
+    assert found == Selection(None, ((fault, "it strikes streams alone, and this request asks for none"),))
     assert counts.seen == {}
-    assert due([fault], subject(), counts, Lot(0, b""), streams=True).fault is fault
+    assert select([fault], subject(), counts, Sampler(0, b""), streams=True).fault is fault
     assert counts.seen == {"/faults/0": 1}
 
 
 def test_what_any_answer_can_have_needs_no_stream() -> None:
-    every = Fault(
-        delay=1, error=ErrorAnswer(500), drip=Drip(), disconnect=True, after_bytes=3, malformed=True, raw=b"1"
-    )
-    assert not needs_stream(replace(every, truncated=True, empty=True, content_type="a/b"))
+    bodies = (Raw(b"1"), Malformed(), Truncated(), Empty(), ContentType("a/b"))
+    assert not fault_of(ErrorAnswer(500), *bodies, Disconnect(after_bytes=3), Drip(), delay=1).needs_stream
 
 
 def asked(body: Json, *, share: float, seed: int = 0, endpoint: str = "chat", place: str = "p") -> bool:
     """Whether a fault with a share strikes a body, which is JSON or bytes."""
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
     fault = at(place, share=share)
-    return due([fault], subject(endpoint), Counts(), Lot(seed, sent), streams=False).fault is fault
+    return select([fault], subject(endpoint), Counts(), Sampler(seed, sent), streams=False).fault is fault
 
 
 BODIES = [{"messages": [{"role": "user", "content": f"Question {number}"}]} for number in range(400)]
@@ -170,8 +184,8 @@ def test_a_greater_share_strikes_all_that_a_smaller_one_does() -> None:
 def test_a_retry_meets_the_same_fate() -> None:
     fault, counts = at("p", share=0.5), Counts()
     for body in BODIES[:40]:
-        lots = (Lot(0, json.dumps(body, indent=indent).encode()) for indent in (None, 2, None))
-        fates = {due([fault], subject(), counts, lot, streams=False).fault is fault for lot in lots}
+        samplers = (Sampler(0, json.dumps(body, indent=indent).encode()) for indent in (None, 2, None))
+        fates = {select([fault], subject(), counts, each, streams=False).fault is fault for each in samplers}
         assert len(fates) == 1
 
 
@@ -196,24 +210,24 @@ def test_what_is_no_json_has_a_share_too() -> None:
     assert asked(deep, share=1.0)
 
 
-def test_a_lot_says_what_it_always_said() -> None:
-    assert Lot(42, b'{"b": 1, "a": 2}').number("/faults/4", "chat") == 0.9390106269137704
+def test_a_sampler_says_what_it_always_said() -> None:
+    assert Sampler(42, b'{"b": 1, "a": 2}').number("/faults/4", "chat") == 0.9390106269137704
 
 
 @given(st.integers(), st.binary(max_size=50), st.lists(st.text(max_size=5), max_size=3))
-def test_a_lot_lies_from_0_up_to_1(seed: int, body: bytes, names: list[str]) -> None:
+def test_a_sampler_lies_from_0_up_to_1(seed: int, body: bytes, names: list[str]) -> None:
     names = [name.encode("utf-8", "replace").decode() for name in names]
-    assert 0 <= Lot(seed, body).number(*names) < 1
+    assert 0 <= Sampler(seed, body).number(*names) < 1
 
 
 # Why a fault did not strike.
 
 
-def why_not(fault: Fault, subject: Subject, found: Due) -> str:
-    """Why a fault did not strike a request, once `due` has found what did; "" for the one that struck."""
+def why_not(fault: Fault, subject: Subject, found: Selection) -> str:
+    """Why a fault did not strike a request, once `select` has found what did; "" for the one that struck."""
     if fault is found.fault:
         return ""
-    told = next((each.why for each in found.passed if each.fault is fault), None)
+    told = next((why for each, why in found.skipped if each is fault), None)
     return told or str(fault.when.failure(subject))
 
 
@@ -221,7 +235,7 @@ def reason(fault: Fault, request: Subject | None = None, *before: Fault, request
     """Why the last fault of these did not strike the last of so many requests."""
     request, counts = request or subject(), Counts()
     for _ in range(requests):
-        found = due([*before, fault], request, counts, Lot(0, b"{}"), streams=False)
+        found = select([*before, fault], request, counts, Sampler(0, b"{}"), streams=False)
     return why_not(fault, request, found)
 
 
@@ -245,7 +259,7 @@ def test_a_turn_that_is_not_now_is_the_reason(members: Mapping[str, Any], told: 
 
 
 def test_a_share_is_the_reason() -> None:
-    drawn = Lot(0, b"{}").number("p", "chat")
+    drawn = Sampler(0, b"{}").number("p", "chat")
     assert reason(at("p", share=0.0)) == (
         f"this content is not in its share: it drew {drawn:.4f}, which is not below 0.0"
     )
@@ -264,7 +278,7 @@ def test_its_own_turn_comes_before_an_earlier_fault_as_the_reason() -> None:
 def test_two_faults_that_say_the_same_are_told_apart() -> None:
     one, other, late, later = at("p"), at("p"), at("q", call=9), at("q", call=9)
     assert (one, late) == (other, later)
-    found = due([one, other, late, later], subject(), Counts(), Lot(0, b""), streams=False)
+    found = select([one, other, late, later], subject(), Counts(), Sampler(0, b""), streams=False)
     told = "it was not its turn: request {} that meets its `when`, it has `call: 9`"
     assert [why_not(fault, subject(), found) for fault in (one, other, late, later)] == [
         "",
@@ -280,26 +294,26 @@ def test_two_faults_that_say_the_same_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (at("/faults/0", error=ErrorAnswer(429)), "status 429 (fault /faults/0)"),
+        (at("/faults/0", ErrorAnswer(429)), "status 429 (fault /faults/0)"),
         (at("/faults/1", name="slow", delay=0.2), "delay of 200 ms (fault /faults/1 (slow))"),
-        (Fault(delay=1.5, error=ErrorAnswer(500)), "delay of 1500 ms, status 500"),
-        (Fault(disconnect=True), "disconnect"),
-        (Fault(disconnect=True, after_events=1), "disconnect after 1 event"),
-        (Fault(disconnect=True, after_events=0), "disconnect after 0 events"),
-        (Fault(disconnect=True, after_bytes=10), "disconnect after 10 bytes"),
-        (Fault(after_bytes=10), "nothing"),
-        (Fault(malformed=True), "malformed JSON"),
-        (Fault(truncated=True), "truncated body"),
-        (Fault(empty=True), "empty body"),
-        (Fault(content_type="text/html"), 'content type "text/html"'),
-        (Fault(raw=b""), "raw body"),
-        (Fault(error_event=""), "error event"),
-        (Fault(endless=True, drip=Drip(size=1)), "endless stream, drip of 1 byte"),
+        (fault_of(ErrorAnswer(500), delay=1.5), "delay of 1500 ms, status 500"),
+        (fault_of(Disconnect()), "disconnect"),
+        (fault_of(Disconnect(after_events=1)), "disconnect after 1 event"),
+        (fault_of(Disconnect(after_events=0)), "disconnect after 0 events"),
+        (fault_of(Disconnect(after_bytes=10)), "disconnect after 10 bytes"),
+        (Fault(), "nothing"),
+        (fault_of(Malformed()), "malformed JSON"),
+        (fault_of(Truncated()), "truncated body"),
+        (fault_of(Empty()), "empty body"),
+        (fault_of(ContentType("text/html")), 'content type "text/html"'),
+        (fault_of(Raw(b"")), "raw body"),
+        (fault_of(ErrorEvent("")), "error event"),
+        (fault_of(Endless(), Drip(size=1)), "endless stream, drip of 1 byte"),
         (Fault(place="x"), "nothing (fault x)"),
     ],
 )
 def test_a_fault_is_told_in_few_words(fault: Fault, words: str) -> None:
-    assert describe(fault) == words
+    assert fault.describe() == words
 
 
 # What becomes of an exchange.
@@ -355,6 +369,10 @@ def refused(error: ApiError) -> Reply:
     return Reply(error.status, json.dumps(error.body()).encode(), JSON_HEADERS + headers, error.message)
 
 
+def context(fault: Fault | None = None, *, streams: bool = True, pace: Pace = PACE) -> Context:
+    return Context("chat", streams, pace, refused, Counts(), str(fault or ""))
+
+
 RESULTS: Mapping[type, Any] = {Now: 17.0, Entropy: b"dice", Tick: 3.0}
 """What the adapter sends back for an effect."""
 
@@ -363,7 +381,7 @@ def carried(
     engine: Engine, fault: Fault, *, pace: Pace = PACE, streams: bool = False
 ) -> tuple[list[Effect], Reply]:
     """The effects that a spoiled exchange yields, in order, and its reply."""
-    exchange = spoiled(engine.exchange, fault, pace, refused, streams=streams)
+    exchange = with_fault(engine.exchange, fault, context(fault, streams=streams, pace=pace))
     effects: list[Effect] = []
     try:
         effect = next(exchange)
@@ -381,7 +399,7 @@ def streamed(fault: Fault, *, pace: Pace = PACE, events: Sequence[bytes] = EVENT
     effects, reply = carried(engine, fault, pace=pace, streams=True)
     assert effects[0] == Begin(200, STREAM)
     assert (reply.status, reply.body, dict(reply.headers)) == (200, b"", dict(STREAM))
-    assert reply.subject.endswith(describe(fault))
+    assert reply.subject.endswith(fault.describe())
     assert engine.log[-1] == "ended"
     return effects[1:]
 
@@ -400,7 +418,7 @@ def sent(effects: Iterable[Effect]) -> bytes:
 
 
 def test_effects_that_ask_pass_through_and_get_their_answers() -> None:
-    for fault in (Fault(malformed=True), Fault(drip=Drip()), Fault(after_bytes=1, disconnect=True)):
+    for fault in (fault_of(Malformed()), fault_of(Drip()), fault_of(Disconnect(after_bytes=1))):
         engine = plain(Now(), Entropy(4), Wait(0.5), Tick())
         effects, _ = carried(engine, fault)
         assert effects[:4] == [Now(), Entropy(4), Wait(0.5), Tick()]
@@ -424,7 +442,7 @@ def test_a_delay_comes_before_anything_else() -> None:
 
 def test_the_engine_does_nothing_while_an_answer_is_delayed() -> None:
     engine = plain()
-    exchange = spoiled(engine.exchange, Fault(delay=1), PACE, refused, streams=False)
+    exchange = with_fault(engine.exchange, Fault(delay=1), context(streams=False))
     assert next(exchange) == Wait(1)
     assert engine.log == []
     exchange.close()
@@ -434,9 +452,9 @@ def test_the_engine_does_nothing_while_an_answer_is_delayed() -> None:
 @pytest.mark.parametrize(
     ("fault", "follows"),
     [
-        (Fault(disconnect=True), [Break()]),
-        (Fault(error=ErrorAnswer(500)), []),
-        (Fault(drip=Drip(1000, 9)), [Begin(200, (*JSON_HEADERS, (b"content-length", b"39"))), Piece(ANSWER)]),
+        (fault_of(Disconnect()), [Break()]),
+        (fault_of(ErrorAnswer(500)), []),
+        (fault_of(Drip(1000, 9)), [Begin(200, (*JSON_HEADERS, (b"content-length", b"39"))), Piece(ANSWER)]),
     ],
 )
 def test_a_delay_comes_before_other_faults(fault: Fault, follows: list[Effect]) -> None:
@@ -451,12 +469,12 @@ def error(fault: Fault) -> Reply:
     """The reply of an error, which asks no engine and says what it is in the log."""
     engine = plain()
     effects, reply = carried(engine, fault)
-    assert (effects, engine.log, reply.subject) == ([], [], describe(fault))
+    assert (effects, engine.log, reply.subject) == ([], [], fault.describe())
     return reply
 
 
 def test_an_error_has_the_form_of_the_api() -> None:
-    reply = error(at("/faults/0", error=ErrorAnswer(429), retry_after=1))
+    reply = error(at("/faults/0", ErrorAnswer(429, retry_after=1)))
     assert json.loads(reply.body) == {
         "message": "The mock answers 429 on purpose, as /faults/0 asks.",
         "code": "TOO_MANY_REQUESTS",
@@ -466,26 +484,26 @@ def test_an_error_has_the_form_of_the_api() -> None:
 
 
 def test_an_error_says_what_it_is_told_to_say() -> None:
-    reply = error(Fault(error=ErrorAnswer(503, "No capacity.", "BUSY")))
+    reply = error(fault_of(ErrorAnswer(503, "No capacity.", "BUSY")))
     assert json.loads(reply.body) == {"message": "No capacity.", "code": "BUSY"}
     assert reply.headers == JSON_HEADERS
 
 
 def test_an_error_without_a_place_says_that_it_is_meant() -> None:
-    assert json.loads(error(Fault(error=ErrorAnswer(500))).body)["message"] == (
+    assert json.loads(error(fault_of(ErrorAnswer(500))).body)["message"] == (
         "The mock answers 500 on purpose."
     )
 
 
 def test_an_error_may_have_any_body() -> None:
-    reply = error(Fault(error=ErrorAnswer(502, "m", "C", b'["bad gateway"]'), retry_after=2))
+    reply = error(fault_of(ErrorAnswer(502, "m", "C", b'["bad gateway"]', retry_after=2)))
     assert (reply.status, reply.body) == (502, b'["bad gateway"]')
     assert dict(reply.headers) == {b"content-type": b"application/json", b"retry-after": b"2"}
 
 
 def test_a_stream_s_error_is_no_stream() -> None:
     engine = streaming()
-    effects, reply = carried(engine, Fault(error=ErrorAnswer(500)), streams=True)
+    effects, reply = carried(engine, fault_of(ErrorAnswer(500)), streams=True)
     assert (effects, engine.log, reply.status) == ([], [], 500)
 
 
@@ -533,7 +551,7 @@ def test_codes_are_the_api_s() -> None:
 
 def test_a_disconnect_asks_no_engine() -> None:
     for engine in (plain(), streaming()):
-        effects, reply = carried(engine, at("p", disconnect=True))
+        effects, reply = carried(engine, at("p", Disconnect()))
         assert effects == [Break()]
         assert engine.log == []
         assert reply == Reply(0, b"", (), "disconnect (fault p)")
@@ -542,23 +560,23 @@ def test_a_disconnect_asks_no_engine() -> None:
 @pytest.mark.parametrize("events", range(5))
 def test_a_stream_breaks_after_so_many_events(events: int) -> None:
     expected = [*map(Piece, EVENTS[:events]), Break()]
-    assert streamed(Fault(disconnect=True, after_events=events)) == expected
+    assert streamed(fault_of(Disconnect(after_events=events))) == expected
 
 
 def test_a_stream_with_fewer_events_breaks_before_it_is_done() -> None:
     expected = [*map(Piece, EVENTS[:4]), Break()]
-    assert streamed(Fault(disconnect=True, after_events=100)) == expected
+    assert streamed(fault_of(Disconnect(after_events=100))) == expected
 
 
 def test_a_stream_that_never_says_done_breaks_where_it_ends() -> None:
     expected = [*map(Piece, WORDS), Break()]
-    assert streamed(Fault(disconnect=True, after_events=100), events=WORDS) == expected
+    assert streamed(fault_of(Disconnect(after_events=100)), events=WORDS) == expected
 
 
 def test_a_stream_that_breaks_keeps_its_pace_until_then() -> None:
     effects = (Begin(200, STREAM), Wait(1), Piece(b"1"), Wait(2), Piece(b"2"), Wait(3), Piece(b"3"))
     engine = Engine(*effects, reply=Reply(200, b""))
-    assert carried(engine, Fault(disconnect=True, after_events=2), streams=True)[0] == [
+    assert carried(engine, fault_of(Disconnect(after_events=2)), streams=True)[0] == [
         *effects[:6],
         Break(),
     ]
@@ -575,7 +593,7 @@ def test_a_plain_answer_breaks_after_so_many_bytes_of_those_that_it_promised(
     count: int, pieces: list[bytes]
 ) -> None:
     engine = plain()
-    effects, reply = carried(engine, Fault(disconnect=True, after_bytes=count))
+    effects, reply = carried(engine, fault_of(Disconnect(after_bytes=count)))
     assert effects == [WHOLE, *map(Piece, pieces), Break()]
     assert (reply.status, reply.body) == (200, b"")
     assert engine.log == ["begun", "ended"]
@@ -583,14 +601,14 @@ def test_a_plain_answer_breaks_after_so_many_bytes_of_those_that_it_promised(
 
 @pytest.mark.parametrize("count", [0, 1, len(OPENING), len(OPENING) + 1, 9999])
 def test_a_stream_breaks_after_so_many_bytes(count: int) -> None:
-    effects = streamed(Fault(disconnect=True, after_bytes=count))
+    effects = streamed(fault_of(Disconnect(after_bytes=count)))
     assert effects[-1] == Break()
     assert all(isinstance(effect, Piece) for effect in effects[:-1])
     assert sent(effects) == b"".join(EVENTS)[:count]
 
 
 def test_an_error_may_break_in_the_middle_too() -> None:
-    fault = Fault(error=ErrorAnswer(500, body=b"0123456789"), disconnect=True, after_bytes=4)
+    fault = fault_of(ErrorAnswer(500, body=b"0123456789"), Disconnect(after_bytes=4))
     effects, reply = carried(plain(), fault)
     assert effects == [
         Begin(500, (*JSON_HEADERS, (b"content-length", b"10"))),
@@ -611,48 +629,41 @@ def test_an_error_may_break_in_the_middle_too() -> None:
     )
 )
 def test_what_is_malformed_is_never_json(value: Json) -> None:
-    body = answered(Fault(malformed=True), plain(body=json.dumps(value).encode())).body
+    body = answered(fault_of(Malformed()), plain(body=json.dumps(value).encode())).body
     with pytest.raises(ValueError, match=r"line 1 column"):
         json.loads(body)
 
 
 def test_a_malformed_answer_is_the_right_one_but_for_a_bracket() -> None:
-    reply = answered(Fault(malformed=True))
+    reply = answered(fault_of(Malformed()))
     assert (reply.status, reply.body, reply.headers) == (200, b"{" + ANSWER, JSON_HEADERS)
     assert reply.notes == ("a note",)
 
 
-@pytest.mark.parametrize("events", range(4))
-def test_one_event_of_a_stream_is_malformed(events: int) -> None:
-    pieces = streamed(Fault(malformed=True, after_events=events))
-    broken = Piece(EVENTS[events].replace(b"data: {", b"data: {{"))
-    assert pieces == [*map(Piece, EVENTS[:events]), broken, *map(Piece, EVENTS[events + 1 :])]
+def test_the_first_event_of_a_stream_is_malformed() -> None:
+    broken = Piece(EVENTS[0].replace(b"data: {", b"data: {{"))
+    assert streamed(fault_of(Malformed())) == [broken, *map(Piece, EVENTS[1:])]
 
 
-def test_the_first_event_of_a_stream_is_malformed_where_nothing_else_is_said() -> None:
-    assert streamed(Fault(malformed=True)) == streamed(Fault(malformed=True, after_events=0))
-
-
-def test_a_stream_that_is_too_short_is_malformed_where_it_is_done() -> None:
-    *events, last = streamed(Fault(malformed=True, after_events=100))
-    assert (events, last) == ([*map(Piece, EVENTS[:4])], Piece(b"data: {[DONE]\n\n"))
-    assert streamed(Fault(malformed=True, after_events=100), events=WORDS) == [*map(Piece, WORDS)]
+def test_a_stream_without_a_chunk_is_malformed_where_it_is_done() -> None:
+    assert streamed(fault_of(Malformed()), events=[DONE]) == [Piece(b"data: {[DONE]\n\n")]
+    assert streamed(fault_of(Malformed()), events=[]) == []
 
 
 @pytest.mark.parametrize(("body", "half"), [(ANSWER, ANSWER[:19]), (b"12345", b"12"), (b"", b"")])
 def test_a_truncated_answer_is_the_first_half_of_it(body: bytes, half: bytes) -> None:
-    assert answered(Fault(truncated=True), plain(body=body)).body == half
+    assert answered(fault_of(Truncated()), plain(body=body)).body == half
 
 
 @pytest.mark.parametrize(("events", "kept"), [(5, 2), (4, 2), (1, 0), (0, 0)])
 def test_a_truncated_stream_ends_after_half_of_its_events(events: int, kept: int) -> None:
-    assert streamed(Fault(truncated=True), events=EVENTS[:events]) == [*map(Piece, EVENTS[:kept])]
+    assert streamed(fault_of(Truncated()), events=EVENTS[:events]) == [*map(Piece, EVENTS[:kept])]
 
 
 def test_a_truncated_stream_keeps_its_pace_and_asks_what_it_has_to() -> None:
     effects = (Begin(200, STREAM), Wait(1), Piece(b"1"), Now(), Wait(2), Piece(b"2"))
     engine = Engine(*effects, reply=Reply(200, b""))
-    assert carried(engine, Fault(truncated=True), streams=True)[0] == [
+    assert carried(engine, fault_of(Truncated()), streams=True)[0] == [
         Begin(200, STREAM),
         Now(),
         Wait(1),
@@ -662,21 +673,21 @@ def test_a_truncated_stream_keeps_its_pace_and_asks_what_it_has_to() -> None:
 
 
 def test_an_empty_answer_keeps_all_but_its_body() -> None:
-    reply = answered(Fault(empty=True))
+    reply = answered(fault_of(Empty()))
     assert (reply.status, reply.body, reply.headers) == (200, b"", JSON_HEADERS)
 
 
 def test_an_empty_stream_begins_and_has_no_event() -> None:
-    assert streamed(Fault(empty=True)) == []
+    assert streamed(fault_of(Empty())) == []
 
 
 def test_another_content_type_changes_nothing_else() -> None:
-    reply = answered(Fault(content_type="text/html"))
+    reply = answered(fault_of(ContentType("text/html")))
     assert (reply.status, reply.body, reply.headers) == (200, ANSWER, ((b"content-type", b"text/html"),))
 
 
 def test_a_stream_may_have_another_content_type() -> None:
-    effects, reply = carried(streaming(), Fault(content_type="text/plain"), streams=True)
+    effects, reply = carried(streaming(), fault_of(ContentType("text/plain")), streams=True)
     headers = ((b"content-type", b"text/plain"), (b"cache-control", b"no-cache"))
     assert effects == [Begin(200, headers), *map(Piece, EVENTS)]
     assert reply.headers == headers
@@ -685,10 +696,10 @@ def test_a_stream_may_have_another_content_type() -> None:
 @pytest.mark.parametrize(
     ("fault", "body"),
     [
-        (Fault(malformed=True), b'{{"code":1}'),
-        (Fault(truncated=True), b'{"cod'),
-        (Fault(empty=True), b""),
-        (Fault(content_type="a/b"), b'{"code":1}'),
+        (fault_of(Malformed()), b'{{"code":1}'),
+        (fault_of(Truncated()), b'{"cod'),
+        (fault_of(Empty()), b""),
+        (fault_of(ContentType("a/b")), b'{"code":1}'),
         (Fault(delay=1), b'{"code":1}'),
     ],
 )
@@ -703,18 +714,18 @@ def test_an_error_of_the_engine_is_spoiled_like_any_answer(fault: Fault, body: b
 
 def test_a_raw_body_is_the_answer_whatever_was_asked() -> None:
     engine = plain(status=400)
-    effects, reply = carried(engine, at("p", raw=b'{"score": 7}'))
+    effects, reply = carried(engine, at("p", Raw(b'{"score": 7}')))
     assert (effects, engine.log) == ([], [])
     assert reply == Reply(200, b'{"score": 7}', JSON_HEADERS, "raw body (fault p)")
 
 
 def test_an_empty_raw_body_is_one_too() -> None:
-    assert carried(plain(), Fault(raw=b""))[1].body == b""
+    assert carried(plain(), fault_of(Raw(b"")))[1].body == b""
 
 
 def test_a_raw_body_is_a_stream_s_only_event() -> None:
     engine = streaming()
-    effects, reply = carried(engine, Fault(raw=b'{"a":\n 1}'), streams=True)
+    effects, reply = carried(engine, fault_of(Raw(b'{"a":\n 1}')), streams=True)
     begun, *pieces = effects
     assert begun == Begin(200, STREAM_HEADERS)
     assert pieces == [Piece(b'data: {"a":\ndata:  1}\n\n'), Piece(DONE)]
@@ -724,9 +735,9 @@ def test_a_raw_body_is_a_stream_s_only_event() -> None:
 # Streams alone
 
 
-@pytest.mark.parametrize(("after", "events"), [(None, 0), (0, 0), (2, 2), (100, 4)])
-def test_an_error_event_ends_a_stream_which_is_never_done(after: int | None, events: int) -> None:
-    *passed, last = streamed(Fault(error_event="Out of breath.", after_events=after))
+@pytest.mark.parametrize(("after", "events"), [(0, 0), (2, 2), (100, 4)])
+def test_an_error_event_ends_a_stream_which_is_never_done(after: int, events: int) -> None:
+    *passed, last = streamed(fault_of(ErrorEvent("Out of breath.", after_events=after)))
     assert passed == [*map(Piece, EVENTS[:events])]
     assert isinstance(last, Piece)
     told, end = last.data.removeprefix(b"data: "), last.data[-2:]
@@ -737,22 +748,22 @@ def test_an_error_event_ends_a_stream_which_is_never_done(after: int | None, eve
 
 
 def test_an_error_event_always_says_something() -> None:
-    [event] = streamed(Fault(error_event=""))
+    [event] = streamed(fault_of(ErrorEvent("")))
     assert b'"message":"The stream failed on purpose."' in sent([event])
 
 
 def test_an_endless_stream_repeats_its_content_up_to_the_bound_and_then_ends_as_it_should() -> None:
-    effects = streamed(Fault(endless=True), pace=Pace(most_events=8))
+    effects = streamed(fault_of(Endless()), pace=Pace(most_events=8))
     expected = [OPENING, *WORDS, *WORDS, *WORDS, WORDS[0], ENDING, DONE]
     assert effects == [*map(Piece, expected)]
 
 
 def test_an_endless_stream_that_is_long_already_goes_out_as_it_is() -> None:
-    assert streamed(Fault(endless=True), pace=Pace(most_events=2)) == [*map(Piece, EVENTS)]
+    assert streamed(fault_of(Endless()), pace=Pace(most_events=2)) == [*map(Piece, EVENTS)]
 
 
 def test_an_endless_stream_keeps_its_pace() -> None:
-    effects = streamed(Fault(endless=True), pace=Pace(tokens_per_second=4, most_events=5))
+    effects = streamed(fault_of(Endless()), pace=Pace(tokens_per_second=4, most_events=5))
     assert effects == [
         *map(Piece, EVENTS[:3]),
         Wait(0.25),
@@ -764,7 +775,7 @@ def test_an_endless_stream_keeps_its_pace() -> None:
 
 
 def test_an_endless_stream_of_no_content_says_something() -> None:
-    effects = streamed(Fault(endless=True), pace=Pace(most_events=3), events=[OPENING, ENDING, DONE])
+    effects = streamed(fault_of(Endless()), pace=Pace(most_events=3), events=[OPENING, ENDING, DONE])
     more = json.loads(OPENING[6:])
     more["choices"][0]["delta"] = {"content": " and on"}
     _, *again, ending, done = (effect for effect in effects if isinstance(effect, Piece))
@@ -777,31 +788,31 @@ def test_an_endless_stream_of_no_content_says_something() -> None:
     [b"data: nonsense\n\n", b"data: 1\n\n", b'data: {"choices":7}\n\n', b'data: {"choices":[1, {}]}\n\n'],
 )
 def test_an_endless_stream_may_be_one_of_another_form(data: bytes) -> None:
-    effects = streamed(Fault(endless=True), pace=Pace(most_events=4), events=[data, DONE])
+    effects = streamed(fault_of(Endless()), pace=Pace(most_events=4), events=[data, DONE])
     assert effects == [Piece(data)] * 4 + [Piece(DONE)]
-    assert streamed(Fault(endless=True), pace=Pace(most_events=3), events=[data]) == [Piece(data)] * 3
+    assert streamed(fault_of(Endless()), pace=Pace(most_events=3), events=[data]) == [Piece(data)] * 3
 
 
 def test_an_endless_stream_without_an_event_ends() -> None:
-    assert streamed(Fault(endless=True), events=[DONE]) == [Piece(DONE)]
+    assert streamed(fault_of(Endless()), events=[DONE]) == [Piece(DONE)]
 
 
 @pytest.mark.parametrize(
     "fault",
-    [Fault(error_event="x"), Fault(endless=True), Fault(disconnect=True, after_events=1)],
+    [fault_of(ErrorEvent("x")), fault_of(Endless()), fault_of(Disconnect(after_events=1))],
 )
 def test_what_only_a_stream_can_have_leaves_other_answers_as_they_are(fault: Fault) -> None:
     engine = plain()
     effects, reply = carried(engine, fault)
     assert (effects, reply.status, reply.body) == ([], 200, ANSWER)
-    assert reply.subject == f"helpful@v1 0.5, {describe(fault)}, which a stream alone can have"
+    assert reply.subject == f"helpful@v1 0.5, {fault.describe()}, which a stream alone can have"
 
 
 # Drips
 
 
 def test_a_plain_answer_drips() -> None:
-    effects, reply = carried(plain(body=b"0123456"), Fault(drip=Drip(size=3, seconds=0.5)))
+    effects, reply = carried(plain(body=b"0123456"), fault_of(Drip(size=3, seconds=0.5)))
     assert effects == [
         Begin(200, (*JSON_HEADERS, (b"content-length", b"7"))),
         Piece(b"012"),
@@ -814,32 +825,34 @@ def test_a_plain_answer_drips() -> None:
 
 
 def test_a_stream_drips() -> None:
-    effects = streamed(Fault(drip=Drip(size=2, seconds=1)), events=[b"abc", b"d"])
+    effects = streamed(fault_of(Drip(size=2, seconds=1)), events=[b"abc", b"d"])
     assert effects == [Piece(b"ab"), Wait(1), Piece(b"c"), Wait(1), Piece(b"d")]
 
 
 def test_an_empty_body_drips_nothing() -> None:
-    effects, _ = carried(plain(), Fault(empty=True, drip=Drip()))
+    effects, _ = carried(plain(), fault_of(Empty(), Drip()))
     assert effects == [Begin(200, (*JSON_HEADERS, (b"content-length", b"0")))]
 
 
 DROPS = Drip(size=5, seconds=1)
-SPOILED = [
-    (Fault(error=ErrorAnswer(500, body=b"an error's body")), 500, b"an error's body"),
-    (Fault(raw=b"some raw body"), 200, b"some raw body"),
-    (Fault(malformed=True), 200, b"{" + ANSWER),
-    (Fault(truncated=True), 200, ANSWER[:19]),
-    (Fault(truncated=True, content_type="text/html"), 200, ANSWER[:19]),
+SPOILED: list[tuple[tuple[FaultKind, ...], int, str, bytes]] = [
+    ((ErrorAnswer(500, body=b"an error's body"),), 500, "application/json", b"an error's body"),
+    ((Raw(b"some raw body"),), 200, "application/json", b"some raw body"),
+    ((Malformed(),), 200, "application/json", b"{" + ANSWER),
+    ((Truncated(),), 200, "application/json", ANSWER[:19]),
+    ((Truncated(), ContentType("text/html")), 200, "text/html", ANSWER[:19]),
 ]
 
 
-@pytest.mark.parametrize(("fault", "status", "body"), SPOILED)
-def test_whatever_is_answered_can_drip(fault: Fault, status: int, body: bytes) -> None:
-    (begun, *effects), reply = carried(plain(), replace(fault, drip=DROPS))
+@pytest.mark.parametrize(("kinds", "status", "media_type", "body"), SPOILED)
+def test_whatever_is_answered_can_drip(
+    kinds: Sequence[FaultKind], status: int, media_type: str, body: bytes
+) -> None:
+    (begun, *effects), reply = carried(plain(), fault_of(*kinds, DROPS))
     assert isinstance(begun, Begin)
     assert (begun.status, reply.status) == (status, status)
     assert dict(begun.headers)[b"content-length"] == b"%d" % len(body)
-    assert dict(begun.headers)[b"content-type"] == (fault.content_type or "application/json").encode()
+    assert dict(begun.headers)[b"content-type"] == media_type.encode()
     assert sent(effects) == body
     assert effects[1::2] == [Wait(1)] * (len(effects) // 2)
     assert [len(effect.data) for effect in effects[:-1] if isinstance(effect, Piece)] == (
@@ -847,10 +860,10 @@ def test_whatever_is_answered_can_drip(fault: Fault, status: int, body: bytes) -
     )
 
 
-@pytest.mark.parametrize("members", [{"after_bytes": 12}, {"after_events": 1}])
-def test_a_stream_drips_until_it_breaks(members: Mapping[str, Any]) -> None:
-    whole = streamed(Fault(disconnect=True, **members))
-    effects = streamed(Fault(disconnect=True, drip=DROPS, **members))
+@pytest.mark.parametrize("broken", [Disconnect(after_bytes=12), Disconnect(after_events=1)])
+def test_a_stream_drips_until_it_breaks(broken: Disconnect) -> None:
+    whole = streamed(fault_of(broken))
+    effects = streamed(fault_of(broken, DROPS))
     assert (sent(effects), effects[-1]) == (sent(whole), Break())
     assert effects.count(Break()) == 1
     assert effects[1] == Wait(1)
@@ -858,28 +871,28 @@ def test_a_stream_drips_until_it_breaks(members: Mapping[str, Any]) -> None:
 
 def test_nothing_drips_of_a_connection_that_breaks_at_once() -> None:
     engine = plain()
-    effects, reply = carried(engine, Fault(disconnect=True, drip=DROPS))
+    effects, reply = carried(engine, fault_of(Disconnect(), DROPS))
     assert (effects, engine.log, reply.status) == ([Break()], [], 0)
 
 
 def test_an_endless_stream_drips_too() -> None:
-    whole = streamed(Fault(endless=True))
-    assert sent(streamed(Fault(endless=True, drip=DROPS))) == sent(whole)
+    whole = streamed(fault_of(Endless()))
+    assert sent(streamed(fault_of(Endless(), DROPS))) == sent(whole)
 
 
 # Clients that leave
 
 EVERY = [
     Fault(),
-    Fault(malformed=True),
-    Fault(truncated=True),
-    Fault(content_type="a/b"),
-    Fault(endless=True),
-    Fault(error_event="x", after_events=2),
-    Fault(disconnect=True, after_events=2),
-    Fault(disconnect=True, after_bytes=200),
-    Fault(drip=Drip()),
-    Fault(drip=Drip(), content_type="a/b", endless=True, disconnect=True, after_bytes=500),
+    fault_of(Malformed()),
+    fault_of(Truncated()),
+    fault_of(ContentType("a/b")),
+    fault_of(Endless()),
+    fault_of(ErrorEvent("x", after_events=2)),
+    fault_of(Disconnect(after_events=2)),
+    fault_of(Disconnect(after_bytes=200)),
+    fault_of(Drip()),
+    fault_of(Endless(), ContentType("a/b"), Disconnect(after_bytes=500), Drip()),
 ]
 
 
@@ -887,7 +900,7 @@ EVERY = [
 @pytest.mark.parametrize("steps", range(1, 5))
 def test_a_client_that_leaves_ends_the_engine_too(fault: Fault, steps: int) -> None:
     engine = streaming(Now())
-    exchange = spoiled(engine.exchange, fault, PACE, refused, streams=True)
+    exchange = with_fault(engine.exchange, fault, context(fault))
     next(exchange)
     for _ in range(steps - 1):
         exchange.send(None)
@@ -902,7 +915,7 @@ def test_a_crash_of_the_engine_comes_through(fault: Fault) -> None:
         yield Now()
         raise ZeroDivisionError
 
-    exchange = spoiled(crashing(), fault, PACE, refused, streams=True)
+    exchange = with_fault(crashing(), fault, context(fault))
     assert next(exchange) == Now()
     with pytest.raises(ZeroDivisionError):
         exchange.send(17.0)
@@ -914,30 +927,30 @@ def test_a_crash_of_the_engine_comes_through(fault: Fault) -> None:
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
-        ("malformed", Fault(malformed=True)),
-        ("truncated", Fault(truncated=True)),
-        ("empty", Fault(empty=True)),
-        ("disconnect", Fault(disconnect=True)),
-        ("disconnect-after-0", Fault(disconnect=True, after_events=0)),
-        ("disconnect-after-12", Fault(disconnect=True, after_events=12)),
-        ("endless", Fault(endless=True)),
-        ("drip", Fault(drip=Drip())),
-        ("content-type", Fault(content_type="text/html")),
-        ("500", Fault(error=ErrorAnswer(500))),
-        ("400", Fault(error=ErrorAnswer(400))),
-        ("599", Fault(error=ErrorAnswer(599))),
-        ("429", Fault(error=ErrorAnswer(429), retry_after=1)),
-        (" 503 ", Fault(error=ErrorAnswer(503), retry_after=1)),
-        ("Malformed", Fault(malformed=True)),
+        ("malformed", fault_of(Malformed())),
+        ("truncated", fault_of(Truncated())),
+        ("empty", fault_of(Empty())),
+        ("disconnect", fault_of(Disconnect())),
+        ("disconnect-after-0", fault_of(Disconnect(after_events=0))),
+        ("disconnect-after-12", fault_of(Disconnect(after_events=12))),
+        ("endless", fault_of(Endless())),
+        ("drip", fault_of(Drip())),
+        ("content-type", fault_of(ContentType("text/html"))),
+        ("500", fault_of(ErrorAnswer(500))),
+        ("400", fault_of(ErrorAnswer(400))),
+        ("599", fault_of(ErrorAnswer(599))),
+        ("429", fault_of(ErrorAnswer(429, retry_after=1))),
+        (" 503 ", fault_of(ErrorAnswer(503, retry_after=1))),
+        ("Malformed", fault_of(Malformed())),
     ],
 )
 def test_the_header_asks_for_a_fault(name: str, fault: Fault) -> None:
     place = "header x-mock-fault"
-    assert magic_fault(name) == replace(fault, place=place, counter=place)
+    assert header_fault(name) == replace(fault, place=place, counter=place)
 
 
 def test_the_header_asks_for_an_error_event() -> None:
-    assert describe(magic_fault("error-event")) == "error event (fault header x-mock-fault)"
+    assert header_fault("error-event").describe() == "error event (fault header x-mock-fault)"
 
 
 @pytest.mark.parametrize(
@@ -955,7 +968,7 @@ def test_the_header_asks_for_an_error_event() -> None:
 )
 def test_a_value_that_is_no_fault_is_refused_with_those_that_are(name: str, near: str) -> None:
     with pytest.raises(BadRequest) as caught:
-        magic_fault(name)
+        header_fault(name)
     [issue] = caught.value.issues
     assert issue == (
         'header x-mock-fault: expected "malformed", "truncated", "empty", "content-type", "disconnect", '
@@ -966,28 +979,11 @@ def test_a_value_that_is_no_fault_is_refused_with_those_that_are(name: str, near
 
 def test_a_fault_of_the_header_can_be_due_like_any() -> None:
     for name in ("drip", "503"):
-        fault = magic_fault(name)
-        assert due([fault], subject(), Counts(), Lot(0, b""), streams=False) == Due(fault)
+        fault = header_fault(name)
+        assert select([fault], subject(), Counts(), Sampler(0, b""), streams=False) == Selection(fault)
 
 
-# Faults that only delay
-
-
-def test_a_fault_that_only_delays_is_told_from_all_others() -> None:
-    assert only_delays(Fault(delay=1.0))
-    others = (
-        Fault(error=ErrorAnswer(500)),
-        Fault(drip=Drip()),
-        Fault(content_type="text/html"),
-        Fault(error_event="x"),
-        Fault(raw=b"1"),
-        Fault(disconnect=True),
-        Fault(malformed=True),
-        Fault(truncated=True),
-        Fault(empty=True),
-        Fault(endless=True),
-    )
-    assert not any(map(only_delays, others))
+# In a service
 
 
 def test_a_page_is_sent_with_its_status_and_type() -> None:
@@ -1003,3 +999,66 @@ def test_the_line_of_an_error_that_a_fault_spoils_is_one_sentence() -> None:
     subject = answer(service, {"criterion_id": 5}).subject
     assert "., " not in subject
     assert subject.endswith(", empty body (fault /faults/0)")
+
+
+# A kind more
+
+
+class Shouting(FaultKind):
+    """Says everything in capitals. A kind as somebody might add it."""
+
+    __slots__ = ()
+    key, words = "shouting", "capitals"
+
+    def plain(self, body: bytes) -> bytes:
+        return body.upper()
+
+    def stream(self, begun: Begin, rest: Effects, context: Context) -> Effects:
+        while isinstance(sent := (yield from next_sent(rest)), Piece):
+            yield Piece(sent.data.upper())
+        assert isinstance(sent, Reply)
+        return sent
+
+
+@pytest.fixture
+def shouting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Add the kind to the table and its key to the schema, which is all that a new one needs in code."""
+    schema = copy.deepcopy(configfile.schema())
+    schema["$defs"]["fault"]["properties"]["shouting"] = {"type": "boolean", "const": True}
+    schema["$defs"]["fault"]["anyOf"].append({"required": ["shouting"]})
+    monkeypatch.setattr(faultmodule, "FAULT_KINDS", (*FAULT_KINDS, Shouting))
+    monkeypatch.setattr(configfile, "schema", lambda: schema)
+    for cached in (configfile.part_schema, configfile.shape_validator):
+        cached.cache_clear()
+    yield
+    for cached in (configfile.part_schema, configfile.shape_validator):
+        cached.cache_clear()
+
+
+@pytest.mark.usefixtures("shouting")
+def test_a_new_kind_is_read_applied_and_told_of_by_its_class_alone() -> None:
+    file = configfile.read_config(
+        b"faults: [{when: {endpoint: judge}, shouting: true, drip: {bytes: 99999}}]"
+    )
+    service = Service(file)
+    usual, shouted = answer(Service(), MINIMAL), answer(service, MINIMAL)
+    assert shouted.body == usual.body.upper()
+    assert shouted.subject.endswith(", drip of 99999 bytes, capitals (fault /faults/0)")
+    assert service.sessions.default.journal.entries[-1].faults == [
+        "drip of 99999 bytes, capitals (fault /faults/0)"
+    ]
+
+
+@pytest.mark.usefixtures("shouting")
+def test_a_new_kind_is_a_keyword_of_the_mock() -> None:
+    mock = Mock(Service())
+    options: Json = {"shouting": True}
+    mock.fault(**options)
+    body = asking(stream=True)
+    assert answer(mock.service, body, path=CHAT).body == answer(Service(), body, path=CHAT).body.upper()
+
+
+def test_each_kind_is_in_the_schema_under_its_key() -> None:
+    parts = configfile.schema()["$defs"]["fault"]
+    keys = {kind.key for kind in FAULT_KINDS}
+    assert {"delay_ms", *keys} == {name for part in parts["anyOf"] for name in part["required"]}

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jsonschema_rs
@@ -10,21 +11,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openpipe_mock.answers.events import DONE
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.scorers import Declared, Failing, Fixed, Form
 from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
-from openpipe_mock.answers.wire import DONE
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.contract import eventstream
 from openpipe_mock.core.effects import Begin, Effect, Effects, Head, Piece, Reply, Wait
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.faults import rewriting, variants
 from openpipe_mock.faults.framing import MOST_PAUSES, MOST_SINGLE, PAUSE, one_by_one
-from openpipe_mock.faults.variants import VARIANTS, Variant, variant_named, varied
+from openpipe_mock.faults.kinds import Context
+from openpipe_mock.faults.variants import VARIANTS, Variant, variant_named, with_variant
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import DIALECT
 from openpipe_mock.payloads.strategies import chat_requests, criteria_headers, judge_requests
+from openpipe_mock.service.refusals import refusal
 from openpipe_mock.service.service import Service
 from tests.chatting import asking, sent_with, tool
 from tests.environments import ROOT
@@ -107,7 +110,9 @@ def ask(
     exchange = Service(given).exchange(Head("POST", path, headers))
     if found:
         endpoint = {JUDGE: "judge", CHAT: "chat"}.get(path, "other")
-        exchange = varied(exchange, found, endpoint, count or seen_before(found))
+        refused = partial(refusal, twice=endpoint == "chat")
+        context = Context(endpoint, False, Pace(), refused, count or seen_before(found))
+        exchange = with_variant(exchange, found, context)
     return Answered(exchange, body)
 
 

@@ -11,11 +11,12 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from openpipe_mock.core.levels import LEVELS
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import Checker, contract
 from openpipe_mock.openapi.violations import DIALECT
 from openpipe_mock.payloads.edits import Edit, component_edits, edits, edits_at, header_edits
-from openpipe_mock.payloads.places import SOURCE_LEVELS, pointer, resolve_path, root, walk
+from openpipe_mock.payloads.places import pointer, resolve_path, root, walk
 from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, grafted, header_positives, positives, preceded
 from openpipe_mock.service.service import Service
 from tests.inprocess import FULL, HEADERS, JUDGE, answer
@@ -341,7 +342,7 @@ def test_names_are_unique_also_among_the_positives(endpoint: str) -> None:
     names = [each.name for each in found]
     assert len(set(names)) == len(names)
     assert all(name.startswith(f"{endpoint}.") for name in names)
-    assert {each.level for each in found} <= set(SOURCE_LEVELS)
+    assert {each.level for each in found} <= set(LEVELS)
 
 
 def test_an_unknown_endpoint_is_a_key_error() -> None:

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from openpipe_mock import __version__
+from openpipe_mock.core.levels import LEVELS
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.openapi.spec import Checker, contract
-from openpipe_mock.payloads.places import SOURCE_LEVELS
 from openpipe_mock.payloads.valid import REQUEST_COMPONENTS
 from openpipe_mock.payloads.vectors import ANSWERED, REFUSED, files, write_vectors
 from tests.environments import ROOT
@@ -44,6 +44,7 @@ def checker(name: str, line: Json) -> Checker:
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 def test_the_files_are_those_that_are_made_anew() -> None:
     made = files()
     assert sorted(made) == sorted(path.name for path in FOLDER.iterdir())
@@ -53,6 +54,7 @@ def test_the_files_are_those_that_are_made_anew() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 def test_they_are_written_into_a_folder(tmp_path: Path) -> None:
     write_vectors(tmp_path / "vectors")
     for path in FOLDER.iterdir():
@@ -88,7 +90,7 @@ def test_ids_are_unique_in_all_files() -> None:
 def test_a_body_is_what_its_line_says(name: str) -> None:
     for line in lines(name):
         check, body = checker(name, line), line["body"]
-        assert line["level"] in SOURCE_LEVELS
+        assert line["level"] in LEVELS
         assert line["id"].startswith(line["endpoint"])
         if line["headers"] or line["rule"] == "prose" or line["id"] == "chat.answer.null":
             continue

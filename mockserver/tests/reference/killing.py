@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from openpipe_mock.contract.checks import family_of
 from openpipe_mock.contract.findings import Result
-from openpipe_mock.contract.run import RunOptions, run
+from openpipe_mock.contract.run import run
+from openpipe_mock.contract.target import RunOptions
 from tests.judging import KNOWN, states
 from tests.reference.habits import Habits
 from tests.reference.mutation import Mutant

@@ -24,7 +24,8 @@ from starlette.types import ASGIApp
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.guard import guard
 from openpipe_mock.core.effects import Reply
-from openpipe_mock.faults.kinds import Fault
+from openpipe_mock.faults.fault import Fault
+from openpipe_mock.faults.kinds import Disconnect
 from openpipe_mock.server.asgi import create_app
 from openpipe_mock.server.direct import DirectApp
 from openpipe_mock.service.service import Service
@@ -284,7 +285,7 @@ def test_another_server_serves_it(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_another_server_breaks_a_connection_on_purpose() -> None:
-    app = create_app(Settings(faults=(Fault(disconnect=True),)))
+    app = create_app(Settings(faults=(Fault(kinds=(Disconnect(),)),)))
     with served(app, http="h11") as (host, port), pytest.raises(httpx.RemoteProtocolError):
         httpx.post(f"http://{host}:{port}{JUDGE}", json=dict(MINIMAL), headers=KEYED)
 

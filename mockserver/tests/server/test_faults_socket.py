@@ -19,8 +19,8 @@ import trustme
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Begin, Break, Effects, Head, Piece, ReadBody, Reply, Tick, Wait
-from openpipe_mock.faults.kinds import Drip, Fault
-from openpipe_mock.faults.spoiling import spoiled
+from openpipe_mock.faults.fault import Fault, with_fault
+from openpipe_mock.faults.kinds import Context, Disconnect, Drip, Empty, Endless, Malformed, Truncated
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.server.direct import DirectApp
 from openpipe_mock.server.server import LOOP
@@ -60,23 +60,23 @@ def chunks() -> Effects:
 ROUTES: Mapping[str, tuple[Callable[[], Effects], Fault]] = {
     "/plain": (plain, Fault()),
     "/stream": (streaming, Fault()),
-    "/disconnect": (plain, Fault(disconnect=True)),
-    "/after-4-bytes": (plain, Fault(disconnect=True, after_bytes=4)),
-    "/after-all-bytes": (plain, Fault(disconnect=True, after_bytes=9999)),
-    "/after-2-events": (streaming, Fault(disconnect=True, after_events=2)),
-    "/after-15-bytes": (streaming, Fault(disconnect=True, after_bytes=15)),
-    "/after-many-bytes": (partial(plain, LARGE), Fault(disconnect=True, after_bytes=len(LARGE) - 1)),
-    "/malformed": (plain, Fault(malformed=True)),
-    "/truncated": (plain, Fault(truncated=True)),
-    "/truncated-stream": (streaming, Fault(truncated=True)),
-    "/empty": (plain, Fault(empty=True)),
-    "/empty-stream": (streaming, Fault(empty=True)),
-    "/drip": (plain, Fault(drip=Drip(5, 0.001))),
-    "/drip-and-break": (streaming, Fault(disconnect=True, after_events=2, drip=Drip(3, 0.001))),
+    "/disconnect": (plain, Fault(kinds=(Disconnect(),))),
+    "/after-4-bytes": (plain, Fault(kinds=(Disconnect(after_bytes=4),))),
+    "/after-all-bytes": (plain, Fault(kinds=(Disconnect(after_bytes=9999),))),
+    "/after-2-events": (streaming, Fault(kinds=(Disconnect(after_events=2),))),
+    "/after-15-bytes": (streaming, Fault(kinds=(Disconnect(after_bytes=15),))),
+    "/after-many-bytes": (partial(plain, LARGE), Fault(kinds=(Disconnect(after_bytes=len(LARGE) - 1),))),
+    "/malformed": (plain, Fault(kinds=(Malformed(),))),
+    "/truncated": (plain, Fault(kinds=(Truncated(),))),
+    "/truncated-stream": (streaming, Fault(kinds=(Truncated(),))),
+    "/empty": (plain, Fault(kinds=(Empty(),))),
+    "/empty-stream": (streaming, Fault(kinds=(Empty(),))),
+    "/drip": (plain, Fault(kinds=(Drip(5, 0.001),))),
+    "/drip-and-break": (streaming, Fault(kinds=(Disconnect(after_events=2), Drip(3, 0.001)))),
     "/delay": (plain, Fault(delay=0.001)),
-    "/endless": (chunks, Fault(endless=True)),
+    "/endless": (chunks, Fault(kinds=(Endless(),))),
     "/sleep": (plain, Fault(delay=1000)),
-    "/slow": (plain, Fault(drip=Drip(1, 1000))),
+    "/slow": (plain, Fault(kinds=(Drip(1, 1000),))),
 }
 
 
@@ -91,7 +91,8 @@ class Engine:
             if head.method == "POST":
                 yield ReadBody(1000)
             answer, fault = ROUTES[head.path]
-            return (yield from spoiled(answer(), fault, Pace(most_events=FOREVER), refusal, streams=False))
+            context = Context("", False, Pace(most_events=FOREVER), refusal, lambda _: 1)
+            return (yield from with_fault(answer(), fault, context))
         finally:
             self.ended.append(head.path)
 
@@ -459,9 +460,9 @@ def one_request(exchange: Callable[[Head], Effects], members: Mapping[str, Any])
 
 CHATTING = When((Condition("endpoint", "", (demand("equals", "chat"),)),))
 FAULTS = (
-    Fault(when=CHATTING, call=2, disconnect=True, after_events=2, place="/faults/0", counter="0"),
-    Fault(when=CHATTING, call=1, disconnect=True, after_bytes=40, place="/faults/1", counter="1"),
-    Fault(share=0.0, malformed=True, place="/faults/2", counter="2"),
+    Fault(when=CHATTING, call=2, place="/faults/0", counter="0", kinds=(Disconnect(after_events=2),)),
+    Fault(when=CHATTING, call=1, place="/faults/1", counter="1", kinds=(Disconnect(after_bytes=40),)),
+    Fault(share=0.0, place="/faults/2", counter="2", kinds=(Malformed(),)),
 )
 
 

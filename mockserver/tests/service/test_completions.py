@@ -15,7 +15,7 @@ from openpipe_mock.answers.options import MODES
 from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
 from openpipe_mock.core.effects import Entropy, Head, Now, ReadBody, Reply, Tick, Wait
 from openpipe_mock.core.seeded import ANSWERS
-from openpipe_mock.faults.kinds import Fault
+from openpipe_mock.faults.fault import Fault
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import MOST_CACHED

@@ -19,7 +19,8 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.api import Control
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.strictjson import MOST_LEVELS
-from openpipe_mock.faults.kinds import ErrorAnswer, Fault
+from openpipe_mock.faults.fault import Fault
+from openpipe_mock.faults.kinds import ErrorAnswer
 from openpipe_mock.faults.variants import VARIANTS
 from openpipe_mock.payloads import strategies
 from openpipe_mock.server.direct import DirectApp
@@ -186,7 +187,7 @@ SETTINGS = {
     "keys": Settings(keys=("op-other",)),
     "read-only keys": Settings(read_only_keys=("op-test",)),
     "a limit": Settings(limits=Limits(requests_per_minute=1)),
-    "a fault": Settings(faults=(Fault(error=ErrorAnswer(503)),)),
+    "a fault": Settings(faults=(Fault(kinds=(ErrorAnswer(503),)),)),
     "a variant": Settings(variant=VARIANTS[0].name),
     "small bodies": Settings(max_body_bytes=20),
 }

@@ -11,7 +11,8 @@ from openpipe_mock.answers.scorers import Declared, Failing, Form
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Begin, Effect, Effects, Head, Piece, ReadBody, Reply, Tick, Wait
-from openpipe_mock.faults.kinds import ErrorAnswer, Fault
+from openpipe_mock.faults.fault import Fault
+from openpipe_mock.faults.kinds import ErrorAnswer
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.service.request import Handler
 from openpipe_mock.service.service import HANDLERS, Service
@@ -132,7 +133,7 @@ def test_what_is_refused_after_the_limits_counts(body: Json) -> None:
 
 
 def test_limits_come_before_the_body_is_read_and_before_faults() -> None:
-    service = limited(1, faults=(Fault(call=2, error=ErrorAnswer(503)),))
+    service = limited(1, faults=(Fault(call=2, kinds=(ErrorAnswer(503),)),))
     assert judge(service).status == 200
     exchange = service.exchange(Head("POST", JUDGE, HEADERS))
     assert next(exchange) == Tick(), "nobody asked for the body"

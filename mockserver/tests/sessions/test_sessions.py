@@ -13,7 +13,8 @@ from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head, Reply, Tick
 from openpipe_mock.core.errors import BadRequest, Conflict, NotFound, TooManySessions
-from openpipe_mock.faults.kinds import ErrorAnswer, Fault
+from openpipe_mock.faults.fault import Fault
+from openpipe_mock.faults.kinds import ErrorAnswer
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, Sessions
 from tests.chatting import CHAT, LATEST, asking, sent_with
@@ -163,7 +164,7 @@ def test_repeats_count_for_themselves() -> None:
 
 
 def test_faults_count_for_themselves() -> None:
-    service = Service(Settings(faults=(Fault(call=2, error=ErrorAnswer(503)),)))
+    service = Service(Settings(faults=(Fault(call=2, kinds=(ErrorAnswer(503),)),)))
     statuses = [ask(service, name, having()).status for name in ("a", "b", "a", "a", "b", "")]
     assert statuses == [200, 200, 503, 200, 503, 200]
 
@@ -205,7 +206,9 @@ def test_what_is_set_at_runtime_is_set_for_its_session_alone() -> None:
     session = service.sessions.find("a", 0)
     session.override(criteria={"helpful": Declared({1: HALF})})
     session.override(completions=(Script(choices=(ScriptedChoice("scripted"),), place="/runtime/1"),))
-    session.override(faults=(Fault(first=1, error=ErrorAnswer(503)),), limits=Limits(requests_per_minute=9))
+    session.override(
+        faults=(Fault(first=1, kinds=(ErrorAnswer(503),)),), limits=Limits(requests_per_minute=9)
+    )
     assert ask(service, "a", having()).status == 503
     assert [score(service, name, "helpful") for name in ("a", "b", "")] == [0.5, usual, usual]
     said = [chat(service, name)["choices"][0]["message"]["content"] for name in ("a", "b")]

@@ -9,7 +9,8 @@ import pytest
 
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head
-from openpipe_mock.faults.kinds import ErrorAnswer, Fault
+from openpipe_mock.faults.fault import Fault
+from openpipe_mock.faults.kinds import ErrorAnswer
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.testing.conduct import (
@@ -192,7 +193,7 @@ def test_a_path_that_is_none_of_ours_stands_for_its_endpoint() -> None:
 
 
 def test_what_an_answer_and_a_query_say_is_observed() -> None:
-    busy = Settings(faults=(Fault(error=ErrorAnswer(429), retry_after=0.5),))
+    busy = Settings(faults=(Fault(kinds=(ErrorAnswer(429, retry_after=0.5),)),))
     [entry] = entries((JUDGE, MINIMAL, {}), settings=busy)
     assert (observed(entry).retry_after, observed(entry).status) == (0.5, 429)
     visit = Service().visit(Head("POST", JUDGE, HEADERS, b"api_key=op-1&limit=5&token="))
@@ -208,7 +209,7 @@ def test_long_bodies_that_begin_alike_are_not_the_same() -> None:
 
 
 def test_conduct_is_that_of_a_journal() -> None:
-    busy = Settings(faults=(Fault(error=ErrorAnswer(429), retry_after=1.0, first=1),))
+    busy = Settings(faults=(Fault(first=1, kinds=(ErrorAnswer(429, retry_after=1.0),)),))
     came = entries((JUDGE, MINIMAL, {}), (JUDGE, MINIMAL, {}), settings=busy)
     [lapse] = conduct(came)
     assert (lapse.rule.name, [sight.id for sight in lapse.sights]) == ("ignored-retry-after", ["default-2"])

@@ -14,7 +14,7 @@ from openpipe_mock.config.file import ConfigError, schema
 from openpipe_mock.core.wording import quoted
 from openpipe_mock.testing.calls import MOST_SHOWN, violation_pointer
 from openpipe_mock.testing.interception import patched
-from openpipe_mock.testing.mock import Conditions, Mock, MockError, settings_of
+from openpipe_mock.testing.mock import Conditions, FaultOptions, Mock, MockError, settings_of
 
 SERVICE = "https://api.openpipe.ai/api/v1"
 KEY = {"authorization": "Bearer op-local"}
@@ -175,7 +175,7 @@ def test_mistakes_are_told_with_their_place(mock: Mock, wrong: Any, told: str) -
 def test_every_key_of_the_config_file_has_its_word_here() -> None:
     parts = schema()["$defs"]
     assert set(parts["when"]["properties"]) == set(get_type_hints(Conditions)) | {"input"} - {"input"}
-    assert set(parts["fault"]["properties"]) == set(get_type_hints(Mock.fault)) - {"return"}
+    assert set(parts["fault"]["properties"]) == set(get_type_hints(FaultOptions))
     assert set(parts["script"]["properties"]) == set(get_type_hints(Mock.completion)) - {"return"}
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from openpipe_mock.openapi.conversion.refusals import child
+
 _Document = dict[str, Any]
 
 _HEADER = (
@@ -115,8 +117,7 @@ def _contrasts(found: Any, expected: Any, place: str) -> Iterator[str]:
     """Walk two JSON values and yield a sentence for each difference."""
     if isinstance(found, dict) and isinstance(expected, dict):
         for key in expected | found:
-            step = str(key).replace("~", "~0").replace("/", "~1")
-            yield from _contrasts(found.get(key, _MISSING), expected.get(key, _MISSING), f"{place}/{step}")
+            yield from _contrasts(found.get(key, _MISSING), expected.get(key, _MISSING), child(place, key))
     elif isinstance(found, list) and isinstance(expected, list):
         for index in range(max(len(found), len(expected))):
             left, right = (values[index] if index < len(values) else _MISSING for values in (found, expected))

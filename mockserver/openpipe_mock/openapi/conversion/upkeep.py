@@ -9,6 +9,7 @@ import jsonschema_rs
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.wording import listed, quoted, quoted_names, shown
 from openpipe_mock.openapi.conversion.convert import convert_page, differences
+from openpipe_mock.openapi.conversion.refusals import child
 from openpipe_mock.openapi.shapes import resolve
 from openpipe_mock.openapi.spec import load_document
 from openpipe_mock.openapi.violations import DIALECT, SchemaPlace, violations_of
@@ -102,11 +103,11 @@ def _examples(
     elif isinstance(given, dict) and "schema" in node:
         for name, entry in given.items():
             yield (*place, "examples", name), schema, resolve(entry, document)["value"]
-    for name, child in node.items():
+    for name, inner in node.items():
         if name not in ("example", "examples", "default", "enum", "const"):
-            yield from _examples(child, document, (*place, name))
+            yield from _examples(inner, document, (*place, name))
 
 
 def _pointer(place: Any) -> str:
     """The JSON pointer of a path of steps."""
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in place) or "/"
+    return child("", *place) or "/"

@@ -13,7 +13,7 @@ from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.faults.kinds import Fault
+from openpipe_mock.faults.fault import Fault
 from openpipe_mock.sessions.memory import NOTHING, SessionOverrides
 from openpipe_mock.sessions.redis.codec import ForeignData, dumped, loaded
 

@@ -21,7 +21,7 @@ from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.errors import ApiError, Conflict, StateUnavailable, TooManySessions
 from openpipe_mock.core.userfiles import MEBIBYTE
-from openpipe_mock.faults.kinds import Fault
+from openpipe_mock.faults.fault import Fault
 from openpipe_mock.sessions.calllog import (
     MOST_CALLS,
     MOST_LOG_BYTES,

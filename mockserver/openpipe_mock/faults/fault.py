@@ -1,0 +1,95 @@
+"""A fault: which requests it strikes, and what goes wrong with their answers."""
+
+from dataclasses import dataclass, replace
+
+from openpipe_mock.core.effects import Effects, Wait
+from openpipe_mock.core.reading import At, Json, part_digest, present_keys, seconds, whole
+from openpipe_mock.faults.kinds import FAULT_KINDS, Context, FaultKind
+from openpipe_mock.matching.conditions import ALWAYS, When, part_when
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong with a request that meets `when`, at its turn.
+
+    When it strikes: `call`: at the n-th such request alone. `every`: at each n-th. `first`: at the first n.
+    `share`: at this share of contents. Where several are given, all must hold.
+
+    What it does: `delay`: waits so many seconds before anything else. `kinds`: what goes wrong then, in the
+    order of `FAULT_KINDS`.
+
+    `name`: the user's name for it. `place`: its JSON pointer. `counter`: the name of its count. `share_key`:
+    what its share is drawn by; it is made from the fault's own text, so that a fault that moves in the file
+    strikes the same contents.
+    """
+
+    when: When = ALWAYS
+    call: int | None = None
+    every: int | None = None
+    first: int | None = None
+    share: float | None = None
+    delay: float = 0.0
+    kinds: tuple[FaultKind, ...] = ()
+    name: str = ""
+    place: str = ""
+    counter: str = ""
+    share_key: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place} ({self.name})" if self.name else self.place
+
+    @property
+    def needs_stream(self) -> bool:
+        """Whether only a stream can have it."""
+        return any(kind.needs_stream for kind in self.kinds)
+
+    def describe(self) -> str:
+        """Say what it does and where it stands, for log and journal: `status 429 (fault /faults/0)`."""
+        delay = [f"delay of {self.delay * 1000:g} ms"] if self.delay else []
+        told = ", ".join([*delay, *(kind.describe() for kind in self.kinds)]) or "nothing"
+        return f"{told} (fault {self})" if str(self) else told
+
+
+def read_fault(value: Json, at: At) -> Fault:
+    """Build a fault from a value whose shape is right; note in `at` what else is wrong with it."""
+    _check_turns(value, at)
+    return Fault(
+        part_when(value, at),
+        **whole(value, call="call", every="every", first="first"),
+        **present_keys(value, share="share", name="name"),
+        **seconds(value, delay_ms="delay"),
+        kinds=tuple(kind.read(value) for kind in FAULT_KINDS if kind.key in value),
+        place=at.place,
+        counter=at.counter(value),
+        share_key=part_digest(value),
+    )
+
+
+def _check_turns(value: Json, at: At) -> None:
+    """Note in `at` combinations of `call`, `every` and `first` that no request ever meets."""
+    turn, every, first = value.get("call"), value.get("every", 1), value.get("first")
+    if turn and turn % every:
+        told = (
+            f'"call": {turn} is no multiple of "every": {every}, so this never happens; remove one of them.'
+        )
+        at.at("every").wrong("every", told)
+    if first and first < (turn or every):
+        told = f"the first {first} requests end before it is this fault's turn, so this never happens."
+        at.at("first").wrong("first", told)
+
+
+def with_fault(exchange: Effects, fault: Fault, context: Context) -> Effects:
+    """Run the exchange that answers a request, with a fault in it.
+
+    Where the fault leaves nothing of the answer (an error, a raw body, a disconnect before it), the exchange
+    isn't started. Otherwise it runs, and the fault changes what it answers, errors too. A reply with status 0
+    means that the connection broke before the answer.
+    """
+    if fault.delay:
+        yield Wait(fault.delay)
+    for kind in fault.kinds:
+        exchange = kind.around(exchange, context)
+    reply = yield from exchange
+    vain = ", which a stream alone can have" if fault.needs_stream and not context.streams else ""
+    told = filter(None, (reply.subject.removesuffix("."), f"{fault.describe()}{vain}"))
+    return replace(reply, subject=", ".join(told))
