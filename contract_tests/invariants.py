@@ -6,9 +6,9 @@ from typing import Any
 from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.core.errors import Violation
+from openpipe_mock.core.pointers import pointer_to
 from openpipe_mock.core.wording import shown
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.payloads.places import pointer
 
 from . import streams
 from .schemas import first_violations
@@ -128,7 +128,7 @@ def _results(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         found = choice.get("criteria_results") if isinstance(choice, dict) else None
         for name, result in found.items() if isinstance(found, dict) else ():
             if isinstance(result, dict):
-                yield pointer(("choices", number, "criteria_results", name)), result
+                yield pointer_to("choices", number, "criteria_results", name), result
 
 
 def _summed(value: Any) -> Findings:

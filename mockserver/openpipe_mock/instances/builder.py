@@ -13,13 +13,13 @@ from typing import Any
 
 import orjson
 
+from openpipe_mock.core.pointers import pointer_to
 from openpipe_mock.instances.demands import Budget, Contradiction
 from openpipe_mock.instances.documents import (
     BadSchema,
     SchemaError,
     Unbuildable,
     applicator,
-    schema_pointer,
     serialized,
 )
 from openpipe_mock.instances.drafts import EVALUATIONS, Draft, InstancePlace
@@ -104,7 +104,7 @@ class Variants:
             unions = (name for name in ("anyOf", "oneOf", "allOf") if name in top.schema)
             return Contradiction(next(unions, "$ref"), "")
         error = next(refusing.iter_errors(value))
-        path = schema_pointer(error.schema_path)
+        path = pointer_to(*error.schema_path)
         if error.kind.name == "falseSchema":
             return Contradiction(applicator(path), path)
         return Contradiction(error.kind.name, path.rpartition("/")[0])

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import orjson
 
 from openpipe_mock.core import patterns
+from openpipe_mock.core.pointers import pointer_step, steps_of
 
 MOST_SCHEMA_BYTES = 1_500_000
 _MOST_SUBSCHEMAS = 25_000
@@ -59,23 +60,13 @@ class Node(NamedTuple):
         schema, pointer = self
         for step in steps:
             schema = schema[step]
-            pointer = f"{pointer}/{escaped(step)}"
+            pointer = f"{pointer}/{pointer_step(step)}"
         return Node(schema, pointer)
 
     def children(self, keyword: str) -> list["Node"]:
         """The subschemas in the list or the map under a keyword; [] without it."""
         held = self.schema.get(keyword, ())
         return [self.child(keyword, step) for step in (held if isinstance(held, dict) else range(len(held)))]
-
-
-def escaped(step: str | int) -> str:
-    """One step of a JSON pointer, escaped."""
-    return str(step) if isinstance(step, int) else step.replace("~", "~0").replace("/", "~1")
-
-
-def schema_pointer(path: list[str | int]) -> str:
-    """The JSON pointer of a path of steps."""
-    return "".join(f"/{escaped(step)}" for step in path)
 
 
 def applicator(pointer: str) -> str:
@@ -122,12 +113,11 @@ class SchemaDocument:
         return self.targets[reference]
 
     def _found(self, reference: str) -> Node:
-        start, *steps = unquote(reference).split("/")
-        if start != "#":
+        pointer = unquote(reference)
+        if not f"{pointer}/".startswith("#/"):
             raise LookupError(reference)
         found = self.top
-        for step in steps:
-            step = step.replace("~1", "/").replace("~0", "~")
+        for step in steps_of(pointer):
             found = found.child(int(step) if isinstance(found.schema, list) and step.isdecimal() else step)
         return found
 

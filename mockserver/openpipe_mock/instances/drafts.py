@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 
 from openpipe_mock.core import patterns
+from openpipe_mock.core.pointers import pointer_step
 from openpipe_mock.instances.demands import Budget, Contradiction, Demands, common, json_key
-from openpipe_mock.instances.documents import Node, SchemaDocument, applicator, escaped
+from openpipe_mock.instances.documents import Node, SchemaDocument, applicator
 from openpipe_mock.instances.scalars import SCALARS, item_noun, noun_of
 from openpipe_mock.instances.validators import pattern_cost, simple_validator
 from openpipe_mock.openapi.violations import JSON_TYPES
@@ -52,7 +53,7 @@ class InstancePlace:
 
     def at(self, step: str | int, noun: str, shift: int, demands: Demands) -> "InstancePlace":
         """The place of a member or item of a value that was made for these demands."""
-        pointer = f"{self.pointer}/{escaped(step)}"
+        pointer = f"{self.pointer}/{pointer_step(step)}"
         active = self.active | demands.nodes.keys()
         return InstancePlace(pointer, noun or self.noun, self.shift + shift, self.level + 1, active)
 

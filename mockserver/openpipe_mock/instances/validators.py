@@ -14,6 +14,7 @@ import jsonschema_rs
 import orjson
 
 from openpipe_mock.core import patterns
+from openpipe_mock.core.pointers import pointer_to
 from openpipe_mock.instances.documents import (
     MAPS,
     UNEVALUATED,
@@ -22,7 +23,6 @@ from openpipe_mock.instances.documents import (
     SchemaDocument,
     Unbuildable,
     indexed,
-    schema_pointer,
 )
 
 _BACKTRACKS = 10_000
@@ -88,7 +88,7 @@ def _refusal(error: jsonschema_rs.ValidationError, document: SchemaDocument) -> 
         while place and (isinstance(keyword, int) or place[-1] in MAPS):
             keyword = place.pop()
         wrong = "no regular expression that is understood" if error.kind.name == "format" else "not allowed"
-        return BadSchema(str(keyword), schema_pointer(place), f'The value of "{keyword}" is {wrong} here.')
+        return BadSchema(str(keyword), pointer_to(*place), f'The value of "{keyword}" is {wrong} here.')
     try:
         for node in document.references:
             document.target(node)

@@ -23,6 +23,7 @@ from openpipe_mock.core.pointers import pointer_step
 from openpipe_mock.core.wording import (
     MOST_COUNTED,
     NUMBER,
+    counted,
     did_you_mean,
     listed,
     nearest,
@@ -400,7 +401,7 @@ def _dependent_schemas(place: SchemaPlace, schema: _Schema, value: Any) -> Itera
 def _bound(keyword: str, measured: type | tuple[type, ...], unit: str = "") -> _Rule:
     """Make the rule for a bound, `min…` or `max…`, of a number or of the length of a text, list or object.
 
-    It judges values of the type `measured`. `unit`: what is counted, in the plural.
+    It judges values of the type `measured`. `unit`: what is counted.
     """
     lowest = keyword.startswith("min")
     words = "at least" if lowest else "at most"
@@ -410,8 +411,9 @@ def _bound(keyword: str, measured: type | tuple[type, ...], unit: str = "") -> _
         if judged:
             size = len(value) if unit else value
             if size < limit if lowest else size > limit:
-                amount = f"{words} {limit} {unit.removesuffix('s') if limit == 1 else unit}".rstrip()
-                yield Violation(place.pointer, keyword, f"expected {amount}, got {_got(schema, value)}.")
+                amount = counted(limit, unit) if unit else limit
+                told = f"expected {words} {amount}, got {_got(schema, value)}."
+                yield Violation(place.pointer, keyword, told)
 
     return rule
 
@@ -434,13 +436,13 @@ KEYWORD_RULES: dict[str, _Rule] = {
     "items": _items,
     "minimum": _bound("minimum", NUMBER),
     "maximum": _bound("maximum", NUMBER),
-    "minItems": _bound("minItems", list, "items"),
-    "maxItems": _bound("maxItems", list, "items"),
-    "minLength": _bound("minLength", str, "characters"),
-    "maxLength": _bound("maxLength", str, "characters"),
+    "minItems": _bound("minItems", list, "item"),
+    "maxItems": _bound("maxItems", list, "item"),
+    "minLength": _bound("minLength", str, "character"),
+    "maxLength": _bound("maxLength", str, "character"),
     "pattern": _pattern,
     "propertyNames": _property_names,
-    "minProperties": _bound("minProperties", dict, "keys"),
+    "minProperties": _bound("minProperties", dict, "key"),
     "if": _conditional,
     "anyOf": _at_least_one,
     "oneOf": _exactly_one,

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock.core.levels import weaker
+from openpipe_mock.core.pointers import pointer_to
 from openpipe_mock.openapi.shapes import Schema
 from openpipe_mock.payloads.places import (
     ITEM,
@@ -26,7 +27,6 @@ from openpipe_mock.payloads.places import (
     at,
     key_of,
     opened,
-    pointer,
     put,
     resolve_path,
     spots,
@@ -123,7 +123,7 @@ class Edit:
 
     def pointer_in(self, body: Json) -> str:
         """The JSON pointer of the violation in `apply(body)`. Raises ValueError if the edit doesn't fit."""
-        return pointer(self.found(body))
+        return pointer_to(*self.found(body))
 
     def apply(self, body: Json) -> Json:
         """An invalid copy of a valid body. Raises ValueError if the edit doesn't fit."""
@@ -291,4 +291,5 @@ def _broken_texts(component: str, parameter: Schema) -> Iterator[tuple[str, str,
     for spot in every:
         value, place = holding_spot(every[0], spot)
         for name, rule, wrong in _changes(spot):
-            yield _dotted(spot, name), rule, pointer(place), orjson.dumps(put(value, place, wrong)).decode()
+            text = orjson.dumps(put(value, place, wrong)).decode()
+            yield _dotted(spot, name), rule, pointer_to(*place), text

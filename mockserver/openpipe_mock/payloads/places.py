@@ -190,11 +190,6 @@ def _parts(value: Any, step: Step) -> Iterator[tuple[str | int, Any]]:
         yield from ((key, value[key]) for key in value if step.name in (VALUE, key))
 
 
-def pointer(path: Path) -> str:
-    """A path as a JSON pointer (RFC 6901)."""
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
-
-
 def at(value: Any, path: Path) -> Any:
     """The value at a path that `resolve_path` found."""
     for key in path:

@@ -19,10 +19,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from openpipe_mock.core.pointers import pointer_to
 from openpipe_mock.openapi.shapes import label, union
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.edits import Edit, edits
-from openpipe_mock.payloads.places import Spot, pointer, root, types_of
+from openpipe_mock.payloads.places import Spot, root, types_of
 from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, grafted
 from openpipe_mock.payloads.values import ODD_TEXTS, PIXEL, SOUND
 
@@ -384,7 +385,7 @@ def _broken(draw: st.DrawFn, endpoint: str, bodies: _Strategy, strict: bool) -> 
     before = draw(bodies)
     if not edit.fits(before):
         before = grafted(REQUEST_COMPONENTS[endpoint], before, edit.base)
-    found = Broken(edit.apply(before), edit, before, pointer(edit.found(before)))
+    found = Broken(edit.apply(before), edit, before, pointer_to(*edit.found(before)))
     checker = contract().checker(REQUEST_COMPONENTS[endpoint])
     assert checker.is_valid(before), f"{edit.name} was given a body that is invalid already"
     assert not checker.is_valid(checker.tidy(found.body)), f"{edit.name} left the body valid"

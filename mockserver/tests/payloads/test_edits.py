@@ -12,11 +12,12 @@ import jsonschema_rs
 import pytest
 
 from openpipe_mock.core.levels import LEVELS
+from openpipe_mock.core.pointers import pointer_to
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import Checker, contract
 from openpipe_mock.openapi.violations import DIALECT
 from openpipe_mock.payloads.edits import Edit, component_edits, edits, edits_at, header_edits
-from openpipe_mock.payloads.places import pointer, resolve_path, root, walk
+from openpipe_mock.payloads.places import resolve_path, root, walk
 from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, grafted, header_positives, positives, preceded
 from openpipe_mock.service.service import Service
 from tests.inprocess import FULL, HEADERS, JUDGE, answer
@@ -264,7 +265,7 @@ def test_a_header_is_broken_where_the_edit_says() -> None:
             continue
         value = json.loads(text) if "contentSchema" in schema else text
         (error,) = jsonschema_rs.validator_for(schema.get("contentSchema", schema)).iter_errors(value)
-        assert (edit.rule, edit.pointer) == (error.kind.name, pointer(tuple(error.instance_path)))
+        assert (edit.rule, edit.pointer) == (error.kind.name, pointer_to(*error.instance_path))
         assert edit.apply(edit.base) == edit.base
         assert edit.level == "decision"
 
