@@ -26,8 +26,10 @@ from openpipe_mock.config.file import Mistakes
 from openpipe_mock.config.settings import Clock as Timing
 from openpipe_mock.config.settings import Ids, Repeat, Settings, Unknown, Validation
 from openpipe_mock.control.api import Control
+from openpipe_mock.control.changes import add_rules, reset_criterion, set_criterion, set_limits
 from openpipe_mock.core.effects import Effects, Head, Reply
-from openpipe_mock.core.errors import Violation
+from openpipe_mock.core.errors import ApiError, Violation
+from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import did_you_mean, listed, quoted
 from openpipe_mock.faults.variants import variant_named
 from openpipe_mock.openapi.endpoints import SESSION
@@ -35,7 +37,7 @@ from openpipe_mock.openapi.violations import SchemaPlace
 from openpipe_mock.service.service import Service
 from openpipe_mock.service.shortcut import Shortcut
 from openpipe_mock.sessions.journal import Entry
-from openpipe_mock.sessions.memory import DEFAULT, Session
+from openpipe_mock.sessions.memory import Session
 from openpipe_mock.testing.calls import (
     MOST_SHOWN,
     Call,
@@ -50,7 +52,7 @@ from openpipe_mock.testing.calls import (
     violation_pointer,
 )
 from openpipe_mock.testing.conduct import CONDUCT_RULES, Lapse, lapses, observed
-from openpipe_mock.testing.virtual import TURN, VirtualClock, carry_out
+from openpipe_mock.testing.virtual import TURN, VirtualClock
 
 Json = Any
 _Value = TypeVar("_Value")
@@ -190,11 +192,12 @@ class _CriterionScript:
 
     def form(self, form: Mapping[str, Any]) -> None:
         """Judge by any form of the config file; with keys `v1`, `v2`, … set all versions."""
-        self.mock.order("PUT", f"/criteria/{self.id}", form)
+        base = self.mock.service.settings
+        self.mock.change(lambda session: set_criterion(session, base, self.id, _plain(form)))
 
     def reset(self) -> None:
         """Judge as the config file says again."""
-        self.mock.order("DELETE", f"/criteria/{self.id}")
+        self.mock.change(lambda session: reset_criterion(session, self.mock.service.settings, self.id))
 
 
 class Mock:
@@ -252,22 +255,28 @@ class Mock:
                 return Control(self.service).exchange(head)
             return self.shortcut.answer(head, body, self.now)
 
-    def order(self, method: str, path: str, body: Json = None) -> Json:
-        """Ask the control API, in this process; returns the JSON. Raises MockError for an error."""
-        headers = {b"content-type": b"application/json"}
-        if self.session.name != DEFAULT:
-            headers[b"x-mock-session"] = self.session.name.encode()
-        head = Head(method, f"/_mock{path}", headers, at=self.now())
+    def change(self, action: Callable[[Session], object]) -> None:
+        """Change the session by a function of `control.changes`. Raises MockError for a mistake."""
+
+        def apply() -> None:
+            session = self.service.sessions.open(self.session.name, self.now())
+            made = session.made
+            try:
+                action(session)
+            except (Mistakes, ApiError):
+                session.made = made  # a mistake takes no place
+                raise
+
         try:
-            sent = _json(body)
+            self.at_once(apply)
         except Mistakes as error:
             raise MockError(str(error)) from None
-        answer = self.at_once(lambda: carry_out(Control(self.service).exchange(head), sent, self.clock))
-        said = orjson.loads(answer.whole or b"null")
-        if answer.status >= 400:
-            told = [issue["message"] for issue in said.get("issues", ())] or [said["message"]]
-            raise MockError("\n".join(told))
-        return said
+        except ApiError as error:
+            raise MockError("\n".join(error.issues or (error.message,))) from None
+
+    def add(self, kind: str, rule: Mapping[str, Any]) -> None:
+        """Put a rule before those that are there. `kind`: `completions` or `faults`."""
+        self.change(lambda session: add_rules(session, kind, _plain(rule)))
 
     # What is answered.
 
@@ -275,7 +284,7 @@ class Mock:
         """Say how a criterion judges. `id`: `helpful`, or one version of it: `helpful@v2`."""
         if not isinstance(id, str) or not id:
             raise MockError(f"a criterion id has at least 1 character, got {id!r}")
-        return _CriterionScript(self, id)
+        return _CriterionScript(self, id.encode("utf-8", "replace").decode())
 
     def completion(
         self,
@@ -294,14 +303,14 @@ class Mock:
             text=text, choices=choices, refusal=refusal, tool_calls=tool_calls, raw=raw,
             finish_reason=finish_reason, when=when, name=name,
         )  # fmt: skip
-        self.order("POST", "/completions", said)
+        self.add("completions", said)
 
     def tool_call(
         self, name: str, arguments: Mapping[str, Any] | str | None = None, *, when: Conditions | None = None
     ) -> None:
         """Answer chat requests that meet `when` with this call, but never after a tool's result."""
         call = {"name": name, "arguments": {} if arguments is None else arguments}
-        self.order("POST", "/completions", {"tool_calls": [call], **not_none(when=when)})
+        self.add("completions", {"tool_calls": [call], **not_none(when=when)})
 
     def fault(
         self,
@@ -338,11 +347,12 @@ class Mock:
             truncated=truncated, empty=empty, content_type=content_type, error_event=error_event,
             endless=endless, raw=raw,
         )  # fmt: skip
-        self.order("POST", "/faults", said)
+        self.add("faults", said)
 
     def limits(self, *, requests_per_minute: int | None = None, concurrent: int | None = None) -> None:
         """Set the limits of each key; None for no limit."""
-        self.order("PUT", "/limits", not_none(requests_per_minute=requests_per_minute, concurrent=concurrent))
+        limits = not_none(requests_per_minute=requests_per_minute, concurrent=concurrent)
+        self.change(lambda session: set_limits(session, _plain(limits)))
 
     def load(self, path: str | PathLike[str]) -> None:
         """Put a config file in force for this session. Raises ConfigError with all its mistakes."""
@@ -464,6 +474,11 @@ class Mock:
                 where = "" if pointer is None else f" at {pointer}"
                 seen = f"; these did otherwise:\n{breach_lines(found)}" if found else "; none did"
                 raise AssertionError(f"expected a request that breaks the contract{where}{seen}")
+
+
+def _plain(value: Any) -> Json:
+    """A copy of a value in JSON's types, which a test doesn't change later. Raises Mistakes, ParseError."""
+    return parse(_json(value))  # 1 µs for most; in Python, a copy of tuples, enums and so on takes longer
 
 
 def _json(value: Any) -> bytes:
