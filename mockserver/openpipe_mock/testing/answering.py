@@ -1,13 +1,18 @@
-"""Answer a request of this process: what the modules of the client libraries have in common."""
+"""Answer a request of this process: what the modules of the client libraries have in common.
+
+Such a module says by `places` what is patched. Most patches are made by `taking` and `taking_async`, from a
+`Client` that says where a request goes and answers it: by `begin` where the library's requests are objects,
+by a `http1.Line` where it writes bytes.
+"""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
 
 from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply
+from openpipe_mock.testing.layers import Original, bound, passing
 from openpipe_mock.testing.virtual import ConnectionBroken, Journey, TooSlow, VirtualClock, carry_out
 
 HUNG_UP = "Server disconnected without sending a response."
@@ -31,25 +36,51 @@ Catch = tuple[str, _Answering]
 Ours = Callable[[Any], Catch | None]
 """Takes a URL, of httpx or a `Url`; returns what answers it, None to let it pass. May raise to refuse it."""
 
-
-@dataclass(frozen=True, slots=True)
-class Url:
-    """Where a request goes. `port`: None where the URL names none; `path`: decoded, without query."""
-
-    scheme: str
-    host: str
-    port: int | None
-    path: str
+_Around = Callable[[], AbstractContextManager[None]]
 
 
-def url_of(url: str) -> Url:
-    parts = urlsplit(url)
-    return Url(parts.scheme, parts.hostname or "", parts.port, unquote(parts.path))
+class Client(Protocol):
+    """How a library sends by a method: what `sender` it is called on, and with which `request`.
+
+    A library that is only sync or only async has one of the two answers.
+    """
+
+    def url(self, sender: Any, *request: Any) -> Any:
+        """Where a request goes, for `Ours`; None for one that goes by no socket."""
+
+    def answer(self, catch: Catch, original: Original, sender: Any, *request: Any) -> Any:
+        """What the method returns for a request to the mock. `original`: the library's own method."""
+
+    async def answer_async(self, catch: Catch, original: Original, sender: Any, *request: Any) -> Any:
+        """The same for an async method, giving other tasks their turn as a socket would."""
 
 
-def path_of(target: str) -> str:
-    """The decoded path of a target such as `/a%20b?c=d`."""
-    return unquote(target.partition("?")[0])
+def taking(client: Any, original: Original, ours: Ours, around: _Around = passing) -> Original:
+    """A `Client`'s patch for a sync method. `around`: a context for requests that pass."""
+
+    def send(sender: Any, *args: Any, **kwargs: Any) -> Any:
+        url = client.url(sender, *args, **kwargs)
+        catch = None if url is None else ours(url)
+        if catch is None:
+            with around():
+                return bound(original, sender)(*args, **kwargs)
+        return client.answer(catch, original, sender, *args, **kwargs)
+
+    return send
+
+
+def taking_async(client: Any, original: Original, ours: Ours, around: _Around = passing) -> Original:
+    """A `Client`'s patch for an async method."""
+
+    async def send(sender: Any, *args: Any, **kwargs: Any) -> Any:
+        url = client.url(sender, *args, **kwargs)
+        catch = None if url is None else ours(url)
+        if catch is None:
+            with around():
+                return await bound(original, sender)(*args, **kwargs)
+        return await client.answer_async(catch, original, sender, *args, **kwargs)
+
+    return send
 
 
 lowered = lru_cache(maxsize=1024)(bytes.lower)
@@ -67,39 +98,60 @@ def in_pieces(headers: HeaderList) -> HeaderList:
     return headers if announced else (*headers, (b"transfer-encoding", b"chunked"))
 
 
-def begin_answer(catch: Catch, head: Head, body: bytes, extensions: Mapping[str, Any]) -> Reply | Journey:
-    """A request's answer: a reply, or a journey that has begun. Raises ConnectionBroken, TooSlow.
-
-    `extensions`: those of the request in httpx or httpcore, which hold its timeouts.
-    """
-    found = catch[1].answer(head, body)
-    return (
-        found if isinstance(found, Reply) else carry_out(found, body, catch[1].clock, _patience(extensions))
-    )
+def with_length(headers: HeaderList, body: bytes) -> HeaderList:
+    """The headers of a body that is sent whole."""
+    return (*headers, (b"content-length", b"%d" % len(body)))
 
 
-async def begin_answer_async(
-    catch: Catch, head: Head, body: bytes, extensions: Mapping[str, Any]
-) -> Reply | Journey:
+def whole_body(found: Reply | Journey) -> bytes | None:
+    """The body of an answer that came whole, None for one in pieces."""
+    return found.body if isinstance(found, Reply) else found.whole
+
+
+# For libraries whose requests and responses are objects.
+
+
+class _Objects(Protocol):
+    def head(self, catch: Catch, request: Any) -> Head:
+        """The head of a request, for the mock."""
+
+    def error(self, request: Any, words: str, problem: Exception) -> Exception:
+        """The library's error for a broken connection (with these `words`) or for a timeout."""
+
+
+def begin(client: _Objects, catch: Catch, request: Any, body: bytes) -> Reply | Journey:
+    """A request's answer: a reply, or a journey that has begun. Raises the library's errors."""
+    found = catch[1].answer(client.head(catch, request), body)
+    if isinstance(found, Reply):
+        return found
+    try:
+        return carry_out(found, body, catch[1].clock, _patience(request.extensions))
+    except (ConnectionBroken, TooSlow) as problem:
+        raise client.error(request, HUNG_UP, problem) from None
+
+
+async def begin_async(client: _Objects, catch: Catch, request: Any, body: bytes) -> Reply | Journey:
     """The same, giving other tasks their turn as a socket would."""
     from anyio.lowlevel import checkpoint
 
     await checkpoint()
-    found = catch[1].answer(head, body)
+    found = catch[1].answer(client.head(catch, request), body)
     if isinstance(found, Reply):
         return found
-    journey = Journey(found, body, catch[1].clock, _patience(extensions))
+    journey = Journey(found, body, catch[1].clock, _patience(request.extensions))
     turns = journey.begin()
     try:
         for _ in turns:
             await checkpoint()
+    except (ConnectionBroken, TooSlow) as problem:
+        raise client.error(request, HUNG_UP, problem) from None
     finally:
         turns.close()
     return journey
 
 
 def _patience(extensions: Mapping[str, Any]) -> float | None:
-    """Seconds that a client waits for the next bytes, None for ever."""
+    """Seconds that a client waits for the next bytes, None for ever. `extensions`: of httpx or httpcore."""
     found: float | None = (extensions.get("timeout") or {}).get("read")
     return found
 

@@ -16,7 +16,7 @@ import pytest
 import requests
 import urllib3
 
-from openpipe_mock.testing.answering import url_of
+from openpipe_mock.testing.base_urls import url_of
 from openpipe_mock.testing.border import FRONTIER
 from openpipe_mock.testing.interception import patched
 from openpipe_mock.testing.patches import CLIENTS, as_written, is_replaced, is_tracer, places_in
