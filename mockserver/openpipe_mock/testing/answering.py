@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from http import HTTPStatus
+from inspect import signature
 from typing import Any, Protocol
 
 from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply
@@ -66,7 +67,7 @@ def taking(client: Any, original: Original, ours: Ours, around: _Around = passin
                 return bound(original, sender)(*args, **kwargs)
         return client.answer(catch, original, sender, *args, **kwargs)
 
-    return send
+    return _with_signature(send, client)
 
 
 def taking_async(client: Any, original: Original, ours: Ours, around: _Around = passing) -> Original:
@@ -80,7 +81,13 @@ def taking_async(client: Any, original: Original, ours: Ours, around: _Around = 
                 return await bound(original, sender)(*args, **kwargs)
         return await client.answer_async(catch, original, sender, *args, **kwargs)
 
-    return send
+    return _with_signature(send, client)
+
+
+def _with_signature(patch: Original, client: Any) -> Original:
+    """A patch with the signature of the client's `url`, since tracers bind a call's arguments by it."""
+    patch.__signature__ = signature(client.url)  # type: ignore[attr-defined]
+    return patch
 
 
 lowered = lru_cache(maxsize=1024)(bytes.lower)

@@ -19,10 +19,10 @@ from typing import Any, NoReturn
 
 from openpipe_mock.core.wording import quoted
 from openpipe_mock.testing.base_urls import normal_host, parsed
+from openpipe_mock.testing.clients import CLIENT_NAMES
 from openpipe_mock.testing.layers import Layers, Original, Place, Wrapping, bound, is_passing
 
-_ANSWERED = "httpx, httpx2, aiohttp, requests and urllib3"
-_CURE = f"the mock answers {_ANSWERED}, but not the client that asked (urllib, http.client, …)."
+_CURE = f"the mock answers {CLIENT_NAMES}, but not the client that asked (urllib, http.client, …)."
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 """Variables that name a proxy, in any case."""
 _SOCKS = 1080

@@ -5,33 +5,15 @@ from collections.abc import Callable, Collection
 from functools import cache, partial
 from importlib import import_module
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec, module_from_spec
+from importlib.util import module_from_spec
 from threading import RLock
 from types import FunctionType, ModuleType
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
 from openpipe_mock.testing.answering import Ours
+from openpipe_mock.testing.clients import CLIENTS
 from openpipe_mock.testing.layers import Layers, Original, Place
-
-CLIENTS = {
-    "httpx": "httpx_clients",
-    "httpx2": "httpx_clients",
-    "httpcore": "httpcore_clients",
-    "httpcore2": "httpcore_clients",
-    "aiohttp": "aiohttp_clients",
-    "requests": "requests_clients",
-    "urllib3": "urllib3_clients",
-}
-"""Client library → the module of this package whose `places(library)` says what is patched.
-
-That module is imported once the library is.
-"""
-
-
-def any_installed() -> bool:
-    """Whether any of these libraries is installed."""
-    return any(name in sys.modules or find_spec(name) for name in CLIENTS)
 
 
 @cache
