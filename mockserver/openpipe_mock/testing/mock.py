@@ -259,20 +259,16 @@ class Mock:
         """Change the session by a function of `control.changes`. Raises MockError for a mistake."""
 
         def apply() -> None:
-            session = self.service.sessions.open(self.session.name, self.now())
+            session = self.session
             made = session.made
             try:
-                action(session)
-            except (Mistakes, ApiError):
+                action(self.service.sessions.open(session.name, self.now()))
+            except (Mistakes, ApiError) as error:
                 session.made = made  # a mistake takes no place
-                raise
+                told = error.issues or [error.message] if isinstance(error, ApiError) else [str(error)]
+                raise MockError("\n".join(told)) from None
 
-        try:
-            self.at_once(apply)
-        except Mistakes as error:
-            raise MockError(str(error)) from None
-        except ApiError as error:
-            raise MockError("\n".join(error.issues or (error.message,))) from None
+        self.at_once(apply)
 
     def add(self, kind: str, rule: Mapping[str, Any]) -> None:
         """Put a rule before those that are there. `kind`: `completions` or `faults`."""
