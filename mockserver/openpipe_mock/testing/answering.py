@@ -5,7 +5,7 @@ Such a module says by `places` what is patched. Most patches are made by `taking
 by a `http1.Line` where it writes bytes.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from http import HTTPStatus
@@ -40,23 +40,32 @@ Ours = Callable[[Any], Catch | None]
 _Around = Callable[[], AbstractContextManager[None]]
 
 
-class Client(Protocol):
-    """How a library sends by a method: what `sender` it is called on, and with which `request`.
+class _Sending(Protocol):
+    @property
+    def url(self) -> Callable[..., Any]:
+        """Takes the sender and the request: where that goes, for `Ours`; None if it goes by no socket."""
 
-    A library that is only sync or only async has one of the two answers.
+
+class Client(_Sending, Protocol):
+    """How a library sends by a sync method: what `sender` it is called on, and with which `request`.
+
+    The functions name their arguments as the library's method does.
     """
 
-    def url(self, sender: Any, *request: Any) -> Any:
-        """Where a request goes, for `Ours`; None for one that goes by no socket."""
-
-    def answer(self, catch: Catch, original: Original, sender: Any, *request: Any) -> Any:
-        """What the method returns for a request to the mock. `original`: the library's own method."""
-
-    async def answer_async(self, catch: Catch, original: Original, sender: Any, *request: Any) -> Any:
-        """The same for an async method, giving other tasks their turn as a socket would."""
+    @property
+    def answer(self) -> Callable[..., Any]:
+        """Takes a catch, the library's own method, sender and request: what the method returns."""
 
 
-def taking(client: Any, original: Original, ours: Ours, around: _Around = passing) -> Original:
+class AsyncClient(_Sending, Protocol):
+    """The same for an async method."""
+
+    @property
+    def answer_async(self) -> Callable[..., Awaitable[Any]]:
+        """As `Client.answer`; gives other tasks their turn as a socket would."""
+
+
+def taking(client: Client, original: Original, ours: Ours, around: _Around = passing) -> Original:
     """A `Client`'s patch for a sync method. `around`: a context for requests that pass."""
 
     def send(sender: Any, *args: Any, **kwargs: Any) -> Any:
@@ -70,7 +79,7 @@ def taking(client: Any, original: Original, ours: Ours, around: _Around = passin
     return _with_signature(send, client)
 
 
-def taking_async(client: Any, original: Original, ours: Ours, around: _Around = passing) -> Original:
+def taking_async(client: AsyncClient, original: Original, ours: Ours, around: _Around = passing) -> Original:
     """A `Client`'s patch for an async method."""
 
     async def send(sender: Any, *args: Any, **kwargs: Any) -> Any:
@@ -84,7 +93,7 @@ def taking_async(client: Any, original: Original, ours: Ours, around: _Around = 
     return _with_signature(send, client)
 
 
-def _with_signature(patch: Original, client: Any) -> Original:
+def _with_signature(patch: Original, client: _Sending) -> Original:
     """A patch with the signature of the client's `url`, since tracers bind a call's arguments by it."""
     patch.__signature__ = signature(client.url)  # type: ignore[attr-defined]
     return patch

@@ -13,7 +13,6 @@ Options have the names of the config file (docs/config.md), and the same message
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from os import PathLike
 from typing import Any, Literal, NoReturn, TypedDict, TypeVar
 
@@ -28,12 +27,11 @@ from openpipe_mock.config.settings import Ids, Repeat, Settings, Unknown, Valida
 from openpipe_mock.control.api import Control
 from openpipe_mock.control.changes import add_rules, reset_criterion, set_criterion, set_limits
 from openpipe_mock.core.effects import Effects, Head, Reply
-from openpipe_mock.core.errors import ApiError, Violation
+from openpipe_mock.core.errors import ApiError
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import did_you_mean, listed, quoted
 from openpipe_mock.faults.variants import variant_named
 from openpipe_mock.openapi.endpoints import SESSION
-from openpipe_mock.openapi.violations import SchemaPlace
 from openpipe_mock.service.service import Service
 from openpipe_mock.service.shortcut import Shortcut
 from openpipe_mock.sessions.journal import Entry
@@ -52,6 +50,7 @@ from openpipe_mock.testing.calls import (
     violation_pointer,
 )
 from openpipe_mock.testing.conduct import CONDUCT_RULES, Lapse, lapses, observed
+from openpipe_mock.testing.jsonable import as_json
 from openpipe_mock.testing.virtual import TURN, VirtualClock
 
 Json = Any
@@ -110,15 +109,6 @@ class MockError(ValueError):
 
 
 _DEFAULTS = Settings()
-_MOST_LEVELS, _MOST_MISFITS = 250, 20
-"""How deep a value may be nested that becomes JSON; how many of its mistakes are reported."""
-_JSON_VALUE = "a value of JSON (an object, an array, a string, a number, true, false or null)"
-_TOLD = {
-    int: "an integer of at most 64 bits, got a larger one",
-    float: "a finite number, got one that isn't",
-    str: "a string of Unicode, got one with half a surrogate pair",
-}
-"""Type that JSON has → the message about a value of it that JSON can't hold."""
 
 
 def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
@@ -129,13 +119,13 @@ def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
     if config is None and not overrides:
         return _DEFAULTS  # most mocks have these, and new ones cost a test 35 µs
     written = {name: value for name, value in overrides.items() if name != "variant"}
-    beating = configfile.settings(orjson.loads(_json(written)))
+    beating = configfile.settings(orjson.loads(as_json(written)))
     if "variant" in overrides:
         beating = replace(beating, variant=variant_named(overrides["variant"]).name)
     if config is None:
         found = Settings()
     elif isinstance(config, Mapping):
-        found = configfile.settings(orjson.loads(_json(dict(config))))
+        found = configfile.settings(orjson.loads(as_json(dict(config))))
     elif isinstance(config, str | PathLike):
         found = configfile.load_settings(config)
     else:
@@ -474,48 +464,7 @@ class Mock:
 
 def _plain(value: Any) -> Json:
     """A copy of a value in JSON's types, which a test doesn't change later. Raises Mistakes, ParseError."""
-    return parse(_json(value))  # 1 µs for most; in Python, a copy of tuples, enums and so on takes longer
-
-
-def _json(value: Any) -> bytes:
-    """A value as JSON. Raises Mistakes for what JSON can't hold."""
-    try:
-        text = orjson.dumps(value)
-        if b"null" not in text:  # orjson writes it also for numbers that aren't finite, which are mistakes
-            return text
-    except orjson.JSONEncodeError:
-        text = b""
-    mistakes = tuple(islice(_misfits(value, SchemaPlace({})), _MOST_MISFITS))
-    if mistakes:
-        raise Mistakes(mistakes)
-    return text
-
-
-def _misfits(value: Any, place: SchemaPlace, level: int = 0) -> Iterator[Violation]:
-    """The parts of a value that JSON can't hold. Messages name their types, since values may be secret."""
-    if level == _MOST_LEVELS:
-        yield Violation(place.pointer, "json", f"expected at most {_MOST_LEVELS} levels, got more.")
-    elif isinstance(value, dict):
-        for name, each in value.items():
-            if isinstance(name, str):
-                yield from _misfits(name, place)
-                yield from _misfits(each, place.at(name), level + 1)
-            else:
-                told = f"expected names that are strings, got one of the type {type(name).__name__}."
-                yield Violation(place.pointer, "json", told)
-    elif isinstance(value, list) or type(value) is tuple:  # orjson writes no named tuples
-        for number, each in enumerate(value):
-            yield from _misfits(each, place.at(number), level + 1)
-    elif not _is_writable(value):
-        told = _TOLD.get(type(value), f"{_JSON_VALUE}, got one of the type {type(value).__name__}")
-        yield Violation(place.pointer, "json", f"expected {told}.")
-
-
-def _is_writable(value: Any) -> bool:
-    try:
-        return orjson.dumps(value) != b"null" or value is None
-    except orjson.JSONEncodeError:
-        return False
+    return parse(as_json(value))  # 1 µs for most; in Python, a copy of tuples, enums and so on takes longer
 
 
 def _rule_names(names: Sequence[str]) -> Sequence[str]:
