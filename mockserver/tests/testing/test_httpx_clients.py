@@ -289,6 +289,24 @@ def test_cookies_redirects_and_hooks_go_on_as_ever(mock: Mock) -> None:
     assert seen == [200]
 
 
+@pytest.mark.parametrize("library", FAMILIES)
+def test_a_transport_of_ones_own_sends_to_the_mock_past_another_that_replaced_the_plain_one(
+    monkeypatch: pytest.MonkeyPatch, library: Any
+) -> None:
+    """As pytest-httpx does, which is set up before the mock."""
+
+    class Own(library.BaseTransport):  # type: ignore[misc]
+        plain = library.HTTPTransport()
+
+        def handle_request(self, request: Any) -> Any:
+            return self.plain.handle_request(request)
+
+    monkeypatch.setattr(library.HTTPTransport, "handle_request", lambda *_: library.Response(418))
+    with patched(), library.Client(transport=Own(), headers=KEY) as client:
+        assert client.post(f"{SERVICE}/criteria/judge", json=JUDGE).status_code == 200
+        assert client.get("https://elsewhere.test/").status_code == 418
+
+
 # What stays untouched.
 
 
