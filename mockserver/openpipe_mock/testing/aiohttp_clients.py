@@ -11,7 +11,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from openpipe_mock.testing.answering import TOO_SLOW, Catch, Ours, taking_async
+from openpipe_mock.testing.answering import TOO_SLOW, Catch, Ours, intercept_async
 from openpipe_mock.testing.base_urls import Url, path_of
 from openpipe_mock.testing.http1 import GO_ON, Line
 from openpipe_mock.testing.layers import Original, Place, bound
@@ -25,7 +25,7 @@ _END = object()
 
 def places(library: ModuleType) -> Iterator[Place]:
     """What is patched in aiohttp."""
-    yield library.BaseConnector, "connect", partial(taking_async, _Connector(library))
+    yield library.BaseConnector, "connect", partial(intercept_async, _Connector(library))
     for verb in _VERBS:
         yield library.ClientSession, verb, partial(_asking, library.ClientSession, verb)
 

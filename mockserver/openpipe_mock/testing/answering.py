@@ -1,8 +1,8 @@
 """Answer a request of this process: what the modules of the client libraries have in common.
 
-Such a module says by `places` what is patched. Most patches are made by `taking` and `taking_async`, from a
-`Client` that says where a request goes and answers it: by `begin` where the library's requests are objects,
-by a `http1.Line` where it writes bytes.
+Such a module says by `places` what is patched. Most patches are made by `intercept` and `intercept_async`,
+from a `Client` that says where a request goes and answers it: by `begin` where the library's requests are
+objects, by a `http1.Line` where it writes bytes.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -65,7 +65,7 @@ class AsyncClient(_Sending, Protocol):
         """As `Client.answer`; gives other tasks their turn as a socket would."""
 
 
-def taking(client: Client, original: Original, ours: Ours, around: _Around = passing) -> Original:
+def intercept(client: Client, original: Original, ours: Ours, around: _Around = passing) -> Original:
     """A `Client`'s patch for a sync method. `around`: a context for requests that pass."""
 
     def send(sender: Any, *args: Any, **kwargs: Any) -> Any:
@@ -79,7 +79,9 @@ def taking(client: Client, original: Original, ours: Ours, around: _Around = pas
     return _with_signature(send, client)
 
 
-def taking_async(client: AsyncClient, original: Original, ours: Ours, around: _Around = passing) -> Original:
+def intercept_async(
+    client: AsyncClient, original: Original, ours: Ours, around: _Around = passing
+) -> Original:
     """A `Client`'s patch for an async method."""
 
     async def send(sender: Any, *args: Any, **kwargs: Any) -> Any:

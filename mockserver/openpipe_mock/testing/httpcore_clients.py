@@ -19,10 +19,10 @@ from openpipe_mock.testing.answering import (
     begin,
     begin_async,
     in_pieces,
+    intercept,
+    intercept_async,
     lowered,
     reason_of,
-    taking,
-    taking_async,
     whole_body,
     with_length,
 )
@@ -34,8 +34,8 @@ from openpipe_mock.testing.virtual import Journey, TooSlow
 def places(library: ModuleType) -> Iterator[Place]:
     """What is patched in httpcore or httpcore2."""
     client = _Pool(library)
-    yield library.ConnectionPool, "handle_request", partial(taking, client)
-    yield library.AsyncConnectionPool, "handle_async_request", partial(taking_async, client)
+    yield library.ConnectionPool, "handle_request", partial(intercept, client)
+    yield library.AsyncConnectionPool, "handle_async_request", partial(intercept_async, client)
 
 
 @dataclass(frozen=True, slots=True)

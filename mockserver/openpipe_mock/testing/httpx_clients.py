@@ -27,9 +27,9 @@ from openpipe_mock.testing.answering import (
     begin,
     begin_async,
     in_pieces,
+    intercept,
+    intercept_async,
     lowered,
-    taking,
-    taking_async,
     whole_body,
     with_length,
 )
@@ -42,7 +42,7 @@ _NO_TIME = timedelta()
 
 
 @dataclass(frozen=True)
-class Family:
+class HttpxLibrary:
     """One of the two libraries. `module`: `httpx` or `httpx2`."""
 
     module: Any
@@ -118,20 +118,20 @@ class Family:
 
 def places(library: ModuleType) -> Iterator[Place]:
     """What is patched in httpx or httpx2."""
-    family, send = Family(library), "_send_single_request"
-    sync = _Sending(family, library.HTTPTransport, "handle_request", library.SyncByteStream)
-    asynchronous = _Sending(
-        family, library.AsyncHTTPTransport, "handle_async_request", library.AsyncByteStream
+    httpx_library, send = HttpxLibrary(library), "_send_single_request"
+    sync = _HttpxClient(httpx_library, library.HTTPTransport, "handle_request", library.SyncByteStream)
+    asynchronous = _HttpxClient(
+        httpx_library, library.AsyncHTTPTransport, "handle_async_request", library.AsyncByteStream
     )
-    yield library.HTTPTransport, sync.method, partial(_untraced, taking, family)
-    yield library.AsyncHTTPTransport, asynchronous.method, partial(_untraced, taking_async, family)
-    yield library.Client, send, partial(taking, sync, around=nullcontext)
-    yield library.AsyncClient, send, partial(taking_async, asynchronous, around=nullcontext)
+    yield library.HTTPTransport, sync.method, partial(_untraced, intercept, httpx_library)
+    yield library.AsyncHTTPTransport, asynchronous.method, partial(_untraced, intercept_async, httpx_library)
+    yield library.Client, send, partial(intercept, sync, around=nullcontext)
+    yield library.AsyncClient, send, partial(intercept_async, asynchronous, around=nullcontext)
 
 
-def _untraced(wrapping: Any, family: Family, original: Original, ours: Ours) -> Original | None:
+def _untraced(wrapping: Any, httpx_library: HttpxLibrary, original: Original, ours: Ours) -> Original | None:
     """A transport's method, None for a tracer: what goes through that is taken in httpcore."""
-    return None if is_tracer(original) else wrapping(family, original, ours, around=nullcontext)
+    return None if is_tracer(original) else wrapping(httpx_library, original, ours, around=nullcontext)
 
 
 @cache
@@ -149,14 +149,14 @@ def _chosen(client: Any, url: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sending:
+class _HttpxClient:
     """How sync or async clients of a library send: an `answering.Client`.
 
     `transport`: the class that opens sockets. `method`: the name of its method that does. `stream`: the class
     of bodies.
     """
 
-    family: Family
+    library: HttpxLibrary
     transport: type
     method: str
     stream: type
@@ -185,10 +185,10 @@ class _Sending:
 
     def answer(self, catch: Catch, original: Original, client: Any, request: Any) -> Any:
         began = catch[1].clock.now
-        found = begin(self.family, catch, request, request.read())
-        return self.family.completed(request, found, client, catch[1].clock.now - began)
+        found = begin(self.library, catch, request, request.read())
+        return self.library.completed(request, found, client, catch[1].clock.now - began)
 
     async def answer_async(self, catch: Catch, original: Original, client: Any, request: Any) -> Any:
         began = catch[1].clock.now
-        found = await begin_async(self.family, catch, request, await request.aread())
-        return self.family.completed(request, found, client, catch[1].clock.now - began)
+        found = await begin_async(self.library, catch, request, await request.aread())
+        return self.library.completed(request, found, client, catch[1].clock.now - began)

@@ -61,13 +61,13 @@ class Patches:
 
     def __init__(self, ours: Ours) -> None:
         self.layers = Layers(ours)
-        self.arrivals = _Arrivals(CLIENTS, self.arrived)
+        self.watcher = _ImportWatcher(CLIENTS, self.imported)
         self.lock = RLock()
 
     def put_on(self) -> None:
         with self.lock:
-            if self.arrivals not in sys.meta_path:
-                sys.meta_path.insert(0, self.arrivals)
+            if self.watcher not in sys.meta_path:
+                sys.meta_path.insert(0, self.watcher)
             for name in CLIENTS:
                 library = sys.modules.get(name)
                 if isinstance(library, ModuleType):
@@ -75,14 +75,14 @@ class Patches:
 
     def take_off(self) -> None:
         with self.lock:
-            if self.arrivals in sys.meta_path:
-                sys.meta_path.remove(self.arrivals)
+            if self.watcher in sys.meta_path:
+                sys.meta_path.remove(self.watcher)
             self.layers.take_off()
 
-    def arrived(self, library: ModuleType) -> None:
+    def imported(self, library: ModuleType) -> None:
         """Patch a library that was imported while the patches are on."""
         with self.lock:
-            if self.arrivals in sys.meta_path:
+            if self.watcher in sys.meta_path:
                 self.patch(library.__name__, library)
 
     def patch(self, name: str, library: ModuleType) -> None:
@@ -93,12 +93,12 @@ class Patches:
         self.layers.put_on(places)
 
 
-class _Arrivals:
-    """A finder of modules that finds none itself: it calls `arrived` for these modules after their import."""
+class _ImportWatcher:
+    """A finder of modules that finds none itself: it calls `imported` for these once they were imported."""
 
-    def __init__(self, names: Collection[str], arrived: Callable[[ModuleType], None]) -> None:
+    def __init__(self, names: Collection[str], imported: Callable[[ModuleType], None]) -> None:
         self.names = names
-        self.arrived = arrived
+        self.imported = imported
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name not in self.names:
@@ -111,11 +111,11 @@ class _Arrivals:
         return None
 
     def watch(self, spec: ModuleSpec) -> None:
-        """Have `arrived` called once the module was executed."""
+        """Have `imported` called once the module was executed."""
         execute = getattr(spec.loader, "exec_module", None)
         if execute is not None:
             spec.loader.exec_module = partial(self.execute, execute)  # type: ignore[union-attr,method-assign]
 
     def execute(self, execute: Callable[[ModuleType], None], module: ModuleType) -> None:
         execute(module)
-        self.arrived(module)
+        self.imported(module)

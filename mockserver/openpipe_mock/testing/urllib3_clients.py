@@ -12,7 +12,7 @@ from io import BufferedReader, RawIOBase
 from types import ModuleType
 from typing import Any
 
-from openpipe_mock.testing.answering import Catch, taking
+from openpipe_mock.testing.answering import Catch, intercept
 from openpipe_mock.testing.base_urls import Url, path_of, url_of
 from openpipe_mock.testing.http1 import Line
 from openpipe_mock.testing.layers import Original, Place, bound
@@ -23,7 +23,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def places(library: ModuleType) -> Iterator[Place]:
     """What is patched in urllib3."""
-    yield library.HTTPConnectionPool, "urlopen", partial(taking, _Pool(_connection_class(library)))
+    yield library.HTTPConnectionPool, "urlopen", partial(intercept, _Pool(_connection_class(library)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ import pytest
 import requests
 import urllib3
 
-from openpipe_mock.testing.answering import Catch, taking, taking_async
+from openpipe_mock.testing.answering import Catch, intercept, intercept_async
 from openpipe_mock.testing.base_urls import url_of
 from openpipe_mock.testing.border import FRONTIER
 from openpipe_mock.testing.clients import CLIENTS
@@ -253,8 +253,8 @@ def test_one_more_library_is_a_module_and_an_entry(monkeypatch: pytest.MonkeyPat
 
     library, module = ModuleType("postoffice"), ModuleType("postofficeclient")
     module.places = lambda library: [  # type: ignore[attr-defined]
-        (library.Post, "send", partial(taking, Client())),
-        (library.Post, "send_async", partial(taking_async, Client())),
+        (library.Post, "send", partial(intercept, Client())),
+        (library.Post, "send_async", partial(intercept_async, Client())),
     ]
     library.Post = Post  # type: ignore[attr-defined]
     monkeypatch.setitem(CLIENTS, "postoffice", "postofficeclient")
