@@ -183,11 +183,11 @@ class _CriterionScript:
     def form(self, form: Mapping[str, Any]) -> None:
         """Judge by any form of the config file; with keys `v1`, `v2`, … set all versions."""
         base = self.mock.service.settings
-        self.mock.change(lambda session: set_criterion(session, base, self.id, _plain(form)))
+        self.mock._change(lambda session: set_criterion(session, base, self.id, _plain(form)))
 
     def reset(self) -> None:
         """Judge as the config file says again."""
-        self.mock.change(lambda session: reset_criterion(session, self.mock.service.settings, self.id))
+        self.mock._change(lambda session: reset_criterion(session, self.mock.service.settings, self.id))
 
 
 class Mock:
@@ -245,7 +245,7 @@ class Mock:
                 return Control(self.service).exchange(head)
             return self.shortcut.answer(head, body, self.now)
 
-    def change(self, action: Callable[[Session], object]) -> None:
+    def _change(self, action: Callable[[Session], object]) -> None:
         """Change the session by a function of `control.changes`. Raises MockError for a mistake."""
 
         def apply() -> None:
@@ -260,9 +260,9 @@ class Mock:
 
         self.at_once(apply)
 
-    def add(self, kind: str, rule: Mapping[str, Any]) -> None:
+    def _add(self, kind: str, rule: Mapping[str, Any]) -> None:
         """Put a rule before those that are there. `kind`: `completions` or `faults`."""
-        self.change(lambda session: add_rules(session, kind, _plain(rule)))
+        self._change(lambda session: add_rules(session, kind, _plain(rule)))
 
     # What is answered.
 
@@ -289,14 +289,14 @@ class Mock:
             text=text, choices=choices, refusal=refusal, tool_calls=tool_calls, raw=raw,
             finish_reason=finish_reason, when=when, name=name,
         )  # fmt: skip
-        self.add("completions", said)
+        self._add("completions", said)
 
     def tool_call(
         self, name: str, arguments: Mapping[str, Any] | str | None = None, *, when: Conditions | None = None
     ) -> None:
         """Answer chat requests that meet `when` with this call, but never after a tool's result."""
         call = {"name": name, "arguments": {} if arguments is None else arguments}
-        self.add("completions", {"tool_calls": [call], **not_none(when=when)})
+        self._add("completions", {"tool_calls": [call], **not_none(when=when)})
 
     def fault(
         self,
@@ -333,12 +333,12 @@ class Mock:
             truncated=truncated, empty=empty, content_type=content_type, error_event=error_event,
             endless=endless, raw=raw,
         )  # fmt: skip
-        self.add("faults", said)
+        self._add("faults", said)
 
     def limits(self, *, requests_per_minute: int | None = None, concurrent: int | None = None) -> None:
         """Set the limits of each key; None for no limit."""
         limits = not_none(requests_per_minute=requests_per_minute, concurrent=concurrent)
-        self.change(lambda session: set_limits(session, _plain(limits)))
+        self._change(lambda session: set_limits(session, _plain(limits)))
 
     def load(self, path: str | PathLike[str]) -> None:
         """Put a config file in force for this session. Raises ConfigError with all its mistakes."""
