@@ -149,7 +149,7 @@ def _xml_safe(text: str) -> str:
     return _UNPRINTABLE.sub("\ufffd", text)
 
 
-def as_json(value: Any, indent: int) -> str:
+def json_text(value: Any, indent: int) -> str:
     return json.dumps(value, ensure_ascii=False, indent=indent) + "\n"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from openpipe_mock.contract.checks import MEANINGS, Check, catalogue, decides
 from openpipe_mock.contract.findings import CheckState, Finding, Outcome, Planned, Result
 from openpipe_mock.contract.probe import Exchange
-from openpipe_mock.contract.reporting import Fact, as_json
+from openpipe_mock.contract.reporting import Fact, json_text
 from openpipe_mock.core.levels import LEVELS
 from openpipe_mock.core.wording import counted
 
@@ -255,7 +255,7 @@ def report_json(result: Result) -> str:
             for outcome in result.outcomes
         ],
     }
-    return as_json(told, 1)
+    return json_text(told, 1)
 
 
 def _finding_json(finding: Finding) -> Json:

@@ -4,17 +4,16 @@ Like the service, `Control.exchange` knows no framework, no socket and no clock:
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
-from openpipe_mock.answers.scorers import Declared, Form
-from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings
+from openpipe_mock.control.changes import add_rules, reset_criterion, set_criterion, set_limits
 from openpipe_mock.control.document import served
 from openpipe_mock.control.guard import Guard, safe_headers
 from openpipe_mock.control.listings import ROOT, in_order, listed_criterion, newest, session_status
@@ -30,15 +29,12 @@ from openpipe_mock.control.parameters import (
     query_arguments,
     read_body,
     reference,
-    room,
-    rules_in_body,
     session_name,
 )
 from openpipe_mock.control.status import PRODUCT, facts
 from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply
 from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
-from openpipe_mock.core.wording import did_you_mean, listed, nearest, quoted
-from openpipe_mock.faults.fault import Fault
+from openpipe_mock.core.wording import listed, nearest, quoted
 from openpipe_mock.service.refusals import refusal
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.diagnosis import detail, verify
@@ -46,6 +42,7 @@ from openpipe_mock.sessions.inspection import summary
 from openpipe_mock.sessions.memory import DEFAULT, Session
 
 Json = Any
+_Value = TypeVar("_Value")
 
 _SAFE = tuple(
     (name.encode(), value.encode())
@@ -110,13 +107,13 @@ class Control:
         """The session that is meant, or all of them."""
         return list(self.service.sessions.all()) if order.session == _EVERY else [self.known(order)]
 
+    def changed(self, order: Order, change: Callable[[Session], _Value]) -> _Value:
+        """Make a change to the session that is meant. Raises BadRequest before it makes the session."""
+        change(Session())  # a mistake takes no number of a place either
+        return change(self.session(order))
+
     def in_force(self, session: Session) -> Settings:
         return session.settings(self.service.settings)
-
-    def declared(self, session: Session, name: str) -> Mapping[int, Form]:
-        """The versions of a criterion that are in force."""
-        criteria = self.in_force(session).criteria
-        return criteria[name].versions if name in criteria else {}
 
     # About the mock.
 
@@ -178,58 +175,22 @@ class Control:
         return _ok({"criteria": listed_ones, "unknown_criteria": unknown})
 
     def set_criterion(self, order: Order) -> Reply:
-        name, version = reference(order.argument)
-        form = part(configfile.parse_criterion, order.body)  # a mistake makes no session
-        if version and isinstance(form, Declared):
-            raise BadRequest.at(
-                "body", f"expected how {order.argument} judges, got versions; {_DROP_VERSION}"
-            )
-        session = self.session(order)
-        room(len(session.overrides.criteria), name not in session.overrides.criteria)
-        place = session.next_place()
-        form = part(configfile.parse_criterion, order.body, place)
-        declared = Declared(_versions(form, version, self.declared(session, name)))
-        session.wrote(form, order.body, place)
-        session.override(criteria={**session.overrides.criteria, name: declared})
-        return _ok(listed_criterion(name, declared, True))
+        base, name = self.service.settings, order.argument
+        declared = self.changed(order, lambda session: set_criterion(session, base, name, order.body))
+        return _ok(listed_criterion(reference(name)[0], declared, True))
 
     def reset_criterion(self, order: Order) -> Reply:
-        name, version = reference(order.argument)
-        session, file = self.known(order), self.service.settings.criteria
-        set_here = dict(session.overrides.criteria)
-        if name not in set_here and name not in file:
-            near = did_you_mean(name, [*set_here, *file])
-            raise NotFound(f"no criterion {quoted(name)} was set here, and the file declares none.{near}")
-        has = {*_versions_of(set_here, name), *_versions_of(file, name)}
-        if version and version not in has:
-            known = listed([f"v{each}" for each in sorted(has)], "and")
-            raise NotFound(f"the criterion {quoted(name)} has no version v{version}; it has {known}.")
-        changed = set_here.pop(name, None)
-        if changed and version:
-            restored = _restore(changed.versions, version, file[name].versions if name in file else {})
-            if restored and not (name in file and restored == file[name].versions):
-                set_here[name] = Declared(restored)
-        session.override(criteria=set_here)
+        reset_criterion(self.known(order), self.service.settings, order.argument)
         return _ok({"status": "ok"})
 
     # Scripts and faults.
-
-    def rules(self, order: Order, build: Callable[..., Any], kind: str) -> tuple[Session, list[Any]]:
-        """The session that is meant, and the rules for it. Raises BadRequest before it makes a session."""
-        checked = rules_in_body(build, order.body, str)
-        session = self.session(order)
-        room(len(getattr(session.overrides, kind)), len(checked))
-        rules = rules_in_body(build, order.body, session.next_place)
-        _written(session, rules, order.body)
-        return session, rules
 
     def shown_rules(self, order: Order, kind: str) -> Reply:
         session, file = self.known(order), self.service.settings
         return _ok({kind: in_order(getattr(session.overrides, kind), getattr(file, kind))})
 
     def add_rules(self, order: Order, kind: str) -> Reply:
-        session, rules = self.rules(order, _RULES[kind], kind)
-        session.override(**{kind: (*rules, *getattr(session.overrides, kind))})
+        rules = self.changed(order, lambda session: add_rules(session, kind, order.body))
         return _ok({"places": [rule.place for rule in rules]}, 201)
 
     def drop_rules(self, order: Order, kind: str) -> Reply:
@@ -254,11 +215,11 @@ class Control:
         )
 
     def set_limits(self, order: Order) -> Reply:
-        limits = part(lambda value, place: configfile.parse_limits(value), order.body)
-        session = self.session(order)
-        session.wrote(limits, order.body)
-        session.override(limits=limits)
-        return self.limits_of(session)
+        def change(session: Session) -> Reply:
+            set_limits(session, order.body)
+            return self.limits_of(session)
+
+        return self.changed(order, change)
 
     def drop_limits(self, order: Order) -> Reply:
         session = self.known(order)
@@ -328,13 +289,6 @@ class Control:
         sessions = self.chosen(order)
         verdict = verify(newest(sessions), when, expectation(body))
         return _ok({**verdict, "dropped": sum(session.journal.dropped for session in sessions)})
-
-
-_RULES: Mapping[str, Callable[..., Any]] = {
-    "completions": configfile.parse_script,
-    "faults": configfile.parse_fault,
-}
-"""Kind of rules, as the config file names it → the function that reads one."""
 
 
 def _rule_routes(kind: str) -> tuple[Route, ...]:
@@ -412,35 +366,6 @@ def _by_method(method: str, path: str, template: str, root: str) -> Route:
 
 def _ok(value: Json, status: int = 200) -> Reply:
     return Reply(status, orjson.dumps(value))
-
-
-def _written(session: Session, rules: Sequence[Script | Fault], body: Json) -> None:
-    """Tell the session the JSON that each rule was built from."""
-    sources = body if isinstance(body, list) else [body]
-    for rule, source in zip(rules, sources, strict=True):
-        session.wrote(rule, source, rule.place)
-
-
-_DROP_VERSION = "leave the version out of the path to set them all, or send one form."
-
-
-def _versions(form: Declared | Form, version: int, before: Mapping[int, Form]) -> Mapping[int, Form]:
-    """A criterion's versions after setting a form: for one version, or without `version` for each."""
-    if isinstance(form, Declared):
-        return form.versions
-    if version:
-        return {**before, version: form}
-    return dict.fromkeys(before or (1,), form)
-
-
-def _versions_of(criteria: Mapping[str, Declared], name: str) -> Mapping[int, Form]:
-    return criteria[name].versions if name in criteria else {}
-
-
-def _restore(set_here: Mapping[int, Form], version: int, file: Mapping[int, Form]) -> dict[int, Form]:
-    """A criterion's versions after resetting one to the file's, or dropping it where the file has none."""
-    others = {number: form for number, form in set_here.items() if number != version}
-    return {**others, version: file[version]} if version in file else others
 
 
 def _bounded(number: int | None) -> int | None:

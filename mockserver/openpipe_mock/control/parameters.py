@@ -26,8 +26,6 @@ Json = Any
 MOST_BODY = 2**20
 """Bytes of a body that are read."""
 _DEFAULT_LIMIT, MOST_LISTED = 100, 1000
-_MOST_RULES = 1000
-"""Criteria, scripts and faults, of each, that may be set at runtime in one session."""
 MOST_EXPECTED = 1_000_000
 
 
@@ -110,13 +108,6 @@ def part(build: Callable[..., Any], value: Json, place: str = "", pointer: str =
         return build(value, place=place)
     except configfile.Mistakes as error:
         raise _refused(_moved(error.violations, pointer)) from None
-
-
-def room(set_here: int, more: int) -> None:
-    """Raise BadRequest where `more` rules of a kind are too many beside the `set_here` that a session has."""
-    if set_here + more > _MOST_RULES:
-        told = f"a session keeps {_MOST_RULES:,} of a kind, and {set_here:,} are set already"
-        raise BadRequest(f"{told}; DELETE removes them, POST /_mock/reset all that is set.")
 
 
 def rules_in_body(build: Callable[..., Any], value: Json, place: Callable[[], str]) -> list[Any]:

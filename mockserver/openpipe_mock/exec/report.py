@@ -132,7 +132,7 @@ def exec_json(verdict: Verdict) -> str:
         "stopped_by": verdict.stopped_by or None,
         "runs": [_run_as_json(verdict, run) for run in verdict.runs],
     }
-    return reporting.as_json(told, 2)
+    return reporting.json_text(told, 2)
 
 
 def _run_as_json(verdict: Verdict, run: Run) -> Json:

@@ -6,14 +6,15 @@ replace the method by which they send: requests to the mock bypass those.
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 from typing import Any
 
-from openpipe_mock.testing.answering import TOO_SLOW, Ours, Url, path_of
+from openpipe_mock.testing.answering import TOO_SLOW, Catch, Ours, intercept_async
+from openpipe_mock.testing.base_urls import Url, path_of
 from openpipe_mock.testing.http1 import GO_ON, Line
 from openpipe_mock.testing.layers import Original, Place, bound
-from openpipe_mock.testing.network_guard import passing
 from openpipe_mock.testing.patches import as_written, is_replaced
 from openpipe_mock.testing.virtual import OutOfTime, TooSlow
 
@@ -24,7 +25,7 @@ _END = object()
 
 def places(library: ModuleType) -> Iterator[Place]:
     """What is patched in aiohttp."""
-    yield library.BaseConnector, "connect", partial(_connecting, library)
+    yield library.BaseConnector, "connect", partial(intercept_async, _Connector(library))
     for verb in _VERBS:
         yield library.ClientSession, verb, partial(_asking, library.ClientSession, verb)
 
@@ -69,33 +70,33 @@ class _Direct:
 # Connections.
 
 
-def _connecting(module: Any, original: Original, ours: Ours) -> Original:
-    sockets = (module.TCPConnector, module.UnixConnector, module.NamedPipeConnector)
+@dataclass(frozen=True, slots=True)
+class _Connector:
+    """How connectors connect. `module`: `aiohttp`."""
 
-    async def connect(connector: Any, req: Any, traces: Any, timeout: Any) -> Any:
-        catch = ours(_url_of(req.url)) if isinstance(connector, sockets) else None
-        if catch is None:
-            with passing():
-                return await bound(original, connector)(req, traces, timeout)
+    module: Any
+
+    def url(self, connector: Any, req: Any, traces: Any, timeout: Any) -> Url | None:
+        sockets = self.module.TCPConnector, self.module.UnixConnector, self.module.NamedPipeConnector
+        return _url_of(req.url) if isinstance(connector, sockets) else None
+
+    async def answer_async(
+        self, catch: Catch, original: Original, connector: Any, req: Any, traces: Any, timeout: Any
+    ) -> Any:
+        """A connection to the mock for one request, which the connector owns."""
         for trace in traces:
             await trace.send_connection_create_start()
         await asyncio.sleep(0)
         for trace in traces:
             await trace.send_connection_create_end()
-        return _connected(module, connector, req, Line(catch, timeout.sock_read, timeout.total))
-
-    return connect
-
-
-def _connected(module: Any, connector: Any, request: Any, line: Line) -> Any:
-    """A connection to the mock for one request, which the connector owns."""
-    loop = asyncio.get_running_loop()
-    protocol = module.client_proto.ResponseHandler(loop)
-    too_slow = getattr(module, "SocketTimeoutError", module.ServerTimeoutError)
-    protocol.connection_made(_Transport(line, protocol, request, too_slow(TOO_SLOW)))
-    protocol.force_close()  # else the connector would use it again
-    connector._acquired.add(protocol)  # so the connector closes it when it is closed itself
-    return module.connector.Connection(connector, request.connection_key, protocol, loop)
+        module, loop = self.module, asyncio.get_running_loop()
+        protocol = module.client_proto.ResponseHandler(loop)
+        too_slow = getattr(module, "SocketTimeoutError", module.ServerTimeoutError)
+        line = Line(catch, timeout.sock_read, timeout.total)
+        protocol.connection_made(_Transport(line, protocol, req, too_slow(TOO_SLOW)))
+        protocol.force_close()  # else the connector would use it again
+        connector._acquired.add(protocol)  # so the connector closes it when it is closed itself
+        return module.connector.Connection(connector, req.connection_key, protocol, loop)
 
 
 class _Transport(asyncio.Transport):

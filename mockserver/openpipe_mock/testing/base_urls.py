@@ -1,4 +1,4 @@
-"""Compare a request's URL with base URLs, in any of their spellings."""
+"""URLs of requests, and whether they lie below a base URL, in any of their spellings."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,13 +14,23 @@ _DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
 
 
 @dataclass(frozen=True, slots=True)
-class BaseUrl:
-    """A base URL in its normal form; `path` has no slash at its end."""
+class Url:
+    """Where a request goes. `port`: None where the URL names none; `path`: decoded, without query."""
 
     scheme: str
     host: str
     port: int | None
     path: str
+
+
+def url_of(url: str) -> Url:
+    parts = urlsplit(url)
+    return Url(parts.scheme, parts.hostname or "", parts.port, unquote(parts.path))
+
+
+def path_of(target: str) -> str:
+    """The decoded path of a target such as `/a%20b?c=d`."""
+    return unquote(target.partition("?")[0])
 
 
 def path_below(url: Any, base: str) -> str | None:
@@ -42,17 +52,19 @@ def path_below(url: Any, base: str) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def parsed(base: str) -> BaseUrl | None:
-    """The normal form of a base URL; None for a text that is no URL, which no client can send to."""
+def parsed(base: str) -> Url | None:
+    """The normal form of a base URL, whose path has no slash at its end.
+
+    None for a text that is no URL, which no client can send to.
+    """
     try:
-        parts = urlsplit(base.strip())
-        port = _normal_port(parts.scheme, parts.port)
+        found = url_of(base.strip())
+        port = _normal_port(found.scheme, found.port)
     except ValueError:
         return None
-    if not parts.hostname:
+    if not found.host:
         return None
-    path = _normal_path(unquote(parts.path)).rstrip("/")
-    return BaseUrl(parts.scheme, normal_host(parts.hostname), port, path)
+    return Url(found.scheme, normal_host(found.host), port, _normal_path(found.path).rstrip("/"))
 
 
 def host_of(url: Any) -> str:

@@ -123,17 +123,19 @@ class _Frontier:
         with self.lock:
             self.active.leave(entry)
             self.keys.give_back(entry)
-            if not self.active.entries:
-                self.patches.take_off()
-                self.guard.take_off()
+            self.take_off()
 
     def settle(self) -> None:
         """Remove dummy keys and patches that others, as `monkeypatch` does, put back after the mocks' end."""
         with self.lock:
             self.keys.settle()
-            if not self.active.entries:
-                self.patches.take_off()
-                self.guard.take_off()
+            self.take_off()
+
+    def take_off(self) -> None:
+        """Take patches and guard off where no mock is active."""
+        if not self.active.entries:
+            self.patches.take_off()
+            self.guard.take_off()
 
     def ours(self, url: Any) -> Catch | None:
         """What answers a request: the innermost mock around the code that sends it. Raises NetworkRefused."""

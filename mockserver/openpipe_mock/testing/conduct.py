@@ -4,7 +4,7 @@ Each rule looks at the requests of one run, in the order in which they came, and
 Findings are warnings: the mock sees requests, and not why they were sent.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,16 +118,11 @@ class Lapse:
         return f"{self.rule.name}: {self.rule.sentence} {first.id}: {first.told}{more}. {self.rule.remedy}"
 
 
-def conduct(entries: Iterable[Entry], *, real_time: bool = True) -> tuple[Lapse, ...]:
-    """The rules that a client broke, by the entries of a journal, oldest first.
+def lapses(requests: Sequence[Observed], *, real_time: bool = True) -> tuple[Lapse, ...]:
+    """The rules that a client broke, by its requests in the order in which they came.
 
     `real_time`: whether the mock's clock went on while the client waited. Else timed rules aren't applied.
     """
-    return lapses([observed(entry) for entry in entries], real_time=real_time)
-
-
-def lapses(requests: Sequence[Observed], *, real_time: bool = True) -> tuple[Lapse, ...]:
-    """The same, for requests in the order in which they came. The result has the order of the rules."""
     found = ((rule, tuple(rule.look(requests))) for rule in CONDUCT_RULES if real_time or not rule.timed)
     return tuple(Lapse(rule, sights) for rule, sights in found if sights)
 

@@ -6,7 +6,7 @@ from typing import Any
 import httptools
 
 from openpipe_mock.core.effects import Head, HeaderList, Reply
-from openpipe_mock.testing.answering import Catch, in_pieces, reason_of
+from openpipe_mock.testing.answering import Catch, in_pieces, reason_of, with_length
 from openpipe_mock.testing.virtual import ConnectionBroken, Journey
 
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -81,7 +81,7 @@ class Line:
             self.cut = True
 
     def whole(self, method: str, status: int, headers: HeaderList, body: bytes) -> bytes:
-        head = self.head(status, (*headers, (b"content-length", b"%d" % len(body))))
+        head = self.head(status, with_length(headers, body))
         return head if method == "HEAD" else head + body
 
     def pieces(self, journey: Journey) -> Generator[bytes]:

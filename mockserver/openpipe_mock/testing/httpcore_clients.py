@@ -5,6 +5,7 @@ reference to a transport's method from before the patch, or to httpcore itself.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -12,89 +13,67 @@ from typing import Any
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.testing.answering import (
     CUT_OFF,
-    HUNG_UP,
     TOO_SLOW,
     Catch,
-    Ours,
     Pieces,
-    Url,
-    begin_answer,
-    begin_answer_async,
+    begin,
+    begin_async,
     in_pieces,
+    intercept,
+    intercept_async,
     lowered,
-    path_of,
     reason_of,
+    whole_body,
+    with_length,
 )
-from openpipe_mock.testing.layers import Original, Place, bound
-from openpipe_mock.testing.network_guard import passing
-from openpipe_mock.testing.virtual import ConnectionBroken, Journey, TooSlow
+from openpipe_mock.testing.base_urls import Url, path_of
+from openpipe_mock.testing.layers import Original, Place
+from openpipe_mock.testing.virtual import Journey, TooSlow
 
 
 def places(library: ModuleType) -> Iterator[Place]:
     """What is patched in httpcore or httpcore2."""
-    yield library.ConnectionPool, "handle_request", partial(_handling, library)
-    yield library.AsyncConnectionPool, "handle_async_request", partial(_handling_async, library)
+    client = _Pool(library)
+    yield library.ConnectionPool, "handle_request", partial(intercept, client)
+    yield library.AsyncConnectionPool, "handle_async_request", partial(intercept_async, client)
 
 
-def _url(request: Any) -> Url:
-    found = request.url
-    return Url(found.scheme.decode(), found.host.decode(), found.port, path_of(found.target.decode()))
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """How a library's pools send. `module`: `httpcore` or `httpcore2`."""
 
+    module: Any
 
-def _head(request: Any, catch: Catch) -> Head:
-    """The head of a request, for the mock."""
-    headers = {lowered(name): value for name, value in request.headers}
-    query = request.url.target.partition(b"?")[2]
-    return Head(request.method.decode(), catch[0], headers, query, catch[1].clock.now)
+    def url(self, pool: Any, request: Any) -> Url:
+        found = request.url
+        return Url(found.scheme.decode(), found.host.decode(), found.port, path_of(found.target.decode()))
 
+    def answer(self, catch: Catch, original: Original, pool: Any, request: Any) -> Any:
+        return self.response(request, begin(self, catch, request, b"".join(request.stream)))
 
-def _handling(module: ModuleType, original: Original, ours: Ours) -> Original:
-    def handle_request(pool: Any, request: Any) -> Any:
-        catch = ours(_url(request))
-        if catch is None:
-            with passing():
-                return bound(original, pool)(request)
-        body = b"".join(request.stream)
-        try:
-            found = begin_answer(catch, _head(request, catch), body, request.extensions)
-        except (ConnectionBroken, TooSlow) as problem:
-            raise _error(module, HUNG_UP, problem) from None
-        return _response(module, request, found)
-
-    return handle_request
-
-
-def _handling_async(module: ModuleType, original: Original, ours: Ours) -> Original:
-    async def handle_async_request(pool: Any, request: Any) -> Any:
-        catch = ours(_url(request))
-        if catch is None:
-            with passing():
-                return await bound(original, pool)(request)
+    async def answer_async(self, catch: Catch, original: Original, pool: Any, request: Any) -> Any:
         body = b"".join([part async for part in request.stream])
-        try:
-            found = await begin_answer_async(catch, _head(request, catch), body, request.extensions)
-        except (ConnectionBroken, TooSlow) as problem:
-            raise _error(module, HUNG_UP, problem) from None
-        return _response(module, request, found)
+        return self.response(request, await begin_async(self, catch, request, body))
 
-    return handle_async_request
+    def head(self, catch: Catch, request: Any) -> Head:
+        headers = {lowered(name): value for name, value in request.headers}
+        query = request.url.target.partition(b"?")[2]
+        return Head(request.method.decode(), catch[0], headers, query, catch[1].clock.now)
 
+    def error(self, request: Any, words: str, problem: Exception) -> Exception:
+        slow = isinstance(problem, TooSlow)
+        found: Exception = (
+            self.module.ReadTimeout(TOO_SLOW) if slow else self.module.RemoteProtocolError(words)
+        )
+        return found
 
-def _error(module: ModuleType, words: str, problem: Exception) -> Exception:
-    """The library's error for a broken connection (with these `words`) or for a timeout."""
-    slow = isinstance(problem, TooSlow)
-    found: Exception = module.ReadTimeout(TOO_SLOW) if slow else module.RemoteProtocolError(words)
-    return found
-
-
-def _response(module: ModuleType, request: Any, found: Reply | Journey) -> Any:
-    """An answer as the library's response."""
-    content: Any
-    if isinstance(found, Journey) and found.whole is None:
-        headers, content = in_pieces(found.headers), Pieces(found, partial(_error, module, CUT_OFF))
-    else:
-        body = found.body if isinstance(found, Reply) else found.whole or b""
-        headers = (*found.headers, (b"content-length", b"%d" % len(body)))
-        content = b"" if request.method == b"HEAD" else body
-    said = {"http_version": b"HTTP/1.1", "reason_phrase": reason_of(found.status)}
-    return module.Response(found.status, headers=list(headers), content=content, extensions=said)
+    def response(self, request: Any, found: Reply | Journey) -> Any:
+        """An answer as the library's response."""
+        content: Any
+        if isinstance(found, Journey) and found.whole is None:
+            headers, content = in_pieces(found.headers), Pieces(found, partial(self.error, request, CUT_OFF))
+        else:
+            body = whole_body(found) or b""
+            headers, content = with_length(found.headers, body), b"" if request.method == b"HEAD" else body
+        said = {"http_version": b"HTTP/1.1", "reason_phrase": reason_of(found.status)}
+        return self.module.Response(found.status, headers=list(headers), content=content, extensions=said)

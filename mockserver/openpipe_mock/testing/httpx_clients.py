@@ -8,6 +8,7 @@ mock are answered as well.
 """
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, cached_property, partial
@@ -19,26 +20,29 @@ from openpipe_mock.core.effects import JSON_HEADERS, Head, HeaderList, Reply
 from openpipe_mock.service.journaling import REQUEST_ID
 from openpipe_mock.testing.answering import (
     CUT_OFF,
-    HUNG_UP,
     TOO_SLOW,
     Catch,
     Ours,
     Pieces,
-    begin_answer,
-    begin_answer_async,
+    begin,
+    begin_async,
     in_pieces,
+    intercept,
+    intercept_async,
     lowered,
+    whole_body,
+    with_length,
 )
-from openpipe_mock.testing.layers import Original, Place, bound
+from openpipe_mock.testing.layers import Original, Place
 from openpipe_mock.testing.patches import is_tracer
-from openpipe_mock.testing.virtual import ConnectionBroken, Journey, TooSlow
+from openpipe_mock.testing.virtual import Journey, TooSlow
 
 _COOKIE = b"set-cookie"
 _NO_TIME = timedelta()
 
 
 @dataclass(frozen=True)
-class Family:
+class HttpxLibrary:
     """One of the two libraries. `module`: `httpx` or `httpx2`."""
 
     module: Any
@@ -47,70 +51,66 @@ class Family:
     def logger(self) -> Logger:
         return getLogger(self.module.__name__)
 
-    def head(self, request: Any, catch: Catch) -> Head:
-        """The head of a request, for the mock."""
+    # For transports: see `answering.Client`.
+
+    def url(self, transport: Any, request: Any) -> Any:
+        return request.url
+
+    def answer(self, catch: Catch, original: Original, transport: Any, request: Any) -> Any:
+        return self.respond(request, request.read(), catch)
+
+    async def answer_async(self, catch: Catch, original: Original, transport: Any, request: Any) -> Any:
+        return self.response(request, await begin_async(self, catch, request, await request.aread()))
+
+    # Requests and responses.
+
+    def respond(self, request: Any, body: bytes, catch: Catch) -> Any:
+        """The mock's answer as the library's response. Raises the library's own errors."""
+        return self.response(request, begin(self, catch, request, body))
+
+    def head(self, catch: Catch, request: Any) -> Head:
         path, mock = catch
         headers = {lowered(name): value for name, value in request.headers.raw}
         return Head(request.method, path, headers, request.url.query, mock.clock.now)
 
-    def answer(self, request: Any, body: bytes, catch: Catch) -> Reply | Journey:
-        """The mock's answer. Raises the library's own errors: see `error`."""
-        try:
-            return begin_answer(catch, self.head(request, catch), body, request.extensions)
-        except (ConnectionBroken, TooSlow) as problem:
-            raise self.error(request, HUNG_UP, problem) from None
-
-    async def answer_async(self, request: Any, body: bytes, catch: Catch) -> Reply | Journey:
-        """The same, giving other tasks their turn as a socket would."""
-        try:
-            return await begin_answer_async(catch, self.head(request, catch), body, request.extensions)
-        except (ConnectionBroken, TooSlow) as problem:
-            raise self.error(request, HUNG_UP, problem) from None
-
-    def respond(self, request: Any, body: bytes, catch: Catch) -> Any:
-        """The mock's answer as the library's response. Raises the library's own errors."""
-        return self.response(request, self.answer(request, body, catch))
-
     def error(self, request: Any, words: str, problem: Exception) -> Exception:
-        """The library's error for a broken connection (with these `words`) or for a timeout."""
-        found: Exception = (
-            self.module.ReadTimeout(TOO_SLOW, request=request)
-            if isinstance(problem, TooSlow)
-            else self.module.RemoteProtocolError(words, request=request)
-        )
+        slow = isinstance(problem, TooSlow)
+        kind, told = (self.module.ReadTimeout, TOO_SLOW) if slow else (self.module.RemoteProtocolError, words)
+        found: Exception = kind(told, request=request)
         return found
 
     def response(self, request: Any, found: Reply | Journey) -> Any:
         """An answer as the library's response; a stream comes piece by piece, for sync and async clients."""
-        if isinstance(found, Reply):
-            return self.whole(request, found.status, found.headers, found.body)
-        if found.whole is not None:
-            return self.whole(request, found.status, found.headers, found.whole)
+        body = whole_body(found)
+        if body is not None:
+            return self.whole(request, found.status, found.headers, body)
         stream = _stream_class(self.module)(found, partial(self.error, request, CUT_OFF))
         headers = in_pieces(found.headers)
         return self.module.Response(found.status, headers=headers, stream=stream, request=request)
 
     def whole(self, request: Any, status: int, headers: HeaderList, body: bytes) -> Any:
         """The response to an answer that came whole."""
-        length = (b"content-length", b"%d" % len(body))
         stream = self.module.ByteStream(b"" if request.method == "HEAD" else body)
         # respx would make a response without its request a second time.
-        response = self.module.Response(status, headers=[*headers, length], stream=stream, request=request)
+        response = self.module.Response(
+            status, headers=with_length(headers, body), stream=stream, request=request
+        )
         if headers[:-1] == JSON_HEADERS and headers[-1][0] == REQUEST_ID:  # saves httpx the search for it
             response.headers.encoding = "ascii"
         return response
 
-    def completed(self, response: Any, headers: HeaderList, client: Any, seconds: float) -> Any:
-        """Add to a response what a client adds, and log the client's line. Returns the response.
+    def completed(self, request: Any, found: Reply | Journey, client: Any, seconds: float) -> Any:
+        """The response to an answer, with what a client adds, and the client's line in the log.
 
-        `headers`: those of the mock's answer. `seconds`: that the answer took.
+        `seconds`: that the answer took.
         """
+        response = self.response(request, found)
         response.elapsed = timedelta(seconds=seconds) if seconds else _NO_TIME
         response.default_encoding = client._default_encoding
-        if _COOKIE in dict(headers):  # httpx takes long to find that there are no cookies
+        if _COOKIE in dict(found.headers):  # httpx takes long to find that there are no cookies
             client.cookies.extract_cookies(response)
         if self.logger.isEnabledFor(INFO):
-            asked = response.request.method, response.request.url
+            asked = request.method, request.url
             said = response.http_version, response.status_code, response.reason_phrase
             self.logger.info('HTTP Request: %s %s "%s %d %s"', *asked, *said)
         return response
@@ -118,15 +118,20 @@ class Family:
 
 def places(library: ModuleType) -> Iterator[Place]:
     """What is patched in httpx or httpx2."""
-    family, send = Family(library), "_send_single_request"
-    sync = _Sending(family, library.HTTPTransport, "handle_request", library.SyncByteStream)
-    asynchronous = _Sending(
-        family, library.AsyncHTTPTransport, "handle_async_request", library.AsyncByteStream
+    httpx_library, send = HttpxLibrary(library), "_send_single_request"
+    sync = _HttpxClient(httpx_library, library.HTTPTransport, "handle_request", library.SyncByteStream)
+    asynchronous = _HttpxClient(
+        httpx_library, library.AsyncHTTPTransport, "handle_async_request", library.AsyncByteStream
     )
-    yield library.HTTPTransport, sync.method, partial(_delivering, family)
-    yield library.AsyncHTTPTransport, asynchronous.method, partial(_delivering_async, family)
-    yield library.Client, send, sync.sync
-    yield library.AsyncClient, send, asynchronous.asynchronous
+    yield library.HTTPTransport, sync.method, partial(_untraced, intercept, httpx_library)
+    yield library.AsyncHTTPTransport, asynchronous.method, partial(_untraced, intercept_async, httpx_library)
+    yield library.Client, send, partial(intercept, sync, around=nullcontext)
+    yield library.AsyncClient, send, partial(intercept_async, asynchronous, around=nullcontext)
+
+
+def _untraced(wrapping: Any, httpx_library: HttpxLibrary, original: Original, ours: Ours) -> Original | None:
+    """A transport's method, None for a tracer: what goes through that is taken in httpcore."""
+    return None if is_tracer(original) else wrapping(httpx_library, original, ours, around=nullcontext)
 
 
 @cache
@@ -144,32 +149,31 @@ def _chosen(client: Any, url: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sending:
-    """How sync or async clients of a library send.
+class _HttpxClient:
+    """How sync or async clients of a library send: an `answering.Client`.
 
     `transport`: the class that opens sockets. `method`: the name of its method that does. `stream`: the class
     of bodies.
     """
 
-    family: Family
+    library: HttpxLibrary
     transport: type
     method: str
     stream: type
 
-    def caught(self, client: Any, request: Any, ours: Ours) -> Catch | None:
-        """What answers a request; None where the client sends it, as by a user's own transport.
+    def url(self, client: Any, request: Any) -> Any:
+        """The URL of a request; None where something else sends it, as a user's own transport.
 
         A body of the other kind, sync for async or the reverse, is left to the client, which refuses it.
         """
         transport = _chosen(client, request.url) if client._mounts else client._transport
-        if self.opens_sockets(transport) and isinstance(request.stream, self.stream):
-            return ours(request.url)
-        return None
+        takes = self.opens_sockets(transport) and isinstance(request.stream, self.stream)
+        return request.url if takes else None
 
     def opens_sockets(self, transport: Any) -> bool:
         """Whether a transport opens sockets with nothing before: no subclass's or own method, no tracer.
 
-        Requests that go through those are taken further down, by `_delivering` or in httpcore.
+        Requests that go through those are taken further down, at the transport or in httpcore.
         """
         kind = type(transport)
         if kind is not self.transport and (
@@ -179,50 +183,12 @@ class _Sending:
             return False
         return self.method not in vars(transport) and not is_tracer(self.transport.__dict__[self.method])
 
-    def sync(self, original: Original, ours: Ours) -> Original:
-        def send(client: Any, request: Any) -> Any:
-            catch = self.caught(client, request, ours)
-            if catch is None:
-                return bound(original, client)(request)
-            clock = catch[1].clock
-            began = clock.now
-            found = self.family.answer(request, request.read(), catch)
-            response = self.family.response(request, found)
-            return self.family.completed(response, found.headers, client, clock.now - began)
+    def answer(self, catch: Catch, original: Original, client: Any, request: Any) -> Any:
+        began = catch[1].clock.now
+        found = begin(self.library, catch, request, request.read())
+        return self.library.completed(request, found, client, catch[1].clock.now - began)
 
-        return send
-
-    def asynchronous(self, original: Original, ours: Ours) -> Original:
-        async def send(client: Any, request: Any) -> Any:
-            catch = self.caught(client, request, ours)
-            if catch is None:
-                return await bound(original, client)(request)
-            clock = catch[1].clock
-            began = clock.now
-            found = await self.family.answer_async(request, await request.aread(), catch)
-            response = self.family.response(request, found)
-            return self.family.completed(response, found.headers, client, clock.now - began)
-
-        return send
-
-
-def _delivering(family: Family, original: Original, ours: Ours) -> Original | None:
-    """A transport's method, None for a tracer: what goes through that is taken in httpcore."""
-
-    def handle_request(transport: Any, request: Any) -> Any:
-        catch = ours(request.url)
-        if catch is None:
-            return bound(original, transport)(request)
-        return family.respond(request, request.read(), catch)
-
-    return None if is_tracer(original) else handle_request
-
-
-def _delivering_async(family: Family, original: Original, ours: Ours) -> Original | None:
-    async def handle_async_request(transport: Any, request: Any) -> Any:
-        catch = ours(request.url)
-        if catch is None:
-            return await bound(original, transport)(request)
-        return family.response(request, await family.answer_async(request, await request.aread(), catch))
-
-    return None if is_tracer(original) else handle_async_request
+    async def answer_async(self, catch: Catch, original: Original, client: Any, request: Any) -> Any:
+        began = catch[1].clock.now
+        found = await begin_async(self.library, catch, request, await request.aread())
+        return self.library.completed(request, found, client, catch[1].clock.now - began)

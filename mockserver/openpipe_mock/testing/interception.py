@@ -29,9 +29,9 @@ from openpipe_mock.testing.border import (
     key_names,
 )
 from openpipe_mock.testing.calls import not_none
+from openpipe_mock.testing.clients import CLIENT_NAMES, any_installed
 from openpipe_mock.testing.contexts import Entered
 from openpipe_mock.testing.mock import Config, Mock, MockError, settings_of
-from openpipe_mock.testing.patches import any_installed
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -122,8 +122,8 @@ class patched:
         """A new mock with these settings, and the requests that it takes. Raises NothingToPatch."""
         if not any_installed():
             raise NothingToPatch(
-                "openpipe-mock takes the requests of httpx, httpx2, aiohttp, requests and urllib3, and none "
-                f"of them is installed: {install_line('fixtures')}"
+                f"openpipe-mock takes the requests of {CLIENT_NAMES}, and none of them is installed: "
+                f"{install_line('fixtures')}"
             )
         service = Service(self.settings, self.file)
         mock = Mock(service, base_url=f"https://{SERVICE[0]}{BASE}", overrides=self.overrides)

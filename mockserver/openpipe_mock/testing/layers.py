@@ -1,6 +1,8 @@
 """Replace functions of classes and modules for a while, and restore them beneath other patches too."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,24 @@ def bound(standing: Any, instance: Any) -> Original:
     get = getattr(type(standing), "__get__", None)
     found: Original = get(standing, instance, type(instance)) if get else standing
     return found
+
+
+_PASSING: ContextVar[bool] = ContextVar("openpipe_mock_passing", default=False)
+
+
+@contextmanager
+def passing() -> Iterator[None]:
+    """A context for a request that a mock lets pass: the network guard is off in it, for proxies too."""
+    token = _PASSING.set(True)
+    try:
+        yield
+    finally:
+        _PASSING.reset(token)
+
+
+def is_passing() -> bool:
+    """Whether the calling code belongs to a request that a mock lets pass."""
+    return _PASSING.get()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from openpipe_mock.server.reload import Source, service_of
 from openpipe_mock.server.server import Listener, Server, bind, uvicorn_config
 from openpipe_mock.service.service import Service
 from openpipe_mock.testing.border import DUMMY_KEY
+from openpipe_mock.testing.calls import not_none
 from openpipe_mock.testing.mock import Config, Mock, MockError, settings_of
 from openpipe_mock.testing.virtual import VirtualClock
 
@@ -87,6 +88,20 @@ class LiveServer:
 
         self.loop.call_soon_threadsafe(act)
         return done.result(_PATIENCE)
+
+    @contextmanager
+    def session(
+        self, *, config: Config = None, providers: object = None, block_network: object = None, **more: Any
+    ) -> "Iterator[LiveMock]":
+        """A context with a mock that has a session of its own, and the options of `patched`.
+
+        `providers`, `block_network`: of no use on a socket, and left out.
+        """
+        mock = LiveMock(self, config=config, overrides=not_none(**more))
+        try:
+            yield mock
+        finally:
+            mock.close()
 
 
 class LiveMock(Mock):

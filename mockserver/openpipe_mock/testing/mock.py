@@ -13,7 +13,6 @@ Options have the names of the config file (docs/config.md), and the same message
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from os import PathLike
 from typing import Any, Literal, NoReturn, TypedDict, TypeVar, Unpack
 
@@ -24,16 +23,17 @@ from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import Mistakes
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.api import Control
+from openpipe_mock.control.changes import add_rules, reset_criterion, set_criterion, set_limits
 from openpipe_mock.core.effects import Effects, Head, Reply
-from openpipe_mock.core.errors import Violation
+from openpipe_mock.core.errors import ApiError
+from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import did_you_mean, listed, quoted
 from openpipe_mock.faults.variants import variant_named
 from openpipe_mock.openapi.endpoints import SESSION
-from openpipe_mock.openapi.violations import SchemaPlace
 from openpipe_mock.service.fast_lane import FastLane
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import Entry
-from openpipe_mock.sessions.memory import DEFAULT, Session
+from openpipe_mock.sessions.memory import Session
 from openpipe_mock.testing.calls import (
     MOST_SHOWN,
     Call,
@@ -48,7 +48,8 @@ from openpipe_mock.testing.calls import (
     violation_pointer,
 )
 from openpipe_mock.testing.conduct import CONDUCT_RULES, Lapse, lapses, observed
-from openpipe_mock.testing.virtual import TURN, VirtualClock, carry_out
+from openpipe_mock.testing.jsonable import as_json
+from openpipe_mock.testing.virtual import TURN, VirtualClock
 
 Json = Any
 _Value = TypeVar("_Value")
@@ -120,15 +121,6 @@ class MockError(ValueError):
 
 
 _DEFAULTS = Settings()
-_MOST_LEVELS, _MOST_MISFITS = 250, 20
-"""How deep a value may be nested that becomes JSON; how many of its mistakes are reported."""
-_JSON_VALUE = "a value of JSON (an object, an array, a string, a number, true, false or null)"
-_TOLD = {
-    int: "an integer of at most 64 bits, got a larger one",
-    float: "a finite number, got one that isn't",
-    str: "a string of Unicode, got one with half a surrogate pair",
-}
-"""Type that JSON has → the message about a value of it that JSON can't hold."""
 
 
 def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
@@ -139,13 +131,13 @@ def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
     if config is None and not overrides:
         return _DEFAULTS  # most mocks have these, and new ones cost a test 35 µs
     written = {name: value for name, value in overrides.items() if name != "variant"}
-    beating = configfile.settings(orjson.loads(_json(written)))
+    beating = configfile.settings(orjson.loads(as_json(written)))
     if "variant" in overrides:
         beating = replace(beating, variant=variant_named(overrides["variant"]).name)
     if config is None:
         found = Settings()
     elif isinstance(config, Mapping):
-        found = configfile.settings(orjson.loads(_json(dict(config))))
+        found = configfile.settings(orjson.loads(as_json(dict(config))))
     elif isinstance(config, str | PathLike):
         found = configfile.load_settings(config)
     else:
@@ -202,11 +194,12 @@ class _CriterionScript:
 
     def form(self, form: Mapping[str, Any]) -> None:
         """Judge by any form of the config file; with keys `v1`, `v2`, … set all versions."""
-        self.mock.order("PUT", f"/criteria/{self.id}", form)
+        base = self.mock.service.settings
+        self.mock._change(lambda session: set_criterion(session, base, self.id, _plain(form)))
 
     def reset(self) -> None:
         """Judge as the config file says again."""
-        self.mock.order("DELETE", f"/criteria/{self.id}")
+        self.mock._change(lambda session: reset_criterion(session, self.mock.service.settings, self.id))
 
 
 class Mock:
@@ -264,22 +257,24 @@ class Mock:
                 return Control(self.service).exchange(head)
             return self.fast_lane.answer(head, body, self.now)
 
-    def order(self, method: str, path: str, body: Json = None) -> Json:
-        """Ask the control API, in this process; returns the JSON. Raises MockError for an error."""
-        headers = {b"content-type": b"application/json"}
-        if self.session.name != DEFAULT:
-            headers[b"x-mock-session"] = self.session.name.encode()
-        head = Head(method, f"/_mock{path}", headers, at=self.now())
-        try:
-            sent = _json(body)
-        except Mistakes as error:
-            raise MockError(str(error)) from None
-        answer = self.at_once(lambda: carry_out(Control(self.service).exchange(head), sent, self.clock))
-        said = orjson.loads(answer.whole or b"null")
-        if answer.status >= 400:
-            told = [issue["message"] for issue in said.get("issues", ())] or [said["message"]]
-            raise MockError("\n".join(told))
-        return said
+    def _change(self, action: Callable[[Session], object]) -> None:
+        """Change the session by a function of `control.changes`. Raises MockError for a mistake."""
+
+        def apply() -> None:
+            session = self.session
+            made = session.made
+            try:
+                action(self.service.sessions.open(session.name, self.now()))
+            except (Mistakes, ApiError) as error:
+                session.made = made  # a mistake takes no place
+                told = error.issues or [error.message] if isinstance(error, ApiError) else [str(error)]
+                raise MockError("\n".join(told)) from None
+
+        self.at_once(apply)
+
+    def _add(self, kind: str, rule: Mapping[str, Any]) -> None:
+        """Put a rule before those that are there. `kind`: `completions` or `faults`."""
+        self._change(lambda session: add_rules(session, kind, _plain(rule)))
 
     # What is answered.
 
@@ -287,7 +282,7 @@ class Mock:
         """Say how a criterion judges. `id`: `helpful`, or one version of it: `helpful@v2`."""
         if not isinstance(id, str) or not id:
             raise MockError(f"a criterion id has at least 1 character, got {id!r}")
-        return _CriterionScript(self, id)
+        return _CriterionScript(self, id.encode("utf-8", "replace").decode())
 
     def completion(
         self,
@@ -306,22 +301,23 @@ class Mock:
             text=text, choices=choices, refusal=refusal, tool_calls=tool_calls, raw=raw,
             finish_reason=finish_reason, when=when, name=name,
         )  # fmt: skip
-        self.order("POST", "/completions", said)
+        self._add("completions", said)
 
     def tool_call(
         self, name: str, arguments: Mapping[str, Any] | str | None = None, *, when: Conditions | None = None
     ) -> None:
         """Answer chat requests that meet `when` with this call, but never after a tool's result."""
         call = {"name": name, "arguments": {} if arguments is None else arguments}
-        self.order("POST", "/completions", {"tool_calls": [call], **not_none(when=when)})
+        self._add("completions", {"tool_calls": [call], **not_none(when=when)})
 
     def fault(self, **options: Unpack[FaultOptions]) -> None:
         """Say what goes wrong with requests that meet `when`, and with which of them: see docs/faults.md."""
-        self.order("POST", "/faults", not_none(**options))
+        self._add("faults", not_none(**options))
 
     def limits(self, *, requests_per_minute: int | None = None, concurrent: int | None = None) -> None:
         """Set the limits of each key; None for no limit."""
-        self.order("PUT", "/limits", not_none(requests_per_minute=requests_per_minute, concurrent=concurrent))
+        limits = not_none(requests_per_minute=requests_per_minute, concurrent=concurrent)
+        self._change(lambda session: set_limits(session, _plain(limits)))
 
     def load(self, path: str | PathLike[str]) -> None:
         """Put a config file in force for this session. Raises ConfigError with all its mistakes."""
@@ -445,45 +441,9 @@ class Mock:
                 raise AssertionError(f"expected a request that breaks the contract{where}{seen}")
 
 
-def _json(value: Any) -> bytes:
-    """A value as JSON. Raises Mistakes for what JSON can't hold."""
-    try:
-        text = orjson.dumps(value)
-        if b"null" not in text:  # orjson writes it also for numbers that aren't finite, which are mistakes
-            return text
-    except orjson.JSONEncodeError:
-        text = b""
-    mistakes = tuple(islice(_misfits(value, SchemaPlace({})), _MOST_MISFITS))
-    if mistakes:
-        raise Mistakes(mistakes)
-    return text
-
-
-def _misfits(value: Any, place: SchemaPlace, level: int = 0) -> Iterator[Violation]:
-    """The parts of a value that JSON can't hold. Messages name their types, since values may be secret."""
-    if level == _MOST_LEVELS:
-        yield Violation(place.pointer, "json", f"expected at most {_MOST_LEVELS} levels, got more.")
-    elif isinstance(value, dict):
-        for name, each in value.items():
-            if isinstance(name, str):
-                yield from _misfits(name, place)
-                yield from _misfits(each, place.at(name), level + 1)
-            else:
-                told = f"expected names that are strings, got one of the type {type(name).__name__}."
-                yield Violation(place.pointer, "json", told)
-    elif isinstance(value, list) or type(value) is tuple:  # orjson writes no named tuples
-        for number, each in enumerate(value):
-            yield from _misfits(each, place.at(number), level + 1)
-    elif not _is_writable(value):
-        told = _TOLD.get(type(value), f"{_JSON_VALUE}, got one of the type {type(value).__name__}")
-        yield Violation(place.pointer, "json", f"expected {told}.")
-
-
-def _is_writable(value: Any) -> bool:
-    try:
-        return orjson.dumps(value) != b"null" or value is None
-    except orjson.JSONEncodeError:
-        return False
+def _plain(value: Any) -> Json:
+    """A copy of a value in JSON's types, which a test doesn't change later. Raises Mistakes, ParseError."""
+    return parse(as_json(value))  # 1 µs for most; in Python, a copy of tuples, enums and so on takes longer
 
 
 def _rule_names(names: Sequence[str]) -> Sequence[str]:

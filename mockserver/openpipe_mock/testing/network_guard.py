@@ -11,8 +11,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from functools import partial, wraps
 from importlib.util import find_spec
 from ipaddress import ip_address
@@ -20,10 +19,10 @@ from typing import Any, NoReturn
 
 from openpipe_mock.core.wording import quoted
 from openpipe_mock.testing.base_urls import normal_host, parsed
-from openpipe_mock.testing.layers import Layers, Original, Place, Wrapping, bound
+from openpipe_mock.testing.clients import CLIENT_NAMES
+from openpipe_mock.testing.layers import Layers, Original, Place, Wrapping, bound, is_passing
 
-_ANSWERED = "httpx, httpx2, aiohttp, requests and urllib3"
-_CURE = f"the mock answers {_ANSWERED}, but not the client that asked (urllib, http.client, …)."
+_CURE = f"the mock answers {CLIENT_NAMES}, but not the client that asked (urllib, http.client, …)."
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 """Variables that name a proxy, in any case."""
 _SOCKS = 1080
@@ -70,7 +69,7 @@ class NetworkGuard:
 
     def is_watching(self) -> bool:
         """Whether the current call has to be checked."""
-        return self.on and not _PASSING.get()
+        return self.on and not is_passing()
 
     def check_name(self, host: object, port: object = None) -> None:
         """Raise NetworkRefused for a name that may not be resolved. Addresses are left to `check_address`."""
@@ -141,21 +140,6 @@ def _proxies() -> Iterator[tuple[str, tuple[str, str]]]:
             yield name, _endpoint(proxy.host, _SOCKS if proxy.port is None else proxy.port)
 
 
-# Requests that may pass.
-
-_PASSING: ContextVar[bool] = ContextVar("openpipe_mock_passing", default=False)
-
-
-@contextmanager
-def passing() -> Iterator[None]:
-    """A context for a request that a mock lets pass: the guard is off in it, for proxies too."""
-    token = _PASSING.set(True)
-    try:
-        yield
-    finally:
-        _PASSING.reset(token)
-
-
 # The patches. Each takes the function that it replaces, and checks before it calls that.
 
 
@@ -215,7 +199,7 @@ def _fail(problem: Exception, *_: Any) -> NoReturn:
 def _loop_lookup(original: Original, guard: "NetworkGuard") -> Original:
     async def getaddrinfo(loop: Any, host: Any, port: Any, **kwargs: Any) -> Any:
         guard.check_name(host, port)
-        if not _PASSING.get():
+        if not is_passing():
             return await bound(original, loop)(host, port, **kwargs)
         # A thread of the loop's executor doesn't know by itself that the request may pass.
         resolve = partial(copy_context().run, socket.getaddrinfo, host, port, **kwargs)

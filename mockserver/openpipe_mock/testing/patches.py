@@ -5,33 +5,15 @@ from collections.abc import Callable, Collection
 from functools import cache, partial
 from importlib import import_module
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec, module_from_spec
+from importlib.util import module_from_spec
 from threading import RLock
 from types import FunctionType, ModuleType
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
 from openpipe_mock.testing.answering import Ours
+from openpipe_mock.testing.clients import CLIENTS
 from openpipe_mock.testing.layers import Layers, Original, Place
-
-CLIENTS = {
-    "httpx": "httpx_clients",
-    "httpx2": "httpx_clients",
-    "httpcore": "httpcore_clients",
-    "httpcore2": "httpcore_clients",
-    "aiohttp": "aiohttp_clients",
-    "requests": "requests_clients",
-    "urllib3": "urllib3_clients",
-}
-"""Client library → the module of this package whose `places(library)` says what is patched.
-
-That module is imported once the library is.
-"""
-
-
-def any_installed() -> bool:
-    """Whether any of these libraries is installed."""
-    return any(name in sys.modules or find_spec(name) for name in CLIENTS)
 
 
 @cache
@@ -79,13 +61,13 @@ class Patches:
 
     def __init__(self, ours: Ours) -> None:
         self.layers = Layers(ours)
-        self.arrivals = _Arrivals(CLIENTS, self.arrived)
+        self.watcher = _ImportWatcher(CLIENTS, self.imported)
         self.lock = RLock()
 
     def put_on(self) -> None:
         with self.lock:
-            if self.arrivals not in sys.meta_path:
-                sys.meta_path.insert(0, self.arrivals)
+            if self.watcher not in sys.meta_path:
+                sys.meta_path.insert(0, self.watcher)
             for name in CLIENTS:
                 library = sys.modules.get(name)
                 if isinstance(library, ModuleType):
@@ -93,14 +75,14 @@ class Patches:
 
     def take_off(self) -> None:
         with self.lock:
-            if self.arrivals in sys.meta_path:
-                sys.meta_path.remove(self.arrivals)
+            if self.watcher in sys.meta_path:
+                sys.meta_path.remove(self.watcher)
             self.layers.take_off()
 
-    def arrived(self, library: ModuleType) -> None:
+    def imported(self, library: ModuleType) -> None:
         """Patch a library that was imported while the patches are on."""
         with self.lock:
-            if self.arrivals in sys.meta_path:
+            if self.watcher in sys.meta_path:
                 self.patch(library.__name__, library)
 
     def patch(self, name: str, library: ModuleType) -> None:
@@ -111,12 +93,12 @@ class Patches:
         self.layers.put_on(places)
 
 
-class _Arrivals:
-    """A finder of modules that finds none itself: it calls `arrived` for these modules after their import."""
+class _ImportWatcher:
+    """A finder of modules that finds none itself: it calls `imported` for these once they were imported."""
 
-    def __init__(self, names: Collection[str], arrived: Callable[[ModuleType], None]) -> None:
+    def __init__(self, names: Collection[str], imported: Callable[[ModuleType], None]) -> None:
         self.names = names
-        self.arrived = arrived
+        self.imported = imported
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name not in self.names:
@@ -129,11 +111,11 @@ class _Arrivals:
         return None
 
     def watch(self, spec: ModuleSpec) -> None:
-        """Have `arrived` called once the module was executed."""
+        """Have `imported` called once the module was executed."""
         execute = getattr(spec.loader, "exec_module", None)
         if execute is not None:
             spec.loader.exec_module = partial(self.execute, execute)  # type: ignore[union-attr,method-assign]
 
     def execute(self, execute: Callable[[ModuleType], None], module: ModuleType) -> None:
         execute(module)
-        self.arrived(module)
+        self.imported(module)

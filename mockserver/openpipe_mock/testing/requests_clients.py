@@ -10,7 +10,8 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from openpipe_mock.testing.answering import Ours, url_of
+from openpipe_mock.testing.answering import Ours
+from openpipe_mock.testing.base_urls import url_of
 from openpipe_mock.testing.layers import Original, Place, bound
 from openpipe_mock.testing.patches import as_written, is_replaced
 

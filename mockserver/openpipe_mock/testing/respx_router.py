@@ -9,7 +9,7 @@ from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.service.service import Service
 from openpipe_mock.testing.border import SERVICE
 from openpipe_mock.testing.calls import not_none
-from openpipe_mock.testing.httpx_clients import Family
+from openpipe_mock.testing.httpx_clients import HttpxLibrary
 from openpipe_mock.testing.mock import Config, Mock, settings_of
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def respx_router(*, config: Config = None, **settings: Unpack[Overrides]) -> "Mo
     router.mock = mock = Mock(
         Service(settings_of(config, overrides)), base_url=f"https://{SERVICE[0]}{BASE}", overrides=overrides
     )
-    family = Family(httpx)
+    library = HttpxLibrary(httpx)
 
     def answer(request: "httpx.Request") -> "httpx.Response":
-        response: httpx.Response = family.respond(request, request.content, (request.url.path, mock))
+        response: httpx.Response = library.respond(request, request.content, (request.url.path, mock))
         return response
 
     answer.__signature__ = signature(answer)  # type: ignore[attr-defined]  # respx asks for it at each call

@@ -6,15 +6,16 @@ socket. Responses, retries, redirects, errors and all else are urllib3's own.
 
 from collections.abc import Iterator
 from copy import copy
+from dataclasses import dataclass
 from functools import cache, partial
 from io import BufferedReader, RawIOBase
 from types import ModuleType
 from typing import Any
 
-from openpipe_mock.testing.answering import Catch, Ours, Url, path_of, url_of
+from openpipe_mock.testing.answering import Catch, intercept
+from openpipe_mock.testing.base_urls import Url, path_of, url_of
 from openpipe_mock.testing.http1 import Line
 from openpipe_mock.testing.layers import Original, Place, bound
-from openpipe_mock.testing.network_guard import passing
 from openpipe_mock.testing.virtual import TooSlow
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -22,23 +23,21 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def places(library: ModuleType) -> Iterator[Place]:
     """What is patched in urllib3."""
-    yield library.HTTPConnectionPool, "urlopen", partial(_opening, _connection_class(library))
+    yield library.HTTPConnectionPool, "urlopen", partial(intercept, _Pool(_connection_class(library)))
 
 
-def _opening(connection: type, original: Original, ours: Ours) -> Original:
-    def urlopen(pool: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        catch = ours(_url_in(pool, url))
-        if catch is None:
-            with passing():
-                return bound(original, pool)(method, url, *args, **kwargs)
-        return bound(original, _short_circuited(pool, connection, catch))(method, url, *args, **kwargs)
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """How pools send. `connection`: the class of connections that end in a mock."""
 
-    return urlopen
+    connection: type
 
+    def url(self, pool: Any, method: str, url: str, *_: Any, **__: Any) -> Url:
+        """The URL that a pool is asked for: by a path, or for a pool of a proxy by a whole URL."""
+        return Url(pool.scheme, pool.host, pool.port, path_of(url)) if url.startswith("/") else url_of(url)
 
-def _url_in(pool: Any, url: str) -> Url:
-    """The URL that a pool is asked for: by a path, or for a pool of a proxy by a whole URL."""
-    return Url(pool.scheme, pool.host, pool.port, path_of(url)) if url.startswith("/") else url_of(url)
+    def answer(self, catch: Catch, original: Original, pool: Any, *args: Any, **kwargs: Any) -> Any:
+        return bound(original, _short_circuited(pool, self.connection, catch))(*args, **kwargs)
 
 
 def _short_circuited(pool: Any, connection: type, catch: Catch) -> Any:

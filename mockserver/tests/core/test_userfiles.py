@@ -17,7 +17,7 @@ from openpipe_mock.config.file import load_settings
 from openpipe_mock.core import userfiles
 from openpipe_mock.core.userfiles import MEBIBYTE, FileContent, read_file, read_file_again
 from openpipe_mock.server import readyfile
-from openpipe_mock.testing import fixtures
+from openpipe_mock.testing import marker
 from openpipe_mock.testing.interception import patched
 from tests.live import PATIENCE
 
@@ -211,7 +211,7 @@ def test_a_config_file_is_bounded_everywhere(tmp_path: Path) -> None:
 
 
 def test_the_marker_of_the_fixtures_may_name_a_pipe(pipe: Path, request: pytest.FixtureRequest) -> None:
-    assert fixtures.found(pipe, request) == pipe
+    assert marker.found(pipe, request) == pipe
 
 
 def test_a_ready_file_is_no_pipe(pipe: Path) -> None:

@@ -6,7 +6,7 @@ import httpx
 import httpx2
 import pytest
 
-from openpipe_mock.testing.base_urls import BaseUrl, host_of, normal_host, parsed, path_below
+from openpipe_mock.testing.base_urls import Url, host_of, normal_host, parsed, path_below
 
 SPELLINGS = [
     ["https://gateway.test/v1", "HTTPS://GateWay.TEST:443/v1/", "https://user:word@gateway.test./v1"],
@@ -63,7 +63,7 @@ def test_a_text_that_is_no_base_url_takes_nothing(base: str) -> None:
 
 @pytest.mark.parametrize("base", ["http://gateway.test:0/v1", " http://gateway.test:0/v1\n"])
 def test_port_0_is_no_missing_port(base: str) -> None:
-    assert parsed(base) == BaseUrl("http", "gateway.test", 0, "/v1")
+    assert parsed(base) == Url("http", "gateway.test", 0, "/v1")
 
 
 def test_a_path_that_goes_up_to_the_root_is_below_it() -> None:

@@ -20,7 +20,6 @@ from openpipe_mock.testing.conduct import (
     SOON_ENOUGH,
     UNDER_WAY,
     Observed,
-    conduct,
     lapses,
     observed,
 )
@@ -210,7 +209,7 @@ def test_long_bodies_that_begin_alike_are_not_the_same() -> None:
 
 def test_conduct_is_that_of_a_journal() -> None:
     busy = Settings(faults=(Fault(first=1, kinds=(ErrorAnswer(429, retry_after=1.0),)),))
-    came = entries((JUDGE, MINIMAL, {}), (JUDGE, MINIMAL, {}), settings=busy)
-    [lapse] = conduct(came)
+    came = list(map(observed, entries((JUDGE, MINIMAL, {}), (JUDGE, MINIMAL, {}), settings=busy)))
+    [lapse] = lapses(came)
     assert (lapse.rule.name, [sight.id for sight in lapse.sights]) == ("ignored-retry-after", ["default-2"])
-    assert conduct(came, real_time=False) == ()
+    assert lapses(came, real_time=False) == ()

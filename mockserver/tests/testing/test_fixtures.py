@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from openpipe_mock.core.resources import install_line
+from openpipe_mock.testing.clients import CLIENTS
 from openpipe_mock.testing.live import LiveMock, LiveServer, serving
 from openpipe_mock.testing.mock import MockError
-from openpipe_mock.testing.patches import CLIENTS
 from tests.live import INSTALLING, TRUSTING_NOBODY, clean, run
 
 ROOT = Path(__file__).parents[3]

@@ -1,4 +1,4 @@
-"""httpx and httpx2 patched: the same answers as over a socket, in each family's own objects and errors."""
+"""httpx and httpx2 patched: the same answers as over a socket, in each library's own objects and errors."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from openpipe_mock.core.effects import Effects, Head, ReadBody, Reply
 from openpipe_mock.service.service import Service
-from openpipe_mock.testing.httpx_clients import Family
+from openpipe_mock.testing.httpx_clients import HttpxLibrary
 from openpipe_mock.testing.interception import patched
 from openpipe_mock.testing.live import LiveMock, LiveServer, serving
 from openpipe_mock.testing.mock import Mock
@@ -24,7 +24,7 @@ from tests.generate import broken, thorough, valid
 
 SERVICE = "https://api.openpipe.ai/api/v1"
 KEY = {"authorization": "Bearer op-local"}
-FAMILIES = [httpx, httpx2]
+LIBRARIES = [httpx, httpx2]
 JUDGE = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3."}}
 CHAT = {"model": "openai:gpt-4o-mini", "messages": [{"role": "user", "content": "Count to 3"}]}
 STREAM = {**CHAT, "stream": True}
@@ -117,8 +117,8 @@ def test_the_fixture_and_the_socket_give_the_same_bytes(server: LiveServer) -> N
             for fault in FAULTS:
                 mock.fault(**fault)
         run = stack.enter_context(asyncio.Runner()).run
-        clients = [stack.enter_context(library.Client()) for library in FAMILIES]
-        every = [*clients, *(library.AsyncClient() for library in FAMILIES)]
+        clients = [stack.enter_context(library.Client()) for library in LIBRARIES]
+        every = [*clients, *(library.AsyncClient() for library in LIBRARIES)]
 
         # Counts go on, so that nothing can be shrunk.
         @settings(thorough, phases=[Phase.generate], max_examples=400)
@@ -150,11 +150,11 @@ def test_a_stream_comes_in_the_same_pieces(mock: Mock, server: LiveServer) -> No
     assert all(piece.endswith(b"\n\n") for piece in pieces)
 
 
-# Each family.
+# Each library.
 
 
-@pytest.mark.parametrize("library", FAMILIES)
-def test_a_response_is_the_familys_own(mock: Mock, library: Any) -> None:
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_response_is_the_librarys_own(mock: Mock, library: Any) -> None:
     response = library.post(f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY)
     assert isinstance(response, library.Response)
     assert (response.status_code, response.request.method) == (200, "POST")
@@ -162,7 +162,7 @@ def test_a_response_is_the_familys_own(mock: Mock, library: Any) -> None:
     assert response.headers["content-length"] == str(len(response.content))
 
 
-@pytest.mark.parametrize("library", FAMILIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_an_async_response_too(mock: Mock, library: Any) -> None:
     async def ask() -> Any:
         async with library.AsyncClient(headers=KEY) as client:
@@ -175,11 +175,11 @@ def test_an_async_response_too(mock: Mock, library: Any) -> None:
     assert pieces[-1] == b"data: [DONE]\n\n"
 
 
-@pytest.mark.parametrize("library", FAMILIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize(
     ("fault", "error"), [({"disconnect": True}, "RemoteProtocolError"), ({"delay_ms": 5001}, "ReadTimeout")]
 )
-def test_errors_are_the_familys_own(mock: Mock, library: Any, fault: dict[str, Any], error: str) -> None:
+def test_errors_are_the_librarys_own(mock: Mock, library: Any, fault: dict[str, Any], error: str) -> None:
     mock.fault(**fault)
     with pytest.raises(library.HTTPError) as caught:
         library.post(f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY)
@@ -194,7 +194,7 @@ def test_errors_are_the_familys_own(mock: Mock, library: Any, fault: dict[str, A
         asyncio.run(ask())
 
 
-@pytest.mark.parametrize("library", FAMILIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_client_without_timeout_waits_for_ever(mock: Mock, library: Any) -> None:
     mock.fault(delay_ms=600_000)
     response = library.post(f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY, timeout=None)
@@ -220,7 +220,7 @@ def test_who_closes_a_stream_behind_its_end_has_all_of_it(mock: Mock, events: in
     assert mock.session.under_way == 0
 
 
-@pytest.mark.parametrize("library", FAMILIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_stream_that_is_iterated_again_goes_on(mock: Mock, library: Any) -> None:
     """As with a socket; openai 3 reads on so behind `[DONE]`, where there is nothing any more."""
 
@@ -289,10 +289,28 @@ def test_cookies_redirects_and_hooks_go_on_as_ever(mock: Mock) -> None:
     assert seen == [200]
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_transport_of_ones_own_sends_to_the_mock_past_another_that_replaced_the_plain_one(
+    monkeypatch: pytest.MonkeyPatch, library: Any
+) -> None:
+    """As pytest-httpx does, which is set up before the mock."""
+
+    class Own(library.BaseTransport):  # type: ignore[misc]
+        plain = library.HTTPTransport()
+
+        def handle_request(self, request: Any) -> Any:
+            return self.plain.handle_request(request)
+
+    monkeypatch.setattr(library.HTTPTransport, "handle_request", lambda *_: library.Response(418))
+    with patched(), library.Client(transport=Own(), headers=KEY) as client:
+        assert client.post(f"{SERVICE}/criteria/judge", json=JUDGE).status_code == 200
+        assert client.get("https://elsewhere.test/").status_code == 418
+
+
 # What stays untouched.
 
 
-@pytest.mark.parametrize("library", FAMILIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_mock_transport_is_left_alone(mock: Mock, library: Any) -> None:
     transport = library.MockTransport(lambda request: library.Response(418))
     with library.Client(transport=transport) as client:
@@ -300,7 +318,7 @@ def test_a_mock_transport_is_left_alone(mock: Mock, library: Any) -> None:
     assert mock.calls == []
 
 
-@pytest.mark.parametrize("library", FAMILIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_wsgi_and_asgi_transports_are_left_alone(mock: Mock, library: Any) -> None:
     def wsgi(environ: Any, start_response: Any) -> list[bytes]:
         start_response("202 Accepted", [])
@@ -320,7 +338,7 @@ def test_wsgi_and_asgi_transports_are_left_alone(mock: Mock, library: Any) -> No
     assert mock.calls == []
 
 
-@pytest.mark.parametrize("library", FAMILIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_users_own_transport_keeps_its_duty(mock: Mock, library: Any) -> None:
     """A subclass, one put on a mount, one whose method was replaced, and one called without a client."""
     seen: list[str] = []
@@ -343,7 +361,7 @@ def test_a_users_own_transport_keeps_its_duty(mock: Mock, library: Any) -> None:
     mock.judged(times=2)
 
 
-@pytest.mark.parametrize("library", FAMILIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_an_async_transport_of_a_users_own_too(mock: Mock, library: Any, server: LiveServer) -> None:
     class Logging(library.AsyncHTTPTransport):  # type: ignore[misc]
         async def handle_async_request(self, request: Any) -> Any:
@@ -376,7 +394,7 @@ def test_a_body_that_is_made_while_it_is_sent(mock: Mock) -> None:
 
 
 def methods() -> list[object]:
-    places = (place for library in FAMILIES for place in places_in(library.__name__, library))
+    places = (place for library in LIBRARIES for place in places_in(library.__name__, library))
     return [owner.__dict__[name] for owner, name, _ in places]
 
 
@@ -421,7 +439,9 @@ def test_a_private_method_that_is_gone_is_not_missed(monkeypatch: pytest.MonkeyP
 
 def test_a_mock_answers_by_itself() -> None:
     request = httpx.Request("POST", f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY)
-    response = Family(httpx).respond(request, request.content, ("/api/v1/criteria/judge", Mock(Service())))
+    response = HttpxLibrary(httpx).respond(
+        request, request.content, ("/api/v1/criteria/judge", Mock(Service()))
+    )
     assert response.status_code == 200
 
 
@@ -449,7 +469,7 @@ class Answers:
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-@pytest.mark.parametrize("library", FAMILIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_cookie_is_kept(library: Any, at_once: bool) -> None:
     reply = Reply(200, b"", ((b"set-cookie", b"name=value; Path=/"),))
     with Answers(reply, at_once=at_once), library.Client() as client:
@@ -459,7 +479,7 @@ def test_a_cookie_is_kept(library: Any, at_once: bool) -> None:
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-@pytest.mark.parametrize("library", FAMILIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_reply_is_the_same_at_once_and_later(library: Any, at_once: bool) -> None:
     headers = ((b"content-type", b"application/json"), (b"x-words", "1 €".encode()))
     with Answers(Reply(203, b'"a"', headers), at_once=at_once), library.Client() as client:
@@ -476,7 +496,7 @@ def test_a_reply_is_the_same_at_once_and_later(library: Any, at_once: bool) -> N
         assert asyncio.run(ask()).headers.raw == response.headers.raw
 
 
-@pytest.mark.parametrize("library", FAMILIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_redirect_is_followed_or_not(library: Any) -> None:
     reply = Reply(302, b"", ((b"location", b"/next"),))
     with Answers(reply), library.Client() as client:
@@ -485,7 +505,7 @@ def test_a_redirect_is_followed_or_not(library: Any) -> None:
             client.get("https://api.openpipe.ai/", follow_redirects=True)
 
 
-@pytest.mark.parametrize("library", FAMILIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_request_is_logged_as_ever(mock: Mock, library: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", library.__name__)
     library.post(f"{SERVICE}/criteria/judge", json=JUDGE, headers=KEY)
@@ -493,7 +513,7 @@ def test_a_request_is_logged_as_ever(mock: Mock, library: Any, caplog: pytest.Lo
     assert line == f'HTTP Request: POST {SERVICE}/criteria/judge "HTTP/1.1 200 OK"'
 
 
-@pytest.mark.parametrize("library", FAMILIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_body_of_the_other_kind_is_the_clients_to_refuse(mock: Mock, library: Any) -> None:
     async def parts() -> AsyncIterator[bytes]:
         yield b"{}"
@@ -509,7 +529,7 @@ def test_a_body_of_the_other_kind_is_the_clients_to_refuse(mock: Mock, library: 
     assert mock.calls == []
 
 
-@pytest.mark.parametrize("library", FAMILIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_proxies_mounts_and_other_ways_to_a_socket_are_caught(mock: Mock, library: Any) -> None:
     class Named(library.HTTPTransport):  # type: ignore[misc]
         """A subclass that sends as its parent does."""

@@ -114,6 +114,26 @@ def test_completions(mock: Mock) -> None:
     assert chat().json() == {"odd": True}
 
 
+def test_what_a_test_has_set_stays_when_its_values_change(mock: Mock) -> None:
+    texts = ["a"]
+    mock.completion(choices=texts)
+    texts[0] = "b"
+    assert said(chat()) == ["a"]
+
+
+def test_what_a_test_sets_may_be_longer_than_a_body_of_the_control_api(mock: Mock) -> None:
+    mock.criterion("helpful").by_output({"a" * 2**21: 1, "1, 2, 3.": 0.25})
+    assert score() == 0.25
+
+
+def test_a_mistake_leaves_no_gap_in_the_places(mock: Mock) -> None:
+    with pytest.raises(MockError):
+        mock.fault(status=429, first=1, call=2)
+    mock.fault(status=429, name="busy")
+    assert judge().status_code == 429
+    assert mock.calls[0].faults == ("status 429 (fault /runtime/1 (busy))",)
+
+
 def test_tool_calls(mock: Mock) -> None:
     mock.tool_call("get_weather", {"city": "Rome"})
     [call] = chat().json()["choices"][0]["message"]["tool_calls"]

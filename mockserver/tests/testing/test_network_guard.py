@@ -25,8 +25,9 @@ import uvloop
 
 from openpipe_mock.testing.border import BASE_URLS
 from openpipe_mock.testing.interception import patched
+from openpipe_mock.testing.layers import passing
 from openpipe_mock.testing.live import LiveMock, serving
-from openpipe_mock.testing.network_guard import NetworkRefused, passing
+from openpipe_mock.testing.network_guard import NetworkRefused
 
 PATCHED: list[tuple[Any, str]] = [
     (_socket, "getaddrinfo"),

@@ -1,14 +1,18 @@
 """How client libraries are patched: what stood there before, stubs, and imports that come later."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from inspect import signature
 from io import BytesIO
 from threading import Thread
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
+from urllib.parse import urlsplit
 
 import httpx
 import httpx2
@@ -16,10 +20,12 @@ import pytest
 import requests
 import urllib3
 
-from openpipe_mock.testing.answering import url_of
+from openpipe_mock.testing.answering import Catch, intercept, intercept_async
+from openpipe_mock.testing.base_urls import url_of
 from openpipe_mock.testing.border import FRONTIER
+from openpipe_mock.testing.clients import CLIENTS
 from openpipe_mock.testing.interception import patched
-from openpipe_mock.testing.patches import CLIENTS, as_written, is_replaced, is_tracer, places_in
+from openpipe_mock.testing.patches import as_written, is_replaced, is_tracer, places_in
 from tests.live import clean
 
 URL = "https://api.openpipe.ai/api/v1/criteria/judge"
@@ -229,18 +235,36 @@ def test_a_library_that_is_imported_anew_is_served() -> None:
 
 def test_one_more_library_is_a_module_and_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     class Post:
-        def send(self, url: str) -> str:
+        def send(self, url: str, *, text: str = "") -> str:
             return f"sent to {url}"
 
-    def place(original: Any, ours: Any) -> Any:
-        return lambda post, url: "answered" if ours(url_of(url)) else original(post, url)
+        async def send_async(self, url: str) -> str:
+            return f"sent to {url}"
+
+    class Client:
+        def url(self, post: Post, url: str, *, text: str = "") -> Any:
+            return url_of(url) if url else None
+
+        def answer(self, catch: Catch, original: Any, post: Post, url: str, *, text: str = "") -> str:
+            return f"answered {catch[0]}: {text}"
+
+        async def answer_async(self, catch: Catch, original: Any, post: Post, url: str) -> str:
+            return f"answered {catch[0]}"
 
     library, module = ModuleType("postoffice"), ModuleType("postofficeclient")
-    module.places = lambda library: [(library.Post, "send", place)]  # type: ignore[attr-defined]
+    module.places = lambda library: [  # type: ignore[attr-defined]
+        (library.Post, "send", partial(intercept, Client())),
+        (library.Post, "send_async", partial(intercept_async, Client())),
+    ]
     library.Post = Post  # type: ignore[attr-defined]
     monkeypatch.setitem(CLIENTS, "postoffice", "postofficeclient")
     monkeypatch.setitem(sys.modules, "postoffice", library)
     monkeypatch.setitem(sys.modules, "openpipe_mock.testing.postofficeclient", module)
+    path, post = urlsplit(URL).path, Post()
     with patched():
-        assert (Post().send(URL), Post().send("https://a.test/")) == ("answered", "sent to https://a.test/")
-    assert Post().send(URL) == f"sent to {URL}"
+        assert post.send(URL, text="hello") == f"answered {path}: hello"
+        assert asyncio.run(post.send_async(url=URL)) == f"answered {path}"
+        assert [post.send("https://a.test/"), post.send("")] == ["sent to https://a.test/", "sent to "]
+        assert asyncio.run(post.send_async("https://a.test/")) == "sent to https://a.test/"
+        assert "text" in signature(post.send).parameters  # tracers bind a call's arguments by it
+    assert post.send(URL) == f"sent to {URL}"

@@ -126,6 +126,7 @@ OURS = {
     "openpipe_mock",
     "openpipe_mock.testing",
     "openpipe_mock.testing.fixtures",
+    "openpipe_mock.testing.marker",
     "openpipe_mock.pytest_plugin",
     "openpipe_mock.testing.variant_marks",
 }

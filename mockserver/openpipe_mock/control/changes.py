@@ -1,0 +1,109 @@
+"""Change what a session answers: its criteria, scripted answers, faults and limits.
+
+The control API and a test's mock call these functions with values of JSON. A mistake raises BadRequest, and
+then no more has changed than the number of the session's next place.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from openpipe_mock.answers.scorers import Declared, Form
+from openpipe_mock.answers.scripts import Script
+from openpipe_mock.config import file as configfile
+from openpipe_mock.config.settings import Settings
+from openpipe_mock.control.parameters import part, reference, rules_in_body
+from openpipe_mock.core.errors import BadRequest, NotFound
+from openpipe_mock.core.wording import did_you_mean, listed, quoted
+from openpipe_mock.faults.fault import Fault
+from openpipe_mock.sessions.memory import Session
+
+Json = Any
+
+_MOST_RULES = 1000
+"""Criteria, scripts and faults, of each, that may be set at runtime in one session."""
+_DROP_VERSION = "leave the version out of the path to set them all, or send one form."
+_PARSERS: Mapping[str, Callable[..., Any]] = {
+    "completions": configfile.parse_script,
+    "faults": configfile.parse_fault,
+}
+"""Kind of rules, as the config file names it → the function that reads one."""
+
+
+def set_criterion(session: Session, base: Settings, id: str, value: Json) -> Declared:
+    """Set how a criterion judges and return all its versions.
+
+    `base`: the mock's own settings. `id`: `helpful`, or one version of it: `helpful@v2`.
+    """
+    name, version = reference(id)
+    _check_room(len(session.overrides.criteria), name not in session.overrides.criteria)
+    place = session.next_place()
+    form = part(configfile.parse_criterion, value, place)
+    if version and isinstance(form, Declared):
+        raise BadRequest.at("body", f"expected how {id} judges, got versions; {_DROP_VERSION}")
+    before = session.overrides.criteria.get(name) or (session.own or base).criteria.get(name)
+    declared = _merged(form, version, before)
+    session.wrote(form, value, place)
+    session.override(criteria={**session.overrides.criteria, name: declared})
+    return declared
+
+
+def reset_criterion(session: Session, base: Settings, id: str) -> None:
+    """Have a criterion judge as the file says. Raises NotFound for one that is neither set nor declared."""
+    name, version = reference(id)
+    file, set_here = base.criteria, dict(session.overrides.criteria)
+    if name not in set_here and name not in file:
+        near = did_you_mean(name, [*set_here, *file])
+        raise NotFound(f"no criterion {quoted(name)} was set here, and the file declares none.{near}")
+    has = {*_versions_of(set_here, name), *_versions_of(file, name)}
+    if version and version not in has:
+        known = listed([f"v{each}" for each in sorted(has)], "and")
+        raise NotFound(f"the criterion {quoted(name)} has no version v{version}; it has {known}.")
+    changed = set_here.pop(name, None)
+    if changed and version:
+        restored = _restore(changed.versions, version, _versions_of(file, name))
+        if restored and not (name in file and restored == file[name].versions):
+            set_here[name] = Declared(restored)
+    session.override(criteria=set_here)
+
+
+def add_rules(session: Session, kind: str, value: Json) -> Sequence[Script | Fault]:
+    """Put a rule or a list of rules before those that a session has. `kind`: `completions` or `faults`."""
+    standing, sources = getattr(session.overrides, kind), value if isinstance(value, list) else [value]
+    _check_room(len(standing), len(sources))
+    rules = rules_in_body(_PARSERS[kind], value, session.next_place)
+    for rule, source in zip(rules, sources, strict=True):
+        session.wrote(rule, source, rule.place)
+    session.override(**{kind: (*rules, *standing)})
+    return rules
+
+
+def set_limits(session: Session, value: Json) -> None:
+    """Set the limits of each key."""
+    limits = part(lambda value, place: configfile.parse_limits(value), value)
+    session.wrote(limits, value)
+    session.override(limits=limits)
+
+
+def _check_room(set_here: int, more: int) -> None:
+    """Raise BadRequest where `more` rules of a kind are too many beside the `set_here` that a session has."""
+    if set_here + more > _MOST_RULES:
+        told = f"a session keeps {_MOST_RULES:,} of a kind, and {set_here:,} are set already"
+        raise BadRequest(f"{told}; DELETE removes them, POST /_mock/reset all that is set.")
+
+
+def _merged(form: Declared | Form, version: int, before: Declared | None) -> Declared:
+    """A criterion after setting a form: for one version, or without `version` for each that there was."""
+    if isinstance(form, Declared):
+        return form
+    versions = before.versions if before else {}
+    return Declared({**versions, version: form} if version else dict.fromkeys(versions or (1,), form))
+
+
+def _versions_of(criteria: Mapping[str, Declared], name: str) -> Mapping[int, Form]:
+    return criteria[name].versions if name in criteria else {}
+
+
+def _restore(set_here: Mapping[int, Form], version: int, file: Mapping[int, Form]) -> dict[int, Form]:
+    """A criterion's versions after resetting one to the file's, or dropping it where the file has none."""
+    others = {number: form for number, form in set_here.items() if number != version}
+    return {**others, version: file[version]} if version in file else others
