@@ -285,7 +285,7 @@ class Control:
 
     def verify(self, order: Order) -> Reply:
         body = body_members(order.body, ("when", *EXPECTATIONS))
-        when = part(lambda value, place: configfile.parse_when(value), body.get("when", {}), pointer="/when")
+        when = part(lambda: configfile.parse_when(body.get("when", {})), "/when")
         sessions = self.chosen(order)
         verdict = verify(newest(sessions), when, expectation(body))
         return _ok({**verdict, "dropped": sum(session.journal.dropped for session in sessions)})

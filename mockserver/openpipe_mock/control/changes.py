@@ -37,7 +37,7 @@ def set_criterion(session: Session, base: Settings, id: str, value: Json) -> Dec
     name, version = reference(id)
     _check_room(len(session.overrides.criteria), name not in session.overrides.criteria)
     place = session.next_place()
-    form = part(configfile.parse_criterion, value, place)
+    form = part(lambda: configfile.parse_criterion(value, place=place))
     if version and isinstance(form, Declared):
         raise BadRequest.at("body", f"expected how {id} judges, got versions; {_DROP_VERSION}")
     before = session.overrides.criteria.get(name) or (session.own or base).criteria.get(name)
@@ -50,18 +50,19 @@ def set_criterion(session: Session, base: Settings, id: str, value: Json) -> Dec
 def reset_criterion(session: Session, base: Settings, id: str) -> None:
     """Have a criterion judge as the file says. Raises NotFound for one that is neither set nor declared."""
     name, version = reference(id)
-    file, set_here = base.criteria, dict(session.overrides.criteria)
-    if name not in set_here and name not in file:
-        near = did_you_mean(name, [*set_here, *file])
+    set_here = dict(session.overrides.criteria)
+    here, file = _versions_of(set_here, name), _versions_of(base.criteria, name)
+    if not here and not file:
+        near = did_you_mean(name, [*set_here, *base.criteria])
         raise NotFound(f"no criterion {quoted(name)} was set here, and the file declares none.{near}")
-    has = {*_versions_of(set_here, name), *_versions_of(file, name)}
-    if version and version not in has:
-        known = listed([f"v{each}" for each in sorted(has)], "and")
+    if version and version not in {*here, *file}:
+        known = listed([f"v{each}" for each in sorted({*here, *file})], "and")
         raise NotFound(f"the criterion {quoted(name)} has no version v{version}; it has {known}.")
-    changed = set_here.pop(name, None)
-    if changed and version:
-        restored = _restore(changed.versions, version, _versions_of(file, name))
-        if restored and not (name in file and restored == file[name].versions):
+    set_here.pop(name, None)
+    if here and version:
+        kept = {number: form for number, form in here.items() if number != version}
+        restored = {**kept, version: file[version]} if version in file else kept
+        if restored and restored != file:
             set_here[name] = Declared(restored)
     session.override(criteria=set_here)
 
@@ -79,7 +80,7 @@ def add_rules(session: Session, kind: str, value: Json) -> Sequence[Script | Fau
 
 def set_limits(session: Session, value: Json) -> None:
     """Set the limits of each key."""
-    limits = part(lambda value, place: configfile.parse_limits(value), value)
+    limits = part(lambda: configfile.parse_limits(value))
     session.wrote(limits, value)
     session.override(limits=limits)
 
@@ -101,9 +102,3 @@ def _merged(form: Declared | Form, version: int, before: Declared | None) -> Dec
 
 def _versions_of(criteria: Mapping[str, Declared], name: str) -> Mapping[int, Form]:
     return criteria[name].versions if name in criteria else {}
-
-
-def _restore(set_here: Mapping[int, Form], version: int, file: Mapping[int, Form]) -> dict[int, Form]:
-    """A criterion's versions after resetting one to the file's, or dropping it where the file has none."""
-    others = {number: form for number, form in set_here.items() if number != version}
-    return {**others, version: file[version]} if version in file else others

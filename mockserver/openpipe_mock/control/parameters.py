@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from openpipe_mock.answers.judge import GRAMMAR, REFERENCE
@@ -22,6 +22,7 @@ from openpipe_mock.sessions.diagnosis import Expectation
 from openpipe_mock.sessions.inspection import VALIDITY, JournalFilter
 
 Json = Any
+_Part = TypeVar("_Part")
 
 MOST_BODY = 2**20
 """Bytes of a body that are read."""
@@ -102,27 +103,26 @@ def _refused(violations: Iterable[Violation]) -> BadRequest:
     return BadRequest(found.headline(), issues=found.issues())
 
 
-def part(build: Callable[..., Any], value: Json, place: str = "", pointer: str = "") -> Any:
-    """Read a part of a config by `build`. `pointer`: where it stands in the body. Raises BadRequest."""
+def part(read: Callable[[], _Part], pointer: str = "") -> _Part:
+    """The part of a config that `read` returns. `pointer`: where it stands in the body. Raises BadRequest."""
     try:
-        return build(value, place=place)
+        return read()
     except configfile.Mistakes as error:
         raise _refused(_moved(error.violations, pointer)) from None
 
 
 def rules_in_body(build: Callable[..., Any], value: Json, place: Callable[[], str]) -> list[Any]:
     """Read one rule or a list of rules, each at a new place. Raises BadRequest with all mistakes."""
-    if not isinstance(value, list):
-        return [part(build, value, place())]
-    if not value:
+    values = value if isinstance(value, list) else [value]
+    if not values:
         raise BadRequest.at("body", "expected a rule or a list of rules, got an empty list.")
     built: list[Any] = []
     wrong: list[Violation] = []
-    for index, each in enumerate(value):
+    for index, each in enumerate(values):
         try:
             built.append(build(each, place=place()))
         except configfile.Mistakes as error:
-            wrong += _moved(error.violations, f"/{index}")
+            wrong += _moved(error.violations, f"/{index}" if values is value else "")
     if wrong:
         raise _refused(wrong)
     return built
