@@ -153,3 +153,39 @@ def test_only_what_runs_at_import_counts_at_the_top_level() -> None:
     assert list(imported(f"{late}{typing}import openpipe_mock.core.errors", top_level=True)) == [
         "core.errors"
     ]
+
+
+# The recipes at the end of the document.
+
+RECIPES = (
+    "An endpoint",
+    "A score form",
+    "A fault kind",
+    "A check of the suite",
+    "A config key",
+    "An HTTP client",
+)
+STEP = re.compile(r"^\d\. `(?P<place>[\w./-]+)`: ((?:.|\n {3})*)", re.MULTILINE)
+
+
+def recipes() -> Mapping[str, str]:
+    """Heading → text of each recipe."""
+    *_, end = DOCUMENT.read_text("utf-8").partition("## Six changes and their files\n")
+    heads, texts = zip(*(part.split("\n", 1) for part in end.split("\n### ")[1:]), strict=True)
+    return dict(zip(heads, texts, strict=True))
+
+
+def test_the_document_ends_in_six_recipes() -> None:
+    assert [head.startswith(name) for head, name in zip(recipes(), RECIPES, strict=True)] == [True] * 6
+
+
+@pytest.mark.parametrize("head", recipes())
+def test_the_files_of_a_recipe_exist_and_have_what_it_names(head: str) -> None:
+    steps = list(STEP.finditer(recipes()[head]))
+    assert steps
+    for step in steps:
+        place = step["place"]
+        path = ROOT / place if "." in place else PACKAGE / f"{place}.py"
+        text = path.read_text("utf-8")
+        for name in re.findall(r"`([A-Z_]{5,}|[A-Z][a-z]+[A-Za-z]*)`", step[0]):
+            assert name in text, f"{name} in {place}"
