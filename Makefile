@@ -1,6 +1,6 @@
 # What `make serve` and `make test` need is set up on the way: each step once, and again when its inputs change.
 
-MAKEFLAGS += --no-builtin-rules --no-print-directory --jobs=2
+MAKEFLAGS += --no-builtin-rules --no-print-directory $(if $(filter 0,$(MAKELEVEL)),--jobs=2)
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
 .PHONY: help serve test quick all newest oldest lint schemas vectors mutants structure bench soak audit clients clean python tools
