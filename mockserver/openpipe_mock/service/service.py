@@ -76,9 +76,8 @@ HANDLERS: Mapping[str, Handler] = {
 _Wrapper = Callable[[Effects], Effects]
 """Takes the exchange that answers a request, returns one that does something around it."""
 _FOREIGN = "a page of another site begins no session; POST /_mock/sessions opens one that it may then use."
-
-
 Keep = Callable[[Visit, Reply], None]
+"""Takes an answer before the request's id and notes are added to it."""
 
 
 class Service:
