@@ -36,11 +36,12 @@ from openpipe_mock.faults.rewriting import (
     in_deltas,
 )
 from openpipe_mock.faults.streams import collect, next_sent, send_pieces, send_plain
+from openpipe_mock.openapi.endpoints import ENDPOINTS
 from openpipe_mock.openapi.spec import contract
 
 Json = Any
 
-_ANSWERS: Mapping[str, str] = {"judge": "JudgeCriteriaResponse", "chat": "ChatCompletion"}
+_ANSWERS: Mapping[str, str] = {each.name: each.answer for each in ENDPOINTS.values() if each.answer}
 """Endpoint with variants → the schema of its answer."""
 
 

@@ -6,15 +6,16 @@ Nothing in it waits for the lifespan, since Starlette doesn't run that of an app
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, URLPath
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import BaseRoute, Match, NoMatchFound, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openpipe_mock.config.settings import Settings
@@ -41,7 +42,7 @@ def create_app(service: Service | Settings | None = None, guard: Guard | None = 
         routes=[
             _Paths(is_control, ExchangeApp(Control(service, guard).exchange, quiet=True)),
             _Paths(lambda path: path != "/", ExchangeApp(service.exchange)),
-            Route("/", partial(_page, service, guard)),
+            Route("/", partial(_page, service, guard), name="openpipe_mock.page"),
         ],
         middleware=[Middleware(_LocalOrigins)],
         exception_handlers={405: _wrong_method},
@@ -58,6 +59,9 @@ class _Paths(BaseRoute):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         is_mine = scope["type"] == "http" and self.chosen(route_path(scope))
         return Match.FULL if is_mine else Match.NONE, {}
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        raise NoMatchFound(name, path_params)  # an application that mounts ours asks its other routes then
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope, receive, send)

@@ -52,5 +52,4 @@ class DirectApp(ExchangeApp):
 
 
 def _is_api(scope: Scope) -> bool:
-    path: str = scope["path"]
-    return path.startswith(BASE)
+    return scope["type"] == "http" and not scope.get("root_path") and scope["path"].startswith(BASE)

@@ -7,6 +7,7 @@ So all adapters give the same answers.
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -211,7 +212,7 @@ class Service:
             token = authorize(head.headers, settings.keys, settings.read_only_keys)
             _is_read_only(token, SERVED[path], settings)
         except ApiError as error:
-            return error
+            return error.with_traceback(None)  # which refers to the visit: see `end`
         return Forbidden(_FOREIGN) if is_foreign(head.headers) else None
 
     def admit(self, visit: Visit) -> None:
@@ -252,13 +253,14 @@ class Service:
 
 def _resumed(exchange: Effects, effect: Effect) -> Effects:
     """The rest of an exchange that is stopped at an effect."""
-    try:
-        while (result := (yield effect)) is not None:
-            effect = exchange.send(result)
-    except StopIteration as stop:
-        reply: Reply = stop.value
-        return reply
-    return (yield from exchange)  # what follows costs no more than it does without this function
+    with closing(exchange):
+        try:
+            while (result := (yield effect)) is not None:
+                effect = exchange.send(result)
+        except StopIteration as stop:
+            reply: Reply = stop.value
+            return reply
+        return (yield from exchange)  # what follows costs no more than it does without this function
 
 
 def _expect_served(head: Head, path: str) -> None:

@@ -56,7 +56,8 @@ class SessionOverrides:
 
     def over(self, base: Settings) -> Settings:
         """Return the settings with these overrides on top, for the same settings the same."""
-        if self.made is None or self.made[0] is not base:
+        made = self.made
+        if made is None or made[0] is not base:
             changed = replace(
                 base,
                 criteria={**base.criteria, **self.criteria},
@@ -64,8 +65,8 @@ class SessionOverrides:
                 faults=rulebook(base.faults).under(self.faults),
                 limits=self.limits or base.limits,
             )
-            self.made = base, changed
-        return self.made[1]
+            self.made = made = base, changed
+        return made[1]
 
 
 NOTHING = SessionOverrides()

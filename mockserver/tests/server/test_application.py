@@ -17,7 +17,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, NoMatchFound, Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
@@ -305,3 +307,14 @@ def test_an_app_keeps_the_service_that_it_is_given() -> None:
     client = TestClient(create_app(service))
     client.post(JUDGE, json=dict(MINIMAL), headers=KEYED)
     assert service.sessions.default.requests == 1
+
+
+def test_who_mounts_it_finds_his_own_routes_by_name() -> None:
+    def other(request: Request) -> Response:
+        return PlainTextResponse(str(request.url_for("other")))
+
+    app = Starlette(routes=[Mount("/fake", create_app()), Route("/other", other, name="other")])
+    assert TestClient(app).get("/other").text == "http://testserver/other"
+    for each in (app, create_app()):
+        with pytest.raises(NoMatchFound):
+            each.url_path_for("nowhere")

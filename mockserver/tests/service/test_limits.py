@@ -314,3 +314,13 @@ def test_forgetting_frees_all_places_and_what_is_under_way_ends_in_peace() -> No
     assert judge(service).status == 200
     assert ended(under_way).status == 200
     assert "a minute" in refused(judge(service))[1]
+
+
+def test_a_place_is_free_again_once_something_is_thrown_into_a_wait() -> None:
+    service = limited(at_once=1, faults=(Fault(delay=5),))
+    rest = service.answer(Head("POST", JUDGE, HEADERS), BODY, lambda: 0.0)
+    assert not isinstance(rest, Reply)
+    assert next(rest) == Wait(5)
+    with pytest.raises(KeyError) as thrown:
+        rest.throw(KeyError())
+    assert (service.sessions.default.under_way, thrown.type) == (0, KeyError)
