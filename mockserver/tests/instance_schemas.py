@@ -332,6 +332,17 @@ def ring(count: int, **more: Any) -> Schema:
 
 
 HOSTILE: dict[str, Any] = {
+    "too many required names": {"type": "object", "required": [f"n{number}" for number in range(10_001)]},
+    "more patterns of names than are remembered": {
+        "type": "object",
+        "patternProperties": {f"^(a|b)*{number}$": {"$ref": "#"} for number in range(500)},
+        "minProperties": 100,
+    },
+    "many names and patterns of names": {
+        "type": "object",
+        "required": [f"n{number}" for number in range(900)],
+        "patternProperties": {f"n.*{number}": {"type": "string"} for number in range(300)},
+    },
     "nested deep": nest(120, lambda inner: {"not": inner}, {}),
     "nested deeper": nest(900, lambda inner: {"not": inner}, {}),
     "required deep": nest(60, lambda inner: obj({"a": inner}), S),

@@ -180,6 +180,7 @@ class Control:
         return _ok(listed_criterion(reference(name)[0], declared, True))
 
     def reset_criterion(self, order: Order) -> Reply:
+        reference(order.argument)  # what is no criterion is told before a session that isn't there
         reset_criterion(self.known(order), self.service.settings, order.argument)
         return _ok({"status": "ok"})
 

@@ -48,12 +48,15 @@ def set_criterion(session: Session, base: Settings, id: str, value: Json) -> Dec
 
 
 def reset_criterion(session: Session, base: Settings, id: str) -> None:
-    """Have a criterion judge as the file says. Raises NotFound for one that is neither set nor declared."""
+    """Have a criterion judge as the file says. Raises NotFound for one that is neither set nor declared.
+
+    `base`: the mock's own settings, which count where the session has no file of its own.
+    """
     name, version = reference(id)
-    set_here = dict(session.overrides.criteria)
-    here, file = _versions_of(set_here, name), _versions_of(base.criteria, name)
+    set_here, declared = dict(session.overrides.criteria), (session.own or base).criteria
+    here, file = _versions_of(set_here, name), _versions_of(declared, name)
     if not here and not file:
-        near = did_you_mean(name, [*set_here, *base.criteria])
+        near = did_you_mean(name, [*set_here, *declared])
         raise NotFound(f"no criterion {quoted(name)} was set here, and the file declares none.{near}")
     if version and version not in {*here, *file}:
         known = listed([f"v{each}" for each in sorted({*here, *file})], "and")
@@ -70,8 +73,8 @@ def reset_criterion(session: Session, base: Settings, id: str) -> None:
 def add_rules(session: Session, kind: str, value: Json) -> Sequence[Script | Fault]:
     """Put a rule or a list of rules before those that a session has. `kind`: `completions` or `faults`."""
     standing, sources = getattr(session.overrides, kind), value if isinstance(value, list) else [value]
-    _check_room(len(standing), len(sources))
     rules = rules_in_body(_PARSERS[kind], value, session.next_place)
+    _check_room(len(standing), len(rules))
     for rule, source in zip(rules, sources, strict=True):
         session.wrote(rule, source, rule.place)
     session.override(**{kind: (*rules, *standing)})
@@ -87,6 +90,8 @@ def set_limits(session: Session, value: Json) -> None:
 
 def _check_room(set_here: int, more: int) -> None:
     """Raise BadRequest where `more` rules of a kind are too many beside the `set_here` that a session has."""
+    if more > _MOST_RULES:
+        raise BadRequest(f"a session keeps {_MOST_RULES:,} of a kind, and these are {more:,}; send fewer.")
     if set_here + more > _MOST_RULES:
         told = f"a session keeps {_MOST_RULES:,} of a kind, and {set_here:,} are set already"
         raise BadRequest(f"{told}; DELETE removes them, POST /_mock/reset all that is set.")

@@ -62,6 +62,7 @@ def ways(pattern: str) -> int:
         return 1
 
 
+@lru_cache(maxsize=4096)  # each member of an object asks for each pattern of names
 def size(pattern: str) -> int:
     """The cost of compiling a pattern: its characters, with repeats multiplied out."""
     if len(pattern) > MOST_CHARACTERS:

@@ -270,7 +270,8 @@ class _Maker:
         if least > min(most, _MOST_ITEMS):
             raise Contradiction("minProperties", way.origins["minProperties"])
         if len(required) > most:
-            raise Contradiction("maxProperties", way.origins["maxProperties"])
+            keyword = "maxProperties" if "maxProperties" in way.rules else "required"
+            raise Contradiction(keyword, way.origins.get(keyword, ""))
         declared = way.declared()
         self.spend(len(declared) // 50, way)
         left = max(0, (most if generous and self.cheap() else least) - len(required))

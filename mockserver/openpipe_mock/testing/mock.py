@@ -195,11 +195,12 @@ class _CriterionScript:
     def form(self, form: Mapping[str, Any]) -> None:
         """Judge by any form of the config file; with keys `v1`, `v2`, … set all versions."""
         base = self.mock.service.settings
-        self.mock._change(lambda session: set_criterion(session, base, self.id, _plain(form)))
+        self.mock._change(lambda session, plain: set_criterion(session, base, self.id, plain), form)
 
     def reset(self) -> None:
         """Judge as the config file says again."""
-        self.mock._change(lambda session: reset_criterion(session, self.mock.service.settings, self.id))
+        base = self.mock.service.settings
+        self.mock._change(lambda session, _: reset_criterion(session, base, self.id))
 
 
 class Mock:
@@ -257,24 +258,31 @@ class Mock:
                 return Control(self.service).exchange(head)
             return self.fast_lane.answer(head, body, self.now)
 
-    def _change(self, action: Callable[[Session], object]) -> None:
-        """Change the session by a function of `control.changes`. Raises MockError for a mistake."""
+    def _change(self, action: Callable[[Session, Json], object], value: Json = None) -> None:
+        """Change the session by a function of `control.changes`, given a copy of a value in JSON's types.
+
+        Raises MockError for a mistake.
+        """
 
         def apply() -> None:
-            session = self.session
+            session = self.service.sessions.open(self.session.name, self.now())
             made = session.made
             try:
-                action(self.service.sessions.open(session.name, self.now()))
-            except (Mistakes, ApiError) as error:
+                action(session, plain)
+            except ApiError:
                 session.made = made  # a mistake takes no place
-                told = error.issues or [error.message] if isinstance(error, ApiError) else [str(error)]
-                raise MockError("\n".join(told)) from None
+                raise
 
-        self.at_once(apply)
+        try:
+            plain = _plain(value)
+            self.at_once(apply)
+        except (Mistakes, ApiError) as error:
+            told = error.issues or [error.message] if isinstance(error, ApiError) else [str(error)]
+            raise MockError("\n".join(told)) from None
 
     def _add(self, kind: str, rule: Mapping[str, Any]) -> None:
         """Put a rule before those that are there. `kind`: `completions` or `faults`."""
-        self._change(lambda session: add_rules(session, kind, _plain(rule)))
+        self._change(lambda session, plain: add_rules(session, kind, plain), rule)
 
     # What is answered.
 
@@ -312,12 +320,14 @@ class Mock:
 
     def fault(self, **options: Unpack[FaultOptions]) -> None:
         """Say what goes wrong with requests that meet `when`, and with which of them: see docs/faults.md."""
-        self._add("faults", not_none(**options))
+        known = FaultOptions.__annotations__
+        given = {name: each for name, each in options.items() if each is not None or name not in known}
+        self._add("faults", given)
 
     def limits(self, *, requests_per_minute: int | None = None, concurrent: int | None = None) -> None:
         """Set the limits of each key; None for no limit."""
         limits = not_none(requests_per_minute=requests_per_minute, concurrent=concurrent)
-        self._change(lambda session: set_limits(session, _plain(limits)))
+        self._change(set_limits, limits)
 
     def load(self, path: str | PathLike[str]) -> None:
         """Put a config file in force for this session. Raises ConfigError with all its mistakes."""

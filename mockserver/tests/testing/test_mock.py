@@ -600,3 +600,26 @@ def test_warnings_are_in_the_order_in_which_requests_came(mock: Mock) -> None:
         "left-a-stream",
         ["default-1", "default-2"],
     )
+
+
+# A file of the session's own.
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_one_version_is_as_the_file_says_again(loaded: bool, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("criteria:\n  helpful: {v1: {score: 0.1}, v2: {score: 0.2}}\n  one: {score: 0.4}\n")
+    with patched(config=None if loaded else file) as mock, httpx.Client(headers=KEY) as client:
+        if loaded:
+            mock.load(file)
+        mock.criterion("helpful@v2").score(0.9)
+        mock.criterion("helpful@v2").reset()
+        mock.criterion("one").reset()
+        asked = {**BODY, "criterion_id": "helpful@v2"}
+        assert client.post(f"{SERVICE}/criteria/judge", json=asked).json()["score"] == 0.2
+
+
+def test_a_keyword_that_no_fault_has_is_told_whatever_its_value(mock: Mock) -> None:
+    for value in (None, 500):
+        with pytest.raises(MockError, match='did you mean "status"'):
+            mock.fault(statuss=value, status=500)  # type: ignore[call-arg]
