@@ -182,10 +182,14 @@ def _note(document: SchemaDocument, node: Node) -> None:
     for keyword, sign in _NAMES.items():
         name = schema.get(keyword)
         if isinstance(name, str) and (keyword != "id" or document.is_draft_4):
-            # Plain names alone mean the same wherever they stand; others are resolved against those around.
-            if f"{sign}{name}" in document.targets or (node.pointer and not _NAME.fullmatch(name)):
-                raise BadSchema(keyword, node.pointer, f"{keyword} must be a plain name that stands once.")
-            document.targets[f"{sign}{name}"] = node
+            if keyword != "$anchor" and name.startswith("#"):  # as older drafts write an anchor
+                document.targets.setdefault(name, node)
+                continue
+            if f"{sign}{name}" in document.targets:
+                raise BadSchema(keyword, node.pointer, f"{keyword} must be a name that stands once.")
+            # These mean the same wherever they stand; others are resolved against those around.
+            if not node.pointer or _NAME.fullmatch(name) or "://" in name:
+                document.targets[f"{sign}{name}"] = node
             document.bundled |= keyword != "$anchor" and node.pointer != ""
     if isinstance(schema.get("$ref"), str):
         document.references.append(node)

@@ -443,10 +443,10 @@ BAD: list[tuple[Any, str, str]] = [
     ({"$ref": "other.json"}, "$ref", ""),
     ({"$ref": META}, "$ref", ""),
     (obj({"a": {"anyOf": [{"$ref": META}, I]}}), "$ref", "/properties/a/anyOf/0"),
-    ({"$defs": {"a": {"$id": "/address", **I}}, "$ref": "/address"}, "$id", "/$defs/a"),
+    ({"$defs": {"a": {"$id": "/address", **I}}, "$ref": "/address"}, "$ref", ""),
     ({"$defs": {"a": {"$id": "A", **I}, "b": {"$id": "A"}}, "$ref": "A"}, "$id", "/$defs/a"),
     ({"$defs": {"a": {"$id": "A", **S}, "b": I}, "$ref": "#/$defs/b"}, "$ref", ""),
-    ({"$schema": DRAFT_4, "definitions": {"a": {"id": "http://x/", **S}}}, "id", "/definitions/a"),
+    ({"$defs": {"a": {"$id": "a", **I}, "b": {"$id": "a", **S}}}, "$id", "/$defs/a"),
     (
         {"$id": "https://example.com/a", "$ref": "https://example.com/a#/$defs/a", "$defs": {"a": S}},
         "$ref",
@@ -471,6 +471,26 @@ BAD: list[tuple[Any, str, str]] = [
 def spelt(value: Any) -> str:
     """A value as text, without the address of an object: the processes that share a run must agree."""
     return re.sub(r"0x[0-9a-f]+", "", ascii(value))
+
+
+OWN_NAMES = (
+    {"properties": {"a": {"$id": "#/properties/a", **S}}, "required": ["a"]},
+    {"$defs": {"A": {"$id": "https://example.com/a.json", **I}}, "properties": {"x": S}, "required": ["x"]},
+    {
+        "$defs": {"A": {"$id": "https://example.com/a", **I}},
+        "properties": {"x": {"$ref": "https://example.com/a"}},
+    },
+    {"definitions": {"X": {"$id": "#X", **S}}, "properties": {"x": {"$ref": "#X"}}, "required": ["x"]},
+    {"$schema": DRAFT_4, "definitions": {"a": {"id": "http://x/", **S}}, "properties": {"x": I}},
+)
+"""Schemas as generators and older drafts name their parts."""
+
+
+@pytest.mark.parametrize("schema", OWN_NAMES, ids=lambda schema: next(iter(schema)))
+def test_parts_may_have_names_of_their_own(schema: Any) -> None:
+    older = {} if "$defs" in schema else {"$schema": DRAFT_7}
+    schema = {**older, **schema, "type": "object"}
+    assert valid(schema, build(schema, SEED))
 
 
 class TestBadSchema:
