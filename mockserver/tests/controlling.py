@@ -111,7 +111,7 @@ def operation(method: str, path: str) -> tuple[str, str] | None:
     """Path and method of an operation in the document, None for a request that it doesn't know."""
     inner = PREFIXED.fullmatch(path)
     path = inner["path"] if inner else path
-    method = {"HEAD": "get"}.get(method, method.lower() if method.isupper() else method)  # case counts
+    method = "get" if method == "HEAD" else method.lower() if method.isupper() else ""  # case counts
     for template, regex in TEMPLATES.items():
         if regex.fullmatch(path):
             known = document()["paths"][ROOT + template]
