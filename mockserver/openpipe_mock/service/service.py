@@ -115,8 +115,10 @@ class Service:
         try:
             try:
                 self.admit(visit)
-                sent = (yield ReadBody(self.settings.max_body_bytes)) if visit.reads_body else None
-                reply = _responding(visit, self.read(visit, sent) if visit.reads_body else None)
+                body = None
+                if visit.reads_body:
+                    body = self.read(visit, (yield ReadBody(self.settings.max_body_bytes)))
+                reply = _responding(visit, body)
                 if not isinstance(reply, Reply):
                     reply = yield from reply
                 elif keep:
