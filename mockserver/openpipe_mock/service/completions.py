@@ -25,7 +25,7 @@ from openpipe_mock.faults.streams import STREAM_HEADERS, raw_stream
 from openpipe_mock.matching.conditions import Subject, glob
 from openpipe_mock.matching.rules import rules_that_hold
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.service.request import Visit
+from openpipe_mock.service.request import Visit, after
 from openpipe_mock.sessions import calllog
 from openpipe_mock.sessions.memory import fingerprint
 
@@ -122,13 +122,7 @@ def _answered(
         text = orjson.dumps(wire.whole_answer(made.completion, made.ranking))
         log(200, text, hit=made.cache_hit)
         reply = _send(made, text, visit.settings.pace)
-    return _after(made.delay, reply) if made.delay else reply
-
-
-def _after(seconds: float, reply: Reply | Effects) -> Effects:
-    """Wait so many seconds, then go on with the answer."""
-    yield Wait(seconds)
-    return reply if isinstance(reply, Reply) else (yield from reply)
+    return after(made.delay, reply) if made.delay else reply
 
 
 def _judged(visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside) -> _Answered:

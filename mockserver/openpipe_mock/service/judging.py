@@ -6,10 +6,10 @@ import orjson
 
 from openpipe_mock.answers import judge
 from openpipe_mock.answers.scorers import JudgedContent
-from openpipe_mock.core.effects import Effects, Reply, Wait
+from openpipe_mock.core.effects import Effects, Reply
 from openpipe_mock.core.errors import CriterionFailed
 from openpipe_mock.faults.kinds import RETRY_AFTER
-from openpipe_mock.service.request import Visit
+from openpipe_mock.service.request import Visit, after
 
 
 def answer_judge(visit: Visit, body: Any) -> Reply | Effects:
@@ -27,15 +27,10 @@ def answer_judge(visit: Visit, body: Any) -> Reply | Effects:
         raise CriterionFailed(*found.error, seconds=_retry_after(visit, asked, found.error[0]))
     text = found.answer or orjson.dumps(found.body())
     reply = Reply(200, text, subject=found.line or f"{asked.text} {found.score}")
-    return _later(asked.delay, reply) if asked.delay else reply
+    return after(asked.delay, reply) if asked.delay else reply
 
 
 def _retry_after(visit: Visit, asked: judge.Criterion, status: int) -> float | None:
     """Seconds to wait after the error of a magic criterion, as for a magic model; None for other criteria."""
     is_magic = visit.settings.magic and asked.name not in visit.settings.criteria
     return RETRY_AFTER.get(status) if is_magic else None
-
-
-def _later(seconds: float, reply: Reply) -> Effects:
-    yield Wait(seconds)
-    return reply

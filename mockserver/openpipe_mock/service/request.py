@@ -8,7 +8,7 @@ from openpipe_mock.answers import magic
 from openpipe_mock.answers.judge import Criterion, is_tidy, judge
 from openpipe_mock.answers.scorers import JudgedContent, Judgement
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.core.effects import Effects, Head, Headers, Reply
+from openpipe_mock.core.effects import Effects, Head, Headers, Reply, Wait
 from openpipe_mock.core.errors import ApiError
 from openpipe_mock.core.wording import did_you_mean, quoted
 from openpipe_mock.matching.conditions import Subject
@@ -118,3 +118,9 @@ class Handler:
 
     answer: Callable[[Visit, Json], Reply | Effects]
     check: Callable[[Visit, Json], object] = lambda visit, body: None
+
+
+def after(seconds: float, reply: Reply | Effects) -> Effects:
+    """Wait so many seconds, then go on with the answer."""
+    yield Wait(seconds)
+    return reply if isinstance(reply, Reply) else (yield from reply)
