@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from openpipe_mock.contract.eventstream import DONE_DATA, Event
 from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Exchange, parse_json
+from openpipe_mock.core.eventstream import DONE_DATA, Event
 
 from .schemas import first_violations
 

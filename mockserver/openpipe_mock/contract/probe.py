@@ -18,9 +18,8 @@ from typing import Any, Literal
 import httpx
 
 from openpipe_mock import __version__
-from openpipe_mock.contract import eventstream
 from openpipe_mock.contract.target import KEY_VARIABLE, Target
-from openpipe_mock.core import strictjson
+from openpipe_mock.core import eventstream, strictjson
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.reasons import chain, reason
 

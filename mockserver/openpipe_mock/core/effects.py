@@ -4,6 +4,7 @@ The service does no I/O. It yields effects, and the adapter (a server or a patch
 """
 
 from collections.abc import Generator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +101,13 @@ class Break:
     """Effect: the adapter flushes what was sent and drops the connection; nothing follows."""
 
 
-Effect = ReadBody | Wait | Now | Tick | Entropy | Begin | Piece | Break
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Effect: the adapter waits until a future is done, and sends its result back."""
+
+    future: Future[Any]
+
+
+Effect = ReadBody | Wait | Now | Tick | Entropy | Begin | Piece | Break | Await
 Effects = Generator[Effect, Any, Reply]
 """A running exchange: a generator that yields effects, is sent their results, and returns the reply."""

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from starlette.types import Receive, Scope, Send
 
 from openpipe_mock.core.effects import (
+    Await,
     Begin,
     Break,
     Effect,
@@ -195,6 +196,8 @@ class Transport:
                 await self.stay(effect.seconds)
             case Break():
                 await self.break_off()
+            case Await():
+                return await self.outcome(effect)
             case Now():
                 return time()
             case Entropy():
@@ -223,6 +226,16 @@ class Transport:
             await asyncio.wait((self.leaving,), timeout=seconds)
         if self.hung_up():
             raise ClientGone
+
+    async def outcome(self, effect: Await) -> Any:
+        """Wait for a future's result. Raises ClientGone as soon as the client hangs up."""
+        waiting = asyncio.wrap_future(effect.future)
+        if not self.hung_up() and self.leaving:
+            await asyncio.wait((waiting, self.leaving), return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            return waiting.result()
+        waiting.cancel()
+        raise ClientGone
 
     def hung_up(self) -> bool:
         """Whether the client has left, as far as the event loop has seen: it needs a turn to notice."""

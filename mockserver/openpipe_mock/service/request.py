@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, MutableSet
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from openpipe_mock.answers import magic
 from openpipe_mock.answers.judge import Criterion, is_tidy, judge
@@ -29,7 +29,8 @@ class Visit:
     `path`: without the session's name. `noted_once`: the sentences that `once` has said for this mock.
     `journal`: the session's when the request came; a reset replaces that of the session. `reads_body`:
     whether there is a body to read. `barred`: why the request may not make the session that it names;
-    `session` is the default one then. `problem`: what is wrong with the body's headers or form.
+    `session` is the default one then. `problem`: what is wrong with the body's headers or form. `source`:
+    what is asked for the answer first.
     """
 
     # Not frozen: the service fills it in step by step.
@@ -47,6 +48,7 @@ class Visit:
     barred: ApiError | None = None
     problem: ApiError | None = None
     traffic: Traffic | None = None
+    source: "AnswerSource | None" = None
 
     @property
     def headers(self) -> Headers:
@@ -106,6 +108,13 @@ class Visit:
         if not (self.settings.magic and magic.magic_criterion(asked.name)):
             near = did_you_mean(asked.name, list(declared))
             self.once(f"the criterion {quoted(asked.name)} is not declared.{near}")
+
+
+class AnswerSource(Protocol):
+    """What may answer a request before its endpoint's handler does, such as a cassette."""
+
+    def answer(self, visit: Visit) -> Reply | Effects | None:
+        """The answer; None leaves it to the handler. Raises ApiError."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ from openpipe_mock.service.admission import (
 from openpipe_mock.service.journaling import finished, with_journal
 from openpipe_mock.service.judging import answer_judge
 from openpipe_mock.service.refusals import refusal, refused
-from openpipe_mock.service.request import Handler, Visit
+from openpipe_mock.service.request import AnswerSource, Handler, Visit
 from openpipe_mock.sessions.journal import Entry, sent_token
 from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
 
@@ -92,11 +92,13 @@ class Service:
         settings: Settings | None = None,
         file: ConfigFile | None = None,
         sessions: Sessions | None = None,
+        source: AnswerSource | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.file = file or ConfigFile()
         self.sessions = Sessions() if sessions is None else sessions
         self.sessions.base = lambda: self.settings
+        self.source = source
         self.noted_once: set[str] = set()
         contract().warm(
             "JudgeCriteriaRequest", "JudgeCriteriaInput", "JudgeCriteriaOutput", "ChatCompletionRequest"
@@ -176,6 +178,7 @@ class Service:
         if head.query:
             entry.query_secrets = secret_members(head.query)
         visit = Visit(head, path, session, settings, entry, self.noted_once, session.journal, barred=barred)
+        visit.source = self.source
         if barred:
             visit.note(f"it names the session {quoted(name)}, which isn't there")
         return visit
@@ -309,6 +312,11 @@ def _wrappers(visit: Visit, body: Any, fault: Fault | None, streams: bool) -> li
 
 def _asked(visit: Visit, body: Any) -> Reply | Effects:
     """What the endpoint answers. Raises ApiError for what it refuses."""
+    if visit.source and (visit.problem is None or visit.entry.body is not None):
+        answer = visit.source.answer(visit)
+        if answer is not None:
+            _check(visit, body)
+            return answer
     if visit.problem is not None:
         raise visit.problem
     return HANDLERS[visit.entry.endpoint].answer(visit, body)

@@ -13,6 +13,7 @@ from time import time
 from typing import Any
 
 from openpipe_mock.core.effects import (
+    Await,
     Begin,
     Break,
     Effect,
@@ -115,7 +116,14 @@ class Journey:
 
     def next_effect(self) -> Effect | None:
         """The next effect that takes time or is for the client; None at the end. Carries out all others."""
-        send, result = self.exchange.send, None
+        effect = self.step()
+        while isinstance(effect, Await):
+            effect = self.step(effect.future.result())  # other threads have their turn meanwhile
+        return effect
+
+    def step(self, result: Any = None) -> Effect | None:
+        """The same, but an `Await` is left to the caller. `result`: of the last one."""
+        send = self.exchange.send
         with TURN:
             try:
                 while True:

@@ -16,7 +16,7 @@ from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.scorers import Declared, Failing, Fixed, Form
 from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.contract import eventstream
+from openpipe_mock.core import eventstream
 from openpipe_mock.core.effects import Begin, Effect, Effects, Head, Piece, Reply, Wait
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.faults import rewriting, variants

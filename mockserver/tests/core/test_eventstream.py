@@ -2,7 +2,7 @@
 
 import pytest
 
-from openpipe_mock.contract.eventstream import Event, read_events
+from openpipe_mock.core.eventstream import Event, read_events
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])

@@ -1,0 +1,181 @@
+"""Replace secrets and personal data in a recording before it is written.
+
+Known keys are found in every spelling: plain, percent-encoded, in base64, escaped as in JSON, and spread over
+the events of a stream. `core.secrets` finds what looks like a key or is named like one.
+"""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from openpipe_mock.core.errors import ParseError
+from openpipe_mock.core.secrets import MASK, SHORTEST_TOKEN, Mask
+from openpipe_mock.core.strictjson import parse
+from openpipe_mock.recording.recording import Chunk, Recording
+
+_DATA = b"data:"
+_MASK = Mask(b"")
+_Channel = tuple[Any, ...]
+"""The way to a text that a stream sends in pieces: names and indexes, without the event's own place."""
+
+
+@dataclass(frozen=True)
+class Hiding:
+    """`keys`: texts that no file may hold. `patterns`: regular expressions of personal data."""
+
+    keys: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+    @cached_property
+    def spelled(self) -> re.Pattern[str]:
+        """Matches a known key in any spelling; nothing where there are none."""
+        long = [key for key in dict.fromkeys(self.keys) if len(key) >= SHORTEST_TOKEN]
+        every = {spelling for key in long for spelling in _spellings(key)}
+        return re.compile("|".join(map(re.escape, sorted(every, key=len, reverse=True))) or "(?!)")
+
+    @cached_property
+    def personal(self) -> re.Pattern[str]:
+        return re.compile("|".join(f"(?:{pattern})" for pattern in self.patterns) or "(?!)")
+
+    def with_key(self, key: str) -> "Hiding":
+        return replace(self, keys=(*self.keys, key)) if key else self
+
+    def text(self, text: str) -> str:
+        """A text without known keys, personal data, and what looks like a key."""
+        found = self.personal.sub(MASK, self.spelled.sub(MASK, text))
+        return _MASK.string(found)
+
+    def body(self, body: bytes) -> bytes:
+        """A body without secrets; one that has none stays as it is, byte for byte."""
+        found = _MASK.content(body, clean=self.text)
+        try:
+            parse(body)
+        except ParseError:
+            text = found.decode("utf-8", "surrogateescape")
+            return self.personal.sub(MASK, self.spelled.sub(MASK, text)).encode("utf-8", "surrogateescape")
+        return found
+
+    def hidden(self, recording: Recording) -> Recording:
+        """A recording without secrets."""
+        chunks = self.chunks(recording.chunks) if recording.streamed else ()
+        if not recording.streamed:
+            after = recording.chunks[-1].after if recording.chunks else 0.0
+            chunks = (Chunk(after, self.body(recording.answer)),)
+        return replace(
+            recording,
+            body=self.body(recording.body),
+            headers={name: self.text(value) for name, value in recording.headers.items()},
+            answer_headers={name: self.text(value) for name, value in recording.answer_headers.items()},
+            chunks=chunks,
+            deviations=tuple(map(self.text, recording.deviations)),
+        )
+
+    def holds_key(self, file: bytes) -> bool:
+        """Whether a file would hold a known key."""
+        return self.spelled.search(file.decode("utf-8", "replace")) is not None
+
+    # Streams.
+
+    def chunks(self, chunks: Sequence[Chunk]) -> tuple[Chunk, ...]:
+        """The chunks of a stream without secrets, also where several events hold one together.
+
+        Without any they stay as they are; else each event becomes a chunk.
+        """
+        events = list(_events(chunks))
+        values = [_value(event.data) for event in events]
+        texts: dict[_Channel, list[str]] = {}
+        for value in values:
+            for channel, text in _pieces(value):
+                texts.setdefault(channel, []).append(text)
+        whole = {channel: "".join(found) for channel, found in texts.items()}
+        told = {channel: self.text(text) for channel, text in whole.items()}
+        changed = {channel: told[channel] for channel in whole if told[channel] != whole[channel]}
+        written = [self._event(event, value, changed) for event, value in zip(events, values, strict=True)]
+        return tuple(chunks) if written == events else tuple(written)
+
+    def _event(self, event: Chunk, value: Any, changed: dict[_Channel, str]) -> Chunk:
+        """An event without secrets. `changed`: texts to send instead, each whole at its first piece."""
+        if value is None:
+            return Chunk(event.after, self.body(event.data))
+        found = _exchanged(value, (), changed) if changed else value
+        data = orjson.dumps(found)
+        data = _MASK.content(data, clean=self.text)
+        if parse(data) == value:
+            return event
+        return Chunk(event.after, b"data: " + data + b"\n\n")
+
+
+def _spellings(key: str) -> Iterator[str]:
+    """A key as it may be written."""
+    yield key
+    yield quote(key, safe="")
+    yield json.dumps(key)[1:-1]
+    data = key.encode()
+    for before in range(3):  # in base64 a text looks differently by its place among three bytes
+        start, end = -(-before * 8 // 6), (before + len(data)) * 8 // 6
+        found = b64encode(bytes(before) + data).decode()[start:end]
+        yield found
+        yield found.translate(str.maketrans("+/", "-_"))
+
+
+def _events(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """The events of a stream, each with the time of the chunk in which it ends."""
+    rest, after = b"", 0.0
+    for chunk in chunks:
+        after = chunk.after
+        *whole, rest = re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", rest + chunk.data)
+        yield from (Chunk(after, data) for data in whole)
+    if rest:
+        yield Chunk(after, rest)
+
+
+def _value(event: bytes) -> Any:
+    """The JSON object of an event that is one line of data, else None."""
+    line = event.strip()
+    if not line.startswith(_DATA) or b"\n" in line:
+        return None
+    try:
+        value = parse(line.removeprefix(_DATA).strip())
+    except ParseError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _pieces(value: Any, way: _Channel = ()) -> Iterator[tuple[_Channel, str]]:
+    """The texts below `choices` that later events may go on with."""
+    if isinstance(value, str):
+        if way[:1] == ("choices",):
+            yield way, value
+        return
+    for step, inner in _inner(value):
+        yield from _pieces(inner, (*way, step))
+
+
+def _inner(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Members by name, items by their own `index`, else by their place."""
+    if isinstance(value, dict):
+        yield from value.items()
+    elif isinstance(value, list):
+        for at, item in enumerate(value):
+            yield (item.get("index", at) if isinstance(item, dict) else at), item
+
+
+def _exchanged(value: Any, way: _Channel, changed: dict[_Channel, str]) -> Any:
+    """A copy with the changed texts; each stands whole where its first piece stood, and is then empty."""
+    if isinstance(value, str):
+        if way not in changed:
+            return value
+        text, changed[way] = changed[way], ""
+        return text
+    if isinstance(value, dict):
+        return {key: _exchanged(member, (*way, key), changed) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_exchanged(item, (*way, step), changed) for step, item in _inner(value)]
+    return value

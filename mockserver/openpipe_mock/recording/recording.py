@@ -1,0 +1,231 @@
+"""A recording: one exchange with a real server, and the YAML file that holds it.
+
+Bodies are kept as the text that came, so a replayed answer has the same bytes. Of headers only those are kept
+that a client reads (`ANSWER_HEADERS`), so no cookie and no account's name gets into a file.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from openpipe_mock.core.errors import ParseError
+from openpipe_mock.core.strictjson import parse
+
+FORMAT = "1"
+"""The version of the file's form, in its member `cassette`."""
+REQUEST_HEADERS = ("content-type", "op-")
+ANSWER_HEADERS = (
+    *("content-type", "cache-control", "retry-after", "retry-after-ms", "x-should-retry"),
+    *("x-ratelimit-", "op-"),
+)
+"""Headers that are kept: names, and beginnings of names that end in `-`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an answer's body and when it came, in seconds after the request was sent."""
+
+    after: float
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One exchange.
+
+    `path`: below the base URL. `key`: a label of the key that was sent, never the key. `headers`,
+    `answer_headers`: those that are kept, with names in lower case. `chunks`: the answer's body, one chunk
+    unless it was `streamed`. `recorded`: date and time in UTC. `deviations`: where the exchange breaks the
+    contract, a sentence each.
+    """
+
+    method: str
+    path: str
+    body: bytes
+    headers: Mapping[str, str]
+    key: str
+    status: int
+    answer_headers: Mapping[str, str]
+    chunks: tuple[Chunk, ...]
+    streamed: bool = False
+    recorded: str = ""
+    deviations: tuple[str, ...] = ()
+
+    @property
+    def answer(self) -> bytes:
+        """The answer's whole body."""
+        return b"".join(chunk.data for chunk in self.chunks)
+
+    @property
+    def value(self) -> Any:
+        """The JSON value of the request's body; None where it is no JSON."""
+        try:
+            return parse(self.body)
+        except ParseError:
+            return None
+
+
+class BadRecording(ValueError):
+    """A file is no recording; the message says where and what was expected."""
+
+
+def kept_headers(headers: Iterable[tuple[str, str]], names: tuple[str, ...]) -> dict[str, str]:
+    """Those headers whose names are listed, or begin with a listed one that ends in `-`."""
+    whole = tuple(name for name in names if not name.endswith("-"))
+    begun = tuple(name for name in names if name.endswith("-"))
+    lowered = ((name.lower(), value) for name, value in headers)
+    return {name: value for name, value in lowered if name in whole or name.startswith(begun)}
+
+
+# Writing.
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Writes a body as a block of lines, so that a difference shows in its line."""
+
+
+class _Block(str):
+    """A text that is written as a block where YAML can."""
+
+
+def _block(dumper: Any, text: _Block) -> Any:
+    # YAML reads other line breaks than \n as \n, so a text that has any is written with escapes.
+    plain = all(line.isprintable() for line in text.split("\n"))
+    return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|" if plain else '"')
+
+
+_Dumper.add_representer(_Block, _block)
+
+
+def to_yaml(recording: Recording) -> bytes:
+    """The file of a recording."""
+    answer: dict[str, Any] = {"status": recording.status, "headers": dict(recording.answer_headers)}
+    if recording.streamed:
+        answer["chunks"] = [{"after": chunk.after, **_text(chunk.data)} for chunk in recording.chunks]
+    else:
+        answer["after"] = recording.chunks[-1].after if recording.chunks else 0.0
+        answer["body"] = _text(recording.answer)
+    document = {
+        "cassette": int(FORMAT),
+        "recorded": recording.recorded,
+        "request": {
+            "method": recording.method,
+            "path": recording.path,
+            "key": recording.key,
+            "headers": dict(recording.headers),
+            "body": _text(recording.body),
+        },
+        "answer": answer,
+    }
+    if recording.deviations:
+        document["deviations"] = list(recording.deviations)
+    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**9)
+    return bytes(text.encode())
+
+
+def _text(data: bytes) -> dict[str, str]:
+    """A body as a member `text`, or `base64` where it isn't UTF-8."""
+    try:
+        return {"text": _Block(data.decode())}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode()}
+
+
+# Reading.
+
+_Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+"""Reads every scalar as text and builds no objects."""
+
+
+def from_yaml(data: bytes) -> Recording:
+    """Read the file of a recording. Raises BadRecording."""
+    try:
+        document = yaml.load(data.decode(), Loader=_Loader)
+    except UnicodeDecodeError:
+        raise BadRecording("it is not written in UTF-8") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise BadRecording(f"it is not YAML{_line(error)}") from None
+    top = _Reader(document)
+    if top.text("cassette") != FORMAT:
+        raise BadRecording(f"/cassette: expected {FORMAT}, the form of recordings that this version reads")
+    request, answer = top.inner("request"), top.inner("answer")
+    streamed = "chunks" in answer.members
+    chunks = answer.chunks() if streamed else (Chunk(answer.number("after"), answer.body("body")),)
+    return Recording(
+        request.text("method"),
+        request.text("path"),
+        request.body("body"),
+        request.texts("headers"),
+        request.text("key"),
+        int(answer.number("status")),
+        answer.texts("headers"),
+        chunks,
+        streamed,
+        top.text("recorded"),
+        tuple(top.list("deviations")) if "deviations" in top.members else (),
+    )
+
+
+def _line(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f" (line {mark.line + 1})" if mark else ""
+
+
+class _Reader:
+    """Reads the members of a mapping; a mistake names its JSON pointer."""
+
+    def __init__(self, value: Any, pointer: str = "") -> None:
+        self.pointer = pointer
+        if not isinstance(value, dict):
+            raise BadRecording(f"{pointer or 'the file'}: expected a mapping")
+        self.members = value
+
+    def wrong(self, name: str, expected: str) -> BadRecording:
+        return BadRecording(f"{self.pointer}/{name}: expected {expected}")
+
+    def get(self, name: str, expected: str) -> Any:
+        if name not in self.members:
+            raise self.wrong(name, f"{expected}, and it isn't there")
+        return self.members[name]
+
+    def inner(self, name: str) -> "_Reader":
+        return _Reader(self.get(name, "a mapping"), f"{self.pointer}/{name}")
+
+    def text(self, name: str) -> str:
+        value = self.get(name, "a text")
+        if not isinstance(value, str):
+            raise self.wrong(name, "a text")
+        return value
+
+    def number(self, name: str) -> float:
+        try:
+            return float(self.text(name))
+        except ValueError:
+            raise self.wrong(name, "a number") from None
+
+    def list(self, name: str) -> list[Any]:
+        value = self.get(name, "a list")
+        if not isinstance(value, list):
+            raise self.wrong(name, "a list")
+        return value
+
+    def texts(self, name: str) -> dict[str, str]:
+        inner = self.inner(name)
+        return {key: inner.text(key) for key in inner.members}
+
+    def body(self, name: str = "") -> bytes:
+        """A body: `text`, or `base64`, below a member or in this mapping."""
+        place = self.inner(name) if name else self
+        if "base64" not in place.members:
+            return place.text("text").encode()
+        try:
+            return base64.b64decode(place.text("base64"), validate=True)
+        except ValueError:
+            raise place.wrong("base64", "base64") from None
+
+    def chunks(self) -> tuple[Chunk, ...]:
+        places = [_Reader(item, f"{self.pointer}/chunks/{at}") for at, item in enumerate(self.list("chunks"))]
+        return tuple(Chunk(place.number("after"), place.body()) for place in places)

@@ -1,0 +1,308 @@
+"""The source of answers that a cassette is: replays what was recorded, and records what the upstream says."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import blake2b
+from ipaddress import ip_address
+from typing import Any, Literal
+
+from openpipe_mock.core.effects import Await, Begin, Effects, HeaderList, Piece, Reply, Wait
+from openpipe_mock.core.errors import Forbidden, NotFound, ParseError
+from openpipe_mock.core.eventstream import DONE_DATA, read_events
+from openpipe_mock.core.strictjson import parse
+from openpipe_mock.core.wording import counted
+from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS
+from openpipe_mock.openapi.spec import contract
+from openpipe_mock.recording.cassette import Cassette, KeyInside
+from openpipe_mock.recording.hiding import Hiding
+from openpipe_mock.recording.identity import Asked
+from openpipe_mock.recording.recording import (
+    ANSWER_HEADERS,
+    REQUEST_HEADERS,
+    Chunk,
+    Recording,
+    kept_headers,
+)
+from openpipe_mock.recording.upstream import Upstream, UpstreamAnswer, UpstreamFailed
+from openpipe_mock.service.admission import is_foreign
+from openpipe_mock.service.request import Visit
+
+OnMiss = Literal["mock", "error", "upstream"]
+OnEnd = Literal["repeat", "fail"]
+_MOST_DEVIATIONS = 10
+_STREAM = "text/event-stream"
+
+
+class NotRecorded(NotFound):
+    """The cassette has no answer to a request; the message names the nearest recording."""
+
+    words = "Not recorded"
+
+
+@dataclass(eq=False)
+class Tape:
+    """Answers requests from a cassette, an upstream, or not at all.
+
+    `on_miss`: what happens to a request that has no recording: the mock answers it, it is refused, or it is
+    passed on and recorded. `on_end`: the same after a request's last recording. `replays`: False records
+    every request anew. `timing`: the recorded times are multiplied by it; 0 leaves them out. `now`: the time
+    of a recording.
+    """
+
+    cassette: Cassette
+    upstream: Upstream | None = None
+    hiding: Hiding = field(default_factory=Hiding)
+    on_miss: OnMiss = "error"
+    on_end: OnEnd = "repeat"
+    replays: bool = True
+    timing: float = 0.0
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    used: set[str] = field(default_factory=set)
+    renewed: set[str] = field(default_factory=set)
+
+    def answer(self, visit: Visit) -> Reply | Effects | None:
+        """The answer to a request; None where the mock shall answer. Raises ApiError."""
+        asked = self.asked(visit)
+        missed = "it has no recording"
+        if self.replays:
+            names = self.cassette.matching(asked)
+            number = visit.memory.count(f"cassette {self.cassette.identity.of(asked)}") if names else 0
+            if names and (number <= len(names) or self.on_end == "repeat"):
+                return self.replayed(visit, names[min(number, len(names)) - 1])
+            if names:
+                missed = f"it was recorded {counted(len(names), 'time')} and is asked for the {number}. time"
+        if self.on_miss == "upstream" and self.upstream:
+            return self.passed_on(visit, asked, self.upstream)
+        nearest = self.cassette.nearest(asked)
+        told = f"{missed}{f'; {nearest}' if nearest else ''}"
+        if self.on_miss == "mock":
+            visit.note(f"the mock answers, since {told}")
+            return None
+        raise NotRecorded(f"{told}.")
+
+    def asked(self, visit: Visit) -> Asked:
+        """A visit's request, without secrets, as it was recorded."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in visit.headers.items()}
+        kept = kept_headers(headers.items(), REQUEST_HEADERS)
+        hiding = self.hiding.with_key(visit.token.decode("latin-1"))
+        return Asked(
+            visit.entry.endpoint,
+            visit.head.method,
+            visit.path.removeprefix(BASE),
+            self.label(visit.token),
+            {name: hiding.text(value) for name, value in kept.items()},
+            hiding.body(visit.entry.body or b""),
+        )
+
+    def label(self, token: bytes) -> str:
+        """The label of a key: `key`, or one of its own for a key that the upstream refused."""
+        refused = refused_label(token)
+        return refused if self.cassette.has_key(refused) else "key"
+
+    # Replaying.
+
+    def replayed(self, visit: Visit, name: str) -> Reply | Effects:
+        """A recorded answer."""
+        recording = self.cassette.read(name)
+        self.used.add(name)
+        visit.entry.rules.append(f"cassette {name}")
+        headers = _header_list(recording.answer_headers)
+        if not recording.streamed:
+            reply = Reply(recording.status, recording.answer, headers, f"recorded {name}")
+            after = recording.chunks[-1].after * self.timing if recording.chunks else 0.0
+            return _delayed(after, reply) if after else reply
+        return self._replayed_stream(recording, headers, name)
+
+    def _replayed_stream(self, recording: Recording, headers: HeaderList, name: str) -> Effects:
+        yield Begin(recording.status, headers)
+        elapsed = 0.0
+        for chunk in recording.chunks:
+            pause = max(0.0, chunk.after * self.timing - elapsed)
+            if pause:
+                yield Wait(pause)
+                elapsed += pause
+            yield Piece(chunk.data)
+        return Reply(recording.status, b"", headers, f"recorded {name}, streamed")
+
+    # Recording.
+
+    def passed_on(self, visit: Visit, asked: Asked, upstream: Upstream) -> Effects:
+        """The upstream's answer, as it comes; it is recorded at its end. Raises ApiError."""
+        _expect_own_client(visit)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in visit.headers.items()}
+        body = visit.entry.body or b""
+        answer = yield Await(upstream.send(visit.head.method, asked.path, headers, body))
+        if isinstance(answer, UpstreamFailed):
+            raise answer
+        try:
+            return (yield from self._recorded(visit, asked, answer))
+        finally:
+            answer.abandon()
+
+    def _recorded(self, visit: Visit, asked: Asked, answer: UpstreamAnswer) -> Effects:
+        media = dict(answer.headers).get("content-type", "")
+        streamed = media.startswith(_STREAM)
+        headers = _header_list(kept_headers(answer.headers, ANSWER_HEADERS))
+        chunks: list[Chunk] = []
+        if streamed:
+            yield Begin(answer.status, headers)
+        while (data := (yield Await(answer.next_chunk()))) is not None:
+            if isinstance(data, UpstreamFailed):
+                if not streamed:
+                    raise data
+                visit.note(f"{data.message}; nothing was recorded")
+                return Reply(answer.status, b"", headers, "broke off")
+            chunks.append(Chunk(round(answer.seconds(), 3), data))
+            if streamed:
+                yield Piece(data)
+        name = self.keep(visit, asked, answer, tuple(chunks), streamed=streamed)
+        subject = f"{name or 'not recorded'}, by {answer.upstream.host}"
+        return Reply(answer.status, b"" if streamed else b"".join(c.data for c in chunks), headers, subject)
+
+    def keep(
+        self, visit: Visit, asked: Asked, answer: UpstreamAnswer, chunks: tuple[Chunk, ...], *, streamed: bool
+    ) -> str:
+        """Write an exchange into the cassette; returns the file's name, "" where it isn't written."""
+        token = visit.token
+        key = refused_label(token) if answer.status in (401, 403) else asked.key
+        if not streamed:
+            chunks = (Chunk(chunks[-1].after if chunks else 0.0, b"".join(each.data for each in chunks)),)
+        recording = Recording(
+            asked.method,
+            asked.path,
+            visit.entry.body or b"",
+            asked.headers,
+            key,
+            answer.status,
+            kept_headers(answer.headers, ANSWER_HEADERS),
+            whole_characters(chunks),
+            streamed,
+            f"{self.now():%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
+        )
+        recording = replace(recording, deviations=tuple(deviations(asked.endpoint, recording)))
+        hiding = self.hiding.with_key(token.decode("latin-1")).with_key(answer.upstream.key)
+        if not self.replays:
+            self._renew(asked)
+        try:
+            return self.cassette.add(hiding.hidden(recording), hiding.holds_key)
+        except OSError as error:
+            visit.note(f"nothing was recorded: {error.strerror or error}")
+        except KeyInside as error:
+            visit.note(f"nothing was recorded: {error}")
+        return ""
+
+    def _renew(self, asked: Asked) -> None:
+        """Delete what earlier runs recorded of a request that is recorded anew."""
+        identity = self.cassette.identity.of(asked)
+        if identity not in self.renewed:
+            self.renewed.add(identity)
+            for name in self.cassette.matching(asked):
+                self.cassette.remove(name)
+
+    def unused(self) -> list[str]:
+        """The recordings that answered nothing."""
+        return [name for name in self.cassette.listed if name not in self.used]
+
+    def close(self) -> None:
+        self.cassette.close()
+        if self.upstream:
+            self.upstream.close()
+
+
+def refused_label(token: bytes) -> str:
+    """The label of a key that the upstream refused; too short a digest to find the key by."""
+    return f"refused-{blake2b(token, digest_size=3).hexdigest()}" if token else "none"
+
+
+def _expect_own_client(visit: Visit) -> None:
+    """Raise Forbidden for a request from elsewhere: what is passed on may cost money."""
+    peer, host = visit.head.peer, visit.headers.get(b"host", b"localhost").decode("latin-1")
+    with suppress(ValueError):
+        if (peer and not ip_address(peer).is_loopback) or is_foreign(visit.headers) or not _is_here(host):
+            raise Forbidden("only programs on this machine are served: what is passed on costs money.")
+
+
+def _is_here(host: str) -> bool:
+    """Whether a `Host` is this machine's own name or an address: a page elsewhere can't have those."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    name = name.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _header_list(headers: dict[str, str] | Any) -> HeaderList:
+    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items())
+
+
+def _delayed(seconds: float, reply: Reply) -> Effects:
+    yield Wait(seconds)
+    return reply
+
+
+def whole_characters(chunks: tuple[Chunk, ...]) -> tuple[Chunk, ...]:
+    """The chunks, with one that ends within a character joined to the next, so that each is a text."""
+    found: list[Chunk] = []
+    for chunk in chunks:
+        if found and _is_cut(found[-1].data):
+            found[-1] = Chunk(chunk.after, found[-1].data + chunk.data)
+        else:
+            found.append(chunk)
+    return tuple(found)
+
+
+def _is_cut(data: bytes) -> bool:
+    """Whether a text ends within a character of several bytes."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return error.end == len(data) and error.reason == "unexpected end of data"
+    return False
+
+
+# The contract.
+
+
+def deviations(endpoint: str, recording: Recording) -> Iterator[str]:
+    """Where an exchange breaks the contract, a sentence each."""
+    known = ENDPOINTS.get(endpoint)
+    found: list[str] = []
+    if known and known.request and recording.value is not None:
+        found += _violations("request", known.request, recording.value)
+    if known and known.answer:
+        found += _answer_violations(known.answer, recording)
+    yield from found[:_MOST_DEVIATIONS]
+    if len(found) > _MOST_DEVIATIONS:
+        yield f"and {len(found) - _MOST_DEVIATIONS} more"
+
+
+def _answer_violations(schema: str, recording: Recording) -> Iterator[str]:
+    if recording.streamed:
+        for at, event in enumerate(read_events(recording.answer).events):
+            if event.data != DONE_DATA:
+                yield from _text_violations(f"event {at + 1}", f"{schema}Chunk", event.data.encode())
+        return
+    kind = schema if recording.status == 200 else "ChatError" if schema == "ChatCompletion" else "Error"
+    yield from _text_violations("answer", kind, recording.answer)
+
+
+def _text_violations(part: str, schema: str, text: bytes) -> Iterator[str]:
+    try:
+        value = parse(text)
+    except ParseError as error:
+        yield f"{part}: {error.message.removeprefix(f'{ParseError.words}: ')}"
+        return
+    yield from _violations(part, schema, value)
+
+
+def _violations(part: str, schema: str, value: Any) -> Iterator[str]:
+    checker = contract().checker(schema)
+    if not checker.is_valid(value):
+        tidied = checker.tidy(value) if part == "request" else value
+        for violation in checker.violations(tidied, noun=f"the {part}"):
+            yield f"{part} {violation}"

@@ -1,0 +1,237 @@
+"""The real server behind a recorder: asks it, within limits, and tells its failures in the API's errors.
+
+Only the base URL that the user named is ever asked; redirects aren't followed. The client runs in an event
+loop and a thread of its own, so that servers and patched clients, sync or async, wait for it alike.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
+from threading import Lock, Thread
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from openpipe_mock import __version__
+from openpipe_mock.core.errors import ApiError, code
+from openpipe_mock.core.reasons import reason
+from openpipe_mock.core.wording import quoted
+
+_Result = TypeVar("_Result")
+MOST_BYTES = 64 * 2**20
+"""Bytes that are read of an answer at most."""
+_PASSED = ("content-type", "accept", "op-", "x-stainless-", "openai-", "idempotency-key", "user-agent")
+"""Headers of a request that are passed on; names, and beginnings of names that end in `-`."""
+_MOST_CONNECTIONS = 200
+
+
+class UpstreamFailed(ApiError):
+    """The upstream gave no answer that could be passed on; 502, or 504 where it took too long."""
+
+    def __init__(self, detail: str, *, status: int = 502) -> None:
+        self.status, self.code = status, code(status)
+        self.words = "Gateway timeout" if status == 504 else "Bad gateway"
+        super().__init__(detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a recorder may spend.
+
+    `requests`: in all. `rate`: requests a second, 0 for any number. `timeout`: seconds for the next bytes.
+    """
+
+    requests: int = 200
+    rate: float = 0.0
+    timeout: float = 60.0
+
+
+@dataclass(eq=False, slots=True)
+class UpstreamAnswer:
+    """An answer that has begun: `next_chunk` gives the pieces of its body as they come.
+
+    `headers` have names in lower case. `started`: when the request was sent, on the monotonic clock.
+    """
+
+    upstream: "Upstream"
+    response: httpx.Response
+    started: float
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    size: int = 0
+    pieces: Any = None
+
+    def next_chunk(self) -> "Future[bytes | UpstreamFailed | None]":
+        """The next piece, None at the end, or what went wrong."""
+        return self.upstream.submit(self._next_chunk())
+
+    def seconds(self) -> float:
+        """Seconds since the request was sent."""
+        return time.monotonic() - self.started
+
+    def abandon(self) -> None:
+        """Close the connection, whatever is left of the answer."""
+        self.upstream.submit(self.response.aclose())
+
+    async def _next_chunk(self) -> bytes | UpstreamFailed | None:
+        self.pieces = self.pieces or self.response.aiter_bytes()
+        try:
+            piece: bytes | None = await anext(self.pieces, None)
+        except httpx.HTTPError as error:
+            return self.upstream.failure(error, begun=True)
+        self.size += len(piece or b"")
+        if self.size > MOST_BYTES:
+            await self.response.aclose()
+            return UpstreamFailed(f"the upstream's answer is longer than {MOST_BYTES // 2**20} MiB.")
+        return piece
+
+
+@dataclass(eq=False)
+class Upstream:
+    """A server that is asked in place of the mock.
+
+    `url`: its base URL. `key`: sent in place of the clients' keys; "" passes theirs on. `verify`: whether
+    its certificate is checked, or a file with the authority that signed it. `sent`: requests so far.
+    `around`: a context in which the client runs, such as one in which no mock takes its requests.
+    """
+
+    url: str
+    key: str = ""
+    limits: Limits = Limits()
+    verify: bool | str = True
+    sent: int = 0
+    last: float = float("-inf")
+    lock: Lock = field(default_factory=Lock, repr=False)
+    loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
+    client: httpx.AsyncClient | None = field(default=None, repr=False)
+    around: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).netloc
+
+    def send(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> "Future[UpstreamAnswer | UpstreamFailed]":
+        """Send a request; the result is an answer that has begun, or what went wrong."""
+        if self.sent >= self.limits.requests:
+            spent: Future[UpstreamAnswer | UpstreamFailed] = Future()
+            spent.set_result(self.refused_by_budget())
+            return spent
+        self.sent += 1
+        return self.submit(self._send(method, path, self.passed(headers), body))
+
+    def refused_by_budget(self) -> UpstreamFailed:
+        return UpstreamFailed(
+            f"{self.limits.requests} requests were passed on, as many as `--max-requests` allows."
+        )
+
+    def passed(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """The headers that go upstream, with the recorder's key in place of the client's."""
+        exact = tuple(name for name in _PASSED if not name.endswith("-"))
+        begun = tuple(name for name in _PASSED if name.endswith("-"))
+        found = {name: value for name, value in headers.items() if name in exact or name.startswith(begun)}
+        found.setdefault("user-agent", f"openpipe-mock/{__version__}")
+        found["accept-encoding"] = "identity"
+        if "authorization" in headers:
+            found["authorization"] = f"Bearer {self.key}" if self.key else headers["authorization"]
+        return found
+
+    async def _send(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> UpstreamAnswer | UpstreamFailed:
+        await self._keep_pace()
+        client = self._client()
+        started = time.monotonic()
+        try:
+            request = client.build_request(method, self.url + path, headers=headers, content=body or None)
+            response = await client.send(request, stream=True)
+        except httpx.HTTPError as error:
+            return self.failure(error)
+        if response.is_redirect:
+            await response.aclose()
+            target = urlsplit(response.headers.get("location", "")).netloc or "another path"
+            return UpstreamFailed(
+                f"{self.host} redirects to {quoted(target)}, which isn't followed; name the final base URL."
+            )
+        found = tuple((name.lower(), value) for name, value in response.headers.multi_items())
+        return UpstreamAnswer(self, response, started, response.status_code, found)
+
+    async def _keep_pace(self) -> None:
+        """Wait until the rate allows the next request."""
+        if not self.limits.rate:
+            return
+        due = max(self.last + 1 / self.limits.rate, time.monotonic())
+        self.last = due
+        await asyncio.sleep(due - time.monotonic())
+
+    def _client(self) -> httpx.AsyncClient:
+        if self.client is None:
+            self.client = httpx.AsyncClient(
+                timeout=httpx.Timeout(self.limits.timeout, connect=min(10.0, self.limits.timeout)),
+                limits=httpx.Limits(max_connections=_MOST_CONNECTIONS),
+                verify=self._context(),
+                follow_redirects=False,
+            )
+            self.client.headers.clear()
+        return self.client
+
+    def _context(self) -> Any:
+        if isinstance(self.verify, str):
+            import ssl
+
+            return ssl.create_default_context(cafile=self.verify)
+        return self.verify if self.url.startswith("https:") else False
+
+    def failure(self, error: httpx.HTTPError, *, begun: bool = False) -> UpstreamFailed:
+        """A failure of the connection in words for people."""
+        if isinstance(error, httpx.TimeoutException):
+            return UpstreamFailed(f"{self.host} didn't answer in {self.limits.timeout:g} s.", status=504)
+        if begun:
+            return UpstreamFailed(f"{self.host} broke off within its answer.")
+        if isinstance(error, httpx.ConnectError):
+            because = reason(error)
+            return UpstreamFailed(f"no connection to {self.host}{f': {because}' if because else ''}.")
+        return UpstreamFailed(f"{self.host} hung up, or what it sent is no HTTP.")
+
+    # The event loop.
+
+    def submit(self, coroutine: Coroutine[Any, Any, _Result]) -> "Future[_Result]":
+        """Run a coroutine in the client's event loop."""
+        with self.lock:
+            if self.loop is None:
+                self.loop = asyncio.new_event_loop()
+                Thread(target=self._run, args=(self.loop,), daemon=True).start()
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self.around():
+            loop.run_forever()
+        loop.close()
+
+    def close(self) -> None:
+        """Close all connections and end the thread."""
+        if self.loop is None:
+            return
+        if self.client is not None:
+            with suppress(Exception):
+                self.submit(self.client.aclose()).result(timeout=5)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.loop, self.client = None, None
+
+
+def key_for(url: str, environment: Mapping[str, str] = os.environ, name: str = "") -> str:
+    """The key that a recorder sends.
+
+    That of the named variable, else OPENPIPE_API_KEY for the service's own hosts over https; "" for none.
+    """
+    if name:
+        return environment.get(name, "")
+    parts = urlsplit(url)
+    own = parts.scheme == "https" and (parts.hostname or "").endswith(".openpipe.ai")
+    return environment.get("OPENPIPE_API_KEY", "") if own else ""
