@@ -8,6 +8,7 @@ from openpipe_mock.cli.contract import contract_command, explain_command
 from openpipe_mock.cli.exec import execute
 from openpipe_mock.cli.generate import generate
 from openpipe_mock.cli.options import CONTEXT
+from openpipe_mock.cli.record import record_command
 from openpipe_mock.cli.schemas import schemas
 from openpipe_mock.cli.serve import serve_command
 from openpipe_mock.core.seeded import ANSWERS
@@ -19,5 +20,14 @@ def main() -> None:
     """A local double of the OpenPipe API: no keys, no network, no cost, the same answer every time."""
 
 
-for command in (serve_command, contract_command, explain_command, execute, generate, schemas, config):
+for command in (
+    serve_command,
+    contract_command,
+    explain_command,
+    execute,
+    generate,
+    schemas,
+    config,
+    record_command,
+):
     main.add_command(command)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from openpipe_mock.cli.options import FILE, config_option, fail, option, setting
+from openpipe_mock.cli.record import FOLDER, tape_maker, upstream_of, upstream_options
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.server.signals import leave_calmly
 
@@ -75,6 +76,34 @@ Examples:
     help="Keep what sessions remember in this Redis (redis://HOST:PORT/DB), so that several mocks are as one."
     " A URL with a password belongs in the variable.",
 )
+@option(
+    "--cassette",
+    type=FOLDER,
+    help="Answer from the recordings in this folder (see `openpipe-mock record`).",
+)
+@click.option(
+    "--on-miss",
+    default="mock",
+    show_default=True,
+    type=click.Choice(("mock", "error", "upstream")),
+    help="What answers a request that has no recording: the mock, an error that names the nearest recording,"
+    " or the upstream, whose answer is recorded.",
+)
+@click.option(
+    "--on-end",
+    default="repeat",
+    show_default=True,
+    type=click.Choice(("repeat", "fail")),
+    help="Once all recordings of a request were given: the last one again, or as without a recording.",
+)
+@click.option(
+    "--timing",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(min=0, max=100),
+    help="The recorded times are multiplied by this; 0 leaves them out.",
+)
+@upstream_options
 @option("--quiet", is_flag=True, help="No banner and no line per request, only warnings and errors.")
 def serve_command(
     host: str,
@@ -89,6 +118,16 @@ def serve_command(
     allowed_host: tuple[str, ...],
     workers: int,
     state: str,
+    cassette: Path | None,
+    on_miss: str,
+    on_end: str,
+    timing: float,
+    upstream: str,
+    key_env: str,
+    max_requests: int,
+    rate: float,
+    timeout: float,
+    ca: Path | None,
     quiet: bool,
     **given: Any,
 ) -> None:
@@ -114,6 +153,12 @@ def serve_command(
         listener = Listener(
             host, port, ssl_certfile, ssl_keyfile, ready_file, quiet, admitted, workers, state
         )
-        serve(source, listener)
+        tape = None
+        if cassette:
+            asked = None
+            if on_miss == "upstream":
+                asked = upstream_of(upstream, key_env, ca, requests=max_requests, rate=rate, timeout=timeout)
+            tape = tape_maker(cassette, upstream=asked, on_miss=on_miss, on_end=on_end, timing=timing)
+        serve(source, listener, tape)
     except (TwoFiles, CannotServe) as error:
         fail(str(error), 2)

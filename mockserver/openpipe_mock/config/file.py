@@ -20,6 +20,7 @@ import orjson
 from openpipe_mock.answers.pace import read_pace
 from openpipe_mock.answers.scorers import Declared, Form, declared, read_criterion
 from openpipe_mock.answers.scripts import Script, read_script
+from openpipe_mock.config.cassettes import read_cassette
 from openpipe_mock.config.limits import Limits, read_limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core import yamltext
@@ -279,6 +280,7 @@ def _whole_file(value: Json, at: At) -> Settings:
         completions=tuple(read_script(part, here) for _, part, here in _parts(fit, "completions", at)),
         known_models=tuple(models.get("known", ())),
         pace=read_pace(fit.pop("stream", {}), at.at("stream")),
+        cassette=read_cassette(fit.pop("cassette", {}), at.at("cassette")),
         limits=read_limits(fit.pop("limits", {}), at.at("limits")),
         faults=tuple(read_fault(part, here) for _, part, here in _parts(fit, "faults", at)),
         **fit,  # what is left has the name of its setting, and becomes it unchanged

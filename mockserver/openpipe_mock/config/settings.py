@@ -8,6 +8,7 @@ from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.scorers import Declarations, Declared
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.answers.tools import AutoTools
+from openpipe_mock.config.cassettes import USUAL, CassetteRules
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.core.seeded import ANSWERS, Draw
 from openpipe_mock.core.userfiles import MEBIBYTE
@@ -35,8 +36,8 @@ class Settings:
     magic. `known_models`: globs; without any, every model exists. `criteria`: the declared ones by name.
     `unknown_criteria`: what to do with others; None judges them while none is declared. `keys`: without any,
     every bearer token is accepted that doesn't begin with `invalid`. `read_only_keys`: may judge, and
-    complete with the project's own models. `variant`: the name of a variant (`faults/variants`), "" for the
-    usual answers. `known`, `draw`: made from the others, for the engines.
+    complete with the project's own models. `cassette`: rules for recordings. `variant`: the name of a variant
+    (`faults/variants`), "" for the usual answers. `known`, `draw`: made from the others, for the engines.
     """
 
     seed: int = 0
@@ -57,6 +58,7 @@ class Settings:
     pace: Pace = Pace()
     limits: Limits = Limits()
     faults: tuple[Fault, ...] = ()
+    cassette: CassetteRules = USUAL
     variant: str = ""
 
     known: Declarations = field(init=False, repr=False, compare=False)

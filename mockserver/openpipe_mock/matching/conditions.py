@@ -43,18 +43,23 @@ def demand(kind: Kind, wanted: str) -> Demand:
     return Demand(kind, wanted, HOLDS[kind](wanted))
 
 
-def _matches(wanted: str) -> Callable[[str], bool]:
-    """A test whether a regular expression is found anywhere in a text."""
+def regular_expression(wanted: str) -> Any:
+    """A compiled regular expression of RE2. Raises BadPattern."""
     import re2  # here, so that only a config with `matches` pays for the import
 
     options = re2.Options()
     options.log_errors = False
     try:
-        pattern = re2.compile(wanted, options)
+        return re2.compile(wanted, options)
     except re2.error:
         raise BadPattern(_complaint(wanted)) from None
     except UnicodeEncodeError:
         raise BadPattern("half of a surrogate pair is no character; write the whole one") from None
+
+
+def _matches(wanted: str) -> Callable[[str], bool]:
+    """A test whether a regular expression is found anywhere in a text."""
+    pattern = regular_expression(wanted)
     return lambda text: pattern.search(text[:MOST_READ]) is not None
 
 

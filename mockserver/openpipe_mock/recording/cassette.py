@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 
+from openpipe_mock.config.cassettes import CassetteRules
 from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.recording.identity import Asked, Identity, differences
 from openpipe_mock.recording.recording import BadRecording, Recording, from_yaml, to_yaml
@@ -127,7 +128,7 @@ class Cassette:
         found = []
         if recording.key != asked.key:
             found.append(f"the key is {recording.key}, now {asked.key}")
-        for name in self.identity.headers:
+        for name in self.identity.rules.headers:
             before, now = recording.headers.get(name), asked.headers.get(name)
             if before != now:
                 found.append(f"the header {name} is {before or 'absent'}, now {now or 'absent'}")
@@ -174,7 +175,7 @@ class Cassette:
     def _free_name(self, asked: Asked) -> str:
         """A name that says what was asked: endpoint, subject, a digest; and a number from the second on."""
         words = re.sub(r"[^a-z0-9]+", "-", f"{asked.endpoint} {asked.subject}").strip("-")
-        begin = f"{words[:_LONGEST_NAME].rstrip('-')}-{Identity(ignore=()).of(asked)[:8]}"
+        begin = f"{words[:_LONGEST_NAME].rstrip('-')}-{Identity(CassetteRules(ignore=())).of(asked)[:8]}"
         name, number = f"{begin}{SUFFIX}", 1
         while name in self.listed or (self.folder / name).exists():
             number += 1

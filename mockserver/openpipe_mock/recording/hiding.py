@@ -18,6 +18,7 @@ import orjson
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.secrets import MASK, SHORTEST_TOKEN, Mask
 from openpipe_mock.core.strictjson import parse
+from openpipe_mock.matching.conditions import regular_expression
 from openpipe_mock.recording.recording import Chunk, Recording
 
 _DATA = b"data:"
@@ -41,16 +42,22 @@ class Hiding:
         return re.compile("|".join(map(re.escape, sorted(every, key=len, reverse=True))) or "(?!)")
 
     @cached_property
-    def personal(self) -> re.Pattern[str]:
-        return re.compile("|".join(f"(?:{pattern})" for pattern in self.patterns) or "(?!)")
+    def personal(self) -> list[Any]:
+        return list(map(regular_expression, self.patterns))
 
     def with_key(self, key: str) -> "Hiding":
         return replace(self, keys=(*self.keys, key)) if key else self
 
     def text(self, text: str) -> str:
         """A text without known keys, personal data, and what looks like a key."""
-        found = self.personal.sub(MASK, self.spelled.sub(MASK, text))
-        return _MASK.string(found)
+        return _MASK.string(self.known(text))
+
+    def known(self, text: str) -> str:
+        """A text without known keys and personal data."""
+        text = self.spelled.sub(MASK, text)
+        for pattern in self.personal:
+            text = pattern.sub(MASK, text)
+        return text
 
     def body(self, body: bytes) -> bytes:
         """A body without secrets; one that has none stays as it is, byte for byte."""
@@ -59,7 +66,7 @@ class Hiding:
             parse(body)
         except ParseError:
             text = found.decode("utf-8", "surrogateescape")
-            return self.personal.sub(MASK, self.spelled.sub(MASK, text)).encode("utf-8", "surrogateescape")
+            return self.known(text).encode("utf-8", "surrogateescape")
         return found
 
     def hidden(self, recording: Recording) -> Recording:

@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
+from openpipe_mock.config.cassettes import USUAL, CassetteRules
 from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.pointers import pointer_step, steps_of
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import shown
-from openpipe_mock.matching.conditions import Subject
+from openpipe_mock.matching.conditions import Subject, regular_expression
 
 _MOST_LEAVES = 20_000
 """Values that two bodies are compared by, to name what differs."""
@@ -55,41 +56,36 @@ class Asked:
 
 @dataclass(frozen=True)
 class Identity:
-    """The rules by which two requests are the same.
+    """Tells whether two requests are the same by these rules."""
 
-    `headers`: names of the headers that count. `ignore`: JSON pointers into the body that don't count; a step
-    `*` stands for any item or member. `ignore_text`: patterns whose matches don't count in any text.
-    """
+    rules: CassetteRules = USUAL
 
-    headers: tuple[str, ...] = ("op-criteria",)
-    ignore: tuple[str, ...] = ("/user", "/metadata")
-    ignore_text: tuple[str, ...] = ()
-    _patterns: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_patterns", tuple(map(re.compile, self.ignore_text)))
+    @cached_property
+    def patterns(self) -> list[Any]:
+        return list(map(regular_expression, self.rules.ignore_text))
 
     @cached_property
     def digest(self) -> str:
         """A digest of these rules: an index that was made by others is no use."""
-        return _digest(repr((self.headers, self.ignore, self.ignore_text)).encode())
+        return _digest(repr(self.rules).encode())
 
     def of(self, asked: Asked) -> str:
         """A digest that is the same for requests that are the same."""
-        head = [asked.method, asked.path, asked.key, *(asked.headers.get(name, "") for name in self.headers)]
+        headers = [asked.headers.get(name, "") for name in self.rules.headers]
+        head = [asked.method, asked.path, asked.key, *headers]
         value = asked.value
         body = asked.body if value is None else ordered(self.comparable(value))
         return _digest(b"\x1f".join([*(part.encode("utf-8", "surrogatepass") for part in head), body]))
 
     def comparable(self, value: Any) -> Any:
         """A body's value without what doesn't count."""
-        for pointer in self.ignore:
+        for pointer in self.rules.ignore:
             value = _without(value, steps_of(pointer))
-        return self._blanked(value) if self._patterns else value
+        return self._blanked(value) if self.patterns else value
 
     def _blanked(self, value: Any) -> Any:
         if isinstance(value, str):
-            for pattern in self._patterns:
+            for pattern in self.patterns:
                 value = pattern.sub("", value)
             return value
         if isinstance(value, list):

@@ -1,13 +1,16 @@
 """The source of answers that a cassette is: replays what was recorded, and records what the upstream says."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from ipaddress import ip_address
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Await, Begin, Effects, HeaderList, Piece, Reply, Wait
 from openpipe_mock.core.errors import Forbidden, NotFound, ParseError
 from openpipe_mock.core.eventstream import DONE_DATA, read_events
@@ -16,8 +19,9 @@ from openpipe_mock.core.wording import counted
 from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.recording.cassette import Cassette, KeyInside
+from openpipe_mock.recording.failures import UpstreamFailed
 from openpipe_mock.recording.hiding import Hiding
-from openpipe_mock.recording.identity import Asked
+from openpipe_mock.recording.identity import Asked, Identity
 from openpipe_mock.recording.recording import (
     ANSWER_HEADERS,
     REQUEST_HEADERS,
@@ -25,12 +29,18 @@ from openpipe_mock.recording.recording import (
     Recording,
     kept_headers,
 )
-from openpipe_mock.recording.upstream import Upstream, UpstreamAnswer, UpstreamFailed
 from openpipe_mock.service.admission import is_foreign
 from openpipe_mock.service.request import Visit
 
+if TYPE_CHECKING:  # httpx is an extra, which replaying needs not
+    from openpipe_mock.recording.upstream import Upstream, UpstreamAnswer
+
 OnMiss = Literal["mock", "error", "upstream"]
 OnEnd = Literal["repeat", "fail"]
+KEY_VARIABLES = (
+    *("OPENPIPE_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"),
+)
+"""Variables whose values no recording may hold."""
 _MOST_DEVIATIONS = 10
 _STREAM = "text/event-stream"
 
@@ -52,7 +62,7 @@ class Tape:
     """
 
     cassette: Cassette
-    upstream: Upstream | None = None
+    upstream: "Upstream | None" = None
     hiding: Hiding = field(default_factory=Hiding)
     on_miss: OnMiss = "error"
     on_end: OnEnd = "repeat"
@@ -128,7 +138,7 @@ class Tape:
 
     # Recording.
 
-    def passed_on(self, visit: Visit, asked: Asked, upstream: Upstream) -> Effects:
+    def passed_on(self, visit: Visit, asked: Asked, upstream: "Upstream") -> Effects:
         """The upstream's answer, as it comes; it is recorded at its end. Raises ApiError."""
         _expect_own_client(visit)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in visit.headers.items()}
@@ -141,7 +151,7 @@ class Tape:
         finally:
             answer.abandon()
 
-    def _recorded(self, visit: Visit, asked: Asked, answer: UpstreamAnswer) -> Effects:
+    def _recorded(self, visit: Visit, asked: Asked, answer: "UpstreamAnswer") -> Effects:
         media = dict(answer.headers).get("content-type", "")
         streamed = media.startswith(_STREAM)
         headers = _header_list(kept_headers(answer.headers, ANSWER_HEADERS))
@@ -162,7 +172,13 @@ class Tape:
         return Reply(answer.status, b"" if streamed else b"".join(c.data for c in chunks), headers, subject)
 
     def keep(
-        self, visit: Visit, asked: Asked, answer: UpstreamAnswer, chunks: tuple[Chunk, ...], *, streamed: bool
+        self,
+        visit: Visit,
+        asked: Asked,
+        answer: "UpstreamAnswer",
+        chunks: tuple[Chunk, ...],
+        *,
+        streamed: bool,
     ) -> str:
         """Write an exchange into the cassette; returns the file's name, "" where it isn't written."""
         token = visit.token
@@ -209,6 +225,16 @@ class Tape:
         self.cassette.close()
         if self.upstream:
             self.upstream.close()
+
+
+def tape_of(folder: Path, settings: Settings, **options: Any) -> Tape:
+    """The tape of a cassette's folder, under a config's rules. `options`: those of `Tape`.
+
+    Raises BadCassette.
+    """
+    keys = (*settings.keys, *settings.read_only_keys, *filter(None, map(os.environ.get, KEY_VARIABLES)))
+    hiding = Hiding(keys, settings.cassette.personal)
+    return Tape(Cassette(folder, Identity(settings.cassette)), hiding=hiding, **options)
 
 
 def refused_label(token: bytes) -> str:

@@ -6,6 +6,7 @@ loop and a thread of its own, so that servers and patched clients, sync or async
 
 import asyncio
 import os
+import ssl
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
@@ -18,9 +19,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from openpipe_mock import __version__
-from openpipe_mock.core.errors import ApiError, code
 from openpipe_mock.core.reasons import reason
 from openpipe_mock.core.wording import quoted
+from openpipe_mock.recording.failures import UpstreamFailed
 
 _Result = TypeVar("_Result")
 MOST_BYTES = 64 * 2**20
@@ -28,15 +29,6 @@ MOST_BYTES = 64 * 2**20
 _PASSED = ("content-type", "accept", "op-", "x-stainless-", "openai-", "idempotency-key", "user-agent")
 """Headers of a request that are passed on; names, and beginnings of names that end in `-`."""
 _MOST_CONNECTIONS = 200
-
-
-class UpstreamFailed(ApiError):
-    """The upstream gave no answer that could be passed on; 502, or 504 where it took too long."""
-
-    def __init__(self, detail: str, *, status: int = 502) -> None:
-        self.status, self.code = status, code(status)
-        self.words = "Gateway timeout" if status == 504 else "Bad gateway"
-        super().__init__(detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +175,6 @@ class Upstream:
 
     def _context(self) -> Any:
         if isinstance(self.verify, str):
-            import ssl
-
             return ssl.create_default_context(cafile=self.verify)
         return self.verify if self.url.startswith("https:") else False
 
@@ -223,6 +213,34 @@ class Upstream:
                 self.submit(self.client.aclose()).result(timeout=5)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.loop, self.client = None, None
+
+
+class BadUpstream(ValueError):
+    """An upstream can't be used; the message says why and what to do."""
+
+
+def upstream(url: str, key_env: str = "", ca: str = "", limits: Limits | None = None) -> Upstream:
+    """The upstream at a base URL. `key_env`: the variable that holds its key; `ca`: a file of authorities.
+
+    Raises BadUpstream.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BadUpstream("--upstream: expected a base URL such as https://api.openpipe.ai/api/v1")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise BadUpstream("--upstream: give the base URL alone; the key belongs in a variable (--key-env)")
+    if key_env and not os.environ.get(key_env):
+        raise BadUpstream(f"--key-env {key_env}: this variable isn't set")
+    key = key_for(url, os.environ, key_env)
+    if not (key.isascii() and key.isprintable()):
+        raise BadUpstream("the key holds signs that no header can carry")
+    if ca and not os.path.isfile(ca):
+        raise BadUpstream(f"--ca {ca}: there is no such file")
+    return Upstream(url.strip().rstrip("/"), key, limits or Limits(), ca or True)
 
 
 def key_for(url: str, environment: Mapping[str, str] = os.environ, name: str = "") -> str:

@@ -21,6 +21,7 @@ from typing import Any
 import uvicorn
 
 from openpipe_mock.config.file import ConfigError
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.guard import Guard
 from openpipe_mock.control.status import PRODUCT
 from openpipe_mock.server import banner, logs, readyfile
@@ -29,6 +30,7 @@ from openpipe_mock.server.protocol import DroppingProtocol
 from openpipe_mock.server.reload import Source, service_of, watch
 from openpipe_mock.server.signals import leave_calmly
 from openpipe_mock.server.workers import Failed, Lifeline, Workers
+from openpipe_mock.service.request import AnswerSource
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import APART, Sessions
 
@@ -91,8 +93,13 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(source: Source, listener: Listener) -> None:
-    """Serve until SIGINT, SIGTERM or SIGHUP. Raises CannotServe where it can't start."""
+def serve(
+    source: Source, listener: Listener, answers: Callable[[Settings], AnswerSource] | None = None
+) -> None:
+    """Serve until SIGINT, SIGTERM or SIGHUP. Raises CannotServe where it can't start.
+
+    `answers`: makes what is asked for answers before the mock, from the settings at the start.
+    """
     leave_calmly()
     _hold_streams()
     ready_file = listener.ready_file
@@ -103,6 +110,8 @@ def serve(source: Source, listener: Listener) -> None:
         raise CannotServe("--workers above 1 needs a system with fork, which Windows lacks; leave it out")
     sessions = _shared(listener.state) if listener.state else None
     service = _begin(source, sessions)
+    if answers:
+        service.source = answers(service.settings)
     if listener.workers > 1 and sessions is None:
         service.sessions.place = APART
     config = uvicorn_config(service, listener)
@@ -137,6 +146,8 @@ def serve(source: Source, listener: Listener) -> None:
     finally:
         if ready_file:
             readyfile.remove(ready_file)
+        if service.source:
+            service.source.close()
         log.flush()
 
 

@@ -116,6 +116,9 @@ class AnswerSource(Protocol):
     def answer(self, visit: Visit) -> Reply | Effects | None:
         """The answer; None leaves it to the handler. Raises ApiError."""
 
+    def close(self) -> None:
+        """Called once at the end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Handler:
