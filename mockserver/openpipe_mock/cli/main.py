@@ -3,6 +3,7 @@
 import click
 
 from openpipe_mock import __version__
+from openpipe_mock.cli.cassette import cassette
 from openpipe_mock.cli.config import config
 from openpipe_mock.cli.contract import contract_command, explain_command
 from openpipe_mock.cli.exec import execute
@@ -21,13 +22,7 @@ def main() -> None:
 
 
 for command in (
-    serve_command,
-    contract_command,
-    explain_command,
-    execute,
-    generate,
-    schemas,
-    config,
-    record_command,
+    *(serve_command, record_command, cassette, contract_command, explain_command, execute),
+    *(generate, schemas, config),
 ):
     main.add_command(command)

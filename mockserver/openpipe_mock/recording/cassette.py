@@ -150,11 +150,18 @@ class Cassette:
         with self.lock:
             self.folder.mkdir(parents=True, exist_ok=True)
             name = self._free_name(asked)
-            beside = self.folder / f".{name}.part"
-            beside.write_bytes(file)
-            os.replace(beside, self.folder / name)
+            self._write(name, file)
             self._enter(name, self._list(recording, (self.folder / name).stat()))
         return name
+
+    def replace(self, name: str, recording: Recording) -> None:
+        """Write a recording into the file of an older one. Raises OSError."""
+        self._write(name, to_yaml(recording))
+
+    def _write(self, name: str, file: bytes) -> None:
+        beside = self.folder / f".{name}.part"
+        beside.write_bytes(file)
+        os.replace(beside, self.folder / name)
 
     def remove(self, name: str) -> None:
         """Delete a recording."""

@@ -6,7 +6,7 @@ that a client reads (`ANSWER_HEADERS`), so no cookie and no account's name gets 
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -47,12 +47,28 @@ class Recording:
     body: bytes
     headers: Mapping[str, str]
     key: str
-    status: int
-    answer_headers: Mapping[str, str]
-    chunks: tuple[Chunk, ...]
+    status: int = 0
+    answer_headers: Mapping[str, str] = field(default_factory=dict)
+    chunks: tuple[Chunk, ...] = ()
     streamed: bool = False
     recorded: str = ""
     deviations: tuple[str, ...] = ()
+
+    def answered(
+        self, status: int, headers: Iterable[tuple[str, str]], chunks: Iterable[Chunk]
+    ) -> "Recording":
+        """The request with an answer, whose headers may be any; each chunk of a stream becomes a text."""
+        kept, every = kept_headers(headers, ANSWER_HEADERS), tuple(chunks)
+        streamed = is_stream(kept)
+        if not streamed:
+            every = (Chunk(every[-1].after if every else 0.0, b"".join(chunk.data for chunk in every)),)
+        return replace(
+            self,
+            status=status,
+            answer_headers=kept,
+            chunks=_whole_characters(every),
+            streamed=streamed,
+        )
 
     @property
     def answer(self) -> bytes:
@@ -70,6 +86,11 @@ class Recording:
 
 class BadRecording(ValueError):
     """A file is no recording; the message says where and what was expected."""
+
+
+def is_stream(headers: Mapping[str, str]) -> bool:
+    """Whether an answer is a stream of events. `headers`: names in lower case."""
+    return headers.get("content-type", "").startswith("text/event-stream")
 
 
 def kept_headers(headers: Iterable[tuple[str, str]], names: tuple[str, ...]) -> dict[str, str]:
@@ -229,3 +250,23 @@ class _Reader:
     def chunks(self) -> tuple[Chunk, ...]:
         places = [_Reader(item, f"{self.pointer}/chunks/{at}") for at, item in enumerate(self.list("chunks"))]
         return tuple(Chunk(place.number("after"), place.body()) for place in places)
+
+
+def _whole_characters(chunks: tuple[Chunk, ...]) -> tuple[Chunk, ...]:
+    """The chunks, with one that ends within a character joined to the next, so that each is a text."""
+    found: list[Chunk] = []
+    for chunk in chunks:
+        if found and _is_cut(found[-1].data):
+            found[-1] = Chunk(chunk.after, found[-1].data + chunk.data)
+        else:
+            found.append(chunk)
+    return tuple(found)
+
+
+def _is_cut(data: bytes) -> bool:
+    """Whether a text ends within a character of several bytes."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return error.end == len(data) and error.reason == "unexpected end of data"
+    return False

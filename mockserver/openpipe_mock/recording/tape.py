@@ -1,7 +1,7 @@
 """The source of answers that a cassette is: replays what was recorded, and records what the upstream says."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Await, Begin, Effects, HeaderList, Piece, Reply, Wait
-from openpipe_mock.core.errors import Forbidden, NotFound, ParseError
-from openpipe_mock.core.eventstream import DONE_DATA, read_events
-from openpipe_mock.core.strictjson import parse
+from openpipe_mock.core.errors import Forbidden, NotFound
 from openpipe_mock.core.wording import counted
-from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS
-from openpipe_mock.openapi.spec import contract
+from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.recording.cassette import Cassette, KeyInside
+from openpipe_mock.recording.conformance import deviations_of
 from openpipe_mock.recording.failures import UpstreamFailed
 from openpipe_mock.recording.hiding import Hiding
 from openpipe_mock.recording.identity import Asked, Identity
@@ -27,6 +25,7 @@ from openpipe_mock.recording.recording import (
     REQUEST_HEADERS,
     Chunk,
     Recording,
+    is_stream,
     kept_headers,
 )
 from openpipe_mock.service.admission import is_foreign
@@ -41,8 +40,6 @@ KEY_VARIABLES = (
     *("OPENPIPE_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"),
 )
 """Variables whose values no recording may hold."""
-_MOST_DEVIATIONS = 10
-_STREAM = "text/event-stream"
 
 
 class NotRecorded(NotFound):
@@ -152,9 +149,8 @@ class Tape:
             answer.abandon()
 
     def _recorded(self, visit: Visit, asked: Asked, answer: "UpstreamAnswer") -> Effects:
-        media = dict(answer.headers).get("content-type", "")
-        streamed = media.startswith(_STREAM)
-        headers = _header_list(kept_headers(answer.headers, ANSWER_HEADERS))
+        kept = kept_headers(answer.headers, ANSWER_HEADERS)
+        streamed, headers = is_stream(kept), _header_list(kept)
         chunks: list[Chunk] = []
         if streamed:
             yield Begin(answer.status, headers)
@@ -167,38 +163,17 @@ class Tape:
             chunks.append(Chunk(round(answer.seconds(), 3), data))
             if streamed:
                 yield Piece(data)
-        name = self.keep(visit, asked, answer, tuple(chunks), streamed=streamed)
+        key = refused_label(visit.token) if answer.status in (401, 403) else asked.key
+        request = Recording(asked.method, asked.path, visit.entry.body or b"", asked.headers, key)
+        name = self.keep(visit, asked, request.answered(answer.status, answer.headers, chunks), answer)
         subject = f"{name or 'not recorded'}, by {answer.upstream.host}"
         return Reply(answer.status, b"" if streamed else b"".join(c.data for c in chunks), headers, subject)
 
-    def keep(
-        self,
-        visit: Visit,
-        asked: Asked,
-        answer: "UpstreamAnswer",
-        chunks: tuple[Chunk, ...],
-        *,
-        streamed: bool,
-    ) -> str:
-        """Write an exchange into the cassette; returns the file's name, "" where it isn't written."""
-        token = visit.token
-        key = refused_label(token) if answer.status in (401, 403) else asked.key
-        if not streamed:
-            chunks = (Chunk(chunks[-1].after if chunks else 0.0, b"".join(each.data for each in chunks)),)
-        recording = Recording(
-            asked.method,
-            asked.path,
-            visit.entry.body or b"",
-            asked.headers,
-            key,
-            answer.status,
-            kept_headers(answer.headers, ANSWER_HEADERS),
-            whole_characters(chunks),
-            streamed,
-            f"{self.now():%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
-        )
-        recording = replace(recording, deviations=tuple(deviations(asked.endpoint, recording)))
-        hiding = self.hiding.with_key(token.decode("latin-1")).with_key(answer.upstream.key)
+    def keep(self, visit: Visit, asked: Asked, recording: Recording, answer: "UpstreamAnswer") -> str:
+        """Write a recording into the cassette; returns the file's name, "" where it isn't written."""
+        at = f"{self.now():%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
+        recording = replace(recording, recorded=at, deviations=deviations_of(recording))
+        hiding = self.hiding.with_key(visit.token.decode("latin-1")).with_key(answer.upstream.key)
         if not self.replays:
             self._renew(asked)
         try:
@@ -269,66 +244,3 @@ def _header_list(headers: dict[str, str] | Any) -> HeaderList:
 def _delayed(seconds: float, reply: Reply) -> Effects:
     yield Wait(seconds)
     return reply
-
-
-def whole_characters(chunks: tuple[Chunk, ...]) -> tuple[Chunk, ...]:
-    """The chunks, with one that ends within a character joined to the next, so that each is a text."""
-    found: list[Chunk] = []
-    for chunk in chunks:
-        if found and _is_cut(found[-1].data):
-            found[-1] = Chunk(chunk.after, found[-1].data + chunk.data)
-        else:
-            found.append(chunk)
-    return tuple(found)
-
-
-def _is_cut(data: bytes) -> bool:
-    """Whether a text ends within a character of several bytes."""
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        return error.end == len(data) and error.reason == "unexpected end of data"
-    return False
-
-
-# The contract.
-
-
-def deviations(endpoint: str, recording: Recording) -> Iterator[str]:
-    """Where an exchange breaks the contract, a sentence each."""
-    known = ENDPOINTS.get(endpoint)
-    found: list[str] = []
-    if known and known.request and recording.value is not None:
-        found += _violations("request", known.request, recording.value)
-    if known and known.answer:
-        found += _answer_violations(known.answer, recording)
-    yield from found[:_MOST_DEVIATIONS]
-    if len(found) > _MOST_DEVIATIONS:
-        yield f"and {len(found) - _MOST_DEVIATIONS} more"
-
-
-def _answer_violations(schema: str, recording: Recording) -> Iterator[str]:
-    if recording.streamed:
-        for at, event in enumerate(read_events(recording.answer).events):
-            if event.data != DONE_DATA:
-                yield from _text_violations(f"event {at + 1}", f"{schema}Chunk", event.data.encode())
-        return
-    kind = schema if recording.status == 200 else "ChatError" if schema == "ChatCompletion" else "Error"
-    yield from _text_violations("answer", kind, recording.answer)
-
-
-def _text_violations(part: str, schema: str, text: bytes) -> Iterator[str]:
-    try:
-        value = parse(text)
-    except ParseError as error:
-        yield f"{part}: {error.message.removeprefix(f'{ParseError.words}: ')}"
-        return
-    yield from _violations(part, schema, value)
-
-
-def _violations(part: str, schema: str, value: Any) -> Iterator[str]:
-    checker = contract().checker(schema)
-    if not checker.is_valid(value):
-        tidied = checker.tidy(value) if part == "request" else value
-        for violation in checker.violations(tidied, noun=f"the {part}"):
-            yield f"{part} {violation}"

@@ -1,0 +1,92 @@
+"""Ask an upstream again what a cassette holds, and tell what changed in shape and contract, not in text."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from openpipe_mock.core.errors import ParseError
+from openpipe_mock.core.eventstream import DONE_DATA, read_events
+from openpipe_mock.core.pointers import pointer_step
+from openpipe_mock.core.strictjson import parse
+from openpipe_mock.core.wording import listed
+from openpipe_mock.recording.conformance import deviations_of
+from openpipe_mock.recording.failures import UpstreamFailed
+from openpipe_mock.recording.recording import Chunk, Recording
+
+if TYPE_CHECKING:
+    from openpipe_mock.recording.upstream import Upstream
+
+_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
+_MOST = 20
+
+
+def changes(before: Recording, now: Recording) -> Iterator[str]:
+    """What changed between two recordings of the same request, a sentence each; at most 20."""
+    found = list(_changes(before, now))
+    yield from found[:_MOST]
+    if len(found) > _MOST:
+        yield f"and {len(found) - _MOST} more"
+
+
+def _changes(before: Recording, now: Recording) -> Iterator[str]:
+    if before.status != now.status:
+        yield f"the status was {before.status} and is {now.status}"
+    if before.streamed != now.streamed:
+        yield f"the answer is {'' if now.streamed else 'no longer '}a stream"
+    old, new = _shape(before), _shape(now)
+    for pointer in sorted({*old, *new}):
+        was, became = old.get(pointer, set()), new.get(pointer, set())
+        if not became:
+            yield f"{pointer or 'body'}: gone, was {_types(was)}"
+        elif not was:
+            yield f"{pointer or 'body'}: new, {_types(became)}"
+        elif was != became:
+            yield f"{pointer or 'body'}: was {_types(was)}, is {_types(became)}"
+    yield from (f"no longer so: {each}" for each in before.deviations if each not in now.deviations)
+    yield from (f"breaks the contract: {each}" for each in now.deviations if each not in before.deviations)
+
+
+def _types(names: set[str]) -> str:
+    return listed(sorted(names), "or")
+
+
+def _shape(recording: Recording) -> dict[str, set[str]]:
+    """JSON pointer → types of the values there, with `*` for any item; of a stream, over all events."""
+    found: dict[str, set[str]] = {}
+    for text in _texts(recording):
+        try:
+            _gather(parse(text), "", found)
+        except ParseError:
+            found.setdefault("", set()).add("no JSON")
+    return found
+
+
+def _texts(recording: Recording) -> list[bytes]:
+    if not recording.streamed:
+        return [recording.answer]
+    return [each.data.encode() for each in read_events(recording.answer).events if each.data != DONE_DATA]
+
+
+def _gather(value: Any, pointer: str, found: dict[str, set[str]]) -> None:
+    found.setdefault(pointer, set()).add(_TYPES.get(type(value), "number"))
+    if isinstance(value, dict):
+        for key, member in value.items():
+            _gather(member, f"{pointer}/{pointer_step(key)}", found)
+    elif isinstance(value, list):
+        for item in value:
+            _gather(item, f"{pointer}/*", found)
+
+
+def asked_again(before: Recording, upstream: "Upstream") -> Recording:
+    """The recording of the same request now. Raises UpstreamFailed."""
+    key = {} if before.key == "none" else {"authorization": "Bearer op-local"}
+    answer = upstream.send(before.method, before.path, {**before.headers, **key}, before.body).result()
+    if isinstance(answer, UpstreamFailed):
+        raise answer
+    chunks: list[Chunk] = []
+    while (data := answer.next_chunk().result()) is not None:
+        if isinstance(data, UpstreamFailed):
+            raise data
+        chunks.append(Chunk(round(answer.seconds(), 3), data))
+    found = before.answered(answer.status, answer.headers, chunks)
+    return replace(found, deviations=deviations_of(found))
