@@ -1,8 +1,8 @@
 """The source of answers that a cassette is: replays what was recorded, and records what the upstream says."""
 
 import os
+import re
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -218,16 +218,18 @@ def refused_label(token: bytes) -> str:
 
 
 def _expect_own_client(visit: Visit) -> None:
-    """Raise Forbidden for a request from elsewhere: what is passed on may cost money."""
+    """Raise Forbidden for a request from elsewhere, since what is passed on may cost money.
+
+    One without a peer comes from this process.
+    """
     peer, host = visit.head.peer, visit.headers.get(b"host", b"localhost").decode("latin-1")
-    with suppress(ValueError):
-        if (peer and not ip_address(peer).is_loopback) or is_foreign(visit.headers) or not _is_here(host):
-            raise Forbidden("only programs on this machine are served: what is passed on costs money.")
+    if peer and not (_is_here(peer) and _is_here(host) and not is_foreign(visit.headers)):
+        raise Forbidden("only programs on this machine are served: what is passed on costs money.")
 
 
 def _is_here(host: str) -> bool:
-    """Whether a `Host` is this machine's own name or an address: a page elsewhere can't have those."""
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    """Whether an address or `Host` is this machine's: a page from elsewhere can't have such a host."""
+    name = re.sub(r"(?<=[^:]):[0-9]*$", "", host) if host.count(":") == 1 or "]" in host else host
     name = name.strip("[]").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True

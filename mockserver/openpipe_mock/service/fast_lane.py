@@ -158,7 +158,11 @@ class FastLane:
         self.base, self.settings, self.known = base, settings, {}
         self.most = min(MOST_BYTES, base.max_body_bytes)
         self.most_digits = len(str(base.max_body_bytes + 1)) - 1
-        own = type(session) is Session and type(self.service) is Service and not self.service.source
+        own = (
+            type(session) is Session
+            and type(self.service) is Service
+            and not (session.source or self.service.source)
+        )
         self.judges = own and _is_plain(settings)
         self.repeats = self.judges and _is_repeatable(settings)
 

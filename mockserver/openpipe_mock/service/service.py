@@ -178,7 +178,7 @@ class Service:
         if head.query:
             entry.query_secrets = secret_members(head.query)
         visit = Visit(head, path, session, settings, entry, self.noted_once, session.journal, barred=barred)
-        visit.source = self.source
+        visit.source = session.source or self.source
         if barred:
             visit.note(f"it names the session {quoted(name)}, which isn't there")
         return visit

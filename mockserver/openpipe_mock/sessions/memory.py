@@ -105,6 +105,8 @@ class Session:
         self.counts: OrderedDict[bytes, int] = OrderedDict()
         self.turns: OrderedDict[str, int] = OrderedDict()
         self.overrides = NOTHING
+        self.source: Any = None
+        """What is asked for this session's answers before the mock: a `service.request.AnswerSource`."""
         self.own: Settings | None = None
         """Settings of this session that replace the mock's."""
 

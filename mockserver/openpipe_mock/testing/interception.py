@@ -29,6 +29,7 @@ from openpipe_mock.testing.border import (
     key_names,
 )
 from openpipe_mock.testing.calls import not_none
+from openpipe_mock.testing.cassettes import UPSTREAM, Record, tape_for
 from openpipe_mock.testing.clients import CLIENT_NAMES, any_installed
 from openpipe_mock.testing.contexts import Entered
 from openpipe_mock.testing.mock import Config, Mock, MockError, settings_of
@@ -39,7 +40,10 @@ _PARAMETER = "openpipe_mock"
 """A decorated function that has this parameter gets the mock."""
 
 
-PATCHED_OPTIONS = ("config", *Overrides.__annotations__, "providers", "block_network")
+PATCHED_OPTIONS = (
+    *("config", *Overrides.__annotations__, "providers", "block_network"),
+    *("cassette", "record", "upstream"),
+)
 """What `patched` takes, by name."""
 
 
@@ -62,6 +66,8 @@ class patched:
     the name of an unusual form of answers that keeps the contract (docs/variants.md). `providers`: whether
     requests to OpenAI's own host are answered (`mock`), refused (`refuse`) or sent (`pass`); those to
     Anthropic's and Gemini's are refused unless it is `pass`. `block_network`: refuse every other host too.
+    `cassette`: a folder of recordings that answer first; `record`: when they are made, in vcrpy's words
+    (`none`, `once`, `new_episodes`, `all`); `upstream`: the base URL of the server that is recorded.
 
     Patches httpx, httpx2, aiohttp, requests and urllib3, also where they are imported later; clients that
     exist already are answered too. Other client libraries can't connect to those hosts, nor to the proxies
@@ -76,6 +82,9 @@ class patched:
         config: Config = None,
         providers: Providers = "mock",
         block_network: bool = False,
+        cassette: str | PathLike[str] | None = None,
+        record: Record = "none",
+        upstream: str = UPSTREAM,
         **settings: Unpack[Overrides],
     ) -> None:
         if misplaced:
@@ -95,6 +104,7 @@ class patched:
         self.file = ConfigFile(str(config), 1) if isinstance(config, str | PathLike) else ConfigFile()
         self.providers = providers
         self.block_network = block_network
+        self.cassette, self.record, self.upstream = cassette, record, upstream
         self.entered: list[Entered[Border]] = []
 
     def __enter__(self) -> Mock:
@@ -109,6 +119,9 @@ class patched:
         entry = (here or self.entered)[-1]
         self.entered.remove(entry)
         FRONTIER.leave(entry)
+        source = entry.value.mock.service.source
+        if source:
+            source.close()
 
     async def __aenter__(self) -> Mock:
         return self.__enter__()
@@ -125,7 +138,8 @@ class patched:
                 f"openpipe-mock takes the requests of {CLIENT_NAMES}, and none of them is installed: "
                 f"{install_line('fixtures')}"
             )
-        service = Service(self.settings, self.file)
+        tape = self.cassette and tape_for(self.cassette, self.record, self.upstream, self.settings)
+        service = Service(self.settings, self.file, source=tape or None)
         mock = Mock(service, base_url=f"https://{SERVICE[0]}{BASE}", overrides=self.overrides)
         return Border(mock, self.providers, self.block_network, base_urls(), key_names(self.providers))
 

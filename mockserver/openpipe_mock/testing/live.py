@@ -7,15 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
+from os import PathLike
 from time import perf_counter, sleep
 from typing import Any, TypeVar
 
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.server.reload import Source, service_of
 from openpipe_mock.server.server import Listener, Server, bind, uvicorn_config
 from openpipe_mock.service.service import Service
 from openpipe_mock.testing.border import DUMMY_KEY
 from openpipe_mock.testing.calls import not_none
+from openpipe_mock.testing.cassettes import UPSTREAM, Record, tape_for
 from openpipe_mock.testing.mock import Config, Mock, MockError, settings_of
 from openpipe_mock.testing.virtual import VirtualClock
 
@@ -91,13 +94,23 @@ class LiveServer:
 
     @contextmanager
     def session(
-        self, *, config: Config = None, providers: object = None, block_network: object = None, **more: Any
+        self,
+        *,
+        config: Config = None,
+        providers: object = None,
+        block_network: object = None,
+        cassette: str | PathLike[str] | None = None,
+        record: Record = "none",
+        upstream: str = UPSTREAM,
+        **more: Any,
     ) -> "Iterator[LiveMock]":
         """A context with a mock that has a session of its own, and the options of `patched`.
 
         `providers`, `block_network`: of no use on a socket, and left out.
         """
         mock = LiveMock(self, config=config, overrides=not_none(**more))
+        if cassette:
+            mock.session.source = tape_for(cassette, record, upstream, mock.session.settings(Settings()))
         try:
             yield mock
         finally:
@@ -144,6 +157,8 @@ class LiveMock(Mock):
     def close(self) -> None:
         """End the session; requests to it are answered by a new one."""
         self.at_once(lambda: self.service.sessions.remove(self.session.name))
+        if self.session.source:
+            self.session.source.close()
 
 
 @contextmanager

@@ -55,6 +55,8 @@ def _options(request: pytest.FixtureRequest) -> tuple[dict[str, Any], bool]:
         said = {**marker.kwargs, **said}
     if isinstance(said.get("config"), str | Path):
         said["config"] = found(Path(said["config"]), request)
+    if isinstance(said.get("cassette"), str | Path):
+        said["cassette"] = request.path.parent / said["cassette"]
     strict = said.pop("strict", False)
     if not isinstance(strict, bool):
         _refuse(f"has strict={strict!r}; expected True or False.")
