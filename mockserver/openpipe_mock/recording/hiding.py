@@ -8,21 +8,24 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
 from openpipe_mock.core.errors import ParseError
-from openpipe_mock.core.secrets import MASK, SHORTEST_TOKEN, Mask
+from openpipe_mock.core.secrets import MASK, SHORTEST_TOKEN, Mask, masked
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.matching.conditions import regular_expression
 from openpipe_mock.recording.recording import Chunk, Recording
 
 _DATA = b"data:"
 _MASK = Mask(b"")
+_MOST_WITHIN = 5
+"""How many levels of JSON inside strings of JSON are taken apart."""
 _Channel = tuple[Any, ...]
 """The way to a text that a stream sends in pieces: names and indexes, without the event's own place."""
 
@@ -48,9 +51,15 @@ class Hiding:
     def with_key(self, key: str) -> "Hiding":
         return replace(self, keys=(*self.keys, key)) if key else self
 
-    def text(self, text: str) -> str:
-        """A text without known keys, personal data, and what looks like a key."""
-        return _MASK.string(self.known(text))
+    def text(self, text: str, within: int = _MOST_WITHIN) -> str:
+        """A text without known keys, personal data, and what looks like a key; also in JSON within it."""
+        text = self.known(text)
+        if within and text.lstrip()[:1] in ("{", "[", '"'):
+            with suppress(ParseError):
+                value = parse(text.encode("utf-8", "replace"))
+                found = masked(value, clean=partial(self.text, within=within - 1))
+                return text if found == value else orjson.dumps(found).decode()
+        return _MASK.string(text, within=0)
 
     def known(self, text: str) -> str:
         """A text without known keys and personal data."""
@@ -63,11 +72,9 @@ class Hiding:
         """A body without secrets; one that has none stays as it is, byte for byte."""
         found = _MASK.content(body, clean=self.text)
         try:
-            parse(body)
-        except ParseError:
-            text = found.decode("utf-8", "surrogateescape")
-            return self.known(text).encode("utf-8", "surrogateescape")
-        return found
+            return self.known(found.decode()).encode()
+        except UnicodeDecodeError:
+            return self.known(found.decode("latin-1")).encode("latin-1")
 
     def hidden(self, recording: Recording) -> Recording:
         """A recording without secrets."""
@@ -124,6 +131,7 @@ def _spellings(key: str) -> Iterator[str]:
     yield key
     yield quote(key, safe="")
     yield json.dumps(key)[1:-1]
+    yield json.dumps(key, ensure_ascii=False)[1:-1]
     data = key.encode()
     for before in range(3):  # in base64 a text looks differently by its place among three bytes
         start, end = -(-before * 8 // 6), (before + len(data)) * 8 // 6

@@ -144,7 +144,8 @@ def to_yaml(recording: Recording) -> bytes:
     if recording.deviations:
         document["deviations"] = list(recording.deviations)
     text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**9)
-    return bytes(text.encode())
+    # A block that ends in blank lines makes the library write a mark of the end, which nobody needs.
+    return f"{text[:-4]}".encode() if text.endswith("\n...\n") else bytes(text.encode())
 
 
 def _text(data: bytes) -> dict[str, str]:
