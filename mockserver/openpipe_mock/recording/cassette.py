@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Lock
 
@@ -22,6 +22,8 @@ SUFFIX = ".yaml"
 INDEX = ".index.json"
 _IGNORED = f"# The index is made from the recordings.\n{INDEX}\n"
 _FORM = 1
+REFUSED = (401, 403)
+"""Statuses of answers that say something about the key that was sent."""
 MOST_FILE_BYTES = 64 * 2**20
 _LONGEST_NAME = 60
 _MOST_DIFFERENCES = 5
@@ -48,6 +50,7 @@ class _Listed:
     identity: str
     place: str
     key: str
+    status: int
     subject: str
     recorded: str
 
@@ -111,9 +114,13 @@ class Cassette:
         """The files that answer a request, in the order in which they were recorded."""
         return list(self.answering.get(self.identity.of(asked), ()))
 
-    def has_key(self, label: str) -> bool:
-        """Whether a key with this label has recordings."""
-        return any(listed.key == label for listed in self.listed.values())
+    def matching_any_key(self, asked: Asked) -> list[str]:
+        """The same for a key that has no recordings: what others got that weren't refused."""
+        labels = {listed.key for listed in self.listed.values()}
+        if asked.key in labels:
+            return []
+        found = (name for label in sorted(labels) for name in self.matching(replace(asked, key=label)))
+        return [name for name in found if self.listed[name].status not in REFUSED]
 
     def nearest(self, asked: Asked) -> Nearest | None:
         """The recording of the same endpoint whose request has the most words in common."""
@@ -194,7 +201,14 @@ class Cassette:
         place = f"{recording.method} {recording.path}"
         identity = self.identity.of(asked)
         return _Listed(
-            state.st_mtime_ns, state.st_size, identity, place, asked.key, asked.subject, recording.recorded
+            state.st_mtime_ns,
+            state.st_size,
+            identity,
+            place,
+            asked.key,
+            recording.status,
+            asked.subject,
+            recording.recorded,
         )
 
     def _index(self) -> dict[str, _Listed]:
