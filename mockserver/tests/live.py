@@ -104,15 +104,16 @@ def until(holds: Callable[[], bool]) -> None:
 @contextlib.contextmanager
 def serving(
     *flags: str,
+    name: str = "serve",
     command: Sequence[str | Path] = (),
     environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Iterator[Live]:
-    """A mock on a free port, stopped by SIGTERM in the end, with exit code 0."""
+    """A mock on a free port, stopped by SIGTERM in the end, with exit code 0. `name`: the command's."""
     with tempfile.TemporaryDirectory() as folder:
         ready_file, log = Path(folder) / "ready.json", Path(folder) / "log"
         program = command or [here("openpipe-mock")]
-        arguments = [*program, "serve", "--port=0", f"--ready-file={ready_file}", *flags]
+        arguments = [*program, name, "--port=0", f"--ready-file={ready_file}", *flags]
         with log.open("wb") as stderr:
             process = subprocess.Popen(arguments, stderr=stderr, env=clean(environment), cwd=cwd)
         try:

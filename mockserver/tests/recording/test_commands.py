@@ -1,0 +1,227 @@
+"""The commands `record`, `serve --cassette` and `cassette`, as people run them."""
+
+import json
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+import trustme
+import yaml
+from click.testing import CliRunner, Result
+
+from openpipe_mock.cli.main import main
+from openpipe_mock.config.settings import Settings
+from openpipe_mock.recording.cassette import Cassette
+from openpipe_mock.recording.recording import Chunk, Recording, from_yaml
+from openpipe_mock.server.direct import DirectApp
+from tests.live import PATIENCE, serving
+from tests.recording.test_tape import CHAT, JUDGE, KEY, REQUESTS, mock, recorder, send
+from tests.threads import served
+
+VCR = """\
+interactions:
+- request:
+    body: '{"model":"gpt-4o","messages":[{"role":"user","content":"hey sk-abcdef12345"}]}'
+    headers: {authorization: [Bearer sk-abcdef12345], Content-Type: [application/json], Cookie: [a=b]}
+    method: POST
+    uri: https://me:pw@api.openai.com/v1/chat/completions?api_key=x
+  response:
+    body: {string: '{"id":"1","object":"chat.completion"}'}
+    headers: {Set-Cookie: [a=b], Content-Type: [application/json]}
+    status: {code: 200, message: OK}
+- request: {body: null, headers: {}, method: GET, uri: 'https://example.org/robots.txt'}
+  response: {body: {string: ''}, headers: {}, status: {code: 404, message: no}}
+version: 1
+"""
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder with recordings of a mock, and the mock's base URL."""
+    with mock(settings=Settings(seed=7)) as real:
+        with mock(recorder(tmp_path / "tapes", real)) as url:
+            for asked in REQUESTS[:3]:
+                send(url, asked)
+        yield tmp_path / "tapes", real
+
+
+def test_recordings_are_listed_and_shown(recorded: tuple[Path, str]) -> None:
+    folder, _ = recorded
+    lines = run("cassette", "ls", folder).output.splitlines()
+    assert [line.split()[0] for line in lines] == ["200", "200", "200"]
+    name = next(line.split()[-1] for line in lines if " stream " in line)
+    shown = run("cassette", "show", folder, name).output
+    assert "POST /chat/completions, recorded 20" in shown
+    assert re.search(r"choice 0: \w+ mock answer to .Count: \u00e4, \U0001f642.\.", shown)
+    judge = next(line.split()[-1] for line in lines if "judge" in line)
+    assert '"criterion_id": "helpful"' in run("cassette", "show", folder, judge).output
+
+
+def test_what_a_terminal_must_not_get_is_replaced(tmp_path: Path) -> None:
+    tape = Cassette(tmp_path)
+    answer = b'{"a":"\x7f"} \x1b[31m \xe2\x80\xae'
+    request = Recording("POST", "/chat/completions", answer, {}, "key-1")
+    name = tape.add(request.answered(200, [("content-type", "text/plain")], [Chunk(0.0, answer)]))
+    shown = run("cassette", "show", tmp_path, name).output
+    assert not re.search("[\x1b\x7f\u202e]", shown)
+
+
+def test_check_ends_by_what_it_finds(recorded: tuple[Path, str]) -> None:
+    folder, _ = recorded
+    kept = run("cassette", "check", folder)
+    assert (kept.exit_code, kept.output) == (0, "3 recordings, 0 that break the contract\n")
+    name = next(folder.glob("judge*"))
+    name.write_text(name.read_text().replace('{"score":', '{"points":'))
+    broken = run("cassette", "check", folder)
+    assert broken.exit_code == 1
+    assert f"{name.name}\n  answer /score: the answer requires" in broken.output
+    name.write_text("x")
+    unread = run("cassette", "check", folder)
+    assert (unread.exit_code, unread.output) == (2, f"openpipe-mock: {name}: the file: expected a mapping\n")
+
+
+def test_refresh_tells_changes_of_shape_and_not_of_text(recorded: tuple[Path, str]) -> None:
+    folder, real = recorded
+    before = {path.name: path.read_bytes() for path in folder.glob("*.yaml")}
+    assert run("cassette", "refresh", folder, "--dry-run", "--upstream", real).output == "nothing changed\n"
+    with mock(settings=Settings(seed=8)) as other:
+        same = run("cassette", "refresh", folder, "--dry-run", "--upstream", other)
+    assert (same.exit_code, same.output) == (0, "nothing changed\n")
+    assert {path.name: path.read_bytes() for path in folder.glob("*.yaml")} == before
+    with mock(settings=Settings(keys=("none-of-these",))) as refusing:
+        changed = run("cassette", "refresh", folder, "--upstream", refusing)
+    assert changed.exit_code == 1
+    assert "the status was 200 and is 401" in changed.output
+    assert "/score: gone, was number" in changed.output
+    assert "/message: new, string" in changed.output
+    assert {Cassette(folder).read(name).status for name in before} == {401}
+    gone = run("cassette", "refresh", folder, "--upstream", "http://127.0.0.1:9")
+    assert gone.exit_code == 2
+    assert "no connection to 127.0.0.1:9: nothing listens there." in gone.output
+
+
+def test_cassettes_of_vcrpy_are_imported_without_cookies_and_keys(tmp_path: Path) -> None:
+    as_yaml, as_json = tmp_path / "vcr.yaml", tmp_path / "vcr.json"
+    as_yaml.write_text(VCR)
+    as_json.write_text(json.dumps({"interactions": yaml.safe_load(VCR)["interactions"][:1]}))
+    for file in (as_yaml, as_json):
+        found = run("cassette", "import", file, "--into", tmp_path / file.suffix)
+        assert found.exit_code == 0, found.output
+        [written] = (tmp_path / file.suffix).glob("*.yaml")
+        text = written.read_text()
+        assert not re.search("sk-abcdef|a=b|me:pw|api_key", text)
+        assert '"content":"hey ***"' in text
+        assert "- 'answer /created:" in text
+        if file is as_yaml:
+            assert "left out /interactions/1: GET https://example.org/robots.txt is no" in found.output
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: [", "it is neither YAML of plain data nor JSON"),
+        ("!!python/object/apply:os.system [true]", "it is neither YAML of plain data nor JSON"),
+        ("{", "it is neither YAML of plain data nor JSON"),
+        ("[]", "/interactions: expected a list"),
+        ("interactions: [1]", "/interactions/0: expected a request and a response"),
+        ("interactions: [{request: {uri: 1, method: GET}, response: 1}]", "/interactions/0: expec"),
+    ],
+)
+def test_what_is_no_cassette_of_vcrpy_is_told(text: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "vcr.yaml"
+    file.write_text(text)
+    found = run("cassette", "import", file, "--into", tmp_path / "into")
+    if "uri: 1" in text:
+        assert "left out" in found.output
+    else:
+        assert (found.exit_code, told in found.output) == (2, True), found.output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("record", "--cassette", "x", "--upstream", "nowhere"), "--upstream: expected a base URL"),
+        (("record", "--cassette", "x", "--key-env", "NO_KEY"), "--key-env NO_KEY: this variable isn't set"),
+        (("record",), "Missing option '--cassette'"),
+    ],
+)
+def test_flags_that_are_no_use_end_with_2(words: tuple[str, ...], told: str) -> None:
+    found = run(*words)
+    assert (found.exit_code, told in found.output) == (2, True), found.output
+
+
+def test_a_cassette_that_cannot_be_read_keeps_serve_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("x")
+    found = run("serve", "--port", "0", "--cassette", tmp_path)
+    assert found.exit_code == 2
+    assert f"{tmp_path}/bad.yaml: the file: expected a mapping" in found.output
+
+
+@pytest.mark.slow
+def test_a_recorder_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
+    flags = (f"--cassette={tmp_path}", "--max-requests=1000000")
+    with mock() as real, serving(f"--upstream={real}", *flags, name="record") as live:
+        answered, over = threading.Event(), threading.Event()
+
+        def ask(number: int) -> None:
+            while not over.is_set():
+                body = {**CHAT, "seed": number, "stream": number % 2 == 0}
+                try:
+                    send(live.base_url, ("POST", "/chat/completions", body, {}))
+                    answered.set()
+                except httpx.HTTPError:
+                    return
+
+        with ThreadPoolExecutor(100) as pool:
+            for number in range(100):
+                pool.submit(ask, number)
+            assert answered.wait(PATIENCE)
+            live.process.send_signal(signal.SIGKILL)
+            live.process.wait(PATIENCE)
+            over.set()
+    files = list(tmp_path.glob("*.yaml"))
+    assert files
+    for file in files:
+        assert from_yaml(file.read_bytes()).answer
+    assert KEY.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+
+
+@pytest.mark.slow
+def test_a_recorder_trusts_the_authority_that_it_is_told(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    files = {"ssl_certfile": str(tmp_path / "cert.pem"), "ssl_keyfile": str(tmp_path / "key.pem")}
+    with served(DirectApp(Settings()), **files) as (host, port):
+        real = f"https://{host}:{port}/api/v1"
+        for trust, status in (([f"--ca={tmp_path}/ca.pem"], 200), ([], 502)):
+            flags = (f"--cassette={tmp_path}/tapes", f"--upstream={real}", *trust)
+            with serving(*flags, name="record") as live:
+                body = {**JUDGE, "criterion_id": str(status)}
+                answer = send(live.base_url, ("POST", "/criteria/judge", body, {}))
+                assert answer[0] == status, answer
+    assert "TLS failed" in json.loads(answer[1])["message"]
+
+
+@pytest.mark.slow
+def test_a_recorder_listens_on_this_machine_alone_and_writes_its_index(tmp_path: Path) -> None:
+    flag = f"--cassette={tmp_path}"
+    with mock() as real, serving(flag, f"--upstream={real}", name="record") as live:
+        assert live.base_url.startswith("http://127.0.0.1:")
+        send(live.base_url, REQUESTS[0])
+        live.stop(signal.SIGINT)
+    assert {path.name for path in tmp_path.iterdir()} >= {".index.json", ".gitignore"}
+    with serving(flag, "--on-miss=error", "--timing=1") as live:
+        assert send(live.base_url, REQUESTS[0])[0] == 200
+        assert send(live.base_url, REQUESTS[1])[0] == 404
