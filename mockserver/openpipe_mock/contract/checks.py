@@ -63,7 +63,7 @@ _MOST_STATEMENTS = 3
 
 
 def citation(check: str, quote: str, pointer: str = "") -> str:
-    """What the check with this id rests on: its quote, or what its schema says of the rule that a case breaks.
+    """What the check with this id rests on: its quote, or what its schema says of the broken rule.
 
     The last step of a finding's pointer chooses among several statements of the schema.
     """

@@ -8,11 +8,13 @@ inconclusive  3   nothing is known to be broken, and something that decides coul
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from openpipe_mock.contract.checks import Check, catalogue, decides, family_of, find
-from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.core.levels import LEVELS, Level
+
+if TYPE_CHECKING:
+    from openpipe_mock.contract.probe import Exchange
 
 CheckState = Literal["kept", "broken", "flaky", "known", "lenient", "unchecked"]
 _Kind = Literal["broken", "flaky", "known", "lenient"]
@@ -43,7 +45,7 @@ class Finding:
     pointer: str = ""
     kind: _Kind = "broken"
     level: str = ""
-    evidence: Exchange | None = field(default=None, compare=False)
+    evidence: "Exchange | None" = field(default=None, compare=False)
     case: str = ""
 
     @property

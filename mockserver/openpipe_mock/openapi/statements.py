@@ -15,7 +15,7 @@ _CHOICES = ("anyOf", "oneOf", "allOf")
 def statements(component: str, keyword: str) -> tuple[tuple[str, str], ...]:
     """Pairs of a member and what a component says of it, as `("role", "role: enum: [user]")`.
 
-    The member is "" for the component itself. () for an unknown component, and where the keyword stands nowhere.
+    The member is "" for the component itself. () for an unknown component or a keyword that stands nowhere.
     """
     parts = contract().document["components"]
     schema = parts["schemas"].get(component) or parts["parameters"].get(component, {}).get("schema")
