@@ -138,7 +138,7 @@ def contract_command(**given: Any) -> None:
             raise deviations.BadFile(f"{files['write_known']} exists already; name another file")
         server = server_of(options)
         _say(header(server.url, options.level, options.seed, server.max_requests))
-        result = run(options, _progress(options))
+        result = run(options, _progress(options, verbose))
     except (UsageProblem, deviations.BadFile) as problem:
         fail(str(problem), _USAGE)
     if options.dry_run:
@@ -189,13 +189,13 @@ def rerun(options: "RunOptions") -> str:
     return shlex.join([*words, *(["--fuzz", str(options.fuzz)] if options.fuzz else [])])
 
 
-def _progress(options: "RunOptions") -> "Progress":
+def _progress(options: "RunOptions", verbose: bool) -> "Progress":
     """Prints the plan on standard output, then the progress on standard error."""
     from openpipe_mock.contract.run import Progress
     from openpipe_mock.contract.text import plan
 
     return Progress(
-        lambda planned: _say(plan(planned, whole=options.dry_run)),
+        lambda planned: _say(plan(planned, whole=options.dry_run or verbose)),
         live() if sys.stderr.isatty() else _plainly,
     )
 

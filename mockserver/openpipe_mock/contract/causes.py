@@ -5,7 +5,7 @@ which is one cause, and so is a crash, however many checks it breaks. Reports ha
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from openpipe_mock.contract.checks import family_of
@@ -46,12 +46,12 @@ class Cause:
     @property
     def name(self) -> str:
         """The id of the check or family to show."""
-        return self._groups()[0][0]
+        return self._members()[0][0]
 
     @property
     def sentence(self) -> str:
         """What was seen, in a sentence."""
-        name, members = self._groups()[0]
+        name, members = self._members()[0]
         first = self.main.first.placed
         if len(members) == 1:
             return first
@@ -69,10 +69,10 @@ class Cause:
         """The other checks of this cause, a family as one name with its numbers."""
         return [
             each if len(members) == 1 else f"{each} ({len(members)} of {self.kinds[each]})"
-            for each, members in self._groups()[1:]
+            for each, members in self._members()[1:]
         ]
 
-    def _groups(self) -> list[tuple[str, list[Outcome]]]:
+    def _members(self) -> list[tuple[str, list[Outcome]]]:
         """The outcomes by check or family. A family with one of its members goes by the member's id."""
         found: dict[str, list[Outcome]] = {}
         for outcome in self.outcomes:
@@ -85,7 +85,7 @@ class Cause:
     def further(self) -> list[str]:
         """What else the shown check has seen, one sentence for each sort."""
         sorts: dict[str, Finding] = {_sort(self.main.first): self.main.first}
-        for finding in self.main.findings if len(self._groups()[0][1]) == 1 else ():
+        for finding in self.main.findings if len(self._members()[0][1]) == 1 else ():
             if finding.kind == self.main.state:
                 sorts.setdefault(_sort(finding), finding)
         return [finding.placed for finding in [*sorts.values()][1:]]
@@ -98,14 +98,24 @@ class Cause:
 
 def causes(result: Result) -> list[Cause]:
     """The causes of a result's findings, the worst first: answers and musts come before refusals."""
-    groups: dict[str, list[Outcome]] = {}
-    for outcome in result.outcomes:
-        if outcome.findings:
-            groups.setdefault(_key(outcome), []).append(outcome)
     kinds: dict[str, int] = {}
     for outcome in result.outcomes:
         kinds[_family(outcome)] = kinds.get(_family(outcome), 0) + (outcome.state != "unchecked")
-    return sorted((_cause(key, found, result, kinds) for key, found in groups.items()), key=_rank)
+    return sorted((_cause(key, found, result, kinds) for key, found in _groups(result)), key=_rank)
+
+
+def _groups(result: Result) -> Iterator[tuple[str, list[Outcome]]]:
+    """Each cause's key and outcomes. Where none of them fails, those of each standing are a cause."""
+    groups: dict[str, dict[Standing, list[Outcome]]] = {}
+    for outcome in result.outcomes:
+        if outcome.findings:
+            own = groups.setdefault(_key(outcome), {})
+            own.setdefault(result.standing(outcome), []).append(outcome)
+    for key, standings in groups.items():
+        if "fails" in standings:
+            yield key, [outcome for each in standings.values() for outcome in each]
+        else:
+            yield from ((key, each) for each in standings.values())
 
 
 def _family(outcome: Outcome) -> str:

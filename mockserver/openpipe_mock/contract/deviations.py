@@ -115,7 +115,11 @@ def draft(result: Result, today: datetime.date) -> str:
         many = f"{len(outcomes)} checks; first: " if len(outcomes) > 1 else ""
         sentence = " ".join(outcomes[0].first.sentence.split())
         lines.append("# " + "".join(each if each.isprintable() else "\ufffd" for each in many + sentence))
-        lines += [f"- id: {name}", f"  reason: Drafted on {today}.", f"  expires: {until}"]
+        lines += [
+            f"- id: {name}",
+            f"  reason: Drafted on {today}, nobody has looked into it yet.",
+            f"  expires: {until}",
+        ]
     return "\n".join([*lines, "" if len(lines) > 1 else "[]\n"])
 
 

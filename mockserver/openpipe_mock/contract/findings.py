@@ -198,7 +198,8 @@ class Result:
     def left_out(self) -> LeftOut:
         """What the budget could not pay."""
         unpaid = [each for each in self.in_state("unchecked") if any(map(_unpaid, each.reasons))]
-        return LeftOut(tuple(each.check.id for each in unpaid), self.planned.more)
+        asked = any(each.state != "unchecked" for each in self.outcomes)
+        return LeftOut(tuple(each.check.id for each in unpaid), self.planned.more if asked else 0)
 
     @property
     def as_before(self) -> list[Outcome]:

@@ -11,6 +11,7 @@ from openpipe_mock.core.wording import short
 _MOST_LINES = 40
 _MOST_NOTES = 5
 _MOST_TOLD = 300
+_WORDS = {"before": "as in the baseline", "reported": "only reported"}
 _SIGNS = {"kept": "✅", "broken": "❌", "inconclusive": "❔"}
 
 
@@ -20,14 +21,14 @@ def report_summary(result: Result) -> str:
     failing = [cause for cause in found if cause.failing]
     others = [cause for cause in found if not cause.failing]
     lines = [f"## {_SIGNS[result.verdict]} {_plain(verdict(result))}", ""]
-    lines += [f"{_code(result.url)}, level {result.level}. {tally(result)}.", "", *_counts(result), ""]
+    lines += [f"{_code(result.url)}, level {result.level}. {tally(result)}.", "", *_counts(result)]
     notes = [*result.open_questions, *result.remarks]
-    lines += [f"- {_plain(note)}" for note in notes[:_MOST_NOTES]]
+    lines += ["", *(f"- {_plain(note)}" for note in notes[:_MOST_NOTES])] if notes else []
     lines += [f"- {len(notes) - _MOST_NOTES} more notes"] if len(notes) > _MOST_NOTES else []
     last = ["", _plain(left_out(result))] if left_out(result) else []
-    room = _MOST_LINES - len(lines) - len(last) - 2
+    room = _MOST_LINES - len(lines) - len(last) - 2  # a blank line and the number of the rest
     told = [f"{number}. {_told(cause)}" for number, cause in enumerate(failing, 1)]
-    told += [f"- {cause.standing}: {_told(cause)}" for cause in others]
+    told += [f"- {_WORDS.get(cause.standing, cause.standing)}: {_told(cause)}" for cause in others]
     rest = [f"- and {len(told) - room} more"] if len(told) > room else []
     return "\n".join([*lines, "", *told[:room], *rest, *last]) + "\n"
 
