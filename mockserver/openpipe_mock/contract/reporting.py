@@ -55,7 +55,7 @@ dl{margin:.4rem 0}dt{color:var(--muted);font-size:.85rem;margin-top:.5rem}dd{mar
 button{font:inherit;font-size:.8rem;color:var(--fore);background:var(--card);border:1px solid var(--line);
  border-radius:.3rem;padding:.1rem .6rem;cursor:pointer}
 @media(max-width:30rem){body{padding:.7rem;font-size:.95rem}td,th{padding:.2rem .25rem}
- table,td code{font-size:.7rem}td code{overflow-wrap:anywhere}}
+ table,td code{font-size:.7rem}td code{overflow-wrap:break-word}}
 @media print{:root{--back:#fff;--fore:#000;--muted:#444;--line:#bbb;--card:#f4f4f4;--good:#060;--bad:#900;
  --odd:#630;--link:#000}html{font-size:11px}body{max-width:none}.verdict{position:static;box-shadow:none}
  pre{max-height:none}button{display:none}details,li{break-inside:avoid}}

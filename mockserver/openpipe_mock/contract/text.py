@@ -283,8 +283,9 @@ def beginning(body: bytes, most: int) -> str:
 
 
 def _short(text: str, size: int, most: int) -> str:
-    """The beginning of a body, on one line."""
-    line = " ".join(text.split("\n")).replace("\r", " ")
+    """The beginning of a body, on one line and without what would steer a terminal."""
+    line = text.replace("\n", " ").replace("\r", " ")
+    line = "".join(sign if sign.isprintable() else "\ufffd" for sign in line)
     return line if len(line) <= most else f"{line[:most]}… ({size} bytes)"
 
 
