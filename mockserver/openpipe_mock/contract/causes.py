@@ -20,6 +20,7 @@ _REFUSAL = re.compile(
 _ERROR_FORM = re.compile(r"\w+\.error\.")
 _SHAPE = ("chat.response.schema", "chat.stream.chunks")
 """Checks that see the same mistake, in an answer and in a stream."""
+_MOST_NAMES = 6
 _CRASH, _UNVALIDATED = "crash", "unvalidated"
 
 
@@ -71,6 +72,12 @@ class Cause:
             each if len(members) == 1 else f"{each} ({len(members)} of {self.kinds[each]})"
             for each, members in self._members()[1:]
         ]
+
+    @property
+    def also(self) -> str:
+        """The other checks in one line, of many the first."""
+        rest = len(self.others) - _MOST_NAMES
+        return ", ".join([*self.others[:_MOST_NAMES], *([f"{rest} more"] if rest > 0 else [])])
 
     def _members(self) -> list[tuple[str, list[Outcome]]]:
         """The outcomes by check or family. A family with one of its members goes by the member's id."""

@@ -5,9 +5,9 @@ from html import escape
 
 from openpipe_mock.contract.causes import Cause, causes
 from openpipe_mock.contract.checks import family_of
+from openpipe_mock.contract.facts import TITLES, by_state, cause_facts, left_out, tally, verdict
 from openpipe_mock.contract.findings import STANDINGS, STATES, Outcome, Result
 from openpipe_mock.contract.reporting import MARKS, Fact, details, mark, page, section, table
-from openpipe_mock.contract.text import TITLES, by_state, cause_facts, left_out, tally, verdict
 from openpipe_mock.core.levels import LEVELS
 from openpipe_mock.core.wording import short
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from openpipe_mock.contract.facts import failure, left_out, verdict
 from openpipe_mock.contract.findings import Outcome, Result
 from openpipe_mock.contract.reporting import JUnitCase, junit
-from openpipe_mock.contract.text import failure, left_out, verdict
 
 
 def report_junit(result: Result, rerun: str) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from openpipe_mock.contract.causes import Cause, causes
+from openpipe_mock.contract.facts import by_state, left_out, tally, verdict
 from openpipe_mock.contract.findings import Result
-from openpipe_mock.contract.text import by_state, left_out, tally, verdict
 from openpipe_mock.core.levels import LEVELS
 from openpipe_mock.core.wording import short
 

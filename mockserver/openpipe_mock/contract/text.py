@@ -1,53 +1,39 @@
 """The contract suite's reports as text and JSON, and the page docs/checks.md."""
 
-import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from textwrap import wrap
 from typing import Any
 
 from openpipe_mock.contract.causes import Cause, causes
-from openpipe_mock.contract.checks import MEANINGS, Check, catalogue, citation, decides, family_of
-from openpipe_mock.contract.findings import (
-    STANDINGS,
-    STATES,
-    CheckState,
-    Finding,
-    Outcome,
-    Planned,
-    Result,
-    Standing,
+from openpipe_mock.contract.checks import MEANINGS, Check, catalogue, citation, decides
+from openpipe_mock.contract.facts import (
+    MOST_ANSWER,
+    MOST_BODY,
+    TITLES,
+    Paint,
+    beginning,
+    by_state,
+    cause_facts,
+    fact_line,
+    failure,
+    id_list,
+    left_out,
+    plain,
+    tally,
+    verdict,
 )
+from openpipe_mock.contract.findings import STANDINGS, Finding, Outcome, Planned, Result
 from openpipe_mock.contract.probe import Exchange
-from openpipe_mock.contract.reporting import Fact, json_text
+from openpipe_mock.contract.reporting import json_text
 from openpipe_mock.core.levels import LEVELS
 from openpipe_mock.core.wording import counted, short
 
 Json = dict[str, Any]
-Paint = Callable[[str, str], str]
-"""A function of a state or standing and a text, which gives the text in its colour."""
-
 _COLUMNS = 80
-_MOST_SHOWN, _LEAST_SHOWN = 600, 120
-"""Characters of a body on one line: with `--verbose` and without."""
-_MOST_CURL = 4000
-_MOST_LISTED = 12
-_MOST_SORTS = 3
-"""Further sorts of one check's findings that a block names."""
-_MOST_LINE = 200
 _MOST_ROWS = 3
-_MOST_NAMES = 6
-_MOST_BODY, _MOST_ANSWER = 20_000, 4_000
-"""Characters of a request's and of an answer's body that reports have."""
-TITLES: dict[Standing, str] = {
-    "before": "As in the baseline, which fails nothing:",
-    "flaky": "Flaky: broken once, kept when asked again:",
-    "reported": "Deviations beyond the level, which fail nothing:",
-    "known": "Known deviations:",
-    "lenient": "More is accepted than the contract allows, as the real service does:",
-}
-_TELLING = ("cache-control", "location", "retry-after")
-"""Headers of an answer on which a finding may rest, beside its content type."""
+_MOST_LISTED = 12
+_MOST_LINE = 200
 
 
 def header(url: str, level: str, seed: int, budget: int) -> Iterator[str]:
@@ -77,66 +63,6 @@ def _limits_of(planned: Planned) -> Iterator[str]:
         yield f"  beyond the budget, {len(planned.cut)} checks: {id_list(planned.cut)}"
     if planned.more:
         yield f"  and {planned.more} further cases of checks that are made; --thorough makes all of them"
-
-
-def id_list(ids: tuple[str, ...] | list[str]) -> str:
-    """The ids in one line, at most twelve names. Members of one family are summed up as a number."""
-    families: dict[str, int] = {}
-    for name in ids:
-        family = family_of(name)
-        families[family.id if family else name] = families.get(family.id if family else name, 0) + 1
-    told = [name if name in ids else f"{name}.* ({count})" for name, count in families.items()]
-    rest = [f"{len(told) - _MOST_LISTED} more"] if len(told) > _MOST_LISTED else []
-    return ", ".join([*told[:_MOST_LISTED], *rest])
-
-
-# The verdict.
-
-
-def verdict(result: Result) -> str:
-    """The verdict in a sentence, without its full stop."""
-    before = len(result.as_before)
-    same = f"; {before} as in the baseline" if before else ""
-    if result.verdict == "broken":
-        found = sum(bool(each.failing) for each in causes(result))
-        anew = "broken anew" if result.compared else "broken"
-        told = f"{counted(len(result.breaks), 'check')} at level {result.level}"
-        return f"The contract is {anew}: {told}, {counted(found, 'cause')}{same}"
-    if result.verdict == "inconclusive":
-        return f"Inconclusive: {counted(len(result.open_questions), 'open question')}{same}"
-    known = len(result.in_state("known"))
-    if before:
-        return f"No new break{same}"
-    return (
-        f"The contract is kept, but for {counted(known, 'known deviation')}"
-        if known
-        else "The contract is kept"
-    )
-
-
-def left_out(result: Result) -> str:
-    """What the budget left out, in a sentence; "" if that is nothing."""
-    left, parts = result.left_out, []
-    if left.checks:
-        parts.append(f"{counted(len(left.checks), 'check')} ({id_list(left.checks)})")
-    if left.cases:
-        parts.append(f"{counted(left.cases, 'further case')} of checks that were made")
-    if not parts:
-        return ""
-    more = "--max-requests N sends more" if left.checks else "--thorough sends them all"
-    return f"The budget of {result.budget} requests left out {' and '.join(parts)}; {more}."
-
-
-def tally(result: Result) -> str:
-    """What the run took, and how it ends."""
-    return f"{result.requests} requests in {result.seconds:.1f} s, exit code {result.exit_code}"
-
-
-# The report as text.
-
-
-def plain(state: str, text: str) -> str:
-    return text
 
 
 def report_text(result: Result, rerun: str, *, verbose: bool = False, paint: Paint = plain) -> Iterator[str]:
@@ -190,120 +116,8 @@ def _block(number: int, cause: Cause, url: str, rerun: str, paint: Paint) -> Ite
     yield f"  {cause.main.check.promise}"
     for fact in cause_facts(cause, url, rerun):
         if fact.name != "curl":
-            yield _line_of(fact, _LEAST_SHOWN)
+            yield fact_line(fact)
     yield ""
-
-
-def _line_of(fact: Fact, most: int) -> str:
-    return f"  {fact.name:9}{fact.text} {_short(fact.body, fact.size, most)}".rstrip()
-
-
-def failure(outcome: Outcome, url: str, rerun: str, paint: Paint = plain) -> Iterator[str]:
-    """Lines about one broken check: promise, source, request and answer, how to repeat it, what to do."""
-    check = outcome.check
-    state, level = paint(outcome.state, outcome.state.upper()), outcome.level
-    yield f"{state} {check.id} ({level}: {MEANINGS[level]})"
-    yield f"  {check.promise}"
-    yield from (_line_of(fact, _MOST_SHOWN) for fact in check_facts(outcome, url, rerun))
-    yield ""
-
-
-def check_facts(outcome: Outcome, url: str, rerun: str) -> Iterator[Fact]:
-    """What reports say of a check: its source, what was seen, sent and answered, and what to do."""
-    more = len({each.case for each in outcome.findings}) - 1
-    seen = outcome.first.placed + (f" (and in {counted(more, 'other case')})" if more > 0 else "")
-    return _facts(outcome, [Fact("Seen", seen)], url, rerun)
-
-
-def cause_facts(cause: Cause, url: str, rerun: str) -> Iterator[Fact]:
-    """The same for a cause, with the other checks that it breaks."""
-    more = f" (in {cause.cases} cases)" if cause.cases > 1 else ""
-    facts = [Fact("Seen", f"{cause.sentence}{more}")]
-    facts += [Fact("And", sentence) for sentence in cause.further[:_MOST_SORTS]]
-    if len(cause.further) > _MOST_SORTS:
-        facts.append(Fact("And", f"{len(cause.further) - _MOST_SORTS} more; --verbose and --json have them"))
-    if cause.others:
-        light = len(cause.outcomes) - cause.failing
-        note = f"; {light} of these fail nothing" if light and cause.failing else ""
-        facts.append(Fact("Breaks", f"{_names(cause)}{note}"))
-    return _facts(cause.main, facts, url, rerun)
-
-
-def _names(cause: Cause) -> str:
-    """The other checks of a cause in one line."""
-    rest = len(cause.others) - _MOST_NAMES
-    return ", ".join([*cause.others[:_MOST_NAMES], *([f"{rest} more"] if rest > 0 else [])])
-
-
-def _facts(outcome: Outcome, seen: Iterable[Fact], url: str, rerun: str) -> Iterator[Fact]:
-    check, first, exchange = outcome.check, outcome.first, outcome.first.evidence
-    if outcome.excuse:
-        yield Fact("Excused", outcome.excuse)
-    yield from seen
-    if exchange:
-        body = beginning(exchange.request.body, _MOST_BODY)
-        yield Fact("Sent", sent(exchange, check), True, body, first.size)
-        answer = beginning(exchange.body, _MOST_ANSWER)
-        yield Fact("Answered", _answered(exchange), True, answer, len(answer))
-        command = curl(first, url)
-        if command:
-            yield Fact("curl", command, True, copy=True)
-    yield Fact("Rests on", f"“{citation(check.id, check.quote, first.pointer)}”")
-    yield Fact("Remedy", check.remedy)
-    yield Fact("Again", f"{rerun} --only {shlex.quote(first.case)}", True, copy=True)
-
-
-def sent(exchange: Exchange, check: Check) -> str:
-    """A request's method and path, and the headers on which a finding may rest; never the key."""
-    request, parts = exchange.request, []
-    for name, value in request.headers:
-        usual = name.lower() == "content-type" and value == "application/json"
-        if not usual or check.id.endswith(".content_type"):
-            parts.append(f"{name}: {value}")
-    if request.method == "POST" and not request.body:
-        parts.append("no body")
-    if request.body and not request.header("content-type"):
-        parts.append("no content-type")
-    if request.credential != "key":
-        parts.append("no key" if request.credential == "none" else "a key that doesn't exist")
-    return ", ".join([f"{request.method} {request.path}", *parts])
-
-
-def _answered(exchange: Exchange) -> str:
-    if exchange.failure:
-        return exchange.failure
-    told = [f"{name}: {exchange.header(name)}" for name in _TELLING if exchange.header(name)]
-    return ", ".join([f"{exchange.status} {exchange.header('content-type')}".rstrip(), *told])
-
-
-def beginning(body: bytes, most: int) -> str:
-    """The first `most` characters of a body."""
-    whole = body[: most + 4].decode("utf-8", "replace")
-    return whole if len(body) <= most else f"{whole[:most]}…"
-
-
-def _short(text: str, size: int, most: int) -> str:
-    """The beginning of a body, on one line and without what would steer a terminal."""
-    line = text.replace("\n", " ").replace("\r", " ")
-    line = "".join(sign if sign.isprintable() else "\ufffd" for sign in line)
-    return line if len(line) <= most else f"{line[:most]}… ({size} bytes)"
-
-
-def curl(finding: Finding, url: str) -> str:
-    """A shell command that sends the request again, "" where the body is too long or contains NUL."""
-    if not finding.evidence or finding.size > _MOST_CURL or b"\x00" in finding.evidence.request.body:
-        return ""
-    request = finding.evidence.request
-    words = ["curl", "-sS", "-i", "-X", request.method, shlex.quote(f"{url}{request.path}")]
-    for name, value in request.headers:
-        words += ["-H", shlex.quote(f"{name}: {value}")]
-    if request.credential == "key":
-        words += ["-H", '"Authorization: Bearer $OPENPIPE_API_KEY"']
-    elif request.credential == "wrong":
-        words += ["-H", "'Authorization: Bearer invalid-key'"]
-    if request.body:
-        words += ["--data-binary", shlex.quote(request.body.decode("utf-8", "replace"))]
-    return " ".join(words)
 
 
 def _others(found: list[Cause], verbose: bool, paint: Paint) -> Iterator[str]:
@@ -319,7 +133,7 @@ def _others(found: list[Cause], verbose: bool, paint: Paint) -> Iterator[str]:
 
 def _line(cause: Cause) -> str:
     """A cause that fails nothing, in a line."""
-    others = f"; also {_names(cause)}" if cause.others else ""
+    others = f"; also {cause.also}" if cause.others else ""
     return short(
         f"  {cause.name} ({cause.main.level}) {cause.sentence}{_excuse(cause.main)}{others}", _MOST_LINE
     )
@@ -347,14 +161,6 @@ def _table(result: Result) -> Iterator[str]:
     light = [level for level in LEVELS if not decides(level, result.level)]
     if light:
         yield f"What is told at level {' and '.join(light)} fails nothing."
-
-
-def by_state(result: Result) -> Iterator[tuple[CheckState, list[int]]]:
-    """The states that checks are in, each with how many of each level."""
-    for state in STATES:
-        levels = [outcome.level for outcome in result.in_state(state)]
-        if levels:
-            yield state, [*map(levels.count, LEVELS)]
 
 
 def documentation(members: dict[str, str]) -> str:
@@ -462,10 +268,10 @@ def _exchange_json(exchange: Exchange) -> Json:
         "path": request.path,
         "headers": request.headers,
         "credential": request.credential,
-        "body": beginning(request.body, _MOST_BODY),
+        "body": beginning(request.body, MOST_BODY),
         "size": len(request.body),
         "status": exchange.status,
         "failure": exchange.failure,
         "content_type": exchange.header("content-type"),
-        "answer": beginning(exchange.body, _MOST_ANSWER),
+        "answer": beginning(exchange.body, MOST_ANSWER),
     }

@@ -27,12 +27,13 @@ from openpipe_mock.contract.deviations import (
     read_known,
     refuse_unknown_ids,
 )
+from openpipe_mock.contract.facts import curl, id_list, sent, verdict
 from openpipe_mock.contract.findings import CaseResult, Finding, Outcome, Planned, Result, outcomes
 from openpipe_mock.contract.html import report_page
 from openpipe_mock.contract.junit import report_junit
 from openpipe_mock.contract.probe import Exchange, Request
 from openpipe_mock.contract.summary import report_summary
-from openpipe_mock.contract.text import curl, header, id_list, plan, report_json, report_text, sent, verdict
+from openpipe_mock.contract.text import header, plan, report_json, report_text
 from openpipe_mock.core.levels import LEVELS
 from tests.judging import states, verdict_on
 from tests.reference.habits import Habits
@@ -206,6 +207,32 @@ def test_what_decides_nothing_is_told_in_a_line() -> None:
     assert "The contract is kept." in told
 
 
+def test_verbose_has_a_block_for_each_check_and_a_line_for_what_fails_nothing() -> None:
+    made = result(
+        outcome(finding("judge.response.score")),
+        outcome(finding("chat.response.score")),
+        outcome(finding("chat.model", level="decision")),
+        outcome(finding("chat.usage.sum", level="decision")),
+    )
+    told = "\n".join(report_text(made, AGAIN, verbose=True))
+    assert told.count("\nBROKEN ") == 2
+    assert told.count("curl -sS") == 2
+    assert "  chat.usage.sum (decision) /choices: " in told
+
+
+def test_what_else_a_check_has_seen_is_told_up_to_three_times() -> None:
+    found = [finding(sentence=f"the {word} is wrong.") for word in ("id", "model", "usage", "time", "role")]
+    told = text(result(outcome(*found)))
+    assert told.count("  And      ") == 4
+    assert "And      1 more; --verbose and --json have them" in told
+
+
+def test_what_steers_a_terminal_is_not_repeated() -> None:
+    told = text(result(outcome(finding(evidence=replace(EVIDENCE, body=b"\x1b[2J\r\nx")))))
+    assert "\x1b" not in told
+    assert "[2J  x" in told
+
+
 def test_a_long_list_is_cut_with_its_number() -> None:
     many = [
         outcome(finding(f"judge.rejects.C{number}.type", kind="lenient"), state="lenient")
@@ -320,6 +347,15 @@ def test_the_page_copies_the_curl_line_and_the_command_that_asks_again() -> None
         curl(finding(), "http://mock.test/api/v1"),
         f"{AGAIN} --only criteria.sorted",
     ]
+
+
+def test_a_cause_on_the_page_names_every_check_that_it_breaks() -> None:
+    made = report_page(
+        result(outcome(finding("judge.response.score")), outcome(finding("chat.response.score"))), AGAIN
+    )
+    assert "All 2 checks that it breaks" in made
+    assert "<code>chat.<wbr>response.<wbr>score</code> documented, broken" in made
+    assert made.count("it is &lt;b&gt;not&lt;/b&gt; sorted.") == 5, "list, cause, its fact, and each check"
 
 
 def test_a_page_without_findings_says_so() -> None:
