@@ -144,10 +144,11 @@ def _key(outcome: Outcome) -> str:
 
 
 def _cause(key: str, outcomes: Iterable[Outcome], result: Result, kinds: Mapping[str, int]) -> Cause:
-    def place(outcome: Outcome) -> tuple[int, bool, bool, int]:
+    def place(outcome: Outcome) -> tuple[int, bool, bool, int, int]:
         folded = key == _CRASH and not outcome.check.id.endswith(".no_5xx")
         alone = family_of(outcome.check.id) is None
-        return STANDINGS.index(result.standing(outcome)), folded, alone, LEVELS.index(outcome.level)
+        size = 0 if alone else outcome.first.size  # of a family's members, the smallest request tells most
+        return STANDINGS.index(result.standing(outcome)), folded, alone, LEVELS.index(outcome.level), size
 
     ordered = tuple(sorted(outcomes, key=place))
     failing = sum(result.standing(outcome) == "fails" for outcome in ordered)
