@@ -11,10 +11,10 @@ import pytest
 from openpipe_mock.contract import options
 from openpipe_mock.contract.checks import find
 from openpipe_mock.contract.expressions import BadExpression
+from openpipe_mock.contract.facts import beginning, sent
 from openpipe_mock.contract.findings import CaseResult, Finding
 from openpipe_mock.contract.probe import Probe
 from openpipe_mock.contract.target import Target, UsageProblem, target
-from openpipe_mock.contract.text import beginning
 
 from .planning import plan, selected
 from .promises import Case, judge_case, registrations
@@ -157,8 +157,7 @@ def _story(finding: Finding) -> str:
     ]
     exchange = finding.evidence
     if exchange:
-        request = exchange.request
-        lines.append(f"  sent     {request.method} {request.path} {beginning(request.body, 500)}")
+        lines.append(f"  sent     {sent(exchange, check)} {beginning(exchange.request.body, 500)}")
         lines.append(f"  answered {exchange.status or exchange.failure} {beginning(exchange.body, 500)}")
     return "\n".join([*lines, f"  remedy   {check.remedy}"])
 

@@ -1,6 +1,7 @@
 """The commands `contract` and `explain`. Modules that they need are imported when they run."""
 
 import datetime
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ from openpipe_mock.core.levels import LEVELS
 from openpipe_mock.core.resources import install_line
 
 if TYPE_CHECKING:
+    from openpipe_mock.contract.deviations import Known
     from openpipe_mock.contract.findings import Result
     from openpipe_mock.contract.run import Progress
     from openpipe_mock.contract.target import RunOptions
@@ -100,6 +102,8 @@ command that makes no sense.""",
 @click.option("--json", "json_file", type=FILE, help="Write all results here.")
 @click.option("--junit", "junit_file", type=FILE, help="Write a JUnit report here.")
 @click.option("--html", "html_file", type=FILE, help="Write a page here.")
+@click.option("--summary", "summary_file", type=FILE, help="Write Markdown for a CI job's summary here.")
+@click.option("--verbose", is_flag=True, help="Tell of every check, not of every cause.")
 def contract_command(**given: Any) -> None:
     """Judge whether the server at URL keeps the contract."""
     try:
@@ -113,19 +117,28 @@ def contract_command(**given: Any) -> None:
 
     files = {
         name: given.pop(name)
-        for name in ("known", "write_known", "baseline", "json_file", "junit_file", "html_file")
+        for name in (
+            "known",
+            "write_known",
+            "baseline",
+            "json_file",
+            "junit_file",
+            "html_file",
+            "summary_file",
+        )
     }
+    verbose = given.pop("verbose")
     options = RunOptions(**given)
     again = rerun(options)
     today = datetime.date.today()
     try:
-        known = deviations.read_known(files["known"]) if files["known"] else ()
+        known = _known(files["known"])
         before = deviations.read_baseline(files["baseline"]) if files["baseline"] else None
         if files["write_known"] and files["write_known"].exists():
             raise deviations.BadFile(f"{files['write_known']} exists already; name another file")
         server = server_of(options)
         _say(header(server.url, options.level, options.seed, server.max_requests))
-        result = run(options, _progress(options))
+        result = run(options, _progress(options, verbose))
     except (UsageProblem, deviations.BadFile) as problem:
         fail(str(problem), _USAGE)
     if options.dry_run:
@@ -133,14 +146,33 @@ def contract_command(**given: Any) -> None:
     result = deviations.applied(result, known, today)
     if before is not None:
         result = deviations.against_baseline(result, before)
-    _say(report_text(result, again))
+    _say(report_text(result, again, verbose=verbose, paint=painted))
     _write(result, files, again, today)
     sys.exit(result.exit_code)
+
+
+def _known(path: Path | None) -> "tuple[Known, ...]":
+    """The entries of a file of known deviations. Raises BadFile, also for an id that no check has."""
+    from openpipe_mock.contract.deviations import read_known, refuse_unknown_ids
+    from openpipe_mock.contract.run import family_members
+
+    entries = read_known(path) if path else ()
+    if path:
+        refuse_unknown_ids(path, entries, family_members)
+    return entries
 
 
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(line)
+
+
+_COLOURS = {"kept": "green", "broken": "red", "fails": "red"}
+
+
+def painted(state: str, text: str) -> str:
+    """A text in the colour of a state. Click takes the colour off where the output is no terminal."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, _COLOURS.get(state, "yellow"), bold=True)
 
 
 def rerun(options: "RunOptions") -> str:
@@ -157,13 +189,13 @@ def rerun(options: "RunOptions") -> str:
     return shlex.join([*words, *(["--fuzz", str(options.fuzz)] if options.fuzz else [])])
 
 
-def _progress(options: "RunOptions") -> "Progress":
+def _progress(options: "RunOptions", verbose: bool) -> "Progress":
     """Prints the plan on standard output, then the progress on standard error."""
     from openpipe_mock.contract.run import Progress
     from openpipe_mock.contract.text import plan
 
     return Progress(
-        lambda planned: _say(plan(planned, whole=options.dry_run)),
+        lambda planned: _say(plan(planned, whole=options.dry_run or verbose)),
         live() if sys.stderr.isatty() else _plainly,
     )
 
@@ -193,12 +225,14 @@ def _write(result: "Result", files: dict[str, Path | None], again: str, today: d
     from openpipe_mock.contract.html import report_page
     from openpipe_mock.contract.junit import report_junit
     from openpipe_mock.contract.reporting import write
+    from openpipe_mock.contract.summary import report_summary
     from openpipe_mock.contract.text import report_json
 
     makers: dict[str, Callable[[], str]] = {
         "json_file": lambda: report_json(result),
         "junit_file": lambda: report_junit(result, again),
         "html_file": lambda: report_page(result, again),
+        "summary_file": lambda: report_summary(result),
         "write_known": lambda: draft(result, today),
     }
     for name, maker in makers.items():

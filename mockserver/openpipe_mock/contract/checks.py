@@ -5,17 +5,21 @@ for each case, whose id goes on behind a further dot. Members share the family's
 they have their own.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import cache
 
 import yaml
 
 from openpipe_mock.core.levels import LEVELS, Level
+from openpipe_mock.core.pointers import steps_of
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.wording import counted, quoted
 from openpipe_mock.openapi.spec import YamlLoader
+from openpipe_mock.openapi.statements import statements
 
 MEANINGS: Mapping[Level, str] = {
     "documented": "the provider's published pages say so",
@@ -51,8 +55,29 @@ class Check:
 
     def member(self, name: str, level: str = "") -> "Check":
         """A member of this family. `name` may have dots of its own; an unknown `level` means the family's."""
-        chosen = next((each for each in LEVELS if each == level), self.level)
-        return replace(self, id=f"{self.id}.{name}", level=chosen, family=False)
+        chosen, own = next((each for each in LEVELS if each == level), self.level), f"{self.id}.{name}"
+        return replace(self, id=own, level=chosen, quote=citation(own, self.quote), family=False)
+
+
+_MOST_STATEMENTS = 3
+
+
+def citation(check: str, quote: str, pointer: str = "") -> str:
+    """What the check with this id rests on: its quote, or what its schema says of the broken rule.
+
+    The last step of a finding's pointer chooses among several statements of the schema.
+    """
+    _, family, rest = check.partition(".rejects.")
+    component, _, rule = rest.partition(".")
+    said = statements(component, rule) if family else ()
+    if not said:
+        return quote
+    last = (steps_of(pointer) or [""])[-1]
+    required = re.compile(rf"required: .*\b{re.escape(last)}\b")
+    own = [words for name, words in said if last and (name == last or required.search(words))]
+    chosen = [*dict.fromkeys(own or [words for _, words in said])]
+    more = ["…"] if len(chosen) > _MOST_STATEMENTS else []
+    return f"{component}: {'; '.join([*chosen[:_MOST_STATEMENTS], *more])}"
 
 
 @cache
@@ -87,6 +112,22 @@ class UnknownCheck(Exception):
     """No check has this id; the message names the nearest one."""
 
 
+def covers(pattern: str, name: str) -> bool:
+    """Whether a pattern names a check: its id, that of its family, or either with wildcards."""
+    return name == pattern or name.startswith(f"{pattern}.") or fnmatchcase(name, pattern)
+
+
+def no_such_check(pattern: str, members: Iterable[str] = ()) -> str:
+    """What is wrong with an id or a pattern that no check has, and which one may be meant."""
+    # A case's label, `judge.rejects.X.enum[…]`, is near the id in front of its bracket.
+    stem = pattern.partition("[")[0].removesuffix(".*")
+    near = get_close_matches(stem, [*catalogue(), *members], n=1)
+    meant = f"{near[0]}.*" if near and pattern.endswith(".*") and family_of(near[0]) else "".join(near[:1])
+    return f"no check is called {quoted(pattern)}." + (
+        f" Did you mean {meant}?" if meant else " `openpipe-mock explain` lists them."
+    )
+
+
 def explain(name: str, members: Mapping[str, str] | None = None) -> str:
     """A description of a check for people, over several lines.
 
@@ -94,10 +135,7 @@ def explain(name: str, members: Mapping[str, str] | None = None) -> str:
     """
     members = members or {}
     if name not in catalogue() and name not in members:
-        known = [*catalogue(), *members]
-        near = get_close_matches(name, known, n=1)
-        told = f" Did you mean {near[0]}?" if near else " `openpipe-mock explain` lists them."
-        raise UnknownCheck(f"no check is called {quoted(name)}.{told}")
+        raise UnknownCheck(no_such_check(name, members))
     check = find(name, members.get(name, ""))
     return "\n".join(_paragraphs(check, sorted(each for each in members if each.startswith(f"{name}."))))
 

@@ -2,19 +2,21 @@
 
 import datetime
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from openpipe_mock.contract.findings import Compared, Result, kept_deviations
+from openpipe_mock.contract.checks import catalogue, covers, family_of, no_such_check
+from openpipe_mock.contract.findings import Compared, Outcome, Result, kept_deviations
 from openpipe_mock.core import yamltext
 from openpipe_mock.core.userfiles import MEBIBYTE, read_file
 
-_MEMBERS = {"id", "reason", "expires"}
+_MEMBERS = ("id", "reason", "expires")
 _DAYS = 90
 """Days after which a drafted entry expires."""
+_MOST_ALONE = 3
+"""Members of one family that a draft names; more of them get one pattern."""
 _MOST_KNOWN_BYTES = MEBIBYTE
 _MOST_BASELINE_BYTES = 64 * MEBIBYTE
 
@@ -25,14 +27,18 @@ class BadFile(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A deviation that fails nothing up to the day `expires`. `id` may have wildcards."""
+    """A deviation that fails nothing up to the day `expires`. `id` may have wildcards or be a family's."""
 
     id: str
     reason: str
     expires: datetime.date
 
     def matches(self, name: str) -> bool:
-        return fnmatchcase(name, self.id)
+        return covers(self.id, name)
+
+    @property
+    def excuse(self) -> str:
+        return f"known until {self.expires}: {self.reason}"
 
 
 def read_known(path: Path) -> tuple[Known, ...]:
@@ -49,8 +55,11 @@ def read_known(path: Path) -> tuple[Known, ...]:
 
 
 def _entry(place: str, value: Any) -> Known:
-    if not isinstance(value, dict) or set(value) != _MEMBERS:
-        raise BadFile(f"{place}: expected exactly id, reason and expires")
+    if not isinstance(value, dict) or set(value) - {*_MEMBERS}:
+        raise BadFile(f"{place}: expected id, reason and expires, and nothing else")
+    missing = [name for name in _MEMBERS if name not in value]
+    if missing:
+        raise BadFile(f"{place}: {' and '.join(missing)} is missing")
     if not isinstance(value["id"], str) or not value["id"]:
         raise BadFile(f"{place}: the id is no text")
     if not isinstance(value["reason"], str) or not value["reason"].strip():
@@ -65,14 +74,29 @@ def _date(place: str, value: Any) -> datetime.date:
         raise BadFile(f"{place}: expires is no date such as 2030-12-31") from None
 
 
+def refuse_unknown_ids(path: Path, known: Iterable[Known], members: Callable[[], Iterable[str]]) -> None:
+    """Raise BadFile for an entry that fits no check. `members`: the ids of the families' members, which take
+    time to find out."""
+    for number, each in enumerate(known, 1):
+        if any(covers(each.id, name) for name in catalogue()):
+            continue
+        names = [*members()] if _may_be_member(each.id) else []
+        if not any(covers(each.id, name) for name in names):
+            raise BadFile(f"{path}: entry {number}: {no_such_check(each.id, names)}")
+
+
+def _may_be_member(pattern: str) -> bool:
+    return family_of(pattern) is not None or any(sign in pattern for sign in "*?[")
+
+
 def applied(result: Result, known: Iterable[Known], today: datetime.date) -> Result:
     """The result with known deviations marked as known. Expired and unused entries become remarks."""
     entries = tuple(known)
     broken = [outcome.check.id for outcome in result.in_state("broken", "flaky")]
     alive = [each for each in entries if each.expires >= today]
-    ids = [name for name in broken if any(each.matches(name) for each in alive)]
+    excuses = {name: each.excuse for each in reversed(alive) for name in broken if each.matches(name)}
     told = (*result.remarks, *_remarks(entries, broken, today))
-    return replace(kept_deviations(result, ids), remarks=told)
+    return replace(kept_deviations(result, excuses), remarks=told)
 
 
 def _remarks(entries: Iterable[Known], broken: list[str], today: datetime.date) -> Iterator[str]:
@@ -84,13 +108,32 @@ def _remarks(entries: Iterable[Known], broken: list[str], today: datetime.date) 
 
 
 def draft(result: Result, today: datetime.date) -> str:
-    """The text of a file with an entry for each broken check. A person has to write the reasons."""
+    """The text of a file that makes all that is broken known. A person has to write the reasons."""
     until = today + datetime.timedelta(days=_DAYS)
-    lines = ["# Known deviations: write a reason for each, or delete it. Empty reasons are refused."]
-    for outcome in result.deciding("broken"):
-        sentence = " ".join(outcome.first.sentence.split())
-        lines += [f"# {sentence}", f"- id: {outcome.check.id}", '  reason: ""', f"  expires: {until}"]
+    lines = ["# Known deviations: say why each is accepted, or delete it."]
+    for name, outcomes in _patterns(result.deciding("broken")).items():
+        many = f"{len(outcomes)} checks; first: " if len(outcomes) > 1 else ""
+        sentence = " ".join(outcomes[0].first.sentence.split())
+        lines.append("# " + "".join(each if each.isprintable() else "\ufffd" for each in many + sentence))
+        lines += [
+            f"- id: {name}",
+            f"  reason: Drafted on {today}, nobody has looked into it yet.",
+            f"  expires: {until}",
+        ]
     return "\n".join([*lines, "" if len(lines) > 1 else "[]\n"])
+
+
+def _patterns(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
+    """The outcomes by the id or pattern that a draft has for them."""
+    families: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        family = family_of(outcome.check.id)
+        families.setdefault(f"{family.id}.*" if family else outcome.check.id, []).append(outcome)
+    found: dict[str, list[Outcome]] = {}
+    for name, members in families.items():
+        alone = len(members) <= _MOST_ALONE
+        found.update({each.check.id: [each] for each in members} if alone else {name: members})
+    return found
 
 
 def read_baseline(path: Path) -> frozenset[str]:

@@ -8,11 +8,13 @@ inconclusive  3   nothing is known to be broken, and something that decides coul
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from openpipe_mock.contract.checks import Check, catalogue, decides, family_of, find
-from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.core.levels import LEVELS, Level
+
+if TYPE_CHECKING:
+    from openpipe_mock.contract.probe import Exchange
 
 CheckState = Literal["kept", "broken", "flaky", "known", "lenient", "unchecked"]
 _Kind = Literal["broken", "flaky", "known", "lenient"]
@@ -21,6 +23,10 @@ _Verdict = Literal["kept", "broken", "inconclusive"]
 _EXIT_CODES: Mapping[_Verdict, int] = {"kept": 0, "broken": 1, "inconclusive": 3}
 STATES: tuple[CheckState, ...] = ("broken", "flaky", "known", "lenient", "kept", "unchecked")
 """From the worst to the best. A check is in the first of these states that one of its findings is in."""
+Standing = Literal["fails", "before", "flaky", "reported", "known", "lenient"]
+STANDINGS: tuple[Standing, ...] = get_args(Standing)
+"""What a check with findings means for a run, from the worst to the best: `fails` decides the exit code,
+`before` is in the baseline too, `reported` lies beyond the run's level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class Finding:
     pointer: str = ""
     kind: _Kind = "broken"
     level: str = ""
-    evidence: Exchange | None = field(default=None, compare=False)
+    evidence: "Exchange | None" = field(default=None, compare=False)
     case: str = ""
 
     @property
@@ -73,12 +79,16 @@ class CaseResult:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of one check: its findings, smallest request first, and why cases were not judged."""
+    """The outcome of one check: its findings, smallest request first, and why cases were not judged.
+
+    excuse  why findings of the kind "known" fail nothing
+    """
 
     check: Check
     state: CheckState
     findings: tuple[Finding, ...] = ()
     reasons: tuple[str, ...] = ()
+    excuse: str = ""
 
     @property
     def level(self) -> Level:
@@ -122,6 +132,14 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What the budget left out: the ids of checks that were not checked, and how many cases of others."""
+
+    checks: tuple[str, ...] = ()
+    cases: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """The ids of broken checks compared with an earlier run's."""
 
@@ -160,10 +178,33 @@ class Result:
         """The outcomes in these states whose level counts for the exit code."""
         return [outcome for outcome in self.in_state(*states) if decides(outcome.level, self.level)]
 
+    def standing(self, outcome: Outcome) -> Standing:
+        """What an outcome with findings means for this run."""
+        if outcome.state != "broken":
+            return next(each for each in STANDINGS if each == outcome.state)
+        if not decides(outcome.level, self.level):
+            return "reported"
+        return "before" if self.compared and outcome.check.id not in self.compared.new else "fails"
+
+    def _standing_as(self, standing: Standing) -> list[Outcome]:
+        return [outcome for outcome in self.in_state("broken") if self.standing(outcome) == standing]
+
     @property
     def deviations(self) -> list[Outcome]:
         """Checks broken beyond the run's level: they are reported and fail nothing."""
-        return [outcome for outcome in self.in_state("broken") if not decides(outcome.level, self.level)]
+        return self._standing_as("reported")
+
+    @property
+    def left_out(self) -> LeftOut:
+        """What the budget could not pay."""
+        unpaid = [each for each in self.in_state("unchecked") if any(map(_unpaid, each.reasons))]
+        asked = any(each.state != "unchecked" for each in self.outcomes)
+        return LeftOut(tuple(each.check.id for each in unpaid), self.planned.more if asked else 0)
+
+    @property
+    def as_before(self) -> list[Outcome]:
+        """Outcomes that would fail the run, were they not in the baseline."""
+        return self._standing_as("before")
 
     @property
     def open_questions(self) -> list[str]:
@@ -188,8 +229,7 @@ class Result:
     @property
     def breaks(self) -> list[Outcome]:
         """The outcomes that fail the run: all broken ones that decide, with a baseline only the new ones."""
-        found = self.deciding("broken")
-        return [each for each in found if each.check.id in self.compared.new] if self.compared else found
+        return self._standing_as("fails")
 
     @property
     def verdict(self) -> _Verdict:
@@ -215,12 +255,20 @@ def outcomes(results: Iterable[CaseResult], planned: Planned) -> tuple[Outcome, 
             reasons.setdefault(result.check.id, []).append(result.unjudged)
         for finding in result.findings:
             found.setdefault(finding.check, []).append(finding)
-    reasons.update({name: ["the budget did not reach so far"] for name in planned.cut})
+    reasons.update({name: [_BEYOND_BUDGET] for name in planned.cut})
     names = {*checks, *planned.cut, *planned.musts, *examined, *found}
     return tuple(
         _outcome(checks.get(name) or find(name), found.get(name, ()), name in examined, reasons.get(name, ()))
         for name in sorted(names, key=_place)
     )
+
+
+_BEYOND_BUDGET = "the budget did not reach so far"
+
+
+def _unpaid(reason: str) -> bool:
+    """Whether the budget is the reason, by the plan or as it was spent."""
+    return "the budget " in reason
 
 
 def _outcome(check: Check, findings: Iterable[Finding], examined: bool, reasons: Iterable[str]) -> Outcome:
@@ -241,15 +289,18 @@ def _places() -> dict[str, int]:
     return {name: number for number, name in enumerate(catalogue())}
 
 
-def kept_deviations(result: Result, ids: Iterable[str]) -> Result:
-    """The result with the broken and flaky findings of these checks turned into known ones."""
-    known = set(ids)
-    changed = (_as_known(each) if each.check.id in known else each for each in result.outcomes)
+def kept_deviations(result: Result, excuses: Mapping[str, str]) -> Result:
+    """The result with the broken and flaky findings of some checks, id → excuse, turned into known ones."""
+    changed = (
+        _as_known(each, excuses[each.check.id]) if each.check.id in excuses else each
+        for each in result.outcomes
+    )
     return replace(result, outcomes=tuple(changed))
 
 
-def _as_known(outcome: Outcome) -> Outcome:
+def _as_known(outcome: Outcome, excuse: str) -> Outcome:
     findings = [
         replace(each, kind="known") if each.kind in ("broken", "flaky") else each for each in outcome.findings
     ]
-    return _outcome(outcome.check, findings, outcome.state != "unchecked", outcome.reasons)
+    made = _outcome(outcome.check, findings, outcome.state != "unchecked", outcome.reasons)
+    return replace(made, excuse=excuse)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock.contract.checks import catalogue, family_of
+from openpipe_mock.contract.checks import catalogue, family_of, no_such_check
 from openpipe_mock.contract.expressions import BadExpression, expression
 from openpipe_mock.contract.findings import CaseResult, Planned, Result, outcomes
 from openpipe_mock.contract.options import RUN_OPTIONS
@@ -60,9 +60,7 @@ def run(options: RunOptions, progress: Progress | None = None) -> Result:
     server = server_of(options)
     for pattern in options.only:
         if not _plausible(pattern):
-            raise UsageProblem(
-                f"--only {pattern}: no check has such an id; `openpipe-mock explain` lists them"
-            )
+            raise UsageProblem(f"--only {pattern}: {no_such_check(pattern)}")
     if options.match:
         _check_words(options.match)
     collector = Collector(replace(options, max_requests=server.max_requests), progress or Progress())

@@ -1,31 +1,39 @@
 """The contract suite's reports as text and JSON, and the page docs/checks.md."""
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
+from textwrap import wrap
 from typing import Any
 
-from openpipe_mock.contract.checks import MEANINGS, Check, catalogue, decides
-from openpipe_mock.contract.findings import CheckState, Finding, Outcome, Planned, Result
+from openpipe_mock.contract.causes import Cause, causes
+from openpipe_mock.contract.checks import MEANINGS, Check, catalogue, citation, decides
+from openpipe_mock.contract.facts import (
+    MOST_ANSWER,
+    MOST_BODY,
+    TITLES,
+    Paint,
+    beginning,
+    by_state,
+    cause_facts,
+    fact_line,
+    failure,
+    id_list,
+    left_out,
+    plain,
+    tally,
+    verdict,
+)
+from openpipe_mock.contract.findings import STANDINGS, Finding, Outcome, Planned, Result
 from openpipe_mock.contract.probe import Exchange
-from openpipe_mock.contract.reporting import Fact, json_text
+from openpipe_mock.contract.reporting import json_text
 from openpipe_mock.core.levels import LEVELS
-from openpipe_mock.core.wording import counted
+from openpipe_mock.core.wording import counted, short
 
 Json = dict[str, Any]
-
-_MOST_SHOWN = 600
-_MOST_CURL = 4000
+_COLUMNS = 80
+_MOST_ROWS = 3
 _MOST_LISTED = 12
-_MOST_BODY, _MOST_ANSWER = 20_000, 4_000
-"""Characters of a request's and of an answer's body that reports have."""
-VERDICT_WORDS = {
-    "kept": "The contract is kept",
-    "broken": "The contract is broken",
-    "inconclusive": "Inconclusive",
-}
-COLUMNS: tuple[CheckState, ...] = ("kept", "broken", "flaky", "known", "lenient", "unchecked")
-"""The columns of the table by level."""
+_MOST_LINE = 200
 
 
 def header(url: str, level: str, seed: int, budget: int) -> Iterator[str]:
@@ -35,18 +43,17 @@ def header(url: str, level: str, seed: int, budget: int) -> Iterator[str]:
 
 
 def plan(planned: Planned, *, whole: bool = False) -> Iterator[str]:
-    """Lines about the plan. `whole` names each check, else they are summed up by family."""
-    kept = f", {planned.reserve} kept back to ask again" if planned.reserve else ""
-    yield (
-        f"  plan: {planned.requests} requests{kept}, {planned.bytes:,} bytes to send,"
-        f" at most {planned.tokens:,} tokens to read and write"
-    )
-    groups: dict[str, int] = {}
-    for family, cost in planned.families.items():
-        name = family if whole else ".".join(family.split(".")[:2])
-        groups[name] = groups.get(name, 0) + cost
-    width = max(map(len, groups), default=0)
-    yield from (f"    {name:{width}} {cost:5}" for name, cost in groups.items())
+    """Lines about the plan. `whole` names each check and its requests, and what the budget leaves out."""
+    kept = f", {planned.reserve} kept back" if planned.reserve else ""
+    size = f"{planned.bytes:,} bytes, at most {planned.tokens:,} tokens"
+    yield f"  plan: {planned.requests} requests{kept}, {size}"
+    if whole:
+        width = max(map(len, planned.families), default=0)
+        yield from (f"    {name:{width}} {cost:5}" for name, cost in planned.families.items())
+        yield from _limits_of(planned)
+
+
+def _limits_of(planned: Planned) -> Iterator[str]:
     if planned.shared:
         yield (
             f"  {planned.shared} valid requests are asked as {planned.bodies};"
@@ -58,136 +65,102 @@ def plan(planned: Planned, *, whole: bool = False) -> Iterator[str]:
         yield f"  and {planned.more} further cases of checks that are made; --thorough makes all of them"
 
 
-def id_list(ids: tuple[str, ...] | list[str]) -> str:
-    """The ids in one line, at most twelve names. Members of one family are summed up as a number."""
-    families: dict[str, int] = {}
-    for name in ids:
-        family = ".".join(name.split(".")[:2]) if name.count(".") > 2 else name
-        families[family] = families.get(family, 0) + 1
-    told = [name if count == 1 else f"{name}.* ({count})" for name, count in families.items()]
-    rest = [f"{len(told) - _MOST_LISTED} more"] if len(told) > _MOST_LISTED else []
-    return ", ".join([*told[:_MOST_LISTED], *rest])
+def report_text(result: Result, rerun: str, *, verbose: bool = False, paint: Paint = plain) -> Iterator[str]:
+    """Lines for after the run: the verdict, the causes in a line each, then a block for each of them.
 
-
-def report_text(result: Result, rerun: str) -> Iterator[str]:
-    """Lines for after the run. `rerun` is the command that repeats it, without `--only`."""
+    `rerun` is the command that repeats the run, without `--only`. `verbose` has a block for each check.
+    """
+    every = causes(result)
+    failing = [cause for cause in every if cause.failing]
     yield ""
-    for outcome in result.breaks:
-        yield from failure(outcome, result.url, rerun)
-    yield from _others(result, rerun)
+    yield f"{paint(result.verdict, verdict(result))}."
+    for number, cause in enumerate(failing, 1):
+        yield from _overview(number, cause, paint)
+    yield from (f"Not judged: {question}" for question in _some(result.open_questions, verbose))
     yield from (f"Remark: {remark}" for remark in result.remarks)
-    yield from (f"Not judged: {question}" for question in result.open_questions)
+    yield ""
+    for number, cause in enumerate(failing, 1):
+        if verbose:
+            for outcome in cause.outcomes:
+                yield from failure(outcome, result.url, rerun, paint)
+        else:
+            yield from _block(number, cause, result.url, rerun, paint)
+    yield from _others([cause for cause in every if not cause.failing], verbose, paint)
+    yield from _compared(result)
+    yield from filter(None, [left_out(result)])
     yield from result.crashes
     yield ""
     yield from _table(result)
-    yield ""
-    yield _verdict(result)
+    yield f"{tally(result)}."
 
 
-def _verdict(result: Result) -> str:
-    told = VERDICT_WORDS[result.verdict]
-    if result.breaks:
-        told = f"{told}: {counted(len(result.breaks), 'check')} at level {result.level}"
-    return f"{told}. {result.requests} requests in {result.seconds:.1f} s, exit code {result.exit_code}."
-
-
-def failure(outcome: Outcome, url: str, rerun: str) -> Iterator[str]:
-    """Lines about one broken check: promise, source, request and answer, how to repeat it, what to do."""
-    check = outcome.check
-    yield f"{outcome.state.upper()} {check.id} ({outcome.level}: {MEANINGS[outcome.level]})"
-    yield f"  {check.promise}"
-    for fact in check_facts(outcome, url, rerun):
-        yield f"  {fact.name:9}{fact.text} {_short(fact.body, fact.size)}".rstrip()
-    yield ""
-
-
-def check_facts(outcome: Outcome, url: str, rerun: str) -> Iterator[Fact]:
-    """What reports say of a check: its source, what was seen, sent and answered, and what to do."""
-    check, first, seen = outcome.check, outcome.first, outcome.first.evidence
-    more = len({each.case for each in outcome.findings}) - 1
-    yield Fact("Rests on", f"“{check.quote}”")
-    yield Fact("Seen", first.placed + (f" (and in {more} other cases)" if more > 0 else ""))
-    if seen:
-        request, answer = seen.request, beginning(seen.body, _MOST_ANSWER)
-        body = beginning(request.body, _MOST_BODY)
-        yield Fact("Sent", f"{request.method} {request.path}", True, body, first.size)
-        status = seen.failure or f"{seen.status} {seen.header('content-type')}"
-        yield Fact("Answered", status, True, answer, len(answer))
-        command = curl(first, url)
-        if command:
-            yield Fact("curl", command, True)
-    yield Fact("Remedy", check.remedy)
-    yield Fact("Again", f"{rerun} --only {shlex.quote(first.case)}", True)
-
-
-def beginning(body: bytes, most: int) -> str:
-    """The first `most` characters of a body."""
-    whole = body[: most + 4].decode("utf-8", "replace")
-    return whole if len(body) <= most else f"{whole[:most]}…"
-
-
-def _short(text: str, size: int) -> str:
-    """The beginning of a body, on one line."""
-    line = " ".join(text.split("\n")).replace("\r", " ")
-    return line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}… ({size} bytes)"
-
-
-def curl(finding: Finding, url: str) -> str:
-    """A shell command that sends the request again, "" where the body is too long or contains NUL."""
-    if not finding.evidence or finding.size > _MOST_CURL or b"\x00" in finding.evidence.request.body:
-        return ""
-    request = finding.evidence.request
-    words = ["curl", "-sS", "-i", "-X", request.method, shlex.quote(f"{url}{request.path}")]
-    for name, value in request.headers:
-        words += ["-H", shlex.quote(f"{name}: {value}")]
-    if request.credential == "key":
-        words += ["-H", '"Authorization: Bearer $OPENPIPE_API_KEY"']
-    elif request.credential == "wrong":
-        words += ["-H", "'Authorization: Bearer invalid-key'"]
-    if request.body:
-        words += ["--data-binary", shlex.quote(request.body.decode("utf-8", "replace"))]
-    return " ".join(words)
-
-
-def _others(result: Result, rerun: str) -> Iterator[str]:
-    """Outcomes that fail nothing, one line each, and the comparison with the baseline."""
-    groups = (
-        ("Deviations beyond the level, which fail nothing:", result.deviations),
-        (
-            "Broken before, too (baseline):",
-            [each for each in result.deciding("broken") if each not in result.breaks],
-        ),
-        ("Flaky: broken once, kept when asked again:", result.in_state("flaky")),
-        ("Known deviations:", result.in_state("known")),
-        ("More is accepted than the contract allows, as the real service does:", result.in_state("lenient")),
+def _some(lines: list[str], verbose: bool) -> list[str]:
+    """All lines, or the first of them and the number of the rest."""
+    rest = len(lines) - _MOST_LISTED
+    return (
+        lines if verbose or rest <= 0 else [*lines[:_MOST_LISTED], f"and {rest} more; --verbose lists them."]
     )
-    for title, found in groups:
-        if found:
-            yield title
-            yield from (_line(outcome) for outcome in found[:_MOST_LISTED])
-            if len(found) > _MOST_LISTED:
-                yield f"  and {len(found) - _MOST_LISTED} more; --json lists them all"
+
+
+def _overview(number: int, cause: Cause, paint: Paint) -> list[str]:
+    """A cause in at most three lines."""
+    head, told = f"{number:3}. ", f"{cause.name}  {cause.sentence}"
+    lines = wrap(told, _COLUMNS - len(head), max_lines=_MOST_ROWS, placeholder=" …", break_on_hyphens=False)
+    rows = [f"{head if place == 0 else ' ' * len(head)}{line}" for place, line in enumerate(lines)]
+    return [row.replace(cause.name, paint("broken", cause.name), 1) for row in rows[:1]] + rows[1:]
+
+
+def _block(number: int, cause: Cause, url: str, rerun: str, paint: Paint) -> Iterator[str]:
+    level = cause.main.level
+    yield f"{number}. {paint('broken', cause.name)} ({level}: {MEANINGS[level]})"
+    yield f"  {cause.main.check.promise}"
+    for fact in cause_facts(cause, url, rerun):
+        if fact.name != "curl":
+            yield fact_line(fact)
+    yield ""
+
+
+def _others(found: list[Cause], verbose: bool, paint: Paint) -> Iterator[str]:
+    """What fails nothing, one line for each cause; `verbose` has one for each check."""
+    for standing in STANDINGS[1:]:
+        own = [cause for cause in found if cause.standing == standing]
+        if own:
+            yield paint(standing, TITLES[standing])
+            told = (_outcome_line(each) for cause in own for each in cause.outcomes)
+            yield from _some([*told] if verbose else [*map(_line, own)], verbose)
             yield ""
+
+
+def _line(cause: Cause) -> str:
+    """A cause that fails nothing, in a line."""
+    others = f"; also {cause.also}" if cause.others else ""
+    return short(
+        f"  {cause.name} ({cause.main.level}) {cause.sentence}{_excuse(cause.main)}{others}", _MOST_LINE
+    )
+
+
+def _outcome_line(outcome: Outcome) -> str:
+    return f"  {outcome.check.id} ({outcome.level}) {outcome.first.placed}{_excuse(outcome)}"
+
+
+def _excuse(outcome: Outcome) -> str:
+    return f" ({outcome.excuse})" if outcome.excuse else ""
+
+
+def _compared(result: Result) -> Iterator[str]:
+    """The comparison with the baseline."""
     for word, ids in asdict(result.compared).items() if result.compared else ():
-        yield f"{word.capitalize()} since the baseline: {', '.join(ids) or 'none'}"
-
-
-def _line(outcome: Outcome) -> str:
-    return f"  {outcome.check.id} ({outcome.level}) {outcome.first.placed}"
+        yield f"{word.capitalize()} since the baseline: {id_list(ids) or 'none'}"
 
 
 def _table(result: Result) -> Iterator[str]:
     """How many checks of each level are in which state."""
-    yield f"{'level':12}" + "".join(f"{state:>11}" for state in COLUMNS)
-    for level in LEVELS:
-        note = "" if decides(level, result.level) else "  (only reported)"
-        yield f"{level:12}" + "".join(f"{count:11}" for count in by_level(result, level)) + note
-
-
-def by_level(result: Result, level: str) -> Iterator[int]:
-    """How many checks of a level are in each of the states in COLUMNS."""
-    own = [outcome.state for outcome in result.outcomes if outcome.level == level]
-    yield from map(own.count, COLUMNS)
+    yield f"{'checks':10}" + "".join(f"{level:>12}" for level in LEVELS)
+    for state, counts in by_state(result):
+        yield f"{state:10}" + "".join(f"{count:12}" for count in counts)
+    light = [level for level in LEVELS if not decides(level, result.level)]
+    if light:
+        yield f"What is told at level {' and '.join(light)} fails nothing."
 
 
 def documentation(members: dict[str, str]) -> str:
@@ -235,6 +208,7 @@ def report_json(result: Result) -> str:
         "level": result.level,
         "seed": result.seed,
         "verdict": result.verdict,
+        "summary": f"{verdict(result)}.",
         "exit_code": result.exit_code,
         "requests": result.requests,
         "budget": result.budget,
@@ -243,19 +217,35 @@ def report_json(result: Result) -> str:
         "open_questions": result.open_questions,
         "crashes": result.crashes,
         "baseline": result.compared and asdict(result.compared),
+        "left_out": {"sentence": left_out(result), **asdict(result.left_out)},
+        "causes": [_cause_json(cause) for cause in causes(result)],
         "checks": [
             {
                 "id": outcome.check.id,
                 "level": outcome.level,
                 "state": outcome.state,
-                "decides": outcome in result.deciding(outcome.state),
+                "decides": decides(outcome.level, result.level),
                 "reasons": outcome.reasons,
+                "excuse": outcome.excuse,
                 "findings": [_finding_json(finding) for finding in outcome.findings],
             }
             for outcome in result.outcomes
         ],
     }
     return json_text(told, 1)
+
+
+def _cause_json(cause: Cause) -> Json:
+    check, first = cause.main.check, cause.main.first
+    return {
+        "name": cause.name,
+        "standing": cause.standing,
+        "level": cause.main.level,
+        "sentence": cause.sentence,
+        "rests_on": citation(check.id, check.quote, first.pointer),
+        "remedy": check.remedy,
+        "checks": [outcome.check.id for outcome in cause.outcomes],
+    }
 
 
 def _finding_json(finding: Finding) -> Json:
@@ -278,10 +268,10 @@ def _exchange_json(exchange: Exchange) -> Json:
         "path": request.path,
         "headers": request.headers,
         "credential": request.credential,
-        "body": beginning(request.body, _MOST_BODY),
+        "body": beginning(request.body, MOST_BODY),
         "size": len(request.body),
         "status": exchange.status,
         "failure": exchange.failure,
         "content_type": exchange.header("content-type"),
-        "answer": beginning(exchange.body, _MOST_ANSWER),
+        "answer": beginning(exchange.body, MOST_ANSWER),
     }

@@ -234,7 +234,7 @@ def _break(verdict: Verdict, run: Run) -> str:
     """A run in which something broke."""
     facts = [Fact("Difference", run.differs)] if run.differs else []
     facts += [Fact("Contract", str(breach)) for breach in run.new]
-    facts.append(Fact("Again", _again(verdict, run), True))
+    facts.append(Fact("Again", _again(verdict, run), True, copy=True))
     return reporting.details(f"<code>{escape(run.name)}</code> {escape(_sentence(run))}", facts, opened=True)
 
 

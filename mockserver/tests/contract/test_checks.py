@@ -12,6 +12,7 @@ from openpipe_mock.contract.checks import (
     Check,
     UnknownCheck,
     catalogue,
+    citation,
     decides,
     explain,
     family_of,
@@ -103,6 +104,45 @@ def test_a_member_has_its_family_s_words_and_a_level_of_its_own() -> None:
     assert not member.family
     with pytest.raises(KeyError):
         find("judge.no_such_check")
+
+
+@pytest.mark.slow
+def test_a_case_that_breaks_a_rule_cites_what_its_schema_says_of_it() -> None:
+    """An `enum` is explained by the values that may stand there, not by `additionalProperties`."""
+    checks = [find(name, level) for name, level in cases().items() if ".rejects." in name]
+    assert len(checks) > 200
+    for check in checks:
+        component, rule = check.id.split(".")[2:]
+        words = f"(^|.* )({rule}|anyOf|oneOf): " if rule == "type" else f"(^|.* ){rule}: "
+        assert re.match(rf"{component}: ", check.quote), check
+        assert re.match(words, check.quote.partition(": ")[2]), check
+
+
+@pytest.mark.parametrize(
+    ("check", "pointer", "words"),
+    [
+        ("judge.rejects.ToolCall.enum", "", "ToolCall: type: enum: [function]"),
+        ("judge.rejects.AssistantMessage.enum", "/output/role", "AssistantMessage: role: enum: [assistant]"),
+        ("judge.rejects.ToolCallFunction.type", "/arguments", "ToolCallFunction: arguments: type: string"),
+        (
+            "chat.rejects.ChatCompletionRequest.required",
+            "/model",
+            "ChatCompletionRequest: required: [messages, model]",
+        ),
+        ("chat.rejects.OpCache.enum", "", "OpCache: enum: [readWrite, readOnly, writeOnly, 'true', 'false']"),
+        ("judge.rejects.NoSuchComponent.enum", "", "the quote"),
+        ("criteria.sorted", "/choices", "the quote"),
+    ],
+)
+def test_a_citation_is_the_line_that_the_pointer_leads_to(check: str, pointer: str, words: str) -> None:
+    assert citation(check, "the quote", pointer) == words
+
+
+def test_a_long_citation_is_cut() -> None:
+    check = "chat.rejects.ChatCompletionRequest.type"
+    assert citation(check, "").count(";") == 3
+    assert citation(check, "").endswith("; …")
+    assert citation(check, "", "/stop").startswith("ChatCompletionRequest: stop: ")
 
 
 def test_an_explanation_has_promise_level_source_and_remedy() -> None:

@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from openpipe_mock.cli.contract import contract_command, explain_command, live, rerun
+from openpipe_mock.cli.contract import contract_command, explain_command, live, painted, rerun
 from openpipe_mock.contract.run import undisturbed
 from openpipe_mock.contract.target import RunOptions
 from tests.environments import ROOT, here
@@ -61,26 +61,62 @@ def test_a_kept_contract_ends_with_0_and_says_so(stage: Stage) -> None:
 
 def test_a_broken_one_ends_with_1_and_writes_what_was_asked_for(stage: Stage, tmp_path: Path) -> None:
     mutant(stage, first_killed_by("criteria.sorted"))
-    files = {name: tmp_path / name for name in ("a.json", "a.xml", "a.html", "a.yaml")}
-    flags = ["--json", "--junit", "--html", "--write-known"]
+    files = {name: tmp_path / name for name in ("a.json", "a.xml", "a.html", "a.md", "a.yaml")}
+    flags = ["--json", "--junit", "--html", "--summary", "--write-known"]
     given = [word for pair in zip(flags, map(str, files.values()), strict=True) for word in pair]
     only = ["--only", "criteria.sorted"]
     done = running(stage.base_url, *KNOWS, *only, *given)
     assert done.exit_code == 1, done.output
-    assert "BROKEN criteria.sorted" in done.stdout
+    assert "  1. criteria.sorted  " in done.stdout
+    assert "\x1b" not in done.stdout, "colours are for a terminal"
     assert json.loads(files["a.json"].read_text())["verdict"] == "broken"
     assert "criteria.sorted" in files["a.html"].read_text()
     assert "<failure" in files["a.xml"].read_text()
+    assert files["a.md"].read_text().startswith("## ")
     assert all(KEY not in path.read_text() for path in files.values())
     assert KEY not in done.output
-    drafted = files["a.yaml"].read_text()
-    files["a.yaml"].write_text(drafted.replace('""', "It sorts next week."))
     again = running(stage.base_url, *KNOWS, *only, "--known", str(files["a.yaml"]))
     assert again.exit_code == 0, again.output
     assert "Known deviations" in again.stdout
     same = running(stage.base_url, *KNOWS, *only, "--baseline", str(files["a.json"]))
     assert same.exit_code == 0
+    assert "No new break; 1 as in the baseline." in same.stdout
     assert "Unchanged since the baseline: criteria.sorted" in same.stdout
+
+
+def test_verbose_has_each_check_with_its_curl_line(stage: Stage) -> None:
+    mutant(stage, first_killed_by("criteria.sorted"))
+    words = [stage.base_url, *KNOWS, "--only", "criteria.sorted"]
+    assert "curl -sS" not in running(*words).stdout
+    told = running(*words, "--verbose").stdout
+    assert "BROKEN criteria.sorted" in told
+    assert "curl -sS" in told
+
+
+def test_a_verdict_is_coloured_unless_that_is_unwanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert painted("broken", "x") == click.style("x", "red", bold=True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert painted("broken", "x") == "x"
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("{id: criteria.sortd, reason: x, expires: 2030-01-01}", "Did you mean criteria.sorted?"),
+        (
+            "{id: judge.rejects.Tool.tpe, reason: x, expires: 2030-01-01}",
+            "Did you mean judge.rejects.Tool.type?",
+        ),
+        ("{id: criteria.sorted, reason: x, expires: 2026-02-30}", "expires is no date"),
+    ],
+)
+def test_a_known_deviation_that_makes_no_sense_ends_with_2(entry: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "known.yaml").write_text(f"- {entry}")
+    done = running("http://127.0.0.1:9", "--known", str(tmp_path / "known.yaml"))
+    assert done.exit_code == 2, done.output
+    assert told in done.output
+    assert done.stdout == "", "before anything is sent"
 
 
 def first_killed_by(check: str) -> str:
@@ -106,6 +142,7 @@ def test_a_dry_run_ends_with_0_and_needs_no_server() -> None:
     [
         (["not-a-url"], "http://"),
         (["http://127.0.0.1:9", "--only", "no.such"], "--only no.such"),
+        (["http://127.0.0.1:9", "--only", "criteria.sortd"], "Did you mean criteria.sorted?"),
         (["http://127.0.0.1:9", "--latest", "x"], "--latest wants"),
         (["http://127.0.0.1:9", "-k", "a and"], "-k a and: a word is missing at the end; write it as in -k"),
         (["http://127.0.0.1:9", "--known", "/no/such/file"], "/no/such/file"),

@@ -201,7 +201,7 @@ def test_a_default_run_checks_all_but_further_edits(live: Live) -> None:
     assert states(result, "unchecked") == set()
     assert result.planned.cut == ()
     assert result.planned.more > 500, "further edits, in rotation"
-    lines = "\n".join(plan_lines(result.planned))
+    lines = "\n".join(plan_lines(result.planned, whole=True))
     assert re.search(r"\d+ valid requests are asked as \d\d;", lines)
     assert "beyond the budget" not in lines
     assert "further cases of checks that are made; --thorough makes all of them" in lines

@@ -1,6 +1,7 @@
 """The reports of a run: text, JUnit, JSON, a page; known deviations and a baseline."""
 
 import datetime
+import html
 import json
 import re
 import shlex
@@ -14,9 +15,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-import yaml
 
-from openpipe_mock.contract.checks import find
+from openpipe_mock.contract.checks import catalogue, find
 from openpipe_mock.contract.deviations import (
     BadFile,
     Known,
@@ -25,12 +25,16 @@ from openpipe_mock.contract.deviations import (
     draft,
     read_baseline,
     read_known,
+    refuse_unknown_ids,
 )
+from openpipe_mock.contract.facts import curl, id_list, sent, verdict
 from openpipe_mock.contract.findings import CaseResult, Finding, Outcome, Planned, Result, outcomes
 from openpipe_mock.contract.html import report_page
 from openpipe_mock.contract.junit import report_junit
 from openpipe_mock.contract.probe import Exchange, Request
-from openpipe_mock.contract.text import curl, header, id_list, plan, report_json, report_text
+from openpipe_mock.contract.summary import report_summary
+from openpipe_mock.contract.text import header, plan, report_json, report_text
+from openpipe_mock.core.levels import LEVELS
 from tests.judging import states, verdict_on
 from tests.reference.habits import Habits
 from tests.reference.mutants import mutants
@@ -135,18 +139,17 @@ def test_the_worst_that_was_seen_is_a_check_s_state() -> None:
 def test_a_failure_is_told_once_with_all_that_is_needed_to_see_it_again() -> None:
     found = mutant_s("criteria-score-above-1")
     told = text(found)
-    assert told.count("BROKEN chat.response.score") == 1
+    assert told.count("chat.response.score (documented: ") == 1
     check = find("chat.response.score")
     for part in (
         check.promise,
         check.quote,
         check.remedy,
         "outside 0 to 1",
-        "$OPENPIPE_API_KEY",
         f"{AGAIN} --only ",
     ):
         assert part in told
-    assert "The contract is broken: 1 check at level sdk." in told
+    assert "The contract is broken: 1 check at level sdk, 1 cause." in told
     assert "exit code 1" in told
 
 
@@ -204,25 +207,52 @@ def test_what_decides_nothing_is_told_in_a_line() -> None:
     assert "The contract is kept." in told
 
 
+def test_verbose_has_a_block_for_each_check_and_a_line_for_what_fails_nothing() -> None:
+    made = result(
+        outcome(finding("judge.response.score")),
+        outcome(finding("chat.response.score")),
+        outcome(finding("chat.model", level="decision")),
+        outcome(finding("chat.usage.sum", level="decision")),
+    )
+    told = "\n".join(report_text(made, AGAIN, verbose=True))
+    assert told.count("\nBROKEN ") == 2
+    assert told.count("curl -sS") == 2
+    assert "  chat.usage.sum (decision) /choices: " in told
+
+
+def test_what_else_a_check_has_seen_is_told_up_to_three_times() -> None:
+    found = [finding(sentence=f"the {word} is wrong.") for word in ("id", "model", "usage", "time", "role")]
+    told = text(result(outcome(*found)))
+    assert told.count("  And      ") == 4
+    assert "And      1 more; --verbose and --json have them" in told
+
+
+def test_what_steers_a_terminal_is_not_repeated() -> None:
+    told = text(result(outcome(finding(evidence=replace(EVIDENCE, body=b"\x1b[2J\r\nx")))))
+    assert "\x1b" not in told
+    assert "[2J  x" in told
+
+
 def test_a_long_list_is_cut_with_its_number() -> None:
     many = [
         outcome(finding(f"judge.rejects.C{number}.type", kind="lenient"), state="lenient")
         for number in range(20)
     ]
-    assert "and 8 more" in text(result(*many))
+    assert "lenient" in text(result(*many))
+    told = "\n".join(report_text(result(*many), AGAIN, verbose=True))
+    assert told.count("judge.rejects.C") == 20
     assert id_list([f"a.b{number}" for number in range(20)]).endswith("8 more")
     assert id_list(["judge.rejects.A.type", "judge.rejects.B.type"]) == "judge.rejects.* (2)"
 
 
 def test_the_table_counts_by_level() -> None:
     told = text(result(KEPT, outcome(finding("chat.model", level="decision"))))
-    rows = {
-        line.split()[0]: line.split()[1:]
-        for line in told.splitlines()
-        if line.startswith(("documented", "decision"))
-    }
-    assert rows["documented"][:6] == ["1", "0", "0", "0", "0", "0"]
-    assert rows["decision"][:6] == ["0", "1", "0", "0", "0", "0"]
+    rows = {line.split()[0]: line.split()[1:] for line in told.splitlines() if line}
+    assert rows["checks"] == [*LEVELS]
+    assert rows["kept"] == ["1", "0", "0", "0"]
+    assert rows["broken"] == ["0", "0", "0", "1"]
+    assert "flaky" not in rows, "a state in which nothing is has no row"
+    assert "level source and decision fails nothing" in told
 
 
 def test_header_and_plan_say_what_is_about_to_happen() -> None:
@@ -237,7 +267,7 @@ def test_header_and_plan_say_what_is_about_to_happen() -> None:
         "chat.model",
     ):
         assert part in told
-    assert re.search(r"judge.errors +3\n", told)
+    assert told.count("judge.errors.method ") == 1, "only the whole plan names each check"
     assert re.search(r"judge.errors.method +2\n", told)
 
 
@@ -291,28 +321,178 @@ class Tags(HTMLParser):
 def test_the_page_needs_nothing_else_and_escapes_what_servers_say() -> None:
     made = report_page(result(KEPT, outcome(finding()), crashes=("<i>oh</i>",), remarks=("<u>",)), AGAIN)
     tags = Tags(made)
-    assert tags.links == []
-    assert not {"script", "link", "img", "b", "i", "u"} & set(tags.tags)
+    assert {link for link in tags.links if not link.startswith("#")} == set()
+    assert not {"link", "img", "b", "i", "u"} & set(tags.tags)
+    assert tags.tags.count("script") == 1
+    assert "alert" not in made.rpartition("<script>")[2]
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in made
     assert "prefers-color-scheme:dark" in made
+    assert "@media print" in made
     assert 'name="viewport"' in made
 
 
-def test_the_page_unfolds_what_is_broken_and_shows_all_checks_by_endpoint() -> None:
+def test_the_page_has_the_checks_first_and_what_is_broken_folded_below() -> None:
     made = report_page(mutant_s("criteria-score-above-1"), AGAIN)
-    assert made.count("<details open>") == 1
-    assert "<code>results.<wbr>asked</code>" in made
-    assert "Findings (1)" in made
+    assert "<details open>" not in made
+    assert "results.<wbr>asked" in made
+    assert made.index("<h2>Checks</h2>") < made.index("What fails the run (1)") < made.index("<dt>curl</dt>")
+    assert made.count('href="#cause-chat.response.score"') == 2, "from the list of causes, and from the grid"
+    assert made.count('id="cause-chat.response.score"') == 1
+
+
+def test_the_page_copies_the_curl_line_and_the_command_that_asks_again() -> None:
+    made = report_page(result(outcome(finding())), AGAIN)
+    copied = re.findall(r"<button type=\"button\" hidden>copy</button><pre>([^<]*)</pre>", made)
+    assert [html.unescape(each) for each in copied] == [
+        curl(finding(), "http://mock.test/api/v1"),
+        f"{AGAIN} --only criteria.sorted",
+    ]
+
+
+def test_a_cause_on_the_page_names_every_check_that_it_breaks() -> None:
+    made = report_page(
+        result(outcome(finding("judge.response.score")), outcome(finding("chat.response.score"))), AGAIN
+    )
+    assert "All 2 checks that it breaks" in made
+    assert "<code>chat.<wbr>response.<wbr>score</code> documented, broken" in made
+    assert made.count("it is &lt;b&gt;not&lt;/b&gt; sorted.") == 5, "list, cause, its fact, and each check"
 
 
 def test_a_page_without_findings_says_so() -> None:
-    assert "None." in report_page(result(KEPT), AGAIN)
+    made = report_page(result(KEPT), AGAIN)
+    assert "What fails the run (0)" in made
+    assert "Nothing." in made
 
 
-def test_a_family_is_one_cell_with_its_number() -> None:
+def test_a_family_is_one_field_with_its_number() -> None:
     family = [Outcome(find(f"judge.rejects.C{number}.type"), "kept") for number in range(3)]
     made = report_page(result(*family, outcome(finding("judge.rejects.X.type"))), AGAIN)
-    assert "✗ 1/4" in made
+    assert "✗ rejects 1/4" in made
+
+
+@pytest.mark.parametrize("number", [0, 1, 20])
+def test_a_page_folds_all_notes_but_the_first(number: int) -> None:
+    made = report_page(result(KEPT, remarks=tuple(f"Note {each}." for each in range(number))), AGAIN)
+    assert made.count("<p>Note ") == number
+    assert ("15 more notes" in made) == (number == 20)
+
+
+def test_the_summary_has_at_most_40_lines_of_markdown() -> None:
+    names = [f"chat.{name}" for name in ("model", "usage.sum", "same_again", "json_object", "choices.cut")]
+    many = [outcome(finding(name, sentence="a | b\n`c` <d>")) for name in [*names, *MANY]]
+    notes = tuple(f"Note {number}." for number in range(30))
+    for made in (result(KEPT), result(*many), result(*many, KEPT, remarks=notes)):
+        told = report_summary(made)
+        lines = told.splitlines()
+        assert len(lines) <= 40
+        assert verdict(made) in lines[0].replace("\\", "")
+    assert "| kept | 1 | 0 | 0 | 0 |" in told
+    assert "- 25 more notes" in told
+    assert "a \\| b \\`c\\` \\<d\\>" in told
+
+
+MANY = [name for name, check in catalogue().items() if not check.family and name.startswith("judge.")]
+
+
+def test_each_format_says_what_the_budget_left_out() -> None:
+    cut = Outcome(find("chat.model"), "unchecked", (), ("the budget did not reach so far",))
+    made = result(KEPT, cut, planned=Planned(more=7))
+    words = "left out 1 check (chat.model) and 7 further cases"
+    told = {
+        "text": text(made),
+        "page": report_page(made, AGAIN),
+        "junit": report_junit(made, AGAIN),
+        "json": report_json(made),
+        "summary": report_summary(made).replace("\\", ""),
+    }
+    assert [name for name, each in told.items() if words not in each] == []
+    left = json.loads(told["json"])["left_out"]
+    assert (left["checks"], left["cases"]) == (["chat.model"], 7)
+    assert "left out" not in text(result(KEPT))
+
+
+# Evidence.
+
+
+def test_a_request_is_told_with_the_headers_on_which_a_finding_rests() -> None:
+    [line] = [each for each in text(result(outcome(finding()))).splitlines() if "Sent" in each]
+    assert line.split("Sent")[1].strip() == f'POST /chat/completions, op-criteria: ["it\'s"] {BODY}'
+    assert "content-type" not in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"credential": "none"}, ", no key"),
+        ({"credential": "wrong"}, ", a key that doesn't exist"),
+        ({"headers": (("content-type", "text/plain"),)}, "content-type: text/plain"),
+        ({"headers": ()}, ", no content-type"),
+        ({"body": b""}, ", no body"),
+        ({"headers": (("op-cache", "readOnly"), ("content-type", "application/json"))}, "op-cache: readOnly"),
+    ],
+)
+def test_what_is_unusual_about_a_request_is_told(changes: Mapping[str, Any], part: str) -> None:
+    found = shown(**changes)
+    assert found.evidence
+    assert part in sent(found.evidence, find(found.check))
+
+
+def test_a_finding_about_a_content_type_shows_it() -> None:
+    assert "content-type: application/json" in sent(EVIDENCE, find("judge.errors.content_type"))
+
+
+def test_a_finding_cites_what_its_own_rule_says() -> None:
+    case = "judge.rejects.ImageUrl.enum"
+    pointer = "/input/messages/0/content/0/image_url/detail"
+    told = text(result(outcome(finding(case, pointer=pointer))))
+    assert "Rests on “ImageUrl: detail: enum: [auto, low, high]”" in told
+    assert "additionalProperties" not in told
+
+
+# Standings.
+
+
+def test_junit_skips_what_is_known_or_in_the_baseline_with_the_reason() -> None:
+    known = applied(result(outcome(finding())), [Known("criteria.*", "Ticket 4711.", TODAY)], TODAY)
+    before = against_baseline(result(outcome(finding())), frozenset(["criteria.sorted"]))
+    told = []
+    for made in (known, before):
+        suite = ElementTree.fromstring(report_junit(made, AGAIN))[0]
+        assert (suite.attrib["failures"], suite.attrib["skipped"]) == ("0", "1")
+        told.append(next(suite.iter("skipped")).attrib["message"])
+    assert told == ["known until 2026-01-31: Ticket 4711.", "broken as in the baseline"]
+
+
+@pytest.mark.parametrize(
+    ("known", "before", "words"),
+    [
+        ((), None, "The contract is broken: 1 check at level sdk, 1 cause"),
+        ((), frozenset(["criteria.sorted"]), "No new break; 1 as in the baseline"),
+        ((), frozenset(["chat.model"]), "The contract is broken anew: 1 check at level sdk, 1 cause"),
+        (("criteria.sorted",), None, "The contract is kept, but for 1 known deviation"),
+    ],
+)
+def test_the_verdict_says_what_it_leaves_aside(
+    known: tuple[str, ...], before: frozenset[str] | None, words: str
+) -> None:
+    found = applied(result(outcome(finding())), [Known(each, "Because.", TODAY) for each in known], TODAY)
+    found = found if before is None else against_baseline(found, before)
+    assert verdict(found) == words
+    assert f"{words}." in text(found)
+    assert f"{words}." in report_page(found, AGAIN)
+    assert json.loads(report_json(found))["summary"] == f"{words}."
+
+
+def test_an_open_question_is_told_right_behind_the_verdict() -> None:
+    lines = text(result(KEPT, unreached={"judge": "Nobody."})).splitlines()
+    assert lines[1:3] == ["Inconclusive: 1 open question.", "Not judged: judge was not judged. Nobody."]
+
+
+def test_many_open_questions_are_counted() -> None:
+    made = result(*(outcome(finding(name, kind="flaky"), state="flaky") for name in MANY))
+    told = text(made)
+    assert told.count("Not judged: ") == 13
+    assert f"and {len(made.open_questions) - 12} more" in told
 
 
 # Known deviations.
@@ -345,7 +525,9 @@ def test_an_entry_that_nothing_needs_is_told() -> None:
     ("content", "words"),
     [
         ("id: x", "expected a list"),
-        ("- {id: x}", "entry 1: expected exactly id, reason and expires"),
+        ("- {id: x}", "entry 1: reason and expires is missing"),
+        ("- {id: x, reason: y, until: z}", "entry 1: expected id, reason and expires, and nothing else"),
+        ("- {id: x, reason: y, expires: 2026-13-45}", "no date such as"),
         ("- {id: 1, reason: x, expires: 2030-01-01}", "the id is no text"),
         ("- {id: x, reason: ' ', expires: 2030-01-01}", "the reason is empty"),
         ("- {id: x, reason: y, expires: soon}", "no date such as"),
@@ -370,13 +552,60 @@ def test_a_file_that_never_ends_is_not_read_to_its_end(read: Callable[[Path], ob
         read(Path("/dev/zero"))
 
 
-def test_a_draft_has_every_break_and_waits_for_reasons(tmp_path: Path) -> None:
-    made = draft(result(KEPT, outcome(finding(sentence="two\nlines"))), TODAY)
-    [entry] = yaml.safe_load(made)
-    assert entry == {"id": "criteria.sorted", "reason": "", "expires": datetime.date(2026, 5, 1)}
-    with pytest.raises(BadFile, match="the reason is empty"):
-        read_known(known_file(tmp_path, made))
+def test_a_draft_has_every_break_and_is_read_as_it_is(tmp_path: Path) -> None:
+    made = draft(result(KEPT, outcome(finding(sentence="two\nlines\x00"))), TODAY)
+    assert "# two lines\ufffd" in made
+    [entry] = read_known(known_file(tmp_path, made))
+    assert (entry.id, entry.expires) == ("criteria.sorted", datetime.date(2026, 5, 1))
+    assert "2026-01-31" in entry.reason
     assert read_known(known_file(tmp_path, draft(result(KEPT), TODAY))) == ()
+
+
+@pytest.mark.parametrize(
+    ("number", "ids"),
+    [(2, {"judge.rejects.C0.type", "judge.rejects.C1.type"}), (4, {"judge.rejects.*"})],
+)
+def test_a_draft_has_a_pattern_for_many_cases_of_a_family(number: int, ids: set[str], tmp_path: Path) -> None:
+    many = [outcome(finding(f"judge.rejects.C{each}.type")) for each in range(number)]
+    made = result(*many)
+    known = read_known(known_file(tmp_path, draft(made, TODAY)))
+    assert {each.id for each in known} == ids
+    assert applied(made, known, TODAY).verdict == "kept"
+
+
+@pytest.mark.parametrize("pattern", ["judge.rejects", "judge.rejects.*", "judge.rejects.C?.type", "judge.*"])
+def test_a_family_or_a_pattern_covers_its_cases(pattern: str) -> None:
+    made = result(outcome(finding("judge.rejects.C1.type")))
+    assert applied(made, [Known(pattern, "Because.", TODAY)], TODAY).verdict == "kept"
+
+
+MEMBERS = ("judge.rejects.ToolCall.type", "judge.rejects.ToolCall.enum")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["criteria.sorted", "judge.rejects", "judge.rejects.Tool*", "judge.rejects.ToolCall.type", "chat.*"],
+)
+def test_an_id_that_a_check_has_may_be_known(name: str) -> None:
+    refuse_unknown_ids(Path("known.yaml"), [Known(name, "Because.", TODAY)], lambda: MEMBERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("criteria.sortd", "Did you mean criteria.sorted?"),
+        ("judge.reject.*", "Did you mean judge.rejects.*?"),
+        ("judge.rejects.ToolCal.type", "Did you mean judge.rejects.ToolCall.type?"),
+        ("judge.rejects.ToolCall.type[output.role]", "Did you mean judge.rejects.ToolCall.type?"),
+        ("qqqqqqqq", "`openpipe-mock explain` lists them."),
+    ],
+)
+def test_an_id_that_no_check_has_is_told_with_the_nearest(name: str, near: str) -> None:
+    known = [Known("criteria.sorted", "Because.", TODAY), Known(name, "Because.", TODAY)]
+    with pytest.raises(BadFile) as caught:
+        refuse_unknown_ids(Path("known.yaml"), known, lambda: MEMBERS)
+    assert str(caught.value).startswith("known.yaml: entry 2: no check is called ")
+    assert str(caught.value).endswith(near)
 
 
 # The baseline.
@@ -394,7 +623,8 @@ def test_only_new_breaks_fail_against_a_baseline(tmp_path: Path) -> None:
     assert [each.check.id for each in found.breaks] == ["chat.no_5xx"]
     assert found.verdict == "broken"
     told = text(found)
-    assert "Broken before, too" in told
+    assert "As in the baseline, which fails nothing:\n  criteria.sorted" in told
+    assert "broken anew" in told
     assert "New since the baseline: chat.no_5xx" in told
     assert json.loads(report_json(found))["baseline"]["gone"] == ["judge.no_5xx"]
 

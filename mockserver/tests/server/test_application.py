@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -20,7 +21,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, NoMatchFound, Route
-from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from openpipe_mock.config.settings import Settings
@@ -37,6 +37,11 @@ from tests.live import PATIENCE, clean
 from tests.markdown import blocks
 from tests.profiles import examples
 from tests.threads import eventually, served
+
+with warnings.catch_warnings():
+    # Before 1.7 starlette uses a name there that anyio 4.16 deprecates.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from starlette.testclient import TestClient
 
 Json = Any
 Headers = list[tuple[bytes, bytes]]
