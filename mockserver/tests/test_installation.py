@@ -69,7 +69,7 @@ def test_another_line_is_not(text: str) -> None:
 
 def test_the_lines_of_the_pages_are_that_of_the_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "folder", lambda name: resources.PACKAGE / name)
-    extras = ("fixtures", "contract", "redis", "respx", "all")
+    extras = ("fixtures", "contract", "record", "redis", "respx", "all")
     known = {install_line(extra).partition("  #")[0] for extra in extras} | {f"pip install {SOURCE}"}
     found = {line for page in PAGES for line in LINE.findall(page.read_text("utf-8"))}
     assert found

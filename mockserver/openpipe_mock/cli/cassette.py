@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,18 +95,19 @@ Example:
 def import_recordings(file: Path, into: Path, config: Path | None) -> None:
     """Write the interactions of vcrpy's cassette FILE as recordings, without cookies and keys."""
     from openpipe_mock.core.userfiles import read_file
-    from openpipe_mock.recording.importing import MOST_BYTES, recordings_of
+    from openpipe_mock.recording.cassette import KeyInside
+    from openpipe_mock.recording.importing import MOST_IMPORTED_BYTES, recordings_of
     from openpipe_mock.recording.recording import BadRecording
 
     tape = _tape(into, config)
     try:
-        for found in list(recordings_of(read_file(file, MOST_BYTES).data)):
+        for found in list(recordings_of(read_file(file, MOST_IMPORTED_BYTES).data)):
             if isinstance(found, str):
                 click.echo(f"left out {found}", err=True)
             else:
-                click.echo(tape.cassette.add(tape.hiding.hidden(found), tape.hiding.holds_key))
+                click.echo(tape.write(tape.ready(found)))
         tape.close()
-    except BadRecording as error:
+    except (BadRecording, KeyInside) as error:
         fail(f"{file}: {error}", 2)
     except OSError as error:
         fail(f"{error.filename or into}: {error.strerror or error}", 2)
@@ -135,26 +137,33 @@ def refresh_recordings(
 ) -> None:
     """Ask the upstream again for each recording in FOLDER, and say what changed in shape and contract.
 
-    Texts may differ. Ends with 0 where nothing changed, with 1 where something did, with 2 where the upstream
-    gave no answer.
+    Texts may differ. Recordings of keys that were refused stay as they are. Ends with 0 where nothing
+    changed, with 1 where something did, with 2 where the upstream gave no answer.
     """
+    from openpipe_mock.recording.cassette import KEY_REFUSED, KeyInside
     from openpipe_mock.recording.failures import UpstreamFailed
     from openpipe_mock.recording.refreshing import asked_again, changes
 
     asked = upstream_of(upstream, key_env, ca, requests=max_requests, rate=rate, timeout=timeout)
-    tape, changed = _tape(folder, config), 0
+    tape, changed = _tape(folder, config, upstream=asked), 0
     with _reading():
         for name, before in list(_recordings(folder)):
+            if before.status in KEY_REFUSED:
+                continue
             try:
-                now = asked_again(before, asked)
-            except UpstreamFailed as error:
-                fail(f"{name}: {error.message}", 2)
-            found = tuple(changes(before, now))
+                now = tape.ready(replace(asked_again(before, asked), recorded=""))
+                if now.status in KEY_REFUSED:
+                    fail(f"{name}: the upstream refuses the key ({now.status}); --key-env names another", 2)
+                found = tuple(changes(before, now))
+                if not dry_run:
+                    tape.write(now, instead_of=[name])
+            except (UpstreamFailed, KeyInside) as error:
+                fail(f"{name}: {error}", 2)
+            except OSError as error:
+                fail(f"{name}: {error.strerror or error}", 2)
             changed += bool(found)
             _tell(name, found, most=100)
-            if not dry_run:
-                tape.cassette.replace(name, tape.hiding.hidden(now))
-    asked.close()
+    tape.close()
     click.echo("nothing changed" if not changed else f"{changed} changed")
     sys.exit(1 if changed else 0)
 
@@ -187,7 +196,7 @@ def _recordings(folder: Path) -> "Iterator[tuple[str, Recording]]":
     yield from ((name, found.read(name)) for name in sorted(found.listed))
 
 
-def _tape(folder: Path, config: Path | None) -> Any:
+def _tape(folder: Path, config: Path | None, **options: Any) -> Any:
     """A tape under a config's rules; ends the command for a config or cassette that can't be read."""
     from openpipe_mock.config.file import ConfigError, TwoFiles
     from openpipe_mock.recording.tape import tape_of
@@ -196,7 +205,7 @@ def _tape(folder: Path, config: Path | None) -> Any:
     try:
         source = Source.from_flag(config, {})
         with _reading():
-            return tape_of(folder, source.settings(source.content().data))
+            return tape_of(folder, source.settings(source.content().data), **options)
     except (TwoFiles, ConfigError) as error:
         fail(str(error), 2)
     except OSError as error:

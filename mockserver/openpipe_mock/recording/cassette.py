@@ -1,30 +1,38 @@
 """A cassette: a folder with a file for each recording, and an index by which requests find theirs.
 
-A file is written beside and renamed, so one that is there is whole. The index says which requests the files
-answer, so that a file is read when its answer is first needed. It is made anew where a file changed.
+A file is written beside and then linked or renamed, so one that is there is whole. The index says which
+requests the files answer, so that a file is read when its answer is first needed; one that changed is listed
+anew.
 """
 
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+import stat
+from bisect import insort
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
+from itertools import count
 from pathlib import Path
-from threading import Lock
+from threading import RLock
+from typing import Any
 
 from openpipe_mock.config.cassettes import CassetteRules
 from openpipe_mock.openapi.endpoints import BASE, SERVED
-from openpipe_mock.recording.identity import Asked, Identity, differences
+from openpipe_mock.recording.identity import Asked, Identity, body_differences
 from openpipe_mock.recording.recording import BadRecording, Recording, from_yaml, to_yaml
 
 SUFFIX = ".yaml"
 INDEX = ".index.json"
-_IGNORED = f"# The index is made from the recordings.\n{INDEX}\n"
-_FORM = 1
-REFUSED = (401, 403)
+_IGNORED = f"# The index is made from the recordings, and a .part is half of one.\n{INDEX}\n.*.part\n"
+_FORM = 2
+KEY_REFUSED = (401, 403)
 """Statuses of answers that say something about the key that was sent."""
-MOST_FILE_BYTES = 64 * 2**20
+MOST_RECORDING_BYTES = 64 * 2**20
+_MOST_CACHED, _MOST_CACHED_BYTES = 256, 65_536
+"""Recordings that are kept in memory once they were read, and bytes of a file that is kept."""
 _LONGEST_NAME = 60
 _MOST_DIFFERENCES = 5
 _NUMBER = re.compile(r"-(\d+)\.yaml\Z")
@@ -41,6 +49,10 @@ class KeyInside(ValueError):
         return "the recording would hold a key"
 
 
+_State = tuple[int, int]
+"""When a file was modified, in nanoseconds, and its size."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Listed:
     """What the index knows of a file: its state, which requests it answers, and what these are about."""
@@ -53,6 +65,10 @@ class _Listed:
     status: int
     subject: str
     recorded: str
+
+    @property
+    def state(self) -> _State:
+        return self.modified, self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +94,12 @@ class Cassette:
         self.listed: dict[str, _Listed] = {}
         self.answering: dict[str, list[str]] = {}
         """Identity → the files that answer it, in the order in which they were recorded."""
-        self.lock = Lock()
+        self.labels: Counter[str] = Counter()
+        """Label of a key → how many recordings it has."""
+        self.read_as: dict[str, _State] = {}
+        """The files that were read, and their state then; of others only the index tells what they answer."""
+        self.cached: dict[str, Recording] = {}
+        self.lock = RLock()
         self.read_index()
 
     # Reading.
@@ -86,125 +107,175 @@ class Cassette:
     def read_index(self) -> None:
         """List all recordings; files that the index doesn't know as they are now are read for it."""
         known = self._index()
-        found: dict[str, _Listed] = {}
         for entry in _files(self.folder):
-            state = entry.stat()
             listed = known.get(entry.name)
-            if listed is None or (listed.modified, listed.size) != (state.st_mtime_ns, state.st_size):
-                listed = self._list(self.read(entry.name), state)
-            found[entry.name] = listed
-        for name, listed in sorted(found.items(), key=lambda item: (item[1].recorded, _number(item[0]))):
-            self._enter(name, listed)
-        if found != known:
+            if listed is None or listed.state != _state(entry.stat()):
+                self.read(entry.name)
+            else:
+                self._enter(entry.name, listed)
+        if self.listed != known:
             self._write_index()
 
     def read(self, name: str) -> Recording:
         """The recording in a file. Raises BadCassette."""
         path = self.folder / name
         try:
-            if path.stat().st_size > MOST_FILE_BYTES:
-                raise BadRecording(f"it has more than {MOST_FILE_BYTES // 2**20} MiB")
-            return from_yaml(path.read_bytes())
+            found = path.stat()
+            _expect_short_file(found)
+            state = _state(found)
+            with self.lock:
+                if name in self.cached and self.read_as.get(name) == state:
+                    return self.cached[name]
+            recording = from_yaml(path.read_bytes())
         except BadRecording as error:
             raise BadCassette(f"{path}: {error}") from None
         except OSError as error:
             raise BadCassette(f"{path}: {error.strerror or error}") from None
+        with self.lock:
+            self._relist(name, recording, state)
+        return recording
 
-    def matching(self, asked: Asked) -> list[str]:
-        """The files that answer a request, in the order in which they were recorded."""
-        return list(self.answering.get(self.identity.of(asked), ()))
+    def matching(self, asked: Asked, *, any_key: bool = False) -> list[str]:
+        """The files that answer a request, in the order in which they were recorded.
 
-    def matching_any_key(self, asked: Asked) -> list[str]:
-        """The same for a key that has no recordings: what others got that weren't refused."""
-        labels = {listed.key for listed in self.listed.values()}
-        if asked.key in labels:
-            return []
-        found = (name for label in sorted(labels) for name in self.matching(replace(asked, key=label)))
-        return [name for name in found if self.listed[name].status not in REFUSED]
+        `any_key`: a key that has no recordings gets what others got that weren't refused. Raises BadCassette
+        for a file that was changed since and can't be read.
+        """
+        identity = self.identity.of(asked)
+        for name in list(self.answering.get(identity, ())):
+            self._look_again(name)
+        with self.lock:
+            names = list(self.answering.get(identity, ()))
+            if any_key and asked.key not in self.labels:
+                return [name for name in names if self.listed[name].status not in KEY_REFUSED]
+            return [name for name in names if self.listed[name].key == asked.key]
+
+    def _look_again(self, name: str) -> None:
+        """Read a file that isn't as it was read: somebody edits it, or the index lied."""
+        try:
+            if self.read_as.get(name) != _state((self.folder / name).stat()):
+                self.read(name)
+        except FileNotFoundError:
+            self._leave(name)
+        except OSError:
+            self.read(name)  # which says why
 
     def nearest(self, asked: Asked) -> Nearest | None:
         """The recording of the same endpoint whose request has the most words in common."""
         place, words = f"{asked.method} {asked.path}", set(asked.subject.split())
-        same = [name for name, listed in self.listed.items() if listed.place == place]
+        with self.lock:
+            same = [(name, each.subject) for name, each in self.listed.items() if each.place == place]
         if not same:
             return None
-        name = max(same, key=lambda name: len(words & set(self.listed[name].subject.split())))
-        return Nearest(name, self._differs(self.read(name), asked))
+        name, _ = max(same, key=lambda each: len(words.intersection(each[1].split())))
+        try:
+            return Nearest(name, self._differs(self.read(name), asked))
+        except BadCassette:
+            return Nearest(name, ("it can't be read any more",))
 
     def _differs(self, recording: Recording, asked: Asked) -> tuple[str, ...]:
         found = []
-        if recording.key != asked.key:
+        if recording.key != asked.key and asked.key in self.labels:
             found.append(f"the key is {recording.key}, now {asked.key}")
         for name in self.identity.rules.headers:
             before, now = recording.headers.get(name), asked.headers.get(name)
             if before != now:
                 found.append(f"the header {name} is {before or 'absent'}, now {now or 'absent'}")
         comparable = self.identity.comparable
-        found += differences(comparable(recording.value), comparable(asked.value))
+        found += body_differences(comparable(recording.value), comparable(asked.value))
         more = len(found) - _MOST_DIFFERENCES
         return (*found[:_MOST_DIFFERENCES], *([f"and {more} more"] if more > 0 else ()))
 
     # Writing.
 
-    def add(self, recording: Recording, holds_key: Callable[[bytes], bool] = lambda file: False) -> str:
+    def add(
+        self,
+        recording: Recording,
+        holds_key: Callable[[bytes], bool] = lambda file: False,
+        instead_of: Collection[str] = (),
+    ) -> str:
         """Write a recording into a file of its own; returns the file's name.
 
-        `holds_key`: whether a file would hold a known key. Raises KeyInside for one that would, OSError.
+        `holds_key`: whether a file would hold a known key. `instead_of`: files that are deleted once it is
+        there; it may take the name of one. Raises KeyInside for a file that would hold a key, OSError.
         """
-        asked, file = asked_of(recording), to_yaml(recording)
+        file = to_yaml(recording)
         if holds_key(file):
             raise KeyInside
         with self.lock:
             self.folder.mkdir(parents=True, exist_ok=True)
-            name = self._free_name(asked)
-            self._write(name, file)
-            self._enter(name, self._list(recording, (self.folder / name).stat()))
+            name = self._place(asked_of(recording), file, instead_of)
+            self._relist(name, recording, _state((self.folder / name).stat()))
+            for each in instead_of:
+                if each != name:
+                    (self.folder / each).unlink(missing_ok=True)
+                    self._leave(each)
         return name
 
-    def replace(self, name: str, recording: Recording) -> None:
-        """Write a recording into the file of an older one. Raises OSError."""
-        self._write(name, to_yaml(recording))
+    def _place(self, asked: Asked, file: bytes, instead_of: Collection[str]) -> str:
+        """Write a file under the first name that is free or may be replaced; returns the name."""
+        beside = self._beside()
+        try:
+            beside.write_bytes(file)
+            for name in _names(asked):
+                if name in instead_of:
+                    os.replace(beside, self.folder / name)
+                    return name
+                if name not in self.listed and _moved(beside, self.folder / name):
+                    return name
+        finally:
+            beside.unlink(missing_ok=True)
+        raise AssertionError("names never end")
 
-    def _write(self, name: str, file: bytes) -> None:
-        beside = self.folder / f".{name}.part"
-        beside.write_bytes(file)
-        os.replace(beside, self.folder / name)
-
-    def remove(self, name: str) -> None:
-        """Delete a recording."""
-        with self.lock:
-            (self.folder / name).unlink(missing_ok=True)
-            listed = self.listed.pop(name, None)
-            if listed:
-                self.answering[listed.identity].remove(name)
+    def _beside(self) -> Path:
+        """A file that no other process and no other cassette of this one writes."""
+        path = self.folder / f".{os.getpid()}-{id(self)}.part"
+        path.unlink(missing_ok=True)  # one that a killed process left may be a link to a recording
+        return path
 
     def close(self) -> None:
         """Write the index, so that the next start need not read the files."""
         self._write_index()
 
+    # The list.
+
+    def _relist(self, name: str, recording: Recording, state: _State) -> None:
+        """List a file as it was just read or written, and keep its recording if it is short."""
+        listed = self._list(recording, state)
+        if self.listed.get(name) != listed:
+            self._leave(name)
+            self._enter(name, listed)
+        self.read_as[name] = state
+        self.cached.pop(name, None)
+        if listed.size <= _MOST_CACHED_BYTES:
+            self.cached[name] = recording
+            if len(self.cached) > _MOST_CACHED:
+                del self.cached[next(iter(self.cached))]
+
     def _enter(self, name: str, listed: _Listed) -> None:
         self.listed[name] = listed
-        self.answering.setdefault(listed.identity, []).append(name)
+        self.labels[listed.key] += 1
+        insort(self.answering.setdefault(listed.identity, []), name, key=self._order)
 
-    def _free_name(self, asked: Asked) -> str:
-        """A name that says what was asked: endpoint, subject, a digest; and a number from the second on."""
-        words = re.sub(r"[^a-z0-9]+", "-", f"{asked.endpoint} {asked.subject}").strip("-")
-        begin = f"{words[:_LONGEST_NAME].rstrip('-')}-{Identity(CassetteRules(ignore=())).of(asked)[:8]}"
-        name, number = f"{begin}{SUFFIX}", 1
-        while name in self.listed or (self.folder / name).exists():
-            number += 1
-            name = f"{begin}-{number}{SUFFIX}"
-        return name
+    def _leave(self, name: str) -> None:
+        with self.lock:
+            listed = self.listed.get(name)
+            if listed:
+                self.answering[listed.identity].remove(name)
+                self.labels -= Counter({listed.key: 1})
+                del self.listed[name]
+            self.cached.pop(name, None)
+            self.read_as.pop(name, None)
 
-    def _list(self, recording: Recording, state: os.stat_result) -> _Listed:
+    def _order(self, name: str) -> tuple[str, int, str]:
+        return self.listed[name].recorded, _number(name), name
+
+    def _list(self, recording: Recording, state: _State) -> _Listed:
         asked = asked_of(recording)
-        place = f"{recording.method} {recording.path}"
-        identity = self.identity.of(asked)
         return _Listed(
-            state.st_mtime_ns,
-            state.st_size,
-            identity,
-            place,
+            *state,
+            self.identity.of(asked),
+            f"{recording.method} {recording.path}",
             asked.key,
             recording.status,
             asked.subject,
@@ -213,10 +284,10 @@ class Cassette:
 
     def _index(self) -> dict[str, _Listed]:
         """The index, empty where there is none or it was made by another version or other rules."""
-        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             found = json.loads((self.folder / INDEX).read_bytes())
             if (found["form"], found["identity"]) == (_FORM, self.identity.digest):
-                return {name: _Listed(**listed) for name, listed in found["files"].items()}
+                return {name: _listed(members) for name, members in found["files"].items()}
         return {}
 
     def _write_index(self) -> None:
@@ -226,7 +297,7 @@ class Cassette:
                 return
             files = {name: asdict(listed) for name, listed in sorted(self.listed.items())}
             found = {"form": _FORM, "identity": self.identity.digest, "files": files}
-            beside = self.folder / f"{INDEX}.part"
+            beside = self._beside()
             beside.write_text(json.dumps(found))
             os.replace(beside, self.folder / INDEX)
             ignored = self.folder / ".gitignore"
@@ -239,6 +310,53 @@ def asked_of(recording: Recording) -> Asked:
     served = SERVED.get(BASE + recording.path)
     endpoint = served.name if served else ""
     return Asked(endpoint, recording.method, recording.path, recording.key, recording.headers, recording.body)
+
+
+def _names(asked: Asked) -> Iterator[str]:
+    """Names that say what was asked: endpoint, subject, a digest; and a number from the second on.
+
+    They are in lower case, since some file systems take `A` and `a` for the same.
+    """
+    words = re.sub(r"[^a-z0-9]+", "-", f"{asked.endpoint} {asked.subject}").strip("-")
+    begin = f"{words[:_LONGEST_NAME].rstrip('-')}-{_ALL_COUNTS.of(asked)[:8]}"
+    yield f"{begin}{SUFFIX}"
+    yield from (f"{begin}-{number}{SUFFIX}" for number in count(2))
+
+
+_ALL_COUNTS = Identity(CassetteRules(ignore=()))
+
+
+def _moved(beside: Path, path: Path) -> bool:
+    """Whether a file was moved to a path at which none was; another process may write there, too."""
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        if path.exists():
+            return False
+        os.replace(beside, path)
+    return True
+
+
+def _state(found: os.stat_result) -> _State:
+    return found.st_mtime_ns, found.st_size
+
+
+def _expect_short_file(found: os.stat_result) -> None:
+    """Raise BadRecording for what is no file, such as a pipe, or is too long."""
+    if not stat.S_ISREG(found.st_mode):
+        raise BadRecording("it is no file")
+    if found.st_size > MOST_RECORDING_BYTES:
+        raise BadRecording(f"it has more than {MOST_RECORDING_BYTES // 2**20} MiB")
+
+
+def _listed(members: dict[str, Any]) -> _Listed:
+    """An entry of the index. Raises TypeError for one that no version of ours wrote."""
+    found = _Listed(**members)
+    if any(type(getattr(found, each.name)) is not each.type for each in fields(_Listed)):
+        raise TypeError
+    return found
 
 
 def _files(folder: Path) -> Iterator[os.DirEntry[str]]:

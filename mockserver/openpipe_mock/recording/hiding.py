@@ -48,9 +48,6 @@ class Hiding:
     def personal(self) -> list[Any]:
         return list(map(regular_expression, self.patterns))
 
-    def with_key(self, key: str) -> "Hiding":
-        return replace(self, keys=(*self.keys, key)) if key else self
-
     def text(self, text: str, within: int = _MOST_WITHIN) -> str:
         """A text without known keys, personal data, and what looks like a key; also in JSON within it."""
         text = self.known(text)

@@ -1,4 +1,4 @@
-"""Decide whether two requests are the same: by method, path, key, chosen headers and the body's value."""
+"""Decide whether two requests are the same: by method, path, chosen headers and the body's value."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -70,9 +70,9 @@ class Identity:
         return _digest(repr(self.rules).encode())
 
     def of(self, asked: Asked) -> str:
-        """A digest that is the same for requests that are the same."""
+        """A digest that is the same for requests that are the same, whoever's key they have."""
         headers = [asked.headers.get(name, "") for name in self.rules.headers]
-        head = [asked.method, asked.path, asked.key, *headers]
+        head = [asked.method, asked.path, *headers]
         value = asked.value
         body = asked.body if value is None else ordered(self.comparable(value))
         return _digest(b"\x1f".join([*(part.encode("utf-8", "surrogatepass") for part in head), body]))
@@ -113,7 +113,7 @@ def _without(value: Any, steps: list[str]) -> Any:
     return value
 
 
-def differences(before: Any, now: Any) -> Iterator[str]:
+def body_differences(before: Any, now: Any) -> Iterator[str]:
     """Where two bodies differ, a sentence each: the recorded value and the one of the request."""
     old, new = dict(_leaves(before)), dict(_leaves(now))
     for pointer in {**old, **new}:

@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 
 from openpipe_mock.openapi.endpoints import BASE, SERVED
-from openpipe_mock.recording.conformance import deviations_of
 from openpipe_mock.recording.recording import (
     REQUEST_HEADERS,
     BadRecording,
@@ -19,7 +17,7 @@ from openpipe_mock.recording.recording import (
 )
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-MOST_BYTES = 64 * 2**20
+MOST_IMPORTED_BYTES = 64 * 2**20
 _TIMELESS = "1970-01-01T00:00:00.000Z"
 """The time of a recording whose own isn't known."""
 
@@ -43,8 +41,8 @@ def recordings_of(data: bytes) -> Iterator[Recording | str]:
 
 
 def _interactions(data: bytes) -> list[Any]:
-    if len(data) > MOST_BYTES:
-        raise BadRecording(f"it has more than {MOST_BYTES // 2**20} MiB")
+    if len(data) > MOST_IMPORTED_BYTES:
+        raise BadRecording(f"it has more than {MOST_IMPORTED_BYTES // 2**20} MiB")
     try:
         document = json.loads(data) if data.lstrip().startswith(b"{") else yaml.load(data, Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError):
@@ -74,8 +72,7 @@ def _recording(request: Mapping[str, Any], response: Mapping[str, Any], path: st
     kept = kept_headers(headers.items(), REQUEST_HEADERS)
     asked = Recording(str(request["method"]), path, _bytes(request["body"]), kept, "key", recorded=_TIMELESS)
     status = int(response["status"]["code"])
-    found = asked.answered(status, _flat(response["headers"]).items(), [Chunk(0.0, answer)])
-    return replace(found, deviations=deviations_of(found))
+    return asked.answered(status, _flat(response["headers"]).items(), [Chunk(0.0, answer)])
 
 
 def _flat(headers: Mapping[str, Any]) -> dict[str, str]:

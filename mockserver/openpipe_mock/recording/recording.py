@@ -5,6 +5,7 @@ that a client reads (`ANSWER_HEADERS`), so no cookie and no account's name gets 
 """
 
 import base64
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +23,7 @@ ANSWER_HEADERS = (
     *("x-ratelimit-", "op-"),
 )
 """Headers that are kept: names, and beginnings of names that end in `-`."""
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+: [\t\x20-\x7e\x80-\xff]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +96,15 @@ def is_stream(headers: Mapping[str, str]) -> bool:
 
 
 def kept_headers(headers: Iterable[tuple[str, str]], names: tuple[str, ...]) -> dict[str, str]:
-    """Those headers whose names are listed, or begin with a listed one that ends in `-`."""
+    """Those headers whose names are listed, or begin with a listed one that ends in `-`.
+
+    One that HTTP doesn't allow is left out.
+    """
     whole = tuple(name for name in names if not name.endswith("-"))
     begun = tuple(name for name in names if name.endswith("-"))
     lowered = ((name.lower(), value) for name, value in headers)
-    return {name: value for name, value in lowered if name in whole or name.startswith(begun)}
+    kept = ((name, value) for name, value in lowered if name in whole or name.startswith(begun))
+    return {name: value for name, value in kept if _HEADER.fullmatch(f"{name}: {value}")}
 
 
 # Writing.
@@ -175,19 +181,19 @@ def from_yaml(data: bytes) -> Recording:
         raise BadRecording(f"/cassette: expected {FORMAT}, the form of recordings that this version reads")
     request, answer = top.inner("request"), top.inner("answer")
     streamed = "chunks" in answer.members
-    chunks = answer.chunks() if streamed else (Chunk(answer.number("after"), answer.body("body")),)
+    chunks = answer.chunks() if streamed else (Chunk(answer.seconds("after"), answer.body("body")),)
     return Recording(
         request.text("method"),
         request.text("path"),
         request.body("body"),
-        request.texts("headers"),
+        request.headers("headers"),
         request.text("key"),
-        int(answer.number("status")),
-        answer.texts("headers"),
+        answer.status("status"),
+        answer.headers("headers"),
         chunks,
         streamed,
         top.text("recorded"),
-        tuple(top.list("deviations")) if "deviations" in top.members else (),
+        tuple(map(str, top.list("deviations"))) if "deviations" in top.members else (),
     )
 
 
@@ -222,11 +228,17 @@ class _Reader:
             raise self.wrong(name, "a text")
         return value
 
-    def number(self, name: str) -> float:
-        try:
-            return float(self.text(name))
-        except ValueError:
-            raise self.wrong(name, "a number") from None
+    def status(self, name: str) -> int:
+        text = self.text(name)
+        if not re.fullmatch("[2-5][0-9][0-9]", text):
+            raise self.wrong(name, "a status from 200 to 599")
+        return int(text)
+
+    def seconds(self, name: str) -> float:
+        text = self.text(name)
+        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]*)?(e-[0-9]{1,2})?", text):
+            raise self.wrong(name, "seconds from 0 to 999999")
+        return float(text)
 
     def list(self, name: str) -> list[Any]:
         value = self.get(name, "a list")
@@ -234,9 +246,13 @@ class _Reader:
             raise self.wrong(name, "a list")
         return value
 
-    def texts(self, name: str) -> dict[str, str]:
+    def headers(self, name: str) -> dict[str, str]:
+        """Headers: names in lower case, and values that a header can carry."""
         inner = self.inner(name)
-        return {key: inner.text(key) for key in inner.members}
+        for key in inner.members:
+            if not _HEADER.fullmatch(f"{key}: {inner.text(key)}"):
+                raise inner.wrong(key, "the name of a header in lower case, and a value of one line")
+        return dict(inner.members)
 
     def body(self, name: str = "") -> bytes:
         """A body: `text`, or `base64`, below a member or in this mapping."""
@@ -250,7 +266,7 @@ class _Reader:
 
     def chunks(self) -> tuple[Chunk, ...]:
         places = [_Reader(item, f"{self.pointer}/chunks/{at}") for at, item in enumerate(self.list("chunks"))]
-        return tuple(Chunk(place.number("after"), place.body()) for place in places)
+        return tuple(Chunk(place.seconds("after"), place.body()) for place in places)
 
 
 def _whole_characters(chunks: tuple[Chunk, ...]) -> tuple[Chunk, ...]:

@@ -1,21 +1,20 @@
 """The source of answers that a cassette is: replays what was recorded, and records what the upstream says."""
 
 import os
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.core.effects import Await, Begin, Effects, HeaderList, Piece, Reply, Wait
+from openpipe_mock.core.effects import Await, Begin, Break, Effects, HeaderList, Piece, Reply, Wait
 from openpipe_mock.core.errors import Forbidden, NotFound
 from openpipe_mock.core.wording import counted
 from openpipe_mock.openapi.endpoints import BASE
-from openpipe_mock.recording.cassette import Cassette, KeyInside
+from openpipe_mock.recording.cassette import BadCassette, Cassette, KeyInside
 from openpipe_mock.recording.conformance import deviations_of
 from openpipe_mock.recording.failures import UpstreamFailed
 from openpipe_mock.recording.hiding import Hiding
@@ -28,7 +27,7 @@ from openpipe_mock.recording.recording import (
     is_stream,
     kept_headers,
 )
-from openpipe_mock.service.admission import is_foreign
+from openpipe_mock.service.admission import is_foreign, is_this_machine
 from openpipe_mock.service.request import Visit
 
 if TYPE_CHECKING:  # httpx is an extra, which replaying needs not
@@ -36,7 +35,7 @@ if TYPE_CHECKING:  # httpx is an extra, which replaying needs not
 
 OnMiss = Literal["mock", "error", "upstream"]
 OnEnd = Literal["repeat", "fail"]
-KEY_VARIABLES = (
+SECRET_VARIABLES = (
     *("OPENPIPE_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"),
 )
 """Variables whose values no recording may hold."""
@@ -67,19 +66,21 @@ class Tape:
     timing: float = 0.0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     used: set[str] = field(default_factory=set)
-    renewed: set[str] = field(default_factory=set)
+    renewed: set[tuple[str, str]] = field(default_factory=set)
 
     def answer(self, visit: Visit) -> Reply | Effects | None:
         """The answer to a request; None where the mock shall answer. Raises ApiError."""
         asked = self.asked(visit)
         missed = "it has no recording"
-        if self.replays:
+        try:
             names = self.recorded(asked)
-            number = visit.memory.count(f"cassette {self.cassette.identity.of(asked)}") if names else 0
+            number = visit.memory.count(f"cassette {asked.key} {self.identity(asked)}") if names else 0
             if names and (number <= len(names) or self.on_end == "repeat"):
                 return self.replayed(visit, names[min(number, len(names)) - 1])
-            if names:
-                missed = f"it was recorded {counted(len(names), 'time')} and is asked for the {number}. time"
+        except BadCassette as error:
+            raise NotRecorded(f"{error}.") from None
+        if names:
+            missed = f"it was recorded {counted(len(names), 'time')} and is asked for the {number}. time"
         if self.on_miss == "upstream" and self.upstream:
             return self.passed_on(visit, asked, self.upstream)
         nearest = self.cassette.nearest(asked)
@@ -93,7 +94,7 @@ class Tape:
         """A visit's request, without secrets, as it was recorded."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in visit.headers.items()}
         kept = kept_headers(headers.items(), REQUEST_HEADERS)
-        hiding = self.hiding.with_key(visit.token.decode("latin-1"))
+        hiding = self.hiding_of(visit.token)
         return Asked(
             visit.entry.endpoint,
             visit.head.method,
@@ -103,18 +104,25 @@ class Tape:
             hiding.body(visit.entry.body or b""),
         )
 
+    def identity(self, asked: Asked) -> str:
+        return self.cassette.identity.of(asked)
+
+    def hiding_of(self, token: bytes) -> Hiding:
+        """What hides the secrets of a request with this key."""
+        upstream = self.upstream.key if self.upstream else ""
+        return _hiding(self.hiding, token.decode("latin-1"), upstream)
+
     def label(self, token: bytes) -> str:
         """The label of a key, of the upstream's own if it has one; a digest too short to find the key by."""
         sent = self.upstream.key.encode() if self.upstream and self.upstream.key else token
         return f"key-{blake2b(sent, digest_size=3).hexdigest()}" if sent else "none"
 
     def recorded(self, asked: Asked) -> list[str]:
-        """The recordings that answer a request.
+        """The recordings that answer a request. Raises BadCassette.
 
         Where nobody is asked, a key without recordings, as tests have, gets what other keys were answered.
         """
-        found = self.cassette.matching(asked)
-        return found or ([] if self.upstream else self.cassette.matching_any_key(asked))
+        return self.cassette.matching(asked, any_key=not self.upstream) if self.replays else []
 
     # Replaying.
 
@@ -146,15 +154,14 @@ class Tape:
     def passed_on(self, visit: Visit, asked: Asked, upstream: "Upstream") -> Effects:
         """The upstream's answer, as it comes; it is recorded at its end. Raises ApiError."""
         _expect_own_client(visit)
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in visit.headers.items()}
-        body = visit.entry.body or b""
-        answer = yield Await(upstream.send(visit.head.method, asked.path, headers, body))
-        if isinstance(answer, UpstreamFailed):
-            raise answer
+        sending = upstream.send(visit.head.method, asked.path, visit.headers, visit.entry.body or b"")
         try:
+            answer = yield Await(sending)
+            if isinstance(answer, UpstreamFailed):
+                raise answer
             return (yield from self._recorded(visit, asked, answer))
-        finally:
-            answer.abandon()
+        finally:  # also where the client has left, maybe before the answer began
+            upstream.abandon(sending)
 
     def _recorded(self, visit: Visit, asked: Asked, answer: "UpstreamAnswer") -> Effects:
         kept = kept_headers(answer.headers, ANSWER_HEADERS)
@@ -166,38 +173,48 @@ class Tape:
             if isinstance(data, UpstreamFailed):
                 if not streamed:
                     raise data
-                visit.note(f"{data.message}; nothing was recorded")
+                visit.note(f"{data.message.rstrip('.')}; nothing was recorded")
+                yield Break()
                 return Reply(answer.status, b"", headers, "broke off")
             chunks.append(Chunk(round(answer.seconds(), 3), data))
             if streamed:
                 yield Piece(data)
         request = Recording(asked.method, asked.path, visit.entry.body or b"", asked.headers, asked.key)
-        name = self.keep(visit, asked, request.answered(answer.status, answer.headers, chunks), answer)
+        name = self.keep(visit, asked, request.answered(answer.status, answer.headers, chunks))
         subject = f"{name or 'not recorded'}, by {answer.upstream.host}"
         return Reply(answer.status, b"" if streamed else b"".join(c.data for c in chunks), headers, subject)
 
-    def keep(self, visit: Visit, asked: Asked, recording: Recording, answer: "UpstreamAnswer") -> str:
+    def keep(self, visit: Visit, asked: Asked, recording: Recording) -> str:
         """Write a recording into the cassette; returns the file's name, "" where it isn't written."""
-        at = f"{self.now():%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
-        recording = replace(recording, recorded=at, deviations=deviations_of(recording))
-        hiding = self.hiding.with_key(visit.token.decode("latin-1")).with_key(answer.upstream.key)
-        if not self.replays:
-            self._renew(asked)
         try:
-            return self.cassette.add(hiding.hidden(recording), hiding.holds_key)
+            earlier = [] if self.replays else self._earlier(asked)
+            name = self.write(self.ready(recording, visit.token), visit.token, earlier)
         except OSError as error:
             visit.note(f"nothing was recorded: {error.strerror or error}")
-        except KeyInside as error:
+        except (KeyInside, BadCassette) as error:
             visit.note(f"nothing was recorded: {error}")
+        else:
+            self.used.add(name)
+            return name
         return ""
 
-    def _renew(self, asked: Asked) -> None:
-        """Delete what earlier runs recorded of a request that is recorded anew."""
-        identity = self.cassette.identity.of(asked)
-        if identity not in self.renewed:
-            self.renewed.add(identity)
-            for name in self.cassette.matching(asked):
-                self.cassette.remove(name)
+    def ready(self, recording: Recording, token: bytes = b"") -> Recording:
+        """A recording as it is written: without secrets, with its time and where it breaks the contract."""
+        found = self.hiding_of(token).hidden(recording)
+        at = f"{self.now():%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
+        return replace(found, recorded=recording.recorded or at, deviations=deviations_of(found))
+
+    def write(self, recording: Recording, token: bytes = b"", instead_of: Collection[str] = ()) -> str:
+        """Write a recording that is `ready`; returns the file's name. Raises KeyInside, OSError."""
+        return self.cassette.add(recording, self.hiding_of(token).holds_key, instead_of)
+
+    def _earlier(self, asked: Asked) -> list[str]:
+        """What earlier runs recorded of a request that is recorded anew."""
+        request = self.identity(asked), asked.key
+        if request in self.renewed:
+            return []
+        self.renewed.add(request)
+        return self.cassette.matching(asked)
 
     def unused(self) -> list[str]:
         """The recordings that answered nothing."""
@@ -210,11 +227,11 @@ class Tape:
 
 
 def tape_of(folder: Path, settings: Settings, **options: Any) -> Tape:
-    """The tape of a cassette's folder, under a config's rules. `options`: those of `Tape`.
+    """The tape of a cassette's folder, under a config's rules as they are now. `options`: those of `Tape`.
 
     Raises BadCassette.
     """
-    keys = (*settings.keys, *settings.read_only_keys, *filter(None, map(os.environ.get, KEY_VARIABLES)))
+    keys = (*settings.keys, *settings.read_only_keys, *filter(None, map(os.environ.get, SECRET_VARIABLES)))
     hiding = Hiding(keys, settings.cassette.personal)
     return Tape(Cassette(folder, Identity(settings.cassette)), hiding=hiding, **options)
 
@@ -225,23 +242,17 @@ def _expect_own_client(visit: Visit) -> None:
     One without a peer comes from this process.
     """
     peer, host = visit.head.peer, visit.headers.get(b"host", b"localhost").decode("latin-1")
-    if peer and not (_is_here(peer) and _is_here(host) and not is_foreign(visit.headers)):
+    if peer and not (is_this_machine(peer) and is_this_machine(host) and not is_foreign(visit.headers)):
         raise Forbidden("only programs on this machine are served: what is passed on costs money.")
 
 
-def _is_here(host: str) -> bool:
-    """Whether an address or `Host` is this machine's: a page from elsewhere can't have such a host."""
-    name = re.sub(r"(?<=[^:]):[0-9]*$", "", host) if host.count(":") == 1 or "]" in host else host
-    name = name.strip("[]").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
+@lru_cache(maxsize=64)
+def _hiding(hiding: Hiding, *keys: str) -> Hiding:
+    """What hides these keys too; to make it costs more than to use it."""
+    return replace(hiding, keys=(*hiding.keys, *filter(None, keys)))
 
 
-def _header_list(headers: dict[str, str] | Any) -> HeaderList:
+def _header_list(headers: Mapping[str, str]) -> HeaderList:
     return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items())
 
 

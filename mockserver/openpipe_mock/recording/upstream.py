@@ -19,20 +19,25 @@ from urllib.parse import urlsplit
 import httpx
 
 from openpipe_mock import __version__
+from openpipe_mock.core.effects import Headers
 from openpipe_mock.core.reasons import reason
 from openpipe_mock.core.wording import quoted
 from openpipe_mock.recording.failures import UpstreamFailed
+from openpipe_mock.service.admission import is_this_machine
 
 _Result = TypeVar("_Result")
-MOST_BYTES = 64 * 2**20
+MOST_ANSWER_BYTES = 64 * 2**20
 """Bytes that are read of an answer at most."""
-_PASSED = ("content-type", "accept", "op-", "x-stainless-", "openai-", "idempotency-key", "user-agent")
+_PASSED = (
+    *(b"content-type", b"accept", b"user-agent", b"idempotency-key"),
+    *(b"op-", b"x-stainless-", b"x-fern-", b"openai-"),
+)
 """Headers of a request that are passed on; names, and beginnings of names that end in `-`."""
 _MOST_CONNECTIONS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Budget:
     """What a recorder may spend.
 
     `requests`: in all. `rate`: requests a second, 0 for any number. `timeout`: seconds for the next bytes.
@@ -66,20 +71,18 @@ class UpstreamAnswer:
         """Seconds since the request was sent."""
         return time.monotonic() - self.started
 
-    def abandon(self) -> None:
-        """Close the connection, whatever is left of the answer."""
-        self.upstream.submit(self.response.aclose())
-
     async def _next_chunk(self) -> bytes | UpstreamFailed | None:
         self.pieces = self.pieces or self.response.aiter_bytes()
         try:
             piece: bytes | None = await anext(self.pieces, None)
         except httpx.HTTPError as error:
             return self.upstream.failure(error, begun=True)
+        except asyncio.CancelledError:
+            return _CLOSED
         self.size += len(piece or b"")
-        if self.size > MOST_BYTES:
+        if self.size > MOST_ANSWER_BYTES:
             await self.response.aclose()
-            return UpstreamFailed(f"the upstream's answer is longer than {MOST_BYTES // 2**20} MiB.")
+            return UpstreamFailed(f"the upstream's answer is longer than {MOST_ANSWER_BYTES // 2**20} MiB.")
         return piece
 
 
@@ -94,11 +97,12 @@ class Upstream:
 
     url: str
     key: str = ""
-    limits: Limits = Limits()
+    budget: Budget = Budget()
     verify: bool | str = True
     sent: int = 0
     last: float = float("-inf")
     lock: Lock = field(default_factory=Lock, repr=False)
+    closed: bool = False
     loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
     client: httpx.AsyncClient | None = field(default=None, repr=False)
     around: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -108,10 +112,13 @@ class Upstream:
         return urlsplit(self.url).netloc
 
     def send(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+        self, method: str, path: str, headers: Headers, body: bytes
     ) -> "Future[UpstreamAnswer | UpstreamFailed]":
-        """Send a request; the result is an answer that has begun, or what went wrong."""
-        if self.sent >= self.limits.requests:
+        """Send a request; the result is an answer that has begun, or what went wrong.
+
+        Whoever sends has to `abandon` the result in the end.
+        """
+        if self.sent >= self.budget.requests:
             spent: Future[UpstreamAnswer | UpstreamFailed] = Future()
             spent.set_result(self.refused_by_budget())
             return spent
@@ -120,54 +127,73 @@ class Upstream:
 
     def refused_by_budget(self) -> UpstreamFailed:
         return UpstreamFailed(
-            f"{self.limits.requests} requests were passed on, as many as `--max-requests` allows."
+            f"{self.budget.requests} requests were passed on, as many as `--max-requests` allows."
         )
 
-    def passed(self, headers: Mapping[str, str]) -> dict[str, str]:
+    def abandon(self, sending: "Future[UpstreamAnswer | UpstreamFailed]") -> None:
+        """Close the connection of a request, whatever is left of its answer, or comes of it later."""
+
+        def close(done: "Future[UpstreamAnswer | UpstreamFailed]") -> None:
+            if not done.cancelled() and isinstance(answer := done.result(), UpstreamAnswer):
+                self.submit(answer.response.aclose())
+
+        sending.add_done_callback(close)
+
+    def passed(self, headers: Headers) -> dict[bytes, bytes]:
         """The headers that go upstream, with the recorder's key in place of the client's."""
-        exact = tuple(name for name in _PASSED if not name.endswith("-"))
-        begun = tuple(name for name in _PASSED if name.endswith("-"))
+        exact = tuple(name for name in _PASSED if not name.endswith(b"-"))
+        begun = tuple(name for name in _PASSED if name.endswith(b"-"))
         found = {name: value for name, value in headers.items() if name in exact or name.startswith(begun)}
-        found.setdefault("user-agent", f"openpipe-mock/{__version__}")
-        found["accept-encoding"] = "identity"
-        if "authorization" in headers:
-            found["authorization"] = f"Bearer {self.key}" if self.key else headers["authorization"]
+        found.setdefault(b"user-agent", f"openpipe-mock/{__version__}".encode())
+        found[b"accept-encoding"] = b"identity"
+        if b"authorization" in headers:
+            found[b"authorization"] = f"Bearer {self.key}".encode() if self.key else headers[b"authorization"]
         return found
 
     async def _send(
-        self, method: str, path: str, headers: dict[str, str], body: bytes
+        self, method: str, path: str, headers: dict[bytes, bytes], body: bytes
     ) -> UpstreamAnswer | UpstreamFailed:
-        await self._keep_pace()
         client = self._client()
-        started = time.monotonic()
         try:
-            request = client.build_request(method, self.url + path, headers=headers, content=body or None)
+            await self._keep_pace()
+            started = time.monotonic()
+            # httpx takes the names and values of a mapping for ASCII.
+            sent = httpx.Headers(list(headers.items()))
+            request = client.build_request(method, self.url + path, headers=sent, content=body or None)
             response = await client.send(request, stream=True)
         except httpx.HTTPError as error:
             return self.failure(error)
+        except asyncio.CancelledError:
+            return _CLOSED
         if response.is_redirect:
             await response.aclose()
             target = urlsplit(response.headers.get("location", "")).netloc or "another path"
             return UpstreamFailed(
                 f"{self.host} redirects to {quoted(target)}, which isn't followed; name the final base URL."
             )
-        found = tuple((name.lower(), value) for name, value in response.headers.multi_items())
+        if not 200 <= response.status_code <= 599:
+            await response.aclose()
+            return UpstreamFailed(f"{self.host} answered {response.status_code}, which is no status.")
+        found = tuple(
+            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw
+        )
         return UpstreamAnswer(self, response, started, response.status_code, found)
 
     async def _keep_pace(self) -> None:
         """Wait until the rate allows the next request."""
-        if not self.limits.rate:
+        if not self.budget.rate:
             return
-        due = max(self.last + 1 / self.limits.rate, time.monotonic())
+        due = max(self.last + 1 / self.budget.rate, time.monotonic())
         self.last = due
         await asyncio.sleep(due - time.monotonic())
 
     def _client(self) -> httpx.AsyncClient:
         if self.client is None:
             self.client = httpx.AsyncClient(
-                timeout=httpx.Timeout(self.limits.timeout, connect=min(10.0, self.limits.timeout)),
+                timeout=httpx.Timeout(self.budget.timeout, connect=min(10.0, self.budget.timeout)),
                 limits=httpx.Limits(max_connections=_MOST_CONNECTIONS),
                 verify=self._context(),
+                trust_env=not is_this_machine(self.host),  # no proxy has to be asked,
                 follow_redirects=False,
             )
             self.client.headers.clear()
@@ -181,7 +207,7 @@ class Upstream:
     def failure(self, error: httpx.HTTPError, *, begun: bool = False) -> UpstreamFailed:
         """A failure of the connection in words for people."""
         if isinstance(error, httpx.TimeoutException):
-            return UpstreamFailed(f"{self.host} didn't answer in {self.limits.timeout:g} s.", status=504)
+            return UpstreamFailed(f"{self.host} didn't answer in {self.budget.timeout:g} s.", status=504)
         if begun:
             return UpstreamFailed(f"{self.host} broke off within its answer.")
         if isinstance(error, httpx.ConnectError):
@@ -192,34 +218,53 @@ class Upstream:
     # The event loop.
 
     def submit(self, coroutine: Coroutine[Any, Any, _Result]) -> "Future[_Result]":
-        """Run a coroutine in the client's event loop."""
+        """Run a coroutine in the client's event loop; after the end its result is a failure."""
         with self.lock:
+            if self.closed:
+                coroutine.close()
+                over: Future[Any] = Future()
+                over.set_result(_CLOSED)
+                return over
             if self.loop is None:
                 self.loop = asyncio.new_event_loop()
-                Thread(target=self._run, args=(self.loop,), daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+                Thread(
+                    target=self._run, args=(self.loop,), name="openpipe-mock-upstream", daemon=True
+                ).start()
+            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         with self.around():
             loop.run_forever()
+            loop.run_until_complete(self._end())
         loop.close()
+
+    async def _end(self) -> None:
+        """Give whoever still waits a failure, and close all connections."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        if self.client is not None:
+            with suppress(Exception):
+                await self.client.aclose()
 
     def close(self) -> None:
         """Close all connections and end the thread."""
-        if self.loop is None:
-            return
-        if self.client is not None:
-            with suppress(Exception):
-                self.submit(self.client.aclose()).result(timeout=5)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.loop, self.client = None, None
+        with self.lock:
+            self.closed = True
+            if self.loop:
+                self.loop.call_soon_threadsafe(self.loop.stop)
+            self.loop = None
+
+
+_CLOSED = UpstreamFailed("the recorder was closed before the upstream answered.")
 
 
 class BadUpstream(ValueError):
     """An upstream can't be used; the message says why and what to do."""
 
 
-def upstream(url: str, key_env: str = "", ca: str = "", limits: Limits | None = None) -> Upstream:
+def upstream(url: str, key_env: str = "", ca: str = "", budget: Budget | None = None) -> Upstream:
     """The upstream at a base URL. `key_env`: the variable that holds its key; `ca`: a file of authorities.
 
     Raises BadUpstream.
@@ -238,9 +283,12 @@ def upstream(url: str, key_env: str = "", ca: str = "", limits: Limits | None = 
     key = key_for(url, os.environ, key_env)
     if not (key.isascii() and key.isprintable()):
         raise BadUpstream("the key holds signs that no header can carry")
-    if ca and not os.path.isfile(ca):
-        raise BadUpstream(f"--ca {ca}: there is no such file")
-    return Upstream(url.strip().rstrip("/"), key, limits or Limits(), ca or True)
+    if ca:
+        try:
+            ssl.create_default_context(cafile=ca)
+        except OSError:  # ssl.SSLError is one
+            raise BadUpstream(f"--ca {ca}: expected a readable PEM file with certificates") from None
+    return Upstream(url.strip().rstrip("/"), key, budget or Budget(), ca or True)
 
 
 def key_for(url: str, environment: Mapping[str, str] = os.environ, name: str = "") -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from ipaddress import ip_address
 from typing import Any
 
 from openpipe_mock.config.settings import Validation
@@ -60,6 +61,21 @@ def has_foreign_origin(headers: Headers) -> bool:
     """Whether a request names an origin that isn't on this machine."""
     origin = headers.get(b"origin", b"").decode("latin-1")
     return bool(origin) and not re.fullmatch(LOCAL_ORIGIN, origin)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether an address, or a `Host` with or without a port, is this machine's.
+
+    A page from elsewhere can't have such a host.
+    """
+    name = re.sub(r"(?<=[^:]):[0-9]*$", "", host) if host.count(":") == 1 or "]" in host else host
+    name = name.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def announced(headers: Headers) -> int:

@@ -1,11 +1,15 @@
 """Write an exchange into its journal entry, and the entry's id into the answer."""
 
+import re
+
 from openpipe_mock.core.effects import Begin, Effects, HeaderList, Piece, Reply
 from openpipe_mock.service.request import Visit
 from openpipe_mock.sessions.journal import MOST_KEPT, Entry
 
 REQUEST_ID = b"x-request-id"
 """The header with the id under which the journal keeps the exchange; OpenAI's clients show it."""
+
+_SECONDS = re.compile(rb"[0-9]{1,9}(\.[0-9]{0,9})?")
 
 
 def with_journal(exchange: Effects, entry: Entry) -> Effects:
@@ -61,8 +65,9 @@ def finished(visit: Visit, reply: Reply, now: float) -> Reply:
 
 
 def _seconds_asked(headers: HeaderList) -> float | None:
-    """The seconds that an answer asks to wait, None where it asks for none."""
+    """The seconds that an answer asks to wait, None where it asks for none, or by a date as a server may."""
     by_name = dict(headers)
-    if b"retry-after-ms" in by_name:
-        return float(by_name[b"retry-after-ms"]) / 1000
-    return float(by_name[b"retry-after"]) if b"retry-after" in by_name else None
+    for name, unit in ((b"retry-after-ms", 1000), (b"retry-after", 1)):
+        if _SECONDS.fullmatch(by_name.get(name, b"")):
+            return float(by_name[name]) / unit
+    return None

@@ -287,7 +287,9 @@ def _responding(visit: Visit, body: Any) -> Reply | Effects:
     """The answer: a reply, or an exchange where time has to pass or the answer is sent in pieces."""
     fault, streams = _due(visit, body), _asks_for_stream(visit, body)
     if fault is None and not streams and not visit.settings.variant:
-        return _asked(visit, body)
+        answer = _asked(visit, body)
+        # A source may stream what nobody asked to be streamed.
+        return with_journal(answer, visit.entry) if visit.source and not isinstance(answer, Reply) else answer
     exchange = _engine(visit, body)
     for wrap in _wrappers(visit, body, fault, streams):
         exchange = wrap(exchange)

@@ -97,6 +97,9 @@ SETTINGS: dict[str, Callable[[Settings], object]] = {
         "requests_per_minute": settings.limits.requests_per_minute,
         "concurrent": settings.limits.concurrent,
     },
+    "cassette": lambda settings: {
+        name: [*getattr(settings.cassette, name)] for name in ("headers", "ignore", "ignore_text", "personal")
+    },
 }
 OTHERS: dict[str, Json] = {
     "version": 1,
@@ -113,6 +116,12 @@ OTHERS: dict[str, Json] = {
     "models": {"known": ["*"]},
     "stream": {"first_token_ms": 250, "tokens_per_second": 12.5},
     "limits": {"requests_per_minute": 60, "concurrent": 2},
+    "cassette": {
+        "headers": ["op-tags"],
+        "ignore": ["/seed"],
+        "ignore_text": ["[0-9]+"],
+        "personal": ["(?i)kim"],
+    },
 }
 """Other values than those of the example, which has defaults for some keys."""
 
@@ -487,7 +496,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         [
             '1:1: /versoin: unknown property in the file; did you mean "version"?',
             '2:1: /zzz: unknown property in the file; it knows "version", "answers", "seed", "validation", '
-            '"repeat", "ids", "clock", "auto_tools", "magic", "auth", "criteria" and 6 more.',
+            '"repeat", "ids", "clock", "auto_tools", "magic", "auth", "criteria" and 7 more.',
         ],
     ),
     "a key that is right elsewhere": (

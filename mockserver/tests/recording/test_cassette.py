@@ -10,7 +10,7 @@ import pytest
 from openpipe_mock.config.cassettes import CassetteRules
 from openpipe_mock.recording import cassette as module
 from openpipe_mock.recording.cassette import BadCassette, Cassette, KeyInside
-from openpipe_mock.recording.identity import Asked, Identity, differences
+from openpipe_mock.recording.identity import Asked, Identity, body_differences
 from openpipe_mock.recording.recording import Chunk, Recording, from_yaml, to_yaml
 
 ANSWERED: dict[str, Any] = {"status": 200, "answer_headers": {}, "chunks": (Chunk(0.1, b"{}"),)}
@@ -85,8 +85,8 @@ def test_a_miss_names_the_nearest_recording_and_what_differs(tmp_path: Path) -> 
         tape.add(recording(text))
     told = str(tape.nearest(asked("the weather in Oslo", n=2, headers={"op-criteria": "[]"}, key="none")))
     assert told == (
-        f"the nearest is {tape.matching(asked('the weather in Paris'))[0]}, where the key is key, now none; "
-        "the header op-criteria is absent, now []; /messages/0/content: recorded the string "
+        f"the nearest is {tape.matching(asked('the weather in Paris'))[0]}, "
+        "where the header op-criteria is absent, now []; /messages/0/content: recorded the string "
         '"the weather in Paris", now the string "the weather in Oslo"; /n: the number 2 is new'
     )
     many = str(tape.nearest(asked("the weather in Paris", more={f"x{at}": at for at in range(9)})))
@@ -94,7 +94,7 @@ def test_a_miss_names_the_nearest_recording_and_what_differs(tmp_path: Path) -> 
 
 
 def test_differences_are_told_from_both_sides() -> None:
-    assert list(differences({"a": [1, {}], "b": 0}, {"a": [2], "c": None})) == [
+    assert list(body_differences({"a": [1, {}], "b": 0}, {"a": [2], "c": None})) == [
         "/a/0: recorded the number 1, now the number 2",
         "/a/1: recorded an empty object, and it isn't there now",
         "/b: recorded the number 0, and it isn't there now",
@@ -115,14 +115,16 @@ def test_the_index_saves_reading_the_files(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(module, "from_yaml", reading)
     again = Cassette(tmp_path)
     assert (again.listed.keys(), read) == (tape.listed.keys(), [])
-    assert again.matching(asked("question 7")) == [names[7]]
+    assert again.matching(asked("question 7")) == again.matching(asked("question 7")) == [names[7]]
+    assert len(read) == 1
+    read.clear()
     (tmp_path / names[3]).write_bytes(to_yaml(recording("something else now")))
     (tmp_path / names[4]).unlink()
     assert len(Cassette(tmp_path).listed) == 19
     assert len(read) == 1
     Cassette(tmp_path, Identity(CassetteRules(ignore=())))
     assert len(read) == 20
-    for broken in (b"", b"[]", b'{"form": 1}', b'{"form": 1, "identity": "x", "files": 3}'):
+    for broken in (b"", b"[]", b'{"form": 2}', b'{"form": 2, "identity": "x", "files": 3}'):
         (tmp_path / module.INDEX).write_bytes(broken)
         assert len(Cassette(tmp_path).listed) == 19
     assert module.INDEX in (tmp_path / ".gitignore").read_text().split()
@@ -159,11 +161,14 @@ def test_a_folder_that_cannot_be_written_costs_only_the_index(
     assert len(Cassette(tmp_path).listed) == 1
 
 
-def test_recordings_are_removed_and_replaced(tmp_path: Path) -> None:
+def test_a_recording_takes_the_place_of_others(tmp_path: Path) -> None:
     tape = Cassette(tmp_path)
-    first, second = tape.add(recording()), tape.add(recording())
-    tape.remove(first)
-    tape.remove("never-there.yaml")
-    assert tape.matching(asked()) == [second]
-    tape.replace(second, replace(recording(), status=201))
-    assert Cassette(tmp_path).read(second).status == 201
+    names = [tape.add(recording()) for _ in range(3)]
+    assert names[1:] == [names[0].replace(".yaml", f"-{number}.yaml") for number in (2, 3)]
+    anew = replace(recording(), status=201)
+    assert tape.add(anew, instead_of=names) == names[0]
+    for each in (tape, Cassette(tmp_path)):
+        assert each.matching(asked()) == names[:1]
+        assert each.read(names[0]).status == 201
+    other = tape.add(recording("something else"), instead_of=names[:1])
+    assert [path.name for path in tmp_path.glob("*.yaml")] == [other]

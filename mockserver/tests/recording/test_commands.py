@@ -20,7 +20,7 @@ from openpipe_mock.recording.cassette import Cassette
 from openpipe_mock.recording.recording import Chunk, Recording, from_yaml
 from openpipe_mock.server.direct import DirectApp
 from tests.live import PATIENCE, serving
-from tests.recording.test_tape import CHAT, JUDGE, KEY, REQUESTS, mock, recorder, send
+from tests.recording.test_tape import CHAT, JUDGE, KEY, REQUESTS, _saying, mock, raw_server, recorder, send
 from tests.threads import served
 
 VCR = """\
@@ -98,12 +98,16 @@ def test_refresh_tells_changes_of_shape_and_not_of_text(recorded: tuple[Path, st
     assert (same.exit_code, same.output) == (0, "nothing changed\n")
     assert {path.name: path.read_bytes() for path in folder.glob("*.yaml")} == before
     with mock(settings=Settings(keys=("none-of-these",))) as refusing:
-        changed = run("cassette", "refresh", folder, "--upstream", refusing)
+        refused = run("cassette", "refresh", folder, "--upstream", refusing)
+    assert (refused.exit_code, "the upstream refuses the key (401); --key-env" in refused.output) == (2, True)
+    answer = b"HTTP/1.1 500 x\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    with raw_server(_saying(answer + b'content-length: 17\r\n\r\n{"message":"Bad"}')) as crashing:
+        changed = run("cassette", "refresh", folder, "--upstream", crashing)
     assert changed.exit_code == 1
-    assert "the status was 200 and is 401" in changed.output
+    assert "the status was 200 and is 500" in changed.output
     assert "/score: gone, was number" in changed.output
     assert "/message: new, string" in changed.output
-    assert {Cassette(folder).read(name).status for name in before} == {401}
+    assert {name: Cassette(folder).read(name).status for name in before} == dict.fromkeys(before, 500)
     gone = run("cassette", "refresh", folder, "--upstream", "http://127.0.0.1:9")
     assert gone.exit_code == 2
     assert "no connection to 127.0.0.1:9: nothing listens there." in gone.output
