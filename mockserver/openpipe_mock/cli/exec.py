@@ -92,6 +92,26 @@ a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad 
     type=FILE,
     help="Write a report here: a page (.html), JUnit (.xml) or JSON (.json). Repeatable.",
 )
+@click.option(
+    "--cassette",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Answer from the recordings in this folder; what has none gets 404.",
+)
+@click.option(
+    "--record",
+    default="none",
+    show_default=True,
+    type=click.Choice(("none", "once", "new_episodes", "all")),
+    help="When the first run records what the upstream answers: never; where the folder is empty; what has no"
+    " recording; everything anew. Never where the variable CI is set.",
+)
+@click.option(
+    "--upstream",
+    metavar="URL",
+    default="https://api.openpipe.ai/api/v1",
+    show_default=True,
+    help="The base URL of the server that is recorded.",
+)
 @click.option("--quiet", is_flag=True, help="Say nothing as long as nothing breaks.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND ...")
 def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **given: Any) -> None:
@@ -121,8 +141,10 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
         _refuse(f"the config file has mistakes:\n{error}")
     except OSError as error:
         _refuse(f"cannot read the config file {source.path}: {error.strerror or error}")
-    again = _command_line(command, source.path if given["config"] else "", settings)
-    job = Job(command, in_force, variants, only, given["fail_on"] == "never", again)
+    again = _command_line(command, source.path if given["config"] else "", settings, given["cassette"])
+    forgiving = given["fail_on"] == "never"
+    taped = {name: given[name] for name in ("cassette", "record", "upstream")}
+    job = Job(command, in_force, variants, only, forgiving, again, **taped)
     if given["variants"] > len(variants) and not quiet:
         _say([f"there are {len(variants)} variants; --variants {given['variants']} means all of them"])
     try:
@@ -150,9 +172,12 @@ def _chosen(name: str | None, number: int) -> "tuple[Variant | None, tuple[Varia
         raise click.UsageError(str(error)) from None
 
 
-def _command_line(command: Sequence[str], config: str, settings: dict[str, Any]) -> str:
-    """The command line that runs this again, without variants and reports."""
+def _command_line(
+    command: Sequence[str], config: str, settings: dict[str, Any], cassette: Path | None
+) -> str:
+    """The command line that runs this again, without variants and reports; it records nothing."""
     flags = [("--config", config)] if config else []
+    flags += [("--cassette", str(cassette))] if cassette else []
     flags += [(f"--{name}", str(value)) for name, value in settings.items()]
     words = ("openpipe-mock", "exec", *(word for flag in flags for word in flag), "--", *command)
     return " ".join(map(_quoted, words))
@@ -180,7 +205,8 @@ def tell(verdict: "Verdict", quiet: bool) -> None:
     """Print the report as text; with `quiet` only if something broke or is worth a warning."""
     from openpipe_mock.exec.report import exec_text, notes
 
-    if not quiet or verdict.broken or any(run.warnings for run in verdict.runs) or any(notes(verdict)):
+    told = any(run.warnings or run.missed for run in verdict.runs)
+    if not quiet or verdict.broken or told or any(notes(verdict)):
         _say(exec_text(verdict))
 
 

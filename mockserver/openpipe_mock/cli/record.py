@@ -34,11 +34,11 @@ def tape_maker(folder: Path, **options: Any) -> Callable[[Settings], Any]:
 def upstream_of(url: str, key_env: str, ca: Path | None, **limits: Any) -> Any:
     """The upstream that the flags name. Raises UsageError for one that is no use; ends without httpx."""
     try:
-        from openpipe_mock.recording.upstream import BadUpstream, Budget, upstream
+        from openpipe_mock.recording.upstream import Allowance, BadUpstream, upstream
     except ImportError:
         fail(f"passing requests on needs the extra `record`: {install_line('record')}", 2)
     try:
-        return upstream(url, key_env, str(ca or ""), Budget(**limits))
+        return upstream(url, key_env, str(ca or ""), Allowance(**limits))
     except BadUpstream as error:
         raise click.UsageError(str(error)) from None
 

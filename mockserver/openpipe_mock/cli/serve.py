@@ -147,6 +147,10 @@ def serve_command(
         admitted = guard(control_token, allow_control_from, allowed_host)
     except UnfitFlag as error:
         raise click.UsageError(str(error)) from None
+    if on_miss == "upstream" and workers > 1:
+        raise click.UsageError("--on-miss upstream needs --workers 1, since each would have a --max-requests")
+    if on_miss == "upstream" and not cassette:
+        raise click.UsageError("--on-miss upstream needs --cassette, the folder for what it records")
     given = {name: value for name, value in given.items() if value is not None}
     try:
         source = Source.from_flag(config, {**given, "max_body_bytes": max_body_bytes})

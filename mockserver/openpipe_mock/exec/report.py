@@ -40,6 +40,8 @@ def exec_text(verdict: Verdict) -> Iterator[str]:
             yield f"{run.name}: {more} came behind those that a run keeps, and nobody looked at them"
     for name, line in _told_once(verdict):
         yield f"warning{name}: {line}"
+    for line in dict.fromkeys(line for run in verdict.runs for line in run.missed[:_MOST_SHOWN]):
+        yield f"not recorded: {line}"
 
 
 def _broken(verdict: Verdict, run: Run) -> Iterator[str]:
@@ -146,6 +148,7 @@ def _run_as_json(verdict: Verdict, run: Run) -> Json:
         "differs": run.differs or None,
         "requests": dict(run.requests),
         "requests_not_kept": run.unseen,
+        "not_recorded": list(run.missed),
         "violations": [
             {
                 "endpoint": breach.endpoint,

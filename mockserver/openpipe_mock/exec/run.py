@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head
@@ -21,13 +23,17 @@ from openpipe_mock.exec.verdict import Run, Verdict, against_plain, collect_brea
 from openpipe_mock.faults.variants import Variant
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.server.server import CannotServe
-from openpipe_mock.service.request import Visit
+from openpipe_mock.service.request import AnswerSource, Visit
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import Entry, hide
 from openpipe_mock.testing.border import BASE_URLS, DUMMY_KEY, OPENAI_KEY, OTHER_KEYS, OWN_KEY
+from openpipe_mock.testing.cassettes import UPSTREAM, Record, tape_for
 from openpipe_mock.testing.conduct import lapses, observed
 from openpipe_mock.testing.live import LiveServer
 from openpipe_mock.testing.mock import MockError
+
+if TYPE_CHECKING:
+    from openpipe_mock.recording.tape import Tape
 
 _MOST_SEEN = 50_000
 """Requests that a run keeps; later ones are only counted."""
@@ -42,7 +48,9 @@ class Job:
     """A command, the settings of its mock, and the variants that it runs under.
 
     `only` is the one variant under which it runs, in place of the plain run. With `forgiving`, what a client
-    breaks doesn't change the exit code. `reproduce` is the command line that runs it again.
+    breaks doesn't change the exit code. `reproduce` is the command line that runs it again. `cassette` is the
+    folder of recordings that answer first, if any; `record` says whether the first run makes them, from the
+    server at `upstream`.
     """
 
     command: tuple[str, ...]
@@ -51,6 +59,18 @@ class Job:
     only: Variant | None = None
     forgiving: bool = False
     reproduce: str = ""
+    cassette: Path | None = None
+    record: Record = "none"
+    upstream: str = UPSTREAM
+
+    def tape(self, *, first: bool) -> "Tape | None":
+        """What answers a run first. Raises CannotServe for a cassette or an upstream that can't be used."""
+        if self.cassette is None:
+            return None
+        try:
+            return tape_for(self.cassette, self.record if first else "none", self.upstream, self.settings)
+        except ValueError as problem:
+            raise CannotServe(str(problem)) from None
 
 
 Announce = Callable[[Variant, int, int], None]
@@ -64,16 +84,17 @@ def run_command(job: Job, environment: Mapping[str, str], announce: Announce) ->
     """
     child, key = Child(), (*job.settings.keys, DUMMY_KEY)[0]
 
-    def run(variant: Variant | None) -> Run:
-        service = _RecordingService(job.settings, variant)
+    def run(variant: Variant | None, *, first: bool = False) -> Run:
+        service = _RecordingService(job.settings, variant, tape := job.tape(first=first))
         started = perf_counter()
         with mock_in_thread(service) as origin:
             code = child.run(job.command, surroundings(origin, key, variant, environment))
             seconds = perf_counter() - started
-        return _result(variant, code, seconds, service)
+        missed = tuple(tape.missed) if tape else ()
+        return replace(_result(variant, code, seconds, service), missed=missed)
 
     with _quiet(), child.passing_signals_on():
-        runs = [plainly(run(job.only))]
+        runs = [plainly(run(job.only, first=True))]
         for number, variant in enumerate(job.variants, 1):
             if runs[0].code or runs[0].silent or child.stopped_by:
                 break
@@ -95,8 +116,11 @@ def run_command(job: Job, environment: Mapping[str, str], announce: Announce) ->
 class _RecordingService(Service):
     """A mock that keeps the requests of a run and answers in a variant."""
 
-    def __init__(self, settings: Settings, variant: Variant | None = None) -> None:
-        super().__init__(replace(settings, variant=variant.name) if variant else settings)
+    def __init__(
+        self, settings: Settings, variant: Variant | None = None, source: AnswerSource | None = None
+    ) -> None:
+        settings = replace(settings, variant=variant.name) if variant else settings
+        super().__init__(settings, source=source)
         self.visits: list[Visit] = []
         self.unseen = 0
 
@@ -128,6 +152,8 @@ def mock_in_thread(service: Service) -> Iterator[str]:
         yield live.origin
     finally:
         live.stop()
+        if service.source:
+            service.source.close()
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class Run:
 
     `variant` is None in the plain run. `requests` maps an endpoint to the number of its requests; `unseen`
     counts those that were not kept. `new` has the breaches that the plain run doesn't have. `differs` says
-    how the exit code differs from the plain run's.
+    how the exit code differs from the plain run's. `missed` says which requests had no recording.
     """
 
     variant: Variant | None
@@ -43,6 +43,7 @@ class Run:
     unseen: int = 0
     differs: str = ""
     new: tuple[Breach, ...] = ()
+    missed: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -33,6 +33,7 @@ from openpipe_mock.service.request import Visit
 if TYPE_CHECKING:  # httpx is an extra, which replaying needs not
     from openpipe_mock.recording.upstream import Upstream, UpstreamAnswer
 
+_MOST_MISSED = 1000
 OnMiss = Literal["mock", "error", "upstream"]
 OnEnd = Literal["repeat", "fail"]
 SECRET_VARIABLES = (
@@ -54,7 +55,8 @@ class Tape:
     `on_miss`: what happens to a request that has no recording: the mock answers it, it is refused, or it is
     passed on and recorded. `on_end`: the same after a request's last recording. `replays`: False records
     every request anew. `timing`: the recorded times are multiplied by it; 0 leaves them out. `now`: the time
-    of a recording.
+    of a recording. `used`: the recordings that answered, or were made. `missed`: a sentence for each request
+    that had none.
     """
 
     cassette: Cassette
@@ -66,6 +68,7 @@ class Tape:
     timing: float = 0.0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     used: set[str] = field(default_factory=set)
+    missed: list[str] = field(default_factory=list)
     renewed: set[tuple[str, str]] = field(default_factory=set)
 
     def answer(self, visit: Visit) -> Reply | Effects | None:
@@ -85,6 +88,8 @@ class Tape:
             return self.passed_on(visit, asked, self.upstream)
         nearest = self.cassette.nearest(asked)
         told = f"{missed}{f'; {nearest}' if nearest else ''}"
+        if len(self.missed) < _MOST_MISSED:
+            self.missed.append(f"{asked.method} {asked.path}: {told}")
         if self.on_miss == "mock":
             visit.note(f"the mock answers, since {told}")
             return None
@@ -217,8 +222,8 @@ class Tape:
         return self.cassette.matching(asked)
 
     def unused(self) -> list[str]:
-        """The recordings that answered nothing."""
-        return [name for name in self.cassette.listed if name not in self.used]
+        """The recordings that answered nothing yet, by their files' names."""
+        return sorted(self.cassette.listed.keys() - self.used)
 
     def close(self) -> None:
         self.cassette.close()

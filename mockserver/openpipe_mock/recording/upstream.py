@@ -37,7 +37,7 @@ _MOST_CONNECTIONS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class Allowance:
     """What a recorder may spend.
 
     `requests`: in all. `rate`: requests a second, 0 for any number. `timeout`: seconds for the next bytes.
@@ -97,7 +97,7 @@ class Upstream:
 
     url: str
     key: str = ""
-    budget: Budget = Budget()
+    allowance: Allowance = Allowance()
     verify: bool | str = True
     sent: int = 0
     last: float = float("-inf")
@@ -118,7 +118,7 @@ class Upstream:
 
         Whoever sends has to `abandon` the result in the end.
         """
-        if self.sent >= self.budget.requests:
+        if self.sent >= self.allowance.requests:
             spent: Future[UpstreamAnswer | UpstreamFailed] = Future()
             spent.set_result(self.refused_by_budget())
             return spent
@@ -127,7 +127,7 @@ class Upstream:
 
     def refused_by_budget(self) -> UpstreamFailed:
         return UpstreamFailed(
-            f"{self.budget.requests} requests were passed on, as many as `--max-requests` allows."
+            f"{self.allowance.requests} requests were passed on, as many as `--max-requests` allows."
         )
 
     def abandon(self, sending: "Future[UpstreamAnswer | UpstreamFailed]") -> None:
@@ -181,16 +181,16 @@ class Upstream:
 
     async def _keep_pace(self) -> None:
         """Wait until the rate allows the next request."""
-        if not self.budget.rate:
+        if not self.allowance.rate:
             return
-        due = max(self.last + 1 / self.budget.rate, time.monotonic())
+        due = max(self.last + 1 / self.allowance.rate, time.monotonic())
         self.last = due
         await asyncio.sleep(due - time.monotonic())
 
     def _client(self) -> httpx.AsyncClient:
         if self.client is None:
             self.client = httpx.AsyncClient(
-                timeout=httpx.Timeout(self.budget.timeout, connect=min(10.0, self.budget.timeout)),
+                timeout=httpx.Timeout(self.allowance.timeout, connect=min(10.0, self.allowance.timeout)),
                 limits=httpx.Limits(max_connections=_MOST_CONNECTIONS),
                 verify=self._context(),
                 trust_env=not is_this_machine(self.host),  # no proxy has to be asked,
@@ -207,7 +207,7 @@ class Upstream:
     def failure(self, error: httpx.HTTPError, *, begun: bool = False) -> UpstreamFailed:
         """A failure of the connection in words for people."""
         if isinstance(error, httpx.TimeoutException):
-            return UpstreamFailed(f"{self.host} didn't answer in {self.budget.timeout:g} s.", status=504)
+            return UpstreamFailed(f"{self.host} didn't answer in {self.allowance.timeout:g} s.", status=504)
         if begun:
             return UpstreamFailed(f"{self.host} broke off within its answer.")
         if isinstance(error, httpx.ConnectError):
@@ -264,7 +264,7 @@ class BadUpstream(ValueError):
     """An upstream can't be used; the message says why and what to do."""
 
 
-def upstream(url: str, key_env: str = "", ca: str = "", budget: Budget | None = None) -> Upstream:
+def upstream(url: str, key_env: str = "", ca: str = "", allowance: Allowance | None = None) -> Upstream:
     """The upstream at a base URL. `key_env`: the variable that holds its key; `ca`: a file of authorities.
 
     Raises BadUpstream.
@@ -288,7 +288,7 @@ def upstream(url: str, key_env: str = "", ca: str = "", budget: Budget | None = 
             ssl.create_default_context(cafile=ca)
         except OSError:  # ssl.SSLError is one
             raise BadUpstream(f"--ca {ca}: expected a readable PEM file with certificates") from None
-    return Upstream(url.strip().rstrip("/"), key, budget or Budget(), ca or True)
+    return Upstream(url.strip().rstrip("/"), key, allowance or Allowance(), ca or True)
 
 
 def key_for(url: str, environment: Mapping[str, str] = os.environ, name: str = "") -> str:

@@ -116,6 +116,9 @@ class AnswerSource(Protocol):
     def answer(self, visit: Visit) -> Reply | Effects | None:
         """The answer; None leaves it to the handler. Raises ApiError."""
 
+    def unused(self) -> list[str]:
+        """The names of answers that nobody got yet."""
+
     def close(self) -> None:
         """Called once at the end."""
 

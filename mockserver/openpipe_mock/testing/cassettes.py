@@ -19,12 +19,19 @@ RECORD: tuple[Record, ...] = get_args(Record)
 UPSTREAM = "https://api.openpipe.ai/api/v1"
 
 
-def tape_for(folder: str | PathLike[str], record: Record, upstream: str, settings: Settings) -> "Tape":
-    """The tape of a test's cassette.
+def tape_for(
+    folder: str | PathLike[str],
+    record: Record,
+    upstream: str,
+    settings: Settings,
+    *,
+    timing: float = 0.0,
+) -> "Tape":
+    """The tape of a test's cassette. `timing`: the recorded times are multiplied by it.
 
-    `record`: `none` only replays; `once` records where the folder has no recordings yet; `new_episodes`
-    records what has none; `all` records everything anew. Where the variable CI is set nothing is recorded.
-    Raises ValueError for an unknown word and what can't be used, ImportError without httpx.
+    `record`: `none` only replays; `once` records everything where the folder has no recordings yet;
+    `new_episodes` records what has none; `all` records everything anew. Where the variable CI is set nothing
+    is recorded. Raises ValueError for an unknown word and what can't be used, such as httpx that isn't there.
     """
     from openpipe_mock.recording.cassette import BadCassette
     from openpipe_mock.recording.tape import tape_of
@@ -33,12 +40,12 @@ def tape_for(folder: str | PathLike[str], record: Record, upstream: str, setting
         raise ValueError(f"record: expected {listed(map(quoted, RECORD), 'or')}, got {record!r}.")
     mode = "none" if os.environ.get("CI") else record
     try:
-        tape = tape_of(Path(folder), settings)
+        tape = tape_of(Path(folder), settings, timing=timing)
     except BadCassette as error:
         raise ValueError(f"cassette: {error}") from None
     if mode == "none" or (mode == "once" and tape.cassette.listed):
         return tape
-    tape.upstream, tape.on_miss, tape.replays = _upstream(upstream), "upstream", mode != "all"
+    tape.upstream, tape.on_miss, tape.replays = _upstream(upstream), "upstream", mode == "new_episodes"
     return tape
 
 
@@ -46,7 +53,7 @@ def _upstream(url: str) -> "Upstream":
     try:
         from openpipe_mock.recording.upstream import BadUpstream, upstream
     except ImportError:
-        raise ImportError(f"recording needs the extra `record`: {install_line('record')}") from None
+        raise ValueError(f"recording needs the extra `record`: {install_line('record')}") from None
     try:
         found = upstream(url)
     except BadUpstream as error:

@@ -346,6 +346,12 @@ class Mock:
     # What was asked.
 
     @property
+    def unused_recordings(self) -> list[str]:
+        """The recordings of the cassette that answered nothing yet, by their files' names."""
+        source = self.session.source or self.service.source
+        return source.unused() if source else []
+
+    @property
     def calls(self) -> Calls:
         """Every request of the session, in the order in which they were answered."""
         return Calls(map(call_from_entry, self.entries()))

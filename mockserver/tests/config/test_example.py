@@ -3,6 +3,7 @@
 Where another value shall be seen at work, that one place of the text is changed.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -14,6 +15,8 @@ import yaml
 from openpipe_mock.config.file import ConfigError, read_config
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head
+from openpipe_mock.recording.hiding import Hiding
+from openpipe_mock.recording.identity import Asked, Identity
 from openpipe_mock.service.service import Service
 from tests.chatting import CHAT, asking, shaped, tool, user
 from tests.environments import ROOT
@@ -680,3 +683,24 @@ def test_an_answer_is_a_function_of_seed_file_and_request() -> None:
         ]
 
     assert answers() == answers()
+
+
+# Recordings.
+
+
+@proves("/cassette/headers", "/cassette/ignore", "/cassette/ignore_text")
+def test_what_counts_when_requests_are_compared() -> None:
+    identity = Identity(settings().cassette)
+
+    def of(text: str = "on 2026-12-01", tags: str = "", criteria: str = "", **more: Json) -> str:
+        body = json.dumps({"messages": [user(text)], **more}).encode()
+        return identity.of(Asked("chat", "POST", "", "", {"op-tags": tags, "op-criteria": criteria}, body))
+
+    assert of() == of(user="me", metadata={"a": "b"}) == of("on 2027-01-31") == of(tags="{}")
+    assert len({of(), of("on monday"), of(criteria='["helpful"]'), of(seed=1)}) == 4
+
+
+@proves("/cassette/personal")
+def test_what_no_recording_holds() -> None:
+    hiding = Hiding(patterns=settings().cassette.personal)
+    assert hiding.body(b'{"a": "write to kim@example.org"}') == b'{"a":"write to ***"}'

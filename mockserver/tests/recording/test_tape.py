@@ -18,7 +18,7 @@ from openpipe_mock.recording.cassette import Cassette
 from openpipe_mock.recording.hiding import Hiding
 from openpipe_mock.recording.recording import Recording
 from openpipe_mock.recording.tape import Tape, tape_of
-from openpipe_mock.recording.upstream import BadUpstream, Budget, Upstream, key_for, upstream
+from openpipe_mock.recording.upstream import Allowance, BadUpstream, Upstream, key_for, upstream
 from openpipe_mock.server.direct import DirectApp
 from openpipe_mock.service.service import Service
 from tests.live import PATIENCE
@@ -223,11 +223,11 @@ def test_an_upstream_that_fails_is_told_and_records_nothing(
 def test_a_slow_upstream_is_told_and_others_go_on(tmp_path: Path) -> None:
     tape = recorder(tmp_path, "")
     with raw_server(_waiting) as slow, mock() as good:
-        tape.upstream = Upstream(slow, budget=Budget(timeout=0.3))
+        tape.upstream = Upstream(slow, allowance=Allowance(timeout=0.3))
         with mock(tape) as url:
             assert send(url, REQUESTS[1])[0] == 504
             tape.upstream.close()
-            tape.upstream = Upstream(good, budget=Budget(timeout=PATIENCE))
+            tape.upstream = Upstream(good, allowance=Allowance(timeout=PATIENCE))
             assert send(url, REQUESTS[1])[0] == 200
 
 
@@ -316,7 +316,7 @@ def test_paths_that_are_not_served_are_not_passed_on(path: str, tmp_path: Path) 
 
 def test_no_more_than_the_budget_is_passed_on(real: str, tmp_path: Path) -> None:
     tape = recorder(tmp_path, real)
-    tape.upstream = Upstream(real, budget=Budget(requests=2, rate=1000))
+    tape.upstream = Upstream(real, allowance=Allowance(requests=2, rate=1000))
     with mock(tape) as url:
         answers = [send(url, asked) for asked in REQUESTS[:4]]
     assert [status for status, *_ in answers] == [200, 200, 502, 502]
