@@ -90,6 +90,7 @@ class Cassette:
 
     def __init__(self, folder: Path, identity: Identity | None = None) -> None:
         self.folder = folder
+        self.place = os.path.join(folder, "")  # a path made by pathlib costs more than to look at the file
         self.identity = identity or Identity()
         self.listed: dict[str, _Listed] = {}
         self.answering: dict[str, list[str]] = {}
@@ -99,6 +100,8 @@ class Cassette:
         self.read_as: dict[str, _State] = {}
         """The files that were read, and their state then; of others only the index tells what they answer."""
         self.cached: dict[str, Recording] = {}
+        self.words: dict[str, frozenset[str]] = {}
+        """The words of each recording's subject, by which the nearest is found."""
         self.lock = RLock()
         self.read_index()
 
@@ -122,18 +125,18 @@ class Cassette:
         try:
             found = path.stat()
             _expect_short_file(found)
-            state = _state(found)
-            with self.lock:
-                if name in self.cached and self.read_as.get(name) == state:
-                    return self.cached[name]
             recording = from_yaml(path.read_bytes())
         except BadRecording as error:
             raise BadCassette(f"{path}: {error}") from None
         except OSError as error:
             raise BadCassette(f"{path}: {error.strerror or error}") from None
         with self.lock:
-            self._relist(name, recording, state)
+            self._relist(name, recording, _state(found))
         return recording
+
+    def recording(self, name: str) -> Recording:
+        """The recording in a file that was `matching` just now. Raises BadCassette."""
+        return self.cached.get(name) or self.read(name)
 
     def matching(self, asked: Asked, *, any_key: bool = False) -> list[str]:
         """The files that answer a request, in the order in which they were recorded.
@@ -153,7 +156,7 @@ class Cassette:
     def _look_again(self, name: str) -> None:
         """Read a file that isn't as it was read: somebody edits it, or the index lied."""
         try:
-            if self.read_as.get(name) != _state((self.folder / name).stat()):
+            if self.read_as.get(name) != _state(os.stat(f"{self.place}{name}")):
                 self.read(name)
         except FileNotFoundError:
             self._leave(name)
@@ -164,10 +167,10 @@ class Cassette:
         """The recording of the same endpoint whose request has the most words in common."""
         place, words = f"{asked.method} {asked.path}", set(asked.subject.split())
         with self.lock:
-            same = [(name, each.subject) for name, each in self.listed.items() if each.place == place]
-        if not same:
-            return None
-        name, _ = max(same, key=lambda each: len(words.intersection(each[1].split())))
+            same = [name for name, each in self.listed.items() if each.place == place]
+            if not same:
+                return None
+            name = max(same, key=lambda name: len(words & self.words[name]))
         try:
             return Nearest(name, self._differs(self.read(name), asked))
         except BadCassette:
@@ -254,6 +257,7 @@ class Cassette:
 
     def _enter(self, name: str, listed: _Listed) -> None:
         self.listed[name] = listed
+        self.words[name] = frozenset(listed.subject.split())
         self.labels[listed.key] += 1
         insort(self.answering.setdefault(listed.identity, []), name, key=self._order)
 
@@ -263,7 +267,7 @@ class Cassette:
             if listed:
                 self.answering[listed.identity].remove(name)
                 self.labels -= Counter({listed.key: 1})
-                del self.listed[name]
+                del self.listed[name], self.words[name]
             self.cached.pop(name, None)
             self.read_as.pop(name, None)
 

@@ -7,7 +7,7 @@ the events of a stream. `core.secrets` finds what looks like a key or is named l
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -17,7 +17,7 @@ from urllib.parse import quote
 import orjson
 
 from openpipe_mock.core.errors import ParseError
-from openpipe_mock.core.secrets import MASK, SHORTEST_TOKEN, Mask, masked
+from openpipe_mock.core.secrets import MASK, SHORTEST_TOKEN, Mask, masked, may_hide
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.matching.conditions import regular_expression
 from openpipe_mock.recording.recording import Chunk, Recording
@@ -38,11 +38,15 @@ class Hiding:
     patterns: tuple[str, ...] = ()
 
     @cached_property
+    def spellings(self) -> list[str]:
+        """The known keys in every spelling, the longest first."""
+        long = [key for key in dict.fromkeys(self.keys) if len(key) >= SHORTEST_TOKEN]
+        return sorted({spelling for key in long for spelling in _spellings(key)}, key=len, reverse=True)
+
+    @cached_property
     def spelled(self) -> re.Pattern[str]:
         """Matches a known key in any spelling; nothing where there are none."""
-        long = [key for key in dict.fromkeys(self.keys) if len(key) >= SHORTEST_TOKEN]
-        every = {spelling for key in long for spelling in _spellings(key)}
-        return re.compile("|".join(map(re.escape, sorted(every, key=len, reverse=True))) or "(?!)")
+        return re.compile("|".join(map(re.escape, self.spellings)) or "(?!)")
 
     @cached_property
     def personal(self) -> list[Any]:
@@ -65,8 +69,27 @@ class Hiding:
             text = pattern.sub(MASK, text)
         return text
 
+    def may_hide(self, body: bytes) -> bool:
+        """Whether a body can hold a secret at all. False is certain, True isn't.
+
+        A replay asks this each time: it takes a few microseconds, and to look for secrets a hundred.
+        """
+        if self.patterns or b"\\u" in body or b"\\/" in body or may_hide(body, b""):
+            return True
+        text = body.decode("utf-8", "replace")
+        return any(spelling in text for spelling in self.spellings)
+
+    def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Headers without secrets."""
+        return {
+            name: self.text(value) if self.may_hide(value.encode()) else value
+            for name, value in headers.items()
+        }
+
     def body(self, body: bytes) -> bytes:
         """A body without secrets; one that has none stays as it is, byte for byte."""
+        if not self.may_hide(body):
+            return body
         found = _MASK.content(body, clean=self.text)
         try:
             return self.known(found.decode()).encode()
@@ -82,8 +105,8 @@ class Hiding:
         return replace(
             recording,
             body=self.body(recording.body),
-            headers={name: self.text(value) for name, value in recording.headers.items()},
-            answer_headers={name: self.text(value) for name, value in recording.answer_headers.items()},
+            headers=self.headers(recording.headers),
+            answer_headers=self.headers(recording.answer_headers),
             chunks=chunks,
             deviations=tuple(map(self.text, recording.deviations)),
         )

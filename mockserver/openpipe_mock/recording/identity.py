@@ -61,6 +61,10 @@ class Identity:
     rules: CassetteRules = USUAL
 
     @cached_property
+    def ignored(self) -> list[list[str]]:
+        return list(map(steps_of, self.rules.ignore))
+
+    @cached_property
     def patterns(self) -> list[Any]:
         return list(map(regular_expression, self.rules.ignore_text))
 
@@ -79,8 +83,9 @@ class Identity:
 
     def comparable(self, value: Any) -> Any:
         """A body's value without what doesn't count."""
-        for pointer in self.rules.ignore:
-            value = _without(value, steps_of(pointer))
+        for steps in self.ignored:
+            if steps[0] == "*" or steps[0] in value if isinstance(value, dict) else isinstance(value, list):
+                value = _without(value, steps)
         return self._blanked(value) if self.patterns else value
 
     def _blanked(self, value: Any) -> Any:

@@ -8,6 +8,7 @@ import base64
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import yaml
@@ -100,11 +101,17 @@ def kept_headers(headers: Iterable[tuple[str, str]], names: tuple[str, ...]) -> 
 
     One that HTTP doesn't allow is left out.
     """
-    whole = tuple(name for name in names if not name.endswith("-"))
-    begun = tuple(name for name in names if name.endswith("-"))
+    whole, begun = _split_names(names)
     lowered = ((name.lower(), value) for name, value in headers)
     kept = ((name, value) for name, value in lowered if name in whole or name.startswith(begun))
     return {name: value for name, value in kept if _HEADER.fullmatch(f"{name}: {value}")}
+
+
+@cache
+def _split_names(names: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Whole names, and beginnings of names."""
+    begun = tuple(name for name in names if name.endswith("-"))
+    return frozenset(names) - {*begun}, begun
 
 
 # Writing.

@@ -77,7 +77,7 @@ class Tape:
         missed = "it has no recording"
         try:
             names = self.recorded(asked)
-            number = visit.memory.count(f"cassette {asked.key} {self.identity(asked)}") if names else 0
+            number = visit.memory.count(f"cassette {asked.key} {names[0]}") if names else 0
             if names and (number <= len(names) or self.on_end == "repeat"):
                 return self.replayed(visit, names[min(number, len(names)) - 1])
         except BadCassette as error:
@@ -97,20 +97,17 @@ class Tape:
 
     def asked(self, visit: Visit) -> Asked:
         """A visit's request, without secrets, as it was recorded."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in visit.headers.items()}
-        kept = kept_headers(headers.items(), REQUEST_HEADERS)
+        headers = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in visit.headers.items())
+        kept = kept_headers(headers, REQUEST_HEADERS)
         hiding = self.hiding_of(visit.token)
         return Asked(
             visit.entry.endpoint,
             visit.head.method,
             visit.path.removeprefix(BASE),
             self.label(visit.token),
-            {name: hiding.text(value) for name, value in kept.items()},
+            hiding.headers(kept),
             hiding.body(visit.entry.body or b""),
         )
-
-    def identity(self, asked: Asked) -> str:
-        return self.cassette.identity.of(asked)
 
     def hiding_of(self, token: bytes) -> Hiding:
         """What hides the secrets of a request with this key."""
@@ -133,7 +130,7 @@ class Tape:
 
     def replayed(self, visit: Visit, name: str) -> Reply | Effects:
         """A recorded answer."""
-        recording = self.cassette.read(name)
+        recording = self.cassette.recording(name)
         self.used.add(name)
         visit.entry.rules.append(f"cassette {name}")
         headers = _header_list(recording.answer_headers)
@@ -215,7 +212,7 @@ class Tape:
 
     def _earlier(self, asked: Asked) -> list[str]:
         """What earlier runs recorded of a request that is recorded anew."""
-        request = self.identity(asked), asked.key
+        request = self.cassette.identity.of(asked), asked.key
         if request in self.renewed:
             return []
         self.renewed.add(request)
