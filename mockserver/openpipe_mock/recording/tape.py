@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Await, Begin, Break, Effects, HeaderList, Piece, Reply, Wait
 from openpipe_mock.core.errors import Forbidden, NotFound
+from openpipe_mock.core.secrets import MASKED
 from openpipe_mock.core.wording import counted
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.recording.cassette import BadCassette, Cassette, KeyInside
@@ -167,7 +168,9 @@ class Tape:
 
     def _recorded(self, visit: Visit, asked: Asked, answer: "UpstreamAnswer") -> Effects:
         kept = kept_headers(answer.headers, ANSWER_HEADERS)
-        streamed, headers = is_stream(kept), _header_list(kept)
+        own = answer.upstream.key.encode()  # no client knows it, so none is told it
+        headers = tuple((name, _without(value, own)) for name, value in _header_list(kept))
+        streamed = is_stream(kept)
         chunks: list[Chunk] = []
         if streamed:
             yield Begin(answer.status, headers)
@@ -180,11 +183,12 @@ class Tape:
                 return Reply(answer.status, b"", headers, "broke off")
             chunks.append(Chunk(round(answer.seconds(), 3), data))
             if streamed:
-                yield Piece(data)
+                yield Piece(_without(data, own))
         request = Recording(asked.method, asked.path, visit.entry.body or b"", asked.headers, asked.key)
         name = self.keep(visit, asked, request.answered(answer.status, answer.headers, chunks))
         subject = f"{name or 'not recorded'}, by {answer.upstream.host}"
-        return Reply(answer.status, b"" if streamed else b"".join(c.data for c in chunks), headers, subject)
+        body = b"" if streamed else _without(b"".join(chunk.data for chunk in chunks), own)
+        return Reply(answer.status, body, headers, subject)
 
     def keep(self, visit: Visit, asked: Asked, recording: Recording) -> str:
         """Write a recording into the cassette; returns the file's name, "" where it isn't written."""
@@ -252,6 +256,10 @@ def _expect_own_client(visit: Visit) -> None:
 def _hiding(hiding: Hiding, *keys: str) -> Hiding:
     """What hides these keys too; to make it costs more than to use it."""
     return replace(hiding, keys=(*hiding.keys, *filter(None, keys)))
+
+
+def _without(text: bytes, key: bytes) -> bytes:
+    return text.replace(key, MASKED) if key else text
 
 
 def _header_list(headers: Mapping[str, str]) -> HeaderList:

@@ -165,7 +165,7 @@ class Upstream:
             return self.failure(error)
         except asyncio.CancelledError:
             return _CLOSED
-        if response.is_redirect:
+        if response.has_redirect_location:
             await response.aclose()
             target = urlsplit(response.headers.get("location", "")).netloc or "another path"
             return UpstreamFailed(
