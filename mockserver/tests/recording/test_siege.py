@@ -219,16 +219,16 @@ _CHUNKED = _OK + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
         (_OK + b"\r\n{}", 200, b"{}"),
         (_OK + b"op-x: \xe2\x82\xac\xff\r\nop-y: a\x01b\r\ncontent-length: 2\r\n\r\n{}", 200, b"{}"),
         (
-            _HEAD % b"429 x" + f"retry-after: {formatdate()}\r\n".encode() + b"content-length: 0\r\n\r\n",
+            _BUSY + f"retry-after: {formatdate()}\r\n\r\n".encode(),
             429,
             b"",
         ),
         (
-            _HEAD % b"429 x" + b"retry-after: nan\r\nretry-after-ms: 1e999\r\ncontent-length: 0\r\n\r\n",
+            _BUSY + b"retry-after: nan\r\nretry-after-ms: 1e999\r\n\r\n",
             429,
             b"",
         ),
-        (_HEAD % b"599 x" + b"content-length: 3\r\n\r\n\xff\x00\x01", 599, b"\xff\x00\x01"),
+        (b"HTTP/1.1 599 x\r\ncontent-length: 3\r\n\r\n\xff\x00\x01", 599, b"\xff\x00\x01"),
     ],
     ids=["204", "304", "100", "junk", "trailer", "unframed", "bytes", "date", "nan", "binary"],
 )
