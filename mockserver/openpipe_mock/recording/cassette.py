@@ -102,6 +102,8 @@ class Cassette:
         self.cached: dict[str, Recording] = {}
         self.words: dict[str, frozenset[str]] = {}
         """The words of each recording's subject, by which the nearest is found."""
+        self.indexed: dict[str, _Listed] = {}
+        """What the index on disk says."""
         self.lock = RLock()
         self.read_index()
 
@@ -109,15 +111,14 @@ class Cassette:
 
     def read_index(self) -> None:
         """List all recordings; files that the index doesn't know as they are now are read for it."""
-        known = self._index()
+        self.indexed = known = self._index()
         for entry in _files(self.folder):
             listed = known.get(entry.name)
             if listed is None or listed.state != _state(entry.stat()):
                 self.read(entry.name)
             else:
                 self._enter(entry.name, listed)
-        if self.listed != known:
-            self._write_index()
+        self._write_index()
 
     def read(self, name: str) -> Recording:
         """The recording in a file. Raises BadCassette."""
@@ -297,13 +298,14 @@ class Cassette:
     def _write_index(self) -> None:
         """Write the index; where the folder can't be written to, the next start reads the files again."""
         with self.lock, suppress(OSError):
-            if not self.folder.is_dir():
+            if self.listed == self.indexed:
                 return
             files = {name: asdict(listed) for name, listed in sorted(self.listed.items())}
             found = {"form": _FORM, "identity": self.identity.digest, "files": files}
             beside = self._beside()
             beside.write_text(json.dumps(found))
             os.replace(beside, self.folder / INDEX)
+            self.indexed = dict(self.listed)
             ignored = self.folder / ".gitignore"
             if not ignored.exists():
                 ignored.write_text(_IGNORED)

@@ -111,7 +111,12 @@ class Visit:
 
 
 class AnswerSource(Protocol):
-    """What may answer a request before its endpoint's handler does, such as a cassette."""
+    """What may answer a request before its endpoint's handler does, such as a cassette.
+
+    `missed`: a sentence for each request that it had no answer to.
+    """
+
+    missed: list[str]
 
     def answer(self, visit: Visit) -> Reply | Effects | None:
         """The answer; None leaves it to the handler. Raises ApiError."""

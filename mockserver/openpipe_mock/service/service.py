@@ -315,7 +315,11 @@ def _wrappers(visit: Visit, body: Any, fault: Fault | None, streams: bool) -> li
 def _asked(visit: Visit, body: Any) -> Reply | Effects:
     """What the endpoint answers. Raises ApiError for what it refuses."""
     if visit.source and (visit.problem is None or visit.entry.body is not None):
-        answer = visit.source.answer(visit)
+        try:
+            answer = visit.source.answer(visit)
+        except ApiError:
+            _check(visit, body)
+            raise
         if answer is not None:
             _check(visit, body)
             return answer

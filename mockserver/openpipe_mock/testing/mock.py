@@ -345,6 +345,12 @@ class Mock:
 
     # What was asked.
 
+    def _missed(self) -> Iterator[str]:
+        """What had no recording, for the message of a failure."""
+        source = self.session.source or self.service.source
+        missed = list(dict.fromkeys(source.missed)) if source else []
+        yield from (f"Not recorded: {line}" for line in missed[:MOST_SHOWN])
+
     @property
     def unused_recordings(self) -> list[str]:
         """The recordings of the cassette that answered nothing yet, by their files' names."""
@@ -394,7 +400,8 @@ class Mock:
         calls = self.calls
         found = Calls(call for call in calls if not list(call_differences(call, wanted)))
         if len(found) != times if times is not None else not found:
-            raise AssertionError(unmet(wanted, times, found, calls, self.session.under_way))
+            told = unmet(wanted, times, found, calls, self.session.under_way)
+            raise AssertionError("\n".join((told, *self._missed())))
         return found
 
     def assert_contract_kept(self) -> None:

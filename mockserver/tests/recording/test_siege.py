@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -293,8 +294,9 @@ def until_closed(
     def talk(connection: socket.socket) -> None:
         connection.sendall(first)
         begun.set()
-        while connection.recv(65536):
-            pass
+        with suppress(ConnectionError):
+            while connection.recv(65536):
+                pass
         closed.set()
 
     return talk

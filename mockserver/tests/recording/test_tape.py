@@ -1,10 +1,11 @@
 """Record from a server over a socket, replay in its place: equal bytes, orders, failures, and who may not."""
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -159,6 +160,18 @@ _OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 _GZIP = _OK + b"content-encoding: gzip\r\n"
 
 
+def _read_request(connection: socket.socket) -> None:
+    """Read a request, but of a body of 64 KiB and more only the beginning."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    announced = re.search(rb"(?i)content-length: (\d+)", head)
+    length = int(announced[1]) if announced else 0
+    while length < 65536 and len(body) < length:
+        body += connection.recv(65536)
+
+
 @contextmanager
 def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[str]:
     """The base URL of a server that answers each connection by a function."""
@@ -170,7 +183,7 @@ def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[str]:
             connection, _ = listening.accept()
             with connection:
                 if not over.is_set():
-                    connection.recv(65536)
+                    _read_request(connection)
                     talk(connection)
 
     thread = threading.Thread(target=run, daemon=True)
@@ -189,8 +202,9 @@ def _saying(text: bytes) -> Callable[[socket.socket], None]:
 
 
 def _waiting(connection: socket.socket) -> None:
-    while connection.recv(65536):
-        pass
+    with suppress(ConnectionError):
+        while connection.recv(65536):
+            pass
 
 
 @pytest.mark.parametrize(
