@@ -3,10 +3,12 @@
 import json
 import re
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,8 +18,10 @@ from click.testing import CliRunner, Result
 
 from openpipe_mock.cli.main import main
 from openpipe_mock.config.settings import Settings
+from openpipe_mock.core.resources import install_line
 from openpipe_mock.recording.cassette import Cassette
 from openpipe_mock.recording.recording import Chunk, Recording, from_yaml
+from openpipe_mock.server import server
 from openpipe_mock.server.direct import DirectApp
 from tests.live import PATIENCE, serving
 from tests.recording.test_tape import CHAT, JUDGE, KEY, REQUESTS, _saying, mock, raw_server, recorder, send
@@ -229,3 +233,122 @@ def test_a_recorder_listens_on_this_machine_alone_and_writes_its_index(tmp_path:
     with serving(flag, "--on-miss=error", "--timing=1") as live:
         assert send(live.base_url, REQUESTS[0])[0] == 200
         assert send(live.base_url, REQUESTS[1])[0] == 404
+
+
+# What the flags become; no server is started.
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The arguments of each `serve` that a command calls."""
+    calls: list[Any] = []
+    monkeypatch.setattr(server, "serve", lambda *arguments: calls.append(arguments))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("record",), {"on_miss": "upstream", "replays": False, "requests": 200}),
+        (("record", "--new", "--max-requests=3"), {"on_miss": "upstream", "replays": True, "requests": 3}),
+        (("serve",), {"on_miss": "mock", "on_end": "repeat", "timing": 0.0, "requests": None}),
+        (
+            ("serve", "--on-miss=error", "--on-end=fail", "--timing=0.5"),
+            {"on_miss": "error", "on_end": "fail", "timing": 0.5, "requests": None},
+        ),
+        (
+            ("serve", "--on-miss=upstream", "--rate=2"),
+            {"on_miss": "upstream", "replays": True, "requests": 200},
+        ),
+    ],
+)
+def test_flags_make_a_tape(
+    words: tuple[str, ...], wanted: dict[str, Any], started: list[Any], tmp_path: Path
+) -> None:
+    found = run(*words, "--cassette", tmp_path)
+    assert found.exit_code == 0, found.output
+    [(_, listener, maker)] = started
+    assert listener.host == "127.0.0.1"
+    tape = maker(Settings())
+    upstream = tape.upstream
+    got = {name: getattr(tape, name) for name in wanted if name != "requests"}
+    assert {**got, "requests": upstream and upstream.allowance.requests} == wanted
+
+
+def test_a_cassette_that_cannot_be_read_is_told_by_the_maker(started: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("x")
+    run("record", "--cassette", tmp_path)
+    with pytest.raises(server.CannotServe, match="expected a mapping"):
+        started[0][2](Settings())
+
+
+@pytest.mark.parametrize("words", [("record",), ("serve", "--on-miss=upstream")])
+def test_without_httpx_one_line_names_the_extra(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openpipe_mock.recording.upstream", None)
+    found = run(*words, "--cassette", tmp_path)
+    assert (found.exit_code, found.output.count("\n")) == (2, 1)
+    assert f"passing requests on needs the extra `record`: {install_line('record')}" in found.output
+
+
+def test_what_keeps_a_recorder_from_starting_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise server.CannotServe("port 6736 is taken")
+
+    monkeypatch.setattr(server, "serve", refuse)
+    found = run("record", "--cassette", tmp_path)
+    assert (found.exit_code, found.output) == (2, "openpipe-mock: port 6736 is taken\n")
+
+
+def test_commands_tell_what_they_cannot_read_or_write(
+    recorded: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, real = recorded
+    config = tmp_path / "config.yaml"
+    config.write_text("seed: x")
+    vcr = tmp_path / "vcr.yaml"
+    vcr.write_text(VCR)
+    for words in (("refresh", folder, "--upstream", real), ("import", vcr, "--into", tmp_path / "a")):
+        assert "/seed: expected a whole number" in run("cassette", *words, "--config", config).output
+        assert "No such file" in run("cassette", *words, "--config", tmp_path / "none.yaml").output
+    assert "No such file" in run("cassette", "show", folder, "none.yaml").output
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    for words in (("refresh", folder, "--upstream", real), ("import", vcr, "--into", tmp_path / "b")):
+        found = run("cassette", *words)
+        assert (found.exit_code, "No space left on device" in found.output) == (2, True)
+
+
+@pytest.mark.slow
+def test_exec_records_in_the_plain_run_and_replays_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    client = tmp_path / "client.py"
+    client.write_text(CLIENT)
+    words = ("--record", "once", "--", sys.executable, client)
+    with mock() as real:
+        first = run("exec", "--cassette", tmp_path / "tapes", "--upstream", real, "--variants", "1", *words)
+    assert first.exit_code == 0, first.output
+    again = run("exec", "--cassette", tmp_path / "tapes", *words)
+    assert again.exit_code == 0, again.output
+    assert len(Cassette(tmp_path / "tapes").listed) == 1
+    client.write_text(CLIENT.replace("helpful", "polite"))
+    missed = run("exec", "--quiet", "--cassette", tmp_path / "tapes", "--", sys.executable, client)
+    assert "not recorded: POST /criteria/judge: it has no recording; the nearest is judge" in missed.output
+    (tmp_path / "tapes" / "bad.yaml").write_text("x")
+    broken = run("exec", "--cassette", tmp_path / "tapes", *words)
+    assert (broken.exit_code, "expected a mapping" in broken.output) == (2, True)
+
+
+CLIENT = """
+import os, urllib.request
+body = b'{"criterion_id": "helpful", "output": {"role": "assistant", "content": "Yes."}}'
+headers = {"authorization": "Bearer " + os.environ["OPENPIPE_API_KEY"], "content-type": "application/json"}
+url = os.environ["OPENPIPE_BASE_URL"] + "/criteria/judge"
+print(urllib.request.urlopen(urllib.request.Request(url, body, headers)).read())
+"""

@@ -117,7 +117,7 @@ def test_a_miss_names_the_nearest_recording_to_the_client(real: str, tmp_path: P
         assert mock.unused_recordings == sorted(Cassette(tmp_path).listed)
         status, body, _ = send(BASE, ("POST", "/criteria/judge", {**REQUESTS[0][2], "criterion_id": "x"}, {}))
         with pytest.raises(
-            AssertionError, match="Not recorded: POST /criteria/judge: .* the nearest is judge-helpful-yes"
+            AssertionError, match=r"Not recorded: POST /criteria/judge: .* the nearest is judge-helpful-yes"
         ):
             mock.completed()
         assert asked()[0] == 200
