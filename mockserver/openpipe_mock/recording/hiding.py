@@ -9,7 +9,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 from urllib.parse import quote
@@ -34,7 +34,7 @@ _Channel = tuple[Any, ...]
 class Hiding:
     """`keys`: texts that no file may hold. `patterns`: regular expressions of personal data."""
 
-    keys: tuple[str, ...] = ()
+    keys: tuple[str, ...] = field(default=(), repr=False)
     patterns: tuple[str, ...] = ()
 
     @cached_property

@@ -72,6 +72,12 @@ class Tape:
     missed: list[str] = field(default_factory=list)
     renewed: set[tuple[str, str]] = field(default_factory=set)
 
+    def __str__(self) -> str:
+        folder = self.cassette.folder
+        if self.on_miss == "upstream" and self.upstream:
+            return f"recording {self.upstream.url} in {folder}"
+        return f"{counted(len(self.cassette.listed), 'recording')} in {folder}"
+
     def answer(self, visit: Visit) -> Reply | Effects | None:
         """The answer to a request; None where the mock shall answer. Raises ApiError."""
         asked = self.asked(visit)

@@ -96,7 +96,7 @@ class Upstream:
     """
 
     url: str
-    key: str = ""
+    key: str = field(default="", repr=False)
     allowance: Allowance = Allowance()
     verify: bool | str = True
     sent: int = 0

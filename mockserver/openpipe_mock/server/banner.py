@@ -21,6 +21,8 @@ def banner(service: Service, origin: str, public: str, terminal: bool) -> str:
     if service.file.path:
         once = "" if service.file.lasting else ", read once"
         facts = f"config {service.file.path}{once}, {facts}"
+    if service.source:
+        facts = f"{service.source}, {facts}"
     open_to_all = f"It listens on {public}: other machines can reach it." if public else ""
     if not terminal:
         return f"openpipe-mock {__version__} serves {base_url} ({facts}). {open_to_all}".rstrip()

@@ -271,6 +271,8 @@ def test_flags_make_a_tape(
     assert listener.host == "127.0.0.1"
     tape = maker(Settings())
     upstream = tape.upstream
+    what = "0 recordings" if upstream is None else "recording https://api.openpipe.ai/api/v1"
+    assert str(tape) == f"{what} in {tmp_path}"
     got = {name: getattr(tape, name) for name in wanted if name != "requests"}
     assert {**got, "requests": upstream and upstream.allowance.requests} == wanted
 

@@ -139,6 +139,7 @@ def test_no_planted_key_is_written(
             found += holding("stream", joined(recording.answer))
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("openpipe_mock")]
     assert len(ours) >= len(requests)
+    found += holding("repr", repr(tape))
     found += holding("log", "\n".join(ours), (CLIENTS, own) if own else (CLIENTS,))
     found += holding("journal", journal, (CLIENTS, own) if own else (CLIENTS,))
     assert found == []
