@@ -12,7 +12,7 @@ import orjson
 
 from openpipe_mock.core import patterns
 from openpipe_mock.core.pointers import pointer_step
-from openpipe_mock.instances.demands import Budget, Contradiction, Demands, common, json_key
+from openpipe_mock.instances.demands import Budget, Alternatives, Contradiction, Demands, common, json_key
 from openpipe_mock.instances.documents import Node, SchemaDocument, applicator
 from openpipe_mock.instances.scalars import SCALARS, item_noun, noun_of
 from openpipe_mock.instances.validators import pattern_cost, simple_validator
@@ -133,7 +133,7 @@ class _Maker:
         yield from () if early else presets
 
     def ways(
-        self, demands: Demands, nodes: list[Node], waiting: list[list[Node]], depth: int = 0
+        self, demands: Demands, nodes: list[Node], waiting: list[Alternatives], depth: int = 0
     ) -> Iterator[Demands]:
         """The ways to meet demands, further subschemas and the choices that are waiting."""
         draft = self.draft
@@ -147,14 +147,31 @@ class _Maker:
             return
         branches, *rest = [*waiting, *found]
         endless = depth == _MOST_CHOICES
-        draft.budget.spend(draft.budget.left + 1 if endless else 2 + len(branches) // 3, branches[0])
+        draft.budget.spend(draft.budget.left + 1 if endless else 2 + len(branches) // 3, branches[0][0])
         at = draft.draw(self.place, len(branches))
         turned = [*branches[at:], *branches[:at]] if at else branches
         for branch in sorted(turned, key=self.recurses) if self.place.active else turned:
-            yield from self.ways(demands.copy(), [branch], rest, depth + 1)
+            if not self.clashes(demands, branch):
+                yield from self.ways(demands.copy(), branch, rest, depth + 1)
 
-    def recurses(self, node: Node) -> bool:
+    def clashes(self, demands: Demands, branch: list[Node]) -> bool:
+        """Whether an `if` is about a member that is decided otherwise, as those of the other cases are."""
+        # Without this, ten cases of one member would take a thousand ways.
+        if not branch or not branch[0].pointer.endswith("/if") or not isinstance(branch[0].schema, dict):
+            return False
+        together = demands.copy()
+        together.nodes[id(branch[0].schema)] = branch[0]
+        for name in branch[0].schema.get("properties", ()):
+            member = self.member(together, name)
+            try:
+                Demands().absorb(self.draft.document, member, self.place.active, self.draft.budget)
+            except Contradiction:
+                return True
+        return False
+
+    def recurses(self, branch: list[Node]) -> bool:
         """Whether a branch leads, through up to four references, to a subschema that is active."""
+        node = branch[0] if branch else Node(True)
         for _ in range(4):
             if not isinstance(node.schema, dict) or "$ref" not in node.schema:
                 break
@@ -221,7 +238,7 @@ class _Maker:
             yield from filter(judge, ("", "a", "0"))
 
     def blame(self, keyword: str, way: Demands) -> None:
-        self.conflict = self.conflict or Contradiction(keyword, way.origins.get(keyword, ""))
+        self.conflict = self.conflict or way.failure(keyword)
 
     def judge(self, way: Demands) -> Callable[[Any], bool]:
         """Make a test whether a value has the type and a scalar meets the rules; it notes the conflict."""
@@ -265,24 +282,29 @@ class _Maker:
 
     def object(self, way: Demands, generous: bool) -> dict[str, Any]:
         """An object with its required members and, if `generous`, the optional ones that are cheap."""
-        required = dict.fromkeys(way.rules.get("required", ()))
+        required = way.needed(())
         least, most = way.rules.get("minProperties", 0), way.rules.get("maxProperties", _MOST_MEMBERS)
         if least > min(most, _MOST_ITEMS):
-            raise Contradiction("minProperties", way.origins["minProperties"])
+            raise way.failure("minProperties")
         if len(required) > most:
-            keyword = "maxProperties" if "maxProperties" in way.rules else "required"
-            raise Contradiction(keyword, way.origins.get(keyword, ""))
+            if "maxProperties" not in way.rules:
+                raise way.failure("required")
+            raise Contradiction(*way.origins["maxProperties"], way.wanting())
         declared = way.declared()
-        self.spend(len(declared) // 50, way)
+        self.spend((len(declared) + len(way.rules.get("dependentRequired", ()))) // 50, way)
         left = max(0, (most if generous and self.cheap() else least) - len(required))
-        chosen = {*required, *[name for name in declared if name not in required][:left]}
+        optional = [name for name in declared if name not in required][:left]
+        needed = way.needed(optional)
+        if len({*needed, *optional}) > most:  # because of what the optional ones need
+            optional, needed = [], required
+        chosen = {*needed, *optional}
         made: dict[str, Any] = {}
-        for name in declared:
+        for name in declared | needed:
             if name not in chosen:
                 continue
             place = self.place.at(name, noun_of(name), 0, way)
-            if name in required:
-                made[name] = self.draft.value(self.member(way, name), place)
+            if name in needed:
+                made[name] = self.draft.value(self.wanted(way, name), place)
             elif self.cheap() or len(required) < least:
                 with suppress(Contradiction):
                     made[name] = self.draft.value(self.member(way, name), place, recursive=False)
@@ -294,6 +316,14 @@ class _Maker:
         costs = sum(EVALUATIONS // 10 + pattern_cost(text, len(name)) for text in way.name_patterns())
         self.spend(costs // EVALUATIONS, way)
         return way.member(name)
+
+    def wanted(self, way: Demands, name: str) -> list[Node]:
+        """The subschemas for a member that must be there. Raises Contradiction where one is false."""
+        nodes = self.member(way, name)
+        for node in nodes:
+            if node.schema is False:
+                raise Contradiction(applicator(node.pointer), node.pointer, way.wanting())
+        return nodes
 
     def filled(self, made: dict[str, Any], way: Demands, wanted: int) -> dict[str, Any]:
         """The object with invented members added until it has `wanted` members. Raises Contradiction."""
@@ -310,7 +340,7 @@ class _Maker:
             except Contradiction as failure:
                 conflict = conflict or failure
         if len(made) < least:
-            raise conflict or Contradiction("minProperties", way.origins.get("minProperties", ""))
+            raise conflict or way.failure("minProperties")
         return made
 
     def invented(self, way: Demands, number: int) -> str:
@@ -321,12 +351,14 @@ class _Maker:
                 f"{self.place.pointer}/", "key", number, self.place.level + 1, self.place.active
             )
             return str(self.draft.value([*names, _STRING], place))
+        by_pattern = way.name_patterns()
+        if not by_pattern:
+            return f"key{number + 1 if number else ''}"
+        turn, at = divmod(number, len(by_pattern))
         try:
-            for pattern in way.name_patterns():
-                return patterns.text_for_pattern(pattern, number)
+            return patterns.text_for_pattern(by_pattern[at], turn)
         except patterns.Unsupported:
             raise Contradiction("patternProperties", "") from None
-        return f"key{number + 1 if number else ''}"
 
     def arrays(self, way: Demands) -> Iterator[Any]:
         """Arrays of the usual length (the tuple's, else one item), then longer ones, the shortest last."""
@@ -335,7 +367,9 @@ class _Maker:
         if least > min(most, _MOST_ITEMS):
             self.blame("minItems", way)
             return
-        usual = min(most, max(least, way.prefix_length() or 1)) if self.cheap() else least
+        contained = len(self.contained(way))
+        usual = way.prefix_length() + contained or 1 if self.cheap() else contained
+        usual = min(most, max(least, usual))
         some = range(usual, min(most, usual + 2 if self.cheap() else usual) + 1)
         start = self.draft.draw(self.place, len(some))
         for count in dict.fromkeys((*some[start:], *some[:start], least)):
@@ -343,20 +377,32 @@ class _Maker:
 
     def array(self, way: Demands, count: int, least: int) -> list[Any]:
         items: list[Any] = []
+        contained = self.contained(way)
         known: set[bytes] | None = set() if way.rules.get("uniqueItems") else None
         prefix = way.prefix_length()
         for at in range(count):
+            make = partial(self.item, way, at, max(0, at - prefix), known, at < least)
             try:
-                items.append(self.item(way, at, max(0, at - prefix), known, at < least))
+                if contained:
+                    with suppress(Contradiction):  # another item may meet it
+                        items.append(make(contained[0]))
+                        del contained[0]
+                        continue
+                items.append(make())
             except Contradiction:
                 if at < least:
                     raise
                 break
         return items
 
-    def item(self, way: Demands, at: int, shift: int, known: set[bytes] | None, recursive: bool) -> Any:
-        """The item at an index. If `known` is a set, the item's key isn't in it and is added."""
-        nodes = way.item(at)
+    def contained(self, way: Demands) -> list[Node]:
+        return list(islice(way.contained(), _MOST_ITEMS))
+
+    def item(
+        self, way: Demands, at: int, shift: int, known: set[bytes] | None, recursive: bool, *more: Node
+    ) -> Any:
+        """The item at an index, which meets `more` too. If `known` is a set, its key is new and is added."""
+        nodes = [*way.item(at), *more]
         for turn in range(_MOST_TRIES):
             place = self.place.at(at, item_noun(self.place.noun), shift + turn, way)
             item = self.draft.value(nodes, place, recursive=recursive)
@@ -365,4 +411,4 @@ class _Maker:
             if json_key(item) not in known:
                 known.add(json_key(item))
                 return item
-        raise Contradiction("uniqueItems", way.origins["uniqueItems"])
+        raise way.failure("uniqueItems")
