@@ -111,7 +111,7 @@ class Variants:
 
 
 def _tries(variant: int) -> Iterator[tuple[int, bool, bool]]:
-    """What drafts are tried: the variant, whether it has only required members, and only presets that are scalars."""
+    """The drafts to try: the variant, whether `required_only`, and whether with `scalar_presets`."""
     yield variant, False, False
     for number in range(variant, variant + _MORE_VARIANTS):
         yield number, False, True

@@ -62,8 +62,8 @@ class InstancePlace:
 class Draft:
     """Makes the values of one draft.
 
-    A `required_only` draft has no optional members. One with `scalar_presets` takes defaults and examples only
-    where they are no objects and arrays.
+    A `required_only` draft has no optional members. One with `scalar_presets` takes no defaults and examples
+    that are objects or arrays.
     """
 
     document: SchemaDocument
@@ -158,7 +158,7 @@ class _Maker:
 
     def clashes(self, demands: Demands, branch: list[Node]) -> bool:
         """Whether an `if` is about a member that is decided otherwise, as those of the other cases are."""
-        # Without this, ten cases of one member would take a thousand of them.
+        # Without this, ten cases of one member would take a thousand combinations.
         if not branch or not branch[0].pointer.endswith("/if") or not isinstance(branch[0].schema, dict):
             return False
         together = demands.copy()
@@ -351,9 +351,7 @@ class _Maker:
 
     def invented(self, demands: Demands, number: int) -> str:
         """A name for a member that the schema doesn't declare."""
-        names = [
-            node.child("propertyNames") for node in demands.nodes.values() if "propertyNames" in node.schema
-        ]
+        names = [name for node in demands.nodes.values() for name in node.present("propertyNames")]
         if names:
             place = InstancePlace(
                 f"{self.place.pointer}/", "key", number, self.place.level + 1, self.place.active
