@@ -128,20 +128,24 @@ class Demands:
             if rule in self.rules:
                 value = combined(self.rules[rule], value)
                 if (rule in ("type", "enum") and not value) or (rule == "multipleOf" and value > _BEYOND):
-                    raise Contradiction(rule, node.pointer, self.origins[rule])
+                    raise Contradiction(keyword, node.pointer, self.origins[rule])
             self.rules[rule] = value
             self.origins[rule] = (keyword, node.pointer)
 
     def failure(self, rule: str) -> Contradiction:
-        """That a rule can't be met, and against which bound on its other side, if one leaves no value."""
-        pointer = self.origins.get(rule, ("", ""))[1]
+        """That a rule can't be met, and against which other one, if it is known that no value meets both."""
+        against = "type" if rule == "enum" else "enum" if "enum" in self.rules else self._crossed(rule)
+        return Contradiction(*self.origins.get(rule, (rule, "")), self.origins.get(against))
+
+    def _crossed(self, rule: str) -> str:
+        """The bound on the other side of this one, if they leave no value between them, else ""."""
         for pair in _BOUNDS:
             low, high = self.rules.get(pair[0]), self.rules.get(pair[1])
             if rule in pair and low is not None and high is not None:
-                other = pair[0] if rule == pair[1] else pair[1]
-                if low > high or (low == high and any(name.startswith("exclusive") for name in pair)):
-                    return Contradiction(rule, pointer, self.origins[other])
-        return Contradiction(rule, pointer)
+                strict = any(name.startswith("exclusive") for name in pair)
+                if low > high or (low == high and strict):
+                    return pair[0] if rule == pair[1] else pair[1]
+        return ""
 
     def presets(self) -> list[Any]:
         """The defaults and the examples of the subschemas."""

@@ -546,7 +546,7 @@ def holding(member: Json) -> Json:
             "maxProperties",
             "Change the schema",
         ),
-        (holding({"enum": [1], "type": "string"}), "enum", 'as "default"'),
+        (holding({"enum": [1], "type": "string"}), "enum", "Change the schema"),
         (holding({"type": "string", "not": {"minLength": 1}}), "not", 'as "default"'),
     ],
 )

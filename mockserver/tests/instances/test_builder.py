@@ -403,7 +403,7 @@ UNBUILDABLE: list[tuple[Any, str, str]] = [
     ({"not": True}, "not", "/not"),
     ({"type": "string", "allOf": [{"format": "ipv4"}, {"format": "ipv6"}]}, "format", "/allOf/1"),
     ({"allOf": [S, I]}, "type", "/allOf/1"),
-    ({"allOf": [{"const": 1}, {"const": 2}]}, "enum", "/allOf/1"),
+    ({"allOf": [{"const": 1}, {"const": 2}]}, "const", "/allOf/1"),
     ({"type": "integer", "minimum": 5, "maximum": 3}, "maximum", ""),
     ({"type": "integer", "exclusiveMinimum": 1, "exclusiveMaximum": 2}, "exclusiveMaximum", ""),
     ({"type": "string", "minLength": 10**9}, "minLength", ""),
@@ -647,6 +647,11 @@ BOTH = [
     (
         {"exclusiveMinimum": 5, "allOf": [{"maximum": 5, **I}]},
         '"exclusiveMinimum" at the top of the schema and "maximum" at /allOf/0',
+    ),
+    ({"const": 1, "type": "string"}, '"type" and "const" at the top of the schema'),
+    (
+        {"allOf": [{"enum": [1, 2]}, {"multipleOf": 3}]},
+        '"enum" at /allOf/0 and "multipleOf" at /allOf/1',
     ),
     ({"type": "array", "minItems": 2, "maxItems": 1}, '"maxItems" and "minItems" at the top of the schema'),
     (obj({"a": S, "b": S}, maxProperties=1), '"required" and "maxProperties" at the top of the schema'),
