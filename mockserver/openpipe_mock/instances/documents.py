@@ -104,18 +104,18 @@ def applicator(pointer: str) -> str:
 class SchemaDocument:
     """A whole schema.
 
-    `references` lists the subschemas with `$ref`, `unevaluated` those with such a keyword, `elsewhere` those
-    that only references lead to. `atoms` is the size of all patterns, `listed` the number of enum values.
-    `parts` says for a reference, by the `id()` of its schema, in which part with an `$id` it stands: there
-    `#` is that part. `targets` has named subschemas and those pointed at so far, by the pointer of the part
-    ("" where every part means the same) and the reference. `stated` is what `$schema` says, `unknown` has
-    keywords that this draft doesn't know, `tuples` the keywords under which lists of items are described.
+    `references` lists the subschemas with `$ref`, `unevaluated` those with such a keyword, `only_referenced`
+    those that stand under no keyword. `atoms` is the size of all patterns, `listed` the number of enum
+    values. `parts` says for a reference, by the `id()` of its schema, in which part with an `$id` it stands:
+    there `#` is that part. `targets` has named subschemas and those pointed at so far, by the pointer of the
+    part ("" where every part means the same) and the reference. `stated` is what `$schema` says, `unknown`
+    has keywords that this draft doesn't know, `tuples` the keywords under which lists of items stand.
     """
 
     top: Node
     references: list[Node] = field(default_factory=list)
     unevaluated: list[Node] = field(default_factory=list)
-    elsewhere: list[Node] = field(default_factory=list)
+    only_referenced: list[Node] = field(default_factory=list)
     atoms: int = 0
     subschemas: int = 0
     listed: int = 0
@@ -178,13 +178,13 @@ def indexed(schema: Any) -> SchemaDocument:
     document = SchemaDocument(Node(schema), stated=stated, unknown=unknown)
     known: set[int] = set()
     _index(document, document.top, document.top, known)
-    for node in document.references:  # grows where one leads to what no keyword holds
+    for node in document.references:  # grows where one leads to what stands under no keyword
         try:
             start = document.target(node)
         except BadSchema:  # is told where the reference is followed
             continue
         if id(start.schema) not in known and not isinstance(start.schema, bool):
-            document.elsewhere.append(start)
+            document.only_referenced.append(start)
             _index(document, start, document.parts[id(node.schema)], known)
     return document
 

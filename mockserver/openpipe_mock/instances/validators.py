@@ -52,14 +52,14 @@ def read_schema(text: bytes) -> tuple[SchemaDocument, list[Any]]:
     turns = b'"format"' in text and any(keyword in text for keyword in _TURNING)
     readings = (True, None) if turns else (True,)
     validators = [_compiled(text.decode(), document, asserts) for asserts in readings]
-    _check_elsewhere(document)
+    _check_only_referenced(document)
     return document, validators
 
 
-def _check_elsewhere(document: SchemaDocument) -> None:
-    """Check the subschemas that only references lead to, which compiling doesn't. Raises SchemaError."""
+def _check_only_referenced(document: SchemaDocument) -> None:
+    """Check those subschemas, since compiling leaves out what they hold. Raises SchemaError."""
     left = MOST_SCHEMA_BYTES  # they may overlap
-    for node in document.elsewhere:
+    for node in document.only_referenced:
         left -= len(orjson.dumps(node.schema))
         if left < 0:
             raise Unbuildable("$ref", node.pointer, "Too much of the schema is only reached by references.")

@@ -437,6 +437,14 @@ UNBUILDABLE: list[tuple[Any, str, str]] = [
     (obj({"a": {"oneOf": [I, I]}}), "oneOf", "/properties/a"),
     (obj({"a": {"oneOf": [I, I], "enum": [1, 2]}}), "oneOf", "/properties/a"),
     ({"enum": [1, 2], "type": "string"}, "enum", ""),
+    (
+        {
+            "x": nest(30, lambda inner: {"x": inner}, {"title": "x" * (documents.MOST_SCHEMA_BYTES // 15)}),
+            "allOf": [{"$ref": "#" + "/x" * at} for at in range(30, 0, -1)],
+        },
+        "$ref",
+        "/x" * 15,
+    ),
     ({"enum": [1, 2], "multipleOf": 3}, "multipleOf", ""),
     ({"type": "number", "multipleOf": 1e-300, "minimum": 1e300}, "multipleOf", ""),
 ]
