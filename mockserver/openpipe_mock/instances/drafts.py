@@ -367,7 +367,10 @@ class _Maker:
             raise Contradiction("patternProperties", "") from None
 
     def arrays(self, demands: Demands) -> Iterator[Any]:
-        """Arrays of the usual length (the tuple's, else one item), then longer ones, the shortest last."""
+        """Arrays of the usual length, then longer ones, the shortest last.
+
+        Usual is the tuple's length with what `contains` asks for, else one item.
+        """
         least = demands.rules.get("minItems", 0)
         most = demands.rules.get("maxItems", max(least, _MOST_ITEMS))
         if least > min(most, _MOST_ITEMS):
