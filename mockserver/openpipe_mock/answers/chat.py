@@ -336,10 +336,12 @@ def _values(schema: Any, key: bytes, numbers: range, place: str) -> Iterator[tup
     except instances.SchemaError as error:
         told = str(error)
         if isinstance(error, instances.Unbuildable):
-            told = f"the mock could not build a value for {quoted(error.keyword)}. {error} {_SCRIPT_IT}"
+            advice = _CHANGE_IT if error.hopeless else _SCRIPT_IT
+            told = f"the mock could not build a value for {quoted(error.keyword)}. {error} {advice}"
         raise BadRequest.at(short(place + error.pointer, 200), told) from None
 
 
+_CHANGE_IT = 'Change the schema there, or script the answer under "completions" of the config file.'
 _SCRIPT_IT = (
     'If there is one, put it into the schema as "default" or "examples", or script the answer under '
     '"completions" of the config file.'

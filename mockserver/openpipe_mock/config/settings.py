@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict, get_args
+from typing import Literal, TypedDict
 
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.scorers import Declarations, Declared
@@ -19,7 +19,6 @@ Ids = Literal["content", "random"]
 Clock = Literal["fixed", "real"]
 Repeat = Literal["same", "vary"]
 Unknown = Literal["judge", "not_found"]
-VALIDATIONS: tuple[Validation, ...] = get_args(Validation)
 
 
 @dataclass(frozen=True, slots=True)

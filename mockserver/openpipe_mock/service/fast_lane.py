@@ -139,7 +139,9 @@ class FastLane:
         if request is None:
             return None
         try:
-            asked, state = lot(request["criterion_id"], settings.magic, settings.answers, settings.seed)
+            asked, state = criterion_and_draw(
+                request["criterion_id"], settings.magic, settings.answers, settings.seed
+            )
         except ApiError:
             return None
         if asked is None:
@@ -254,7 +256,9 @@ def _is_repeatable(settings: Settings) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def lot(reference: str, magical: bool, answers: int, seed: int) -> tuple[Criterion | None, seeded.DrawState]:
+def criterion_and_draw(
+    reference: str, magical: bool, answers: int, seed: int
+) -> tuple[Criterion | None, seeded.DrawState]:
     """The criterion that a reference names, None for a magic one, and the state that scores are drawn from.
 
     Raises ApiError for what is no reference. The cache keeps no such text, which may be long.

@@ -285,25 +285,27 @@ def _responding(visit: Visit, body: Any) -> Reply | Effects:
     fault, streams = _due(visit, body), _asks_for_stream(visit, body)
     if fault is None and not streams and not visit.settings.variant:
         return _asked(visit, body)
+    if fault is not None or visit.settings.variant:
+        _check(visit, body)  # a request that a fault or variant refuses never reaches its endpoint
+    if fault is not None:
+        visit.entry.faults.append(fault.describe())
+        visit.entry.struck = fault.place
     exchange = _engine(visit, body)
-    for wrap in _wrappers(visit, body, fault, streams):
+    for wrap in _wrappers(visit, fault, streams):
         exchange = wrap(exchange)
     return exchange
 
 
-def _wrappers(visit: Visit, body: Any, fault: Fault | None, streams: bool) -> list[_Wrapper]:
+def _wrappers(visit: Visit, fault: Fault | None, streams: bool) -> list[_Wrapper]:
     """What stands around the exchange that answers, innermost first: the fault or variant, the journal."""
     settings, entry = visit.settings, visit.entry
     journal = partial(with_journal, entry=entry)
     if fault is None and not settings.variant:
         return [journal]
-    _check(visit, body)  # a request that a fault or variant refuses never reaches its endpoint
     refusing, count = partial(refused, visit), visit.memory.count
     context = Context(entry.endpoint, streams, settings.pace, refusing, count, str(fault or ""))
     if fault is None:
         return [partial(with_variant, variant=variant_named(settings.variant), context=context), journal]
-    entry.faults.append(fault.describe())
-    entry.struck = fault.place
     return [partial(with_fault, fault=fault, context=context), journal]
 
 

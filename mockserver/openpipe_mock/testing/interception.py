@@ -11,7 +11,7 @@ from contextlib import aclosing
 from functools import wraps
 from os import PathLike
 from types import TracebackType
-from typing import Any, Never, TypeVar, Unpack
+from typing import Any, ClassVar, Never, TypeVar, Unpack
 
 from openpipe_mock.config.file import ConfigFile
 from openpipe_mock.config.settings import Overrides
@@ -69,6 +69,8 @@ class patched:
 
     Raises ConfigError and Mistakes for settings that are wrong, NothingToPatch on entering.
     """
+
+    __signature__: ClassVar[inspect.Signature]
 
     def __init__(
         self,
@@ -153,6 +155,18 @@ class patched:
             if applies(target):
                 return _shaped(wrapping(self, target), target)
         raise TypeError(f"expected a function or a class of tests, got {target!r}")
+
+
+def _signature() -> inspect.Signature:
+    """What `patched` takes, each setting by its name, as `help()` shows it."""
+    by_name = inspect.Parameter.KEYWORD_ONLY
+    known = {**inspect.signature(patched.__init__).parameters}
+    for name, kind in Overrides.__annotations__.items():
+        known[name] = inspect.Parameter(name, by_name, default=None, annotation=kind)
+    return inspect.Signature([known[name] for name in PATCHED_OPTIONS])
+
+
+patched.__signature__ = _signature()
 
 
 def _shaped(wrapper: Callable[..., Any], target: _Decorated) -> _Decorated:

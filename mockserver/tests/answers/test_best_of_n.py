@@ -21,7 +21,7 @@ from openpipe_mock.answers.scorers import (
     JudgedContent,
     Judgement,
 )
-from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
+from openpipe_mock.config.settings import Settings, Validation
 from openpipe_mock.core.errors import BadRequest, CriterionNotFound
 from openpipe_mock.core.seeded import ANSWERS, Draw
 from openpipe_mock.service.service import Service
@@ -38,7 +38,7 @@ from tests.chatting import (
     tool,
     user,
 )
-from tests.generate import brief, thorough
+from tests.generate import VALIDATIONS, brief, thorough
 from tests.inprocess import answer, content_of, having, holds, message_of
 
 Json = dict[str, Any]

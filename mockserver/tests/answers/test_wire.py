@@ -13,7 +13,7 @@ from openpipe_mock.answers import wire
 from openpipe_mock.answers.chat import Choice, Completion, ToolCall
 from openpipe_mock.answers.events import DONE
 from openpipe_mock.answers.texts import split
-from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
+from openpipe_mock.config.settings import Settings, Validation
 from openpipe_mock.core.effects import Begin, Head, Piece, ReadBody, Tick
 from openpipe_mock.service.service import Service
 from tests.chatting import (
@@ -33,7 +33,7 @@ from tests.chatting import (
     tool,
     user,
 )
-from tests.generate import thorough
+from tests.generate import VALIDATIONS, thorough
 
 Json = Any
 SERVICE = Service()

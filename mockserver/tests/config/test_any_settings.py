@@ -28,14 +28,14 @@ from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import Mistakes
 from openpipe_mock.config.limits import Limits
-from openpipe_mock.config.settings import VALIDATIONS, Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.service import Service
 from tests.chatting import CHAT, chats, chunks, joined
 from tests.configurations import configs
-from tests.generate import Strategy, anything, brief, broken, texts, valid
+from tests.generate import VALIDATIONS, Strategy, anything, brief, broken, texts, valid
 from tests.inprocess import HEADERS, JUDGE, answer, answer_validator, content_of
 
 Json = Any

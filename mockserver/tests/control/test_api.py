@@ -498,13 +498,14 @@ def test_a_key_that_stands_twice_is_refused_as_in_the_file(mock: Mock, body: byt
 
 
 def test_a_session_keeps_a_thousand_rules_of_a_kind(mock: Mock) -> None:
-    for kind, rule in (("faults", {"status": 500}), ("completions", {"text": "a"})):
+    rules = [("faults", {"status": 500}, 1001), ("completions", {"text": "a"}, 2002)]
+    for kind, rule, place in rules:  # what is refused takes none
         mock.json("POST", f"/{kind}", [rule] * 999, status=201)
         assert "keeps 1,000 of a kind, and 999 are set" in mock.message("POST", f"/{kind}", [rule] * 2)
         mock.json("POST", f"/{kind}", rule, status=201)
         assert mock.ask("POST", f"/{kind}", rule).status == 400
         mock.json("DELETE", f"/{kind}")
-        mock.json("POST", f"/{kind}", rule, status=201)
+        assert mock.json("POST", f"/{kind}", rule, status=201)["places"] == [f"/runtime/{place}"]
 
 
 def test_a_session_keeps_a_thousand_criteria(mock: Mock) -> None:

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openpipe_mock.answers.options import MODES
-from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
+from openpipe_mock.config.settings import Settings, Validation
 from openpipe_mock.core.effects import Entropy, Head, Now, ReadBody, Reply, Tick, Wait
 from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.faults.fault import Fault
@@ -35,7 +35,7 @@ from tests.chatting import (
     tool,
     user,
 )
-from tests.generate import anything, brief, broken, texts, thorough, valid
+from tests.generate import VALIDATIONS, anything, brief, broken, texts, thorough, valid
 from tests.golden import chat
 from tests.inprocess import HEADERS, NOW, answer, holds, issues_of, message_of
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
+from openpipe_mock.config.settings import Settings, Validation
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS
 from openpipe_mock.openapi.spec import contract
@@ -17,7 +17,7 @@ from openpipe_mock.openapi.violations import DIALECT
 from openpipe_mock.service.reporting import REPORTING
 from openpipe_mock.service.service import Service
 from tests.chatting import LATEST, asking, completion, latest, sent_with
-from tests.generate import anything, brief, broken, valid
+from tests.generate import VALIDATIONS, anything, brief, broken, valid
 from tests.inprocess import answer, content_of, issues_of, message_of
 
 Json = Any

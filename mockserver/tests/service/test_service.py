@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
+from openpipe_mock.config.settings import Settings, Validation
 from openpipe_mock.core.effects import Head, ReadBody, Reply, Tick
 from openpipe_mock.core.strictjson import MOST_LEVELS
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.service import Service
-from tests.generate import anything, brief, broken, thorough, valid
+from tests.generate import VALIDATIONS, anything, brief, broken, thorough, valid
 from tests.inprocess import (
     FULL,
     HEADERS,
