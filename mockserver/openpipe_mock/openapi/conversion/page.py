@@ -5,26 +5,17 @@ The form is known from the page in `schemas/sources`, and from other sites' page
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
+from openpipe_mock.core.yamltext import UnreadableYaml, read_yaml_text
+from openpipe_mock.openapi.conversion.refusals import ConversionError
 
-from openpipe_mock.core.yamltext import before, events, syntax, unprintable
-from openpipe_mock.openapi.conversion.refusals import ConversionError, child
-
-_MAX_DEPTH = 100
 _OPENING = re.compile(r"(?P<ticks>`{3,})ya?ml(?P<info>[ \t].*)?[ \t]*")
 _OPERATION = re.compile(r"(?:.*\s)?(?P<method>[A-Za-z]+)\s+(?P<path>/\S*)")
 _OPENAPI_HEADING = re.compile(r"#{1,6} OpenAPI\s*")
-# The words and numbers of YAML 1.2's JSON schema: the generator of these pages writes YAML 1.2, where a bare
-# `on`, `yes`, `017`, `16:9` or `2024-01-01` is text, although YAML 1.1 reads something else.
-_WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +44,7 @@ def read_page(text: str) -> Page:
             f"line {start + 1}", 'the YAML block names no operation; open it with "yaml METHOD /path"'
         )
     title, description = _heading(lines[:start])
-    tree = read_example("\n".join(lines[start + 1 : end]), first_line=start + 2)
+    tree = _tree(lines, start, end)
     return Page(title, description, operation["method"].lower(), operation["path"], tree)
 
 
@@ -103,89 +94,18 @@ def _quote(lines: list[str]) -> str:
     return "\n".join(re.sub(r"^> ?", "", line) for line in body).strip()
 
 
-def read_example(text: str, *, first_line: int = 1) -> Any:
-    """Read YAML as plain JSON data, without building anything else.
-
-    Args:
-        text: one YAML document. Keys are taken as text, bare scalars as YAML 1.2's JSON schema reads them.
-        first_line: where the document starts on its page, for the line numbers in messages.
-
-    Raises:
-        ConversionError: broken YAML, anchors, aliases, tags, double keys, numbers beyond JSON, deep nesting.
-    """
-    if found := unprintable(text):
-        raise ConversionError(f"line {found.line - 1 + first_line}", found.sentence)
+def _tree(lines: list[str], start: int, end: int) -> Any:
+    """The plain data in the YAML between two lines of the page. Raises ConversionError."""
     try:
-        return _TreeReader(events(text), first_line).document()
-    except yaml.YAMLError as error:
-        with suppress(yaml.YAMLError):  # refuse what comes before the error first, as `read_yaml` does
-            _TreeReader(events(before(text, error)), first_line).document()
-        found = syntax(text, error, first_line)
-        raise ConversionError(f"line {found.line}", found.sentence) from None
-
-
-@dataclass(frozen=True, slots=True)
-class _TreeReader:
-    """Builds a tree from YAML events, so that no text can build other objects than plain data."""
-
-    events: Iterator[Any]
-    first_line: int
-
-    def document(self) -> Any:
-        next(self.events)
-        if not isinstance(next(self.events), yaml.DocumentStartEvent):
-            raise ConversionError(
-                f"line {self.first_line}", "the YAML block is empty; fill it or drop the page"
-            )
-        tree = self.node(next(self.events), "", 0)
-        next(self.events)
-        if isinstance(after := next(self.events), yaml.DocumentStartEvent):
-            raise self.refusal(after, "", "a second YAML document begins; remove it")
-        return tree
-
-    def node(self, event: Any, place: str, depth: int) -> Any:
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise self.refusal(event, place, "anchors and aliases are not read; write the value out")
-        if event.tag is not None:
-            raise self.refusal(event, place, f"the tag {event.tag} is not read; write plain data")
-        if depth > _MAX_DEPTH:
-            raise self.refusal(event, place, f"nested deeper than {_MAX_DEPTH} levels; make it flatter")
-        if isinstance(event, yaml.ScalarEvent):
-            return self.scalar(event, place)
-        if isinstance(event, yaml.SequenceStartEvent):
-            return self.sequence(place, depth)
-        return self.mapping(place, depth)
-
-    def scalar(self, event: Any, place: str) -> Any:
-        value: str = event.value
-        if not event.implicit[0]:
-            return value
-        if value in _WORDS:
-            return _WORDS[value]
-        if not _NUMBER.fullmatch(value):
-            return value
-        # Before int(), which refuses thousands of digits with an error of its own.
-        if not math.isfinite(float(value)):
-            raise self.refusal(event, place, "this number is beyond JSON; write a smaller one")
-        return float(value) if set(value) & set(".eE") else int(value)
-
-    def sequence(self, place: str, depth: int) -> list[Any]:
-        found: list[Any] = []
-        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
-            found.append(self.node(event, child(place, len(found)), depth + 1))
-        return found
-
-    def mapping(self, place: str, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
-            if not isinstance(event, yaml.ScalarEvent):
-                raise self.refusal(event, place, "a key that is not plain text is not read; write a word")
-            self.node(event, place, depth)
-            key: str = event.value
-            if key in found:
-                raise self.refusal(event, child(place, key), "this key stands here twice; remove one")
-            found[key] = self.node(next(self.events), child(place, key), depth + 1)
-        return found
-
-    def refusal(self, event: Any, place: str, problem: str) -> ConversionError:
-        return ConversionError(place, f"{problem} (line {event.start_mark.line + self.first_line})")
+        # Empty lines stand for those before the block, so that mistakes have the lines of the page.
+        block = "\n".join(lines[start + 1 : end])
+        tree = read_yaml_text("\n" * (start + 1) + block, any_keys=True).value
+    except UnreadableYaml as error:
+        found = error.mistakes[0]
+        told = found.sentence.removesuffix(".")
+        if found.pointer:
+            raise ConversionError(found.pointer, f"{told} (line {found.line})") from None
+        raise ConversionError(f"line {found.line}", told) from None
+    if tree is None:
+        raise ConversionError(f"line {start + 2}", "the YAML block is empty; fill it or drop the page")
+    return tree
