@@ -4,7 +4,6 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from time import perf_counter, sleep
@@ -77,17 +76,12 @@ class LiveServer:
 
     def at_once(self, action: Callable[[], _Value]) -> _Value:
         """Run an action in the server's thread, between two steps of requests, and return its result."""
-        done: Future[_Value] = Future()
+
+        async def act() -> _Value:
+            return action()
+
         assert self.loop is not None
-
-        def act() -> None:
-            try:
-                done.set_result(action())
-            except BaseException as error:
-                done.set_exception(error)
-
-        self.loop.call_soon_threadsafe(act)
-        return done.result(_PATIENCE)
+        return asyncio.run_coroutine_threadsafe(act(), self.loop).result(_PATIENCE)
 
     @contextmanager
     def session(
