@@ -1,5 +1,6 @@
 """URLs of requests, and whether they lie below a base URL, in any of their spellings."""
 
+import posixpath
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
@@ -106,13 +107,7 @@ def _normal_path(decoded: str) -> str:
     """A path with `.` and `..` resolved."""
     if "/." not in decoded:
         return decoded
-    kept: list[str] = []
-    for part in decoded.split("/"):
-        if part == ".." and len(kept) > 1:
-            kept.pop()
-        elif part not in (".", ".."):
-            kept.append(part)
-    return "/".join(kept) or "/"
+    return posixpath.normpath(decoded)
 
 
 def _normal_port(scheme: str, port: int | None) -> int | None:
