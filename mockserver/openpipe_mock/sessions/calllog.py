@@ -48,7 +48,7 @@ class LoggedCall:
 
     request: bytes
     response: bytes
-    status: float | None = None
+    status: int | float | None = None
     error_message: str | None = None
     cache_hit: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)

@@ -64,7 +64,7 @@ class Entry:
     seconds: float | None = None
     streamed: bool = False
     criteria: tuple[str, ...] = ()
-    scores: list[dict[str, float]] = field(default_factory=list)
+    scores: list[dict[str, int | float]] = field(default_factory=list)
     rules: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     passed: tuple[tuple[str, str], ...] = ()

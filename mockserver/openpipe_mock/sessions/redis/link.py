@@ -177,6 +177,7 @@ class Link:
 def _client_of(url: str, shown: str) -> "redis.Redis":
     """The client for a URL; `shown` stands for the URL in errors. Raises BadState."""
     try:
+        import msgspec  # noqa: F401  `codec` needs it
         import redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry

@@ -14,6 +14,8 @@ from itertools import count
 from os import urandom
 from typing import Any, Literal
 
+import orjson
+
 from openpipe_mock.answers.chat import Completion
 from openpipe_mock.answers.scorers import Declared, Form
 from openpipe_mock.answers.scripts import Script
@@ -54,14 +56,13 @@ from openpipe_mock.sessions.memory import (
 )
 from openpipe_mock.sessions.redis.codec import (
     ForeignData,
-    call_text,
-    completion_of,
-    completion_text,
     decode_all,
     decode_call,
-    dumped,
-    entry_of,
-    entry_text,
+    decode_completion,
+    decode_entry,
+    encode_call,
+    encode_completion,
+    encode_entry,
 )
 from openpipe_mock.sessions.redis.link import Link
 from openpipe_mock.sessions.redis.overrides import Sources, Stored, orders
@@ -193,7 +194,7 @@ class RedisSession(Session):
     def override(self, **changes: Any) -> None:
         known = self.learned()
         sources = Sources({**known.sources.known, **self.sources.known})
-        self.run(OVERRIDE, dumped(list(orders(sources, known.overrides, changes))), self.born)
+        self.run(OVERRIDE, orjson.dumps(list(orders(sources, known.overrides, changes))), self.born)
         self.ask("look")
 
     def wrote(self, part: Declared | Form | Script | Fault | Limits, source: Any, place: str = "") -> None:
@@ -221,12 +222,12 @@ class RedisSession(Session):
     def cached(self, key: bytes) -> Completion | None:
         text = self.run(CACHED, key)
         try:
-            return completion_of(text) if text else None
+            return decode_completion(text) if text else None
         except ForeignData:
             return None
 
     def store(self, key: bytes, completion: Completion) -> None:
-        self.run(STORE, key, completion_text(completion), MOST_CACHED, _MOST_CACHED_BYTES, self.born)
+        self.run(STORE, key, encode_completion(completion), MOST_CACHED, _MOST_CACHED_BYTES, self.born)
 
     def enter(self, credential: bytes, limits: Limits, at: float) -> tuple[Traffic, str, float]:
         traffic = _RedisTraffic(self, b":".join((self.born, credential.hex().encode())), limits)
@@ -279,7 +280,7 @@ class RedisJournal(Journal):
                 if not session.requests:
                     raise session.link.unavailable("did not number it")
                 kept.at = session.came
-                item = entry_text(kept)
+                item = encode_entry(kept)
                 session.run(PUSH, "journal", item, MOST_ENTRIES, MOST_JOURNAL_BYTES, "", 0, session.born)
         except StateUnavailable:
             session.link.missed()
@@ -298,7 +299,7 @@ class RedisJournal(Journal):
     def newest_first(self) -> Iterator[Entry]:
         settings = self.session.settings(self.session.memory.base())
         return decode_all(
-            self.session.run(READ_ENTRIES, "journal", _ALL), lambda text: entry_of(text, settings)
+            self.session.run(READ_ENTRIES, "journal", _ALL), lambda data: decode_entry(data, settings)
         )
 
 
@@ -315,7 +316,7 @@ class RedisCallLog(CallLog):
         self.add(own.logged())
 
     def add(self, call: LoggedCall) -> None:
-        item, most = call_text(self.fitted(call)), (MOST_CALLS, MOST_LOG_BYTES)
+        item, most = encode_call(self.fitted(call)), (MOST_CALLS, MOST_LOG_BYTES)
         self.session.run(PUSH, self.key, item, *most, self.fingerprint, MOST_LOGS, self.session.born)
 
     def latest(self) -> LoggedCall | None:
@@ -329,7 +330,7 @@ class RedisCallLog(CallLog):
                 calls.add(call)
             found = calls.update(filters, values)
             read_hash = sha1(b" ".join(texts)).hexdigest()
-            newest_first = map(call_text, reversed(calls.calls))
+            newest_first = map(encode_call, reversed(calls.calls))
             if not found or self.session.run(REPLACE, self.key, read_hash, *newest_first):
                 return found
         raise self.session.link.unavailable("changed this log again and again meanwhile")
