@@ -257,14 +257,9 @@ class Sessions:
 
         Raises NotFound where it expired, SessionNotFound where it doesn't exist.
         """
-        self.expire(at)
-        if name in ("", DEFAULT):
-            return self.default
-        if name not in self.named:
-            raise gone(name, self.expired[name]) if name in self.expired else absent(name)
-        self.named[name].used_at = at
-        self.named.move_to_end(name)
-        return self.named[name]
+        if name and not SESSION_NAME.fullmatch(name):
+            raise absent(name)
+        return self.find(name, at, make=False)
 
     def make(self, name: str, *, allowed: bool) -> Session:
         """Make a session, with the errors of `find`. `allowed`: False only raises."""

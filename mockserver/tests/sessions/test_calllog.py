@@ -450,8 +450,10 @@ class TestBounds:
         log = CallLog(most_calls=6, most_bytes=2000)
         for number, (length, tags, error, reads) in enumerate(sent):
             request = json.dumps({"number": number, "text": "x" * length}).encode()
-            log.add_own(Own(request, None if error else b"{}", 200, error, tags=tags))
-            held = [*log.unread] + [Own(call.request, call.response, 200) for call in log.read]
+            log.add(Own(request, None if error else b"{}", 200, error, tags=tags))
+            held = [
+                each if isinstance(each, Own) else Own(each.request, each.response, 200) for each in log.kept
+            ]
             texts = [len(own.request) + len(own.response or b"") for own in held]
             noted = [
                 sum(map(len, (*(own.tags or {}), *(own.tags or {}).values(), own.error_message or "")))

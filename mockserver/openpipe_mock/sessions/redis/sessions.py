@@ -312,11 +312,8 @@ class RedisCallLog(CallLog):
         self.key = f"log:{fingerprint}"
         self.most_bytes = MOST_LOG_BYTES
 
-    def add_own(self, own: Own) -> None:
-        self.add(own.logged())
-
-    def add(self, call: LoggedCall) -> None:
-        item, most = encode_call(self.fitted(call)), (MOST_CALLS, MOST_LOG_BYTES)
+    def add(self, call: LoggedCall | Own) -> None:
+        item, most = encode_call(self.fitted(call.logged())), (MOST_CALLS, MOST_LOG_BYTES)
         self.session.run(PUSH, self.key, item, *most, self.fingerprint, MOST_LOGS, self.session.born)
 
     def latest(self) -> LoggedCall | None:
