@@ -14,6 +14,7 @@ import orjson
 
 from openpipe_mock.answers.texts import split
 from openpipe_mock.answers.wire import token_logprob
+from openpipe_mock.core.reading import not_null
 from openpipe_mock.core.seeded import digest
 
 Json = Any
@@ -122,11 +123,11 @@ def _nulls_beside(members: Json, *names: str) -> Json:
 
 def bare_choice(choice: Json) -> Json:
     """Remove the members of a choice and its message that are null."""
-    return _told({**choice, "message": _told(choice["message"])})
+    return not_null({**choice, "message": not_null(choice["message"])})
 
 
 def bare_delta(choice: Json) -> Json:
-    return _told({**choice, "delta": _told(choice["delta"])})
+    return not_null({**choice, "delta": not_null(choice["delta"])})
 
 
 def null_choice(choice: Json) -> Json:
@@ -511,8 +512,3 @@ def _drawn(seed: int, *names: str) -> int:
 
 def _without(members: Mapping[str, Json], *names: str) -> Json:
     return {name: member for name, member in members.items() if name not in names}
-
-
-def _told(members: Mapping[str, Json]) -> Json:
-    """The members that are not null."""
-    return {name: member for name, member in members.items() if member is not None}

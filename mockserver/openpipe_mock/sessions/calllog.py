@@ -18,6 +18,7 @@ from uuid import NAMESPACE_OID, uuid5
 import orjson
 
 from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, Violation
+from openpipe_mock.core.reading import not_null
 from openpipe_mock.core.secrets import hidden, masked, may_hide
 from openpipe_mock.core.seeded import EPOCH
 from openpipe_mock.core.userfiles import MEBIBYTE
@@ -67,7 +68,7 @@ class LoggedCall:
 
     def labelled(self, values: Labels) -> "LoggedCall":
         """Return the call with its metadata updated."""
-        return replace(self, metadata=_present({**self.metadata, **values}))
+        return replace(self, metadata=not_null({**self.metadata, **values}))
 
     def without_payloads(self) -> "LoggedCall":
         """Return the call with a sentence in place of its payloads, for a log that has no room for them."""
@@ -329,7 +330,7 @@ def labels(values: Any, pointer: str) -> dict[str, str]:
     if not values and (values is None or values == {}):
         return {}
     _refuse(_unfit(values, SchemaPlace({}, pointer)))
-    return _present(_changes(values))
+    return not_null(_changes(values))
 
 
 def _unfit(values: Any, place: SchemaPlace) -> Iterator[Violation]:
@@ -348,7 +349,7 @@ def _own_metadata(request: Any) -> dict[str, str]:
     """The scalars in a request's own metadata. A request that failed may have anything there: no error."""
     metadata = request.get("metadata") if isinstance(request, dict) else None
     fit = metadata if isinstance(metadata, dict) else {}
-    return _present(_changes({key: value for key, value in fit.items() if isinstance(value, _SCALAR)}))
+    return not_null(_changes({key: value for key, value in fit.items() if isinstance(value, _SCALAR)}))
 
 
 def _changes(values: Mapping[str, Any]) -> Labels:
@@ -358,10 +359,6 @@ def _changes(values: Mapping[str, Any]) -> Labels:
 
 def _label(value: str | int | float | None) -> str | None:
     return value if value is None or isinstance(value, str) else javascript_text(value)
-
-
-def _present(values: Labels) -> dict[str, str]:
-    return {key: value for key, value in values.items() if value is not None}
 
 
 # Filters.

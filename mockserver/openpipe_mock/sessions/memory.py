@@ -248,10 +248,6 @@ class Sessions:
         """Whether a session of this name exists."""
         return name == DEFAULT or name in self.named
 
-    def has_expired(self, name: str) -> bool:
-        """Whether a session of this name existed and has expired."""
-        return name in self.expired
-
     def known(self, name: str, at: float) -> Session:
         """Return the session of this name for the control API, without making it.
 
@@ -280,10 +276,9 @@ class Sessions:
             self.made += 1
         return self.open(f"s{self.made}", at)
 
-    def remove(self, name: str) -> None:
-        """Close a session. Its name may be used again, also where it has expired."""
-        self.named.pop(name, None)
-        self.expired.pop(name, None)
+    def remove(self, name: str) -> bool:
+        """Close a session; return whether there was one. Its name may be used again, also an expired one's."""
+        return bool(self.named.pop(name, None)) | bool(self.expired.pop(name, None))
 
     def expire(self, at: float) -> None:
         """Close the sessions that nobody has used for an hour and that have no request under way."""

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from openpipe_mock.openapi.endpoints import BASE
 
-_DEFAULT_PORTS = {"https": 443, "http": 80}
+DEFAULT_PORTS = {"https": 443, "http": 80}
 _DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
 """The dots of other scripts, which separate a host's labels too."""
 
@@ -111,4 +111,4 @@ def _normal_path(decoded: str) -> str:
 
 
 def _normal_port(scheme: str, port: int | None) -> int | None:
-    return _DEFAULT_PORTS.get(scheme) if port is None else port
+    return DEFAULT_PORTS.get(scheme) if port is None else port

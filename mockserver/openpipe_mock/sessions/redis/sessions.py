@@ -74,7 +74,6 @@ from openpipe_mock.sessions.redis.scripts import (
     ENTER,
     FORGET,
     FRESH,
-    IS_GONE,
     LEAVE,
     LIST,
     LOOK,
@@ -231,7 +230,8 @@ class RedisSession(Session):
 
     def enter(self, credential: bytes, limits: Limits, at: float) -> tuple[Traffic, str, float]:
         traffic = _RedisTraffic(self, b":".join((self.born, credential.hex().encode())), limits)
-        over, milliseconds = self.run(ENTER, *traffic.arguments())
+        most = ("" if each is None else each for each in (limits.concurrent, limits.requests_per_minute))
+        over, milliseconds = self.run(ENTER, traffic.key, *most, traffic.lease, LEASE_SECONDS)
         numbers = {b"at once": limits.concurrent, b"a minute": limits.requests_per_minute}
         told = {b"at once": "at a time", b"a minute": "a minute"}
         return traffic, f"{numbers[over]} {told[over]}" if over else "", milliseconds / 1000
@@ -248,11 +248,6 @@ class _RedisTraffic(Traffic):
         self.key = key
         self.limits = limits
         self.lease = session.memory.lease()
-
-    def arguments(self) -> Sequence[Any]:
-        """The arguments of ENTER."""
-        most = (self.limits.concurrent, self.limits.requests_per_minute)
-        return self.key, *("" if number is None else number for number in most), self.lease, LEASE_SECONDS
 
     def leave(self) -> None:
         if self.limits.concurrent is not None:
@@ -361,23 +356,18 @@ class RedisSessions(Sessions):
     def default(self) -> Session:  # type: ignore[override]
         return RedisSession(self, DEFAULT)
 
-    def find(self, name: str, at: float, *, make: bool = True) -> Session:
+    def find(self, name: str, at: float, *, make: bool = True) -> RedisSession:
         """Return the session of this name without asking Redis. Raises BadRequest for a malformed name."""
         if name:
             check_name(name)
         return RedisSession(self, name or DEFAULT, make=make)
 
     def open(self, name: str, at: float) -> Session:
-        if name:
-            check_name(name)
-        return RedisSession(self, name or DEFAULT).ask("open")
+        return self.find(name, at).ask("open")
 
     def has(self, name: str) -> bool:
         check_name(name)
         return bool(self.link.run(LOOK, name, "look")[0] == b"ok")
-
-    def has_expired(self, name: str) -> bool:
-        return bool(SESSION_NAME.fullmatch(name)) and bool(self.link.run(IS_GONE, name))
 
     def known(self, name: str, at: float) -> Session:
         if name and not SESSION_NAME.fullmatch(name):
@@ -387,8 +377,8 @@ class RedisSessions(Sessions):
     def fresh(self, at: float) -> Session:
         return self.open(self.link.run(FRESH, DEFAULT).decode(), at)
 
-    def remove(self, name: str) -> None:
-        self.link.run(REMOVE, name)
+    def remove(self, name: str) -> bool:
+        return bool(SESSION_NAME.fullmatch(name)) and bool(self.link.run(REMOVE, name))
 
     def expire(self, at: float) -> None:
         """Do nothing: the scripts close old sessions, by Redis's clock."""
