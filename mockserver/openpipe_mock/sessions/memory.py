@@ -277,7 +277,7 @@ class Sessions:
         return self.open(f"s{self.made}", at)
 
     def remove(self, name: str) -> bool:
-        """Close a session; return whether there was one. Its name may be used again, also an expired one's."""
+        """Close a session, or forget an expired one; return whether there was one. Its name is free again."""
         return bool(self.named.pop(name, None)) | bool(self.expired.pop(name, None))
 
     def expire(self, at: float) -> None:
