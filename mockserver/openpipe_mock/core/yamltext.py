@@ -154,7 +154,7 @@ def read_yaml_text(text: str, *, any_keys: bool = False) -> YamlDocument:
     except yaml.YAMLError as error:
         # The parser reads ahead and may give up on deep nesting before we have counted the levels. So read
         # what comes before once more, and report our own limits first.
-        mark = _mark_of(error, "problem_mark")
+        mark = getattr(error, "problem_mark", None)
         with suppress(yaml.YAMLError):
             _Builder(_events(text[: mark.index] if mark else ""), any_keys).document()
         raise UnreadableYaml([*builder.mistakes, syntax(text, error)]) from None
@@ -197,17 +197,12 @@ def _events(text: str) -> Iterator[Any]:
 
 def syntax(text: str, error: yaml.YAMLError) -> Mistake:
     """The mistake for a parser's error: what is wrong, what to do."""
-    mark = _mark_of(error, "problem_mark")
+    mark = getattr(error, "problem_mark", None)
     if mark is None:
         return Mistake(1, 1, "", f"this is not YAML: {_NO_IDEA}.")
-    begun = _mark_of(error, "context_mark") or mark
+    begun = getattr(error, "context_mark", None) or mark
     told = _complaint(text[begun.index : mark.index], text[mark.index :]).format(line=begun.line + 1)
     return Mistake(mark.line + 1, mark.column + 1, "", f"this is not YAML: {told}.")
-
-
-def _mark_of(error: yaml.YAMLError, name: str) -> yaml.Mark | None:
-    found: yaml.Mark | None = getattr(error, name, None)
-    return found
 
 
 def _complaint(begun: str, after: str) -> str:

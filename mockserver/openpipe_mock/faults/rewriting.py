@@ -370,19 +370,18 @@ def _is_json(text: str) -> bool:
 
 
 def _grown(choice: Json, more: str) -> Json:
-    message = choice["message"]
-    listed = _also_likely(choice.get("logprobs"), more)
-    return {**choice, "message": {**message, "content": message["content"] + more}, **listed}
+    message = {**choice["message"], "content": choice["message"]["content"] + more}
+    further = _also_likely(choice.get("logprobs"), more)
+    if not further:
+        return {**choice, "message": message}
+    listed = {**choice["logprobs"], "content": [*choice["logprobs"]["content"], *further]}
+    return {**choice, "message": message, "logprobs": listed}
 
 
-def _also_likely(logprobs: Json, more: str) -> Json:
-    """The member `logprobs` with the tokens of an addition; nothing where no tokens are listed."""
+def _also_likely(logprobs: Json, more: str) -> list[Json]:
+    """The log probabilities of an addition's tokens; none where no tokens are listed."""
     listed = (logprobs or {}).get("content")
-    if not listed:
-        return {}
-    alternatives = len(listed[0]["top_logprobs"])
-    further = [token_logprob(piece, alternatives) for piece in split(more)]
-    return {"logprobs": {**logprobs, "content": [*listed, *further]}}
+    return [token_logprob(piece, len(listed[0]["top_logprobs"])) for piece in split(more)] if listed else []
 
 
 def _counting(answer: Json, tokens: int) -> Json:
@@ -417,12 +416,8 @@ def _saying(chunk: Json, more: str) -> Iterator[Frame]:
     [choice] = chunk["choices"]
     for start in range(0, len(more), _PIECE):
         piece = more[start : start + _PIECE]
-        logprobs = _also_likely(choice.get("logprobs"), piece)
-        if logprobs:
-            before = len(choice["logprobs"]["content"])
-            logprobs = {
-                "logprobs": {**logprobs["logprobs"], "content": logprobs["logprobs"]["content"][before:]}
-            }
+        further = _also_likely(choice.get("logprobs"), piece)
+        logprobs = {"logprobs": {**choice["logprobs"], "content": further}} if further else {}
         yield Frame({**chunk, "choices": [{**choice, "delta": {"content": piece}, **logprobs}]})
 
 
