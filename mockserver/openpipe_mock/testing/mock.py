@@ -120,11 +120,16 @@ class MockError(ValueError):
     """An option or value is invalid; the message says which, and what is expected."""
 
 
+_DEFAULTS = Settings()
+
+
 def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
     """Settings from a config file or its content, beaten by `overrides` (`config/settings.Overrides`).
 
     Raises ConfigError and Mistakes for settings that are wrong, ValueError for an unknown variant.
     """
+    if config is None and not overrides:
+        return _DEFAULTS  # most mocks have these, and new ones cost a test 170 µs
     written = {name: value for name, value in overrides.items() if name != "variant"}
     beating = configfile.settings(orjson.loads(as_json(written)))
     if "variant" in overrides:
