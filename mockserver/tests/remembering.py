@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from openpipe_mock.sessions.calllog import LoggedCall, Own
 from openpipe_mock.sessions.memory import MOST_SESSIONS
 from tests.live import PATIENCE, until
 
@@ -26,6 +27,11 @@ faults:
   - {when: {header: {x-test: every}}, every: 2, status: 418}
 """
 KEY = "op-very-secret-key"
+
+
+def own_call(request: Json, response: Json = None, status: int = 200, **more: Any) -> LoggedCall:
+    """A call of the mock's own as a log shows it."""
+    return Own(json.dumps(request).encode(), json.dumps(response).encode(), status, **more).logged()
 
 
 class Turns:

@@ -131,7 +131,7 @@ class Own:
             status=self.status,
             error_message=self.error_message,
             cache_hit=self.cache_hit,
-            metadata={**labels(self.tags, "/op-tags"), **_own_metadata(request)},
+            metadata={**(self.tags or {}), **_own_metadata(request)},
             created_at=_moment(self.now),
             model=text_at(request, "model"),
             completion_id=text_at(orjson.loads(response), "id"),
@@ -212,7 +212,7 @@ class CallLog:
 def log_report(body: Json, log: CallLog, *, now: float | None = None) -> Json:
     """`POST /report`: log a call that a client made elsewhere."""
     tags = labels(body.get("tags"), "/tags")
-    log.add(_reported(body, body.get("respPayload"), tags, now))
+    log.add(_reported(body, masked(body.get("respPayload")), tags, now))
     return {"status": "ok"}
 
 
@@ -282,34 +282,10 @@ def _model(name: str) -> Json:
     }
 
 
-def completed(
-    request: Any,
-    response: Any,
-    *,
-    status: int | float | None,
-    error_message: str | None = None,
-    cache_hit: bool = False,
-    tags: Any = None,
-    now: float | None = None,
-) -> LoggedCall:
-    """Make a call for the log from JSON values. `tags`: a value of `op-tags`, or what `labels` made of it.
-
-    Raises BadRequest for tags of a wrong type.
-    """
-    texts = orjson.dumps(request), orjson.dumps(masked(response))
-    return Own(*texts, status, error_message, cache_hit, labels(tags, "/op-tags"), now).logged()
-
-
 def _reported(body: Json, response: Any, tags: Mapping[str, str], now: float | None) -> LoggedCall:
-    """The call that a body of `/report` or `/report-anthropic` describes."""
-    return completed(
-        body.get("reqPayload"),
-        response,
-        status=body.get("statusCode"),
-        error_message=body.get("errorMessage"),
-        tags=tags,
-        now=now,
-    )
+    """The call that a body of `/report` or `/report-anthropic` describes. `response`: secrets masked."""
+    texts = orjson.dumps(body.get("reqPayload")), orjson.dumps(response)
+    return Own(*texts, body.get("statusCode"), body.get("errorMessage"), tags=tags, now=now).logged()
 
 
 def _moment(now: float | None) -> float:

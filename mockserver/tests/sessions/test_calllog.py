@@ -16,6 +16,7 @@ from openpipe_mock.sessions import anthropic
 from openpipe_mock.sessions import calllog as calls
 from openpipe_mock.sessions.calllog import CallLog, LoggedCall, Own
 from tests.inprocess import statuses
+from tests.remembering import own_call
 
 Json = dict[str, Any]
 
@@ -278,7 +279,7 @@ class TestTags:
     @pytest.mark.parametrize("value", ["text", [], 1, False])
     def test_tags_are_an_object(self, value: Any) -> None:
         with pytest.raises(BadRequest, match="/op-tags: expected an object of tags"):
-            calls.completed({}, {}, status=200, tags=value)
+            calls.labels(value, "/op-tags")
 
     def test_very_many_faults_are_counted(self) -> None:
         with pytest.raises(BadRequest) as refusal:
@@ -670,16 +671,14 @@ class TestOtherEndpoints:
         assert checked("ModelList", calls.models([])) == {"object": "list", "data": []}
 
     def test_a_completion_of_our_own_is_logged(self, log: CallLog) -> None:
-        tags = {"$sdk": "python", "n": 1, "gone": None}
-        call = calls.completed(chat(a="b"), answered("c"), status=200, cache_hit=True, tags=tags)
-        log.add(call)
+        tags = calls.labels({"$sdk": "python", "n": 1, "gone": None}, "/op-tags")
+        log.add(own_call(chat(a="b"), answered("c"), cache_hit=True, tags=tags))
         assert latest(log)["cacheHit"] is True
         assert latest(log)["metadata"] == {"$sdk": "python", "n": "1", "a": "b"}
         assert update_metadata(log, where(completionId="c"), {"d": "e"}) == 1
 
     def test_a_failure_of_our_own_is_logged(self, log: CallLog) -> None:
-        call = calls.completed(chat(), None, status=404, error_message="The model `x` does not exist")
-        log.add(call)
+        log.add(own_call(chat(), status=404, error_message="The model `x` does not exist"))
         assert latest(log)["errorMessage"] == "The model `x` does not exist"
         assert latest(log)["cacheHit"] is False
 
@@ -687,7 +686,6 @@ class TestOtherEndpoints:
         tags = {"n": 1.5, "api_key": "sk"}
         early = calls.labels(tags, "/op-tags")
         assert calls.labels(early, "/op-tags") == early == {"n": "1.5", "api_key": "***"}
-        assert calls.completed({}, {}, status=200, tags=tags).metadata == early
 
     def test_a_bare_call_has_an_answer(self) -> None:
         checked("LoggedCall", LoggedCall(request=b"1", response=b"null").answer())
