@@ -155,9 +155,10 @@ class CallLog:
     # The mock's own calls are parsed and masked only when somebody reads the log, since most are dropped
     # unread: masking each cost a fifth of a request (docs/decisions.md).
 
-    def __init__(self, *, most_calls: int = MOST_CALLS, most_bytes: int = MOST_LOG_BYTES) -> None:
-        self.most_calls = most_calls
-        self.most_bytes = most_bytes
+    most_calls = MOST_CALLS
+    most_bytes = MOST_LOG_BYTES
+
+    def __init__(self) -> None:
         self.kept: deque[LoggedCall | Own] = deque()
         self.bytes = 0
 

@@ -28,8 +28,7 @@ _LEAD = 20
 class Everything(Journal):
     """A journal for one test, which drops nothing and cuts nothing short."""
 
-    def __init__(self) -> None:
-        super().__init__(most_entries=sys.maxsize, most_bytes=sys.maxsize)
+    most_entries = most_bytes = sys.maxsize
 
     def add(self, entry: Entry, token: bytes) -> None:
         self.add_later((0, itself, (entry,), token))

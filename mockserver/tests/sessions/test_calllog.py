@@ -16,7 +16,7 @@ from openpipe_mock.sessions import anthropic
 from openpipe_mock.sessions import calllog as calls
 from openpipe_mock.sessions.calllog import CallLog, LoggedCall, Own
 from tests.inprocess import statuses
-from tests.remembering import own_call
+from tests.remembering import bounded, own_call
 
 Json = dict[str, Any]
 
@@ -408,20 +408,20 @@ class TestUpdate:
 
 class TestBounds:
     def test_the_oldest_call_goes_first(self) -> None:
-        log = CallLog(most_calls=3)
+        log = bounded(CallLog(), most_calls=3)
         for number in range(5):
             report(log, reqPayload=number)
         assert [json.loads(call.request) for call in log.calls] == [2, 3, 4]
 
     def test_bytes_are_bounded(self) -> None:
-        log = CallLog(most_bytes=1000)
+        log = bounded(CallLog(), most_bytes=1000)
         for number in range(10):
             report(log, reqPayload=f"{number}" * 400)
             assert_within(log)
         assert [json.loads(call.request)[0] for call in log.calls] == ["8", "9"]
 
     def test_a_call_that_fits_no_log_is_kept_without_its_payloads(self) -> None:
-        log = CallLog(most_bytes=1000)
+        log = bounded(CallLog(), most_bytes=1000)
         report(log, reqPayload="small")
         large = {"model": "m", "x": "y" * 2000}
         report(log, reqPayload=large, respPayload={}, statusCode=200, tags={"a": "1"})
@@ -432,7 +432,7 @@ class TestBounds:
         assert (call["statusCode"], call["metadata"]) == (200, {"a": "1"})
 
     def test_a_call_whose_tags_alone_are_too_large_is_not_kept(self) -> None:
-        log = CallLog(most_bytes=1000)
+        log = bounded(CallLog(), most_bytes=1000)
         report(log, tags={"a": "x" * 2000})
         assert calls.latest(log) is None
         assert_within(log)
@@ -449,7 +449,7 @@ class TestBounds:
         )
     )
     def test_calls_of_our_own_are_bounded_before_anybody_reads_them(self, sent: list[Any]) -> None:
-        log = CallLog(most_calls=6, most_bytes=2000)
+        log = bounded(CallLog(), most_calls=6, most_bytes=2000)
         for number, (length, tags, error, reads) in enumerate(sent):
             request = json.dumps({"number": number, "text": "x" * length}).encode()
             log.add(Own(request, None if error else b"{}", 200, error, tags=tags))
@@ -471,7 +471,7 @@ class TestBounds:
         assert_within(log)
 
     def test_an_update_cannot_outgrow_the_log(self) -> None:
-        log = CallLog(most_bytes=3000)
+        log = bounded(CallLog(), most_bytes=3000)
         for number in range(10):
             report(log, reqPayload=f"{number}" * 200)
         assert update_tags(log, [], {"note": "x" * 500}) == 10
@@ -492,7 +492,7 @@ class TestBounds:
     def test_bounds_hold_whatever_happens(
         self, steps: list[tuple[bool, str]], most_calls: int, most_bytes: int
     ) -> None:
-        log = CallLog(most_calls=most_calls, most_bytes=most_bytes)
+        log = bounded(CallLog(), most_calls=most_calls, most_bytes=most_bytes)
         for updates, text in steps:
             if updates:
                 update_tags(log, [], {text: text})

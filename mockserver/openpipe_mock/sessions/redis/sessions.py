@@ -291,7 +291,6 @@ class RedisCallLog(CallLog):
         self.session = session
         self.fingerprint = fingerprint
         self.key = f"log:{fingerprint}"
-        self.most_bytes = MOST_LOG_BYTES
 
     def add(self, call: LoggedCall | Own) -> None:
         item, most = encode_call(self.fitted(call.logged())), (MOST_CALLS, MOST_LOG_BYTES)
