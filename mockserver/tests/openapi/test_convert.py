@@ -712,7 +712,7 @@ TEXT_REFUSALS: dict[str, tuple[str, str]] = {
     "no operation": ("# T\n```yaml\n```", "line 2: the YAML block names no operation"),
     "no title": (page(tree()).replace("# Get Thing", "#"), "page: the title is missing"),
     "an odd method": (
-        page(tree(), opening="fetch /things"),
+        page(tree(method="fetch"), opening="fetch /things"),
         '/method: expected "get", "put", "post", "delete"',
     ),
     "another method": (page(tree(), opening="get /things"), '/method: expected "get", got the string "post"'),

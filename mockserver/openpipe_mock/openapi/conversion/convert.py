@@ -18,7 +18,7 @@ from typing import Any
 from openpipe_mock.openapi.conversion.merge import differences, dump, merge
 from openpipe_mock.openapi.conversion.naming import Root, camel, named_parts
 from openpipe_mock.openapi.conversion.page import Page, read_page
-from openpipe_mock.openapi.conversion.refusals import ConversionError, check_form, child, choice, only
+from openpipe_mock.openapi.conversion.refusals import ConversionError, check_choice, check_form, child, only
 from openpipe_mock.openapi.conversion.schema import standard_schema
 from openpipe_mock.openapi.conversion.security import by_location, security_schemes
 
@@ -26,7 +26,6 @@ __all__ = ["ConversionError", "convert_page", "differences", "dump", "merge"]
 
 Json = dict[str, Any]
 
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _STYLES = {
     "path": ("simple", "label", "matrix"),
     "query": ("form", "spaceDelimited", "pipeDelimited", "deepObject"),
@@ -139,9 +138,8 @@ class _Draft:
             yield self.parameter(value, at, location, name)
 
     def parameter(self, raw: Any, place: str, location: str, name: str) -> Json:
-        at = child(place, "schema")
-        required, schema = self.required_schema(only(raw["schema"], at), child(at, 0))
-        choice(raw.get("style", _STYLES[location][0]), child(place, "style"), _STYLES[location])
+        required, schema = self.root_schema(raw["schema"], child(place, "schema"))
+        check_choice(raw.get("style", _STYLES[location][0]), child(place, "style"), _STYLES[location])
         parameter = {"name": name, "in": location} | _compact(
             description=schema.pop("description", ""),
             required=required or location == "path",
@@ -152,11 +150,11 @@ class _Draft:
         self.hold(parameter, schema, base, camel(location), base)
         return parameter
 
-    def required_schema(self, raw: Any, place: str) -> tuple[bool, Json]:
-        """Whether the body or parameter is required (at a root `required` is a flag), and its schema."""
-        rest = dict(raw)
+    def root_schema(self, found: list[Any], place: str) -> tuple[bool, Json]:
+        """Whether a body or parameter is required (at a root `required` is a flag), and its one schema."""
+        rest = dict(only(found, place))
         required = rest.pop("required") if isinstance(rest.get("required"), bool) else False
-        return required, self.schema(rest, place)
+        return required, self.schema(rest, child(place, 0))
 
     def body(self, raw: Any, place: str) -> Json:
         content: Json = {}
@@ -177,8 +175,7 @@ class _Draft:
     def media(
         self, raw: Any, place: str, media_type: str, name: str, prefix: str, qualifier: str
     ) -> tuple[Json, bool]:
-        at = child(place, "schemaArray")
-        required, schema = self.required_schema(only(raw["schemaArray"], at), child(at, 0))
+        required, schema = self.root_schema(raw["schemaArray"], child(place, "schemaArray"))
         content: Json = {}
         subtype = media_type.partition("/")[2].partition(";")[0]
         self.hold(content, schema, name, qualifier or camel(subtype), prefix)
@@ -207,9 +204,8 @@ class _Draft:
 
 def _check_operation(page: Page, paths: Json) -> None:
     """Refuse a page whose block names one operation in its opening line and another in its tree."""
-    choice(page.method, "/paths/method", _METHODS)
-    choice(paths["method"], "/paths/method", (page.method,))
-    choice(paths["path"], "/paths/path", (page.path,))
+    check_choice(paths["method"], "/paths/method", (page.method,))
+    check_choice(paths["path"], "/paths/path", (page.path,))
 
 
 def _server(raw: Any) -> Json:

@@ -45,12 +45,10 @@ def check_form(tree: Any) -> None:
         raise ConversionError(found.pointer, f"{found.sentence.removesuffix('.')}; {advice}")
 
 
-def choice(value: Any, place: str, known: Collection[str]) -> str:
-    """Return a word that is one of the known ones."""
+def check_choice(value: str, place: str, known: Collection[str]) -> None:
+    """Raise ConversionError for a word that is none of the known ones."""
     if value not in known:
         raise ConversionError(place, f"expected {listed(map(quoted, known), 'or')}, got {shown(value)}")
-    word: str = value
-    return word
 
 
 def only(found: list[Any], place: str) -> Any:
