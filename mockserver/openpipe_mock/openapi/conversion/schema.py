@@ -7,7 +7,6 @@ Source: the page in `schemas/sources`; words that it doesn't use were seen on ot
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,6 @@ _Schema = dict[str, Any]
 _Located = dict[str, tuple[str, Any]]
 
 _REF_PREFIX = "#/components/schemas/"
-_COMPONENT_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _NOTES = ("title", "description", "default", "deprecated", "readOnly", "writeOnly", "example", "examples")
 _NULL_COMMENT = (
     "The generator writes JSON null as the string 'null', and the official types take that word literally, "
@@ -94,14 +92,14 @@ class _Dialect:
             raise ConversionError(place, "expected a list of names, as this is no root; correct the page")
         return list(value)
 
-    def reference(self, value: Any, place: str) -> str:
-        name = _component_name(value, place)
+    def reference(self, value: str, place: str) -> str:
+        name = value.removeprefix(_REF_PREFIX)
         if name not in self.components:
             raise ConversionError(place, f'no component is named "{name}"; add it to /components/schemas')
-        return _REF_PREFIX + name
+        return value
 
-    def identifier(self, value: Any, place: str) -> str:
-        return _component_name(value, place)
+    def identifier(self, value: str, place: str) -> str:
+        return value.removeprefix(_REF_PREFIX)
 
     def branches(self, value: Any, place: str) -> list[_Schema]:
         return [self.schema(branch, child(place, index)) for index, branch in enumerate(value)]
@@ -116,13 +114,6 @@ class _Dialect:
         for key, target in value.get("mapping", {}).items():
             self.reference(target, child(place, "mapping", key))
         return dict(value)
-
-
-def _component_name(value: Any, place: str) -> str:
-    name: str = value.removeprefix(_REF_PREFIX)
-    if name == value or not _COMPONENT_NAME.fullmatch(name):
-        raise ConversionError(place, f"{value!r} is no reference; write {_REF_PREFIX} and a name")
-    return name
 
 
 def _conflict(inner: Mapping[str, Any], outer: Mapping[str, Any]) -> str | None:
