@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha1
-from itertools import count
-from os import urandom
 from typing import Any, Literal
+from uuid import uuid4
 
 import orjson
 
@@ -231,7 +230,7 @@ class _RedisTraffic(Traffic):
         self.session = session
         self.key = key
         self.limits = limits
-        self.lease = session.memory.lease()
+        self.lease = uuid4().hex
 
     def leave(self) -> None:
         if self.limits.concurrent is not None:
@@ -303,8 +302,7 @@ class RedisCallLog(CallLog):
         for _ in range(_MOST_TRIES):
             texts = self.session.run(scripts.READ_ENTRIES, self.key, _ALL)
             calls = CallLog()
-            for call in decode_all(reversed(texts), decode_call):
-                calls.add(call)
+            calls.keep(decode_all(texts, decode_call))
             found = calls.update(filters, values)
             read_hash = sha1(b" ".join(texts)).hexdigest()
             newest_first = map(encode_call, reversed(calls.calls))
@@ -326,7 +324,6 @@ class RedisSessions(Sessions):
         self.base: Callable[[], Settings] = Settings
         self.memo: OrderedDict[str, _Known] = OrderedDict({DEFAULT: _Known()})
         self.hints: OrderedDict[Any, int] = OrderedDict()
-        self.leases = count()
 
     def status(self) -> dict[str, Any]:
         return {**super().status(), "redis": self.link.report()}
@@ -384,10 +381,6 @@ class RedisSessions(Sessions):
     def count_here(self, what: Any) -> int:
         """Count something in this mock alone; return how often it was counted, from 1."""
         return remember(self.hints, what, self.hints.get(what, 0) + 1, MOST_COUNTERS)
-
-    def lease(self) -> bytes:
-        """Return the name of a lease, which no other request of any mock has."""
-        return b"%d-%s" % (next(self.leases), urandom(8).hex().encode())
 
 
 def _missing(name: str, found: bytes) -> ApiError:
