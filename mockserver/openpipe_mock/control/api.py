@@ -39,7 +39,7 @@ from openpipe_mock.service.refusals import refusal
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.diagnosis import detail, verify
 from openpipe_mock.sessions.inspection import summary
-from openpipe_mock.sessions.memory import DEFAULT, Session
+from openpipe_mock.sessions.memory import DEFAULT, Session, absent
 
 Json = Any
 
@@ -238,12 +238,11 @@ class Control:
         return _ok(session_status(self.service.sessions.known(order.argument, order.head.at), order.head))
 
     def close_session(self, order: Order) -> Reply:
-        name, sessions = order.argument, self.service.sessions
+        name = order.argument
         if name == DEFAULT:
             raise BadRequest("the default session can't be closed; POST /_mock/reset empties it.")
-        if not sessions.has_expired(name):
-            sessions.known(name, order.head.at)
-        sessions.remove(name)
+        if not self.service.sessions.remove(name):
+            raise absent(name)
         return _ok({"status": "ok"})
 
     # Journal.

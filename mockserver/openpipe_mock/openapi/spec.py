@@ -83,10 +83,6 @@ class _Contract:
         for name in names:
             _ = self.checker(name).shape
 
-    def statuses(self, path: str, method: str = "post") -> frozenset[str]:
-        """The statuses of an operation's responses as the document writes them: `200`, `default`."""
-        return frozenset(self.document["paths"][path][method]["responses"])
-
 
 @cache
 def contract() -> _Contract:

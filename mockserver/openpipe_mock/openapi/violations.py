@@ -297,6 +297,11 @@ def _items(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violatio
                 yield from violations_of(schema["items"], item, place.at(index, "this item"))
 
 
+def _unique(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
+    if isinstance(value, list) and len(set(map(orjson.dumps, value))) < len(value):
+        yield Violation(place.pointer, "uniqueItems", "expected different items, got one twice.")
+
+
 def _enum(
     place: SchemaPlace, schema: _Schema, value: Any, described_as: _Schema | None = None
 ) -> Iterator[Violation]:
@@ -418,6 +423,13 @@ def _bound(keyword: str, measured: type | tuple[type, ...], unit: str = "") -> _
     return rule
 
 
+def _above(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
+    limit = schema["exclusiveMinimum"]
+    if fits({"type": "number"}, value) and value <= limit:
+        told = f"expected more than {limit}, got {_got(schema, value)}."
+        yield Violation(place.pointer, "exclusiveMinimum", told)
+
+
 _Plan = tuple[_Schema, bool, tuple[str, ...], tuple[_Rule, ...]]
 """A schema, resolved; whether it is a union; its JSON types; and the rules for its keywords."""
 
@@ -434,8 +446,10 @@ KEYWORD_RULES: dict[str, _Rule] = {
     "required": _required,
     "type": _members,  # `properties` and `additionalProperties` together: findings keep the body's order
     "items": _items,
+    "uniqueItems": _unique,
     "minimum": _bound("minimum", NUMBER),
     "maximum": _bound("maximum", NUMBER),
+    "exclusiveMinimum": _above,
     "minItems": _bound("minItems", list, "item"),
     "maxItems": _bound("maxItems", list, "item"),
     "minLength": _bound("minLength", str, "character"),

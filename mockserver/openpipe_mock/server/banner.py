@@ -29,7 +29,7 @@ def banner(service: Service, origin: str, public: str, terminal: bool) -> str:
         f"{_DIM}{facts}; {origin}/ shows this page in a browser; Ctrl-C stops{PLAIN}",
         *([f"{YELLOW}{open_to_all}{PLAIN}"] if open_to_all else []),
         "",
-        *(f"  export {name}={value}" for name, value in exports(base_url, settings)),
+        *(f"  export {name}={value}" for name, value in exports(base_url, settings).items()),
         "",
         f"{_DIM}{PREFIXES}{PLAIN}",
     ]

@@ -108,7 +108,7 @@ def _answered(
     def log(status: int, text: bytes | None, error: str | None = None, *, hit: bool = False) -> None:
         if chosen.log and not visit.read_only and visit.entry.body is not None:
             call = calllog.Own(visit.entry.body, text, status, error, hit, tags, outside.now)
-            visit.memory.log(fingerprint(visit.token)).add_own(call)
+            visit.memory.log(fingerprint(visit.token)).add(call)
 
     try:
         made = _judged(visit, chosen, body, outside)

@@ -206,7 +206,7 @@ class FastLane:
         session.count(known.identity)
         session.requests = number = session.requests + 1
         headers, at, token = head.headers, head.at, head.headers[b"authorization"][7:].strip()
-        session.log(fingerprint(token)).add_own(Own(body, known.text, 200))
+        session.log(fingerprint(token)).add(Own(body, known.text, 200))
         size = known.size + len(body) + len(known.text) + head_size(headers)
         facts = (known, number, session.name, headers, self.settings, at, clock() - at, body)
         session.journal.add_later((size, _completed, facts, token))

@@ -64,7 +64,7 @@ class Entry:
     seconds: float | None = None
     streamed: bool = False
     criteria: tuple[str, ...] = ()
-    scores: list[dict[str, float]] = field(default_factory=list)
+    scores: list[dict[str, int | float]] = field(default_factory=list)
     rules: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     passed: tuple[tuple[str, str], ...] = ()
@@ -110,9 +110,10 @@ class Journal:
     # Entries are made and masked only when somebody reads them, since most are dropped unread: masking each
     # cost a fifth of a request (docs/decisions.md). All that reads goes through `entries`.
 
-    def __init__(self, *, most_entries: int = MOST_ENTRIES, most_bytes: int = MOST_JOURNAL_BYTES) -> None:
-        self.most_entries = most_entries
-        self.most_bytes = most_bytes
+    most_entries = MOST_ENTRIES
+    most_bytes = MOST_JOURNAL_BYTES
+
+    def __init__(self) -> None:
         self.read: deque[Entry] = deque()
         self.unread: deque[Later] = deque()
         """The exchanges after those in `read`."""

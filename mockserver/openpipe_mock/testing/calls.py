@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from openpipe_mock.answers.best_of_n import references
-from openpipe_mock.core.errors import ApiError
 from openpipe_mock.core.wording import quoted, short
 from openpipe_mock.matching.conditions import Subject, text_of
-from openpipe_mock.sessions.inspection import body_of, json_safe, readable_body, stream_events
+from openpipe_mock.sessions.inspection import asked_of, body_of, json_safe, readable_body, stream_events
 from openpipe_mock.sessions.journal import Entry, Journal, itself
 
 Json = Any
@@ -28,8 +26,7 @@ _LEAD = 20
 class Everything(Journal):
     """A journal for one test, which drops nothing and cuts nothing short."""
 
-    def __init__(self) -> None:
-        super().__init__(most_entries=sys.maxsize, most_bytes=sys.maxsize)
+    most_entries = most_bytes = sys.maxsize
 
     def add(self, entry: Entry, token: bytes) -> None:
         self.add_later((0, itself, (entry,), token))
@@ -108,7 +105,7 @@ def call_from_entry(entry: Entry) -> Call:
         request=readable_body(entry.body or b"") if body is None else body,
         answer=stream_events(entry.answer) if entry.streamed else readable_body(entry.answer),
         model=model if isinstance(model, str) else None,
-        criteria=entry.criteria or _asked_for(entry, body),
+        criteria=tuple(asked_of(entry)),
         scores=tuple(entry.scores),
         violations=entry.violations,
         faults=tuple(entry.faults),
@@ -116,17 +113,6 @@ def call_from_entry(entry: Entry) -> Call:
         notes=entry.notes,
         streamed=entry.streamed,
     )
-
-
-def _asked_for(entry: Entry, body: Json) -> tuple[str, ...]:
-    """The criteria that a request names, for one that was refused or answered by a fault."""
-    if entry.endpoint == "judge":
-        given = body.get("criterion_id") if isinstance(body, dict) else None
-        return (given,) if isinstance(given, str) else ()
-    try:
-        return tuple(references(entry.headers[b"op-criteria"])) if b"op-criteria" in entry.headers else ()
-    except ApiError:
-        return ()
 
 
 class Calls(list[Call]):

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import aclosing
 from functools import wraps
 from os import PathLike
-from types import TracebackType
 from typing import Any, ClassVar, Never, TypeVar, Unpack
 
 from openpipe_mock.config.file import ConfigFile
@@ -104,9 +103,7 @@ class patched:
         self.entered.append(FRONTIER.enter(border))
         return border.mock
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         here = [entry for entry in self.entered if entry.is_here()]  # it may be entered in several threads
         entry = (here or self.entered)[-1]
         self.entered.remove(entry)
@@ -115,10 +112,8 @@ class patched:
     async def __aenter__(self) -> Mock:
         return self.__enter__()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
+    async def __aexit__(self, *_: object) -> None:
+        self.__exit__()
 
     def border(self) -> Border:
         """A new mock with these settings, and the requests that it takes. Raises NothingToPatch."""

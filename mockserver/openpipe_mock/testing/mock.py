@@ -129,15 +129,13 @@ def settings_of(config: Config, overrides: Mapping[str, Any]) -> Settings:
     Raises ConfigError and Mistakes for settings that are wrong, ValueError for an unknown variant.
     """
     if config is None and not overrides:
-        return _DEFAULTS  # most mocks have these, and new ones cost a test 35 µs
+        return _DEFAULTS  # most mocks have these, and new ones cost a test 170 µs
     written = {name: value for name, value in overrides.items() if name != "variant"}
     beating = configfile.settings(orjson.loads(as_json(written)))
     if "variant" in overrides:
         beating = replace(beating, variant=variant_named(overrides["variant"]).name)
-    if config is None:
-        found = Settings()
-    elif isinstance(config, Mapping):
-        found = configfile.settings(orjson.loads(as_json(dict(config))))
+    if isinstance(config, Mapping | None):
+        found = configfile.settings(orjson.loads(as_json(dict(config or {}))))
     elif isinstance(config, str | PathLike):
         found = configfile.load_settings(config)
     else:
