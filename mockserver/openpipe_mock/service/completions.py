@@ -14,15 +14,14 @@ from openpipe_mock.answers.judge import Criterion, is_tidy, scene
 from openpipe_mock.answers.options import HeaderOptions, read_options
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.ranking import Ranked
-from openpipe_mock.answers.scripts import Script, ScriptedChoice
-from openpipe_mock.answers.tools import ends_in_result
+from openpipe_mock.answers.scripts import Script, ScriptedChoice, reason_against
 from openpipe_mock.config.settings import GLOB
 from openpipe_mock.core.effects import Begin, Effects, Entropy, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
 from openpipe_mock.core.wording import nearest, quoted, quoted_names, short
 from openpipe_mock.faults.magic import knows
 from openpipe_mock.faults.streams import STREAM_HEADERS, raw_stream
-from openpipe_mock.matching.conditions import Subject, glob
+from openpipe_mock.matching.conditions import glob
 from openpipe_mock.matching.rules import rules_that_hold
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.request import Visit, after
@@ -180,17 +179,14 @@ def _scripted(visit: Visit, body: Json) -> Script | None:
     if settings.completions:
         subject = visit.subject(body)
         for script in rules_that_hold(settings.completions, subject):
-            if _fires(script, subject):
+            against = reason_against(script, body["messages"])
+            if not against:
                 return script
+            visit.entry.passed = (*visit.entry.passed, (script.place, against))
     if settings.magic and magic.echoes(body["model"]) and body["model"] not in settings.known_models:
         text = visit.subject(body).last_user or ""
         return Script(choices=(ScriptedChoice(text=text),), place=_ECHO)
     return None
-
-
-def _fires(script: Script, subject: Subject) -> bool:
-    """Whether a script whose conditions hold answers: one that calls tools never answers a tool's result."""
-    return not (script.calls and ends_in_result(subject))
 
 
 def _completed(
