@@ -201,7 +201,7 @@ def _completed(
         return stored, True
     repeat = session.count(asked.identity) - 1 if settings.repeat == "vary" else 0
     choices = (script.choices or (ScriptedChoice(text=""),)) if script else ()
-    made = complete(asked, settings.draw, repeat, choices)
+    made = complete(asked, settings.seed, repeat, choices)
     if settings.ids == "random":
         made = replace(made, id=f"chatcmpl-{outside.chance.hex()}")
     if outside.now is not None:
