@@ -1,11 +1,10 @@
 """Scripted completions: answers of the config file to chat requests that meet a condition."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
 
-from openpipe_mock.answers.turns import RESULTS, Message, Turn, newest_results
+from openpipe_mock.answers.turns import RESULTS, Turn
 from openpipe_mock.core.canonical import spelled
 from openpipe_mock.core.reading import At, Json
 from openpipe_mock.core.wording import listed, quoted
@@ -59,17 +58,16 @@ class Script:
         return When(tuple(each for each in conditions if each.part == "messages" and each.key in RESULTS))
 
 
-def reason_against(script: Script, messages: Sequence[Message]) -> str:
-    """Say why a script whose conditions hold doesn't answer these messages; "" where it does.
+def reason_against(script: Script, turn: Turn) -> str:
+    """Say why a script that calls tools doesn't fire though its conditions hold; "" where it does.
 
-    One that calls tools ends an agent's loop so: it doesn't call again what was answered, unless its
-    conditions are about the newest results.
+    So that agents end, it doesn't call again what was answered, unless its conditions are about the newest
+    results.
     """
-    turn = Turn(messages) if script.called else None
-    if turn is None or not all(map(turn.has_answered, script.called)):
+    if not all(map(turn.has_answered, script.called)):
         return ""
-    about, newest = script.about_result, Subject("chat", {}, {"messages": newest_results(messages)})
-    if about.conditions and about.holds(newest):
+    about = script.about_result
+    if about.conditions and about.holds(Subject("chat", {}, {"messages": turn.newest})):
         return ""
     why = _OLDER_RESULT if about.conditions else _NO_CONDITION
     names = listed(map(quoted, script.called), "and")

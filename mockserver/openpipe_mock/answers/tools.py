@@ -90,10 +90,19 @@ def to_call(
     if want.mode == "required":
         if not tools:
             raise _misplaced(want, 'expected "tools" beside it, since it requires a call.')
-        return _required(tools, Turn(messages))
+        return _required(tools, _turn(want, tools, messages))
     if not tools or want.mode == "none" or auto == "never":
         return None
-    return _unasked(tools, Turn(messages), auto)
+    return _unasked(tools, _turn(want, tools, messages), auto)
+
+
+def turn_of(body: Mapping[str, Any]) -> Turn:
+    """Return the last turn of a request's conversation."""
+    return _turn(wanted_tool(body), offered(body), body["messages"])
+
+
+def _turn(want: Wanted, tools: Sequence[Tool], messages: Sequence[Mapping[str, Any]]) -> Turn:
+    return Turn(messages, [tool.name for tool in tools] if want.mode == "required" else ())
 
 
 def _required(tools: Sequence[Tool], turn: Turn) -> Tool:

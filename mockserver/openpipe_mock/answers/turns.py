@@ -1,8 +1,7 @@
 """Reads where a conversation stands: what its user asked last, and which tools were answered since then."""
 
 import re
-from collections.abc import Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from openpipe_mock.answers.texts import said
@@ -23,13 +22,18 @@ class Turn:
 
     `text`: what the user asked; without a user text, the last text that is no result. `answered`: the names
     of the tools whose results came since, as the keys of a dict, the newest last. `has_stray`: a result came
-    that belongs to no call.
+    that belongs to no call. `newest`: the results since the assistant's last message.
+
+    A user text right behind a result belongs to it, as clients send so the images that a tool returns. It
+    begins a turn all the same where each tool of `required` has a result: then a final tool ended the turn.
     """
 
-    def __init__(self, messages: Sequence[Message]) -> None:
+    def __init__(self, messages: Sequence[Message], required: Iterable[str] = ()) -> None:
         self.text = ""
         self.answered: dict[str, None] = {}
         self.has_stray = False
+        self.newest: list[Message] = []
+        self._required = tuple(required)
         self._asked = False
         self._behind_result = False
         """Whether a result came, and no text of the assistant since."""
@@ -52,9 +56,12 @@ class Turn:
     def _read(self, message: Message) -> None:
         role = message["role"]
         if role in RESULTS:
+            self.newest.append(message)
             self._answer(self._calls.get(message.get("tool_call_id", ""), message.get("name")))
             return
         text = said(message)
+        if role == "assistant":
+            self.newest = []
         self._spelled = self._spelled or (role == "user" and text.startswith(_TASK))
         if role == "user" and self._spelled and _SECTION.match(text):
             self._read_sections(text)
@@ -66,13 +73,15 @@ class Turn:
             self._calls[call["id"]] = call.get("function", {}).get("name", "")
 
     def _read_text(self, role: str, text: str) -> None:
-        # A user text right behind a result belongs to it: so clients send the images that a tool returns.
-        if role == "user" and not self._behind_result:
+        if role == "user" and (not self._behind_result or self._is_over()):
             self._begin(text)
         elif not self._asked:
             self.text = text
         if role == "assistant":
             self._behind_result = False
+
+    def _is_over(self) -> bool:
+        return bool(self._required) and all(map(self.has_answered, self._required))
 
     def _read_sections(self, text: str) -> None:
         """Read a user message of smolagents, which joins results and tasks."""
@@ -94,9 +103,3 @@ class Turn:
             self.answered.pop(name, None)
             self.answered[name] = None
         self._behind_result = True
-
-
-def newest_results(messages: Sequence[Message]) -> list[Message]:
-    """Return the results that came since the assistant's last message, the newest first."""
-    since = takewhile(lambda message: message["role"] != "assistant", reversed(messages))
-    return [message for message in since if message["role"] in RESULTS]

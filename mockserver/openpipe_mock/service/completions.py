@@ -15,6 +15,7 @@ from openpipe_mock.answers.options import HeaderOptions, read_options
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.ranking import Ranked
 from openpipe_mock.answers.scripts import Script, ScriptedChoice, reason_against
+from openpipe_mock.answers.tools import turn_of
 from openpipe_mock.config.settings import GLOB
 from openpipe_mock.core.effects import Begin, Effects, Entropy, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
@@ -179,7 +180,7 @@ def _scripted(visit: Visit, body: Json) -> Script | None:
     if settings.completions:
         subject = visit.subject(body)
         for script in rules_that_hold(settings.completions, subject):
-            against = reason_against(script, body["messages"])
+            against = reason_against(script, turn_of(body)) if script.called else ""
             if not against:
                 return script
             visit.entry.passed = (*visit.entry.passed, (script.place, against))

@@ -128,6 +128,17 @@ def test_a_second_text_of_the_user_calls_again(record: Record) -> None:
     assert run(conversation, record) == [["get_weather"], []]
 
 
+@pytest.mark.parametrize("record", STYLES)
+def test_a_text_behind_the_final_tools_result_begins_a_turn(record: Record) -> None:
+    conversation = [task("What is the weather?", record)]
+    members: Json = {"tools": TOOLS[::2], "tool_choice": "required"}
+    for text in ("And the weather in Rome?", "Thanks"):
+        assert run(conversation, record, **members) == [["get_weather"], [FINAL]]
+        [message] = messages(Service(), asking(messages=conversation, **members))
+        record(conversation, message, ["Final result processed."])
+        conversation.append(task(text, record))
+
+
 def test_a_task_behind_results_in_one_message_calls_again() -> None:
     """So smolagents begins the second turn of an agent that ran out of steps."""
     conversation = [task("What is the weather?", spelled)]
