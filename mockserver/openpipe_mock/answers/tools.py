@@ -113,7 +113,7 @@ def _required(tools: Sequence[Tool], turn: Turn) -> Tool:
         return next((tool for tool in unanswered if scores[tool.name]), unanswered[0])
     # All have an answer: the last one was a final tool whose arguments were refused, so it's called again.
     last = [tool for name in [*turn.answered][-1:] for tool in tools if tool.name == name]
-    return next(iter([*last, *asked_for(tools, turn.text), *tools]))
+    return (last or asked_for(tools, turn.text) or tools)[0]
 
 
 def _unasked(tools: Sequence[Tool], turn: Turn, auto: AutoTools) -> Tool | None:
@@ -149,7 +149,7 @@ def asked_for(tools: Sequence[Tool], text: str) -> list[Tool]:
     A text says a whole name, or words of it. Each word counts for one tool, the first in this order.
     """
     scores = _mentions(tools, text)
-    free = _words(text[:_MOST_READ])
+    free = set(_words(text[:_MOST_READ]))
     found: list[Tool] = []
     for tool in sorted(tools, key=lambda tool: -scores[tool.name]):
         own = _words(tool.name) - _COMMON

@@ -24,8 +24,8 @@ class Turn:
     of the tools whose results came since, as the keys of a dict, the newest last. `has_stray`: a result came
     that belongs to no call. `newest`: the results since the assistant's last message.
 
-    A user text right behind a result belongs to it, as clients send so the images that a tool returns. It
-    begins a turn all the same where each tool of `required` has a result: then a final tool ended the turn.
+    A user text right behind a result belongs to it: clients send the images of a tool so. It begins a turn
+    all the same where each tool of `required` has a result, since a final tool has ended the turn then.
     """
 
     def __init__(self, messages: Sequence[Message], required: Iterable[str] = ()) -> None:
@@ -33,7 +33,9 @@ class Turn:
         self.answered: dict[str, None] = {}
         self.has_stray = False
         self.newest: list[Message] = []
-        self._required = tuple(required)
+        self._required = frozenset(required)
+        self._missing = len(self._required)
+        """How many of them have no result."""
         self._asked = False
         self._behind_result = False
         """Whether a result came, and no text of the assistant since."""
@@ -81,7 +83,7 @@ class Turn:
             self._behind_result = False
 
     def _is_over(self) -> bool:
-        return bool(self._required) and all(map(self.has_answered, self._required))
+        return bool(self._required) and (self.has_stray or not self._missing)
 
     def _read_sections(self, text: str) -> None:
         """Read a user message of smolagents, which joins results and tasks."""
@@ -89,17 +91,26 @@ class Turn:
         for title, content in zip(parts[::2], parts[1::2], strict=True):
             if title == "New task":
                 self._begin(content)
-            for name in self._spelled_calls if title == "Observation" else _FAILED.findall(content):
-                self._answer(name)
+            elif title == "Observation":
+                self._answer_all(self._spelled_calls)
+                self._spelled_calls = []
+            else:
+                self._answer_all(_FAILED.findall(content))
+
+    def _answer_all(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._answer(name)
 
     def _begin(self, text: str) -> None:
         self.text, self.answered, self.has_stray = text, {}, False
+        self._missing = len(self._required)
         self._asked, self._behind_result = True, False
 
     def _answer(self, name: str | None) -> None:
         if name is None:
             self.has_stray = True
         else:
+            self._missing -= name in self._required and name not in self.answered
             self.answered.pop(name, None)
             self.answered[name] = None
         self._behind_result = True

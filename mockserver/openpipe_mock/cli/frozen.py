@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import jsonschema_rs
 import orjson
 
 from openpipe_mock import __version__
@@ -39,17 +40,44 @@ def changed_answers(settings: Settings, frozen: bytes) -> list[str]:
 
     Raises NotFrozen.
     """
-    try:
-        whole = parse(frozen)
-        told = f"openpipe-mock {whole['version']} (answers {whole['answers']})"
-        rows = [(row, {"status": row["status"], "answer": row["answer"]}) for row in whole["answered"]]
-        pairs = [(row["name"], before, _answer(settings, row)) for row, before in rows]
-    except (ParseError, KeyError, TypeError, AttributeError, ValueError):
-        raise NotFrozen("this is no file that --freeze wrote; write it anew") from None
-    lines = [_difference(name, before, now) for name, before, now in pairs if before != now]
+    whole = _read(frozen)
+    pairs = [(row, {**row, **_answer(settings, row)}) for row in whole["answered"]]
+    lines = [_difference(row, now) for row, now in pairs if row != now]
     if not lines:
         return []
+    told = f"openpipe-mock {whole['version']} (answers {whole['answers']})"
     return [f"{len(lines)} of {counted(len(pairs), 'answer')} differ from those of {told}:", *lines]
+
+
+def _read(frozen: bytes) -> Json:
+    """The value of a frozen text. Raises NotFrozen."""
+    try:
+        whole = parse(frozen)
+        if not jsonschema_rs.is_valid(_FROZEN, whole):
+            raise NotFrozen(_UNFIT)
+    except ParseError:
+        raise NotFrozen(_UNFIT) from None
+    return whole
+
+
+_UNFIT = "this is no file that --freeze wrote; write it anew"
+_TEXT = {"type": "string"}
+_ROW = {
+    "type": "object",
+    "required": ["name", "path", "headers", "request", "status", "answer"],
+    "properties": {
+        "name": _TEXT,
+        "path": _TEXT,
+        "headers": {"type": "object", "additionalProperties": _TEXT},
+        "status": {"type": "integer"},
+        "answer": _TEXT,
+    },
+}
+_FROZEN = {
+    "type": "object",
+    "required": ["version", "answers", "answered"],
+    "properties": {"answered": {"type": "array", "items": _ROW}},
+}
 
 
 def _answer(settings: Settings, row: Json) -> Json:
@@ -61,7 +89,7 @@ def _answer(settings: Settings, row: Json) -> Json:
     service = Service(replace(settings, ids="content", clock="fixed"))
     key = next(iter(settings.keys), "frozen")
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json", **row["headers"]}
-    head = Head("POST", f"{BASE}{row['path']}", {k.encode(): v.encode() for k, v in headers.items()})
+    head = Head("POST", f"{BASE}{row['path']}", {k.lower().encode(): v.encode() for k, v in headers.items()})
     said = bytearray()
     status = 0
     try:
@@ -74,12 +102,12 @@ def _answer(settings: Settings, row: Json) -> Json:
     return {"status": status, "answer": said.decode("utf-8", "backslashreplace")}
 
 
-def _difference(name: str, before: Json, now: Json) -> str:
+def _difference(before: Json, now: Json) -> str:
     one, two = (f"{each['status']} {each['answer']}" for each in (before, now))
     same = next((at for at, pair in enumerate(zip(one, two, strict=False)) if len({*pair}) > 1), 0)
     start = max(0, same - _BEFORE)
     was, now_is = (f"{'…' if start else ''}{short(text[start:], _SHOWN)}" for text in (one, two))
-    return f"  {name}\n    was {was}\n    is  {now_is}"
+    return f"  {now['name']}\n    was {was}\n    is  {now_is}"
 
 
 # The requests.

@@ -16,6 +16,7 @@ from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.ranking import Ranked
 from openpipe_mock.answers.scripts import Script, ScriptedChoice, reason_against
 from openpipe_mock.answers.tools import turn_of
+from openpipe_mock.answers.turns import Turn
 from openpipe_mock.config.settings import GLOB
 from openpipe_mock.core.effects import Begin, Effects, Entropy, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
@@ -177,16 +178,26 @@ def _scores(ranking: Sequence[Ranked]) -> list[dict[str, float]]:
 def _scripted(visit: Visit, body: Json) -> Script | None:
     """The first script whose conditions the request meets, or the one that a magic model stands for."""
     settings = visit.settings
-    if settings.completions:
-        subject = visit.subject(body)
-        for script in rules_that_hold(settings.completions, subject):
-            against = reason_against(script, turn_of(body)) if script.called else ""
-            if not against:
-                return script
-            visit.entry.passed = (*visit.entry.passed, (script.place, against))
+    script = _first_script(visit, body) if settings.completions else None
+    if script:
+        return script
     if settings.magic and magic.echoes(body["model"]) and body["model"] not in settings.known_models:
         text = visit.subject(body).last_user or ""
         return Script(choices=(ScriptedChoice(text=text),), place=_ECHO)
+    return None
+
+
+def _first_script(visit: Visit, body: Json) -> Script | None:
+    """The first script whose conditions the request meets and that isn't passed over."""
+    turn: Turn | None = None
+    for script in rules_that_hold(visit.settings.completions, visit.subject(body)):
+        if not script.called:
+            return script
+        turn = turn or turn_of(body)
+        against = reason_against(script, turn)
+        if not against:
+            return script
+        visit.entry.passed = (*visit.entry.passed, (script.place, against))
     return None
 
 
