@@ -132,7 +132,7 @@ limits: Strategy = some(
 configs: Strategy = some(
     {},
     version=st.just(1),
-    answers=st.just(1),
+    answers=st.sampled_from([1, 2]),
     seed=st.sampled_from([-(2**63), 2**64 - 1, 0, 42, 7.0]),
     validation=st.sampled_from(["strict", "lenient", "report"]),
     repeat=st.sampled_from(["same", "vary"]),

@@ -19,7 +19,7 @@ from openpipe_mock.answers.texts import LONGEST_WORD, estimate, split, until_sto
 from openpipe_mock.answers.tools import AutoTools, Tool, Wanted, offered, to_call, wanted_tool
 from openpipe_mock.core.canonical import ordered, spelled
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.core.seeded import EPOCH, Draw
+from openpipe_mock.core.seeded import EPOCH
 from openpipe_mock.core.wording import quoted, short, shown
 from openpipe_mock.instances import builder as instances
 
@@ -215,14 +215,14 @@ def _refused(pointer: str, expected: str, value: Any) -> BadRequest:
     return BadRequest.at(pointer, f"expected {expected}, got {shown(value)}.")
 
 
-def complete(asked: Ask, draw: Draw, repeat: int = 0, script: Sequence[ScriptedChoice] = ()) -> Completion:
+def complete(asked: Ask, seed: int, repeat: int = 0, script: Sequence[ScriptedChoice] = ()) -> Completion:
     """Make the completion of a request. The same request with another `repeat` gets another one.
 
     With a `script` the choices are taken from it in turn, and from its beginning again; of the request then
     only `n`, the stop texts, the token limits and the form of its tools count.
     """
-    key = _from_seed(draw, asked.content)
-    identity = _from_seed(draw, asked.identity + repeat.to_bytes(8))
+    key = _from_seed(seed, asked.content)
+    identity = _from_seed(seed, asked.identity + repeat.to_bytes(8))
     return Completion(
         id=f"chatcmpl-{identity.hex()[:24]}",
         created=EPOCH + int.from_bytes(identity[:4]) % _YEAR_SECONDS,
@@ -233,16 +233,16 @@ def complete(asked: Ask, draw: Draw, repeat: int = 0, script: Sequence[ScriptedC
     )
 
 
-def _from_seed(draw: Draw, said: bytes) -> bytes:
+def _from_seed(seed: int, said: bytes) -> bytes:
     """Return 16 bytes that depend on the seed and a digest."""
-    state = _begun(draw.answers, draw.seed).copy()
+    state = _begun(seed).copy()
     state.update(said)
     return state.digest()
 
 
 @lru_cache(maxsize=64)
-def _begun(answers: int, seed: int) -> blake2b:
-    return blake2b(f"{answers}\x1f{seed}\x1f".encode(), digest_size=16)
+def _begun(seed: int) -> blake2b:
+    return blake2b(f"1\x1f{seed}\x1f".encode(), digest_size=16)
 
 
 def _choices(

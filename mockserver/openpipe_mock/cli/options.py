@@ -9,9 +9,11 @@ from typing import Any, NoReturn, TypeVar, get_args
 import click
 
 from openpipe_mock.config.settings import Settings
+from openpipe_mock.core.seeded import ANSWERS
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+GENERATION = click.IntRange(1, ANSWERS)
 FILE = click.Path(dir_okay=False, path_type=Path)
 _SETTINGS = {field.name: field for field in fields(Settings)}
 

@@ -9,7 +9,7 @@ from openpipe_mock.answers.scorers import Declarations, Declared
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.answers.tools import AutoTools
 from openpipe_mock.config.limits import Limits
-from openpipe_mock.core.seeded import ANSWERS, Draw
+from openpipe_mock.core.seeded import ANSWERS, OLDEST_ANSWERS
 from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.faults.fault import Fault
 from openpipe_mock.matching.rules import rulebook
@@ -35,7 +35,7 @@ class Settings:
     `unknown_criteria`: what to do with others; None judges them while none is declared. `keys`: without any,
     every bearer token is accepted that doesn't begin with `invalid`. `read_only_keys`: may judge, and
     complete with the project's own models. `variant`: the name of a variant (`faults/variants`), "" for the
-    usual answers. `known`, `draw`: made from the others, for the engines.
+    usual answers. `known`: made from the others, for the engines.
     """
 
     seed: int = 0
@@ -59,13 +59,24 @@ class Settings:
     variant: str = ""
 
     known: Declarations = field(init=False, repr=False, compare=False)
-    draw: Draw = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "known", Declarations(self.criteria, self.magic, self.judges_unknown))
-        object.__setattr__(self, "draw", Draw(self.answers, self.seed))
         object.__setattr__(self, "completions", rulebook(self.completions))
         object.__setattr__(self, "faults", rulebook(self.faults))
+
+    @property
+    def given_answers(self) -> int:
+        """The generation of answers that is given: that of `answers`, or the oldest where that is gone."""
+        return max(self.answers, OLDEST_ANSWERS)
+
+    @property
+    def outdated(self) -> str:
+        """What to tell a user who asks for a generation of answers that is gone; "" for one that is there."""
+        asked, given = self.answers, self.given_answers
+        if asked == given:
+            return ""
+        return f"answers {asked} is gone, and {given} is given in its place; write answers: {given}"
 
     @property
     def judges_unknown(self) -> bool:
@@ -79,6 +90,7 @@ class Overrides(TypedDict, total=False):
     None: as in the file. Their order is that of messages.
     """
 
+    answers: int | None
     seed: int | None
     validation: Validation | None
     ids: Ids | None

@@ -14,15 +14,16 @@ from openpipe_mock.answers.judge import Criterion, is_tidy, scene
 from openpipe_mock.answers.options import HeaderOptions, read_options
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.ranking import Ranked
-from openpipe_mock.answers.scripts import Script, ScriptedChoice
-from openpipe_mock.answers.tools import ends_in_result
+from openpipe_mock.answers.scripts import Script, ScriptedChoice, reason_against
+from openpipe_mock.answers.tools import turn_of
+from openpipe_mock.answers.turns import Turn
 from openpipe_mock.config.settings import GLOB
 from openpipe_mock.core.effects import Begin, Effects, Entropy, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
 from openpipe_mock.core.wording import nearest, quoted, quoted_names, short
 from openpipe_mock.faults.magic import knows
 from openpipe_mock.faults.streams import STREAM_HEADERS, raw_stream
-from openpipe_mock.matching.conditions import Subject, glob
+from openpipe_mock.matching.conditions import glob
 from openpipe_mock.matching.rules import rules_that_hold
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.request import Visit, after
@@ -177,20 +178,27 @@ def _scores(ranking: Sequence[Ranked]) -> list[dict[str, float]]:
 def _scripted(visit: Visit, body: Json) -> Script | None:
     """The first script whose conditions the request meets, or the one that a magic model stands for."""
     settings = visit.settings
-    if settings.completions:
-        subject = visit.subject(body)
-        for script in rules_that_hold(settings.completions, subject):
-            if _fires(script, subject):
-                return script
+    script = _first_script(visit, body) if settings.completions else None
+    if script:
+        return script
     if settings.magic and magic.echoes(body["model"]) and body["model"] not in settings.known_models:
         text = visit.subject(body).last_user or ""
         return Script(choices=(ScriptedChoice(text=text),), place=_ECHO)
     return None
 
 
-def _fires(script: Script, subject: Subject) -> bool:
-    """Whether a script whose conditions hold answers: one that calls tools never answers a tool's result."""
-    return not (script.calls and ends_in_result(subject))
+def _first_script(visit: Visit, body: Json) -> Script | None:
+    """The first script whose conditions the request meets and that isn't passed over."""
+    turn: Turn | None = None
+    for script in rules_that_hold(visit.settings.completions, visit.subject(body)):
+        if not script.called:
+            return script
+        turn = turn or turn_of(body)
+        against = reason_against(script, turn)
+        if not against:
+            return script
+        visit.entry.passed = (*visit.entry.passed, (script.place, against))
+    return None
 
 
 def _completed(
@@ -205,7 +213,7 @@ def _completed(
         return stored, True
     repeat = session.count(asked.identity) - 1 if settings.repeat == "vary" else 0
     choices = (script.choices or (ScriptedChoice(text=""),)) if script else ()
-    made = complete(asked, settings.draw, repeat, choices)
+    made = complete(asked, settings.seed, repeat, choices)
     if settings.ids == "random":
         made = replace(made, id=f"chatcmpl-{outside.chance.hex()}")
     if outside.now is not None:

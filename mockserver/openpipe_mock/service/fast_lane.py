@@ -139,9 +139,7 @@ class FastLane:
         if request is None:
             return None
         try:
-            asked, state = criterion_and_draw(
-                request["criterion_id"], settings.magic, settings.answers, settings.seed
-            )
+            asked, state = criterion_and_draw(request["criterion_id"], settings.magic, settings.seed)
         except ApiError:
             return None
         if asked is None:
@@ -242,10 +240,9 @@ def _admits(headers: Headers, most_digits: int) -> bool:
 
 
 def _is_plain(settings: Settings) -> bool:
-    """Whether settings draw all scores by content, and have no faults, keys, limits or variant."""
-    special = (
-        settings.criteria or settings.faults or settings.variant or settings.keys or settings.read_only_keys
-    )
+    """Whether settings draw all scores by content, and have no faults, keys, limits, variant or warning."""
+    keys = settings.keys or settings.read_only_keys
+    special = settings.criteria or settings.faults or settings.variant or keys or settings.outdated
     return not special and settings.limits.none and settings.judges_unknown
 
 
@@ -256,16 +253,14 @@ def _is_repeatable(settings: Settings) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def criterion_and_draw(
-    reference: str, magical: bool, answers: int, seed: int
-) -> tuple[Criterion | None, seeded.DrawState]:
+def criterion_and_draw(reference: str, magical: bool, seed: int) -> tuple[Criterion | None, seeded.DrawState]:
     """The criterion that a reference names, None for a magic one, and the state that scores are drawn from.
 
     Raises ApiError for what is no reference. The cache keeps no such text, which may be long.
     """
     name, version = split_reference(reference)
     asked = None if magical and name.startswith(magic.PREFIX) else undeclared_one(name, version or LATEST)
-    return asked, seeded.begun(answers, seed, name, version or LATEST)
+    return asked, seeded.begun(seed, name, version or LATEST)
 
 
 def _judged(asked: Criterion, found: Judgement, *came: Any) -> Entry:

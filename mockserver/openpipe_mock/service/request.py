@@ -93,7 +93,7 @@ class Visit:
         score = magic.header_score(self.head.headers) if magical else None
         if score is not None:
             return Judgement(score, f"The header x-mock-score says {score}; no model read it.")
-        found = judge(asked, content, self.settings.known, self.settings.draw, self.memory.count)
+        found = judge(asked, content, self.settings.known, self.settings.seed, self.memory.count)
         if found.rule:
             self.entry.rules.append(found.rule)
         return found

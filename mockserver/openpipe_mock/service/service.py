@@ -228,6 +228,8 @@ class Service:
             raise visit.barred
         _expect_served(head, visit.path)
         visit.token = authorize(head.headers, settings.keys, settings.read_only_keys)
+        if settings.outdated:
+            visit.once(settings.outdated)
         visit.read_only = _is_read_only(visit.token, SERVED[visit.path], settings)
         if not settings.limits.none:
             _enter(visit)

@@ -42,8 +42,8 @@ class Entry:
     rules that decided. `scores`: key → score, for each choice in the order of their making, or for the
     judgement. `violations`: what strict refuses, in every mode. `checked`: the request was checked by the
     contract.
-    `struck`: the place of the fault that struck. `passed`: place and reason of each fault that didn't strike
-    though its `when` holds. `retry_after`: seconds that the answer asks to wait.
+    `struck`: the place of the fault that struck. `passed`: place and reason of each fault or script that
+    was passed over though its `when` holds. `retry_after`: seconds that the answer asks to wait.
 
     `body_left_out`, `answer_left_out`: how many bytes at the end were not kept. `gist`: for a body that was
     cut, the JSON of what conditions read in all of it, None where that is too long as well. `query_secrets`:

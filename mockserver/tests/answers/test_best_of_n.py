@@ -23,7 +23,6 @@ from openpipe_mock.answers.scorers import (
 )
 from openpipe_mock.config.settings import Settings, Validation
 from openpipe_mock.core.errors import BadRequest, CriterionNotFound
-from openpipe_mock.core.seeded import ANSWERS, Draw
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Session
 from tests.chatting import (
@@ -161,7 +160,7 @@ def test_any_header_is_read_or_refused(sent: bytes) -> None:
 
 
 def judged_by_default(asked: Criterion, seen: JudgedContent) -> Judgement:
-    return judge(asked, seen, Declarations(), Draw(ANSWERS, 0), Session().count)
+    return judge(asked, seen, Declarations(), 0, Session().count)
 
 
 def ranking(messages: list[Json], *asked: str) -> list[Ranked]:

@@ -136,8 +136,9 @@ def test_the_version_is_that_of_the_form_of_the_file() -> None:
 
 @proves("/answers")
 def test_answers_freeze_and_are_the_newest_by_default() -> None:
-    assert settings(("answers: 1 ", "# ")) == settings()
-    assert "/answers" in mistakes(("answers: 1 ", "answers: 2 "))
+    assert settings(("answers: 2 ", "# ")) == settings()
+    assert "/answers" in mistakes(("answers: 2 ", "answers: 3 "))
+    assert settings(("answers: 2 ", "answers: 1 ")).outdated
 
 
 @proves("/seed")
@@ -233,7 +234,7 @@ ids: content
 clock: fixed
 auto_tools: mention
 magic: true
-answers: 1
+answers: 2
 seed: 0
 stream: {first_token_ms: 0, tokens_per_second: null}
 limits: {requests_per_minute: null, concurrent: null}

@@ -499,11 +499,11 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "versions from the future": (
-        "version: 2\nanswers: 2",
+        "version: 2\nanswers: 3",
         [
             "1:1: /version: expected 1, the one form of this file that this release reads, got the number 2.",
-            "2:1: /answers: expected at most 1, the newest answers that this release knows, got the number "
-            "2; take 1, or upgrade openpipe-mock.",
+            "2:1: /answers: expected at most 2, the newest answers that this release knows, got the number "
+            "3; take 2, or upgrade openpipe-mock.",
         ],
     ),
     "words and numbers": (

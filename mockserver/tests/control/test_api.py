@@ -45,7 +45,7 @@ def test_health_says_what_decides_the_answers() -> None:
         "name": "openpipe-mock",
         "version": __version__,
         "seed": 7,
-        "answers": 1,
+        "answers": 2,
         "validation": "report",
     }
 

@@ -103,8 +103,9 @@ def varied(tmp_path_factory: pytest.TempPathFactory) -> Varied:
     """A run of a client that breaks under variants, and the folder with its reports."""
     folder = tmp_path_factory.mktemp("varied")
     script = "assert 'explanation' in ask('/criteria/judge', GOOD)"
-    words = [word for name in NAMES for word in ("--report", name)]
-    return started("--seed", "7", "--variants", "6", *words, *client(script), folder=folder), folder
+    words = ["--answers", "2", "--seed", "7", "--variants", "6"]
+    words += [word for name in NAMES for word in ("--report", name)]
+    return started(*words, *client(script), folder=folder), folder
 
 
 def test_a_client_that_breaks_under_a_variant(varied: Varied, run: Running) -> None:
@@ -115,7 +116,8 @@ def test_a_client_that_breaks_under_a_variant(varied: Varied, run: Running) -> N
     assert f"openpipe-mock: variant 6 of 6, reward-model: {variant.sentence}\n" in told
     assert f"openpipe-mock: variant reward-model: {variant.sentence}\n" in told
     assert "openpipe-mock:   the command ended with 1, not with 0\n" in told
-    assert "openpipe-mock:   again: openpipe-mock exec --variant reward-model --seed 7 -- " in told
+    again = "openpipe-mock exec --variant reward-model --answers 2 --seed 7 -- "
+    assert f"openpipe-mock:   again: {again}" in told
     assert "under 6 variants: broke under too-many-requests and reward-model" in told
     script = "assert 'explanation' in ask('/criteria/judge', GOOD)"
     alone = run("--seed", "7", "--variant", "reward-model", *client(script))

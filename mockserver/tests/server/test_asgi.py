@@ -453,7 +453,7 @@ def test_the_health_check_needs_no_key_and_says_what_decides_the_answers() -> No
         "name": "openpipe-mock",
         "version": __version__,
         "seed": 7,
-        "answers": 1,
+        "answers": 2,
         "validation": "report",
     }
 

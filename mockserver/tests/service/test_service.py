@@ -596,3 +596,9 @@ def test_where_keys_are_named_no_other_is_accepted(key: str, status: int) -> Non
     reply = answer(service, having(), headers={**HEADERS, b"authorization": b"Bearer " + key.encode()})
     assert reply.status == status
     assert key not in message_of(reply) if status == 401 else True
+
+
+def test_answers_that_are_gone_are_noted_once() -> None:
+    service = Service(Settings(answers=1))
+    told = [answer(service, dict(MINIMAL)).notes for _ in range(2)]
+    assert told == [("answers 1 is gone, and 2 is given in its place; write answers: 2",), ()]

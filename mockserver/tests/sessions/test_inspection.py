@@ -159,6 +159,16 @@ def test_a_script_that_calls_tools_does_not_fire_on_a_tools_result() -> None:
     assert "tool's result" in missed["reason"]
 
 
+def test_a_script_that_was_passed_over_says_so_beside_the_one_that_fired() -> None:
+    mock = mocking(completions=[{"tool_calls": [{"name": "f", "arguments": {}}]}, {"text": "x"}])
+    stray = {"role": "tool", "tool_call_id": "c", "content": "done"}
+    mock.send(CHAT, {"model": "openpipe:m", "messages": [{"role": "user", "content": "go"}, stray]})
+    assert last(mock)["rules"] == ["/completions/1"]
+    [missed] = why(mock)
+    assert (missed["place"], missed["kind"]) == ("/completions/0", "script")
+    assert 'it calls "f"' in missed["reason"]
+
+
 def test_a_refused_request_says_that_no_script_was_asked() -> None:
     mock = mocking(completions=[{"text": "x"}])
     mock.send(CHAT, {"model": "openpipe:m", "messages": []}, headers={})

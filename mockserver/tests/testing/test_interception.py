@@ -493,10 +493,15 @@ def test_without_httpx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
         pass
 
 
+def test_answers_that_are_not_there_yet_are_refused() -> None:
+    with pytest.raises(Mistakes, match=r"^/answers: expected at most 2, the newest answers"):
+        patched(answers=3)
+
+
 def test_the_names_of_the_options() -> None:
     assert list(PATCHED_OPTIONS) == [
-        "config", "seed", "validation", "ids", "clock", "repeat", "auto_tools", "magic", "unknown_criteria",
-        "variant", "providers", "block_network",
+        "config", "answers", "seed", "validation", "ids", "clock", "repeat", "auto_tools", "magic",
+        "unknown_criteria", "variant", "providers", "block_network",
     ]  # fmt: skip
     with pytest.raises(TypeError, match=r"^patched\.__init__\(\) got an unexpected keyword argument 'sead'$"):
         patched(sead=1)  # type: ignore[call-arg]
