@@ -48,6 +48,12 @@ class Finding:
         return len(self.evidence.request.body) if self.evidence else 0
 
     @property
+    def only(self) -> tuple[str, ...]:
+        """The ids for `--only` that send and report just this."""
+        beside = self.case.partition("[")[0] != self.check
+        return (self.case, self.check) if beside else (self.case,)
+
+    @property
     def placed(self) -> str:
         """The sentence, behind its pointer if it has one."""
         return f"{self.pointer}: {self.sentence}" if self.pointer else self.sentence
@@ -209,7 +215,6 @@ def outcomes(results: Iterable[CaseResult], planned: Planned) -> tuple[Outcome, 
     reasons: dict[str, list[str]] = {}
     examined: set[str] = set()
     for result in results:
-        checks[result.check.id] = result.check
         examined |= result.examined
         if result.unjudged:
             reasons.setdefault(result.check.id, []).append(result.unjudged)

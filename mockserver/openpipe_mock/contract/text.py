@@ -117,7 +117,8 @@ def check_facts(outcome: Outcome, url: str, rerun: str) -> Iterator[Fact]:
         if command:
             yield Fact("curl", command, True)
     yield Fact("Remedy", check.remedy)
-    yield Fact("Again", f"{rerun} --only {shlex.quote(first.case)}", True)
+    again = " ".join(f"--only {shlex.quote(each)}" for each in first.only)
+    yield Fact("Again", f"{rerun} {again}", True)
 
 
 def beginning(body: bytes, most: int) -> str:

@@ -208,14 +208,6 @@ def test_pytest_runs_the_suite(live: Live, tmp_path: Path) -> None:
     assert "warning" not in done.stdout.lower()
 
 
-def test_workers_share_the_budget(live: Live, tmp_path: Path) -> None:
-    flags = ["-n", "2", "--openpipe-max-requests", "120"]
-    done = finished([*PYTEST, *flags, *SUITE, *aimed(live)], cwd=tmp_path)
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert " passed" in done.stdout
-    assert "failed" not in done.stdout
-
-
 def test_under_pytest_no_verdict_is_a_failed_item(tmp_path: Path) -> None:
     url = "http://127.0.0.1:9/api/v1"
     done = finished([*PYTEST, *SUITE, "--openpipe-url", url], cwd=tmp_path)
