@@ -49,7 +49,23 @@ def probing(
 ) -> Probe:
     clock = clock or Clock()
     server = Target("http://mock.test/api/v1", **settings)  # type: ignore[arg-type]
-    return Probe(server, clock, clock.sleep, httpx.MockTransport(answer))
+    transport = httpx.MockTransport(lambda request: unread(answer(request)))
+    return Probe(server, clock, clock.sleep, transport)
+
+
+class Once(httpx.SyncByteStream):
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.content
+
+
+def unread(response: httpx.Response) -> httpx.Response:
+    """The response as one from a socket, whose body wasn't read yet."""
+    if not response.is_stream_consumed:
+        return response
+    return httpx.Response(response.status_code, headers=response.headers, stream=Once(response.content))
 
 
 def in_turn(*answers: httpx.Response | Exception) -> Callable[[httpx.Request], httpx.Response]:

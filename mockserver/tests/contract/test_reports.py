@@ -74,9 +74,8 @@ KEPT = Outcome(find("chat.choices.count"), "kept")
 def mutant_s(name: str) -> Result:
     """The suite's result for a one-bug server."""
     found = next(mutant for mutant in mutants() if mutant.name == name)
-    return verdict_on(
-        found.make(Habits()), only=("criteria", "reachability", "chat.response.score"), max_requests=90
-    )
+    only = ("criteria.results", "criteria.sorted", "reachability", "chat.response.score")
+    return verdict_on(found.make(Habits()), only=only, max_requests=90)
 
 
 def text(found: Result) -> str:
