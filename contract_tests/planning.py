@@ -18,7 +18,7 @@ from .settings import RunSettings
 
 REST = 200.0
 """From this rank on, cases repeat in another place what earlier ones have tried."""
-_MOST_RESERVES = 11
+_MOST_RESERVES = 5
 """How many times what is set aside for one purpose a reserve has at most."""
 _UNBOUNDED = 1000
 """Tokens to count for an answer that no member of the request bounds."""

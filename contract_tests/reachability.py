@@ -101,10 +101,10 @@ def _base_advice(endpoint: str, run: Run) -> str:
         return f"The {other} is there; --endpoint {other} leaves the {endpoint} out."
     for path in ("/criteria/judge", "/chat/completions"):
         if url.endswith(path):
-            return f"Try {url.removesuffix(path)}"
+            return f"Try {url.removesuffix(path)} instead."
     if url.endswith("/v1"):
         return "Does this server have the endpoint? Give the base URL that its clients use."
-    return f"Is /api/v1 missing? Try {url}/api/v1"
+    return f"Is /api/v1 missing? Try {url}/api/v1 instead."
 
 
 def _is_served(endpoint: str, run: Run) -> bool:
@@ -117,7 +117,7 @@ def _is_served(endpoint: str, run: Run) -> bool:
 
 def _silence_advice(exchange: Exchange, url: str) -> str:
     if exchange.failure == NO_TLS:
-        return f"Give http:// in place of https://: http{url.removeprefix('https')}"
+        return f"Try http{url.removeprefix('https')} instead."
     if "no connection" in exchange.failure:
         return "Is the server running, and is that its address?"
     if exchange.failure == NO_HTTP and url.startswith("http://"):

@@ -24,6 +24,12 @@ VERDICT_WORDS = {
     "broken": "The contract is broken",
     "inconclusive": "Inconclusive",
 }
+_COMPARED = {
+    "new": "New since the baseline",
+    "gone": "Gone since the baseline",
+    "unchanged": "Unchanged since the baseline",
+    "unknown": "Broken, and not checked by the baseline",
+}
 COLUMNS: tuple[CheckState, ...] = ("kept", "broken", "flaky", "known", "lenient", "unchecked")
 """The columns of the table by level."""
 
@@ -170,7 +176,8 @@ def _others(result: Result, rerun: str) -> Iterator[str]:
                 yield f"  and {len(found) - _MOST_LISTED} more; --json lists them all"
             yield ""
     for word, ids in asdict(result.compared).items() if result.compared else ():
-        yield f"{word.capitalize()} since the baseline: {', '.join(ids) or 'none'}"
+        if word in _COMPARED:
+            yield f"{_COMPARED[word]}: {', '.join(ids) or 'none'}"
 
 
 def _line(outcome: Outcome) -> str:

@@ -383,7 +383,8 @@ def test_a_draft_has_every_break_and_waits_for_reasons(tmp_path: Path) -> None:
 
 def test_only_new_breaks_fail_against_a_baseline(tmp_path: Path) -> None:
     path = tmp_path / "last.json"
-    path.write_text(report_json(result(KEPT, outcome(finding()), outcome(finding("judge.no_5xx")))))
+    kept = Outcome(find("chat.no_5xx"), "kept")
+    path.write_text(report_json(result(kept, outcome(finding()), outcome(finding("judge.no_5xx")))))
     now = result(outcome(finding()), outcome(finding("chat.no_5xx")), Outcome(find("judge.no_5xx"), "kept"))
     found = against_baseline(now, read_baseline(path))
     assert found.compared is not None
@@ -402,6 +403,43 @@ def test_nothing_new_is_no_break(tmp_path: Path) -> None:
     path = tmp_path / "last.json"
     path.write_text(report_json(result(outcome(finding()))))
     assert against_baseline(result(outcome(finding())), read_baseline(path)).verdict == "kept"
+
+
+def test_what_a_baseline_did_not_check_is_not_new(tmp_path: Path) -> None:
+    path = tmp_path / "last.json"
+    path.write_text(report_json(result(KEPT, Outcome(find("criteria.sorted"), "unchecked"))))
+    now = result(outcome(finding()), outcome(finding("chat.no_5xx")))
+    found = against_baseline(now, read_baseline(path))
+    assert (found.verdict, found.breaks) == ("kept", [])
+    assert "Broken, and not checked by the baseline: criteria.sorted, chat.no_5xx" in text(found)
+
+
+def test_a_break_of_the_baseline_that_was_not_checked_again_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "last.json"
+    path.write_text(report_json(result(outcome(finding()))))
+    found = against_baseline(result(KEPT), read_baseline(path))
+    assert found.compared is not None
+    assert found.compared.gone == ()
+    assert found.remarks == ("criteria.sorted was broken in the baseline and was not checked this time.",)
+
+
+def test_what_the_baseline_left_open_leaves_nothing_open(tmp_path: Path) -> None:
+    """An unchanged server without one of the endpoints, or of too small a budget, does not fail."""
+    schema = Outcome(find("judge.response.schema"), "unchecked")
+    before = result(KEPT, schema, Outcome(find("reachability.chat"), "unchecked"), unreached={"chat": "No."})
+    path = tmp_path / "last.json"
+    path.write_text(report_json(before))
+    assert before.exit_code == 3
+    assert against_baseline(before, read_baseline(path)).exit_code == 0
+    more = result(KEPT, schema, unreached={"chat": "No.", "judge": "No."})
+    assert against_baseline(more, read_baseline(path)).exit_code == 3
+
+
+def test_a_baseline_that_checked_nothing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "last.json"
+    path.write_text(report_json(result(Outcome(find("criteria.sorted"), "unchecked"))))
+    with pytest.raises(BadFile, match="that run checked nothing"):
+        read_baseline(path)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"checks": [1]}'])
