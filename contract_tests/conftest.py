@@ -43,12 +43,6 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
         pluginmanager.register(options, options.__name__)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to share a run among processes: each would ask everything, with a budget of its own."""
-    if getattr(config.option, "tx", None) or hasattr(config, "workerinput"):
-        raise pytest.UsageError("pytest-xdist can't share this run: leave out -n, and pass --openpipe-jobs N")
-
-
 def server_of(config: pytest.Config, *, strict: bool = True) -> Target | None:
     """The server to check, None where none is named. If `strict`, a URL or key of no use is a UsageError."""
     asked = options.options_of(config)

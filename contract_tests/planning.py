@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import translate
 from functools import cache
 
-from openpipe_mock.contract.checks import UnknownCheck, catalogue, family_of, nearest
+from openpipe_mock.contract.checks import UnknownCheck, catalogue, family_of, not_a_check
 from openpipe_mock.contract.expressions import expression
 from openpipe_mock.contract.findings import Planned
 from openpipe_mock.contract.probe import Request
@@ -161,7 +161,7 @@ def _check_pattern(pattern: str, cases: Sequence[Case]) -> None:
     names = _name_matcher(pattern)
     if not any(_named(case, pattern) for case in cases) and not any(map(names, catalogue())):
         known = dict.fromkeys(name for case in cases for name in (case.check.id, case.label))
-        raise UnknownCheck(f"--only {pattern}: {nearest(pattern, [*catalogue(), *known])}")
+        raise UnknownCheck(f"--only {pattern}: {not_a_check(pattern, [*catalogue(), *known])}")
 
 
 @cache

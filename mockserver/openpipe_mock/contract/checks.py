@@ -87,7 +87,7 @@ class UnknownCheck(Exception):
     """No check has this id; the message names the nearest one."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def not_a_check(name: str, known: Iterable[str]) -> str:
     """The message for a name that no check has."""
     near = get_close_matches(name, list(known), n=1)
     told = f" Did you mean {near[0]}?" if near else " `openpipe-mock explain` lists them."
@@ -101,7 +101,7 @@ def explain(name: str, members: Mapping[str, str] | None = None) -> str:
     """
     members = members or {}
     if name not in catalogue() and name not in members:
-        raise UnknownCheck(nearest(name, [*catalogue(), *members]))
+        raise UnknownCheck(not_a_check(name, [*catalogue(), *members]))
     check = find(name, members.get(name, ""))
     return "\n".join(_paragraphs(check, sorted(each for each in members if each.startswith(f"{name}."))))
 

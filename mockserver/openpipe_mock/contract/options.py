@@ -70,5 +70,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Each process would ask everything again, with a budget of its own.
+    if getattr(config.option, "tx", None):
+        raise pytest.UsageError("pytest-xdist can't share this run: leave out -n, and pass --openpipe-jobs N")
     words = "openpipe_contract(id, level, cost): a check of openpipe-mock's contract suite"
     config.addinivalue_line("markers", words)

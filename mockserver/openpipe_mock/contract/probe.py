@@ -350,7 +350,7 @@ class Probe:
         if not (kept and exchange.failure == NO_ANSWER):
             return exchange
         with self._lock:
-            if started >= self._hung_up:
+            if started > self._hung_up:
                 self.hangups += 1
             self._hung_up, hangups = self.clock(), self.hangups
             allowed = self._may_resend()
