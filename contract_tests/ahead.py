@@ -90,5 +90,5 @@ class Ahead:
         """End what is under way."""
         if self._pool:
             self._pool.shutdown(wait=False, cancel_futures=True)
-            self._probe.cut()
+            self._probe.stop()
             self._pool.shutdown()

@@ -16,7 +16,6 @@ from openpipe_mock.contract.findings import CaseResult, Finding
 from openpipe_mock.contract.probe import Probe
 from openpipe_mock.contract.target import Target, UsageProblem, latest_versions, target
 from openpipe_mock.contract.text import beginning
-from openpipe_mock.core.wording import counted
 
 from .planning import Plan, plan, selected
 from .promises import Case, judge_case, registrations
@@ -237,7 +236,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def remarks(probe: Probe) -> Iterator[str]:
     """Sentences about how the server behaved besides its answers."""
     if probe.hangups:
-        times = counted(probe.hangups, "time")
-        yield f"The server hung up on a kept connection, {times}; what it left unanswered was sent again."
+        times = "once" if probe.hangups == 1 else f"{probe.hangups} times"
+        yield f"The server hung up on a kept connection {times}; what it left unanswered was sent again."
     if probe.waited:
         yield f"The server was busy: the run waited {probe.waited:.0f} s and sent one request at a time."

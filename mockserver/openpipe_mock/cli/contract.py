@@ -155,7 +155,7 @@ def _progress(options: "RunOptions") -> "Progress":
     return Progress(
         lambda planned: _say(plan(planned, whole=options.dry_run)),
         live() if sys.stderr.isatty() else _plainly,
-        _waiting if sys.stderr.isatty() else Progress.waiting,
+        waiting if sys.stderr.isatty() else Progress.waiting,
     )
 
 
@@ -169,7 +169,8 @@ def live() -> Callable[[int, int, int, int], None]:
     return judged
 
 
-def _waiting(seconds: float) -> None:
+def waiting(seconds: float) -> None:
+    """Progress for a terminal: says that the server is waited for, until the next check is judged."""
     if seconds >= _TOLD:
         click.echo(f"\r\x1b[Kthe server is busy (429): waiting {seconds:.0f} s\r", err=True, nl=False)
 

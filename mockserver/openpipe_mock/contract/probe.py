@@ -173,7 +173,7 @@ class _Line:
     def __init__(self, probe: "Probe") -> None:
         self._probe = probe
         self._client: httpx.Client | None = None
-        self.connection: socket.socket | None = None
+        self._connection: socket.socket | None = None
 
     @property
     def kept(self) -> bool:
@@ -186,22 +186,28 @@ class _Line:
         return self._client
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Remember the connection, once it stands or has become one of TLS."""
-        extra = getattr(info.get("return_value"), "get_extra_info", None)
-        if extra and event.endswith(".complete"):
-            self.connection = extra("socket")
+        """Take a second handle of each connection, which stays when TLS takes over the first."""
+        if event.endswith("connect_tcp.complete"):
+            self._release()
+            self._connection = info["return_value"].get_extra_info("socket").dup()
 
     def cut(self) -> None:
         """End what goes on at the connection. May be called by any thread."""
-        if self.connection:
+        connection = self._connection
+        if connection:
             with suppress(OSError):
-                # Not TLS' own way to shut down, which waits and isn't meant for a second thread.
-                socket.socket.shutdown(self.connection, socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        client, self._client, self.connection = self._client, None, None
+        self._release()
+        client, self._client = self._client, None
         if client:
             client.close()
+
+    def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection:
+            connection.close()
 
 
 class _Deadline:
@@ -233,7 +239,7 @@ class _Deadline:
 class Probe:
     """Sends requests to one server and counts them. Threads may share it; each has a client of its own.
 
-    clock, sleep  in seconds
+    clock, sleep  in seconds; without `sleep`, waits end when the probe is stopped
     waiting       is called with the seconds before each wait for a busy server
     sent          all requests on the wire
     waited        seconds of waiting for a busy server
@@ -244,7 +250,7 @@ class Probe:
 
     target: Target
     clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], object] = time.sleep
+    sleep: Callable[[float], object] | None = None
     transport: httpx.BaseTransport | None = None
     waiting: Callable[[float], object] = lambda seconds: None
     sent: int = 0
@@ -254,7 +260,7 @@ class Probe:
 
     def __post_init__(self) -> None:
         self.resends = set_aside(self.target.max_requests)
-        self._lock, self._again = threading.Lock(), threading.Lock()
+        self._lock, self._again, self._stopped = threading.Lock(), threading.Lock(), threading.Event()
         self._threads, self._lines = threading.local(), list[_Line]()
         self._interval = 1 / self.target.rate if self.target.rate else 0.0
         self._next = self._hung_up = float("-inf")
@@ -283,18 +289,20 @@ class Probe:
         client.cookies.jar.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         return client
 
-    def cut(self) -> None:
-        """End every exchange that is under way."""
+    def stop(self) -> None:
+        """End every exchange that is under way; nothing more is sent."""
+        self._stopped.set()
         for line in list(self._lines):
             line.cut()
 
     def close(self) -> None:
+        """Close the connections, of which none may be in use."""
         for line in self._lines:
             line.close()
 
     @property
     def left(self) -> int:
-        return max(0, self.target.max_requests - self.sent)
+        return 0 if self._stopped.is_set() else max(0, self.target.max_requests - self.sent)
 
     def send(self, request: Request) -> Exchange:
         """Send a request, again after a wait while the server is busy, and return the last exchange.
@@ -327,8 +335,11 @@ class Probe:
             self.waited += longer
             self._slow_down(until)
         self.waiting(seconds)
-        self.sleep(seconds)
+        self._sleep(seconds)
         return True
+
+    def _sleep(self, seconds: float) -> None:
+        (self.sleep or self._stopped.wait)(seconds)
 
     def _may_resend(self) -> bool:
         """Whether a request may be sent again; it is counted here."""
@@ -347,7 +358,7 @@ class Probe:
         """Send a request without waiting; once more where the server had closed a kept connection."""
         kept, started = self.line.kept, self.clock()
         exchange = self._attempt(request)
-        if not (kept and exchange.failure == NO_ANSWER):
+        if not (kept and exchange.failure == NO_ANSWER) or self._stopped.is_set():
             return exchange
         with self._lock:
             if started > self._hung_up:
@@ -360,7 +371,8 @@ class Probe:
         self._keep_pace()
         line, pieces, failure = self.line, list[bytes](), ""
         exchange, started = Exchange(request), self.clock()
-        url, headers = f"{self.target.url}{request.path}", list(self.headers(request))
+        url = f"{self.target.url}{request.path}"
+        headers = [(name.encode(), value.encode()) for name, value in self.headers(request)]
         with _Deadline(line, self.target.timeout) as deadline:
             try:
                 with line.client.stream(
@@ -423,7 +435,7 @@ class Probe:
             self._served += 1
             self.sent += 1
         if turn > now:
-            self.sleep(turn - now)
+            self._sleep(turn - now)
 
     def _redacted(self, exchange: Exchange) -> Exchange:
         """The exchange without the key, wherever the server repeated it."""
