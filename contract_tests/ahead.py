@@ -6,7 +6,7 @@ from typing import Protocol
 
 from openpipe_mock.contract.probe import Exchange, Probe, Request
 
-_LARGEST = 2**14
+_LARGEST = 2**15
 """Bytes of a body that is sent ahead, and beside others, at most."""
 _AHEAD = 3
 """Requests for each thread that are sent ahead or have an answer that no case has asked for yet."""

@@ -17,7 +17,9 @@ from tests.contract.test_running import Watching
 from tests.environments import ROOT, here
 from tests.live import Live, finished
 from tests.reference.habits import Habits
+from tests.reference.http import CHAT, JUDGE, App, Event, Receive, Send
 from tests.reference.mutants import mutants
+from tests.reference.mutation import having
 from tests.reference.server import KEY, Reference
 from tests.reference.serving import Stage
 from tests.reference.serving import live as staged
@@ -82,6 +84,28 @@ def test_a_broken_one_ends_with_1_and_writes_what_was_asked_for(stage: Stage, tm
     same = running(stage.base_url, *KNOWS, *only, "--baseline", str(files["a.json"]))
     assert same.exit_code == 0
     assert "Unchanged since the baseline: criteria.sorted" in same.stdout
+
+
+def test_an_unchanged_server_does_not_fail_by_its_own_baseline(tmp_path: Path) -> None:
+    """Though it breaks checks, has no judge, and is too much for the budget."""
+    app = having(CHAT, object="wrong")(Habits())
+    flags = [*KNOWS, "--max-requests", "50", "--json", str(tmp_path / "last.json")]
+    with staged(without_judge(app)) as stage:
+        first = running(stage.base_url, *flags)
+        assert first.exit_code == 1
+        again = running(stage.base_url, *flags, "--baseline", str(tmp_path / "last.json"), "--jobs", "1")
+    assert again.exit_code == 0, again.output
+    assert "New since the baseline: none" in again.stdout
+    assert "Not judged: judge was not judged." in again.stdout
+    assert json.loads((tmp_path / "last.json").read_text())["baseline"]["new"] == []
+
+
+def without_judge(app: App) -> App:
+    async def served(scope: Event, receive: Receive, send: Send) -> None:
+        path = "/nowhere" if scope["path"] == JUDGE else scope["path"]
+        await app({**scope, "path": path}, receive, send)
+
+    return served
 
 
 def first_killed_by(check: str) -> str:
@@ -271,7 +295,7 @@ def test_under_pytest_one_endpoint_is_judged_alone(live: Live, tmp_path: Path) -
     flags = ["--openpipe-endpoint", "judge", "--openpipe-only", "*.errors.malformed_json"]
     done = finished([*PYTEST, *SUITE, *aimed(live), *flags, "-vv"], cwd=tmp_path)
     assert done.returncode == 0, done.stdout
-    assert "judge.errors.malformed_json" in done.stdout
+    assert "judge::errors::malformed_json PASSED" in done.stdout
     assert "chat" not in done.stdout
 
 

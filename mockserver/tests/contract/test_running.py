@@ -54,7 +54,7 @@ class Watching:
         self.most = max(self.most, self.under_way)
         self.paths[request.path] += 1
         self.bodies.append(request.body)
-        if len(request.body) > 2**14:
+        if len(request.body) > 2**15:
             self.beside_large = max(self.beside_large, self.under_way - 1)
 
         async def again() -> Event:
