@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from openpipe_mock.contract.probe import Exchange, Probe, Request
+
+if TYPE_CHECKING:
+    from .promises import Case
 
 _LARGEST = 2**15
 """Bytes of a body that is sent ahead, and beside others, at most."""
@@ -12,35 +15,22 @@ _AHEAD = 3
 """Requests for each thread that are sent ahead or have an answer that no case has asked for yet."""
 
 
-class Upcoming(Protocol):
-    """A case, as far as its requests go."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def planned(self) -> tuple[Request, ...]: ...
-    @property
-    def alone(self) -> bool: ...
-
-
 class Ahead:
     """The requests that are sent ahead. With one job there are none."""
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
-        self._cases: Sequence[Upcoming] = ()
+        self._cases: Sequence[Case] = ()
         self._places: dict[str, int] = {}
         self._pending: dict[Request, Future[Exchange]] = {}
         self._pool = ThreadPoolExecutor(probe.target.jobs) if probe.target.jobs > 1 else None
 
-    def follow(self, cases: Sequence[Upcoming]) -> None:
+    def follow(self, cases: Sequence["Case"]) -> None:
         """Take note of the cases in the order in which they are judged."""
         self._cases = cases
         self._places = {case.label: place for place, case in enumerate(cases)}
 
-    def advance(
-        self, case: Upcoming, unsent: Set[Request], may_send: Callable[[Upcoming], bool | None]
-    ) -> None:
+    def advance(self, case: "Case", unsent: Set[Request], may_send: Callable[["Case"], bool | None]) -> None:
         """Send ahead what a case and those after it need; before one that wants to be alone, wait.
 
         `may_send` says whether a case will send its requests; None where that isn't known yet.
@@ -53,9 +43,9 @@ class Ahead:
     def _fill(
         self,
         pool: ThreadPoolExecutor,
-        case: Upcoming,
+        case: "Case",
         unsent: Set[Request],
-        may_send: Callable[[Upcoming], bool | None],
+        may_send: Callable[["Case"], bool | None],
     ) -> None:
         number = 0
         for upcoming in self._cases[self._places.get(case.label, len(self._cases)) :]:

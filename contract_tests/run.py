@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from openpipe_mock.contract.probe import BudgetSpent, Exchange, Probe, Request
 
 from .ahead import Ahead
 from .settings import RunSettings
+
+if TYPE_CHECKING:
+    from .promises import Case
 
 SPENT = "the budget of requests was spent"
 _NEVER_HEARD, _IN_A_ROW, _IN_ALL = 2, 5, 8
@@ -19,15 +22,6 @@ _MOST_KEPT = 64 * 2**20
 
 class Unjudged(Exception):
     """A rule has nothing to judge; the message says why."""
-
-
-class _Sending(Protocol):
-    """A case, as far as its requests go."""
-
-    @property
-    def requests(self) -> tuple[Request, ...]: ...
-    @property
-    def planned(self) -> tuple[Request, ...]: ...
 
 
 @dataclass
@@ -77,7 +71,7 @@ class Run:
     def __post_init__(self) -> None:
         self.ahead = Ahead(self.probe)
 
-    def begin(self, cases: Iterable[_Sending], reserve: int) -> None:
+    def begin(self, cases: Iterable["Case"], reserve: int) -> None:
         """Take note of what is planned."""
         for case in cases:
             self.unsent.update(case.planned)
@@ -130,7 +124,7 @@ class Run:
         """The exchange of a request that was sent before, None without one."""
         return self.seen.get(request) or self.failed.get(request)
 
-    def end_case(self, case: _Sending) -> None:
+    def end_case(self, case: "Case") -> None:
         """Forget the large answers that no later case needs, and those that are too many to be kept."""
         self.wanted.subtract(case.requests)
         self.ahead.forget(lambda request: self.wanted[request] > 0)

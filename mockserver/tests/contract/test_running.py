@@ -3,15 +3,20 @@
 import asyncio
 import itertools
 import json
+import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from contract_tests.promises import Case
 from contract_tests.run import Run, Unjudged
 from contract_tests.settings import RunSettings
+from openpipe_mock.contract.checks import find
 from openpipe_mock.contract.decoding import NotDecodable, TooManyEncodings, decoded
 from openpipe_mock.contract.findings import Result
 from openpipe_mock.contract.probe import Exchange, Probe, Request
@@ -154,13 +159,8 @@ def asking(number: int, size: int = 1) -> Request:
     return Request("POST", "/criteria/judge", str(number).encode() * size)
 
 
-class Planned:
-    """A case as far as a run is concerned."""
-
-    alone = False
-
-    def __init__(self, label: str, *requests: Request) -> None:
-        self.label, self.requests, self.planned = label, requests, requests
+def case(*requests: Request) -> Case:
+    return Case(find("judge.no_5xx"), requests, lambda context: [])
 
 
 def answering(answer: Callable[[Request], Exchange], run: Run) -> Run:
@@ -170,7 +170,7 @@ def answering(answer: Callable[[Request], Exchange], run: Run) -> Run:
 
 def test_what_a_case_may_send_depends_on_plan_and_reserve() -> None:
     run = answering(lambda request: Exchange(request, 200), new_run())
-    run.begin([Planned("a", asking(1)), Planned("b", asking(2))], reserve=1)
+    run.begin([case(asking(1)), case(asking(2))], reserve=1)
     run.exchange(asking(1))
     run.exchange(asking(1))  # a repetition
     with pytest.raises(Unjudged, match="the budget of requests was spent"):
@@ -183,7 +183,7 @@ def test_what_a_case_may_send_depends_on_plan_and_reserve() -> None:
 
 def test_a_server_that_stays_silent_is_given_up() -> None:
     dead = answering(lambda request: Exchange(request, failure="no answer in time"), new_run())
-    dead.begin([Planned("a", *map(asking, range(9)))], 0)
+    dead.begin([case(*map(asking, range(9)))], 0)
     for number in range(2):
         dead.exchange(asking(number))
     with pytest.raises(Unjudged, match="too many requests unanswered"):
@@ -193,7 +193,7 @@ def test_a_server_that_stays_silent_is_given_up() -> None:
 def test_a_server_that_answered_once_may_stay_silent_a_few_times_more() -> None:
     statuses = iter([200, 0, 0, 0, 0, 200, 0, 0, 0, 0])
     run = answering(lambda request: answered(request, next(statuses)), new_run())
-    run.begin([Planned("a", *map(asking, range(20)))], 0)
+    run.begin([case(*map(asking, range(20)))], 0)
     for number in range(10):
         run.exchange(asking(number))
     with pytest.raises(Unjudged, match="too many requests unanswered"):
@@ -211,7 +211,7 @@ def test_large_answers_are_kept_while_a_case_needs_them() -> None:
     long = b"x" * 2**20
     run = answering(lambda request: Exchange(request, 200, body=long), new_run())
     shared, own = asking(1), asking(2)
-    first, second = Planned("a", shared, own), Planned("b", shared)
+    first, second = case(shared, own), case(shared)
     run.begin([first, second], 0)
     for request in first.requests:
         run.exchange(request)
@@ -225,7 +225,7 @@ def test_large_answers_are_kept_while_a_case_needs_them() -> None:
 def test_there_is_a_bound_to_what_is_kept_of_all_answers() -> None:
     long = b"x" * 2**23
     run = answering(lambda request: Exchange(request, 200, body=long), new_run())
-    first, second = (Planned(label, *map(asking, range(12))) for label in "ab")
+    first = second = case(*map(asking, range(12)))
     run.begin([first, second], 0)
     for request in first.requests:
         run.exchange(request)
@@ -397,7 +397,61 @@ def test_https_to_a_server_without_tls_is_told() -> None:
     assert result.exit_code == 3
 
 
-# Waiting.
+# Waiting, and hanging up.
+
+
+@contextmanager
+def hanging_up(when: Callable[[int], bool]) -> Iterator[str]:
+    """A correct server, by its base URL, that closes a kept connection in place of some answers."""
+    reference, numbers = Reference(), itertools.count(1)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        kept = False
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing is printed."""
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            if when(next(numbers)) and self.kept:
+                self.close_connection = True
+                return
+            self.kept = True
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            raw = reference.reply(wire.Request(self.command, self.path, headers, body))
+            self.send_response_only(raw.status)
+            for name, value in {**raw.headers, "content-length": str(len(raw.body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(raw.body)
+
+        do_GET = do_POST
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}{wire.BASE}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.slow
+def test_one_hang_up_is_remarked() -> None:
+    with hanging_up(lambda number: number == 20) as url:
+        result = run(RunOptions(url, **KNOWN, endpoint="judge", max_requests=60))
+    assert result.verdict == "kept", told(result) + result.open_questions
+    remark = "The server hung up on a kept connection once; what it left unanswered was sent again."
+    assert remark in result.remarks
+
+
+@pytest.mark.slow
+def test_several_hang_ups_are_a_finding() -> None:
+    with hanging_up(lambda number: number % 20 == 0) as url:
+        result = run(RunOptions(url, **KNOWN, endpoint="judge", max_requests=60, jobs=1))
+    assert states(result, "broken", "flaky") == {"judge.answers"}
+    assert result.exit_code == 1
+    assert "2 times so far" in result.breaks[0].first.sentence
 
 
 @pytest.mark.slow
