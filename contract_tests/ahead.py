@@ -64,8 +64,15 @@ class Ahead:
         """The answer to a request that was sent ahead, or is sent now. Raises BudgetSpent."""
         ahead = self._pending.pop(request, None)
         if ahead is None and self._pool:  # in a thread as well, so that there are never more than `jobs`
-            ahead = self._pool.submit(self._probe.send, request)
-        return ahead.result() if ahead else self._probe.send(request)
+            return self._pool.submit(self._probe.send, request).result()
+        if ahead is None:
+            return self._probe.send(request)
+        exchange = ahead.result()
+        if exchange.failure:
+            self.forget(lambda request: not self._pending[request].cancel())
+            self.settle()
+            exchange = self._probe.again(exchange)
+        return exchange
 
     def forget(self, needed: Callable[[Request], bool]) -> None:
         """Drop the answers that no case asked for and none will."""

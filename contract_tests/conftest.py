@@ -238,5 +238,6 @@ def remarks(probe: Probe) -> Iterator[str]:
     if probe.hangups:
         times = "once" if probe.hangups == 1 else f"{probe.hangups} times"
         yield f"The server hung up on a kept connection {times}; what it left unanswered was sent again."
-    if probe.waited:
-        yield f"The server was busy: the run waited {probe.waited:.0f} s and sent one request at a time."
+    if probe.slowed:
+        because = f"and was waited for {probe.waited:.0f} s" if probe.waited else "with several at once"
+        yield f"The server was busy {because}; from then on one request at a time was sent."

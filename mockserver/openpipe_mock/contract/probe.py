@@ -244,7 +244,7 @@ class Probe:
     sent          all requests on the wire
     waited        seconds of waiting for a busy server
     resends       requests that may still be sent again, as the server was busy or had hung up
-    slowed        the server was busy once; since then requests keep the pace that it took
+    slowed        the server was busy, or had no answer beside others; requests go one at a time since then
     hangups       how often it hung up on a kept connection; at one moment counts once
     """
 
@@ -314,6 +314,19 @@ class Probe:
             with self._again:  # one at a time: a server may be busy as it takes few requests at once
                 exchange = self._until_served(exchange, answered)
         return exchange
+
+    def again(self, exchange: Exchange) -> Exchange:
+        """Send a request once more that failed beside others, since the server may take fewer at once.
+
+        Nothing else may be under way. If it is answered now, requests go one at a time from then on.
+        """
+        with self._lock:
+            allowed = self._may_resend()
+        if not allowed:
+            return exchange
+        alone = self._once(exchange.request)
+        self.slowed = self.slowed or not alone.failure
+        return alone
 
     def _until_served(self, exchange: Exchange, answered: float) -> Exchange:
         """Send a request again that was answered at a time by "busy", for as long as that may take."""

@@ -192,6 +192,10 @@ CHUNKED = OK + b"transfer-encoding: chunked\r\n\r\n"
             b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc",
             "the body is not encoded",
         ),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip,gzip, gzip\r\ncontent-length: 3\r\n\r\nabc",
+            "the body is encoded more than twice",
+        ),
     ],
 )
 def test_what_a_server_does_wrong_is_told_in_plain_words(bytes_sent: bytes, failure: str) -> None:
@@ -308,6 +312,12 @@ def unconnected(beneath: OSError) -> httpx.ConnectError:
     return error
 
 
+def plain_text() -> ssl.SSLError:
+    error = ssl.SSLError("some words")
+    error.reason = "WRONG_VERSION_NUMBER"
+    return error
+
+
 def not_trusted(code: int) -> ssl.SSLCertVerificationError:
     error = ssl.SSLCertVerificationError("some words")
     error.verify_code = code
@@ -325,6 +335,7 @@ def not_trusted(code: int) -> ssl.SSLCertVerificationError:
         ),
         (unconnected(not_trusted(10)), "no connection (TLS failed: its certificate has expired)"),
         (unconnected(not_trusted(19)), "no connection (TLS failed: its certificate is not trusted here)"),
+        (unconnected(plain_text()), "no connection: it speaks no TLS"),
         (unconnected(OSError(errno.ENETUNREACH, "no")), "no connection (network is unreachable)"),
         (unconnected(OSError("no")), "no connection"),
         (httpx.ConnectError("some words"), "no connection"),
