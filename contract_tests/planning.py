@@ -97,7 +97,7 @@ def _named(case: Case, *only: str) -> bool:
 
 
 def _shows(case: Case, *only: str) -> bool:
-    """Whether to send a case as its answers show checks that apply to every answer."""
+    """Whether a case is sent because its answers show checks that apply to every answer."""
     beside = _passive_checks(case.check.endpoint, *only)
     if not beside or case.rank >= REST or _has_cases(case.check.endpoint, *only):
         return False
@@ -117,9 +117,10 @@ def plan(
     pattern that names nothing.
     """
     fits = expression(words) if words else bool
-    every = [case for case in _in_order(cases) if _in_scope(case, settings)]
+    known_cases = _in_order(cases)
     for pattern in only:
-        _check_pattern(pattern, every)
+        _check_pattern(pattern, known_cases)
+    every = [case for case in known_cases if _in_scope(case, settings)]
     wanted = {case.label: case for case in every if selected(case, only) and fits(case.label)}
     asked = {case.check.id for case in wanted.values() if not only or _named(case, *only)}
     names = _name_matcher(*only) if only else bool

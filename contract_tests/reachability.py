@@ -86,9 +86,9 @@ def why_unreached(endpoint: str, run: Run) -> str:
         return f"{place}: {exchange.failure}. {_silence_advice(exchange, url)}"
     if _is_about_path(exchange):
         told = f"The {endpoint} isn't served: {exchange.status}."
-        return f"{told} {_base_advice(endpoint, run)} Asked was {place}."
+        return f"{told} {_base_advice(endpoint, run)} The request was {place}."
     if _is_page(exchange):
-        return f"A page of a web server or proxy came: {exchange.status}. {_PAGE} Asked was {place}."
+        return f"A page of a web server or proxy came: {exchange.status}. {_PAGE} The request was {place}."
     advice = _ADVICE.get(exchange.status) or _ADVICE[exchange.status // 100]
     words = advice[endpoint] if isinstance(advice, dict) else advice
     return f"{place} was answered by {exchange.status}{message_suffix(exchange)} {words}"

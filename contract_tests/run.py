@@ -127,6 +127,7 @@ class Run:
     def end_case(self, case: "Case") -> None:
         """Forget the large answers that no later case needs, and those that are too many to be kept."""
         self.wanted.subtract(case.requests)
+        self.unsent.difference_update(each for each in case.requests if self.wanted[each] <= 0)
         self.ahead.forget(lambda request: self.wanted[request] > 0)
         kept = 0
         for request in sorted(self._large, key=lambda each: len(self.seen[each].body)):

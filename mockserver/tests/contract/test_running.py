@@ -23,6 +23,7 @@ from openpipe_mock.contract.probe import Exchange, Probe, Request
 from openpipe_mock.contract.run import Progress, run
 from openpipe_mock.contract.target import RunOptions, Target
 from tests.judging import KNOWN, states, told, verdict_on
+from tests.live import PATIENCE
 from tests.reference import http as wire
 from tests.reference.habits import Habits
 from tests.reference.http import CHAT, JUDGE, App, Event, Raw, Receive, Send, received, sent
@@ -38,10 +39,13 @@ PAGE = b"<!doctype html><title>Welcome</title>"
 
 
 class Watching:
-    """A server that counts what it was asked, and how much of it at once. It lets others go first."""
+    """A server that counts what it was asked, and how much of it at once.
 
-    def __init__(self, app: App | None = None, turns: int = 1) -> None:
-        self.app, self.turns = app or Reference(), turns
+    From the tenth request on it waits until a crowd of that many was there at once, but not for ever.
+    """
+
+    def __init__(self, app: App | None = None, crowd: int = 1) -> None:
+        self.app, self.crowd = app or Reference(), crowd
         self.under_way = self.most = 0
         self.beside_large = 0
         self.paths: Counter[str] = Counter()
@@ -50,15 +54,17 @@ class Watching:
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         request = await received(scope, receive)
         self.under_way += 1
+        self.most = max(self.most, self.under_way)
         try:
-            for _ in range(self.turns):
-                await asyncio.sleep(0)
+            for _ in range(round(PATIENCE / 0.01) if self.paths.total() > 9 else 0):
+                if self.most >= self.crowd:
+                    break
+                await asyncio.sleep(0.01)
             await self.take(request, scope, send)
         finally:
             self.under_way -= 1
 
     async def take(self, request: wire.Request, scope: Event, send: Send) -> None:
-        self.most = max(self.most, self.under_way)
         self.paths[request.path] += 1
         self.bodies.append(request.body)
         if len(request.body) > 2**15:
@@ -88,7 +94,7 @@ def statement(result: Result) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_several_jobs_find_what_one_finds() -> None:
-    alone, four = Watching(broken_in_places(), 40), Watching(broken_in_places(), 40)
+    alone, four = Watching(broken_in_places()), Watching(broken_in_places(), crowd=4)
     first, second = verdict_on(alone, jobs=1), verdict_on(four)
     assert statement(first) == statement(second)
     assert states(first, "broken"), "or there is nothing to compare"
@@ -153,7 +159,7 @@ def test_what_gets_no_answer_beside_others_is_asked_again_alone() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [Crowded, Limited])
 def test_a_server_that_limits_requests_is_not_broken(kind: type[Watching]) -> None:
-    app = kind(turns=20)
+    app = kind(crowd=3)
     result = verdict_on(app, max_requests=150, level="documented")
     assert result.verdict == "kept", told(result) + result.open_questions
     assert states(result, "broken", "flaky") == set()
