@@ -22,6 +22,7 @@ class Ahead:
         self._probe = probe
         self._cases: Sequence[Case] = ()
         self._places: dict[str, int] = {}
+        self._alone = False
         self._pending: dict[Request, Future[Exchange]] = {}
         self._pool = ThreadPoolExecutor(probe.target.jobs) if probe.target.jobs > 1 else None
 
@@ -31,13 +32,12 @@ class Ahead:
         self._places = {case.label: place for place, case in enumerate(cases)}
 
     def advance(self, case: "Case", unsent: Set[Request], may_send: Callable[["Case"], bool | None]) -> None:
-        """Send ahead what a case and those after it need; before one that wants to be alone, wait.
+        """Send ahead what a case and those after it need; what one that wants to be alone sends later waits.
 
         `may_send` says whether a case will send its requests; None where that isn't known yet.
         """
-        if case.alone:
-            self.settle()
-        elif self._pool and not self._probe.slowed:
+        self._alone = case.alone
+        if not case.alone and self._pool and not self._probe.slowed:
             self._fill(self._pool, case, unsent, may_send)
 
     def _fill(
@@ -63,6 +63,8 @@ class Ahead:
     def exchange(self, request: Request) -> Exchange:
         """The answer to a request that was sent ahead, or is sent now. Raises BudgetSpent."""
         ahead = self._pending.pop(request, None)
+        if ahead is None and self._alone:
+            self.settle()
         if ahead is None and self._pool:  # in a thread as well, so that there are never more than `jobs`
             return self._pool.submit(self._probe.send, request).result()
         if ahead is None:

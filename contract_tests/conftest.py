@@ -220,7 +220,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if PLAN in config.stash and not config.option.collectonly:
         run, plan = run_of(config), config.stash[PLAN]
         cases = [item.case for item in session.items if isinstance(item, CaseItem)]
-        run.begin(cases, max(0, plan.reserve - run.probe.resends))
+        run.probe.resends = plan.resends
+        run.begin(cases, plan.reserve - plan.resends)
         run.ahead.follow(cases)
 
 

@@ -11,15 +11,12 @@ from openpipe_mock.contract.checks import UnknownCheck, catalogue, family_of, no
 from openpipe_mock.contract.expressions import expression
 from openpipe_mock.contract.findings import Planned
 from openpipe_mock.contract.probe import Request
-from openpipe_mock.contract.target import set_aside
 
 from .promises import Case
 from .settings import RunSettings
 
 REST = 200.0
 """From this rank on, cases repeat in another place what earlier ones have tried."""
-_MOST_RESERVES = 5
-"""How many times what is set aside for one purpose a reserve has at most."""
 _UNBOUNDED = 1000
 """Tokens to count for an answer that no member of the request bounds."""
 
@@ -45,6 +42,11 @@ class Plan:
     reports: Callable[[str], bool] = bool
     bytes: int = 0
     tokens: int = 0
+
+    @property
+    def resends(self) -> int:
+        """The part of the reserve that is for busy servers and hang-ups."""
+        return min(self.reserve // 2, max(10, self.reserve // 6))
 
     def numbers(self) -> Planned:
         """The plan in numbers, for reports."""
@@ -136,7 +138,7 @@ def plan(
             case = replace(case, group="")
         new = [request for request in dict.fromkeys(case.planned) if request not in known]
         cost = len(new) + case.further
-        if made.requests + cost > budget - (2 if case.rank < REST else 3) * set_aside(budget):
+        if made.requests + cost > budget - (2 if case.rank < REST else 3) * _part(budget):
             made.cut.append(case)
             continue
         known.update(new)
@@ -145,8 +147,13 @@ def plan(
         made.requests += cost
         made.bytes += sum(len(request.body) for request in new)
         made.tokens += sum(_most_tokens(request) for request in new) + case.further * _UNBOUNDED
-    made.reserve = min(budget - made.requests, _MOST_RESERVES * set_aside(budget))
+    made.reserve = min(budget - made.requests, max(3 * _part(budget), made.requests // 2))
     return made
+
+
+def _part(budget: int) -> int:
+    """A twentieth of a budget, at most 20. Two are kept back, and three before cases that repeat others."""
+    return min(20, budget // 20)
 
 
 def _in_scope(case: Case, settings: RunSettings) -> bool:

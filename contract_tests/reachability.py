@@ -1,6 +1,6 @@
 """Finds out whether an endpoint answers 200 at all: without that a run proves nothing."""
 
-from openpipe_mock.contract.probe import NO_HTTP, NO_TLS, Exchange, Request
+from openpipe_mock.contract.probe import NO_ANSWER, NO_HTTP, NO_TLS, Exchange, Request
 
 from .builders import COUNTING, chatting, judging, user_messages
 from .invariants import message_suffix
@@ -120,8 +120,8 @@ def _silence_advice(exchange: Exchange, url: str) -> str:
         return f"Try http{url.removeprefix('https')} instead."
     if "no connection" in exchange.failure:
         return "Is the server running, and is that its address?"
-    if exchange.failure == NO_HTTP and url.startswith("http://"):
-        return "Does it speak https://?"
+    if exchange.failure in (NO_HTTP, NO_ANSWER) and url.startswith("http://"):
+        return "Does it speak https://? Else look at its log."
     return "Give it more time with --timeout, or look at its log."
 
 

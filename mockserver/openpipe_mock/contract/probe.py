@@ -22,7 +22,7 @@ import httpx
 from openpipe_mock import __version__
 from openpipe_mock.contract import eventstream
 from openpipe_mock.contract.decoding import NotDecodable, TooManyEncodings, decoded
-from openpipe_mock.contract.target import KEY_VARIABLE, Target, set_aside
+from openpipe_mock.contract.target import KEY_VARIABLE, Target
 from openpipe_mock.core import strictjson
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.reasons import chain, reason
@@ -253,13 +253,13 @@ class Probe:
     sleep: Callable[[float], object] | None = None
     transport: httpx.BaseTransport | None = None
     waiting: Callable[[float], object] = lambda seconds: None
+    resends: int = 10
     sent: int = 0
     waited: float = 0.0
     slowed: bool = False
     hangups: int = 0
 
     def __post_init__(self) -> None:
-        self.resends = set_aside(self.target.max_requests)
         self._lock, self._again, self._stopped = threading.Lock(), threading.Lock(), threading.Event()
         self._threads, self._lines = threading.local(), list[_Line]()
         self._interval = 1 / self.target.rate if self.target.rate else 0.0

@@ -72,7 +72,6 @@ class UsageProblem(Exception):
 _LOCAL_BUDGET, _PUBLIC_BUDGET = 400, 60
 _LOCAL_TIMEOUT, _PUBLIC_TIMEOUT = 10.0, 60.0
 _LOCAL_JOBS, _PUBLIC_JOBS = 4, 1
-_MOST_SET_ASIDE = 20
 _BOUNDS = (
     ("timeout", "seconds", 0.001, 3600),
     ("rate", "requests a second", 0.01, 1e6),
@@ -81,11 +80,6 @@ _BOUNDS = (
     ("fuzz", "a number of requests", 0, 1e5),
 )
 """Options that are numbers, what they are, and between which bounds they make sense."""
-
-
-def set_aside(budget: int) -> int:
-    """How many requests of a budget are kept back for one purpose, such as to ask a busy server again."""
-    return min(_MOST_SET_ASIDE, budget // 20)
 
 
 def _check_numbers(options: RunOptions) -> None:
