@@ -38,7 +38,7 @@ def verdict(result: Result) -> str:
     unasked = sum(outcome.check.id in unknown for outcome in result.as_before)
     before = len(result.as_before) - unasked
     told = [f"{before} as in the baseline"] if before else []
-    told += [f"{unasked} that the baseline didn't check"] if unasked else []
+    told += [f"{unasked} not checked by the baseline"] if unasked else []
     return "; ".join([_judged(result), *told])
 
 
