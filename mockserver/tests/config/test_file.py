@@ -102,7 +102,7 @@ OTHERS: dict[str, Json] = {
     "version": 1,
     "answers": 1,
     "seed": -7,
-    "validation": "report",
+    "validation": "exact",
     "repeat": "vary",
     "ids": "random",
     "clock": "real",
@@ -510,7 +510,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         "seed: 1e30\nvalidation: strikt\nmagic: yes\nids: 5\nlimits: {concurrent: 0.5}\nfaults:",
         [
             "1:1: /seed: expected at most 18446744073709551615, got the number 1e+30.",
-            '2:1: /validation: expected "strict", "lenient" or "report", got the string "strikt". '
+            '2:1: /validation: expected "strict", "exact" or "lenient", got the string "strikt". '
             'Did you mean "strict"?',
             '3:1: /magic: expected true or false, got the string "yes".',
             '4:1: /ids: expected "content" or "random", got the number 5.',

@@ -37,7 +37,7 @@ def ask(path, body, **headers):
 GOOD = {"criterion_id": "helpful", "output": {"role": "assistant"}}
 BAD = {**GOOD, "temprature": 1}
 """
-LENIENT = Settings(validation="report")
+LENIENT = Settings(validation="lenient")
 
 
 def job(script: str, **further: Any) -> Job:

@@ -83,7 +83,7 @@ def test_each_test_has_a_mock_of_its_own(openpipe_mock):
     assert openpipe_mock.calls == []
 
 
-@pytest.mark.openpipe(seed=7, validation="report", config={"criteria": {"helpful": {"score": 0.2}}})
+@pytest.mark.openpipe(seed=7, validation="lenient", config={"criteria": {"helpful": {"score": 0.2}}})
 class TestMarked:
     def test_of_a_class(self, openpipe_mock):
         assert openpipe_mock.service.settings.seed == 7

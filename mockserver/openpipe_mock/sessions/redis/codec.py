@@ -88,6 +88,7 @@ _CODECS: Mapping[str, tuple[Callable[[Any], Json], Callable[[Json], Any]]] = {
     "answer": (_text_of, _bytes_of),
     "criteria": (list, _strings),
     "violations": (list, _strings),
+    "tolerated": (list, _strings),
     "notes": (list, _strings),
     "query_secrets": (list, _strings),
     "passed": (list, lambda pairs: tuple(map(_pair, pairs))),
