@@ -92,37 +92,37 @@ def expect_json(headers: Headers) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Validated:
     """What validation makes of a body: the body as it counts, or the `problem` for which it is refused.
 
     `violations`: what strict validation refuses. `tolerated`: what it takes and exact validation refuses: the
     pointer and the kind of each.
     """
 
-    # No error stands here: its traceback would refer to the frame that holds the verdict, a cycle.
+    # No error stands here: its traceback would refer to the frame that holds it, a cycle.
     value: Any = None
     problem: str = ""
     violations: tuple[str, ...] = ()
     tolerated: tuple[tuple[str, Tolerance], ...] = ()
 
 
-def validated(name: str, body: Any, validation: Validation, *, is_tidy: bool = False) -> Verdict:
+def validated(name: str, body: Any, validation: Validation, *, is_tidy: bool = False) -> Validated:
     """Hold a body that isn't valid as it is against the schema `name`.
 
     `is_tidy`: no member of it counts as absent.
     """
     exact = contract().checker(name)
     if not is_tidy and exact.is_valid(tidied := exact.tidy(body)):
-        return Verdict(tidied)
+        return Validated(tidied)
     strict = contract().tolerant_chat if name == _CHAT and validation != "exact" else exact
     tidied = body if is_tidy else strict.tidy(body)
     if strict is not exact and strict.is_valid(tidied):
-        return Verdict(tidied, tolerated=_tolerated(exact, tidied))
+        return Validated(tidied, tolerated=_tolerated(exact, tidied))
     beyond = _tolerated(exact, tidied, strict) if strict is not exact else ()
     loose = strict.coerced(strict.tidy(body, unknown=True)) if validation == "lenient" else tidied
     if validation == "lenient" and strict.is_valid(loose):
-        return Verdict(loose, "", _refusal(strict, tidied)[1], beyond)
-    return Verdict(None, *_refusal(strict, loose), beyond)
+        return Validated(loose, "", _refusal(strict, tidied)[1], beyond)
+    return Validated(None, *_refusal(strict, loose), beyond)
 
 
 def _tolerated(

@@ -70,13 +70,13 @@ class Visit:
         if contract().checker(name).is_valid(body):
             return body
         tidy = self.entry.body is not None and is_tidy(self.entry.body)
-        verdict = validated(name, body, self.settings.validation, is_tidy=tidy)
-        self.entry.violations = verdict.violations
-        self.tolerate(*verdict.tolerated)
-        if verdict.problem:
-            raise BadRequest(verdict.problem, issues=verdict.violations)
-        self.note(*(f"strict would refuse {issue}" for issue in verdict.violations))
-        return verdict.value
+        found = validated(name, body, self.settings.validation, is_tidy=tidy)
+        self.entry.violations = found.violations
+        self.tolerate(*found.tolerated)
+        if found.problem:
+            raise BadRequest(found.problem, issues=found.violations)
+        self.note(*(f"strict would refuse {issue}" for issue in found.violations))
+        return found.value
 
     def tolerate(self, *found: tuple[str, Tolerance]) -> None:
         """Tell what exact validation would refuse: each pointer in the journal, each kind once."""

@@ -664,7 +664,7 @@ def test_a_request_without_a_body_is_valid(mock: Mock) -> None:
 
 CHAT_BODY = {"model": "openpipe:m", "messages": [{"role": "user", "content": "Hi"}]}
 STRUCK: dict[str, tuple[str, Json, dict[bytes, bytes], str]] = {
-    "a number that the engine refuses": (CHAT, {**CHAT_BODY, "max_tokens": 0}, {}, "max_tokens"),
+    "a number that the engine refuses": (CHAT, {**CHAT_BODY, "max_tokens": -1}, {}, "max_tokens"),
     "a cache that there isn't": (CHAT, CHAT_BODY, {b"op-cache": b"bogus"}, "op-cache"),
     "criteria that are no list": (CHAT, CHAT_BODY, {b"op-criteria": b"helpful"}, "op-criteria"),
     "tags that are none": (CHAT, CHAT_BODY, {b"op-tags": b"[1]"}, "op-tags"),

@@ -296,6 +296,13 @@ def test_whatever_strict_takes_and_exact_refuses_lies_in_a_row(edit: Any) -> Non
         assert list(contract().tolerant_chat.violations(body))
 
 
+def test_of_the_edits_that_break_a_rule_strict_takes_those_of_metadata_alone() -> None:
+    taken = [
+        edit.pointer for edit in edits("chat") if contract().tolerant_chat.is_valid(edit.apply(edit.base))
+    ]
+    assert set(taken) == {"/metadata/note"}
+
+
 def test_the_page_has_the_table() -> None:
     page = section((ROOT / "docs" / "clients.md").read_text("utf-8"), "## What they send beyond the contract")
     rows = re.findall(r"^\| (.+?) \| (.+?) \| (`/.+?) \|$", page, re.M)
