@@ -139,6 +139,7 @@ configs: Strategy = some(
     ids=st.sampled_from(["content", "random"]),
     clock=st.sampled_from(["fixed", "real"]),
     auto_tools=st.sampled_from(["mention", "always", "never"]),
+    prompt_schemas=st.booleans(),
     magic=st.booleans(),
     auth=some({}, keys=st.just(["op-local"]), read_only_keys=st.just(["op-reader", "~!"])),
     criteria=st.dictionaries(st.sampled_from(NAMES), criteria, max_size=2),

@@ -31,7 +31,8 @@ class Settings:
     unknown members dropped and top-level scalars coerced. `answers`: the generation of texts, scores and ids.
     `max_body_bytes`: longer bodies get 413. `ids`, `clock`: with `random` and `real` ids and times differ
     from run to run. `repeat`: with `vary` the n-th identical request gets an answer of its own. `auto_tools`:
-    when to call a tool under `tool_choice: auto`. `magic`: whether names that begin with `mock-` and headers
+    when to call a tool under `tool_choice: auto`. `prompt_schemas`: whether a JSON Schema in a prompt that
+    asks for JSON is answered with a value for it. `magic`: whether names that begin with `mock-` and headers
     `x-mock-…` are magic. `known_models`: globs; without any, every model exists. `criteria`: the declared
     ones by name. `unknown_criteria`: what to do with others; None judges them while none is declared. `keys`:
     without any, every bearer token is accepted that doesn't begin with `invalid`. `read_only_keys`: may
@@ -47,6 +48,7 @@ class Settings:
     clock: Clock = "fixed"
     repeat: Repeat = "same"
     auto_tools: AutoTools = "mention"
+    prompt_schemas: bool = True
     magic: bool = True
     keys: tuple[str, ...] = ()
     read_only_keys: tuple[str, ...] = ()
@@ -86,6 +88,7 @@ class Overrides(TypedDict, total=False):
     clock: Clock | None
     repeat: Repeat | None
     auto_tools: AutoTools | None
+    prompt_schemas: bool | None
     magic: bool | None
     unknown_criteria: Unknown | None
     variant: str | None

@@ -171,7 +171,7 @@ def _understood(visit: Visit, chosen: HeaderOptions, body: Any) -> tuple[Json, d
     criteria = {} if chosen.criteria is None else requested(chosen.criteria, visit.settings.known)
     _refuse_with_stream(body, chosen, bool(criteria))
     _find_model(body["model"], visit)
-    return body, criteria, understand(body, visit.settings.auto_tools)
+    return body, criteria, understand(body, visit.settings.auto_tools, visit.settings.prompt_schemas)
 
 
 def _scores(ranking: Sequence[Ranked]) -> list[dict[str, float]]:

@@ -213,6 +213,15 @@ def test_tools_are_called_when_they_are_mentioned_or_always_or_never() -> None:
     assert (mentioned, unmentioned) == ([True, True, False], [False, True, False])
 
 
+@proves("/prompt_schemas")
+def test_a_schema_in_a_prompt_is_answered_or_read_as_text() -> None:
+    text = 'Return JSON: {"properties": {"city": {"const": "Oslo"}}, "required": ["city"]}'
+    ignoring = mock(("prompt_schemas: true", "prompt_schemas: false"))
+    first, second = (choices(chat(each, text))[0]["message"]["content"] for each in (mock(), ignoring))
+    assert first == '{"city":"Oslo"}'
+    assert " mock answer to " in second
+
+
 @proves("/magic")
 def test_magic_values_mean_something_or_nothing() -> None:
     plain = mock(("magic: true", "magic: false"))
@@ -230,6 +239,7 @@ repeat: same
 ids: content
 clock: fixed
 auto_tools: mention
+prompt_schemas: true
 magic: true
 answers: 1
 seed: 0

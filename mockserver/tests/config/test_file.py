@@ -85,6 +85,7 @@ SETTINGS: dict[str, Callable[[Settings], object]] = {
     "ids": lambda settings: settings.ids,
     "clock": lambda settings: settings.clock,
     "auto_tools": lambda settings: settings.auto_tools,
+    "prompt_schemas": lambda settings: settings.prompt_schemas,
     "magic": lambda settings: settings.magic,
     "auth": lambda settings: {"keys": [*settings.keys], "read_only_keys": [*settings.read_only_keys]},
     "unknown_criteria": lambda settings: settings.unknown_criteria,
@@ -107,6 +108,7 @@ OTHERS: dict[str, Json] = {
     "ids": "random",
     "clock": "real",
     "auto_tools": "never",
+    "prompt_schemas": False,
     "magic": False,
     "auth": {"keys": ["a", "b"], "read_only_keys": ["c"]},
     "unknown_criteria": "judge",
@@ -487,7 +489,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         [
             '1:1: /versoin: unknown property in the file; did you mean "version"?',
             '2:1: /zzz: unknown property in the file; it knows "version", "answers", "seed", "validation", '
-            '"repeat", "ids", "clock", "auto_tools", "magic", "auth", "criteria" and 6 more.',
+            '"repeat", "ids", "clock", "auto_tools", "prompt_schemas", "magic", "auth" and 7 more.',
         ],
     ),
     "a key that is right elsewhere": (
