@@ -493,8 +493,8 @@ def test_without_httpx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_names_of_the_options() -> None:
     assert list(PATCHED_OPTIONS) == [
-        "config", "seed", "validation", "ids", "clock", "repeat", "auto_tools", "magic", "unknown_criteria",
-        "variant", "providers", "block_network",
+        "config", "seed", "validation", "ids", "clock", "repeat", "auto_tools", "prompt_schemas", "magic",
+        "unknown_criteria", "variant", "providers", "block_network",
     ]  # fmt: skip
     with pytest.raises(TypeError, match=r"^patched\.__init__\(\) got an unexpected keyword argument 'sead'$"):
         patched(sead=1)  # type: ignore[call-arg]
