@@ -95,7 +95,7 @@ class Ask:
     its `response_format`. `limit`: the most tokens of each choice. `stops`: texts that end a choice.
     `alternatives`: how many alternatives each log probability lists, None without log probabilities.
     `content`: the digest of what decides the texts. `identity`: the digest of what decides the id.
-    `prompt_schemas`: answer with JSON where a prompt has a schema for it.
+    `prompt_schemas`: a prompt may have a schema to answer by.
     """
 
     model: str
@@ -163,7 +163,8 @@ def understand(body: Json, auto_tools: AutoTools = "mention", prompt_schemas: bo
         content=content,
         identity=content if _NOT_CONTENT.isdisjoint(body) else content_digest(body, NOT_IDENTITY),
         prompt_tokens=estimate(prompt),
-        prompt_schemas=prompt_schemas,
+        # Quotes in a text are escaped here. Without any no text holds JSON, and nothing has to be searched.
+        prompt_schemas=prompt_schemas and b'\\"' in prompt,
     )
 
 
@@ -302,8 +303,7 @@ def _spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
         for _, value in _values(schema, key, numbers, "/response_format/json_schema/schema"):
             yield spelled(value).decode()
         return
-    prompted = _prompted(asked, key, numbers)
-    if prompted:
+    if asked.prompt_schemas and (prompted := _prompted(asked, key, numbers)):
         yield from prompted
         return
     subject = texts.subject(asked.messages)
@@ -314,7 +314,7 @@ def _spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
 
 def _prompted(asked: Ask, key: bytes, numbers: range) -> list[str]:
     """The texts of the choices for a schema in the prompt; none where there is none that can be built."""
-    if not asked.prompt_schemas or asked.format["type"] == "json_schema":
+    if asked.format["type"] == "json_schema":
         return []
     found = prompted_schema(asked.messages, json_mode=asked.format["type"] == "json_object")
     if found is None:

@@ -237,7 +237,5 @@ def tolerated(violations: Iterable[Violation], body: Any) -> Iterator[tuple[str,
 def unlimited(body: dict[str, Any]) -> tuple[dict[str, Any], tuple[tuple[str, Tolerance], ...]]:
     """A chat body without token limits of 0, and the pointer and row of each of these."""
     zeros = [name for name in _LIMITS if body.get(name) == 0]
-    if not zeros:
-        return body, ()
     kept = {name: member for name, member in body.items() if name not in zeros}
     return kept, tuple((f"/{name}", _NO_LIMIT) for name in zeros)

@@ -508,6 +508,13 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             "2; take 1, or upgrade openpipe-mock.",
         ],
     ),
+    "a word that is gone": (
+        "validation: report",
+        [
+            '1:1: /validation: expected "strict", "exact" or "lenient", got the string "report". "report" is '
+            'gone: "lenient" answers as it did, and notes what stricter modes would refuse.',
+        ],
+    ),
     "words and numbers": (
         "seed: 1e30\nvalidation: strikt\nmagic: yes\nids: 5\nlimits: {concurrent: 0.5}\nfaults:",
         [
