@@ -68,13 +68,13 @@ def offered(body: Mapping[str, Any]) -> tuple[Tool, ...]:
     )
 
 
-def _allowed(body: Mapping[str, Any]) -> frozenset[Any] | None:
+def _allowed(body: Mapping[str, Any]) -> frozenset[str] | None:
     """The names of the functions that a `tool_choice` of type `allowed_tools` allows; None without one."""
     choice = body.get("tool_choice")
     if not isinstance(choice, dict) or "allowed_tools" not in choice:
         return None
-    functions = (tool.get("function") or tool for tool in choice["allowed_tools"]["tools"])
-    return frozenset(each["name"] for each in functions if isinstance(each.get("name"), str))
+    functions = (tool.get("function", tool) for tool in choice["allowed_tools"]["tools"])
+    return frozenset(each["name"] for each in functions if "name" in each)
 
 
 def _read(given: Mapping[str, Any], legacy: bool, place: str) -> Tool:

@@ -77,6 +77,7 @@ def _component(name: str) -> _Schema:
 
 _ANY_OBJECT = {"type": "object"}
 _TEXT = {"type": "string"}
+_ALLOWED_TOOL = {"type": "object", "properties": {"name": _TEXT, "function": _object({"name": _TEXT})}}
 _FILE_PART = _object({"type": _word("file"), "file": _ANY_OBJECT}, cache_control=_ANY_OBJECT)
 _TOOL_PARTS = [*map(_component, ("TextPart", "ImageUrlPart")), _FILE_PART]
 _TOOL_CONTENT = {"anyOf": [_TEXT, {"type": "array", "items": {"anyOf": _TOOL_PARTS}}]}
@@ -178,7 +179,7 @@ TOLERANCES = (
                     "allowed_tools": _object(
                         {
                             "mode": {"type": "string", "enum": ["auto", "required"]},
-                            "tools": {"type": "array", "items": _ANY_OBJECT},
+                            "tools": {"type": "array", "items": _ALLOWED_TOOL},
                         }
                     ),
                 }

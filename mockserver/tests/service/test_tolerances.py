@@ -1,7 +1,7 @@
 """What popular clients send to chat beyond the contract: each row of the table, in each mode."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import httpx
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.config.settings import Settings, Validation
+from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
 from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.tolerances import TOLERANCES, tolerated
@@ -19,7 +19,8 @@ from openpipe_mock.testing.interception import patched
 from tests.chatting import CHAT, ask, asking, choices, completion, refused, user
 from tests.controlling import Mock
 from tests.environments import ROOT
-from tests.inprocess import answer, content_of
+from tests.generate import thorough
+from tests.inprocess import answer, content_of, holds
 from tests.markdown import section
 
 Json = Any
@@ -310,3 +311,50 @@ def test_the_page_has_the_table() -> None:
         (row.sends, ", ".join(row.clients), ", ".join(f"`{place}`" for place in row.places))
         for row in TOLERANCES
     ]
+
+
+# Whatever else stands in its place.
+
+
+def places(value: Json, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The steps to each value in a body."""
+    yield above
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, inner in pairs:
+        yield from places(inner, (*above, step))
+
+
+def replaced(body: Json, place: tuple[Any, ...], value: Json) -> Json:
+    if not place:
+        return value
+    step, *rest = place
+    copy = dict(body) if isinstance(body, dict) else list(body)
+    copy[step] = replaced(body[step], tuple(rest), value)
+    return copy
+
+
+BODIES = [body for bodies in SAMPLES.values() for body in bodies.values()]
+PLACES = [(body, place) for body in BODIES for place in places(body)]
+VALUES: list[Json] = [
+    *(None, True, 0, 1.5, "", "custom", "allowed_tools", "file", "tool", [], [[]], {}),
+    *({"type": "custom"}, {"type": "file"}, FILE, IMAGE, GREP, CALL, LOOK_UP, RESULT, [FILE, GREP]),
+]
+SERVICES = {mode: Service(Settings(validation=mode)) for mode in VALIDATIONS}
+
+
+@thorough
+@given(st.sampled_from(PLACES), st.sampled_from(VALUES))
+def test_any_value_in_any_place_is_taken_or_refused_in_words(at: Any, value: Json) -> None:
+    body = replaced(at[0], at[1], value)
+    replies = {mode: ask(service, body) for mode, service in SERVICES.items()}
+    for mode, reply in replies.items():
+        assert reply.status in (200, 400, 404), (mode, reply)
+        assert holds(reply, CHAT)
+    if replies["exact"].status == 200:
+        assert replies["strict"].body == replies["exact"].body
+    if replies["strict"].status == 200:
+        assert replies["lenient"].status == 200
+    if isinstance(body, dict) and replies["strict"].status == 200:
+        checker = contract().checker("ChatCompletionRequest")
+        found = list(checker.violations(checker.tidy(body)))
+        assert len(list(tolerated(found, body))) == len(found)
