@@ -143,7 +143,7 @@ TOLERANCES = (
     ),
     Tolerance(
         "an image in a tool message",
-        ("LangChain", "openai-agents"),
+        ("LangChain",),
         ("/messages/*/content/*",),
         type="image_url",
         members={"ToolMessage": {"content": _TOOL_CONTENT}},
