@@ -47,13 +47,30 @@ class Wanted:
 
 
 def offered(body: Mapping[str, Any]) -> tuple[Tool, ...]:
-    """Return the tools of a request: those of `tools`, then those of `functions`."""
-    current = [tool["function"] for tool in body.get("tools") or ()]
-    legacy = body.get("functions") or ()
+    """Return the tools of a request: those of `tools`, then those of `functions`.
+
+    Tools of type `custom`, whose calls the contract doesn't have, and those that `allowed_tools` leaves out
+    are never called.
+    """
+    current, legacy = body.get("tools") or (), body.get("functions") or ()
+    allowed = _allowed(body)
     return (
-        *(_read(given, False, f"/tools/{index}/function") for index, given in enumerate(current)),
+        *(
+            _read(tool["function"], False, f"/tools/{index}/function")
+            for index, tool in enumerate(current)
+            if "function" in tool and (allowed is None or tool["function"]["name"] in allowed)
+        ),
         *(_read(given, True, f"/functions/{index}") for index, given in enumerate(legacy)),
     )
+
+
+def _allowed(body: Mapping[str, Any]) -> frozenset[str] | None:
+    """The names of the functions that a `tool_choice` of type `allowed_tools` allows; None without one."""
+    choice = body.get("tool_choice")
+    if not isinstance(choice, dict) or "allowed_tools" not in choice:
+        return None
+    functions = (tool.get("function", tool) for tool in choice["allowed_tools"]["tools"])
+    return frozenset(each["name"] for each in functions if "name" in each)
 
 
 def _read(given: Mapping[str, Any], legacy: bool, place: str) -> Tool:
@@ -70,6 +87,8 @@ def wanted_tool(body: Mapping[str, Any]) -> Wanted:
     choice = body.get(member, "auto")
     if isinstance(choice, str):
         return Wanted(choice, member=member)
+    if "allowed_tools" in choice:
+        return Wanted(choice["allowed_tools"]["mode"], member=member)
     name = choice.get("name") or choice.get("function", {}).get("name", "")
     return Wanted("named", name, member) if name else Wanted(member=member)
 
@@ -89,7 +108,7 @@ def to_call(
         return _named(want, tools)
     if want.mode == "required":
         if not tools:
-            raise _misplaced(want, 'expected "tools" beside it, since it requires a call.')
+            raise _misplaced(want, 'expected functions in "tools" beside it, since it requires a call.')
         return _required(tools, _turn(want, tools, messages))
     if not tools or want.mode == "none" or auto == "never":
         return None

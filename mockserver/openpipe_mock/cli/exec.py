@@ -66,7 +66,8 @@ a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad 
 @setting(
     "--validation",
     show_default=False,
-    help="report: answer as the service does and count what strict would refuse.",
+    help="exact: refuse what popular clients send, too. lenient: answer as the service does and count"
+    " what strict would refuse.",
 )
 @click.option(
     "--variants",

@@ -27,8 +27,8 @@ Examples:
 @setting("--seed", help="Other seeds give other scores, texts and ids.")
 @setting(
     "--validation",
-    help="strict: as documented. lenient: as the service does, unknown properties dropped and top-level"
-    " scalars coerced. report: as lenient, and says what strict would refuse.",
+    help="strict: as documented, but chat takes what popular clients send. exact: as documented. lenient: as"
+    " the service does, unknown properties dropped and top-level scalars coerced.",
 )
 @setting("--ids", help="content: derived from the request. random: new each time.")
 @setting("--clock", help="fixed: a plausible past time, derived from the request. real: now.")

@@ -14,7 +14,7 @@ from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.faults.fault import Fault
 from openpipe_mock.matching.rules import rulebook
 
-Validation = Literal["strict", "lenient", "report"]
+Validation = Literal["strict", "exact", "lenient"]
 Ids = Literal["content", "random"]
 Clock = Literal["fixed", "real"]
 Repeat = Literal["same", "vary"]
@@ -25,17 +25,18 @@ Unknown = Literal["judge", "not_found"]
 class Settings:
     """All that decides the answers: the same settings and requests give the same bytes.
 
-    `seed`: any integer. `validation`: how requests are checked: `strict` as documented; `lenient` as the
-    service does it, with unknown members dropped and top-level scalars coerced; `report` like lenient, with
-    notes on what strict would refuse. `answers`: the generation of texts, scores and ids. `max_body_bytes`:
-    longer bodies get 413. `ids`, `clock`: with `random` and `real` ids and times differ from run to run.
-    `repeat`: with `vary` the n-th identical request gets an answer of its own. `auto_tools`: when to call a
-    tool under `tool_choice: auto`. `magic`: whether names that begin with `mock-` and headers `x-mock-…` are
-    magic. `known_models`: globs; without any, every model exists. `criteria`: the declared ones by name.
-    `unknown_criteria`: what to do with others; None judges them while none is declared. `keys`: without any,
-    every bearer token is accepted that doesn't begin with `invalid`. `read_only_keys`: may judge, and
-    complete with the project's own models. `variant`: the name of a variant (`faults/variants`), "" for the
-    usual answers. `known`: made from the others, for the engines.
+    `seed`: any integer. `validation`: how requests are checked: `strict` as documented, but chat takes what
+    popular clients send (`openapi/tolerances`); `exact` as documented; `lenient` as the service does it, with
+    unknown members dropped and top-level scalars coerced. `answers`: the generation of texts, scores and ids.
+    `max_body_bytes`: longer bodies get 413. `ids`, `clock`: with `random` and `real` ids and times differ
+    from run to run. `repeat`: with `vary` the n-th identical request gets an answer of its own. `auto_tools`:
+    when to call a tool under `tool_choice: auto`. `prompt_schemas`: whether a JSON Schema in a prompt that
+    asks for JSON is answered with a value for it. `magic`: whether names that begin with `mock-` and headers
+    `x-mock-…` are magic. `known_models`: globs; without any, every model exists. `criteria`: the declared
+    ones by name. `unknown_criteria`: what to do with others; None judges them while none is declared. `keys`:
+    without any, every bearer token is accepted that doesn't begin with `invalid`. `read_only_keys`: may
+    judge, and complete with the project's own models. `variant`: the name of a variant (`faults/variants`),
+    "" for the usual answers. `known`: made from the others, for the engines.
     """
 
     seed: int = 0
@@ -46,6 +47,7 @@ class Settings:
     clock: Clock = "fixed"
     repeat: Repeat = "same"
     auto_tools: AutoTools = "mention"
+    prompt_schemas: bool = True
     magic: bool = True
     keys: tuple[str, ...] = ()
     read_only_keys: tuple[str, ...] = ()
@@ -97,6 +99,7 @@ class Overrides(TypedDict, total=False):
     clock: Clock | None
     repeat: Repeat | None
     auto_tools: AutoTools | None
+    prompt_schemas: bool | None
     magic: bool | None
     unknown_criteria: Unknown | None
     variant: str | None

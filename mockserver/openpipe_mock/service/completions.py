@@ -26,6 +26,7 @@ from openpipe_mock.faults.streams import STREAM_HEADERS, raw_stream
 from openpipe_mock.matching.conditions import glob
 from openpipe_mock.matching.rules import rules_that_hold
 from openpipe_mock.openapi.spec import contract
+from openpipe_mock.openapi.tolerances import unlimited
 from openpipe_mock.service.request import Visit, after
 from openpipe_mock.sessions import calllog
 from openpipe_mock.sessions.memory import fingerprint
@@ -150,6 +151,8 @@ def _ranked(
 ) -> list[Ranked]:
     """The choices of a completion with their judgements, the best first."""
     given: Json = {name: body[name] for name in ("messages", "tools", "tool_choice") if name in body}
+    if visit.entry.tolerated:  # the judge, which knows none of it, gives the same scores without
+        given = contract().checker("JudgeCriteriaInput").tidy(given, unknown=True)
     messages = [choice.message() for choice in completion.choices]
     ranking = best_of_n(criteria, given, scene(given, tidy=True), messages, visit.judge)
     visit.entry.scores = _scores(ranking)
@@ -163,10 +166,13 @@ def _understood(visit: Visit, chosen: HeaderOptions, body: Any) -> tuple[Json, d
     """
     if visit.entry.body is None or not is_tidy(visit.entry.body):
         body = contract().checker("ChatCompletionRequest").tidy(body, defaults=True)
+    if visit.settings.validation != "exact":
+        body, zeros = unlimited(body)
+        visit.tolerate(*zeros)
     criteria = {} if chosen.criteria is None else requested(chosen.criteria, visit.settings.known)
     _refuse_with_stream(body, chosen, bool(criteria))
     _find_model(body["model"], visit)
-    return body, criteria, understand(body, visit.settings.auto_tools)
+    return body, criteria, understand(body, visit.settings.auto_tools, visit.settings.prompt_schemas)
 
 
 def _scores(ranking: Sequence[Ranked]) -> list[dict[str, float]]:

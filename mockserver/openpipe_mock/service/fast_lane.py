@@ -212,11 +212,13 @@ class FastLane:
         return Reply(200, known.text, (_JSON, (REQUEST_ID, request_id)), known.line)
 
     def keep(self, key: _Key, identity: bytes, visit: Visit, reply: Reply) -> None:
-        """Keep a completion for the next time, unless it comes with notes, rules, faults or violations."""
+        """Keep a completion for the next time, unless the journal says more of it."""
         entry = visit.entry
         if reply.status != 200 or reply.headers != JSON_HEADERS or len(reply.body) > MOST_BYTES:
             return
-        if reply.notes or entry.notes or entry.rules or entry.faults or entry.violations:
+        if reply.notes or entry.notes or entry.rules or entry.faults:
+            return
+        if entry.violations or entry.tolerated:
             return
         if visit.settings is not self.settings:
             return

@@ -55,7 +55,6 @@ from openpipe_mock.service import completions, reporting
 from openpipe_mock.service.admission import (
     announced,
     authorize,
-    contract_refusal,
     expect_json,
     is_foreign,
     too_large,
@@ -388,11 +387,7 @@ def _check(visit: Visit, body: Any) -> None:
         if visit.problem is not None:
             raise visit.problem
         if schema:
-            checker = contract().checker(schema)
-            body = body if checker.is_valid(body) else checker.tidy(body)
-            if not checker.is_valid(body):
-                raise contract_refusal(checker, body)
-            HANDLERS[endpoint].check(visit, body)
+            HANDLERS[endpoint].check(visit, visit.accept(schema, body))
     except (BadRequest, ParseError) as error:
         visit.entry.violations = error.issues or (error.message,)
     except ApiError:

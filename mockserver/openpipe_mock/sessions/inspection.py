@@ -71,6 +71,7 @@ def summary(entry: Entry) -> JsonObject:
         "ms": None if entry.seconds is None else round(entry.seconds * 1000, 1),
         "valid": entry.valid,
         "violations": list(entry.violations),
+        "tolerated": list(entry.tolerated),
         "model": model if isinstance(model, str) else None,
         "criteria": asked_of(entry),
         "scores": entry.scores,

@@ -40,8 +40,8 @@ class Entry:
 
     `settings`: those that it was answered under. `rules`: the places of the script and of the criteria's
     rules that decided. `scores`: key → score, for each choice in the order of their making, or for the
-    judgement. `violations`: what strict refuses, in every mode. `checked`: the request was checked by the
-    contract.
+    judgement. `violations`: what strict validation refuses, in every mode. `tolerated`: JSON pointers of what
+    it takes and exact validation refuses. `checked`: the request was checked by the contract.
     `struck`: the place of the fault that struck. `passed`: place and reason of each fault or script that
     was passed over though its `when` holds. `retry_after`: seconds that the answer asks to wait.
 
@@ -69,6 +69,7 @@ class Entry:
     faults: list[str] = field(default_factory=list)
     passed: tuple[tuple[str, str], ...] = ()
     violations: tuple[str, ...] = ()
+    tolerated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     body_left_out: int = 0
     answer_left_out: int = 0
@@ -224,7 +225,7 @@ def _weight(entry: Entry) -> int:
     size += head_size(entry.headers)
     for scores in entry.scores:
         size += SCORE_BYTES * len(scores)
-    for text in (*entry.violations, *entry.notes):
+    for text in (*entry.violations, *entry.tolerated, *entry.notes):
         size += len(text)
     return size
 
@@ -244,8 +245,9 @@ def hide(entry: Entry, token: bytes) -> None:
     entry.headers = headers
     head = b"\n".join((entry.path.encode("utf-8", "replace"), *headers.values()))
     texts = [head, entry.body or b"", entry.answer]
-    if entry.violations or entry.notes:
-        texts += [text.encode("utf-8", "replace") for text in (*entry.violations, *entry.notes)]
+    if entry.violations or entry.tolerated or entry.notes:
+        told = (*entry.violations, *entry.tolerated, *entry.notes)
+        texts += [text.encode("utf-8", "replace") for text in told]
     seen = b"\n".join(texts)
     if b"%" in head or b"," in token or may_hide(seen, token):
         for each in _keys(token):
@@ -284,6 +286,7 @@ def _take_apart(entry: Entry, mask: Mask) -> None:
     else:
         entry.answer = mask.content(entry.answer, mask.told if entry.status >= 400 else None)
     entry.violations = tuple(map(mask.sentence, entry.violations))
+    entry.tolerated = tuple(map(mask.sentence, entry.tolerated))
     entry.notes = tuple(map(mask.sentence, entry.notes))
     entry.criteria = tuple(map(mask.text, entry.criteria))
     entry.scores = [{mask.text(key): score for key, score in each.items()} for each in entry.scores]

@@ -41,8 +41,8 @@ class Call:
     the JSON of the bodies, or their text where they are none; for a stream the list of its events.
     `criteria`: the ids that were asked for, with the version where the mock knows it. `scores`: of each
     choice, in the order in which choices were made. `violations`: what breaks the contract, each with its
-    JSON pointer. `faults`, `rules`: descriptions of those that decided the answer. `notes`: the advice that a
-    server would log.
+    JSON pointer. `tolerated`: JSON pointers of what popular clients send beyond the contract. `faults`,
+    `rules`: descriptions of those that decided the answer. `notes`: the advice that a server would log.
     """
 
     id: str
@@ -57,6 +57,7 @@ class Call:
     criteria: tuple[str, ...]
     scores: tuple[Mapping[str, float], ...]
     violations: tuple[str, ...]
+    tolerated: tuple[str, ...]
     faults: tuple[str, ...]
     rules: tuple[str, ...]
     notes: tuple[str, ...]
@@ -108,6 +109,7 @@ def call_from_entry(entry: Entry) -> Call:
         criteria=tuple(asked_of(entry)),
         scores=tuple(entry.scores),
         violations=entry.violations,
+        tolerated=entry.tolerated,
         faults=tuple(entry.faults),
         rules=tuple(entry.rules),
         notes=entry.notes,

@@ -257,7 +257,7 @@ def test_the_same_request_streams_the_same_bytes() -> None:
         ({"tool_choice": COUNT}, 400, "BAD_REQUEST"),
         ({"response_format": shaped({"type": 5})}, 400, "BAD_REQUEST"),
         ({"model": "unknown"}, 404, "NOT_FOUND"),
-        ({"max_tokens": 0}, 400, "BAD_REQUEST"),
+        ({"max_tokens": -1}, 400, "BAD_REQUEST"),
     ],
 )
 def test_an_error_before_the_first_byte_is_a_normal_answer(members: Json, status: int, code: str) -> None:

@@ -167,13 +167,11 @@ def odd(validation: str) -> Happened:
 
 
 @proves("/validation")
-def test_validation_is_strict_lenient_or_a_report() -> None:
-    assert (odd("strict").status, odd("lenient").status, odd("report").status) == (400, 200, 200)
+def test_validation_is_strict_exact_or_lenient() -> None:
+    assert (odd("strict").status, odd("exact").status, odd("lenient").status) == (400, 400, 200)
     assert "mood" in odd("strict").body["message"]
-    assert odd("lenient").reply.notes == ()
-    [note] = odd("report").reply.notes
+    [note] = odd("lenient").reply.notes
     assert "strict would refuse" in note
-    assert odd("report").body == odd("lenient").body
 
 
 @proves("/repeat")
@@ -216,6 +214,15 @@ def test_tools_are_called_when_they_are_mentioned_or_always_or_never() -> None:
     assert (mentioned, unmentioned) == ([True, True, False], [False, True, False])
 
 
+@proves("/prompt_schemas")
+def test_a_schema_in_a_prompt_is_answered_or_read_as_text() -> None:
+    text = 'Return JSON: {"properties": {"city": {"const": "Oslo"}}, "required": ["city"]}'
+    ignoring = mock(("prompt_schemas: true", "prompt_schemas: false"))
+    first, second = (choices(chat(each, text))[0]["message"]["content"] for each in (mock(), ignoring))
+    assert first == '{"city":"Oslo"}'
+    assert " mock answer to " in second
+
+
 @proves("/magic")
 def test_magic_values_mean_something_or_nothing() -> None:
     plain = mock(("magic: true", "magic: false"))
@@ -233,6 +240,7 @@ repeat: same
 ids: content
 clock: fixed
 auto_tools: mention
+prompt_schemas: true
 magic: true
 answers: 2
 seed: 0

@@ -310,12 +310,12 @@ PYTEST = (sys.executable, "-m", "pytest", "-p", "openpipe_mock.pytest_plugin", "
 SUITE = ("--pyargs", "openpipe_mock.contract_tests")
 
 
-def aimed(live: Live) -> list[str]:
-    return ["--openpipe-url", live.base_url, "--openpipe-level", "decision"]
+def aimed(exact: Live) -> list[str]:
+    return ["--openpipe-url", exact.base_url, "--openpipe-level", "decision"]
 
 
-def test_pytest_runs_the_suite(live: Live, tmp_path: Path) -> None:
-    done = finished([*PYTEST, *SUITE, *aimed(live)], cwd=tmp_path)
+def test_pytest_runs_the_suite(exact: Live, tmp_path: Path) -> None:
+    done = finished([*PYTEST, *SUITE, *aimed(exact)], cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout
     assert "warning" not in done.stdout.lower()

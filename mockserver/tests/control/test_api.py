@@ -38,7 +38,7 @@ def from_file(**members: Any) -> Mock:
 
 
 def test_health_says_what_decides_the_answers() -> None:
-    mock = Mock(Settings(seed=7, validation="report"))
+    mock = Mock(Settings(seed=7, validation="lenient"))
     said = mock.json("GET", "/health")
     assert said == {
         "status": "ok",
@@ -46,7 +46,7 @@ def test_health_says_what_decides_the_answers() -> None:
         "version": __version__,
         "seed": 7,
         "answers": 2,
-        "validation": "report",
+        "validation": "lenient",
     }
 
 
@@ -665,7 +665,7 @@ def test_a_request_without_a_body_is_valid(mock: Mock) -> None:
 
 CHAT_BODY = {"model": "openpipe:m", "messages": [{"role": "user", "content": "Hi"}]}
 STRUCK: dict[str, tuple[str, Json, dict[bytes, bytes], str]] = {
-    "a number that the engine refuses": (CHAT, {**CHAT_BODY, "max_tokens": 0}, {}, "max_tokens"),
+    "a number that the engine refuses": (CHAT, {**CHAT_BODY, "max_tokens": -1}, {}, "max_tokens"),
     "a cache that there isn't": (CHAT, CHAT_BODY, {b"op-cache": b"bogus"}, "op-cache"),
     "criteria that are no list": (CHAT, CHAT_BODY, {b"op-criteria": b"helpful"}, "op-criteria"),
     "tags that are none": (CHAT, CHAT_BODY, {b"op-tags": b"[1]"}, "op-tags"),

@@ -74,7 +74,7 @@ def test_what_is_no_json_is_shown_as_text() -> None:
     assert stream_events(b'data: {"a": 1}\n\nevent: x\ndata: y\n\n: z\n\n') == [{"a": 1}, "y"]
 
 
-@pytest.mark.parametrize("validation", ["strict", "lenient", "report"])
+@pytest.mark.parametrize("validation", ["strict", "exact", "lenient"])
 def test_the_journal_says_what_strict_refuses_in_every_mode(validation: Any) -> None:
     mock = Mock(Settings(validation=validation))
     mock.send("/api/v1/criteria/judge", {"criterion_id": "x", "output": {"role": "assistant"}, "extra": 1})
