@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory $(if $(filter 0,$(MAKELEVEL)),--jobs=2)
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
-.PHONY: help serve test quick all newest oldest lint schemas vectors mutants structure bench soak audit clients clean python tools
+.PHONY: help serve test quick all newest oldest lint schemas vectors mutants structure bench soak audit clients agents clean python tools
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -34,7 +34,7 @@ quick: .venv/.dev ## Test in a minute, without processes and clients; what of it
 	@$(if $(COVERAGE),$(call measured,--quick,--fail-under=85),$(bin)/python $(pytest) --quick)
 
 # What takes long; all of it runs one by one.
-heavy := mutants newest oldest
+heavy := agents mutants newest oldest
 
 all: ## Run everything in full: the tests with all their examples, and what takes long
 	@$(MAKE) test EXAMPLES=full MUTANTS=1
@@ -132,18 +132,25 @@ built_clients := $(addprefix $(envs)/,$(addsuffix /.done,wheel sdist mockserver-
 
 clients: $(python_clients) $(node_clients) $(built_clients) | tools
 
+# Agents' frameworks are heavy, and nothing else needs them.
+agents_clients := $(addprefix $(envs)/,$(addsuffix /.done,agents node-agents))
+
+agents: $(agents_clients) .venv/.dev ## Run the loops of agents' frameworks against the mock
+	@$(call node_from,20)
+	@$(bin)/python -m pytest --quiet $(tests)/agents/check_agents.py
+
 # $(call environment,requirements): the folder of the target becomes a clean environment that holds only these.
 environment = $(bin)/python -m venv --clear --without-pip $(@D) && \
 	$(bin)/python -m pip --python $(@D)/bin/python install -qq $(1) && touch $@
 
-$(python_clients): $(envs)/%/.done: $(tests)/clients/python-%/requirements.txt .venv/pyvenv.cfg
+$(python_clients) $(envs)/agents/.done: $(envs)/%/.done: $(tests)/clients/python-%/requirements.txt .venv/pyvenv.cfg
 	@echo "Installing the Python client $*"
 	@$(call environment,--requirement $<)
 
 # These hold the checkout itself with its extras.
 $(with_fixtures): pyproject.toml
 
-$(node_clients): $(envs)/%/.done: $(addprefix $(tests)/clients/%/,package.json package-lock.json) | tools
+$(node_clients) $(envs)/node-agents/.done: $(envs)/%/.done: $(addprefix $(tests)/clients/%/,package.json package-lock.json) | tools
 	@echo "Installing the Node packages of $*"
 	@mkdir -p $(@D) && cp $^ $(@D)
 	@npm ci --prefix $(@D) --loglevel=error --no-audit --no-fund --no-update-notifier >/dev/null
@@ -200,5 +207,8 @@ tools: | python
 	@set --; for tool in curl nodejs:node npm redis-server; do \
 		command -v $${tool#*:} >/dev/null || set -- "$$@" $${tool%:*}; done; \
 	[ $$# = 0 ] || { $(call install,$$*); }
-	@node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' || \
-		{ echo "Missing: Node 18 or newer; this is $$(node --version). See https://nodejs.org" >&2; exit 1; }
+	@$(call node_from,18)
+
+# $(call node_from,version): ends with one line where Node is older.
+node_from = node -e 'process.exit(parseInt(process.versions.node) < $(1) ? 1 : 0)' || \
+	{ echo "Missing: Node $(1) or newer; this is $$(node --version). See https://nodejs.org" >&2; exit 1; }

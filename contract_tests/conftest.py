@@ -1,26 +1,29 @@
 """Pytest hooks of the suite: they make items from rules, order and cut them, run them and report."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from openpipe_mock.contract import options
-from openpipe_mock.contract.checks import find
+from openpipe_mock.contract.checks import UnknownCheck, find
 from openpipe_mock.contract.expressions import BadExpression
 from openpipe_mock.contract.facts import beginning, sent
 from openpipe_mock.contract.findings import CaseResult, Finding
 from openpipe_mock.contract.probe import Probe
-from openpipe_mock.contract.target import Target, UsageProblem, target
+from openpipe_mock.contract.target import Target, UsageProblem, latest_versions, target
 
-from .planning import plan, selected
+from .planning import Plan, plan, selected
 from .promises import Case, judge_case, registrations
+from .reachability import why_unreached, will_send
 from .run import Run
 from .settings import CRITERIA, MODELS, RunSettings
 
+PLAN = pytest.StashKey[Plan]()
 SETTINGS = pytest.StashKey[RunSettings]()
 RUN = pytest.StashKey[Run]()
 WITHOUT_OPTIONS = pytest.StashKey[bool]()
@@ -53,34 +56,19 @@ def server_of(config: pytest.Config, *, strict: bool = True) -> Target | None:
 def settings_of(config: pytest.Config) -> RunSettings:
     if SETTINGS not in config.stash:
         asked, server = options.options_of(config), server_of(config, strict=False)
-        latest = (each.partition("=") for each in asked.latest)
         config.stash[SETTINGS] = RunSettings(
             criteria=asked.criteria or CRITERIA,
             models=asked.models or MODELS,
-            latest=tuple((name, version) for name, _, version in latest),
+            latest=latest_versions(asked),
             seed=asked.seed,
             level=asked.level,
             local=server is None or server.local,
             thorough=asked.thorough,
             fuzz=asked.fuzz,
             large=asked.large,
+            endpoint=asked.endpoint,
         )
     return config.stash[SETTINGS]
-
-
-def workers(config: pytest.Config) -> int:
-    """How many pytest-xdist workers share this run, 0 without xdist."""
-    shared: Mapping[str, Any] = getattr(config, "workerinput", {})
-    if shared:
-        return int(shared["workercount"])
-    return int(getattr(config.option, "numprocesses", None) or 0)
-
-
-def share(server: Target, number: int) -> Target:
-    """The server with one worker's share of budget and rate; `number` is how many workers there are."""
-    number = max(1, number)
-    rate = server.rate / number
-    return replace(server, max_requests=max(1, server.max_requests // number), rate=rate)
 
 
 def run_of(config: pytest.Config) -> Run:
@@ -88,8 +76,7 @@ def run_of(config: pytest.Config) -> Run:
         server = server_of(config)
         if server is None:
             raise pytest.UsageError(NAMELESS)
-        probe = Probe(share(server, workers(config)))
-        config.add_cleanup(probe.close)
+        probe = Probe(server, waiting=lambda seconds: config.hook.pytest_openpipe_waiting(seconds=seconds))
         config.stash[RUN] = Run(settings_of(config), probe)
     return config.stash[RUN]
 
@@ -109,11 +96,14 @@ class CaseItem(pytest.Item):
 
     def runtest(self) -> None:
         run, check = run_of(self.config), self.case.check
+        run.ahead.advance(self.case, run.unsent, partial(will_send, run))
         result = judge_case(self.case, run)
+        run.end_case(self.case)
         if self.case.family.startswith("reachability."):
-            reason = run.reached[check.endpoint].reason
+            reason = why_unreached(check.endpoint, run)
             examined = result.examined - ({check.id} if reason else set())
             result = replace(result, unreached=reason, unjudged=reason, examined=examined)
+        result = reported(result, self.config.stash[PLAN])
         self.ihook.pytest_openpipe_judged(item=self, result=result)
         message = problem(result, run.settings)
         if message:
@@ -128,6 +118,12 @@ class CaseItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, self.case.rule.__code__.co_firstlineno - 1, self.name
+
+
+def reported(result: CaseResult, plan: Plan) -> CaseResult:
+    """The part of a result that the user asked for."""
+    findings = tuple(finding for finding in result.findings if plan.reports(finding.check))
+    return replace(result, findings=findings, examined=frozenset(filter(plan.reports, result.examined)))
 
 
 class Broken(Exception):
@@ -201,14 +197,47 @@ def pytest_collection_modifyitems(
     budget = server.max_requests if server else 10**9
     cases = [*(item.case for item in own), *config.stash.get(UNASKED, [])]
     try:
-        made = plan(cases, settings_of(config), budget, asked.only, workers(config), asked.match)
+        made = plan(cases, settings_of(config), budget, asked.only, asked.match)
     except BadExpression as problem:
         raise pytest.UsageError(f"the expression {asked.match}: {problem}") from None
+    except UnknownCheck as problem:
+        raise pytest.UsageError(str(problem)) from None
     by_label = {item.case.label: item for item in own}
     assert len(by_label) == len(own), "two cases have the same label"
     for case in made.kept:
         by_label[case.label].case = case
     kept = [by_label.pop(case.label) for case in made.kept]
     items[:] = [*others, *kept]
+    config.stash[PLAN] = made
     config.hook.pytest_deselected(items=[*by_label.values()])
     config.hook.pytest_openpipe_planned(planned=made.numbers())
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tell the run what will be asked, and in which order."""
+    config = session.config
+    if PLAN in config.stash and not config.option.collectonly:
+        run, plan = run_of(config), config.stash[PLAN]
+        cases = [item.case for item in session.items if isinstance(item, CaseItem)]
+        run.probe.resends = plan.resends
+        run.begin(cases, plan.reserve - plan.resends)
+        run.ahead.follow(cases)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End what is under way, and tell what all of it came to."""
+    if RUN in session.config.stash:
+        run = session.config.stash[RUN]
+        run.ahead.close()
+        run.probe.close()
+        session.config.hook.pytest_openpipe_ended(requests=run.probe.sent, remarks=tuple(remarks(run.probe)))
+
+
+def remarks(probe: Probe) -> Iterator[str]:
+    """Sentences about how the server behaved besides its answers."""
+    if probe.hangups:
+        times = "once" if probe.hangups == 1 else f"{probe.hangups} times"
+        yield f"The server hung up on a kept connection {times}; what it left unanswered was sent again."
+    if probe.slowed:
+        because = f"and was waited for {probe.waited:.0f} s" if probe.waited else "with several at once"
+        yield f"The server was busy {because}; from then on one request at a time was sent."

@@ -42,6 +42,9 @@ def broken(exchange: Exchange) -> Findings:
         return
     if exchange.failure:
         yield Finding(f"{area}.answers", f"{exchange.failure}.")
+    elif exchange.hangups > 1:
+        sentence = f"it hung up on kept connections without an answer, {exchange.hangups} times so far."
+        yield Finding(f"{area}.answers", sentence)
     if not exchange.status or exchange.busy:
         return
     if exchange.status >= 500:

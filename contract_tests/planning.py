@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import translate
 from functools import cache
 
-from openpipe_mock.contract.checks import catalogue
+from openpipe_mock.contract.checks import UnknownCheck, catalogue, family_of, no_such_check
 from openpipe_mock.contract.expressions import expression
 from openpipe_mock.contract.findings import Planned
 from openpipe_mock.contract.probe import Request
@@ -26,8 +26,9 @@ class Plan:
     """Cases in the order of the run, the requests that each adds (`costs`), and the cases that are cut.
 
     requests  all requests but the reserve
-    reserve   requests kept back for repetitions, busy servers and the search in refused groups
+    reserve   requests kept back for busy servers, repetitions and the search in refused groups
     narrowed  the user asked for some checks only
+    reports   whether he asked for a check
     bytes     of all bodies
     tokens    that are read and written at most
     """
@@ -38,13 +39,19 @@ class Plan:
     requests: int = 0
     reserve: int = 0
     narrowed: bool = False
+    reports: Callable[[str], bool] = bool
     bytes: int = 0
     tokens: int = 0
 
+    @property
+    def resends(self) -> int:
+        """The part of the reserve that is for busy servers and hang-ups."""
+        return min(self.reserve // 2, max(10, self.reserve // 6))
+
     def numbers(self) -> Planned:
         """The plan in numbers, for reports."""
-        checks = dict.fromkeys(case.check for case in self.kept)
-        begun = {check.id for check in checks}
+        checks = dict.fromkeys(case.check for case in self.kept if self.reports(case.check.id))
+        begun = {case.check.id for case in self.kept}
         families: Counter[str] = Counter()
         for case in self.kept:
             families[case.family] += self.costs[case.label]
@@ -55,7 +62,13 @@ class Plan:
             self.tokens,
             families,
             tuple(checks),
-            cut=tuple(dict.fromkeys(case.check.id for case in self.cut if case.check.id not in begun)),
+            cut=tuple(
+                dict.fromkeys(
+                    case.check.id
+                    for case in self.cut
+                    if case.check.id not in begun and self.reports(case.check.id)
+                )
+            ),
             musts=self._musts(),
             cases=len(self.kept),
             more=sum(case.check.id in begun for case in self.cut),
@@ -65,7 +78,9 @@ class Plan:
 
     def _musts(self) -> frozenset[str]:
         """The checks without which the run is inconclusive; in a whole plan also those of every answer."""
-        checks = {case.check.id: case.check for case in (*self.kept, *self.cut)}
+        checks = {
+            case.check.id: case.check for case in (*self.kept, *self.cut) if self.reports(case.check.id)
+        }
         endpoints = {check.endpoint for check in checks.values()}
         whole = not self.narrowed and {f"reachability.{name}" for name in endpoints} <= checks.keys()
         every = catalogue().values() if whole else ()
@@ -74,44 +89,56 @@ class Plan:
 
 
 def selected(case: Case, only: Sequence[str]) -> bool:
-    """Whether a pattern names the case, or a check that applies to every answer of its endpoint."""
-    if not only:
-        return True
+    """Whether a pattern names the case, or a check that its answers show where no pattern names any case."""
+    return not only or _named(case, *only) or _shows(case, *only)
+
+
+def _named(case: Case, *only: str) -> bool:
     names = _name_matcher(*only)
-    beside = case.rank < REST and bool(_passive_checks(case.check.endpoint, *only))
-    return beside or names(case.label) or names(case.check.id)
+    return names(case.label) or names(case.check.id)
+
+
+def _shows(case: Case, *only: str) -> bool:
+    """Whether a case is sent because its answers show checks that apply to every answer."""
+    beside = _passive_checks(case.check.endpoint, *only)
+    if not beside or case.rank >= REST or _has_cases(case.check.endpoint, *only):
+        return False
+    if all(".stream." in name for name in beside):
+        return any(b'"stream":true' in request.body for request in case.requests)
+    refused = ".errors." in case.family or case.family.endswith(".rejects")
+    return refused or not all(".error." in name for name in beside)
 
 
 def plan(
-    cases: Iterable[Case],
-    settings: RunSettings,
-    budget: int,
-    only: Sequence[str] = (),
-    workers: int = 0,
-    words: str = "",
+    cases: Iterable[Case], settings: RunSettings, budget: int, only: Sequence[str] = (), words: str = ""
 ) -> Plan:
     """Take cases by rank until the budget is spent.
 
-    A case in a group costs nothing of its own, unless the user asked for it alone or is thorough. With
-    `workers`, each case is counted in full, since they share no answers. `words` is an expression for names,
-    such as "stream and not role". Raises BadExpression.
+    A case in a group costs nothing of its own, unless the user asked for it alone or is thorough. `words` is
+    an expression for names, such as "stream and not role". Raises BadExpression, or UnknownCheck for a
+    pattern that names nothing.
     """
-    made = Plan(reserve=_reserve(budget), narrowed=bool(only or words))
-    known: set[Request] = set()
     fits = expression(words) if words else bool
-    every = _in_order(cases)
-    sizes = Counter(case.group for case in every)
+    known_cases = _in_order(cases)
+    for pattern in only:
+        _check_pattern(pattern, known_cases)
+    every = [case for case in known_cases if _in_scope(case, settings)]
     wanted = {case.label: case for case in every if selected(case, only) and fits(case.label)}
+    asked = {case.check.id for case in wanted.values() if not only or _named(case, *only)}
+    names = _name_matcher(*only) if only else bool
+    made = Plan(
+        narrowed=bool(only or words), reports=lambda name: name in asked or (names(name) and fits(name))
+    )
+    known: set[Request] = set()
     needed = {f"reachability.{case.needs}" for case in wanted.values()}
     for case in every:
         if case.label not in wanted and case.family not in needed:
             continue
         if case.group and (settings.thorough or case.group not in made.costs):
             case = replace(case, group="")
-        new = [request for request in dict.fromkeys(case.planned) if workers or request not in known]
+        new = [request for request in dict.fromkeys(case.planned) if request not in known]
         cost = len(new) + case.further
-        cost *= min(max(1, workers), 1 + sizes[case.label])  # each worker that has a part of a group asks it
-        if made.requests + cost > budget - made.reserve:
+        if made.requests + cost > budget - (2 if case.rank < REST else 3) * _part(budget):
             made.cut.append(case)
             continue
         known.update(new)
@@ -120,7 +147,29 @@ def plan(
         made.requests += cost
         made.bytes += sum(len(request.body) for request in new)
         made.tokens += sum(_most_tokens(request) for request in new) + case.further * _UNBOUNDED
+    made.reserve = min(budget - made.requests, max(3 * _part(budget), made.requests // 2))
     return made
+
+
+def _part(budget: int) -> int:
+    """A twentieth of a budget, at most 20. Two are kept back, and three before cases that repeat others."""
+    return min(20, budget // 20)
+
+
+def _in_scope(case: Case, settings: RunSettings) -> bool:
+    """Whether a case asks nothing of an endpoint that is left out."""
+    return not settings.endpoint or all(
+        name in ("", settings.endpoint)
+        for name in (case.needs, case.check.endpoint, *(request.endpoint for request in case.requests))
+    )
+
+
+def _check_pattern(pattern: str, cases: Sequence[Case]) -> None:
+    """Raise UnknownCheck for a pattern that names neither a case nor a check."""
+    names = _name_matcher(pattern)
+    if not any(_named(case, pattern) for case in cases) and not any(map(names, catalogue())):
+        known = dict.fromkeys(name for case in cases for name in (case.check.id, case.label))
+        raise UnknownCheck(f"--only {pattern}: {no_such_check(pattern, known)}")
 
 
 @cache
@@ -137,9 +186,12 @@ def _passive_checks(endpoint: str, *only: str) -> frozenset[str]:
     return frozenset(filter(_name_matcher(*only), every))
 
 
-def _reserve(budget: int) -> int:
-    """The requests to keep back, for repetitions and busy servers, and for refused groups."""
-    return 2 * min(20, budget // 20)
+@cache
+def _has_cases(endpoint: str, *only: str) -> bool:
+    """Whether a pattern names a check of an endpoint that sends requests of its own."""
+    names = [each.partition("[")[0] for each in only]
+    every = [check for check in catalogue().values() if check.cost and _name_matcher(*names)(check.id)]
+    return any(check.endpoint == endpoint for check in (*every, *filter(None, map(family_of, names))))
 
 
 def _in_order(cases: Iterable[Case]) -> list[Case]:

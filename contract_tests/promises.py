@@ -7,6 +7,7 @@ that a run knows all that it will send before it sends anything.
 from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from openpipe_mock.contract.checks import Check, catalogue, find
@@ -15,9 +16,12 @@ from openpipe_mock.contract.probe import Exchange, Request
 
 from . import invariants
 from .invariants import message_suffix
-from .run import Reach, Run, Unjudged
+from .run import SPENT, Reach, Run, Unjudged
 from .settings import RunSettings
 
+_MOST_FINDINGS = 50
+"""Findings that are kept of one answer, and of one case."""
+_MOST_SENTENCE = 2000
 _BEYOND = 25.0
 """Added to the rank of cases that decide nothing at the run's level."""
 
@@ -31,6 +35,7 @@ class Case:
     facts    data of the case for its rule
     family   the check or family that the rule is registered for
     needs    the endpoint that has to be reachable, "" for none
+    alone    no other request may be under way beside its own
     group    the label of the case that sends this one merged with others; only if that is refused, this is
              sent alone
     """
@@ -45,6 +50,7 @@ class Case:
     needs: str = ""
     part: str = ""
     group: str = ""
+    alone: bool = False
 
     @property
     def label(self) -> str:
@@ -89,6 +95,7 @@ class Registration:
     further: int
     needs: str | None
     rule: Rule
+    alone: bool = False
 
     @cache  # noqa: B019 - registrations live as long as the process; its runs share the cases
     def cases(self, settings: RunSettings) -> tuple[Case, ...]:
@@ -112,19 +119,27 @@ class Registration:
                 needs=check.endpoint if self.needs is None else self.needs,
                 part=variant.part,
                 group=f"{self.check}.{variant.group}" if variant.group else "",
+                alone=self.alone,
             )
 
 
 def rule_for(
-    check: str, make_variants: MakeVariants, *, rank: float = 50, further: int = 0, needs: str | None = None
+    check: str,
+    make_variants: MakeVariants,
+    *,
+    rank: float = 50,
+    further: int = 0,
+    needs: str | None = None,
+    alone: bool = False,
 ) -> Callable[[Rule], Rule]:
     """Register a rule, for one check or, used several times, for several.
 
-    `needs` is the endpoint that has to be reachable, by default the check's own.
+    `needs` is the endpoint that has to be reachable, by default the check's own. `alone` is for rules whose
+    requests aren't sent beside others: as they are large, or as what they compare might differ.
     """
 
     def mark(rule: Rule) -> Rule:
-        own = Registration(check, make_variants, rank, further, needs, rule)
+        own = Registration(check, make_variants, rank, further, needs, rule, alone)
         rule.__dict__["registrations"] = [
             own,
             *registrations(rule),
@@ -226,13 +241,15 @@ def require_object(exchange: Exchange) -> dict[str, Any]:
 def _attempt(case: Case, run: Run, *, fresh: bool = False) -> CaseResult:
     """Judge a case once. Its findings have neither level nor case yet."""
     context, findings, examined, unjudged = CaseContext(case, run, fresh), list[Finding](), set[str](), ""
+    run.further = 0 if fresh else case.further
     try:
-        findings += case.rule(context)
+        findings += islice(case.rule(context), _MOST_FINDINGS)
     except Unjudged as reason:
         unjudged = str(reason)
     for exchange in context.sent if run.alive else ():
         examined.update(invariants.examined(exchange))
-        findings += [replace(found, evidence=exchange) for found in invariants.broken(exchange)]
+        broken = islice(invariants.broken(exchange), _MOST_FINDINGS)
+        findings += [replace(found, evidence=exchange) for found in broken]
     return CaseResult(case.check, tuple(findings), frozenset(examined), unjudged=unjudged)
 
 
@@ -242,9 +259,9 @@ def _broken_checks(result: CaseResult) -> set[str]:
 
 def judge_case(case: Case, run: Run) -> CaseResult:
     """Judge a case, and once more where it broke: a check that holds then is flaky."""
-    before = run.probe.sent
+    before = run.sent
     made = _judge_if_reachable(case, run)
-    return replace(made, requests=run.probe.sent - before)
+    return replace(made, requests=run.sent - before)
 
 
 def _judge_if_reachable(case: Case, run: Run) -> CaseResult:
@@ -253,9 +270,12 @@ def _judge_if_reachable(case: Case, run: Run) -> CaseResult:
     first = _attempt(case, run)
     broken = _broken_checks(first)
     news = broken - run.confirmed
-    if not news or run.dead or run.probe.left < case.cost:
+    if not news or run.dead or run.reserve < case.cost:
         return _whole(case, first, broken)
+    run.ahead.settle()
     second = _attempt(case, run, fresh=True)
+    if second.unjudged == SPENT:
+        return _whole(case, first, broken)
     again = _broken_checks(second)
     flaky = news - again
     if second.unjudged and not first.unjudged:
@@ -277,7 +297,13 @@ def _complete(finding: Finding, case: Case, flaky: Set[str]) -> Finding:
     check = case.check if finding.check == case.check.id else find(finding.check)
     if finding.kind == "broken" and finding.check in flaky:
         finding = replace(finding, kind="flaky")
-    return replace(finding, level=finding.level or check.level, case=case.label)
+    return replace(
+        finding,
+        sentence=finding.sentence[:_MOST_SENTENCE],
+        level=finding.level or check.level,
+        case=case.label,
+        evidence=finding.evidence and finding.evidence.quoted(),
+    )
 
 
 def reachable(endpoint: str, run: Run) -> Reach:

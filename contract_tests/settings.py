@@ -18,8 +18,9 @@ _LONGEST_ELSEWHERE = 8192
 class RunSettings:
     """Frozen settings of a run.
 
-    local   the server is on this machine or in a private network; others get few choices and short texts
-    latest  pairs of a plain criterion id and the version that is its latest
+    local     the server is on this machine or in a private network; others get few choices and short texts
+    latest    pairs of a plain criterion id and the version that is its latest
+    endpoint  the only one to judge, "" for both
     """
 
     criteria: tuple[str, ...] = CRITERIA
@@ -31,6 +32,7 @@ class RunSettings:
     thorough: bool = False
     fuzz: int = 0
     large: bool = False
+    endpoint: str = ""
 
     @property
     def criterion(self) -> str:

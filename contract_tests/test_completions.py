@@ -257,7 +257,7 @@ def test_the_answer_names_the_model(context: CaseContext) -> Iterator[Finding]:
         yield context.broken(f"expected {context.settings.model}, got {answer.get('model')}.", "/model")
 
 
-@rule_for("chat.same_again", one_case(several), rank=43, further=1)
+@rule_for("chat.same_again", one_case(several), rank=43, further=1, alone=True)
 def test_the_same_request_gets_the_same_answer(context: CaseContext) -> Iterator[Finding]:
     (first,) = context.bodies()
     again = require_object(require_success(context.anew(context.case.requests[0])))

@@ -44,7 +44,7 @@ def search(context: CaseContext, trouble: Trouble, *, valid: bool) -> Iterator[F
     from hypothesis import HealthCheck, Phase, given, seed, settings
 
     found: list[tuple[Exchange, str]] = []
-    started, endpoint = context.run.probe.sent, context.case.check.endpoint
+    started, endpoint = context.run.sent, context.case.check.endpoint
 
     @seed(context.settings.seed)
     @settings(
@@ -57,7 +57,7 @@ def search(context: CaseContext, trouble: Trouble, *, valid: bool) -> Iterator[F
     )
     @given(bodies_and_edits(endpoint, valid=valid))
     def every(pair: tuple[Json, Edit | None]) -> None:
-        if context.run.probe.sent - started >= context.case.further:
+        if context.run.sent - started >= context.case.further:
             return
         body, edit = pair
         exchange = context.run.exchange(
@@ -107,7 +107,7 @@ def accepted_though_broken(exchange: Exchange, edit: Edit | None) -> str:
     return f"{broken} was answered by {exchange.status}." if 200 <= exchange.status < 400 else ""
 
 
-fuzzed = partial(rule_for, make_variants=as_many_as_asked)
+fuzzed = partial(rule_for, make_variants=as_many_as_asked, alone=True)
 
 
 @fuzzed("judge.fuzz.valid", rank=52)

@@ -31,7 +31,7 @@ def test_a_plain_id_means_the_latest_version(context: CaseContext) -> Iterator[F
         )
 
 
-@rule_for("judge.same_again", one_case(judging), rank=43, further=2)
+@rule_for("judge.same_again", one_case(judging), rank=43, further=2, alone=True)
 def test_the_same_request_gets_the_same_score(context: CaseContext) -> Iterator[Finding]:
     (first,) = context.bodies()
     for _ in range(context.case.further):

@@ -85,10 +85,10 @@ def scripts(build: Builder) -> MakeVariants:
     return make_variants
 
 
-@rule_for("judge.limits.length", lengths(judged_text), rank=48)
-@rule_for("chat.limits.length", lengths(chatted_text), rank=48)
-@rule_for("judge.limits.messages", numbers(judged_messages), rank=48)
-@rule_for("chat.limits.messages", numbers(chatted_messages), rank=48)
+@rule_for("judge.limits.length", lengths(judged_text), rank=48, alone=True)
+@rule_for("chat.limits.length", lengths(chatted_text), rank=48, alone=True)
+@rule_for("judge.limits.messages", numbers(judged_messages), rank=48, alone=True)
+@rule_for("chat.limits.messages", numbers(chatted_messages), rank=48, alone=True)
 def test_larger_requests_are_taken(context: CaseContext) -> Iterator[Finding]:
     """Send ever larger requests up to the first that isn't accepted, and report that one."""
     for number, (request, rung) in enumerate(zip(context.case.requests, context.facts, strict=True)):

@@ -34,7 +34,7 @@ def asking(text: str = "Count to 10", **members: Json) -> Json:
     return {"model": "openai:gpt-4o-mini", "messages": [user(text)], **members}
 
 
-def user(text: str) -> Json:
+def user(text: Json) -> Json:
     return {"role": "user", "content": text}
 
 

@@ -45,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark as slow what speaks to the live mock. A quick run leaves out the slow."""
     for item in items:
-        if "live" in getattr(item, "fixturenames", ()):
+        if {"live", "exact"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
     if not config.getoption("quick"):
         return
@@ -153,6 +153,13 @@ def past_any_proxy() -> Iterator[None]:
 def live() -> Iterator[Live]:
     """A mock with its defaults, for all tests that don't change or end it."""
     with serving("--quiet") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def exact() -> Iterator[Live]:
+    """The same under exact validation, which refuses also what popular clients send."""
+    with serving("--quiet", "--validation=exact") as server:
         yield server
 
 

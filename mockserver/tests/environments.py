@@ -12,10 +12,10 @@ CACHE = ROOT / ".cache"
 CLIENTS = CACHE / "clients"
 
 
-def found(path: Path) -> Path:
-    """The path itself. What is not set up fails a test, and never skips it."""
+def found(path: Path, target: str = "test") -> Path:
+    """The path itself. What is not set up fails a test, and never skips it. `target`: of make; sets it up."""
     if not path.exists():
-        pytest.fail(f"{path.relative_to(ROOT)} is missing: run `make test`", pytrace=False)
+        pytest.fail(f"{path.relative_to(ROOT)} is missing: run `make {target}`", pytrace=False)
     return path
 
 
@@ -24,9 +24,9 @@ def here(name: str) -> Path:
     return found(Path(sys.executable).parent / name)
 
 
-def installed(environment: str, command: str) -> Path:
+def installed(environment: str, command: str, target: str = "test") -> Path:
     """A command of a client's environment: `installed("wheel", "openpipe-mock")`."""
-    return found(CLIENTS / environment / "bin" / command)
+    return found(CLIENTS / environment / "bin" / command, target)
 
 
 def node_modules() -> Path:

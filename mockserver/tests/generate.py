@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from openpipe_mock.config.settings import Validation
 from openpipe_mock.openapi.shapes import types
 from openpipe_mock.openapi.spec import contract
 from tests.profiles import examples
@@ -14,6 +15,7 @@ from tests.profiles import examples
 Json = Any
 Strategy = st.SearchStrategy[Any]
 Path = tuple[str | int, ...]
+VALIDATIONS: tuple[Validation, ...] = get_args(Validation)
 
 thorough = settings(max_examples=examples(150))
 brief = settings(thorough, max_examples=examples(60))

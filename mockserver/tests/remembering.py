@@ -6,14 +6,16 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from itertools import cycle
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
+from openpipe_mock.sessions.calllog import LoggedCall, Own
 from openpipe_mock.sessions.memory import MOST_SESSIONS
 from tests.live import PATIENCE, until
 
 Json = Any
+_Log = TypeVar("_Log")
 
 CONFIG = """
 ids: random
@@ -26,6 +28,17 @@ faults:
   - {when: {header: {x-test: every}}, every: 2, status: 418}
 """
 KEY = "op-very-secret-key"
+
+
+def own_call(request: Json, response: Json = None, status: int = 200, **more: Any) -> LoggedCall:
+    """A call of the mock's own as a log shows it."""
+    return Own(json.dumps(request).encode(), json.dumps(response).encode(), status, **more).logged()
+
+
+def bounded(log: _Log, **bounds: int) -> _Log:
+    """A journal or a log of calls with other bounds."""
+    vars(log).update(bounds)
+    return log
 
 
 class Turns:

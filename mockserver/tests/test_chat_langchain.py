@@ -44,10 +44,19 @@ def test_an_agent_loop_calls_once_and_ends(seen: Json) -> None:
     assert "the tool result “Rain in " in seen["agent"]["answer"]
 
 
-@pytest.mark.parametrize("scene", ["structured", "structured by a function", "structured by a schema"])
+STRUCTURED = [
+    "structured", "structured by a function", "structured by a schema", "structured by a parser"
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("scene", STRUCTURED)
 def test_structured_output_is_an_instance_of_the_model(seen: Json, scene: str) -> None:
     assert set(seen[scene]) == {"name", "place"}
     assert isinstance(seen[scene]["place"], int)
+
+
+def test_files_and_images_are_taken_also_in_a_tools_result(seen: Json) -> None:
+    assert "the tool result “Rain”" in seen["with a file"]
 
 
 def test_in_json_mode_an_answer_is_a_json_object(seen: Json) -> None:

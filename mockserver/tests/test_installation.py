@@ -60,7 +60,7 @@ def test_such_a_line_is_seen(text: str) -> None:
         f"pip install '{SOURCE}[fixtures]'",
         "pip install ../wheels/openpipe_mock-0.1.0-py3-none-any.whl[fixtures]",
         "openpipe-mock exec -- npm test",
-        "openpipe-mock 0.1.0 (answers 1)",
+        "openpipe-mock 0.1.0 (answers 2)",
     ],
 )
 def test_another_line_is_not(text: str) -> None:

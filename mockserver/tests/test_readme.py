@@ -35,7 +35,7 @@ ORIGIN = f"http://{default('host')}:{default('port')}"
 def test_each_block_of_the_readme_is_run() -> None:
     """The one that holds a test with the clients' own tests, all others below."""
     assert len(list(blocks(README))) == len(BLOCKS)
-    known = "make export from 0.02 import Moss curl pip criteria: def openpipe-mock"
+    known = "make export from 0.02 import Moss curl pip answers: def openpipe-mock"
     assert set(BLOCKS) == set(known.split())
 
 
@@ -120,7 +120,7 @@ def test_the_exports_lead_curl_to_a_judgement(live: Live) -> None:
 
 @pytest.mark.slow
 def test_the_config_decides_what_is_answered(tmp_path: Path) -> None:
-    (tmp_path / "openpipe-mock.yaml").write_text(BLOCKS["criteria:"].code)
+    (tmp_path / "openpipe-mock.yaml").write_text(BLOCKS["answers:"].code)
     chat = {"model": "openai:x", "messages": [{"role": "user", "content": "The weather?"}], "n": 2}
     judge = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "It is sunny."}}
     with serving("--quiet", cwd=tmp_path) as mock, httpx.Client(base_url=mock.base_url) as client:

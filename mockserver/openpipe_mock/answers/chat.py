@@ -2,7 +2,7 @@
 
 The first of these that applies is the answer: a script, a call of the tool that `tool_choice` names or
 requires, a value in the form that `response_format` asks for, a call of a tool that the conversation
-mentions, a text.
+mentions, a value for a schema in the prompt, a text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,12 +14,13 @@ from typing import Any
 import orjson
 
 from openpipe_mock.answers import texts
+from openpipe_mock.answers.prompted import prompted_schema
 from openpipe_mock.answers.scripts import ScriptedCall, ScriptedChoice
 from openpipe_mock.answers.texts import LONGEST_WORD, estimate, split, until_stop
 from openpipe_mock.answers.tools import AutoTools, Tool, Wanted, offered, to_call, wanted_tool
 from openpipe_mock.core.canonical import ordered, spelled
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.core.seeded import EPOCH, Draw
+from openpipe_mock.core.seeded import EPOCH
 from openpipe_mock.core.wording import quoted, short, shown
 from openpipe_mock.instances import builder as instances
 
@@ -94,6 +95,7 @@ class Ask:
     its `response_format`. `limit`: the most tokens of each choice. `stops`: texts that end a choice.
     `alternatives`: how many alternatives each log probability lists, None without log probabilities.
     `content`: the digest of what decides the texts. `identity`: the digest of what decides the id.
+    `prompt_schemas`: a prompt may have a schema to answer by.
     """
 
     model: str
@@ -111,6 +113,7 @@ class Ask:
     content: bytes
     identity: bytes
     prompt_tokens: int
+    prompt_schemas: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ class Completion:
         }
 
 
-def understand(body: Json, auto_tools: AutoTools = "mention") -> Ask:
+def understand(body: Json, auto_tools: AutoTools = "mention", prompt_schemas: bool = True) -> Ask:
     """Read a request that is valid by its schema. Raises BadRequest for what the schema can't rule out."""
     plain, number = _FORM.isdisjoint(body), int(body.get("n") or 1)
     want, tools = (_NO_CALL, ()) if plain else (wanted_tool(body), offered(body))
@@ -160,6 +163,8 @@ def understand(body: Json, auto_tools: AutoTools = "mention") -> Ask:
         content=content,
         identity=content if _NOT_CONTENT.isdisjoint(body) else content_digest(body, NOT_IDENTITY),
         prompt_tokens=estimate(prompt),
+        # Quotes in a text are escaped here. Without any no text holds JSON, and nothing has to be searched.
+        prompt_schemas=prompt_schemas and b'\\"' in prompt,
     )
 
 
@@ -215,14 +220,14 @@ def _refused(pointer: str, expected: str, value: Any) -> BadRequest:
     return BadRequest.at(pointer, f"expected {expected}, got {shown(value)}.")
 
 
-def complete(asked: Ask, draw: Draw, repeat: int = 0, script: Sequence[ScriptedChoice] = ()) -> Completion:
+def complete(asked: Ask, seed: int, repeat: int = 0, script: Sequence[ScriptedChoice] = ()) -> Completion:
     """Make the completion of a request. The same request with another `repeat` gets another one.
 
     With a `script` the choices are taken from it in turn, and from its beginning again; of the request then
     only `n`, the stop texts, the token limits and the form of its tools count.
     """
-    key = _from_seed(draw, asked.content)
-    identity = _from_seed(draw, asked.identity + repeat.to_bytes(8))
+    key = _from_seed(seed, asked.content)
+    identity = _from_seed(seed, asked.identity + repeat.to_bytes(8))
     return Completion(
         id=f"chatcmpl-{identity.hex()[:24]}",
         created=EPOCH + int.from_bytes(identity[:4]) % _YEAR_SECONDS,
@@ -233,16 +238,16 @@ def complete(asked: Ask, draw: Draw, repeat: int = 0, script: Sequence[ScriptedC
     )
 
 
-def _from_seed(draw: Draw, said: bytes) -> bytes:
+def _from_seed(seed: int, said: bytes) -> bytes:
     """Return 16 bytes that depend on the seed and a digest."""
-    state = _begun(draw.answers, draw.seed).copy()
+    state = _begun(seed).copy()
     state.update(said)
     return state.digest()
 
 
 @lru_cache(maxsize=64)
-def _begun(answers: int, seed: int) -> blake2b:
-    return blake2b(f"{answers}\x1f{seed}\x1f".encode(), digest_size=16)
+def _begun(seed: int) -> blake2b:
+    return blake2b(f"1\x1f{seed}\x1f".encode(), digest_size=16)
 
 
 def _choices(
@@ -292,16 +297,35 @@ def _called(calls: Sequence[tuple[Tool, str]], asked: Ask, call_id: str) -> Choi
 
 
 def _spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:
-    """The texts of the choices, in the form that `response_format` asks for."""
+    """The texts of the choices, in the form that `response_format` or the prompt asks for."""
     schema = asked.format.get("json_schema", {}).get("schema")
     if schema is not None:
         for _, value in _values(schema, key, numbers, "/response_format/json_schema/schema"):
             yield spelled(value).decode()
         return
+    if asked.prompt_schemas and (prompted := _prompted(asked, key, numbers)):
+        yield from prompted
+        return
     subject = texts.subject(asked.messages)
     for number in numbers:
         words = texts.reply(subject, int.from_bytes(key[:4]), number)
         yield words if asked.format["type"] == "text" else orjson.dumps({"answer": words}).decode()
+
+
+def _prompted(asked: Ask, key: bytes, numbers: range) -> list[str]:
+    """The texts of the choices for a schema in the prompt; none where there is none that can be built."""
+    if asked.format["type"] == "json_schema":
+        return []
+    found = prompted_schema(asked.messages, json_mode=asked.format["type"] == "json_object")
+    if found is None:
+        return []
+    try:
+        values = [spelled(value).decode() for _, value in _values(found.schema, key, numbers, "")]
+    except (
+        BadRequest
+    ):  # nothing in the request says that this is a schema, so it is no mistake of the client's
+        return []
+    return [f"```json\n{value}\n```" for value in values] if found.fenced else values
 
 
 def _cut(said: str, asked: Ask) -> tuple[tuple[str, ...], str]:
@@ -336,10 +360,12 @@ def _values(schema: Any, key: bytes, numbers: range, place: str) -> Iterator[tup
     except instances.SchemaError as error:
         told = str(error)
         if isinstance(error, instances.Unbuildable):
-            told = f"the mock could not build a value for {quoted(error.keyword)}. {error} {_SCRIPT_IT}"
+            advice = _CHANGE_IT if error.hopeless else _SCRIPT_IT
+            told = f"the mock could not build a value for {quoted(error.keyword)}. {error} {advice}"
         raise BadRequest.at(short(place + error.pointer, 200), told) from None
 
 
+_CHANGE_IT = 'Change the schema there, or script the answer under "completions" of the config file.'
 _SCRIPT_IT = (
     'If there is one, put it into the schema as "default" or "examples", or script the answer under '
     '"completions" of the config file.'

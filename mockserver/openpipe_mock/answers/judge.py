@@ -22,7 +22,6 @@ from openpipe_mock.answers.scorers import (
 from openpipe_mock.core import seeded
 from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import CriterionNotFound
-from openpipe_mock.core.seeded import Draw
 from openpipe_mock.core.wording import did_you_mean, lacking, listed, quoted_names, short
 from openpipe_mock.openapi.spec import contract
 
@@ -97,7 +96,7 @@ def undeclared_one(name: str, version: int) -> Criterion:
 
 
 def judge(
-    asked: Criterion, seen: JudgedContent, known: Declarations, draw: Draw, count: Callable[[str], int]
+    asked: Criterion, seen: JudgedContent, known: Declarations, seed: int, count: Callable[[str], int]
 ) -> Judgement:
     """Judge a content by a criterion.
 
@@ -109,8 +108,8 @@ def judge(
         found = magic.magic_criterion(asked.name)
         declared = found.declared if found else None
     if declared is None:
-        return drawn(asked.text, draw.seed, seeded.step(draw, asked.name, asked.version, seen.digest))
-    return declared.versions[asked.version].judge(Case(asked.name, asked.version, seen, draw, count))
+        return drawn(asked.text, seed, seeded.step(seed, asked.name, asked.version, seen.digest))
+    return declared.versions[asked.version].judge(Case(asked.name, asked.version, seen, seed, count))
 
 
 @lru_cache(maxsize=8192)

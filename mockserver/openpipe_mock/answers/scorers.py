@@ -71,7 +71,7 @@ class Case:
     name: str
     version: int
     content: JudgedContent
-    draw: seeded.Draw
+    seed: int
     count: Callable[[str], int]
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ class Case:
 
     def unit(self, use: str) -> float:
         """Return a number in [0, 1) for a use of it, the same for the same seed, criterion and content."""
-        return seeded.unit(self.draw, self.name, self.version, self.content.digest, use)
+        return seeded.unit(self.seed, self.name, self.version, self.content.digest, use)
 
 
 class Scorer:
@@ -112,8 +112,8 @@ class Drawn(Scorer):
     key = "drawn"
 
     def judge(self, form: "Form", case: Case) -> Judgement:
-        score = seeded.draw_score(case.draw, case.name, case.version, case.content.digest)
-        return form.scored(score, case, origin=origin_of(score, str(case), case.draw.seed))
+        score = seeded.draw_score(case.seed, case.name, case.version, case.content.digest)
+        return form.scored(score, case, origin=origin_of(score, str(case), case.seed))
 
 
 def origin_of(score: float, criterion: str, seed: int) -> str:

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import orjson
 
+from openpipe_mock.answers.turns import RESULTS, Turn
 from openpipe_mock.core.canonical import spelled
 from openpipe_mock.core.reading import At, Json
-from openpipe_mock.matching.conditions import ALWAYS, When, part_when
+from openpipe_mock.core.wording import listed, quoted
+from openpipe_mock.matching.conditions import ALWAYS, Subject, When, part_when
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,35 @@ class Script:
         return f"{self.place} ({self.name})" if self.name else self.place
 
     @property
-    def calls(self) -> bool:
-        """Whether it calls tools. Such a script doesn't fire where the last message is a tool's result."""
-        return any(choice.calls for choice in self.choices)
+    def called(self) -> list[str]:
+        """The names of the tools that it calls."""
+        return list(dict.fromkeys(call.name for choice in self.choices for call in choice.calls))
+
+    @property
+    def about_result(self) -> When:
+        """Its conditions on a tool's result."""
+        conditions = self.when.conditions
+        return When(tuple(each for each in conditions if each.part == "messages" and each.key in RESULTS))
+
+
+def reason_against(script: Script, turn: Turn) -> str:
+    """Say why a script that calls tools doesn't fire though its conditions hold; "" where it does.
+
+    So that agents end, it doesn't call again what was answered, unless its conditions are about the newest
+    results.
+    """
+    if not all(map(turn.has_answered, script.called)):
+        return ""
+    about = script.about_result
+    if about.conditions and about.holds(Subject("chat", {}, {"messages": turn.newest})):
+        return ""
+    why = _OLDER_RESULT if about.conditions else _NO_CONDITION
+    names = listed(map(quoted, script.called), "and")
+    return f"it calls {names}, and a tool's result has answered that since the last user text; {why}"
+
+
+_OLDER_RESULT = "its condition on a result holds for an older one, not for the newest"
+_NO_CONDITION = "a condition on the result, as in when: {messages: {tool: {contains: …}}}, would let it fire"
 
 
 def read_script(value: Json, at: At) -> Script:

@@ -21,7 +21,7 @@ Thistle Timber Topaz Tulip Valley Violet Walnut Willow Winter
 OPENERS = tuple(_WORDS.split())
 _LONGEST_QUOTE = 60
 
-PARTS = {"image_url": "an image", "input_audio": "a recording"}
+PARTS = {"image_url": "an image", "input_audio": "a recording", "file": "a file"}
 ROLES = {"tool": "the tool result ", "function": "the function result "}
 
 

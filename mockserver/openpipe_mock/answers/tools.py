@@ -5,15 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from openpipe_mock.answers.texts import said
+from openpipe_mock.answers.turns import Turn
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.core.wording import listed, nearest, quoted
-from openpipe_mock.matching.conditions import Subject
 
 AutoTools = Literal["mention", "always", "never"]
-_RESULTS = ("tool", "function")
-"""Roles of messages that carry the result of a call."""
-
 _WHOLE = 1000
 """What a whole name scores, more than all its words together."""
 _MOST_READ = 100_000
@@ -51,13 +47,30 @@ class Wanted:
 
 
 def offered(body: Mapping[str, Any]) -> tuple[Tool, ...]:
-    """Return the tools of a request: those of `tools`, then those of `functions`."""
-    current = [tool["function"] for tool in body.get("tools") or ()]
-    legacy = body.get("functions") or ()
+    """Return the tools of a request: those of `tools`, then those of `functions`.
+
+    Tools of type `custom`, whose calls the contract doesn't have, and those that `allowed_tools` leaves out
+    are never called.
+    """
+    current, legacy = body.get("tools") or (), body.get("functions") or ()
+    allowed = _allowed(body)
     return (
-        *(_read(given, False, f"/tools/{index}/function") for index, given in enumerate(current)),
+        *(
+            _read(tool["function"], False, f"/tools/{index}/function")
+            for index, tool in enumerate(current)
+            if "function" in tool and (allowed is None or tool["function"]["name"] in allowed)
+        ),
         *(_read(given, True, f"/functions/{index}") for index, given in enumerate(legacy)),
     )
+
+
+def _allowed(body: Mapping[str, Any]) -> frozenset[str] | None:
+    """The names of the functions that a `tool_choice` of type `allowed_tools` allows; None without one."""
+    choice = body.get("tool_choice")
+    if not isinstance(choice, dict) or "allowed_tools" not in choice:
+        return None
+    functions = (tool.get("function", tool) for tool in choice["allowed_tools"]["tools"])
+    return frozenset(each["name"] for each in functions if "name" in each)
 
 
 def _read(given: Mapping[str, Any], legacy: bool, place: str) -> Tool:
@@ -74,6 +87,8 @@ def wanted_tool(body: Mapping[str, Any]) -> Wanted:
     choice = body.get(member, "auto")
     if isinstance(choice, str):
         return Wanted(choice, member=member)
+    if "allowed_tools" in choice:
+        return Wanted(choice["allowed_tools"]["mode"], member=member)
     name = choice.get("name") or choice.get("function", {}).get("name", "")
     return Wanted("named", name, member) if name else Wanted(member=member)
 
@@ -93,11 +108,39 @@ def to_call(
         return _named(want, tools)
     if want.mode == "required":
         if not tools:
-            raise _misplaced(want, 'expected "tools" beside it, since it requires a call.')
-        return mentioned(tools, messages) or tools[0]
-    if not tools or want.mode == "none" or auto == "never" or _is_answered(messages):
+            raise _misplaced(want, 'expected functions in "tools" beside it, since it requires a call.')
+        return _required(tools, _turn(want, tools, messages))
+    if not tools or want.mode == "none" or auto == "never":
         return None
-    return mentioned(tools, messages) or (tools[0] if auto == "always" else None)
+    return _unasked(tools, _turn(want, tools, messages), auto)
+
+
+def turn_of(body: Mapping[str, Any]) -> Turn:
+    """Return the last turn of a request's conversation."""
+    return _turn(wanted_tool(body), offered(body), body["messages"])
+
+
+def _turn(want: Wanted, tools: Sequence[Tool], messages: Sequence[Mapping[str, Any]]) -> Turn:
+    return Turn(messages, [tool.name for tool in tools] if want.mode == "required" else ())
+
+
+def _required(tools: Sequence[Tool], turn: Turn) -> Tool:
+    """The tool that a required call goes to: one without an answer, so that agents reach their final tool."""
+    unanswered = [tool for tool in tools if not turn.has_answered(tool.name)]
+    if unanswered:
+        scores = _mentions(unanswered, turn.text)
+        return next((tool for tool in unanswered if scores[tool.name]), unanswered[0])
+    # All have an answer: the last one was a final tool whose arguments were refused, so it's called again.
+    last = [tool for name in [*turn.answered][-1:] for tool in tools if tool.name == name]
+    return (last or asked_for(tools, turn.text) or tools)[0]
+
+
+def _unasked(tools: Sequence[Tool], turn: Turn, auto: AutoTools) -> Tool | None:
+    """The tool that is called though the request leaves it open: one that the text asks for, each once."""
+    for tool in asked_for(tools, turn.text):
+        if not turn.has_answered(tool.name):
+            return tool
+    return tools[0] if auto == "always" and turn.is_fresh else None
 
 
 def _named(want: Wanted, tools: Sequence[Tool]) -> Tool:
@@ -119,30 +162,30 @@ def _misplaced(want: Wanted, sentence: str) -> BadRequest:
     return BadRequest.at(f"/{want.member}", sentence)
 
 
-def _last_request(messages: Sequence[Mapping[str, Any]]) -> int:
-    """The index of the last user message with a text, -1 without one."""
-    places = [place for place, message in enumerate(messages) if message["role"] == "user" and said(message)]
-    return places[-1] if places else -1
+def asked_for(tools: Sequence[Tool], text: str) -> list[Tool]:
+    """Return the tools that a text mentions, the one whose name it says most of first.
 
-
-def _is_answered(messages: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a tool's result came since the last user text. Another call then would make agents loop."""
-    return any(message["role"] in _RESULTS for message in messages[_last_request(messages) + 1 :])
-
-
-def mentioned(tools: Sequence[Tool], messages: Sequence[Mapping[str, Any]]) -> Tool | None:
-    """Return the tool whose name the last user text says most of, None where it mentions none.
-
-    Without a user text the last message is read.
+    A text says a whole name, or words of it. Each word counts for one tool, the first in this order.
     """
-    text = said(messages[_last_request(messages)])[:_MOST_READ] if messages else ""
+    scores = _mentions(tools, text)
+    free = set(_words(text[:_MOST_READ]))
+    found: list[Tool] = []
+    for tool in sorted(tools, key=lambda tool: -scores[tool.name]):
+        own = _words(tool.name) - _COMMON
+        if scores[tool.name] == _WHOLE or own & free:
+            found.append(tool)
+            free -= own
+    return found
+
+
+def _mentions(tools: Sequence[Tool], text: str) -> dict[str, int]:
+    """How many words of each tool's name a text has; _WHOLE where it has the whole name."""
+    text = text[:_MOST_READ]
     heard, names = _words(text), _names_in(text)
-    scores = [_mentions(tool.name, text, heard, names) for tool in tools]
-    return tools[scores.index(max(scores))] if any(scores) else None
+    return {tool.name: _score(tool.name, text, heard, names) for tool in tools}
 
 
-def _mentions(name: str, text: str, heard: frozenset[str], names: frozenset[str]) -> int:
-    """How many words of a tool's name a text has; _WHOLE where it has the whole name."""
+def _score(name: str, text: str, heard: frozenset[str], names: frozenset[str]) -> int:
     if name.lower() in names or (not name.isascii() and name in text):
         return _WHOLE
     return len((_words(name) & heard) - _COMMON)
@@ -157,8 +200,3 @@ def _names_in(text: str) -> frozenset[str]:
     """The parts of a text that may be the whole name of a tool, in lower case."""
     found = (name.strip(".-").lower() for name in _NAME.findall(text))
     return frozenset(name for name in found if name)
-
-
-def ends_in_result(subject: Subject) -> bool:
-    """Whether the last message of a request is a tool's result."""
-    return bool(subject.messages) and subject.messages[-1].get("role") in _RESULTS

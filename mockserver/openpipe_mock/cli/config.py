@@ -6,7 +6,11 @@ from pathlib import Path
 import click
 
 from openpipe_mock.cli.options import FILE, fail
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.resources import folder
+
+_MOST_MEBIBYTES = 16
+"""The size of a frozen file that is read."""
 
 
 @click.group()
@@ -19,19 +23,26 @@ def config() -> None:
     epilog="""\b
 Examples:
   openpipe-mock config check
-  openpipe-mock config check tests/openpipe-mock.yaml""",
+  openpipe-mock config check tests/openpipe-mock.yaml
+  openpipe-mock config check --freeze frozen.json
+  openpipe-mock config check --frozen frozen.json""",
 )
 @click.argument("file", required=False, type=FILE)
-def check_config(file: Path | None) -> None:
+@click.option(
+    "--freeze", metavar="FROZEN", type=FILE, help="Write the answers to a fixed set of requests here."
+)
+@click.option("--frozen", metavar="FROZEN", type=FILE, help="Say which of those answers differ by now.")
+def check_config(file: Path | None, freeze: Path | None, frozen: Path | None) -> None:
     """Say all that is wrong with FILE (default: openpipe-mock.yaml or .yml).
 
-    Ends with 0 where nothing is, with 1 where something is, and with 2 where FILE can't be read.
+    Ends with 0 where nothing is, with 1 where something is or an answer differs, and with 2 where a file
+    can't be read or written.
     """
     from openpipe_mock.config.file import DEFAULT_FILE, ConfigError, TwoFiles, default_file, load_settings
 
     try:
         path = str(file or default_file() or DEFAULT_FILE)
-        load_settings(path)
+        settings = load_settings(path)
     except TwoFiles as error:
         fail(str(error), 2)
     except OSError as error:
@@ -39,7 +50,41 @@ def check_config(file: Path | None) -> None:
     except ConfigError as error:
         click.echo(str(error))
         sys.exit(1)
+    if settings.outdated:
+        click.echo(f"{path}: {settings.outdated}")
     click.echo(f"{path}: no problem")
+    if frozen:
+        _compare(settings, frozen)
+    if freeze:
+        _freeze(settings, freeze)
+
+
+def _freeze(settings: Settings, path: Path) -> None:
+    from openpipe_mock.cli.frozen import freeze
+
+    try:
+        path.write_bytes(freeze(settings))
+    except OSError as error:
+        fail(f"{path}: {error.strerror or error}", 2)
+    click.echo(f"{path}: written")
+
+
+def _compare(settings: Settings, path: Path) -> None:
+    """Print the answers that differ from those in a frozen file, and end with 1 if there are any."""
+    from openpipe_mock.cli.frozen import NotFrozen, changed_answers
+    from openpipe_mock.core.userfiles import MEBIBYTE, read_file
+
+    try:
+        found = changed_answers(settings, read_file(path, _MOST_MEBIBYTES * MEBIBYTE).data)
+    except OSError as error:
+        fail(f"{path}: {error.strerror or error}", 2)
+    except NotFrozen as error:
+        fail(f"{path}: {error}", 2)
+    for line in found:
+        click.echo(line)
+    if found:
+        sys.exit(1)
+    click.echo(f"{path}: all answers are the same")
 
 
 @config.command(

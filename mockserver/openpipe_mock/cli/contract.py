@@ -4,14 +4,14 @@ import datetime
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from openpipe_mock.cli.options import CONTEXT, FILE, fail
-from openpipe_mock.core.levels import LEVELS
+from openpipe_mock.contract.flags import FLAGS, Flag
 from openpipe_mock.core.resources import install_line
 
 if TYPE_CHECKING:
@@ -21,8 +21,31 @@ if TYPE_CHECKING:
     from openpipe_mock.contract.target import RunOptions
 
 _USAGE = 2
+_TOLD = 0.5
+"""Seconds of a wait for a busy server that is told on a terminal."""
 _EVERY = 50
 """Where standard error is no terminal, progress is printed after every so many checks."""
+
+
+def _run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the flags of a run to a command."""
+    for flag in reversed(FLAGS):
+        command = click.option(*_spellings(flag), **_settings(flag))(command)
+    return command
+
+
+def _spellings(flag: Flag) -> tuple[str, ...]:
+    return (*filter(None, [flag.short]), f"--{flag.name}", flag.option)
+
+
+def _settings(flag: Flag) -> dict[str, Any]:
+    """What click has to know of a flag. What is left out has the default of RunOptions."""
+    if flag.kind is bool:
+        return {"help": flag.help, "is_flag": True}
+    if flag.repeated:
+        return {"help": f"{flag.help} Repeatable.", "metavar": flag.metavar, "multiple": True}
+    kind = click.Choice(flag.choices) if flag.choices else flag.kind
+    return {"help": flag.help, "metavar": flag.metavar or None, "type": kind}
 
 
 @click.command(
@@ -32,69 +55,14 @@ _EVERY = 50
 Examples:
   openpipe-mock contract http://127.0.0.1:6736/api/v1
   openpipe-mock contract http://localhost:8000/api/v1 --criterion helpful@v1 --model openai:gpt-4o-mini
+  openpipe-mock contract http://localhost:8000/api/v1 --endpoint judge --jobs 8
   openpipe-mock contract https://api.openpipe.ai/api/v1 --criterion helpful --model openpipe:mine --dry-run
 \b
 Ends with 0 where the contract is kept, 1 where it is broken, 3 where that could not be told, and 2 for a
 command that makes no sense.""",
 )
 @click.argument("url")
-@click.option(
-    "--criterion",
-    "criteria",
-    multiple=True,
-    metavar="ID",
-    help="An id that the server knows, `name` or `name@vN`; repeatable.",
-)
-@click.option(
-    "--model", "models", multiple=True, metavar="NAME", help="A model that the server knows; repeatable."
-)
-@click.option(
-    "--latest", multiple=True, metavar="ID=vN", help="Which version of a criterion is the latest; repeatable."
-)
-@click.option(
-    "--level",
-    type=click.Choice(LEVELS),
-    default="sdk",
-    show_default=True,
-    help="Which checks decide: documented, plus sdk, plus source, plus decision. Others are only reported.",
-)
-@click.option("--only", multiple=True, metavar="ID", help="These checks alone; * is a wildcard; repeatable.")
-@click.option(
-    "-k", "match", default="", metavar="EXPR", help="Checks whose names fit, as in 'stream and not role'."
-)
-@click.option("--seed", default=0, show_default=True, type=int, help="Chooses among requests of one kind.")
-@click.option("--thorough", is_flag=True, help="Send every edit of the schemas, not one of each kind.")
-@click.option(
-    "--fuzz",
-    default=0,
-    metavar="N",
-    type=click.IntRange(min=0),
-    help="That many requests made by Hypothesis as well.",
-)
-@click.option("--large", is_flag=True, help="Texts above 8k characters also for servers elsewhere.")
-@click.option(
-    "--max-requests",
-    type=click.IntRange(min=1),
-    help="The budget. Default: 400, and 60 for servers elsewhere.",
-)
-@click.option(
-    "--rate",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="N",
-    help="At most so many requests a second.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="For one answer. Default: 10, and 60 for servers elsewhere.",
-)
-@click.option(
-    "--api-key",
-    metavar="KEY",
-    help="Default: OPENPIPE_API_KEY, for the service's own hosts and this machine.",
-)
-@click.option("--send-key", is_flag=True, help="Send OPENPIPE_API_KEY to any host.")
+@_run_options
 @click.option("--dry-run", is_flag=True, help="Print the plan and send nothing.")
 @click.option("--known", type=FILE, help="Deviations that fail nothing: a list of id, reason, expires.")
 @click.option("--write-known", type=FILE, help="Draft such a file from what is broken.")
@@ -128,9 +96,11 @@ def contract_command(**given: Any) -> None:
         )
     }
     verbose = given.pop("verbose")
-    options = RunOptions(**given)
+    options = RunOptions(**{name: value for name, value in given.items() if value is not None})
     again = rerun(options)
     today = datetime.date.today()
+    for problem in _unwritable(files):
+        fail(problem, _USAGE)
     try:
         known = _known(files["known"])
         before = deviations.read_baseline(files["baseline"]) if files["baseline"] else None
@@ -162,6 +132,24 @@ def _known(path: Path | None) -> "tuple[Known, ...]":
     return entries
 
 
+_WRITTEN = ("json_file", "junit_file", "html_file", "summary_file", "write_known")
+"""The flags that name a file to write."""
+
+
+def _unwritable(files: dict[str, Path | None]) -> Iterator[str]:
+    """Why files can't be written, before a run that would be lost."""
+    paths = [path for name in _WRITTEN if (path := files.get(name))]
+    for path in paths:
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            yield f"{path} can't be written: there is no folder {folder}"
+        elif not os.access(path if path.exists() else folder, os.W_OK):
+            yield f"{path} can't be written: permission denied"
+    regular = [path.resolve() for path in paths if path.is_file() or not path.exists()]
+    for twice in {path for path in regular if regular.count(path) > 1}:
+        yield f"{twice} is named for two reports; give each its own file"
+
+
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(line)
@@ -184,6 +172,7 @@ def rerun(options: "RunOptions") -> str:
         ("--latest", options.latest),
     ):
         words += [word for value in values for word in (flag, value)]
+    words += ["--endpoint", options.endpoint] if options.endpoint else []
     for flag in ("--thorough", "--large", "--send-key"):
         words += [flag] if getattr(options, flag[2:].replace("-", "_")) else []
     return shlex.join([*words, *(["--fuzz", str(options.fuzz)] if options.fuzz else [])])
@@ -197,6 +186,7 @@ def _progress(options: "RunOptions", verbose: bool) -> "Progress":
     return Progress(
         lambda planned: _say(plan(planned, whole=options.dry_run or verbose)),
         live() if sys.stderr.isatty() else _plainly,
+        waiting if sys.stderr.isatty() else Progress.waiting,
     )
 
 
@@ -208,6 +198,12 @@ def live() -> Callable[[int, int, int, int], None]:
         click.echo(f"\r\x1b[K{_so_far(number, total, *counts)}{end}", err=True, nl=False)
 
     return judged
+
+
+def waiting(seconds: float) -> None:
+    """Progress for a terminal: says that the server is waited for, until the next check is judged."""
+    if seconds >= _TOLD:
+        click.echo(f"\r\x1b[Kthe server is busy (429): waiting {seconds:.0f} s\r", err=True, nl=False)
 
 
 def _plainly(number: int, total: int, *counts: int) -> None:

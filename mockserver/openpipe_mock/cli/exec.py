@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from openpipe_mock.cli.options import CONTEXT, FILE, config_option, setting
+from openpipe_mock.cli.options import CONTEXT, FILE, GENERATION, config_option, setting
 
 if TYPE_CHECKING:
     from openpipe_mock.exec.run import Announce
@@ -61,11 +61,13 @@ Ends with COMMAND's own exit code; with 90 where it passed and its client broke 
 a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad command line.""",
 )
 @config_option("The mock's config file.")
+@setting("--answers", type=GENERATION, show_default=False, help="Pins the mock's answers across releases.")
 @setting("--seed", show_default=False, help="The mock's seed.")
 @setting(
     "--validation",
     show_default=False,
-    help="report: answer as the service does and count what strict would refuse.",
+    help="exact: refuse what popular clients send, too. lenient: answer as the service does and count"
+    " what strict would refuse.",
 )
 @click.option(
     "--variants",
@@ -130,7 +132,7 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
         raise click.UsageError(
             "there is no COMMAND; write it behind --, as in: openpipe-mock exec -- npm test"
         )
-    settings = {name: given[name] for name in ("seed", "validation") if given[name] is not None}
+    settings = {name: given[name] for name in ("answers", "seed", "validation") if given[name] is not None}
     only, variants = _chosen(given["variant"], given["variants"])
     try:
         source = Source.from_flag(given["config"], settings)

@@ -9,9 +9,11 @@ from typing import Any, NoReturn, TypeVar, get_args
 import click
 
 from openpipe_mock.config.settings import Settings
+from openpipe_mock.core.seeded import ANSWERS
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+GENERATION = click.IntRange(1, ANSWERS)
 FILE = click.Path(dir_okay=False, path_type=Path)
 _SETTINGS = {field.name: field for field in fields(Settings)}
 
@@ -26,6 +28,23 @@ def option(flag: str, **settings: Any) -> Callable[[_Command], _Command]:
     return click.option(flag, envvar=variable(flag), show_envvar=True, **settings)
 
 
+class _Words(click.Choice[str]):
+    """The words of a setting; one that it has no more is refused with what to write in its place."""
+
+    def __init__(self, name: str, words: tuple[str, ...]) -> None:
+        super().__init__(words)
+        self.setting = name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.choices:
+            from openpipe_mock.config.file import schema
+
+            gone = schema()["properties"][self.setting].get("goneMessages", {}).get(value)
+            if gone:
+                self.fail(f"{gone}.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def setting(flag: str, **more: Any) -> Callable[[_Command], _Command]:
     """A flag for the setting of its name; where it is left out, the config file's value holds.
 
@@ -33,7 +52,7 @@ def setting(flag: str, **more: Any) -> Callable[[_Command], _Command]:
     """
     field = _SETTINGS[flag.removeprefix("--").replace("-", "_")]
     words = get_args(field.type)
-    kind = click.Choice(words) if words else field.type
+    kind = _Words(field.name, words) if words else field.type
     shown = f"as in the config file, else {field.default}"
     return option(flag, **{"type": kind, "show_default": shown, **more})
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from openpipe_mock.cli.options import FILE, config_option, fail, option, setting
+from openpipe_mock.cli.options import FILE, GENERATION, config_option, fail, option, setting
 from openpipe_mock.cli.record import FOLDER, tape_maker, upstream_of, upstream_options
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.server.signals import leave_calmly
@@ -24,11 +24,12 @@ Examples:
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @option("--port", default=6736, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
 @config_option("Scores, answers, faults and timing from this file; it is read again whenever it is saved.")
+@setting("--answers", type=GENERATION, help="Pins texts, scores and ids across releases.")
 @setting("--seed", help="Other seeds give other scores, texts and ids.")
 @setting(
     "--validation",
-    help="strict: as documented. lenient: as the service does, unknown properties dropped and top-level"
-    " scalars coerced. report: as lenient, and says what strict would refuse.",
+    help="strict: as documented, but chat takes what popular clients send. exact: as documented. lenient: as"
+    " the service does, unknown properties dropped and top-level scalars coerced.",
 )
 @setting("--ids", help="content: derived from the request. random: new each time.")
 @setting("--clock", help="fixed: a plausible past time, derived from the request. real: now.")

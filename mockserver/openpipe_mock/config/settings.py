@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict, get_args
+from typing import Literal, TypedDict
 
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.scorers import Declarations, Declared
@@ -10,34 +10,34 @@ from openpipe_mock.answers.scripts import Script
 from openpipe_mock.answers.tools import AutoTools
 from openpipe_mock.config.cassettes import USUAL, CassetteRules
 from openpipe_mock.config.limits import Limits
-from openpipe_mock.core.seeded import ANSWERS, Draw
+from openpipe_mock.core.seeded import ANSWERS, OLDEST_ANSWERS
 from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.faults.fault import Fault
 from openpipe_mock.matching.rules import rulebook
 
-Validation = Literal["strict", "lenient", "report"]
+Validation = Literal["strict", "exact", "lenient"]
 Ids = Literal["content", "random"]
 Clock = Literal["fixed", "real"]
 Repeat = Literal["same", "vary"]
 Unknown = Literal["judge", "not_found"]
-VALIDATIONS: tuple[Validation, ...] = get_args(Validation)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All that decides the answers: the same settings and requests give the same bytes.
 
-    `seed`: any integer. `validation`: how requests are checked: `strict` as documented; `lenient` as the
-    service does it, with unknown members dropped and top-level scalars coerced; `report` like lenient, with
-    notes on what strict would refuse. `answers`: the generation of texts, scores and ids. `max_body_bytes`:
-    longer bodies get 413. `ids`, `clock`: with `random` and `real` ids and times differ from run to run.
-    `repeat`: with `vary` the n-th identical request gets an answer of its own. `auto_tools`: when to call a
-    tool under `tool_choice: auto`. `magic`: whether names that begin with `mock-` and headers `x-mock-…` are
-    magic. `known_models`: globs; without any, every model exists. `criteria`: the declared ones by name.
-    `unknown_criteria`: what to do with others; None judges them while none is declared. `keys`: without any,
-    every bearer token is accepted that doesn't begin with `invalid`. `read_only_keys`: may judge, and
-    complete with the project's own models. `cassette`: rules for recordings. `variant`: the name of a variant
-    (`faults/variants`), "" for the usual answers. `known`, `draw`: made from the others, for the engines.
+    `seed`: any integer. `validation`: how requests are checked: `strict` as documented, but chat takes what
+    popular clients send (`openapi/tolerances`); `exact` as documented; `lenient` as the service does it, with
+    unknown members dropped and top-level scalars coerced. `answers`: the generation of texts, scores and ids.
+    `max_body_bytes`: longer bodies get 413. `ids`, `clock`: with `random` and `real` ids and times differ
+    from run to run. `repeat`: with `vary` the n-th identical request gets an answer of its own. `auto_tools`:
+    when to call a tool under `tool_choice: auto`. `prompt_schemas`: whether a JSON Schema in a prompt that
+    asks for JSON is answered with a value for it. `magic`: whether names that begin with `mock-` and headers
+    `x-mock-…` are magic. `known_models`: globs; without any, every model exists. `criteria`: the declared
+    ones by name. `unknown_criteria`: what to do with others; None judges them while none is declared. `keys`:
+    without any, every bearer token is accepted that doesn't begin with `invalid`. `read_only_keys`: may
+    judge, and complete with the project's own models. `cassette`: rules for recordings. `variant`: the name
+    of a variant (`faults/variants`), "" for the usual answers. `known`: made from the others, for the engines.
     """
 
     seed: int = 0
@@ -48,6 +48,7 @@ class Settings:
     clock: Clock = "fixed"
     repeat: Repeat = "same"
     auto_tools: AutoTools = "mention"
+    prompt_schemas: bool = True
     magic: bool = True
     keys: tuple[str, ...] = ()
     read_only_keys: tuple[str, ...] = ()
@@ -62,13 +63,24 @@ class Settings:
     variant: str = ""
 
     known: Declarations = field(init=False, repr=False, compare=False)
-    draw: Draw = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "known", Declarations(self.criteria, self.magic, self.judges_unknown))
-        object.__setattr__(self, "draw", Draw(self.answers, self.seed))
         object.__setattr__(self, "completions", rulebook(self.completions))
         object.__setattr__(self, "faults", rulebook(self.faults))
+
+    @property
+    def given_answers(self) -> int:
+        """The generation of answers that is given: that of `answers`, or the oldest where that is gone."""
+        return max(self.answers, OLDEST_ANSWERS)
+
+    @property
+    def outdated(self) -> str:
+        """What to tell a user who asks for a generation of answers that is gone; "" for one that is there."""
+        asked, given = self.answers, self.given_answers
+        if asked == given:
+            return ""
+        return f"answers {asked} is gone, and {given} is given in its place; write answers: {given}"
 
     @property
     def judges_unknown(self) -> bool:
@@ -82,12 +94,14 @@ class Overrides(TypedDict, total=False):
     None: as in the file. Their order is that of messages.
     """
 
+    answers: int | None
     seed: int | None
     validation: Validation | None
     ids: Ids | None
     clock: Clock | None
     repeat: Repeat | None
     auto_tools: AutoTools | None
+    prompt_schemas: bool | None
     magic: bool | None
     unknown_criteria: Unknown | None
     variant: str | None

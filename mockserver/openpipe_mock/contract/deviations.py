@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ _DAYS = 90
 """Days after which a drafted entry expires."""
 _MOST_ALONE = 3
 """Members of one family that a draft names; more of them get one pattern."""
+_OPEN = {"flaky", "unchecked"}
+"""The states of checks of which a run can't tell whether they hold."""
 _MOST_KNOWN_BYTES = MEBIBYTE
 _MOST_BASELINE_BYTES = 64 * MEBIBYTE
 
@@ -136,23 +138,42 @@ def _patterns(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
     return found
 
 
-def read_baseline(path: Path) -> frozenset[str]:
-    """The ids of the checks that an earlier run, written by `--json`, found broken. Raises BadFile."""
+def read_baseline(path: Path) -> Mapping[str, str]:
+    """The states of the checks in an earlier run, written by `--json`, by their ids. Raises BadFile.
+
+    A broken check that decided nothing there counts as kept.
+    """
     try:
         value = json.loads(read_file(path, _MOST_BASELINE_BYTES).data.decode("utf-8"))
-        return frozenset(
-            check["id"] for check in value["checks"] if check["state"] == "broken" and check["decides"]
-        )
+        states = {check["id"]: _state(check["state"], check["decides"]) for check in value["checks"]}
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
     except (ValueError, TypeError, KeyError):
         raise BadFile(f"{path}: expected the file that --json wrote") from None
+    if set(states.values()) <= _OPEN:
+        raise BadFile(f"{path}: that run checked nothing; name the file of one that did")
+    return states
 
 
-def against_baseline(result: Result, before: frozenset[str]) -> Result:
-    """The result compared with an earlier run: only checks that are newly broken fail."""
+def _state(state: str, decides: bool) -> str:
+    return "kept" if state == "broken" and not decides else str(state)
+
+
+def against_baseline(result: Result, before: Mapping[str, str]) -> Result:
+    """The result compared with an earlier run: only what that run had checked and did not find broken fails.
+
+    What it left open fails nothing either.
+    """
     now = [outcome.check.id for outcome in result.deciding("broken")]
     checked = {outcome.check.id for outcome in result.outcomes if outcome.state != "unchecked"}
-    new = tuple(name for name in now if name not in before)
-    gone = tuple(sorted(name for name in before if name in checked and name not in now))
-    return replace(result, compared=Compared(new, gone, tuple(name for name in now if name in before)))
+    broken = sorted(name for name, state in before.items() if state == "broken")
+    compared = Compared(
+        new=tuple(name for name in now if before.get(name, "unchecked") not in ("broken", "unchecked")),
+        gone=tuple(name for name in broken if name in checked and name not in now),
+        unchanged=tuple(name for name in now if before.get(name) == "broken"),
+        unknown=tuple(name for name in now if before.get(name, "unchecked") == "unchecked"),
+        open=tuple(name for name, state in before.items() if state in _OPEN),
+    )
+    lost = [name for name in broken if name not in checked]
+    told = [f"{name} was broken in the baseline and was not checked this time." for name in lost]
+    return replace(result, compared=compared, remarks=(*result.remarks, *told))

@@ -34,8 +34,12 @@ _TELLING = ("cache-control", "location", "retry-after")
 
 def verdict(result: Result) -> str:
     """The verdict in a sentence, without its full stop."""
-    before = len(result.as_before)
-    return f"{_judged(result)}; {before} as in the baseline" if before else _judged(result)
+    unknown = result.compared.unknown if result.compared else ()
+    unasked = sum(outcome.check.id in unknown for outcome in result.as_before)
+    before = len(result.as_before) - unasked
+    told = [f"{before} as in the baseline"] if before else []
+    told += [f"{unasked} not checked by the baseline"] if unasked else []
+    return "; ".join([_judged(result), *told])
 
 
 def _judged(result: Result) -> str:
@@ -153,7 +157,8 @@ def _facts(outcome: Outcome, seen: Iterable[Fact], url: str, rerun: str) -> Iter
             yield Fact("curl", command, True, copy=True)
     yield Fact("Rests on", f"“{citation(check.id, check.quote, first.pointer)}”")
     yield Fact("Remedy", check.remedy)
-    yield Fact("Again", f"{rerun} --only {shlex.quote(first.case)}", True, copy=True)
+    again = " ".join(f"--only {shlex.quote(each)}" for each in first.only)
+    yield Fact("Again", f"{rerun} {again}", True, copy=True)
 
 
 def sent(exchange: Exchange, check: Check) -> str:

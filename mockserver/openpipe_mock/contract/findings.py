@@ -54,6 +54,12 @@ class Finding:
         return len(self.evidence.request.body) if self.evidence else 0
 
     @property
+    def only(self) -> tuple[str, ...]:
+        """The ids for `--only` that send and report just this."""
+        beside = self.case.partition("[")[0] != self.check
+        return (self.case, self.check) if beside else (self.case,)
+
+    @property
     def placed(self) -> str:
         """The sentence, behind its pointer if it has one."""
         return f"{self.pointer}: {self.sentence}" if self.pointer else self.sentence
@@ -141,11 +147,17 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The ids of broken checks compared with an earlier run's."""
+    """The ids of broken checks compared with an earlier run's.
+
+    unknown  broken now, and not checked then
+    open     what that run left open: checks that were flaky or could not be checked
+    """
 
     new: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,22 +221,25 @@ class Result:
     @property
     def open_questions(self) -> list[str]:
         """Reasons why the run is inconclusive, one sentence each."""
-        return [*self._questions()]
+        return [sentence for _, sentence in self._questions()]
 
-    def _questions(self) -> Iterator[str]:
+    def _questions(self) -> Iterator[tuple[str, str]]:
+        """The id of what is open, "" for the whole run, and a sentence about it."""
         for endpoint, reason in self.unreached.items():
-            yield f"{endpoint} was not judged. {reason}"
+            yield f"reachability.{endpoint}", f"{endpoint} was not judged. {reason}"
         for outcome in self.deciding("flaky"):
-            yield f"{outcome.check.id} is flaky: it broke once and held when it was asked again."
+            name = outcome.check.id
+            yield name, f"{name} is flaky: it broke once and held when it was asked again."
         for outcome in self.in_state("unchecked"):
             check = outcome.check
             reached = check.endpoint not in self.unreached
             if check.id in self.planned.musts and decides(check.level, self.level) and reached:
-                yield f"{check.id} was not checked: {'; '.join(outcome.reasons) or 'nothing showed it'}."
+                because = "; ".join(outcome.reasons) or "nothing showed it"
+                yield check.id, f"{check.id} was not checked: {because}."
         if self.crashes:
-            yield "The suite itself failed; its traceback stands below."
+            yield "", "The suite itself failed; its traceback stands below."
         if not self.outcomes and not self.crashes:
-            yield "Nothing was checked."
+            yield "", "Nothing was checked."
 
     @property
     def breaks(self) -> list[Outcome]:
@@ -235,7 +250,8 @@ class Result:
     def verdict(self) -> _Verdict:
         if self.breaks:
             return "broken"
-        return "inconclusive" if self.open_questions else "kept"
+        before = self.compared.open if self.compared else ()
+        return "inconclusive" if any(name not in before for name, _ in self._questions()) else "kept"
 
     @property
     def exit_code(self) -> int:
@@ -249,7 +265,6 @@ def outcomes(results: Iterable[CaseResult], planned: Planned) -> tuple[Outcome, 
     reasons: dict[str, list[str]] = {}
     examined: set[str] = set()
     for result in results:
-        checks[result.check.id] = result.check
         examined |= result.examined
         if result.unjudged:
             reasons.setdefault(result.check.id, []).append(result.unjudged)

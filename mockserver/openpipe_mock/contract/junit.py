@@ -20,8 +20,10 @@ def report_junit(result: Result, rerun: str) -> str:
 def _cases(result: Result, rerun: str) -> Iterator[JUnitCase]:
     failing = {outcome.check.id for outcome in result.breaks}
     before = {outcome.check.id for outcome in result.as_before}
+    unknown = result.compared.unknown if result.compared else ()
     for outcome in result.outcomes:
-        excuse = "broken as in the baseline" if outcome.check.id in before else outcome.excuse
+        told = "not checked by the baseline" if outcome.check.id in unknown else "broken as in the baseline"
+        excuse = told if outcome.check.id in before else outcome.excuse
         yield _case(outcome, result, rerun, outcome.check.id in failing, excuse)
     questions = [*result.open_questions, *result.crashes]
     if questions:

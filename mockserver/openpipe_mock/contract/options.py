@@ -4,48 +4,31 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from openpipe_mock.contract.flags import FLAGS, Flag
 from openpipe_mock.contract.target import RunOptions
-from openpipe_mock.core.levels import LEVELS
 
 if TYPE_CHECKING:
     from openpipe_mock.contract.findings import CaseResult, Planned
 
 
-def _value(metavar: str, words: str, kind: type = str) -> dict[str, Any]:
-    return {"metavar": metavar, "help": words, "type": kind}
+URL = Flag("url", "The server to judge, with its /api/v1.", "URL")
+OPTIONS = (URL, *FLAGS)
+"""The options of the suite under pytest, each behind `--openpipe-`."""
 
 
-def _repeated(metavar: str, words: str) -> dict[str, Any]:
-    return {"metavar": metavar, "help": f"{words}; repeatable", "action": "append"}
+def _settings(flag: Flag) -> dict[str, Any]:
+    """What pytest has to know of a flag."""
+    if flag.kind is bool:
+        return {"help": flag.help, "action": "store_true"}
+    if flag.choices:
+        return {"help": flag.help, "choices": flag.choices}
+    if flag.repeated:
+        return {"help": f"{flag.help} Repeatable.", "metavar": flag.metavar, "action": "append"}
+    return {"help": flag.help, "metavar": flag.metavar, "type": flag.kind}
 
-
-def _flag(words: str) -> dict[str, Any]:
-    return {"help": words, "action": "store_true"}
-
-
-OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("url", _value("URL", "the server to judge, with its /api/v1")),
-    ("api-key", _value("KEY", "the key to send; OPENPIPE_API_KEY where that belongs to the host")),
-    ("send-key", _flag("send OPENPIPE_API_KEY to any host")),
-    ("criterion", _repeated("ID", "a criterion that the server knows")),
-    ("model", _repeated("NAME", "a model that the server knows")),
-    ("latest", _repeated("ID=vN", "the latest version of a criterion")),
-    ("seed", _value("N", "chooses among the requests of one kind", int)),
-    ("level", {"choices": LEVELS, "help": "up to which word a break is a failure"}),
-    ("max-requests", _value("N", "the budget: 400, and 60 for hosts elsewhere", int)),
-    ("rate", _value("N", "requests a second at most", float)),
-    ("timeout", _value("SECONDS", "for one answer: 10, and 60 for hosts elsewhere", float)),
-    ("thorough", _flag("send every edit of the schemas")),
-    ("fuzz", _value("N", "that many requests made by Hypothesis as well", int)),
-    ("large", _flag("texts above 8k for hosts elsewhere too")),
-    ("match", _value("EXPR", "checks whose names fit, as pytest's -k")),
-    ("only", _repeated("ID", "these checks alone; * is a wildcard")),
-)
-"""Name, behind `--openpipe-`, and what pytest has to know of it. Defaults are those of RunOptions."""
 
 RUN_OPTIONS = pytest.StashKey[RunOptions]()
 """The options of a run that the package starts, which pytest's command line then doesn't have."""
-_PLURALS = {"criterion": "criteria", "model": "models"}
 
 
 def options_of(config: pytest.Config) -> RunOptions:
@@ -53,11 +36,10 @@ def options_of(config: pytest.Config) -> RunOptions:
     if RUN_OPTIONS in config.stash:
         return config.stash[RUN_OPTIONS]
     given: dict[str, Any] = {}
-    for name, _ in OPTIONS:
-        value = config.getoption(f"--openpipe-{name}")
+    for flag in OPTIONS:
+        value = config.getoption(f"--openpipe-{flag.name}")
         if value is not None:
-            plain = tuple(value) if isinstance(value, list) else value
-            given[_PLURALS.get(name, name.replace("-", "_"))] = plain
+            given[flag.option] = tuple(value) if isinstance(value, list) else value
     return RunOptions(**given)
 
 
@@ -70,6 +52,12 @@ class _Hooks:
     def pytest_openpipe_judged(self, item: pytest.Item, result: "CaseResult") -> None:
         """Called when an item's case was judged."""
 
+    def pytest_openpipe_waiting(self, seconds: float) -> None:
+        """Called in any thread before a wait for a busy server."""
+
+    def pytest_openpipe_ended(self, requests: int, remarks: tuple[str, ...]) -> None:
+        """Called when nothing more is sent, with the number of all requests, and sentences for the user."""
+
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(_Hooks)
@@ -77,10 +65,13 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("openpipe-mock", "the contract suite of openpipe-mock")
-    for name, settings in OPTIONS:
-        group.addoption(f"--openpipe-{name}", **settings)
+    for flag in OPTIONS:
+        group.addoption(f"--openpipe-{flag.name}", **_settings(flag))
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Each process would ask everything again, with a budget of its own.
+    if getattr(config.option, "tx", None):
+        raise pytest.UsageError("pytest-xdist can't share this run: leave out -n, and pass --openpipe-jobs N")
     words = "openpipe_contract(id, level, cost): a check of openpipe-mock's contract suite"
     config.addinivalue_line("markers", words)

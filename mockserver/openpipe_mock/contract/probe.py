@@ -7,10 +7,12 @@ says in plain words what happened. Requests are recorded without the key, and wh
 
 import http.cookiejar
 import json
+import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, Literal
@@ -18,6 +20,7 @@ from typing import Any, Literal
 import httpx
 
 from openpipe_mock import __version__
+from openpipe_mock.contract.decoding import NotDecodable, TooManyEncodings, decoded
 from openpipe_mock.contract.target import KEY_VARIABLE, Target
 from openpipe_mock.core import eventstream, strictjson
 from openpipe_mock.core.errors import ParseError
@@ -32,13 +35,17 @@ _NO_KEY = "op-contract"
 WRONG_KEY = "invalid-key-of-the-contract-suite"
 _AGENT = f"openpipe-mock-contract/{__version__}"
 
-_MOST_BYTES = 32 * 2**20
+_MOST_BYTES = 8 * 2**20
 """Bytes that are read of an answer at most."""
+_MOST_QUOTED = 2**16
+"""Bytes of an answer that a finding keeps."""
 _LONGEST_WAIT = 10.0
 """Seconds that a `Retry-After` may ask for. For longer ones nothing is sent again."""
 MOST_PATIENCE = 60.0
 """Seconds that a whole run spends waiting at most."""
 _MOST_WAITS = 3
+_LONGEST_PACE = 0.2
+"""Seconds between two requests to a server that was busy once, at most."""
 _BUSY = (429, 503)
 
 
@@ -75,6 +82,8 @@ class Exchange:
     body     what arrived of the body, decoded
     failure  what went wrong in transport, in plain words; "" when nothing did
     seconds  from the first byte sent to the last received, without waiting
+    hangups  how often the server had hung up on a kept connection, where it did so here; the request was
+             sent again
     """
 
     request: Request
@@ -83,6 +92,7 @@ class Exchange:
     body: bytes = b""
     failure: str = ""
     seconds: float = 0.0
+    hangups: int = 0
 
     def header(self, name: str) -> str:
         return _found(self.headers, name)
@@ -115,6 +125,20 @@ class Exchange:
         """The JSON value, None where the body is none."""
         return self.parsed[0]
 
+    @property
+    def silent(self) -> bool:
+        """Whether no answer began."""
+        return bool(self.failure) and not self.status
+
+    @property
+    def large(self) -> bool:
+        """Whether the body is longer than what findings keep of it."""
+        return len(self.body) > _MOST_QUOTED
+
+    def quoted(self) -> "Exchange":
+        """The exchange with the beginning of its body, without what was parsed of it."""
+        return replace(self, body=self.body[:_MOST_QUOTED])
+
     @cached_property
     def stream(self) -> eventstream.EventStream:
         return eventstream.read_events(self.body)
@@ -142,35 +166,115 @@ class BudgetSpent(Exception):
     """The budget has no request left."""
 
 
-class Unanswered(Exception):
-    """Too many requests got no answer; further ones would only take time."""
+class _Line:
+    """One thread's way to the server: an HTTP client, and its connection while there is one."""
+
+    def __init__(self, probe: "Probe") -> None:
+        self._probe = probe
+        self._client: httpx.Client | None = None
+        self._connection: socket.socket | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether a connection of an earlier request may be used again."""
+        return self._client is not None
+
+    @property
+    def client(self) -> httpx.Client:
+        self._client = self._client or self._probe.new_client()
+        return self._client
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take a second handle of each connection, which stays when TLS takes over the first."""
+        if event.endswith("connect_tcp.complete"):
+            self._release()
+            self._connection = info["return_value"].get_extra_info("socket").dup()
+
+    def cut(self) -> None:
+        """End what goes on at the connection. May be called by any thread."""
+        connection = self._connection
+        if connection:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._release()
+        client, self._client = self._client, None
+        if client:
+            client.close()
+
+    def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection:
+            connection.close()
 
 
-_NEVER_HEARD, _IN_A_ROW, _IN_ALL = 2, 5, 8
-"""Unanswered requests after which no more are sent: to a server that never answered, in a row, in all."""
+class _Deadline:
+    """Cuts a line when an exchange takes too long. httpx bounds each read, and no exchange as a whole."""
+
+    def __init__(self, line: _Line, seconds: float) -> None:
+        self._line, self._lock, self._over = line, threading.Lock(), False
+        self.passed = False
+        self._timer = threading.Timer(seconds, self._pass)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "_Deadline":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._over = True
+
+    def _pass(self) -> None:
+        with self._lock:
+            if not self._over:
+                self.passed = True
+                self._line.cut()
 
 
 @dataclass
 class Probe:
-    """Sends requests to one server and counts them. Not for several threads.
+    """Sends requests to one server and counts them. Threads may share it; each has a client of its own.
 
-    `clock` and `sleep` are in seconds. `waited` sums up the waiting for a busy server. `silences` counts the
-    unanswered requests in a row, `unanswered` all of them; `heard` says whether any was answered.
+    clock, sleep  in seconds; without `sleep`, waits end when the probe is stopped
+    waiting       is called with the seconds before each wait for a busy server
+    sent          all requests on the wire
+    waited        seconds of waiting for a busy server
+    resends       requests that may still be sent again, as the server was busy or had hung up
+    slowed        the server was busy, or had no answer beside others; requests go one at a time since then
+    hangups       how often it hung up on a kept connection; at one moment counts once
     """
 
     target: Target
     clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], object] | None = None
     transport: httpx.BaseTransport | None = None
+    waiting: Callable[[float], object] = lambda seconds: None
+    resends: int = 10
     sent: int = 0
     waited: float = 0.0
-    heard: bool = False
-    silences: int = 0
-    unanswered: int = 0
-    last: float = field(default=float("-inf"))
+    slowed: bool = False
+    hangups: int = 0
 
-    @cached_property
-    def client(self) -> httpx.Client:
+    def __post_init__(self) -> None:
+        self._lock, self._again, self._stopped = threading.Lock(), threading.Lock(), threading.Event()
+        self._threads, self._lines = threading.local(), list[_Line]()
+        self._interval = 1 / self.target.rate if self.target.rate else 0.0
+        self._next = self._hung_up = float("-inf")
+        self._window, self._served = 0.0, 0
+
+    @property
+    def line(self) -> _Line:
+        """The line of the calling thread."""
+        if not hasattr(self._threads, "line"):
+            self._threads.line = _Line(self)
+            self._lines.append(self._threads.line)
+        found: _Line = self._threads.line
+        return found
+
+    def new_client(self) -> httpx.Client:
         """A client without cookies, redirects, compression and, for local servers, proxies."""
         client = httpx.Client(
             transport=self.transport,
@@ -184,82 +288,141 @@ class Probe:
         client.cookies.jar.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         return client
 
+    def stop(self) -> None:
+        """End every exchange that is under way; nothing more is sent."""
+        self._stopped.set()
+        for line in list(self._lines):
+            line.cut()
+
     def close(self) -> None:
-        if "client" in self.__dict__:
-            self.client.close()
-            del self.client
+        """Close the connections, of which none may be in use."""
+        for line in self._lines:
+            line.close()
 
     @property
     def left(self) -> int:
-        return max(0, self.target.max_requests - self.sent)
+        return 0 if self._stopped.is_set() else max(0, self.target.max_requests - self.sent)
 
     def send(self, request: Request) -> Exchange:
         """Send a request, again after a wait while the server is busy, and return the last exchange.
 
-        Raises BudgetSpent when no request is left, Unanswered when too many got no answer.
+        Raises BudgetSpent when no request is left.
         """
-        exchange = self.once(request)
+        exchange, answered = self._once(request), self.clock()
+        if exchange.busy:
+            with self._again:  # one at a time: a server may be busy as it takes few requests at once
+                exchange = self._until_served(exchange, answered)
+        return exchange
+
+    def again(self, exchange: Exchange) -> Exchange:
+        """Send a request once more that failed beside others, since the server may take fewer at once.
+
+        Nothing else may be under way. If it is answered now, requests go one at a time from then on.
+        """
+        with self._lock:
+            allowed = self._may_resend()
+        if not allowed:
+            return exchange
+        alone = self._once(exchange.request)
+        self.slowed = self.slowed or not alone.failure
+        return alone
+
+    def _until_served(self, exchange: Exchange, answered: float) -> Exchange:
+        """Send a request again that was answered at a time by "busy", for as long as that may take."""
         for attempt in range(_MOST_WAITS):
             seconds = _pause(exchange, attempt)
-            if (
-                seconds is None
-                or seconds > _LONGEST_WAIT
-                or self.waited + seconds > MOST_PATIENCE
-                or not self.left
-            ):
+            if seconds is None or seconds > _LONGEST_WAIT or not self._wait(answered + seconds):
                 break
-            self.waited += seconds
-            self.sleep(seconds)
-            exchange = self.once(request)
+            exchange, answered = self._once(exchange.request), self.clock()
         return exchange
 
-    def once(self, request: Request) -> Exchange:
+    def _wait(self, until: float) -> bool:
+        """Wait for a busy server up to a time, unless patience or what may be sent again is at its end."""
+        with self._lock:
+            now = self.clock()
+            seconds, until = max(0.0, until - now), max(self._next, until)
+            longer = until - max(self._next, now)
+            if self.waited + longer > MOST_PATIENCE or not self._may_resend():
+                return False
+            self.waited += longer
+            self._slow_down(until)
+        self.waiting(seconds)
+        self._sleep(seconds)
+        return True
+
+    def _sleep(self, seconds: float) -> None:
+        (self.sleep or self._stopped.wait)(seconds)
+
+    def _may_resend(self) -> bool:
+        """Whether a request may be sent again; it is counted here."""
+        allowed = self.resends > 0 and self.left > 0
+        self.resends -= allowed
+        return allowed
+
+    def _slow_down(self, until: float) -> None:
+        """Send nothing before that time, and from then on no faster than the server took requests so far."""
+        self.slowed, self._next = True, until
+        if self._served:
+            self._interval = max(self._interval, min((until - self._window) / self._served, _LONGEST_PACE))
+        self._served = 0
+
+    def _once(self, request: Request) -> Exchange:
         """Send a request without waiting; once more where the server had closed a kept connection."""
-        reused, exchange = "client" in self.__dict__, self.attempt(request)
-        if reused and exchange.failure == NO_ANSWER and self.left:
-            self.close()
-            exchange = self.attempt(request)
-        silent = bool(exchange.failure) and not exchange.status
-        self.heard = self.heard or not silent
-        self.silences = self.silences + 1 if silent else 0
-        self.unanswered += silent
-        return exchange
+        kept, started = self.line.kept, self.clock()
+        exchange = self._attempt(request)
+        if not (kept and exchange.failure == NO_ANSWER) or self._stopped.is_set():
+            return exchange
+        with self._lock:
+            if started > self._hung_up:
+                self.hangups += 1
+            self._hung_up, hangups = self.clock(), self.hangups
+            allowed = self._may_resend()
+        return replace(self._attempt(request) if allowed else exchange, hangups=hangups)
 
-    def attempt(self, request: Request) -> Exchange:
-        if self.silences >= (_IN_A_ROW if self.heard else _NEVER_HEARD) or self.unanswered >= _IN_ALL:
-            raise Unanswered
-        if not self.left:
-            raise BudgetSpent
-        self.keep_pace()
-        self.sent += 1
-        started, pieces, failure = self.clock(), list[bytes](), ""
-        exchange = Exchange(request)
-        url, headers = f"{self.target.url}{request.path}", list(self.headers(request))
-        try:
-            with self.client.stream(
-                request.method, url, content=request.body or None, headers=headers
-            ) as response:
-                head = tuple((name.lower(), value) for name, value in response.headers.multi_items())
-                exchange = Exchange(request, response.status_code, head)
-                failure = self.read(response, pieces, started + self.target.timeout)
-        except httpx.HTTPError as error:
-            failure = _plain(error, exchange)
-            self.close()
-        except httpx.InvalidURL as error:
-            failure = f"the URL can't be used: {error}"
+    def _attempt(self, request: Request) -> Exchange:
+        self._keep_pace()
+        line, pieces, failure = self.line, list[bytes](), ""
+        exchange, started = Exchange(request), self.clock()
+        url = f"{self.target.url}{request.path}"
+        headers = [(name.encode(), value.encode()) for name, value in self.headers(request)]
+        with _Deadline(line, self.target.timeout) as deadline:
+            try:
+                with line.client.stream(
+                    request.method,
+                    url,
+                    content=request.body or None,
+                    headers=headers,
+                    extensions={"trace": line.trace},
+                ) as response:
+                    head = tuple((name.lower(), value) for name, value in response.headers.multi_items())
+                    exchange = Exchange(request, response.status_code, head)
+                    failure = self._read(response, pieces, started + self.target.timeout)
+            except httpx.HTTPError as error:
+                failure = _plain(error, exchange)
+            except httpx.InvalidURL as error:
+                failure = f"the URL can't be used: {error}"
+        if deadline.passed:
+            failure = NOT_IN_TIME if exchange.status else SILENT
+        if failure:
+            line.close()
         seconds = self.clock() - started
-        return self.redacted(replace(exchange, body=b"".join(pieces), failure=failure, seconds=seconds))
+        return self._redacted(replace(exchange, body=b"".join(pieces), failure=failure, seconds=seconds))
 
-    def read(self, response: httpx.Response, pieces: list[bytes], end: float) -> str:
+    def _read(self, response: httpx.Response, pieces: list[bytes], end: float) -> str:
         """Append the body's pieces as they arrive. Returns why it was not read to its end, "" if it was."""
         size = 0
-        for piece in response.iter_bytes():
-            pieces.append(piece)
-            size += len(piece)
-            if size > _MOST_BYTES:
-                return ENDLESS
-            if self.clock() > end:
-                return NOT_IN_TIME
+        try:
+            for piece in decoded(response.iter_raw(), response.headers.get("content-encoding", "")):
+                pieces.append(piece)
+                size += len(piece)
+                if size > _MOST_BYTES:
+                    return ENDLESS
+                if self.clock() > end:
+                    return NOT_IN_TIME
+        except NotDecodable:
+            return "the body is not encoded as its Content-Encoding says"
+        except TooManyEncodings:
+            return "the body is encoded more than twice"
         return ""
 
     def headers(self, request: Request) -> Iterator[tuple[str, str]]:
@@ -272,14 +435,21 @@ class Probe:
             yield "authorization", f"Bearer {keys[request.credential]}"
         yield from request.headers
 
-    def keep_pace(self) -> None:
-        if self.target.rate:
-            due = self.last + 1 / self.target.rate
-            if self.clock() < due:
-                self.sleep(due - self.clock())
-        self.last = self.clock()
+    def _keep_pace(self) -> None:
+        """Count a request and wait for its turn. Raises BudgetSpent."""
+        with self._lock:
+            if not self.left:
+                raise BudgetSpent
+            now = self.clock()
+            turn = max(now, self._next)
+            self._next = turn + self._interval
+            self._window = self._window if self._served else turn
+            self._served += 1
+            self.sent += 1
+        if turn > now:
+            self._sleep(turn - now)
 
-    def redacted(self, exchange: Exchange) -> Exchange:
+    def _redacted(self, exchange: Exchange) -> Exchange:
         """The exchange without the key, wherever the server repeated it."""
         headers, body = exchange.headers, exchange.body
         for secret in self.target.secrets:
@@ -302,13 +472,15 @@ def _pause(exchange: Exchange, attempt: int) -> float | None:
 
 
 NO_ANSWER = "it hung up without an answer"
+SILENT = "no answer in time"
+NO_HTTP = "it does not speak HTTP"
+NO_TLS = "no connection: it speaks no TLS"
 NOT_IN_TIME = "its answer was not complete in time"
 ENDLESS = f"its answer is longer than {_MOST_BYTES // 2**20} MiB"
 _PLAIN: tuple[tuple[type[httpx.HTTPError], str], ...] = (
     (httpx.ConnectTimeout, "no connection in time"),
-    (httpx.TimeoutException, "no answer in time"),
+    (httpx.TimeoutException, SILENT),
     (httpx.ConnectError, "no connection"),
-    (httpx.DecodingError, "the body is not encoded as its Content-Encoding says"),
     (httpx.UnsupportedProtocol, "the URL can't be used"),
     (httpx.ProxyError, "the proxy refused the connection"),
 )
@@ -318,13 +490,19 @@ def _plain(error: httpx.HTTPError, exchange: Exchange) -> str:
     """A transport error in words for people."""
     words = next((words for kind, words in _PLAIN if isinstance(error, kind)), "")
     if isinstance(error, httpx.ConnectError):
+        if any(getattr(each, "reason", "") in _NO_TLS_REASONS for each in chain(error)):
+            return NO_TLS
         because = reason(error)
         return f"{words} ({because})" if because else words
     if words:
-        return words
+        return NOT_IN_TIME if exchange.status and words == SILENT else words
     if exchange.status:
         return "it broke off within the answer"
-    return "it does not speak HTTP" if any(map(_came_from_parser, chain(error))) else NO_ANSWER
+    return NO_HTTP if any(map(_came_from_parser, chain(error))) else NO_ANSWER
+
+
+_NO_TLS_REASONS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
+"""What OpenSSL says, by version, where the other side answers in plain text."""
 
 
 def _came_from_parser(error: BaseException) -> bool:

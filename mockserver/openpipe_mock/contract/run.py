@@ -7,14 +7,14 @@ and none from the working folder or the environment.
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from openpipe_mock.contract.checks import catalogue, family_of, no_such_check
+from openpipe_mock.contract.checks import catalogue
 from openpipe_mock.contract.expressions import BadExpression, expression
 from openpipe_mock.contract.findings import CaseResult, Planned, Result, outcomes
 from openpipe_mock.contract.options import RUN_OPTIONS
@@ -48,26 +48,25 @@ _USAGE_ERROR, _INTERRUPTED = 4, 2
 class Progress:
     """Callbacks during a run; by default they do nothing.
 
-    `judged` gets four numbers: cases that are done, all cases, requests, and cases with findings.
+    `judged` gets four numbers: cases that are done, all cases, requests, and cases with findings. `waiting`
+    gets the seconds of each wait for a busy server, and may be called in any thread.
     """
 
     planned: Callable[[Planned], None] = lambda planned: None
     judged: Callable[[int, int, int, int], None] = lambda number, total, requests, broken: None
+    waiting: Callable[[float], None] = lambda seconds: None
 
 
 def run(options: RunOptions, progress: Progress | None = None) -> Result:
     """Run the suite against a server. Raises UsageProblem when the options make no sense."""
     server = server_of(options)
-    for pattern in options.only:
-        if not _plausible(pattern):
-            raise UsageProblem(f"--only {pattern}: {no_such_check(pattern)}")
     if options.match:
         _check_words(options.match)
     collector = Collector(replace(options, max_requests=server.max_requests), progress or Progress())
     started = time.perf_counter()
     code = collector.run()
     if code == _USAGE_ERROR and not collector.crashes:
-        raise UsageProblem("pytest refused the options of this run")
+        raise UsageProblem(collector.refusal or "pytest refused the options of this run")
     if code == _INTERRUPTED and not collector.crashes:
         collector.crashes.append("the run was interrupted")
     results = collector.results.values()
@@ -80,9 +79,9 @@ def run(options: RunOptions, progress: Progress | None = None) -> Result:
         () if options.dry_run else outcomes(results, collector.planned),
         {each.check.id.partition(".")[2]: each.unreached for each in results if each.unreached},
         tuple(_discreet(crash, server) for crash in collector.crashes),
-        tuple(_remarks(options, server)),
+        (*_remarks(options, server), *collector.remarks),
         None,
-        sum(each.requests for each in results),
+        collector.requests,
         time.perf_counter() - started,
     )
 
@@ -99,10 +98,6 @@ def family_members(seed: int = 0) -> dict[str, str]:
 
 def server_of(options: RunOptions) -> Target:
     """The target with its budget. Raises UsageProblem for options that make no sense."""
-    for latest in options.latest:
-        name, _, version = latest.partition("=")
-        if not name or not version.removeprefix("v").isdigit() or not version.startswith("v"):
-            raise UsageProblem(f"--latest wants ID=vN, as criterion-1=v2; got {latest}")
     server = target(options)
     if options.thorough and options.max_requests is None and server.local:
         return replace(server, max_requests=_THOROUGH_BUDGET)
@@ -113,7 +108,9 @@ def server_of(options: RunOptions) -> Target:
 class Collector:
     """Runs the suite in pytest, as a plugin that collects what it finds and keeps pytest from printing.
 
-    `results` has the result of each item by its node id.
+    results   the result of each item by its node id
+    sent      requests of the cases that were judged; `requests` are all that were sent in the end
+    refusal   why the suite refused the options, "" where it didn't
     """
 
     options: RunOptions
@@ -121,7 +118,10 @@ class Collector:
     planned: Planned = field(default_factory=Planned)
     results: dict[str, CaseResult] = field(default_factory=dict)
     sent: int = 0
+    requests: int = 0
     broken: int = 0
+    remarks: tuple[str, ...] = ()
+    refusal: str = ""
     crashes: list[str] = field(default_factory=list)
 
     def run(self, *plugins: object) -> int:
@@ -147,6 +147,20 @@ class Collector:
         self.sent += result.requests
         self.broken += any(finding.kind == "broken" for finding in result.findings)
         self.progress.judged(len(self.results), self.planned.cases, self.sent, self.broken)
+
+    def pytest_openpipe_waiting(self, seconds: float) -> None:
+        self.progress.waiting(seconds)
+
+    def pytest_openpipe_ended(self, requests: int, remarks: tuple[str, ...]) -> None:
+        self.requests, self.remarks = requests, remarks
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection_modifyitems(self) -> Generator[None]:
+        try:
+            yield
+        except pytest.UsageError as error:
+            self.refusal = str(error)
+            raise
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         judged = report.when == "call" and report.nodeid in self.results
@@ -201,13 +215,3 @@ def _check_words(words: str) -> None:
 def _discreet(text: str, server: Target) -> str:
     """The text with a stand-in for the key."""
     return text.replace(server.key, STAND_IN) if server.secrets else text
-
-
-def _plausible(pattern: str) -> bool:
-    """Whether a pattern may name a check. One with a wildcard always may."""
-    if any(sign in pattern for sign in "*?"):
-        return True
-    known = catalogue()
-    beginning = any(name.startswith(f"{pattern}.") for name in known)
-    pattern = pattern.partition("[")[0]
-    return pattern in known or beginning or family_of(pattern) is not None

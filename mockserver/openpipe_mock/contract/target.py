@@ -1,6 +1,7 @@
 """What the user asks of a run, and the server under test: base URL, key, and how careful to be."""
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,7 +18,8 @@ _SHORTEST_SECRET = 5
 class RunOptions:
     """What the user asks of a run. None means a default that depends on where the server is.
 
-    `rate` is in requests a second, `timeout` in seconds for one answer.
+    `rate` is in requests a second, `timeout` in seconds for one answer. `endpoint` is the only one to judge,
+    "" for both; `jobs` is how many requests may be under way at once.
     """
 
     url: str = ""
@@ -31,6 +33,8 @@ class RunOptions:
     max_requests: int | None = None
     rate: float | None = None
     timeout: float | None = None
+    jobs: int | None = None
+    endpoint: str = ""
     thorough: bool = False
     fuzz: int = 0
     large: bool = False
@@ -49,6 +53,7 @@ class Target:
     timeout: float = 10.0
     rate: float = 0.0
     max_requests: int = 400
+    jobs: int = 1
 
     def __repr__(self) -> str:
         return f"Target({self.url!r})"
@@ -66,21 +71,60 @@ class UsageProblem(Exception):
 
 _LOCAL_BUDGET, _PUBLIC_BUDGET = 400, 60
 _LOCAL_TIMEOUT, _PUBLIC_TIMEOUT = 10.0, 60.0
+_LOCAL_JOBS, _PUBLIC_JOBS = 4, 1
+_BOUNDS = (
+    ("timeout", "seconds", 0.001, 3600),
+    ("rate", "requests a second", 0.01, 1e6),
+    ("max_requests", "a number of requests", 1, 1e6),
+    ("jobs", "a number of requests at once", 1, 64),
+    ("fuzz", "a number of requests", 0, 1e5),
+)
+"""Options that are numbers, what they are, and between which bounds they make sense."""
+
+
+def _check_numbers(options: RunOptions) -> None:
+    """Raise UsageProblem for a number that is out of bounds, or none."""
+    for name, noun, least, most in _BOUNDS:
+        value = getattr(options, name)
+        if value is not None and not least <= value <= most:
+            flag = name.replace("_", "-")
+            raise UsageProblem(f"--{flag} wants {noun}, from {least:,} to {most:,.0f}; got {value}")
+
+
+def latest_versions(options: RunOptions) -> tuple[tuple[str, str], ...]:
+    """Pairs of a criterion and its latest version, as `("criterion-1", "v2")`. Raises UsageProblem."""
+    found = []
+    for each in options.latest:
+        name, _, version = each.partition("=")
+        if not name or not re.fullmatch("v[0-9]+", version):
+            raise UsageProblem(f"--latest wants ID=vN, as criterion-1=v2; got {each}")
+        found.append((name, version))
+    return tuple(found)
 
 
 def target(options: RunOptions, environment: Mapping[str, str] = os.environ) -> Target:
     """The server to judge. By default a host that is neither here nor in a private network gets few requests.
 
-    Raises UsageProblem for a URL or key that can't be used.
+    Raises UsageProblem for a URL, a key, numbers or versions that can't be used.
     """
+    _check_numbers(options)
+    latest_versions(options)
     url = _normal(options.url)
     local = is_local(url)
     key = _key_for(url, options, environment)
     if not key.isascii() or any(sign.isspace() or not sign.isprintable() for sign in key):
         raise UsageProblem("the key holds white space or signs that no header can carry")
     timeout, budget = (_LOCAL_TIMEOUT, _LOCAL_BUDGET) if local else (_PUBLIC_TIMEOUT, _PUBLIC_BUDGET)
-    most = budget if options.max_requests is None else options.max_requests
-    return Target(url, key, local, options.timeout or timeout, options.rate or 0.0, most)
+    jobs = _LOCAL_JOBS if local else _PUBLIC_JOBS
+    return Target(
+        url,
+        key,
+        local,
+        options.timeout or timeout,
+        options.rate or 0.0,
+        options.max_requests or budget,
+        options.jobs or jobs,
+    )
 
 
 def _normal(url: str) -> str:

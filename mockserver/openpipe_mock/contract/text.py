@@ -34,6 +34,12 @@ _COLUMNS = 80
 _MOST_ROWS = 3
 _MOST_LISTED = 12
 _MOST_LINE = 200
+_COMPARED = {
+    "new": "New since the baseline",
+    "gone": "Gone since the baseline",
+    "unchanged": "Unchanged since the baseline",
+    "unknown": "Broken, and not checked by the baseline",
+}
 
 
 def header(url: str, level: str, seed: int, budget: int) -> Iterator[str]:
@@ -150,7 +156,8 @@ def _excuse(outcome: Outcome) -> str:
 def _compared(result: Result) -> Iterator[str]:
     """The comparison with the baseline."""
     for word, ids in asdict(result.compared).items() if result.compared else ():
-        yield f"{word.capitalize()} since the baseline: {id_list(ids) or 'none'}"
+        if word in _COMPARED:
+            yield f"{_COMPARED[word]}: {id_list(ids) or 'none'}"
 
 
 def _table(result: Result) -> Iterator[str]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 
@@ -39,10 +39,9 @@ from openpipe_mock.service.refusals import refusal
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.diagnosis import detail, verify
 from openpipe_mock.sessions.inspection import summary
-from openpipe_mock.sessions.memory import DEFAULT, Session
+from openpipe_mock.sessions.memory import DEFAULT, Session, absent
 
 Json = Any
-_Value = TypeVar("_Value")
 
 _SAFE = tuple(
     (name.encode(), value.encode())
@@ -106,11 +105,6 @@ class Control:
     def chosen(self, order: Order) -> list[Session]:
         """The session that is meant, or all of them."""
         return list(self.service.sessions.all()) if order.session == _EVERY else [self.known(order)]
-
-    def changed(self, order: Order, change: Callable[[Session], _Value]) -> _Value:
-        """Make a change to the session that is meant. Raises BadRequest before it makes the session."""
-        change(Session())  # a mistake takes no number of a place either
-        return change(self.session(order))
 
     def in_force(self, session: Session) -> Settings:
         return session.settings(self.service.settings)
@@ -176,7 +170,7 @@ class Control:
 
     def set_criterion(self, order: Order) -> Reply:
         base, name = self.service.settings, order.argument
-        declared = self.changed(order, lambda session: set_criterion(session, base, name, order.body))
+        declared = set_criterion(partial(self.session, order), base, name, order.body)
         return _ok(listed_criterion(reference(name)[0], declared, True))
 
     def reset_criterion(self, order: Order) -> Reply:
@@ -191,7 +185,7 @@ class Control:
         return _ok({kind: in_order(getattr(session.overrides, kind), getattr(file, kind))})
 
     def add_rules(self, order: Order, kind: str) -> Reply:
-        rules = self.changed(order, lambda session: add_rules(session, kind, order.body))
+        rules = add_rules(partial(self.session, order), kind, order.body)
         return _ok({"places": [rule.place for rule in rules]}, 201)
 
     def drop_rules(self, order: Order, kind: str) -> Reply:
@@ -216,11 +210,7 @@ class Control:
         )
 
     def set_limits(self, order: Order) -> Reply:
-        def change(session: Session) -> Reply:
-            set_limits(session, order.body)
-            return self.limits_of(session)
-
-        return self.changed(order, change)
+        return self.limits_of(set_limits(partial(self.session, order), order.body))
 
     def drop_limits(self, order: Order) -> Reply:
         session = self.known(order)
@@ -248,12 +238,11 @@ class Control:
         return _ok(session_status(self.service.sessions.known(order.argument, order.head.at), order.head))
 
     def close_session(self, order: Order) -> Reply:
-        name, sessions = order.argument, self.service.sessions
+        name = order.argument
         if name == DEFAULT:
             raise BadRequest("the default session can't be closed; POST /_mock/reset empties it.")
-        if not sessions.has_expired(name):
-            sessions.known(name, order.head.at)
-        sessions.remove(name)
+        if not self.service.sessions.remove(name):
+            raise absent(name)
         return _ok({"status": "ok"})
 
     # Journal.

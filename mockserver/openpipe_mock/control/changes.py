@@ -1,7 +1,8 @@
 """Change what a session answers: its criteria, scripted answers, faults and limits.
 
 The control API and a test's mock call these functions with values of JSON. A mistake raises BadRequest, and
-then no more has changed than the number of the session's next place.
+nothing has changed: what is sent is parsed before `opened` is asked for the session, which may make it, and
+before the session gives a place.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,13 +12,14 @@ from openpipe_mock.answers.scorers import Declared, Form
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.control.parameters import part, reference, rules_in_body
+from openpipe_mock.control.parameters import checked_rules, part, reference
 from openpipe_mock.core.errors import BadRequest, NotFound
 from openpipe_mock.core.wording import did_you_mean, listed, quoted
 from openpipe_mock.faults.fault import Fault
 from openpipe_mock.sessions.memory import Session
 
 Json = Any
+_Opened = Callable[[], Session]
 
 _MOST_RULES = 1000
 """Criteria, scripts and faults, of each, that may be set at runtime in one session."""
@@ -29,17 +31,19 @@ _PARSERS: Mapping[str, Callable[..., Any]] = {
 """Kind of rules, as the config file names it → the function that reads one."""
 
 
-def set_criterion(session: Session, base: Settings, id: str, value: Json) -> Declared:
+def set_criterion(opened: _Opened, base: Settings, id: str, value: Json) -> Declared:
     """Set how a criterion judges and return all its versions.
 
     `base`: the mock's own settings. `id`: `helpful`, or one version of it: `helpful@v2`.
     """
     name, version = reference(id)
-    _check_room(len(session.overrides.criteria), name not in session.overrides.criteria)
-    place = session.next_place()
-    form = part(lambda: configfile.parse_criterion(value, place=place))
+    form = part(lambda: configfile.parse_criterion(value, place=""))
     if version and isinstance(form, Declared):
         raise BadRequest.at("body", f"expected how {id} judges, got versions; {_DROP_VERSION}")
+    session = opened()
+    _check_room(len(session.overrides.criteria), name not in session.overrides.criteria)
+    place = session.next_place()
+    form = configfile.parse_criterion(value, place=place)
     before = session.overrides.criteria.get(name) or (session.own or base).criteria.get(name)
     declared = _merged(form, version, before)
     session.wrote(form, value, place)
@@ -70,22 +74,28 @@ def reset_criterion(session: Session, base: Settings, id: str) -> None:
     session.override(criteria=set_here)
 
 
-def add_rules(session: Session, kind: str, value: Json) -> Sequence[Script | Fault]:
+def add_rules(opened: _Opened, kind: str, value: Json) -> Sequence[Script | Fault]:
     """Put a rule or a list of rules before those that a session has. `kind`: `completions` or `faults`."""
-    standing, sources = getattr(session.overrides, kind), value if isinstance(value, list) else [value]
-    rules = rules_in_body(_PARSERS[kind], value, session.next_place)
-    _check_room(len(standing), len(rules))
+    parse = _PARSERS[kind]
+    sources = checked_rules(parse, value)
+    _check_room(0, len(sources))
+    session = opened()
+    standing = getattr(session.overrides, kind)
+    _check_room(len(standing), len(sources))
+    rules = [parse(source, place=session.next_place()) for source in sources]
     for rule, source in zip(rules, sources, strict=True):
         session.wrote(rule, source, rule.place)
     session.override(**{kind: (*rules, *standing)})
     return rules
 
 
-def set_limits(session: Session, value: Json) -> None:
-    """Set the limits of each key."""
+def set_limits(opened: _Opened, value: Json) -> Session:
+    """Set the limits of each key and return the session."""
     limits = part(lambda: configfile.parse_limits(value))
+    session = opened()
     session.wrote(limits, value)
     session.override(limits=limits)
+    return session
 
 
 def _check_room(set_here: int, more: int) -> None:

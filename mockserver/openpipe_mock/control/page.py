@@ -28,15 +28,15 @@ HEADERS = safe_headers(
 )
 
 
-def exports(base_url: str, settings: Settings) -> list[tuple[str, str]]:
+def exports(base_url: str, settings: Settings) -> dict[str, str]:
     """The environment variables that point the official clients here. `base_url` ends in `/api/v1`."""
     key = _ONE_OF_YOURS if settings.keys else _KEY
-    return [
-        ("OPENPIPE_BASE_URL", base_url),
-        ("OPENPIPE_API_KEY", key),
-        ("OPENAI_BASE_URL", base_url),
-        ("OPENAI_API_KEY", key),
-    ]
+    return {
+        "OPENPIPE_BASE_URL": base_url,
+        "OPENPIPE_API_KEY": key,
+        "OPENAI_BASE_URL": base_url,
+        "OPENAI_API_KEY": key,
+    }
 
 
 def _curl(base_url: str, settings: Settings) -> str:
@@ -56,7 +56,9 @@ def start_page(service: Service, origin: str, root: str = "") -> str:
     known = {**facts(settings), "config file": file.path or "none", "sessions lie in": remembered}
     return _PAGE.substitute(
         base_url=escape(base_url),
-        exports="\n".join(f"export {name}={escape(value)}" for name, value in exports(base_url, settings)),
+        exports="\n".join(
+            f"export {name}={escape(value)}" for name, value in exports(base_url, settings).items()
+        ),
         prefixes=escape(PREFIXES),
         curl=escape(_curl(base_url, settings)),
         keys="The config file says which keys will do" if settings.keys else "Any key will do",

@@ -111,21 +111,20 @@ def part(read: Callable[[], _Part], pointer: str = "") -> _Part:
         raise _refused(_moved(error.violations, pointer)) from None
 
 
-def rules_in_body(build: Callable[..., Any], value: Json, place: Callable[[], str]) -> list[Any]:
-    """Read one rule or a list of rules, each at a new place. Raises BadRequest with all mistakes."""
+def checked_rules(parse: Callable[..., Any], value: Json) -> list[Json]:
+    """The rules in a body that is one or a list of them. Raises BadRequest with all their mistakes."""
     values = value if isinstance(value, list) else [value]
     if not values:
         raise BadRequest.at("body", "expected a rule or a list of rules, got an empty list.")
-    built: list[Any] = []
     wrong: list[Violation] = []
     for index, each in enumerate(values):
         try:
-            built.append(build(each, place=place()))
+            parse(each, place="")
         except configfile.Mistakes as error:
             wrong += _moved(error.violations, f"/{index}" if values is value else "")
     if wrong:
         raise _refused(wrong)
-    return built
+    return values
 
 
 def _moved(violations: Iterable[Violation], pointer: str) -> Iterator[Violation]:

@@ -13,6 +13,6 @@ def facts(settings: Settings) -> dict[str, Any]:
     return {
         "version": __version__,
         "seed": settings.seed,
-        "answers": settings.answers,
+        "answers": settings.given_answers,
         "validation": settings.validation,
     }

@@ -1,14 +1,16 @@
 """Helpers for parsers of the config: each value is read with its place, so that mistakes can name it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 
 from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import Violation
 from openpipe_mock.core.pointers import pointer_to
 
 Json = Any
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,11 @@ def part_digest(value: Json) -> str:
 def present_keys(value: Json, **fields: str) -> dict[str, Any]:
     """The members of `value` that are there, renamed: `present_keys(value, seed="random_seed")`."""
     return {name: value[key] for key, name in fields.items() if key in value}
+
+
+def not_null(members: Mapping[str, _Value | None]) -> dict[str, _Value]:
+    """The members that aren't null."""
+    return {name: member for name, member in members.items() if member is not None}
 
 
 def whole(value: Json, **fields: str) -> dict[str, Any]:

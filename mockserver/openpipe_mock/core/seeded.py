@@ -1,23 +1,16 @@
 """Scores drawn from settings, criterion and content: the same number on every machine and Python."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 
 STEPS = 100
 """Scores have two decimals: 0.00, 0.01, … 1.00."""
-ANSWERS = 1
-"""The newest generation of answers. The bytes of a generation's texts, scores and ids never change."""
+ANSWERS = 2
+"""The newest generation of answers, whose texts, scores and ids never change once it is released."""
+OLDEST_ANSWERS = 2
+"""The oldest generation that is still given."""
 EPOCH = 1_704_067_200
 """The start of 2024, in seconds since 1970: the time of every answer unless a clock is asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """The settings that a score is drawn from: the generation of answers, and the seed."""
-
-    answers: int
-    seed: int
 
 
 def digest(*parts: bytes) -> bytes:
@@ -25,24 +18,24 @@ def digest(*parts: bytes) -> bytes:
     return blake2b(b"\x1f".join(parts), digest_size=16).digest()
 
 
-def step(draw: Draw, criterion: str, version: int, content: bytes) -> int:
+def step(seed: int, criterion: str, version: int, content: bytes) -> int:
     """A score as a whole number from 0 to STEPS, evenly spread; `content` is a `digest`."""
-    return _number(draw, criterion, version, content) * (STEPS + 1) // 2**64
+    return _number(seed, criterion, version, content) * (STEPS + 1) // 2**64
 
 
-def draw_score(draw: Draw, criterion: str, version: int, content: bytes) -> float:
+def draw_score(seed: int, criterion: str, version: int, content: bytes) -> float:
     """A score from 0 to 1 in steps of 0.01, evenly spread; `content` is a `digest`."""
-    return step(draw, criterion, version, content) / STEPS
+    return step(seed, criterion, version, content) / STEPS
 
 
-def unit(draw: Draw, criterion: str, version: int, content: bytes, use: str) -> float:
+def unit(seed: int, criterion: str, version: int, content: bytes, use: str) -> float:
     """A number in [0, 1); the numbers for different values of `use` are independent of each other."""
-    return _number(draw, f"{criterion}\x1f{use}", version, content) / 2**64
+    return _number(seed, f"{criterion}\x1f{use}", version, content) / 2**64
 
 
-def _number(draw: Draw, criterion: str, version: int, content: bytes) -> int:
+def _number(seed: int, criterion: str, version: int, content: bytes) -> int:
     """A number in [0, 2**64): the digest of everything that a score is drawn from."""
-    state = begun(draw.answers, draw.seed, criterion, version).copy()
+    state = begun(seed, criterion, version).copy()
     state.update(content)
     return int.from_bytes(state.digest())
 
@@ -52,9 +45,10 @@ DrawState = blake2b
 
 
 @lru_cache(maxsize=1024)
-def begun(answers: int, seed: int, criterion: str, version: int) -> DrawState:
+def begun(seed: int, criterion: str, version: int) -> DrawState:
     """The unfinished digest for a criterion. It is cached and shared: copy it before updating."""
-    return blake2b(f"{answers}\x1f{seed}\x1f{criterion}\x1f{version}\x1f".encode(), digest_size=8)
+    # The 1 was the number of the first generation. Without it each score would differ from those before.
+    return blake2b(f"1\x1f{seed}\x1f{criterion}\x1f{version}\x1f".encode(), digest_size=8)
 
 
 def step_of(state: DrawState, content: bytes) -> int:

@@ -7,7 +7,6 @@ import errno
 import logging
 import os
 import re
-import signal
 import stat
 import threading
 from collections.abc import Iterator
@@ -92,18 +91,12 @@ def _patience(path: _Path) -> Iterator[None]:
     if stat.S_ISREG(os.stat(path).st_mode):
         yield
         return
-    over = threading.Event()
-
-    def tell() -> None:
-        if hasattr(signal, "pthread_sigmask"):  # a signal has to interrupt the thread that reads
-            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        if not over.wait(_PATIENCE_SECONDS):
-            _log.warning("openpipe-mock reads %s and waits until whoever writes to it is done", path)
-
-    teller = threading.Thread(target=tell, daemon=True)
-    teller.start()
+    told = "openpipe-mock reads %s and waits until whoever writes to it is done"
+    timer = threading.Timer(_PATIENCE_SECONDS, _log.warning, (told, path))
+    timer.daemon = True
+    timer.start()
     try:
         yield
     finally:
-        over.set()
-        teller.join()  # no thread may be left when somebody forks
+        timer.cancel()
+        timer.join()  # no thread may be left when somebody forks

@@ -1,9 +1,8 @@
 """The wording of messages: how lists, values and names are shown, and which name a misspelt one may mean."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Collection
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -85,27 +84,8 @@ def nearest(word: Any, known: list[Any]) -> str | None:
 def _nearest_of(word: str, known: tuple[str, ...]) -> str | None:
     """`nearest` for checked arguments, cached since a client repeats its misspelt name in each request."""
     names = {name.lower(): name for name in known}
-    if word in names:
-        return names[word]
-    matcher, best = SequenceMatcher(b=word), (_NEAR, "")
-    for most, name in _promising(word, names):
-        if most < best[0]:
-            break
-        matcher.set_seq1(name)
-        best = max(best, (matcher.ratio(), name))
-    return names[best[1]] if best[1] else None
-
-
-def _promising(word: str, names: Collection[str]) -> list[tuple[float, str]]:
-    """The names that may be near enough, each after an upper bound of its ratio, the highest bound first."""
-    letters = Counter(word)
-    found = []
-    for name in names:
-        size = len(word) + len(name)
-        if 2.0 * min(len(word), len(name)) >= _NEAR * size:
-            shared = sum(min(number, name.count(letter)) for letter, number in letters.items())
-            found.append((2.0 * shared / size, name))
-    return sorted((each for each in found if each[0] >= _NEAR), reverse=True)
+    near = get_close_matches(word, names, n=1, cutoff=_NEAR)
+    return names[near[0]] if near else None
 
 
 def lacking(*words: str) -> Callable[[str], bool]:

@@ -135,30 +135,32 @@ def read_yaml(data: bytes) -> YamlDocument:
     over 60 levels, and more than 100,000 keys and values. Mistakes that leave the rest readable are reported
     together.
     """
-    text = _decoded(data)
-    builder = _Builder(events(text))
-    try:
-        found = builder.document()
-    except yaml.YAMLError as error:
-        # The parser reads ahead and may give up on deep nesting before we have counted the levels. So read
-        # what comes before once more, and report our own limits first.
-        with suppress(yaml.YAMLError):
-            _Builder(events(before(text, error))).document()
-        raise UnreadableYaml([*builder.mistakes, syntax(text, error)]) from None
-    if builder.mistakes:
-        raise UnreadableYaml(builder.mistakes, found)
-    return found
-
-
-def _decoded(data: bytes) -> str:
-    """The text of a YAML file without its byte order mark. Raises UnreadableYaml."""
     if len(data) > MOST_FILE_BYTES:
         told = f"the file has {len(data):,} bytes, and at most {MOST_FILE_BYTES:,} are read; make it smaller."
         raise UnreadableYaml([Mistake(1, 1, "", told)])
-    text = utf8(data)
-    if found := unprintable(text):
+    return read_yaml_text(utf8(data))
+
+
+def read_yaml_text(text: str, *, any_keys: bool = False) -> YamlDocument:
+    """Read the YAML document in a text of any length, with the errors of `read_yaml`.
+
+    `any_keys`: take each scalar that is a key as text, as in `200: …`.
+    """
+    if found := _unprintable(text):
         raise UnreadableYaml([found])
-    return text
+    builder = _Builder(_events(text), any_keys)
+    try:
+        document = builder.document()
+    except yaml.YAMLError as error:
+        # The parser reads ahead and may give up on deep nesting before we have counted the levels. So read
+        # what comes before once more, and report our own limits first.
+        mark = getattr(error, "problem_mark", None)
+        with suppress(yaml.YAMLError):
+            _Builder(_events(text[: mark.index] if mark else ""), any_keys).document()
+        raise UnreadableYaml([*builder.mistakes, syntax(text, error)]) from None
+    if builder.mistakes:
+        raise UnreadableYaml(builder.mistakes, document)
+    return document
 
 
 def utf8(data: bytes) -> str:
@@ -178,7 +180,7 @@ def _end_of(text: str) -> _Spot:
     return len(lines), len(last) + 1
 
 
-def unprintable(text: str) -> Mistake | None:
+def _unprintable(text: str) -> Mistake | None:
     """The mistake for the first character that YAML forbids, None if there is none."""
     found = _UNPRINTABLE.search(text)
     if found is None:
@@ -188,30 +190,19 @@ def unprintable(text: str) -> Mistake | None:
     return Mistake(*_end_of(text[: found.start()]), "", f"{told}, {advice}")
 
 
-def events(text: str) -> Iterator[Any]:
+def _events(text: str) -> Iterator[Any]:
     """The parser's events of a text. May raise yaml.YAMLError on the way, which `syntax` explains."""
     return yaml.parse(text, Loader=_EventLoader)
 
 
-def before(text: str, error: yaml.YAMLError) -> str:
-    """The text before the place where the parser gave up."""
-    mark = _mark_of(error, "problem_mark")
-    return text[: mark.index] if mark else ""
-
-
-def syntax(text: str, error: yaml.YAMLError, first_line: int = 1) -> Mistake:
-    """The mistake for a parser's error: what is wrong, what to do. The text begins in line `first_line`."""
-    mark = _mark_of(error, "problem_mark")
+def syntax(text: str, error: yaml.YAMLError) -> Mistake:
+    """The mistake for a parser's error: what is wrong, what to do."""
+    mark = getattr(error, "problem_mark", None)
     if mark is None:
-        return Mistake(first_line, 1, "", f"this is not YAML: {_NO_IDEA}.")
-    begun = _mark_of(error, "context_mark") or mark
-    told = _complaint(text[begun.index : mark.index], text[mark.index :]).format(line=begun.line + first_line)
-    return Mistake(mark.line + first_line, mark.column + 1, "", f"this is not YAML: {told}.")
-
-
-def _mark_of(error: yaml.YAMLError, name: str) -> yaml.Mark | None:
-    found: yaml.Mark | None = getattr(error, name, None)
-    return found
+        return Mistake(1, 1, "", f"this is not YAML: {_NO_IDEA}.")
+    begun = getattr(error, "context_mark", None) or mark
+    told = _complaint(text[begun.index : mark.index], text[mark.index :]).format(line=begun.line + 1)
+    return Mistake(mark.line + 1, mark.column + 1, "", f"this is not YAML: {told}.")
 
 
 def _complaint(begun: str, after: str) -> str:
@@ -264,6 +255,7 @@ class _Builder:
     """Builds a document from events. Mistakes are gathered, but limits that are exceeded raise at once."""
 
     events: Iterator[Any]
+    any_keys: bool
     mistakes: list[Mistake] = field(default_factory=list)
     anchors: dict[str, _Node | None] = field(default_factory=dict)
     weight: int = 0
@@ -349,6 +341,8 @@ class _Builder:
             return ""
         name: str = event.value
         read = self.node(event, (*path, name))
+        if self.any_keys:
+            return name
         if not isinstance(read.value, str):
             kind = _KINDS[float if read is _UNREAD else type(read.value)]
             told = f"YAML reads the key {short(name)} as {kind}" if name else "the key is missing"

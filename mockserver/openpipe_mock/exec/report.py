@@ -38,6 +38,8 @@ def exec_text(verdict: Verdict) -> Iterator[str]:
         if run.unseen:
             more = counted(run.unseen, "request")
             yield f"{run.name}: {more} came behind those that a run keeps, and nobody looked at them"
+    if verdict.first.tolerated:
+        yield f"exact validation would refuse what stands at {listed(verdict.first.tolerated, 'and')}"
     for name, line in _told_once(verdict):
         yield f"warning{name}: {line}"
     for line in dict.fromkeys(line for run in verdict.runs for line in run.missed[:_MOST_SHOWN]):
@@ -158,6 +160,7 @@ def _run_as_json(verdict: Verdict, run: Run) -> Json:
             }
             for breach in run.breaches
         ],
+        "tolerated": list(run.tolerated),
         "warnings": [
             {
                 "rule": warning.rule.name,

@@ -19,7 +19,14 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head
 from openpipe_mock.core.secrets import MASK, Mask
 from openpipe_mock.exec.child import Child
-from openpipe_mock.exec.verdict import Run, Verdict, against_plain, collect_breaches, plainly
+from openpipe_mock.exec.verdict import (
+    Run,
+    Verdict,
+    against_plain,
+    collect_breaches,
+    plainly,
+    tolerated_places,
+)
 from openpipe_mock.faults.variants import Variant
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.server.server import CannotServe
@@ -200,6 +207,7 @@ def _result(variant: Variant | None, code: int, seconds: float, service: _Record
         seconds=seconds,
         requests=Counter(request.endpoint for request in requests),
         breaches=tuple(collect_breaches(judged)),
+        tolerated=tolerated_places(judged),
         warnings=lapses(requests),
         unseen=service.unseen,
     )

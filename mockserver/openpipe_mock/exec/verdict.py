@@ -1,5 +1,6 @@
 """The results of `exec`: each run of the command, what the client broke in it, and the verdict on all."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -30,8 +31,9 @@ class Run:
     """One run of the command: its exit code, its seconds, and what the client did in it.
 
     `variant` is None in the plain run. `requests` maps an endpoint to the number of its requests; `unseen`
-    counts those that were not kept. `new` has the breaches that the plain run doesn't have. `differs` says
-    how the exit code differs from the plain run's. `missed` says which requests had no recording.
+    counts those that were not kept. `tolerated`: JSON pointers, with `*` for an index, of what exact
+    validation would refuse. `new` has the breaches that the plain run doesn't have. `differs` says how the
+    exit code differs from the plain run's. `missed` says which requests had no recording.
     """
 
     variant: Variant | None
@@ -43,6 +45,7 @@ class Run:
     unseen: int = 0
     differs: str = ""
     new: tuple[Breach, ...] = ()
+    tolerated: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
 
     @property
@@ -103,6 +106,12 @@ def collect_breaches(entries: Iterable[Entry]) -> Iterator[Breach]:
             found.setdefault((entry.endpoint, violation), []).append(entry.id)
     for (endpoint, violation), ids in found.items():
         yield Breach(endpoint, violation, tuple(ids))
+
+
+def tolerated_places(entries: Iterable[Entry]) -> tuple[str, ...]:
+    """JSON pointers of what requests have and exact validation refuses, with `*` for an index, each once."""
+    places = (re.sub("/[0-9]+(?=/|$)", "/*", place) for entry in entries for place in entry.tolerated)
+    return tuple(dict.fromkeys(places))
 
 
 def plainly(run: Run) -> Run:

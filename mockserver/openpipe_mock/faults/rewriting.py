@@ -14,6 +14,7 @@ import orjson
 
 from openpipe_mock.answers.texts import split
 from openpipe_mock.answers.wire import token_logprob
+from openpipe_mock.core.reading import not_null
 from openpipe_mock.core.seeded import digest
 
 Json = Any
@@ -122,11 +123,11 @@ def _nulls_beside(members: Json, *names: str) -> Json:
 
 def bare_choice(choice: Json) -> Json:
     """Remove the members of a choice and its message that are null."""
-    return _told({**choice, "message": _told(choice["message"])})
+    return not_null({**choice, "message": not_null(choice["message"])})
 
 
 def bare_delta(choice: Json) -> Json:
-    return _told({**choice, "delta": _told(choice["delta"])})
+    return not_null({**choice, "delta": not_null(choice["delta"])})
 
 
 def null_choice(choice: Json) -> Json:
@@ -369,19 +370,18 @@ def _is_json(text: str) -> bool:
 
 
 def _grown(choice: Json, more: str) -> Json:
-    message = choice["message"]
-    listed = _also_likely(choice.get("logprobs"), more)
-    return {**choice, "message": {**message, "content": message["content"] + more}, **listed}
+    message = {**choice["message"], "content": choice["message"]["content"] + more}
+    further = _also_likely(choice.get("logprobs"), more)
+    if not further:
+        return {**choice, "message": message}
+    listed = {**choice["logprobs"], "content": [*choice["logprobs"]["content"], *further]}
+    return {**choice, "message": message, "logprobs": listed}
 
 
-def _also_likely(logprobs: Json, more: str) -> Json:
-    """The member `logprobs` with the tokens of an addition; nothing where no tokens are listed."""
+def _also_likely(logprobs: Json, more: str) -> list[Json]:
+    """The log probabilities of an addition's tokens; none where no tokens are listed."""
     listed = (logprobs or {}).get("content")
-    if not listed:
-        return {}
-    alternatives = len(listed[0]["top_logprobs"])
-    further = [token_logprob(piece, alternatives) for piece in split(more)]
-    return {"logprobs": {**logprobs, "content": [*listed, *further]}}
+    return [token_logprob(piece, len(listed[0]["top_logprobs"])) for piece in split(more)] if listed else []
 
 
 def _counting(answer: Json, tokens: int) -> Json:
@@ -416,12 +416,8 @@ def _saying(chunk: Json, more: str) -> Iterator[Frame]:
     [choice] = chunk["choices"]
     for start in range(0, len(more), _PIECE):
         piece = more[start : start + _PIECE]
-        logprobs = _also_likely(choice.get("logprobs"), piece)
-        if logprobs:
-            before = len(choice["logprobs"]["content"])
-            logprobs = {
-                "logprobs": {**logprobs["logprobs"], "content": logprobs["logprobs"]["content"][before:]}
-            }
+        further = _also_likely(choice.get("logprobs"), piece)
+        logprobs = {"logprobs": {**choice["logprobs"], "content": further}} if further else {}
         yield Frame({**chunk, "choices": [{**choice, "delta": {"content": piece}, **logprobs}]})
 
 
@@ -511,8 +507,3 @@ def _drawn(seed: int, *names: str) -> int:
 
 def _without(members: Mapping[str, Json], *names: str) -> Json:
     return {name: member for name, member in members.items() if name not in names}
-
-
-def _told(members: Mapping[str, Json]) -> Json:
-    """The members that are not null."""
-    return {name: member for name, member in members.items() if member is not None}

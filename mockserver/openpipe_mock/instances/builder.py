@@ -73,8 +73,8 @@ class Variants:
     def _built(self, variant: int, budget: Budget) -> Any:
         """The first draft that all validators accept. Raises Unbuildable."""
         blame: Unbuildable | None = None
-        for number, lean, wary in _tries(variant):
-            draft = Draft(self.document, self.seed, number, budget, lean, wary)
+        for number, required_only, scalar_presets in _tries(variant):
+            draft = Draft(self.document, self.seed, number, budget, required_only, scalar_presets)
             try:
                 value = draft.value([self.document.top], InstancePlace())
                 fault: Unbuildable | None = self._fault(value, draft)
@@ -111,7 +111,7 @@ class Variants:
 
 
 def _tries(variant: int) -> Iterator[tuple[int, bool, bool]]:
-    """What drafts are tried: the variant, whether it is lean, and whether it is wary."""
+    """The drafts to try: the variant, whether `required_only`, and whether with `scalar_presets`."""
     yield variant, False, False
     for number in range(variant, variant + _MORE_VARIANTS):
         yield number, False, True

@@ -1,13 +1,14 @@
 """Merge what several subschemas demand of one value.
 
 Plain keywords are merged into rules. Keywords about members and items stay with their subschema, since
-`additionalProperties` applies only to the properties beside it. Keywords that aren't known here, such as `if`
-or `contains`, are left to the check of the whole value.
+`additionalProperties` applies only to the properties beside it. Keywords that aren't known here, such as
+`not`, are left to the check of the whole value.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import product, repeat
 from typing import Any
 
 import orjson
@@ -19,13 +20,35 @@ from openpipe_mock.instances.validators import matches
 _BEYOND = 10**300
 """A `multipleOf` beyond this leaves hardly more than 0: its multiples are too large for a double."""
 
+_MOST_CASES = 50
+"""Choices up to which an `if` is one too; the check of the value knows them all."""
+
+Alternatives = list[list[Node]]
+"""Branches of which one must hold, each with the subschemas that must hold together in it."""
+
 
 class Contradiction(Unbuildable):
-    """No value meets the demands. Has the keyword that failed and the JSON pointer to its subschema."""
+    """No value meets the demands. Has the keyword that failed and the JSON pointer to its subschema.
 
-    def __init__(self, keyword: str, pointer: str) -> None:
-        where = pointer or "the top of the schema"
-        super().__init__(keyword, pointer, f'No value was found that meets "{keyword}" at {where[:200]}.')
+    `against`: the keyword and the pointer that leave no value for it; `false`: the subschema allows none.
+    """
+
+    def __init__(
+        self, keyword: str, pointer: str, against: tuple[str, str] | None = None, *, false: bool = False
+    ) -> None:
+        self.hopeless = false or against is not None
+        asked = f'"{keyword}" at {_place(pointer)}'
+        told = f"No value was found that meets {asked}."
+        if against:
+            beside = "" if against[1] == pointer else f" at {_place(against[1])}"
+            told = f'No value was found that meets both "{against[0]}"{beside} and {asked}.'
+        elif false:
+            told = f"No value is allowed at {_place(pointer)}: the schema there is false, or denies all."
+        super().__init__(keyword, pointer, told)
+
+
+def _place(pointer: str) -> str:
+    return pointer[:200] or "the top of the schema"
 
 
 @dataclass(slots=True)
@@ -46,13 +69,13 @@ class Budget:
 class Demands:
     """The merged demands of several subschemas on one value.
 
-    `rules` holds plain keywords (`type`, `pattern`, `format`, `required` as tuples), `origins` the pointer
-    of each rule's subschema. `nodes` has the merged subschemas by the `id()` of their schema. `recursive`
-    tells that one of them also judges a value around this one.
+    `rules` holds plain keywords (`type`, `pattern`, `format`, `required` as tuples), `origins` the keyword
+    and the pointer that each rule is from. `nodes` has the merged subschemas by the `id()` of their schema.
+    `recursive` tells that one of them also judges a value around this one.
     """
 
     rules: dict[str, Any] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, tuple[str, str]] = field(default_factory=dict)
     nodes: dict[int, Node] = field(default_factory=dict)
     recursive: bool = False
 
@@ -61,11 +84,10 @@ class Demands:
 
     def absorb(
         self, document: SchemaDocument, nodes: list[Node], active: frozenset[int], budget: Budget
-    ) -> list[list[Node]]:
+    ) -> list[Alternatives]:
         """Merge subschemas and all that must hold with them; return the choices that are left.
 
-        A choice is a list of subschemas of which one must hold. `active` holds the `id()` of each subschema
-        that judges a value around this one. Raises Contradiction.
+        `active` holds the `id()` of each subschema that judges a value around this one. Raises Contradiction.
         """
         choices = []
         waiting = deque(nodes)
@@ -74,14 +96,14 @@ class Demands:
             schema = node.schema
             budget.spend(2, node)
             if schema is False:
-                raise Contradiction(applicator(node.pointer), node.pointer)
+                raise Contradiction(applicator(node.pointer), node.pointer, false=True)
             if schema is True or id(schema) in self.nodes:
                 continue
             merged = sum(len(value) for value in self.rules.values() if isinstance(value, tuple))
             listed = len(schema.get("enum", ())) // 5 if "enum" in self.rules else 0
             budget.spend(len(schema) // 4 + merged // 100 + listed, node)
             if schema.get("not") in ({}, True):
-                raise Contradiction("not", f"{node.pointer}/not")
+                raise Contradiction("not", f"{node.pointer}/not", false=True)
             self.recursive = self.recursive or id(schema) in active
             self.nodes[id(schema)] = node
             self._merge(node)
@@ -90,8 +112,10 @@ class Demands:
             waiting.extend(node.children("allOf"))
             for branches in (node.children("anyOf"), node.children("oneOf")):
                 if len(branches) > 1:
-                    choices.append(branches)
+                    choices.append([[branch] for branch in branches])
                 waiting.extend(branches if len(branches) == 1 else ())
+            if "if" in schema and not {"then", "else"}.isdisjoint(schema) and len(choices) < _MOST_CASES:
+                choices.append([node.present("if", "then"), node.present("else")])
         return choices
 
     def _merge(self, node: Node) -> None:
@@ -104,9 +128,24 @@ class Demands:
             if rule in self.rules:
                 value = combined(self.rules[rule], value)
                 if (rule in ("type", "enum") and not value) or (rule == "multipleOf" and value > _BEYOND):
-                    raise Contradiction(rule, node.pointer)
+                    raise Contradiction(keyword, node.pointer, self.origins[rule])
             self.rules[rule] = value
-            self.origins[rule] = node.pointer
+            self.origins[rule] = (keyword, node.pointer)
+
+    def failure(self, rule: str) -> Contradiction:
+        """That a rule can't be met, and against which other one, if it is known that no value meets both."""
+        against = "type" if rule == "enum" else "enum" if "enum" in self.rules else self._crossed(rule)
+        return Contradiction(*self.origins.get(rule, (rule, "")), self.origins.get(against))
+
+    def _crossed(self, rule: str) -> str:
+        """The bound on the other side of this one, if they leave no value between them, else ""."""
+        for pair in _BOUNDS:
+            low, high = self.rules.get(pair[0]), self.rules.get(pair[1])
+            if rule in pair and low is not None and high is not None:
+                strict = any(name.startswith("exclusive") for name in pair)
+                if low > high or (low == high and strict):
+                    return pair[0] if rule == pair[1] else pair[1]
+        return ""
 
     def presets(self) -> list[Any]:
         """The defaults and the examples of the subschemas."""
@@ -121,6 +160,29 @@ class Demands:
         """The names of the declared members in their order, then those that are only required."""
         names = [name for node in self.nodes.values() for name in node.schema.get("properties", ())]
         return dict.fromkeys([*names, *self.rules.get("required", ())])
+
+    def needed(self, present: Iterable[str]) -> dict[str, None]:
+        """The names of the required members, and of those that they and the `present` ones require."""
+        dependent: dict[str, list[str]] = {}
+        for name, other in self.rules.get("dependentRequired", ()):
+            dependent.setdefault(name, []).append(other)
+        needed = dict.fromkeys(self.rules.get("required", ()))
+        waiting = deque([*needed, *present])
+        while waiting:
+            new = [name for name in dependent.pop(waiting.popleft(), ()) if name not in needed]
+            needed.update(dict.fromkeys(new))
+            waiting.extend(new)
+        return needed
+
+    def wanting(self) -> tuple[str, str]:
+        """The keyword that requires members, and the pointer to its subschema."""
+        return self.origins.get("required") or self.origins["dependentRequired"]
+
+    def contained(self) -> Iterator[Node]:
+        """The subschemas of `contains`, each as often as an item must meet it."""
+        for node in self.nodes.values():
+            for child in node.present("contains"):
+                yield from repeat(child, _size(node.schema.get("minContains", 1)))
 
     def name_patterns(self) -> list[str]:
         return [name for node in self.nodes.values() for name in node.schema.get("patternProperties", ())]
@@ -199,8 +261,14 @@ def common(one: list[Any], other: list[Any]) -> list[Any]:
     return [value for value in one if json_key(value) in known]
 
 
-def _united(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+def _united(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(one + other))
+
+
+def _pairs(value: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Pairs of a name and another that its presence requires; `dependencies` may hold schemas too."""
+    lists = ((name, names) for name, names in value.items() if isinstance(names, list))
+    return tuple((name, other) for name, names in lists for other in names)
 
 
 def _types(value: str | list[str]) -> tuple[str, ...]:
@@ -227,6 +295,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any, Any], Any]]] =
     **{keyword: (keyword, _size, max) for keyword in ("minLength", "minItems", "minProperties")},
     **{keyword: (keyword, _size, min) for keyword in ("maxLength", "maxItems", "maxProperties")},
     **{keyword: (keyword, _types, _united) for keyword in ("pattern", "format", "required")},
+    **dict.fromkeys(("dependentRequired", "dependencies"), ("dependentRequired", _pairs, _united)),
     "type": ("type", _types, _both_types),
     "enum": ("enum", _same, common),
     "const": ("enum", lambda value: [value], common),
@@ -235,11 +304,15 @@ _RULES: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any, Any], Any]]] =
 """Keyword → the name of its rule, a function that reads its value, one that merges two values."""
 
 _NUMBER = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_BOUNDS = (
+    *(("minLength", "maxLength"), ("minItems", "maxItems"), ("minProperties", "maxProperties")),
+    *product(("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")),
+)
 _HINTS = {
     "string": ("minLength", "maxLength", "pattern", "format", *_CONTENT),
     "number": (*_NUMBER, "multipleOf"),
     "boolean": (),
-    "object": ("required", "minProperties", "maxProperties", "propertyNames", *_MEMBERS),
+    "object": ("required", "dependentRequired", "minProperties", "maxProperties", "propertyNames", *_MEMBERS),
     "array": ("minItems", "maxItems", "uniqueItems", "prefixItems", "items", "contains"),
     "null": (),
 }

@@ -17,6 +17,7 @@ from openpipe_mock.core import patterns
 from openpipe_mock.core.pointers import pointer_to
 from openpipe_mock.instances.documents import (
     MAPS,
+    MOST_SCHEMA_BYTES,
     UNEVALUATED,
     BadSchema,
     Node,
@@ -41,14 +42,34 @@ def read_schema(text: bytes) -> tuple[SchemaDocument, list[Any]]:
     schema = orjson.loads(text)
     if not isinstance(schema, dict | bool):
         raise BadSchema("type", "", "A JSON Schema is an object or a boolean.")
-    document = indexed(schema, is_draft_4=b"/draft-04/" in text)
+    document = indexed(schema)
+    if isinstance(schema, dict) and not document.stated:  # in which older spelling is replaced
+        text = orjson.dumps({**schema, "$schema": document.draft} if document.draft else schema)
     with suppress(LookupError, TypeError, AttributeError, ValueError):  # invalid: the compiler says where
         _bound(document)
     # Under "not" and the like, failing an asserted format could make a value valid. So it has to pass both
     # readings of formats: asserted, and what the schema's draft says.
     turns = b'"format"' in text and any(keyword in text for keyword in _TURNING)
     readings = (True, None) if turns else (True,)
-    return document, [_compiled(text.decode(), document, asserts) for asserts in readings]
+    validators = [_compiled(text.decode(), document, asserts) for asserts in readings]
+    _check_only_referenced(document)
+    return document, validators
+
+
+def _check_only_referenced(document: SchemaDocument) -> None:
+    """Check those subschemas, since compiling leaves out what they hold. Raises SchemaError."""
+    left = MOST_SCHEMA_BYTES  # they may overlap
+    for node in document.only_referenced:
+        left -= len(orjson.dumps(node.schema))
+        if left < 0:
+            raise Unbuildable("$ref", node.pointer, "Too much of the schema is only reached by references.")
+        if not isinstance(node.schema, dict):
+            raise BadSchema("$ref", node.pointer, "A $ref leads here, and this is no schema.")
+        stated = {"$schema": document.draft} if document.draft else {}
+        try:
+            jsonschema_rs.meta.validate({**node.schema, **stated})
+        except jsonschema_rs.ValidationError as error:
+            raise _refusal(error, document, node.pointer) from None
 
 
 def _bound(document: SchemaDocument) -> None:
@@ -81,14 +102,15 @@ def _regexes() -> jsonschema_rs.FancyRegexOptions:
     )
 
 
-def _refusal(error: jsonschema_rs.ValidationError, document: SchemaDocument) -> BadSchema:
-    """Explain where and why the compiler refused a schema."""
+def _refusal(error: jsonschema_rs.ValidationError, document: SchemaDocument, pointer: str = "") -> BadSchema:
+    """Explain where and why the compiler refused a schema, or the subschema at a pointer."""
     if error.kind.name != "$ref":
         *place, keyword = error.instance_path or ["type"]
         while place and (isinstance(keyword, int) or place[-1] in MAPS):
             keyword = place.pop()
         wrong = "no regular expression that is understood" if error.kind.name == "format" else "not allowed"
-        return BadSchema(str(keyword), pointer_to(*place), f'The value of "{keyword}" is {wrong} here.')
+        sentence = f'The value of "{keyword}" is {wrong} here.'
+        return BadSchema(str(keyword), pointer + pointer_to(*place), sentence)
     try:
         for node in document.references:
             document.target(node)

@@ -26,6 +26,8 @@ _TAGS = ("role", "type", "status")
 class Shape:
     """What a schema allows: members of an object, items of an array, branches of a union by their tag.
 
+    `default_tag`: what a missing tag means, None where it means nothing.
+
     Treat it as immutable.
     """
 
@@ -35,6 +37,7 @@ class Shape:
     closed: bool = False
     items: "Shape | None" = None
     tag: str = ""
+    default_tag: str | None = None
     branches: dict[str, "Shape"] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
 
@@ -51,6 +54,7 @@ class Shape:
         """The shape of the object `value`: this one, or the branch that its tag names. None if none fits."""
         if self.tag:
             name = value.get(self.tag)
+            name = self.default_tag if name is None else name
             return self.branches.get(name) if isinstance(name, str) else None
         return self if self.members else None
 
@@ -93,6 +97,12 @@ def label(branch: Schema, tag: str, document: Schema) -> str | None:
     return values[0] if len(values) == 1 else None
 
 
+def default_tag(objects: list[Schema], tag: str, document: Schema) -> str | None:
+    """What an absent tag means, by the branch whose tag has a default; None if none has."""
+    tags = [resolve(branch.get("properties", {}).get(tag, {}), document) for branch in objects]
+    return next((schema["default"] for schema in tags if "default" in schema), None)
+
+
 def shape_of(schema: Schema, document: Schema, known: dict[int, Shape] | None = None) -> Shape:
     """Compile the shape of a schema; `known` holds the shapes under construction, by the schema's `id()`."""
     known = {} if known is None else known
@@ -109,6 +119,7 @@ def shape_of(schema: Schema, document: Schema, known: dict[int, Shape] | None = 
         _fill(shape, objects[0], document, known)
     elif objects:
         shape.tag = tag_of(objects, document)
+        shape.default_tag = default_tag(objects, shape.tag, document)
         shape.branches = {
             str(label(branch, shape.tag, document)): shape_of(branch, document, known) for branch in objects
         }

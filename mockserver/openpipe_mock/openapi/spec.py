@@ -12,6 +12,7 @@ from openpipe_mock.core.errors import Violation
 from openpipe_mock.core.resources import folder
 from openpipe_mock.openapi.coercion import coerced
 from openpipe_mock.openapi.shapes import Shape, shape_of, tidy, types
+from openpipe_mock.openapi.tolerances import widened
 from openpipe_mock.openapi.violations import DIALECT, SchemaPlace, violations_of
 
 YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -78,14 +79,15 @@ class _Contract:
         """The checker of the component schema `name`. Raises KeyError if the document has none."""
         return Checker(name, self.document)
 
+    @cached_property
+    def tolerant_chat(self) -> Checker:
+        """The checker of chat requests that also takes what popular clients send: see `tolerances`."""
+        return Checker("ChatCompletionRequest", widened(self.document))
+
     def warm(self, *names: str) -> None:
         """Compile these checkers now, so that no request waits for them."""
         for name in names:
             _ = self.checker(name).shape
-
-    def statuses(self, path: str, method: str = "post") -> frozenset[str]:
-        """The statuses of an operation's responses as the document writes them: `200`, `default`."""
-        return frozenset(self.document["paths"][path][method]["responses"])
 
 
 @cache

@@ -5,7 +5,8 @@ two together. A union is narrowed first by JSON type, then by `role`, `type` or 
 is judged as a tool message, and nobody reads "not valid under any of the given schemas".
 
 A schema may bring its own words, in keywords that editors read too: `patternErrorMessage` says what a pattern
-expects, `errorMessage` what `const` expects or why a closed object has no other members.
+expects, `errorMessage` what `const` expects or why a closed object has no other members, and `goneMessages`
+what to write in place of a word that an `enum` no longer has.
 """
 
 from collections import deque
@@ -31,7 +32,7 @@ from openpipe_mock.core.wording import (
     short,
     shown,
 )
-from openpipe_mock.openapi.shapes import label, resolve, tag_of, types, union
+from openpipe_mock.openapi.shapes import default_tag, label, resolve, tag_of, types, union
 
 _Schema = Mapping[str, Any]
 _Rule = Callable[["SchemaPlace", _Schema, Any], Iterator["Violation"]]
@@ -46,13 +47,14 @@ class _Union:
     """The branches of a union.
 
     If a member tells its objects apart, `tag` is its name, `by_label` maps each of its values to a branch,
-    and `tags` is a schema of these values. Else `tag` is "".
+    `tags` is a schema of these values, and `default` what its absence means. Else `tag` is "".
     """
 
     branches: tuple[_Schema, ...]
     tag: str
     by_label: Mapping[str | None, _Schema]
     tags: _Schema
+    default: str | None
 
 
 def _union(schema: _Schema, document: _Schema) -> _Union:
@@ -60,7 +62,8 @@ def _union(schema: _Schema, document: _Schema) -> _Union:
     objects = [branch for branch in branches if "properties" in branch]
     tag = tag_of(objects, document) if len(objects) > 1 else ""
     labels = {label(branch, tag, document): branch for branch in objects} if tag else {}
-    return _Union(branches, tag, labels, {"enum": list(labels)})
+    default = default_tag(objects, tag, document) if tag else None
+    return _Union(branches, tag, labels, {"enum": list(labels)}, default)
 
 
 @dataclass(slots=True)
@@ -181,7 +184,9 @@ def _any_of(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violati
 def _tagged(place: SchemaPlace, choice: _Union, value: dict[str, Any]) -> Iterator[Violation]:
     """Violations of the branch whose tag the object carries, or what is wrong with the tag."""
     tag, tags = choice.tag, choice.tags
-    if tag not in value:
+    if tag not in value and choice.default:
+        yield from violations_of(choice.by_label[choice.default], value, place)
+    elif tag not in value:
         yield Violation(place.at(tag).pointer, "required", partial(_missing, place, tag, tags))
     elif not isinstance(value[tag], str):
         yield Violation(place.at(tag).pointer, "type", partial(place.mismatch, tags, value[tag]))
@@ -297,6 +302,11 @@ def _items(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violatio
                 yield from violations_of(schema["items"], item, place.at(index, "this item"))
 
 
+def _unique(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
+    if isinstance(value, list) and len(set(map(orjson.dumps, value))) < len(value):
+        yield Violation(place.pointer, "uniqueItems", "expected different items, got one twice.")
+
+
 def _enum(
     place: SchemaPlace, schema: _Schema, value: Any, described_as: _Schema | None = None
 ) -> Iterator[Violation]:
@@ -307,8 +317,9 @@ def _enum(
 
 
 def _misspelt(schema: _Schema, value: Any, options: list[Any], place: SchemaPlace) -> str:
-    """The sentence about a value that is none of the options."""
-    return place.mismatch(schema, value) + did_you_mean(value, options)
+    """The sentence about a value that is none of the options, and what to do where it once was one."""
+    gone = schema.get("goneMessages", {}).get(value) if isinstance(value, str) else None
+    return place.mismatch(schema, value) + (f" {gone}." if gone else did_you_mean(value, options))
 
 
 def _const(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
@@ -418,6 +429,13 @@ def _bound(keyword: str, measured: type | tuple[type, ...], unit: str = "") -> _
     return rule
 
 
+def _above(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
+    limit = schema["exclusiveMinimum"]
+    if fits({"type": "number"}, value) and value <= limit:
+        told = f"expected more than {limit}, got {_got(schema, value)}."
+        yield Violation(place.pointer, "exclusiveMinimum", told)
+
+
 _Plan = tuple[_Schema, bool, tuple[str, ...], tuple[_Rule, ...]]
 """A schema, resolved; whether it is a union; its JSON types; and the rules for its keywords."""
 
@@ -434,8 +452,10 @@ KEYWORD_RULES: dict[str, _Rule] = {
     "required": _required,
     "type": _members,  # `properties` and `additionalProperties` together: findings keep the body's order
     "items": _items,
+    "uniqueItems": _unique,
     "minimum": _bound("minimum", NUMBER),
     "maximum": _bound("maximum", NUMBER),
+    "exclusiveMinimum": _above,
     "minItems": _bound("minItems", list, "item"),
     "maxItems": _bound("maxItems", list, "item"),
     "minLength": _bound("minLength", str, "character"),

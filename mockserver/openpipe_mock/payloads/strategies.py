@@ -24,7 +24,7 @@ from openpipe_mock.openapi.shapes import label, union
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.payloads.edits import Edit, edits
 from openpipe_mock.payloads.places import Spot, root, types_of
-from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, grafted
+from openpipe_mock.payloads.valid import REQUEST_COMPONENTS, preceded
 from openpipe_mock.payloads.values import ODD_TEXTS, PIXEL, SOUND
 
 Json = Any
@@ -329,19 +329,14 @@ def chat_requests(
 
 def criteria_headers(*, ids: _Strategy | None = None, max_size: int = 3) -> _Strategy:
     """Values of `op-criteria`: JSON arrays of ids, empty ones and repeated ids among them."""
-    return st.lists(criteria_ids() if ids is None else ids, max_size=max_size).map(_ascii_json)
+    return st.lists(criteria_ids() if ids is None else ids, max_size=max_size).map(json.dumps)
 
 
 def tags_headers(*, max_size: int = 3) -> _Strategy:
     """Values of `op-tags`: JSON objects of strings, numbers, booleans and null, in plain ASCII."""
     values = _nullable(texts(max_size=20) | st.booleans() | st.integers(-9, 9) | st.just(0.5))
     found = st.dictionaries(texts(max_size=8), values, max_size=max_size)
-    return found.map(_ascii_json)
-
-
-def _ascii_json(value: Json) -> str:
-    """JSON text in ASCII, since a header can't carry more."""
-    return json.dumps(value)
+    return found.map(json.dumps)  # in ASCII, since a header can't carry more
 
 
 # Requests that are broken in one place.
@@ -380,11 +375,11 @@ def broken_chat_requests(*, strict: bool = False) -> _Strategy:
 
 @st.composite
 def _broken(draw: st.DrawFn, endpoint: str, bodies: _Strategy, strict: bool) -> Broken:
-    """An edit and a body that it fits. A body without the place gets it from the edit's own base."""
+    """An edit and a body that it fits: what was drawn, else the edit's own base after the drawn messages."""
     edit = draw(st.sampled_from([edit for edit in edits(endpoint) if not (strict and edit.lenient)]))
     before = draw(bodies)
     if not edit.fits(before):
-        before = grafted(REQUEST_COMPONENTS[endpoint], before, edit.base)
+        before = preceded(REQUEST_COMPONENTS[endpoint], edit.base, before)
     found = Broken(edit.apply(before), edit, before, pointer_to(*edit.found(before)))
     checker = contract().checker(REQUEST_COMPONENTS[endpoint])
     assert checker.is_valid(before), f"{edit.name} was given a body that is invalid already"

@@ -194,21 +194,6 @@ def preceded(component: str, body: Json, other: Json) -> Json:
     return {**body, "input": {**own, "messages": messages}}
 
 
-def grafted(component: str, body: Json, other: Json) -> Json:
-    """A valid body with another one merged in: its messages come last, its members override."""
-    if component == "JudgeCriteriaRequest":
-        inputs = [each["input"] for each in (body, other) if each.get("input") is not None]
-        merged = {"input": _joined(inputs)} if inputs else {}
-        return {**body, **other, **merged}
-    return _joined([body, other])
-
-
-def _joined(talks: list[Json]) -> Json:
-    """Conversations in one: all messages in order; of other members the last one counts."""
-    body = {name: member for each in talks for name, member in each.items()}
-    return {**body, "messages": [message for each in talks for message in each["messages"]]}
-
-
 def _shown(component: str, endpoint: str) -> Iterator[tuple[str, str, Json]]:
     """For each spot, a body with each allowed value there."""
     for name, level, body in _showing(root(component), spots(component)):

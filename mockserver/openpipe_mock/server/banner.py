@@ -17,7 +17,7 @@ def banner(service: Service, origin: str, public: str, terminal: bool) -> str:
     `public`: the host that it listens on where other machines can reach it, "" on loopback.
     """
     base_url, settings = f"{origin}{BASE}", service.settings
-    facts = f"seed {settings.seed}, answers {settings.answers}, validation {settings.validation}"
+    facts = f"seed {settings.seed}, answers {settings.given_answers}, validation {settings.validation}"
     if service.file.path:
         once = "" if service.file.lasting else ", read once"
         facts = f"config {service.file.path}{once}, {facts}"
@@ -31,7 +31,7 @@ def banner(service: Service, origin: str, public: str, terminal: bool) -> str:
         f"{_DIM}{facts}; {origin}/ shows this page in a browser; Ctrl-C stops{PLAIN}",
         *([f"{YELLOW}{open_to_all}{PLAIN}"] if open_to_all else []),
         "",
-        *(f"  export {name}={value}" for name, value in exports(base_url, settings)),
+        *(f"  export {name}={value}" for name, value in exports(base_url, settings).items()),
         "",
         f"{_DIM}{PREFIXES}{PLAIN}",
     ]

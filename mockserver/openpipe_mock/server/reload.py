@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
@@ -112,24 +112,17 @@ async def _aside(work: Callable[[], _Value]) -> _Value:
 
     The thread is a daemon: a file system may never answer, and the process doesn't wait for it at its end.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[_Value] = loop.create_future()
-
-    def tell(how: Callable[[Any], None], what: Any) -> None:
-        if not done.done():
-            how(what)
+    done: Future[_Value] = Future()
+    done.set_running_or_notify_cancel()  # so nobody cancels it, and the thread may always set its result
 
     def run() -> None:
-        how: Callable[[Any], None] = done.set_result
         try:
-            what: Any = work()
+            done.set_result(work())
         except Exception as error:
-            how, what = done.set_exception, error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(tell, how, what)
+            done.set_exception(error)
 
     threading.Thread(target=run, name="openpipe-mock config", daemon=True).start()
-    return await done
+    return await asyncio.wrap_future(done)
 
 
 async def _settled(source: Source) -> bytes | OSError:

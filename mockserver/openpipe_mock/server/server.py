@@ -180,11 +180,12 @@ def _refusing(told: str, *errors: type[Exception]) -> Iterator[None]:
 def _shared(url: str) -> Sessions:
     """Sessions that lie in the Redis at a URL. Raises CannotServe for one that can't be used."""
     from openpipe_mock.sessions.redis.link import BadState, Link  # only a mock with shared state pays for it
-    from openpipe_mock.sessions.redis.sessions import RedisSessions
 
     with _refusing("", BadState):
         link = Link(url)
         link.check()
+    from openpipe_mock.sessions.redis.sessions import RedisSessions
+
     return RedisSessions(link)
 
 

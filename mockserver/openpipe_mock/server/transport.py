@@ -76,7 +76,7 @@ class ExchangeApp:
         try:
             reply = await transport.carry(exchange)
         except ClientGone:
-            reply = _HUNG_UP
+            reply = _DISCONNECTED
         except _Dropped:
             raise
         except Exception as error:
@@ -108,7 +108,7 @@ def peer(scope: Scope) -> str:
     return client[0] or "unknown" if client else "unknown"
 
 
-_HUNG_UP = Reply(0, b"", subject="the client hung up")
+_DISCONNECTED = Reply(0, b"", subject="the client hung up")
 
 
 def defect(error: Exception, head: Head) -> Reply:
@@ -121,8 +121,8 @@ def defect(error: Exception, head: Head) -> Reply:
 class Transport:
     """Carries out the effects of one request's exchange by ASGI messages.
 
-    `begun`: status and headers were sent. `broken`: the connection was dropped. `leaving`: done as soon as
-    the client hangs up. `drop` and `write`: the server's extensions, None where it has none. `pieces` of a
+    `begun`: status and headers were sent. `broken`: the connection was dropped. `disconnect`: done as soon
+    as the client hangs up. `drop` and `write`: the server's extensions, None where it has none. `pieces` of a
     stream are gathered and sent `most_pieces` at a time; `size` is their bytes.
     """
 
@@ -137,7 +137,7 @@ class Transport:
         self.pieces: list[bytes] = []
         self.size = 0
         self.most_pieces = 1  # nobody waits for the first
-        self.leaving: asyncio.Future[Any] | None = None
+        self.disconnect: asyncio.Future[Any] | None = None
 
     async def carry(self, exchange: Effects) -> Reply:
         """Run an exchange to its end and send its reply. Raises ClientGone, _Dropped, and defects of ours."""
@@ -164,8 +164,8 @@ class Transport:
             reply: Reply = stop.value
         finally:
             exchange.close()
-            if self.leaving:
-                self.leaving.cancel()
+            if self.disconnect:
+                self.disconnect.cancel()
         if self.pieces:
             await self.flush()
         if self.begun and not self.broken:
@@ -176,7 +176,7 @@ class Transport:
 
     async def flush(self) -> None:
         """Send the gathered pieces, each as a chunk of its own, and give other tasks their turn."""
-        if self.hung_up():
+        if self.is_disconnected():
             raise ClientGone
         *earlier, last = self.pieces
         if earlier and not (self.write and self.write(earlier)):
@@ -193,7 +193,7 @@ class Transport:
             case Begin():
                 await self.begin(effect)
             case Wait():
-                await self.stay(effect.seconds)
+                await self.wait(effect.seconds)
             case Break():
                 await self.break_off()
             case Await():
@@ -220,31 +220,31 @@ class Transport:
             await self.send({"type": "http.response.body", "more_body": True})  # servers put off bare headers
         raise _Dropped("the connection breaks on purpose")
 
-    async def stay(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> None:
         """Wait so many seconds. Raises ClientGone as soon as the client hangs up."""
-        if not self.hung_up() and self.leaving:
-            await asyncio.wait((self.leaving,), timeout=seconds)
-        if self.hung_up():
+        if not self.is_disconnected() and self.disconnect:
+            await asyncio.wait((self.disconnect,), timeout=seconds)
+        if self.is_disconnected():
             raise ClientGone
 
     async def outcome(self, effect: Await) -> Any:
         """Wait for a future's result. Raises ClientGone as soon as the client hangs up."""
         waiting = asyncio.wrap_future(effect.future)
-        if not self.hung_up() and self.leaving:
-            await asyncio.wait((waiting, self.leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not self.is_disconnected() and self.disconnect:
+            await asyncio.wait((waiting, self.disconnect), return_when=asyncio.FIRST_COMPLETED)
         if waiting.done():
             return waiting.result()
         waiting.cancel()
         raise ClientGone
 
-    def hung_up(self) -> bool:
+    def is_disconnected(self) -> bool:
         """Whether the client has left, as far as the event loop has seen: it needs a turn to notice."""
-        if self.leaving is None:
-            self.leaving = asyncio.ensure_future(_departure(self.receive))
-        return self.leaving.done()
+        if self.disconnect is None:
+            self.disconnect = asyncio.ensure_future(_until_disconnect(self.receive))
+        return self.disconnect.done()
 
 
-async def _departure(receive: Receive) -> None:
+async def _until_disconnect(receive: Receive) -> None:
     """Return once the client has hung up; drops the rest of its request."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -2,18 +2,23 @@
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from ipaddress import ip_address
+from itertools import accumulate, islice
 from typing import Any
 
 from openpipe_mock.config.settings import Validation
 from openpipe_mock.core.effects import Headers
 from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, Unauthorized, Violation
-from openpipe_mock.core.wording import quoted
-from openpipe_mock.openapi.spec import Checker
+from openpipe_mock.core.wording import MOST_COUNTED, quoted
+from openpipe_mock.openapi.endpoints import ENDPOINTS
+from openpipe_mock.openapi.spec import Checker, contract
+from openpipe_mock.openapi.tolerances import Tolerance, tolerated
 from openpipe_mock.openapi.violations import Findings, gathered
 
 LOCAL_ORIGIN = r"https?://(?:(?:[\w-]+\.)*localhost|127\.0\.0\.1|\[::1\])(?::\d+)?"
 """Origins of pages whose scripts may call the mock: those served from this machine."""
+_CHAT = ENDPOINTS["chat"].request
 _LENIENCY = "The real service drops unknown properties; `--validation lenient` makes this mock do the same."
 
 
@@ -102,28 +107,57 @@ def expect_json(headers: Headers) -> None:
         raise BadRequest("the body is compressed (Content-Encoding); send it uncompressed.")
 
 
-def accepted(
-    checker: Checker, body: Any, validation: Validation, *, is_tidy: bool = False
-) -> tuple[Any, tuple[str, ...]]:
-    """A body that isn't valid as it is, as it counts; and the issues that strict validation has with it.
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """What validation makes of a body: the body as it counts, or the `problem` for which it is refused.
 
-    `is_tidy`: no member of it counts as absent. Raises BadRequest for a body that breaks the schema.
+    `violations`: what strict validation refuses. `tolerated`: what it takes and exact validation refuses: the
+    pointer and the kind of each.
     """
-    tidied = body if is_tidy else checker.tidy(body)
-    if not is_tidy and checker.is_valid(tidied):
-        return tidied, ()
-    if validation == "strict":
-        raise contract_refusal(checker, tidied)
-    loose = checker.coerced(checker.tidy(body, unknown=True))
-    if not checker.is_valid(loose):
-        raise contract_refusal(checker, loose)
-    return loose, contract_refusal(checker, tidied).issues
+
+    # No error stands here: its traceback would refer to the frame that holds it, a cycle.
+    value: Any = None
+    problem: str = ""
+    violations: tuple[str, ...] = ()
+    tolerated: tuple[tuple[str, Tolerance], ...] = ()
 
 
-def contract_refusal(checker: Checker, value: Any) -> BadRequest:
-    """The refusal of a body that breaks its schema: each violation an issue, the first in the message."""
+def validated(name: str, body: Any, validation: Validation, *, is_tidy: bool = False) -> Validated:
+    """Hold a body that isn't valid as it is against the schema `name`.
+
+    `is_tidy`: no member of it counts as absent.
+    """
+    exact = contract().checker(name)
+    if not is_tidy and exact.is_valid(tidied := exact.tidy(body)):
+        return Validated(tidied)
+    strict = contract().tolerant_chat if name == _CHAT and validation != "exact" else exact
+    tidied = body if is_tidy else strict.tidy(body)
+    if strict is not exact and strict.is_valid(tidied):
+        return Validated(tidied, tolerated=_tolerated(exact, tidied))
+    beyond = _tolerated(exact, tidied, strict) if strict is not exact else ()
+    loose = strict.coerced(strict.tidy(body, unknown=True)) if validation == "lenient" else tidied
+    if validation == "lenient" and strict.is_valid(loose):
+        return Validated(loose, "", _refusal(strict, tidied)[1], beyond)
+    return Validated(None, *_refusal(strict, loose), beyond)
+
+
+def _tolerated(
+    exact: Checker, value: Any, strict: Checker | None = None
+) -> tuple[tuple[str, Tolerance], ...]:
+    """What exact validation refuses and strict takes. `strict`: given where it refuses the value too."""
+    wrong = {
+        place
+        for violation in (islice(strict.violations(value), MOST_COUNTED) if strict else ())
+        for place in accumulate(violation.pointer.split("/"), "{}/{}".format)
+    }
+    found = tolerated(islice(exact.violations(value), MOST_COUNTED), value)
+    return tuple((place, kind) for place, kind in dict(found).items() if place not in wrong)
+
+
+def _refusal(checker: Checker, value: Any) -> tuple[str, tuple[str, ...]]:
+    """The message about a body that breaks its schema, and an issue for each violation."""
     found = gathered(checker.violations(value), MOST_ISSUES)
     if not found.shown:
         found = Findings((Violation("", "", f"it is no valid {checker.name}."),), 0)
     unknown = [each for each in found.shown if each.rule == "additionalProperties"]
-    return BadRequest(f"{found.headline()}{f' {_LENIENCY}' if unknown else ''}", issues=found.issues())
+    return f"{found.headline()}{f' {_LENIENCY}' if unknown else ''}", tuple(found.issues())

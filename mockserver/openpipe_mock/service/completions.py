@@ -14,17 +14,19 @@ from openpipe_mock.answers.judge import Criterion, is_tidy, scene
 from openpipe_mock.answers.options import HeaderOptions, read_options
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.ranking import Ranked
-from openpipe_mock.answers.scripts import Script, ScriptedChoice
-from openpipe_mock.answers.tools import ends_in_result
+from openpipe_mock.answers.scripts import Script, ScriptedChoice, reason_against
+from openpipe_mock.answers.tools import turn_of
+from openpipe_mock.answers.turns import Turn
 from openpipe_mock.config.settings import GLOB
 from openpipe_mock.core.effects import Begin, Effects, Entropy, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
 from openpipe_mock.core.wording import nearest, quoted, quoted_names, short
 from openpipe_mock.faults.magic import knows
 from openpipe_mock.faults.streams import STREAM_HEADERS, raw_stream
-from openpipe_mock.matching.conditions import Subject, glob
+from openpipe_mock.matching.conditions import glob
 from openpipe_mock.matching.rules import rules_that_hold
 from openpipe_mock.openapi.spec import contract
+from openpipe_mock.openapi.tolerances import unlimited
 from openpipe_mock.service.request import Visit, after
 from openpipe_mock.sessions import calllog
 from openpipe_mock.sessions.memory import fingerprint
@@ -108,7 +110,7 @@ def _answered(
     def log(status: int, text: bytes | None, error: str | None = None, *, hit: bool = False) -> None:
         if chosen.log and not visit.read_only and visit.entry.body is not None:
             call = calllog.Own(visit.entry.body, text, status, error, hit, tags, outside.now)
-            visit.memory.log(fingerprint(visit.token)).add_own(call)
+            visit.memory.log(fingerprint(visit.token)).add(call)
 
     try:
         made = _judged(visit, chosen, body, outside)
@@ -149,6 +151,8 @@ def _ranked(
 ) -> list[Ranked]:
     """The choices of a completion with their judgements, the best first."""
     given: Json = {name: body[name] for name in ("messages", "tools", "tool_choice") if name in body}
+    if visit.entry.tolerated:  # the judge, which knows none of it, gives the same scores without
+        given = contract().checker("JudgeCriteriaInput").tidy(given, unknown=True)
     messages = [choice.message() for choice in completion.choices]
     ranking = best_of_n(criteria, given, scene(given, tidy=True), messages, visit.judge)
     visit.entry.scores = _scores(ranking)
@@ -162,10 +166,13 @@ def _understood(visit: Visit, chosen: HeaderOptions, body: Any) -> tuple[Json, d
     """
     if visit.entry.body is None or not is_tidy(visit.entry.body):
         body = contract().checker("ChatCompletionRequest").tidy(body, defaults=True)
+    if visit.settings.validation != "exact":
+        body, zeros = unlimited(body)
+        visit.tolerate(*zeros)
     criteria = {} if chosen.criteria is None else requested(chosen.criteria, visit.settings.known)
     _refuse_with_stream(body, chosen, bool(criteria))
     _find_model(body["model"], visit)
-    return body, criteria, understand(body, visit.settings.auto_tools)
+    return body, criteria, understand(body, visit.settings.auto_tools, visit.settings.prompt_schemas)
 
 
 def _scores(ranking: Sequence[Ranked]) -> list[dict[str, float]]:
@@ -177,20 +184,27 @@ def _scores(ranking: Sequence[Ranked]) -> list[dict[str, float]]:
 def _scripted(visit: Visit, body: Json) -> Script | None:
     """The first script whose conditions the request meets, or the one that a magic model stands for."""
     settings = visit.settings
-    if settings.completions:
-        subject = visit.subject(body)
-        for script in rules_that_hold(settings.completions, subject):
-            if _fires(script, subject):
-                return script
+    script = _first_script(visit, body) if settings.completions else None
+    if script:
+        return script
     if settings.magic and magic.echoes(body["model"]) and body["model"] not in settings.known_models:
         text = visit.subject(body).last_user or ""
         return Script(choices=(ScriptedChoice(text=text),), place=_ECHO)
     return None
 
 
-def _fires(script: Script, subject: Subject) -> bool:
-    """Whether a script whose conditions hold answers: one that calls tools never answers a tool's result."""
-    return not (script.calls and ends_in_result(subject))
+def _first_script(visit: Visit, body: Json) -> Script | None:
+    """The first script whose conditions the request meets and that isn't passed over."""
+    turn: Turn | None = None
+    for script in rules_that_hold(visit.settings.completions, visit.subject(body)):
+        if not script.called:
+            return script
+        turn = turn or turn_of(body)
+        against = reason_against(script, turn)
+        if not against:
+            return script
+        visit.entry.passed = (*visit.entry.passed, (script.place, against))
+    return None
 
 
 def _completed(
@@ -205,7 +219,7 @@ def _completed(
         return stored, True
     repeat = session.count(asked.identity) - 1 if settings.repeat == "vary" else 0
     choices = (script.choices or (ScriptedChoice(text=""),)) if script else ()
-    made = complete(asked, settings.draw, repeat, choices)
+    made = complete(asked, settings.seed, repeat, choices)
     if settings.ids == "random":
         made = replace(made, id=f"chatcmpl-{outside.chance.hex()}")
     if outside.now is not None:

@@ -139,7 +139,7 @@ class FastLane:
         if request is None:
             return None
         try:
-            asked, state = lot(request["criterion_id"], settings.magic, settings.answers, settings.seed)
+            asked, state = criterion_and_draw(request["criterion_id"], settings.magic, settings.seed)
         except ApiError:
             return None
         if asked is None:
@@ -208,7 +208,7 @@ class FastLane:
         session.count(known.identity)
         session.requests = number = session.requests + 1
         headers, at, token = head.headers, head.at, head.headers[b"authorization"][7:].strip()
-        session.log(fingerprint(token)).add_own(Own(body, known.text, 200))
+        session.log(fingerprint(token)).add(Own(body, known.text, 200))
         size = known.size + len(body) + len(known.text) + head_size(headers)
         facts = (known, number, session.name, headers, self.settings, at, clock() - at, body)
         session.journal.add_later((size, _completed, facts, token))
@@ -216,11 +216,13 @@ class FastLane:
         return Reply(200, known.text, (_JSON, (REQUEST_ID, request_id)), known.line)
 
     def keep(self, key: _Key, identity: bytes, visit: Visit, reply: Reply) -> None:
-        """Keep a completion for the next time, unless it comes with notes, rules, faults or violations."""
+        """Keep a completion for the next time, unless the journal says more of it."""
         entry = visit.entry
         if reply.status != 200 or reply.headers != JSON_HEADERS or len(reply.body) > MOST_BYTES:
             return
-        if reply.notes or entry.notes or entry.rules or entry.faults or entry.violations:
+        if reply.notes or entry.notes or entry.rules or entry.faults:
+            return
+        if entry.violations or entry.tolerated:
             return
         if visit.settings is not self.settings:
             return
@@ -244,10 +246,9 @@ def _admits(headers: Headers, most_digits: int) -> bool:
 
 
 def _is_plain(settings: Settings) -> bool:
-    """Whether settings draw all scores by content, and have no faults, keys, limits or variant."""
-    special = (
-        settings.criteria or settings.faults or settings.variant or settings.keys or settings.read_only_keys
-    )
+    """Whether settings draw all scores by content, and have no faults, keys, limits, variant or warning."""
+    keys = settings.keys or settings.read_only_keys
+    special = settings.criteria or settings.faults or settings.variant or keys or settings.outdated
     return not special and settings.limits.none and settings.judges_unknown
 
 
@@ -258,14 +259,14 @@ def _is_repeatable(settings: Settings) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def lot(reference: str, magical: bool, answers: int, seed: int) -> tuple[Criterion | None, seeded.DrawState]:
+def criterion_and_draw(reference: str, magical: bool, seed: int) -> tuple[Criterion | None, seeded.DrawState]:
     """The criterion that a reference names, None for a magic one, and the state that scores are drawn from.
 
     Raises ApiError for what is no reference. The cache keeps no such text, which may be long.
     """
     name, version = split_reference(reference)
     asked = None if magical and name.startswith(magic.PREFIX) else undeclared_one(name, version or LATEST)
-    return asked, seeded.begun(answers, seed, name, version or LATEST)
+    return asked, seeded.begun(seed, name, version or LATEST)
 
 
 def _judged(asked: Criterion, found: Judgement, *came: Any) -> Entry:

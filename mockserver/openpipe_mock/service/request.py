@@ -9,11 +9,12 @@ from openpipe_mock.answers.judge import Criterion, is_tidy, judge
 from openpipe_mock.answers.scorers import JudgedContent, Judgement
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Effects, Head, Headers, Reply, Wait
-from openpipe_mock.core.errors import ApiError
+from openpipe_mock.core.errors import ApiError, BadRequest
 from openpipe_mock.core.wording import did_you_mean, quoted
 from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.service.admission import accepted
+from openpipe_mock.openapi.tolerances import Tolerance
+from openpipe_mock.service.admission import validated
 from openpipe_mock.sessions.journal import Entry, Journal
 from openpipe_mock.sessions.memory import Session, Traffic
 
@@ -68,20 +69,28 @@ class Visit:
 
     def accept(self, name: str, body: Json) -> Json:
         """The body as it counts by the schema `name`, coerced if lenient. Raises BadRequest if invalid."""
-        checker = contract().checker(name)
-        if checker.is_valid(body):
+        if contract().checker(name).is_valid(body):
             return body
         tidy = self.entry.body is not None and is_tidy(self.entry.body)
-        value, refused = accepted(checker, body, self.settings.validation, is_tidy=tidy)
-        if refused:
-            self.entry.violations = refused
-            if self.settings.validation == "report":
-                self.note(*(f"strict would refuse {issue}" for issue in refused))
-        return value
+        found = validated(name, body, self.settings.validation, is_tidy=tidy)
+        self.entry.violations = found.violations
+        self.tolerate(*found.tolerated)
+        if found.problem:
+            raise BadRequest(found.problem, issues=found.violations)
+        self.note(*(f"strict would refuse {issue}" for issue in found.violations))
+        return found.value
+
+    def tolerate(self, *found: tuple[str, Tolerance]) -> None:
+        """Tell what exact validation would refuse: each pointer in the journal, each kind once."""
+        if found:
+            pointers = (pointer for pointer, _ in found)
+            self.entry.tolerated = tuple(dict.fromkeys((*self.entry.tolerated, *pointers)))
+            for kind in dict.fromkeys(kind for _, kind in found):
+                self.once(str(kind))
 
     def note(self, *sentences: str) -> None:
-        """Tell the user something, in the terminal and in the journal."""
-        self.entry.notes = (*self.entry.notes, *sentences)
+        """Tell the user something, in the terminal and in the journal, each sentence once."""
+        self.entry.notes = tuple(dict.fromkeys((*self.entry.notes, *sentences)))
 
     def once(self, sentence: str) -> None:
         """The same, but only the first time."""
@@ -95,7 +104,7 @@ class Visit:
         score = magic.header_score(self.head.headers) if magical else None
         if score is not None:
             return Judgement(score, f"The header x-mock-score says {score}; no model read it.")
-        found = judge(asked, content, self.settings.known, self.settings.draw, self.memory.count)
+        found = judge(asked, content, self.settings.known, self.settings.seed, self.memory.count)
         if found.rule:
             self.entry.rules.append(found.rule)
         return found

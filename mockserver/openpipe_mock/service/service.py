@@ -55,7 +55,6 @@ from openpipe_mock.service import completions, reporting
 from openpipe_mock.service.admission import (
     announced,
     authorize,
-    contract_refusal,
     expect_json,
     is_foreign,
     too_large,
@@ -231,6 +230,8 @@ class Service:
             raise visit.barred
         _expect_served(head, visit.path)
         visit.token = authorize(head.headers, settings.keys, settings.read_only_keys)
+        if settings.outdated:
+            visit.once(settings.outdated)
         visit.read_only = _is_read_only(visit.token, SERVED[visit.path], settings)
         if not settings.limits.none:
             _enter(visit)
@@ -290,25 +291,27 @@ def _responding(visit: Visit, body: Any) -> Reply | Effects:
         answer = _asked(visit, body)
         # A source may stream what nobody asked to be streamed.
         return with_journal(answer, visit.entry) if visit.source and not isinstance(answer, Reply) else answer
+    if fault is not None or visit.settings.variant:
+        _check(visit, body)  # a request that a fault or variant refuses never reaches its endpoint
+    if fault is not None:
+        visit.entry.faults.append(fault.describe())
+        visit.entry.struck = fault.place
     exchange = _engine(visit, body)
-    for wrap in _wrappers(visit, body, fault, streams):
+    for wrap in _wrappers(visit, fault, streams):
         exchange = wrap(exchange)
     return exchange
 
 
-def _wrappers(visit: Visit, body: Any, fault: Fault | None, streams: bool) -> list[_Wrapper]:
+def _wrappers(visit: Visit, fault: Fault | None, streams: bool) -> list[_Wrapper]:
     """What stands around the exchange that answers, innermost first: the fault or variant, the journal."""
     settings, entry = visit.settings, visit.entry
     journal = partial(with_journal, entry=entry)
     if fault is None and not settings.variant:
         return [journal]
-    _check(visit, body)  # a request that a fault or variant refuses never reaches its endpoint
     refusing, count = partial(refused, visit), visit.memory.count
     context = Context(entry.endpoint, streams, settings.pace, refusing, count, str(fault or ""))
     if fault is None:
         return [partial(with_variant, variant=variant_named(settings.variant), context=context), journal]
-    entry.faults.append(fault.describe())
-    entry.struck = fault.place
     return [partial(with_fault, fault=fault, context=context), journal]
 
 
@@ -398,11 +401,7 @@ def _check(visit: Visit, body: Any) -> None:
         if visit.problem is not None:
             raise visit.problem
         if schema:
-            checker = contract().checker(schema)
-            body = body if checker.is_valid(body) else checker.tidy(body)
-            if not checker.is_valid(body):
-                raise contract_refusal(checker, body)
-            HANDLERS[endpoint].check(visit, body)
+            HANDLERS[endpoint].check(visit, visit.accept(schema, body))
     except (BadRequest, ParseError) as error:
         visit.entry.violations = error.issues or (error.message,)
     except ApiError:

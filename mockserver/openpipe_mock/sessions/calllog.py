@@ -6,7 +6,7 @@ that are named like a secret are masked before anybody reads them.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,6 +18,7 @@ from uuid import NAMESPACE_OID, uuid5
 import orjson
 
 from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, Violation
+from openpipe_mock.core.reading import not_null
 from openpipe_mock.core.secrets import hidden, masked, may_hide
 from openpipe_mock.core.seeded import EPOCH
 from openpipe_mock.core.userfiles import MEBIBYTE
@@ -48,7 +49,7 @@ class LoggedCall:
 
     request: bytes
     response: bytes
-    status: float | None = None
+    status: int | float | None = None
     error_message: str | None = None
     cache_hit: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -62,9 +63,12 @@ class LoggedCall:
         notes = [self.error_message, self.metadata, self.model, self.completion_id]
         return len(self.request) + len(self.response) + len(orjson.dumps(notes))
 
+    def logged(self) -> "LoggedCall":
+        return self
+
     def labelled(self, values: Labels) -> "LoggedCall":
         """Return the call with its metadata updated."""
-        return replace(self, metadata=_present({**self.metadata, **values}))
+        return replace(self, metadata=not_null({**self.metadata, **values}))
 
     def without_payloads(self) -> "LoggedCall":
         """Return the call with a sentence in place of its payloads, for a log that has no room for them."""
@@ -91,14 +95,16 @@ class LoggedCall:
 class Own:
     """A call that the mock answered itself, before somebody reads it.
 
-    `request`, `response`: JSON texts, secrets not masked. `now`: in seconds since 1970, None without a clock.
+    `request`, `response`: JSON texts; secrets of the request aren't masked. `tags`: as `labels` made them;
+    where the request's metadata has the same key, its value counts. `now`: in seconds since 1970, None
+    without a clock.
     """
 
     # Nobody changes one. It isn't frozen since each request makes one: see docs/performance.md.
 
     request: bytes
     response: bytes | None
-    status: int
+    status: int | float | None
     error_message: str | None = None
     cache_hit: bool = False
     tags: Mapping[str, str] | None = None
@@ -114,17 +120,21 @@ class Own:
 
     def logged(self) -> LoggedCall:
         """Return the call as the log shows it, with secrets masked."""
-        return completed(
-            orjson.loads(self.request),
-            None if self.response is None else orjson.loads(self.response),
+        request, text = orjson.loads(self.request), self.request
+        if may_hide(text, b""):
+            request = masked(request)
+            text = orjson.dumps(request)
+        response = self.response or b"null"
+        return LoggedCall(
+            request=text,
+            response=response,
             status=self.status,
             error_message=self.error_message,
             cache_hit=self.cache_hit,
-            tags=self.tags,
-            now=self.now,
-            own=True,
-            request_text=self.request,
-            response_text=self.response,
+            metadata={**(self.tags or {}), **_own_metadata(request)},
+            created_at=_moment(self.now),
+            model=text_at(request, "model"),
+            completion_id=text_at(orjson.loads(response), "id"),
         )
 
 
@@ -145,61 +155,50 @@ class CallLog:
     # The mock's own calls are parsed and masked only when somebody reads the log, since most are dropped
     # unread: masking each cost a fifth of a request (docs/decisions.md).
 
-    def __init__(self, *, most_calls: int = MOST_CALLS, most_bytes: int = MOST_LOG_BYTES) -> None:
-        self.most_calls = most_calls
-        self.most_bytes = most_bytes
-        self.read: deque[LoggedCall] = deque()
-        self.unread: deque[Own] = deque()
-        """The calls after those in `read`."""
+    most_calls = MOST_CALLS
+    most_bytes = MOST_LOG_BYTES
+
+    def __init__(self) -> None:
+        self.kept: deque[LoggedCall | Own] = deque()
         self.bytes = 0
 
     @property
-    def calls(self) -> deque[LoggedCall]:
+    def calls(self) -> list[LoggedCall]:
         """All calls, oldest first, with secrets masked."""
-        while self.unread:
-            own = self.unread.popleft()
-            self.bytes -= own.size
-            self.keep(own.logged())
-        return self.read
+        return self.keep(call.logged() for call in reversed(self.kept))
 
-    def add(self, call: LoggedCall) -> None:
+    def keep(self, newest_first: Iterable[LoggedCall]) -> list[LoggedCall]:
+        """Keep these calls in place of all others, as far as they fit; return them, oldest first."""
+        calls, self.bytes = deque[LoggedCall](), 0
+        for call in map(self.fitted, newest_first):
+            if self.bytes + call.size > self.most_bytes:
+                break
+            calls.appendleft(call)
+            self.bytes += call.size
+        self.kept = deque(calls)
+        return list(calls)
+
+    def add(self, call: LoggedCall | Own) -> None:
         """Log a call. One that exceeds the bound alone is logged without its payloads."""
-        _ = self.calls
-        self.keep(call)
-
-    def add_own(self, own: Own) -> None:
-        """Log a call that the mock answered itself."""
-        self.unread.append(own)
-        self.bytes += own.size
-        while len(self.read) + len(self.unread) > self.most_calls or self.bytes > self.most_bytes:
-            if len(self.unread) == 1 and not self.read:  # too large by itself: `fitted` drops its payloads
-                _ = self.calls
-                return
-            self.bytes -= (self.read or self.unread).popleft().size
-
-    def keep(self, call: LoggedCall) -> None:
-        """Add a call behind those in `read`, and drop the oldest ones over the bounds."""
-        call = self.fitted(call)
-        self.read.append(call)
-        self.bytes += call.size
-        while self.read and (len(self.read) > self.most_calls or self.bytes > self.most_bytes):
-            self.bytes -= self.read.popleft().size
+        size = call.size
+        if size > self.most_bytes:
+            call = self.fitted(call.logged())
+            size = call.size
+        self.kept.append(call)
+        self.bytes += size
+        while self.kept and (len(self.kept) > self.most_calls or self.bytes > self.most_bytes):
+            self.bytes -= self.kept.popleft().size
 
     def latest(self) -> LoggedCall | None:
         """Return the call that was logged last, None without any."""
-        return self.calls[-1] if self.calls else None
+        return next(reversed(self.calls), None)
 
     def update(self, filters: Sequence[LogFilter], values: Labels) -> int:
         """Update the metadata of the calls that pass every filter; return how many they are."""
-        found = [all(condition.holds(call) for condition in filters) for call in self.calls]
-        before = reversed(list(zip(self.calls, found, strict=True)))
-        self.read, self.bytes = deque(), 0
-        for call, hit in before:  # newest first: what no longer fits isn't made
-            updated = self.fitted(call.labelled(values)) if hit else call
-            if self.bytes + updated.size > self.most_bytes:
-                break
-            self.read.appendleft(updated)
-            self.bytes += updated.size
+        calls = self.calls
+        found = [all(condition.holds(call) for condition in filters) for call in calls]
+        before = reversed(list(zip(calls, found, strict=True)))  # newest first: what doesn't fit isn't made
+        self.keep(call.labelled(values) if hit else call for call, hit in before)
         return sum(found)
 
     def fitted(self, call: LoggedCall) -> LoggedCall:
@@ -214,7 +213,7 @@ class CallLog:
 def log_report(body: Json, log: CallLog, *, now: float | None = None) -> Json:
     """`POST /report`: log a call that a client made elsewhere."""
     tags = labels(body.get("tags"), "/tags")
-    log.add(_reported(body, body.get("respPayload"), tags, now))
+    log.add(_reported(body, masked(body.get("respPayload")), tags, now))
     return {"status": "ok"}
 
 
@@ -284,53 +283,10 @@ def _model(name: str) -> Json:
     }
 
 
-def completed(
-    request: Any,
-    response: Any,
-    *,
-    status: float | None,
-    error_message: str | None = None,
-    cache_hit: bool = False,
-    tags: Any = None,
-    now: float | None = None,
-    own: bool = False,
-    request_text: bytes | None = None,
-    response_text: bytes | None = None,
-) -> LoggedCall:
-    """Make a call for the log: mask secrets, and put the request's metadata and the tags together.
-
-    `tags`: the JSON value of the header `op-tags`, or what `labels` made of it; where the request's metadata
-    has the same key, its value counts. `own`: the mock made the response, so it holds no secret.
-    `request_text`, `response_text`: the JSON texts, where the caller has them. Raises BadRequest for tags of
-    a wrong type.
-    """
-    if request_text is None or may_hide(request_text, b""):
-        request = masked(request)
-        request_text = orjson.dumps(request)
-    response = response if own else masked(response)
-    return LoggedCall(
-        request=request_text,
-        response=orjson.dumps(response) if response_text is None else response_text,
-        status=status,
-        error_message=error_message,
-        cache_hit=cache_hit,
-        metadata={**labels(tags, "/op-tags"), **_own_metadata(request)},
-        created_at=_moment(now),
-        model=text_at(request, "model"),
-        completion_id=text_at(response, "id"),
-    )
-
-
 def _reported(body: Json, response: Any, tags: Mapping[str, str], now: float | None) -> LoggedCall:
-    """The call that a body of `/report` or `/report-anthropic` describes."""
-    return completed(
-        body.get("reqPayload"),
-        response,
-        status=body.get("statusCode"),
-        error_message=body.get("errorMessage"),
-        tags=tags,
-        now=now,
-    )
+    """The call that a body of `/report` or `/report-anthropic` describes. `response`: secrets masked."""
+    texts = orjson.dumps(body.get("reqPayload")), orjson.dumps(response)
+    return Own(*texts, body.get("statusCode"), body.get("errorMessage"), tags=tags, now=now).logged()
 
 
 def _moment(now: float | None) -> float:
@@ -351,7 +307,7 @@ def labels(values: Any, pointer: str) -> dict[str, str]:
     if not values and (values is None or values == {}):
         return {}
     _refuse(_unfit(values, SchemaPlace({}, pointer)))
-    return _present(_changes(values))
+    return not_null(_changes(values))
 
 
 def _unfit(values: Any, place: SchemaPlace) -> Iterator[Violation]:
@@ -370,7 +326,7 @@ def _own_metadata(request: Any) -> dict[str, str]:
     """The scalars in a request's own metadata. A request that failed may have anything there: no error."""
     metadata = request.get("metadata") if isinstance(request, dict) else None
     fit = metadata if isinstance(metadata, dict) else {}
-    return _present(_changes({key: value for key, value in fit.items() if isinstance(value, _SCALAR)}))
+    return not_null(_changes({key: value for key, value in fit.items() if isinstance(value, _SCALAR)}))
 
 
 def _changes(values: Mapping[str, Any]) -> Labels:
@@ -380,10 +336,6 @@ def _changes(values: Mapping[str, Any]) -> Labels:
 
 def _label(value: str | int | float | None) -> str | None:
     return value if value is None or isinstance(value, str) else javascript_text(value)
-
-
-def _present(values: Labels) -> dict[str, str]:
-    return {key: value for key, value in values.items() if value is not None}
 
 
 # Filters.

@@ -6,7 +6,6 @@ from operator import eq, ge, le
 
 from openpipe_mock.answers.judge import REFERENCE
 from openpipe_mock.answers.scorers import Form, JudgeRule, Rules
-from openpipe_mock.answers.tools import ends_in_result
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.matching.conditions import Miss, Subject, When
 from openpipe_mock.sessions.inspection import (
@@ -22,9 +21,6 @@ from openpipe_mock.sessions.journal import Entry
 
 _MOST_NEAR = 5
 _MOST_UNMATCHED = 200
-_TOOL_RESULT = (
-    "it calls tools, and the last message is a tool's result: so that agents end, it doesn't fire then"
-)
 
 
 def detail(entry: Entry) -> JsonObject:
@@ -44,8 +40,8 @@ def detail(entry: Entry) -> JsonObject:
 def unmatched(entry: Entry) -> Iterator[JsonObject]:
     """Yield the rules that didn't fire, each with its kind, place, name and the reason.
 
-    These are the scripts where none fired, a criterion's rules where none decided, and the faults that didn't
-    strike.
+    These are the scripts where none fired, else those that were passed over; a criterion's rules where none
+    decided; and the faults that didn't strike.
     """
     if not entry.endpoint:
         return
@@ -57,13 +53,13 @@ def unmatched(entry: Entry) -> Iterator[JsonObject]:
 
 
 def _idle_scripts(entry: Entry, subject: Subject) -> Iterator[JsonObject]:
-    scripts = entry.settings.completions
-    if any(str(script) in entry.rules for script in scripts):
-        return
+    scripts, passed = entry.settings.completions, dict(entry.passed)
+    fired = any(str(script) in entry.rules for script in scripts)
     for script in scripts:
-        calls = script.calls and ends_in_result(subject)
-        reason = {"reason": _TOOL_RESULT} if calls else _failed(script.when, subject, entry)
-        yield {"kind": "script", "place": script.place, "name": script.name or None, **reason}
+        why = passed.get(script.place)
+        if why or not fired:
+            reason = {"reason": why} if why else _failed(script.when, subject, entry)
+            yield {"kind": "script", "place": script.place, "name": script.name or None, **reason}
 
 
 def _failed(when: When, subject: Subject, entry: Entry) -> JsonObject:

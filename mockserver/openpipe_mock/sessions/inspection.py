@@ -31,7 +31,7 @@ class JournalFilter:
             and self.status in ("", str(entry.status), f"{entry.status // 100}xx")
             and (
                 not self.criterion
-                or any(self.criterion in criterion_names(entry, asked) for asked in _asked_of(entry))
+                or any(self.criterion in criterion_names(entry, asked) for asked in asked_of(entry))
             )
         )
 
@@ -40,8 +40,8 @@ VALIDITY = {True: "valid", False: "invalid", None: "unknown"}
 """`Entry.valid` → its word in a filter."""
 
 
-def _asked_of(entry: Entry) -> list[str]:
-    """The criteria that were judged; without any, those that the request asked for."""
+def asked_of(entry: Entry) -> list[str]:
+    """Return the criteria that were judged; without any, those that the request asked for."""
     return list(entry.criteria) or list(dict.fromkeys(subject_of(entry).asked))
 
 
@@ -71,8 +71,9 @@ def summary(entry: Entry) -> JsonObject:
         "ms": None if entry.seconds is None else round(entry.seconds * 1000, 1),
         "valid": entry.valid,
         "violations": list(entry.violations),
+        "tolerated": list(entry.tolerated),
         "model": model if isinstance(model, str) else None,
-        "criteria": _asked_of(entry),
+        "criteria": asked_of(entry),
         "scores": entry.scores,
         "rules": entry.rules,
         "faults": entry.faults,

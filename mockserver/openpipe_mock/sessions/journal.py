@@ -40,10 +40,10 @@ class Entry:
 
     `settings`: those that it was answered under. `rules`: the places of the script and of the criteria's
     rules that decided. `scores`: key → score, for each choice in the order of their making, or for the
-    judgement. `violations`: what strict refuses, in every mode. `checked`: the request was checked by the
-    contract.
-    `struck`: the place of the fault that struck. `passed`: place and reason of each fault that didn't strike
-    though its `when` holds. `retry_after`: seconds that the answer asks to wait.
+    judgement. `violations`: what strict validation refuses, in every mode. `tolerated`: JSON pointers of what
+    it takes and exact validation refuses. `checked`: the request was checked by the contract.
+    `struck`: the place of the fault that struck. `passed`: place and reason of each fault or script that
+    was passed over though its `when` holds. `retry_after`: seconds that the answer asks to wait.
 
     `body_left_out`, `answer_left_out`: how many bytes at the end were not kept. `gist`: for a body that was
     cut, the JSON of what conditions read in all of it, None where that is too long as well. `query_secrets`:
@@ -64,11 +64,12 @@ class Entry:
     seconds: float | None = None
     streamed: bool = False
     criteria: tuple[str, ...] = ()
-    scores: list[dict[str, float]] = field(default_factory=list)
+    scores: list[dict[str, int | float]] = field(default_factory=list)
     rules: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     passed: tuple[tuple[str, str], ...] = ()
     violations: tuple[str, ...] = ()
+    tolerated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     body_left_out: int = 0
     answer_left_out: int = 0
@@ -110,9 +111,10 @@ class Journal:
     # Entries are made and masked only when somebody reads them, since most are dropped unread: masking each
     # cost a fifth of a request (docs/decisions.md). All that reads goes through `entries`.
 
-    def __init__(self, *, most_entries: int = MOST_ENTRIES, most_bytes: int = MOST_JOURNAL_BYTES) -> None:
-        self.most_entries = most_entries
-        self.most_bytes = most_bytes
+    most_entries = MOST_ENTRIES
+    most_bytes = MOST_JOURNAL_BYTES
+
+    def __init__(self) -> None:
         self.read: deque[Entry] = deque()
         self.unread: deque[Later] = deque()
         """The exchanges after those in `read`."""
@@ -223,7 +225,7 @@ def _weight(entry: Entry) -> int:
     size += head_size(entry.headers)
     for scores in entry.scores:
         size += SCORE_BYTES * len(scores)
-    for text in (*entry.violations, *entry.notes):
+    for text in (*entry.violations, *entry.tolerated, *entry.notes):
         size += len(text)
     return size
 
@@ -243,8 +245,9 @@ def hide(entry: Entry, token: bytes) -> None:
     entry.headers = headers
     head = b"\n".join((entry.path.encode("utf-8", "replace"), *headers.values()))
     texts = [head, entry.body or b"", entry.answer]
-    if entry.violations or entry.notes:
-        texts += [text.encode("utf-8", "replace") for text in (*entry.violations, *entry.notes)]
+    if entry.violations or entry.tolerated or entry.notes:
+        told = (*entry.violations, *entry.tolerated, *entry.notes)
+        texts += [text.encode("utf-8", "replace") for text in told]
     seen = b"\n".join(texts)
     if b"%" in head or b"," in token or may_hide(seen, token):
         for each in _keys(token):
@@ -283,6 +286,7 @@ def _take_apart(entry: Entry, mask: Mask) -> None:
     else:
         entry.answer = mask.content(entry.answer, mask.told if entry.status >= 400 else None)
     entry.violations = tuple(map(mask.sentence, entry.violations))
+    entry.tolerated = tuple(map(mask.sentence, entry.tolerated))
     entry.notes = tuple(map(mask.sentence, entry.notes))
     entry.criteria = tuple(map(mask.text, entry.criteria))
     entry.scores = [{mask.text(key): score for key, score in each.items()} for each in entry.scores]

@@ -250,23 +250,14 @@ class Sessions:
         """Whether a session of this name exists."""
         return name == DEFAULT or name in self.named
 
-    def has_expired(self, name: str) -> bool:
-        """Whether a session of this name existed and has expired."""
-        return name in self.expired
-
     def known(self, name: str, at: float) -> Session:
         """Return the session of this name for the control API, without making it.
 
         Raises NotFound where it expired, SessionNotFound where it doesn't exist.
         """
-        self.expire(at)
-        if name in ("", DEFAULT):
-            return self.default
-        if name not in self.named:
-            raise gone(name, self.expired[name]) if name in self.expired else absent(name)
-        self.named[name].used_at = at
-        self.named.move_to_end(name)
-        return self.named[name]
+        if name and not SESSION_NAME.fullmatch(name):
+            raise absent(name)
+        return self.find(name, at, make=False)
 
     def make(self, name: str, *, allowed: bool) -> Session:
         """Make a session, with the errors of `find`. `allowed`: False only raises."""
@@ -287,10 +278,9 @@ class Sessions:
             self.made += 1
         return self.open(f"s{self.made}", at)
 
-    def remove(self, name: str) -> None:
-        """Close a session. Its name may be used again, also where it has expired."""
-        self.named.pop(name, None)
-        self.expired.pop(name, None)
+    def remove(self, name: str) -> bool:
+        """Close a session, or forget an expired one; return whether there was one. Its name is free again."""
+        return bool(self.named.pop(name, None)) | bool(self.expired.pop(name, None))
 
     def expire(self, at: float) -> None:
         """Close the sessions that nobody has used for an hour and that have no request under way."""

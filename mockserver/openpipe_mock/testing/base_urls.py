@@ -1,5 +1,6 @@
 """URLs of requests, and whether they lie below a base URL, in any of their spellings."""
 
+import posixpath
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
@@ -8,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from openpipe_mock.openapi.endpoints import BASE
 
-_DEFAULT_PORTS = {"https": 443, "http": 80}
+DEFAULT_PORTS = {"https": 443, "http": 80}
 _DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
 """The dots of other scripts, which separate a host's labels too."""
 
@@ -106,14 +107,8 @@ def _normal_path(decoded: str) -> str:
     """A path with `.` and `..` resolved."""
     if "/." not in decoded:
         return decoded
-    kept: list[str] = []
-    for part in decoded.split("/"):
-        if part == ".." and len(kept) > 1:
-            kept.pop()
-        elif part not in (".", ".."):
-            kept.append(part)
-    return "/".join(kept) or "/"
+    return posixpath.normpath(decoded)
 
 
 def _normal_port(scheme: str, port: int | None) -> int | None:
-    return _DEFAULT_PORTS.get(scheme) if port is None else port
+    return DEFAULT_PORTS.get(scheme) if port is None else port

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from openpipe_mock.answers.best_of_n import references
-from openpipe_mock.core.errors import ApiError
 from openpipe_mock.core.wording import quoted, short
 from openpipe_mock.matching.conditions import Subject, text_of
-from openpipe_mock.sessions.inspection import body_of, json_safe, readable_body, stream_events
+from openpipe_mock.sessions.inspection import asked_of, body_of, json_safe, readable_body, stream_events
 from openpipe_mock.sessions.journal import Entry, Journal, itself
 
 Json = Any
@@ -28,8 +26,7 @@ _LEAD = 20
 class Everything(Journal):
     """A journal for one test, which drops nothing and cuts nothing short."""
 
-    def __init__(self) -> None:
-        super().__init__(most_entries=sys.maxsize, most_bytes=sys.maxsize)
+    most_entries = most_bytes = sys.maxsize
 
     def add(self, entry: Entry, token: bytes) -> None:
         self.add_later((0, itself, (entry,), token))
@@ -44,8 +41,8 @@ class Call:
     the JSON of the bodies, or their text where they are none; for a stream the list of its events.
     `criteria`: the ids that were asked for, with the version where the mock knows it. `scores`: of each
     choice, in the order in which choices were made. `violations`: what breaks the contract, each with its
-    JSON pointer. `faults`, `rules`: descriptions of those that decided the answer. `notes`: the advice that a
-    server would log.
+    JSON pointer. `tolerated`: JSON pointers of what popular clients send beyond the contract. `faults`,
+    `rules`: descriptions of those that decided the answer. `notes`: the advice that a server would log.
     """
 
     id: str
@@ -60,6 +57,7 @@ class Call:
     criteria: tuple[str, ...]
     scores: tuple[Mapping[str, float], ...]
     violations: tuple[str, ...]
+    tolerated: tuple[str, ...]
     faults: tuple[str, ...]
     rules: tuple[str, ...]
     notes: tuple[str, ...]
@@ -108,25 +106,15 @@ def call_from_entry(entry: Entry) -> Call:
         request=readable_body(entry.body or b"") if body is None else body,
         answer=stream_events(entry.answer) if entry.streamed else readable_body(entry.answer),
         model=model if isinstance(model, str) else None,
-        criteria=entry.criteria or _asked_for(entry, body),
+        criteria=tuple(asked_of(entry)),
         scores=tuple(entry.scores),
         violations=entry.violations,
+        tolerated=entry.tolerated,
         faults=tuple(entry.faults),
         rules=tuple(entry.rules),
         notes=entry.notes,
         streamed=entry.streamed,
     )
-
-
-def _asked_for(entry: Entry, body: Json) -> tuple[str, ...]:
-    """The criteria that a request names, for one that was refused or answered by a fault."""
-    if entry.endpoint == "judge":
-        given = body.get("criterion_id") if isinstance(body, dict) else None
-        return (given,) if isinstance(given, str) else ()
-    try:
-        return tuple(references(entry.headers[b"op-criteria"])) if b"op-criteria" in entry.headers else ()
-    except ApiError:
-        return ()
 
 
 class Calls(list[Call]):

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from functools import wraps
 from os import PathLike
-from types import TracebackType
-from typing import Any, Never, TypeVar, Unpack
+from typing import Any, ClassVar, Never, TypeVar, Unpack
 
 from openpipe_mock.config.file import ConfigFile
 from openpipe_mock.config.settings import Overrides
@@ -76,6 +75,8 @@ class patched:
     Raises ConfigError and Mistakes for settings that are wrong, NothingToPatch on entering.
     """
 
+    __signature__: ClassVar[inspect.Signature]
+
     def __init__(
         self,
         *misplaced: Never,
@@ -112,9 +113,7 @@ class patched:
         self.entered.append(FRONTIER.enter(border))
         return border.mock
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         here = [entry for entry in self.entered if entry.is_here()]  # it may be entered in several threads
         entry = (here or self.entered)[-1]
         self.entered.remove(entry)
@@ -126,10 +125,8 @@ class patched:
     async def __aenter__(self) -> Mock:
         return self.__enter__()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
+    async def __aexit__(self, *_: object) -> None:
+        self.__exit__()
 
     def border(self) -> Border:
         """A new mock with these settings, and the requests that it takes. Raises NothingToPatch."""
@@ -169,6 +166,18 @@ class patched:
             if applies(target):
                 return _shaped(wrapping(self, target), target)
         raise TypeError(f"expected a function or a class of tests, got {target!r}")
+
+
+def _signature() -> inspect.Signature:
+    """What `patched` takes, each setting by its name, as `help()` shows it."""
+    by_name = inspect.Parameter.KEYWORD_ONLY
+    known = {**inspect.signature(patched.__init__).parameters}
+    for name, kind in Overrides.__annotations__.items():
+        known[name] = inspect.Parameter(name, by_name, default=None, annotation=kind)
+    return inspect.Signature([known[name] for name in PATCHED_OPTIONS])
+
+
+patched.__signature__ = _signature()
 
 
 def _shaped(wrapper: Callable[..., Any], target: _Decorated) -> _Decorated:

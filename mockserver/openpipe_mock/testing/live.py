@@ -4,7 +4,6 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from os import PathLike
@@ -12,11 +11,11 @@ from time import perf_counter, sleep
 from typing import Any, TypeVar
 
 from openpipe_mock.config.settings import Settings
+from openpipe_mock.control.page import exports
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.server.reload import Source, service_of
 from openpipe_mock.server.server import Listener, Server, bind, uvicorn_config
 from openpipe_mock.service.service import Service
-from openpipe_mock.testing.border import DUMMY_KEY
 from openpipe_mock.testing.calls import not_none
 from openpipe_mock.testing.cassettes import UPSTREAM, Record, tape_for
 from openpipe_mock.testing.mock import Config, Mock, MockError, settings_of
@@ -80,17 +79,12 @@ class LiveServer:
 
     def at_once(self, action: Callable[[], _Value]) -> _Value:
         """Run an action in the server's thread, between two steps of requests, and return its result."""
-        done: Future[_Value] = Future()
+
+        async def act() -> _Value:
+            return action()
+
         assert self.loop is not None
-
-        def act() -> None:
-            try:
-                done.set_result(action())
-            except BaseException as error:
-                done.set_exception(error)
-
-        self.loop.call_soon_threadsafe(act)
-        return done.result(_PATIENCE)
+        return asyncio.run_coroutine_threadsafe(act(), self.loop).result(_PATIENCE)
 
     @contextmanager
     def session(
@@ -134,12 +128,7 @@ class LiveMock(Mock):
     @property
     def environment(self) -> dict[str, str]:
         """The environment variables that point official clients here, for a process of its own."""
-        return {
-            "OPENPIPE_BASE_URL": self.base_url,
-            "OPENPIPE_API_KEY": DUMMY_KEY,
-            "OPENAI_BASE_URL": self.base_url,
-            "OPENAI_API_KEY": DUMMY_KEY,
-        }
+        return exports(self.base_url, Settings())
 
     def now(self) -> float:
         return _ticking()

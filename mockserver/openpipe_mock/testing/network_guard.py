@@ -154,30 +154,23 @@ def _lookup(original: Original, guard: "NetworkGuard") -> Original | None:
     return lookup
 
 
-def _connect(original: Original, guard: "NetworkGuard") -> Original:
-    def connect(sock: Any, address: Any) -> Any:
-        guard.check_address(sock, address)
-        return bound(original, sock)(address)
+def _checked(check: Callable[..., None]) -> Wrapping:
+    """Make the wrapping of a method. `check` takes the guard, then what the method takes; may raise."""
 
-    return connect
+    def wrapping(original: Original, guard: "NetworkGuard") -> Original:
+        def checked(owner: Any, *args: Any, **kwargs: Any) -> Any:
+            check(guard, owner, *args, **kwargs)
+            return bound(original, owner)(*args, **kwargs)
 
+        return checked
 
-def _sock_connect(original: Original, guard: "NetworkGuard") -> Original:
-    async def sock_connect(loop: Any, sock: Any, address: Any) -> Any:
-        guard.check_address(sock, address)
-        return await bound(original, loop)(sock, address)
-
-    return sock_connect
+    return wrapping
 
 
-def _wrap_socket(original: Original, guard: "NetworkGuard") -> Original:
-    def wrap_socket(context: Any, *args: Any, **kwargs: Any) -> Any:
-        problem = guard.refusal_of_tls(args[4] if len(args) > 4 else kwargs.get("server_hostname"))
-        if problem is not None:
-            raise problem
-        return bound(original, context)(*args, **kwargs)
-
-    return wrap_socket
+def _check_tls(guard: NetworkGuard, context: Any, *args: Any, **kwargs: Any) -> None:
+    problem = guard.refusal_of_tls(args[4] if len(args) > 4 else kwargs.get("server_hostname"))
+    if problem is not None:
+        raise problem
 
 
 def _wrap_bio(original: Original, guard: "NetworkGuard") -> Original:
@@ -208,23 +201,18 @@ def _loop_lookup(original: Original, guard: "NetworkGuard") -> Original:
     return getaddrinfo
 
 
-def _uvloop_lookup(original: Original, guard: "NetworkGuard") -> Original:
-    async def getaddrinfo(loop: Any, host: Any, port: Any, **kwargs: Any) -> Any:
-        guard.check_name(host, port)
-        return await bound(original, loop)(host, port, **kwargs)
-
-    return getaddrinfo
+def _check_sock(guard: NetworkGuard, loop: Any, sock: Any, address: Any) -> None:
+    guard.check_address(sock, address)
 
 
-def _uvloop_connection(original: Original, guard: "NetworkGuard") -> Original:
-    async def create_connection(
-        loop: Any, protocol_factory: Any, host: Any = None, port: Any = None, **kwargs: Any
-    ) -> Any:
-        if host is not None or port is not None:
-            guard.check(host, port)
-        return await bound(original, loop)(protocol_factory, host, port, **kwargs)
+def _check_lookup(guard: NetworkGuard, loop: Any, host: Any, port: Any, **_: Any) -> None:
+    guard.check_name(host, port)
 
-    return create_connection
+
+def _check_host(
+    guard: NetworkGuard, loop: Any, factory: Any, host: Any = None, port: Any = None, **_: Any
+) -> None:
+    guard.check(host, port)
 
 
 def _socket_class() -> type:
@@ -251,16 +239,16 @@ def places() -> Iterator[Place]:
     for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
         yield socket, name, _named(_lookup)
     for name in ("connect", "connect_ex"):
-        yield _socket_class(), name, _named(_connect)
-    yield ssl.SSLContext, "wrap_socket", _named(_wrap_socket)
+        yield _socket_class(), name, _named(_checked(NetworkGuard.check_address))
+    yield ssl.SSLContext, "wrap_socket", _named(_checked(_check_tls))
     yield ssl.SSLContext, "wrap_bio", _named(_wrap_bio)
     yield BaseEventLoop, "getaddrinfo", _named(_loop_lookup)
-    yield BaseProactorEventLoop, "sock_connect", _named(_sock_connect)
+    yield BaseProactorEventLoop, "sock_connect", _named(_checked(_check_sock))
     if find_spec("uvloop"):  # also where nothing has imported it yet: a test may
         import uvloop
 
-        yield uvloop.Loop, "getaddrinfo", _named(_uvloop_lookup)
-        yield uvloop.Loop, "create_connection", _named(_uvloop_connection)
+        yield uvloop.Loop, "getaddrinfo", _named(_checked(_check_lookup))
+        yield uvloop.Loop, "create_connection", _named(_checked(_check_host))
 
 
 def _refusal(host: str) -> str:

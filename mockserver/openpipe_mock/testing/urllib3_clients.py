@@ -13,12 +13,10 @@ from types import ModuleType
 from typing import Any
 
 from openpipe_mock.testing.answering import Catch, intercept
-from openpipe_mock.testing.base_urls import Url, path_of, url_of
+from openpipe_mock.testing.base_urls import DEFAULT_PORTS, Url, path_of, url_of
 from openpipe_mock.testing.http1 import Line
 from openpipe_mock.testing.layers import Original, Place, bound
 from openpipe_mock.testing.virtual import TooSlow
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def places(library: ModuleType) -> Iterator[Place]:
@@ -73,7 +71,7 @@ def _connection_class(module: ModuleType) -> type:
         def __init__(self, catch: Catch, scheme: str, host: str, port: int | None = None, **_: Any) -> None:
             super().__init__(host, port)
             self.catch = catch
-            self.default_port = _DEFAULT_PORTS[scheme]  # left out of the header `Host`
+            self.default_port = DEFAULT_PORTS[scheme]  # left out of the header `Host`
 
         def connect(self) -> None:
             self.sock = _Socket(self.catch)

@@ -339,7 +339,7 @@ def test_a_limit_that_just_suffices_cuts_nothing() -> None:
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, 0.0, "9", True])
 def test_another_limit_is_a_clear_400(name: str, value: Json) -> None:
-    reply = ask(SERVICE, {**asking(), name: value})
+    reply = ask(Service(Settings(validation="exact")), {**asking(), name: value})
     refused(reply)
     assert issues_of(reply)[0].startswith(f"/{name}: expected ")
 
@@ -532,24 +532,34 @@ PLACES: Mapping[str, Any] = {
 """Where a request may have a schema, and a request with one there."""
 
 
+def holding(member: Json) -> Json:
+    return {"type": "object", "properties": {"a": member}, "required": ["a"]}
+
+
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(
-    ("schema", "keyword"),
+    ("schema", "keyword", "advice"),
     [
-        ({"type": "object", "properties": {"a": {"not": {}}}, "required": ["a"]}, "not"),
-        ({"type": "object", "required": ["a"], "maxProperties": 0}, "maxProperties"),
-        ({"type": "object", "properties": {"a": {"enum": [1], "type": "string"}}, "required": ["a"]}, "enum"),
+        (holding({"not": {}}), "not", "Change the schema"),
+        (
+            {"type": "object", "required": ["a"], "maxProperties": 0},
+            "maxProperties",
+            "Change the schema",
+        ),
+        (holding({"enum": [1], "type": "string"}), "enum", "Change the schema"),
+        (holding({"type": "string", "not": {"minLength": 1}}), "not", 'as "default"'),
     ],
 )
 def test_a_schema_that_cannot_be_built_is_a_400_that_says_what_to_do(
-    place: str, schema: Json, keyword: str
+    place: str, schema: Json, keyword: str, advice: str
 ) -> None:
     reply = ask(SERVICE, PLACES[place](schema))
     sentence = refused(reply)
     assert issues_of(reply)[0].startswith(place)
     assert f'"{keyword}"' in sentence
     assert "mock could not build" in sentence
-    assert '"default"' in sentence
+    assert advice in sentence
+    assert '"completions"' in sentence
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -39,7 +39,7 @@ from openpipe_mock.config.file import Mistakes
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.listings import listed_criterion
 from openpipe_mock.core.reading import At
-from openpipe_mock.core.seeded import Draw, digest
+from openpipe_mock.core.seeded import digest
 from openpipe_mock.matching.conditions import Condition, When, demand
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Session
@@ -58,7 +58,7 @@ def content(text: str = "", number: int = 0, **given: Json) -> JudgedContent:
 
 
 def case(seen: JudgedContent, *, seed: int = 0, session: Session | None = None, name: str = "a") -> Case:
-    return Case(name, 1, seen, Draw(1, seed), (session or Session()).count)
+    return Case(name, 1, seen, seed, (session or Session()).count)
 
 
 def score(form: Form | Scorer, seen: JudgedContent | None = None, *, seed: int = 0) -> float:
@@ -359,7 +359,7 @@ def test_sequences_count_by_name_criterion_and_version() -> None:
         1,
     ]
     assert one.judge(case(content(), session=session, name="b")).score == 1
-    later = Case("a", 2, content(), Draw(1, 0), session.count)
+    later = Case("a", 2, content(), 0, session.count)
     assert one.judge(later).score == 1
 
 

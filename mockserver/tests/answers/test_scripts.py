@@ -296,7 +296,8 @@ def test_a_script_that_calls_never_answers_a_tools_result(result: Json) -> None:
     asked = user("What is the weather?")
     assert "tool_calls" in messages(service, asking(messages=[asked]))[0]
     assert contents(service, asking(messages=[asked, result])) == ["It is warm."]
-    again = asking(messages=[asked, result, user("And the weather tomorrow?")])
+    answered = {"role": "assistant", "content": "It is warm."}
+    again = asking(messages=[asked, result, answered, user("And the weather tomorrow?")])
     assert "tool_calls" in messages(service, again)[0]
 
 
@@ -319,6 +320,48 @@ def test_an_agents_loop_ends() -> None:
     conversation.append(called)
     conversation += [{**RESULT, "tool_call_id": call["id"]} for call in called["tool_calls"]]
     assert "tool_calls" not in messages(service, body)[0]
+
+
+def loop(service: Service, *contents: str) -> list[str]:
+    """The tools that a script calls, "" for a text, in a conversation whose results have these contents."""
+    conversation, found = [user("What is the weather?")], []
+    for content in (*contents, ""):
+        [message] = messages(service, asking(messages=conversation))
+        [name] = [call["function"]["name"] for call in message.get("tool_calls", ())] or [""]
+        found.append(name)
+        if name:
+            result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": content}
+            conversation += [message, result]
+    return found
+
+
+def test_scripts_call_one_tool_after_the_other() -> None:
+    weather, other = script(calling(PARIS), when=said("weather")), script(calling(OTHER))
+    assert loop(scripted(weather, other), "21 °C", "done") == ["get_weather", "never_offered", ""]
+
+
+def test_a_script_fires_on_the_result_that_its_condition_is_about() -> None:
+    pending = script(calling(OTHER), when=when("messages", "contains", "pending", "tool"))
+    service = scripted(pending, script(calling(PARIS), when=said("weather")))
+    asked = loop(service, "pending", "pending", "done")
+    assert asked == ["get_weather", "never_offered", "never_offered", ""]
+
+
+@pytest.mark.parametrize(
+    ("condition", "why"),
+    [
+        (when("messages", "contains", "pending", "tool"), "for an older one, not for the newest"),
+        (said("weather"), "a condition on the result, as in when: {messages: {tool:"),
+    ],
+)
+def test_a_script_that_is_passed_over_says_why(condition: When, why: str) -> None:
+    service = scripted(
+        script(calling(OTHER), when=condition), script(calling(PARIS), when=said("weather"), place="/1")
+    )
+    assert loop(service, "pending", "done", "done")[-1] == ""
+    passed = dict(list(service.sessions.default.journal.entries)[-1].passed)
+    assert why in passed["/completions/0"]
+    assert 'it calls "never_offered"' in passed["/completions/0"]
 
 
 # Streams.

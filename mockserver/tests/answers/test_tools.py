@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.answers.tools import Tool, mentioned, offered, to_call, wanted_tool
+from openpipe_mock.answers.tools import Tool, asked_for, offered, to_call, wanted_tool
 from openpipe_mock.core.errors import BadRequest
 from tests.chatting import costs_less, function, tool, user
 from tests.generate import thorough
@@ -135,8 +135,9 @@ def test_a_call_that_is_asked_for_is_made_even_after_a_result(choice: Any) -> No
     assert called(user("the weather?"), CALL, RESULT, tool_choice=choice) == "get_current_weather"
 
 
-def test_a_new_question_after_a_result_may_call_again() -> None:
-    assert called(user("weather?"), CALL, RESULT, user("and the weather tomorrow?")) == "get_current_weather"
+def test_a_new_question_after_an_answer_may_call_again() -> None:
+    answered = [user("weather?"), CALL, RESULT, {"role": "assistant", "content": "Fine."}]
+    assert called(*answered, user("and the weather tomorrow?")) == "get_current_weather"
 
 
 @pytest.mark.parametrize("role", ["system", "developer"])
@@ -157,7 +158,8 @@ def test_an_answer_that_is_appended_does_not_start_the_loop_anew() -> None:
         ([user("weather")], True),
         ([user("weather"), CALL], True),
         ([user("weather"), CALL, RESULT, CALL, RESULT], False),
-        ([RESULT, user("weather")], True),
+        ([RESULT, user("weather")], False),
+        ([RESULT, {"role": "assistant", "content": "Fine."}, user("weather")], True),
         ([user("weather"), RESULT, {"role": "user", "content": []}], False),
         ([{"role": "system", "content": "weather"}, CALL, RESULT], False),
         (
@@ -277,6 +279,21 @@ def test_the_tool_is_called_that_is_mentioned_most(names: list[str], text: str, 
     assert called(user(text), tools=list(map(tool, names))) == name
 
 
+@pytest.mark.parametrize(
+    ("names", "text", "asked"),
+    [
+        (["get_weather", "get_time"], "the time and the weather", ["get_weather", "get_time"]),
+        (["get_weather", "get_weather_forecast"], "the weather", ["get_weather"]),
+        (["get_weather", "get_weather_forecast"], "the weather forecast", ["get_weather_forecast"]),
+        (["get_weather", "weather_report"], "get_weather, then report", ["get_weather", "weather_report"]),
+        (["a", "b", "c"], "c, then a", ["a", "c"]),
+        (["get_time", "get_time_zone"], "get_time and get_time_zone", ["get_time", "get_time_zone"]),
+    ],
+)
+def test_a_word_of_the_text_asks_for_one_tool(names: list[str], text: str, asked: list[str]) -> None:
+    assert [each.name for each in asked_for([Tool(name, {}) for name in names], text)] == asked
+
+
 def test_the_last_user_text_counts() -> None:
     system = {"role": "system", "content": "You know the weather."}
     assert called(user("the weather"), user("Hello")) is None
@@ -306,7 +323,7 @@ def test_without_a_user_text_the_last_message_counts(role: str) -> None:
 def test_an_empty_conversation_mentions_nothing() -> None:
     assert called() is None
     assert called(tool_choice="required") == "get_current_weather"
-    assert mentioned([Tool("", {})], []) is None
+    assert asked_for([Tool("", {})], "") == []
 
 
 @thorough
@@ -314,14 +331,14 @@ def test_an_empty_conversation_mentions_nothing() -> None:
 def test_what_unicode_says_of_a_character_decides_nothing(text: str, other: str) -> None:
     replaced = "".join(letter if letter.isascii() else other for letter in text)
     tools = [Tool("count_words", {}), Tool("a", {})]
-    assert mentioned(tools, [user(text)]) == mentioned(tools, [user(replaced)])
+    assert asked_for(tools, text) == asked_for(tools, replaced)
 
 
 def test_many_tools_take_hardly_longer_than_one_on_a_long_text() -> None:
     """A mock answers one request at a time: a text of megabytes must not be read anew for each tool."""
-    asked = [user("nothing here " * 40_000)]
+    asked = "nothing here " * 40_000
     many = [Tool(f"tool_{number}_of_many", {}) for number in range(128)]
-    assert costs_less(lambda: mentioned(many, asked), 10, lambda: mentioned(many[:1], asked))
+    assert costs_less(lambda: asked_for(many, asked), 10, lambda: asked_for(many[:1], asked))
 
 
 def test_a_name_is_taken_as_it_is_written() -> None:

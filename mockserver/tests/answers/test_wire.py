@@ -13,7 +13,7 @@ from openpipe_mock.answers import wire
 from openpipe_mock.answers.chat import Choice, Completion, ToolCall
 from openpipe_mock.answers.events import DONE
 from openpipe_mock.answers.texts import split
-from openpipe_mock.config.settings import VALIDATIONS, Settings, Validation
+from openpipe_mock.config.settings import Settings, Validation
 from openpipe_mock.core.effects import Begin, Head, Piece, ReadBody, Tick
 from openpipe_mock.service.service import Service
 from tests.chatting import (
@@ -33,7 +33,7 @@ from tests.chatting import (
     tool,
     user,
 )
-from tests.generate import thorough
+from tests.generate import VALIDATIONS, thorough
 
 Json = Any
 SERVICE = Service()
@@ -257,7 +257,7 @@ def test_the_same_request_streams_the_same_bytes() -> None:
         ({"tool_choice": COUNT}, 400, "BAD_REQUEST"),
         ({"response_format": shaped({"type": 5})}, 400, "BAD_REQUEST"),
         ({"model": "unknown"}, 404, "NOT_FOUND"),
-        ({"max_tokens": 0}, 400, "BAD_REQUEST"),
+        ({"max_tokens": -1}, 400, "BAD_REQUEST"),
     ],
 )
 def test_an_error_before_the_first_byte_is_a_normal_answer(members: Json, status: int, code: str) -> None:

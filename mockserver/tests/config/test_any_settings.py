@@ -28,15 +28,14 @@ from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import Mistakes
 from openpipe_mock.config.limits import Limits
-from openpipe_mock.config.settings import VALIDATIONS, Settings
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.matching.conditions import Condition, When, demand
-from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.service import Service
 from tests.chatting import CHAT, chats, chunks, joined
 from tests.configurations import configs
-from tests.generate import Strategy, anything, brief, broken, texts, valid
-from tests.inprocess import HEADERS, JUDGE, answer, answer_validator, content_of
+from tests.generate import VALIDATIONS, Strategy, anything, brief, broken, texts, valid
+from tests.inprocess import HEADERS, JUDGE, answer, answer_validator, content_of, statuses
 
 Json = Any
 
@@ -178,7 +177,7 @@ def problem(reply: Reply, path: str) -> str:
     """What of a reply breaks the contract, "" for one that keeps it."""
     if is_stream(reply):
         return "" if chunks(reply) else "no chunk in it"
-    listed = str(reply.status) in contract().statuses(path.removeprefix("/api/v1"))
+    listed = str(reply.status) in statuses(path.removeprefix("/api/v1"))
     wrong = list(
         answer_validator(path, str(reply.status) if listed else "default").iter_errors(content_of(reply))
     )

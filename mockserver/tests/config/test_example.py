@@ -139,8 +139,9 @@ def test_the_version_is_that_of_the_form_of_the_file() -> None:
 
 @proves("/answers")
 def test_answers_freeze_and_are_the_newest_by_default() -> None:
-    assert settings(("answers: 1 ", "# ")) == settings()
-    assert "/answers" in mistakes(("answers: 1 ", "answers: 2 "))
+    assert settings(("answers: 2 ", "# ")) == settings()
+    assert "/answers" in mistakes(("answers: 2 ", "answers: 3 "))
+    assert settings(("answers: 2 ", "answers: 1 ")).outdated
 
 
 @proves("/seed")
@@ -169,13 +170,11 @@ def odd(validation: str) -> Happened:
 
 
 @proves("/validation")
-def test_validation_is_strict_lenient_or_a_report() -> None:
-    assert (odd("strict").status, odd("lenient").status, odd("report").status) == (400, 200, 200)
+def test_validation_is_strict_exact_or_lenient() -> None:
+    assert (odd("strict").status, odd("exact").status, odd("lenient").status) == (400, 400, 200)
     assert "mood" in odd("strict").body["message"]
-    assert odd("lenient").reply.notes == ()
-    [note] = odd("report").reply.notes
+    [note] = odd("lenient").reply.notes
     assert "strict would refuse" in note
-    assert odd("report").body == odd("lenient").body
 
 
 @proves("/repeat")
@@ -218,6 +217,15 @@ def test_tools_are_called_when_they_are_mentioned_or_always_or_never() -> None:
     assert (mentioned, unmentioned) == ([True, True, False], [False, True, False])
 
 
+@proves("/prompt_schemas")
+def test_a_schema_in_a_prompt_is_answered_or_read_as_text() -> None:
+    text = 'Return JSON: {"properties": {"city": {"const": "Oslo"}}, "required": ["city"]}'
+    ignoring = mock(("prompt_schemas: true", "prompt_schemas: false"))
+    first, second = (choices(chat(each, text))[0]["message"]["content"] for each in (mock(), ignoring))
+    assert first == '{"city":"Oslo"}'
+    assert " mock answer to " in second
+
+
 @proves("/magic")
 def test_magic_values_mean_something_or_nothing() -> None:
     plain = mock(("magic: true", "magic: false"))
@@ -235,8 +243,9 @@ repeat: same
 ids: content
 clock: fixed
 auto_tools: mention
+prompt_schemas: true
 magic: true
-answers: 1
+answers: 2
 seed: 0
 stream: {first_token_ms: 0, tokens_per_second: null}
 limits: {requests_per_minute: null, concurrent: null}

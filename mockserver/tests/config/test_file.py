@@ -85,6 +85,7 @@ SETTINGS: dict[str, Callable[[Settings], object]] = {
     "ids": lambda settings: settings.ids,
     "clock": lambda settings: settings.clock,
     "auto_tools": lambda settings: settings.auto_tools,
+    "prompt_schemas": lambda settings: settings.prompt_schemas,
     "magic": lambda settings: settings.magic,
     "auth": lambda settings: {"keys": [*settings.keys], "read_only_keys": [*settings.read_only_keys]},
     "unknown_criteria": lambda settings: settings.unknown_criteria,
@@ -105,11 +106,12 @@ OTHERS: dict[str, Json] = {
     "version": 1,
     "answers": 1,
     "seed": -7,
-    "validation": "report",
+    "validation": "exact",
     "repeat": "vary",
     "ids": "random",
     "clock": "real",
     "auto_tools": "never",
+    "prompt_schemas": False,
     "magic": False,
     "auth": {"keys": ["a", "b"], "read_only_keys": ["c"]},
     "unknown_criteria": "judge",
@@ -496,7 +498,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         [
             '1:1: /versoin: unknown property in the file; did you mean "version"?',
             '2:1: /zzz: unknown property in the file; it knows "version", "answers", "seed", "validation", '
-            '"repeat", "ids", "clock", "auto_tools", "magic", "auth", "criteria" and 7 more.',
+            '"repeat", "ids", "clock", "auto_tools", "prompt_schemas", "magic", "auth" and 8 more.',
         ],
     ),
     "a key that is right elsewhere": (
@@ -508,18 +510,25 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "versions from the future": (
-        "version: 2\nanswers: 2",
+        "version: 2\nanswers: 3",
         [
             "1:1: /version: expected 1, the one form of this file that this release reads, got the number 2.",
-            "2:1: /answers: expected at most 1, the newest answers that this release knows, got the number "
-            "2; take 1, or upgrade openpipe-mock.",
+            "2:1: /answers: expected at most 2, the newest answers that this release knows, got the number "
+            "3; take 2, or upgrade openpipe-mock.",
+        ],
+    ),
+    "a word that is gone": (
+        "validation: report",
+        [
+            '1:1: /validation: expected "strict", "exact" or "lenient", got the string "report". "report" is '
+            'gone: "lenient" answers as it did, and notes what stricter modes would refuse.',
         ],
     ),
     "words and numbers": (
         "seed: 1e30\nvalidation: strikt\nmagic: yes\nids: 5\nlimits: {concurrent: 0.5}\nfaults:",
         [
             "1:1: /seed: expected at most 18446744073709551615, got the number 1e+30.",
-            '2:1: /validation: expected "strict", "lenient" or "report", got the string "strikt". '
+            '2:1: /validation: expected "strict", "exact" or "lenient", got the string "strikt". '
             'Did you mean "strict"?',
             '3:1: /magic: expected true or false, got the string "yes".',
             '4:1: /ids: expected "content" or "random", got the number 5.',

@@ -24,7 +24,7 @@ Json = Any
 Schema = Mapping[str, Any]
 
 PLAIN = ("string", "integer", "boolean")
-WORDS = {"patternErrorMessage", "errorMessage", "writeOnly", "$schema", "$defs"}
+WORDS = {"patternErrorMessage", "errorMessage", "goneMessages", "writeOnly", "$schema", "$defs"}
 IN_MEMBERS = IN_TYPE | {"patternProperties"}
 IN_IF = {"then", "else"}
 OF_SCHEMAS = ("properties", "patternProperties", "$defs")
@@ -104,7 +104,7 @@ def test_each_key_is_described_and_each_default_is_right() -> None:
 def test_what_beats_a_file_are_the_keys_with_a_plain_value() -> None:
     plain = {name for name, member in schema()["properties"].items() if member.get("type") in PLAIN}
     beating, settings = get_type_hints(Overrides), get_type_hints(Settings)
-    assert beating.keys() == plain - {"version", "answers"} | {"variant"}
+    assert beating.keys() == plain - {"version"} | {"variant"}
     for name, kind in beating.items():
         assert kind == settings[name] | None, name
 

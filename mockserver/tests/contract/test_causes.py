@@ -130,9 +130,11 @@ def test_sorts_of_findings_are_told_once_without_their_numbers() -> None:
 def test_what_fails_nothing_is_apart_by_its_standing() -> None:
     every = [broken(f"judge.rejects.{name}.type") for name in ("A", "B")]
     made = result(*every, broken("judge.errors.wrong_key", level="source"))
-    [cause] = causes(against_baseline(made, frozenset(["judge.rejects.A.type"])))
+    [cause] = causes(
+        against_baseline(made, {"judge.rejects.A.type": "broken", "judge.rejects.B.type": "kept"})
+    )
     assert (cause.standing, cause.failing) == ("fails", 1), "what is new takes the rest along"
-    before = frozenset(each.check.id for each in every)
+    before = dict.fromkeys((each.check.id for each in every), "broken")
     assert [each.standing for each in causes(against_baseline(made, before))] == ["before", "reported"]
 
 

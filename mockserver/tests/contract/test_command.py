@@ -10,13 +10,16 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from openpipe_mock.cli.contract import contract_command, explain_command, live, painted, rerun
+from openpipe_mock.cli.contract import contract_command, explain_command, live, painted, rerun, waiting
 from openpipe_mock.contract.run import undisturbed
 from openpipe_mock.contract.target import RunOptions
+from tests.contract.test_running import Watching
 from tests.environments import ROOT, here
 from tests.live import Live, finished
 from tests.reference.habits import Habits
+from tests.reference.http import CHAT, JUDGE, App, Event, Receive, Send
 from tests.reference.mutants import mutants
+from tests.reference.mutation import having
 from tests.reference.server import KEY, Reference
 from tests.reference.serving import Stage
 from tests.reference.serving import live as staged
@@ -119,6 +122,28 @@ def test_a_known_deviation_that_makes_no_sense_ends_with_2(entry: str, told: str
     assert done.stdout == "", "before anything is sent"
 
 
+def test_an_unchanged_server_does_not_fail_by_its_own_baseline(tmp_path: Path) -> None:
+    """Though it breaks checks, has no judge, and is too much for the budget."""
+    app = having(CHAT, object="wrong")(Habits())
+    flags = [*KNOWS, "--max-requests", "50", "--json", str(tmp_path / "last.json")]
+    with staged(without_judge(app)) as stage:
+        first = running(stage.base_url, *flags)
+        assert first.exit_code == 1
+        again = running(stage.base_url, *flags, "--baseline", str(tmp_path / "last.json"), "--jobs", "1")
+    assert again.exit_code == 0, again.output
+    assert "New since the baseline: none" in again.stdout
+    assert "Not judged: judge was not judged." in again.stdout
+    assert json.loads((tmp_path / "last.json").read_text())["baseline"]["new"] == []
+
+
+def without_judge(app: App) -> App:
+    async def served(scope: Event, receive: Receive, send: Send) -> None:
+        path = "/nowhere" if scope["path"] == JUDGE else scope["path"]
+        await app({**scope, "path": path}, receive, send)
+
+    return served
+
+
 def first_killed_by(check: str) -> str:
     return next(each.name for each in mutants() if each.kills == check)
 
@@ -141,9 +166,24 @@ def test_a_dry_run_ends_with_0_and_needs_no_server() -> None:
     ("words", "told"),
     [
         (["not-a-url"], "http://"),
-        (["http://127.0.0.1:9", "--only", "no.such"], "--only no.such"),
+        (["http://127.0.0.1:9", "--only", "no.such"], "--only no.such: no check is called"),
         (["http://127.0.0.1:9", "--only", "criteria.sortd"], "Did you mean criteria.sorted?"),
+        (["http://127.0.0.1:9", "--only", "judge.rejects.Tol.type"], "Did you mean judge.rejects.Tool.type?"),
+        (["http://127.0.0.1:9", "--only", "chat.x.*"], "--only chat.x.*: no check is called"),
         (["http://127.0.0.1:9", "--latest", "x"], "--latest wants"),
+        (["http://127.0.0.1:9", "--latest", "a=v²"], "--latest wants ID=vN, as criterion-1=v2; got a=v²"),
+        (["http://127.0.0.1:9", "--timeout", "inf"], "--timeout wants seconds, from 0.001 to 3,600; got inf"),
+        (["http://127.0.0.1:9", "--timeout", "nan"], "got nan"),
+        (["http://127.0.0.1:9", "--timeout", "0"], "got 0.0"),
+        (["http://127.0.0.1:9", "--timeout", "-1"], "got -1.0"),
+        (["http://127.0.0.1:9", "--rate", "nan"], "--rate wants requests a second"),
+        (
+            ["http://127.0.0.1:9", "--jobs", "0"],
+            "--jobs wants a number of requests at once, from 1 to 64; got 0",
+        ),
+        (["http://127.0.0.1:9", "--fuzz", "-1"], "--fuzz wants a number of requests"),
+        (["http://127.0.0.1:9", "--max-requests", "0"], "--max-requests wants"),
+        (["http://127.0.0.1:9", "--endpoint", "models"], "Invalid value"),
         (["http://127.0.0.1:9", "-k", "a and"], "-k a and: a word is missing at the end; write it as in -k"),
         (["http://127.0.0.1:9", "--known", "/no/such/file"], "/no/such/file"),
         (["http://127.0.0.1:9", "--baseline", "/no/such/file"], "/no/such/file"),
@@ -158,11 +198,43 @@ def test_a_command_that_makes_no_sense_ends_with_2(words: list[str], told: str) 
     assert told in done.output
 
 
-def test_a_report_that_can_t_be_written_ends_with_2(stage: Stage) -> None:
-    stage.app = Reference()
-    done = running(stage.base_url, *KNOWS, *FEW, "--json", "/no/such/folder/x.json")
+def unwritable(folder: Path) -> dict[str, list[str]]:
+    """Flags for reports that can't be written, by what is told."""
+    own = folder / "own.json"
+    return {
+        "there is no folder /no/such/folder": ["--json", "/no/such/folder/x.json"],
+        f"there is no folder {folder}/a": ["--write-known", f"{folder}/a/b.yaml"],
+        "is a directory": ["--html", str(folder)],
+        "is named for two reports": ["--json", str(own), "--html", f"{folder}/../{folder.name}/own.json"],
+    }
+
+
+def test_a_report_that_can_t_be_written_is_refused_before_the_first_request(
+    stage: Stage, tmp_path: Path
+) -> None:
+    stage.app = Watching()
+    for told, flags in unwritable(tmp_path).items():
+        done = running(stage.base_url, *KNOWS, *FEW, *flags)
+        assert (done.exit_code, told in done.output) == (2, True), done.output
+    assert stage.app.paths.total() == 0
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_report_in_a_folder_of_somebody_else_is_refused(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.app = Watching()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # root may write anywhere
+    done = running(stage.base_url, *KNOWS, *FEW, "--junit", str(tmp_path / "own.xml"))
     assert done.exit_code == 2
-    assert "can't be written" in done.output
+    assert "own.xml can't be written: permission denied" in done.output
+    assert stage.app.paths.total() == 0
+
+
+def test_what_a_report_may_be_written_to_besides_files(stage: Stage) -> None:
+    stage.app = Reference()
+    done = running(stage.base_url, *KNOWS, *FEW, "--json", "/dev/null", "--html", "/dev/null")
+    assert done.exit_code == 0, done.output
 
 
 def test_a_key_that_is_withheld_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,12 +267,16 @@ def test_on_a_terminal_progress_is_one_line() -> None:
     @click.command()
     def progress() -> None:
         judged = live()
+        waiting(0)
+        waiting(3.0)
         judged(1, 2, 1, 0)
         judged(2, 2, 2, 1)
 
     done = CliRunner().invoke(progress)
     assert "\n" not in done.stderr
     assert "1 of 2 checks, 1 requests" in done.stderr
+    assert done.stderr.count("waiting") == 1
+    assert "the server is busy (429): waiting 3 s" in done.stderr
     assert done.stderr.endswith("\r")
 
 
@@ -234,23 +310,29 @@ PYTEST = (sys.executable, "-m", "pytest", "-p", "openpipe_mock.pytest_plugin", "
 SUITE = ("--pyargs", "openpipe_mock.contract_tests")
 
 
-def aimed(live: Live) -> list[str]:
-    return ["--openpipe-url", live.base_url, "--openpipe-level", "decision"]
+def aimed(exact: Live) -> list[str]:
+    return ["--openpipe-url", exact.base_url, "--openpipe-level", "decision"]
 
 
-def test_pytest_runs_the_suite(live: Live, tmp_path: Path) -> None:
-    done = finished([*PYTEST, *SUITE, *aimed(live)], cwd=tmp_path)
+def test_pytest_runs_the_suite(exact: Live, tmp_path: Path) -> None:
+    done = finished([*PYTEST, *SUITE, *aimed(exact)], cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout
     assert "warning" not in done.stdout.lower()
 
 
-def test_workers_share_the_budget(live: Live, tmp_path: Path) -> None:
-    flags = ["-n", "2", "--openpipe-max-requests", "120"]
-    done = finished([*PYTEST, *flags, *SUITE, *aimed(live)], cwd=tmp_path)
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert " passed" in done.stdout
-    assert "failed" not in done.stdout
+def test_processes_that_would_share_a_run_are_refused(tmp_path: Path) -> None:
+    done = finished([*PYTEST, "-n", "2", *SUITE, "--openpipe-url", "http://127.0.0.1:9"], cwd=tmp_path)
+    assert done.returncode == 4
+    assert "leave out -n, and pass --openpipe-jobs N" in done.stderr
+
+
+def test_under_pytest_one_endpoint_is_judged_alone(live: Live, tmp_path: Path) -> None:
+    flags = ["--openpipe-endpoint", "judge", "--openpipe-only", "*.errors.malformed_json"]
+    done = finished([*PYTEST, *SUITE, *aimed(live), *flags, "-vv"], cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "judge::errors::malformed_json PASSED" in done.stdout
+    assert "chat" not in done.stdout
 
 
 def test_under_pytest_no_verdict_is_a_failed_item(tmp_path: Path) -> None:

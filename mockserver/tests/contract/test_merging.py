@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -215,7 +214,7 @@ def test_every_check_has_its_place_in_the_default_budget(seed: int, level: str) 
     begun = {case.check.id for case in plan.kept}
     assert {case.check.id for case in plan.cut} <= begun
     assert plan.numbers.requests + plan.numbers.reserve <= 400
-    assert plan.numbers.reserve == 40
+    assert plan.numbers.reserve >= 40
 
 
 def test_few_requests_elsewhere_check_most_of_what_is_valid() -> None:
@@ -309,7 +308,7 @@ def test_the_group_can_be_asked_for_alone() -> None:
     broken = outcome(result, "judge.response.score")
     assert broken.state == "broken"
     assert re.fullmatch(r"judge\.accepts\.together-\d+", broken.first.case), broken.first.case
-    again = verdict_on(app, only=(broken.first.case,))
+    again = verdict_on(app, only=broken.first.only)
     assert "judge.response.score" in states(again, "broken")
     assert again.requests <= 4
 
@@ -361,17 +360,6 @@ def test_when_the_budget_ends_within_a_search_the_rest_is_unchecked() -> None:
     assert states(result, "unchecked")
     reasons = {reason for each in result.in_state("unchecked") for reason in each.reasons}
     assert "the budget of requests was spent" in reasons
-
-
-def test_workers_that_share_nothing_pay_for_each_group() -> None:
-    from contract_tests.planning import plan
-    from contract_tests.settings import RunSettings
-
-    every = planned(RunOptions(LOCAL.url), replace(LOCAL, max_requests=10**6)).kept
-    cases = [case for case in every if ".accepts." in case.label and (case.group or "together" in case.label)]
-    count = partial(plan, cases, RunSettings(), 10**6, ())
-    assert count(workers=2).requests == 2 * count(workers=1).requests > 0
-    assert count(workers=1).requests == count().requests
 
 
 class Busy:

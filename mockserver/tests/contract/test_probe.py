@@ -4,7 +4,9 @@ import errno
 import socket
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -13,18 +15,20 @@ import httpx
 import pytest
 import trustme
 
+from contract_tests import invariants
 from openpipe_mock.contract import probe
 from openpipe_mock.contract.probe import (
     NO_ANSWER,
     NOT_IN_TIME,
+    SILENT,
     BudgetSpent,
     Exchange,
     Probe,
     Request,
-    Unanswered,
     wire,
 )
 from openpipe_mock.contract.target import RunOptions, Target, UsageProblem, target, withheld
+from tests.live import PATIENCE
 
 KEY = "sk-very-secret-key"
 ASK = Request("POST", "/criteria/judge", b'{"a":1}', (("content-type", "application/json"),))
@@ -50,7 +54,23 @@ def probing(
 ) -> Probe:
     clock = clock or Clock()
     server = Target("http://mock.test/api/v1", **settings)  # type: ignore[arg-type]
-    return Probe(server, clock, clock.sleep, httpx.MockTransport(answer))
+    transport = httpx.MockTransport(lambda request: unread(answer(request)))
+    return Probe(server, clock, clock.sleep, transport)
+
+
+class Once(httpx.SyncByteStream):
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.content
+
+
+def unread(response: httpx.Response) -> httpx.Response:
+    """The response as one from a socket, whose body wasn't read yet."""
+    if not response.is_stream_consumed:
+        return response
+    return httpx.Response(response.status_code, headers=response.headers, stream=Once(response.content))
 
 
 def in_turn(*answers: httpx.Response | Exception) -> Callable[[httpx.Request], httpx.Response]:
@@ -155,6 +175,7 @@ def test_text_goes_as_it_is_and_keys_keep_their_order() -> None:
 # What comes back.
 
 OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"transfer-encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -170,6 +191,10 @@ OK = b"HTTP/1.1 200 OK\r\n"
         (
             b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc",
             "the body is not encoded",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip,gzip, gzip\r\ncontent-length: 3\r\n\r\nabc",
+            "the body is encoded more than twice",
         ),
     ],
 )
@@ -190,6 +215,55 @@ def test_a_server_that_never_answers_costs_its_timeout() -> None:
     with raw(b"", close=False) as server:
         exchange = Probe(server).send(ASK)
     assert exchange.failure == "no answer in time"
+
+
+@contextmanager
+def dripping(first: bytes, piece: bytes) -> Iterator[Target]:
+    """A server that goes on to write a piece, once every hundredth second, until the client is gone."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(first)
+                while not gone.wait(0.01):
+                    connection.sendall(piece)
+
+        gone, thread = threading.Event(), threading.Thread(target=serve)
+        thread.start()
+        yield Target(f"http://127.0.0.1:{listener.getsockname()[1]}/api/v1", timeout=0.4)
+        gone.set()
+        thread.join()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("first", "piece", "failure"),
+    [
+        (b"", b"H", SILENT),
+        (OK, b"x: y\r\n", SILENT),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", SILENT),
+        (OK + b"content-length: 999999\r\n\r\n", b" ", NOT_IN_TIME),
+        (CHUNKED, b"1;a=b\r\n \r\n", NOT_IN_TIME),
+        (CHUNKED + b"5;", b"a=b;", NOT_IN_TIME),
+        (CHUNKED + b"0\r\n", b"x: y\r\n", NOT_IN_TIME),
+    ],
+    ids=["status", "headers", "continue", "body", "chunks", "extension", "trailers"],
+)
+def test_the_timeout_is_for_the_whole_answer(first: bytes, piece: bytes, failure: str) -> None:
+    """However often a piece of it arrives."""
+    with dripping(first, piece) as server:
+        assert Probe(server).send(ASK).failure == failure
+
+
+def test_after_the_timeout_the_next_request_is_answered() -> None:
+    late = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{"
+    with raw(late, OK + b"content-length: 2\r\n\r\n{}", close=False) as server:
+        client = Probe(server)
+        assert client.send(ASK).failure == NOT_IN_TIME
+        assert client.send(ASK).body == b"{}"
+        client.close()
 
 
 def test_a_stream_that_never_ends_is_cut_at_the_timeout() -> None:
@@ -238,6 +312,12 @@ def unconnected(beneath: OSError) -> httpx.ConnectError:
     return error
 
 
+def plain_text() -> ssl.SSLError:
+    error = ssl.SSLError("some words")
+    error.reason = "WRONG_VERSION_NUMBER"
+    return error
+
+
 def not_trusted(code: int) -> ssl.SSLCertVerificationError:
     error = ssl.SSLCertVerificationError("some words")
     error.verify_code = code
@@ -255,6 +335,7 @@ def not_trusted(code: int) -> ssl.SSLCertVerificationError:
         ),
         (unconnected(not_trusted(10)), "no connection (TLS failed: its certificate has expired)"),
         (unconnected(not_trusted(19)), "no connection (TLS failed: its certificate is not trusted here)"),
+        (unconnected(plain_text()), "no connection: it speaks no TLS"),
         (unconnected(OSError(errno.ENETUNREACH, "no")), "no connection (network is unreachable)"),
         (unconnected(OSError("no")), "no connection"),
         (httpx.ConnectError("some words"), "no connection"),
@@ -267,34 +348,63 @@ def test_failures_of_the_connection_are_told_in_plain_words(error: httpx.HTTPErr
     assert probing(in_turn(error)).send(ASK).failure == words
 
 
-def test_a_kept_connection_that_was_closed_meanwhile_is_no_hang_up() -> None:
-    whole = httpx.Response(200, json={"score": 1})
-    gone = httpx.RemoteProtocolError("Server disconnected without sending a response.")
-    client = probing(in_turn(whole, gone, whole))
+WHOLE = httpx.Response(200, json={"score": 1})
+GONE = httpx.RemoteProtocolError("Server disconnected without sending a response.")
+
+
+def test_a_request_on_a_kept_connection_that_was_closed_is_sent_again() -> None:
+    client = probing(in_turn(WHOLE, GONE, WHOLE))
     assert client.send(ASK).ok
     assert client.send(ASK).ok
     assert client.sent == 3
 
 
-def test_a_dead_port_is_told_and_given_up_quickly() -> None:
+def test_one_hang_up_on_a_kept_connection_is_forgiven_and_more_are_a_finding() -> None:
+    clock = Clock()
+    client = probing(in_turn(WHOLE, GONE, WHOLE, GONE, WHOLE), clock)
+    client.send(ASK)
+    first = client.send(ASK)
+    clock.now += 1
+    second = client.send(ASK)
+    assert (first.ok, first.hangups, [*invariants.broken(first)]) == (True, 1, [])
+    assert (second.ok, second.hangups, client.hangups) == (True, 2, 2)
+    [finding] = invariants.broken(second)
+    assert (finding.check, finding.sentence) == (
+        "judge.answers",
+        "it hung up on kept connections without an answer, 2 times so far.",
+    )
+
+
+def test_hang_ups_at_one_moment_count_once() -> None:
+    """As when a server restarts beneath several threads."""
+    met, clock = threading.Barrier(3), Clock()
+    turns: Counter[int] = Counter()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        turns[threading.get_ident()] += 1
+        if turns[threading.get_ident()] == 2:
+            met.wait(PATIENCE)
+            raise GONE
+        return httpx.Response(200, json={"score": 1})
+
+    client = probing(answer, clock)
+    with ThreadPoolExecutor(3, initializer=lambda: client.send(ASK)) as pool:
+        every = [*pool.map(client.send, [ASK] * 3)]
+    assert [each.ok for each in every] == [True] * 3
+    assert client.hangups == 1
+
+
+def test_a_new_connection_that_is_closed_without_an_answer_is_not_forgiven() -> None:
+    client = probing(in_turn(GONE))
+    assert client.send(ASK).failure == NO_ANSWER
+    assert (client.sent, client.hangups) == (1, 0)
+
+
+def test_a_dead_port_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     client = Probe(Target(f"http://127.0.0.1:{port}/api/v1"))
-    assert [client.send(ASK).failure for _ in range(2)] == ["no connection (nothing listens there)"] * 2
-    with pytest.raises(Unanswered):
-        client.send(ASK)
-
-
-def test_a_server_that_answered_once_may_stay_silent_a_few_times_more() -> None:
-    silent = httpx.ReadTimeout("")
-    client = probing(in_turn(httpx.Response(200), *[silent] * 4, httpx.Response(200), silent))
-    for _ in range(6):
-        client.send(ASK)
-    for _ in range(4):
-        client.send(ASK)
-    with pytest.raises(Unanswered):
-        client.send(ASK)
-    assert client.unanswered == 8
+    assert client.send(ASK).failure == "no connection (nothing listens there)"
 
 
 def test_a_short_key_is_not_looked_for_in_answers() -> None:
@@ -361,13 +471,47 @@ def test_patience_ends_within_a_request_and_within_a_run() -> None:
 
 
 def test_the_budget_counts_every_request_on_the_wire() -> None:
-    client = probing(in_turn(busy(429, "1"), httpx.Response(200)), max_requests=3)
+    client = probing(in_turn(busy(429, "1"), httpx.Response(200)), max_requests=20)
     client.send(ASK)
-    assert (client.sent, client.left) == (2, 1)
-    client.send(ASK)
+    assert (client.sent, client.left) == (2, 18)
+    for _ in range(18):
+        client.send(ASK)
     with pytest.raises(BudgetSpent):
         client.send(ASK)
-    assert client.sent == 3
+    assert client.sent == 20
+
+
+def test_what_a_busy_server_may_cost_is_a_part_of_the_budget_of_its_own() -> None:
+    """So that what else is checked doesn't depend on how often it was busy."""
+    client = probing(in_turn(busy(429, "0")))
+    client.resends = 2
+    assert [client.send(ASK).status for _ in range(3)] == [429] * 3
+    assert client.sent == 3 + 2
+
+
+def test_a_busy_server_is_asked_no_faster_than_it_took_requests() -> None:
+    clock, whole = Clock(), httpx.Response(200)
+    client = probing(in_turn(*[whole] * 9, busy(429, "1"), whole), clock)
+    for _ in range(12):
+        client.send(ASK)
+    assert clock.naps[0] == 1.0
+    assert clock.naps[1:] == pytest.approx([0.1] * 2), "ten in a second"
+    assert client.slowed
+
+
+def test_threads_share_rate_and_budget() -> None:
+    lock, clock = threading.Lock(), Clock()
+
+    def sleep(seconds: float) -> None:
+        with lock:
+            clock.sleep(0)
+
+    client = probing(in_turn(httpx.Response(200)), clock, rate=10.0, max_requests=30)
+    client.sleep = sleep
+    with ThreadPoolExecutor(4) as pool:
+        every = [pool.submit(client.send, ASK) for _ in range(40)]
+    assert sum(each.exception() is None for each in every) == client.sent == 30
+    assert len(clock.naps) == 29, "each but the first waits for its turn"
 
 
 def test_a_rate_keeps_requests_apart() -> None:

@@ -78,9 +78,8 @@ KEPT = Outcome(find("chat.choices.count"), "kept")
 def mutant_s(name: str) -> Result:
     """The suite's result for a one-bug server."""
     found = next(mutant for mutant in mutants() if mutant.name == name)
-    return verdict_on(
-        found.make(Habits()), only=("criteria", "reachability", "chat.response.score"), max_requests=90
-    )
+    only = ("criteria.results", "criteria.sorted", "reachability", "chat.response.score")
+    return verdict_on(found.make(Habits()), only=only, max_requests=90)
 
 
 def text(found: Result) -> str:
@@ -454,7 +453,7 @@ def test_a_finding_cites_what_its_own_rule_says() -> None:
 
 def test_junit_skips_what_is_known_or_in_the_baseline_with_the_reason() -> None:
     known = applied(result(outcome(finding())), [Known("criteria.*", "Ticket 4711.", TODAY)], TODAY)
-    before = against_baseline(result(outcome(finding())), frozenset(["criteria.sorted"]))
+    before = against_baseline(result(outcome(finding())), {"criteria.sorted": "broken"})
     told = []
     for made in (known, before):
         suite = ElementTree.fromstring(report_junit(made, AGAIN))[0]
@@ -467,13 +466,14 @@ def test_junit_skips_what_is_known_or_in_the_baseline_with_the_reason() -> None:
     ("known", "before", "words"),
     [
         ((), None, "The contract is broken: 1 check at level sdk, 1 cause"),
-        ((), frozenset(["criteria.sorted"]), "No new break; 1 as in the baseline"),
-        ((), frozenset(["chat.model"]), "The contract is broken anew: 1 check at level sdk, 1 cause"),
+        ((), {"criteria.sorted": "broken"}, "No new break; 1 as in the baseline"),
+        ((), {"chat.model": "broken"}, "No new break; 1 not checked by the baseline"),
+        ((), {"criteria.sorted": "kept"}, "The contract is broken anew: 1 check at level sdk, 1 cause"),
         (("criteria.sorted",), None, "The contract is kept, but for 1 known deviation"),
     ],
 )
 def test_the_verdict_says_what_it_leaves_aside(
-    known: tuple[str, ...], before: frozenset[str] | None, words: str
+    known: tuple[str, ...], before: dict[str, str] | None, words: str
 ) -> None:
     found = applied(result(outcome(finding())), [Known(each, "Because.", TODAY) for each in known], TODAY)
     found = found if before is None else against_baseline(found, before)
@@ -613,7 +613,8 @@ def test_an_id_that_no_check_has_is_told_with_the_nearest(name: str, near: str) 
 
 def test_only_new_breaks_fail_against_a_baseline(tmp_path: Path) -> None:
     path = tmp_path / "last.json"
-    path.write_text(report_json(result(KEPT, outcome(finding()), outcome(finding("judge.no_5xx")))))
+    kept = Outcome(find("chat.no_5xx"), "kept")
+    path.write_text(report_json(result(kept, outcome(finding()), outcome(finding("judge.no_5xx")))))
     now = result(outcome(finding()), outcome(finding("chat.no_5xx")), Outcome(find("judge.no_5xx"), "kept"))
     found = against_baseline(now, read_baseline(path))
     assert found.compared is not None
@@ -633,6 +634,43 @@ def test_nothing_new_is_no_break(tmp_path: Path) -> None:
     path = tmp_path / "last.json"
     path.write_text(report_json(result(outcome(finding()))))
     assert against_baseline(result(outcome(finding())), read_baseline(path)).verdict == "kept"
+
+
+def test_what_a_baseline_did_not_check_is_not_new(tmp_path: Path) -> None:
+    path = tmp_path / "last.json"
+    path.write_text(report_json(result(KEPT, Outcome(find("criteria.sorted"), "unchecked"))))
+    now = result(outcome(finding()), outcome(finding("chat.no_5xx")))
+    found = against_baseline(now, read_baseline(path))
+    assert (found.verdict, found.breaks) == ("kept", [])
+    assert "Broken, and not checked by the baseline: criteria.sorted, chat.no_5xx" in text(found)
+
+
+def test_a_break_of_the_baseline_that_was_not_checked_again_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "last.json"
+    path.write_text(report_json(result(outcome(finding()))))
+    found = against_baseline(result(KEPT), read_baseline(path))
+    assert found.compared is not None
+    assert found.compared.gone == ()
+    assert found.remarks == ("criteria.sorted was broken in the baseline and was not checked this time.",)
+
+
+def test_what_the_baseline_left_open_leaves_nothing_open(tmp_path: Path) -> None:
+    """An unchanged server without one of the endpoints, or of too small a budget, does not fail."""
+    schema = Outcome(find("judge.response.schema"), "unchecked")
+    before = result(KEPT, schema, Outcome(find("reachability.chat"), "unchecked"), unreached={"chat": "No."})
+    path = tmp_path / "last.json"
+    path.write_text(report_json(before))
+    assert before.exit_code == 3
+    assert against_baseline(before, read_baseline(path)).exit_code == 0
+    more = result(KEPT, schema, unreached={"chat": "No.", "judge": "No."})
+    assert against_baseline(more, read_baseline(path)).exit_code == 3
+
+
+def test_a_baseline_that_checked_nothing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "last.json"
+    path.write_text(report_json(result(Outcome(find("criteria.sorted"), "unchecked"))))
+    with pytest.raises(BadFile, match="that run checked nothing"):
+        read_baseline(path)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"checks": [1]}'])

@@ -65,22 +65,23 @@ def planned(options: RunOptions, server: Target) -> Plan:
 # Our own server.
 
 
-def test_our_server_keeps_the_contract_down_to_our_own_decisions(live: Live) -> None:
-    result = run(RunOptions(live.base_url, **OURS))
+def test_our_server_keeps_the_contract_down_to_our_own_decisions(exact: Live) -> None:
+    result = run(RunOptions(exact.base_url, **OURS))
     assert (result.verdict, result.exit_code) == ("kept", 0), told(result) + result.open_questions
     assert states(result, "broken", "flaky") == set()
     assert {"criteria.sorted", "chat.stream.finish", "judge.error.body"} <= states(result, "kept")
 
 
-def test_our_server_refuses_every_edit_and_whatever_is_made_up(live: Live) -> None:
-    result = run(RunOptions(live.base_url, **OURS, thorough=True, fuzz=15, seed=3))
+def test_our_server_refuses_every_edit_and_whatever_is_made_up(exact: Live) -> None:
+    result = run(RunOptions(exact.base_url, **OURS, thorough=True, fuzz=15, seed=3))
     assert result.verdict == "kept", told(result) + result.open_questions
     assert states(result, "unchecked") == set()
     assert result.requests > 1000
 
 
-def test_a_default_run_takes_at_most_400_requests(live: Live) -> None:
+def test_a_default_run_takes_at_most_400_requests_and_our_server_keeps_the_contract(live: Live) -> None:
     result = run(RunOptions(live.base_url))
+    assert result.verdict == "kept", told(result) + result.open_questions
     assert result.requests <= 400
     singles = {outcome.check.id for outcome in result.outcomes if not in_family(outcome.check.id)}
     unchecked = states(result, "unchecked") & singles
@@ -224,12 +225,11 @@ def test_a_server_that_hangs_is_given_up_after_two_requests() -> None:
     assert "--timeout" in result.open_questions[0]
 
 
-def test_html_for_all_breaks_the_contract_and_proves_nothing_else() -> None:
+def test_html_for_all_is_another_server_and_no_verdict() -> None:
     result = verdict_on(STRANGERS["html-for-all"])
-    assert result.verdict == "broken"
-    assert states(result, "broken") >= {"judge.response.content_type", "judge.response.json"}
-    assert not any(in_family(name) for name in states(result, "kept"))
-    assert result.requests < 10
+    assert result.verdict == "inconclusive"
+    assert states(result, "broken", "kept") == set()
+    assert result.requests == 2
 
 
 @pytest.mark.parametrize(

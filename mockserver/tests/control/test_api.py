@@ -38,15 +38,15 @@ def from_file(**members: Any) -> Mock:
 
 
 def test_health_says_what_decides_the_answers() -> None:
-    mock = Mock(Settings(seed=7, validation="report"))
+    mock = Mock(Settings(seed=7, validation="lenient"))
     said = mock.json("GET", "/health")
     assert said == {
         "status": "ok",
         "name": "openpipe-mock",
         "version": __version__,
         "seed": 7,
-        "answers": 1,
-        "validation": "report",
+        "answers": 2,
+        "validation": "lenient",
     }
 
 
@@ -498,13 +498,14 @@ def test_a_key_that_stands_twice_is_refused_as_in_the_file(mock: Mock, body: byt
 
 
 def test_a_session_keeps_a_thousand_rules_of_a_kind(mock: Mock) -> None:
-    for kind, rule in (("faults", {"status": 500}), ("completions", {"text": "a"})):
+    rules = [("faults", {"status": 500}, 1001), ("completions", {"text": "a"}, 2002)]
+    for kind, rule, place in rules:  # what is refused takes none
         mock.json("POST", f"/{kind}", [rule] * 999, status=201)
         assert "keeps 1,000 of a kind, and 999 are set" in mock.message("POST", f"/{kind}", [rule] * 2)
         mock.json("POST", f"/{kind}", rule, status=201)
         assert mock.ask("POST", f"/{kind}", rule).status == 400
         mock.json("DELETE", f"/{kind}")
-        mock.json("POST", f"/{kind}", rule, status=201)
+        assert mock.json("POST", f"/{kind}", rule, status=201)["places"] == [f"/runtime/{place}"]
 
 
 def test_a_session_keeps_a_thousand_criteria(mock: Mock) -> None:
@@ -664,7 +665,7 @@ def test_a_request_without_a_body_is_valid(mock: Mock) -> None:
 
 CHAT_BODY = {"model": "openpipe:m", "messages": [{"role": "user", "content": "Hi"}]}
 STRUCK: dict[str, tuple[str, Json, dict[bytes, bytes], str]] = {
-    "a number that the engine refuses": (CHAT, {**CHAT_BODY, "max_tokens": 0}, {}, "max_tokens"),
+    "a number that the engine refuses": (CHAT, {**CHAT_BODY, "max_tokens": -1}, {}, "max_tokens"),
     "a cache that there isn't": (CHAT, CHAT_BODY, {b"op-cache": b"bogus"}, "op-cache"),
     "criteria that are no list": (CHAT, CHAT_BODY, {b"op-criteria": b"helpful"}, "op-criteria"),
     "tags that are none": (CHAT, CHAT_BODY, {b"op-tags": b"[1]"}, "op-tags"),

@@ -87,10 +87,10 @@ def test_standard_input_is_the_commands(tmp_path: Path) -> None:
 
 
 def test_a_client_that_breaks_it(run: Running) -> None:
-    done = run("--validation", "report", *client("ask('/criteria/judge', BAD)"))
+    done = run("--validation", "lenient", *client("ask('/criteria/judge', BAD)"))
     assert done.returncode == 90
     assert "openpipe-mock: 1 break of the contract:\nopenpipe-mock:   judge /temprature: " in done.stderr
-    forgiven = run(*("--validation", "report", "--fail-on", "never"), *client("ask('/criteria/judge', BAD)"))
+    forgiven = run(*("--validation", "lenient", "--fail-on", "never"), *client("ask('/criteria/judge', BAD)"))
     assert forgiven.returncode == 0
     assert "/temprature" in forgiven.stderr
 
@@ -103,8 +103,9 @@ def varied(tmp_path_factory: pytest.TempPathFactory) -> Varied:
     """A run of a client that breaks under variants, and the folder with its reports."""
     folder = tmp_path_factory.mktemp("varied")
     script = "assert 'explanation' in ask('/criteria/judge', GOOD)"
-    words = [word for name in NAMES for word in ("--report", name)]
-    return started("--seed", "7", "--variants", "6", *words, *client(script), folder=folder), folder
+    words = ["--answers", "2", "--seed", "7", "--variants", "6"]
+    words += [word for name in NAMES for word in ("--report", name)]
+    return started(*words, *client(script), folder=folder), folder
 
 
 def test_a_client_that_breaks_under_a_variant(varied: Varied, run: Running) -> None:
@@ -115,7 +116,8 @@ def test_a_client_that_breaks_under_a_variant(varied: Varied, run: Running) -> N
     assert f"openpipe-mock: variant 6 of 6, reward-model: {variant.sentence}\n" in told
     assert f"openpipe-mock: variant reward-model: {variant.sentence}\n" in told
     assert "openpipe-mock:   the command ended with 1, not with 0\n" in told
-    assert "openpipe-mock:   again: openpipe-mock exec --variant reward-model --seed 7 -- " in told
+    again = "openpipe-mock exec --variant reward-model --answers 2 --seed 7 -- "
+    assert f"openpipe-mock:   again: {again}" in told
     assert "under 6 variants: broke under too-many-requests and reward-model" in told
     script = "assert 'explanation' in ask('/criteria/judge', GOOD)"
     alone = run("--seed", "7", "--variant", "reward-model", *client(script))
@@ -136,13 +138,13 @@ def test_a_command_of_several_lines_can_be_copied(run: Running) -> None:
 def test_quiet_says_nothing_while_nothing_breaks(run: Running) -> None:
     good = run("--quiet", "--variants", "1", *client("ask('/criteria/judge', GOOD)"))
     assert (good.returncode, good.stderr) == (0, "")
-    bad = run("--quiet", "--validation", "report", *client("ask('/criteria/judge', BAD)"))
+    bad = run("--quiet", "--validation", "lenient", *client("ask('/criteria/judge', BAD)"))
     assert "1 break of the contract" in bad.stderr
 
 
 def test_the_mocks_own_warnings_stay_out_of_the_commands_errors(tmp_path: Path) -> None:
     script = "ask('/chat/completions', {'model': 'm', 'messages': [], 'headers': {}})"
-    words = ("--quiet", "--fail-on", "never", "--validation", "report", *client(script))
+    words = ("--quiet", "--fail-on", "never", "--validation", "lenient", *client(script))
     done = started(*words, folder=tmp_path)
     assert all(line.startswith("openpipe-mock: ") for line in done.stderr.splitlines())
 
@@ -375,7 +377,7 @@ def test_no_report_holds_a_real_key(run: Running, tmp_path: Path, monkeypatch: p
     words = [word for name in names for word in ("--report", name)]
     for name in ("OPENPIPE_API_KEY", "OPENAI_API_KEY"):
         monkeypatch.setenv(name, key)
-    done = run(*words, "--validation", "report", *client(script))
+    done = run(*words, "--validation", "lenient", *client(script))
     assert done.returncode == 90
     for text in (done.stderr, *((tmp_path / name).read_text("utf-8") for name in names)):
         assert key not in text
@@ -506,7 +508,7 @@ def test_the_page_says_what_is_said_where_nothing_is_tested() -> None:
 def test_the_pages_output_is_what_it_prints(tmp_path: Path) -> None:
     script, shown, _ = (block.code for block in blocks(PAGE) if block.language in ("python", "text"))
     (tmp_path / "client.py").write_text(script)
-    words = ["--validation", "report", "--variants", "3", "--", "python", "client.py"]
+    words = ["--validation", "lenient", "--variants", "3", "--", "python", "client.py"]
     assert f"openpipe-mock exec {' '.join(words)}" in PAGE
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = finished([*COMMAND, *words], {"PYTHONPATH": str(ROOT), "PATH": path}, cwd=tmp_path)

@@ -15,6 +15,7 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.secrets import MASK
 from openpipe_mock.exec import run as module
 from openpipe_mock.exec.child import PASSED_ON, CannotRun, Child
+from openpipe_mock.exec.report import exec_text
 from openpipe_mock.exec.run import Job, run_command
 from openpipe_mock.exec.verdict import BROKE, Verdict
 from openpipe_mock.faults.variants import VARIANTS, first, variant_named
@@ -37,7 +38,7 @@ def ask(path, body, **headers):
 GOOD = {"criterion_id": "helpful", "output": {"role": "assistant"}}
 BAD = {**GOOD, "temprature": 1}
 """
-LENIENT = Settings(validation="report")
+LENIENT = Settings(validation="lenient")
 
 
 def job(script: str, **further: Any) -> Job:
@@ -374,3 +375,17 @@ def test_a_server_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(liveserver, "Server", Deaf)
     with pytest.raises(CannotServe, match="did not start"):
         run("")
+
+
+def test_what_popular_clients_send_breaks_nothing_and_is_told_once() -> None:
+    message = '{"role": "tool", "tool_call_id": "a", "name": "look_up"}'
+    verdict = run(f"ask('/chat/completions', {{'model': 'm', 'messages': [{message}, {message}]}})")
+    assert (verdict.exit_code, verdict.first.breaches) == (0, ())
+    assert verdict.first.tolerated == ("/messages/*/name",)
+    assert "exact validation would refuse what stands at /messages/*/name" in exec_text(verdict)
+    exact = run(
+        f"ask('/chat/completions', {{'model': 'm', 'messages': [{message}]}})",
+        settings=Settings(validation="exact"),
+    )
+    assert exact.exit_code == 1
+    assert exact.first.breaches[0].violation.startswith("/messages/0/name: ")

@@ -31,7 +31,7 @@ from openpipe_mock.service.refusals import refusal
 from openpipe_mock.service.service import Service
 from tests.chatting import asking, sent_with, tool
 from tests.environments import ROOT
-from tests.inprocess import HEADERS, JUDGE, MINIMAL, answer_validator, carried_out, having
+from tests.inprocess import HEADERS, JUDGE, MINIMAL, answer_validator, carried_out, having, statuses
 from tests.tables import rows
 
 Json = Any
@@ -159,7 +159,7 @@ def holds(found: Answered, path: str) -> bool:
         valid = chunk_validator().is_valid
         return all(valid(chunk) for chunk in found.chunks)
     status = str(found.reply.status)
-    return status in contract().statuses(path.removeprefix(BASE)) and bool(
+    return status in statuses(path.removeprefix(BASE)) and bool(
         answer_validator(path, status).is_valid(found.body)
     )
 

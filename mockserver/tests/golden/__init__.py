@@ -1,6 +1,6 @@
-"""Judgements of generation 1 of the answers, byte for byte.
+"""Judgements of generation 2 of the answers, byte for byte.
 
-`python -m tests.golden` writes `answers-1.json` anew, and `answers-1-chat.json` of `chat`. Other
+`python -m tests.golden` writes `answers-2.json` anew, and `answers-2-chat.json` of `chat`. Other
 bytes need a new number of answers and an entry in the changelog: once a generation is released, its files
 never change.
 """
@@ -15,7 +15,7 @@ from tests.inprocess import FULL, MINIMAL, answer, having, saying
 
 Json = Any
 
-ANSWERS = 1
+ANSWERS = 2
 FILE = Path(__file__).parent / f"answers-{ANSWERS}.json"
 
 

@@ -1,4 +1,4 @@
-"""Chat answers of generation 1, byte for byte; written anew by the same command as the judgements."""
+"""Chat answers of generation 2, byte for byte; written anew by the same command as the judgements."""
 
 import json
 from pathlib import Path
@@ -10,11 +10,15 @@ from tests.chatting import PLACE, ask, asking, function, shaped, tool, user
 
 Json = Any
 
-ANSWERS = 1
+ANSWERS = 2
 FILE = Path(__file__).parent / f"answers-{ANSWERS}-chat.json"
 
 WEATHER = tool("get_weather")
 RESULT = {"role": "tool", "tool_call_id": "call_1", "content": "21 °C"}
+CALLED = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
+ASKED = [user("the weather and the time"), {"role": "assistant", "tool_calls": [CALLED]}, RESULT]
+TOOLS = [WEATHER, tool("get_time"), tool("final_result")]
+BEHIND = user("the weather")
 NAMED = {"type": "function", "function": {"name": "get_weather"}}
 CRITERIA = {"op_criteria": ["criterion-1@v1", "criterion-2"]}
 
@@ -29,6 +33,13 @@ REQUESTS: dict[str, tuple[Json, Json, Json]] = {
     "a mentioned tool": ({}, asking("the weather, please", tools=[WEATHER]), CRITERIA),
     "a named tool, streamed": ({}, asking(tools=[WEATHER], tool_choice=NAMED, stream=True, n=2), {}),
     "a tool's result": ({}, asking(messages=[user("weather"), RESULT], tools=[WEATHER]), {}),
+    "a second mentioned tool": ({}, asking(messages=ASKED, tools=TOOLS), {}),
+    "a final tool": (
+        {},
+        asking(messages=ASKED, tools=[WEATHER, TOOLS[2]], tool_choice="required"),
+        {},
+    ),
+    "a user text behind a result": ({}, asking(messages=[*ASKED, BEHIND], tools=[WEATHER]), {}),
     "a function in the older form": (
         {},
         asking(functions=[function("get_weather")], function_call={"name": "get_weather"}),

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from openpipe_mock.core import patterns
 from openpipe_mock.instances import documents, scalars, validators
 from openpipe_mock.instances.builder import MOST_BUILDS, BadSchema, SchemaError, Unbuildable, Variants, build
-from tests.instance_schemas import (
+from tests.instances.schemas import (
     DRAFT_7,
     HOSTILE,
     REALISTIC,
@@ -60,6 +60,13 @@ def verdicts(schema: Any) -> Iterator[Callable[[Any], bool]]:
 
 def valid(schema: Any, value: Any) -> bool:
     return all(is_valid(value) for is_valid in verdicts(schema))
+
+
+KINDS = "abcdefghijklmnop"
+
+
+def case(kind: str) -> Any:
+    return {"if": {"properties": {"kind": {"const": kind}}}, "then": {"required": [f"x{kind}"]}}
 
 
 READABLE: list[tuple[Any, Any]] = [
@@ -146,6 +153,18 @@ READABLE: list[tuple[Any, Any]] = [
     ({"type": "object", "additionalProperties": I}, {"key": 1}),
     ({"type": "object", "additionalProperties": I, "minProperties": 2}, {"key": 1, "key2": 2}),
     ({"type": "object", "patternProperties": {"^x-": I}}, {"x-abc": 1}),
+    (
+        {"type": "object", "patternProperties": {"^x$": I, "^y$": S}, "minProperties": 2},
+        {"x": 1, "y": "sample value"},
+    ),
+    (
+        {"type": "object", "patternProperties": {"^x": False, "^y": S}, "minProperties": 1},
+        {"yabc": "sample value"},
+    ),
+    (
+        {"type": "object", "patternProperties": {r"^(a)\1$": {}, "^y": S}, "minProperties": 1},
+        {"yabc": "sample value"},
+    ),
     ({"type": "object", "properties": {"x-a": {}}, "patternProperties": {"^x-": I}}, {"x-a": 1}),
     ({"type": "object", "propertyNames": {"maxLength": 3}, "minProperties": 1}, {"abc": "example value"}),
     (obj({"a": S, "b": S, "c": S}, ["c"], maxProperties=2), {"a": "example a", "c": "example c"}),
@@ -166,6 +185,52 @@ READABLE: list[tuple[Any, Any]] = [
     (array(I, contains={"const": 1}, maxContains=1, minItems=3), [1, 2, 3]),
     (array(I, contains={"const": 1}, minContains=0), [1]),
     ({"type": "array", "prefixItems": [S, I], "unevaluatedItems": False}, ["example text", 1]),
+    # contains
+    (array(I, contains={"const": 7}), [7]),
+    (array(I, contains={"minimum": 100}, minContains=2, maxContains=2, minItems=4), [100, 101, 3, 4]),
+    ({"type": "array", "prefixItems": [S, B], "contains": {"const": 5}}, ["example text", True, 5]),
+    ({"type": "array", "prefixItems": [S, I], "contains": I, "items": False}, ["example text", 1]),
+    (array(I, contains={"const": 5}, maxItems=1, allOf=[{"contains": I}]), [5]),
+    ({"type": ["array", "string"], "contains": {"$ref": "#"}}, ["example text"]),
+    (
+        obj({"a": array(S, contains={"pattern": "^x"}, uniqueItems=True, minItems=2)}),
+        {"a": ["xabc", "sample a"]},
+    ),
+    # conditions
+    ({"if": S, "then": {"minLength": 13}}, "example text."),
+    ({"if": {"const": 1}, "then": False, "else": {"minLength": 13}}, "example text."),
+    ({"if": S, "else": I}, "example text"),
+    ({"then": I, "else": I}, "example text"),
+    (
+        obj(
+            {"kind": {"enum": ["a", "b"]}, "x": S},
+            ["kind"],
+            **{"if": {"properties": {"kind": {"const": "b"}}}, "then": {"required": ["y"]}},
+        ),
+        {"kind": "b", "x": "example x", "y": "example y"},
+    ),
+    (
+        obj({"kind": {"enum": list(KINDS)}}, allOf=[case(kind) for kind in KINDS]),
+        {"kind": "a", "xa": "example xa"},
+    ),
+    (
+        obj({"kind": {"enum": ["a", "b"]}}, allOf=[case(str(number)) for number in range(300)]),
+        {"kind": "a"},
+    ),
+    # members that others require
+    (obj({"a": S}, [], dependentRequired={"a": ["b"]}), {"a": "example a", "b": "example b"}),
+    (obj({"a": S}, dependentRequired={"a": ["b"], "b": ["c"]}), {name: f"example {name}" for name in "abc"}),
+    (obj({"a": S, "b": I}, dependentRequired={"a": ["b"]}, maxProperties=2), {"a": "example a", "b": 1}),
+    (obj({"a": S}, [], dependentRequired={"a": ["b"]}, maxProperties=1), {}),
+    (obj({"a": S}, [], dependentRequired={"a": ["b"]}, additionalProperties=False), {}),
+    (
+        obj({"a": S}, [], allOf=[{"dependentRequired": {"a": [name]}} for name in "bc"]),
+        {name: f"example {name}" for name in "abc"},
+    ),
+    (
+        {"$schema": DRAFT_7, **obj({"a": S}, [], dependencies={"a": ["b"], "b": {"required": ["a"]}})},
+        {"a": "example a", "b": "example b"},
+    ),
     # unions
     ({"anyOf": [I, S]}, 1),
     ({"anyOf": [{"type": "string", "minLength": 3, "maxLength": 2}, I]}, 1),
@@ -181,7 +246,6 @@ READABLE: list[tuple[Any, Any]] = [
     ({"oneOf": [I, N]}, 2.5),
     ({"type": "integer", "not": {"const": 1}}, 19),
     ({"not": {"required": ["a"]}, **obj({"a": S, "b": I}, [])}, {}),
-    (obj({"a": S}, [], dependentRequired={"a": ["b"]}), {}),
     ({"anyOf": [S, obj({"a": I})], "examples": [{"a": "1"}, {"a": 2}]}, "example text"),
     ({"$schema": DRAFT_7, "not": {"items": [S], "type": "array"}}, "example text"),
     ({"anyOf": [S, {"enum": [1, 2]}], "default": 2}, 2),
@@ -190,6 +254,14 @@ READABLE: list[tuple[Any, Any]] = [
     ({"$defs": {"a": I}, "$ref": "#/$defs/a"}, 1),
     ({"definitions": {"a": I}, "$ref": "#/definitions/a"}, 1),
     ({"$defs": {"a": {"$anchor": "here", **I}}, "$ref": "#here"}, 1),
+    ({"$defs": {"a": {"$id": "A", **S}, "b": I}, "$ref": "#/$defs/b"}, 1),
+    ({"$defs": {"a": {"$id": "A", "$defs": {"b": I}, "$ref": "#/$defs/b"}, "b": S}, "$ref": "A"}, 1),
+    (
+        {"$defs": {"a": {"$id": "A", "$anchor": "b", **I}, "b": {"$anchor": "b", **S}}, "$ref": "#b"},
+        "example text",
+    ),
+    ({"components": {"a": ref("b", "components"), "b": I}, **ref("a", "components")}, 1),
+    ({"x-example": {"$ref": "no/where", "$dynamicRef": "#a", "pattern": "(", "type": 5}, **I}, 1),
     ({"$defs": {"a": {"$id": "Named", **I}}, **obj({"a": {"$ref": "Named"}})}, {"a": 1}),
     ({"$id": "https://example.com/a", "$ref": "#/$defs/a", "$defs": {"a": I}}, 1),
     ({"$defs": {"a": {"id": "no name", **I}}, "$ref": "#/$defs/a"}, 1),
@@ -287,11 +359,11 @@ class TestVariants:
 DETERMINED = """
 import hashlib, sys, orjson
 from openpipe_mock.instances.builder import build
-from tests.instance_schemas import REALISTIC
+from tests.instances.schemas import REALISTIC
 values = [build(schema, b"seed", variant) for schema in REALISTIC.values() for variant in (0, 1, 7)]
 sys.stdout.write(hashlib.sha256(orjson.dumps(values)).hexdigest())
 """
-FROZEN = "aeddce26e30b6da2cc18c2f14f2b897c9cc73b8ae3d30c1a1c45eb71c06dd8c5"
+FROZEN = "9ef452bc7c1267fdffec3fee654f8710d37eae81e5d5ea01a095c8db18d123c6"
 """The digest of all those values, on every machine: who changes a value changes it on purpose."""
 
 
@@ -331,7 +403,7 @@ UNBUILDABLE: list[tuple[Any, str, str]] = [
     ({"not": True}, "not", "/not"),
     ({"type": "string", "allOf": [{"format": "ipv4"}, {"format": "ipv6"}]}, "format", "/allOf/1"),
     ({"allOf": [S, I]}, "type", "/allOf/1"),
-    ({"allOf": [{"const": 1}, {"const": 2}]}, "enum", "/allOf/1"),
+    ({"allOf": [{"const": 1}, {"const": 2}]}, "const", "/allOf/1"),
     ({"type": "integer", "minimum": 5, "maximum": 3}, "maximum", ""),
     ({"type": "integer", "exclusiveMinimum": 1, "exclusiveMaximum": 2}, "exclusiveMaximum", ""),
     ({"type": "string", "minLength": 10**9}, "minLength", ""),
@@ -365,25 +437,31 @@ UNBUILDABLE: list[tuple[Any, str, str]] = [
     (obj({"a": {"oneOf": [I, I]}}), "oneOf", "/properties/a"),
     (obj({"a": {"oneOf": [I, I], "enum": [1, 2]}}), "oneOf", "/properties/a"),
     ({"enum": [1, 2], "type": "string"}, "enum", ""),
+    (
+        {
+            "x": nest(30, lambda inner: {"x": inner}, {"title": "x" * (documents.MOST_SCHEMA_BYTES // 15)}),
+            "allOf": [{"$ref": "#" + "/x" * at} for at in range(30, 0, -1)],
+        },
+        "$ref",
+        "/x" * 15,
+    ),
     ({"enum": [1, 2], "multipleOf": 3}, "multipleOf", ""),
     ({"type": "number", "multipleOf": 1e-300, "minimum": 1e300}, "multipleOf", ""),
 ]
 
 
 LEFT_OUT: list[tuple[Any, str, str]] = [
-    (array(I, contains={"const": 7}), "contains", ""),
-    (array(I, contains={"minimum": 100}, minContains=2), "contains", ""),
     ({"type": "array", "contains": False}, "contains", ""),
-    (obj({"a": S}, dependentRequired={"a": ["b"]}), "required", ""),
     (obj({"a": S}, dependentSchemas={"a": {"required": ["b"]}}), "required", "/dependentSchemas/a"),
-    ({"$schema": DRAFT_7, **obj({"a": S}, dependencies={"a": ["b"]})}, "required", ""),
-    ({"if": S, "then": {"minLength": 13}}, "minLength", "/then"),
-    ({"if": {"const": 1}, "then": False, "else": {"minLength": 13}}, "minLength", "/else"),
     ({"not": S}, "not", ""),
     ({"not": {"not": I}}, "not", ""),
     ({"type": "integer", "not": {"type": "integer"}}, "not", ""),
     ({"unevaluatedProperties": I, "type": "object", "minProperties": 1}, "unevaluatedProperties", ""),
     ({"oneOf": [obj({"a": S}, []), obj({"b": S}, [])]}, "oneOf", ""),
+    (array(I, contains=S), "contains", ""),
+    (array(I, contains=I, minContains=10**9), "contains", ""),
+    (array(I, contains=I, maxContains=1, minItems=2), "contains", ""),
+    ({"type": "integer", "if": {"maximum": 0}, "then": False, "else": {"maximum": 0}}, "then", "/then"),
 ]
 """Valid schemas whose keywords the builder doesn't aim at, so that no draft passes the check."""
 
@@ -404,10 +482,9 @@ class TestPresets:
     @pytest.mark.parametrize(
         ("schema", "preset"),
         [
-            (array(I, contains={"const": 1_000}), [1_000, 8]),
-            ({"if": S, "then": {"minLength": 13}}, "long enough to do"),
+            ({"type": "object", "minProperties": 1, "unevaluatedProperties": I}, {"a": 2}),
             ({"not": {"type": "string"}}, 5),
-            (obj({"a": S}, dependentRequired={"a": ["b"]}), {"a": "x", "b": "y"}),
+            (obj({"a": S}, dependentSchemas={"a": {"required": ["b"]}}), {"a": "x", "b": "y"}),
         ],
         ids=lambda value: str(value)[:40],
     )
@@ -445,7 +522,19 @@ BAD: list[tuple[Any, str, str]] = [
     (obj({"a": {"anyOf": [{"$ref": META}, I]}}), "$ref", "/properties/a/anyOf/0"),
     ({"$defs": {"a": {"$id": "/address", **I}}, "$ref": "/address"}, "$ref", ""),
     ({"$defs": {"a": {"$id": "A", **I}, "b": {"$id": "A"}}, "$ref": "A"}, "$id", "/$defs/a"),
-    ({"$defs": {"a": {"$id": "A", **S}, "b": I}, "$ref": "#/$defs/b"}, "$ref", ""),
+    ({"$defs": {"a": {"$id": "A", **ref("b")}, "b": I}, "$ref": "A"}, "$ref", "/$defs/a"),
+    ({"$defs": {"a": {"$id": "A", "$anchor": "b", **I}}, "$ref": "#b"}, "$ref", ""),
+    ({"x": {"a": {"type": 5}}, "$ref": "#/x/a"}, "type", "/x/a"),
+    ({"x": {"not": {"$ref": "#/x", "anyOf": False}}, "not": {"$ref": "#/x"}}, "anyOf", "/x/not"),
+    (
+        {"$schema": DRAFT_4, "$defs": {"a": {"not": {**ref("a"), "anyOf": 5}}}, "not": ref("a")},
+        "anyOf",
+        "/$defs/a/not",
+    ),
+    ({"x": 5, "not": {"$ref": "#/x"}}, "x", ""),
+    ({"items": [S], "prefixItems": [S]}, "items", ""),
+    ({"exclusiveMinimum": True}, "exclusiveMinimum", ""),
+    ({"$schema": META, "items": [S]}, "items", ""),
     ({"$defs": {"a": {"$id": "a", **I}, "b": {"$id": "a", **S}}}, "$id", "/$defs/a"),
     (
         {"$id": "https://example.com/a", "$ref": "https://example.com/a#/$defs/a", "$defs": {"a": S}},
@@ -491,6 +580,113 @@ def test_parts_may_have_names_of_their_own(schema: Any) -> None:
     older = {} if "$defs" in schema else {"$schema": DRAFT_7}
     schema = {**older, **schema, "type": "object"}
     assert valid(schema, build(schema, SEED))
+
+
+OLDER: list[tuple[Any, Any, list[Any]]] = [
+    (
+        {"type": "array", "items": [S, I], "additionalItems": False, "minItems": 2},
+        ["example text", 1],
+        [jsonschema_rs.Draft201909Validator, jsonschema_rs.Draft7Validator, jsonschema.Draft7Validator],
+    ),
+    (
+        {"components": {"a": {"type": "array", "items": [I]}}, **obj({"a": ref("a", "components")})},
+        {"a": [1]},
+        [jsonschema_rs.Draft7Validator, jsonschema.Draft7Validator],
+    ),
+    (
+        obj({"a": {"minimum": 5, "exclusiveMinimum": True, **I}, "b": {"exclusiveMaximum": False, **I}}),
+        {"a": 6, "b": 1},
+        [],
+    ),
+    (
+        obj(
+            {
+                "a": {"maximum": 0, "exclusiveMaximum": True, **I},
+                "b": {"minimum": 7, "exclusiveMinimum": False, **I},
+            }
+        ),
+        {"a": -1, "b": 7},
+        [jsonschema_rs.Draft4Validator, jsonschema.Draft4Validator],
+    ),
+    (
+        obj({"a": {"enum": ["x"]}}, [], dependencies={"a": ["b"]}),
+        {"a": "x", "b": "example b"},
+        [jsonschema_rs.Draft7Validator, jsonschema.Draft7Validator],
+    ),
+]
+"""Schemas that don't say their draft, in an older spelling, and the validators of older drafts."""
+
+
+@pytest.mark.parametrize(("schema", "expected", "older"), OLDER, ids=str)
+def test_older_spelling_is_understood(schema: Any, expected: Any, older: list[Any]) -> None:
+    assert build(schema, SEED) == expected
+    for variant in range(5):
+        value = build(schema, SEED, variant)
+        assert all(validator(schema).is_valid(value) for validator in older)
+
+
+UNHEARD_OF = {
+    "http://json-schema.org/draft-04/schema#": ["contains", "propertyNames", "if", "then"],
+    "http://json-schema.org/draft-06/schema#": ["if", "then", "else"],
+    DRAFT_7: ["prefixItems", "dependentRequired", "dependentSchemas", "unevaluatedItems"],
+    "https://json-schema.org/draft/2019-09/schema": ["prefixItems"],
+}
+
+
+@pytest.mark.parametrize("draft", UNHEARD_OF)
+def test_what_a_draft_does_not_know_may_be_anything(draft: str) -> None:
+    schema = {"$schema": draft, **dict.fromkeys(UNHEARD_OF[draft], 5), "minItems": 1, "minProperties": 1}
+    for kind in ("array", "object"):
+        assert valid({**schema, "type": kind}, build({**schema, "type": kind}, SEED))
+
+
+def test_only_its_own_draft_counts() -> None:
+    schema = {"description": f"as in {DRAFT_4}", **obj({"a": {"id": "b", **S}, "b": {"id": "b", **I}})}
+    assert build(schema, SEED) == {"a": "example a", "b": 1}
+
+
+BOTH = [
+    (
+        {"type": "string", "minLength": 3, "maxLength": 2},
+        '"minLength" and "maxLength" at the top of the schema',
+    ),
+    ({"allOf": [S, I]}, '"type" at /allOf/0 and "type" at /allOf/1'),
+    ({"allOf": [{"const": 1}, {"enum": [2]}]}, '"const" at /allOf/0 and "enum" at /allOf/1'),
+    (
+        {"exclusiveMinimum": 5, "allOf": [{"maximum": 5, **I}]},
+        '"exclusiveMinimum" at the top of the schema and "maximum" at /allOf/0',
+    ),
+    ({"const": 1, "type": "string"}, '"type" and "const" at the top of the schema'),
+    (
+        {"allOf": [{"enum": [1, 2]}, {"multipleOf": 3}]},
+        '"enum" at /allOf/0 and "multipleOf" at /allOf/1',
+    ),
+    ({"type": "array", "minItems": 2, "maxItems": 1}, '"maxItems" and "minItems" at the top of the schema'),
+    (obj({"a": S, "b": S}, maxProperties=1), '"required" and "maxProperties" at the top of the schema'),
+    (
+        obj({"a": S}, ["b"], additionalProperties=False),
+        '"required" at the top of the schema and "additionalProperties" at /additionalProperties',
+    ),
+    (
+        obj({"a": S}, dependentRequired={"a": ["b"]}, additionalProperties=False),
+        '"required" at the top of the schema and "additionalProperties" at /additionalProperties',
+    ),
+]
+
+
+@pytest.mark.parametrize(("schema", "both"), BOTH, ids=lambda value: str(value)[:40])
+def test_a_contradiction_names_both_sides(schema: Any, both: str) -> None:
+    with pytest.raises(Unbuildable) as caught:
+        build(schema, SEED)
+    assert both in str(caught.value)
+    assert caught.value.hopeless
+
+
+@pytest.mark.parametrize("schema", [{"type": "string", "not": S}, {"type": "string", "minLength": 10**9}])
+def test_what_may_have_a_value_is_not_hopeless(schema: Any) -> None:
+    with pytest.raises(Unbuildable) as caught:
+        build(schema, SEED)
+    assert not caught.value.hopeless
 
 
 class TestBadSchema:
@@ -733,7 +929,10 @@ def object_pair(members: dict[str, tuple[Any, Any]], closed: bool, optional: boo
         "properties": {name: pair[1] for name, pair in members.items()},
     }
     schema |= {"additionalProperties": False} if closed else {}
-    schema |= {} if optional else {"required": list(members), "minProperties": len(members)}
+    needs = {name: list(members) for name in members}  # all or none
+    schema |= (
+        {"dependentRequired": needs} if optional else {"required": [*members], "minProperties": len(members)}
+    )
     return {name: pair[0] for name, pair in members.items()}, schema
 
 
@@ -746,6 +945,7 @@ def array_pair(pairs: list[tuple[Any, Any]], as_prefix: bool) -> tuple[Any, Any]
     return values, {
         "type": "array",
         "items": {"anyOf": schemas},
+        "contains": schemas[-1],
         "minItems": len(values),
         "maxItems": len(values),
     }
@@ -757,6 +957,7 @@ def wrapped_pair(pair: tuple[Any, Any], how: str, other: Any) -> tuple[Any, Any]
         "anyOf": {"anyOf": [False, other, schema]},
         "allOf": {"allOf": [True, schema]},
         "oneOf": {"oneOf": [schema, {"type": "string", "minLength": 1, "maxLength": 0}]},
+        "if": {"if": schema, "then": schema, "else": False},
         "not": {"allOf": [schema], "not": {"const": "never this one"}},
     }
     return value, wrappings[how]
@@ -772,7 +973,7 @@ def pairs() -> st.SearchStrategy[tuple[Any, Any]]:
             st.builds(
                 wrapped_pair,
                 inner,
-                st.sampled_from(["anyOf", "allOf", "oneOf", "not"]),
+                st.sampled_from(["anyOf", "allOf", "oneOf", "not", "if"]),
                 st.sampled_from([S, I, {"type": "object"}]),
             ),
         ),

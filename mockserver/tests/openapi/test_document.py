@@ -13,7 +13,7 @@ from openpipe_mock.core.resources import folder
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import DIALECT
-from tests.inprocess import FULL, MINIMAL, having, saying
+from tests.inprocess import FULL, MINIMAL, having, saying, statuses
 
 Json = Any
 
@@ -138,7 +138,7 @@ def test_every_operation_wants_a_bearer_token() -> None:
 
 def test_the_judge_lists_its_statuses() -> None:
     single = {"200", "400", "401", "403", "404", "405", "413", "429", "500", "503"}
-    assert contract().statuses(JUDGE) == single | {"default"}
+    assert statuses(JUDGE) == single | {"default"}
 
 
 def errors(kind: type[ApiError] = ApiError) -> Iterator[type[ApiError]]:
@@ -153,7 +153,7 @@ def errors(kind: type[ApiError] = ApiError) -> Iterator[type[ApiError]]:
 def test_every_error_that_the_mock_can_answer_is_listed(error: type[ApiError]) -> None:
     """A conflict is the control API's alone."""
     for path in (JUDGE, CHAT):
-        assert str(error.status) in contract().statuses(path)
+        assert str(error.status) in statuses(path)
 
 
 def test_an_error_answer_has_the_documented_body_for_the_judge() -> None:

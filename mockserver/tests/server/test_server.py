@@ -141,7 +141,7 @@ def ended() -> Iterator[Ended]:
 @pytest.fixture(scope="module")
 def quiet() -> Iterator[Live]:
     """A quiet one that reports, with seed 3 by its flag and 7 by the variable."""
-    flags = ("--quiet", "--validation=report", "--seed=3")
+    flags = ("--quiet", "--validation=lenient", "--seed=3")
     with serving(*flags, environment={"OPENPIPE_MOCK_SEED": "7"}) as live:
         yield live
 
@@ -149,7 +149,7 @@ def quiet() -> Iterator[Live]:
 @pytest.fixture(scope="module")
 def screen() -> Iterator[Callable[[str], str]]:
     """What a terminal shows of a mock that reports, once a text has come."""
-    with terminal("--validation=report") as (until, _):
+    with terminal("--validation=lenient") as (until, _):
         yield until
 
 
@@ -177,7 +177,7 @@ def test_on_a_terminal_the_status_and_what_needs_attention_have_a_colour(
 
 def test_without_a_terminal_the_banner_is_one_line_without_colours(ended: Ended) -> None:
     assert ended.lines[0] == (
-        f"openpipe-mock {__version__} serves {ended.live.base_url} (seed 0, answers 1, validation strict)."
+        f"openpipe-mock {__version__} serves {ended.live.base_url} (seed 0, answers 2, validation strict)."
     )
     assert ended.lines[1].startswith("POST ")
 
@@ -378,7 +378,7 @@ def test_health_needs_no_key(live: Live) -> None:
         "name": "openpipe-mock",
         "version": __version__,
         "seed": 0,
-        "answers": 1,
+        "answers": 2,
         "validation": "strict",
     }
 
@@ -428,6 +428,7 @@ def steered(
         "host": "localhost",
         "config": config,
         "port": port,
+        "answers": 1,
         "seed": 7,
         "validation": "lenient",
         "ids": "random",
@@ -475,10 +476,12 @@ def steered(
         process.terminate()
         process.wait()
     url = httpx.URL(announced["base_url"])
+    lines = log.read_text().splitlines()
     texts = {answer["choices"][0]["message"]["content"] for answer in (first, second)}
     return {
         "host": (url.host, "localhost"),
         "port": (url.port, port),
+        "answers": ({"answers 1 is gone" in line for line in lines}, {True}),
         "seed": (facts["seed"], 7),
         "config": ([model["id"] for model in models], ["openai:x", "gpt-4o"]),
         "validation": (facts["validation"], "lenient"),
@@ -494,7 +497,7 @@ def steered(
         "allowed_host": ([admitted[name] for name in ("misnamed", "host", "second")], [403, 200, 200]),
         "workers": (len(workers), 2),
         "state": (b"openpipe-mock:session:default:journal" in memory.contents(), True),
-        "quiet": (log.read_text(), ""),
+        "quiet": ({line.partition(":")[0] for line in lines}, {"warning"}),
     }
 
 

@@ -494,11 +494,11 @@ def test_an_answer_that_is_stored_with_its_time_is_given_at_once() -> None:
 
 def test_what_names_no_criterion_is_kept_nowhere() -> None:
     app = DirectApp(Service())
-    before = fast_lane.lot.cache_info().currsize
+    before = fast_lane.criterion_and_draw.cache_info().currsize
     for letter in "abcdef":
         body = json.dumps(having(criterion_id=letter * 20_000, output={"role": "assistant"})).encode()
         assert sent(app, body)[0] == 404
-    assert fast_lane.lot.cache_info().currsize == before
+    assert fast_lane.criterion_and_draw.cache_info().currsize == before
 
 
 @pytest.mark.parametrize("announced", [b"", b"80", b"999", b"1000", b"1001", b"9999", b"50000"])

@@ -15,6 +15,8 @@ from openpipe_mock.openapi.spec import contract
 from openpipe_mock.sessions import anthropic
 from openpipe_mock.sessions import calllog as calls
 from openpipe_mock.sessions.calllog import CallLog, LoggedCall, Own
+from tests.inprocess import statuses
+from tests.remembering import bounded, own_call
 
 Json = dict[str, Any]
 
@@ -108,12 +110,12 @@ class TestContract:
     @pytest.mark.parametrize("path", OPERATIONS)
     def test_errors_are_those_of_the_other_endpoints(self, path: str) -> None:
         method = OPERATIONS[path]
-        statuses = contract().statuses(path, method) - {"200"}
+        listed = statuses(path, method) - {"200"}
         bodiless = {"400", "413"} if method == "get" else set()
         expected = {"400", "401", "403", "404", "405", "413", "429", "500", "503", "default"} - bodiless
-        assert statuses == expected
+        assert listed == expected
         responses = contract().document["components"]["responses"]
-        for status in statuses:
+        for status in listed:
             name = contract().document["paths"][path][method]["responses"][status]["$ref"].rpartition("/")[2]
             reference = responses[name]["content"]["application/json"]["schema"]["$ref"]
             assert reference == "#/components/schemas/Error"
@@ -277,7 +279,7 @@ class TestTags:
     @pytest.mark.parametrize("value", ["text", [], 1, False])
     def test_tags_are_an_object(self, value: Any) -> None:
         with pytest.raises(BadRequest, match="/op-tags: expected an object of tags"):
-            calls.completed({}, {}, status=200, tags=value)
+            calls.labels(value, "/op-tags")
 
     def test_very_many_faults_are_counted(self) -> None:
         with pytest.raises(BadRequest) as refusal:
@@ -406,20 +408,20 @@ class TestUpdate:
 
 class TestBounds:
     def test_the_oldest_call_goes_first(self) -> None:
-        log = CallLog(most_calls=3)
+        log = bounded(CallLog(), most_calls=3)
         for number in range(5):
             report(log, reqPayload=number)
         assert [json.loads(call.request) for call in log.calls] == [2, 3, 4]
 
     def test_bytes_are_bounded(self) -> None:
-        log = CallLog(most_bytes=1000)
+        log = bounded(CallLog(), most_bytes=1000)
         for number in range(10):
             report(log, reqPayload=f"{number}" * 400)
             assert_within(log)
         assert [json.loads(call.request)[0] for call in log.calls] == ["8", "9"]
 
     def test_a_call_that_fits_no_log_is_kept_without_its_payloads(self) -> None:
-        log = CallLog(most_bytes=1000)
+        log = bounded(CallLog(), most_bytes=1000)
         report(log, reqPayload="small")
         large = {"model": "m", "x": "y" * 2000}
         report(log, reqPayload=large, respPayload={}, statusCode=200, tags={"a": "1"})
@@ -430,7 +432,7 @@ class TestBounds:
         assert (call["statusCode"], call["metadata"]) == (200, {"a": "1"})
 
     def test_a_call_whose_tags_alone_are_too_large_is_not_kept(self) -> None:
-        log = CallLog(most_bytes=1000)
+        log = bounded(CallLog(), most_bytes=1000)
         report(log, tags={"a": "x" * 2000})
         assert calls.latest(log) is None
         assert_within(log)
@@ -447,11 +449,13 @@ class TestBounds:
         )
     )
     def test_calls_of_our_own_are_bounded_before_anybody_reads_them(self, sent: list[Any]) -> None:
-        log = CallLog(most_calls=6, most_bytes=2000)
+        log = bounded(CallLog(), most_calls=6, most_bytes=2000)
         for number, (length, tags, error, reads) in enumerate(sent):
             request = json.dumps({"number": number, "text": "x" * length}).encode()
-            log.add_own(Own(request, None if error else b"{}", 200, error, tags=tags))
-            held = [*log.unread] + [Own(call.request, call.response, 200) for call in log.read]
+            log.add(Own(request, None if error else b"{}", 200, error, tags=tags))
+            held = [
+                each if isinstance(each, Own) else Own(each.request, each.response, 200) for each in log.kept
+            ]
             texts = [len(own.request) + len(own.response or b"") for own in held]
             noted = [
                 sum(map(len, (*(own.tags or {}), *(own.tags or {}).values(), own.error_message or "")))
@@ -467,7 +471,7 @@ class TestBounds:
         assert_within(log)
 
     def test_an_update_cannot_outgrow_the_log(self) -> None:
-        log = CallLog(most_bytes=3000)
+        log = bounded(CallLog(), most_bytes=3000)
         for number in range(10):
             report(log, reqPayload=f"{number}" * 200)
         assert update_tags(log, [], {"note": "x" * 500}) == 10
@@ -488,7 +492,7 @@ class TestBounds:
     def test_bounds_hold_whatever_happens(
         self, steps: list[tuple[bool, str]], most_calls: int, most_bytes: int
     ) -> None:
-        log = CallLog(most_calls=most_calls, most_bytes=most_bytes)
+        log = bounded(CallLog(), most_calls=most_calls, most_bytes=most_bytes)
         for updates, text in steps:
             if updates:
                 update_tags(log, [], {text: text})
@@ -667,16 +671,14 @@ class TestOtherEndpoints:
         assert checked("ModelList", calls.models([])) == {"object": "list", "data": []}
 
     def test_a_completion_of_our_own_is_logged(self, log: CallLog) -> None:
-        tags = {"$sdk": "python", "n": 1, "gone": None}
-        call = calls.completed(chat(a="b"), answered("c"), status=200, cache_hit=True, tags=tags)
-        log.add(call)
+        tags = calls.labels({"$sdk": "python", "n": 1, "gone": None}, "/op-tags")
+        log.add(own_call(chat(a="b"), answered("c"), cache_hit=True, tags=tags))
         assert latest(log)["cacheHit"] is True
         assert latest(log)["metadata"] == {"$sdk": "python", "n": "1", "a": "b"}
         assert update_metadata(log, where(completionId="c"), {"d": "e"}) == 1
 
     def test_a_failure_of_our_own_is_logged(self, log: CallLog) -> None:
-        call = calls.completed(chat(), None, status=404, error_message="The model `x` does not exist")
-        log.add(call)
+        log.add(own_call(chat(), status=404, error_message="The model `x` does not exist"))
         assert latest(log)["errorMessage"] == "The model `x` does not exist"
         assert latest(log)["cacheHit"] is False
 
@@ -684,7 +686,6 @@ class TestOtherEndpoints:
         tags = {"n": 1.5, "api_key": "sk"}
         early = calls.labels(tags, "/op-tags")
         assert calls.labels(early, "/op-tags") == early == {"n": "1.5", "api_key": "***"}
-        assert calls.completed({}, {}, status=200, tags=tags).metadata == early
 
     def test_a_bare_call_has_an_answer(self) -> None:
         checked("LoggedCall", LoggedCall(request=b"1", response=b"null").answer())

@@ -74,7 +74,7 @@ def test_what_is_no_json_is_shown_as_text() -> None:
     assert stream_events(b'data: {"a": 1}\n\nevent: x\ndata: y\n\n: z\n\n') == [{"a": 1}, "y"]
 
 
-@pytest.mark.parametrize("validation", ["strict", "lenient", "report"])
+@pytest.mark.parametrize("validation", ["strict", "exact", "lenient"])
 def test_the_journal_says_what_strict_refuses_in_every_mode(validation: Any) -> None:
     mock = Mock(Settings(validation=validation))
     mock.send("/api/v1/criteria/judge", {"criterion_id": "x", "output": {"role": "assistant"}, "extra": 1})
@@ -157,6 +157,16 @@ def test_a_script_that_calls_tools_does_not_fire_on_a_tools_result() -> None:
     mock.send(CHAT, {"model": "openpipe:m", "messages": messages})
     [missed] = why(mock)
     assert "tool's result" in missed["reason"]
+
+
+def test_a_script_that_was_passed_over_says_so_beside_the_one_that_fired() -> None:
+    mock = mocking(completions=[{"tool_calls": [{"name": "f", "arguments": {}}]}, {"text": "x"}])
+    stray = {"role": "tool", "tool_call_id": "c", "content": "done"}
+    mock.send(CHAT, {"model": "openpipe:m", "messages": [{"role": "user", "content": "go"}, stray]})
+    assert last(mock)["rules"] == ["/completions/1"]
+    [missed] = why(mock)
+    assert (missed["place"], missed["kind"]) == ("/completions/0", "script")
+    assert 'it calls "f"' in missed["reason"]
 
 
 def test_a_refused_request_says_that_no_script_was_asked() -> None:

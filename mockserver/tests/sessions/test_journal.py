@@ -14,6 +14,7 @@ from openpipe_mock.sessions.inspection import summary
 from openpipe_mock.sessions.journal import MOST_KEPT, OVERHEAD, Entry, Journal
 from tests.controlling import CHAT, Mock
 from tests.inprocess import HEADERS, JUDGE, MINIMAL
+from tests.remembering import bounded
 
 Json = Any
 
@@ -60,7 +61,7 @@ def test_the_newest_come_first_and_are_found_by_number() -> None:
 
 
 def test_the_number_of_exchanges_is_bounded() -> None:
-    journal = Journal(most_entries=3)
+    journal = bounded(Journal(), most_entries=3)
     for number in range(1, 6):
         journal.add(entry(number), TOKEN)
     assert ([each.number for each in journal.entries], journal.dropped) == ([3, 4, 5], 2)
@@ -70,7 +71,7 @@ def test_the_number_of_exchanges_is_bounded() -> None:
 
 @given(sizes=st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 3000), st.integers(0, 50)), max_size=20))
 def test_the_bytes_are_bounded_and_counted(sizes: list[tuple[int, int, int]]) -> None:
-    journal = Journal(most_bytes=20_000)
+    journal = bounded(Journal(), most_bytes=20_000)
     for number, (body, answer, scores) in enumerate(sizes):
         every = [{str(score): 0.5 for score in range(scores)}]
         journal.add(entry(number, body=b"x" * body, answer=b"y" * answer, scores=every), TOKEN)
@@ -82,7 +83,7 @@ def test_the_bytes_are_bounded_and_counted(sizes: list[tuple[int, int, int]]) ->
 
 @given(st.dictionaries(st.binary(max_size=2000), st.binary(max_size=2000), max_size=5))
 def test_headers_count_with_their_names(headers: dict[bytes, bytes]) -> None:
-    journal = Journal(most_bytes=20_000)
+    journal = bounded(Journal(), most_bytes=20_000)
     for number in range(10):
         journal.add(entry(number, headers=headers), TOKEN)
     assert journal.kept * (OVERHEAD + len(JUDGE) + sum(map(len, (*headers, *headers.values())))) <= 20_000
@@ -90,7 +91,7 @@ def test_headers_count_with_their_names(headers: dict[bytes, bytes]) -> None:
 
 
 def test_nobody_reads_what_is_only_counted() -> None:
-    journal = Journal(most_entries=3)
+    journal = bounded(Journal(), most_entries=3)
     for number in range(5):
         journal.add(entry(number), TOKEN)
     assert (journal.kept, len(journal.unread), len(journal.read)) == (3, 3, 0)

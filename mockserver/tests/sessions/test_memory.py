@@ -5,9 +5,10 @@ import pytest
 from openpipe_mock.answers.chat import Choice, Completion
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions import memory as state
-from openpipe_mock.sessions.calllog import CallLog, completed
+from openpipe_mock.sessions.calllog import CallLog
 from openpipe_mock.sessions.memory import MOST_CACHED, MOST_COUNTERS, MOST_LOGS, Session, fingerprint
 from tests.chatting import ask, asking, completion
+from tests.remembering import own_call
 
 
 def made(name: str) -> Completion:
@@ -27,7 +28,7 @@ def test_a_new_session_remembers_nothing() -> None:
 
 def test_a_credential_has_a_log_of_its_own_which_stays_the_same() -> None:
     session = Session()
-    call = completed({}, None, status=200)
+    call = own_call({})
     session.log(b"a").add(call)
     assert session.log(b"a").latest() is call
     assert session.log(b"b").latest() is None

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import pytest
 import trustme
+from msgspec import msgpack
 
 from openpipe_mock.answers.chat import Choice, Completion
 from openpipe_mock.answers.scorers import Declared, Fixed, Form, Sequence
@@ -26,7 +27,7 @@ from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.errors import Conflict, NotFound, StateUnavailable, TooManySessions
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.service.service import Service
-from openpipe_mock.sessions.calllog import MOST_LOG_BYTES, CallLog, completed
+from openpipe_mock.sessions.calllog import MOST_LOG_BYTES, CallLog
 from openpipe_mock.sessions.journal import Entry, Journal
 from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, NOTHING, Session, Sessions
 from openpipe_mock.sessions.redis import link as statelink
@@ -34,13 +35,11 @@ from openpipe_mock.sessions.redis import scripts as statescripts
 from openpipe_mock.sessions.redis import sessions as stateredis
 from openpipe_mock.sessions.redis.codec import (
     ForeignData,
-    completion_of,
-    completion_text,
     decode_call,
-    dumped,
-    entry_of,
-    entry_text,
-    loaded,
+    decode_completion,
+    decode_entry,
+    encode_completion,
+    encode_entry,
 )
 from openpipe_mock.sessions.redis.link import BadState, Link, place
 from openpipe_mock.sessions.redis.sessions import (
@@ -55,7 +54,7 @@ from tests.controlling import holds
 from tests.inprocess import HEADERS, JUDGE, answer, commanded, content_of, having
 from tests.live import PATIENCE, Live, serving, until
 from tests.redises import Redis, free_port, redis_server
-from tests.remembering import CONFIG, KEY, SCENARIOS, Scenario, Turns
+from tests.remembering import CONFIG, KEY, SCENARIOS, Scenario, Turns, own_call
 
 pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
@@ -231,7 +230,7 @@ def test_what_is_said_late_of_a_session_that_began_anew_is_forgotten(
         other.sessions.open("a", 0)
     assert [late.count("turn") for _ in range(2)] == [1, 1]
     late.store(b"key", Completion("a", 0, "m", (), 0))
-    late.log(b"key").add(completed({}, None, status=200))
+    late.log(b"key").add(own_call({}))
     late.journal.add(Entry(1, "a", "POST", JUDGE, {}, Settings()), b"")
     form = Form(Fixed(1))
     late.wrote(form, {"score": 1}, "/runtime/9")
@@ -252,7 +251,7 @@ def test_a_session_that_is_closed_leaves_nothing_though_some_speak_late(
     shared.sessions.remove("a")
     late.count("turn")
     late.store(b"key", Completion("a", 0, "m", (), 0))
-    late.log(b"key").add(completed({}, None, status=200))
+    late.log(b"key").add(own_call({}))
     with pytest.raises(NotFound):
         late.override(limits=Limits(concurrent=1))
     assert b"session:a" not in server.contents()
@@ -269,7 +268,7 @@ def test_what_is_dropped_where_nothing_was_set_expires_too(server: Redis, shared
 def test_a_request_that_began_while_redis_was_away_counts_once_it_is_back(shared: Service) -> None:
     session = cast(RedisSession, shared.sessions.default)
     assert [session.count("turn") for _ in range(2)] == [1, 2]
-    session.log(b"key").add(completed({}, None, status=200))
+    session.log(b"key").add(own_call({}))
     assert session.read_log(b"key").latest() is not None
 
 
@@ -277,13 +276,13 @@ def test_logs_are_bounded(shared: Service, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(stateredis, "MOST_LOGS", 2)
     session = shared.sessions.open("", 0)
     for credential in (b"a", b"b", b"a", b"c"):
-        session.log(credential).add(completed({"model": credential.decode()}, None, status=200))
+        session.log(credential).add(own_call({"model": credential.decode()}))
     assert [session.read_log(credential).latest() is None for credential in (b"a", b"b", b"c")] == [
         False,
         True,
         False,
     ]
-    huge = completed({"text": "x" * (MOST_LOG_BYTES + 1)}, None, status=200)
+    huge = own_call({"text": "x" * (MOST_LOG_BYTES + 1)})
     session.log(b"a").add(huge)
     latest = session.read_log(b"a").latest()
     assert latest is not None
@@ -747,27 +746,28 @@ def test_keys_of_another_kind_crash_nothing(
 
 @pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b"{}", b'{"choices": 5}', b"\xff"])
 def test_a_text_that_none_of_us_wrote_is_unreadable(garbage: bytes) -> None:
-    for read in (partial(entry_of, settings=Settings()), decode_call, completion_of):
+    for read in (partial(decode_entry, settings=Settings()), decode_call, decode_completion):
         with pytest.raises(ForeignData):
             read(garbage)
 
 
 def test_members_of_another_kind_are_unreadable() -> None:
-    entry = loaded(entry_text(ENTRY))
+    entry = msgpack.decode(encode_entry(ENTRY))
     for name in entry:
+        other = "x" if isinstance(entry[name], int | float) else 5
         with pytest.raises(ForeignData):
-            entry_of(dumped({**entry, name: "x" if isinstance(entry[name], int | float) else 5}), Settings())
-    completion = loaded(completion_text(Completion("x", 0, "m", (Choice(("a",), "stop"),), 0)))
-    for changed in ({"id": 5}, {"choices": [{**completion["choices"][0], "text": [5]}]}, {"odd": 1}):
+            decode_entry(msgpack.encode({**entry, name: other}), Settings())
+    completion = msgpack.decode(encode_completion(Completion("x", 0, "m", (Choice(("a",), "stop"),), 0)))
+    for changed in ({"id": 5}, {"choices": [{**completion["choices"][0], "text": [5]}]}):
         with pytest.raises(ForeignData):
-            completion_of(dumped({**completion, **changed}))
+            decode_completion(msgpack.encode({**completion, **changed}))
 
 
 ENTRY = Entry(
     number=7,
     session="s",
     method="POST",
-    path="/x\ud800",
+    path="/x",
     headers={b"a": b"\xff"},
     settings=Settings(),
     at=1.5,
@@ -796,15 +796,16 @@ ENTRY = Entry(
 
 
 def test_an_exchange_comes_back_as_it_went() -> None:
-    assert entry_of(entry_text(ENTRY), ENTRY.settings) == ENTRY
+    assert decode_entry(encode_entry(ENTRY), ENTRY.settings) == ENTRY
     plain = [field for field in fields(Entry) if field.default == getattr(ENTRY, field.name)]
     assert plain == [], "a member that has its default here proves nothing"
-    assert entry_of(entry_text(replace(ENTRY, body=None)), ENTRY.settings).body is None
+    assert decode_entry(encode_entry(replace(ENTRY, body=None)), ENTRY.settings).body is None
+    assert decode_entry(encode_entry(replace(ENTRY, path="/x\ud800")), ENTRY.settings).path == "/x?"
 
 
 def test_a_log_that_others_change_again_and_again_is_given_up(shared: Service) -> None:
     session = shared.sessions.open("", 0)
-    session.log(b"a").add(completed({}, None, status=200))
+    session.log(b"a").add(own_call({}))
 
     class Busy(RedisCallLog):
         """A log that gets another call whenever it is read."""
@@ -815,7 +816,7 @@ def test_a_log_that_others_change_again_and_again_is_given_up(shared: Service) -
             def meddling(script: Any, *arguments: Any) -> Any:
                 found = run(script, *arguments)
                 if script is statescripts.READ_ENTRIES:
-                    session.log(b"a").add(completed({}, None, status=200))
+                    session.log(b"a").add(own_call({}))
                 return found
 
             self.session.run = meddling  # type: ignore[method-assign]

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import openpipe_mock
+from openpipe_mock.config.file import read_config
 from openpipe_mock.testing.interception import PATCHED_OPTIONS
 from tests.environments import ROOT, built, here, installed, node_modules, path_into
 from tests.live import INSTALLING, TRUSTING_NOBODY, clean, finished
@@ -40,9 +41,15 @@ def run(command: list[str | Path], folder: Path) -> "subprocess.CompletedProcess
 
 
 def test_the_tests_on_each_page_are_run() -> None:
-    """The Python ones with the clients' own tests, those for Node below."""
+    """The Python ones with the clients' own tests, those for Node below. `make agents` runs agents."""
     pages = {f"docs/{page}" for page in PAGES}
-    assert pages | {"README.md"} == PAGES_WITH_TESTS.keys() | {"docs/frameworks/node.md"}
+    others = {"docs/frameworks/node.md", "docs/frameworks/agents.md"}
+    assert pages | {"README.md"} == PAGES_WITH_TESTS.keys() | others
+
+
+def test_the_scripts_on_the_page_for_agents_are_read() -> None:
+    [script] = blocks_in("frameworks/agents.md", "yaml")
+    assert len(read_config(script.code.encode()).completions) == 2
 
 
 @pytest.mark.parametrize("page", PAGES)

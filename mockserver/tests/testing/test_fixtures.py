@@ -83,7 +83,8 @@ def test_each_test_has_a_mock_of_its_own(openpipe_mock):
     assert openpipe_mock.calls == []
 
 
-@pytest.mark.openpipe(seed=7, validation="report", config={"criteria": {"helpful": {"score": 0.2}}})
+@pytest.mark.openpipe(answers=2, seed=7, validation="lenient")
+@pytest.mark.openpipe(config={"criteria": {"helpful": {"score": 0.2}}})
 class TestMarked:
     def test_of_a_class(self, openpipe_mock):
         assert openpipe_mock.service.settings.seed == 7
@@ -93,7 +94,7 @@ class TestMarked:
     def test_the_nearest_marker_wins(self, openpipe_mock, openpipe_server):
         for mock in (openpipe_mock, openpipe_server):
             settings = mock.session.settings(mock.service.settings)
-            assert (settings.seed, settings.validation) == (8, "report")
+            assert (settings.seed, settings.validation) == (8, "lenient")
 
 
 @pytest.mark.openpipe(config="mock.yaml")

@@ -1,6 +1,7 @@
 """`patched`: which requests are taken, refused and let pass; keys; nesting; decorated functions."""
 
 import asyncio
+import inspect
 import os
 import re
 from collections import namedtuple
@@ -17,6 +18,7 @@ import pytest
 
 import openpipe_mock
 from openpipe_mock.config.file import ConfigError, Mistakes
+from openpipe_mock.config.settings import Repeat
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.testing import interception
 from openpipe_mock.testing.border import BASE_URLS, FRONTIER, KEY_VARIABLES, OTHER_KEYS
@@ -491,13 +493,27 @@ def test_without_httpx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
         pass
 
 
+def test_answers_that_are_not_there_yet_are_refused() -> None:
+    with pytest.raises(Mistakes, match=r"^/answers: expected at most 2, the newest answers"):
+        patched(answers=3)
+
+
 def test_the_names_of_the_options() -> None:
     assert list(PATCHED_OPTIONS) == [
-        "config", "seed", "validation", "ids", "clock", "repeat", "auto_tools", "magic", "unknown_criteria",
-        "variant", "providers", "block_network", "cassette", "record", "upstream",
+        "config", "answers", "seed", "validation", "ids", "clock", "repeat", "auto_tools", "prompt_schemas",
+        "magic", "unknown_criteria", "variant", "providers", "block_network", "cassette",
+        "record", "upstream",
     ]  # fmt: skip
     with pytest.raises(TypeError, match=r"^patched\.__init__\(\) got an unexpected keyword argument 'sead'$"):
         patched(sead=1)  # type: ignore[call-arg]
+
+
+def test_the_signature_has_each_option_with_its_default() -> None:
+    options = inspect.signature(patched).parameters
+    assert tuple(options) == PATCHED_OPTIONS
+    defaults: dict[str, Any] = {name: each.default for name, each in options.items()}
+    assert patched(**defaults).settings == patched().settings
+    assert options["repeat"].annotation == Repeat | None
 
 
 # Decorated.

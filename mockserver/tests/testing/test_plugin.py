@@ -96,7 +96,7 @@ def test_a_run_that_names_the_suite_has_its_options(ini: str, named: list[str], 
     (tmp_path / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
     rootdir = ["--rootdir", str(tmp_path), "-c", str(tmp_path / "pytest.ini")]
     shown = pytest_run(tmp_path, *PLUGIN, *rootdir, *named, "--help").stdout
-    assert [name for name, _ in OPTIONS if f"--openpipe-{name}" not in shown] == []
+    assert [flag.name for flag in OPTIONS if f"--openpipe-{flag.name}" not in shown] == []
     assert "--contract-" not in shown
 
 

@@ -18,34 +18,20 @@ from typing import Any
 from openpipe_mock.openapi.conversion.merge import differences, dump, merge
 from openpipe_mock.openapi.conversion.naming import Root, camel, named_parts
 from openpipe_mock.openapi.conversion.page import Page, read_page
-from openpipe_mock.openapi.conversion.refusals import (
-    ConversionError,
-    child,
-    choice,
-    expect,
-    expect_text,
-    fields,
-    flag,
-    items,
-    mapping,
-    only,
-)
-from openpipe_mock.openapi.conversion.schema import COMPONENT_NAME, standard_schema
+from openpipe_mock.openapi.conversion.refusals import ConversionError, check_choice, check_form, child, only
+from openpipe_mock.openapi.conversion.schema import standard_schema
 from openpipe_mock.openapi.conversion.security import by_location, security_schemes
 
 __all__ = ["ConversionError", "convert_page", "differences", "dump", "merge"]
 
 Json = dict[str, Any]
 
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _STYLES = {
     "path": ("simple", "label", "matrix"),
     "query": ("form", "spaceDelimited", "pipeDelimited", "deepObject"),
     "header": ("simple",),
     "cookie": ("form",),
 }
-_STATUS = re.compile(r"[1-5](?:[0-9]{2}|XX)|default")
-_MEDIA_TYPE = re.compile(r"[\w.+*-]+/(?P<subtype>[\w.+*-]+)(?:;.*)?", re.ASCII)
 _TEMPLATE = re.compile(r"\{([^{}]*)\}")
 # The generator's media type for a response without content.
 _NO_CONTENT = "_mintlify/placeholder"
@@ -62,11 +48,10 @@ def convert_page(text: str) -> Json:
         ConversionError: the page has another form or says something unknown; the message tells where.
     """
     page = read_page(text)
-    tree = fields(page.tree, "", ("paths", "components"), required=("paths",))
-    known = ("path", "method", "servers", "request", "response", "deprecated", "type")
-    paths = fields(tree["paths"], "/paths", known, required=("path", "method", "request", "response"))
+    check_form(page.tree)
+    paths = page.tree["paths"]
     _check_operation(page, paths)
-    raw_components = _component_schemas(tree)
+    raw_components = page.tree.get("components", {}).get("schemas", {})
     draft = _Draft(camel(page.title) or camel(f"{page.method} {page.path}"), frozenset(raw_components))
     components = {
         name: draft.schema(raw, child("/components/schemas", name)) for name, raw in raw_components.items()
@@ -76,7 +61,7 @@ def convert_page(text: str) -> Json:
     return _compact(
         openapi="3.1.0",
         info=_compact(title=page.title, version="1", description=page.description),
-        servers=_servers(paths.get("servers", []), "/paths/servers"),
+        servers=[_server(server) for server in paths.get("servers", [])],
         paths={page.path: {page.method: operation}},
         components=_compact(schemas=schemas, securitySchemes=draft.schemes),
     )
@@ -110,19 +95,16 @@ class _Draft:
         self.roots.append((holder, Root(name, name + qualifier, prefix, schema)))
 
     def operation(self, page: Page, paths: Json) -> Json:
-        place = "/paths/request"
-        known = ("security", "parameters", "body", "codeSamples")
-        request = fields(paths["request"], place, known)
-        items(request.get("codeSamples", []), child(place, "codeSamples"))
+        place, request = "/paths/request", paths["request"]
         security = [
-            self.requirement(entry, at)
-            for at, entry in _each(request.get("security", []), child(place, "security"))
+            self.requirement(entry, child(place, "security", index))
+            for index, entry in enumerate(request.get("security", []))
         ]
         operation = _compact(
             operationId=self.title[0].lower() + self.title[1:],
             summary=page.title,
             description=page.description,
-            deprecated=flag(paths.get("deprecated", False), "/paths/deprecated"),
+            deprecated=paths.get("deprecated"),
             **_DOCUMENTED,
         )
         if "security" in request:
@@ -156,32 +138,29 @@ class _Draft:
             yield self.parameter(value, at, location, name)
 
     def parameter(self, raw: Any, place: str, location: str, name: str) -> Json:
-        entry = fields(raw, place, ("schema", "style", "explode"), required=("schema",))
-        at = child(place, "schema")
-        required, schema = self.required_schema(only(entry["schema"], at), child(at, 0))
-        choice(entry.get("style", _STYLES[location][0]), child(place, "style"), _STYLES[location])
-        flag(entry.get("explode", False), child(place, "explode"))
+        required, schema = self.root_schema(raw["schema"], child(place, "schema"))
+        check_choice(raw.get("style", _STYLES[location][0]), child(place, "style"), _STYLES[location])
         parameter = {"name": name, "in": location} | _compact(
             description=schema.pop("description", ""),
             required=required or location == "path",
             deprecated=schema.pop("deprecated", False),
         )
-        parameter |= {key: entry[key] for key in ("style", "explode") if key in entry}
+        parameter |= {key: raw[key] for key in ("style", "explode") if key in raw}
         base = self.title + camel(name)
         self.hold(parameter, schema, base, camel(location), base)
         return parameter
 
-    def required_schema(self, raw: Any, place: str) -> tuple[bool, Json]:
-        """Whether the body or parameter is required (at a root `required` is a flag), and its schema."""
-        rest = dict(mapping(raw, place))
+    def root_schema(self, found: list[Any], place: str) -> tuple[bool, Json]:
+        """Whether a body or parameter is required (at a root `required` is a flag), and its one schema."""
+        rest = dict(only(found, place))
         required = rest.pop("required") if isinstance(rest.get("required"), bool) else False
-        return required, self.schema(rest, place)
+        return required, self.schema(rest, child(place, 0))
 
     def body(self, raw: Any, place: str) -> Json:
         content: Json = {}
         required, descriptions = set(), set()
         name = self.title + "Request"
-        for media_type, media in mapping(raw, place).items():
+        for media_type, media in raw.items():
             at = child(place, media_type)
             content[media_type], needed = self.media(media, at, media_type, name, self.title, "")
             required.add(needed)
@@ -196,45 +175,28 @@ class _Draft:
     def media(
         self, raw: Any, place: str, media_type: str, name: str, prefix: str, qualifier: str
     ) -> tuple[Json, bool]:
-        found = _MEDIA_TYPE.fullmatch(media_type)
-        if not found:
-            raise ConversionError(place, 'this is no media type; write one like "application/json"')
-        entry = fields(raw, place, ("schemaArray", "examples", "description"), required=("schemaArray",))
-        expect_text(entry.get("description", ""), child(place, "description"))
-        at = child(place, "schemaArray")
-        required, schema = self.required_schema(only(entry["schemaArray"], at), child(at, 0))
+        required, schema = self.root_schema(raw["schemaArray"], child(place, "schemaArray"))
         content: Json = {}
-        self.hold(content, schema, name, qualifier or camel(found["subtype"]), prefix)
-        examples = mapping(entry.get("examples", {}), child(place, "examples"))
-        for key, example in examples.items():
-            _check_example(example, child(place, "examples", key))
-        content.update(_compact(examples=examples))
+        subtype = media_type.partition("/")[2].partition(";")[0]
+        self.hold(content, schema, name, qualifier or camel(subtype), prefix)
+        content.update(_compact(examples=raw.get("examples")))
         return content, required
 
     def responses(self, raw: Any, place: str) -> Json:
-        found = mapping(raw, place)
-        if not found:
-            raise ConversionError(place, "no response is described; add one status at least")
-        return {status: self.response(found[status], child(place, status), status) for status in found}
+        return {status: self.response(found, child(place, status), status) for status, found in raw.items()}
 
     def response(self, raw: Any, place: str, status: str) -> Json:
-        expect(
-            status,
-            place,
-            lambda value: _STATUS.fullmatch(value) is not None,
-            'a status, a range or "default"',
-        )
         failed = status[0] in "45d"
         name, prefix = ("Error", "Error") if failed else (self.title + "Response", self.title)
         content: Json = {}
         descriptions = set()
-        for media_type, media in mapping(raw, place).items():
+        for media_type, media in raw.items():
             at = child(place, media_type)
             if media_type == _NO_CONTENT:
-                _check_no_content(media, at)
+                only(media["schemaArray"], child(at, "schemaArray"))
             else:
                 content[media_type], _ = self.media(media, at, media_type, name, prefix, camel(status))
-            descriptions.add(expect_text(media.get("description", ""), child(at, "description")))
+            descriptions.add(media.get("description", ""))
         if len(descriptions) > 1:
             raise ConversionError(place, "the media types carry different descriptions; make them agree")
         return {"description": "".join(descriptions)} | _DOCUMENTED | _compact(content=content)
@@ -242,68 +204,18 @@ class _Draft:
 
 def _check_operation(page: Page, paths: Json) -> None:
     """Refuse a page whose block names one operation in its opening line and another in its tree."""
-    choice(page.method, "/paths/method", _METHODS)
-    choice(paths["method"], "/paths/method", (page.method,))
-    choice(paths["path"], "/paths/path", (page.path,))
-    choice(paths.get("type", "path"), "/paths/type", ("path",))
+    check_choice(paths["method"], "/paths/method", (page.method,))
+    check_choice(paths["path"], "/paths/path", (page.path,))
 
 
-def _component_schemas(tree: Json) -> Json:
-    components = fields(tree.get("components", {}), "/components", ("schemas",))
-    schemas = mapping(components.get("schemas", {}), "/components/schemas")
-    for name in schemas:
-        expect(
-            name,
-            child("/components/schemas", name),
-            lambda value: COMPONENT_NAME.fullmatch(value) is not None,
-            "a name of the letters A to Z, digits and . _ -",
-        )
-    return schemas
+def _server(raw: Any) -> Json:
+    variables = {name: _server_variable(variable) for name, variable in raw.get("variables", {}).items()}
+    return {"url": raw["url"]} | _compact(description=raw.get("description"), variables=variables)
 
 
-def _check_no_content(raw: Any, place: str) -> None:
-    """Refuse a stand-in for content that says more than "any" and a description."""
-    entry = fields(raw, place, ("schemaArray", "examples", "description"), required=("schemaArray",))
-    at = child(place, "schemaArray")
-    schema = fields(only(entry["schemaArray"], at), child(at, 0), ("type", "description"), required=("type",))
-    choice(schema["type"], child(at, 0, "type"), ("any",))
-
-
-def _check_example(raw: Any, place: str) -> None:
-    example = fields(raw, place, ("value", "summary", "description"), required=("value",))
-    for key in ("summary", "description"):
-        expect_text(example.get(key, ""), child(place, key))
-
-
-def _servers(raw: Any, place: str) -> list[Json]:
-    return [_server(entry, at) for at, entry in _each(raw, place)]
-
-
-def _server(raw: Any, place: str) -> Json:
-    found = fields(raw, place, ("url", "description", "variables"), required=("url",))
-    variables = {
-        name: _server_variable(value, child(place, "variables", name))
-        for name, value in mapping(found.get("variables", {}), child(place, "variables")).items()
-    }
-    url = expect_text(found["url"], child(place, "url"))
-    description = expect_text(found.get("description", ""), child(place, "description"))
-    return {"url": url} | _compact(description=description, variables=variables)
-
-
-def _server_variable(raw: Any, place: str) -> Json:
+def _server_variable(raw: Any) -> Json:
     """A server's variable, without the generator's `type`: it is always a string."""
-    found = fields(raw, place, ("type", "default", "description"), required=("default",))
-    choice(found.get("type", "string"), child(place, "type"), ("string",))
-    default = expect_text(found["default"], child(place, "default"))
-    return {"default": default} | _compact(
-        description=expect_text(found.get("description", ""), child(place, "description"))
-    )
-
-
-def _each(raw: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """The place and the value of each element of a list."""
-    for index, value in enumerate(items(raw, place)):
-        yield child(place, index), value
+    return {"default": raw["default"]} | _compact(description=raw.get("description"))
 
 
 def _compact(**members: Any) -> Json:

@@ -7,34 +7,16 @@ Source: the page in `schemas/sources`; words that it doesn't use were seen on ot
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from openpipe_mock.openapi.conversion.refusals import (
-    ConversionError,
-    child,
-    choice,
-    expect,
-    expect_text,
-    fields,
-    is_count,
-    is_flag,
-    is_list,
-    is_number,
-    is_text,
-    mapping,
-    refuse_unknown,
-)
+from openpipe_mock.openapi.conversion.refusals import ConversionError, child
 
 _Schema = dict[str, Any]
 _Located = dict[str, tuple[str, Any]]
 
 _REF_PREFIX = "#/components/schemas/"
-COMPONENT_NAME = re.compile(r"[A-Za-z0-9._-]+")
-_TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
-_TYPE_WORDS = (*_TYPES, "any", *(f"enum<{name}>" for name in _TYPES[:4]))
 _NOTES = ("title", "description", "default", "deprecated", "readOnly", "writeOnly", "example", "examples")
 _NULL_COMMENT = (
     "The generator writes JSON null as the string 'null', and the official types take that word literally, "
@@ -60,10 +42,11 @@ _COMPOSED = frozenset({"$ref", "anyOf", "oneOf", "allOf", "const"})
 def standard_schema(raw: Any, place: str, components: frozenset[str]) -> _Schema:
     """Turn a page's schema into JSON Schema, still in one piece; `$ref` may name one of `components`.
 
-    A `refIdentifier` stays in, as the bare name that the schema has elsewhere, for naming the parts.
+    The schema keeps its form in `schemas/page.schema.yaml`. A `refIdentifier` stays in, as the bare name that
+    the schema has elsewhere, for naming the parts.
 
     Raises:
-        ConversionError: a word or a value without a known meaning.
+        ConversionError: words that contradict each other or lead nowhere.
     """
     return _Dialect(components).schema(raw, place)
 
@@ -81,16 +64,16 @@ class _Dialect:
             name = _RENAMED.get(keyword, keyword)
             if name in found:
                 raise ConversionError(at, f'this says "{name}" a second time; keep one of the two')
-            found[name] = _handler(keyword, at)(self, value, at)
+            found[name] = _READERS[keyword](self, value, at) if keyword in _READERS else value
         for step in _STEPS:
             found = step(found, place)
         return found
 
     def words(self, raw: Any, place: str) -> _Located:
         """The schema's keywords with their places; an allOf of one element is replaced by the element's."""
-        outer: _Located = {key: (child(place, key), value) for key, value in mapping(raw, place).items()}
-        at, branches = outer.get("allOf", ("", None))
-        if not is_list(branches) or len(branches) != 1:
+        outer: _Located = {key: (child(place, key), value) for key, value in raw.items()}
+        at, branches = outer.get("allOf", ("", ()))
+        if len(branches) != 1:
             return outer
         del outer["allOf"]
         inner = self.words(branches[0], child(at, 0))
@@ -101,45 +84,36 @@ class _Dialect:
             )
         return outer | inner
 
-    def types(self, value: Any, place: str) -> str | list[str]:
-        if is_list(value):
-            words = expect(value, place, _is_type_list, f"some of {', '.join(_TYPES)}")
-            return words[0] if len(words) == 1 else list(words)
-        return choice(value, place, _TYPE_WORDS)
+    def types(self, value: str | list[str], place: str) -> str | list[str]:
+        return value[0] if isinstance(value, list) and len(value) == 1 else value
 
-    def reference(self, value: Any, place: str) -> str:
-        name = _component_name(value, place)
+    def required(self, value: Any, place: str) -> list[str]:
+        if isinstance(value, bool):
+            raise ConversionError(place, "expected a list of names, as this is no root; correct the page")
+        return list(value)
+
+    def reference(self, value: str, place: str) -> str:
+        name = value.removeprefix(_REF_PREFIX)
         if name not in self.components:
             raise ConversionError(place, f'no component is named "{name}"; add it to /components/schemas')
-        return _REF_PREFIX + name
+        return value
 
-    def identifier(self, value: Any, place: str) -> str:
-        return _component_name(value, place)
+    def identifier(self, value: str, place: str) -> str:
+        return value.removeprefix(_REF_PREFIX)
 
     def branches(self, value: Any, place: str) -> list[_Schema]:
-        expect(value, place, _is_filled_list, "a list of schemas")
         return [self.schema(branch, child(place, index)) for index, branch in enumerate(value)]
 
     def properties(self, value: Any, place: str) -> dict[str, _Schema]:
-        return {name: self.schema(raw, child(place, name)) for name, raw in mapping(value, place).items()}
+        return {name: self.schema(raw, child(place, name)) for name, raw in value.items()}
 
     def additional(self, value: Any, place: str) -> _Schema | bool:
         return value if isinstance(value, bool) else self.schema(value, place)
 
     def discriminator(self, value: Any, place: str) -> dict[str, Any]:
-        found = fields(value, place, ("propertyName", "mapping"), required=("propertyName",))
-        expect_text(found["propertyName"], child(place, "propertyName"))
-        at = child(place, "mapping")
-        for key, target in mapping(found.get("mapping", {}), at).items():
-            self.reference(target, child(at, key))
-        return found
-
-
-def _component_name(value: Any, place: str) -> str:
-    name = expect_text(value, place).removeprefix(_REF_PREFIX)
-    if name == value or not COMPONENT_NAME.fullmatch(name):
-        raise ConversionError(place, f"{value!r} is no reference; write {_REF_PREFIX} and a name")
-    return name
+        for key, target in value.get("mapping", {}).items():
+            self.reference(target, child(place, "mapping", key))
+        return dict(value)
 
 
 def _conflict(inner: Mapping[str, Any], outer: Mapping[str, Any]) -> str | None:
@@ -149,96 +123,28 @@ def _conflict(inner: Mapping[str, Any], outer: Mapping[str, Any]) -> str | None:
     return next(different, None) or next(coupled, None)
 
 
-_Handler = Callable[[_Dialect, Any, str], Any]
-
-
-def _checked(test: Callable[[Any], bool], description: str) -> _Handler:
-    """Make a handler that returns a value as it is if the test holds."""
-    return lambda _, value, place: expect(value, place, test, description)
-
-
-def _is_filled_list(value: Any) -> bool:
-    return isinstance(value, list) and bool(value)
-
-
-def _is_type_list(value: Any) -> bool:
-    known = _is_filled_list(value) and all(is_text(word) and word in _TYPES for word in value)
-    return known and len(set(value)) == len(value)
-
-
-def _is_name_list(value: Any) -> bool:
-    return isinstance(value, list) and all(map(is_text, value)) and len(set(value)) == len(value)
-
-
-def _is_bound(value: Any) -> bool:
-    return is_flag(value) or is_number(value)
-
-
-_TEXT = _checked(is_text, "a string")
-_FLAG = _checked(is_flag, "true or false")
-_NUMBER = _checked(is_number, "a number")
-_COUNT = _checked(is_count, "a whole number that is not negative")
-_NAMES = _checked(_is_name_list, "a list of different names")
-_BOUND = _checked(_is_bound, "a number, true or false")
-_ANYTHING = _checked(lambda _: True, "anything")
-
-_KEYWORDS: dict[str, _Handler] = {
+_READERS: dict[str, Callable[[_Dialect, Any, str], Any]] = {
     "$ref": _Dialect.reference,
     "refIdentifier": _Dialect.identifier,
     "type": _Dialect.types,
-    "nullable": _FLAG,
-    "enum": _checked(_is_filled_list, "a list of values"),
-    "const": _ANYTHING,
-    "title": _TEXT,
-    "description": _TEXT,
-    "default": _ANYTHING,
-    "example": _ANYTHING,
-    "examples": _checked(is_list, "a list of examples"),
-    "deprecated": _FLAG,
-    "readOnly": _FLAG,
-    "writeOnly": _FLAG,
-    "format": _TEXT,
-    "pattern": _TEXT,
-    "minLength": _COUNT,
-    "maxLength": _COUNT,
-    "minimum": _NUMBER,
-    "maximum": _NUMBER,
-    "exclusiveMinimum": _BOUND,
-    "exclusiveMaximum": _BOUND,
-    "multipleOf": _checked(lambda value: is_number(value) and value > 0, "a number above 0"),
-    "minItems": _COUNT,
-    "maxItems": _COUNT,
-    "uniqueItems": _FLAG,
-    "minProperties": _COUNT,
-    "maxProperties": _COUNT,
-    "required": _NAMES,
-    "requiredProperties": _NAMES,
+    "required": _Dialect.required,
     "properties": _Dialect.properties,
     "additionalProperties": _Dialect.additional,
     "items": _Dialect.schema,
-    "anyOf": _Dialect.branches,
-    "oneOf": _Dialect.branches,
-    "allOf": _Dialect.branches,
+    **dict.fromkeys(("anyOf", "oneOf", "allOf"), _Dialect.branches),
     "discriminator": _Dialect.discriminator,
 }
+"""Keyword → what its value is read by; other values stay as they are."""
 _RENAMED = {"requiredProperties": "required"}
-
-
-def _handler(keyword: str, place: str) -> _Handler:
-    if keyword in _KEYWORDS:
-        return _KEYWORDS[keyword]
-    if keyword.startswith("x-") and keyword != "x-source":
-        return _ANYTHING
-    raise refuse_unknown(keyword, place.rpartition("/")[0], _KEYWORDS)
 
 
 def _plain_type(schema: _Schema, place: str) -> _Schema:
     """Remove the type `any`, for which JSON Schema has no word, and turn `enum<T>` into T."""
     word = schema.get("type", "any")
-    if isinstance(word, list) or word in _TYPES:
-        return schema
     if word == "any":
         return {key: value for key, value in schema.items() if key != "type"}
+    if isinstance(word, list) or not word.startswith("enum<"):
+        return schema
     if "enum" not in schema:
         raise ConversionError(child(place, "type"), f'"{word}" needs an "enum" beside it; add one')
     return {**schema, "type": word.removeprefix("enum<").removesuffix(">")}
@@ -275,9 +181,8 @@ def _joined_enums(schema: _Schema, place: str) -> _Schema:
 
 
 def _lists_strings(schema: _Schema) -> bool:
-    return (
-        schema.keys() == {"type", "enum"} and schema["type"] == "string" and all(map(is_text, schema["enum"]))
-    )
+    texts = schema.keys() == {"type", "enum"} and schema["type"] == "string"
+    return texts and all(isinstance(value, str) for value in schema["enum"])
 
 
 def _with_null(schema: _Schema, place: str) -> _Schema:

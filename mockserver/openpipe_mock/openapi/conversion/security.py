@@ -6,14 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from openpipe_mock.openapi.conversion.refusals import (
-    ConversionError,
-    child,
-    choice,
-    expect_text,
-    fields,
-    mapping,
-)
+from openpipe_mock.openapi.conversion.refusals import ConversionError, child
 
 _Scheme = dict[str, Any]
 
@@ -24,12 +17,11 @@ def security_schemes(raw: Any, place: str) -> dict[str, _Scheme]:
     """The schemes, by name, that one entry of `security` demands together; {} if it demands none.
 
     Raises:
-        ConversionError: an unknown kind of scheme, or a title that doesn't name each scheme once.
+        ConversionError: a scheme at a place where it can't be, or a title that doesn't name each scheme once.
     """
-    entry = fields(raw, place, ("title", "parameters"), required=("title", "parameters"))
     at = child(place, "title")
-    found = list(by_location(entry["parameters"], child(place, "parameters")))
-    titles = expect_text(entry["title"], at).split(" & ") if found else []
+    found = list(by_location(raw["parameters"], child(place, "parameters")))
+    titles = raw["title"].split(" & ") if found else []
     names = [re.sub(r"[^A-Za-z0-9._-]+", "", title) for title in titles]
     if "" in names or not len(names) == len(set(names)) == len(found):
         raise ConversionError(at, f'this names not just {len(found)} schemes; name each, joined by " & "')
@@ -39,26 +31,20 @@ def security_schemes(raw: Any, place: str) -> dict[str, _Scheme]:
 
 def by_location(raw: Any, place: str) -> Iterator[tuple[str, str, str, Any]]:
     """Yield location, name, place and value of each entry below path, query, header and cookie."""
-    found = fields(raw, place, _LOCATIONS)
     for location in _LOCATIONS:
-        at = child(place, location)
-        for name, value in mapping(found.get(location, {}), at).items():
-            yield location, name, child(at, name), value
+        for name, value in raw.get(location, {}).items():
+            yield location, name, child(place, location, name), value
 
 
 def _security_scheme(raw: Any, place: str, location: str, name: str) -> _Scheme:
-    scheme = fields(raw, place, ("type", "scheme", "description"), required=("type",))
-    kind = choice(scheme["type"], child(place, "type"), tuple(_SCHEMES))
-    found = {"type": kind} | _SCHEMES[kind](scheme, place, location, name)
-    if "description" in scheme:
-        found["description"] = expect_text(scheme["description"], child(place, "description"))
-    return found
+    found = {"type": raw["type"]} | _SCHEMES[raw["type"]](raw, place, location, name)
+    return found | {key: raw[key] for key in ("description",) if key in raw}
 
 
 def _http_scheme(scheme: _Scheme, place: str, location: str, name: str) -> _Scheme:
     if (location, name) != ("header", "Authorization"):
         raise ConversionError(place, "an http scheme travels in the header Authorization; make it an apiKey")
-    return {"x-source": "documented", "scheme": expect_text(scheme.get("scheme"), child(place, "scheme"))}
+    return {"x-source": "documented", "scheme": scheme["scheme"]}
 
 
 def _api_key(scheme: _Scheme, place: str, location: str, name: str) -> _Scheme:

@@ -10,9 +10,9 @@ from openpipe_mock.core.resources import folder
 from openpipe_mock.core.wording import listed, quoted, quoted_names, shown
 from openpipe_mock.openapi.conversion.convert import convert_page, differences
 from openpipe_mock.openapi.conversion.refusals import child
-from openpipe_mock.openapi.shapes import resolve
+from openpipe_mock.openapi.shapes import Schema, resolve
 from openpipe_mock.openapi.spec import load_document
-from openpipe_mock.openapi.violations import DIALECT, SchemaPlace, violations_of
+from openpipe_mock.openapi.violations import SchemaPlace, violations_of
 
 _CONVERTED = ("judge-criteria.md",)
 """Pages of `schemas/sources/` from which the document is converted."""
@@ -72,40 +72,36 @@ def _outdated(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _bad_examples(document: Mapping[str, Any]) -> Iterator[str]:
     """Where an example breaks the schema beside it."""
-    for place, schema, example in _examples(document, document, ()):
-        validator = jsonschema_rs.validator_for(
-            {"$schema": DIALECT, **schema, "components": document["components"]}
-        )
-        if not validator.is_valid(example):
-            found = list(violations_of(schema, example, SchemaPlace(document, noun="the example")))
+    for place, schema, example in _examples(document, document):
+        start = SchemaPlace(document, noun="the example")
+        if not start.accepts(schema, example):
+            found = list(violations_of(schema, example, start))
             for violation in found:
-                yield f"{_pointer(place)}{violation.pointer}: {violation.sentence}"
+                yield f"{place}{violation.pointer}: {violation.sentence}"
             if not found:
-                yield f"{_pointer(place)}: this example breaks its schema."
+                yield f"{place}: this example breaks its schema."
 
 
-def _examples(
-    node: Any, document: Mapping[str, Any], place: tuple[str | int, ...]
-) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any], Any]]:
+def _examples(node: Any, document: Schema, place: str = "") -> Iterator[tuple[str, Schema, Any]]:
     """The place of every example below a node, the schema that it has to keep, and its value."""
     if isinstance(node, list):
         for index, item in enumerate(node):
-            yield from _examples(item, document, (*place, index))
+            yield from _examples(item, document, child(place, index))
     if not isinstance(node, dict):
         return
     schema = node.get("schema", node)
     if "example" in node:
-        yield (*place, "example"), schema, node["example"]
+        yield child(place, "example"), schema, node["example"]
     given = node.get("examples", ())
     if isinstance(given, list):
         for index, value in enumerate(given):
-            yield (*place, "examples", index), schema, value
+            yield child(place, "examples", index), schema, value
     elif isinstance(given, dict) and "schema" in node:
         for name, entry in given.items():
-            yield (*place, "examples", name), schema, resolve(entry, document)["value"]
+            yield child(place, "examples", name), schema, resolve(entry, document)["value"]
     for name, inner in node.items():
         if name not in ("example", "examples", "default", "enum", "const"):
-            yield from _examples(inner, document, (*place, name))
+            yield from _examples(inner, document, child(place, name))
 
 
 def _pointer(place: Any) -> str:

@@ -177,6 +177,7 @@ class Link:
 def _client_of(url: str, shown: str) -> "redis.Redis":
     """The client for a URL; `shown` stands for the URL in errors. Raises BadState."""
     try:
+        import msgspec  # noqa: F401  `codec` needs it
         import redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry
@@ -195,7 +196,7 @@ def _client_of(url: str, shown: str) -> "redis.Redis":
 
 
 _EXPECTED = "expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH?db=DB"
-_ESCAPES: Mapping[str, str] = {"@": "%40", "/": "%2F", "?": "%3F", "#": "%23"}
+_ADVICE = "in a password write @ as %40, / as %2F, ? as %3F and # as %23"
 
 
 def place(url: str) -> str:
@@ -207,9 +208,9 @@ def place(url: str) -> str:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise BadState(f"cannot use --state: {_EXPECTED}; {_advice()}") from None
+        raise BadState(f"cannot use --state: {_EXPECTED}; {_ADVICE}") from None
     if parts.fragment or "@" in parts.path + parts.query or parts.netloc.count("@") > 1:
-        raise BadState(f"cannot use --state: {_EXPECTED}; {_advice()}")
+        raise BadState(f"cannot use --state: {_EXPECTED}; {_ADVICE}")
     if parts.scheme not in _SCHEMES or not (parts.path if parts.scheme == "unix" else host):
         raise BadState(f"cannot use --state: {_EXPECTED}")
     _check_options(parts.query)
@@ -226,11 +227,6 @@ def _check_options(query: str) -> None:
         raise BadState(
             f"cannot use --state: its URL has the unknown option {quoted(unknown[0])}; known are {known}"
         )
-
-
-def _advice() -> str:
-    escapes = [f"{sign} as {written}" for sign, written in _ESCAPES.items()]
-    return f"in a password write {listed(escapes, 'and')}"
 
 
 def _told(error: BaseException) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from openpipe_mock.answers.scorers import Declared, Form
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config import file as configfile
@@ -15,7 +17,7 @@ from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.faults.fault import Fault
 from openpipe_mock.sessions.memory import NOTHING, SessionOverrides
-from openpipe_mock.sessions.redis.codec import ForeignData, dumped, loaded
+from openpipe_mock.sessions.redis.codec import ForeignData
 
 Json = Any
 _Order = list[Any]
@@ -53,13 +55,13 @@ class Sources:
     def text(self, part: Any) -> str:
         """Return the source of a part as a JSON text, "null" where it comes from the file."""
         source = self.known.get(id(part))
-        return dumped(source.value() if source else None).decode()
+        return orjson.dumps(source.value() if source else None).decode()
 
     def criterion(self, declared: Declared) -> str:
         """Return the sources of a criterion's versions as a JSON text."""
         versions = {number: self.known.get(id(form)) for number, form in declared.versions.items()}
         value = {str(number): source and source.value() for number, source in versions.items()}
-        return dumped(value).decode()
+        return orjson.dumps(value).decode()
 
 
 # Writing.
@@ -119,14 +121,16 @@ class Stored:
         sources = Sources()
         try:
             criteria = {
-                name.decode(): _criterion(sources, loaded(text), base.criteria.get(name.decode()))
+                name.decode(): _criterion(sources, orjson.loads(text), base.criteria.get(name.decode()))
                 for name, text in self.criteria.items()
             }
             overrides = SessionOverrides(
                 {name: declared for name, declared in criteria.items() if declared.versions},
-                tuple(_rule(sources, configfile.parse_script, loaded(text)) for text in self.completions),
-                tuple(_rule(sources, configfile.parse_fault, loaded(text)) for text in self.faults),
-                _limits(sources, loaded(self.limits)) if self.limits else None,
+                tuple(
+                    _built(sources, configfile.parse_script, orjson.loads(text)) for text in self.completions
+                ),
+                tuple(_built(sources, configfile.parse_fault, orjson.loads(text)) for text in self.faults),
+                _built(sources, _limits, orjson.loads(self.limits)) if self.limits else None,
             )
         except (LookupError, TypeError, ValueError, AttributeError):
             raise ForeignData from None
@@ -144,18 +148,15 @@ def _criterion(sources: Sources, stored: Json, file: Declared | None) -> Declare
 
 
 def _form(sources: Sources, source: Json) -> Form:
-    built = configfile.parse_criterion(source["json"], place=source["place"])
-    sources.add(built, source["json"], source["place"])
+    built = _built(sources, configfile.parse_criterion, source)
     return built.versions[source["version"]] if isinstance(built, Declared) else built
 
 
-def _rule(sources: Sources, build: Any, source: Json) -> Any:
-    built = build(source["json"], place=source["place"])
-    sources.add(built, source["json"], source["place"])
-    return built
+def _limits(value: Json, *, place: str) -> Limits:
+    return configfile.parse_limits(value)  # they have no place
 
 
-def _limits(sources: Sources, source: Json) -> Limits:
-    built = configfile.parse_limits(source["json"])
-    sources.add(built, source["json"], "")
-    return built
+def _built(sources: Sources, parse: Any, source: Json) -> Any:
+    part = parse(source["json"], place=source["place"])
+    sources.add(part, source["json"], source["place"])
+    return part

@@ -168,12 +168,10 @@ return found
 
 REMOVE = RedisScript("""
 each(stem, 'UNLINK')
-redis.call('ZREM', sessions, name)
 redis.call('SREM', opened, name)
-redis.call('DEL', root .. 'gone:' .. name)
+return redis.call('ZREM', sessions, name) + redis.call('DEL', root .. 'gone:' .. name)
 """)
-
-IS_GONE = RedisScript("return redis.call('EXISTS', root .. 'gone:' .. name)")
+"""Close a session, and forget that it expired. Returns how many of the two there were."""
 
 FORGET = RedisScript("""
 local made, version = redis.call('HGET', facts, 'made') or '0', stamp()

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha1
-from itertools import count
-from os import urandom
 from typing import Any, Literal
+from uuid import uuid4
+
+import orjson
 
 from openpipe_mock.answers.chat import Completion
 from openpipe_mock.answers.scorers import Declared, Form
@@ -52,41 +53,19 @@ from openpipe_mock.sessions.memory import (
     gone,
     remember,
 )
+from openpipe_mock.sessions.redis import scripts
 from openpipe_mock.sessions.redis.codec import (
     ForeignData,
-    call_text,
-    completion_of,
-    completion_text,
     decode_all,
     decode_call,
-    dumped,
-    entry_of,
-    entry_text,
+    decode_completion,
+    decode_entry,
+    encode_call,
+    encode_completion,
+    encode_entry,
 )
 from openpipe_mock.sessions.redis.link import Link
 from openpipe_mock.sessions.redis.overrides import Sources, Stored, orders
-from openpipe_mock.sessions.redis.scripts import (
-    CACHED,
-    CLEAR,
-    COUNT,
-    DROPPED,
-    ENTER,
-    FORGET,
-    FRESH,
-    IS_GONE,
-    LEAVE,
-    LIST,
-    LOOK,
-    NEXT_PLACE,
-    OVERRIDE,
-    OVERRIDES,
-    PUSH,
-    READ_ENTRIES,
-    REMOVE,
-    REPLACE,
-    STORE,
-    RedisScript,
-)
 
 _Mode = Literal["look", "open", "begin", "join"]
 
@@ -130,7 +109,7 @@ class RedisSession(Session):
         self.sources = Sources()
         self.journal = RedisJournal(self)
 
-    def run(self, script: RedisScript, *arguments: Any) -> Any:
+    def run(self, script: scripts.RedisScript, *arguments: Any) -> Any:
         return self.link.run(script, self.name, *arguments)
 
     def ask(self, mode: _Mode) -> "RedisSession":
@@ -139,7 +118,7 @@ class RedisSession(Session):
         Raises NotFound where it expired; SessionNotFound for `look` and `join` where it doesn't exist; where
         there is no room, TooManySessions for `begin` and Conflict for `open`.
         """
-        found, *known = self.run(LOOK, mode)
+        found, *known = self.run(scripts.LOOK, mode)
         if found == b"full":
             raise Conflict(FULL) if mode == "open" else TooManySessions(FULL)
         if found != b"ok":
@@ -179,7 +158,7 @@ class RedisSession(Session):
         """Read the overrides from Redis. Raises StateUnavailable where it holds something else."""
         if not self.version:
             return _Known()
-        version, criteria, completions, faults, limits = self.run(OVERRIDES)
+        version, criteria, completions, faults, limits = self.run(scripts.OVERRIDES)
         pairs = dict(zip(criteria[::2], criteria[1::2], strict=True))
         try:
             overrides, sources = Stored(version, pairs, completions, faults, limits).built(self.memory.base())
@@ -193,24 +172,26 @@ class RedisSession(Session):
     def override(self, **changes: Any) -> None:
         known = self.learned()
         sources = Sources({**known.sources.known, **self.sources.known})
-        self.run(OVERRIDE, dumped(list(orders(sources, known.overrides, changes))), self.born)
+        self.run(scripts.OVERRIDE, orjson.dumps(list(orders(sources, known.overrides, changes))), self.born)
         self.ask("look")
 
     def wrote(self, part: Declared | Form | Script | Fault | Limits, source: Any, place: str = "") -> None:
         self.sources.add(part, source, place)
 
     def next_place(self) -> str:
-        return f"/runtime/{self.run(NEXT_PLACE)}"
+        return f"/runtime/{self.run(scripts.NEXT_PLACE)}"
 
     # What happened.
 
     def count(self, what: bytes | str) -> int:
         if isinstance(what, str):
-            return int(self.run(COUNT, "turns", what.encode("utf-8", "surrogatepass"), MOST_TURNS, self.born))
+            return int(
+                self.run(scripts.COUNT, "turns", what.encode("utf-8", "surrogatepass"), MOST_TURNS, self.born)
+            )
         # With `same` only a hint in the terminal depends on it, which isn't worth a round trip.
         if self.memory.base().repeat == "same":
             return self.memory.count_here((self.name, self.born, what))
-        return int(self.run(COUNT, "counts", what, MOST_COUNTERS, self.born))
+        return int(self.run(scripts.COUNT, "counts", what, MOST_COUNTERS, self.born))
 
     def log(self, credential: bytes) -> CallLog:
         return RedisCallLog(self, credential.hex())
@@ -219,24 +200,27 @@ class RedisSession(Session):
         return self.log(credential)
 
     def cached(self, key: bytes) -> Completion | None:
-        text = self.run(CACHED, key)
+        text = self.run(scripts.CACHED, key)
         try:
-            return completion_of(text) if text else None
+            return decode_completion(text) if text else None
         except ForeignData:
             return None
 
     def store(self, key: bytes, completion: Completion) -> None:
-        self.run(STORE, key, completion_text(completion), MOST_CACHED, _MOST_CACHED_BYTES, self.born)
+        self.run(
+            scripts.STORE, key, encode_completion(completion), MOST_CACHED, _MOST_CACHED_BYTES, self.born
+        )
 
     def enter(self, credential: bytes, limits: Limits, at: float) -> tuple[Traffic, str, float]:
         traffic = _RedisTraffic(self, b":".join((self.born, credential.hex().encode())), limits)
-        over, milliseconds = self.run(ENTER, *traffic.arguments())
+        most = ("" if each is None else each for each in (limits.concurrent, limits.requests_per_minute))
+        over, milliseconds = self.run(scripts.ENTER, traffic.key, *most, traffic.lease, LEASE_SECONDS)
         numbers = {b"at once": limits.concurrent, b"a minute": limits.requests_per_minute}
         told = {b"at once": "at a time", b"a minute": "a minute"}
         return traffic, f"{numbers[over]} {told[over]}" if over else "", milliseconds / 1000
 
     def forget(self) -> None:
-        self.run(FORGET)
+        self.run(scripts.FORGET)
 
 
 class _RedisTraffic(Traffic):
@@ -246,17 +230,12 @@ class _RedisTraffic(Traffic):
         self.session = session
         self.key = key
         self.limits = limits
-        self.lease = session.memory.lease()
-
-    def arguments(self) -> Sequence[Any]:
-        """The arguments of ENTER."""
-        most = (self.limits.concurrent, self.limits.requests_per_minute)
-        return self.key, *("" if number is None else number for number in most), self.lease, LEASE_SECONDS
+        self.lease = uuid4().hex
 
     def leave(self) -> None:
         if self.limits.concurrent is not None:
             with suppress(StateUnavailable):  # then the lease expires
-                self.session.run(LEAVE, self.key, self.lease)
+                self.session.run(scripts.LEAVE, self.key, self.lease)
 
 
 class RedisJournal(Journal):
@@ -267,7 +246,7 @@ class RedisJournal(Journal):
 
     @property
     def dropped(self) -> int:  # type: ignore[override]
-        return int(self.session.run(DROPPED, "journal"))
+        return int(self.session.run(scripts.DROPPED, "journal"))
 
     def add(self, entry: Entry, token: bytes) -> None:
         """Keep an exchange, with secrets masked. While Redis is away it is lost, and counted as lost."""
@@ -279,8 +258,10 @@ class RedisJournal(Journal):
                 if not session.requests:
                     raise session.link.unavailable("did not number it")
                 kept.at = session.came
-                item = entry_text(kept)
-                session.run(PUSH, "journal", item, MOST_ENTRIES, MOST_JOURNAL_BYTES, "", 0, session.born)
+                item = encode_entry(kept)
+                session.run(
+                    scripts.PUSH, "journal", item, MOST_ENTRIES, MOST_JOURNAL_BYTES, "", 0, session.born
+                )
         except StateUnavailable:
             session.link.missed()
 
@@ -290,7 +271,7 @@ class RedisJournal(Journal):
         self.add(make(*facts), token or b"")
 
     def clear(self) -> int:
-        return int(self.session.run(CLEAR, "journal"))
+        return int(self.session.run(scripts.CLEAR, "journal"))
 
     def find(self, number: int) -> Entry | None:
         return next((entry for entry in self.newest_first() if entry.number == number), None)
@@ -298,7 +279,7 @@ class RedisJournal(Journal):
     def newest_first(self) -> Iterator[Entry]:
         settings = self.session.settings(self.session.memory.base())
         return decode_all(
-            self.session.run(READ_ENTRIES, "journal", _ALL), lambda text: entry_of(text, settings)
+            self.session.run(scripts.READ_ENTRIES, "journal", _ALL), lambda data: decode_entry(data, settings)
         )
 
 
@@ -309,28 +290,23 @@ class RedisCallLog(CallLog):
         self.session = session
         self.fingerprint = fingerprint
         self.key = f"log:{fingerprint}"
-        self.most_bytes = MOST_LOG_BYTES
 
-    def add_own(self, own: Own) -> None:
-        self.add(own.logged())
-
-    def add(self, call: LoggedCall) -> None:
-        item, most = call_text(self.fitted(call)), (MOST_CALLS, MOST_LOG_BYTES)
-        self.session.run(PUSH, self.key, item, *most, self.fingerprint, MOST_LOGS, self.session.born)
+    def add(self, call: LoggedCall | Own) -> None:
+        item, most = encode_call(self.fitted(call.logged())), (MOST_CALLS, MOST_LOG_BYTES)
+        self.session.run(scripts.PUSH, self.key, item, *most, self.fingerprint, MOST_LOGS, self.session.born)
 
     def latest(self) -> LoggedCall | None:
-        return next(decode_all(self.session.run(READ_ENTRIES, self.key, 0), decode_call), None)
+        return next(decode_all(self.session.run(scripts.READ_ENTRIES, self.key, 0), decode_call), None)
 
     def update(self, filters: Sequence[LogFilter], values: Labels) -> int:
         for _ in range(_MOST_TRIES):
-            texts = self.session.run(READ_ENTRIES, self.key, _ALL)
+            texts = self.session.run(scripts.READ_ENTRIES, self.key, _ALL)
             calls = CallLog()
-            for call in decode_all(reversed(texts), decode_call):
-                calls.add(call)
+            calls.keep(decode_all(texts, decode_call))
             found = calls.update(filters, values)
             read_hash = sha1(b" ".join(texts)).hexdigest()
-            newest_first = map(call_text, reversed(calls.calls))
-            if not found or self.session.run(REPLACE, self.key, read_hash, *newest_first):
+            newest_first = map(encode_call, reversed(calls.calls))
+            if not found or self.session.run(scripts.REPLACE, self.key, read_hash, *newest_first):
                 return found
         raise self.session.link.unavailable("changed this log again and again meanwhile")
 
@@ -348,7 +324,6 @@ class RedisSessions(Sessions):
         self.base: Callable[[], Settings] = Settings
         self.memo: OrderedDict[str, _Known] = OrderedDict({DEFAULT: _Known()})
         self.hints: OrderedDict[Any, int] = OrderedDict()
-        self.leases = count()
 
     def status(self) -> dict[str, Any]:
         return {**super().status(), "redis": self.link.report()}
@@ -363,23 +338,18 @@ class RedisSessions(Sessions):
     def default(self) -> Session:  # type: ignore[override]
         return RedisSession(self, DEFAULT)
 
-    def find(self, name: str, at: float, *, make: bool = True) -> Session:
+    def find(self, name: str, at: float, *, make: bool = True) -> RedisSession:
         """Return the session of this name without asking Redis. Raises BadRequest for a malformed name."""
         if name:
             check_name(name)
         return RedisSession(self, name or DEFAULT, make=make)
 
     def open(self, name: str, at: float) -> Session:
-        if name:
-            check_name(name)
-        return RedisSession(self, name or DEFAULT).ask("open")
+        return self.find(name, at).ask("open")
 
     def has(self, name: str) -> bool:
         check_name(name)
-        return bool(self.link.run(LOOK, name, "look")[0] == b"ok")
-
-    def has_expired(self, name: str) -> bool:
-        return bool(SESSION_NAME.fullmatch(name)) and bool(self.link.run(IS_GONE, name))
+        return bool(self.link.run(scripts.LOOK, name, "look")[0] == b"ok")
 
     def known(self, name: str, at: float) -> Session:
         if name and not SESSION_NAME.fullmatch(name):
@@ -387,16 +357,16 @@ class RedisSessions(Sessions):
         return RedisSession(self, name or DEFAULT).ask("look")
 
     def fresh(self, at: float) -> Session:
-        return self.open(self.link.run(FRESH, DEFAULT).decode(), at)
+        return self.open(self.link.run(scripts.FRESH, DEFAULT).decode(), at)
 
-    def remove(self, name: str) -> None:
-        self.link.run(REMOVE, name)
+    def remove(self, name: str) -> bool:
+        return bool(SESSION_NAME.fullmatch(name)) and bool(self.link.run(scripts.REMOVE, name))
 
     def expire(self, at: float) -> None:
         """Do nothing: the scripts close old sessions, by Redis's clock."""
 
     def all(self) -> Iterator[Session]:
-        for name, *known in self.link.run(LIST, DEFAULT):
+        for name, *known in self.link.run(scripts.LIST, DEFAULT):
             session = RedisSession(self, name.decode())
             session.learn(*known)
             yield session
@@ -411,10 +381,6 @@ class RedisSessions(Sessions):
     def count_here(self, what: Any) -> int:
         """Count something in this mock alone; return how often it was counted, from 1."""
         return remember(self.hints, what, self.hints.get(what, 0) + 1, MOST_COUNTERS)
-
-    def lease(self) -> bytes:
-        """Return the name of a lease, which no other request of any mock has."""
-        return b"%d-%s" % (next(self.leases), urandom(8).hex().encode())
 
 
 def _missing(name: str, found: bytes) -> ApiError:

@@ -4,7 +4,8 @@ import asyncio
 import json
 import sys
 
-from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.output_parsers import PydanticOutputParser
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
@@ -94,6 +95,26 @@ def structured(**settings):
     return model().with_structured_output(Winner, **settings).invoke(QUESTION).model_dump()
 
 
+def structured_by_a_parser():
+    """The parser's format instructions have the schema; nothing else of the request has."""
+    parser = PydanticOutputParser(pydantic_object=Winner)
+    message = model().invoke([HumanMessage(f"Who won?\n{parser.get_format_instructions()}")])
+    return parser.invoke(message).model_dump()
+
+
+def with_a_file():
+    """A file and an image in the question, and an image in a tool's result."""
+    pixel = {"type": "image", "base64": "AAAA", "mime_type": "image/png"}
+    paper = {"type": "file", "base64": "AAAA", "mime_type": "application/pdf", "filename": "a.pdf"}
+    call = {"name": "get_weather", "args": {"city": "Rome"}, "id": "call_1"}
+    messages = [
+        HumanMessage([{"type": "text", "text": "Read this."}, pixel, paper]),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage([{"type": "text", "text": "Rain"}, pixel], tool_call_id="call_1"),
+    ]
+    return model().invoke(messages).content
+
+
 def structured_in_json_mode():
     """The form is the user's affair in this mode, so what comes is not yet a winner."""
     found = model().with_structured_output(Winner, method="json_mode", include_raw=True).invoke(QUESTION)
@@ -112,7 +133,7 @@ def texts_of(chat):
 
 def refused():
     try:
-        model(max_tokens=0).invoke(QUESTION)
+        model(max_tokens=-1).invoke(QUESTION)
     except Exception as error:
         return {"error": type(error).__name__, "text": str(error)}
 
@@ -128,6 +149,8 @@ SCENES = {
     "structured": structured,
     "structured by a function": lambda: structured(method="function_calling"),
     "structured by a schema": lambda: structured(method="json_schema", strict=True),
+    "structured by a parser": structured_by_a_parser,
+    "with a file": with_a_file,
     "structured in JSON mode": structured_in_json_mode,
     "best of n": best_of_n,
     "refused": refused,

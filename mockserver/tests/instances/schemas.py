@@ -418,6 +418,29 @@ HOSTILE: dict[str, Any] = {
         "allOf": [{"anyOf": [{"required": [f"a{at}"]}, {"required": [f"b{at}"]}]} for at in range(80)],
         "maxProperties": 3,
     },
+    "conditions without an end": {
+        "type": "object",
+        "allOf": [
+            {
+                "if": {"properties": {"a": {"minimum": at}}},
+                "then": {"required": ["b"]},
+                "else": {"properties": {"a": {"maximum": at}}},
+            }
+            for at in range(300)
+        ],
+        "properties": {"a": I, "b": False},
+        "required": ["a"],
+    },
+    "contained in itself": array({"$ref": "#"}, contains={"$ref": "#"}, minItems=1),
+    "dependent members, often": {
+        "type": "object",
+        "allOf": [{"dependentRequired": {f"k{at}": [f"k{at + 1}", "k0"]}} for at in range(5_000)],
+        "required": ["k0"],
+    },
+    "references where no keyword is": {
+        "x": nest(200, lambda inner: {"x": inner}, {"title": "x" * 100_000}),
+        "allOf": [{"$ref": "#" + "/x" * at} for at in range(200, 0, -1)],
+    },
     "chain of dependent members": {
         "type": "object",
         "required": ["k0"],
