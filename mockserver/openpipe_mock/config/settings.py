@@ -37,7 +37,7 @@ class Settings:
     ones by name. `unknown_criteria`: what to do with others; None judges them while none is declared. `keys`:
     without any, every bearer token is accepted that doesn't begin with `invalid`. `read_only_keys`: may
     judge, and complete with the project's own models. `cassette`: rules for recordings. `variant`: the name
-    of a variant (`faults/variants`), "" for the usual answers. `known`: made from the others, for the engines.
+    of a variant (`faults/variants`), "" for the usual answers. `known`: made from the others, for engines.
     """
 
     seed: int = 0

@@ -208,7 +208,7 @@ class Cassette:
             raise KeyInside
         with self.lock:
             self.folder.mkdir(parents=True, exist_ok=True)
-            name = self._place(asked_of(recording), file, instead_of)
+            name = self._place(recorded_request(recording), file, instead_of)
             self._relist(name, recording, _state((self.folder / name).stat()))
             for each in instead_of:
                 if each != name:
@@ -276,7 +276,7 @@ class Cassette:
         return self.listed[name].recorded, _number(name), name
 
     def _list(self, recording: Recording, state: _State) -> _Listed:
-        asked = asked_of(recording)
+        asked = recorded_request(recording)
         return _Listed(
             *state,
             self.identity.of(asked),
@@ -311,7 +311,7 @@ class Cassette:
                 ignored.write_text(_IGNORED)
 
 
-def asked_of(recording: Recording) -> Asked:
+def recorded_request(recording: Recording) -> Asked:
     """The request of a recording."""
     served = SERVED.get(BASE + recording.path)
     endpoint = served.name if served else ""

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,13 +17,17 @@ import pytest
 from click.testing import CliRunner
 
 from openpipe_mock.cli.main import main
+from openpipe_mock.config.file import read_config
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.recording import cassette as module
 from openpipe_mock.recording.cassette import INDEX, Cassette
-from openpipe_mock.recording.recording import from_yaml
+from openpipe_mock.recording.recording import Chunk, Recording, from_yaml
 from openpipe_mock.recording.tape import tape_of
 from openpipe_mock.recording.upstream import Upstream
-from tests.live import PATIENCE
+from openpipe_mock.service.service import Service
+from tests.chatting import CHAT as CHAT_PATH
+from tests.inprocess import answer
+from tests.live import ATTEMPTS, PATIENCE
 from tests.recording.test_tape import (
     _OK,
     CHAT,
@@ -354,3 +359,32 @@ def test_who_waits_when_the_recorder_closes_gets_a_failure(tmp_path: Path) -> No
 def test_a_recorder_is_one_process_with_a_folder(words: tuple[str, ...], told: str) -> None:
     found = CliRunner().invoke(main, ["serve", "--port", "0", *words])
     assert (found.exit_code, told in found.output) == (2, True), found.output
+
+
+# What it costs.
+
+
+@pytest.mark.slow
+def test_a_replay_costs_about_what_a_scripted_answer_costs(tmp_path: Path) -> None:
+    scripted = Service(read_config(b"completions: [{text: Sunny.}]"))
+    body = json.dumps(CHAT).encode()
+    reply = answer(scripted, body, path=CHAT_PATH)
+    request = Recording("POST", "/chat/completions", body, {}, "key")
+    headers = [("content-type", "application/json")]
+    Cassette(tmp_path).add(request.answered(200, headers, [Chunk(0.0, reply.body)]))
+    replaying = Service(Settings(), source=tape_of(tmp_path, Settings()))
+    assert answer(replaying, body, path=CHAT_PATH).body == reply.body
+
+    def seconds(service: Service) -> float:
+        begun = time.thread_time()
+        for _ in range(300):
+            answer(service, body, path=CHAT_PATH)
+        return time.thread_time() - begun
+
+    shares = []
+    for _ in range(ATTEMPTS):
+        pairs = [(seconds(replaying), seconds(scripted)) for _ in range(5)]
+        shares.append(min(each for each, _ in pairs) / min(each for _, each in pairs))
+        if shares[-1] <= 1.2:
+            return
+    raise AssertionError(f"a replay cost {shares} times a scripted answer")

@@ -26,6 +26,9 @@ from openpipe_mock.control.page import start_page
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.errors import Conflict, NotFound, StateUnavailable, TooManySessions
 from openpipe_mock.core.resources import install_line
+from openpipe_mock.recording.cassette import Cassette
+from openpipe_mock.recording.recording import Recording
+from openpipe_mock.recording.tape import tape_of
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.calllog import MOST_LOG_BYTES, CallLog
 from openpipe_mock.sessions.journal import Entry, Journal
@@ -120,6 +123,20 @@ def shared(server: Redis) -> Iterator[Service]:
 def mock_with(server: Redis, settings: Settings | None = None) -> tuple[Service, Link]:
     link = Link(server.url)
     return Service(settings, sessions=RedisSessions(link)), link
+
+
+def test_two_mocks_walk_through_recordings_together(server: Redis, tmp_path: Path) -> None:
+    request = Recording("POST", "/criteria/judge", json.dumps(having()).encode(), {}, "key")
+    for status in (200, 201):
+        Cassette(tmp_path).add(request.answered(status, [], []))
+    pair = [mock_with(server) for _ in range(2)]
+    for service, link in pair:
+        link.client.flushall()
+        service.source = tape_of(tmp_path, Settings(), on_end="fail")
+    statuses = [answer(service, having()).status for service, _ in (*pair, *pair)]
+    for _, link in pair:
+        link.close()
+    assert statuses == [200, 201, 404, 404]
 
 
 def chat(service: Service, *, key: str = "op-test", **options: Any) -> Reply:

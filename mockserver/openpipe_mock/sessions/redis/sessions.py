@@ -102,6 +102,7 @@ class RedisSession(Session):
         self.name = name
         self.under_way = 0
         self.own = None
+        self.source = None
         self.requests = 0
         self.version = b""
         self.born = b""
