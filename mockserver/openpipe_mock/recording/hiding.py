@@ -141,6 +141,8 @@ class Hiding:
 
     def _event(self, event: Chunk, value: Any, changed: dict[_Channel, str]) -> Chunk:
         """An event without secrets. `changed`: texts to send instead, each whole at its first piece."""
+        if not changed and not self.may_hide(event.data):
+            return event
         if value is None:
             return Chunk(event.after, self.body(event.data))
         found = _exchanged(value, (), changed) if changed else value
