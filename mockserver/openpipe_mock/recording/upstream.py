@@ -230,12 +230,12 @@ class Upstream:
                 Thread(
                     target=self._run, args=(self.loop,), name="openpipe-mock-upstream", daemon=True
                 ).start()
-            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+            with self.around():  # the coroutine gets a copy of the context that is current here
+                return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        with self.around():
-            loop.run_forever()
-            loop.run_until_complete(self._end())
+        loop.run_forever()
+        loop.run_until_complete(self._end())
         loop.close()
 
     async def _end(self) -> None:

@@ -307,11 +307,11 @@ def until_closed(
     return talk
 
 
-_STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {}\n\n"
+STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {}\n\n"
 
 
 @pytest.mark.parametrize(
-    "first", [b"", _OK + b"content-length: 9\r\n\r\n{", _STREAM], ids=["none", "half", "stream"]
+    "first", [b"", _OK + b"content-length: 9\r\n\r\n{", STREAM], ids=["none", "half", "stream"]
 )
 def test_a_client_that_leaves_closes_the_upstreams_connection(first: bytes, tmp_path: Path) -> None:
     begun, closed = threading.Event(), threading.Event()

@@ -4,6 +4,7 @@ import asyncio
 import builtins
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from openpipe_mock.testing.cassettes import RECORD, tape_for
 from openpipe_mock.testing.interception import patched
 from openpipe_mock.testing.live import serving
 from openpipe_mock.testing.mock import Mock
+from tests.live import PATIENCE
+from tests.recording.test_siege import STREAM, until_closed
 from tests.recording.test_tape import _OK, CHAT, REQUESTS, _saying, raw_server, real, send
 
 __all__ = ["real"]
@@ -184,3 +187,28 @@ def test_without_httpx_it_replays_and_says_what_recording_needs(
     with pytest.raises(ValueError, match="recording needs the extra `record`") as caught:
         tape_for(tmp_path, "all", "https://x", Settings())
     assert install_line("record") in str(caught.value)
+
+
+def test_the_server_that_the_mock_stands_for_is_recorded(
+    real: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENPIPE_BASE_URL", real)
+    expected = send(real, REQUESTS[0])
+    with patched(cassette=tmp_path, record="once", upstream=real, block_network=True) as mock:
+        assert send(real, REQUESTS[0]) == expected
+        mock.judged(times=1)
+    with patched(cassette=tmp_path, block_network=True):
+        assert send(real, REQUESTS[0]) == expected
+
+
+def test_a_stream_that_a_client_leaves_closes_the_upstreams_connection(tmp_path: Path) -> None:
+    begun, closed = threading.Event(), threading.Event()
+    with (
+        raw_server(until_closed(begun, closed, STREAM)) as slow,
+        patched(cassette=tmp_path, record="all", upstream=slow),
+    ):
+        headers = {"authorization": "Bearer op-local"}
+        with httpx.stream("POST", f"{BASE}/chat/completions", json={**CHAT, "stream": True}, headers=headers):
+            assert begun.wait(PATIENCE)
+        assert closed.wait(PATIENCE)
+    assert list(tmp_path.glob("*.yaml")) == []
