@@ -22,6 +22,8 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.recording import cassette as module
 from openpipe_mock.recording.cassette import INDEX, Cassette
 from openpipe_mock.recording.recording import Chunk, Recording, from_yaml
+from openpipe_mock.recording.refreshing import changes
+from openpipe_mock.recording.shown import shown_recording
 from openpipe_mock.recording.tape import tape_of
 from openpipe_mock.recording.upstream import Upstream
 from openpipe_mock.service.service import Service
@@ -388,3 +390,30 @@ def test_a_replay_costs_about_what_a_scripted_answer_costs(tmp_path: Path) -> No
         if shares[-1] <= 1.2:
             return
     raise AssertionError(f"a replay cost {shares} times a scripted answer")
+
+
+_ODD = (
+    *(b'{"score":"\\ud800"}', b"\xed\xa0\x80", b'{"a":1e999}', b"[" * 3000, b"\x00\x1b", b"\xef\xbb\xbf{}"),
+    *(
+        b'{"score":1,"score":2}',
+        b"NaN",
+        b"null",
+        b'{"choices":[{"index":null,"delta":5}]}',
+        b'{"choices":{"a":1}}',
+    ),
+)
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/criteria/judge", "/models"])
+@pytest.mark.parametrize("media", ["application/json", "text/event-stream"])
+def test_whatever_an_upstream_says_is_written_read_and_shown(path: str, media: str, tmp_path: Path) -> None:
+    tape = tape_of(tmp_path, Settings())
+    for body in _ODD:
+        said = b"data: %b\n\n" % body if media == "text/event-stream" else body
+        request = Recording("POST", path, body, {"op-tags": "\xe9"}, "key-1")
+        chunks = [Chunk(0.1, said[:7]), Chunk(0.2, said[7:])]
+        written = tape.ready(request.answered(200, [("content-type", media)], chunks))
+        read = from_yaml((tmp_path / tape.write(written)).read_bytes())
+        assert read == written
+        assert shown_recording(read)
+        assert list(changes(read, read)) == []
