@@ -13,7 +13,6 @@ from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Literal
-from uuid import NAMESPACE_OID, uuid5
 
 import orjson
 
@@ -251,37 +250,6 @@ def latest(log: CallLog) -> Json | None:
     """`GET /local-testing-only-get-latest-logged-call`: the last call, null where nothing is logged."""
     call = log.latest()
     return call.answer() if call else None
-
-
-def models(known: Sequence[str]) -> Json:
-    """`GET /models`: lists the known names as deployed models, without the prefix `openpipe:`."""
-    ids = dict.fromkeys(name.removeprefix("openpipe:") for name in known)
-    return {"object": "list", "data": [_model(name) for name in ids]}
-
-
-def _model(name: str) -> Json:
-    """An entry of the list of models; all but its names is made up."""
-    born = datetime.fromtimestamp(EPOCH, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    return {
-        "id": name,
-        "name": name,
-        "object": "model",
-        "description": None,
-        "created": born,
-        "updated": born,
-        "openpipe": {
-            "baseModel": "meta-llama/Meta-Llama-3.1-8B-Instruct",
-            "hyperparameters": None,
-            "status": "DEPLOYED",
-            "datasetId": str(uuid5(NAMESPACE_OID, name)),
-            "errorMessage": None,
-        },
-        "contextWindow": 128_000,
-        "maxCompletionTokens": 4_096,
-        "capabilities": ["chat", "tools", "json"],
-        "pricing": {"chatIn": 0, "chatOut": 0},
-        "owned_by": "openpipe",
-    }
 
 
 def completed(

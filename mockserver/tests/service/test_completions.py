@@ -406,9 +406,9 @@ def test_every_model_is_known_while_none_is_declared(model: str) -> None:
         ("counting", "The model `counting` does not exist or you do not have access to it."),
         ("GPT-4O", "The model `GPT-4O` does not exist or you do not have access to it."),
         ("openpipe:x", "The model `openpipe:x` does not exist"),
-        ("openai:gpt-4o", "The model `openai:gpt-4o` does not exist"),
-        ("anthropic:x", "The model `anthropic:x` does not exist"),
-        ("gemini:x", "The model `gemini:x` does not exist"),
+        ("openai:gpt-4o", "The model `openai:gpt-4o` does not exist or you do not have access to it."),
+        ("anthropic:x", "The model `anthropic:x` does not exist or you do not have access to it."),
+        ("gemini:x", "The model `gemini:x` does not exist or you do not have access to it."),
     ],
 )
 def test_an_unknown_model_is_a_404_in_the_services_words(model: str, words: str) -> None:
