@@ -10,7 +10,7 @@ from openpipe_mock.answers import magic, wire
 from openpipe_mock.answers.best_of_n import best_of_n, requested
 from openpipe_mock.answers.chat import Ask, Completion, complete, understand
 from openpipe_mock.answers.judge import Criterion, is_tidy, scene
-from openpipe_mock.answers.options import HeaderOptions, read_options
+from openpipe_mock.answers.options import BAD_TAGS, TAGS, HeaderOptions, read_options
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.ranking import Ranked
 from openpipe_mock.answers.scripts import Script, ScriptedChoice
@@ -39,9 +39,9 @@ _HEADERS_IN_BODY = (
 
 
 def answer(visit: Visit, body: Any) -> Reply | Effects:
-    """Answer a request, given its JSON. The call is logged, also one that is refused. Raises ApiError."""
+    """Answer a request, given its JSON, and log the call where that is asked for. Raises ApiError."""
     chosen = read_options(visit.headers)
-    tags = calllog.labels(chosen.tags, "header op-tags") if chosen.tags else {}
+    tags = calllog.labels(chosen.tags, TAGS, words=BAD_TAGS)
     if visit.settings.clock == "real" or visit.settings.ids == "random":
         return _asking_outside(visit, chosen, tags, body)
     return _answered(visit, chosen, tags, body)
@@ -50,7 +50,7 @@ def answer(visit: Visit, body: Any) -> Reply | Effects:
 def check_request(visit: Visit, body: Any) -> None:
     """Raise ApiError for a valid body that is refused all the same, or for a bad header."""
     chosen = read_options(visit.headers)
-    calllog.labels(dict(chosen.tags), "header op-tags")
+    calllog.labels(chosen.tags, TAGS, words=BAD_TAGS)
     _understood(visit, chosen, body)
 
 
@@ -113,7 +113,8 @@ def _answered(
         log(200, made.raw)
         reply = _send_raw(made, made.raw)
     else:
-        text = orjson.dumps(wire.whole_answer(made.completion, made.ranking))
+        counted = made.asked.include_usage or not made.asked.stream
+        text = orjson.dumps(wire.whole_answer(made.completion, made.ranking, counted=counted))
         log(200, text, hit=made.cache_hit)
         reply = _send(made, text, visit.settings.pace)
     return after(made.delay, reply) if made.delay else reply

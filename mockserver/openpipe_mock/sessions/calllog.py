@@ -310,15 +310,15 @@ def _moment(now: float | None) -> float:
 _SCALAR = (str, int, float, bool, type(None))
 
 
-def labels(values: Any, pointer: str) -> dict[str, str]:
+def labels(values: Any, pointer: str, *, words: str = "") -> dict[str, str]:
     """Return tags as the log keeps them, as strings.
 
     Numbers and booleans are written as JavaScript does; null and "" are left out. `pointer`: where the values
-    were sent. Raises BadRequest for anything but an object of scalars.
+    were sent. Raises BadRequest for anything but an object of scalars; its message begins with `words`.
     """
     if not values and (values is None or values == {}):
         return {}
-    _refuse(_unfit(values, SchemaPlace({}, pointer)))
+    _refuse(_unfit(values, SchemaPlace({}, pointer)), words)
     return _present(_changes(values))
 
 
@@ -393,8 +393,8 @@ def _meant(name: str) -> str:
     return f"did you mean {quoted(whole)}?"
 
 
-def _refuse(violations: Iterator[Violation]) -> None:
+def _refuse(violations: Iterator[Violation], words: str = "") -> None:
     """Raise BadRequest if there are violations; the first one stands in the message, all in `issues`."""
     found = gathered(violations, MOST_ISSUES)
     if found.shown:
-        raise BadRequest(found.headline(), issues=found.issues())
+        raise BadRequest(found.headline(), issues=found.issues(), words=words)

@@ -28,7 +28,9 @@ SENT: Mapping[str, Json] = {**BODIES, "/criteria/judge": having(), "/chat/comple
 
 
 def ask(service: Service, path: str, key: str | None, body: Json = None) -> Reply:
-    headers = sent_with(key) if key is not None else {b"content-type": b"application/json"}
+    headers = (
+        sent_with(key, op_log_request="true") if key is not None else {b"content-type": b"application/json"}
+    )
     body = SENT.get(path) if body is None else body
     return answer(service, body, path=f"{BASE}{path}", method=METHODS[path], headers=headers)
 

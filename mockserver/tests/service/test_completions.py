@@ -225,11 +225,12 @@ def test_the_latest_call_is_shown_and_each_key_sees_its_own() -> None:
     assert latest(service, "three") is None
 
 
-def test_a_call_that_is_not_to_be_logged_is_not() -> None:
+def test_a_call_is_logged_only_where_that_is_asked_for() -> None:
     service = Service()
-    completion(service, asking("a"))
-    completion(service, asking("b"), op_log_request="false")
-    refused(ask(service, {}, op_log_request="false"))
+    completion(service, asking("a"), op_log_request="true")
+    for headers in (sent_with(), sent_with(op_tags={"a": "b"}), sent_with(op_log_request="false")):
+        assert answer(service, asking("b"), path=CHAT, headers=headers).status == 200
+        refused(answer(service, {}, path=CHAT, headers=headers))
     assert latest(service)["reqPayload"] == asking("a")
 
 

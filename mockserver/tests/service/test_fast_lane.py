@@ -28,7 +28,7 @@ from openpipe_mock.service import fast_lane
 from openpipe_mock.service.completions import OFTEN
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import Entry
-from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
+from openpipe_mock.sessions.memory import Session, Sessions
 from openpipe_mock.sessions.redis.link import Link
 from openpipe_mock.sessions.redis.sessions import RedisSessions
 from tests import golden
@@ -465,20 +465,6 @@ def test_who_changes_what_the_journal_shows_changes_nothing_that_comes() -> None
         shown = dict(journal.entries[-1].scores[0])
         journal.entries[-1].scores[0].clear()
         assert list(shown) == ["helpful"]
-
-
-def test_a_key_hears_nothing_of_another_s_calls() -> None:
-    service = Service()
-    app, request = DirectApp(service), json.dumps(PLAIN_CHAT).encode()
-    for key, times in (("op-one", 2), ("op-two", 3)):
-        for _ in range(times):
-            sent(app, request, {**HEADERS, b"authorization": f"Bearer {key}".encode()}, path=CHAT)
-    logs = service.sessions.default.logs
-    assert {credential: len(log.calls) for credential, log in logs.items()} == {
-        fingerprint(b"op-one"): 2,
-        fingerprint(b"op-two"): 3,
-    }
-    assert "op-o" not in repr(remembered(service)) + repr(logged(service))
 
 
 # Bounds
