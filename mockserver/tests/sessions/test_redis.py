@@ -154,7 +154,7 @@ def test_a_request_asks_redis_only_so_often(server: Redis, shared: Service, name
 def test_no_key_lies_in_redis(server: Redis, everyone: dict[str, Turns]) -> None:
     mock = everyone["redis"]
     mock.control("PUT", "/limits", {"requests_per_minute": 100, "concurrent": 5})
-    mock.chat(op_cache="readWrite", op_tags=json.dumps({"secret": KEY}))
+    mock.chat(op_cache="readWrite", op_log_request="true", op_tags=json.dumps({"secret": KEY}))
     mock.judge(text=KEY)
     mock.api("/report", {"reqPayload": {"api_key": KEY, "model": "m"}, "respPayload": None})
     contents = server.contents()
@@ -165,7 +165,7 @@ def test_no_key_lies_in_redis(server: Redis, everyone: dict[str, Turns]) -> None
 def test_everything_in_redis_goes_by_itself_some_day(server: Redis, everyone: dict[str, Turns]) -> None:
     mock = everyone["redis"]
     for session in ("", "a"):
-        mock.chat(op_cache="readWrite", session=session)
+        mock.chat(op_cache="readWrite", op_log_request="true", session=session)
         mock.score("steps", session=session)
         mock.control("POST", f"/completions?session={session}", {"text": "x"}, status=201)
         mock.control("PUT", f"/criteria/x?session={session}", {"score": 1})
@@ -694,7 +694,7 @@ def used(service: Service) -> None:
     order(service, "POST", "/faults", b'{"call": 99, "status": 500}')
     order(service, "PUT", "/limits", b'{"concurrent": 9, "requests_per_minute": 999}')
     answer(service, having())
-    chat(service, op_cache="readWrite")
+    chat(service, op_cache="readWrite", op_log_request="true")
 
 
 def survives(service: Service) -> None:
@@ -702,7 +702,8 @@ def survives(service: Service) -> None:
     for method, path in ASKED:
         body = b'{"score": 1}' if method == "PUT" else b"{}"
         assert order(service, method, path.partition("?")[0], body).status in (200, 404, 503), path
-    for reply in (answer(service, having()), chat(service, op_cache="readWrite"), report(service)):
+    stored = chat(service, op_cache="readWrite", op_log_request="true")
+    for reply in (answer(service, having()), stored, report(service)):
         assert reply.status in (200, 503)
     change = {"filters": [], "tags": {"a": "b"}}
     assert answer(service, change, path="/api/v1/logs/update-tags").status in (200, 503)
