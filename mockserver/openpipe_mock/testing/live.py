@@ -128,6 +128,10 @@ class LiveMock(Mock):
             "OPENAI_API_KEY": DUMMY_KEY,
         }
 
+    @property
+    def way_here(self) -> str:
+        return f"to {self.base_url}"
+
     def now(self) -> float:
         return _ticking()
 
