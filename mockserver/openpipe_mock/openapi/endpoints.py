@@ -15,9 +15,8 @@ class Endpoint:
     """An endpoint that the mock serves.
 
     `name`: in conditions and in the journal. `path`: below BASE. `request`: the schema of its body, "" for
-    none. `answer`: the schema of its answer, for endpoints that the contract suite checks. `openai`: whether
-    OpenAI's clients use it, so that it can stream, and has errors in their form too. `writes_log`: whether a
-    read-only key may not use it.
+    none. `answer`: the schema of its answer, for endpoints that the contract suite checks. `streams`: whether
+    it can stream. `writes_log`: whether a read-only key may not use it.
     """
 
     name: str
@@ -25,7 +24,7 @@ class Endpoint:
     method: str = "POST"
     request: str = ""
     answer: str = ""
-    openai: bool = False
+    streams: bool = False
     writes_log: bool = False
 
 
@@ -34,7 +33,11 @@ ENDPOINTS = {
     for each in (
         Endpoint("judge", "/criteria/judge", request="JudgeCriteriaRequest", answer="JudgeCriteriaResponse"),
         Endpoint(
-            "chat", "/chat/completions", request="ChatCompletionRequest", answer="ChatCompletion", openai=True
+            "chat",
+            "/chat/completions",
+            request="ChatCompletionRequest",
+            answer="ChatCompletion",
+            streams=True,
         ),
         Endpoint("report", "/report", request="ReportRequest", writes_log=True),
         Endpoint("report-anthropic", "/report-anthropic", request="ReportAnthropicRequest", writes_log=True),
@@ -116,11 +119,11 @@ _INSTEAD = {
 _HOST = re.compile(r"[\w.-]{1,255}(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?", re.ASCII)
 
 
-def wrong_method(head: Head, path: str, served: Endpoint) -> ApiError:
-    """The error for a request to a served path by another method. `path`: without the session's name."""
+def wrong_method(head: Head, served: Endpoint) -> ApiError:
+    """The error for a request to a served path by another method."""
     if (head.method, served.path) in _OTHER_METHODS:
         return _unserved(f"{head.method} {served.path}")
-    told = f"{head.root}{path} takes {served.method}, not {head.method}."
+    told = f"{head.root}{BASE}{served.path} takes {served.method}, not {head.method}."
     return MethodNotSupported(told, allow=[served.method])
 
 
@@ -132,11 +135,10 @@ def not_found(head: Head, path: str) -> NotFound:
     sent, base = quoted(head.root + path), f"{head.root}{BASE}"
     clean = re.sub(r"/+", "/", path).rstrip("/")
     tail = re.sub(r"^(?:/api/v1|/v1|/api)+(?=/)", "", clean)
-    whole = (each.path for each in ENDPOINTS.values() if tail.endswith(each.path))
-    meant = tail if endpoint_at(f"{BASE}{tail}") else next(whole, None)
+    meant = endpoint_at(f"{BASE}{tail}") or _ending(tail)
     if meant:
-        advice = "mind the slashes" if clean == f"{BASE}{meant}" else _base_advice(head, path)
-        return NotFound(f"{sent} is served as {base}{meant}; {advice}.")
+        advice = "mind the slashes" if endpoint_at(clean) else _base_advice(head, path)
+        return NotFound(f"{sent} is served as {base}{meant.path}; {advice}.")
     if tail in _INSTEAD:
         advice = "" if clean == f"{BASE}{tail}" else f"; for chat completions {_base_advice(head, path)}"
         return NotFound(f"{_INSTEAD[tail]}{advice}.")
@@ -146,6 +148,11 @@ def not_found(head: Head, path: str) -> NotFound:
     main = " and ".join(f"{head.root}{path}" for path, each in SERVED.items() if each.answer)
     advice = f"did you mean {base}{near}?" if near else f"the main endpoints are {main}."
     return NotFound(f"there is no {sent} here; {advice}")
+
+
+def _ending(tail: str) -> Endpoint | None:
+    """The endpoint whose path ends a longer one: the base URL is a whole URL, or another service's."""
+    return next((each for each in ENDPOINTS.values() if tail.endswith(each.path)), None)
 
 
 def _base_advice(head: Head, path: str) -> str:

@@ -272,7 +272,7 @@ def _expect_served(head: Head, path: str) -> Endpoint:
     if endpoint is None:
         raise not_found(head, path)
     if head.method != endpoint.method:
-        raise wrong_method(head, path, endpoint)
+        raise wrong_method(head, endpoint)
     return endpoint
 
 
@@ -376,7 +376,7 @@ def _by_model(visit: Visit, body: Any) -> Fault | None:
 
 
 def _asks_for_stream(visit: Visit, body: Any) -> bool:
-    return isinstance(body, dict) and body.get("stream") is True and ENDPOINTS[visit.entry.endpoint].openai
+    return isinstance(body, dict) and body.get("stream") is True and ENDPOINTS[visit.entry.endpoint].streams
 
 
 def _check(visit: Visit, body: Any) -> None:

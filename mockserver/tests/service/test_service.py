@@ -178,6 +178,7 @@ def test_another_method_is_not_supported_and_the_answer_says_which_is(method: st
         "/api/criteria/judge",
         "/api/v1/api/v1/criteria/judge",
         "/api/v1/v1/criteria/judge",
+        "/api/v1/criteria/judge/criteria/judge",
         "/api/v1/criteria/judge/",
         "/api/v1//criteria/judge",
         "//api/v1/criteria/judge",
@@ -236,6 +237,7 @@ def test_an_endpoint_of_the_official_clients_that_is_not_served_says_so(path: st
         "/" * 100_000,
         "/" + "x" * 1_000_000,
         "/api/v1/datasets/" + "x" * 1_000_000,
+        "/v1/models/\x1b[31m" + "x" * 1_000_000,
         "/api/v1" * 20_000,
     ],
 )
