@@ -100,7 +100,7 @@ def _answered(
     """The answer, a reply at once unless it is streamed or takes its time; its call goes into the log."""
 
     def log(status: int, text: bytes | None, error: str | None = None, *, hit: bool = False) -> None:
-        if chosen.log and not visit.read_only and visit.entry.body is not None:
+        if _is_logged(chosen, body) and not visit.read_only and visit.entry.body is not None:
             call = calllog.Own(visit.entry.body, text, status, error, hit, tags, outside.now)
             visit.memory.log(fingerprint(visit.token)).add_own(call)
 
@@ -118,6 +118,11 @@ def _answered(
         log(200, text, hit=made.cache_hit)
         reply = _send(made, text, visit.settings.pace)
     return after(made.delay, reply) if made.delay else reply
+
+
+def _is_logged(chosen: HeaderOptions, body: Any) -> bool:
+    """Whether a call is logged: by the header, or without it by the body's `store` (sdk)."""
+    return chosen.log if chosen.log is not None else isinstance(body, dict) and body.get("store") is True
 
 
 def _judged(visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside) -> _Answered:

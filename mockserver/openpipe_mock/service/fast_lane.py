@@ -191,7 +191,7 @@ class FastLane:
         known = self.known.get(key)
         if known is None:
             request = self.read(body, self.is_chat)
-            if request is None or request.get("stream"):
+            if request is None or request.get("stream") or request.get("store"):  # which is logged
                 return None, None
             return None, partial(self.keep, key, content_digest(request, NOT_IDENTITY))
         if session.counts.get(known.identity) == OFTEN - 1:  # the service notes it

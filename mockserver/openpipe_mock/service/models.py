@@ -75,7 +75,7 @@ def _globs(known: tuple[str, ...]) -> list[Callable[[str], bool]]:
 
 
 def model_list(settings: Settings) -> Json:
-    """What `GET /models` answers: the known models, and usual ones that it doesn't name."""
+    """What `GET /models` answers: models that the settings name, and usual ones that they know too."""
     return {"object": "list", "data": [_entry(name) for name in _listed(settings.known_models)]}
 
 

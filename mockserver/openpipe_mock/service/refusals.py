@@ -4,10 +4,10 @@ import orjson
 
 from openpipe_mock.core.effects import JSON_HEADERS, Reply
 from openpipe_mock.core.errors import ApiError, BadRequest, InternalServerError, ParseError
-from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS
+from openpipe_mock.openapi.endpoints import ENDPOINTS
 from openpipe_mock.service.request import Visit
 
-_JUDGE = BASE + ENDPOINTS["judge"].path
+_JUDGE = ENDPOINTS["judge"].path
 
 
 def refused(visit: Visit, error: ApiError) -> Reply:
@@ -23,7 +23,7 @@ def refusal(error: ApiError, path: str = "") -> Reply:
     """An error as a reply. `path`: that was asked.
 
     OpenAI's clients look under the body's `error` (source), wherever they ask; the judge's errors have no
-    such member (documented).
+    such member (documented), whatever the base URL.
     """
     body = error.body()
     if not path.endswith(_JUDGE):

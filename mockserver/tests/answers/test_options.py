@@ -36,7 +36,7 @@ def refusal(**headers: bytes) -> str:
 
 
 def test_without_headers_a_call_is_neither_logged_nor_cached() -> None:
-    options = HeaderOptions(log=False, tags={}, reads_cache=False, writes_cache=False, criteria=None)
+    options = HeaderOptions(log=None, tags={}, reads_cache=False, writes_cache=False, criteria=None)
     assert read_options({}) == options
     assert read_options({b"op-tags": b"{}"}) == options
 

@@ -231,7 +231,11 @@ def test_a_call_is_logged_only_where_that_is_asked_for() -> None:
     for headers in (sent_with(), sent_with(op_tags={"a": "b"}), sent_with(op_log_request="false")):
         assert answer(service, asking("b"), path=CHAT, headers=headers).status == 200
         refused(answer(service, {}, path=CHAT, headers=headers))
+    completion(service, asking("c", store=True), op_log_request="false")
     assert latest(service)["reqPayload"] == asking("a")
+    for _ in range(2):
+        assert answer(service, asking("d", store=True), path=CHAT, headers=sent_with()).status == 200
+    assert latest(service)["reqPayload"] == asking("d", store=True)
 
 
 @pytest.mark.parametrize(

@@ -467,6 +467,13 @@ def test_who_changes_what_the_journal_shows_changes_nothing_that_comes() -> None
         assert list(shown) == ["helpful"]
 
 
+def test_a_call_that_is_stored_is_logged_each_time() -> None:
+    service = Service()
+    app, request = DirectApp(service), json.dumps({**PLAIN_CHAT, "store": True}).encode()
+    assert [sent(app, request, HEADERS, path=CHAT)[0] for _ in range(3)] == [200] * 3
+    assert [len(calls) for calls in logged(service)] == [3]
+
+
 # Bounds
 
 

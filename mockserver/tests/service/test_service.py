@@ -325,9 +325,9 @@ def test_an_endpoint_of_another_api_is_told_what_to_use(path: str, words: list[s
 
 
 def test_errors_of_all_but_the_judge_stand_where_openais_clients_look() -> None:
-    for path in (*SERVED, "/", "/nothing", "/_mock/sessions/a/api/v1/nothing"):
+    for path in (*SERVED, "/", "/nothing", "/criteria/judge", "/_mock/sessions/a/api/v1/nothing"):
         body = content_of(answer(SERVICE, {}, path=path, method="TRACE"))
-        assert ("error" in body) is (path != JUDGE)
+        assert ("error" in body) is (not path.endswith("/criteria/judge"))
         assert body.pop("error", body) in ({"code": body["code"], "message": body["message"]}, body)
 
 
