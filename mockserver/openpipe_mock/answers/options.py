@@ -25,7 +25,7 @@ MODES = {
 class HeaderOptions:
     """What the headers ask for. `tags`: as they were sent. `criteria`: the raw value of `op-criteria`.
 
-    `log`: None where `op-log-request` is missing.
+    `log`: None where there is no such header at all.
     """
 
     log: bool | None = None
@@ -38,7 +38,6 @@ class HeaderOptions:
 TAGS = "header op-tags"
 BAD_TAGS = "Failed to parse tags"
 """The service's words for tags that are no flat object (sdk)."""
-_LOGS = {"true": True, "false": False, "": None}
 _NONE = HeaderOptions()
 _NAMES = frozenset((b"op-cache", b"op-log-request", b"op-tags", b"op-criteria"))
 
@@ -49,7 +48,7 @@ def read_options(headers: Headers) -> HeaderOptions:
         return _NONE
     reads, writes = MODES[_one_of(headers, "op-cache", tuple(MODES), "false")]
     return HeaderOptions(
-        log=_LOGS[_one_of(headers, "op-log-request", ("true", "false"), "")],
+        log=_one_of(headers, "op-log-request", ("true", "false"), "true") == "true",
         tags=_tags(headers.get(b"op-tags", b"{}")),
         reads_cache=reads,
         writes_cache=writes,
@@ -59,9 +58,7 @@ def read_options(headers: Headers) -> HeaderOptions:
 
 def _one_of(headers: Headers, name: str, known: tuple[str, ...], default: str) -> str:
     """The value of a header, which must be one of `known`. Raises BadRequest for any other."""
-    if name.encode() not in headers:
-        return default
-    value = headers[name.encode()].strip().decode("utf-8", "replace")
+    value = headers.get(name.encode(), default.encode()).strip().decode("utf-8", "replace")
     if value in known:
         return value
     told = f"expected {described({'enum': known}, {})}, got {quoted(value)}."

@@ -121,7 +121,7 @@ def _answered(
 
 
 def _is_logged(chosen: HeaderOptions, body: Any) -> bool:
-    """Whether a call is logged: by the header, or without it by the body's `store` (sdk)."""
+    """Whether a call is logged: by its `op-*` headers, or without any by the body's `store` (sdk)."""
     return chosen.log if chosen.log is not None else isinstance(body, dict) and body.get("store") is True
 
 

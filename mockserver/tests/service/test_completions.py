@@ -228,14 +228,15 @@ def test_the_latest_call_is_shown_and_each_key_sees_its_own() -> None:
 def test_a_call_is_logged_only_where_that_is_asked_for() -> None:
     service = Service()
     completion(service, asking("a"), op_log_request="true")
-    for headers in (sent_with(), sent_with(op_tags={"a": "b"}), sent_with(op_log_request="false")):
+    for headers in (sent_with(), sent_with(op_log_request="false", op_tags={"a": "b"})):
         assert answer(service, asking("b"), path=CHAT, headers=headers).status == 200
         refused(answer(service, {}, path=CHAT, headers=headers))
     completion(service, asking("c", store=True), op_log_request="false")
     assert latest(service)["reqPayload"] == asking("a")
-    for _ in range(2):
-        assert answer(service, asking("d", store=True), path=CHAT, headers=sent_with()).status == 200
-    assert latest(service)["reqPayload"] == asking("d", store=True)
+    judged = sent_with(op_criteria=["helpful"])
+    for body, headers in ((asking("d", store=True), sent_with()), (asking("e"), judged)):
+        assert answer(service, body, path=CHAT, headers=headers).status == 200
+        assert latest(service)["reqPayload"] == body
 
 
 @pytest.mark.parametrize(

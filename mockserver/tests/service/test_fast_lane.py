@@ -467,11 +467,17 @@ def test_who_changes_what_the_journal_shows_changes_nothing_that_comes() -> None
         assert list(shown) == ["helpful"]
 
 
-def test_a_call_that_is_stored_is_logged_each_time() -> None:
-    service = Service()
-    app, request = DirectApp(service), json.dumps({**PLAIN_CHAT, "store": True}).encode()
-    assert [sent(app, request, HEADERS, path=CHAT)[0] for _ in range(3)] == [200] * 3
-    assert [len(calls) for calls in logged(service)] == [3]
+def test_a_call_that_is_stored_or_judged_is_logged_each_time() -> None:
+    judged = {**HEADERS, b"op-criteria": b'["helpful"]'}
+    for headers, body, times in (
+        (HEADERS, {**PLAIN_CHAT, "store": True}, [3]),
+        (judged, PLAIN_CHAT, [3]),
+        (HEADERS, PLAIN_CHAT, []),
+    ):
+        service = Service()
+        app, request = DirectApp(service), json.dumps(body).encode()
+        assert [sent(app, request, headers, path=CHAT)[0] for _ in range(3)] == [200] * 3
+        assert [len(calls) for calls in logged(service)] == times
 
 
 # Bounds

@@ -132,7 +132,7 @@ TRIPS: dict[str, tuple[int, Callable[[Service], object]]] = {
     "a refused request": (2, lambda service: answer(service, b"{")),
     "a chat request": (2, chat),
     "a chat request that is logged": (3, lambda service: chat(service, op_log_request="true")),
-    "a chat request answered from the cache": (3, lambda service: chat(service, op_cache="readOnly")),
+    "a chat request answered from the cache": (4, lambda service: chat(service, op_cache="readOnly")),
     "one that may make no session": (3, lambda service: answer(service, headers={b"x-mock-session": b"new"})),
 }
 
