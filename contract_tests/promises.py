@@ -14,7 +14,7 @@ from openpipe_mock.contract.findings import CaseResult, Finding
 from openpipe_mock.contract.probe import Exchange, Request
 
 from . import invariants
-from .invariants import message_suffix
+from .invariants import crashed, message_suffix
 from .run import Reach, Run, Unjudged
 from .settings import RunSettings
 
@@ -179,7 +179,7 @@ class CaseContext:
         return exchange
 
     def exchanges(self) -> list[Exchange]:
-        """The exchanges of the case's requests. Raises Unjudged where the server was busy or silent."""
+        """The exchanges of the case's requests. Raises Unjudged for one that is busy, silent or crashed."""
         return [require_answer(self.ask(request)) for request in self.case.requests]
 
     def answers(self) -> list[Exchange]:
@@ -202,11 +202,20 @@ class CaseContext:
         return self.used[-1] if self.used else None
 
 
+def refusal(context: CaseContext, exchange: Exchange) -> Iterator[Finding]:
+    """A finding where a valid request, with ids that are known, was not answered by 200."""
+    if not exchange.ok:
+        sentence = f"a valid request was answered by {exchange.status}{message_suffix(exchange)}"
+        yield context.broken(sentence, about=exchange)
+
+
 def require_answer(exchange: Exchange) -> Exchange:
     if exchange.busy:
         raise Unjudged(f"the server was busy ({exchange.status})")
     if exchange.failure:
         raise Unjudged(exchange.failure)
+    if crashed(exchange):
+        raise Unjudged(f"the server crashed ({exchange.status})")
     return exchange
 
 

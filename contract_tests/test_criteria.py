@@ -1,5 +1,6 @@
 """Rules about `op-criteria`: results for each criterion that is asked for, and the best choice first."""
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from .promises import (
     CaseContext,
     Variant,
     one_case,
+    refusal,
     require_answer,
     require_object,
     require_success,
@@ -39,6 +41,31 @@ def results(choice: Choice) -> dict[str, Json]:
 def asked_criteria(settings: RunSettings) -> list[str]:
     """One id for each criterion of the run: no source says which keys two versions of one get."""
     return list({plain(criterion): criterion for criterion in reversed(settings.criteria)}.values())[::-1]
+
+
+def in_both_spellings(settings: RunSettings) -> list[Variant]:
+    """A case with the header as JavaScript writes it, and as Python does, with spaces."""
+    asked = asked_criteria(settings)
+    dense = chatting(settings, criteria=asked)
+    kept = [pair for pair in dense.headers if pair[0] != "op-criteria"]
+    spaced = replace(dense, headers=(*kept, ("op-criteria", json.dumps(asked))))
+    return [Variant((dense, spaced), further=len(asked))]
+
+
+@rule_for("criteria.header", in_both_spellings, rank=3)
+def test_criteria_that_the_judge_knows_can_be_asked_for(context: CaseContext) -> Iterator[Finding]:
+    for request in context.case.requests:
+        exchange = require_answer(context.ask(request))
+        if exchange.refused:
+            prove_known(context)
+        yield from refusal(context, exchange)
+
+
+def prove_known(context: CaseContext) -> None:
+    """Raise Unjudged unless the judge knows each criterion of the run."""
+    for criterion in asked_criteria(context.settings):
+        if not require_answer(context.ask(judging(context.settings, criterion))).ok:
+            raise Unjudged(f"the judge doesn't know {criterion} either")
 
 
 def scored(settings: RunSettings) -> Request:
@@ -184,28 +211,6 @@ def test_the_order_of_criteria_says_nothing(context: CaseContext) -> Iterator[Fi
     if first != second:
         yield context.broken(
             "the choices differ from those for the same criteria in another order.", "/choices"
-        )
-
-
-def plain_and_latest(settings: RunSettings) -> list[Variant]:
-    return [
-        Variant(
-            (best_of(settings, criteria=(name,)), best_of(settings, criteria=(f"{name}@{version}",))),
-            facts=name,
-        )
-        for name, version in settings.latest[:1]
-    ]
-
-
-@rule_for("criteria.latest", plain_and_latest, rank=43)
-def test_a_plain_id_gets_the_results_of_the_latest_version(context: CaseContext) -> Iterator[Finding]:
-    first, second = (
-        [sorted(map(json_of, results(choice).values())) for choice in choices(answer)]
-        for answer in context.bodies()
-    )
-    if first != second:
-        yield context.broken(
-            f"the results of {context.facts} differ from those of its latest version.", "/choices"
         )
 
 
