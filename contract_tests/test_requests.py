@@ -151,11 +151,17 @@ def invalid(endpoint: str) -> MakeVariants:
             start = settings.seed % len(group)
             place = starts[opening(group[0])] = starts.get(opening(group[0]), 0) + 1
             for turn, edit in enumerate(group[start:] + group[:start]):
-                rank = REST + turn if turn else opening(edit) + SPREAD * place / MOST_PAIRS
+                further = turn and not is_relied_on(edit)
+                rank = REST + turn if further else opening(edit) + SPREAD * place / MOST_PAIRS
                 name = f"{edit.component}.{kind(edit)}"
                 yield Variant((edited(settings, edit),), name, edit, edit.level, rank, slug(edit.name))
 
     return make_variants
+
+
+def is_relied_on(edit: Edit) -> bool:
+    """Whether clients rely on just this refusal: of a chat request without messages, or without a model."""
+    return edit.endpoint == "chat" and edit.rule == "required" and edit.level == "sdk"
 
 
 @cache
