@@ -249,6 +249,17 @@ def _broken_checks(result: CaseResult) -> set[str]:
     return {finding.check for finding in result.findings if finding.kind == "broken"}
 
 
+def _deciding(result: CaseResult, settings: RunSettings) -> set[str]:
+    """The broken checks that fail the run. What is only reported is not worth asking again for."""
+    own = result.check
+    return {
+        finding.check
+        for finding in result.findings
+        if finding.kind == "broken"
+        and settings.decides(finding.level or (own if finding.check == own.id else find(finding.check)).level)
+    }
+
+
 def judge_case(case: Case, run: Run) -> CaseResult:
     """Judge a case, and once more where it broke: a check that holds then is flaky."""
     before = run.probe.sent
@@ -261,7 +272,7 @@ def _judge_if_reachable(case: Case, run: Run) -> CaseResult:
         return CaseResult(case.check, unjudged=f"{case.needs} could not be reached")
     first = _attempt(case, run)
     broken = _broken_checks(first)
-    news = broken - run.confirmed
+    news = _deciding(first, run.settings) - run.confirmed
     if not news or run.dead or run.probe.left < case.cost:
         return _whole(case, first, broken)
     second = _attempt(case, run, fresh=True)
