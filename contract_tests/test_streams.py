@@ -17,7 +17,7 @@ from .promises import (
     rule_for,
 )
 from .run import Unjudged
-from .settings import RunSettings
+from .settings import RunSettings, economical
 from .streams import Joined
 from .test_completions import CUT_SHORT, NAMED, calls, choices, message, named, no_object
 
@@ -85,7 +85,8 @@ def test_a_streamed_call_is_whole(context: CaseContext) -> Iterator[Finding]:
 
 
 def broken_stream(settings: RunSettings) -> Any:
-    return post(CHAT, wire({"model": settings.model, "stream": True}), *logging(settings))
+    body = economical(settings, {"model": settings.model, "stream": True})
+    return post(CHAT, wire(body), *logging(settings))
 
 
 @rule_for("chat.stream.errors", one_case(broken_stream), rank=12)

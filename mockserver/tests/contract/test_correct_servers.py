@@ -16,8 +16,12 @@ from openpipe_mock.contract.target import RunOptions
 from tests.correct.freedoms import FREEDOMS, TABLE, Freedom, Wire, table
 from tests.correct.servers import SERVERS, STRANGERS
 from tests.environments import ROOT
-from tests.judging import KNOWN, states, told
+from tests.judging import KNOWN, states, told, verdict_on
+from tests.reference.habits import Habits
+from tests.reference.http import JUDGE, App, Event, Raw, Receive, Send, received, sent
 from tests.reference.killing import SHARE, part
+from tests.reference.mutation import each_result, having
+from tests.reference.server import Reference
 from tests.reference.variants import VARIANTS
 
 pytestmark = pytest.mark.slow
@@ -80,6 +84,37 @@ def test_a_correct_server_breaks_nothing_when_everything_is_asked(name: str) -> 
 @pytest.mark.parametrize("name", part(part([*STRANGERS, *VARIANTS])))
 def test_a_correct_server_breaks_nothing_when_several_requests_are_under_way(name: str) -> None:
     assert_kept(judged(name, **SEVERAL_AT_ONCE, seed=4))
+
+
+VERSIONS = ("judge.latest", "judge.versions", "criteria.latest", "criteria.versions")
+
+
+class Cached:
+    """A server whose moods change, and which gives the same answer to the same bytes."""
+
+    def __init__(self) -> None:
+        self.server, self.known = Reference(Habits(unstable=True)), dict[Any, Raw]()
+
+    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
+        request = await received(scope, receive)
+        asked = (request.path, request.headers.get("op-criteria"), request.body)
+        if asked not in self.known:
+            self.known[asked] = self.server.reply(request)
+        await sent(self.known[asked], send)
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        having(JUDGE, score=1)(Habits()),
+        each_result(lambda result: {**result, "score": 1})(Habits()),
+        Cached(),
+    ],
+    ids=["judges-all-alike", "judges-all-choices-alike", "moody-with-a-cache"],
+)
+def test_who_may_know_versions_is_not_said_to_ignore_them(app: App) -> None:
+    result = verdict_on(app, only=VERSIONS)
+    assert not result.deciding("broken", "flaky"), told(result)
 
 
 @pytest.mark.parametrize(
