@@ -87,6 +87,10 @@ REFUSED: tuple[tuple[str, Where], ...] = (
     ("response_format.json_schema.object", form("json_schema")),
     ("metadata.value.null", lambda body: None in (body.get("metadata") or {}).values()),
     ("stream_options.open", lambda body: len(body.get("stream_options") or {}) > 1),
+    (
+        "functions.item.strict.null",
+        lambda body: any(each.get("strict", "") is None for each in body.get("functions") or ()),
+    ),
     ("temperature.null", lambda body: body.get("temperature", 0) is None),
     ("store.true", has("store")),
 )

@@ -98,6 +98,10 @@ REFUSED: tuple[tuple[str, Where], ...] = (
     ("input.messages.developer.bare", some(lambda message: "content" not in message)),
     ("input.messages.assistant.content.null", nothing("content", messages)),
     ("input.messages.assistant.content.null-word", some(lambda message: message.get("content") == "null")),
+    (
+        "input.messages.function.content.null",
+        some(lambda message: message["role"] == "function" and message.get("content") is None),
+    ),
     ("input.messages.user.content.empty", some(lambda message: message.get("content") == [])),
     ("input.messages.user.content.items", part("text")),
     ("input.messages.user.content.image_url.object", part("image_url")),
