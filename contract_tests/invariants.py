@@ -66,7 +66,12 @@ def crashed(exchange: Exchange) -> bool:
 
 
 def _crash_level(exchange: Exchange) -> str:
-    """The level of a failure: documented where the page promises a judgement, else "" for the check's own."""
+    """The level of a failure; "" for the check's own.
+
+    The page promises a judgement to a valid request. No client sends another method than POST.
+    """
+    if exchange.request.method != "POST":
+        return "source"
     return "documented" if exchange.request.endpoint == "judge" and is_valid(exchange.request) else ""
 
 

@@ -56,7 +56,7 @@ def asked_twice(make: Make, settings: RunSettings, ids: Iterable[str]) -> tuple[
 def scores(request: Request, answer: dict[str, Json]) -> Scores:
     """The scores in an answer of either endpoint, each by what was judged."""
     if request.endpoint == "judge":
-        return {request.body.decode().rpartition('"content":')[2].rstrip(): answer.get("score")}
+        return {request.value()["output"]["content"]: answer.get("score")}
     found = [(json_of(message(choice)), [*results(choice).values()]) for choice in choices(answer)]
     return {text: own[0].get("score") for text, own in found if len(own) == 1 and isinstance(own[0], dict)}
 

@@ -84,6 +84,7 @@ def test_the_errors_of_a_broken_request_are_looked_at() -> None:
     [
         (Exchange(judging(SETTINGS), 500), "judge.no_5xx", "documented"),
         (Exchange(judging(SETTINGS, input=7), 500), "judge.no_5xx", ""),
+        (Exchange(replace(judging(SETTINGS), method="GET"), 501), "judge.no_5xx", "source"),
         (Exchange(chatting(SETTINGS), 502), "chat.no_5xx", ""),
         (Exchange(chatting(SETTINGS), 500, failure="it broke off within the answer"), "chat.answers", ""),
         (Exchange(chatting(SETTINGS), failure="no answer in time"), "chat.answers", ""),

@@ -118,6 +118,7 @@ REPORTED: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("Token counts don't add up.", "chat.usage.sum"),
         ("Each chunk has the role.", "chat.stream.role"),
         ("Issues say where.", "judge.error.issues_closed"),
+        ("A method that nobody sends is answered 501.", "judge.no_5xx"),
     ),
     "behind-a-proxy": (
         ("A wrong method or path gets an error in another form.", "errors.unknown_path"),

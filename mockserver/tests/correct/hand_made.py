@@ -46,7 +46,9 @@ class Handler(socketserver.StreamRequestHandler):
         try:
             if method == "HEAD":
                 self.write("204", {}, b"")
-            elif method != "POST" or path not in ("/api/v1/criteria/judge", "/api/v1/chat/completions"):
+            elif method != "POST":
+                self.write("501", {"CONTENT-type": "text/plain"}, b"POST is all there is")
+            elif path not in ("/api/v1/criteria/judge", "/api/v1/chat/completions"):
                 raise Refused(404, "Not found")
             else:
                 self.answer(path, headers, body)
