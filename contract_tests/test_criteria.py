@@ -119,16 +119,13 @@ def test_the_best_choice_comes_first(context: CaseContext) -> Iterator[Finding]:
         every = choices(require_object(exchange))
         if not all(results(choice) for choice in every):
             raise Unjudged("choices without results can't be told apart")
-        counting, with_errored = (
-            [scores(results(choice), errored=errored) for choice in every] for errored in (False, True)
-        )
-        if not any(with_errored):
+        counted = {errored: [scores(results(choice), errored) for choice in every] for errored in ERRORED}
+        if not any(counted["own"]):
             raise Unjudged("no result has a score that is a number")
-        # A mean that counts errors as 0 orders as the sum does.
-        ways = product((math.fsum, mean), (counting, with_errored))
+        ways = product(COMBINATIONS, counted.values())
         if not any(falls([combine(each) for each in found]) for combine, found in ways):
-            totals = [round(math.fsum(each), 6) for each in counting]
-            sentence = f"the choices' scores add up to {totals}, which is no falling order under sum or mean."
+            totals = [round(math.fsum(each), 6) for each in counted["none"]]
+            sentence = f"the scores add up to {totals}; neither sum, mean, product nor least falls."
             yield context.broken(sentence, "/choices", about=exchange)
 
 
@@ -136,20 +133,32 @@ def falls(totals: list[float]) -> bool:
     return all(first >= second - NEARLY for first, second in pairwise(totals))
 
 
-def scores(found: dict[str, Json], *, errored: bool) -> list[float]:
-    """The scores of results. `errored` includes those of errored results, which no source decides."""
-    return [
-        result["score"]
-        for result in found.values()
-        if isinstance(result, dict)
-        and isinstance(result.get("score"), int | float)
-        and not isinstance(result["score"], bool)
-        and (errored or result.get("status") != "error")
-    ]
+ERRORED = ("none", "own", "zero")
+"""What an errored result may count for, which no source decides: nothing, its own score, or 0."""
+
+
+def scores(found: dict[str, Json], errored: str) -> list[float]:
+    """The scores of results; `errored` is one of ERRORED."""
+    counted: list[float] = []
+    for result in (each for each in found.values() if isinstance(each, dict)):
+        score, fails = result.get("score"), result.get("status") == "error"
+        if fails and errored == "zero":
+            counted.append(0.0)
+        elif isinstance(score, int | float) and not isinstance(score, bool):
+            counted += [] if fails and errored == "none" else [score]
+    return counted
 
 
 def mean(numbers: list[float]) -> float:
     return math.fsum(numbers) / len(numbers) if numbers else 0.0
+
+
+def least(numbers: list[float]) -> float:
+    return min(numbers, default=0.0)
+
+
+COMBINATIONS = (math.fsum, mean, math.prod, least)
+"""The ways to combine scores that are judged as correct, since no source names one."""
 
 
 def both_versions(settings: RunSettings) -> list[Variant]:

@@ -142,6 +142,8 @@ HABITS: Mapping[str, tuple[tuple[str, str, Any], ...]] = {
         ("Choices are numbered anew when they are sorted.", "index", "renumbered"),
         ("An unknown criterion fails the whole request.", "unknown_criterion", "fails"),
     ),
+    "one-model-behind": (("Scores are multiplied.", "combined", "product"),),
+    "always-judging": (("The least score counts.", "combined", "least"),),
     "reward-models": (
         ("Choices keep their index when they are sorted.", "index", "kept"),
         ("Criteria are reward models: usage and no explanation.", "reward", True),

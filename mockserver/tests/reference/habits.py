@@ -12,7 +12,7 @@ class Habits:
     """
 
     # Scores and sorting
-    combined: Literal["mean", "sum"] = "mean"
+    combined: Literal["mean", "sum", "product", "least"] = "mean"
     errored: Literal["zero", "score", "left-out"] = "zero"
     """What an errored result counts for: nothing, its own score, or not at all."""
     failing: int = 0

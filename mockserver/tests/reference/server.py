@@ -386,7 +386,13 @@ class Reference:
         counted = [result for result in results if result["status"] == "success"]
         if self.habits.errored == "score":
             counted = [result for result in results if "score" in result]
-        total = sum((Fraction(round(100 * result["score"]), 100) for result in counted), Fraction(0))
+        scores = [Fraction(round(100 * result["score"]), 100) for result in counted]
+        if self.habits.combined in ("product", "least"):
+            lacking = len(results) - len(scores) if self.habits.errored == "zero" else 0
+            scores += [Fraction(0)] * lacking
+            combine = min if self.habits.combined == "least" else math.prod
+            return Fraction(combine(scores or [Fraction(0)]))
+        total = sum(scores, Fraction(0))
         if self.habits.combined == "sum":
             return total
         divisor = len(counted) if self.habits.errored == "left-out" else len(results)

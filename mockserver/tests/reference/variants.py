@@ -109,7 +109,7 @@ VARIANTS: Mapping[str, Habits] = {
         chat_takes_null=False,
         criteria_in_stream="sorted",
         index="kept",
-        combined="sum",
+        combined="product",
         unknown="stripped",
         null_is_absent=False,
         wrong_method=404,
@@ -119,6 +119,7 @@ VARIANTS: Mapping[str, Habits] = {
     ),
     "always-judging": Habits(
         unasked=True,
+        combined="least",
         failing=3,
         errored="left-out",
         explanation=False,
