@@ -125,7 +125,7 @@ def test_the_best_choice_comes_first(context: CaseContext) -> Iterator[Finding]:
         ways = product(COMBINATIONS, counted.values())
         if not any(falls([combine(each) for each in found]) for combine, found in ways):
             totals = [round(math.fsum(each), 6) for each in counted["none"]]
-            sentence = f"the scores add up to {totals}; neither sum, mean, product nor least falls."
+            sentence = f"the scores add up to {totals}, no falling order under sum, mean, product or least."
             yield context.broken(sentence, "/choices", about=exchange)
 
 
