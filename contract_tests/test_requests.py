@@ -160,8 +160,8 @@ def invalid(endpoint: str) -> MakeVariants:
 
 
 def is_relied_on(edit: Edit) -> bool:
-    """Whether clients rely on just this refusal: of a chat request without messages, or without a model."""
-    return edit.endpoint == "chat" and edit.rule == "required" and edit.level == "sdk"
+    """Whether this refusal counts by itself: of a request without a member that its top needs."""
+    return edit.rule == "required" and edit.component in TOPS and edit.level != "decision"
 
 
 @cache
