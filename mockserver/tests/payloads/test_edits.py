@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.levels import LEVELS
 from openpipe_mock.core.pointers import pointer_to
 from openpipe_mock.openapi.endpoints import BASE
@@ -302,7 +303,7 @@ def sent(service: Service, endpoint: str, body: Json, headers: dict[str, str]) -
 @pytest.mark.slow
 @both
 def test_our_server_takes_each_positive_and_refuses_each_edit(endpoint: str) -> None:
-    service, chat = Service(), endpoint == "chat"
+    service, chat = Service(Settings(validation="exact")), endpoint == "chat"
     for positive in (*positives(endpoint), *(header_positives() if chat else ())):
         assert sent(service, endpoint, positive.body, positive.headers) == 200, positive.name
     for edit in (*edits(endpoint), *(header_edits() if chat else ())):

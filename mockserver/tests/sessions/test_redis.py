@@ -784,6 +784,7 @@ ENTRY = Entry(
     faults=["f"],
     passed=(("/f", "why"),),
     violations=("v",),
+    tolerated=("/messages/0/name",),
     notes=("n",),
     body_left_out=1,
     answer_left_out=2,
