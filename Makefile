@@ -126,7 +126,7 @@ as_pip = export UV_NO_CONFIG=1 UV_CACHE_DIR=.cache/uv/cache UV_INDEX_STRATEGY=un
 with_fixtures := $(addprefix $(envs)/fixtures-,$(addsuffix /.done,openpipe openai litellm))
 python_clients := $(addprefix $(envs)/,$(addsuffix /.done,openpipe openai langchain)) $(with_fixtures)
 
-node_clients := $(addprefix $(envs)/,$(addsuffix /.done,node prism))
+node_clients := $(addprefix $(envs)/,$(addsuffix /.done,node prism aimock))
 
 built_clients := $(addprefix $(envs)/,$(addsuffix /.done,wheel sdist mockserver-client examples))
 

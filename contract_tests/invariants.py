@@ -12,6 +12,7 @@ from openpipe_mock.openapi.spec import contract
 
 from . import streams
 from .schemas import first_violations
+from .validity import is_valid
 
 Findings = Iterator[Finding]
 
@@ -22,37 +23,59 @@ def examined(exchange: Exchange) -> Iterator[str]:
     if not area:
         return
     yield f"{area}.answers"
-    if not exchange.status or exchange.busy:
+    if not exchange.status or exchange.busy or (exchange.failure and crashed(exchange)):
         return
-    yield from (f"{area}.no_5xx", f"{area}.response.status")
+    yield f"{area}.no_5xx"
+    if exchange.refused:
+        own = ("closed",) if area == "judge" else ("detail",)
+        yield from (f"{area}.error.{name}" for name in ("body", "content_type", "issues_closed", *own))
+    elif is_valid(exchange.request):
+        yield from _examined_of_success(area, exchange)
+
+
+def _examined_of_success(area: str, exchange: Exchange) -> Iterator[str]:
+    yield f"{area}.response.status"
     if _streamed(exchange):
         yield from streams.EXAMINED
     elif exchange.ok:
         yield from (f"{area}.response.{name}" for name in ("content_type", "json", "schema", "score"))
         yield from ("chat.response.nulls", "chat.usage.sum") if area == "chat" else ()
-    elif exchange.refused:
-        own = ("closed",) if area == "judge" else ("detail",)
-        yield from (f"{area}.error.{name}" for name in ("body", "content_type", "issues_closed", *own))
 
 
 def broken(exchange: Exchange) -> Findings:
-    """Every violation that one answer shows on its own."""
+    """Every violation that one answer shows on its own. Successes count only as answers to valid requests."""
     area = exchange.request.endpoint
     if not area:
         return
     if exchange.failure:
-        yield Finding(f"{area}.answers", f"{exchange.failure}.")
+        yield Finding(f"{area}.answers", f"{exchange.failure}.", level=_crash_level(exchange))
     elif exchange.hangups > 1:
         sentence = f"it hung up on kept connections without an answer, {exchange.hangups} times so far."
         yield Finding(f"{area}.answers", sentence)
-    if not exchange.status or exchange.busy:
+    if not exchange.status or exchange.busy or (exchange.failure and crashed(exchange)):
         return
-    if exchange.status >= 500:
-        yield Finding(f"{area}.no_5xx", f"answered {exchange.status}{message_suffix(exchange)}")
-    elif exchange.status < 400:
-        yield from _success(area, exchange)
+    elif crashed(exchange):
+        sentence = f"answered {exchange.status}{message_suffix(exchange)}"
+        yield Finding(f"{area}.no_5xx", sentence, level=_crash_level(exchange))
     elif exchange.refused:
         yield from _refusal(area, exchange)
+    elif is_valid(exchange.request):
+        yield from _success(area, exchange)
+
+
+def crashed(exchange: Exchange) -> bool:
+    """Whether the server failed. That is told once, by `no_5xx`, whichever checks look at the exchange."""
+    return exchange.status >= 500 and not exchange.busy and bool(exchange.request.endpoint)
+
+
+def _crash_level(exchange: Exchange) -> str:
+    """The level of a failure; "" for the check's own.
+
+    The page promises a judgement to a valid request. No client sends another method than POST.
+    """
+    if exchange.request.method != "POST":
+        return "source"
+    return "documented" if exchange.request.endpoint == "judge" and is_valid(exchange.request) else ""
 
 
 def message_suffix(exchange: Exchange) -> str:
@@ -76,8 +99,6 @@ def _success(area: str, exchange: Exchange) -> Findings:
         target = exchange.header("location")
         where = f" to {target}" if target else ""
         yield Finding(f"{area}.response.status", f"expected 200, got {exchange.status}{where}.")
-    elif exchange.failure:
-        return
     elif _streamed(exchange):
         yield from streams.broken(exchange)
     else:

@@ -15,7 +15,7 @@ from openpipe_mock.contract.findings import CaseResult, Finding
 from openpipe_mock.contract.probe import Exchange, Request
 
 from . import invariants
-from .invariants import message_suffix
+from .invariants import crashed, message_suffix
 from .run import SPENT, Reach, Run, Unjudged
 from .settings import RunSettings
 
@@ -194,7 +194,7 @@ class CaseContext:
         return exchange
 
     def exchanges(self) -> list[Exchange]:
-        """The exchanges of the case's requests. Raises Unjudged where the server was busy or silent."""
+        """The exchanges of the case's requests. Raises Unjudged for one that is busy, silent or crashed."""
         return [require_answer(self.ask(request)) for request in self.case.requests]
 
     def answers(self) -> list[Exchange]:
@@ -217,11 +217,20 @@ class CaseContext:
         return self.used[-1] if self.used else None
 
 
+def refusal(context: CaseContext, exchange: Exchange) -> Iterator[Finding]:
+    """A finding where a valid request, with ids that are known, was not answered by 200."""
+    if not exchange.ok:
+        sentence = f"a valid request was answered by {exchange.status}{message_suffix(exchange)}"
+        yield context.broken(sentence, about=exchange)
+
+
 def require_answer(exchange: Exchange) -> Exchange:
     if exchange.busy:
         raise Unjudged(f"the server was busy ({exchange.status})")
     if exchange.failure:
         raise Unjudged(exchange.failure)
+    if crashed(exchange):
+        raise Unjudged(f"the server crashed ({exchange.status})")
     return exchange
 
 
@@ -257,6 +266,17 @@ def _broken_checks(result: CaseResult) -> set[str]:
     return {finding.check for finding in result.findings if finding.kind == "broken"}
 
 
+def _deciding(result: CaseResult, settings: RunSettings) -> set[str]:
+    """The broken checks that fail the run. What is only reported is not worth asking again for."""
+    own = result.check
+    return {
+        finding.check
+        for finding in result.findings
+        if finding.kind == "broken"
+        and settings.decides(finding.level or (own if finding.check == own.id else find(finding.check)).level)
+    }
+
+
 def judge_case(case: Case, run: Run) -> CaseResult:
     """Judge a case, and once more where it broke: a check that holds then is flaky."""
     before = run.sent
@@ -269,7 +289,7 @@ def _judge_if_reachable(case: Case, run: Run) -> CaseResult:
         return CaseResult(case.check, unjudged=f"{case.needs} could not be reached")
     first = _attempt(case, run)
     broken = _broken_checks(first)
-    news = broken - run.confirmed
+    news = _deciding(first, run.settings) - run.confirmed
     if not news or run.dead or run.reserve < case.cost:
         return _whole(case, first, broken)
     run.ahead.settle()

@@ -6,7 +6,7 @@ from typing import Any
 
 from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Exchange, parse_json
-from openpipe_mock.core.eventstream import DONE_DATA, Event
+from openpipe_mock.core.eventstream import DONE_DATA, Event, client_trouble
 
 from .schemas import first_violations
 
@@ -15,13 +15,29 @@ _Chunk = dict[str, Any]
 
 EXAMINED = tuple(
     f"chat.stream.{name}"
-    for name in ("content_type", "no_cache", "events", "chunks", "one_id", "role", "order", "finish", "end")
+    for name in (
+        "content_type",
+        "no_cache",
+        "events",
+        "readable",
+        "chunks",
+        "one_id",
+        "role",
+        "order",
+        "finish",
+        "end",
+    )
 )
 
 
 @dataclass
 class Joined:
-    """One choice of a stream. `first` is its first event, `late` has events with content after its end."""
+    """One choice of a stream.
+
+    first     its first event
+    late      events with content after its end
+    repeated  a piece of a call has the call's id or name once more
+    """
 
     content: str = ""
     refusal: str = ""
@@ -32,6 +48,7 @@ class Joined:
     reasons: list[str] = field(default_factory=list)
     late: list[int] = field(default_factory=list)
     role_first: bool = False
+    repeated: bool = False
 
     def add(self, number: int, choice: dict[str, Any]) -> None:
         """Append the piece of a choice from event `number`."""
@@ -56,15 +73,19 @@ class Joined:
     def add_call(self, call: dict[str, Any]) -> None:
         index = call.get("index")
         own = self.calls.setdefault(index if isinstance(index, int | float) else None, {})
+        piece = call["function"] if isinstance(call.get("function"), dict) else {}
+        again = [(own.get("id"), call.get("id")), (own.get("name"), piece.get("name"))]
+        self.repeated = self.repeated or any(before and before == now for before, now in again)
         own["id"] = own.get("id", "") + _text(call.get("id"))
-        if isinstance(call.get("function"), dict):
-            _extend(own, call["function"])
+        _extend(own, piece)
 
 
 def broken(exchange: Exchange) -> Findings:
     """Every violation that a stream shows on its own."""
     yield from _head(exchange)
     yield from _frames(exchange)
+    if trouble := client_trouble(exchange.body):
+        yield Finding("chat.stream.readable", f"{trouble}.")
     yield from _pieces(exchange)
     yield from _whole(exchange)
     yield from _end(exchange)

@@ -10,13 +10,22 @@ from openpipe_mock.contract.findings import Finding
 from openpipe_mock.openapi.violations import SchemaPlace, violations_of
 
 from .builders import ANSWER_SCHEMA, OTHER_TOOL, PROMPTS, TOOL, WEATHER, chatting
-from .promises import CaseContext, one_case, require_object, require_success, rule_for
+from .promises import (
+    CaseContext,
+    one_case,
+    refusal,
+    require_answer,
+    require_object,
+    require_success,
+    rule_for,
+)
 from .run import Unjudged
 from .settings import MOST_TOKENS, RunSettings
 
 Json = Any
 
 NAMED = {"type": "function", "function": {"name": "get_weather"}}
+"""The tool that is offered last, since a server that calls the first one doesn't look at the name."""
 CUT_SHORT = ("length", "content_filter")
 
 
@@ -64,8 +73,9 @@ def several(settings: RunSettings) -> Any:
 @rule_for("chat.choices.count", one_case(single, several), rank=5)
 def test_an_answer_has_as_many_choices_as_n_asks_for(context: CaseContext) -> Iterator[Finding]:
     for request, expected in zip(context.case.requests, (1, context.settings.choices), strict=True):
-        exchange = require_success(context.ask(request))
-        seen = len(choices(require_object(exchange)))
+        exchange = require_answer(context.ask(request))
+        yield from refusal(context, exchange)
+        seen = len(choices(require_object(exchange))) if exchange.ok else expected
         if seen != expected:
             yield context.broken(f"expected {expected} choices, got {seen}.", "/choices", about=exchange)
 
@@ -80,7 +90,7 @@ def test_choices_have_different_indexes(context: CaseContext) -> Iterator[Findin
 
 
 def named(settings: RunSettings) -> Any:
-    return chatting(settings, WEATHER, tools=[TOOL, OTHER_TOOL], tool_choice=NAMED)
+    return chatting(settings, WEATHER, tools=[OTHER_TOOL, TOOL], tool_choice=NAMED)
 
 
 def required(settings: RunSettings) -> Any:
@@ -129,18 +139,27 @@ def names(choice: dict[str, Json]) -> list[Json]:
     return [function.get("name") for function in calls(choice)]
 
 
-@rule_for("chat.tools.named", one_case(named), rank=41)
+def uncut(context: CaseContext) -> list[tuple[int, dict[str, Json]]]:
+    """The choices of the only answer that came to their end, by their place. Raises Unjudged without one."""
+    every = enumerate(choices(context.bodies()[0]))
+    found = [(number, choice) for number, choice in every if choice.get("finish_reason") not in CUT_SHORT]
+    if not found:
+        raise Unjudged("no choice came to its end")
+    return found
+
+
+@rule_for("chat.tools.named", one_case(named), rank=14)
 def test_the_named_tool_is_called(context: CaseContext) -> Iterator[Finding]:
-    for number, choice in enumerate(choices(context.bodies()[0])):
-        if set(names(choice)) != {"get_weather"}:
+    for number, choice in uncut(context):
+        if "get_weather" not in names(choice):
             yield context.broken(
                 f"expected a call of get_weather, got {names(choice) or 'none'}.", f"/choices/{number}"
             )
 
 
-@rule_for("chat.tools.required", one_case(required), rank=41)
+@rule_for("chat.tools.required", one_case(required), rank=14)
 def test_a_required_tool_is_called(context: CaseContext) -> Iterator[Finding]:
-    for number, choice in enumerate(choices(context.bodies()[0])):
+    for number, choice in uncut(context):
         if not names(choice) or not set(names(choice)) <= {"get_weather", "set_alarm"}:
             sentence = f"expected a call of an offered tool, got {names(choice) or 'none'}."
             yield context.broken(sentence, f"/choices/{number}")

@@ -1,5 +1,6 @@
 """Rules about `op-criteria`: results for each criterion that is asked for, and the best choice first."""
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from .promises import (
     CaseContext,
     Variant,
     one_case,
+    refusal,
     require_answer,
     require_object,
     require_success,
@@ -39,6 +41,31 @@ def results(choice: Choice) -> dict[str, Json]:
 def asked_criteria(settings: RunSettings) -> list[str]:
     """One id for each criterion of the run: no source says which keys two versions of one get."""
     return list({plain(criterion): criterion for criterion in reversed(settings.criteria)}.values())[::-1]
+
+
+def in_both_spellings(settings: RunSettings) -> list[Variant]:
+    """A case with the header as JavaScript writes it, and as Python does, with spaces."""
+    asked = asked_criteria(settings)
+    dense = chatting(settings, criteria=asked)
+    kept = [pair for pair in dense.headers if pair[0] != "op-criteria"]
+    spaced = replace(dense, headers=(*kept, ("op-criteria", json.dumps(asked))))
+    return [Variant((dense, spaced), further=len(asked))]
+
+
+@rule_for("criteria.header", in_both_spellings, rank=3)
+def test_criteria_that_the_judge_knows_can_be_asked_for(context: CaseContext) -> Iterator[Finding]:
+    for request in context.case.requests:
+        exchange = require_answer(context.ask(request))
+        if exchange.refused:
+            prove_known(context)
+        yield from refusal(context, exchange)
+
+
+def prove_known(context: CaseContext) -> None:
+    """Raise Unjudged unless the judge knows each criterion of the run."""
+    for criterion in asked_criteria(context.settings):
+        if not require_answer(context.ask(judging(context.settings, criterion))).ok:
+            raise Unjudged(f"the judge doesn't know {criterion} either")
 
 
 def scored(settings: RunSettings) -> Request:
@@ -92,16 +119,13 @@ def test_the_best_choice_comes_first(context: CaseContext) -> Iterator[Finding]:
         every = choices(require_object(exchange))
         if not all(results(choice) for choice in every):
             raise Unjudged("choices without results can't be told apart")
-        counting, with_errored = (
-            [scores(results(choice), errored=errored) for choice in every] for errored in (False, True)
-        )
-        if not any(with_errored):
+        counted = {errored: [scores(results(choice), errored) for choice in every] for errored in ERRORED}
+        if not any(counted["own"]):
             raise Unjudged("no result has a score that is a number")
-        # A mean that counts errors as 0 orders as the sum does.
-        ways = product((math.fsum, mean), (counting, with_errored))
+        ways = product(COMBINATIONS, counted.values())
         if not any(falls([combine(each) for each in found]) for combine, found in ways):
-            totals = [round(math.fsum(each), 6) for each in counting]
-            sentence = f"the choices' scores add up to {totals}, which is no falling order under sum or mean."
+            totals = [round(math.fsum(each), 6) for each in counted["none"]]
+            sentence = f"the scores add up to {totals}, no falling order under sum, mean, product or least."
             yield context.broken(sentence, "/choices", about=exchange)
 
 
@@ -109,20 +133,32 @@ def falls(totals: list[float]) -> bool:
     return all(first >= second - NEARLY for first, second in pairwise(totals))
 
 
-def scores(found: dict[str, Json], *, errored: bool) -> list[float]:
-    """The scores of results. `errored` includes those of errored results, which no source decides."""
-    return [
-        result["score"]
-        for result in found.values()
-        if isinstance(result, dict)
-        and isinstance(result.get("score"), int | float)
-        and not isinstance(result["score"], bool)
-        and (errored or result.get("status") != "error")
-    ]
+ERRORED = ("none", "own", "zero")
+"""What an errored result may count for, which no source decides: nothing, its own score, or 0."""
+
+
+def scores(found: dict[str, Json], errored: str) -> list[float]:
+    """The scores of results; `errored` is one of ERRORED."""
+    counted: list[float] = []
+    for result in (each for each in found.values() if isinstance(each, dict)):
+        score, fails = result.get("score"), result.get("status") == "error"
+        if fails and errored == "zero":
+            counted.append(0.0)
+        elif isinstance(score, int | float) and not isinstance(score, bool):
+            counted += [] if fails and errored == "none" else [score]
+    return counted
 
 
 def mean(numbers: list[float]) -> float:
     return math.fsum(numbers) / len(numbers) if numbers else 0.0
+
+
+def least(numbers: list[float]) -> float:
+    return min(numbers, default=0.0)
+
+
+COMBINATIONS = (math.fsum, mean, math.prod, least)
+"""The ways to combine scores that are judged as correct, since no source names one."""
 
 
 def both_versions(settings: RunSettings) -> list[Variant]:
@@ -184,28 +220,6 @@ def test_the_order_of_criteria_says_nothing(context: CaseContext) -> Iterator[Fi
     if first != second:
         yield context.broken(
             "the choices differ from those for the same criteria in another order.", "/choices"
-        )
-
-
-def plain_and_latest(settings: RunSettings) -> list[Variant]:
-    return [
-        Variant(
-            (best_of(settings, criteria=(name,)), best_of(settings, criteria=(f"{name}@{version}",))),
-            facts=name,
-        )
-        for name, version in settings.latest[:1]
-    ]
-
-
-@rule_for("criteria.latest", plain_and_latest, rank=43)
-def test_a_plain_id_gets_the_results_of_the_latest_version(context: CaseContext) -> Iterator[Finding]:
-    first, second = (
-        [sorted(map(json_of, results(choice).values())) for choice in choices(answer)]
-        for answer in context.bodies()
-    )
-    if first != second:
-        yield context.broken(
-            f"the results of {context.facts} differ from those of its latest version.", "/choices"
         )
 
 

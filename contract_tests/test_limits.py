@@ -90,15 +90,13 @@ def scripts(build: Builder) -> MakeVariants:
 @rule_for("judge.limits.messages", numbers(judged_messages), rank=48, alone=True)
 @rule_for("chat.limits.messages", numbers(chatted_messages), rank=48, alone=True)
 def test_larger_requests_are_taken(context: CaseContext) -> Iterator[Finding]:
-    """Send ever larger requests up to the first that isn't accepted, and report that one."""
+    """Send ever larger requests up to the first that isn't accepted, and report one that is refused."""
     for number, (request, rung) in enumerate(zip(context.case.requests, context.facts, strict=True)):
         exchange = context.ask(request)
-        if exchange.busy:
-            raise Unjudged(f"the server was busy at {rung}")
-        if exchange.failure or exchange.status >= 500:
-            seen = exchange.failure or f"answered {exchange.status}"
-            yield context.broken(f"the smallest failing rung is {rung}: {seen}.", about=exchange)
-            return
+        try:
+            require_answer(exchange)
+        except Unjudged as reason:
+            raise Unjudged(f"at {rung} {reason}") from None
         if exchange.refused:
             level = "" if number == 0 else "decision"
             yield context.broken(

@@ -10,11 +10,11 @@ from openpipe_mock.payloads.edits import Edit, edits, header_edits
 from openpipe_mock.payloads.valid import Positive, positives
 
 from . import invariants
-from .builders import OUTPUT, chatting, edited, judging, positive
-from .invariants import message_suffix
+from .builders import NO_LOG, OUTPUT, chatting, edited, judging, positive
+from .invariants import crashed, message_suffix
 from .merging import Group, Members, find_accepted, groups, is_null, level_of, request_showing
 from .planning import REST
-from .promises import CaseContext, MakeVariants, Variant, one_case, require_answer, rule_for
+from .promises import CaseContext, MakeVariants, Variant, one_case, refusal, require_answer, rule_for
 from .run import Run, Unjudged
 from .settings import RunSettings
 
@@ -40,7 +40,7 @@ def valid(endpoint: str) -> MakeVariants:
         places = {case.name: place for place in groups(endpoint) for case in place.members}
         every = positives(endpoint)
         if endpoint == "chat":
-            yield Variant((request_showing(settings, nulls()),), "nulls", None, "sdk", FIRST)
+            yield Variant((request_showing(settings, nulls()),), "nulls", None, "decision", FIRST)
         for number, case in enumerate([every[-1], *every[:-1]]):
             alone, level = (positive(settings, case),), level_of(case)
             if case.name in places:
@@ -81,16 +81,17 @@ def in_company(endpoint: str) -> MakeVariants:
 
 
 def accepted(context: CaseContext) -> Iterator[Finding]:
-    (exchange,) = context.exchanges()
-    if not exchange.ok:
-        yield context.broken(f"a valid request was answered by {exchange.status}{message_suffix(exchange)}")
+    for exchange in context.exchanges():
+        yield from refusal(context, exchange)
 
 
 def is_accepted(run: Run, ask: Callable[[Request], Exchange], members: Members) -> bool | None:
     """Whether some bodies are accepted as one, None where no answer came. Sent only if not known yet."""
     own = request_showing(run.settings, members)
     exchange = run.known(own) or ask(own)
-    return None if exchange.failure else require_answer(exchange).ok
+    if exchange.failure or crashed(exchange):
+        return None if exchange.failure else False
+    return require_answer(exchange).ok
 
 
 def blamed(run: Run, members: Members) -> list[Request]:
@@ -126,7 +127,7 @@ def test_branches_of_a_schema_are_accepted_in_one_body(context: CaseContext) -> 
     if fine < set(members):
         refused = ", ".join(case.name for case in members if case not in fine)
         raise Unjudged(f"refused for what is refused alone: {refused}")
-    answer = whole.failure or f"{whole.status}{message_suffix(whole)}"
+    answer = f"{require_answer(whole).status}{message_suffix(whole)}"
     yield context.broken(f"valid requests are accepted alone, and in one answered by {answer}", about=whole)
 
 
@@ -150,11 +151,17 @@ def invalid(endpoint: str) -> MakeVariants:
             start = settings.seed % len(group)
             place = starts[opening(group[0])] = starts.get(opening(group[0]), 0) + 1
             for turn, edit in enumerate(group[start:] + group[:start]):
-                rank = REST + turn if turn else opening(edit) + SPREAD * place / MOST_PAIRS
+                further = turn and not is_relied_on(edit)
+                rank = REST + turn if further else opening(edit) + SPREAD * place / MOST_PAIRS
                 name = f"{edit.component}.{kind(edit)}"
                 yield Variant((edited(settings, edit),), name, edit, edit.level, rank, slug(edit.name))
 
     return make_variants
+
+
+def is_relied_on(edit: Edit) -> bool:
+    """Whether this refusal counts by itself: of a request without a member that its top needs."""
+    return edit.rule == "required" and edit.component in TOPS and edit.level != "decision"
 
 
 @cache
@@ -240,7 +247,22 @@ def with_headers(*headers: tuple[str, str]) -> MakeVariants:
 
 
 @rule_for("chat.headers.official", with_headers(*OFFICIAL), rank=12)
+@rule_for("chat.headers.unlogged", with_headers(NO_LOG), rank=12)
 def test_the_official_clients_headers_are_taken(context: CaseContext) -> Iterator[Finding]:
+    return accepted(context)
+
+
+def instructed(settings: RunSettings) -> Request:
+    return chatting(settings, messages=[{"role": "system", "content": "Tell me the weather in Paris."}])
+
+
+def stored(settings: RunSettings) -> Request:
+    return chatting(settings, store=True, metadata={"prompt_id": "counting"})
+
+
+@rule_for("chat.system_alone", one_case(instructed), rank=8)
+@rule_for("chat.store", one_case(stored), rank=8)
+def test_what_the_provider_s_own_examples_send_is_taken(context: CaseContext) -> Iterator[Finding]:
     return accepted(context)
 
 

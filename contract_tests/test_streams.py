@@ -4,15 +4,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from openpipe_mock.contract.findings import Finding
-from openpipe_mock.contract.probe import Exchange
+from openpipe_mock.contract.probe import Exchange, wire
 
 from . import streams
-from .builders import TOOL, WEATHER, chatting, streaming
-from .promises import CaseContext, one_case, require_answer, require_object, rule_for
+from .builders import CHAT, OTHER_TOOL, TOOL, WEATHER, chatting, logging, post, streaming
+from .promises import (
+    CaseContext,
+    one_case,
+    refusal,
+    require_answer,
+    require_object,
+    rule_for,
+)
 from .run import Unjudged
-from .settings import RunSettings
+from .settings import RunSettings, economical
 from .streams import Joined
-from .test_completions import CUT_SHORT, NAMED, calls, choices, message, no_object
+from .test_completions import CUT_SHORT, NAMED, calls, choices, message, named, no_object
 
 Json = Any
 
@@ -26,7 +33,7 @@ def several(settings: RunSettings) -> Any:
 
 
 def calling(settings: RunSettings) -> Any:
-    return streaming(settings, WEATHER, tools=[TOOL], tool_choice=NAMED)
+    return streaming(settings, WEATHER, tools=[OTHER_TOOL, TOOL], tool_choice=NAMED)
 
 
 def joined(exchange: Exchange) -> dict[Any, Joined]:
@@ -39,8 +46,9 @@ def joined(exchange: Exchange) -> dict[Any, Joined]:
 
 @rule_for("chat.stream.text", one_case(streaming), rank=3)
 def test_a_stream_says_something(context: CaseContext) -> Iterator[Finding]:
-    (exchange,) = context.answers()
-    for index, choice in joined(exchange).items():
+    (exchange,) = context.exchanges()
+    yield from refusal(context, exchange)
+    for index, choice in (joined(exchange) if exchange.ok else {}).items():
         content = choice.content or choice.refusal or choice.calls or choice.call
         if not content and not set(choice.reasons) & set(CUT_SHORT):
             yield context.broken(f"the pieces of choice {index} add up to nothing.", "/events")
@@ -65,6 +73,10 @@ def test_a_streamed_call_is_whole(context: CaseContext) -> Iterator[Finding]:
     if not found:
         raise Unjudged("no tool was called to the end")
     for choice in found:
+        if choice.repeated:
+            yield context.broken("a call's id or name is repeated, and clients join the pieces.", "/events")
+        if set(choice.calls) != set(range(len(choice.calls))):
+            yield context.broken(f"the calls have the indexes {list(choice.calls)}.", "/events")
         for call in choice.calls.values():
             lacking = [name for name in ("id", "name") if not call.get(name)]
             trouble = f"without {' and '.join(lacking)}" if lacking else no_object(call.get("arguments", ""))
@@ -73,7 +85,8 @@ def test_a_streamed_call_is_whole(context: CaseContext) -> Iterator[Finding]:
 
 
 def broken_stream(settings: RunSettings) -> Any:
-    return chatting(settings, messages="no list", stream=True)
+    body = economical(settings, {"model": settings.model, "stream": True})
+    return post(CHAT, wire(body), *logging(settings))
 
 
 @rule_for("chat.stream.errors", one_case(broken_stream), rank=12)
@@ -98,7 +111,7 @@ def test_the_tokens_are_counted_at_the_end(context: CaseContext) -> Iterator[Fin
         streaming,
         chatting,
         calling,
-        lambda settings: chatting(settings, WEATHER, tools=[TOOL], tool_choice=NAMED),
+        named,
     ),
     rank=43,
 )

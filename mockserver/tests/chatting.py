@@ -62,8 +62,8 @@ def sent_with(key: str = "op-test", **options: Json) -> dict[bytes, bytes]:
 
 
 def ask(service: Service, body: Json, *, key: str = "op-test", **options: Json) -> Reply:
-    """The reply to a chat request."""
-    return answer(service, body, path=CHAT, headers=sent_with(key, **options))
+    """The reply to a chat request, which asks for a place in the log, as those of the official clients do."""
+    return answer(service, body, path=CHAT, headers=sent_with(key, **{"op_log_request": "true", **options}))
 
 
 def completion(service: Service, body: Json, *, key: str = "op-test", **options: Json) -> Json:

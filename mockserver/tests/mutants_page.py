@@ -10,9 +10,13 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
+from openpipe_mock.contract.checks import decides, find
+from openpipe_mock.contract.run import family_members
+from openpipe_mock.contract.target import RunOptions
 from tests.reference.killing import found, killed
 from tests.reference.mutants import DEVIANTS, mutants
 from tests.reference.mutation import Mutant
@@ -22,7 +26,9 @@ from tests.reference.serving import live
 PAGE = Path(__file__).parents[2] / "docs" / "mutants.md"
 PROCESSES = 2
 FOUND, MISSED = "yes", "only `--thorough`"
-ROW = re.compile(rf"^\| `(?P<name>[^`]+)` \| .* \| `[^`]+` \| (?P<found>{FOUND}|{MISSED}) \|$", re.MULTILINE)
+ROW = re.compile(
+    rf"^\| `(?P<name>[^`]+)` \| .* \| `[^`]+`.* \| (?P<found>{FOUND}|{MISSED}) \|$", re.MULTILINE
+)
 
 HEAD = """\
 # One-bug servers
@@ -33,11 +39,17 @@ run, which is told nothing and sends at most 400 requests, finds **{found} of {t
 very check meant for it; `--thorough` finds the others. {checks} ids have a server to find, so none of those
 checks can only pass.
 
+*Reported only* is a bug that breaks no client and no published page: it is told, and fails no run at the
+default level.
+
 `make mutants` runs the suite against all of them and writes this page.
 
 | server | its bug | found by | in a default run |
 | --- | --- | --- | --- |
 """
+REPORTED_ONLY = ", reported only"
+"""Said of a bug that fails no run at the default level."""
+
 DEVIANTS_HEAD = """
 # Correct servers that are reported
 
@@ -55,12 +67,27 @@ def page(caught: Mapping[str, bool]) -> str:
     head = HEAD.format(
         total=total, found=hits, share=100 * hits / total, checks=len({each.kills for each in mutants()})
     )
-    rows = [f"{row(mutant)} {FOUND if caught[mutant.name] else MISSED} |\n" for mutant in mutants()]
+    rows = [f"{row(each, remark(each))} {FOUND if caught[each.name] else MISSED} |\n" for each in mutants()]
     return "".join((head, *rows, DEVIANTS_HEAD, *(f"{row(deviant)}\n" for deviant in DEVIANTS)))
 
 
-def row(mutant: Mutant) -> str:
-    return f"| `{mutant.name}` | {mutant.note.replace('|', '&#124;')} | `{mutant.kills}` |"
+def row(mutant: Mutant, said: str = "") -> str:
+    return f"| `{mutant.name}` | {mutant.note.replace('|', '&#124;')} | `{mutant.kills}`{said} |"
+
+
+def remark(mutant: Mutant) -> str:
+    return REPORTED_ONLY if is_reported_only(mutant) else ""
+
+
+def is_reported_only(mutant: Mutant) -> bool:
+    level = mutant.level or members().get(mutant.kills) or find(mutant.kills).level
+    return not decides(level, RunOptions().level)
+
+
+@cache
+def members() -> Mapping[str, str]:
+    """The ids of the families' members and their levels."""
+    return family_members()
 
 
 def recorded(text: str) -> dict[str, bool]:

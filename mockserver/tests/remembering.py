@@ -221,10 +221,11 @@ def calls_are_logged_and_labelled(mock: Turns) -> None:
 
 
 def answers_are_logged(mock: Turns) -> None:
-    said = mock.said(op_tags='{"prompt": "p1"}')
+    said = mock.said(op_log_request="true", op_tags='{"prompt": "p1"}')
     assert latest(mock)["respPayload"]["choices"][0]["message"]["content"] == said
     assert latest(mock)["tags"] == {"prompt": "p1"}
     before = latest(mock)
+    mock.said()
     mock.said(op_log_request="false")
     assert latest(mock) == before
 

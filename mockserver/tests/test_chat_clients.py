@@ -259,6 +259,13 @@ def logged_call(call: Json) -> Json:
     return {**own, "cache_hit": call["cacheHit"], "answer": call["respPayload"]["id"]}
 
 
+def test_a_logged_stream_is_what_its_chunks_say(play: Play, official: str) -> None:
+    seen = play(official, "logged stream")
+    assert "failed" not in seen, seen
+    assert said(seen["logged"]) == said(seen["streamed"])
+    assert "usage" not in seen["logged"]
+
+
 @pytest.mark.parametrize("client", ["openpipe", "openpipe async"])
 def test_a_call_that_should_not_be_logged_is_not(play: Play, client: str) -> None:
     seen = play(client, "unlogged")
@@ -372,8 +379,12 @@ def test_null_members_mean_nothing(play: Play) -> None:
     assert seen["nulls"] == seen["plain"]
 
 
-def test_the_models_can_be_listed(play: Play) -> None:
-    assert play("openai", "models") == []
+def test_the_models_can_be_listed_and_shown(play: Play, everyone: str) -> None:
+    seen = play(everyone, "models")
+    assert "failed" not in seen, seen
+    assert seen["shown"] == seen["listed"]
+    assert "gpt-4o-mini" in [model["id"] for model in seen["listed"]]
+    assert {model["object"] for model in seen["listed"]} == {"model"}
 
 
 REFUSALS = [
@@ -382,6 +393,7 @@ REFUSALS = [
     ("n", "BadRequestError", 400, "BAD_REQUEST", "/n: expected at least 1"),
     ("criterion", "NotFoundError", 404, "NOT_FOUND", "Criterion version new not found for criterion helpful"),
     ("stream with criteria", "BadRequestError", 400, "BAD_REQUEST", "Cannot use criteria with stream"),
+    ("responses", "NotFoundError", 404, "NOT_FOUND", "client.chat.completions.create"),
 ]
 
 
@@ -395,10 +407,10 @@ def test_a_client_raises_what_was_refused_in_readable_words(
     assert "{" not in refusal["text"], "a client that finds no message shows the whole body"
 
 
-def test_a_wrong_base_url_is_told_the_right_one(play: Play) -> None:
-    refusal = play("openai", "refusals")["path"]
+def test_a_wrong_base_url_is_told_the_right_one(play: Play, foreign: str, live: Live) -> None:
+    refusal = play(foreign, "refusals")["path"]
     assert (refusal["error"], refusal["status"]) == ("NotFoundError", 404)
-    assert "did you mean /api/v1/chat/completions?" in refusal["text"]
+    assert f"let the base URL be {live.base_url}." in refusal["text"]
 
 
 def test_a_client_that_leaves_a_stream_goes_on(play: Play) -> None:

@@ -16,7 +16,7 @@ from openpipe_mock.cli.main import main
 from openpipe_mock.cli.serve import serve_command
 from openpipe_mock.core.resources import SOURCE
 from tests.chatclients import CLIENTS
-from tests.environments import ROOT, here, installed, path_into
+from tests.environments import ROOT, here, installed, node_modules, path_into
 from tests.live import INSTALLING, PATIENCE, Live, clean, finished, run, serving, until_ready
 from tests.markdown import Block, blocks
 
@@ -35,7 +35,7 @@ ORIGIN = f"http://{default('host')}:{default('port')}"
 def test_each_block_of_the_readme_is_run() -> None:
     """The one that holds a test with the clients' own tests, all others below."""
     assert len(list(blocks(README))) == len(BLOCKS)
-    known = "make export from 0.02 import Moss curl pip answers: def openpipe-mock"
+    known = "make export from 0.02 import Moss // curl pip answers: def openpipe-mock"
     assert set(BLOCKS) == set(known.split())
 
 
@@ -110,6 +110,17 @@ def test_the_exports_lead_the_python_client_to_the_judgement_that_is_shown(print
 @pytest.mark.slow
 def test_the_exports_lead_the_python_client_to_the_best_of_n_that_is_shown(printed: list[str]) -> None:
     assert printed[1] == BLOCKS["Moss"].code
+
+
+@pytest.mark.slow
+def test_the_exports_lead_the_node_client_to_the_same_best_of_n(live: Live, tmp_path: Path) -> None:
+    script = tmp_path / "best.mjs"
+    script.write_text(BLOCKS["//"].code)
+    (tmp_path / "node_modules").symlink_to(node_modules())
+    exports = BLOCKS["export"].code.replace(ORIGIN, live.origin)
+    content, score = run(["sh", "-euc", f'{exports}\nnode "$1"', "sh", script]).splitlines()
+    shown, scores = BLOCKS["Moss"].code.splitlines()
+    assert (content, f"'helpful': {score}" in scores) == (shown, True)
 
 
 def test_the_exports_lead_curl_to_a_judgement(live: Live) -> None:

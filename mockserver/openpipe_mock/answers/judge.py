@@ -57,7 +57,8 @@ class Undeclared(CriterionNotFound):
     def __init__(self, name: str, advice: str) -> None:
         super().__init__(f"Criterion {name} not found. {advice}")
         self.name = name
-        self.brief = f"Criterion {name} not found"  # the terminal's line; the advice goes into a note, once
+        self.brief = f"Criterion {name} not found"  # the terminal's line; the advice goes into the note
+        self.note = self.message
 
 
 def find_criterion(reference: str, known: Declarations = NONE_DECLARED) -> Criterion:

@@ -23,15 +23,21 @@ MODES = {
 
 @dataclass(frozen=True, slots=True)
 class HeaderOptions:
-    """What the headers ask for. `tags`: as they were sent. `criteria`: the raw value of `op-criteria`."""
+    """What the headers ask for. `tags`: as they were sent. `criteria`: the raw value of `op-criteria`.
 
-    log: bool = True
+    `log`: None where there is no such header at all.
+    """
+
+    log: bool | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
     reads_cache: bool = False
     writes_cache: bool = False
     criteria: bytes | None = None
 
 
+TAGS = "header op-tags"
+BAD_TAGS = "Failed to parse tags"
+"""The service's words for tags that are no flat object (sdk)."""
 _NONE = HeaderOptions()
 _NAMES = frozenset((b"op-cache", b"op-log-request", b"op-tags", b"op-criteria"))
 
@@ -56,7 +62,7 @@ def _one_of(headers: Headers, name: str, known: tuple[str, ...], default: str) -
     if value in known:
         return value
     told = f"expected {described({'enum': known}, {})}, got {quoted(value)}."
-    raise _bad_header(name, told + did_you_mean(value, list(known)))
+    raise BadRequest.at(f"header {name}", told + did_you_mean(value, list(known)))
 
 
 def _tags(header: bytes) -> dict[str, Any]:
@@ -64,13 +70,12 @@ def _tags(header: bytes) -> dict[str, Any]:
     try:
         found = orjson.loads(header)
     except orjson.JSONDecodeError:
-        raise _bad_header(
-            "op-tags", f"expected a JSON object, got {quoted(header.decode('utf-8', 'replace'))}."
-        ) from None
+        raise _bad_tags(quoted(header.decode("utf-8", "replace"))) from None
     if not isinstance(found, dict):
-        raise _bad_header("op-tags", f"expected a JSON object, got {shown(found)}.")
+        raise _bad_tags(shown(found))
     return found
 
 
-def _bad_header(name: str, sentence: str) -> BadRequest:
-    return BadRequest.at(f"header {name}", sentence)
+def _bad_tags(seen: str) -> BadRequest:
+    issue = f"{TAGS}: expected a JSON object, got {seen}."
+    return BadRequest(issue, issues=[issue], words=BAD_TAGS)

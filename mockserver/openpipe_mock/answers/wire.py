@@ -16,8 +16,11 @@ from openpipe_mock.answers.texts import OPENERS
 Json = dict[str, Any]
 
 
-def whole_answer(completion: Completion, ranking: Sequence[Ranked] = ()) -> Json:
-    """Return the plain answer. With a ranking its choices stand in that order and have `criteria_results`."""
+def whole_answer(completion: Completion, ranking: Sequence[Ranked] = (), *, counted: bool = True) -> Json:
+    """Return the plain answer. With a ranking its choices stand in that order and have `criteria_results`.
+
+    `counted`: whether it has `usage`.
+    """
     spent = criteria_usage(ranking)
     judged = {"criteria": spent} if spent else {}
     order = [(ranked.made, {"criteria_results": results(ranked)}) for ranked in ranking]
@@ -26,11 +29,8 @@ def whole_answer(completion: Completion, ranking: Sequence[Ranked] = ()) -> Json
         {**_choice_body(completion, completion.choices[made], index), **further}
         for index, (made, further) in enumerate(order)
     ]
-    return {
-        **_head(completion, "chat.completion"),
-        "choices": choices,
-        "usage": {**completion.usage(), **judged},
-    }
+    usage = {"usage": {**completion.usage(), **judged}} if counted else {}
+    return {**_head(completion, "chat.completion"), "choices": choices, **usage}
 
 
 def _head(completion: Completion, kind: str) -> Json:

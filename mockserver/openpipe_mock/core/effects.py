@@ -21,7 +21,8 @@ class Head:
 
     `at` is in seconds on a monotonic clock; the adapter chooses its zero. `peer` is the sender's address, ""
     for a request from this process. `root` is the prefix of the URL below which another app mounts the mock,
-    percent-encoded; `path` is what follows. Treat it as immutable.
+    percent-encoded; `path` is what follows. `scheme` is that of the URL, "" where no socket took the request.
+    Treat it as immutable.
     """
 
     # Not frozen: making a frozen one takes three times as long, and each request makes one.
@@ -32,6 +33,7 @@ class Head:
     at: float = 0.0
     peer: str = ""
     root: str = ""
+    scheme: str = ""
 
 
 @dataclass(slots=True)

@@ -41,6 +41,8 @@ class ApiError(Exception):
     code: str
     words: str
     headers: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+    """A sentence for the terminal and the journal, told once."""
 
     def __init__(self, detail: str = "", *, issues: Sequence[str] = (), words: str = "") -> None:
         words = words or self.words

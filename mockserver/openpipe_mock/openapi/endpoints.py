@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from openpipe_mock.core.effects import Head
 from openpipe_mock.core.errors import ApiError, MethodNotSupported, NotFound
 from openpipe_mock.core.wording import nearest, quoted
 
@@ -14,9 +15,8 @@ class Endpoint:
     """An endpoint that the mock serves.
 
     `name`: in conditions and in the journal. `path`: below BASE. `request`: the schema of its body, "" for
-    none. `answer`: the schema of its answer, for endpoints that the contract suite checks. `openai`: whether
-    OpenAI's clients use it, so that it can stream, and has errors in their form too. `writes_log`: whether a
-    read-only key may not use it.
+    none. `answer`: the schema of its answer, for endpoints that the contract suite checks. `streams`: whether
+    it can stream. `writes_log`: whether a read-only key may not use it.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Endpoint:
     method: str = "POST"
     request: str = ""
     answer: str = ""
-    openai: bool = False
+    streams: bool = False
     writes_log: bool = False
 
 
@@ -33,7 +33,11 @@ ENDPOINTS = {
     for each in (
         Endpoint("judge", "/criteria/judge", request="JudgeCriteriaRequest", answer="JudgeCriteriaResponse"),
         Endpoint(
-            "chat", "/chat/completions", request="ChatCompletionRequest", answer="ChatCompletion", openai=True
+            "chat",
+            "/chat/completions",
+            request="ChatCompletionRequest",
+            answer="ChatCompletion",
+            streams=True,
         ),
         Endpoint("report", "/report", request="ReportRequest", writes_log=True),
         Endpoint("report-anthropic", "/report-anthropic", request="ReportAnthropicRequest", writes_log=True),
@@ -44,12 +48,27 @@ ENDPOINTS = {
         Endpoint("check-cache", "/check-cache", request="CheckCacheRequest"),
         Endpoint("latest-logged-call", "/local-testing-only-get-latest-logged-call", "GET"),
         Endpoint("models", "/models", "GET"),
+        Endpoint("model", "/models/{id}", "GET"),
     )
 }
 """Name → endpoint."""
 
 SERVED = {f"{BASE}{each.path}": each for each in ENDPOINTS.values()}
-"""Path → endpoint."""
+"""Path, with `{id}` for any text, → endpoint."""
+
+
+def path_pattern(path: str) -> re.Pattern[str]:
+    """Compile a path with `{id}` for any text; a model's id may have slashes."""
+    return re.compile(re.escape(path).replace(r"\{id\}", ".+"))
+
+
+_WITH_ID = [(path_pattern(path), each) for path, each in SERVED.items() if "{id}" in path]
+
+
+def endpoint_at(path: str) -> Endpoint | None:
+    """The endpoint of a path, None for a path that isn't served."""
+    return SERVED.get(path) or next((each for pattern, each in _WITH_ID if pattern.fullmatch(path)), None)
+
 
 SESSION = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/api/.*)")
 """Matches an API path that names its session."""
@@ -61,7 +80,6 @@ def is_control(path: str) -> bool:
 
 
 _KNOWN_ELSEWHERE = (
-    "/models/{slug}",
     "/datasets",
     "/datasets/{id}",
     "/datasets/{id}/entries",
@@ -75,39 +93,75 @@ _KNOWN_ELSEWHERE = (
 )
 """Endpoints that the official clients call and the mock does not serve (source class: sdk)."""
 
-_PATTERNS = [re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in _KNOWN_ELSEWHERE]
+_PATTERNS = list(map(path_pattern, _KNOWN_ELSEWHERE))
 
-_OTHER_METHODS = {("POST", "/models")}
+_OTHER_METHODS = {("POST", "/models"), ("DELETE", "/models/{id}")}
 """Methods that the official clients use on a path that the mock serves by another method."""
 
 
-def wrong_method(method: str, path: str, root: str = "") -> ApiError:
-    """The error for a request to a served path by another method. `root`: see `Head`."""
-    served = SERVED[path]
-    if (method, served.path) in _OTHER_METHODS:
-        return _unserved(f"{method} {served.path}")
-    return MethodNotSupported(f"{root}{path} takes {served.method}, not {method}.", allow=[served.method])
+_INSTEAD = {
+    "/responses": "this mock has no Responses API. Make the client use chat completions: AI SDK "
+    "`openai.chat(model)`; pydantic-ai `openai-chat:MODEL` or `OpenAIChatModel`; openai-agents "
+    '`set_default_openai_api("chat_completions")`, in JavaScript `setOpenAIAPI("chat_completions")`; '
+    "LangChain `use_responses_api=False`, in JavaScript `useResponsesApi: false`; OpenAI's own clients "
+    "`client.chat.completions.create(…)`",
+    "/completions": "this mock has no completions of plain prompts. Make the client use chat completions: "
+    "AI SDK `openai.chat(model)`; LangChain `ChatOpenAI`; litellm `openai/MODEL`; OpenAI's own clients "
+    "`client.chat.completions.create(…)`",
+    "/embeddings": "this mock has chat completions and no embeddings. Give what embeds another base URL, or "
+    "a stub of your own",
+    "/messages": "this mock has no Messages API of Anthropic's. Make an OpenAI client use chat completions, "
+    "with a model such as `anthropic:claude-3-5-sonnet-20241022`: AI SDK `openai.chat(model)`; pydantic-ai "
+    "`OpenAIChatModel`; LangChain `ChatOpenAI`; litellm `openai/MODEL`",
+}
+"""Endpoints of other APIs that popular clients ask by default → what is said of them."""
+
+_HOST = re.compile(r"[\w.-]{1,255}(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?", re.ASCII)
 
 
-def not_found(path: str, root: str = "") -> NotFound:
-    """The error for a path that isn't served; it names the nearest path that is. `root`: see `Head`."""
-    tail, base, sent = _intended_endpoint(path), f"{root}{BASE}", quoted(root + path)
-    if f"{BASE}{tail}" in SERVED:
-        based = path.startswith(f"{BASE}/") and path.count(BASE) == 1
-        advice = "mind the slashes." if based else f"let the base URL end in {base}, once."
-        return NotFound(f"{sent} is served as {base}{tail}; {advice}")
+def wrong_method(head: Head, served: Endpoint) -> ApiError:
+    """The error for a request to a served path by another method."""
+    if (head.method, served.path) in _OTHER_METHODS:
+        return _unserved(f"{head.method} {served.path}")
+    told = f"{head.root}{BASE}{served.path} takes {served.method}, not {head.method}."
+    return MethodNotSupported(told, allow=[served.method])
+
+
+def not_found(head: Head, path: str) -> NotFound:
+    """The error for a path that isn't served: it says what is meant, or the base URL that was meant.
+
+    `path`: without the session's name.
+    """
+    sent, base = quoted(head.root + path), f"{head.root}{BASE}"
+    clean = re.sub(r"/+", "/", path).rstrip("/")
+    tail = re.sub(r"^(?:/api/v1|/v1|/api)+(?=/)", "", clean)
+    meant = endpoint_at(f"{BASE}{tail}") or _ending(tail)
+    if meant:
+        advice = "mind the slashes" if endpoint_at(clean) else _base_advice(head, path)
+        return NotFound(f"{sent} is served as {base}{meant.path}; {advice}.")
+    if tail in _INSTEAD:
+        advice = "" if clean == f"{BASE}{tail}" else f"; for chat completions {_base_advice(head, path)}"
+        return NotFound(f"{_INSTEAD[tail]}{advice}.")
     if any(pattern.fullmatch(tail) for pattern in _PATTERNS):
         return _unserved(quoted(tail))
     near = nearest(tail, [each.path for each in ENDPOINTS.values()])
-    main = " and ".join(f"{root}{path}" for path, each in SERVED.items() if each.answer)
+    main = " and ".join(f"{head.root}{path}" for path, each in SERVED.items() if each.answer)
     advice = f"did you mean {base}{near}?" if near else f"the main endpoints are {main}."
     return NotFound(f"there is no {sent} here; {advice}")
 
 
-def _intended_endpoint(path: str) -> str:
-    """The endpoint below BASE that was probably meant: the path with single slashes and without any base."""
-    path = re.sub(r"/+", "/", path).rstrip("/")
-    return re.sub(r"^(?:/api/v1|/v1|/api)+(?=/)", "", path)
+def _ending(tail: str) -> Endpoint | None:
+    """The endpoint whose path ends a longer one: the base URL is a whole URL, or another service's."""
+    return next((each for each in ENDPOINTS.values() if tail.endswith(each.path)), None)
+
+
+def _base_advice(head: Head, path: str) -> str:
+    """The base URL that leads here, as the request came; of one that came by no socket, only how it ends."""
+    prefix = head.root + head.path.removesuffix(path) + BASE
+    host = head.headers.get(b"host", b"").decode("latin-1")
+    if head.scheme and _HOST.fullmatch(host):
+        return f"let the base URL be {head.scheme}://{host}{prefix}"
+    return f"let the base URL end in {prefix}, once"
 
 
 def _unserved(endpoint: str) -> NotFound:

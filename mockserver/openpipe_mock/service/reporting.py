@@ -1,4 +1,4 @@
-"""The endpoints that official clients call in the background: they write, change and read the log."""
+"""The endpoints beside judge and chat, by which official clients use the log and look for models."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,15 +6,15 @@ from typing import Any
 
 import orjson
 
-from openpipe_mock.config.settings import GLOB
 from openpipe_mock.core.effects import Effects, Now, Reply
-from openpipe_mock.openapi.endpoints import ENDPOINTS
+from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS
+from openpipe_mock.service.models import model_list, model_shown
 from openpipe_mock.service.request import Handler, Visit
 from openpipe_mock.sessions import calllog
 from openpipe_mock.sessions.memory import fingerprint
 
 _Action = Callable[[Any, calllog.CallLog, float | None], Any]
-"""Takes a body, or the known models where there is none, a log and the time; returns the answer's JSON."""
+"""Takes a body, None where there is none, a log and the time; returns the answer's JSON."""
 
 
 def handler(action: _Action) -> Handler:
@@ -32,12 +32,19 @@ def _answer(action: _Action, visit: Visit, body: Any) -> Effects:
     schema = ENDPOINTS[visit.entry.endpoint].request
     if schema:
         body = visit.accept(schema, body)
-    else:
-        body = [name for name in visit.settings.known_models if not GLOB.intersection(name)]
     now = (yield Now()) if visit.settings.clock == "real" else None
     log = visit.memory.log if schema else visit.memory.read_log
     result = action(body, log(fingerprint(visit.token)), now)
     return Reply(200, orjson.dumps(result))
+
+
+def _list_models(visit: Visit, _: Any) -> Reply:
+    return Reply(200, orjson.dumps(model_list(visit.settings)))
+
+
+def _show_model(visit: Visit, _: Any) -> Reply:
+    model = visit.path.removeprefix(f"{BASE}{ENDPOINTS['model'].path}".removesuffix("{id}"))
+    return Reply(200, orjson.dumps(model_shown(model, visit.settings)))
 
 
 REPORTING = {
@@ -47,6 +54,7 @@ REPORTING = {
     "update-metadata": handler(lambda body, log, _: calllog.update(body, log, member="metadata")),
     "check-cache": handler(lambda *_: calllog.check_cache()),
     "latest-logged-call": handler(lambda _, log, __: calllog.latest(log)),
-    "models": handler(lambda known, *_: calllog.models(known)),
+    "models": Handler(_list_models),
+    "model": Handler(_show_model),
 }
 """Name of an endpoint → its handler."""

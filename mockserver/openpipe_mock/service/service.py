@@ -44,9 +44,9 @@ from openpipe_mock.faults.selection import Sampler, select
 from openpipe_mock.faults.variants import variant_named, with_variant
 from openpipe_mock.openapi.endpoints import (
     ENDPOINTS,
-    SERVED,
     SESSION,
     Endpoint,
+    endpoint_at,
     not_found,
     wrong_method,
 )
@@ -111,7 +111,7 @@ class Service:
         try:
             visit = self.visit(head)
         except ApiError as error:
-            return refusal(error, twice=head.path.endswith(ENDPOINTS["chat"].path))
+            return refusal(error, head.path)
         visit.session.under_way += 1
         try:
             try:
@@ -173,7 +173,8 @@ class Service:
             session.begin()
         settings = session.settings(self.settings)
         entry = Entry(session.requests, session.name, head.method, head.path, head.headers, settings, head.at)
-        entry.endpoint = SERVED[path].name if path in SERVED else ""
+        endpoint = endpoint_at(path)
+        entry.endpoint = endpoint.name if endpoint else ""
         if head.query:
             entry.query_secrets = secret_members(head.query)
         visit = Visit(head, path, session, settings, entry, self.noted_once, session.journal, barred=barred)
@@ -212,9 +213,9 @@ class Service:
         """
         settings = self.settings
         try:
-            _expect_served(head, path)
+            endpoint = _expect_served(head, path)
             token = authorize(head.headers, settings.keys, settings.read_only_keys)
-            _is_read_only(token, SERVED[path], settings)
+            _is_read_only(token, endpoint, settings)
         except ApiError as error:
             return error.with_traceback(None)  # which refers to the visit: see `end`
         return Forbidden(_FOREIGN) if is_foreign(head.headers) else None
@@ -228,11 +229,11 @@ class Service:
         head, settings = visit.head, visit.settings
         if visit.barred:
             raise visit.barred
-        _expect_served(head, visit.path)
+        endpoint = _expect_served(head, visit.path)
         visit.token = authorize(head.headers, settings.keys, settings.read_only_keys)
         if settings.outdated:
             visit.once(settings.outdated)
-        visit.read_only = _is_read_only(visit.token, SERVED[visit.path], settings)
+        visit.read_only = _is_read_only(visit.token, endpoint, settings)
         if not settings.limits.none:
             _enter(visit)
         if head.method != "POST":
@@ -269,12 +270,14 @@ def _resumed(exchange: Effects, effect: Effect) -> Effects:
         return (yield from exchange)  # what follows costs no more than it does without this function
 
 
-def _expect_served(head: Head, path: str) -> None:
-    """Raise NotFound for a path that isn't served, MethodNotSupported for another method."""
-    if path not in SERVED:
-        raise not_found(path, head.root)
-    if head.method != SERVED[path].method:
-        raise wrong_method(head.method, path, head.root)
+def _expect_served(head: Head, path: str) -> Endpoint:
+    """The endpoint of a path. Raises NotFound where there is none, MethodNotSupported for another method."""
+    endpoint = endpoint_at(path)
+    if endpoint is None:
+        raise not_found(head, path)
+    if head.method != endpoint.method:
+        raise wrong_method(head, endpoint)
+    return endpoint
 
 
 def _expect_body(headers: Headers, limit: int) -> None:
@@ -390,7 +393,7 @@ def _by_model(visit: Visit, body: Any) -> Fault | None:
 
 
 def _asks_for_stream(visit: Visit, body: Any) -> bool:
-    return isinstance(body, dict) and body.get("stream") is True and ENDPOINTS[visit.entry.endpoint].openai
+    return isinstance(body, dict) and body.get("stream") is True and ENDPOINTS[visit.entry.endpoint].streams
 
 
 def _check(visit: Visit, body: Any) -> None:

@@ -13,7 +13,6 @@ from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Literal
-from uuid import NAMESPACE_OID, uuid5
 
 import orjson
 
@@ -252,37 +251,6 @@ def latest(log: CallLog) -> Json | None:
     return call.answer() if call else None
 
 
-def models(known: Sequence[str]) -> Json:
-    """`GET /models`: lists the known names as deployed models, without the prefix `openpipe:`."""
-    ids = dict.fromkeys(name.removeprefix("openpipe:") for name in known)
-    return {"object": "list", "data": [_model(name) for name in ids]}
-
-
-def _model(name: str) -> Json:
-    """An entry of the list of models; all but its names is made up."""
-    born = datetime.fromtimestamp(EPOCH, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    return {
-        "id": name,
-        "name": name,
-        "object": "model",
-        "description": None,
-        "created": born,
-        "updated": born,
-        "openpipe": {
-            "baseModel": "meta-llama/Meta-Llama-3.1-8B-Instruct",
-            "hyperparameters": None,
-            "status": "DEPLOYED",
-            "datasetId": str(uuid5(NAMESPACE_OID, name)),
-            "errorMessage": None,
-        },
-        "contextWindow": 128_000,
-        "maxCompletionTokens": 4_096,
-        "capabilities": ["chat", "tools", "json"],
-        "pricing": {"chatIn": 0, "chatOut": 0},
-        "owned_by": "openpipe",
-    }
-
-
 def _reported(body: Json, response: Any, tags: Mapping[str, str], now: float | None) -> LoggedCall:
     """The call that a body of `/report` or `/report-anthropic` describes. `response`: secrets masked."""
     texts = orjson.dumps(body.get("reqPayload")), orjson.dumps(response)
@@ -298,15 +266,15 @@ def _moment(now: float | None) -> float:
 _SCALAR = (str, int, float, bool, type(None))
 
 
-def labels(values: Any, pointer: str) -> dict[str, str]:
+def labels(values: Any, pointer: str, *, words: str = "") -> dict[str, str]:
     """Return tags as the log keeps them, as strings.
 
     Numbers and booleans are written as JavaScript does; null and "" are left out. `pointer`: where the values
-    were sent. Raises BadRequest for anything but an object of scalars.
+    were sent. Raises BadRequest for anything but an object of scalars; its message begins with `words`.
     """
     if not values and (values is None or values == {}):
         return {}
-    _refuse(_unfit(values, SchemaPlace({}, pointer)))
+    _refuse(_unfit(values, SchemaPlace({}, pointer)), words)
     return not_null(_changes(values))
 
 
@@ -377,8 +345,8 @@ def _meant(name: str) -> str:
     return f"did you mean {quoted(whole)}?"
 
 
-def _refuse(violations: Iterator[Violation]) -> None:
+def _refuse(violations: Iterator[Violation], words: str = "") -> None:
     """Raise BadRequest if there are violations; the first one stands in the message, all in `issues`."""
     found = gathered(violations, MOST_ISSUES)
     if found.shown:
-        raise BadRequest(found.headline(), issues=found.issues())
+        raise BadRequest(found.headline(), issues=found.issues(), words=words)

@@ -217,12 +217,13 @@ def unmet(
     times: int | None,
     found: Sequence[Call],
     calls: Sequence[Call],
-    under_way: int = 0,
+    under_way: int,
+    advice: str,
 ) -> str:
     """The message of an assertion that failed: what was expected, the nearest call, and all calls.
 
     `times`: None for at least once. `found`: the calls with the wanted fields. `under_way`: the number of
-    requests that aren't over, and so aren't among the calls yet.
+    requests that aren't over, and so aren't among the calls yet. `advice`: what to look at if nothing came.
     """
     asked = ", ".join(f"{field} {_shown(value)}" for field, value in wanted.items())
     often = "at least once" if times is None else _frequency(times)
@@ -230,7 +231,8 @@ def unmet(
     if len(found) < (1 if times is None else times):
         near = _nearest(wanted, [call for call in calls if all(call is not each for each in found)])
         lines += [f"Nearest: {near}; {'; '.join(call_differences(near, wanted))}."] if near else []
-    return "\n".join([*lines, "What came:", *_listing(calls), *_unfinished(under_way)])
+    last = _unfinished(under_way) if calls or under_way else [advice]
+    return "\n".join([*lines, "What came:", *_listing(calls), *last])
 
 
 def _unfinished(under_way: int) -> list[str]:

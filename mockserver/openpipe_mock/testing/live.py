@@ -130,6 +130,10 @@ class LiveMock(Mock):
         """The environment variables that point official clients here, for a process of its own."""
         return exports(self.base_url, Settings())
 
+    @property
+    def way_here(self) -> str:
+        return f"to {self.base_url}"
+
     def now(self) -> float:
         return _ticking()
 

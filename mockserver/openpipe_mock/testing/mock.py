@@ -47,6 +47,7 @@ from openpipe_mock.testing.calls import (
     unmet,
     violation_pointer,
 )
+from openpipe_mock.testing.clients import CLIENT_NAMES
 from openpipe_mock.testing.conduct import CONDUCT_RULES, Lapse, lapses, observed
 from openpipe_mock.testing.jsonable import as_json
 from openpipe_mock.testing.virtual import TURN, VirtualClock
@@ -234,6 +235,12 @@ class Mock:
 
     # How it is reached; `live.LiveMock` overrides these.
 
+    @property
+    def way_here(self) -> str:
+        """How a client's requests come here, for a message."""
+        named = f"to {self.base_url} or to what OPENPIPE_BASE_URL or OPENAI_BASE_URL names"
+        return f"{named}, and by {CLIENT_NAMES} without a transport of its own"
+
     def now(self) -> float:
         """Seconds on the clock of `Head.at`."""
         return self.clock.now
@@ -392,7 +399,8 @@ class Mock:
         calls = self.calls
         found = Calls(call for call in calls if not list(call_differences(call, wanted)))
         if len(found) != times if times is not None else not found:
-            told = unmet(wanted, times, found, calls, self.session.under_way)
+            advice = f"Does the client send {self.way_here}?"
+            told = unmet(wanted, times, found, calls, self.session.under_way, advice)
             raise AssertionError("\n".join((told, *self._missed())))
         return found
 

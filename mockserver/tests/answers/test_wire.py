@@ -283,13 +283,15 @@ def test_what_is_refused_with_a_stream_is_nothing_else_without() -> None:
     assert ask(Service(), asking(stream=False), op_criteria=["a"]).status == 200
 
 
-def test_the_log_shows_a_stream_as_the_plain_answer() -> None:
-    service = Service()
-    streamed(asking(n=2), service)
+def test_the_log_shows_a_stream_as_its_chunks_say_it() -> None:
+    service, body = Service(), asking(n=2, logprobs=True)
+    events = streamed(body, service)
     call = latest(service)
     assert call["statusCode"] == 200
-    assert call["reqPayload"] == asking(n=2, stream=True)
-    assert call["respPayload"] == completion(Service(), asking(n=2))
+    assert call["reqPayload"] == {**body, "stream": True}
+    assert call["respPayload"] == joined(events) == unstreamed(body)
+    streamed({**body, "stream_options": {"include_usage": True}}, service)
+    assert latest(service)["respPayload"] == completion(Service(), body)
 
 
 def test_the_reply_says_what_was_streamed() -> None:

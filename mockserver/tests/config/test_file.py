@@ -723,7 +723,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             "3:12: /completions/0/when/last_user: expected at least 1 key, got an empty object.",
             '3:38: /completions/0/when/messages/usr: unknown property in "messages"; did you mean "user"?',
             '3:47: /completions/0/when/endpoint: expected "judge", "chat", "report", "report-anthropic", '
-            '"update-tags", "update-metadata", "check-cache", "latest-logged-call" or "models", '
+            '"update-tags", "update-metadata", "check-cache", "latest-logged-call", "models" or "model", '
             'got the string "chatt". Did you mean "chat"?',
             "3:73: /completions/0/when/header/a b: expected the name of a header: letters, digits and "
             'hyphens, got the string "a b".',

@@ -100,7 +100,7 @@ def test_each_pair_of_component_and_rule_has_its_id() -> None:
 def test_a_member_has_its_family_s_words_and_a_level_of_its_own() -> None:
     member = find("chat.rejects.ChatCompletionRequest.maximum", "decision")
     assert (member.promise, member.level) == (catalogue()["chat.rejects"].promise, "decision")
-    assert find("chat.rejects.ToolCall.type").level == "sdk"
+    assert find("chat.rejects.ToolCall.type").level == "decision"
     assert not member.family
     with pytest.raises(KeyError):
         find("judge.no_such_check")

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from openpipe_mock.contract.checks import family_of
+from openpipe_mock.contract.findings import Result
 from tests.judging import states, told, verdict_on
-from tests.mutants_page import PAGE, page, recorded
+from tests.mutants_page import PAGE, is_reported_only, page, recorded
 from tests.reference.habits import Habits
-from tests.reference.killing import SHARE, found, killed, sample
+from tests.reference.killing import SHARE, judged, killed, reported, sample
 from tests.reference.mutants import mutants
 from tests.reference.mutation import Mutant
 from tests.reference.server import Reference
@@ -59,14 +60,28 @@ def test_a_bug_is_found_by_the_check_meant_for_it(mutant: Mutant, stage: Stage) 
 
 
 @pytest.fixture(scope="module")
-def measured(stage: Stage) -> dict[str, bool]:
-    """Server → whether a default run finds its bug, for a sample."""
-    return {mutant.name: found(mutant, stage) for mutant in SAMPLE}
+def runs(stage: Stage) -> dict[str, Result]:
+    """Server → what a default run says of it, for a sample."""
+    return {mutant.name: judged(mutant, stage) for mutant in SAMPLE}
+
+
+@pytest.fixture(scope="module")
+def measured(runs: dict[str, Result]) -> dict[str, bool]:
+    """Server → whether a default run finds its bug."""
+    return {mutant.name: reported(mutant, runs[mutant.name]) for mutant in SAMPLE}
 
 
 def test_a_default_run_finds_most(measured: dict[str, bool]) -> None:
     assert len(measured) >= 5
     assert sum(measured.values()) >= MOST * len(measured), measured
+
+
+def test_a_bug_fails_a_default_run_unless_the_page_says_that_it_is_reported_only(
+    runs: dict[str, Result], measured: dict[str, bool]
+) -> None:
+    for mutant in (each for each in SAMPLE if measured[each.name]):
+        decided = {outcome.check.id for outcome in runs[mutant.name].deciding("broken", "flaky")}
+        assert (mutant.kills in decided) is not is_reported_only(mutant), mutant.name
 
 
 def test_the_page_says_of_default_runs_what_is_measured(measured: dict[str, bool]) -> None:

@@ -1,50 +1,33 @@
 """A foreign server under the suite: Prism, which answers from our `openapi.yaml` and knows no semantics."""
 
-import subprocess
-import time
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from openpipe_mock.contract.findings import Result
 from openpipe_mock.contract.run import run
 from openpipe_mock.contract.target import RunOptions
 from openpipe_mock.core.resources import folder
-from tests.environments import CLIENTS, found
+from tests.contract.foreign import foreign
 from tests.judging import states, told
-from tests.live import PATIENCE, clean
-from tests.reference.strangers import dead_port
 
 pytestmark = pytest.mark.slow
 
 
+FIRST = (
+    "judge.answers",
+    "judge.response.score",
+    "chat.answers",
+    "chat.choices.count",
+    "chat.stream.events",
+)
+"""What its authors should hear of first."""
+
+
 @pytest.fixture(scope="module")
 def prism() -> Iterator[str]:
-    """The base URL of a Prism; it takes some seconds to start."""
-    program = found(CLIENTS / "prism" / "node_modules" / ".bin" / "prism")
-    port = dead_port()
-    document = str(folder("schemas") / "openapi.yaml")
-    command = ["node", str(program), "mock", document, "--host", "127.0.0.1", "--port", str(port)]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean()
-    ) as process:
-        try:
-            wait_for(f"http://127.0.0.1:{port}")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.kill()
-
-
-def wait_for(url: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            httpx.get(url, trust_env=False)
-            return
-        except httpx.TransportError:
-            assert time.monotonic() < deadline, "Prism did not start"
-            time.sleep(0.05)
+    with foreign("prism", "prism", "mock", str(folder("schemas") / "openapi.yaml")) as origin:
+        yield origin
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +38,7 @@ def result(prism: str) -> Result:
 def test_it_is_judged_and_breaks_what_needs_more_than_a_schema(result: Result) -> None:
     assert (result.verdict, result.exit_code) == ("broken", 1)
     assert result.crashes == ()
-    assert {"judge.response.score", "chat.choices.count", "chat.stream.events"} <= states(result, "broken")
+    assert tuple(outcome.check.id for outcome in result.breaks)[:5] == FIRST
 
 
 def test_what_follows_from_the_schema_it_keeps(result: Result) -> None:

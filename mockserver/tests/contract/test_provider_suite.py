@@ -37,11 +37,6 @@ CANNOT_PASS: Mapping[str, tuple[str, ...]] = {
     "it asks Anthropic's own API for a message": each(
         "reporting/test_{}_reporting.py", "test_{}_report_anthropic"
     ),
-    "it reads one model, GET /models/{slug}, which the mock doesn't serve": each(
-        "platform/get_model/test_{}_get_model.py",
-        "test_gets_fine_tuned_model_using_openai_client",
-        "test_gets_fine_tuned_model_using_openpipe_client",
-    ),
     "it trains a model, POST /models, which the mock doesn't serve": each(
         "platform/create_model/test_{}_create_model.py",
         "test_errors_when_preference_hyperparameters_provided_but_not_enabled",

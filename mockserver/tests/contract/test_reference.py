@@ -3,8 +3,6 @@
 Of those that take long a part stands here, as large as MUTANTS says: see test_contract_mutants.py.
 """
 
-from functools import cache
-
 import pytest
 
 from openpipe_mock.contract.findings import Result
@@ -27,26 +25,6 @@ def assert_kept(result: Result) -> None:
     assert result.verdict == "kept", told(result) + result.open_questions
     assert not result.deciding("broken", "flaky"), told(result)
     assert {outcome.level for outcome in result.deviations} <= {"source", "decision"}
-
-
-@cache
-def default_run(name: str) -> Result:
-    return verdict_on(Reference(VARIANTS[name]))
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-def test_a_correct_server_breaks_nothing_in_a_default_run(name: str) -> None:
-    result = default_run(name)
-    assert_kept(result)
-    assert result.requests > 300
-    assert {"criteria.sorted", "judge.response.schema", "chat.stream.finish"} <= states(result, "kept")
-
-
-def test_a_server_like_the_service_is_lenient_and_deviates_by_our_own_word_alone() -> None:
-    result = default_run("like-the-service")
-    assert_kept(result)
-    assert {"judge.rejects.JudgeCriteriaRequest.additionalProperties"} <= states(result, "lenient")
-    assert result.deviations
 
 
 @pytest.mark.parametrize("name", part(THOROUGH))

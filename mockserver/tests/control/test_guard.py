@@ -572,6 +572,7 @@ def test_the_documentation_names_every_flag_and_quotes_the_refusal() -> None:
         assert f"`{flag} " in text
         assert f"`{variable(flag)}`" in text
     [quoted] = [block.code for block in blocks(text) if block.language == "json"]
-    assert json.loads(quoted) == {"message": refusal("172.18.0.1"), "code": "FORBIDDEN"}
+    told = {"message": refusal("172.18.0.1"), "code": "FORBIDDEN"}
+    assert json.loads(quoted) == {**told, "error": told}
     for name in (*SAFE, "content-security-policy"):
         assert f"`{name}" in text.lower()

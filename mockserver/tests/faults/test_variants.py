@@ -110,7 +110,7 @@ def ask(
     exchange = Service(given).exchange(Head("POST", path, headers))
     if found:
         endpoint = {JUDGE: "judge", CHAT: "chat"}.get(path, "other")
-        refused = partial(refusal, twice=endpoint == "chat")
+        refused = partial(refusal, path=path)
         context = Context(endpoint, False, Pace(), refused, count or seen_before(found))
         exchange = with_variant(exchange, found, context)
     return Answered(exchange, body)

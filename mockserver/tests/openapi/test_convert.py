@@ -176,7 +176,6 @@ SPOTS = [
     ("/components/schemas/AssistantMessage/properties/refusal", {"type": ["string", "null"]}),
     ("/components/schemas/AssistantMessage/properties/content/default", None),
     ("/components/schemas/AssistantMessage/properties/content/anyOf/2/enum", ["null", None]),
-    ("/components/schemas/AssistantMessage/properties/content/anyOf/2/x-source", "decision"),
     ("/components/schemas/AssistantMessage/properties/tool_calls/type", ["array", "null"]),
     ("/components/schemas/SystemMessage/properties/content/default", ""),
     (
@@ -291,7 +290,7 @@ def test_a_schema_becomes(line: str) -> None:
 def test_the_word_null_beside_nullable_means_null_and_the_word(extra: Any) -> None:
     found = converted({"enum": ["null"], "nullable": True, **extra})
     assert found.pop("$comment").count(".") == 1
-    assert found == {"enum": ["null", None], "x-source": "decision"}
+    assert found == {"enum": ["null", None]}
 
 
 # A whole page

@@ -97,7 +97,7 @@ def test_there_are_four_classes_of_sources() -> None:
     found = {
         (where, node[name])
         for where, node in walk(document())
-        for name in ("x-source", "x-source-additional")
+        for name in ("x-source", "x-source-additional", "x-source-null")
         if name in node
     }
     assert [place for place in found if place[1] not in CLASSES] == []

@@ -10,6 +10,7 @@ import pytest
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.eventstream import read_events
 from openpipe_mock.recording.tape import tape_of
+from tests.contract.foreign import foreign
 from tests.contract.test_prism import prism
 from tests.environments import TESTS, installed, node_modules
 from tests.live import TRUSTING_NOBODY, run
@@ -60,6 +61,15 @@ def test_another_implementation_is_replayed_as_it_answered(habits: Habits, tmp_p
     with live(Reference(habits)) as stage:
         asked = requests("reference", "criterion-1")
         expect_equal_replay(stage.base_url, asked, REFERENCE_KEY, tmp_path)
+
+
+@pytest.mark.slow
+def test_aimock_is_replayed_as_it_answered(tmp_path: Path) -> None:
+    fixtures = tmp_path / "fixtures.json"
+    fixtures.write_text('{"fixtures": [{"match": {}, "response": {"content": "One, two, three."}}]}')
+    _, _, stream, chat, _ = requests("gpt-4o", "helpful")
+    with foreign("aimock", "llmock", "--fixtures", str(fixtures)) as origin:
+        expect_equal_replay(f"{origin}/v1", (stream, chat), "op-local", tmp_path / "tapes")
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from tests.reference.mutation import (
     accepting,
     accepts,
     at,
+    breaking,
     changing,
     chatting,
     choices,
@@ -43,6 +44,7 @@ OLDER: dict[str, Json] = {
     "functions": [{"name": "count", "parameters": {"type": "object"}}],
     "function_call": {"name": "count"},
 }
+OTHER: dict[str, Json] = {"type": "function", "function": {"name": "other"}}
 OBJECT: dict[str, Json] = {"response_format": {"type": "json_object"}}
 SCHEMA: dict[str, Json] = {
     "response_format": {
@@ -85,6 +87,10 @@ REFUSED: tuple[tuple[str, Where], ...] = (
     ("response_format.json_schema.object", form("json_schema")),
     ("metadata.value.null", lambda body: None in (body.get("metadata") or {}).values()),
     ("stream_options.open", lambda body: len(body.get("stream_options") or {}) > 1),
+    (
+        "functions.item.strict.null",
+        lambda body: any(each.get("strict", "") is None for each in body.get("functions") or ()),
+    ),
     ("temperature.null", lambda body: body.get("temperature", 0) is None),
     ("store.true", has("store")),
 )
@@ -124,31 +130,31 @@ TOLERATED: tuple[tuple[str, Where], ...] = (
 BREAKS: tuple[tuple[str, str, Where, Request], ...] = (
     (
         "8k",
-        "length",
+        "limits.length",
         lambda body: len(text_of(body)) > 8_000,
         chatting(messages=[{"role": "user", "content": "x" * 8_192}]),
     ),
     (
         "64k",
-        "length",
+        "no_5xx",
         lambda body: len(text_of(body)) > 64_000,
         chatting(messages=[{"role": "user", "content": "x" * 65_536}]),
     ),
     (
         "64-messages",
-        "messages",
+        "limits.messages",
         lambda body: len(body.get("messages", [])) > 60,
         chatting(messages=[{"role": "user", "content": "Go on."}] * 64),
     ),
     (
         "astral",
-        "unicode",
+        "limits.unicode",
         lambda body: max(text_of(body)) > "\uffff",
         chatting(messages=[{"role": "user", "content": "🙂"}]),
     ),
     (
         "nul",
-        "unicode",
+        "no_5xx",
         lambda body: "\\u0000" in text_of(body),
         chatting(messages=[{"role": "user", "content": "1\x002"}]),
     ),
@@ -186,6 +192,49 @@ HEADER_ROWS: tuple[Row, ...] = (
         "op-cache: readOnly is refused.",
         refusing_header("op-cache", lambda value: value == "readOnly"),
         chatting({"op-cache": "readOnly"}),
+    ),
+    (
+        "refuses-unlogged",
+        "chat.headers.unlogged",
+        "op-log-request: false is refused.",
+        refusing_header("op-log-request", lambda value: value == "false"),
+        chatting({"op-log-request": "false"}),
+    ),
+)
+
+
+# Features that are refused.
+
+INSTRUCTIONS: list[Json] = [{"role": "system", "content": "Count to 3."}]
+STORED: dict[str, Json] = {"store": True, "metadata": {"prompt_id": "counting"}}
+FEATURES: tuple[Row, ...] = (
+    (
+        "refuses-several",
+        "chat.choices.count",
+        "More than one choice is refused.",
+        refusing(CHAT, lambda body: (body.get("n") or 1) > 1),
+        chatting(n=3),
+    ),
+    (
+        "refuses-streams",
+        "chat.stream.text",
+        "A stream is refused.",
+        refusing(CHAT, has("stream")),
+        chatting(stream=True),
+    ),
+    (
+        "refuses-system-alone",
+        "chat.system_alone",
+        "A system message alone is refused.",
+        refusing(CHAT, lambda body: {message["role"] for message in body["messages"]} == {"system"}),
+        chatting(messages=INSTRUCTIONS),
+    ),
+    (
+        "refuses-store-with-metadata",
+        "chat.store",
+        "store beside metadata is refused.",
+        refusing(CHAT, lambda body: bool(body.get("store") and body.get("metadata"))),
+        chatting(**STORED),
     ),
 )
 
@@ -350,6 +399,14 @@ def calling(where: Where) -> Make:
     return content(CHAT, edit)
 
 
+def first_called(body: Json, answer: Json) -> Json:
+    """The name of the first tool in each call."""
+    for choice in answer["choices"] if body.get("tools") else ():
+        for call in choice["message"].get("tool_calls") or ():
+            call["function"]["name"] = body["tools"][0]["function"]["name"]
+    return answer
+
+
 def in_newer_form(choice: Json) -> Json:
     call = choice["message"].get("function_call")
     if not call:
@@ -475,6 +532,13 @@ MEANING: tuple[Row, ...] = (
         chatting(**CALLING),
     ),
     (
+        "first-tool",
+        "chat.tools.named",
+        "The first tool is called, whichever is named.",
+        content(CHAT, first_called),
+        chatting(tools=[OTHER, TOOL], tool_choice=CALLING["tool_choice"]),
+    ),
+    (
         "named-unheard",
         "chat.tools.named",
         "A named tool is not called.",
@@ -556,7 +620,6 @@ def mutants() -> Iterator[Mutant]:
         make = accepting(at(CHAT, lambda request, where=where: where(request.json())), chatting())  # type: ignore[misc]
         yield Mutant(f"chat-accepts-{case}", check, note, make, edited("chat", case))
     for name, check, where, request in BREAKS:
-        note, make = f"Chat crashes on this: {name}.", refusing(CHAT, where, 500)
-        yield Mutant(f"chat-breaks-at-{name}", f"chat.limits.{check}", note, make, request)
-    for name, check, note, make, request in (*HEADER_ROWS, *FORMS, *WIRE, *MEANING):
+        yield breaking(CHAT, f"chat.{check}", f"chat-breaks-at-{name}", where, request)
+    for name, check, note, make, request in (*HEADER_ROWS, *FEATURES, *FORMS, *WIRE, *MEANING):
         yield Mutant(f"chat-{name}", check, note, make, request)

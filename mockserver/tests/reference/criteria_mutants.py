@@ -12,7 +12,9 @@ from tests.reference.mutation import (
     Make,
     Mutant,
     accepting,
+    answering_as,
     answers,
+    at,
     best_of,
     changing,
     chatting,
@@ -27,6 +29,7 @@ from tests.reference.mutation import (
 Json = Any
 Edit = Callable[[list[str], list[Json]], list[Json]]
 CRASH = {"message": "Internal server error", "code": "INTERNAL_SERVER_ERROR"}
+REFUSAL = {"message": "op-criteria is not supported", "code": "BAD_REQUEST"}
 SUCCESS = {"status": "success", "score": 1, "explanation": "Always."}
 
 
@@ -135,6 +138,22 @@ def malformed(request: Request) -> bool:
 
 def first_of(criteria: list[str]) -> str:
     return criteria[0].partition("@")[0]
+
+
+def of_version(reference: str) -> Make:
+    """A server that takes the plain id of criterion-1 for this version, or each version for the plain id."""
+
+    def is_taken(each: Json) -> bool:
+        return bool(each == "criterion-1") if "@" in reference else str(each).startswith("criterion-1@")
+
+    def when(request: Request) -> bool:
+        return any(map(is_taken, asked(request)))
+
+    def other(request: Request) -> Request:
+        ids = [reference if is_taken(each) else each for each in asked(request)]
+        return replace(request, headers={**request.headers, "op-criteria": json.dumps(ids)})
+
+    return answering_as(at(CHAT, when), other)
 
 
 BEST = best_of(6)
@@ -265,6 +284,34 @@ ROWS: tuple[tuple[str, str, str, Make, Request], ...] = (
         BEST,
     ),
     (
+        "refused",
+        "criteria.header",
+        "op-criteria is refused.",
+        answers(lambda request: "op-criteria" in request.headers, 400, REFUSAL),
+        BEST,
+    ),
+    (
+        "spaces-refused",
+        "criteria.header",
+        "op-criteria with spaces is refused.",
+        answers(lambda request: ", " in request.headers.get("op-criteria", ""), 400, REFUSAL),
+        best_of(2, "criterion-1", "criterion-2"),
+    ),
+    (
+        "first-version",
+        "criteria.latest",
+        "A plain id means the first version.",
+        of_version("criterion-1@v1"),
+        best_of(3, "criterion-1"),
+    ),
+    (
+        "no-versions",
+        "criteria.versions",
+        "Versions are not looked at.",
+        of_version("criterion-1"),
+        best_of(3, "criterion-1@v1"),
+    ),
+    (
         "latest-differs",
         "criteria.latest",
         "The latest version judges unlike the plain id.",
@@ -314,4 +361,5 @@ def mutants() -> Iterator[Mutant]:
     for name, note, edit in SORTING:
         yield Mutant(f"criteria-{name}", "criteria.sorted", note, judged(edit), BEST)
     for name, check, note, make, request in ROWS:
-        yield Mutant(f"criteria-{name}", check, note, make, request)
+        level = "decision" if name == "latest-differs" else ""
+        yield Mutant(f"criteria-{name}", check, note, make, request, level=level)

@@ -387,7 +387,8 @@ def mutants() -> Iterator[Mutant]:
     for endpoint in ENDPOINTS:
         yield from odd_bodies(endpoint)
         for name, check, note, make, request in paths(endpoint):
-            yield Mutant(f"{endpoint}-{name}", f"{endpoint}.{check}", note, make, request)
+            level = "source" if request.method == "GET" else ""  # no client sends it
+            yield Mutant(f"{endpoint}-{name}", f"{endpoint}.{check}", note, make, request, level=level)
         yield from in_transit(endpoint)
     for name, check, note, make, request in UNKNOWN:
         yield Mutant(name, check, note, make, request)

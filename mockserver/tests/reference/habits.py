@@ -12,7 +12,7 @@ class Habits:
     """
 
     # Scores and sorting
-    combined: Literal["mean", "sum"] = "mean"
+    combined: Literal["mean", "sum", "product", "least"] = "mean"
     errored: Literal["zero", "score", "left-out"] = "zero"
     """What an errored result counts for: nothing, its own score, or not at all."""
     failing: int = 0
@@ -46,6 +46,8 @@ class Habits:
     """An optional or unknown member that is null is taken for absent, where the schema refuses null."""
     bounds_n: bool = True
     any_content_type: bool = False
+    chat_takes_null: bool = True
+    """Null for an optional member of a chat request is taken; else it has to be left out."""
     odd_headers: Literal["refused", "ignored"] = "refused"
     """What becomes of op-cache, op-log-request and op-tags that say something unheard-of."""
     most_bytes: int | None = None
@@ -71,6 +73,10 @@ class Habits:
     named_tool_finish: Literal["tool_calls", "stop"] = "tool_calls"
     eager_tools: bool = False
     """A tool that is offered is called unasked."""
+    snapshot: bool = False
+    """The answer names a snapshot of the model that was asked for."""
+    unasked: bool = False
+    """Choices are judged by some criterion also where nobody asks."""
     unstable: bool = False
     """A model behind the server: other texts and scores on each call."""
     charset: bool = False
@@ -90,7 +96,8 @@ class Habits:
     """The last piece of text carries the finish reason; else a delta of its own does."""
     counts_stream: bool = True
     """`include_usage` is honoured."""
-    criteria_in_stream: Literal["refused", "ignored"] = "refused"
+    criteria_in_stream: Literal["refused", "ignored", "sorted"] = "refused"
+    """`sorted`: the answer is made and sorted first, then streamed."""
 
     # Load
     busy_every: int = 0

@@ -14,7 +14,9 @@ from tests.reference.mutation import (
     Where,
     accepting,
     accepts,
+    answering_as,
     at,
+    breaking,
     changing,
     content,
     edited,
@@ -96,6 +98,10 @@ REFUSED: tuple[tuple[str, Where], ...] = (
     ("input.messages.developer.bare", some(lambda message: "content" not in message)),
     ("input.messages.assistant.content.null", nothing("content", messages)),
     ("input.messages.assistant.content.null-word", some(lambda message: message.get("content") == "null")),
+    (
+        "input.messages.function.content.null",
+        some(lambda message: message["role"] == "function" and message.get("content") is None),
+    ),
     ("input.messages.user.content.empty", some(lambda message: message.get("content") == [])),
     ("input.messages.user.content.items", part("text")),
     ("input.messages.user.content.image_url.object", part("image_url")),
@@ -121,7 +127,7 @@ REFUSED: tuple[tuple[str, Where], ...] = (
     ("output.reasoning_content.string", output("reasoning_content")),
 )
 
-# Sizes and characters at which a server crashes.
+# Sizes and characters that a server refuses, or at which it crashes.
 
 
 def saying(text: str) -> Request:
@@ -133,17 +139,18 @@ def turns(number: int) -> Request:
 
 
 BREAKS: tuple[tuple[str, str, Where, Request], ...] = (
-    ("1k", "length", lambda body: len(text_of(body)) > 1_000, saying("x" * 1_024)),
-    ("8k", "length", lambda body: len(text_of(body)) > 8_000, saying("x" * 8_192)),
-    ("64k", "length", lambda body: len(text_of(body)) > 64_000, saying("x" * 65_536)),
-    ("1m", "length", lambda body: len(text_of(body)) > 1_000_000, saying("x" * 1_048_576)),
-    ("64-messages", "messages", lambda body: len(messages(body)) > 60, turns(64)),
-    ("500-messages", "messages", lambda body: len(messages(body)) > 400, turns(500)),
-    ("astral", "unicode", lambda body: max(text_of(body)) > "\uffff", saying("🙂")),
-    ("nul", "unicode", lambda body: "\\u0000" in text_of(body), saying("1\x002")),
-    ("combining", "unicode", lambda body: between(body, "\u0300", "\u036f"), saying("e\u0301")),
-    ("right-to-left", "unicode", lambda body: between(body, "\u0590", "\u06ff"), saying("שלום")),
+    ("1k", "limits.length", lambda body: len(text_of(body)) > 1_000, saying("x" * 1_024)),
+    ("8k", "no_5xx", lambda body: len(text_of(body)) > 8_000, saying("x" * 8_192)),
+    ("64k", "no_5xx", lambda body: len(text_of(body)) > 64_000, saying("x" * 65_536)),
+    ("1m", "no_5xx", lambda body: len(text_of(body)) > 1_000_000, saying("x" * 1_048_576)),
+    ("64-messages", "limits.messages", lambda body: len(messages(body)) > 60, turns(64)),
+    ("500-messages", "no_5xx", lambda body: len(messages(body)) > 400, turns(500)),
+    ("astral", "limits.unicode", lambda body: max(text_of(body)) > "\uffff", saying("🙂")),
+    ("nul", "no_5xx", lambda body: "\\u0000" in text_of(body), saying("1\x002")),
+    ("combining", "limits.unicode", lambda body: between(body, "\u0300", "\u036f"), saying("e\u0301")),
+    ("right-to-left", "limits.unicode", lambda body: between(body, "\u0590", "\u06ff"), saying("שלום")),
 )
+"""Name, the check behind `judge`, where it happens, a request that shows it."""
 
 
 def between(body: Json, first: str, last: str) -> bool:
@@ -302,20 +309,54 @@ def latest_differs(body: Json, answer: Json) -> Json:
     return flipped(answer) if "@" in str(body.get("criterion_id")) else answer
 
 
-LATEST: tuple[tuple[str, str, Make, Request], ...] = (
+def of_version(version: str) -> Make:
+    """A judge that takes the plain id of criterion-1 for this version, or each version for the plain id."""
+
+    def other(request: Request) -> Request:
+        return replace(request, body=json.dumps({**request.json(), "criterion_id": version}).encode())
+
+    def when(request: Request) -> bool:
+        asked = str(request.json().get("criterion_id"))
+        return asked == "criterion-1" if "@" in version else asked.startswith("criterion-1@v")
+
+    return answering_as(at(JUDGE, when), other)
+
+
+VERSIONS: tuple[tuple[str, str, str, Make, Request, str], ...] = (
     (
         "latest-differs",
+        "latest",
         "A criterion's latest version judges unlike the plain id.",
         content(JUDGE, latest_differs),
         judging(criterion_id="criterion-1@v2"),
+        "decision",
+    ),
+    (
+        "first-version",
+        "latest",
+        "A plain id means the first version.",
+        of_version("criterion-1@v1"),
+        judging(),
+        "",
+    ),
+    (
+        "no-versions",
+        "versions",
+        "Versions are not looked at.",
+        of_version("criterion-1"),
+        judging(criterion_id="criterion-1@v1"),
+        "",
     ),
     (
         "refuses-version",
+        "latest",
         "An id with a version is refused.",
         refusing(JUDGE, lambda body: "@" in str(body.get("criterion_id")), 404),
         judging(criterion_id="criterion-1@v2"),
+        "",
     ),
 )
+"""Name, the check behind `judge`, a note, the bug, a request that shows it, a level of its own or ""."""
 
 
 def mutants() -> Iterator[Mutant]:
@@ -334,9 +375,8 @@ def mutants() -> Iterator[Mutant]:
         make = accepting(at(JUDGE, when), judging())
         yield Mutant(f"judge-accepts-{case}", check, note, make, edited("judge", case))
     for name, check, where, request in BREAKS:
-        note, make = f"The judge crashes on this: {name}.", refusing(JUDGE, where, 500)
-        yield Mutant(f"judge-breaks-at-{name}", f"judge.limits.{check}", note, make, request)
+        yield breaking(JUDGE, f"judge.{check}", f"judge-breaks-at-{name}", where, request)
     for name, check, note, make in ANSWERS:
         yield Mutant(f"judge-{name}", f"judge.response.{check}", note, make, judging())
-    for name, note, make, request in LATEST:
-        yield Mutant(f"judge-{name}", "judge.latest", note, make, request)
+    for name, check, note, make, request, level in VERSIONS:
+        yield Mutant(f"judge-{name}", f"judge.{check}", note, make, request, level=level)

@@ -39,7 +39,8 @@ class Mutant:
     """A server with one bug.
 
     `kills`: the id of the check that has to find it. `shown_by`: a request that shows the bug, when it is
-    sent up to `tries` times. `make` puts the bug into a server with the given habits.
+    sent up to `tries` times. `make` puts the bug into a server with the given habits. `level`: the level of
+    what is found, "" for the check's own.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Mutant:
     make: Make
     shown_by: Request
     tries: int = 1
+    level: str = ""
 
 
 MINIMAL: Mapping[str, Json] = {
@@ -229,6 +231,16 @@ def refusing(path: str, where: Where, status: int = 400) -> Make:
     return changing(change)
 
 
+def breaking(path: str, check: str, name: str, where: Where, request: Request) -> Mutant:
+    """A server that crashes on some valid requests, or refuses them, whichever the check is about."""
+    crashes = check.endswith(".no_5xx")
+    case = name.rpartition("-at-")[2]
+    note = f"It crashes on this: {case}." if crashes else f"This is refused: {case}."
+    is_long = check.endswith((".length", ".messages")) and case != "1k"  # which is the smallest size of all
+    level = "decision" if is_long else ""
+    return Mutant(name, check, note, refusing(path, where, 500 if crashes else 400), request, level=level)
+
+
 def loosened(component: str, *path: str, to: Json = None) -> Make:
     """A constraint of a component is not held against requests: the keyword at a path, or it is `to`."""
 
@@ -259,6 +271,18 @@ def accepting(when: When, instead: Request) -> Make:
             return healthy.answer(instead) if answer.status >= 400 and when(request) else answer
 
         return Reference(habits, change=change)
+
+    return make
+
+
+def answering_as(when: When, other: Callable[[Request], Request]) -> Make:
+    """Some requests are answered as another one would be."""
+
+    def make(habits: Habits) -> App:
+        healthy = Reference(habits)
+        return Reference(
+            habits, change=lambda sent, answer: healthy.answer(other(sent)) if when(sent) else answer
+        )
 
     return make
 

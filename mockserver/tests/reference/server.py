@@ -201,6 +201,8 @@ class Reference:
         if not habits.any_content_type and not re.fullmatch(r"application/([\w.-]+\+)?json", content_type):
             raise Refused(habits.invalid, "The content type must be application/json")
         body = self.parsed(request.body)
+        if request.path == CHAT and not habits.chat_takes_null and None in getattr(body, "values", list)():
+            raise Refused(habits.invalid, "A member is null; leave it out")
         if habits.coerces:
             body = checker.coerced(body)
         if habits.null_is_absent or habits.unknown == "stripped":
@@ -281,10 +283,14 @@ class Reference:
         if asked and streams and self.habits.criteria_in_stream == "refused":
             raise Refused(self.habits.invalid, "Cannot use criteria with stream")
         completion = self.completion(body, model)
-        if streams:
-            return Answer(200, chunks=tuple(speech.chunks(completion, body, self.habits)))
+        if streams and self.habits.criteria_in_stream != "sorted":
+            asked = {}
+        elif self.habits.unasked and not asked:
+            asked = {"house-rules": Criterion("house-rules", "house-rules", 1)}
         if asked:
             self.sort(completion, body, asked)
+        if streams:
+            return Answer(200, chunks=tuple(speech.chunks(completion, body, self.habits)))
         return Answer(200, completion)
 
     def check_headers(self, headers: Mapping[str, str]) -> None:
@@ -333,7 +339,7 @@ class Reference:
             "id": f"chatcmpl-{identity % 16**20:020x}",
             "object": "chat.completion",
             "created": 1_735_689_600 + salt,
-            "model": model,
+            "model": f"{model}-2025-01-01" if habits.snapshot else model,
             "choices": [self.choice(body, salt, index) for index in range(number)],
         }
         if habits.usage:
@@ -380,7 +386,13 @@ class Reference:
         counted = [result for result in results if result["status"] == "success"]
         if self.habits.errored == "score":
             counted = [result for result in results if "score" in result]
-        total = sum((Fraction(round(100 * result["score"]), 100) for result in counted), Fraction(0))
+        scores = [Fraction(round(100 * result["score"]), 100) for result in counted]
+        if self.habits.combined in ("product", "least"):
+            lacking = len(results) - len(scores) if self.habits.errored == "zero" else 0
+            scores += [Fraction(0)] * lacking
+            combine = min if self.habits.combined == "least" else math.prod
+            return Fraction(combine(scores or [Fraction(0)]))
+        total = sum(scores, Fraction(0))
         if self.habits.combined == "sum":
             return total
         divisor = len(counted) if self.habits.errored == "left-out" else len(results)

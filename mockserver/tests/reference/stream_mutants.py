@@ -93,6 +93,24 @@ def unopened_arguments(delta: Json) -> Json:
     return delta
 
 
+def calls(chunk: Json) -> list[Json]:
+    listed: list[Json] = part(chunk).get("delta", {}).get("tool_calls", [])
+    return listed
+
+
+def with_ids(listed: list[Json]) -> list[Json]:
+    """The id of each call in each of its pieces."""
+    for call in [call for chunk in listed for call in calls(chunk)]:
+        call["id"] = "call_1"
+    return listed
+
+
+def counted_from_1(delta: Json) -> Json:
+    for call in delta.get("tool_calls", ()):
+        call["index"] += 1
+    return delta
+
+
 def shouted(delta: Json) -> Json:
     return {**delta, "content": delta["content"].upper()} if delta.get("content") else delta
 
@@ -190,6 +208,34 @@ ROWS: tuple[Row, ...] = (
         PLAIN,
     ),
     ("not-at-all", "events", "`stream` is ignored.", changing(as_plain), PLAIN),
+    (
+        "byte-order-mark",
+        "readable",
+        "A stream begins with a byte order mark.",
+        framed(lambda body: b"\xef\xbb\xbf" + body),
+        PLAIN,
+    ),
+    (
+        "named-events",
+        "readable",
+        "Events have a name.",
+        framed(lambda body: body.replace(b"data: {", b"event: message\ndata: {")),
+        PLAIN,
+    ),
+    (
+        "id-and-comment",
+        "readable",
+        "A comment stands alone behind an id.",
+        framed(lambda body: b"id: 1\n" + body.replace(b"\n\n", b"\n\n: busy\n\n", 1)),
+        PLAIN,
+    ),
+    (
+        "retry-alone",
+        "readable",
+        "A `retry:` stands alone.",
+        framed(lambda body: b"retry: 100\n\n" + body),
+        PLAIN,
+    ),
     (
         "error-inside",
         "chunks",
@@ -304,6 +350,8 @@ ROWS: tuple[Row, ...] = (
         PLAIN,
     ),
     ("call-no-id", "tools", "A streamed call has no id.", each_delta(opened_without("id")), CALLS),
+    ("call-repeated", "tools", "Each piece of a call has its id.", chunks(with_ids), CALLS),
+    ("call-from-1", "tools", "Calls are counted from 1.", each_delta(counted_from_1), CALLS),
     (
         "call-no-arguments",
         "tools",

@@ -203,12 +203,12 @@ def test_a_mounted_mock_knows_its_prefix() -> None:
     with TestClient(mounted(create_app()), **here) as client:  # type: ignore[arg-type]
         assert client.post(PREFIX + JUDGE, json=dict(MINIMAL), headers=KEYED).status_code == 200
         wrong = client.get(PREFIX + JUDGE).json()["message"]
-        missing = client.get(f"{PREFIX}/v1/models").json()["message"]
+        missing = client.get(f"{PREFIX}/v1/models").json()["error"]["message"]
         session = client.post(f"{PREFIX}/_mock/sessions").json()
         page = client.get(f"{PREFIX}/")
         [request] = client.get(f"{PREFIX}/_mock/requests", params={"status": 200}).json()["requests"]
     assert f"{PREFIX}{JUDGE} takes POST" in wrong
-    assert f"let the base URL end in {PREFIX}/api/v1, once" in missing
+    assert f"let the base URL be http://localhost{PREFIX}/api/v1." in missing
     assert session["base_url"].startswith(f"http://localhost{PREFIX}/_mock/sessions/")
     assert f'href="{PREFIX}/_mock/status"' in page.text
     assert f"OPENPIPE_BASE_URL=http://localhost{PREFIX}/api/v1\n" in page.text

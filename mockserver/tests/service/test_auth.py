@@ -28,7 +28,8 @@ SENT: Mapping[str, Json] = {**BODIES, "/criteria/judge": having(), "/chat/comple
 
 
 def ask(service: Service, path: str, key: str | None, body: Json = None) -> Reply:
-    headers = sent_with(key) if key is not None else {b"content-type": b"application/json"}
+    keyless = {b"content-type": b"application/json"}
+    headers = keyless if key is None else sent_with(key, op_log_request="true")
     body = SENT.get(path) if body is None else body
     return answer(service, body, path=f"{BASE}{path}", method=METHODS[path], headers=headers)
 

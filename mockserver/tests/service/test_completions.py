@@ -225,12 +225,18 @@ def test_the_latest_call_is_shown_and_each_key_sees_its_own() -> None:
     assert latest(service, "three") is None
 
 
-def test_a_call_that_is_not_to_be_logged_is_not() -> None:
+def test_a_call_is_logged_only_where_that_is_asked_for() -> None:
     service = Service()
-    completion(service, asking("a"))
-    completion(service, asking("b"), op_log_request="false")
-    refused(ask(service, {}, op_log_request="false"))
+    completion(service, asking("a"), op_log_request="true")
+    for headers in (sent_with(), sent_with(op_log_request="false", op_tags={"a": "b"})):
+        assert answer(service, asking("b"), path=CHAT, headers=headers).status == 200
+        refused(answer(service, {}, path=CHAT, headers=headers))
+    completion(service, asking("c", store=True), op_log_request="false")
     assert latest(service)["reqPayload"] == asking("a")
+    judged = sent_with(op_criteria=["helpful"])
+    for body, headers in ((asking("d", store=True), sent_with()), (asking("e"), judged)):
+        assert answer(service, body, path=CHAT, headers=headers).status == 200
+        assert latest(service)["reqPayload"] == body
 
 
 @pytest.mark.parametrize(
@@ -406,9 +412,9 @@ def test_every_model_is_known_while_none_is_declared(model: str) -> None:
         ("counting", "The model `counting` does not exist or you do not have access to it."),
         ("GPT-4O", "The model `GPT-4O` does not exist or you do not have access to it."),
         ("openpipe:x", "The model `openpipe:x` does not exist"),
-        ("openai:gpt-4o", "The model `openai:gpt-4o` does not exist"),
-        ("anthropic:x", "The model `anthropic:x` does not exist"),
-        ("gemini:x", "The model `gemini:x` does not exist"),
+        ("openai:gpt-4o", "The model `openai:gpt-4o` does not exist or you do not have access to it."),
+        ("anthropic:x", "The model `anthropic:x` does not exist or you do not have access to it."),
+        ("gemini:x", "The model `gemini:x` does not exist or you do not have access to it."),
     ],
 )
 def test_an_unknown_model_is_a_404_in_the_services_words(model: str, words: str) -> None:

@@ -28,7 +28,7 @@ from openpipe_mock.service import fast_lane
 from openpipe_mock.service.completions import OFTEN
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import Entry
-from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
+from openpipe_mock.sessions.memory import Session, Sessions
 from openpipe_mock.sessions.redis.link import Link
 from openpipe_mock.sessions.redis.sessions import RedisSessions
 from tests import golden
@@ -467,18 +467,17 @@ def test_who_changes_what_the_journal_shows_changes_nothing_that_comes() -> None
         assert list(shown) == ["helpful"]
 
 
-def test_a_key_hears_nothing_of_another_s_calls() -> None:
-    service = Service()
-    app, request = DirectApp(service), json.dumps(PLAIN_CHAT).encode()
-    for key, times in (("op-one", 2), ("op-two", 3)):
-        for _ in range(times):
-            sent(app, request, {**HEADERS, b"authorization": f"Bearer {key}".encode()}, path=CHAT)
-    logs = service.sessions.default.logs
-    assert {credential: len(log.calls) for credential, log in logs.items()} == {
-        fingerprint(b"op-one"): 2,
-        fingerprint(b"op-two"): 3,
-    }
-    assert "op-o" not in repr(remembered(service)) + repr(logged(service))
+def test_a_call_that_is_stored_or_judged_is_logged_each_time() -> None:
+    judged = {**HEADERS, b"op-criteria": b'["helpful"]'}
+    for headers, body, times in (
+        (HEADERS, {**PLAIN_CHAT, "store": True}, [3]),
+        (judged, PLAIN_CHAT, [3]),
+        (HEADERS, PLAIN_CHAT, []),
+    ):
+        service = Service()
+        app, request = DirectApp(service), json.dumps(body).encode()
+        assert [sent(app, request, headers, path=CHAT)[0] for _ in range(3)] == [200] * 3
+        assert [len(calls) for calls in logged(service)] == times
 
 
 # Bounds

@@ -140,16 +140,6 @@ def test_the_log_is_told_the_time() -> None:
     assert latest(service)["createdAt"] == "2025-01-01T00:00:00.250Z"
 
 
-def test_known_models_are_listed_and_patterns_are_not() -> None:
-    known = ("openpipe:counting", "gpt-4o*", "gpt-4?", "gpt-[34]", "plain")
-    listed = done(Service(Settings(known_models=known)), "/models")
-    assert [model["id"] for model in listed["data"]] == ["counting", "plain"]
-
-
-def test_a_mock_that_knows_every_model_lists_none() -> None:
-    assert done(Service(), "/models") == {"object": "list", "data": []}
-
-
 # What each refuses.
 
 
@@ -189,7 +179,7 @@ def test_a_bad_body_is_a_400_and_logs_nothing(path: str, body: Json, code: str) 
     service = Service()
     reply = call(service, path, body)
     assert (reply.status, content_of(reply)["code"]) == (400, code)
-    assert "error" not in content_of(reply)
+    assert content_of(reply)["error"] == {"code": code, "message": message_of(reply)}
     assert latest(service) is None
 
 

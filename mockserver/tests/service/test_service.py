@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from openpipe_mock.config.settings import Settings, Validation
 from openpipe_mock.core.effects import Head, ReadBody, Reply, Tick
 from openpipe_mock.core.strictjson import MOST_LEVELS
+from openpipe_mock.openapi.endpoints import SERVED
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.service import Service
+from tests.chatting import CHAT
 from tests.generate import VALIDATIONS, anything, brief, broken, thorough, valid
 from tests.inprocess import (
     FULL,
@@ -176,6 +178,7 @@ def test_another_method_is_not_supported_and_the_answer_says_which_is(method: st
         "/api/criteria/judge",
         "/api/v1/api/v1/criteria/judge",
         "/api/v1/v1/criteria/judge",
+        "/api/v1/criteria/judge/criteria/judge",
         "/api/v1/criteria/judge/",
         "/api/v1//criteria/judge",
         "//api/v1/criteria/judge",
@@ -188,7 +191,7 @@ def test_a_path_that_nearly_fits_is_told_where_the_endpoint_is(path: str) -> Non
         reply = answer(SERVICE, MINIMAL, path=path, method=method)
         assert code_of(reply) == (404, "NOT_FOUND")
         assert "is served as /api/v1/criteria/judge" in message_of(reply)
-        assert holds(reply)
+        assert holds(reply, CHAT)
 
 
 @pytest.mark.parametrize(
@@ -234,6 +237,7 @@ def test_an_endpoint_of_the_official_clients_that_is_not_served_says_so(path: st
         "/" * 100_000,
         "/" + "x" * 1_000_000,
         "/api/v1/datasets/" + "x" * 1_000_000,
+        "/v1/models/\x1b[31m" + "x" * 1_000_000,
         "/api/v1" * 20_000,
     ],
 )
@@ -243,7 +247,88 @@ def test_a_hostile_path_is_not_found_in_few_words(path: str) -> None:
     assert message_of(reply).startswith("Not found: ")
     assert len(message_of(reply)) < 700
     assert "\n" not in message_of(reply)
-    assert holds(reply)
+    assert holds(reply, CHAT)
+
+
+def told(path: str, *, host: bytes = b"127.0.0.1:6736", scheme: str = "http", root: str = "") -> str:
+    """The message for a POST to a path that isn't served."""
+    exchange = SERVICE.exchange(Head("POST", path, {**HEADERS, b"host": host}, root=root, scheme=scheme))
+    assert next(exchange) == Tick()
+    with pytest.raises(StopIteration) as stopped:
+        exchange.send(0.0)
+    reply: Reply = stopped.value.value
+    assert holds(reply, CHAT)
+    assert content_of(reply)["error"] == {"code": "NOT_FOUND", "message": message_of(reply)}
+    return message_of(reply)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/chat/completions",
+        "/v1/chat/completions",
+        "/api/v1/api/v1/chat/completions",
+        "/api/v1/v1/chat/completions",
+        "/openai/v1/chat/completions",
+        "/api/v1/chat/completions/chat/completions",
+        "/v1/models/gpt-4o",
+        "/v1/responses",
+        "/api/v1/v1/messages",
+    ],
+)
+def test_a_wrong_base_url_is_told_the_right_one(path: str) -> None:
+    assert told(path).endswith(" let the base URL be http://127.0.0.1:6736/api/v1.")
+
+
+@pytest.mark.parametrize(
+    ("came", "base"),
+    [
+        ({"scheme": "https", "host": b"mock.test"}, "https://mock.test/api/v1"),
+        ({"host": b"[::1]:80", "root": "/t%20a/llm"}, "http://[::1]:80/t%20a/llm/api/v1"),
+    ],
+)
+def test_the_base_url_is_told_as_the_request_came(came: dict[str, Any], base: str) -> None:
+    assert told("/v1/chat/completions", **came).endswith(f" let the base URL be {base}.")
+
+
+@pytest.mark.parametrize(
+    "came", [{"scheme": ""}, {"host": b""}, {"host": b"op-key@evil"}, {"host": b"a b"}, {"host": b"x" * 9999}]
+)
+def test_where_the_base_url_is_unknown_its_end_is_told(came: dict[str, Any]) -> None:
+    assert told("/v1/chat/completions", **came).endswith(" let the base URL end in /api/v1, once.")
+
+
+def test_the_base_url_of_a_session_has_its_name() -> None:
+    base = "http://127.0.0.1:6736/_mock/sessions/a/api/v1"
+    assert f" let the base URL be {base}." in told("/_mock/sessions/a/api/chat/completions")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/responses", ["`openai.chat(model)`", "`openai-chat:MODEL`", "`OpenAIChatModel`"]),
+        (
+            "/responses",
+            ['`set_default_openai_api("chat_completions")`', '`setOpenAIAPI("chat_completions")`'],
+        ),
+        ("/responses", ["`use_responses_api=False`", "`useResponsesApi: false`"]),
+        ("/completions", ["`openai.chat(model)`", "`client.chat.completions.create(…)`"]),
+        ("/messages", ["`ChatOpenAI`", "`openai/MODEL`", "anthropic:"]),
+        ("/embeddings", ["no embeddings", "another base URL"]),
+    ],
+)
+def test_an_endpoint_of_another_api_is_told_what_to_use(path: str, words: list[str]) -> None:
+    message = told(f"/api/v1{path}")
+    assert message.startswith("Not found: this mock has ")
+    assert [word for word in words if word not in message] == []
+    assert "let the base URL" not in message
+
+
+def test_errors_of_all_but_the_judge_stand_where_openais_clients_look() -> None:
+    for path in (*SERVED, "/", "/nothing", "/criteria/judge", "/_mock/sessions/a/api/v1/nothing"):
+        body = content_of(answer(SERVICE, {}, path=path, method="TRACE"))
+        assert ("error" in body) is (not path.endswith("/criteria/judge"))
+        assert body.pop("error", body) in ({"code": body["code"], "message": body["message"]}, body)
 
 
 @thorough
@@ -579,9 +664,10 @@ def test_lenient_accepts_whatever_strict_accepts_and_judges_it_alike(body: Json)
 
 
 def test_a_method_that_the_clients_know_of_a_served_path_is_called_unserved() -> None:
-    reply = answer(SERVICE, {}, path="/api/v1/models", method="POST")
-    assert code_of(reply) == (404, "NOT_FOUND")
-    assert "official clients know POST /models" in message_of(reply)
+    for method, path in (("POST", "/models"), ("DELETE", "/models/{id}")):
+        reply = answer(SERVICE, {}, path=f"/api/v1{path}", method=method)
+        assert code_of(reply) == (404, "NOT_FOUND")
+        assert f"official clients know {method} {path}" in message_of(reply)
     assert code_of(answer(SERVICE, path="/api/v1/models", method="PUT")) == (405, "METHOD_NOT_SUPPORTED")
 
 

@@ -28,6 +28,7 @@ OPERATIONS = {
     "/check-cache": "post",
     "/local-testing-only-get-latest-logged-call": "get",
     "/models": "get",
+    "/models/{id}": "get",
 }
 
 
@@ -108,7 +109,7 @@ class TestContract:
             assert value is None or checked(name, value) == value
 
     @pytest.mark.parametrize("path", OPERATIONS)
-    def test_errors_are_those_of_the_other_endpoints(self, path: str) -> None:
+    def test_errors_are_those_of_chat(self, path: str) -> None:
         method = OPERATIONS[path]
         listed = statuses(path, method) - {"200"}
         bodiless = {"400", "413"} if method == "get" else set()
@@ -118,7 +119,7 @@ class TestContract:
         for status in listed:
             name = contract().document["paths"][path][method]["responses"][status]["$ref"].rpartition("/")[2]
             reference = responses[name]["content"]["application/json"]["schema"]["$ref"]
-            assert reference == "#/components/schemas/Error"
+            assert reference == "#/components/schemas/ChatError"
 
     def test_examples_of_requests_are_answered(self) -> None:
         for path, answer in ENGINES.items():
@@ -658,17 +659,6 @@ BLOCKS = ("text", "id", "name", "input", "thinking")
 class TestOtherEndpoints:
     def test_the_old_cache_never_has_anything(self) -> None:
         assert checked("CheckCacheResponse", calls.check_cache()) == {"respPayload": None}
-
-    def test_models_are_listed_by_their_names(self) -> None:
-        listed = checked("ModelList", calls.models(["openpipe:counting", "weather", "counting"]))
-        assert [(model["id"], model["name"]) for model in listed["data"]] == [
-            ("counting", "counting"),
-            ("weather", "weather"),
-        ]
-        assert listed == calls.models(["counting", "weather"])
-
-    def test_no_models_are_a_list_too(self) -> None:
-        assert checked("ModelList", calls.models([])) == {"object": "list", "data": []}
 
     def test_a_completion_of_our_own_is_logged(self, log: CallLog) -> None:
         tags = calls.labels({"$sdk": "python", "n": 1, "gone": None}, "/op-tags")

@@ -146,8 +146,8 @@ def chat(service: Service, *, key: str = "op-test", **options: Any) -> Reply:
 TRIPS: dict[str, tuple[int, Callable[[Service], object]]] = {
     "a judgement": (2, lambda service: answer(service, having())),
     "a refused request": (2, lambda service: answer(service, b"{")),
-    "a chat request that isn't logged": (2, lambda service: chat(service, op_log_request="false")),
-    "a chat request": (3, chat),
+    "a chat request": (2, chat),
+    "a chat request that is logged": (3, lambda service: chat(service, op_log_request="true")),
     "a chat request answered from the cache": (4, lambda service: chat(service, op_cache="readOnly")),
     "one that may make no session": (3, lambda service: answer(service, headers={b"x-mock-session": b"new"})),
 }
@@ -170,7 +170,7 @@ def test_a_request_asks_redis_only_so_often(server: Redis, shared: Service, name
 def test_no_key_lies_in_redis(server: Redis, everyone: dict[str, Turns]) -> None:
     mock = everyone["redis"]
     mock.control("PUT", "/limits", {"requests_per_minute": 100, "concurrent": 5})
-    mock.chat(op_cache="readWrite", op_tags=json.dumps({"secret": KEY}))
+    mock.chat(op_cache="readWrite", op_log_request="true", op_tags=json.dumps({"secret": KEY}))
     mock.judge(text=KEY)
     mock.api("/report", {"reqPayload": {"api_key": KEY, "model": "m"}, "respPayload": None})
     contents = server.contents()
@@ -181,7 +181,7 @@ def test_no_key_lies_in_redis(server: Redis, everyone: dict[str, Turns]) -> None
 def test_everything_in_redis_goes_by_itself_some_day(server: Redis, everyone: dict[str, Turns]) -> None:
     mock = everyone["redis"]
     for session in ("", "a"):
-        mock.chat(op_cache="readWrite", session=session)
+        mock.chat(op_cache="readWrite", op_log_request="true", session=session)
         mock.score("steps", session=session)
         mock.control("POST", f"/completions?session={session}", {"text": "x"}, status=201)
         mock.control("PUT", f"/criteria/x?session={session}", {"score": 1})
@@ -447,8 +447,8 @@ def test_while_redis_is_away_only_those_suffer_who_need_it(
     assert dict(reply.headers)[b"x-request-id"] == b"default-0"
     assert "needs what sessions share" in unavailable(answer(service, steps))
     assert fragile.url in unavailable(report(service))
-    assert chat(service, op_log_request="false").status == 200
-    assert unavailable(chat(service))
+    assert chat(service).status == 200
+    assert unavailable(chat(service, op_log_request="true"))
     named = {b"x-mock-session": b"known"}
     assert answer(service, having(), headers={**HEADERS, **named}).status == 200
     assert unavailable(answer(service, having(), headers={**HEADERS, b"x-mock-session": b"new"}))
@@ -710,7 +710,7 @@ def used(service: Service) -> None:
     order(service, "POST", "/faults", b'{"call": 99, "status": 500}')
     order(service, "PUT", "/limits", b'{"concurrent": 9, "requests_per_minute": 999}')
     answer(service, having())
-    chat(service, op_cache="readWrite")
+    chat(service, op_cache="readWrite", op_log_request="true")
 
 
 def survives(service: Service) -> None:
@@ -718,7 +718,8 @@ def survives(service: Service) -> None:
     for method, path in ASKED:
         body = b'{"score": 1}' if method == "PUT" else b"{}"
         assert order(service, method, path.partition("?")[0], body).status in (200, 404, 503), path
-    for reply in (answer(service, having()), chat(service, op_cache="readWrite"), report(service)):
+    stored = chat(service, op_cache="readWrite", op_log_request="true")
+    for reply in (answer(service, having()), stored, report(service)):
         assert reply.status in (200, 503)
     change = {"filters": [], "tags": {"a": "b"}}
     assert answer(service, change, path="/api/v1/logs/update-tags").status in (200, 503)
@@ -800,6 +801,7 @@ ENTRY = Entry(
     faults=["f"],
     passed=(("/f", "why"),),
     violations=("v",),
+    tolerated=("/messages/0/name",),
     notes=("n",),
     body_left_out=1,
     answer_left_out=2,

@@ -185,7 +185,7 @@ def test_caches_are_apart() -> None:
 
 def test_logs_are_apart() -> None:
     service = Service()
-    chat(service, "a", op_tags={"in": "a"})
+    chat(service, "a", op_log_request="true", op_tags={"in": "a"})
     logged = [content_of(ask(service, name, path=LATEST, method="GET")) for name in ("a", "b", "")]
     assert [call and call["tags"] for call in logged] == [{"in": "a"}, None, None]
 

@@ -466,6 +466,8 @@ def test_a_live_mock_runs_in_real_time(server: LiveServer) -> None:
     mock = LiveMock(server, overrides={})
     with pytest.raises(MockError, match="real time"):
         mock.clock.advance(1)
+    with pytest.raises(AssertionError, match=rf"Does the client send to {mock.base_url}\?$"):
+        mock.judged()
     assert mock.now() > 0
     mock.close()
 

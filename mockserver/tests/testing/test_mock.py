@@ -340,13 +340,20 @@ def test_of_equally_near_misses_the_most_alike_is_shown(mock: Mock) -> None:
 
 
 def test_too_many_and_none_at_all(mock: Mock) -> None:
-    with pytest.raises(AssertionError, match=r"at least once; it came never\.\nWhat came:\n  nothing"):
+    with pytest.raises(
+        AssertionError, match=r"at least once; it came never\.\nWhat came:\n  nothing\n"
+    ) as no:
         mock.completed()
+    assert "Does the client send to https://api.openpipe.ai/api/v1 or to what OPENPIPE_BASE_URL" in str(
+        no.value
+    )
+    assert str(no.value).endswith("requests and urllib3 without a transport of its own?")
     for _ in range(MOST_SHOWN + 2):
         judge()
     with pytest.raises(AssertionError) as caught:
         mock.judged(times=1)
     assert str(caught.value).endswith("  … and 2 more")
+    assert "Does the client send" not in str(caught.value)
     assert "once; it came 12 times." in str(caught.value)
     assert "Nearest" not in str(caught.value)
 

@@ -37,6 +37,52 @@ def test_a_route_for_each_endpoint_by_its_name() -> None:
     assert {route.name for route in router.routes} == {*ENDPOINTS, OTHER}
 
 
+def test_it_is_a_context_manager_by_itself() -> None:
+    with respx_router(seed=3) as router:
+        assert judge().status_code == 200
+        assert judge("https://app.openpipe.ai/api/v1").status_code == 200
+        assert httpx.get(f"{SERVICE}/models/openpipe:mine", headers=KEY).json()["id"] == "mine"
+        assert [router[name].call_count for name in ("judge", "model", "models", OTHER)] == [2, 1, 0, 0]
+        with pytest.raises(AssertionError, match="not mocked"):
+            httpx.get("https://elsewhere.test/")
+    router.mock.judged("helpful", times=2)
+
+
+def test_it_is_a_decorator_by_itself() -> None:
+    router = respx_router()
+
+    @router
+    def plain(respx_mock: Any) -> Any:
+        assert respx_mock is router
+        return judge().status_code
+
+    @router
+    async def waiting() -> int:
+        async with httpx.AsyncClient(headers=KEY) as client:
+            return (await client.post(f"{SERVICE}/criteria/judge", json=JUDGE)).status_code
+
+    assert (plain(), asyncio.run(waiting())) == (200, 200)
+    router.mock.judged("helpful", times=2)
+
+
+def test_it_is_mounted_into_another_router(theirs: respx.MockRouter) -> None:
+    router = respx_router()
+    route = router.mount(theirs)
+    theirs.get("https://elsewhere.test/").respond(text="theirs")
+    assert httpx.get("https://elsewhere.test/").text == "theirs"
+    assert judge().status_code == judge("https://app.openpipe.ai/api/v1").status_code == 200
+    assert asyncio.run(streamed())[-2:] == ["data: [DONE]", ""]
+    assert route.call_count == router["judge"].call_count + router["chat"].call_count == 3
+    router.mock.judged("helpful", times=2)
+
+
+async def streamed() -> list[str]:
+    """The events of a stream, as an async client gets them."""
+    async with httpx.AsyncClient(headers=KEY) as client:
+        answer = await client.post(f"{SERVICE}/chat/completions", json=STREAM)
+        return answer.text.split("\n\n")
+
+
 def test_it_is_the_side_effect_of_a_route(theirs: respx.MockRouter) -> None:
     router: Any = respx_router(seed=3, config={"criteria": {"helpful": {"score": 0.25}}})
     theirs.route(host__in=("api.openpipe.ai", "app.openpipe.ai")).mock(side_effect=router.handler)
@@ -59,16 +105,10 @@ def test_its_own_script_and_its_own_clock(theirs: respx.MockRouter) -> None:
     assert router.mock.clock.now == 5
 
 
-def test_async_clients_and_streams(theirs: respx.MockRouter) -> None:
-    router: Any = respx_router()
-    theirs.route(host="api.openpipe.ai").mock(side_effect=router.async_handler)
-
-    async def ask() -> list[str]:
-        async with httpx.AsyncClient(headers=KEY) as client:
-            answer = await client.post(f"{SERVICE}/chat/completions", json=STREAM)
-            return answer.text.split("\n\n")
-
-    assert asyncio.run(ask())[-2:] == ["data: [DONE]", ""]
+@pytest.mark.parametrize("handler", ["handler", "async_handler"])
+def test_async_clients_and_streams(theirs: respx.MockRouter, handler: str) -> None:
+    theirs.route(host="api.openpipe.ai").mock(side_effect=getattr(respx_router(), handler))
+    assert asyncio.run(streamed())[-2:] == ["data: [DONE]", ""]
 
 
 def test_it_is_the_handler_of_a_mock_transport() -> None:

@@ -192,7 +192,7 @@ def _with_null(schema: _Schema, place: str) -> _Schema:
         return core
     if core.get("enum") == ["null"]:
         core.pop("type", None)
-        return {**core, "enum": ["null", None], "x-source": "decision", "$comment": _NULL_COMMENT}
+        return {**core, "enum": ["null", None], "$comment": _NULL_COMMENT}
     rules = core.keys() - set(_NOTES)
     if rules == {"enum"} or ("type" in rules and not rules & _COMPOSED):
         return core | {key: _ADD_NULL[key](core[key]) for key in ("type", "enum") if key in core}

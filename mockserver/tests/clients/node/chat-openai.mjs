@@ -16,9 +16,12 @@ const Winner = z.object({ name: z.string(), place: z.number().int() });
 
 const create = (body, options) => client.chat.completions.create(body, options);
 
-async function refusal(body, options = {}, chosen = client) {
+const refusal = (body, options = {}, chosen = client) =>
+  refused(() => chosen.chat.completions.create(body, options));
+
+async function refused(action) {
   try {
-    return await chosen.chat.completions.create(body, options);
+    return await action();
   } catch (error) {
     const { status, code, message } = error;
     return { error: error.constructor.name, status, code, text: message };
@@ -122,7 +125,13 @@ const SCENES = {
     n: await refusal({ ...WORDS, n: 0 }),
     criterion: await refusal(WORDS, { headers: { "op-criteria": '["helpful@new"]' } }),
     "stream with criteria": await refusal({ ...WORDS, stream: true }, CRITERIA),
+    path: await refusal(WORDS, {}, new OpenAI({ baseURL: `${client.baseURL}/nowhere`, maxRetries: 0 })),
+    responses: await refused(() => client.responses.create({ model: "gpt-4o-mini", input: "Count to 10" })),
   }),
+  models: async () => {
+    const { data: listed } = await client.models.list();
+    return { listed, shown: await Promise.all(listed.map(({ id }) => client.models.retrieve(id))) };
+  },
   "left in mid-stream": async () => {
     for await (const chunk of await create({ ...WORDS, stream: true })) {
       if (chunk.choices[0].delta.content) break;

@@ -56,6 +56,15 @@ const SCENES = {
     const completion = await create({ ...WORDS, metadata, openpipe: { tags: { nth: 3 } } });
     return { answer: completion.id, logged: await latest() };
   },
+  "logged stream": async () => {
+    let merged = null;
+    for await (const chunk of await create({ ...WORDS, n: 2, stream: true })) merged = mergeChunks(merged, chunk);
+    return { streamed: merged, logged: (await latest()).respPayload };
+  },
+  models: async () => {
+    const { data: listed } = await opClient.listModels();
+    return { listed, shown: await Promise.all(listed.map(({ id }) => opClient.getModel(id))) };
+  },
   cached: async () => {
     const found = [];
     for (let turn = 0; turn < 2; turn += 1) {

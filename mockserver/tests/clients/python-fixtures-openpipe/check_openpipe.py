@@ -224,11 +224,20 @@ async def test_decorated_async(openpipe_mock):
 def test_a_respx_router_by_itself():
     router = respx_router(seed=1)
     router.mock.criterion("helpful").score(0.4)
-    with respx.mock(using="httpx") as theirs:
-        theirs.route(host="api.openpipe.ai").mock(side_effect=router.handler)
+    with router:
         assert judge(EARLY).score == 0.4
         text = EARLY_OPENAI.with_options(base_url=EARLY.base_url).chat.completions.create(
             **COUNT, stream=True
         )
         assert list(text)
-    assert router["judge"].call_count == router["chat"].call_count == 1
+        assert router["judge"].call_count == router["chat"].call_count == 1
+
+
+@pytest.mark.asyncio
+async def test_a_respx_router_in_a_router_of_ones_own():
+    router = respx_router(seed=1)
+    router.mock.criterion("helpful").score(0.4)
+    with respx.mock(using="httpx") as theirs:
+        router.mount(theirs)
+        assert judge(EARLY).score == (await judge(EARLY_ASYNC)).score == 0.4
+    router.mock.judged("helpful", times=2)

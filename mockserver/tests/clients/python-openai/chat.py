@@ -213,8 +213,12 @@ def nulls():
 
 
 def refusal(client, **body):
+    return refused(lambda: client.chat.completions.create(**body))
+
+
+def refused(action):
     try:
-        client.chat.completions.create(**body)
+        action()
     except openai.APIStatusError as error:
         seen = {"error": type(error).__name__, "status": error.status_code, "code": error.code}
         return {**seen, "text": str(error), "message": error.body["message"]}
@@ -229,13 +233,20 @@ def refusals():
         "role": refusal(client, model="gpt-4o-mini", messages=[message]),
         "n": refusal(client, **WORDS, n=0),
         "path": refusal(elsewhere, **WORDS),
+        "responses": refused(lambda: client.responses.create(model="gpt-4o-mini", input="Count to 10")),
         "criterion": refusal(client, **WORDS, extra_headers={"op-criteria": '["helpful@new"]'}),
         "stream with criteria": refusal(client, **WORDS, stream=True, extra_headers=CRITERIA),
     }
 
 
 def models():
-    return [model.id for model in client.models.list()]
+    listed = list(client.models.list())
+    shown = [client.models.retrieve(model.id) for model in listed]
+    # The provider's types have a text for `created`, OpenAI's a number.
+    return {
+        name: [model.to_dict(warnings=False) for model in found]
+        for name, found in {"listed": listed, "shown": shown}.items()
+    }
 
 
 SCENES = {

@@ -54,6 +54,7 @@ class Caller:
             "metadata": call.metadata,
             "tags": call.tags,
             "answer": call.resp_payload["id"],
+            "response": call.resp_payload,
         }
 
     async def score(self, body, output):
@@ -115,6 +116,19 @@ async def unlogged(caller):
     return {"answer": completion.id, "before": before, "after": await caller.latest()}
 
 
+async def logged_stream(caller):
+    merged = None
+    async for chunk in each(await caller.create(**WORDS, n=2, stream=True)):
+        merged = merge_openai_chunks(merged, chunk)
+    return {"streamed": merged.to_dict(), "logged": (await caller.latest())["response"]}
+
+
+async def models(caller):
+    listed = (await settled(caller.op.list_models())).data
+    shown = [await settled(caller.op.get_model(model_slug=model.id)) for model in listed]
+    return {"listed": [model.dict() for model in listed], "shown": [model.dict() for model in shown]}
+
+
 async def cached(caller):
     kept = {**WORDS, "user": f"{type(caller.chat).__name__} with a cache"}
     found = []
@@ -163,6 +177,8 @@ SCENES = {
     "parsed, asked again": parsed_asked_again,
     "labelled": labelled,
     "unlogged": unlogged,
+    "logged stream": logged_stream,
+    "models": models,
     "cached": cached,
     "judged words": lambda caller: judged(caller, WORDS),
     "judged call": lambda caller: judged(caller, TOOLS),
