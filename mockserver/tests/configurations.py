@@ -145,6 +145,7 @@ configs: Strategy = some(
     criteria=st.dictionaries(st.sampled_from(NAMES), criteria, max_size=2),
     unknown_criteria=st.sampled_from(["judge", "not_found"]),
     completions=st.lists(scripts, max_size=2),
+    unscripted=st.sampled_from(["answer", "refuse"]),
     models=some({}, known=st.lists(globs, min_size=1, max_size=2)),
     stream=some(
         {},

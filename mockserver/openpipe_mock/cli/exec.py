@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from openpipe_mock.faults.variants import Variant
 
 _USAGE = 2
+_FLAGS = ("answers", "seed", "validation", "unscripted")
+"""Those of its flags that are settings."""
 _FAIL_ON = ("violation", "never")
 
 
@@ -69,6 +71,11 @@ a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad 
     help="exact: refuse what popular clients send, too. lenient: answer as the service does and count"
     " what strict would refuse.",
 )
+@setting(
+    "--unscripted",
+    show_default=False,
+    help="refuse: a completion that no script answers gets 404. answer: it is made up.",
+)
 @click.option(
     "--variants",
     default=0,
@@ -112,7 +119,7 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
         raise click.UsageError(
             "there is no COMMAND; write it behind --, as in: openpipe-mock exec -- npm test"
         )
-    settings = {name: given[name] for name in ("answers", "seed", "validation") if given[name] is not None}
+    settings = {name: given[name] for name in _FLAGS if given[name] is not None}
     only, variants = _chosen(given["variant"], given["variants"])
     try:
         source = Source.from_flag(given["config"], settings)

@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
 from openpipe_mock.core.wording import quoted, short
 from openpipe_mock.matching.conditions import Subject, text_of
+from openpipe_mock.sessions.diagnosis import first_unmatched
 from openpipe_mock.sessions.inspection import asked_of, body_of, json_safe, readable_body, stream_events
 from openpipe_mock.sessions.journal import Entry, Journal, itself
 
@@ -43,6 +44,8 @@ class Call:
     choice, in the order in which choices were made. `violations`: what breaks the contract, each with its
     JSON pointer. `tolerated`: JSON pointers of what popular clients send beyond the contract. `faults`,
     `rules`: descriptions of those that decided the answer. `notes`: the advice that a server would log.
+    `unscripted`: a completion that no script answers, though some are scripted. `unoffered`: a sentence for
+    each tool that the script calls and the request doesn't offer. `entry`: what the journal keeps.
     """
 
     id: str
@@ -62,6 +65,9 @@ class Call:
     rules: tuple[str, ...]
     notes: tuple[str, ...]
     streamed: bool
+    unscripted: bool
+    unoffered: tuple[str, ...]
+    entry: Entry = field(repr=False, compare=False)
 
     @property
     def criterion(self) -> str | None:
@@ -78,6 +84,11 @@ class Call:
     def last_user(self) -> str | None:
         """The text of the latest user message, None without one."""
         return Subject(self.endpoint, {}, self.request).last_user
+
+    @property
+    def unmatched(self) -> list[dict[str, Any]]:
+        """The rules that didn't fire and why, as `GET /_mock/requests/{id}` of the control API says it."""
+        return first_unmatched(self.entry)
 
     @property
     def meant(self) -> bool:
@@ -114,6 +125,9 @@ def call_from_entry(entry: Entry) -> Call:
         rules=tuple(entry.rules),
         notes=entry.notes,
         streamed=entry.streamed,
+        unscripted=entry.unscripted,
+        unoffered=entry.unoffered,
+        entry=entry,
     )
 
 
@@ -157,10 +171,10 @@ def not_none(**members: Any) -> dict[str, Any]:
 
 def call_differences(call: Call, wanted: Mapping[str, Any]) -> Iterator[str]:
     """A sentence for each of the wanted fields that is different in a call."""
-    for field, value in wanted.items():
-        found = getattr(call, field)
-        if not _SAME.get(field, _equal)(found, value):
-            yield f"{field} is {_contrast(found, value)}"
+    for name, value in wanted.items():
+        found = getattr(call, name)
+        if not _SAME.get(name, _equal)(found, value):
+            yield f"{name} is {_contrast(found, value)}"
 
 
 def _contrast(found: Any, wanted: Any) -> str:

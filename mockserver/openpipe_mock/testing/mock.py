@@ -220,6 +220,7 @@ class Mock:
     ) -> None:
         self.service = service
         self.session = session or service.sessions.default
+        self.session.in_test = True
         self.session.new_journal = Everything
         self.session.journal = Everything()
         self.base_url = base_url
@@ -341,6 +342,11 @@ class Mock:
     def calls(self) -> Calls:
         """Every request of the session, in the order in which they were answered."""
         return Calls(map(call_from_entry, self.entries()))
+
+    @property
+    def misses(self) -> Calls:
+        """The completions that no script answered, refused or made up, though some are scripted."""
+        return Calls(call for call in self.calls if call.unscripted)
 
     def entries(self) -> list[Entry]:
         """The journal's entries, once requests under way have settled."""

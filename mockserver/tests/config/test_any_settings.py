@@ -135,6 +135,7 @@ any_settings: Strategy = st.builds(
     criteria=st.dictionaries(st.sampled_from(["a", "b", "helpful", "mock-pass"]), declared, max_size=3),
     unknown_criteria=st.sampled_from([None, "judge", "not_found"]),
     completions=st.lists(scripts, max_size=2).map(tuple),
+    unscripted=st.sampled_from([None, "answer", "refuse"]),
     known_models=st.sampled_from([(), (), ("*",), ("openai:*", "gpt-4o"), ("nothing",)]),
     pace=st.sampled_from([Pace(), Pace(0.1, 5)]),
     limits=st.sampled_from([Limits(), Limits(), Limits(1, 1)]),

@@ -444,6 +444,17 @@ def test_other_criteria_are_not_found_or_judged() -> None:
 
 # Scripted answers.
 
+
+@proves("/unscripted")
+def test_what_no_script_answers_is_made_up_or_refused() -> None:
+    line = "unscripted: answer "
+    assert chat(mock(), "Hello").status == 200
+    refused = chat(mock((line, "unscripted: refuse ")), "Hello")
+    assert refused.status == 404
+    assert refused.body["message"].startswith("No script answers this request: the nearest, /completions/")
+    assert chat(mock((line, "# ")), "Hello").status == 200
+
+
 WEATHER = "What's the WEATHER in Rome?"
 FORECAST = [tool("get_weather", {"type": "object"})]
 

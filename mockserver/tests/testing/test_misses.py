@@ -1,0 +1,146 @@
+"""A miss is never green: what no script answers, what never fired, and what a script does amiss."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from openpipe_mock.sessions.diagnosis import nearest_script
+from openpipe_mock.testing.interception import patched
+from openpipe_mock.testing.live import LiveServer, serving
+from openpipe_mock.testing.mock import Mock
+
+SERVICE = "https://api.openpipe.ai/api/v1"
+WEATHER = {"text": "Sunny.", "when": {"last_user": {"contains": "weather"}}, "name": "weather"}
+CONFIG = {"completions": [WEATHER]}
+
+
+@pytest.fixture
+def mock() -> Iterator[Mock]:
+    with patched() as mock:
+        yield mock
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[LiveServer]:
+    with serving() as live:
+        yield live
+
+
+def chat(text: Any = "Hello", base: str = SERVICE, headers: Any = None, **more: Any) -> httpx.Response:
+    messages = text if isinstance(text, list) else [{"role": "user", "content": text}]
+    body = {"model": "openai:gpt-4o-mini", "messages": messages, **more}
+    key = {"authorization": "Bearer op-local", **(headers or {})}
+    return httpx.post(f"{base}/chat/completions", json=body, headers=key)
+
+
+def said(answer: httpx.Response) -> str:
+    text: str = answer.json()["choices"][0]["message"]["content"]
+    return text
+
+
+NEAREST = (
+    "No script answers this request: the nearest, /completions/0 (weather), differs: last_user: expected a "
+    'text that contains "weather", saw "The wether?". Script one, or have it made up with '
+    "`unscripted: answer`."
+)
+
+
+# What no script answers.
+
+
+def test_nothing_changes_where_nothing_is_scripted(mock: Mock) -> None:
+    mock.criterion("helpful").score(1)
+    assert chat().status_code == 200
+    [call] = mock.calls
+    assert (call.unscripted, mock.misses, call.notes) == (False, [], ())
+
+
+def test_a_completion_that_no_script_answers_is_refused_in_a_test() -> None:
+    with patched(config=CONFIG) as mock:
+        assert said(chat("The weather?")) == "Sunny."
+        refused = chat("The wether?")
+    assert refused.status_code == 404
+    told = {"code": "NOT_FOUND", "message": NEAREST}
+    assert refused.json() == {**told, "error": told}
+    [missed] = mock.misses
+    assert (missed.last_user, missed.status) == ("The wether?", 404)
+    mock.assert_contract_kept()
+
+
+def test_it_is_refused_once_the_test_scripts_one(mock: Mock) -> None:
+    assert chat().status_code == 200
+    mock.completion("Sunny.", when={"last_user": {"contains": "weather"}})
+    assert chat().status_code == 404
+    mock.reset()
+    assert chat().status_code == 200
+
+
+@pytest.mark.parametrize("said_by", ["option", "config"])
+def test_it_is_made_up_where_that_is_asked_for(said_by: str) -> None:
+    config: Any = CONFIG if said_by == "option" else {**CONFIG, "unscripted": "answer"}
+    options: Any = {"unscripted": "answer"} if said_by == "option" else {}
+    with patched(config=config, **options) as mock:
+        assert chat().status_code == 200
+    assert [call.status for call in mock.misses] == [200]
+
+
+def test_refuse_refuses_where_nothing_is_scripted() -> None:
+    with patched(unscripted="refuse") as mock:
+        refused = chat()
+    assert refused.json()["message"].startswith("No script answers this request: none is there.")
+    assert len(mock.misses) == 1
+
+
+def test_a_stream_is_refused_too_and_a_magic_model_answers() -> None:
+    with patched(config=CONFIG) as mock:
+        assert chat(stream=True).status_code == 404
+        assert said(chat(model="mock-echo")) == "Hello"
+    assert len(mock.misses) == 1
+
+
+def test_a_completion_in_the_cache_was_scripted(mock: Mock) -> None:
+    mock.completion("kept", when={"header": {"x-turn": "1"}})
+    assert said(chat(headers={"op-cache": "true", "x-turn": "1"})) == "kept"
+    assert said(chat(headers={"op-cache": "true"})) == "kept"
+    assert mock.misses == []
+
+
+def test_a_script_that_is_passed_over_is_the_nearest(mock: Mock) -> None:
+    mock.completion(tool_calls=[{"name": "look", "arguments": {}}])
+    called = {"id": "a", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    history = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "tool_calls": [called]},
+        {"role": "tool", "tool_call_id": "a", "content": "done"},
+    ]
+    message = chat(history).json()["message"]
+    assert '/runtime/1, differs: it calls "look", and a tool\'s result has answered that' in message
+
+
+def test_the_nearest_fails_the_fewest_conditions_then_looks_most_alike() -> None:
+    with patched(config={"completions": [
+        {"text": "a", "when": {"last_user": "Goodbye", "model": "x"}, "name": "far"},
+        {"text": "b", "when": {"last_user": "Zzzzz"}, "name": "unlike"},
+        {"text": "c", "when": {"last_user": "Hallo"}, "name": "alike"},
+    ]}):  # fmt: skip
+        assert "the nearest, /completions/2 (alike), differs" in chat().json()["message"]
+    assert nearest_script((), Mock, {}) == "none is there"  # type: ignore[arg-type]
+
+
+def test_a_live_mock_refuses_in_a_test_session_alone(live: LiveServer) -> None:
+    with live.session(config=CONFIG) as mock:
+        assert said(chat("The weather?", mock.base_url)) == "Sunny."
+        assert chat("The wether?", mock.base_url).json()["message"] == NEAREST
+        assert len(mock.misses) == 1
+    assert chat(base=f"{live.origin}/api/v1").status_code == 200
+
+
+def test_a_call_says_what_the_control_api_says(live: LiveServer) -> None:
+    with live.session(config=CONFIG) as mock:
+        chat(base=mock.base_url)
+        [call] = mock.calls
+        shown = httpx.get(f"{live.origin}/_mock/requests/{call.id}")
+        assert call.unmatched == shown.json()["unmatched"]
+        assert [each["place"] for each in call.unmatched] == ["/completions/0"]
