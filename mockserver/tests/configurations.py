@@ -77,7 +77,10 @@ def forms_of(inner: Strategy) -> Strategy:
         some({"pass_rate": shares}, **companions),
         some({"rules": st.lists(rules, min_size=1, max_size=2)}, otherwise=part, **companions),
         some({"by_output": st.dictionaries(texts, part, min_size=1, max_size=2)}, otherwise=part),
-        some({"sequence": st.lists(part, min_size=1, max_size=3)}, then=st.sampled_from(["repeat", "last"])),
+        some(
+            {"sequence": st.lists(part, min_size=1, max_size=3)},
+            then=st.sampled_from(["repeat", "last", "fail"]),
+        ),
         one_of(error=errors, raw=anything),
     )
     return ways

@@ -14,7 +14,10 @@ BROKE = 90
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """One violation of the contract: the endpoint, what is wrong and where, and the requests' ids."""
+    """One violation of the contract: the endpoint, what is wrong and where, and the requests' ids.
+
+    A script that calls a tool which the request doesn't offer is one too.
+    """
 
     endpoint: str
     violation: str
@@ -101,7 +104,7 @@ def collect_breaches(entries: Iterable[Entry]) -> Iterator[Breach]:
     """What requests broke. Equal violations become one breach with the ids of all its requests."""
     found: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
-        for violation in entry.violations:
+        for violation in (*entry.violations, *entry.unoffered):
             found.setdefault((entry.endpoint, violation), []).append(entry.id)
     for (endpoint, violation), ids in found.items():
         yield Breach(endpoint, violation, tuple(ids))

@@ -86,6 +86,11 @@ class Call:
         return Subject(self.endpoint, {}, self.request).last_user
 
     @property
+    def breaches(self) -> tuple[str, ...]:
+        """What the request breaks of the contract, and what the script does that answers it."""
+        return (*self.violations, *self.unoffered)
+
+    @property
     def unmatched(self) -> list[dict[str, Any]]:
         """The rules that didn't fire and why, as `GET /_mock/requests/{id}` of the control API says it."""
         return first_unmatched(self.entry)
@@ -284,8 +289,8 @@ def _listing(calls: Sequence[Call]) -> list[str]:
 
 
 def breach_lines(calls: Iterable[Call]) -> str:
-    """The calls, each with its violations below it."""
-    return "\n".join(f"{call}\n    " + "\n    ".join(call.violations) for call in calls)
+    """The calls, each with what it breaks below it."""
+    return "\n".join(f"{call}\n    " + "\n    ".join(call.breaches) for call in calls)
 
 
 def violation_pointer(violation: str) -> str:

@@ -158,8 +158,13 @@ class _CriterionScript:
         """Judge by the text of the output. Other texts get `otherwise`, or a score drawn by content."""
         self.form({"by_output": dict(scores), **not_none(otherwise=otherwise)})
 
-    def sequence(self, scores: Sequence[_Score], *, then: Literal["repeat", "last"] = "repeat") -> None:
-        """Give these scores one after the other; then again (`repeat`), or always the last (`last`)."""
+    def sequence(
+        self, scores: Sequence[_Score], *, then: Literal["repeat", "last", "fail"] = "repeat"
+    ) -> None:
+        """Give these scores one after the other; then again (`repeat`), the last for good (`last`), or 404.
+
+        404 is what `fail` gives: one judgement too many.
+        """
         self.form({"sequence": list(scores), "then": then})
 
     def rules(self, rules: Sequence[Mapping[str, Any]], *, otherwise: _Score | None = None) -> None:
@@ -390,13 +395,18 @@ class Mock:
         return found
 
     def assert_contract_kept(self) -> None:
-        """Assert that no request broke the contract, except on purpose: see `excused`."""
+        """Assert that no request broke the contract, except on purpose: see `excused`.
+
+        A script that calls a tool which the request doesn't offer breaks it too.
+        """
         __tracebackhide__ = True
         calls = self.calls
-        broken = [call for call in calls if call.violations and not self.excused(call)]
+        broken = [call for call in calls if call.breaches and not self.excused(call)]
         if broken:
             more = f"\n… and {len(broken) - MOST_SHOWN} more" if len(broken) > MOST_SHOWN else ""
-            told = f"{len(broken)} of {len(calls)} requests broke the contract:"
+            several = f"{len(broken)} of {len(calls)} requests"
+            who = several if any(call.violations for call in broken) else f"scripts for {several}"
+            told = f"{who} broke the contract:"
             raise AssertionError(f"{told}\n{breach_lines(broken[:MOST_SHOWN])}{more}")
 
     def warnings(self, *, timed: bool | None = None) -> tuple[Lapse, ...]:

@@ -93,7 +93,9 @@ def scorers_of(inner: Strategy) -> Strategy:
         st.builds(Rules, st.lists(rules, max_size=2).map(tuple), inner),
         st.builds(ByOutput, st.dictionaries(texts, inner, max_size=2), inner),
         st.builds(
-            Sequence, st.lists(inner, min_size=1, max_size=3).map(tuple), st.sampled_from(["repeat", "last"])
+            Sequence,
+            st.lists(inner, min_size=1, max_size=3).map(tuple),
+            st.sampled_from(["repeat", "last", "fail"]),
         ),
     )
 

@@ -373,6 +373,13 @@ def test_the_last_judgement_may_stay() -> None:
     assert [each.status for each in found] == [200, 200, 500, 500, 429, 500, 500]
 
 
+def test_what_comes_after_the_end_may_fail() -> None:
+    service = mock(("then: repeat}", "then: fail}"))
+    found = [judge(service, "flaky", "the same") for _ in range(7)]
+    assert [each.status for each in found] == [200, 200, 500, 404, 429, 404, 404]
+    assert found[3].body["code"] == "NOT_FOUND"
+
+
 def test_a_sequence_goes_through_the_choices_as_they_were_made() -> None:
     made = contents(chat(mock(), n=4))
     assert len(set(made)) == 4

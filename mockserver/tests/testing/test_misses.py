@@ -129,6 +129,46 @@ def test_the_nearest_fails_the_fewest_conditions_then_looks_most_alike() -> None
     assert nearest_script((), Mock, {}) == "none is there"  # type: ignore[arg-type]
 
 
+# Tools that nobody offers.
+
+UNOFFERED = 'the script /runtime/1 calls "get_wether", and the request '
+
+
+def offered(*names: str) -> Any:
+    return [{"type": "function", "function": {"name": name}} for name in names]
+
+
+def test_a_scripted_call_of_a_tool_that_is_not_offered_is_told_and_breaks_the_contract(mock: Mock) -> None:
+    mock.tool_call("get_wether", {"city": "Rome"})
+    assert chat(tools=offered("get_weather", "look")).status_code == 200
+    told = UNOFFERED + 'offers "get_weather" and "look". Did you mean "get_weather"?'
+    [call] = mock.calls
+    assert (call.unoffered, call.notes, call.violations) == ((told,), (told,), ())
+    with pytest.raises(AssertionError) as broken:
+        mock.assert_contract_kept()
+    told = f"scripts for 1 of 1 requests broke the contract:\n{call}\n    {told}"
+    assert str(broken.value) == told
+
+
+def test_nor_may_a_script_call_a_tool_where_none_is_offered(mock: Mock) -> None:
+    mock.tool_call("get_wether")
+    chat()
+    chat(headers={"x-mock-expect": "violation"})
+    assert [call.unoffered for call in mock.calls] == [(UNOFFERED + "offers no tool.",)] * 2
+    with pytest.raises(AssertionError, match=r"^scripts for 1 of 2 requests broke the contract:\n"):
+        mock.assert_contract_kept()
+
+
+def test_offered_tools_and_functions_may_be_called(mock: Mock) -> None:
+    mock.tool_call("look")
+    chat(tools=offered("look"))
+    chat(functions=[{"name": "look"}])
+    mock.assert_contract_kept()
+
+
+# On a socket.
+
+
 def test_a_live_mock_refuses_in_a_test_session_alone(live: LiveServer) -> None:
     with live.session(config=CONFIG) as mock:
         assert said(chat("The weather?", mock.base_url)) == "Sunny."
