@@ -59,8 +59,9 @@ Examples:
   openpipe-mock exec --variant no-done -- npm test
   openpipe-mock exec --report client.html --report client.xml -- make test
 \b
-Ends with COMMAND's own exit code; with 90 where it passed and its client broke the contract or broke under
-a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad command line.""",
+Ends with COMMAND's own exit code; with 90 where it passed and its client broke the contract, broke under a
+variant, or didn't do what was required; with 127 or 126 where COMMAND can't be started, and with 2 for a bad
+command line.""",
 )
 @config_option("The mock's config file.")
 @setting("--answers", type=GENERATION, show_default=False, help="Pins the mock's answers across releases.")
@@ -92,6 +93,10 @@ a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad 
     type=click.Choice(_FAIL_ON),
     help="never: COMMAND's exit code is always this one's.",
 )
+@click.option(
+    "--require-scripted", is_flag=True, help="End with 90 where a completion came that no script answers."
+)
+@click.option("--require-requests", is_flag=True, help="End with 90 where no request reached the mock.")
 @click.option(
     "--report",
     "reports",
@@ -130,8 +135,9 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
         _refuse(f"the config file has mistakes:\n{error}")
     except OSError as error:
         _refuse(f"cannot read the config file {source.path}: {error.strerror or error}")
-    again = _command_line(command, source.path if given["config"] else "", settings)
-    job = Job(command, in_force, variants, only, given["fail_on"] == "never", again)
+    required = {name: given[name] for name in ("require_scripted", "require_requests")}
+    again = _command_line(command, source.path if given["config"] else "", settings, required)
+    job = Job(command, in_force, variants, only, given["fail_on"] == "never", again, **required)
     if given["variants"] > len(variants) and not quiet:
         _say([f"there are {len(variants)} variants; --variants {given['variants']} means all of them"])
     try:
@@ -159,11 +165,14 @@ def _chosen(name: str | None, number: int) -> "tuple[Variant | None, tuple[Varia
         raise click.UsageError(str(error)) from None
 
 
-def _command_line(command: Sequence[str], config: str, settings: dict[str, Any]) -> str:
+def _command_line(
+    command: Sequence[str], config: str, settings: dict[str, Any], required: dict[str, bool]
+) -> str:
     """The command line that runs this again, without variants and reports."""
-    flags = [("--config", config)] if config else []
-    flags += [(f"--{name}", str(value)) for name, value in settings.items()]
-    words = ("openpipe-mock", "exec", *(word for flag in flags for word in flag), "--", *command)
+    flags = ["--config", config] if config else []
+    flags += [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+    flags += [f"--{name.replace('_', '-')}" for name, value in required.items() if value]
+    words = ("openpipe-mock", "exec", *flags, "--", *command)
     return " ".join(map(_quoted, words))
 
 

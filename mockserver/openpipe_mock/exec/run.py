@@ -7,7 +7,7 @@ is sent to this process alone is passed on.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -30,6 +30,8 @@ from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.server.server import CannotServe
 from openpipe_mock.service.request import Visit
 from openpipe_mock.service.service import Service
+from openpipe_mock.sessions.diagnosis import nearest_script
+from openpipe_mock.sessions.inspection import subject_of
 from openpipe_mock.sessions.journal import Entry, hide
 from openpipe_mock.testing.border import BASE_URLS, DUMMY_KEY, OPENAI_KEY, OTHER_KEYS, OWN_KEY
 from openpipe_mock.testing.conduct import lapses, observed
@@ -50,6 +52,7 @@ class Job:
 
     `only` is the one variant under which it runs, in place of the plain run. With `forgiving`, what a client
     breaks doesn't change the exit code. `reproduce` is the command line that runs it again.
+    `require_scripted`: each completion has to be scripted. `require_requests`: requests have to come.
     """
 
     command: tuple[str, ...]
@@ -58,6 +61,17 @@ class Job:
     only: Variant | None = None
     forgiving: bool = False
     reproduce: str = ""
+    require_scripted: bool = False
+    require_requests: bool = False
+
+    def lacks(self, entries: Sequence[Entry]) -> Iterator[str]:
+        """What is required and missing in a run with these requests."""
+        if self.require_requests and not entries:
+            yield "no request came, and --require-requests asks for some"
+        for entry in entries if self.require_scripted else ():
+            if entry.unscripted:
+                near = nearest_script(entry.settings.completions, subject_of(entry), dict(entry.passed))
+                yield f"no script answers {entry.id}: {near}"
 
 
 Announce = Callable[[Variant, int, int], None]
@@ -69,15 +83,17 @@ def run_command(job: Job, environment: Mapping[str, str], announce: Announce) ->
 
     Variants are not tried after a plain run that fails or sends nothing, nor after a signal.
     """
-    child, key = Child(), (*job.settings.keys, DUMMY_KEY)[0]
+    child, key, settings = Child(), (*job.settings.keys, DUMMY_KEY)[0], job.settings
+    if job.require_scripted:  # else the mock doesn't count them where nothing is scripted
+        settings = replace(settings, unscripted=settings.unscripted or "answer")
 
     def run(variant: Variant | None) -> Run:
-        service = _RecordingService(job.settings, variant)
+        service = _RecordingService(settings, variant)
         started = perf_counter()
         with mock_in_thread(service) as origin:
             code = child.run(job.command, surroundings(origin, key, variant, environment))
             seconds = perf_counter() - started
-        return _result(variant, code, seconds, service)
+        return replace(_result(variant, code, seconds, service), lacks=tuple(job.lacks(service.entries)))
 
     with _quiet(), child.passing_signals_on():
         runs = [plainly(run(job.only))]

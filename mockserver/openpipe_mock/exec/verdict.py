@@ -9,7 +9,8 @@ from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.testing.conduct import Lapse
 
 BROKE = 90
-"""Exit code where the command passed and its client broke the contract or failed under a variant."""
+"""Exit code where the command passed and its client broke the contract, failed under a variant, or didn't do
+what was required."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,8 @@ class Run:
 
     `variant` is None in the plain run. `requests` maps an endpoint to the number of its requests; `unseen`
     counts those that were not kept. `tolerated`: JSON pointers, with `*` for an index, of what exact
-    validation would refuse. `new` has the breaches that the plain run doesn't have. `differs` says how the
-    exit code differs from the plain run's.
+    validation would refuse. `lacks`: what was required of the run and is missing. `new` has the breaches that
+    the plain run doesn't have. `differs` says how the exit code differs from the plain run's.
     """
 
     variant: Variant | None
@@ -49,6 +50,7 @@ class Run:
     differs: str = ""
     new: tuple[Breach, ...] = ()
     tolerated: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -56,8 +58,8 @@ class Run:
 
     @property
     def broke(self) -> bool:
-        """Whether the client broke the contract, or relied on something that the contract doesn't promise."""
-        return bool(self.differs or self.new)
+        """Whether something broke: the contract, what was required, or what it doesn't promise."""
+        return bool(self.differs or self.new or self.lacks)
 
     @property
     def silent(self) -> bool:
@@ -122,8 +124,8 @@ def plainly(run: Run) -> Run:
 
 
 def against_plain(run: Run, plain: Run) -> Run:
-    """The run with what the plain one doesn't have: its new breaches and another exit code."""
+    """The run with what the plain one doesn't have: new breaches, what it alone lacks, another exit code."""
     known = {(breach.endpoint, breach.violation) for breach in plain.breaches}
     new = tuple(each for each in run.breaches if (each.endpoint, each.violation) not in known)
     differs = f"the command ended with {run.code}, not with {plain.code}" if run.code != plain.code else ""
-    return replace(run, new=new, differs=differs)
+    return replace(run, new=new, differs=differs, lacks=() if plain.lacks else run.lacks)

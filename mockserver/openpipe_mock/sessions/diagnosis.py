@@ -11,6 +11,7 @@ from openpipe_mock.answers.scorers import Form, JudgeRule, Rules
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.wording import short
+from openpipe_mock.faults.fault import Fault
 from openpipe_mock.matching.conditions import Miss, Subject, When
 from openpipe_mock.sessions.inspection import (
     JsonObject,
@@ -90,6 +91,16 @@ def nearest_script(scripts: Sequence[Script], subject: Subject, passed: Mapping[
     return short(f"the nearest, {near}, differs: {'; '.join(misses) or passed.get(near.place)}", _MOST_TOLD)
 
 
+def why_idle(rule: Script | Fault, entries: Sequence[Entry]) -> str:
+    """Say why a rule never fired: what the nearest of the requests lacked; "" where there are none."""
+    newest = entries[-_MOST_WEIGHED:]
+    near = min(newest, key=lambda entry: _distance(rule.when, subject_of(entry)), default=None)
+    if near is None:
+        return ""
+    told = dict(near.passed).get(rule.place) or _failed(rule.when, subject_of(near), near)["reason"]
+    return short(f"the nearest request is {near.id}; {told}", _MOST_TOLD)
+
+
 def _distance(when: When, subject: Subject) -> tuple[int, float]:
     misses = list(when.misses(subject))
     return len(misses), -sum(_alike(miss.expected, miss.seen) for miss in misses)
@@ -111,6 +122,8 @@ def _failed(when: When, subject: Subject, entry: Entry) -> JsonObject:
 def _before(entry: Entry) -> str:
     if entry.faults:
         return "a fault struck before it was asked"
+    if entry.rules:
+        return f"{entry.rules[0]} answered before it"
     if entry.status >= 400:
         return f"the request was answered {entry.status} before it was asked"
     return "something else answered: the cache, a magic value, or a text that the journal has masked since"

@@ -49,6 +49,7 @@ from openpipe_mock.testing.calls import (
 )
 from openpipe_mock.testing.conduct import CONDUCT_RULES, Lapse, lapses, observed
 from openpipe_mock.testing.jsonable import as_json
+from openpipe_mock.testing.usage import Unused, unused
 from openpipe_mock.testing.virtual import TURN, VirtualClock
 
 Json = Any
@@ -408,6 +409,20 @@ class Mock:
             who = several if any(call.violations for call in broken) else f"scripts for {several}"
             told = f"{who} broke the contract:"
             raise AssertionError(f"{told}\n{breach_lines(broken[:MOST_SHOWN])}{more}")
+
+    def unused(self) -> tuple[Unused, ...]:
+        """What is in force and no request used: scripts, criteria and faults, also those of the file."""
+        settings = self.at_once(lambda: self.session.settings(self.service.settings))
+        return tuple(unused(settings, self.entries()))
+
+    def assert_all_used(self) -> None:
+        """Assert that nothing is `unused`."""
+        __tracebackhide__ = True
+        found = self.unused()
+        if found:
+            more = [f"… and {len(found) - MOST_SHOWN} more"] if len(found) > MOST_SHOWN else []
+            told = [f"{len(found)} of what is set was never used:", *map(str, found[:MOST_SHOWN]), *more]
+            raise AssertionError("\n  ".join(told))
 
     def warnings(self, *, timed: bool | None = None) -> tuple[Lapse, ...]:
         """The rules of conduct that the client broke, and where: what it does wrong beside the contract.

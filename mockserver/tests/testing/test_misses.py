@@ -184,3 +184,85 @@ def test_a_call_says_what_the_control_api_says(live: LiveServer) -> None:
         shown = httpx.get(f"{live.origin}/_mock/requests/{call.id}")
         assert call.unmatched == shown.json()["unmatched"]
         assert [each["place"] for each in call.unmatched] == ["/completions/0"]
+
+
+# What was never used.
+
+
+def judge(criterion: str = "helpful") -> httpx.Response:
+    body = {"criterion_id": criterion, "output": {"role": "assistant", "content": "1, 2, 3."}}
+    return httpx.post(f"{SERVICE}/criteria/judge", json=body, headers={"authorization": "Bearer op-local"})
+
+
+EVERYTHING: Any = {
+    **CONFIG,
+    "criteria": {"helpful": {"score": 1}, "concise": {"v1": {"score": 0}, "v2": {"score": 1}}},
+    "faults": [{"status": 503, "when": {"endpoint": "judge"}, "call": 3, "name": "third"}],
+}
+
+
+def unused(mock: Mock) -> list[str]:
+    with pytest.raises(AssertionError) as found:
+        mock.assert_all_used()
+    first, *lines = str(found.value).split("\n  ")
+    assert first == f"{len(lines)} of what is set was never used:"
+    return lines
+
+
+def test_what_is_set_and_never_used_is_named_that_of_the_file_too() -> None:
+    with patched(config=EVERYTHING) as mock:
+        mock.completion("Hi", name="mine")
+        assert unused(mock) == [
+            "script /runtime/1 (mine): no completion was asked for",
+            "script /completions/0 (weather): no completion was asked for",
+            "criterion helpful: nobody asked for it.",
+            "criterion concise: nobody asked for it.",
+            "fault /faults/0 (third): no request came",
+        ]
+
+
+def test_all_is_used() -> None:
+    with patched(config=EVERYTHING) as mock:
+        chat("The weather?", headers={"op-criteria": '["helpful"]'})
+        assert [judge("concise@v1").status_code for _ in range(3)] == [200, 200, 503]
+        mock.assert_all_used()
+        mock.reset()
+        assert len(unused(mock)) == 4
+
+
+def test_the_nearest_request_says_why() -> None:
+    with patched(config={**EVERYTHING, "unknown_criteria": "judge"}) as mock:
+        chat("The wether?")
+        chat("Zzz")
+        judge("helpfull")
+        reason = 'last_user: expected a text that contains "weather", saw "The wether?"'
+        assert unused(mock) == [
+            f"script /completions/0 (weather): the nearest request is default-1; {reason}",
+            'criterion helpful: nobody asked for it. Did you mean "helpfull"?',
+            "criterion concise: nobody asked for it.",
+            "fault /faults/0 (third): the nearest request is default-3; it was not its turn: request 1 that"
+            " meets its `when`, it has `call: 3`",
+        ]
+
+
+def test_a_script_behind_one_that_fires_says_which(mock: Mock) -> None:
+    mock.completion("late", name="late")
+    mock.completion("early", name="early")
+    chat()
+    told = "all its conditions hold; /runtime/2 (early) answered before it"
+    assert unused(mock) == [f"script /runtime/1 (late): the nearest request is default-1; {told}"]
+
+
+def test_only_so_many_are_named(mock: Mock) -> None:
+    for number in range(12):
+        mock.completion("x", name=str(number))
+    with pytest.raises(AssertionError, match=r"^12 of what is set was never used:") as found:
+        mock.assert_all_used()
+    assert str(found.value).count("\n") == 11
+
+
+def test_a_live_mock_names_them_too(live: LiveServer) -> None:
+    with live.session(config=CONFIG) as mock:
+        assert unused(mock) == ["script /completions/0 (weather): no completion was asked for"]
+        chat("The weather?", mock.base_url)
+        mock.assert_all_used()
