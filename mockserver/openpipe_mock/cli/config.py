@@ -35,7 +35,7 @@ Examples:
 )
 @click.option("--frozen", metavar="FROZEN", type=FILE, help="Say which of those answers differ by now.")
 def check_config(file: Path | None, freeze: Path | None, frozen: Path | None) -> None:
-    """Say all that is wrong with FILE (default: openpipe-mock.yaml or .yml), and warn of scripts that never fire.
+    """Say all that is wrong with FILE (default: openpipe-mock.yaml or .yml), and which scripts never fire.
 
     Ends with 0 where nothing is, with 1 where something is or an answer differs, and with 2 where a file
     can't be read or written.
@@ -69,8 +69,8 @@ def _warnings(settings: Settings) -> Iterator[str]:
     behind = next((place for place, each in enumerate(scripts, 1) if each.always_fires), len(scripts))
     hidden = [str(script) for script in scripts[behind:]]
     if hidden:
-        told = f"{quoted_names(hidden)} never {'fires' if len(hidden) == 1 else 'fire'}"
-        yield f"{told}: {scripts[behind - 1]} stands before and answers every chat request; move it to the end."
+        told = f"behind {scripts[behind - 1]}, which answers every chat request, no script fires"
+        yield f"{told}: {quoted_names(hidden)}. Move it to the end."
 
 
 def _freeze(settings: Settings, path: Path) -> None:
