@@ -244,8 +244,8 @@ def unmet(
     requests that aren't over, and so aren't among the calls yet.
     """
     asked = ", ".join(f"{field} {_shown(value)}" for field, value in wanted.items())
-    often = "at least once" if times is None else _frequency(times)
-    lines = [f"expected a request with {asked}: {often}; it came {_frequency(len(found))}."]
+    often = "at least once" if times is None else frequency(times)
+    lines = [f"expected a request with {asked}: {often}; it came {frequency(len(found))}."]
     if len(found) < (1 if times is None else times):
         near = _nearest(wanted, [call for call in calls if all(call is not each for each in found)])
         lines += [f"Nearest: {near}; {'; '.join(call_differences(near, wanted))}."] if near else []
@@ -260,7 +260,8 @@ def _unfinished(under_way: int) -> list[str]:
     return [f"{several} over: read its stream to the end, or close it, before you assert."]
 
 
-def _frequency(times: int) -> str:
+def frequency(times: int) -> str:
+    """How often, in a word."""
     return {0: "never", 1: "once", 2: "twice"}.get(times, f"{times} times")
 
 

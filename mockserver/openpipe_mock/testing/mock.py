@@ -49,6 +49,7 @@ from openpipe_mock.testing.calls import (
 )
 from openpipe_mock.testing.conduct import CONDUCT_RULES, Lapse, lapses, observed
 from openpipe_mock.testing.jsonable import as_json
+from openpipe_mock.testing.toolcalls import CalledTool, called_tools, tool_differences, tools_unmet
 from openpipe_mock.testing.usage import Unused, unused
 from openpipe_mock.testing.virtual import TURN, VirtualClock
 
@@ -385,6 +386,21 @@ class Mock:
             endpoint="chat", model=model, last_user=last_user, criteria=several, streamed=streamed
         )
         return self.came(wanted, times)
+
+    def called_tool(
+        self, name: str, arguments: Mapping[str, Any] | str | None = None, *, times: int | None = None
+    ) -> list[CalledTool]:
+        """Assert that answers called a tool, `times` times or at least once. Returns these calls.
+
+        `arguments`: those that it was called with, None for any. Each call has the `result` that came back.
+        """
+        __tracebackhide__ = True
+        calls, wanted = self.calls, None if arguments is None else _plain(arguments)
+        tools = list(called_tools(calls))
+        found = [each for each in tools if not tool_differences(each, name, wanted)]
+        if len(found) != times if times is not None else not found:
+            raise AssertionError(tools_unmet(name, wanted, times, tools))
+        return found
 
     def came(self, wanted: Mapping[str, Any], times: int | None) -> Calls:
         """Assert that calls with these fields came, `times` times or at least once. Returns them."""

@@ -266,3 +266,122 @@ def test_a_live_mock_names_them_too(live: LiveServer) -> None:
         assert unused(mock) == ["script /completions/0 (weather): no completion was asked for"]
         chat("The weather?", mock.base_url)
         mock.assert_all_used()
+
+
+# Agents.
+
+USER = {"role": "user", "content": "Weather in Rome?"}
+
+
+def turn(history: list[Any], base: str = SERVICE, **more: Any) -> Any:
+    return chat(history, base, tools=offered("get_weather", "look"), **more)
+
+
+def agent(base: str = SERVICE) -> None:
+    """An agent with one loop: it calls what it is told to, and sends the results back."""
+    message = turn([USER], base).json()["choices"][0]["message"]
+    results = [
+        {"role": "tool", "tool_call_id": each["id"], "content": f"result {number}"}
+        for number, each in enumerate(message["tool_calls"])
+    ]
+    assert turn([USER, message, *results], base).json()["choices"][0]["message"]["content"] == "Sunny."
+
+
+TWO: Any = [{"name": "get_weather", "arguments": {"city": "Rome"}}, {"name": "look", "arguments": "{}"}]
+
+
+def test_what_an_agent_called_and_what_came_back(mock: Mock) -> None:
+    mock.completion("Sunny.")
+    mock.completion(tool_calls=TWO)
+    agent()
+    [called] = mock.called_tool("get_weather", arguments={"city": "Rome"}, times=1)
+    assert (called.name, called.arguments, called.result) == ("get_weather", {"city": "Rome"}, "result 0")
+    assert called.call == "default-1"
+    assert [each.result for each in mock.called_tool("look")] == ["result 1"]
+    assert mock.called_tool("never", times=0) == []
+    mock.assert_well_behaved()
+    mock.assert_contract_kept()
+
+
+def test_the_same_on_a_socket(live: LiveServer) -> None:
+    with live.session() as mock:
+        mock.completion("Sunny.")
+        mock.completion(tool_calls=TWO)
+        agent(mock.base_url)
+        [called] = mock.called_tool("look", {}, times=1)
+        assert called.result == "result 1"
+
+
+def test_what_was_not_called_is_told_with_the_nearest(mock: Mock) -> None:
+    mock.completion(tool_calls=TWO)
+    turn([USER])
+    with pytest.raises(AssertionError) as failed:
+        mock.called_tool("get_weather", arguments={"city": "Paris"})
+    assert str(failed.value).splitlines() == [
+        'expected a call of the tool get_weather({"city":"Paris"}): at least once; it came never.',
+        'Nearest: default-1; its arguments are {"city":"Rome"}, not {"city":"Paris"}.',
+        "What was called:",
+        '  default-1: get_weather({"city":"Rome"}) → no result came',
+        "  default-1: look({}) → no result came",
+    ]
+    with pytest.raises(AssertionError, match=r'^expected a call of the tool other: once; it came never\.\n'
+                       r'Nearest: default-1; it calls "get_weather", not "other"\.'):  # fmt: skip
+        mock.called_tool("other", times=1)
+    with pytest.raises(
+        AssertionError, match=r"^expected a call of the tool look: never; it came once\.\nWhat"
+    ):
+        mock.called_tool("look", times=0)
+
+
+def test_nothing_was_called(mock: Mock) -> None:
+    judge()
+    chat()
+    with pytest.raises(AssertionError) as failed:
+        mock.called_tool("look")
+    told = "expected a call of the tool look: at least once; it came never."
+    assert str(failed.value) == f"{told}\nWhat was called:\n  nothing"
+
+
+def test_many_calls_are_cut_short(mock: Mock) -> None:
+    mock.completion(tool_calls=[{"name": f"f{number}", "arguments": "{"} for number in range(12)])
+    chat()
+    [called] = mock.called_tool("f11", "{")
+    assert called.arguments == "{"
+    with pytest.raises(AssertionError, match=r"  … and 2 more$"):
+        mock.called_tool("other")
+
+
+def test_calls_in_a_stream_are_put_together(mock: Mock) -> None:
+    mock.completion(tool_calls=TWO)
+    turn([USER], stream=True, n=2)
+    assert len(mock.called_tool("get_weather", {"city": "Rome"}, times=2)) == 2
+    mock.called_tool("look", {}, times=2)
+
+
+def test_the_older_form_is_answered_by_name(mock: Mock) -> None:
+    mock.completion("Sunny.", when={"messages": {"function": {"contains": "1"}}})
+    mock.completion(tool_calls=[TWO[1]], when={"last_user": {"contains": "Rome"}})
+    message = chat([USER], functions=[{"name": "look"}]).json()["choices"][0]["message"]
+    assert message["function_call"]["name"] == "look"
+    chat([USER, message, {"role": "function", "name": "look", "content": "1"}], functions=[{"name": "look"}])
+    assert mock.called_tool("look")[0].result == "1"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        [],
+        {"choices": 7},
+        {"choices": [7, {"message": 7}, {"index": [], "message": {"tool_calls": [{"id": 7}]}}]},
+    ],
+)
+def test_answers_that_break_the_contract_call_what_they_call(mock: Mock, raw: Any) -> None:
+    mock.completion(raw=raw)
+    chat()
+    mock.called_tool("look", times=0)
+
+
+def test_a_result_that_answers_no_call_is_a_warning(mock: Mock) -> None:
+    chat([USER, {"role": "tool", "tool_call_id": "nobody", "content": "x"}])
+    [lapse] = mock.warnings()
+    assert (lapse.rule.name, lapse.sights[0].told) == ("unknown-tool-call", "at /messages/1/tool_call_id")
