@@ -77,7 +77,10 @@ def forms_of(inner: Strategy) -> Strategy:
         some({"pass_rate": shares}, **companions),
         some({"rules": st.lists(rules, min_size=1, max_size=2)}, otherwise=part, **companions),
         some({"by_output": st.dictionaries(texts, part, min_size=1, max_size=2)}, otherwise=part),
-        some({"sequence": st.lists(part, min_size=1, max_size=3)}, then=st.sampled_from(["repeat", "last"])),
+        some(
+            {"sequence": st.lists(part, min_size=1, max_size=3)},
+            then=st.sampled_from(["repeat", "last", "fail"]),
+        ),
         one_of(error=errors, raw=anything),
     )
     return ways
@@ -145,6 +148,7 @@ configs: Strategy = some(
     criteria=st.dictionaries(st.sampled_from(NAMES), criteria, max_size=2),
     unknown_criteria=st.sampled_from(["judge", "not_found"]),
     completions=st.lists(scripts, max_size=2),
+    unscripted=st.sampled_from(["answer", "refuse"]),
     models=some({}, known=st.lists(globs, min_size=1, max_size=2)),
     stream=some(
         {},

@@ -17,7 +17,7 @@ DOORS = {"__main__", "edits", "pytest_plugin", "strategies"}
 OUTSIDE_WORLD = {"asyncio", "anyio", "httpx", "random", "secrets", "socket", "starlette", "time", "uvicorn"}
 DEEPEST, DEEPEST_INSIDE = 16, 4
 """How many imports may lead from one module to another, and inside a folder."""
-SHARED = {"Json", "places", "pytest_configure", "pytest_plugins"}
+SHARED = {"Json", "places", "pytest_configure", "pytest_plugins", "pytest_runtest_makereport"}
 """Names that mean the same wherever they stand: of each client library's module, and of pytest."""
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from openpipe_mock.core import seeded
 from openpipe_mock.core.reading import At, Json, present_keys, whole
+from openpipe_mock.core.wording import counted
 from openpipe_mock.matching.conditions import Subject, When, read_when
 from openpipe_mock.matching.rules import rulebook, rules_that_hold
 
@@ -387,13 +388,13 @@ class Rules(Scorer):
 class Sequence(Scorer):
     """Judges by one form after the other, as the session's judgements by this criterion count up.
 
-    `then`: what comes after the last form, all again (`repeat`) or the last one for good (`last`). `counter`:
-    the name of the count, which only equal sequences share.
+    `then`: what comes after the last form, all again (`repeat`), the last one for good (`last`) or an error
+    (`fail`). `counter`: the name of the count, which only equal sequences share.
     """
 
     key = "sequence"
     forms: tuple[Form, ...]
-    then: Literal["repeat", "last"] = "repeat"
+    then: Literal["repeat", "last", "fail"] = "repeat"
     counter: str = ""
 
     @classmethod
@@ -404,11 +405,18 @@ class Sequence(Scorer):
 
     def judge(self, form: Form, case: Case) -> Judgement:
         turn, last = case.count(f"{self.counter}\x1f{case}") - 1, len(self.forms) - 1
+        if self.then == "fail" and turn > last:
+            told = f"The sequence has ended: it has {counted(last + 1, 'score')}, and this is judgement"
+            return form.judge_by(Form(Failing(_ENDED, f"{told} {turn + 1}.")), case)
         turn = turn % len(self.forms) if self.then == "repeat" else min(turn, last)
         return form.judge_by(self.forms[turn], case)
 
     def inner(self) -> Iterable[Form]:
         return self.forms
+
+
+_ENDED = 404
+"""The status after the end of a sequence; no client retries it."""
 
 
 @dataclass(frozen=True, slots=True)

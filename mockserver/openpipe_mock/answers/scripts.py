@@ -52,6 +52,11 @@ class Script:
         return list(dict.fromkeys(call.name for choice in self.choices for call in choice.calls))
 
     @property
+    def always_fires(self) -> bool:
+        """Whether it answers every chat request, so that no script behind it ever does."""
+        return not self.called and all(each.part == "endpoint" for each in self.when.conditions)
+
+    @property
     def about_result(self) -> When:
         """Its conditions on a tool's result."""
         conditions = self.when.conditions

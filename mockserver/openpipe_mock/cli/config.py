@@ -1,6 +1,7 @@
 """The command `config`: checks the config file, prints an example and its JSON Schema."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ import click
 from openpipe_mock.cli.options import FILE, fail
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.resources import folder
+from openpipe_mock.core.wording import quoted_names
 
 _MOST_MEBIBYTES = 16
 """The size of a frozen file that is read."""
@@ -33,7 +35,7 @@ Examples:
 )
 @click.option("--frozen", metavar="FROZEN", type=FILE, help="Say which of those answers differ by now.")
 def check_config(file: Path | None, freeze: Path | None, frozen: Path | None) -> None:
-    """Say all that is wrong with FILE (default: openpipe-mock.yaml or .yml).
+    """Say all that is wrong with FILE (default: openpipe-mock.yaml or .yml), and which scripts never fire.
 
     Ends with 0 where nothing is, with 1 where something is or an answer differs, and with 2 where a file
     can't be read or written.
@@ -52,11 +54,23 @@ def check_config(file: Path | None, freeze: Path | None, frozen: Path | None) ->
         sys.exit(1)
     if settings.outdated:
         click.echo(f"{path}: {settings.outdated}")
+    for warning in _warnings(settings):
+        click.echo(f"{path}: warning: {warning}")
     click.echo(f"{path}: no problem")
     if frozen:
         _compare(settings, frozen)
     if freeze:
         _freeze(settings, freeze)
+
+
+def _warnings(settings: Settings) -> Iterator[str]:
+    """What is no mistake and surely not meant: scripts behind one that answers every request."""
+    scripts = settings.completions
+    behind = next((place for place, each in enumerate(scripts, 1) if each.always_fires), len(scripts))
+    hidden = [str(script) for script in scripts[behind:]]
+    if hidden:
+        told = f"behind {scripts[behind - 1]}, which answers every chat request, no script fires"
+        yield f"{told}: {quoted_names(hidden)}. Move it to the end."
 
 
 def _freeze(settings: Settings, path: Path) -> None:

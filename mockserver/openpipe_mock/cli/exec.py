@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from openpipe_mock.faults.variants import Variant
 
 _USAGE = 2
+_FLAGS = ("answers", "seed", "validation", "unscripted")
+"""Those of its flags that are settings."""
 _FAIL_ON = ("violation", "never")
 
 
@@ -57,8 +59,9 @@ Examples:
   openpipe-mock exec --variant no-done -- npm test
   openpipe-mock exec --report client.html --report client.xml -- make test
 \b
-Ends with COMMAND's own exit code; with 90 where it passed and its client broke the contract or broke under
-a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad command line.""",
+Ends with COMMAND's own exit code; with 90 where it passed and its client broke the contract, broke under a
+variant, or didn't do what was required; with 127 or 126 where COMMAND can't be started, and with 2 for a bad
+command line.""",
 )
 @config_option("The mock's config file.")
 @setting("--answers", type=GENERATION, show_default=False, help="Pins the mock's answers across releases.")
@@ -68,6 +71,11 @@ a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad 
     show_default=False,
     help="exact: refuse what popular clients send, too. lenient: answer as the service does and count"
     " what strict would refuse.",
+)
+@setting(
+    "--unscripted",
+    show_default=False,
+    help="refuse: a completion that no script answers gets 404. answer: it is made up.",
 )
 @click.option(
     "--variants",
@@ -85,6 +93,10 @@ a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad 
     type=click.Choice(_FAIL_ON),
     help="never: COMMAND's exit code is always this one's.",
 )
+@click.option(
+    "--require-scripted", is_flag=True, help="End with 90 where a completion came that no script answers."
+)
+@click.option("--require-requests", is_flag=True, help="End with 90 where no request reached the mock.")
 @click.option(
     "--report",
     "reports",
@@ -132,7 +144,7 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
         raise click.UsageError(
             "there is no COMMAND; write it behind --, as in: openpipe-mock exec -- npm test"
         )
-    settings = {name: given[name] for name in ("answers", "seed", "validation") if given[name] is not None}
+    settings = {name: given[name] for name in _FLAGS if given[name] is not None}
     only, variants = _chosen(given["variant"], given["variants"])
     try:
         source = Source.from_flag(given["config"], settings)
@@ -143,10 +155,13 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
         _refuse(f"the config file has mistakes:\n{error}")
     except OSError as error:
         _refuse(f"cannot read the config file {source.path}: {error.strerror or error}")
-    again = _command_line(command, source.path if given["config"] else "", settings, given["cassette"])
+    required = {name: given[name] for name in ("require_scripted", "require_requests")}
+    again = _command_line(
+        command, source.path if given["config"] else "", settings, required, given["cassette"]
+    )
     forgiving = given["fail_on"] == "never"
     taped = {name: given[name] for name in ("cassette", "record", "upstream")}
-    job = Job(command, in_force, variants, only, forgiving, again, **taped)
+    job = Job(command, in_force, variants, only, forgiving, again, **taped, **required)
     if given["variants"] > len(variants) and not quiet:
         _say([f"there are {len(variants)} variants; --variants {given['variants']} means all of them"])
     try:
@@ -175,13 +190,18 @@ def _chosen(name: str | None, number: int) -> "tuple[Variant | None, tuple[Varia
 
 
 def _command_line(
-    command: Sequence[str], config: str, settings: dict[str, Any], cassette: Path | None
+    command: Sequence[str],
+    config: str,
+    settings: dict[str, Any],
+    required: dict[str, bool],
+    cassette: Path | None,
 ) -> str:
     """The command line that runs this again, without variants and reports; it records nothing."""
-    flags = [("--config", config)] if config else []
-    flags += [("--cassette", str(cassette))] if cassette else []
-    flags += [(f"--{name}", str(value)) for name, value in settings.items()]
-    words = ("openpipe-mock", "exec", *(word for flag in flags for word in flag), "--", *command)
+    flags = ["--config", config] if config else []
+    flags += ["--cassette", str(cassette)] if cassette else []
+    flags += [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+    flags += [f"--{name.replace('_', '-')}" for name, value in required.items() if value]
+    words = ("openpipe-mock", "exec", *flags, "--", *command)
     return " ".join(map(_quoted, words))
 
 

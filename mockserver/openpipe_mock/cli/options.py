@@ -51,7 +51,8 @@ def setting(flag: str, **more: Any) -> Callable[[_Command], _Command]:
     What may stand there and the default are those of the field of `Settings`.
     """
     field = _SETTINGS[flag.removeprefix("--").replace("-", "_")]
-    words = get_args(field.type)
+    # Of `Words | None` the words count: None is a flag that is left out.
+    words = get_args(next((each for each in get_args(field.type) if get_args(each)), field.type))
     kind = _Words(field.name, words) if words else field.type
     shown = f"as in the config file, else {field.default}"
     return option(flag, **{"type": kind, "show_default": shown, **more})

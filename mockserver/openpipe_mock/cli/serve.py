@@ -31,6 +31,11 @@ Examples:
     help="strict: as documented, but chat takes what popular clients send. exact: as documented. lenient: as"
     " the service does, unknown properties dropped and top-level scalars coerced.",
 )
+@setting(
+    "--unscripted",
+    show_default="as in the config file, else answer",
+    help="refuse: a completion that no script answers gets 404. answer: it is made up.",
+)
 @setting("--ids", help="content: derived from the request. random: new each time.")
 @setting("--clock", help="fixed: a plausible past time, derived from the request. real: now.")
 @setting("--repeat", help="vary: the n-th identical chat request gets an answer of its own.")

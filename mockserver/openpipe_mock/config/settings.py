@@ -20,6 +20,7 @@ Ids = Literal["content", "random"]
 Clock = Literal["fixed", "real"]
 Repeat = Literal["same", "vary"]
 Unknown = Literal["judge", "not_found"]
+Unscripted = Literal["answer", "refuse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ class Settings:
     when to call a tool under `tool_choice: auto`. `prompt_schemas`: whether a JSON Schema in a prompt that
     asks for JSON is answered with a value for it. `magic`: whether names that begin with `mock-` and headers
     `x-mock-…` are magic. `known_models`: globs; without any, every model exists. `criteria`: the declared
-    ones by name. `unknown_criteria`: what to do with others; None judges them while none is declared. `keys`:
+    ones by name. `unknown_criteria`: what to do with others; None judges them while none is declared.
+    `unscripted`: what to do with a completion that no script answers; None answers it, but refuses it in a
+    test that scripts completions (`refuses_unscripted`). `keys`:
     without any, every bearer token is accepted that doesn't begin with `invalid`. `read_only_keys`: may
     judge, and complete with the project's own models. `cassette`: rules for recordings. `variant`: the name
     of a variant (`faults/variants`), "" for the usual answers. `known`: made from the others, for engines.
@@ -55,6 +58,7 @@ class Settings:
     criteria: Mapping[str, Declared] = field(default_factory=dict)
     unknown_criteria: Unknown | None = None
     completions: tuple[Script, ...] = ()
+    unscripted: Unscripted | None = None
     known_models: tuple[str, ...] = ()
     pace: Pace = Pace()
     limits: Limits = Limits()
@@ -87,6 +91,17 @@ class Settings:
         """Whether undeclared criteria are judged."""
         return self.unknown_criteria == "judge" or (self.unknown_criteria is None and not self.criteria)
 
+    @property
+    def counts_unscripted(self) -> bool:
+        """Whether a completion without a script is worth telling: some are scripted, or the user asks."""
+        return bool(self.completions) or self.unscripted is not None
+
+    def refuses_unscripted(self, *, in_test: bool) -> bool:
+        """Whether a completion that no script answers is refused."""
+        if self.unscripted is None:
+            return in_test and bool(self.completions)
+        return self.unscripted == "refuse"
+
 
 class Overrides(TypedDict, total=False):
     """The settings that `patched` and the fixtures take beside a config file, which they beat.
@@ -104,6 +119,7 @@ class Overrides(TypedDict, total=False):
     prompt_schemas: bool | None
     magic: bool | None
     unknown_criteria: Unknown | None
+    unscripted: Unscripted | None
     variant: str | None
 
 

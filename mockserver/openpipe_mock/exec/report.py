@@ -1,6 +1,6 @@
 """Reports on what a client did under `exec`: text, JSON, JUnit and a page, all made from a verdict."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from html import escape
 from typing import Any
@@ -52,14 +52,20 @@ def _broken(verdict: Verdict, run: Run) -> Iterator[str]:
         yield f"variant {run.name}: {run.variant.sentence}"
     if run.differs:
         yield f"  {run.differs}"
+    yield from _cut(f"  {lack}" for lack in run.lacks)
     if run.new:
         yield f"{'  ' if run.variant else ''}{_breaks(run)}:"
-    for breach in run.new[:_MOST_SHOWN]:
-        yield f"  {breach}"
-    if len(run.new) > _MOST_SHOWN:
-        yield f"  … and {len(run.new) - _MOST_SHOWN} more"
+    yield from _cut(f"  {breach}" for breach in run.new)
     if run.variant:
         yield f"  again: {_again(verdict, run)}"
+
+
+def _cut(lines: Iterable[str]) -> Iterator[str]:
+    """The first `_MOST_SHOWN` lines, and how many more there are."""
+    every = [*lines]
+    yield from every[:_MOST_SHOWN]
+    if len(every) > _MOST_SHOWN:
+        yield f"  … and {len(every) - _MOST_SHOWN} more"
 
 
 def _breaks(run: Run) -> str:
@@ -148,6 +154,7 @@ def _run_as_json(verdict: Verdict, run: Run) -> Json:
         "seconds": round(run.seconds, 3),
         "broke": run.broke,
         "differs": run.differs or None,
+        "lacks": list(run.lacks),
         "requests": dict(run.requests),
         "requests_not_kept": run.unseen,
         "not_recorded": list(run.missed),
@@ -187,7 +194,8 @@ def _case(verdict: Verdict, run: Run) -> JUnitCase:
     output = "\n".join((_asked(run.requests), *(f"warning: {warning}" for warning in run.warnings)))
     case = JUnitCase("openpipe-mock exec", run.name, output=output, seconds=run.seconds)
     if run.broke or (run.code and not run.differs):
-        message = run.differs or (_breaks(run) if run.new else f"ended with {run.code}")
+        broken = _breaks(run) if run.new else f"ended with {run.code}"
+        message = run.differs or next(iter(run.lacks), broken)
         return replace(case, state="failure", message=message, text="\n".join(_broken(verdict, run)))
     return replace(case, state="skipped", message=next(notes(verdict))) if run.silent else case
 
@@ -239,6 +247,7 @@ def _row(run: Run) -> tuple[str | int, ...]:
 def _break(verdict: Verdict, run: Run) -> str:
     """A run in which something broke."""
     facts = [Fact("Difference", run.differs)] if run.differs else []
+    facts += [Fact("Required", lack) for lack in run.lacks]
     facts += [Fact("Contract", str(breach)) for breach in run.new]
     facts.append(Fact("Again", _again(verdict, run), True, copy=True))
     return reporting.details(f"<code>{escape(run.name)}</code> {escape(_sentence(run))}", facts, opened=True)

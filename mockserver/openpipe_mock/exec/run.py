@@ -7,7 +7,7 @@ is sent to this process alone is passed on.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -32,6 +32,8 @@ from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.server.server import CannotServe
 from openpipe_mock.service.request import AnswerSource, Visit
 from openpipe_mock.service.service import Service
+from openpipe_mock.sessions.diagnosis import nearest_script
+from openpipe_mock.sessions.inspection import subject_of
 from openpipe_mock.sessions.journal import Entry, hide
 from openpipe_mock.testing.border import BASE_URLS, DUMMY_KEY, OPENAI_KEY, OTHER_KEYS, OWN_KEY
 from openpipe_mock.testing.cassettes import UPSTREAM, Record, tape_for
@@ -58,6 +60,7 @@ class Job:
     breaks doesn't change the exit code. `reproduce` is the command line that runs it again. `cassette` is the
     folder of recordings that answer first, if any; `record` says whether the first run makes them, from the
     server at `upstream`.
+    `require_scripted`: each completion has to be scripted. `require_requests`: requests have to come.
     """
 
     command: tuple[str, ...]
@@ -69,6 +72,8 @@ class Job:
     cassette: Path | None = None
     record: Record = "none"
     upstream: str = UPSTREAM
+    require_scripted: bool = False
+    require_requests: bool = False
 
     def tape(self, *, first: bool) -> "Tape | None":
         """What answers a run first. Raises CannotServe for a cassette or an upstream that can't be used."""
@@ -78,6 +83,15 @@ class Job:
             return tape_for(self.cassette, self.record if first else "none", self.upstream, self.settings)
         except ValueError as problem:
             raise CannotServe(str(problem)) from None
+
+    def lacks(self, entries: Sequence[Entry]) -> Iterator[str]:
+        """What is required and missing in a run with these requests."""
+        if self.require_requests and not entries:
+            yield "no request came, and --require-requests asks for some"
+        for entry in entries if self.require_scripted else ():
+            if entry.unscripted:
+                near = nearest_script(entry.settings.completions, subject_of(entry), dict(entry.passed))
+                yield f"no script answers {entry.id}: {near}"
 
 
 Announce = Callable[[Variant, int, int], None]
@@ -89,16 +103,19 @@ def run_command(job: Job, environment: Mapping[str, str], announce: Announce) ->
 
     Variants are not tried after a plain run that fails or sends nothing, nor after a signal.
     """
-    child, key = Child(), (*job.settings.keys, DUMMY_KEY)[0]
+    child, key, settings = Child(), (*job.settings.keys, DUMMY_KEY)[0], job.settings
+    if job.require_scripted:  # else the mock doesn't count them where nothing is scripted
+        settings = replace(settings, unscripted=settings.unscripted or "answer")
 
     def run(variant: Variant | None, *, first: bool = False) -> Run:
-        service = _RecordingService(job.settings, variant, tape := job.tape(first=first))
+        service = _RecordingService(settings, variant, tape := job.tape(first=first))
         started = perf_counter()
         with mock_in_thread(service) as origin:
             code = child.run(job.command, surroundings(origin, key, variant, environment))
             seconds = perf_counter() - started
         missed = tuple(tape.missed) if tape else ()
-        return replace(_result(variant, code, seconds, service), missed=missed)
+        lacks = tuple(job.lacks(service.entries))
+        return replace(_result(variant, code, seconds, service), missed=missed, lacks=lacks)
 
     with _quiet(), child.passing_signals_on():
         runs = [plainly(run(job.only, first=True))]

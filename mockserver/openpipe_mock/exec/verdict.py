@@ -9,12 +9,16 @@ from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.testing.conduct import Lapse
 
 BROKE = 90
-"""Exit code where the command passed and its client broke the contract or failed under a variant."""
+"""Exit code where the command passed and its client broke the contract, failed under a variant, or didn't do
+what was required."""
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """One violation of the contract: the endpoint, what is wrong and where, and the requests' ids."""
+    """One violation of the contract: the endpoint, what is wrong and where, and the requests' ids.
+
+    A script that calls a tool which the request doesn't offer is one too.
+    """
 
     endpoint: str
     violation: str
@@ -32,8 +36,9 @@ class Run:
 
     `variant` is None in the plain run. `requests` maps an endpoint to the number of its requests; `unseen`
     counts those that were not kept. `tolerated`: JSON pointers, with `*` for an index, of what exact
-    validation would refuse. `new` has the breaches that the plain run doesn't have. `differs` says how the
-    exit code differs from the plain run's. `missed` says which requests had no recording.
+    validation would refuse. `lacks`: what was required of the run and is missing. `new` has the breaches that
+    the plain run doesn't have. `differs` says how the exit code differs from the plain run's. `missed` says
+    which requests had no recording.
     """
 
     variant: Variant | None
@@ -47,6 +52,7 @@ class Run:
     new: tuple[Breach, ...] = ()
     tolerated: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -54,8 +60,8 @@ class Run:
 
     @property
     def broke(self) -> bool:
-        """Whether the client broke the contract, or relied on something that the contract doesn't promise."""
-        return bool(self.differs or self.new)
+        """Whether something broke: the contract, what was required, or what it doesn't promise."""
+        return bool(self.differs or self.new or self.lacks)
 
     @property
     def silent(self) -> bool:
@@ -102,7 +108,7 @@ def collect_breaches(entries: Iterable[Entry]) -> Iterator[Breach]:
     """What requests broke. Equal violations become one breach with the ids of all its requests."""
     found: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
-        for violation in entry.violations:
+        for violation in (*entry.violations, *entry.unoffered):
             found.setdefault((entry.endpoint, violation), []).append(entry.id)
     for (endpoint, violation), ids in found.items():
         yield Breach(endpoint, violation, tuple(ids))
@@ -120,8 +126,8 @@ def plainly(run: Run) -> Run:
 
 
 def against_plain(run: Run, plain: Run) -> Run:
-    """The run with what the plain one doesn't have: its new breaches and another exit code."""
+    """The run with what the plain one doesn't have: new breaches, what it alone lacks, another exit code."""
     known = {(breach.endpoint, breach.violation) for breach in plain.breaches}
     new = tuple(each for each in run.breaches if (each.endpoint, each.violation) not in known)
     differs = f"the command ended with {run.code}, not with {plain.code}" if run.code != plain.code else ""
-    return replace(run, new=new, differs=differs)
+    return replace(run, new=new, differs=differs, lacks=() if plain.lacks else run.lacks)

@@ -17,8 +17,8 @@ from openpipe_mock.answers.scripts import Script, ScriptedChoice, reason_against
 from openpipe_mock.answers.tools import turn_of
 from openpipe_mock.answers.turns import Turn
 from openpipe_mock.core.effects import Begin, Effects, Entropy, Now, Piece, Reply, Wait
-from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden
-from openpipe_mock.core.wording import quoted
+from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
+from openpipe_mock.core.wording import did_you_mean, quoted, quoted_names
 from openpipe_mock.faults.streams import STREAM_HEADERS, raw_stream
 from openpipe_mock.matching.rules import rules_that_hold
 from openpipe_mock.openapi.spec import contract
@@ -26,6 +26,8 @@ from openpipe_mock.openapi.tolerances import unlimited
 from openpipe_mock.service.models import OWN, find_model
 from openpipe_mock.service.request import Visit, after
 from openpipe_mock.sessions import calllog
+from openpipe_mock.sessions.diagnosis import nearest_script
+from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.sessions.memory import fingerprint
 
 Json = dict[str, Any]
@@ -68,6 +70,7 @@ class _Answered:
     """A completion with what the request asked for, before it goes on the wire.
 
     `raw`: a whole answer from the settings, sent in its place. `delay`: seconds that its judges take.
+    `source`: where it comes from, as the log's line says it: a cache, a script; "" for nothing special.
     """
 
     asked: Ask
@@ -76,12 +79,13 @@ class _Answered:
     cache_hit: bool
     raw: bytes | None = None
     delay: float = 0.0
+    source: str = ""
 
     def subject(self) -> str:
         """The text on it in the request's line in the log."""
         best = f", best {self.ranking[0].combined:.2f}" if self.ranking else ""
-        cached = ", cached" if self.cache_hit else ""
-        return f"{self.completion.model} n={len(self.completion.choices)}{best}{cached}"
+        made = ", raw" if self.raw is not None else f" n={len(self.completion.choices)}{best}"
+        return f"{self.completion.model}{made}{self.source and f', {self.source}'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +139,23 @@ def _judged(visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside) -
         for each in criteria.values():
             visit.meet(each)
     script = _scripted(visit, body)
-    completion, hit = _completed(visit, asked, chosen, outside, script)
+    completion, hit = _completed(visit, body, asked, chosen, outside, script)
     if script and not hit and script.place != _ECHO:
         visit.entry.rules.append(str(script))
+        _note_unoffered(visit, body, script)
     raw = script.raw if script and not hit else None
     ranking = _ranked(visit, body, criteria, completion) if criteria and raw is None else []
     _remind(visit, body, asked)
     delay = max(each.delay for each in criteria.values()) if criteria else 0.0
-    return _Answered(asked, completion, ranking, hit, raw, delay)
+    return _Answered(asked, completion, ranking, hit, raw, delay, _source(visit.entry, hit=hit))
+
+
+def _source(entry: Entry, *, hit: bool) -> str:
+    """Where a completion comes from, as the log's line says it."""
+    if hit:
+        return "cached"
+    fired = entry.rules[:1]  # a criterion's rules come after the script
+    return "unscripted" if entry.unscripted else f"script {fired[0]}" if fired else ""
 
 
 def _ranked(
@@ -209,8 +222,34 @@ def _first_script(visit: Visit, body: Json) -> Script | None:
     return None
 
 
+class _Unscripted(NotFound):
+    """No script answers the request, and such are refused."""
+
+    words = "No script answers this request"
+
+
+def _meet_unscripted(visit: Visit, body: Json) -> None:
+    """Mark a completion that no script answers. Raises _Unscripted where such are refused."""
+    settings, entry = visit.settings, visit.entry
+    entry.unscripted = settings.counts_unscripted
+    if settings.refuses_unscripted(in_test=visit.session.in_test):
+        near = nearest_script(settings.completions, visit.subject(body), dict(entry.passed))
+        raise _Unscripted(f"{near}. Script one, or have it made up with `unscripted: answer`.")
+
+
+def _note_unoffered(visit: Visit, body: Json, script: Script) -> None:
+    """Tell of the tools that a script calls and the request doesn't offer."""
+    offered = visit.subject(body).tools
+    strange = [name for name in script.called if name not in offered] if script.called else []
+    for name in strange:
+        there = f"offers {quoted_names(offered)}" if offered else "offers no tool"
+        told = f"the script {script} calls {quoted(name)}, and the request {there}."
+        visit.entry.unoffered = (*visit.entry.unoffered, f"{told}{did_you_mean(name, offered)}")
+    visit.note(*visit.entry.unoffered)
+
+
 def _completed(
-    visit: Visit, asked: Ask, chosen: HeaderOptions, outside: _Outside, script: Script | None
+    visit: Visit, body: Json, asked: Ask, chosen: HeaderOptions, outside: _Outside, script: Script | None
 ) -> tuple[Completion, bool]:
     """The completion, and whether it came from the cache; one from there keeps its id."""
     settings, session = visit.settings, visit.memory
@@ -219,6 +258,8 @@ def _completed(
     stored = session.cached(key) if chosen.reads_cache else None
     if stored:
         return stored, True
+    if script is None:
+        _meet_unscripted(visit, body)
     repeat = session.count(asked.identity) - 1 if settings.repeat == "vary" else 0
     choices = (script.choices or (ScriptedChoice(text=""),)) if script else ()
     made = complete(asked, settings.seed, repeat, choices)
@@ -258,7 +299,7 @@ def _stream(answered: _Answered, pace: Pace) -> Effects:
 
 def _send_raw(answered: _Answered, raw: bytes) -> Reply | Effects:
     """Send an answer that the settings write down, of a stream as its only event."""
-    subject = f"{answered.completion.model}, raw"
+    subject = answered.subject()
     return _stream_raw(raw, subject) if answered.asked.stream else Reply(200, raw, subject=subject)
 
 

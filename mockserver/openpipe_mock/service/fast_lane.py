@@ -256,7 +256,8 @@ def _is_plain(settings: Settings) -> bool:
 def _is_repeatable(settings: Settings) -> bool:
     """Whether settings give a completion that depends on its request alone, each time it is sent."""
     pure = settings.ids == "content" and settings.clock == "fixed" and settings.repeat == "same"
-    return pure and not settings.completions and not settings.known_models
+    scripted = settings.completions or settings.unscripted
+    return pure and not scripted and not settings.known_models
 
 
 @lru_cache(maxsize=1024)

@@ -1,12 +1,17 @@
 """Explains the journal: which rules a request didn't meet and why, and whether as many came as expected."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from itertools import islice
 from operator import eq, ge, le
 
 from openpipe_mock.answers.judge import REFERENCE
 from openpipe_mock.answers.scorers import Form, JudgeRule, Rules
+from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config.settings import Settings
+from openpipe_mock.core.wording import short
+from openpipe_mock.faults.fault import Fault
 from openpipe_mock.matching.conditions import Miss, Subject, When
 from openpipe_mock.sessions.inspection import (
     JsonObject,
@@ -20,6 +25,12 @@ from openpipe_mock.sessions.inspection import (
 from openpipe_mock.sessions.journal import Entry
 
 _MOST_NEAR = 5
+_MOST_WEIGHED = 100
+"""Scripts that are looked at to find the nearest."""
+_MOST_ALIKE = 200
+"""Characters of a wanted and of a seen text that are compared."""
+_MOST_TOLD = 600
+"""Characters that say what differs."""
 _MOST_UNMATCHED = 200
 
 
@@ -28,13 +39,18 @@ def detail(entry: Entry) -> JsonObject:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in entry.headers.items()}
     sent = None if entry.body is None else readable_body(entry.body)
     got = {"events": stream_events(entry.answer)} if entry.streamed else {"body": readable_body(entry.answer)}
-    missed = list(unmatched(entry))
+    missed = first_unmatched(entry)
     return {
         **summary(entry),
         "request": {"headers": headers, "body": sent, "bytes_left_out": entry.body_left_out},
         "answer": {**got, "bytes_left_out": entry.answer_left_out},
-        **({"unmatched": missed[:_MOST_UNMATCHED]} if missed else {}),
+        **({"unmatched": missed} if missed else {}),
     }
+
+
+def first_unmatched(entry: Entry) -> list[JsonObject]:
+    """The rules that didn't fire, as `unmatched` yields them, as many as are shown."""
+    return list(islice(unmatched(entry), _MOST_UNMATCHED))
 
 
 def unmatched(entry: Entry) -> Iterator[JsonObject]:
@@ -62,6 +78,39 @@ def _idle_scripts(entry: Entry, subject: Subject) -> Iterator[JsonObject]:
             yield {"kind": "script", "place": script.place, "name": script.name or None, **reason}
 
 
+def nearest_script(scripts: Sequence[Script], subject: Subject, passed: Mapping[str, str]) -> str:
+    """Say which script comes nearest to a chat request that none answers, and what differs.
+
+    That is the one that fails the fewest conditions, and of several the one whose texts look most alike.
+    `passed`: place → why a script was passed over though its conditions hold.
+    """
+    near = min(scripts[:_MOST_WEIGHED], key=lambda script: _distance(script.when, subject), default=None)
+    if near is None:
+        return "none is there"
+    misses = [str(miss) for miss in near.when.misses(subject)]
+    return short(f"the nearest, {near}, differs: {'; '.join(misses) or passed.get(near.place)}", _MOST_TOLD)
+
+
+def why_idle(rule: Script | Fault, entries: Sequence[Entry]) -> str:
+    """Say why a rule never fired: what the nearest of the requests lacked; "" where there are none."""
+    newest = entries[-_MOST_WEIGHED:]
+    near = min(newest, key=lambda entry: _distance(rule.when, subject_of(entry)), default=None)
+    if near is None:
+        return ""
+    told = dict(near.passed).get(rule.place) or _failed(rule.when, subject_of(near), near)["reason"]
+    return short(f"the nearest request is {near.id}; {told}", _MOST_TOLD)
+
+
+def _distance(when: When, subject: Subject) -> tuple[int, float]:
+    misses = list(when.misses(subject))
+    return len(misses), -sum(_alike(miss.expected, miss.seen) for miss in misses)
+
+
+def _alike(one: str, other: str) -> float:
+    """How much two texts look alike, from 0 to 1."""
+    return SequenceMatcher(None, one[:_MOST_ALIKE], other[:_MOST_ALIKE], autojunk=False).quick_ratio()
+
+
 def _failed(when: When, subject: Subject, entry: Entry) -> JsonObject:
     """The first condition that failed, or why the rule didn't fire though all its conditions hold."""
     miss = when.failure(subject)
@@ -73,6 +122,8 @@ def _failed(when: When, subject: Subject, entry: Entry) -> JsonObject:
 def _before(entry: Entry) -> str:
     if entry.faults:
         return "a fault struck before it was asked"
+    if entry.rules:
+        return f"{entry.rules[0]} answered before it"
     if entry.status >= 400:
         return f"the request was answered {entry.status} before it was asked"
     return "something else answered: the cache, a magic value, or a text that the journal has masked since"

@@ -42,6 +42,8 @@ class Entry:
     rules that decided. `scores`: key → score, for each choice in the order of their making, or for the
     judgement. `violations`: what strict validation refuses, in every mode. `tolerated`: JSON pointers of what
     it takes and exact validation refuses. `checked`: the request was checked by the contract.
+    `unscripted`: no script answers the completion, though scripts are there or were asked for. `unoffered`: a
+    sentence for each tool that the script calls and the request doesn't offer.
     `struck`: the place of the fault that struck. `passed`: place and reason of each fault or script that
     was passed over though its `when` holds. `retry_after`: seconds that the answer asks to wait.
 
@@ -71,6 +73,8 @@ class Entry:
     violations: tuple[str, ...] = ()
     tolerated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    unscripted: bool = False
+    unoffered: tuple[str, ...] = ()
     body_left_out: int = 0
     answer_left_out: int = 0
     gist: str | None = None
@@ -225,7 +229,7 @@ def _weight(entry: Entry) -> int:
     size += head_size(entry.headers)
     for scores in entry.scores:
         size += SCORE_BYTES * len(scores)
-    for text in (*entry.violations, *entry.tolerated, *entry.notes):
+    for text in (*entry.violations, *entry.tolerated, *entry.notes, *entry.unoffered):
         size += len(text)
     return size
 
@@ -288,5 +292,6 @@ def _take_apart(entry: Entry, mask: Mask) -> None:
     entry.violations = tuple(map(mask.sentence, entry.violations))
     entry.tolerated = tuple(map(mask.sentence, entry.tolerated))
     entry.notes = tuple(map(mask.sentence, entry.notes))
+    entry.unoffered = tuple(map(mask.sentence, entry.unoffered))
     entry.criteria = tuple(map(mask.text, entry.criteria))
     entry.scores = [{mask.text(key): score for key, score in each.items()} for each in entry.scores]

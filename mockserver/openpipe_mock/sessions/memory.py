@@ -95,6 +95,8 @@ class Session:
         """Whether the control API opened it. Such a session doesn't make room for others."""
         self.made = 0
         """How many overrides were ever set. It numbers their places: none inherits another's counts."""
+        self.in_test = False
+        """Whether a test holds it: `Settings.refuses_unscripted`."""
         self.requests = 0
         self.under_way = 0
         self.traffic: OrderedDict[bytes, Traffic] = OrderedDict()

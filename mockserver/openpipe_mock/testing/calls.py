@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
 from openpipe_mock.core.wording import quoted, short
 from openpipe_mock.matching.conditions import Subject, text_of
+from openpipe_mock.sessions.diagnosis import first_unmatched
 from openpipe_mock.sessions.inspection import asked_of, body_of, json_safe, readable_body, stream_events
 from openpipe_mock.sessions.journal import Entry, Journal, itself
 
@@ -43,6 +44,8 @@ class Call:
     choice, in the order in which choices were made. `violations`: what breaks the contract, each with its
     JSON pointer. `tolerated`: JSON pointers of what popular clients send beyond the contract. `faults`,
     `rules`: descriptions of those that decided the answer. `notes`: the advice that a server would log.
+    `unscripted`: a completion that no script answers, though some are scripted. `unoffered`: a sentence for
+    each tool that the script calls and the request doesn't offer. `entry`: what the journal keeps.
     """
 
     id: str
@@ -62,6 +65,9 @@ class Call:
     rules: tuple[str, ...]
     notes: tuple[str, ...]
     streamed: bool
+    unscripted: bool
+    unoffered: tuple[str, ...]
+    entry: Entry = field(repr=False, compare=False)
 
     @property
     def criterion(self) -> str | None:
@@ -78,6 +84,16 @@ class Call:
     def last_user(self) -> str | None:
         """The text of the latest user message, None without one."""
         return Subject(self.endpoint, {}, self.request).last_user
+
+    @property
+    def breaches(self) -> tuple[str, ...]:
+        """What the request breaks of the contract, and what the script does that answers it."""
+        return (*self.violations, *self.unoffered)
+
+    @property
+    def unmatched(self) -> list[dict[str, Any]]:
+        """The rules that didn't fire and why, as `GET /_mock/requests/{id}` of the control API says it."""
+        return first_unmatched(self.entry)
 
     @property
     def meant(self) -> bool:
@@ -114,6 +130,9 @@ def call_from_entry(entry: Entry) -> Call:
         rules=tuple(entry.rules),
         notes=entry.notes,
         streamed=entry.streamed,
+        unscripted=entry.unscripted,
+        unoffered=entry.unoffered,
+        entry=entry,
     )
 
 
@@ -157,10 +176,10 @@ def not_none(**members: Any) -> dict[str, Any]:
 
 def call_differences(call: Call, wanted: Mapping[str, Any]) -> Iterator[str]:
     """A sentence for each of the wanted fields that is different in a call."""
-    for field, value in wanted.items():
-        found = getattr(call, field)
-        if not _SAME.get(field, _equal)(found, value):
-            yield f"{field} is {_contrast(found, value)}"
+    for name, value in wanted.items():
+        found = getattr(call, name)
+        if not _SAME.get(name, _equal)(found, value):
+            yield f"{name} is {_contrast(found, value)}"
 
 
 def _contrast(found: Any, wanted: Any) -> str:
@@ -226,8 +245,8 @@ def unmet(
     requests that aren't over, and so aren't among the calls yet. `advice`: what to look at if nothing came.
     """
     asked = ", ".join(f"{field} {_shown(value)}" for field, value in wanted.items())
-    often = "at least once" if times is None else _frequency(times)
-    lines = [f"expected a request with {asked}: {often}; it came {_frequency(len(found))}."]
+    often = "at least once" if times is None else frequency(times)
+    lines = [f"expected a request with {asked}: {often}; it came {frequency(len(found))}."]
     if len(found) < (1 if times is None else times):
         near = _nearest(wanted, [call for call in calls if all(call is not each for each in found)])
         lines += [f"Nearest: {near}; {'; '.join(call_differences(near, wanted))}."] if near else []
@@ -243,7 +262,8 @@ def _unfinished(under_way: int) -> list[str]:
     return [f"{several} over: read its stream to the end, or close it, before you assert."]
 
 
-def _frequency(times: int) -> str:
+def frequency(times: int) -> str:
+    """How often, in a word."""
     return {0: "never", 1: "once", 2: "twice"}.get(times, f"{times} times")
 
 
@@ -272,8 +292,8 @@ def _listing(calls: Sequence[Call]) -> list[str]:
 
 
 def breach_lines(calls: Iterable[Call]) -> str:
-    """The calls, each with its violations below it."""
-    return "\n".join(f"{call}\n    " + "\n    ".join(call.violations) for call in calls)
+    """The calls, each with what it breaks below it."""
+    return "\n".join(f"{call}\n    " + "\n    ".join(call.breaches) for call in calls)
 
 
 def violation_pointer(violation: str) -> str:

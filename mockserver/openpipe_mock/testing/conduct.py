@@ -261,6 +261,31 @@ def _criteria_in_bodies(requests: Sequence[Observed]) -> Iterator[Sight]:
                 yield Sight(request.id, f"at {place}/{found}")
 
 
+def _unknown_tool_calls(requests: Sequence[Observed]) -> Iterator[Sight]:
+    for request in requests:
+        place = _orphan(request.body) if request.endpoint == "chat" and not request.meant else ""
+        if place:
+            yield Sight(request.id, f"at {place}")
+
+
+def _orphan(body: Json) -> str:
+    """The JSON pointer of the first `tool_call_id` that no call before it has, "" without one."""
+    known: set[Json] = set()
+    messages = body.get("messages") if isinstance(body, dict) else None
+    for number, message in enumerate(messages if isinstance(messages, list) else ()):
+        if not isinstance(message, dict):
+            continue
+        named = message.get("tool_call_id")
+        if message.get("role") == "tool" and isinstance(named, str) and named not in known:
+            return f"/messages/{number}/tool_call_id"
+        calls = message.get("tool_calls")
+        found = (
+            [each.get("id") for each in calls if isinstance(each, dict)] if isinstance(calls, list) else []
+        )
+        known.update(each for each in found if isinstance(each, str))
+    return ""
+
+
 _OPTIONS = ("headers", "extra_headers", "extra_body", "default_headers")
 """Members of a body that hold options of a client's call by mistake."""
 
@@ -314,6 +339,12 @@ CONDUCT_RULES: tuple[_Rule, ...] = (
         "`op-criteria` stood in the body, where nobody reads it: the choices were not judged.",
         "Send it as a header; in OpenAI's clients among the options of the call.",
         _criteria_in_bodies,
+    ),
+    _Rule(
+        "unknown-tool-call",
+        "A tool's result had a `tool_call_id` that no call before it has, so nobody knows what it answers.",
+        "Send the assistant's message with its `tool_calls` before the results, and its ids unchanged.",
+        _unknown_tool_calls,
     ),
 )
 """All rules, in the order in which they are reported."""

@@ -5,7 +5,7 @@ once a test uses a fixture, and not with this plugin.
 """
 
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +23,7 @@ _RUN_FIXTURE = "openpipe_mock_session"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    words = "seed, config, providers, strict, …: how openpipe_mock and openpipe_server answer"
+    words = "seed, config, providers, strict, all_used, …: how openpipe_mock and openpipe_server answer"
     config.addinivalue_line("markers", f"{MARKER}(**options): {words} (docs/fixtures.md)")
 
 
@@ -35,6 +35,26 @@ def pytest_runtest_teardown() -> Generator[None]:
     finally:
         if interception := sys.modules.get("openpipe_mock.testing.interception"):
             interception.FRONTIER.settle()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell of a test that failed which scripts of its mocks never fired, and why."""
+    report = yield
+    if report.when == "call" and report.failed and "openpipe_mock.testing.mock" in sys.modules:
+        report.sections += _unused_in(getattr(item, "funcargs", {}))
+    return report
+
+
+def _unused_in(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Heading and text for each mock of a test with scripts that never fired."""
+    from openpipe_mock.testing.calls import MOST_SHOWN
+    from openpipe_mock.testing.mock import Mock
+
+    for name, mock in values.items():
+        idle = [each for each in mock.unused() if each.kind == "script"] if isinstance(mock, Mock) else []
+        if idle:
+            yield f"{name}: scripts that never fired", "\n".join(map(str, idle[:MOST_SHOWN]))
 
 
 @pytest.fixture

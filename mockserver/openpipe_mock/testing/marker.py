@@ -1,4 +1,4 @@
-"""The marker `openpipe(seed=…, config=…, providers=…, strict=True, …)` and the mock that it describes."""
+"""The marker `openpipe(seed=…, config=…, strict=True, all_used=True, …)` and the mock that it describes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -24,7 +24,7 @@ def marked_mock(
     """
     from openpipe_mock.testing.interception import NothingToPatch
 
-    options, strict = _options(request)
+    options, asserted = _options(request)
     if variant:
         options["variant"] = variant
     with ExitStack() as stack:
@@ -33,19 +33,30 @@ def marked_mock(
         except (NothingToPatch, ValueError) as problem:
             raise pytest.fail.Exception(f"{request.fixturename}: {problem}", pytrace=False) from None
         yield mock
-    if strict:
-        try:
-            mock.assert_contract_kept()
-        except AssertionError as broken:
-            raise pytest.fail.Exception(str(broken), pytrace=False) from None
+    broken = [told for name in asserted if (told := _broken(getattr(mock, _ASSERTIONS[name])))]
+    if broken:
+        raise pytest.fail.Exception("\n".join(broken), pytrace=False)
 
 
-def _options(request: pytest.FixtureRequest) -> tuple[dict[str, Any], bool]:
-    """The options in the markers of a test, of which the nearest win; and whether the test is strict."""
+_ASSERTIONS = {"strict": "assert_contract_kept", "all_used": "assert_all_used"}
+"""Option of the marker that is no setting → the method of the mock that is called in the end."""
+
+
+def _broken(assertion: Callable[[], None]) -> str:
+    """The message of an assertion that fails, "" where it holds."""
+    try:
+        assertion()
+    except AssertionError as broken:
+        return str(broken)
+    return ""
+
+
+def _options(request: pytest.FixtureRequest) -> tuple[dict[str, Any], list[str]]:
+    """The options in the markers of a test, of which the nearest win; and those of `_ASSERTIONS` apart."""
     from openpipe_mock.core.wording import did_you_mean, listed
     from openpipe_mock.testing.interception import PATCHED_OPTIONS
 
-    known = [*PATCHED_OPTIONS, "strict"]
+    known = [*PATCHED_OPTIONS, *_ASSERTIONS]
     said: dict[str, Any] = {}
     for marker in request.node.iter_markers(MARKER):
         if marker.args:
@@ -57,10 +68,11 @@ def _options(request: pytest.FixtureRequest) -> tuple[dict[str, Any], bool]:
         said["config"] = found(Path(said["config"]), request)
     if isinstance(said.get("cassette"), str | Path):
         said["cassette"] = request.path.parent / said["cassette"]
-    strict = said.pop("strict", False)
-    if not isinstance(strict, bool):
-        _refuse(f"has strict={strict!r}; expected True or False.")
-    return said, strict
+    asserted = {name: said.pop(name, False) for name in _ASSERTIONS}
+    for name, value in asserted.items():
+        if not isinstance(value, bool):
+            _refuse(f"has {name}={value!r}; expected True or False.")
+    return said, [name for name, value in asserted.items() if value]
 
 
 def found(path: Path, request: pytest.FixtureRequest) -> Path:

@@ -50,6 +50,8 @@ from openpipe_mock.testing.calls import (
 from openpipe_mock.testing.clients import CLIENT_NAMES
 from openpipe_mock.testing.conduct import CONDUCT_RULES, Lapse, lapses, observed
 from openpipe_mock.testing.jsonable import as_json
+from openpipe_mock.testing.toolcalls import CalledTool, called_tools, tool_differences, tools_unmet
+from openpipe_mock.testing.usage import Unused, unused
 from openpipe_mock.testing.virtual import TURN, VirtualClock
 
 Json = Any
@@ -159,8 +161,13 @@ class _CriterionScript:
         """Judge by the text of the output. Other texts get `otherwise`, or a score drawn by content."""
         self.form({"by_output": dict(scores), **not_none(otherwise=otherwise)})
 
-    def sequence(self, scores: Sequence[_Score], *, then: Literal["repeat", "last"] = "repeat") -> None:
-        """Give these scores one after the other; then again (`repeat`), or always the last (`last`)."""
+    def sequence(
+        self, scores: Sequence[_Score], *, then: Literal["repeat", "last", "fail"] = "repeat"
+    ) -> None:
+        """Give these scores one after the other; then again (`repeat`), the last for good (`last`), or 404.
+
+        404 is what `fail` gives: one judgement too many.
+        """
         self.form({"sequence": list(scores), "then": then})
 
     def rules(self, rules: Sequence[Mapping[str, Any]], *, otherwise: _Score | None = None) -> None:
@@ -221,6 +228,7 @@ class Mock:
     ) -> None:
         self.service = service
         self.session = session or service.sessions.default
+        self.session.in_test = True
         self.session.new_journal = Everything
         self.session.journal = Everything()
         self.base_url = base_url
@@ -361,6 +369,11 @@ class Mock:
         """Every request of the session, in the order in which they were answered."""
         return Calls(map(call_from_entry, self.entries()))
 
+    @property
+    def misses(self) -> Calls:
+        """The completions that no script answered, refused or made up, though some are scripted."""
+        return Calls(call for call in self.calls if call.unscripted)
+
     def entries(self) -> list[Entry]:
         """The journal's entries, once requests under way have settled."""
         self.settle()
@@ -393,6 +406,21 @@ class Mock:
         )
         return self.came(wanted, times)
 
+    def called_tool(
+        self, name: str, arguments: Mapping[str, Any] | str | None = None, *, times: int | None = None
+    ) -> list[CalledTool]:
+        """Assert that answers called a tool, `times` times or at least once. Returns these calls.
+
+        `arguments`: those that it was called with, None for any. Each call has the `result` that came back.
+        """
+        __tracebackhide__ = True
+        calls, wanted = self.calls, None if arguments is None else _plain(arguments)
+        tools = list(called_tools(calls))
+        found = [each for each in tools if not tool_differences(each, name, wanted)]
+        if len(found) != times if times is not None else not found:
+            raise AssertionError(tools_unmet(name, wanted, times, tools))
+        return found
+
     def came(self, wanted: Mapping[str, Any], times: int | None) -> Calls:
         """Assert that calls with these fields came, `times` times or at least once. Returns them."""
         __tracebackhide__ = True
@@ -405,14 +433,33 @@ class Mock:
         return found
 
     def assert_contract_kept(self) -> None:
-        """Assert that no request broke the contract, except on purpose: see `excused`."""
+        """Assert that no request broke the contract, except on purpose: see `excused`.
+
+        A script that calls a tool which the request doesn't offer breaks it too.
+        """
         __tracebackhide__ = True
         calls = self.calls
-        broken = [call for call in calls if call.violations and not self.excused(call)]
+        broken = [call for call in calls if call.breaches and not self.excused(call)]
         if broken:
             more = f"\n… and {len(broken) - MOST_SHOWN} more" if len(broken) > MOST_SHOWN else ""
-            told = f"{len(broken)} of {len(calls)} requests broke the contract:"
+            several = f"{len(broken)} of {len(calls)} requests"
+            who = several if any(call.violations for call in broken) else f"scripts for {several}"
+            told = f"{who} broke the contract:"
             raise AssertionError(f"{told}\n{breach_lines(broken[:MOST_SHOWN])}{more}")
+
+    def unused(self) -> tuple[Unused, ...]:
+        """What is in force and no request used: scripts, criteria and faults, also those of the file."""
+        settings = self.at_once(lambda: self.session.settings(self.service.settings))
+        return tuple(unused(settings, self.entries()))
+
+    def assert_all_used(self) -> None:
+        """Assert that nothing is `unused`."""
+        __tracebackhide__ = True
+        found = self.unused()
+        if found:
+            more = [f"… and {len(found) - MOST_SHOWN} more"] if len(found) > MOST_SHOWN else []
+            told = [f"{len(found)} of what is set was never used:", *map(str, found[:MOST_SHOWN]), *more]
+            raise AssertionError("\n  ".join(told))
 
     def warnings(self, *, timed: bool | None = None) -> tuple[Lapse, ...]:
         """The rules of conduct that the client broke, and where: what it does wrong beside the contract.

@@ -347,6 +347,14 @@ def test_a_sequence_goes_round_or_stays_at_its_end() -> None:
     assert in_turn(Form(Sequence(THREE[:1], "last")), 3) == in_turn(Form(Sequence(THREE[:1])), 3) == [1, 1, 1]
 
 
+def test_a_sequence_may_fail_after_its_end() -> None:
+    form, session = Form(Sequence(THREE, "fail"), explanation="So it is."), Session()
+    found = [form.judge(case(content(), session=session)) for _ in range(5)]
+    assert [each.error for each in found[:3]] == [None, None, None]
+    words = "The sequence has ended: it has 3 scores, and this is judgement"
+    assert [each.error for each in found[3:]] == [(404, f"{words} 4."), (404, f"{words} 5.")]
+
+
 def test_sequences_count_by_name_criterion_and_version() -> None:
     session = Session()
     one, other = Form(Sequence(THREE, counter="/a")), Form(Sequence(THREE, counter="/b"))

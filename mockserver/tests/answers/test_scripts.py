@@ -500,7 +500,18 @@ def test_a_raw_answer_is_sent_as_it_is_written() -> None:
     reply = ask(raw_service(), asking(n=3))
     assert (reply.status, reply.body) == (200, json.dumps(RAW).encode())
     assert dict(reply.headers)[b"content-type"] == b"application/json"
-    assert reply.subject == "openai:gpt-4o-mini, raw"
+    assert reply.subject == "openai:gpt-4o-mini, raw, script /completions/0"
+
+
+def test_the_log_line_names_the_script_or_says_that_there_is_none() -> None:
+    named = script("Hi", when=said("Hello"), name="greeting", place="/completions/0")
+    service = Service(Settings(completions=(named,)))
+    hello, other = asking(messages=[user("Hello")]), asking(messages=[user("Bye")])
+    model = "openai:gpt-4o-mini"
+    assert ask(service, hello).subject == f"{model} n=1, script /completions/0 (greeting)"
+    assert ask(service, other).subject == f"{model} n=1, unscripted"
+    assert ask(Service(), other).subject == f"{model} n=1"
+    assert ask(Service(Settings(unscripted="answer")), other).subject == f"{model} n=1, unscripted"
 
 
 def test_a_raw_answer_is_the_one_event_of_a_stream() -> None:

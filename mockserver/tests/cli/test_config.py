@@ -75,6 +75,25 @@ def test_mistakes_are_printed_a_line_each(here: Path) -> None:
     ]
 
 
+def test_scripts_behind_one_that_always_fires_are_warned_of(here: Path) -> None:
+    always, calling = (
+        "{text: a, when: {endpoint: chat}, name: all}",
+        "{tool_calls: [{name: f, arguments: {}}]}",
+    )
+    some = "{text: c, when: {last_user: x}}"
+    (here / DEFAULT_FILE).write_text(f"completions: [{calling}, {always}, {some}, {always}]\n")
+    result = run("check")
+    assert result.exit_code == 0
+    told = "behind /completions/1 (all), which answers every chat request, no script fires"
+    hidden = '"/completions/2" and "/completions/3 (all)"'
+    assert result.output.splitlines() == [
+        f"{DEFAULT_FILE}: warning: {told}: {hidden}. Move it to the end.",
+        f"{DEFAULT_FILE}: no problem",
+    ]
+    (here / DEFAULT_FILE).write_text(f"completions: [{calling}, {some}, {always}]\n")
+    assert run("check").output == f"{DEFAULT_FILE}: no problem\n"
+
+
 def test_a_file_that_is_not_there_is_told_from_a_bad_one(here: Path) -> None:
     result = run("check")
     assert (result.exit_code, result.stdout) == (2, "")

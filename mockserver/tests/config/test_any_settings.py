@@ -93,7 +93,9 @@ def scorers_of(inner: Strategy) -> Strategy:
         st.builds(Rules, st.lists(rules, max_size=2).map(tuple), inner),
         st.builds(ByOutput, st.dictionaries(texts, inner, max_size=2), inner),
         st.builds(
-            Sequence, st.lists(inner, min_size=1, max_size=3).map(tuple), st.sampled_from(["repeat", "last"])
+            Sequence,
+            st.lists(inner, min_size=1, max_size=3).map(tuple),
+            st.sampled_from(["repeat", "last", "fail"]),
         ),
     )
 
@@ -135,6 +137,7 @@ any_settings: Strategy = st.builds(
     criteria=st.dictionaries(st.sampled_from(["a", "b", "helpful", "mock-pass"]), declared, max_size=3),
     unknown_criteria=st.sampled_from([None, "judge", "not_found"]),
     completions=st.lists(scripts, max_size=2).map(tuple),
+    unscripted=st.sampled_from([None, "answer", "refuse"]),
     known_models=st.sampled_from([(), (), ("*",), ("openai:*", "gpt-4o"), ("nothing",)]),
     pace=st.sampled_from([Pace(), Pace(0.1, 5)]),
     limits=st.sampled_from([Limits(), Limits(), Limits(1, 1)]),

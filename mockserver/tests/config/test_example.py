@@ -376,6 +376,13 @@ def test_the_last_judgement_may_stay() -> None:
     assert [each.status for each in found] == [200, 200, 500, 500, 429, 500, 500]
 
 
+def test_what_comes_after_the_end_may_fail() -> None:
+    service = mock(("then: repeat}", "then: fail}"))
+    found = [judge(service, "flaky", "the same") for _ in range(7)]
+    assert [each.status for each in found] == [200, 200, 500, 404, 429, 404, 404]
+    assert found[3].body["code"] == "NOT_FOUND"
+
+
 def test_a_sequence_goes_through_the_choices_as_they_were_made() -> None:
     made = contents(chat(mock(), n=4))
     assert len(set(made)) == 4
@@ -446,6 +453,17 @@ def test_other_criteria_are_not_found_or_judged() -> None:
 
 
 # Scripted answers.
+
+
+@proves("/unscripted")
+def test_what_no_script_answers_is_made_up_or_refused() -> None:
+    line = "unscripted: answer "
+    assert chat(mock(), "Hello").status == 200
+    refused = chat(mock((line, "unscripted: refuse ")), "Hello")
+    assert refused.status == 404
+    assert refused.body["message"].startswith("No script answers this request: the nearest, /completions/")
+    assert chat(mock((line, "# ")), "Hello").status == 200
+
 
 WEATHER = "What's the WEATHER in Rome?"
 FORECAST = [tool("get_weather", {"type": "object"})]

@@ -89,6 +89,7 @@ SETTINGS: dict[str, Callable[[Settings], object]] = {
     "magic": lambda settings: settings.magic,
     "auth": lambda settings: {"keys": [*settings.keys], "read_only_keys": [*settings.read_only_keys]},
     "unknown_criteria": lambda settings: settings.unknown_criteria,
+    "unscripted": lambda settings: settings.unscripted,
     "models": lambda settings: {"known": [*settings.known_models]},
     "stream": lambda settings: {
         "first_token_ms": settings.pace.first_token * 1000,
@@ -115,6 +116,7 @@ OTHERS: dict[str, Json] = {
     "magic": False,
     "auth": {"keys": ["a", "b"], "read_only_keys": ["c"]},
     "unknown_criteria": "judge",
+    "unscripted": "refuse",
     "models": {"known": ["*"]},
     "stream": {"first_token_ms": 250, "tokens_per_second": 12.5},
     "limits": {"requests_per_minute": 60, "concurrent": 2},
@@ -498,7 +500,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         [
             '1:1: /versoin: unknown property in the file; did you mean "version"?',
             '2:1: /zzz: unknown property in the file; it knows "version", "answers", "seed", "validation", '
-            '"repeat", "ids", "clock", "auto_tools", "prompt_schemas", "magic", "auth" and 8 more.',
+            '"repeat", "ids", "clock", "auto_tools", "prompt_schemas", "magic", "auth" and 9 more.',
         ],
     ),
     "a key that is right elsewhere": (

@@ -191,6 +191,20 @@ def test_reports_say_that_nothing_was_tested() -> None:
     assert json.loads(clientreport.exec_json(SILENT))["notes"] == [clientreport.UNREACHED]
 
 
+def test_what_was_required_and_is_missing_is_in_each_report(run: Running, tmp_path: Path) -> None:
+    reports = [word for name in ("a.xml", "a.json", "a.html") for word in ("--report", name)]
+    done = run("--require-requests", "--require-scripted", *reports, "--", "true")
+    assert done.returncode == 90
+    lack = "no request came, and --require-requests asks for some"
+    assert f"openpipe-mock:   {lack}\n" in done.stderr
+    suite = fromstring((tmp_path / "a.xml").read_text("utf-8"))[0]
+    assert [each.get("message") for each in suite.iter("failure")] == [lack]
+    [told] = json.loads((tmp_path / "a.json").read_text("utf-8"))["runs"]
+    assert (told["broke"], told["lacks"]) == (True, [lack])
+    assert told["again"] == "openpipe-mock exec --require-scripted --require-requests -- true"
+    assert lack in (tmp_path / "a.html").read_text("utf-8")
+
+
 def test_more_variants_than_there_are(run: Running) -> None:
     told = f"openpipe-mock: there are {len(VARIANTS)} variants; --variants 99 means all of them\n"
     assert run("--variants", "99", "--", "true").stderr.startswith(told)

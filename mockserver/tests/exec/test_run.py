@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.secrets import MASK
 from openpipe_mock.exec import run as module
@@ -54,6 +55,51 @@ def told_by(tmp_path: Path, environment: Mapping[str, str] | None = None, **furt
     file = tmp_path / "seen"
     run(f"open({str(file)!r}, 'w').write(json.dumps(dict(os.environ)))", environment, **further)
     return json.loads(file.read_text())
+
+
+# What is required.
+
+CHAT = """
+def chat(text):
+    ask("/chat/completions", {"model": "gpt-4o", "messages": [{"role": "user", "content": text}]})
+"""
+WEATHER = {"completions": [{"text": "Sunny.", "when": {"last_user": "Weather?"}, "name": "weather"}]}
+
+
+def test_each_completion_may_have_to_be_scripted() -> None:
+    scripted, asked = configfile.settings(WEATHER), f"{CHAT}chat('Weather?'); chat('Wether?')"
+    assert run(asked, settings=scripted).exit_code == 0
+    verdict = run(asked, settings=scripted, require_scripted=True)
+    assert verdict.exit_code == BROKE
+    reason = 'last_user: expected a text that equals "Weather?", saw "Wether?"'
+    [lack] = verdict.first.lacks
+    assert lack == f"no script answers default-2: the nearest, /completions/0 (weather), differs: {reason}"
+    assert f"  {lack}" in exec_text(verdict)
+    assert run(f"{CHAT}chat('Weather?')", settings=scripted, require_scripted=True).exit_code == 0
+    assert run(asked, settings=scripted, require_scripted=True, forgiving=True).exit_code == 0
+
+
+def test_where_nothing_is_scripted_none_is() -> None:
+    verdict = run(f"{CHAT}chat('Hi'); chat('Hi')", require_scripted=True, variants=first(1))
+    assert [len(each.lacks) for each in verdict.runs] == [2, 0]
+    assert verdict.first.lacks[0] == "no script answers default-1: none is there"
+    refusing = Settings(unscripted="refuse")
+    assert run(f"{CHAT}chat('Hi')", settings=refusing).first.code == 1
+
+
+def test_requests_may_be_required() -> None:
+    verdict = run("", require_requests=True)
+    assert verdict.exit_code == BROKE
+    assert "  no request came, and --require-requests asks for some" in exec_text(verdict)
+    assert run("ask('/criteria/judge', GOOD)", require_requests=True).exit_code == 0
+
+
+def test_a_scripted_call_of_a_tool_that_nobody_offers_breaks_the_contract() -> None:
+    scripted = configfile.settings({"completions": [{"tool_calls": [{"name": "look", "arguments": {}}]}]})
+    verdict = run(f"{CHAT}chat('Hi')", settings=scripted)
+    assert verdict.exit_code == BROKE
+    told = 'the script /completions/0 calls "look", and the request offers no tool.'
+    assert [breach.violation for breach in verdict.first.breaches] == [told]
 
 
 # What the command gets.

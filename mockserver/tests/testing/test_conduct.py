@@ -56,6 +56,13 @@ def later(request: Observed) -> Observed:
 
 FAILED = tuple(request(number, 503) for number in range(MOST_RETRIES + 2))
 
+
+def results(calls: Sequence[Json], *answered: Json) -> Json:
+    """A body in which tools are called with these ids, and results come for those."""
+    tools = [{"role": "tool", "tool_call_id": each} for each in answered]
+    return {"messages": [7, {"role": "assistant", "tool_calls": [{"id": each} for each in calls]}, *tools]}
+
+
 CASES: Sequence[tuple[str, Sequence[Observed]]] = (
     ("ignored-retry-after", [request(0, 429, retry_after=2.0), request(1.5)]),
     ("ignored-retry-after", [request(0, 503, retry_after=2.0), request(1.0)]),
@@ -98,10 +105,16 @@ CASES: Sequence[tuple[str, Sequence[Observed]]] = (
     ("left-a-stream", [replace(request(0, streamed=True), ended=None)]),
     ("", [replace(request(0), ended=None), request(1, streamed=True)]),
     ("criteria-in-body", [request(0, endpoint="chat", body={"op-criteria": ["helpful"]})]),
+    ("unknown-tool-call", [request(0, endpoint="chat", body=results(["a"], "b"))]),
+    ("unknown-tool-call", [request(0, endpoint="chat", body=results(["a"], "a", "c"))]),
+    ("unknown-tool-call", [request(0, endpoint="chat", body=results([None, 7], "a"))]),
     ("criteria-in-body", [request(0, endpoint="chat", body={"headers": {"op-criteria": "[]"}})]),
     ("", [request(0, endpoint="chat", body={"headers": {"op-tags": "{}"}, "extra_headers": 1})]),
     ("", [request(0, endpoint="report", body={"op-criteria": ["helpful"]})]),
     ("", [request(0, endpoint="chat", body=[1])]),
+    ("", [request(0, endpoint="chat", body=results(["a", "b"], "b", "a", 7))]),
+    ("", [request(0, endpoint="chat", body={"messages": [{"role": "tool"}, {"tool_calls": 7}]})]),
+    ("", [request(0, endpoint="chat", body=results(["a"], "b"), meant=True)]),
 )  # fmt: skip
 
 

@@ -72,13 +72,26 @@ def test_the_page_has_every_option() -> None:
 
 
 def test_a_failed_assertion_reads_as_the_page_says() -> None:
-    [told] = blocks_in("fixtures.md", "text")
+    [told, _] = blocks_in("fixtures.md", "text")
     body = {"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 4."}}
     with openpipe_mock.patched() as mock:
         url = "https://api.openpipe.ai/api/v1/criteria/judge"
         httpx.post(url, json=body, headers={"authorization": "Bearer op-local"})
     with pytest.raises(AssertionError) as caught:
         mock.judged("helpful", output="1, 2, 3.")
+    assert f"{caught.value}\n" == told.code
+
+
+def test_what_was_never_used_reads_as_the_page_says() -> None:
+    [_, told] = blocks_in("fixtures.md", "text")
+    with openpipe_mock.patched(unknown_criteria="judge") as mock:
+        mock.completion("Sunny.", when={"last_user": {"contains": "weather"}})
+        mock.criterion("helpfull").score(1)
+        body = {"model": "openai:gpt-4o-mini", "messages": [{"role": "user", "content": "The wether?"}]}
+        headers = {"authorization": "Bearer op-local", "op-criteria": '["helpful"]'}
+        httpx.post("https://api.openpipe.ai/api/v1/chat/completions", json=body, headers=headers)
+    with pytest.raises(AssertionError) as caught:
+        mock.assert_all_used()
     assert f"{caught.value}\n" == told.code
 
 

@@ -144,7 +144,7 @@ async def test_on_anyio(openpipe_mock, anyio_backend):
         assert (await client.get(SERVICE)).status_code == 404
 
 
-@pytest.mark.openpipe(strict=True)
+@pytest.mark.openpipe(strict=True, all_used=True, config={"criteria": {"helpful": {"score": 1}}})
 def test_a_kept_contract(openpipe_mock):
     judge()
     judge(criterion=7, **{"x-mock-expect": "violation"})
@@ -248,8 +248,28 @@ def test_strict_in_words(openpipe_mock): ...
 def test_config_of_another_type(openpipe_server): ...
 
 
+@pytest.mark.openpipe(all_used=True, strict=True, config={"criteria": {"helpful": {"score": 1}}})
+def test_all_used(openpipe_mock):
+    judge(criterion=7)
+
+
+@pytest.mark.openpipe(all_used="yes")
+def test_all_used_in_words(openpipe_mock): ...
+
+
 def test_exception(openpipe_mock):
     raise ZeroDivisionError
+
+
+def test_a_script_that_never_fired(openpipe_mock, openpipe_server):
+    openpipe_mock.completion("Sunny.", when={"last_user": "weather"})
+    openpipe_server.completion("Rainy.")
+    assert False
+
+
+def test_scripts_that_fired(openpipe_mock):
+    openpipe_mock.criterion("helpful").score(1)
+    assert False
 
 
 def test_nothing_is_patched():
@@ -258,6 +278,7 @@ def test_nothing_is_patched():
 """
 
 
+FAILING = ("test_exception", "test_a_script_that_never_fired", "test_scripts_that_fired")
 USED = ("openpipe_mock.testing.fixtures", "anyio.pytest_plugin")
 """The plugins of a project with these tests."""
 
@@ -294,7 +315,12 @@ def test_what_ends_after_the_mock_leaves_nothing_of_it(project: "subprocess.Comp
 @pytest.mark.slow
 def test_what_is_wrong_is_said(project: "subprocess.CompletedProcess[str]") -> None:
     done, found = project, outcomes(project, "bad")
-    assert found.pop("test_exception") == "FAILED"
+    assert [found.pop(name) for name in FAILING] == ["FAILED"] * len(FAILING)
+    assert done.stdout.count("scripts that never fired") == 2
+    assert "openpipe_mock: scripts that never fired" in done.stdout
+    assert "script /runtime/1: no completion was asked for" in done.stdout
+    assert "\n  criterion helpful: nobody asked for it." in done.stdout
+    assert "the marker openpipe has all_used='yes'; expected True or False." in done.stdout
     assert found.pop("test_nothing_is_patched") == "PASSED"
     assert set(found.values()) == {"ERROR"}
     assert done.stdout.count("1 of 1 requests broke the contract:") >= 2

@@ -501,7 +501,7 @@ def test_answers_that_are_not_there_yet_are_refused() -> None:
 def test_the_names_of_the_options() -> None:
     assert list(PATCHED_OPTIONS) == [
         "config", "answers", "seed", "validation", "ids", "clock", "repeat", "auto_tools", "prompt_schemas",
-        "magic", "unknown_criteria", "variant", "providers", "block_network", "cassette",
+        "magic", "unknown_criteria", "unscripted", "variant", "providers", "block_network", "cassette",
         "record", "upstream",
     ]  # fmt: skip
     with pytest.raises(TypeError, match=r"^patched\.__init__\(\) got an unexpected keyword argument 'sead'$"):
