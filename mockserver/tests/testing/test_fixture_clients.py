@@ -13,7 +13,7 @@ from tests.markdown import blocks
 CLIENTS = TESTS / "clients"
 SCRIPTS = {
     "fixtures-litellm": ["check_leaks", "check_litellm", "check_other_guards", "check_tools"],
-    "fixtures-openai": ["check_neighbours", "check_openai", "check_tasks", "check_tracers"],
+    "fixtures-openai": ["check_misses", "check_neighbours", "check_openai", "check_tasks", "check_tracers"],
     "fixtures-openpipe": ["check_instructor", "check_openpipe"],
 }
 """Environment → the scripts that are run there."""
