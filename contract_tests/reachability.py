@@ -91,7 +91,8 @@ def why_unreached(endpoint: str, run: Run) -> str:
         return f"A page of a web server or proxy came: {exchange.status}. {_PAGE} The request was {place}."
     advice = _ADVICE.get(exchange.status) or _ADVICE[exchange.status // 100]
     words = advice[endpoint] if isinstance(advice, dict) else advice
-    return f"{place} was answered by {exchange.status}{message_suffix(exchange)} {words}"
+    told = f"{place} was answered by {exchange.status}{message_suffix(exchange)}"
+    return f"{told.removesuffix('.')}. {words}"
 
 
 def _base_advice(endpoint: str, run: Run) -> str:

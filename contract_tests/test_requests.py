@@ -18,11 +18,12 @@ from .promises import CaseContext, MakeVariants, Variant, one_case, refusal, req
 from .run import Run, Unjudged
 from .settings import RunSettings
 
-TOGETHER, FIRST, SPREAD, REPEATED, LENIENT = 16.0, 30.0, 20.0, 75.0, 100.0
+TOGETHER, FIRST, SPREAD, REPEATED, LENIENT, MEMBERS = 16.0, 30.0, 20.0, 75.0, 90.0, 98.0
 """Ranks: merged valid bodies come at TOGETHER, since one request shows many of them.
 
-Valid bodies that can't be merged and edits alternate from FIRST on, over SPREAD. What chat shares with the
-judge, and chat's media, come at REPEATED, lenient edits at LENIENT, further edits of a kind at REST.
+Valid bodies that can't be merged and the first edit of each kind alternate from FIRST on, over SPREAD. What
+chat shares with the judge, and chat's media, come at REPEATED, lenient edits at LENIENT. Edits of further
+members that have to be refused come at MEMBERS, before all of these that are only reported; others at REST.
 """
 KINDS = {"anyOf": "type"}
 """Schema keyword → the kind of rule that it is counted as, where that has another name."""
@@ -143,16 +144,20 @@ def test_every_branch_of_a_schema_is_accepted(context: CaseContext) -> Iterator[
 
 
 def invalid(endpoint: str) -> MakeVariants:
-    """Every edit: first one for each pair of component and rule, chosen by the seed, then the others."""
+    """Every edit: first one for each pair of component and rule, chosen by the seed, then further members."""
 
     def make_variants(settings: RunSettings) -> Iterator[Variant]:
         starts: dict[float, int] = {}
         for group in grouped(endpoint):
             start = settings.seed % len(group)
             place = starts[opening(group[0])] = starts.get(opening(group[0]), 0) + 1
+            members = set[str]()
             for turn, edit in enumerate(group[start:] + group[:start]):
-                further = turn and not is_relied_on(edit)
-                rank = REST + turn if further else opening(edit) + SPREAD * place / MOST_PAIRS
+                if not turn or is_relied_on(edit):
+                    rank = opening(edit) + SPREAD * place / MOST_PAIRS
+                else:
+                    rank = REST + turn if member(edit) in members else rank_of_member(edit, turn)
+                members.add(member(edit))
                 name = f"{edit.component}.{kind(edit)}"
                 yield Variant((edited(settings, edit),), name, edit, edit.level, rank, slug(edit.name))
 
@@ -162,6 +167,18 @@ def invalid(endpoint: str) -> MakeVariants:
 def is_relied_on(edit: Edit) -> bool:
     """Whether this refusal counts by itself: of a request without a member that its top needs."""
     return edit.rule == "required" and edit.component in TOPS and edit.level != "decision"
+
+
+def member(edit: Edit) -> str:
+    """The name of the member that breaks the rule."""
+    return edit.pointer.rpartition("/")[2]
+
+
+def rank_of_member(edit: Edit, turn: int) -> float:
+    """The rank of the first edit of a further member. What has to be there comes before its type."""
+    if edit.lenient or edit.level == "decision":
+        return REST + turn
+    return MEMBERS + (edit.rule != "required")
 
 
 @cache

@@ -139,10 +139,9 @@ def _others(found: list[Cause], verbose: bool, paint: Paint) -> Iterator[str]:
 
 def _line(cause: Cause) -> str:
     """A cause that fails nothing, in a line."""
-    others = f"; also {cause.also}" if cause.others else ""
-    return short(
-        f"  {cause.name} ({cause.main.level}) {cause.sentence}{_excuse(cause.main)}{others}", _MOST_LINE
-    )
+    told = f"{cause.sentence}{_excuse(cause.main)}"
+    told = f"{told.removesuffix('.')}; also {cause.also}" if cause.others else told
+    return short(f"  {cause.name} ({cause.main.level}) {told}", _MOST_LINE)
 
 
 def _outcome_line(outcome: Outcome) -> str:

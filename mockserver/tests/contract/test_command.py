@@ -152,7 +152,7 @@ def test_no_verdict_ends_with_3(stage: Stage) -> None:
     stage.app = Reference()
     done = running(stage.base_url, "--model", "reference", *FEW)
     assert done.exit_code == 3
-    assert "Pass a key that it knows with --api-key" in done.stdout
+    assert '". Pass a key that it knows with --api-key' in done.stdout
 
 
 def test_a_dry_run_ends_with_0_and_needs_no_server() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from contract_tests import merging
 from contract_tests.merging import ALONE, SIDE_BY_SIDE, Group, find_accepted, groups, merged
+from openpipe_mock.contract.checks import decides
 from openpipe_mock.contract.findings import Result
 from openpipe_mock.contract.run import run
 from openpipe_mock.contract.target import RunOptions, Target
@@ -192,7 +193,7 @@ def test_a_server_that_says_nothing_is_asked_each_alone_at_once() -> None:
 # Runs.
 
 
-def test_a_default_run_checks_all_but_further_edits(live: Live) -> None:
+def test_a_default_run_checks_all_that_decides_but_further_edits(live: Live) -> None:
     """In at most 400 requests; and it says so."""
     result = run(RunOptions(live.base_url, **OURS))
     assert result.verdict == "kept", told(result) + result.open_questions
@@ -209,12 +210,22 @@ def test_a_default_run_checks_all_but_further_edits(live: Live) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 5])
 @pytest.mark.parametrize("level", ["documented", "sdk", "decision"])
-def test_every_check_has_its_place_in_the_default_budget(seed: int, level: str) -> None:
+def test_every_check_that_decides_has_its_place_in_the_default_budget(seed: int, level: str) -> None:
     plan = planned(RunOptions(LOCAL.url, seed=seed, level=level, latest=("criterion-1=v1",)), LOCAL)
     begun = {case.check.id for case in plan.kept}
-    assert {case.check.id for case in plan.cut} <= begun
+    rest = [case.check for case in plan.cut if case.check.id not in begun]
+    assert not any(decides(check.level, level) for check in rest)
+    assert {check.endpoint for check in rest} <= {"chat"}
     assert plan.numbers.requests + plan.numbers.reserve <= 400
     assert plan.numbers.reserve >= 40
+
+
+def test_what_the_judge_has_to_refuse_comes_before_what_chat_may_take_of_the_same_kind() -> None:
+    labels = [case.label for case in planned(RunOptions(LOCAL.url), LOCAL).kept]
+    needed = labels.index("judge.rejects.ToolMessage.required[input.messages.tool.tool_call_id.missing]")
+    typed = labels.index("judge.rejects.UserMessage.type[input.messages.user.name.type-number]")
+    repeated = labels.index("chat.rejects.UserMessage.required[messages.user.role.missing]")
+    assert needed < typed < repeated
 
 
 def test_few_requests_elsewhere_check_most_of_what_is_valid() -> None:
@@ -261,8 +272,7 @@ def test_the_refused_one_is_named_with_the_body_that_shows_it() -> None:
     assert broken.first.evidence is not None
     assert broken.first.evidence.request.value() == own
     assert states(result, "flaky") == set()
-    unchecked = {name for name in states(result, "unchecked") if "additionalProperties" not in name}
-    assert unchecked == {together_of(ODD)}
+    assert states(result, "unchecked") - {*result.planned.cut} == {together_of(ODD)}
     assert f"refused alone: {own_name(ODD)}" in outcome(result, together_of(ODD)).reasons[0]
     assert result.requests <= 400
 
