@@ -25,6 +25,7 @@ from openpipe_mock.core.effects import (
     Tick,
     Wait,
 )
+from openpipe_mock.core.wording import printable, short
 from openpipe_mock.service.refusals import crash
 from openpipe_mock.sessions.journal import discreet, sent_token
 
@@ -277,7 +278,5 @@ def log_request(head: Head, reply: Reply) -> None:
 
 
 def _printable(text: str) -> str:
-    """A client's text made safe for a terminal: no control characters, at most 300 characters."""
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-    return text if len(text) <= 300 else f"{text[:300]}…"
+    """A client's text made safe for a terminal, at most 300 characters."""
+    return short(printable(text), 300)

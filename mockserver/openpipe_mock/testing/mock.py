@@ -27,7 +27,7 @@ from openpipe_mock.control.changes import add_rules, reset_criterion, set_criter
 from openpipe_mock.core.effects import Effects, Head, Reply
 from openpipe_mock.core.errors import ApiError
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.core.wording import did_you_mean, listed, quoted
+from openpipe_mock.core.wording import did_you_mean, listed, printable_lines, quoted
 from openpipe_mock.faults.variants import variant_named
 from openpipe_mock.openapi.endpoints import SESSION
 from openpipe_mock.service.fast_lane import FastLane
@@ -380,7 +380,7 @@ class Mock:
         calls = self.calls
         found = Calls(call for call in calls if not list(call_differences(call, wanted)))
         if len(found) != times if times is not None else not found:
-            raise AssertionError(unmet(wanted, times, found, calls, self.session.under_way))
+            raise AssertionError(printable_lines(unmet(wanted, times, found, calls, self.session.under_way)))
         return found
 
     def assert_contract_kept(self) -> None:
@@ -391,7 +391,7 @@ class Mock:
         if broken:
             more = f"\n… and {len(broken) - MOST_SHOWN} more" if len(broken) > MOST_SHOWN else ""
             told = f"{len(broken)} of {len(calls)} requests broke the contract:"
-            raise AssertionError(f"{told}\n{breach_lines(broken[:MOST_SHOWN])}{more}")
+            raise AssertionError(printable_lines(f"{told}\n{breach_lines(broken[:MOST_SHOWN])}{more}"))
 
     def warnings(self, *, timed: bool | None = None) -> tuple[Lapse, ...]:
         """The rules of conduct that the client broke, and where: what it does wrong beside the contract.
@@ -411,7 +411,7 @@ class Mock:
         found = [lapse for lapse in self.warnings(timed=timed) if lapse.rule.name not in allowed]
         if found:
             told = f"the client broke {'a rule' if len(found) == 1 else f'{len(found)} rules'} of conduct:"
-            raise AssertionError("\n".join([told, *(f"  {lapse}" for lapse in found)]))
+            raise AssertionError(printable_lines("\n".join([told, *(f"  {lapse}" for lapse in found)])))
 
     def excused(self, call: Call) -> bool:
         """Whether a call broke the contract on purpose: by its header, or inside `expect_violation`."""
@@ -440,7 +440,9 @@ class Mock:
             if passed and not hits:
                 where = "" if pointer is None else f" at {pointer}"
                 seen = f"; these did otherwise:\n{breach_lines(found)}" if found else "; none did"
-                raise AssertionError(f"expected a request that breaks the contract{where}{seen}")
+                raise AssertionError(
+                    printable_lines(f"expected a request that breaks the contract{where}{seen}")
+                )
 
 
 def _plain(value: Any) -> Json:
