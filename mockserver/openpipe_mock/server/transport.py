@@ -44,6 +44,8 @@ ticking = partial(perf_counter)
 """The clock of `Head.at`. A partial, since freezegun stops the clocks of `time` that it finds in modules."""
 DROP = "openpipe_mock.drop"
 """The ASGI extension by which a server offers to drop the connection: `{"call": a function}`."""
+ANNOUNCED = "openpipe_mock.announced"
+"""The ASGI extension by which a server tells how much of a chunk is to come: `{"call": a function}`."""
 WRITE = "openpipe_mock.write"
 """The ASGI extension by which a server offers to write several chunks of a body at once.
 
@@ -122,8 +124,8 @@ class Transport:
     """Carries out the effects of one request's exchange by ASGI messages.
 
     `begun`: status and headers were sent. `broken`: the connection was dropped. `disconnect`: done as soon
-    as the client hangs up. `drop` and `write`: the server's extensions, None where it has none. `pieces` of a
-    stream are gathered and sent `most_pieces` at a time; `size` is their bytes.
+    as the client hangs up. `drop`, `write` and `announced`: the server's extensions, None where it lacks the
+    first two. `pieces` of a stream are gathered and sent `most_pieces` at a time; `size` is their bytes.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,6 +134,7 @@ class Transport:
         extensions = scope.get("extensions", {})
         self.drop = extensions.get(DROP, {}).get("call")
         self.write = extensions.get(WRITE, {}).get("call")
+        self.announced = extensions.get(ANNOUNCED, {}).get("call", _nothing)
         self.begun = False
         self.broken = False
         self.pieces: list[bytes] = []
@@ -155,7 +158,7 @@ class Transport:
                 if self.pieces:
                     await self.flush()
                 if isinstance(effect, ReadBody):
-                    effect = exchange.send(await _read(self.receive, effect.limit))
+                    effect = exchange.send(await _read(self.receive, effect.limit, self.announced))
                 elif isinstance(effect, Tick):
                     effect = exchange.send(ticking())
                 else:
@@ -238,8 +241,13 @@ async def _until_disconnect(receive: Receive) -> None:
         pass
 
 
-async def _read(receive: Receive, limit: int) -> bytes | None:
-    """The request's body, or None once it has more than `limit` bytes; the rest stays unread."""
+def _nothing() -> int:
+    """What a server announces that doesn't tell."""
+    return 0
+
+
+async def _read(receive: Receive, limit: int, announced: Callable[[], int]) -> bytes | None:
+    """The request's body, or None once it has or announces more than `limit` bytes; the rest stays unread."""
     message = await receive()
     body: bytes = message.get("body", b"")
     if message["type"] == "http.request" and not message.get("more_body", False):
@@ -254,6 +262,8 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
             return None
         if not message.get("more_body", False):
             return b"".join(chunks)
+        if length + announced() > limit:
+            return None
         message = await receive()
 
 
