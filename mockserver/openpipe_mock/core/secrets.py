@@ -109,10 +109,15 @@ def hidden(name: str, text: str | None) -> str | None:
 
 def may_hide(text: bytes, token: bytes) -> bool:
     """Whether a text can hold a secret at all, told in about a microsecond. False is certain, True isn't."""
-    if len(token) >= SHORTEST_TOKEN and (token in text or _may_be_escaped(token, text)):
+    if may_hold(token, text):
         return True
     folded = text.translate(_FOLD, b"-_ ")
     return not (_no_shapes(text.decode("utf-8", "replace")) and _no_names(folded.decode("utf-8", "replace")))
+
+
+def may_hold(token: bytes, text: bytes) -> bool:
+    """Whether a text can hold this token, if that is long enough to be searched for."""
+    return len(token) >= SHORTEST_TOKEN and (token in text or _may_be_escaped(token, text))
 
 
 def _may_be_escaped(token: bytes, text: bytes) -> bool:

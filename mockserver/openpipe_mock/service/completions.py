@@ -20,6 +20,7 @@ from openpipe_mock.answers.turns import Turn
 from openpipe_mock.config.settings import GLOB
 from openpipe_mock.core.effects import Begin, Effects, Entropy, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
+from openpipe_mock.core.secrets import may_hold
 from openpipe_mock.core.wording import nearest, quoted, quoted_names, short
 from openpipe_mock.faults.magic import knows
 from openpipe_mock.faults.streams import STREAM_HEADERS, raw_stream
@@ -109,7 +110,8 @@ def _answered(
 
     def log(status: int, text: bytes | None, error: str | None = None, *, hit: bool = False) -> None:
         if chosen.log and not visit.read_only and visit.entry.body is not None:
-            call = calllog.Own(visit.entry.body, text, status, error, hit, tags, outside.now)
+            token = visit.token if may_hold(visit.token, visit.entry.body) else b""
+            call = calllog.Own(visit.entry.body, text, status, error, hit, tags, outside.now, token)
             visit.memory.log(fingerprint(visit.token)).add(call)
 
     try:

@@ -8,6 +8,7 @@ import orjson
 
 from openpipe_mock.config.settings import GLOB
 from openpipe_mock.core.effects import Effects, Now, Reply
+from openpipe_mock.core.secrets import Mask, masked, may_hide
 from openpipe_mock.openapi.endpoints import ENDPOINTS
 from openpipe_mock.service.request import Handler, Visit
 from openpipe_mock.sessions import calllog
@@ -32,6 +33,8 @@ def _answer(action: _Action, visit: Visit, body: Any) -> Effects:
     schema = ENDPOINTS[visit.entry.endpoint].request
     if schema:
         body = visit.accept(schema, body)
+        if may_hide(visit.entry.body or b"", visit.token):
+            body = masked(body, clean=Mask(visit.token).string)
     else:
         body = [name for name in visit.settings.known_models if not GLOB.intersection(name)]
     now = (yield Now()) if visit.settings.clock == "real" else None
