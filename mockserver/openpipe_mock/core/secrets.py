@@ -25,6 +25,13 @@ _SECRETS = (
     *("authorization", "accesstoken", "authtoken", "bearertoken", "refreshtoken", "sessiontoken"),
 )
 """Endings of names whose values are never stored. `token` isn't one: log probabilities are full of it."""
+_MEMBERS = (
+    *("authentication", "credential", "passwd", "csrf", "csrftoken", "xsrftoken"),
+    *("xauth", "xjwt", "xsessionid", "xsignature"),
+)
+"""The same for members, headers and arguments; prose uses these words otherwise."""
+_WHOLE = frozenset(("auth", "jwt", "pwd"))
+"""Names of members, headers and arguments that are secrets if nothing stands before them."""
 
 _KEYS = ("token", "key", "tokens", "keys")
 """Endings of the names of secret headers: `x-security-token`, `x-openai-key`."""
@@ -40,8 +47,16 @@ SHORTEST_TOKEN = 6
 """Bytes. A shorter token may be any word, so it is searched for in headers alone."""
 
 _NAMES = "|".join("[-_ ]*".join(name) for name in _SECRETS)
-_KEY = re.compile(r"(?<![A-Za-z0-9])(?:(?:sk|opk)[-_][\w-]{6,}|(?P<scheme>(?i:bearer)\s+)[\w.~+/=-]{8,})")
-"""Texts that look like a key. `Bearer` needs eight characters after it, since prose uses the word too."""
+_KEY = re.compile(
+    r"(?<![A-Za-z0-9])(?:(?:sk|opk)[-_][\w-]{6,}|(?P<scheme>(?i:bearer)\s+)[\w.~+/=-]{8,}"
+    r"|AIza[\w-]{30,}|gh[opsru]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
+    r"|(?<![\w.-])eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"
+    r"|(?<![\w+.-])(?P<url>[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@\"'<>]{0,100}:)[^\s/@\"'<>]{1,200}(?=@))"
+)
+"""Texts that look like a key. `Bearer` needs eight characters after it, since prose uses the word too.
+
+Each form begins where no character stands that it may have inside, so that a text is walked once.
+"""
 _VALUE = r"""\[[^\]]*+|"(?:[^"\\]++|\\.)*+|'(?:[^'\\]++|\\.)*+|\\+["'][^"'\\]*+|[^\r\n,;&}"']++"""
 _PAIR = re.compile(rf"""(?is)(?P<name>(?:{_NAMES})[s_ -]*+\\*["']?\s*+[:=]\s*+)(?:{_VALUE})""")
 """A name and its value in a text that is no JSON."""
@@ -54,13 +69,17 @@ _ESCAPED = re.compile(r"\\u00([2-7][0-9a-fA-F])")
 _ARGUMENT = re.compile(r"(?P<name>[?&][^=&#]*)=[^&#]*")
 _PLAIN = str.maketrans(ascii_uppercase, ascii_lowercase, "-_ ")
 _FOLD = bytes(range(256)).lower()
-_no_shapes = lacking("sk-", "sk_", "opk-", "opk_")
-_no_names = lacking(*_SECRETS, "bearer", r"\u00")
+_no_shapes = lacking(
+    *("sk-", "sk_", "opk-", "opk_", "AIza", "ghp_", "gho_", "ghs_", "ghr_", "ghu_", "github_pat_", "eyJ"),
+    *("://", ":\\/\\/"),
+)
+_no_names = lacking(*_SECRETS, *_MEMBERS, *_WHOLE, "bearer", r"\u00")
 
 
 def is_secret(name: str) -> bool:
     """Whether a name, in singular or plural, is that of a secret; case, `-`, `_` and spaces don't count."""
-    return name.translate(_PLAIN).rstrip("s").endswith(_SECRETS)
+    plain = name.translate(_PLAIN).rstrip("s")
+    return plain in _WHOLE or plain.endswith(_SECRETS + _MEMBERS)
 
 
 def secret_members(query: bytes) -> tuple[str, ...]:
@@ -142,7 +161,7 @@ class Mask:
         """Mask the token and whatever looks like a key in a text."""
         if self.word:
             text = text.replace(self.word, MASK)
-        return _KEY.sub(rf"\g<scheme>{MASK}", text)
+        return _KEY.sub(rf"\g<scheme>\g<url>{MASK}", text)
 
     def string(self, text: str, within: int = _MOST_WITHIN) -> str:
         """Mask a string of a JSON value; a string that is JSON itself (a tool's arguments) is taken apart."""
