@@ -5,12 +5,13 @@ the bearer token of the request itself. `may_hide` tells quickly whether a text 
 """
 
 import re
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
-from urllib.parse import parse_qsl, unquote_plus, unquote_to_bytes
+from urllib.parse import parse_qsl, quote_from_bytes, unquote_plus, unquote_to_bytes
 
 import orjson
 
@@ -136,7 +137,36 @@ def may_hide(text: bytes, token: bytes) -> bool:
 
 def may_hold(token: bytes, text: bytes) -> bool:
     """Whether a text can hold this token, if that is long enough to be searched for."""
-    return len(token) >= SHORTEST_TOKEN and (token in text or _may_be_escaped(token, text))
+    if len(token) < SHORTEST_TOKEN:
+        return False
+    return any(each in text for each in _encoded(token)) or _may_be_escaped(token, text)
+
+
+def spellings(secret: bytes) -> Iterator[str]:
+    """A secret as texts may write it: plain, escaped as in JSON, percent-encoded, and in base64.
+
+    Base64 writes it in three ways, by its place among three bytes, in one of two alphabets; what stands
+    before and behind it changes only the characters that it shares with that, which are left out.
+    """
+    plain = secret.decode("latin-1")
+    yield plain
+    yield orjson.dumps(plain).decode()[1:-1]
+    yield quote_from_bytes(secret, safe="")
+    for before in range(3):
+        coded = b64encode(bytes(before) + secret).decode()
+        found = coded[-(-before * 8 // 6) : (before + len(secret)) * 8 // 6]
+        yield found
+        yield found.translate(_URL_SAFE)
+
+
+_URL_SAFE = str.maketrans("+/", "-_")
+
+
+@lru_cache(maxsize=64)
+def _encoded(token: bytes) -> tuple[bytes, ...]:
+    """The spellings of a token, the longest first."""
+    found = {each.encode("latin-1", "replace") for each in spellings(token)}
+    return tuple(sorted(found, key=lambda each: (-len(each), each)))
 
 
 def _may_be_escaped(token: bytes, text: bytes) -> bool:
@@ -160,7 +190,8 @@ class Mask:
     def text(self, text: str) -> str:
         """Mask the token and whatever looks like a key in a text."""
         if self.word:
-            text = text.replace(self.word, MASK)
+            for spelling in _encoded(self.token):
+                text = text.replace(spelling.decode("latin-1"), MASK)
         return _KEY.sub(rf"\g<scheme>\g<url>{MASK}", text)
 
     def string(self, text: str, within: int = _MOST_WITHIN) -> str:
@@ -197,8 +228,10 @@ class Mask:
         return _PAIR.sub(rf"\g<name>{MASK}", text).encode("utf-8", "surrogateescape")
 
     def final(self, content: bytes) -> bytes:
-        """Replace the token's bytes wherever they are left."""
-        return content.replace(self.token, MASKED) if self.word else content
+        """Replace the token's bytes wherever they are left, in every spelling."""
+        for spelling in _encoded(self.token) if self.word else ():
+            content = content.replace(spelling, MASKED)
+        return content
 
     def events(self, stream: bytes, *, spread: bool = False) -> bytes:
         """Mask a stream of events line by line. `spread`: the request held a secret, so no text is kept."""

@@ -1,7 +1,9 @@
 """What is never stored: secrets by name, by shape, and a request's own token, in whatever carries them."""
 
 import json
+from base64 import b64encode, urlsafe_b64encode
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -155,6 +157,24 @@ def test_what_holds_no_secret_stays_byte_for_byte() -> None:
 def test_arguments_of_a_call_are_taken_apart() -> None:
     call = {"name": "login", "arguments": json.dumps({"user": "u", "password": "hunter2"})}
     assert json.loads(kept({"function": call})["function"]["arguments"]) == {"user": "u", "password": MASK}
+
+
+@pytest.mark.parametrize("token", [TOKEN, b"op/private+1", b'op"private\\1', b"abcdef"])
+@pytest.mark.parametrize("before", ["", "x", "xy", "xyz"])
+def test_the_token_is_masked_in_every_spelling(token: bytes, before: str) -> None:
+    plain = before.encode() + token + b" and more"
+    for text in (
+        plain,
+        quote(plain, safe="").encode(),
+        b64encode(plain),
+        urlsafe_b64encode(plain),
+        json.dumps(plain.decode()).encode(),
+    ):
+        body = json.dumps({"content": text.decode()}).encode()
+        assert may_hide(body, token)
+        for found in (Mask(token).content(body), Mask(token).text(text.decode()).encode()):
+            assert token not in found
+            assert MASK.encode() in found
 
 
 def test_arguments_of_a_call_lose_secrets_by_every_name() -> None:
