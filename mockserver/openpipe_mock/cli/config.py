@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from openpipe_mock.cli.options import FILE, fail
+from openpipe_mock.cli.options import FILE, fail, say
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.wording import quoted_names
@@ -50,13 +50,13 @@ def check_config(file: Path | None, freeze: Path | None, frozen: Path | None) ->
     except OSError as error:
         fail(f"{path}: {error.strerror or error}", 2)
     except ConfigError as error:
-        click.echo(str(error))
+        say(str(error))
         sys.exit(1)
     if settings.outdated:
-        click.echo(f"{path}: {settings.outdated}")
+        say(f"{path}: {settings.outdated}")
     for warning in _warnings(settings):
-        click.echo(f"{path}: warning: {warning}")
-    click.echo(f"{path}: no problem")
+        say(f"{path}: warning: {warning}")
+    say(f"{path}: no problem")
     if frozen:
         _compare(settings, frozen)
     if freeze:
@@ -80,7 +80,7 @@ def _freeze(settings: Settings, path: Path) -> None:
         path.write_bytes(freeze(settings))
     except OSError as error:
         fail(f"{path}: {error.strerror or error}", 2)
-    click.echo(f"{path}: written")
+    say(f"{path}: written")
 
 
 def _compare(settings: Settings, path: Path) -> None:
@@ -95,10 +95,10 @@ def _compare(settings: Settings, path: Path) -> None:
     except NotFrozen as error:
         fail(f"{path}: {error}", 2)
     for line in found:
-        click.echo(line)
+        say(line)
     if found:
         sys.exit(1)
-    click.echo(f"{path}: all answers are the same")
+    say(f"{path}: all answers are the same")
 
 
 @config.command(

@@ -13,6 +13,7 @@ import click
 from openpipe_mock.cli.options import CONTEXT, FILE, fail
 from openpipe_mock.contract.flags import FLAGS, Flag
 from openpipe_mock.core.resources import install_line
+from openpipe_mock.core.wording import printable
 
 if TYPE_CHECKING:
     from openpipe_mock.contract.deviations import Known
@@ -117,8 +118,10 @@ def contract_command(**given: Any) -> None:
     if before is not None:
         result = deviations.against_baseline(result, before)
     _say(report_text(result, again, verbose=verbose, paint=painted))
-    _write(result, files, again, today)
-    sys.exit(result.exit_code)
+    unwritten = _write(result, files, again, today)
+    for told in unwritten:
+        click.echo(f"openpipe-mock: {printable(told)}", err=True)
+    sys.exit(result.exit_code or (_USAGE if unwritten else 0))
 
 
 def _known(path: Path | None) -> "tuple[Known, ...]":
@@ -215,8 +218,8 @@ def _so_far(number: int, total: int, requests: int, broken: int) -> str:
     return f"{number} of {total} checks, {requests} requests, {broken} with findings"
 
 
-def _write(result: "Result", files: dict[str, Path | None], again: str, today: datetime.date) -> None:
-    """Write the report files that the options name. Ends with exit code 2 where one can't be written."""
+def _write(result: "Result", files: dict[str, Path | None], again: str, today: datetime.date) -> list[str]:
+    """Write the report files that the options name. Returns why some can't be written."""
     from openpipe_mock.contract.deviations import draft
     from openpipe_mock.contract.html import report_page
     from openpipe_mock.contract.junit import report_junit
@@ -231,11 +234,8 @@ def _write(result: "Result", files: dict[str, Path | None], again: str, today: d
         "summary_file": lambda: report_summary(result),
         "write_known": lambda: draft(result, today),
     }
-    for name, maker in makers.items():
-        path = files[name]
-        problem = write(path, maker()) if path else ""
-        if problem:
-            fail(problem, _USAGE)
+    problems = [write(path, maker()) for name, maker in makers.items() if (path := files[name])]
+    return [*filter(None, problems)]
 
 
 @click.command(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from openpipe_mock.cli.options import CONTEXT, FILE, GENERATION, config_option, setting
+from openpipe_mock.core.wording import printable
 
 if TYPE_CHECKING:
     from openpipe_mock.exec.run import Announce
@@ -30,9 +31,8 @@ def _refuse(problem: str, code: int = _USAGE) -> NoReturn:
 def _say(lines: Iterable[str]) -> None:
     """Print lines on standard error, each marked as ours among the command's own output."""
     for line in lines:
-        shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
         try:
-            click.echo(f"openpipe-mock: {shown}", err=True)
+            click.echo(f"openpipe-mock: {printable(line)}", err=True)
         except OSError:  # standard error was closed; the run and its exit code go on
             sys.stderr = None
 

@@ -1,5 +1,10 @@
 """The command `openpipe-mock`, with all its subcommands."""
 
+import errno
+import os
+import sys
+from typing import Any
+
 import click
 
 from openpipe_mock import __version__
@@ -8,14 +13,48 @@ from openpipe_mock.cli.config import config
 from openpipe_mock.cli.contract import contract_command, explain_command
 from openpipe_mock.cli.exec import execute
 from openpipe_mock.cli.generate import generate
-from openpipe_mock.cli.options import CONTEXT
+from openpipe_mock.cli.options import CONTEXT, fail
 from openpipe_mock.cli.record import record_command
 from openpipe_mock.cli.schemas import schemas
 from openpipe_mock.cli.serve import serve_command
 from openpipe_mock.core.seeded import ANSWERS
 
 
-@click.group(context_settings=CONTEXT)
+class _Commands(click.Group):
+    """The commands; where the system refuses one a file or a folder, it ends with one line and code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            problem = _refused(error)
+            if not problem:
+                raise
+            if not error.filename:
+                _drop_output()
+            fail(problem, 2)
+
+
+def _refused(error: OSError) -> str:
+    """What to say of an error that isn't ours, "" for any other."""
+    if error.errno in _FULL:
+        return f"{error.filename or 'standard output'} can't be written: {error.strerror}"
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the working folder is gone; change to one that is there"
+    return ""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
+
+def _drop_output() -> None:
+    """Write what is left for standard output nowhere: the interpreter would try once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@click.group(cls=_Commands, context_settings=CONTEXT)
 @click.version_option(__version__, message=f"openpipe-mock %(version)s (answers {ANSWERS})")
 def main() -> None:
     """A local double of the OpenPipe API: no keys, no network, no cost, the same answer every time."""

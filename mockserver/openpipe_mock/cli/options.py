@@ -10,6 +10,7 @@ import click
 
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.seeded import ANSWERS
+from openpipe_mock.core.wording import printable, printable_lines
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -64,7 +65,12 @@ def config_option(told: str) -> Callable[[_Command], _Command]:
     return option("--config", type=FILE, help=f"{told} {where}")
 
 
+def say(text: str) -> None:
+    """Print lines that may quote a file or a server."""
+    click.echo(printable_lines(text))
+
+
 def fail(problem: str, code: int) -> NoReturn:
     """Print one line on standard error and exit with `code`."""
-    click.echo(f"openpipe-mock: {problem}", err=True)
+    click.echo(f"openpipe-mock: {printable(problem)}", err=True)
     sys.exit(code)

@@ -30,7 +30,7 @@ Examples:
 )
 def convert(page: Path, into: Path | None) -> None:
     """Turn a page of the documentation site into OpenAPI 3.1."""
-    from openpipe_mock.core.userfiles import read_file
+    from openpipe_mock.core.userfiles import read_file, replace_file
     from openpipe_mock.core.yamltext import UnreadableYaml, read_yaml, utf8
     from openpipe_mock.openapi.conversion.convert import ConversionError, convert_page, dump, merge
 
@@ -47,7 +47,9 @@ def convert(page: Path, into: Path | None) -> None:
         document = read_yaml(read_file(into, _MOST_DOCUMENT_BYTES).data).value or {}
         if not isinstance(document, dict):
             fail(f"{into} is no OpenAPI document: expected a mapping", 1)
-        into.write_text(dump(merge(document, part)), "utf-8")
+        if document and not str(document.get("openapi", "")).startswith("3."):
+            fail(f"{into} is no OpenAPI document: expected `openapi: 3.1.0` in it; nothing was written", 1)
+        replace_file(into, dump(merge(document, part)).encode())
     except OSError as error:
         fail(f"{into}: {error.strerror or error}", 1)
     except UnreadableYaml as error:

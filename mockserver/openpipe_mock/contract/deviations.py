@@ -11,6 +11,7 @@ from openpipe_mock.contract.checks import catalogue, covers, family_of, no_such_
 from openpipe_mock.contract.findings import Compared, Outcome, Result, kept_deviations
 from openpipe_mock.core import yamltext
 from openpipe_mock.core.userfiles import MEBIBYTE, read_file
+from openpipe_mock.core.wording import printable
 
 _MEMBERS = ("id", "reason", "expires")
 _DAYS = 90
@@ -116,7 +117,7 @@ def draft(result: Result, today: datetime.date) -> str:
     for name, outcomes in _patterns(result.deciding("broken")).items():
         many = f"{len(outcomes)} checks; first: " if len(outcomes) > 1 else ""
         sentence = " ".join(outcomes[0].first.sentence.split())
-        lines.append("# " + "".join(each if each.isprintable() else "\ufffd" for each in many + sentence))
+        lines.append("# " + printable(many + sentence))
         lines += [
             f"- id: {name}",
             f"  reason: Drafted on {today}, nobody has looked into it yet.",

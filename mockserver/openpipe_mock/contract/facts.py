@@ -9,7 +9,7 @@ from openpipe_mock.contract.findings import STATES, CheckState, Finding, Outcome
 from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.contract.reporting import Fact
 from openpipe_mock.core.levels import LEVELS
-from openpipe_mock.core.wording import counted
+from openpipe_mock.core.wording import counted, printable, printable_lines
 
 Paint = Callable[[str, str], str]
 """A function of a state or standing and a text, which gives the text in its colour."""
@@ -111,13 +111,12 @@ def failure(outcome: Outcome, url: str, rerun: str, paint: Paint = plain) -> Ite
 
 def fact_line(fact: Fact, most: int = _LEAST_SHOWN) -> str:
     """A fact on one line, with the first `most` characters of its body."""
-    return f"  {fact.name:9}{fact.text} {_short(fact.body, fact.size, most)}".rstrip()
+    return f"  {fact.name:9}{printable_lines(fact.text)} {_short(fact.body, fact.size, most)}".rstrip()
 
 
 def _short(text: str, size: int, most: int) -> str:
     """The beginning of a body, on one line and without what would steer a terminal."""
-    line = text.replace("\n", " ").replace("\r", " ")
-    line = "".join(sign if sign.isprintable() else "\ufffd" for sign in line)
+    line = printable(text.replace("\n", " ").replace("\r", " "))
     return line if len(line) <= most else f"{line[:most]}… ({size} bytes)"
 
 

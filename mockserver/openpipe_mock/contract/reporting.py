@@ -1,7 +1,6 @@
 """What the reports of the suite and of `exec` share: page, tables, JUnit, JSON, and writing to a file."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -10,6 +9,7 @@ from typing import Any, Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from openpipe_mock import __version__
+from openpipe_mock.core.wording import printable_lines
 
 MARKS = {"kept": "✓", "broken": "✗", "flaky": "~", "known": "k", "lenient": "+", "unchecked": "·"}
 """State → its sign."""
@@ -95,7 +95,7 @@ def page(title: str, verdict: str, words: str, facts: str, body: Iterable[str]) 
     `verdict` is kept, broken or inconclusive; `words` say it, and `facts` follow them; both stay in sight.
     `body` is HTML, the others are plain text.
     """
-    return "\n".join(
+    lines = "\n".join(
         (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width,initial-scale=1">',
@@ -107,6 +107,7 @@ def page(title: str, verdict: str, words: str, facts: str, body: Iterable[str]) 
             f"<script>{_SCRIPT}</script></body></html>\n",
         )
     )
+    return printable_lines(lines)
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[str | int]]) -> str:
@@ -185,13 +186,15 @@ class JUnitCase:
     seconds: float | None = None
 
     def element(self) -> Element:
-        found = Element("testcase", classname=self.classname, name=_xml_safe(self.name))
+        found = Element("testcase", classname=self.classname, name=printable_lines(self.name))
         if self.seconds is not None:
             found.set("time", f"{self.seconds:.3f}")
         if self.state:
-            SubElement(found, self.state, message=_xml_safe(self.message)).text = _xml_safe(self.text)
+            SubElement(found, self.state, message=printable_lines(self.message)).text = printable_lines(
+                self.text
+            )
         if self.output:
-            SubElement(found, "system-out").text = _xml_safe(self.output)
+            SubElement(found, "system-out").text = printable_lines(self.output)
         return found
 
 
@@ -206,19 +209,11 @@ def junit(
     if properties:
         told = SubElement(suite, "properties")
         for key, value in properties.items():
-            SubElement(told, "property", name=key, value=_xml_safe(value))
+            SubElement(told, "property", name=key, value=printable_lines(value))
     suite.extend(case.element() for case in cases)
     whole = Element("testsuites")
     whole.append(suite)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(whole, encoding="unicode") + "\n"
-
-
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def _xml_safe(text: str) -> str:
-    """The text with U+FFFD in place of characters that XML can't carry."""
-    return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def json_text(value: Any, indent: int) -> str:

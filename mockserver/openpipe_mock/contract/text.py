@@ -27,7 +27,7 @@ from openpipe_mock.contract.findings import STANDINGS, Finding, Outcome, Planned
 from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.contract.reporting import json_text
 from openpipe_mock.core.levels import LEVELS
-from openpipe_mock.core.wording import counted, short
+from openpipe_mock.core.wording import counted, printable, printable_lines, short
 
 Json = dict[str, Any]
 _COLUMNS = 80
@@ -83,7 +83,7 @@ def report_text(result: Result, rerun: str, *, verbose: bool = False, paint: Pai
     for number, cause in enumerate(failing, 1):
         yield from _overview(number, cause, paint)
     yield from (f"Not judged: {question}" for question in _some(result.open_questions, verbose))
-    yield from (f"Remark: {remark}" for remark in result.remarks)
+    yield from (f"Remark: {printable(remark)}" for remark in result.remarks)
     yield ""
     for number, cause in enumerate(failing, 1):
         if verbose:
@@ -94,15 +94,15 @@ def report_text(result: Result, rerun: str, *, verbose: bool = False, paint: Pai
     yield from _others([cause for cause in every if not cause.failing], verbose, paint)
     yield from _compared(result)
     yield from filter(None, [left_out(result)])
-    yield from result.crashes
+    yield from map(printable_lines, result.crashes)
     yield ""
     yield from _table(result)
     yield f"{tally(result)}."
 
 
 def _some(lines: list[str], verbose: bool) -> list[str]:
-    """All lines, or the first of them and the number of the rest."""
-    rest = len(lines) - _MOST_LISTED
+    """All lines, or the first of them and the number of the rest, without what would steer a terminal."""
+    lines, rest = [*map(printable_lines, lines)], len(lines) - _MOST_LISTED
     return (
         lines if verbose or rest <= 0 else [*lines[:_MOST_LISTED], f"and {rest} more; --verbose lists them."]
     )
@@ -110,7 +110,7 @@ def _some(lines: list[str], verbose: bool) -> list[str]:
 
 def _overview(number: int, cause: Cause, paint: Paint) -> list[str]:
     """A cause in at most three lines."""
-    head, told = f"{number:3}. ", f"{cause.name}  {cause.sentence}"
+    head, told = f"{number:3}. ", printable(f"{cause.name}  {cause.sentence}")
     lines = wrap(told, _COLUMNS - len(head), max_lines=_MOST_ROWS, placeholder=" …", break_on_hyphens=False)
     rows = [f"{head if place == 0 else ' ' * len(head)}{line}" for place, line in enumerate(lines)]
     return [row.replace(cause.name, paint("broken", cause.name), 1) for row in rows[:1]] + rows[1:]

@@ -2,7 +2,8 @@
 
 The peer's address isn't enough: a proxy on this machine passes on the requests of others, and a web page may
 resolve its own name to this machine (DNS rebinding). So the addresses in a proxy's headers count too, and the
-`Host` must be `localhost`, an address, or a name that was allowed.
+`Host` must be `localhost`, an address, or a name that was allowed. Where a proxy says no address (`Via`), the
+peer is unknown.
 """
 
 import re
@@ -23,6 +24,8 @@ _OPEN = "/_mock/health"
 """The path that anybody may ask: health checks of containers come from anywhere and under any name."""
 _TOLD_ONCE = (b"host", b"origin", b"x-forwarded-for", b"x-real-ip", b"forwarded", b"x-mock-token")
 """Headers by which the guard decides: every value that was sent has to count."""
+_UNADDRESSED = (b"via", b"cf-connecting-ip", b"true-client-ip")
+"""Headers of proxies that tell nobody's address in a form to trust: who asks is unknown then."""
 _FOREIGN = "the control API answers no page of another site; ask it from this machine."
 _HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]*))(?::[0-9]*)?")
 _NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
@@ -60,6 +63,9 @@ class Guard:
         for written in (head.peer, *_forwarded(head.headers)):
             if not self.is_near(address(written)):
                 raise Forbidden(self.too_far(written, head.headers))
+        for name in _UNADDRESSED:
+            if name in head.headers:
+                raise Forbidden(_unknown(name.decode()))
         if not self.is_own(head.headers.get(b"host")):
             raise Forbidden(_misnamed(head.headers[b"host"]))
 
@@ -148,6 +154,12 @@ def address(written: str) -> _Address | None:
         return None
     mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
     return mapped or found
+
+
+def _unknown(header: str) -> str:
+    told = f"and the header `{header}` is that of a proxy, which says nobody's address"
+    advice = "ask without it, or start the mock with --control-token and send that as `x-mock-token`"
+    return f"the control API answers this machine alone, {told}; {advice}."
 
 
 def _host_name(host: bytes) -> str:

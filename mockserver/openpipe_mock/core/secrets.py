@@ -5,12 +5,13 @@ the bearer token of the request itself. `may_hide` tells quickly whether a text 
 """
 
 import re
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
-from urllib.parse import parse_qsl, unquote_plus, unquote_to_bytes
+from urllib.parse import parse_qsl, quote_from_bytes, unquote_plus, unquote_to_bytes
 
 import orjson
 
@@ -25,6 +26,13 @@ _SECRETS = (
     *("authorization", "accesstoken", "authtoken", "bearertoken", "refreshtoken", "sessiontoken"),
 )
 """Endings of names whose values are never stored. `token` isn't one: log probabilities are full of it."""
+_MEMBERS = (
+    *("authentication", "credential", "passwd", "csrf", "csrftoken", "xsrftoken"),
+    *("xauth", "xjwt", "xsessionid", "xsignature"),
+)
+"""The same for members, headers and arguments; prose uses these words otherwise."""
+_WHOLE = frozenset(("auth", "jwt", "pwd"))
+"""Names of members, headers and arguments that are secrets if nothing stands before them."""
 
 _KEYS = ("token", "key", "tokens", "keys")
 """Endings of the names of secret headers: `x-security-token`, `x-openai-key`."""
@@ -40,8 +48,16 @@ SHORTEST_TOKEN = 6
 """Bytes. A shorter token may be any word, so it is searched for in headers alone."""
 
 _NAMES = "|".join("[-_ ]*".join(name) for name in _SECRETS)
-_KEY = re.compile(r"(?<![A-Za-z0-9])(?:(?:sk|opk)[-_][\w-]{6,}|(?P<scheme>(?i:bearer)\s+)[\w.~+/=-]{8,})")
-"""Texts that look like a key. `Bearer` needs eight characters after it, since prose uses the word too."""
+_KEY = re.compile(
+    r"(?<![A-Za-z0-9])(?:(?:sk|opk)[-_][\w-]{6,}|(?P<scheme>(?i:bearer)\s+)[\w.~+/=-]{8,}"
+    r"|AIza[\w-]{30,}|gh[opsru]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
+    r"|(?<![\w.-])eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"
+    r"|(?<![\w+.-])(?P<url>[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@\"'<>]{0,100}:)[^\s/@\"'<>]{1,200}(?=@))"
+)
+"""Texts that look like a key. `Bearer` needs eight characters after it, since prose uses the word too.
+
+Each form begins where no character stands that it may have inside, so that a text is walked once.
+"""
 _VALUE = r"""\[[^\]]*+|"(?:[^"\\]++|\\.)*+|'(?:[^'\\]++|\\.)*+|\\+["'][^"'\\]*+|[^\r\n,;&}"']++"""
 _PAIR = re.compile(rf"""(?is)(?P<name>(?:{_NAMES})[s_ -]*+\\*["']?\s*+[:=]\s*+)(?:{_VALUE})""")
 """A name and its value in a text that is no JSON."""
@@ -54,13 +70,17 @@ _ESCAPED = re.compile(r"\\u00([2-7][0-9a-fA-F])")
 _ARGUMENT = re.compile(r"(?P<name>[?&][^=&#]*)=[^&#]*")
 _PLAIN = str.maketrans(ascii_uppercase, ascii_lowercase, "-_ ")
 _FOLD = bytes(range(256)).lower()
-_no_shapes = lacking("sk-", "sk_", "opk-", "opk_")
-_no_names = lacking(*_SECRETS, "bearer", r"\u00")
+_no_shapes = lacking(
+    *("sk-", "sk_", "opk-", "opk_", "AIza", "ghp_", "gho_", "ghs_", "ghr_", "ghu_", "github_pat_", "eyJ"),
+    *("://", ":\\/\\/"),
+)
+_no_names = lacking(*_SECRETS, *_MEMBERS, *_WHOLE, "bearer", r"\u00")
 
 
 def is_secret(name: str) -> bool:
     """Whether a name, in singular or plural, is that of a secret; case, `-`, `_` and spaces don't count."""
-    return name.translate(_PLAIN).rstrip("s").endswith(_SECRETS)
+    plain = name.translate(_PLAIN).rstrip("s")
+    return plain in _WHOLE or plain.endswith(_SECRETS + _MEMBERS)
 
 
 def secret_members(query: bytes) -> tuple[str, ...]:
@@ -109,10 +129,44 @@ def hidden(name: str, text: str | None) -> str | None:
 
 def may_hide(text: bytes, token: bytes) -> bool:
     """Whether a text can hold a secret at all, told in about a microsecond. False is certain, True isn't."""
-    if len(token) >= SHORTEST_TOKEN and (token in text or _may_be_escaped(token, text)):
+    if may_hold(token, text):
         return True
     folded = text.translate(_FOLD, b"-_ ")
     return not (_no_shapes(text.decode("utf-8", "replace")) and _no_names(folded.decode("utf-8", "replace")))
+
+
+def may_hold(token: bytes, text: bytes) -> bool:
+    """Whether a text can hold this token, if that is long enough to be searched for."""
+    if len(token) < SHORTEST_TOKEN:
+        return False
+    return any(each in text for each in _encoded(token)) or _may_be_escaped(token, text)
+
+
+def spellings(secret: bytes) -> Iterator[str]:
+    """A secret as texts may write it: plain, escaped as in JSON, percent-encoded, and in base64.
+
+    Base64 writes it in three ways, by its place among three bytes, in one of two alphabets; what stands
+    before and behind it changes only the characters that it shares with that, which are left out.
+    """
+    plain = secret.decode("latin-1")
+    yield plain
+    yield orjson.dumps(plain).decode()[1:-1]
+    yield quote_from_bytes(secret, safe="")
+    for before in range(3):
+        coded = b64encode(bytes(before) + secret).decode()
+        found = coded[-(-before * 8 // 6) : (before + len(secret)) * 8 // 6]
+        yield found
+        yield found.translate(_URL_SAFE)
+
+
+_URL_SAFE = str.maketrans("+/", "-_")
+
+
+@lru_cache(maxsize=64)
+def _encoded(token: bytes) -> tuple[bytes, ...]:
+    """The spellings of a token, the longest first."""
+    found = {each.encode("latin-1", "replace") for each in spellings(token)}
+    return tuple(sorted(found, key=lambda each: (-len(each), each)))
 
 
 def _may_be_escaped(token: bytes, text: bytes) -> bool:
@@ -136,8 +190,9 @@ class Mask:
     def text(self, text: str) -> str:
         """Mask the token and whatever looks like a key in a text."""
         if self.word:
-            text = text.replace(self.word, MASK)
-        return _KEY.sub(rf"\g<scheme>{MASK}", text)
+            for spelling in _encoded(self.token):
+                text = text.replace(spelling.decode("latin-1"), MASK)
+        return _KEY.sub(rf"\g<scheme>\g<url>{MASK}", text)
 
     def string(self, text: str, within: int = _MOST_WITHIN) -> str:
         """Mask a string of a JSON value; a string that is JSON itself (a tool's arguments) is taken apart."""
@@ -173,8 +228,10 @@ class Mask:
         return _PAIR.sub(rf"\g<name>{MASK}", text).encode("utf-8", "surrogateescape")
 
     def final(self, content: bytes) -> bytes:
-        """Replace the token's bytes wherever they are left."""
-        return content.replace(self.token, MASKED) if self.word else content
+        """Replace the token's bytes wherever they are left, in every spelling."""
+        for spelling in _encoded(self.token) if self.word else ():
+            content = content.replace(spelling, MASKED)
+        return content
 
     def events(self, stream: bytes, *, spread: bool = False) -> bytes:
         """Mask a stream of events line by line. `spread`: the request held a secret, so no text is kept."""

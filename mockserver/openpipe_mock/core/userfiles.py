@@ -1,4 +1,4 @@
-"""Read files that a user names, up to a limit.
+"""Read files that a user names, up to a limit, and replace them whole.
 
 A path may also name a pipe, a device or a descriptor such as `/dev/fd/63`, which a shell makes of `<(...)`.
 """
@@ -7,12 +7,14 @@ import errno
 import logging
 import os
 import re
+import shutil
 import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import BinaryIO
 
 MEBIBYTE = 2**20
@@ -60,6 +62,19 @@ def read_file_again(path: _Path, most: int) -> bytes:
         found = os.fstat(file.fileno())
         _check_regular(path, found)
         return _bounded(file, found, most)
+
+
+def replace_file(path: _Path, data: bytes) -> None:
+    """Give an existing file other content: all of it or, where OSError is raised, nothing."""
+    target = Path(path).resolve()
+    beside = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        beside.write_bytes(data)
+        shutil.copymode(target, beside)
+        beside.replace(target)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def _open_at_once(path: str, flags: int) -> int:

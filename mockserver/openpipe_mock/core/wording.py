@@ -63,6 +63,24 @@ def short(text: str, most: int = _MOST_SHOWN) -> str:
     return text if len(text) <= most else f"{text[:most]}…"
 
 
+def printable(text: str, keep: str = "") -> str:
+    """A text that is safe on a terminal and in a page: U+FFFD stands for what isn't printable.
+
+    These are control characters, line breaks, marks that turn the direction of writing, and lone surrogates;
+    those in `keep` stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in keep else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
+
+
+def printable_lines(text: str) -> str:
+    """`printable` for a text of several lines, which keeps its line breaks and tabs."""
+    return printable(text, "\n\t")
+
+
 def did_you_mean(word: Any, known: list[Any]) -> str:
     """The question to add to a sentence about a misspelt name, "" if no known name is near."""
     near = nearest(word, known)

@@ -5,6 +5,7 @@ import re
 
 from openpipe_mock import __version__
 from openpipe_mock.control.page import PREFIXES, exports
+from openpipe_mock.core.wording import printable, printable_lines
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.service.service import Service
 
@@ -20,9 +21,9 @@ def banner(service: Service, origin: str, public: str, terminal: bool) -> str:
     facts = f"seed {settings.seed}, answers {settings.given_answers}, validation {settings.validation}"
     if service.file.path:
         once = "" if service.file.lasting else ", read once"
-        facts = f"config {service.file.path}{once}, {facts}"
+        facts = f"config {printable(str(service.file.path))}{once}, {facts}"
     if service.source:
-        facts = f"{service.source}, {facts}"
+        facts = f"{printable(str(service.source))}, {facts}"
     open_to_all = f"It listens on {public}: other machines can reach it." if public else ""
     if not terminal:
         return f"openpipe-mock {__version__} serves {base_url} ({facts}). {open_to_all}".rstrip()
@@ -46,7 +47,7 @@ class LineFormatter(logging.Formatter):
         self.colour = colour
 
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
+        line = printable_lines(super().format(record))
         if not self.colour:
             return line if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {line}"
         if record.levelno >= logging.WARNING:

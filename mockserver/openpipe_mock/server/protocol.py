@@ -6,12 +6,14 @@
 - A connection that is idle, or too slow in sending a request, is closed.
 - Trailers are dropped.
 - A request's line and headers have at most `MOST_HEAD` bytes.
+- A body has no coding but `chunked`; a chunk counts as soon as its size is announced (`ANNOUNCED`).
 
 It overrides private members of uvicorn, whose minor version is bound for that reason.
 """
 
 import asyncio
 import json
+import re
 from collections import deque
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -22,7 +24,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from openpipe_mock.core.effects import Effects, Head, Reply
 from openpipe_mock.core.errors import BadRequest
-from openpipe_mock.server.transport import DROP, WRITE, ExchangeApp
+from openpipe_mock.server.transport import ANNOUNCED, DROP, WRITE, ExchangeApp
 from openpipe_mock.service.refusals import refusal
 
 _Header = tuple[bytes, bytes]
@@ -34,18 +36,24 @@ MOST_LOOKS = 5
 MOST_HEAD = 131_072
 """Bytes of a request's line and headers."""
 _TOO_LONG = f"The head of this request has more than {MOST_HEAD} bytes; send fewer or shorter headers."
+_CODED = "The mock reads bodies with `Transfer-Encoding: chunked` and with no other coding; send it plain."
 _NOWHERE: Any = deque(maxlen=0)
 """Takes the headers that come behind a body (trailers) and drops them."""
+_LONGEST_SIZE = 64
+"""Bytes of the line of a chunk's size that may be divided over several reads."""
+_SIZE = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;.*)?\r")
 _OFFERS = (b"upgrade", b"http2-settings", b"connection")
 _TLS_HANDSHAKE = b"\x16\x03"
 
 
 class DroppingProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with the changes that this module lists; offers the extensions `DROP` and `WRITE`.
+    """uvicorn's protocol with the changes that this module lists; offers `DROP`, `WRITE` and `ANNOUNCED`.
 
     `checks`: how often `look` has found the scope `checked`. `running`: the request that is being answered.
     `is_reading`: bytes are being read; `ready`: a request that came whole in them. `open_head`: the scope of
     a head that goes on in the next bytes; `open_bytes`: its bytes before these. `new_bytes`: those now read.
+    `chunk_bytes`: how much of a chunk of `chunk_size` was read, None between chunks; `bytes_to_come`: what is
+    missing of it. `last_bytes`: the end of the bytes before these, where the line of a size may begin.
     """
 
     checks = 0
@@ -58,12 +66,17 @@ class DroppingProtocol(HttpToolsProtocol):
     open_head: object = None
     open_bytes = 0
     new_bytes = 0
+    chunk_bytes: int | None = None
+    chunk_size: int | None = None
+    bytes_to_come = 0
+    last_bytes = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = _Flow(transport, self.pipeline)
         # One for all requests: functions that refer to their own request would be cycles of garbage.
-        self.extensions = {DROP: {"call": self.drop}, WRITE: {"call": self.write}}
+        calls = {DROP: self.drop, WRITE: self.write, ANNOUNCED: lambda: self.bytes_to_come}
+        self.extensions = {name: {"call": call} for name, call in calls.items()}
         self.timer = self.loop.call_later(_LOOK_SECONDS, self.look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -155,15 +168,41 @@ class DroppingProtocol(HttpToolsProtocol):
         """Feed bytes to the parser; returns the bytes that have to be read again."""
         try:
             self.parser.feed_data(data)
+            self.count_chunk(data)
         except httptools.HttpParserUpgrade as offer:
             return self.without_offer(data[offer.args[0] :])
         except httptools.HttpParserError as error:
-            told = _TOO_LONG if isinstance(error.__context__, _HeadTooLong) else _misread(data)
+            told = str(error.__context__) if isinstance(error.__context__, _Refused) else _misread(data)
             self.logger.warning("%s", told)
             self.answer_ready()  # the request before it is answered first
             if not self.transport.is_closing():
                 self.send_400_response(told)
         return b""
+
+    def on_chunk_header(self) -> None:
+        self.chunk_bytes, self.chunk_size = 0, None
+
+    def on_chunk_complete(self) -> None:
+        self.chunk_bytes, self.bytes_to_come = None, 0
+
+    def on_body(self, body: bytes) -> None:
+        if self.chunk_bytes is not None:
+            self.chunk_bytes += len(body)
+        super().on_body(body)
+
+    def count_chunk(self, data: bytes) -> None:
+        """Count what is missing of the chunk that these bytes end in, and tell who waits for the body."""
+        if self.chunk_bytes is None:
+            is_open = self.cycle is not None and self.cycle.more_body
+            self.last_bytes = (self.last_bytes + data)[-_LONGEST_SIZE:] if is_open else b""
+            return
+        if self.chunk_size is None:
+            # The parser doesn't tell the size. Its line ends before the bytes of the chunk, which come last.
+            lines = (self.last_bytes + data[: len(data) - self.chunk_bytes]).split(b"\n")
+            found = _SIZE.fullmatch(lines[-2]) if len(lines) > 2 else None
+            self.chunk_size = int(found[1], 16) if found else 0
+        self.bytes_to_come = max(0, self.chunk_size - self.chunk_bytes)
+        self.cycle.message_event.set()
 
     def _should_upgrade(self) -> bool:
         """Have uvicorn begin no request that offers another protocol: it is read again `without_offer`."""
@@ -195,7 +234,10 @@ class DroppingProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if (self.new_bytes > MOST_HEAD or self.open_head is self.scope) and self.head_size() > MOST_HEAD:
-            raise _HeadTooLong
+            raise _Refused(_TOO_LONG)
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and b", ".join(codings).strip().lower() != b"chunked":
+            raise _Refused(_CODED)
         super().on_headers_complete()
         if "path" not in self.scope:
             return  # the request is read again, without its offer
@@ -252,8 +294,8 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
-class _HeadTooLong(Exception):
-    """A request's head has more than `MOST_HEAD` bytes."""
+class _Refused(Exception):
+    """A request isn't read further; the message says why."""
 
 
 def _nothing() -> None:

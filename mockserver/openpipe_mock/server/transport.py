@@ -26,6 +26,7 @@ from openpipe_mock.core.effects import (
     Tick,
     Wait,
 )
+from openpipe_mock.core.wording import printable, short
 from openpipe_mock.service.refusals import crash
 from openpipe_mock.sessions.journal import discreet, sent_token
 
@@ -44,6 +45,8 @@ ticking = partial(perf_counter)
 """The clock of `Head.at`. A partial, since freezegun stops the clocks of `time` that it finds in modules."""
 DROP = "openpipe_mock.drop"
 """The ASGI extension by which a server offers to drop the connection: `{"call": a function}`."""
+ANNOUNCED = "openpipe_mock.announced"
+"""The ASGI extension by which a server tells how much of a chunk is to come: `{"call": a function}`."""
 WRITE = "openpipe_mock.write"
 """The ASGI extension by which a server offers to write several chunks of a body at once.
 
@@ -122,8 +125,8 @@ class Transport:
     """Carries out the effects of one request's exchange by ASGI messages.
 
     `begun`: status and headers were sent. `broken`: the connection was dropped. `disconnect`: done as soon
-    as the client hangs up. `drop` and `write`: the server's extensions, None where it has none. `pieces` of a
-    stream are gathered and sent `most_pieces` at a time; `size` is their bytes.
+    as the client hangs up. `drop`, `write` and `announced`: the server's extensions, None where it lacks the
+    first two. `pieces` of a stream are gathered and sent `most_pieces` at a time; `size` is their bytes.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,6 +135,7 @@ class Transport:
         extensions = scope.get("extensions", {})
         self.drop = extensions.get(DROP, {}).get("call")
         self.write = extensions.get(WRITE, {}).get("call")
+        self.announced = extensions.get(ANNOUNCED, {}).get("call", _nothing)
         self.begun = False
         self.broken = False
         self.pieces: list[bytes] = []
@@ -155,7 +159,7 @@ class Transport:
                 if self.pieces:
                     await self.flush()
                 if isinstance(effect, ReadBody):
-                    effect = exchange.send(await _read(self.receive, effect.limit))
+                    effect = exchange.send(await _read(self.receive, effect.limit, self.announced))
                 elif isinstance(effect, Tick):
                     effect = exchange.send(ticking())
                 else:
@@ -250,8 +254,13 @@ async def _until_disconnect(receive: Receive) -> None:
         pass
 
 
-async def _read(receive: Receive, limit: int) -> bytes | None:
-    """The request's body, or None once it has more than `limit` bytes; the rest stays unread."""
+def _nothing() -> int:
+    """What a server announces that doesn't tell."""
+    return 0
+
+
+async def _read(receive: Receive, limit: int, announced: Callable[[], int]) -> bytes | None:
+    """The request's body, or None once it has or announces more than `limit` bytes; the rest stays unread."""
     message = await receive()
     body: bytes = message.get("body", b"")
     if message["type"] == "http.request" and not message.get("more_body", False):
@@ -266,6 +275,8 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
             return None
         if not message.get("more_body", False):
             return b"".join(chunks)
+        if length + announced() > limit:
+            return None
         message = await receive()
 
 
@@ -290,7 +301,5 @@ def log_request(head: Head, reply: Reply) -> None:
 
 
 def _printable(text: str) -> str:
-    """A client's text made safe for a terminal: no control characters, at most 300 characters."""
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-    return text if len(text) <= 300 else f"{text[:300]}…"
+    """A client's text made safe for a terminal, at most 300 characters."""
+    return short(printable(text), 300)

@@ -18,7 +18,7 @@ import orjson
 
 from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, Violation
 from openpipe_mock.core.reading import not_null
-from openpipe_mock.core.secrets import hidden, masked, may_hide
+from openpipe_mock.core.secrets import Mask, hidden, masked, may_hide
 from openpipe_mock.core.seeded import EPOCH
 from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.core.wording import listed, nearest, quoted, shown
@@ -96,7 +96,7 @@ class Own:
 
     `request`, `response`: JSON texts; secrets of the request aren't masked. `tags`: as `labels` made them;
     where the request's metadata has the same key, its value counts. `now`: in seconds since 1970, None
-    without a clock.
+    without a clock. `token`: the bearer token of the request, b"" where that can't hold it.
     """
 
     # Nobody changes one. It isn't frozen since each request makes one: see docs/performance.md.
@@ -108,6 +108,7 @@ class Own:
     cache_hit: bool = False
     tags: Mapping[str, str] | None = None
     now: float | None = None
+    token: bytes = b""
 
     @property
     def size(self) -> int:
@@ -119,18 +120,20 @@ class Own:
 
     def logged(self) -> LoggedCall:
         """Return the call as the log shows it, with secrets masked."""
-        request, text = orjson.loads(self.request), self.request
-        if may_hide(text, b""):
-            request = masked(request)
-            text = orjson.dumps(request)
-        response = self.response or b"null"
+        mask = Mask(self.token)
+        text, response = (
+            mask.content(each) if may_hide(each, self.token) else each
+            for each in (self.request, self.response or b"null")
+        )
+        request = orjson.loads(text)
+        tags = {key: mask.string(tag) for key, tag in (self.tags or {}).items()}
         return LoggedCall(
             request=text,
             response=response,
             status=self.status,
-            error_message=self.error_message,
+            error_message=self.error_message and mask.told(self.error_message),
             cache_hit=self.cache_hit,
-            metadata={**(self.tags or {}), **_own_metadata(request)},
+            metadata=tags | _own_metadata(request),
             created_at=_moment(self.now),
             model=text_at(request, "model"),
             completion_id=text_at(orjson.loads(response), "id"),

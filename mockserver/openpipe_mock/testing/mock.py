@@ -27,7 +27,7 @@ from openpipe_mock.control.changes import add_rules, reset_criterion, set_criter
 from openpipe_mock.core.effects import Effects, Head, Reply
 from openpipe_mock.core.errors import ApiError
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.core.wording import did_you_mean, listed, quoted
+from openpipe_mock.core.wording import did_you_mean, listed, printable_lines, quoted
 from openpipe_mock.faults.variants import variant_named
 from openpipe_mock.openapi.endpoints import SESSION
 from openpipe_mock.service.fast_lane import FastLane
@@ -429,7 +429,7 @@ class Mock:
         if len(found) != times if times is not None else not found:
             advice = f"Does the client send {self.way_here}?"
             told = unmet(wanted, times, found, calls, self.session.under_way, advice)
-            raise AssertionError("\n".join((told, *self._missed())))
+            raise AssertionError(printable_lines("\n".join((told, *self._missed()))))
         return found
 
     def assert_contract_kept(self) -> None:
@@ -445,7 +445,7 @@ class Mock:
             several = f"{len(broken)} of {len(calls)} requests"
             who = several if any(call.violations for call in broken) else f"scripts for {several}"
             told = f"{who} broke the contract:"
-            raise AssertionError(f"{told}\n{breach_lines(broken[:MOST_SHOWN])}{more}")
+            raise AssertionError(printable_lines(f"{told}\n{breach_lines(broken[:MOST_SHOWN])}{more}"))
 
     def unused(self) -> tuple[Unused, ...]:
         """What is in force and no request used: scripts, criteria and faults, also those of the file."""
@@ -479,7 +479,7 @@ class Mock:
         found = [lapse for lapse in self.warnings(timed=timed) if lapse.rule.name not in allowed]
         if found:
             told = f"the client broke {'a rule' if len(found) == 1 else f'{len(found)} rules'} of conduct:"
-            raise AssertionError("\n".join([told, *(f"  {lapse}" for lapse in found)]))
+            raise AssertionError(printable_lines("\n".join([told, *(f"  {lapse}" for lapse in found)])))
 
     def excused(self, call: Call) -> bool:
         """Whether a call broke the contract on purpose: by its header, or inside `expect_violation`."""
@@ -508,7 +508,9 @@ class Mock:
             if passed and not hits:
                 where = "" if pointer is None else f" at {pointer}"
                 seen = f"; these did otherwise:\n{breach_lines(found)}" if found else "; none did"
-                raise AssertionError(f"expected a request that breaks the contract{where}{seen}")
+                raise AssertionError(
+                    printable_lines(f"expected a request that breaks the contract{where}{seen}")
+                )
 
 
 def _plain(value: Any) -> Json:

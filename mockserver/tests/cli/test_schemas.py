@@ -1,7 +1,9 @@
 """`openpipe-mock schemas`: the shipped document passes its own check, and each kind of fault is found."""
 
 import copy
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +48,43 @@ def test_the_shipped_document_is_what_regenerating_writes(tmp_path: Path) -> Non
     path.write_bytes(DOCUMENT.read_bytes())
     assert run("convert", str(PAGE), "--into", str(path)).exit_code == 0
     assert path.read_bytes() == DOCUMENT.read_bytes()
+
+
+@pytest.mark.parametrize("content", ["milk: 2\n", "openapi: 2.0.0\n", "- milk\n", "info: {title: x}\n"])
+def test_a_file_that_is_no_document_is_not_written_to(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "shopping.yaml"
+    path.write_text(content)
+    result = run("convert", str(PAGE), "--into", str(path))
+    assert (result.exit_code, path.read_text()) == (1, content)
+    assert f"{path} is no OpenAPI document" in result.output
+
+
+def test_a_document_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is told by one line, the document is whole, and nothing lies beside it."""
+    path = tmp_path / "openapi.yaml"
+    path.write_text("openapi: 3.1.0\n")
+
+    def full(there: Path, data: bytes) -> int:
+        with there.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(there))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    result = run("convert", str(PAGE), "--into", str(path))
+    assert (result.exit_code, path.read_text()) == (1, "openapi: 3.1.0\n")
+    assert result.output == f"openpipe-mock: {path}: No space left on device\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["openapi.yaml"]
+
+
+def test_a_document_is_replaced_behind_a_link_and_keeps_its_mode(tmp_path: Path) -> None:
+    path, link = tmp_path / "openapi.yaml", tmp_path / "link.yaml"
+    path.write_text("openapi: 3.1.0\n")
+    path.chmod(0o640)
+    link.symlink_to(path)
+    assert run("convert", str(PAGE), "--into", str(link)).exit_code == 0
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert "/criteria/judge" in path.read_text()
 
 
 NOTHING = {"204": {"description": "Nothing."}}

@@ -552,6 +552,19 @@ def test_a_file_that_never_ends_is_not_read_to_its_end(read: Callable[[Path], ob
         read(Path("/dev/zero"))
 
 
+def test_what_a_server_says_steers_neither_terminal_nor_page() -> None:
+    made = result(
+        outcome(finding(sentence="a\x1b[2Jb\x9bc\u202ed")), crashes=("e\x1bf",), remarks=("g\x1bh",)
+    )
+    for report in (
+        "\n".join(report_text(made, "", verbose=True)),
+        report_page(made, ""),
+        report_junit(made, ""),
+    ):
+        assert "a\ufffd[2Jb\ufffdc\ufffdd" in report
+        assert all(line.replace("\t", "").isprintable() for line in report.split("\n"))
+
+
 def test_a_draft_has_every_break_and_is_read_as_it_is(tmp_path: Path) -> None:
     made = draft(result(KEPT, outcome(finding(sentence="two\nlines\x00"))), TODAY)
     assert "# two lines\ufffd" in made

@@ -521,6 +521,18 @@ def status(live: Live, **headers: str) -> int:
     return httpx.get(f"{live.control_url}/status", headers=named).status_code
 
 
+@pytest.mark.parametrize("header", [b"via", b"cf-connecting-ip", b"true-client-ip"])
+@pytest.mark.parametrize("more", [{}, {b"x-forwarded-for": b"127.0.0.1"}])
+def test_behind_a_proxy_that_tells_no_address_the_peer_is_unknown(
+    header: bytes, more: dict[bytes, bytes]
+) -> None:
+    sent = {header: b"127.0.0.1", b"host": b"localhost", **more}
+    with pytest.raises(Forbidden, match=f"the header `{header.decode()}` is that of a proxy"):
+        guard().admit(Head("GET", "/_mock/status", sent, peer=HERE))
+    guard().admit(Head("GET", "/_mock/health", sent, peer=HERE))
+    guard(TOKEN).admit(Head("GET", "/_mock/status", {**sent, b"x-mock-token": TOKEN.encode()}, peer=HERE))
+
+
 @pytest.mark.slow
 def test_a_running_mock_guards_its_control_api(guarded: Live) -> None:
     assert status(guarded) == 200

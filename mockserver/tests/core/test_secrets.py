@@ -1,13 +1,17 @@
 """What is never stored: secrets by name, by shape, and a request's own token, in whatever carries them."""
 
 import json
+from base64 import b64encode, urlsafe_b64encode
 from typing import Any
+from urllib.parse import quote
 
+import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openpipe_mock.core.secrets import MASK, Mask, is_secret, masked, may_hide, secret_headers
+from openpipe_mock.payloads.vectors import printed
 
 Json = Any
 
@@ -50,7 +54,12 @@ def kept(value: Json, token: bytes = b"") -> Json:
 
 
 @pytest.mark.parametrize(
-    "name", ["api_key", "apiKey", "OPENAI-API-KEY", "client secret", "passwords", "Set-Cookie"]
+    "name",
+    [
+        *("api_key", "apiKey", "OPENAI-API-KEY", "client secret", "passwords", "Set-Cookie"),
+        *("authentication", "x-auth", "X-JWT", "x-session-id", "xSessionId", "x-csrf", "x-signature", "auth"),
+        *("credential", "aws_credentials", "pwd", "jwt", "CSRF-Token", "proxy-authentication"),
+    ],
 )
 def test_a_name_tells_a_secret(name: str) -> None:
     assert is_secret(name)
@@ -60,7 +69,20 @@ def test_a_name_tells_a_secret(name: str) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["token", "max_tokens", "secretary", "keyboard", "prompt_id", "authors"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "token",
+        "max_tokens",
+        "secretary",
+        "keyboard",
+        "prompt_id",
+        "authors",
+        "author",
+        "session_id",
+        "signature",
+    ],
+)
 def test_other_names_tell_nothing(name: str) -> None:
     assert kept({name: "hunter2"}) == {name: "hunter2"}
 
@@ -73,6 +95,14 @@ def test_other_names_tell_nothing(name: str) -> None:
         ("Authorization: Bearer abc.def/ghi=", "Authorization: Bearer ***"),
         ("bearer  abcdefgh", "bearer  ***"),
         ("a task-management tool", "a task-management tool"),
+        ("AIza" + "Sy0_-" * 7 + ".", "***."),
+        ("ghp_" + "a1B2" * 9, "***"),
+        ("github_pat_" + "a1_B2" * 9, "***"),
+        ("id eyJhbGciOi.eyJzdWIi.sflKxw-_ end", "id *** end"),
+        ("see https://user:hunter2@example.com/x", "see https://user:***@example.com/x"),
+        ("see postgres://:hunter2@db", "see postgres://:***@db"),
+        ("see https://example.com:80/a@b", "see https://example.com:80/a@b"),
+        ("AIza, ghp_ and eyJhbGciOi", "AIza, ghp_ and eyJhbGciOi"),
         ("the bearer of news", "the bearer of news"),
         ("sk-1", "sk-1"),
     ],
@@ -127,6 +157,48 @@ def test_what_holds_no_secret_stays_byte_for_byte() -> None:
 def test_arguments_of_a_call_are_taken_apart() -> None:
     call = {"name": "login", "arguments": json.dumps({"user": "u", "password": "hunter2"})}
     assert json.loads(kept({"function": call})["function"]["arguments"]) == {"user": "u", "password": MASK}
+
+
+@pytest.mark.parametrize("token", [TOKEN, b"op/private+1", b'op"private\\1', b"abcdef"])
+@pytest.mark.parametrize("before", ["", "x", "xy", "xyz"])
+def test_the_token_is_masked_in_every_spelling(token: bytes, before: str) -> None:
+    plain = before.encode() + token + b" and more"
+    for text in (
+        plain,
+        quote(plain, safe="").encode(),
+        b64encode(plain),
+        urlsafe_b64encode(plain),
+        json.dumps(plain.decode()).encode(),
+    ):
+        body = json.dumps({"content": text.decode()}).encode()
+        assert may_hide(body, token)
+        for found in (Mask(token).content(body), Mask(token).text(text.decode()).encode()):
+            assert token not in found
+            assert MASK.encode() in found
+
+
+def test_arguments_of_a_call_lose_secrets_by_every_name() -> None:
+    arguments = json.dumps(
+        {"auth": "hunter2", "pwd": "hunter2", "x-jwt": ["hunter2"], "url": "a://b:hunter2@c"}
+    )
+    assert "hunter2" not in json.dumps(kept({"arguments": arguments}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("endpoint", ["judge", "chat"])
+def test_ten_thousand_ordinary_bodies_stay_as_they_are(endpoint: str) -> None:
+    mask, lines = Mask(TOKEN), list(printed(endpoint, True, 5000, 0))[1:]
+    bodies = [orjson.dumps(orjson.loads(line)["body"]) for line in lines]
+    assert len(bodies) == 5000
+    assert [body for body in bodies if may_hide(body, TOKEN) and mask.content(body) != body] == []
+
+
+@pytest.mark.parametrize(
+    "piece", [b"a.", b"eyJ-", b"a:", b"://", b"http://a:", b"eyJaaaaa.", b"a+", b"sk-", b"ghp_"]
+)
+def test_looking_for_shapes_takes_a_long_text_once(piece: bytes) -> None:
+    """A search that began anew at every piece would take hours."""
+    assert len(Mask(b"").text(piece.decode() * 300_000)) > 0
 
 
 def test_descriptions_of_secrets_stay() -> None:

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from openpipe_mock.server.banner import GREEN, PLAIN, RED, YELLOW, LineFormatter
+from openpipe_mock.server.banner import GREEN, PLAIN, RED, YELLOW, LineFormatter, banner
+from openpipe_mock.service.service import Service
 
 
 def formatted(message: str, level: int = logging.INFO, *, colour: bool) -> str:
@@ -27,3 +28,15 @@ def test_only_the_status_is_coloured() -> None:
 def test_what_needs_attention_is_coloured_whole_or_named(level: int, colour: str) -> None:
     assert formatted("Look.", level, colour=True) == f"{colour}Look.{PLAIN}"
     assert formatted("Look.", level, colour=False) == f"{logging.getLevelName(level).lower()}: Look."
+
+
+def test_what_steers_a_terminal_is_shown_as_one_sign() -> None:
+    assert formatted("config a\x1b[2Jb\n\tnext", colour=False) == "config a\ufffd[2Jb\n\tnext"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_name_of_a_file_does_not_steer_the_terminal(terminal: bool) -> None:
+    service = Service()
+    service.file.path = "a\x1b[2J\nb.yaml"
+    lines = banner(service, "http://127.0.0.1:1", "", terminal)
+    assert "config a\ufffd[2J\ufffdb.yaml, " in lines

@@ -242,6 +242,59 @@ def test_no_key_comes_behind_a_body(live: Live) -> None:
     assert [status for status, _ in answers(live, whole + judge())] == [401, 200]
 
 
+# Codings and chunks
+
+CODED = judge(b"Transfer-Encoding: %b\r\n", body=b"").replace(b"Content-Length: 0\r\n", b"")
+CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+
+
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"gzip,chunked", b"chunked, chunked", b"x, chunked"])
+def test_a_body_that_is_coded_otherwise_is_refused(live: Live, coding: bytes) -> None:
+    assert [status for status, _ in answers(live, CODED % coding + CHUNKS, ends=True)] == [400]
+    twice = coding.replace(b", ", b"\r\nTransfer-Encoding: ")
+    assert [status for status, _ in answers(live, CODED % twice + CHUNKS, ends=True)] == [400]
+
+
+def test_a_coding_is_refused_in_words(live: Live) -> None:
+    [(_, body)] = answers(live, CODED % b"gzip, chunked" + CHUNKS, ends=True)
+    assert "with no other coding" in json.loads(body)["message"]
+
+
+def test_chunked_may_be_written_in_any_case(live: Live) -> None:
+    assert [status for status, _ in answers(live, CODED % b"Chunked" + CHUNKS)] == [200]
+
+
+def too_large(live: Live, *pieces: bytes) -> list[bytes]:
+    """The lines of the answer to pieces that end amid a body."""
+    with socket.create_connection(live.address, timeout=PATIENCE) as sock:
+        for piece in pieces:
+            sock.sendall(piece)
+            time.sleep(0.01)
+        return sock.recv(65536).split(b"\r\n")
+
+
+HUGE = (b"FFFFFFF\r\n", b"fffffff;a=b\r\n{", b"2\r\n{}\r\nfffffff\r\n", b"00fffffff\r\n" + b" " * 70)
+
+
+@pytest.mark.parametrize("chunk", HUGE)
+@pytest.mark.parametrize("divided", [0, 1, 4])
+def test_a_chunk_that_is_announced_beyond_the_limit_is_refused_at_once(
+    live: Live, chunk: bytes, divided: int
+) -> None:
+    head = CODED % b"chunked"
+    cuts = range(0, len(chunk), divided or len(chunk))
+    pieces = [chunk[at : at + (divided or len(chunk))] for at in cuts]
+    head, *pieces = [head, *pieces] if divided else [head + chunk]
+    assert too_large(live, head, *pieces)[0].startswith(b"HTTP/1.1 413 ")
+
+
+def test_trailers_are_no_sizes(live: Live) -> None:
+    head, chunk = CODED % b"chunked", CHUNKS[: -len(b"\r\n")]
+    trailers = (b"fffffff: a\r\n", b"x: fffffff\r\n", b"x:\r\nfffffff", b": a\r\n", b"\r\n")
+    assert [status for status, _ in answers(live, head + chunk, *trailers)] == [200]
+    assert [status for status, _ in answers(live, head + chunk + b"".join(trailers) + judge())] == [200, 200]
+
+
 # Heads without an end
 
 ROOM = protocol.MOST_HEAD - len(judge()) + len(BODY)

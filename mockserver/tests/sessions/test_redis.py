@@ -173,9 +173,13 @@ def test_no_key_lies_in_redis(server: Redis, everyone: dict[str, Turns]) -> None
     mock.chat(op_cache="readWrite", op_log_request="true", op_tags=json.dumps({"secret": KEY}))
     mock.judge(text=KEY)
     mock.api("/report", {"reqPayload": {"api_key": KEY, "model": "m"}, "respPayload": None})
+    mock.api("/report", {"reqPayload": {"x": f"it is {KEY}"}, "respPayload": f"so {KEY}"})
+    mock.chat(f"I have {KEY} and sk-planted-0123456789", op_tags=json.dumps({"mine": KEY}))
     contents = server.contents()
     assert b"Hello" in contents
+    assert b"I have ***" in contents
     assert KEY.encode() not in contents
+    assert b"planted" not in contents
 
 
 def test_everything_in_redis_goes_by_itself_some_day(server: Redis, everyone: dict[str, Turns]) -> None:
@@ -610,7 +614,7 @@ def test_keys_of_others_are_told_with_what_to_do(server: Redis, shared: Service,
         client.delete(f"openpipe-mock:{name}")
         client.rpush(f"openpipe-mock:{name}", "theirs")
     told = unavailable(order(shared, "PUT", "/criteria/a", b'{"score": 1}'))
-    assert "something else lies under keys that begin with openpipe-mock:" in told
+    assert f'something else than a mock wrote under the key "openpipe-mock:{name}"' in told
     assert "database of its own" in told
     assert answer(shared, having()).status == 200
 
@@ -870,6 +874,56 @@ def test_every_way_to_use_a_session_leads_to_redis() -> None:
         assert mine - set(vars(there)) - kept - inner == set()
 
 
+# What others write.
+
+FOREIGN: dict[str, Callable[[Any, str], Any]] = {
+    "text": lambda client, key: client.set(key, b"\xfftheirs"),
+    "list": lambda client, key: client.rpush(key, b"\xfftheirs", b"[1]"),
+    "hash": lambda client, key: client.hset(
+        key, mapping=dict.fromkeys(("requests", "version", "born", "made", "limits", "a"), b"\xff theirs")
+    ),
+    "sorted": lambda client, key: client.zadd(key, {b"\xfftheirs": 1.0, b"a b": 2.0}),
+    "set": lambda client, key: client.sadd(key, b"\xfftheirs"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_whatever_lies_under_our_keys_is_told_with_the_key(server: Redis, kind: str) -> None:
+    service, link = mock_with(server)
+    limits = b'{"requests_per_minute": 90, "concurrent": 9}'
+    asked: tuple[Callable[[], Any], ...] = (
+        lambda: answer(service, having()),
+        lambda: report(service),
+        lambda: order(service, "PUT", "/criteria/a", b'{"score": 1}'),
+        lambda: order(service, "PUT", "/limits", limits),
+        lambda: order(service, "GET", "/requests"),
+        lambda: order(service, "GET", "/sessions"),
+        lambda: order(service, "GET", "/status"),
+    )
+    with contextlib.closing(server.client) as client:
+        client.flushall()
+        for ask in asked * 2:
+            ask()
+        keys = [key.decode() for key in client.scan_iter("openpipe-mock:*")]
+        assert len(keys) > 5
+        told = set()
+        for key in keys:
+            before = client.dump(key)
+            client.delete(key)
+            FOREIGN[kind](client, key)
+            for ask in asked:
+                reply = ask()
+                assert reply.status in (200, 204, 404, 429, 503), (key, reply.body)
+                if reply.status == 503:
+                    found = re.search(rb"openpipe-mock:[^ \\\\\"]+", reply.body)
+                    assert found, reply.body
+                    told.add(found[0].decode())
+            client.restore(key, 0, before, replace=True)
+        assert told & set(keys)
+        client.flushall()
+    link.close()
+
+
 # Where it is.
 
 
@@ -903,6 +957,9 @@ def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
         ("redis://[hush", "in a password write @ as %40"),
         ("redis://localhost/0?socket_timeout=9", 'the unknown option "socket_timeout"; known are "db"'),
         ("redis://localhost/0?db=hush", "expected redis://HOST:PORT/DB"),
+        ("redis://localhost/hush", "expected redis://HOST:PORT/DB"),
+        ("redis://localhost/0/hush", "expected redis://HOST:PORT/DB"),
+        ("rediss://localhost/-1", "expected redis://HOST:PORT/DB"),
     ],
 )
 def test_a_url_that_will_not_do_is_refused_without_its_password(url: str, told: str) -> None:

@@ -386,6 +386,15 @@ def test_a_broken_contract_is_told_with_pointers(mock: Mock) -> None:
     assert told[2].startswith("    /criterion_id: ")
 
 
+def test_what_a_client_sent_does_not_steer_the_terminal(mock: Mock) -> None:
+    chat(model="a\x1b[2Jb\x9bc\u202ed", messages="none")
+    for told in (mock.assert_contract_kept, lambda: mock.completed(model="other")):
+        with pytest.raises(AssertionError) as caught:
+            told()
+        assert "a\ufffd[2Jb\ufffdc\ufffdd" in str(caught.value)
+        assert all(line.isprintable() for line in str(caught.value).splitlines())
+
+
 def test_of_many_breaches_the_first_are_told(mock: Mock) -> None:
     for _ in range(MOST_SHOWN + 1):
         judge(criterion=7)

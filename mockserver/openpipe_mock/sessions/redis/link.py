@@ -1,6 +1,7 @@
 """The connection to Redis. Short timeouts and a breaker keep requests from waiting for one that is away."""
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from openpipe_mock.core.errors import StateUnavailable
 from openpipe_mock.core.reasons import reason
 from openpipe_mock.core.resources import install_line
-from openpipe_mock.core.wording import listed, quoted
+from openpipe_mock.core.wording import listed, quoted, short
 from openpipe_mock.sessions.memory import DEFAULT
 from openpipe_mock.sessions.redis.scripts import PROBE, RedisScript
 
@@ -25,6 +26,9 @@ _PROBE_SECONDS = 1.0
 """The pause between two tries to reach a Redis that is away."""
 _MOST_REFUSALS = 20
 """How many different refusals the terminal is told."""
+_DATABASE = re.compile("/?|/[0-9]{1,6}/?")
+_FOREIGN = re.compile(r"\bFOREIGN (\S+)")
+"""What the scripts say of a key that holds something else than a mock wrote."""
 _SCHEMES = ("redis", "rediss", "unix")
 _OPTIONS = (
     "db",
@@ -78,7 +82,8 @@ class Link:
         try:
             return self.asked(script, name, *arguments)
         except ResponseError as error:
-            raise self.refused(f"refuses: {_told(error)}") from None
+            found = _FOREIGN.search(str(error))
+            raise self.refused(_holds_foreign(found[1]) if found else f"refuses: {_told(error)}") from None
         except (RedisError, OSError) as error:
             self.gone(_told(error))
             raise self.unavailable(self.problem or _told(error)) from None
@@ -105,6 +110,10 @@ class Link:
         return StateUnavailable(
             f"this request needs what sessions share, and the Redis at {self.place} {problem}; try again."
         )
+
+    def foreign(self, key: str) -> StateUnavailable:
+        """Return the error for a key, without its prefix, that holds something else than a mock wrote."""
+        return self.refused(_holds_foreign(f"{_ROOT}{key}"))
 
     def failed(self, problem: str) -> None:
         """Note the last problem and its time."""
@@ -214,6 +223,8 @@ def place(url: str) -> str:
     if parts.scheme not in _SCHEMES or not (parts.path if parts.scheme == "unix" else host):
         raise BadState(f"cannot use --state: {_EXPECTED}")
     _check_options(parts.query)
+    if parts.scheme != "unix" and not _DATABASE.fullmatch(parts.path):
+        raise BadState(f"cannot use --state: {_EXPECTED}, where DB is a number")
     if parts.scheme == "unix":
         return f"unix://{unquote(parts.path)}"
     shown = f"[{host}]" if ":" in host else host
@@ -248,9 +259,12 @@ _KINDS: Mapping[str, str] = {
 _HUNG_UP = "it broke off the connection"
 
 
+def _holds_foreign(key: str) -> str:
+    told = f"holds something else than a mock wrote under the key {quoted(short(key, 200))}"
+    return f"{told}; delete that, or give the mock a database of its own"
+
+
 def _answered(error: BaseException) -> str:
     """What Redis said, quoted, so that its owner can look it up."""
     words = " ".join(str(error).split()).partition(" script: ")[0]  # and which of our scripts it was
-    if words.startswith("WRONGTYPE"):
-        return f"something else lies under keys that begin with {_ROOT}; give the mock a database of its own"
     return f"it says {quoted(words)}"

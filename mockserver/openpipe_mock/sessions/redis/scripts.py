@@ -27,6 +27,18 @@ _GONE_SECONDS = 7 * 86_400
 """How long the name of an expired session stays known."""
 
 _COMMON = f"""
+local server = redis
+local redis = {{sha1hex = server.sha1hex}}
+function redis.call(...)
+  local found = server.pcall(...)
+  local wrong = type(found) == 'table' and found.err
+  if not wrong then return found end
+  if string.find(wrong, 'WRONGTYPE') or string.find(wrong, 'is not an? ') then
+    error('FOREIGN ' .. select(2, ...), 0)
+  end
+  return server.call(...)
+end
+local function number(text, key) return tonumber(text) or error('FOREIGN ' .. key, 0) end
 local root, name = KEYS[1], ARGV[1]
 local stem = root .. 'session:' .. name .. ':'
 local facts, sessions, opened = stem .. 'facts', root .. 'sessions', root .. 'opened'
@@ -37,7 +49,7 @@ local fixed = {{'facts', 'criteria', 'completions', 'faults', 'journal', 'logs',
   'turns', 'turns:used', 'counts', 'counts:used', 'cache', 'cache:used'}}
 local function whole(number) return string.format('%.0f', number) end
 local function stamp()
-  return whole(math.max(now, tonumber(redis.call('HGET', facts, 'version') or 0) + 1))
+  return whole(math.max(now, number(redis.call('HGET', facts, 'version') or 0, facts) + 1))
 end
 local function each(stem, command, ...)
   for _, fingerprint in ipairs(redis.call('ZRANGE', stem .. 'logs', 0, -1)) do
@@ -301,7 +313,7 @@ if at_once ~= '' then
   redis.call('ZREMRANGEBYSCORE', leases, '-inf', whole(now))
   if redis.call('ZCARD', leases) >= tonumber(at_once) then return {'at once', 1000} end
 end
-if a_minute ~= '' and tonumber(redis.call('GET', traffic) or 0) >= tonumber(a_minute) then
+if a_minute ~= '' and number(redis.call('GET', traffic) or 0, traffic) >= tonumber(a_minute) then
   return {'a minute', redis.call('PTTL', traffic)}
 end
 if redis.call('INCR', traffic) == 1 then redis.call('EXPIRE', traffic, 60) end

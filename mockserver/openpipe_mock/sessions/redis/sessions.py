@@ -129,8 +129,14 @@ class RedisSession(Session):
 
     def learn(self, requests: bytes, version: bytes, born: bytes, now: bytes = b"0") -> None:
         """Keep what Redis says of the session. `now`: in microseconds."""
-        self.requests, self.version, self.born = int(requests), version, born
+        self.requests, self.version, self.born = self.number(requests), version, born
         self.came = int(now) / 1_000_000
+
+    def number(self, text: bytes) -> int:
+        """Read a count among the session's facts. Raises StateUnavailable where it is none."""
+        if not text.isdigit():
+            raise self.link.foreign(f"session:{self.name}:facts")
+        return int(text)
 
     def begin(self) -> None:
         """Have Redis count the request, with the errors of `ask`; while it is away there is no number."""
@@ -165,7 +171,7 @@ class RedisSession(Session):
             overrides, sources = Stored(version, pairs, completions, faults, limits).built(self.memory.base())
         except ForeignData:
             raise self.link.unavailable(
-                f"holds something else than was set at runtime in session {self.name};"
+                f"holds something else than was set at runtime under openpipe-mock:session:{self.name}:…;"
                 " POST /_mock/reset begins anew"
             ) from None
         return _Known(version, overrides, sources)
@@ -247,7 +253,7 @@ class RedisJournal(Journal):
 
     @property
     def dropped(self) -> int:  # type: ignore[override]
-        return int(self.session.run(scripts.DROPPED, "journal"))
+        return self.session.number(self.session.run(scripts.DROPPED, "journal"))
 
     def add(self, entry: Entry, token: bytes) -> None:
         """Keep an exchange, with secrets masked. While Redis is away it is lost, and counted as lost."""
@@ -368,7 +374,7 @@ class RedisSessions(Sessions):
 
     def all(self) -> Iterator[Session]:
         for name, *known in self.link.run(scripts.LIST, DEFAULT):
-            session = RedisSession(self, name.decode())
+            session = RedisSession(self, name.decode("utf-8", "backslashreplace"))
             session.learn(*known)
             yield session
 
