@@ -1,8 +1,8 @@
 """The chat engine: makes a completion from a request, the same one for the same request.
 
-The first of these that applies is the answer: a script, a call of the tool that `tool_choice` names or
-requires, a value in the form that `response_format` asks for, a call of a tool that the conversation
-mentions, a value for a schema in the prompt, a text.
+The first of these that applies is the answer: a script, a call of a tool, a value in the form that
+`response_format` asks for, a value for a schema in the prompt, a text. Which tool is called, if any,
+`answers/tools` says.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -91,18 +91,16 @@ class Choice:
 class Ask:
     """A chat request as the engine understands it.
 
-    `tool`: the tool to call, None for an answer in words. `forced`: the request requires the call. `format`:
-    its `response_format`. `limit`: the most tokens of each choice. `stops`: texts that end a choice.
-    `alternatives`: how many alternatives each log probability lists, None without log probabilities.
-    `content`: the digest of what decides the texts. `identity`: the digest of what decides the id.
-    `prompt_schemas`: a prompt may have a schema to answer by.
+    `tool`: the tool to call, None for an answer in words. `format`: its `response_format`. `limit`: the most
+    tokens of each choice. `stops`: texts that end a choice. `alternatives`: how many alternatives each log
+    probability lists, None without log probabilities. `content`: the digest of what decides the texts.
+    `identity`: the digest of what decides the id. `prompt_schemas`: a prompt may have a schema to answer by.
     """
 
     model: str
     messages: Sequence[Json]
     tools: tuple[Tool, ...]
     tool: Tool | None
-    forced: bool
     format: Json
     n: int
     limit: int
@@ -152,7 +150,6 @@ def understand(body: Json, auto_tools: AutoTools = "mention", prompt_schemas: bo
         messages=body["messages"],
         tools=tools,
         tool=to_call(want, tools, body["messages"], auto_tools) if want is not _NO_CALL or tools else None,
-        forced=want.mode in ("named", "required"),
         format=body.get("response_format") or _TEXT,
         n=number,
         limit=_room(number, listed) if plain else _limit(body, _room(number, listed)),
@@ -258,7 +255,7 @@ def _choices(
         for number in numbers:
             yield _scripted(script[number % len(script)], asked, _call_id(key, number))
         return
-    if asked.tool is not None and (asked.forced or asked.format["type"] == "text"):
+    if asked.tool is not None:
         tool = asked.tool
         for number, arguments in _values(_object_schema(tool.parameters), key, numbers, tool.place):
             yield _called([(tool, spelled(arguments).decode())], asked, _call_id(key, number))
