@@ -72,7 +72,7 @@ class Turn:
         elif text:
             self._read_text(role, text)
         for call in message.get("tool_calls") or ():
-            self._calls[call["id"]] = call.get("function", {}).get("name", "")
+            self._calls[call["id"]] = call.get("function", call.get("custom", {})).get("name", "")
 
     def _read_text(self, role: str, text: str) -> None:
         if role == "user" and (not self._behind_result or self._is_over()):
