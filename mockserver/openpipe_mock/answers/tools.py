@@ -19,10 +19,6 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _FILLERS = "the and for with get set all any new from this that you your are has can run use"
 _COMMON = frozenset(_FILLERS.split())
 """Words of a tool's name that mention nothing."""
-_NOTHING_TO_CALL = (
-    'expected a function in "tools" beside it that it allows, since it requires a call; '
-    "tools of type `custom` are never called."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +110,8 @@ def to_call(
         return _named(want, tools)
     if want.mode == "required":
         if not tools:
-            raise _misplaced(want, _NOTHING_TO_CALL)
+            told = 'expected a tool of type "function" that may be called, since it requires a call.'
+            raise _misplaced(want, told)
         return _required(tools, _turn(want, tools, messages))
     if not tools or want.mode == "none" or auto == "never":
         return None

@@ -283,7 +283,7 @@ def test_a_required_call_without_a_function_is_refused_in_words() -> None:
     refused(reply)
     [issue] = issues_of(reply)
     assert issue.startswith("/tool_choice")
-    assert "`custom` are never called" in issue
+    assert 'expected a tool of type "function"' in issue
 
 
 @pytest.mark.parametrize("choice", ["auto", "required"])
