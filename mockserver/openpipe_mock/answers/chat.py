@@ -23,17 +23,18 @@ from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.core.seeded import EPOCH
 from openpipe_mock.core.wording import quoted, short, shown
 from openpipe_mock.instances import builder as instances
+from openpipe_mock.openapi.tolerances import TOKEN_LIMITS
 
 Json = dict[str, Any]
 
 NOT_IDENTITY = frozenset(("stream", "stream_options"))
-_HOW_MUCH = frozenset(("n", "max_tokens", "max_completion_tokens", "stop", "logprobs", "top_logprobs"))
+_HOW_MUCH = frozenset(("n", *TOKEN_LIMITS, "stop", "logprobs", "top_logprobs"))
 _NOT_CONTENT = NOT_IDENTITY | _HOW_MUCH | {"metadata", "store", "user"}
 """Members of a request that don't change what an answer says: how it is sent, how much of it, and notes."""
 _FORM = frozenset(
     (
         *("tools", "functions", "tool_choice", "function_call", "response_format", "stop"),
-        *("max_tokens", "max_completion_tokens", "logprobs", "top_logprobs"),
+        *(*TOKEN_LIMITS, "logprobs", "top_logprobs"),
     )
 )
 """Members that give an answer another form than plain text or bound it; without them we read less."""
@@ -149,7 +150,7 @@ def understand(body: Json, auto_tools: AutoTools = "mention", prompt_schemas: bo
         model=body["model"],
         messages=body["messages"],
         tools=tools,
-        tool=to_call(want, tools, body["messages"], auto_tools) if want is not _NO_CALL or tools else None,
+        tool=to_call(want, tools, body["messages"], auto_tools),
         format=body.get("response_format") or _TEXT,
         n=number,
         limit=_room(number, listed) if plain else _limit(body, _room(number, listed)),
@@ -187,9 +188,7 @@ def _whole(value: Any) -> Any:
 
 def _limit(body: Json, most: int) -> int:
     """The most tokens of a choice: the smallest of the request's two limits and `most`."""
-    given = {
-        name: body[name] for name in ("max_tokens", "max_completion_tokens") if body.get(name) is not None
-    }
+    given = {name: body[name] for name in TOKEN_LIMITS if body.get(name) is not None}
     for name, value in given.items():
         if value != int(value) or value < 1:
             raise _refused(f"/{name}", "a whole number from 1", value)
@@ -318,9 +317,7 @@ def _prompted(asked: Ask, key: bytes, numbers: range) -> list[str]:
         return []
     try:
         values = [spelled(value).decode() for _, value in _values(found.schema, key, numbers, "")]
-    except (
-        BadRequest
-    ):  # nothing in the request says that this is a schema, so it is no mistake of the client's
+    except BadRequest:  # nothing says that this is a schema, so it is no mistake of the client's
         return []
     return [f"```json\n{value}\n```" for value in values] if found.fenced else values
 
