@@ -110,9 +110,7 @@ def to_call(
         return _named(want, tools)
     if want.mode == "required":
         if not tools:
-            told = (
-                'expected a tool of type "function" in "tools" that may be called, since it requires a call.'
-            )
+            told = 'expected a tool of type "function" in "tools" beside it, since it requires a call.'
             raise _misplaced(want, told)
         return _required(tools, _turn(want, tools, messages))
     if not tools or want.mode == "none" or auto == "never":
