@@ -1,8 +1,8 @@
 """The chat engine: makes a completion from a request, the same one for the same request.
 
-The first of these that applies is the answer: a script, a call of the tool that `tool_choice` names or
-requires, a value in the form that `response_format` asks for, a call of a tool that the conversation
-mentions, a value for a schema in the prompt, a text.
+The first of these that applies is the answer: a script, a call of a tool, a value in the form that
+`response_format` asks for, a value for a schema in the prompt, a text. Which tool is called, if any,
+`answers/tools` says.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,17 +23,18 @@ from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.core.seeded import EPOCH
 from openpipe_mock.core.wording import quoted, short, shown
 from openpipe_mock.instances import builder as instances
+from openpipe_mock.openapi.tolerances import TOKEN_LIMITS
 
 Json = dict[str, Any]
 
 NOT_IDENTITY = frozenset(("stream", "stream_options"))
-_HOW_MUCH = frozenset(("n", "max_tokens", "max_completion_tokens", "stop", "logprobs", "top_logprobs"))
+_HOW_MUCH = frozenset(("n", *TOKEN_LIMITS, "stop", "logprobs", "top_logprobs"))
 _NOT_CONTENT = NOT_IDENTITY | _HOW_MUCH | {"metadata", "store", "user"}
 """Members of a request that don't change what an answer says: how it is sent, how much of it, and notes."""
 _FORM = frozenset(
     (
         *("tools", "functions", "tool_choice", "function_call", "response_format", "stop"),
-        *("max_tokens", "max_completion_tokens", "logprobs", "top_logprobs"),
+        *(*TOKEN_LIMITS, "logprobs", "top_logprobs"),
     )
 )
 """Members that give an answer another form than plain text or bound it; without them we read less."""
@@ -91,18 +92,16 @@ class Choice:
 class Ask:
     """A chat request as the engine understands it.
 
-    `tool`: the tool to call, None for an answer in words. `forced`: the request requires the call. `format`:
-    its `response_format`. `limit`: the most tokens of each choice. `stops`: texts that end a choice.
-    `alternatives`: how many alternatives each log probability lists, None without log probabilities.
-    `content`: the digest of what decides the texts. `identity`: the digest of what decides the id.
-    `prompt_schemas`: a prompt may have a schema to answer by.
+    `tool`: the tool to call, None for an answer in words. `format`: its `response_format`. `limit`: the most
+    tokens of each choice. `stops`: texts that end a choice. `alternatives`: how many alternatives each log
+    probability lists, None without log probabilities. `content`: the digest of what decides the texts.
+    `identity`: the digest of what decides the id. `prompt_schemas`: a prompt may have a schema to answer by.
     """
 
     model: str
     messages: Sequence[Json]
     tools: tuple[Tool, ...]
     tool: Tool | None
-    forced: bool
     format: Json
     n: int
     limit: int
@@ -151,8 +150,7 @@ def understand(body: Json, auto_tools: AutoTools = "mention", prompt_schemas: bo
         model=body["model"],
         messages=body["messages"],
         tools=tools,
-        tool=to_call(want, tools, body["messages"], auto_tools) if want is not _NO_CALL or tools else None,
-        forced=want.mode in ("named", "required"),
+        tool=to_call(want, tools, body["messages"], auto_tools),
         format=body.get("response_format") or _TEXT,
         n=number,
         limit=_room(number, listed) if plain else _limit(body, _room(number, listed)),
@@ -190,9 +188,7 @@ def _whole(value: Any) -> Any:
 
 def _limit(body: Json, most: int) -> int:
     """The most tokens of a choice: the smallest of the request's two limits and `most`."""
-    given = {
-        name: body[name] for name in ("max_tokens", "max_completion_tokens") if body.get(name) is not None
-    }
+    given = {name: body[name] for name in TOKEN_LIMITS if body.get(name) is not None}
     for name, value in given.items():
         if value != int(value) or value < 1:
             raise _refused(f"/{name}", "a whole number from 1", value)
@@ -258,7 +254,7 @@ def _choices(
         for number in numbers:
             yield _scripted(script[number % len(script)], asked, _call_id(key, number))
         return
-    if asked.tool is not None and (asked.forced or asked.format["type"] == "text"):
+    if asked.tool is not None:
         tool = asked.tool
         for number, arguments in _values(_object_schema(tool.parameters), key, numbers, tool.place):
             yield _called([(tool, spelled(arguments).decode())], asked, _call_id(key, number))
@@ -321,9 +317,7 @@ def _prompted(asked: Ask, key: bytes, numbers: range) -> list[str]:
         return []
     try:
         values = [spelled(value).decode() for _, value in _values(found.schema, key, numbers, "")]
-    except (
-        BadRequest
-    ):  # nothing in the request says that this is a schema, so it is no mistake of the client's
+    except BadRequest:  # nothing says that this is a schema, so it is no mistake of the client's
         return []
     return [f"```json\n{value}\n```" for value in values] if found.fenced else values
 

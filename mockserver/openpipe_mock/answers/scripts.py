@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from openpipe_mock.answers.turns import RESULTS, Turn
+from openpipe_mock.answers.texts import RESULTS
+from openpipe_mock.answers.turns import Turn
 from openpipe_mock.core.canonical import spelled
 from openpipe_mock.core.reading import At, Json
 from openpipe_mock.core.wording import listed, quoted

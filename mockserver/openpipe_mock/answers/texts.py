@@ -22,7 +22,8 @@ OPENERS = tuple(_WORDS.split())
 _LONGEST_QUOTE = 60
 
 PARTS = {"image_url": "an image", "input_audio": "a recording", "file": "a file"}
-ROLES = {"tool": "the tool result ", "function": "the function result "}
+RESULTS = {"tool": "the tool result ", "function": "the function result "}
+"""Roles of messages that carry the result of a call, and the words before a quotation of it."""
 
 
 def reply(about: str, key: int, number: int) -> str:
@@ -43,7 +44,7 @@ def subject(messages: Sequence[Mapping[str, Any]]) -> str:
     text = " ".join(said(last).lstrip()[: 20 * _LONGEST_QUOTE].split())
     if text:
         quote = text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE].rstrip()}…"
-        return f"{ROLES.get(last['role'], '')}“{quote}”"
+        return f"{RESULTS.get(last['role'], '')}“{quote}”"
     if last.get("tool_calls") or last.get("function_call"):
         return "a call"
     content = last.get("content")

@@ -80,7 +80,7 @@ def _read(given: Mapping[str, Any], legacy: bool, place: str) -> Tool:
 def wanted_tool(body: Mapping[str, Any]) -> Wanted:
     """Read the request's `tool_choice`, or its `function_call` where `tool_choice` is absent or `auto`.
 
-    An object without a name means `auto`.
+    An object without a name means `auto`. A tool of type `custom` means `none`: no answer can call it.
     """
     older = "function_call" in body and body.get("tool_choice", "auto") == "auto"
     member = "function_call" if older else "tool_choice"
@@ -89,6 +89,8 @@ def wanted_tool(body: Mapping[str, Any]) -> Wanted:
         return Wanted(choice, member=member)
     if "allowed_tools" in choice:
         return Wanted(choice["allowed_tools"]["mode"], member=member)
+    if "custom" in choice:
+        return Wanted("none", member=member)
     name = choice.get("name") or choice.get("function", {}).get("name", "")
     return Wanted("named", name, member) if name else Wanted(member=member)
 
@@ -108,7 +110,8 @@ def to_call(
         return _named(want, tools)
     if want.mode == "required":
         if not tools:
-            raise _misplaced(want, 'expected functions in "tools" beside it, since it requires a call.')
+            told = 'expected a tool of type "function" in "tools" beside it, since it requires a call.'
+            raise _misplaced(want, told)
         return _required(tools, _turn(want, tools, messages))
     if not tools or want.mode == "none" or auto == "never":
         return None

@@ -4,11 +4,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from openpipe_mock.answers.texts import said
+from openpipe_mock.answers.texts import RESULTS, said
 
 Message = Mapping[str, Any]
-RESULTS = ("tool", "function")
-"""Roles of messages that carry the result of a call."""
 
 _TASK, _CALLING = "New task:\n", "Calling tools:\n"
 _SECTION = re.compile(r"^(New task|Observation|Error):\n", re.MULTILINE)
@@ -72,7 +70,7 @@ class Turn:
         elif text:
             self._read_text(role, text)
         for call in message.get("tool_calls") or ():
-            self._calls[call["id"]] = call.get("function", {}).get("name", "")
+            self._calls[call["id"]] = call.get("function", call.get("custom", {})).get("name", "")
 
     def _read_text(self, role: str, text: str) -> None:
         if role == "user" and (not self._behind_result or self._is_over()):

@@ -171,6 +171,12 @@ _CHATS: dict[str, Json] = {
     "a mentioned tool, streamed": {"messages": _ASKED, "tools": _TOOLS, "stream": True},
     "a second tool": {"messages": [*_ASKED, *_result("get_weather")], "tools": _TOOLS},
     "no further tool": {"messages": [*_ASKED, *_result("get_weather", "get_time")], "tools": _TOOLS},
+    "a mentioned tool before json": {"messages": _ASKED, "tools": _TOOLS, "response_format": _SHAPE},
+    "json behind the tools": {
+        "messages": [*_ASKED, *_result("get_weather", "get_time")],
+        "tools": _TOOLS,
+        "response_format": _SHAPE,
+    },
     "a required tool": {"tools": _TOOLS, "tool_choice": "required"},
     "a final tool": {
         "messages": [*_ASKED, *_result("get_weather", "get_time")],

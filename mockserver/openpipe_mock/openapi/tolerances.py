@@ -82,11 +82,11 @@ _FILE_PART = _object({"type": _word("file"), "file": _ANY_OBJECT}, cache_control
 _TOOL_PARTS = [*map(_component, ("TextPart", "ImageUrlPart")), _FILE_PART]
 _TOOL_CONTENT = {"anyOf": [_TEXT, {"type": "array", "items": {"anyOf": _TOOL_PARTS}}]}
 
-_LIMITS = ("max_tokens", "max_completion_tokens")
+TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
 _NO_LIMIT = Tolerance(
     "a token limit of 0",
     ("chat front ends whose field for it is empty",),
-    tuple(f"/{name}" for name in _LIMITS),
+    tuple(f"/{name}" for name in TOKEN_LIMITS),
 )
 """The schema allows any number; so it is `unlimited` that finds this one."""
 
@@ -237,6 +237,6 @@ def tolerated(violations: Iterable[Violation], body: Any) -> Iterator[tuple[str,
 
 def unlimited(body: dict[str, Any]) -> tuple[dict[str, Any], tuple[tuple[str, Tolerance], ...]]:
     """A chat body without token limits of 0, and the pointer and row of each of these."""
-    zeros = [name for name in _LIMITS if body.get(name) == 0]
+    zeros = [name for name in TOKEN_LIMITS if body.get(name) == 0]
     kept = {name: member for name, member in body.items() if name not in zeros}
     return kept, tuple((f"/{name}", _NO_LIMIT) for name in zeros)

@@ -1,10 +1,11 @@
 """Agents' frameworks, unmodified, play scenes against a running mock: `make agents`.
 
-Each calls every tool that its text asks for once, reads the results, and ends by a text or its final tool.
+Each calls every tool that its text asks for once, reads the results, and ends by
+a text, JSON or its final tool.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from tests.environments import CLIENTS as ENVIRONMENTS
 from tests.environments import TESTS, found, installed
-from tests.live import TRUSTING_NOBODY, Live, run, serving
+from tests.live import TRUSTING_NOBODY, Live, run
 
 Json = Any
 
@@ -35,42 +36,41 @@ PLAIN: Json = {"parallel": True, "failing": ""}
 class Player:
     """An agent. `script`: its file in `tests/clients`. `options`: the script's arguments.
 
-    `final`: its final tool, "" where it ends by a text. `validation`: how the mock takes its requests.
+    `final`: its final tool, "" where it ends by a text, or by JSON for the schema that goes by `native`.
     """
 
     script: str
     options: tuple[str, ...] = ()
     final: str = ""
-    validation: str = "strict"
 
 
 PYTHON, NODE = "python-agents", "node-agents"
 PLAYERS = {
     "pydantic-ai": Player(f"{PYTHON}/with_pydantic_ai.py"),
     "pydantic-ai-final": Player(f"{PYTHON}/with_pydantic_ai.py", ("final",), "final_result"),
+    "pydantic-ai-native": Player(f"{PYTHON}/with_pydantic_ai.py", ("native",)),
     "pydantic-ai-images": Player(f"{PYTHON}/with_pydantic_ai.py", ("images",)),
     "pydantic-ai-images-final": Player(f"{PYTHON}/with_pydantic_ai.py", ("images", "final"), "final_result"),
     "langchain": Player(f"{PYTHON}/with_langchain.py"),
+    "langchain-native": Player(f"{PYTHON}/with_langchain.py", ("native",)),
     "langchain-final": Player(f"{PYTHON}/with_langchain.py", ("final",), "WeatherReport"),
     "smolagents": Player(f"{PYTHON}/with_smolagents.py", (), "final_answer"),
     "openai-agents": Player(f"{PYTHON}/with_openai_agents.py"),
     "openai-agents-streamed": Player(f"{PYTHON}/with_openai_agents.py", ("streamed",)),
+    "openai-agents-native": Player(f"{PYTHON}/with_openai_agents.py", ("native",)),
+    "openai-agents-native-streamed": Player(f"{PYTHON}/with_openai_agents.py", ("native", "streamed")),
     "ai-sdk": Player(f"{NODE}/with-ai-sdk.mjs"),
     "ai-sdk-streamed": Player(f"{NODE}/with-ai-sdk.mjs", ("streamed",)),
     "ai-sdk-compatible": Player(f"{NODE}/with-ai-sdk.mjs", ("compatible",)),
+    "ai-sdk-native": Player(f"{NODE}/with-ai-sdk.mjs", ("native",)),
+    "ai-sdk-native-streamed": Player(f"{NODE}/with-ai-sdk.mjs", ("native", "streamed")),
+    "ai-sdk-compatible-native": Player(f"{NODE}/with-ai-sdk.mjs", ("compatible", "native")),
     "ai-sdk-final": Player(f"{NODE}/with-ai-sdk.mjs", ("final",), "final_report"),
     "ai-sdk-final-streamed": Player(f"{NODE}/with-ai-sdk.mjs", ("final", "streamed"), "final_report"),
-    # Its tool messages have a `name`, which the contract doesn't know.
-    "langchain-js": Player(f"{NODE}/with-langchain.mjs", (), "", "lenient"),
-    "langchain-js-final": Player(f"{NODE}/with-langchain.mjs", ("final",), "Report", "lenient"),
+    "langchain-js": Player(f"{NODE}/with-langchain.mjs"),
+    "langchain-js-final": Player(f"{NODE}/with-langchain.mjs", ("final",), "Report"),
+    "langchain-js-native": Player(f"{NODE}/with-langchain.mjs", ("native",)),
 }
-
-
-@pytest.fixture(scope="module")
-def mocks() -> Iterator[dict[str, Live]]:
-    """A mock for each way to take requests."""
-    with serving("--quiet") as strict, serving("--quiet", "--validation=lenient") as lenient:
-        yield {"strict": strict, "lenient": lenient}
 
 
 def session(player: str, scene: str) -> str:
@@ -98,15 +98,14 @@ def command(script: str, folder: Path) -> list[str | Path]:
 
 @pytest.fixture(scope="module", params=PLAYERS)
 def played(
-    request: pytest.FixtureRequest, mocks: dict[str, Live], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Live, Json]:
-    """A player's name, its mock, and what came of each scene."""
+    request: pytest.FixtureRequest, live: Live, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Json]:
+    """A player's name, and what came of each scene."""
     name: str = request.param
     player = PLAYERS[name]
-    live = mocks[player.validation]
     words = [*command(player.script, tmp_path_factory.mktemp(name)), json.dumps(scenes(live, name))]
     quiet = {"LANGSMITH_TRACING": "false", "HF_HUB_OFFLINE": "1", **TRUSTING_NOBODY}
-    return name, live, json.loads(run([*words, *player.options], quiet))
+    return name, json.loads(run([*words, *player.options], quiet))
 
 
 def exchanges(live: Live, session: str) -> list[Json]:
@@ -140,8 +139,10 @@ def expected(player: Player, scene: Json) -> list[str]:
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_each_tool_is_called_once_and_then_comes_the_end(played: tuple[str, Live, Json], scene: str) -> None:
-    name, live, seen = played
+def test_each_tool_is_called_once_and_then_comes_the_end(
+    live: Live, played: tuple[str, Json], scene: str
+) -> None:
+    name, seen = played
     player, said = PLAYERS[name], SCENES[scene]
     found = exchanges(live, session(name, scene))
     assert [each["status"] for each in found] == [200] * len(found)
@@ -151,6 +152,8 @@ def test_each_tool_is_called_once_and_then_comes_the_end(played: tuple[str, Live
     ]
     check_arguments(found, called)
     check_results(found, called, said)
+    forms = ["response_format" in each["request"]["body"] for each in found]
+    assert forms == ["native" in player.options] * len(found)
     assert seen[scene]["called"] == said["tools"] * len(said["texts"])
     assert len(seen[scene]["answers"]) == len(said["texts"])
     assert all(seen[scene]["answers"])

@@ -171,6 +171,14 @@ def test_an_interruption_opens_no_new_calls() -> None:
     assert run([*conversation, user("And the time?")]) == [[]]
 
 
+@pytest.mark.parametrize("record", STYLES)
+def test_an_output_by_a_schema_comes_behind_the_tools(record: Record) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "report", "schema": {"const": "fine"}}}
+    conversation = [task("The time, and the weather?", record)]
+    assert run(conversation, record, response_format=form) == [["get_weather"], ["get_time"], []]
+    assert conversation[-1]["content"] == '"fine"'
+
+
 def test_a_result_that_belongs_to_no_call_counts_for_every_tool() -> None:
     stray = {"role": "tool", "tool_call_id": "call_1", "content": "21 °C"}
     assert run([user("the weather and the time"), stray]) == [[]]

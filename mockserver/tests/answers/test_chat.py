@@ -614,6 +614,7 @@ def test_a_schema_that_nobody_needs_may_be_anything() -> None:
 # Order.
 
 MENTIONED = asking("the weather", tools=[tool("weather"), tool("count")])
+UNMENTIONING = {"messages": [user("Hello")]}
 JSON_OBJECT = {"type": "json_object"}
 
 
@@ -624,17 +625,19 @@ JSON_OBJECT = {"type": "json_object"}
         (MENTIONED, "call of weather"),
         ({**MENTIONED, "tool_choice": "none"}, "text"),
         ({**MENTIONED, "tool_choice": "none", "response_format": JSON_OBJECT}, "json"),
-        ({**MENTIONED, "response_format": JSON_OBJECT}, "json"),
-        ({**MENTIONED, "response_format": shaped(PLACE)}, "json"),
+        ({**MENTIONED, "response_format": JSON_OBJECT}, "call of weather"),
+        ({**MENTIONED, "response_format": shaped(PLACE)}, "call of weather"),
+        ({**MENTIONED, **UNMENTIONING, "response_format": shaped(PLACE)}, "json"),
         ({**MENTIONED, "response_format": {"type": "text"}}, "call of weather"),
         ({**MENTIONED, "tool_choice": COUNT, "response_format": JSON_OBJECT}, "call of count"),
         ({**MENTIONED, "tool_choice": "required", "response_format": shaped(PLACE)}, "call of weather"),
         ({**MENTIONED, "messages": [user("weather"), RESULT]}, "text"),
         ({**MENTIONED, "messages": [user("weather"), RESULT], "response_format": JSON_OBJECT}, "json"),
+        ({**MENTIONED, "messages": [user("weather"), RESULT], "response_format": shaped(PLACE)}, "json"),
         ({**MENTIONED, "tool_choice": {}}, "call of weather"),
     ],
 )
-def test_a_forced_tool_goes_before_a_form_and_a_form_before_a_mentioned_tool(body: Json, kind: str) -> None:
+def test_a_tool_that_is_called_goes_before_a_form(body: Json, kind: str) -> None:
     [message] = messages(SERVICE, body)
     if message.get("tool_calls"):
         assert kind == f"call of {message['tool_calls'][0]['function']['name']}"

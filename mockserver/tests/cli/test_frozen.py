@@ -62,7 +62,7 @@ def test_each_kind_of_answer_and_each_criterion_is_asked_for_once(here: Path) ->
     freeze("criteria: {a: {score: 1}, b: {score: 0}}")
     names = [row["name"] for row in rows()]
     assert names[-4:] == ["criterion a", "best of 3 by a", "criterion b", "best of 3 by b"]
-    assert len(names) == len(set(names)) == 20
+    assert len(names) == len(set(names)) == 22
     assert {row["status"] for row in rows()} == {200}
 
 
@@ -84,7 +84,7 @@ def test_another_answer_is_shown_where_it_begins_to_differ(here: Path) -> None:
     result = check("--frozen", "f.json")
     assert result.exit_code == 1
     first, *lines = result.stdout.splitlines()[1:]
-    assert first.startswith("2 of 18 answers differ from those of openpipe-mock ")
+    assert first.startswith("2 of 20 answers differ from those of openpipe-mock ")
     assert lines[0] == "  criterion a"
     assert '"score":1.0' in lines[1]
     assert '"score":0.5' in lines[2]

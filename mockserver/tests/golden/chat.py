@@ -34,6 +34,12 @@ REQUESTS: dict[str, tuple[Json, Json, Json]] = {
     "a named tool, streamed": ({}, asking(tools=[WEATHER], tool_choice=NAMED, stream=True, n=2), {}),
     "a tool's result": ({}, asking(messages=[user("weather"), RESULT], tools=[WEATHER]), {}),
     "a second mentioned tool": ({}, asking(messages=ASKED, tools=TOOLS), {}),
+    "a mentioned tool before json": (
+        {},
+        asking(messages=ASKED, tools=TOOLS, response_format=shaped(PLACE)),
+        {},
+    ),
+    "json behind the tools": ({}, asking(messages=ASKED, tools=[WEATHER], response_format=shaped(PLACE)), {}),
     "a final tool": (
         {},
         asking(messages=ASKED, tools=[WEATHER, TOOLS[2]], tool_choice="required"),

@@ -20,7 +20,7 @@ from tests.chatting import CHAT, ask, asking, choices, completion, refused, user
 from tests.controlling import Mock
 from tests.environments import ROOT
 from tests.generate import VALIDATIONS, thorough
-from tests.inprocess import answer, content_of, holds
+from tests.inprocess import answer, content_of, holds, issues_of
 from tests.markdown import section
 
 Json = Any
@@ -268,12 +268,30 @@ def test_only_allowed_tools_are_called() -> None:
     assert called(allowing("auto", {"type": "function", "name": "look_up"})) == ["look_up"]
     assert called(allowing("auto")) == []
     refused(ask(Service(), allowing("required")))
+    refused(ask(Service(), allowing("required", GREP)))
 
 
 def test_custom_tools_are_never_called() -> None:
     assert called(asking(messages=[user("grep and look_up")], tools=[GREP, LOOK_UP])) == ["look_up"]
     assert called(asking(messages=[user("grep")], tools=[GREP])) == []
-    refused(ask(Service(), asking(tools=[GREP], tool_choice="required")))
+    chosen = {"type": "custom", "custom": {"name": "grep"}}
+    assert called(asking(messages=[user("look_up")], tools=[GREP, LOOK_UP], tool_choice=chosen)) == []
+
+
+def test_a_required_call_without_a_function_is_refused_in_words() -> None:
+    reply = ask(Service(), asking(tools=[GREP], tool_choice="required"))
+    refused(reply)
+    [issue] = issues_of(reply)
+    assert issue.startswith("/tool_choice")
+    assert 'expected a tool of type "function"' in issue
+
+
+@pytest.mark.parametrize("choice", ["auto", "required"])
+def test_a_result_of_a_custom_tool_counts_for_no_function(choice: str) -> None:
+    custom = {"id": "call_1", "type": "custom", "custom": {"name": "grep", "input": "x"}}
+    calling = {**CALLING, "tool_calls": [custom]}
+    asked = asking(messages=[user("look_up"), calling, RESULT], tools=[GREP, LOOK_UP], tool_choice=choice)
+    assert called(asked) == ["look_up"]
 
 
 def test_a_limit_of_0_is_none() -> None:

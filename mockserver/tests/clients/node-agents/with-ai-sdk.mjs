@@ -1,15 +1,16 @@
 // The AI SDK: generateText or, with `streamed`, streamText, by its provider for OpenAI or, with `compatible`, for others.
-// The end is a text or, with `final`, a tool without `execute`.
+// The end is a text or, with `final`, a tool without `execute`, with `native` an output by a schema.
 import { createOpenAI } from '@ai-sdk/openai';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { generateText, stepCountIs, streamText, tool } from 'ai';
+import { Output, generateText, stepCountIs, streamText, tool } from 'ai';
 import { Report, apiKey, options, play } from './scene.mjs';
 
 const final = options.includes('final');
+const native = options.includes('native');
 
 function modelAt(baseURL) {
   return options.includes('compatible')
-    ? createOpenAICompatible({ name: 'mock', baseURL, apiKey })('gpt-4o')
+    ? createOpenAICompatible({ name: 'mock', baseURL, apiKey, supportsStructuredOutputs: true })('gpt-4o')
     : createOpenAI({ baseURL, apiKey }).chat('gpt-4o');
 }
 
@@ -30,12 +31,13 @@ await play(async ({ baseURL, texts, tools, parallel }) => {
       messages,
       tools: offered,
       toolChoice: final ? 'required' : 'auto',
+      ...(native ? { output: Output.object({ schema: Report }) } : {}),
       stopWhen: stepCountIs(8),
       providerOptions: { openai: { parallelToolCalls: parallel }, mock: { parallel_tool_calls: parallel } },
     };
     const result = options.includes('streamed') ? streamText(asked) : await generateText(asked);
     const [call] = (await result.toolCalls).slice(-1);
-    answers.push(final ? call.input : await result.text);
+    answers.push(final ? call.input : await (native ? result.output : result.text));
     messages.push(...(await result.response).messages);
     if (final) {
       const { toolCallId, toolName } = call;

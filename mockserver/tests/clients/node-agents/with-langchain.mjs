@@ -1,9 +1,13 @@
-// LangChain: createAgent, whose end is a text or, with `final`, a toolStrategy.
+// LangChain: createAgent, whose end is a text or, with `final`, a toolStrategy, with `native` a providerStrategy.
 import { ChatOpenAI } from '@langchain/openai';
-import { createAgent, tool, toolStrategy } from 'langchain';
+import { createAgent, providerStrategy, tool, toolStrategy } from 'langchain';
 import { Report, apiKey, options, play } from './scene.mjs';
 
-const final = options.includes('final');
+const ending = options.includes('final')
+  ? { responseFormat: toolStrategy(Report) }
+  : options.includes('native')
+    ? { responseFormat: providerStrategy(Report) }
+    : {};
 
 // A tool whose failure is told to the model.
 function telling({ name, description, schema, work }) {
@@ -22,7 +26,7 @@ await play(async ({ baseURL, texts, tools, parallel }) => {
   const agent = createAgent({
     model: new ChatOpenAI({ model: 'gpt-4o', apiKey, configuration: { baseURL }, modelKwargs }),
     tools: tools.map(telling),
-    ...(final ? { responseFormat: toolStrategy(Report) } : {}),
+    ...ending,
   });
   let messages = [];
   const answers = [];

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 KEY, MODEL = "op-agents", "gpt-4o"
-FINAL, STREAMED, IMAGES = (option in sys.argv for option in ("final", "streamed", "images"))
+FINAL, NATIVE, STREAMED, IMAGES = (option in sys.argv for option in ("final", "native", "streamed", "images"))
 
 
 class Failed(Exception):

@@ -1,11 +1,14 @@
-"""LangChain: `create_agent`, whose end is a text or, with `final`, a ToolStrategy."""
+"""LangChain: `create_agent`, whose end is a text.
+
+With `final` it is a ToolStrategy, with `native` a ProviderStrategy.
+"""
 
 from langchain.agents import create_agent
-from langchain.agents.structured_output import ToolStrategy
+from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.tools import StructuredTool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
-from scene import FINAL, KEY, MODEL, Failed, play
+from scene import FINAL, KEY, MODEL, NATIVE, Failed, play
 
 
 class WeatherReport(BaseModel):
@@ -29,11 +32,17 @@ def telling(function):
     return tool
 
 
+def output():
+    if FINAL:
+        return ToolStrategy(WeatherReport)
+    return ProviderStrategy(WeatherReport) if NATIVE else None
+
+
 def agent(scene):
     made = create_agent(
         ChatOpenAI(model=MODEL, base_url=scene.base_url, api_key=KEY, model_kwargs=scene.settings),
         [telling(tool) for tool in scene.tools],
-        response_format=ToolStrategy(WeatherReport) if FINAL else None,
+        response_format=output(),
     )
     messages, answers = [], []
     for text in scene.texts:

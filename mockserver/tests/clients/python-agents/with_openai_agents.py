@@ -1,4 +1,7 @@
-"""openai-agents: an agent that the Runner runs, plainly or, with `streamed`, in pieces."""
+"""openai-agents: an agent that the Runner runs, plainly or, with `streamed`, in pieces.
+
+Its end is a text or, with `native`, its output type, which goes into `response_format`.
+"""
 
 import asyncio
 
@@ -11,9 +14,17 @@ from agents import (
     set_tracing_disabled,
 )
 from openai import AsyncOpenAI
-from scene import KEY, MODEL, STREAMED, play
+from pydantic import BaseModel
+from scene import KEY, MODEL, NATIVE, STREAMED, play
 
 set_tracing_disabled(True)
+
+
+class Report(BaseModel):
+    """A report on the weather."""
+
+    city: str
+    degrees: int
 
 
 def telling(_, error):
@@ -27,6 +38,7 @@ async def agent(scene):
         tools=[function_tool(tool, failure_error_function=telling) for tool in scene.tools],
         model=OpenAIChatCompletionsModel(MODEL, AsyncOpenAI(base_url=scene.base_url, api_key=KEY)),
         model_settings=ModelSettings(**scene.settings),
+        output_type=Report if NATIVE else None,
     )
     history, answers = [], []
     for text in scene.texts:

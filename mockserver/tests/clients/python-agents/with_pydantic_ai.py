@@ -1,15 +1,16 @@
-"""pydantic-ai: an agent whose end is a text or, with `final`, its output type.
+"""pydantic-ai: an agent whose end is a text.
 
-With `images` its tools return images, which go into user messages.
+With `final` it is its output type as a tool, with `native` as a schema. With `images`
+its tools return images, which go into user messages.
 """
 
 from functools import wraps
 
 from pydantic import BaseModel
-from pydantic_ai import Agent, BinaryContent, ModelRetry, ToolReturn
+from pydantic_ai import Agent, BinaryContent, ModelRetry, NativeOutput, ToolReturn
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
-from scene import FINAL, IMAGES, KEY, MODEL, Failed, play
+from scene import FINAL, IMAGES, KEY, MODEL, NATIVE, Failed, play
 
 
 class Report(BaseModel):
@@ -35,12 +36,18 @@ def retrying(function):
     return call
 
 
+def output():
+    if FINAL:
+        return Report
+    return NativeOutput(Report) if NATIVE else str
+
+
 def agent(scene):
     provider = OpenAIProvider(base_url=scene.base_url, api_key=KEY)
     made = Agent(
         OpenAIChatModel(MODEL, provider=provider),
         tools=[retrying(tool) for tool in scene.tools],
-        output_type=Report if FINAL else str,
+        output_type=output(),
         model_settings=scene.settings,
     )
     history, answers = [], []
