@@ -1,7 +1,6 @@
 """The command `exec`. Modules that it needs are imported when it runs."""
 
 import os
-import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -54,6 +53,7 @@ def _report_file(_: click.Context, __: click.Parameter, paths: tuple[Path, ...])
 Examples:
   openpipe-mock exec -- npm test
   openpipe-mock exec --config openpipe-mock.yaml --variants 10 -- pytest -q
+  openpipe-mock exec --variants all --except errored-criterion --jobs 2 -- npm test
   openpipe-mock exec --variant no-done -- npm test
   openpipe-mock exec --report client.html --report client.xml -- make test
 \b
@@ -70,11 +70,26 @@ a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad 
 )
 @click.option(
     "--variants",
-    default=0,
+    default="0",
+    metavar="N|NAME,NAME|all",
+    show_default=True,
+    help="Run COMMAND again under variants: answers within the contract, but unlike the usual. The first N,"
+    " which break most clients, or those named, or all.",
+)
+@click.option(
+    "--except",
+    "without",
+    multiple=True,
+    metavar="NAME",
+    help="Leave this variant out of --variants. Repeatable, and NAME,NAME will do.",
+)
+@click.option(
+    "--jobs",
+    default=1,
     metavar="N",
     show_default=True,
-    type=click.IntRange(min=0),
-    help="Run COMMAND again under the first N variants: answers within the contract, but unlike the usual.",
+    type=click.IntRange(min=1, max=64),
+    help="Try so many variants side by side; COMMAND gets no standard input then.",
 )
 @click.option("--variant", metavar="NAME", help="Run COMMAND under this variant alone.")
 @click.option(
@@ -93,6 +108,7 @@ a variant; with 127 or 126 where COMMAND can't be started, and with 2 for a bad 
     type=FILE,
     help="Write a report here: a page (.html), JUnit (.xml) or JSON (.json). Repeatable.",
 )
+@click.option("--name", default="", metavar="NAME", help="What reports call this run, in place of COMMAND.")
 @click.option("--quiet", is_flag=True, help="Say nothing as long as nothing breaks.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND ...")
 def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **given: Any) -> None:
@@ -112,7 +128,7 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
             "there is no COMMAND; write it behind --, as in: openpipe-mock exec -- npm test"
         )
     settings = {name: given[name] for name in ("answers", "seed", "validation") if given[name] is not None}
-    only, variants = _chosen(given["variant"], given["variants"])
+    only, variants, surplus = _chosen(given["variant"], given["variants"], given["without"])
     try:
         source = Source.from_flag(given["config"], settings)
         in_force = source.settings(source.content().data)
@@ -123,9 +139,10 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
     except OSError as error:
         _refuse(f"cannot read the config file {source.path}: {error.strerror or error}")
     again = _command_line(command, source.path if given["config"] else "", settings)
-    job = Job(command, in_force, variants, only, given["fail_on"] == "never", again)
-    if given["variants"] > len(variants) and not quiet:
-        _say([f"there are {len(variants)} variants; --variants {given['variants']} means all of them"])
+    forgiving, jobs = given["fail_on"] == "never", given["jobs"]
+    job = Job(command, in_force, variants, only, forgiving, again, jobs, given["name"])
+    if surplus and not quiet:
+        _say([surplus])
     try:
         verdict = run_command(job, os.environ, _progress(quiet))
     except CannotServe as error:
@@ -137,34 +154,43 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
     sys.exit(verdict.exit_code)
 
 
-def _chosen(name: str | None, number: int) -> "tuple[Variant | None, tuple[Variant, ...]]":
-    """The variant that `--variant` names, and the first N that `--variants N` asks for."""
+def _chosen(
+    name: str | None, asked: str, without: Sequence[str]
+) -> "tuple[Variant | None, tuple[Variant, ...], str]":
+    """The variant that `--variant` names, those of `--variants`, and a note if these are too few."""
     from openpipe_mock.faults import variants
 
-    if name is None:
-        return None, variants.first(number)
-    if number:
+    left_out = _names(without)
+    if left_out and asked == "0":
+        raise click.UsageError("--except leaves something out of --variants, which is not there")
+    if name is not None and asked != "0":
         raise click.UsageError("--variant and --variants exclude each other")
     try:
-        return variants.variant_named(name), ()
+        if name is not None:
+            return variants.variant_named(name), (), ""
+        if not asked.isdecimal():
+            return (
+                None,
+                variants.chosen(names=() if asked == "all" else _names([asked]), without=left_out),
+                "",
+            )
+        found = variants.chosen(int(asked), without=left_out)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    few = f"there are {len(found)} variants; --variants {asked} means all of them"
+    return None, found, few if int(asked) > len(found) else ""
 
 
-def _command_line(command: Sequence[str], config: str, settings: dict[str, Any]) -> str:
-    """The command line that runs this again, without variants and reports."""
+def _names(lists: Iterable[str]) -> list[str]:
+    """The names in lists that commas separate."""
+    return [name for each in lists for name in map(str.strip, each.split(",")) if name]
+
+
+def _command_line(command: Sequence[str], config: str, settings: dict[str, Any]) -> tuple[str, ...]:
+    """The words that run this again, without variants and reports."""
     flags = [("--config", config)] if config else []
     flags += [(f"--{name}", str(value)) for name, value in settings.items()]
-    words = ("openpipe-mock", "exec", *(word for flag in flags for word in flag), "--", *command)
-    return " ".join(map(_quoted, words))
-
-
-def _quoted(word: str) -> str:
-    """A word as a shell reads it, on one line."""
-    if word.isprintable():
-        return shlex.quote(word)
-    plain = (char if char.isprintable() and char not in "\\'" else f"\\U{ord(char):08x}" for char in word)
-    return f"$'{''.join(plain)}'"
+    return ("openpipe-mock", "exec", *(word for flag in flags for word in flag), "--", *command)
 
 
 def _progress(quiet: bool) -> "Announce":

@@ -26,12 +26,24 @@ class Breach:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its answer as reports show them: no secrets, and of long bodies the beginning."""
+
+    id: str
+    request: str
+    status: int
+    body: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One run of the command: its exit code, its seconds, and what the client did in it.
 
     `variant` is None in the plain run. `requests` maps an endpoint to the number of its requests; `unseen`
     counts those that were not kept. `new` has the breaches that the plain run doesn't have. `differs` says
-    how the exit code differs from the plain run's.
+    how the exit code differs from the plain run's. `tail` has the last lines that the command printed, of a
+    run under a variant, and `last` is the exchange that came last.
     """
 
     variant: Variant | None
@@ -43,6 +55,8 @@ class Run:
     unseen: int = 0
     differs: str = ""
     new: tuple[Breach, ...] = ()
+    tail: tuple[str, ...] = ()
+    last: Exchange | None = None
 
     @property
     def name(self) -> str:
@@ -64,7 +78,8 @@ class Verdict:
     """All runs of a command, the plain one first.
 
     `stopped_by` is the signal that ended them early, or 0. With `forgiving`, what a client breaks doesn't
-    change the exit code. `planned` is the number of runs that were intended.
+    change the exit code. `planned` is the number of runs that were intended. `name`: what reports call them
+    all together, "" for the command itself.
     """
 
     command: str
@@ -74,6 +89,7 @@ class Verdict:
     stopped_by: int = 0
     forgiving: bool = False
     planned: int = 1
+    name: str = ""
 
     @property
     def first(self) -> Run:

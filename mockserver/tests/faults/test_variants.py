@@ -22,7 +22,7 @@ from openpipe_mock.core.strictjson import parse
 from openpipe_mock.faults import rewriting, variants
 from openpipe_mock.faults.framing import MOST_PAUSES, MOST_SINGLE, PAUSE, one_by_one
 from openpipe_mock.faults.kinds import Context
-from openpipe_mock.faults.variants import VARIANTS, Variant, variant_named, with_variant
+from openpipe_mock.faults.variants import ONLY_NAMED, VARIANTS, Variant, variant_named, with_variant
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import DIALECT
@@ -39,7 +39,8 @@ CHAT = f"{BASE}/chat/completions"
 PAGE = ROOT / "docs" / "variants.md"
 CRITERIA = sent_with(op_criteria=["helpful", "polite"])
 
-by_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+EVERY = (*VARIANTS, *ONLY_NAMED)
+by_variant = pytest.mark.parametrize("variant", EVERY, ids=lambda variant: variant.name)
 
 
 class Counting:
@@ -87,6 +88,16 @@ class Answered:
         return [parse(event.data.encode()) for event in read.events if event.data != eventstream.DONE_DATA]
 
     @property
+    def headers(self) -> dict[bytes, bytes]:
+        begun = next((effect for effect in self.effects if isinstance(effect, Begin)), None)
+        return dict(begun.headers if begun else self.reply.headers)
+
+    @property
+    def sent(self) -> tuple[Json, ...]:
+        """All that a client can tell one answer from another by."""
+        return self.reply.status, self.headers, self.pieces, self.text, self.waits
+
+    @property
     def waits(self) -> float:
         return sum(effect.seconds for effect in self.effects if isinstance(effect, Wait))
 
@@ -112,7 +123,7 @@ def ask(
         endpoint = {JUDGE: "judge", CHAT: "chat"}.get(path, "other")
         refused = partial(refusal, twice=endpoint == "chat")
         context = Context(endpoint, False, Pace(), refused, count or seen_before(found))
-        exchange = with_variant(exchange, found, context)
+        exchange = with_variant(exchange, found, context, body)
     return Answered(exchange, body)
 
 
@@ -133,10 +144,13 @@ def joined(chunks: list[Json]) -> dict[int, Json]:
     found: dict[int, Json] = {}
     for chunk in chunks:
         for choice in chunk["choices"]:
-            said = found.setdefault(choice["index"], {"content": "", "arguments": "", "finish": None})
+            said = found.setdefault(choice["index"], {"content": "", "arguments": {}, "finish": None})
             said["content"] += choice["delta"].get("content") or ""
             for call in choice["delta"].get("tool_calls") or ():
-                said["arguments"] += call["function"].get("arguments") or ""
+                calls = said["arguments"]
+                calls[call["index"]] = calls.get(call["index"], "") + (
+                    call["function"].get("arguments") or ""
+                )
             said["finish"] = choice.get("finish_reason") or said["finish"]
     return found
 
@@ -153,9 +167,7 @@ def chunk_validator() -> Any:
 
 def holds(found: Answered, path: str) -> bool:
     """Whether an answer is what the document says of it."""
-    begun = next((effect for effect in found.effects if isinstance(effect, Begin)), None)
-    headers = dict(begun.headers if begun else found.reply.headers)
-    if headers[b"content-type"].startswith(b"text/event-stream"):
+    if found.headers[b"content-type"].lower().startswith(b"text/event-stream"):
         valid = chunk_validator().is_valid
         return all(valid(chunk) for chunk in found.chunks)
     status = str(found.reply.status)
@@ -199,8 +211,8 @@ def test_a_stream_says_what_the_whole_answer_says(variant: Variant, body: Json) 
     for choice in whole.body["choices"]:
         message = choice["message"]
         assert said[choice["index"]]["content"] == (message.get("content") or "")
-        calls = "".join(call["function"]["arguments"] for call in message.get("tool_calls") or ())
-        assert said[choice["index"]]["arguments"] == calls
+        calls = [call["function"]["arguments"] for call in message.get("tool_calls") or ()]
+        assert list(said[choice["index"]]["arguments"].values()) == calls
         assert said[choice["index"]]["finish"] == choice["finish_reason"]
 
 
@@ -211,6 +223,7 @@ def test_the_same_request_gets_the_same_bytes(variant: Variant) -> None:
         assert (one.pieces, one.reply) == (other.pieces, other.reply)
 
 
+CALLING = asking("What is the weather in Rome?", tools=[tool("weather")], stream=True)
 TELLING: tuple[Callable[[Variant | None, Counting], Answered], ...] = (
     lambda variant, count: ask(dict(MINIMAL), variant, path=JUDGE, count=count),
     lambda variant, count: ask(asking(n=3, logprobs=True), variant, headers=CRITERIA, count=count),
@@ -221,6 +234,8 @@ TELLING: tuple[Callable[[Variant | None, Counting], Answered], ...] = (
         asking("What is the weather in Rome?", tools=[tool("weather")]), variant, count=count
     ),
     lambda variant, count: ask({"model": "gpt-4o"}, variant, count=count),
+    lambda variant, count: ask(CALLING, variant, count=count),
+    lambda variant, count: ask(asking(stream=True, n=2), variant, count=count),
 )
 
 
@@ -228,16 +243,15 @@ TELLING: tuple[Callable[[Variant | None, Counting], Answered], ...] = (
 def test_each_variant_makes_a_difference(variant: Variant) -> None:
     count = Counting()
     assert any(
-        (ask_in(variant, count).text, len(ask_in(variant, count).pieces))
-        != (ask_in(None, count).text, len(ask_in(None, count).pieces))
-        or ask_in(variant, Counting()).reply.status != ask_in(None, count).reply.status
+        ask_in(variant, new).sent != ask_in(None, count).sent
         for ask_in in TELLING
+        for new in (count, Counting())
     )
 
 
 def test_names_and_seeds_are_each_a_variants_own() -> None:
-    assert len({variant.name for variant in VARIANTS}) == len(VARIANTS)
-    assert len({variant.seed for variant in VARIANTS}) == len(VARIANTS)
+    assert len({variant.name for variant in EVERY}) == len(EVERY)
+    assert len({variant.seed for variant in EVERY}) == len(EVERY)
 
 
 def test_the_page_lists_the_variants_in_their_order() -> None:
@@ -248,14 +262,22 @@ def test_the_page_lists_the_variants_in_their_order() -> None:
 def test_an_unknown_name_is_answered_by_the_nearest() -> None:
     with pytest.raises(ValueError, match=r'there is no variant "no-dome"\. Did you mean "no-done"\?'):
         variant_named("no-dome")
-    with pytest.raises(ValueError, match="There are kept-index, errored-criterion, no-done"):
+    with pytest.raises(ValueError, match="There are no-choices, no-space, whole-calls"):
         variant_named("zzzzzzzzzz")
 
 
 def test_the_first_ones_are_as_many_as_there_are() -> None:
-    assert variants.first(0) == ()
-    assert variants.first(2) == VARIANTS[:2]
-    assert variants.first(1000) == VARIANTS
+    assert variants.chosen(0) == ()
+    assert variants.chosen(2) == VARIANTS[:2]
+    assert variants.chosen(1000) == variants.chosen() == VARIANTS
+
+
+def test_variants_are_named_or_left_out() -> None:
+    no_done, refusal = map(variant_named, ("no-done", "refusal"))
+    assert variants.chosen(names=("refusal", "no-done")) == (refusal, no_done)
+    assert variants.chosen(2, without=(VARIANTS[0].name,)) == VARIANTS[1:3]
+    with pytest.raises(ValueError, match="Did you mean"):
+        variants.chosen(without=("no-dome",))
 
 
 # One by one.
