@@ -188,6 +188,7 @@ def more_members(answer: Json, seed: int) -> Json:
         return {
             **choice,
             "message": {**choice["message"], "annotations": []},
+            "matched_stop": None,
             "content_filter_results": {"hate": {"filtered": False, "severity": "safe"}},
             **({"criteria_results": judged_more} if results else {}),
         }
@@ -197,7 +198,8 @@ def more_members(answer: Json, seed: int) -> Json:
 
 
 def more_of_chunk(chunk: Json) -> Json:
-    choices = [{**choice, "content_filter_results": {}} for choice in chunk["choices"]]
+    further: Json = {"content_filter_results": {}, "matched_stop": None}
+    choices = [{**choice, **further} for choice in chunk["choices"]]
     return {**chunk, "choices": choices, **_MORE, "obfuscation": "k3Qx"}
 
 
