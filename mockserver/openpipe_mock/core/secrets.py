@@ -256,6 +256,7 @@ def masked_words(words: Iterable[str], environment: Mapping[str, str], known: st
     return tuple(masked)
 
 
+_NAMED_VALUE = re.compile(rf"(?is)(?P<name>(?:--?[\w-]*?|[a-z_]\w*?)(?:token|key|{_NAMES})s?=).+")
 _NAMED_FLAG = re.compile(rf"(?i)--?[\w-]*?(?:token|key|{_NAMES})s?")
 
 
@@ -263,6 +264,8 @@ def _masked_word(word: str, before: list[str]) -> str:
     """A word of a command line without secrets; `before`: the word before it, if there is one."""
     if before in (["-u"], ["--user"]) and ":" in word:
         return MASK
+    if found := _NAMED_VALUE.fullmatch(word):
+        return f"{found['name']}{MASK}"
     word = _LOGIN.sub(rf"\g<name>{MASK}\g<end>", Mask(b"").text(word))
     word = _HEADER.sub(rf"\g<name>{MASK}", word) if "\n" not in word else word
     word = _ARGUMENT.sub(_masked_argument, word) if "://" in word else word

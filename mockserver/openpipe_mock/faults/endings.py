@@ -22,10 +22,10 @@ REFUSED = "I can't help with that."
 
 
 def all_at_once(course: Course, _: int) -> Course:
-    """Send each choice in one chunk: role, text or calls, and finish reason."""
+    """Send each choice in one chunk, role and text or calls; its finish reason follows in another."""
     for number in choice_numbers(course):
         said = _whole(course, number)
-        course = course if said is None else merged(course, number, said)
+        course = course if said is None else merged(course, number, said, apart=True)
     return course
 
 

@@ -574,15 +574,21 @@ def opened(course: Course, deltas: Mapping[int, Sequence[Json]]) -> Course:
     return frames
 
 
-def merged(course: Course, number: int, said: Json) -> Course:
-    """Put all that a choice says into its last chunk."""
+def merged(course: Course, number: int, said: Json, *, apart: bool = False) -> Course:
+    """Put all that a choice says into its last chunk, and its finish reason behind it, if that is `apart`."""
     places = [place for place, _ in deltas_of(course, number)]
     frames: list[Frame | None] = list(course)
     for place in places[:-1]:
         frames[place] = None
     last = course[places[-1]]
-    frames[places[-1]] = replace(last, chunk={**last.chunk, "choices": [said]})
-    return compacted(frames, course)
+    if not apart:
+        frames[places[-1]] = replace(last, chunk={**last.chunk, "choices": [said]})
+        return compacted(frames, course)
+    parts = ({**said, "finish_reason": None}, {**said, "delta": {}, "logprobs": None})
+    told, end = (Frame({**last.chunk, "choices": [part]}) for part in parts)
+    frames[places[-1]] = told
+    found = compacted(frames, course)
+    return [each for frame in found for each in ((frame, end) if frame.chunk is told.chunk else (frame,))]
 
 
 THOUGHTS = ("The user asks something; ", "an answer is due.")

@@ -26,10 +26,10 @@ BESIDE = "One moment, please."
 
 
 def may_call_twice(request: Json) -> bool:
-    """Whether a request leaves it to the model how many calls it makes."""
-    return request.get("parallel_tool_calls") is not False and not isinstance(
-        request.get("tool_choice"), dict
-    )
+    """Whether a request leaves it to the model which calls it makes, and how many."""
+    # With `required` a tool mostly stands for a value that is wanted; who takes one call then may be right.
+    free = request.get("tool_choice") in (None, "auto")
+    return free and request.get("parallel_tool_calls") is not False
 
 
 def _in_calls(change: Callable[[list[Json]], list[Json]]) -> Change:

@@ -231,7 +231,7 @@ VARIANTS: tuple[Variant, ...] = (
     ),
     Variant(
         "two-calls",
-        "A model that calls one tool calls it twice, unless the request names the tool or forbids it.",
+        "A model that is free to call a tool calls it twice, unless the request wants one call at a time.",
         135,
         bugs=(
             "ComposioHQ/composio#3726",
@@ -338,7 +338,7 @@ VARIANTS: tuple[Variant, ...] = (
     ),
     Variant(
         "all-at-once",
-        "All that a streamed choice says comes in one chunk, with its role and its finish_reason.",
+        "All that a streamed choice says comes in one chunk, with its role; its finish_reason follows.",
         140,
         bugs=("linagora/openrag#462",),
         stream=endings.all_at_once,

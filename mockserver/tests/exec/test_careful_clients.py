@@ -100,7 +100,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
         log = folder / f"{PROGRAMS.index(program)}.log"
         log.touch()
         command = asking(folder / f"{program.process}.sock", log, *words_of(program, folder))
-        found = run_command(Job(command, variants=VARIANTS, jobs=2), environment(), lambda *_: None)
+        found = run_command(Job(command, variants=VARIANTS), environment(), lambda *_: None)
         return found, log.read_text("utf-8")
 
     with ExitStack() as stack, ThreadPoolExecutor(len(PROGRAMS)) as pool:

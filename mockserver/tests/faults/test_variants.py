@@ -1,6 +1,7 @@
 """Variants: within the contract for whatever is asked, unlike the usual, and the same each time."""
 
 import json
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -177,7 +178,7 @@ def holds(found: Answered, path: str) -> bool:
 
 
 @by_variant
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(body=judge_requests(), new=st.booleans())
 def test_a_judgement_stays_within_the_contract(variant: Variant, body: Json, new: bool) -> None:
     count = Counting() if new else None
@@ -186,7 +187,7 @@ def test_a_judgement_stays_within_the_contract(variant: Variant, body: Json, new
 
 @pytest.mark.slow
 @by_variant
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(body=chat_requests(), criteria=criteria_headers() | st.none(), new=st.booleans())
 def test_a_completion_stays_within_the_contract(
     variant: Variant, body: Json, criteria: str | None, new: bool
@@ -200,7 +201,7 @@ def test_a_completion_stays_within_the_contract(
 
 
 @by_variant
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(body=chat_requests(stream=True))
 def test_a_stream_says_what_the_whole_answer_says(variant: Variant, body: Json) -> None:
     found = ask(body, variant)
@@ -579,6 +580,86 @@ def test_bare_errors() -> None:
     assert set(plain) == {"message", "code", "issues", "error"}
     assert found == {"message": plain["message"], "code": plain["code"]}
     assert set(ask({}, "bare-errors", path=JUDGE).body) == {"message", "code"}
+
+
+def streamed_calls(variant: str | None, calls: int = 1, **members: Json) -> list[Json]:
+    """The pieces of calls in a stream; of several, scripted ones."""
+    scripted = tuple(ScriptedCall(name, '{"a": 1}') for name in ("one", "two", "three")[:calls])
+    given = Settings(completions=(Script(choices=(ScriptedChoice(calls=scripted),)),))
+    chunks = ask({**CALLING, **members}, variant, given=given).chunks
+    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+    return [call for delta in deltas for call in delta.get("tool_calls") or ()]
+
+
+def test_calls_come_whole_or_in_turns() -> None:
+    assert [call["function"]["arguments"] for call in streamed_calls("whole-calls", 2)] == ['{"a": 1}'] * 2
+    plain, turns = (
+        [call["index"] for call in streamed_calls(name, 2)] for name in (None, "interleaved-calls")
+    )
+    assert plain == sorted(plain)
+    assert turns == [0, 1] * (len(plain) // 2)
+
+
+@pytest.mark.parametrize("variant", ["two-calls", "interleaved-calls"])
+@pytest.mark.parametrize(
+    ("members", "calls"),
+    [
+        ({}, 2),
+        ({"tool_choice": "auto"}, 2),
+        ({"tool_choice": "required"}, 1),
+        ({"tool_choice": {"type": "function", "function": {"name": "weather"}}}, 1),
+        ({"parallel_tool_calls": False}, 1),
+    ],
+)
+def test_a_tool_is_called_twice_where_the_request_leaves_it_free(
+    variant: str, members: Json, calls: int
+) -> None:
+    assert len({call["id"] for call in streamed_calls(variant, **members) if call.get("id")}) == calls
+    [choice] = ask({**CALLING, **members, "stream": False}, variant).body["choices"]
+    assert len({call["id"] for call in choice["message"]["tool_calls"]}) == calls
+
+
+def test_each_choice_comes_at_once() -> None:
+    told, end = (chunk["choices"][0] for chunk in streamed("all-at-once").chunks)
+    assert told["delta"]["role"] == "assistant"
+    assert told["delta"]["content"] == ask(asking()).body["choices"][0]["message"]["content"]
+    assert (told["finish_reason"], end["delta"], end["finish_reason"]) == (None, {}, "stop")
+
+
+def test_the_first_answer_is_late() -> None:
+    for variant, path, body in (("slow-start", CHAT, asking(stream=True)), ("slow-judge", JUDGE, having())):
+        count = Counting()
+        waits = [ask(body, variant, path=path, count=count).waits for _ in range(2)]
+        assert waits == [pytest.approx(variants.SLOW), pytest.approx(0)]
+
+
+def test_what_is_compressed_can_be_read_piece_by_piece_and_the_journal_reads_it() -> None:
+    service = Service(Settings(variant="compressed"))
+    for body in (asking(), asking(stream=True)):
+        for accepted in (b"gzip", b"br, GZIP;q=0.5", b"identity", b"gzip;q=0", b""):
+            headers = {**HEADERS, b"accept-encoding": accepted}
+            found = Answered(service.exchange(Head("POST", CHAT, headers)), body)
+            packed = found.headers.get(b"content-encoding") == b"gzip"
+            assert packed == (accepted in (b"gzip", b"br, GZIP;q=0.5"))
+            unpack = zlib.decompressobj(wbits=31)
+            read = b"".join(map(unpack.decompress, found.pieces)) if packed else found.text
+            assert read == ask(body).text
+            assert b"content-length" not in found.headers or not packed
+
+
+def test_headers_and_pieces_of_plain_answers() -> None:
+    assert ask(asking(), "charset").headers[b"content-type"] == b"application/json; charset=UTF-8"
+    assert streamed("no-charset").headers[b"content-type"] == b"text/event-stream"
+    assert streamed("other-case").headers[b"content-type"].startswith(b"Text/Event-Stream")
+    chunked = ask(asking(), "chunked")
+    assert b"content-length" not in chunked.headers
+    assert chunked.text == ask(asking()).text
+
+
+@pytest.mark.parametrize("variant", ["refusal", "cut-off", "content-filter"])
+def test_json_and_calls_are_never_taken_away(variant: str) -> None:
+    for body in ({**CALLING, "stream": False}, asking(response_format={"type": "json_object"})):
+        assert ask(body, variant).body == ask(body).body
 
 
 # What is left alone.
