@@ -22,7 +22,7 @@ from openpipe_mock.core.effects import Head
 from openpipe_mock.core.secrets import masked_words
 from openpipe_mock.core.wording import short
 from openpipe_mock.exec.child import Child, Output
-from openpipe_mock.exec.verdict import Exchange, Run, Verdict, against_plain, collect_breaches, plainly
+from openpipe_mock.exec.verdict import LastExchange, Run, Verdict, against_plain, collect_breaches, plainly
 from openpipe_mock.faults.variants import Variant
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.server.server import CannotServe
@@ -105,7 +105,7 @@ def run_command(job: Job, environment: Mapping[str, str], announce: Announce) ->
         " ".join(without_secrets(job.command)),
         tuple(runs),
         job.settings.seed,
-        " ".join(map(quoted, without_secrets(job.reproduce))),
+        " ".join(map(shell_word, without_secrets(job.reproduce))),
         child.stopped_by,
         job.forgiving,
         1 + len(job.variants),
@@ -113,7 +113,7 @@ def run_command(job: Job, environment: Mapping[str, str], announce: Announce) ->
     )
 
 
-def quoted(word: str) -> str:
+def shell_word(word: str) -> str:
     """A word as a shell reads it, on one line."""
     if word.isprintable():
         return shlex.quote(word)
@@ -209,9 +209,9 @@ def _result(variant: Variant | None, code: int, seconds: float, service: _Record
     )
 
 
-def _exchange(entry: Entry) -> Exchange:
+def _exchange(entry: Entry) -> LastExchange:
     request = f"{entry.method} {entry.path}"
-    return Exchange(entry.id, request, entry.status, _begun(entry.body or b""), _begun(entry.answer))
+    return LastExchange(entry.id, request, entry.status, _begun(entry.body or b""), _begun(entry.answer))
 
 
 def _begun(body: bytes) -> str:

@@ -26,7 +26,7 @@ class Breach:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class LastExchange:
     """A request and its answer as reports show them: no secrets, and of long bodies the beginning."""
 
     id: str
@@ -56,7 +56,7 @@ class Run:
     differs: str = ""
     new: tuple[Breach, ...] = ()
     tail: tuple[str, ...] = ()
-    last: Exchange | None = None
+    last: LastExchange | None = None
 
     @property
     def name(self) -> str:

@@ -4,21 +4,21 @@ from collections.abc import Callable
 from typing import Any
 
 from openpipe_mock.answers.texts import split
-from openpipe_mock.faults.rewriting import (
+from openpipe_mock.faults.course import (
     Change,
     Course,
     CourseChange,
     choice_numbers,
     deltas_of,
     in_choices,
+    joined_call,
     may_grow,
     merged,
 )
-from openpipe_mock.faults.tool_calls import joined_call
 
 Json = Any
 
-REFUSED = "I can't help with that."
+REFUSAL = "I can't help with that."
 
 
 def all_at_once(course: Course, _: int) -> Course:
@@ -66,7 +66,7 @@ _Ending = Callable[[Json], Json]
 
 
 def _refused(choice: Json) -> Json:
-    return {**choice, "message": {**choice["message"], "content": None, "refusal": REFUSED}, "logprobs": None}
+    return {**choice, "message": {**choice["message"], "content": None, "refusal": REFUSAL}, "logprobs": None}
 
 
 def _filtered(choice: Json) -> Json:

@@ -5,59 +5,36 @@ valid one. An answer that it doesn't apply to is returned as it is.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from math import fsum
 from typing import Any
-
-import orjson
 
 from openpipe_mock.answers.texts import split
 from openpipe_mock.answers.wire import token_logprob
 from openpipe_mock.core.reading import not_null
 from openpipe_mock.core.seeded import digest
+from openpipe_mock.faults.course import (
+    CALLING,
+    Change,
+    Course,
+    CourseChange,
+    Frame,
+    behind_role,
+    choice_numbers,
+    counting,
+    deltas_of,
+    finish_of,
+    in_choices,
+    in_chunks,
+    may_grow,
+    without_members,
+)
 
 Json = Any
-Change = Callable[[Json, int], Json]
-"""Takes an answer and a seed, returns an answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """An event of a stream. `chunk`: its JSON, None for `[DONE]`. `wait`: the seconds that pass before it."""
-
-    chunk: Json
-    wait: float = 0.0
-
-
-Course = Sequence[Frame]
-"""All events of a stream, in order."""
-CourseChange = Callable[[Course, int], Course]
-"""Takes the events of a stream and a seed, returns events."""
 
 
 # Changes of parts, made into changes of answers and streams.
-
-
-def in_choices(change: Callable[[Json], Json]) -> Change:
-    """Return the change of a completion that changes each of its choices."""
-    return lambda answer, _: {**answer, "choices": [change(choice) for choice in answer["choices"]]}
-
-
-def in_chunks(change: Callable[[Json], Json]) -> CourseChange:
-    """Return the change of a stream that changes each of its chunks."""
-
-    def changed(course: Course, _: int) -> Course:
-        return [
-            frame if frame.chunk is None else replace(frame, chunk=change(frame.chunk)) for frame in course
-        ]
-
-    return changed
-
-
-def in_deltas(change: Callable[[Json], Json]) -> CourseChange:
-    """Return the change of a stream that changes each choice of each chunk."""
-    return in_chunks(lambda chunk: {**chunk, "choices": [change(choice) for choice in chunk["choices"]]})
 
 
 def in_results(change: Callable[[Mapping[str, Json], Json, int], Json]) -> Change:
@@ -204,13 +181,13 @@ def more_of_chunk(chunk: Json) -> Json:
 
 
 def without_usage(answer: Json, _: int) -> Json:
-    return without(answer, "usage")
+    return without_members(answer, "usage")
 
 
 def uncounted(course: Course, _: int) -> Course:
     """Remove the chunk that counts tokens from a stream, and `usage` from the other chunks."""
     kept = [frame for frame in course if frame.chunk is None or not frame.chunk.get("usage")]
-    return in_chunks(lambda chunk: without(chunk, "usage"))(kept, 0)
+    return in_chunks(lambda chunk: without_members(chunk, "usage"))(kept, 0)
 
 
 def without_logprobs(choice: Json) -> Json:
@@ -222,19 +199,9 @@ def unnamed(answer: Json, _: int) -> Json:
     return {**answer, "id": "", "model": "", "created": 0}
 
 
-def in_messages(change: Callable[[Json], Json]) -> Change:
-    """Return the change of a completion that changes the message of each choice."""
-    return in_choices(lambda choice: {**choice, "message": change(choice["message"])})
-
-
-def in_members(change: Callable[[Json], Json]) -> CourseChange:
-    """Return the change of a stream that changes each delta."""
-    return in_deltas(lambda choice: {**choice, "delta": change(choice["delta"])})
-
-
 def bare_error(answer: Json, _: int) -> Json:
     """Remove all members of an error but `message` and `code`."""
-    return without(answer, "issues", "error")
+    return without_members(answer, "issues", "error")
 
 
 # Criteria.
@@ -302,7 +269,7 @@ def _reversed_keys(members: Mapping[str, Json]) -> Json:
 
 def as_reward_model(answer: Json, seed: int) -> Json:
     """Make a judgement look like a trained reward model's: with tokens and without an explanation."""
-    return {**without(answer, "explanation"), "usage": {"total_tokens": 120 + _drawn(seed) % 80}}
+    return {**without_members(answer, "explanation"), "usage": {"total_tokens": 120 + _drawn(seed) % 80}}
 
 
 def as_reward_models(answer: Json, seed: int) -> Json:
@@ -311,7 +278,7 @@ def as_reward_models(answer: Json, seed: int) -> Json:
         return answer
 
     def silent(results: Mapping[str, Json], _: Mapping[str, Json], __: int) -> Json:
-        return {name: without(each, "explanation") for name, each in results.items()}
+        return {name: without_members(each, "explanation") for name, each in results.items()}
 
     names = answer["choices"][0]["criteria_results"]
     spent = {name: {"total_tokens": 120 + _drawn(seed, name) % 80} for name in names}
@@ -422,19 +389,6 @@ def _said_more(text: str, choice: Json, addition: _Addition) -> str:
     return more[:MOST_LIKELY] if (choice.get("logprobs") or {}).get("content") else more
 
 
-def may_grow(text: str | None, finish_reason: str | None) -> bool:
-    return bool(text) and finish_reason == "stop" and not is_json(str(text))
-
-
-def is_json(text: str) -> bool:
-    """Whether a text is JSON, which an addition would break."""
-    try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return False
-    return True
-
-
 def _grown(choice: Json, more: str) -> Json:
     message = {**choice["message"], "content": choice["message"]["content"] + more}
     further = _also_likely(choice.get("logprobs"), more)
@@ -448,15 +402,6 @@ def _also_likely(logprobs: Json, more: str) -> list[Json]:
     """The log probabilities of an addition's tokens; none where no tokens are listed."""
     listed = (logprobs or {}).get("content")
     return [token_logprob(piece, len(listed[0]["top_logprobs"])) for piece in split(more)] if listed else []
-
-
-def counting(answer: Json, tokens: int) -> Json:
-    """Add a number of tokens to the usage of an answer or a chunk."""
-    usage = answer.get("usage")
-    if not usage:
-        return answer
-    more = {name: usage[name] + tokens for name in ("completion_tokens", "total_tokens")}
-    return {**answer, "usage": {**usage, **more}}
 
 
 def longer_stream(addition: _Addition) -> CourseChange:
@@ -490,27 +435,6 @@ def _saying(chunk: Json, more: str) -> Iterator[Frame]:
 # Changes of streams. Each chunk of the mock has one choice or none.
 
 
-def choice_numbers(course: Course) -> list[int]:
-    """The indices of a stream's choices, in the order in which they come."""
-    found = (choice["index"] for frame in course if frame.chunk for choice in frame.chunk["choices"])
-    return list(dict.fromkeys(found))
-
-
-def deltas_of(course: Course, number: int) -> list[tuple[int, Json]]:
-    """The places of the chunks that have this choice alone, each with what it says of the choice."""
-    return [
-        (place, frame.chunk["choices"][0])
-        for place, frame in enumerate(course)
-        if frame.chunk and [choice["index"] for choice in frame.chunk["choices"]] == [number]
-    ]
-
-
-def finish_of(course: Course, number: int) -> str | None:
-    """The finish reason of a choice."""
-    found = (choice.get("finish_reason") for _, choice in deltas_of(course, number))
-    return next(filter(None, found), None)
-
-
 def with_role(choice: Json) -> Json:
     """Add the role to a delta."""
     return {**choice, "delta": {**choice["delta"], "role": "assistant"}}
@@ -520,14 +444,14 @@ def empty_first(course: Course, _: int) -> Course:
     """Put a chunk with an empty delta before the first one of each choice."""
     firsts = {deltas_of(course, number)[0][0] for number in choice_numbers(course)}
 
-    def opened(place: int, frame: Frame) -> Iterator[Frame]:
+    def behind_role(place: int, frame: Frame) -> Iterator[Frame]:
         if place in firsts:
             [choice] = frame.chunk["choices"]
             yield Frame({**frame.chunk, "choices": [{**choice, "delta": {}, "logprobs": None}]}, frame.wait)
             frame = replace(frame, wait=0.0)
         yield frame
 
-    return [each for place, frame in enumerate(course) for each in opened(place, frame)]
+    return [each for place, frame in enumerate(course) for each in behind_role(place, frame)]
 
 
 def finish_with_text(course: Course, _: int) -> Course:
@@ -544,53 +468,6 @@ def finish_with_text(course: Course, _: int) -> Course:
     return [frame for frame in frames if frame]
 
 
-def compacted(frames: Sequence[Frame | None], course: Course) -> Course:
-    """The frames that are left of a stream; each comes when it, or the last one dropped before it, would."""
-    found: list[Frame] = []
-    wait = 0.0
-    for frame, before in zip(frames, course, strict=True):
-        wait += before.wait
-        if frame:
-            found.append(replace(frame, wait=wait))
-            wait = 0.0
-    return found
-
-
-def opened(course: Course, deltas: Mapping[int, Sequence[Json]]) -> Course:
-    """Put deltas behind the role of a choice, before all else that it says. `deltas`: by its number."""
-    firsts = {deltas_of(course, number)[0][0]: said for number, said in deltas.items()}
-    frames: list[Frame] = []
-    for place, frame in enumerate(course):
-        if place not in firsts:
-            frames.append(frame)
-            continue
-        [choice] = frame.chunk["choices"]
-        rest = {name: choice["delta"][name] for name in _CALLING if choice["delta"].get(name)}
-        role = without(choice["delta"], *rest)
-        said = [role, *firsts[place], *([rest] if rest else ())]
-        for number, delta in enumerate(said):
-            chunk = {**frame.chunk, "choices": [{**choice, "delta": delta}]}
-            frames.append(Frame(chunk, 0.0 if number else frame.wait))
-    return frames
-
-
-def merged(course: Course, number: int, said: Json, *, apart: bool = False) -> Course:
-    """Put all that a choice says into its last chunk, and its finish reason behind it, if that is `apart`."""
-    places = [place for place, _ in deltas_of(course, number)]
-    frames: list[Frame | None] = list(course)
-    for place in places[:-1]:
-        frames[place] = None
-    last = course[places[-1]]
-    if not apart:
-        frames[places[-1]] = replace(last, chunk={**last.chunk, "choices": [said]})
-        return compacted(frames, course)
-    parts = ({**said, "finish_reason": None}, {**said, "delta": {}, "logprobs": None})
-    told, end = (Frame({**last.chunk, "choices": [part]}) for part in parts)
-    frames[places[-1]] = told
-    found = compacted(frames, course)
-    return [each for frame in found for each in ((frame, end) if frame.chunk is told.chunk else (frame,))]
-
-
 THOUGHTS = ("The user asks something; ", "an answer is due.")
 """What a model thinks before it answers, in pieces."""
 
@@ -602,7 +479,9 @@ def reasoned(message: Json) -> Json:
 def reasoned_stream(course: Course, _: int) -> Course:
     """Let each choice think before it answers, in deltas that have no content."""
     deltas = [{"reasoning_content": piece} for piece in THOUGHTS]
-    return opened(course, {number: deltas for number in choice_numbers(course) if deltas_of(course, number)})
+    return behind_role(
+        course, {number: deltas for number in choice_numbers(course) if deltas_of(course, number)}
+    )
 
 
 def blank_pieces(course: Course, _: int) -> Course:
@@ -663,7 +542,7 @@ def without_choices(course: Course, _: int) -> Course:
     chunks = [place for place, frame in enumerate(course) if frame.chunk]
     if not chunks:
         return course
-    empty = Frame({**without(course[chunks[0]].chunk, "usage"), "choices": []})
+    empty = Frame({**without_members(course[chunks[0]].chunk, "usage"), "choices": []})
     end = chunks[-1] + 1
     return [empty, *course[:end], empty, *course[end:]]
 
@@ -672,18 +551,11 @@ def without_done(course: Course, _: int) -> Course:
     return [frame for frame in course if frame.chunk is not None]
 
 
-_CALLING = ("tool_calls", "function_call")
-
-
 def stopping(choice: Json) -> Json:
     """Replace the finish reason of a choice that calls tools by `stop`."""
-    return {**choice, "finish_reason": "stop"} if choice.get("finish_reason") in _CALLING else choice
+    return {**choice, "finish_reason": "stop"} if choice.get("finish_reason") in CALLING else choice
 
 
 def _drawn(seed: int, *names: str) -> int:
     """A number that depends on the seed and the names, the same on every machine."""
     return int.from_bytes(digest(str(seed).encode(), *(name.encode() for name in names))[:6])
-
-
-def without(members: Mapping[str, Json], *names: str) -> Json:
-    return {name: member for name, member in members.items() if name not in names}

@@ -23,15 +23,15 @@ def escaped(value: Json) -> bytes:
     return json.dumps(value, separators=(",", ":")).replace("/", "\\/").encode()
 
 
-def backwards(value: Json) -> bytes:
+def members_reversed(value: Json) -> bytes:
     """With the members of each object in reverse."""
-    return orjson.dumps(_backwards(value))
+    return orjson.dumps(_reversed(value))
 
 
-def _backwards(value: Json) -> Json:
+def _reversed(value: Json) -> Json:
     if isinstance(value, dict):
-        return {name: _backwards(value[name]) for name in reversed(value)}
-    return [_backwards(item) for item in value] if isinstance(value, list) else value
+        return {name: _reversed(value[name]) for name in reversed(value)}
+    return [_reversed(item) for item in value] if isinstance(value, list) else value
 
 
 def in_event(spelled: bytes) -> bytes:

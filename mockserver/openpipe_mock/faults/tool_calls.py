@@ -7,16 +7,17 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from openpipe_mock.answers.texts import split
-from openpipe_mock.faults.rewriting import (
+from openpipe_mock.faults.course import (
     Change,
     Course,
     Frame,
+    behind_role,
     choice_numbers,
     compacted,
     counting,
     deltas_of,
     in_choices,
-    opened,
+    joined_call,
 )
 
 Json = Any
@@ -129,7 +130,7 @@ def in_turns(course: Course, seed: int) -> Course:
     return frames
 
 
-def whole(course: Course, _: int) -> Course:
+def each_whole(course: Course, _: int) -> Course:
     """Send each call in one piece."""
     frames: list[Frame | None] = list(course)
     for number in choice_numbers(course):
@@ -139,12 +140,6 @@ def whole(course: Course, _: int) -> Course:
             for place in places[1:]:
                 frames[place] = None
     return compacted(frames, course)
-
-
-def joined_call(pieces: Sequence[Json]) -> Json:
-    """A call of all its pieces."""
-    arguments = "".join(piece["function"].get("arguments") or "" for piece in pieces)
-    return {**pieces[0], "function": {**pieces[0]["function"], "arguments": arguments}}
 
 
 # What stands beside calls.
@@ -171,7 +166,7 @@ def with_text_streamed(course: Course, _: int) -> Course:
     calling = [
         number for number in choice_numbers(course) if _only_calls(deltas_of(course, number)[0][1]["delta"])
     ]
-    told = opened(course, {number: [{"content": BESIDE}] for number in calling})
+    told = behind_role(course, {number: [{"content": BESIDE}] for number in calling})
     tokens = len(calling) * len(split(BESIDE))
     return [
         frame if frame.chunk is None else replace(frame, chunk=counting(frame.chunk, tokens))
@@ -192,7 +187,7 @@ def no_calls_listed(members: Json) -> Json:
 # Names and arguments.
 
 
-def respelled(text: str) -> str:
+def respelled_arguments(text: str) -> str:
     """Write the JSON of arguments with its members in reverse, with blanks and escapes; other texts stay."""
     try:
         return json.dumps(_reversed(json.loads(text)), indent=1, allow_nan=False).replace("/", "\\/")
@@ -209,7 +204,13 @@ def _reversed(value: Json) -> Json:
 def other_arguments(answer: Json, seed: int) -> Json:
     def spelled(calls: list[Json]) -> list[Json]:
         return [
-            {**call, "function": {**call["function"], "arguments": respelled(call["function"]["arguments"])}}
+            {
+                **call,
+                "function": {
+                    **call["function"],
+                    "arguments": respelled_arguments(call["function"]["arguments"]),
+                },
+            }
             for call in calls
         ]
 
@@ -222,7 +223,7 @@ def other_arguments_streamed(course: Course, _: int) -> Course:
     for number in choice_numbers(course):
         for places in _places(course, number).values():
             calls = [_call_at(course[place]) for place in places]
-            text = respelled(joined_call(calls)["function"]["arguments"])
+            text = respelled_arguments(joined_call(calls)["function"]["arguments"])
             filled = [place for place, call in enumerate(calls) if call["function"].get("arguments")]
             size = -(-len(text) // max(1, len(filled)))
             for turn, at in enumerate(filled):

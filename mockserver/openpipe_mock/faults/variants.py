@@ -17,10 +17,7 @@ from openpipe_mock.core.effects import Begin, Effects, Reply, Wait
 from openpipe_mock.core.wording import did_you_mean, quoted
 from openpipe_mock.faults import endings, framing, headers, spelling, tool_calls
 from openpipe_mock.faults import rewriting as to
-from openpipe_mock.faults.framing import Framing, Timed, as_sent
-from openpipe_mock.faults.headers import HeaderChange, as_they_are
-from openpipe_mock.faults.kinds import Context, ErrorAnswer
-from openpipe_mock.faults.rewriting import (
+from openpipe_mock.faults.course import (
     Change,
     Course,
     CourseChange,
@@ -31,6 +28,9 @@ from openpipe_mock.faults.rewriting import (
     in_members,
     in_messages,
 )
+from openpipe_mock.faults.framing import Framing, Timed, as_sent
+from openpipe_mock.faults.headers import HeaderChange, as_they_are
+from openpipe_mock.faults.kinds import Context, ErrorAnswer
 from openpipe_mock.faults.spelling import Spelling, compact, in_event
 from openpipe_mock.faults.streams import collect, next_sent, send_pieces, send_plain
 from openpipe_mock.openapi.endpoints import ENDPOINTS
@@ -138,7 +138,7 @@ VARIANTS: tuple[Variant, ...] = (
             "openai/openai-python#2806",
             "vercel/ai#15879",
         ),
-        stream=tool_calls.whole,
+        stream=tool_calls.each_whole,
     ),
     Variant(
         "interleaved-calls",
@@ -466,7 +466,7 @@ VARIANTS: tuple[Variant, ...] = (
         "reversed-json",
         "The members of each object of an answer are in reverse.",
         152,
-        spelling=spelling.backwards,
+        spelling=spelling.members_reversed,
     ),
     Variant(
         "chunked",

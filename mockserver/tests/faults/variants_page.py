@@ -20,7 +20,7 @@ def made(text: str) -> str:
 
 
 def _on() -> Iterator[str]:
-    yield "| variant | what is different | clients that broke |"
+    yield "| variant | what is different | public reports of broken clients |"
     yield "| --- | --- | --- |"
     for variant in VARIANTS:
         yield f"| `{variant.name}` | {variant.sentence} | {', '.join(variant.bugs) or 'none is known'} |"
