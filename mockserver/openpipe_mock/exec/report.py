@@ -46,6 +46,8 @@ def _broken(verdict: Verdict, run: Run) -> Iterator[str]:
     """What broke in a run, and the command line that repeats it."""
     if run.variant:
         yield f"variant {run.name}: {run.variant.sentence}"
+        if run.variant.unless_named:
+            yield f"  this variant is off unless named: {run.variant.unless_named}"
     if run.differs:
         yield f"  {run.differs}"
     if run.new:

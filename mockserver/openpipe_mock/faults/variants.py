@@ -536,13 +536,6 @@ VARIANTS: tuple[Variant, ...] = (
         late="judge",
     ),
     Variant(
-        "unnamed",
-        "Completions and chunks have an empty id and model, and were created at 0.",
-        158,
-        chat=to.unnamed,
-        stream=in_chunks(lambda chunk: to.unnamed(chunk, 0)),
-    ),
-    Variant(
         "long-text",
         f"Texts and explanations have {to.LONG} characters and more.",
         127,
@@ -564,6 +557,14 @@ then what this API alone has and what servers do often; then what is rarer.
 """
 
 ONLY_NAMED: tuple[Variant, ...] = (
+    Variant(
+        "unnamed",
+        "Completions and chunks have an empty id and model, and were created at 0.",
+        158,
+        unless_named="LangChain for JavaScript drops a message whose id it knows",
+        chat=to.unnamed,
+        stream=in_chunks(lambda chunk: to.unnamed(chunk, 0)),
+    ),
     Variant(
         "event-names",
         "Each event has the name `message`.",
