@@ -137,7 +137,7 @@ agents_clients := $(addprefix $(envs)/,$(addsuffix /.done,agents node-agents))
 
 agents: $(agents_clients) .venv/.dev ## Run the loops of agents' frameworks against the mock
 	@$(call node_from,20)
-	@$(bin)/python -m pytest --quiet $(tests)/agents/check_agents.py
+	@$(bin)/python -m pytest --quiet $(tests)/agents/check_agents.py $(tests)/agents/check_variants.py
 
 # $(call environment,requirements): the folder of the target becomes a clean environment that holds only these.
 environment = $(bin)/python -m venv --clear --without-pip $(@D) && \

@@ -1,7 +1,6 @@
 """The command `exec`. Modules that it needs are imported when it runs."""
 
 import os
-import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -56,6 +55,7 @@ def _report_file(_: click.Context, __: click.Parameter, paths: tuple[Path, ...])
 Examples:
   openpipe-mock exec -- npm test
   openpipe-mock exec --config openpipe-mock.yaml --variants 10 -- pytest -q
+  openpipe-mock exec --variants all --except errored-criterion --jobs 2 -- npm test
   openpipe-mock exec --variant no-done -- npm test
   openpipe-mock exec --report client.html --report client.xml -- make test
 \b
@@ -79,11 +79,26 @@ command line.""",
 )
 @click.option(
     "--variants",
-    default=0,
+    default="0",
+    metavar="N|NAME,NAME|all",
+    show_default=True,
+    help="Run COMMAND again under variants: answers within the contract, but unlike the usual. The first N,"
+    " which break most clients, or those named, or all.",
+)
+@click.option(
+    "--except",
+    "without",
+    multiple=True,
+    metavar="NAME",
+    help="Leave this variant out of --variants. Repeatable, and NAME,NAME will do.",
+)
+@click.option(
+    "--jobs",
+    default=1,
     metavar="N",
     show_default=True,
-    type=click.IntRange(min=0),
-    help="Run COMMAND again under the first N variants: answers within the contract, but unlike the usual.",
+    type=click.IntRange(min=1, max=64),
+    help="Try so many variants side by side; COMMAND gets no standard input then.",
 )
 @click.option("--variant", metavar="NAME", help="Run COMMAND under this variant alone.")
 @click.option(
@@ -126,6 +141,7 @@ command line.""",
     show_default=True,
     help="The base URL of the server that is recorded.",
 )
+@click.option("--name", default="", metavar="NAME", help="What reports call this run, in place of COMMAND.")
 @click.option("--quiet", is_flag=True, help="Say nothing as long as nothing breaks.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND ...")
 def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **given: Any) -> None:
@@ -145,7 +161,7 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
             "there is no COMMAND; write it behind --, as in: openpipe-mock exec -- npm test"
         )
     settings = {name: given[name] for name in _FLAGS if given[name] is not None}
-    only, variants = _chosen(given["variant"], given["variants"])
+    only, variants, surplus = _chosen(given["variant"], given["variants"], given["without"])
     try:
         source = Source.from_flag(given["config"], settings)
         in_force = source.settings(source.content().data)
@@ -159,11 +175,20 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
     again = _command_line(
         command, source.path if given["config"] else "", settings, required, given["cassette"]
     )
-    forgiving = given["fail_on"] == "never"
-    taped = {name: given[name] for name in ("cassette", "record", "upstream")}
-    job = Job(command, in_force, variants, only, forgiving, again, **taped, **required)
-    if given["variants"] > len(variants) and not quiet:
-        _say([f"there are {len(variants)} variants; --variants {given['variants']} means all of them"])
+    job = Job(
+        command,
+        in_force,
+        variants,
+        only,
+        given["fail_on"] == "never",
+        again,
+        given["jobs"],
+        given["name"],
+        **{name: given[name] for name in ("cassette", "record", "upstream")},
+        **required,
+    )
+    if surplus and not quiet:
+        _say([surplus])
     try:
         verdict = run_command(job, os.environ, _progress(quiet))
     except CannotServe as error:
@@ -175,18 +200,36 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
     sys.exit(verdict.exit_code)
 
 
-def _chosen(name: str | None, number: int) -> "tuple[Variant | None, tuple[Variant, ...]]":
-    """The variant that `--variant` names, and the first N that `--variants N` asks for."""
+def _chosen(
+    name: str | None, asked: str, without: Sequence[str]
+) -> "tuple[Variant | None, tuple[Variant, ...], str]":
+    """The variant that `--variant` names, those of `--variants`, and a note if these are too few."""
     from openpipe_mock.faults import variants
 
-    if name is None:
-        return None, variants.first(number)
-    if number:
+    left_out = _names(without)
+    if left_out and asked == "0":
+        raise click.UsageError("--except leaves something out of --variants, which is not there")
+    if name is not None and asked != "0":
         raise click.UsageError("--variant and --variants exclude each other")
     try:
-        return variants.variant_named(name), ()
+        if name is not None:
+            return variants.variant_named(name), (), ""
+        if not asked.isdecimal():
+            return (
+                None,
+                variants.chosen(names=() if asked == "all" else _names([asked]), without=left_out),
+                "",
+            )
+        found = variants.chosen(int(asked), without=left_out)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    few = f"there are {len(found)} variants; --variants {asked} means all of them"
+    return None, found, few if int(asked) > len(found) else ""
+
+
+def _names(lists: Iterable[str]) -> list[str]:
+    """The names in lists that commas separate."""
+    return [name for each in lists for name in map(str.strip, each.split(",")) if name]
 
 
 def _command_line(
@@ -195,22 +238,13 @@ def _command_line(
     settings: dict[str, Any],
     required: dict[str, bool],
     cassette: Path | None,
-) -> str:
-    """The command line that runs this again, without variants and reports; it records nothing."""
+) -> tuple[str, ...]:
+    """The words that run this again, without variants and reports; it records nothing."""
     flags = ["--config", config] if config else []
     flags += ["--cassette", str(cassette)] if cassette else []
     flags += [word for name, value in settings.items() for word in (f"--{name}", str(value))]
     flags += [f"--{name.replace('_', '-')}" for name, value in required.items() if value]
-    words = ("openpipe-mock", "exec", *flags, "--", *command)
-    return " ".join(map(_quoted, words))
-
-
-def _quoted(word: str) -> str:
-    """A word as a shell reads it, on one line."""
-    if word.isprintable():
-        return shlex.quote(word)
-    plain = (char if char.isprintable() and char not in "\\'" else f"\\U{ord(char):08x}" for char in word)
-    return f"$'{''.join(plain)}'"
+    return ("openpipe-mock", "exec", *flags, "--", *command)
 
 
 def _progress(quiet: bool) -> "Announce":

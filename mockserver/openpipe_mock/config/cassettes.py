@@ -36,4 +36,4 @@ def read_cassette(value: Json, at: At) -> CassetteRules:
     return CassetteRules(**given)
 
 
-USUAL = CassetteRules()
+USUAL_RULES = CassetteRules()

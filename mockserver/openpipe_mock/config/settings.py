@@ -8,7 +8,7 @@ from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.scorers import Declarations, Declared
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.answers.tools import AutoTools
-from openpipe_mock.config.cassettes import USUAL, CassetteRules
+from openpipe_mock.config.cassettes import USUAL_RULES, CassetteRules
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.core.seeded import ANSWERS, OLDEST_ANSWERS
 from openpipe_mock.core.userfiles import MEBIBYTE
@@ -63,7 +63,7 @@ class Settings:
     pace: Pace = Pace()
     limits: Limits = Limits()
     faults: tuple[Fault, ...] = ()
-    cassette: CassetteRules = USUAL
+    cassette: CassetteRules = USUAL_RULES
     variant: str = ""
 
     known: Declarations = field(init=False, repr=False, compare=False)

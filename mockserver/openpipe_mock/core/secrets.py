@@ -6,7 +6,7 @@ the bearer token of the request itself. `may_hide` tells quickly whether a text 
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from string import ascii_lowercase, ascii_uppercase
@@ -66,6 +66,20 @@ _PROSE = re.compile(rf"""(?is)(?P<name>(?:{_NAMES})[s_ -]*+(?:\\*["']\s*+[:=]\s*
 """The same in prose, which may mention a password without one: `"password": "x"`, `password=x`."""
 _SECRET_NAME = re.compile(f"(?i){_NAMES}")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_LITERAL = re.compile(
+    rf"""(?is)(?P<name>(?:{_NAMES})[s_ -]*+["']?\s*+[:=]\s*+)(?P<quote>["'])(?P<value>[^"']+)(?P=quote)"""
+)
+"""A name and its value in a program: `password = "x"`."""
+_FLAG = re.compile(
+    rf"""(?i)(?P<name>(?<![\w-])(?:--?[\w-]*?(?:token|key|{_NAMES})s?|[a-z_]\w*?(?:token|key|{_NAMES})s?(?==))(?:=|\s+))"""
+    r"""(?P<value>"[^"]+"|'[^']+'|[^\s"'-][^\s"']*)"""
+)
+"""A flag or a variable and its value on a command line: `--token x`, `API_KEY=x`."""
+_LOGIN = re.compile(r"""(?P<name>://|(?<!\S)(?:-u|--user)[ =])[^\s/@"':]*:[^\s/@"']*(?P<end>@|(?=\s|$))""")
+"""A user and a password: `https://user:password@host/`, `-u user:password`."""
+_HEADER = re.compile(rf"(?i)(?P<name>(?:[\w-]*(?:token|key|{_NAMES})s?)\s*:\s+)(?P<value>\S+)$")
+"""A header in one word: `x-api-key: x`."""
+_SCHEMES = ("bearer", "basic")
 _ESCAPED = re.compile(r"\\u00([2-7][0-9a-fA-F])")
 _ARGUMENT = re.compile(r"(?P<name>[?&][^=&#]*)=[^&#]*")
 _PLAIN = str.maketrans(ascii_uppercase, ascii_lowercase, "-_ ")
@@ -276,6 +290,48 @@ def _without_texts(payload: Any, name: str = "", clean: Callable[[str], str] = s
     if isinstance(payload, list):
         return [_without_texts(item, name, clean) for item in payload]
     return MASK if payload and name in _TEXTS else masked(payload, name, clean)
+
+
+def is_secret_variable(name: str) -> bool:
+    """Whether a name is that of an environment variable with a secret in it."""
+    plain = name.translate(_PLAIN)
+    return "token" in plain or "credential" in plain or plain.endswith(_KEYS) or is_secret(name)
+
+
+def masked_words(words: Iterable[str], environment: Mapping[str, str], known: str) -> tuple[str, ...]:
+    """The words of a command line without secrets: values of flags and variables that are named so, logins
+    in URLs, what looks like a key, and the values of secret variables of the `environment` but for `known`.
+    """
+    values = {value for name, value in environment.items() if len(value) > 3 and is_secret_variable(name)}
+    secrets = sorted(values - {known}, key=len, reverse=True)
+    masked: list[str] = []
+    for word in words:
+        for secret in secrets:
+            word = word.replace(secret, MASK)
+        follows = bool(masked) and _NAMED_FLAG.fullmatch(masked[-1]) is not None and not word.startswith("-")
+        masked.append(MASK if follows and word else _masked_word(word, masked[-1:]))
+    return tuple(masked)
+
+
+_NAMED_VALUE = re.compile(rf"(?is)(?P<name>(?:--?[\w-]*?|[a-z_]\w*?)(?:token|key|{_NAMES})s?=).+")
+_NAMED_FLAG = re.compile(rf"(?i)--?[\w-]*?(?:token|key|{_NAMES})s?")
+
+
+def _masked_word(word: str, before: list[str]) -> str:
+    """A word of a command line without secrets; `before`: the word before it, if there is one."""
+    if before in (["-u"], ["--user"]) and ":" in word:
+        return MASK
+    if found := _NAMED_VALUE.fullmatch(word):
+        return f"{found['name']}{MASK}"
+    word = _LOGIN.sub(rf"\g<name>{MASK}\g<end>", Mask(b"").text(word))
+    word = _HEADER.sub(rf"\g<name>{MASK}", word) if "\n" not in word else word
+    word = _ARGUMENT.sub(_masked_argument, word) if "://" in word else word
+    return _LITERAL.sub(_masked_literal, _FLAG.sub(rf"\g<name>{MASK}", word))
+
+
+def _masked_literal(found: re.Match[str]) -> str:
+    quote, value = found["quote"], found["value"].strip()
+    return found[0] if value.lower() in _SCHEMES else f"{found['name']}{quote}{MASK}{quote}"
 
 
 def _prose(text: str) -> str:

@@ -5,10 +5,17 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import IO
+
+from openpipe_mock.core.wording import short
+
+_MOST_LINES, _MOST_OF_LINE, _MOST_BYTES = 15, 200, 16_384
+"""Lines that a tail keeps of each stream, characters of a line, bytes in which they are looked for."""
 
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126
 """Exit codes for a command that can't be started, as shells use them."""
@@ -22,26 +29,68 @@ class CannotRun(Exception):
         self.code = code
 
 
+class Output:
+    """What a child prints, kept in files, so that no process that it leaves behind is waited for."""
+
+    def __init__(self) -> None:
+        self.files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - `close` closes them
+
+    def pass_on(self) -> None:
+        """Write it to this process's own standard output and error."""
+        for file, number in zip(self.files, (1, 2), strict=True):
+            file.seek(0)
+            with suppress(OSError), open(number, "wb", closefd=False) as own:
+                shutil.copyfileobj(file, own)
+
+    def tail(self) -> tuple[str, ...]:
+        """The last lines of standard output, and of standard error."""
+        return tuple(line for file in self.files for line in _last_lines(file))
+
+    def close(self) -> None:
+        for file in self.files:
+            file.close()
+
+
+def _last_lines(file: IO[bytes]) -> list[str]:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _MOST_BYTES))
+    lines = file.read().decode("utf-8", "replace").splitlines()
+    return [short(line, _MOST_OF_LINE) for line in lines if line.strip()][-_MOST_LINES:]
+
+
 class Child:
-    """Runs a command as a child process and passes signals on to it.
+    """Runs commands as child processes and passes signals on to them.
 
     `stopped_by` is the number of the first signal that came, 0 while none did.
     """
 
     def __init__(self) -> None:
-        self.process: subprocess.Popen[bytes] | None = None
+        self.processes: set[subprocess.Popen[bytes]] = set()
         self.stopped_by = 0
 
-    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
-        """Run a command and return its exit code, or 128 plus the signal that ended it. Raises CannotRun."""
+    def run(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        output: Output | None = None,
+        *,
+        reads: bool = True,
+    ) -> int:
+        """Run a command and return its exit code, or 128 plus the signal that ended it. Raises CannotRun.
+
+        It prints into `output`, if there is one. `reads`: whether it has this process's standard input.
+        """
+        stdout, stderr = output.files if output else (None, None)
+        stdin = None if reads else subprocess.DEVNULL
         try:
-            self.process = subprocess.Popen(command, env=environment)
+            process = subprocess.Popen(command, env=environment, stdin=stdin, stdout=stdout, stderr=stderr)
         except OSError as error:
             raise _cannot_run(command[0], error) from None
+        self.processes.add(process)
         if self.stopped_by:  # a signal came before the child was started
-            self.process.send_signal(self.stopped_by)
-        code = self.process.wait()
-        self.process = None
+            process.send_signal(self.stopped_by)
+        code = process.wait()
+        self.processes.discard(process)
         return 128 - code if code < 0 else code
 
     @contextmanager
@@ -63,8 +112,9 @@ class Child:
     def pass_on(self, number: int, _: FrameType | None) -> None:
         self.stopped_by = self.stopped_by or number
         # A terminal has sent this signal to the child already; passed on, it would come twice.
-        if self.process and not (signal.Signals(number).name in _TYPED and _in_foreground()):
-            self.process.send_signal(number)
+        if self.processes and not (signal.Signals(number).name in _TYPED and _in_foreground()):
+            for process in tuple(self.processes):
+                process.send_signal(number)
 
 
 _TYPED = ("SIGINT", "SIGHUP")

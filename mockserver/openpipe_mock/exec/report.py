@@ -1,7 +1,7 @@
 """Reports on what a client did under `exec`: text, JSON, JUnit and a page, all made from a verdict."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from html import escape
 from typing import Any
 
@@ -50,12 +50,17 @@ def _broken(verdict: Verdict, run: Run) -> Iterator[str]:
     """What broke in a run, and the command line that repeats it."""
     if run.variant:
         yield f"variant {run.name}: {run.variant.sentence}"
+        if run.variant.unless_named:
+            yield f"  this variant is off unless named: {run.variant.unless_named}"
     if run.differs:
         yield f"  {run.differs}"
     yield from _cut(f"  {lack}" for lack in run.lacks)
     if run.new:
         yield f"{'  ' if run.variant else ''}{_breaks(run)}:"
     yield from _cut(f"  {breach}" for breach in run.new)
+    for name, lines in _circumstances(run):
+        yield f"  {name}:"
+        yield from (f"    {line}" for line in lines)
     if run.variant:
         yield f"  again: {_again(verdict, run)}"
 
@@ -66,6 +71,19 @@ def _cut(lines: Iterable[str]) -> Iterator[str]:
     yield from every[:_MOST_SHOWN]
     if len(every) > _MOST_SHOWN:
         yield f"  … and {len(every) - _MOST_SHOWN} more"
+
+
+def _circumstances(run: Run) -> Iterator[tuple[str, Sequence[str]]]:
+    """What a client that broke under a variant printed and asked last: a name each, and lines."""
+    if not run.variant:
+        return
+    if run.tail:
+        yield "the end of what it printed", run.tail
+    if run.last:
+        last = run.last
+        lines = [f"{last.request} ({last.id})", *last.body.splitlines()]
+        answer = [line for line in last.answer.splitlines() if line.strip()]
+        yield "the last exchange", [*lines, f"answer {last.status}", *answer][:_MOST_SHOWN]
 
 
 def _breaks(run: Run) -> str:
@@ -95,9 +113,13 @@ def _again(verdict: Verdict, run: Run) -> str:
     return verdict.reproduce.replace("openpipe-mock exec", f"openpipe-mock exec{flag}", 1)
 
 
+def _title(verdict: Verdict) -> str:
+    return verdict.name or short(verdict.command, _MOST_OF_COMMAND)
+
+
 def _headline(verdict: Verdict) -> str:
     """The verdict in a sentence."""
-    first, command = verdict.first, short(verdict.command, _MOST_OF_COMMAND)
+    first, command = verdict.first, _title(verdict)
     if first.code:
         return f"{command} ended with {first.code}; {_asked(first.requests)}"
     tried = [run for run in verdict.runs if run.variant]
@@ -134,6 +156,7 @@ def exec_json(verdict: Verdict) -> str:
     """The whole verdict as JSON, for programs."""
     told = {
         "openpipe_mock": __version__,
+        "name": verdict.name or None,
         "command": verdict.command,
         "seed": verdict.seed,
         "exit_code": verdict.exit_code,
@@ -177,6 +200,8 @@ def _run_as_json(verdict: Verdict, run: Run) -> Json:
             }
             for warning in run.warnings
         ],
+        "tail": list(run.tail),
+        "last_exchange": run.last and asdict(run.last),
         "again": _again(verdict, run),
     }
 
@@ -187,12 +212,16 @@ def _run_as_json(verdict: Verdict, run: Run) -> Json:
 def exec_junit(verdict: Verdict) -> str:
     """A JUnit document for CI services, with one test case for each run."""
     cases = [_case(verdict, run) for run in verdict.runs]
-    return reporting.junit("openpipe-mock exec", cases, sum(run.seconds for run in verdict.runs))
+    return reporting.junit(_suite(verdict), cases, sum(run.seconds for run in verdict.runs))
+
+
+def _suite(verdict: Verdict) -> str:
+    return f"openpipe-mock exec {verdict.name}".rstrip()
 
 
 def _case(verdict: Verdict, run: Run) -> JUnitCase:
     output = "\n".join((_asked(run.requests), *(f"warning: {warning}" for warning in run.warnings)))
-    case = JUnitCase("openpipe-mock exec", run.name, output=output, seconds=run.seconds)
+    case = JUnitCase(_suite(verdict), run.name, output=output, seconds=run.seconds)
     if run.broke or (run.code and not run.differs):
         broken = _breaks(run) if run.new else f"ended with {run.code}"
         message = run.differs or next(iter(run.lacks), broken)
@@ -211,15 +240,14 @@ def exec_page(verdict: Verdict) -> str:
     if verdict.first.code or verdict.broken:
         state = "broken"
     facts = f"{_headline(verdict)}. Exit code {verdict.exit_code}, seed {verdict.seed}."
-    command = short(verdict.command, _MOST_OF_COMMAND)
-    return reporting.page(f"Client: {command}", state, _WORDS[state], facts, _body(verdict))
+    return reporting.page(f"Client: {_title(verdict)}", state, _WORDS[state], facts, _body(verdict))
 
 
 def _body(verdict: Verdict) -> Iterator[str]:
     for note in notes(verdict):
         yield f"<p>{mark('flaky', 'warning')}: {escape(note)}</p>"
     yield "<h2>Runs</h2>"
-    heads = ("", "run", "exit code", "requests", "breaks", "warnings", "seconds")
+    heads = ("", "run", "exit", "requests", "breaks", "warnings", "s")
     yield reporting.table(heads, map(_row, verdict.runs))
     yield from reporting.section("What broke", [_break(verdict, run) for run in verdict.broken], "Nothing.")
     yield from reporting.section("Warnings", [_warning(*each) for each in _told_once(verdict)], "None.")
@@ -249,6 +277,7 @@ def _break(verdict: Verdict, run: Run) -> str:
     facts = [Fact("Difference", run.differs)] if run.differs else []
     facts += [Fact("Required", lack) for lack in run.lacks]
     facts += [Fact("Contract", str(breach)) for breach in run.new]
+    facts += [Fact(name.capitalize(), "\n".join(lines), True) for name, lines in _circumstances(run)]
     facts.append(Fact("Again", _again(verdict, run), True, copy=True))
     return reporting.details(f"<code>{escape(run.name)}</code> {escape(_sentence(run))}", facts, opened=True)
 

@@ -6,20 +6,26 @@ is sent to this process alone is passed on.
 """
 
 import logging
+import shlex
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head
-from openpipe_mock.core.secrets import MASK, Mask
-from openpipe_mock.exec.child import Child
+from openpipe_mock.core.secrets import masked_words
+from openpipe_mock.core.wording import short
+from openpipe_mock.exec.child import Child, Output
 from openpipe_mock.exec.verdict import (
+    LastExchange,
     Run,
     Verdict,
     against_plain,
@@ -46,6 +52,8 @@ if TYPE_CHECKING:
 
 _MOST_SEEN = 50_000
 """Requests that a run keeps; later ones are only counted."""
+_MOST_SHOWN = 600
+"""Characters of a body that a report shows."""
 _NOT_PROXIED = "127.0.0.1,localhost"
 _KEYS = (OWN_KEY, OPENAI_KEY)
 _CONTROL_URL = "OPENPIPE_MOCK_CONTROL_URL"
@@ -57,9 +65,9 @@ class Job:
     """A command, the settings of its mock, and the variants that it runs under.
 
     `only` is the one variant under which it runs, in place of the plain run. With `forgiving`, what a client
-    breaks doesn't change the exit code. `reproduce` is the command line that runs it again. `cassette` is the
-    folder of recordings that answer first, if any; `record` says whether the first run makes them, from the
-    server at `upstream`.
+    breaks doesn't change the exit code. `reproduce` has the words that run it again. `jobs` is how many
+    variants are tried side by side. `name`: what reports call it. `cassette` is the folder of recordings that
+    answer first, if any; `record` says whether the first run makes them, from the server at `upstream`.
     `require_scripted`: each completion has to be scripted. `require_requests`: requests have to come.
     """
 
@@ -68,7 +76,9 @@ class Job:
     variants: tuple[Variant, ...] = ()
     only: Variant | None = None
     forgiving: bool = False
-    reproduce: str = ""
+    reproduce: tuple[str, ...] = ()
+    jobs: int = 1
+    name: str = ""
     cassette: Path | None = None
     record: Record = "none"
     upstream: str = UPSTREAM
@@ -101,40 +111,59 @@ Announce = Callable[[Variant, int, int], None]
 def run_command(job: Job, environment: Mapping[str, str], announce: Announce) -> Verdict:
     """Run a command plainly, and again under each variant. Raises CannotRun, CannotServe.
 
-    Variants are not tried after a plain run that fails or sends nothing, nor after a signal.
+    Variants are not tried after a plain run that fails or sends nothing, nor after a signal. What the command
+    prints under a variant is passed on once it has ended.
     """
     child, key, settings = Child(), (*job.settings.keys, DUMMY_KEY)[0], job.settings
     if job.require_scripted:  # else the mock doesn't count them where nothing is scripted
         settings = replace(settings, unscripted=settings.unscripted or "answer")
+    without_secrets = partial(masked_words, environment=environment, known=DUMMY_KEY)
+    told = threading.Lock()
 
-    def run(variant: Variant | None, *, first: bool = False) -> Run:
+    def run(variant: Variant | None, output: Output | None = None, *, first: bool = False) -> Run:
         service = _RecordingService(settings, variant, tape := job.tape(first=first))
         started = perf_counter()
         with mock_in_thread(service) as origin:
-            code = child.run(job.command, surroundings(origin, key, variant, environment))
+            led = surroundings(origin, key, variant, environment)
+            code = child.run(job.command, led, output, reads=job.jobs == 1 or output is None)
             seconds = perf_counter() - started
         missed = tuple(tape.missed) if tape else ()
         lacks = tuple(job.lacks(service.entries))
         return replace(_result(variant, code, seconds, service), missed=missed, lacks=lacks)
 
-    with _quiet(), child.passing_signals_on():
+    def varied(number: int, variant: Variant) -> Run | None:
+        if child.stopped_by:
+            return None
+        announce(variant, number, len(job.variants))
+        with closing(Output()) as output:
+            found = run(variant, output)
+            with told:
+                output.pass_on()
+            found = replace(found, tail=without_secrets(output.tail()))
+        return found if child.stopped_by else against_plain(found, runs[0])
+
+    with _quiet(), child.passing_signals_on(), ThreadPoolExecutor(job.jobs) as pool:
         runs = [plainly(run(job.only, first=True))]
-        for number, variant in enumerate(job.variants, 1):
-            if runs[0].code or runs[0].silent or child.stopped_by:
-                break
-            announce(variant, number, len(job.variants))
-            found = run(variant)
-            runs.append(found if child.stopped_by else against_plain(found, runs[0]))
-    without_keys = partial(_without_keys, environment=environment)
+        if not (runs[0].code or runs[0].silent):
+            runs += filter(None, pool.map(varied, count(1), job.variants))
     return Verdict(
-        without_keys(" ".join(job.command)),
+        " ".join(without_secrets(job.command)),
         tuple(runs),
         job.settings.seed,
-        without_keys(job.reproduce),
+        " ".join(map(shell_word, without_secrets(job.reproduce))),
         child.stopped_by,
         job.forgiving,
         1 + len(job.variants),
+        job.name,
     )
+
+
+def shell_word(word: str) -> str:
+    """A word as a shell reads it, on one line."""
+    if word.isprintable():
+        return shlex.quote(word)
+    plain = (char if char.isprintable() and char not in "\\'" else f"\\U{ord(char):08x}" for char in word)
+    return f"$'{''.join(plain)}'"
 
 
 class _RecordingService(Service):
@@ -227,12 +256,15 @@ def _result(variant: Variant | None, code: int, seconds: float, service: _Record
         tolerated=tolerated_places(judged),
         warnings=lapses(requests),
         unseen=service.unseen,
+        last=_exchange(entries[-1]) if entries else None,
     )
 
 
-def _without_keys(text: str, environment: Mapping[str, str]) -> str:
-    """The text with masks in place of whatever looks like a key and of the environment's real keys."""
-    for name in (*_KEYS, *OTHER_KEYS):
-        key = environment.get(name, "")
-        text = text.replace(key, MASK) if len(key) > 3 and key != DUMMY_KEY else text
-    return Mask(b"").text(text)
+def _exchange(entry: Entry) -> LastExchange:
+    request = f"{entry.method} {entry.path}"
+    return LastExchange(entry.id, request, entry.status, _begun(entry.body or b""), _begun(entry.answer))
+
+
+def _begun(body: bytes) -> str:
+    """The beginning of a body."""
+    return short(body[: 4 * _MOST_SHOWN].decode("utf-8", "replace"), _MOST_SHOWN)

@@ -31,6 +31,17 @@ class Breach:
 
 
 @dataclass(frozen=True, slots=True)
+class LastExchange:
+    """A request and its answer as reports show them: no secrets, and of long bodies the beginning."""
+
+    id: str
+    request: str
+    status: int
+    body: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One run of the command: its exit code, its seconds, and what the client did in it.
 
@@ -38,7 +49,8 @@ class Run:
     counts those that were not kept. `tolerated`: JSON pointers, with `*` for an index, of what exact
     validation would refuse. `lacks`: what was required of the run and is missing. `new` has the breaches that
     the plain run doesn't have. `differs` says how the exit code differs from the plain run's. `missed` says
-    which requests had no recording.
+    which requests had no recording. `tail` has the last lines that the command printed, of a run under a
+    variant, and `last` is the exchange that came last.
     """
 
     variant: Variant | None
@@ -53,6 +65,8 @@ class Run:
     tolerated: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
+    tail: tuple[str, ...] = ()
+    last: LastExchange | None = None
 
     @property
     def name(self) -> str:
@@ -74,7 +88,8 @@ class Verdict:
     """All runs of a command, the plain one first.
 
     `stopped_by` is the signal that ended them early, or 0. With `forgiving`, what a client breaks doesn't
-    change the exit code. `planned` is the number of runs that were intended.
+    change the exit code. `planned` is the number of runs that were intended. `name`: what reports call them
+    all together, "" for the command itself.
     """
 
     command: str
@@ -84,6 +99,7 @@ class Verdict:
     stopped_by: int = 0
     forgiving: bool = False
     planned: int = 1
+    name: str = ""
 
     @property
     def first(self) -> Run:

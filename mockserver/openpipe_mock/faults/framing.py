@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+import orjson
+
 Timed = tuple[float, bytes]
 """Seconds to wait, and the bytes to send then."""
 Framing = Callable[[Iterable[Timed]], Iterator[Timed]]
@@ -62,3 +64,53 @@ def with_crlf(pieces: Iterable[Timed]) -> Iterator[Timed]:
 def with_comments(pieces: Iterable[Timed]) -> Iterator[Timed]:
     """Send a comment before each event, as servers do to keep a connection alive."""
     return ((wait, b": keep-alive\n\n" + data) for wait, data in pieces)
+
+
+_DATA = b"data: "
+
+
+def without_space(pieces: Iterable[Timed]) -> Iterator[Timed]:
+    """Leave out the space behind `data:`, which the standard makes optional."""
+    return (
+        (wait, b"data:" + data[len(_DATA) :] if data.startswith(_DATA) else data) for wait, data in pieces
+    )
+
+
+def with_cr(pieces: Iterable[Timed]) -> Iterator[Timed]:
+    """End lines with CR alone."""
+    return ((wait, data.replace(b"\n", b"\r")) for wait, data in pieces)
+
+
+def in_data_lines(pieces: Iterable[Timed]) -> Iterator[Timed]:
+    """Spread the JSON of each event over several `data:` lines."""
+    for wait, data in pieces:
+        try:
+            spread = orjson.dumps(orjson.loads(data.removeprefix(_DATA)), option=orjson.OPT_INDENT_2)
+            yield wait, b"".join(_DATA + line + b"\n" for line in spread.split(b"\n")) + b"\n"
+        except orjson.JSONDecodeError:
+            yield wait, data
+
+
+def with_fields(pieces: Iterable[Timed]) -> Iterator[Timed]:
+    """Give each event an `id` and a `retry`."""
+    return (
+        (wait, b"id: %d\nretry: 3000\n%b" % (number, data)) for number, (wait, data) in enumerate(pieces, 1)
+    )
+
+
+def with_names(pieces: Iterable[Timed]) -> Iterator[Timed]:
+    """Give each event a name."""
+    return ((wait, b"event: message\n" + data) for wait, data in pieces)
+
+
+def with_lone_fields(pieces: Iterable[Timed]) -> Iterator[Timed]:
+    """Send a `retry` before each event, in a block without data."""
+    return ((wait, b"retry: 3000\n\n" + data) for wait, data in pieces)
+
+
+def with_mark(pieces: Iterable[Timed]) -> Iterator[Timed]:
+    """Begin with a byte order mark."""
+    mark = b"\xef\xbb\xbf"
+    for wait, data in pieces:
+        yield wait, mark + data
+        mark = b""

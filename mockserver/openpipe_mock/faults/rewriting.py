@@ -5,59 +5,36 @@ valid one. An answer that it doesn't apply to is returned as it is.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from math import fsum
 from typing import Any
-
-import orjson
 
 from openpipe_mock.answers.texts import split
 from openpipe_mock.answers.wire import token_logprob
 from openpipe_mock.core.reading import not_null
 from openpipe_mock.core.seeded import digest
+from openpipe_mock.faults.course import (
+    CALLING,
+    Change,
+    Course,
+    CourseChange,
+    Frame,
+    behind_role,
+    choice_numbers,
+    counting,
+    deltas_of,
+    finish_of,
+    in_choices,
+    in_chunks,
+    may_grow,
+    without_members,
+)
 
 Json = Any
-Change = Callable[[Json, int], Json]
-"""Takes an answer and a seed, returns an answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """An event of a stream. `chunk`: its JSON, None for `[DONE]`. `wait`: the seconds that pass before it."""
-
-    chunk: Json
-    wait: float = 0.0
-
-
-Course = Sequence[Frame]
-"""All events of a stream, in order."""
-CourseChange = Callable[[Course, int], Course]
-"""Takes the events of a stream and a seed, returns events."""
 
 
 # Changes of parts, made into changes of answers and streams.
-
-
-def in_choices(change: Callable[[Json], Json]) -> Change:
-    """Return the change of a completion that changes each of its choices."""
-    return lambda answer, _: {**answer, "choices": [change(choice) for choice in answer["choices"]]}
-
-
-def in_chunks(change: Callable[[Json], Json]) -> CourseChange:
-    """Return the change of a stream that changes each of its chunks."""
-
-    def changed(course: Course, _: int) -> Course:
-        return [
-            frame if frame.chunk is None else replace(frame, chunk=change(frame.chunk)) for frame in course
-        ]
-
-    return changed
-
-
-def in_deltas(change: Callable[[Json], Json]) -> CourseChange:
-    """Return the change of a stream that changes each choice of each chunk."""
-    return in_chunks(lambda chunk: {**chunk, "choices": [change(choice) for choice in chunk["choices"]]})
 
 
 def in_results(change: Callable[[Mapping[str, Json], Json, int], Json]) -> Change:
@@ -131,7 +108,22 @@ def bare_delta(choice: Json) -> Json:
 
 
 def null_choice(choice: Json) -> Json:
-    return _nulls_beside({**choice, "message": _nulls_beside(choice["message"], *_MESSAGE_NULLS)}, "logprobs")
+    nulls = _nulls_beside(
+        {**choice, "message": _nulls_beside(choice["message"], *_MESSAGE_NULLS)}, "logprobs"
+    )
+    return _null_bytes(nulls)
+
+
+def _null_bytes(choice: Json) -> Json:
+    """Set the bytes of each token to null where log probabilities are listed."""
+    listed = (choice.get("logprobs") or {}).get("content")
+    if not listed:
+        return choice
+    tokens = [
+        {**token, "bytes": None, "top_logprobs": [{**each, "bytes": None} for each in token["top_logprobs"]]}
+        for token in listed
+    ]
+    return {**choice, "logprobs": {**choice["logprobs"], "content": tokens}}
 
 
 def null_usage(answer: Json, _: int) -> Json:
@@ -143,7 +135,7 @@ def null_chunk(chunk: Json) -> Json:
     """Set all absent members of a chunk that may be null to null."""
     choices = [
         _nulls_beside(
-            {**choice, "delta": _nulls_beside(choice["delta"], "role", *_MESSAGE_NULLS)},
+            _null_bytes({**choice, "delta": _nulls_beside(choice["delta"], "role", *_MESSAGE_NULLS)}),
             *("logprobs", "finish_reason"),
         )
         for choice in chunk["choices"]
@@ -154,7 +146,13 @@ def null_chunk(chunk: Json) -> Json:
 _MORE = {"system_fingerprint": "fp_9b2f0c71de", "service_tier": "default"}
 _DETAILS = {
     "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": None},
-    "completion_tokens_details": {"reasoning_tokens": 0, "accepted_prediction_tokens": 0},
+    "completion_tokens_details": {
+        "reasoning_tokens": 0,
+        "accepted_prediction_tokens": 0,
+        "text_tokens": None,
+    },
+    "prompt_cache_hit_tokens": 0,
+    "prompt_cache_miss_tokens": 0,
 }
 
 
@@ -167,6 +165,7 @@ def more_members(answer: Json, seed: int) -> Json:
         return {
             **choice,
             "message": {**choice["message"], "annotations": []},
+            "matched_stop": None,
             "content_filter_results": {"hate": {"filtered": False, "severity": "safe"}},
             **({"criteria_results": judged_more} if results else {}),
         }
@@ -176,30 +175,58 @@ def more_members(answer: Json, seed: int) -> Json:
 
 
 def more_of_chunk(chunk: Json) -> Json:
-    choices = [{**choice, "content_filter_results": {}} for choice in chunk["choices"]]
+    further: Json = {"content_filter_results": {}, "matched_stop": None}
+    choices = [{**choice, **further} for choice in chunk["choices"]]
     return {**chunk, "choices": choices, **_MORE, "obfuscation": "k3Qx"}
 
 
 def without_usage(answer: Json, _: int) -> Json:
-    return _without(answer, "usage")
+    return without_members(answer, "usage")
 
 
 def uncounted(course: Course, _: int) -> Course:
     """Remove the chunk that counts tokens from a stream, and `usage` from the other chunks."""
     kept = [frame for frame in course if frame.chunk is None or not frame.chunk.get("usage")]
-    return in_chunks(lambda chunk: _without(chunk, "usage"))(kept, 0)
+    return in_chunks(lambda chunk: without_members(chunk, "usage"))(kept, 0)
 
 
 def without_logprobs(choice: Json) -> Json:
     return {**choice, "logprobs": None}
 
 
+def unnamed(answer: Json, _: int) -> Json:
+    """Empty the id and the model of a completion or a chunk, and set its time to 0."""
+    return {**answer, "id": "", "model": "", "created": 0}
+
+
 def bare_error(answer: Json, _: int) -> Json:
     """Remove all members of an error but `message` and `code`."""
-    return _without(answer, "issues", "error")
+    return without_members(answer, "issues", "error")
 
 
 # Criteria.
+
+
+def blank_explanation(members: Json) -> Json:
+    """Empty the explanation of a judgement or a result that has one."""
+    return {**members, "explanation": ""} if "explanation" in members else members
+
+
+def in_each_result(change: Callable[[Json], Json]) -> Change:
+    """Return the change of a completion that changes each result of a criterion and no score."""
+
+    def changed(choice: Json) -> Json:
+        results = choice.get("criteria_results")
+        changed = {name: change(each) for name, each in (results or {}).items()}
+        return {**choice, "criteria_results": changed} if results else choice
+
+    return in_choices(changed)
+
+
+def no_error(result: Json) -> Json:
+    """Add an error of 0 and no words to the result of a criterion that succeeded."""
+    return {**result, "errorCode": 0, "errorMessage": ""} if result["status"] == "success" else result
+
 
 FAILED = {"status": "error", "errorCode": 500, "errorMessage": "The criterion could not be judged."}
 
@@ -242,7 +269,7 @@ def _reversed_keys(members: Mapping[str, Json]) -> Json:
 
 def as_reward_model(answer: Json, seed: int) -> Json:
     """Make a judgement look like a trained reward model's: with tokens and without an explanation."""
-    return {**_without(answer, "explanation"), "usage": {"total_tokens": 120 + _drawn(seed) % 80}}
+    return {**without_members(answer, "explanation"), "usage": {"total_tokens": 120 + _drawn(seed) % 80}}
 
 
 def as_reward_models(answer: Json, seed: int) -> Json:
@@ -251,7 +278,7 @@ def as_reward_models(answer: Json, seed: int) -> Json:
         return answer
 
     def silent(results: Mapping[str, Json], _: Mapping[str, Json], __: int) -> Json:
-        return {name: _without(each, "explanation") for name, each in results.items()}
+        return {name: without_members(each, "explanation") for name, each in results.items()}
 
     names = answer["choices"][0]["criteria_results"]
     spent = {name: {"total_tokens": 120 + _drawn(seed, name) % 80} for name in names}
@@ -295,6 +322,8 @@ UNUSUAL = (
     " \N{ZERO WIDTH NO-BREAK SPACE}\N{CJK UNIFIED IDEOGRAPH-4E2D} \N{MATHEMATICAL BOLD CAPITAL A}"
     ' "quoted" \\ back </script> \x7f\t\r\n\x00 end'
 )
+LATIN = " \N{LATIN CAPITAL LETTER A WITH RING ABOVE} \N{WHITE HEAVY CHECK MARK}"
+"""Characters with a byte 0x85 in UTF-8, which Latin-1 reads as the end of a line."""
 SEVERAL_BYTES = " \N{EURO SIGN}\N{GRINNING FACE}\N{CJK UNIFIED IDEOGRAPH-4E2D}"
 LONG = 60_000
 """The least number of characters in a long text."""
@@ -310,6 +339,10 @@ def unusual(_: str) -> str:
 
 def of_several_bytes(_: str) -> str:
     return SEVERAL_BYTES
+
+
+def latin(_: str) -> str:
+    return LATIN
 
 
 def much_more(text: str) -> str:
@@ -342,10 +375,10 @@ def longer_texts(addition: _Addition) -> Change:
         choices, tokens = [], 0
         for choice in answer["choices"]:
             text = choice["message"].get("content")
-            more = _said_more(text, choice, addition) if _may_grow(text, choice["finish_reason"]) else ""
+            more = _said_more(text, choice, addition) if may_grow(text, choice["finish_reason"]) else ""
             tokens += len(split(more))
             choices.append(_grown(choice, more) if more else choice)
-        return {**_counting(answer, tokens), "choices": choices}
+        return {**counting(answer, tokens), "choices": choices}
 
     return changed
 
@@ -354,19 +387,6 @@ def _said_more(text: str, choice: Json, addition: _Addition) -> str:
     """What to add to a text; at most MOST_LIKELY characters where its tokens are listed."""
     more = addition(text)
     return more[:MOST_LIKELY] if (choice.get("logprobs") or {}).get("content") else more
-
-
-def _may_grow(text: str | None, finish_reason: str | None) -> bool:
-    return bool(text) and finish_reason == "stop" and not _is_json(str(text))
-
-
-def _is_json(text: str) -> bool:
-    """Whether a text is JSON, which an addition would break."""
-    try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return False
-    return True
 
 
 def _grown(choice: Json, more: str) -> Json:
@@ -384,29 +404,20 @@ def _also_likely(logprobs: Json, more: str) -> list[Json]:
     return [token_logprob(piece, len(listed[0]["top_logprobs"])) for piece in split(more)] if listed else []
 
 
-def _counting(answer: Json, tokens: int) -> Json:
-    """Add a number of tokens to the usage of an answer or a chunk."""
-    usage = answer.get("usage")
-    if not usage:
-        return answer
-    more = {name: usage[name] + tokens for name in ("completion_tokens", "total_tokens")}
-    return {**answer, "usage": {**usage, **more}}
-
-
 def longer_stream(addition: _Addition) -> CourseChange:
     """Return the change of a stream that adds to its texts, in chunks behind the last one of each text."""
 
     def changed(course: Course, _: int) -> Course:
         further, tokens = {}, 0
-        for number in _choice_numbers(course):
-            places = [place for place, choice in _deltas_of(course, number) if choice["delta"].get("content")]
+        for number in choice_numbers(course):
+            places = [place for place, choice in deltas_of(course, number) if choice["delta"].get("content")]
             text = "".join(course[place].chunk["choices"][0]["delta"]["content"] for place in places)
-            if _may_grow(text, _finish_of(course, number)):
+            if may_grow(text, finish_of(course, number)):
                 more = _said_more(text, course[places[-1]].chunk["choices"][0], addition)
                 tokens += len(split(more))
                 further[places[-1]] = list(_saying(course[places[-1]].chunk, more))
         frames = [each for place, frame in enumerate(course) for each in (frame, *further.get(place, ()))]
-        return in_chunks(lambda chunk: _counting(chunk, tokens))(frames, 0)
+        return in_chunks(lambda chunk: counting(chunk, tokens))(frames, 0)
 
     return changed
 
@@ -424,27 +435,6 @@ def _saying(chunk: Json, more: str) -> Iterator[Frame]:
 # Changes of streams. Each chunk of the mock has one choice or none.
 
 
-def _choice_numbers(course: Course) -> list[int]:
-    """The indices of a stream's choices, in the order in which they come."""
-    found = (choice["index"] for frame in course if frame.chunk for choice in frame.chunk["choices"])
-    return list(dict.fromkeys(found))
-
-
-def _deltas_of(course: Course, number: int) -> list[tuple[int, Json]]:
-    """The places of the chunks that have this choice alone, each with what it says of the choice."""
-    return [
-        (place, frame.chunk["choices"][0])
-        for place, frame in enumerate(course)
-        if frame.chunk and [choice["index"] for choice in frame.chunk["choices"]] == [number]
-    ]
-
-
-def _finish_of(course: Course, number: int) -> str | None:
-    """The finish reason of a choice."""
-    found = (choice.get("finish_reason") for _, choice in _deltas_of(course, number))
-    return next(filter(None, found), None)
-
-
 def with_role(choice: Json) -> Json:
     """Add the role to a delta."""
     return {**choice, "delta": {**choice["delta"], "role": "assistant"}}
@@ -452,23 +442,23 @@ def with_role(choice: Json) -> Json:
 
 def empty_first(course: Course, _: int) -> Course:
     """Put a chunk with an empty delta before the first one of each choice."""
-    firsts = {_deltas_of(course, number)[0][0] for number in _choice_numbers(course)}
+    firsts = {deltas_of(course, number)[0][0] for number in choice_numbers(course)}
 
-    def opened(place: int, frame: Frame) -> Iterator[Frame]:
+    def behind_role(place: int, frame: Frame) -> Iterator[Frame]:
         if place in firsts:
             [choice] = frame.chunk["choices"]
             yield Frame({**frame.chunk, "choices": [{**choice, "delta": {}, "logprobs": None}]}, frame.wait)
             frame = replace(frame, wait=0.0)
         yield frame
 
-    return [each for place, frame in enumerate(course) for each in opened(place, frame)]
+    return [each for place, frame in enumerate(course) for each in behind_role(place, frame)]
 
 
 def finish_with_text(course: Course, _: int) -> Course:
     """Move each choice's finish reason from its own chunk into the one with the choice's last piece."""
     frames: list[Frame | None] = list(course)
-    for number in _choice_numbers(course):
-        said = _deltas_of(course, number)
+    for number in choice_numbers(course):
+        said = deltas_of(course, number)
         if len(said) > 1 and not said[-1][1]["delta"]:
             (place, last), (end, final) = said[-2:]
             logprobs = last.get("logprobs") or final.get("logprobs")
@@ -478,12 +468,81 @@ def finish_with_text(course: Course, _: int) -> Course:
     return [frame for frame in frames if frame]
 
 
+THOUGHTS = ("The user asks something; ", "an answer is due.")
+"""What a model thinks before it answers, in pieces."""
+
+
+def reasoned(message: Json) -> Json:
+    return {**message, "reasoning_content": "".join(THOUGHTS)}
+
+
+def reasoned_stream(course: Course, _: int) -> Course:
+    """Let each choice think before it answers, in deltas that have no content."""
+    deltas = [{"reasoning_content": piece} for piece in THOUGHTS]
+    return behind_role(
+        course, {number: deltas for number in choice_numbers(course) if deltas_of(course, number)}
+    )
+
+
+def blank_pieces(course: Course, _: int) -> Course:
+    """Put a delta with an empty text behind each piece of text."""
+
+    def blank(frame: Frame) -> Iterator[Frame]:
+        yield frame
+        choices = frame.chunk["choices"] if frame.chunk else []
+        if len(choices) == 1 and choices[0]["delta"].get("content") and not choices[0].get("finish_reason"):
+            empty = {**choices[0], "delta": {"content": ""}, "logprobs": None}
+            yield Frame({**frame.chunk, "choices": [empty]})
+
+    return [each for frame in course for each in blank(frame)]
+
+
+def usage_with_finish(course: Course, _: int) -> Course:
+    """Move the usage of a stream from a chunk of its own into the last one with a finish reason."""
+    counted = [place for place, frame in enumerate(course) if frame.chunk and frame.chunk.get("usage")]
+    finished = [place for place, frame in enumerate(course) if frame.chunk and _finishes(frame.chunk)]
+    if len(counted) != 1 or not finished or course[counted[0]].chunk["choices"]:
+        return course
+    frames: list[Frame | None] = list(course)
+    last, usage = finished[-1], course[counted[0]].chunk["usage"]
+    frames[last], frames[counted[0]] = (
+        replace(course[last], chunk={**course[last].chunk, "usage": usage}),
+        None,
+    )
+    return [frame for frame in frames if frame]
+
+
+def _finishes(chunk: Json) -> bool:
+    return any(choice.get("finish_reason") for choice in chunk["choices"])
+
+
+def together(course: Course, _: int) -> Course:
+    """Put what comes of several choices in a row into one chunk."""
+    frames: list[Frame] = []
+    for frame in course:
+        if frames and _apart(frames[-1].chunk, frame.chunk):
+            last = frames.pop()
+            choices = [*last.chunk["choices"], *frame.chunk["choices"]]
+            frames.append(Frame({**last.chunk, "choices": choices}, last.wait + frame.wait))
+        else:
+            frames.append(frame)
+    return frames
+
+
+def _apart(one: Json, other: Json) -> bool:
+    """Whether two chunks have choices, and none of them in common."""
+    if not (one and other and one["choices"] and other["choices"]):
+        return False
+    numbers = {choice["index"] for choice in one["choices"]}
+    return numbers.isdisjoint(choice["index"] for choice in other["choices"])
+
+
 def without_choices(course: Course, _: int) -> Course:
     """Add chunks without choices to a stream: one at the beginning, one after the last chunk."""
     chunks = [place for place, frame in enumerate(course) if frame.chunk]
     if not chunks:
         return course
-    empty = Frame({**_without(course[chunks[0]].chunk, "usage"), "choices": []})
+    empty = Frame({**without_members(course[chunks[0]].chunk, "usage"), "choices": []})
     end = chunks[-1] + 1
     return [empty, *course[:end], empty, *course[end:]]
 
@@ -492,18 +551,11 @@ def without_done(course: Course, _: int) -> Course:
     return [frame for frame in course if frame.chunk is not None]
 
 
-_CALLING = ("tool_calls", "function_call")
-
-
 def stopping(choice: Json) -> Json:
     """Replace the finish reason of a choice that calls tools by `stop`."""
-    return {**choice, "finish_reason": "stop"} if choice.get("finish_reason") in _CALLING else choice
+    return {**choice, "finish_reason": "stop"} if choice.get("finish_reason") in CALLING else choice
 
 
 def _drawn(seed: int, *names: str) -> int:
     """A number that depends on the seed and the names, the same on every machine."""
     return int.from_bytes(digest(str(seed).encode(), *(name.encode() for name in names))[:6])
-
-
-def _without(members: Mapping[str, Json], *names: str) -> Json:
-    return {name: member for name, member in members.items() if name not in names}

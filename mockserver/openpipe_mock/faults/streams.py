@@ -74,9 +74,10 @@ def send_pieces(pieces: Iterable[Timed]) -> Iterator[Effect]:
         yield Piece(data)
 
 
-def send_plain(reply: Reply, framing: Framing = as_sent) -> Effects:
-    """Send a plain answer in the pieces of a framing, after a head with its length."""
-    yield Begin(reply.status, (*reply.headers, (b"content-length", b"%d" % len(reply.body))))
+def send_plain(reply: Reply, framing: Framing = as_sent, *, announced: bool = True) -> Effects:
+    """Send a plain answer in the pieces of a framing; the head has its length, if that is `announced`."""
+    length = ((b"content-length", b"%d" % len(reply.body)),) if announced else ()
+    yield Begin(reply.status, (*reply.headers, *length))
     yield from send_pieces(framing([(0.0, reply.body)]))
     return replace(reply, body=b"")
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
-from openpipe_mock.config.cassettes import USUAL, CassetteRules
+from openpipe_mock.config.cassettes import USUAL_RULES, CassetteRules
 from openpipe_mock.core.canonical import ordered
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.pointers import pointer_step, steps_of
@@ -58,7 +58,7 @@ class Asked:
 class Identity:
     """Tells whether two requests are the same by these rules."""
 
-    rules: CassetteRules = USUAL
+    rules: CassetteRules = USUAL_RULES
 
     @cached_property
     def ignored(self) -> list[list[str]]:

@@ -42,7 +42,9 @@ def with_journal(exchange: Effects, entry: Entry) -> Effects:
 
 def _is_stream(headers: HeaderList) -> bool:
     """Whether an answer is a stream of events."""
-    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
+    return any(
+        name == b"content-type" and value.lower().startswith(b"text/event-stream") for name, value in headers
+    )
 
 
 def finished(visit: Visit, reply: Reply, now: float) -> Reply:

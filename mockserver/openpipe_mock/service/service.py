@@ -38,6 +38,7 @@ from openpipe_mock.core.secrets import secret_members
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import quoted
 from openpipe_mock.faults.fault import Fault, with_fault
+from openpipe_mock.faults.headers import accepts_gzip, compressed
 from openpipe_mock.faults.kinds import Context
 from openpipe_mock.faults.magic import header_fault, model_fault
 from openpipe_mock.faults.selection import Sampler, select
@@ -300,13 +301,16 @@ def _responding(visit: Visit, body: Any) -> Reply | Effects:
         visit.entry.faults.append(fault.describe())
         visit.entry.struck = fault.place
     exchange = _engine(visit, body)
-    for wrap in _wrappers(visit, fault, streams):
+    for wrap in _wrappers(visit, fault, streams, body):
         exchange = wrap(exchange)
     return exchange
 
 
-def _wrappers(visit: Visit, fault: Fault | None, streams: bool) -> list[_Wrapper]:
-    """What stands around the exchange that answers, innermost first: the fault or variant, the journal."""
+def _wrappers(visit: Visit, fault: Fault | None, streams: bool, body: Any) -> list[_Wrapper]:
+    """What stands around the exchange that answers, innermost first: the fault or variant, the journal.
+
+    Around the journal, which keeps what it can read, stands what compresses.
+    """
     settings, entry = visit.settings, visit.entry
     journal = partial(with_journal, entry=entry)
     if fault is None and not settings.variant:
@@ -314,7 +318,9 @@ def _wrappers(visit: Visit, fault: Fault | None, streams: bool) -> list[_Wrapper
     refusing, count = partial(refused, visit), visit.memory.count
     context = Context(entry.endpoint, streams, settings.pace, refusing, count, str(fault or ""))
     if fault is None:
-        return [partial(with_variant, variant=variant_named(settings.variant), context=context), journal]
+        variant = variant_named(settings.variant)
+        packing = [compressed] if variant.compresses and accepts_gzip(visit.head.headers) else []
+        return [partial(with_variant, variant=variant, context=context, asked=body), journal, *packing]
     return [partial(with_fault, fault=fault, context=context), journal]
 
 

@@ -24,7 +24,9 @@ _NOTE = "openpipe_note"
 
 def pytest_configure(config: pytest.Config) -> None:
     words = "run the test plainly and again under the first N variants, or under those named"
-    config.addinivalue_line("markers", f"{_VARIANT_MARKER}(N | *names): {words} (docs/variants.md)")
+    config.addinivalue_line(
+        "markers", f"{_VARIANT_MARKER}(N | *names, without=[]): {words} (docs/variants.md)"
+    )
 
 
 def variant_ids(marker: pytest.Mark) -> tuple[str, ...]:
@@ -34,18 +36,19 @@ def variant_ids(marker: pytest.Mark) -> tuple[str, ...]:
     """
     from openpipe_mock.faults import variants
 
-    asked = marker.args
-    if marker.kwargs or not asked:
+    asked, left_out = marker.args, marker.kwargs.get("without", ())
+    if marker.kwargs.keys() - {"without"} or not asked or isinstance(left_out, str):
         raise ValueError(
-            f"the marker {_VARIANT_MARKER} takes a number of variants or their names, "
-            f"as in {_VARIANT_MARKER}(5)."
+            f"the marker {_VARIANT_MARKER} takes a number of variants or their names, and a list `without`, "
+            f'as in {_VARIANT_MARKER}(5, without=["ties"]).'
         )
     if all(isinstance(each, str) for each in asked):
-        return ("", *(variants.variant_named(name).name for name in asked))
+        names = () if asked == ("all",) else asked
+        return ("", *(variant.name for variant in variants.chosen(names=names, without=left_out)))
     [number, *others] = asked
     if others or isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise ValueError(f"the marker {_VARIANT_MARKER} takes one number from 0, or names; it got {asked}.")
-    return ("", *(variant.name for variant in variants.first(number)))
+    return ("", *(variant.name for variant in variants.chosen(number, without=left_out)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

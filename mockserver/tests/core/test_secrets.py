@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from openpipe_mock.core.secrets import MASK, Mask, is_secret, masked, may_hide, secret_headers
+from openpipe_mock.core.secrets import MASK, Mask, is_secret, masked, masked_words, may_hide, secret_headers
 from openpipe_mock.payloads.vectors import printed
 
 Json = Any
@@ -364,3 +364,47 @@ def test_a_sentence_about_a_secret_quotes_nothing() -> None:
     told = '/metadata/api_key: expected a number, got the string "hun\\"ter2".'
     assert Mask(b"").sentence(told) == '/metadata/api_key: expected a number, got the string "***".'
     assert Mask(TOKEN).sentence('/a: got "op-private-1", "b"') == '/a: got "***", "b"'
+
+
+# Command lines.
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["--api-key=hunter22"], ["--api-key=***"]),
+        (["--api-key", "hunter22"], ["--api-key", "***"]),
+        (["--token", "hunter22", "--verbose"], ["--token", "***", "--verbose"]),
+        (["--token", "--verbose"], ["--token", "--verbose"]),
+        (["--access_token=a b"], ["--access_token=***"]),
+        (["--password", 'it\'s "quoted"'], ["--password", "***"]),
+        (["https://ada:hunter22@host/path"], ["https://***@host/path"]),
+        (["curl", "-u", "ada:hunter22", "https://host"], ["curl", "-u", "***", "https://host"]),
+        (["https://host/?api_key=hunter22&n=1"], ["https://host/?api_key=***"]),
+        (["-H", "x-api-key: hunter22"], ["-H", "x-api-key: ***"]),
+        (["-H", "Authorization: Bearer hunter22hunter22"], ["-H", "Authorization: Bearer ***"]),
+        (["env", "API_KEY=hunter22", "npm"], ["env", "API_KEY=***", "npm"]),
+        (["sh", "-c", "npm test --token hunter22 -v"], ["sh", "-c", "npm test --token *** -v"]),
+        (["sh", "-c", "MY_TOKEN=hunter22 npm test"], ["sh", "-c", "MY_TOKEN=***"]),
+        (["python", "-c", "secret = 'hunter22'"], ["python", "-c", "secret = '***'"]),
+        (["echo", "from-env-1"], ["echo", "***"]),
+        (["say", "sk-abcdefgh"], ["say", "***"]),
+    ],
+)
+def test_a_command_line_shows_no_secret(words: list[str], shown: list[str]) -> None:
+    environment = {"MY_TOKEN_1": "from-env-1", "OPENAI_API_KEY": "op-local", "PATH": "/usr/bin"}
+    assert list(masked_words(words, environment, "op-local")) == shown
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["npm", "test", "--", "-k", "keyboard", "--keyboard", "x", "--tokens-per-minute", "5"],
+        ["pytest", "-k", "test_token or test_key", "/usr/bin", "a:b", "key"],
+        ["python", "-c", 'key = {"authorization": "Bearer " + KEY}\nask(key, token=TOKEN)'],
+        ["--user", "ada", "https://host:80/a@b", "op-local"],
+    ],
+)
+def test_other_words_of_a_command_line_stay(words: list[str]) -> None:
+    environment = {"MY_TOKEN_1": "from-env-1", "OPENAI_API_KEY": "op-local", "PATH": "/usr/bin"}
+    assert list(masked_words(words, environment, "op-local")) == words

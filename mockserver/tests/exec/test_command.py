@@ -1,5 +1,6 @@
 """`openpipe-mock exec` as a user runs it: its words, its exit code, its reports, and signals."""
 
+import html
 import json
 import os
 import pty
@@ -95,6 +96,7 @@ def test_a_client_that_breaks_it(run: Running) -> None:
     assert "/temprature" in forgiven.stderr
 
 
+SIX = "kept-index,errored-criterion, no-done,too-many-requests,bare,reward-model"
 NAMES = ("client.html", "client.xml", "client.json")
 
 
@@ -103,7 +105,7 @@ def varied(tmp_path_factory: pytest.TempPathFactory) -> Varied:
     """A run of a client that breaks under variants, and the folder with its reports."""
     folder = tmp_path_factory.mktemp("varied")
     script = "assert 'explanation' in ask('/criteria/judge', GOOD)"
-    words = ["--answers", "2", "--seed", "7", "--variants", "6"]
+    words = ["--answers", "2", "--seed", "7", "--variants", SIX, "--name", "The judge"]
     words += [word for name in NAMES for word in ("--report", name)]
     return started(*words, *client(script), folder=folder), folder
 
@@ -178,7 +180,7 @@ def test_a_command_that_keeps_old_results(run: Running) -> None:
     done = run("--quiet", "--variants", "2", *client(script))
     assert done.returncode == 0
     assert (
-        "openpipe-mock: warning: no request came under kept-index and errored-criterion:"
+        f"openpipe-mock: warning: no request came under {VARIANTS[0].name} and {VARIANTS[1].name}:"
         " nothing was tested there; does the command keep old results?\n"
     ) in done.stderr
 
@@ -219,6 +221,9 @@ def test_more_variants_than_there_are(run: Running) -> None:
         (["--", ""], 2, "there is no COMMAND; write it behind --"),
         (["--variant", "no-dnoe", "--", "true"], 2, 'there is no variant "no-dnoe". Did you mean "no-done"?'),
         (["--variant", "crlf", "--variants", "2", "--", "true"], 2, "exclude each other"),
+        (["--variants", "crlf,no-dnoe", "--", "true"], 2, 'there is no variant "no-dnoe". Did you mean'),
+        (["--variants", "2", "--except", "no-dnoe", "--", "true"], 2, 'there is no variant "no-dnoe".'),
+        (["--except", "crlf", "--", "true"], 2, "--except leaves something out of --variants"),
         (["--report", "report.txt", "--", "true"], 2, "report.txt ends in none of .html, .xml, .json"),
         (["--report", "nowhere/a.html", "--", "true"], 2, "there is no folder"),
         (["--config", "missing.yaml", "--", "true"], 2, "cannot read the config file missing.yaml: No such"),
@@ -340,11 +345,20 @@ def test_reports_are_written(varied: Varied) -> None:
     assert done.returncode == 90
     page, junit, told = ((folder / name).read_text("utf-8") for name in NAMES)
     assert "reward-model" in page
+    assert "<title>Client: The judge</title>" in page
     suite = fromstring(junit)[0]
+    assert suite.get("name") == "openpipe-mock exec The judge"
     assert (suite.get("tests"), suite.get("failures")) == ("7", "2")
     broken = ["too-many-requests", "reward-model"]
     content = json.loads(told)
-    assert content["exit_code"] == 90
+    assert (content["exit_code"], content["name"]) == (90, "The judge")
+    last = next(each for each in content["runs"] if each["name"] == "reward-model")
+    assert last["tail"][-1].startswith("AssertionError")
+    assert last["last_exchange"]["request"] == "POST /api/v1/criteria/judge"
+    assert json.loads(last["last_exchange"]["answer"])["usage"]
+    for text in (page, junit):
+        assert "AssertionError" in text
+        assert "POST /api/v1/criteria/judge (default-1)" in text
     assert [each["name"] for each in content["runs"] if each["broke"]] == broken
 
 
@@ -382,6 +396,60 @@ def test_nobody_has_to_read_what_it_says(tmp_path: Path) -> None:
     os.close(writing)
     assert done.returncode == 3
     assert json.loads((tmp_path / "a.json").read_text())["exit_code"] == 3
+
+
+def test_variants_are_tried_side_by_side(run: Running, tmp_path: Path) -> None:
+    """Each waits until the other has begun, which none does that is tried alone."""
+    script = f"""
+ask('/criteria/judge', GOOD)
+if name := os.environ["OPENPIPE_MOCK_VARIANT"]:
+    open({str(tmp_path)!r} + "/" + name, "w")
+    import time
+    for _ in range({round(PATIENCE * 20)}):
+        if all(os.path.exists({str(tmp_path)!r} + "/" + each) for each in ("crlf", "bare")):
+            break
+        time.sleep(0.05)
+    else:
+        sys.exit("alone")
+    print("told by", name, "to the end of standard input", repr(sys.stdin.read()))
+"""
+    done = run("--variants", "crlf,bare", "--jobs", "2", *client(script))
+    assert done.returncode == 0
+    assert sorted(done.stdout.splitlines()) == [
+        f"told by {name} to the end of standard input ''" for name in ("bare", "crlf")
+    ]
+
+
+def test_variants_are_left_out(run: Running) -> None:
+    done = run("--variants", "all", "--except", "crlf, bare", "--except", "ties", "--", "true")
+    assert f"{len(VARIANTS) - 3} variants not tried" in done.stderr
+
+
+SECRETS = ("hunter22", "pa'ss", "s3cret", 'tok"en', "q-value", "header-1", "from-env-1", "literal")
+
+
+def test_no_report_shows_a_secret_of_the_command_line(
+    run: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, quoted, login, token, query, header, variable, literal = SECRETS
+    script = f"""
+secret = {literal!r}
+ask('/criteria/judge', GOOD)
+if os.environ["OPENPIPE_MOCK_VARIANT"]:
+    sys.exit("it failed with " + {variable!r})
+"""
+    monkeypatch.setenv("MY_TOKEN_1", variable)
+    words = [f"--api-key={key}", "--password", quoted, f"https://user:{login}@host/", "--token", token]
+    words += [f"https://host/?api_key={query}", f"x-api-key: {header}", variable]
+    reports = ("a.html", "a.xml", "a.json")
+    flags = [word for name in reports for word in ("--report", name)]
+    done = run(*flags, "--variants", "crlf", *client(script), *words)
+    assert done.returncode == 90
+    said_by_us = said(done)
+    for text in (said_by_us, *((tmp_path / name).read_text("utf-8") for name in reports)):
+        found = [secret for secret in SECRETS if secret in html.unescape(text).replace("'\"'\"'", "'")]
+        assert found == []
+    assert "--api-key=" in said_by_us
 
 
 def test_no_report_holds_a_real_key(run: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -444,7 +512,7 @@ def test_a_page_on_which_nothing_is_wrong() -> None:
 
 def test_junit_holds_whatever_was_seen() -> None:
     suite = fromstring(clientreport.exec_junit(VERDICT))[0]
-    assert [case.get("name") for case in suite] == ["plain", "kept-index"]
+    assert [case.get("name") for case in suite] == ["plain", VARIANTS[0].name]
     assert [case.find("failure") is not None for case in suite] == [True, True]
     assert clientreport.exec_junit(GOOD).count("<failure") == 0
     failed = Verdict("x", (Run(None, 3, 1.0, {}),), 0, "")
@@ -457,13 +525,13 @@ def test_json_says_all_of_it() -> None:
     plain, varied = told["runs"]
     assert (plain["variant"], varied["variant"]["seed"]) == (None, VARIANTS[0].seed)
     assert [each["new"] for each in (*plain["violations"], *varied["violations"])] == [True, False]
-    assert varied["again"] == "openpipe-mock exec --variant kept-index -- npm test"
+    assert varied["again"] == f"openpipe-mock exec --variant {VARIANTS[0].name} -- npm test"
     assert plain["warnings"][0]["rule"] == CONDUCT_RULES[0].name
 
 
 def test_the_text_says_what_a_run_did_not_keep_and_each_rule_once() -> None:
     text = "\n".join(clientreport.exec_text(VERDICT))
-    assert "kept-index: 5 requests came behind those that a run keeps" in text
+    assert f"{VARIANTS[0].name}: 5 requests came behind those that a run keeps" in text
     assert text.count(CONDUCT_RULES[0].sentence) == 1
     assert "1 variant not tried: they would test nothing" in text
 
@@ -492,7 +560,9 @@ def test_runs_under_variants_that_asked_nothing_are_named_in_reports() -> None:
 
 def test_a_rule_that_a_variant_alone_shows_names_it() -> None:
     verdict = Verdict("x", (Run(None, 0, 1.0, {}), VARIED), 0, "openpipe-mock exec -- x", planned=2)
-    assert f"warning (kept-index): {CONDUCT_RULES[0].name}: " in "\n".join(clientreport.exec_text(verdict))
+    assert f"warning ({VARIANTS[0].name}): {CONDUCT_RULES[0].name}: " in "\n".join(
+        clientreport.exec_text(verdict)
+    )
 
 
 def test_many_breaks_are_cut_short_in_the_text_alone() -> None:
@@ -519,12 +589,16 @@ def test_the_page_says_what_is_said_where_nothing_is_tested() -> None:
     assert shown.splitlines() == [f"openpipe-mock: {line}" for line in clientreport.exec_text(SILENT)]
 
 
+THREE = "kept-index,errored-criterion,no-done"
+
+
 def test_the_pages_output_is_what_it_prints(tmp_path: Path) -> None:
     script, shown, _ = (block.code for block in blocks(PAGE) if block.language in ("python", "text"))
     (tmp_path / "client.py").write_text(script)
-    words = ["--validation", "lenient", "--variants", "3", "--", "python", "client.py"]
+    words = ["--validation", "lenient", "--variants", THREE, "--", "python", "client.py"]
     assert f"openpipe-mock exec {' '.join(words)}" in PAGE
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = finished([*COMMAND, *words], {"PYTHONPATH": str(ROOT), "PATH": path}, cwd=tmp_path)
-    assert said(done).splitlines() == shown.splitlines()
+    lines = said(done).replace(f"{tmp_path}/", "").splitlines()
+    assert [line for line in lines if set(line[14:]) - set(" ~^")] == shown.splitlines()
     assert f"ends with {done.returncode}" in PAGE

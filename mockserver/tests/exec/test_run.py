@@ -19,7 +19,7 @@ from openpipe_mock.exec.child import PASSED_ON, CannotRun, Child
 from openpipe_mock.exec.report import exec_text
 from openpipe_mock.exec.run import Job, run_command
 from openpipe_mock.exec.verdict import BROKE, Verdict
-from openpipe_mock.faults.variants import VARIANTS, first, variant_named
+from openpipe_mock.faults.variants import VARIANTS, chosen, variant_named
 from openpipe_mock.server.server import CannotServe
 from openpipe_mock.testing import live as liveserver
 from openpipe_mock.testing.conduct import Lapse
@@ -80,7 +80,7 @@ def test_each_completion_may_have_to_be_scripted() -> None:
 
 
 def test_where_nothing_is_scripted_none_is() -> None:
-    verdict = run(f"{CHAT}chat('Hi'); chat('Hi')", require_scripted=True, variants=first(1))
+    verdict = run(f"{CHAT}chat('Hi'); chat('Hi')", require_scripted=True, variants=chosen(1))
     assert [len(each.lacks) for each in verdict.runs] == [2, 0]
     assert verdict.first.lacks[0] == "no script answers default-1: none is there"
     refusing = Settings(unscripted="refuse")
@@ -237,12 +237,12 @@ ask('/criteria/judge', BAD)
 def test_a_command_runs_again_under_each_variant() -> None:
     announced: list[tuple[str, int, int]] = []
     verdict = run_command(
-        job("ask('/criteria/judge', GOOD)", variants=first(3)),
+        job("ask('/criteria/judge', GOOD)", variants=VARIANTS[:3]),
         clean(),
         lambda variant, number, total: announced.append((variant.name, number, total)),
     )
-    assert [run.name for run in verdict.runs] == ["plain", *(variant.name for variant in first(3))]
-    assert announced == [(variant.name, number, 3) for number, variant in enumerate(first(3), 1)]
+    assert [run.name for run in verdict.runs] == ["plain", *(variant.name for variant in VARIANTS[:3])]
+    assert announced == [(variant.name, number, 3) for number, variant in enumerate(VARIANTS[:3], 1)]
     assert (verdict.exit_code, verdict.broken, verdict.planned) == (0, (), 4)
 
 
@@ -314,14 +314,14 @@ for _ in range(2):
 
 
 def test_a_command_that_asks_nothing_is_not_run_under_variants() -> None:
-    verdict = run("", variants=first(3))
+    verdict = run("", variants=VARIANTS[:3])
     assert (len(verdict.runs), verdict.planned, verdict.exit_code) == (1, 4, 0)
     assert verdict.first.silent
 
 
 def test_a_command_whose_requests_are_only_counted_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_SEEN", 0)
-    verdict = run("ask('/criteria/judge', GOOD)", variants=first(1))
+    verdict = run("ask('/criteria/judge', GOOD)", variants=VARIANTS[:1])
     assert [(run.silent, run.unseen) for run in verdict.runs] == [(False, 1), (False, 1)]
 
 
@@ -351,9 +351,9 @@ for number in range(3):
 
 def test_real_keys_are_never_told() -> None:
     environment = {"OPENPIPE_API_KEY": "real-and-secret", "OPENAI_API_KEY": "ab"}
-    verdict = run("# real-and-secret ab sk-abcdefgh", environment, reproduce="run real-and-secret")
+    verdict = run("# real-and-secret ab sk-abcdefgh", environment, reproduce=("run", "real-and-secret"))
     assert f"# {MASK} ab {MASK}" in verdict.command
-    assert verdict.reproduce == f"run {MASK}"
+    assert verdict.reproduce == f"run '{MASK}'"
 
 
 # Signals. What a process does that gets them is tested with the command.

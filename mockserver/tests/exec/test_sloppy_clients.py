@@ -1,9 +1,12 @@
 """Clients with one fault each, what is meant to catch it, and the correct client that nothing catches."""
 
+import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from openpipe_mock.exec.run import Job, mock_in_thread, run_command, surrounding
 from openpipe_mock.exec.verdict import BROKE, Run, Verdict
 from openpipe_mock.faults.fault import Fault
 from openpipe_mock.faults.kinds import ErrorAnswer
-from openpipe_mock.faults.variants import VARIANTS, variant_named
+from openpipe_mock.faults.variants import ONLY_NAMED, VARIANTS, variant_named
 from openpipe_mock.service.service import Service
 from openpipe_mock.testing.border import DUMMY_KEY
 from tests.environments import TESTS
@@ -25,6 +28,7 @@ pytestmark = pytest.mark.slow
 
 CLIENTS = TESTS / "clients" / "sloppy"
 CORRECT = CLIENTS / "correct.py"
+SIDE_BY_SIDE = 6
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,49 @@ TABLE = (
     Caught("latin_texts.py", "unusual-text"),
     Caught("short_texts.py", "long-text"),
     Caught("openai_errors.py", "bare-errors"),
+    Caught("wants_a_space.py", "no-space"),
+    Caught("opening_has_no_arguments.py", "whole-calls"),
+    Caught("calls_one_by_one.py", "interleaved-calls"),
+    Caught("one_call.py", "two-calls"),
+    Caught("content_in_each_delta.py", "reasoning"),
+    Caught("listed_is_called.py", "empty-calls"),
+    Caught("id_if_there.py", "null-in-calls"),
+    Caught("id_unless_null.py", "empty-in-calls"),
+    Caught("text_or_calls.py", "text-beside-calls"),
+    Caught("null_beside_calls.py", "empty-content"),
+    Caught("finds_arguments.py", "other-arguments"),
+    Caught("charset_of_the_header.py", "no-charset"),
+    Caught("type_is_json.py", "charset"),
+    Caught("json_in_each_line.py", "several-data-lines"),
+    Caught("knows_no_cr.py", "cr"),
+    Caught("knows_data_alone.py", "event-fields"),
+    Caught("role_comes_alone.py", "all-at-once"),
+    Caught("one_choice_a_chunk.py", "choices-together"),
+    Caught("empty_is_the_end.py", "empty-pieces"),
+    Caught("usage_comes_last.py", "usage-with-finish"),
+    Caught("keeps_by_id.py", "unnamed"),
+    Caught("finds_choices.py", "spaced-json"),
+    Caught("reads_raw_texts.py", "escaped-json"),
+    Caught("id_comes_first.py", "reversed-json"),
+    Caught("reads_by_length.py", "chunked"),
+    Caught("asks_for_gzip.py", "compressed"),
+    Caught("short_timeout.py", "slow-start"),
+    Caught("impatient_judge.py", "slow-judge"),
+    Caught("first_word.py", "empty-explanation"),
+    Caught("code_means_failed.py", "error-beside-score"),
+    Caught("knows_no_names.py", "event-names"),
+    Caught("blank_is_an_event.py", "lone-fields"),
+    Caught("knows_no_mark.py", "byte-order-mark"),
+    Caught("joins_names.py", "repeated-names"),
+    Caught("counts_from_zero.py", "call-from-one"),
+    Caught("type_in_lower_case.py", "other-case"),
+    Caught("content_is_text.py", "refusal"),
+    Caught("texts_are_whole.py", "cut-off"),
+    Caught("some_text.py", "content-filter"),
+    Caught("wants-a-space.mjs", "no-space"),
+    Caught("listed-is-called.mjs", "empty-calls"),
+    Caught("spreads-pieces.mjs", "null-in-calls"),
+    Caught("one-line-of-data.mjs", "several-data-lines"),
     Caught("ignores_retry_after.py", "too-many-requests", rule="ignored-retry-after"),
     Caught("hammers.py", rule="hammered-after-429", settings=Settings(faults=(BUSY,))),
     Caught("retries_400.py", rule="retried-a-400"),
@@ -116,21 +163,47 @@ def tried(
     """The verdict on a client, after its plain run, under these variants."""
     chosen = tuple(map(variant_named, variants))
     environment = {**clean(), "PATH": os.environ["PATH"]}
-    return run_command(Job(command, settings or Settings(), chosen), environment, lambda *_: None)
+    job = Job(command, settings or Settings(), chosen, jobs=SIDE_BY_SIDE if len(chosen) > 1 else 1)
+    return run_command(job, environment, lambda *_: None)
 
 
 def rules(run: Run) -> list[str]:
     return [warning.rule.name for warning in run.warnings]
 
 
-@pytest.mark.parametrize("caught", TABLE, ids=str)
-def test_a_sloppy_client_is_caught_by_what_is_meant_for_it(caught: Caught, command: Command) -> None:
-    for _ in range(ATTEMPTS):  # a busy system joins single bytes again
+Verdicts = Mapping[str, Verdict]
+
+
+@pytest.fixture(scope="module")
+def verdicts(command: Command) -> Verdicts:
+    """What is found of each client of the table. Most of it is waiting, so several are tried at once."""
+
+    def verdict(caught: Caught) -> Verdict:
         variants = [caught.variant] if caught.variant else []
-        verdict = tried(command(CLIENTS / caught.client), variants, caught.settings)
-        plain, last = verdict.first, verdict.runs[-1]
-        if caught.variant != "single-bytes" or last.broke:
-            break
+        for _ in range(ATTEMPTS):  # a busy system joins single bytes again
+            found = tried(command(CLIENTS / caught.client), variants, caught.settings)
+            if caught.variant != "single-bytes" or found.runs[-1].broke:
+                break
+        return found
+
+    with quiet(), ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        return dict(zip(map(str, TABLE), pool.map(verdict, TABLE), strict=True))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Context in which runs that are side by side may put back each other's levels of logging."""
+    loggers = [logging.getLogger(name) for name in ("openpipe_mock", "uvicorn")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+@pytest.mark.parametrize("caught", TABLE, ids=str)
+def test_a_sloppy_client_is_caught_by_what_is_meant_for_it(caught: Caught, verdicts: Verdicts) -> None:
+    verdict = verdicts[str(caught)]
+    plain, last = verdict.first, verdict.runs[-1]
     assert plain.code == 0
     if caught.pointer:
         assert [breach.violation.partition(": ")[0] for breach in plain.breaches] == [caught.pointer]
@@ -148,7 +221,8 @@ def test_a_sloppy_client_is_caught_by_what_is_meant_for_it(caught: Caught, comma
 def test_the_table_has_each_client_and_each_variant() -> None:
     there = {path.name for path in CLIENTS.iterdir() if path.is_file()} - {CORRECT.name}
     assert {caught.client for caught in TABLE} == there
-    assert {caught.variant for caught in TABLE} - {""} == {variant.name for variant in VARIANTS}
+    every = {variant.name for variant in (*VARIANTS, *ONLY_NAMED)}
+    assert {caught.variant for caught in TABLE} - {""} == every
 
 
 def test_the_correct_client_is_caught_by_nothing(command: Command) -> None:

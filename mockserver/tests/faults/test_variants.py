@@ -1,6 +1,7 @@
 """Variants: within the contract for whatever is asked, unlike the usual, and the same each time."""
 
 import json
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -22,7 +23,7 @@ from openpipe_mock.core.strictjson import parse
 from openpipe_mock.faults import rewriting, variants
 from openpipe_mock.faults.framing import MOST_PAUSES, MOST_SINGLE, PAUSE, one_by_one
 from openpipe_mock.faults.kinds import Context
-from openpipe_mock.faults.variants import VARIANTS, Variant, variant_named, with_variant
+from openpipe_mock.faults.variants import ONLY_NAMED, VARIANTS, Variant, variant_named, with_variant
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import DIALECT
@@ -39,7 +40,8 @@ CHAT = f"{BASE}/chat/completions"
 PAGE = ROOT / "docs" / "variants.md"
 CRITERIA = sent_with(op_criteria=["helpful", "polite"])
 
-by_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+EVERY = (*VARIANTS, *ONLY_NAMED)
+by_variant = pytest.mark.parametrize("variant", EVERY, ids=lambda variant: variant.name)
 
 
 class Counting:
@@ -87,6 +89,16 @@ class Answered:
         return [parse(event.data.encode()) for event in read.events if event.data != eventstream.DONE_DATA]
 
     @property
+    def headers(self) -> dict[bytes, bytes]:
+        begun = next((effect for effect in self.effects if isinstance(effect, Begin)), None)
+        return dict(begun.headers if begun else self.reply.headers)
+
+    @property
+    def sent(self) -> tuple[Json, ...]:
+        """All that a client can tell one answer from another by."""
+        return self.reply.status, self.headers, self.pieces, self.text, self.waits
+
+    @property
     def waits(self) -> float:
         return sum(effect.seconds for effect in self.effects if isinstance(effect, Wait))
 
@@ -112,7 +124,7 @@ def ask(
         endpoint = {JUDGE: "judge", CHAT: "chat"}.get(path, "other")
         refused = partial(refusal, path=path)
         context = Context(endpoint, False, Pace(), refused, count or seen_before(found))
-        exchange = with_variant(exchange, found, context)
+        exchange = with_variant(exchange, found, context, body)
     return Answered(exchange, body)
 
 
@@ -133,10 +145,13 @@ def joined(chunks: list[Json]) -> dict[int, Json]:
     found: dict[int, Json] = {}
     for chunk in chunks:
         for choice in chunk["choices"]:
-            said = found.setdefault(choice["index"], {"content": "", "arguments": "", "finish": None})
+            said = found.setdefault(choice["index"], {"content": "", "arguments": {}, "finish": None})
             said["content"] += choice["delta"].get("content") or ""
             for call in choice["delta"].get("tool_calls") or ():
-                said["arguments"] += call["function"].get("arguments") or ""
+                calls = said["arguments"]
+                calls[call["index"]] = calls.get(call["index"], "") + (
+                    call["function"].get("arguments") or ""
+                )
             said["finish"] = choice.get("finish_reason") or said["finish"]
     return found
 
@@ -153,9 +168,7 @@ def chunk_validator() -> Any:
 
 def holds(found: Answered, path: str) -> bool:
     """Whether an answer is what the document says of it."""
-    begun = next((effect for effect in found.effects if isinstance(effect, Begin)), None)
-    headers = dict(begun.headers if begun else found.reply.headers)
-    if headers[b"content-type"].startswith(b"text/event-stream"):
+    if found.headers[b"content-type"].lower().startswith(b"text/event-stream"):
         valid = chunk_validator().is_valid
         return all(valid(chunk) for chunk in found.chunks)
     status = str(found.reply.status)
@@ -165,7 +178,7 @@ def holds(found: Answered, path: str) -> bool:
 
 
 @by_variant
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(body=judge_requests(), new=st.booleans())
 def test_a_judgement_stays_within_the_contract(variant: Variant, body: Json, new: bool) -> None:
     count = Counting() if new else None
@@ -174,7 +187,7 @@ def test_a_judgement_stays_within_the_contract(variant: Variant, body: Json, new
 
 @pytest.mark.slow
 @by_variant
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(body=chat_requests(), criteria=criteria_headers() | st.none(), new=st.booleans())
 def test_a_completion_stays_within_the_contract(
     variant: Variant, body: Json, criteria: str | None, new: bool
@@ -188,7 +201,7 @@ def test_a_completion_stays_within_the_contract(
 
 
 @by_variant
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(body=chat_requests(stream=True))
 def test_a_stream_says_what_the_whole_answer_says(variant: Variant, body: Json) -> None:
     found = ask(body, variant)
@@ -199,8 +212,8 @@ def test_a_stream_says_what_the_whole_answer_says(variant: Variant, body: Json) 
     for choice in whole.body["choices"]:
         message = choice["message"]
         assert said[choice["index"]]["content"] == (message.get("content") or "")
-        calls = "".join(call["function"]["arguments"] for call in message.get("tool_calls") or ())
-        assert said[choice["index"]]["arguments"] == calls
+        calls = [call["function"]["arguments"] for call in message.get("tool_calls") or ()]
+        assert list(said[choice["index"]]["arguments"].values()) == calls
         assert said[choice["index"]]["finish"] == choice["finish_reason"]
 
 
@@ -211,6 +224,7 @@ def test_the_same_request_gets_the_same_bytes(variant: Variant) -> None:
         assert (one.pieces, one.reply) == (other.pieces, other.reply)
 
 
+CALLING = asking("What is the weather in Rome?", tools=[tool("weather")], stream=True)
 TELLING: tuple[Callable[[Variant | None, Counting], Answered], ...] = (
     lambda variant, count: ask(dict(MINIMAL), variant, path=JUDGE, count=count),
     lambda variant, count: ask(asking(n=3, logprobs=True), variant, headers=CRITERIA, count=count),
@@ -221,6 +235,8 @@ TELLING: tuple[Callable[[Variant | None, Counting], Answered], ...] = (
         asking("What is the weather in Rome?", tools=[tool("weather")]), variant, count=count
     ),
     lambda variant, count: ask({"model": "gpt-4o"}, variant, count=count),
+    lambda variant, count: ask(CALLING, variant, count=count),
+    lambda variant, count: ask(asking(stream=True, n=2), variant, count=count),
 )
 
 
@@ -228,16 +244,15 @@ TELLING: tuple[Callable[[Variant | None, Counting], Answered], ...] = (
 def test_each_variant_makes_a_difference(variant: Variant) -> None:
     count = Counting()
     assert any(
-        (ask_in(variant, count).text, len(ask_in(variant, count).pieces))
-        != (ask_in(None, count).text, len(ask_in(None, count).pieces))
-        or ask_in(variant, Counting()).reply.status != ask_in(None, count).reply.status
+        ask_in(variant, new).sent != ask_in(None, count).sent
         for ask_in in TELLING
+        for new in (count, Counting())
     )
 
 
 def test_names_and_seeds_are_each_a_variants_own() -> None:
-    assert len({variant.name for variant in VARIANTS}) == len(VARIANTS)
-    assert len({variant.seed for variant in VARIANTS}) == len(VARIANTS)
+    assert len({variant.name for variant in EVERY}) == len(EVERY)
+    assert len({variant.seed for variant in EVERY}) == len(EVERY)
 
 
 def test_the_page_lists_the_variants_in_their_order() -> None:
@@ -248,14 +263,22 @@ def test_the_page_lists_the_variants_in_their_order() -> None:
 def test_an_unknown_name_is_answered_by_the_nearest() -> None:
     with pytest.raises(ValueError, match=r'there is no variant "no-dome"\. Did you mean "no-done"\?'):
         variant_named("no-dome")
-    with pytest.raises(ValueError, match="There are kept-index, errored-criterion, no-done"):
+    with pytest.raises(ValueError, match="There are no-choices, no-space, whole-calls"):
         variant_named("zzzzzzzzzz")
 
 
 def test_the_first_ones_are_as_many_as_there_are() -> None:
-    assert variants.first(0) == ()
-    assert variants.first(2) == VARIANTS[:2]
-    assert variants.first(1000) == VARIANTS
+    assert variants.chosen(0) == ()
+    assert variants.chosen(2) == VARIANTS[:2]
+    assert variants.chosen(1000) == variants.chosen() == VARIANTS
+
+
+def test_variants_are_named_or_left_out() -> None:
+    no_done, refusal = map(variant_named, ("no-done", "refusal"))
+    assert variants.chosen(names=("refusal", "no-done")) == (refusal, no_done)
+    assert variants.chosen(2, without=(VARIANTS[0].name,)) == VARIANTS[1:3]
+    with pytest.raises(ValueError, match="Did you mean"):
+        variants.chosen(without=("no-dome",))
 
 
 # One by one.
@@ -557,6 +580,86 @@ def test_bare_errors() -> None:
     assert set(plain) == {"message", "code", "issues", "error"}
     assert found == {"message": plain["message"], "code": plain["code"]}
     assert set(ask({}, "bare-errors", path=JUDGE).body) == {"message", "code"}
+
+
+def streamed_calls(variant: str | None, calls: int = 1, **members: Json) -> list[Json]:
+    """The pieces of calls in a stream; of several, scripted ones."""
+    scripted = tuple(ScriptedCall(name, '{"a": 1}') for name in ("one", "two", "three")[:calls])
+    given = Settings(completions=(Script(choices=(ScriptedChoice(calls=scripted),)),))
+    chunks = ask({**CALLING, **members}, variant, given=given).chunks
+    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+    return [call for delta in deltas for call in delta.get("tool_calls") or ()]
+
+
+def test_calls_come_whole_or_in_turns() -> None:
+    assert [call["function"]["arguments"] for call in streamed_calls("whole-calls", 2)] == ['{"a": 1}'] * 2
+    plain, turns = (
+        [call["index"] for call in streamed_calls(name, 2)] for name in (None, "interleaved-calls")
+    )
+    assert plain == sorted(plain)
+    assert turns == [0, 1] * (len(plain) // 2)
+
+
+@pytest.mark.parametrize("variant", ["two-calls", "interleaved-calls"])
+@pytest.mark.parametrize(
+    ("members", "calls"),
+    [
+        ({}, 2),
+        ({"tool_choice": "auto"}, 2),
+        ({"tool_choice": "required"}, 1),
+        ({"tool_choice": {"type": "function", "function": {"name": "weather"}}}, 1),
+        ({"parallel_tool_calls": False}, 1),
+    ],
+)
+def test_a_tool_is_called_twice_where_the_request_leaves_it_free(
+    variant: str, members: Json, calls: int
+) -> None:
+    assert len({call["id"] for call in streamed_calls(variant, **members) if call.get("id")}) == calls
+    [choice] = ask({**CALLING, **members, "stream": False}, variant).body["choices"]
+    assert len({call["id"] for call in choice["message"]["tool_calls"]}) == calls
+
+
+def test_each_choice_comes_at_once() -> None:
+    told, end = (chunk["choices"][0] for chunk in streamed("all-at-once").chunks)
+    assert told["delta"]["role"] == "assistant"
+    assert told["delta"]["content"] == ask(asking()).body["choices"][0]["message"]["content"]
+    assert (told["finish_reason"], end["delta"], end["finish_reason"]) == (None, {}, "stop")
+
+
+def test_the_first_answer_is_late() -> None:
+    for variant, path, body in (("slow-start", CHAT, asking(stream=True)), ("slow-judge", JUDGE, having())):
+        count = Counting()
+        waits = [ask(body, variant, path=path, count=count).waits for _ in range(2)]
+        assert waits == [pytest.approx(variants.SLOW), pytest.approx(0)]
+
+
+def test_what_is_compressed_can_be_read_piece_by_piece_and_the_journal_reads_it() -> None:
+    service = Service(Settings(variant="compressed"))
+    for body in (asking(), asking(stream=True)):
+        for accepted in (b"gzip", b"br, GZIP;q=0.5", b"identity", b"gzip;q=0", b""):
+            headers = {**HEADERS, b"accept-encoding": accepted}
+            found = Answered(service.exchange(Head("POST", CHAT, headers)), body)
+            packed = found.headers.get(b"content-encoding") == b"gzip"
+            assert packed == (accepted in (b"gzip", b"br, GZIP;q=0.5"))
+            unpack = zlib.decompressobj(wbits=31)
+            read = b"".join(map(unpack.decompress, found.pieces)) if packed else found.text
+            assert read == ask(body).text
+            assert b"content-length" not in found.headers or not packed
+
+
+def test_headers_and_pieces_of_plain_answers() -> None:
+    assert ask(asking(), "charset").headers[b"content-type"] == b"application/json; charset=UTF-8"
+    assert streamed("no-charset").headers[b"content-type"] == b"text/event-stream"
+    assert streamed("other-case").headers[b"content-type"].startswith(b"Text/Event-Stream")
+    chunked = ask(asking(), "chunked")
+    assert b"content-length" not in chunked.headers
+    assert chunked.text == ask(asking()).text
+
+
+@pytest.mark.parametrize("variant", ["refusal", "cut-off", "content-filter"])
+def test_json_and_calls_are_never_taken_away(variant: str) -> None:
+    for body in ({**CALLING, "stream": False}, asking(response_format={"type": "json_object"})):
+        assert ask(body, variant).body == ask(body).body
 
 
 # What is left alone.

@@ -36,11 +36,19 @@ def test_names_mean_those() -> None:
     assert variant_ids(mark("crlf", "bare")) == ("", "crlf", "bare")
 
 
+def test_some_are_left_out() -> None:
+    assert variant_ids(mark("all")) == variant_ids(mark(1000))
+    assert variant_ids(mark(1, without=[VARIANTS[0].name])) == ("", VARIANTS[1].name)
+    assert variant_ids(mark("crlf", "bare", without=["crlf"])) == ("", "bare")
+
+
 @pytest.mark.parametrize(
     ("marker", "told"),
     [
         (mark(), "takes a number of variants or their names"),
         (mark(2, n=1), "takes a number of variants or their names"),
+        (mark(2, without="crlf"), "and a list `without`"),
+        (mark(2, without=["crfl"]), 'Did you mean "crlf"'),
         (mark(2, 3), r"takes one number from 0, or names; it got \(2, 3\)"),
         (mark(-1), "takes one number from 0"),
         (mark(True), "takes one number from 0"),
@@ -84,7 +92,7 @@ def written(folder: Path, test: str) -> None:
 def test_a_marked_test_runs_plainly_and_under_variants(run: Callable[..., str]) -> None:
     printed = run(
         """
-@pytest.mark.openpipe_variants(3)
+@pytest.mark.openpipe_variants("kept-index", "errored-criterion", "no-done")
 def test_client(openpipe_mock):
     assert openpipe_mock != "errored-criterion"
 

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 CRITERIA = ("helpful", "polite")
 ATTEMPTS = 4
 TRANSIENT = (429, 500, 502, 503)
-TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": PARAMETERS}}
 
 
 class Failed(Exception):
@@ -134,19 +135,22 @@ class Client:
     # Streams.
 
     def stream(self):
-        body = {"model": "openai:gpt-4o-mini", "messages": self.messages("Count to 20."), "stream": True}
-        response = self.send("/chat/completions", body)
-        if response.status != 200:
-            raise Failed(self.reason(json.load(response)))
         text, finish = "", None
-        for data in self.events(response):
-            if data == "[DONE]":
-                break
-            chunk = json.loads(data)
+        for chunk in self.chunks(messages=self.messages("Count to 20.")):
             for choice in self.choices(chunk):
                 text += self.piece(choice)
                 finish = choice.get("finish_reason") or finish
         self.streamed(text, finish)
+
+    def chunks(self, **body):
+        """The chunks of a stream."""
+        response = self.send("/chat/completions", {"model": "openai:gpt-4o-mini", "stream": True, **body})
+        if response.status != 200:
+            raise Failed(self.reason(json.load(response)))
+        for data in self.events(response):
+            if data == "[DONE]":
+                break
+            yield json.loads(data)
         response.close()
 
     def pieces(self, response):
@@ -164,12 +168,14 @@ class Client:
         """The lines of a stream; LF, CR LF or CR end one."""
         rest = ""
         for text in self.texts(response):
-            rest += text
-            whole = rest.replace("\r\n", "\n")
+            whole = rest + text
+            held = "\r" if whole.endswith("\r") else ""  # whether LF follows is not known yet
+            whole = whole.removesuffix("\r").replace("\r\n", "\n").replace("\r", "\n")
             *lines, rest = whole.split("\n")
-            yield from (line.removesuffix("\r") for line in lines)
+            rest += held
+            yield from lines
         if rest:
-            yield rest
+            yield from rest.split("\r")
 
     def events(self, response):
         """The data of a stream's events."""
@@ -199,17 +205,43 @@ class Client:
     # Tools, and errors.
 
     def tools(self):
-        body = {
-            "model": "openai:gpt-4o-mini",
-            "messages": self.messages("What is the weather in Rome?"),
-            "tools": [TOOL],
-            "tool_choice": "required",
-        }
-        self.calls(self.ask("/chat/completions", body)["choices"][0])
+        answer = self.ask("/chat/completions", {"model": "openai:gpt-4o-mini", **self.tools_body()})
+        self.calls(answer["choices"][0])
+
+    def tools_body(self):
+        question = self.messages("What is the weather in Rome?")
+        return {"messages": question, "tools": [TOOL], "tool_choice": "required"}
 
     def calls(self, choice):
-        [call] = choice["message"]["tool_calls"]
-        json.loads(call["function"]["arguments"])
+        assert choice["message"]["tool_calls"]
+        for call in choice["message"]["tool_calls"]:
+            self.arguments(call["function"]["arguments"])
+
+    def arguments(self, text):
+        assert json.loads(text)["city"]
+
+    def stream_of_calls(self):
+        calls = {}
+        for chunk in self.chunks(**self.tools_body()):
+            for choice in chunk["choices"]:
+                for call in choice["delta"].get("tool_calls") or []:
+                    self.call(calls, call)
+        self.called(calls)
+
+    def call(self, calls, call):
+        """Add a piece of a call to the calls."""
+        known = calls.setdefault(call["index"], {"id": "", "name": "", "arguments": ""})
+        function = call.get("function") or {}
+        known["id"] = call.get("id") or known["id"]
+        known["name"] = function.get("name") or known["name"]
+        known["arguments"] += function.get("arguments") or ""
+
+    def called(self, calls):
+        assert calls
+        for call in calls.values():
+            assert call["id"]
+            assert call["name"] == "get_weather"
+            self.arguments(call["arguments"])
 
     def errors(self):
         """A criterion that doesn't exist is told apart by its message."""
@@ -223,8 +255,11 @@ class Client:
     def more(self):
         """What only some clients do."""
 
+    def scenes(self):
+        return self.judge, self.best, self.stream, self.tools, self.stream_of_calls, self.errors, self.more
+
     def run(self):
-        for scene in (self.judge, self.best, self.stream, self.tools, self.errors, self.more):
+        for scene in self.scenes():
             scene()
 
 
