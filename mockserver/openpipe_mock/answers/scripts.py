@@ -1,32 +1,55 @@
 """Scripted completions: answers of the config file to chat requests that meet a condition."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import orjson
 
 from openpipe_mock.answers.turns import RESULTS, Turn
 from openpipe_mock.core.canonical import spelled
-from openpipe_mock.core.reading import At, Json
+from openpipe_mock.core.reading import At, Json, present_keys, whole
 from openpipe_mock.core.wording import listed, quoted
 from openpipe_mock.matching.conditions import ALWAYS, Subject, When, part_when
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptedCall:
-    """A scripted tool call. `arguments`: the text that the client gets, usually JSON."""
+    """A scripted tool call. `arguments`: the text that the client gets, usually JSON. `id`: "" for any."""
 
     name: str
     arguments: str
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptedChoice:
-    """One scripted choice: a text, a refusal or calls."""
+    """One scripted choice.
+
+    `calls_first`: a stream sends the calls before the text. `logprobs`: empty, or the one value to send.
+    `filtered`: its `content_filter_results`.
+    """
 
     text: str | None = None
     refusal: str | None = None
     calls: tuple[ScriptedCall, ...] = ()
     finish_reason: str | None = None
+    reasoning: str | None = None
+    calls_first: bool = True
+    logprobs: tuple[Json, ...] = ()
+    filtered: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What stands around the choices of an answer: `usage` by its members, None for the mock's own values."""
+
+    id: str | None = None
+    created: int | None = None
+    model: str | None = None
+    usage: Mapping[str, Json] = field(default_factory=dict)
+
+
+AS_MADE = Envelope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +65,7 @@ class Script:
     raw: bytes | None = None
     name: str = ""
     place: str = ""
+    envelope: Envelope = AS_MADE
 
     def __str__(self) -> str:
         return f"{self.place} ({self.name})" if self.name else self.place
@@ -93,6 +117,9 @@ def read_script(value: Json, at: At) -> Script:
         orjson.dumps(value["raw"]) if "raw" in value else None,
         value.get("name", ""),
         at.place,
+        Envelope(
+            **present_keys(value, id="id", model="model", usage="usage"), **whole(value, created="created")
+        ),
     )
 
 
@@ -113,15 +140,21 @@ def _read_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
     if value is not around and reason and "finish_reason" in value:
         told = "the script has a finish reason for all its choices already; remove one of them."
         at.at("finish_reason").wrong("finish_reason", told)
+    calls, written = value.get("tool_calls", ()), list(value)
+    texts = [key for key in ("text", "refusal") if value.get(key) is not None]
     return ScriptedChoice(
         value.get("text"),
         value.get("refusal"),
-        tuple(map(_read_call, value.get("tool_calls", ()))),
+        tuple(map(_read_call, calls)),
         value.get("finish_reason", reason),
+        value.get("reasoning_content"),
+        not any(written.index(key) < written.index("tool_calls") for key in texts if calls),
+        (value["logprobs"],) if "logprobs" in value else (),
+        value.get("content_filter_results"),
     )
 
 
 def _read_call(value: Json) -> ScriptedCall:
     arguments = value["arguments"]
     text = arguments if isinstance(arguments, str) else spelled(arguments).decode()
-    return ScriptedCall(value["name"], text)
+    return ScriptedCall(value["name"], text, value.get("id", ""))

@@ -14,7 +14,7 @@ from openpipe_mock.answers.judge import Criterion, is_tidy, scene
 from openpipe_mock.answers.options import HeaderOptions, read_options
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.ranking import Ranked
-from openpipe_mock.answers.scripts import Script, ScriptedChoice, reason_against
+from openpipe_mock.answers.scripts import AS_MADE, Script, ScriptedChoice, reason_against
 from openpipe_mock.answers.tools import turn_of
 from openpipe_mock.answers.turns import Turn
 from openpipe_mock.config.settings import GLOB
@@ -219,10 +219,11 @@ def _completed(
         return stored, True
     repeat = session.count(asked.identity) - 1 if settings.repeat == "vary" else 0
     choices = (script.choices or (ScriptedChoice(text=""),)) if script else ()
-    made = complete(asked, settings.seed, repeat, choices)
-    if settings.ids == "random":
+    envelope = script.envelope if script else AS_MADE
+    made = complete(asked, settings.seed, repeat, choices, envelope)
+    if settings.ids == "random" and envelope.id is None:
         made = replace(made, id=f"chatcmpl-{outside.chance.hex()}")
-    if outside.now is not None:
+    if outside.now is not None and envelope.created is None:
         made = replace(made, created=int(outside.now))
     if chosen.writes_cache and not (script and script.raw is not None):
         session.store(key, made)

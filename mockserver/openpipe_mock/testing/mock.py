@@ -84,6 +84,18 @@ class Conditions(TypedDict, total=False):
     metadata: Mapping[str, _Test]
 
 
+class ScriptOptions(TypedDict, total=False):
+    """Further members of a scripted answer, as in the config file."""
+
+    reasoning_content: str | None
+    logprobs: Mapping[str, Any] | None
+    content_filter_results: Mapping[str, Any] | None
+    usage: Mapping[str, Any] | None
+    id: str | None
+    created: int | None
+    model: str | None
+
+
 class FaultOptions(TypedDict, total=False):
     """A fault, as in the config file: which requests it strikes, and what goes wrong with them."""
 
@@ -295,11 +307,12 @@ class Mock:
         finish_reason: str | None = None,
         when: Conditions | None = None,
         name: str | None = None,
+        **further: Unpack[ScriptOptions],
     ) -> None:
         """Say what chat requests that meet `when` are answered; the latest such call comes first."""
         said = not_none(
             text=text, choices=choices, refusal=refusal, tool_calls=tool_calls, raw=raw,
-            finish_reason=finish_reason, when=when, name=name,
+            finish_reason=finish_reason, when=when, name=name, **further,
         )  # fmt: skip
         self._add("completions", said)
 

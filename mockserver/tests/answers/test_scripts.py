@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from openpipe_mock.answers.scorers import Declared, Fixed, Form, Sequence
 from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
 from openpipe_mock.answers.texts import split
+from openpipe_mock.config.file import settings
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.matching.conditions import Condition, Kind, When, demand
 from openpipe_mock.matching.rules import rulebook
 from openpipe_mock.openapi.spec import contract
+from openpipe_mock.openapi.violations import declarations
 from openpipe_mock.service.service import Service
 from tests.chatting import (
     CHAT,
@@ -588,3 +590,179 @@ def test_any_scripted_message_is_accepted_as_it_is(made: list[ScriptedChoice], b
     for message in messages(scripted(script(*made)), body):
         assert contract().checker("Message").is_valid(message)
         assert contract().checker("JudgeCriteriaOutput").is_valid(message)
+
+
+# Every member of an answer.
+
+TOKEN = {"token": "Hi", "bytes": [72, 105], "logprob": -0.5, "top_logprobs": []}
+RIVALS = [{"token": "Hello", "bytes": None, "logprob": -1.5}]
+LIKELY = {"content": [{**TOKEN, "top_logprobs": RIVALS}], "refusal": [TOKEN]}
+USAGE = {
+    "prompt_tokens": 1200,
+    "completion_tokens": 345,
+    "total_tokens": 1600,
+    "prompt_cache_hit_tokens": 1000,
+    "prompt_cache_miss_tokens": 200,
+    "completion_tokens_details": {
+        "reasoning_tokens": 5,
+        "audio_tokens": None,
+        "text_tokens": 340,
+        "accepted_prediction_tokens": 1,
+        "rejected_prediction_tokens": 2,
+    },
+    "prompt_tokens_details": {"cached_tokens": 1000, "audio_tokens": 0},
+    "criteria": {"helpful": {"total_tokens": 7}},
+}
+FULL = {
+    "id": "chatcmpl-mine",
+    "created": 1,
+    "model": "openai:other",
+    "usage": USAGE,
+    "text": "Hi",
+    "refusal": "No.",
+    "reasoning_content": "Hm. Hello?",
+    "tool_calls": [{"id": "call_mine", "name": "get_weather", "arguments": {"city": "Oslo"}}],
+    "finish_reason": "length",
+    "logprobs": LIKELY,
+    "content_filter_results": {"hate": {"filtered": False}},
+}
+"""A script with every member that one may have."""
+FULL_ANSWER: Json = {
+    "id": "chatcmpl-mine",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "openai:other",
+    "choices": [
+        {
+            "finish_reason": "length",
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": "Hi",
+                "refusal": "No.",
+                "reasoning_content": "Hm. Hello?",
+                "tool_calls": [
+                    {
+                        "id": "call_mine",
+                        "type": "function",
+                        "function": {"name": "get_weather", "arguments": '{"city":"Oslo"}'},
+                    }
+                ],
+            },
+            "logprobs": LIKELY,
+            "content_filter_results": {"hate": {"filtered": False}},
+        }
+    ],
+    "usage": USAGE,
+}
+BY_OTHER_WAYS = {
+    "choices.*.message.function_call": "a call of a tool that is offered under `functions`",
+    "choices.*.criteria_results": "by `criteria`",
+}
+"""Members of an answer that no member of a script gives: what gives them."""
+
+
+def from_config(*scripts: Json) -> Service:
+    return Service(settings({"completions": list(scripts)}))
+
+
+def answer_members() -> list[str]:
+    """The dotted path of each member that the contract gives an answer."""
+    document = contract().document
+    answer = {"$ref": "#/components/schemas/ChatCompletion", "components": document["components"]}
+    return [path for path, _ in declarations(answer)]
+
+
+def has(value: Json, path: str) -> bool:
+    """Whether a value has a member at this dotted path, somewhere."""
+    name, _, rest = path.partition(".")
+    if name == "*":
+        members = value.values() if isinstance(value, dict) else value
+        return any(not rest or has(each, rest) for each in members)
+    return isinstance(value, dict) and name in value and (not rest or has(value[name], rest))
+
+
+def test_each_member_of_an_answer_can_be_scripted() -> None:
+    assert completion(from_config(FULL), asking()) == FULL_ANSWER
+    paths = [path for path in answer_members() if not path.startswith(tuple(BY_OTHER_WAYS))]
+    assert len(paths) > 30
+    assert [path for path in paths if not has(FULL_ANSWER, path)] == []
+
+
+def test_a_stream_says_every_member_too() -> None:
+    events = chunks(ask(from_config(FULL), asking(stream=True, stream_options={"include_usage": True})))
+    found = joined(events)
+    [choice] = FULL_ANSWER["choices"]
+    assert {**found, "choices": [], "usage": USAGE} == {**FULL_ANSWER, "choices": []}
+    assert events[-2]["choices"][0]["content_filter_results"] == choice["content_filter_results"]
+    assert {**choice, **found["choices"][0]} == choice
+    assert events[-1]["usage"] == USAGE
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"text": "Look.", "tool_calls": FULL["tool_calls"]},
+        {"tool_calls": FULL["tool_calls"], "text": "Look."},
+        {"tool_calls": FULL["tool_calls"], "reasoning_content": "Hm."},
+        {"text": None},
+        {"text": "", "refusal": ""},
+        {"reasoning_content": "Hm."},
+        {"text": "a b", "logprobs": {"content": [TOKEN] * 5}},
+        {"text": "a b c", "logprobs": {"content": [TOKEN], "refusal": None}},
+        {"text": "a", "logprobs": {"content": [], "refusal": [TOKEN]}},
+        {"text": "a", "logprobs": None},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("further", [{}, {"logprobs": True, "top_logprobs": 1}], ids=["", "logprobs"])
+def test_a_stream_of_a_choice_is_its_plain_answer(members: Json, further: Json) -> None:
+    service = from_config(members)
+    plain = completion(service, asking(**further))
+    del plain["usage"]
+    assert joined(chunks(ask(service, asking(stream=True, **further)))) == plain
+
+
+@pytest.mark.parametrize("first", ["text", "tool_calls"])
+def test_a_stream_sends_text_and_calls_in_the_order_of_the_script(first: str) -> None:
+    members = {"text": "Look.", "tool_calls": FULL["tool_calls"]}
+    ordered = {first: members[first], **members}
+    events = chunks(ask(from_config(ordered), asking(stream=True)))
+    deltas = [part["delta"] for event in events for part in event["choices"]]
+    kinds = [
+        "tool_calls" if "tool_calls" in delta else "text"
+        for delta in deltas
+        if delta.get("content") or "tool_calls" in delta
+    ]
+    assert list(dict.fromkeys(kinds)) == [first, *({"text", "tool_calls"} - {first})]
+    assert completion(from_config(ordered), asking())["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_choices_have_members_of_their_own() -> None:
+    service = from_config({"choices": ["a", {"text": None, "reasoning_content": "Hm."}, {"refusal": "No."}]})
+    found = [choice["message"] for choice in choices(service, asking(n=3))]
+    assert found == [
+        {"role": "assistant", "content": "a", "refusal": None},
+        {"role": "assistant", "content": None, "refusal": None, "reasoning_content": "Hm."},
+        {"role": "assistant", "content": None, "refusal": "No."},
+    ]
+
+
+def test_the_limit_of_tokens_is_shared_by_all_that_a_choice_says() -> None:
+    [choice] = choices(from_config({**FULL, "finish_reason": "stop"}), asking(max_tokens=6))
+    said = choice["message"]
+    assert (said["reasoning_content"], said["content"], said["refusal"]) == ("Hm. Hello?", "Hi", "No")
+    [choice] = choices(from_config({"text": "One two"}), asking(max_tokens=1))
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("One", "length")
+
+
+def test_usage_that_is_left_out_is_counted() -> None:
+    counted = completion(from_config({"text": "Hi", "usage": {"completion_tokens": 100}}), asking())["usage"]
+    assert counted["total_tokens"] == counted["prompt_tokens"] + 100
+
+
+def test_thoughts_do_not_change_a_judgement() -> None:
+    plain, thoughtful = from_config({"text": "Hi"}), from_config({"text": "Hi", "reasoning_content": "Hm."})
+    judged_choices = [choices(each, asking(), op_criteria=["a"])[0] for each in (plain, thoughtful)]
+    first, second = (each["criteria_results"] for each in judged_choices)
+    assert first == second
