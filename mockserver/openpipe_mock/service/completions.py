@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
@@ -18,12 +18,13 @@ from openpipe_mock.answers.scripts import AS_MADE, Script, ScriptedChoice, reaso
 from openpipe_mock.answers.tools import turn_of
 from openpipe_mock.answers.turns import Turn
 from openpipe_mock.config.settings import GLOB
-from openpipe_mock.core.effects import Begin, Effects, Entropy, Now, Piece, Reply, Wait
+from openpipe_mock.core.effects import Begin, Effects, Entropy, HeaderList, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
 from openpipe_mock.core.wording import nearest, quoted, quoted_names, short
 from openpipe_mock.faults.magic import knows
-from openpipe_mock.faults.streams import STREAM_HEADERS, raw_stream
+from openpipe_mock.faults.streams import STREAM_HEADERS, joined_headers, raw_stream, with_headers
 from openpipe_mock.matching.conditions import glob
+from openpipe_mock.matching.order import not_its_turn
 from openpipe_mock.matching.rules import rules_that_hold
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.tolerances import unlimited
@@ -75,6 +76,7 @@ class _Answered:
     """A completion with what the request asked for, before it goes on the wire.
 
     `raw`: a whole answer from the settings, sent in its place. `delay`: seconds that its judges take.
+    `pieces`: a whole stream from the settings. `headers`: those that a script adds.
     """
 
     asked: Ask
@@ -83,6 +85,8 @@ class _Answered:
     cache_hit: bool
     raw: bytes | None = None
     delay: float = 0.0
+    pieces: tuple[bytes, ...] | None = None
+    headers: HeaderList = ()
 
     def subject(self) -> str:
         """The text on it in the request's line in the log."""
@@ -124,6 +128,8 @@ def _answered(
         text = orjson.dumps(wire.whole_answer(made.completion, made.ranking))
         log(200, text, hit=made.cache_hit)
         reply = _send(made, text, visit.settings.pace)
+    if made.headers:
+        reply = _with_headers(reply, made.headers)
     return after(made.delay, reply) if made.delay else reply
 
 
@@ -143,7 +149,9 @@ def _judged(visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside) -
     ranking = _ranked(visit, body, criteria, completion) if criteria and raw is None else []
     _remind(visit, body, asked)
     delay = max(each.delay for each in criteria.values()) if criteria else 0.0
-    return _Answered(asked, completion, ranking, hit, raw, delay)
+    if script is None or hit:
+        return _Answered(asked, completion, ranking, hit, raw, delay)
+    return _Answered(asked, completion, ranking, hit, raw, delay, script.stream, script.headers)
 
 
 def _ranked(
@@ -195,16 +203,33 @@ def _scripted(visit: Visit, body: Json) -> Script | None:
 
 def _first_script(visit: Visit, body: Json) -> Script | None:
     """The first script whose conditions the request meets and that isn't passed over."""
-    turn: Turn | None = None
+    found: Script | None = None
+    turn = cache(lambda: turn_of(body))
     for script in rules_that_hold(visit.settings.completions, visit.subject(body)):
-        if not script.called:
-            return script
-        turn = turn or turn_of(body)
-        against = reason_against(script, turn)
-        if not against:
-            return script
-        visit.entry.passed = (*visit.entry.passed, (script.place, against))
-    return None
+        # A script counts each request that meets its `when`, also where an earlier one answers.
+        why = not_its_turn(script, visit.memory.count(script.counter)) if script.is_ordered else ""
+        if found:
+            continue
+        why = why or _passed_over(script, bool(body.get("stream")), turn)
+        answer = None if why else script.answer(turn, visit.memory.count)
+        if answer is None:
+            visit.entry.passed = (*visit.entry.passed, (script.place, why or _NO_MORE_TURNS))
+            continue
+        found = replace(answer, name=script.name)
+        if not visit.settings.counts_completions:
+            return found
+    return found
+
+
+_NO_MORE_TURNS = "the assistant has answered as often as it has turns, since the last user text"
+_STREAMS_ALONE = "it answers streams alone, and this request asks for none"
+
+
+def _passed_over(script: Script, streams: bool, turn: Callable[[], Turn]) -> str:
+    """Why a script whose `when` holds doesn't answer; "" where it does."""
+    if script.streams_alone and not streams:
+        return _STREAMS_ALONE
+    return reason_against(script, turn()) if script.called else ""
 
 
 def _completed(
@@ -299,11 +324,19 @@ def _stream(answered: _Answered, pace: Pace) -> Effects:
     yield Begin(200, STREAM_HEADERS)
     if pace.first_token:
         yield Wait(pace.first_token)
-    for event in wire.chunk_events(answered.completion, answered.asked.include_usage):
+    events = wire.chunk_events(answered.completion, answered.asked.include_usage)
+    for event in events if answered.pieces is None else answered.pieces:
         yield Piece(event)
         if pace.tokens_per_second:
             yield Wait(1 / pace.tokens_per_second)
     return Reply(200, b"", STREAM_HEADERS, f"{answered.subject()}, streamed")
+
+
+def _with_headers(reply: Reply | Effects, headers: HeaderList) -> Reply | Effects:
+    """An answer with further headers."""
+    if isinstance(reply, Reply):
+        return replace(reply, headers=joined_headers(reply.headers, headers))
+    return with_headers(reply, headers)
 
 
 def _send_raw(answered: _Answered, raw: bytes) -> Reply | Effects:

@@ -1,6 +1,10 @@
 """Write an exchange into its journal entry, and the entry's id into the answer."""
 
+from contextlib import suppress
+from math import isfinite
+
 from openpipe_mock.core.effects import Begin, Effects, HeaderList, Piece, Reply
+from openpipe_mock.faults.streams import joined_headers
 from openpipe_mock.service.request import Visit
 from openpipe_mock.sessions.journal import MOST_KEPT, Entry
 
@@ -55,6 +59,8 @@ def finished(visit: Visit, reply: Reply, now: float) -> Reply:
         visit.note(*reply.notes)
     if len(reply.headers) > 1:
         entry.retry_after = _seconds_asked(reply.headers)
+    if visit.rates:
+        reply.headers = joined_headers(visit.rates, reply.headers)
     reply.headers = (*reply.headers, (REQUEST_ID, entry.id.encode()))
     reply.notes = entry.notes
     return reply
@@ -63,6 +69,9 @@ def finished(visit: Visit, reply: Reply, now: float) -> Reply:
 def _seconds_asked(headers: HeaderList) -> float | None:
     """The seconds that an answer asks to wait, None where it asks for none."""
     by_name = dict(headers)
-    if b"retry-after-ms" in by_name:
-        return float(by_name[b"retry-after-ms"]) / 1000
-    return float(by_name[b"retry-after"]) if b"retry-after" in by_name else None
+    for name, unit in ((b"retry-after-ms", 1000), (b"retry-after", 1)):
+        if name in by_name:
+            with suppress(ValueError):  # a date, or anything that a script writes
+                seconds = float(by_name[name]) / unit
+                return seconds if isfinite(seconds) else None
+    return None

@@ -94,6 +94,14 @@ class ScriptOptions(TypedDict, total=False):
     id: str | None
     created: int | None
     model: str | None
+    stream: str | Sequence[Any] | None
+    headers: Mapping[str, str | float] | None
+    call: int | None
+    every: int | None
+    first: int | None
+    sequence: Sequence[str | Mapping[str, Any]] | None
+    then: Literal["repeat", "last"] | None
+    turns: Sequence[str | Mapping[str, Any]] | None
 
 
 class FaultOptions(TypedDict, total=False):
@@ -109,7 +117,8 @@ class FaultOptions(TypedDict, total=False):
     message: str | None
     code: str | None
     body: Json
-    retry_after: float | None
+    retry_after: float | str | None
+    headers: Mapping[str, str | float] | None
     delay_ms: float | None
     drip: Mapping[str, float] | None
     disconnect: bool | None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openpipe_mock.answers.scorers import Declared, Fixed, Form, Sequence
 from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
 from openpipe_mock.answers.texts import split
-from openpipe_mock.config.file import settings
+from openpipe_mock.config.file import Mistakes, settings
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.matching.conditions import Condition, Kind, When, demand
@@ -766,3 +766,99 @@ def test_thoughts_do_not_change_a_judgement() -> None:
     judged_choices = [choices(each, asking(), op_criteria=["a"])[0] for each in (plain, thoughtful)]
     first, second = (each["criteria_results"] for each in judged_choices)
     assert first == second
+
+
+# In order.
+
+
+def said_in_turn(service: Service, *texts: str) -> list[str]:
+    return [contents(service, asking(text))[0] for text in texts]
+
+
+@pytest.mark.parametrize(
+    "scripts",
+    [
+        [{"sequence": ["one", "two", "three"]}],
+        [{"call": 1, "text": "one"}, {"call": 2, "text": "two"}, {"call": 3, "text": "three"}],
+        [{"first": 1, "text": "one"}, {"every": 2, "text": "two"}, {"text": "three"}],
+    ],
+    ids=["sequence", "call", "first and every"],
+)
+def test_answers_are_given_one_after_the_other(scripts: Json) -> None:
+    assert said_in_turn(from_config(*scripts), "a", "b", "c") == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize(("then", "last"), [("repeat", "one"), ("last", "two")])
+def test_what_follows_a_sequence(then: str, last: str) -> None:
+    service = from_config({"sequence": ["one", {"text": "two"}], "then": then})
+    assert said_in_turn(service, "a", "b", "c") == ["one", "two", last]
+
+
+def test_the_journal_names_the_answer_and_whose_turn_it_was_not() -> None:
+    service = from_config({"name": "late", "call": 2, "text": "late"}, {"name": "s", "sequence": ["one"]})
+    assert said_in_turn(service, "a") == ["one"]
+    [entry] = service.sessions.default.journal.entries
+    assert entry.rules == ["/completions/1/sequence/0 (s)"]
+    assert entry.passed == (
+        ("/completions/0", "it was not its turn: request 1 that meets its `when`, it has `call: 2`"),
+    )
+
+
+WEATHER_CALL = {"name": "get_weather", "arguments": {}}
+MAIL_CALL = {"name": "send_mail", "arguments": {}}
+
+
+def test_turns_are_chosen_by_the_conversation_and_survive_retries() -> None:
+    turns = [{"tool_calls": [WEATHER_CALL]}, {"tool_calls": [MAIL_CALL]}, "It is sunny."]
+    service = from_config({"turns": turns}, {"text": "nothing"})
+    conversation: list[Json] = [user("Weather by mail?")]
+    names: list[str] = []
+    for _ in range(4):
+        [message], again = (messages(service, asking(messages=conversation)) for _ in range(2))
+        assert again == [message]
+        calls = message.get("tool_calls", [])
+        names += [call["function"]["name"] for call in calls] or [message["content"]]
+        results = [{"role": "tool", "tool_call_id": call["id"], "content": "done"} for call in calls]
+        conversation += [{key: message[key] for key in ("role", "content", "tool_calls") if key in message}]
+        conversation += results
+    assert names == ["get_weather", "send_mail", "It is sunny.", "nothing"]
+    conversation.append(user("Again?"))
+    assert messages(service, asking(messages=conversation))[0]["tool_calls"]
+
+
+# Streams and headers of its own.
+
+
+@pytest.mark.parametrize(
+    ("stream", "sent"),
+    [
+        ("data: {}\r\n\r\n: end", b"data: {}\r\n\r\n: end"),
+        ([{"id": 1}, {}], b'data: {"id":1}\n\ndata: {}\n\ndata: [DONE]\n\n'),
+        (["da", {"id": 1}, "ta: x"], b'dadata: {"id":1}\n\nta: x'),
+    ],
+    ids=["text", "chunks", "both"],
+)
+def test_a_stream_is_sent_as_it_stands(stream: Json, sent: bytes) -> None:
+    assert ask(from_config({"stream": stream}), asking(stream=True)).body == sent
+
+
+def test_a_stream_alone_answers_streams_alone() -> None:
+    service = from_config({"stream": "x"}, {"text": "plain"})
+    assert contents(service, asking()) == ["plain"]
+    assert "streams alone" in service.sessions.default.journal.entries[0].passed[0][1]
+    both = from_config({"stream": "x", "text": "plain"})
+    assert contents(both, asking()) == ["plain"]
+    assert ask(both, asking(stream=True)).body == b"x"
+
+
+@pytest.mark.parametrize("members", [{"text": "a"}, {"raw": 1}], ids=str)
+@pytest.mark.parametrize("stream", [False, True])
+def test_headers_go_with_the_answer(members: Json, stream: bool) -> None:
+    service = from_config({**members, "headers": {"X-Should-Retry": False, "retry-after": "soon"}})
+    sent = dict(ask(service, asking(stream=stream)).headers)
+    assert (sent[b"x-should-retry"], sent[b"retry-after"]) == (b"false", b"soon")
+
+
+def test_headers_of_the_server_are_mistakes() -> None:
+    with pytest.raises(Mistakes, match="can't be given"):
+        from_config({"text": "a", "headers": {"Content-Length": 1}})

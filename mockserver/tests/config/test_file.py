@@ -476,7 +476,7 @@ WAYS = (
 )
 EFFECTS = (
     '"status", "disconnect", "malformed", "truncated", "empty", "error_event", "endless", "raw", '
-    '"content_type", "delay_ms" and "drip"'
+    '"content_type", "headers", "delay_ms" and "drip"'
 )
 SCENE = (
     "a judge sees input and output only, so these are all that may stand here; conditions on messages and "
@@ -738,7 +738,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             '2:6: /completions/0/text: "text" means nothing beside "choices"; remove one of them.',
             '3:6: /completions/1/txt: unknown property in this item; did you mean "text"?',
             '4:5: /completions/2: this item requires at least one of "text", "choices", "tool_calls", '
-            '"refusal", "reasoning_content" and "raw"; none is there.',
+            '"refusal", "reasoning_content", "raw", "stream", "sequence" and "turns"; none is there.',
             "5:29: /completions/3/choices/1/finish_reason: the script has a finish reason for all its "
             "choices already; remove one of them.",
             "6:6: /completions/4/choices: expected at least 1 item, got an array of 0.",
