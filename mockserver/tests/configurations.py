@@ -55,6 +55,10 @@ whens: Strategy = some(
     metadata=st.dictionaries(texts, tests, max_size=2),
     endpoint=st.sampled_from(ENDPOINTS),
     criterion=tests,
+    last_message=tests,
+    last_result=tests,
+    last_tool=tests,
+    body=some({"pointer": st.sampled_from(["", "/temperature", "/messages/0/role"])}, equals=anything),
 )
 scenes: Strategy = some({}, input=some({}, **tests_of_input), output=tests)
 

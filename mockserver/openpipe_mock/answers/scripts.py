@@ -8,12 +8,12 @@ import orjson
 
 from openpipe_mock.answers.events import DONE, event
 from openpipe_mock.answers.headers import read_headers
-from openpipe_mock.answers.turns import RESULTS, Turn
+from openpipe_mock.answers.turns import Turn
 from openpipe_mock.core.canonical import spelled
 from openpipe_mock.core.effects import HeaderList
 from openpipe_mock.core.reading import At, Json, present_keys, whole
 from openpipe_mock.core.wording import listed, quoted
-from openpipe_mock.matching.conditions import ALWAYS, Subject, When, part_when
+from openpipe_mock.matching.conditions import ALWAYS, RESULTS, Subject, When, part_when
 from openpipe_mock.matching.order import check_turns
 
 
@@ -123,7 +123,14 @@ class Script:
     def about_result(self) -> When:
         """Its conditions on a tool's result."""
         conditions = self.when.conditions
-        return When(tuple(each for each in conditions if each.part == "messages" and each.key in RESULTS))
+        return When(tuple(each for each in conditions if each.part == "last_result" or each.key in RESULTS))
+
+    @property
+    def asks_about_result(self) -> bool:
+        """Whether it has a condition on a tool's result, or on the tool that gave it."""
+        return any(each.part == "last_tool" for each in self.when.conditions) or bool(
+            self.about_result.conditions
+        )
 
 
 def reason_against(script: Script, turn: Turn) -> str:
@@ -134,10 +141,10 @@ def reason_against(script: Script, turn: Turn) -> str:
     """
     if script.sequence or script.turns or not all(map(turn.has_answered, script.called)):
         return ""
-    about = script.about_result
-    if about.conditions and about.holds(Subject("chat", {}, {"messages": turn.newest})):
+    asks, newest = script.asks_about_result, Subject("chat", {}, {"messages": turn.newest})
+    if asks and turn.newest and script.about_result.holds(newest):
         return ""
-    why = _OLDER_RESULT if about.conditions else _NO_CONDITION
+    why = _OLDER_RESULT if asks else _NO_CONDITION
     names = listed(map(quoted, script.called), "and")
     return f"it calls {names}, and a tool's result has answered that since the last user text; {why}"
 

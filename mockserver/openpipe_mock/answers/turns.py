@@ -5,11 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from openpipe_mock.answers.texts import said
+from openpipe_mock.matching.conditions import RESULTS
 
 Message = Mapping[str, Any]
-RESULTS = ("tool", "function")
-"""Roles of messages that carry the result of a call."""
-
 _TASK, _CALLING = "New task:\n", "Calling tools:\n"
 _SECTION = re.compile(r"^(New task|Observation|Error):\n", re.MULTILINE)
 _CALLED = re.compile(r"'function': \{'name': '([^']+)'")

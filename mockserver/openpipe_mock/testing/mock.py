@@ -75,6 +75,10 @@ class Conditions(TypedDict, total=False):
     endpoint: str
     model: str
     last_user: _Test
+    last_message: _Test
+    last_result: _Test
+    last_tool: _Test
+    body: Mapping[str, Any] | Sequence[Mapping[str, Any]]
     system: _Test
     messages: Mapping[str, _Test]
     output: _Test

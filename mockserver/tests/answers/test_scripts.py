@@ -862,3 +862,15 @@ def test_headers_go_with_the_answer(members: Json, stream: bool) -> None:
 def test_headers_of_the_server_are_mistakes() -> None:
     with pytest.raises(Mistakes, match="can't be given"):
         from_config({"text": "a", "headers": {"Content-Length": 1}})
+
+
+def test_a_script_on_the_tool_of_the_newest_result_calls_again() -> None:
+    service = from_config(
+        {"when": {"last_tool": "get_weather"}, "tool_calls": [WEATHER_CALL]}, {"text": "done"}
+    )
+    calls = [{"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}]
+    result = {"role": "tool", "tool_call_id": "call_1", "content": "wait"}
+    conversation = [user("Weather?"), {"role": "assistant", "tool_calls": calls}, result]
+    assert messages(service, asking(messages=conversation))[0]["tool_calls"]
+    conversation.append({"role": "assistant", "content": "It is sunny."})
+    assert contents(service, asking(messages=conversation)) == ["done"]
