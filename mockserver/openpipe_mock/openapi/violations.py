@@ -232,17 +232,23 @@ def _members(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violat
         elif patterned:
             continue
         elif others is False:
-            told = partial(_unknown, place, name, declared, schema.get("errorMessage", ""))
+            gone = schema.get("goneMessages", {}).get(name, "")
+            told = partial(_unknown, place, name, declared, schema.get("errorMessage", ""), gone)
             yield Violation(place.at(name).pointer, "additionalProperties", told)
         elif isinstance(others, Mapping):
             yield from violations_of(others, member, place.at(name))
 
 
-def _unknown(place: SchemaPlace, name: str, known: Collection[str], message: str = "") -> str:
-    """The sentence about a member that a closed object doesn't declare; `known` are the declared ones."""
+def _unknown(place: SchemaPlace, name: str, known: Collection[str], message: str = "", gone: str = "") -> str:
+    """The sentence about a member that a closed object doesn't declare; `known` are the declared ones.
+
+    `gone`: what to write in place of this name.
+    """
     near = nearest(name, list(known))
     elsewhere = place.once(_homes, place.document).get(name, ())
-    if near:
+    if gone:
+        advice = f"{gone}."
+    elif near:
         advice = f"did you mean {quoted(near)}?"
     elif message:
         advice = f"{message}."

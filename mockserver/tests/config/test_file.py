@@ -580,6 +580,10 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             '3:25: /completions/0/nam: unknown property in this item; did you mean "name"?',
         ],
     ),
+    "a name from elsewhere": (
+        "faults: [{status: 500, latency: 5}]",
+        ['1:24: /faults/0/latency: unknown property in this item; write the milliseconds as "delay_ms".'],
+    ),
     "conditions that no script meets": (
         "completions: [{text: a, when: {output: x, endpoint: judge}}, {text: b, when: {endpoint: chat}}]",
         [
