@@ -125,10 +125,18 @@ def violations_of(schema: _Schema, value: Any, place: SchemaPlace) -> Iterator[V
     if is_union:
         yield from _any_of(place, schema, value)
     elif not _fits_one(names, value):
-        yield Violation(place.pointer, "type", partial(place.mismatch, schema, value))
+        yield Violation(place.pointer, "type", partial(_other_type, place, schema, value))
     else:
         for rule in rules:
             yield from rule(place, schema, value)
+
+
+def _other_type(place: SchemaPlace, schema: _Schema, value: Any) -> str:
+    """The sentence about a value of another type; `numberMessage` says what to do with a number."""
+    advice = (
+        schema.get("numberMessage") if isinstance(value, NUMBER) and not isinstance(value, bool) else None
+    )
+    return place.mismatch(schema, value) + (f" {advice.format(number=value)}." if advice else "")
 
 
 @dataclass(frozen=True, slots=True)

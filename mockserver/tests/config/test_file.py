@@ -624,7 +624,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         "criteria:\n  a: {}\n  b: 0.5\n  c: {scor: 1}\n  d: {usage: 1}",
         [
             f'2:3: /criteria/a: "a" requires exactly one of {WAYS}; none is there.',
-            "3:3: /criteria/b: expected an object, got the number 0.5.",
+            "3:3: /criteria/b: expected an object, got the number 0.5. Write {score: 0.5}.",
             '4:7: /criteria/c/scor: unknown property in "c"; did you mean "score"?',
             f'5:3: /criteria/d: "d" requires exactly one of {WAYS}; none is there.',
         ],
