@@ -55,6 +55,10 @@ whens: Strategy = some(
     metadata=st.dictionaries(texts, tests, max_size=2),
     endpoint=st.sampled_from(ENDPOINTS),
     criterion=tests,
+    last_message=tests,
+    last_result=tests,
+    last_tool=tests,
+    body=some({"pointer": st.sampled_from(["", "/temperature", "/messages/0/role"])}, equals=anything),
 )
 scenes: Strategy = some({}, input=some({}, **tests_of_input), output=tests)
 
@@ -93,10 +97,20 @@ criteria: Strategy = forms | st.dictionaries(
 
 arguments: Strategy = texts | st.dictionaries(texts, anything, max_size=2)
 calls: Strategy = st.lists(
-    some({"name": st.just("get_weather"), "arguments": arguments}), min_size=1, max_size=2
+    some({"name": st.just("get_weather"), "arguments": arguments}, id=st.just("call_1")),
+    min_size=1,
+    max_size=2,
 )
 reasons: Strategy = st.sampled_from(REASONS)
-single_choices: Strategy = one_of(text=texts, refusal=texts, tool_calls=calls)
+likely: Strategy = some({"token": texts, "bytes": st.none(), "logprob": st.floats(-9, 0)})
+likelihoods: Strategy = some({}, content=st.lists(joined(likely, some({"top_logprobs": st.lists(likely)}))))
+single_choices: Strategy = st.one_of(
+    one_of(text=st.none() | texts, refusal=texts, tool_calls=calls, reasoning_content=texts),
+    some({"tool_calls": calls}, text=texts, refusal=texts, reasoning_content=texts, logprobs=likelihoods),
+)
+tokens: Strategy = st.integers(0, 10**6)
+usages: Strategy = some({"prompt_tokens": tokens}, completion_tokens=tokens, total_tokens=tokens)
+envelopes: Strategy = some({}, id=texts, model=texts, created=tokens, usage=usages)
 choices: Strategy = texts | joined(single_choices, some({}, finish_reason=reasons))
 named: Strategy = some({}, name=texts, when=whens)
 asked: Strategy = some({}, **tests_of_input, model=globs, criterion=tests, endpoint=st.just("chat"))
@@ -104,7 +118,7 @@ scripts: Strategy = joined(
     some({}, name=texts, when=asked),
     st.one_of(
         joined(single_choices, some({}, finish_reason=reasons)),
-        some({"choices": st.lists(choices, min_size=1, max_size=3)}),
+        joined(some({"choices": st.lists(choices, min_size=1, max_size=3)}), envelopes),
         some({"choices": st.lists(texts, min_size=1, max_size=3)}, finish_reason=reasons),
         some({"raw": anything}),
     ),

@@ -6,7 +6,7 @@ The first of these that applies is the answer: a script, a call of a tool, a val
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -15,7 +15,7 @@ import orjson
 
 from openpipe_mock.answers import texts
 from openpipe_mock.answers.prompted import prompted_schema
-from openpipe_mock.answers.scripts import ScriptedCall, ScriptedChoice
+from openpipe_mock.answers.scripts import AS_MADE, Envelope, ScriptedCall, ScriptedChoice
 from openpipe_mock.answers.texts import LONGEST_WORD, estimate, split, until_stop
 from openpipe_mock.answers.tools import AutoTools, Tool, Wanted, offered, to_call, wanted_tool
 from openpipe_mock.core.canonical import ordered, spelled
@@ -64,28 +64,45 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One choice of a completion: the tokens of its text, or its calls. `refused`: the text is a refusal."""
+    """One choice of a completion: its calls, and its text, refusal and thoughts as tokens, None for none.
 
-    text: tuple[str, ...]
+    `calls_first`: a stream sends the calls before the text. `logprobs`: empty, or the one value to send.
+    `filtered`: its `content_filter_results`.
+    """
+
+    text: tuple[str, ...] | None
     finish_reason: str
     calls: tuple[ToolCall, ...] = ()
-    refused: bool = False
+    refusal: tuple[str, ...] | None = None
+    reasoning: tuple[str, ...] | None = None
+    calls_first: bool = True
+    logprobs: tuple[Json | None, ...] = ()
+    filtered: Json | None = None
 
     @property
     def tokens(self) -> int:
-        return len(self.text) + sum(len(call.arguments) for call in self.calls)
+        said = sum(len(pieces or ()) for pieces in (self.text, self.refusal, self.reasoning))
+        return said + sum(len(call.arguments) for call in self.calls)
 
     def message(self) -> Json:
         """Return the choice's message. It has only members that a later request and the judge accept."""
-        said = "".join(self.text)
+        said = {"role": "assistant", "content": _joined(self.text), "refusal": _joined(self.refusal)}
         if not self.calls:
-            content, refusal = (None, said) if self.refused else (said, None)
-            return {"role": "assistant", "content": content, "refusal": refusal}
-        asked = {"role": "assistant", "content": None, "refusal": None}
+            return said
         if self.calls[0].legacy:
-            return {**asked, "function_call": self.calls[0].function()}
+            return {**said, "function_call": self.calls[0].function()}
         calls = [{"id": call.id, "type": "function", "function": call.function()} for call in self.calls]
-        return {**asked, "tool_calls": calls}
+        return {**said, "tool_calls": calls}
+
+    def thoughtful_message(self) -> Json:
+        """Return the message with its thoughts, which no request and no judge accepts."""
+        if self.reasoning is None:
+            return self.message()
+        return {**self.message(), "reasoning_content": _joined(self.reasoning)}
+
+
+def _joined(pieces: tuple[str, ...] | None) -> str | None:
+    return None if pieces is None else "".join(pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +134,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A completion. `created` is in seconds since 1970; best of n hasn't sorted the choices yet."""
+    """A completion. `created` is in seconds since 1970; best of n hasn't sorted the choices yet.
+
+    `scripted_usage`: members of the usage that a script gives.
+    """
 
     id: str
     created: int
@@ -125,18 +145,17 @@ class Completion:
     choices: tuple[Choice, ...]
     prompt_tokens: int
     alternatives: int | None = None
+    scripted_usage: Json = field(default_factory=dict)
 
     @property
     def completion_tokens(self) -> int:
         return sum(choice.tokens for choice in self.choices)
 
     def usage(self) -> Json:
-        spent = self.completion_tokens
-        return {
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": spent,
-            "total_tokens": self.prompt_tokens + spent,
-        }
+        read = self.scripted_usage.get("prompt_tokens", self.prompt_tokens)
+        spent = self.scripted_usage.get("completion_tokens", self.completion_tokens)
+        counted = {"prompt_tokens": read, "completion_tokens": spent, "total_tokens": read + spent}
+        return {**counted, **self.scripted_usage}
 
 
 def understand(body: Json, auto_tools: AutoTools = "mention", prompt_schemas: bool = True) -> Ask:
@@ -216,22 +235,35 @@ def _refused(pointer: str, expected: str, value: Any) -> BadRequest:
     return BadRequest.at(pointer, f"expected {expected}, got {shown(value)}.")
 
 
-def complete(asked: Ask, seed: int, repeat: int = 0, script: Sequence[ScriptedChoice] = ()) -> Completion:
+def complete(
+    asked: Ask,
+    seed: int,
+    repeat: int = 0,
+    script: Sequence[ScriptedChoice] = (),
+    envelope: Envelope = AS_MADE,
+) -> Completion:
     """Make the completion of a request. The same request with another `repeat` gets another one.
 
     With a `script` the choices are taken from it in turn, and from its beginning again; of the request then
-    only `n`, the stop texts, the token limits and the form of its tools count.
+    only `n`, the stop texts, the token limits and the form of its tools count. `envelope`: what the script
+    says around them.
     """
     key = _from_seed(seed, asked.content)
     identity = _from_seed(seed, asked.identity + repeat.to_bytes(8))
     return Completion(
-        id=f"chatcmpl-{identity.hex()[:24]}",
-        created=EPOCH + int.from_bytes(identity[:4]) % _YEAR_SECONDS,
-        model=asked.model,
+        id=f"chatcmpl-{identity.hex()[:24]}" if envelope.id is None else envelope.id,
+        created=_created(identity) if envelope.created is None else envelope.created,
+        model=asked.model if envelope.model is None else envelope.model,
         choices=tuple(_choices(asked, key, range(repeat * asked.n, (repeat + 1) * asked.n), script)),
         prompt_tokens=asked.prompt_tokens,
         alternatives=asked.alternatives,
+        scripted_usage=dict(envelope.usage),
     )
+
+
+def _created(identity: bytes) -> int:
+    """A plausible time in the past, in seconds since 1970."""
+    return EPOCH + int.from_bytes(identity[:4]) % _YEAR_SECONDS
 
 
 def _from_seed(seed: int, said: bytes) -> bytes:
@@ -265,12 +297,21 @@ def _choices(
 
 def _scripted(choice: ScriptedChoice, asked: Ask, call_id: str) -> Choice:
     """The choice that a script gives, cut to the request's limits; the script's finish reason wins."""
+    finish, room = "stop", asked.limit
+    said: dict[str, Any] = {}
+    for member in ("reasoning", "text", "refusal"):
+        text = getattr(choice, member)
+        if text is not None:
+            said[member], end = _cut(text, replace(asked, limit=room))
+            room -= len(said[member])
+            finish = end if end != "stop" else finish
+    made = Choice(None, finish)
     if choice.calls:
-        made = _called([(_meant(call, asked), call.arguments) for call in choice.calls], asked, call_id)
-    else:
-        refused = choice.refusal is not None
-        made = Choice(*_cut((choice.refusal if refused else choice.text) or "", asked), refused=refused)
-    return replace(made, finish_reason=choice.finish_reason) if choice.finish_reason else made
+        calls = [(_meant(call, asked), call.arguments) for call in choice.calls]
+        made = _called(calls, replace(asked, limit=room), call_id, [call.id for call in choice.calls])
+    further = {"calls_first": choice.calls_first, "logprobs": choice.logprobs, "filtered": choice.filtered}
+    ended = choice.finish_reason or (finish if finish != "stop" else made.finish_reason)
+    return replace(made, finish_reason=ended, **said, **further)
 
 
 def _meant(call: ScriptedCall, asked: Ask) -> Tool:
@@ -278,8 +319,8 @@ def _meant(call: ScriptedCall, asked: Ask) -> Tool:
     return next((tool for tool in asked.tools if tool.name == call.name), Tool(call.name, {}))
 
 
-def _called(calls: Sequence[tuple[Tool, str]], asked: Ask, call_id: str) -> Choice:
-    """A choice that calls tools, each given with the JSON text of its arguments."""
+def _called(calls: Sequence[tuple[Tool, str]], asked: Ask, call_id: str, ids: Sequence[str] = ()) -> Choice:
+    """A choice that calls tools, each given with the JSON text of its arguments. `ids`: "" for the mock's."""
     # `function_call`, the older form, holds one call only, so that several go into `tool_calls`.
     legacy = len(calls) == 1 and calls[0][0].legacy
     finish, made, room = "function_call" if legacy else "tool_calls", [], asked.limit
@@ -288,8 +329,9 @@ def _called(calls: Sequence[tuple[Tool, str]], asked: Ask, call_id: str) -> Choi
         pieces, end = _cut(arguments, replace(asked, stops=(), limit=room))
         room -= len(pieces)
         finish = end if end != "stop" else finish
-        made.append(ToolCall(f"{call_id}_{number}" if number else call_id, tool.name, pieces, legacy))
-    return Choice((), finish, tuple(made))
+        own = f"{call_id}_{number}" if number else call_id
+        made.append(ToolCall((ids[number] if ids else "") or own, tool.name, pieces, legacy))
+    return Choice(None, finish, tuple(made))
 
 
 def _spoken(asked: Ask, key: bytes, numbers: range) -> Iterator[str]:

@@ -1,33 +1,60 @@
 """Scripted completions: answers of the config file to chat requests that meet a condition."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import orjson
 
-from openpipe_mock.answers.texts import RESULTS
+from openpipe_mock.answers.events import DONE, event
+from openpipe_mock.answers.headers import read_headers
 from openpipe_mock.answers.turns import Turn
 from openpipe_mock.core.canonical import spelled
-from openpipe_mock.core.reading import At, Json
+from openpipe_mock.core.effects import HeaderList
+from openpipe_mock.core.reading import At, Json, present_keys, whole
 from openpipe_mock.core.wording import listed, quoted
-from openpipe_mock.matching.conditions import ALWAYS, Subject, When, part_when
+from openpipe_mock.matching.conditions import ALWAYS, RESULTS, Subject, When, part_when
+from openpipe_mock.matching.order import check_turns
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptedCall:
-    """A scripted tool call. `arguments`: the text that the client gets, usually JSON."""
+    """A scripted tool call. `arguments`: the text that the client gets, usually JSON. `id`: "" for any."""
 
     name: str
     arguments: str
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptedChoice:
-    """One scripted choice: a text, a refusal or calls."""
+    """One scripted choice.
+
+    `calls_first`: a stream sends the calls before the text. `logprobs`: empty, or the one value to send.
+    `filtered`: its `content_filter_results`.
+    """
 
     text: str | None = None
     refusal: str | None = None
     calls: tuple[ScriptedCall, ...] = ()
     finish_reason: str | None = None
+    reasoning: str | None = None
+    calls_first: bool = True
+    logprobs: tuple[Json, ...] = ()
+    filtered: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What stands around the choices of an answer: `usage` by its members, None for the mock's own values."""
+
+    id: str | None = None
+    created: int | None = None
+    model: str | None = None
+    usage: Mapping[str, Json] = field(default_factory=dict)
+
+
+AS_MADE = Envelope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +63,11 @@ class Script:
 
     `choices`: taken in turn, and from the first again where the request asks for more. `raw`: the JSON text
     of a whole answer in their place. `name`: the user's name for it. `place`: its JSON pointer in the file.
+    `stream`: the pieces of a stream as they are sent, None for those of the choices. `headers`: further ones.
+
+    `sequence`: answers given one after the other; `then` as of criteria. `turns`: answers by the number of
+    the assistant's messages since the last user text. `call`, `every`, `first`: as of faults. `counter`: the
+    name of its count.
     """
 
     when: When = ALWAYS
@@ -43,6 +75,16 @@ class Script:
     raw: bytes | None = None
     name: str = ""
     place: str = ""
+    envelope: Envelope = AS_MADE
+    stream: tuple[bytes, ...] | None = None
+    headers: HeaderList = ()
+    sequence: "tuple[Script, ...]" = ()
+    then: Literal["repeat", "last"] = "repeat"
+    turns: "tuple[Script, ...]" = ()
+    call: int | None = None
+    every: int | None = None
+    first: int | None = None
+    counter: str = ""
 
     def __str__(self) -> str:
         return f"{self.place} ({self.name})" if self.name else self.place
@@ -50,18 +92,53 @@ class Script:
     @property
     def called(self) -> list[str]:
         """The names of the tools that it calls."""
-        return list(dict.fromkeys(call.name for choice in self.choices for call in choice.calls))
+        own = (call.name for choice in self.choices for call in choice.calls)
+        inner = (name for answer in (*self.sequence, *self.turns) for name in answer.called)
+        return list(dict.fromkeys((*own, *inner)))
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether it counts the requests that meet `when`."""
+        return not self.call is self.every is self.first is None
+
+    @property
+    def streams_alone(self) -> bool:
+        """Whether it has an answer for streams alone."""
+        return self.stream is not None and not self.choices
+
+    def answer(self, turn: Callable[[], Turn], count: Callable[[str], int]) -> "Script | None":
+        """The answer whose turn it is, None after the last of `turns`.
+
+        `turn` reads the conversation; `count` counts a name, from 1.
+        """
+        if self.turns:
+            number = turn().replies
+            return self.turns[number] if number < len(self.turns) else None
+        if not self.sequence:
+            return self
+        number, last = count(self.counter) - 1, len(self.sequence) - 1
+        return self.sequence[number % (last + 1) if self.then == "repeat" else min(number, last)]
 
     @property
     def always_fires(self) -> bool:
         """Whether it answers every chat request, so that no script behind it ever does."""
-        return not self.called and all(each.part == "endpoint" for each in self.when.conditions)
+        varies = self.is_ordered or self.turns or self.streams_alone
+        return (
+            not self.called and not varies and all(each.part == "endpoint" for each in self.when.conditions)
+        )
 
     @property
     def about_result(self) -> When:
         """Its conditions on a tool's result."""
         conditions = self.when.conditions
-        return When(tuple(each for each in conditions if each.part == "messages" and each.key in RESULTS))
+        return When(tuple(each for each in conditions if each.part == "last_result" or each.key in RESULTS))
+
+    @property
+    def asks_about_result(self) -> bool:
+        """Whether it has a condition on a tool's result, or on the tool that gave it."""
+        return any(each.part == "last_tool" for each in self.when.conditions) or bool(
+            self.about_result.conditions
+        )
 
 
 def reason_against(script: Script, turn: Turn) -> str:
@@ -70,12 +147,12 @@ def reason_against(script: Script, turn: Turn) -> str:
     So that agents end, it doesn't call again what was answered, unless its conditions are about the newest
     results.
     """
-    if not all(map(turn.has_answered, script.called)):
+    if script.sequence or script.turns or not all(map(turn.has_answered, script.called)):
         return ""
-    about = script.about_result
-    if about.conditions and about.holds(Subject("chat", {}, {"messages": turn.newest})):
+    asks, newest = script.asks_about_result, Subject("chat", {}, {"messages": turn.newest})
+    if asks and turn.newest and script.about_result.holds(newest):
         return ""
-    why = _OLDER_RESULT if about.conditions else _NO_CONDITION
+    why = _OLDER_RESULT if asks else _NO_CONDITION
     names = listed(map(quoted, script.called), "and")
     return f"it calls {names}, and a tool's result has answered that since the last user text; {why}"
 
@@ -86,20 +163,61 @@ _NO_CONDITION = "a condition on the result, as in when: {messages: {tool: {conta
 
 def read_script(value: Json, at: At) -> Script:
     """Build a script from a value whose shape is right; note in `at` what else is wrong with it."""
+    _check_script(value.get("when", {}), at.at("when"))
+    check_turns(value, at, "script")
+    return replace(
+        _read_answer(value, at),
+        when=part_when(value, at),
+        **whole(value, call="call", every="every", first="first"),
+        **present_keys(value, name="name", then="then"),
+        sequence=_read_answers(value, "sequence", at),
+        turns=_read_answers(value, "turns", at),
+        counter="" if _COUNTING.isdisjoint(value) else at.counter(value),
+    )
+
+
+_COUNTING = frozenset(("call", "every", "first", "sequence"))
+"""Keys of which each makes a script count."""
+
+
+def _read_answers(value: Json, key: str, at: At) -> tuple[Script, ...]:
+    each = enumerate(value.get(key, ()))
+    return tuple(_read_answer(answer, at.at(key, index)) for index, answer in each)
+
+
+def _read_answer(value: Json, at: At) -> Script:
+    """Read an answer, which always holds; a bare text is the text of its choices."""
+    value = {"text": value} if isinstance(value, str) else value
     choices: tuple[ScriptedChoice, ...] = ()
     if "choices" in value:
         each = enumerate(value["choices"])
         choices = tuple(_read_choice(choice, value, at.at("choices", index)) for index, choice in each)
-    elif "raw" not in value:
+    elif not _SAID.isdisjoint(value):
         choices = (_read_choice(value, value, at),)
-    _check_script(value.get("when", {}), at.at("when"))
     return Script(
-        part_when(value, at),
-        choices,
-        orjson.dumps(value["raw"]) if "raw" in value else None,
-        value.get("name", ""),
-        at.place,
+        choices=choices,
+        raw=orjson.dumps(value["raw"]) if "raw" in value else None,
+        place=at.place,
+        envelope=Envelope(
+            **present_keys(value, id="id", model="model", usage="usage"), **whole(value, created="created")
+        ),
+        stream=_pieces(value["stream"]) if "stream" in value else None,
+        headers=read_headers(value, at),
     )
+
+
+_SAID = frozenset(("text", "refusal", "tool_calls", "reasoning_content"))
+"""Keys of which each makes a choice."""
+
+
+def _pieces(stream: Json) -> tuple[bytes, ...]:
+    """The pieces of a scripted stream: a text as it stands, any other value as an event.
+
+    `[DONE]` follows a list whose last item is no text.
+    """
+    listed = stream if isinstance(stream, list) else [stream]
+    pieces = [each.encode() if isinstance(each, str) else event(each) for each in listed]
+    return (*pieces, *(() if isinstance(listed[-1], str) else (DONE,)))
 
 
 def _check_script(when: Json, at: At) -> None:
@@ -119,15 +237,21 @@ def _read_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
     if value is not around and reason and "finish_reason" in value:
         told = "the script has a finish reason for all its choices already; remove one of them."
         at.at("finish_reason").wrong("finish_reason", told)
+    calls, written = value.get("tool_calls", ()), list(value)
+    texts = [key for key in ("text", "refusal") if value.get(key) is not None]
     return ScriptedChoice(
         value.get("text"),
         value.get("refusal"),
-        tuple(map(_read_call, value.get("tool_calls", ()))),
+        tuple(map(_read_call, calls)),
         value.get("finish_reason", reason),
+        value.get("reasoning_content"),
+        not any(written.index(key) < written.index("tool_calls") for key in texts if calls),
+        (value["logprobs"],) if "logprobs" in value else (),
+        value.get("content_filter_results"),
     )
 
 
 def _read_call(value: Json) -> ScriptedCall:
     arguments = value["arguments"]
     text = arguments if isinstance(arguments, str) else spelled(arguments).decode()
-    return ScriptedCall(value["name"], text)
+    return ScriptedCall(value["name"], text, value.get("id", ""))

@@ -22,7 +22,7 @@ OPENERS = tuple(_WORDS.split())
 _LONGEST_QUOTE = 60
 
 PARTS = {"image_url": "an image", "input_audio": "a recording", "file": "a file"}
-RESULTS = {"tool": "the tool result ", "function": "the function result "}
+_RESULT_OF = {"tool": "the tool result ", "function": "the function result "}
 """Roles of messages that carry the result of a call, and the words before a quotation of it."""
 
 
@@ -44,7 +44,7 @@ def subject(messages: Sequence[Mapping[str, Any]]) -> str:
     text = " ".join(said(last).lstrip()[: 20 * _LONGEST_QUOTE].split())
     if text:
         quote = text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE].rstrip()}…"
-        return f"{RESULTS.get(last['role'], '')}“{quote}”"
+        return f"{_RESULT_OF.get(last['role'], '')}“{quote}”"
     if last.get("tool_calls") or last.get("function_call"):
         return "a call"
     content = last.get("content")

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from openpipe_mock.answers.texts import RESULTS, said
+from openpipe_mock.answers.texts import said
+from openpipe_mock.matching.conditions import RESULTS
 
 Message = Mapping[str, Any]
-
 _TASK, _CALLING = "New task:\n", "Calling tools:\n"
 _SECTION = re.compile(r"^(New task|Observation|Error):\n", re.MULTILINE)
 _CALLED = re.compile(r"'function': \{'name': '([^']+)'")
@@ -19,7 +19,8 @@ class Turn:
     """The last turn of a conversation whose messages are valid.
 
     `text`: what the user asked; without a user text, the last text that is no result. `answered`: the names
-    of the tools whose results came since, as the keys of a dict, the newest last. `has_stray`: a result came
+    of the tools whose results came since, as the keys of a dict, the newest last. `replies`: the number of
+    the assistant's messages since. `has_stray`: a result came
     that belongs to no call. `newest`: the results since the assistant's last message.
 
     A user text right behind a result belongs to it: clients send the images of a tool so. It begins a turn
@@ -30,6 +31,7 @@ class Turn:
         self.text = ""
         self.answered: dict[str, None] = {}
         self.has_stray = False
+        self.replies = 0
         self.newest: list[Message] = []
         self._required = frozenset(required)
         self._missing = len(self._required)
@@ -62,6 +64,7 @@ class Turn:
         text = said(message)
         if role == "assistant":
             self.newest = []
+            self.replies += 1
         self._spelled = self._spelled or (role == "user" and text.startswith(_TASK))
         if role == "user" and self._spelled and _SECTION.match(text):
             self._read_sections(text)
@@ -100,7 +103,7 @@ class Turn:
             self._answer(name)
 
     def _begin(self, text: str) -> None:
-        self.text, self.answered, self.has_stray = text, {}, False
+        self.text, self.answered, self.has_stray, self.replies = text, {}, False, 0
         self._missing = len(self._required)
         self._asked, self._behind_result = True, False
 

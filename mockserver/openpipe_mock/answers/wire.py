@@ -1,6 +1,6 @@
 """Writes completions as they are sent: as a plain answer or as server-sent events."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain, zip_longest
@@ -14,6 +14,8 @@ from openpipe_mock.answers.ranking import Ranked, criteria_usage, results
 from openpipe_mock.answers.texts import OPENERS
 
 Json = dict[str, Any]
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 def whole_answer(completion: Completion, ranking: Sequence[Ranked] = (), *, counted: bool = True) -> Json:
@@ -41,17 +43,31 @@ def _choice_body(completion: Completion, choice: Choice, index: int) -> Json:
     return {
         "finish_reason": choice.finish_reason,
         "index": index,
-        "message": choice.message(),
-        "logprobs": _logprobs(choice, choice.text, completion.alternatives),
+        "message": choice.thoughtful_message(),
+        "logprobs": _logprobs(choice, completion.alternatives),
+        **_filtered(choice),
     }
 
 
-def _logprobs(choice: Choice, pieces: Sequence[str], alternatives: int | None) -> Json | None:
-    """The `logprobs` of these tokens; None where the request asked for none, or where the choice calls."""
-    if alternatives is None or choice.calls:
+def _filtered(choice: Choice) -> Json:
+    return {} if choice.filtered is None else {"content_filter_results": choice.filtered}
+
+
+def _logprobs(choice: Choice, alternatives: int | None) -> Json | None:
+    """The `logprobs` of a choice: the scripted ones, else made-up ones of its text and refusal.
+
+    None where the request asked for none, and where there is no text.
+    """
+    if choice.logprobs:
+        return choice.logprobs[0]
+    if alternatives is None or (choice.text is None and choice.refusal is None):
         return None
-    listed = [token_logprob(piece, alternatives) for piece in pieces]
-    return {"content": None, "refusal": listed} if choice.refused else {"content": listed, "refusal": None}
+    members = {"content": choice.text, "refusal": choice.refusal}
+    return {name: _listed(pieces, alternatives) for name, pieces in members.items()}
+
+
+def _listed(pieces: Sequence[str] | None, alternatives: int) -> list[Json] | None:
+    return None if pieces is None else [token_logprob(piece, alternatives) for piece in pieces]
 
 
 @lru_cache(maxsize=4096)
@@ -94,23 +110,53 @@ def chunk_events(completion: Completion, include_usage: bool) -> Iterator[bytes]
 
 def _parts_of(completion: Completion, index: int, choice: Choice) -> Iterator[bytes]:
     """The entries in `choices` of one choice's chunks, as JSON texts, in order."""
-    said = "refusal" if choice.refused else "content"
-    first = {"role": "assistant", "content": None, "refusal": None, **({} if choice.calls else {said: ""})}
+    first: Json = {
+        "role": "assistant",
+        "content": None if choice.text is None else "",
+        "refusal": None if choice.refusal is None else "",
+        **({} if choice.reasoning is None else {"reasoning_content": ""}),
+    }
     # The official clients take a choice's first call from its first chunk alone, and append to the newest.
     calling = chain.from_iterable(_call_deltas(call, number) for number, call in enumerate(choice.calls))
-    yield _chunk_choice(index, {**first, **next(calling, {})})
-    if completion.alternatives is None:  # one text for all tokens, dumped once and split where they go
-        before, behind = _chunk_choice(index, {said: ""}).split(b'""')
-        for piece in choice.text:
-            yield before + orjson.dumps(piece) + behind
-    else:
-        for piece in choice.text:
-            likely = _logprobs(choice, (piece,), completion.alternatives)
-            yield _chunk_choice(index, {said: piece}, likely)
+    begins = choice.calls_first and not choice.reasoning
+    yield _chunk_choice(index, {**first, **(next(calling, {}) if begins else {})})
+    yield from _text_parts(index, "reasoning_content", choice.reasoning or ())
+    for delta in calling if choice.calls_first else ():
+        yield _chunk_choice(index, delta)
+    likely = _logprobs(choice, completion.alternatives)
+    for member, pieces in (("content", choice.text), ("refusal", choice.refusal)):
+        yield from _text_parts(index, member, pieces or (), likely)
     for delta in calling:
         yield _chunk_choice(index, delta)
-    unsaid = None if choice.text else _logprobs(choice, (), completion.alternatives)
-    yield _chunk_choice(index, {}, unsaid, choice.finish_reason)
+    unsaid = _unsaid_logprobs(choice, likely)
+    yield _chunk_choice(index, {}, unsaid, choice.finish_reason, _filtered(choice))
+
+
+def _text_parts(
+    index: int, member: str, pieces: Sequence[str], likely: Json | None = None
+) -> Iterator[bytes]:
+    """The chunks of a text, each with the log probability of its token."""
+    entries = likely.get(member) if likely else None
+    if not likely or not entries:  # one text for all tokens, dumped once and split where they go
+        before, behind = _chunk_choice(index, {member: ""}).split(b'""')
+        for piece in pieces:
+            yield before + orjson.dumps(piece) + behind
+        return
+    for number, piece in enumerate(pieces):
+        entry = entries[number : number + 1]
+        yield _chunk_choice(
+            index, {member: piece}, {**dict.fromkeys(likely), member: entry} if entry else None
+        )
+
+
+def _unsaid_logprobs(choice: Choice, likely: Json | None) -> Json | None:
+    """The log probabilities that no chunk of a text has had; an empty list where a text has no tokens."""
+    if likely is None:
+        return None
+    said = {"content": choice.text, "refusal": choice.refusal}
+    left = {name: entries and entries[len(said[name] or ()) :] for name, entries in likely.items()}
+    sent = any(likely[name] and said[name] for name in likely)
+    return None if sent and not any(left.values()) else left
 
 
 def _call_deltas(call: ToolCall, number: int) -> Iterator[Json]:
@@ -127,7 +173,11 @@ def _call_delta(call: ToolCall, number: int, function: Json, named: Json | None 
 
 
 def _chunk_choice(
-    index: int, delta: Json, logprobs: Json | None = None, finish_reason: str | None = None
+    index: int,
+    delta: Json,
+    logprobs: Json | None = None,
+    finish_reason: str | None = None,
+    further: Mapping[str, Any] = _NOTHING,
 ) -> bytes:
     chunk = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
-    return orjson.dumps(chunk)
+    return orjson.dumps({**chunk, **further})

@@ -40,7 +40,8 @@ class Settings:
     test that scripts completions (`refuses_unscripted`). `keys`:
     without any, every bearer token is accepted that doesn't begin with `invalid`. `read_only_keys`: may
     judge, and complete with the project's own models. `cassette`: rules for recordings. `variant`: the name
-    of a variant (`faults/variants`), "" for the usual answers. `known`: made from the others, for engines.
+    of a variant (`faults/variants`), "" for the usual answers. `known`, `counts_completions`: made from the
+    others, for the engines.
     """
 
     seed: int = 0
@@ -67,10 +68,12 @@ class Settings:
     variant: str = ""
 
     known: Declarations = field(init=False, repr=False, compare=False)
+    counts_completions: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "known", Declarations(self.criteria, self.magic, self.judges_unknown))
         object.__setattr__(self, "completions", rulebook(self.completions))
+        object.__setattr__(self, "counts_completions", any(each.is_ordered for each in self.completions))
         object.__setattr__(self, "faults", rulebook(self.faults))
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock.config import file as configfile
+from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.changes import add_rules, reset_criterion, set_criterion, set_limits
 from openpipe_mock.control.document import served
@@ -205,9 +206,15 @@ class Control:
             {
                 "requests_per_minute": _bounded(limits.requests_per_minute),
                 "concurrent": _bounded(limits.concurrent),
-                "source": "file" if session.overrides.limits is None else "runtime",
+                "source": self.source_of(limits, session),
             }
         )
+
+    def source_of(self, limits: Limits, session: Session) -> str:
+        """Where the limits in force were set."""
+        if session.overrides.limits is not None:
+            return "runtime"
+        return "default" if limits.none and not self.service.file.path else "file"
 
     def set_limits(self, order: Order) -> Reply:
         return self.limits_of(set_limits(partial(self.session, order), order.body))

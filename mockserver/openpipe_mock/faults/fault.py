@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, replace
 
+from openpipe_mock.answers.headers import read_headers
 from openpipe_mock.core.effects import Effects, Wait
 from openpipe_mock.core.reading import At, Json, part_digest, present_keys, seconds, whole
 from openpipe_mock.faults.kinds import FAULT_KINDS, Context, FaultKind
 from openpipe_mock.matching.conditions import ALWAYS, When, part_when
+from openpipe_mock.matching.order import check_turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class Fault:
 
 def read_fault(value: Json, at: At) -> Fault:
     """Build a fault from a value whose shape is right; note in `at` what else is wrong with it."""
-    _check_turns(value, at)
+    check_turns(value, at, "fault")
+    read_headers(value, at)
     return Fault(
         part_when(value, at),
         **whole(value, call="call", every="every", first="first"),
@@ -63,19 +66,6 @@ def read_fault(value: Json, at: At) -> Fault:
         counter=at.counter(value),
         share_key=part_digest(value),
     )
-
-
-def _check_turns(value: Json, at: At) -> None:
-    """Note in `at` combinations of `call`, `every` and `first` that no request ever meets."""
-    turn, every, first = value.get("call"), value.get("every", 1), value.get("first")
-    if turn and turn % every:
-        told = (
-            f'"call": {turn} is no multiple of "every": {every}, so this never happens; remove one of them.'
-        )
-        at.at("every").wrong("every", told)
-    if first and first < (turn or every):
-        told = f"the first {first} requests end before it is this fault's turn, so this never happens."
-        at.at("first").wrong("first", told)
 
 
 def with_fault(exchange: Effects, fault: Fault, context: Context) -> Effects:

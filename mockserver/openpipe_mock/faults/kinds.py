@@ -13,12 +13,13 @@ from typing import Any, ClassVar, Self
 import orjson
 
 from openpipe_mock.answers.events import DONE, event, event_data
+from openpipe_mock.answers.headers import read_headers
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.core import errors
 from openpipe_mock.core.effects import Begin, Break, Effect, Effects, HeaderList, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError
-from openpipe_mock.core.reading import Json, present_keys, seconds, whole
-from openpipe_mock.core.wording import counted, quoted
+from openpipe_mock.core.reading import At, Json, present_keys, seconds, whole
+from openpipe_mock.core.wording import counted, listed, quoted
 from openpipe_mock.faults import streams
 
 
@@ -92,7 +93,7 @@ RETRY_AFTER: Mapping[int, float] = {429: 1.0, 503: 1.0}
 class ErrorAnswer(FaultKind):
     """An error in place of an answer. `message`, `code`: "" for the mock's own.
 
-    `body`: the whole body, None for the API's own form. `retry_after`: the seconds in its header.
+    `body`: the whole body, None for the API's own form. `retry_after`: the seconds in its header, or a date.
     """
 
     key = "status"
@@ -101,7 +102,7 @@ class ErrorAnswer(FaultKind):
     message: str = ""
     code: str = ""
     body: bytes | None = None
-    retry_after: float | None = None
+    retry_after: float | str | None = None
 
     @classmethod
     def read(cls, value: Json) -> Self:
@@ -125,14 +126,16 @@ class ErrorAnswer(FaultKind):
         return streams.reply_only(reply if self.body is None else replace(reply, body=self.body))
 
 
-def retry_headers(seconds: float | None) -> tuple[tuple[str, str], ...]:
-    """Return the headers that say when to retry; none for None.
+def retry_headers(seconds: float | str | None) -> tuple[tuple[str, str], ...]:
+    """Return the headers that say when to retry, in seconds or by an HTTP date; none for None.
 
     `retry-after` has whole seconds, rounded up. Fractions stand in `retry-after-ms` as well, which OpenAI's
     clients read first.
     """
     if seconds is None:
         return ()
+    if isinstance(seconds, str):
+        return (("retry-after", seconds),)
     rounded = ("retry-after", str(math.ceil(seconds)))
     return (rounded,) if seconds == int(seconds) else (rounded, ("retry-after-ms", f"{seconds * 1000:.0f}"))
 
@@ -145,18 +148,25 @@ def _body_of(value: Json, key: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Raw(FaultKind):
-    """These bytes as the body in place of an answer, or as the only event of a stream."""
+    """These bytes as the body in place of an answer, or as the only event of a stream.
+
+    `whole`: they are a whole stream themselves.
+    """
 
     key, words = "raw", "raw body"
 
     data: bytes
+    whole: bool = False
 
     @classmethod
     def read(cls, value: Json) -> Self:
-        return cls(_body_of(value, "raw"))
+        typed = value.get("content_type", "").strip().lower().startswith("text/event-stream")
+        return cls(_body_of(value, "raw"), typed and isinstance(value["raw"], str))
 
     def around(self, exchange: Effects, context: Context) -> Effects:
-        return streams.raw_stream(self.data) if context.streams else streams.reply_only(Reply(200, self.data))
+        if context.streams:
+            return streams.raw_stream(self.data, whole=self.whole)
+        return streams.reply_only(Reply(200, self.data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,17 +310,28 @@ class ContentType(FaultKind):
         return f"content type {quoted(self.media_type)}"
 
     def around(self, exchange: Effects, context: Context) -> Effects:
-        with closing(exchange):
-            sent = yield from streams.next_sent(exchange)
-            if isinstance(sent, Begin):
-                yield replace(sent, headers=self._typed(sent.headers))
-                sent = yield from exchange
-            assert isinstance(sent, Reply)
-            return replace(sent, headers=self._typed(sent.headers))
+        media_type = self.media_type.encode("latin-1", "replace")
+        return streams.with_headers(exchange, ((b"content-type", media_type),))
 
-    def _typed(self, headers: HeaderList) -> HeaderList:
-        content_type = (b"content-type", self.media_type.encode("latin-1", "replace"))
-        return (content_type, *(header for header in headers if header[0] != b"content-type"))
+
+@dataclass(frozen=True, slots=True)
+class AddedHeaders(FaultKind):
+    """Sends the answer with these headers, in place of others of their names."""
+
+    key = "headers"
+
+    headers: HeaderList
+
+    @classmethod
+    def read(cls, value: Json) -> Self:
+        return cls(read_headers(value, At("")))
+
+    def describe(self) -> str:
+        names = [name.decode() for name, _ in self.headers]
+        return f"{'header' if len(names) == 1 else 'headers'} {listed(names, 'and')}"
+
+    def around(self, exchange: Effects, context: Context) -> Effects:
+        return streams.with_headers(exchange, self.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +417,7 @@ FAULT_KINDS: tuple[type[FaultKind], ...] = (
     Truncated,
     Empty,
     ContentType,
+    AddedHeaders,
     Disconnect,
     Drip,
 )

@@ -1,6 +1,6 @@
 """Selects the fault that strikes a request."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +10,7 @@ from openpipe_mock.core.seeded import digest
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.faults.fault import Fault
 from openpipe_mock.matching.conditions import Subject
+from openpipe_mock.matching.order import not_its_turn
 from openpipe_mock.matching.rules import rules_that_hold
 
 
@@ -72,22 +73,12 @@ def _hindrance(
     """Why a fault whose `when` the request meets does not strike; "" where it does."""
     if fault.needs_stream and not streams:
         return "it strikes streams alone, and this request asks for none"
-    number = count(fault.counter)
-    for name, its_turn in _TURNS.items():
-        wanted = getattr(fault, name)
-        if wanted is not None and not its_turn(number, wanted):
-            return f"it was not its turn: request {number} that meets its `when`, it has `{name}: {wanted}`"
+    why = not_its_turn(fault, count(fault.counter))
+    if why:
+        return why
     if fault.share is None:
         return ""
     drawn = sampler.number(fault.share_key or fault.place, subject.endpoint)
     if drawn < fault.share:
         return ""
     return f"this content is not in its share: it drew {drawn:.4f}, which is not below {fault.share}"
-
-
-_TURNS: Mapping[str, Callable[[int, int], bool]] = {
-    "call": lambda number, wanted: number == wanted,
-    "every": lambda number, wanted: number % wanted == 0,
-    "first": lambda number, wanted: number <= wanted,
-}
-"""Member of a fault → whether the fault strikes the request with this number."""

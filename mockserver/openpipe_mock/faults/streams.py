@@ -92,6 +92,24 @@ def send_in_pieces(exchange: Effects) -> Effects:
         return (yield from exchange)
 
 
+def with_headers(exchange: Effects, headers: HeaderList) -> Effects:
+    """Run an exchange and send its answer with these headers, in place of others of their names."""
+    with closing(exchange):
+        sent = yield from next_sent(exchange)
+        if isinstance(sent, Begin):
+            yield replace(sent, headers=joined_headers(sent.headers, headers))
+            sent = yield from exchange
+        if isinstance(sent, Reply):
+            return replace(sent, headers=joined_headers(sent.headers, headers))
+        yield sent
+        return (yield from exchange)
+
+
+def joined_headers(old: HeaderList, new: HeaderList) -> HeaderList:
+    """Headers with new ones in place of others of their names."""
+    return tuple({**dict(old), **dict(new)}.items())
+
+
 def reply_only(reply: Reply) -> Effects:
     """An exchange that only replies."""
     yield from ()
@@ -103,9 +121,12 @@ def stream_reply(begun: Begin) -> Reply:
     return Reply(begun.status, b"", begun.headers)
 
 
-def raw_stream(data: bytes) -> Effects:
-    """Send these bytes as the only event of a stream, then `[DONE]`."""
+def raw_stream(data: bytes, *, whole: bool = False) -> Effects:
+    """Send these bytes as the only event of a stream, then `[DONE]`. `whole`: they are the whole stream."""
     yield Begin(200, STREAM_HEADERS)
+    if whole:
+        yield Piece(data)
+        return Reply(200, b"", STREAM_HEADERS)
     yield Piece(b"".join(b"data: %s\n" % line for line in data.splitlines()) + b"\n")
     yield Piece(DONE)
     return Reply(200, b"", STREAM_HEADERS)

@@ -14,10 +14,14 @@ from typing import Any, Literal
 
 import orjson
 
+from openpipe_mock.core.canonical import spelled
+from openpipe_mock.core.pointers import steps_of
 from openpipe_mock.core.reading import At, Json
 from openpipe_mock.core.wording import listed, quoted
 
 Kind = Literal["equals", "contains", "matches", "glob"]
+RESULTS = ("tool", "function")
+"""Roles of messages that carry the result of a call."""
 MOST_READ = 1_000_000
 """Characters of a text in which a regular expression is searched; the rest is ignored."""
 
@@ -134,6 +138,36 @@ class Subject:
         return next(reversed(self.said_by("user")), None)
 
     @cached_property
+    def last_result(self) -> Mapping[str, Any] | None:
+        """The last message that carries a tool's result, None without one."""
+        return next((each for each in reversed(self.messages) if each.get("role") in RESULTS), None)
+
+    @cached_property
+    def last_tool(self) -> str | None:
+        """The name of the tool that gave the last result; None where no call has its id."""
+        result = self.last_result
+        if result is None:
+            return None
+        if isinstance(result.get("name"), str):
+            return str(result["name"])
+        calls = (call for each in reversed(self.messages) for call in _objects(each.get("tool_calls")))
+        asked = [call.get("function") for call in calls if call.get("id") == result.get("tool_call_id")]
+        names = (each.get("name") for each in _objects(asked))
+        return next((name for name in names if isinstance(name, str)), None)
+
+    def body_value(self, pointer: str) -> list[str]:
+        """The value at a JSON pointer as a text: a text as it is, any other as JSON; nothing without one."""
+        value: Any = self.body
+        for step in steps_of(pointer):
+            if isinstance(value, list) and step.isdecimal() and int(step[:9]) < len(value):
+                value = value[int(step[:9])]
+            elif isinstance(value, dict) and step in value:
+                value = value[step]
+            else:
+                return []
+        return [text_of_value(value)]
+
+    @cached_property
     def output(self) -> str | None:
         """The judged text: the output's content, else its refusal, else ""; None if there is no output."""
         given = self.body.get("output") if self.endpoint == "judge" else None
@@ -168,10 +202,19 @@ class Subject:
         return given if isinstance(given, dict) else {}
 
     def gist(self) -> dict[str, Any]:
-        """A smaller body, of texts and names only, for which all conditions give the same answers."""
-        said = [{"role": each.get("role"), "content": text_of(each)} for each in self.messages]
+        """A smaller body, of texts and names only, for which conditions give the same answers.
+
+        Those on `body` do for its members that are no lists and objects.
+        """
+        said: list[dict[str, Any]] = [
+            {"role": each.get("role"), "content": text_of(each)} for each in self.messages
+        ]
+        if self.last_result is not None and self.last_tool is not None:
+            last = max(n for n, each in enumerate(self.messages) if each is self.last_result)
+            said[last]["name"] = self.last_tool
         given = {"messages": said, "tools": [{"function": {"name": name}} for name in self.tools]}
-        kept = {name: self.body[name] for name in ("model", "criterion_id", "metadata") if name in self.body}
+        kept = {name: value for name, value in self.body.items() if not isinstance(value, list | dict)}
+        kept |= {name: self.body[name] for name in ("criterion_id", "metadata") if name in self.body}
         if self.endpoint != "judge":
             return {**kept, **given}
         return {**kept, "input": given, "output": {"content": self.output}}
@@ -192,6 +235,14 @@ def text_of(message: Mapping[str, Any]) -> str:
     return said if isinstance(said, str) else ""
 
 
+def text_of_value(value: Any) -> str:
+    """A text as it is, any other JSON value as compact JSON; 3.0 counts as 3."""
+    if isinstance(value, str):
+        return value
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return spelled(int(value) if whole else value).decode()
+
+
 _Reader = Callable[[Subject, str], list[str]]
 
 
@@ -207,6 +258,10 @@ def _header(subject: Subject, name: str) -> list[str]:
 READERS: Mapping[str, _Reader] = {
     "model": lambda subject, _: _text(subject.body.get("model")),
     "last_user": lambda subject, _: _text(subject.last_user),
+    "last_message": lambda subject, _: [text_of(each) for each in subject.messages[-1:]],
+    "last_result": lambda subject, _: [text_of(subject.last_result)] if subject.last_result else [],
+    "last_tool": lambda subject, _: _text(subject.last_tool),
+    "body": lambda subject, pointer: subject.body_value(pointer),
     "system": lambda subject, _: subject.said_by("system", "developer"),
     "messages": lambda subject, role: subject.said_by(role),
     "output": lambda subject, _: _text(subject.output),
@@ -223,7 +278,8 @@ READERS: Mapping[str, _Reader] = {
 class Condition:
     """A part of the request, and what one of its texts must be.
 
-    `key` is the role for `messages`, the name for `header` and `metadata`, else "".
+    `key` is the role for `messages`, the name for `header` and `metadata`, the pointer for `body`, else "".
+    Without demands the part has to be there.
     """
 
     part: str
@@ -266,7 +322,7 @@ class When:
             if not condition.holds(subject):
                 yield Miss(
                     str(condition),
-                    " and ".join(map(str, condition.demands)),
+                    " and ".join(map(str, condition.demands)) or "is there",
                     _seen(READERS[condition.part](subject, condition.key)),
                 )
 
@@ -294,12 +350,22 @@ def _conditions(value: Json, at: At) -> Iterator[Condition]:
         here = at.at(key)
         if key == "input":
             yield from _conditions(wanted, here)
+        elif key == "body":
+            yield from _body_conditions(wanted, here)
         elif key in _KEYED:
             for name, test in wanted.items():
                 yield Condition(key, name, tuple(_demands(test, here.at(name))))
         else:
             test = {"glob": wanted} if key == "model" else wanted
             yield Condition(key, "", tuple(_demands(test, here)))
+
+
+def _body_conditions(value: Json, at: At) -> Iterator[Condition]:
+    """The conditions on values of the body, of which there are one or a list."""
+    several = isinstance(value, list)
+    for number, test in enumerate(value if several else [value]):
+        wanted = {kind: text_of_value(each) for kind, each in test.items() if kind != "pointer"}
+        yield Condition("body", test["pointer"], tuple(_demands(wanted, at.at(number) if several else at)))
 
 
 _KEYED = ("messages", "header", "metadata")

@@ -125,10 +125,18 @@ def violations_of(schema: _Schema, value: Any, place: SchemaPlace) -> Iterator[V
     if is_union:
         yield from _any_of(place, schema, value)
     elif not _fits_one(names, value):
-        yield Violation(place.pointer, "type", partial(place.mismatch, schema, value))
+        yield Violation(place.pointer, "type", partial(_other_type, place, schema, value))
     else:
         for rule in rules:
             yield from rule(place, schema, value)
+
+
+def _other_type(place: SchemaPlace, schema: _Schema, value: Any) -> str:
+    """The sentence about a value of another type; `numberMessage` says what to do with a number."""
+    advice = (
+        schema.get("numberMessage") if isinstance(value, NUMBER) and not isinstance(value, bool) else None
+    )
+    return place.mismatch(schema, value) + (f" {advice.format(number=value)}." if advice else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,17 +240,23 @@ def _members(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violat
         elif patterned:
             continue
         elif others is False:
-            told = partial(_unknown, place, name, declared, schema.get("errorMessage", ""))
+            gone = schema.get("goneMessages", {}).get(name, "")
+            told = partial(_unknown, place, name, declared, schema.get("errorMessage", ""), gone)
             yield Violation(place.at(name).pointer, "additionalProperties", told)
         elif isinstance(others, Mapping):
             yield from violations_of(others, member, place.at(name))
 
 
-def _unknown(place: SchemaPlace, name: str, known: Collection[str], message: str = "") -> str:
-    """The sentence about a member that a closed object doesn't declare; `known` are the declared ones."""
+def _unknown(place: SchemaPlace, name: str, known: Collection[str], message: str = "", gone: str = "") -> str:
+    """The sentence about a member that a closed object doesn't declare; `known` are the declared ones.
+
+    `gone`: what to write in place of this name.
+    """
     near = nearest(name, list(known))
     elsewhere = place.once(_homes, place.document).get(name, ())
-    if near:
+    if gone:
+        advice = f"{gone}."
+    elif near:
         advice = f"did you mean {quoted(near)}?"
     elif message:
         advice = f"{message}."

@@ -1,7 +1,8 @@
 """Answer `POST /chat/completions`: options, cache, engine, best of n, log and stream, in this order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import orjson
@@ -13,14 +14,15 @@ from openpipe_mock.answers.judge import Criterion, is_tidy, scene
 from openpipe_mock.answers.options import BAD_TAGS, TAGS, HeaderOptions, read_options
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.ranking import Ranked
-from openpipe_mock.answers.scripts import Script, ScriptedChoice, reason_against
+from openpipe_mock.answers.scripts import AS_MADE, Script, ScriptedChoice, reason_against
 from openpipe_mock.answers.tools import turn_of
 from openpipe_mock.answers.turns import Turn
-from openpipe_mock.core.effects import Begin, Effects, Entropy, Now, Piece, Reply, Wait
+from openpipe_mock.core.effects import Begin, Effects, Entropy, HeaderList, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
 from openpipe_mock.core.secrets import may_hold
 from openpipe_mock.core.wording import did_you_mean, quoted, quoted_names
-from openpipe_mock.faults.streams import STREAM_HEADERS, raw_stream
+from openpipe_mock.faults.streams import STREAM_HEADERS, joined_headers, raw_stream, with_headers
+from openpipe_mock.matching.order import not_its_turn
 from openpipe_mock.matching.rules import rules_that_hold
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.tolerances import unlimited
@@ -72,6 +74,7 @@ class _Answered:
 
     `raw`: a whole answer from the settings, sent in its place. `delay`: seconds that its judges take.
     `source`: where it comes from, as the log's line says it: a cache, a script; "" for nothing special.
+    `pieces`: a whole stream from the settings. `headers`: those that a script adds.
     """
 
     asked: Ask
@@ -81,6 +84,8 @@ class _Answered:
     raw: bytes | None = None
     delay: float = 0.0
     source: str = ""
+    pieces: tuple[bytes, ...] | None = None
+    headers: HeaderList = ()
 
     def subject(self) -> str:
         """The text on it in the request's line in the log."""
@@ -124,6 +129,8 @@ def _answered(
         text = orjson.dumps(wire.whole_answer(made.completion, made.ranking, counted=counted))
         log(200, text, hit=made.cache_hit)
         reply = _send(made, text, visit.settings.pace)
+    if made.headers:
+        reply = _with_headers(reply, made.headers)
     return after(made.delay, reply) if made.delay else reply
 
 
@@ -149,7 +156,10 @@ def _judged(visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside) -
     ranking = _ranked(visit, body, criteria, completion) if criteria and raw is None else []
     _remind(visit, body, asked)
     delay = max(each.delay for each in criteria.values()) if criteria else 0.0
-    return _Answered(asked, completion, ranking, hit, raw, delay, _source(visit.entry, hit=hit))
+    source = _source(visit.entry, hit=hit)
+    if script is None or hit:
+        return _Answered(asked, completion, ranking, hit, raw, delay, source)
+    return _Answered(asked, completion, ranking, hit, raw, delay, source, script.stream, script.headers)
 
 
 def _source(entry: Entry, *, hit: bool) -> str:
@@ -212,16 +222,33 @@ def _scripted(visit: Visit, body: Json) -> Script | None:
 
 def _first_script(visit: Visit, body: Json) -> Script | None:
     """The first script whose conditions the request meets and that isn't passed over."""
-    turn: Turn | None = None
+    found: Script | None = None
+    turn = cache(lambda: turn_of(body))
     for script in rules_that_hold(visit.settings.completions, visit.subject(body)):
-        if not script.called:
-            return script
-        turn = turn or turn_of(body)
-        against = reason_against(script, turn)
-        if not against:
-            return script
-        visit.entry.passed = (*visit.entry.passed, (script.place, against))
-    return None
+        # A script counts each request that meets its `when`, also where an earlier one answers.
+        why = not_its_turn(script, visit.memory.count(script.counter)) if script.is_ordered else ""
+        if found:
+            continue
+        why = why or _passed_over(script, bool(body.get("stream")), turn)
+        answer = None if why else script.answer(turn, visit.memory.count)
+        if answer is None:
+            visit.entry.passed = (*visit.entry.passed, (script.place, why or _NO_MORE_TURNS))
+            continue
+        found = replace(answer, name=script.name)
+        if not visit.settings.counts_completions:
+            return found
+    return found
+
+
+_NO_MORE_TURNS = "the assistant has answered as often as it has turns, since the last user text"
+_STREAMS_ALONE = "it answers streams alone, and this request asks for none"
+
+
+def _passed_over(script: Script, streams: bool, turn: Callable[[], Turn]) -> str:
+    """Why a script whose `when` holds doesn't answer; "" where it does."""
+    if script.streams_alone and not streams:
+        return _STREAMS_ALONE
+    return reason_against(script, turn()) if script.called else ""
 
 
 class _Unscripted(NotFound):
@@ -264,10 +291,11 @@ def _completed(
         _meet_unscripted(visit, body)
     repeat = session.count(asked.identity) - 1 if settings.repeat == "vary" else 0
     choices = (script.choices or (ScriptedChoice(text=""),)) if script else ()
-    made = complete(asked, settings.seed, repeat, choices)
-    if settings.ids == "random":
+    envelope = script.envelope if script else AS_MADE
+    made = complete(asked, settings.seed, repeat, choices, envelope)
+    if settings.ids == "random" and envelope.id is None:
         made = replace(made, id=f"chatcmpl-{outside.chance.hex()}")
-    if outside.now is not None:
+    if outside.now is not None and envelope.created is None:
         made = replace(made, created=int(outside.now))
     if chosen.writes_cache and not (script and script.raw is not None):
         session.store(key, made)
@@ -292,11 +320,19 @@ def _stream(answered: _Answered, pace: Pace) -> Effects:
     yield Begin(200, STREAM_HEADERS)
     if pace.first_token:
         yield Wait(pace.first_token)
-    for event in wire.chunk_events(answered.completion, answered.asked.include_usage):
+    events = wire.chunk_events(answered.completion, answered.asked.include_usage)
+    for event in events if answered.pieces is None else answered.pieces:
         yield Piece(event)
         if pace.tokens_per_second:
             yield Wait(1 / pace.tokens_per_second)
     return Reply(200, b"", STREAM_HEADERS, f"{answered.subject()}, streamed")
+
+
+def _with_headers(reply: Reply | Effects, headers: HeaderList) -> Reply | Effects:
+    """An answer with further headers."""
+    if isinstance(reply, Reply):
+        return replace(reply, headers=joined_headers(reply.headers, headers))
+    return with_headers(reply, headers)
 
 
 def _send_raw(answered: _Answered, raw: bytes) -> Reply | Effects:

@@ -3,6 +3,7 @@
 import re
 
 from openpipe_mock.core.effects import Begin, Effects, HeaderList, Piece, Reply
+from openpipe_mock.faults.streams import joined_headers
 from openpipe_mock.service.request import Visit
 from openpipe_mock.sessions.journal import MOST_KEPT, Entry
 
@@ -61,6 +62,8 @@ def finished(visit: Visit, reply: Reply, now: float) -> Reply:
         visit.note(*reply.notes)
     if len(reply.headers) > 1:
         entry.retry_after = _seconds_asked(reply.headers)
+    if visit.rates:
+        reply.headers = joined_headers(visit.rates, reply.headers)
     reply.headers = (*reply.headers, (REQUEST_ID, entry.id.encode()))
     reply.notes = entry.notes
     return reply

@@ -8,7 +8,7 @@ from openpipe_mock.answers import magic
 from openpipe_mock.answers.judge import Criterion, is_tidy, judge
 from openpipe_mock.answers.scorers import JudgedContent, Judgement
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.core.effects import Effects, Head, Headers, Reply, Wait
+from openpipe_mock.core.effects import Effects, Head, HeaderList, Headers, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest
 from openpipe_mock.core.wording import did_you_mean, quoted
 from openpipe_mock.matching.conditions import Subject
@@ -31,7 +31,7 @@ class Visit:
     `journal`: the session's when the request came; a reset replaces that of the session. `reads_body`:
     whether there is a body to read. `barred`: why the request may not make the session that it names;
     `session` is the default one then. `problem`: what is wrong with the body's headers or form. `source`:
-    what is asked for the answer first.
+    what is asked for the answer first. `rates`: the headers that say what is left of the key's limit.
     """
 
     # Not frozen: the service fills it in step by step.
@@ -50,6 +50,7 @@ class Visit:
     problem: ApiError | None = None
     traffic: Traffic | None = None
     source: "AnswerSource | None" = None
+    rates: HeaderList = ()
 
     @property
     def headers(self) -> Headers:

@@ -19,6 +19,7 @@ from openpipe_mock.core.effects import (
     Effect,
     Effects,
     Head,
+    HeaderList,
     Headers,
     ReadBody,
     Reply,
@@ -42,6 +43,7 @@ from openpipe_mock.faults.headers import accepts_gzip, compressed
 from openpipe_mock.faults.kinds import Context
 from openpipe_mock.faults.magic import header_fault, model_fault
 from openpipe_mock.faults.selection import Sampler, select
+from openpipe_mock.faults.streams import with_headers
 from openpipe_mock.faults.variants import variant_named, with_variant
 from openpipe_mock.openapi.endpoints import (
     ENDPOINTS,
@@ -300,7 +302,7 @@ def _responding(visit: Visit, body: Any) -> Reply | Effects:
     if fault is not None:
         visit.entry.faults.append(fault.describe())
         visit.entry.struck = fault.place
-    exchange = _engine(visit, body)
+    exchange = with_headers(_engine(visit, body), visit.rates) if visit.rates else _engine(visit, body)
     for wrap in _wrappers(visit, fault, streams, body):
         exchange = wrap(exchange)
     return exchange
@@ -363,10 +365,24 @@ def _enter(visit: Visit) -> None:
     """Count a request against the limits of its key. Raises TooManyRequests where it is over one."""
     credential = fingerprint(visit.token)
     traffic, over, seconds = visit.session.enter(credential, visit.settings.limits, visit.head.at)
+    visit.rates = _rate_headers(visit.settings.limits.requests_per_minute, *traffic.spent(visit.head.at))
     if over:
         wait = max(1, math.ceil(seconds))
         raise TooManyRequests(f"this key may send {over}; try again in {wait} s.", seconds=wait)
     visit.traffic = traffic
+
+
+def _rate_headers(most: int | None, requests: int, seconds: float) -> HeaderList:
+    """What OpenAI's service says of a limit of requests a minute; nothing without one."""
+    if most is None:
+        return ()
+    minutes, rest = divmod(max(1, math.ceil(seconds)), 60)
+    values = {
+        "limit": f"{most}",
+        "remaining": f"{max(0, most - requests)}",
+        "reset": f"{minutes}m{rest}s" if minutes else f"{rest}s",
+    }
+    return tuple((f"x-ratelimit-{name}-requests".encode(), text.encode()) for name, text in values.items())
 
 
 def _due(visit: Visit, body: Any) -> Fault | None:

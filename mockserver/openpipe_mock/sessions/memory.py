@@ -80,6 +80,10 @@ class Traffic:
     requests: int = 0
     under_way: int = 0
 
+    def spent(self, at: float) -> tuple[int, float]:
+        """How many requests came in this minute, and the seconds to its end. `at`: now, in seconds."""
+        return self.requests, self.since + _MINUTE - at
+
     def leave(self) -> None:
         """End one of the requests under way."""
         self.under_way -= 1

@@ -78,6 +78,10 @@ class Conditions(TypedDict, total=False):
     endpoint: str
     model: str
     last_user: _Test
+    last_message: _Test
+    last_result: _Test
+    last_tool: _Test
+    body: Mapping[str, Any] | Sequence[Mapping[str, Any]]
     system: _Test
     messages: Mapping[str, _Test]
     output: _Test
@@ -85,6 +89,26 @@ class Conditions(TypedDict, total=False):
     criterion: _Test
     header: Mapping[str, _Test]
     metadata: Mapping[str, _Test]
+
+
+class ScriptOptions(TypedDict, total=False):
+    """Further members of a scripted answer, as in the config file."""
+
+    reasoning_content: str | None
+    logprobs: Mapping[str, Any] | None
+    content_filter_results: Mapping[str, Any] | None
+    usage: Mapping[str, Any] | None
+    id: str | None
+    created: int | None
+    model: str | None
+    stream: str | Sequence[Any] | None
+    headers: Mapping[str, str | float] | None
+    call: int | None
+    every: int | None
+    first: int | None
+    sequence: Sequence[str | Mapping[str, Any]] | None
+    then: Literal["repeat", "last"] | None
+    turns: Sequence[str | Mapping[str, Any]] | None
 
 
 class FaultOptions(TypedDict, total=False):
@@ -100,7 +124,8 @@ class FaultOptions(TypedDict, total=False):
     message: str | None
     code: str | None
     body: Json
-    retry_after: float | None
+    retry_after: float | str | None
+    headers: Mapping[str, str | float] | None
     delay_ms: float | None
     drip: Mapping[str, float] | None
     disconnect: bool | None
@@ -310,11 +335,12 @@ class Mock:
         finish_reason: str | None = None,
         when: Conditions | None = None,
         name: str | None = None,
+        **further: Unpack[ScriptOptions],
     ) -> None:
         """Say what chat requests that meet `when` are answered; the latest such call comes first."""
         said = not_none(
             text=text, choices=choices, refusal=refusal, tool_calls=tool_calls, raw=raw,
-            finish_reason=finish_reason, when=when, name=name,
+            finish_reason=finish_reason, when=when, name=name, **further,
         )  # fmt: skip
         self._add("completions", said)
 

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from openpipe_mock.answers.scorers import Declared, Fixed, Form, Sequence
 from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
 from openpipe_mock.answers.texts import split
+from openpipe_mock.config.file import Mistakes, settings
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Reply
 from openpipe_mock.matching.conditions import Condition, Kind, When, demand
 from openpipe_mock.matching.rules import rulebook
 from openpipe_mock.openapi.spec import contract
+from openpipe_mock.openapi.violations import declarations
 from openpipe_mock.service.service import Service
 from tests.chatting import (
     CHAT,
@@ -599,3 +601,287 @@ def test_any_scripted_message_is_accepted_as_it_is(made: list[ScriptedChoice], b
     for message in messages(scripted(script(*made)), body):
         assert contract().checker("Message").is_valid(message)
         assert contract().checker("JudgeCriteriaOutput").is_valid(message)
+
+
+# Every member of an answer.
+
+TOKEN = {"token": "Hi", "bytes": [72, 105], "logprob": -0.5, "top_logprobs": []}
+RIVALS = [{"token": "Hello", "bytes": None, "logprob": -1.5}]
+LIKELY = {"content": [{**TOKEN, "top_logprobs": RIVALS}], "refusal": [TOKEN]}
+USAGE = {
+    "prompt_tokens": 1200,
+    "completion_tokens": 345,
+    "total_tokens": 1600,
+    "prompt_cache_hit_tokens": 1000,
+    "prompt_cache_miss_tokens": 200,
+    "completion_tokens_details": {
+        "reasoning_tokens": 5,
+        "audio_tokens": None,
+        "text_tokens": 340,
+        "accepted_prediction_tokens": 1,
+        "rejected_prediction_tokens": 2,
+    },
+    "prompt_tokens_details": {"cached_tokens": 1000, "audio_tokens": 0},
+    "criteria": {"helpful": {"total_tokens": 7}},
+}
+FULL = {
+    "id": "chatcmpl-mine",
+    "created": 1,
+    "model": "openai:other",
+    "usage": USAGE,
+    "text": "Hi",
+    "refusal": "No.",
+    "reasoning_content": "Hm. Hello?",
+    "tool_calls": [{"id": "call_mine", "name": "get_weather", "arguments": {"city": "Oslo"}}],
+    "finish_reason": "length",
+    "logprobs": LIKELY,
+    "content_filter_results": {"hate": {"filtered": False}},
+}
+"""A script with every member that one may have."""
+FULL_ANSWER: Json = {
+    "id": "chatcmpl-mine",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "openai:other",
+    "choices": [
+        {
+            "finish_reason": "length",
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": "Hi",
+                "refusal": "No.",
+                "reasoning_content": "Hm. Hello?",
+                "tool_calls": [
+                    {
+                        "id": "call_mine",
+                        "type": "function",
+                        "function": {"name": "get_weather", "arguments": '{"city":"Oslo"}'},
+                    }
+                ],
+            },
+            "logprobs": LIKELY,
+            "content_filter_results": {"hate": {"filtered": False}},
+        }
+    ],
+    "usage": USAGE,
+}
+BY_OTHER_WAYS = {
+    "choices.*.message.function_call": "a call of a tool that is offered under `functions`",
+    "choices.*.criteria_results": "by `criteria`",
+}
+"""Members of an answer that no member of a script gives: what gives them."""
+
+
+def from_config(*scripts: Json) -> Service:
+    return Service(settings({"completions": list(scripts)}))
+
+
+def answer_members() -> list[str]:
+    """The dotted path of each member that the contract gives an answer."""
+    document = contract().document
+    answer = {"$ref": "#/components/schemas/ChatCompletion", "components": document["components"]}
+    return [path for path, _ in declarations(answer)]
+
+
+def has(value: Json, path: str) -> bool:
+    """Whether a value has a member at this dotted path, somewhere."""
+    name, _, rest = path.partition(".")
+    if name == "*":
+        members = value.values() if isinstance(value, dict) else value
+        return any(not rest or has(each, rest) for each in members)
+    return isinstance(value, dict) and name in value and (not rest or has(value[name], rest))
+
+
+def test_each_member_of_an_answer_can_be_scripted() -> None:
+    assert completion(from_config(FULL), asking()) == FULL_ANSWER
+    paths = [path for path in answer_members() if not path.startswith(tuple(BY_OTHER_WAYS))]
+    assert len(paths) > 30
+    assert [path for path in paths if not has(FULL_ANSWER, path)] == []
+
+
+def test_a_stream_says_every_member_too() -> None:
+    events = chunks(ask(from_config(FULL), asking(stream=True, stream_options={"include_usage": True})))
+    found = joined(events)
+    [choice] = FULL_ANSWER["choices"]
+    assert {**found, "choices": [], "usage": USAGE} == {**FULL_ANSWER, "choices": []}
+    assert events[-2]["choices"][0]["content_filter_results"] == choice["content_filter_results"]
+    assert {**choice, **found["choices"][0]} == choice
+    assert events[-1]["usage"] == USAGE
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"text": "Look.", "tool_calls": FULL["tool_calls"]},
+        {"tool_calls": FULL["tool_calls"], "text": "Look."},
+        {"tool_calls": FULL["tool_calls"], "reasoning_content": "Hm."},
+        {"text": None},
+        {"text": "", "refusal": ""},
+        {"reasoning_content": "Hm."},
+        {"text": "a b", "logprobs": {"content": [TOKEN] * 5}},
+        {"text": "a b c", "logprobs": {"content": [TOKEN], "refusal": None}},
+        {"text": "a", "logprobs": {"content": [], "refusal": [TOKEN]}},
+        {"text": "a", "logprobs": None},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("further", [{}, {"logprobs": True, "top_logprobs": 1}], ids=["", "logprobs"])
+def test_a_stream_of_a_choice_is_its_plain_answer(members: Json, further: Json) -> None:
+    service = from_config(members)
+    plain = completion(service, asking(**further))
+    del plain["usage"]
+    assert joined(chunks(ask(service, asking(stream=True, **further)))) == plain
+
+
+@pytest.mark.parametrize("first", ["text", "tool_calls"])
+def test_a_stream_sends_text_and_calls_in_the_order_of_the_script(first: str) -> None:
+    members = {"text": "Look.", "tool_calls": FULL["tool_calls"]}
+    ordered = {first: members[first], **members}
+    events = chunks(ask(from_config(ordered), asking(stream=True)))
+    deltas = [part["delta"] for event in events for part in event["choices"]]
+    kinds = [
+        "tool_calls" if "tool_calls" in delta else "text"
+        for delta in deltas
+        if delta.get("content") or "tool_calls" in delta
+    ]
+    assert list(dict.fromkeys(kinds)) == [first, *({"text", "tool_calls"} - {first})]
+    assert completion(from_config(ordered), asking())["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_choices_have_members_of_their_own() -> None:
+    service = from_config({"choices": ["a", {"text": None, "reasoning_content": "Hm."}, {"refusal": "No."}]})
+    found = [choice["message"] for choice in choices(service, asking(n=3))]
+    assert found == [
+        {"role": "assistant", "content": "a", "refusal": None},
+        {"role": "assistant", "content": None, "refusal": None, "reasoning_content": "Hm."},
+        {"role": "assistant", "content": None, "refusal": "No."},
+    ]
+
+
+def test_the_limit_of_tokens_is_shared_by_all_that_a_choice_says() -> None:
+    [choice] = choices(from_config({**FULL, "finish_reason": "stop"}), asking(max_tokens=6))
+    said = choice["message"]
+    assert (said["reasoning_content"], said["content"], said["refusal"]) == ("Hm. Hello?", "Hi", "No")
+    [choice] = choices(from_config({"text": "One two"}), asking(max_tokens=1))
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("One", "length")
+
+
+def test_usage_that_is_left_out_is_counted() -> None:
+    counted = completion(from_config({"text": "Hi", "usage": {"completion_tokens": 100}}), asking())["usage"]
+    assert counted["total_tokens"] == counted["prompt_tokens"] + 100
+
+
+def test_thoughts_do_not_change_a_judgement() -> None:
+    plain, thoughtful = from_config({"text": "Hi"}), from_config({"text": "Hi", "reasoning_content": "Hm."})
+    judged_choices = [choices(each, asking(), op_criteria=["a"])[0] for each in (plain, thoughtful)]
+    first, second = (each["criteria_results"] for each in judged_choices)
+    assert first == second
+
+
+# In order.
+
+
+def said_in_turn(service: Service, *texts: str) -> list[str]:
+    return [contents(service, asking(text))[0] for text in texts]
+
+
+@pytest.mark.parametrize(
+    "scripts",
+    [
+        [{"sequence": ["one", "two", "three"]}],
+        [{"call": 1, "text": "one"}, {"call": 2, "text": "two"}, {"call": 3, "text": "three"}],
+        [{"first": 1, "text": "one"}, {"every": 2, "text": "two"}, {"text": "three"}],
+    ],
+    ids=["sequence", "call", "first and every"],
+)
+def test_answers_are_given_one_after_the_other(scripts: Json) -> None:
+    assert said_in_turn(from_config(*scripts), "a", "b", "c") == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize(("then", "last"), [("repeat", "one"), ("last", "two")])
+def test_what_follows_a_sequence(then: str, last: str) -> None:
+    service = from_config({"sequence": ["one", {"text": "two"}], "then": then})
+    assert said_in_turn(service, "a", "b", "c") == ["one", "two", last]
+
+
+def test_the_journal_names_the_answer_and_whose_turn_it_was_not() -> None:
+    service = from_config({"name": "late", "call": 2, "text": "late"}, {"name": "s", "sequence": ["one"]})
+    assert said_in_turn(service, "a") == ["one"]
+    [entry] = service.sessions.default.journal.entries
+    assert entry.rules == ["/completions/1/sequence/0 (s)"]
+    assert entry.passed == (
+        ("/completions/0", "it was not its turn: request 1 that meets its `when`, it has `call: 2`"),
+    )
+
+
+WEATHER_CALL = {"name": "get_weather", "arguments": {}}
+MAIL_CALL = {"name": "send_mail", "arguments": {}}
+
+
+def test_turns_are_chosen_by_the_conversation_and_survive_retries() -> None:
+    turns = [{"tool_calls": [WEATHER_CALL]}, {"tool_calls": [MAIL_CALL]}, "It is sunny."]
+    service = from_config({"turns": turns}, {"text": "nothing"})
+    conversation: list[Json] = [user("Weather by mail?")]
+    names: list[str] = []
+    for _ in range(4):
+        [message], again = (messages(service, asking(messages=conversation)) for _ in range(2))
+        assert again == [message]
+        calls = message.get("tool_calls", [])
+        names += [call["function"]["name"] for call in calls] or [message["content"]]
+        results = [{"role": "tool", "tool_call_id": call["id"], "content": "done"} for call in calls]
+        conversation += [{key: message[key] for key in ("role", "content", "tool_calls") if key in message}]
+        conversation += results
+    assert names == ["get_weather", "send_mail", "It is sunny.", "nothing"]
+    conversation.append(user("Again?"))
+    assert messages(service, asking(messages=conversation))[0]["tool_calls"]
+
+
+# Streams and headers of its own.
+
+
+@pytest.mark.parametrize(
+    ("stream", "sent"),
+    [
+        ("data: {}\r\n\r\n: end", b"data: {}\r\n\r\n: end"),
+        ([{"id": 1}, {}], b'data: {"id":1}\n\ndata: {}\n\ndata: [DONE]\n\n'),
+        (["da", {"id": 1}, "ta: x"], b'dadata: {"id":1}\n\nta: x'),
+    ],
+    ids=["text", "chunks", "both"],
+)
+def test_a_stream_is_sent_as_it_stands(stream: Json, sent: bytes) -> None:
+    assert ask(from_config({"stream": stream}), asking(stream=True)).body == sent
+
+
+def test_a_stream_alone_answers_streams_alone() -> None:
+    service = from_config({"stream": "x"}, {"text": "plain"})
+    assert contents(service, asking()) == ["plain"]
+    assert "streams alone" in service.sessions.default.journal.entries[0].passed[0][1]
+    both = from_config({"stream": "x", "text": "plain"})
+    assert contents(both, asking()) == ["plain"]
+    assert ask(both, asking(stream=True)).body == b"x"
+
+
+@pytest.mark.parametrize("members", [{"text": "a"}, {"raw": 1}], ids=str)
+@pytest.mark.parametrize("stream", [False, True])
+def test_headers_go_with_the_answer(members: Json, stream: bool) -> None:
+    service = from_config({**members, "headers": {"X-Should-Retry": False, "retry-after": "soon"}})
+    sent = dict(ask(service, asking(stream=stream)).headers)
+    assert (sent[b"x-should-retry"], sent[b"retry-after"]) == (b"false", b"soon")
+
+
+def test_headers_of_the_server_are_mistakes() -> None:
+    with pytest.raises(Mistakes, match="can't be given"):
+        from_config({"text": "a", "headers": {"Content-Length": 1}})
+
+
+def test_a_script_on_the_tool_of_the_newest_result_calls_again() -> None:
+    service = from_config(
+        {"when": {"last_tool": "get_weather"}, "tool_calls": [WEATHER_CALL]}, {"text": "done"}
+    )
+    calls = [{"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}]
+    result = {"role": "tool", "tool_call_id": "call_1", "content": "wait"}
+    conversation = [user("Weather?"), {"role": "assistant", "tool_calls": calls}, result]
+    assert messages(service, asking(messages=conversation))[0]["tool_calls"]
+    conversation.append({"role": "assistant", "content": "It is sunny."})
+    assert contents(service, asking(messages=conversation)) == ["done"]

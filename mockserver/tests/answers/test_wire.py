@@ -111,12 +111,14 @@ def test_a_stream_follows_the_seed(seed: int) -> None:
     assert joined(streamed(asking(n=3), service)) == whole
 
 
+some_tokens = st.lists(st.text(min_size=1, max_size=5), max_size=4).map(tuple)
 some_choices = st.lists(
     st.builds(
         Choice,
-        st.lists(st.text(min_size=1, max_size=5), max_size=4).map(tuple),
+        st.none() | some_tokens,
         st.sampled_from(["stop", "length"]),
-        refused=st.booleans(),
+        refusal=st.none() | some_tokens,
+        reasoning=st.none() | some_tokens,
     ),
     min_size=1,
     max_size=3,
@@ -129,7 +131,7 @@ def test_each_event_is_one_chunk_written_as_json_is_whatever_is_said(
 ) -> None:
     made = Completion(name, 7, name, choices, 3, alternatives)
     *events, last = wire.chunk_events(made, counts)
-    said = [""] * len(choices)
+    said = [dict.fromkeys(("reasoning_content", "content", "refusal"), "") for _ in choices]
     for event in events:
         data = event.removeprefix(b"data: ").removesuffix(b"\n\n")
         chunk = orjson.loads(data)
@@ -138,9 +140,10 @@ def test_each_event_is_one_chunk_written_as_json_is_whatever_is_said(
         assert (chunk["id"], chunk["model"]) == (name, name)
         for part in chunk["choices"]:
             assert list(part) == ["index", "delta", "logprobs", "finish_reason"]
-            member = "refusal" if choices[part["index"]].refused else "content"
-            said[part["index"]] += part["delta"].get(member) or ""
-    assert said == ["".join(choice.text) for choice in choices]
+            for member, told in said[part["index"]].items():
+                said[part["index"]][member] = told + (part["delta"].get(member) or "")
+    expected = [(choice.reasoning, choice.text, choice.refusal) for choice in choices]
+    assert [list(each.values()) for each in said] == [["".join(t or ()) for t in each] for each in expected]
     assert last == DONE
 
 
@@ -334,12 +337,12 @@ def made(*choices: Choice, alternatives: int | None = None) -> Completion:
 def test_choices_of_different_kinds_and_lengths_stream_side_by_side() -> None:
     completion = made(
         Choice(("One", " two", " three"), "length"),
-        Choice((), "tool_calls", (ToolCall("call_1", "count", ("{", "}")),)),
-        Choice((), "function_call", (ToolCall("call_2", "count", ("{}",), legacy=True),)),
-        Choice((), "tool_calls", (ToolCall("call_3", "a", ("{}",)), ToolCall("call_4", "b", ("{", "}")))),
-        Choice(("No", "."), "stop", refused=True),
+        Choice(None, "tool_calls", (ToolCall("call_1", "count", ("{", "}")),)),
+        Choice(None, "function_call", (ToolCall("call_2", "count", ("{}",), legacy=True),)),
+        Choice(None, "tool_calls", (ToolCall("call_3", "a", ("{}",)), ToolCall("call_4", "b", ("{", "}")))),
+        Choice(None, "stop", refusal=("No", ".")),
         Choice((), "stop"),
-        Choice((), "stop", refused=True),
+        Choice(None, "stop", refusal=()),
     )
     events = [json.loads(event[6:]) for event in wire.chunk_events(completion, False) if event != DONE]
     whole = wire.whole_answer(completion)

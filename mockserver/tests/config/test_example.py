@@ -55,6 +55,10 @@ def test_each_value_of_the_file_has_a_test_here() -> None:
     assert sorted(PROVEN) == sorted(leaves(yaml.safe_load(TEXT)))
 
 
+def test_editors_find_the_schema_by_the_first_line() -> None:
+    assert TEXT.startswith("# yaml-language-server: $schema=")
+
+
 # How the tests speak to a mock with the example.
 
 

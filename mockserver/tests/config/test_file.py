@@ -487,7 +487,7 @@ WAYS = (
 )
 EFFECTS = (
     '"status", "disconnect", "malformed", "truncated", "empty", "error_event", "endless", "raw", '
-    '"content_type", "delay_ms" and "drip"'
+    '"content_type", "headers", "delay_ms" and "drip"'
 )
 SCENE = (
     "a judge sees input and output only, so these are all that may stand here; conditions on messages and "
@@ -587,9 +587,13 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             '2:11: /faults/0/statu: unknown property in this item; did you mean "status"?',
             "2:47: /faults/0/when/header/matches/matches: RE2 doesn't read this regular expression: "
             + OPEN_CLASS,
+            '3:16: /completions/0/text: "text" means nothing beside "raw"; remove one of them.',
             '3:25: /completions/0/nam: unknown property in this item; did you mean "name"?',
-            '3:33: /completions/0/raw: "raw" and "text" exclude each other; keep one of them.',
         ],
+    ),
+    "a name from elsewhere": (
+        "faults: [{status: 500, latency: 5}]",
+        ['1:24: /faults/0/latency: unknown property in this item; write the milliseconds as "delay_ms".'],
     ),
     "conditions that no script meets": (
         "completions: [{text: a, when: {output: x, endpoint: judge}}, {text: b, when: {endpoint: chat}}]",
@@ -631,7 +635,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         "criteria:\n  a: {}\n  b: 0.5\n  c: {scor: 1}\n  d: {usage: 1}",
         [
             f'2:3: /criteria/a: "a" requires exactly one of {WAYS}; none is there.',
-            "3:3: /criteria/b: expected an object, got the number 0.5.",
+            "3:3: /criteria/b: expected an object, got the number 0.5. Write {score: 0.5}.",
             '4:7: /criteria/c/scor: unknown property in "c"; did you mean "score"?',
             f'5:3: /criteria/d: "d" requires exactly one of {WAYS}; none is there.',
         ],
@@ -738,7 +742,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     ),
     "scripts": (
         "completions:\n"
-        "  - {text: a, refusal: b}\n"
+        "  - {text: a, choices: [b]}\n"
         "  - {txt: a}\n"
         "  - {when: {}}\n"
         "  - {choices: [a, {text: b, finish_reason: stop}], finish_reason: stop}\n"
@@ -746,10 +750,10 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         "  - {tool_calls: [{name: '', arguments: 5}, {nam: x, arguments: {}}]}\n"
         "  - {raw: 1, finish_reason: stop}",
         [
-            '2:15: /completions/0/refusal: "refusal" and "text" exclude each other; keep one of them.',
+            '2:6: /completions/0/text: "text" means nothing beside "choices"; remove one of them.',
             '3:6: /completions/1/txt: unknown property in this item; did you mean "text"?',
-            '4:5: /completions/2: this item requires exactly one of "text", "choices", "tool_calls", '
-            '"refusal" and "raw"; none is there.',
+            '4:5: /completions/2: this item requires at least one of "text", "choices", "tool_calls", '
+            '"refusal", "reasoning_content", "raw", "stream", "sequence" and "turns"; none is there.',
             "5:29: /completions/3/choices/1/finish_reason: the script has a finish reason for all its "
             "choices already; remove one of them.",
             "6:6: /completions/4/choices: expected at least 1 item, got an array of 0.",

@@ -24,7 +24,15 @@ Json = Any
 Schema = Mapping[str, Any]
 
 PLAIN = ("string", "integer", "boolean")
-WORDS = {"patternErrorMessage", "errorMessage", "goneMessages", "writeOnly", "$schema", "$defs"}
+WORDS = {
+    "patternErrorMessage",
+    "errorMessage",
+    "goneMessages",
+    "numberMessage",
+    "writeOnly",
+    "$schema",
+    "$defs",
+}
 IN_MEMBERS = IN_TYPE | {"patternProperties"}
 IN_IF = {"then", "else"}
 OF_SCHEMAS = ("properties", "patternProperties", "$defs")

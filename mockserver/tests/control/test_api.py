@@ -96,7 +96,7 @@ def test_reset_forgets_all_of_the_session(mock: Mock) -> None:
     assert mock.json("GET", "/criteria")["criteria"] == []
     assert mock.json("GET", "/completions")["completions"] == []
     assert mock.json("GET", "/faults")["faults"] == []
-    assert mock.json("GET", "/limits")["source"] == "file"
+    assert mock.json("GET", "/limits")["source"] == "default"
     assert mock.json("GET", "/requests")["count"] == 0
 
 

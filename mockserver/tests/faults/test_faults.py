@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.config import file as configfile
+from openpipe_mock.config.file import parse_fault
 from openpipe_mock.core.effects import (
     JSON_HEADERS,
     Begin,
@@ -717,6 +718,26 @@ def test_a_raw_body_is_the_answer_whatever_was_asked() -> None:
     effects, reply = carried(engine, at("p", Raw(b'{"score": 7}')))
     assert (effects, engine.log) == ([], [])
     assert reply == Reply(200, b'{"score": 7}', JSON_HEADERS, "raw body (fault p)")
+
+
+def test_a_raw_text_of_events_is_a_whole_stream() -> None:
+    fault = parse_fault({"raw": "data: {}\n\n", "content_type": "text/event-stream"}, place="")
+    effects, _ = carried(streaming(), fault, streams=True)
+    assert effects == [Begin(200, (STREAM_TYPE, (b"cache-control", b"no-cache"))), Piece(b"data: {}\n\n")]
+    assert carried(plain(), fault)[1].body == b"data: {}\n\n"
+
+
+STREAM_TYPE = (b"content-type", b"text/event-stream")
+
+
+def test_the_headers_of_a_fault_are_sent_and_told() -> None:
+    fault = parse_fault({"headers": {"X-A": 1, "x-b": "b"}, "status": 429, "retry_after": DATE}, place="/f")
+    sent = dict(carried(plain(), fault)[1].headers)
+    assert (sent[b"x-a"], sent[b"x-b"], sent[b"retry-after"]) == (b"1", b"b", DATE.encode())
+    assert fault.describe() == "status 429, headers x-a and x-b (fault /f)"
+
+
+DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
 
 
 def test_an_empty_raw_body_is_one_too() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openpipe_mock.config.file import parse_when
 from openpipe_mock.matching import conditions as matching
 from openpipe_mock.matching.conditions import (
     ALWAYS,
@@ -230,6 +231,13 @@ READ: tuple[tuple[str, str, list[str]], ...] = (
     ("header", "x-other", []),
     ("metadata", "prompt_id", ["counting"]),
     ("metadata", "PROMPT_ID", []),
+    ("body", "/metadata/prompt_id", ["counting"]),
+    ("body", "/tools/0/type", ["function"]),
+    ("body", "/tools/99", []),
+    ("body", "/nowhere/at/all", []),
+    ("last_message", "", [text_of(BODY["messages"][-1])]),
+    ("last_result", "", ["21 °C"]),
+    ("last_tool", "", []),
     ("endpoint", "", ["chat"]),
     ("criterion", "", ["a@v2", "a", "b"]),
     ("output", "", []),
@@ -240,6 +248,51 @@ READ: tuple[tuple[str, str, list[str]], ...] = (
 def test_a_part_of_a_chat_request_reads(part: str, key: str, texts: list[str]) -> None:
     subject = chat(BODY, x_test="slow", op_criteria='["a@v2", "b"]')
     assert read(subject, part, key) == texts
+
+
+CALLS = [{"id": "call_1", "type": "function", "function": {"name": "count", "arguments": "{}"}}]
+RESULT = {"role": "tool", "tool_call_id": "call_1", "content": "3"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "seen"),
+    [
+        ([{"role": "assistant", "tool_calls": CALLS}, RESULT], (["3"], ["count"], ["3"])),
+        ([{"role": "assistant", "tool_calls": CALLS}, RESULT, user("x")], (["3"], ["count"], ["x"])),
+        ([RESULT], (["3"], [], ["3"])),
+        ([{**RESULT, "name": "own"}], (["3"], ["own"], ["3"])),
+        ([{"role": "assistant", "tool_calls": [{"id": "call_1"}, 5]}, RESULT], (["3"], [], ["3"])),
+        ([], ([], [], [])),
+    ],
+)
+def test_the_latest_result_and_its_tool_are_read(messages: Json, seen: Any) -> None:
+    for subject in (chat({"messages": messages}), chat(chat({"messages": messages}).gist())):
+        assert tuple(read(subject, part) for part in ("last_result", "last_tool", "last_message")) == seen
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "holds"),
+    [
+        (0, 0, True),
+        (0.0, 0, True),
+        (0.5, 0.5, True),
+        (1, 0, False),
+        (None, None, True),
+        (True, True, True),
+        ("a", "a", True),
+        ({"a": [1]}, {"a": [2]}, False),
+        ([1], [1], True),
+    ],
+)
+def test_a_value_of_the_body_is_compared(value: Json, wanted: Json, holds: bool) -> None:
+    asked = parse_when({"body": [{"pointer": "/x", "equals": wanted}, {"pointer": "/x"}]})
+    assert asked.holds(chat({"x": value})) is holds
+    miss = asked.failure(chat({}))
+    assert miss is not None
+    assert miss.condition == "body /x"
+    assert str(parse_when({"body": {"pointer": "/y"}}).failure(chat({}))).endswith(
+        "is there, saw nothing there"
+    )
 
 
 def test_every_part_is_tried_here() -> None:

@@ -111,6 +111,7 @@ DEMANDS = (
 ROLES = ("user", "system", "assistant")
 NAMES = ("x-a", "X-A", "x-b", "é")
 KEYED = {"messages": st.sampled_from(ROLES), "header": st.sampled_from(NAMES), "metadata": LETTERS}
+KEYED["body"] = st.sampled_from(["/model", "/metadata", "/messages/0/role"])
 CONDITIONS = st.sampled_from(sorted(READERS)).flatmap(
     lambda part: st.builds(
         Condition,
@@ -119,6 +120,7 @@ CONDITIONS = st.sampled_from(sorted(READERS)).flatmap(
         st.lists(DEMANDS, max_size=2).map(tuple),
     )
 )
+TOLD = {"role": "tool", "tool_call_id": "1", "name": "ab", "content": "ab"}
 WHENS = st.lists(CONDITIONS, max_size=3).map(lambda each: When(tuple(each)))
 PLAIN = st.text("ab[", max_size=4) | st.sampled_from(
     ["é", "x 😀", "A", "\x00", "a\nb", "ab " * 999, "b" * 2001]
@@ -183,15 +185,18 @@ def test_rules_of_every_part_and_kind_are_found() -> None:
             "model": "ab",
             "metadata": {"k": "ab"},
             "criterion_id": "ab",
-            "input": {"messages": [{"role": "system", "content": "ab"}, user("ab")], "tools": [tool("ab")]},
+            "input": {
+                "messages": [TOLD, {"role": "system", "content": "ab"}, user("ab")],
+                "tools": [tool("ab")],
+            },
             "output": {"content": "ab"},
         },
     )
-    keys = {"messages": "user", "header": "X-A", "metadata": "k"}
+    keys = {"messages": "user", "header": "X-A", "metadata": "k", "body": "/model"}
     parts = [(part, keys.get(part, "")) for part in READERS if part != "endpoint"]
     wanted: dict[Kind, str] = {"equals": "ab", "contains": "b", "matches": "^a", "glob": "a?"}
     assert set(wanted) == set(KINDS) == {"equals", *PATTERNS}
-    assert set(keys) == {*INDEX_KEYS, "messages"}
+    assert set(keys) == {*INDEX_KEYS, "messages", "body"}
     held = [when(of(part, kind, text, key)) for part, key in parts for kind, text in wanted.items()]
     missed = [when(of(part, kind, f"{text}c", key)) for part, key in parts for kind, text in wanted.items()]
     with patch.object(ruleindex, "FEW", 0):

@@ -12,7 +12,7 @@ from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Begin, Effect, Effects, Head, Piece, ReadBody, Reply, Tick, Wait
 from openpipe_mock.faults.fault import Fault
-from openpipe_mock.faults.kinds import ErrorAnswer
+from openpipe_mock.faults.kinds import AddedHeaders, ErrorAnswer
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.service.request import Handler
 from openpipe_mock.service.service import HANDLERS, Service
@@ -323,3 +323,33 @@ def test_a_place_is_free_again_once_something_is_thrown_into_a_wait() -> None:
     with pytest.raises(KeyError) as thrown:
         rest.throw(KeyError())
     assert (service.sessions.default.under_way, thrown.type) == (0, KeyError)
+
+
+# What is left of a limit.
+
+
+def rates(reply: Reply) -> Json:
+    sent = dict(reply.headers)
+    return [sent.get(f"x-ratelimit-{name}-requests".encode()) for name in ("limit", "remaining", "reset")]
+
+
+def test_each_answer_says_what_is_left_of_the_limit() -> None:
+    service = limited(2)
+    assert rates(judge(service)) == [b"2", b"1", b"1m0s"]
+    assert rates(judge(service, at=15)) == [b"2", b"0", b"45s"]
+    assert rates(judge(service, at=15.5)) == [b"2", b"0", b"45s"]
+    assert rates(judge(limited(at_once=1))) == [None] * 3
+
+
+def test_a_stream_and_a_refusal_say_it_too() -> None:
+    service = limited(3)
+    assert rates(answer(service, asking(stream=True), path=CHAT, headers=sent_with()))[1] == b"2"
+    assert rates(answer(service, {}, headers=sent_with()))[1] == b"1"
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_fault_s_headers_beat_those_of_the_limit(streams: bool) -> None:
+    added = AddedHeaders(((b"x-ratelimit-remaining-requests", b"0"), (b"x-a", b"b")))
+    service = limited(3, faults=(Fault(kinds=(added,)),))
+    reply = answer(service, asking(stream=streams), path=CHAT, headers=sent_with())
+    assert (rates(reply)[:2], dict(reply.headers)[b"x-a"]) == ([b"3", b"0"], b"b")

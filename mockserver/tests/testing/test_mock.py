@@ -14,7 +14,7 @@ from openpipe_mock.config.file import ConfigError, schema
 from openpipe_mock.core.wording import quoted
 from openpipe_mock.testing.calls import MOST_SHOWN, violation_pointer
 from openpipe_mock.testing.interception import patched
-from openpipe_mock.testing.mock import Conditions, FaultOptions, Mock, MockError, settings_of
+from openpipe_mock.testing.mock import Conditions, FaultOptions, Mock, MockError, ScriptOptions, settings_of
 
 SERVICE = "https://api.openpipe.ai/api/v1"
 KEY = {"authorization": "Bearer op-local"}
@@ -179,7 +179,7 @@ def test_a_config_file_is_loaded_and_what_was_given_beats_it(tmp_path: Path) -> 
         (lambda mock: mock.criterion("").score(1), "a criterion id has at least 1 character"),
         (lambda mock: mock.criterion("a b").score(1), "no criterion id"),
         (lambda mock: mock.completion("a", choices=["b"]), "choices"),
-        (lambda mock: mock.completion(), "exactly one of"),
+        (lambda mock: mock.completion(), "at least one of"),
         (lambda mock: mock.completion("a", when={"last_usr": "b"}), "did you mean"),
         (lambda mock: mock.fault(status=99), "/status: "),
         (lambda mock: mock.limits(concurrent=-1), "/concurrent: "),
@@ -196,7 +196,10 @@ def test_every_key_of_the_config_file_has_its_word_here() -> None:
     parts = schema()["$defs"]
     assert set(parts["when"]["properties"]) == set(get_type_hints(Conditions)) | {"input"} - {"input"}
     assert set(parts["fault"]["properties"]) == set(get_type_hints(FaultOptions))
-    assert set(parts["script"]["properties"]) == set(get_type_hints(Mock.completion)) - {"return"}
+    assert set(parts["script"]["properties"]) == set(get_type_hints(Mock.completion)) - {
+        "return",
+        "further",
+    } | set(get_type_hints(ScriptOptions))
 
 
 # Calls.

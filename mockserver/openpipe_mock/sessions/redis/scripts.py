@@ -311,17 +311,20 @@ local traffic, at_once, a_minute = stem .. 'traffic:' .. ARGV[2], ARGV[3], ARGV[
 local leases, seconds = traffic .. ':leases', tonumber(ARGV[6])
 if at_once ~= '' then
   redis.call('ZREMRANGEBYSCORE', leases, '-inf', whole(now))
-  if redis.call('ZCARD', leases) >= tonumber(at_once) then return {'at once', 1000} end
+  if redis.call('ZCARD', leases) >= tonumber(at_once) then
+    return {'at once', 1000, number(redis.call('GET', traffic) or 0, traffic)}
+  end
 end
 if a_minute ~= '' and number(redis.call('GET', traffic) or 0, traffic) >= tonumber(a_minute) then
-  return {'a minute', redis.call('PTTL', traffic)}
+  return {'a minute', redis.call('PTTL', traffic), tonumber(a_minute)}
 end
-if redis.call('INCR', traffic) == 1 then redis.call('EXPIRE', traffic, 60) end
+local count = redis.call('INCR', traffic)
+if count == 1 then redis.call('EXPIRE', traffic, 60) end
 if at_once ~= '' then
   redis.call('ZADD', leases, whole(now + seconds * 1000000), ARGV[5])
   redis.call('EXPIRE', leases, seconds)
 end
-return {'', 0}
+return {'', redis.call('PTTL', traffic), count}
 """)
 """Count a request of a credential against its limits. A lease that isn't given back expires."""
 

@@ -221,7 +221,10 @@ class RedisSession(Session):
     def enter(self, credential: bytes, limits: Limits, at: float) -> tuple[Traffic, str, float]:
         traffic = _RedisTraffic(self, b":".join((self.born, credential.hex().encode())), limits)
         most = ("" if each is None else each for each in (limits.concurrent, limits.requests_per_minute))
-        over, milliseconds = self.run(scripts.ENTER, traffic.key, *most, traffic.lease, LEASE_SECONDS)
+        over, milliseconds, traffic.requests = self.run(
+            scripts.ENTER, traffic.key, *most, traffic.lease, LEASE_SECONDS
+        )
+        traffic.left = milliseconds / 1000
         numbers = {b"at once": limits.concurrent, b"a minute": limits.requests_per_minute}
         told = {b"at once": "at a time", b"a minute": "a minute"}
         return traffic, f"{numbers[over]} {told[over]}" if over else "", milliseconds / 1000
@@ -238,6 +241,11 @@ class _RedisTraffic(Traffic):
         self.key = key
         self.limits = limits
         self.lease = uuid4().hex
+        self.left = 0.0
+        """Seconds to the end of the minute."""
+
+    def spent(self, at: float) -> tuple[int, float]:
+        return self.requests, self.left
 
     def leave(self) -> None:
         if self.limits.concurrent is not None:
