@@ -51,7 +51,7 @@ def test_an_agent_reaches_its_end_under_every_variant(
     scenes = {variant: {**SCENE, "base_url": f"{origin}{BASE}"} for variant, origin in origins.items()}
     words = [*command(player.script, tmp_path), json.dumps(scenes), *player.options]
     seen = json.loads(run(words, {"LANGSMITH_TRACING": "false", "HF_HUB_OFFLINE": "1", **TRUSTING_NOBODY}))
-    assert seen.keys() == origins.keys()
+    assert seen.keys() == scenes.keys()
     unended = [variant for variant, found in seen.items() if not all(found["answers"])]
     uncalled = [variant for variant, found in seen.items() if set(found["called"]) != set(SCENE["tools"])]
     assert (unended, uncalled) == ([], [])
