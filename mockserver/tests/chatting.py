@@ -106,7 +106,7 @@ def refused(reply: Reply, status: int = 400, code: str = "BAD_REQUEST") -> str:
 def data_of(reply: Reply) -> list[str]:
     """The data of each event of a stream, which consists of nothing else."""
     assert reply.status == 200
-    headers = dict(reply.headers)
+    headers = {name: value for name, value in reply.headers if not name.startswith(b"x-ratelimit-")}
     assert headers.pop(b"x-request-id", b"")
     assert headers == {b"content-type": EVENT_STREAM, b"cache-control": b"no-cache"}
     text = reply.body.decode()

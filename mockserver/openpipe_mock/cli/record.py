@@ -44,41 +44,41 @@ def upstream_of(url: str, key_env: str, ca: Path | None, **limits: Any) -> Any:
 
 
 UPSTREAM_OPTIONS = (
-    click.option(
+    option(
         "--upstream",
         metavar="URL",
         default="https://api.openpipe.ai/api/v1",
         show_default=True,
         help="The base URL of the server that is asked. Nothing else is ever contacted.",
     ),
-    click.option(
+    option(
         "--key-env",
         metavar="NAME",
         default="",
         help="The variable whose key is sent in place of the clients'. Without the flag: OPENPIPE_API_KEY for"
         " the service's own hosts over https; elsewhere the clients' own keys are passed on.",
     ),
-    click.option(
+    option(
         "--max-requests",
         default=200,
         show_default=True,
         type=click.IntRange(min=1),
         help="Pass on no more than these; they may cost money.",
     ),
-    click.option(
+    option(
         "--rate",
         default=0.0,
         type=click.FloatRange(min=0, max=1000),
         help="Requests a second; 0 for any number.",
     ),
-    click.option(
+    option(
         "--timeout",
         default=60.0,
         show_default=True,
         type=click.FloatRange(min=0.1, max=3600),
         help="Seconds to wait for the upstream's next bytes.",
     ),
-    click.option("--ca", type=click.Path(dir_okay=False, path_type=Path), help="Trust this PEM authority."),
+    option("--ca", type=click.Path(dir_okay=False, path_type=Path), help="Trust this PEM authority."),
 )
 
 

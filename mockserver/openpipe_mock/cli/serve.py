@@ -87,7 +87,7 @@ Examples:
     type=FOLDER,
     help="Answer from the recordings in this folder (see `openpipe-mock record`).",
 )
-@click.option(
+@option(
     "--on-miss",
     default="mock",
     show_default=True,
@@ -95,14 +95,14 @@ Examples:
     help="What answers a request that has no recording: the mock, an error that names the nearest recording,"
     " or the upstream, whose answer is recorded.",
 )
-@click.option(
+@option(
     "--on-end",
     default="repeat",
     show_default=True,
     type=click.Choice(("repeat", "fail")),
     help="Once all recordings of a request were given: the last one again, or as without a recording.",
 )
-@click.option(
+@option(
     "--timing",
     default=0.0,
     show_default=True,

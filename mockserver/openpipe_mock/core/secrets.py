@@ -295,6 +295,8 @@ def _without_texts(payload: Any, name: str = "", clean: Callable[[str], str] = s
 def is_secret_variable(name: str) -> bool:
     """Whether a name is that of an environment variable with a secret in it."""
     plain = name.translate(_PLAIN)
+    if plain in ("pwd", "oldpwd"):  # folders
+        return False
     return "token" in plain or "credential" in plain or plain.endswith(_KEYS) or is_secret(name)
 
 

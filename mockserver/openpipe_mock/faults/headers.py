@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 
+from openpipe_mock.answers.events import DONE
 from openpipe_mock.core.effects import Begin, Effects, HeaderList, Piece, Reply
 from openpipe_mock.faults.streams import next_sent
 
@@ -48,8 +49,13 @@ def compressed(exchange: Effects) -> Effects:
             return sent
         kept = tuple(each for each in sent.headers if each[0] != b"content-length")
         yield replace(sent, headers=(*kept, (b"content-encoding", b"gzip")))
+        is_whole = False
         while isinstance(piece := (yield from next_sent(exchange)), Piece):
-            yield Piece(packer.compress(piece.data) + packer.flush(zlib.Z_SYNC_FLUSH))
-        yield Piece(packer.flush())
+            packer = zlib.compressobj(wbits=_GZIP) if is_whole else packer
+            is_whole = piece.data == DONE  # clients stop reading there, so the end has to come with it
+            flush = zlib.Z_FINISH if is_whole else zlib.Z_SYNC_FLUSH
+            yield Piece(packer.compress(piece.data) + packer.flush(flush))
+        if not is_whole:
+            yield Piece(packer.flush())
         assert isinstance(piece, Reply)
         return piece

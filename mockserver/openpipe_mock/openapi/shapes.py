@@ -78,10 +78,16 @@ def types(schema: Schema) -> tuple[str, ...]:
 def union(schema: Schema, document: Schema) -> Iterator[Schema]:
     """The branches of an `anyOf`, inner ones included, all resolved; any other schema is its only branch."""
     schema = resolve(schema, document)
-    if "anyOf" not in schema:
+    if chooses(schema):
         yield schema
-    for branch in schema.get("anyOf", ()):
+        return
+    for branch in schema["anyOf"]:
         yield from union(branch, document)
+
+
+def chooses(schema: Schema) -> bool:
+    """Whether a schema's `anyOf`, if any, only demands that one of some members is there."""
+    return all(branch.keys() == {"required"} for branch in schema.get("anyOf", ()))
 
 
 def tag_of(objects: list[Schema], document: Schema) -> str:

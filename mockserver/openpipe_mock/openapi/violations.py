@@ -32,7 +32,7 @@ from openpipe_mock.core.wording import (
     short,
     shown,
 )
-from openpipe_mock.openapi.shapes import default_tag, label, resolve, tag_of, types, union
+from openpipe_mock.openapi.shapes import chooses, default_tag, label, resolve, tag_of, types, union
 
 _Schema = Mapping[str, Any]
 _Rule = Callable[["SchemaPlace", _Schema, Any], Iterator["Violation"]]
@@ -58,7 +58,7 @@ class _Union:
 
 
 def _union(schema: _Schema, document: _Schema) -> _Union:
-    branches = tuple(_alternatives(schema, document))
+    branches = tuple(union(schema, document))
     objects = [branch for branch in branches if "properties" in branch]
     tag = tag_of(objects, document) if len(objects) > 1 else ""
     labels = {label(branch, tag, document): branch for branch in objects} if tag else {}
@@ -360,11 +360,6 @@ def _conditional(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Vi
         yield from violations_of(schema[branch], value, place)
 
 
-def chooses(schema: _Schema) -> bool:
-    """Whether a schema's `anyOf` only demands that one of some members is there."""
-    return all(branch.keys() == {"required"} for branch in schema.get("anyOf", ()))
-
-
 def _chosen(
     place: SchemaPlace, names: list[str], schema: _Schema, value: Any, words: str
 ) -> Iterator[Violation]:
@@ -511,12 +506,6 @@ _ARTICLES = {
 }
 
 
-def _alternatives(schema: _Schema, document: _Schema) -> Iterator[_Schema]:
-    """The branches of a union, each resolved; any other schema is its only branch."""
-    schema = resolve(schema, document)
-    return iter([schema]) if chooses(schema) else union(schema, document)
-
-
 def fits(schema: _Schema, value: Any) -> bool:
     """Whether a value has one of the JSON types that a schema names; True if it names none."""
     return _fits_one(types(schema), value)
@@ -545,7 +534,7 @@ def _got(schema: _Schema, value: Any) -> str:
 def described(schema: _Schema, document: _Schema) -> str:
     """What a schema accepts, in a few words: `"low" or "high"`, `a string, an array or null`."""
     words: list[str] = []
-    for branch in _alternatives(schema, document):
+    for branch in union(schema, document):
         if "const" in branch:
             words.append(orjson.dumps(branch["const"]).decode())
         elif "enum" in branch:

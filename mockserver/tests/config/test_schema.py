@@ -14,8 +14,8 @@ from openpipe_mock.answers.judge import REFERENCE
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import schema
 from openpipe_mock.config.settings import Overrides, Settings
-from openpipe_mock.openapi.shapes import resolve
-from openpipe_mock.openapi.violations import KEYWORD_RULES, SchemaPlace, chooses, declarations, violations_of
+from openpipe_mock.openapi.shapes import chooses, resolve
+from openpipe_mock.openapi.violations import KEYWORD_RULES, SchemaPlace, declarations, violations_of
 from tests.configurations import PARTS, wrong
 from tests.generate import anything, brief, thorough
 from tests.openapi.test_violations import ANNOTATIONS, IN_TYPE, UNION, pointed_at

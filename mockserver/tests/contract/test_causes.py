@@ -157,7 +157,7 @@ def lines(*, verbose: bool = False) -> list[str]:
 
 @pytest.mark.slow
 def test_the_first_screen_has_the_verdict_and_the_three_bugs() -> None:
-    screen = "\n".join(lines()[:24])
+    screen = " ".join(" ".join(lines()[:24]).split())
     assert "The contract is broken: " in screen
     parts = (" is outside 0 to 1.", "no falling order", '"done"', "judge.rejects ")
     assert max(screen.index(part) for part in parts[:3]) < screen.index(parts[3])

@@ -501,7 +501,36 @@ def steered(
     }
 
 
-@pytest.mark.parametrize("parameter", command.params, ids=lambda parameter: parameter.name)
+APART: dict[str, tuple[str, Any]] = {
+    "unscripted": ("refuse", "refuse"),
+    "cassette": ("tapes", Path("tapes")),
+    "on_miss": ("upstream", "upstream"),
+    "on_end": ("fail", "fail"),
+    "timing": ("0.5", 0.5),
+    "upstream": ("http://127.0.0.1:9", "http://127.0.0.1:9"),
+    "key_env": ("MY_KEY", "MY_KEY"),
+    "max_requests": ("7", 7),
+    "rate": ("2", 2.0),
+    "timeout": ("3", 3.0),
+    "ca": ("ca.pem", Path("ca.pem")),
+}
+"""Flags with which the mock above would answer nothing else: the text of the variable, and what it means."""
+
+
+@pytest.mark.parametrize("name", APART)
+def test_each_flag_about_other_answers_is_read_from_its_variable(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [parameter] = [each for each in command.params if each.name == name]
+    assert parameter.envvar == variable(max(parameter.opts, key=len))
+    text, expected = APART[name]
+    monkeypatch.setenv(str(parameter.envvar), text)
+    assert command.make_context("serve", []).params[name] == expected
+
+
+@pytest.mark.parametrize(
+    "parameter", [each for each in command.params if each.name not in APART], ids=lambda each: each.name
+)
 def test_each_flag_can_be_set_by_its_variable(parameter: click.Parameter, steered: dict[str, Any]) -> None:
     assert parameter.envvar == variable(max(parameter.opts, key=len))
     seen, expected = steered[parameter.name or ""]

@@ -103,6 +103,7 @@ class RedisSession(Session):
         self.under_way = 0
         self.own = None
         self.source = None
+        self.in_test = False
         self.requests = 0
         self.version = b""
         self.born = b""
