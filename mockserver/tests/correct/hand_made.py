@@ -83,7 +83,7 @@ class Handler(socketserver.StreamRequestHandler):
         value = self.server.valid(name, body)
         if name == "JudgeCriteriaRequest":
             self.server.known(value["criterion_id"])
-            self.send({"score": float(self.server.random.randrange(2)), "usage": {"total_tokens": 5}})
+            self.send({"score": float(next(self.server.turns) % 2), "usage": {"total_tokens": 5}})
         else:
             self.complete(value, self.server.asked(headers))
 
@@ -163,6 +163,7 @@ class HandMade(socketserver.ThreadingTCPServer):
     def __init__(self, document: Json) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.random = random.Random(7)
+        self.turns = itertools.count()  # the next score differs, where chance may repeat the last
         self.validators = {
             name: jsonschema_rs.validator_for({**document, "$ref": f"#/components/schemas/{name}"})
             for name in ("JudgeCriteriaRequest", "ChatCompletionRequest")
@@ -226,4 +227,4 @@ class HandMade(socketserver.ThreadingTCPServer):
             return json.dumps(
                 {"prime": self.random.choice((2, 3, 5, 7)), "said": "ünheard-öf"}, ensure_ascii=False
             )
-        return "_".join(self.random.choices(("grün", "🙂", "五", "words"), k=4)) + "_."
+        return "_".join(self.random.choices(("grün", "🙂", "五", "words"), k=8)) + "_."
