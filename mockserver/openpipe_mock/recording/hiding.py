@@ -6,18 +6,16 @@ the events of a stream. `core.secrets` finds what looks like a key or is named l
 
 import json
 import re
-from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
 from openpipe_mock.core.errors import ParseError
-from openpipe_mock.core.secrets import MASK, SHORTEST_TOKEN, Mask, masked, may_hide
+from openpipe_mock.core.secrets import MASK, SHORTEST_TOKEN, Mask, masked, may_hide, spellings
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.matching.conditions import regular_expression
 from openpipe_mock.recording.recording import Chunk, Recording
@@ -154,17 +152,9 @@ class Hiding:
 
 
 def _spellings(key: str) -> Iterator[str]:
-    """A key as it may be written."""
-    yield key
-    yield quote(key, safe="")
-    yield json.dumps(key)[1:-1]
-    yield json.dumps(key, ensure_ascii=False)[1:-1]
-    data = key.encode()
-    for before in range(3):  # in base64 a text looks differently by its place among three bytes
-        start, end = -(-before * 8 // 6), (before + len(data)) * 8 // 6
-        found = b64encode(bytes(before) + data).decode()[start:end]
-        yield found
-        yield found.translate(str.maketrans("+/", "-_"))
+    """A key as it may be written, also with characters that aren't ASCII."""
+    yield from (key, json.dumps(key)[1:-1], json.dumps(key, ensure_ascii=False)[1:-1])
+    yield from spellings(key.encode())
 
 
 def _events(chunks: Iterable[Chunk]) -> Iterator[Chunk]:

@@ -9,11 +9,10 @@ from typing import Any
 
 from openpipe_mock.config.cassettes import USUAL_RULES, CassetteRules
 from openpipe_mock.core.canonical import ordered
-from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.pointers import pointer_step, steps_of
-from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import shown
 from openpipe_mock.matching.conditions import Subject, regular_expression
+from openpipe_mock.recording.recording import json_value
 
 _MOST_LEAVES = 20_000
 """Values that two bodies are compared by, to name what differs."""
@@ -39,10 +38,7 @@ class Asked:
     @cached_property
     def value(self) -> Any:
         """The JSON value of the body; None where it is no JSON."""
-        try:
-            return parse(self.body)
-        except ParseError:
-            return None
+        return json_value(self.body)
 
     @cached_property
     def subject(self) -> str:

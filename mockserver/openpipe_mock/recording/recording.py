@@ -81,10 +81,7 @@ class Recording:
     @property
     def value(self) -> Any:
         """The JSON value of the request's body; None where it is no JSON."""
-        try:
-            return parse(self.body)
-        except ParseError:
-            return None
+        return json_value(self.body)
 
 
 class BadRecording(ValueError):
@@ -96,14 +93,27 @@ def is_stream(headers: Mapping[str, str]) -> bool:
     return headers.get("content-type", "").startswith("text/event-stream")
 
 
+def json_value(body: bytes) -> Any:
+    """The JSON value of a body; None where it is no JSON."""
+    try:
+        return parse(body)
+    except ParseError:
+        return None
+
+
+def is_listed(name: str, names: tuple[str, ...]) -> bool:
+    """Whether a header's name, in lower case, is listed, or begins with a listed one that ends in `-`."""
+    whole, begun = _split_names(names)
+    return name in whole or name.startswith(begun)
+
+
 def kept_headers(headers: Iterable[tuple[str, str]], names: tuple[str, ...]) -> dict[str, str]:
     """Those headers whose names are listed, or begin with a listed one that ends in `-`.
 
     One that HTTP doesn't allow is left out.
     """
-    whole, begun = _split_names(names)
     lowered = ((name.lower(), value) for name, value in headers)
-    kept = ((name, value) for name, value in lowered if name in whole or name.startswith(begun))
+    kept = ((name, value) for name, value in lowered if is_listed(name, names))
     return {name: value for name, value in kept if _HEADER.fullmatch(f"{name}: {value}")}
 
 

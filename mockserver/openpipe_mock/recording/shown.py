@@ -8,7 +8,7 @@ import orjson
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.eventstream import DONE_DATA, read_events
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.core.wording import counted
+from openpipe_mock.core.wording import counted, printable
 from openpipe_mock.recording.recording import Recording
 
 
@@ -21,7 +21,7 @@ def shown_recording(recording: Recording) -> str:
     answer += [f"  {name}: {value}" for name, value in recording.answer_headers.items()]
     answer += _stream(recording) if recording.streamed else [_pretty(recording.answer)]
     wrong = [f"breaks the contract: {each}" for each in recording.deviations]
-    return _legible("\n".join([*head, _pretty(recording.body), "", *answer, *wrong]))
+    return printable("\n".join([*head, _pretty(recording.body), "", *answer, *wrong]), "\n")
 
 
 def _pretty(body: bytes) -> str:
@@ -46,10 +46,3 @@ def _stream(recording: Recording) -> Iterator[str]:
         except (ParseError, KeyError, TypeError, AttributeError):
             yield event.data
     yield from (f"choice {index}: {text}" for index, text in texts.items())
-
-
-def _legible(text: str) -> str:
-    """A text for a terminal: without control characters."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
-    )

@@ -23,14 +23,15 @@ from openpipe_mock.core.effects import Headers
 from openpipe_mock.core.reasons import reason
 from openpipe_mock.core.wording import quoted
 from openpipe_mock.recording.failures import UpstreamFailed
+from openpipe_mock.recording.recording import is_listed
 from openpipe_mock.service.admission import is_this_machine
 
 _Result = TypeVar("_Result")
 MOST_ANSWER_BYTES = 64 * 2**20
 """Bytes that are read of an answer at most."""
 _PASSED = (
-    *(b"content-type", b"accept", b"user-agent", b"idempotency-key"),
-    *(b"op-", b"x-stainless-", b"x-fern-", b"openai-"),
+    *("content-type", "accept", "user-agent", "idempotency-key"),
+    *("op-", "x-stainless-", "x-fern-", "openai-"),
 )
 """Headers of a request that are passed on; names, and beginnings of names that end in `-`."""
 _MOST_CONNECTIONS = 200
@@ -141,9 +142,7 @@ class Upstream:
 
     def passed(self, headers: Headers) -> dict[bytes, bytes]:
         """The headers that go upstream, with the recorder's key in place of the client's."""
-        exact = tuple(name for name in _PASSED if not name.endswith(b"-"))
-        begun = tuple(name for name in _PASSED if name.endswith(b"-"))
-        found = {name: value for name, value in headers.items() if name in exact or name.startswith(begun)}
+        found = {name: value for name, value in headers.items() if is_listed(name.decode("latin-1"), _PASSED)}
         found.setdefault(b"user-agent", f"openpipe-mock/{__version__}".encode())
         found[b"accept-encoding"] = b"identity"
         if b"authorization" in headers:
