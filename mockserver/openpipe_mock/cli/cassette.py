@@ -1,7 +1,7 @@
 """The command `cassette`: look at recordings, hold them against the contract, import and refresh them."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from openpipe_mock.cli.options import config_option, fail
-from openpipe_mock.cli.record import FOLDER, upstream_of, upstream_options
+from openpipe_mock.cli.record import FOLDER, upstream_options
 
 if TYPE_CHECKING:
     from openpipe_mock.recording.cassette import Cassette
@@ -127,12 +127,7 @@ Examples:
 def refresh_recordings(
     folder: Path,
     dry_run: bool,
-    upstream: str,
-    key_env: str,
-    max_requests: int,
-    rate: float,
-    timeout: float,
-    ca: Path | None,
+    upstream: Callable[[], Any],
     config: Path | None,
 ) -> None:
     """Ask the upstream again for each recording in FOLDER, and say what changed in shape and contract.
@@ -144,7 +139,7 @@ def refresh_recordings(
     from openpipe_mock.recording.failures import UpstreamFailed
     from openpipe_mock.recording.refreshing import asked_again, changes
 
-    asked = upstream_of(upstream, key_env, ca, requests=max_requests, rate=rate, timeout=timeout)
+    asked = upstream()
     tape, changed = _tape(folder, config, upstream=asked), 0
     with _reading():
         for name, before in list(_recordings(folder)):

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +83,25 @@ UPSTREAM_OPTIONS = (
 )
 
 
-def upstream_options(command: Any) -> Any:
-    """Add the flags about an upstream."""
+def upstream_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the flags about an upstream to a command, which gets `upstream`: a function that makes it."""
+
+    @wraps(command)
+    def collecting(
+        upstream: str,
+        key_env: str,
+        max_requests: int,
+        rate: float,
+        timeout: float,
+        ca: Path | None,
+        **others: Any,
+    ) -> None:
+        limits = {"requests": max_requests, "rate": rate, "timeout": timeout}
+        command(upstream=partial(upstream_of, upstream, key_env, ca, **limits), **others)
+
     for each in reversed(UPSTREAM_OPTIONS):
-        command = each(command)
-    return command
+        collecting = each(collecting)
+    return collecting
 
 
 @click.command(
@@ -106,12 +121,7 @@ Examples:
 @option("--quiet", is_flag=True, help="No banner and no line per request, only warnings and errors.")
 def record_command(
     cassette: Path,
-    upstream: str,
-    key_env: str,
-    max_requests: int,
-    rate: float,
-    timeout: float,
-    ca: Path | None,
+    upstream: Callable[[], Any],
     port: int,
     config: Path | None,
     ready_file: Path | None,
@@ -130,8 +140,7 @@ def record_command(
     from openpipe_mock.server.reload import Source
     from openpipe_mock.server.server import CannotServe, Listener, serve
 
-    asked = upstream_of(upstream, key_env, ca, requests=max_requests, rate=rate, timeout=timeout)
-    tape = tape_maker(cassette, upstream=asked, on_miss="upstream", replays=new)
+    tape = tape_maker(cassette, upstream=upstream(), on_miss="upstream", replays=new)
     try:
         serve(Source.from_flag(config, {}), Listener(port=port, ready_file=ready_file, quiet=quiet), tape)
     except (TwoFiles, CannotServe) as error:

@@ -1,13 +1,14 @@
 """The command `serve`: runs the mock as a server until Ctrl-C."""
 
 import gc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from openpipe_mock.cli.options import FILE, GENERATION, config_option, fail, option, setting
-from openpipe_mock.cli.record import FOLDER, tape_maker, upstream_of, upstream_options
+from openpipe_mock.cli.record import FOLDER, tape_maker, upstream_options
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.server.signals import leave_calmly
 
@@ -128,12 +129,7 @@ def serve_command(
     on_miss: str,
     on_end: str,
     timing: float,
-    upstream: str,
-    key_env: str,
-    max_requests: int,
-    rate: float,
-    timeout: float,
-    ca: Path | None,
+    upstream: Callable[[], Any],
     quiet: bool,
     **given: Any,
 ) -> None:
@@ -165,9 +161,7 @@ def serve_command(
         )
         tape = None
         if cassette:
-            asked = None
-            if on_miss == "upstream":
-                asked = upstream_of(upstream, key_env, ca, requests=max_requests, rate=rate, timeout=timeout)
+            asked = upstream() if on_miss == "upstream" else None
             tape = tape_maker(cassette, upstream=asked, on_miss=on_miss, on_end=on_end, timing=timing)
         serve(source, listener, tape)
     except (TwoFiles, CannotServe) as error:
