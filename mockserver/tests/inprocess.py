@@ -100,6 +100,7 @@ def answer(
     method: str = "POST",
     headers: Mapping[bytes, bytes] = HEADERS,
     at: float = 0.0,
+    query: bytes = b"",
 ) -> Reply:
     """The reply to one request that comes at a time; of a stream, with all its pieces as the body.
 
@@ -107,7 +108,7 @@ def answer(
     """
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
     pieces: list[bytes] = []
-    exchange = service.exchange(Head(method, path, headers, at=at))
+    exchange = service.exchange(Head(method, path, headers, query, at))
     try:
         effect = next(exchange)
         while True:

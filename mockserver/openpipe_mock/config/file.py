@@ -279,6 +279,7 @@ def _whole_file(value: Json, at: At) -> Settings:
         },
         completions=tuple(read_script(part, here) for _, part, here in _parts(fit, "completions", at)),
         known_models=tuple(models.get("known", ())),
+        model_status=models.get("status", "DEPLOYED"),
         pace=read_pace(fit.pop("stream", {}), at.at("stream")),
         cassette=read_cassette(fit.pop("cassette", {}), at.at("cassette")),
         limits=read_limits(fit.pop("limits", {}), at.at("limits")),

@@ -10,6 +10,7 @@ from openpipe_mock.answers.scripts import Script
 from openpipe_mock.answers.tools import AutoTools
 from openpipe_mock.config.cassettes import USUAL_RULES, CassetteRules
 from openpipe_mock.config.limits import Limits
+from openpipe_mock.config.project import EMPTY, Project, Status
 from openpipe_mock.core.seeded import ANSWERS, OLDEST_ANSWERS
 from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.faults.fault import Fault
@@ -34,14 +35,14 @@ class Settings:
     from run to run. `repeat`: with `vary` the n-th identical request gets an answer of its own. `auto_tools`:
     when to call a tool under `tool_choice: auto`. `prompt_schemas`: whether a JSON Schema in a prompt that
     asks for JSON is answered with a value for it. `magic`: whether names that begin with `mock-` and headers
-    `x-mock-…` are magic. `known_models`: globs; without any, every model exists. `criteria`: the declared
-    ones by name. `unknown_criteria`: what to do with others; None judges them while none is declared.
-    `unscripted`: what to do with a completion that no script answers; None answers it, but refuses it in a
-    test that scripts completions (`refuses_unscripted`). `keys`:
-    without any, every bearer token is accepted that doesn't begin with `invalid`. `read_only_keys`: may
-    judge, and complete with the project's own models. `cassette`: rules for recordings. `variant`: the name
-    of a variant (`faults/variants`), "" for the usual answers. `known`, `counts_completions`: made from the
-    others, for the engines.
+    `x-mock-…` are magic. `known_models`: globs; without any, every model exists. `model_status`: that of
+    models that clients train. `project`: what clients have made. `criteria`: the declared ones by name.
+    `unknown_criteria`: what to do with others; None judges them while none is declared. `unscripted`: what to
+    do with a completion that no script answers; None answers it, but refuses it in a test that scripts
+    completions (`refuses_unscripted`). `keys`: without any, every bearer token is accepted that doesn't begin
+    with `invalid`. `read_only_keys`: may judge, and complete with the project's own models. `cassette`: rules
+    for recordings. `variant`: the name of a variant (`faults/variants`), "" for the usual answers. `known`,
+    `counts_completions`: made from the others, for the engines.
     """
 
     seed: int = 0
@@ -61,6 +62,8 @@ class Settings:
     completions: tuple[Script, ...] = ()
     unscripted: Unscripted | None = None
     known_models: tuple[str, ...] = ()
+    model_status: Status = "DEPLOYED"
+    project: Project = EMPTY
     pace: Pace = Pace()
     limits: Limits = Limits()
     faults: tuple[Fault, ...] = ()

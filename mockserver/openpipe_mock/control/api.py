@@ -36,6 +36,7 @@ from openpipe_mock.control.status import PRODUCT, facts
 from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply
 from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
 from openpipe_mock.core.wording import listed, nearest, quoted
+from openpipe_mock.service.projects import made_by_clients
 from openpipe_mock.service.refusals import refusal
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.diagnosis import detail, verify
@@ -224,6 +225,11 @@ class Control:
         session.override(limits=None)
         return self.limits_of(session)
 
+    # Datasets and models.
+
+    def project(self, order: Order) -> Reply:
+        return _ok(made_by_clients(self.in_force(self.known(order))))
+
     # Sessions.
 
     def sessions(self, order: Order) -> Reply:
@@ -311,6 +317,7 @@ ROUTES = (
     Route("GET", "/limits", Control.limits),
     Route("PUT", "/limits", Control.set_limits, "required"),
     Route("DELETE", "/limits", Control.drop_limits),
+    Route("GET", "/project", Control.project),
     Route("GET", "/sessions", Control.sessions),
     Route("POST", "/sessions", Control.make_session, "optional"),
     Route("GET", "/sessions/{name}", Control.one_session),

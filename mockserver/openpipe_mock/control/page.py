@@ -9,7 +9,7 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.guard import safe_headers
 from openpipe_mock.control.listings import ROOT
 from openpipe_mock.control.status import facts
-from openpipe_mock.openapi.endpoints import BASE, SERVED
+from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS
 from openpipe_mock.service.service import Service
 
 _KEY = "op-local"
@@ -64,7 +64,7 @@ def start_page(service: Service, origin: str, root: str = "") -> str:
         keys="The config file says which keys will do" if settings.keys else "Any key will do",
         problems=_problems(file.problems),
         endpoints="".join(
-            f"<li><code>{each.method} {root}{path}</code></li>" for path, each in SERVED.items()
+            f"<li><code>{each.method} {root}{BASE}{each.path}</code></li>" for each in ENDPOINTS.values()
         ),
         mock=root + ROOT,
         facts="".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in known.items()),

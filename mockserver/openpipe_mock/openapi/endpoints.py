@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from openpipe_mock.core.effects import Head
 from openpipe_mock.core.errors import ApiError, MethodNotSupported, NotFound
-from openpipe_mock.core.wording import nearest, quoted
+from openpipe_mock.core.wording import listed, nearest, quoted
 
 BASE = "/api/v1"
 
@@ -16,7 +16,7 @@ class Endpoint:
 
     `name`: in conditions and in the journal. `path`: below BASE. `request`: the schema of its body, "" for
     none. `answer`: the schema of its answer, for endpoints that the contract suite checks. `streams`: whether
-    it can stream. `writes_log`: whether a read-only key may not use it.
+    it can stream. `writes`: whether a read-only key may not use it.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Endpoint:
     request: str = ""
     answer: str = ""
     streams: bool = False
-    writes_log: bool = False
+    writes: bool = False
 
 
 ENDPOINTS = {
@@ -39,35 +39,78 @@ ENDPOINTS = {
             answer="ChatCompletion",
             streams=True,
         ),
-        Endpoint("report", "/report", request="ReportRequest", writes_log=True),
-        Endpoint("report-anthropic", "/report-anthropic", request="ReportAnthropicRequest", writes_log=True),
-        Endpoint("update-tags", "/logs/update-tags", request="UpdateLogTagsRequest", writes_log=True),
-        Endpoint(
-            "update-metadata", "/logs/update-metadata", request="UpdateLogMetadataRequest", writes_log=True
-        ),
+        Endpoint("report", "/report", request="ReportRequest", writes=True),
+        Endpoint("report-anthropic", "/report-anthropic", request="ReportAnthropicRequest", writes=True),
+        Endpoint("update-tags", "/logs/update-tags", request="UpdateLogTagsRequest", writes=True),
+        Endpoint("update-metadata", "/logs/update-metadata", request="UpdateLogMetadataRequest", writes=True),
         Endpoint("check-cache", "/check-cache", request="CheckCacheRequest"),
         Endpoint("latest-logged-call", "/local-testing-only-get-latest-logged-call", "GET"),
         Endpoint("models", "/models", "GET"),
         Endpoint("model", "/models/{id}", "GET"),
+        Endpoint("create-model", "/models", request="CreateModelRequest", writes=True),
+        Endpoint("delete-model", "/models/{id}", "DELETE", writes=True),
+        Endpoint("datasets", "/datasets", "GET"),
+        Endpoint("create-dataset", "/datasets", request="CreateDatasetRequest", writes=True),
+        Endpoint(
+            "create-entries", "/datasets/{id}/entries", request="CreateDatasetEntriesRequest", writes=True
+        ),
+        Endpoint("delete-dataset", "/datasets/{id}", "DELETE", writes=True),
+        Endpoint("unstable-datasets", "/unstable/dataset/list", "GET"),
+        Endpoint(
+            "unstable-create-dataset", "/unstable/dataset/create", request="CreateDatasetRequest", writes=True
+        ),
+        Endpoint(
+            "unstable-delete-dataset", "/unstable/dataset/delete", request="UnstableDataset", writes=True
+        ),
+        Endpoint(
+            "unstable-create-entries",
+            "/unstable/dataset-entry/create",
+            request="UnstableCreateEntriesRequest",
+            writes=True,
+        ),
+        Endpoint("unstable-model", "/unstable/finetune/get", "GET"),
+        Endpoint(
+            "unstable-create-model",
+            "/unstable/finetune/create",
+            request="UnstableCreateFinetuneRequest",
+            writes=True,
+        ),
+        Endpoint(
+            "unstable-delete-model",
+            "/unstable/finetune/delete",
+            request="UnstableDeleteFinetuneRequest",
+            writes=True,
+        ),
     )
 }
-"""Name → endpoint."""
-
-SERVED = {f"{BASE}{each.path}": each for each in ENDPOINTS.values()}
-"""Path, with `{id}` for any text, → endpoint."""
+"""Name → endpoint. Of those whose path has `{id}`, the longer path comes first."""
 
 
 def path_pattern(path: str) -> re.Pattern[str]:
     """Compile a path with `{id}` for any text; a model's id may have slashes."""
-    return re.compile(re.escape(path).replace(r"\{id\}", ".+"))
+    return re.compile(re.escape(path).replace(r"\{id\}", "(.+)"))
 
 
-_WITH_ID = [(path_pattern(path), each) for path, each in SERVED.items() if "{id}" in path]
+_PLAIN = {(f"{BASE}{each.path}", each.method): each for each in ENDPOINTS.values() if "{id}" not in each.path}
+_WITH_ID = [(path_pattern(BASE + each.path), each) for each in ENDPOINTS.values() if "{id}" in each.path]
 
 
-def endpoint_at(path: str) -> Endpoint | None:
-    """The endpoint of a path, None for a path that isn't served."""
-    return SERVED.get(path) or next((each for pattern, each in _WITH_ID if pattern.fullmatch(path)), None)
+def endpoints_at(path: str) -> list[Endpoint]:
+    """The endpoints of a path, one for each method that it takes."""
+    plain = [each for each in ENDPOINTS.values() if BASE + each.path == path]
+    if plain:
+        return plain
+    found = [each for pattern, each in _WITH_ID if pattern.fullmatch(path)]
+    return [each for each in found if each.path == found[0].path]
+
+
+def endpoint_at(path: str, method: str = "") -> Endpoint | None:
+    """The endpoint of a path and method, by another method one of the path; None where none is served."""
+    plain = _PLAIN.get((path, method))
+    if plain:
+        return plain
+    found = endpoints_at(path)
+    return next((each for each in found if each.method == method), found[0] if found else None)
 
 
 SESSION = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/api/.*)")
@@ -77,26 +120,6 @@ SESSION = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/api/.*)")
 def is_control(path: str) -> bool:
     """Whether a path belongs to the control API; an API path that names its session doesn't."""
     return path.startswith("/_mock/") and not SESSION.fullmatch(path)
-
-
-_KNOWN_ELSEWHERE = (
-    "/datasets",
-    "/datasets/{id}",
-    "/datasets/{id}/entries",
-    "/unstable/dataset/create",
-    "/unstable/dataset/list",
-    "/unstable/dataset/delete",
-    "/unstable/dataset-entry/create",
-    "/unstable/finetune/create",
-    "/unstable/finetune/get",
-    "/unstable/finetune/delete",
-)
-"""Endpoints that the official clients call and the mock does not serve (source class: sdk)."""
-
-_PATTERNS = list(map(path_pattern, _KNOWN_ELSEWHERE))
-
-_OTHER_METHODS = {("POST", "/models"), ("DELETE", "/models/{id}")}
-"""Methods that the official clients use on a path that the mock serves by another method."""
 
 
 _INSTEAD = {
@@ -119,12 +142,12 @@ _INSTEAD = {
 _HOST = re.compile(r"[\w.-]{1,255}(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?", re.ASCII)
 
 
-def wrong_method(head: Head, served: Endpoint) -> ApiError:
-    """The error for a request to a served path by another method."""
-    if (head.method, served.path) in _OTHER_METHODS:
-        return _unserved(f"{head.method} {served.path}")
-    told = f"{head.root}{BASE}{served.path} takes {served.method}, not {head.method}."
-    return MethodNotSupported(told, allow=[served.method])
+def wrong_method(head: Head, path: str) -> ApiError:
+    """The error for a request to a served path by another method. `path`: without the session's name."""
+    served = endpoints_at(path)
+    methods = [each.method for each in served]
+    told = f"{head.root}{BASE}{served[0].path} takes {listed(methods, 'and')}, not {head.method}."
+    return MethodNotSupported(told, allow=methods)
 
 
 def not_found(head: Head, path: str) -> NotFound:
@@ -142,10 +165,8 @@ def not_found(head: Head, path: str) -> NotFound:
     if tail in _INSTEAD:
         advice = "" if clean == f"{BASE}{tail}" else f"; for chat completions {_base_advice(head, path)}"
         return NotFound(f"{_INSTEAD[tail]}{advice}.")
-    if any(pattern.fullmatch(tail) for pattern in _PATTERNS):
-        return _unserved(quoted(tail))
     near = nearest(tail, [each.path for each in ENDPOINTS.values()])
-    main = " and ".join(f"{head.root}{path}" for path, each in SERVED.items() if each.answer)
+    main = " and ".join(f"{base}{each.path}" for each in ENDPOINTS.values() if each.answer)
     advice = f"did you mean {base}{near}?" if near else f"the main endpoints are {main}."
     return NotFound(f"there is no {sent} here; {advice}")
 
@@ -162,7 +183,3 @@ def _base_advice(head: Head, path: str) -> str:
     if head.scheme and _HOST.fullmatch(host):
         return f"let the base URL be {head.scheme}://{host}{prefix}"
     return f"let the base URL end in {prefix}, once"
-
-
-def _unserved(endpoint: str) -> NotFound:
-    return NotFound(f"the official clients know {endpoint}, but this mock doesn't serve it yet.")

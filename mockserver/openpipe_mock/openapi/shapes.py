@@ -18,7 +18,7 @@ _LEFTOVERS: Mapping[str, frozenset[str]] = {
 object that they add it to. A program that appends such a message to its next request sends them along."""
 _NOWHERE = frozenset(("no object has this member",))
 
-_TAGS = ("role", "type", "status")
+_TAGS = ("role", "type", "status", "provider")
 """Members that may tell the branches of a union apart, each branch having an enum of one value for it."""
 
 
@@ -91,7 +91,7 @@ def chooses(schema: Schema) -> bool:
 
 
 def tag_of(objects: list[Schema], document: Schema) -> str:
-    """The member that tells the branches of a union apart: `role`, `type` or `status`; "" if none does."""
+    """The member that tells the branches of a union apart: one of _TAGS, "" if none does."""
     return next(
         (tag for tag in _TAGS if all(label(branch, tag, document) is not None for branch in objects)), ""
     )

@@ -209,7 +209,7 @@ def _article(word: str) -> str:
     return "an" if word[:1] in "aeio" else "a"  # "a user"
 
 
-_NOUNS = {"role": "message", "type": "part", "status": "result"}
+_NOUNS = {"role": "message", "type": "part", "status": "result", "provider": "training"}
 
 
 def _required(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:

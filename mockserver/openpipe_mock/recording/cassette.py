@@ -20,7 +20,7 @@ from threading import RLock
 from typing import Any
 
 from openpipe_mock.config.cassettes import CassetteRules
-from openpipe_mock.openapi.endpoints import BASE, SERVED
+from openpipe_mock.openapi.endpoints import BASE, endpoint_at
 from openpipe_mock.recording.identity import Asked, Identity, body_differences
 from openpipe_mock.recording.recording import BadRecording, Recording, from_yaml, to_yaml
 
@@ -313,7 +313,7 @@ class Cassette:
 
 def recorded_request(recording: Recording) -> Asked:
     """The request of a recording."""
-    served = SERVED.get(BASE + recording.path)
+    served = endpoint_at(BASE + recording.path, recording.method)
     endpoint = served.name if served else ""
     return Asked(endpoint, recording.method, recording.path, recording.key, recording.headers, recording.body)
 

@@ -6,7 +6,7 @@ from typing import Any
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.eventstream import DONE_DATA, read_events
 from openpipe_mock.core.strictjson import parse
-from openpipe_mock.openapi.endpoints import BASE, SERVED
+from openpipe_mock.openapi.endpoints import BASE, endpoint_at
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.recording.recording import Recording
 
@@ -15,7 +15,7 @@ _MOST = 10
 
 def deviations_of(recording: Recording) -> tuple[str, ...]:
     """Where an exchange breaks the contract, a sentence each."""
-    known = SERVED.get(BASE + recording.path)
+    known = endpoint_at(BASE + recording.path, recording.method)
     found: list[str] = []
     if known and known.request and recording.value is not None:
         found += _violations("request", known.request, recording.value)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from openpipe_mock.openapi.endpoints import BASE, SERVED
+from openpipe_mock.openapi.endpoints import BASE, endpoint_at
 from openpipe_mock.recording.recording import (
     REQUEST_HEADERS,
     BadRecording,
@@ -31,8 +31,8 @@ def recordings_of(data: bytes) -> Iterator[Recording | str]:
         place = f"/interactions/{at}"
         try:
             request, response = interaction["request"], interaction["response"]
-            endpoint = _endpoint(str(request["uri"]))
-            if endpoint is None or SERVED[BASE + endpoint].method != request["method"]:
+            endpoint = _endpoint(str(request["uri"]), request["method"])
+            if endpoint is None:
                 yield f"{place}: {request['method']} {_bare(str(request['uri']))} is no endpoint of the API"
                 continue
             yield _recording(request, response, endpoint)
@@ -53,11 +53,12 @@ def _interactions(data: bytes) -> list[Any]:
     return found
 
 
-def _endpoint(uri: str) -> str | None:
-    """The path below the base URL: the longest end of the URL's path that the mock serves."""
+def _endpoint(uri: str, method: str) -> str | None:
+    """The path below the base URL: the longest end of the URL's path that the mock serves by this method."""
     steps = urlsplit(uri).path.split("/")
     ends = ("/" + "/".join(steps[begin:]) for begin in range(1, len(steps)))
-    return next((end for end in ends if BASE + end in SERVED), None)
+    served = ((end, endpoint_at(BASE + end, method)) for end in ends)
+    return next((end for end, endpoint in served if endpoint and endpoint.method == method), None)
 
 
 def _bare(uri: str) -> str:

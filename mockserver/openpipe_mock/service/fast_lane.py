@@ -259,7 +259,7 @@ def _is_repeatable(settings: Settings) -> bool:
     """Whether settings give a completion that depends on its request alone, each time it is sent."""
     pure = settings.ids == "content" and settings.clock == "fixed" and settings.repeat == "same"
     scripted = settings.completions or settings.unscripted
-    return pure and not scripted and not settings.known_models
+    return pure and not scripted and not settings.known_models and not settings.project.models
 
 
 @lru_cache(maxsize=1024)

@@ -7,9 +7,9 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from openpipe_mock.answers import magic
+from openpipe_mock.config.project import Model, Project
 from openpipe_mock.config.settings import GLOB, Settings
 from openpipe_mock.core.errors import NotFound
-from openpipe_mock.core.seeded import EPOCH
 from openpipe_mock.core.wording import nearest, quoted, quoted_names, short
 from openpipe_mock.faults.magic import knows
 from openpipe_mock.matching.conditions import glob
@@ -47,6 +47,11 @@ def find_model(model: str, settings: Settings) -> None:
     known = settings.known_models
     if len(model) > _LONGEST:
         raise ModelNotFound(model)
+    made = settings.project.models.get(model.removeprefix(OWN)) if model.startswith(OWN) else None
+    if made and made.status == "DEPLOYED":
+        return
+    if made:
+        raise ModelNotFound(model, f"its status is {made.status}." if made.status else "it was deleted.")
     if _is_known(model, known):
         return
     if settings.magic and magic.is_model(model):
@@ -75,40 +80,45 @@ def _globs(known: tuple[str, ...]) -> list[Callable[[str], bool]]:
 
 
 def model_list(settings: Settings) -> Json:
-    """What `GET /models` answers: models that the settings name, and usual ones that they know too."""
-    return {"object": "list", "data": [_entry(name) for name in _listed(settings.known_models)]}
+    """What `GET /models` answers: models that clients made or the settings name, and usual ones they know."""
+    return {"object": "list", "data": [_entry(name, settings.project) for name in _listed(settings)]}
 
 
 def model_shown(model: str, settings: Settings) -> Json:
     """What `GET /models/{id}` answers: a model that is listed or that chat takes. Raises ModelNotFound."""
-    if model not in _listed(settings.known_models):
+    made = settings.project.models.get(model.removeprefix(OWN))
+    if made and not made.status:
+        raise ModelNotFound(f"{OWN}{made.slug}", "it was deleted.")
+    if not made and model not in _listed(settings):
         find_model(model, settings)
-    return _entry(model.removeprefix(OWN))
+    return _entry(model.removeprefix(OWN), settings.project)
 
 
-def _listed(known: Sequence[str]) -> list[str]:
+def _listed(settings: Settings) -> list[str]:
     """The ids of the models that are listed: of the project's own without their prefix (sdk)."""
+    known, made = settings.known_models, settings.project.models
     named = [name for name in known if not GLOB.intersection(name)]
     usual = [name for name in _USUAL if not known or _is_known(name, known)]
-    return list(dict.fromkeys(name.removeprefix(OWN) for name in (*named, *usual)))
+    listed = dict.fromkeys((*made, *(name.removeprefix(OWN) for name in (*named, *usual))))
+    return [name for name in listed if name not in made or made[name].status]
 
 
-def _entry(model: str) -> Json:
-    """A model as the official clients' types describe it; all but its names is made up."""
-    born = datetime.fromtimestamp(EPOCH, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+def _entry(model: str, project: Project) -> Json:
+    """A model as the official clients' types describe it; but for what a client said, all is made up."""
+    made = project.models.get(model) or _made_up(model)
     return {
         "id": model,
         "name": model,
         "object": "model",
         "description": None,
-        "created": born,
-        "updated": born,
+        "created": timestamp(made.created),
+        "updated": timestamp(made.created),
         "openpipe": {
-            "baseModel": "meta-llama/Meta-Llama-3.1-8B-Instruct",
-            "hyperparameters": None,
-            "status": "DEPLOYED",
-            "datasetId": str(uuid5(NAMESPACE_OID, model)),
-            "errorMessage": None,
+            "baseModel": made.base_model,
+            "hyperparameters": made.hyperparameters,
+            "status": made.status,
+            "datasetId": made.dataset,
+            "errorMessage": "The mock was asked for this status." if made.status == "ERROR" else None,
         },
         "contextWindow": 128_000,
         "maxCompletionTokens": 4_096,
@@ -116,3 +126,13 @@ def _entry(model: str) -> Json:
         "pricing": {"chatIn": 0, "chatOut": 0},
         "owned_by": "openpipe",
     }
+
+
+def _made_up(model: str) -> Model:
+    dataset = str(uuid5(NAMESPACE_OID, model))
+    return Model(model, "", "meta-llama/Meta-Llama-3.1-8B-Instruct", None, dataset, status="DEPLOYED")
+
+
+def timestamp(seconds: float) -> str:
+    """A time in seconds since 1970 as the official clients' types have it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""The endpoints beside judge and chat, by which official clients use the log and look for models."""
+"""The endpoints by which official clients use the log."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,9 +7,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock.core.effects import Effects, Now, Reply
-from openpipe_mock.core.secrets import Mask, masked, may_hide
-from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS
-from openpipe_mock.service.models import model_list, model_shown
+from openpipe_mock.openapi.endpoints import ENDPOINTS
 from openpipe_mock.service.request import Handler, Visit
 from openpipe_mock.sessions import calllog
 from openpipe_mock.sessions.memory import fingerprint
@@ -32,22 +30,11 @@ def _answer(action: _Action, visit: Visit, body: Any) -> Effects:
     """Answer a request, given its JSON. Raises BadRequest."""
     schema = ENDPOINTS[visit.entry.endpoint].request
     if schema:
-        body = visit.accept(schema, body)
-        if may_hide(visit.entry.body or b"", visit.token):
-            body = masked(body, clean=Mask(visit.token).string)
+        body = visit.kept(schema, body)
     now = (yield Now()) if visit.settings.clock == "real" else None
     log = visit.memory.log if schema else visit.memory.read_log
     result = action(body, log(fingerprint(visit.token)), now)
     return Reply(200, orjson.dumps(result))
-
-
-def _list_models(visit: Visit, _: Any) -> Reply:
-    return Reply(200, orjson.dumps(model_list(visit.settings)))
-
-
-def _show_model(visit: Visit, _: Any) -> Reply:
-    model = visit.path.removeprefix(f"{BASE}{ENDPOINTS['model'].path}".removesuffix("{id}"))
-    return Reply(200, orjson.dumps(model_shown(model, visit.settings)))
 
 
 REPORTING = {
@@ -57,7 +44,5 @@ REPORTING = {
     "update-metadata": handler(lambda body, log, _: calllog.update(body, log, member="metadata")),
     "check-cache": handler(lambda *_: calllog.check_cache()),
     "latest-logged-call": handler(lambda _, log, __: calllog.latest(log)),
-    "models": Handler(_list_models),
-    "model": Handler(_show_model),
 }
 """Name of an endpoint → its handler."""

@@ -10,6 +10,7 @@ from openpipe_mock.answers.scorers import JudgedContent, Judgement
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Effects, Head, HeaderList, Headers, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest
+from openpipe_mock.core.secrets import Mask, masked, may_hide
 from openpipe_mock.core.wording import did_you_mean, quoted
 from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.openapi.spec import contract
@@ -80,6 +81,13 @@ class Visit:
             raise BadRequest(found.problem, issues=found.violations)
         self.note(*(f"strict would refuse {issue}" for issue in found.violations))
         return found.value
+
+    def kept(self, name: str, body: Json) -> Json:
+        """The same for a body that is kept for others to read: with secrets masked."""
+        body = self.accept(name, body)
+        if may_hide(self.entry.body or b"", self.token):
+            body = masked(body, clean=Mask(self.token).string)
+        return body
 
     def tolerate(self, *found: tuple[str, Tolerance]) -> None:
         """Tell what exact validation would refuse: each pointer in the journal, each kind once."""

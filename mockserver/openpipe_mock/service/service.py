@@ -54,7 +54,7 @@ from openpipe_mock.openapi.endpoints import (
     wrong_method,
 )
 from openpipe_mock.openapi.spec import contract
-from openpipe_mock.service import completions, reporting
+from openpipe_mock.service import completions, projects, reporting
 from openpipe_mock.service.admission import (
     announced,
     authorize,
@@ -74,6 +74,7 @@ HANDLERS: Mapping[str, Handler] = {
     "judge": Handler(answer_judge),
     "chat": Handler(completions.answer, completions.check_request),
     **reporting.REPORTING,
+    **projects.PROJECTS,
 }
 """Name of an endpoint → its handler."""
 _Wrapper = Callable[[Effects], Effects]
@@ -176,7 +177,7 @@ class Service:
             session.begin()
         settings = session.settings(self.settings)
         entry = Entry(session.requests, session.name, head.method, head.path, head.headers, settings, head.at)
-        endpoint = endpoint_at(path)
+        endpoint = endpoint_at(path, head.method)
         entry.endpoint = endpoint.name if endpoint else ""
         if head.query:
             entry.query_secrets = secret_members(head.query)
@@ -275,11 +276,11 @@ def _resumed(exchange: Effects, effect: Effect) -> Effects:
 
 def _expect_served(head: Head, path: str) -> Endpoint:
     """The endpoint of a path. Raises NotFound where there is none, MethodNotSupported for another method."""
-    endpoint = endpoint_at(path)
+    endpoint = endpoint_at(path, head.method)
     if endpoint is None:
         raise not_found(head, path)
     if head.method != endpoint.method:
-        raise wrong_method(head, endpoint)
+        raise wrong_method(head, path)
     return endpoint
 
 
@@ -352,12 +353,12 @@ def _engine(visit: Visit, body: Any) -> Effects:
 
 
 def _is_read_only(token: bytes, endpoint: Endpoint, settings: Settings) -> bool:
-    """Whether the key may only read. Raises Unauthorized where the endpoint writes a log (source)."""
+    """Whether the key may only read. Raises Unauthorized where the endpoint writes something (source)."""
     known = settings.read_only_keys
     if not known or token.decode("latin-1") not in known:
         return False
-    if endpoint.writes_log:
-        raise Unauthorized("this key is read-only and may not write logs; use one that may.")
+    if endpoint.writes:
+        raise Unauthorized("this key is read-only and may change nothing, logs included; use one that may.")
     return True
 
 

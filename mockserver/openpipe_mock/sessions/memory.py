@@ -16,6 +16,7 @@ from openpipe_mock.answers.chat import Completion
 from openpipe_mock.answers.scorers import Declared, Form
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config.limits import Limits
+from openpipe_mock.config.project import EMPTY, Project
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.errors import BadRequest, Conflict, NotFound, SessionNotFound, TooManySessions
 from openpipe_mock.core.wording import quoted
@@ -44,7 +45,7 @@ SESSION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 @dataclass(slots=True)
 class SessionOverrides:
-    """What was set at runtime. It comes before what the config file says. Treat it as immutable."""
+    """What was set at runtime, `project` by clients. It comes before the file. Treat it as immutable."""
 
     # Not frozen: `over` keeps what it made last, in `made`.
 
@@ -52,6 +53,7 @@ class SessionOverrides:
     completions: tuple[Script, ...] = ()
     faults: tuple[Fault, ...] = ()
     limits: Limits | None = None
+    project: Project = EMPTY
     made: tuple[Settings, Settings] | None = field(default=None, init=False, repr=False, compare=False)
 
     def over(self, base: Settings) -> Settings:
@@ -64,6 +66,7 @@ class SessionOverrides:
                 completions=rulebook(base.completions).under(self.completions),
                 faults=rulebook(base.faults).under(self.faults),
                 limits=self.limits or base.limits,
+                project=self.project,
             )
             self.made = made = base, changed
         return made[1]

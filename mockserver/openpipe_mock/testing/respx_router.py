@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack, cast
 
 from openpipe_mock.config.settings import Overrides
 from openpipe_mock.core.resources import install_line
-from openpipe_mock.openapi.endpoints import BASE, SERVED, path_pattern
+from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS, path_pattern
 from openpipe_mock.service.service import Service
 from openpipe_mock.testing.border import SERVICE
 from openpipe_mock.testing.calls import not_none
@@ -68,7 +68,8 @@ def respx_router(*, config: Config = None, **settings: Unpack[Overrides]) -> "Mo
         return response
 
     answer.__signature__ = signature(answer)  # type: ignore[attr-defined]  # respx asks for it at each call
-    for path, each in SERVED.items():
+    for each in ENDPOINTS.values():
+        path = BASE + each.path
         paths = {"path__regex": f"^{path_pattern(path).pattern}$"} if "{id}" in path else {"path": path}
         router.route(method=each.method, host__in=SERVICE, name=each.name, **paths).mock(side_effect=answer)
     router.route(host__in=SERVICE, name=OTHER).mock(side_effect=answer)

@@ -15,6 +15,7 @@ import yaml
 from openpipe_mock.config.file import ConfigError, read_config
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head
+from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.recording.hiding import Hiding
 from openpipe_mock.recording.identity import Asked, Identity
 from openpipe_mock.service.service import Service
@@ -583,8 +584,18 @@ def test_the_known_models_exist_and_no_others() -> None:
     assert {chat(mock(), f"{n}", model="openpipe:sometimes").status for n in range(20)} == {200, 500}
     assert chat(mock(), model="openpipe:other").status == 404
     assert chat(mock(), model="gpt-4o").status == 404
-    line = "models: {known: ['openpipe:my-model', 'openpipe:drops', 'openpipe:sometimes', 'openai:*']} "
-    assert chat(mock((line, "# ")), model="openpipe:other").status == 200
+    line = "  known: ['openpipe:my-model', 'openpipe:drops', 'openpipe:sometimes', 'openai:*']"
+    assert chat(mock((line, "")), model="openpipe:other").status == 200
+
+
+@proves("/models/status")
+def test_a_model_that_a_client_trains_has_the_status() -> None:
+    sent = {"datasetId": "", "slug": "mine", "baseModel": "meta-llama/Llama-3.1-8B"}
+    for changes, status in (((), 200), ((("status: DEPLOYED", "status: TRAINING"),), 404)):
+        service = mock(*changes)
+        made = happened(service, {"name": "a"}, f"{BASE}/unstable/dataset/create", KEY).body
+        happened(service, {**sent, **made}, f"{BASE}/unstable/finetune/create", KEY)
+        assert chat(service, model="openpipe:mine").status == status
 
 
 def stream(*changes: tuple[str, str], **members: Json) -> Happened:

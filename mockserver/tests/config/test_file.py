@@ -90,7 +90,7 @@ SETTINGS: dict[str, Callable[[Settings], object]] = {
     "auth": lambda settings: {"keys": [*settings.keys], "read_only_keys": [*settings.read_only_keys]},
     "unknown_criteria": lambda settings: settings.unknown_criteria,
     "unscripted": lambda settings: settings.unscripted,
-    "models": lambda settings: {"known": [*settings.known_models]},
+    "models": lambda settings: {"known": [*settings.known_models], "status": settings.model_status},
     "stream": lambda settings: {
         "first_token_ms": settings.pace.first_token * 1000,
         "tokens_per_second": settings.pace.tokens_per_second,
@@ -117,7 +117,7 @@ OTHERS: dict[str, Json] = {
     "auth": {"keys": ["a", "b"], "read_only_keys": ["c"]},
     "unknown_criteria": "judge",
     "unscripted": "refuse",
-    "models": {"known": ["*"]},
+    "models": {"known": ["*"], "status": "TRAINING"},
     "stream": {"first_token_ms": 250, "tokens_per_second": 12.5},
     "limits": {"requests_per_minute": 60, "concurrent": 2},
     "cassette": {
@@ -507,7 +507,8 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         "stream: {seed: 1}\nstatus: 1\nknown: []",
         [
             '1:10: /stream/seed: unknown property in "stream"; "seed" belongs in the file\'s top level.',
-            '2:1: /status: unknown property in the file; "status" belongs in faults.* or criteria.*.error.',
+            '2:1: /status: unknown property in the file; "status" belongs in models, faults.* or '
+            "criteria.*.error.",
             '3:1: /known: unknown property in the file; "known" belongs in models.',
         ],
     ),
@@ -729,13 +730,13 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             "3:12: /completions/0/when/last_user: expected at least 1 key, got an empty object.",
             '3:38: /completions/0/when/messages/usr: unknown property in "messages"; did you mean "user"?',
             '3:47: /completions/0/when/endpoint: expected "judge", "chat", "report", "report-anthropic", '
-            '"update-tags", "update-metadata", "check-cache", "latest-logged-call", "models" or "model", '
-            'got the string "chatt". Did you mean "chat"?',
+            '"update-tags", "update-metadata", "check-cache", "latest-logged-call", "models", "model", '
+            '"create-model" or 12 more, got the string "chatt". Did you mean "chat"?',
             "3:73: /completions/0/when/header/a b: expected the name of a header: letters, digits and "
             'hyphens, got the string "a b".',
             '3:82: /completions/0/when/criteria: unknown property in "when"; did you mean "criterion"?',
-            '4:12: /completions/0/when/status: unknown property in "when"; "status" belongs in faults.* or '
-            "criteria.*.error.",
+            '4:12: /completions/0/when/status: unknown property in "when"; "status" belongs in models, '
+            "faults.* or criteria.*.error.",
             '4:23: /completions/0/when/model: expected a string, got an object with "equals".',
             "4:43: /completions/0/when/tool: expected a string or an object, got the number 5.",
         ],

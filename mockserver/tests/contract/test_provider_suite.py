@@ -37,19 +37,6 @@ CANNOT_PASS: Mapping[str, tuple[str, ...]] = {
     "it asks Anthropic's own API for a message": each(
         "reporting/test_{}_reporting.py", "test_{}_report_anthropic"
     ),
-    "it trains a model, POST /models, which the mock doesn't serve": each(
-        "platform/create_model/test_{}_create_model.py",
-        "test_errors_when_preference_hyperparameters_provided_but_not_enabled",
-        "test_errors_when_trying_to_preference_tune_non_dpo_model",
-    ),
-    "it makes a dataset, POST /datasets, which the mock doesn't serve": (
-        *each("platform/list_datasets/test_{}_list_datasets.py", "test_lists_datasets"),
-        *each(
-            "platform/create_dataset_entries/test_{}_create_dataset_entries.py",
-            "TestCreateDatasetEntries::test_add_entries_to_dataset",
-            "TestCreateDatasetEntries::test_add_entries_with_bad_metadata_fails",
-        ),
-    ),
 }
 
 MAY_FAIL = {"fallback/test_async_fallback.py::test_async_fallback_if_timeout_is_zero"}

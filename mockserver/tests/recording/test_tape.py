@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -256,7 +257,7 @@ def test_a_stream_that_breaks_off_is_not_recorded(tmp_path: Path) -> None:
 
 
 def test_a_huge_answer_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openpipe_mock.recording.upstream.MOST_ANSWER_BYTES", 1000)
+    monkeypatch.setitem(vars(sys.modules[Upstream.__module__]), "MOST_ANSWER_BYTES", 1000)
     text = _OK + b"content-length: 2000\r\n\r\n" + b"x" * 2000
     with raw_server(_saying(text)) as real, mock(recorder(tmp_path, real)) as url:
         assert send(url, REQUESTS[1])[0] == 502

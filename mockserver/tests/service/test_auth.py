@@ -1,7 +1,6 @@
 """Keys that the settings name: who may do what on every endpoint, and that no answer repeats a key."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.core.effects import Reply
 from openpipe_mock.core.errors import Unauthorized
 from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS
 from openpipe_mock.service.admission import authorize
@@ -17,41 +15,37 @@ from openpipe_mock.service.service import Service
 from tests.chatting import CHAT, asking, chunks, latest, refused, sent_with
 from tests.generate import thorough
 from tests.inprocess import HEADERS, answer, content_of, having, holds, message_of
-from tests.service.test_reporting import BODIES, METHODS
+from tests.projects import BODIES, prepared, send
 
 Json = Any
 
 SETTINGS = Settings(keys=("op-local", "op-other"), read_only_keys=("op-reader",))
 OWN = asking(model="openpipe:my-model")
-SENT: Mapping[str, Json] = {**BODIES, "/criteria/judge": having(), "/chat/completions": OWN}
-"""A body that each endpoint which takes one would answer."""
-
-
-def ask(service: Service, path: str, key: str | None, body: Json = None) -> Reply:
-    keyless = {b"content-type": b"application/json"}
-    headers = keyless if key is None else sent_with(key, op_log_request="true")
-    body = SENT.get(path) if body is None else body
-    return answer(service, body, path=f"{BASE}{path}", method=METHODS[path], headers=headers)
 
 
 def test_every_endpoint_is_tried_here() -> None:
-    assert {path for path, method in METHODS.items() if method == "POST"} == set(SENT)
-    assert {each.path for each in ENDPOINTS.values() if each.writes_log} == set(WRITING)
+    assert {name for name, each in ENDPOINTS.items() if each.method == "POST"} == set(BODIES)
+    assert {name for name, each in ENDPOINTS.items() if each.writes} == set(WRITING)
 
 
-@pytest.mark.parametrize("path", METHODS)
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize("key", ["op-local", "op-other"])
-def test_a_key_that_is_named_may_do_all(path: str, key: str) -> None:
-    assert ask(Service(SETTINGS), path, key).status == 200
+def test_a_key_that_is_named_may_do_all(endpoint: str, key: str) -> None:
+    assert send(prepared(SETTINGS), endpoint, key=key).status == 200
 
 
-WRITING = ("/report", "/report-anthropic", "/logs/update-tags", "/logs/update-metadata")
+WRITING = (
+    *("report", "report-anthropic", "update-tags", "update-metadata"),
+    *("create-dataset", "delete-dataset", "create-entries", "create-model", "delete-model"),
+    *("unstable-create-dataset", "unstable-delete-dataset", "unstable-create-entries"),
+    *("unstable-create-model", "unstable-delete-model"),
+)
 
 
-@pytest.mark.parametrize("path", METHODS)
-def test_a_read_only_key_may_do_all_but_write_logs(path: str) -> None:
-    reply = ask(Service(SETTINGS), path, "op-reader")
-    if path in WRITING:
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_a_read_only_key_may_do_all_but_write(endpoint: str) -> None:
+    reply = send(prepared(SETTINGS), endpoint, key="op-reader")
+    if endpoint in WRITING:
         assert (reply.status, content_of(reply)["code"]) == (401, "UNAUTHORIZED")
         assert dict(reply.headers)[b"www-authenticate"] == b"Bearer"
         assert message_of(reply).startswith("Unauthorized: this key is read-only")
@@ -59,7 +53,7 @@ def test_a_read_only_key_may_do_all_but_write_logs(path: str) -> None:
         assert reply.status == 200
 
 
-@pytest.mark.parametrize("path", METHODS)
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize(
     "key",
     [
@@ -75,18 +69,18 @@ def test_a_read_only_key_may_do_all_but_write_logs(path: str) -> None:
         "op-loc\xe4l",
     ],
 )
-def test_any_other_key_may_do_nothing(path: str, key: str | None) -> None:
-    reply = ask(Service(SETTINGS), path, key)
+def test_any_other_key_may_do_nothing(endpoint: str, key: str | None) -> None:
+    reply = send(prepared(SETTINGS), endpoint, key=key)
     assert (reply.status, content_of(reply)["code"]) == (401, "UNAUTHORIZED")
-    if path in ("/criteria/judge", "/chat/completions"):
-        assert holds(reply, f"{BASE}{path}")
+    if endpoint in ("judge", "chat"):
+        assert holds(reply, f"{BASE}{ENDPOINTS[endpoint].path}")
 
 
 @pytest.mark.parametrize("key", ["anything", "op-reader"])
 def test_where_only_read_only_keys_are_named_every_other_key_may_do_all(key: str) -> None:
     service = Service(Settings(read_only_keys=("op-reader",)))
-    assert ask(service, "/report", key).status == (401 if key == "op-reader" else 200)
-    assert ask(service, "/criteria/judge", key).status == 200
+    assert send(service, "report", key=key).status == (401 if key == "op-reader" else 200)
+    assert send(service, "judge", key=key).status == 200
 
 
 def test_a_request_without_a_key_is_told_which_will_do() -> None:
@@ -105,8 +99,8 @@ def test_white_space_around_a_key_says_nothing(token: bytes) -> None:
 
 
 def test_a_key_that_is_named_may_begin_with_invalid() -> None:
-    assert ask(Service(Settings(keys=("invalid-1",))), "/criteria/judge", "invalid-1").status == 200
-    assert ask(Service(Settings(keys=("invalid-1",))), "/criteria/judge", "invalid-2").status == 401
+    assert send(Service(Settings(keys=("invalid-1",))), "judge", key="invalid-1").status == 200
+    assert send(Service(Settings(keys=("invalid-1",))), "judge", key="invalid-2").status == 401
 
 
 # Models that a read-only key may use.
@@ -115,7 +109,7 @@ def test_a_key_that_is_named_may_begin_with_invalid() -> None:
 @pytest.mark.parametrize("model", ["openpipe:x", "openpipe:", "openpipe:mock-echo"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_read_only_key_completes_with_the_projects_own_models(model: str, stream: bool) -> None:
-    reply = ask(Service(SETTINGS), "/chat/completions", "op-reader", asking(model=model, stream=stream))
+    reply = send(Service(SETTINGS), "chat", asking(model=model, stream=stream), key="op-reader")
     assert reply.status == 200
     assert chunks(reply) if stream else holds(reply, CHAT)
 
@@ -127,22 +121,22 @@ def test_a_read_only_key_completes_with_the_projects_own_models(model: str, stre
 def test_a_read_only_key_completes_with_no_other_model(model: str, stream: bool) -> None:
     service = Service(SETTINGS)
     body = asking(model=model, stream=stream)
-    sentence = refused(ask(service, "/chat/completions", "op-reader", body), 403, "FORBIDDEN")
+    sentence = refused(send(service, "chat", body, key="op-reader"), 403, "FORBIDDEN")
     assert '"openpipe:"' in sentence
-    assert ask(service, "/chat/completions", "op-local", body).status == 200
+    assert send(service, "chat", body, key="op-local").status == 200
 
 
 def test_what_is_wrong_with_a_body_comes_before_the_model() -> None:
-    reply = ask(Service(SETTINGS), "/chat/completions", "op-reader", asking(model="gpt-4o", n=0))
+    reply = send(Service(SETTINGS), "chat", asking(model="gpt-4o", n=0), key="op-reader")
     assert reply.status == 400
 
 
 def test_a_read_only_keys_completions_are_not_logged() -> None:
     service = Service(SETTINGS)
     for body in (OWN, asking(model="gpt-4o"), {**OWN, "n": 0}):
-        ask(service, "/chat/completions", "op-reader", body)
+        send(service, "chat", body, key="op-reader")
     assert latest(service, "op-reader") is None
-    assert ask(service, "/chat/completions", "op-local").status == 200
+    assert send(service, "chat", key="op-local").status == 200
     assert latest(service, "op-local") is not None
 
 
@@ -157,13 +151,13 @@ def test_a_read_only_key_uses_criteria_and_cache() -> None:
 # No answer repeats a key.
 
 
-@pytest.mark.parametrize("path", METHODS)
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize("key", ["s3cret-full", "s3cret-reader", "s3cret-wrong", "invalid-s3cret"])
-def test_no_answer_repeats_a_key_or_names_those_that_would_do(path: str, key: str) -> None:
-    service = Service(Settings(keys=("s3cret-full",), read_only_keys=("s3cret-reader",)))
+def test_no_answer_repeats_a_key_or_names_those_that_would_do(endpoint: str, key: str) -> None:
+    service = prepared(keys=("s3cret-full",), read_only_keys=("s3cret-reader",))
     bodies: tuple[Json, ...] = (None, [], asking(model="gpt-4o"))
     for body in bodies:
-        assert "s3cret" not in repr(ask(service, path, key, body))
+        assert "s3cret" not in repr(send(service, endpoint, body, key=key))
 
 
 tokens = st.sampled_from(["op-local", "op-reader", "op-loca", "invalid", "invalid-1", "x"]) | st.text(

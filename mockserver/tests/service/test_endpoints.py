@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from openpipe_mock.core.effects import Reply
-from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS, SERVED, Endpoint
+from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS, Endpoint
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.request import Handler, Json, Visit
 from openpipe_mock.service.service import HANDLERS, Service
@@ -27,7 +27,6 @@ def ping(visit: Visit, body: Json) -> Reply:
 def test_another_endpoint_is_a_row_and_a_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     toy = Endpoint("ping", "/ping", "GET")
     monkeypatch.setitem(ENDPOINTS, toy.name, toy)
-    monkeypatch.setitem(SERVED, f"{BASE}{toy.path}", toy)
     monkeypatch.setitem(HANDLERS, toy.name, Handler(ping))
     service = Service()
     assert content_of(answer(service, path=f"{BASE}/ping", method="GET")) == {"pong": 0}

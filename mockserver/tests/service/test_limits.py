@@ -13,13 +13,13 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Begin, Effect, Effects, Head, Piece, ReadBody, Reply, Tick, Wait
 from openpipe_mock.faults.fault import Fault
 from openpipe_mock.faults.kinds import AddedHeaders, ErrorAnswer
-from openpipe_mock.openapi.endpoints import BASE
+from openpipe_mock.openapi.endpoints import ENDPOINTS
 from openpipe_mock.service.request import Handler
 from openpipe_mock.service.service import HANDLERS, Service
 from openpipe_mock.sessions.memory import MOST_COUNTERS
 from tests.chatting import CHAT, asking, sent_with
 from tests.inprocess import HEADERS, JUDGE, answer, content_of, having, holds, message_of
-from tests.service.test_reporting import BODIES, METHODS
+from tests.projects import send
 
 Json = Any
 BODY = json.dumps(having()).encode()
@@ -104,14 +104,13 @@ def test_a_read_only_key_has_limits_too() -> None:
     assert statuses(service, 2, key="r") == [200, 429]
 
 
-@pytest.mark.parametrize("path", METHODS)
-def test_all_endpoints_count_together_and_refuse_alike(path: str) -> None:
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_all_endpoints_count_together_and_refuse_alike(endpoint: str) -> None:
     service = limited(1)
     judge(service)
-    body = BODIES.get(path, asking())
-    reply = answer(service, body, path=f"{BASE}{path}", method=METHODS[path])
+    reply = send(service, endpoint)
     refused(reply)
-    told = {"message", "code"} if path == "/criteria/judge" else {"message", "code", "error"}
+    told = {"message", "code"} if endpoint == "judge" else {"message", "code", "error"}
     assert set(content_of(reply)) == told
 
 

@@ -11,37 +11,27 @@ from hypothesis import strategies as st
 
 from openpipe_mock.config.settings import Settings, Validation
 from openpipe_mock.core.effects import Reply
-from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS
+from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS, Endpoint
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.violations import DIALECT
 from openpipe_mock.service.reporting import REPORTING
 from openpipe_mock.service.service import Service
+from tests import projects
 from tests.chatting import LATEST, asking, completion, latest, sent_with
 from tests.generate import VALIDATIONS, anything, brief, broken, valid
 from tests.inprocess import answer, content_of, issues_of, message_of
+from tests.projects import CALL
 
 Json = Any
 
-CALL: Mapping[str, Json] = {
-    "requestedAt": 1735689600000,
-    "receivedAt": 1735689600800,
-    "reqPayload": {"model": "gpt-4o", "messages": [], "metadata": {"prompt_id": "counting"}},
-    "respPayload": {"id": "chatcmpl-1", "model": "gpt-4o"},
-    "statusCode": 200,
-    "tags": {"$sdk": "python", "try": 1},
-}
 BODIES: Mapping[str, Json] = {
-    "/report": CALL,
-    "/report-anthropic": CALL,
-    "/logs/update-tags": {"filters": [], "tags": {"a": "b"}},
-    "/logs/update-metadata": {"filters": [], "metadata": {"a": "b"}},
-    "/check-cache": {"requestedAt": 1, "reqPayload": {}},
+    ENDPOINTS[name].path: projects.BODIES[name] for name in REPORTING if ENDPOINTS[name].request
 }
 """A valid body for each endpoint that takes one."""
 
 SCHEMAS = {each.path: each.request for each in ENDPOINTS.values()}
-METHODS = {each.path: each.method for each in ENDPOINTS.values()}
-"""Path → method, of all endpoints."""
+METHODS = {ENDPOINTS[name].path: ENDPOINTS[name].method for name in REPORTING}
+"""Path → method."""
 PATHS = sorted(ENDPOINTS[name].path for name in REPORTING)
 
 
@@ -53,9 +43,13 @@ def call(service: Service, path: str, body: Json = None, *, key: str = "op-test"
 
 
 def keeps(reply: Reply, path: str) -> bool:
+    return keeps_contract(reply, Endpoint("", path, METHODS[path]))
+
+
+def keeps_contract(reply: Reply, endpoint: Endpoint) -> bool:
     """Whether the document lists the status, and the body is what it says of it."""
     document = contract().document
-    response = document["paths"][path][METHODS[path].lower()]["responses"][str(reply.status)]
+    response = document["paths"][endpoint.path][endpoint.method.lower()]["responses"][str(reply.status)]
     if "$ref" in response:
         response = document["components"]["responses"][response["$ref"].rpartition("/")[2]]
     schema = response["content"]["application/json"]["schema"]

@@ -125,6 +125,27 @@ def mock_with(server: Redis, settings: Settings | None = None) -> tuple[Service,
     return Service(settings, sessions=RedisSessions(link)), link
 
 
+def test_two_mocks_have_the_same_datasets_and_models(server: Redis) -> None:
+    (one, link), (other, other_link) = mock_with(server), mock_with(server)
+    link.client.flushall()
+    dataset = content_of(answer(one, {"name": "a"}, path="/api/v1/datasets"))["id"]
+    entries = {"entries": [{"messages": [{"role": "user", "content": "a"}]}] * 3}
+    for service in (one, other, one):
+        assert answer(service, entries, path=f"/api/v1/datasets/{dataset}/entries").status == 200
+    trained = {"datasetId": dataset, "slug": "mine", "baseModel": "meta-llama/Llama-3.1-8B"}
+    answer(other, trained, path="/api/v1/unstable/finetune/create")
+    for service in (one, other):
+        found = content_of(order(service, "GET", "/project"))
+        assert [each["dataset_entry_count"] for each in found["datasets"]] == [9]
+        assert [each["id"] for each in found["models"]] == ["mine"]
+    assert answer(one, path="/api/v1/models/mine", method="DELETE").status == 200
+    assert answer(other, asking(model="openpipe:mine"), path=CHAT).status == 404
+    assert answer(other, path=f"/api/v1/datasets/{dataset}", method="DELETE").status == 200
+    assert content_of(answer(one, path="/api/v1/datasets", method="GET"))["data"] == []
+    link.close()
+    other_link.close()
+
+
 def test_two_mocks_walk_through_recordings_together(server: Redis, tmp_path: Path) -> None:
     request = Recording("POST", "/criteria/judge", json.dumps(having()).encode(), {}, "key")
     for status in (200, 201):
@@ -685,6 +706,7 @@ ASKED = (
     ("GET", "/completions"),
     ("GET", "/faults"),
     ("GET", "/limits"),
+    ("GET", "/project"),
     ("GET", "/sessions"),
     ("GET", "/requests?session=*"),
     ("GET", "/requests/default-1"),
@@ -713,6 +735,10 @@ def used(service: Service) -> None:
     order(service, "POST", "/completions", b'{"text": "x"}')
     order(service, "POST", "/faults", b'{"call": 99, "status": 500}')
     order(service, "PUT", "/limits", b'{"concurrent": 9, "requests_per_minute": 999}')
+    made = content_of(answer(service, {"name": "a"}, path="/api/v1/datasets"))
+    trained = {"datasetId": made["id"], "slug": "mine", "baseModel": "meta-llama/Llama-3.1-8B"}
+    answer(service, trained, path="/api/v1/unstable/finetune/create")
+    answer(service, {"entries": [{}]}, path=f"/api/v1/datasets/{made['id']}/entries")
     answer(service, having())
     chat(service, op_cache="readWrite", op_log_request="true")
 

@@ -404,7 +404,7 @@ def told(headers: Mapping[str, str]) -> dict[bytes, bytes]:
         ("GET", "/api/v1/models", b"", 401),
         ("GET", CHAT, b"Bearer op-test", 405),
         ("OPTIONS", JUDGE, b"Bearer op-test", 405),
-        ("POST", "/api/v1/models", b"Bearer op-test", 404),
+        ("POST", "/api/v1/model", b"Bearer op-test", 404),
         ("POST", "/api/v1/nothing", b"Bearer op-test", 404),
     ],
 )

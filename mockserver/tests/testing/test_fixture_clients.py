@@ -14,7 +14,7 @@ CLIENTS = TESTS / "clients"
 SCRIPTS = {
     "fixtures-litellm": ["check_leaks", "check_litellm", "check_other_guards", "check_tools"],
     "fixtures-openai": ["check_misses", "check_neighbours", "check_openai", "check_tasks", "check_tracers"],
-    "fixtures-openpipe": ["check_instructor", "check_openpipe"],
+    "fixtures-openpipe": ["check_every_method", "check_instructor", "check_openpipe"],
 }
 """Environment → the scripts that are run there."""
 PAGES = {

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from openpipe_mock.answers.chat import Completion
+from openpipe_mock.config.project import Dataset, Model
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.sessions.calllog import LoggedCall
 from openpipe_mock.sessions.inspection import json_safe
@@ -51,6 +52,19 @@ def encode_entry(entry: Entry) -> bytes:
 def decode_entry(data: bytes, settings: Settings) -> Entry:
     """Read an exchange. `settings`: take the place of its own. Raises ForeignData."""
     return Entry(settings=settings, **msgspec.structs.asdict(_decoded(data, _Exchange)))
+
+
+def encode_made(made: Dataset | Model) -> str:
+    """What a client made, as a JSON text, which Redis takes among other commands."""
+    return msgspec.json.encode(made).decode()
+
+
+def decode_made(text: bytes, kind: type[_Value]) -> _Value:
+    """Read what a client made. Raises ForeignData."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise ForeignData from None
 
 
 def encode_call(call: LoggedCall) -> bytes:

@@ -5,7 +5,7 @@ file, Redis only keeps that they come from there; each mock takes its own.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -14,10 +14,11 @@ from openpipe_mock.answers.scorers import Declared, Form
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.limits import Limits
+from openpipe_mock.config.project import Dataset, Model, Project
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.faults.fault import Fault
 from openpipe_mock.sessions.memory import NOTHING, SessionOverrides
-from openpipe_mock.sessions.redis.codec import ForeignData
+from openpipe_mock.sessions.redis.codec import ForeignData, decode_made, encode_made
 
 Json = Any
 _Order = list[Any]
@@ -79,6 +80,8 @@ def orders(sources: Sources, before: SessionOverrides, changes: Mapping[str, Any
         elif name == "limits":
             command: _Order = ["HDEL", "facts", "limits"]
             yield command if value is None else ["HSET", "facts", "limits", sources.text(value)]
+        elif name == "project":
+            yield from _project_orders(before.project, value)
         else:
             yield from _rule_orders(sources, name, getattr(before, name), value)
 
@@ -91,6 +94,21 @@ def _criteria_orders(
     for name, declared in after.items():
         if before.get(name) is not declared:
             yield ["HSET", "criteria", name, sources.criterion(declared)]
+
+
+def _project_orders(before: Project, after: Project) -> Iterator[_Order]:
+    for key in before.datasets.keys() - after.datasets.keys():
+        yield ["HDEL", "datasets", key]
+        yield ["HDEL", "entries", key]
+    for key, dataset in after.datasets.items():
+        old = before.datasets.get(key)
+        if old is None:
+            yield ["HSET", "datasets", key, encode_made(dataset)]
+        elif dataset.entries != old.entries:  # counted there, since others may add entries meanwhile
+            yield ["HINCRBY", "entries", key, dataset.entries - old.entries]
+    for slug, model in after.models.items():
+        if before.models.get(slug) != model:
+            yield ["HSET", "models", slug, encode_made(model)]
 
 
 def _rule_orders(
@@ -115,6 +133,9 @@ class Stored:
     completions: Sequence[bytes]
     faults: Sequence[bytes]
     limits: bytes
+    datasets: Mapping[bytes, bytes]
+    models: Mapping[bytes, bytes]
+    entries: Mapping[bytes, bytes]
 
     def built(self, base: Settings) -> tuple[SessionOverrides, Sources]:
         """Build the overrides and their sources. `base`: the mock's own settings. Raises ForeignData."""
@@ -131,10 +152,20 @@ class Stored:
                 ),
                 tuple(_built(sources, configfile.parse_fault, orjson.loads(text)) for text in self.faults),
                 _built(sources, _limits, orjson.loads(self.limits)) if self.limits else None,
+                self.project(),
             )
         except (LookupError, TypeError, ValueError, AttributeError):
             raise ForeignData from None
         return (NOTHING if overrides == NOTHING else overrides), sources
+
+    def project(self) -> Project:
+        """What clients have made. Raises ForeignData, and ValueError for a count that is none."""
+        datasets = (decode_made(text, Dataset) for text in self.datasets.values())
+        models = (decode_made(text, Model) for text in self.models.values())
+        return Project(
+            {each.id: replace(each, entries=int(self.entries.get(each.id.encode(), 0))) for each in datasets},
+            {each.slug: each for each in models},
+        )
 
 
 def _criterion(sources: Sources, stored: Json, file: Declared | None) -> Declared:

@@ -4,6 +4,7 @@ All keys begin with KEYS[1]; ARGV[1] is the session's name. Below `session:NAME:
 
     facts        hash     requests, made, version, born, limits; bytes and dropped of the lists
     criteria     hash     name → what was set at runtime
+    datasets, models, entries   hashes: id or slug → what clients made, id → how many entries
     completions, faults   lists of what was set at runtime, in the order in which they are tried
     journal      list     exchanges, newest first
     log:KEY      list     logged calls of a credential, newest first; `logs` orders the credentials by use
@@ -45,8 +46,8 @@ local facts, sessions, opened = stem .. 'facts', root .. 'sessions', root .. 'op
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local ttl = 2 * (name == '{DEFAULT}' and {_DEFAULT_SECONDS} or {int(IDLE_SECONDS)})
-local fixed = {{'facts', 'criteria', 'completions', 'faults', 'journal', 'logs',
-  'turns', 'turns:used', 'counts', 'counts:used', 'cache', 'cache:used'}}
+local fixed = {{'facts', 'criteria', 'completions', 'faults', 'datasets', 'models', 'entries', 'journal',
+  'logs', 'turns', 'turns:used', 'counts', 'counts:used', 'cache', 'cache:used'}}
 local function whole(number) return string.format('%.0f', number) end
 local function stamp()
   return whole(math.max(now, number(redis.call('HGET', facts, 'version') or 0, facts) + 1))
@@ -202,7 +203,8 @@ OVERRIDES = RedisScript("""
 local limits = redis.call('HMGET', facts, 'version', 'limits')
 return {limits[1] or '', redis.call('HGETALL', stem .. 'criteria'),
   redis.call('LRANGE', stem .. 'completions', 0, -1), redis.call('LRANGE', stem .. 'faults', 0, -1),
-  limits[2] or ''}
+  limits[2] or '', redis.call('HGETALL', stem .. 'datasets'), redis.call('HGETALL', stem .. 'models'),
+  redis.call('HGETALL', stem .. 'entries')}
 """)
 
 OVERRIDE = RedisScript("""

@@ -6,7 +6,7 @@ While Redis is away, a request goes on with the overrides that this mock read la
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha1
@@ -166,10 +166,10 @@ class RedisSession(Session):
         """Read the overrides from Redis. Raises StateUnavailable where it holds something else."""
         if not self.version:
             return _Known()
-        version, criteria, completions, faults, limits = self.run(scripts.OVERRIDES)
-        pairs = dict(zip(criteria[::2], criteria[1::2], strict=True))
+        version, criteria, completions, faults, limits, *made = self.run(scripts.OVERRIDES)
+        stored = Stored(version, _pairs(criteria), completions, faults, limits, *map(_pairs, made))
         try:
-            overrides, sources = Stored(version, pairs, completions, faults, limits).built(self.memory.base())
+            overrides, sources = stored.built(self.memory.base())
         except ForeignData:
             raise self.link.unavailable(
                 f"holds something else than was set at runtime under openpipe-mock:session:{self.name}:…;"
@@ -397,6 +397,11 @@ class RedisSessions(Sessions):
     def count_here(self, what: Any) -> int:
         """Count something in this mock alone; return how often it was counted, from 1."""
         return remember(self.hints, what, self.hints.get(what, 0) + 1, MOST_COUNTERS)
+
+
+def _pairs(flat: Sequence[bytes]) -> Mapping[bytes, bytes]:
+    """A hash of Redis, which it gives as a list: key, value, key, value, …"""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _missing(name: str, found: bytes) -> ApiError:
