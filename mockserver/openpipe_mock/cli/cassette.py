@@ -188,7 +188,7 @@ def _cassette(folder: Path) -> "Cassette":
 
 def _recordings(folder: Path) -> "Iterator[tuple[str, Recording]]":
     found = _cassette(folder)
-    yield from ((name, found.read(name)) for name in sorted(found.listed))
+    yield from ((name, found.read(name)) for name in found.names())
 
 
 def _tape(folder: Path, config: Path | None, **options: Any) -> Any:

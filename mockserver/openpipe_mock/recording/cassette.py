@@ -256,6 +256,10 @@ class Cassette:
             if len(self.cached) > _MOST_CACHED:
                 del self.cached[next(iter(self.cached))]
 
+    def names(self) -> list[str]:
+        """The names of the recordings; those that differ in their number come in its order."""
+        return sorted(self.listed, key=lambda name: (_NUMBER.sub(SUFFIX, name), _number(name)))
+
     def _enter(self, name: str, listed: _Listed) -> None:
         self.listed[name] = listed
         self.words[name] = frozenset(listed.subject.split())

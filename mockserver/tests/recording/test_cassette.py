@@ -102,6 +102,14 @@ def test_differences_are_told_from_both_sides() -> None:
     ]
 
 
+def test_recordings_of_one_request_are_listed_as_they_were_made(tmp_path: Path) -> None:
+    tape = Cassette(tmp_path)
+    names = [tape.add(recording("again")) for _ in range(12)]
+    other = tape.add(recording("another"))
+    assert tape.names() == sorted([names, [other]])[0] + sorted([names, [other]])[1]
+    assert Cassette(tmp_path).names() == tape.names()
+
+
 def test_the_index_saves_reading_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tape = Cassette(tmp_path)
     names = [tape.add(recording(f"question {at}")) for at in range(20)]
