@@ -33,10 +33,10 @@ Example:
   openpipe-mock cassette ls tests/cassettes""",
 )
 @click.argument("folder", type=_FOUND)
-def list_recordings(folder: Path) -> None:
+def listrecordings(folder: Path) -> None:
     """List the recordings in FOLDER: status, size of the answer, file."""
-    with _reading():
-        for name, recording in _recordings(folder):
+    with reading():
+        for name, recording in recordings(folder):
             kind = "stream" if recording.streamed else ""
             click.echo(f"{recording.status}  {len(recording.answer):>8}  {kind:<6}  {name}")
 
@@ -53,7 +53,7 @@ def show_recording(folder: Path, name: str) -> None:
     """Print the recording NAME in FOLDER: what was asked, what was answered, of a stream also its text."""
     from openpipe_mock.recording.shown import shown_recording
 
-    with _reading():
+    with reading():
         click.echo(shown_recording(_cassette(folder).read(Path(name).name)))
 
 
@@ -64,7 +64,7 @@ Example:
   openpipe-mock cassette check tests/cassettes""",
 )
 @click.argument("folder", type=_FOUND)
-def check_recordings(folder: Path) -> None:
+def checkrecordings(folder: Path) -> None:
     """Hold the recordings in FOLDER against the contract.
 
     Ends with 0 where all keep it, with 1 where one breaks it, and with 2 where one can't be read.
@@ -73,8 +73,8 @@ def check_recordings(folder: Path) -> None:
     from openpipe_mock.recording.conformance import deviations_of
 
     broken = number = 0
-    with _reading():
-        for name, recording in _recordings(folder):
+    with reading():
+        for name, recording in recordings(folder):
             number += 1
             found = deviations_of(recording)
             broken += bool(found)
@@ -92,7 +92,7 @@ Example:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--into", type=FOLDER, required=True, help="The folder for the recordings.")
 @config_option("Patterns of personal data from its section `cassette`.")
-def import_recordings(file: Path, into: Path, config: Path | None) -> None:
+def importrecordings(file: Path, into: Path, config: Path | None) -> None:
     """Write the interactions of vcrpy's cassette FILE as recordings, without cookies and keys."""
     from openpipe_mock.core.userfiles import read_file
     from openpipe_mock.recording.cassette import KeyInside
@@ -124,7 +124,7 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Ask and tell, but leave the recordings as they are.")
 @upstream_options
 @config_option("Patterns of personal data from its section `cassette`.")
-def refresh_recordings(
+def refreshrecordings(
     folder: Path,
     dry_run: bool,
     upstream: Callable[[], Any],
@@ -141,8 +141,8 @@ def refresh_recordings(
 
     asked = upstream()
     tape, changed = _tape(folder, config, upstream=asked), 0
-    with _reading():
-        for name, before in list(_recordings(folder)):
+    with reading():
+        for name, before in list(recordings(folder)):
             if before.status in KEY_REFUSED:
                 continue
             try:
@@ -170,7 +170,7 @@ def _tell(name: str, sentences: tuple[str, ...], most: int = _MOST_TOLD) -> None
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
+def reading() -> Iterator[None]:
     """End the command for a recording that can't be read."""
     from openpipe_mock.recording.cassette import BadCassette
 
@@ -186,7 +186,7 @@ def _cassette(folder: Path) -> "Cassette":
     return Cassette(folder)
 
 
-def _recordings(folder: Path) -> "Iterator[tuple[str, Recording]]":
+def recordings(folder: Path) -> "Iterator[tuple[str, Recording]]":
     found = _cassette(folder)
     yield from ((name, found.read(name)) for name in found.names())
 
@@ -199,7 +199,7 @@ def _tape(folder: Path, config: Path | None, **options: Any) -> Any:
 
     try:
         source = Source.from_flag(config, {})
-        with _reading():
+        with reading():
             return tape_of(folder, source.settings(source.content().data), **options)
     except (TwoFiles, ConfigError) as error:
         fail(str(error), 2)

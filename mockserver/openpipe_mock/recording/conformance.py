@@ -1,6 +1,8 @@
 """Hold a recording against the contract: the request and the answer, whole or as the events of a stream."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from openpipe_mock.core.errors import ParseError
@@ -11,6 +13,7 @@ from openpipe_mock.openapi.spec import contract
 from openpipe_mock.recording.recording import Recording
 
 _MOST = 10
+_NUMBER = re.compile(r"(?<=event )\d+|(?<=/)\d+(?=/|$)")
 
 
 def deviations_of(recording: Recording) -> tuple[str, ...]:
@@ -23,6 +26,34 @@ def deviations_of(recording: Recording) -> tuple[str, ...]:
         found += _answer_violations(known.answer, recording)
     more = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
     return (*found[:_MOST], *more)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedDeviation:
+    """What recorded answers do beyond the contract. `smallest`: the name of the shortest of `times`."""
+
+    sentence: str
+    times: int
+    smallest: str
+
+
+def recorded_deviations(recordings: Iterable[tuple[str, Recording]]) -> list[RecordedDeviation]:
+    """The contradictions between recordings, by name, and the contract, the most frequent first.
+
+    Items of lists count as one place.
+    """
+    found: dict[str, list[tuple[int, str]]] = {}
+    for name, recording in recordings:
+        for sentence in dict.fromkeys(map(_of_any_item, deviations_of(recording))):
+            found.setdefault(sentence, []).append((len(recording.answer), name))
+    told = [RecordedDeviation(sentence, len(names), min(names)[1]) for sentence, names in found.items()]
+    return sorted(told, key=lambda each: (-each.times, each.sentence))
+
+
+def _of_any_item(sentence: str) -> str:
+    """A sentence with `*` for the number of an event and the indexes in its pointer."""
+    place, colon, rest = sentence.partition(": ")
+    return f"{_NUMBER.sub('*', place)}{colon}{rest}"
 
 
 def _answer_violations(schema: str, recording: Recording) -> Iterator[str]:
