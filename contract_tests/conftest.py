@@ -77,7 +77,8 @@ def run_of(config: pytest.Config) -> Run:
         if server is None:
             raise pytest.UsageError(NAMELESS)
         probe = Probe(server, waiting=lambda seconds: config.hook.pytest_openpipe_waiting(seconds=seconds))
-        config.stash[RUN] = Run(settings_of(config), probe)
+        config.stash[RUN] = run = Run(settings_of(config), probe)
+        run.exchanged = lambda exchange: config.hook.pytest_openpipe_exchanged(exchange=exchange)
     return config.stash[RUN]
 
 

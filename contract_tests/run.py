@@ -1,7 +1,7 @@
 """The state of a run against one server: exchanges so far, and whether server and endpoints answer."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,7 @@ class Run:
     reserve    how many there are for repetitions and for the search in refused groups
     wanted     how many cases to come have a request
     sent       requests that cases have asked for
+    exchanged  is called with each answer to these
 
     What a case may send depends on the plan and on the cases before it, never on what threads did meanwhile.
     """
@@ -64,6 +65,7 @@ class Run:
     reserve: int = 0
     wanted: Counter[Request] = field(default_factory=Counter)
     sent: int = 0
+    exchanged: Callable[[Exchange], object] = lambda exchange: None
     _silences: int = 0
     _unanswered: int = 0
     _large: set[Request] = field(default_factory=set)
@@ -87,6 +89,7 @@ class Run:
         except BudgetSpent:
             raise Unjudged(SPENT) from None
         self._note(exchange)
+        self.exchanged(exchange)
         return exchange
 
     def _pay(self, request: Request) -> None:

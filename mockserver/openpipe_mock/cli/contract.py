@@ -28,7 +28,7 @@ _EVERY = 50
 """Where standard error is no terminal, progress is printed after every so many checks."""
 
 
-def _run_options(command: Callable[..., None]) -> Callable[..., None]:
+def run_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the flags of a run to a command."""
     for flag in reversed(FLAGS):
         command = click.option(*_spellings(flag), **_settings(flag))(command)
@@ -63,7 +63,7 @@ Ends with 0 where the contract is kept, 1 where it is broken, 3 where that could
 command that makes no sense.""",
 )
 @click.argument("url")
-@_run_options
+@run_options
 @click.option("--dry-run", is_flag=True, help="Print the plan and send nothing.")
 @click.option("--known", type=FILE, help="Deviations that fail nothing: a list of id, reason, expires.")
 @click.option("--write-known", type=FILE, help="Draft such a file from what is broken.")
@@ -100,7 +100,7 @@ def contract_command(**given: Any) -> None:
     options = RunOptions(**{name: value for name, value in given.items() if value is not None})
     again = rerun(options)
     today = datetime.date.today()
-    for problem in _unwritable(files):
+    for problem in unwritable(files):
         fail(problem, _USAGE)
     try:
         known = _known(files["known"])
@@ -108,8 +108,8 @@ def contract_command(**given: Any) -> None:
         if files["write_known"] and files["write_known"].exists():
             raise deviations.BadFile(f"{files['write_known']} exists already; name another file")
         server = server_of(options)
-        _say(header(server.url, options.level, options.seed, server.max_requests))
-        result = run(options, _progress(options, verbose))
+        say(header(server.url, options.level, options.seed, server.max_requests))
+        result = run(options, progress_of(options, verbose))
     except (UsageProblem, deviations.BadFile) as problem:
         fail(str(problem), _USAGE)
     if options.dry_run:
@@ -117,8 +117,8 @@ def contract_command(**given: Any) -> None:
     result = deviations.applied(result, known, today)
     if before is not None:
         result = deviations.against_baseline(result, before)
-    _say(report_text(result, again, verbose=verbose, paint=painted))
-    unwritten = _write(result, files, again, today)
+    say(report_text(result, again, verbose=verbose, paint=painted))
+    unwritten = write_reports(result, files, again, today)
     for told in unwritten:
         click.echo(f"openpipe-mock: {printable(told)}", err=True)
     sys.exit(result.exit_code or (_USAGE if unwritten else 0))
@@ -139,7 +139,7 @@ _WRITTEN = ("json_file", "junit_file", "html_file", "summary_file", "write_known
 """The flags that name a file to write."""
 
 
-def _unwritable(files: dict[str, Path | None]) -> Iterator[str]:
+def unwritable(files: dict[str, Path | None]) -> Iterator[str]:
     """Why files can't be written, before a run that would be lost."""
     paths = [path for name in _WRITTEN if (path := files.get(name))]
     for path in paths:
@@ -153,7 +153,7 @@ def _unwritable(files: dict[str, Path | None]) -> Iterator[str]:
         yield f"{twice} is named for two reports; give each its own file"
 
 
-def _say(lines: Iterable[str]) -> None:
+def say(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(line)
 
@@ -181,13 +181,13 @@ def rerun(options: "RunOptions") -> str:
     return shlex.join([*words, *(["--fuzz", str(options.fuzz)] if options.fuzz else [])])
 
 
-def _progress(options: "RunOptions", verbose: bool) -> "Progress":
+def progress_of(options: "RunOptions", verbose: bool) -> "Progress":
     """Prints the plan on standard output, then the progress on standard error."""
     from openpipe_mock.contract.run import Progress
     from openpipe_mock.contract.text import plan
 
     return Progress(
-        lambda planned: _say(plan(planned, whole=options.dry_run or verbose)),
+        lambda planned: say(plan(planned, whole=options.dry_run or verbose)),
         live() if sys.stderr.isatty() else _plainly,
         waiting if sys.stderr.isatty() else Progress.waiting,
     )
@@ -218,7 +218,9 @@ def _so_far(number: int, total: int, requests: int, broken: int) -> str:
     return f"{number} of {total} checks, {requests} requests, {broken} with findings"
 
 
-def _write(result: "Result", files: dict[str, Path | None], again: str, today: datetime.date) -> list[str]:
+def write_reports(
+    result: "Result", files: dict[str, Path | None], again: str, today: datetime.date
+) -> list[str]:
     """Write the report files that the options name. Returns why some can't be written."""
     from openpipe_mock.contract.deviations import draft
     from openpipe_mock.contract.html import report_page
@@ -234,7 +236,7 @@ def _write(result: "Result", files: dict[str, Path | None], again: str, today: d
         "summary_file": lambda: report_summary(result),
         "write_known": lambda: draft(result, today),
     }
-    problems = [write(path, maker()) for name, maker in makers.items() if (path := files[name])]
+    problems = [write(path, maker()) for name, maker in makers.items() if (path := files.get(name))]
     return [*filter(None, problems)]
 
 

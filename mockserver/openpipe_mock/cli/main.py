@@ -9,6 +9,7 @@ import click
 
 from openpipe_mock import __version__
 from openpipe_mock.cli.cassette import cassette
+from openpipe_mock.cli.compare import compare_command
 from openpipe_mock.cli.config import config
 from openpipe_mock.cli.contract import contract_command, explain_command
 from openpipe_mock.cli.exec import execute
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 for command in (
-    *(serve_command, record_command, cassette, contract_command, explain_command, execute),
+    *(serve_command, record_command, cassette, contract_command, compare_command, explain_command, execute),
     *(generate, schemas, config),
 ):
     main.add_command(command)

@@ -44,6 +44,9 @@ def verdict(result: Result) -> str:
 
 def _judged(result: Result) -> str:
     known = len(result.in_state("known"))
+    if result.against and result.verdict != "inconclusive":
+        found = sum(bool(cause.failing) for cause in causes(result))
+        return f"The servers differ: {counted(found, 'cause')}" if found else "The servers don't differ"
     if result.verdict == "broken":
         anew = " anew" if result.compared else ""
         found = sum(bool(cause.failing) for cause in causes(result))

@@ -168,6 +168,7 @@ class Result:
     unreached  endpoint → why it could not be reached
     crashes    tracebacks of the suite itself
     remarks    what else the user should know, one sentence each
+    against    the server that this one was compared with; "" where it was held against the contract
     """
 
     url: str
@@ -182,6 +183,7 @@ class Result:
     compared: Compared | None = None
     requests: int = 0
     seconds: float = 0.0
+    against: str = ""
 
     def in_state(self, *states: CheckState) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.state in states]

@@ -9,6 +9,7 @@ from openpipe_mock.contract.target import RunOptions
 
 if TYPE_CHECKING:
     from openpipe_mock.contract.findings import CaseResult, Planned
+    from openpipe_mock.contract.probe import Exchange
 
 
 URL = Flag("url", "The server to judge, with its /api/v1.", "URL")
@@ -48,6 +49,9 @@ class _Hooks:
 
     def pytest_openpipe_planned(self, planned: "Planned") -> None:
         """Called when the items are ordered and cut, and before anything is sent."""
+
+    def pytest_openpipe_exchanged(self, exchange: "Exchange") -> None:
+        """Called with each answer that a case has asked for, before the case is judged."""
 
     def pytest_openpipe_judged(self, item: pytest.Item, result: "CaseResult") -> None:
         """Called when an item's case was judged."""

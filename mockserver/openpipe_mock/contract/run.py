@@ -57,14 +57,17 @@ class Progress:
     waiting: Callable[[float], None] = lambda seconds: None
 
 
-def run(options: RunOptions, progress: Progress | None = None) -> Result:
-    """Run the suite against a server. Raises UsageProblem when the options make no sense."""
+def run(options: RunOptions, progress: Progress | None = None, *plugins: object) -> Result:
+    """Run the suite against a server, with further plugins of pytest.
+
+    Raises UsageProblem when the options make no sense.
+    """
     server = server_of(options)
     if options.match:
         _check_words(options.match)
     collector = Collector(replace(options, max_requests=server.max_requests), progress or Progress())
     started = time.perf_counter()
-    code = collector.run()
+    code = collector.run(*plugins)
     if code == _USAGE_ERROR and not collector.crashes:
         raise UsageProblem(collector.refusal or "pytest refused the options of this run")
     if code == _INTERRUPTED and not collector.crashes:
