@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openpipe_mock.cli.contract import painted, progress_of, run_options, say, unwritable, write_reports
+from openpipe_mock.cli.contract import painted, progress_of, run_options, say_lines, unwritable, write_reports
 from openpipe_mock.cli.options import CONTEXT, FILE, fail
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.core.wording import printable
@@ -82,7 +82,7 @@ def compare_command(left: str, right: str, **given: Any) -> None:
         fail(str(problem), _USAGE)
     if options.dry_run:
         sys.exit(3 if result.crashes else 0)
-    say(report_text(result, again, verbose=verbose, paint=painted))
+    say_lines(report_text(result, again, verbose=verbose, paint=painted))
     unwritten = write_reports(result, files, again, datetime.date.today())
     for told in unwritten:
         click.echo(f"openpipe-mock: {printable(told)}", err=True)

@@ -108,7 +108,7 @@ def contract_command(**given: Any) -> None:
         if files["write_known"] and files["write_known"].exists():
             raise deviations.BadFile(f"{files['write_known']} exists already; name another file")
         server = server_of(options)
-        say(header(server.url, options.level, options.seed, server.max_requests))
+        say_lines(header(server.url, options.level, options.seed, server.max_requests))
         result = run(options, progress_of(options, verbose))
     except (UsageProblem, deviations.BadFile) as problem:
         fail(str(problem), _USAGE)
@@ -117,7 +117,7 @@ def contract_command(**given: Any) -> None:
     result = deviations.applied(result, known, today)
     if before is not None:
         result = deviations.against_baseline(result, before)
-    say(report_text(result, again, verbose=verbose, paint=painted))
+    say_lines(report_text(result, again, verbose=verbose, paint=painted))
     unwritten = write_reports(result, files, again, today)
     for told in unwritten:
         click.echo(f"openpipe-mock: {printable(told)}", err=True)
@@ -153,7 +153,7 @@ def unwritable(files: dict[str, Path | None]) -> Iterator[str]:
         yield f"{twice} is named for two reports; give each its own file"
 
 
-def say(lines: Iterable[str]) -> None:
+def say_lines(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(line)
 
@@ -187,7 +187,7 @@ def progress_of(options: "RunOptions", verbose: bool) -> "Progress":
     from openpipe_mock.contract.text import plan
 
     return Progress(
-        lambda planned: say(plan(planned, whole=options.dry_run or verbose)),
+        lambda planned: say_lines(plan(planned, whole=options.dry_run or verbose)),
         live() if sys.stderr.isatty() else _plainly,
         waiting if sys.stderr.isatty() else Progress.waiting,
     )

@@ -22,7 +22,7 @@ from openpipe_mock.core.pointers import pointer_step
 from openpipe_mock.core.wording import counted, listed
 
 Json = Any
-Shape = Mapping[str, frozenset[str]]
+_Shape = Mapping[str, frozenset[str]]
 """JSON pointer, with `*` for any index → the types of the values there."""
 
 _TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
@@ -33,12 +33,12 @@ _MOST_PLACES = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class AnswerSight:
     """What is kept of an exchange. `exact`: a digest of all that may be the same."""
 
     exchange: Exchange
     case: str
-    shape: Shape
+    shape: _Shape
     sorted: bool | None
     choices: int
     exact: bytes
@@ -52,7 +52,7 @@ class Sight:
 class _Watch:
     """Sees what one server answers: a plugin of its run. `seen`: the first answer to each request."""
 
-    seen: dict[Request, Sight] = field(default_factory=dict)
+    seen: dict[Request, AnswerSight] = field(default_factory=dict)
     fresh: list[Exchange] = field(default_factory=list)
 
     def pytest_openpipe_exchanged(self, exchange: Exchange) -> None:
@@ -135,7 +135,7 @@ def _send(requests: Iterable[Request], options: RunOptions, watch: _Watch, resul
 # What is seen of an answer.
 
 
-def _sight(exchange: Exchange, case: str) -> Sight:
+def _sight(exchange: Exchange, case: str) -> AnswerSight:
     values = _values(exchange)
     shape: dict[str, set[str]] = {}
     for value in values:
@@ -144,7 +144,7 @@ def _sight(exchange: Exchange, case: str) -> Sight:
     choices = whole.get("choices")
     choices = choices if isinstance(choices, list) else []
     exact = orjson.dumps([_without(value) for value in values], option=orjson.OPT_SORT_KEYS)
-    return Sight(
+    return AnswerSight(
         exchange.quoted(),
         case,
         {pointer: frozenset(types) for pointer, types in shape.items()},
@@ -254,12 +254,12 @@ class _Difference:
     kind: str
     detail: str
     sentence: str
-    sight: Sight | None = None
+    sight: AnswerSight | None = None
     pointer: str = ""
 
 
 def _differences(
-    pairs: Sequence[tuple[Sight, Sight]], names: tuple[str, str], *, exact: bool
+    pairs: Sequence[tuple[AnswerSight, AnswerSight]], names: tuple[str, str], *, exact: bool
 ) -> Iterator[_Difference]:
     for left, right in pairs:
         yield from _of_pair(left, right, exact=exact)
@@ -279,7 +279,7 @@ def _differences(
             yield from _of_shapes("error", about, bad)
 
 
-def _of_pair(left: Sight, right: Sight, *, exact: bool) -> Iterator[_Difference]:
+def _of_pair(left: AnswerSight, right: AnswerSight, *, exact: bool) -> Iterator[_Difference]:
     endpoint = right.exchange.request.endpoint or "other"
     if bool(left.exchange.failure) != bool(right.exchange.failure):
         which, failure = ("the first", left) if left.exchange.failure else ("the second", right)
@@ -303,11 +303,13 @@ def _of_pair(left: Sight, right: Sight, *, exact: bool) -> Iterator[_Difference]
         yield from _of_answers(endpoint, left, right, exact=exact)
 
 
-def _media(sight: Sight) -> str:
+def _media(sight: AnswerSight) -> str:
     return sight.exchange.media or "no content type"
 
 
-def _of_answers(endpoint: str, left: Sight, right: Sight, *, exact: bool) -> Iterator[_Difference]:
+def _of_answers(
+    endpoint: str, left: AnswerSight, right: AnswerSight, *, exact: bool
+) -> Iterator[_Difference]:
     if left.choices != right.choices:
         told = f"the first gives {counted(left.choices, 'choice')}, the second {right.choices}"
         yield _Difference("choices", endpoint, told, right, "/choices")
@@ -318,7 +320,9 @@ def _of_answers(endpoint: str, left: Sight, right: Sight, *, exact: bool) -> Ite
         yield _Difference("exact", endpoint, "they differ in more than ids and times", right)
 
 
-def _of_shapes(kind: str, about: str, pairs: Sequence[tuple[Sight, Sight]]) -> Iterator[_Difference]:
+def _of_shapes(
+    kind: str, about: str, pairs: Sequence[tuple[AnswerSight, AnswerSight]]
+) -> Iterator[_Difference]:
     """Differences in what answers have at any time: which members a model fills is its own choice."""
     left, right = _joined(one for one, _ in pairs), _joined(other for _, other in pairs)
     for pointer in sorted({*left, *right}):
@@ -332,7 +336,7 @@ def _of_shapes(kind: str, about: str, pairs: Sequence[tuple[Sight, Sight]]) -> I
             yield _Difference(kind, f"{about}{pointer.replace('/', '.')}", told, smallest, pointer)
 
 
-def _joined(sights: Iterable[Sight]) -> dict[str, frozenset[str]]:
+def _joined(sights: Iterable[AnswerSight]) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
     for sight in sights:
         for pointer, types in sight.shape.items():
