@@ -104,8 +104,11 @@ calls: Strategy = st.lists(
 reasons: Strategy = st.sampled_from(REASONS)
 likely: Strategy = some({"token": texts, "bytes": st.none(), "logprob": st.floats(-9, 0)})
 likelihoods: Strategy = some({}, content=st.lists(joined(likely, some({"top_logprobs": st.lists(likely)}))))
+templates: Strategy = st.sampled_from(["", "{last_user} {{}}", "{call}: {/messages/0/content}{model}"])
 single_choices: Strategy = st.one_of(
-    one_of(text=st.none() | texts, refusal=texts, tool_calls=calls, reasoning_content=texts),
+    one_of(
+        template=templates, text=st.none() | texts, refusal=texts, tool_calls=calls, reasoning_content=texts
+    ),
     some({"tool_calls": calls}, text=texts, refusal=texts, reasoning_content=texts, logprobs=likelihoods),
 )
 tokens: Strategy = st.integers(0, 10**6)
@@ -117,6 +120,11 @@ asked: Strategy = some({}, **tests_of_input, model=globs, criterion=tests, endpo
 scripts: Strategy = joined(
     some({}, name=texts, when=asked),
     st.one_of(
+        some(
+            {"sequence": st.lists(texts | some({"template": templates}), min_size=1, max_size=2)},
+            then=st.sampled_from(["repeat", "last", "fail"]),
+            every=counts,
+        ),
         joined(single_choices, some({}, finish_reason=reasons)),
         joined(some({"choices": st.lists(choices, min_size=1, max_size=3)}), envelopes),
         some({"choices": st.lists(texts, min_size=1, max_size=3)}, finish_reason=reasons),

@@ -1,20 +1,21 @@
 """Scripted completions: answers of the config file to chat requests that meet a condition."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import orjson
 
 from openpipe_mock.answers.events import DONE, event
 from openpipe_mock.answers.headers import read_headers
+from openpipe_mock.answers.templates import Template, read_template
 from openpipe_mock.answers.turns import Turn
 from openpipe_mock.core.canonical import spelled
 from openpipe_mock.core.effects import HeaderList
 from openpipe_mock.core.reading import At, Json, present_keys, whole
 from openpipe_mock.core.wording import listed, quoted
-from openpipe_mock.matching.conditions import ALWAYS, RESULTS, Subject, When, part_when
-from openpipe_mock.matching.order import check_turns
+from openpipe_mock.matching.conditions import ALWAYS, Subject, When, part_when
+from openpipe_mock.matching.order import Then, check_turns, ended, item_of
+from openpipe_mock.openapi.roles import RESULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class ScriptedChoice:
     """One scripted choice.
 
     `calls_first`: a stream sends the calls before the text. `logprobs`: empty, or the one value to send.
-    `filtered`: its `content_filter_results`.
+    `filtered`: its `content_filter_results`. `template`: what its text is made of.
     """
 
     text: str | None = None
@@ -42,6 +43,7 @@ class ScriptedChoice:
     calls_first: bool = True
     logprobs: tuple[Json, ...] = ()
     filtered: Json = None
+    template: Template | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class Script:
 
     `sequence`: answers given one after the other; `then` as of criteria. `turns`: answers by the number of
     the assistant's messages since the last user text. `call`, `every`, `first`: as of faults. `counter`: the
-    name of its count.
+    name of its count. `number`: that of the request that it answers, in this count. `failure`: the message of
+    an error in place of an answer.
     """
 
     when: When = ALWAYS
@@ -79,15 +82,21 @@ class Script:
     stream: tuple[bytes, ...] | None = None
     headers: HeaderList = ()
     sequence: "tuple[Script, ...]" = ()
-    then: Literal["repeat", "last"] = "repeat"
+    then: Then = "repeat"
     turns: "tuple[Script, ...]" = ()
     call: int | None = None
     every: int | None = None
     first: int | None = None
     counter: str = ""
+    number: int = 0
+    failure: str = ""
 
     def __str__(self) -> str:
         return f"{self.place} ({self.name})" if self.name else self.place
+
+    def fired(self, rules: Iterable[str]) -> bool:
+        """Whether these rules of a journal's entry name it, or an item of its sequence or turns."""
+        return any(rule == str(self) or rule.startswith(f"{self.place}/") for rule in rules)
 
     @property
     def called(self) -> list[str]:
@@ -100,6 +109,18 @@ class Script:
     def is_ordered(self) -> bool:
         """Whether it counts the requests that meet `when`."""
         return not self.call is self.every is self.first is None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the number of a request that meets `when` matters to it."""
+        return self.is_ordered or self.tells_number
+
+    @property
+    def tells_number(self) -> bool:
+        """Whether an answer of it says the number of the request."""
+        own = (choice.template for choice in self.choices)
+        inner = any(answer.tells_number for answer in (*self.sequence, *self.turns))
+        return inner or any(template is not None and template.counts for template in own)
 
     @property
     def streams_alone(self) -> bool:
@@ -116,8 +137,12 @@ class Script:
             return self.turns[number] if number < len(self.turns) else None
         if not self.sequence:
             return self
-        number, last = count(self.counter) - 1, len(self.sequence) - 1
-        return self.sequence[number % (last + 1) if self.then == "repeat" else min(number, last)]
+        # Apart from the count of `first` and its like, which is one of requests, answered or not.
+        number, length = count(f"{self.counter}\x1fsequence"), len(self.sequence)
+        item = item_of(number, length, self.then)
+        if item is None:
+            return Script(place=self.place, failure=ended(length, "answer", number, "request"))
+        return self.sequence[item]
 
     @property
     def always_fires(self) -> bool:
@@ -165,19 +190,15 @@ def read_script(value: Json, at: At) -> Script:
     """Build a script from a value whose shape is right; note in `at` what else is wrong with it."""
     _check_script(value.get("when", {}), at.at("when"))
     check_turns(value, at, "script")
-    return replace(
+    script = replace(
         _read_answer(value, at),
         when=part_when(value, at),
         **whole(value, call="call", every="every", first="first"),
         **present_keys(value, name="name", then="then"),
         sequence=_read_answers(value, "sequence", at),
         turns=_read_answers(value, "turns", at),
-        counter="" if _COUNTING.isdisjoint(value) else at.counter(value),
     )
-
-
-_COUNTING = frozenset(("call", "every", "first", "sequence"))
-"""Keys of which each makes a script count."""
+    return replace(script, counter=at.counter(value)) if script.counts or script.sequence else script
 
 
 def _read_answers(value: Json, key: str, at: At) -> tuple[Script, ...]:
@@ -206,7 +227,7 @@ def _read_answer(value: Json, at: At) -> Script:
     )
 
 
-_SAID = frozenset(("text", "refusal", "tool_calls", "reasoning_content"))
+_SAID = frozenset(("text", "template", "refusal", "tool_calls", "reasoning_content"))
 """Keys of which each makes a choice."""
 
 
@@ -238,7 +259,7 @@ def _read_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
         told = "the script has a finish reason for all its choices already; remove one of them."
         at.at("finish_reason").wrong("finish_reason", told)
     calls, written = value.get("tool_calls", ()), list(value)
-    texts = [key for key in ("text", "refusal") if value.get(key) is not None]
+    texts = [key for key in ("text", "template", "refusal") if value.get(key) is not None]
     return ScriptedChoice(
         value.get("text"),
         value.get("refusal"),
@@ -248,6 +269,7 @@ def _read_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
         not any(written.index(key) < written.index("tool_calls") for key in texts if calls),
         (value["logprobs"],) if "logprobs" in value else (),
         value.get("content_filter_results"),
+        read_template(value["template"], at.at("template")) if "template" in value else None,
     )
 
 

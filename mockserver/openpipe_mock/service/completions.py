@@ -15,6 +15,7 @@ from openpipe_mock.answers.options import BAD_TAGS, TAGS, HeaderOptions, read_op
 from openpipe_mock.answers.pace import Pace
 from openpipe_mock.answers.ranking import Ranked
 from openpipe_mock.answers.scripts import AS_MADE, Script, ScriptedChoice, reason_against
+from openpipe_mock.answers.templates import fill_from
 from openpipe_mock.answers.tools import turn_of
 from openpipe_mock.answers.turns import Turn
 from openpipe_mock.core.effects import Begin, Effects, Entropy, HeaderList, Now, Piece, Reply, Wait
@@ -148,6 +149,9 @@ def _judged(visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside) -
         for each in criteria.values():
             visit.meet(each)
     script = _scripted(visit, body)
+    if script and script.failure:
+        visit.entry.rules.append(str(script))
+        raise NotFound(words=script.failure)
     completion, hit = _completed(visit, body, asked, chosen, outside, script)
     if script and not hit and script.place != _ECHO:
         visit.entry.rules.append(str(script))
@@ -226,7 +230,8 @@ def _first_script(visit: Visit, body: Json) -> Script | None:
     turn = cache(lambda: turn_of(body))
     for script in rules_that_hold(visit.settings.completions, visit.subject(body)):
         # A script counts each request that meets its `when`, also where an earlier one answers.
-        why = not_its_turn(script, visit.memory.count(script.counter)) if script.is_ordered else ""
+        number = visit.memory.count(script.counter) if script.counts else 0
+        why = not_its_turn(script, number)
         if found:
             continue
         why = why or _passed_over(script, bool(body.get("stream")), turn)
@@ -234,7 +239,7 @@ def _first_script(visit: Visit, body: Json) -> Script | None:
         if answer is None:
             visit.entry.passed = (*visit.entry.passed, (script.place, why or _NO_MORE_TURNS))
             continue
-        found = replace(answer, name=script.name)
+        found = replace(answer, name=script.name, number=number)
         if not visit.settings.counts_completions:
             return found
     return found
@@ -292,7 +297,8 @@ def _completed(
     repeat = session.count(asked.identity) - 1 if settings.repeat == "vary" else 0
     choices = (script.choices or (ScriptedChoice(text=""),)) if script else ()
     envelope = script.envelope if script else AS_MADE
-    made = complete(asked, settings.seed, repeat, choices, envelope)
+    fill = fill_from(visit.subject(body), script.number) if script else str
+    made = complete(asked, settings.seed, repeat, choices, envelope, fill)
     if settings.ids == "random" and envelope.id is None:
         made = replace(made, id=f"chatcmpl-{outside.chance.hex()}")
     if outside.now is not None and envelope.created is None:

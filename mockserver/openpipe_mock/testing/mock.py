@@ -94,6 +94,7 @@ class Conditions(TypedDict, total=False):
 class ScriptOptions(TypedDict, total=False):
     """Further members of a scripted answer, as in the config file."""
 
+    template: str | None
     reasoning_content: str | None
     logprobs: Mapping[str, Any] | None
     content_filter_results: Mapping[str, Any] | None
@@ -107,7 +108,7 @@ class ScriptOptions(TypedDict, total=False):
     every: int | None
     first: int | None
     sequence: Sequence[str | Mapping[str, Any]] | None
-    then: Literal["repeat", "last"] | None
+    then: Literal["repeat", "last", "fail"] | None
     turns: Sequence[str | Mapping[str, Any]] | None
 
 

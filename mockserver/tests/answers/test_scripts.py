@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from openpipe_mock.answers.scorers import Declared, Fixed, Form, Sequence
 from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
+from openpipe_mock.answers.templates import read_template
 from openpipe_mock.answers.texts import split
 from openpipe_mock.config.file import Mistakes, settings
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Reply
+from openpipe_mock.core.reading import At
 from openpipe_mock.matching.conditions import Condition, Kind, When, demand
 from openpipe_mock.matching.rules import rulebook
 from openpipe_mock.openapi.spec import contract
@@ -805,6 +807,21 @@ def test_what_follows_a_sequence(then: str, last: str) -> None:
     assert said_in_turn(service, "a", "b", "c") == ["one", "two", last]
 
 
+def test_a_sequence_may_fail_at_its_end() -> None:
+    service = from_config({"name": "two", "sequence": ["one", "two"], "then": "fail"}, {"text": "behind"})
+    assert said_in_turn(service, "a", "b") == ["one", "two"]
+    replies = [ask(service, asking("c", stream=stream)) for stream in (False, True)]
+    assert [reply.status for reply in replies] == [404, 404]
+    told = "The sequence has ended: it has 2 answers, and this is request 4."
+    assert content_of(replies[1])["message"] == told
+    assert service.sessions.default.journal.entries[-1].rules == ["/completions/0 (two)"]
+
+
+def test_a_sequence_counts_its_own_answers() -> None:
+    service = from_config({"sequence": ["one", "two"], "every": 2}, {"text": "between"})
+    assert said_in_turn(service, *"abcd") == ["between", "one", "between", "two"]
+
+
 def test_the_journal_names_the_answer_and_whose_turn_it_was_not() -> None:
     service = from_config({"name": "late", "call": 2, "text": "late"}, {"name": "s", "sequence": ["one"]})
     assert said_in_turn(service, "a") == ["one"]
@@ -835,6 +852,99 @@ def test_turns_are_chosen_by_the_conversation_and_survive_retries() -> None:
     assert names == ["get_weather", "send_mail", "It is sunny.", "nothing"]
     conversation.append(user("Again?"))
     assert messages(service, asking(messages=conversation))[0]["tool_calls"]
+
+
+# Templates.
+
+SENT = asking(
+    "Who?",
+    temperature=0.5,
+    messages=[
+        user("Who?"),
+        {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "Ann"}]},
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("You said {last_user}", "You said Who?"),
+        ("{model}: {tool_result}", "openai:gpt-4o-mini: Ann"),
+        ("{{last_user}} {{{last_user}}}", "{last_user} {Who?}"),
+        ("{/messages/0/content}, {/temperature}", "Who?, 0.5"),
+        ("{/messages/1/content}", '[{"type":"text","text":"Ann"}]'),
+        ("{/messages/7}{/temperature/no}", ""),
+        ("", ""),
+    ],
+)
+def test_a_template_is_filled_by_the_request(template: str, text: str) -> None:
+    for scripted in ({"template": template}, {"choices": [{"template": template}]}, {"turns": [template]}):
+        found = contents(from_config(scripted), SENT)
+        assert found == [template if "turns" in scripted else text], "a bare text is literal"
+    assert contents(from_config({"sequence": [{"template": template}]}), SENT) == [text]
+    streamed = joined(chunks(ask(from_config({"template": template}), {**SENT, "stream": True})))
+    assert streamed["choices"][0]["message"]["content"] == text
+
+
+def test_a_text_has_no_fields() -> None:
+    assert contents(from_config({"text": "{last_user} {{"}), SENT) == ["{last_user} {{"]
+
+
+def test_a_field_of_which_the_request_has_nothing_is_empty() -> None:
+    assert contents(from_config({"template": "<{last_user}{tool_result}>"}), asking(messages=[])) == ["<>"]
+
+
+def test_a_template_tells_the_number_of_the_request() -> None:
+    counting = {"when": {"last_user": {"contains": "a"}}, "template": "{call}: {last_user}"}
+    service = from_config({"call": 1, "text": "first"}, counting, {"text": "other"})
+    assert said_in_turn(service, "a", "b", "ca", "a") == ["first", "other", "2: ca", "3: a"]
+    items = from_config({"sequence": [{"template": "one {call}"}, {"template": "two {call}"}], "every": 2})
+    assert said_in_turn(items, *"abcd")[1::2] == ["one 2", "two 4"]
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("{last_usr}", r'no field {last_usr}; there are .* Did you mean "last_user"\?'),
+        ("{}", "no field {}; there are {last_user}, {model}, {tool_result} and {call}, and JSON pointers"),
+        ("{ model }", r"no field { model }"),
+        ("a } b", r'a "}" stands alone; write }} for the character'),
+        ("{last_user", r'a "{" stands alone; write {{ for the character'),
+        ("{a{model}", r'a "{" stands alone'),
+    ],
+)
+def test_what_a_template_can_not_say_is_told_when_it_is_read(template: str, told: str) -> None:
+    for place, members in {
+        "/template": {"template": template},
+        "/choices/1/template": {"choices": ["a", {"template": template}]},
+        "/sequence/0/template": {"sequence": [{"template": template}]},
+    }.items():
+        with pytest.raises(Mistakes, match=rf"/completions/0{place}: .*{told}"):
+            from_config(members)
+
+
+def test_long_values_do_not_multiply() -> None:
+    """A template makes no more than a choice may have, and each field's text once."""
+    made: list[str] = []
+
+    def fill(field: str) -> str:
+        made.append(field)
+        return "x" * 1000
+
+    template = read_template("{last_user}" * 5000, At(""))
+    assert template.filled(fill, 2500) == "x" * 2500
+    assert len(made) == 3
+    service = from_config({"template": "{last_user}" * 5000})
+    [choice] = choices(service, asking("one two " * 10_000, n=1, max_tokens=5))
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("one two one two one", "length")
+
+
+@brief
+@given(st.text(st.sampled_from("{}ab/ é"), max_size=12))
+def test_doubled_braces_say_any_text(text: str) -> None:
+    doubled = text.replace("{", "{{").replace("}", "}}")
+    assert contents(from_config({"template": doubled}), asking()) == [text]
 
 
 # Streams and headers of its own.

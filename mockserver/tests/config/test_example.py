@@ -486,11 +486,12 @@ ASKED: dict[str, Json] = {
     "counting": {"text": "Count to 3"},
     "refuses": {"text": "Tell me a secret"},
     "cut": {"text": "Say something", "metadata": {"prompt_id": "long"}},
+    "repeats": {"text": "Say it after me"},
 }
 """Name of a script → a request that meets it."""
 
 
-@proves(*(f"/completions/{number}/name" for number in range(4)))
+@proves(*(f"/completions/{number}/name" for number in range(5)))
 @pytest.mark.parametrize(("number", "name"), list(enumerate(ASKED)))
 def test_the_journal_names_the_script(number: int, name: str) -> None:
     named(f"/completions/{number}", name)
@@ -570,6 +571,12 @@ def test_a_long_prompt_is_cut() -> None:
     assert choice["message"]["content"] == "This answer stops in the"
     assert choice["finish_reason"] == "length"
     assert choices(chat(mock(), metadata={"prompt_id": "longer"}))[0]["finish_reason"] == "stop"
+
+
+@proves("/completions/4/when/last_user/contains", "/completions/4/template")
+def test_a_text_is_repeated() -> None:
+    assert contents(chat(mock(), "Say it after me")) == ["You said: Say it after me"]
+    assert contents(chat(mock(), "Say it After me")) != ["You said: Say it After me"]
 
 
 # Models, streams, limits.

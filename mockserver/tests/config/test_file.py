@@ -25,10 +25,12 @@ from openpipe_mock.answers.scorers import (
     Uniform,
 )
 from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
+from openpipe_mock.answers.templates import read_template
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import DEFAULT_FILE, MOST_MISTAKES, ConfigError, Mistakes, read_config
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
+from openpipe_mock.core.reading import At
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.core.yamltext import read_yaml as read_yaml
@@ -197,6 +199,7 @@ def chosen(*texts: str) -> tuple[ScriptedChoice, ...]:
 
 
 WEATHER = ScriptedChoice(calls=(ScriptedCall("get_weather", '{"city":"Paris"}'),))
+SAYING = read_template("You said: {last_user}", At(""))
 SCRIPTS: list[tuple[Script, list[tuple[str, ...]]]] = [
     (
         Script(choices=(WEATHER,), name="weather", place="/completions/0"),
@@ -221,6 +224,10 @@ SCRIPTS: list[tuple[Script, list[tuple[str, ...]]]] = [
             place="/completions/3",
         ),
         [("metadata", "prompt_id", "equals", "long")],
+    ),
+    (
+        Script(choices=(ScriptedChoice(template=SAYING),), name="repeats", place="/completions/4"),
+        [("last_user", "", "contains", "after me")],
     ),
 ]
 
@@ -752,8 +759,9 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         [
             '2:6: /completions/0/text: "text" means nothing beside "choices"; remove one of them.',
             '3:6: /completions/1/txt: unknown property in this item; did you mean "text"?',
-            '4:5: /completions/2: this item requires at least one of "text", "choices", "tool_calls", '
-            '"refusal", "reasoning_content", "raw", "stream", "sequence" and "turns"; none is there.',
+            '4:5: /completions/2: this item requires at least one of "text", "template", "choices", '
+            '"tool_calls", "refusal", "reasoning_content", "raw", "stream", "sequence" and "turns"; '
+            "none is there.",
             "5:29: /completions/3/choices/1/finish_reason: the script has a finish reason for all its "
             "choices already; remove one of them.",
             "6:6: /completions/4/choices: expected at least 1 item, got an array of 0.",
