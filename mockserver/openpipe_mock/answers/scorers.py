@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
+from openpipe_mock.answers.functions import Function
 from openpipe_mock.core import seeded
 from openpipe_mock.core.reading import At, Json, present_keys, whole
 from openpipe_mock.matching.conditions import Subject, When, read_when
@@ -67,13 +68,17 @@ class JudgedContent:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A judgement to make: of a content by a criterion in a version. `count`: counts a name, from 1."""
+    """A judgement to make: of a content by a criterion in a version. `count`: counts a name, from 1.
+
+    `returned`: the form that the criterion's function returned for it.
+    """
 
     name: str
     version: int
     content: JudgedContent
     seed: int
     count: Callable[[str], int]
+    returned: "Form | None" = None
 
     def __str__(self) -> str:
         return f"{self.name}@v{self.version}"
@@ -456,6 +461,18 @@ class RawJudgement(Scorer):
 
 _MOST_RAW = 1e6
 """How far from 0 a raw score counts in best of n: a sum of larger ones could overflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByFunction(Scorer):
+    """Judges by the form that a test's function returns, which is asked before. No key of a file names it."""
+
+    key = "by"
+    function: Function[Form]
+
+    def judge(self, form: Form, case: Case) -> Judgement:
+        return form.judge_by(case.returned or DRAWN, case)
+
 
 SCORERS: tuple[type[Scorer], ...] = (
     Fixed, Uniform, Near, PassRate, Length, ByOutput, Rules, Sequence, Failing, RawJudgement,

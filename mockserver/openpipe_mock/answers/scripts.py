@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from openpipe_mock.answers.events import DONE, event
+from openpipe_mock.answers.functions import Function
 from openpipe_mock.answers.headers import read_headers
 from openpipe_mock.answers.templates import Template, read_template
 from openpipe_mock.answers.turns import Turn
@@ -70,7 +71,7 @@ class Script:
     `sequence`: answers given one after the other; `then` as of criteria. `turns`: answers by the number of
     the assistant's messages since the last user text. `call`, `every`, `first`: as of faults. `counter`: the
     name of its count. `number`: that of the request that it answers, in this count. `failure`: the message of
-    an error in place of an answer.
+    an error in place of an answer. `function`: a test's, which takes the request's body and gives the answer.
     """
 
     when: When = ALWAYS
@@ -89,6 +90,7 @@ class Script:
     first: int | None = None
     counter: str = ""
     number: int = 0
+    function: "Function[Script] | None" = None
     failure: str = ""
 
     def __str__(self) -> str:
@@ -113,7 +115,7 @@ class Script:
     @property
     def counts(self) -> bool:
         """Whether the number of a request that meets `when` matters to it."""
-        return self.is_ordered or self.tells_number
+        return self.is_ordered or self.tells_number or self.function is not None
 
     @property
     def tells_number(self) -> bool:
@@ -191,7 +193,7 @@ def read_script(value: Json, at: At) -> Script:
     _check_script(value.get("when", {}), at.at("when"))
     check_turns(value, at, "script")
     script = replace(
-        _read_answer(value, at),
+        read_answer(value, at),
         when=part_when(value, at),
         **whole(value, call="call", every="every", first="first"),
         **present_keys(value, name="name", then="then"),
@@ -201,12 +203,18 @@ def read_script(value: Json, at: At) -> Script:
     return replace(script, counter=at.counter(value)) if script.counts or script.sequence else script
 
 
+def answering_by(script: Script, function: Function[Script]) -> Script:
+    """A script with a test's function in place of its answer."""
+    counter = At(script.place).counter(str(function))
+    return replace(script, choices=(), function=function, counter=script.counter or counter)
+
+
 def _read_answers(value: Json, key: str, at: At) -> tuple[Script, ...]:
     each = enumerate(value.get(key, ()))
-    return tuple(_read_answer(answer, at.at(key, index)) for index, answer in each)
+    return tuple(read_answer(answer, at.at(key, index)) for index, answer in each)
 
 
-def _read_answer(value: Json, at: At) -> Script:
+def read_answer(value: Json, at: At) -> Script:
     """Read an answer, which always holds; a bare text is the text of its choices."""
     value = {"text": value} if isinstance(value, str) else value
     choices: tuple[ScriptedChoice, ...] = ()

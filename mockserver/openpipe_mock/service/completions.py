@@ -1,6 +1,6 @@
 """Answer `POST /chat/completions`: options, cache, engine, best of n, log and stream, in this order."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -10,6 +10,7 @@ import orjson
 from openpipe_mock.answers import magic, wire
 from openpipe_mock.answers.best_of_n import best_of_n, requested
 from openpipe_mock.answers.chat import Ask, Completion, complete, understand
+from openpipe_mock.answers.functions import Function
 from openpipe_mock.answers.judge import Criterion, is_tidy, scene
 from openpipe_mock.answers.options import BAD_TAGS, TAGS, HeaderOptions, read_options
 from openpipe_mock.answers.pace import Pace
@@ -18,9 +19,10 @@ from openpipe_mock.answers.scripts import AS_MADE, Script, ScriptedChoice, reaso
 from openpipe_mock.answers.templates import fill_from
 from openpipe_mock.answers.tools import turn_of
 from openpipe_mock.answers.turns import Turn
-from openpipe_mock.core.effects import Begin, Effects, Entropy, HeaderList, Now, Piece, Reply, Wait
+from openpipe_mock.core.effects import Begin, Effect, Effects, Entropy, HeaderList, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
 from openpipe_mock.core.secrets import may_hold
+from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import did_you_mean, quoted, quoted_names
 from openpipe_mock.faults.streams import STREAM_HEADERS, joined_headers, raw_stream, with_headers
 from openpipe_mock.matching.order import not_its_turn
@@ -28,7 +30,7 @@ from openpipe_mock.matching.rules import rules_that_hold
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.tolerances import unlimited
 from openpipe_mock.service.models import OWN, find_model
-from openpipe_mock.service.request import Visit, after
+from openpipe_mock.service.request import Visit, after, at_once
 from openpipe_mock.sessions import calllog
 from openpipe_mock.sessions.diagnosis import nearest_script
 from openpipe_mock.sessions.journal import Entry
@@ -49,9 +51,7 @@ def answer(visit: Visit, body: Any) -> Reply | Effects:
     """Answer a request, given its JSON, and log the call where that is asked for. Raises ApiError."""
     chosen = read_options(visit.headers)
     tags = calllog.labels(chosen.tags, TAGS, words=BAD_TAGS)
-    if visit.settings.clock == "real" or visit.settings.ids == "random":
-        return _asking_outside(visit, chosen, tags, body)
-    return _answered(visit, chosen, tags, body)
+    return at_once(_answered(visit, chosen, tags, body))
 
 
 def check_request(visit: Visit, body: Any) -> None:
@@ -59,14 +59,6 @@ def check_request(visit: Visit, body: Any) -> None:
     chosen = read_options(visit.headers)
     calllog.labels(chosen.tags, TAGS, words=BAD_TAGS)
     _understood(visit, chosen, body)
-
-
-def _asking_outside(visit: Visit, chosen: HeaderOptions, tags: Mapping[str, str], body: Any) -> Effects:
-    """The same, where the settings ask for the real time or for random ids."""
-    now = (yield Now()) if visit.settings.clock == "real" else None
-    chance = (yield Entropy(12)) if visit.settings.ids == "random" else b""
-    reply = _answered(visit, chosen, tags, body, _Outside(now, chance))
-    return reply if isinstance(reply, Reply) else (yield from reply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +91,16 @@ class _Answered:
 class _Outside:
     """The time in seconds since 1970 and random bytes for an id, where the settings ask for them."""
 
-    now: float | None = None
-    chance: bytes = b""
-
-
-_NOTHING = _Outside()
+    now: float | None
+    chance: bytes
 
 
 def _answered(
-    visit: Visit, chosen: HeaderOptions, tags: Mapping[str, str], body: Any, outside: _Outside = _NOTHING
-) -> Reply | Effects:
-    """The answer, a reply at once unless it is streamed or takes its time; its call goes into the log."""
+    visit: Visit, chosen: HeaderOptions, tags: Mapping[str, str], body: Any
+) -> Generator[Effect, Any, Reply | Effects]:
+    """The answer, an exchange where it is streamed or takes its time; its call goes into the log."""
+    now = (yield Now()) if visit.settings.clock == "real" else None
+    outside = _Outside(now, (yield Entropy(12)) if visit.settings.ids == "random" else b"")
 
     def log(status: int, text: bytes | None, error: str | None = None, *, hit: bool = False) -> None:
         if _is_logged(chosen, body) and not visit.read_only and visit.entry.body is not None:
@@ -118,7 +109,7 @@ def _answered(
             visit.memory.log(fingerprint(visit.token)).add(call)
 
     try:
-        made = _judged(visit, chosen, body, outside)
+        made = yield from _judged(visit, chosen, body, outside)
     except ApiError as error:
         log(error.status, None, error.message)
         raise
@@ -140,7 +131,9 @@ def _is_logged(chosen: HeaderOptions, body: Any) -> bool:
     return chosen.log if chosen.log is not None else isinstance(body, dict) and body.get("store") is True
 
 
-def _judged(visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside) -> _Answered:
+def _judged(
+    visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside
+) -> Generator[Effect, Any, _Answered]:
     """The completion that a body asks for, its choices judged and sorted. Raises ApiError."""
     body = visit.accept("ChatCompletionRequest", body)
     body, criteria, asked = _understood(visit, chosen, body)
@@ -148,7 +141,7 @@ def _judged(visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside) -
         visit.entry.criteria = tuple(each.text for each in criteria.values())
         for each in criteria.values():
             visit.meet(each)
-    script = _scripted(visit, body)
+    script = yield from _scripted(visit, body)
     if script and script.failure:
         visit.entry.rules.append(str(script))
         raise NotFound(words=script.failure)
@@ -157,7 +150,8 @@ def _judged(visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside) -
         visit.entry.rules.append(str(script))
         _note_unoffered(visit, body, script)
     raw = script.raw if script and not hit else None
-    ranking = _ranked(visit, body, criteria, completion) if criteria and raw is None else []
+    judges = criteria if raw is None else {}
+    ranking = (yield from _ranked(visit, body, judges, completion)) if judges else []
     _remind(visit, body, asked)
     delay = max(each.delay for each in criteria.values()) if criteria else 0.0
     source = _source(visit.entry, hit=hit)
@@ -176,13 +170,13 @@ def _source(entry: Entry, *, hit: bool) -> str:
 
 def _ranked(
     visit: Visit, body: Json, criteria: Mapping[str, Criterion], completion: Completion
-) -> list[Ranked]:
+) -> Generator[Effect, Any, list[Ranked]]:
     """The choices of a completion with their judgements, the best first."""
     given: Json = {name: body[name] for name in ("messages", "tools", "tool_choice") if name in body}
     if visit.entry.tolerated:  # the judge, which knows none of it, gives the same scores without
         given = contract().checker("JudgeCriteriaInput").tidy(given, unknown=True)
     messages = [choice.message() for choice in completion.choices]
-    ranking = best_of_n(criteria, given, scene(given, tidy=True), messages, visit.judge)
+    ranking = yield from best_of_n(criteria, given, scene(given, tidy=True), messages, visit.judge)
     visit.entry.scores = _scores(ranking)
     return ranking
 
@@ -212,16 +206,28 @@ def _scores(ranking: Sequence[Ranked]) -> list[dict[str, float]]:
     return [{key: result.score for key, result in ranked.results.items()} for ranked in made]
 
 
-def _scripted(visit: Visit, body: Json) -> Script | None:
+def _scripted(visit: Visit, body: Json) -> Generator[Effect, Any, Script | None]:
     """The first script whose conditions the request meets, or the one that a magic model stands for."""
     settings = visit.settings
     script = _first_script(visit, body) if settings.completions else None
     if script:
-        return script
+        return (
+            script if script.function is None else (yield from _by_function(visit, script, script.function))
+        )
     if settings.magic and magic.echoes(body["model"]) and body["model"] not in settings.known_models:
         text = visit.subject(body).last_user or ""
         return Script(choices=(ScriptedChoice(text=text),), place=_ECHO)
     return None
+
+
+def _by_function(visit: Visit, script: Script, function: Function[Script]) -> Generator[Effect, Any, Script]:
+    """The answer that a test's function gives, as one of its script."""
+    try:
+        answer = yield from visit.ask(function, parse(visit.entry.body or b"{}"))
+    except BaseException:
+        visit.entry.rules.append(str(script))  # it fired all the same
+        raise
+    return replace(answer, name=script.name, place=script.place, number=script.number)
 
 
 def _first_script(visit: Visit, body: Json) -> Script | None:

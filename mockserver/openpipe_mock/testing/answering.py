@@ -157,15 +157,17 @@ async def begin_async(client: _Objects, catch: Catch, request: Any, body: bytes)
     if isinstance(found, Reply):
         return found
     journey = Journey(found, body, catch[1].clock, _patience(request.extensions))
-    turns = journey.begin()
+    steps, result = journey.begin(), None
     try:
-        for _ in turns:
-            await checkpoint()
+        while True:
+            step = steps.send(result)
+            result = await (checkpoint() if step is None else step)
+    except StopIteration:
+        return journey
     except (ConnectionBroken, TooSlow) as problem:
         raise client.error(request, HUNG_UP, problem) from None
     finally:
-        turns.close()
-    return journey
+        steps.close()
 
 
 def _patience(extensions: Mapping[str, Any]) -> float | None:

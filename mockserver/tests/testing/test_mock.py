@@ -206,6 +206,7 @@ def test_every_key_of_the_config_file_has_its_word_here() -> None:
     assert set(parts["script"]["properties"]) == set(get_type_hints(Mock.completion)) - {
         "return",
         "further",
+        "answer",
     } | set(get_type_hints(ScriptOptions))
 
 
