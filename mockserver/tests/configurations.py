@@ -138,6 +138,7 @@ happenings: Strategy = st.one_of(
     some({"status": st.integers(400, 599)}, body=anything, retry_after=durations),
     some({"status": st.integers(400, 599)}, body=texts, content_type=st.just("text/html")),
     some({"disconnect": true}, after_events=st.integers(0, 9)),
+    some({"timeout": true}, after_events=st.integers(0, 9)),
     some({"disconnect": true}, after_bytes=st.integers(0, 9)),
     some({"error_event": true | texts}, after_events=st.integers(0, 9)),
     joined(one_of(malformed=true, raw=anything), some({}, content_type=st.just("text/html; charset=x"))),

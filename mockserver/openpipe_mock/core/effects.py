@@ -60,7 +60,7 @@ class ReadBody:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Effect: the adapter lets `seconds` pass."""
+    """Effect: the adapter lets `seconds` pass, with infinity all that the client gives."""
 
     seconds: float
 

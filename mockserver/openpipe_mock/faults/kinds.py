@@ -335,6 +335,38 @@ class AddedHeaders(FaultKind):
 
 
 @dataclass(frozen=True, slots=True)
+class Timeout(FaultKind):
+    """Sends nothing until the client's own time-out: no answer at all, or no further event of a stream."""
+
+    key, words = "timeout", "time-out"
+
+    after_events: int | None = None
+
+    @property
+    def needs_stream(self) -> bool:
+        return self.after_events is not None
+
+    @classmethod
+    def read(cls, value: Json) -> Self:
+        return cls(**whole(value, after_events="after_events"))
+
+    def around(self, exchange: Effects, context: Context) -> Effects:
+        if self.after_events is None:
+            return _for_ever(Reply(0, b"", ()))
+        # No `super()`: in a dataclass with slots it fails before Python 3.14.
+        return FaultKind.around(self, exchange, context)
+
+    def stream(self, begun: Begin, rest: Effects, context: Context) -> Effects:
+        yield from streams.pass_events(rest, self.after_events or 0)
+        return (yield from _for_ever(streams.stream_reply(begun)))
+
+
+def _for_ever(reply: Reply) -> Effects:
+    yield Wait(math.inf)
+    return reply
+
+
+@dataclass(frozen=True, slots=True)
 class Disconnect(FaultKind):
     """Breaks the connection: at once, after events or after bytes, and at the answer's end at the latest."""
 
@@ -418,6 +450,7 @@ FAULT_KINDS: tuple[type[FaultKind], ...] = (
     Empty,
     ContentType,
     AddedHeaders,
+    Timeout,
     Disconnect,
     Drip,
 )

@@ -132,6 +132,7 @@ class FaultOptions(TypedDict, total=False):
     headers: Mapping[str, str | float] | None
     delay_ms: float | None
     drip: Mapping[str, float] | None
+    timeout: bool | None
     disconnect: bool | None
     after_events: int | None
     after_bytes: int | None

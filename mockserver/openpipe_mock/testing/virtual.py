@@ -57,6 +57,17 @@ class OutOfTime(TooSlow):
     """The client's timeout for the whole answer passed."""
 
 
+class NoTimeout(RuntimeError):
+    """A client without a time-out meets a fault that waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the fault `timeout` waits for the client's time-out, and this client has none; set one, as in "
+            "OpenAI(timeout=5). What stands around the call, such as asyncio.wait_for, runs in real time and "
+            "feels no delay of this mock; openpipe_server has a mock on a socket, in real time."
+        )
+
+
 @dataclass(slots=True)
 class VirtualClock:
     """Virtual time in seconds, from 0. Only the mock's delays and `advance` move it."""
@@ -161,10 +172,16 @@ class Journey:
             self.broken = True
 
     def wait(self, seconds: float) -> None:
-        """Let virtual time pass. Raises TooSlow or OutOfTime where a timeout of the client's comes first."""
+        """Let virtual time pass. Raises TooSlow or OutOfTime where a timeout of the client's comes first.
+
+        Raises NoTimeout where it would pass for ever.
+        """
         gap = inf if self.patience is None else self.patience - self.waited
         rest = inf if self.budget is None else self.budget - self.spent
         passing = max(0.0, min(seconds, gap, rest))
+        if passing == inf:
+            self.close()
+            raise NoTimeout
         self.clock.advance(passing)
         self.waited += passing
         self.spent += passing

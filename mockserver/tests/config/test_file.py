@@ -493,8 +493,8 @@ WAYS = (
     '"score", "rules", "uniform", "length", "by_output", "sequence", "near", "pass_rate", "error" and "raw"'
 )
 EFFECTS = (
-    '"status", "disconnect", "malformed", "truncated", "empty", "error_event", "endless", "raw", '
-    '"content_type", "headers", "delay_ms" and "drip"'
+    '"status", "timeout", "disconnect", "malformed", "truncated", "empty", "error_event", "endless", "raw", '
+    '"content_type", "headers" and 2 more'
 )
 SCENE = (
     "a judge sees input and output only, so these are all that may stand here; conditions on messages and "
@@ -800,8 +800,8 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             '6:40: /faults/4/code: "code" means nothing beside "body"; remove one of them.',
             '7:41: /faults/5/after_bytes: "after_bytes" means nothing beside "after_events"; remove one of '
             "them.",
-            '8:23: /faults/6/after_events: "after_events" means something beside "disconnect" or '
-            '"error_event" only; remove it.',
+            '8:23: /faults/6/after_events: "after_events" means something beside "disconnect", '
+            '"error_event" or "timeout" only; remove it.',
             '8:40: /faults/6/retry_after: "retry_after" means something beside "status" only; remove it.',
             "9:6: /faults/7/content_type: expected a text of printable ASCII characters, got the string "
             '"a\\nb".',
