@@ -8,6 +8,7 @@ import orjson
 from openpipe_mock.answers.events import DONE, event
 from openpipe_mock.answers.functions import Function
 from openpipe_mock.answers.headers import read_headers
+from openpipe_mock.answers.pace import Duration, durations, read_tempo
 from openpipe_mock.answers.templates import Template, read_template
 from openpipe_mock.answers.turns import Turn
 from openpipe_mock.core.canonical import spelled
@@ -67,6 +68,7 @@ class Script:
     `choices`: taken in turn, and from the first again where the request asks for more. `raw`: the JSON text
     of a whole answer in their place. `name`: the user's name for it. `place`: its JSON pointer in the file.
     `stream`: the pieces of a stream as they are sent, None for those of the choices. `headers`: further ones.
+    `delay`: seconds before the answer. `pace`: fields of a pace, for what the script says of its stream's.
 
     `sequence`: answers given one after the other; `then` as of criteria. `turns`: answers by the number of
     the assistant's messages since the last user text. `call`, `every`, `first`: as of faults. `counter`: the
@@ -82,6 +84,8 @@ class Script:
     envelope: Envelope = AS_MADE
     stream: tuple[bytes, ...] | None = None
     headers: HeaderList = ()
+    delay: Duration = 0.0
+    pace: Mapping[str, Json] = field(default_factory=dict)
     sequence: "tuple[Script, ...]" = ()
     then: Then = "repeat"
     turns: "tuple[Script, ...]" = ()
@@ -232,6 +236,8 @@ def read_answer(value: Json, at: At) -> Script:
         ),
         stream=_pieces(value["stream"]) if "stream" in value else None,
         headers=read_headers(value, at),
+        **durations(value, at, delay_ms="delay"),
+        pace=read_tempo(value.get("pace", {}), at.at("pace")),
     )
 
 

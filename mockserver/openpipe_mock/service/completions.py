@@ -1,7 +1,7 @@
 """Answer `POST /chat/completions`: options, cache, engine, best of n, log and stream, in this order."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -13,15 +13,17 @@ from openpipe_mock.answers.chat import Ask, Completion, complete, understand
 from openpipe_mock.answers.functions import Function
 from openpipe_mock.answers.judge import Criterion, is_tidy, scene
 from openpipe_mock.answers.options import BAD_TAGS, TAGS, HeaderOptions, read_options
-from openpipe_mock.answers.pace import Pace
+from openpipe_mock.answers.pace import Draw, Pace, seconds_of
 from openpipe_mock.answers.ranking import Ranked
 from openpipe_mock.answers.scripts import AS_MADE, Script, ScriptedChoice, reason_against
 from openpipe_mock.answers.templates import fill_from
 from openpipe_mock.answers.tools import turn_of
 from openpipe_mock.answers.turns import Turn
+from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Begin, Effect, Effects, Entropy, HeaderList, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
 from openpipe_mock.core.secrets import may_hold
+from openpipe_mock.core.seeded import unit
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import did_you_mean, quoted, quoted_names
 from openpipe_mock.faults.streams import STREAM_HEADERS, joined_headers, raw_stream, with_headers
@@ -65,9 +67,9 @@ def check_request(visit: Visit, body: Any) -> None:
 class _Answered:
     """A completion with what the request asked for, before it goes on the wire.
 
-    `raw`: a whole answer from the settings, sent in its place. `delay`: seconds that its judges take.
-    `source`: where it comes from, as the log's line says it: a cache, a script; "" for nothing special.
-    `pieces`: a whole stream from the settings. `headers`: those that a script adds.
+    `raw`: a whole answer from the settings, sent in its place. `delay`: seconds before it. `source`: where it
+    comes from, as the log's line says it: a cache, a script; "" for nothing special. `pieces`: a whole stream
+    from the settings. `headers`: those that a script adds. `pace`: what it says of its stream's pace.
     """
 
     asked: Ask
@@ -79,6 +81,7 @@ class _Answered:
     source: str = ""
     pieces: tuple[bytes, ...] | None = None
     headers: HeaderList = ()
+    pace: Mapping[str, Any] = field(default_factory=dict)
 
     def subject(self) -> str:
         """The text on it in the request's line in the log."""
@@ -120,7 +123,7 @@ def _answered(
         counted = made.asked.include_usage or not made.asked.stream
         text = orjson.dumps(wire.whole_answer(made.completion, made.ranking, counted=counted))
         log(200, text, hit=made.cache_hit)
-        reply = _send(made, text, visit.settings.pace)
+        reply = _send(made, text, visit.settings)
     if made.headers:
         reply = _with_headers(reply, made.headers)
     return after(made.delay, reply) if made.delay else reply
@@ -157,7 +160,9 @@ def _judged(
     source = _source(visit.entry, hit=hit)
     if script is None or hit:
         return _Answered(asked, completion, ranking, hit, raw, delay, source)
-    return _Answered(asked, completion, ranking, hit, raw, delay, source, script.stream, script.headers)
+    delay += seconds_of(script.delay, _drawing(visit.settings, asked), "delay")
+    own = script.stream, script.headers, script.pace
+    return _Answered(asked, completion, ranking, hit, raw, delay, source, *own)
 
 
 def _source(entry: Entry, *, hit: bool) -> str:
@@ -322,21 +327,29 @@ def _remind(visit: Visit, body: Json, asked: Ask) -> None:
         visit.note(f"{OFTEN} identical requests got the same answer; `--repeat vary` makes them differ")
 
 
-def _send(answered: _Answered, text: bytes, pace: Pace) -> Reply | Effects:
+def _send(answered: _Answered, text: bytes, settings: Settings) -> Reply | Effects:
     """Put the answer on the wire, whole or as a stream."""
-    return _stream(answered, pace) if answered.asked.stream else Reply(200, text, subject=answered.subject())
+    if not answered.asked.stream:
+        return Reply(200, text, subject=answered.subject())
+    pace = replace(settings.pace, **answered.pace) if answered.pace else settings.pace
+    return _stream(answered, pace, _drawing(settings, answered.asked))
 
 
-def _stream(answered: _Answered, pace: Pace) -> Effects:
+def _drawing(settings: Settings, asked: Ask) -> Draw:
+    """What draws the times of a request by seed and content."""
+    return lambda use: unit(settings.seed, "time", 0, asked.content, use)
+
+
+def _stream(answered: _Answered, pace: Pace, draw: Draw) -> Effects:
     """The answer in pieces."""
     yield Begin(200, STREAM_HEADERS)
     if pace.first_token:
-        yield Wait(pace.first_token)
+        yield Wait(seconds_of(pace.first_token, draw, "first"))
     events = wire.chunk_events(answered.completion, answered.asked.include_usage)
-    for event in events if answered.pieces is None else answered.pieces:
+    for number, event in enumerate(events if answered.pieces is None else answered.pieces):
         yield Piece(event)
         if pace.tokens_per_second:
-            yield Wait(1 / pace.tokens_per_second)
+            yield Wait(pace.gap(draw, str(number)))
     return Reply(200, b"", STREAM_HEADERS, f"{answered.subject()}, streamed")
 
 

@@ -304,7 +304,8 @@ def _wrappers(visit: Visit, fault: Fault | None, streams: bool, body: Any) -> li
     if fault is None and not settings.variant:
         return [journal]
     refusing, count = partial(refused, visit), visit.memory.count
-    context = Context(entry.endpoint, streams, settings.pace, refusing, count, str(fault or ""))
+    draw = partial(Sampler(settings.seed, entry.body or b"").number, fault.share_key if fault else "")
+    context = Context(entry.endpoint, streams, settings.pace, refusing, count, str(fault or ""), draw)
     if fault is None:
         variant = variant_named(settings.variant)
         packing = [compressed] if variant.compresses and accepts_gzip(visit.head.headers) else []

@@ -94,6 +94,10 @@ class Conditions(TypedDict, total=False):
     metadata: Mapping[str, _Test]
 
 
+_Milliseconds = float | Mapping[str, Sequence[float]]
+"""A number, or `{"uniform": [200, 900]}`: drawn by the seed."""
+
+
 class ScriptOptions(TypedDict, total=False):
     """Further members of a scripted answer, as in the config file."""
 
@@ -107,6 +111,8 @@ class ScriptOptions(TypedDict, total=False):
     model: str | None
     stream: str | Sequence[Any] | None
     headers: Mapping[str, str | float] | None
+    delay_ms: _Milliseconds | None
+    pace: Mapping[str, _Milliseconds | None] | None
     call: int | None
     every: int | None
     first: int | None
@@ -130,8 +136,8 @@ class FaultOptions(TypedDict, total=False):
     body: Json
     retry_after: float | str | None
     headers: Mapping[str, str | float] | None
-    delay_ms: float | None
-    drip: Mapping[str, float] | None
+    delay_ms: _Milliseconds | None
+    drip: Mapping[str, _Milliseconds] | None
     timeout: bool | None
     disconnect: bool | None
     after_events: int | None

@@ -42,6 +42,7 @@ from tests.chatting import (
     user,
 )
 from tests.generate import brief, thorough
+from tests.happening import happened
 from tests.inprocess import content_of, holds
 
 Json = Any
@@ -978,6 +979,91 @@ def test_headers_go_with_the_answer(members: Json, stream: bool) -> None:
     service = from_config({**members, "headers": {"X-Should-Retry": False, "retry-after": "soon"}})
     sent = dict(ask(service, asking(stream=stream)).headers)
     assert (sent[b"x-should-retry"], sent[b"retry-after"]) == (b"false", b"soon")
+
+
+# Time.
+
+SLOW = {"uniform": [200, 900]}
+
+
+def waits(body: Json, **config: Json) -> list[float]:
+    return happened(Service(settings(config)), body, CHAT).waits
+
+
+def test_an_answer_waits_as_its_script_says() -> None:
+    assert waits(asking(), completions=[{"text": "a", "delay_ms": 250}]) == [0.25]
+    assert waits(asking(), completions=[{"sequence": [{"raw": 1, "delay_ms": 250}]}]) == [0.25]
+    assert waits(asking(stream=True), completions=[{"stream": "a", "delay_ms": 250}]) == [0.25]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"completions": [{"text": "a", "delay_ms": SLOW}]},
+        {"completions": [{"text": "a", "pace": {"first_token_ms": SLOW}}]},
+        {"stream": {"first_token_ms": SLOW}},
+        {"faults": [{"delay_ms": SLOW}]},
+        {"faults": [{"drip": {"bytes": 80, "every_ms": SLOW}}]},
+    ],
+    ids=str,
+)
+def test_times_are_drawn_by_seed_and_content(config: Json) -> None:
+    def found(text: str, seed: int = 0) -> list[float]:
+        return waits(asking(text, stream=True), **config, seed=seed)
+
+    drawn = [found(str(number)) for number in range(20)]
+    assert [found(str(number)) for number in range(20)] == drawn
+    assert [found(str(number), seed=1) for number in range(20)] != drawn
+    several = {seconds for each in drawn for seconds in each}
+    assert len(several) >= 20
+    assert all(0.2 <= seconds < 0.9 for seconds in several)
+    assert min(several) < 0.35
+    assert max(several) > 0.75
+
+
+def test_a_script_has_a_pace_of_its_own() -> None:
+    section = {"first_token_ms": 1000, "tokens_per_second": 1}
+    fast = {"text": "a", "pace": {"tokens_per_second": 4}}
+    assert set(waits(asking(stream=True), completions=[fast], stream=section)) == {1.0, 0.25}
+    assert waits(asking(), completions=[fast], stream=section) == []
+    pieces = {"stream": ["a", "b"], "pace": {"first_token_ms": 0, "tokens_per_second": 2}}
+    assert waits(asking(stream=True), completions=[pieces], stream=section) == [0.5, 0.5]
+    null = {"text": "a", "pace": {"tokens_per_second": None}}
+    assert waits(asking(stream=True), completions=[null], stream=section) == [1.0]
+
+
+def test_a_delay_adds_to_that_of_a_magic_model_and_of_a_judge() -> None:
+    faults = [{"delay_ms": {"uniform": [100, 100]}}]
+    assert waits(asking(model="mock-delay-250"), faults=faults) == [0.35]
+    scripts = [{"text": "a", "delay_ms": 250}]
+    service = Service(settings({"completions": scripts, "unknown_criteria": "judge"}))
+    found = happened(service, asking(), CHAT, {"op-criteria": '["mock-delay-500"]'})
+    assert found.waits == [0.75]
+
+
+def test_an_endless_stream_varies_too() -> None:
+    section = {"tokens_per_second": 10, "jitter": 0.2, "endless_events": 30}
+    found = waits(asking(stream=True), faults=[{"endless": True}], stream=section)
+    assert len(set(found)) > 25
+    assert all(0.08 <= seconds <= 0.12 for seconds in found)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (
+            {"faults": [{"delay_ms": {"uniform": [900, 200]}}]},
+            "/faults/0/delay_ms/uniform: the shortest",
+        ),
+        ({"faults": [{"drip": {"every_ms": {"uniform": [2, 1]}}}]}, "/faults/0/drip/every_ms/uniform"),
+        ({"completions": [{"text": "", "delay_ms": {"uniform": [2, 1]}}]}, "/completions/0/delay_ms/uniform"),
+        ({"stream": {"first_token_ms": {"uniform": [2, 1]}}}, "/stream/first_token_ms/uniform"),
+        ({"completions": [{"raw": 1, "pace": {}}]}, '"pace" means nothing beside "raw"'),
+    ],
+)
+def test_times_that_are_wrong_are_told(config: Json, told: str) -> None:
+    with pytest.raises(Mistakes, match=told):
+        settings(config)
 
 
 def test_headers_of_the_server_are_mistakes() -> None:

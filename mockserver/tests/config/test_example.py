@@ -614,6 +614,17 @@ def test_tokens_take_their_time() -> None:
     assert found.sent == stream().sent
 
 
+@proves("/stream/jitter")
+def test_the_time_between_tokens_varies() -> None:
+    changes = ("tokens_per_second: null", "tokens_per_second: 20"), ("jitter: 0}", "jitter: 0.5}")
+    found = stream(*changes)
+    assert found.sent == stream().sent
+    assert len(set(found.waits)) > len(found.waits) // 2
+    assert all(0.025 <= wait <= 0.075 for wait in found.waits)
+    assert found.waits == stream(*changes).waits
+    assert found.waits != stream(*changes, ("seed: 42", "seed: 43")).waits
+
+
 @proves("/limits/requests_per_minute")
 def test_a_key_has_a_limit_of_requests_a_minute() -> None:
     unlimited, limited = mock(), mock(("requests_per_minute: null", "requests_per_minute: 2"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.answers.pace import Pace
+from openpipe_mock.answers.pace import Pace, seconds_of
 from openpipe_mock.answers.scorers import (
     DRAWN,
     ByOutput,
@@ -94,8 +94,9 @@ SETTINGS: dict[str, Callable[[Settings], object]] = {
     "unscripted": lambda settings: settings.unscripted,
     "models": lambda settings: {"known": [*settings.known_models]},
     "stream": lambda settings: {
-        "first_token_ms": settings.pace.first_token * 1000,
+        "first_token_ms": seconds_of(settings.pace.first_token, lambda use: 0.0, "") * 1000,
         "tokens_per_second": settings.pace.tokens_per_second,
+        "jitter": settings.pace.jitter,
     },
     "limits": lambda settings: {
         "requests_per_minute": settings.limits.requests_per_minute,
@@ -120,7 +121,7 @@ OTHERS: dict[str, Json] = {
     "unknown_criteria": "judge",
     "unscripted": "refuse",
     "models": {"known": ["*"]},
-    "stream": {"first_token_ms": 250, "tokens_per_second": 12.5},
+    "stream": {"first_token_ms": 250, "tokens_per_second": 12.5, "jitter": 0.25},
     "limits": {"requests_per_minute": 60, "concurrent": 2},
     "cassette": {
         "headers": ["op-tags"],
