@@ -120,9 +120,10 @@ def test_the_default_timeout_of_openai_is_met_too(openpipe_mock):
 
 def test_a_stream_that_stops(openpipe_mock):
     openpipe_mock.fault(timeout=True, after_events=2)
-    chunks = []
+    stream = EARLY.with_options(timeout=5).chat.completions.create(**COUNT, stream=True)
+    assert [next(stream).object for _ in range(2)] == ["chat.completion.chunk"] * 2
     with pytest.raises(openai.APITimeoutError):
-        chunks.extend(EARLY.with_options(timeout=5).chat.completions.create(**COUNT, stream=True))
+        next(stream)
     assert openpipe_mock.clock.now == 5
 
 

@@ -181,11 +181,10 @@ def test_the_timeouts_of_the_official_client(openpipe_mock):
     assert openpipe_mock.clock.now == 240
     openpipe_mock.reset()
     openpipe_mock.fault(timeout=True, after_events=2)
-    chunks = []
+    stream = openai.OpenAI(timeout=5).chat.completions.create(**COUNT, stream=True)
+    assert [next(stream).object for _ in range(2)] == ["chat.completion.chunk"] * 2
     with pytest.raises(httpx.ReadTimeout):
-        for chunk in openai.OpenAI(timeout=5).chat.completions.create(**COUNT, stream=True):
-            chunks.append(chunk)
-    assert len(chunks) == 2
+        next(stream)
 
 
 def test_functions_answer_and_judge(openpipe_mock):
