@@ -72,8 +72,9 @@ class Script:
 
     `sequence`: answers given one after the other; `then` as of criteria. `turns`: answers by the number of
     the assistant's messages since the last user text. `call`, `every`, `first`: as of faults. `counter`: the
-    name of its count. `number`: that of the request that it answers, in this count. `failure`: the message of
-    an error in place of an answer. `function`: a test's, which takes the request's body and gives the answer.
+    name of its count. `number`: that of the request that it answers, in this count. `tells_number`: whether
+    an answer may say it. `failure`: the message of an error in place of an answer. `function`: a test's,
+    which takes the request's body and gives the answer.
     """
 
     when: When = ALWAYS
@@ -94,6 +95,7 @@ class Script:
     first: int | None = None
     counter: str = ""
     number: int = 0
+    tells_number: bool = False
     function: "Function[Script] | None" = None
     failure: str = ""
 
@@ -119,14 +121,7 @@ class Script:
     @property
     def counts(self) -> bool:
         """Whether the number of a request that meets `when` matters to it."""
-        return self.is_ordered or self.tells_number or self.function is not None
-
-    @property
-    def tells_number(self) -> bool:
-        """Whether an answer of it says the number of the request."""
-        own = (choice.template for choice in self.choices)
-        inner = any(answer.tells_number for answer in (*self.sequence, *self.turns))
-        return inner or any(template is not None and template.counts for template in own)
+        return self.tells_number or self.is_ordered
 
     @property
     def streams_alone(self) -> bool:
@@ -196,21 +191,24 @@ def read_script(value: Json, at: At) -> Script:
     """Build a script from a value whose shape is right; note in `at` what else is wrong with it."""
     _check_script(value.get("when", {}), at.at("when"))
     check_turns(value, at, "script")
+    sequence, turns = _read_answers(value, "sequence", at), _read_answers(value, "turns", at)
+    own = read_answer(value, at)
     script = replace(
-        read_answer(value, at),
+        own,
         when=part_when(value, at),
         **whole(value, call="call", every="every", first="first"),
         **present_keys(value, name="name", then="then"),
-        sequence=_read_answers(value, "sequence", at),
-        turns=_read_answers(value, "turns", at),
+        sequence=sequence,
+        turns=turns,
+        tells_number=any(each.tells_number for each in (own, *sequence, *turns)),
     )
     return replace(script, counter=at.counter(value)) if script.counts or script.sequence else script
 
 
 def answering_by(script: Script, function: Function[Script]) -> Script:
     """A script with a test's function in place of its answer."""
-    counter = At(script.place).counter(str(function))
-    return replace(script, choices=(), function=function, counter=script.counter or counter)
+    counter = script.counter or At(script.place).counter(str(function))
+    return replace(script, choices=(), function=function, tells_number=True, counter=counter)
 
 
 def _read_answers(value: Json, key: str, at: At) -> tuple[Script, ...]:
@@ -231,6 +229,7 @@ def read_answer(value: Json, at: At) -> Script:
         choices=choices,
         raw=orjson.dumps(value["raw"]) if "raw" in value else None,
         place=at.place,
+        tells_number=any(choice.template is not None and choice.template.counts for choice in choices),
         envelope=Envelope(
             **present_keys(value, id="id", model="model", usage="usage"), **whole(value, created="created")
         ),

@@ -94,16 +94,22 @@ class _Answered:
 class _Outside:
     """The time in seconds since 1970 and random bytes for an id, where the settings ask for them."""
 
-    now: float | None
-    chance: bytes
+    now: float | None = None
+    chance: bytes = b""
+
+
+_NOTHING = _Outside()
 
 
 def _answered(
     visit: Visit, chosen: HeaderOptions, tags: Mapping[str, str], body: Any
 ) -> Generator[Effect, Any, Reply | Effects]:
     """The answer, an exchange where it is streamed or takes its time; its call goes into the log."""
-    now = (yield Now()) if visit.settings.clock == "real" else None
-    outside = _Outside(now, (yield Entropy(12)) if visit.settings.ids == "random" else b"")
+    outside = _NOTHING
+    if visit.settings.clock == "real":
+        outside = replace(outside, now=(yield Now()))
+    if visit.settings.ids == "random":
+        outside = replace(outside, chance=(yield Entropy(12)))
 
     def log(status: int, text: bytes | None, error: str | None = None, *, hit: bool = False) -> None:
         if _is_logged(chosen, body) and not visit.read_only and visit.entry.body is not None:
@@ -144,7 +150,9 @@ def _judged(
         visit.entry.criteria = tuple(each.text for each in criteria.values())
         for each in criteria.values():
             visit.meet(each)
-    script = yield from _scripted(visit, body)
+    script = _scripted(visit, body)
+    if script and script.function:
+        script = yield from _by_function(visit, script, script.function)
     if script and script.failure:
         visit.entry.rules.append(str(script))
         raise NotFound(words=script.failure)
@@ -181,7 +189,7 @@ def _ranked(
     if visit.entry.tolerated:  # the judge, which knows none of it, gives the same scores without
         given = contract().checker("JudgeCriteriaInput").tidy(given, unknown=True)
     messages = [choice.message() for choice in completion.choices]
-    ranking = yield from best_of_n(criteria, given, scene(given, tidy=True), messages, visit.judge)
+    ranking = yield from best_of_n(criteria, given, scene(given, tidy=True), messages, visit.judging)
     visit.entry.scores = _scores(ranking)
     return ranking
 
@@ -211,14 +219,12 @@ def _scores(ranking: Sequence[Ranked]) -> list[dict[str, float]]:
     return [{key: result.score for key, result in ranked.results.items()} for ranked in made]
 
 
-def _scripted(visit: Visit, body: Json) -> Generator[Effect, Any, Script | None]:
+def _scripted(visit: Visit, body: Json) -> Script | None:
     """The first script whose conditions the request meets, or the one that a magic model stands for."""
     settings = visit.settings
     script = _first_script(visit, body) if settings.completions else None
     if script:
-        return (
-            script if script.function is None else (yield from _by_function(visit, script, script.function))
-        )
+        return script
     if settings.magic and magic.echoes(body["model"]) and body["model"] not in settings.known_models:
         text = visit.subject(body).last_user or ""
         return Script(choices=(ScriptedChoice(text=text),), place=_ECHO)
@@ -250,7 +256,8 @@ def _first_script(visit: Visit, body: Json) -> Script | None:
         if answer is None:
             visit.entry.passed = (*visit.entry.passed, (script.place, why or _NO_MORE_TURNS))
             continue
-        found = replace(answer, name=script.name, number=number)
+        same = answer is script and not number
+        found = answer if same else replace(answer, name=script.name, number=number)
         if not visit.settings.counts_completions:
             return found
     return found
@@ -308,7 +315,8 @@ def _completed(
     repeat = session.count(asked.identity) - 1 if settings.repeat == "vary" else 0
     choices = (script.choices or (ScriptedChoice(text=""),)) if script else ()
     envelope = script.envelope if script else AS_MADE
-    fill = fill_from(visit.subject(body), script.number) if script else str
+    fills = script is not None and any(choice.template for choice in script.choices)
+    fill = fill_from(visit.subject(body), script.number) if script and fills else str
     made = complete(asked, settings.seed, repeat, choices, envelope, fill)
     if settings.ids == "random" and envelope.id is None:
         made = replace(made, id=f"chatcmpl-{outside.chance.hex()}")

@@ -24,14 +24,14 @@ def answer_judge(visit: Visit, body: Any) -> Reply | Effects:
     given, output = request.get("input", {}), request["output"]
     tidy = visit.entry.body is not None and judge.is_tidy(visit.entry.body)
     digest = judge.content(judge.scene(given, tidy=tidy), output, tidy=tidy)
+    visit.entry.criteria = (asked.text,)
     return at_once(_judged(visit, asked, JudgedContent(given, output, digest)))
 
 
 def _judged(
     visit: Visit, asked: judge.Criterion, content: JudgedContent
 ) -> Generator[Effect, Any, Reply | Effects]:
-    found = yield from visit.judge(asked, content)
-    visit.entry.criteria = (asked.text,)
+    found = yield from visit.judging(asked, content)
     visit.entry.scores = [{asked.name: found.score}]
     if found.error:
         raise CriterionFailed(*found.error, seconds=_retry_after(visit, asked, found.error[0]))

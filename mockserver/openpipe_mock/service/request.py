@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from openpipe_mock.answers import magic
 from openpipe_mock.answers.functions import Function, Made
 from openpipe_mock.answers.judge import Criterion, function_of, is_tidy, judge
-from openpipe_mock.answers.scorers import JudgedContent, Judgement
+from openpipe_mock.answers.scorers import Form, JudgedContent, Judgement
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Effect, Effects, Head, HeaderList, Headers, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest
@@ -111,16 +111,24 @@ class Visit:
             self.note(f"{function} raised {type(error).__name__}")
             raise
 
-    def judge(self, asked: Criterion, content: JudgedContent) -> Generator[Effect, Any, Judgement]:
-        """The judgement of a content, or the one that a magic header asks for."""
+    def judging(self, asked: Criterion, content: JudgedContent) -> Generator[Effect, Any, Judgement]:
+        """The judgement of a content, by the criterion's function where it has one."""
+        function = function_of(asked, self.settings.known)
+        if function is None:
+            return self.judge(asked, content)
+        returned = yield from self.ask(function, deepcopy(content.given), deepcopy(content.made))
+        return self.judge(asked, content, returned)
+
+    def judge(self, asked: Criterion, content: JudgedContent, returned: Form | None = None) -> Judgement:
+        """The judgement of a content, or the one that a magic header asks for.
+
+        `returned`: by the criterion's function.
+        """
         magical = self.settings.magic and b"x-mock-score" in self.head.headers
         score = magic.header_score(self.head.headers) if magical else None
         if score is not None:
             return Judgement(score, f"The header x-mock-score says {score}; no model read it.")
-        known, returned = self.settings.known, None
-        if function := function_of(asked, known):
-            returned = yield from self.ask(function, deepcopy(content.given), deepcopy(content.made))
-        found = judge(asked, content, known, self.settings.seed, self.memory.count, returned)
+        found = judge(asked, content, self.settings.known, self.settings.seed, self.memory.count, returned)
         if found.rule:
             self.entry.rules.append(found.rule)
         return found

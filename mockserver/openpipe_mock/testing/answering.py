@@ -19,7 +19,10 @@ from openpipe_mock.testing.virtual import ConnectionBroken, Journey, TooSlow, Vi
 HUNG_UP = "Server disconnected without sending a response."
 CUT_OFF = "peer closed connection without sending complete message body"
 _STATUSES = frozenset(HTTPStatus)
-TOO_SLOW = "The read operation timed out (in the mock's virtual time)"
+TOO_SLOW = (
+    "The read operation timed out (in the mock's virtual time; a time-out around the call, such as "
+    "asyncio.wait_for, is felt with openpipe_server alone)"
+)
 
 
 class _Answering(Protocol):

@@ -3,6 +3,8 @@
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -18,6 +20,7 @@ from openpipe_mock.testing.interception import patched
 from openpipe_mock.testing.live import LiveServer, serving
 from openpipe_mock.testing.mock import Mock, MockError
 from openpipe_mock.testing.respx_router import respx_router
+from tests.live import PATIENCE
 
 Json = Any
 
@@ -182,6 +185,29 @@ def test_a_function_may_ask_the_mock_itself(mock: Mock) -> None:
     assert [text_of(CLIENTS[name]()) for name in ("httpx", "httpx async", "requests")] == ["0.5"] * 3
 
 
+def test_a_function_may_wait_for_a_thread_that_asks_the_mock(mock: Mock) -> None:
+    def waiting(request: Json) -> str:
+        if "inner" in request["messages"][0]["content"]:
+            return "from the thread"
+        ask = functools.partial(chat, messages=[{"role": "user", "content": "inner"}])
+        with ThreadPoolExecutor(1) as thread:
+            return str(text_of(thread.submit(copy_context().run, ask).result(PATIENCE)))
+
+    mock.completion(answer=waiting)
+    assert text_of(chat()) == "from the thread"
+
+
+@pytest.mark.parametrize("function", [shouting, late])
+@pytest.mark.parametrize("variant", [None, "slow-start", "chunked"])
+def test_a_function_answers_under_faults_and_variants(variant: str | None, function: Any) -> None:
+    with patched(variant=variant, clock="real", ids="random") as mock:
+        mock.completion(answer=function)
+        plain = text_of(chat())
+        mock.fault(drip={"bytes": 50}, headers={"x-test": "a"})
+        assert text_of(chat()) == plain
+        assert plain in ("COUNT", "late openai:gpt-4o-mini")
+
+
 def test_an_async_function_is_felt_by_a_timeout_of_asyncio(mock: Mock) -> None:
     async def forever(request: Json) -> None:
         await asyncio.Event().wait()
@@ -301,6 +327,8 @@ def test_a_judging_function_may_raise(mock: Mock) -> None:
         judge()
     with pytest.raises(Own):
         chat('["helpful"]')
+    mock.assert_all_used()
+    assert [call.status for call in mock.calls] == [0, 0]
 
 
 def unfinished(request: Json) -> Json:
