@@ -17,6 +17,8 @@ FIELDS: Mapping[str, Callable[[Subject], str]] = {
     "tool_result": lambda subject: text_of(subject.last_result or {}),
 }
 """Name of a field → a function that reads its text, "" where the request has none."""
+_MOST_FIELDS = 1000
+"""Fields of a template. More would keep other requests waiting, as each of up to 128 choices fills them."""
 _PIECES = re.compile(r"(?P<text>[^{}]+|\{\{|\}\})|\{(?P<field>[^{}]*)\}|(?P<brace>[{}])")
 
 Fill = Callable[[str], str]
@@ -79,6 +81,9 @@ def read_template(written: str, at: At) -> Template:
             _check_field(field, at)
             pieces.append((before, field))
             before = ""
+    if len(pieces) > _MOST_FIELDS:
+        told = f"expected at most {_MOST_FIELDS:,} fields, got {len(pieces):,}."
+        at.wrong("template", told)
     return Template(written, (*pieces, (before, "")))
 
 

@@ -913,6 +913,7 @@ def test_a_template_tells_the_number_of_the_request() -> None:
         ("a } b", r'a "}" stands alone; write }} for the character'),
         ("{last_user", r'a "{" stands alone; write {{ for the character'),
         ("{a{model}", r'a "{" stands alone'),
+        ("{model}" * 1001, "expected at most 1,000 fields, got 1,001"),
     ],
 )
 def test_what_a_template_can_not_say_is_told_when_it_is_read(template: str, told: str) -> None:
@@ -933,10 +934,10 @@ def test_long_values_do_not_multiply() -> None:
         made.append(field)
         return "x" * 1000
 
-    template = read_template("{last_user}" * 5000, At(""))
+    template = read_template("{last_user}" * 1000, At(""))
     assert template.filled(fill, 2500) == "x" * 2500
     assert len(made) == 3
-    service = from_config({"template": "{last_user}" * 5000})
+    service = from_config({"template": "{last_user}" * 1000})
     [choice] = choices(service, asking("one two " * 10_000, n=1, max_tokens=5))
     assert (choice["message"]["content"], choice["finish_reason"]) == ("one two one two one", "length")
 
