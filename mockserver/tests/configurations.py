@@ -19,7 +19,8 @@ ENDPOINTS = ("judge", "chat", "report", "report-anthropic", "update-tags", "upda
 shares: Strategy = st.sampled_from([0, 1, 0.5, 0.25]) | st.floats(0, 1)
 scores: Strategy = st.sampled_from([0, 1, 0.7, -1, 2, 1e300]) | st.floats(-1, 2)
 counts: Strategy = st.integers(1, 9)
-durations: Strategy = st.sampled_from([0, 1, 0.5, 600_000])
+milliseconds: Strategy = st.sampled_from([0, 1, 0.5, 600_000])
+durations: Strategy = milliseconds | st.just({"uniform": [200, 900.5]})
 globs: Strategy = st.sampled_from(["openai:*", "openpipe:my-model", "*", "[", "?"])
 patterns: Strategy = st.sampled_from(["", "(?i)weather", r"\d+$", "^a|b", "[😀]", "x{1,9}"])
 
@@ -104,19 +105,30 @@ calls: Strategy = st.lists(
 reasons: Strategy = st.sampled_from(REASONS)
 likely: Strategy = some({"token": texts, "bytes": st.none(), "logprob": st.floats(-9, 0)})
 likelihoods: Strategy = some({}, content=st.lists(joined(likely, some({"top_logprobs": st.lists(likely)}))))
+templates: Strategy = st.sampled_from(["", "{last_user} {{}}", "{call}: {/messages/0/content}{model}"])
 single_choices: Strategy = st.one_of(
-    one_of(text=st.none() | texts, refusal=texts, tool_calls=calls, reasoning_content=texts),
+    one_of(
+        template=templates, text=st.none() | texts, refusal=texts, tool_calls=calls, reasoning_content=texts
+    ),
     some({"tool_calls": calls}, text=texts, refusal=texts, reasoning_content=texts, logprobs=likelihoods),
 )
 tokens: Strategy = st.integers(0, 10**6)
 usages: Strategy = some({"prompt_tokens": tokens}, completion_tokens=tokens, total_tokens=tokens)
-envelopes: Strategy = some({}, id=texts, model=texts, created=tokens, usage=usages)
+paces: Strategy = some({}, first_token_ms=durations, tokens_per_second=st.just(50), jitter=shares)
+envelopes: Strategy = some(
+    {}, delay_ms=durations, pace=paces, id=texts, model=texts, created=tokens, usage=usages
+)
 choices: Strategy = texts | joined(single_choices, some({}, finish_reason=reasons))
 named: Strategy = some({}, name=texts, when=whens)
 asked: Strategy = some({}, **tests_of_input, model=globs, criterion=tests, endpoint=st.just("chat"))
 scripts: Strategy = joined(
     some({}, name=texts, when=asked),
     st.one_of(
+        some(
+            {"sequence": st.lists(texts | some({"template": templates}), min_size=1, max_size=2)},
+            then=st.sampled_from(["repeat", "last", "fail"]),
+            every=counts,
+        ),
         joined(single_choices, some({}, finish_reason=reasons)),
         joined(some({"choices": st.lists(choices, min_size=1, max_size=3)}), envelopes),
         some({"choices": st.lists(texts, min_size=1, max_size=3)}, finish_reason=reasons),
@@ -126,10 +138,11 @@ scripts: Strategy = joined(
 
 true: Strategy = st.just(True)
 happenings: Strategy = st.one_of(
-    some({"status": st.integers(400, 599)}, message=texts, code=texts, retry_after=durations),
-    some({"status": st.integers(400, 599)}, body=anything, retry_after=durations),
+    some({"status": st.integers(400, 599)}, message=texts, code=texts, retry_after=milliseconds),
+    some({"status": st.integers(400, 599)}, body=anything, retry_after=milliseconds),
     some({"status": st.integers(400, 599)}, body=texts, content_type=st.just("text/html")),
     some({"disconnect": true}, after_events=st.integers(0, 9)),
+    some({"timeout": true}, after_events=st.integers(0, 9)),
     some({"disconnect": true}, after_bytes=st.integers(0, 9)),
     some({"error_event": true | texts}, after_events=st.integers(0, 9)),
     joined(one_of(malformed=true, raw=anything), some({}, content_type=st.just("text/html; charset=x"))),
@@ -168,6 +181,7 @@ configs: Strategy = some(
         {},
         first_token_ms=durations,
         tokens_per_second=st.sampled_from([None, 0.01, 50]),
+        jitter=shares,
         endless_events=counts,
     ),
     limits=limits,

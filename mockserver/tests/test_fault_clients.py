@@ -66,7 +66,7 @@ def scenes() -> Iterator[Json]:
     for mode, table in TABLES.items():
         for number, row in enumerate(table):
             fault = fault_of(row)
-            options = {"timeout": TIMEOUT} if re.search("delay|drip", fault) else {}
+            options = {"timeout": TIMEOUT} if re.search("delay|drip|timeout", fault) else {}
             scene = {"name": f"{mode}-{number}", "mode": mode, "fault": fault, **options}
             yield scene
             if mode != "judge":

@@ -1,6 +1,6 @@
 """Best of n: judges each choice by each criterion of `op-criteria` and sorts the choices, best first."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -8,6 +8,7 @@ import orjson
 from openpipe_mock.answers.judge import Criterion, content, find_criterion
 from openpipe_mock.answers.ranking import Ranked
 from openpipe_mock.answers.scorers import NONE_DECLARED, Declarations, JudgedContent, Judgement
+from openpipe_mock.core.effects import Effect
 from openpipe_mock.core.errors import BadRequest
 from openpipe_mock.core.wording import shown
 
@@ -57,17 +58,19 @@ def best_of_n(
     given: Json,
     scene: bytes,
     messages: Sequence[Json],
-    judge: Callable[[Criterion, JudgedContent], Judgement],
-) -> list[Ranked]:
+    judge: Callable[[Criterion, JudgedContent], Generator[Effect, Any, Judgement]],
+) -> Generator[Effect, Any, list[Ranked]]:
     """Judge the choices of an answer and return them, best first; equal ones stay in the order of `messages`.
 
     `asked`: the criteria by key. `given`: what the judge sees of the request. `scene`: its digest.
-    `messages`: the choices' messages. `judge`: gives the judgement of a content by a criterion; it is called
+    `messages`: the choices' messages. `judge`: gives the judgement of a content by a criterion; it is asked
     choice by choice, and for each choice in the order of `asked`. Each choice's results are sorted by key.
     """
     ranked = []
     for made, message in enumerate(messages):
         seen = JudgedContent(given, message, content(scene, message))
-        results = {key: judge(each, seen) for key, each in asked.items()}
+        results = {}
+        for key, each in asked.items():
+            results[key] = yield from judge(each, seen)
         ranked.append(Ranked(made, dict(sorted(results.items()))))
     return sorted(ranked, key=lambda choice: -choice.combined)

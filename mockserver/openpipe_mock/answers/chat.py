@@ -16,6 +16,7 @@ import orjson
 from openpipe_mock.answers import texts
 from openpipe_mock.answers.prompted import prompted_schema
 from openpipe_mock.answers.scripts import AS_MADE, Envelope, ScriptedCall, ScriptedChoice
+from openpipe_mock.answers.templates import Fill
 from openpipe_mock.answers.texts import LONGEST_WORD, estimate, split, until_stop
 from openpipe_mock.answers.tools import AutoTools, Tool, Wanted, offered, to_call, wanted_tool
 from openpipe_mock.core.canonical import ordered, spelled
@@ -44,6 +45,8 @@ _TEXT = {"type": "text"}
 _YEAR_SECONDS = 31_536_000
 _MOST_ALTERNATIVES = 20
 _MOST_STOPS = 64
+_LONGEST_STOP = 10_000
+"""Characters of a stop text that are looked for behind what a choice may hold."""
 _MOST_TOKENS = 100_000
 _MOST_LOGPROBS = 50_000
 """Bounds that all choices of one answer share; a choice that would exceed its part ends with `length`."""
@@ -241,12 +244,13 @@ def complete(
     repeat: int = 0,
     script: Sequence[ScriptedChoice] = (),
     envelope: Envelope = AS_MADE,
+    fill: Fill = str,
 ) -> Completion:
     """Make the completion of a request. The same request with another `repeat` gets another one.
 
     With a `script` the choices are taken from it in turn, and from its beginning again; of the request then
     only `n`, the stop texts, the token limits and the form of its tools count. `envelope`: what the script
-    says around them.
+    says around them. `fill`: fills the fields of its templates.
     """
     key = _from_seed(seed, asked.content)
     identity = _from_seed(seed, asked.identity + repeat.to_bytes(8))
@@ -254,7 +258,7 @@ def complete(
         id=f"chatcmpl-{identity.hex()[:24]}" if envelope.id is None else envelope.id,
         created=_created(identity) if envelope.created is None else envelope.created,
         model=asked.model if envelope.model is None else envelope.model,
-        choices=tuple(_choices(asked, key, range(repeat * asked.n, (repeat + 1) * asked.n), script)),
+        choices=tuple(_choices(asked, key, range(repeat * asked.n, (repeat + 1) * asked.n), script, fill)),
         prompt_tokens=asked.prompt_tokens,
         alternatives=asked.alternatives,
         scripted_usage=dict(envelope.usage),
@@ -279,12 +283,12 @@ def _begun(seed: int) -> blake2b:
 
 
 def _choices(
-    asked: Ask, key: bytes, numbers: range, script: Sequence[ScriptedChoice] = ()
+    asked: Ask, key: bytes, numbers: range, script: Sequence[ScriptedChoice], fill: Fill
 ) -> Iterator[Choice]:
     """The choices with these numbers; a repeated request gets the numbers after the previous ones."""
     if script:
         for number in numbers:
-            yield _scripted(script[number % len(script)], asked, _call_id(key, number))
+            yield _scripted(script[number % len(script)], asked, _call_id(key, number), fill)
         return
     if asked.tool is not None:
         tool = asked.tool
@@ -295,9 +299,11 @@ def _choices(
         yield Choice(*_cut(said, asked))
 
 
-def _scripted(choice: ScriptedChoice, asked: Ask, call_id: str) -> Choice:
+def _scripted(choice: ScriptedChoice, asked: Ask, call_id: str, fill: Fill) -> Choice:
     """The choice that a script gives, cut to the request's limits; the script's finish reason wins."""
     finish, room = "stop", asked.limit
+    if choice.template is not None:
+        choice = replace(choice, text=choice.template.filled(fill, _longest(asked)))
     said: dict[str, Any] = {}
     for member in ("reasoning", "text", "refusal"):
         text = getattr(choice, member)
@@ -366,15 +372,19 @@ def _prompted(asked: Ask, key: bytes, numbers: range) -> list[str]:
 
 def _cut(said: str, asked: Ask) -> tuple[tuple[str, ...], str]:
     """The tokens of a text up to a stop text or the limit, and the finish reason."""
-    most = (asked.limit + 1) * LONGEST_WORD
-    if len(said) > most:  # the rest would be cut anyway; this keeps long texts cheap
-        said = said[: most + max(map(len, asked.stops), default=0)]
+    said = said[: _longest(asked)]  # the rest would be cut anyway; this keeps long texts cheap
     if asked.stops:
         said = until_stop(said, asked.stops)
     pieces = split(said, asked.limit + 1)
     if len(pieces) > asked.limit:
         return tuple(pieces[: asked.limit]), "length"
     return tuple(pieces), "stop"
+
+
+def _longest(asked: Ask) -> int:
+    """How many characters of a text may come into a choice, with those of a stop text behind them."""
+    stop = max(map(len, asked.stops), default=0)
+    return (asked.limit + 1) * LONGEST_WORD + min(stop, _LONGEST_STOP)
 
 
 def _object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:

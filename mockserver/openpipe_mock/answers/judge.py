@@ -10,11 +10,14 @@ from typing import Any
 import orjson
 
 from openpipe_mock.answers import magic
+from openpipe_mock.answers.functions import Function
 from openpipe_mock.answers.scorers import (
     NONE_DECLARED,
+    ByFunction,
     Case,
     Declarations,
     Declared,
+    Form,
     JudgedContent,
     Judgement,
     origin_of,
@@ -96,13 +99,25 @@ def undeclared_one(name: str, version: int) -> Criterion:
     return Criterion(name, version)
 
 
+def function_of(asked: Criterion, known: Declarations) -> Function[Form] | None:
+    """The test's function by which a criterion judges; None for any other criterion."""
+    declared = known.criteria.get(asked.name)
+    scorer = declared.versions[asked.version].scorer if declared else None
+    return scorer.function if isinstance(scorer, ByFunction) else None
+
+
 def judge(
-    asked: Criterion, seen: JudgedContent, known: Declarations, seed: int, count: Callable[[str], int]
+    asked: Criterion,
+    seen: JudgedContent,
+    known: Declarations,
+    seed: int,
+    count: Callable[[str], int],
+    returned: Form | None = None,
 ) -> Judgement:
     """Judge a content by a criterion.
 
     `count` is called with the name of a count and returns how often it was, from 1, for criteria that take
-    turns.
+    turns. `returned`: by the criterion's `function_of` for this content.
     """
     declared = known.criteria.get(asked.name)
     if declared is None and known.magic:
@@ -110,7 +125,9 @@ def judge(
         declared = found.declared if found else None
     if declared is None:
         return drawn(asked.text, seed, seeded.step(seed, asked.name, asked.version, seen.digest))
-    return declared.versions[asked.version].judge(Case(asked.name, asked.version, seen, seed, count))
+    return declared.versions[asked.version].judge(
+        Case(asked.name, asked.version, seen, seed, count, returned)
+    )
 
 
 @lru_cache(maxsize=8192)

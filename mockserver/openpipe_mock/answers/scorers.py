@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
+from openpipe_mock.answers.functions import Function
 from openpipe_mock.core import seeded
 from openpipe_mock.core.reading import At, Json, present_keys, whole
-from openpipe_mock.core.wording import counted
 from openpipe_mock.matching.conditions import Subject, When, read_when
+from openpipe_mock.matching.order import Then, ended, item_of
 from openpipe_mock.matching.rules import rulebook, rules_that_hold
 
 _DRAWN_DECIMALS = 2
@@ -67,13 +68,17 @@ class JudgedContent:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A judgement to make: of a content by a criterion in a version. `count`: counts a name, from 1."""
+    """A judgement to make: of a content by a criterion in a version. `count`: counts a name, from 1.
+
+    `returned`: the form that the criterion's function returned for it.
+    """
 
     name: str
     version: int
     content: JudgedContent
     seed: int
     count: Callable[[str], int]
+    returned: "Form | None" = None
 
     def __str__(self) -> str:
         return f"{self.name}@v{self.version}"
@@ -394,7 +399,7 @@ class Sequence(Scorer):
 
     key = "sequence"
     forms: tuple[Form, ...]
-    then: Literal["repeat", "last", "fail"] = "repeat"
+    then: Then = "repeat"
     counter: str = ""
 
     @classmethod
@@ -404,11 +409,10 @@ class Sequence(Scorer):
         return cls(forms, **present_keys(value, then="then"), counter=at.counter(value))
 
     def judge(self, form: Form, case: Case) -> Judgement:
-        turn, last = case.count(f"{self.counter}\x1f{case}") - 1, len(self.forms) - 1
-        if self.then == "fail" and turn > last:
-            told = f"The sequence has ended: it has {counted(last + 1, 'score')}, and this is judgement"
-            return form.judge_by(Form(Failing(_ENDED, f"{told} {turn + 1}.")), case)
-        turn = turn % len(self.forms) if self.then == "repeat" else min(turn, last)
+        number, length = case.count(f"{self.counter}\x1f{case}"), len(self.forms)
+        turn = item_of(number, length, self.then)
+        if turn is None:
+            return form.judge_by(Form(Failing(_ENDED, ended(length, "score", number, "judgement"))), case)
         return form.judge_by(self.forms[turn], case)
 
     def inner(self) -> Iterable[Form]:
@@ -457,6 +461,18 @@ class RawJudgement(Scorer):
 
 _MOST_RAW = 1e6
 """How far from 0 a raw score counts in best of n: a sum of larger ones could overflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByFunction(Scorer):
+    """Judges by the form that a test's function returns, which is asked before. No key of a file names it."""
+
+    key = "by"
+    function: Function[Form]
+
+    def judge(self, form: Form, case: Case) -> Judgement:
+        return form.judge_by(case.returned or DRAWN, case)
+
 
 SCORERS: tuple[type[Scorer], ...] = (
     Fixed, Uniform, Near, PassRate, Length, ByOutput, Rules, Sequence, Failing, RawJudgement,

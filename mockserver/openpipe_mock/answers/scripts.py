@@ -1,20 +1,23 @@
 """Scripted completions: answers of the config file to chat requests that meet a condition."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import orjson
 
 from openpipe_mock.answers.events import DONE, event
+from openpipe_mock.answers.functions import Function
 from openpipe_mock.answers.headers import read_headers
+from openpipe_mock.answers.pace import Duration, durations, read_tempo
+from openpipe_mock.answers.templates import Template, read_template
 from openpipe_mock.answers.turns import Turn
 from openpipe_mock.core.canonical import spelled
 from openpipe_mock.core.effects import HeaderList
 from openpipe_mock.core.reading import At, Json, present_keys, whole
 from openpipe_mock.core.wording import listed, quoted
-from openpipe_mock.matching.conditions import ALWAYS, RESULTS, Subject, When, part_when
-from openpipe_mock.matching.order import check_turns
+from openpipe_mock.matching.conditions import ALWAYS, Subject, When, part_when
+from openpipe_mock.matching.order import Then, check_turns, ended, item_of
+from openpipe_mock.openapi.roles import RESULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class ScriptedChoice:
     """One scripted choice.
 
     `calls_first`: a stream sends the calls before the text. `logprobs`: empty, or the one value to send.
-    `filtered`: its `content_filter_results`.
+    `filtered`: its `content_filter_results`. `template`: what its text is made of.
     """
 
     text: str | None = None
@@ -42,6 +45,7 @@ class ScriptedChoice:
     calls_first: bool = True
     logprobs: tuple[Json, ...] = ()
     filtered: Json = None
+    template: Template | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +68,13 @@ class Script:
     `choices`: taken in turn, and from the first again where the request asks for more. `raw`: the JSON text
     of a whole answer in their place. `name`: the user's name for it. `place`: its JSON pointer in the file.
     `stream`: the pieces of a stream as they are sent, None for those of the choices. `headers`: further ones.
+    `delay`: seconds before the answer. `pace`: fields of a pace, for what the script says of its stream's.
 
     `sequence`: answers given one after the other; `then` as of criteria. `turns`: answers by the number of
     the assistant's messages since the last user text. `call`, `every`, `first`: as of faults. `counter`: the
-    name of its count.
+    name of its count. `number`: that of the request that it answers, in this count. `tells_number`: whether
+    an answer may say it. `failure`: the message of an error in place of an answer. `function`: a test's,
+    which takes the request's body and gives the answer.
     """
 
     when: When = ALWAYS
@@ -78,16 +85,26 @@ class Script:
     envelope: Envelope = AS_MADE
     stream: tuple[bytes, ...] | None = None
     headers: HeaderList = ()
+    delay: Duration = 0.0
+    pace: Mapping[str, Json] = field(default_factory=dict)
     sequence: "tuple[Script, ...]" = ()
-    then: Literal["repeat", "last"] = "repeat"
+    then: Then = "repeat"
     turns: "tuple[Script, ...]" = ()
     call: int | None = None
     every: int | None = None
     first: int | None = None
     counter: str = ""
+    number: int = 0
+    tells_number: bool = False
+    function: "Function[Script] | None" = None
+    failure: str = ""
 
     def __str__(self) -> str:
         return f"{self.place} ({self.name})" if self.name else self.place
+
+    def fired(self, rules: Iterable[str]) -> bool:
+        """Whether these rules of a journal's entry name it, or an item of its sequence or turns."""
+        return any(rule == str(self) or rule.startswith(f"{self.place}/") for rule in rules)
 
     @property
     def called(self) -> list[str]:
@@ -100,6 +117,11 @@ class Script:
     def is_ordered(self) -> bool:
         """Whether it counts the requests that meet `when`."""
         return not self.call is self.every is self.first is None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the number of a request that meets `when` matters to it."""
+        return self.tells_number or self.is_ordered
 
     @property
     def streams_alone(self) -> bool:
@@ -116,8 +138,12 @@ class Script:
             return self.turns[number] if number < len(self.turns) else None
         if not self.sequence:
             return self
-        number, last = count(self.counter) - 1, len(self.sequence) - 1
-        return self.sequence[number % (last + 1) if self.then == "repeat" else min(number, last)]
+        # Apart from the count of `first` and its like, which is one of requests, answered or not.
+        number, length = count(f"{self.counter}\x1fsequence"), len(self.sequence)
+        item = item_of(number, length, self.then)
+        if item is None:
+            return Script(place=self.place, failure=ended(length, "answer", number, "request"))
+        return self.sequence[item]
 
     @property
     def always_fires(self) -> bool:
@@ -165,27 +191,32 @@ def read_script(value: Json, at: At) -> Script:
     """Build a script from a value whose shape is right; note in `at` what else is wrong with it."""
     _check_script(value.get("when", {}), at.at("when"))
     check_turns(value, at, "script")
-    return replace(
-        _read_answer(value, at),
+    sequence, turns = _read_answers(value, "sequence", at), _read_answers(value, "turns", at)
+    own = read_answer(value, at)
+    script = replace(
+        own,
         when=part_when(value, at),
         **whole(value, call="call", every="every", first="first"),
         **present_keys(value, name="name", then="then"),
-        sequence=_read_answers(value, "sequence", at),
-        turns=_read_answers(value, "turns", at),
-        counter="" if _COUNTING.isdisjoint(value) else at.counter(value),
+        sequence=sequence,
+        turns=turns,
+        tells_number=any(each.tells_number for each in (own, *sequence, *turns)),
     )
+    return replace(script, counter=at.counter(value)) if script.counts or script.sequence else script
 
 
-_COUNTING = frozenset(("call", "every", "first", "sequence"))
-"""Keys of which each makes a script count."""
+def answering_by(script: Script, function: Function[Script]) -> Script:
+    """A script with a test's function in place of its answer."""
+    counter = script.counter or At(script.place).counter(str(function))
+    return replace(script, choices=(), function=function, tells_number=True, counter=counter)
 
 
 def _read_answers(value: Json, key: str, at: At) -> tuple[Script, ...]:
     each = enumerate(value.get(key, ()))
-    return tuple(_read_answer(answer, at.at(key, index)) for index, answer in each)
+    return tuple(read_answer(answer, at.at(key, index)) for index, answer in each)
 
 
-def _read_answer(value: Json, at: At) -> Script:
+def read_answer(value: Json, at: At) -> Script:
     """Read an answer, which always holds; a bare text is the text of its choices."""
     value = {"text": value} if isinstance(value, str) else value
     choices: tuple[ScriptedChoice, ...] = ()
@@ -198,15 +229,18 @@ def _read_answer(value: Json, at: At) -> Script:
         choices=choices,
         raw=orjson.dumps(value["raw"]) if "raw" in value else None,
         place=at.place,
+        tells_number=any(choice.template is not None and choice.template.counts for choice in choices),
         envelope=Envelope(
             **present_keys(value, id="id", model="model", usage="usage"), **whole(value, created="created")
         ),
         stream=_pieces(value["stream"]) if "stream" in value else None,
         headers=read_headers(value, at),
+        **durations(value, at, delay_ms="delay"),
+        pace=read_tempo(value.get("pace", {}), at.at("pace")),
     )
 
 
-_SAID = frozenset(("text", "refusal", "tool_calls", "reasoning_content"))
+_SAID = frozenset(("text", "template", "refusal", "tool_calls", "reasoning_content"))
 """Keys of which each makes a choice."""
 
 
@@ -238,7 +272,7 @@ def _read_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
         told = "the script has a finish reason for all its choices already; remove one of them."
         at.at("finish_reason").wrong("finish_reason", told)
     calls, written = value.get("tool_calls", ()), list(value)
-    texts = [key for key in ("text", "refusal") if value.get(key) is not None]
+    texts = [key for key in ("text", "template", "refusal") if value.get(key) is not None]
     return ScriptedChoice(
         value.get("text"),
         value.get("refusal"),
@@ -248,6 +282,7 @@ def _read_choice(value: Json, around: Json, at: At) -> ScriptedChoice:
         not any(written.index(key) < written.index("tool_calls") for key in texts if calls),
         (value["logprobs"],) if "logprobs" in value else (),
         value.get("content_filter_results"),
+        read_template(value["template"], at.at("template")) if "template" in value else None,
     )
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from openpipe_mock.openapi.roles import RESULTS
+
 # Each word is a single token, and there are more words than the 128 choices that the contract allows: the
 # choices of a request take neighbouring words, so that they differ even when one token is all that is left.
 _WORDS = """
@@ -22,8 +24,6 @@ OPENERS = tuple(_WORDS.split())
 _LONGEST_QUOTE = 60
 
 PARTS = {"image_url": "an image", "input_audio": "a recording", "file": "a file"}
-_RESULT_OF = {"tool": "the tool result ", "function": "the function result "}
-"""Roles of messages that carry the result of a call, and the words before a quotation of it."""
 
 
 def reply(about: str, key: int, number: int) -> str:
@@ -44,7 +44,8 @@ def subject(messages: Sequence[Mapping[str, Any]]) -> str:
     text = " ".join(said(last).lstrip()[: 20 * _LONGEST_QUOTE].split())
     if text:
         quote = text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE].rstrip()}…"
-        return f"{_RESULT_OF.get(last['role'], '')}“{quote}”"
+        result = f"the {last['role']} result " if last["role"] in RESULTS else ""
+        return f"{result}“{quote}”"
     if last.get("tool_calls") or last.get("function_call"):
         return "a call"
     content = last.get("content")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from openpipe_mock.answers.texts import said
-from openpipe_mock.matching.conditions import RESULTS
+from openpipe_mock.openapi.roles import RESULTS
 
 Message = Mapping[str, Any]
 _TASK, _CALLING = "New task:\n", "Calling tools:\n"

@@ -15,7 +15,7 @@ from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import counted, short
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.service.service import Service
-from openpipe_mock.testing.virtual import ConnectionBroken, VirtualClock, carry_out
+from openpipe_mock.testing.virtual import ConnectionBroken, NoTimeout, VirtualClock, carry_out
 
 Json = Any
 _JUDGE, _CHAT = "/criteria/judge", "/chat/completions"
@@ -97,7 +97,7 @@ def _answer(settings: Settings, row: Json) -> Json:
         status = journey.status
         for piece in [journey.whole] if journey.whole is not None else journey.pieces():
             said += piece
-    except ConnectionBroken:
+    except (ConnectionBroken, NoTimeout):
         pass
     return {"status": status, "answer": said.decode("utf-8", "backslashreplace")}
 

@@ -19,7 +19,7 @@ import orjson
 
 from openpipe_mock.answers.pace import read_pace
 from openpipe_mock.answers.scorers import Declared, Form, declared, read_criterion
-from openpipe_mock.answers.scripts import Script, read_script
+from openpipe_mock.answers.scripts import Script, read_answer, read_script
 from openpipe_mock.config.cassettes import read_cassette
 from openpipe_mock.config.limits import Limits, read_limits
 from openpipe_mock.config.settings import Settings
@@ -145,6 +145,18 @@ def parse_criterion(value: Json, *, place: str) -> Declared | Form:
 def parse_script(value: Json, *, place: str) -> Script:
     """Build a scripted answer. `place`: its JSON pointer. Raises Mistakes."""
     return _parsed("script", "the script", value, place, read_script)
+
+
+def parse_answer(value: Json, *, place: str) -> Script:
+    """Build an answer, as an item of a sequence says it: a text, or what is said. Raises Mistakes."""
+    said = {"text": value} if isinstance(value, str) else value
+    return _parsed("answer", "the answer", said, place, read_answer)
+
+
+def parse_form(value: Json, *, place: str) -> Form:
+    """Build a form of a criterion, of which a number is the score. Raises Mistakes."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return _parsed("form", "the score", {"score": value} if is_number else value, place, Form.read)
 
 
 def parse_fault(value: Json, *, place: str) -> Fault:

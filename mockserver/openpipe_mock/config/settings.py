@@ -76,7 +76,7 @@ class Settings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "known", Declarations(self.criteria, self.magic, self.judges_unknown))
         object.__setattr__(self, "completions", rulebook(self.completions))
-        object.__setattr__(self, "counts_completions", any(each.is_ordered for each in self.completions))
+        object.__setattr__(self, "counts_completions", any(each.counts for each in self.completions))
         object.__setattr__(self, "faults", rulebook(self.faults))
 
     @property

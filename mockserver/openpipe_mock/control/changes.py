@@ -8,8 +8,9 @@ before the session gives a place.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from openpipe_mock.answers.functions import Function
 from openpipe_mock.answers.scorers import Declared, Form
-from openpipe_mock.answers.scripts import Script
+from openpipe_mock.answers.scripts import Script, answering_by
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.parameters import checked_rules, part, reference
@@ -31,19 +32,24 @@ _PARSERS: Mapping[str, Callable[..., Any]] = {
 """Kind of rules, as the config file names it → the function that reads one."""
 
 
-def set_criterion(opened: _Opened, base: Settings, id: str, value: Json) -> Declared:
+def set_criterion(opened: _Opened, base: Settings, id: str, value: Json | Form) -> Declared:
     """Set how a criterion judges and return all its versions.
 
-    `base`: the mock's own settings. `id`: `helpful`, or one version of it: `helpful@v2`.
+    `base`: the mock's own settings. `id`: `helpful`, or one version of it: `helpful@v2`. `value`: as in the
+    file, or a form that isn't said there.
     """
     name, version = reference(id)
-    form = part(lambda: configfile.parse_criterion(value, place=""))
+
+    def parsed(place: str) -> Declared | Form:
+        return value if isinstance(value, Form) else configfile.parse_criterion(value, place=place)
+
+    form = part(lambda: parsed(""))
     if version and isinstance(form, Declared):
         raise BadRequest.at("body", f"expected how {id} judges, got versions; {_DROP_VERSION}")
     session = opened()
     _check_room(len(session.overrides.criteria), name not in session.overrides.criteria)
     place = session.next_place()
-    form = configfile.parse_criterion(value, place=place)
+    form = parsed(place)
     before = session.overrides.criteria.get(name) or (session.own or base).criteria.get(name)
     declared = _merged(form, version, before)
     session.wrote(form, value, place)
@@ -74,8 +80,13 @@ def reset_criterion(session: Session, base: Settings, id: str) -> None:
     session.override(criteria=set_here)
 
 
-def add_rules(opened: _Opened, kind: str, value: Json) -> Sequence[Script | Fault]:
-    """Put a rule or a list of rules before those that a session has. `kind`: `completions` or `faults`."""
+def add_rules(
+    opened: _Opened, kind: str, value: Json, function: Function[Script] | None = None
+) -> Sequence[Script | Fault]:
+    """Put a rule or a list of rules before those that a session has. `kind`: `completions` or `faults`.
+
+    `function`: a test's, which gives the answer in place of what the script says.
+    """
     parse = _PARSERS[kind]
     sources = checked_rules(parse, value)
     _check_room(0, len(sources))
@@ -83,6 +94,8 @@ def add_rules(opened: _Opened, kind: str, value: Json) -> Sequence[Script | Faul
     standing = getattr(session.overrides, kind)
     _check_room(len(standing), len(sources))
     rules = [parse(source, place=session.next_place()) for source in sources]
+    if function:
+        rules = [answering_by(rule, function) for rule in rules]
     for rule, source in zip(rules, sources, strict=True):
         session.wrote(rule, source, rule.place)
     session.override(**{kind: (*rules, *standing)})

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import yaml
 
-from openpipe_mock.answers.scorers import SCORERS, Drawn
+from openpipe_mock.answers.scorers import SCORERS, ByFunction, Drawn
 from openpipe_mock.config import file as configfile
 from openpipe_mock.core.resources import folder
 from openpipe_mock.openapi.spec import load_document
@@ -26,7 +26,8 @@ def document() -> dict[str, Any]:
         text = text.replace(b'"$ref":"' + elsewhere, b'"$ref":"#/components/schemas/')
     made: dict[str, Any] = orjson.loads(text)
     versions = made["components"]["schemas"]["Criterion"]["properties"]["versions"]
-    versions["additionalProperties"]["enum"] = [*(scorer.key for scorer in SCORERS), Drawn.key]
+    keys = [*(scorer.key for scorer in SCORERS), ByFunction.key, Drawn.key]
+    versions["additionalProperties"]["enum"] = keys
     return made
 
 

@@ -3,7 +3,7 @@
 The service does no I/O. It yields effects, and the adapter (a server or a patched client) carries them out.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +60,7 @@ class ReadBody:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Effect: the adapter lets `seconds` pass."""
+    """Effect: the adapter lets `seconds` pass, with infinity all that the client gives."""
 
     seconds: float
 
@@ -110,6 +110,25 @@ class Await:
     future: Future[Any]
 
 
-Effect = ReadBody | Wait | Now | Tick | Entropy | Begin | Piece | Break | Await
+@dataclass(frozen=True, slots=True)
+class Invoke:
+    """Effect: the adapter calls a test's function, and sends back what it returns, or `Raised`.
+
+    What can be awaited is awaited, in the client's own event loop where it has one. A mock on a socket takes
+    no functions, so that only the adapters in this process meet it.
+    """
+
+    function: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What an adapter sends back for a function that raised. It is no effect."""
+
+    # Sent and not thrown, since a generator between the two would have to pass it on.
+    error: BaseException
+
+
+Effect = ReadBody | Wait | Now | Tick | Entropy | Begin | Piece | Break | Await | Invoke
 Effects = Generator[Effect, Any, Reply]
 """A running exchange: a generator that yields effects, is sent their results, and returns the reply."""

@@ -67,8 +67,3 @@ def whole(value: Json, **fields: str) -> dict[str, Any]:
     """As `present_keys`, for whole numbers, which may be written as 2.0; null stays None."""
     found = present_keys(value, **fields)
     return {name: None if number is None else int(number) for name, number in found.items()}
-
-
-def seconds(value: Json, **fields: str) -> dict[str, Any]:
-    """As `present_keys`, for milliseconds, which are returned in seconds."""
-    return {name: number / 1000 for name, number in present_keys(value, **fields).items()}

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from openpipe_mock.answers.headers import read_headers
+from openpipe_mock.answers.pace import Duration, Span, durations, seconds_of
 from openpipe_mock.core.effects import Effects, Wait
-from openpipe_mock.core.reading import At, Json, part_digest, present_keys, seconds, whole
+from openpipe_mock.core.reading import At, Json, part_digest, present_keys, whole
 from openpipe_mock.faults.kinds import FAULT_KINDS, Context, FaultKind
 from openpipe_mock.matching.conditions import ALWAYS, When, part_when
 from openpipe_mock.matching.order import check_turns
@@ -30,7 +30,7 @@ class Fault:
     every: int | None = None
     first: int | None = None
     share: float | None = None
-    delay: float = 0.0
+    delay: Duration = 0.0
     kinds: tuple[FaultKind, ...] = ()
     name: str = ""
     place: str = ""
@@ -47,7 +47,8 @@ class Fault:
 
     def describe(self) -> str:
         """Say what it does and where it stands, for log and journal: `status 429 (fault /faults/0)`."""
-        delay = [f"delay of {self.delay * 1000:g} ms"] if self.delay else []
+        time = self.delay if isinstance(self.delay, Span) else f"{self.delay * 1000:g}"
+        delay = [f"delay of {time} ms"] if self.delay else []
         told = ", ".join([*delay, *(kind.describe() for kind in self.kinds)]) or "nothing"
         return f"{told} (fault {self})" if str(self) else told
 
@@ -55,13 +56,12 @@ class Fault:
 def read_fault(value: Json, at: At) -> Fault:
     """Build a fault from a value whose shape is right; note in `at` what else is wrong with it."""
     check_turns(value, at, "fault")
-    read_headers(value, at)
     return Fault(
         part_when(value, at),
         **whole(value, call="call", every="every", first="first"),
         **present_keys(value, share="share", name="name"),
-        **seconds(value, delay_ms="delay"),
-        kinds=tuple(kind.read(value) for kind in FAULT_KINDS if kind.key in value),
+        **durations(value, at, delay_ms="delay"),
+        kinds=tuple(kind.read(value, at) for kind in FAULT_KINDS if kind.key in value),
         place=at.place,
         counter=at.counter(value),
         share_key=part_digest(value),
@@ -76,7 +76,7 @@ def with_fault(exchange: Effects, fault: Fault, context: Context) -> Effects:
     means that the connection broke before the answer.
     """
     if fault.delay:
-        yield Wait(fault.delay)
+        yield Wait(seconds_of(fault.delay, context.draw, "delay"))
     for kind in fault.kinds:
         exchange = kind.around(exchange, context)
     reply = yield from exchange

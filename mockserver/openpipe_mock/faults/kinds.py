@@ -14,11 +14,11 @@ import orjson
 
 from openpipe_mock.answers.events import DONE, event, event_data
 from openpipe_mock.answers.headers import read_headers
-from openpipe_mock.answers.pace import Pace
+from openpipe_mock.answers.pace import Draw, Duration, Pace, durations, seconds_of
 from openpipe_mock.core import errors
 from openpipe_mock.core.effects import Begin, Break, Effect, Effects, HeaderList, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError
-from openpipe_mock.core.reading import At, Json, present_keys, seconds, whole
+from openpipe_mock.core.reading import At, Json, present_keys, whole
 from openpipe_mock.core.wording import counted, listed, quoted
 from openpipe_mock.faults import streams
 
@@ -29,7 +29,7 @@ class Context:
 
     `streams`: it asks for a stream. `pace`: how fast streams are. `refused` renders an error. `count` takes
     the name of a count and returns the number of this request in it, from 1. `fault`: place and name of the
-    fault that strikes.
+    fault that strikes. `draw`: draws for it by seed and content.
     """
 
     endpoint: str
@@ -38,6 +38,7 @@ class Context:
     refused: Callable[[ApiError], Reply]
     count: Callable[[str], int]
     fault: str = ""
+    draw: Draw = lambda use: 0.0
 
 
 class FaultKind:
@@ -56,8 +57,8 @@ class FaultKind:
         return False
 
     @classmethod
-    def read(cls, value: Json) -> Self:
-        """Read it from a fault whose shape is right and that has its key."""
+    def read(cls, value: Json, at: At) -> Self:
+        """Read it from a fault whose shape is right and that has its key; note in `at` what else is wrong."""
         return cls()
 
     def describe(self) -> str:
@@ -105,7 +106,7 @@ class ErrorAnswer(FaultKind):
     retry_after: float | str | None = None
 
     @classmethod
-    def read(cls, value: Json) -> Self:
+    def read(cls, value: Json, at: At) -> Self:
         body = _body_of(value, "body") if "body" in value else None
         texts = present_keys(value, message="message", code="code", retry_after="retry_after")
         return cls(int(value["status"]), body=body, **texts)
@@ -159,7 +160,7 @@ class Raw(FaultKind):
     whole: bool = False
 
     @classmethod
-    def read(cls, value: Json) -> Self:
+    def read(cls, value: Json, at: At) -> Self:
         typed = value.get("content_type", "").strip().lower().startswith("text/event-stream")
         return cls(_body_of(value, "raw"), typed and isinstance(value["raw"], str))
 
@@ -182,19 +183,20 @@ class Endless(FaultKind):
             passed.append(sent.data)
             yield sent
             sent = yield from streams.next_sent(rest)
-        yield from _repeat(passed, context.pace)
+        yield from _repeat(passed, context)
         if isinstance(sent, Reply):
             return sent
         yield sent
         return (yield from rest)
 
 
-def _repeat(passed: Sequence[bytes], pace: Pace) -> Iterator[Effect]:
+def _repeat(passed: Sequence[bytes], context: Context) -> Iterator[Effect]:
     """Send the content of these events again and again, up to the number of events that the pace allows."""
     content = [data for data in passed if _has_content(data)] or list(map(_with_content, passed[:1]))
-    for data in islice(cycle(content), max(0, pace.most_events - len(passed))):
+    pace, left = context.pace, max(0, context.pace.most_events - len(passed))
+    for number, data in enumerate(islice(cycle(content), left)):
         if pace.tokens_per_second:
-            yield Wait(1 / pace.tokens_per_second)
+            yield Wait(pace.gap(context.draw, f"again {number}"))
         yield Piece(data)
 
 
@@ -237,7 +239,7 @@ class ErrorEvent(FaultKind):
     after_events: int = 0
 
     @classmethod
-    def read(cls, value: Json) -> Self:
+    def read(cls, value: Json, at: At) -> Self:
         given = {} if value["error_event"] is True else {"message": value["error_event"]}
         return cls(**given, **whole(value, after_events="after_events"))
 
@@ -303,7 +305,7 @@ class ContentType(FaultKind):
     media_type: str
 
     @classmethod
-    def read(cls, value: Json) -> Self:
+    def read(cls, value: Json, at: At) -> Self:
         return cls(value["content_type"])
 
     def describe(self) -> str:
@@ -323,8 +325,8 @@ class AddedHeaders(FaultKind):
     headers: HeaderList
 
     @classmethod
-    def read(cls, value: Json) -> Self:
-        return cls(read_headers(value, At("")))
+    def read(cls, value: Json, at: At) -> Self:
+        return cls(read_headers(value, at))
 
     def describe(self) -> str:
         names = [name.decode() for name, _ in self.headers]
@@ -332,6 +334,38 @@ class AddedHeaders(FaultKind):
 
     def around(self, exchange: Effects, context: Context) -> Effects:
         return streams.with_headers(exchange, self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout(FaultKind):
+    """Sends nothing until the client's own time-out: no answer at all, or no further event of a stream."""
+
+    key, words = "timeout", "time-out"
+
+    after_events: int | None = None
+
+    @property
+    def needs_stream(self) -> bool:
+        return self.after_events is not None
+
+    @classmethod
+    def read(cls, value: Json, at: At) -> Self:
+        return cls(**whole(value, after_events="after_events"))
+
+    def around(self, exchange: Effects, context: Context) -> Effects:
+        if self.after_events is None:
+            return _for_ever(Reply(0, b"", ()))
+        # No `super()`: in a dataclass with slots it fails before Python 3.14.
+        return FaultKind.around(self, exchange, context)
+
+    def stream(self, begun: Begin, rest: Effects, context: Context) -> Effects:
+        yield from streams.pass_events(rest, self.after_events or 0)
+        return (yield from _for_ever(streams.stream_reply(begun)))
+
+
+def _for_ever(reply: Reply) -> Effects:
+    yield Wait(math.inf)
+    return reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +382,7 @@ class Disconnect(FaultKind):
         return self.after_events is not None
 
     @classmethod
-    def read(cls, value: Json) -> Self:
+    def read(cls, value: Json, at: At) -> Self:
         return cls(**whole(value, after_events="after_events", after_bytes="after_bytes"))
 
     def describe(self) -> str:
@@ -382,11 +416,12 @@ class Drip(FaultKind):
     key = "drip"
 
     size: int = 16
-    seconds: float = 0.05
+    seconds: Duration = 0.05
 
     @classmethod
-    def read(cls, value: Json) -> Self:
-        return cls(**whole(value["drip"], bytes="size"), **seconds(value["drip"], every_ms="seconds"))
+    def read(cls, value: Json, at: At) -> Self:
+        drip = value["drip"]
+        return cls(**whole(drip, bytes="size"), **durations(drip, at.at("drip"), every_ms="seconds"))
 
     def describe(self) -> str:
         return f"drip of {counted(self.size, 'byte')}"
@@ -395,15 +430,15 @@ class Drip(FaultKind):
         return FaultKind.around(self, streams.send_in_pieces(exchange), context)
 
     def stream(self, begun: Begin, rest: Effects, context: Context) -> Effects:
-        waits = False
+        sent_before = 0
         while not isinstance(sent := (yield from streams.next_sent(rest)), Reply):
             if not isinstance(sent, Piece):
                 yield sent
                 continue
             for start in range(0, len(sent.data), self.size):
-                if waits:
-                    yield Wait(self.seconds)
-                waits = True
+                if sent_before:
+                    yield Wait(seconds_of(self.seconds, context.draw, f"drip {sent_before}"))
+                sent_before += 1
                 yield Piece(sent.data[start : start + self.size])
         return sent
 
@@ -418,6 +453,7 @@ FAULT_KINDS: tuple[type[FaultKind], ...] = (
     Empty,
     ContentType,
     AddedHeaders,
+    Timeout,
     Disconnect,
     Drip,
 )

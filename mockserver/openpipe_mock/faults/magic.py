@@ -60,6 +60,7 @@ HEADER_KINDS: Mapping[str, FaultKind] = {
     "content-type": kinds.ContentType("text/html"),
     "disconnect": kinds.Disconnect(),
     "drip": kinds.Drip(),
+    "timeout": kinds.Timeout(),
     "error-event": kinds.ErrorEvent("The stream failed on purpose, as the header x-mock-fault asks."),
     "endless": kinds.Endless(),
 }

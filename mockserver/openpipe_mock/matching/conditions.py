@@ -18,10 +18,9 @@ from openpipe_mock.core.canonical import spelled
 from openpipe_mock.core.pointers import steps_of
 from openpipe_mock.core.reading import At, Json
 from openpipe_mock.core.wording import listed, quoted
+from openpipe_mock.openapi.roles import RESULTS
 
 Kind = Literal["equals", "contains", "matches", "glob"]
-RESULTS = ("tool", "function")
-"""Roles of messages that carry the result of a call."""
 MOST_READ = 1_000_000
 """Characters of a text in which a regular expression is searched; the rest is ignored."""
 

@@ -1,9 +1,13 @@
 """The order in which parts of the config have their turn: at the n-th request, each n-th, the first n."""
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 from openpipe_mock.core.reading import At, Json
+from openpipe_mock.core.wording import counted
+
+Then = Literal["repeat", "last", "fail"]
+"""What follows the end of a sequence: all of it again, its last item for good, or an error."""
 
 
 class _Ordered(Protocol):
@@ -45,3 +49,18 @@ def check_turns(value: Json, at: At, noun: str) -> None:
     if first and first < (turn or every):
         told = f"the first {first} requests end before it is this {noun}'s turn, so this never happens."
         at.at("first").wrong("first", told)
+
+
+def item_of(number: int, length: int, then: Then) -> int | None:
+    """The index of the item of a sequence that has its turn, None after the end of one that fails.
+
+    `number`: of the request, from 1. `length`: how many items there are.
+    """
+    if then == "fail" and number > length:
+        return None
+    return (number - 1) % length if then == "repeat" else min(number, length) - 1
+
+
+def ended(length: int, item: str, number: int, asked: str) -> str:
+    """Say that a sequence of so many items has ended, and which request is one too many."""
+    return f"The sequence has ended: it has {counted(length, item)}, and this is {asked} {number}."

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from os import urandom
 from time import perf_counter, time
 from typing import Any
@@ -227,7 +228,7 @@ class Transport:
     async def wait(self, seconds: float) -> None:
         """Wait so many seconds. Raises ClientGone as soon as the client hangs up."""
         if not self.is_disconnected() and self.disconnect:
-            await asyncio.wait((self.disconnect,), timeout=seconds)
+            await asyncio.wait((self.disconnect,), timeout=None if seconds == inf else seconds)
         if self.is_disconnected():
             raise ClientGone
 

@@ -1,7 +1,7 @@
 """Answer `POST /chat/completions`: options, cache, engine, best of n, log and stream, in this order."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -10,16 +10,21 @@ import orjson
 from openpipe_mock.answers import magic, wire
 from openpipe_mock.answers.best_of_n import best_of_n, requested
 from openpipe_mock.answers.chat import Ask, Completion, complete, understand
+from openpipe_mock.answers.functions import Function
 from openpipe_mock.answers.judge import Criterion, is_tidy, scene
 from openpipe_mock.answers.options import BAD_TAGS, TAGS, HeaderOptions, read_options
-from openpipe_mock.answers.pace import Pace
+from openpipe_mock.answers.pace import Draw, Pace, seconds_of
 from openpipe_mock.answers.ranking import Ranked
 from openpipe_mock.answers.scripts import AS_MADE, Script, ScriptedChoice, reason_against
+from openpipe_mock.answers.templates import fill_from
 from openpipe_mock.answers.tools import turn_of
 from openpipe_mock.answers.turns import Turn
-from openpipe_mock.core.effects import Begin, Effects, Entropy, HeaderList, Now, Piece, Reply, Wait
+from openpipe_mock.config.settings import Settings
+from openpipe_mock.core.effects import Begin, Effect, Effects, Entropy, HeaderList, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
 from openpipe_mock.core.secrets import may_hold
+from openpipe_mock.core.seeded import unit
+from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import did_you_mean, quoted, quoted_names
 from openpipe_mock.faults.streams import STREAM_HEADERS, joined_headers, raw_stream, with_headers
 from openpipe_mock.matching.order import not_its_turn
@@ -27,7 +32,7 @@ from openpipe_mock.matching.rules import rules_that_hold
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.openapi.tolerances import unlimited
 from openpipe_mock.service.models import OWN, find_model
-from openpipe_mock.service.request import Visit, after
+from openpipe_mock.service.request import Visit, after, at_once
 from openpipe_mock.sessions import calllog
 from openpipe_mock.sessions.diagnosis import nearest_script
 from openpipe_mock.sessions.journal import Entry
@@ -48,9 +53,7 @@ def answer(visit: Visit, body: Any) -> Reply | Effects:
     """Answer a request, given its JSON, and log the call where that is asked for. Raises ApiError."""
     chosen = read_options(visit.headers)
     tags = calllog.labels(chosen.tags, TAGS, words=BAD_TAGS)
-    if visit.settings.clock == "real" or visit.settings.ids == "random":
-        return _asking_outside(visit, chosen, tags, body)
-    return _answered(visit, chosen, tags, body)
+    return at_once(_answered(visit, chosen, tags, body))
 
 
 def check_request(visit: Visit, body: Any) -> None:
@@ -60,21 +63,13 @@ def check_request(visit: Visit, body: Any) -> None:
     _understood(visit, chosen, body)
 
 
-def _asking_outside(visit: Visit, chosen: HeaderOptions, tags: Mapping[str, str], body: Any) -> Effects:
-    """The same, where the settings ask for the real time or for random ids."""
-    now = (yield Now()) if visit.settings.clock == "real" else None
-    chance = (yield Entropy(12)) if visit.settings.ids == "random" else b""
-    reply = _answered(visit, chosen, tags, body, _Outside(now, chance))
-    return reply if isinstance(reply, Reply) else (yield from reply)
-
-
 @dataclass(frozen=True, slots=True)
 class _Answered:
     """A completion with what the request asked for, before it goes on the wire.
 
-    `raw`: a whole answer from the settings, sent in its place. `delay`: seconds that its judges take.
-    `source`: where it comes from, as the log's line says it: a cache, a script; "" for nothing special.
-    `pieces`: a whole stream from the settings. `headers`: those that a script adds.
+    `raw`: a whole answer from the settings, sent in its place. `delay`: seconds before it. `source`: where it
+    comes from, as the log's line says it: a cache, a script; "" for nothing special. `pieces`: a whole stream
+    from the settings. `headers`: those that a script adds. `pace`: what it says of its stream's pace.
     """
 
     asked: Ask
@@ -86,6 +81,7 @@ class _Answered:
     source: str = ""
     pieces: tuple[bytes, ...] | None = None
     headers: HeaderList = ()
+    pace: Mapping[str, Any] = field(default_factory=dict)
 
     def subject(self) -> str:
         """The text on it in the request's line in the log."""
@@ -106,9 +102,14 @@ _NOTHING = _Outside()
 
 
 def _answered(
-    visit: Visit, chosen: HeaderOptions, tags: Mapping[str, str], body: Any, outside: _Outside = _NOTHING
-) -> Reply | Effects:
-    """The answer, a reply at once unless it is streamed or takes its time; its call goes into the log."""
+    visit: Visit, chosen: HeaderOptions, tags: Mapping[str, str], body: Any
+) -> Generator[Effect, Any, Reply | Effects]:
+    """The answer, an exchange where it is streamed or takes its time; its call goes into the log."""
+    outside = _NOTHING
+    if visit.settings.clock == "real":
+        outside = replace(outside, now=(yield Now()))
+    if visit.settings.ids == "random":
+        outside = replace(outside, chance=(yield Entropy(12)))
 
     def log(status: int, text: bytes | None, error: str | None = None, *, hit: bool = False) -> None:
         if _is_logged(chosen, body) and not visit.read_only and visit.entry.body is not None:
@@ -117,7 +118,7 @@ def _answered(
             visit.memory.log(fingerprint(visit.token)).add(call)
 
     try:
-        made = _judged(visit, chosen, body, outside)
+        made = yield from _judged(visit, chosen, body, outside)
     except ApiError as error:
         log(error.status, None, error.message)
         raise
@@ -128,7 +129,7 @@ def _answered(
         counted = made.asked.include_usage or not made.asked.stream
         text = orjson.dumps(wire.whole_answer(made.completion, made.ranking, counted=counted))
         log(200, text, hit=made.cache_hit)
-        reply = _send(made, text, visit.settings.pace)
+        reply = _send(made, text, visit.settings)
     if made.headers:
         reply = _with_headers(reply, made.headers)
     return after(made.delay, reply) if made.delay else reply
@@ -139,7 +140,9 @@ def _is_logged(chosen: HeaderOptions, body: Any) -> bool:
     return chosen.log if chosen.log is not None else isinstance(body, dict) and body.get("store") is True
 
 
-def _judged(visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside) -> _Answered:
+def _judged(
+    visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside
+) -> Generator[Effect, Any, _Answered]:
     """The completion that a body asks for, its choices judged and sorted. Raises ApiError."""
     body = visit.accept("ChatCompletionRequest", body)
     body, criteria, asked = _understood(visit, chosen, body)
@@ -148,18 +151,26 @@ def _judged(visit: Visit, chosen: HeaderOptions, body: Any, outside: _Outside) -
         for each in criteria.values():
             visit.meet(each)
     script = _scripted(visit, body)
+    if script and script.function:
+        script = yield from _by_function(visit, script, script.function)
+    if script and script.failure:
+        visit.entry.rules.append(str(script))
+        raise NotFound(words=script.failure)
     completion, hit = _completed(visit, body, asked, chosen, outside, script)
     if script and not hit and script.place != _ECHO:
         visit.entry.rules.append(str(script))
         _note_unoffered(visit, body, script)
     raw = script.raw if script and not hit else None
-    ranking = _ranked(visit, body, criteria, completion) if criteria and raw is None else []
+    judges = criteria if raw is None else {}
+    ranking = (yield from _ranked(visit, body, judges, completion)) if judges else []
     _remind(visit, body, asked)
     delay = max(each.delay for each in criteria.values()) if criteria else 0.0
     source = _source(visit.entry, hit=hit)
     if script is None or hit:
         return _Answered(asked, completion, ranking, hit, raw, delay, source)
-    return _Answered(asked, completion, ranking, hit, raw, delay, source, script.stream, script.headers)
+    delay += seconds_of(script.delay, _drawing(visit.settings, asked), "delay")
+    own = script.stream, script.headers, script.pace
+    return _Answered(asked, completion, ranking, hit, raw, delay, source, *own)
 
 
 def _source(entry: Entry, *, hit: bool) -> str:
@@ -172,13 +183,13 @@ def _source(entry: Entry, *, hit: bool) -> str:
 
 def _ranked(
     visit: Visit, body: Json, criteria: Mapping[str, Criterion], completion: Completion
-) -> list[Ranked]:
+) -> Generator[Effect, Any, list[Ranked]]:
     """The choices of a completion with their judgements, the best first."""
     given: Json = {name: body[name] for name in ("messages", "tools", "tool_choice") if name in body}
     if visit.entry.tolerated:  # the judge, which knows none of it, gives the same scores without
         given = contract().checker("JudgeCriteriaInput").tidy(given, unknown=True)
     messages = [choice.message() for choice in completion.choices]
-    ranking = best_of_n(criteria, given, scene(given, tidy=True), messages, visit.judge)
+    ranking = yield from best_of_n(criteria, given, scene(given, tidy=True), messages, visit.judging)
     visit.entry.scores = _scores(ranking)
     return ranking
 
@@ -220,13 +231,24 @@ def _scripted(visit: Visit, body: Json) -> Script | None:
     return None
 
 
+def _by_function(visit: Visit, script: Script, function: Function[Script]) -> Generator[Effect, Any, Script]:
+    """The answer that a test's function gives, as one of its script."""
+    try:
+        answer = yield from visit.ask(function, parse(visit.entry.body or b"{}"))
+    except BaseException:
+        visit.entry.rules.append(str(script))  # it fired all the same
+        raise
+    return replace(answer, name=script.name, place=script.place, number=script.number)
+
+
 def _first_script(visit: Visit, body: Json) -> Script | None:
     """The first script whose conditions the request meets and that isn't passed over."""
     found: Script | None = None
     turn = cache(lambda: turn_of(body))
     for script in rules_that_hold(visit.settings.completions, visit.subject(body)):
         # A script counts each request that meets its `when`, also where an earlier one answers.
-        why = not_its_turn(script, visit.memory.count(script.counter)) if script.is_ordered else ""
+        number = visit.memory.count(script.counter) if script.counts else 0
+        why = not_its_turn(script, number)
         if found:
             continue
         why = why or _passed_over(script, bool(body.get("stream")), turn)
@@ -234,7 +256,8 @@ def _first_script(visit: Visit, body: Json) -> Script | None:
         if answer is None:
             visit.entry.passed = (*visit.entry.passed, (script.place, why or _NO_MORE_TURNS))
             continue
-        found = replace(answer, name=script.name)
+        same = answer is script and not number
+        found = answer if same else replace(answer, name=script.name, number=number)
         if not visit.settings.counts_completions:
             return found
     return found
@@ -292,7 +315,9 @@ def _completed(
     repeat = session.count(asked.identity) - 1 if settings.repeat == "vary" else 0
     choices = (script.choices or (ScriptedChoice(text=""),)) if script else ()
     envelope = script.envelope if script else AS_MADE
-    made = complete(asked, settings.seed, repeat, choices, envelope)
+    fills = script is not None and any(choice.template for choice in script.choices)
+    fill = fill_from(visit.subject(body), script.number) if script and fills else str
+    made = complete(asked, settings.seed, repeat, choices, envelope, fill)
     if settings.ids == "random" and envelope.id is None:
         made = replace(made, id=f"chatcmpl-{outside.chance.hex()}")
     if outside.now is not None and envelope.created is None:
@@ -310,21 +335,29 @@ def _remind(visit: Visit, body: Json, asked: Ask) -> None:
         visit.note(f"{OFTEN} identical requests got the same answer; `--repeat vary` makes them differ")
 
 
-def _send(answered: _Answered, text: bytes, pace: Pace) -> Reply | Effects:
+def _send(answered: _Answered, text: bytes, settings: Settings) -> Reply | Effects:
     """Put the answer on the wire, whole or as a stream."""
-    return _stream(answered, pace) if answered.asked.stream else Reply(200, text, subject=answered.subject())
+    if not answered.asked.stream:
+        return Reply(200, text, subject=answered.subject())
+    pace = replace(settings.pace, **answered.pace) if answered.pace else settings.pace
+    return _stream(answered, pace, _drawing(settings, answered.asked))
 
 
-def _stream(answered: _Answered, pace: Pace) -> Effects:
+def _drawing(settings: Settings, asked: Ask) -> Draw:
+    """What draws the times of a request by seed and content."""
+    return lambda use: unit(settings.seed, "time", 0, asked.content, use)
+
+
+def _stream(answered: _Answered, pace: Pace, draw: Draw) -> Effects:
     """The answer in pieces."""
     yield Begin(200, STREAM_HEADERS)
     if pace.first_token:
-        yield Wait(pace.first_token)
+        yield Wait(seconds_of(pace.first_token, draw, "first"))
     events = wire.chunk_events(answered.completion, answered.asked.include_usage)
-    for event in events if answered.pieces is None else answered.pieces:
+    for number, event in enumerate(events if answered.pieces is None else answered.pieces):
         yield Piece(event)
         if pace.tokens_per_second:
-            yield Wait(1 / pace.tokens_per_second)
+            yield Wait(pace.gap(draw, str(number)))
     return Reply(200, b"", STREAM_HEADERS, f"{answered.subject()}, streamed")
 
 

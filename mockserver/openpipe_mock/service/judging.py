@@ -1,27 +1,37 @@
 """Answer `POST /criteria/judge`."""
 
+from collections.abc import Generator
 from typing import Any
 
 import orjson
 
 from openpipe_mock.answers import judge
 from openpipe_mock.answers.scorers import JudgedContent
-from openpipe_mock.core.effects import Effects, Reply
+from openpipe_mock.core.effects import Effect, Effects, Reply
 from openpipe_mock.core.errors import CriterionFailed
 from openpipe_mock.faults.kinds import RETRY_AFTER
-from openpipe_mock.service.request import Visit, after
+from openpipe_mock.service.request import Visit, after, at_once
 
 
 def answer_judge(visit: Visit, body: Any) -> Reply | Effects:
-    """Judge the output in a request's JSON; an exchange where the criterion has a delay. Raises ApiError."""
+    """Judge the output in a request's JSON. Raises ApiError.
+
+    An exchange where the criterion has a delay, or judges by a test's function.
+    """
     request = visit.accept("JudgeCriteriaRequest", body)
     asked = judge.find_criterion(request["criterion_id"], visit.settings.known)
     visit.meet(asked)
     given, output = request.get("input", {}), request["output"]
     tidy = visit.entry.body is not None and judge.is_tidy(visit.entry.body)
     digest = judge.content(judge.scene(given, tidy=tidy), output, tidy=tidy)
-    found = visit.judge(asked, JudgedContent(given, output, digest))
     visit.entry.criteria = (asked.text,)
+    return at_once(_judged(visit, asked, JudgedContent(given, output, digest)))
+
+
+def _judged(
+    visit: Visit, asked: judge.Criterion, content: JudgedContent
+) -> Generator[Effect, Any, Reply | Effects]:
+    found = yield from visit.judging(asked, content)
     visit.entry.scores = [{asked.name: found.score}]
     if found.error:
         raise CriterionFailed(*found.error, seconds=_retry_after(visit, asked, found.error[0]))

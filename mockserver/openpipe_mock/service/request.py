@@ -1,14 +1,17 @@
 """A request on its way through the service, with its session, its settings and its journal entry."""
 
-from collections.abc import Callable, MutableSet
+from collections.abc import Callable, Generator, MutableSet
+from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from openpipe_mock.answers import magic
-from openpipe_mock.answers.judge import Criterion, is_tidy, judge
-from openpipe_mock.answers.scorers import JudgedContent, Judgement
+from openpipe_mock.answers.functions import Function, Made
+from openpipe_mock.answers.judge import Criterion, function_of, is_tidy, judge
+from openpipe_mock.answers.scorers import Form, JudgedContent, Judgement
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.core.effects import Effects, Head, HeaderList, Headers, Reply, Wait
+from openpipe_mock.core.effects import Effect, Effects, Head, HeaderList, Headers, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest
 from openpipe_mock.core.secrets import Mask, masked, may_hide
 from openpipe_mock.core.wording import did_you_mean, quoted
@@ -20,6 +23,7 @@ from openpipe_mock.sessions.journal import Entry, Journal
 from openpipe_mock.sessions.memory import Session, Traffic
 
 Json = Any
+_Value = TypeVar("_Value")
 _MOST_NOTED = 1000
 """Sentences that `once` says for one mock; after these it says no more."""
 
@@ -107,13 +111,32 @@ class Visit:
             self.noted_once.add(sentence)
             self.note(sentence)
 
-    def judge(self, asked: Criterion, content: JudgedContent) -> Judgement:
-        """The judgement of a content, or the one that a magic header asks for."""
+    def ask(self, function: Function[Made], *arguments: Json) -> Generator[Effect, Any, Made]:
+        """What a test's function makes of arguments that it may change. Raises what it raises."""
+        try:
+            return (yield from function.ask(*arguments))
+        except Exception as error:
+            self.note(f"{function} raised {type(error).__name__}")
+            raise
+
+    def judging(self, asked: Criterion, content: JudgedContent) -> Generator[Effect, Any, Judgement]:
+        """The judgement of a content, by the criterion's function where it has one."""
+        function = function_of(asked, self.settings.known)
+        if function is None:
+            return self.judge(asked, content)
+        returned = yield from self.ask(function, deepcopy(content.given), deepcopy(content.made))
+        return self.judge(asked, content, returned)
+
+    def judge(self, asked: Criterion, content: JudgedContent, returned: Form | None = None) -> Judgement:
+        """The judgement of a content, or the one that a magic header asks for.
+
+        `returned`: by the criterion's function.
+        """
         magical = self.settings.magic and b"x-mock-score" in self.head.headers
         score = magic.header_score(self.head.headers) if magical else None
         if score is not None:
             return Judgement(score, f"The header x-mock-score says {score}; no model read it.")
-        found = judge(asked, content, self.settings.known, self.settings.seed, self.memory.count)
+        found = judge(asked, content, self.settings.known, self.settings.seed, self.memory.count, returned)
         if found.rule:
             self.entry.rules.append(found.rule)
         return found
@@ -156,6 +179,33 @@ class Handler:
 
     answer: Callable[[Visit, Json], Reply | Effects]
     check: Callable[[Visit, Json], object] = lambda visit, body: None
+
+
+def at_once(steps: Generator[Effect, Any, Reply | Effects]) -> Reply | Effects:
+    """The answer that steps come to without an effect, else an exchange that goes on with them."""
+    try:
+        effect = next(steps)
+    except StopIteration as stop:
+        found: Reply | Effects = stop.value
+        return found
+    return _answered(resumed(steps, effect))
+
+
+def _answered(steps: Generator[Effect, Any, Reply | Effects]) -> Effects:
+    answer = yield from steps
+    return answer if isinstance(answer, Reply) else (yield from answer)
+
+
+def resumed(steps: Generator[Effect, Any, _Value], effect: Effect) -> Generator[Effect, Any, _Value]:
+    """The rest of steps that are stopped at an effect."""
+    with closing(steps):
+        try:
+            while (result := (yield effect)) is not None:
+                effect = steps.send(result)
+        except StopIteration as stop:
+            found: _Value = stop.value
+            return found
+        return (yield from steps)  # what follows costs no more than it does without this function
 
 
 def after(seconds: float, reply: Reply | Effects) -> Effects:

@@ -7,7 +7,6 @@ So all adapters give the same answers.
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,7 +15,6 @@ from openpipe_mock.answers import magic
 from openpipe_mock.config.file import ConfigFile
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import (
-    Effect,
     Effects,
     Head,
     HeaderList,
@@ -65,7 +63,7 @@ from openpipe_mock.service.admission import (
 from openpipe_mock.service.journaling import finished, with_journal
 from openpipe_mock.service.judging import answer_judge
 from openpipe_mock.service.refusals import refusal, refused
-from openpipe_mock.service.request import AnswerSource, Handler, Visit
+from openpipe_mock.service.request import AnswerSource, Handler, Visit, resumed
 from openpipe_mock.sessions.journal import Entry, sent_token
 from openpipe_mock.sessions.memory import Session, Sessions, fingerprint
 
@@ -150,7 +148,7 @@ class Service:
                 elif isinstance(effect, Tick):
                     effect = exchange.send(clock())
                 else:
-                    return _resumed(exchange, effect)
+                    return resumed(exchange, effect)
         except StopIteration as stop:
             reply: Reply = stop.value
             return reply
@@ -262,18 +260,6 @@ class Service:
             return None
 
 
-def _resumed(exchange: Effects, effect: Effect) -> Effects:
-    """The rest of an exchange that is stopped at an effect."""
-    with closing(exchange):
-        try:
-            while (result := (yield effect)) is not None:
-                effect = exchange.send(result)
-        except StopIteration as stop:
-            reply: Reply = stop.value
-            return reply
-        return (yield from exchange)  # what follows costs no more than it does without this function
-
-
 def _expect_served(head: Head, path: str) -> Endpoint:
     """The endpoint of a path. Raises NotFound where there is none, MethodNotSupported for another method."""
     endpoint = endpoint_at(path, head.method)
@@ -319,7 +305,8 @@ def _wrappers(visit: Visit, fault: Fault | None, streams: bool, body: Any) -> li
     if fault is None and not settings.variant:
         return [journal]
     refusing, count = partial(refused, visit), visit.memory.count
-    context = Context(entry.endpoint, streams, settings.pace, refusing, count, str(fault or ""))
+    draw = partial(Sampler(settings.seed, entry.body or b"").number, fault.share_key if fault else "")
+    context = Context(entry.endpoint, streams, settings.pace, refusing, count, str(fault or ""), draw)
     if fault is None:
         variant = variant_named(settings.variant)
         packing = [compressed] if variant.compresses and accepts_gzip(visit.head.headers) else []

@@ -70,7 +70,7 @@ def unmatched(entry: Entry) -> Iterator[JsonObject]:
 
 def _idle_scripts(entry: Entry, subject: Subject) -> Iterator[JsonObject]:
     scripts, passed = entry.settings.completions, dict(entry.passed)
-    fired = any(str(script) in entry.rules for script in scripts)
+    fired = any(script.fired(entry.rules) for script in scripts)
     for script in scripts:
         why = passed.get(script.place)
         if why or not fired:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from types import ModuleType
+from types import CoroutineType, ModuleType
 from typing import Any
 
 from openpipe_mock.testing.answering import TOO_SLOW, Catch, Ours, intercept_async
@@ -16,7 +16,7 @@ from openpipe_mock.testing.base_urls import Url, path_of
 from openpipe_mock.testing.http1 import GO_ON, Line
 from openpipe_mock.testing.layers import Original, Place, bound
 from openpipe_mock.testing.patches import as_written, is_replaced
-from openpipe_mock.testing.virtual import OutOfTime, TooSlow
+from openpipe_mock.testing.virtual import OutOfTime, Steps, TooSlow
 
 _VERBS = ("request", "get", "options", "head", "post", "put", "patch", "delete")
 _SENDING = "_request"
@@ -109,7 +109,8 @@ class _Transport(asyncio.Transport):
         self.request = request
         self.too_slow = too_slow
         self.loop = asyncio.get_running_loop()
-        self.answer: Iterator[bytes | None] | None = None
+        self.answer: Steps | None = None
+        self.awaiting: asyncio.Task[Any] | None = None
         self.begun = self.scheduled = self.closing = self.paused = False
 
     # What the client does.
@@ -130,6 +131,8 @@ class _Transport(asyncio.Transport):
         if not self.closing:
             self.closing = True
             self.line.close()
+            if self.awaiting:
+                self.awaiting.cancel()
             if not self.loop.is_closed():
                 self.loop.call_soon(self.protocol.connection_lost, None)
 
@@ -149,20 +152,26 @@ class _Transport(asyncio.Transport):
             self.scheduled = True
             self.loop.call_soon(self.go_on)
 
-    def go_on(self) -> None:
+    def go_on(self, result: Any = None) -> None:
         """Deliver the next bytes of the answer; of a stream, once the piece before was read."""
         self.scheduled = False
         if self.closing or self.paused or self.answer is None:
             return
         try:
-            data = next(self.answer, _END)
-        except Exception as problem:
+            data = self.answer.send(result)
+        except StopIteration:
+            self.take(_END)
+        except BaseException as problem:  # a test's function may raise any, and a client would wait for ever
             self.answer = None
             self.fail(problem)
         else:
             self.take(data)
 
     def take(self, data: Any) -> None:
+        if isinstance(data, CoroutineType):
+            self.awaiting = self.loop.create_task(data)
+            self.awaiting.add_done_callback(self.was_awaited)
+            return
         if data is _END:
             self.answer = None
             if self.line.cut:
@@ -176,11 +185,15 @@ class _Transport(asyncio.Transport):
                 self.protocol.pause_reading()
         self.schedule()
 
+    def was_awaited(self, task: "asyncio.Task[Any]") -> None:
+        if not task.cancelled():
+            self.go_on(task.result())
+
     def receive(self, data: bytes) -> None:
         if not self.closing:
             self.protocol.data_received(data)
 
-    def fail(self, problem: Exception) -> None:
+    def fail(self, problem: BaseException) -> None:
         """Have the client's next read raise the library's own error."""
         response = self.request.response
         content = response and response.content
@@ -192,7 +205,7 @@ class _Transport(asyncio.Transport):
             content.set_exception(error)
         self.protocol.set_exception(error)
 
-    def error(self, problem: Exception) -> Exception:
+    def error(self, problem: BaseException) -> BaseException:
         if isinstance(problem, OutOfTime):
             return TimeoutError(TOO_SLOW)
         return self.too_slow if isinstance(problem, TooSlow) else problem

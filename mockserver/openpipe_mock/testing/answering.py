@@ -19,7 +19,10 @@ from openpipe_mock.testing.virtual import ConnectionBroken, Journey, TooSlow, Vi
 HUNG_UP = "Server disconnected without sending a response."
 CUT_OFF = "peer closed connection without sending complete message body"
 _STATUSES = frozenset(HTTPStatus)
-TOO_SLOW = "The read operation timed out (in the mock's virtual time)"
+TOO_SLOW = (
+    "The read operation timed out (in the mock's virtual time; a time-out around the call, such as "
+    "asyncio.wait_for, is felt with openpipe_server alone)"
+)
 
 
 class _Answering(Protocol):
@@ -157,15 +160,17 @@ async def begin_async(client: _Objects, catch: Catch, request: Any, body: bytes)
     if isinstance(found, Reply):
         return found
     journey = Journey(found, body, catch[1].clock, _patience(request.extensions))
-    turns = journey.begin()
+    steps, result = journey.begin(), None
     try:
-        for _ in turns:
-            await checkpoint()
+        while True:
+            step = steps.send(result)
+            result = await (checkpoint() if step is None else step)
+    except StopIteration:
+        return journey
     except (ConnectionBroken, TooSlow) as problem:
         raise client.error(request, HUNG_UP, problem) from None
     finally:
-        turns.close()
-    return journey
+        steps.close()
 
 
 def _patience(extensions: Mapping[str, Any]) -> float | None:

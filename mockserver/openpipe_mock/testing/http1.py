@@ -7,7 +7,7 @@ import httptools
 
 from openpipe_mock.core.effects import Head, HeaderList, Reply
 from openpipe_mock.testing.answering import Catch, in_pieces, reason_of, with_length
-from openpipe_mock.testing.virtual import ConnectionBroken, Journey
+from openpipe_mock.testing.virtual import ConnectionBroken, Journey, Steps
 
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -58,11 +58,8 @@ class Line:
 
     # What the client reads.
 
-    def answer(self) -> Generator[bytes | None]:
-        """The bytes of the answer to a complete request. Raises TooSlow.
-
-        Yields None where time passes, so that others have their turn.
-        """
+    def answer(self) -> Steps:
+        """The bytes of the answer to a complete request, piece by piece. Raises TooSlow."""
         (path, mock), body = self.catch, b"".join(self.body)
         query = httptools.parse_url(self.target).query or b""
         method = self.parser.get_method().decode()

@@ -8,7 +8,7 @@ mock are answered as well.
 """
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, cached_property, partial
@@ -78,6 +78,15 @@ class HttpxLibrary:
         kind, told = (self.module.ReadTimeout, TOO_SLOW) if slow else (self.module.RemoteProtocolError, words)
         found: Exception = kind(told, request=request)
         return found
+
+    @contextmanager
+    def naming(self, request: Any) -> Iterator[None]:
+        """Give the library's errors their request, as clients do for what their transports raise."""
+        try:
+            yield
+        except self.module.RequestError as error:
+            error.request = request
+            raise
 
     def response(self, request: Any, found: Reply | Journey) -> Any:
         """An answer as the library's response; a stream comes piece by piece, for sync and async clients."""
@@ -185,10 +194,12 @@ class _HttpxClient:
 
     def answer(self, catch: Catch, original: Original, client: Any, request: Any) -> Any:
         began = catch[1].clock.now
-        found = begin(self.library, catch, request, request.read())
+        with self.library.naming(request):
+            found = begin(self.library, catch, request, request.read())
         return self.library.completed(request, found, client, catch[1].clock.now - began)
 
     async def answer_async(self, catch: Catch, original: Original, client: Any, request: Any) -> Any:
         began = catch[1].clock.now
-        found = await begin_async(self.library, catch, request, await request.aread())
+        with self.library.naming(request):
+            found = await begin_async(self.library, catch, request, await request.aread())
         return self.library.completed(request, found, client, catch[1].clock.now - began)

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from functools import partial
 from os import PathLike
 from time import perf_counter, sleep
-from typing import Any, TypeVar
+from typing import Any, Never, TypeVar
 
+from openpipe_mock.answers.functions import Made
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.page import exports
 from openpipe_mock.openapi.endpoints import BASE
@@ -133,6 +134,13 @@ class LiveMock(Mock):
     @property
     def way_here(self) -> str:
         return f"to {self.base_url}"
+
+    def _function(self, function: Callable[..., Any], label: str, parse: Callable[..., Made]) -> Never:
+        raise MockError(
+            f"{label}…): a function answers in process alone (openpipe_mock, patched()), and this mock is "
+            "on a socket, in a thread of its own; script answers by when, template, sequence or turns, and "
+            "scores by rules, by_output or sequence."
+        )
 
     def now(self) -> float:
         return _ticking()

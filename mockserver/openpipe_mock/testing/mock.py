@@ -19,6 +19,9 @@ from typing import Any, Literal, NoReturn, TypedDict, TypeVar, Unpack
 import orjson
 
 import openpipe_mock
+from openpipe_mock.answers.functions import Function, Made, dotted_name
+from openpipe_mock.answers.scorers import ByFunction, Form
+from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import Mistakes
 from openpipe_mock.config.settings import Settings
@@ -91,9 +94,14 @@ class Conditions(TypedDict, total=False):
     metadata: Mapping[str, _Test]
 
 
+_Milliseconds = float | Mapping[str, Sequence[float]]
+"""A number, or `{"uniform": [200, 900]}`: drawn by the seed."""
+
+
 class ScriptOptions(TypedDict, total=False):
     """Further members of a scripted answer, as in the config file."""
 
+    template: str | None
     reasoning_content: str | None
     logprobs: Mapping[str, Any] | None
     content_filter_results: Mapping[str, Any] | None
@@ -103,11 +111,13 @@ class ScriptOptions(TypedDict, total=False):
     model: str | None
     stream: str | Sequence[Any] | None
     headers: Mapping[str, str | float] | None
+    delay_ms: _Milliseconds | None
+    pace: Mapping[str, _Milliseconds | None] | None
     call: int | None
     every: int | None
     first: int | None
     sequence: Sequence[str | Mapping[str, Any]] | None
-    then: Literal["repeat", "last"] | None
+    then: Literal["repeat", "last", "fail"] | None
     turns: Sequence[str | Mapping[str, Any]] | None
 
 
@@ -126,8 +136,9 @@ class FaultOptions(TypedDict, total=False):
     body: Json
     retry_after: float | str | None
     headers: Mapping[str, str | float] | None
-    delay_ms: float | None
-    drip: Mapping[str, float] | None
+    delay_ms: _Milliseconds | None
+    drip: Mapping[str, _Milliseconds] | None
+    timeout: bool | None
     disconnect: bool | None
     after_events: int | None
     after_bytes: int | None
@@ -140,6 +151,8 @@ class FaultOptions(TypedDict, total=False):
     raw: Json
 
 
+_BESIDE_FUNCTION = ("when", "name", "call", "every", "first")
+"""Options of a completion that may stand beside a function."""
 _Score = float | Mapping[str, Any]
 """A number, or a form of the config file such as `{"error": {"status": 503}}`."""
 
@@ -228,6 +241,17 @@ class _CriterionScript:
         base = self.mock.service.settings
         self.mock._change(lambda opened, plain: set_criterion(opened, base, self.id, plain), form)
 
+    def by(self, function: Callable[..., Any]) -> None:
+        """Judge by a function of the judged input and output, sync or async.
+
+        It returns a score, or a form of the config file such as `{"score": 1, "explanation": "Fine."}`.
+        Exceptions that it raises reach the client. In process alone.
+        """
+        label = f"mock.criterion({quoted(self.id)}).by("
+        made = self.mock._function(function, label, configfile.parse_form)
+        base, form = self.mock.service.settings, Form(ByFunction(made))
+        self.mock._change(lambda opened, _: set_criterion(opened, base, self.id, form))
+
     def reset(self) -> None:
         """Judge as the config file says again."""
         base = self.mock.service.settings
@@ -312,9 +336,28 @@ class Mock:
             told = error.issues or [error.message] if isinstance(error, ApiError) else [str(error)]
             raise MockError("\n".join(told)) from None
 
-    def _add(self, kind: str, rule: Mapping[str, Any]) -> None:
+    def _add(self, kind: str, rule: Mapping[str, Any], function: Function[Script] | None = None) -> None:
         """Put a rule before those that are there. `kind`: `completions` or `faults`."""
-        self._change(lambda opened, plain: add_rules(opened, kind, plain), rule)
+        self._change(lambda opened, plain: add_rules(opened, kind, plain, function), rule)
+
+    def _function(
+        self, function: Callable[..., Any], label: str, parse: Callable[..., Made]
+    ) -> Function[Made]:
+        """A test's function. `label`: the call that takes it, up to its name. `parse`: reads what it returns.
+
+        Raises MockError.
+        """
+        if not callable(function):
+            raise MockError(f"{label}…): expected a function, got {function!r}.")
+        named = f"{label}{dotted_name(function)})"
+
+        def read(returned: Any) -> Made:
+            try:
+                return parse(_plain(returned), place="")
+            except (Mistakes, ApiError) as error:
+                raise MockError(f"{named} returned what can't be sent: {error}") from None
+
+        return Function(function, named, read)
 
     # What is answered.
 
@@ -335,14 +378,31 @@ class Mock:
         finish_reason: str | None = None,
         when: Conditions | None = None,
         name: str | None = None,
+        answer: Callable[[dict[str, Any]], Any] | None = None,
         **further: Unpack[ScriptOptions],
     ) -> None:
-        """Say what chat requests that meet `when` are answered; the latest such call comes first."""
+        """Say what chat requests that meet `when` are answered; the latest such call comes first.
+
+        `answer`: a function of the request's body, sync or async, that returns a text or a mapping such as
+        `{"tool_calls": […]}`. Exceptions that it raises reach the client. In process alone.
+        """
         said = not_none(
             text=text, choices=choices, refusal=refusal, tool_calls=tool_calls, raw=raw,
             finish_reason=finish_reason, when=when, name=name, **further,
         )  # fmt: skip
-        self._add("completions", said)
+        if answer is None:
+            self._add("completions", said)
+        else:
+            self._add_function(answer, said)
+
+    def _add_function(self, answer: Callable[..., Any], said: Mapping[str, Any]) -> None:
+        """Put a script before those that are there, whose answers a function gives."""
+        beside = [name for name in said if name not in _BESIDE_FUNCTION]
+        if beside:
+            names = listed(map(quoted, beside), "and")
+            raise MockError(f"answer: the function gives the whole answer; have it return {names} as well.")
+        made = self._function(answer, "mock.completion(answer=", configfile.parse_answer)
+        self._add("completions", {**said, "text": ""}, made)
 
     def tool_call(
         self, name: str, arguments: Mapping[str, Any] | str | None = None, *, when: Conditions | None = None

@@ -16,7 +16,7 @@ from openpipe_mock.testing.answering import Catch, intercept
 from openpipe_mock.testing.base_urls import DEFAULT_PORTS, Url, path_of, url_of
 from openpipe_mock.testing.http1 import Line
 from openpipe_mock.testing.layers import Original, Place, bound
-from openpipe_mock.testing.virtual import TooSlow
+from openpipe_mock.testing.virtual import TooSlow, in_sync
 
 
 def places(library: ModuleType) -> Iterator[Place]:
@@ -104,7 +104,7 @@ class _Incoming(RawIOBase):
 
     def __init__(self, line: Line) -> None:
         self.line = line
-        self.pieces = filter(None, line.answer()) if line.complete else iter(())
+        self.pieces = filter(None, in_sync(line.answer())) if line.complete else iter(())
         self.rest = b""
 
     def readable(self) -> bool:

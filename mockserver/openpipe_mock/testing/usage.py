@@ -29,10 +29,10 @@ def unused(settings: Settings, entries: Sequence[Entry]) -> Iterator[Unused]:
 
 def _unused_scripts(settings: Settings, entries: Sequence[Entry]) -> Iterator[Unused]:
     """The scripts that answered no request."""
-    fired = {rule for entry in entries for rule in entry.rules}
+    fired = list(dict.fromkeys(rule for entry in entries for rule in entry.rules))
     chats = [entry for entry in entries if entry.endpoint == "chat"]
     for script in settings.completions:
-        if str(script) not in fired:
+        if not script.fired(fired):
             yield Unused("script", str(script), why_idle(script, chats) or "no completion was asked for")
 
 

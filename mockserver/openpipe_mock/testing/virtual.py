@@ -4,12 +4,18 @@ A delay takes no real time: it moves the `VirtualClock` on. A client whose timeo
 gets its timeout all the same.
 """
 
-from collections.abc import Callable, Generator, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
+from inspect import isawaitable
 from math import inf
 from os import urandom
 from threading import RLock
 from time import time
+from types import CoroutineType
 from typing import Any
 
 from openpipe_mock.core.effects import (
@@ -20,14 +26,21 @@ from openpipe_mock.core.effects import (
     Effects,
     Entropy,
     HeaderList,
+    Invoke,
     Now,
     Piece,
+    Raised,
     ReadBody,
     Reply,
     Tick,
     Wait,
 )
 
+Steps = Generator[Any, Any, Any]
+"""An exchange step by step. It yields None where time passes, so that others have their turn.
+
+It yields a coroutine of a test's function, and is sent its result. A client that reads bytes gets these, too.
+"""
 TURN = RLock()
 """Held while an exchange goes a step on: threads take turns, as requests do on a server's event loop."""
 
@@ -42,6 +55,17 @@ class TooSlow(Exception):
 
 class OutOfTime(TooSlow):
     """The client's timeout for the whole answer passed."""
+
+
+class NoTimeout(RuntimeError):
+    """A client without a time-out meets a fault that waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the fault `timeout` waits for the client's time-out, and this client has none; set one, as in "
+            "OpenAI(timeout=5). What stands around the call, such as asyncio.wait_for, runs in real time and "
+            "feels no delay of this mock; openpipe_server has a mock on a socket, in real time."
+        )
 
 
 @dataclass(slots=True)
@@ -79,18 +103,19 @@ class Journey:
     headers: HeaderList = ()
     whole: bytes | None = None
 
-    def begin(self) -> Generator[None]:
-        """Run until there is an answer; yields where time passes, so that others have their turn.
-
-        Raises ConnectionBroken, TooSlow.
-        """
+    def begin(self) -> Steps:
+        """Run until there is an answer. Raises ConnectionBroken, TooSlow."""
         try:
             effect = self.next_effect()
             while effect is not None and not isinstance(effect, Begin):
-                if isinstance(effect, Wait):
-                    yield
-                self.carry_out(effect)
-                effect = self.next_effect()
+                result = None
+                if isinstance(effect, Invoke):
+                    result = yield from _outcome(effect)
+                else:
+                    if isinstance(effect, Wait):
+                        yield None
+                    self.carry_out(effect)
+                effect = self.next_effect(result)
         except BaseException:
             self.close()
             raise
@@ -114,9 +139,12 @@ class Journey:
         if self.broken:
             raise ConnectionBroken
 
-    def next_effect(self) -> Effect | None:
-        """The next effect that takes time or is for the client; None at the end. Carries out all others."""
-        effect = self.step()
+    def next_effect(self, result: Any = None) -> Effect | None:
+        """The next effect that takes time or is for the client; None at the end. Carries out all others.
+
+        `result`: of the last one.
+        """
+        effect = self.step(result)
         while isinstance(effect, Await):
             effect = self.step(effect.future.result())  # other threads have their turn meanwhile
         return effect
@@ -144,10 +172,16 @@ class Journey:
             self.broken = True
 
     def wait(self, seconds: float) -> None:
-        """Let virtual time pass. Raises TooSlow or OutOfTime where a timeout of the client's comes first."""
+        """Let virtual time pass. Raises TooSlow or OutOfTime where a timeout of the client's comes first.
+
+        Raises NoTimeout where it would pass for ever.
+        """
         gap = inf if self.patience is None else self.patience - self.waited
         rest = inf if self.budget is None else self.budget - self.spent
         passing = max(0.0, min(seconds, gap, rest))
+        if passing == inf:
+            self.close()
+            raise NoTimeout
         self.clock.advance(passing)
         self.waited += passing
         self.spent += passing
@@ -164,9 +198,42 @@ class Journey:
 def carry_out(exchange: Effects, body: bytes, clock: VirtualClock, patience: float | None = None) -> Journey:
     """Carry an exchange out until its answer begins. Raises ConnectionBroken, TooSlow."""
     journey = Journey(exchange, body, clock, patience)
-    for _ in journey.begin():
+    for _ in in_sync(journey.begin()):
         pass
     return journey
+
+
+def _outcome(effect: Invoke) -> Steps:
+    """What comes of a call of a test's function: what it returned, or `Raised`."""
+    try:
+        result = effect.function()
+    except BaseException as error:
+        return Raised(error)
+    return (yield _awaited(result)) if isawaitable(result) else result
+
+
+async def _awaited(result: Awaitable[Any]) -> Any:
+    try:
+        return await result
+    except BaseException as error:
+        return Raised(error)
+
+
+def in_sync(steps: Steps) -> Iterator[Any]:
+    """Steps whose coroutines have run, each in an event loop and a thread of its own.
+
+    This thread may have a loop that runs: that of an async test with a sync client.
+    """
+    result = None
+    with suppress(StopIteration):
+        while True:
+            step = steps.send(result)
+            result = _run(step) if isinstance(step, CoroutineType) else (yield step)
+
+
+def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(copy_context().run, asyncio.run, coroutine).result()
 
 
 _KNOWN: dict[type, Callable[[Journey, Any], Any]] = {

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Generator
 from typing import Any
 
 import orjson
@@ -22,6 +23,7 @@ from openpipe_mock.answers.scorers import (
     Judgement,
 )
 from openpipe_mock.config.settings import Settings, Validation
+from openpipe_mock.core.effects import Effect
 from openpipe_mock.core.errors import BadRequest, CriterionNotFound
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Session
@@ -159,14 +161,19 @@ def test_any_header_is_read_or_refused(sent: bytes) -> None:
 # The order of the choices.
 
 
-def judged_by_default(asked: Criterion, seen: JudgedContent) -> Judgement:
+def judged_by_default(asked: Criterion, seen: JudgedContent) -> Generator[Effect, Any, Judgement]:
+    yield from ()
     return judge(asked, seen, Declarations(), 0, Session().count)
 
 
 def ranking(messages: list[Json], *asked: str) -> list[Ranked]:
     """These messages, ranked by undeclared criteria."""
     given: Json = {"messages": []}
-    return best_of_n(requested(header(*asked)), given, scene(given), messages, judged_by_default)
+    steps = best_of_n(requested(header(*asked)), given, scene(given), messages, judged_by_default)
+    with pytest.raises(StopIteration) as stopped:
+        next(steps)
+    found: list[Ranked] = stopped.value.value
+    return found
 
 
 def scored(made: int, *scores: float) -> Ranked:
@@ -459,7 +466,9 @@ def test_the_judge_sees_tools_and_tool_choice(members: Json) -> None:
 
 
 def test_a_judgement_says_that_it_is_a_mocks() -> None:
-    explanation = judged_by_default(Criterion("a", 1), JudgedContent({}, {}, b"content")).explanation
+    explanation = judge(
+        Criterion("a", 1), JudgedContent({}, {}, b"content"), Declarations(), 0, Session().count
+    ).explanation
     assert "no model read it" in (explanation or "")
 
 

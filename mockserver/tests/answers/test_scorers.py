@@ -15,6 +15,7 @@ from openpipe_mock.answers import scorers as scorers_module
 from openpipe_mock.answers.scorers import (
     DRAWN,
     SCORERS,
+    ByFunction,
     ByOutput,
     Case,
     Declared,
@@ -598,7 +599,7 @@ def test_raw_scores_order_the_choices_and_huge_ones_do_no_harm() -> None:
 
 def test_the_table_has_every_scorer_and_every_key_of_a_form() -> None:
     classes = {each for each in vars(scorers_module).values() if isinstance(each, type)}
-    assert {*SCORERS, Drawn} == {each for each in classes if issubclass(each, Scorer)} - {Scorer}
+    assert {*SCORERS, Drawn, ByFunction} == {each for each in classes if issubclass(each, Scorer)} - {Scorer}
     required = [branch["required"] for branch in configfile.schema()["$defs"]["form"]["oneOf"]]
     assert sorted([scorer.key] for scorer in SCORERS) == sorted(required)
     assert Drawn.key not in configfile.schema()["$defs"]["form"]["properties"]

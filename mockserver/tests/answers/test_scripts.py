@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from openpipe_mock.answers.scorers import Declared, Fixed, Form, Sequence
 from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
+from openpipe_mock.answers.templates import read_template
 from openpipe_mock.answers.texts import split
 from openpipe_mock.config.file import Mistakes, settings
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Reply
+from openpipe_mock.core.reading import At
 from openpipe_mock.matching.conditions import Condition, Kind, When, demand
 from openpipe_mock.matching.rules import rulebook
 from openpipe_mock.openapi.spec import contract
@@ -40,6 +42,7 @@ from tests.chatting import (
     user,
 )
 from tests.generate import brief, thorough
+from tests.happening import happened
 from tests.inprocess import content_of, holds
 
 Json = Any
@@ -805,6 +808,21 @@ def test_what_follows_a_sequence(then: str, last: str) -> None:
     assert said_in_turn(service, "a", "b", "c") == ["one", "two", last]
 
 
+def test_a_sequence_may_fail_at_its_end() -> None:
+    service = from_config({"name": "two", "sequence": ["one", "two"], "then": "fail"}, {"text": "behind"})
+    assert said_in_turn(service, "a", "b") == ["one", "two"]
+    replies = [ask(service, asking("c", stream=stream)) for stream in (False, True)]
+    assert [reply.status for reply in replies] == [404, 404]
+    told = "The sequence has ended: it has 2 answers, and this is request 4."
+    assert content_of(replies[1])["message"] == told
+    assert service.sessions.default.journal.entries[-1].rules == ["/completions/0 (two)"]
+
+
+def test_a_sequence_counts_its_own_answers() -> None:
+    service = from_config({"sequence": ["one", "two"], "every": 2}, {"text": "between"})
+    assert said_in_turn(service, *"abcd") == ["between", "one", "between", "two"]
+
+
 def test_the_journal_names_the_answer_and_whose_turn_it_was_not() -> None:
     service = from_config({"name": "late", "call": 2, "text": "late"}, {"name": "s", "sequence": ["one"]})
     assert said_in_turn(service, "a") == ["one"]
@@ -835,6 +853,100 @@ def test_turns_are_chosen_by_the_conversation_and_survive_retries() -> None:
     assert names == ["get_weather", "send_mail", "It is sunny.", "nothing"]
     conversation.append(user("Again?"))
     assert messages(service, asking(messages=conversation))[0]["tool_calls"]
+
+
+# Templates.
+
+SENT = asking(
+    "Who?",
+    temperature=0.5,
+    messages=[
+        user("Who?"),
+        {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "Ann"}]},
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("You said {last_user}", "You said Who?"),
+        ("{model}: {tool_result}", "openai:gpt-4o-mini: Ann"),
+        ("{{last_user}} {{{last_user}}}", "{last_user} {Who?}"),
+        ("{/messages/0/content}, {/temperature}", "Who?, 0.5"),
+        ("{/messages/1/content}", '[{"type":"text","text":"Ann"}]'),
+        ("{/messages/7}{/temperature/no}", ""),
+        ("", ""),
+    ],
+)
+def test_a_template_is_filled_by_the_request(template: str, text: str) -> None:
+    for scripted in ({"template": template}, {"choices": [{"template": template}]}, {"turns": [template]}):
+        found = contents(from_config(scripted), SENT)
+        assert found == [template if "turns" in scripted else text], "a bare text is literal"
+    assert contents(from_config({"sequence": [{"template": template}]}), SENT) == [text]
+    streamed = joined(chunks(ask(from_config({"template": template}), {**SENT, "stream": True})))
+    assert streamed["choices"][0]["message"]["content"] == text
+
+
+def test_a_text_has_no_fields() -> None:
+    assert contents(from_config({"text": "{last_user} {{"}), SENT) == ["{last_user} {{"]
+
+
+def test_a_field_of_which_the_request_has_nothing_is_empty() -> None:
+    assert contents(from_config({"template": "<{last_user}{tool_result}>"}), asking(messages=[])) == ["<>"]
+
+
+def test_a_template_tells_the_number_of_the_request() -> None:
+    counting = {"when": {"last_user": {"contains": "a"}}, "template": "{call}: {last_user}"}
+    service = from_config({"call": 1, "text": "first"}, counting, {"text": "other"})
+    assert said_in_turn(service, "a", "b", "ca", "a") == ["first", "other", "2: ca", "3: a"]
+    items = from_config({"sequence": [{"template": "one {call}"}, {"template": "two {call}"}], "every": 2})
+    assert said_in_turn(items, *"abcd")[1::2] == ["one 2", "two 4"]
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("{last_usr}", r'no field {last_usr}; there are .* Did you mean "last_user"\?'),
+        ("{}", "no field {}; there are {last_user}, {model}, {tool_result} and {call}, and JSON pointers"),
+        ("{ model }", r"no field { model }"),
+        ("a } b", r'a "}" stands alone; write }} for the character'),
+        ("{last_user", r'a "{" stands alone; write {{ for the character'),
+        ("{a{model}", r'a "{" stands alone'),
+        ("{model}" * 1001, "expected at most 1,000 fields, got 1,001"),
+    ],
+)
+def test_what_a_template_can_not_say_is_told_when_it_is_read(template: str, told: str) -> None:
+    for place, members in {
+        "/template": {"template": template},
+        "/choices/1/template": {"choices": ["a", {"template": template}]},
+        "/sequence/0/template": {"sequence": [{"template": template}]},
+    }.items():
+        with pytest.raises(Mistakes, match=rf"/completions/0{place}: .*{told}"):
+            from_config(members)
+
+
+def test_long_values_do_not_multiply() -> None:
+    """A template makes no more than a choice may have, and each field's text once."""
+    made: list[str] = []
+
+    def fill(field: str) -> str:
+        made.append(field)
+        return "x" * 1000
+
+    template = read_template("{last_user}" * 1000, At(""))
+    assert template.filled(fill, 2500) == "x" * 2500
+    assert len(made) == 3
+    service = from_config({"template": "{last_user}" * 1000})
+    [choice] = choices(service, asking("one two " * 10_000, n=1, max_tokens=5))
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("one two one two one", "length")
+
+
+@brief
+@given(st.text(st.sampled_from("{}ab/ é"), max_size=12))
+def test_doubled_braces_say_any_text(text: str) -> None:
+    doubled = text.replace("{", "{{").replace("}", "}}")
+    assert contents(from_config({"template": doubled}), asking()) == [text]
 
 
 # Streams and headers of its own.
@@ -868,6 +980,91 @@ def test_headers_go_with_the_answer(members: Json, stream: bool) -> None:
     service = from_config({**members, "headers": {"X-Should-Retry": False, "retry-after": "soon"}})
     sent = dict(ask(service, asking(stream=stream)).headers)
     assert (sent[b"x-should-retry"], sent[b"retry-after"]) == (b"false", b"soon")
+
+
+# Time.
+
+SLOW = {"uniform": [200, 900]}
+
+
+def waits(body: Json, **config: Json) -> list[float]:
+    return happened(Service(settings(config)), body, CHAT).waits
+
+
+def test_an_answer_waits_as_its_script_says() -> None:
+    assert waits(asking(), completions=[{"text": "a", "delay_ms": 250}]) == [0.25]
+    assert waits(asking(), completions=[{"sequence": [{"raw": 1, "delay_ms": 250}]}]) == [0.25]
+    assert waits(asking(stream=True), completions=[{"stream": "a", "delay_ms": 250}]) == [0.25]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"completions": [{"text": "a", "delay_ms": SLOW}]},
+        {"completions": [{"text": "a", "pace": {"first_token_ms": SLOW}}]},
+        {"stream": {"first_token_ms": SLOW}},
+        {"faults": [{"delay_ms": SLOW}]},
+        {"faults": [{"drip": {"bytes": 80, "every_ms": SLOW}}]},
+    ],
+    ids=str,
+)
+def test_times_are_drawn_by_seed_and_content(config: Json) -> None:
+    def found(text: str, seed: int = 0) -> list[float]:
+        return waits(asking(text, stream=True), **config, seed=seed)
+
+    drawn = [found(str(number)) for number in range(20)]
+    assert [found(str(number)) for number in range(20)] == drawn
+    assert [found(str(number), seed=1) for number in range(20)] != drawn
+    several = {seconds for each in drawn for seconds in each}
+    assert len(several) >= 20
+    assert all(0.2 <= seconds < 0.9 for seconds in several)
+    assert min(several) < 0.35
+    assert max(several) > 0.75
+
+
+def test_a_script_has_a_pace_of_its_own() -> None:
+    section = {"first_token_ms": 1000, "tokens_per_second": 1}
+    fast = {"text": "a", "pace": {"tokens_per_second": 4}}
+    assert set(waits(asking(stream=True), completions=[fast], stream=section)) == {1.0, 0.25}
+    assert waits(asking(), completions=[fast], stream=section) == []
+    pieces = {"stream": ["a", "b"], "pace": {"first_token_ms": 0, "tokens_per_second": 2}}
+    assert waits(asking(stream=True), completions=[pieces], stream=section) == [0.5, 0.5]
+    null = {"text": "a", "pace": {"tokens_per_second": None}}
+    assert waits(asking(stream=True), completions=[null], stream=section) == [1.0]
+
+
+def test_a_delay_adds_to_that_of_a_magic_model_and_of_a_judge() -> None:
+    faults = [{"delay_ms": {"uniform": [100, 100]}}]
+    assert waits(asking(model="mock-delay-250"), faults=faults) == [0.35]
+    scripts = [{"text": "a", "delay_ms": 250}]
+    service = Service(settings({"completions": scripts, "unknown_criteria": "judge"}))
+    found = happened(service, asking(), CHAT, {"op-criteria": '["mock-delay-500"]'})
+    assert found.waits == [0.75]
+
+
+def test_an_endless_stream_varies_too() -> None:
+    section = {"tokens_per_second": 10, "jitter": 0.2, "endless_events": 30}
+    found = waits(asking(stream=True), faults=[{"endless": True}], stream=section)
+    assert len(set(found)) > 25
+    assert all(0.08 <= seconds <= 0.12 for seconds in found)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (
+            {"faults": [{"delay_ms": {"uniform": [900, 200]}}]},
+            "/faults/0/delay_ms/uniform: the shortest",
+        ),
+        ({"faults": [{"drip": {"every_ms": {"uniform": [2, 1]}}}]}, "/faults/0/drip/every_ms/uniform"),
+        ({"completions": [{"text": "", "delay_ms": {"uniform": [2, 1]}}]}, "/completions/0/delay_ms/uniform"),
+        ({"stream": {"first_token_ms": {"uniform": [2, 1]}}}, "/stream/first_token_ms/uniform"),
+        ({"completions": [{"raw": 1, "pace": {}}]}, '"pace" means nothing beside "raw"'),
+    ],
+)
+def test_times_that_are_wrong_are_told(config: Json, told: str) -> None:
+    with pytest.raises(Mistakes, match=told):
+        settings(config)
 
 
 def test_headers_of_the_server_are_mistakes() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from openpipe_mock.answers import texts
 from openpipe_mock.answers.texts import split
+from openpipe_mock.openapi.roles import RESULTS
 from tests.generate import thorough, valid
 
 MOST_CHOICES = 128
@@ -115,6 +116,6 @@ def test_every_answer_is_one_short_line_that_says_it_is_a_mocks(
 
 def test_no_answer_claims_to_be_a_model_or_a_maker_of_models() -> None:
     """What is quoted is the user's own; everything else comes from these words."""
-    own = " ".join([*texts.OPENERS, *texts.PARTS.values(), *texts._RESULT_OF.values(), reply_to()]).lower()
+    own = " ".join([*texts.OPENERS, *texts.PARTS.values(), *RESULTS, "the result ", reply_to()]).lower()
     claims = r"\b(i|i'm|gpt\w*|claude|gemini|llama|mistral|openai|anthropic|google|assistant|model|ai)\b"
     assert re.findall(claims, own) == []

@@ -49,7 +49,14 @@ EXAMPLE = (ROOT / "examples" / DEFAULT_FILE).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
-    "text", ["answers: 2", EXAMPLE, "ids: random\nclock: real", "stream: {first_token_ms: 60000}"]
+    "text",
+    [
+        "answers: 2",
+        EXAMPLE,
+        "ids: random\nclock: real",
+        "stream: {first_token_ms: 60000}",
+        "faults: [{timeout: true}]",
+    ],
 )
 def test_the_same_file_gives_the_same_answers(here: Path, text: str) -> None:
     freeze(text)

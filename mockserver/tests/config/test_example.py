@@ -487,11 +487,12 @@ ASKED: dict[str, Json] = {
     "counting": {"text": "Count to 3"},
     "refuses": {"text": "Tell me a secret"},
     "cut": {"text": "Say something", "metadata": {"prompt_id": "long"}},
+    "repeats": {"text": "Say it after me"},
 }
 """Name of a script → a request that meets it."""
 
 
-@proves(*(f"/completions/{number}/name" for number in range(4)))
+@proves(*(f"/completions/{number}/name" for number in range(5)))
 @pytest.mark.parametrize(("number", "name"), list(enumerate(ASKED)))
 def test_the_journal_names_the_script(number: int, name: str) -> None:
     named(f"/completions/{number}", name)
@@ -573,6 +574,12 @@ def test_a_long_prompt_is_cut() -> None:
     assert choices(chat(mock(), metadata={"prompt_id": "longer"}))[0]["finish_reason"] == "stop"
 
 
+@proves("/completions/4/when/last_user/contains", "/completions/4/template")
+def test_a_text_is_repeated() -> None:
+    assert contents(chat(mock(), "Say it after me")) == ["You said: Say it after me"]
+    assert contents(chat(mock(), "Say it After me")) != ["You said: Say it After me"]
+
+
 # Models, streams, limits.
 
 
@@ -616,6 +623,17 @@ def test_tokens_take_their_time() -> None:
     assert set(found.waits) == {0.05}
     assert len(found.waits) >= len(found.sent) - 1
     assert found.sent == stream().sent
+
+
+@proves("/stream/jitter")
+def test_the_time_between_tokens_varies() -> None:
+    changes = ("tokens_per_second: null", "tokens_per_second: 20"), ("jitter: 0}", "jitter: 0.5}")
+    found = stream(*changes)
+    assert found.sent == stream().sent
+    assert len(set(found.waits)) > len(found.waits) // 2
+    assert all(0.025 <= wait <= 0.075 for wait in found.waits)
+    assert found.waits == stream(*changes).waits
+    assert found.waits != stream(*changes, ("seed: 42", "seed: 43")).waits
 
 
 @proves("/limits/requests_per_minute")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpipe_mock.answers.pace import Pace
+from openpipe_mock.answers.pace import Pace, seconds_of
 from openpipe_mock.answers.scorers import (
     DRAWN,
     ByOutput,
@@ -25,10 +25,12 @@ from openpipe_mock.answers.scorers import (
     Uniform,
 )
 from openpipe_mock.answers.scripts import Script, ScriptedCall, ScriptedChoice
+from openpipe_mock.answers.templates import read_template
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import DEFAULT_FILE, MOST_MISTAKES, ConfigError, Mistakes, read_config
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
+from openpipe_mock.core.reading import At
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.core.yamltext import read_yaml as read_yaml
@@ -92,8 +94,9 @@ SETTINGS: dict[str, Callable[[Settings], object]] = {
     "unscripted": lambda settings: settings.unscripted,
     "models": lambda settings: {"known": [*settings.known_models], "status": settings.model_status},
     "stream": lambda settings: {
-        "first_token_ms": settings.pace.first_token * 1000,
+        "first_token_ms": seconds_of(settings.pace.first_token, lambda use: 0.0, "") * 1000,
         "tokens_per_second": settings.pace.tokens_per_second,
+        "jitter": settings.pace.jitter,
     },
     "limits": lambda settings: {
         "requests_per_minute": settings.limits.requests_per_minute,
@@ -118,7 +121,7 @@ OTHERS: dict[str, Json] = {
     "unknown_criteria": "judge",
     "unscripted": "refuse",
     "models": {"known": ["*"], "status": "TRAINING"},
-    "stream": {"first_token_ms": 250, "tokens_per_second": 12.5},
+    "stream": {"first_token_ms": 250, "tokens_per_second": 12.5, "jitter": 0.25},
     "limits": {"requests_per_minute": 60, "concurrent": 2},
     "cassette": {
         "headers": ["op-tags"],
@@ -197,6 +200,7 @@ def chosen(*texts: str) -> tuple[ScriptedChoice, ...]:
 
 
 WEATHER = ScriptedChoice(calls=(ScriptedCall("get_weather", '{"city":"Paris"}'),))
+SAYING = read_template("You said: {last_user}", At(""))
 SCRIPTS: list[tuple[Script, list[tuple[str, ...]]]] = [
     (
         Script(choices=(WEATHER,), name="weather", place="/completions/0"),
@@ -221,6 +225,10 @@ SCRIPTS: list[tuple[Script, list[tuple[str, ...]]]] = [
             place="/completions/3",
         ),
         [("metadata", "prompt_id", "equals", "long")],
+    ),
+    (
+        Script(choices=(ScriptedChoice(template=SAYING),), name="repeats", place="/completions/4"),
+        [("last_user", "", "contains", "after me")],
     ),
 ]
 
@@ -486,8 +494,8 @@ WAYS = (
     '"score", "rules", "uniform", "length", "by_output", "sequence", "near", "pass_rate", "error" and "raw"'
 )
 EFFECTS = (
-    '"status", "disconnect", "malformed", "truncated", "empty", "error_event", "endless", "raw", '
-    '"content_type", "headers", "delay_ms" and "drip"'
+    '"status", "timeout", "disconnect", "malformed", "truncated", "empty", "error_event", "endless", "raw", '
+    '"content_type", "headers" and 2 more'
 )
 SCENE = (
     "a judge sees input and output only, so these are all that may stand here; conditions on messages and "
@@ -753,8 +761,9 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         [
             '2:6: /completions/0/text: "text" means nothing beside "choices"; remove one of them.',
             '3:6: /completions/1/txt: unknown property in this item; did you mean "text"?',
-            '4:5: /completions/2: this item requires at least one of "text", "choices", "tool_calls", '
-            '"refusal", "reasoning_content", "raw", "stream", "sequence" and "turns"; none is there.',
+            '4:5: /completions/2: this item requires at least one of "text", "template", "choices", '
+            '"tool_calls", "refusal", "reasoning_content", "raw", "stream", "sequence" and "turns"; '
+            "none is there.",
             "5:29: /completions/3/choices/1/finish_reason: the script has a finish reason for all its "
             "choices already; remove one of them.",
             "6:6: /completions/4/choices: expected at least 1 item, got an array of 0.",
@@ -793,8 +802,8 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             '6:40: /faults/4/code: "code" means nothing beside "body"; remove one of them.',
             '7:41: /faults/5/after_bytes: "after_bytes" means nothing beside "after_events"; remove one of '
             "them.",
-            '8:23: /faults/6/after_events: "after_events" means something beside "disconnect" or '
-            '"error_event" only; remove it.',
+            '8:23: /faults/6/after_events: "after_events" means something beside "disconnect", '
+            '"error_event" or "timeout" only; remove it.',
             '8:40: /faults/6/retry_after: "retry_after" means something beside "status" only; remove it.',
             "9:6: /faults/7/content_type: expected a text of printable ASCII characters, got the string "
             '"a\\nb".',

@@ -138,7 +138,7 @@ def test_the_values_of_the_filters_are_those_that_are_read() -> None:
 def test_the_forms_and_numbers_are_those_of_the_code() -> None:
     schemas = document()["components"]["schemas"]
     keys = schemas["Criterion"]["properties"]["versions"]["additionalProperties"]["enum"]
-    assert set(keys) == {"drawn", *(each["required"][0] for each in schemas["form"]["oneOf"])}
+    assert set(keys) == {"by", "drawn", *(each["required"][0] for each in schemas["form"]["oneOf"])}
     assert set(schemas["Verification"]["properties"]) == {"when", *EXPECTATIONS}
     assert schemas["Verification"]["properties"]["exactly"]["maximum"] == MOST_EXPECTED
 

@@ -1,6 +1,7 @@
 """docs/faults.md and docs/magic.md, taken at their word; what the clients do has tests of its own."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -172,6 +173,7 @@ WORKS: Mapping[tuple[str, str], Callable[[], bool]] = {
         faulty("content-type").header("content-type") == "text/html"
         and faulty("content-type").reply.body == plain()
     ),
+    ("header", "x-mock-fault: timeout"): lambda: faulty("timeout").waits == [math.inf],
     ("header", "x-mock-fault: disconnect"): lambda: faulty("disconnect").breaks,
     ("header", "x-mock-fault: disconnect-after-N"): lambda: (
         faulty("disconnect-after-2", stream=True).breaks

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -44,6 +45,7 @@ from openpipe_mock.faults.kinds import (
     FaultKind,
     Malformed,
     Raw,
+    Timeout,
     Truncated,
     retry_headers,
 )
@@ -147,7 +149,9 @@ def test_a_fault_counts_by_the_name_of_its_count() -> None:
     assert counts.seen == {"shared": 2}
 
 
-@pytest.mark.parametrize("kind", [Disconnect(after_events=0), ErrorEvent(""), Endless()])
+@pytest.mark.parametrize(
+    "kind", [Disconnect(after_events=0), Timeout(after_events=0), ErrorEvent(""), Endless()]
+)
 def test_what_only_a_stream_can_have_neither_counts_nor_strikes_elsewhere(kind: FaultKind) -> None:
     fault, counts = at("/faults/0", kind, call=1), Counts()
     found = select([fault], subject(), counts, Sampler(0, b""), streams=False)
@@ -298,6 +302,7 @@ def test_two_faults_that_say_the_same_are_told_apart() -> None:
         (at("/faults/0", ErrorAnswer(429)), "status 429 (fault /faults/0)"),
         (at("/faults/1", name="slow", delay=0.2), "delay of 200 ms (fault /faults/1 (slow))"),
         (fault_of(ErrorAnswer(500), delay=1.5), "delay of 1500 ms, status 500"),
+        (fault_of(Timeout()), "time-out"),
         (fault_of(Disconnect()), "disconnect"),
         (fault_of(Disconnect(after_events=1)), "disconnect after 1 event"),
         (fault_of(Disconnect(after_events=0)), "disconnect after 0 events"),
@@ -432,6 +437,12 @@ def test_a_fault_that_does_nothing_changes_nothing_but_the_log() -> None:
 
 
 # Delays
+
+
+def test_a_timeout_sends_nothing_and_waits_for_ever() -> None:
+    effects, reply = carried(plain(), fault_of(Timeout()))
+    assert (effects, reply.status) == ([Wait(math.inf)], 0)
+    assert streamed(fault_of(Timeout(after_events=2))) == [*map(Piece, EVENTS[:2]), Wait(math.inf)]
 
 
 def test_a_delay_comes_before_anything_else() -> None:
@@ -993,7 +1004,8 @@ def test_a_value_that_is_no_fault_is_refused_with_those_that_are(name: str, near
     [issue] = caught.value.issues
     assert issue == (
         'header x-mock-fault: expected "malformed", "truncated", "empty", "content-type", "disconnect", '
-        '"drip", "error-event", "endless", "disconnect-after-N" (events) or a status from 400 to 599, '
+        '"drip", "timeout", "error-event", "endless", "disconnect-after-N" (events) or a status from '
+        "400 to 599, "
         f'got "{name}".{near}'
     )
 

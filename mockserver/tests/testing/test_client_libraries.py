@@ -21,7 +21,7 @@ from openpipe_mock.testing.live import LiveMock, LiveServer, serving
 from openpipe_mock.testing.mock import Mock
 from openpipe_mock.testing.network_guard import NetworkRefused
 from openpipe_mock.testing.patches import Patches
-from openpipe_mock.testing.virtual import VirtualClock
+from openpipe_mock.testing.virtual import NoTimeout, VirtualClock
 from tests.environments import ROOT
 from tests.tables import rows
 
@@ -287,6 +287,67 @@ def test_the_patience_of_requests(mock: Mock, seconds: float | None, passes: boo
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
         urllib3.request("POST", f"{BASE}/criteria/judge", json=JUDGE, headers=KEY, timeout=1, retries=False)
     assert mock.clock.now == 6
+
+
+def test_each_client_meets_its_own_timeout(mock: Mock) -> None:
+    mock.fault(timeout=True)
+    url = f"{BASE}/criteria/judge"
+    for ask, error, seconds in (
+        (lambda: httpx.post(url, json=JUDGE, headers=KEY), httpx.ReadTimeout, 5),
+        (lambda: httpx2.post(url, json=JUDGE, headers=KEY, timeout=7000), httpx2.ReadTimeout, 7000),
+        (lambda: requests.post(url, json=JUDGE, headers=KEY, timeout=3), requests.ReadTimeout, 3),
+        (lambda: asyncio.run(asked_by_aiohttp(url)), TimeoutError, 300),
+    ):
+        began = mock.clock.now
+        with pytest.raises(error) as caught:
+            ask()
+        assert mock.clock.now - began == seconds
+        assert "openpipe_server" in str(caught.value) or error is requests.ReadTimeout
+    assert {call.status for call in mock.calls} == {0}
+    assert mock.calls[0].faults == ("time-out (fault /runtime/1)",)
+
+
+async def asked_by_aiohttp(url: str) -> None:
+    async with aiohttp.ClientSession(headers=KEY) as session, session.post(url, json=JUDGE):
+        pass
+
+
+def test_a_client_meets_its_timeout_in_a_stream(mock: Mock) -> None:
+    mock.fault(timeout=True, after_events=2)
+    pieces: list[bytes] = []
+    with (
+        pytest.raises(httpx.ReadTimeout),
+        httpx.stream("POST", f"{BASE}/chat/completions", json=STREAM, headers=KEY) as got,
+    ):
+        pieces.extend(got.iter_raw())
+    assert len(pieces) == 2
+    assert httpx.post(f"{BASE}/chat/completions", json=CHAT, headers=KEY).status_code == 200
+
+
+def test_a_client_that_waits_for_ever_is_told(mock: Mock) -> None:
+    mock.fault(timeout=True)
+    url = f"{BASE}/criteria/judge"
+    with pytest.raises(NoTimeout, match=r"this client has none.*asyncio\.wait_for.*openpipe_server"):
+        httpx.post(url, json=JUDGE, headers=KEY, timeout=None)
+    with pytest.raises(NoTimeout):
+        requests.post(url, json=JUDGE, headers=KEY)
+    assert mock.clock.now == 0
+
+
+def test_on_a_socket_every_timeout_is_felt(live: LiveServer) -> None:
+    with live.session() as mock:
+        mock.fault(timeout=True)
+        url = f"{mock.base_url}/criteria/judge"
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(url, json=JUDGE, headers=KEY, timeout=0.2)
+
+        async def ask() -> None:
+            async with httpx.AsyncClient(timeout=None) as client:
+                await asyncio.wait_for(client.post(url, json=JUDGE, headers=KEY), 0.2)
+
+        with pytest.raises(TimeoutError):
+            asyncio.run(ask())
+        assert [call.status for call in mock.calls] == [0, 0]
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,13 @@ def test_completions(mock: Mock) -> None:
     assert chat().json() == {"odd": True}
 
 
+def test_a_sequence_of_which_items_answered_is_used(mock: Mock) -> None:
+    mock.completion(sequence=["a", "b"], then="fail")
+    assert [said(chat("1")), said(chat("2")), chat("3").status_code] == [["a"], ["b"], 404]
+    mock.assert_all_used()
+    assert mock.calls[0].unmatched == []
+
+
 def test_what_a_test_has_set_stays_when_its_values_change(mock: Mock) -> None:
     texts = ["a"]
     mock.completion(choices=texts)
@@ -199,6 +206,7 @@ def test_every_key_of_the_config_file_has_its_word_here() -> None:
     assert set(parts["script"]["properties"]) == set(get_type_hints(Mock.completion)) - {
         "return",
         "further",
+        "answer",
     } | set(get_type_hints(ScriptOptions))
 
 

@@ -102,12 +102,66 @@ def test_tools_and_best_of_n(openpipe_mock):
         ({"status": 429, "retry_after": 1}, openai.RateLimitError),
         ({"disconnect": True}, openai.APIConnectionError),
         ({"delay_ms": 10_000}, openai.APITimeoutError),
+        ({"timeout": True}, openai.APITimeoutError),
     ],
 )
 def test_faults(openpipe_mock, fault, error):
     openpipe_mock.fault(**fault)
     with pytest.raises(error):
         EARLY.with_options(max_retries=0, timeout=5).chat.completions.create(**COUNT)
+
+
+def test_the_default_timeout_of_openai_is_met_too(openpipe_mock):
+    openpipe_mock.fault(timeout=True)
+    with pytest.raises(openai.APITimeoutError):
+        EARLY.with_options(max_retries=0).chat.completions.create(**COUNT)
+    assert openpipe_mock.clock.now == 600
+
+
+def test_a_stream_that_stops(openpipe_mock):
+    openpipe_mock.fault(timeout=True, after_events=2)
+    stream = EARLY.with_options(timeout=5).chat.completions.create(**COUNT, stream=True)
+    assert [next(stream).object for _ in range(2)] == ["chat.completion.chunk"] * 2
+    with pytest.raises(openai.APITimeoutError):
+        next(stream)
+    assert openpipe_mock.clock.now == 5
+
+
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [
+        (httpx2.ReadTimeout("slow"), openai.APITimeoutError),
+        (httpx2.ConnectError("no way"), openai.APIConnectionError),
+        (KeyError("mine"), KeyError),
+    ],
+)
+def test_what_a_function_raises_reaches_openais_client(openpipe_mock, raised, seen):
+    def failing(request):
+        raise raised
+
+    openpipe_mock.completion(answer=failing)
+    with pytest.raises(seen) as caught:
+        EARLY.with_options(max_retries=0).chat.completions.create(**COUNT)
+    assert raised in (caught.value, caught.value.__cause__)
+
+
+@pytest.mark.asyncio
+async def test_an_async_function_answers_and_judges(openpipe_mock):
+    async def answer(request):
+        await asyncio.sleep(0)
+        return request["messages"][-1]["content"].upper()
+
+    async def judge(given, output):
+        await asyncio.sleep(0)
+        return len(output["content"]) / 100
+
+    openpipe_mock.completion(answer=answer)
+    openpipe_mock.criterion("long").by(judge)
+    async with openai.AsyncOpenAI(base_url=BASE_URL) as client:
+        found = await client.chat.completions.create(**COUNT, extra_headers={"op-criteria": '["long"]'})
+    [choice] = found.choices
+    assert choice.message.content == "COUNT TO 3"
+    assert choice.criteria_results["long"]["score"] == 0.1
 
 
 def test_a_retry_after_a_503(openpipe_mock):

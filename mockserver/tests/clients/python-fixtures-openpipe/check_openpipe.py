@@ -162,6 +162,7 @@ FAULTS = [
     ({"status": 429, "retry_after": 1}, openai.RateLimitError),
     ({"disconnect": True}, openai.APIConnectionError),
     ({"delay_ms": 10_000}, openai.APITimeoutError),
+    ({"timeout": True}, openai.APITimeoutError),
 ]
 
 
@@ -170,6 +171,32 @@ def test_faults_are_openais_own_errors(openpipe_mock, fault, error):
     openpipe_mock.fault(**fault)
     with pytest.raises(error):
         openai.OpenAI(max_retries=0, timeout=5).chat.completions.create(**COUNT)
+
+
+def test_the_timeouts_of_the_official_client(openpipe_mock):
+    """A judgement has 240 seconds, whatever the client was made with."""
+    openpipe_mock.fault(timeout=True)
+    with pytest.raises(httpx.ReadTimeout):
+        judge(OpenPipe(timeout=1))
+    assert openpipe_mock.clock.now == 240
+    openpipe_mock.reset()
+    openpipe_mock.fault(timeout=True, after_events=2)
+    stream = openai.OpenAI(timeout=5).chat.completions.create(**COUNT, stream=True)
+    assert [next(stream).object for _ in range(2)] == ["chat.completion.chunk"] * 2
+    with pytest.raises(httpx.ReadTimeout):
+        next(stream)
+
+
+def test_functions_answer_and_judge(openpipe_mock):
+    def failing(request):
+        raise KeyError("mine")
+
+    openpipe_mock.criterion("helpful").by(lambda given, output: 0.125)
+    assert judge(OpenPipe()).score == 0.125
+    openpipe_mock.completion(answer=failing)
+    with pytest.raises(openai.APIConnectionError) as caught:
+        openai.OpenAI(max_retries=0).chat.completions.create(**COUNT)
+    assert isinstance(caught.value.__cause__, KeyError)
 
 
 def test_a_fault_of_the_judge(openpipe_mock):
