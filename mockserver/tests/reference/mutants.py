@@ -8,6 +8,7 @@ from tests.reference import (
     error_mutants,
     judge_mutants,
     stream_mutants,
+    wire_mutants,
 )
 from tests.reference.http import CHAT, JUDGE, Request
 from tests.reference.mutation import (
@@ -29,7 +30,7 @@ TEXT = {**HEADERS, "content-type": "text/plain"}
 @cache
 def mutants() -> tuple[Mutant, ...]:
     """The one-bug servers; their names are unique."""
-    pages = (judge_mutants, error_mutants, chat_mutants, criteria_mutants, stream_mutants)
+    pages = (judge_mutants, error_mutants, chat_mutants, criteria_mutants, stream_mutants, wire_mutants)
     return tuple(mutant for page in pages for mutant in page.mutants())
 
 

@@ -1,0 +1,94 @@
+"""Rules about `op-cache`: what is kept answers the same request alone, in the modes that read it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from openpipe_mock.contract.findings import Finding
+from openpipe_mock.contract.probe import Exchange
+
+from .builders import chatting
+from .promises import CaseContext, Variant, require_object, require_success, rule_for
+from .test_completions import choices
+
+Json = Any
+
+PROMPT, OTHER, FRESH, UNREAD = (f"Write down {number} random digits." for number in (20, 21, 22, 23))
+"""Texts that a model hardly answers alike by chance."""
+
+
+@dataclass
+class Cache:
+    """Asks for completions in a mode of op-cache, one after the other."""
+
+    context: CaseContext
+
+    def ask(self, mode: str, prompt: str = PROMPT, *, judged: bool = False, **members: Json) -> Exchange:
+        """The answer in a mode, "" for none. Raises Unjudged where it isn't 200."""
+        settings = self.context.settings
+        criteria = list(settings.criteria) if judged else None
+        plain = chatting(settings, prompt, criteria=criteria, **members)
+        headers = (*plain.headers, ("op-cache", mode)) if mode else plain.headers
+        exchange = require_success(self.context.anew(replace(plain, headers=headers)))
+        require_object(exchange)
+        return exchange
+
+    def broken(self, sentence: str, exchange: Exchange, level: str = "") -> Finding:
+        return self.context.broken(sentence, about=exchange, level=level)
+
+
+def identity(exchange: Exchange) -> Json:
+    return exchange.value.get("id")
+
+
+def said(exchange: Exchange) -> list[Json]:
+    return [choice.get("message") for choice in choices(exchange.value)]
+
+
+def in_turn(number: int) -> Any:
+    """A case that sends requests one after the other, none of them ahead."""
+    return lambda settings: [Variant((), further=number)]
+
+
+@rule_for("chat.cache.answers", in_turn(7), rank=46, alone=True)
+def test_what_is_kept_answers_the_same_request_alone(context: CaseContext) -> Iterator[Finding]:
+    """A server may keep nothing. Where a plain request gets the id of a kept one, ids tell nothing."""
+    cache = Cache(context)
+    first, again, other = (cache.ask("readWrite", prompt) for prompt in (PROMPT, PROMPT, OTHER))
+    plain, plain_other = cache.ask(""), cache.ask("", OTHER)
+    same = identity(again) == identity(first)
+    if same and identity(plain) != identity(first) and said(again) != said(first):
+        yield cache.broken("a kept answer has the id of the first and says something else.", again)
+    if not same and said(again) == said(first) != said(plain):
+        yield cache.broken("a kept answer has another id than the first.", again)
+    if identity(other) == identity(first) and identity(plain_other) != identity(plain):
+        yield cache.broken("another prompt got the answer that is kept for the first.", other)
+    two = cache.ask("readWrite", n=2)
+    if len(choices(two.value)) != 2:
+        yield cache.broken("a request for two choices got the answer that is kept for one.", two)
+    judged = cache.ask("readWrite", judged=True)
+    if not all(choice.get("criteria_results") for choice in choices(judged.value)):
+        sentence = "an answer that is kept has no results, though criteria are asked for."
+        yield cache.broken(sentence, judged, level="documented")
+
+
+@rule_for("chat.cache.modes", in_turn(9), rank=47, alone=True)
+def test_each_mode_reads_and_writes_what_it_says(context: CaseContext) -> Iterator[Finding]:
+    """Nothing to judge where the server keeps nothing, or the same request gets the same id anyway."""
+    cache = Cache(context)
+    new = {identity(cache.ask("")) for _ in range(2)}
+    first = identity(cache.ask("readWrite"))
+    if len(new | {first}) < 3 or identity(cache.ask("readWrite")) != first:
+        return
+    for mode in ("", "writeOnly"):
+        exchange = cache.ask(mode)
+        if identity(exchange) == first:
+            yield cache.broken(
+                f"{mode or 'a request without op-cache'} got an answer that is kept.", exchange
+            )
+    written, read = cache.ask("writeOnly", FRESH), cache.ask("readOnly", FRESH)
+    if identity(read) != identity(written):
+        yield cache.broken("readOnly didn't get what writeOnly had kept.", read)
+    unwritten, missed = cache.ask("readOnly", UNREAD), cache.ask("readWrite", UNREAD)
+    if identity(missed) == identity(unwritten):
+        yield cache.broken("readOnly kept its answer.", missed)

@@ -1,0 +1,57 @@
+"""Rules about JSON that is odd: parsers read it differently, or not at all."""
+
+from collections.abc import Callable, Iterator
+
+from openpipe_mock.contract.findings import Finding
+from openpipe_mock.contract.probe import Request, wire
+
+from .builders import CHAT, JUDGE, chat_body, judge_body, logging, post, user_messages
+from .promises import CaseContext, MakeVariants, Variant, require_answer, rule_for
+from .settings import RunSettings
+
+MARK, NUMBER = "odd-text", 777_777_777
+"""What the bodies have in places where they are made odd."""
+_MARK, _NUMBER = MARK.encode(), str(NUMBER).encode()
+
+ODD: dict[str, Callable[[bytes], bytes]] = {
+    "a byte order mark": lambda body: b"\xef\xbb\xbf" + body,
+    "bytes that are no UTF-8": lambda body: body.replace(_MARK, b"caf\xe9"),
+    "a key twice, and half of a surrogate pair": lambda body: (
+        body.partition(b",")[0] + b"," + body[1:].replace(_MARK, b"\\ud83d")
+    ),
+    "a number beyond a double": lambda body: body.replace(_NUMBER, b"1e999"),
+    "a number of 5,000 digits": lambda body: body.replace(_NUMBER, b"9" * 5000),
+}
+TOOLS = [
+    {
+        "type": "function",
+        "function": {"name": "count", "parameters": {"type": "object", "maxProperties": NUMBER}},
+    }
+]
+
+
+def judged(settings: RunSettings, odd: Callable[[bytes], bytes]) -> Request:
+    told = {"messages": user_messages(MARK), "tools": TOOLS}
+    return post(JUDGE, odd(wire(judge_body(settings, input=told))))
+
+
+def chatted(settings: RunSettings, odd: Callable[[bytes], bytes]) -> Request:
+    return post(CHAT, odd(wire(chat_body(settings, MARK, tools=TOOLS))), *logging(settings))
+
+
+def oddities(build: Callable[[RunSettings, Callable[[bytes], bytes]], Request]) -> MakeVariants:
+    return lambda settings: [
+        Variant(tuple(build(settings, odd) for odd in ODD.values()), facts=tuple(ODD)),
+    ]
+
+
+@rule_for("judge.errors.odd_json", oddities(judged), rank=46)
+@rule_for("chat.errors.odd_json", oddities(chatted), rank=46)
+def test_odd_json_is_refused_or_answered(context: CaseContext) -> Iterator[Finding]:
+    for request, name in zip(context.case.requests, context.facts, strict=True):
+        exchange = require_answer(context.ask(request))
+        if not exchange.refused and exchange.parsed[1]:
+            sentence = (
+                f"a body with {name} was answered by {exchange.status} and no JSON: {exchange.parsed[1]}"
+            )
+            yield context.broken(sentence, about=exchange)
