@@ -96,7 +96,7 @@ def _lines(body: bytes) -> list[str]:
         lines = [line.decode() for line in _LINE_END.split(body)[:-1]]
     except UnicodeDecodeError:
         raise Unreadable("it is not encoded as UTF-8") from None
-    if lines and lines[0].startswith("\ufeff"):
+    if lines and lines[0].startswith("\ufeffdata"):
         raise Unreadable("it begins with a byte order mark, which loses the first event")
     return lines
 
