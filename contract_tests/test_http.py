@@ -45,13 +45,13 @@ CASES: tuple[tuple[NameCase, str], ...] = (("title", ""), ("upper", "sdk"))
 @rule_for(
     "judge.http.names",
     one_case(judging, *(spelled(judging, case) for case, _ in CASES)),
-    rank=9,
+    rank=26,
     needs="",
 )
 @rule_for(
     "chat.http.names",
     one_case(chatting, *(spelled(chatting, case) for case, _ in CASES)),
-    rank=9,
+    rank=26,
     needs="",
 )
 def test_header_names_are_read_in_any_case(context: CaseContext) -> Iterator[Finding]:
@@ -79,7 +79,7 @@ def _require_reached_or_refused(context: CaseContext) -> None:
         raise Unjudged(f"{context.case.check.endpoint} could not be reached")
 
 
-@rule_for("criteria.header.name", one_case(best_of, spelled(best_of, "title")), rank=9)
+@rule_for("criteria.header.name", one_case(best_of, spelled(best_of, "title")), rank=46)
 def test_criteria_are_asked_for_by_a_header_in_any_case(context: CaseContext) -> Iterator[Finding]:
     """Judged where the header in lower case gets results."""
     lower, title = (require_answer(context.ask(request)) for request in context.case.requests)
@@ -111,7 +111,7 @@ def official(settings: RunSettings) -> Request:
     return replace(plain, headers=(*plain.headers, *FERN), name_case="title")
 
 
-@rule_for("judge.headers.official", one_case(official), rank=12)
+@rule_for("judge.headers.official", one_case(official), rank=46)
 def test_the_judge_takes_the_official_client_s_headers(context: CaseContext) -> Iterator[Finding]:
     yield from refusal(context, require_answer(context.ask(context.case.requests[0])))
 
@@ -135,11 +135,11 @@ def broken_chatting(settings: RunSettings) -> Request:
     return chatting(settings, messages=None)
 
 
-@rule_for("judge.http.compression", one_case(packed(judging), packed(broken_judging)), rank=12)
+@rule_for("judge.http.compression", one_case(packed(judging), packed(broken_judging)), rank=46)
 @rule_for(
     "chat.http.compression",
     one_case(packed(chatting), packed(broken_chatting), packed(streaming)),
-    rank=12,
+    rank=46,
 )
 def test_compressed_answers_can_be_read(context: CaseContext) -> Iterator[Finding]:
     """The second request is one that is refused."""
@@ -188,8 +188,8 @@ def sequence(name: str, *builders: Builder) -> MakeVariants:
     ]
 
 
-@rule_for("judge.http.kept", sequence("judge", without_key, judging), rank=12, alone=True)
-@rule_for("chat.http.kept", sequence("chat", lost, streaming), rank=12, alone=True)
+@rule_for("judge.http.kept", sequence("judge", without_key, judging), rank=46, alone=True)
+@rule_for("chat.http.kept", sequence("chat", lost, streaming), rank=46, alone=True)
 def test_a_kept_connection_serves_the_next_request(context: CaseContext) -> Iterator[Finding]:
     """Whatever came of the first request, with a body that the server may not have read."""
     first, exchange = (context.anew(request) for request in context.facts)

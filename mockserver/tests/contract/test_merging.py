@@ -221,7 +221,8 @@ def test_every_check_that_decides_has_its_place_in_the_default_budget(seed: int,
 
 
 def test_what_the_judge_has_to_refuse_comes_before_what_chat_may_take_of_the_same_kind() -> None:
-    labels = [case.label for case in planned(RunOptions(LOCAL.url), LOCAL).kept]
+    server = replace(LOCAL, max_requests=1000)
+    labels = [case.label for case in planned(RunOptions(LOCAL.url), server).kept]
     needed = labels.index("judge.rejects.ToolMessage.required[input.messages.tool.tool_call_id.missing]")
     typed = labels.index("judge.rejects.UserMessage.type[input.messages.user.name.type-number]")
     repeated = labels.index("chat.rejects.UserMessage.required[messages.user.role.missing]")
@@ -232,7 +233,7 @@ def test_few_requests_elsewhere_check_most_of_what_is_valid() -> None:
     plan = planned(RunOptions(ELSEWHERE.url), ELSEWHERE)
     begun = {case.check.id for case in plan.kept}
     cut = {case.check.id for case in plan.cut} - begun
-    assert len(cut) < 325
+    assert len(cut) < 350
     assert not any(case.check.must for case in plan.cut)
     assert sum(".accepts." in name for name in begun) > 150
     assert plan.numbers.requests + plan.numbers.reserve <= 60

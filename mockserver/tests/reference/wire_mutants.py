@@ -469,7 +469,7 @@ JSON_ROWS: tuple[Row, ...] = (
         streaming(),
     ),
     (
-        "judge-byte-order-mark",
+        "judgement-byte-order-mark",
         "judge.response.json",
         "A judgement begins with a byte order mark.",
         bytes_of(at(JUDGE), lambda body: MARK + body),
