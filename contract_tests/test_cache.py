@@ -50,7 +50,7 @@ def in_turn(number: int) -> Any:
     return lambda settings: [Variant((), further=number)]
 
 
-@rule_for("chat.cache.answers", in_turn(7), rank=46, alone=True)
+@rule_for("chat.cache.answers", in_turn(8), rank=46, alone=True)
 def test_what_is_kept_answers_the_same_request_alone(context: CaseContext) -> Iterator[Finding]:
     """A server may keep nothing. Where a plain request gets the id of a kept one, ids tell nothing."""
     cache = Cache(context)
@@ -63,6 +63,9 @@ def test_what_is_kept_answers_the_same_request_alone(context: CaseContext) -> It
         yield cache.broken("a kept answer has another id than the first.", again)
     if identity(other) == identity(first) and identity(plain_other) != identity(plain):
         yield cache.broken("another prompt got the answer that is kept for the first.", other)
+    warmer = cache.ask("readWrite", temperature=0.7)
+    if identity(warmer) == identity(first) != identity(plain):
+        yield cache.broken("another temperature got the answer that is kept for the first.", warmer)
     two = cache.ask("readWrite", n=2)
     if len(choices(two.value)) != 2:
         yield cache.broken("a request for two choices got the answer that is kept for one.", two)

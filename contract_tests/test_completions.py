@@ -11,6 +11,7 @@ from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.openapi.violations import SchemaPlace, violations_of
 
 from .builders import ANSWER_SCHEMA, OTHER_TOOL, PROMPTS, TOOL, WEATHER, chatting
+from .jsontext import repeated_key
 from .promises import (
     CaseContext,
     one_case,
@@ -133,6 +134,9 @@ def no_object(arguments: Json) -> str:
         return f"no JSON: {arguments[:60]!r}"
     if isinstance(value, str):
         return "JSON that was written as a string once more"
+    twice = repeated_key(arguments)
+    if twice is not None:
+        return f"JSON with the key {twice!r} twice"
     return "" if isinstance(value, dict) else f"no object: {arguments[:60]!r}"
 
 

@@ -79,21 +79,35 @@ def test_a_streamed_call_is_whole(context: CaseContext) -> Iterator[Finding]:
     """Refusals of calls in several choices, and in the older form, are for others to tell."""
     every = context.exchanges()
     require_success(every[0])
-    found = [
-        (exchange, choice)
-        for exchange in every
-        for choice in (streams.joined(exchange).values() if exchange.ok else ())
-        if (choice.calls or choice.call) and "length" not in choice.reasons
-    ]
-    if not found:
-        raise Unjudged("no tool was called to the end")
-    for exchange, choice in found:
-        for trouble in troubles(choice, offered(exchange)):
+    for exchange, choice in uncut(every):
+        called = choice.calls or choice.call
+        if not called and exchange.request.value().get("tool_choice"):
+            yield context.broken("expected a call of get_weather, got none.", "/events", about=exchange)
+        for trouble in troubles(choice, callable_names(exchange)):
             yield context.broken(trouble, "/events", about=exchange)
 
 
+def uncut(exchanges: list[Exchange]) -> list[tuple[Exchange, Joined]]:
+    """The choices of the streams that came to their end. Raises Unjudged without one."""
+    found = [
+        (exchange, choice)
+        for exchange in exchanges
+        for choice in (streams.joined(exchange).values() if exchange.ok else ())
+        if not set(choice.reasons) & set(CUT_SHORT)
+    ]
+    if not found:
+        raise Unjudged("no choice came to its end")
+    return found
+
+
+def callable_names(exchange: Exchange) -> list[Json]:
+    """The name of the tool that a request names; else those that it offers."""
+    choice = exchange.request.value().get("tool_choice")
+    return [choice["function"]["name"]] if choice else offered(exchange)
+
+
 def troubles(choice: Joined, names: list[Json]) -> Iterator[str]:
-    """What is wrong with the calls of a choice. `names` are those of the functions that are offered."""
+    """What is wrong with the calls of a choice. `names` are those of the functions that may be called."""
     if choice.repeated:
         yield "a call's id or name is repeated, and clients join the pieces."
     if list(choice.calls) != list(range(len(choice.calls))):
@@ -106,7 +120,7 @@ def troubles(choice: Joined, names: list[Json]) -> Iterator[str]:
             yield f"a call's joined pieces are without {' and '.join(lacking)}."
     for call in filter(None, (*choice.calls.values(), choice.call)):
         if call.get("name") and call["name"] not in names:
-            yield f"the joined name of a call is {call['name']!r}, which wasn't offered."
+            yield f"the joined name of a call is {call['name']!r}, not {names[0]}."
         elif trouble := no_object(call.get("arguments", "")):
             yield f"a call's joined pieces are {trouble}."
 
