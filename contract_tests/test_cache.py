@@ -5,10 +5,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from openpipe_mock.contract.findings import Finding
-from openpipe_mock.contract.probe import Exchange
+from openpipe_mock.contract.probe import Exchange, Request
 
-from .builders import chatting
-from .promises import CaseContext, Variant, require_object, require_success, rule_for
+from .builders import chatting, streaming
+from .promises import (
+    CaseContext,
+    Variant,
+    one_case,
+    require_answer,
+    require_object,
+    require_success,
+    rule_for,
+)
+from .settings import RunSettings
 from .test_completions import choices
 
 Json = Any
@@ -95,3 +104,15 @@ def test_each_mode_reads_and_writes_what_it_says(context: CaseContext) -> Iterat
     unwritten, missed = cache.ask("readOnly", UNREAD), cache.ask("readWrite", UNREAD)
     if identity(missed) == identity(unwritten):
         yield cache.broken("readOnly kept its answer.", missed)
+
+
+def streamed(settings: RunSettings) -> Request:
+    plain = streaming(settings, PROMPT)
+    return replace(plain, headers=(*plain.headers, ("op-cache", "readWrite")))
+
+
+@rule_for("chat.cache.streamed", one_case(streamed), rank=48)
+def test_a_stream_is_not_kept(context: CaseContext) -> Iterator[Finding]:
+    exchange = require_answer(context.ask(context.case.requests[0]))
+    if not exchange.refused:
+        yield context.broken(f"a stream with op-cache was answered by {exchange.status}, not a 4xx.")

@@ -115,6 +115,13 @@ DEVIANTS: tuple[Mutant, ...] = (
         best_of(2, stream=True),
     ),
     Mutant(
+        "streams-with-cache",
+        "chat.cache.streamed",
+        "op-cache is ignored in a stream.",
+        deviating(cache_in_stream="answered"),
+        chatting({"op-cache": "readWrite"}, stream=True),
+    ),
+    Mutant(
         "any-criterion",
         "judge.errors.unknown_criterion",
         "Every criterion exists.",

@@ -170,6 +170,13 @@ HTTP_ROWS: tuple[Row, ...] = (
         accepting_gzip(chatting()),
     ),
     (
+        "chat-gzip-of-long",
+        "chat.http.compression",
+        "Long answers are called gzip, and are plain.",
+        packing(CHAT, bytes, when=lambda request: (request.json().get("n") or 1) > 3),
+        accepting_gzip(chatting(n=8)),
+    ),
+    (
         "chat-brotli-unasked",
         "chat.http.compression",
         "Streams come in an encoding that nobody asked for.",
@@ -242,6 +249,15 @@ def null_type(call: Json, _: int) -> None:
         call["type"] = None
 
 
+def spoken(listed: list[Json]) -> list[Json]:
+    """Words in place of calls."""
+    for choice in (choice for chunk in listed for choice in chunk["choices"]):
+        if choice["delta"].pop("tool_calls", None):
+            choice["delta"]["content"] = "Sunny. "
+        choice["finish_reason"] = "stop" if choice["finish_reason"] else None
+    return listed
+
+
 def counted_on(listed: list[Json]) -> list[Json]:
     """Calls are counted from choice to choice."""
     for choice in (choice for chunk in listed for choice in chunk["choices"]):
@@ -305,6 +321,20 @@ CALL_ROWS: tuple[Row, ...] = (
         "The joined name of a call wasn't offered.",
         each_piece(misspelt),
         CALLS,
+    ),
+    (
+        "stream-named-unheard",
+        "chat.stream.tools",
+        "In a stream a named tool isn't called.",
+        chunks(spoken),
+        CALLS,
+    ),
+    (
+        "chat-arguments-key-twice",
+        "chat.tools.arguments",
+        "The arguments of a call have a key twice.",
+        each_call(lambda call: {**call, "function": {**call["function"], "arguments": '{"a": 1, "a": 2}'}}),
+        chatting(**CALLING),
     ),
     (
         "stream-calls-counted-on",
@@ -609,6 +639,13 @@ CACHE_ROWS: tuple[Row, ...] = (
         "chat.cache.answers",
         "What is kept for one choice answers a request for two.",
         keeping(key=without_n),
+        CACHED,
+    ),
+    (
+        "cache-without-temperature",
+        "chat.cache.answers",
+        "What is kept for one temperature answers for another.",
+        keeping(key=lambda request: json.dumps({**request.json(), "temperature": 1})),
         CACHED,
     ),
     (
