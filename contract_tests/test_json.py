@@ -13,13 +13,14 @@ MARK, NUMBER = "odd-text", 777_777_777
 """What the bodies have in places where they are made odd."""
 _MARK, _NUMBER = MARK.encode(), str(NUMBER).encode()
 
+BYTES, BEYOND = "bytes that are no UTF-8", "a number beyond a double"
 ODD: dict[str, Callable[[bytes], bytes]] = {
     "a byte order mark": lambda body: b"\xef\xbb\xbf" + body,
-    "bytes that are no UTF-8": lambda body: body.replace(_MARK, b"caf\xe9"),
+    BYTES: lambda body: body.replace(_MARK, b"caf\xe9"),
     "a key twice, and half of a surrogate pair": lambda body: (
         body.partition(b",")[0] + b"," + body[1:].replace(_MARK, b"\\ud83d")
     ),
-    "a number beyond a double": lambda body: body.replace(_NUMBER, b"1e999"),
+    BEYOND: lambda body: body.replace(_NUMBER, b"1e999"),
     "a number of 5,000 digits": lambda body: body.replace(_NUMBER, b"9" * 5000),
 }
 TOOLS = [
@@ -39,14 +40,12 @@ def chatted(settings: RunSettings, odd: Callable[[bytes], bytes]) -> Request:
     return post(CHAT, odd(wire(chat_body(settings, MARK, tools=TOOLS))), *logging(settings))
 
 
-def oddities(build: Callable[[RunSettings, Callable[[bytes], bytes]], Request]) -> MakeVariants:
-    return lambda settings: [
-        Variant(tuple(build(settings, odd) for odd in ODD.values()), facts=tuple(ODD)),
-    ]
+def oddities(build: Callable[[RunSettings, Callable[[bytes], bytes]], Request], *names: str) -> MakeVariants:
+    return lambda settings: [Variant(tuple(build(settings, ODD[name]) for name in names), facts=names)]
 
 
-@rule_for("judge.errors.odd_json", oddities(judged), rank=46)
-@rule_for("chat.errors.odd_json", oddities(chatted), rank=46)
+@rule_for("judge.errors.odd_json", oddities(judged, *ODD), rank=46)
+@rule_for("chat.errors.odd_json", oddities(chatted, BYTES, BEYOND), rank=46)
 def test_odd_json_is_refused_or_answered(context: CaseContext) -> Iterator[Finding]:
     for request, name in zip(context.case.requests, context.facts, strict=True):
         exchange = require_answer(context.ask(request))

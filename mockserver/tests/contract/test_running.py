@@ -352,7 +352,7 @@ def test_a_check_of_streams_sends_streams() -> None:
     result = verdict_on(app, only=("chat.stream.finish",))
     assert states(result, "kept") == {each.check.id for each in result.outcomes} == {"chat.stream.finish"}
     bodies = [body for body in app.bodies if b'"stream":true' not in body]
-    assert len(bodies) == 2, "whether chat answers, and the plain answer that one check compares"
+    assert len(bodies) == 3, "whether chat answers, and the plain answers that two checks look at"
 
 
 # Servers that aren't there, or are something else.
