@@ -1,12 +1,14 @@
 """Rules about JSON that is odd: parsers read it differently, or not at all."""
 
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Request, wire
 
-from .builders import CHAT, JUDGE, chat_body, judge_body, logging, post, user_messages
-from .promises import CaseContext, MakeVariants, Variant, require_answer, rule_for
+from .builders import CHAT, JUDGE, chat_body, chatting, judge_body, judging, logging, post, user_messages
+from .promises import CaseContext, MakeVariants, Variant, one_case, refusal, require_answer, rule_for
 from .settings import RunSettings
 
 MARK, NUMBER = "odd-text", 777_777_777
@@ -23,6 +25,7 @@ ODD: dict[str, Callable[[bytes], bytes]] = {
     BEYOND: lambda body: body.replace(_NUMBER, b"1e999"),
     "a number of 5,000 digits": lambda body: body.replace(_NUMBER, b"9" * 5000),
 }
+SPELLED = "Grin \U0001f600, caf\u00e9 / \u4e94."
 TOOLS = [
     {
         "type": "function",
@@ -54,3 +57,24 @@ def test_odd_json_is_refused_or_answered(context: CaseContext) -> Iterator[Findi
                 f"a body with {name} was answered by {exchange.status} and no JSON: {exchange.parsed[1]}"
             )
             yield context.broken(sentence, about=exchange)
+
+
+def respelled(request: Request) -> Request:
+    """The same JSON with its members in another order, in lines, with spaces, and letters escaped."""
+    members = reversed(request.value().items())
+    text = json.dumps(dict(members), indent=2).replace('"role"', '"\\u0072ole"').replace("/", "\\/")
+    return replace(request, body=f"\r\n{text}\n".encode())
+
+
+def judged_again(settings: RunSettings) -> Request:
+    return respelled(judging(settings, input={"messages": user_messages(SPELLED)}))
+
+
+def chatted_again(settings: RunSettings) -> Request:
+    return respelled(chatting(settings, SPELLED))
+
+
+@rule_for("judge.json.spelling", one_case(judged_again), rank=27)
+@rule_for("chat.json.spelling", one_case(chatted_again), rank=27)
+def test_json_is_read_in_any_spelling(context: CaseContext) -> Iterator[Finding]:
+    yield from refusal(context, require_answer(context.ask(context.case.requests[0])))

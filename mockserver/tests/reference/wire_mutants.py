@@ -455,6 +455,16 @@ def crashing(path: str, where: Callable[[bytes], bool]) -> Make:
     )
 
 
+def unread(path: str, odd: bytes) -> Make:
+    """A body with some bytes is refused."""
+    content = {"message": "Failed to parse request body", "code": "PARSE_ERROR"}
+    return changing(
+        lambda request, answer: (
+            Answer(400, content) if request.path == path and odd in request.body else answer
+        )
+    )
+
+
 def echoing(path: str) -> Make:
     """A number beyond a double is let through, and told as Infinity."""
 
@@ -546,6 +556,20 @@ JSON_ROWS: tuple[Row, ...] = (
         "It crashes at bytes that are no UTF-8.",
         crashing(CHAT, lambda body: b"\xe9" in body),
         odd(CHAT, b'{"x": "\xe9"}'),
+    ),
+    (
+        "judge-reads-no-escapes",
+        "judge.json.spelling",
+        "A member whose name is escaped is not found.",
+        unread(JUDGE, b"\\u0072ole"),
+        replace(judging(), body=judging().body.replace(b'"role"', b'"\\u0072ole"')),
+    ),
+    (
+        "chat-reads-one-line",
+        "chat.json.spelling",
+        "A body of several lines is refused.",
+        unread(CHAT, b"\n"),
+        replace(chatting(), body=chatting().body + b"\n"),
     ),
     (
         "judge-tells-infinity",
