@@ -17,7 +17,7 @@ from .promises import (
     require_success,
     rule_for,
 )
-from .settings import RunSettings
+from .settings import RunSettings, plain
 from .test_completions import choices
 
 Json = Any
@@ -32,13 +32,11 @@ class Cache:
 
     context: CaseContext
 
-    def ask(self, mode: str, prompt: str = PROMPT, *, judged: bool = False, **members: Json) -> Exchange:
+    def ask(self, mode: str, prompt: str = PROMPT, **members: Json) -> Exchange:
         """The answer in a mode, "" for none. Raises Unjudged where it isn't 200."""
-        settings = self.context.settings
-        criteria = list(settings.criteria) if judged else None
-        plain = chatting(settings, prompt, criteria=criteria, **members)
-        headers = (*plain.headers, ("op-cache", mode)) if mode else plain.headers
-        exchange = require_success(self.context.anew(replace(plain, headers=headers)))
+        request = chatting(self.context.settings, prompt, **members)
+        headers = (*request.headers, ("op-cache", mode)) if mode else request.headers
+        exchange = require_success(self.context.anew(replace(request, headers=headers)))
         require_object(exchange)
         return exchange
 
@@ -63,10 +61,10 @@ def in_turn(number: int) -> Any:
 def test_what_is_kept_answers_the_same_request_alone(context: CaseContext) -> Iterator[Finding]:
     """A server may keep nothing. Where it may keep, more is asked at the expense of the reserve."""
     cache = Cache(context)
-    plain, first, again = (cache.ask(mode) for mode in ("", "writeOnly", "readWrite"))
+    unkept, first, again = (cache.ask(mode) for mode in ("", "writeOnly", "readWrite"))
     if identity(again) == identity(first):
-        yield from _of_kept(cache, first, again, identity(plain) != identity(first))
-    elif said(again) == said(first) != said(plain):
+        yield from _of_kept(cache, first, again, identity(unkept) != identity(first))
+    elif said(again) == said(first) != said(unkept):
         yield cache.broken("a kept answer has another id than the first.", again)
 
 
@@ -81,21 +79,32 @@ def _of_kept(cache: Cache, first: Exchange, again: Exchange, telling: bool) -> I
     two = cache.ask("readWrite", n=2)
     if len(choices(two.value)) != 2:
         yield cache.broken("a request for two choices got the answer that is kept for one.", two)
-    judged = cache.ask("readWrite", judged=True)
-    if not all(choice.get("criteria_results") for choice in choices(judged.value)):
-        sentence = "an answer that is kept has no results, though criteria are asked for."
-        yield cache.broken(sentence, judged, level="documented")
+    yield from _of_judged(cache)
+
+
+def _of_judged(cache: Cache) -> Iterator[Finding]:
+    """Findings about results of what is kept: asked for by all criteria of the run, then by one."""
+    every = cache.context.settings.criteria
+    for criteria in (every, every[:1]):
+        exchange = cache.ask("readWrite", criteria=list(criteria))
+        for choice in choices(exchange.value):
+            if set(choice.get("criteria_results") or ()) - {plain(each) for each in criteria} - {*criteria}:
+                sentence = "an answer that is kept has results of other criteria than are asked for."
+                yield cache.broken(sentence, exchange, level="documented")
+            elif not choice.get("criteria_results"):
+                sentence = "an answer that is kept has no results, though criteria are asked for."
+                yield cache.broken(sentence, exchange, level="documented")
 
 
 @rule_for("chat.cache.modes", in_turn(3), rank=47, alone=True)
 def test_each_mode_reads_and_writes_what_it_says(context: CaseContext) -> Iterator[Finding]:
     """Nothing to judge where the server keeps nothing, or the same request gets the same id anyway."""
     cache = Cache(context)
-    plain, first, read = (identity(cache.ask(mode)) for mode in ("", "writeOnly", "readOnly"))
-    if first == plain:
+    unkept, first, read = (identity(cache.ask(mode)) for mode in ("", "writeOnly", "readOnly"))
+    if first == unkept:
         return
     if read != first:
-        yield from _unread(cache, plain)
+        yield from _unread(cache, unkept)
         return
     for mode in ("", "writeOnly"):
         exchange = cache.ask(mode)
@@ -107,16 +116,16 @@ def test_each_mode_reads_and_writes_what_it_says(context: CaseContext) -> Iterat
         yield cache.broken("readOnly kept its answer.", missed)
 
 
-def _unread(cache: Cache, plain: Json) -> Iterator[Finding]:
+def _unread(cache: Cache, unkept: Json) -> Iterator[Finding]:
     """A finding where readWrite keeps answers, and the other two modes don't work together."""
     written, again = cache.ask("readWrite"), cache.ask("readWrite")
-    if identity(written) == identity(again) != plain:
+    if identity(written) == identity(again) != unkept:
         yield cache.broken("readOnly didn't get what writeOnly had kept.", again)
 
 
 def streamed(settings: RunSettings) -> Request:
-    plain = streaming(settings, PROMPT)
-    return replace(plain, headers=(*plain.headers, ("op-cache", "readWrite")))
+    request = streaming(settings, PROMPT)
+    return replace(request, headers=(*request.headers, ("op-cache", "readWrite")))
 
 
 @rule_for("chat.cache.streamed", one_case(streamed), rank=48)

@@ -622,13 +622,10 @@ class Keeping(Reference):
         self.turn, asked = known or (next(self.turns), request)
         if mode in self.keeps.writes:
             self.stored[key] = (self.turn, asked)
-        headers: Mapping[str, str] = request.headers if self.keeps.judges or not known else HEADERS_UNJUDGED
+        headers: Mapping[str, str] = request.headers if self.keeps.judges or not known else asked.headers
         answer = super().answer(replace(asked, headers=headers))
         hit = known and answer.status == 200 and answer.chunks is None
         return replace(answer, content=self.keeps.hit(copy.deepcopy(answer.content))) if hit else answer
-
-
-HEADERS_UNJUDGED = chatting().headers
 
 
 def keeping(**how: Any) -> Make:
@@ -647,6 +644,10 @@ def otherwise(content: Json) -> Json:
 
 def without_n(request: Request) -> Json:
     return json.dumps({name: value for name, value in request.json().items() if name != "n"})
+
+
+def with_whether_judged(request: Request) -> Json:
+    return request.body, "op-criteria" in request.headers
 
 
 CACHED = chatting({"op-cache": "readWrite"})
@@ -670,6 +671,13 @@ CACHE_ROWS: tuple[Row, ...] = (
         "chat.cache.answers",
         "What is kept for one temperature answers for another.",
         keeping(key=lambda request: json.dumps({**request.json(), "temperature": 1})),
+        CACHED,
+    ),
+    (
+        "cache-judged-once",
+        "chat.cache.answers",
+        "What is kept has the results that were asked for first.",
+        keeping(key=with_whether_judged, judges=False),
         CACHED,
     ),
     (
