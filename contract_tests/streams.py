@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from openpipe_mock.contract.findings import Finding
@@ -38,9 +39,10 @@ class Joined:
     first     its first event
     late      events with content after its end
     repeated  a call's id is said more than once, or its name is repeated
+    pieces    the texts that make up its content
     """
 
-    content: str = ""
+    pieces: list[str] = field(default_factory=list)
     refusal: str = ""
     roles: list[str] = field(default_factory=list)
     first: int = -1
@@ -51,6 +53,16 @@ class Joined:
     role_first: bool = False
     repeated: bool = False
 
+    @property
+    def content(self) -> str:
+        return "".join(self.pieces)
+
+    @property
+    def cumulative(self) -> bool:
+        """Whether each of three or more pieces begins with all of the one before."""
+        pairs = [(before, now) for before, now in pairwise(self.pieces) if before.strip()]
+        return len(pairs) > 1 and all(now != before and now.startswith(before) for before, now in pairs)
+
     def add(self, number: int, choice: dict[str, Any]) -> None:
         """Append the piece of a choice from event `number`."""
         delta = choice.get("delta")
@@ -59,7 +71,8 @@ class Joined:
             self.first, self.role_first = number, isinstance(delta.get("role"), str)
         if self.reasons and _carries(delta):
             self.late.append(number)
-        self.content += _text(delta.get("content"))
+        if _text(delta.get("content")):
+            self.pieces.append(delta["content"])
         self.refusal += _text(delta.get("refusal"))
         if isinstance(delta.get("role"), str):
             self.roles.append(delta["role"])

@@ -62,6 +62,8 @@ def test_a_stream_says_something(context: CaseContext) -> Iterator[Finding]:
         content = choice.content or choice.refusal or choice.calls or choice.call
         if not content and not set(choice.reasons) & set(CUT_SHORT):
             yield context.broken(f"the pieces of choice {index} add up to nothing.", "/events")
+        if choice.cumulative:
+            yield context.broken(f"each piece of choice {index} repeats those before it.", "/events")
 
 
 @rule_for("chat.stream.count", one_case(several), rank=11)

@@ -370,6 +370,16 @@ def with_error(listed: list[Json]) -> list[Json]:
     return [*listed[:-1], {**listed[-1], "error": {"message": "Upstream failed"}}]
 
 
+def so_far(listed: list[Json]) -> list[Json]:
+    """The text so far in each piece."""
+    told: dict[int, str] = {}
+    for choice in (choice for chunk in listed for choice in chunk["choices"]):
+        if choice["delta"].get("content"):
+            told[choice["index"]] = told.get(choice["index"], "") + choice["delta"]["content"]
+            choice["delta"]["content"] = told[choice["index"]]
+    return listed
+
+
 def last_choice_first(listed: list[Json]) -> list[Json]:
     return sorted(listed, key=lambda chunk: -chunk["choices"][0]["index"] if chunk["choices"] else 1)
 
@@ -379,6 +389,13 @@ def float_index(chunk: Json) -> Json:
 
 
 CLIENT_ROWS: tuple[Row, ...] = (
+    (
+        "stream-cumulative",
+        "chat.stream.text",
+        "Each piece has all of the text so far.",
+        chunks(so_far),
+        streaming(),
+    ),
     (
         "stream-done-spaced",
         "chat.stream.readable",
