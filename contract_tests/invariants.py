@@ -1,6 +1,6 @@
 """Checks that hold for every answer, whichever check sent the request."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from openpipe_mock.contract.findings import Finding
@@ -11,6 +11,7 @@ from openpipe_mock.core.wording import shown
 from openpipe_mock.openapi.spec import contract
 
 from . import streams
+from .jsontext import repeated_key
 from .schemas import first_violations
 from .validity import is_valid
 
@@ -26,6 +27,8 @@ def examined(exchange: Exchange) -> Iterator[str]:
     if not exchange.status or exchange.busy or (exchange.failure and crashed(exchange)):
         return
     yield f"{area}.no_5xx"
+    if exchange.refused or is_valid(exchange.request):
+        yield f"{area}.json.keys"
     if exchange.refused:
         own = ("closed",) if area == "judge" else ("detail",)
         yield from (f"{area}.error.{name}" for name in ("body", "content_type", "issues_closed", *own))
@@ -59,8 +62,22 @@ def broken(exchange: Exchange) -> Findings:
         yield Finding(f"{area}.no_5xx", sentence, level=_crash_level(exchange))
     elif exchange.refused:
         yield from _refusal(area, exchange)
+        yield from _keys(area, exchange)
     elif is_valid(exchange.request):
         yield from _success(area, exchange)
+        yield from _keys(area, exchange)
+
+
+def _keys(area: str, exchange: Exchange) -> Findings:
+    """A key that an object of the answer has twice: the first that is found."""
+    streamed = _streamed(exchange)
+    texts: Sequence[str | bytes] = streams.texts(exchange) if streamed else [exchange.body]
+    for number, text in enumerate(texts):
+        name = repeated_key(text)
+        if name is not None:
+            pointer = f"/events/{number}" if streamed else ""
+            yield Finding(f"{area}.json.keys", f"an object has the key {name!r} twice.", pointer)
+            return
 
 
 def crashed(exchange: Exchange) -> bool:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Exchange, parse_json
-from openpipe_mock.core.eventstream import DONE_DATA, Event, client_trouble
+from openpipe_mock.core.eventstream import DONE_DATA, Event
 
+from . import official_client
 from .schemas import first_violations
 
 Findings = Iterator[Finding]
@@ -36,10 +38,11 @@ class Joined:
 
     first     its first event
     late      events with content after its end
-    repeated  a piece of a call has the call's id or name once more
+    repeated  a call's id is said more than once, or its name is repeated
+    pieces    the texts that make up its content
     """
 
-    content: str = ""
+    pieces: list[str] = field(default_factory=list)
     refusal: str = ""
     roles: list[str] = field(default_factory=list)
     first: int = -1
@@ -50,6 +53,16 @@ class Joined:
     role_first: bool = False
     repeated: bool = False
 
+    @property
+    def content(self) -> str:
+        return "".join(self.pieces)
+
+    @property
+    def cumulative(self) -> bool:
+        """Whether each of three or more pieces begins with all of the one before."""
+        pairs = [(before, now) for before, now in pairwise(self.pieces) if before.strip()]
+        return len(pairs) > 1 and all(now != before and now.startswith(before) for before, now in pairs)
+
     def add(self, number: int, choice: dict[str, Any]) -> None:
         """Append the piece of a choice from event `number`."""
         delta = choice.get("delta")
@@ -58,12 +71,13 @@ class Joined:
             self.first, self.role_first = number, isinstance(delta.get("role"), str)
         if self.reasons and _carries(delta):
             self.late.append(number)
-        self.content += _text(delta.get("content"))
+        if _text(delta.get("content")):
+            self.pieces.append(delta["content"])
         self.refusal += _text(delta.get("refusal"))
         if isinstance(delta.get("role"), str):
             self.roles.append(delta["role"])
         if isinstance(delta.get("function_call"), dict):
-            _extend(self.call, delta["function_call"])
+            self.add_function(self.call, delta["function_call"])
         for call in delta.get("tool_calls") or () if isinstance(delta.get("tool_calls"), list) else ():
             if isinstance(call, dict):
                 self.add_call(call)
@@ -74,21 +88,31 @@ class Joined:
         index = call.get("index")
         own = self.calls.setdefault(index if isinstance(index, int | float) else None, {})
         piece = call["function"] if isinstance(call.get("function"), dict) else {}
-        again = [(own.get("id"), call.get("id")), (own.get("name"), piece.get("name"))]
-        self.repeated = self.repeated or any(before and before == now for before, now in again)
+        self.repeated = self.repeated or bool(own.get("id") and call.get("id"))
         own["id"] = own.get("id", "") + _text(call.get("id"))
-        _extend(own, piece)
+        self.add_function(own, piece)
+
+    def add_function(self, own: dict[str, str], piece: dict[str, Any]) -> None:
+        self.repeated = self.repeated or bool(own.get("name") and own["name"] == piece.get("name"))
+        for name in ("name", "arguments"):
+            own[name] = own.get(name, "") + _text(piece.get(name))
 
 
 def broken(exchange: Exchange) -> Findings:
     """Every violation that a stream shows on its own."""
     yield from _head(exchange)
     yield from _frames(exchange)
-    if trouble := client_trouble(exchange.body):
-        yield Finding("chat.stream.readable", f"{trouble}.")
+    yield from _official_reading(exchange)
     yield from _pieces(exchange)
     yield from _whole(exchange)
     yield from _end(exchange)
+
+
+def _official_reading(exchange: Exchange) -> Findings:
+    """What the official Python client can't read. With criteria, a stream's choices may be sorted."""
+    sorted_choices = bool(exchange.request.header("op-criteria"))
+    if trouble := official_client.trouble(exchange.body, sorted_choices=sorted_choices):
+        yield Finding("chat.stream.readable", f"the official Python client can't read it (sdk): {trouble}.")
 
 
 def chunks(exchange: Exchange) -> list[_Chunk]:
@@ -99,6 +123,11 @@ def chunks(exchange: Exchange) -> list[_Chunk]:
         if not problem and isinstance(value, dict):
             found.append(value)
     return found
+
+
+def texts(exchange: Exchange) -> list[str]:
+    """The data of the events that carry JSON."""
+    return [event.data for event in _events(exchange)]
 
 
 def joined(exchange: Exchange) -> dict[Any, Joined]:
@@ -119,11 +148,6 @@ def _text(value: Any) -> str:
 def _carries(delta: dict[str, Any]) -> bool:
     """Whether a delta adds anything to the message."""
     return any(delta.get(name) for name in ("content", "refusal", "function_call", "tool_calls"))
-
-
-def _extend(call: dict[str, str], piece: dict[str, Any]) -> None:
-    for name in ("name", "arguments"):
-        call[name] = call.get(name, "") + _text(piece.get(name))
 
 
 def _events(exchange: Exchange) -> tuple[Event, ...]:

@@ -7,9 +7,11 @@ from typing import Any
 import jsonschema_rs
 
 from openpipe_mock.contract.findings import Finding
+from openpipe_mock.contract.probe import Exchange
 from openpipe_mock.openapi.violations import SchemaPlace, violations_of
 
 from .builders import ANSWER_SCHEMA, OTHER_TOOL, PROMPTS, TOOL, WEATHER, chatting
+from .jsontext import repeated_key
 from .promises import (
     CaseContext,
     one_case,
@@ -127,16 +129,48 @@ def no_object(arguments: Json) -> str:
     if not isinstance(arguments, str):
         return f"no string but {type(arguments).__name__}"
     try:
-        value = json.loads(arguments)
+        value = json.loads(arguments, parse_constant=no_constant)
     except ValueError:
         return f"no JSON: {arguments[:60]!r}"
     if isinstance(value, str):
         return "JSON that was written as a string once more"
+    twice = repeated_key(arguments)
+    if twice is not None:
+        return f"JSON with the key {twice!r} twice"
     return "" if isinstance(value, dict) else f"no object: {arguments[:60]!r}"
+
+
+def no_constant(name: str) -> None:
+    """Refuses NaN and Infinity, which Python reads and JSON.parse doesn't."""
+    raise ValueError(name)
 
 
 def names(choice: dict[str, Json]) -> list[Json]:
     return [function.get("name") for function in calls(choice)]
+
+
+def offered(exchange: Exchange) -> list[Json]:
+    """The names of the functions that a request offers."""
+    body = exchange.request.value()
+    functions = [*body.get("functions", ()), *(tool["function"] for tool in body.get("tools", ()))]
+    return [function["name"] for function in functions]
+
+
+@rule_for("chat.tools.ids", one_case(named, required), rank=14)
+def test_a_call_can_be_answered(context: CaseContext) -> Iterator[Finding]:
+    for exchange in context.answers():
+        for number, choice in enumerate(choices(require_object(exchange))):
+            where = f"/choices/{number}/message/tool_calls"
+            ids = [
+                call.get("id") for call in listed(message(choice).get("tool_calls")) if isinstance(call, dict)
+            ]
+            if not all(isinstance(each, str) and each.strip() for each in ids):
+                yield context.broken("a call has an empty id, or none.", where, about=exchange)
+            elif len(set(ids)) < len(ids):
+                yield context.broken("two calls have the same id.", where, about=exchange)
+            strange = [name for name in names(choice) if name not in offered(exchange)]
+            if strange:
+                yield context.broken(f"{strange} is called and wasn't offered.", where, about=exchange)
 
 
 def uncut(context: CaseContext) -> list[tuple[int, dict[str, Json]]]:

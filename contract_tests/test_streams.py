@@ -14,12 +14,13 @@ from .promises import (
     refusal,
     require_answer,
     require_object,
+    require_success,
     rule_for,
 )
 from .run import Unjudged
 from .settings import RunSettings, economical
 from .streams import Joined
-from .test_completions import CUT_SHORT, NAMED, calls, choices, message, named, no_object
+from .test_completions import CUT_SHORT, NAMED, calls, choices, message, named, no_object, offered
 
 Json = Any
 
@@ -34,6 +35,15 @@ def several(settings: RunSettings) -> Any:
 
 def calling(settings: RunSettings) -> Any:
     return streaming(settings, WEATHER, tools=[OTHER_TOOL, TOOL], tool_choice=NAMED)
+
+
+def calling_twice(settings: RunSettings) -> Any:
+    return streaming(settings, WEATHER, tools=[OTHER_TOOL, TOOL], tool_choice=NAMED, n=2)
+
+
+def calling_in_the_older_form(settings: RunSettings) -> Any:
+    call = {"name": "get_weather"}
+    return streaming(settings, WEATHER, functions=[TOOL["function"]], function_call=call)
 
 
 def joined(exchange: Exchange) -> dict[Any, Joined]:
@@ -52,6 +62,8 @@ def test_a_stream_says_something(context: CaseContext) -> Iterator[Finding]:
         content = choice.content or choice.refusal or choice.calls or choice.call
         if not content and not set(choice.reasons) & set(CUT_SHORT):
             yield context.broken(f"the pieces of choice {index} add up to nothing.", "/events")
+        if choice.cumulative:
+            yield context.broken(f"each piece of choice {index} repeats those before it.", "/events")
 
 
 @rule_for("chat.stream.count", one_case(several), rank=11)
@@ -64,24 +76,55 @@ def test_a_stream_carries_every_choice(context: CaseContext) -> Iterator[Finding
         )
 
 
-@rule_for("chat.stream.tools", one_case(calling), rank=13)
+@rule_for("chat.stream.tools", one_case(calling, calling_twice, calling_in_the_older_form), rank=13)
 def test_a_streamed_call_is_whole(context: CaseContext) -> Iterator[Finding]:
-    (exchange,) = context.answers()
+    """Refusals of calls in several choices, and in the older form, are for others to tell."""
+    every = context.exchanges()
+    require_success(every[0])
+    for exchange, choice in uncut(every):
+        called = choice.calls or choice.call
+        if not called and exchange.request.value().get("tool_choice"):
+            yield context.broken("expected a call of get_weather, got none.", "/events", about=exchange)
+        for trouble in troubles(choice, callable_names(exchange)):
+            yield context.broken(trouble, "/events", about=exchange)
+
+
+def uncut(exchanges: list[Exchange]) -> list[tuple[Exchange, Joined]]:
+    """The choices of the streams that came to their end. Raises Unjudged without one."""
     found = [
-        choice for choice in joined(exchange).values() if choice.calls and "length" not in choice.reasons
+        (exchange, choice)
+        for exchange in exchanges
+        for choice in (streams.joined(exchange).values() if exchange.ok else ())
+        if not set(choice.reasons) & set(CUT_SHORT)
     ]
     if not found:
-        raise Unjudged("no tool was called to the end")
-    for choice in found:
-        if choice.repeated:
-            yield context.broken("a call's id or name is repeated, and clients join the pieces.", "/events")
-        if set(choice.calls) != set(range(len(choice.calls))):
-            yield context.broken(f"the calls have the indexes {list(choice.calls)}.", "/events")
-        for call in choice.calls.values():
-            lacking = [name for name in ("id", "name") if not call.get(name)]
-            trouble = f"without {' and '.join(lacking)}" if lacking else no_object(call.get("arguments", ""))
-            if trouble:
-                yield context.broken(f"a call's joined pieces are {trouble}.", "/events")
+        raise Unjudged("no choice came to its end")
+    return found
+
+
+def callable_names(exchange: Exchange) -> list[Json]:
+    """The name of the tool that a request names; else those that it offers."""
+    choice = exchange.request.value().get("tool_choice")
+    return [choice["function"]["name"]] if choice else offered(exchange)
+
+
+def troubles(choice: Joined, names: list[Json]) -> Iterator[str]:
+    """What is wrong with the calls of a choice. `names` are those of the functions that may be called."""
+    if choice.repeated:
+        yield "a call's id or name is repeated, and clients join the pieces."
+    if list(choice.calls) != list(range(len(choice.calls))):
+        yield f"the calls have the indexes {list(choice.calls)}, in this order."
+    if len({call.get("id") for call in choice.calls.values()}) < len(choice.calls):
+        yield "two calls have the same id."
+    for call in choice.calls.values():
+        lacking = [name for name in ("id", "name") if not call.get(name, "").strip()]
+        if lacking:
+            yield f"a call's joined pieces are without {' and '.join(lacking)}."
+    for call in filter(None, (*choice.calls.values(), choice.call)):
+        if call.get("name") and call["name"] not in names:
+            yield f"the joined name of a call is {call['name']!r}, not {names[0]}."
+        elif trouble := no_object(call.get("arguments", "")):
+            yield f"a call's joined pieces are {trouble}."
 
 
 def broken_stream(settings: RunSettings) -> Any:

@@ -20,6 +20,8 @@ _REFUSAL = re.compile(
 _ERROR_FORM = re.compile(r"\w+\.error\.")
 _SHAPE = ("chat.response.schema", "chat.stream.chunks")
 """Checks that see the same mistake, in an answer and in a stream."""
+_CALLED = ("chat.tools.named", "chat.stream.tools")
+"""Checks that say the same of a named tool that isn't called."""
 _MOST_NAMES = 6
 _CRASH, _UNVALIDATED = "crash", "unvalidated"
 
@@ -140,7 +142,7 @@ def _key(outcome: Outcome) -> str:
         return _UNVALIDATED
     if check in _SHAPE:
         return f"{first.pointer.rpartition('/')[2]} {first.sentence.rpartition(', got ')[2]}"
-    return outcome.check.remedy
+    return first.sentence if check in _CALLED else outcome.check.remedy
 
 
 def _cause(key: str, outcomes: Iterable[Outcome], result: Result, kinds: Mapping[str, int]) -> Cause:

@@ -174,6 +174,8 @@ def sent(exchange: Exchange, check: Check) -> str:
         parts.append("no body")
     if request.body and not request.header("content-type"):
         parts.append("no content-type")
+    if request.name_case != "lower":
+        parts.append(f"header names in {request.name_case} case")
     if request.credential != "key":
         parts.append("no key" if request.credential == "none" else "a key that doesn't exist")
     return ", ".join([f"{request.method} {request.path}", *parts])
@@ -198,12 +200,14 @@ def curl(finding: Finding, url: str) -> str:
         return ""
     request = finding.evidence.request
     words = ["curl", "-sS", "-i", "-X", request.method, shlex.quote(f"{url}{request.path}")]
+    written = getattr(str, request.name_case)
     for name, value in request.headers:
-        words += ["-H", shlex.quote(f"{name}: {value}")]
+        words += ["-H", shlex.quote(f"{written(name)}: {value}")]
+    key = "Authorization" if request.name_case == "lower" else written("authorization")
     if request.credential == "key":
-        words += ["-H", '"Authorization: Bearer $OPENPIPE_API_KEY"']
+        words += ["-H", f'"{key}: Bearer $OPENPIPE_API_KEY"']
     elif request.credential == "wrong":
-        words += ["-H", "'Authorization: Bearer invalid-key'"]
+        words += ["-H", f"'{key}: Bearer invalid-key'"]
     if request.body:
         words += ["--data-binary", shlex.quote(request.body.decode("utf-8", "replace"))]
     return " ".join(words)

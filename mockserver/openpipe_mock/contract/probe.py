@@ -27,6 +27,7 @@ from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.reasons import chain, reason
 
 Credential = Literal["key", "none", "wrong"]
+NameCase = Literal["lower", "title", "upper"]
 _Headers = tuple[tuple[str, str], ...]
 
 STAND_IN = f"${KEY_VARIABLE}"
@@ -51,13 +52,19 @@ _BUSY = (429, 503)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as data, without the key: the same value means the same bytes on the wire."""
+    """A request as data, without the key: the same value means the same bytes on the wire.
+
+    name_case   how the names of all headers are written
+    connection  requests of the same name here share a connection of their own; "" for any
+    """
 
     method: str
     path: str
     body: bytes = b""
     headers: _Headers = ()
     credential: Credential = "key"
+    name_case: NameCase = "lower"
+    connection: str = ""
 
     @property
     def endpoint(self) -> str:
@@ -260,7 +267,7 @@ class Probe:
 
     def __post_init__(self) -> None:
         self._lock, self._again, self._stopped = threading.Lock(), threading.Lock(), threading.Event()
-        self._threads, self._lines = threading.local(), list[_Line]()
+        self._threads, self._lines, self._named = threading.local(), list[_Line](), dict[str, _Line]()
         self._interval = 1 / self.target.rate if self.target.rate else 0.0
         self._next = self._hung_up = float("-inf")
         self._window, self._served = 0.0, 0
@@ -269,10 +276,22 @@ class Probe:
     def line(self) -> _Line:
         """The line of the calling thread."""
         if not hasattr(self._threads, "line"):
-            self._threads.line = _Line(self)
-            self._lines.append(self._threads.line)
+            self._threads.line = self._new_line()
         found: _Line = self._threads.line
         return found
+
+    def _line_of(self, request: Request) -> _Line:
+        """The line that a request takes."""
+        if not request.connection:
+            return self.line
+        if request.connection not in self._named:
+            self._named[request.connection] = self._new_line()
+        return self._named[request.connection]
+
+    def _new_line(self) -> _Line:
+        line = _Line(self)
+        self._lines.append(line)
+        return line
 
     def new_client(self) -> httpx.Client:
         """A client without cookies, redirects, compression and, for local servers, proxies."""
@@ -368,7 +387,7 @@ class Probe:
 
     def _once(self, request: Request) -> Exchange:
         """Send a request without waiting; once more where the server had closed a kept connection."""
-        kept, started = self.line.kept, self.clock()
+        kept, started = self._line_of(request).kept, self.clock()
         exchange = self._attempt(request)
         if not (kept and exchange.failure == NO_ANSWER) or self._stopped.is_set():
             return exchange
@@ -381,7 +400,7 @@ class Probe:
 
     def _attempt(self, request: Request) -> Exchange:
         self._keep_pace()
-        line, pieces, failure = self.line, list[bytes](), ""
+        line, pieces, failure = self._line_of(request), list[bytes](), ""
         exchange, started = Exchange(request), self.clock()
         url = f"{self.target.url}{request.path}"
         headers = [(name.encode(), value.encode()) for name, value in self.headers(request)]
@@ -420,13 +439,17 @@ class Probe:
                 if self.clock() > end:
                     return NOT_IN_TIME
         except NotDecodable:
-            return "the body is not encoded as its Content-Encoding says"
+            return NOT_DECODABLE
         except TooManyEncodings:
-            return "the body is encoded more than twice"
+            return TOO_MANY_ENCODINGS
         return ""
 
     def headers(self, request: Request) -> Iterator[tuple[str, str]]:
         """All headers that go on the wire, the key among them. They are never recorded."""
+        written = getattr(str, request.name_case)
+        yield from ((written(name), value) for name, value in self._headers(request))
+
+    def _headers(self, request: Request) -> Iterator[tuple[str, str]]:
         own = {name.lower() for name, _ in request.headers}
         standard = {"accept": "*/*", "accept-encoding": "identity", "user-agent": _AGENT}
         yield from ((name, value) for name, value in standard.items() if name not in own)
@@ -476,6 +499,8 @@ SILENT = "no answer in time"
 NO_HTTP = "it does not speak HTTP"
 NO_TLS = "no connection: it speaks no TLS"
 NOT_IN_TIME = "its answer was not complete in time"
+NOT_DECODABLE = "the body is not encoded as its Content-Encoding says"
+TOO_MANY_ENCODINGS = "the body is encoded more than twice"
 ENDLESS = f"its answer is longer than {_MOST_BYTES // 2**20} MiB"
 _PLAIN: tuple[tuple[type[httpx.HTTPError], str], ...] = (
     (httpx.ConnectTimeout, "no connection in time"),

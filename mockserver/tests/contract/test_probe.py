@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -23,6 +24,7 @@ from openpipe_mock.contract.probe import (
     SILENT,
     BudgetSpent,
     Exchange,
+    NameCase,
     Probe,
     Request,
     wire,
@@ -142,6 +144,57 @@ def test_a_request_may_go_without_the_key_or_with_a_wrong_one(credential: str, s
     asking = Request("POST", "/criteria/judge", b"", (), credential)  # type: ignore[arg-type]
     probing(answer, key=KEY).send(asking)
     assert seen[0].headers.get("authorization") == sent
+
+
+@pytest.mark.parametrize("name_case", ["lower", "title", "upper"])
+def test_all_names_of_headers_are_written_as_a_request_says(name_case: NameCase) -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200)
+
+    probing(answer).send(replace(ASK, name_case=name_case))
+    own = {name.decode() for name, _ in seen[0].headers.raw if name.lower() not in HTTPX_OWN}
+    assert own == {
+        getattr(str, name_case)(name)
+        for name in ("accept", "accept-encoding", "user-agent", "authorization", "content-type")
+    }
+
+
+HTTPX_OWN = (b"host", b"content-length", b"connection")
+"""Headers whose names the HTTP client writes itself."""
+
+
+class Addresses(BaseHTTPRequestHandler):
+    """Answers each request with the port from which it came."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        port = str(self.client_address[1]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(port)))
+        self.end_headers()
+        self.wfile.write(port)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_requests_of_one_name_share_a_connection_whichever_thread_sends_them() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Addresses) as server, ThreadPoolExecutor(2) as pool:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = Probe(Target(f"http://127.0.0.1:{server.server_port}"))
+        plain = client.send(ASK).body
+        named = [replace(ASK, connection=name) for name in ("one", "one", "two")]
+        one, again, two = (pool.submit(client.send, request).result().body for request in named)
+        client.close()
+        server.shutdown()
+    assert one == again
+    assert len({plain, one, two}) == 3
 
 
 def test_a_server_that_repeats_the_key_puts_it_into_no_report() -> None:

@@ -182,6 +182,14 @@ def test_a_curl_line_has_no_more_than_was_sent(changes: Mapping[str, Any], part:
     assert part not in curl(shown(**changes), "http://mock.test")
 
 
+def test_names_of_headers_are_told_as_they_were_written() -> None:
+    line = curl(shown(name_case="upper", headers=(("op-cache", "true"),)), "http://x")
+    assert "'OP-CACHE: true'" in line
+    assert "AUTHORIZATION: Bearer" in line
+    told = sent(Exchange(Request("POST", "/", b"{}", name_case="upper")), catalogue()["judge.http.names"])
+    assert "header names in upper case" in told
+
+
 def test_a_wrong_key_is_in_the_curl_line_as_it_was_meant() -> None:
     assert "Bearer invalid-key" in curl(shown(credential="wrong"), "http://x")
 

@@ -27,9 +27,11 @@ from tests.live import PATIENCE
 from tests.reference import http as wire
 from tests.reference.habits import Habits
 from tests.reference.http import CHAT, JUDGE, App, Event, Raw, Receive, Send, received, sent
+from tests.reference.mutants import mutants
 from tests.reference.mutation import refusing
 from tests.reference.server import Reference
 from tests.reference.serving import live
+from tests.reference.wire_mutants import Keeping, Keeps
 
 pytestmark = pytest.mark.measured
 
@@ -352,7 +354,7 @@ def test_a_check_of_streams_sends_streams() -> None:
     result = verdict_on(app, only=("chat.stream.finish",))
     assert states(result, "kept") == {each.check.id for each in result.outcomes} == {"chat.stream.finish"}
     bodies = [body for body in app.bodies if b'"stream":true' not in body]
-    assert len(bodies) == 2, "whether chat answers, and the plain answer that one check compares"
+    assert len(bodies) == 3, "whether chat answers, and the plain answers that two checks look at"
 
 
 # Servers that aren't there, or are something else.
@@ -516,3 +518,28 @@ def no_key_from_outside() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("OPENPIPE_API_KEY", raising=False)
         yield
+
+
+# What a server keeps.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        ("cache-says-otherwise", "chat.cache.answers"),
+        ("cache-judged-once", "chat.cache.answers"),
+        ("cache-unasked", "chat.cache.modes"),
+        ("cache-write-only-forgets", "chat.cache.modes"),
+    ],
+)
+def test_a_cache_is_found_out_twice_and_so_is_not_flaky(name: str, check: str) -> None:
+    [mutant] = [each for each in mutants() if each.name == name]
+    result = verdict_on(mutant.make(Habits()), only=("chat.cache",))
+    assert states(result, "broken") >= {check}
+    assert result.requests < 40
+
+
+@pytest.mark.slow
+def test_a_server_that_keeps_answers_as_it_should_breaks_nothing() -> None:
+    assert verdict_on(Keeping(Habits(), Keeps()), only=("chat.cache",)).verdict == "kept"

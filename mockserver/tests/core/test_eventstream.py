@@ -2,7 +2,7 @@
 
 import pytest
 
-from openpipe_mock.core.eventstream import Event, client_trouble, read_events
+from openpipe_mock.core.eventstream import Event, read_events
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
@@ -38,24 +38,3 @@ def test_an_event_without_its_blank_line_is_unfinished(rest: bytes) -> None:
 @pytest.mark.parametrize("rest", [b"", b"\n", b": comment", b"event: x"])
 def test_what_carries_no_data_leaves_nothing_unfinished(rest: bytes) -> None:
     assert not read_events(b"data: 1\n\n" + rest).unfinished
-
-
-@pytest.mark.parametrize(
-    ("body", "trouble"),
-    [
-        (b'data: {"a": 1}\n\ndata: [DONE]\n\n', ""),
-        (b": comment\n\ndata: {}\n\n", ""),
-        (b"id: 1\ndata: {}\n\nid: 2\ndata: {}\n\n", ""),
-        (b"retry: 5\ndata: {}\n\n", ""),
-        (b"data: [DONE]\n\nevent: late\ndata: {}\n\n", ""),
-        (b"\xef\xbb\xbfdata: {}\n\n", "byte order mark"),
-        (b"event: message\ndata: {}\n\n", "has a name"),
-        (b"retry: 5\n\ndata: {}\n\n", "no data"),
-        (b"id: 1\r\rdata: {}\r\r", "no data"),
-        (b"id: 1\ndata: {}\n\n: comment\n\n", "no data"),
-        (b"id: 1\ndata: {}\n\n\ndata: {}\n\n", "no data"),
-    ],
-)
-def test_what_the_official_python_client_can_t_read_is_seen(body: bytes, trouble: str) -> None:
-    assert trouble in client_trouble(body)
-    assert bool(client_trouble(body)) is bool(trouble)

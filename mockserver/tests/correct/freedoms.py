@@ -89,6 +89,7 @@ REPORTED: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("A malformed op-criteria is ignored.", "criteria.malformed"),
         ("Choices have results though nobody asks.", "criteria.results.unasked"),
         ("`include_usage` is not honoured.", "chat.stream.usage"),
+        ("A stream is answered in spite of `op-cache`.", "chat.cache.streamed"),
         ("`max_tokens` is not honoured.", "chat.choices.cut"),
         ("The call of a named tool ends with `stop`.", "chat.choices.finish"),
         ("An answer in JSON breaks the schema that was asked for.", "chat.json_schema.kept"),

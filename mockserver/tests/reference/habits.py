@@ -98,6 +98,7 @@ class Habits:
     """`include_usage` is honoured."""
     criteria_in_stream: Literal["refused", "ignored", "sorted"] = "refused"
     """`sorted`: the answer is made and sorted first, then streamed."""
+    cache_in_stream: Literal["refused", "answered"] = "refused"
 
     # Load
     busy_every: int = 0

@@ -22,12 +22,17 @@ ENDPOINTS: Mapping[str, str] = {"judge": JUDGE, "chat": CHAT}
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request; header names are in lower case."""
+    """A request; header names are in lower case.
+
+    `names` has them as they were written, `connection` says on which connection they came.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes = b""
+    names: frozenset[str] = frozenset()
+    connection: object = None
 
     def json(self) -> Json:
         """The body as JSON, an empty object where it is none."""
@@ -108,7 +113,9 @@ async def received(scope: Event, receive: Receive) -> Request:
         if not event.get("more_body"):
             break
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    return Request(scope["method"], scope["path"], headers, body)
+    names = scope.get("names") or [name for name, _ in scope["headers"]]
+    written = frozenset(name.decode("latin-1") for name in names)
+    return Request(scope["method"], scope["path"], headers, body, written, scope.get("client"))
 
 
 async def sent(raw: Raw, send: Send, method: str = "POST") -> None:

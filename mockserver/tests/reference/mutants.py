@@ -8,6 +8,7 @@ from tests.reference import (
     error_mutants,
     judge_mutants,
     stream_mutants,
+    wire_mutants,
 )
 from tests.reference.http import CHAT, JUDGE, Request
 from tests.reference.mutation import (
@@ -29,7 +30,7 @@ TEXT = {**HEADERS, "content-type": "text/plain"}
 @cache
 def mutants() -> tuple[Mutant, ...]:
     """The one-bug servers; their names are unique."""
-    pages = (judge_mutants, error_mutants, chat_mutants, criteria_mutants, stream_mutants)
+    pages = (judge_mutants, error_mutants, chat_mutants, criteria_mutants, stream_mutants, wire_mutants)
     return tuple(mutant for page in pages for mutant in page.mutants())
 
 
@@ -112,6 +113,13 @@ DEVIANTS: tuple[Mutant, ...] = (
         "Criteria are ignored in a stream.",
         deviating(criteria_in_stream="ignored"),
         best_of(2, stream=True),
+    ),
+    Mutant(
+        "streams-with-cache",
+        "chat.cache.streamed",
+        "op-cache is ignored in a stream.",
+        deviating(cache_in_stream="answered"),
+        chatting({"op-cache": "readWrite"}, stream=True),
     ),
     Mutant(
         "any-criterion",

@@ -39,6 +39,7 @@ CRITERIA: Mapping[str, int] = {"criterion-1": 2, "criterion-2": 1, "criterion-3"
 
 HEADERS: Mapping[str, str] = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
 SCHEMAS = {JUDGE: "JudgeCriteriaRequest", CHAT: "ChatCompletionRequest"}
+CACHES = ("readWrite", "readOnly", "writeOnly", "true")
 REFERENCE = re.compile(r"([^@\s]+)(?:@v([1-9][0-9]{0,8}))?")
 MOST_LEVELS = 150
 
@@ -282,6 +283,8 @@ class Reference:
         asked, streams = self.asked(request), bool(body.get("stream"))
         if asked and streams and self.habits.criteria_in_stream == "refused":
             raise Refused(self.habits.invalid, "Cannot use criteria with stream")
+        if streams and self.habits.cache_in_stream == "refused" and request.headers.get("op-cache") in CACHES:
+            raise Refused(self.habits.invalid, "Cannot use cache with stream")
         completion = self.completion(body, model)
         if streams and self.habits.criteria_in_stream != "sorted":
             asked = {}

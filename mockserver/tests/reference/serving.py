@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tests.reference.http import BASE, App, Event, Raw, Receive, Request, Send
 
@@ -71,13 +72,32 @@ class Stage:
         await self.app(scope, receive, send)
 
 
+class NamesAsWritten(HttpToolsProtocol):
+    """uvicorn's protocol; the scope has the names of headers as they were written, as `names`."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.names: list[bytes] = []
+        self.scope["names"] = self.names  # type: ignore[typeddict-unknown-key]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self.names.append(name)
+
+
 @contextmanager
 def live(app: App) -> Iterator[Stage]:
     """An application on a free port of this machine; set `stage.app` to serve another one there."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         stage = Stage(f"http://127.0.0.1:{listener.getsockname()[1]}", app)
         config = uvicorn.Config(
-            stage, lifespan="off", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1
+            stage,
+            http=NamesAsWritten,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

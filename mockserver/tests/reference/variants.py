@@ -83,6 +83,7 @@ VARIANTS: Mapping[str, Habits] = {
         usage=False,
         eager_tools=True,
         criteria_in_stream="ignored",
+        cache_in_stream="answered",
     ),
     "behind-a-gateway": Habits(
         key_first=False,
