@@ -28,7 +28,7 @@ def foreign(package: str, program: str, *arguments: str) -> Iterator[str]:
 
 
 def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + 4 * PATIENCE  # Node reads thousands of files first
     while True:
         try:
             httpx.get(url, trust_env=False)
