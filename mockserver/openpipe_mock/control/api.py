@@ -14,10 +14,25 @@ import orjson
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.control.changes import add_rules, reset_criterion, set_criterion, set_limits
+from openpipe_mock.control.changes import (
+    add_rules,
+    drop_config,
+    reset_criterion,
+    set_criterion,
+    set_limits,
+    set_unknown,
+    use_config,
+)
 from openpipe_mock.control.document import served
 from openpipe_mock.control.guard import Guard, safe_headers
-from openpipe_mock.control.listings import ROOT, in_order, listed_criterion, newest, session_status
+from openpipe_mock.control.listings import (
+    ROOT,
+    checked_config,
+    in_order,
+    listed_criterion,
+    newest,
+    session_status,
+)
 from openpipe_mock.control.parameters import (
     EXPECTATIONS,
     FILTERS,
@@ -31,6 +46,7 @@ from openpipe_mock.control.parameters import (
     read_body,
     reference,
     session_name,
+    unknown_criteria,
 )
 from openpipe_mock.control.status import PRODUCT, facts
 from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply
@@ -58,7 +74,8 @@ _EVERY = "*"
 class Route:
     """One operation. `path`: below `/_mock`, with at most one `{argument}`.
 
-    `body`: `required`, `optional`, or "" for none. `parameters`: those of its query, beside `session`.
+    `body`: `required`, `optional`, `text` for one that is no JSON, or "" for none. `parameters`: those of its
+    query, beside `session`.
     """
 
     method: str
@@ -126,18 +143,27 @@ class Control:
                 "status": "ok",
                 "name": PRODUCT,
                 **facts(self.service.settings),
+                "any_key": not self.service.settings.keys,
                 "config": {
                     "file": file.path or None,
                     "loads": file.loads,
                     "in_force": not file.problems and not file.missing,
                     "missing": file.missing,
                     "problems": list(file.problems),
+                    "replaced": self.is_replaced(order),
                 },
                 "memory": self.service.sessions.status(),
                 "session": order.session or DEFAULT,
                 **counted,
             }
         )
+
+    def is_replaced(self, order: Order) -> bool:
+        """Whether the session answers by a config of its own."""
+        try:
+            return self.known(order).own is not None
+        except StateUnavailable:
+            return False
 
     def counted(self, session: Session) -> dict[str, int | None]:
         """How many there are of each of `_COUNTED`."""
@@ -149,6 +175,17 @@ class Control:
             "faults": len(settings.faults),
             "requests": session.requests,
         }
+
+    def set_config(self, order: Order) -> Reply:
+        use_config(partial(self.session, order), order.body)
+        return _ok({"status": "ok"})
+
+    def drop_config(self, order: Order) -> Reply:
+        drop_config(self.known(order))
+        return _ok({"status": "ok"})
+
+    def check_config(self, order: Order) -> Reply:
+        return _ok(checked_config(order.body))
 
     def document(self, _: Order) -> Reply:
         return Reply(200, served(), _YAML_HEADERS)
@@ -168,6 +205,11 @@ class Control:
         ]
         unknown = "judge" if settings.judges_unknown else "not_found"
         return _ok({"criteria": listed_ones, "unknown_criteria": unknown})
+
+    def set_unknown(self, order: Order) -> Reply:
+        value = unknown_criteria(body_members(order.body, ("unknown_criteria",)))
+        set_unknown(partial(self.session, order), value)
+        return self.criteria(order)
 
     def set_criterion(self, order: Order) -> Reply:
         base, name = self.service.settings, order.argument
@@ -303,7 +345,11 @@ ROUTES = (
     Route("GET", "/status", Control.status),
     Route("GET", "/openapi.yaml", Control.document),
     Route("POST", "/reset", Control.reset),
+    Route("PUT", "/config", Control.set_config, "text"),
+    Route("DELETE", "/config", Control.drop_config),
+    Route("POST", "/config/check", Control.check_config, "text"),
     Route("GET", "/criteria", Control.criteria),
+    Route("PUT", "/criteria", Control.set_unknown, "required"),
     Route("PUT", "/criteria/{id}", Control.set_criterion, "required"),
     Route("DELETE", "/criteria/{id}", Control.reset_criterion),
     *_rule_routes("completions"),

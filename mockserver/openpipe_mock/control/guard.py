@@ -56,7 +56,7 @@ class Guard:
         """Raise Forbidden for a request that may not. One without a peer comes from this process, and may."""
         if not head.peer:
             return
-        if has_foreign_origin(head.headers):
+        if has_foreign_origin(head.headers) and not _is_its_own(head):
             raise Forbidden(_FOREIGN)
         if head.path == _OPEN or self.is_known(_sent_tokens(head.headers)):
             return
@@ -123,6 +123,12 @@ def safe_headers(policy: str) -> dict[str, str]:
         "x-content-type-options": "nosniff",
         "x-frame-options": "DENY",
     }
+
+
+def _is_its_own(head: Head) -> bool:
+    """Whether a page sent a request to the host that it was loaded from, whose name `is_own` judges."""
+    scheme, _, host = head.headers[b"origin"].partition(b"://")
+    return scheme in (b"http", b"https") and host.lower() == head.headers.get(b"host", b"").strip().lower()
 
 
 def _sent_tokens(headers: Headers) -> tuple[bytes, bytes]:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from openpipe_mock.answers.judge import GRAMMAR, REFERENCE
 from openpipe_mock.config import file as configfile
+from openpipe_mock.config.settings import Unknown
 from openpipe_mock.core.effects import Effect, Head, ReadBody
 from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, Violation
 from openpipe_mock.core.pointers import pointer_to
@@ -64,7 +65,10 @@ def query_arguments(query: bytes, known: Sequence[str]) -> dict[str, str]:
 
 
 def read_body(head: Head, kind: str) -> Generator[Effect, Any, Json]:
-    """The parsed body, None for an optional one that is empty. `kind`: see `Route.body`. Raises ApiError."""
+    """The parsed body, None for an optional one that is empty, bytes for a text. Raises ApiError.
+
+    `kind`: see `Route.body`.
+    """
     body: bytes | None = None
     if announced(head.headers) <= MOST_BODY:
         body = yield ReadBody(MOST_BODY)
@@ -72,6 +76,8 @@ def read_body(head: Head, kind: str) -> Generator[Effect, Any, Json]:
         raise PayloadTooLarge(f"the control API reads {MOST_BODY} bytes; send less.")
     if kind == "optional" and not body:
         return None
+    if kind == "text":
+        return body
     value = parse(body)
     json.loads(body, object_pairs_hook=_distinct)  # `parse` accepts a key that stands twice
     return value
@@ -165,6 +171,15 @@ def expectation(body: Mapping[str, Json]) -> Expectation:
         told = f"expected a whole number from 0 to {MOST_EXPECTED}, got {shown(number)}."
         raise BadRequest.at(f"/{name}", told)
     return Expectation(name, number)
+
+
+def unknown_criteria(body: Mapping[str, Json]) -> Unknown | None:
+    """What shall become of criteria that aren't declared. Raises BadRequest."""
+    value: Unknown | None = body.get("unknown_criteria", "")
+    if value not in ("judge", "not_found", None):
+        told = f'expected "judge", "not_found" or null, got {shown(value)}.'
+        raise BadRequest.at("/unknown_criteria", told)
+    return value
 
 
 def session_name(body: Mapping[str, Json]) -> str | None:

@@ -4,7 +4,7 @@ import logging
 import re
 
 from openpipe_mock import __version__
-from openpipe_mock.control.page import PREFIXES, exports
+from openpipe_mock.control.environment import PREFIXES, exports
 from openpipe_mock.core.wording import printable, printable_lines
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.service.service import Service

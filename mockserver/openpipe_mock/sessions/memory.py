@@ -16,7 +16,7 @@ from openpipe_mock.answers.chat import Completion
 from openpipe_mock.answers.scorers import Declared, Form
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config.limits import Limits
-from openpipe_mock.config.settings import Settings
+from openpipe_mock.config.settings import Settings, Unknown
 from openpipe_mock.core.errors import BadRequest, Conflict, NotFound, SessionNotFound, TooManySessions
 from openpipe_mock.core.wording import quoted
 from openpipe_mock.faults.fault import Fault
@@ -52,6 +52,7 @@ class SessionOverrides:
     completions: tuple[Script, ...] = ()
     faults: tuple[Fault, ...] = ()
     limits: Limits | None = None
+    unknown_criteria: Unknown | None = None
     made: tuple[Settings, Settings] | None = field(default=None, init=False, repr=False, compare=False)
 
     def over(self, base: Settings) -> Settings:
@@ -64,6 +65,7 @@ class SessionOverrides:
                 completions=rulebook(base.completions).under(self.completions),
                 faults=rulebook(base.faults).under(self.faults),
                 limits=self.limits or base.limits,
+                unknown_criteria=self.unknown_criteria or base.unknown_criteria,
             )
             self.made = made = base, changed
         return made[1]
@@ -127,7 +129,7 @@ class Session:
         self.requests += 1
 
     def use(self, settings: Settings) -> None:
-        """Give the session settings of its own; its overrides stay on top."""
+        """Give the session settings of its own; its overrides stay on top. Raises Conflict where it can't."""
         self.own = settings
 
     def override(self, **changes: Any) -> None:

@@ -11,7 +11,7 @@ from time import perf_counter, sleep
 from typing import Any, TypeVar
 
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.control.page import exports
+from openpipe_mock.control.environment import exports
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.server.reload import Source, service_of
 from openpipe_mock.server.server import Listener, Server, bind, uvicorn_config

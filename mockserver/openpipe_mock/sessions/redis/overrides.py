@@ -14,7 +14,7 @@ from openpipe_mock.answers.scorers import Declared, Form
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.limits import Limits
-from openpipe_mock.config.settings import Settings
+from openpipe_mock.config.settings import Settings, Unknown
 from openpipe_mock.faults.fault import Fault
 from openpipe_mock.sessions.memory import NOTHING, SessionOverrides
 from openpipe_mock.sessions.redis.codec import ForeignData
@@ -79,6 +79,8 @@ def orders(sources: Sources, before: SessionOverrides, changes: Mapping[str, Any
         elif name == "limits":
             command: _Order = ["HDEL", "facts", "limits"]
             yield command if value is None else ["HSET", "facts", "limits", sources.text(value)]
+        elif name == "unknown_criteria":
+            yield ["HDEL", "facts", name] if value is None else ["HSET", "facts", name, value]
         else:
             yield from _rule_orders(sources, name, getattr(before, name), value)
 
@@ -115,6 +117,7 @@ class Stored:
     completions: Sequence[bytes]
     faults: Sequence[bytes]
     limits: bytes
+    unknown_criteria: bytes
 
     def built(self, base: Settings) -> tuple[SessionOverrides, Sources]:
         """Build the overrides and their sources. `base`: the mock's own settings. Raises ForeignData."""
@@ -131,10 +134,14 @@ class Stored:
                 ),
                 tuple(_built(sources, configfile.parse_fault, orjson.loads(text)) for text in self.faults),
                 _built(sources, _limits, orjson.loads(self.limits)) if self.limits else None,
+                _UNKNOWN[self.unknown_criteria],
             )
         except (LookupError, TypeError, ValueError, AttributeError):
             raise ForeignData from None
         return (NOTHING if overrides == NOTHING else overrides), sources
+
+
+_UNKNOWN: Mapping[bytes, Unknown | None] = {b"": None, b"judge": "judge", b"not_found": "not_found"}
 
 
 def _criterion(sources: Sources, stored: Json, file: Declared | None) -> Declared:

@@ -2,7 +2,8 @@
 
 All keys begin with KEYS[1]; ARGV[1] is the session's name. Below `session:NAME:` are
 
-    facts        hash     requests, made, version, born, limits; bytes and dropped of the lists
+    facts        hash     requests, made, version, born, limits, unknown_criteria; bytes and dropped of
+                          the lists
     criteria     hash     name → what was set at runtime
     completions, faults   lists of what was set at runtime, in the order in which they are tried
     journal      list     exchanges, newest first
@@ -199,10 +200,10 @@ return redis.call('HINCRBY', facts, 'made', 1)
 """)
 
 OVERRIDES = RedisScript("""
-local limits = redis.call('HMGET', facts, 'version', 'limits')
-return {limits[1] or '', redis.call('HGETALL', stem .. 'criteria'),
+local known = redis.call('HMGET', facts, 'version', 'limits', 'unknown_criteria')
+return {known[1] or '', redis.call('HGETALL', stem .. 'criteria'),
   redis.call('LRANGE', stem .. 'completions', 0, -1), redis.call('LRANGE', stem .. 'faults', 0, -1),
-  limits[2] or ''}
+  known[2] or '', known[3] or ''}
 """)
 
 OVERRIDE = RedisScript("""

@@ -74,6 +74,10 @@ LEASE_SECONDS = 120
 """How long a request counts as under way if its mock crashed."""
 _MOST_TRIES = 10
 """How often an update of a log is tried, while others change the log in between."""
+_ONE_BY_ONE = (
+    "sessions that lie in a Redis take no whole config: set criteria, completions, faults and limits one by"
+    " one, or save the config as the mock's file."
+)
 _ALL = -1
 """The last index of a list, for Redis."""
 
@@ -166,16 +170,19 @@ class RedisSession(Session):
         """Read the overrides from Redis. Raises StateUnavailable where it holds something else."""
         if not self.version:
             return _Known()
-        version, criteria, completions, faults, limits = self.run(scripts.OVERRIDES)
+        version, criteria, *others = self.run(scripts.OVERRIDES)
         pairs = dict(zip(criteria[::2], criteria[1::2], strict=True))
         try:
-            overrides, sources = Stored(version, pairs, completions, faults, limits).built(self.memory.base())
+            overrides, sources = Stored(version, pairs, *others).built(self.memory.base())
         except ForeignData:
             raise self.link.unavailable(
                 f"holds something else than was set at runtime under openpipe-mock:session:{self.name}:…;"
                 " POST /_mock/reset begins anew"
             ) from None
         return _Known(version, overrides, sources)
+
+    def use(self, settings: Settings) -> None:
+        raise Conflict(_ONE_BY_ONE)
 
     def override(self, **changes: Any) -> None:
         known = self.learned()
