@@ -126,7 +126,7 @@ as_pip = export UV_NO_CONFIG=1 UV_CACHE_DIR=.cache/uv/cache UV_INDEX_STRATEGY=un
 with_fixtures := $(addprefix $(envs)/fixtures-,$(addsuffix /.done,openpipe openai litellm))
 python_clients := $(addprefix $(envs)/,$(addsuffix /.done,openpipe openai langchain)) $(with_fixtures)
 
-node_clients := $(addprefix $(envs)/,$(addsuffix /.done,node prism aimock))
+node_clients := $(addprefix $(envs)/,$(addsuffix /.done,node prism aimock axe))
 
 built_clients := $(addprefix $(envs)/,$(addsuffix /.done,wheel sdist mockserver-client examples))
 
@@ -204,7 +204,7 @@ python:
 		{ echo "Missing: Python 3.11 or newer with venv. Where there is one: make PYTHON=/its/path" >&2; exit 1; }
 
 tools: | python
-	@set --; for tool in curl nodejs:node npm redis-server; do \
+	@set --; for tool in curl nodejs:node npm redis-server chromium; do \
 		command -v $${tool#*:} >/dev/null || set -- "$$@" $${tool%:*}; done; \
 	[ $$# = 0 ] || { $(call install,$$*); }
 	@$(call node_from,18)

@@ -126,7 +126,8 @@ function cardOf(name, change) {
     const isHere = declared?.source === "runtime";
     source.textContent = isHere ? "set here" : declared ? "from the file" : "not declared";
     source.className = isHere ? "chip here" : "chip";
-    how.replaceChildren(...(versions.length ? versions.map(([version, key]) => h("span", { class: "version" }, h("b", {}, version), ` ${WORDS[key] ?? key}`)) : [WORDS.drawn]));
+    const otherwise = name.startsWith("mock-") ? "as its magic name says" : WORDS.drawn;
+    how.replaceChildren(...(versions.length ? versions.map(([version, key]) => h("span", { class: "version" }, h("b", {}, version), ` ${WORDS[key] ?? key}`)) : [otherwise]));
     fail.setAttribute("aria-checked", String(isHere && versions.every(([, key]) => key === "error")));
     reset.disabled = !isHere;
     if (!moved && scores.length && document.activeElement !== slider) output.textContent = slider.value = scores.at(-1);

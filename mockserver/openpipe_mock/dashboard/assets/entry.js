@@ -146,7 +146,7 @@ function answered(entry, exact) {
   return section(
     events ? `Answer: a stream of ${count(events.length, "event")}` : "Answer",
     headers("Its headers", entry.answer.headers),
-    events ? timeline(events, entry.answer.times ?? []) : bodyOrNone(answer.get("body")),
+    events ? timeline(events, entry.answer.events_ms ?? []) : bodyOrNone(answer.get("body")),
     leftOut(entry.answer.bytes_left_out),
   );
 }
@@ -155,13 +155,13 @@ function bodyOrNone(body) {
   return body === null || body === undefined ? h("p", { class: "soft" }, "No body.") : shownBody(body, []);
 }
 
-// The events of a stream. `times`: milliseconds since the request came.
+// The events of a stream. `times`: milliseconds since the request came, null where they are unknown.
 export function timeline(events, times) {
   const rows = events.map((event, at) =>
     h(
       "li",
       {},
-      h("span", { class: "soft when" }, times[at] === undefined ? `${at + 1}` : `${times[at]} ms`),
+      h("span", { class: "soft when" }, typeof times[at] === "number" ? `${times[at]} ms` : `${at + 1}`),
       h("details", {}, h("summary", {}, gist(event)), lazily(() => shownBody(event, []))),
     ),
   );

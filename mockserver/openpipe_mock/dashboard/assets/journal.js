@@ -6,7 +6,7 @@ import { emptyState } from "./empty.js";
 import { entryView } from "./entry.js";
 import { go, place } from "./place.js";
 import { empty, pause, shown, store } from "./store.js";
-import { clock, duration, gist, number, outcome, sentence, subject } from "./summary.js";
+import { clock, duration, gist, number, outcome, subject } from "./summary.js";
 
 const ROW = 58;
 const BEYOND = 6;
@@ -192,7 +192,7 @@ function row(entry) {
   const elsewhere = entry.session === "default" ? "" : `${entry.session} `;
   return h(
     "div",
-    { role: "option", id: `row-${entry.id}`, class: "row", "data-id": entry.id, "aria-label": sentence(entry) },
+    { role: "option", id: `row-${entry.id}`, class: "row", "data-id": entry.id },
     h("span", { class: "row-number" }, `${elsewhere}#${number(entry)}`),
     h("span", { class: `pill ${kind}` }, entry.status === null ? "broke" : String(entry.status)),
     h("span", { class: "row-subject" }, subject(entry)),

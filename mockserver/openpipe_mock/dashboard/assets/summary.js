@@ -41,13 +41,8 @@ export function gist(entry) {
   if (entry.endpoint === "judge") for (const score of Object.values(entry.scores[0] ?? {})) parts.push(`score ${two(score)}`);
   if (entry.endpoint === "chat" && entry.criteria.length) parts.push(entry.criteria.join(", "));
   if (entry.streamed) parts.push("stream");
+  if (!parts.length) parts.push(entry.notes[0] ?? (entry.valid === null ? "not checked" : "keeps the contract"));
   return legible(parts.join(" · "));
-}
-
-// The same for who can't see the row.
-export function sentence(entry) {
-  const validity = entry.valid === false ? ", breaks the contract" : "";
-  return `Request ${number(entry)}, ${subject(entry)}, ${outcome(entry).text}, ${duration(entry)}${validity}. ${gist(entry)}`;
 }
 
 // A text in which a search looks.
