@@ -107,7 +107,7 @@ def answer(
     """
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
     pieces: list[bytes] = []
-    exchange = service.exchange(Head(method, path, headers, at=at))
+    exchange = service.exchange(Head(method, path, headers, at=at, time=NOW))
     try:
         effect = next(exchange)
         while True:

@@ -58,6 +58,19 @@ def read_events(body: bytes) -> EventStream:
     return EventStream(tuple(events), bool(pending.data))
 
 
+def event_ends(body: bytes) -> Iterator[int]:
+    """Yield, for each event of a body that has data, the number of bytes up to its end."""
+    start, has_data = 0, False
+    for end in _LINE_END.finditer(body):
+        name, _, value = body[start : end.start()].removeprefix(_BYTE_ORDER_MARK).partition(b":")
+        start = end.end()
+        if name or value:
+            has_data = has_data or (name == b"data" and bool(value.strip()))
+        elif has_data:
+            yield start
+            has_data = False
+
+
 def client_trouble(body: bytes) -> str:
     """What OpenAI's Python client can't read in a stream, though the standard allows it; "" for nothing.
 

@@ -93,9 +93,9 @@ class ExchangeApp:
 
 def request_head(scope: Scope) -> Head:
     """The head of a request to this app, which another app may have mounted below a prefix."""
-    query, root = scope.get("query_string", b""), scope.get("root_path", "")
+    query, root = scope.get("query_string", b""), quote(scope.get("root_path", ""))
     at, headers, scheme = ticking(), dict(scope["headers"]), scope.get("scheme", "http")
-    return Head(scope["method"], route_path(scope), headers, query, at, peer(scope), quote(root), scheme)
+    return Head(scope["method"], route_path(scope), headers, query, at, peer(scope), root, scheme, time())
 
 
 def route_path(scope: Scope) -> str:
@@ -154,7 +154,7 @@ class Transport:
                     self.size += len(effect.data)
                     if len(self.pieces) >= self.most_pieces or self.size >= _MOST_BYTES_A_TURN:
                         await self.flush()
-                    effect = exchange.send(None)
+                    effect = exchange.send(ticking())
                     continue
                 if self.pieces:
                     await self.flush()

@@ -55,8 +55,10 @@ _LONG_WAY = frozenset(
 )
 """Headers that change the answer, beside the key and the type."""
 _LONG_CHAT = _LONG_WAY | {b"op-cache", b"op-log-request", b"op-tags"}
-_JUDGE_SIZE = OVERHEAD + SCORE_BYTES + len(_JUDGE)
-"""Bytes that the journal counts for a judgement, beside body, answer and headers."""
+_ANSWER_HEAD = len(b"".join((*_JSON, REQUEST_ID)))
+"""Bytes of the headers of an answer, beside the request's id."""
+_JUDGE_SIZE = OVERHEAD + SCORE_BYTES + len(_JUDGE) + _ANSWER_HEAD
+"""Bytes that the journal counts for a judgement, beside body, answer, the request's headers and its id."""
 MOST_BYTES = 32_768
 """Bytes of a body that the fast lane takes. Longer ones take so long that it would save next to nothing."""
 _MOST_KNOWN = 512
@@ -69,8 +71,8 @@ _LONGEST_CRITERIA = 1000
 class _Known:
     """A completion that was given: JSON text, line in the terminal, and what the journal says of it.
 
-    `identity`: of its request. `size`: bytes that the journal counts beside body, answer and headers. Each
-    journal entry gets a copy of the scores.
+    `identity`: of its request. `size`: bytes that the journal counts beside body, answer, the request's
+    headers and its id. Each journal entry gets a copy of the scores.
     """
 
     text: bytes
@@ -78,6 +80,7 @@ class _Known:
     identity: bytes
     criteria: tuple[str, ...]
     scores: list[dict[str, float]]
+    ranking: tuple[int, ...]
     size: int
 
 
@@ -111,7 +114,7 @@ class FastLane:
         keep: Keep | None = None
         if self.sessions and head.method == "POST" and not head.query:
             if head.path == _JUDGE:
-                reply = self.judgement(self.sessions.default, head.headers, body, head.at, clock)
+                reply = self.judgement(self.sessions.default, head, body, clock)
             elif head.path == _CHAT:
                 reply, keep = self.completion(self.sessions.default, head, body, clock)
         return reply or self.service.answer(head, body, clock, keep)
@@ -126,13 +129,9 @@ class FastLane:
 
     # Judgements.
 
-    def judgement(
-        self, session: Session, headers: Headers, body: bytes, at: float, clock: _Clock
-    ) -> Reply | None:
-        """The reply to a judge request; None, and nothing done, where it isn't plain.
-
-        `at`: when it came, in seconds on `clock`.
-        """
+    def judgement(self, session: Session, head: Head, body: bytes, clock: _Clock) -> Reply | None:
+        """The reply to a judge request; None, and nothing done, where it isn't plain."""
+        headers = head.headers
         settings = self.plain(session, headers)
         if settings is None or not _LONG_WAY.isdisjoint(headers):
             return None
@@ -148,10 +147,10 @@ class FastLane:
         content = tidy_content(request.get("input", {}), request["output"])
         found = drawn(asked.text, settings.seed, seeded.step_of(state, content))
         session.requests = number = session.requests + 1
-        size = _JUDGE_SIZE + len(body) + len(found.answer) + head_size(headers)
-        facts = (asked, found, number, session.name, headers, settings, at, clock() - at, body)
-        session.journal.add_later((size, _judged, facts, headers[b"authorization"][7:].strip()))
         request_id = f"{session.name}-{number}".encode()
+        size = _JUDGE_SIZE + len(body) + len(found.answer) + head_size(headers) + len(request_id)
+        facts = (asked, found, number, session.name, head, settings, clock() - head.at, body)
+        session.journal.add_later((size, _judged, facts, headers[b"authorization"][7:].strip()))
         return Reply(200, found.answer, (_JSON, (REQUEST_ID, request_id)), found.line)
 
     def learn(self, session: Session, settings: Settings, base: Settings) -> None:
@@ -208,14 +207,14 @@ class FastLane:
         """The reply to a chat request that was answered before."""
         session.count(known.identity)
         session.requests = number = session.requests + 1
-        headers, at, token = head.headers, head.at, head.headers[b"authorization"][7:].strip()
+        headers, token = head.headers, head.headers[b"authorization"][7:].strip()
         if b"op-criteria" in headers:  # without such a header it isn't logged
             held = token if may_hold(token, body) else b""
             session.log(fingerprint(token)).add(Own(body, known.text, 200, token=held))
-        size = known.size + len(body) + len(known.text) + head_size(headers)
-        facts = (known, number, session.name, headers, self.settings, at, clock() - at, body)
-        session.journal.add_later((size, _completed, facts, token))
         request_id = f"{session.name}-{number}".encode()
+        size = known.size + len(body) + len(known.text) + head_size(headers) + len(request_id)
+        facts = (known, number, session.name, head, self.settings, clock() - head.at, body)
+        session.journal.add_later((size, _completed, facts, token))
         return Reply(200, known.text, (_JSON, (REQUEST_ID, request_id)), known.line)
 
     def keep(self, key: _Key, identity: bytes, visit: Visit, reply: Reply) -> None:
@@ -232,8 +231,9 @@ class FastLane:
         if len(self.known) >= _MOST_KNOWN:
             del self.known[next(iter(self.known))]
         scores = [dict(each) for each in entry.scores]
-        size = OVERHEAD + len(_CHAT) + SCORE_BYTES * sum(map(len, scores))
-        self.known[key] = _Known(reply.body, reply.subject, identity, entry.criteria, scores, size)
+        size = OVERHEAD + _ANSWER_HEAD + len(_CHAT) + SCORE_BYTES * sum(map(len, scores))
+        said = (entry.criteria, scores, entry.ranking)
+        self.known[key] = _Known(reply.body, reply.subject, identity, *said, size)
 
 
 def _admits(headers: Headers, most_digits: int) -> bool:
@@ -274,13 +274,14 @@ def criterion_and_draw(reference: str, magical: bool, seed: int) -> tuple[Criter
 
 
 def _judged(asked: Criterion, found: Judgement, *came: Any) -> Entry:
-    """The journal's entry of a plain judgement. `came`: the last seven arguments of `_entry`."""
-    return _entry(_JUDGE, "judge", found.answer, (asked.text,), [{asked.name: found.score}], *came)
+    """The journal's entry of a plain judgement. `came`: the last six arguments of `_entry`."""
+    return _entry(_JUDGE, "judge", found.answer, (asked.text,), [{asked.name: found.score}], (), *came)
 
 
 def _completed(known: _Known, *came: Any) -> Entry:
     """The journal's entry of a completion that was given before. `came`: as for `_judged`."""
-    return _entry(_CHAT, "chat", known.text, known.criteria, [dict(each) for each in known.scores], *came)
+    scores = [dict(each) for each in known.scores]
+    return _entry(_CHAT, "chat", known.text, known.criteria, scores, known.ranking, *came)
 
 
 def _entry(
@@ -289,23 +290,25 @@ def _entry(
     answer: bytes,
     criteria: tuple[str, ...],
     scores: list[dict[str, float]],
+    ranking: tuple[int, ...],
     number: int,
     session: str,
-    headers: Headers,
+    head: Head,
     settings: Settings,
-    at: float,
     seconds: float,
     body: bytes,
 ) -> Entry:
     """The journal's entry of a request that was answered with 200."""
     return Entry(
-        *(number, session, "POST", path, headers, settings, at),
+        *(number, session, "POST", path, head.headers, settings, head.at, head.time),
         endpoint=endpoint,
         body=body,
         status=200,
         answer=answer,
+        answer_headers=(_JSON, (REQUEST_ID, f"{session}-{number}".encode())),
         seconds=seconds,
         criteria=criteria,
         scores=scores,
+        ranking=ranking,
         checked=True,
     )

@@ -175,7 +175,9 @@ class Service:
             session, barred = self.sessions.default, None
             session.begin()
         settings = session.settings(self.settings)
-        entry = Entry(session.requests, session.name, head.method, head.path, head.headers, settings, head.at)
+        entry = Entry(
+            session.requests, session.name, head.method, head.path, head.headers, settings, head.at, head.time
+        )
         endpoint = endpoint_at(path)
         entry.endpoint = endpoint.name if endpoint else ""
         if head.query:

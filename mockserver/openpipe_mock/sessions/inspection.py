@@ -1,10 +1,14 @@
 """Reads the journal: filters exchanges and returns them as JSON."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import fsum
 from typing import Any
 
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.errors import ParseError
+from openpipe_mock.core.eventstream import read_events
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.sessions.journal import Entry
@@ -64,6 +68,7 @@ def summary(entry: Entry) -> JsonObject:
     return {
         "id": entry.id,
         "session": entry.session,
+        "time": written_time(entry.time),
         "endpoint": entry.endpoint or None,
         "method": json_safe(entry.method),
         "path": json_safe(entry.path),
@@ -75,11 +80,22 @@ def summary(entry: Entry) -> JsonObject:
         "model": model if isinstance(model, str) else None,
         "criteria": asked_of(entry),
         "scores": entry.scores,
+        "ranking": [{"made": made, "mean": _mean(entry.scores[made])} for made in entry.ranking],
         "rules": entry.rules,
         "faults": entry.faults,
         "notes": list(entry.notes),
         "streamed": entry.streamed,
     }
+
+
+def written_time(seconds: float) -> str:
+    """Return a time as ISO 8601 in UTC, with milliseconds. `seconds`: since 1970."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{int(seconds * 1000) % 1000:03}Z"
+
+
+def _mean(scores: Mapping[str, int | float]) -> float:
+    """Return the mean of a choice's scores, by which choices are sorted; a failed judgement counts 0."""
+    return fsum(scores.values()) / len(scores)
 
 
 def json_safe(text: str) -> str:
@@ -105,8 +121,8 @@ def readable_body(content: bytes) -> Any:
 
 def stream_events(stream: bytes) -> list[Any]:
     """Return the data of a stream's events, each as JSON or text."""
-    found = (block.partition(b"data: ")[2] for block in stream.split(b"\n\n"))
-    return [readable_body(data) for data in found if data]
+    events = read_events(stream + b"\n\n").events  # a stream may be cut off within an event
+    return [readable_body(event.data.encode()) for event in events if event.data.strip()]
 
 
 def subject_of(entry: Entry) -> Subject:

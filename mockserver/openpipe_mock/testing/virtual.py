@@ -106,7 +106,7 @@ class Journey:
         effect = self.next_effect()
         while effect is not None:
             self.carry_out(effect)
-            following = self.next_effect()
+            following = self.next_effect(self.clock.now if isinstance(effect, Piece) else None)
             if isinstance(effect, Piece):
                 self.waited = 0.0
                 yield effect.data
@@ -114,9 +114,12 @@ class Journey:
         if self.broken:
             raise ConnectionBroken
 
-    def next_effect(self) -> Effect | None:
-        """The next effect that takes time or is for the client; None at the end. Carries out all others."""
-        effect = self.step()
+    def next_effect(self, result: Any = None) -> Effect | None:
+        """The next effect that takes time or is for the client; None at the end. Carries out all others.
+
+        `result`: of the last one.
+        """
+        effect = self.step(result)
         while isinstance(effect, Await):
             effect = self.step(effect.future.result())  # other threads have their turn meanwhile
         return effect

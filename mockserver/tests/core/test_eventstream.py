@@ -2,7 +2,7 @@
 
 import pytest
 
-from openpipe_mock.core.eventstream import Event, client_trouble, read_events
+from openpipe_mock.core.eventstream import Event, client_trouble, event_ends, read_events
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
@@ -59,3 +59,8 @@ def test_what_carries_no_data_leaves_nothing_unfinished(rest: bytes) -> None:
 def test_what_the_official_python_client_can_t_read_is_seen(body: bytes, trouble: str) -> None:
     assert trouble in client_trouble(body)
     assert bool(client_trouble(body)) is bool(trouble)
+
+
+def test_an_events_end_is_behind_its_blank_line() -> None:
+    body = b"\xef\xbb\xbfdata: 1\r\n\r\n: note\n\ndata:\n\nevent: x\ndata:2\n\ndata: cut off\n"
+    assert [body[:end].split(b"data")[-1] for end in event_ends(body)] == [b": 1\r\n\r\n", b":2\n\n"]
