@@ -17,7 +17,8 @@ REASONS = ("stop", "length", "tool_calls", "content_filter", "function_call")
 ENDPOINTS = ("judge", "chat", "report", "report-anthropic", "update-tags", "update-metadata", "check-cache")
 
 shares: Strategy = st.sampled_from([0, 1, 0.5, 0.25]) | st.floats(0, 1)
-scores: Strategy = st.sampled_from([0, 1, 0.7, -1, 2, 1e300]) | st.floats(-1, 2)
+scores: Strategy = st.sampled_from([0, 1, 0.7, 1.0]) | st.floats(0, 1)
+centres: Strategy = st.sampled_from([0, 1, 0.7, -1, 2, 1e300]) | st.floats(-1, 2)
 counts: Strategy = st.integers(1, 9)
 durations: Strategy = st.sampled_from([0, 1, 0.5, 600_000])
 globs: Strategy = st.sampled_from(["openai:*", "openpipe:my-model", "*", "[", "?"])
@@ -76,7 +77,7 @@ def forms_of(inner: Strategy) -> Strategy:
     ways = st.one_of(
         some({"score": scores}, **companions),
         some({"uniform": bounds}, **companions, **decimals),
-        some({"near": scores}, within=shares, **companions, **decimals),
+        some({"near": centres}, within=shares, **companions, **decimals),
         some({"length": lengths}, **companions, **decimals),
         some({"pass_rate": shares}, **companions),
         some({"rules": st.lists(rules, min_size=1, max_size=2)}, otherwise=part, **companions),

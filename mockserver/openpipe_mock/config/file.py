@@ -29,7 +29,7 @@ from openpipe_mock.core.reading import At
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.core.userfiles import read_file
-from openpipe_mock.core.wording import shown
+from openpipe_mock.core.wording import JSON_NOUNS, YAML_NOUNS, shown
 from openpipe_mock.core.yamltext import MOST_FILE_BYTES, Mistake, UnreadableYaml, YamlDocument
 from openpipe_mock.faults.fault import Fault, read_fault
 from openpipe_mock.matching.conditions import When, check_condition, check_conditions, read_when
@@ -37,6 +37,7 @@ from openpipe_mock.openapi.violations import DIALECT, SchemaPlace, violations_of
 
 Json = Any
 _Part = TypeVar("_Part")
+_FILE = "the file"
 
 DEFAULT_FILE = "openpipe-mock.yaml"
 FILE_NAMES = (DEFAULT_FILE, "openpipe-mock.yml")
@@ -131,7 +132,7 @@ def read_config(data: bytes, name: str = DEFAULT_FILE) -> Settings:
 
 def settings(value: Json) -> Settings:
     """Build the settings from the value of a whole config. Raises Mistakes."""
-    return _parsed("", "the file", value, "", _whole_file)
+    return _parsed("", _FILE, value, "", _whole_file)
 
 
 def parse_criterion(value: Json, *, place: str) -> Declared | Form:
@@ -183,7 +184,8 @@ def shape_validator(part: str) -> Any:
 
 @cache
 def _start(noun: str) -> SchemaPlace:
-    return SchemaPlace(schema(), noun=noun)
+    nouns = YAML_NOUNS if noun == _FILE else JSON_NOUNS
+    return SchemaPlace(schema(), noun=noun, nouns=nouns)
 
 
 def _shape_violations(part: str, noun: str, value: Json) -> list[Violation]:
