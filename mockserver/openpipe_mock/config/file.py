@@ -20,6 +20,7 @@ import orjson
 from openpipe_mock.answers.pace import read_pace
 from openpipe_mock.answers.scorers import Declared, Form, declared, read_criterion
 from openpipe_mock.answers.scripts import Script, read_script
+from openpipe_mock.config.auth import read_keys, without_keys
 from openpipe_mock.config.cassettes import read_cassette
 from openpipe_mock.config.limits import Limits, read_limits
 from openpipe_mock.config.settings import Settings
@@ -269,22 +270,24 @@ def _whole_file(value: Json, at: At) -> Settings:
     """
     fit = {name: member for name, member in value.items() if at.at(name).sound()}
     fit.pop("version", None)
-    auth, models = fit.pop("auth", {}), fit.pop("models", {})
-    _check_keys(auth, at.at("auth"))
+    sections = {name: fit[name] for name in ("auth", "models", "stream", "cassette") if name in fit}
+    sections["auth"] = without_keys(sections.get("auth", {}))
+    keys = read_keys(fit.pop("auth", {}), at.at("auth"))
     return Settings(
         answers=_generation(fit.pop("answers", ANSWERS), at.at("answers")),
         seed=int(fit.pop("seed", 0)),
-        keys=tuple(auth.get("keys", ())),
-        read_only_keys=tuple(auth.get("read_only_keys", ())),
+        keys=keys["keys"],
+        read_only_keys=keys["read_only_keys"],
         criteria={
             name: declared(read_criterion(part, here)) for name, part, here in _parts(fit, "criteria", at)
         },
         completions=tuple(read_script(part, here) for _, part, here in _parts(fit, "completions", at)),
-        known_models=tuple(models.get("known", ())),
+        known_models=tuple(fit.pop("models", {}).get("known", ())),
         pace=read_pace(fit.pop("stream", {}), at.at("stream")),
         cassette=read_cassette(fit.pop("cassette", {}), at.at("cassette")),
         limits=read_limits(fit.pop("limits", {}), at.at("limits")),
         faults=tuple(read_fault(part, here) for _, part, here in _parts(fit, "faults", at)),
+        sections=sections,
         **fit,  # what is left has the name of its setting, and becomes it unchanged
     )
 
@@ -308,11 +311,3 @@ def _generation(value: Json, at: At) -> int:
         told = f"expected at most {ANSWERS}, the newest answers that this release knows, got {shown(value)}"
         at.wrong("answers", f"{told}; take {ANSWERS}, or upgrade openpipe-mock.")
     return int(value)
-
-
-def _check_keys(value: Json, at: At) -> None:
-    everything = value.get("keys", ())
-    for index, key in enumerate(value.get("read_only_keys", ())):
-        if key in everything:
-            told = 'this key stands under "keys" too, where it may do everything; remove one of them.'
-            at.at("read_only_keys", index).wrong("auth", told)

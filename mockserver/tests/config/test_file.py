@@ -255,7 +255,8 @@ HAPPENS: list[tuple[list[tuple[str, ...]], dict[str, object]]] = [
 
 def happens(fault: Fault) -> dict[str, object]:
     """What a fault has that a fault needn't have."""
-    names = (name for name in Fault.__slots__ if name not in ("when", "place", "counter", "share_key"))
+    others = ("when", "place", "counter", "share_key", "source")
+    names = (name for name in Fault.__slots__ if name not in others)
     return {name: getattr(fault, name) for name in names if getattr(fault, name) != getattr(Fault(), name)}
 
 
@@ -545,8 +546,23 @@ WRONG: dict[str, tuple[str, list[str]]] = {
             for column, index, expected in (
                 (10, 0, "a key of printable ASCII characters without white space"),
                 (18, 1, "a key of printable ASCII characters without white space"),
-                (22, 2, "a string"),
+                (22, 2, "a string or a mapping"),
             )
+        ],
+    ),
+    "keys in variables of a wrong shape": (
+        "auth:\n  keys: [{env: 'op secret'}, {op-secret: x}]",
+        [
+            "2:11: /auth/keys/0: expected the name of an environment variable, got something else.",
+            '2:30: /auth/keys/1: this item requires "env" (a string), which is missing.',
+            '2:30: /auth/keys/1: unknown property in this item; it knows "env".',
+        ],
+    ),
+    "keys in variables that aren't there": (
+        "auth:\n  keys: [{env: OPENPIPE_NO_SUCH_KEY}]\n  read_only_keys: [a]",
+        [
+            "2:10: /auth/keys/0: the environment variable OPENPIPE_NO_SUCH_KEY isn't set; set it, or write "
+            "the key here."
         ],
     ),
     "keys, whatever they stand for": (
