@@ -67,7 +67,7 @@ class Script:
 
     `sequence`: answers given one after the other; `then` as of criteria. `turns`: answers by the number of
     the assistant's messages since the last user text. `call`, `every`, `first`: as of faults. `counter`: the
-    name of its count.
+    name of its count. `source`: the JSON that it was read from.
     """
 
     when: When = ALWAYS
@@ -85,6 +85,7 @@ class Script:
     every: int | None = None
     first: int | None = None
     counter: str = ""
+    source: Json = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.place} ({self.name})" if self.name else self.place
@@ -173,6 +174,7 @@ def read_script(value: Json, at: At) -> Script:
         sequence=_read_answers(value, "sequence", at),
         turns=_read_answers(value, "turns", at),
         counter="" if _COUNTING.isdisjoint(value) else at.counter(value),
+        source=value,
     )
 
 

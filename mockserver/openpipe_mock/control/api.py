@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock.config import file as configfile
+from openpipe_mock.config.export import exported
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.changes import (
@@ -49,7 +50,7 @@ from openpipe_mock.control.parameters import (
     unknown_criteria,
 )
 from openpipe_mock.control.status import PRODUCT, facts
-from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply
+from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
 from openpipe_mock.core.wording import listed, nearest, quoted
 from openpipe_mock.service.refusals import refusal
@@ -66,6 +67,8 @@ _SAFE = tuple(
 )
 _YAML_HEADERS: HeaderList = ((b"content-type", b"application/yaml"),)
 _COUNTED = ("sessions", "criteria", "completions", "faults", "requests")
+_LINES_AT_ONCE = 500
+"""Lines of an export that are made before other requests have their turn."""
 _EVERY = "*"
 """The name that means all sessions."""
 
@@ -80,7 +83,7 @@ class Route:
 
     method: str
     path: str
-    action: Callable[["Control", Order], Reply]
+    action: Callable[["Control", Order], Reply | Effects]
     body: str = ""
     parameters: tuple[str, ...] = ()
 
@@ -110,7 +113,8 @@ class Control:
         session = query.pop("session", "") or (prefixed["name"] if prefixed else "")
         session = session or head.headers.get(b"x-mock-session", b"").decode("latin-1")
         body = (yield from read_body(head, route.body)) if route.body else None
-        return route.action(self, Order(head, session, argument, query, body))
+        answer = route.action(self, Order(head, session, argument, query, body))
+        return answer if isinstance(answer, Reply) else (yield from answer)
 
     def session(self, order: Order) -> Session:
         """The session that is meant, made where it is new, for operations that set something."""
@@ -190,6 +194,15 @@ class Control:
     def document(self, _: Order) -> Reply:
         return Reply(200, served(), _YAML_HEADERS)
 
+    def config(self, order: Order) -> Effects:
+        session, lines = self.known(order), []
+        recordings = str(session.source or self.service.source or "")
+        for line in exported(self.in_force(session), in_test=session.in_test, recordings=recordings):
+            lines.append(line)
+            if len(lines) % _LINES_AT_ONCE == 0:
+                yield Wait(0)
+        return Reply(200, "".join(f"{line}\n" for line in lines).encode(), _YAML_HEADERS)
+
     def reset(self, order: Order) -> Reply:
         self.session(order).forget()
         return _ok({"status": "ok"})
@@ -256,7 +269,7 @@ class Control:
         """Where the limits in force were set."""
         if session.overrides.limits is not None:
             return "runtime"
-        return "default" if limits.none and not self.service.file.path else "file"
+        return "default" if limits.none else "file"
 
     def set_limits(self, order: Order) -> Reply:
         return self.limits_of(set_limits(partial(self.session, order), order.body))
@@ -344,6 +357,7 @@ ROUTES = (
     Route("GET", "/health", Control.health),
     Route("GET", "/status", Control.status),
     Route("GET", "/openapi.yaml", Control.document),
+    Route("GET", "/config", Control.config),
     Route("POST", "/reset", Control.reset),
     Route("PUT", "/config", Control.set_config, "text"),
     Route("DELETE", "/config", Control.drop_config),

@@ -141,6 +141,13 @@ def hidden(name: str, text: str | None) -> str | None:
     return MASK if text and is_secret(name) else text
 
 
+def mask_keys(text: str, keys: Iterable[str]) -> str:
+    """Mask these keys, and whatever else looks like one, in a text."""
+    for key in keys:
+        text = Mask(key.encode("latin-1", "replace")).text(text)
+    return Mask(b"").text(text)
+
+
 def may_hide(text: bytes, token: bytes) -> bool:
     """Whether a text can hold a secret at all, told in about a microsecond. False is certain, True isn't."""
     if may_hold(token, text):
