@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory $(if $(filter 0,$(MAKELEVEL)),--jobs=2)
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
-.PHONY: help serve test quick all newest oldest lint schemas vectors mutants structure bench soak audit clients agents clean python tools
+.PHONY: help serve test quick all newest oldest lint schemas vectors mutants pictures structure bench soak audit clients agents clean python tools
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -61,6 +61,9 @@ vectors: .venv/.dev ## Write schemas/vectors anew
 
 mutants: .venv/.dev ## Run the contract suite against every one-bug server and write docs/mutants.md
 	@$(bin)/python -m tests.mutants_page
+
+pictures: .venv/.dev | tools ## Take the pictures in docs/images anew
+	@$(bin)/python -m tests.dashboard.pictures
 
 structure: .venv/.dev ## Print figures of the package's structure
 	@$(bin)/python -m tests.structure

@@ -89,6 +89,14 @@ def test_the_sdist_holds_what_building_and_testing_need() -> None:
     assert needed | {*shipped("mockserver"), *shipped("schemas")} <= set(in_sdist())
 
 
+def test_wheel_and_sdist_hold_the_files_of_the_page() -> None:
+    names = {path.name for path in (ROOT / "mockserver/openpipe_mock/dashboard/assets").iterdir()}
+    assert {"index.html", "style.css", "app.js"} <= names
+    folder = "openpipe_mock/dashboard/assets"
+    assert {f"{folder}/{name}" for name in names} <= set(in_wheel())
+    assert {f"mockserver/{folder}/{name}" for name in names} <= set(in_sdist())
+
+
 def test_the_sdist_holds_nothing_that_was_only_lying_around() -> None:
     ours = {"mockserver", "schemas", "contract_tests", "docs", "examples", "benchmarks"}
     folders = {name.partition("/")[0] for name in in_sdist() if "/" in name}
@@ -107,6 +115,7 @@ def test_an_installed_mock_serves_from_a_hostile_folder(environment: str, hostil
         )
         assert answer.status_code == 200, live.log.read_text()
         assert httpx.get(live.origin).status_code == 200
+        assert httpx.get(f"{live.control_url}/dashboard/app.js").status_code == 200
 
 
 @pytest.mark.parametrize("environment", INSTALLED)

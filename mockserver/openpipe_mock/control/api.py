@@ -5,6 +5,7 @@ Like the service, `Control.exchange` knows no framework, no socket and no clock:
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -138,10 +139,11 @@ class Control:
 
     def status(self, order: Order) -> Reply:
         file = self.service.file
-        try:
-            counted = self.counted(self.known(order))
-        except StateUnavailable:  # which is when people ask for the status
-            counted = dict.fromkeys(_COUNTED)
+        counted: dict[str, int | None] = dict.fromkeys(_COUNTED)
+        replaced = False
+        with suppress(StateUnavailable):  # which is when people ask for the status
+            session = self.known(order)
+            counted, replaced = self.counted(session), session.own is not None
         return _ok(
             {
                 "status": "ok",
@@ -154,20 +156,13 @@ class Control:
                     "in_force": not file.problems and not file.missing,
                     "missing": file.missing,
                     "problems": list(file.problems),
-                    "replaced": self.is_replaced(order),
+                    "replaced": replaced,
                 },
                 "memory": self.service.sessions.status(),
                 "session": order.session or DEFAULT,
                 **counted,
             }
         )
-
-    def is_replaced(self, order: Order) -> bool:
-        """Whether the session answers by a config of its own."""
-        try:
-            return self.known(order).own is not None
-        except StateUnavailable:
-            return False
 
     def counted(self, session: Session) -> dict[str, int | None]:
         """How many there are of each of `_COUNTED`."""

@@ -290,6 +290,38 @@ def test_a_slider_sets_the_next_score_a_switch_lets_it_fail_and_reset_brings_the
         assert judged(mock).json()["score"] == 0.2
 
 
+def test_answers_are_added_checked_put_in_force_and_saved_for_another_mock(
+    browser: Browser, mock: Live, tmp_path: Path
+) -> None:
+    httpx.put(f"{mock.control_url}/criteria/helpful", json={"score": 0.73}).raise_for_status()
+    file, weather = tmp_path / "saved.yaml", {**CHAT, "messages": [{"role": "user", "content": "weather?"}]}
+    with opened(browser, f"{mock.origin}/?view=answers") as page:
+        editor, verdict = page.get_by_label("Answers", exact=True), page.locator("#verdict")
+        expect(editor).to_have_value(re.compile("0.73"))
+        expect(verdict).to_contain_text("understands all of it")
+        right = editor.input_value()
+        editor.fill(right.replace("text: It is sunny.", "txet: It is sunny."))
+        expect(verdict).to_contain_text('did you mean "text"?')
+        expect(page.get_by_role("button", name="Put in force")).to_be_disabled()
+        editor.fill(right.replace("It is sunny.", "It rains."))
+        expect(verdict).to_contain_text("understands all of it")
+        page.get_by_label("Add").select_option("A fault")
+        expect(editor).to_have_value(re.compile("every: 3"))
+        expect(verdict).to_contain_text("understands all of it")
+        page.get_by_role("button", name="Put in force").click()
+        expect(verdict).to_contain_text("In force.")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Save as file").click()
+        download.value.save_as(file)
+    with serving("--quiet", f"--config={file}") as other:
+        for live in (mock, other):
+            assert judged(live).json()["score"] == 0.73
+            assert said(sent(live, weather).json()) == ["It rains."]
+            assert [sent(live, CHAT).status_code for _ in range(3)] == [200, 429, 200]
+    httpx.delete(f"{mock.control_url}/config").raise_for_status()
+    assert said(sent(mock, weather).json()) == ["It is sunny."]
+
+
 def test_both_endpoints_can_be_tried_and_streams_come_in_pieces(browser: Browser, mock: Live) -> None:
     with opened(browser, f"{mock.origin}/?view=try") as page:
         for example in ("Best of 3", "Judgement", "Tool call"):
@@ -373,12 +405,18 @@ def test_axe_finds_nothing_serious(browser: Browser, mock: Live, scheme: str) ->
 
 
 def test_a_phone_shows_all_of_it_without_scrolling_sideways(browser: Browser, mock: Live) -> None:
-    sent(mock, {**CHAT, "n": 2}, op_criteria='["helpful", "mock-error"]')
     with opened(browser, mock.origin, viewport=PHONE) as page:
+        expect(page.locator(".paste")).to_be_visible()
+        assert widest(page) <= PHONE["width"], "nothing came yet"
+        sent(mock, {**CHAT, "n": 2}, op_criteria='["helpful", "mock-error"]')
         for view in VIEWS:
             page.goto(f"{mock.origin}/{view}")
             expect(page.locator("#link")).to_have_text("live")
-            wide = page.evaluate(
-                "Math.max(...[document.documentElement, main].map((each) => each.scrollWidth))"
-            )
-            assert wide <= PHONE["width"], view
+            assert widest(page) <= PHONE["width"], view
+
+
+def widest(page: Page) -> int:
+    """The width of what scrolls, in pixels; code and rows of figures scroll by themselves."""
+    panes = "document.querySelectorAll('html, main, .pane, .beside')"
+    width: int = page.evaluate(f"Math.max(...[...{panes}].map((each) => each.scrollWidth))")
+    return width

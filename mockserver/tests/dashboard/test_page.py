@@ -9,6 +9,7 @@ import pytest
 from openpipe_mock.control.guard import Guard
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.dashboard.page import FILES, Dashboard, assets
+from tests.environments import ROOT
 
 MOST_BYTES = 150_000
 BROWSER = {b"host": b"localhost:6736", b"accept": b"text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -116,6 +117,14 @@ def test_who_may_not_is_refused_and_a_browser_gets_the_page_to_say_why() -> None
     assert (page.status, page.body) == (403, asked().body)
     assert told.status == 403
     assert ELSEWHERE in json.loads(told.body)["message"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/dashboard.md"])
+def test_the_pictures_that_pages_show_are_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert pictures
+    assert all((ROOT / page).parent.joinpath(each).is_file() for each in pictures)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])

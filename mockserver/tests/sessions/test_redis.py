@@ -673,6 +673,20 @@ def order(service: Service, method: str, path: str, body: bytes = b"") -> Reply:
     raise AssertionError("it wants more than a body")
 
 
+def test_mocks_agree_on_undeclared_criteria_and_none_takes_a_whole_config(server: Redis) -> None:
+    (one, link), (other, second) = mock_with(server), mock_with(server)
+    link.client.flushall()
+    order(one, "PUT", "/criteria/helpful", b'{"score": 1}')
+    assert answer(other, having(criterion_id="else")).status == 404
+    order(one, "PUT", "/criteria", b'{"unknown_criteria": "judge"}')
+    assert answer(other, having(criterion_id="else")).status == 200
+    assert order(one, "PUT", "/config", b"{}").status == 409
+    assert order(one, "DELETE", "/config").status == 200
+    assert json.loads(order(other, "GET", "/criteria").body)["criteria"] == []
+    link.close()
+    second.close()
+
+
 # What others write under our names.
 
 ASKED = (

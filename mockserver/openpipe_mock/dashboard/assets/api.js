@@ -1,7 +1,8 @@
 // Asks the mock: by its control API, which everybody can use, and by the API that it stands in for.
 
 const HERE = new URL("../..", import.meta.url);
-const PATIENCE = 2000;
+const PATIENCE = 1000;
+const SILENCE = 40_000;
 const TOKEN = "openpipe-mock control token";
 
 export const BASE_URL = new URL("api/v1", HERE).href;
@@ -72,21 +73,74 @@ export function send(path, { body, headers: given, session, signal }) {
 // or "refused" and the error. Returns a function that ends this.
 export function follow(session, told) {
   let ended = false;
-  let known = new Set();
-  const look = async () => {
-    try {
-      const { requests } = await ask("GET", "/requests", { query: { session, limit: "1000" } });
-      if (ended) return;
-      told.state("live");
-      const fresh = requests.filter((entry) => !known.has(entry.id)).reverse();
-      known = new Set(requests.map((entry) => entry.id));
-      if (fresh.length) told.entries(fresh);
-    } catch (error) {
-      if (ended) return;
-      told.state(error instanceof Gone ? "gone" : "refused", error);
+  let last = "0";
+  let stop = new AbortController();
+
+  async function run() {
+    while (!ended) {
+      await seen();
+      try {
+        await listen();
+      } catch (error) {
+        if (!ended && !stop.signal.aborted) told.state(isNo(error) ? "refused" : "gone", error);
+      }
+      await wait(PATIENCE);
     }
-    if (!ended) setTimeout(look, PATIENCE / 2);
+  }
+
+  async function listen() {
+    stop = new AbortController();
+    const url = new URL("_mock/events", HERE);
+    url.searchParams.set("session", session);
+    url.searchParams.set("after", last);
+    const answer = await reached(url, { headers: headers(), signal: stop.signal });
+    if (!answer.ok) throw new Refused(answer.status, parsed(await answer.text()));
+    if (!ended) told.state("live");
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    for (let piece = await heard(reader); !piece.done && !ended; piece = await heard(reader)) {
+      const blocks = (text + piece.value).split("\n\n");
+      text = blocks.pop();
+      const found = blocks.map(event).filter((each) => each.data);
+      if (found.length) last = found.at(-1).id;
+      if (found.length) told.entries(found.map((each) => JSON.parse(each.data)));
+    }
+  }
+
+  // The feed says something at least every 15 seconds; longer silence means that nobody is there any more.
+  async function heard(reader) {
+    const timer = setTimeout(() => reader.cancel(), SILENCE);
+    const piece = await reader.read().catch(() => ({ done: true }));
+    clearTimeout(timer);
+    return piece;
+  }
+
+  // A browser has few connections to a host: a page that nobody sees leaves its own to others.
+  const look = () => document.visibilityState === "hidden" && stop.abort();
+  document.addEventListener("visibilitychange", look);
+  run();
+  return () => {
+    ended = true;
+    stop.abort();
+    document.removeEventListener("visibilitychange", look);
   };
-  look();
-  return () => (ended = true);
+}
+
+const isNo = (error) => error instanceof Refused && ![429, 503].includes(error.status);
+const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+// Done as soon as somebody sees the page.
+async function seen() {
+  while (document.visibilityState === "hidden") {
+    await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+  }
+}
+
+function event(block) {
+  const fields = {};
+  for (const line of block.split("\n")) {
+    const [, name, value] = /^(\w+): ?(.*)$/.exec(line) ?? [];
+    if (name) fields[name] = value;
+  }
+  return fields;
 }

@@ -34,6 +34,7 @@ function update() {
 
 function showLinks(name) {
   const nav = document.getElementById("views");
+  nav.hidden = false;
   if (!nav.childNodes.length) {
     nav.append(
       ...Object.entries(VIEWS).map(([each, [title]]) => h("a", { "data-go": each }, title)),
@@ -60,7 +61,8 @@ document.addEventListener("click", (event) => {
   const target = event.target.closest("a[data-go]");
   if (!target || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
-  go({ view: target.dataset.go === "requests" ? "" : target.dataset.go, open: "" });
+  const { go: view, criterion } = target.dataset;
+  go({ view: view === "requests" ? "" : view, open: "", ...(criterion ? { criterion } : {}) });
   main.focus({ preventScroll: true });
 });
 
@@ -86,9 +88,9 @@ function onState(state, error) {
     store.link = state;
     store.refusal = error;
     link.className = state;
-    link.textContent = LINKS[state];
+    link.textContent = state === "gone" && !(error instanceof Gone) ? legible(error.message) : LINKS[state];
     if (state === "live") look();
-    if (view.name === "" || state !== "live") view.name = state === "refused" ? "" : view.name;
+    if (state === "refused") view.name = "";
     changed();
   }
 }
@@ -107,11 +109,16 @@ async function look() {
 
 // The config file.
 
-function showProblems({ config }) {
-  const key = JSON.stringify([config.problems, config.missing, config.file]);
+function showProblems({ config, memory }) {
+  const key = JSON.stringify([config.problems, config.missing, config.file, memory.redis?.up]);
   if (notices.dataset.key === key) return;
   notices.dataset.key = key;
-  notices.replaceChildren(...(config.missing ? [missing(config)] : config.problems.length ? [mistakes(config)] : []));
+  const told = [config.missing ? missing(config) : config.problems.length ? mistakes(config) : null, memory.redis?.up === false ? away(memory) : null];
+  notices.replaceChildren(...told.filter(Boolean));
+}
+
+function away({ place, redis }) {
+  return h("section", { class: "notice", role: "alert" }, h("h2", {}, `The mock can't ask ${legible(place)}`), h("p", {}, legible(redis.last_problem ?? ""), " Requests that need what sessions remember get 503 until it is back."));
 }
 
 function missing({ file }) {
@@ -141,12 +148,13 @@ function showRefused() {
     restart();
   };
   main.dataset.view = "refused";
+  document.getElementById("views").hidden = true;
   main.replaceChildren(
     h(
       "section",
       { class: "welcome" },
       h("h2", {}, "This page may not look at the mock"),
-      h("p", {}, legible(store.refusal.message)),
+      h("p", {}, legible(store.refusal.message.replace(/^Forbidden: t/, "T"))),
       h("p", {}, "In a container your browser comes from the engine's network, so start it with"),
       h("pre", { tabindex: "0" }, h("code", {}, "-e OPENPIPE_MOCK_ALLOW_CONTROL_FROM=172.16.0.0/12")),
       h("form", { onsubmit: enter }, h("label", { for: "token" }, "Or enter the token of --control-token: "), token, " ", h("button", {}, "Use it")),

@@ -42,7 +42,7 @@ const shown = (score) => (Math.round(score * 1000) / 1000).toString();
 // Why the first choice came first, as a sentence.
 export function verdict(choices) {
   const [best, second] = choices;
-  const place = best.made === null ? "The first choice" : `The choice made ${ordinal(best.made)}`;
+  const place = best.made === null ? "The first choice" : `The choice that was made ${ordinal(best.made)}`;
   if (!second) return `${place} is the only one; its mean is ${shown(best.mean)}.`;
   if (best.mean === second.mean) {
     return `${place} and ${count(choices.filter((each) => each.mean === best.mean).length - 1, "other")} tie at ${shown(best.mean)}; equal choices stay in the order in which they were made.`;

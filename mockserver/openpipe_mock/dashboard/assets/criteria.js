@@ -117,7 +117,7 @@ function cardOf(name, change) {
     dots,
     figures,
     h("div", { class: "hand" }, h("label", { for: id }, "Fixed score"), slider, output),
-    h("div", { class: "actions" }, fail, reset, h("a", { href: hrefOf({ view: "answers", open: "" }), "data-go": "answers" }, "Edit as YAML")),
+    h("div", { class: "actions" }, fail, reset, h("a", { href: hrefOf({ view: "answers", open: "" }), "data-go": "answers" }, "Edit as YAML"), h("a", { href: hrefOf({ view: "", criterion: name }), "data-go": "requests", "data-criterion": name }, "Requests")),
     problem,
   );
 

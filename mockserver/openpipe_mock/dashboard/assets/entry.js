@@ -2,7 +2,7 @@
 
 import { askText, BASE_URL, Gone } from "./api.js";
 import { picture } from "./choices.js";
-import { copyButton, count, h, legible } from "./dom.js";
+import { copyButton, count, h, legible, quoted } from "./dom.js";
 import { parseExact } from "./exact.js";
 import { tree } from "./json.js";
 import { asPython, asRule, asTest, curl, requestOf, whyNot } from "./snippets.js";
@@ -42,15 +42,15 @@ function sections(entry, exact) {
   return [
     happened(entry),
     picture(entry),
+    rules(entry),
     copies(entry, request),
     asked(entry, exact),
     answered(entry, exact),
-    rules(entry),
   ].filter(Boolean);
 }
 
 function section(title, ...children) {
-  return h("section", {}, h("h3", {}, title), ...children);
+  return h("section", {}, h("h3", {}, title), children);
 }
 
 // What happened, as sentences.
@@ -180,12 +180,13 @@ function gist(event) {
   const delta = choice?.get?.("delta");
   if (!(delta instanceof Map)) return event?.has?.("usage") ? "usage" : event?.has?.("error") ? "error" : "…";
   const said = [...delta].filter(([name, value]) => name !== "role" && value !== null);
-  if (said.length) return said.map(([name, value]) => (typeof value === "string" ? legible(value) || `empty ${name}` : name)).join(" ");
+  if (said.length) return said.map(([name, value]) => (typeof value === "string" && value ? quoted(value) : name)).join(" ");
   return choice.get("finish_reason") ? `finish: ${legible(choice.get("finish_reason"))}` : "role";
 }
 
 // Rules.
 
+const MOST_REASONS = 5;
 const KINDS = { script: "script", rule: "rule of a criterion", fault: "fault" };
 
 function rules(entry) {
@@ -200,6 +201,11 @@ function rules(entry) {
     ),
   );
   if (!fired.length && !idle.length) return section("Rules", h("p", { class: "soft" }, "No rule had a say: the answer follows from the request and the seed."));
-  return section("Why this answer", h("ul", { class: "reasons" }, fired, idle));
+  const more = idle.splice(MOST_REASONS);
+  return section(
+    "Why this answer",
+    h("ul", { class: "reasons" }, fired, idle),
+    more.length ? h("details", { class: "more" }, h("summary", {}, `${count(more.length, "more rule")} that didn't fire`), h("ul", { class: "reasons" }, more)) : null,
+  );
 }
 

@@ -1,11 +1,11 @@
 // The live journal: rows that are drawn only where they are seen, search and filters, and the request that is open.
 
 import { ask } from "./api.js";
-import { count, h, say } from "./dom.js";
+import { count, h, legible, say } from "./dom.js";
 import { emptyState } from "./empty.js";
 import { entryView } from "./entry.js";
 import { go, place } from "./place.js";
-import { empty, pause, shown, store } from "./store.js";
+import { empty, pause, scoresByCriterion, shown, store } from "./store.js";
 import { clock, duration, gist, number, outcome, subject } from "./summary.js";
 
 const ROW = 58;
@@ -15,6 +15,7 @@ const CHOICES = {
   endpoint: ["Any endpoint", ["chat", "judge", "report", "models"]],
   status: ["Any status", ["2xx", "4xx", "5xx", "429", "0"]],
   validity: ["Valid or not", ["valid", "invalid", "unknown"]],
+  criterion: ["Any criterion", []],
 };
 const NAMES = { 0: "broken off", unknown: "not checked" };
 
@@ -93,6 +94,7 @@ function filters() {
   const element = h("search", { class: "filters" }, search, selects);
   const update = (here) => {
     if (search.value !== here.q) search.value = here.q;
+    for (const name of scoresByCriterion().keys()) offer(selects.at(-1), name);
     for (const each of selects) showChoice(each, here[each.name]);
   };
   return { element, update };
@@ -105,9 +107,13 @@ function select(name, any, values) {
   return element;
 }
 
+function offer(element, value) {
+  if (![...element.options].some((option) => option.value === value)) element.append(h("option", { value }, legible(value)));
+}
+
 // A value that came by the URL alone gets an option of its own.
 function showChoice(element, value) {
-  if (![...element.options].some((option) => option.value === value)) element.append(h("option", { value }, value));
+  offer(element, value);
   if (element.value !== value) element.value = value;
 }
 

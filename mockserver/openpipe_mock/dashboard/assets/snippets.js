@@ -135,8 +135,10 @@ function judged(entry, request, answer) {
 
 function byOutput(pairs) {
   const known = pairs.filter(([text]) => text !== undefined && text !== null);
-  if (!known.length) return map({ score: exactNumber(pairs[0][1]) });
-  return map({ by_output: new Map(known.map(([text, score]) => [text, typeof score === "number" ? exactNumber(score) : score])) });
+  const form = (score) => (typeof score === "number" ? exactNumber(score) : score);
+  if (known.length) return map({ by_output: new Map(known.map(([text, score]) => [text, form(score)])) });
+  const [[, only]] = pairs;
+  return typeof only === "number" ? map({ score: form(only) }) : only;
 }
 
 function judgedChoices(choices) {
@@ -145,7 +147,7 @@ function judgedChoices(choices) {
     for (const [id, result] of Object.entries(choice.criteria_results ?? {})) {
       const error = map({ error: map({ status: exactNumber(result.errorCode ?? 500), message: result.errorMessage }) });
       const pair = [textOf(choice.message), result.status === "error" ? error : result.score];
-      (criteria[id.split("@v")[0]] ??= []).push(pair);
+      if (pair[1] !== undefined) (criteria[id.split("@v")[0]] ??= []).push(pair);
     }
   }
   if (!Object.keys(criteria).length) return {};

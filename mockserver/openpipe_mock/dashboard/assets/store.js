@@ -63,7 +63,7 @@ export function shown({ q, endpoint, status, validity, criterion }) {
     (!endpoint || entry.endpoint === endpoint) &&
     (!status || `${entry.status ?? 0}` === status || `${Math.floor((entry.status ?? 0) / 100)}xx` === status) &&
     (!validity || { true: "valid", false: "invalid", null: "unknown" }[entry.valid] === validity) &&
-    (!criterion || entry.criteria.some((each) => each === criterion || each.split("@v")[0] === criterion)) &&
+    (!criterion || entry.criteria.some((each) => each === criterion || nameOf(each) === criterion)) &&
     wanted.every((word) => textOf(entry).includes(word));
   return store.entries.filter(fits).reverse();
 }
@@ -73,17 +73,15 @@ function textOf(entry) {
   return texts.get(entry);
 }
 
+const nameOf = (id) => id.split("@v")[0];
+
 // Criterion → the scores that it gave, oldest first; as the journal names them, without their version.
 export function scoresByCriterion() {
   const found = new Map();
+  const of = (id) => found.get(nameOf(id)) ?? found.set(nameOf(id), []).get(nameOf(id));
   for (const entry of store.entries) {
-    for (const id of entry.criteria) if (!found.has(id.split("@v")[0])) found.set(id.split("@v")[0], []);
-    for (const scores of entry.scores) {
-      for (const [id, score] of Object.entries(scores)) {
-        const name = id.split("@v")[0];
-        found.set(name, [...(found.get(name) ?? []), score]);
-      }
-    }
+    entry.criteria.forEach(of);
+    for (const scores of entry.scores) for (const [id, score] of Object.entries(scores)) of(id).push(score);
   }
   return found;
 }

@@ -41,7 +41,7 @@ export function gist(entry) {
   if (entry.endpoint === "judge") for (const score of Object.values(entry.scores[0] ?? {})) parts.push(`score ${two(score)}`);
   if (entry.endpoint === "chat" && entry.criteria.length) parts.push(entry.criteria.join(", "));
   if (entry.streamed) parts.push("stream");
-  if (!parts.length) parts.push(entry.notes[0] ?? (entry.valid === null ? "not checked" : "keeps the contract"));
+  if (!parts.length) parts.push(entry.notes[0] ?? (entry.status >= 400 ? "refused" : entry.valid === null ? "not checked" : "keeps the contract"));
   return legible(parts.join(" · "));
 }
 
