@@ -26,6 +26,7 @@ from openpipe_mock.control.changes import (
     use_config,
 )
 from openpipe_mock.control.document import served
+from openpipe_mock.control.feed import EVERY, FEED_HEADERS, MOST_FEEDS, Feed, last_seen
 from openpipe_mock.control.guard import Guard, safe_headers
 from openpipe_mock.control.listings import (
     ROOT,
@@ -52,7 +53,14 @@ from openpipe_mock.control.parameters import (
 )
 from openpipe_mock.control.status import PRODUCT, facts
 from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply, Wait
-from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
+from openpipe_mock.core.errors import (
+    ApiError,
+    BadRequest,
+    MethodNotSupported,
+    NotFound,
+    StateUnavailable,
+    TooManyRequests,
+)
 from openpipe_mock.core.wording import listed, nearest, quoted
 from openpipe_mock.service.refusals import refusal
 from openpipe_mock.service.service import Service
@@ -70,8 +78,6 @@ _YAML_HEADERS: HeaderList = ((b"content-type", b"application/yaml"),)
 _COUNTED = ("sessions", "criteria", "completions", "faults", "requests")
 _LINES_AT_ONCE = 500
 """Lines of an export that are made before other requests have their turn."""
-_EVERY = "*"
-"""The name that means all sessions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,8 @@ class Control:
     def __init__(self, service: Service, guard: Guard | None = None) -> None:
         self.service = service
         self.guard = guard or Guard()
+        self.feeds = 0
+        """How many are open."""
 
     def exchange(self, head: Head) -> Effects:
         """Answer one request to a path that begins with `/_mock/`."""
@@ -127,7 +135,7 @@ class Control:
 
     def chosen(self, order: Order) -> list[Session]:
         """The session that is meant, or all of them."""
-        return list(self.service.sessions.all()) if order.session == _EVERY else [self.known(order)]
+        return list(self.service.sessions.all()) if order.session == EVERY else [self.known(order)]
 
     def in_force(self, session: Session) -> Settings:
         return session.settings(self.service.settings)
@@ -330,6 +338,26 @@ class Control:
         removed = sum(session.journal.clear() for session in self.chosen(order))
         return _ok({"status": "ok", "removed": removed})
 
+    def events(self, order: Order) -> Reply | Effects:
+        self.chosen(order)  # one that isn't there is told at once
+        sessions, wanted = self.service.sessions, filtered(order.query)
+        after = last_seen(order.head, order.query.get("after"), sessions.newest)
+        if order.head.method == "HEAD":
+            return Reply(200, b"", FEED_HEADERS)
+        if self.feeds >= MOST_FEEDS:
+            raise TooManyRequests(
+                f"{MOST_FEEDS} feeds are open, the most there may be; close one.", seconds=1
+            )
+        return self.fed(Feed(sessions, order.session or DEFAULT, wanted, after))
+
+    def fed(self, feed: Feed) -> Effects:
+        """Count a feed while it is open."""
+        self.feeds += 1
+        try:
+            return (yield from feed.exchange(_SAFE))
+        finally:
+            self.feeds -= 1
+
     def verify(self, order: Order) -> Reply:
         body = body_members(order.body, ("when", *EXPECTATIONS))
         when = part(lambda: configfile.parse_when(body.get("when", {})), "/when")
@@ -373,6 +401,7 @@ ROUTES = (
     Route("GET", "/requests", Control.requests, parameters=(*FILTERS, "limit")),
     Route("GET", "/requests/{id}", Control.one_request),
     Route("DELETE", "/requests", Control.forget_requests),
+    Route("GET", "/events", Control.events, parameters=(*FILTERS, "after")),
     Route("POST", "/verify", Control.verify, "required"),
 )
 PREFIXED = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/_mock/.*)", re.DOTALL)

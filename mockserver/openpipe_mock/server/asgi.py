@@ -5,6 +5,7 @@ Nothing in it waits for the lifespan, since Starlette doesn't run that of an app
 """
 
 from collections.abc import Callable
+from time import time_ns
 from typing import Any
 
 from starlette.applications import Starlette
@@ -22,6 +23,7 @@ from openpipe_mock.openapi.endpoints import is_control
 from openpipe_mock.server.transport import ExchangeApp, route_path
 from openpipe_mock.service.admission import LOCAL_ORIGIN
 from openpipe_mock.service.service import Service
+from openpipe_mock.sessions.journal import number_from
 
 
 def create_app(service: Service | Settings | None = None, guard: Guard | None = None) -> Starlette:
@@ -32,6 +34,7 @@ def create_app(service: Service | Settings | None = None, guard: Guard | None = 
     """
     service = service if isinstance(service, Service) else Service(service)
     guard = guard or Guard()
+    number_from(time_ns() // 1000)  # so that a client of an earlier process goes on with what is new
     return Starlette(
         routes=[
             _Paths(is_page, ExchangeApp(Dashboard(guard).exchange, quiet=True)),

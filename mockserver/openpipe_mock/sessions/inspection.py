@@ -67,6 +67,7 @@ def summary(entry: Entry) -> JsonObject:
     model = subject_of(entry).body.get("model")
     return {
         "id": entry.id,
+        "sequence": entry.sequence,
         "session": entry.session,
         "time": written_time(entry.time),
         "endpoint": entry.endpoint or None,

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -60,7 +61,8 @@ class Entry:
 
     `body_left_out`, `answer_left_out`: how many bytes at the end were not kept. `gist`: for a body that was
     cut, the JSON of what conditions read in all of it, None where that is too long as well. `query_secrets`:
-    names in the query that name a secret. `size`: the bytes that the entry counts.
+    names in the query that name a secret. `size`: the bytes that the entry counts. `sequence`: grows with
+    each exchange that a journal gets, in whatever session.
     """
 
     number: int
@@ -95,6 +97,7 @@ class Entry:
     checked: bool = False
     struck: str = ""
     query_secrets: tuple[str, ...] = ()
+    sequence: int = 0
     retry_after: float | None = None
     pieces: tuple[tuple[float, int], ...] = ()
     times: tuple[float, ...] = ()
@@ -122,10 +125,20 @@ the entry, and the request's token, None where secrets are masked already."""
 # A tuple and no class, since each request makes one.
 
 
+_numbers = count(1)
+"""The next numbers of `Entry.sequence`. All journals of the process share them."""
+
+
+def number_from(first: int) -> None:
+    """Let sequence numbers go on from here, unless they are beyond it already."""
+    global _numbers
+    _numbers = count(max(first, next(_numbers)))
+
+
 class Journal:
     """The exchanges of one session, newest last. The oldest go when there are too many or they are too large.
 
-    `dropped`: how many are gone.
+    `dropped`: how many are gone. `newest`: the sequence number of the last one, also once it is gone.
     """
 
     # Entries are made and masked only when somebody reads them, since most are dropped unread: masking each
@@ -136,8 +149,9 @@ class Journal:
 
     def __init__(self) -> None:
         self.read: deque[Entry] = deque()
-        self.unread: deque[Later] = deque()
-        """The exchanges after those in `read`."""
+        self.unread: deque[tuple[int, Later]] = deque()
+        """The exchanges after those in `read`, with their sequence numbers."""
+        self.newest = 0
         self.bytes = 0
         self.dropped = 0
 
@@ -145,11 +159,11 @@ class Journal:
     def entries(self) -> deque[Entry]:
         """All exchanges that are kept, oldest first, without secrets."""
         while self.unread:
-            size, make, facts, token = self.unread.popleft()
+            number, (size, make, facts, token) = self.unread.popleft()
             entry = make(*facts)
             if token is not None:
                 hide(entry, token)
-            entry.size = size
+            entry.size, entry.sequence = size, number
             self.read.append(entry)
         return self.read
 
@@ -167,10 +181,11 @@ class Journal:
 
     def add_later(self, later: Later) -> None:
         """The same for an exchange whose entry isn't made yet."""
-        self.unread.append(later)
+        self.newest = number = next(_numbers)
+        self.unread.append((number, later))
         self.bytes += later[0]
         while len(self.read) + len(self.unread) > self.most_entries or self.bytes > self.most_bytes:
-            self.bytes -= self.read.popleft().size if self.read else self.unread.popleft()[0]
+            self.bytes -= self.read.popleft().size if self.read else self.unread.popleft()[1][0]
             self.dropped += 1
 
     def clear(self) -> int:

@@ -227,6 +227,11 @@ class Sessions:
         """The same as a text."""
         return self.place
 
+    @property
+    def newest(self) -> int:
+        """The sequence number of the exchange that a journal got last."""
+        return max(session.journal.newest for session in self.all())
+
     def find(self, name: str, at: float, *, make: bool = True) -> Session:
         """Return the session of this name for a request. `make`: make it where it doesn't exist.
 

@@ -393,6 +393,7 @@ def test_a_stranger_is_refused_on_every_path_and_each_answer_is_safe(method: str
     assert (answer.status_code, safe(answer)) == (expected, True)
     if expected == 403 and method != "HEAD":
         assert (answer.json()["code"], ELSEWHERE in answer.json()["message"]) == ("FORBIDDEN", True)
+    method = "HEAD" if path == "/_mock/events" else method  # a feed has no end
     assert safe(asked(path, method))
     assert asked(path, method).status_code != 403
 

@@ -81,9 +81,12 @@ def long_way(service: Service, body: bytes, headers: Headers = HEADERS, *, path:
 
 
 def remembered(service: Service) -> list[Json]:
-    """What the journal holds, but for the time."""
+    """What the journal holds, but for its time and number."""
     entries = service.sessions.default.journal.entries
-    return [asdict(replace(entry, at=0.0, time=0.0, seconds=0.0, settings=Settings())) for entry in entries]
+    return [
+        asdict(replace(entry, at=0.0, time=0.0, sequence=0, seconds=0.0, settings=Settings()))
+        for entry in entries
+    ]
 
 
 def same(body: bytes, headers: Headers = HEADERS, settings: Settings | None = None) -> Service:

@@ -271,6 +271,10 @@ class RedisJournal(Journal):
     def dropped(self) -> int:  # type: ignore[override]
         return self.session.number(self.session.run(scripts.DROPPED, "journal"))
 
+    @property
+    def newest(self) -> int:  # type: ignore[override]
+        return self.session.number(self.session.run(scripts.NEWEST, "journal"))
+
     def add(self, entry: Entry, token: bytes) -> None:
         """Keep an exchange, with secrets masked. While Redis is away it is lost, and counted as lost."""
         masked = Journal()
@@ -360,6 +364,10 @@ class RedisSessions(Sessions):
     @property
     def default(self) -> Session:  # type: ignore[override]
         return RedisSession(self, DEFAULT)
+
+    @property
+    def newest(self) -> int:
+        return int(self.link.run(scripts.SEQUENCE, DEFAULT))
 
     def find(self, name: str, at: float, *, make: bool = True) -> RedisSession:
         """Return the session of this name without asking Redis. Raises BadRequest for a malformed name."""
