@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.dashboard.browsing import chromium, opened
-from tests.environments import CLIENTS, found, here, installed
+from tests.environments import CLIENTS, found, here, installed, node_modules
 from tests.live import PATIENCE, Live, finished, leading_to, run, serving
 
 pytestmark = pytest.mark.slow
@@ -40,6 +40,8 @@ BODIES = [
     ("/criteria/judge", {"criterion_id": "helpful", "output": {"role": "assistant", "content": HOSTILE}}),
 ]
 PHONE = {"width": 390, "height": 844}
+RUN_AXE = {"light": "axe.run()", "dark": "axe.run({runOnly: ['color-contrast']})"}
+"""In the dark only colours differ."""
 VIEWS = ("", "?view=criteria", "?view=answers", "?view=try", "?open=default-1")
 
 
@@ -95,16 +97,26 @@ def copied(page: Page, name: str) -> str:
 # The journal
 
 
-def test_the_lines_for_an_empty_journal_bring_a_request_that_tells_its_story(
-    browser: Browser, mock: Live
+def test_the_lines_for_an_empty_journal_bring_requests_that_tell_their_story(
+    browser: Browser, mock: Live, tmp_path: Path
 ) -> None:
     with opened(browser, mock.origin) as page:
         expect(page.get_by_role("heading", name="Waiting for the first request")).to_be_visible()
-        lines = page.locator(".paste pre").inner_text()
-        run([installed("openpipe", "python"), "-c", lines], leading_to(mock))
-        row = page.locator(".row", has_text="chat openai:gpt-4o-mini")
-        expect(row).to_contain_text("best of 3")
-        row.click()
+        lines = {}
+        for name in ("Python", "Node", "curl"):
+            page.get_by_role("button", name=name).click()
+            lines[name] = page.locator(".paste pre").inner_text()
+        (tmp_path / "node_modules").symlink_to(node_modules())
+        (tmp_path / "lines.mjs").write_text(lines["Node"])
+        run([installed("openpipe", "python"), "-c", lines["Python"]], leading_to(mock))
+        run(["node", "lines.mjs"], cwd=tmp_path)
+        run(["sh", "-c", lines["curl"]])
+        rows = page.locator(".row", has_text="chat openai:gpt-4o-mini")
+        expect(rows).to_have_count(3)
+        for row in rows.all():
+            expect(row).to_contain_text("200")
+            expect(row).to_contain_text("best of 3")
+        rows.first.click()
         expect(page.locator(".best h3")).to_have_text("Best of 3")
         expect(page.locator(".choice")).to_have_count(3)
 
@@ -232,12 +244,8 @@ def said(answer: Json) -> Json:
     return answer.get("score", [choice["message"]["content"] for choice in answer.get("choices", ())])
 
 
-@pytest.mark.parametrize(
-    "body", [b"{'no': json}\n\x1b[31m `touch owned` $(touch owned) \\ %s", b"\xc3\xa4 {\n}"]
-)
-def test_a_body_that_is_no_json_is_sent_as_it_was(
-    browser: Browser, mock: Live, tmp_path: Path, body: bytes
-) -> None:
+def test_a_body_that_is_no_json_is_sent_as_it_was(browser: Browser, mock: Live, tmp_path: Path) -> None:
+    body = b"{'no': json}\n\x1b[31m `touch owned` $(touch owned) \\ %s \xc3\xa4"
     headers = {"authorization": "Bearer op-local", "content-type": "application/json"}
     httpx.post(f"{mock.base_url}/chat/completions", content=body, headers=headers)
     with opened(browser, f"{mock.origin}/?open=default-1") as page:
@@ -392,11 +400,9 @@ def test_axe_finds_nothing_serious(browser: Browser, mock: Live, scheme: str) ->
         for view in VIEWS:
             page.goto(f"{mock.origin}/{view}")
             expect(page.locator("#link")).to_have_text("live")
-            page.wait_for_load_state("networkidle") if "try" in view else page.locator(
-                "main h2, main [role=option]"
-            ).first.wait_for()
+            page.locator(".card, .choice" if "open" in view else ".row, .card, #verdict p").first.wait_for()
             page.evaluate(axe)
-            result = page.evaluate("axe.run()")
+            result = page.evaluate(RUN_AXE[scheme])
             serious = [each for each in result["violations"] if each["impact"] in ("serious", "critical")]
             assert serious == [], (
                 view,

@@ -139,7 +139,7 @@ async function seen() {
 function event(block) {
   const fields = {};
   for (const line of block.split("\n")) {
-    const [, name, value] = /^(\w+): ?(.*)$/.exec(line) ?? [];
+    const [, name, value] = /^(\w+): ?(.*)$/s.exec(line) ?? [];
     if (name) fields[name] = value;
   }
   return fields;

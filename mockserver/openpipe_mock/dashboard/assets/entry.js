@@ -39,15 +39,13 @@ function unavailable(error) {
 
 function sections(entry, exact) {
   const request = requestOf(entry, exact, ORIGIN);
-  return [
-    happened(entry),
-    picture(entry),
-    rules(entry),
-    copies(entry, request),
-    asked(entry, exact),
-    answered(entry, exact),
-  ].filter(Boolean);
+  const why = rules(entry);
+  // No rule was asked about what was refused before.
+  const parts = isRefused(entry) ? [asked(entry, exact), answered(entry, exact), why] : [why, asked(entry, exact), answered(entry, exact)];
+  return [happened(entry), picture(entry), copies(entry, request), ...parts].filter(Boolean);
 }
+
+const isRefused = (entry) => entry.status >= 400 && entry.violations.length > 0;
 
 function section(title, ...children) {
   return h("section", {}, h("h3", {}, title), children);
