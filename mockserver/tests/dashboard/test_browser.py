@@ -313,8 +313,10 @@ def test_answers_are_added_checked_put_in_force_and_saved_for_another_mock(
         expect(page.get_by_role("button", name="Put in force")).to_be_disabled()
         editor.fill(right.replace("It is sunny.", "It rains."))
         expect(verdict).to_contain_text("understands all of it")
-        page.get_by_label("Add").select_option("A fault")
-        expect(editor).to_have_value(re.compile("every: 3"))
+        for addition in ("A fault", "A criterion", "A tool call"):
+            page.get_by_label("Add").select_option(addition)
+        expect(editor).to_have_value(re.compile("get_weather(.|\\n)*every: 3"))
+        editor.fill(re.sub(".*get_weather.*\\n", "", editor.input_value()))
         expect(verdict).to_contain_text("understands all of it")
         page.get_by_role("button", name="Put in force").click()
         expect(verdict).to_contain_text("In force.")
@@ -323,7 +325,7 @@ def test_answers_are_added_checked_put_in_force_and_saved_for_another_mock(
         download.value.save_as(file)
     with serving("--quiet", f"--config={file}") as other:
         for live in (mock, other):
-            assert judged(live).json()["score"] == 0.73
+            assert [judged(live, name).json()["score"] for name in ("helpful", "fluent")] == [0.73, 0.2]
             assert said(sent(live, weather).json()) == ["It rains."]
             assert [sent(live, CHAT).status_code for _ in range(3)] == [200, 429, 200]
     httpx.delete(f"{mock.control_url}/config").raise_for_status()

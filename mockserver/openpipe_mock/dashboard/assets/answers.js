@@ -9,10 +9,10 @@ const PAUSE = 250;
 const YAML = "application/yaml";
 
 const ADDITIONS = {
-  "A scripted answer": ["completions", "  - when: {last_user: {contains: weather}}\n    text: It is sunny.\n"],
-  "A tool call": ["completions", "  - when: {last_user: {contains: weather}}\n    tool_calls: [{name: get_weather, arguments: {city: Paris}}]\n"],
-  "A criterion": ["criteria", "  helpful: {by_output: {'1, 2, 3': 1}, otherwise: 0.2}\n"],
-  "A fault": ["faults", "  - {when: {endpoint: chat}, every: 3, status: 429, retry_after: 1}\n"],
+  "A scripted answer": ["completions", "- ", "{when: {last_user: {contains: weather}}, text: It is sunny.}"],
+  "A tool call": ["completions", "- ", "{when: {last_user: {contains: weather}}, tool_calls: [{name: get_weather, arguments: {city: Paris}}]}"],
+  "A criterion": ["criteria", "fluent: ", "{by_output: {'1, 2, 3': 1}, otherwise: 0.2}"],
+  "A fault": ["faults", "- ", "{when: {endpoint: chat}, every: 3, status: 429, retry_after: 1}"],
 };
 
 const steered = () => place().session || "default";
@@ -85,8 +85,7 @@ export function answersView() {
   });
   editor.addEventListener("scroll", () => (lines.scrollTop = editor.scrollTop));
   add.addEventListener("change", () => {
-    const [section, text] = ADDITIONS[add.value];
-    editor.value = added(editor.value, section, text);
+    editor.value = added(editor.value, ...ADDITIONS[add.value]);
     add.value = "";
     editor.focus();
     check();
@@ -133,14 +132,16 @@ export function answersView() {
   return view;
 }
 
-// A text with something added to a section, which begins at the end where it isn't there.
-function added(text, section, what) {
-  const lines = text.replace(/\n?$/, "\n").split("\n").slice(0, -1).filter((line, at, all) => line || at < all.length - 1);
+// A text with an item added to the front of a section, which begins at the end where it isn't there. `mark`: what
+// stands before an item on a line of its own.
+function added(text, section, mark, item) {
+  const lines = text.trimEnd().split("\n");
   const start = lines.findIndex((line) => line.startsWith(`${section}:`));
-  if (start < 0) return `${[...lines, `${section}:`].join("\n").trimStart()}\n${what}`;
-  if (!/^\w+:\s*(\[\]|\{\}|#.*)?$/.test(lines[start])) return `${lines.join("\n")}\n# ${section}: stands on one line; add there:\n${what.replace(/^/gm, "# ")}`;
-  lines[start] = `${section}:`;
-  return [...lines.slice(0, start + 1), what.trimEnd(), ...lines.slice(start + 1)].join("\n") + "\n";
+  if (start < 0) return [...lines, `${section}:`, `  ${mark}${item}`, ""].join("\n").trimStart();
+  const flow = /^(\w+:\s*[[{])(?!\s*[\]}])/.exec(lines[start]);
+  if (flow) lines[start] = `${flow[1]}${mark === "- " ? "" : mark}${item}, ${lines[start].slice(flow[1].length)}`;
+  else lines.splice(start, 1, `${section}:`, `  ${mark}${item}`);
+  return [...lines, ""].join("\n");
 }
 
 function download(text) {

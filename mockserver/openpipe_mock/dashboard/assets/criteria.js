@@ -83,7 +83,7 @@ function cardOf(name, change) {
   const id = `criterion-${name}`;
   const how = h("p", { class: "how" });
   const dots = h("div", { class: "dots", role: "img" });
-  const figures = h("p", { class: "soft figures" });
+  const figures = h("span", {});
   const source = h("span", { class: "chip" });
   const slider = h("input", { type: "range", min: "0", max: "1", step: "0.01", id, value: "0.5" });
   const output = h("output", { for: id }, "0.5");
@@ -115,9 +115,9 @@ function cardOf(name, change) {
     h("header", {}, h("h3", {}, legible(name)), source),
     how,
     dots,
-    figures,
+    h("p", { class: "soft figures" }, figures, " · ", h("a", { href: hrefOf({ view: "", criterion: name }), "data-go": "requests", "data-criterion": name }, "requests")),
     h("div", { class: "hand" }, h("label", { for: id }, "Fixed score"), slider, output),
-    h("div", { class: "actions" }, fail, reset, h("a", { href: hrefOf({ view: "answers", open: "" }), "data-go": "answers" }, "Edit as YAML"), h("a", { href: hrefOf({ view: "", criterion: name }), "data-go": "requests", "data-criterion": name }, "Requests")),
+    h("div", { class: "actions" }, fail, reset, h("a", { href: hrefOf({ view: "answers", open: "" }), "data-go": "answers" }, "Edit as YAML")),
     problem,
   );
 

@@ -195,11 +195,10 @@ function rowList() {
 
 function row(entry) {
   const { kind } = outcome(entry);
-  const elsewhere = entry.session === "default" ? "" : `${entry.session} `;
   return h(
     "div",
     { role: "option", id: `row-${entry.id}`, class: "row", "data-id": entry.id },
-    h("span", { class: "row-number" }, `${elsewhere}#${number(entry)}`),
+    h("span", { class: "row-number" }, `#${number(entry)}`),
     h("span", { class: `pill ${kind}` }, entry.status === null ? "broke" : String(entry.status)),
     h("span", { class: "row-subject" }, subject(entry)),
     h("span", { class: "row-time" }, clock(entry)),

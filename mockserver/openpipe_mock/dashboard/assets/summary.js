@@ -33,7 +33,7 @@ const two = (score) => (Math.round(score * 100) / 100).toString();
 
 // What is worth knowing first: what went wrong, else which rule answered, else the scores.
 export function gist(entry) {
-  const parts = [];
+  const parts = entry.session === "default" ? [] : [`session ${entry.session}`];
   if (entry.faults.length) parts.push(`fault ${entry.faults[0]}`);
   if (entry.violations.length) parts.push(entry.violations[0].replace("Input validation failed: ", ""));
   if (entry.rules.length) parts.push(`by ${entry.rules[0]}`);
@@ -41,7 +41,7 @@ export function gist(entry) {
   if (entry.endpoint === "judge") for (const score of Object.values(entry.scores[0] ?? {})) parts.push(`score ${two(score)}`);
   if (entry.endpoint === "chat" && entry.criteria.length) parts.push(entry.criteria.join(", "));
   if (entry.streamed) parts.push("stream");
-  if (!parts.length) parts.push(entry.notes[0] ?? (entry.status >= 400 ? "refused" : entry.valid === null ? "not checked" : "keeps the contract"));
+  if (parts.length < 1 + (entry.session !== "default")) parts.push(entry.notes[0] ?? (entry.status >= 400 ? "refused" : entry.valid === null ? "not checked" : "keeps the contract"));
   return legible(parts.join(" · "));
 }
 
