@@ -29,7 +29,7 @@ def banner(service: Service, origin: str, public: str, terminal: bool) -> str:
         return f"openpipe-mock {__version__} serves {base_url} ({facts}). {open_to_all}".rstrip()
     lines = [
         f"{_BOLD}openpipe-mock {__version__}{PLAIN} serves {_BOLD}{base_url}{PLAIN}",
-        f"{_DIM}{facts}; {origin}/ shows this page in a browser; Ctrl-C stops{PLAIN}",
+        f"{_DIM}{facts}; {origin}/ shows requests in a browser; Ctrl-C stops{PLAIN}",
         *([f"{YELLOW}{open_to_all}{PLAIN}"] if open_to_all else []),
         "",
         *(f"  export {name}={value}" for name, value in exports(base_url, settings).items()),
