@@ -1,5 +1,6 @@
 """The page at `/`, which says how to use this mock; it has no scripts."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -14,6 +15,8 @@ from openpipe_mock.service.service import Service
 
 _KEY = "op-local"
 """The key that banner and page suggest where any is accepted."""
+_PLAIN = re.compile(r"[\w.-]{1,60}", re.ASCII)
+"""Matches the names of criteria that a shell takes as they are."""
 _ONE_OF_YOURS = "'<one of auth.keys>'"
 """What they show in its place where the config names keys, which are shown nowhere."""
 
@@ -40,12 +43,14 @@ def exports(base_url: str, settings: Settings) -> dict[str, str]:
 
 
 def _curl(base_url: str, settings: Settings) -> str:
-    """A first request to paste."""
+    """A first request to paste, by a declared criterion where there is one."""
+    criterion = next(filter(_PLAIN.fullmatch, settings.criteria), "helpful")
     key = "$OPENPIPE_API_KEY" if settings.keys else _KEY
     return (
         f"curl {base_url}/criteria/judge \\\n"
         f"  -H \"Authorization: Bearer {key}\" -H 'Content-Type: application/json' \\\n"
-        """  -d '{"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}'"""
+        f"""  -d '{{"criterion_id": "{criterion}", """
+        """"output": {"role": "assistant", "content": "1, 2, 3"}}'"""
     )
 
 

@@ -11,7 +11,7 @@ from openpipe_mock.sessions.journal import Entry
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """Something that never fired. `kind`: `script`, `criterion`, `fault`, `recording`; `why`: half a sentence."""
+    """Something that never fired. `kind`: `script`, `recording` and so on; `why`: as half a sentence."""
 
     kind: str
     label: str

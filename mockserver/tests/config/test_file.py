@@ -555,7 +555,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         [
             "2:11: /auth/keys/0: expected the name of an environment variable, got something else.",
             '2:30: /auth/keys/1: this item requires "env" (a string), which is missing.',
-            '2:30: /auth/keys/1: unknown property in this item; it knows "env".',
+            '2:31: /auth/keys/1: unknown property in this item; it knows "env".',
         ],
     ),
     "keys in variables that aren't there": (

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from openpipe_mock import __version__
+from openpipe_mock.answers.scorers import Declared
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.file import ConfigFile
 from openpipe_mock.config.settings import Settings, Validation
@@ -694,6 +695,14 @@ def test_the_page_shows_no_key_that_the_config_names() -> None:
     assert "r3ader" not in html
     assert "op-local" not in html
     Outline(html)
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"), [([], "helpful"), (["it's", "polite"], "polite"), (["a b"], "helpful")]
+)
+def test_the_page_asks_for_a_criterion_that_is_declared(names: list[str], asked: str) -> None:
+    html = start_page(Service(Settings(criteria={name: Declared() for name in names})), "http://localhost")
+    assert f"criterion_id&quot;: &quot;{asked}&quot;" in html
 
 
 def test_the_page_says_what_is_wrong_with_the_newest_config_and_escapes_it() -> None:
