@@ -10,8 +10,10 @@ from click.testing import CliRunner
 from openpipe_mock import patched
 from openpipe_mock.cli.main import main
 from openpipe_mock.core.wording import quoted
+from tests.environments import ROOT
 
 GONE = '"report" is gone: "lenient" answers as it did, and notes what stricter modes would refuse.'
+README = (ROOT / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("command", [["serve"], ["exec", "--", "true"]])
@@ -139,7 +141,7 @@ def test_shells_complete_ids_of_checks() -> None:
 def test_shells_complete_names_of_variants() -> None:
     assert values("exec", "--variant", "no-do") == ["no-done"]
     assert values("exec", "--variants", "no-done,single-b") == ["no-done,single-bytes"]
-    assert values("exec", "--variants", "al") == ["all"]
+    assert values("exec", "--variants", "al")[0] == "all"
     assert values("exec", "--variants", "all", "--except", "no-do") == ["no-done"]
 
 
@@ -151,3 +153,17 @@ def test_shells_complete_config_files(words: tuple[str, ...]) -> None:
 def test_shells_complete_commands_and_words() -> None:
     assert values("ser") == ["serve"]
     assert values("serve", "--validation", "le") == ["lenient"]
+
+
+@pytest.mark.parametrize(
+    "shell",
+    [pytest.param("bash", marks=pytest.mark.slow), "zsh", "fish"],  # click asks bash for its version
+)
+def test_a_shell_gets_what_the_readme_says(shell: str) -> None:
+    assert "_OPENPIPE_MOCK_COMPLETE=bash_source openpipe-mock" in README
+    assert f"{shell}_source" in README
+    done = CliRunner().invoke(
+        main, prog_name="openpipe-mock", env={"_OPENPIPE_MOCK_COMPLETE": f"{shell}_source"}
+    )
+    assert done.exit_code == 0
+    assert f"_OPENPIPE_MOCK_COMPLETE={shell}_complete" in done.stdout
