@@ -77,7 +77,11 @@ class _Plain(_ParamType):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            self.fail(f"expected {self.expected()}, got {quoted(value)}.", param, ctx)
+            self.fail(self.refusal(value), param, ctx)
+
+    def refusal(self, value: Any) -> str:
+        """The sentence about another value."""
+        return f"expected {self.expected()}, got {quoted(value)}."
 
 
 def _in_range(noun: str, lowest: float | None, highest: float | None) -> str:
@@ -137,8 +141,14 @@ class UserPath(_Plain, click.Path):
         super().__init__(file_okay=file_okay, dir_okay=dir_okay, path_type=Path, **options)
 
     def expected(self) -> str:
-        noun = "a file" if not self.dir_okay else "a folder" if not self.file_okay else "a file or a folder"
-        return f"{noun} that is there and may be used" if self.exists else noun
+        return "a file" if not self.dir_okay else "a folder" if not self.file_okay else "a file or a folder"
+
+    def refusal(self, value: Any) -> str:
+        if not os.path.exists(value):
+            return f"expected {self.expected()}, and {value} isn't there."
+        if not (self.dir_okay if os.path.isdir(value) else self.file_okay):
+            return f"expected {self.expected()}, and {value} is {'a folder' if self.file_okay else 'a file'}."
+        return f"{value} may not be read or written."
 
 
 WHOLE, NUMBER = _AnyWhole(), _AnyNumber()

@@ -71,7 +71,7 @@ def test_whatever_a_flag_takes_it_refuses_in_plain_words(name: str) -> None:
     with pytest.raises(click.BadParameter) as caught:
         param.type.convert(wrong, param, None)
     assert caught.value.message.startswith("expected ")
-    assert caught.value.message.endswith(f", got {quoted(wrong)}.")
+    assert caught.value.message.endswith((f", got {quoted(wrong)}.", " is a file.", " is a folder."))
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_whatever_a_flag_takes_it_refuses_in_plain_words(name: str) -> None:
         (["serve", "--timing", "x"], 'expected a number from 0 to 100, got "x".'),
         (["serve", "--seed", "1.5"], 'expected a whole number, got "1.5".'),
         (["serve", "--on-end", "x"], 'expected "repeat" or "fail", got "x".'),
-        (["serve", "--config", "/"], 'expected a file, got "/".'),
-        (["serve", "--cassette", __file__], 'expected a folder, got "'),
-        (["cassette", "ls", "/none"], 'expected a folder that is there and may be used, got "/none".'),
+        (["serve", "--config", "/"], "expected a file, and / is a folder."),
+        (["serve", "--cassette", __file__], f"expected a folder, and {__file__} is a file."),
+        (["cassette", "ls", "/none"], "expected a folder, and /none isn't there."),
         (["contract", "http://a", "--rate", "x"], 'expected a number, got "x".'),
         (["contract", "http://a", "--jobs", "x"], 'expected a whole number, got "x".'),
         (["exec", "--jobs", "99", "--", "true"], 'expected a whole number from 1 to 64, got "99".'),
