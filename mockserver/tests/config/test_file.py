@@ -651,12 +651,13 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "no form": (
-        "criteria:\n  a: {}\n  b: 0.5\n  c: {scor: 1}\n  d: {usage: 1}",
+        "criteria:\n  a: {}\n  b: 0.5\n  c: {scor: 1}\n  d: {usage: 1}\n  e: 90",
         [
             f'2:3: /criteria/a: "a" requires exactly one of {WAYS}; none is there.',
             "3:3: /criteria/b: expected a mapping, got the number 0.5. Write {score: 0.5}.",
             '4:7: /criteria/c/scor: unknown property in "c"; did you mean "score"?',
             f'5:3: /criteria/d: "d" requires exactly one of {WAYS}; none is there.',
+            "6:3: /criteria/e: expected a mapping, got the number 90. Write {score: 0.9}.",
         ],
     ),
     "two forms": (
