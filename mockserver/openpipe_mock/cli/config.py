@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from openpipe_mock.cli.options import FILE, fail, option, say
+from openpipe_mock.cli.options import FILE, fail, option, say, warn_of_variables
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.wording import quoted_names
@@ -42,6 +42,7 @@ def check_config(file: Path | None, freeze: Path | None, frozen: Path | None) ->
     """
     from openpipe_mock.config.file import DEFAULT_FILE, ConfigError, TwoFiles, default_file, load_settings
 
+    warn_of_variables()
     try:
         path = str(file or default_file() or DEFAULT_FILE)
         settings = load_settings(path)

@@ -150,7 +150,7 @@ def _other_type(place: SchemaPlace, schema: _Schema, value: Any) -> str:
     advice = (
         schema.get("numberMessage") if isinstance(value, NUMBER) and not isinstance(value, bool) else None
     )
-    return place.mismatch(schema, value) + (f" {advice.format(number=value)}." if advice else "")
+    return place.mismatch(schema, value) + (f" {advice.format(number=_as_share(value))}." if advice else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,16 +453,17 @@ def _bound(keyword: str, measured: type | tuple[type, ...], unit: str = "") -> _
 
 
 def _in_range(schema: _Schema, value: Any) -> str:
-    """What to write in place of a number that is no share from 0 to 1, where the schema has a `rangeMessage`.
+    """What to write in place of a number that isn't from 0 to 1, where the schema has a `rangeMessage`."""
+    return f": {schema['rangeMessage']}; write {_as_share(value)}" if "rangeMessage" in schema else ""
 
-    A number up to 10 is taken for tenths, one up to 100 for percents.
-    """
-    if "rangeMessage" not in schema:
-        return ""
-    fits: float = 0 if value < 0 else 1
-    if 2 <= value <= 100:
-        fits = value / (10 if value <= 10 else 100)
-    return f": {schema['rangeMessage']}; write {fits:g}"
+
+def _as_share(number: float) -> str:
+    """The number from 0 to 1 that is meant: one up to 10 is taken for tenths, one up to 100 for percents."""
+    if 0 <= number <= 1:
+        return f"{number}"
+    if 2 <= number <= 100:
+        return f"{number / (10 if number <= 10 else 100):g}"
+    return "0" if number < 0 else "1"
 
 
 def _above(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:

@@ -7,7 +7,7 @@ from math import fsum
 from typing import Any
 
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.core.errors import ParseError
+from openpipe_mock.core.errors import CriterionNotFound, ParseError
 from openpipe_mock.core.eventstream import read_events
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.matching.conditions import Subject
@@ -45,8 +45,22 @@ VALIDITY = {True: "valid", False: "invalid", None: "unknown"}
 
 
 def asked_of(entry: Entry) -> list[str]:
-    """Return the criteria that were judged; without any, those that the request asked for."""
-    return list(entry.criteria) or list(dict.fromkeys(subject_of(entry).asked))
+    """Return the criteria that were judged; without any, those that the request asked for.
+
+    Both are named with their version; one that isn't there as it was asked for.
+    """
+    return list(entry.criteria) or list(
+        dict.fromkeys(_versioned(entry.settings, each) for each in subject_of(entry).asked)
+    )
+
+
+def _versioned(settings: Settings, asked: str) -> str:
+    from openpipe_mock.answers.judge import find_criterion
+
+    try:
+        return find_criterion(asked, settings.known).text
+    except CriterionNotFound:
+        return asked
 
 
 def criterion_names(entry: Entry, asked: str) -> tuple[str, str]:

@@ -111,7 +111,7 @@ def test_a_file_that_is_not_there_is_told_from_a_bad_one(here: Path) -> None:
 def test_a_folder_is_no_file(here: Path) -> None:
     result = run("check", str(here))
     assert result.exit_code == 2
-    assert "is a directory" in result.stderr
+    assert "is a folder." in result.stderr
 
 
 def test_the_example_is_printed_as_it_is_and_can_be_used_at_once(here: Path) -> None:

@@ -408,6 +408,25 @@ def test_limits_are_set_shown_and_removed() -> None:
     assert mock.judge().status == 200
 
 
+@pytest.mark.parametrize("limits", [{}, {"concurrent": None}])
+def test_limits_that_nothing_sets_are_of_no_file(limits: Json) -> None:
+    mock = Mock(configfile.settings({"limits": limits}))
+    mock.service.file.path = "openpipe-mock.yaml"
+    mock.json("PUT", "/limits", {"concurrent": 1})
+    assert mock.json("DELETE", "/limits")["source"] == mock.json("GET", "/limits")["source"] == "default"
+
+
+@pytest.mark.parametrize("fault", [None, {"status": 500}, {"delay_ms": 1}])
+def test_criteria_are_named_alike_whatever_becomes_of_the_request(fault: Json) -> None:
+    faults = [fault] if fault else []
+    mock = Mock(configfile.settings({"criteria": {"a": {"v2": {"score": 1}}}, "faults": faults}))
+    for asked in ("a", "a@v2", "a@v1", "b"):
+        mock.judge(asked)
+        mock.send(CHAT, CHAT_BODY, headers={**HEADERS, b"op-criteria": json.dumps([asked]).encode()})
+    found = [entry["criteria"] for entry in mock.json("GET", "/requests")["requests"]]
+    assert found[::-1] == [[name] for name in ("a@v2", "a@v2", "a@v1", "b") for _ in range(2)]
+
+
 def test_wrong_limits_are_refused(mock: Mock) -> None:
     assert issues_of(mock.ask("PUT", "/limits", {"concurrent": 0}))[0].startswith("/concurrent: ")
 
@@ -703,7 +722,7 @@ def test_a_criterion_is_found_in_requests_that_nobody_judged(mock: Mock) -> None
     assert found("concise") == found("concise@v2") == [("default-1", 404)]
     assert found("concise@v1") == []
     assert found("helpful") == found("helpful@v1") == [("default-3", 404), ("default-2", 503)]
-    assert mock.json("GET", "/requests/default-3")["criteria"] == ["helpful", "clear@v3"]
+    assert mock.json("GET", "/requests/default-3")["criteria"] == ["helpful@v1", "clear@v3"]
 
 
 REFUSED: dict[str, Mapping[bytes, bytes]] = {
