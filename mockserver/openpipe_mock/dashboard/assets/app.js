@@ -98,6 +98,8 @@ function onState(state, error) {
 async function look() {
   try {
     const query = { session: place().session };
+    const session = place().session || "default";
+    store.declared = (await ask("GET", "/criteria", { query: { session } })).criteria.map((each) => each.id);
     store.status = await ask("GET", "/status", { query });
     store.sessions = (await ask("GET", "/sessions")).sessions.map((session) => session.name).filter((name) => name !== "default");
     showProblems(store.status);

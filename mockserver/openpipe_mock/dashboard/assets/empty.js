@@ -3,9 +3,12 @@
 import { BASE_URL } from "./api.js";
 import { h, pasteable } from "./dom.js";
 import { hrefOf } from "./place.js";
-import { store } from "./store.js";
+import { exampleCriteria, store } from "./store.js";
 
 const key = () => (store.status?.any_key === false ? "<one of auth.keys>" : "op-local");
+
+// As JSON in an example, whatever the names are: each of them is written so that no line can end early.
+const criteria = () => JSON.stringify(exampleCriteria().filter((id) => /^[\w. /@-]+$/.test(id)));
 
 const LINES = {
   Python: () => `# pip install openpipe
@@ -20,7 +23,7 @@ answer = client.chat.completions.create(
     model="openai:gpt-4o-mini",
     messages=[{"role": "user", "content": "Count to 10"}],
     n=3,
-    extra_headers={"op-criteria": '["helpful", "concise"]'},
+    extra_headers={"op-criteria": '${criteria()}'},
 )
 print(answer.choices[0].message.content)
 `,
@@ -34,14 +37,14 @@ const client = new OpenAI({
 });
 const answer = await client.chat.completions.create(
   { model: "openai:gpt-4o-mini", messages: [{ role: "user", content: "Count to 10" }], n: 3 },
-  { headers: { "op-criteria": '["helpful", "concise"]' } },
+  { headers: { "op-criteria": '${criteria()}' } },
 );
 console.log(answer.choices[0].message.content);
 `,
   curl: () => `curl '${BASE_URL}/chat/completions' \\
   -H 'Authorization: Bearer ${key()}' \\
   -H 'Content-Type: application/json' \\
-  -H 'op-criteria: ["helpful", "concise"]' \\
+  -H 'op-criteria: ${criteria()}' \\
   -d '{"model": "openai:gpt-4o-mini", "n": 3, "messages": [{"role": "user", "content": "Count to 10"}]}'
 `,
   Environment: () => `export OPENPIPE_BASE_URL=${BASE_URL}
@@ -61,7 +64,9 @@ export function emptyState() {
     shown.replaceChildren(pasteable(LINES[name](), `Lines for ${name}`));
   };
   show("Python");
-  return h(
+  // What is declared is known a moment later.
+  const known = () => show(buttons.find((each) => each.getAttribute("aria-pressed") === "true").textContent);
+  const element = h(
     "section",
     { class: "welcome" },
     h("h2", {}, "Waiting for the first request"),
@@ -70,4 +75,11 @@ export function emptyState() {
     shown,
     h("p", { class: "soft" }, "No client at hand? ", h("a", { href: hrefOf({ view: "try" }), "data-go": "try" }, "Try it here"), "."),
   );
+  let seen = criteria() + key();
+  element.update = () => {
+    if (seen === criteria() + key()) return;
+    seen = criteria() + key();
+    known();
+  };
+  return element;
 }

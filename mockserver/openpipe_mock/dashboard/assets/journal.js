@@ -47,7 +47,7 @@ export function journalView() {
 
   function showNothing(rows) {
     const kind = rows.length || store.link === "new" ? "" : store.entries.length ? "filtered" : "empty";
-    if (nothing.dataset.kind === kind) return;
+    if (nothing.dataset.kind === kind) return nothing.firstElementChild?.update?.();
     nothing.dataset.kind = kind;
     nothing.replaceChildren(...(kind === "empty" ? [emptyState()] : kind ? [noneFits()] : []));
   }

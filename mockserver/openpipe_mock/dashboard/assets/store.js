@@ -5,7 +5,7 @@ import { searched } from "./summary.js";
 
 const MOST = 20_000;
 
-export const store = { entries: [], waiting: [], paused: false, link: "new", status: null, sessions: [] };
+export const store = { entries: [], waiting: [], paused: false, link: "new", status: null, sessions: [], declared: [] };
 const listeners = new Set();
 const texts = new WeakMap();
 let stop = () => {};
@@ -84,4 +84,9 @@ export function scoresByCriterion() {
     for (const scores of entry.scores) for (const [id, score] of Object.entries(scores)) of(id).push(score);
   }
   return found;
+}
+
+// Criteria for an example: two that are judged.
+export function exampleCriteria() {
+  return store.declared.length ? store.declared.slice(0, 2) : ["helpful", "concise"];
 }

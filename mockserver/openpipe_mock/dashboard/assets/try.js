@@ -6,18 +6,18 @@ import { timeline } from "./entry.js";
 import { parseExact } from "./exact.js";
 import { tree } from "./json.js";
 import { go, hrefOf, place } from "./place.js";
-import { store } from "./store.js";
+import { exampleCriteria, store } from "./store.js";
 import { picture } from "./choices.js";
 
 const MESSAGES = [{ role: "user", content: "Count to 10" }];
 const TOOL = { type: "function", function: { name: "get_weather", parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] } } };
 const CHAT = "/chat/completions";
 const EXAMPLES = {
-  "Best of 3": [CHAT, { model: "openai:gpt-4o-mini", n: 3, messages: MESSAGES }, '["helpful", "concise"]'],
-  Judgement: ["/criteria/judge", { criterion_id: "helpful", input: { messages: MESSAGES }, output: { role: "assistant", content: "1, 2, 3" } }],
-  Chat: [CHAT, { model: "openai:gpt-4o-mini", messages: MESSAGES }],
-  Stream: [CHAT, { model: "openai:gpt-4o-mini", stream: true, messages: MESSAGES }],
-  "Tool call": [CHAT, { model: "openai:gpt-4o-mini", messages: [{ role: "user", content: "What is the weather in Paris?" }], tools: [TOOL] }],
+  "Best of 3": () => [CHAT, { model: "openai:gpt-4o-mini", n: 3, messages: MESSAGES }, JSON.stringify(exampleCriteria())],
+  Judgement: () => ["/criteria/judge", { criterion_id: exampleCriteria()[0], input: { messages: MESSAGES }, output: { role: "assistant", content: "1, 2, 3" } }],
+  Chat: () => [CHAT, { model: "openai:gpt-4o-mini", messages: MESSAGES }],
+  Stream: () => [CHAT, { model: "openai:gpt-4o-mini", stream: true, messages: MESSAGES }],
+  "Tool call": () => [CHAT, { model: "openai:gpt-4o-mini", messages: [{ role: "user", content: "What is the weather in Paris?" }], tools: [TOOL] }],
 };
 
 export function tryView() {
@@ -29,11 +29,14 @@ export function tryView() {
   const result = h("div", { class: "result", "aria-live": "polite" });
   const path = h("code", {});
   let chosen = CHAT;
+  let declared = store.declared;
+  let untouched = true;
   let under = null;
 
   const buttons = Object.keys(EXAMPLES).map((name) => h("button", { type: "button", class: "tab", "aria-pressed": "false", onclick: () => choose(name) }, name));
   function choose(name) {
-    const [to, example, header = ""] = EXAMPLES[name];
+    untouched = name === "Best of 3";
+    const [to, example, header = ""] = EXAMPLES[name]();
     chosen = to;
     path.textContent = `POST /api/v1${to}`;
     body.value = JSON.stringify(example, null, 2);
@@ -110,9 +113,11 @@ export function tryView() {
   stop.addEventListener("click", () => under?.abort());
   body.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && form.requestSubmit());
   choose("Best of 3");
+  form.addEventListener("input", () => (untouched = false));
   const view = h("div", { class: "page try" }, h("h2", {}, "Try it"), h("div", { class: "columns" }, form, result));
   view.update = () => {
     if (store.status?.any_key === false && key.value === "op-local") key.value = "";
+    if (untouched && String(declared) !== String(store.declared)) (declared = store.declared), choose("Best of 3");
   };
   return view;
 }
