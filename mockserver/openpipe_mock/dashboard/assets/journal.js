@@ -69,7 +69,11 @@ export function journalView() {
 }
 
 async function forget() {
-  await ask("DELETE", "/requests", { query: { session: place().session || "*" } });
+  try {
+    await ask("DELETE", "/requests", { query: { session: place().session || "*" } });
+  } catch (error) {
+    return say(error.message || "The mock isn't answering.");
+  }
   empty();
   go({ open: "" }, { quietly: true });
   say("The journal is empty.");
