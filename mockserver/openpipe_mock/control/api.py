@@ -16,6 +16,7 @@ from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.changes import add_rules, reset_criterion, set_criterion, set_limits
 from openpipe_mock.control.document import served
+from openpipe_mock.control.exposition import METRICS_HEADERS, exposed
 from openpipe_mock.control.feed import EVERY, FEED_HEADERS, MOST_FEEDS, Feed, last_seen
 from openpipe_mock.control.guard import Guard, safe_headers
 from openpipe_mock.control.listings import ROOT, in_order, listed_criterion, newest, session_status
@@ -40,6 +41,7 @@ from openpipe_mock.core.errors import (
     BadRequest,
     MethodNotSupported,
     NotFound,
+    NotReady,
     StateUnavailable,
     TooManyRequests,
 )
@@ -123,6 +125,18 @@ class Control:
 
     def health(self, _: Order) -> Reply:
         return _ok({"status": "ok", "name": PRODUCT, **facts(self.service.settings)})
+
+    def ready(self, _: Order) -> Reply:
+        if not self.service.is_ready():
+            raise NotReady("the server is starting or ending")
+        if self.service.sessions.problem:
+            raise NotReady(self.service.sessions.problem)
+        return _ok({"status": "ready"})
+
+    def metrics(self, _: Order) -> Reply:
+        service = self.service
+        missed = len(service.source.missed) if service.source else 0
+        return Reply(200, exposed(service.metrics, missed, service.sessions.kept_bytes), METRICS_HEADERS)
 
     def status(self, order: Order) -> Reply:
         file = self.service.file
@@ -329,6 +343,8 @@ def _rule_routes(kind: str) -> tuple[Route, ...]:
 
 ROUTES = (
     Route("GET", "/health", Control.health),
+    Route("GET", "/ready", Control.ready),
+    Route("GET", "/metrics", Control.metrics),
     Route("GET", "/status", Control.status),
     Route("GET", "/openapi.yaml", Control.document),
     Route("POST", "/reset", Control.reset),
