@@ -4,7 +4,7 @@ Like the service, `Control.exchange` knows no framework, no socket and no clock:
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -26,6 +26,7 @@ from openpipe_mock.control.parameters import (
     Order,
     body_members,
     expectation,
+    export_format,
     filtered,
     limit,
     part,
@@ -35,7 +36,7 @@ from openpipe_mock.control.parameters import (
     session_name,
 )
 from openpipe_mock.control.status import PRODUCT, facts
-from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply
+from openpipe_mock.core.effects import Begin, Effects, Head, HeaderList, Piece, Reply
 from openpipe_mock.core.errors import (
     ApiError,
     BadRequest,
@@ -49,7 +50,9 @@ from openpipe_mock.core.wording import listed, nearest, quoted
 from openpipe_mock.service.refusals import refusal
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.diagnosis import detail, verify
+from openpipe_mock.sessions.export import EXPORTS, Export
 from openpipe_mock.sessions.inspection import summary
+from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.sessions.memory import DEFAULT, Session, absent
 
 Json = Any
@@ -277,9 +280,12 @@ class Control:
 
     # Journal.
 
-    def requests(self, order: Order) -> Reply:
-        sessions, wanted, most = self.chosen(order), filtered(order.query), limit(order.query)
+    def requests(self, order: Order) -> Reply | Effects:
+        sessions, wanted = self.chosen(order), filtered(order.query)
+        export, most = EXPORTS.get(export_format(order.query)), limit(order.query)
         found = [entry for entry in newest(sessions) if wanted.holds(entry)]
+        if export:
+            return exported(export, found[:most][::-1])
         return _ok(
             {
                 "requests": [summary(entry) for entry in found[:most]],
@@ -331,6 +337,15 @@ class Control:
         return _ok({**verdict, "dropped": sum(session.journal.dropped for session in sessions)})
 
 
+def exported(export: Export, entries: Sequence[Entry]) -> Effects:
+    """Send exchanges one after the other, with pauses for other requests."""
+    headers = ((b"content-type", export.content_type.encode()), *_SAFE)
+    yield Begin(200, headers)
+    for piece in export.pieces(entries):
+        yield Piece(piece)
+    return Reply(200, b"", headers)
+
+
 def _rule_routes(kind: str) -> tuple[Route, ...]:
     """The routes that list rules of a kind, add some, and drop those that were added."""
     path = f"/{kind}"
@@ -360,7 +375,7 @@ ROUTES = (
     Route("POST", "/sessions", Control.make_session, "optional"),
     Route("GET", "/sessions/{name}", Control.one_session),
     Route("DELETE", "/sessions/{name}", Control.close_session),
-    Route("GET", "/requests", Control.requests, parameters=(*FILTERS, "limit")),
+    Route("GET", "/requests", Control.requests, parameters=(*FILTERS, "limit", "format")),
     Route("GET", "/requests/{id}", Control.one_request),
     Route("DELETE", "/requests", Control.forget_requests),
     Route("GET", "/events", Control.events, parameters=(*FILTERS, "after")),
