@@ -13,7 +13,7 @@ import pytest
 from openpipe_mock import __version__
 from openpipe_mock.core.resources import SOURCE
 from tests.environments import ROOT, built, here, installed
-from tests.live import clean, finished, run, serving
+from tests.live import clean, finished, run, serving, untimed
 
 pytestmark = pytest.mark.slow
 
@@ -153,7 +153,7 @@ def test_serving_imports_no_tool_for_testing() -> None:
             headers={"Authorization": "Bearer op-local"},
         ).raise_for_status()
         live.stop()
-        lines = live.log.read_text().splitlines()
+        lines = untimed(live.log.read_text()).splitlines()
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
     assert {"openpipe_mock", "uvicorn"} <= imported
     assert imported.isdisjoint(

@@ -125,6 +125,13 @@ Examples:
 )
 @upstream_options
 @option("--quiet", is_flag=True, help="No banner and no line per request, only warnings and errors.")
+@option(
+    "--log-format",
+    default="text",
+    show_default=True,
+    type=click.Choice(("text", "json")),
+    help="json: each line of the log is a JSON object, as collectors of containers' logs want it.",
+)
 def serve_command(
     host: str,
     port: int,
@@ -144,6 +151,7 @@ def serve_command(
     timing: float,
     upstream: Callable[[], Any],
     quiet: bool,
+    log_format: str,
     **given: Any,
 ) -> None:
     """Serve the mock until Ctrl-C."""
@@ -171,7 +179,8 @@ def serve_command(
     try:
         source = Source.from_flag(config, {**given, "max_body_bytes": max_body_bytes})
         listener = Listener(
-            host, port, ssl_certfile, ssl_keyfile, ready_file, quiet, admitted, workers, state
+            *(host, port, ssl_certfile, ssl_keyfile, ready_file, quiet, log_format == "json"),
+            *(admitted, workers, state),
         )
         tape = None
         if cassette:

@@ -4,7 +4,7 @@ Like the service, `Control.exchange` knows no framework, no socket and no clock:
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +26,7 @@ from openpipe_mock.control.changes import (
     use_config,
 )
 from openpipe_mock.control.document import served
+from openpipe_mock.control.exposition import METRICS_HEADERS, exposed
 from openpipe_mock.control.feed import EVERY, FEED_HEADERS, MOST_FEEDS, Feed, last_seen
 from openpipe_mock.control.guard import Guard, safe_headers
 from openpipe_mock.control.listings import (
@@ -42,6 +43,7 @@ from openpipe_mock.control.parameters import (
     Order,
     body_members,
     expectation,
+    export_format,
     filtered,
     limit,
     part,
@@ -52,12 +54,13 @@ from openpipe_mock.control.parameters import (
     unknown_criteria,
 )
 from openpipe_mock.control.status import PRODUCT, facts
-from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply, Wait
+from openpipe_mock.core.effects import Begin, Effects, Head, HeaderList, Piece, Reply, Wait
 from openpipe_mock.core.errors import (
     ApiError,
     BadRequest,
     MethodNotSupported,
     NotFound,
+    NotReady,
     StateUnavailable,
     TooManyRequests,
 )
@@ -65,7 +68,9 @@ from openpipe_mock.core.wording import listed, nearest, quoted
 from openpipe_mock.service.refusals import refusal
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.diagnosis import detail, verify
+from openpipe_mock.sessions.export import EXPORTS, Export
 from openpipe_mock.sessions.inspection import summary
+from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.sessions.memory import DEFAULT, Session, absent
 
 Json = Any
@@ -144,6 +149,18 @@ class Control:
 
     def health(self, _: Order) -> Reply:
         return _ok({"status": "ok", "name": PRODUCT, **facts(self.service.settings)})
+
+    def ready(self, _: Order) -> Reply:
+        if not self.service.is_ready():
+            raise NotReady("the server is starting or ending")
+        if self.service.sessions.problem:
+            raise NotReady(self.service.sessions.problem)
+        return _ok({"status": "ready"})
+
+    def metrics(self, _: Order) -> Reply:
+        service = self.service
+        missed = len(service.source.missed) if service.source else 0
+        return Reply(200, exposed(service.metrics, missed, service.sessions.kept_bytes), METRICS_HEADERS)
 
     def status(self, order: Order) -> Reply:
         file = self.service.file
@@ -312,9 +329,12 @@ class Control:
 
     # Journal.
 
-    def requests(self, order: Order) -> Reply:
-        sessions, wanted, most = self.chosen(order), filtered(order.query), limit(order.query)
+    def requests(self, order: Order) -> Reply | Effects:
+        sessions, wanted = self.chosen(order), filtered(order.query)
+        export, most = EXPORTS.get(export_format(order.query)), limit(order.query)
         found = [entry for entry in newest(sessions) if wanted.holds(entry)]
+        if export:
+            return exported(export, found[:most][::-1])
         return _ok(
             {
                 "requests": [summary(entry) for entry in found[:most]],
@@ -366,6 +386,15 @@ class Control:
         return _ok({**verdict, "dropped": sum(session.journal.dropped for session in sessions)})
 
 
+def exported(export: Export, entries: Sequence[Entry]) -> Effects:
+    """Send exchanges one after the other, with pauses for other requests."""
+    headers = ((b"content-type", export.content_type.encode()), *_SAFE)
+    yield Begin(200, headers)
+    for piece in export.pieces(entries):
+        yield Piece(piece)
+    return Reply(200, b"", headers)
+
+
 def _rule_routes(kind: str) -> tuple[Route, ...]:
     """The routes that list rules of a kind, add some, and drop those that were added."""
     path = f"/{kind}"
@@ -378,6 +407,8 @@ def _rule_routes(kind: str) -> tuple[Route, ...]:
 
 ROUTES = (
     Route("GET", "/health", Control.health),
+    Route("GET", "/ready", Control.ready),
+    Route("GET", "/metrics", Control.metrics),
     Route("GET", "/status", Control.status),
     Route("GET", "/openapi.yaml", Control.document),
     Route("GET", "/config", Control.config),
@@ -398,7 +429,7 @@ ROUTES = (
     Route("POST", "/sessions", Control.make_session, "optional"),
     Route("GET", "/sessions/{name}", Control.one_session),
     Route("DELETE", "/sessions/{name}", Control.close_session),
-    Route("GET", "/requests", Control.requests, parameters=(*FILTERS, "limit")),
+    Route("GET", "/requests", Control.requests, parameters=(*FILTERS, "limit", "format")),
     Route("GET", "/requests/{id}", Control.one_request),
     Route("DELETE", "/requests", Control.forget_requests),
     Route("GET", "/events", Control.events, parameters=(*FILTERS, "after")),

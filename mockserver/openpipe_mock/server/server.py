@@ -27,6 +27,7 @@ from openpipe_mock.control.status import PRODUCT
 from openpipe_mock.server import banner, logs, readyfile
 from openpipe_mock.server.direct import DirectApp
 from openpipe_mock.server.protocol import DroppingProtocol
+from openpipe_mock.server.readiness import Readiness
 from openpipe_mock.server.reload import Source, service_of, watch
 from openpipe_mock.server.signals import leave_calmly
 from openpipe_mock.server.workers import Failed, Lifeline, Workers
@@ -60,6 +61,7 @@ class Listener:
     keyfile: Path | None = None
     ready_file: Path | None = None
     quiet: bool = False
+    logs_json: bool = False
     guard: Guard = field(default_factory=Guard)
     workers: int = 1
     state: str = field(default="", repr=False)
@@ -110,6 +112,7 @@ def serve(
         raise CannotServe("--workers above 1 needs a system with fork, which Windows lacks; leave it out")
     sessions = _shared(listener.state) if listener.state else None
     service = _begin(source, sessions)
+    readiness = service.is_ready = Readiness()
     if answers:
         service.source = answers(service.settings)
     if listener.workers > 1 and sessions is None:
@@ -120,15 +123,16 @@ def serve(
     gc.enable()
     sock = bind(listener)
     origin = f"{listener.scheme}://{authority(sock, listener)}"
-    log = logs.configure(listener.quiet)
+    log = logs.configure(listener.quiet, as_json=listener.logs_json)
 
     def ready() -> None:
+        readiness.start()
         if ready_file:
             with _refusing(f"cannot write --ready-file {ready_file}: ", OSError):
                 readyfile.write_ready_file(ready_file, origin)
         if not listener.quiet:
             private = ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback
-            log.write_line(banner.banner(service, origin, "" if private else listener.host, log.is_terminal))
+            log.announce(banner.banner(service, origin, "" if private else listener.host, log.is_terminal))
         _note_memory(listener.workers, sessions)
 
     def work(lifeline: Lifeline, serving: Callable[[], None]) -> None:
@@ -136,7 +140,8 @@ def serve(
         server.jobs += (partial(_end_with, lifeline, server),)
         server.run(sockets=[sock])
 
-    jobs = (partial(watch, source, service),) if source.path and service.file.lasting else ()
+    watching = (partial(watch, source, service),) if source.path and service.file.lasting else ()
+    jobs = (readiness.watch, *watching)
     try:
         if listener.workers > 1:
             with _refusing("", Failed):

@@ -10,6 +10,7 @@ from openpipe_mock.sessions.journal import MOST_KEPT, MOST_PIECES, Entry
 REQUEST_ID = b"x-request-id"
 """The header with the id under which the journal keeps the exchange; OpenAI's clients show it."""
 
+_MOST_TOLD = 3
 _SECONDS = re.compile(rb"[0-9]{1,9}(\.[0-9]{0,9})?")
 
 
@@ -78,7 +79,16 @@ def finished(visit: Visit, reply: Reply, now: float) -> Reply:
     if reply.status and not entry.answer_headers:
         entry.answer_headers = reply.headers
     reply.notes = entry.notes
+    if entry.rules:
+        reply.subject += _rules_untold(entry, reply.subject)
     return reply
+
+
+def _rules_untold(entry: Entry, subject: str) -> str:
+    """The rules of criteria that decided, for the log's line; "" where it names them already."""
+    rules = [rule for rule in dict.fromkeys(entry.rules) if rule not in subject]
+    more = f" and {len(rules) - _MOST_TOLD} more" if len(rules) > _MOST_TOLD else ""
+    return f", rule {', '.join(rules[:_MOST_TOLD])}{more}" if rules else ""
 
 
 def _seconds_asked(headers: HeaderList) -> float | None:

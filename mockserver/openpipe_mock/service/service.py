@@ -64,6 +64,7 @@ from openpipe_mock.service.admission import (
 )
 from openpipe_mock.service.journaling import finished, with_journal
 from openpipe_mock.service.judging import answer_judge
+from openpipe_mock.service.metrics import Metrics
 from openpipe_mock.service.refusals import refusal, refused
 from openpipe_mock.service.request import AnswerSource, Handler, Visit
 from openpipe_mock.sessions.journal import Entry, sent_token
@@ -101,6 +102,9 @@ class Service:
         self.sessions = Sessions() if sessions is None else sessions
         self.sessions.base = lambda: self.settings
         self.source = source
+        self.metrics = Metrics()
+        self.is_ready: Callable[[], bool] = lambda: True
+        """Whether requests may come: not while the server starts, and not once it ends."""
         self.noted_once: set[str] = set()
         contract().warm(
             "JudgeCriteriaRequest", "JudgeCriteriaInput", "JudgeCriteriaOutput", "ChatCompletionRequest"
@@ -114,6 +118,7 @@ class Service:
         try:
             visit = self.visit(head)
         except ApiError as error:
+            self.metrics.answered("", error.status, 0.0)
             return refusal(error, head.path)
         visit.session.under_way += 1
         try:
@@ -122,7 +127,7 @@ class Service:
                 body = None
                 if visit.reads_body:
                     body = self.read(visit, (yield ReadBody(self.settings.max_body_bytes)))
-                reply = _responding(visit, body)
+                reply = self.responding(visit, body)
                 if not isinstance(reply, Reply):
                     reply = yield from reply
                 elif keep:
@@ -161,6 +166,7 @@ class Service:
         visit.session.under_way -= 1
         if visit.traffic:
             visit.traffic.leave()
+        self.metrics.exchanged(visit.entry, visit.token)
         visit.journal.add(visit.entry, visit.token)
 
     def visit(self, head: Head) -> Visit:
@@ -250,6 +256,28 @@ class Service:
         except ApiError as error:
             visit.problem = error
 
+    def responding(self, visit: Visit, body: Any) -> Reply | Effects:
+        """The answer: a reply, or an exchange where time has to pass or the answer is sent in pieces."""
+        fault, streams = _due(visit, body), _asks_for_stream(visit, body)
+        if fault is None and not streams and not visit.settings.variant:
+            answer = _asked(visit, body)
+            # A source may stream what nobody asked to be streamed.
+            return (
+                with_journal(answer, visit.entry)
+                if visit.source and not isinstance(answer, Reply)
+                else answer
+            )
+        if fault is not None or visit.settings.variant:
+            _check(visit, body)  # a request that a fault or variant refuses never reaches its endpoint
+        if fault is not None:
+            self.metrics.struck(fault)
+            visit.entry.faults.append(fault.describe())
+            visit.entry.struck = fault.place
+        exchange = with_headers(_engine(visit, body), visit.rates) if visit.rates else _engine(visit, body)
+        for wrap in _wrappers(visit, fault, streams, body):
+            exchange = wrap(exchange)
+        return exchange
+
     def read(self, visit: Visit, sent: bytes | None) -> Any:
         """The body's JSON. None where it is too long or no JSON, which is kept as the visit's `problem`."""
         try:
@@ -290,24 +318,6 @@ def _expect_body(headers: Headers, limit: int) -> None:
     if announced(headers) > limit:
         raise too_large(limit)
     expect_json(headers)
-
-
-def _responding(visit: Visit, body: Any) -> Reply | Effects:
-    """The answer: a reply, or an exchange where time has to pass or the answer is sent in pieces."""
-    fault, streams = _due(visit, body), _asks_for_stream(visit, body)
-    if fault is None and not streams and not visit.settings.variant:
-        answer = _asked(visit, body)
-        # A source may stream what nobody asked to be streamed.
-        return with_journal(answer, visit.entry) if visit.source and not isinstance(answer, Reply) else answer
-    if fault is not None or visit.settings.variant:
-        _check(visit, body)  # a request that a fault or variant refuses never reaches its endpoint
-    if fault is not None:
-        visit.entry.faults.append(fault.describe())
-        visit.entry.struck = fault.place
-    exchange = with_headers(_engine(visit, body), visit.rates) if visit.rates else _engine(visit, body)
-    for wrap in _wrappers(visit, fault, streams, body):
-        exchange = wrap(exchange)
-    return exchange
 
 
 def _wrappers(visit: Visit, fault: Fault | None, streams: bool, body: Any) -> list[_Wrapper]:

@@ -36,8 +36,13 @@ _MOST_UNMATCHED = 200
 
 def detail(entry: Entry) -> JsonObject:
     """Return all that the journal keeps of an exchange, and which rules didn't fire and why."""
-    sent = None if entry.body is None else readable_body(entry.body)
     missed = first_unmatched(entry)
+    return {**exchange_detail(entry), **({"unmatched": missed} if missed else {})}
+
+
+def exchange_detail(entry: Entry) -> JsonObject:
+    """Return all that the journal keeps of an exchange."""
+    sent = None if entry.body is None else readable_body(entry.body)
     return {
         **summary(entry),
         "request": {
@@ -50,7 +55,6 @@ def detail(entry: Entry) -> JsonObject:
             **_answered(entry),
             "bytes_left_out": entry.answer_left_out,
         },
-        **({"unmatched": missed} if missed else {}),
     }
 
 

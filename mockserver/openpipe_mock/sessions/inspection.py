@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import fsum
 from typing import Any
 
@@ -105,7 +106,12 @@ def summary(entry: Entry) -> JsonObject:
 
 def written_time(seconds: float) -> str:
     """Return a time as ISO 8601 in UTC, with milliseconds. `seconds`: since 1970."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{int(seconds * 1000) % 1000:03}Z"
+    return f"{_written_second(int(seconds))}.{int(seconds * 1000) % 1000:03}Z"
+
+
+@lru_cache(maxsize=16)
+def _written_second(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _mean(scores: Mapping[str, int | float]) -> float:

@@ -228,6 +228,17 @@ class Sessions:
         return self.place
 
     @property
+    def problem(self) -> str:
+        """Why what is remembered can't be asked now, "" where it can."""
+        return ""
+
+    @property
+    def kept_bytes(self) -> int | None:
+        """The bytes that journals and logs of calls hold, None where they lie elsewhere."""
+        logs = sum(log.bytes for session in self.all() for log in session.logs.values())
+        return logs + sum(session.journal.bytes for session in self.all())
+
+    @property
     def newest(self) -> int:
         """The sequence number of the exchange that a journal got last."""
         return max(session.journal.newest for session in self.all())

@@ -113,7 +113,10 @@ def test_an_operation_names_the_parameters_and_the_body_that_its_route_reads(rou
 
 
 def test_each_operation_says_who_is_refused_and_when_redis_is_missed() -> None:
-    needs_none = {"/_mock/health", "/_mock/openapi.yaml", "/_mock/status", "/_mock/config/check"}
+    needs_none = {
+        *("/_mock/health", "/_mock/metrics", "/_mock/openapi.yaml", "/_mock/status"),
+        "/_mock/config/check",
+    }
     for (_, path), operation in operations().items():
         assert "403" in operation["responses"]
         assert ("503" in operation["responses"]) == (path not in needs_none), path

@@ -414,7 +414,7 @@ def safe(answer: httpx.Response) -> bool:
 
 @pytest.mark.parametrize(("method", "path"), [*CONTROL, ("GET", "/"), ("HEAD", "/")])
 def test_a_stranger_is_refused_on_every_path_and_each_answer_is_safe(method: str, path: str) -> None:
-    expected = 200 if path == "/_mock/health" else 403
+    expected = 200 if path in ("/_mock/health", "/_mock/ready") else 403
     answer = asked(path, method, peer=ELSEWHERE)
     assert (answer.status_code, safe(answer)) == (expected, True)
     if expected == 403 and method != "HEAD":

@@ -528,7 +528,7 @@ def test_a_request_has_one_line_with_method_path_status_and_subject(
         score = drive(messages=pieces(MINIMAL_BODY)).json["score"]
     [line] = lines(caplog)
     assert line.startswith(f"POST {JUDGE} 200  helpful@v1 {score}  ")
-    assert line.endswith(" ms")
+    assert line.endswith(" ms  default-1")
     assert {record.levelno for record in caplog.records} == {logging.INFO}
 
 

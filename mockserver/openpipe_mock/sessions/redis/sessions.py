@@ -366,6 +366,15 @@ class RedisSessions(Sessions):
         return RedisSession(self, DEFAULT)
 
     @property
+    def problem(self) -> str:
+        problem = self.link.problem
+        return f"{self.place} {problem}." if problem else ""
+
+    @property
+    def kept_bytes(self) -> int | None:
+        return None
+
+    @property
     def newest(self) -> int:
         return int(self.link.run(scripts.SEQUENCE, DEFAULT))
 
