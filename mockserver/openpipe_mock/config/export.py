@@ -7,7 +7,7 @@ from openpipe_mock.answers.scorers import Declared, Form
 from openpipe_mock.config.auth import variables
 from openpipe_mock.config.settings import Overrides, Settings
 from openpipe_mock.core.secrets import MASK, mask_keys, secret_headers
-from openpipe_mock.core.wording import listed, printable
+from openpipe_mock.core.wording import printable
 from openpipe_mock.core.yamlwriting import yaml_lines
 
 Json = Any
@@ -18,14 +18,12 @@ def exported(settings: Settings, *, in_test: bool = False, recordings: str = "")
 
     `in_test`: see `Settings.refuses_unscripted`. `recordings`: what answers first, in words.
     """
-    members = _members(settings, in_test)
-    shown = _without_secrets(members, (*settings.keys, *settings.read_only_keys))
+    members, keys = _members(settings, in_test), (*settings.keys, *settings.read_only_keys)
+    shown = _without_secrets(members, keys)
     if shown != members:
         yield f"# {MASK} stands for a secret; write it anew."
-    if recordings:
-        yield f"# These answer first, which no key says: {printable(recordings)}"
-    for sentence in _sentences(settings):
-        yield f"# {printable(sentence)}"
+    for sentence in _sentences(settings, recordings):
+        yield f"# {printable(mask_keys(sentence, keys))}"
     yield from yaml_lines(shown)
 
 
@@ -99,11 +97,13 @@ def _function(part: Any) -> str:
     return str(getattr(part, "function", None) or "")
 
 
-def _sentences(settings: Settings) -> Iterator[str]:
+def _sentences(settings: Settings, recordings: str) -> Iterator[str]:
     """What the file doesn't say, and what has to be there before a mock reads it."""
     keys = variables(settings.sections.get("auth", {}))
     if keys:
-        yield f"No key stands here. Set {listed(keys, 'and')} before a mock reads this file."
+        yield f"No key stands here. Set these before a mock reads this file: {', '.join(keys)}"
+    if recordings:
+        yield f"Recordings answer first, which no key says: {recordings}"
     for name, declared in settings.criteria.items():
         for version, form in declared.versions.items():
             if told := _function(form.scorer):
