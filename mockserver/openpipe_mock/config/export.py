@@ -1,13 +1,13 @@
 """Writes the settings of a running mock as a config file, with which another mock answers the same."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from openpipe_mock.answers.scorers import Declared, Form
 from openpipe_mock.config.auth import variables
 from openpipe_mock.config.settings import Overrides, Settings
-from openpipe_mock.core.secrets import MASK, mask_keys, secret_headers
-from openpipe_mock.core.wording import listed, printable
+from openpipe_mock.core.secrets import MASK, key_mask, secret_headers
+from openpipe_mock.core.wording import printable
 from openpipe_mock.core.yamlwriting import yaml_lines
 
 Json = Any
@@ -18,14 +18,12 @@ def exported(settings: Settings, *, in_test: bool = False, recordings: str = "")
 
     `in_test`: see `Settings.refuses_unscripted`. `recordings`: what answers first, in words.
     """
-    members = _members(settings, in_test)
-    shown = _without_secrets(members, (*settings.keys, *settings.read_only_keys))
+    members, mask = _members(settings, in_test), key_mask((*settings.keys, *settings.read_only_keys))
+    shown = _without_secrets(members, mask)
     if shown != members:
         yield f"# {MASK} stands for a secret; write it anew."
-    if recordings:
-        yield f"# These answer first, which no key says: {printable(recordings)}"
-    for sentence in _sentences(settings):
-        yield f"# {printable(sentence)}"
+    for sentence in _sentences(settings, recordings):
+        yield f"# {printable(mask(sentence))}"
     yield from yaml_lines(shown)
 
 
@@ -51,16 +49,16 @@ def _members(settings: Settings, in_test: bool) -> Json:
 _LEFT_OUT: tuple[Json, ...] = (None, {}, [])
 
 
-def _without_secrets(value: Json, keys: tuple[str, ...]) -> Json:
+def _without_secrets(value: Json, mask: Callable[[str], str]) -> Json:
     """The value with the mask in place of keys, in whatever text, and of the values of secret headers."""
     if isinstance(value, str):
-        return mask_keys(value, keys)
+        return mask(value)
     if isinstance(value, list):
-        return [_without_secrets(item, keys) for item in value]
+        return [_without_secrets(item, mask) for item in value]
     if not isinstance(value, dict):
         return value
     return {
-        mask_keys(name, keys): _without_secrets(_header_values(member) if name in _HEADERS else member, keys)
+        mask(name): _without_secrets(_header_values(member) if name in _HEADERS else member, mask)
         for name, member in value.items()
     }
 
@@ -99,11 +97,13 @@ def _function(part: Any) -> str:
     return str(getattr(part, "function", None) or "")
 
 
-def _sentences(settings: Settings) -> Iterator[str]:
+def _sentences(settings: Settings, recordings: str) -> Iterator[str]:
     """What the file doesn't say, and what has to be there before a mock reads it."""
     keys = variables(settings.sections.get("auth", {}))
     if keys:
-        yield f"No key stands here. Set {listed(keys, 'and')} before a mock reads this file."
+        yield f"No key stands here. Set these before a mock reads this file: {', '.join(keys)}"
+    if recordings:
+        yield f"Recordings answer first, which no key says: {recordings}"
     for name, declared in settings.criteria.items():
         for version, form in declared.versions.items():
             if told := _function(form.scorer):

@@ -1,5 +1,6 @@
 """Flags: what they take and say of what they don't, the variables that set them, what shells complete."""
 
+from argparse import ArgumentParser
 from collections.abc import Iterator
 
 import click
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 
 from openpipe_mock import patched
 from openpipe_mock.cli.main import main
+from openpipe_mock.contract.options import OPTIONS, addoption_arguments
 from openpipe_mock.core.wording import quoted
 from tests.environments import ROOT
 
@@ -94,6 +96,26 @@ def test_whatever_a_flag_takes_it_refuses_in_plain_words(name: str) -> None:
 def test_a_wrong_value_is_told_in_plain_words(words: list[str], told: str) -> None:
     done = CliRunner().invoke(main, words)
     assert (done.exit_code, told in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [
+        ("jobs", "x", "expected a whole number"),
+        ("rate", "x", "expected a number"),
+        ("endpoint", "x", 'expected "judge" or "chat"'),
+    ],
+)
+def test_a_flag_of_the_suite_under_pytest_says_the_same(
+    flag: str, value: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = ArgumentParser()
+    for each in OPTIONS:
+        parser.add_argument(f"--openpipe-{each.name}", **addoption_arguments(each))
+    assert parser.parse_args(["--openpipe-jobs", "4", "--openpipe-level", "sdk"]).openpipe_jobs == 4
+    with pytest.raises(SystemExit):
+        parser.parse_args([f"--openpipe-{flag}", value])
+    assert capsys.readouterr().err.endswith(f'argument --openpipe-{flag}: {told}, got "{value}".\n')
 
 
 @pytest.mark.parametrize("command", [["serve", "--workers", "2", "--on-miss", "upstream"], ["exec", "-h"]])

@@ -176,7 +176,7 @@ def test_what_no_file_holds_is_a_comment() -> None:
     )
     text = text_of(settings, recordings="3 recordings in tapes")
     assert [line for line in text.splitlines() if line.startswith("#")] == [
-        "# These answer first, which no key says: 3 recordings in tapes",
+        "# Recordings answer first, which no key says: 3 recordings in tapes",
         "# a@v2 is judged by a function, which no file can hold: mock.criterion(id).by(grade)\ufffdx: 1",
         "# b@v1 is judged by a function, which no file can hold: mock.criterion(id).by(grade)\ufffdx: 1",
         "# Start the mock with --max-body-bytes 100, which no key says.",
@@ -195,7 +195,7 @@ def test_no_secret_is_in_it() -> None:
                 "when": {"header": {"Authorization": {"equals": "Basic abc"}, "x-test": "slow"}},
                 "text": f"a {key}",
             },
-            {"raw": {key: [other]}, "headers": {"set-cookie": "id=abc", "x-other": "z"}},
+            {"name": key, "raw": {key: [other]}, "headers": {"set-cookie": "id=abc", "x-other": "z"}},
         ],
         "faults": [{"status": 500, "message": f"no {key}", "when": {"last_user": {"contains": other}}}],
     }
@@ -204,7 +204,7 @@ def test_no_secret_is_in_it() -> None:
     assert [word for word in (key, other, "op-hidden-456", "abc") if word in text] == []
     assert text.startswith("# *** stands for a secret; write it anew.\n")
     assert "auth: {keys: [{env: OPENPIPE_KEY_2}, {env: OPENPIPE_KEY_1}]}" in text
-    assert "Set OPENPIPE_KEY_2 and OPENPIPE_KEY_1 before" in text
+    assert "reads this file: OPENPIPE_KEY_2, OPENPIPE_KEY_1\n" in text
     assert "x-test: slow" in text
     assert "x-other: z" in text
 
