@@ -334,7 +334,7 @@ class Control:
         export, most = EXPORTS.get(export_format(order.query)), limit(order.query)
         found = [entry for entry in newest(sessions) if wanted.holds(entry)]
         if export:
-            return exported(export, found[:most][::-1])
+            return _sent_export(export, found[:most][::-1])
         return _ok(
             {
                 "requests": [summary(entry) for entry in found[:most]],
@@ -386,7 +386,7 @@ class Control:
         return _ok({**verdict, "dropped": sum(session.journal.dropped for session in sessions)})
 
 
-def exported(export: Export, entries: Sequence[Entry]) -> Effects:
+def _sent_export(export: Export, entries: Sequence[Entry]) -> Effects:
     """Send exchanges one after the other, with pauses for other requests."""
     headers = ((b"content-type", export.content_type.encode()), *_SAFE)
     yield Begin(200, headers)
