@@ -61,6 +61,11 @@ Examples:
     help="Longer bodies get 413.",
 )
 @option("--ready-file", type=FILE, help="Write {base_url, control_url, pid} here once requests are served.")
+@option(
+    "--journal",
+    type=FILE,
+    help="Append each exchange to this file, as a line of JSON without secrets, up to 256 MiB.",
+)
 @option("--ssl-certfile", type=UserPath(), help="Serve https with this PEM certificate.")
 @option("--ssl-keyfile", type=UserPath(), help="The certificate's PEM key.")
 @option(
@@ -138,6 +143,7 @@ def serve_command(
     config: Path | None,
     max_body_bytes: int,
     ready_file: Path | None,
+    journal: Path | None,
     ssl_certfile: Path | None,
     ssl_keyfile: Path | None,
     control_token: str | None,
@@ -179,7 +185,7 @@ def serve_command(
     try:
         source = Source.from_flag(config, {**given, "max_body_bytes": max_body_bytes})
         listener = Listener(
-            *(host, port, ssl_certfile, ssl_keyfile, ready_file, quiet, log_format == "json"),
+            *(host, port, ssl_certfile, ssl_keyfile, ready_file, journal, quiet, log_format == "json"),
             *(admitted, workers, state),
         )
         tape = None

@@ -192,7 +192,7 @@ def session_name(body: Mapping[str, Json]) -> str | None:
 
 # Filters of the journal.
 
-FORMATS = ("json", "ndjson", "har")
+JOURNAL_FORMATS = ("json", "ndjson", "har")
 """Formats of the journal: a list, and those that `sessions.export` has."""
 FILTERS = ("endpoint", "criterion", "status", "validity")
 STATUS_FILTER = re.compile(r"[1-5](?:[0-9]{2}|xx)|0")
@@ -205,7 +205,7 @@ _CHECKS: Mapping[str, tuple[Callable[[str], object], str]] = {
         "a status, as in 429, or a class of them, as in 4xx; 0: the connection broke before an answer",
     ),
     "validity": (_VALIDITIES.__contains__, listed(map(quoted, _VALIDITIES), "or")),
-    "format": (FORMATS.__contains__, listed(map(quoted, FORMATS), "or")),
+    "format": (JOURNAL_FORMATS.__contains__, listed(map(quoted, JOURNAL_FORMATS), "or")),
     "limit": (
         lambda value: re.fullmatch("[0-9]{1,4}", value) and 1 <= int(value) <= MOST_LISTED,
         f"a whole number from 1 to {MOST_LISTED}",
@@ -229,7 +229,7 @@ def filtered(query: Mapping[str, str]) -> JournalFilter:
 
 def limit(query: Mapping[str, str]) -> int:
     """How many exchanges a list shows, an export by default all. Raises BadRequest."""
-    most = _DEFAULT_LIMIT if export_format(query) == FORMATS[0] else MOST_LISTED
+    most = _DEFAULT_LIMIT if export_format(query) == JOURNAL_FORMATS[0] else MOST_LISTED
     return int(_checked("limit", query, str(most)))
 
 

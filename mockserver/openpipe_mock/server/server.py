@@ -26,6 +26,7 @@ from openpipe_mock.control.guard import Guard
 from openpipe_mock.control.status import PRODUCT
 from openpipe_mock.server import banner, logs, readyfile
 from openpipe_mock.server.direct import DirectApp
+from openpipe_mock.server.journalfile import JournalFile
 from openpipe_mock.server.protocol import DroppingProtocol
 from openpipe_mock.server.readiness import Readiness
 from openpipe_mock.server.reload import Source, service_of, watch
@@ -60,6 +61,7 @@ class Listener:
     certfile: Path | None = None
     keyfile: Path | None = None
     ready_file: Path | None = None
+    journal: Path | None = None
     quiet: bool = False
     logs_json: bool = False
     guard: Guard = field(default_factory=Guard)
@@ -113,6 +115,7 @@ def serve(
     sessions = _shared(listener.state) if listener.state else None
     service = _begin(source, sessions)
     readiness = service.is_ready = Readiness()
+    journal = _journal_file(listener.journal, service)
     if answers:
         service.source = answers(service.settings)
     if listener.workers > 1 and sessions is None:
@@ -138,7 +141,11 @@ def serve(
     def work(lifeline: Lifeline, serving: Callable[[], None]) -> None:
         server = Server(config, serving, *jobs)
         server.jobs += (partial(_end_with, lifeline, server),)
-        server.run(sockets=[sock])
+        try:
+            server.run(sockets=[sock])
+        finally:
+            if journal:
+                journal.close()
 
     watching = (partial(watch, source, service),) if source.path and service.file.lasting else ()
     jobs = (readiness.watch, *watching)
@@ -153,7 +160,19 @@ def serve(
             readyfile.remove(ready_file)
         if service.source:
             service.source.close()
+        if journal:
+            journal.close()
         log.flush()
+
+
+def _journal_file(path: Path | None, service: Service) -> JournalFile | None:
+    """The file that exchanges are appended to, None for none. Raises CannotServe."""
+    if path is None:
+        return None
+    with _refusing(f"cannot use --journal {path}: ", OSError):
+        journal = JournalFile(path)
+    service.journal_file = journal.add
+    return journal
 
 
 def _hold_streams() -> None:

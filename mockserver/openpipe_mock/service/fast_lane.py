@@ -173,7 +173,7 @@ class FastLane:
         own = (
             type(session) is Session
             and type(self.service) is Service
-            and not (session.source or self.service.source)
+            and not (session.source or self.service.source or self.service.journal_file)
         )
         self.judges = own and _is_plain(settings)
         self.repeats = self.judges and _is_repeatable(settings)

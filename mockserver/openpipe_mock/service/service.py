@@ -103,6 +103,8 @@ class Service:
         self.sessions.base = lambda: self.settings
         self.source = source
         self.metrics = Metrics()
+        self.journal_file: Callable[[Entry, bytes], None] | None = None
+        """Takes each exchange that is over, with the request's token, to keep it beside the journal."""
         self.is_ready: Callable[[], bool] = lambda: True
         """Whether requests may come: not while the server starts, and not once it ends."""
         self.noted_once: set[str] = set()
@@ -167,6 +169,8 @@ class Service:
         if visit.traffic:
             visit.traffic.leave()
         self.metrics.exchanged(visit.entry, visit.token)
+        if self.journal_file:
+            self.journal_file(visit.entry, visit.token)
         visit.journal.add(visit.entry, visit.token)
 
     def visit(self, head: Head) -> Visit:

@@ -11,13 +11,14 @@ import pytest
 
 from openpipe_mock.control import feed
 from openpipe_mock.control.api import Control
+from openpipe_mock.control.feed import MOST_FEEDS
 from openpipe_mock.control.guard import Guard
 from openpipe_mock.core.effects import Begin, Effects, Head, Piece, Reply, Tick, Wait
 from openpipe_mock.core.eventstream import read_events
 from openpipe_mock.sessions.journal import Journal, number_from
 from tests.controlling import SAFE, Mock, validator
 from tests.inprocess import answer
-from tests.live import PATIENCE, Live
+from tests.live import PATIENCE, Live, serving
 
 Json = Any
 
@@ -251,3 +252,15 @@ def test_a_client_on_a_socket_is_told_and_comes_back(live: Live) -> None:
             later = [next_event(lines) for _ in "12"]
     assert [seen["id"] for _, seen in later] == [f"fed-{int(shown['id'][4:]) + step}" for step in (1, 2)]
     assert number < later[0][0] < later[1][0]
+
+
+@pytest.mark.slow
+def test_an_open_feed_keeps_no_server_from_ending_and_who_leaves_makes_room() -> None:
+    with serving("--quiet") as live, httpx.Client(base_url=live.origin) as client:
+        for _ in range(MOST_FEEDS):
+            with feed_of(client) as lines:
+                next(lines)
+        with feed_of(client) as lines:
+            next(lines)
+            assert live.stop()[0] == 0
+            assert live.log.read_text() == ""

@@ -1,5 +1,6 @@
 """`GET /_mock/metrics`, as Prometheus' own parser reads it, and `GET /_mock/ready`."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head
+from openpipe_mock.server.readiness import Readiness
 from openpipe_mock.service import metrics
 from openpipe_mock.service.fast_lane import FastLane
 from tests.controlling import CHAT, Mock
@@ -165,6 +167,24 @@ def test_the_bytes_that_are_kept_are_those_of_journals_and_logs() -> None:
     mock.ask("POST", "/reset")
     assert value(scraped(mock), "kept_bytes") == 0
     assert value(scraped(mock), "requests_total", endpoint="judge", status="200") == 1
+
+
+def test_a_server_is_ready_once_all_its_processes_serve_and_until_its_own_ends() -> None:
+    readiness = Readiness()
+    seen = [readiness()]
+
+    async def serve() -> None:
+        job = asyncio.create_task(readiness.watch())
+        await asyncio.sleep(0)
+        seen.append(readiness())
+        readiness.start()
+        seen.append(readiness())
+        job.cancel()
+        await asyncio.wait([job])
+        seen.append(readiness())
+
+    asyncio.run(serve())
+    assert seen == [False, False, True, False]
 
 
 def test_it_is_ready_unless_the_server_starts_or_ends() -> None:

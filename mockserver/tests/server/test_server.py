@@ -439,6 +439,7 @@ def steered(
         "repeat": "vary",
         "max-body-bytes": 300,
         "ready-file": ready,
+        "journal": ready.with_name("journal"),
         "ssl-certfile": certificate["certificate"],
         "ssl-keyfile": certificate["key"],
         "control-token": "t0ken",
@@ -503,6 +504,7 @@ def steered(
         "state": (b"openpipe-mock:session:default:journal" in memory.contents(), True),
         "quiet": ({line["level"] for line in lines}, {"warning"}),
         "log_format": (len(lines) > 0, True),
+        "journal": (len(ready.with_name("journal").read_text().splitlines()) > 3, True),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from openpipe_mock.control.parameters import FORMATS
+from openpipe_mock.control.parameters import JOURNAL_FORMATS
 from openpipe_mock.core.effects import Begin, Head, Piece
 from openpipe_mock.sessions.export import EXPORTS, har_entry, ndjson_line
 from openpipe_mock.testing.virtual import VirtualClock, carry_out
@@ -117,7 +117,7 @@ def test_a_har_file_has_each_exchange_as_it_was() -> None:
 
 
 def test_every_format_is_read_and_written() -> None:
-    assert ("json", *EXPORTS) == FORMATS
+    assert ("json", *EXPORTS) == JOURNAL_FORMATS
 
 
 def test_an_empty_journal_is_an_empty_export() -> None:

@@ -862,8 +862,13 @@ def test_a_feed_shows_what_all_mocks_were_asked_in_its_order(server: Redis) -> N
     assert sorted({entry.sequence for entry in found}) == [entry.sequence for entry in found]
     assert [entry.id for entry in feed.newer(found[2].sequence)] == ["a-2"]
     assert feed.newer(service.sessions.newest) == []
-    link.problem = "is away"
+    assert order(service, "GET", "/ready").status == 200
+    link.problem = "doesn't answer"
     assert feed.newer(0) == []
+    reply = order(service, "GET", "/ready")
+    assert reply.status == 503
+    assert service.sessions.place.encode() in reply.body
+    assert b"kept_bytes" not in order(service, "GET", "/metrics").body
     for each_link in (link, other_link):
         each_link.close()
 
