@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory $(if $(filter 0,$(MAKELEVEL)),--jobs=2)
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
-.PHONY: help serve test quick all newest oldest lint schemas vectors mutants structure bench soak audit clients agents clean python tools
+.PHONY: help serve test quick all newest oldest lint schemas vectors mutants pictures structure bench soak audit clients agents clean python tools
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -61,6 +61,9 @@ vectors: .venv/.dev ## Write schemas/vectors anew
 
 mutants: .venv/.dev ## Run the contract suite against every one-bug server and write docs/mutants.md
 	@$(bin)/python -m tests.mutants_page
+
+pictures: .venv/.dev | tools ## Take the pictures in docs/images anew
+	@$(bin)/python -m tests.dashboard.pictures
 
 structure: .venv/.dev ## Print figures of the package's structure
 	@$(bin)/python -m tests.structure
@@ -126,7 +129,7 @@ as_pip = export UV_NO_CONFIG=1 UV_CACHE_DIR=.cache/uv/cache UV_INDEX_STRATEGY=un
 with_fixtures := $(addprefix $(envs)/fixtures-,$(addsuffix /.done,openpipe openai litellm))
 python_clients := $(addprefix $(envs)/,$(addsuffix /.done,openpipe openai langchain)) $(with_fixtures)
 
-node_clients := $(addprefix $(envs)/,$(addsuffix /.done,node prism aimock))
+node_clients := $(addprefix $(envs)/,$(addsuffix /.done,node prism aimock axe))
 
 built_clients := $(addprefix $(envs)/,$(addsuffix /.done,wheel sdist mockserver-client examples))
 
@@ -204,7 +207,7 @@ python:
 		{ echo "Missing: Python 3.11 or newer with venv. Where there is one: make PYTHON=/its/path" >&2; exit 1; }
 
 tools: | python
-	@set --; for tool in curl nodejs:node npm redis-server; do \
+	@set --; for tool in curl nodejs:node npm redis-server chromium; do \
 		command -v $${tool#*:} >/dev/null || set -- "$$@" $${tool%:*}; done; \
 	[ $$# = 0 ] || { $(call install,$$*); }
 	@$(call node_from,18)

@@ -17,7 +17,8 @@ REASONS = ("stop", "length", "tool_calls", "content_filter", "function_call")
 ENDPOINTS = ("judge", "chat", "report", "report-anthropic", "update-tags", "update-metadata", "check-cache")
 
 shares: Strategy = st.sampled_from([0, 1, 0.5, 0.25]) | st.floats(0, 1)
-scores: Strategy = st.sampled_from([0, 1, 0.7, -1, 2, 1e300]) | st.floats(-1, 2)
+scores: Strategy = st.sampled_from([0, 1, 0.7, 1.0]) | st.floats(0, 1)
+centres: Strategy = st.sampled_from([0, 1, 0.7, -1, 2, 1e300]) | st.floats(-1, 2)
 counts: Strategy = st.integers(1, 9)
 milliseconds: Strategy = st.sampled_from([0, 1, 0.5, 600_000])
 durations: Strategy = milliseconds | st.just({"uniform": [200, 900.5]})
@@ -77,7 +78,7 @@ def forms_of(inner: Strategy) -> Strategy:
     ways = st.one_of(
         some({"score": scores}, **companions),
         some({"uniform": bounds}, **companions, **decimals),
-        some({"near": scores}, within=shares, **companions, **decimals),
+        some({"near": centres}, within=shares, **companions, **decimals),
         some({"length": lengths}, **companions, **decimals),
         some({"pass_rate": shares}, **companions),
         some({"rules": st.lists(rules, min_size=1, max_size=2)}, otherwise=part, **companions),
@@ -121,8 +122,15 @@ envelopes: Strategy = some(
 choices: Strategy = texts | joined(single_choices, some({}, finish_reason=reasons))
 named: Strategy = some({}, name=texts, when=whens)
 asked: Strategy = some({}, **tests_of_input, model=globs, criterion=tests, endpoint=st.just("chat"))
-scripts: Strategy = joined(
-    some({}, name=texts, when=asked),
+headers: Strategy = st.dictionaries(
+    st.sampled_from(["x-should-retry", "X-RateLimit-Remaining-Requests", "x_other~"]),
+    st.sampled_from(["", "0", "a; b=c"]) | st.booleans() | st.integers(0, 9) | shares,
+    min_size=1,
+    max_size=2,
+)
+pieces: Strategy = texts | st.dictionaries(texts, anything, max_size=2)
+streams: Strategy = texts | st.lists(pieces, min_size=1, max_size=3)
+answers: Strategy = joined(
     st.one_of(
         some(
             {"sequence": st.lists(texts | some({"template": templates}), min_size=1, max_size=2)},
@@ -133,6 +141,18 @@ scripts: Strategy = joined(
         joined(some({"choices": st.lists(choices, min_size=1, max_size=3)}), envelopes),
         some({"choices": st.lists(texts, min_size=1, max_size=3)}, finish_reason=reasons),
         some({"raw": anything}),
+        some({"stream": streams}, text=texts),
+    ),
+    some({}, headers=headers),
+)
+order: Strategy = st.one_of(some({}, first=counts), some({"every": counts}), some({"call": counts}))
+in_turn: Strategy = st.lists(texts | answers, min_size=1, max_size=3)
+scripts: Strategy = joined(
+    some({}, name=texts, when=asked),
+    st.one_of(
+        joined(answers, order),
+        joined(some({"sequence": in_turn}, then=st.sampled_from(["repeat", "last"])), order),
+        some({"turns": in_turn}),
     ),
 )
 

@@ -108,7 +108,7 @@ def answer(
     """
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
     pieces: list[bytes] = []
-    exchange = service.exchange(Head(method, path, headers, query, at))
+    exchange = service.exchange(Head(method, path, headers, query, at, time=NOW))
     try:
         effect = next(exchange)
         while True:

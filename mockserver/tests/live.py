@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -27,6 +28,11 @@ TRUSTING_NOBODY = {"SSL_CERT_FILE": "", "SSL_CERT_DIR": str(TESTS)}
 """The same for who speaks to a mock alone: to read a system's authorities takes each client 30 ms."""
 ATTEMPTS = 4
 """How often a test may measure, where it compares two times of the same moment."""
+
+
+def untimed(log: str) -> str:
+    """What a log says, without the time at the beginning of each line."""
+    return re.sub(r"(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ", "", log)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pytest
 from openpipe_mock import __version__
 from openpipe_mock.core.resources import SOURCE
 from tests.environments import ROOT, built, here, installed
-from tests.live import clean, finished, run, serving
+from tests.live import clean, finished, run, serving, untimed
 
 pytestmark = pytest.mark.slow
 
@@ -89,6 +89,14 @@ def test_the_sdist_holds_what_building_and_testing_need() -> None:
     assert needed | {*shipped("mockserver"), *shipped("schemas")} <= set(in_sdist())
 
 
+def test_wheel_and_sdist_hold_the_files_of_the_page() -> None:
+    names = {path.name for path in (ROOT / "mockserver/openpipe_mock/dashboard/assets").iterdir()}
+    assert {"index.html", "style.css", "app.js"} <= names
+    folder = "openpipe_mock/dashboard/assets"
+    assert {f"{folder}/{name}" for name in names} <= set(in_wheel())
+    assert {f"mockserver/{folder}/{name}" for name in names} <= set(in_sdist())
+
+
 def test_the_sdist_holds_nothing_that_was_only_lying_around() -> None:
     ours = {"mockserver", "schemas", "contract_tests", "docs", "examples", "benchmarks"}
     folders = {name.partition("/")[0] for name in in_sdist() if "/" in name}
@@ -107,6 +115,7 @@ def test_an_installed_mock_serves_from_a_hostile_folder(environment: str, hostil
         )
         assert answer.status_code == 200, live.log.read_text()
         assert httpx.get(live.origin).status_code == 200
+        assert httpx.get(f"{live.control_url}/dashboard/app.js").status_code == 200
 
 
 @pytest.mark.parametrize("environment", INSTALLED)
@@ -144,7 +153,7 @@ def test_serving_imports_no_tool_for_testing() -> None:
             headers={"Authorization": "Bearer op-local"},
         ).raise_for_status()
         live.stop()
-        lines = live.log.read_text().splitlines()
+        lines = untimed(live.log.read_text()).splitlines()
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
     assert {"openpipe_mock", "uvicorn"} <= imported
     assert imported.isdisjoint(

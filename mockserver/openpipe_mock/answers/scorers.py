@@ -133,7 +133,7 @@ class Form:
 
     `explanation`: sent in place of the mock's own. `usage`: the tokens of a reward model; its judgements have
     no explanation (source class: sdk). `flip_share`: the share of contents that get 1 - score. `decimals`:
-    of the rounded score, None for the scorer's own.
+    of the rounded score, None for the scorer's own. `source`: the JSON that it was read from.
     """
 
     scorer: Scorer = Drawn()
@@ -141,6 +141,7 @@ class Form:
     usage: int | None = None
     flip_share: float = 0.0
     decimals: int | None = None
+    source: Json = field(default=None, repr=False, compare=False)
 
     @classmethod
     def read(cls, value: Json, at: At) -> Self:
@@ -152,6 +153,7 @@ class Form:
             scorer,
             **present_keys(value, explanation="explanation", flip_share="flip_share"),
             **whole(value, usage="usage", decimals="decimals"),
+            source=value,
         )
 
     def judge(self, case: Case) -> Judgement:

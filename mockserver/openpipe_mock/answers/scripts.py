@@ -74,7 +74,7 @@ class Script:
     the assistant's messages since the last user text. `call`, `every`, `first`: as of faults. `counter`: the
     name of its count. `number`: that of the request that it answers, in this count. `tells_number`: whether
     an answer may say it. `failure`: the message of an error in place of an answer. `function`: a test's,
-    which takes the request's body and gives the answer.
+    which takes the request's body and gives the answer. `source`: the JSON that it was read from.
     """
 
     when: When = ALWAYS
@@ -98,6 +98,7 @@ class Script:
     tells_number: bool = False
     function: "Function[Script] | None" = None
     failure: str = ""
+    source: Json = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.place} ({self.name})" if self.name else self.place
@@ -201,6 +202,7 @@ def read_script(value: Json, at: At) -> Script:
         sequence=sequence,
         turns=turns,
         tells_number=any(each.tells_number for each in (own, *sequence, *turns)),
+        source=value,
     )
     return replace(script, counter=at.counter(value)) if script.counts or script.sequence else script
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openpipe_mock.cli.options import config_option, fail
-from openpipe_mock.cli.record import FOLDER, upstream_options
+from openpipe_mock.cli.options import FOLDER, UserPath, config_option, fail
+from openpipe_mock.cli.record import upstream_options
 
 if TYPE_CHECKING:
     from openpipe_mock.recording.cassette import Cassette
     from openpipe_mock.recording.recording import Recording
 
-_FOUND = click.Path(exists=True, file_okay=False, path_type=Path)
+_FOUND = UserPath(exists=True, file_okay=False)
 _MOST_TOLD = 5
 """Deviations of a recording that are printed."""
 
@@ -89,7 +89,7 @@ def checkrecordings(folder: Path) -> None:
 Example:
   openpipe-mock cassette import tests/vcr/weather.yaml --into tests/cassettes""",
 )
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=UserPath(exists=True, dir_okay=False))
 @click.option("--into", type=FOLDER, required=True, help="The folder for the recordings.")
 @config_option("Patterns of personal data from its section `cassette`.")
 def importrecordings(file: Path, into: Path, config: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""The command `config`: checks the config file, prints an example and its JSON Schema."""
+"""The command `config`: checks the config file, exports a mock's, prints an example and the JSON Schema."""
 
 import sys
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from openpipe_mock.cli.options import FILE, fail, say
+from openpipe_mock.cli.options import FILE, fail, option, say, warn_of_variables
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.wording import quoted_names
@@ -17,7 +17,7 @@ _MOST_MEBIBYTES = 16
 
 @click.group()
 def config() -> None:
-    """The config file: check it, see an example, get its schema."""
+    """The config file: check it, export a running mock's, see an example, get its schema."""
 
 
 @config.command(
@@ -42,6 +42,7 @@ def check_config(file: Path | None, freeze: Path | None, frozen: Path | None) ->
     """
     from openpipe_mock.config.file import DEFAULT_FILE, ConfigError, TwoFiles, default_file, load_settings
 
+    warn_of_variables()
     try:
         path = str(file or default_file() or DEFAULT_FILE)
         settings = load_settings(path)
@@ -99,6 +100,69 @@ def _compare(settings: Settings, path: Path) -> None:
     if found:
         sys.exit(1)
     say(f"{path}: all answers are the same")
+
+
+@config.command(
+    "export",
+    epilog="""\b
+Examples:
+  openpipe-mock config export http://127.0.0.1:6736 > openpipe-mock.yaml
+  openpipe-mock config export http://127.0.0.1:6736/_mock/sessions/w1/api/v1""",
+)
+@click.argument("url")
+@option("--control-token", metavar="TOKEN", help="The one that the mock was started with, if it needs it.")
+def export_config(url: str, control_token: str | None) -> None:
+    """Print what the mock at URL answers by, as a config file: its own file, and what was set since.
+
+    URL is a mock's origin or base URL; that of a session exports that session. Keys aren't in it: each is
+    named by an environment variable.
+    """
+    base = url.rstrip("/").removesuffix("/api/v1").removesuffix("/_mock")
+    where = f"{base if '://' in base else f'http://{base}'}/_mock/config"
+    click.echo(_fetched(where, {"x-mock-token": control_token} if control_token else {}), nl=False)
+
+
+def _fetched(url: str, headers: dict[str, str]) -> bytes:
+    """What a mock answers at a URL of its control API; ends with 2 where it answers an error or nothing."""
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    from openpipe_mock.core.reasons import reason
+
+    try:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(urllib.request.Request(url, headers=headers), timeout=_PATIENCE) as answer:
+            found: bytes = answer.read()
+            if answer.headers.get_content_type() == "application/yaml":
+                return found
+        fail(f"{url} is answered by something else than openpipe-mock", 2)
+    except urllib.error.HTTPError as error:
+        fail(f"{url} answers {error.code}: {_told(error.read(_MOST_ERROR))}", 2)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        cause = error.reason if isinstance(error, urllib.error.URLError) else error
+        told = reason(cause) if isinstance(cause, Exception) else ""
+        broken = isinstance(cause, http.client.HTTPException) and not isinstance(
+            cause, http.client.InvalidURL
+        )
+        other = "what it says is no whole answer" if broken else "it is no URL of http or https"
+        fail(f"{url} can't be reached: {told or other}", 2)
+
+
+_PATIENCE = 30.0
+"""Seconds until a mock has to say something."""
+_MOST_ERROR = 2**16
+
+
+def _told(body: bytes) -> str:
+    """The message of an error's body."""
+    from openpipe_mock.core.errors import ParseError
+    from openpipe_mock.core.strictjson import parse
+
+    try:
+        return str(parse(body)["message"])
+    except (ParseError, LookupError, TypeError):
+        return "no openpipe-mock answers there"
 
 
 @config.command(

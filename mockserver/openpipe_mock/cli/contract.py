@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openpipe_mock.cli.options import CONTEXT, FILE, fail
+from openpipe_mock.cli.options import CONTEXT, FILE, Words, completing, fail, kind_of
 from openpipe_mock.contract.flags import FLAGS, Flag
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.core.wording import printable
@@ -35,6 +35,12 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _check_ids() -> list[str]:
+    from openpipe_mock.contract.checks import catalogue
+
+    return [*catalogue()]
+
+
 def _spellings(flag: Flag) -> tuple[str, ...]:
     return (*filter(None, [flag.short]), f"--{flag.name}", flag.option)
 
@@ -44,8 +50,9 @@ def _settings(flag: Flag) -> dict[str, Any]:
     if flag.kind is bool:
         return {"help": flag.help, "is_flag": True}
     if flag.repeated:
-        return {"help": f"{flag.help} Repeatable.", "metavar": flag.metavar, "multiple": True}
-    kind = click.Choice(flag.choices) if flag.choices else flag.kind
+        known = {"shell_complete": completing(_check_ids)} if flag.name == "only" else {}
+        return {"help": f"{flag.help} Repeatable.", "metavar": flag.metavar, "multiple": True, **known}
+    kind = Words(flag.choices) if flag.choices else kind_of(flag.kind)
     return {"help": flag.help, "metavar": flag.metavar or None, "type": kind}
 
 
@@ -248,7 +255,7 @@ Examples:
   openpipe-mock explain
   openpipe-mock explain criteria.sorted""",
 )
-@click.argument("name", required=False, metavar="[ID]")
+@click.argument("name", required=False, metavar="[ID]", shell_complete=completing(_check_ids))
 @click.option("--markdown", is_flag=True, hidden=True)
 def explain_command(name: str | None, markdown: bool) -> None:
     """Say what the check ID promises, on whose word, and what to do when it fails; without ID, list all."""

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from openpipe_mock.cli.options import CONTEXT, FILE, GENERATION, config_option, setting
+from openpipe_mock.cli.options import (
+    CONTEXT,
+    FILE,
+    FOLDER,
+    GENERATION,
+    Whole,
+    Words,
+    completing,
+    config_option,
+    setting,
+    warn_of_variables,
+)
 from openpipe_mock.core.wording import printable
 
 if TYPE_CHECKING:
@@ -34,6 +45,12 @@ def _say(lines: Iterable[str]) -> None:
             click.echo(f"openpipe-mock: {printable(line)}", err=True)
         except OSError:  # standard error was closed; the run and its exit code go on
             sys.stderr = None
+
+
+def _variant_names() -> list[str]:
+    from openpipe_mock.faults.variants import VARIANTS
+
+    return [variant.name for variant in VARIANTS]
 
 
 def _report_file(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -82,6 +99,7 @@ command line.""",
     default="0",
     metavar="N|NAME,NAME|all",
     show_default=True,
+    shell_complete=completing(lambda: ("all", *_variant_names())),
     help="Run COMMAND again under variants: answers within the contract, but unlike the usual. The first N,"
     " which break most clients, or those named, or all.",
 )
@@ -90,6 +108,7 @@ command line.""",
     "without",
     multiple=True,
     metavar="NAME",
+    shell_complete=completing(_variant_names),
     help="Leave this variant out of --variants. Repeatable, and NAME,NAME will do.",
 )
 @click.option(
@@ -97,15 +116,20 @@ command line.""",
     default=1,
     metavar="N",
     show_default=True,
-    type=click.IntRange(min=1, max=64),
+    type=Whole(min=1, max=64),
     help="Try so many variants side by side; COMMAND gets no standard input then.",
 )
-@click.option("--variant", metavar="NAME", help="Run COMMAND under this variant alone.")
+@click.option(
+    "--variant",
+    metavar="NAME",
+    shell_complete=completing(_variant_names),
+    help="Run COMMAND under this variant alone.",
+)
 @click.option(
     "--fail-on",
     default="violation",
     show_default=True,
-    type=click.Choice(_FAIL_ON),
+    type=Words(_FAIL_ON),
     help="never: COMMAND's exit code is always this one's.",
 )
 @click.option(
@@ -123,14 +147,14 @@ command line.""",
 )
 @click.option(
     "--cassette",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Answer from the recordings in this folder; what has none gets 404.",
 )
 @click.option(
     "--record",
     default="none",
     show_default=True,
-    type=click.Choice(("none", "once", "new_episodes", "all")),
+    type=Words(("none", "once", "new_episodes", "all")),
     help="When the first run records what the upstream answers: never; where the folder is empty; what has no"
     " recording; everything anew. Never where the variable CI is set.",
 )
@@ -160,6 +184,7 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
         raise click.UsageError(
             "there is no COMMAND; write it behind --, as in: openpipe-mock exec -- npm test"
         )
+    warn_of_variables()
     settings = {name: given[name] for name in _FLAGS if given[name] is not None}
     only, variants, surplus = _chosen(given["variant"], given["variants"], given["without"])
     try:

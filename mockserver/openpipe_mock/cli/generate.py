@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from openpipe_mock.cli.options import WHOLE, Whole, Words
 from openpipe_mock.openapi.endpoints import ENDPOINTS
 
 _MOST = 1_000_000
@@ -17,10 +18,10 @@ Examples:
   openpipe-mock generate chat --invalid --count 20 --seed 7
   openpipe-mock generate judge --invalid --count 1000 | grep '"rule":"enum"'"""
 )
-@click.argument("endpoint", type=click.Choice(tuple(each.name for each in ENDPOINTS.values() if each.answer)))
+@click.argument("endpoint", type=Words(tuple(each.name for each in ENDPOINTS.values() if each.answer)))
 @click.option("--valid/--invalid", default=True, show_default=True, help="Which kind of requests.")
-@click.option("--count", default=10, show_default=True, type=click.IntRange(0, _MOST), help="How many.")
-@click.option("--seed", default=0, show_default=True, type=int, help="Other seeds give other requests.")
+@click.option("--count", default=10, show_default=True, type=Whole(0, _MOST), help="How many.")
+@click.option("--seed", default=0, show_default=True, type=WHOLE, help="Other seeds give other requests.")
 def generate(endpoint: str, valid: bool, count: int, seed: int) -> None:
     """Print requests for ENDPOINT, judge or chat, as JSON lines.
 

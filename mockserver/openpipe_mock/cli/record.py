@@ -8,12 +8,10 @@ from typing import Any
 
 import click
 
-from openpipe_mock.cli.options import config_option, fail, option
+from openpipe_mock.cli.options import FILE, FOLDER, Number, Whole, config_option, fail, option
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.server.signals import leave_calmly
-
-FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 def tape_maker(folder: Path, **options: Any) -> Callable[[Settings], Any]:
@@ -63,23 +61,23 @@ UPSTREAM_OPTIONS = (
         "--max-requests",
         default=200,
         show_default=True,
-        type=click.IntRange(min=1),
+        type=Whole(min=1),
         help="Pass on no more than these; they may cost money.",
     ),
     option(
         "--rate",
         default=0.0,
-        type=click.FloatRange(min=0, max=1000),
+        type=Number(min=0, max=1000),
         help="Requests a second; 0 for any number.",
     ),
     option(
         "--timeout",
         default=60.0,
         show_default=True,
-        type=click.FloatRange(min=0.1, max=3600),
+        type=Number(min=0.1, max=3600),
         help="Seconds to wait for the upstream's next bytes.",
     ),
-    option("--ca", type=click.Path(dir_okay=False, path_type=Path), help="Trust this PEM authority."),
+    option("--ca", type=FILE, help="Trust this PEM authority."),
 )
 
 
@@ -114,9 +112,9 @@ Examples:
 )
 @click.option("--cassette", type=FOLDER, required=True, help="The folder for the recordings.")
 @upstream_options
-@option("--port", default=6736, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+@option("--port", default=6736, show_default=True, type=Whole(0, 65535), help="0 picks a free one.")
 @config_option("Patterns of personal data and what doesn't count in a request, from its section `cassette`.")
-@option("--ready-file", type=click.Path(dir_okay=False, path_type=Path), help="As for `serve`.")
+@option("--ready-file", type=FILE, help="As for `serve`.")
 @click.option("--new", is_flag=True, help="Pass on only what has no recording yet.")
 @option("--quiet", is_flag=True, help="No banner and no line per request, only warnings and errors.")
 def record_command(

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from openpipe_mock.cli.options import fail
+from openpipe_mock.cli.options import UserPath, fail
 from openpipe_mock.core.resources import install_line
 
 _MOST_DOCUMENT_BYTES = 64 * 2**20
@@ -23,10 +23,10 @@ Examples:
   openpipe-mock schemas convert schemas/sources/judge-criteria.md
   openpipe-mock schemas convert PAGE --into schemas/openapi.yaml"""
 )
-@click.argument("page", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("page", type=UserPath(exists=True, dir_okay=False))
 @click.option(
     "--into",
-    type=click.Path(exists=True, dir_okay=False, writable=True, path_type=Path),
+    type=UserPath(exists=True, dir_okay=False, writable=True),
     help="Renew the page's part of this document instead of printing it.",
 )
 def convert(page: Path, into: Path | None) -> None:

@@ -7,8 +7,21 @@ from typing import Any
 
 import click
 
-from openpipe_mock.cli.options import FILE, GENERATION, config_option, fail, option, setting
-from openpipe_mock.cli.record import FOLDER, tape_maker, upstream_options
+from openpipe_mock.cli.options import (
+    FILE,
+    FOLDER,
+    GENERATION,
+    Number,
+    UserPath,
+    Whole,
+    Words,
+    config_option,
+    fail,
+    option,
+    setting,
+    warn_of_variables,
+)
+from openpipe_mock.cli.record import tape_maker, upstream_options
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.server.signals import leave_calmly
 
@@ -23,7 +36,7 @@ Examples:
   OPENPIPE_MOCK_SEED=7 openpipe-mock serve --validation lenient""",
 )
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@option("--port", default=6736, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+@option("--port", default=6736, show_default=True, type=Whole(0, 65535), help="0 picks a free one.")
 @config_option("Scores, answers, faults and timing from this file; it is read again whenever it is saved.")
 @setting("--answers", type=GENERATION, help="Pins texts, scores and ids across releases.")
 @setting("--seed", help="Other seeds give other scores, texts and ids.")
@@ -44,12 +57,17 @@ Examples:
     "--max-body-bytes",
     default=Settings().max_body_bytes,
     show_default=True,
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     help="Longer bodies get 413.",
 )
 @option("--ready-file", type=FILE, help="Write {base_url, control_url, pid} here once requests are served.")
-@option("--ssl-certfile", type=click.Path(path_type=Path), help="Serve https with this PEM certificate.")
-@option("--ssl-keyfile", type=click.Path(path_type=Path), help="The certificate's PEM key.")
+@option(
+    "--journal",
+    type=FILE,
+    help="Append each exchange to this file, as a line of JSON without secrets, up to 256 MiB.",
+)
+@option("--ssl-certfile", type=UserPath(), help="Serve https with this PEM certificate.")
+@option("--ssl-keyfile", type=UserPath(), help="The certificate's PEM key.")
 @option(
     "--control-token",
     metavar="TOKEN",
@@ -73,7 +91,7 @@ Examples:
     "--workers",
     default=1,
     show_default=True,
-    type=click.IntRange(1, 256),
+    type=Whole(1, 256),
     help="Processes that serve. Without --state each remembers for itself.",
 )
 @option(
@@ -92,7 +110,7 @@ Examples:
     "--on-miss",
     default="mock",
     show_default=True,
-    type=click.Choice(("mock", "error", "upstream")),
+    type=Words(("mock", "error", "upstream")),
     help="What answers a request that has no recording: the mock, an error that names the nearest recording,"
     " or the upstream, whose answer is recorded.",
 )
@@ -100,24 +118,32 @@ Examples:
     "--on-end",
     default="repeat",
     show_default=True,
-    type=click.Choice(("repeat", "fail")),
+    type=Words(("repeat", "fail")),
     help="Once all recordings of a request were given: the last one again, or as without a recording.",
 )
 @option(
     "--timing",
     default=0.0,
     show_default=True,
-    type=click.FloatRange(min=0, max=100),
+    type=Number(min=0, max=100),
     help="The recorded times are multiplied by this; 0 leaves them out.",
 )
 @upstream_options
 @option("--quiet", is_flag=True, help="No banner and no line per request, only warnings and errors.")
+@option(
+    "--log-format",
+    default="text",
+    show_default=True,
+    type=click.Choice(("text", "json")),
+    help="json: each line of the log is a JSON object, as collectors of containers' logs want it.",
+)
 def serve_command(
     host: str,
     port: int,
     config: Path | None,
     max_body_bytes: int,
     ready_file: Path | None,
+    journal: Path | None,
     ssl_certfile: Path | None,
     ssl_keyfile: Path | None,
     control_token: str | None,
@@ -131,10 +157,12 @@ def serve_command(
     timing: float,
     upstream: Callable[[], Any],
     quiet: bool,
+    log_format: str,
     **given: Any,
 ) -> None:
     """Serve the mock until Ctrl-C."""
     leave_calmly()
+    warn_of_variables()
     # Nothing that a start allocates is garbage; looking for it took a fifth of the time. `serve` enables it.
     gc.disable()
     click.get_current_context().call_on_close(gc.enable)
@@ -157,7 +185,8 @@ def serve_command(
     try:
         source = Source.from_flag(config, {**given, "max_body_bytes": max_body_bytes})
         listener = Listener(
-            host, port, ssl_certfile, ssl_keyfile, ready_file, quiet, admitted, workers, state
+            *(host, port, ssl_certfile, ssl_keyfile, ready_file, journal, quiet, log_format == "json"),
+            *(admitted, workers, state),
         )
         tape = None
         if cassette:

@@ -20,6 +20,7 @@ import orjson
 from openpipe_mock.answers.pace import read_pace
 from openpipe_mock.answers.scorers import Declared, Form, declared, read_criterion
 from openpipe_mock.answers.scripts import Script, read_answer, read_script
+from openpipe_mock.config.auth import read_keys, without_keys
 from openpipe_mock.config.cassettes import read_cassette
 from openpipe_mock.config.limits import Limits, read_limits
 from openpipe_mock.config.settings import Settings
@@ -29,7 +30,7 @@ from openpipe_mock.core.reading import At
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.core.userfiles import read_file
-from openpipe_mock.core.wording import shown
+from openpipe_mock.core.wording import JSON_NOUNS, YAML_NOUNS, shown
 from openpipe_mock.core.yamltext import MOST_FILE_BYTES, Mistake, UnreadableYaml, YamlDocument
 from openpipe_mock.faults.fault import Fault, read_fault
 from openpipe_mock.matching.conditions import When, check_condition, check_conditions, read_when
@@ -37,6 +38,7 @@ from openpipe_mock.openapi.violations import DIALECT, SchemaPlace, violations_of
 
 Json = Any
 _Part = TypeVar("_Part")
+_FILE = "the file"
 
 DEFAULT_FILE = "openpipe-mock.yaml"
 FILE_NAMES = (DEFAULT_FILE, "openpipe-mock.yml")
@@ -131,7 +133,7 @@ def read_config(data: bytes, name: str = DEFAULT_FILE) -> Settings:
 
 def settings(value: Json) -> Settings:
     """Build the settings from the value of a whole config. Raises Mistakes."""
-    return _parsed("", "the file", value, "", _whole_file)
+    return _parsed("", _FILE, value, "", _whole_file)
 
 
 def parse_criterion(value: Json, *, place: str) -> Declared | Form:
@@ -195,7 +197,8 @@ def shape_validator(part: str) -> Any:
 
 @cache
 def _start(noun: str) -> SchemaPlace:
-    return SchemaPlace(schema(), noun=noun)
+    nouns = YAML_NOUNS if noun == _FILE else JSON_NOUNS
+    return SchemaPlace(schema(), noun=noun, nouns=nouns)
 
 
 def _shape_violations(part: str, noun: str, value: Json) -> list[Violation]:
@@ -279,13 +282,14 @@ def _whole_file(value: Json, at: At) -> Settings:
     """
     fit = {name: member for name, member in value.items() if at.at(name).sound()}
     fit.pop("version", None)
-    auth, models = fit.pop("auth", {}), fit.pop("models", {})
-    _check_keys(auth, at.at("auth"))
+    sections = {name: fit[name] for name in ("auth", "models", "stream", "cassette") if name in fit}
+    sections["auth"] = without_keys(sections.get("auth", {}))
+    keys, models = read_keys(fit.pop("auth", {}), at.at("auth")), fit.pop("models", {})
     return Settings(
         answers=_generation(fit.pop("answers", ANSWERS), at.at("answers")),
         seed=int(fit.pop("seed", 0)),
-        keys=tuple(auth.get("keys", ())),
-        read_only_keys=tuple(auth.get("read_only_keys", ())),
+        keys=keys["keys"],
+        read_only_keys=keys["read_only_keys"],
         criteria={
             name: declared(read_criterion(part, here)) for name, part, here in _parts(fit, "criteria", at)
         },
@@ -296,6 +300,7 @@ def _whole_file(value: Json, at: At) -> Settings:
         cassette=read_cassette(fit.pop("cassette", {}), at.at("cassette")),
         limits=read_limits(fit.pop("limits", {}), at.at("limits")),
         faults=tuple(read_fault(part, here) for _, part, here in _parts(fit, "faults", at)),
+        sections=sections,
         **fit,  # what is left has the name of its setting, and becomes it unchanged
     )
 
@@ -319,11 +324,3 @@ def _generation(value: Json, at: At) -> int:
         told = f"expected at most {ANSWERS}, the newest answers that this release knows, got {shown(value)}"
         at.wrong("answers", f"{told}; take {ANSWERS}, or upgrade openpipe-mock.")
     return int(value)
-
-
-def _check_keys(value: Json, at: At) -> None:
-    everything = value.get("keys", ())
-    for index, key in enumerate(value.get("read_only_keys", ())):
-        if key in everything:
-            told = 'this key stands under "keys" too, where it may do everything; remove one of them.'
-            at.at("read_only_keys", index).wrong("auth", told)

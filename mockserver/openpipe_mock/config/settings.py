@@ -11,6 +11,7 @@ from openpipe_mock.answers.tools import AutoTools
 from openpipe_mock.config.cassettes import USUAL_RULES, CassetteRules
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.project import EMPTY, Project, Status
+from openpipe_mock.core.reading import Json
 from openpipe_mock.core.seeded import ANSWERS, OLDEST_ANSWERS
 from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.faults.fault import Fault
@@ -41,7 +42,8 @@ class Settings:
     do with a completion that no script answers; None answers it, but refuses it in a test that scripts
     completions (`refuses_unscripted`). `keys`: without any, every bearer token is accepted that doesn't begin
     with `invalid`. `read_only_keys`: may judge, and complete with the project's own models. `cassette`: rules
-    for recordings. `variant`: the name of a variant (`faults/variants`), "" for the usual answers. `known`,
+    for recordings. `variant`: the name of a variant (`faults/variants`), "" for the usual answers.
+    `sections`: those of the file that an export repeats as they are, without keys. `known`,
     `counts_completions`: made from the others, for the engines.
     """
 
@@ -69,6 +71,7 @@ class Settings:
     faults: tuple[Fault, ...] = ()
     cassette: CassetteRules = USUAL_RULES
     variant: str = ""
+    sections: Mapping[str, Json] = field(default_factory=dict, repr=False, compare=False)
 
     known: Declarations = field(init=False, repr=False, compare=False)
     counts_completions: bool = field(init=False, repr=False, compare=False)

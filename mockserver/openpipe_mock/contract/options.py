@@ -1,11 +1,15 @@
 """Pytest's options and hooks of the contract suite, registered only in a pytest run that names the suite."""
 
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from openpipe_mock.contract.flags import FLAGS, Flag
 from openpipe_mock.contract.target import RunOptions
+from openpipe_mock.core.wording import listed, quoted
 
 if TYPE_CHECKING:
     from openpipe_mock.contract.findings import CaseResult, Planned
@@ -17,15 +21,31 @@ OPTIONS = (URL, *FLAGS)
 """The options of the suite under pytest, each behind `--openpipe-`."""
 
 
-def _settings(flag: Flag) -> dict[str, Any]:
+def addoption_arguments(flag: Flag) -> dict[str, Any]:
     """What pytest has to know of a flag."""
     if flag.kind is bool:
         return {"help": flag.help, "action": "store_true"}
     if flag.choices:
-        return {"help": flag.help, "choices": flag.choices}
+        return {"help": flag.help, "metavar": f"{{{','.join(flag.choices)}}}", "type": _reader(flag)}
     if flag.repeated:
         return {"help": f"{flag.help} Repeatable.", "metavar": flag.metavar, "action": "append"}
-    return {"help": flag.help, "metavar": flag.metavar, "type": flag.kind}
+    return {"help": flag.help, "metavar": flag.metavar, "type": _reader(flag)}
+
+
+def _reader(flag: Flag) -> Callable[[str], Any]:
+    """What reads the value of a flag; it refuses others in plain words."""
+    expected = listed(map(quoted, flag.choices), "or") or _NOUNS.get(flag.kind, "")
+
+    def read(text: str) -> Any:
+        with suppress(ValueError):
+            if not flag.choices or text in flag.choices:
+                return flag.kind(text)
+        raise ArgumentTypeError(f"expected {expected}, got {quoted(text)}.")
+
+    return read
+
+
+_NOUNS = {int: "a whole number", float: "a number"}
 
 
 RUN_OPTIONS = pytest.StashKey[RunOptions]()
@@ -70,7 +90,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("openpipe-mock", "the contract suite of openpipe-mock")
     for flag in OPTIONS:
-        group.addoption(f"--openpipe-{flag.name}", **_settings(flag))
+        group.addoption(f"--openpipe-{flag.name}", **addoption_arguments(flag))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,1 +1,1 @@
-"""The control API under `/_mock/`, who may use it, and the page at `/`."""
+"""The control API under `/_mock/`, and who may use it."""

@@ -4,7 +4,8 @@ Like the service, `Control.exchange` knows no framework, no socket and no clock:
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,18 +13,37 @@ from typing import Any
 import orjson
 
 from openpipe_mock.config import file as configfile
+from openpipe_mock.config.export import exported
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.control.changes import add_rules, reset_criterion, set_criterion, set_limits
+from openpipe_mock.control.changes import (
+    add_rules,
+    drop_config,
+    reset_criterion,
+    set_criterion,
+    set_limits,
+    set_unknown,
+    use_config,
+)
 from openpipe_mock.control.document import served
+from openpipe_mock.control.exposition import METRICS_HEADERS, exposed
+from openpipe_mock.control.feed import EVERY, FEED_HEADERS, MOST_FEEDS, Feed, last_seen
 from openpipe_mock.control.guard import Guard, safe_headers
-from openpipe_mock.control.listings import ROOT, in_order, listed_criterion, newest, session_status
+from openpipe_mock.control.listings import (
+    ROOT,
+    checked_config,
+    in_order,
+    listed_criterion,
+    newest,
+    session_status,
+)
 from openpipe_mock.control.parameters import (
     EXPECTATIONS,
     FILTERS,
     Order,
     body_members,
     expectation,
+    export_format,
     filtered,
     limit,
     part,
@@ -31,16 +51,27 @@ from openpipe_mock.control.parameters import (
     read_body,
     reference,
     session_name,
+    unknown_criteria,
 )
 from openpipe_mock.control.status import PRODUCT, facts
-from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply
-from openpipe_mock.core.errors import ApiError, BadRequest, MethodNotSupported, NotFound, StateUnavailable
+from openpipe_mock.core.effects import Begin, Effects, Head, HeaderList, Piece, Reply, Wait
+from openpipe_mock.core.errors import (
+    ApiError,
+    BadRequest,
+    MethodNotSupported,
+    NotFound,
+    NotReady,
+    StateUnavailable,
+    TooManyRequests,
+)
 from openpipe_mock.core.wording import listed, nearest, quoted
 from openpipe_mock.service.projects import made_by_clients
 from openpipe_mock.service.refusals import refusal
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.diagnosis import detail, verify
+from openpipe_mock.sessions.export import EXPORTS, Export
 from openpipe_mock.sessions.inspection import summary
+from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.sessions.memory import DEFAULT, Session, absent
 
 Json = Any
@@ -51,20 +82,21 @@ _SAFE = tuple(
 )
 _YAML_HEADERS: HeaderList = ((b"content-type", b"application/yaml"),)
 _COUNTED = ("sessions", "criteria", "completions", "faults", "requests")
-_EVERY = "*"
-"""The name that means all sessions."""
+_LINES_AT_ONCE = 500
+"""Lines of an export that are made before other requests have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """One operation. `path`: below `/_mock`, with at most one `{argument}`.
 
-    `body`: `required`, `optional`, or "" for none. `parameters`: those of its query, beside `session`.
+    `body`: `required`, `optional`, `text` for one that is no JSON, or "" for none. `parameters`: those of its
+    query, beside `session`.
     """
 
     method: str
     path: str
-    action: Callable[["Control", Order], Reply]
+    action: Callable[["Control", Order], Reply | Effects]
     body: str = ""
     parameters: tuple[str, ...] = ()
 
@@ -75,6 +107,8 @@ class Control:
     def __init__(self, service: Service, guard: Guard | None = None) -> None:
         self.service = service
         self.guard = guard or Guard()
+        self.feeds = 0
+        """How many are open."""
 
     def exchange(self, head: Head) -> Effects:
         """Answer one request to a path that begins with `/_mock/`."""
@@ -94,7 +128,8 @@ class Control:
         session = query.pop("session", "") or (prefixed["name"] if prefixed else "")
         session = session or head.headers.get(b"x-mock-session", b"").decode("latin-1")
         body = (yield from read_body(head, route.body)) if route.body else None
-        return route.action(self, Order(head, session, argument, query, body))
+        answer = route.action(self, Order(head, session, argument, query, body))
+        return answer if isinstance(answer, Reply) else (yield from answer)
 
     def session(self, order: Order) -> Session:
         """The session that is meant, made where it is new, for operations that set something."""
@@ -106,7 +141,7 @@ class Control:
 
     def chosen(self, order: Order) -> list[Session]:
         """The session that is meant, or all of them."""
-        return list(self.service.sessions.all()) if order.session == _EVERY else [self.known(order)]
+        return list(self.service.sessions.all()) if order.session == EVERY else [self.known(order)]
 
     def in_force(self, session: Session) -> Settings:
         return session.settings(self.service.settings)
@@ -116,23 +151,38 @@ class Control:
     def health(self, _: Order) -> Reply:
         return _ok({"status": "ok", "name": PRODUCT, **facts(self.service.settings)})
 
+    def ready(self, _: Order) -> Reply:
+        if not self.service.is_ready():
+            raise NotReady("the server is starting or ending")
+        if self.service.sessions.problem:
+            raise NotReady(self.service.sessions.problem)
+        return _ok({"status": "ready"})
+
+    def metrics(self, _: Order) -> Reply:
+        service = self.service
+        missed = len(service.source.missed) if service.source else 0
+        return Reply(200, exposed(service.metrics, missed, service.sessions.kept_bytes), METRICS_HEADERS)
+
     def status(self, order: Order) -> Reply:
         file = self.service.file
-        try:
-            counted = self.counted(self.known(order))
-        except StateUnavailable:  # which is when people ask for the status
-            counted = dict.fromkeys(_COUNTED)
+        counted: dict[str, int | None] = dict.fromkeys(_COUNTED)
+        replaced = False
+        with suppress(StateUnavailable):  # which is when people ask for the status
+            session = self.known(order)
+            counted, replaced = self.counted(session), session.own is not None
         return _ok(
             {
                 "status": "ok",
                 "name": PRODUCT,
                 **facts(self.service.settings),
+                "any_key": not self.service.settings.keys,
                 "config": {
                     "file": file.path or None,
                     "loads": file.loads,
                     "in_force": not file.problems and not file.missing,
                     "missing": file.missing,
                     "problems": list(file.problems),
+                    "replaced": replaced,
                 },
                 "memory": self.service.sessions.status(),
                 "session": order.session or DEFAULT,
@@ -151,8 +201,28 @@ class Control:
             "requests": session.requests,
         }
 
+    def set_config(self, order: Order) -> Reply:
+        use_config(partial(self.session, order), order.body)
+        return _ok({"status": "ok"})
+
+    def drop_config(self, order: Order) -> Reply:
+        drop_config(self.known(order))
+        return _ok({"status": "ok"})
+
+    def check_config(self, order: Order) -> Reply:
+        return _ok(checked_config(order.body))
+
     def document(self, _: Order) -> Reply:
         return Reply(200, served(), _YAML_HEADERS)
+
+    def config(self, order: Order) -> Effects:
+        session, lines = self.known(order), []
+        recordings = str(session.source or self.service.source or "")
+        for line in exported(self.in_force(session), in_test=session.in_test, recordings=recordings):
+            lines.append(line)
+            if len(lines) % _LINES_AT_ONCE == 0:
+                yield Wait(0)
+        return Reply(200, "".join(f"{line}\n" for line in lines).encode(), _YAML_HEADERS)
 
     def reset(self, order: Order) -> Reply:
         self.session(order).forget()
@@ -169,6 +239,11 @@ class Control:
         ]
         unknown = "judge" if settings.judges_unknown else "not_found"
         return _ok({"criteria": listed_ones, "unknown_criteria": unknown})
+
+    def set_unknown(self, order: Order) -> Reply:
+        value = unknown_criteria(body_members(order.body, ("unknown_criteria",)))
+        set_unknown(partial(self.session, order), value)
+        return self.criteria(order)
 
     def set_criterion(self, order: Order) -> Reply:
         base, name = self.service.settings, order.argument
@@ -215,7 +290,7 @@ class Control:
         """Where the limits in force were set."""
         if session.overrides.limits is not None:
             return "runtime"
-        return "default" if limits.none and not self.service.file.path else "file"
+        return "default" if limits.none else "file"
 
     def set_limits(self, order: Order) -> Reply:
         return self.limits_of(set_limits(partial(self.session, order), order.body))
@@ -260,9 +335,12 @@ class Control:
 
     # Journal.
 
-    def requests(self, order: Order) -> Reply:
-        sessions, wanted, most = self.chosen(order), filtered(order.query), limit(order.query)
+    def requests(self, order: Order) -> Reply | Effects:
+        sessions, wanted = self.chosen(order), filtered(order.query)
+        export, most = EXPORTS.get(export_format(order.query)), limit(order.query)
         found = [entry for entry in newest(sessions) if wanted.holds(entry)]
+        if export:
+            return _sent_export(export, found[:most][::-1])
         return _ok(
             {
                 "requests": [summary(entry) for entry in found[:most]],
@@ -286,12 +364,41 @@ class Control:
         removed = sum(session.journal.clear() for session in self.chosen(order))
         return _ok({"status": "ok", "removed": removed})
 
+    def events(self, order: Order) -> Reply | Effects:
+        self.chosen(order)  # one that isn't there is told at once
+        sessions, wanted = self.service.sessions, filtered(order.query)
+        after = last_seen(order.head, order.query.get("after"), sessions.newest)
+        if order.head.method == "HEAD":
+            return Reply(200, b"", FEED_HEADERS)
+        if self.feeds >= MOST_FEEDS:
+            raise TooManyRequests(
+                f"{MOST_FEEDS} feeds are open, the most there may be; close one.", seconds=1
+            )
+        return self.fed(Feed(sessions, order.session or DEFAULT, wanted, after))
+
+    def fed(self, feed: Feed) -> Effects:
+        """Count a feed while it is open."""
+        self.feeds += 1
+        try:
+            return (yield from feed.exchange(_SAFE))
+        finally:
+            self.feeds -= 1
+
     def verify(self, order: Order) -> Reply:
         body = body_members(order.body, ("when", *EXPECTATIONS))
         when = part(lambda: configfile.parse_when(body.get("when", {})), "/when")
         sessions = self.chosen(order)
         verdict = verify(newest(sessions), when, expectation(body))
         return _ok({**verdict, "dropped": sum(session.journal.dropped for session in sessions)})
+
+
+def _sent_export(export: Export, entries: Sequence[Entry]) -> Effects:
+    """Send exchanges one after the other, with pauses for other requests."""
+    headers = ((b"content-type", export.content_type.encode()), *_SAFE)
+    yield Begin(200, headers)
+    for piece in export.pieces(entries):
+        yield Piece(piece)
+    return Reply(200, b"", headers)
 
 
 def _rule_routes(kind: str) -> tuple[Route, ...]:
@@ -306,10 +413,17 @@ def _rule_routes(kind: str) -> tuple[Route, ...]:
 
 ROUTES = (
     Route("GET", "/health", Control.health),
+    Route("GET", "/ready", Control.ready),
+    Route("GET", "/metrics", Control.metrics),
     Route("GET", "/status", Control.status),
     Route("GET", "/openapi.yaml", Control.document),
+    Route("GET", "/config", Control.config),
     Route("POST", "/reset", Control.reset),
+    Route("PUT", "/config", Control.set_config, "text"),
+    Route("DELETE", "/config", Control.drop_config),
+    Route("POST", "/config/check", Control.check_config, "text"),
     Route("GET", "/criteria", Control.criteria),
+    Route("PUT", "/criteria", Control.set_unknown, "required"),
     Route("PUT", "/criteria/{id}", Control.set_criterion, "required"),
     Route("DELETE", "/criteria/{id}", Control.reset_criterion),
     *_rule_routes("completions"),
@@ -322,9 +436,10 @@ ROUTES = (
     Route("POST", "/sessions", Control.make_session, "optional"),
     Route("GET", "/sessions/{name}", Control.one_session),
     Route("DELETE", "/sessions/{name}", Control.close_session),
-    Route("GET", "/requests", Control.requests, parameters=(*FILTERS, "limit")),
+    Route("GET", "/requests", Control.requests, parameters=(*FILTERS, "limit", "format")),
     Route("GET", "/requests/{id}", Control.one_request),
     Route("DELETE", "/requests", Control.forget_requests),
+    Route("GET", "/events", Control.events, parameters=(*FILTERS, "after")),
     Route("POST", "/verify", Control.verify, "required"),
 )
 PREFIXED = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/_mock/.*)", re.DOTALL)

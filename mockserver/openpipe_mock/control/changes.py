@@ -12,9 +12,9 @@ from openpipe_mock.answers.functions import Function
 from openpipe_mock.answers.scorers import Declared, Form
 from openpipe_mock.answers.scripts import Script, answering_by
 from openpipe_mock.config import file as configfile
-from openpipe_mock.config.settings import Settings
+from openpipe_mock.config.settings import Settings, Unknown
 from openpipe_mock.control.parameters import checked_rules, part, reference
-from openpipe_mock.core.errors import BadRequest, NotFound
+from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, NotFound
 from openpipe_mock.core.wording import did_you_mean, listed, quoted
 from openpipe_mock.faults.fault import Fault
 from openpipe_mock.sessions.memory import Session
@@ -109,6 +109,38 @@ def set_limits(opened: _Opened, value: Json) -> Session:
     session.wrote(limits, value)
     session.override(limits=limits)
     return session
+
+
+def set_unknown(opened: _Opened, value: Unknown | None) -> None:
+    """Say what becomes of criteria that aren't declared; None leaves it to the file."""
+    opened().override(unknown_criteria=value)
+
+
+def use_config(opened: _Opened, text: bytes) -> None:
+    """Have a session answer by the text of a whole config, in place of the file and of what was set."""
+    try:
+        settings = configfile.read_config(text)
+    except configfile.ConfigError as error:
+        wrong = [str(mistake) for mistake in error.mistakes[:MOST_ISSUES]]
+        raise BadRequest(wrong[0], issues=wrong) from None
+    session = opened()
+    session.use(settings)
+    session.override(**_NOTHING_SET)
+
+
+def drop_config(session: Session) -> None:
+    """Have a session answer by the mock's own file again, without what was set at runtime."""
+    session.own = None
+    session.override(**_NOTHING_SET)
+
+
+_NOTHING_SET: Mapping[str, Any] = {
+    "criteria": {},
+    "completions": (),
+    "faults": (),
+    "limits": None,
+    "unknown_criteria": None,
+}
 
 
 def _check_room(set_here: int, more: int) -> None:

@@ -20,8 +20,8 @@ from openpipe_mock.service.admission import has_foreign_origin
 _Address = IPv4Address | IPv6Address
 _Network = IPv4Network | IPv6Network
 
-_OPEN = "/_mock/health"
-"""The path that anybody may ask: health checks of containers come from anywhere and under any name."""
+_OPEN = ("/_mock/health", "/_mock/ready")
+"""The paths that anybody may ask: health checks of containers come from anywhere and under any name."""
 _TOLD_ONCE = (b"host", b"origin", b"x-forwarded-for", b"x-real-ip", b"forwarded", b"x-mock-token")
 """Headers by which the guard decides: every value that was sent has to count."""
 _UNADDRESSED = (b"via", b"cf-connecting-ip", b"true-client-ip")
@@ -56,9 +56,9 @@ class Guard:
         """Raise Forbidden for a request that may not. One without a peer comes from this process, and may."""
         if not head.peer:
             return
-        if has_foreign_origin(head.headers):
+        if has_foreign_origin(head.headers) and not _is_its_own(head):
             raise Forbidden(_FOREIGN)
-        if head.path == _OPEN or self.is_known(_sent_tokens(head.headers)):
+        if head.path in _OPEN or self.is_known(_sent_tokens(head.headers)):
             return
         for written in (head.peer, *_forwarded(head.headers)):
             if not self.is_near(address(written)):
@@ -123,6 +123,12 @@ def safe_headers(policy: str) -> dict[str, str]:
         "x-content-type-options": "nosniff",
         "x-frame-options": "DENY",
     }
+
+
+def _is_its_own(head: Head) -> bool:
+    """Whether a page sent a request to the host that it was loaded from, whose name `is_own` judges."""
+    scheme, _, host = head.headers[b"origin"].partition(b"://")
+    return scheme in (b"http", b"https") and host.lower() == head.headers.get(b"host", b"").strip().lower()
 
 
 def _sent_tokens(headers: Headers) -> tuple[bytes, bytes]:

@@ -6,9 +6,13 @@ from typing import Any
 
 from openpipe_mock.answers.scorers import Declared
 from openpipe_mock.answers.scripts import Script
+from openpipe_mock.config import file as configfile
 from openpipe_mock.core.effects import Head
+from openpipe_mock.core.errors import MOST_ISSUES
+from openpipe_mock.core.yamltext import Mistake
 from openpipe_mock.faults.fault import Fault
 from openpipe_mock.openapi.endpoints import BASE
+from openpipe_mock.sessions.inspection import json_safe
 from openpipe_mock.sessions.journal import Entry
 from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, Session
 
@@ -25,6 +29,24 @@ def listed_criterion(name: str, declared: Declared, runtime: bool) -> Json:
         "latest": f"{name}@v{max(declared.versions)}",
         "versions": {f"v{version}": form.scorer.key for version, form in forms},
         "source": "runtime" if runtime else "file",
+    }
+
+
+def checked_config(text: bytes) -> Json:
+    """Whether the text of a config is right, and its mistakes with their places."""
+    try:
+        configfile.read_config(text)
+    except configfile.ConfigError as error:
+        return {"ok": False, "mistakes": [_mistake(each) for each in error.mistakes[:MOST_ISSUES]]}
+    return {"ok": True, "mistakes": []}
+
+
+def _mistake(mistake: Mistake) -> Json:
+    return {
+        "line": mistake.line,
+        "column": mistake.column,
+        "pointer": json_safe(mistake.pointer),
+        "message": json_safe(mistake.sentence),
     }
 
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from openpipe_mock.answers.judge import GRAMMAR, REFERENCE
 from openpipe_mock.config import file as configfile
+from openpipe_mock.config.settings import Unknown
 from openpipe_mock.core.effects import Effect, Head, ReadBody
 from openpipe_mock.core.errors import MOST_ISSUES, BadRequest, PayloadTooLarge, Violation
 from openpipe_mock.core.pointers import pointer_to
@@ -64,7 +65,10 @@ def query_arguments(query: bytes, known: Sequence[str]) -> dict[str, str]:
 
 
 def read_body(head: Head, kind: str) -> Generator[Effect, Any, Json]:
-    """The parsed body, None for an optional one that is empty. `kind`: see `Route.body`. Raises ApiError."""
+    """The parsed body, None for an optional one that is empty, bytes for a text. Raises ApiError.
+
+    `kind`: see `Route.body`.
+    """
     body: bytes | None = None
     if announced(head.headers) <= MOST_BODY:
         body = yield ReadBody(MOST_BODY)
@@ -72,6 +76,8 @@ def read_body(head: Head, kind: str) -> Generator[Effect, Any, Json]:
         raise PayloadTooLarge(f"the control API reads {MOST_BODY} bytes; send less.")
     if kind == "optional" and not body:
         return None
+    if kind == "text":
+        return body
     value = parse(body)
     json.loads(body, object_pairs_hook=_distinct)  # `parse` accepts a key that stands twice
     return value
@@ -167,6 +173,15 @@ def expectation(body: Mapping[str, Json]) -> Expectation:
     return Expectation(name, number)
 
 
+def unknown_criteria(body: Mapping[str, Json]) -> Unknown | None:
+    """What shall become of criteria that aren't declared. Raises BadRequest."""
+    value: Unknown | None = body.get("unknown_criteria", "")
+    if value not in ("judge", "not_found", None):
+        told = f'expected "judge", "not_found" or null, got {shown(value)}.'
+        raise BadRequest.at("/unknown_criteria", told)
+    return value
+
+
 def session_name(body: Mapping[str, Json]) -> str | None:
     """The name for a new session, None for any. Raises BadRequest."""
     name = body.get("name")
@@ -177,6 +192,8 @@ def session_name(body: Mapping[str, Json]) -> str | None:
 
 # Filters of the journal.
 
+JOURNAL_FORMATS = ("json", "ndjson", "har")
+"""Formats of the journal: a list, and those that `sessions.export` has."""
 FILTERS = ("endpoint", "criterion", "status", "validity")
 STATUS_FILTER = re.compile(r"[1-5](?:[0-9]{2}|xx)|0")
 _VALIDITIES = tuple(VALIDITY.values())
@@ -188,6 +205,7 @@ _CHECKS: Mapping[str, tuple[Callable[[str], object], str]] = {
         "a status, as in 429, or a class of them, as in 4xx; 0: the connection broke before an answer",
     ),
     "validity": (_VALIDITIES.__contains__, listed(map(quoted, _VALIDITIES), "or")),
+    "format": (JOURNAL_FORMATS.__contains__, listed(map(quoted, JOURNAL_FORMATS), "or")),
     "limit": (
         lambda value: re.fullmatch("[0-9]{1,4}", value) and 1 <= int(value) <= MOST_LISTED,
         f"a whole number from 1 to {MOST_LISTED}",
@@ -210,5 +228,11 @@ def filtered(query: Mapping[str, str]) -> JournalFilter:
 
 
 def limit(query: Mapping[str, str]) -> int:
-    """How many exchanges a list shows. Raises BadRequest."""
-    return int(_checked("limit", query, str(_DEFAULT_LIMIT)))
+    """How many exchanges a list shows, an export by default all. Raises BadRequest."""
+    most = _DEFAULT_LIMIT if export_format(query) == JOURNAL_FORMATS[0] else MOST_LISTED
+    return int(_checked("limit", query, str(most)))
+
+
+def export_format(query: Mapping[str, str]) -> str:
+    """The format of the journal that is wanted. Raises BadRequest."""
+    return _checked("format", query, "json")

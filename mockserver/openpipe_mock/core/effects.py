@@ -19,9 +19,10 @@ JSON_HEADERS: HeaderList = ((b"content-type", b"application/json"),)
 class Head:
     """A request without its body: method, decoded path, headers, query, and time of arrival.
 
-    `at` is in seconds on a monotonic clock; the adapter chooses its zero. `peer` is the sender's address, ""
-    for a request from this process. `root` is the prefix of the URL below which another app mounts the mock,
-    percent-encoded; `path` is what follows. `scheme` is that of the URL, "" where no socket took the request.
+    `at` is in seconds on a monotonic clock; the adapter chooses its zero. `time` is the same moment in
+    seconds since 1970. `peer` is the sender's address, "" for a request from this process. `root` is the
+    prefix of the URL below which another app mounts the mock, percent-encoded; `path` is what follows.
+    `scheme` is that of the URL, "" where no socket took the request.
     Treat it as immutable.
     """
 
@@ -34,6 +35,7 @@ class Head:
     peer: str = ""
     root: str = ""
     scheme: str = ""
+    time: float = 0.0
 
 
 @dataclass(slots=True)
@@ -92,7 +94,10 @@ class Begin:
 
 @dataclass(slots=True)
 class Piece:
-    """Effect: the adapter sends a piece of the body to the client. Treat it as immutable."""
+    """Effect: the adapter sends a piece of the body to the client, and sends back the time as for `Tick`.
+
+    Treat it as immutable.
+    """
 
     # Not frozen: see `Head`.
     data: bytes

@@ -167,6 +167,13 @@ class StateUnavailable(ApiError):
     headers = (("retry-after", "1"),)
 
 
+class NotReady(ApiError):
+    """A server is asked whether requests may come, and they may not yet or no more."""
+
+    status, code, words = 503, "SERVICE_UNAVAILABLE", "Not ready"
+    headers = (("retry-after", "1"),)
+
+
 class TooManySessions(ApiError):
     """A request names a new session, but the control API opened as many as there may be."""
 

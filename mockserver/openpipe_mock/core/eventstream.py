@@ -1,6 +1,7 @@
 """A reader of server-sent events that follows the standard: any line end, comments, data of several lines."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -55,3 +56,16 @@ def read_events(body: bytes) -> EventStream:
     if rest and not rest.startswith(b":"):
         pending.take(rest)
     return EventStream(tuple(events), bool(pending.data))
+
+
+def event_ends(body: bytes) -> Iterator[int]:
+    """Yield, for each event of a body that has data, the number of bytes up to its end."""
+    start, has_data = 0, False
+    for end in _LINE_END.finditer(body):
+        name, _, value = body[start : end.start()].removeprefix(_BYTE_ORDER_MARK).partition(b":")
+        start = end.end()
+        if name or value:
+            has_data = has_data or (name == b"data" and bool(value.strip()))
+        elif has_data:
+            yield start
+            has_data = False

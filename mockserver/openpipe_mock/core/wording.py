@@ -1,7 +1,7 @@
 """The wording of messages: how lists, values and names are shown, and which name a misspelt one may mean."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
@@ -16,6 +16,9 @@ MOST_COUNTED = 1000
 _NEAR = 0.6
 """How similar a name has to be, from 0 to 1, to be suggested in place of another."""
 NUMBER = (int, float)
+JSON_NOUNS: Mapping[str, str] = {"array": "an array", "object": "an object"}
+YAML_NOUNS: Mapping[str, str] = {"array": "a list", "object": "a mapping"}
+"""JSON type → what messages call its values in a config file; JSON_NOUNS for all other values."""
 
 
 def listed(words: Any, conjunction: str) -> str:
@@ -31,7 +34,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def shown(value: Any) -> str:
+def shown(value: Any, nouns: Mapping[str, str] = JSON_NOUNS) -> str:
     """A value named by its JSON type and shortened: `the string "x"`, `an array of 3`."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
@@ -40,8 +43,9 @@ def shown(value: Any) -> str:
     if isinstance(value, NUMBER):
         return f"the number {value!r}"
     if isinstance(value, list):
-        return f"an array of {len(value)}"
-    return f"an object with {quoted_names(value)}" if value else "an empty object"
+        return f"{nouns['array']} of {len(value)}"
+    noun = nouns["object"]
+    return f"{noun} with {quoted_names(value)}" if value else f"an empty {noun.split()[1]}"
 
 
 def quoted_names(names: Collection[str]) -> str:

@@ -378,6 +378,11 @@ class _Builder:
 _KINDS: Mapping[type, str] = {type(None): "null", bool: "a boolean", int: "a number", float: "a number"}
 
 
+def is_text(word: str) -> bool:
+    """Whether a bare word is read as a text: no number, no true, no null."""
+    return isinstance(_meaning(word), str)
+
+
 def _meaning(text: str) -> Any:
     """The value of a bare word or number; inf or nan stands for a number that JSON doesn't have."""
     if text in _WORDS:

@@ -1,6 +1,6 @@
 """A fault: which requests it strikes, and what goes wrong with their answers."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from openpipe_mock.answers.pace import Duration, Span, durations, seconds_of
 from openpipe_mock.core.effects import Effects, Wait
@@ -22,7 +22,7 @@ class Fault:
 
     `name`: the user's name for it. `place`: its JSON pointer. `counter`: the name of its count. `share_key`:
     what its share is drawn by; it is made from the fault's own text, so that a fault that moves in the file
-    strikes the same contents.
+    strikes the same contents. `source`: the JSON that it was read from.
     """
 
     when: When = ALWAYS
@@ -36,6 +36,7 @@ class Fault:
     place: str = ""
     counter: str = ""
     share_key: str = ""
+    source: Json = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.place} ({self.name})" if self.name else self.place
@@ -65,6 +66,7 @@ def read_fault(value: Json, at: At) -> Fault:
         place=at.place,
         counter=at.counter(value),
         share_key=part_digest(value),
+        source=value,
     )
 
 

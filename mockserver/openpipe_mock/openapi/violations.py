@@ -5,8 +5,8 @@ two together. A union is narrowed first by JSON type, then by `role`, `type` or 
 is judged as a tool message, and nobody reads "not valid under any of the given schemas".
 
 A schema may bring its own words, in keywords that editors read too: `patternErrorMessage` says what a pattern
-expects, `errorMessage` what `const` expects or why a closed object has no other members, and `goneMessages`
-what to write in place of a word that an `enum` no longer has.
+expects, `errorMessage` what `const` expects or why a closed object has no other members, `goneMessages`
+what to write in place of a word that an `enum` no longer has, and `rangeMessage` what runs from 0 to 1.
 """
 
 from collections import deque
@@ -22,8 +22,10 @@ import orjson
 from openpipe_mock.core.errors import Violation
 from openpipe_mock.core.pointers import pointer_step
 from openpipe_mock.core.wording import (
+    JSON_NOUNS,
     MOST_COUNTED,
     NUMBER,
+    YAML_NOUNS,
     counted,
     did_you_mean,
     listed,
@@ -70,6 +72,8 @@ def _union(schema: _Schema, document: _Schema) -> _Union:
 class SchemaPlace:
     """A place in a value: the document that `$ref` points into, the JSON pointer, and a noun for sentences.
 
+    `nouns`: what sentences call arrays and objects.
+
     `known` caches what was worked out for the document's schemas. Pass the same dict again for the same
     document, and no longer than the document lives.
     """
@@ -79,15 +83,17 @@ class SchemaPlace:
     pointer: str = ""
     noun: str = "the request body"
     known: dict[tuple[Callable[..., Any], int], Any] = field(default_factory=dict, compare=False)
+    nouns: Mapping[str, str] = field(default_factory=lambda: JSON_NOUNS, compare=False)
 
     def at(self, step: str | int, noun: str = "") -> "SchemaPlace":
         """The place of a member or item; its noun is by default the step in quotes."""
         step = pointer_step(step)
-        return SchemaPlace(self.document, f"{self.pointer}/{step}", noun or f'"{short(step)}"', self.known)
+        noun, pointer = noun or f'"{short(step)}"', f"{self.pointer}/{step}"
+        return SchemaPlace(self.document, pointer, noun, self.known, self.nouns)
 
     def called(self, noun: str) -> "SchemaPlace":
         """The same place with another noun."""
-        return SchemaPlace(self.document, self.pointer, noun, self.known)
+        return SchemaPlace(self.document, self.pointer, noun, self.known, self.nouns)
 
     def once(self, work: Callable[[_Schema, _Schema], _Made], schema: _Schema) -> _Made:
         """What `work` makes of a schema and the document, cached."""
@@ -100,7 +106,15 @@ class SchemaPlace:
 
     def mismatch(self, schema: _Schema, value: Any) -> str:
         """The sentence that says what a schema of the document accepts and what it got."""
-        return f"expected {self.once(described, schema)}, got {_got(schema, value)}."
+        return f"expected {self.described(schema)}, got {self.got(schema, value)}."
+
+    def described(self, schema: _Schema) -> str:
+        """What a schema of the document accepts, in a few words."""
+        return self.once(described if self.nouns is JSON_NOUNS else _described_in_yaml, schema)
+
+    def got(self, schema: _Schema, value: Any) -> str:
+        """The value, in words; not shown if the schema says that it is a secret (`writeOnly`)."""
+        return "something else" if schema.get("writeOnly") else shown(value, self.nouns)
 
     def accepts(self, schema: _Schema, value: Any) -> bool:
         """Whether a value is valid, by a compiled validator."""
@@ -136,7 +150,7 @@ def _other_type(place: SchemaPlace, schema: _Schema, value: Any) -> str:
     advice = (
         schema.get("numberMessage") if isinstance(value, NUMBER) and not isinstance(value, bool) else None
     )
-    return place.mismatch(schema, value) + (f" {advice.format(number=value)}." if advice else "")
+    return place.mismatch(schema, value) + (f" {advice.format(number=_as_share(value))}." if advice else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +235,7 @@ def _required(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Viola
 
 def _missing(place: SchemaPlace, name: str, schema: _Schema) -> str:
     """The sentence about a missing member; `schema` is the member's."""
-    expected = described(schema, place.document)
+    expected = place.described(schema)
     return f"{place.noun} requires {quoted(name)} ({expected}), which is missing."
 
 
@@ -339,14 +353,14 @@ def _misspelt(schema: _Schema, value: Any, options: list[Any], place: SchemaPlac
 def _const(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     option = schema["const"]
     if value != option or isinstance(value, bool) is not isinstance(option, bool):
-        expected = schema.get("errorMessage", f"expected {described(schema, place.document)}")
-        yield Violation(place.pointer, "const", f"{expected}, got {shown(value)}.")
+        expected = schema.get("errorMessage", f"expected {place.described(schema)}")
+        yield Violation(place.pointer, "const", f"{expected}, got {shown(value, place.nouns)}.")
 
 
 def _pattern(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     if isinstance(value, str) and not _search(schema["pattern"])(value):
         expected = schema.get("patternErrorMessage", f"expected a string that matches {schema['pattern']}")
-        yield Violation(place.pointer, "pattern", f"{expected}, got {_got(schema, value)}.")
+        yield Violation(place.pointer, "pattern", f"{expected}, got {place.got(schema, value)}.")
 
 
 def _property_names(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
@@ -432,16 +446,30 @@ def _bound(keyword: str, measured: type | tuple[type, ...], unit: str = "") -> _
             size = len(value) if unit else value
             if size < limit if lowest else size > limit:
                 amount = counted(limit, unit) if unit else limit
-                told = f"expected {words} {amount}, got {_got(schema, value)}."
+                told = f"expected {words} {amount}, got {place.got(schema, value)}{_in_range(schema, value)}."
                 yield Violation(place.pointer, keyword, told)
 
     return rule
 
 
+def _in_range(schema: _Schema, value: Any) -> str:
+    """What to write in place of a number that isn't from 0 to 1, where the schema has a `rangeMessage`."""
+    return f": {schema['rangeMessage']}; write {_as_share(value)}" if "rangeMessage" in schema else ""
+
+
+def _as_share(number: float) -> str:
+    """The number from 0 to 1 that is meant: one up to 10 is taken for tenths, one up to 100 for percents."""
+    if 0 <= number <= 1:
+        return f"{number}"
+    if 2 <= number <= 100:
+        return f"{number / (10 if number <= 10 else 100):g}"
+    return "0" if number < 0 else "1"
+
+
 def _above(place: SchemaPlace, schema: _Schema, value: Any) -> Iterator[Violation]:
     limit = schema["exclusiveMinimum"]
     if fits({"type": "number"}, value) and value <= limit:
-        told = f"expected more than {limit}, got {_got(schema, value)}."
+        told = f"expected more than {limit}, got {place.got(schema, value)}."
         yield Violation(place.pointer, "exclusiveMinimum", told)
 
 
@@ -501,8 +529,6 @@ _ARTICLES = {
     "integer": ["a whole number"],
     "number": ["a number"],
     "string": ["a string"],
-    "array": ["an array"],
-    "object": ["an object"],
 }
 
 
@@ -526,12 +552,7 @@ def _admits(schema: _Schema, value: Any) -> bool:
     return fits(schema, value)
 
 
-def _got(schema: _Schema, value: Any) -> str:
-    """The value that was sent, in words; not shown if the schema says that it is a secret (`writeOnly`)."""
-    return "something else" if schema.get("writeOnly") else shown(value)
-
-
-def described(schema: _Schema, document: _Schema) -> str:
+def described(schema: _Schema, document: _Schema, nouns: Mapping[str, str] = JSON_NOUNS) -> str:
     """What a schema accepts, in a few words: `"low" or "high"`, `a string, an array or null`."""
     words: list[str] = []
     for branch in union(schema, document):
@@ -540,5 +561,10 @@ def described(schema: _Schema, document: _Schema) -> str:
         elif "enum" in branch:
             words += ["null" if option in (None, "null") else quoted(option) for option in branch["enum"]]
         else:
-            words += [words for name in types(branch) for words in _ARTICLES[name]] or ["any value"]
+            named = (_ARTICLES.get(name) or [nouns[name]] for name in types(branch))
+            words += [word for each in named for word in each] or ["any value"]
     return listed(dict.fromkeys(words), "or")
+
+
+def _described_in_yaml(schema: _Schema, document: _Schema) -> str:
+    return described(schema, document, YAML_NOUNS)

@@ -5,29 +5,25 @@ Nothing in it waits for the lifespan, since Starlette doesn't run that of an app
 """
 
 from collections.abc import Callable
-from functools import partial
+from time import time_ns
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, URLPath
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Match, NoMatchFound, Route
+from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.control import page
 from openpipe_mock.control.api import Control
 from openpipe_mock.control.guard import Guard, joined
-from openpipe_mock.core.errors import Forbidden, MethodNotSupported
+from openpipe_mock.dashboard.page import Dashboard, is_page
 from openpipe_mock.openapi.endpoints import is_control
-from openpipe_mock.server.transport import ExchangeApp, request_head, route_path
+from openpipe_mock.server.transport import ExchangeApp, route_path
 from openpipe_mock.service.admission import LOCAL_ORIGIN
-from openpipe_mock.service.refusals import refusal
 from openpipe_mock.service.service import Service
+from openpipe_mock.sessions.journal import number_from
 
 
 def create_app(service: Service | Settings | None = None, guard: Guard | None = None) -> Starlette:
@@ -38,14 +34,14 @@ def create_app(service: Service | Settings | None = None, guard: Guard | None = 
     """
     service = service if isinstance(service, Service) else Service(service)
     guard = guard or Guard()
+    number_from(time_ns() // 1000)  # so that a client of an earlier process goes on with what is new
     return Starlette(
         routes=[
+            _Paths(is_page, ExchangeApp(Dashboard(guard).exchange, quiet=True)),
             _Paths(is_control, ExchangeApp(Control(service, guard).exchange, quiet=True)),
-            _Paths(lambda path: path != "/", ExchangeApp(service.exchange)),
-            Route("/", partial(_page, service, guard), name="openpipe_mock.page"),
+            _Paths(lambda _: True, ExchangeApp(service.exchange)),
         ],
         middleware=[Middleware(_LocalOrigins)],
-        exception_handlers={405: _wrong_method},
     )
 
 
@@ -81,26 +77,3 @@ class _LocalOrigins(CORSMiddleware):
             if self.is_allowed_origin(Headers(scope=scope).get("origin", "")):
                 app = super().__call__
         await app(scope, receive, send)
-
-
-async def _page(service: Service, guard: Guard, request: Request) -> Response:
-    """Answer with the page at `/`, or with the guard's 403."""
-    head = request_head(request.scope)
-    try:
-        guard.admit(head)
-    except Forbidden as error:
-        return Response(refusal(error).body, error.status, page.HEADERS, "application/json")
-    base_url = Request({**request.scope, "app_root_path": head.root}).base_url
-    return HTMLResponse(page.start_page(service, str(base_url), head.root), headers=page.HEADERS)
-
-
-async def _wrong_method(request: Request, error: Exception) -> Response:
-    """Answer Starlette's 405 in the API's shape."""
-    assert isinstance(error, HTTPException)
-    # Starlette joins a set, whose order differs between processes, so it is sorted.
-    allow = ", ".join(sorted(dict(error.headers or {})["Allow"].split(", ")))
-    head = request_head(request.scope)
-    told = f"{head.root}{head.path} takes {allow}, not {request.method}."
-    reply = refusal(MethodNotSupported(told, allow=[allow]))
-    headers = {name.decode(): value.decode() for name, value in reply.headers}
-    return Response(reply.body, reply.status, {**page.HEADERS, **headers})

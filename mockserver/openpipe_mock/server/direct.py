@@ -1,6 +1,7 @@
 """The application as the mock's own server asks it: most requests are answered without a task."""
 
 from functools import partial
+from time import time
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -41,7 +42,7 @@ class DirectApp(ExchangeApp):
         if scope["method"] != "POST" or b"origin" in headers or len(body) > most:
             return None
         query, scheme = scope["query_string"], scope.get("scheme", "http")
-        head = Head("POST", scope["path"], headers, query, at, peer(scope), scheme=scheme)
+        head = Head("POST", scope["path"], headers, query, at, peer(scope), "", scheme, time())
         try:
             reply = self.fast_lane.answer(head, body, ticking)
         except Exception as error:

@@ -10,7 +10,7 @@ import threading
 import time
 from queue import Empty, SimpleQueue
 
-from openpipe_mock.server.banner import LineFormatter
+from openpipe_mock.server.banner import JsonFormatter, LineFormatter
 
 _STANDARD_ERROR = 2
 MOST_WAITING = 2**20
@@ -32,13 +32,13 @@ class LogHandler(logging.Handler):
     dropped where more than MOST_WAITING bytes wait; once the others are out, a line says how many.
     """
 
-    def __init__(self, descriptor: int = _STANDARD_ERROR) -> None:
+    def __init__(self, descriptor: int = _STANDARD_ERROR, *, as_json: bool = False) -> None:
         super().__init__()
         self.descriptor = descriptor
         self.direct = _nonblocking(descriptor)
         self.encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-        self.is_terminal = os.isatty(descriptor)
-        self.setFormatter(LineFormatter(colour=self.is_terminal))
+        self.is_terminal = os.isatty(descriptor) and not as_json
+        self.setFormatter(JsonFormatter() if as_json else LineFormatter(terminal=self.is_terminal))
         self.reset()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.reset)
@@ -71,6 +71,13 @@ class LogHandler(logging.Handler):
                 data = data[self.try_write(data) :]
             if data:
                 self.enqueue(data)
+
+    def announce(self, text: str) -> None:
+        """Write the banner: on a terminal as it is, elsewhere as a line like the others."""
+        if self.is_terminal:
+            self.write_line(text)
+        else:
+            self.emit(logging.LogRecord(_NAME, logging.INFO, "", 0, text, None, None))
 
     def try_write(self, data: bytes) -> int:
         """Write what there is room for, without waiting; returns how many bytes were written."""
@@ -167,12 +174,12 @@ class LogHandler(logging.Handler):
         super().close()
 
 
-def configure(quiet: bool) -> LogHandler:
+def configure(quiet: bool, *, as_json: bool = False) -> LogHandler:
     """Log requests and notes to standard error, with `quiet` only warnings and errors; returns the handler.
 
     All other loggers of the process get the same handler, since their lines might block too.
     """
-    handler = LogHandler()
+    handler = LogHandler(as_json=as_json)
     least = logging.WARNING if quiet else logging.INFO
     for name, level in ((_NAME, least), ("uvicorn", logging.WARNING), ("", logging.WARNING)):
         logger = logging.getLogger(name)

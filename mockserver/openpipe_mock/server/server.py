@@ -26,7 +26,9 @@ from openpipe_mock.control.guard import Guard
 from openpipe_mock.control.status import PRODUCT
 from openpipe_mock.server import banner, logs, readyfile
 from openpipe_mock.server.direct import DirectApp
+from openpipe_mock.server.journalfile import JournalFile
 from openpipe_mock.server.protocol import DroppingProtocol
+from openpipe_mock.server.readiness import Readiness
 from openpipe_mock.server.reload import Source, service_of, watch
 from openpipe_mock.server.signals import leave_calmly
 from openpipe_mock.server.workers import Failed, Lifeline, Workers
@@ -59,7 +61,9 @@ class Listener:
     certfile: Path | None = None
     keyfile: Path | None = None
     ready_file: Path | None = None
+    journal: Path | None = None
     quiet: bool = False
+    logs_json: bool = False
     guard: Guard = field(default_factory=Guard)
     workers: int = 1
     state: str = field(default="", repr=False)
@@ -110,6 +114,8 @@ def serve(
         raise CannotServe("--workers above 1 needs a system with fork, which Windows lacks; leave it out")
     sessions = _shared(listener.state) if listener.state else None
     service = _begin(source, sessions)
+    readiness = service.is_ready = Readiness()
+    journal = _journal_file(listener.journal, service)
     if answers:
         service.source = answers(service.settings)
     if listener.workers > 1 and sessions is None:
@@ -120,23 +126,29 @@ def serve(
     gc.enable()
     sock = bind(listener)
     origin = f"{listener.scheme}://{authority(sock, listener)}"
-    log = logs.configure(listener.quiet)
+    log = logs.configure(listener.quiet, as_json=listener.logs_json)
 
     def ready() -> None:
+        readiness.start()
         if ready_file:
             with _refusing(f"cannot write --ready-file {ready_file}: ", OSError):
                 readyfile.write_ready_file(ready_file, origin)
         if not listener.quiet:
             private = ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback
-            log.write_line(banner.banner(service, origin, "" if private else listener.host, log.is_terminal))
+            log.announce(banner.banner(service, origin, "" if private else listener.host, log.is_terminal))
         _note_memory(listener.workers, sessions)
 
     def work(lifeline: Lifeline, serving: Callable[[], None]) -> None:
         server = Server(config, serving, *jobs)
         server.jobs += (partial(_end_with, lifeline, server),)
-        server.run(sockets=[sock])
+        try:
+            server.run(sockets=[sock])
+        finally:
+            if journal:
+                journal.close()
 
-    jobs = (partial(watch, source, service),) if source.path and service.file.lasting else ()
+    watching = (partial(watch, source, service),) if source.path and service.file.lasting else ()
+    jobs = (readiness.watch, *watching)
     try:
         if listener.workers > 1:
             with _refusing("", Failed):
@@ -148,7 +160,19 @@ def serve(
             readyfile.remove(ready_file)
         if service.source:
             service.source.close()
+        if journal:
+            journal.close()
         log.flush()
+
+
+def _journal_file(path: Path | None, service: Service) -> JournalFile | None:
+    """The file that exchanges are appended to, None for none. Raises CannotServe."""
+    if path is None:
+        return None
+    with _refusing(f"cannot use --journal {path}: ", OSError):
+        journal = JournalFile(path)
+    service.journal_file = journal.add
+    return journal
 
 
 def _hold_streams() -> None:

@@ -20,6 +20,7 @@ from openpipe_mock.core.effects import (
     Effects,
     Entropy,
     Head,
+    HeaderList,
     Now,
     Piece,
     ReadBody,
@@ -28,13 +29,20 @@ from openpipe_mock.core.effects import (
     Wait,
 )
 from openpipe_mock.core.wording import printable, short
+from openpipe_mock.service.journaling import REQUEST_ID
 from openpipe_mock.service.refusals import crash
 from openpipe_mock.sessions.journal import discreet, sent_token
 
-_requests = logging.getLogger("openpipe_mock.requests")
-"""One line for each request, at INFO."""
-_notes = logging.getLogger("openpipe_mock.notes")
-"""Advice on requests that were served all the same, at WARNING."""
+REQUESTS = "openpipe_mock.requests"
+"""The logger of one line for each request, at INFO."""
+NOTES = "openpipe_mock.notes"
+"""The logger of advice on requests that were served all the same, at WARNING."""
+LINE_MEMBERS = {
+    REQUESTS: ("method", "path", "status", "subject", "ms", "request_id"),
+    NOTES: ("path", "note", "request_id"),
+}
+"""Logger → what the arguments of its records are."""
+_requests, _notes = logging.getLogger(REQUESTS), logging.getLogger(NOTES)
 
 _PIECES_A_TURN = 32
 _MOST_BYTES_A_TURN = 65_536
@@ -80,7 +88,7 @@ class ExchangeApp:
         try:
             reply = await transport.carry(exchange)
         except ClientGone:
-            reply = _DISCONNECTED
+            reply = Reply(0, b"", transport.headers, "the client hung up")
         except _Dropped:
             raise
         except Exception as error:
@@ -94,9 +102,9 @@ class ExchangeApp:
 
 def request_head(scope: Scope) -> Head:
     """The head of a request to this app, which another app may have mounted below a prefix."""
-    query, root = scope.get("query_string", b""), scope.get("root_path", "")
+    query, root = scope.get("query_string", b""), quote(scope.get("root_path", ""))
     at, headers, scheme = ticking(), dict(scope["headers"]), scope.get("scheme", "http")
-    return Head(scope["method"], route_path(scope), headers, query, at, peer(scope), quote(root), scheme)
+    return Head(scope["method"], route_path(scope), headers, query, at, peer(scope), root, scheme, time())
 
 
 def route_path(scope: Scope) -> str:
@@ -112,9 +120,6 @@ def peer(scope: Scope) -> str:
     return client[0] or "unknown" if client else "unknown"
 
 
-_DISCONNECTED = Reply(0, b"", subject="the client hung up")
-
-
 def defect(error: Exception, head: Head) -> Reply:
     """The reply to a defect of ours; logs its traceback."""
     [path] = discreet(sent_token(head.headers), head.path)
@@ -125,7 +130,7 @@ def defect(error: Exception, head: Head) -> Reply:
 class Transport:
     """Carries out the effects of one request's exchange by ASGI messages.
 
-    `begun`: status and headers were sent. `broken`: the connection was dropped. `disconnect`: done as soon
+    `begun`: status and `headers` were sent. `broken`: the connection was dropped. `disconnect`: done as soon
     as the client hangs up. `drop`, `write` and `announced`: the server's extensions, None where it lacks the
     first two. `pieces` of a stream are gathered and sent `most_pieces` at a time; `size` is their bytes.
     """
@@ -138,6 +143,7 @@ class Transport:
         self.write = extensions.get(WRITE, {}).get("call")
         self.announced = extensions.get(ANNOUNCED, {}).get("call", _nothing)
         self.begun = False
+        self.headers: HeaderList = ()
         self.broken = False
         self.pieces: list[bytes] = []
         self.size = 0
@@ -155,7 +161,7 @@ class Transport:
                     self.size += len(effect.data)
                     if len(self.pieces) >= self.most_pieces or self.size >= _MOST_BYTES_A_TURN:
                         await self.flush()
-                    effect = exchange.send(None)
+                    effect = exchange.send(ticking())
                     continue
                 if self.pieces:
                     await self.flush()
@@ -210,7 +216,7 @@ class Transport:
 
     async def begin(self, effect: Begin) -> None:
         """Send status and headers."""
-        self.begun = True
+        self.begun, self.headers = True, effect.headers
         headers = list(effect.headers)
         await self.send({"type": "http.response.start", "status": effect.status, "headers": headers})
 
@@ -292,13 +298,14 @@ def log_request(head: Head, reply: Reply) -> None:
     heard = _requests.isEnabledFor(logging.INFO)
     if not heard and not reply.notes:
         return
+    request_id = dict(reply.headers).get(REQUEST_ID, b"").decode("latin-1") or "-"
     path, subject, *told = discreet(sent_token(head.headers), head.path, reply.subject, *reply.notes)
     if heard:
-        milliseconds = (ticking() - head.at) * 1000
+        milliseconds = round((ticking() - head.at) * 1000, 1)
         line = (head.method, _printable(path), reply.status, _printable(subject), milliseconds)
-        _requests.info("%s %s %d  %s  %.1f ms", *line)
+        _requests.info("%s %s %d  %s  %.1f ms  %s", *line, request_id)
     for text in told:
-        _notes.warning("%s: %s", _printable(path), _printable(text))
+        _notes.warning("%s: %s  %s", _printable(path), _printable(text), request_id)
 
 
 def _printable(text: str) -> str:

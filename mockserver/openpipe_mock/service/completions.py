@@ -191,6 +191,7 @@ def _ranked(
     messages = [choice.message() for choice in completion.choices]
     ranking = yield from best_of_n(criteria, given, scene(given, tidy=True), messages, visit.judging)
     visit.entry.scores = _scores(ranking)
+    visit.entry.ranking = tuple(ranked.made for ranked in ranking)
     return ranking
 
 

@@ -5,6 +5,7 @@ settings, is left to it. In a loop a plain judgement takes 11 µs here and 17 th
 instead of 35 (docs/performance.md).
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -35,6 +36,7 @@ from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.service.completions import OFTEN
 from openpipe_mock.service.journaling import REQUEST_ID
+from openpipe_mock.service.metrics import SCORES, SECONDS, observe
 from openpipe_mock.service.request import Visit
 from openpipe_mock.service.service import Keep, Service
 from openpipe_mock.sessions.calllog import Own
@@ -55,8 +57,10 @@ _LONG_WAY = frozenset(
 )
 """Headers that change the answer, beside the key and the type."""
 _LONG_CHAT = _LONG_WAY | {b"op-cache", b"op-log-request", b"op-tags"}
-_JUDGE_SIZE = OVERHEAD + SCORE_BYTES + len(_JUDGE)
-"""Bytes that the journal counts for a judgement, beside body, answer and headers."""
+_ANSWER_HEAD = len(b"".join((*_JSON, REQUEST_ID)))
+"""Bytes of the headers of an answer, beside the request's id."""
+_JUDGE_SIZE = OVERHEAD + SCORE_BYTES + len(_JUDGE) + _ANSWER_HEAD
+"""Bytes that the journal counts for a judgement, beside body, answer, the request's headers and its id."""
 MOST_BYTES = 32_768
 """Bytes of a body that the fast lane takes. Longer ones take so long that it would save next to nothing."""
 _MOST_KNOWN = 512
@@ -69,8 +73,8 @@ _LONGEST_CRITERIA = 1000
 class _Known:
     """A completion that was given: JSON text, line in the terminal, and what the journal says of it.
 
-    `identity`: of its request. `size`: bytes that the journal counts beside body, answer and headers. Each
-    journal entry gets a copy of the scores.
+    `identity`: of its request. `size`: bytes that the journal counts beside body, answer, the request's
+    headers and its id. Each journal entry gets a copy of the scores.
     """
 
     text: bytes
@@ -78,6 +82,7 @@ class _Known:
     identity: bytes
     criteria: tuple[str, ...]
     scores: list[dict[str, float]]
+    ranking: tuple[int, ...]
     size: int
 
 
@@ -91,6 +96,8 @@ class FastLane:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self.metrics = service.metrics
+        self.durations = self.metrics.durations["judge", 200]
         self.sessions = service.sessions if type(service.sessions) is Sessions else None
         self.is_judgement = contract().checker("JudgeCriteriaRequest").is_valid
         self.is_chat = contract().checker("ChatCompletionRequest").is_valid
@@ -111,7 +118,7 @@ class FastLane:
         keep: Keep | None = None
         if self.sessions and head.method == "POST" and not head.query:
             if head.path == _JUDGE:
-                reply = self.judgement(self.sessions.default, head.headers, body, head.at, clock)
+                reply = self.judgement(self.sessions.default, head, body, clock)
             elif head.path == _CHAT:
                 reply, keep = self.completion(self.sessions.default, head, body, clock)
         return reply or self.service.answer(head, body, clock, keep)
@@ -126,13 +133,9 @@ class FastLane:
 
     # Judgements.
 
-    def judgement(
-        self, session: Session, headers: Headers, body: bytes, at: float, clock: _Clock
-    ) -> Reply | None:
-        """The reply to a judge request; None, and nothing done, where it isn't plain.
-
-        `at`: when it came, in seconds on `clock`.
-        """
+    def judgement(self, session: Session, head: Head, body: bytes, clock: _Clock) -> Reply | None:
+        """The reply to a judge request; None, and nothing done, where it isn't plain."""
+        headers = head.headers
         settings = self.plain(session, headers)
         if settings is None or not _LONG_WAY.isdisjoint(headers):
             return None
@@ -147,11 +150,19 @@ class FastLane:
             return None
         content = tidy_content(request.get("input", {}), request["output"])
         found = drawn(asked.text, settings.seed, seeded.step_of(state, content))
+        token, seconds = headers[b"authorization"][7:].strip(), clock() - head.at
+        # Written out, since calls of `observe` would cost a judgement 3 % more.
+        durations = self.durations
+        durations[bisect_left(SECONDS, seconds)] += 1
+        durations[-1] += seconds
+        scores = self.metrics.scores.get(asked.name) or self.metrics.scores_of(asked.name, token)
+        scores[bisect_left(SCORES, found.score)] += 1
+        scores[-1] += found.score
         session.requests = number = session.requests + 1
-        size = _JUDGE_SIZE + len(body) + len(found.answer) + head_size(headers)
-        facts = (asked, found, number, session.name, headers, settings, at, clock() - at, body)
-        session.journal.add_later((size, _judged, facts, headers[b"authorization"][7:].strip()))
         request_id = f"{session.name}-{number}".encode()
+        size = _JUDGE_SIZE + len(body) + len(found.answer) + head_size(headers) + len(request_id)
+        facts = (asked, found, number, session.name, head, settings, seconds, body)
+        session.journal.add_later((size, _judged, facts, token))
         return Reply(200, found.answer, (_JSON, (REQUEST_ID, request_id)), found.line)
 
     def learn(self, session: Session, settings: Settings, base: Settings) -> None:
@@ -162,7 +173,7 @@ class FastLane:
         own = (
             type(session) is Session
             and type(self.service) is Service
-            and not (session.source or self.service.source)
+            and not (session.source or self.service.source or self.service.journal_file)
         )
         self.judges = own and _is_plain(settings)
         self.repeats = self.judges and _is_repeatable(settings)
@@ -208,14 +219,17 @@ class FastLane:
         """The reply to a chat request that was answered before."""
         session.count(known.identity)
         session.requests = number = session.requests + 1
-        headers, at, token = head.headers, head.at, head.headers[b"authorization"][7:].strip()
+        headers, token = head.headers, head.headers[b"authorization"][7:].strip()
         if b"op-criteria" in headers:  # without such a header it isn't logged
             held = token if may_hold(token, body) else b""
             session.log(fingerprint(token)).add(Own(body, known.text, 200, token=held))
-        size = known.size + len(body) + len(known.text) + head_size(headers)
-        facts = (known, number, session.name, headers, self.settings, at, clock() - at, body)
-        session.journal.add_later((size, _completed, facts, token))
         request_id = f"{session.name}-{number}".encode()
+        size = known.size + len(body) + len(known.text) + head_size(headers) + len(request_id)
+        seconds = clock() - head.at
+        observe(self.metrics.durations["chat", 200], SECONDS, seconds)
+        self.metrics.scored(known.scores, token)
+        facts = (known, number, session.name, head, self.settings, seconds, body)
+        session.journal.add_later((size, _completed, facts, token))
         return Reply(200, known.text, (_JSON, (REQUEST_ID, request_id)), known.line)
 
     def keep(self, key: _Key, identity: bytes, visit: Visit, reply: Reply) -> None:
@@ -232,8 +246,9 @@ class FastLane:
         if len(self.known) >= _MOST_KNOWN:
             del self.known[next(iter(self.known))]
         scores = [dict(each) for each in entry.scores]
-        size = OVERHEAD + len(_CHAT) + SCORE_BYTES * sum(map(len, scores))
-        self.known[key] = _Known(reply.body, reply.subject, identity, entry.criteria, scores, size)
+        size = OVERHEAD + _ANSWER_HEAD + len(_CHAT) + SCORE_BYTES * sum(map(len, scores))
+        said = (entry.criteria, scores, entry.ranking)
+        self.known[key] = _Known(reply.body, reply.subject, identity, *said, size)
 
 
 def _admits(headers: Headers, most_digits: int) -> bool:
@@ -274,13 +289,14 @@ def criterion_and_draw(reference: str, magical: bool, seed: int) -> tuple[Criter
 
 
 def _judged(asked: Criterion, found: Judgement, *came: Any) -> Entry:
-    """The journal's entry of a plain judgement. `came`: the last seven arguments of `_entry`."""
-    return _entry(_JUDGE, "judge", found.answer, (asked.text,), [{asked.name: found.score}], *came)
+    """The journal's entry of a plain judgement. `came`: the last six arguments of `_entry`."""
+    return _entry(_JUDGE, "judge", found.answer, (asked.text,), [{asked.name: found.score}], (), *came)
 
 
 def _completed(known: _Known, *came: Any) -> Entry:
     """The journal's entry of a completion that was given before. `came`: as for `_judged`."""
-    return _entry(_CHAT, "chat", known.text, known.criteria, [dict(each) for each in known.scores], *came)
+    scores = [dict(each) for each in known.scores]
+    return _entry(_CHAT, "chat", known.text, known.criteria, scores, known.ranking, *came)
 
 
 def _entry(
@@ -289,23 +305,25 @@ def _entry(
     answer: bytes,
     criteria: tuple[str, ...],
     scores: list[dict[str, float]],
+    ranking: tuple[int, ...],
     number: int,
     session: str,
-    headers: Headers,
+    head: Head,
     settings: Settings,
-    at: float,
     seconds: float,
     body: bytes,
 ) -> Entry:
     """The journal's entry of a request that was answered with 200."""
     return Entry(
-        *(number, session, "POST", path, headers, settings, at),
+        *(number, session, "POST", path, head.headers, settings, head.at, head.time),
         endpoint=endpoint,
         body=body,
         status=200,
         answer=answer,
+        answer_headers=(_JSON, (REQUEST_ID, f"{session}-{number}".encode())),
         seconds=seconds,
         criteria=criteria,
         scores=scores,
+        ranking=ranking,
         checked=True,
     )

@@ -5,17 +5,22 @@ import re
 from openpipe_mock.core.effects import Begin, Effects, HeaderList, Piece, Reply
 from openpipe_mock.faults.streams import joined_headers
 from openpipe_mock.service.request import Visit
-from openpipe_mock.sessions.journal import MOST_KEPT, Entry
+from openpipe_mock.sessions.journal import MOST_KEPT, MOST_PIECES, Entry
 
 REQUEST_ID = b"x-request-id"
 """The header with the id under which the journal keeps the exchange; OpenAI's clients show it."""
 
+_MOST_TOLD = 3
 _SECONDS = re.compile(rb"[0-9]{1,9}(\.[0-9]{0,9})?")
 
 
 def with_journal(exchange: Effects, entry: Entry) -> Effects:
-    """Pass an exchange on, and keep the first `MOST_KEPT` bytes of its pieces in the journal's entry."""
+    """Pass an exchange on, and keep the first `MOST_KEPT` bytes of its pieces in the journal's entry.
+
+    Of the first `MOST_PIECES` pieces it keeps the times.
+    """
     kept: list[bytes] = []
+    pieces: list[tuple[float, int]] = []
     room = MOST_KEPT
     try:
         effect = next(exchange)
@@ -31,14 +36,20 @@ def with_journal(exchange: Effects, entry: Entry) -> Effects:
                     room = 0
             elif isinstance(effect, Begin):
                 entry.streamed, entry.status = _is_stream(effect.headers), effect.status
-                effect = Begin(effect.status, (*effect.headers, (REQUEST_ID, entry.id.encode())))
-            effect = exchange.send((yield effect))
+                entry.answer_headers = (*effect.headers, (REQUEST_ID, entry.id.encode()))
+                effect = Begin(effect.status, entry.answer_headers)
+            result = yield effect
+            if isinstance(result, float) and len(pieces) < MOST_PIECES and isinstance(effect, Piece):
+                pieces.append((result - entry.at, MOST_KEPT - room))
+            effect = exchange.send(result)
     except StopIteration as stop:
         reply: Reply = stop.value
         return reply
     finally:
         exchange.close()
         entry.answer = b"".join(kept)
+        if entry.streamed:
+            entry.pieces = tuple(pieces)
 
 
 def _is_stream(headers: HeaderList) -> bool:
@@ -65,8 +76,19 @@ def finished(visit: Visit, reply: Reply, now: float) -> Reply:
     if visit.rates:
         reply.headers = joined_headers(visit.rates, reply.headers)
     reply.headers = (*reply.headers, (REQUEST_ID, entry.id.encode()))
+    if reply.status and not entry.answer_headers:
+        entry.answer_headers = reply.headers
     reply.notes = entry.notes
+    if entry.rules:
+        reply.subject += _rules_untold(entry, reply.subject)
     return reply
+
+
+def _rules_untold(entry: Entry, subject: str) -> str:
+    """The rules of criteria that decided, for the log's line; "" where it names them already."""
+    rules = [rule for rule in dict.fromkeys(entry.rules) if rule not in subject]
+    more = f" and {len(rules) - _MOST_TOLD} more" if len(rules) > _MOST_TOLD else ""
+    return f", rule {', '.join(rules[:_MOST_TOLD])}{more}" if rules else ""
 
 
 def _seconds_asked(headers: HeaderList) -> float | None:

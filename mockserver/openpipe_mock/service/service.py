@@ -62,6 +62,7 @@ from openpipe_mock.service.admission import (
 )
 from openpipe_mock.service.journaling import finished, with_journal
 from openpipe_mock.service.judging import answer_judge
+from openpipe_mock.service.metrics import Metrics
 from openpipe_mock.service.refusals import refusal, refused
 from openpipe_mock.service.request import AnswerSource, Handler, Visit, resumed
 from openpipe_mock.sessions.journal import Entry, sent_token
@@ -100,6 +101,11 @@ class Service:
         self.sessions = Sessions() if sessions is None else sessions
         self.sessions.base = lambda: self.settings
         self.source = source
+        self.metrics = Metrics()
+        self.journal_file: Callable[[Entry, bytes], None] | None = None
+        """Takes each exchange that is over, with the request's token, to keep it beside the journal."""
+        self.is_ready: Callable[[], bool] = lambda: True
+        """Whether requests may come: not while the server starts, and not once it ends."""
         self.noted_once: set[str] = set()
         contract().warm(
             "JudgeCriteriaRequest", "JudgeCriteriaInput", "JudgeCriteriaOutput", "ChatCompletionRequest"
@@ -113,6 +119,7 @@ class Service:
         try:
             visit = self.visit(head)
         except ApiError as error:
+            self.metrics.answered("", error.status, 0.0)
             return refusal(error, head.path)
         visit.session.under_way += 1
         try:
@@ -121,7 +128,7 @@ class Service:
                 body = None
                 if visit.reads_body:
                     body = self.read(visit, (yield ReadBody(self.settings.max_body_bytes)))
-                reply = _responding(visit, body)
+                reply = self.responding(visit, body)
                 if not isinstance(reply, Reply):
                     reply = yield from reply
                 elif keep:
@@ -160,6 +167,9 @@ class Service:
         visit.session.under_way -= 1
         if visit.traffic:
             visit.traffic.leave()
+        self.metrics.exchanged(visit.entry, visit.token)
+        if self.journal_file:
+            self.journal_file(visit.entry, visit.token)
         visit.journal.add(visit.entry, visit.token)
 
     def visit(self, head: Head) -> Visit:
@@ -174,7 +184,9 @@ class Service:
             session, barred = self.sessions.default, None
             session.begin()
         settings = session.settings(self.settings)
-        entry = Entry(session.requests, session.name, head.method, head.path, head.headers, settings, head.at)
+        entry = Entry(
+            session.requests, session.name, head.method, head.path, head.headers, settings, head.at, head.time
+        )
         endpoint = endpoint_at(path, head.method)
         entry.endpoint = endpoint.name if endpoint else ""
         if head.query:
@@ -247,6 +259,28 @@ class Service:
         except ApiError as error:
             visit.problem = error
 
+    def responding(self, visit: Visit, body: Any) -> Reply | Effects:
+        """The answer: a reply, or an exchange where time has to pass or the answer is sent in pieces."""
+        fault, streams = _due(visit, body), _asks_for_stream(visit, body)
+        if fault is None and not streams and not visit.settings.variant:
+            answer = _asked(visit, body)
+            # A source may stream what nobody asked to be streamed.
+            return (
+                with_journal(answer, visit.entry)
+                if visit.source and not isinstance(answer, Reply)
+                else answer
+            )
+        if fault is not None or visit.settings.variant:
+            _check(visit, body)  # a request that a fault or variant refuses never reaches its endpoint
+        if fault is not None:
+            self.metrics.struck(fault)
+            visit.entry.faults.append(fault.describe())
+            visit.entry.struck = fault.place
+        exchange = with_headers(_engine(visit, body), visit.rates) if visit.rates else _engine(visit, body)
+        for wrap in _wrappers(visit, fault, streams, body):
+            exchange = wrap(exchange)
+        return exchange
+
     def read(self, visit: Visit, sent: bytes | None) -> Any:
         """The body's JSON. None where it is too long or no JSON, which is kept as the visit's `problem`."""
         try:
@@ -275,24 +309,6 @@ def _expect_body(headers: Headers, limit: int) -> None:
     if announced(headers) > limit:
         raise too_large(limit)
     expect_json(headers)
-
-
-def _responding(visit: Visit, body: Any) -> Reply | Effects:
-    """The answer: a reply, or an exchange where time has to pass or the answer is sent in pieces."""
-    fault, streams = _due(visit, body), _asks_for_stream(visit, body)
-    if fault is None and not streams and not visit.settings.variant:
-        answer = _asked(visit, body)
-        # A source may stream what nobody asked to be streamed.
-        return with_journal(answer, visit.entry) if visit.source and not isinstance(answer, Reply) else answer
-    if fault is not None or visit.settings.variant:
-        _check(visit, body)  # a request that a fault or variant refuses never reaches its endpoint
-    if fault is not None:
-        visit.entry.faults.append(fault.describe())
-        visit.entry.struck = fault.place
-    exchange = with_headers(_engine(visit, body), visit.rates) if visit.rates else _engine(visit, body)
-    for wrap in _wrappers(visit, fault, streams, body):
-        exchange = wrap(exchange)
-    return exchange
 
 
 def _wrappers(visit: Visit, fault: Fault | None, streams: bool, body: Any) -> list[_Wrapper]:

@@ -36,16 +36,44 @@ _MOST_UNMATCHED = 200
 
 def detail(entry: Entry) -> JsonObject:
     """Return all that the journal keeps of an exchange, and which rules didn't fire and why."""
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in entry.headers.items()}
-    sent = None if entry.body is None else readable_body(entry.body)
-    got = {"events": stream_events(entry.answer)} if entry.streamed else {"body": readable_body(entry.answer)}
     missed = first_unmatched(entry)
+    return {**exchange_detail(entry), **({"unmatched": missed} if missed else {})}
+
+
+def exchange_detail(entry: Entry) -> JsonObject:
+    """Return all that the journal keeps of an exchange."""
+    sent = None if entry.body is None else readable_body(entry.body)
     return {
         **summary(entry),
-        "request": {"headers": headers, "body": sent, "bytes_left_out": entry.body_left_out},
-        "answer": {**got, "bytes_left_out": entry.answer_left_out},
-        **({"unmatched": missed} if missed else {}),
+        "request": {
+            "headers": _readable_headers(entry.headers.items()),
+            "body": sent,
+            "bytes_left_out": entry.body_left_out,
+        },
+        "answer": {
+            "headers": _readable_headers(entry.answer_headers),
+            **_answered(entry),
+            "bytes_left_out": entry.answer_left_out,
+        },
     }
+
+
+def _readable_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers as an object; several of one name are joined, as HTTP allows."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+def _answered(entry: Entry) -> JsonObject:
+    """An answer's body; of a stream its events, and for each its milliseconds, null where none are kept."""
+    if not entry.streamed:
+        return {"body": readable_body(entry.answer)}
+    events = stream_events(entry.answer)
+    times = [round(seconds * 1000, 1) for seconds in entry.times[: len(events)]]
+    return {"events": events, "events_ms": [*times, *[None] * (len(events) - len(times))]}
 
 
 def first_unmatched(entry: Entry) -> list[JsonObject]:

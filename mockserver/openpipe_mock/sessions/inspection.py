@@ -1,10 +1,15 @@
 """Reads the journal: filters exchanges and returns them as JSON."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from math import fsum
 from typing import Any
 
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.core.errors import ParseError
+from openpipe_mock.core.errors import CriterionNotFound, ParseError
+from openpipe_mock.core.eventstream import read_events
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.sessions.journal import Entry
@@ -41,8 +46,22 @@ VALIDITY = {True: "valid", False: "invalid", None: "unknown"}
 
 
 def asked_of(entry: Entry) -> list[str]:
-    """Return the criteria that were judged; without any, those that the request asked for."""
-    return list(entry.criteria) or list(dict.fromkeys(subject_of(entry).asked))
+    """Return the criteria that were judged; without any, those that the request asked for.
+
+    Both are named with their version; one that isn't there as it was asked for.
+    """
+    return list(entry.criteria) or list(
+        dict.fromkeys(_versioned(entry.settings, each) for each in subject_of(entry).asked)
+    )
+
+
+def _versioned(settings: Settings, asked: str) -> str:
+    from openpipe_mock.answers.judge import find_criterion
+
+    try:
+        return find_criterion(asked, settings.known).text
+    except CriterionNotFound:
+        return asked
 
 
 def criterion_names(entry: Entry, asked: str) -> tuple[str, str]:
@@ -63,7 +82,9 @@ def summary(entry: Entry) -> JsonObject:
     model = subject_of(entry).body.get("model")
     return {
         "id": entry.id,
+        "sequence": entry.sequence,
         "session": entry.session,
+        "time": written_time(entry.time),
         "endpoint": entry.endpoint or None,
         "method": json_safe(entry.method),
         "path": json_safe(entry.path),
@@ -75,11 +96,27 @@ def summary(entry: Entry) -> JsonObject:
         "model": model if isinstance(model, str) else None,
         "criteria": asked_of(entry),
         "scores": entry.scores,
+        "ranking": [{"made": made, "mean": _mean(entry.scores[made])} for made in entry.ranking],
         "rules": entry.rules,
         "faults": entry.faults,
         "notes": list(entry.notes),
         "streamed": entry.streamed,
     }
+
+
+def written_time(seconds: float) -> str:
+    """Return a time as ISO 8601 in UTC, with milliseconds. `seconds`: since 1970."""
+    return f"{_written_second(int(seconds))}.{int(seconds * 1000) % 1000:03}Z"
+
+
+@lru_cache(maxsize=16)
+def _written_second(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+def _mean(scores: Mapping[str, int | float]) -> float:
+    """Return the mean of a choice's scores, by which choices are sorted; a failed judgement counts 0."""
+    return fsum(scores.values()) / len(scores)
 
 
 def json_safe(text: str) -> str:
@@ -105,8 +142,8 @@ def readable_body(content: bytes) -> Any:
 
 def stream_events(stream: bytes) -> list[Any]:
     """Return the data of a stream's events, each as JSON or text."""
-    found = (block.partition(b"data: ")[2] for block in stream.split(b"\n\n"))
-    return [readable_body(data) for data in found if data]
+    events = read_events(stream + b"\n\n").events  # a stream may be cut off within an event
+    return [readable_body(event.data.encode()) for event in events if event.data.strip()]
 
 
 def subject_of(entry: Entry) -> Subject:

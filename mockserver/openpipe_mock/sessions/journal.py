@@ -1,14 +1,17 @@
 """The journal: keeps each exchange with its request, its answer, and why it was answered so."""
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from openpipe_mock.core.effects import Headers
+from openpipe_mock.core.effects import HeaderList, Headers
 from openpipe_mock.core.errors import ParseError
+from openpipe_mock.core.eventstream import event_ends
 from openpipe_mock.core.secrets import MASKED, SHORTEST_TOKEN, Mask, may_hide, secret_headers
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.userfiles import MEBIBYTE
@@ -21,12 +24,16 @@ MOST_ENTRIES = 1000
 MOST_JOURNAL_BYTES = 4 * MEBIBYTE
 MOST_KEPT = 65_536
 """The most bytes of an exchange's body and answer that are kept."""
+MOST_PIECES = 1000
+"""The most pieces of a stream whose times are kept."""
 _MARGIN = 64
 """Bytes behind the end of a text that are read too, to recognise a secret that begins before it."""
 OVERHEAD = 500
 """Bytes that an entry counts beside its texts, roughly."""
 SCORE_BYTES = 64
 """Bytes that a score counts."""
+_PIECE_BYTES = 100
+"""Bytes that the time of a piece counts."""
 
 
 @dataclass(slots=True)
@@ -35,21 +42,27 @@ class Entry:
 
     `number`: counts the session's requests, from 1. `endpoint`: its short name (`judge`, `chat`, `report`,
     …), "" for an unknown path. `body`: what the client sent, None if it wasn't read. `answer`: what the
-    client got, of a stream the bytes of its events. `at`: when it came, on the adapter's clock. `seconds`:
-    how long it took, None if the client hung up. `status`: 0 where the connection broke before an answer.
+    client got, of a stream the bytes of its events. `at`: when it came, on the adapter's clock. `time`: when
+    it came, in seconds since 1970. `seconds`: how long it took, None if the client hung up. `status`: 0 where
+    the connection broke before an answer. `answer_headers`: without `content-length`, which the adapter adds.
 
     `settings`: those that it was answered under. `rules`: the places of the script and of the criteria's
     rules that decided. `scores`: key → score, for each choice in the order of their making, or for the
-    judgement. `violations`: what strict validation refuses, in every mode. `tolerated`: JSON pointers of what
-    it takes and exact validation refuses. `checked`: the request was checked by the contract.
-    `unscripted`: no script answers the completion, though scripts are there or were asked for. `unoffered`: a
-    sentence for each tool that the script calls and the request doesn't offer.
+    judgement. `ranking`: for each choice of the answer, the best first, its number in the order of making,
+    from 0; () where none were ranked. `violations`: what strict validation refuses, in every mode.
+    `tolerated`: JSON pointers of what it takes and exact validation refuses. `checked`: the request was
+    checked by the contract. `unscripted`: no script answers the completion, though scripts are there or were
+    asked for. `unoffered`: a sentence for each tool that the script calls and the request doesn't offer.
     `struck`: the place of the fault that struck. `passed`: place and reason of each fault or script that
     was passed over though its `when` holds. `retry_after`: seconds that the answer asks to wait.
+    `pieces`: of a stream, for each of the first `MOST_PIECES` pieces the seconds after `at` when it was sent,
+    and the bytes up to its end. `times`: made of these when the entry is read, for each event with data the
+    seconds after `at` when it was sent.
 
     `body_left_out`, `answer_left_out`: how many bytes at the end were not kept. `gist`: for a body that was
     cut, the JSON of what conditions read in all of it, None where that is too long as well. `query_secrets`:
-    names in the query that name a secret. `size`: the bytes that the entry counts.
+    names in the query that name a secret. `size`: the bytes that the entry counts. `sequence`: grows with
+    each exchange that a journal gets, in whatever session.
     """
 
     number: int
@@ -59,14 +72,17 @@ class Entry:
     headers: Headers
     settings: "Settings"
     at: float = 0.0
+    time: float = 0.0
     endpoint: str = ""
     body: bytes | None = None
     status: int = 0
     answer: bytes = b""
+    answer_headers: HeaderList = ()
     seconds: float | None = None
     streamed: bool = False
     criteria: tuple[str, ...] = ()
     scores: list[dict[str, int | float]] = field(default_factory=list)
+    ranking: tuple[int, ...] = ()
     rules: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     passed: tuple[tuple[str, str], ...] = ()
@@ -81,7 +97,10 @@ class Entry:
     checked: bool = False
     struck: str = ""
     query_secrets: tuple[str, ...] = ()
+    sequence: int = 0
     retry_after: float | None = None
+    pieces: tuple[tuple[float, int], ...] = ()
+    times: tuple[float, ...] = ()
     size: int = 0
 
     @property
@@ -106,10 +125,20 @@ the entry, and the request's token, None where secrets are masked already."""
 # A tuple and no class, since each request makes one.
 
 
+_numbers = count(1)
+"""The next numbers of `Entry.sequence`. All journals of the process share them."""
+
+
+def number_from(first: int) -> None:
+    """Let sequence numbers go on from here, unless they are beyond it already."""
+    global _numbers
+    _numbers = count(max(first, next(_numbers)))
+
+
 class Journal:
     """The exchanges of one session, newest last. The oldest go when there are too many or they are too large.
 
-    `dropped`: how many are gone.
+    `dropped`: how many are gone. `newest`: the sequence number of the last one, also once it is gone.
     """
 
     # Entries are made and masked only when somebody reads them, since most are dropped unread: masking each
@@ -120,8 +149,9 @@ class Journal:
 
     def __init__(self) -> None:
         self.read: deque[Entry] = deque()
-        self.unread: deque[Later] = deque()
-        """The exchanges after those in `read`."""
+        self.unread: deque[tuple[int, Later]] = deque()
+        """The exchanges after those in `read`, with their sequence numbers."""
+        self.newest = 0
         self.bytes = 0
         self.dropped = 0
 
@@ -129,11 +159,11 @@ class Journal:
     def entries(self) -> deque[Entry]:
         """All exchanges that are kept, oldest first, without secrets."""
         while self.unread:
-            size, make, facts, token = self.unread.popleft()
+            number, (size, make, facts, token) = self.unread.popleft()
             entry = make(*facts)
             if token is not None:
                 hide(entry, token)
-            entry.size = size
+            entry.size, entry.sequence = size, number
             self.read.append(entry)
         return self.read
 
@@ -151,10 +181,11 @@ class Journal:
 
     def add_later(self, later: Later) -> None:
         """The same for an exchange whose entry isn't made yet."""
-        self.unread.append(later)
+        self.newest = number = next(_numbers)
+        self.unread.append((number, later))
         self.bytes += later[0]
         while len(self.read) + len(self.unread) > self.most_entries or self.bytes > self.most_bytes:
-            self.bytes -= self.read.popleft().size if self.read else self.unread.popleft()[0]
+            self.bytes -= self.read.popleft().size if self.read else self.unread.popleft()[1][0]
             self.dropped += 1
 
     def clear(self) -> int:
@@ -226,7 +257,8 @@ def _gist(endpoint: str, body: bytes, token: bytes) -> str | None:
 def _weight(entry: Entry) -> int:
     """The bytes that an exchange counts, roughly."""
     size = OVERHEAD + len(entry.body or b"") + len(entry.answer) + len(entry.path) + len(entry.gist or "")
-    size += head_size(entry.headers)
+    size += head_size(entry.headers) + head_size(dict(entry.answer_headers))
+    size += _PIECE_BYTES * len(entry.pieces)
     for scores in entry.scores:
         size += SCORE_BYTES * len(scores)
     for text in (*entry.violations, *entry.tolerated, *entry.notes, *entry.unoffered):
@@ -235,19 +267,27 @@ def _weight(entry: Entry) -> int:
 
 
 def head_size(headers: Headers) -> int:
-    """Return the number of bytes in a request's headers, names and values."""
+    """Return the number of bytes in headers, names and values."""
     return len(b"".join([*headers, *headers.values()]))
 
 
 def hide(entry: Entry, token: bytes) -> None:
     """Mask the secrets in an entry. `token`: the request's bearer token, b"" to take it from its headers."""
+    if entry.pieces:
+        entry.times, entry.pieces = tuple(_times(entry)), ()  # masked events may have other lengths
     # All texts are searched once for signs of a secret; only if there are any, each is taken apart.
     token = token or sent_token(entry.headers)
     headers = dict(entry.headers)
     for name in secret_headers(tuple(headers)):
         headers[name] = MASKED
     entry.headers = headers
-    head = b"\n".join((entry.path.encode("utf-8", "replace"), *headers.values()))
+    names = secret_headers(tuple(name for name, _ in entry.answer_headers))
+    if names:
+        entry.answer_headers = tuple(
+            (name, MASKED if name in names else v) for name, v in entry.answer_headers
+        )
+    answered = [value for _, value in entry.answer_headers]
+    head = b"\n".join((entry.path.encode("utf-8", "replace"), *headers.values(), *answered))
     texts = [head, entry.body or b"", entry.answer]
     if entry.violations or entry.tolerated or entry.notes:
         told = (*entry.violations, *entry.tolerated, *entry.notes)
@@ -258,6 +298,15 @@ def hide(entry: Entry, token: bytes) -> None:
             _take_apart(entry, Mask(each))
     elif 0 < len(token) < SHORTEST_TOKEN:
         entry.headers = {name: Mask(token).header(value) for name, value in headers.items()}
+
+
+def _times(entry: Entry) -> Iterator[float]:
+    """When each event of a stream was sent: with the piece that holds its end."""
+    ends = [end for _, end in entry.pieces]
+    for end in event_ends(entry.answer):
+        index = bisect_left(ends, end)
+        if index < len(ends):
+            yield entry.pieces[index][0]
 
 
 def sent_token(headers: Headers) -> bytes:
@@ -284,6 +333,7 @@ def _take_apart(entry: Entry, mask: Mask) -> None:
     body = entry.body
     entry.path = mask.path(entry.path)
     entry.headers = {name: mask.header(value) for name, value in entry.headers.items()}
+    entry.answer_headers = tuple((name, mask.header(value)) for name, value in entry.answer_headers)
     entry.body = body if body is None else mask.content(body)
     if entry.streamed:
         entry.answer = mask.events(entry.answer, spread=entry.body != body)

@@ -17,7 +17,7 @@ from openpipe_mock.answers.scorers import Declared, Form
 from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.project import EMPTY, Project
-from openpipe_mock.config.settings import Settings
+from openpipe_mock.config.settings import Settings, Unknown
 from openpipe_mock.core.errors import BadRequest, Conflict, NotFound, SessionNotFound, TooManySessions
 from openpipe_mock.core.wording import quoted
 from openpipe_mock.faults.fault import Fault
@@ -53,6 +53,7 @@ class SessionOverrides:
     completions: tuple[Script, ...] = ()
     faults: tuple[Fault, ...] = ()
     limits: Limits | None = None
+    unknown_criteria: Unknown | None = None
     project: Project = EMPTY
     made: tuple[Settings, Settings] | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -66,6 +67,7 @@ class SessionOverrides:
                 completions=rulebook(base.completions).under(self.completions),
                 faults=rulebook(base.faults).under(self.faults),
                 limits=self.limits or base.limits,
+                unknown_criteria=self.unknown_criteria or base.unknown_criteria,
                 project=self.project,
             )
             self.made = made = base, changed
@@ -130,7 +132,7 @@ class Session:
         self.requests += 1
 
     def use(self, settings: Settings) -> None:
-        """Give the session settings of its own; its overrides stay on top."""
+        """Give the session settings of its own; its overrides stay on top. Raises Conflict where it can't."""
         self.own = settings
 
     def override(self, **changes: Any) -> None:
@@ -227,6 +229,22 @@ class Sessions:
     def status_line(self) -> str:
         """The same as a text."""
         return self.place
+
+    @property
+    def problem(self) -> str:
+        """Why what is remembered can't be asked now, "" where it can."""
+        return ""
+
+    @property
+    def kept_bytes(self) -> int | None:
+        """The bytes that journals and logs of calls hold, None where they lie elsewhere."""
+        logs = sum(log.bytes for session in self.all() for log in session.logs.values())
+        return logs + sum(session.journal.bytes for session in self.all())
+
+    @property
+    def newest(self) -> int:
+        """The sequence number of the exchange that a journal got last."""
+        return max(session.journal.newest for session in self.all())
 
     def find(self, name: str, at: float, *, make: bool = True) -> Session:
         """Return the session of this name for a request. `make`: make it where it doesn't exist.

@@ -1,6 +1,7 @@
 """Answer HTTP/1.1 in bytes without a socket, for client libraries that write and read it themselves."""
 
 from collections.abc import Generator
+from time import time
 from typing import Any
 
 import httptools
@@ -63,7 +64,7 @@ class Line:
         (path, mock), body = self.catch, b"".join(self.body)
         query = httptools.parse_url(self.target).query or b""
         method = self.parser.get_method().decode()
-        found = mock.answer(Head(method, path, self.headers, query, mock.clock.now), body)
+        found = mock.answer(Head(method, path, self.headers, query, mock.clock.now, time=time()), body)
         if isinstance(found, Reply):
             yield self.whole(method, found.status, found.headers, found.body)
             return

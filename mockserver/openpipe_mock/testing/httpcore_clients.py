@@ -7,6 +7,7 @@ reference to a transport's method from before the patch, or to httpcore itself.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from time import time
 from types import ModuleType
 from typing import Any
 
@@ -58,7 +59,7 @@ class _Pool:
     def head(self, catch: Catch, request: Any) -> Head:
         headers = {lowered(name): value for name, value in request.headers}
         query = request.url.target.partition(b"?")[2]
-        return Head(request.method.decode(), catch[0], headers, query, catch[1].clock.now)
+        return Head(request.method.decode(), catch[0], headers, query, catch[1].clock.now, time=time())
 
     def error(self, request: Any, words: str, problem: Exception) -> Exception:
         slow = isinstance(problem, TooSlow)

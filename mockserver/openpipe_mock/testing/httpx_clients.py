@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, cached_property, partial
 from logging import INFO, Logger, getLogger
+from time import time
 from types import ModuleType
 from typing import Any
 
@@ -71,7 +72,7 @@ class HttpxLibrary:
     def head(self, catch: Catch, request: Any) -> Head:
         path, mock = catch
         headers = {lowered(name): value for name, value in request.headers.raw}
-        return Head(request.method, path, headers, request.url.query, mock.clock.now)
+        return Head(request.method, path, headers, request.url.query, mock.clock.now, time=time())
 
     def error(self, request: Any, words: str, problem: Exception) -> Exception:
         slow = isinstance(problem, TooSlow)

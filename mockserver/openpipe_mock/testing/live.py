@@ -12,7 +12,7 @@ from typing import Any, Never, TypeVar
 
 from openpipe_mock.answers.functions import Made
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.control.page import exports
+from openpipe_mock.control.environment import exports
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.server.reload import Source, service_of
 from openpipe_mock.server.server import Listener, Server, bind, uvicorn_config

@@ -54,7 +54,7 @@ from openpipe_mock.testing.clients import CLIENT_NAMES
 from openpipe_mock.testing.conduct import CONDUCT_RULES, Lapse, lapses, observed
 from openpipe_mock.testing.jsonable import as_json
 from openpipe_mock.testing.toolcalls import CalledTool, called_tools, tool_differences, tools_unmet
-from openpipe_mock.testing.usage import Unused, unused
+from openpipe_mock.testing.usage import Setup, Unused, unused
 from openpipe_mock.testing.virtual import TURN, VirtualClock
 
 Json = Any
@@ -534,9 +534,9 @@ class Mock:
             raise AssertionError(printable_lines(f"{told}\n{breach_lines(broken[:MOST_SHOWN])}{more}"))
 
     def unused(self) -> tuple[Unused, ...]:
-        """What is in force and no request used: scripts, criteria and faults, also those of the file."""
+        """What is in force, the file included, and no request used: scripts, criteria, faults, recordings."""
         settings = self.at_once(lambda: self.session.settings(self.service.settings))
-        return tuple(unused(settings, self.entries()))
+        return tuple(unused(Setup(settings, self.unused_recordings), self.entries()))
 
     def assert_all_used(self) -> None:
         """Assert that nothing is `unused`."""

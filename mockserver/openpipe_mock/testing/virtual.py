@@ -131,7 +131,7 @@ class Journey:
         effect = self.next_effect()
         while effect is not None:
             self.carry_out(effect)
-            following = self.next_effect()
+            following = self.next_effect(self.clock.now if isinstance(effect, Piece) else None)
             if isinstance(effect, Piece):
                 self.waited = 0.0
                 yield effect.data

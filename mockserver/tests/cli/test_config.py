@@ -1,14 +1,22 @@
 """`openpipe-mock config`: what it prints, and how it ends."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 
 from openpipe_mock.cli.main import main
 from openpipe_mock.config.file import DEFAULT_FILE, FILE_NAMES, ConfigError, read_config
+from openpipe_mock.service.service import Service
 from tests.environments import ROOT
+from tests.inprocess import answer
+from tests.live import Live
 
 EXAMPLE = ROOT / "examples" / DEFAULT_FILE
 BAD = "seed: x\ncriteria: {a: {scor: 1}}\n"
@@ -103,7 +111,7 @@ def test_a_file_that_is_not_there_is_told_from_a_bad_one(here: Path) -> None:
 def test_a_folder_is_no_file(here: Path) -> None:
     result = run("check", str(here))
     assert result.exit_code == 2
-    assert "is a directory" in result.stderr
+    assert "is a folder." in result.stderr
 
 
 def test_the_example_is_printed_as_it_is_and_can_be_used_at_once(here: Path) -> None:
@@ -119,7 +127,83 @@ def test_the_schema_is_printed_as_it_is() -> None:
     assert (result.exit_code, result.stdout_bytes) == (0, shipped)
 
 
-@pytest.mark.parametrize("command", ["check", "schema", "example"])
+@contextmanager
+def answering(status: int, kind: str, body: bytes) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """A server that answers every request so: its origin, and the path and the token of each request."""
+    asked: list[tuple[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, self.headers.get("x-mock-token", "")))
+            self.send_response(status)
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_an_export_is_printed_as_it_is() -> None:
+    with answering(200, "application/yaml", b"seed: 7\n") as (address, asked):
+        for url in (address, f"http://{address}/api/v1/", f"http://{address}/_mock/sessions/w1/_mock"):
+            result = run("export", url, "--control-token", "t")
+            assert (result.exit_code, result.output) == (0, "seed: 7\n")
+    assert asked == [*[("/_mock/config", "t")] * 2, ("/_mock/sessions/w1/_mock/config", "t")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ((403, "application/json", b'{"message": "Forbidden: no."}'), "answers 403: Forbidden: no."),
+        ((404, "text/html", b"<html>"), "answers 404: no openpipe-mock answers there"),
+        ((404, "application/json", b"[]"), "answers 404: no openpipe-mock answers there"),
+        ((200, "text/html", b"<html>"), "is answered by something else than openpipe-mock"),
+    ],
+)
+def test_what_is_no_export_is_told(answer: tuple[int, str, bytes], told: str) -> None:
+    with answering(*answer) as (address, _):
+        result = run("export", address)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == f"openpipe-mock: http://{address}/_mock/config {told}\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("127.0.0.1:1", "http://127.0.0.1:1/_mock/config can't be reached: nothing listens there"),
+        ("x://a", "x://a/_mock/config can't be reached: it is no URL of http or https"),
+        ("http://a b", "http://a b/_mock/config can't be reached: it is no URL of http or https"),
+        ("http://[", "http://[/_mock/config can't be reached: it is no URL of http or https"),
+    ],
+)
+def test_where_nobody_exports_is_told(url: str, told: str) -> None:
+    result = run("export", url)
+    assert (result.exit_code, result.output) == (2, f"openpipe-mock: {told}\n")
+
+
+@pytest.mark.slow
+def test_another_mock_answers_as_the_exported_one(live: Live) -> None:
+    asked = {"criterion_id": "export", "output": {"role": "assistant", "content": "x"}}
+    httpx.put(f"{live.control_url}/criteria/export", json={"score": 0.125}, params={"session": "export"})
+    url = f"{live.origin}/_mock/sessions/export/api/v1"
+    config = read_config(run("export", url).stdout_bytes)
+    theirs = httpx.post(f"{url}/criteria/judge", json=asked, headers={"authorization": "Bearer x"})
+    assert theirs.json()["score"] == 0.125
+    assert answer(Service(config), asked).body == theirs.content
+
+
+@pytest.mark.parametrize("command", ["check", "export", "schema", "example"])
 def test_each_command_has_help_with_an_example(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0

@@ -207,7 +207,7 @@ def test_a_page_that_is_none_is_refused_in_one_line(tmp_path: Path, content: byt
 def test_a_document_that_is_not_there_is_no_place_to_write_to(tmp_path: Path) -> None:
     result = run("convert", str(PAGE), "--into", str(tmp_path / "missing.yaml"))
     assert result.exit_code == 2
-    assert "does not exist" in result.stderr
+    assert "isn't there." in result.stderr
 
 
 @pytest.mark.parametrize(

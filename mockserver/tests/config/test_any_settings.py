@@ -245,14 +245,27 @@ def test_any_settings_order_the_choices_by_the_mean_of_their_scores(
         assert all(0 <= each["score"] <= 1 for each in results.values() if "score" in each)
 
 
+AS_IT_STANDS = ("raw", "stream")
+"""Keys whose values are sent as they stand, whatever the contract says."""
+
+
 def without_raw(value: Json, instead: Mapping[str, Json]) -> Json:
-    """A part of a config whose raw values are others."""
+    """A part of a config in which others stand in place of values that are sent as they stand."""
     if isinstance(value, list):
         return [without_raw(item, instead) for item in value]
     if not isinstance(value, dict):
         return value
-    kept = {name: without_raw(member, instead) for name, member in value.items() if name != "raw"}
-    return {**kept, **(instead if "raw" in value else {})}
+    kept = {name: without_raw(member, instead) for name, member in value.items() if name not in AS_IT_STANDS}
+    return {**kept, **({} if value.keys().isdisjoint(AS_IT_STANDS) else instead)}
+
+
+def answering(config: Json) -> Json:
+    """A config that gives nothing but answers of the contract: it has no faults, and nothing raw."""
+    config = {name: part for name, part in config.items() if name not in ("faults", "auth")}
+    for name, instead in (("criteria", {"score": 0.5}), ("completions", {"text": "1, 2, 3."})):
+        if name in config:
+            config[name] = without_raw(config[name], instead)
+    return config
 
 
 @brief
@@ -260,12 +273,8 @@ def without_raw(value: Json, instead: Mapping[str, Json]) -> Json:
 def test_any_config_file_without_faults_and_raw_values_gives_nothing_else(
     config: Json, made: list[tuple[tuple[str, Json], Mapping[bytes, bytes]]]
 ) -> None:
-    config = {name: part for name, part in config.items() if name not in ("faults", "auth")}
-    for name, instead in (("criteria", {"score": 0.5}), ("completions", {"text": "1, 2, 3."})):
-        if name in config:
-            config[name] = without_raw(config[name], instead)
     try:
-        service = Service(configfile.settings(config))
+        service = Service(configfile.settings(answering(config)))
     except Mistakes:
         assume(False)
     for (path, body), sent in made:

@@ -6,16 +6,19 @@ Where another value shall be seen at work, that one place of the text is changed
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, reduce
+from operator import getitem
 from typing import Any, TypeVar
 
 import pytest
 import yaml
 
-from openpipe_mock.config.file import ConfigError, read_config
+from openpipe_mock.config.file import ConfigError, read_config, schema
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head
 from openpipe_mock.openapi.endpoints import BASE
+from openpipe_mock.openapi.shapes import chooses, resolve
+from openpipe_mock.openapi.violations import declarations
 from openpipe_mock.recording.hiding import Hiding
 from openpipe_mock.recording.identity import Asked, Identity
 from openpipe_mock.service.service import Service
@@ -52,8 +55,56 @@ def leaves(value: Json, pointer: str = "") -> Iterator[str]:
         yield pointer
 
 
+VALUE: Json = yaml.safe_load(TEXT)
+
+
+def part(section: str, name: str) -> tuple[str, Json]:
+    """The pointer and the value of the script or fault of this name."""
+    [found] = [(place, each) for place, each in enumerate(VALUE[section]) if each.get("name") == name]
+    return f"/{section}/{found[0]}", found[1]
+
+
+def whole(section: str, name: str) -> list[str]:
+    """The pointers to all values of that part."""
+    place, value = part(section, name)
+    return list(leaves(value, place))
+
+
 def test_each_value_of_the_file_has_a_test_here() -> None:
-    assert sorted(PROVEN) == sorted(leaves(yaml.safe_load(TEXT)))
+    assert sorted(PROVEN) == sorted(leaves(VALUE))
+
+
+def keys_of(value: Json, within: Json) -> Iterator[Json]:
+    """The schemas of the keys that stand in a value, those inside of others too."""
+    within = resolve(within, schema())
+    for branch in () if chooses(within) else within["anyOf"]:
+        yield from keys_of(value, branch)
+    if "if" in within:
+        yield from keys_of(value, within["else" if "v1" in value else "then"])
+    for inner in value if isinstance(value, list) else ():
+        yield from keys_of(inner, within.get("items", {}))
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        known = within.get("properties", {})
+        others = (*within.get("patternProperties", {}).values(), within.get("additionalProperties"))
+        for member in (known[name],) if name in known else others:
+            if isinstance(member, dict):
+                yield own(member)
+                yield from keys_of(inner, member)
+
+
+def own(member: Json) -> Json:
+    """A key's schema, where another key has it that of this one."""
+    while "/properties/" in member.get("$ref", ""):
+        member = reduce(getitem, member["$ref"].removeprefix("#/").split("/"), schema())
+    return member
+
+
+def test_each_key_of_the_schema_stands_in_the_file() -> None:
+    """But for the one that needs a variable; a comment tells of it. The page's table has the same keys."""
+    there = {id(member) for member in keys_of(VALUE, schema())}
+    missing = [path for path, member in declarations(schema()) if id(member) not in there]
+    assert missing == ["auth.keys.*.env"]
+    assert "{env: NAME}" in TEXT
 
 
 def test_editors_find_the_schema_by_the_first_line() -> None:
@@ -728,6 +779,184 @@ def test_the_first_fault_whose_turn_it_is_strikes() -> None:
     service = mock()
     found = [chat(service, f"{content}", model="openpipe:sometimes") for _ in range(4)]
     assert [(each.status, each.waits) for each in found] == [(500, []), (500, []), (200, [0.2]), (500, [])]
+
+
+# What is told apart by the header `x-test`.
+
+
+def probed(name: str, service: Service | None = None, **members: Json) -> Happened:
+    return chat(service or mock(), headers={"x-test": name}, **members)
+
+
+@proves(*whole("completions", "everything"))
+def test_an_answer_has_whatever_the_script_says() -> None:
+    _, script = part("completions", "everything")
+    found = probed("everything")
+    assert found.header("x-ratelimit-remaining-requests") == "0"
+    [choice] = choices(found)
+    said, call = choice["message"], script["tool_calls"][0]
+    assert {name: found.body[name] for name in ("id", "created", "model", "usage")} == {
+        name: script[name] for name in ("id", "created", "model", "usage")
+    }
+    assert (said["content"], said["reasoning_content"]) == (script["text"], script["reasoning_content"])
+    function = {"name": call["name"], "arguments": call["arguments"]}
+    assert said["tool_calls"] == [{"id": "call_1", "type": "function", "function": function}]
+    for name in ("logprobs", "content_filter_results"):
+        assert choice[name] == script[name]
+    journalled(part("completions", "everything")[0], "everything", "everything")
+
+
+@proves(*whole("completions", "one by one"))
+def test_answers_come_one_by_one() -> None:
+    service = mock()
+    assert [contents(probed("sequence", service)) for _ in range(3)] == [["one"], ["two"], ["two"]]
+    journalled(part("completions", "one by one")[0], "one by one", "sequence")
+
+
+@proves(*whole("completions", "agent"))
+def test_an_agent_gets_its_answers_by_turns() -> None:
+    first = choices(probed("agent"))[0]["message"]
+    [call] = first["tool_calls"]
+    assert json.loads(call["function"]["arguments"]) == {"city": "Oslo"}
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "rain"}
+    assert contents(probed("agent", messages=[user("Hi"), first, result])) == ["It rains."]
+    journalled(part("completions", "agent")[0], "agent", "agent")
+
+
+@proves(*whole("completions", "off the contract"))
+def test_a_raw_answer_breaks_the_contract() -> None:
+    assert probed("raw").body == {"choices": None}
+    journalled(part("completions", "off the contract")[0], "off the contract", "raw")
+
+
+@proves(*whole("completions", "own stream"))
+def test_a_stream_may_be_ones_own() -> None:
+    assert b"".join(probed("stream", stream=True).sent) == b'data: {"choices":[]}\n\ndata: [DONE]\n\n'
+    assert choices(probed("stream")), "it answers streams alone"
+    journalled(part("completions", "own stream")[0], "own stream", "stream", stream=True)
+
+
+CONVERSATION = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "developer", "content": "Be kind."},
+    user("Hi"),
+    {"role": "function", "name": "count", "content": "7"},
+    {
+        "role": "assistant",
+        "content": "Let me look.",
+        "tool_calls": [
+            {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
+        ],
+    },
+    {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
+]
+
+
+def conditions(criteria: str = '["concise"]', texts: Json = None, **members: Json) -> bool:
+    """Whether the script `conditions` answers a request. It does unless something is changed.
+
+    `texts`: by the role of their messages.
+    """
+    said = [{**each, "content": (texts or {}).get(each["role"], each["content"])} for each in CONVERSATION]
+    body = {"messages": said, "temperature": 0, "user": "kim", **members}
+    headers = {"x-test": "conditions", "op-criteria": criteria}
+    return contents(chat(mock(), headers=headers, **body)) == ["It is all there."]
+
+
+@proves(*whole("completions", "conditions"))
+def test_all_conditions_have_to_hold() -> None:
+    assert conditions()
+    assert not conditions(criteria='["graded"]')
+    for role in ("system", "developer", "user", "assistant", "function", "tool"):
+        assert not conditions(texts={role: "x"}), role
+    for members in ({"temperature": 1}, {"user": "ann"}, {"user": "kit"}):
+        assert not conditions(**members), members
+    renamed = [*CONVERSATION[:-1], {**CONVERSATION[-1], "name": "get_time"}]
+    assert not conditions(messages=renamed)
+
+
+def journalled(place: str, name: str, header: str, **members: Json) -> None:
+    """Fail unless the journal names the script, or the answer in it, as what answered."""
+    service = mock()
+    probed(header, service, **members)
+    [entry] = service.sessions.default.journal.entries
+    [rule] = entry.rules
+    assert rule.startswith(place)
+    assert rule.endswith(f" ({name})")
+
+
+@proves(*whole("faults", "outage"))
+def test_an_outage_ends() -> None:
+    service = mock()
+    first, second = (probed("outage", service) for _ in range(2))
+    error = {"message": "Down.", "code": "DOWN"}
+    assert (first.status, first.body) == (500, {**error, "error": error})
+    assert second.status == 200
+
+
+@proves(*whole("faults", "page"))
+def test_a_page_comes_in_place_of_an_answer() -> None:
+    found = probed("page")
+    assert (found.status, found.header("content-type"), found.reply.body) == (502, "text/html", b"<html>")
+
+
+@proves(*whole("faults", "drip"))
+def test_an_answer_drips() -> None:
+    found = probed("drip")
+    assert {len(piece) for piece in found.sent[:-1]} == {16}
+    assert found.waits == [0.05] * (len(found.sent) - 1)
+    assert b"".join(found.sent) == probed("none").reply.body
+
+
+@proves(*whole("faults", "half"))
+def test_an_answer_breaks_off() -> None:
+    found = probed("half")
+    assert (found.breaks, b"".join(found.sent)) == (True, probed("none").reply.body[:20])
+
+
+@proves(*whole("faults", "truncated"), *whole("faults", "empty"))
+def test_a_part_of_an_answer_is_missing() -> None:
+    good = probed("none").reply.body
+    assert probed("truncated").reply.body == good[: len(good) // 2]
+    assert probed("empty").reply.body == b""
+
+
+@proves(*whole("faults", "error event"))
+def test_a_stream_ends_with_an_error() -> None:
+    [event] = probed("error-event", stream=True).sent
+    assert b'"message":"The stream broke."' in event
+
+
+@proves("/stream/endless_events", *whole("faults", "endless"))
+def test_a_stream_does_not_end_for_long() -> None:
+    service = mock(("endless_events: 10000", "endless_events: 40"))
+    assert (
+        len(probed("none", stream=True).sent) < 40 <= len(probed("endless", service, stream=True).sent) < 50
+    )
+    assert settings().pace.most_events == 10_000
+
+
+@proves(*whole("faults", "raw score"))
+def test_any_value_comes_in_place_of_an_answer() -> None:
+    assert judge(mock(), "concise", x_test="raw-score").body == {"score": "high"}
+
+
+@proves(*whole("faults", "judged"))
+def test_a_judged_text_strikes() -> None:
+    assert judge(mock(), "concise", "Please crash the judge now").status == 500
+    assert judge(mock(), "concise", "Please").status == 200
+
+
+@pytest.mark.parametrize("fault", [each["name"] for each in VALUE["faults"] if "name" in each])
+def test_the_journal_names_the_fault(fault: str) -> None:
+    place, value = part("faults", fault)
+    service = mock()
+    if "output" in value["when"]:
+        judge(service, "concise", "crash the judge")
+    else:
+        probed(value["when"]["header"]["x-test"], service, stream=True)
+    [entry] = service.sessions.default.journal.entries
+    assert (entry.struck, f"{place} ({fault})" in entry.faults[0]) == (place, True)
 
 
 # All of it.

@@ -29,6 +29,7 @@ WORDS = {
     "errorMessage",
     "goneMessages",
     "numberMessage",
+    "rangeMessage",
     "writeOnly",
     "$schema",
     "$defs",

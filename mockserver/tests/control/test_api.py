@@ -74,6 +74,7 @@ def test_status_says_why_the_newest_file_is_not_in_force(mock: Mock) -> None:
         "in_force": False,
         "missing": False,
         "problems": ["x.yaml:1:1: no"],
+        "replaced": False,
     }
 
 
@@ -98,6 +99,74 @@ def test_reset_forgets_all_of_the_session(mock: Mock) -> None:
     assert mock.json("GET", "/faults")["faults"] == []
     assert mock.json("GET", "/limits")["source"] == "default"
     assert mock.json("GET", "/requests")["count"] == 0
+
+
+# A whole config
+
+
+CONFIG = b"criteria: {helpful: {score: 0.25}}\ncompletions: [{text: By this text.}]\n"
+
+
+def test_a_session_answers_by_the_text_of_a_config_in_place_of_all_before() -> None:
+    mock = from_file(criteria={"kind": {"score": 1}}, completions=[{"text": "By the file."}])
+    mock.json("PUT", "/criteria/helpful", {"score": 1})
+    mock.json("POST", "/completions", {"text": "At runtime."}, status=201)
+    assert mock.json("PUT", "/config", CONFIG) == {"status": "ok"}
+    assert (score(mock.judge()), text(mock.chat())) == (0.25, "By this text.")
+    assert mock.judge("kind").status == 404
+    assert mock.json("GET", "/status")["config"]["replaced"] is True
+    assert mock.json("GET", "/status", query="session=other", status=404)
+    assert mock.json("DELETE", "/config") == {"status": "ok"}
+    assert (score(mock.judge("kind")), text(mock.chat())) == (1, "By the file.")
+    assert mock.json("GET", "/status")["config"]["replaced"] is False
+
+
+def test_what_is_set_at_runtime_stands_on_top_of_such_a_config(mock: Mock) -> None:
+    mock.json("PUT", "/config", CONFIG)
+    mock.json("PUT", "/criteria/helpful", {"score": 0.5})
+    assert score(mock.judge()) == 0.5
+    mock.json("DELETE", "/criteria/helpful")
+    assert score(mock.judge()) == 0.25
+
+
+def test_a_config_with_mistakes_changes_nothing_and_names_their_lines(mock: Mock) -> None:
+    wrong = b"seed: many\ncriteria:\n  helpful: {scor: 1}\n"
+    before = score(mock.judge())
+    refused = mock.json("PUT", "/config", wrong, status=400)
+    assert [issue["message"].split(": ")[0] for issue in refused["issues"]] == ["1:1", "3:13"]
+    assert score(mock.judge()) == before
+    checked = mock.json("POST", "/config/check", wrong)
+    assert checked["ok"] is False
+    places = [(each["line"], each["column"], each["pointer"]) for each in checked["mistakes"]]
+    assert places == [(1, 1, "/seed"), (3, 13, "/criteria/helpful/scor")]
+
+
+@pytest.mark.parametrize("given", [b"", b"{}", CONFIG])
+def test_a_right_config_is_right_and_only_looked_at(mock: Mock, given: bytes) -> None:
+    assert mock.json("POST", "/config/check", given) == {"ok": True, "mistakes": []}
+    assert mock.json("GET", "/criteria")["criteria"] == []
+
+
+@pytest.mark.parametrize(
+    "given", [b"a: [", b"\xff\xfe", b"a: !!python/name:os.system ''", b"auth: {keys: hush-hush}"]
+)
+def test_what_is_no_config_is_told_without_what_may_be_a_key(mock: Mock, given: bytes) -> None:
+    checked = mock.json("POST", "/config/check", given)
+    assert checked["mistakes"]
+    assert "hush" not in json.dumps(checked)
+
+
+def test_what_becomes_of_other_criteria_is_set_at_runtime(mock: Mock) -> None:
+    mock.json("PUT", "/criteria", {"unknown_criteria": "judge"})
+    mock.json("PUT", "/criteria/helpful", {"score": 1})
+    assert mock.judge("other").status == 200
+    assert mock.json("PUT", "/criteria", {"unknown_criteria": None})["unknown_criteria"] == "not_found"
+    assert mock.judge("other").status == 404
+
+
+@pytest.mark.parametrize("body", [{}, {"unknown_criteria": "maybe"}, {"unknown": "judge"}, [], 1])
+def test_other_values_for_other_criteria_are_refused(mock: Mock, body: Json) -> None:
+    assert "unknown" in mock.message("PUT", "/criteria", body)
 
 
 # Paths, methods, queries
@@ -337,6 +406,25 @@ def test_limits_are_set_shown_and_removed() -> None:
     assert [mock.judge().status for _ in range(2)] == [200, 429]
     assert mock.json("DELETE", "/limits")["concurrent"] == 7
     assert mock.judge().status == 200
+
+
+@pytest.mark.parametrize("limits", [{}, {"concurrent": None}])
+def test_limits_that_nothing_sets_are_of_no_file(limits: Json) -> None:
+    mock = Mock(configfile.settings({"limits": limits}))
+    mock.service.file.path = "openpipe-mock.yaml"
+    mock.json("PUT", "/limits", {"concurrent": 1})
+    assert mock.json("DELETE", "/limits")["source"] == mock.json("GET", "/limits")["source"] == "default"
+
+
+@pytest.mark.parametrize("fault", [None, {"status": 500}, {"delay_ms": 1}])
+def test_criteria_are_named_alike_whatever_becomes_of_the_request(fault: Json) -> None:
+    faults = [fault] if fault else []
+    mock = Mock(configfile.settings({"criteria": {"a": {"v2": {"score": 1}}}, "faults": faults}))
+    for asked in ("a", "a@v2", "a@v1", "b"):
+        mock.judge(asked)
+        mock.send(CHAT, CHAT_BODY, headers={**HEADERS, b"op-criteria": json.dumps([asked]).encode()})
+    found = [entry["criteria"] for entry in mock.json("GET", "/requests")["requests"]]
+    assert found[::-1] == [[name] for name in ("a@v2", "a@v2", "a@v1", "b") for _ in range(2)]
 
 
 def test_wrong_limits_are_refused(mock: Mock) -> None:
@@ -634,7 +722,7 @@ def test_a_criterion_is_found_in_requests_that_nobody_judged(mock: Mock) -> None
     assert found("concise") == found("concise@v2") == [("default-1", 404)]
     assert found("concise@v1") == []
     assert found("helpful") == found("helpful@v1") == [("default-3", 404), ("default-2", 503)]
-    assert mock.json("GET", "/requests/default-3")["criteria"] == ["helpful", "clear@v3"]
+    assert mock.json("GET", "/requests/default-3")["criteria"] == ["helpful@v1", "clear@v3"]
 
 
 REFUSED: dict[str, Mapping[bytes, bytes]] = {

@@ -108,12 +108,15 @@ def test_an_operation_names_the_parameters_and_the_body_that_its_route_reads(rou
     assert in_path == re.findall(r"\{(\w+)\}", route.path)
     body = operation.get("requestBody")
     assert (body is not None) is bool(route.body)
-    assert body is None or body["required"] is (route.body == "required")
+    assert body is None or body["required"] is (route.body != "optional")
     assert ("413" in operation["responses"]) is bool(route.body)
 
 
 def test_each_operation_says_who_is_refused_and_when_redis_is_missed() -> None:
-    needs_none = {"/_mock/health", "/_mock/openapi.yaml", "/_mock/status"}
+    needs_none = {
+        *("/_mock/health", "/_mock/metrics", "/_mock/openapi.yaml", "/_mock/status"),
+        "/_mock/config/check",
+    }
     for (_, path), operation in operations().items():
         assert "403" in operation["responses"]
         assert ("503" in operation["responses"]) == (path not in needs_none), path

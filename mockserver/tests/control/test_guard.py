@@ -275,6 +275,32 @@ def test_without_a_name_it_was_no_browser() -> None:
 # Origins and the health check
 
 
+@pytest.mark.parametrize("host", ["mock:6736", "Mock.Test:6736", "192.0.2.1:6736", "[2001:db8::7]:6736"])
+def test_the_mock_s_own_page_may_ask_under_each_name_that_the_mock_goes_by(host: str) -> None:
+    for scheme in ("http", "https"):
+        assert (
+            refusal("10.1.1.1", {"Origin": f"{scheme}://{host}".lower(), "Host": host}, by=OPEN_GUARD) == ""
+        )
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://mock:8080", "mock:6736"),
+        ("http://other:6736", "mock:6736"),
+        ("ftp://mock:6736", "mock:6736"),
+        ("http://evil.example:6736", "evil.example:6736"),
+        ("http://mock:6736", None),
+        ("http://", ""),
+    ],
+)
+def test_another_origin_or_a_name_that_the_mock_doesnt_go_by_is_refused(
+    origin: str, host: str | None
+) -> None:
+    headers = {"Origin": origin, **({} if host is None else {"Host": host})}
+    assert refusal("10.1.1.1", headers, by=OPEN_GUARD)
+
+
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example"])
 def test_pages_of_other_sites_get_nothing_not_even_with_the_token(origin: str) -> None:
     headers = {"Origin": origin, "X-Mock-Token": TOKEN}
@@ -388,11 +414,12 @@ def safe(answer: httpx.Response) -> bool:
 
 @pytest.mark.parametrize(("method", "path"), [*CONTROL, ("GET", "/"), ("HEAD", "/")])
 def test_a_stranger_is_refused_on_every_path_and_each_answer_is_safe(method: str, path: str) -> None:
-    expected = 200 if path == "/_mock/health" else 403
+    expected = 200 if path in ("/_mock/health", "/_mock/ready") else 403
     answer = asked(path, method, peer=ELSEWHERE)
     assert (answer.status_code, safe(answer)) == (expected, True)
     if expected == 403 and method != "HEAD":
         assert (answer.json()["code"], ELSEWHERE in answer.json()["message"]) == ("FORBIDDEN", True)
+    method = "HEAD" if path == "/_mock/events" else method  # a feed has no end
     assert safe(asked(path, method))
     assert asked(path, method).status_code != 403
 

@@ -4,13 +4,16 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 from urllib.parse import urlsplit
+
+import pytest
 
 from openpipe_mock.control.api import ROUTES
 from openpipe_mock.control.listings import ROOT
 from openpipe_mock.core.effects import Reply
+from openpipe_mock.sessions import journal
 from tests.controlling import Mock
 from tests.environments import ROOT as REPOSITORY
 from tests.markdown import Block, blocks
@@ -53,7 +56,8 @@ def steps() -> Iterator[tuple[str, Json]]:
             yield block.code, json.loads(after.code) if after.language == "json" else None
 
 
-def test_each_command_is_answered_as_the_page_shows() -> None:
+def test_each_command_is_answered_as_the_page_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "_numbers", count(1))
     mock = Mock()
     shown = list(steps())
     assert len(shown) > 8

@@ -2,7 +2,7 @@
 
 import pytest
 
-from openpipe_mock.core.eventstream import Event, read_events
+from openpipe_mock.core.eventstream import Event, event_ends, read_events
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
@@ -38,3 +38,8 @@ def test_an_event_without_its_blank_line_is_unfinished(rest: bytes) -> None:
 @pytest.mark.parametrize("rest", [b"", b"\n", b": comment", b"event: x"])
 def test_what_carries_no_data_leaves_nothing_unfinished(rest: bytes) -> None:
     assert not read_events(b"data: 1\n\n" + rest).unfinished
+
+
+def test_an_events_end_is_behind_its_blank_line() -> None:
+    body = b"\xef\xbb\xbfdata: 1\r\n\r\n: note\n\ndata:\n\nevent: x\ndata:2\n\ndata: cut off\n"
+    assert [body[:end].split(b"data")[-1] for end in event_ends(body)] == [b": 1\r\n\r\n", b":2\n\n"]

@@ -206,12 +206,13 @@ def test_a_mounted_mock_knows_its_prefix() -> None:
         missing = client.get(f"{PREFIX}/v1/models").json()["error"]["message"]
         session = client.post(f"{PREFIX}/_mock/sessions").json()
         page = client.get(f"{PREFIX}/")
+        script = client.get(f"{PREFIX}/_mock/dashboard/app.js")
         [request] = client.get(f"{PREFIX}/_mock/requests", params={"status": 200}).json()["requests"]
     assert f"{PREFIX}{JUDGE} takes POST" in wrong
     assert f"let the base URL be http://localhost{PREFIX}/api/v1." in missing
     assert session["base_url"].startswith(f"http://localhost{PREFIX}/_mock/sessions/")
-    assert f'href="{PREFIX}/_mock/status"' in page.text
-    assert f"OPENPIPE_BASE_URL=http://localhost{PREFIX}/api/v1\n" in page.text
+    assert f'src="{PREFIX}/_mock/dashboard/app.js"' in page.text
+    assert script.status_code == 200
     assert request["path"] == JUDGE
 
 
@@ -229,7 +230,7 @@ def test_a_prefix_of_any_text_is_a_url_on_the_page() -> None:
     with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 50000)) as client:
         html = client.get('/"><script>/').text
     assert "<script>" not in html
-    assert 'href="/%22%3E%3Cscript%3E/_mock/status"' in html
+    assert 'src="/%22%3E%3Cscript%3E/_mock/dashboard/app.js"' in html
 
 
 def test_the_prefix_alone_is_sent_on_to_the_page() -> None:

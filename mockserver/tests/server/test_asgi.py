@@ -8,16 +8,13 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
 from openpipe_mock import __version__
 from openpipe_mock.config import file as configfile
-from openpipe_mock.config.file import ConfigFile
 from openpipe_mock.config.settings import Settings, Validation
-from openpipe_mock.control.page import start_page
 from openpipe_mock.core.effects import Begin, Effect, Entropy, Now, Piece, Reply, Wait
 from openpipe_mock.server.asgi import create_app
 from openpipe_mock.server.transport import WRITE, ClientGone, Transport
@@ -531,7 +528,7 @@ def test_a_request_has_one_line_with_method_path_status_and_subject(
         score = drive(messages=pieces(MINIMAL_BODY)).json["score"]
     [line] = lines(caplog)
     assert line.startswith(f"POST {JUDGE} 200  helpful@v1 {score}  ")
-    assert line.endswith(" ms")
+    assert line.endswith(" ms  default-1")
     assert {record.levelno for record in caplog.records} == {logging.INFO}
 
 
@@ -639,89 +636,6 @@ def test_what_strict_would_refuse_is_a_warning_for_each_finding(caplog: pytest.L
 
 
 # The page
-
-
-class Outline(HTMLParser):
-    """The tags and texts of a page; fails on tags that don't match."""
-
-    VOID = frozenset({"meta", "link", "br"})
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.texts: dict[str, list[str]] = {}
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self.tags.append(tag)
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open:
-            self.texts.setdefault(self.open[-1], []).append(data)
-
-
-def test_the_page_says_how_to_use_this_mock() -> None:
-    heard = get("/", host=b"localhost:4321")
-    assert (heard.status, heard.headers[b"content-type"]) == (200, b"text/html; charset=utf-8")
-    outline = Outline(heard.body.decode())
-    exports, curl = outline.texts["pre"]
-    base_url = "http://localhost:4321/api/v1"
-    assert exports.splitlines() == [
-        f"export OPENPIPE_BASE_URL={base_url}",
-        "export OPENPIPE_API_KEY=op-local",
-        f"export OPENAI_BASE_URL={base_url}",
-        "export OPENAI_API_KEY=op-local",
-    ]
-    assert curl.startswith(f"curl {base_url}/criteria/judge")
-    for fact in (__version__, "strict", base_url, "POST /api/v1/criteria/judge", "GET /api/v1/models"):
-        assert fact in heard.body.decode()
-    for path in ("/_mock/requests", "/_mock/status", "/_mock/openapi.yaml"):
-        assert f'href="{path}"' in heard.body.decode()
-        assert get(path).status == 200
-
-
-def test_the_page_shows_no_key_that_the_config_names() -> None:
-    html = start_page(Service(Settings(keys=("s3cret",), read_only_keys=("r3ader",))), "http://localhost")
-    assert "s3cret" not in html
-    assert "r3ader" not in html
-    assert "op-local" not in html
-    Outline(html)
-
-
-def test_the_page_says_what_is_wrong_with_the_newest_config_and_escapes_it() -> None:
-    broken = ConfigFile("<b>.yaml", 1, ("<b>.yaml:1:1: <script>x</script> is unknown.", "second & last"))
-    html = start_page(Service(file=broken), "http://localhost")
-    assert "<script" not in html
-    assert "<b>" not in html
-    shown = "".join(text for texts in Outline(html).texts.values() for text in texts)
-    assert all(problem in shown for problem in broken.problems)
-    assert broken.path in shown
-
-
-def test_the_page_holds_no_script_and_loads_nothing() -> None:
-    heard = get("/")
-    assert "default-src 'none'" in heard.headers[b"content-security-policy"].decode()
-    assert not {"script", "img", "iframe", "form"} & set(Outline(heard.body.decode()).tags)
-    assert b"http://127.0.0.1:6736" in heard.body
-    assert heard.body.count(b"://") == heard.body.count(b"http://127.0.0.1:6736")
-
-
-@pytest.mark.parametrize(
-    "origin", ["http://<script>alert(1)</script>", "http://'\"><img src=x>", "http://&lt;$x"]
-)
-def test_the_page_escapes_the_name_under_which_it_was_called(origin: str) -> None:
-    html = start_page(Service(), origin)
-    plain = Outline(start_page(Service(), "http://localhost"))
-    assert Outline(html).tags == plain.tags
-    assert "".join(Outline(html).texts["pre"]).count(f"{origin}/api/v1") == 3
 
 
 @pytest.mark.parametrize(

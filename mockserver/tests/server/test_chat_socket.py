@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.chatclients import Json, chats
-from tests.live import PATIENCE, Live, run, serving, until
+from tests.live import PATIENCE, Live, run, serving, until, untimed
 
 pytestmark = pytest.mark.slow
 
@@ -143,7 +143,7 @@ def assert_well(server: Live, begin: int) -> None:
 
 def answered_since(server: Live, begin: int) -> list[str]:
     """The lines of requests whose clients waited for the answer."""
-    lines = server.log.read_bytes()[begin:].decode().splitlines()
+    lines = untimed(server.log.read_bytes()[begin:].decode()).splitlines()
     return [line for line in lines if line.startswith("POST ") and "the client hung up" not in line]
 
 

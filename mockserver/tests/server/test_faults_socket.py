@@ -47,7 +47,8 @@ def plain(body: bytes = ANSWER) -> Effects:
 
 def streaming() -> Effects:
     yield Begin(200, STREAM)
-    yield from map(Piece, EVENTS)
+    for each in EVENTS:
+        yield Piece(each)
     return Reply(200, b"", STREAM)
 
 

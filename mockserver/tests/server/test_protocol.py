@@ -22,7 +22,7 @@ from openpipe_mock.server.direct import DirectApp
 from openpipe_mock.server.protocol import DroppingProtocol
 from openpipe_mock.server.server import Listener, uvicorn_config
 from openpipe_mock.service.service import Service
-from tests.live import PATIENCE, Live, serving
+from tests.live import PATIENCE, Live, serving, untimed
 from tests.profiles import examples
 
 BODY = b'{"criterion_id": "helpful", "output": {"role": "assistant", "content": "1, 2, 3"}}'
@@ -78,7 +78,7 @@ def split(received: bytes) -> Iterator[tuple[int, bytes]]:
 
 def said(live: Live, before: int) -> list[str]:
     """The lines in the terminal since there were so many characters."""
-    return live.log.read_text()[before:].splitlines()
+    return untimed(live.log.read_text()[before:]).splitlines()
 
 
 @pytest.fixture

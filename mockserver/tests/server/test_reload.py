@@ -29,7 +29,7 @@ from openpipe_mock.server.reload import Source, service_of, watch
 from openpipe_mock.service.service import Service
 from tests.environments import here
 from tests.inprocess import commanded
-from tests.live import PATIENCE, Live, clean, finished, serving, until
+from tests.live import PATIENCE, Live, clean, finished, serving, until, untimed
 
 pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
@@ -74,7 +74,7 @@ class Served:
     begin: int
 
     def told(self) -> str:
-        return self.live.log.read_bytes()[self.begin :].decode()
+        return untimed(self.live.log.read_bytes()[self.begin :].decode())
 
 
 @pytest.fixture(scope="module")
@@ -313,10 +313,10 @@ def test_a_pipe_without_a_writer_is_waited_for_until_ctrl_c(tmp_path: Path) -> N
     with log.open("wb") as stderr:
         process = subprocess.Popen(command, cwd=tmp_path, env=clean(), stderr=stderr)
     try:
-        until(lambda: log.read_text() == told)
+        until(lambda: untimed(log.read_text()) == told)
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
-        assert log.read_text() == told
+        assert untimed(log.read_text()) == told
     finally:
         process.kill()
         process.wait()

@@ -42,6 +42,7 @@ from tests.live import (
     serving,
     until,
     until_ready,
+    untimed,
     with_grace,
 )
 from tests.redises import Redis, redis_server, workers_of
@@ -135,7 +136,9 @@ def ended() -> Iterator[Ended]:
             refusal = sock.recv(1000)
         assert "ready.json" in os.listdir(live.log.parent)
         live.stop()
-        yield Ended(live, score, refusal, live.log.read_text().splitlines(), os.listdir(live.log.parent))
+        yield Ended(
+            live, score, refusal, untimed(live.log.read_text()).splitlines(), os.listdir(live.log.parent)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +174,8 @@ def test_on_a_terminal_the_status_and_what_needs_attention_have_a_colour(
     httpx.post(f"{base_url}/criteria/judge", json={**REQUEST, "mood": "good"}, headers=KEY)
     shown = screen("mood")
     *_, request, warning = shown.splitlines()
-    assert re.match(r"POST /api/v1/criteria/judge\x1b\[32m 200 \x1b\[0m ", request)
-    assert re.match(r"\x1b\[33m.*strict would refuse", warning)
+    assert re.search(r" POST /api/v1/criteria/judge\x1b\[32m 200 \x1b\[0m ", request)
+    assert re.search(r" \x1b\[33m.*strict would refuse", warning)
 
 
 def test_without_a_terminal_the_banner_is_one_line_without_colours(ended: Ended) -> None:
@@ -183,7 +186,7 @@ def test_without_a_terminal_the_banner_is_one_line_without_colours(ended: Ended)
 
 
 def test_a_request_is_one_line_with_its_status_and_duration(ended: Ended) -> None:
-    line = rf"POST /api/v1/criteria/judge 200  helpful@v1 {ended.score}  \d+\.\d ms"
+    line = rf"POST /api/v1/criteria/judge 200  helpful@v1 {ended.score}  \d+\.\d ms  default-1"
     assert re.fullmatch(line, ended.lines[1])
 
 
@@ -203,7 +206,7 @@ def warned(live: Live) -> list[str]:
     answer = httpx.post(f"{live.base_url}/criteria/judge", json={**REQUEST, "mood": "good"}, headers=KEY)
     assert answer.status_code == 200
     until(lambda: live.log.read_bytes()[before:].endswith(b"\n"))
-    return live.log.read_text().splitlines()
+    return untimed(live.log.read_text()).splitlines()
 
 
 def test_quiet_says_nothing(quiet: Live) -> None:
@@ -436,6 +439,7 @@ def steered(
         "repeat": "vary",
         "max-body-bytes": 300,
         "ready-file": ready,
+        "journal": ready.with_name("journal"),
         "ssl-certfile": certificate["certificate"],
         "ssl-keyfile": certificate["key"],
         "control-token": "t0ken",
@@ -444,6 +448,7 @@ def steered(
         "workers": 2,
         "state": memory.url,
         "quiet": 1,
+        "log-format": "json",
     }
     environment = {variable(flag): str(value) for flag, value in values.items()}
     log = ready.with_suffix(".log")
@@ -476,12 +481,12 @@ def steered(
         process.terminate()
         process.wait()
     url = httpx.URL(announced["base_url"])
-    lines = log.read_text().splitlines()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
     texts = {answer["choices"][0]["message"]["content"] for answer in (first, second)}
     return {
         "host": (url.host, "localhost"),
         "port": (url.port, port),
-        "answers": ({"answers 1 is gone" in line for line in lines}, {True}),
+        "answers": ({"answers 1 is gone" in line["message"] for line in lines}, {True}),
         "seed": (facts["seed"], 7),
         "config": ([model["id"] for model in models], ["openai:x", "gpt-4o"]),
         "validation": (facts["validation"], "lenient"),
@@ -497,7 +502,9 @@ def steered(
         "allowed_host": ([admitted[name] for name in ("misnamed", "host", "second")], [403, 200, 200]),
         "workers": (len(workers), 2),
         "state": (b"openpipe-mock:session:default:journal" in memory.contents(), True),
-        "quiet": ({line.partition(":")[0] for line in lines}, {"warning"}),
+        "quiet": ({line["level"] for line in lines}, {"warning"}),
+        "log_format": (len(lines) > 0, True),
+        "journal": (len(ready.with_name("journal").read_text().splitlines()) > 3, True),
     }
 
 

@@ -81,9 +81,12 @@ def long_way(service: Service, body: bytes, headers: Headers = HEADERS, *, path:
 
 
 def remembered(service: Service) -> list[Json]:
-    """What the journal holds, but for the time."""
+    """What the journal holds, but for its time and number."""
     entries = service.sessions.default.journal.entries
-    return [asdict(replace(entry, at=0.0, seconds=0.0, settings=Settings())) for entry in entries]
+    return [
+        asdict(replace(entry, at=0.0, time=0.0, sequence=0, seconds=0.0, settings=Settings()))
+        for entry in entries
+    ]
 
 
 def same(body: bytes, headers: Headers = HEADERS, settings: Settings | None = None) -> Service:
@@ -285,7 +288,7 @@ def test_the_short_way_has_its_line_without_secrets(caplog: pytest.LogCaptureFix
         sent(DirectApp(Service()), BODY, {**HEADERS, b"authorization": key})
     [line] = caplog.messages
     assert line.startswith(f"POST {JUDGE} 200  *** 0.")
-    assert line.endswith(" ms")
+    assert line.endswith(" ms  default-1")
 
 
 def test_the_journal_of_the_short_way_is_bounded() -> None:

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Mapping
+from math import fsum
 from typing import Any
 
 import pytest
 
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.settings import Settings
+from openpipe_mock.core.effects import Head
 from openpipe_mock.matching.conditions import When
 from openpipe_mock.sessions.diagnosis import Expectation, detail, unmatched, verify
 from openpipe_mock.sessions.inspection import JournalFilter, readable_body, stream_events
 from openpipe_mock.sessions.journal import Entry
+from openpipe_mock.testing.virtual import VirtualClock, carry_out
 from tests.controlling import CHAT, Mock
 from tests.inprocess import HEADERS
 
@@ -62,6 +65,31 @@ def test_a_stream_is_shown_by_its_events() -> None:
     shown = last(mock)["answer"]
     assert shown["events"][-1] == "[DONE]"
     assert all(event["object"] == "chat.completion.chunk" for event in shown["events"][:-1])
+
+
+def test_each_event_of_a_stream_has_the_time_at_which_it_was_sent() -> None:
+    mock = mocking(stream={"first_token_ms": 500, "tokens_per_second": 4})
+    body = {"model": "m", "max_tokens": 2, "messages": [{"role": "user", "content": "x"}], "stream": True}
+    exchange = mock.service.exchange(Head("POST", CHAT, HEADERS, at=7.0))
+    list(carry_out(exchange, json.dumps(body).encode(), VirtualClock(7.0)).pieces())
+    shown = last(mock)["answer"]
+    assert len(shown["events"]) > 3
+    assert shown["events_ms"] == [500.0 + 250 * number for number, _ in enumerate(shown["events"])]
+    assert shown["headers"]["content-type"] == "text/event-stream; charset=utf-8"
+
+
+def test_the_ranking_says_where_each_choice_was_made_and_why_it_stands_there() -> None:
+    mock = Mock()
+    body = {"model": "openpipe:m", "n": 4, "messages": [{"role": "user", "content": "Hello"}]}
+    mock.send(CHAT, body, headers={**HEADERS, b"op-criteria": b'["helpful", "brief"]'})
+    shown = last(mock)
+    ranking, scores = shown["ranking"], shown["scores"]
+    means = [fsum(scores[each["made"]].values()) / 2 for each in ranking]
+    assert [each["mean"] for each in ranking] == means == sorted(means, reverse=True)
+    answered = [choice["criteria_results"] for choice in shown["answer"]["body"]["choices"]]
+    for choice, each in zip(answered, ranking, strict=True):
+        assert {name: result["score"] for name, result in choice.items()} == scores[each["made"]]
+    assert [each["made"] for each in ranking] != sorted(each["made"] for each in ranking)
 
 
 def test_what_is_no_json_is_shown_as_text() -> None:

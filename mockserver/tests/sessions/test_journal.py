@@ -11,7 +11,7 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.secrets import MASK
 from openpipe_mock.sessions.diagnosis import detail
 from openpipe_mock.sessions.inspection import summary
-from openpipe_mock.sessions.journal import MOST_KEPT, OVERHEAD, Entry, Journal
+from openpipe_mock.sessions.journal import MOST_KEPT, MOST_PIECES, OVERHEAD, Entry, Journal
 from tests.controlling import CHAT, Mock
 from tests.inprocess import HEADERS, JUDGE, MINIMAL
 from tests.remembering import bounded
@@ -290,3 +290,38 @@ def test_half_a_character_in_a_path_is_shown_as_a_question_mark() -> None:
 def test_a_client_that_hung_up_has_no_time() -> None:
     assert summary(added())["ms"] is None
     assert summary(added(seconds=0.0123))["ms"] == 12.3
+
+
+# Times, headers and ranking
+
+
+def test_a_time_is_written_in_utc_with_milliseconds() -> None:
+    assert summary(added(time=1_796_137_200.1239))["time"] == "2026-12-01T15:00:00.123Z"
+    assert summary(added(time=1_796_137_200.0))["time"] == "2026-12-01T15:00:00.000Z"
+
+
+def test_the_headers_of_an_answer_are_kept_without_secrets() -> None:
+    sent = ((b"set-cookie", b"a"), (b"x-echo", b"is " + TOKEN), (b"vary", b"a"), (b"vary", b"b"))
+    kept = added(answer_headers=sent)
+    expected = {"set-cookie": MASK, "x-echo": f"is {MASK}", "vary": "a, b"}
+    assert detail(kept)["answer"]["headers"] == expected
+    assert TOKEN.decode() not in everything(kept)
+
+
+def test_an_event_was_sent_with_the_piece_that_holds_its_end() -> None:
+    answer, pieces = b"data: 1\n\ndata: 2\n\ndata: 3\n\n", ((0.1, 4), (0.2, 9), (0.5, 20), (0.9, 27))
+    shown = detail(added(streamed=True, answer=answer, pieces=pieces))["answer"]
+    assert (shown["events"], shown["events_ms"]) == ([1, 2, 3], [200, 500, 900])
+
+
+def test_a_masked_stream_keeps_its_times_and_one_without_has_none() -> None:
+    answer = b"data: " + TOKEN + b"\n\ndata: 2\n\n"
+    masked = detail(added(streamed=True, answer=answer, pieces=((1.0, 20), (2.0, len(answer)))))
+    assert masked["answer"]["events_ms"] == [1000, 2000]
+    assert detail(added(streamed=True, answer=answer))["answer"]["events_ms"] == [None, None]
+
+
+def test_the_times_of_pieces_count_as_bytes() -> None:
+    journal = Journal()
+    journal.add(entry(pieces=tuple((0.5, number) for number in range(MOST_PIECES))), TOKEN)
+    assert journal.bytes > MOST_PIECES * 64

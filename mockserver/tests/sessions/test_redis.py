@@ -22,7 +22,7 @@ from openpipe_mock.answers.scorers import Declared, Fixed, Form, Sequence
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.api import Control
-from openpipe_mock.control.page import start_page
+from openpipe_mock.control.feed import EVERY, Feed
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.core.errors import Conflict, NotFound, StateUnavailable, TooManySessions
 from openpipe_mock.core.resources import install_line
@@ -31,6 +31,7 @@ from openpipe_mock.recording.recording import Recording
 from openpipe_mock.recording.tape import tape_of
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.calllog import MOST_LOG_BYTES, CallLog
+from openpipe_mock.sessions.inspection import JournalFilter
 from openpipe_mock.sessions.journal import Entry, Journal
 from openpipe_mock.sessions.memory import DEFAULT, IDLE_SECONDS, MOST_SESSIONS, NOTHING, Session, Sessions
 from openpipe_mock.sessions.redis import link as statelink
@@ -526,9 +527,6 @@ def test_the_status_tells_how_redis_is_also_while_it_is_away(
     assert (told["up"], told["unrecorded"]) == (False, 1)
     assert told["last_problem"] == "doesn't answer (nothing listens there)"
     assert 0 <= told["away_seconds"] <= told["last_problem_seconds"] + 0.001
-    html = start_page(service, "http://localhost")
-    assert f"the Redis at {fragile.url}, which has been away for " in html
-    assert fragile.url in start_page(mock_with(fragile)[0], "http://localhost")
     fragile.start()
     until(lambda: memory(service)["redis"]["up"])
     told = memory(service)["redis"]
@@ -542,7 +540,7 @@ def test_no_password_is_in_the_status(server: Redis) -> None:
     service = Service(sessions=RedisSessions(link))
     assert unavailable(answer(service, having(), headers={**HEADERS, b"x-mock-session": b"new"}))
     assert "hush" not in json.dumps(memory(service))
-    assert "nobody" not in start_page(service, "http://localhost")
+    assert "nobody" not in json.dumps(memory(service))
     link.close()
 
 
@@ -698,6 +696,20 @@ def order(service: Service, method: str, path: str, body: bytes = b"") -> Reply:
     raise AssertionError("it wants more than a body")
 
 
+def test_mocks_agree_on_undeclared_criteria_and_none_takes_a_whole_config(server: Redis) -> None:
+    (one, link), (other, second) = mock_with(server), mock_with(server)
+    link.client.flushall()
+    order(one, "PUT", "/criteria/helpful", b'{"score": 1}')
+    assert answer(other, having(criterion_id="else")).status == 404
+    order(one, "PUT", "/criteria", b'{"unknown_criteria": "judge"}')
+    assert answer(other, having(criterion_id="else")).status == 200
+    assert order(one, "PUT", "/config", b"{}").status == 409
+    assert order(one, "DELETE", "/config").status == 200
+    assert json.loads(order(other, "GET", "/criteria").body)["criteria"] == []
+    link.close()
+    second.close()
+
+
 # What others write under our names.
 
 ASKED = (
@@ -819,14 +831,17 @@ ENTRY = Entry(
     headers={b"a": b"\xff"},
     settings=Settings(),
     at=1.5,
+    time=9.5,
     endpoint="judge",
     body=b"\x00\xff",
     status=200,
     answer=b"\xfe{}",
+    answer_headers=((b"h", b"\xff"), (b"h", b"v")),
     seconds=0.5,
     streamed=True,
     criteria=("a@v1",),
     scores=[{"a": 0.5}],
+    ranking=(1, 0),
     rules=["/r"],
     faults=["f"],
     passed=(("/f", "why"),),
@@ -841,17 +856,47 @@ ENTRY = Entry(
     checked=True,
     struck="/f",
     query_secrets=("q",),
+    sequence=12,
     retry_after=2.5,
+    pieces=((0.5, 7),),
+    times=(0.25,),
     size=3,
 )
 
 
 def test_an_exchange_comes_back_as_it_went() -> None:
-    assert decode_entry(encode_entry(ENTRY), ENTRY.settings) == ENTRY
+    assert read_back(ENTRY) == ENTRY
     plain = [field for field in fields(Entry) if field.default == getattr(ENTRY, field.name)]
     assert plain == [], "a member that has its default here proves nothing"
-    assert decode_entry(encode_entry(replace(ENTRY, body=None)), ENTRY.settings).body is None
-    assert decode_entry(encode_entry(replace(ENTRY, path="/x\ud800")), ENTRY.settings).path == "/x?"
+    assert read_back(replace(ENTRY, body=None)).body is None
+    assert read_back(replace(ENTRY, path="/x\ud800")).path == "/x?"
+
+
+def read_back(entry: Entry) -> Entry:
+    """An exchange as it is read from Redis, which puts its sequence number in front."""
+    return decode_entry(b"%d " % entry.sequence + encode_entry(entry), entry.settings)
+
+
+def test_a_feed_shows_what_all_mocks_were_asked_in_its_order(server: Redis) -> None:
+    (service, link), (other, other_link) = mock_with(server), mock_with(server)
+    link.client.flushall()
+    feed = Feed(service.sessions, EVERY, JournalFilter(), 0)
+    for each, name in ((service, "a"), (other, "b"), (service, ""), (other, "a")):
+        answer(each, having(), headers={**HEADERS, b"x-mock-session": name.encode()})
+    found = feed.newer(0)
+    assert [entry.id for entry in found] == ["a-1", "b-1", "default-1", "a-2"]
+    assert sorted({entry.sequence for entry in found}) == [entry.sequence for entry in found]
+    assert [entry.id for entry in feed.newer(found[2].sequence)] == ["a-2"]
+    assert feed.newer(service.sessions.newest) == []
+    assert order(service, "GET", "/ready").status == 200
+    link.problem = "doesn't answer"
+    assert feed.newer(0) == []
+    reply = order(service, "GET", "/ready")
+    assert reply.status == 503
+    assert service.sessions.place.encode() in reply.body
+    assert b"kept_bytes" not in order(service, "GET", "/metrics").body
+    for each_link in (link, other_link):
+        each_link.close()
 
 
 def test_a_log_that_others_change_again_and_again_is_given_up(shared: Service) -> None:

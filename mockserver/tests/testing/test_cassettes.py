@@ -118,13 +118,21 @@ def test_a_miss_names_the_nearest_recording_to_the_client(real: str, tmp_path: P
         asked()
     with patched(cassette=tmp_path) as mock:
         assert mock.unused_recordings == sorted(Cassette(tmp_path).listed)
+        [unused] = mock.unused()
+        assert str(unused) == f"recording {mock.unused_recordings[0]}: no request came"
+        with pytest.raises(
+            AssertionError, match="1 of what is set was never used:\n  recording judge-helpful"
+        ):
+            mock.assert_all_used()
         status, body, _ = send(BASE, ("POST", "/criteria/judge", {**REQUESTS[0][2], "criterion_id": "x"}, {}))
         with pytest.raises(
             AssertionError, match=r"Not recorded: POST /criteria/judge: .* the nearest is judge-helpful-yes"
         ):
             mock.completed()
+        assert "no request was the recorded one" in str(mock.unused()[0])
         assert asked()[0] == 200
         assert mock.unused_recordings == []
+        mock.assert_all_used()
     assert (status, "the nearest is judge-helpful-yes" in json.loads(body)["message"]) == (404, True)
     with patched() as plain:
         assert plain.unused_recordings == []

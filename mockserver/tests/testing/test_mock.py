@@ -287,12 +287,12 @@ def test_what_was_refused_and_what_a_fault_replaced_are_calls_too(mock: Mock) ->
     httpx.post(f"{SERVICE}/chat/completions", json={}, headers={**KEY, "op-criteria": "no JSON"})
     httpx.get(f"{SERVICE}/nowhere")
     broken, typeless, chatted, odd, lost = mock.calls
-    assert (broken.status, broken.criteria, broken.output) == (0, ("helpful",), "1, 2, 3.")
+    assert (broken.status, broken.criteria, broken.output) == (0, ("helpful@v1",), "1, 2, 3.")
     assert (typeless.criteria, typeless.output, typeless.last_user) == ((), None, None)
-    assert (chatted.status, chatted.criteria) == (503, ("helpful", "polite"))
+    assert (chatted.status, chatted.criteria) == (503, ("helpful@v1", "polite@v1"))
     assert odd.criteria == ()
     assert (lost.endpoint, lost.status) == ("", 404)
-    assert str(broken) == 'default-1: judge helpful "1, 2, 3." → no answer'
+    assert str(broken) == 'default-1: judge helpful@v1 "1, 2, 3." → no answer'
     assert str(lost) == "default-5: GET /api/v1/nowhere → 404"
 
 

@@ -31,8 +31,8 @@ def waiting(*seconds: float) -> Effects:
 
 
 def streaming(*steps: Piece | Wait | Break) -> Effects:
-    yield Begin(200, ())
-    yield from steps
+    for effect in (Begin(200, ()), *steps):  # noqa: UP028 - a tuple cannot be sent the time
+        yield effect
     return ENDED
 
 
@@ -132,7 +132,9 @@ def test_what_comes_behind_a_piece_costs_no_time_until_it_is_asked_for() -> None
     ticks: list[float] = []
 
     def exchange() -> Effects:
-        yield from (Begin(200, ()), Piece(b"a"), Wait(5))
+        yield Begin(200, ())
+        yield Piece(b"a")
+        yield Wait(5)
         ticks.append((yield Tick()))
         yield Piece(b"b")
         return ENDED
@@ -148,7 +150,9 @@ def test_who_hangs_up_ends_the_exchange_whether_it_read_anything_or_not(taken: i
 
     def exchange() -> Effects:
         try:
-            yield from (Begin(200, ()), Piece(b"a"), Piece(b"b"))
+            yield Begin(200, ())
+            yield Piece(b"a")
+            yield Piece(b"b")
         finally:
             ends.append("closed")
         return ENDED

@@ -50,8 +50,13 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def decode_entry(data: bytes, settings: Settings) -> Entry:
-    """Read an exchange. `settings`: take the place of its own. Raises ForeignData."""
-    return Entry(settings=settings, **msgspec.structs.asdict(_decoded(data, _Exchange)))
+    """Read an exchange, its number in front. `settings`: take the place of its own. Raises ForeignData."""
+    sequence, _, rest = data.partition(b" ")
+    if not sequence.isdigit():
+        raise ForeignData
+    entry = Entry(settings=settings, **msgspec.structs.asdict(_decoded(rest, _Exchange)))
+    entry.sequence = int(sequence)
+    return entry
 
 
 def encode_made(made: Dataset | Model) -> str:

@@ -15,7 +15,7 @@ from openpipe_mock.answers.scripts import Script
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.project import Dataset, Model, Project
-from openpipe_mock.config.settings import Settings
+from openpipe_mock.config.settings import Settings, Unknown
 from openpipe_mock.faults.fault import Fault
 from openpipe_mock.sessions.memory import NOTHING, SessionOverrides
 from openpipe_mock.sessions.redis.codec import ForeignData, decode_made, encode_made
@@ -82,6 +82,8 @@ def orders(sources: Sources, before: SessionOverrides, changes: Mapping[str, Any
             yield command if value is None else ["HSET", "facts", "limits", sources.text(value)]
         elif name == "project":
             yield from _project_orders(before.project, value)
+        elif name == "unknown_criteria":
+            yield ["HDEL", "facts", name] if value is None else ["HSET", "facts", name, value]
         else:
             yield from _rule_orders(sources, name, getattr(before, name), value)
 
@@ -133,6 +135,7 @@ class Stored:
     completions: Sequence[bytes]
     faults: Sequence[bytes]
     limits: bytes
+    unknown_criteria: bytes
     datasets: Mapping[bytes, bytes]
     models: Mapping[bytes, bytes]
     entries: Mapping[bytes, bytes]
@@ -152,6 +155,7 @@ class Stored:
                 ),
                 tuple(_built(sources, configfile.parse_fault, orjson.loads(text)) for text in self.faults),
                 _built(sources, _limits, orjson.loads(self.limits)) if self.limits else None,
+                _UNKNOWN[self.unknown_criteria],
                 self.project(),
             )
         except (LookupError, TypeError, ValueError, AttributeError):
@@ -166,6 +170,9 @@ class Stored:
             {each.id: replace(each, entries=int(self.entries.get(each.id.encode(), 0))) for each in datasets},
             {each.slug: each for each in models},
         )
+
+
+_UNKNOWN: Mapping[bytes, Unknown | None] = {b"": None, b"judge": "judge", b"not_found": "not_found"}
 
 
 def _criterion(sources: Sources, stored: Json, file: Declared | None) -> Declared:

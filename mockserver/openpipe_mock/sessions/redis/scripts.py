@@ -2,7 +2,8 @@
 
 All keys begin with KEYS[1]; ARGV[1] is the session's name. Below `session:NAME:` are
 
-    facts        hash     requests, made, version, born, limits; bytes and dropped of the lists
+    facts        hash     requests, made, version, born, limits, unknown_criteria; bytes and dropped of
+                          the lists
     criteria     hash     name → what was set at runtime
     datasets, models, entries   hashes: id or slug → what clients made, id → how many entries
     completions, faults   lists of what was set at runtime, in the order in which they are tried
@@ -12,8 +13,8 @@ All keys begin with KEYS[1]; ARGV[1] is the session's name. Below `session:NAME:
     traffic:…             requests of a credential in this minute, and the leases of those under way
 
 and beside them `sessions` (names by last use), `opened` (names that the control API opened), `gone:NAME` (why
-a name expired), `made` and `probe`. Times are Redis's own, in microseconds, since the clocks of several
-machines differ.
+a name expired), `made`, `sequence` (of the newest exchange) and `probe`. Times are Redis's own, in
+microseconds, since the clocks of several machines differ.
 """
 
 from dataclasses import dataclass
@@ -200,11 +201,11 @@ return redis.call('HINCRBY', facts, 'made', 1)
 """)
 
 OVERRIDES = RedisScript("""
-local limits = redis.call('HMGET', facts, 'version', 'limits')
-return {limits[1] or '', redis.call('HGETALL', stem .. 'criteria'),
+local known = redis.call('HMGET', facts, 'version', 'limits', 'unknown_criteria')
+return {known[1] or '', redis.call('HGETALL', stem .. 'criteria'),
   redis.call('LRANGE', stem .. 'completions', 0, -1), redis.call('LRANGE', stem .. 'faults', 0, -1),
-  limits[2] or '', redis.call('HGETALL', stem .. 'datasets'), redis.call('HGETALL', stem .. 'models'),
-  redis.call('HGETALL', stem .. 'entries')}
+  known[2] or '', known[3] or '', redis.call('HGETALL', stem .. 'datasets'),
+  redis.call('HGETALL', stem .. 'models'), redis.call('HGETALL', stem .. 'entries')}
 """)
 
 OVERRIDE = RedisScript("""
@@ -233,6 +234,11 @@ if ARGV[6] ~= '' then
     redis.call('HDEL', facts, 'bytes:' .. oldest)
   end
 end
+if suffix == 'journal' then
+  local sequence = math.max(now, number(redis.call('GET', root .. 'sequence') or 0, root .. 'sequence') + 1)
+  redis.call('SET', root .. 'sequence', whole(sequence), 'EX', ttl)
+  item = whole(sequence) .. ' ' .. item
+end
 local length = redis.call('LPUSH', list, item)
 if length == 1 then redis.call('HDEL', facts, 'bytes:' .. list) end
 local bytes = redis.call('HINCRBY', facts, 'bytes:' .. list, #item)
@@ -246,7 +252,8 @@ redis.call('EXPIRE', list, ttl)
 """)
 """Put an item in front of a list that is bounded in items and bytes; the oldest go.
 
-ARGV[8]: when the session was born, as the request read it; after a reset since then nothing is kept.
+ARGV[8]: when the session was born, as the request read it; after a reset since then nothing is kept. In
+front of an exchange stand its sequence number and a space.
 """
 
 READ_ENTRIES = RedisScript("return redis.call('LRANGE', stem .. ARGV[2], 0, ARGV[3])")
@@ -260,6 +267,12 @@ redis.call('UNLINK', list)
 redis.call('HDEL', facts, 'bytes:' .. list, 'dropped:' .. list)
 return length
 """)
+
+SEQUENCE = RedisScript("return whole(number(redis.call('GET', root .. 'sequence') or 0, root .. 'sequence'))")
+"""Return the sequence number of the newest exchange in any journal."""
+
+NEWEST = RedisScript("return string.match(redis.call('LINDEX', stem .. ARGV[2], 0) or '', '^%d+') or '0'")
+"""Return the sequence number of the newest exchange in a journal."""
 
 REPLACE = RedisScript("""
 local list, bytes = stem .. ARGV[2], 0

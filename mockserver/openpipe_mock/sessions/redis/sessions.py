@@ -74,6 +74,10 @@ LEASE_SECONDS = 120
 """How long a request counts as under way if its mock crashed."""
 _MOST_TRIES = 10
 """How often an update of a log is tried, while others change the log in between."""
+_ONE_BY_ONE = (
+    "sessions that lie in a Redis take no whole config: set criteria, completions, faults and limits one by"
+    " one, or save the config as the mock's file."
+)
 _ALL = -1
 """The last index of a list, for Redis."""
 
@@ -166,8 +170,8 @@ class RedisSession(Session):
         """Read the overrides from Redis. Raises StateUnavailable where it holds something else."""
         if not self.version:
             return _Known()
-        version, criteria, completions, faults, limits, *made = self.run(scripts.OVERRIDES)
-        stored = Stored(version, _pairs(criteria), completions, faults, limits, *map(_pairs, made))
+        version, criteria, completions, faults, limits, unknown, *made = self.run(scripts.OVERRIDES)
+        stored = Stored(version, _pairs(criteria), completions, faults, limits, unknown, *map(_pairs, made))
         try:
             overrides, sources = stored.built(self.memory.base())
         except ForeignData:
@@ -176,6 +180,9 @@ class RedisSession(Session):
                 " POST /_mock/reset begins anew"
             ) from None
         return _Known(version, overrides, sources)
+
+    def use(self, settings: Settings) -> None:
+        raise Conflict(_ONE_BY_ONE)
 
     def override(self, **changes: Any) -> None:
         known = self.learned()
@@ -263,6 +270,10 @@ class RedisJournal(Journal):
     @property
     def dropped(self) -> int:  # type: ignore[override]
         return self.session.number(self.session.run(scripts.DROPPED, "journal"))
+
+    @property
+    def newest(self) -> int:  # type: ignore[override]
+        return self.session.number(self.session.run(scripts.NEWEST, "journal"))
 
     def add(self, entry: Entry, token: bytes) -> None:
         """Keep an exchange, with secrets masked. While Redis is away it is lost, and counted as lost."""
@@ -353,6 +364,19 @@ class RedisSessions(Sessions):
     @property
     def default(self) -> Session:  # type: ignore[override]
         return RedisSession(self, DEFAULT)
+
+    @property
+    def problem(self) -> str:
+        problem = self.link.problem
+        return f"{self.place} {problem}." if problem else ""
+
+    @property
+    def kept_bytes(self) -> int | None:
+        return None
+
+    @property
+    def newest(self) -> int:
+        return int(self.link.run(scripts.SEQUENCE, DEFAULT))
 
     def find(self, name: str, at: float, *, make: bool = True) -> RedisSession:
         """Return the session of this name without asking Redis. Raises BadRequest for a malformed name."""
