@@ -204,7 +204,7 @@ def unwritable(folder: Path) -> dict[str, list[str]]:
     return {
         "there is no folder /no/such/folder": ["--json", "/no/such/folder/x.json"],
         f"there is no folder {folder}/a": ["--write-known", f"{folder}/a/b.yaml"],
-        "is a directory": ["--html", str(folder)],
+        "is a folder": ["--html", str(folder)],
         "is named for two reports": ["--json", str(own), "--html", f"{folder}/../{folder.name}/own.json"],
     }
 
