@@ -320,6 +320,8 @@ ROUTES = (
     Route("DELETE", "/requests", Control.forget_requests),
     Route("POST", "/verify", Control.verify, "required"),
 )
+FORGETFUL = frozenset((f"{ROOT}/health", f"{ROOT}/openapi.yaml"))
+"""Paths whose answers need nothing that a session remembers."""
 PREFIXED = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/_mock/.*)", re.DOTALL)
 _SLASHED = ("/criteria/{id}",)
 """Paths whose argument may hold slashes."""

@@ -20,11 +20,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control import page
-from openpipe_mock.control.api import Control
+from openpipe_mock.control.api import FORGETFUL, Control
 from openpipe_mock.control.guard import Guard, joined
 from openpipe_mock.core.errors import Forbidden, MethodNotSupported
 from openpipe_mock.openapi.endpoints import is_control
 from openpipe_mock.server.transport import ExchangeApp, request_head, route_path
+from openpipe_mock.server.turns import Steps
 from openpipe_mock.service.admission import LOCAL_ORIGIN
 from openpipe_mock.service.refusals import refusal
 from openpipe_mock.service.service import Service
@@ -37,16 +38,28 @@ def create_app(service: Service | Settings | None = None, guard: Guard | None = 
     default this machine alone.
     """
     service = service if isinstance(service, Service) else Service(service)
-    guard = guard or Guard()
+    return application(service, guard or Guard(), steps_of(service))
+
+
+def application(service: Service, guard: Guard, steps: Steps) -> Starlette:
+    """The application, whose exchanges `steps` runs."""
+    control = ExchangeApp(Control(service, guard).exchange, steps, forgetful=FORGETFUL, quiet=True)
     return Starlette(
         routes=[
-            _Paths(is_control, ExchangeApp(Control(service, guard).exchange, quiet=True)),
-            _Paths(lambda path: path != "/", ExchangeApp(service.exchange)),
+            _Paths(is_control, control),
+            _Paths(lambda path: path != "/", ExchangeApp(service.exchange, steps)),
             Route("/", partial(_page, service, guard), name="openpipe_mock.page"),
         ],
         middleware=[Middleware(_LocalOrigins)],
         exception_handlers={405: _wrong_method},
     )
+
+
+def steps_of(service: Service) -> Steps:
+    """What runs the steps of a service's exchanges."""
+    # A cassette isn't made for threads that use it at the same time.
+    bounds = {"most": 1} if service.source else {}
+    return Steps(is_remote=service.sessions.is_remote, **bounds)
 
 
 class _Paths(BaseRoute):

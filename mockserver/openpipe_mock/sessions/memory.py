@@ -205,8 +205,10 @@ class Sessions:
 
     A new session takes the place of the least recently used one that a request began; those that the control
     API opened stay. The name of an expired session stays known, so that nobody takes an empty session for it.
-    Times (`at`) are in seconds of the mock's clock.
+    Times (`at`) are in seconds of the mock's clock. `is_remote`: to ask them may take time, as a Redis does.
     """
+
+    is_remote = False
 
     def __init__(self) -> None:
         self.default = Session()

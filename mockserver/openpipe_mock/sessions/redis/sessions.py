@@ -5,6 +5,7 @@ While Redis is away, a request goes on with the overrides that this mock read la
 503.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -144,9 +145,10 @@ class RedisSession(Session):
         try:
             self.ask("begin" if self.make else "join")
         except StateUnavailable:
-            if self.name not in self.memory.memo:  # its overrides are unknown
+            known = self.memory.memo.get(self.name)
+            if known is None:  # its overrides are unknown
                 raise
-            self.version = self.memory.memo[self.name].version
+            self.version = known.version
 
     # Overrides.
 
@@ -331,8 +333,11 @@ class RedisSessions(Sessions):
     """The sessions that several mocks share, in Redis.
 
     `memo`: the overrides of each session as they were read last. They are read again when their version
-    changes, and serve requests while Redis is away.
+    changes, and serve requests while Redis is away. Threads may use them at the same time; `lock` guards
+    what this mock alone remembers.
     """
+
+    is_remote = True
 
     def __init__(self, link: Link) -> None:
         self.link = link
@@ -340,6 +345,7 @@ class RedisSessions(Sessions):
         self.base: Callable[[], Settings] = Settings
         self.memo: OrderedDict[str, _Known] = OrderedDict({DEFAULT: _Known()})
         self.hints: OrderedDict[Any, int] = OrderedDict()
+        self.lock = threading.Lock()
 
     def status(self) -> dict[str, Any]:
         return {**super().status(), "redis": self.link.report()}
@@ -391,12 +397,14 @@ class RedisSessions(Sessions):
 
     def remember(self, name: str, known: _Known) -> _Known:
         """Keep what was read of a session and return it. The default session's always stays."""
-        self.memo.move_to_end(DEFAULT)
-        return remember(self.memo, name, known, MOST_SESSIONS + 1)
+        with self.lock:
+            self.memo.move_to_end(DEFAULT)
+            return remember(self.memo, name, known, MOST_SESSIONS + 1)
 
     def count_here(self, what: Any) -> int:
         """Count something in this mock alone; return how often it was counted, from 1."""
-        return remember(self.hints, what, self.hints.get(what, 0) + 1, MOST_COUNTERS)
+        with self.lock:
+            return remember(self.hints, what, self.hints.get(what, 0) + 1, MOST_COUNTERS)
 
 
 def _missing(name: str, found: bytes) -> ApiError:
