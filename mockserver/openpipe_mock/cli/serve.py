@@ -47,6 +47,13 @@ Examples:
     type=click.IntRange(min=1),
     help="Longer bodies get 413.",
 )
+@option(
+    "--max-kept-bytes",
+    default=Settings().max_kept_bytes,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Journals and logs of calls hold no more, the oldest go first; each worker counts its own.",
+)
 @option("--ready-file", type=FILE, help="Write {base_url, control_url, pid} here once requests are served.")
 @option("--ssl-certfile", type=click.Path(path_type=Path), help="Serve https with this PEM certificate.")
 @option("--ssl-keyfile", type=click.Path(path_type=Path), help="The certificate's PEM key.")
@@ -117,6 +124,7 @@ def serve_command(
     port: int,
     config: Path | None,
     max_body_bytes: int,
+    max_kept_bytes: int,
     ready_file: Path | None,
     ssl_certfile: Path | None,
     ssl_keyfile: Path | None,
@@ -155,7 +163,8 @@ def serve_command(
         raise click.UsageError("--on-miss upstream needs --cassette, the folder for what it records")
     given = {name: value for name, value in given.items() if value is not None}
     try:
-        source = Source.from_flag(config, {**given, "max_body_bytes": max_body_bytes})
+        bounds = {"max_body_bytes": max_body_bytes, "max_kept_bytes": max_kept_bytes}
+        source = Source.from_flag(config, {**given, **bounds})
         listener = Listener(
             host, port, ssl_certfile, ssl_keyfile, ready_file, quiet, admitted, workers, state
         )

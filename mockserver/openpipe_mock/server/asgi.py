@@ -38,7 +38,7 @@ def create_app(service: Service | Settings | None = None, guard: Guard | None = 
     default this machine alone.
     """
     service = service if isinstance(service, Service) else Service(service)
-    return application(service, guard or Guard(), steps_of(service))
+    return application(service, guard or Guard(), shared_steps(service))
 
 
 def application(service: Service, guard: Guard, steps: Steps) -> Starlette:
@@ -55,7 +55,7 @@ def application(service: Service, guard: Guard, steps: Steps) -> Starlette:
     )
 
 
-def steps_of(service: Service) -> Steps:
+def shared_steps(service: Service) -> Steps:
     """What runs the steps of a service's exchanges."""
     # A cassette isn't made for threads that use it at the same time.
     bounds = {"most": 1} if service.source else {}

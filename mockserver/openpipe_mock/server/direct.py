@@ -8,7 +8,7 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.guard import Guard
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.openapi.endpoints import BASE
-from openpipe_mock.server.asgi import application, steps_of
+from openpipe_mock.server.asgi import application, shared_steps
 from openpipe_mock.server.transport import ExchangeApp, defect, log_request, peer, ticking
 from openpipe_mock.server.turns import HEAVY_BYTES
 from openpipe_mock.service.fast_lane import FastLane
@@ -20,7 +20,7 @@ class DirectApp(ExchangeApp):
 
     def __init__(self, service: Service | Settings | None = None, guard: Guard | None = None) -> None:
         self.service = service if isinstance(service, Service) else Service(service)
-        steps = steps_of(self.service)
+        steps = shared_steps(self.service)
         super().__init__(self.service.exchange, steps)
         self.app = application(self.service, guard or Guard(), steps)
         self.fast_lane = FastLane(self.service)

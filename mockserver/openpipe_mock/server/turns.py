@@ -22,8 +22,8 @@ class Steps:
     They run one at a time and in the order in which they come, since the mock's memory is one. A heavy one
     runs in a thread, so that the event loop meanwhile reads, writes, and answers what needs no memory.
 
-    `is_remote`: the memory lies in a Redis. Each step may have to wait for its answer then, so all of them
-    run in threads, and several at a time. `most`: how many.
+    `is_remote`: the memory lies with another server. Each step may have to wait for that, so all of them run
+    in threads, and several at a time. `most`: how many.
     """
 
     def __init__(self, *, is_remote: bool = False, most: int = _MOST_THREADS) -> None:

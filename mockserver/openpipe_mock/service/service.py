@@ -100,6 +100,7 @@ class Service:
         self.file = file or ConfigFile()
         self.sessions = Sessions() if sessions is None else sessions
         self.sessions.base = lambda: self.settings
+        self.sessions.room.most = self.settings.max_kept_bytes
         self.source = source
         self.noted_once: set[str] = set()
         contract().warm(

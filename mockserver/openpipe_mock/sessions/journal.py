@@ -13,6 +13,7 @@ from openpipe_mock.core.secrets import MASKED, SHORTEST_TOKEN, Mask, may_hide, s
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.matching.conditions import Subject
+from openpipe_mock.sessions.room import Room
 
 if TYPE_CHECKING:
     from openpipe_mock.config.settings import Settings
@@ -109,7 +110,7 @@ the entry, and the request's token, None where secrets are masked already."""
 class Journal:
     """The exchanges of one session, newest last. The oldest go when there are too many or they are too large.
 
-    `dropped`: how many are gone.
+    `dropped`: how many are gone. `room`: what all journals share.
     """
 
     # Entries are made and masked only when somebody reads them, since most are dropped unread: masking each
@@ -118,7 +119,8 @@ class Journal:
     most_entries = MOST_ENTRIES
     most_bytes = MOST_JOURNAL_BYTES
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room | None = None) -> None:
+        self.room = room or Room()
         self.read: deque[Entry] = deque()
         self.unread: deque[Later] = deque()
         """The exchanges after those in `read`."""
@@ -154,8 +156,15 @@ class Journal:
         self.unread.append(later)
         self.bytes += later[0]
         while len(self.read) + len(self.unread) > self.most_entries or self.bytes > self.most_bytes:
-            self.bytes -= self.read.popleft().size if self.read else self.unread.popleft()[0]
-            self.dropped += 1
+            self.drop_oldest()
+        self.room.add(later[0])
+
+    def drop_oldest(self) -> int:
+        """Drop the oldest exchange and return its bytes."""
+        size = self.read.popleft().size if self.read else self.unread.popleft()[0]
+        self.bytes -= size
+        self.dropped += 1
+        return size
 
     def clear(self) -> int:
         """Forget all exchanges; return how many there were."""

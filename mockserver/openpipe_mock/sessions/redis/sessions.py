@@ -67,6 +67,7 @@ from openpipe_mock.sessions.redis.codec import (
 )
 from openpipe_mock.sessions.redis.link import Link
 from openpipe_mock.sessions.redis.overrides import Sources, Stored, orders
+from openpipe_mock.sessions.room import Room
 
 _Mode = Literal["look", "open", "begin", "join"]
 
@@ -342,13 +343,15 @@ class RedisSessions(Sessions):
     def __init__(self, link: Link) -> None:
         self.link = link
         self.place = f"the Redis at {link.place}"
+        self.room = Room()
         self.base: Callable[[], Settings] = Settings
         self.memo: OrderedDict[str, _Known] = OrderedDict({DEFAULT: _Known()})
         self.hints: OrderedDict[Any, int] = OrderedDict()
         self.lock = threading.Lock()
 
     def status(self) -> dict[str, Any]:
-        return {**super().status(), "redis": self.link.report()}
+        counted = dict.fromkeys(("kept_bytes", "max_kept_bytes", "dropped_requests", "dropped_calls"))
+        return {"place": self.place, "shared": True, "redis": self.link.report(), **counted}
 
     def status_line(self) -> str:
         redis = self.link.report()
