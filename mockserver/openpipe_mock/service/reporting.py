@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from openpipe_mock.core.effects import Effects, Now, Reply
-from openpipe_mock.core.secrets import Mask, masked, may_hide
+from openpipe_mock.core.secrets import Mask, masked, may_hide, remembering
 from openpipe_mock.openapi.endpoints import BASE, ENDPOINTS
 from openpipe_mock.service.models import model_list, model_shown
 from openpipe_mock.service.request import Handler, Visit
@@ -34,7 +34,7 @@ def _answer(action: _Action, visit: Visit, body: Any) -> Effects:
     if schema:
         body = visit.accept(schema, body)
         if may_hide(visit.entry.body or b"", visit.token):
-            body = masked(body, clean=Mask(visit.token).string)
+            body = masked(body, clean=remembering(Mask(visit.token).string))
     now = (yield Now()) if visit.settings.clock == "real" else None
     log = visit.memory.log if schema else visit.memory.read_log
     result = action(body, log(fingerprint(visit.token)), now)

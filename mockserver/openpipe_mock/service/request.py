@@ -32,6 +32,7 @@ class Visit:
     whether there is a body to read. `barred`: why the request may not make the session that it names;
     `session` is the default one then. `problem`: what is wrong with the body's headers or form. `source`:
     what is asked for the answer first. `rates`: the headers that say what is left of the key's limit.
+    `value`: the parsed body, once it is read.
     """
 
     # Not frozen: the service fills it in step by step.
@@ -51,6 +52,7 @@ class Visit:
     traffic: Traffic | None = None
     source: "AnswerSource | None" = None
     rates: HeaderList = ()
+    value: Json = None
 
     @property
     def headers(self) -> Headers:

@@ -162,7 +162,7 @@ class Service:
         visit.session.under_way -= 1
         if visit.traffic:
             visit.traffic.leave()
-        visit.journal.add(visit.entry, visit.token)
+        visit.journal.add(visit.entry, visit.token, visit.value)
 
     def visit(self, head: Head) -> Visit:
         """A new visit with its session, settings and journal entry. Raises ApiError: see `named_session`."""
@@ -256,7 +256,8 @@ class Service:
                 raise too_large(self.settings.max_body_bytes)
             visit.entry.body = sent
             visit.entry.checked = True
-            return parse(sent)
+            visit.value = parse(sent)
+            return visit.value
         except ApiError as error:
             visit.problem = error
             return None

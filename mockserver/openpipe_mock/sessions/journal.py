@@ -144,11 +144,14 @@ class Journal:
         """How many exchanges there are. Counting them doesn't read them."""
         return len(self.read) + len(self.unread)
 
-    def add(self, entry: Entry, token: bytes) -> None:
-        """Keep an exchange. `token`: its bearer token, which is masked in all that is read."""
+    def add(self, entry: Entry, token: bytes, value: Any = None) -> None:
+        """Keep an exchange. `token`: its bearer token, which is masked in all that is read.
+
+        `value`: its parsed body, where that is known.
+        """
         is_long = len(entry.body or b"") + len(entry.answer) + entry.answer_left_out > MOST_KEPT
         if is_long:
-            _shorten(entry, token)
+            _shorten(entry, token, value)
         self.add_later((_weight(entry), itself, (entry,), None if is_long else token))
 
     def add_later(self, later: Later) -> None:
@@ -191,7 +194,7 @@ def itself(entry: Entry) -> Entry:
     return entry
 
 
-def _shorten(entry: Entry, token: bytes) -> None:
+def _shorten(entry: Entry, token: bytes, value: Any) -> None:
     """Cut a long body and answer down to their beginnings and mask their secrets."""
     # A margin behind the kept part is masked too. Else a secret at the end would be cut, and its first half,
     # which nothing recognises, would be kept.
@@ -208,7 +211,7 @@ def _shorten(entry: Entry, token: bytes) -> None:
     entry.body = entry.body and _beginning(entry.body, most_of_body, len(body), margin)
     entry.answer = _beginning(entry.answer, most_of_answer, length, margin)
     if entry.body_left_out:
-        entry.gist = _gist(entry.endpoint, body, token)
+        entry.gist = _gist(entry.endpoint, body, token, value)
 
 
 def _beginning(masked: bytes, most: int, length: int, margin: int) -> bytes:
@@ -218,14 +221,18 @@ def _beginning(masked: bytes, most: int, length: int, margin: int) -> bytes:
     return masked[: min(most, max(0, len(masked) - unknown))]
 
 
-def _gist(endpoint: str, body: bytes, token: bytes) -> str | None:
-    """The JSON, without secrets, of what conditions read in a body; None where that is too long as well."""
+def _gist(endpoint: str, body: bytes, token: bytes, value: Any) -> str | None:
+    """The JSON, without secrets, of what conditions read in a body; None where that is too long as well.
+
+    `value`: the parsed body, None where it isn't known.
+    """
     # It is kept because of requests with pictures, which are long while their texts are short.
     try:
-        kept = orjson.dumps(Subject(endpoint, {}, parse(body)).gist())
+        gist = Subject(endpoint, {}, parse(body) if value is None else value).gist(MOST_KEPT)
     except ParseError:
         return "{}"
-    if len(kept) > MOST_KEPT:
+    kept = orjson.dumps(gist)
+    if gist is None or len(kept) > MOST_KEPT:
         return None
     for each in _keys(token):
         kept = Mask(each).content(kept) if may_hide(kept, each) else kept

@@ -12,6 +12,7 @@ from openpipe_mock.core.secrets import MASK
 from openpipe_mock.sessions.diagnosis import detail
 from openpipe_mock.sessions.inspection import summary
 from openpipe_mock.sessions.journal import MOST_KEPT, OVERHEAD, Entry, Journal
+from tests import inprocess
 from tests.controlling import CHAT, Mock
 from tests.inprocess import HEADERS, JUDGE, MINIMAL
 from tests.remembering import bounded
@@ -290,3 +291,17 @@ def test_half_a_character_in_a_path_is_shown_as_a_question_mark() -> None:
 def test_a_client_that_hung_up_has_no_time() -> None:
     assert summary(added())["ms"] is None
     assert summary(added(seconds=0.0123))["ms"] == 12.3
+
+
+def test_a_long_body_is_parsed_and_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def again(_: bytes) -> Json:
+        raise AssertionError("it was parsed already")
+
+    monkeypatch.setattr("openpipe_mock.sessions.journal.parse", again)
+    mock = Mock()
+    message = {"role": "user", "content": ""}
+    tool = {"type": "function", "function": {"name": "f", "description": "x" * MOST_KEPT}}
+    for conversation in ({"messages": [message], "tools": [tool]}, {"messages": [message] * 5000}):
+        assert inprocess.answer(mock.service, {**MINIMAL, "input": conversation}).status == 200
+    entries = mock.service.sessions.default.journal.entries
+    assert [entry.readable for entry in entries] == [True, False]

@@ -267,10 +267,10 @@ class RedisJournal(Journal):
     def dropped(self) -> int:  # type: ignore[override]
         return self.session.number(self.session.run(scripts.DROPPED, "journal"))
 
-    def add(self, entry: Entry, token: bytes) -> None:
+    def add(self, entry: Entry, token: bytes, value: Any = None) -> None:
         """Keep an exchange, with secrets masked. While Redis is away it is lost, and counted as lost."""
         masked = Journal()
-        masked.add(entry, token)
+        masked.add(entry, token, value)
         session = self.session
         try:
             for kept in masked.newest_first():
