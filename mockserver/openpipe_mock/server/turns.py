@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -59,7 +60,10 @@ class Steps:
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            await asyncio.wait((running,))  # an exchange can't be closed while a thread runs it
+            # An exchange can't be closed while a thread runs it. Who ends a server may cancel twice.
+            while not running.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait((running,))
             raise
 
 

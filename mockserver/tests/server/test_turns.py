@@ -147,9 +147,10 @@ def test_a_request_that_is_cut_off_in_a_thread_is_ended_once_the_thread_is_done(
         async with client(create_app(service)) as mock:
             heavy = asyncio.create_task(mock.post(JUDGE, json=HEAVY))
             assert await asyncio.to_thread(gate.reached.wait, PATIENCE)
-            heavy.cancel()
-            await asyncio.sleep(0)
-            assert not heavy.done()
+            for _ in range(3):
+                heavy.cancel()
+                await asyncio.sleep(0)
+                assert not heavy.done()
             gate.opened.set()
             with pytest.raises(asyncio.CancelledError):
                 await heavy
