@@ -67,7 +67,7 @@ from openpipe_mock.sessions.redis.codec import (
 )
 from openpipe_mock.sessions.redis.link import Link
 from openpipe_mock.sessions.redis.overrides import Sources, Stored, orders
-from openpipe_mock.sessions.room import Room
+from openpipe_mock.sessions.room import Keeper, Room
 
 _Mode = Literal["look", "open", "begin", "join"]
 
@@ -209,6 +209,10 @@ class RedisSession(Session):
 
     def read_log(self, credential: bytes) -> CallLog:
         return self.log(credential)
+
+    def keepers(self) -> Iterator[Keeper]:
+        """Yield nothing: this process keeps none of it."""
+        yield from ()
 
     def cached(self, key: bytes) -> Completion | None:
         text = self.run(scripts.CACHED, key)
