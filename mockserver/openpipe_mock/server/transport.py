@@ -263,8 +263,9 @@ class Transport:
         """Wait so many seconds, and for a turn. Raises ClientGone as soon as the client hangs up."""
         # `asyncio.wait` with a timeout would take longer than all else that a paced chunk needs.
         if not self.is_disconnected():
-            self.waiting = self.turns.loop.create_future()
-            timer = self.turns.loop.call_later(seconds, self.turns.join, self.waiting)
+            loop = asyncio.get_running_loop()
+            self.waiting = loop.create_future()
+            timer = loop.call_later(seconds, self.turns.join, self.waiting)
             try:
                 await self.waiting
             finally:

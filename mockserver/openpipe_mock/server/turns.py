@@ -70,27 +70,28 @@ class Steps:
 class Turns:
     """Lets the streams of an event loop go on a few at a time, so that nothing else waits for all of them."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+    # It doesn't refer to the loop, which would keep both in memory for ever: see `turns`.
+
+    def __init__(self) -> None:
         self.queue: deque[asyncio.Future[Any]] = deque()
 
     async def turn(self) -> None:
         """Return when it is the caller's turn."""
-        future = self.loop.create_future()
+        future = asyncio.get_running_loop().create_future()
         self.join(future)
         await future
 
     def join(self, future: asyncio.Future[Any]) -> None:
         """Set the future's result when its turn has come."""
         if not self.queue:
-            self.loop.call_soon(self.next)
+            future.get_loop().call_soon(self.next)
         self.queue.append(future)
 
     def next(self) -> None:
         for _ in range(min(_STREAMS_A_ROUND, len(self.queue))):
             wake(self.queue.popleft())
         if self.queue:
-            self.loop.call_soon(self.next)
+            self.queue[0].get_loop().call_soon(self.next)
 
 
 def wake(future: asyncio.Future[Any]) -> None:
@@ -107,5 +108,5 @@ def turns() -> Turns:
     loop = asyncio.get_running_loop()
     found = _turns.get(loop)
     if found is None:
-        found = _turns[loop] = Turns(loop)
+        found = _turns[loop] = Turns()
     return found

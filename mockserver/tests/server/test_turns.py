@@ -1,8 +1,10 @@
 """What takes long holds nobody else up: heavy bodies, a slow Redis, many streams."""
 
 import asyncio
+import gc
 import json
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,7 +18,7 @@ from openpipe_mock.core.effects import Begin, Effects, Head, Piece, Reply, Wait
 from openpipe_mock.server.asgi import create_app
 from openpipe_mock.server.direct import DirectApp
 from openpipe_mock.server.transport import ExchangeApp
-from openpipe_mock.server.turns import HEAVY_BYTES, Steps, Turns
+from openpipe_mock.server.turns import HEAVY_BYTES, Steps, Turns, turns
 from openpipe_mock.service.request import Visit
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Session, Sessions
@@ -182,7 +184,7 @@ def test_streams_go_on_few_at_a_time() -> None:
 
     async def run() -> int:
         loop = asyncio.get_running_loop()
-        turns, woken = Turns(loop), 0
+        turns, woken = Turns(), 0
 
         async def stream() -> None:
             nonlocal woken
@@ -226,6 +228,17 @@ def test_a_stream_that_waits_takes_a_turn(monkeypatch: pytest.MonkeyPatch) -> No
 
     assert asyncio.run(run()) == b"onetwo"
     assert len(joined) == 2
+
+
+def test_an_event_loop_that_is_gone_leaves_no_turns_behind() -> None:
+    async def run() -> weakref.ref[Any]:
+        await turns().turn()
+        assert turns() is turns()
+        return weakref.ref(asyncio.get_running_loop())
+
+    loop = asyncio.run(run())
+    gc.collect()
+    assert loop() is None
 
 
 def test_steps_outlive_the_event_loop_in_which_they_were_waited_for() -> None:
