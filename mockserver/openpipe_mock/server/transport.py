@@ -230,6 +230,7 @@ class Transport:
         """Carry out one effect; its result goes back into the exchange."""
         match effect:
             case Begin():
+                await self.turns.turn()  # many streams may begin at the same time
                 await self.begin(effect)
             case Wait():
                 await self.wait(effect.seconds)

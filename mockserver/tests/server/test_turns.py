@@ -227,7 +227,7 @@ def test_a_stream_that_waits_takes_a_turn(monkeypatch: pytest.MonkeyPatch) -> No
             return (await mock.get("/")).content
 
     assert asyncio.run(run()) == b"onetwo"
-    assert len(joined) == 2
+    assert len(joined) == 3  # it begins in a turn too
 
 
 def test_an_event_loop_that_is_gone_leaves_no_turns_behind() -> None:
