@@ -16,7 +16,8 @@ def test_each_test_that_the_page_names_is_there(file: str, name: str) -> None:
 
 
 def test_each_row_of_the_page_names_a_test() -> None:
-    rows = [line for line in PAGE.splitlines() if line.startswith("| ")]
+    promised = PAGE.partition("## How much of it runs")[0]
+    rows = [line for line in promised.splitlines() if line.startswith("| ")]
     promises = [row for row in rows if "---" not in row and not row.endswith("| test |")]
     assert len(promises) > 50
     assert all(row.rstrip(" |").endswith("`") and "::test_" in row for row in promises)
