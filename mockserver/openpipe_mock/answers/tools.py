@@ -173,7 +173,8 @@ def asked_for(tools: Sequence[Tool], text: str) -> list[Tool]:
     scores = _mentions(tools, text)
     free = set(_words(text[:_MOST_READ]))
     found: list[Tool] = []
-    for tool in sorted(tools, key=lambda tool: -scores[tool.name]):
+    mentioned = (tool for tool in tools if scores[tool.name])
+    for tool in sorted(mentioned, key=lambda tool: -scores[tool.name]):
         own = _words(tool.name) - _COMMON
         if scores[tool.name] == _WHOLE or own & free:
             found.append(tool)

@@ -60,6 +60,13 @@ Examples:
     type=Whole(min=1),
     help="Longer bodies get 413.",
 )
+@option(
+    "--max-kept-bytes",
+    default=Settings().max_kept_bytes,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Journals and logs of calls hold no more, the oldest go first; each worker counts its own.",
+)
 @option("--ready-file", type=FILE, help="Write {base_url, control_url, pid} here once requests are served.")
 @option(
     "--journal",
@@ -142,6 +149,7 @@ def serve_command(
     port: int,
     config: Path | None,
     max_body_bytes: int,
+    max_kept_bytes: int,
     ready_file: Path | None,
     journal: Path | None,
     ssl_certfile: Path | None,
@@ -183,7 +191,8 @@ def serve_command(
         raise click.UsageError("--on-miss upstream needs --cassette, the folder for what it records")
     given = {name: value for name, value in given.items() if value is not None}
     try:
-        source = Source.from_flag(config, {**given, "max_body_bytes": max_body_bytes})
+        bounds = {"max_body_bytes": max_body_bytes, "max_kept_bytes": max_kept_bytes}
+        source = Source.from_flag(config, {**given, **bounds})
         listener = Listener(
             *(host, port, ssl_certfile, ssl_keyfile, ready_file, journal, quiet, log_format == "json"),
             *(admitted, workers, state),

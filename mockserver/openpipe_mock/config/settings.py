@@ -32,9 +32,10 @@ class Settings:
     `seed`: any integer. `validation`: how requests are checked: `strict` as documented, but chat takes what
     popular clients send (`openapi/tolerances`); `exact` as documented; `lenient` as the service does it, with
     unknown members dropped and top-level scalars coerced. `answers`: the generation of texts, scores and ids.
-    `max_body_bytes`: longer bodies get 413. `ids`, `clock`: with `random` and `real` ids and times differ
-    from run to run. `repeat`: with `vary` the n-th identical request gets an answer of its own. `auto_tools`:
-    when to call a tool under `tool_choice: auto`. `prompt_schemas`: whether a JSON Schema in a prompt that
+    `max_body_bytes`: longer bodies get 413. `max_kept_bytes`: what journals and logs hold in all. `ids`,
+    `clock`: with `random` and `real` ids and times differ from run to run. `repeat`: with `vary` the n-th
+    identical request gets an answer of its own. `auto_tools`: when to call a tool under `tool_choice: auto`.
+    `prompt_schemas`: whether a JSON Schema in a prompt that
     asks for JSON is answered with a value for it. `magic`: whether names that begin with `mock-` and headers
     `x-mock-…` are magic. `known_models`: globs; without any, every model exists. `model_status`: that of
     models that clients train. `project`: what clients have made. `criteria`: the declared ones by name.
@@ -51,6 +52,7 @@ class Settings:
     validation: Validation = "strict"
     answers: int = ANSWERS
     max_body_bytes: int = 10 * MEBIBYTE
+    max_kept_bytes: int = 256 * MEBIBYTE
     ids: Ids = "content"
     clock: Clock = "fixed"
     repeat: Repeat = "same"

@@ -442,6 +442,8 @@ ROUTES = (
     Route("GET", "/events", Control.events, parameters=(*FILTERS, "after")),
     Route("POST", "/verify", Control.verify, "required"),
 )
+FORGETFUL = frozenset((f"{ROOT}/health", f"{ROOT}/openapi.yaml"))
+"""Paths whose answers need nothing that a session remembers."""
 PREFIXED = re.compile(r"/_mock/sessions/(?P<name>[^/]+)(?P<path>/_mock/.*)", re.DOTALL)
 _SLASHED = ("/criteria/{id}",)
 """Paths whose argument may hold slashes."""

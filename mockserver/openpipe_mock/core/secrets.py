@@ -93,6 +93,16 @@ _no_names = lacking(*_SECRETS, *_MEMBERS, *_WHOLE, "bearer", r"\u00")
 
 def is_secret(name: str) -> bool:
     """Whether a name, in singular or plural, is that of a secret; case, `-`, `_` and spaces don't count."""
+    return _is_secret(name) if len(name) <= _SHORT else _is_secret.__wrapped__(name)
+
+
+_SHORT = 100
+"""Characters of names and texts that are remembered, since they come again and again."""
+_MOST_REMEMBERED = 1024
+
+
+@lru_cache(_MOST_REMEMBERED)
+def _is_secret(name: str) -> bool:
     plain = name.translate(_PLAIN).rstrip("s")
     return plain in _WHOLE or plain.endswith(_SECRETS + _MEMBERS)
 
@@ -226,6 +236,8 @@ class Mask:
 
     def string(self, text: str, within: int = _MOST_WITHIN) -> str:
         """Mask a string of a JSON value; a string that is JSON itself (a tool's arguments) is taken apart."""
+        if len(text) < SHORTEST_TOKEN:
+            return text
         text = self.text(text)
         if within and text.lstrip()[:1] in ("{", "[", '"'):
             try:
@@ -248,7 +260,7 @@ class Mask:
             value = parse(content)
         except ParseError:
             return self.final(self.loose(content))
-        found = mask(value, clean=clean or self.string)
+        found = mask(value, clean=remembering(clean or self.string))
         return self.final(content if found == value else orjson.dumps(found))
 
     def loose(self, content: bytes) -> bytes:
@@ -306,6 +318,12 @@ def _without_texts(payload: Any, name: str = "", clean: Callable[[str], str] = s
     if isinstance(payload, list):
         return [_without_texts(item, name, clean) for item in payload]
     return MASK if payload and name in _TEXTS else masked(payload, name, clean)
+
+
+def remembering(clean: Callable[[str], str]) -> Callable[[str], str]:
+    """The function, which remembers short texts."""
+    remembered = lru_cache(_MOST_REMEMBERED)(clean)
+    return lambda text: remembered(text) if len(text) <= _SHORT else clean(text)
 
 
 def is_secret_variable(name: str) -> bool:

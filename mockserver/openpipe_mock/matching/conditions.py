@@ -200,11 +200,14 @@ class Subject:
         given = self.body.get("metadata")
         return given if isinstance(given, dict) else {}
 
-    def gist(self) -> dict[str, Any]:
+    def gist(self, most: int) -> dict[str, Any] | None:
         """A smaller body, of texts and names only, for which conditions give the same answers.
 
-        Those on `body` do for its members that are no lists and objects.
+        Those on `body` do for its members that are no lists and objects. None where already the messages'
+        names make its JSON longer than `most`, which is told without a walk over their texts.
         """
+        if len(self.messages) * _LEAST_OF_MESSAGE > most:
+            return None
         said: list[dict[str, Any]] = [
             {"role": each.get("role"), "content": text_of(each)} for each in self.messages
         ]
@@ -217,6 +220,9 @@ class Subject:
         if self.endpoint != "judge":
             return {**kept, **given}
         return {**kept, "input": given, "output": {"content": self.output}}
+
+
+_LEAST_OF_MESSAGE = len('{"role":null,"content":""}')
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:

@@ -16,11 +16,12 @@ from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openpipe_mock.config.settings import Settings
-from openpipe_mock.control.api import Control
+from openpipe_mock.control.api import FORGETFUL, Control
 from openpipe_mock.control.guard import Guard, joined
 from openpipe_mock.dashboard.page import Dashboard, is_page
 from openpipe_mock.openapi.endpoints import is_control
 from openpipe_mock.server.transport import ExchangeApp, route_path
+from openpipe_mock.server.turns import Steps
 from openpipe_mock.service.admission import LOCAL_ORIGIN
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import number_from
@@ -33,16 +34,28 @@ def create_app(service: Service | Settings | None = None, guard: Guard | None = 
     default this machine alone.
     """
     service = service if isinstance(service, Service) else Service(service)
-    guard = guard or Guard()
     number_from(time_ns() // 1000)  # so that a client of an earlier process goes on with what is new
+    return application(service, guard or Guard(), shared_steps(service))
+
+
+def application(service: Service, guard: Guard, steps: Steps) -> Starlette:
+    """The application, whose exchanges `steps` runs."""
+    control = ExchangeApp(Control(service, guard).exchange, steps, forgetful=FORGETFUL, quiet=True)
     return Starlette(
         routes=[
-            _Paths(is_page, ExchangeApp(Dashboard(guard).exchange, quiet=True)),
-            _Paths(is_control, ExchangeApp(Control(service, guard).exchange, quiet=True)),
-            _Paths(lambda _: True, ExchangeApp(service.exchange)),
+            _Paths(is_page, ExchangeApp(Dashboard(guard).exchange, steps, quiet=True)),
+            _Paths(is_control, control),
+            _Paths(lambda _: True, ExchangeApp(service.exchange, steps)),
         ],
         middleware=[Middleware(_LocalOrigins)],
     )
+
+
+def shared_steps(service: Service) -> Steps:
+    """What runs the steps of a service's exchanges."""
+    # A cassette isn't made for threads that use it at the same time.
+    bounds = {"most": 1} if service.source else {}
+    return Steps(is_remote=service.sessions.is_remote, **bounds)
 
 
 class _Paths(BaseRoute):

@@ -9,8 +9,9 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.guard import Guard
 from openpipe_mock.core.effects import Head, Reply
 from openpipe_mock.openapi.endpoints import BASE
-from openpipe_mock.server.asgi import create_app
+from openpipe_mock.server.asgi import application, shared_steps
 from openpipe_mock.server.transport import ExchangeApp, defect, log_request, peer, ticking
+from openpipe_mock.server.turns import HEAVY_BYTES
 from openpipe_mock.service.fast_lane import FastLane
 from openpipe_mock.service.service import Service
 
@@ -20,8 +21,9 @@ class DirectApp(ExchangeApp):
 
     def __init__(self, service: Service | Settings | None = None, guard: Guard | None = None) -> None:
         self.service = service if isinstance(service, Service) else Service(service)
-        super().__init__(self.service.exchange)
-        self.app = create_app(self.service, guard)
+        steps = shared_steps(self.service)
+        super().__init__(self.service.exchange, steps)
+        self.app = application(self.service, guard or Guard(), steps)
         self.fast_lane = FastLane(self.service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,7 +38,7 @@ class DirectApp(ExchangeApp):
         """
         # A task and its messages cost most requests more than their answer does: without them a judgement's
         # share of a bare app's rate rose from 0.55 to 0.75 (docs/performance.md).
-        if not _is_api(scope):
+        if not (_is_api(scope) and self.steps.is_free) or len(body) > HEAVY_BYTES:
             return None
         headers, at, most = dict(scope["headers"]), ticking(), self.service.settings.max_body_bytes
         if scope["method"] != "POST" or b"origin" in headers or len(body) > most:

@@ -4,10 +4,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
-from math import inf
 from os import urandom
 from time import perf_counter, time
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
@@ -29,6 +28,7 @@ from openpipe_mock.core.effects import (
     Wait,
 )
 from openpipe_mock.core.wording import printable, short
+from openpipe_mock.server.turns import HEAVY_BYTES, Steps, turns, wake
 from openpipe_mock.service.journaling import REQUEST_ID
 from openpipe_mock.service.refusals import crash
 from openpipe_mock.sessions.journal import discreet, sent_token
@@ -44,9 +44,10 @@ LINE_MEMBERS = {
 """Logger → what the arguments of its records are."""
 _requests, _notes = logging.getLogger(REQUESTS), logging.getLogger(NOTES)
 
+_Result = TypeVar("_Result")
 _PIECES_A_TURN = 32
 _MOST_BYTES_A_TURN = 65_536
-"""Pieces and bytes of a stream that are sent, after its first piece, before other tasks have their turn.
+"""Pieces and bytes of a stream that are sent, after its first piece, before others have their turn.
 
 32 pieces at a time took a stream's share of a bare app's rate from 0.5 to above 1 (docs/performance.md).
 """
@@ -72,10 +73,23 @@ class _Dropped(Exception):
 
 
 class ExchangeApp:
-    """An ASGI app that answers by `exchange`. `quiet`: its requests get no line in the log."""
+    """An ASGI app that answers by `exchange`.
 
-    def __init__(self, exchange: Callable[[Head], Effects], *, quiet: bool = False) -> None:
+    `steps`: runs the steps of the exchanges; apps with the same memory share one. `forgetful`: paths whose
+    requests need no memory, so that they wait for nobody's step. `quiet`: requests get no line in the log.
+    """
+
+    def __init__(
+        self,
+        exchange: Callable[[Head], Effects],
+        steps: Steps | None = None,
+        *,
+        forgetful: frozenset[str] = frozenset(),
+        quiet: bool = False,
+    ) -> None:
         self.exchange = exchange
+        self.steps = steps or Steps()
+        self.forgetful = forgetful
         self.quiet = quiet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,7 +98,8 @@ class ExchangeApp:
 
     async def carry(self, head: Head, exchange: Effects, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry an exchange out, and log the request's line and its notes."""
-        transport = Transport(scope, receive, send)
+        steps = Steps() if head.path in self.forgetful else self.steps
+        transport = Transport(scope, receive, send, steps)
         try:
             reply = await transport.carry(exchange)
         except ClientGone:
@@ -130,14 +145,18 @@ def defect(error: Exception, head: Head) -> Reply:
 class Transport:
     """Carries out the effects of one request's exchange by ASGI messages.
 
-    `begun`: status and `headers` were sent. `broken`: the connection was dropped. `disconnect`: done as soon
-    as the client hangs up. `drop`, `write` and `announced`: the server's extensions, None where it lacks the
-    first two. `pieces` of a stream are gathered and sent `most_pieces` at a time; `size` is their bytes.
+    `steps`: runs the exchange. `is_heavy`: its steps take long, by its body. `begun`: status and `headers`
+    were sent. `broken`: the connection was dropped. `disconnect`: done as soon as the client hangs up; wakes
+    `waiting`. `drop`, `write` and `announced`: the server's extensions, None where it lacks the first two.
+    `pieces` of a stream are gathered and sent `most_pieces` at a time; `size` is their bytes.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, steps: Steps | None = None) -> None:
         self.receive = receive
         self.send = send
+        self.steps = steps or Steps()
+        self.is_heavy = False
+        self.turns = turns()
         extensions = scope.get("extensions", {})
         self.drop = extensions.get(DROP, {}).get("call")
         self.write = extensions.get(WRITE, {}).get("call")
@@ -149,32 +168,38 @@ class Transport:
         self.size = 0
         self.most_pieces = 1  # nobody waits for the first
         self.disconnect: asyncio.Future[Any] | None = None
+        self.waiting: asyncio.Future[Any] | None = None
 
     async def carry(self, exchange: Effects) -> Reply:
         """Run an exchange to its end and send its reply. Raises ClientGone, _Dropped, and defects of ours."""
+        effect: Effect | Reply | None = None
         try:
-            effect = next(exchange)
-            while True:
+            effect = await self.step(exchange)
+            while not isinstance(effect, Reply):
                 # The effects of most requests are carried out here: a coroutine for each would cost more.
                 if isinstance(effect, Piece):
                     self.pieces.append(effect.data)
                     self.size += len(effect.data)
                     if len(self.pieces) >= self.most_pieces or self.size >= _MOST_BYTES_A_TURN:
                         await self.flush()
-                    effect = exchange.send(ticking())
+                        await self.turns.turn()  # a send that doesn't wait never lets us see a client leave
+                    effect = _advanced(exchange, ticking())
                     continue
                 if self.pieces:
                     await self.flush()
                 if isinstance(effect, ReadBody):
-                    effect = exchange.send(await _read(self.receive, effect.limit, self.announced))
+                    body = await _read(self.receive, effect.limit, self.announced)
+                    self.is_heavy = body is not None and len(body) > HEAVY_BYTES
+                    effect = await self.step(exchange, body)
                 elif isinstance(effect, Tick):
-                    effect = exchange.send(ticking())
+                    effect = await self.step(exchange, ticking())
                 else:
-                    effect = exchange.send(await self.perform(effect))
-        except StopIteration as stop:
-            reply: Reply = stop.value
+                    result = await self.perform(effect)
+                    # A stream that has begun asks nothing of the memory before its last step.
+                    effect = _advanced(exchange, result) if self.begun else await self.step(exchange, result)
         finally:
-            exchange.close()
+            if not isinstance(effect, Reply):
+                await self.run(exchange.close)
             if self.disconnect:
                 self.disconnect.cancel()
         if self.pieces:
@@ -182,11 +207,21 @@ class Transport:
         if self.begun and not self.broken:
             await self.send({"type": "http.response.body"})
         elif not self.broken:
-            await _send_reply(reply, self.send)
-        return reply
+            await _send_reply(effect, self.send)
+        return effect
+
+    async def step(self, exchange: Effects, result: Any = None) -> Effect | Reply:
+        """Run an exchange to its next effect, or to its reply. `result`: of the effect before."""
+        return await self.run(partial(_advanced, exchange, result, clock=ticking))
+
+    async def run(self, step: Callable[[], _Result]) -> _Result:
+        """Run a step of the exchange once the steps of others allow it."""
+        if self.steps.is_free and not self.is_heavy:
+            return step()
+        return await self.steps.run(step, heavy=self.is_heavy)
 
     async def flush(self) -> None:
-        """Send the gathered pieces, each as a chunk of its own, and give other tasks their turn."""
+        """Send the gathered pieces, each as a chunk of its own."""
         if self.is_disconnected():
             raise ClientGone
         *earlier, last = self.pieces
@@ -196,12 +231,12 @@ class Transport:
         # This one waits for slow readers.
         await self.send({"type": "http.response.body", "body": last, "more_body": True})
         self.pieces, self.size, self.most_pieces = [], 0, _PIECES_A_TURN
-        await asyncio.sleep(0)  # a send that doesn't wait would never let the loop see a client leave
 
     async def perform(self, effect: Effect) -> Any:
         """Carry out one effect; its result goes back into the exchange."""
         match effect:
             case Begin():
+                await self.turns.turn()  # many streams may begin at the same time
                 await self.begin(effect)
             case Wait():
                 await self.wait(effect.seconds)
@@ -232,9 +267,16 @@ class Transport:
         raise _Dropped("the connection breaks on purpose")
 
     async def wait(self, seconds: float) -> None:
-        """Wait so many seconds. Raises ClientGone as soon as the client hangs up."""
-        if not self.is_disconnected() and self.disconnect:
-            await asyncio.wait((self.disconnect,), timeout=None if seconds == inf else seconds)
+        """Wait so many seconds, and for a turn. Raises ClientGone as soon as the client hangs up."""
+        # `asyncio.wait` with a timeout would take longer than all else that a paced chunk needs.
+        if not self.is_disconnected():
+            loop = asyncio.get_running_loop()
+            self.waiting = loop.create_future()
+            timer = loop.call_later(seconds, self.turns.join, self.waiting)
+            try:
+                await self.waiting
+            finally:
+                timer.cancel()
         if self.is_disconnected():
             raise ClientGone
 
@@ -252,7 +294,26 @@ class Transport:
         """Whether the client has left, as far as the event loop has seen: it needs a turn to notice."""
         if self.disconnect is None:
             self.disconnect = asyncio.ensure_future(_until_disconnect(self.receive))
+            self.disconnect.add_done_callback(self.disconnected)
         return self.disconnect.done()
+
+    def disconnected(self, _: asyncio.Future[Any]) -> None:
+        if self.waiting:
+            wake(self.waiting)
+
+
+def _advanced(
+    exchange: Effects, result: Any = None, *, clock: Callable[[], float] | None = None
+) -> Effect | Reply:
+    """Run an exchange to its next effect, or to its reply. `clock`: carries out ticks on the way."""
+    try:
+        effect = exchange.send(result)
+        while clock and isinstance(effect, Tick):
+            effect = exchange.send(clock())
+        return effect
+    except StopIteration as stop:
+        reply: Reply = stop.value
+        return reply
 
 
 async def _until_disconnect(receive: Receive) -> None:

@@ -13,7 +13,7 @@ from openpipe_mock.answers.scorers import Form, JudgedContent, Judgement
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Effect, Effects, Head, HeaderList, Headers, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest
-from openpipe_mock.core.secrets import Mask, masked, may_hide
+from openpipe_mock.core.secrets import Mask, masked, may_hide, remembering
 from openpipe_mock.core.wording import did_you_mean, quoted
 from openpipe_mock.matching.conditions import Subject
 from openpipe_mock.openapi.spec import contract
@@ -37,6 +37,7 @@ class Visit:
     whether there is a body to read. `barred`: why the request may not make the session that it names;
     `session` is the default one then. `problem`: what is wrong with the body's headers or form. `source`:
     what is asked for the answer first. `rates`: the headers that say what is left of the key's limit.
+    `value`: the parsed body, once it is read.
     """
 
     # Not frozen: the service fills it in step by step.
@@ -56,6 +57,7 @@ class Visit:
     traffic: Traffic | None = None
     source: "AnswerSource | None" = None
     rates: HeaderList = ()
+    value: Json = None
 
     @property
     def headers(self) -> Headers:
@@ -90,7 +92,7 @@ class Visit:
         """The same for a body that is kept for others to read: with secrets masked."""
         body = self.accept(name, body)
         if may_hide(self.entry.body or b"", self.token):
-            body = masked(body, clean=Mask(self.token).string)
+            body = masked(body, clean=remembering(Mask(self.token).string))
         return body
 
     def tolerate(self, *found: tuple[str, Tolerance]) -> None:

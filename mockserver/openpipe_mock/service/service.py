@@ -100,6 +100,7 @@ class Service:
         self.file = file or ConfigFile()
         self.sessions = Sessions() if sessions is None else sessions
         self.sessions.base = lambda: self.settings
+        self.sessions.room.most = self.settings.max_kept_bytes
         self.source = source
         self.metrics = Metrics()
         self.journal_file: Callable[[Entry, bytes], None] | None = None
@@ -170,7 +171,7 @@ class Service:
         self.metrics.exchanged(visit.entry, visit.token)
         if self.journal_file:
             self.journal_file(visit.entry, visit.token)
-        visit.journal.add(visit.entry, visit.token)
+        visit.journal.add(visit.entry, visit.token, visit.value)
 
     def visit(self, head: Head) -> Visit:
         """A new visit with its session, settings and journal entry. Raises ApiError: see `named_session`."""
@@ -288,7 +289,8 @@ class Service:
                 raise too_large(self.settings.max_body_bytes)
             visit.entry.body = sent
             visit.entry.checked = True
-            return parse(sent)
+            visit.value = parse(sent)
+            return visit.value
         except ApiError as error:
             visit.problem = error
             return None

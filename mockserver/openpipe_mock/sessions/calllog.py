@@ -25,6 +25,7 @@ from openpipe_mock.core.wording import listed, nearest, quoted, shown
 from openpipe_mock.openapi.coercion import javascript_text
 from openpipe_mock.openapi.violations import SchemaPlace, gathered
 from openpipe_mock.sessions.anthropic import completion, is_message, text_at
+from openpipe_mock.sessions.room import Room
 
 Json = dict[str, Any]
 Labels = Mapping[str, str | None]
@@ -152,7 +153,10 @@ class LogFilter:
 
 
 class CallLog:
-    """The calls of one key, newest last. The oldest go when there are too many or they are too large."""
+    """The calls of one key, newest last. The oldest go when there are too many or they are too large.
+
+    `dropped`: how many are gone. `room`: what all logs share.
+    """
 
     # The mock's own calls are parsed and masked only when somebody reads the log, since most are dropped
     # unread: masking each cost a fifth of a request (docs/decisions.md).
@@ -160,9 +164,11 @@ class CallLog:
     most_calls = MOST_CALLS
     most_bytes = MOST_LOG_BYTES
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room | None = None) -> None:
+        self.room = room or Room()
         self.kept: deque[LoggedCall | Own] = deque()
         self.bytes = 0
+        self.dropped = 0
 
     @property
     def calls(self) -> list[LoggedCall]:
@@ -171,13 +177,15 @@ class CallLog:
 
     def keep(self, newest_first: Iterable[LoggedCall]) -> list[LoggedCall]:
         """Keep these calls in place of all others, as far as they fit; return them, oldest first."""
-        calls, self.bytes = deque[LoggedCall](), 0
+        calls, before, self.bytes = deque[LoggedCall](), self.bytes, 0
         for call in map(self.fitted, newest_first):
             if self.bytes + call.size > self.most_bytes:
                 break
             calls.appendleft(call)
             self.bytes += call.size
+        self.dropped += max(0, len(self.kept) - len(calls))
         self.kept = deque(calls)
+        self.room.add(max(0, self.bytes - before))
         return list(calls)
 
     def add(self, call: LoggedCall | Own) -> None:
@@ -189,7 +197,15 @@ class CallLog:
         self.kept.append(call)
         self.bytes += size
         while self.kept and (len(self.kept) > self.most_calls or self.bytes > self.most_bytes):
-            self.bytes -= self.kept.popleft().size
+            self.drop_oldest()
+        self.room.add(size)
+
+    def drop_oldest(self) -> int:
+        """Drop the oldest call and return its bytes."""
+        size = self.kept.popleft().size
+        self.bytes -= size
+        self.dropped += 1
+        return size
 
     def latest(self) -> LoggedCall | None:
         """Return the call that was logged last, None without any."""

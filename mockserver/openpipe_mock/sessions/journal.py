@@ -16,6 +16,7 @@ from openpipe_mock.core.secrets import MASKED, SHORTEST_TOKEN, Mask, may_hide, s
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.matching.conditions import Subject
+from openpipe_mock.sessions.room import Room
 
 if TYPE_CHECKING:
     from openpipe_mock.config.settings import Settings
@@ -138,7 +139,8 @@ def number_from(first: int) -> None:
 class Journal:
     """The exchanges of one session, newest last. The oldest go when there are too many or they are too large.
 
-    `dropped`: how many are gone. `newest`: the sequence number of the last one, also once it is gone.
+    `dropped`: how many are gone. `newest`: the sequence number of the last one, also once it is gone. `room`:
+    what all journals share.
     """
 
     # Entries are made and masked only when somebody reads them, since most are dropped unread: masking each
@@ -147,7 +149,8 @@ class Journal:
     most_entries = MOST_ENTRIES
     most_bytes = MOST_JOURNAL_BYTES
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room | None = None) -> None:
+        self.room = room or Room()
         self.read: deque[Entry] = deque()
         self.unread: deque[tuple[int, Later]] = deque()
         """The exchanges after those in `read`, with their sequence numbers."""
@@ -172,11 +175,14 @@ class Journal:
         """How many exchanges there are. Counting them doesn't read them."""
         return len(self.read) + len(self.unread)
 
-    def add(self, entry: Entry, token: bytes) -> None:
-        """Keep an exchange. `token`: its bearer token, which is masked in all that is read."""
+    def add(self, entry: Entry, token: bytes, value: Any = None) -> None:
+        """Keep an exchange. `token`: its bearer token, which is masked in all that is read.
+
+        `value`: its parsed body, where that is known.
+        """
         is_long = len(entry.body or b"") + len(entry.answer) + entry.answer_left_out > MOST_KEPT
         if is_long:
-            _shorten(entry, token)
+            _shorten(entry, token, value)
         self.add_later((_weight(entry), itself, (entry,), None if is_long else token))
 
     def add_later(self, later: Later) -> None:
@@ -185,8 +191,15 @@ class Journal:
         self.unread.append((number, later))
         self.bytes += later[0]
         while len(self.read) + len(self.unread) > self.most_entries or self.bytes > self.most_bytes:
-            self.bytes -= self.read.popleft().size if self.read else self.unread.popleft()[1][0]
-            self.dropped += 1
+            self.drop_oldest()
+        self.room.add(later[0])
+
+    def drop_oldest(self) -> int:
+        """Drop the oldest exchange and return its bytes."""
+        size = self.read.popleft().size if self.read else self.unread.popleft()[1][0]
+        self.bytes -= size
+        self.dropped += 1
+        return size
 
     def clear(self) -> int:
         """Forget all exchanges; return how many there were."""
@@ -213,7 +226,7 @@ def itself(entry: Entry) -> Entry:
     return entry
 
 
-def _shorten(entry: Entry, token: bytes) -> None:
+def _shorten(entry: Entry, token: bytes, value: Any) -> None:
     """Cut a long body and answer down to their beginnings and mask their secrets."""
     # A margin behind the kept part is masked too. Else a secret at the end would be cut, and its first half,
     # which nothing recognises, would be kept.
@@ -230,7 +243,7 @@ def _shorten(entry: Entry, token: bytes) -> None:
     entry.body = entry.body and _beginning(entry.body, most_of_body, len(body), margin)
     entry.answer = _beginning(entry.answer, most_of_answer, length, margin)
     if entry.body_left_out:
-        entry.gist = _gist(entry.endpoint, body, token)
+        entry.gist = _gist(entry.endpoint, body, token, value)
 
 
 def _beginning(masked: bytes, most: int, length: int, margin: int) -> bytes:
@@ -240,14 +253,18 @@ def _beginning(masked: bytes, most: int, length: int, margin: int) -> bytes:
     return masked[: min(most, max(0, len(masked) - unknown))]
 
 
-def _gist(endpoint: str, body: bytes, token: bytes) -> str | None:
-    """The JSON, without secrets, of what conditions read in a body; None where that is too long as well."""
+def _gist(endpoint: str, body: bytes, token: bytes, value: Any) -> str | None:
+    """The JSON, without secrets, of what conditions read in a body; None where that is too long as well.
+
+    `value`: the parsed body, None where it isn't known.
+    """
     # It is kept because of requests with pictures, which are long while their texts are short.
     try:
-        kept = orjson.dumps(Subject(endpoint, {}, parse(body)).gist())
+        gist = Subject(endpoint, {}, parse(body) if value is None else value).gist(MOST_KEPT)
     except ParseError:
         return "{}"
-    if len(kept) > MOST_KEPT:
+    kept = orjson.dumps(gist)
+    if gist is None or len(kept) > MOST_KEPT:
         return None
     for each in _keys(token):
         kept = Mask(each).content(kept) if may_hide(kept, each) else kept

@@ -9,6 +9,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from openpipe_mock.faults.fault import Fault
 from openpipe_mock.matching.rules import rulebook
 from openpipe_mock.sessions.calllog import CallLog
 from openpipe_mock.sessions.journal import Journal
+from openpipe_mock.sessions.room import Keeper, Room
 
 _Value = TypeVar("_Value")
 MOST_LOGS = 64
@@ -97,8 +99,9 @@ class Traffic:
 class Session:
     """The memory of one session. A key sees only what was logged and cached under the same key."""
 
-    def __init__(self, name: str = DEFAULT) -> None:
+    def __init__(self, name: str = DEFAULT, room: Room | None = None) -> None:
         self.name = name
+        self.room = room or Room()
         self.used_at = 0.0
         self.opened = False
         """Whether the control API opened it. Such a session doesn't make room for others."""
@@ -109,8 +112,8 @@ class Session:
         self.requests = 0
         self.under_way = 0
         self.traffic: OrderedDict[bytes, Traffic] = OrderedDict()
-        self.new_journal: Callable[[], Journal] = Journal
-        self.journal = Journal()
+        self.new_journal: Callable[[], Journal] = partial(Journal, self.room)
+        self.journal = self.new_journal()
         self.logs: OrderedDict[bytes, CallLog] = OrderedDict()
         self.cache: OrderedDict[bytes, Completion] = OrderedDict()
         self.counts: OrderedDict[bytes, int] = OrderedDict()
@@ -153,7 +156,12 @@ class Session:
 
     def read_log(self, credential: bytes) -> CallLog:
         """Return the log of a credential to read it; this never removes another log."""
-        return self.logs.get(credential) or CallLog()
+        return self.logs.get(credential) or CallLog(self.room)
+
+    def keepers(self) -> Iterator[Keeper]:
+        """Yield what keeps the session's exchanges and calls."""
+        yield self.journal
+        yield from self.logs.values()
 
     def count(self, what: bytes | str) -> int:
         """Count something and return how often it was counted, from 1.
@@ -210,11 +218,14 @@ class Sessions:
 
     A new session takes the place of the least recently used one that a request began; those that the control
     API opened stay. The name of an expired session stays known, so that nobody takes an empty session for it.
-    Times (`at`) are in seconds of the mock's clock.
+    Times (`at`) are in seconds of the mock's clock. `is_remote`: to ask them may take time, as a Redis does.
     """
 
+    is_remote = False
+
     def __init__(self) -> None:
-        self.default = Session()
+        self.room = Room(lambda: (session.keepers() for session in self.all()))
+        self.default = Session(room=self.room)
         self.named: OrderedDict[str, Session] = OrderedDict()
         self.expired: OrderedDict[str, str] = OrderedDict()
         self.made = 0
@@ -223,8 +234,21 @@ class Sessions:
         self.place = "this process"
 
     def status(self) -> dict[str, Any]:
-        """Where sessions lie, whether all processes share them, and the state of a Redis, None without."""
-        return {"place": self.place, "shared": self.place != APART, "redis": None}
+        """Where sessions lie, whether all processes share them, and the state of a Redis, None without.
+
+        And how many bytes their journals and logs hold, how many they may, and how many entries were dropped;
+        None where these lie in a Redis.
+        """
+        keepers = [keeper for session in self.all() for keeper in session.keepers()]
+        return {
+            "place": self.place,
+            "shared": self.place != APART,
+            "redis": None,
+            "kept_bytes": sum(keeper.bytes for keeper in keepers),
+            "max_kept_bytes": self.room.most,
+            "dropped_requests": sum(session.journal.dropped for session in self.all()),
+            "dropped_calls": sum(log.dropped for session in self.all() for log in session.logs.values()),
+        }
 
     def status_line(self) -> str:
         """The same as a text."""
@@ -295,7 +319,7 @@ class Sessions:
             raise absent(name)
         if len(self.named) >= MOST_SESSIONS:
             self.let_go(self.least_used(), "room")
-        session = self.named[name] = Session(name)
+        session = self.named[name] = Session(name, self.room)
         return session
 
     def fresh(self, at: float) -> Session:

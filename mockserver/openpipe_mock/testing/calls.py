@@ -29,7 +29,7 @@ class Everything(Journal):
 
     most_entries = most_bytes = sys.maxsize
 
-    def add(self, entry: Entry, token: bytes) -> None:
+    def add(self, entry: Entry, token: bytes, value: Any = None) -> None:
         self.add_later((0, itself, (entry,), token))
 
 

@@ -1,6 +1,7 @@
 """Conditions: what each part of a request reads, how each test decides, and what a failure says it saw."""
 
 import string
+import sys
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -266,7 +267,7 @@ RESULT = {"role": "tool", "tool_call_id": "call_1", "content": "3"}
     ],
 )
 def test_the_latest_result_and_its_tool_are_read(messages: Json, seen: Any) -> None:
-    for subject in (chat({"messages": messages}), chat(chat({"messages": messages}).gist())):
+    for subject in (chat({"messages": messages}), chat(chat({"messages": messages}).gist(sys.maxsize))):
         assert tuple(read(subject, part) for part in ("last_result", "last_tool", "last_message")) == seen
 
 

@@ -510,6 +510,7 @@ def steered(
 
 APART: dict[str, tuple[str, Any]] = {
     "unscripted": ("refuse", "refuse"),
+    "max_kept_bytes": ("1000", 1000),
     "cassette": ("tapes", Path("tapes")),
     "on_miss": ("upstream", "upstream"),
     "on_end": ("fail", "fail"),

@@ -12,6 +12,7 @@ from openpipe_mock.core.secrets import MASK
 from openpipe_mock.sessions.diagnosis import detail
 from openpipe_mock.sessions.inspection import summary
 from openpipe_mock.sessions.journal import MOST_KEPT, MOST_PIECES, OVERHEAD, Entry, Journal
+from tests import inprocess
 from tests.controlling import CHAT, Mock
 from tests.inprocess import HEADERS, JUDGE, MINIMAL
 from tests.remembering import bounded
@@ -325,3 +326,17 @@ def test_the_times_of_pieces_count_as_bytes() -> None:
     journal = Journal()
     journal.add(entry(pieces=tuple((0.5, number) for number in range(MOST_PIECES))), TOKEN)
     assert journal.bytes > MOST_PIECES * 64
+
+
+def test_a_long_body_is_parsed_and_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def again(_: bytes) -> Json:
+        raise AssertionError("it was parsed already")
+
+    monkeypatch.setattr("openpipe_mock.sessions.journal.parse", again)
+    mock = Mock()
+    message = {"role": "user", "content": ""}
+    tool = {"type": "function", "function": {"name": "f", "description": "x" * MOST_KEPT}}
+    for conversation in ({"messages": [message], "tools": [tool]}, {"messages": [message] * 5000}):
+        assert inprocess.answer(mock.service, {**MINIMAL, "input": conversation}).status == 200
+    entries = mock.service.sessions.default.journal.entries
+    assert [entry.readable for entry in entries] == [True, False]

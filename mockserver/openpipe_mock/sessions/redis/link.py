@@ -121,8 +121,9 @@ class Link:
 
     def missed(self) -> None:
         """Count an exchange that was answered and that no journal keeps."""
-        self.lost += 1
-        self.unrecorded += 1
+        with self.lock:
+            self.lost += 1
+            self.unrecorded += 1
 
     def report(self) -> dict[str, Any]:
         """Return the state of this Redis as `GET /_mock/status` answers it."""

@@ -5,6 +5,7 @@ While Redis is away, a request goes on with the overrides that this mock read la
 503.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -66,6 +67,7 @@ from openpipe_mock.sessions.redis.codec import (
 )
 from openpipe_mock.sessions.redis.link import Link
 from openpipe_mock.sessions.redis.overrides import Sources, Stored, orders
+from openpipe_mock.sessions.room import Keeper, Room
 
 _Mode = Literal["look", "open", "begin", "join"]
 
@@ -148,9 +150,10 @@ class RedisSession(Session):
         try:
             self.ask("begin" if self.make else "join")
         except StateUnavailable:
-            if self.name not in self.memory.memo:  # its overrides are unknown
+            known = self.memory.memo.get(self.name)
+            if known is None:  # its overrides are unknown
                 raise
-            self.version = self.memory.memo[self.name].version
+            self.version = known.version
 
     # Overrides.
 
@@ -214,6 +217,10 @@ class RedisSession(Session):
     def read_log(self, credential: bytes) -> CallLog:
         return self.log(credential)
 
+    def keepers(self) -> Iterator[Keeper]:
+        """Yield nothing: this process keeps none of it."""
+        yield from ()
+
     def cached(self, key: bytes) -> Completion | None:
         text = self.run(scripts.CACHED, key)
         try:
@@ -275,10 +282,10 @@ class RedisJournal(Journal):
     def newest(self) -> int:  # type: ignore[override]
         return self.session.number(self.session.run(scripts.NEWEST, "journal"))
 
-    def add(self, entry: Entry, token: bytes) -> None:
+    def add(self, entry: Entry, token: bytes, value: Any = None) -> None:
         """Keep an exchange, with secrets masked. While Redis is away it is lost, and counted as lost."""
         masked = Journal()
-        masked.add(entry, token)
+        masked.add(entry, token, value)
         session = self.session
         try:
             for kept in masked.newest_first():
@@ -342,18 +349,24 @@ class RedisSessions(Sessions):
     """The sessions that several mocks share, in Redis.
 
     `memo`: the overrides of each session as they were read last. They are read again when their version
-    changes, and serve requests while Redis is away.
+    changes, and serve requests while Redis is away. Threads may use them at the same time; `lock` guards
+    what this mock alone remembers.
     """
+
+    is_remote = True
 
     def __init__(self, link: Link) -> None:
         self.link = link
         self.place = f"the Redis at {link.place}"
+        self.room = Room()
         self.base: Callable[[], Settings] = Settings
         self.memo: OrderedDict[str, _Known] = OrderedDict({DEFAULT: _Known()})
         self.hints: OrderedDict[Any, int] = OrderedDict()
+        self.lock = threading.Lock()
 
     def status(self) -> dict[str, Any]:
-        return {**super().status(), "redis": self.link.report()}
+        counted = dict.fromkeys(("kept_bytes", "max_kept_bytes", "dropped_requests", "dropped_calls"))
+        return {"place": self.place, "shared": True, "redis": self.link.report(), **counted}
 
     def status_line(self) -> str:
         redis = self.link.report()
@@ -415,12 +428,14 @@ class RedisSessions(Sessions):
 
     def remember(self, name: str, known: _Known) -> _Known:
         """Keep what was read of a session and return it. The default session's always stays."""
-        self.memo.move_to_end(DEFAULT)
-        return remember(self.memo, name, known, MOST_SESSIONS + 1)
+        with self.lock:
+            self.memo.move_to_end(DEFAULT)
+            return remember(self.memo, name, known, MOST_SESSIONS + 1)
 
     def count_here(self, what: Any) -> int:
         """Count something in this mock alone; return how often it was counted, from 1."""
-        return remember(self.hints, what, self.hints.get(what, 0) + 1, MOST_COUNTERS)
+        with self.lock:
+            return remember(self.hints, what, self.hints.get(what, 0) + 1, MOST_COUNTERS)
 
 
 def _pairs(flat: Sequence[bytes]) -> Mapping[bytes, bytes]:
