@@ -10,6 +10,7 @@ from openpipe_mock.answers.scripts import Script
 from openpipe_mock.answers.tools import AutoTools
 from openpipe_mock.config.cassettes import USUAL_RULES, CassetteRules
 from openpipe_mock.config.limits import Limits
+from openpipe_mock.core.secrets import environment_keys
 from openpipe_mock.core.seeded import ANSWERS, OLDEST_ANSWERS
 from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.faults.fault import Fault
@@ -40,8 +41,9 @@ class Settings:
     test that scripts completions (`refuses_unscripted`). `keys`:
     without any, every bearer token is accepted that doesn't begin with `invalid`. `read_only_keys`: may
     judge, and complete with the project's own models. `cassette`: rules for recordings. `variant`: the name
-    of a variant (`faults/variants`), "" for the usual answers. `known`, `counts_completions`: made from the
-    others, for the engines.
+    of a variant (`faults/variants`), "" for the usual answers. `hidden`: further keys that nothing may show.
+    `known`, `counts_completions`: made from the others, for the engines. `secrets`: all keys that nothing may
+    show, among them those of the environment.
     """
 
     seed: int = 0
@@ -66,15 +68,19 @@ class Settings:
     faults: tuple[Fault, ...] = ()
     cassette: CassetteRules = USUAL_RULES
     variant: str = ""
+    hidden: tuple[str, ...] = field(default=(), repr=False)
 
     known: Declarations = field(init=False, repr=False, compare=False)
     counts_completions: bool = field(init=False, repr=False, compare=False)
+    secrets: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "known", Declarations(self.criteria, self.magic, self.judges_unknown))
         object.__setattr__(self, "completions", rulebook(self.completions))
         object.__setattr__(self, "counts_completions", any(each.is_ordered for each in self.completions))
         object.__setattr__(self, "faults", rulebook(self.faults))
+        keys = (*self.keys, *self.read_only_keys, *self.hidden, *environment_keys())
+        object.__setattr__(self, "secrets", tuple(dict.fromkeys(key.encode() for key in keys)))
 
     @property
     def given_answers(self) -> int:

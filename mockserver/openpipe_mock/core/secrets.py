@@ -4,11 +4,13 @@ A secret is known by its name (`api_key`, `Authorization`), by its shape (`sk-â€
 the bearer token of the request itself. `may_hide` tells quickly whether a text can hold one at all.
 """
 
+import json
+import os
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
+from html import escape
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 from urllib.parse import parse_qsl, quote_from_bytes, unquote_plus, unquote_to_bytes
@@ -16,6 +18,7 @@ from urllib.parse import parse_qsl, quote_from_bytes, unquote_plus, unquote_to_b
 import orjson
 
 from openpipe_mock.core.errors import ParseError
+from openpipe_mock.core.eventtexts import changed_data, split_events
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import lacking
 
@@ -141,72 +144,103 @@ def hidden(name: str, text: str | None) -> str | None:
     return MASK if text and is_secret(name) else text
 
 
-def may_hide(text: bytes, token: bytes) -> bool:
+def may_hide(text: bytes, *keys: bytes) -> bool:
     """Whether a text can hold a secret at all, told in about a microsecond. False is certain, True isn't."""
-    if may_hold(token, text):
+    if any(may_hold(key, text) for key in keys):
         return True
     folded = text.translate(_FOLD, b"-_ ")
     return not (_no_shapes(text.decode("utf-8", "replace")) and _no_names(folded.decode("utf-8", "replace")))
 
 
-def may_hold(token: bytes, text: bytes) -> bool:
-    """Whether a text can hold this token, if that is long enough to be searched for."""
-    if len(token) < SHORTEST_TOKEN:
+def may_hold(key: bytes, text: bytes) -> bool:
+    """Whether a text can hold this key, if that is long enough to be searched for."""
+    if len(key) < SHORTEST_TOKEN:
         return False
-    return any(each in text for each in _encoded(token)) or _may_be_escaped(token, text)
+    return any(each in text for each in _as_bytes(key)) or _may_be_escaped(key, text)
 
 
-def spellings(secret: bytes) -> Iterator[str]:
-    """A secret as texts may write it: plain, escaped as in JSON, percent-encoded, and in base64.
+def spellings(key: bytes) -> Iterator[str]:
+    """A key as texts may write it: plain, escaped as in JSON and HTML, percent-encoded, and in base64.
 
     Base64 writes it in three ways, by its place among three bytes, in one of two alphabets; what stands
     before and behind it changes only the characters that it shares with that, which are left out.
     """
-    plain = secret.decode("latin-1")
-    yield plain
-    yield orjson.dumps(plain).decode()[1:-1]
-    yield quote_from_bytes(secret, safe="")
+    for encoding in ("utf-8", "latin-1"):
+        plain = key.decode(encoding, "surrogateescape")
+        if plain.isascii() or not _SURROGATE.search(plain):
+            yield from (plain, json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1])
+            yield escape(plain)
+    percent = quote_from_bytes(key, safe="")
+    yield from (percent, _PERCENT.sub(lambda found: found[0].lower(), percent))
     for before in range(3):
-        coded = b64encode(bytes(before) + secret).decode()
-        found = coded[-(-before * 8 // 6) : (before + len(secret)) * 8 // 6]
-        yield found
-        yield found.translate(_URL_SAFE)
+        coded = b64encode(bytes(before) + key).decode()
+        found = coded[-(-before * 8 // 6) : (before + len(key)) * 8 // 6]
+        yield from (found, found.translate(_URL_SAFE))
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_PERCENT = re.compile("%..")
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
-@lru_cache(maxsize=64)
-def _encoded(token: bytes) -> tuple[bytes, ...]:
-    """The spellings of a token, the longest first."""
-    found = {each.encode("latin-1", "replace") for each in spellings(token)}
-    return tuple(sorted(found, key=lambda each: (-len(each), each)))
+@lru_cache(maxsize=256)
+def _as_texts(key: bytes) -> tuple[str, ...]:
+    """The spellings of a key; none of one that is too short to be searched for."""
+    return tuple(dict.fromkeys(spellings(key))) if len(key) >= SHORTEST_TOKEN else ()
 
 
-def _may_be_escaped(token: bytes, text: bytes) -> bool:
-    """Whether JSON may write the token with escapes, so that its bytes don't show."""
-    if _SLASH in token and b"\\/" in text:
+@lru_cache(maxsize=256)
+def _as_bytes(key: bytes) -> tuple[bytes, ...]:
+    return tuple(dict.fromkeys((key, *(each.encode("utf-8", "replace") for each in _as_texts(key)))))
+
+
+def _may_be_escaped(key: bytes, text: bytes) -> bool:
+    """Whether JSON may write the key with escapes, so that its bytes don't show."""
+    if b"\\u00" in text or (_SLASH in key and b"\\/" in text):
         return True
-    return _QUOTE in token or _BACKSLASH in token or not token.isascii()
+    return _QUOTE in key or _BACKSLASH in key or not key.isascii()
 
 
-@dataclass(frozen=True, slots=True)
+def held(text: bytes, *keys: bytes) -> tuple[bytes, ...]:
+    """Those of the keys that a text may hold."""
+    return tuple(key for key in dict.fromkeys(keys) if may_hold(key, text))
+
+
+def environment_keys(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The keys in variables of the environment that are named so.
+
+    A short value, or one that is a plain word or number, is more likely a setting.
+    """
+    values = dict.fromkeys(value for name, value in environment.items() if is_secret_variable(name))
+    return tuple(value for value in values if len(value) >= 8 and not _SETTING.fullmatch(value))
+
+
+_SETTING = re.compile("[A-Za-z]{8,15}|[0-9]{8,15}")
+
+
 class Mask:
-    """Masks the parts of one request and its answer; `token` is the bearer token, b"" if there is none."""
+    """Masks the parts of one request and its answer.
 
-    token: bytes
+    `keys`: those that are known, found in every spelling; one that is too short to be searched for counts in
+    headers alone.
+    """
 
-    @property
-    def word(self) -> str:
-        """The token as a text, "" if it is too short to be searched for."""
-        return self.token.decode("latin-1") if len(self.token) >= SHORTEST_TOKEN else ""
+    def __init__(self, *keys: bytes) -> None:
+        self.keys = tuple(filter(None, keys))
+        texts = {each for key in self.keys for each in _as_texts(key)}
+        self.texts = sorted(texts, key=lambda each: (-len(each), each))
+        found = {each for key in self.keys if _as_texts(key) for each in _as_bytes(key)}
+        self.bytes = sorted(found, key=lambda each: (-len(each), each))
+
+    def known(self, text: str) -> str:
+        """Mask the known keys in a text."""
+        for each in self.texts:
+            text = text.replace(each, MASK)
+        return text
 
     def text(self, text: str) -> str:
-        """Mask the token and whatever looks like a key in a text."""
-        if self.word:
-            for spelling in _encoded(self.token):
-                text = text.replace(spelling.decode("latin-1"), MASK)
-        return _KEY.sub(rf"\g<scheme>\g<url>{MASK}", text)
+        """Mask the known keys and whatever looks like a key in a text."""
+        return _KEY.sub(rf"\g<scheme>\g<url>{MASK}", self.known(text))
 
     def string(self, text: str, within: int = _MOST_WITHIN) -> str:
         """Mask a string of a JSON value; a string that is JSON itself (a tool's arguments) is taken apart."""
@@ -242,21 +276,30 @@ class Mask:
         return _PAIR.sub(rf"\g<name>{MASK}", text).encode("utf-8", "surrogateescape")
 
     def final(self, content: bytes) -> bytes:
-        """Replace the token's bytes wherever they are left, in every spelling."""
-        for spelling in _encoded(self.token) if self.word else ():
-            content = content.replace(spelling, MASKED)
+        """Replace the known keys wherever they are left."""
+        for each in self.bytes:
+            content = content.replace(each, MASKED)
         return content
 
-    def events(self, stream: bytes, *, spread: bool = False) -> bytes:
-        """Mask a stream of events line by line. `spread`: the request held a secret, so no text is kept."""
-        # The answer may repeat the secret in pieces over several events, where no line shows it.
-        blank = _without_texts if spread else masked
-        return self.final(b"\n".join(self.line(line, blank) for line in stream.split(b"\n")))
+    def stream(self, stream: bytes) -> bytes:
+        """Mask a stream of events."""
+        return b"".join(self.events(split_events(stream)))
 
-    def line(self, line: bytes, mask: Callable[..., Any]) -> bytes:
-        """Mask one line of a stream of events; `mask` is applied to its JSON."""
+    def events(self, events: Sequence[bytes]) -> list[bytes]:
+        """Mask the events of a stream, also where several hold a secret together; one without stays."""
+        whole = zip(events, changed_data(events, self.string), strict=True)
+        return [
+            self._event(event) if data is None else _DATA + self.content(data) + b"\n\n"
+            for event, data in whole
+        ]
+
+    def _event(self, event: bytes) -> bytes:
+        """Mask an event by its lines."""
+        return b"\n".join(map(self._line, event.split(b"\n")))
+
+    def _line(self, line: bytes) -> bytes:
         if line.startswith(_DATA):
-            return _DATA + self.content(line.removeprefix(_DATA), mask=mask)
+            return _DATA + self.content(line.removeprefix(_DATA))
         return self.final(self.loose(line))
 
     def path(self, path: str) -> str:
@@ -272,24 +315,13 @@ class Mask:
 
     def header(self, value: bytes) -> bytes:
         """Mask the value of a header that isn't secret by its name; the value may be percent-encoded."""
-        if not self.word and self.token and self.token in value.split():
+        if any(key in value.split() for key in self.keys if not _as_texts(key)):
             return MASKED
         plain = unquote_to_bytes(value)
         return self.final(self.loose(plain if self.final(self.loose(plain)) != plain else value))
 
 
 _DATA = b"data: "
-_TEXTS = frozenset(("content", "refusal", "arguments", "text"))
-"""Members of a stream's events that hold pieces of the answer's text."""
-
-
-def _without_texts(payload: Any, name: str = "", clean: Callable[[str], str] = str) -> Any:
-    """`masked` for an event of a stream, whose piece of the answer is masked too."""
-    if isinstance(payload, dict):
-        return {key: _without_texts(member, key, clean) for key, member in payload.items()}
-    if isinstance(payload, list):
-        return [_without_texts(item, name, clean) for item in payload]
-    return MASK if payload and name in _TEXTS else masked(payload, name, clean)
 
 
 def is_secret_variable(name: str) -> bool:
@@ -325,7 +357,7 @@ def _masked_word(word: str, before: list[str]) -> str:
         return MASK
     if found := _NAMED_VALUE.fullmatch(word):
         return f"{found['name']}{MASK}"
-    word = _LOGIN.sub(rf"\g<name>{MASK}\g<end>", Mask(b"").text(word))
+    word = _LOGIN.sub(rf"\g<name>{MASK}\g<end>", Mask().text(word))
     word = _HEADER.sub(rf"\g<name>{MASK}", word) if "\n" not in word else word
     word = _ARGUMENT.sub(_masked_argument, word) if "://" in word else word
     return _LITERAL.sub(_masked_literal, _FLAG.sub(rf"\g<name>{MASK}", word))

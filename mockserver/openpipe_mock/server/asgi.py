@@ -38,10 +38,14 @@ def create_app(service: Service | Settings | None = None, guard: Guard | None = 
     """
     service = service if isinstance(service, Service) else Service(service)
     guard = guard or Guard()
+
+    def secrets() -> tuple[bytes, ...]:
+        return service.settings.secrets
+
     return Starlette(
         routes=[
-            _Paths(is_control, ExchangeApp(Control(service, guard).exchange, quiet=True)),
-            _Paths(lambda path: path != "/", ExchangeApp(service.exchange)),
+            _Paths(is_control, ExchangeApp(Control(service, guard).exchange, quiet=True, secrets=secrets)),
+            _Paths(lambda path: path != "/", ExchangeApp(service.exchange, secrets=secrets)),
             Route("/", partial(_page, service, guard), name="openpipe_mock.page"),
         ],
         middleware=[Middleware(_LocalOrigins)],

@@ -28,7 +28,7 @@ from openpipe_mock.core.effects import (
 )
 from openpipe_mock.core.wording import printable, short
 from openpipe_mock.service.refusals import crash
-from openpipe_mock.sessions.journal import discreet, sent_token
+from openpipe_mock.sessions.journal import discreet, sent_keys
 
 _requests = logging.getLogger("openpipe_mock.requests")
 """One line for each request, at INFO."""
@@ -63,11 +63,21 @@ class _Dropped(Exception):
 
 
 class ExchangeApp:
-    """An ASGI app that answers by `exchange`. `quiet`: its requests get no line in the log."""
+    """An ASGI app that answers by `exchange`.
 
-    def __init__(self, exchange: Callable[[Head], Effects], *, quiet: bool = False) -> None:
+    `quiet`: its requests get no line in the log. `secrets`: returns the keys that the log may not show.
+    """
+
+    def __init__(
+        self,
+        exchange: Callable[[Head], Effects],
+        *,
+        quiet: bool = False,
+        secrets: Callable[[], tuple[bytes, ...]] = tuple,
+    ) -> None:
         self.exchange = exchange
         self.quiet = quiet
+        self.secrets = secrets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = request_head(scope)
@@ -83,12 +93,12 @@ class ExchangeApp:
         except _Dropped:
             raise
         except Exception as error:
-            reply = defect(error, head)
+            reply = defect(error, head, self.secrets())
             if transport.begun:  # the stream has begun: breaking it off is all that is left
                 raise
             await _send_reply(reply, send)
         if not self.quiet:
-            log_request(head, reply)
+            log_request(head, reply, self.secrets())
 
 
 def request_head(scope: Scope) -> Head:
@@ -114,9 +124,9 @@ def peer(scope: Scope) -> str:
 _DISCONNECTED = Reply(0, b"", subject="the client hung up")
 
 
-def defect(error: Exception, head: Head) -> Reply:
+def defect(error: Exception, head: Head, secrets: tuple[bytes, ...]) -> Reply:
     """The reply to a defect of ours; logs its traceback."""
-    [path] = discreet(sent_token(head.headers), head.path)
+    [path] = discreet((*sent_keys(head.headers), *secrets), head.path)
     logging.getLogger("openpipe_mock").error("%s %s failed", head.method, _printable(path), exc_info=error)
     return crash(head.path)
 
@@ -286,12 +296,13 @@ async def _send_reply(reply: Reply, send: Send) -> None:
     await send({"type": "http.response.body", "body": reply.body})
 
 
-def log_request(head: Head, reply: Reply) -> None:
-    """Write the request's line and its notes to the log."""
+def log_request(head: Head, reply: Reply, secrets: tuple[bytes, ...]) -> None:
+    """Write the request's line and its notes to the log, without these and other secrets."""
     heard = _requests.isEnabledFor(logging.INFO)
     if not heard and not reply.notes:
         return
-    path, subject, *told = discreet(sent_token(head.headers), head.path, reply.subject, *reply.notes)
+    keys = (*sent_keys(head.headers), *secrets)
+    path, subject, *told = discreet(keys, head.path, reply.subject, *reply.notes)
     if heard:
         milliseconds = (ticking() - head.at) * 1000
         line = (head.method, _printable(path), reply.status, _printable(subject), milliseconds)

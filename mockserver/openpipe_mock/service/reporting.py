@@ -33,8 +33,9 @@ def _answer(action: _Action, visit: Visit, body: Any) -> Effects:
     schema = ENDPOINTS[visit.entry.endpoint].request
     if schema:
         body = visit.accept(schema, body)
-        if may_hide(visit.entry.body or b"", visit.token):
-            body = masked(body, clean=Mask(visit.token).string)
+        keys = (visit.token, *visit.settings.secrets)
+        if may_hide(visit.entry.body or b"", *keys):
+            body = masked(body, clean=Mask(*keys).string)
     now = (yield Now()) if visit.settings.clock == "real" else None
     log = visit.memory.log if schema else visit.memory.read_log
     result = action(body, log(fingerprint(visit.token)), now)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from openpipe_mock.core.eventtexts import joined_texts
 from openpipe_mock.core.secrets import MASK, Mask, is_secret, masked, masked_words, may_hide, secret_headers
 from openpipe_mock.payloads.vectors import printed
 
@@ -331,16 +332,25 @@ STREAM = (
 
 
 def test_a_streams_events_are_masked_one_by_one() -> None:
-    assert Mask(TOKEN).events(STREAM) == STREAM.replace(TOKEN, b"***")
+    assert Mask(TOKEN).stream(STREAM) == STREAM.replace(TOKEN, b"***")
 
 
-def test_a_stream_that_may_repeat_a_secret_in_pieces_keeps_none_of_its_texts() -> None:
-    assert Mask(TOKEN).events(STREAM, spread=True) == STREAM.replace(TOKEN, b"***").replace(b"op-pri", b"***")
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("spelled", [TOKEN, b64encode(TOKEN), b"opk_abcdef123"])
+def test_a_secret_that_several_events_hold_together_is_masked(spelled: bytes, end: bytes) -> None:
+    pieces = [b"it is ", *(bytes([each]) for each in spelled), b", he said"]
+    events = [b'data: {"choices":[{"index":0,"delta":{"content":"%s"}}]}' % each for each in pieces]
+    stream = b"".join(
+        event + end + end for event in [b": a comment", b"id: 1" + end + events[0], *events[1:]]
+    )
+    found = Mask(TOKEN).stream(stream)
+    assert "".join(joined_texts(found)) == f"it is {MASK}, he said"
+    assert Mask(b"another-1").stream(found) == found
 
 
 def test_a_stream_that_is_none_is_masked_as_a_text() -> None:
     stream = b'data: {"a": "sk-abcdefgh\nevent: password=hunter2\n: x'
-    assert Mask(b"").events(stream) == b'data: {"a": "***\nevent: password=***\n: x'
+    assert Mask().stream(stream) == b'data: {"a": "***\nevent: password=***\n: x'
 
 
 # Paths and sentences
