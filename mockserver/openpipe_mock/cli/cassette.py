@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openpipe_mock.cli.options import config_option, fail
+from openpipe_mock.cli.options import config_option, fail, say
 from openpipe_mock.cli.record import FOLDER, upstream_options
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def list_recordings(folder: Path) -> None:
     with _reading():
         for name, recording in _recordings(folder):
             kind = "stream" if recording.streamed else ""
-            click.echo(f"{recording.status}  {len(recording.answer):>8}  {kind:<6}  {name}")
+            say(f"{recording.status}  {len(recording.answer):>8}  {kind:<6}  {name}")
 
 
 @cassette.command(
@@ -54,7 +54,7 @@ def show_recording(folder: Path, name: str) -> None:
     from openpipe_mock.recording.shown import shown_recording
 
     with _reading():
-        click.echo(shown_recording(_cassette(folder).read(Path(name).name)))
+        say(shown_recording(_cassette(folder).read(Path(name).name)))
 
 
 @cassette.command(
@@ -79,7 +79,7 @@ def check_recordings(folder: Path) -> None:
             found = deviations_of(recording)
             broken += bool(found)
             _tell(name, found)
-    click.echo(f"{counted(number, 'recording')}, {broken} that break the contract")
+    say(f"{counted(number, 'recording')}, {broken} that break the contract")
     sys.exit(1 if broken else 0)
 
 
@@ -103,9 +103,9 @@ def import_recordings(file: Path, into: Path, config: Path | None) -> None:
     try:
         for found in list(recordings_of(read_file(file, MOST_IMPORTED_BYTES).data)):
             if isinstance(found, str):
-                click.echo(f"left out {found}", err=True)
+                say(f"left out {found}", err=True)
             else:
-                click.echo(tape.write(tape.ready(found)))
+                say(tape.write(tape.ready(found)))
         tape.close()
     except (BadRecording, KeyInside) as error:
         fail(f"{file}: {error}", 2)
@@ -159,14 +159,14 @@ def refresh_recordings(
             changed += bool(found)
             _tell(name, found, most=100)
     tape.close()
-    click.echo("nothing changed" if not changed else f"{changed} changed")
+    say("nothing changed" if not changed else f"{changed} changed")
     sys.exit(1 if changed else 0)
 
 
 def _tell(name: str, sentences: tuple[str, ...], most: int = _MOST_TOLD) -> None:
     if sentences:
         more = [f"and {len(sentences) - most} more"] if len(sentences) > most else []
-        click.echo("\n  ".join((name, *sentences[:most], *more)))
+        say("\n  ".join((name, *sentences[:most], *more)))
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openpipe_mock.cli.options import CONTEXT, FILE, fail
+from openpipe_mock.cli.options import CONTEXT, FILE, fail, say
 from openpipe_mock.contract.flags import FLAGS, Flag
 from openpipe_mock.core.resources import install_line
+from openpipe_mock.core.secrets import without_secrets
 from openpipe_mock.core.wording import printable
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def contract_command(**given: Any) -> None:
     _say(report_text(result, again, verbose=verbose, paint=painted))
     unwritten = _write(result, files, again, today)
     for told in unwritten:
-        click.echo(f"openpipe-mock: {printable(told)}", err=True)
+        say(f"openpipe-mock: {printable(told)}", err=True)
     sys.exit(result.exit_code or (_USAGE if unwritten else 0))
 
 
@@ -155,7 +156,7 @@ def _unwritable(files: dict[str, Path | None]) -> Iterator[str]:
 
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
-        click.echo(line)
+        click.echo(without_secrets(line))
 
 
 _COLOURS = {"kept": "green", "broken": "red", "fails": "red"}

@@ -3,6 +3,8 @@
 import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -13,7 +15,7 @@ from openpipe_mock.cli.config import config
 from openpipe_mock.cli.contract import contract_command, explain_command
 from openpipe_mock.cli.exec import execute
 from openpipe_mock.cli.generate import generate
-from openpipe_mock.cli.options import CONTEXT, fail
+from openpipe_mock.cli.options import CONTEXT, fail, shown
 from openpipe_mock.cli.record import record_command
 from openpipe_mock.cli.schemas import schemas
 from openpipe_mock.cli.serve import serve_command
@@ -23,9 +25,14 @@ from openpipe_mock.core.seeded import ANSWERS
 class _Commands(click.Group):
     """The commands; where the system refuses one a file or a folder, it ends with one line and code 2."""
 
+    def make_context(self, *args: Any, **settings: Any) -> click.Context:
+        with _safe_to_show():
+            return super().make_context(*args, **settings)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _safe_to_show():
+                return super().invoke(ctx)
         except OSError as error:
             problem = _refused(error)
             if not problem:
@@ -33,6 +40,17 @@ class _Commands(click.Group):
             if not error.filename:
                 _drop_output()
             fail(problem, 2)
+
+
+@contextmanager
+def _safe_to_show() -> Iterator[None]:
+    """Take secrets and control characters out of what is said of a command line, which quotes its words."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        raise click.UsageError(shown(error.format_message()), error.ctx) from None
 
 
 def _refused(error: OSError) -> str:

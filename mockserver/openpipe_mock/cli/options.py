@@ -9,8 +9,9 @@ from typing import Any, NoReturn, TypeVar, get_args
 import click
 
 from openpipe_mock.config.settings import Settings
+from openpipe_mock.core.secrets import without_secrets
 from openpipe_mock.core.seeded import ANSWERS
-from openpipe_mock.core.wording import printable, printable_lines
+from openpipe_mock.core.wording import printable_lines
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -65,12 +66,17 @@ def config_option(told: str) -> Callable[[_Command], _Command]:
     return option("--config", type=FILE, help=f"{told} {where}")
 
 
-def say(text: str) -> None:
+def shown(text: str) -> str:
+    """Lines that may quote anything, safe for a terminal and without secrets."""
+    return printable_lines(without_secrets(text))
+
+
+def say(text: str, *, err: bool = False) -> None:
     """Print lines that may quote a file or a server."""
-    click.echo(printable_lines(text))
+    click.echo(shown(text), err=err)
 
 
 def fail(problem: str, code: int) -> NoReturn:
-    """Print one line on standard error and exit with `code`."""
-    click.echo(f"openpipe-mock: {printable(problem)}", err=True)
+    """Print what is wrong on standard error, mostly one line, and exit with `code`."""
+    say(f"openpipe-mock: {problem}", err=True)
     sys.exit(code)

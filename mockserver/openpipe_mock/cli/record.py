@@ -140,8 +140,10 @@ def record_command(
     from openpipe_mock.server.reload import Source
     from openpipe_mock.server.server import CannotServe, Listener, serve
 
-    tape = tape_maker(cassette, upstream=upstream(), on_miss="upstream", replays=new)
+    asked = upstream()
+    tape = tape_maker(cassette, upstream=asked, on_miss="upstream", replays=new)
     try:
-        serve(Source.from_flag(config, {}), Listener(port=port, ready_file=ready_file, quiet=quiet), tape)
+        source = Source.from_flag(config, {"hidden": (asked.key,)})
+        serve(source, Listener(port=port, ready_file=ready_file, quiet=quiet), tape)
     except (TwoFiles, CannotServe) as error:
         fail(str(error), 2)

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -154,15 +155,24 @@ def serve_command(
     if on_miss == "upstream" and not cassette:
         raise click.UsageError("--on-miss upstream needs --cassette, the folder for what it records")
     given = {name: value for name, value in given.items() if value is not None}
+    asked = upstream() if on_miss == "upstream" else None
+    hidden = (control_token or "", _password(state), asked.key if asked else "")
     try:
-        source = Source.from_flag(config, {**given, "max_body_bytes": max_body_bytes})
+        source = Source.from_flag(config, {**given, "max_body_bytes": max_body_bytes, "hidden": hidden})
         listener = Listener(
             host, port, ssl_certfile, ssl_keyfile, ready_file, quiet, admitted, workers, state
         )
         tape = None
         if cassette:
-            asked = upstream() if on_miss == "upstream" else None
             tape = tape_maker(cassette, upstream=asked, on_miss=on_miss, on_end=on_end, timing=timing)
         serve(source, listener, tape)
     except (TwoFiles, CannotServe) as error:
         fail(str(error), 2)
+
+
+def _password(url: str) -> str:
+    """The password in a URL, "" without one."""
+    try:
+        return unquote(urlsplit(url).password or "")
+    except ValueError:
+        return ""

@@ -1,5 +1,6 @@
 """The settings of a mock, as frozen values."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
@@ -80,7 +81,7 @@ class Settings:
         object.__setattr__(self, "counts_completions", any(each.is_ordered for each in self.completions))
         object.__setattr__(self, "faults", rulebook(self.faults))
         keys = (*self.keys, *self.read_only_keys, *self.hidden, *environment_keys())
-        object.__setattr__(self, "secrets", tuple(dict.fromkeys(key.encode() for key in keys)))
+        object.__setattr__(self, "secrets", tuple(dict.fromkeys(os.fsencode(key) for key in keys if key)))
 
     @property
     def given_answers(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from openpipe_mock import __version__
+from openpipe_mock.core.secrets import without_secrets
 from openpipe_mock.core.wording import printable_lines
 
 MARKS = {"kept": "✓", "broken": "✗", "flaky": "~", "known": "k", "lenient": "+", "unchecked": "·"}
@@ -220,10 +221,10 @@ def json_text(value: Any, indent: int) -> str:
     return json.dumps(value, ensure_ascii=False, indent=indent) + "\n"
 
 
-def write(path: Path, report: str) -> str:
-    """Write a report. Returns what went wrong, "" if nothing did."""
+def write(path: Path, report: str, *keys: bytes) -> str:
+    """Write a report, without these and other secrets. Returns what went wrong, "" if nothing did."""
     try:
-        path.write_text(report, "utf-8", errors="backslashreplace")
+        path.write_text(without_secrets(report, *keys), "utf-8", errors="backslashreplace")
     except OSError as error:
         return f"{path} can't be written: {error.strerror or error}"
     return ""

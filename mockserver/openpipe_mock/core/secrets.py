@@ -209,10 +209,21 @@ def held(text: bytes, *keys: bytes) -> tuple[bytes, ...]:
 def environment_keys(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """The keys in variables of the environment that are named so.
 
-    A short value, or one that is a plain word or number, is more likely a setting.
+    A short value, or one that is a plain word or number, is more likely a setting, but in an `…_API_KEY`.
     """
-    values = dict.fromkeys(value for name, value in environment.items() if is_secret_variable(name))
-    return tuple(value for value in values if len(value) >= 8 and not _SETTING.fullmatch(value))
+    return tuple(
+        dict.fromkeys(
+            value
+            for name, value in environment.items()
+            if is_secret_variable(name)
+            and (name.endswith("_API_KEY") or (len(value) >= 8 and not _SETTING.fullmatch(value)))
+        )
+    )
+
+
+def without_secrets(text: str, *keys: bytes) -> str:
+    """A text for people without these keys, those of the environment, and what looks like a key."""
+    return Mask(*keys, *map(os.fsencode, environment_keys())).text(text)
 
 
 _SETTING = re.compile("[A-Za-z]{8,15}|[0-9]{8,15}")
@@ -332,14 +343,18 @@ def is_secret_variable(name: str) -> bool:
     return "token" in plain or "credential" in plain or plain.endswith(_KEYS) or is_secret(name)
 
 
-def masked_words(words: Iterable[str], environment: Mapping[str, str], known: str) -> tuple[str, ...]:
+def masked_words(
+    words: Iterable[str], environment: Mapping[str, str], known: str, *keys: bytes
+) -> tuple[str, ...]:
     """The words of a command line without secrets: values of flags and variables that are named so, logins
-    in URLs, what looks like a key, and the values of secret variables of the `environment` but for `known`.
+    in URLs, what looks like a key, the values of secret variables of the `environment`, and the `keys`, but
+    for the one that is `known`.
     """
     values = {value for name, value in environment.items() if len(value) > 3 and is_secret_variable(name)}
     secrets = sorted(values - {known}, key=len, reverse=True)
+    mask = Mask(*({*keys, *map(os.fsencode, secrets)} - {known.encode()}))
     masked: list[str] = []
-    for word in words:
+    for word in map(mask.known, words):
         for secret in secrets:
             word = word.replace(secret, MASK)
         follows = bool(masked) and _NAMED_FLAG.fullmatch(masked[-1]) is not None and not word.startswith("-")

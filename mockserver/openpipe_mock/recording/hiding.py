@@ -3,6 +3,7 @@
 `core.secrets` finds known keys in every spelling, and what looks like a key or is named like one.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -48,7 +49,7 @@ class Hiding:
 
     @cached_property
     def encoded(self) -> tuple[bytes, ...]:
-        return tuple(key.encode() for key in self.keys)
+        return tuple(map(os.fsencode, self.keys))
 
     @cached_property
     def mask(self) -> _Mask:

@@ -10,6 +10,7 @@ import threading
 import time
 from queue import Empty, SimpleQueue
 
+from openpipe_mock.core.secrets import without_secrets
 from openpipe_mock.server.banner import LineFormatter
 
 _STANDARD_ERROR = 2
@@ -65,7 +66,7 @@ class LogHandler(logging.Handler):
 
     def write_line(self, text: str) -> None:
         """Write a text as a line, or drop it."""
-        data = f"{text}\n".encode(self.encoding, "backslashreplace")
+        data = f"{without_secrets(text)}\n".encode(self.encoding, "backslashreplace")
         with self.mutex:
             if self.queued == self.written and not self.dropped:
                 data = data[self.try_write(data) :]

@@ -4,6 +4,7 @@ import orjson
 
 from openpipe_mock.core.effects import JSON_HEADERS, Reply
 from openpipe_mock.core.errors import ApiError, BadRequest, InternalServerError, ParseError
+from openpipe_mock.core.secrets import Mask, held
 from openpipe_mock.openapi.endpoints import ENDPOINTS
 from openpipe_mock.service.request import Visit
 
@@ -16,7 +17,11 @@ def refused(visit: Visit, error: ApiError) -> Reply:
         visit.entry.violations = error.issues or (error.message,)
     if error.note:
         visit.once(error.note)
-    return refusal(error, visit.path)
+    reply = refusal(error, visit.path)
+    # A message may quote what was sent, and clients log messages.
+    keys = held(reply.body, visit.token, *visit.settings.secrets)
+    reply.body = Mask(*keys).final(reply.body)
+    return reply
 
 
 def refusal(error: ApiError, path: str = "") -> Reply:

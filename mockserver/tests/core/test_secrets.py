@@ -1,9 +1,16 @@
 """What is never stored: secrets by name, by shape, and a request's own token, in whatever carries them."""
 
+import argparse
 import json
+import statistics
+import textwrap
 from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import orjson
 import pytest
@@ -13,6 +20,7 @@ from hypothesis import strategies as st
 from openpipe_mock.core.eventtexts import joined_texts
 from openpipe_mock.core.secrets import MASK, Mask, is_secret, masked, masked_words, may_hide, secret_headers
 from openpipe_mock.payloads.vectors import printed
+from tests.environments import ROOT
 
 Json = Any
 
@@ -185,13 +193,40 @@ def test_arguments_of_a_call_lose_secrets_by_every_name() -> None:
     assert "hunter2" not in json.dumps(kept({"arguments": arguments}))
 
 
+def made_bodies() -> Iterator[bytes]:
+    """Bodies that are made from the contract."""
+    for endpoint in ("judge", "chat"):
+        for line in list(printed(endpoint, True, 5000, 0))[1:]:
+            yield orjson.dumps(orjson.loads(line)["body"])
+
+
+def real_bodies() -> Iterator[bytes]:
+    """Bodies with prose, code, hashes of git, uuids, pictures, and addresses."""
+    random = Random(22)
+    pages = [ROOT / "docs" / f"{name}.md" for name in ("architecture", "contract", "decisions", "faults")]
+    modules = [Path(each.__file__ or "") for each in (argparse, statistics, textwrap)]
+    lines = [path.read_text(encoding="utf-8").splitlines() for path in (*pages, *modules)]
+    for _ in range(10_000):
+        text = random.choice(lines)
+        at, commit = random.randrange(len(text)), random.randbytes(20).hex()
+        picture = "data:image/png;base64," + b64encode(random.randbytes(60)).decode()
+        told = [
+            "\n".join(text[at : at + 4]),
+            f"{commit[:7]}: {UUID(bytes=random.randbytes(16))}, {at:,} tokens",
+        ]
+        if at % 5 == 0:
+            told.append(f"https://example.com:8080/{commit}?q=a+b by ada@example.com; eyJ and sk- are words")
+        call = {"name": "f", "arguments": json.dumps({"commit": commit, "token": "the"})}
+        parts = [{"type": "text", "text": told[0]}, {"type": "image_url", "image_url": {"url": picture}}]
+        yield orjson.dumps({"messages": [{"content": each} for each in (*told[1:], parts)], "call": call})
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("endpoint", ["judge", "chat"])
-def test_ten_thousand_ordinary_bodies_stay_as_they_are(endpoint: str) -> None:
-    mask, lines = Mask(TOKEN), list(printed(endpoint, True, 5000, 0))[1:]
-    bodies = [orjson.dumps(orjson.loads(line)["body"]) for line in lines]
-    assert len(bodies) == 5000
-    assert [body for body in bodies if may_hide(body, TOKEN) and mask.content(body) != body] == []
+@pytest.mark.parametrize("bodies", [made_bodies, real_bodies])
+def test_ten_thousand_ordinary_bodies_stay_as_they_are(bodies: Callable[[], Iterator[bytes]]) -> None:
+    mask, every = Mask(TOKEN, b"another/Key+1"), list(bodies())
+    assert len(every) == 10_000
+    assert [body for body in every if may_hide(body, *mask.keys) and mask.content(body) != body] == []
 
 
 @pytest.mark.parametrize(
