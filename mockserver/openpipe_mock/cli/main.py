@@ -15,7 +15,7 @@ from openpipe_mock.cli.config import config
 from openpipe_mock.cli.contract import contract_command, explain_command
 from openpipe_mock.cli.exec import execute
 from openpipe_mock.cli.generate import generate
-from openpipe_mock.cli.options import CONTEXT, fail, shown
+from openpipe_mock.cli.options import CONTEXT, fail, presentable
 from openpipe_mock.cli.record import record_command
 from openpipe_mock.cli.schemas import schemas
 from openpipe_mock.cli.serve import serve_command
@@ -24,6 +24,10 @@ from openpipe_mock.core.seeded import ANSWERS
 
 class _Commands(click.Group):
     """The commands; where the system refuses one a file or a folder, it ends with one line and code 2."""
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        _hold_streams()
+        return super().main(*args, **settings)
 
     def make_context(self, *args: Any, **settings: Any) -> click.Context:
         with _safe_to_show():
@@ -42,6 +46,17 @@ class _Commands(click.Group):
             fail(problem, 2)
 
 
+def _hold_streams() -> None:
+    """Open the standard streams that are closed: else a socket would get the number, and what is written."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
 @contextmanager
 def _safe_to_show() -> Iterator[None]:
     """Take secrets and control characters out of what is said of a command line, which quotes its words."""
@@ -50,7 +65,7 @@ def _safe_to_show() -> Iterator[None]:
     except click.exceptions.NoArgsIsHelpError:
         raise
     except click.UsageError as error:
-        raise click.UsageError(shown(error.format_message()), error.ctx) from None
+        raise click.UsageError(presentable(error.format_message()), error.ctx) from None
 
 
 def _refused(error: OSError) -> str:

@@ -66,14 +66,14 @@ def config_option(told: str) -> Callable[[_Command], _Command]:
     return option("--config", type=FILE, help=f"{told} {where}")
 
 
-def shown(text: str) -> str:
+def presentable(text: str) -> str:
     """Lines that may quote anything, safe for a terminal and without secrets."""
     return printable_lines(without_secrets(text))
 
 
 def say(text: str, *, err: bool = False) -> None:
     """Print lines that may quote a file or a server."""
-    click.echo(shown(text), err=err)
+    click.echo(presentable(text), err=err)
 
 
 def fail(problem: str, code: int) -> NoReturn:
