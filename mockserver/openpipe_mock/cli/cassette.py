@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openpipe_mock.cli.options import config_option, fail, say
+from openpipe_mock.cli.options import config_option, fail, say, warn
 from openpipe_mock.cli.record import FOLDER, upstream_options
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def import_recordings(file: Path, into: Path, config: Path | None) -> None:
     try:
         for found in list(recordings_of(read_file(file, MOST_IMPORTED_BYTES).data)):
             if isinstance(found, str):
-                say(f"left out {found}", err=True)
+                warn(f"left out {found}")
             else:
                 say(tape.write(tape.ready(found)))
         tape.close()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openpipe_mock.cli.options import CONTEXT, FILE, fail, say
+from openpipe_mock.cli.options import CONTEXT, FILE, fail, warn
 from openpipe_mock.contract.flags import FLAGS, Flag
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.core.secrets import without_secrets
@@ -121,7 +121,7 @@ def contract_command(**given: Any) -> None:
     _say(report_text(result, again, verbose=verbose, paint=painted))
     unwritten = _write(result, files, again, today)
     for told in unwritten:
-        say(f"openpipe-mock: {printable(told)}", err=True)
+        warn(f"openpipe-mock: {printable(told)}")
     sys.exit(result.exit_code or (_USAGE if unwritten else 0))
 
 
@@ -212,7 +212,7 @@ def waiting(seconds: float) -> None:
 
 def _plainly(number: int, total: int, *counts: int) -> None:
     if number % _EVERY == 0 or number == total:
-        click.echo(_so_far(number, total, *counts), err=True)
+        warn(_so_far(number, total, *counts))
 
 
 def _so_far(number: int, total: int, requests: int, broken: int) -> str:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from openpipe_mock.cli.options import CONTEXT, FILE, GENERATION, config_option, setting
-from openpipe_mock.core.secrets import without_secrets
+from openpipe_mock.cli.options import CONTEXT, FILE, GENERATION, config_option, setting, warn
 from openpipe_mock.core.wording import printable
 
 if TYPE_CHECKING:
@@ -31,10 +30,7 @@ def _refuse(problem: str, code: int = _USAGE) -> NoReturn:
 def _say(lines: Iterable[str]) -> None:
     """Print lines on standard error, each marked as ours among the command's own output."""
     for line in lines:
-        try:
-            click.echo(f"openpipe-mock: {printable(without_secrets(line))}", err=True)
-        except OSError:  # standard error was closed; the run and its exit code go on
-            sys.stderr = None
+        warn(f"openpipe-mock: {printable(line)}")
 
 
 def _report_file(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:

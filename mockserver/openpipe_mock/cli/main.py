@@ -27,16 +27,8 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, **settings: Any) -> Any:
         _hold_streams()
-        return super().main(*args, **settings)
-
-    def make_context(self, *args: Any, **settings: Any) -> click.Context:
-        with _safe_to_show():
-            return super().make_context(*args, **settings)
-
-    def invoke(self, ctx: click.Context) -> Any:
         try:
-            with _safe_to_show():
-                return super().invoke(ctx)
+            return super().main(*args, **settings)
         except OSError as error:
             problem = _refused(error)
             if not problem:
@@ -44,6 +36,14 @@ class _Commands(click.Group):
             if not error.filename:
                 _drop_output()
             fail(problem, 2)
+
+    def make_context(self, *args: Any, **settings: Any) -> click.Context:
+        with _safe_to_show():
+            return super().make_context(*args, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _safe_to_show():
+            return super().invoke(ctx)
 
 
 def _hold_streams() -> None:

@@ -71,12 +71,20 @@ def presentable(text: str) -> str:
     return printable_lines(without_secrets(text))
 
 
-def say(text: str, *, err: bool = False) -> None:
+def say(text: str) -> None:
     """Print lines that may quote a file or a server."""
-    click.echo(presentable(text), err=err)
+    click.echo(presentable(text))
+
+
+def warn(text: str) -> None:
+    """Print lines on standard error, if anybody is there: exit code and reports count for more."""
+    try:
+        click.echo(presentable(text), err=True)
+    except OSError:
+        sys.stderr = None  # else the interpreter tries once more at its end
 
 
 def fail(problem: str, code: int) -> NoReturn:
     """Print what is wrong on standard error, mostly one line, and exit with `code`."""
-    say(f"openpipe-mock: {problem}", err=True)
+    warn(f"openpipe-mock: {problem}")
     sys.exit(code)

@@ -24,8 +24,13 @@ def tape_maker(folder: Path, **options: Any) -> Callable[[Settings], Any]:
         from openpipe_mock.recording.cassette import BadCassette
         from openpipe_mock.recording.tape import tape_of
 
+        folder.absolute()  # raises FileNotFoundError where the working folder is gone
         try:
+            if options.get("upstream"):  # what it answers costs money, so it has to find its place
+                folder.mkdir(parents=True, exist_ok=True)
             return tape_of(folder, settings, **options)
+        except OSError as error:
+            raise CannotServe(f"cannot write recordings into {folder}: {error.strerror or error}") from None
         except BadCassette as error:
             raise CannotServe(str(error)) from None
 
