@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openpipe_mock.cli.options import config_option, fail, say, warn
+from openpipe_mock.cli.options import config_option, fail, fail_with, say, warn
 from openpipe_mock.cli.record import FOLDER, upstream_options
+from openpipe_mock.core.wording import printable
 
 if TYPE_CHECKING:
     from openpipe_mock.recording.cassette import Cassette
@@ -38,7 +39,7 @@ def list_recordings(folder: Path) -> None:
     with _reading():
         for name, recording in _recordings(folder):
             kind = "stream" if recording.streamed else ""
-            say(f"{recording.status}  {len(recording.answer):>8}  {kind:<6}  {name}")
+            say(f"{recording.status}  {len(recording.answer):>8}  {kind:<6}  {printable(name)}")
 
 
 @cassette.command(
@@ -166,7 +167,7 @@ def refresh_recordings(
 def _tell(name: str, sentences: tuple[str, ...], most: int = _MOST_TOLD) -> None:
     if sentences:
         more = [f"and {len(sentences) - most} more"] if len(sentences) > most else []
-        say("\n  ".join((name, *sentences[:most], *more)))
+        say("\n  ".join(map(printable, (name, *sentences[:most], *more))))
 
 
 @contextmanager
@@ -202,6 +203,6 @@ def _tape(folder: Path, config: Path | None, **options: Any) -> Any:
         with _reading():
             return tape_of(folder, source.settings(source.content().data), **options)
     except (TwoFiles, ConfigError) as error:
-        fail(str(error), 2)
+        fail_with(error, 2)
     except OSError as error:
         fail(f"{config}: {error.strerror or error}", 2)

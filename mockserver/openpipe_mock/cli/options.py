@@ -11,7 +11,7 @@ import click
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.secrets import without_secrets
 from openpipe_mock.core.seeded import ANSWERS
-from openpipe_mock.core.wording import printable_lines
+from openpipe_mock.core.wording import printable, printable_lines
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -85,6 +85,12 @@ def warn(text: str) -> None:
 
 
 def fail(problem: str, code: int) -> NoReturn:
-    """Print what is wrong on standard error, mostly one line, and exit with `code`."""
-    warn(f"openpipe-mock: {problem}")
+    """Print one line on standard error and exit with `code`."""
+    warn(f"openpipe-mock: {printable(problem)}")
+    sys.exit(code)
+
+
+def fail_with(error: Exception, code: int) -> NoReturn:
+    """Print an error's lines on standard error and exit with `code`."""
+    warn(f"openpipe-mock: {error}")
     sys.exit(code)

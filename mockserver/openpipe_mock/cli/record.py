@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from openpipe_mock.cli.options import config_option, fail, option
+from openpipe_mock.cli.options import config_option, fail, fail_with, option
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.server.signals import leave_calmly
@@ -151,4 +151,4 @@ def record_command(
         source = Source.from_flag(config, {"hidden": (asked.key,)})
         serve(source, Listener(port=port, ready_file=ready_file, quiet=quiet), tape)
     except (TwoFiles, CannotServe) as error:
-        fail(str(error), 2)
+        fail_with(error, 2)

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from openpipe_mock.cli.options import FILE, GENERATION, config_option, fail, option, setting
+from openpipe_mock.cli.options import FILE, GENERATION, config_option, fail_with, option, setting
 from openpipe_mock.cli.record import FOLDER, tape_maker, upstream_options
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.server.signals import leave_calmly
@@ -167,7 +167,7 @@ def serve_command(
             tape = tape_maker(cassette, upstream=asked, on_miss=on_miss, on_end=on_end, timing=timing)
         serve(source, listener, tape)
     except (TwoFiles, CannotServe) as error:
-        fail(str(error), 2)
+        fail_with(error, 2)
 
 
 def _password(url: str) -> str:

@@ -187,15 +187,13 @@ class JUnitCase:
     seconds: float | None = None
 
     def element(self) -> Element:
-        found = Element("testcase", classname=self.classname, name=printable_lines(self.name))
+        found = Element("testcase", classname=self.classname, name=self.name)
         if self.seconds is not None:
             found.set("time", f"{self.seconds:.3f}")
         if self.state:
-            SubElement(found, self.state, message=printable_lines(self.message)).text = printable_lines(
-                self.text
-            )
+            SubElement(found, self.state, message=self.message).text = self.text
         if self.output:
-            SubElement(found, "system-out").text = printable_lines(self.output)
+            SubElement(found, "system-out").text = self.output
         return found
 
 
@@ -210,15 +208,22 @@ def junit(
     if properties:
         told = SubElement(suite, "properties")
         for key, value in properties.items():
-            SubElement(told, "property", name=key, value=printable_lines(value))
+            SubElement(told, "property", name=key, value=value)
     suite.extend(case.element() for case in cases)
     whole = Element("testsuites")
     whole.append(suite)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(whole, encoding="unicode") + "\n"
+    text = tostring(whole, encoding="unicode")
+    return printable_lines(f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
 
 
 def json_text(value: Any, indent: int) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent) + "\n"
+    """JSON in which characters that would steer a terminal are escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent) + "\n"
+    return text if text.isascii() else "".join(map(_escaped, text))
+
+
+def _escaped(char: str) -> str:
+    return char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1]
 
 
 def write(path: Path, report: str, *keys: bytes) -> str:

@@ -9,6 +9,7 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.guard import safe_headers
 from openpipe_mock.control.listings import ROOT
 from openpipe_mock.control.status import facts
+from openpipe_mock.core.wording import printable_lines
 from openpipe_mock.openapi.endpoints import BASE, SERVED
 from openpipe_mock.service.service import Service
 
@@ -54,7 +55,7 @@ def start_page(service: Service, origin: str, root: str = "") -> str:
     base_url, settings, file = f"{origin.rstrip('/')}{BASE}", service.settings, service.file
     remembered = service.sessions.status_line()
     known = {**facts(settings), "config file": file.path or "none", "sessions lie in": remembered}
-    return _PAGE.substitute(
+    page = _PAGE.substitute(
         base_url=escape(base_url),
         exports="\n".join(
             f"export {name}={escape(value)}" for name, value in exports(base_url, settings).items()
@@ -69,6 +70,7 @@ def start_page(service: Service, origin: str, root: str = "") -> str:
         mock=root + ROOT,
         facts="".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in known.items()),
     )
+    return printable_lines(page)
 
 
 def _problems(found: Sequence[str]) -> str:

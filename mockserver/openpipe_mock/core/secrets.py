@@ -52,12 +52,13 @@ SHORTEST_TOKEN = 6
 
 _NAMES = "|".join("[-_ ]*".join(name) for name in _SECRETS)
 _KEY = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?:sk|opk)[-_][\w-]{6,}|(?P<scheme>(?i:bearer)\s+)[\w.~+/=-]{8,}"
+    r"(?<![A-Za-z0-9])(?:(?:sk|opk)[-_][\w-]{6,}|(?P<scheme>(?i:bearer)\s+)(?!invalid)[\w.~+/=-]{8,}"
     r"|AIza[\w-]{30,}|gh[opsru]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
     r"|(?<![\w.-])eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"
     r"|(?<![\w+.-])(?P<url>[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@\"'<>]{0,100}:)[^\s/@\"'<>]{1,200}(?=@))"
 )
-"""Texts that look like a key. `Bearer` needs eight characters after it, since prose uses the word too.
+"""Texts that look like a key. `Bearer` needs eight characters after it, since prose uses the word too; those
+that begin with `invalid` are meant to be refused.
 
 Each form begins where no character stands that it may have inside, so that a text is walked once.
 """
