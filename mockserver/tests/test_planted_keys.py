@@ -215,7 +215,17 @@ def test_contract_writes_no_key(tmp_path: Path) -> None:
             for kind in ("json", "junit", "html", "summary")
             for word in (f"--{kind}", str(tmp_path / kind))
         ]
-        words = ("--max-requests", "60", "--api-key", CLIENTS, "--model", f"openai:{OTHERS}", "--verbose")
+        words = (
+            "--max-requests",
+            "60",
+            "--api-key",
+            CLIENTS,
+            "--model",
+            f"openai:{OTHERS}",
+            "--criterion",
+            CLIENTS,
+            "--verbose",
+        )
         told = run("contract", f"http://{host}:{port}/api/v1", *words, *reports)
     written = {**told, **files(tmp_path)}
     assert len(written) == 6

@@ -111,6 +111,7 @@ def contract_command(**given: Any) -> None:
         server = server_of(options)
         _say(header(server.url, options.level, options.seed, server.max_requests))
         result = run(options, _progress(options, verbose))
+        keys = [os.fsencode(secret) for secret in server.secrets]
     except (UsageProblem, deviations.BadFile) as problem:
         fail(str(problem), _USAGE)
     if options.dry_run:
@@ -118,8 +119,8 @@ def contract_command(**given: Any) -> None:
     result = deviations.applied(result, known, today)
     if before is not None:
         result = deviations.against_baseline(result, before)
-    _say(report_text(result, again, verbose=verbose, paint=painted))
-    unwritten = _write(result, files, again, today)
+    _say(report_text(result, again, verbose=verbose, paint=painted), *keys)
+    unwritten = _write(result, files, again, today, *keys)
     for told in unwritten:
         warn(f"openpipe-mock: {printable(told)}")
     sys.exit(result.exit_code or (_USAGE if unwritten else 0))
@@ -154,9 +155,9 @@ def _unwritable(files: dict[str, Path | None]) -> Iterator[str]:
         yield f"{twice} is named for two reports; give each its own file"
 
 
-def _say(lines: Iterable[str]) -> None:
+def _say(lines: Iterable[str], *keys: bytes) -> None:
     for line in lines:
-        click.echo(without_secrets(line))
+        click.echo(without_secrets(line, *keys))
 
 
 _COLOURS = {"kept": "green", "broken": "red", "fails": "red"}
@@ -219,7 +220,9 @@ def _so_far(number: int, total: int, requests: int, broken: int) -> str:
     return f"{number} of {total} checks, {requests} requests, {broken} with findings"
 
 
-def _write(result: "Result", files: dict[str, Path | None], again: str, today: datetime.date) -> list[str]:
+def _write(
+    result: "Result", files: dict[str, Path | None], again: str, today: datetime.date, *keys: bytes
+) -> list[str]:
     """Write the report files that the options name. Returns why some can't be written."""
     from openpipe_mock.contract.deviations import draft
     from openpipe_mock.contract.html import report_page
@@ -235,7 +238,7 @@ def _write(result: "Result", files: dict[str, Path | None], again: str, today: d
         "summary_file": lambda: report_summary(result),
         "write_known": lambda: draft(result, today),
     }
-    problems = [write(path, maker()) for name, maker in makers.items() if (path := files[name])]
+    problems = [write(path, maker(), *keys) for name, maker in makers.items() if (path := files[name])]
     return [*filter(None, problems)]
 
 

@@ -293,17 +293,26 @@ class Mask:
             content = content.replace(each, MASKED)
         return content
 
-    def stream(self, stream: bytes) -> bytes:
-        """Mask a stream of events."""
-        return b"".join(self.events(split_events(stream)))
+    def stream(self, stream: bytes, *, cut: bool = False) -> bytes:
+        """Mask a stream of events. `cut`: its end is missing."""
+        return b"".join(self.events(split_events(stream), cut=cut))
 
-    def events(self, events: Sequence[bytes]) -> list[bytes]:
+    def events(self, events: Sequence[bytes], *, cut: bool = False) -> list[bytes]:
         """Mask the events of a stream, also where several hold a secret together; one without stays."""
-        whole = zip(events, changed_data(events, self.string), strict=True)
+        whole = zip(events, changed_data(events, self._cut_string if cut else self.string), strict=True)
         return [
             self._event(event) if data is None else _DATA + self.content(data) + b"\n\n"
             for event, data in whole
         ]
+
+    def _cut_string(self, text: str) -> str:
+        """Mask a text whose end is missing: it may end with the beginning of a known key."""
+        text = self.string(text)
+        for key in self.texts:
+            for length in range(len(key) - 1, 2, -1):
+                if text.endswith(key[:length]):
+                    return f"{text[:-length]}{MASK}"
+        return text
 
     def _event(self, event: bytes) -> bytes:
         """Mask an event by its lines."""

@@ -114,7 +114,7 @@ class Service:
         try:
             visit = self.visit(head)
         except ApiError as error:
-            return refusal(error, head.path)
+            return refusal(error, head.path, sent_token(head.headers), *self.settings.secrets)
         visit.session.under_way += 1
         try:
             try:

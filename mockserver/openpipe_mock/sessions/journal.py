@@ -259,7 +259,9 @@ def hide(entry: Entry, token: bytes) -> None:
         texts += [text.encode("utf-8", "replace") for text in joined_texts(entry.answer)]
     seen, keys = b"\n".join(texts), _keys(token, entry)
     short = [key for key in keys if 0 < len(key) < SHORTEST_TOKEN]
-    if b"%" in head or may_hide(seen, *keys):
+    if entry.streamed and entry.answer_left_out:  # it may end within a key, which nothing finds then
+        _take_apart(entry, Mask(*keys))
+    elif b"%" in head or may_hide(seen, *keys):
         _take_apart(entry, Mask(*held(seen, *keys), *short))
     elif short:
         entry.headers = {name: Mask(*short).header(value) for name, value in headers.items()}
@@ -301,7 +303,7 @@ def _take_apart(entry: Entry, mask: Mask) -> None:
     entry.headers = {name: mask.header(value) for name, value in entry.headers.items()}
     entry.body = body if body is None else mask.content(body)
     if entry.streamed:
-        entry.answer = mask.stream(entry.answer)
+        entry.answer = mask.stream(entry.answer, cut=bool(entry.answer_left_out))
     else:
         entry.answer = mask.content(entry.answer, mask.told if entry.status >= 400 else None)
     entry.violations = tuple(map(mask.sentence, entry.violations))

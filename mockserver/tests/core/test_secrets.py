@@ -1,6 +1,8 @@
 """What is never stored: secrets by name, by shape, and a request's own token, in whatever carries them."""
 
 import argparse
+import difflib
+import doctest
 import json
 import statistics
 import textwrap
@@ -203,8 +205,8 @@ def made_bodies() -> Iterator[bytes]:
 def real_bodies() -> Iterator[bytes]:
     """Bodies with prose, code, hashes of git, uuids, pictures, and addresses."""
     random = Random(22)
-    pages = [ROOT / "docs" / f"{name}.md" for name in ("architecture", "contract", "decisions", "faults")]
-    modules = [Path(each.__file__ or "") for each in (argparse, statistics, textwrap)]
+    modules = [Path(each.__file__ or "") for each in (argparse, difflib, doctest, statistics, textwrap)]
+    pages = [ROOT / "LICENSE", *sorted((ROOT / "schemas" / "sources").glob("*.md"))]
     lines = [path.read_text(encoding="utf-8").splitlines() for path in (*pages, *modules)]
     for _ in range(10_000):
         text = random.choice(lines)
@@ -381,6 +383,12 @@ def test_a_secret_that_several_events_hold_together_is_masked(spelled: bytes, en
     found = Mask(TOKEN).stream(stream)
     assert "".join(joined_texts(found)) == f"it is {MASK}, he said"
     assert Mask(b"another-1").stream(found) == found
+
+
+def test_a_stream_that_was_cut_within_a_key_keeps_no_part_of_it() -> None:
+    stream = b"".join(b'data: {"choices":[{"delta":{"content":"%c"}}]}\n\n' % each for each in TOKEN[:7])
+    assert joined_texts(Mask(TOKEN).stream(stream, cut=True)) == [MASK]
+    assert Mask(TOKEN).stream(stream) == stream
 
 
 def test_a_stream_that_is_none_is_masked_as_a_text() -> None:
