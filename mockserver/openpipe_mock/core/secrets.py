@@ -1,7 +1,8 @@
-"""Mask secrets in what the journal and the log store.
+"""Mask secrets in all that is written.
 
-A secret is known by its name (`api_key`, `Authorization`), by its shape (`sk-…`, `opk_…`, `Bearer …`), or as
-the bearer token of the request itself. `may_hide` tells quickly whether a text can hold one at all.
+A secret is one of the known keys (the request's own, those of the config and the environment), in whatever
+spelling, or is told by its name (`api_key`, `Authorization`) or its shape (`sk-…`, `opk_…`, `Bearer …`).
+`may_hide` tells quickly whether a text can hold one at all.
 """
 
 import json
@@ -184,13 +185,13 @@ _PERCENT = re.compile("%..")
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def _as_texts(key: bytes) -> tuple[str, ...]:
     """The spellings of a key; none of one that is too short to be searched for."""
     return tuple(dict.fromkeys(spellings(key))) if len(key) >= SHORTEST_TOKEN else ()
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def _as_bytes(key: bytes) -> tuple[bytes, ...]:
     return tuple(dict.fromkeys((key, *(each.encode("utf-8", "replace") for each in _as_texts(key)))))
 
