@@ -60,13 +60,15 @@ def _last_lines(file: IO[bytes]) -> list[str]:
 
 
 _GUARD = """
+running=
 while read -r word process; do
   case $word in
     begun) running="$running $process " ;;
     ended) running="${running%% $process *} ${running#* $process }" ;;
   esac
 done
-kill $running && sleep 2 && kill -KILL $running
+set -- $running
+[ $# = 0 ] || { kill "$@"; sleep 2; kill -KILL "$@"; }
 """
 """A program for sh that ends the processes of which its input tells, once nobody writes there any more."""
 
