@@ -17,7 +17,10 @@ _EVENT_END = re.compile(rb"(?<=\n\n)|(?<=\r\n\r\n)|(?<=\r\r)")
 
 def split_events(stream: bytes) -> list[bytes]:
     """The events of a stream, each with the blank line that ends it, and what comes behind the last."""
-    return [event for event in _EVENT_END.split(stream) if event]
+    if b"\r" in stream:
+        return [event for event in _EVENT_END.split(stream) if event]
+    *events, rest = stream.split(b"\n\n")  # a tenth of the pattern's time
+    return [*(event + b"\n\n" for event in events), *filter(None, [rest])]
 
 
 def changed_data(events: Sequence[bytes], change: Callable[[str], str]) -> list[bytes | None]:
@@ -37,11 +40,22 @@ def joined_texts(stream: bytes) -> list[str]:
 
 
 def _joined(values: Sequence[Any]) -> dict[_Channel, str]:
+    """The texts below `choices` that later events may go on with."""
     texts: dict[_Channel, list[str]] = {}
     for value in values:
-        for channel, text in _pieces(value):
-            texts.setdefault(channel, []).append(text)
+        if value and "choices" in value:
+            _gather(value["choices"], ("choices",), texts)
     return {channel: "".join(found) for channel, found in texts.items()}
+
+
+def _gather(value: Any, way: _Channel, texts: dict[_Channel, list[str]]) -> None:
+    """Add all texts in a value to those of their channels."""
+    if isinstance(value, str):
+        texts.setdefault(way, []).append(value)
+    elif isinstance(value, dict | list):
+        for step, inner in _inner(value):
+            if inner:
+                _gather(inner, (*way, step), texts)
 
 
 def _exchanged_data(value: Any, changed: dict[_Channel, str]) -> bytes | None:
@@ -51,24 +65,18 @@ def _exchanged_data(value: Any, changed: dict[_Channel, str]) -> bytes | None:
 
 def _value(event: bytes) -> Any:
     """The JSON object of an event, None where it has none."""
-    found = read_events(event).events
+    line = event.strip()
+    plain = line.startswith(b"data:") and b"\n" not in line and b"\r" not in line
+    found = (
+        [line.removeprefix(b"data:")] if plain else [each.data.encode() for each in read_events(event).events]
+    )
     if len(found) != 1:
         return None
     try:
-        value = parse(found[0].data.encode())
+        value = parse(found[0].strip())
     except ParseError:
         return None
     return value if isinstance(value, dict) else None
-
-
-def _pieces(value: Any, way: _Channel = ()) -> Iterator[tuple[_Channel, str]]:
-    """The texts below `choices` that later events may go on with."""
-    if isinstance(value, str):
-        if way[:1] == ("choices",):
-            yield way, value
-        return
-    for step, inner in _inner(value):
-        yield from _pieces(inner, (*way, step))
 
 
 def _inner(value: Any) -> Iterator[tuple[Any, Any]]:
