@@ -265,14 +265,14 @@ def test_record_and_cassette_write_no_key(tmp_path: Path) -> None:
         with serving(
             f"--config={config(tmp_path)}", *upstream, name="record", environment=ENVIRONMENT
         ) as live:
-            for path, body, headers in islice(requests(), 0, None, 3):
+            for path, body, headers in islice(requests(), 0, None, 7):
                 bearer = {"authorization": f"Bearer {CLIENTS}", "content-type": "application/json"}
                 httpx.post(live.base_url + path, content=body, headers={**bearer, **headers}, trust_env=False)
             journal = httpx.get(f"{live.control_url}/requests?limit=500", trust_env=False).text
             told = {"journal": journal, "log": live.log.read_text()}
     told |= run("cassette", "ls", cassette)
     names = sorted(path.name for path in Path(cassette).glob("*.yaml"))
-    assert len(names) > 10
+    assert len(names) > 5
     for name in names[:3]:
         told |= {f"{name} {where}": text for where, text in run("cassette", "show", cassette, name).items()}
     told |= {f"check {where}": text for where, text in run("cassette", "check", cassette).items()}

@@ -34,7 +34,7 @@ def complaints(report: Path) -> Iterator[tuple[str, str]]:
 def test_its_complaints_are_decided(tmp_path: Path) -> None:
     config, report = tmp_path / "mock.yaml", tmp_path / "report.json"
     config.write_text("auth: {keys: [op-local]}")
-    flags = ["--phases=examples,coverage,fuzzing", f"--max-examples={examples(30)}", "--no-shrink"]
+    flags = ["--phases=examples,coverage,fuzzing", f"--max-examples={examples(9)}", "--no-shrink"]
     flags += [
         "--generation-deterministic",
         "--continue-on-failure",
