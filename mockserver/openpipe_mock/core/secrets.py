@@ -309,9 +309,10 @@ class Mask:
     def _cut_string(self, text: str) -> str:
         """Mask a text whose end is missing: it may end with the beginning of a known key."""
         text = self.string(text)
+        end = text[-_MOST_CUT:]
         for key in self.texts:
-            for length in range(len(key) - 1, 2, -1):
-                if text.endswith(key[:length]):
+            for length in range(min(len(key), _MOST_CUT) - 1, 2, -1) if key[:3] in end else ():
+                if end.endswith(key[:length]):
                     return f"{text[:-length]}{MASK}"
         return text
 
@@ -344,6 +345,8 @@ class Mask:
 
 
 _DATA = b"data: "
+_MOST_CUT = 1024
+"""Characters at the end of a text that was cut in which the beginning of a key is looked for."""
 
 
 def is_secret_variable(name: str) -> bool:

@@ -25,6 +25,8 @@ MOST_KEPT = 65_536
 """The most bytes of an exchange's body and answer that are kept."""
 _MARGIN = 64
 """Bytes behind the end of a text that are read too, to recognise a secret that begins before it."""
+_MOST_KEYS = 8
+"""Keys in one header that are looked for one by one: a header has room for thousands."""
 OVERHEAD = 500
 """Bytes that an entry counts beside its texts, roughly."""
 SCORE_BYTES = 64
@@ -283,7 +285,7 @@ def _keys(token: bytes, entry: Entry) -> tuple[bytes, ...]:
 
 
 def _each(token: bytes) -> tuple[bytes, ...]:
-    several = [each.strip().rpartition(b" ")[2] for each in token.split(b",")]
+    several = [each.strip().rpartition(b" ")[2] for each in token.split(b",", _MOST_KEYS)[:_MOST_KEYS]]
     return tuple(dict.fromkeys((token, *several)))
 
 
