@@ -173,8 +173,11 @@ class Child:
 
     @contextmanager
     def listening(self, heard: Sequence[signal.Signals]) -> Iterator[None]:
-        """Context in which a thread waits for the signals, since only who waits is told who sent one."""
-        if sys.platform != "linux" or not heard:
+        """Context in which a thread waits for the signals, since only who waits is told who sent one.
+
+        Not where there are other threads already: one of them might get a signal, and nobody would wake up.
+        """
+        if not heard or not _is_alone():
             yield
             return
         ended = threading.Event()
@@ -213,6 +216,14 @@ _SENT_BY_KERNEL = 0x80
 _TYPED = ("SIGINT", "SIGHUP")
 """Signals that a terminal sends to all processes in its foreground, so to the child as well."""
 PASSED_ON = [getattr(signal, name) for name in (*_TYPED, "SIGTERM") if hasattr(signal, name)]
+
+
+def _is_alone() -> bool:
+    """Whether this is Linux, and the process has no other thread."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
 
 
 @contextmanager
