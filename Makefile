@@ -127,7 +127,7 @@ as_pip = export UV_NO_CONFIG=1 UV_CACHE_DIR=.cache/uv/cache UV_INDEX_STRATEGY=un
 # The clients' environments stand apart: clients pin versions that contradict each other's and ours.
 
 with_fixtures := $(addprefix $(envs)/fixtures-,$(addsuffix /.done,openpipe openai litellm))
-python_clients := $(addprefix $(envs)/,$(addsuffix /.done,openpipe openai langchain)) $(with_fixtures)
+python_clients := $(addprefix $(envs)/,$(addsuffix /.done,openpipe openai langchain schemathesis)) $(with_fixtures)
 
 node_clients := $(addprefix $(envs)/,$(addsuffix /.done,node prism aimock axe))
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openpipe_mock.cli.options import FOLDER, UserPath, config_option, fail
+from openpipe_mock.cli.options import FOLDER, UserPath, config_option, fail, fail_with, say, warn
 from openpipe_mock.cli.record import upstream_options
+from openpipe_mock.core.wording import printable
 
 if TYPE_CHECKING:
     from openpipe_mock.recording.cassette import Cassette
@@ -38,7 +39,7 @@ def listrecordings(folder: Path) -> None:
     with reading():
         for name, recording in recordings(folder):
             kind = "stream" if recording.streamed else ""
-            click.echo(f"{recording.status}  {len(recording.answer):>8}  {kind:<6}  {name}")
+            say(f"{recording.status}  {len(recording.answer):>8}  {kind:<6}  {printable(name)}")
 
 
 @cassette.command(
@@ -54,7 +55,7 @@ def show_recording(folder: Path, name: str) -> None:
     from openpipe_mock.recording.shown import shown_recording
 
     with reading():
-        click.echo(shown_recording(_cassette(folder).read(Path(name).name)))
+        say(shown_recording(_cassette(folder).read(Path(name).name)))
 
 
 @cassette.command(
@@ -79,7 +80,7 @@ def checkrecordings(folder: Path) -> None:
             found = deviations_of(recording)
             broken += bool(found)
             _tell(name, found)
-    click.echo(f"{counted(number, 'recording')}, {broken} that break the contract")
+    say(f"{counted(number, 'recording')}, {broken} that break the contract")
     sys.exit(1 if broken else 0)
 
 
@@ -103,9 +104,9 @@ def importrecordings(file: Path, into: Path, config: Path | None) -> None:
     try:
         for found in list(recordings_of(read_file(file, MOST_IMPORTED_BYTES).data)):
             if isinstance(found, str):
-                click.echo(f"left out {found}", err=True)
+                warn(f"left out {found}")
             else:
-                click.echo(tape.write(tape.ready(found)))
+                say(tape.write(tape.ready(found)))
         tape.close()
     except (BadRecording, KeyInside) as error:
         fail(f"{file}: {error}", 2)
@@ -159,14 +160,14 @@ def refreshrecordings(
             changed += bool(found)
             _tell(name, found, most=100)
     tape.close()
-    click.echo("nothing changed" if not changed else f"{changed} changed")
+    say("nothing changed" if not changed else f"{changed} changed")
     sys.exit(1 if changed else 0)
 
 
 def _tell(name: str, sentences: tuple[str, ...], most: int = _MOST_TOLD) -> None:
     if sentences:
         more = [f"and {len(sentences) - most} more"] if len(sentences) > most else []
-        click.echo("\n  ".join((name, *sentences[:most], *more)))
+        say("\n  ".join(map(printable, (name, *sentences[:most], *more))))
 
 
 @contextmanager
@@ -202,6 +203,6 @@ def _tape(folder: Path, config: Path | None, **options: Any) -> Any:
         with reading():
             return tape_of(folder, source.settings(source.content().data), **options)
     except (TwoFiles, ConfigError) as error:
-        fail(str(error), 2)
+        fail_with(error, 2)
     except OSError as error:
         fail(f"{config}: {error.strerror or error}", 2)

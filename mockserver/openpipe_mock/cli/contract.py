@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openpipe_mock.cli.options import CONTEXT, FILE, Words, completing, fail, kind_of
+from openpipe_mock.cli.options import CONTEXT, FILE, Words, completing, fail, kind_of, warn
 from openpipe_mock.contract.flags import FLAGS, Flag
 from openpipe_mock.core.resources import install_line
+from openpipe_mock.core.secrets import without_secrets
 from openpipe_mock.core.wording import printable
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def contract_command(**given: Any) -> None:
         server = server_of(options)
         say_lines(header(server.url, options.level, options.seed, server.max_requests))
         result = run(options, progress_of(options, verbose))
+        keys = [os.fsencode(secret) for secret in server.secrets]
     except (UsageProblem, deviations.BadFile) as problem:
         fail(str(problem), _USAGE)
     if options.dry_run:
@@ -124,10 +126,10 @@ def contract_command(**given: Any) -> None:
     result = deviations.applied(result, known, today)
     if before is not None:
         result = deviations.against_baseline(result, before)
-    say_lines(report_text(result, again, verbose=verbose, paint=painted))
-    unwritten = write_reports(result, files, again, today)
+    say_lines(report_text(result, again, verbose=verbose, paint=painted), *keys)
+    unwritten = write_reports(result, files, again, today, *keys)
     for told in unwritten:
-        click.echo(f"openpipe-mock: {printable(told)}", err=True)
+        warn(f"openpipe-mock: {printable(told)}")
     sys.exit(result.exit_code or (_USAGE if unwritten else 0))
 
 
@@ -160,9 +162,9 @@ def unwritable(files: dict[str, Path | None]) -> Iterator[str]:
         yield f"{twice} is named for two reports; give each its own file"
 
 
-def say_lines(lines: Iterable[str]) -> None:
+def say_lines(lines: Iterable[str], *keys: bytes) -> None:
     for line in lines:
-        click.echo(line)
+        click.echo(without_secrets(line, *keys))
 
 
 _COLOURS = {"kept": "green", "broken": "red", "fails": "red"}
@@ -218,7 +220,7 @@ def waiting(seconds: float) -> None:
 
 def _plainly(number: int, total: int, *counts: int) -> None:
     if number % _EVERY == 0 or number == total:
-        click.echo(_so_far(number, total, *counts), err=True)
+        warn(_so_far(number, total, *counts))
 
 
 def _so_far(number: int, total: int, requests: int, broken: int) -> str:
@@ -226,7 +228,7 @@ def _so_far(number: int, total: int, requests: int, broken: int) -> str:
 
 
 def write_reports(
-    result: "Result", files: dict[str, Path | None], again: str, today: datetime.date
+    result: "Result", files: dict[str, Path | None], again: str, today: datetime.date, *keys: bytes
 ) -> list[str]:
     """Write the report files that the options name. Returns why some can't be written."""
     from openpipe_mock.contract.deviations import draft
@@ -243,7 +245,7 @@ def write_reports(
         "summary_file": lambda: report_summary(result),
         "write_known": lambda: draft(result, today),
     }
-    problems = [write(path, maker()) for name, maker in makers.items() if (path := files.get(name))]
+    problems = [write(path, maker(), *keys) for name, maker in makers.items() if (path := files.get(name))]
     return [*filter(None, problems)]
 
 

@@ -18,6 +18,7 @@ from openpipe_mock.cli.options import (
     completing,
     config_option,
     setting,
+    warn,
     warn_of_variables,
 )
 from openpipe_mock.core.wording import printable
@@ -41,10 +42,7 @@ def _refuse(problem: str, code: int = _USAGE) -> NoReturn:
 def _say(lines: Iterable[str]) -> None:
     """Print lines on standard error, each marked as ours among the command's own output."""
     for line in lines:
-        try:
-            click.echo(f"openpipe-mock: {printable(line)}", err=True)
-        except OSError:  # standard error was closed; the run and its exit code go on
-            sys.stderr = None
+        warn(f"openpipe-mock: {printable(line)}")
 
 
 def _variant_names() -> list[str]:
@@ -221,7 +219,7 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
     except CannotRun as error:
         _refuse(str(error), error.code)
     tell(verdict, quiet)
-    _write(verdict, reports)
+    _write(verdict, reports, in_force.secrets)
     sys.exit(verdict.exit_code)
 
 
@@ -291,11 +289,11 @@ def tell(verdict: "Verdict", quiet: bool) -> None:
         _say(exec_text(verdict))
 
 
-def _write(verdict: "Verdict", reports: Sequence[Path]) -> None:
+def _write(verdict: "Verdict", reports: Sequence[Path], secrets: tuple[bytes, ...]) -> None:
     """Write the reports. Where one can't be written, ends with the verdict's exit code, or 2 if that is 0."""
     from openpipe_mock.contract.reporting import write
     from openpipe_mock.exec.report import MAKERS
 
-    problems = [write(path, MAKERS[path.suffix.lower()](verdict)) for path in reports]
+    problems = [write(path, MAKERS[path.suffix.lower()](verdict), *secrets) for path in reports]
     if any(problems):
         _refuse("\n".join(filter(None, problems)), verdict.exit_code or _USAGE)

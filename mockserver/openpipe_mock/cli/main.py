@@ -3,6 +3,8 @@
 import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -14,7 +16,7 @@ from openpipe_mock.cli.config import config
 from openpipe_mock.cli.contract import contract_command, explain_command
 from openpipe_mock.cli.exec import execute
 from openpipe_mock.cli.generate import generate
-from openpipe_mock.cli.options import CONTEXT, fail
+from openpipe_mock.cli.options import CONTEXT, fail, presentable
 from openpipe_mock.cli.record import record_command
 from openpipe_mock.cli.schemas import schemas
 from openpipe_mock.cli.serve import serve_command
@@ -24,9 +26,10 @@ from openpipe_mock.core.seeded import ANSWERS
 class _Commands(click.Group):
     """The commands; where the system refuses one a file or a folder, it ends with one line and code 2."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(self, *args: Any, **settings: Any) -> Any:
+        _hold_streams()
         try:
-            return super().invoke(ctx)
+            return super().main(*args, **settings)
         except OSError as error:
             problem = _refused(error)
             if not problem:
@@ -34,6 +37,36 @@ class _Commands(click.Group):
             if not error.filename:
                 _drop_output()
             fail(problem, 2)
+
+    def make_context(self, *args: Any, **settings: Any) -> click.Context:
+        with _safe_to_show():
+            return super().make_context(*args, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _safe_to_show():
+            return super().invoke(ctx)
+
+
+def _hold_streams() -> None:
+    """Open the standard streams that are closed: else a socket would get the number, and what is written."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+@contextmanager
+def _safe_to_show() -> Iterator[None]:
+    """Take secrets and control characters out of what is said of a command line, which quotes its words."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        raise click.UsageError(presentable(error.format_message()), error.ctx) from None
 
 
 def _refused(error: OSError) -> str:

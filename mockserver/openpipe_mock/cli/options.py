@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args
 import click
 
 from openpipe_mock.config.settings import Settings
+from openpipe_mock.core.secrets import without_secrets
 from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.core.wording import listed, nearest, printable, printable_lines, quoted
 
@@ -182,9 +183,22 @@ def config_option(told: str) -> Callable[[_Command], _Command]:
     return option("--config", type=FILE, help=f"{told} {where}")
 
 
+def presentable(text: str) -> str:
+    """Lines that may quote anything, safe for a terminal and without secrets."""
+    return printable_lines(without_secrets(text))
+
+
 def say(text: str) -> None:
     """Print lines that may quote a file or a server."""
-    click.echo(printable_lines(text))
+    click.echo(presentable(text))
+
+
+def warn(text: str) -> None:
+    """Print lines on standard error, if anybody is there: exit code and reports count for more."""
+    try:
+        click.echo(presentable(text), err=True)
+    except OSError:
+        sys.stderr = None  # else the interpreter tries once more at its end
 
 
 def say_aside(line: str) -> None:
@@ -194,5 +208,11 @@ def say_aside(line: str) -> None:
 
 def fail(problem: str, code: int) -> NoReturn:
     """Print one line on standard error and exit with `code`."""
-    say_aside(problem)
+    warn(f"openpipe-mock: {printable(problem)}")
+    sys.exit(code)
+
+
+def fail_with(error: Exception, code: int) -> NoReturn:
+    """Print an error's lines on standard error and exit with `code`."""
+    warn(f"openpipe-mock: {error}")
     sys.exit(code)

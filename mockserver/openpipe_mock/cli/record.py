@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from openpipe_mock.cli.options import FILE, FOLDER, Number, Whole, config_option, fail, option
+from openpipe_mock.cli.options import FILE, FOLDER, Number, Whole, config_option, fail, fail_with, option
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.server.signals import leave_calmly
@@ -22,8 +22,13 @@ def tape_maker(folder: Path, **options: Any) -> Callable[[Settings], Any]:
         from openpipe_mock.recording.cassette import BadCassette
         from openpipe_mock.recording.tape import tape_of
 
+        folder.absolute()  # raises FileNotFoundError where the working folder is gone
         try:
+            if options.get("upstream"):  # what it answers costs money, so it has to find its place
+                folder.mkdir(parents=True, exist_ok=True)
             return tape_of(folder, settings, **options)
+        except OSError as error:
+            raise CannotServe(f"cannot write recordings into {folder}: {error.strerror or error}") from None
         except BadCassette as error:
             raise CannotServe(str(error)) from None
 
@@ -138,8 +143,10 @@ def record_command(
     from openpipe_mock.server.reload import Source
     from openpipe_mock.server.server import CannotServe, Listener, serve
 
-    tape = tape_maker(cassette, upstream=upstream(), on_miss="upstream", replays=new)
+    asked = upstream()
+    tape = tape_maker(cassette, upstream=asked, on_miss="upstream", replays=new)
     try:
-        serve(Source.from_flag(config, {}), Listener(port=port, ready_file=ready_file, quiet=quiet), tape)
+        source = Source.from_flag(config, {"hidden": (asked.key,)})
+        serve(source, Listener(port=port, ready_file=ready_file, quiet=quiet), tape)
     except (TwoFiles, CannotServe) as error:
-        fail(str(error), 2)
+        fail_with(error, 2)

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -16,7 +17,7 @@ from openpipe_mock.cli.options import (
     Whole,
     Words,
     config_option,
-    fail,
+    fail_with,
     option,
     setting,
     warn_of_variables,
@@ -190,8 +191,10 @@ def serve_command(
     if on_miss == "upstream" and not cassette:
         raise click.UsageError("--on-miss upstream needs --cassette, the folder for what it records")
     given = {name: value for name, value in given.items() if value is not None}
+    asked = upstream() if on_miss == "upstream" else None
+    hidden = (control_token or "", _password(state), asked.key if asked else "")
     try:
-        bounds = {"max_body_bytes": max_body_bytes, "max_kept_bytes": max_kept_bytes}
+        bounds = {"max_body_bytes": max_body_bytes, "max_kept_bytes": max_kept_bytes, "hidden": hidden}
         source = Source.from_flag(config, {**given, **bounds})
         listener = Listener(
             *(host, port, ssl_certfile, ssl_keyfile, ready_file, journal, quiet, log_format == "json"),
@@ -199,8 +202,15 @@ def serve_command(
         )
         tape = None
         if cassette:
-            asked = upstream() if on_miss == "upstream" else None
             tape = tape_maker(cassette, upstream=asked, on_miss=on_miss, on_end=on_end, timing=timing)
         serve(source, listener, tape)
     except (TwoFiles, CannotServe) as error:
-        fail(str(error), 2)
+        fail_with(error, 2)
+
+
+def _password(url: str) -> str:
+    """The password in a URL, "" without one."""
+    try:
+        return unquote(urlsplit(url).password or "")
+    except ValueError:
+        return ""

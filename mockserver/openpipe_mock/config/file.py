@@ -30,7 +30,7 @@ from openpipe_mock.core.reading import At
 from openpipe_mock.core.resources import folder
 from openpipe_mock.core.seeded import ANSWERS
 from openpipe_mock.core.userfiles import read_file
-from openpipe_mock.core.wording import JSON_NOUNS, YAML_NOUNS, shown
+from openpipe_mock.core.wording import JSON_NOUNS, YAML_NOUNS, printable, shown
 from openpipe_mock.core.yamltext import MOST_FILE_BYTES, Mistake, UnreadableYaml, YamlDocument
 from openpipe_mock.faults.fault import Fault, read_fault
 from openpipe_mock.matching.conditions import When, check_condition, check_conditions, read_when
@@ -67,7 +67,7 @@ class ConfigError(ValueError):
         super().__init__(name, self.mistakes)
 
     def __str__(self) -> str:
-        lines = [f"{self.name}:{mistake}" for mistake in self.mistakes[:MOST_MISTAKES]]
+        lines = [f"{printable(self.name)}:{mistake}" for mistake in self.mistakes[:MOST_MISTAKES]]
         more = ["and more; correct these first."] if len(self.mistakes) > MOST_MISTAKES else []
         return "\n".join(lines + more)
 

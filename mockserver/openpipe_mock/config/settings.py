@@ -1,5 +1,6 @@
 """The settings of a mock, as frozen values."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
@@ -12,6 +13,7 @@ from openpipe_mock.config.cassettes import USUAL_RULES, CassetteRules
 from openpipe_mock.config.limits import Limits
 from openpipe_mock.config.project import EMPTY, Project, Status
 from openpipe_mock.core.reading import Json
+from openpipe_mock.core.secrets import environment_keys
 from openpipe_mock.core.seeded import ANSWERS, OLDEST_ANSWERS
 from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.faults.fault import Fault
@@ -44,8 +46,9 @@ class Settings:
     completions (`refuses_unscripted`). `keys`: without any, every bearer token is accepted that doesn't begin
     with `invalid`. `read_only_keys`: may judge, and complete with the project's own models. `cassette`: rules
     for recordings. `variant`: the name of a variant (`faults/variants`), "" for the usual answers.
-    `sections`: those of the file that an export repeats as they are, without keys. `known`,
-    `counts_completions`: made from the others, for the engines.
+    `sections`: those of the file that an export repeats as they are, without keys. `hidden`: further keys
+    that nothing may show. `known`, `counts_completions`: made from the others, for the engines. `secrets`:
+    all keys that nothing may show, among them those of the environment.
     """
 
     seed: int = 0
@@ -74,15 +77,19 @@ class Settings:
     cassette: CassetteRules = USUAL_RULES
     variant: str = ""
     sections: Mapping[str, Json] = field(default_factory=dict, repr=False, compare=False)
+    hidden: tuple[str, ...] = field(default=(), repr=False)
 
     known: Declarations = field(init=False, repr=False, compare=False)
     counts_completions: bool = field(init=False, repr=False, compare=False)
+    secrets: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "known", Declarations(self.criteria, self.magic, self.judges_unknown))
         object.__setattr__(self, "completions", rulebook(self.completions))
         object.__setattr__(self, "counts_completions", any(each.counts for each in self.completions))
         object.__setattr__(self, "faults", rulebook(self.faults))
+        keys = (*self.keys, *self.read_only_keys, *self.hidden, *environment_keys())
+        object.__setattr__(self, "secrets", tuple(dict.fromkeys(os.fsencode(key) for key in keys if key)))
 
     @property
     def given_answers(self) -> int:

@@ -7,6 +7,7 @@ says in plain words what happened. Requests are recorded without the key, and wh
 
 import http.cookiejar
 import json
+import os
 import socket
 import threading
 import time
@@ -24,7 +25,9 @@ from openpipe_mock.contract.decoding import NotDecodable, TooManyEncodings, deco
 from openpipe_mock.contract.target import KEY_VARIABLE, Target
 from openpipe_mock.core import eventstream, strictjson
 from openpipe_mock.core.errors import ParseError
+from openpipe_mock.core.eventtexts import joined_texts
 from openpipe_mock.core.reasons import chain, reason
+from openpipe_mock.core.secrets import Mask, environment_keys
 
 Credential = Literal["key", "none", "wrong"]
 NameCase = Literal["lower", "title", "upper"]
@@ -472,12 +475,21 @@ class Probe:
         if turn > now:
             self._sleep(turn - now)
 
+    @cached_property
+    def mask(self) -> Mask:
+        return Mask(*map(os.fsencode, (*self.target.secrets, *environment_keys())))
+
     def _redacted(self, exchange: Exchange) -> Exchange:
-        """The exchange without the key, wherever the server repeated it."""
+        """The exchange without the key and those of the environment, wherever the server repeated them."""
         headers, body = exchange.headers, exchange.body
         for secret in self.target.secrets:
             headers = tuple((name, value.replace(secret, STAND_IN)) for name, value in headers)
             body = body.replace(secret.encode(), STAND_IN.encode())
+        headers = tuple((name, self.mask.known(value)) for name, value in headers)
+        told = joined_texts(body) if exchange.header("content-type").startswith("text/event-stream") else ()
+        if any(self.mask.known(text) != text for text in told):
+            body = self.mask.stream(body)
+        body = self.mask.final(body)
         headers = tuple((name, value) for name, value in headers if name != "set-cookie")
         return replace(exchange, headers=headers, body=body)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from openpipe_mock import __version__
+from openpipe_mock.core.secrets import without_secrets
 from openpipe_mock.core.wording import printable_lines
 
 MARKS = {"kept": "✓", "broken": "✗", "flaky": "~", "known": "k", "lenient": "+", "unchecked": "·"}
@@ -186,15 +187,13 @@ class JUnitCase:
     seconds: float | None = None
 
     def element(self) -> Element:
-        found = Element("testcase", classname=self.classname, name=printable_lines(self.name))
+        found = Element("testcase", classname=self.classname, name=self.name)
         if self.seconds is not None:
             found.set("time", f"{self.seconds:.3f}")
         if self.state:
-            SubElement(found, self.state, message=printable_lines(self.message)).text = printable_lines(
-                self.text
-            )
+            SubElement(found, self.state, message=self.message).text = self.text
         if self.output:
-            SubElement(found, "system-out").text = printable_lines(self.output)
+            SubElement(found, "system-out").text = self.output
         return found
 
 
@@ -209,21 +208,28 @@ def junit(
     if properties:
         told = SubElement(suite, "properties")
         for key, value in properties.items():
-            SubElement(told, "property", name=key, value=printable_lines(value))
+            SubElement(told, "property", name=key, value=value)
     suite.extend(case.element() for case in cases)
     whole = Element("testsuites")
     whole.append(suite)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(whole, encoding="unicode") + "\n"
+    text = tostring(whole, encoding="unicode")
+    return printable_lines(f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
 
 
 def json_text(value: Any, indent: int) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent) + "\n"
+    """JSON in which characters that would steer a terminal are escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent) + "\n"
+    return text if text.isascii() else "".join(map(_escaped, text))
 
 
-def write(path: Path, report: str) -> str:
-    """Write a report. Returns what went wrong, "" if nothing did."""
+def _escaped(char: str) -> str:
+    return char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1]
+
+
+def write(path: Path, report: str, *keys: bytes) -> str:
+    """Write a report, without these and other secrets. Returns what went wrong, "" if nothing did."""
     try:
-        path.write_text(report, "utf-8", errors="backslashreplace")
+        path.write_text(without_secrets(report, *keys), "utf-8", errors="backslashreplace")
     except OSError as error:
         return f"{path} can't be written: {error.strerror or error}"
     return ""

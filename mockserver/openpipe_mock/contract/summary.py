@@ -6,7 +6,7 @@ from openpipe_mock.contract.causes import Cause, causes
 from openpipe_mock.contract.facts import by_state, left_out, tally, verdict
 from openpipe_mock.contract.findings import Result
 from openpipe_mock.core.levels import LEVELS
-from openpipe_mock.core.wording import short
+from openpipe_mock.core.wording import printable_lines, short
 
 _MOST_LINES = 40
 _MOST_NOTES = 5
@@ -30,7 +30,7 @@ def report_summary(result: Result) -> str:
     told = [f"{number}. {_told(cause)}" for number, cause in enumerate(failing, 1)]
     told += [f"- {_WORDS.get(cause.standing, cause.standing)}: {_told(cause)}" for cause in others]
     rest = [f"- and {len(told) - room} more"] if len(told) > room else []
-    return "\n".join([*lines, "", *told[:room], *rest, *last]) + "\n"
+    return printable_lines("\n".join([*lines, "", *told[:room], *rest, *last]) + "\n")
 
 
 def _counts(result: Result) -> Iterator[str]:

@@ -44,7 +44,7 @@ _COMPARED = {
 
 def header(url: str, level: str, seed: int, budget: int) -> Iterator[str]:
     """Lines for before the run."""
-    yield f"Contract suite against {url}"
+    yield f"Contract suite against {printable(url)}"
     yield f"  level {level}, seed {seed}, at most {budget} requests"
 
 
@@ -156,7 +156,7 @@ def _compared(result: Result) -> Iterator[str]:
     """The comparison with the baseline."""
     for word, ids in asdict(result.compared).items() if result.compared else ():
         if word in _COMPARED:
-            yield f"{_COMPARED[word]}: {id_list(ids) or 'none'}"
+            yield f"{_COMPARED[word]}: {printable(id_list(ids)) or 'none'}"
 
 
 def _table(result: Result) -> Iterator[str]:

@@ -116,7 +116,7 @@ class Control:
             self.guard.admit(head)
             reply = yield from self.answered(head)
         except ApiError as error:
-            reply = refusal(error)
+            reply = refusal(error, "", *self.service.settings.secrets)
         return replace(reply, headers=(*reply.headers, *_SAFE))
 
     def answered(self, head: Head) -> Effects:

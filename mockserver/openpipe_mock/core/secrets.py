@@ -1,14 +1,17 @@
-"""Mask secrets in what the journal and the log store.
+"""Mask secrets in all that is written.
 
-A secret is known by its name (`api_key`, `Authorization`), by its shape (`sk-…`, `opk_…`, `Bearer …`), or as
-the bearer token of the request itself. `may_hide` tells quickly whether a text can hold one at all.
+A secret is one of the known keys (the request's own, those of the config and the environment), in whatever
+spelling, or is told by its name (`api_key`, `Authorization`) or its shape (`sk-…`, `opk_…`, `Bearer …`).
+`may_hide` tells quickly whether a text can hold one at all.
 """
 
+import json
+import os
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
+from html import escape
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 from urllib.parse import parse_qsl, quote_from_bytes, unquote_plus, unquote_to_bytes
@@ -16,6 +19,7 @@ from urllib.parse import parse_qsl, quote_from_bytes, unquote_plus, unquote_to_b
 import orjson
 
 from openpipe_mock.core.errors import ParseError
+from openpipe_mock.core.eventtexts import changed_data, split_events
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import lacking
 
@@ -49,12 +53,13 @@ SHORTEST_TOKEN = 6
 
 _NAMES = "|".join("[-_ ]*".join(name) for name in _SECRETS)
 _KEY = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?:sk|opk)[-_][\w-]{6,}|(?P<scheme>(?i:bearer)\s+)[\w.~+/=-]{8,}"
+    r"(?<![A-Za-z0-9])(?:(?:sk|opk)[-_][\w-]{6,}|(?P<scheme>(?i:bearer)\s+)(?!invalid)[\w.~+/=-]{8,}"
     r"|AIza[\w-]{30,}|gh[opsru]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
     r"|(?<![\w.-])eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"
     r"|(?<![\w+.-])(?P<url>[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@\"'<>]{0,100}:)[^\s/@\"'<>]{1,200}(?=@))"
 )
-"""Texts that look like a key. `Bearer` needs eight characters after it, since prose uses the word too.
+"""Texts that look like a key. `Bearer` needs eight characters after it, since prose uses the word too; those
+that begin with `invalid` are meant to be refused.
 
 Each form begins where no character stands that it may have inside, so that a text is walked once.
 """
@@ -151,88 +156,126 @@ def hidden(name: str, text: str | None) -> str | None:
     return MASK if text and is_secret(name) else text
 
 
-def key_mask(keys: Iterable[str]) -> Callable[[str], str]:
-    """A function that masks these keys, and whatever else looks like one, in a text."""
-    long = (key.encode("latin-1", "replace") for key in keys if len(key) >= SHORTEST_TOKEN)
-    spelled = [spelling.decode("latin-1") for key in long for spelling in _encoded(key)]
-
-    def mask(text: str) -> str:
-        for spelling in spelled:
-            text = text.replace(spelling, MASK)
-        # Of a file with 50,000 texts few have a key, and to look for its shape takes 40 µs.
-        if _no_shapes(text) and "bearer" not in text.lower():
-            return text
-        return Mask(b"").text(text)
-
-    return mask
-
-
-def may_hide(text: bytes, token: bytes) -> bool:
+def may_hide(text: bytes, *keys: bytes) -> bool:
     """Whether a text can hold a secret at all, told in about a microsecond. False is certain, True isn't."""
-    if may_hold(token, text):
+    if any(may_hold(key, text) for key in keys):
         return True
     folded = text.translate(_FOLD, b"-_ ")
     return not (_no_shapes(text.decode("utf-8", "replace")) and _no_names(folded.decode("utf-8", "replace")))
 
 
-def may_hold(token: bytes, text: bytes) -> bool:
-    """Whether a text can hold this token, if that is long enough to be searched for."""
-    if len(token) < SHORTEST_TOKEN:
+def may_hold(key: bytes, text: bytes) -> bool:
+    """Whether a text can hold this key, if that is long enough to be searched for."""
+    if len(key) < SHORTEST_TOKEN:
         return False
-    return any(each in text for each in _encoded(token)) or _may_be_escaped(token, text)
+    return any(each in text for each in _as_bytes(key)) or _may_be_escaped(key, text)
 
 
-def spellings(secret: bytes) -> Iterator[str]:
-    """A secret as texts may write it: plain, escaped as in JSON, percent-encoded, and in base64.
+def spellings(key: bytes) -> Iterator[str]:
+    """A key as texts may write it: plain, escaped as in JSON and HTML, percent-encoded, and in base64.
 
     Base64 writes it in three ways, by its place among three bytes, in one of two alphabets; what stands
     before and behind it changes only the characters that it shares with that, which are left out.
     """
-    plain = secret.decode("latin-1")
-    yield plain
-    yield orjson.dumps(plain).decode()[1:-1]
-    yield quote_from_bytes(secret, safe="")
+    for encoding in ("utf-8", "latin-1"):
+        plain = key.decode(encoding, "surrogateescape")
+        if plain.isascii() or not _SURROGATE.search(plain):
+            yield from (plain, json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1])
+            yield escape(plain)
+    percent = quote_from_bytes(key, safe="")
+    yield from (percent, _PERCENT.sub(lambda found: found[0].lower(), percent))
     for before in range(3):
-        coded = b64encode(bytes(before) + secret).decode()
-        found = coded[-(-before * 8 // 6) : (before + len(secret)) * 8 // 6]
-        yield found
-        yield found.translate(_URL_SAFE)
+        coded = b64encode(bytes(before) + key).decode()
+        found = coded[-(-before * 8 // 6) : (before + len(key)) * 8 // 6]
+        yield from (found, found.translate(_URL_SAFE))
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_PERCENT = re.compile("%..")
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
-@lru_cache(maxsize=64)
-def _encoded(token: bytes) -> tuple[bytes, ...]:
-    """The spellings of a token, the longest first."""
-    found = {each.encode("latin-1", "replace") for each in spellings(token)}
-    return tuple(sorted(found, key=lambda each: (-len(each), each)))
+@lru_cache(maxsize=4096)
+def _as_texts(key: bytes) -> tuple[str, ...]:
+    """The spellings of a key; none of one that is too short to be searched for."""
+    return tuple(dict.fromkeys(spellings(key))) if len(key) >= SHORTEST_TOKEN else ()
 
 
-def _may_be_escaped(token: bytes, text: bytes) -> bool:
-    """Whether JSON may write the token with escapes, so that its bytes don't show."""
-    if _SLASH in token and b"\\/" in text:
+@lru_cache(maxsize=4096)
+def _as_bytes(key: bytes) -> tuple[bytes, ...]:
+    return tuple(dict.fromkeys((key, *(each.encode("utf-8", "replace") for each in _as_texts(key)))))
+
+
+def _may_be_escaped(key: bytes, text: bytes) -> bool:
+    """Whether JSON may write the key with escapes, so that its bytes don't show."""
+    if b"\\u00" in text or (_SLASH in key and b"\\/" in text):
         return True
-    return _QUOTE in token or _BACKSLASH in token or not token.isascii()
+    return _QUOTE in key or _BACKSLASH in key or not key.isascii()
 
 
-@dataclass(frozen=True, slots=True)
+def held(text: bytes, *keys: bytes) -> tuple[bytes, ...]:
+    """Those of the keys that a text may hold."""
+    return tuple(key for key in dict.fromkeys(keys) if may_hold(key, text))
+
+
+def environment_keys(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The keys in variables of the environment that are named so.
+
+    A short value, or one that is a plain word or number, is more likely a setting, but in an `…_API_KEY`.
+    """
+    return tuple(
+        dict.fromkeys(
+            value
+            for name, value in environment.items()
+            if is_secret_variable(name)
+            and (name.endswith("_API_KEY") or (len(value) >= 8 and not _SETTING.fullmatch(value)))
+        )
+    )
+
+
+def without_secrets(text: str, *keys: bytes) -> str:
+    """A text for people without these keys, those of the environment, and what looks like a key."""
+    return Mask(*keys, *map(os.fsencode, environment_keys())).text(text)
+
+
+def key_mask(keys: Iterable[str]) -> Callable[[str], str]:
+    """A function that masks these keys, and whatever else looks like one, in a text."""
+    mask = Mask(*(key.encode("latin-1", "replace") for key in keys))
+
+    def masked_text(text: str) -> str:
+        # Of a file with 50,000 texts few have a key, and to look for its shape takes 40 µs.
+        plain = _no_shapes(text) and "bearer" not in text.lower()
+        return mask.known(text) if plain else mask.text(text)
+
+    return masked_text
+
+
+_SETTING = re.compile("[A-Za-z]{8,15}|[0-9]{8,15}")
+
+
 class Mask:
-    """Masks the parts of one request and its answer; `token` is the bearer token, b"" if there is none."""
+    """Masks the parts of one request and its answer.
 
-    token: bytes
+    `keys`: those that are known, found in every spelling; one that is too short to be searched for counts in
+    headers alone.
+    """
 
-    @property
-    def word(self) -> str:
-        """The token as a text, "" if it is too short to be searched for."""
-        return self.token.decode("latin-1") if len(self.token) >= SHORTEST_TOKEN else ""
+    def __init__(self, *keys: bytes) -> None:
+        self.keys = tuple(filter(None, keys))
+        texts = {each for key in self.keys for each in _as_texts(key)}
+        self.texts = sorted(texts, key=lambda each: (-len(each), each))
+        found = {each for key in self.keys if _as_texts(key) for each in _as_bytes(key)}
+        self.bytes = sorted(found, key=lambda each: (-len(each), each))
+
+    def known(self, text: str) -> str:
+        """Mask the known keys in a text."""
+        for each in self.texts:
+            text = text.replace(each, MASK)
+        return text
 
     def text(self, text: str) -> str:
-        """Mask the token and whatever looks like a key in a text."""
-        if self.word:
-            for spelling in _encoded(self.token):
-                text = text.replace(spelling.decode("latin-1"), MASK)
-        return _KEY.sub(rf"\g<scheme>\g<url>{MASK}", text)
+        """Mask the known keys and whatever looks like a key in a text."""
+        return _KEY.sub(rf"\g<scheme>\g<url>{MASK}", self.known(text))
 
     def string(self, text: str, within: int = _MOST_WITHIN) -> str:
         """Mask a string of a JSON value; a string that is JSON itself (a tool's arguments) is taken apart."""
@@ -270,21 +313,40 @@ class Mask:
         return _PAIR.sub(rf"\g<name>{MASK}", text).encode("utf-8", "surrogateescape")
 
     def final(self, content: bytes) -> bytes:
-        """Replace the token's bytes wherever they are left, in every spelling."""
-        for spelling in _encoded(self.token) if self.word else ():
-            content = content.replace(spelling, MASKED)
+        """Replace the known keys wherever they are left."""
+        for each in self.bytes:
+            content = content.replace(each, MASKED)
         return content
 
-    def events(self, stream: bytes, *, spread: bool = False) -> bytes:
-        """Mask a stream of events line by line. `spread`: the request held a secret, so no text is kept."""
-        # The answer may repeat the secret in pieces over several events, where no line shows it.
-        blank = _without_texts if spread else masked
-        return self.final(b"\n".join(self.line(line, blank) for line in stream.split(b"\n")))
+    def stream(self, stream: bytes, *, cut: bool = False) -> bytes:
+        """Mask a stream of events. `cut`: its end is missing."""
+        return b"".join(self.events(split_events(stream), cut=cut))
 
-    def line(self, line: bytes, mask: Callable[..., Any]) -> bytes:
-        """Mask one line of a stream of events; `mask` is applied to its JSON."""
+    def events(self, events: Sequence[bytes], *, cut: bool = False) -> list[bytes]:
+        """Mask the events of a stream, also where several hold a secret together; one without stays."""
+        whole = zip(events, changed_data(events, self._cut_string if cut else self.string), strict=True)
+        return [
+            self._event(event) if data is None else _DATA + self.content(data) + b"\n\n"
+            for event, data in whole
+        ]
+
+    def _cut_string(self, text: str) -> str:
+        """Mask a text whose end is missing: it may end with the beginning of a known key."""
+        text = self.string(text)
+        end = text[-_MOST_CUT:]
+        for key in self.texts:
+            for length in range(min(len(key), _MOST_CUT) - 1, 2, -1) if key[:3] in end else ():
+                if end.endswith(key[:length]):
+                    return f"{text[:-length]}{MASK}"
+        return text
+
+    def _event(self, event: bytes) -> bytes:
+        """Mask an event by its lines."""
+        return b"\n".join(map(self._line, event.split(b"\n")))
+
+    def _line(self, line: bytes) -> bytes:
         if line.startswith(_DATA):
-            return _DATA + self.content(line.removeprefix(_DATA), mask=mask)
+            return _DATA + self.content(line.removeprefix(_DATA))
         return self.final(self.loose(line))
 
     def path(self, path: str) -> str:
@@ -300,24 +362,15 @@ class Mask:
 
     def header(self, value: bytes) -> bytes:
         """Mask the value of a header that isn't secret by its name; the value may be percent-encoded."""
-        if not self.word and self.token and self.token in value.split():
+        if any(key in value.split() for key in self.keys if not _as_texts(key)):
             return MASKED
         plain = unquote_to_bytes(value)
         return self.final(self.loose(plain if self.final(self.loose(plain)) != plain else value))
 
 
 _DATA = b"data: "
-_TEXTS = frozenset(("content", "refusal", "arguments", "text"))
-"""Members of a stream's events that hold pieces of the answer's text."""
-
-
-def _without_texts(payload: Any, name: str = "", clean: Callable[[str], str] = str) -> Any:
-    """`masked` for an event of a stream, whose piece of the answer is masked too."""
-    if isinstance(payload, dict):
-        return {key: _without_texts(member, key, clean) for key, member in payload.items()}
-    if isinstance(payload, list):
-        return [_without_texts(item, name, clean) for item in payload]
-    return MASK if payload and name in _TEXTS else masked(payload, name, clean)
+_MOST_CUT = 1024
+"""Characters at the end of a text that was cut in which the beginning of a key is looked for."""
 
 
 def remembering(clean: Callable[[str], str]) -> Callable[[str], str]:
@@ -334,14 +387,18 @@ def is_secret_variable(name: str) -> bool:
     return "token" in plain or "credential" in plain or plain.endswith(_KEYS) or is_secret(name)
 
 
-def masked_words(words: Iterable[str], environment: Mapping[str, str], known: str) -> tuple[str, ...]:
+def masked_words(
+    words: Iterable[str], environment: Mapping[str, str], known: str, *keys: bytes
+) -> tuple[str, ...]:
     """The words of a command line without secrets: values of flags and variables that are named so, logins
-    in URLs, what looks like a key, and the values of secret variables of the `environment` but for `known`.
+    in URLs, what looks like a key, the values of secret variables of the `environment`, and the `keys`, but
+    for the one that is `known`.
     """
     values = {value for name, value in environment.items() if len(value) > 3 and is_secret_variable(name)}
     secrets = sorted(values - {known}, key=len, reverse=True)
+    mask = Mask(*({*keys, *map(os.fsencode, secrets)} - {known.encode()}))
     masked: list[str] = []
-    for word in words:
+    for word in map(mask.known, words):
         for secret in secrets:
             word = word.replace(secret, MASK)
         follows = bool(masked) and _NAMED_FLAG.fullmatch(masked[-1]) is not None and not word.startswith("-")
@@ -359,7 +416,7 @@ def _masked_word(word: str, before: list[str]) -> str:
         return MASK
     if found := _NAMED_VALUE.fullmatch(word):
         return f"{found['name']}{MASK}"
-    word = _LOGIN.sub(rf"\g<name>{MASK}\g<end>", Mask(b"").text(word))
+    word = _LOGIN.sub(rf"\g<name>{MASK}\g<end>", Mask().text(word))
     word = _HEADER.sub(rf"\g<name>{MASK}", word) if "\n" not in word else word
     word = _ARGUMENT.sub(_masked_argument, word) if "://" in word else word
     return _LITERAL.sub(_masked_literal, _FLAG.sub(rf"\g<name>{MASK}", word))

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,6 +59,50 @@ def _last_lines(file: IO[bytes]) -> list[str]:
     return [short(line, _MOST_OF_LINE) for line in lines if line.strip()][-_MOST_LINES:]
 
 
+_GUARD = """
+running=
+while read -r word process; do
+  case $word in
+    begun) running="$running $process " ;;
+    ended) running="${running%% $process *} ${running#* $process }" ;;
+  esac
+done
+set -- $running
+[ $# = 0 ] || { kill "$@"; sleep 2; kill -KILL "$@"; }
+"""
+"""A program for sh that ends the processes of which its input tells, once nobody writes there any more."""
+
+
+class _Guard:
+    """Ends the commands that are left when this process is killed. It is a process of its own.
+
+    The kernel's own means, PR_SET_PDEATHSIG, has to be called in a fork, which isn't safe beside threads.
+    """
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        with suppress(OSError):  # a system without sh
+            self.process = subprocess.Popen(
+                ("/bin/sh", "-c", _GUARD),
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # no signal of a terminal reaches it
+                cwd=os.sep,
+            )
+
+    def tell(self, word: str, process: int) -> None:
+        if self.process and self.process.stdin:
+            with suppress(OSError):
+                self.process.stdin.write(f"{word} {process}\n".encode())
+
+    def close(self) -> None:
+        if self.process and self.process.stdin:
+            self.process.stdin.close()
+            self.process.wait()
+
+
 class Child:
     """Runs commands as child processes and passes signals on to them.
 
@@ -67,6 +112,8 @@ class Child:
     def __init__(self) -> None:
         self.processes: set[subprocess.Popen[bytes]] = set()
         self.stopped_by = 0
+        self.guard: _Guard | None = None
+        self.lock = threading.RLock()
 
     def run(
         self,
@@ -83,43 +130,113 @@ class Child:
         stdout, stderr = output.files if output else (None, None)
         stdin = None if reads else subprocess.DEVNULL
         try:
-            process = subprocess.Popen(command, env=environment, stdin=stdin, stdout=stdout, stderr=stderr)
+            with _receiving():  # which the child inherits
+                process = subprocess.Popen(
+                    command, env=environment, stdin=stdin, stdout=stdout, stderr=stderr
+                )
         except OSError as error:
             raise _cannot_run(command[0], error) from None
-        self.processes.add(process)
-        if self.stopped_by:  # a signal came before the child was started
-            process.send_signal(self.stopped_by)
+        if self.guard:
+            self.guard.tell("begun", process.pid)
+        with self.lock:
+            self.processes.add(process)
+            if self.stopped_by:  # a signal came before the child was started
+                process.send_signal(self.stopped_by)
         code = process.wait()
         self.processes.discard(process)
+        if self.guard:
+            self.guard.tell("ended", process.pid)
         return 128 - code if code < 0 else code
 
     @contextmanager
     def passing_signals_on(self) -> Iterator[None]:
-        """Context in which signals to this process reach the child. Signals that are ignored stay ignored."""
+        """Context in which signals to this process reach the child, and the child ends if this is killed.
+
+        Signals that are ignored stay ignored.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield  # Python lets only the main thread set signal handlers
             return
         before = {number: signal.getsignal(number) for number in PASSED_ON}
-        for number, handler in before.items():
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, self.pass_on)
+        heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+        for number in heard:
+            signal.signal(number, self.handle)
+        self.guard = _Guard()
         try:
-            yield
+            with self.listening(heard):
+                yield
         finally:
+            self.guard.close()
+            self.guard = None
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def pass_on(self, number: int, _: FrameType | None) -> None:
-        self.stopped_by = self.stopped_by or number
-        # A terminal has sent this signal to the child already; passed on, it would come twice.
-        if self.processes and not (signal.Signals(number).name in _TYPED and _in_foreground()):
-            for process in tuple(self.processes):
+    @contextmanager
+    def listening(self, heard: Sequence[signal.Signals]) -> Iterator[None]:
+        """Context in which a thread waits for the signals, since only who waits is told who sent one.
+
+        Not where there are other threads already: one of them might get a signal, and nobody would wake up.
+        """
+        if not heard or not _is_alone():
+            yield
+            return
+        ended = threading.Event()
+
+        def listen() -> None:
+            while info := signal.sigwaitinfo(heard):
+                if ended.is_set():
+                    return
+                self.pass_on(info.si_signo, typed=info.si_code == _SENT_BY_KERNEL)
+
+        signal.pthread_sigmask(signal.SIG_BLOCK, heard)
+        listener = threading.Thread(target=listen, name="openpipe-mock signals", daemon=True)
+        listener.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            signal.pthread_kill(listener.ident or 0, heard[0])  # it waits for one
+            listener.join()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
+
+    def handle(self, number: int, _: FrameType | None) -> None:
+        """Pass a signal on that came to a thread which doesn't wait for one."""
+        self.pass_on(number, typed=signal.Signals(number).name in _TYPED and _in_foreground())
+
+    def pass_on(self, number: int, *, typed: bool) -> None:
+        """Pass a signal on. `typed`: a terminal sent it to the child already, which would get it twice."""
+        with self.lock:
+            self.stopped_by = self.stopped_by or number
+            for process in () if typed else tuple(self.processes):
                 process.send_signal(number)
 
 
+_SENT_BY_KERNEL = 0x80
+"""What `si_code` says of a signal that a terminal sends: Linux' SI_KERNEL."""
 _TYPED = ("SIGINT", "SIGHUP")
 """Signals that a terminal sends to all processes in its foreground, so to the child as well."""
 PASSED_ON = [getattr(signal, name) for name in (*_TYPED, "SIGTERM") if hasattr(signal, name)]
+
+
+def _is_alone() -> bool:
+    """Whether this is Linux, and the process has no other thread."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
+
+
+@contextmanager
+def _receiving() -> Iterator[None]:
+    """Context in which this thread gets signals; what it starts meanwhile gets them too."""
+    if sys.platform != "linux":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _in_foreground() -> bool:

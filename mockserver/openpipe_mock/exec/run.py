@@ -9,11 +9,10 @@ import logging
 import shlex
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import count
 from pathlib import Path
 from time import perf_counter
@@ -117,7 +116,10 @@ def run_command(job: Job, environment: Mapping[str, str], announce: Announce) ->
     child, key, settings = Child(), (*job.settings.keys, DUMMY_KEY)[0], job.settings
     if job.require_scripted:  # else the mock doesn't count them where nothing is scripted
         settings = replace(settings, unscripted=settings.unscripted or "answer")
-    without_secrets = partial(masked_words, environment=environment, known=DUMMY_KEY)
+
+    def without_secrets(words: Iterable[str]) -> tuple[str, ...]:
+        return masked_words(words, environment, DUMMY_KEY, *settings.secrets)
+
     told = threading.Lock()
 
     def run(variant: Variant | None, output: Output | None = None, *, first: bool = False) -> Run:

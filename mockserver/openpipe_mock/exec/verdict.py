@@ -112,9 +112,12 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """The command's exit code; 90 where it passed and its client didn't, unless that is forgiven."""
-        if self.stopped_by and self.runs[-1].code:
-            return self.runs[-1].code
+        """The command's exit code; 90 where it passed and its client didn't, unless that is forgiven.
+
+        A command that passes though a signal came hasn't had all its runs: 128 and the signal's number.
+        """
+        if self.stopped_by and (self.runs[-1].code or len(self.runs) < self.planned):
+            return self.runs[-1].code or 128 + self.stopped_by
         if self.first.code or self.forgiving or not self.broken:
             return self.first.code
         return BROKE

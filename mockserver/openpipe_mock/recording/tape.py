@@ -37,10 +37,6 @@ if TYPE_CHECKING:  # httpx is an extra, which replaying needs not
 _MOST_MISSED = 1000
 OnMiss = Literal["mock", "error", "upstream"]
 OnEnd = Literal["repeat", "fail"]
-SECRET_VARIABLES = (
-    *("OPENPIPE_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"),
-)
-"""Variables whose values no recording may hold."""
 
 
 class NotRecorded(NotFound):
@@ -249,8 +245,7 @@ def tape_of(folder: Path, settings: Settings, **options: Any) -> Tape:
 
     Raises BadCassette.
     """
-    keys = (*settings.keys, *settings.read_only_keys, *filter(None, map(os.environ.get, SECRET_VARIABLES)))
-    hiding = Hiding(keys, settings.cassette.personal)
+    hiding = Hiding(tuple(map(os.fsdecode, settings.secrets)), settings.cassette.personal)
     return Tape(Cassette(folder, Identity(settings.cassette)), hiding=hiding, **options)
 
 

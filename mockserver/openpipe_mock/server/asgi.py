@@ -5,6 +5,7 @@ Nothing in it waits for the lifespan, since Starlette doesn't run that of an app
 """
 
 from collections.abc import Callable
+from functools import partial
 from time import time_ns
 from typing import Any
 
@@ -40,12 +41,16 @@ def create_app(service: Service | Settings | None = None, guard: Guard | None = 
 
 def application(service: Service, guard: Guard, steps: Steps) -> Starlette:
     """The application, whose exchanges `steps` runs."""
-    control = ExchangeApp(Control(service, guard).exchange, steps, forgetful=FORGETFUL, quiet=True)
+
+    def secrets() -> tuple[bytes, ...]:
+        return service.settings.secrets
+
+    app = partial(ExchangeApp, steps=steps, secrets=secrets)
     return Starlette(
         routes=[
-            _Paths(is_page, ExchangeApp(Dashboard(guard).exchange, steps, quiet=True)),
-            _Paths(is_control, control),
-            _Paths(lambda _: True, ExchangeApp(service.exchange, steps)),
+            _Paths(is_page, app(Dashboard(guard).exchange, quiet=True)),
+            _Paths(is_control, app(Control(service, guard).exchange, forgetful=FORGETFUL, quiet=True)),
+            _Paths(lambda _: True, app(service.exchange)),
         ],
         middleware=[Middleware(_LocalOrigins)],
     )

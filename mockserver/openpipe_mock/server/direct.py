@@ -22,7 +22,7 @@ class DirectApp(ExchangeApp):
     def __init__(self, service: Service | Settings | None = None, guard: Guard | None = None) -> None:
         self.service = service if isinstance(service, Service) else Service(service)
         steps = shared_steps(self.service)
-        super().__init__(self.service.exchange, steps)
+        super().__init__(self.service.exchange, steps, secrets=lambda: self.service.settings.secrets)
         self.app = application(self.service, guard or Guard(), steps)
         self.fast_lane = FastLane(self.service)
 
@@ -48,10 +48,10 @@ class DirectApp(ExchangeApp):
         try:
             reply = self.fast_lane.answer(head, body, ticking)
         except Exception as error:
-            reply = defect(error, head)
+            reply = defect(error, head, self.secrets())
         if not isinstance(reply, Reply):
             return partial(self.carry, head, reply)
-        log_request(head, reply)
+        log_request(head, reply, self.secrets())
         return reply
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from queue import Empty, SimpleQueue
 
+from openpipe_mock.core.secrets import Mask, environment_keys
 from openpipe_mock.server.banner import JsonFormatter, LineFormatter
 
 _STANDARD_ERROR = 2
@@ -39,6 +40,7 @@ class LogHandler(logging.Handler):
         self.encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
         self.is_terminal = os.isatty(descriptor) and not as_json
         self.setFormatter(JsonFormatter() if as_json else LineFormatter(terminal=self.is_terminal))
+        self.mask = Mask(*map(os.fsencode, environment_keys()))
         self.reset()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.reset)
@@ -65,7 +67,7 @@ class LogHandler(logging.Handler):
 
     def write_line(self, text: str) -> None:
         """Write a text as a line, or drop it."""
-        data = f"{text}\n".encode(self.encoding, "backslashreplace")
+        data = f"{self.mask.text(text)}\n".encode(self.encoding, "backslashreplace")
         with self.mutex:
             if self.queued == self.written and not self.dropped:
                 data = data[self.try_write(data) :]

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from openpipe_mock.config.file import FILE_NAMES, ConfigError, ConfigFile, default_file, read_config
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.userfiles import FileContent, read_file, read_file_again
+from openpipe_mock.core.wording import printable
 from openpipe_mock.core.yamltext import MOST_FILE_BYTES
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Sessions
@@ -181,9 +182,9 @@ def _renew(service: Service, found: bytes | OSError, result: Settings | list[str
         service.settings = result
         file.loads += 1
         file.problems = ()
-        _log.info("%s was saved and is in force", file.path)
+        _log.info("%s was saved and is in force", printable(file.path))
         return
     file.problems = tuple(result)
     for problem in result:
         _log.error("%s", problem)
-    _log.error("%s is not in force; the settings before it stay", file.path)
+    _log.error("%s is not in force; the settings before it stay", printable(file.path))

@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 import ssl
-import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -105,7 +104,6 @@ def serve(
     `answers`: makes what is asked for answers before the mock, from the settings at the start.
     """
     leave_calmly()
-    _hold_streams()
     ready_file = listener.ready_file
     if ready_file:
         with _refusing(f"cannot use --ready-file {ready_file}: ", readyfile.UnfitReadyFile):
@@ -173,17 +171,6 @@ def _journal_file(path: Path | None, service: Service) -> JournalFile | None:
         journal = JournalFile(path)
     service.journal_file = journal.add
     return journal
-
-
-def _hold_streams() -> None:
-    """Open the standard streams that are closed: else a socket would get the number, and what is written."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 async def _end_with(lifeline: Lifeline, server: Server) -> None:

@@ -31,7 +31,7 @@ from openpipe_mock.core.wording import printable, short
 from openpipe_mock.server.turns import HEAVY_BYTES, Steps, turns, wake
 from openpipe_mock.service.journaling import REQUEST_ID
 from openpipe_mock.service.refusals import crash
-from openpipe_mock.sessions.journal import discreet, sent_token
+from openpipe_mock.sessions.journal import discreet, sent_keys
 
 REQUESTS = "openpipe_mock.requests"
 """The logger of one line for each request, at INFO."""
@@ -77,6 +77,7 @@ class ExchangeApp:
 
     `steps`: runs the steps of the exchanges; apps with the same memory share one. `forgetful`: paths whose
     requests need no memory, so that they wait for nobody's step. `quiet`: requests get no line in the log.
+    `secrets`: returns the keys that the log may not show.
     """
 
     def __init__(
@@ -86,11 +87,13 @@ class ExchangeApp:
         *,
         forgetful: frozenset[str] = frozenset(),
         quiet: bool = False,
+        secrets: Callable[[], tuple[bytes, ...]] = tuple,
     ) -> None:
         self.exchange = exchange
         self.steps = steps or Steps()
         self.forgetful = forgetful
         self.quiet = quiet
+        self.secrets = secrets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = request_head(scope)
@@ -107,12 +110,12 @@ class ExchangeApp:
         except _Dropped:
             raise
         except Exception as error:
-            reply = defect(error, head)
+            reply = defect(error, head, self.secrets())
             if transport.begun:  # the stream has begun: breaking it off is all that is left
                 raise
             await _send_reply(reply, send)
         if not self.quiet:
-            log_request(head, reply)
+            log_request(head, reply, self.secrets())
 
 
 def request_head(scope: Scope) -> Head:
@@ -135,9 +138,9 @@ def peer(scope: Scope) -> str:
     return client[0] or "unknown" if client else "unknown"
 
 
-def defect(error: Exception, head: Head) -> Reply:
+def defect(error: Exception, head: Head, secrets: tuple[bytes, ...]) -> Reply:
     """The reply to a defect of ours; logs its traceback."""
-    [path] = discreet(sent_token(head.headers), head.path)
+    [path] = discreet((*sent_keys(head.headers), *secrets), head.path)
     logging.getLogger("openpipe_mock").error("%s %s failed", head.method, _printable(path), exc_info=error)
     return crash(head.path)
 
@@ -354,13 +357,14 @@ async def _send_reply(reply: Reply, send: Send) -> None:
     await send({"type": "http.response.body", "body": reply.body})
 
 
-def log_request(head: Head, reply: Reply) -> None:
-    """Write the request's line and its notes to the log."""
+def log_request(head: Head, reply: Reply, secrets: tuple[bytes, ...]) -> None:
+    """Write the request's line and its notes to the log, without these and other secrets."""
     heard = _requests.isEnabledFor(logging.INFO)
     if not heard and not reply.notes:
         return
     request_id = dict(reply.headers).get(REQUEST_ID, b"").decode("latin-1") or "-"
-    path, subject, *told = discreet(sent_token(head.headers), head.path, reply.subject, *reply.notes)
+    keys = (*sent_keys(head.headers), *secrets)
+    path, subject, *told = discreet(keys, head.path, reply.subject, *reply.notes)
     if heard:
         milliseconds = round((ticking() - head.at) * 1000, 1)
         line = (head.method, _printable(path), reply.status, _printable(subject), milliseconds)

@@ -22,7 +22,7 @@ from openpipe_mock.answers.turns import Turn
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Begin, Effect, Effects, Entropy, HeaderList, Now, Piece, Reply, Wait
 from openpipe_mock.core.errors import ApiError, BadRequest, Forbidden, NotFound
-from openpipe_mock.core.secrets import may_hold
+from openpipe_mock.core.secrets import held
 from openpipe_mock.core.seeded import unit
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import did_you_mean, quoted, quoted_names
@@ -113,8 +113,8 @@ def _answered(
 
     def log(status: int, text: bytes | None, error: str | None = None, *, hit: bool = False) -> None:
         if _is_logged(chosen, body) and not visit.read_only and visit.entry.body is not None:
-            token = visit.token if may_hold(visit.token, visit.entry.body) else b""
-            call = calllog.Own(visit.entry.body, text, status, error, hit, tags, outside.now, token)
+            keys = (*held(visit.entry.body, visit.token), *visit.settings.secrets)
+            call = calllog.Own(visit.entry.body, text, status, error, hit, tags, outside.now, keys)
             visit.memory.log(fingerprint(visit.token)).add(call)
 
     try:

@@ -30,7 +30,7 @@ from openpipe_mock.config.settings import Settings
 from openpipe_mock.core import seeded
 from openpipe_mock.core.effects import JSON_HEADERS, Effects, Head, Headers, Reply
 from openpipe_mock.core.errors import ApiError
-from openpipe_mock.core.secrets import may_hold
+from openpipe_mock.core.secrets import held
 from openpipe_mock.core.strictjson import MOST_LEVELS
 from openpipe_mock.openapi.endpoints import BASE
 from openpipe_mock.openapi.spec import contract
@@ -221,8 +221,8 @@ class FastLane:
         session.requests = number = session.requests + 1
         headers, token = head.headers, head.headers[b"authorization"][7:].strip()
         if b"op-criteria" in headers:  # without such a header it isn't logged
-            held = token if may_hold(token, body) else b""
-            session.log(fingerprint(token)).add(Own(body, known.text, 200, token=held))
+            keys = (*held(body, token), *self.service.settings.secrets)
+            session.log(fingerprint(token)).add(Own(body, known.text, 200, keys=keys))
         request_id = f"{session.name}-{number}".encode()
         size = known.size + len(body) + len(known.text) + head_size(headers) + len(request_id)
         seconds = clock() - head.at

@@ -85,7 +85,7 @@ class Metrics:
         """The scores of a criterion, those of all others where too many are known."""
         found = self.scores.get(criterion)
         if found is None:
-            [label] = discreet(token, criterion) if len(self.scores) < MOST_COUNTED_CRITERIA else [OTHERS]
+            [label] = discreet((token,), criterion) if len(self.scores) < MOST_COUNTED_CRITERIA else [OTHERS]
             found = self.by_label.setdefault(label, nothing_counted(SCORES))
             if label != OTHERS:
                 self.scores[criterion] = found

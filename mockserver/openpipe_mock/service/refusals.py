@@ -4,6 +4,7 @@ import orjson
 
 from openpipe_mock.core.effects import JSON_HEADERS, Reply
 from openpipe_mock.core.errors import ApiError, BadRequest, InternalServerError, ParseError
+from openpipe_mock.core.secrets import Mask, held
 from openpipe_mock.openapi.endpoints import ENDPOINTS
 from openpipe_mock.service.request import Visit
 
@@ -16,11 +17,11 @@ def refused(visit: Visit, error: ApiError) -> Reply:
         visit.entry.violations = error.issues or (error.message,)
     if error.note:
         visit.once(error.note)
-    return refusal(error, visit.path)
+    return refusal(error, visit.path, visit.token, *visit.settings.secrets)
 
 
-def refusal(error: ApiError, path: str = "") -> Reply:
-    """An error as a reply. `path`: that was asked.
+def refusal(error: ApiError, path: str = "", *keys: bytes) -> Reply:
+    """An error as a reply. `path`: that was asked. `keys`: those that it may not repeat: clients log errors.
 
     OpenAI's clients look under the body's `error` (source), wherever they ask; the judge's errors have no
     such member (documented), whatever the base URL.
@@ -29,7 +30,9 @@ def refusal(error: ApiError, path: str = "") -> Reply:
     if not path.endswith(_JUDGE):
         body["error"] = {"code": error.code, "message": error.message}
     headers = tuple((name.encode(), value.encode()) for name, value in error.headers)
-    return Reply(error.status, orjson.dumps(body), JSON_HEADERS + headers, subject=error.brief)
+    text = orjson.dumps(body)
+    text = Mask(*held(text, *keys)).final(text)
+    return Reply(error.status, text, JSON_HEADERS + headers, subject=error.brief)
 
 
 def crash(path: str) -> Reply:

@@ -91,8 +91,9 @@ class Visit:
     def kept(self, name: str, body: Json) -> Json:
         """The same for a body that is kept for others to read: with secrets masked."""
         body = self.accept(name, body)
-        if may_hide(self.entry.body or b"", self.token):
-            body = masked(body, clean=remembering(Mask(self.token).string))
+        keys = (self.token, *self.settings.secrets)
+        if may_hide(self.entry.body or b"", *keys):
+            body = masked(body, clean=remembering(Mask(*keys).string))
         return body
 
     def tolerate(self, *found: tuple[str, Tolerance]) -> None:

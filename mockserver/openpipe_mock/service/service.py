@@ -121,7 +121,7 @@ class Service:
             visit = self.visit(head)
         except ApiError as error:
             self.metrics.answered("", error.status, 0.0)
-            return refusal(error, head.path)
+            return refusal(error, head.path, sent_token(head.headers), *self.settings.secrets)
         visit.session.under_way += 1
         try:
             try:

@@ -95,9 +95,9 @@ class LoggedCall:
 class Own:
     """A call that the mock answered itself, before somebody reads it.
 
-    `request`, `response`: JSON texts; secrets of the request aren't masked. `tags`: as `labels` made them;
-    where the request's metadata has the same key, its value counts. `now`: in seconds since 1970, None
-    without a clock. `token`: the bearer token of the request, b"" where that can't hold it.
+    `request`, `response`: JSON texts, not masked. `tags`: as `labels` made them; where the request's metadata
+    has the same key, its value counts. `now`: in seconds since 1970, None without a clock. `keys`: the
+    request's key where a text may hold it, and those that the mock knows.
     """
 
     # Nobody changes one. It isn't frozen since each request makes one: see docs/performance.md.
@@ -109,7 +109,7 @@ class Own:
     cache_hit: bool = False
     tags: Mapping[str, str] | None = None
     now: float | None = None
-    token: bytes = b""
+    keys: tuple[bytes, ...] = ()
 
     @property
     def size(self) -> int:
@@ -121,9 +121,9 @@ class Own:
 
     def logged(self) -> LoggedCall:
         """Return the call as the log shows it, with secrets masked."""
-        mask = Mask(self.token)
+        mask = Mask(*self.keys)
         text, response = (
-            mask.content(each) if may_hide(each, self.token) else each
+            mask.content(each) if may_hide(each, *self.keys) else each
             for each in (self.request, self.response or b"null")
         )
         request = orjson.loads(text)

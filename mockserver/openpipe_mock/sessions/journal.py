@@ -2,17 +2,19 @@
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
 import orjson
 
 from openpipe_mock.core.effects import HeaderList, Headers
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.eventstream import event_ends
-from openpipe_mock.core.secrets import MASKED, SHORTEST_TOKEN, Mask, may_hide, secret_headers
+from openpipe_mock.core.eventtexts import joined_texts
+from openpipe_mock.core.secrets import MASKED, SHORTEST_TOKEN, Mask, held, may_hide, secret_headers
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.userfiles import MEBIBYTE
 from openpipe_mock.matching.conditions import Subject
@@ -29,6 +31,8 @@ MOST_PIECES = 1000
 """The most pieces of a stream whose times are kept."""
 _MARGIN = 64
 """Bytes behind the end of a text that are read too, to recognise a secret that begins before it."""
+_MOST_KEYS = 8
+"""Keys in one header that are looked for one by one: a header has room for thousands."""
 OVERHEAD = 500
 """Bytes that an entry counts beside its texts, roughly."""
 SCORE_BYTES = 64
@@ -231,7 +235,8 @@ def _shorten(entry: Entry, token: bytes, value: Any) -> None:
     # A margin behind the kept part is masked too. Else a secret at the end would be cut, and its first half,
     # which nothing recognises, would be kept.
     token = token or sent_token(entry.headers)
-    body, answer, margin = entry.body or b"", entry.answer, _MARGIN + len(token)
+    longest = max(map(len, _keys(token, entry)), default=0)
+    body, answer, margin = entry.body or b"", entry.answer, _MARGIN + 3 * longest
     most_of_body = max(MOST_KEPT // 2, MOST_KEPT - len(answer))
     most_of_answer = max(MOST_KEPT // 2, MOST_KEPT - len(body))
     entry.body_left_out = max(0, len(body) - most_of_body)
@@ -243,7 +248,7 @@ def _shorten(entry: Entry, token: bytes, value: Any) -> None:
     entry.body = entry.body and _beginning(entry.body, most_of_body, len(body), margin)
     entry.answer = _beginning(entry.answer, most_of_answer, length, margin)
     if entry.body_left_out:
-        entry.gist = _gist(entry.endpoint, body, token, value)
+        entry.gist = _gist(entry.endpoint, body, _keys(token, entry), value)
 
 
 def _beginning(masked: bytes, most: int, length: int, margin: int) -> bytes:
@@ -253,7 +258,7 @@ def _beginning(masked: bytes, most: int, length: int, margin: int) -> bytes:
     return masked[: min(most, max(0, len(masked) - unknown))]
 
 
-def _gist(endpoint: str, body: bytes, token: bytes, value: Any) -> str | None:
+def _gist(endpoint: str, body: bytes, keys: tuple[bytes, ...], value: Any) -> str | None:
     """The JSON, without secrets, of what conditions read in a body; None where that is too long as well.
 
     `value`: the parsed body, None where it isn't known.
@@ -266,9 +271,7 @@ def _gist(endpoint: str, body: bytes, token: bytes, value: Any) -> str | None:
     kept = orjson.dumps(gist)
     if gist is None or len(kept) > MOST_KEPT:
         return None
-    for each in _keys(token):
-        kept = Mask(each).content(kept) if may_hide(kept, each) else kept
-    return kept.decode()
+    return Mask(*keys).content(kept).decode() if may_hide(kept, *keys) else kept.decode()
 
 
 def _weight(entry: Entry) -> int:
@@ -309,12 +312,18 @@ def hide(entry: Entry, token: bytes) -> None:
     if entry.violations or entry.tolerated or entry.notes:
         told = (*entry.violations, *entry.tolerated, *entry.notes)
         texts += [text.encode("utf-8", "replace") for text in told]
-    seen = b"\n".join(texts)
-    if b"%" in head or b"," in token or may_hide(seen, token):
-        for each in _keys(token):
-            _take_apart(entry, Mask(each))
-    elif 0 < len(token) < SHORTEST_TOKEN:
-        entry.headers = {name: Mask(token).header(value) for name, value in headers.items()}
+    if b"%" in head:
+        texts.append(unquote_to_bytes(head))
+    if entry.streamed:
+        texts += [text.encode("utf-8", "replace") for text in joined_texts(entry.answer)]
+    seen, keys = b"\n".join(texts), _keys(token, entry)
+    short = [key for key in keys if 0 < len(key) < SHORTEST_TOKEN]
+    if entry.streamed and entry.answer_left_out:  # it may end within a key, which nothing finds then
+        _take_apart(entry, Mask(*keys))
+    elif b"%" in head or may_hide(seen, *keys):
+        _take_apart(entry, Mask(*held(seen, *keys), *short))
+    elif short:
+        entry.headers = {name: Mask(*short).header(value) for name, value in headers.items()}
 
 
 def _times(entry: Entry) -> Iterator[float]:
@@ -331,18 +340,28 @@ def sent_token(headers: Headers) -> bytes:
     return headers.get(b"authorization", b"").partition(b" ")[2].strip()
 
 
-def _keys(token: bytes) -> list[bytes]:
-    """The token, and each of several that a client sent in one header."""
-    several = [each.strip().rpartition(b" ")[2] for each in token.split(b",")]
-    return list(dict.fromkeys((token, *several)))
+def sent_keys(headers: Headers) -> tuple[bytes, ...]:
+    """What a request sent as its key, and each of several that it sent in one header."""
+    return _each(sent_token(headers))
 
 
-def discreet(token: bytes, *texts: str) -> tuple[str, ...]:
-    """Return texts for the terminal with the token and other secrets masked."""
-    if may_hide("\n".join(texts).encode("utf-8", "replace"), token):
-        for each in _keys(token):
-            texts = tuple(map(Mask(each).sentence, texts))
-    return texts
+def _keys(token: bytes, entry: Entry) -> tuple[bytes, ...]:
+    """The keys that an entry may not show: the request's, and those that its mock knows."""
+    return (*_each(token), *entry.settings.secrets)
+
+
+def _each(token: bytes) -> tuple[bytes, ...]:
+    several = [each.strip().rpartition(b" ")[2] for each in token.split(b",", _MOST_KEYS)[:_MOST_KEYS]]
+    return tuple(dict.fromkeys((token, *several)))
+
+
+def discreet(keys: Iterable[bytes], *texts: str) -> tuple[str, ...]:
+    """Return texts for the terminal with these keys and other secrets masked."""
+    seen = "\n".join(texts).encode("utf-8", "replace")
+    if not may_hide(seen, *keys):
+        return texts
+    mask = Mask(*held(seen, *keys))
+    return tuple(map(mask.sentence, texts))
 
 
 def _take_apart(entry: Entry, mask: Mask) -> None:
@@ -353,7 +372,7 @@ def _take_apart(entry: Entry, mask: Mask) -> None:
     entry.answer_headers = tuple((name, mask.header(value)) for name, value in entry.answer_headers)
     entry.body = body if body is None else mask.content(body)
     if entry.streamed:
-        entry.answer = mask.events(entry.answer, spread=entry.body != body)
+        entry.answer = mask.stream(entry.answer, cut=bool(entry.answer_left_out))
     else:
         entry.answer = mask.content(entry.answer, mask.told if entry.status >= 400 else None)
     entry.violations = tuple(map(mask.sentence, entry.violations))

@@ -1,17 +1,28 @@
 """What is never stored: secrets by name, by shape, and a request's own token, in whatever carries them."""
 
+import argparse
+import difflib
+import doctest
 import json
+import statistics
+import textwrap
 from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from openpipe_mock.core.eventtexts import joined_texts
 from openpipe_mock.core.secrets import MASK, Mask, is_secret, masked, masked_words, may_hide, secret_headers
 from openpipe_mock.payloads.vectors import printed
+from tests.environments import ROOT
 
 Json = Any
 
@@ -184,13 +195,40 @@ def test_arguments_of_a_call_lose_secrets_by_every_name() -> None:
     assert "hunter2" not in json.dumps(kept({"arguments": arguments}))
 
 
+def made_bodies() -> Iterator[bytes]:
+    """Bodies that are made from the contract."""
+    for endpoint in ("judge", "chat"):
+        for line in list(printed(endpoint, True, 5000, 0))[1:]:
+            yield orjson.dumps(orjson.loads(line)["body"])
+
+
+def real_bodies() -> Iterator[bytes]:
+    """Bodies with prose, code, hashes of git, uuids, pictures, and addresses."""
+    random = Random(22)
+    modules = [Path(each.__file__ or "") for each in (argparse, difflib, doctest, statistics, textwrap)]
+    pages = [ROOT / "LICENSE", *sorted((ROOT / "schemas" / "sources").glob("*.md"))]
+    lines = [path.read_text(encoding="utf-8").splitlines() for path in (*pages, *modules)]
+    for _ in range(10_000):
+        text = random.choice(lines)
+        at, commit = random.randrange(len(text)), random.randbytes(20).hex()
+        picture = "data:image/png;base64," + b64encode(random.randbytes(60)).decode()
+        told = [
+            "\n".join(text[at : at + 4]),
+            f"{commit[:7]}: {UUID(bytes=random.randbytes(16))}, {at:,} tokens",
+        ]
+        if at % 5 == 0:
+            told.append(f"https://example.com:8080/{commit}?q=a+b by ada@example.com; eyJ and sk- are words")
+        call = {"name": "f", "arguments": json.dumps({"commit": commit, "token": "the"})}
+        parts = [{"type": "text", "text": told[0]}, {"type": "image_url", "image_url": {"url": picture}}]
+        yield orjson.dumps({"messages": [{"content": each} for each in (*told[1:], parts)], "call": call})
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("endpoint", ["judge", "chat"])
-def test_ten_thousand_ordinary_bodies_stay_as_they_are(endpoint: str) -> None:
-    mask, lines = Mask(TOKEN), list(printed(endpoint, True, 5000, 0))[1:]
-    bodies = [orjson.dumps(orjson.loads(line)["body"]) for line in lines]
-    assert len(bodies) == 5000
-    assert [body for body in bodies if may_hide(body, TOKEN) and mask.content(body) != body] == []
+@pytest.mark.parametrize("bodies", [made_bodies, real_bodies])
+def test_ten_thousand_ordinary_bodies_stay_as_they_are(bodies: Callable[[], Iterator[bytes]]) -> None:
+    mask, every = Mask(TOKEN, b"another/Key+1"), list(bodies())
+    assert len(every) == 10_000
+    assert [body for body in every if may_hide(body, *mask.keys) and mask.content(body) != body] == []
 
 
 @pytest.mark.parametrize(
@@ -331,16 +369,31 @@ STREAM = (
 
 
 def test_a_streams_events_are_masked_one_by_one() -> None:
-    assert Mask(TOKEN).events(STREAM) == STREAM.replace(TOKEN, b"***")
+    assert Mask(TOKEN).stream(STREAM) == STREAM.replace(TOKEN, b"***")
 
 
-def test_a_stream_that_may_repeat_a_secret_in_pieces_keeps_none_of_its_texts() -> None:
-    assert Mask(TOKEN).events(STREAM, spread=True) == STREAM.replace(TOKEN, b"***").replace(b"op-pri", b"***")
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("spelled", [TOKEN, b64encode(TOKEN), b"opk_abcdef123"])
+def test_a_secret_that_several_events_hold_together_is_masked(spelled: bytes, end: bytes) -> None:
+    pieces = [b"it is ", *(bytes([each]) for each in spelled), b", he said"]
+    events = [b'data: {"choices":[{"index":0,"delta":{"content":"%s"}}]}' % each for each in pieces]
+    stream = b"".join(
+        event + end + end for event in [b": a comment", b"id: 1" + end + events[0], *events[1:]]
+    )
+    found = Mask(TOKEN).stream(stream)
+    assert "".join(joined_texts(found)) == f"it is {MASK}, he said"
+    assert Mask(b"another-1").stream(found) == found
+
+
+def test_a_stream_that_was_cut_within_a_key_keeps_no_part_of_it() -> None:
+    stream = b"".join(b'data: {"choices":[{"delta":{"content":"%c"}}]}\n\n' % each for each in TOKEN[:7])
+    assert joined_texts(Mask(TOKEN).stream(stream, cut=True)) == [MASK]
+    assert Mask(TOKEN).stream(stream) == stream
 
 
 def test_a_stream_that_is_none_is_masked_as_a_text() -> None:
     stream = b'data: {"a": "sk-abcdefgh\nevent: password=hunter2\n: x'
-    assert Mask(b"").events(stream) == b'data: {"a": "***\nevent: password=***\n: x'
+    assert Mask().stream(stream) == b'data: {"a": "***\nevent: password=***\n: x'
 
 
 # Paths and sentences

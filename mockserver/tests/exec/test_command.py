@@ -283,8 +283,8 @@ def test_the_help_names_each_option() -> None:
 WAITING = """
 import signal, time
 got = []
-for name in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(name, lambda number, _: got.append(number))
+for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(name, lambda number, _: got.append(int(number)))
 print("ready", flush=True)
 deadline = time.monotonic() + 15
 while not got and time.monotonic() < deadline:
@@ -318,7 +318,8 @@ def test_a_signal_is_passed_on(name: signal.Signals, tmp_path: Path) -> None:
     assert "2 variants not tried: a signal ended it" in errors
 
 
-def test_a_terminals_interrupt_comes_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGHUP, None], ids=["SIGINT", "SIGHUP", "typed"])
+def test_a_signal_in_the_foreground_comes_once(name: signal.Signals | None, tmp_path: Path) -> None:
     environment = clean({"PYTHONPATH": str(ROOT)})
     child, terminal = pty.fork()
     if child == 0:
@@ -327,14 +328,65 @@ def test_a_terminals_interrupt_comes_once(tmp_path: Path) -> None:
     shown = b""
     while b"ready" not in shown:
         shown += os.read(terminal, 1000)
-    os.write(terminal, b"\x03")
+    if name:
+        os.kill(child, name)
+    else:
+        os.write(terminal, b"\x03")
     deadline = time.monotonic() + PATIENCE
     while b"got" not in shown and time.monotonic() < deadline:
         shown += os.read(terminal, 1000)
     _, status = os.waitpid(child, 0)
     os.close(terminal)
-    assert b"got [<Signals.SIGINT: 2>]" in shown or b"got [2]" in shown
+    assert b"got [%d]" % (name or signal.SIGINT) in shown
     assert os.waitstatus_to_exitcode(status) == 7
+
+
+ENDING = (
+    "import signal, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('ready', flush=True)"
+)
+
+
+def test_a_run_that_a_signal_ended_before_its_variants_ends_with_the_signal(tmp_path: Path) -> None:
+    process = begun("--variants", "2", *client(f"{ENDING}; time.sleep({PATIENCE})"), folder=tmp_path)
+    process.terminate()
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "2 variants not tried: a signal ended it" in errors
+
+
+def test_a_command_ends_with_who_runs_it(tmp_path: Path) -> None:
+    script = f"import time; print('ready', flush=True); time.sleep({PATIENCE})"
+    process = begun(*client(script), folder=tmp_path)
+    process.kill()
+    out, _ = process.communicate(
+        timeout=PATIENCE
+    )  # at once, but for the guard: the command had its pipes too
+    assert (out, process.returncode) == ("", -signal.SIGKILL)
+
+
+def begun(*words: str, folder: Path) -> "subprocess.Popen[str]":
+    """The command, once what it runs has printed its first line."""
+    process = subprocess.Popen(
+        [*COMMAND, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean({"PYTHONPATH": str(ROOT)}),
+        cwd=folder,
+        start_new_session=True,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("closed", ["<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_end_nothing(closed: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    words = ("exec", "--report", str(report), *client("ask('/criteria/judge', GOOD)"))
+    shell = ("bash", "-c", f'exec "$@" {closed}', "bash", sys.executable, "-m", "openpipe_mock", *words)
+    assert subprocess.run(shell, env=clean(), cwd=tmp_path).returncode == 0
+    assert json.loads(report.read_bytes())["runs"][0]["requests"] == {"judge": 1}
 
 
 # Reports.

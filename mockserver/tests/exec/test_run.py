@@ -390,7 +390,7 @@ if os.environ["OPENPIPE_MOCK_VARIANT"]:
 
 def test_a_signal_that_comes_before_the_command_reaches_it() -> None:
     child = Child()
-    child.pass_on(signal.SIGTERM, None)
+    child.pass_on(signal.SIGTERM, typed=False)
     assert child.run((sys.executable, "-c", "import time; time.sleep(20)"), clean()) == 128 + 15
 
 
