@@ -76,6 +76,25 @@ class Ahead:
             exchange = self._probe.again(exchange)
         return exchange
 
+    def together(self, requests: Sequence[Request]) -> list[Exchange]:
+        """Send requests at the same time and beside nothing else, as many at once as there are jobs."""
+        self.settle()
+        if not self._pool:
+            return [self._probe.send(request) for request in requests]
+        sent = list[Future[Exchange]]()
+        for request in requests:
+            sent.append(self._pool.submit(self._probe.send, request))
+            if self._probe.slowed:
+                wait(sent)
+        wait(sent)
+        found = [each.result() for each in sent]
+        return [self._probe.again(each) if each.failure else each for each in found]
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether no request is sent beside another: there is one job, or the server was busy."""
+        return not self._pool or self._probe.slowed
+
     def forget(self, needed: Callable[[Request], bool]) -> None:
         """Drop the answers that no case asked for and none will."""
         for request in [each for each in self._pending if not needed(each)]:

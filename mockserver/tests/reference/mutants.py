@@ -7,6 +7,7 @@ from tests.reference import (
     criteria_mutants,
     error_mutants,
     judge_mutants,
+    pair_mutants,
     stream_mutants,
 )
 from tests.reference.http import CHAT, JUDGE, Request
@@ -29,7 +30,7 @@ TEXT = {**HEADERS, "content-type": "text/plain"}
 @cache
 def mutants() -> tuple[Mutant, ...]:
     """The one-bug servers; their names are unique."""
-    pages = (judge_mutants, error_mutants, chat_mutants, criteria_mutants, stream_mutants)
+    pages = (judge_mutants, error_mutants, chat_mutants, criteria_mutants, stream_mutants, pair_mutants)
     return tuple(mutant for page in pages for mutant in page.mutants())
 
 
