@@ -16,10 +16,14 @@ _AHEAD = 3
 
 
 class Ahead:
-    """The requests that are sent ahead. With one job there are none."""
+    """The requests that are sent ahead. With one job there are none.
+
+    mixed_up  the server mixes up what is under way at the same time, so nothing more is sent ahead
+    """
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
+        self.mixed_up = False
         self._cases: Sequence[Case] = ()
         self._places: dict[str, int] = {}
         self._alone = False
@@ -37,7 +41,7 @@ class Ahead:
         `may_send` says whether a case will send its requests; None where that isn't known yet.
         """
         self._alone = case.alone
-        if not case.alone and self._pool and not self._probe.slowed:
+        if not case.alone and self._pool and not self._probe.slowed and not self.mixed_up:
             self._fill(self._pool, case, unsent, may_send)
 
     def _fill(

@@ -55,8 +55,8 @@ def at_once(build: Callable[[RunSettings], list[Request]]) -> MakeVariants:
     return make_variants
 
 
-@rule_for("judge.at_once", at_once(judgements), rank=19, alone=True)
-@rule_for("chat.at_once", at_once(completions), rank=19, alone=True)
+@rule_for("judge.at_once", at_once(judgements), rank=10.5, alone=True)
+@rule_for("chat.at_once", at_once(completions), rank=10.5, alone=True)
 def test_requests_at_the_same_time_get_an_answer_each(context: CaseContext) -> Iterator[Finding]:
     """Broken is an answer that fits another request, or that says something else than each time alone."""
     together = context.together([turn(request, 1) for request in context.facts])
@@ -83,7 +83,8 @@ def turn(request: Request, number: int) -> Request:
 
 
 def mixed(context: CaseContext, exchange: Exchange, sentence: str) -> Finding:
-    """A finding; no page tells of streams and tools."""
+    """A finding; no page tells of streams and tools. Later cases get their requests sent one by one."""
+    context.run.ahead.mixed_up = True
     own = exchange.request.endpoint == "judge" or criteria_of(exchange.request)
     return context.broken(sentence, about=exchange, level="" if own else "sdk")
 

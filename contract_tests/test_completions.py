@@ -285,7 +285,7 @@ def test_an_answer_ends_before_a_stop_text(context: CaseContext) -> Iterator[Fin
         raise Unjudged("the answer has no two words, of which one could stop it")
     stop = words[len(words) // 2]
     stopped = chatting(context.settings, stop=[stop])
-    for request in (stopped, with_members(stopped, stream=True)):
+    for request in (stopped, with_members(stopped, stop=stop, stream=True)):
         exchange = require_success(context.ask(request))
         for number, choice in enumerate(choices_of(exchange)):
             if stop in (message(choice).get("content") or ""):

@@ -173,7 +173,7 @@ def test_no_choice_is_dropped(context: CaseContext) -> Iterator[Finding]:
         yield from miscounted(context, exchange)
 
 
-@rule_for("chat.choices.index", further_cases(criteria=scored), rank=11)
+@rule_for("chat.choices.index", further_cases(criteria=scored, eight=eight_scored), rank=11)
 def test_sorted_choices_have_different_indexes(context: CaseContext) -> Iterator[Finding]:
     for exchange in context.answers():
         yield from misnumbered(context, exchange)
@@ -192,7 +192,7 @@ def test_each_choice_has_the_results_that_were_asked_for(context: CaseContext) -
 
 
 def versioned(settings: RunSettings) -> Request:
-    return best_of(settings, criteria=(a_version(settings),))
+    return best_of(settings, criteria=tuple(reversed(mixed(settings))))
 
 
 def no_error(result: Json) -> bool:
@@ -366,6 +366,8 @@ def test_an_unknown_criterion_is_no_success(context: CaseContext) -> Iterator[Fi
     judged = [result for choice in choices(require_object(exchange)) for result in results(choice).values()]
     if any(isinstance(result, dict) and result.get("status") == "success" for result in judged):
         yield context.lenient("a criterion that doesn't exist gave a score.", "/choices/*/criteria_results")
+    elif not judged:
+        yield context.broken("a criterion that doesn't exist was left out.", "/choices/*/criteria_results")
 
 
 def with_header(text: str) -> Any:

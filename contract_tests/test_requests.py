@@ -307,9 +307,9 @@ def test_what_the_provider_s_own_examples_send_is_taken(context: CaseContext) ->
 
 
 def noted(settings: RunSettings) -> Request:
-    """The page's examples in one: a system message alone, `store` and `metadata`."""
+    """A system message alone with `store` and `metadata`, which is not to be logged."""
     members = {**stored(settings).value(), **instructed(settings).value()}
-    return chatting(settings, **members)
+    return with_headers(settings, chatting(settings, **members), NO_LOG)
 
 
 def officially_streamed(settings: RunSettings) -> Request:

@@ -77,13 +77,14 @@ def test_a_stream_says_something(context: CaseContext) -> Iterator[Finding]:
             yield context.broken(f"the pieces of choice {index} add up to nothing.", "/events")
 
 
-@rule_for("chat.stream.count", one_case(several), rank=11)
+@rule_for("chat.stream.count", one_case(several, streaming), rank=11)
 @rule_for("chat.stream.count", further_cases(tools=named_in_stream), rank=11)
 def test_a_stream_carries_every_choice(context: CaseContext) -> Iterator[Finding]:
-    (exchange,) = context.answers()
-    indexes, expected = sorted(joined(exchange)), number_of(exchange.request)
-    if indexes != list(range(expected)):
-        yield context.broken(f"expected the choices 0 to {expected - 1}, got {indexes}.", "/events")
+    for exchange in context.answers():
+        indexes, expected = sorted(joined(exchange)), number_of(exchange.request)
+        if indexes != list(range(expected)):
+            sentence = f"expected choices with the indexes from 0 to {expected - 1}, got {indexes}."
+            yield context.broken(sentence, "/events", about=exchange)
 
 
 @rule_for("chat.stream.tools", one_case(calling), rank=13)

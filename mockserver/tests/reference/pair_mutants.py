@@ -103,13 +103,20 @@ def without_alternatives(body: Json, answer: Json) -> Json:
     return answer
 
 
-def lets_in(request: Request) -> bool:
-    return "authorization" not in request.headers and bool(request.json().get("stream"))
+def is_stream(request: Request) -> bool:
+    return bool(request.json().get("stream"))
 
 
-def unknown_in_stream(request: Request) -> bool:
-    body = request.json()
-    return bool(body.get("stream")) and str(body.get("model")).startswith("openpipe:no")
+def is_plain(request: Request) -> bool:
+    return not is_stream(request)
+
+
+def without_key(request: Request) -> bool:
+    return is_stream(request) and "authorization" not in request.headers
+
+
+def of_no_model(request: Request) -> bool:
+    return is_stream(request) and str(request.json().get("model")).startswith("openpipe:no")
 
 
 def unjudged_calls(_: list[str], choices: list[Json]) -> list[Json]:
@@ -211,28 +218,28 @@ PAIRS: tuple[Row, ...] = (
         "stream-of-any-model",
         "chat.errors.unknown_model",
         "A model that doesn't exist answers in a stream.",
-        accepting(at(CHAT, unknown_in_stream), streaming()),
+        accepting(at(CHAT, of_no_model), streaming()),
         UNKNOWN,
     ),
     (
         "stream-without-model",
         "chat.stream.errors",
         "A stream needs no model.",
-        accepting(at(CHAT, lambda request: "model" not in request.json()), streaming()),
+        accepting(asking("stream", model=None), streaming()),
         MODELLESS,
     ),
     (
         "stream-of-any-role",
         "chat.stream.errors",
         "A stream takes any role.",
-        accepting(at(CHAT, lambda request: b"narrator" in request.body), streaming()),
+        accepting(at(CHAT, lambda request: is_stream(request) and b"narrator" in request.body), streaming()),
         NARRATED,
     ),
     (
         "stream-without-key",
         "chat.errors.missing_key",
         "A stream needs no key.",
-        accepting(at(CHAT, lets_in), streaming()),
+        accepting(at(CHAT, without_key), streaming()),
         KEYLESS,
     ),
     (
@@ -432,14 +439,6 @@ def mixing(when: When) -> Make:
         return app
 
     return make
-
-
-def is_plain(request: Request) -> bool:
-    return not request.json().get("stream")
-
-
-def is_stream(request: Request) -> bool:
-    return bool(request.json().get("stream"))
 
 
 OTHERS = judging(output={"role": "assistant", "content": "Another."})
