@@ -89,6 +89,11 @@ def statement(result: Result) -> dict[str, Any]:
     }
 
 
+def told_alike(result: Result) -> dict[str, Any]:
+    """What a run says whether requests go at once or not."""
+    return {name: said for name, said in statement(result).items() if not name.endswith(".at_once")}
+
+
 # Several requests at once.
 
 
@@ -96,12 +101,23 @@ def statement(result: Result) -> dict[str, Any]:
 def test_several_jobs_find_what_one_finds() -> None:
     alone, four = Watching(broken_in_places()), Watching(broken_in_places(), crowd=4)
     first, second = verdict_on(alone, jobs=1), verdict_on(four)
-    assert statement(first) == statement(second)
+    assert told_alike(first) == told_alike(second)
     assert states(first, "broken"), "or there is nothing to compare"
     assert (alone.most, four.most) == (1, 4), "as many as are allowed, and no more"
     assert four.beside_large == 0, "large texts go alone"
     assert sorted(alone.bodies) == sorted(four.bodies)
     assert first.requests == second.requests == alone.paths.total()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("jobs", "state"), [(1, "unchecked"), (4, "kept")])
+def test_what_goes_at_once_is_judged_only_where_it_does(jobs: int, state: str) -> None:
+    app = Watching()
+    result = verdict_on(app, jobs=jobs, only=("judge.at_once", "chat.at_once"))
+    outcomes = {each.check.id: each for each in result.outcomes if each.check.id.endswith(".at_once")}
+    assert {each.state for each in outcomes.values()} == {state}, told(result)
+    assert len(outcomes) == 2
+    assert jobs > 1 or outcomes["chat.at_once"].reasons == ("no requests went at the same time",)
 
 
 class Crowded(Watching):
