@@ -94,6 +94,8 @@ REPORTED: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("An answer in JSON breaks the schema that was asked for.", "chat.json_schema.kept"),
         ("Bodies of any content type are read.", "judge.errors.content_type"),
         ("Errors of chat have no `error`.", "chat.error.detail"),
+        ("`stop` is not honoured.", "chat.stop"),
+        ("`logprobs` is not honoured.", "chat.logprobs"),
     ),
     "open-fake": (("Scalars at the top are coerced.", "judge.rejects.JudgeCriteriaRequest.type"),),
     "node": (
