@@ -32,10 +32,8 @@ def completions(settings: RunSettings) -> list[Request]:
     return [
         best_of(settings, PROMPTS[0], tuple(asked)),
         best_of(settings, PROMPTS[1], tuple(asked[:1]), n=2),
-        best_of(settings, PROMPTS[2], tuple(asked[-1:]), n=1),
         chatting(settings, WEATHER, tools=tools, tool_choice=named(TOOL)),
         streaming(settings, WEATHER, tools=tools, tool_choice=named(OTHER_TOOL)),
-        streaming(settings, PROMPTS[1]),
         streaming(settings, PROMPTS[2], n=2),
     ]
 
