@@ -22,7 +22,7 @@ from .settings import RunSettings
 _MOST_FINDINGS = 50
 """Findings that are kept of one answer, and of one case."""
 _MOST_SENTENCE = 2000
-_PAIRS = 18.0
+_PAIRS = 21.0
 """The rank of a check's further cases at least: first each feature alone, then several in one request."""
 _BEYOND = 25.0
 """Added to the rank of cases that decide nothing at the run's level."""

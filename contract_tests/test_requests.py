@@ -325,7 +325,7 @@ def officially_streamed(settings: RunSettings) -> Request:
         *map(in_stream, (required, older, in_json, in_schema, short, with_logprobs)),
         *map(for_several, (named, in_json)),
     ),
-    rank=18,
+    rank=21,
 )
 def test_features_of_a_request_go_together(context: CaseContext) -> Iterator[Finding]:
     return accepted(context)

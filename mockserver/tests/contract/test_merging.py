@@ -232,8 +232,8 @@ def test_few_requests_elsewhere_check_most_of_what_is_valid() -> None:
     plan = planned(RunOptions(ELSEWHERE.url), ELSEWHERE)
     begun = {case.check.id for case in plan.kept}
     cut = {case.check.id for case in plan.cut} - begun
-    assert len(cut) < 325
-    assert not any(case.check.must for case in plan.cut)
+    assert len(cut) < 345
+    assert not any(case.check.must for case in plan.cut if case.check.id in cut)
     assert sum(".accepts." in name for name in begun) > 150
     assert plan.numbers.requests + plan.numbers.reserve <= 60
 
