@@ -50,12 +50,12 @@ from .test_completions import (
 )
 from .test_streams import several as several_streamed
 
-TOGETHER, FIRST, SPREAD, REPEATED, LENIENT, MEMBERS = 16.0, 30.0, 20.0, 75.0, 100.0, 98.0
+TOGETHER, FIRST, SPREAD, REPEATED, LENIENT, TOLD, MEMBERS = 16.0, 30.0, 20.0, 75.0, 75.0, 80.0, 98.0
 """Ranks: merged valid bodies come at TOGETHER, since one request shows many of them.
 
 Valid bodies that can't be merged and the first edit of each kind alternate from FIRST on, over SPREAD. What
-chat shares with the judge or may take, and chat's media, come at REPEATED. Edits of further members that have
-to be refused come at MEMBERS, before all that is only reported; lenient edits at LENIENT; others at REST.
+chat shares with the judge, and chat's media, come at REPEATED, lenient edits at LENIENT, what chat may take
+at TOLD, edits of further members that have to be refused at MEMBERS, others at REST.
 """
 KINDS = {"anyOf": "type"}
 """Schema keyword → the kind of rule that it is counted as, where that has another name."""
@@ -242,8 +242,9 @@ def opening(edit: Edit) -> float:
     """The rank from which the first edits of a kind come."""
     if edit.lenient:
         return FIRST if edit.component in TOPS else LENIENT
-    told_late = edit.level == "decision" and edit.component not in TOPS and not edit.header
-    return REPEATED if told_late or (edit.endpoint == "chat" and edit.component in shared()) else FIRST
+    if edit.level == "decision" and edit.component not in TOPS and not edit.header:
+        return TOLD
+    return REPEATED if edit.endpoint == "chat" and edit.component in shared() else FIRST
 
 
 @rule_for("judge.rejects", invalid("judge"))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from contract_tests import merging
 from contract_tests.merging import ALONE, SIDE_BY_SIDE, Group, find_accepted, groups, merged
-from openpipe_mock.contract.checks import decides
+from openpipe_mock.contract.checks import Check, decides
 from openpipe_mock.contract.findings import Result
 from openpipe_mock.contract.run import run
 from openpipe_mock.contract.target import RunOptions, Target
@@ -193,18 +193,27 @@ def test_a_server_that_says_nothing_is_asked_each_alone_at_once() -> None:
 # Runs.
 
 
+CHAT_MAY = ("chat.rejects.", "chat.accepts.")
+"""The checks of what chat may take or not, of which a run at level `decision` has no room for each."""
+
+
 def test_a_default_run_checks_all_that_decides_but_further_edits(live: Live) -> None:
     """In at most 400 requests; and it says so."""
     result = run(RunOptions(live.base_url, **OURS))
     assert result.verdict == "kept", told(result) + result.open_questions
     assert result.requests <= 400
-    assert states(result, "unchecked") == set()
-    assert result.planned.cut == ()
+    assert states(result, "unchecked") == set(result.planned.cut)
+    assert all(name.startswith(CHAT_MAY) for name in result.planned.cut)
+    assert len(result.planned.cut) < 90
     assert result.planned.more > 500, "further edits, in rotation"
     lines = "\n".join(plan_lines(result.planned, whole=True))
     assert re.search(r"\d+ valid requests are asked as \d\d;", lines)
-    assert "beyond the budget" not in lines
     assert "further cases of checks that are made; --thorough makes all of them" in lines
+
+
+def is_told_alone(check: Check) -> bool:
+    """Whether a check is one of what chat may take or not: our own server alone is held to it."""
+    return check.level == "decision" and check.id.startswith(CHAT_MAY)
 
 
 @pytest.mark.slow
@@ -214,14 +223,15 @@ def test_every_check_that_decides_has_its_place_in_the_default_budget(seed: int,
     plan = planned(RunOptions(LOCAL.url, seed=seed, level=level, latest=("criterion-1=v1",)), LOCAL)
     begun = {case.check.id for case in plan.kept}
     rest = [case.check for case in plan.cut if case.check.id not in begun]
-    assert not any(decides(check.level, level) for check in rest)
+    assert not any(decides(check.level, level) for check in rest if not is_told_alone(check))
     assert {check.endpoint for check in rest} <= {"chat"}
     assert plan.numbers.requests + plan.numbers.reserve <= 400
     assert plan.numbers.reserve >= 40
 
 
 def test_what_the_judge_has_to_refuse_comes_before_what_chat_may_take_of_the_same_kind() -> None:
-    labels = [case.label for case in planned(RunOptions(LOCAL.url), LOCAL).kept]
+    server = replace(LOCAL, max_requests=500)
+    labels = [case.label for case in planned(RunOptions(LOCAL.url), server).kept]
     needed = labels.index("judge.rejects.ToolMessage.required[input.messages.tool.tool_call_id.missing]")
     typed = labels.index("judge.rejects.UserMessage.type[input.messages.user.name.type-number]")
     repeated = labels.index("chat.rejects.UserMessage.required[messages.user.role.missing]")
