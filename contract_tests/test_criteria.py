@@ -137,7 +137,7 @@ def json_scored(settings: RunSettings) -> Request:
 
 
 PAIRS = {"one": one_scored, "criterion": by_one_criterion, "tools": calls_scored, "json": json_scored}
-"""The rest of what criteria may be asked for with."""
+"""What criteria may be asked for with, by the names of the cases."""
 
 
 @rule_for("criteria.header", in_both_spellings, rank=3)
