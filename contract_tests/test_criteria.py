@@ -78,9 +78,9 @@ def in_both_spellings(settings: RunSettings) -> list[Variant]:
 
 def a_version(settings: RunSettings) -> str:
     """An id with a version: one that the user named, else `v1`."""
-    named = [each for each in settings.criteria if "@" in each]
-    named += [f"{name}@{version}" for name, version in settings.latest]
-    return next(iter(named), f"{settings.criterion}@v1")
+    known = [each for each in settings.criteria if "@" in each]
+    known += [f"{name}@{version}" for name, version in settings.latest]
+    return next(iter(known), f"{settings.criterion}@v1")
 
 
 def mixed(settings: RunSettings) -> list[str]:
