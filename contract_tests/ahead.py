@@ -16,10 +16,14 @@ _AHEAD = 3
 
 
 class Ahead:
-    """The requests that are sent ahead. With one job there are none."""
+    """The requests that are sent ahead. With one job there are none.
+
+    mixed_up  the server mixes up what is under way at the same time, so nothing more is sent ahead
+    """
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
+        self.mixed_up = False
         self._cases: Sequence[Case] = ()
         self._places: dict[str, int] = {}
         self._alone = False
@@ -37,7 +41,7 @@ class Ahead:
         `may_send` says whether a case will send its requests; None where that isn't known yet.
         """
         self._alone = case.alone
-        if not case.alone and self._pool and not self._probe.slowed:
+        if not case.alone and self._pool and not self._probe.slowed and not self.mixed_up:
             self._fill(self._pool, case, unsent, may_send)
 
     def _fill(
@@ -75,6 +79,25 @@ class Ahead:
             self.settle()
             exchange = self._probe.again(exchange)
         return exchange
+
+    def together(self, requests: Sequence[Request]) -> list[Exchange]:
+        """Send requests at the same time and beside nothing else, as many at once as there are jobs."""
+        self.settle()
+        if not self._pool:
+            return [self._probe.send(request) for request in requests]
+        sent = list[Future[Exchange]]()
+        for request in requests:
+            sent.append(self._pool.submit(self._probe.send, request))
+            if self._probe.slowed:
+                wait(sent)
+        wait(sent)
+        found = [each.result() for each in sent]
+        return [self._probe.again(each) if each.failure else each for each in found]
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether no request is sent beside another: there is one job, or the server was busy."""
+        return not self._pool or self._probe.slowed
 
     def forget(self, needed: Callable[[Request], bool]) -> None:
         """Drop the answers that no case asked for and none will."""

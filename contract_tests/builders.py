@@ -1,6 +1,7 @@
 """Builders of the suite's requests. The same settings give the same bytes, in any process."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from openpipe_mock.contract.probe import Credential, Request, wire
@@ -15,6 +16,17 @@ JUDGE = "/criteria/judge"
 CHAT = "/chat/completions"
 JSON_TYPE = ("content-type", "application/json")
 NO_LOG = ("op-log-request", "false")
+
+OFFICIAL = (
+    ("op-log-request", "true"),
+    ("op-tags", '{"prompt_id":"counting","$sdk":"python","$sdk.version":"5.0.0"}'),
+    ("op-cache", "false"),
+    ("x-fern-language", "Python"),
+    ("x-stainless-lang", "python"),
+    ("x-stainless-retry-count", "0"),
+    ("user-agent", "OpenAI/Python 1.97.1"),
+)
+"""What the official Python client sends with each request."""
 
 COUNTING = "Count to 10, in one line."
 PROMPTS = (COUNTING, "Name one prime number.", "Describe the sea in five words.")
@@ -92,6 +104,18 @@ def chat_request(
 ) -> Request:
     asked = () if criteria is None else (("op-criteria", wire(criteria).decode()),)
     return post(CHAT, body, *logging(settings), *asked, credential=credential)
+
+
+def with_members(request: Request, **members: Json) -> Request:
+    """The same request with further members of its body, or others."""
+    return replace(request, body=wire({**request.value(), **members}))
+
+
+def with_headers(settings: RunSettings, request: Request, *headers: tuple[str, str]) -> Request:
+    """The same request with further headers; one for a server elsewhere stays out of the service's log."""
+    own = dict(headers) if settings.local else {**dict(headers), **dict(logging(settings))}
+    kept = [pair for pair in request.headers if pair[0] not in own]
+    return replace(request, headers=(*kept, *own.items()))
 
 
 def streaming(settings: RunSettings, prompt: str = COUNTING, **members: Json) -> Request:

@@ -4,7 +4,7 @@ A rule is a generator of findings over answers. `@rule_for` names its check and 
 that a run knows all that it will send before it sends anything.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import islice
@@ -22,6 +22,8 @@ from .settings import RunSettings
 _MOST_FINDINGS = 50
 """Findings that are kept of one answer, and of one case."""
 _MOST_SENTENCE = 2000
+_PAIRS = 21.0
+"""The rank of a check's further cases at least: first each feature alone, then several in one request."""
 _BEYOND = 25.0
 """Added to the rank of cases that decide nothing at the run's level."""
 
@@ -107,6 +109,7 @@ class Registration:
         for variant in self.make_variants(settings):
             own = check.member(variant.name, variant.level) if check.family else check
             rank = self.rank if variant.rank is None else variant.rank
+            rank = max(rank, _PAIRS) if variant.part and not check.family else rank
             rank += 0 if settings.decides(own.level) else _BEYOND
             yield Case(
                 check=own,
@@ -154,9 +157,23 @@ def registrations(rule: object) -> list[Registration]:
     return getattr(rule, "registrations", [])
 
 
-def one_case(*builders: Callable[[RunSettings], Request]) -> MakeVariants:
+Builder = Callable[[RunSettings], Request]
+
+
+def one_case(*builders: Builder) -> MakeVariants:
     """A single case that sends one request of each builder."""
     return lambda settings: [Variant(tuple(builder(settings) for builder in builders))]
+
+
+def further_cases(**builders: Builder | tuple[Builder, ...]) -> MakeVariants:
+    """Further cases of a check, by their names. Each sends one request of each of its builders."""
+
+    def make_variants(settings: RunSettings) -> Iterator[Variant]:
+        for part, found in builders.items():
+            every = found if isinstance(found, tuple) else (found,)
+            yield Variant(tuple(builder(settings) for builder in every), part=part)
+
+    return make_variants
 
 
 @dataclass
@@ -192,6 +209,13 @@ class CaseContext:
         self.sent.append(exchange)
         self.used.append(exchange)
         return exchange
+
+    def together(self, requests: Sequence[Request]) -> list[Exchange]:
+        """The answers to requests that are sent at the same time. Raises Unjudged as `exchanges` does."""
+        found = self.run.together(requests)
+        self.sent += found
+        self.used += found
+        return [require_answer(exchange) for exchange in found]
 
     def exchanges(self) -> list[Exchange]:
         """The exchanges of the case's requests. Raises Unjudged for one that is busy, silent or crashed."""

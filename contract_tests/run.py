@@ -1,7 +1,7 @@
 """The state of a run against one server: exchanges so far, and whether server and endpoints answer."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -91,6 +91,19 @@ class Run:
         self._note(exchange)
         self.exchanged(exchange)
         return exchange
+
+    def together(self, requests: Sequence[Request]) -> list[Exchange]:
+        """The answers to requests that are sent at the same time. Raises Unjudged as `exchange` does."""
+        for request in requests:
+            self._pay(request)
+        self.sent += len(requests)
+        try:
+            exchanges = self.ahead.together(requests)
+        except BudgetSpent:
+            raise Unjudged(SPENT) from None
+        for exchange in exchanges:
+            self._note(exchange)
+        return exchanges
 
     def _pay(self, request: Request) -> None:
         """Count a request. Raises Unjudged where it may not be sent."""

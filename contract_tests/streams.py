@@ -97,6 +97,19 @@ class Joined:
         for name in ("name", "arguments"):
             own[name] = own.get(name, "") + _text(piece.get(name))
 
+    def whole(self, index: Any) -> dict[str, Any]:
+        """The choice as a plain answer has it."""
+        calls = [
+            {"id": call.get("id"), "function": {name: call.get(name, "") for name in ("name", "arguments")}}
+            for call in self.calls.values()
+        ]
+        said = {"content": self.content, "refusal": self.refusal}
+        return {
+            "index": index,
+            "message": {**said, "tool_calls": calls, "function_call": self.call},
+            "finish_reason": self.reasons[0] if self.reasons else None,
+        }
+
 
 def broken(exchange: Exchange) -> Findings:
     """Every violation that a stream shows on its own."""

@@ -10,11 +10,21 @@ from typing import Any
 from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Request, wire
 
-from .builders import PROMPTS, best_of, chatting, judging, streaming, user_messages
+from .builders import (
+    OFFICIAL,
+    PROMPTS,
+    best_of,
+    chatting,
+    judging,
+    streaming,
+    user_messages,
+    with_headers,
+)
 from .invariants import message_suffix
 from .promises import (
     CaseContext,
     Variant,
+    further_cases,
     one_case,
     refusal,
     require_answer,
@@ -24,12 +34,14 @@ from .promises import (
 )
 from .run import Unjudged
 from .settings import RunSettings, plain
-from .test_completions import choices, message
+from .test_completions import choices, for_several, in_json, message, miscounted, misnumbered, named
 
 Json = Any
 Choice = dict[str, Json]
 
 UNKNOWN = "no-such-criterion-of-the-contract-suite"
+MANY = 8
+"""Choices that show what sorting a few doesn't. Elsewhere no more are asked for than usual."""
 NEARLY = 1e-9
 
 
@@ -43,51 +55,144 @@ def asked_criteria(settings: RunSettings) -> list[str]:
     return list({plain(criterion): criterion for criterion in reversed(settings.criteria)}.values())[::-1]
 
 
+def unscored(settings: RunSettings) -> Request:
+    """Criteria of a single choice, without `n`; the header as JavaScript writes it."""
+    return chatting(settings, criteria=asked_criteria(settings))
+
+
+def spaced(request: Request) -> Request:
+    """The same request with the header as Python writes it."""
+    kept = [pair for pair in request.headers if pair[0] != "op-criteria"]
+    return replace(request, headers=(*kept, ("op-criteria", json.dumps(criteria_of(request)))))
+
+
+def criteria_of(request: Request) -> list[str]:
+    """The ids that a request's header asks for."""
+    return list(json.loads(request.header("op-criteria") or "[]"))
+
+
 def in_both_spellings(settings: RunSettings) -> list[Variant]:
-    """A case with the header as JavaScript writes it, and as Python does, with spaces."""
-    asked = asked_criteria(settings)
-    dense = chatting(settings, criteria=asked)
-    kept = [pair for pair in dense.headers if pair[0] != "op-criteria"]
-    spaced = replace(dense, headers=(*kept, ("op-criteria", json.dumps(asked))))
-    return [Variant((dense, spaced), further=len(asked))]
+    dense = unscored(settings)
+    return [Variant((dense, spaced(dense)), further=len(asked_criteria(settings)))]
 
 
-@rule_for("criteria.header", in_both_spellings, rank=3)
-def test_criteria_that_the_judge_knows_can_be_asked_for(context: CaseContext) -> Iterator[Finding]:
-    for request in context.case.requests:
-        exchange = require_answer(context.ask(request))
-        if exchange.refused:
-            prove_known(context)
-        yield from refusal(context, exchange)
+def a_version(settings: RunSettings) -> str:
+    """An id with a version: one that the user named, else `v1`."""
+    known = [each for each in settings.criteria if "@" in each]
+    known += [f"{name}@{version}" for name, version in settings.latest]
+    return next(iter(known), f"{settings.criterion}@v1")
 
 
-def prove_known(context: CaseContext) -> None:
-    """Raise Unjudged unless the judge knows each criterion of the run."""
-    for criterion in asked_criteria(context.settings):
-        if not require_answer(context.ask(judging(context.settings, criterion))).ok:
-            raise Unjudged(f"the judge doesn't know {criterion} either")
+def mixed(settings: RunSettings) -> list[str]:
+    """An id with a version beside a plain one, as the page's examples have them."""
+    first = a_version(settings)
+    others = [plain(each) for each in asked_criteria(settings) if plain(each) != plain(first)]
+    return [first, *others[:1]]
+
+
+NOTES = {"prompt_id": "counting", "any_key": "any_value"}
+
+
+def printed_for_python(settings: RunSettings) -> Request:
+    """The page's example in Python, as the client sends it."""
+    messages = [{"role": "system", "content": "count to 10"}]
+    request = chatting(settings, messages=messages, metadata=NOTES, n=5, criteria=mixed(settings))
+    return spaced(with_headers(settings, request, *OFFICIAL))
+
+
+def printed_for_curl(settings: RunSettings) -> Request:
+    """The page's example for curl, without the commas too many."""
+    return spaced(
+        chatting(settings, "Count to 10", store=True, n=5, metadata=NOTES, criteria=mixed(settings))
+    )
+
+
+EXAMPLES = (printed_for_python, printed_for_curl)
 
 
 def scored(settings: RunSettings) -> Request:
     return best_of(settings, criteria=tuple(asked_criteria(settings)))
 
 
+def one_scored(settings: RunSettings) -> Request:
+    return chatting(settings, n=1, criteria=asked_criteria(settings))
+
+
+def eight_scored(settings: RunSettings) -> Request:
+    return best_of(settings, PROMPTS[1], tuple(asked_criteria(settings)), n=MANY)
+
+
+def by_one_criterion(settings: RunSettings) -> Request:
+    return best_of(settings, criteria=tuple(asked_criteria(settings)[:1]))
+
+
+def calls_scored(settings: RunSettings) -> Request:
+    members = for_several(named)(settings).value()
+    return chatting(settings, criteria=asked_criteria(settings), **members)
+
+
+def json_scored(settings: RunSettings) -> Request:
+    members = for_several(in_json)(settings).value()
+    return chatting(settings, criteria=asked_criteria(settings), **members)
+
+
+PAIRS = {"one": one_scored, "criterion": by_one_criterion, "tools": calls_scored, "json": json_scored}
+"""What criteria may be asked for with, by the names of the cases."""
+
+
+@rule_for("criteria.header", in_both_spellings, rank=3)
+@rule_for("criteria.header", further_cases(**PAIRS, examples=EXAMPLES), rank=3)
+def test_criteria_that_the_judge_knows_can_be_asked_for(context: CaseContext) -> Iterator[Finding]:
+    for request in context.case.requests:
+        exchange = require_answer(context.ask(request))
+        if exchange.refused:
+            prove_known(context, criteria_of(request))
+        yield from refusal(context, exchange)
+
+
+def prove_known(context: CaseContext, criteria: list[str]) -> None:
+    """Raise Unjudged unless the judge knows each of these criteria."""
+    for criterion in criteria:
+        if not require_answer(context.ask(judging(context.settings, criterion))).ok:
+            raise Unjudged(f"the judge doesn't know {criterion} either")
+
+
+@rule_for(
+    "chat.choices.count",
+    further_cases(
+        tools=for_several(named),
+        json=for_several(in_json),
+        criteria=scored,
+        eight=eight_scored,
+        examples=EXAMPLES,
+    ),
+    rank=5,
+)
+def test_no_choice_is_dropped(context: CaseContext) -> Iterator[Finding]:
+    for exchange in context.answers():
+        yield from miscounted(context, exchange)
+
+
+@rule_for("chat.choices.index", further_cases(criteria=scored, eight=eight_scored), rank=11)
+def test_sorted_choices_have_different_indexes(context: CaseContext) -> Iterator[Finding]:
+    for exchange in context.answers():
+        yield from misnumbered(context, exchange)
+
+
 @rule_for("criteria.results.asked", one_case(scored), rank=4)
+@rule_for("criteria.results.asked", further_cases(bare=unscored, **PAIRS, examples=EXAMPLES), rank=4)
 def test_each_choice_has_the_results_that_were_asked_for(context: CaseContext) -> Iterator[Finding]:
-    expected = {plain(criterion) for criterion in asked_criteria(context.settings)}
-    for number, choice in enumerate(choices(context.bodies()[0])):
-        seen = {plain(name) for name in results(choice)}
-        if seen != expected:
-            sentence = f"expected results for {sorted(expected)}, got {sorted(seen) or 'none'}."
-            yield context.broken(sentence, f"/choices/{number}/criteria_results")
+    for exchange in context.answers():
+        expected = {plain(criterion) for criterion in criteria_of(exchange.request)}
+        for number, choice in enumerate(choices(require_object(exchange))):
+            seen = {plain(name) for name in results(choice)}
+            if seen != expected:
+                sentence = f"expected results for {sorted(expected)}, got {sorted(seen) or 'none'}."
+                yield context.broken(sentence, f"/choices/{number}/criteria_results", about=exchange)
 
 
-def versioned(settings: RunSettings) -> list[Variant]:
-    """A case with a version in the id: one that the user named, else `v1`."""
-    versions = [each for each in settings.criteria if "@" in each]
-    versions += [f"{name}@{version}" for name, version in settings.latest]
-    versions += [f"{settings.criterion}@v1"]
-    return [Variant((best_of(settings, criteria=(versions[0],)), scored(settings)))]
+def versioned(settings: RunSettings) -> Request:
+    return best_of(settings, criteria=tuple(reversed(mixed(settings))))
 
 
 def no_error(result: Json) -> bool:
@@ -95,7 +200,8 @@ def no_error(result: Json) -> bool:
     return not (isinstance(result, dict) and result.get("status") == "error")
 
 
-@rule_for("criteria.results.keys", versioned, rank=6)
+@rule_for("criteria.results.keys", one_case(versioned, scored), rank=6)
+@rule_for("criteria.results.keys", further_cases(examples=EXAMPLES), rank=6)
 def test_keys_are_ids_without_versions(context: CaseContext) -> Iterator[Finding]:
     good = [exchange for exchange in context.exchanges() if exchange.ok]
     for exchange in good:
@@ -114,6 +220,11 @@ def ranking(settings: RunSettings) -> list[Variant]:
 
 
 @rule_for("criteria.sorted", ranking, rank=4)
+@rule_for(
+    "criteria.sorted",
+    further_cases(eight=eight_scored, criterion=by_one_criterion, tools=calls_scored, examples=EXAMPLES),
+    rank=4,
+)
 def test_the_best_choice_comes_first(context: CaseContext) -> Iterator[Finding]:
     for exchange in context.answers():
         every = choices(require_object(exchange))
@@ -255,6 +366,8 @@ def test_an_unknown_criterion_is_no_success(context: CaseContext) -> Iterator[Fi
     judged = [result for choice in choices(require_object(exchange)) for result in results(choice).values()]
     if any(isinstance(result, dict) and result.get("status") == "success" for result in judged):
         yield context.lenient("a criterion that doesn't exist gave a score.", "/choices/*/criteria_results")
+    elif not judged:
+        yield context.broken("a criterion that doesn't exist was left out.", "/choices/*/criteria_results")
 
 
 def with_header(text: str) -> Any:

@@ -1,18 +1,17 @@
 """Rules about errors. The class of the status counts and the body, no status that isn't documented."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Request
 from openpipe_mock.openapi.spec import contract
 
-from .builders import CHAT, JUDGE, chatting, judging, post
-from .promises import CaseContext, one_case, reachable, require_answer, rule_for
+from .builders import CHAT, JUDGE, chatting, judging, post, streaming
+from .promises import Builder, CaseContext, further_cases, one_case, reachable, require_answer, rule_for
 from .run import Unjudged
 from .settings import RunSettings, plain
-
-Builder = Callable[[RunSettings], Request]
+from .test_completions import in_stream
 
 MALFORMED = b'{"criterion_id": "criterion-1", "output": {"role": "assistant",}'
 UNKNOWN = "no-such-name-of-the-contract-suite"
@@ -76,13 +75,13 @@ def test_another_content_type_is_refused(context: CaseContext) -> Iterator[Findi
 
 
 @rule_for("judge.errors.missing_key", one_case(keyed(judging, "none")), rank=10)
-@rule_for("chat.errors.missing_key", one_case(keyed(chatting, "none")), rank=10)
+@rule_for("chat.errors.missing_key", one_case(keyed(chatting, "none"), keyed(streaming, "none")), rank=10)
 def test_a_key_is_wanted(context: CaseContext) -> Iterator[Finding]:
     return refused(context, "a request without a key")
 
 
 @rule_for("judge.errors.wrong_key", one_case(keyed(judging, "wrong")), rank=22)
-@rule_for("chat.errors.wrong_key", one_case(keyed(chatting, "wrong")), rank=22)
+@rule_for("chat.errors.wrong_key", one_case(keyed(chatting, "wrong"), keyed(streaming, "wrong")), rank=22)
 def test_a_wrong_key_is_refused(context: CaseContext) -> Iterator[Finding]:
     return refused(context, "a key that doesn't exist")
 
@@ -137,10 +136,23 @@ def test_an_unreadable_criterion_is_refused(context: CaseContext) -> Iterator[Fi
     return refused(context, "an id of no known form")
 
 
-@rule_for(
-    "chat.errors.unknown_model",
-    one_case(lambda settings: chatting(settings, model=f"openpipe:{UNKNOWN}")),
-    rank=20,
-)
+def unknown_model(settings: RunSettings) -> Request:
+    return chatting(settings, model=f"openpipe:{UNKNOWN}")
+
+
+@rule_for("chat.errors.unknown_model", one_case(unknown_model), rank=20)
 def test_an_unknown_model_is_refused(context: CaseContext) -> Iterator[Finding]:
     return refused_or_taken(context, "a model that doesn't exist")
+
+
+@rule_for(
+    "chat.errors.unknown_model", further_cases(stream=(unknown_model, in_stream(unknown_model))), rank=20
+)
+def test_an_unknown_model_is_refused_in_a_stream_too(context: CaseContext) -> Iterator[Finding]:
+    """A server that knows its models knows them in a stream; one that takes any takes any there."""
+    plain, streamed = context.exchanges()
+    if plain.refused and not streamed.refused:
+        sentence = (
+            f"a model that is refused by {plain.status} gets {streamed.status} where a stream is asked for."
+        )
+        yield context.broken(sentence, about=streamed)

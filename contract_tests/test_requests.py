@@ -10,20 +10,52 @@ from openpipe_mock.payloads.edits import Edit, edits, header_edits
 from openpipe_mock.payloads.valid import Positive, positives
 
 from . import invariants
-from .builders import NO_LOG, OUTPUT, chatting, edited, judging, positive
+from .builders import (
+    NO_LOG,
+    OFFICIAL,
+    OUTPUT,
+    chatting,
+    edited,
+    judging,
+    positive,
+    streaming,
+    with_headers,
+)
 from .invariants import crashed, message_suffix
 from .merging import Group, Members, find_accepted, groups, is_null, level_of, request_showing
 from .planning import REST
-from .promises import CaseContext, MakeVariants, Variant, one_case, refusal, require_answer, rule_for
+from .promises import (
+    Builder,
+    CaseContext,
+    MakeVariants,
+    Variant,
+    one_case,
+    refusal,
+    require_answer,
+    rule_for,
+)
 from .run import Run, Unjudged
 from .settings import RunSettings
+from .test_completions import (
+    for_several,
+    in_json,
+    in_schema,
+    in_stream,
+    named,
+    named_in_stream,
+    older,
+    required,
+    short,
+    with_logprobs,
+)
+from .test_streams import several as several_streamed
 
-TOGETHER, FIRST, SPREAD, REPEATED, LENIENT, MEMBERS = 16.0, 30.0, 20.0, 75.0, 90.0, 98.0
+TOGETHER, FIRST, SPREAD, REPEATED, LENIENT, TOLD, MEMBERS = 16.0, 30.0, 20.0, 75.0, 75.0, 80.0, 98.0
 """Ranks: merged valid bodies come at TOGETHER, since one request shows many of them.
 
 Valid bodies that can't be merged and the first edit of each kind alternate from FIRST on, over SPREAD. What
-chat shares with the judge, and chat's media, come at REPEATED, lenient edits at LENIENT. Edits of further
-members that have to be refused come at MEMBERS, before all of these that are only reported; others at REST.
+chat shares with the judge, and chat's media, come at REPEATED, lenient edits at LENIENT, what chat may take
+at TOLD, edits of further members that have to be refused at MEMBERS, others at REST.
 """
 KINDS = {"anyOf": "type"}
 """Schema keyword → the kind of rule that it is counted as, where that has another name."""
@@ -210,6 +242,8 @@ def opening(edit: Edit) -> float:
     """The rank from which the first edits of a kind come."""
     if edit.lenient:
         return FIRST if edit.component in TOPS else LENIENT
+    if edit.level == "decision" and edit.component not in TOPS and not edit.header:
+        return TOLD
     return REPEATED if edit.endpoint == "chat" and edit.component in shared() else FIRST
 
 
@@ -243,28 +277,17 @@ def test_the_judge_accepts_a_message_as_clients_dump_it(context: CaseContext) ->
     return accepted(context)
 
 
-OFFICIAL = (
-    ("op-log-request", "true"),
-    ("op-tags", '{"prompt_id":"counting","$sdk":"python","$sdk.version":"5.0.0"}'),
-    ("op-cache", "false"),
-    ("x-fern-language", "Python"),
-    ("x-stainless-lang", "python"),
-    ("x-stainless-retry-count", "0"),
-    ("user-agent", "OpenAI/Python 1.97.1"),
-)
+def official(settings: RunSettings) -> Request:
+    own = [pair for pair in chatting(settings).headers if pair[0] not in dict(OFFICIAL)]
+    return replace(chatting(settings), headers=(*own, *OFFICIAL))
 
 
-def with_headers(*headers: tuple[str, str]) -> MakeVariants:
-    def make_variants(settings: RunSettings) -> list[Variant]:
-        plain = chatting(settings)
-        own = [pair for pair in plain.headers if pair[0] not in dict(headers)]
-        return [Variant((replace(plain, headers=(*own, *headers)),))]
-
-    return make_variants
+def unlogged(settings: RunSettings) -> Request:
+    return with_headers(settings, chatting(settings), NO_LOG)
 
 
-@rule_for("chat.headers.official", with_headers(*OFFICIAL), rank=12)
-@rule_for("chat.headers.unlogged", with_headers(NO_LOG), rank=12)
+@rule_for("chat.headers.official", one_case(official), rank=12)
+@rule_for("chat.headers.unlogged", one_case(unlogged), rank=12)
 def test_the_official_clients_headers_are_taken(context: CaseContext) -> Iterator[Finding]:
     return accepted(context)
 
@@ -283,12 +306,39 @@ def test_what_the_provider_s_own_examples_send_is_taken(context: CaseContext) ->
     return accepted(context)
 
 
-def cache_modes(settings: RunSettings) -> list[Variant]:
-    every = [with_headers(("op-cache", mode)) for mode in ("readWrite", "readOnly")]
-    return [Variant(tuple(next(iter(make_variants(settings))).requests[0] for make_variants in every))]
+def noted(settings: RunSettings) -> Request:
+    """A system message alone with `store` and `metadata`, which is not to be logged."""
+    members = {**stored(settings).value(), **instructed(settings).value()}
+    return with_headers(settings, chatting(settings, **members), NO_LOG)
 
 
-@rule_for("chat.headers.cache", cache_modes, rank=45)
+def officially_streamed(settings: RunSettings) -> Request:
+    return with_headers(settings, streaming(settings), *OFFICIAL)
+
+
+@rule_for(
+    "chat.combined",
+    one_case(
+        officially_streamed,
+        in_stream(noted),
+        several_streamed,
+        named_in_stream,
+        *map(in_stream, (required, older, in_json, in_schema, short, with_logprobs)),
+        *map(for_several, (named, in_json)),
+    ),
+    rank=21,
+)
+def test_features_of_a_request_go_together(context: CaseContext) -> Iterator[Finding]:
+    return accepted(context)
+
+
+def cached(mode: str) -> Builder:
+    return lambda settings: with_headers(settings, chatting(settings), ("op-cache", mode))
+
+
+@rule_for(
+    "chat.headers.cache", one_case(*map(cached, ("readWrite", "readOnly", "writeOnly", "true"))), rank=45
+)
 def test_each_mode_of_the_cache_is_taken(context: CaseContext) -> Iterator[Finding]:
     for request in context.case.requests:
         exchange = require_answer(context.ask(request))

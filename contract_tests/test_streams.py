@@ -7,9 +7,22 @@ from openpipe_mock.contract.findings import Finding
 from openpipe_mock.contract.probe import Exchange, wire
 
 from . import streams
-from .builders import CHAT, OTHER_TOOL, TOOL, WEATHER, chatting, logging, post, streaming
+from .builders import (
+    CHAT,
+    COUNTING,
+    OTHER_TOOL,
+    TOOL,
+    WEATHER,
+    chatting,
+    logging,
+    post,
+    streaming,
+    user_messages,
+)
 from .promises import (
     CaseContext,
+    Variant,
+    further_cases,
     one_case,
     refusal,
     require_answer,
@@ -20,7 +33,18 @@ from .promises import (
 from .run import Unjudged
 from .settings import RunSettings, economical
 from .streams import Joined
-from .test_completions import CUT_SHORT, NAMED, calls, choices, message, named, no_object, offered
+from .test_completions import (
+    CUT_SHORT,
+    NAMED,
+    calls,
+    choices,
+    message,
+    named,
+    named_in_stream,
+    no_object,
+    number_of,
+    offered,
+)
 
 Json = Any
 
@@ -66,14 +90,14 @@ def test_a_stream_says_something(context: CaseContext) -> Iterator[Finding]:
             yield context.broken(f"each piece of choice {index} repeats those before it.", "/events")
 
 
-@rule_for("chat.stream.count", one_case(several), rank=11)
+@rule_for("chat.stream.count", one_case(several, streaming), rank=11)
+@rule_for("chat.stream.count", further_cases(tools=named_in_stream), rank=11)
 def test_a_stream_carries_every_choice(context: CaseContext) -> Iterator[Finding]:
-    (exchange,) = context.answers()
-    indexes = sorted(joined(exchange))
-    if indexes != list(range(context.settings.choices)):
-        yield context.broken(
-            f"expected the choices 0 to {context.settings.choices - 1}, got {indexes}.", "/events"
-        )
+    for exchange in context.answers():
+        indexes, expected = sorted(joined(exchange)), number_of(exchange.request)
+        if indexes != list(range(expected)):
+            sentence = f"expected choices with the indexes from 0 to {expected - 1}, got {indexes}."
+            yield context.broken(sentence, "/events", about=exchange)
 
 
 @rule_for("chat.stream.tools", one_case(calling, calling_twice, calling_in_the_older_form), rank=13)
@@ -127,16 +151,24 @@ def troubles(choice: Joined, names: list[Json]) -> Iterator[str]:
             yield f"a call's joined pieces are {trouble}."
 
 
-def broken_stream(settings: RunSettings) -> Any:
-    body = economical(settings, {"model": settings.model, "stream": True})
-    return post(CHAT, wire(body), *logging(settings))
+def bad_streams(settings: RunSettings) -> list[Variant]:
+    """A case with requests for a stream that lack something, and what they lack."""
+    model, messages = {"model": settings.model}, {"messages": user_messages(COUNTING)}
+    bodies: dict[str, Json] = {
+        "without messages": model,
+        "without a model": messages,
+        "with an unknown role": {**model, "messages": [{"role": "narrator", "content": COUNTING}]},
+    }
+    whole = [economical(settings, {**body, "stream": True}) for body in bodies.values()]
+    return [Variant(tuple(post(CHAT, wire(body), *logging(settings)) for body in whole), facts=[*bodies])]
 
 
-@rule_for("chat.stream.errors", one_case(broken_stream), rank=12)
+@rule_for("chat.stream.errors", bad_streams, rank=12)
 def test_a_bad_request_is_refused_before_a_stream_begins(context: CaseContext) -> Iterator[Finding]:
-    exchange = require_answer(context.ask(context.case.requests[0]))
-    if not exchange.refused:
-        yield context.broken(f"a bad request for a stream was answered by {exchange.status}.")
+    for request, lack in zip(context.case.requests, context.facts, strict=True):
+        exchange = require_answer(context.ask(request))
+        if not exchange.refused:
+            yield context.broken(f"a request for a stream {lack} was answered by {exchange.status}.")
 
 
 @rule_for("chat.stream.usage", one_case(counting), rank=42)

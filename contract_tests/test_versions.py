@@ -63,11 +63,11 @@ def scores(request: Request, answer: dict[str, Json]) -> Scores:
 
 @dataclass(frozen=True)
 class Ids:
-    """A criterion's plain id, its latest version and another one, "" where none is known."""
+    """A criterion's plain id, its latest version, and others, of which some may not exist."""
 
     plain: str
     latest: str
-    other: str
+    others: tuple[str, ...]
 
 
 def named_versions(settings: RunSettings) -> list[str]:
@@ -77,17 +77,22 @@ def named_versions(settings: RunSettings) -> list[str]:
 
 
 def latest(make: Make) -> MakeVariants:
-    """A case with a plain id, its latest version and another one, if the user has named the latest."""
+    """A case with a plain id and its latest version, if the user has named that."""
 
     def make_variants(settings: RunSettings) -> Iterator[Variant]:
         for name, version in settings.latest[:1]:
             own = f"{name}@{version}"
-            known = [each for each in named_versions(settings) if plain(each) == name and each != own]
-            ids = Ids(name, own, known[0] if known else "")
-            requests = asked_twice(make, settings, (name, own, *known[:1]))
-            yield Variant(requests, facts=(make, ids))
+            known = [each for each in named_versions(settings) if plain(each) == name]
+            tried = [f"{name}@v{number}" for number in mistakable(int(version[1:]))]
+            others = [each for each in dict.fromkeys([*known, *tried]) if each != own]
+            yield Variant(asked_twice(make, settings, (name, own)), facts=(make, Ids(name, own, (*others,))))
 
     return make_variants
+
+
+def mistakable(latest: int) -> Iterator[int]:
+    """Versions that may be taken for the latest: the last by its spelling, the one before, the first."""
+    yield from (number for number in (10 ** (len(str(latest)) - 1) - 1, latest - 1, 1) if number > 0)
 
 
 def versions(make: Make) -> MakeVariants:
@@ -116,8 +121,8 @@ def scores_of(context: CaseContext, criterion: str) -> Scores:
     return found
 
 
-@rule_for("judge.latest", latest(judged), rank=42)
-@rule_for("criteria.latest", latest(ranked), rank=43)
+@rule_for("judge.latest", latest(judged), rank=42, further=6)
+@rule_for("criteria.latest", latest(ranked), rank=43, further=2)
 def test_a_plain_id_means_the_latest_version(context: CaseContext) -> Iterator[Finding]:
     """Broken where the plain id is another version; where it is none of them, no more than reported."""
     make, ids = context.facts
@@ -128,10 +133,22 @@ def test_a_plain_id_means_the_latest_version(context: CaseContext) -> Iterator[F
     bare, newest = scores_of(context, ids.plain), scores_of(context, ids.latest)
     if bare == newest:
         return
-    if ids.other and bare == scores_of(context, ids.other):
-        yield context.broken(f"{ids.plain} scores as {ids.other} does, and not as the latest, {ids.latest}.")
-    else:
-        yield context.broken(f"{ids.plain} scores unlike {ids.latest}, the latest version.", level="decision")
+    for other in (each for each in ids.others if is_known(context, each)):
+        found = scores_of(context, other)
+        if bare == found:
+            yield context.broken(f"{ids.plain} scores as {other} does, and not as the latest, {ids.latest}.")
+            return
+        if newest == found:
+            yield context.broken(
+                f"{ids.latest} scores as {other} does, and not as {ids.plain}, its plain id."
+            )
+            return
+    yield context.broken(f"{ids.plain} scores unlike {ids.latest}, the latest version.", level="decision")
+
+
+def is_known(context: CaseContext, criterion: str) -> bool:
+    make, _ = context.facts
+    return require_answer(context.ask(make(context.settings, criterion)[0])).ok
 
 
 @rule_for("judge.versions", versions(judged), rank=42)

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from openpipe_mock.cli.main import main
 from openpipe_mock.recording.recording import Recording, to_yaml
+from tests.reference.http import Event, Receive, Send
 from tests.threads import served
 
 HOSTILE = "a\x1b[31mb\x9b32mc\u202ed\re\x07f\u2066g\x85h\u2028i"

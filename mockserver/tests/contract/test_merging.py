@@ -193,22 +193,27 @@ def test_a_server_that_says_nothing_is_asked_each_alone_at_once() -> None:
 # Runs.
 
 
+CHAT_MAY = ("chat.rejects.", "chat.accepts.")
+"""The checks of what chat may take or not, of which a run at level `decision` has no room for each."""
+
+
 def test_a_default_run_checks_all_that_decides_but_further_edits(live: Live) -> None:
     """In at most 400 requests; and it says so."""
     result = run(RunOptions(live.base_url, **OURS))
     assert result.verdict == "kept", told(result) + result.open_questions
     assert result.requests <= 400
-    assert all(map(breaks_no_client, states(result, "unchecked")))
-    assert all(map(breaks_no_client, result.planned.cut))
+    assert states(result, "unchecked") == set(result.planned.cut)
+    assert all(map(is_told_alone, result.planned.cut))
+    assert len(result.planned.cut) < 130
     assert result.planned.more > 500, "further edits, in rotation"
     lines = "\n".join(plan_lines(result.planned, whole=True))
     assert re.search(r"\d+ valid requests are asked as \d\d;", lines)
     assert "further cases of checks that are made; --thorough makes all of them" in lines
 
 
-def breaks_no_client(check: str) -> bool:
+def is_told_alone(check: str) -> bool:
     """Whether a check is about what a server may as well accept. Such ones are the first to go."""
-    return check.startswith("chat.rejects.") or check.endswith(".additionalProperties")
+    return check.startswith(CHAT_MAY) or check.endswith(".additionalProperties")
 
 
 @pytest.mark.slow
@@ -218,7 +223,7 @@ def test_every_check_that_decides_has_its_place_in_the_default_budget(seed: int,
     plan = planned(RunOptions(LOCAL.url, seed=seed, level=level, latest=("criterion-1=v1",)), LOCAL)
     begun = {case.check.id for case in plan.kept}
     rest = [case.check for case in plan.cut if case.check.id not in begun]
-    needed = [check for check in rest if not breaks_no_client(check.id)]
+    needed = [check for check in rest if not is_told_alone(check.id)]
     assert not any(decides(check.level, level) for check in needed)
     assert {check.endpoint for check in needed} <= {"chat"}
     assert plan.numbers.requests + plan.numbers.reserve <= 400
@@ -238,8 +243,8 @@ def test_few_requests_elsewhere_check_most_of_what_is_valid() -> None:
     plan = planned(RunOptions(ELSEWHERE.url), ELSEWHERE)
     begun = {case.check.id for case in plan.kept}
     cut = {case.check.id for case in plan.cut} - begun
-    assert len(cut) < 350
-    assert not any(case.check.must for case in plan.cut)
+    assert len(cut) < 370
+    assert not any(case.check.must for case in plan.cut if case.check.id in cut)
     assert sum(".accepts." in name for name in begun) > 150
     assert plan.numbers.requests + plan.numbers.reserve <= 60
 

@@ -4,7 +4,9 @@ A part of the servers stands here, the same in every run; the variable MUTANTS s
 `make mutants` runs them all and writes docs/mutants.md.
 """
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -12,10 +14,13 @@ from openpipe_mock.contract.checks import family_of
 from openpipe_mock.contract.findings import Result
 from tests.judging import states, told, verdict_on
 from tests.mutants_page import PAGE, is_reported_only, page, recorded
+from tests.reference.criteria_mutants import asked
 from tests.reference.habits import Habits
+from tests.reference.http import App, Request
 from tests.reference.killing import SHARE, judged, killed, reported, sample
 from tests.reference.mutants import mutants
-from tests.reference.mutation import Mutant
+from tests.reference.mutation import Mutant, answering_as
+from tests.reference.pair_mutants import with_members
 from tests.reference.server import Reference
 from tests.reference.serving import Stage, live
 
@@ -95,6 +100,41 @@ def test_the_page_lists_every_server_with_its_bug_and_its_check() -> None:
     """If this fails: `make mutants`."""
     written = PAGE.read_text("utf-8")
     assert written == page(recorded(written))
+
+
+LATEST = "criterion-1@v12"
+
+
+def numbered(ids: dict[str, str]) -> App:
+    """A server where every version exists, and some ids are taken for others."""
+
+    def other(request: Request) -> Request:
+        header = json.dumps([ids.get(each, each) for each in asked(request)])
+        named = replace(request, headers={**request.headers, "op-criteria": header})
+        criterion = request.json().get("criterion_id")
+        return with_members(named, criterion_id=ids.get(criterion, criterion))
+
+    return answering_as(lambda request: True, other)(Habits(closed=False))
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        ({"criterion-1": LATEST}, ""),
+        ({"criterion-1": "criterion-1@v9"}, "criterion-1 scores as criterion-1@v9 does"),
+        ({"criterion-1": "criterion-1@v11"}, "criterion-1 scores as criterion-1@v11 does"),
+        ({"criterion-1": LATEST, LATEST: "criterion-1@v1"}, f"{LATEST} scores as criterion-1@v1 does"),
+    ],
+    ids=["right", "by-spelling", "one-too-low", "first-digit"],
+)
+def test_what_is_taken_for_the_latest_version_is_found_out(ids: dict[str, str], says: str) -> None:
+    """The user names the latest version and no other."""
+    known = {"criteria": ("criterion-1", "criterion-2"), "latest": ("criterion-1=v12",)}
+    result = verdict_on(numbered(ids), only=("judge.latest", "criteria.latest"), **known)
+    assert result.verdict == ("broken" if says else "kept"), told(result) + result.open_questions
+    broken = {outcome.check.id for outcome in result.breaks}
+    assert broken == ({"criteria.latest", "judge.latest"} if says else set())
+    assert all(says in sentence for sentence in told(result))
 
 
 def test_ids_without_versions_show_that_keys_carry_one() -> None:

@@ -31,7 +31,7 @@ from tests.reference.mutation import (
     streaming,
 )
 from tests.reference.server import CRITERIA, KEY, MODELS, Reference
-from tests.reference.serving import PATIENCE, Stage, Unfinished, answer, live
+from tests.reference.serving import PATIENCE, Stage, Unfinished, answer, answer_beside, live
 from tests.reference.strangers import STRANGERS, dead_port
 from tests.reference.variants import VARIANTS
 
@@ -477,6 +477,8 @@ def test_a_one_bug_server_shows_its_bug_and_nothing_else(mutant: Mutant) -> None
 
 def reply_of(app: App, mutant: Mutant, patience: float) -> Raw | None:
     try:
+        if mutant.beside:
+            return answer_beside(app, mutant.shown_by, mutant.beside, patience)
         return answer(app, mutant.shown_by, patience)
     except Unfinished:
         assert mutant.kills.endswith(".answers"), "only what breaks off may not be answered"

@@ -91,6 +91,11 @@ def statement(result: Result) -> dict[str, Any]:
     }
 
 
+def told_alike(result: Result) -> dict[str, Any]:
+    """What a run says whether requests go at once or not."""
+    return {name: said for name, said in statement(result).items() if not name.endswith(".at_once")}
+
+
 # Several requests at once.
 
 
@@ -98,12 +103,23 @@ def statement(result: Result) -> dict[str, Any]:
 def test_several_jobs_find_what_one_finds() -> None:
     alone, four = Watching(broken_in_places()), Watching(broken_in_places(), crowd=4)
     first, second = verdict_on(alone, jobs=1), verdict_on(four)
-    assert statement(first) == statement(second)
+    assert told_alike(first) == told_alike(second)
     assert states(first, "broken"), "or there is nothing to compare"
     assert (alone.most, four.most) == (1, 4), "as many as are allowed, and no more"
     assert four.beside_large == 0, "large texts go alone"
     assert sorted(alone.bodies) == sorted(four.bodies)
     assert first.requests == second.requests == alone.paths.total()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("jobs", "state"), [(1, "unchecked"), (4, "kept")])
+def test_what_goes_at_once_is_judged_only_where_it_does(jobs: int, state: str) -> None:
+    app = Watching()
+    result = verdict_on(app, jobs=jobs, only=("judge.at_once", "chat.at_once"))
+    outcomes = {each.check.id: each for each in result.outcomes if each.check.id.endswith(".at_once")}
+    assert {each.state for each in outcomes.values()} == {state}, told(result)
+    assert len(outcomes) == 2
+    assert jobs > 1 or outcomes["chat.at_once"].reasons == ("no requests went at the same time",)
 
 
 class Crowded(Watching):
@@ -182,14 +198,14 @@ def test_five_runs_at_the_edge_of_the_budget_say_the_same() -> None:
             await super().take(request, scope, send)
 
     app = refusing(JUDGE, lambda body: "input" in body)(Habits())
-    every = [verdict_on(Moody(app), max_requests=70, jobs=jobs) for jobs in (1, 4, 4, 8, 1)]
+    every = [verdict_on(Moody(app), max_requests=100, jobs=jobs) for jobs in (1, 4, 4, 8, 1)]
     assert states(every[0], "broken")
     assert "the budget of requests was spent" in {
         reason for each in every[0].in_state("unchecked") for reason in each.reasons
     }
-    assert all(each.requests <= 70 for each in every)
+    assert all(each.requests <= 100 for each in every)
     for each in every[1:]:
-        assert statement(each) == statement(every[0])
+        assert told_alike(each) == told_alike(every[0])
 
 
 def new_run(**settings: Any) -> Run:
@@ -345,7 +361,7 @@ def test_a_check_by_name_is_sent_and_reported_alone() -> None:
     app = Watching()
     result = verdict_on(app, only=("criteria.sorted",))
     assert {each.check.id for each in result.outcomes} == {"criteria.sorted"}
-    assert app.paths == {CHAT: 4}, "three to sort, and whether chat answers"
+    assert app.paths == {CHAT: 9}, "eight to sort, and whether chat answers"
 
 
 @pytest.mark.slow
@@ -354,7 +370,7 @@ def test_a_check_of_streams_sends_streams() -> None:
     result = verdict_on(app, only=("chat.stream.finish",))
     assert states(result, "kept") == {each.check.id for each in result.outcomes} == {"chat.stream.finish"}
     bodies = [body for body in app.bodies if b'"stream":true' not in body]
-    assert len(bodies) == 3, "whether chat answers, and the plain answers that two checks look at"
+    assert len(bodies) == 8, "whether chat answers, and what cases with a stream send beside it"
 
 
 # Servers that aren't there, or are something else.

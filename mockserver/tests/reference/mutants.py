@@ -7,6 +7,7 @@ from tests.reference import (
     criteria_mutants,
     error_mutants,
     judge_mutants,
+    pair_mutants,
     stream_mutants,
     wire_mutants,
 )
@@ -30,7 +31,10 @@ TEXT = {**HEADERS, "content-type": "text/plain"}
 @cache
 def mutants() -> tuple[Mutant, ...]:
     """The one-bug servers; their names are unique."""
-    pages = (judge_mutants, error_mutants, chat_mutants, criteria_mutants, stream_mutants, wire_mutants)
+    pages = (
+        *(judge_mutants, error_mutants, chat_mutants, criteria_mutants),
+        *(stream_mutants, wire_mutants, pair_mutants),
+    )
     return tuple(mutant for page in pages for mutant in page.mutants())
 
 

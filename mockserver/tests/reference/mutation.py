@@ -39,8 +39,8 @@ class Mutant:
     """A server with one bug.
 
     `kills`: the id of the check that has to find it. `shown_by`: a request that shows the bug, when it is
-    sent up to `tries` times. `make` puts the bug into a server with the given habits. `level`: the level of
-    what is found, "" for the check's own.
+    sent up to `tries` times, with `beside` under way at the same time. `make` puts the bug into a server with
+    the given habits. `level`: the level of what is found, "" for the check's own.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Mutant:
     shown_by: Request
     tries: int = 1
     level: str = ""
+    beside: Request | None = None
 
 
 MINIMAL: Mapping[str, Json] = {

@@ -29,6 +29,16 @@ def answer(app: App, request: Request, patience: float = PATIENCE) -> Raw:
     return asyncio.run(replied(app, request, patience))
 
 
+def answer_beside(app: App, request: Request, beside: Request, patience: float = PATIENCE) -> Raw:
+    """What an application answers while another request, which comes right after this one, is under way."""
+
+    async def both() -> Raw:
+        found, _ = await asyncio.gather(replied(app, request, patience), replied(app, beside, patience))
+        return found
+
+    return asyncio.run(both())
+
+
 async def replied(app: App, request: Request, patience: float = PATIENCE) -> Raw:
     """As `answer`, inside a running loop."""
     events: list[Event] = []
