@@ -16,7 +16,7 @@ from typing import Any
 
 from openpipe_mock.service.service import Service
 from tests.inprocess import answer
-from tests.live import PATIENCE, Live
+from tests.live import PATIENCE, Live, untimed
 from tests.mad import CHAT, Mad
 
 Json = Any
@@ -256,7 +256,7 @@ async def at_rest(live: Live) -> None:
 
 def alarms(live: Live) -> list[str]:
     """Lines of a quiet server's log that speak of a defect. Warnings of what clients do are none."""
-    lines = live.log.read_text("utf-8", "replace").splitlines()
+    lines = untimed(live.log.read_text("utf-8", "replace")).splitlines()
     return [line for line in lines if not line.startswith("warning: ")]
 
 
