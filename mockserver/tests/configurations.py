@@ -132,11 +132,6 @@ pieces: Strategy = texts | st.dictionaries(texts, anything, max_size=2)
 streams: Strategy = texts | st.lists(pieces, min_size=1, max_size=3)
 answers: Strategy = joined(
     st.one_of(
-        some(
-            {"sequence": st.lists(texts | some({"template": templates}), min_size=1, max_size=2)},
-            then=st.sampled_from(["repeat", "last", "fail"]),
-            every=counts,
-        ),
         joined(single_choices, some({}, finish_reason=reasons)),
         joined(some({"choices": st.lists(choices, min_size=1, max_size=3)}), envelopes),
         some({"choices": st.lists(texts, min_size=1, max_size=3)}, finish_reason=reasons),
@@ -146,12 +141,12 @@ answers: Strategy = joined(
     some({}, headers=headers),
 )
 order: Strategy = st.one_of(some({}, first=counts), some({"every": counts}), some({"call": counts}))
-in_turn: Strategy = st.lists(texts | answers, min_size=1, max_size=3)
+in_turn: Strategy = st.lists(texts | some({"template": templates}) | answers, min_size=1, max_size=3)
 scripts: Strategy = joined(
     some({}, name=texts, when=asked),
     st.one_of(
         joined(answers, order),
-        joined(some({"sequence": in_turn}, then=st.sampled_from(["repeat", "last"])), order),
+        joined(some({"sequence": in_turn}, then=st.sampled_from(["repeat", "last", "fail"])), order),
         some({"turns": in_turn}),
     ),
 )

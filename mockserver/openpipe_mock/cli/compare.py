@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from openpipe_mock.cli.contract import painted, progress_of, run_options, say_lines, unwritable, write_reports
-from openpipe_mock.cli.options import CONTEXT, FILE, fail
+from openpipe_mock.cli.options import CONTEXT, FILE, UserPath, fail
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.core.wording import printable
 
@@ -41,7 +41,7 @@ and 2 for a command that makes no sense.""",
 @run_options
 @click.option(
     "--cassette",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=UserPath(exists=True, file_okay=False),
     help="Send the requests that are recorded in this folder as well.",
 )
 @click.option("--exact", is_flag=True, help="Texts and scores have to be the same too.")

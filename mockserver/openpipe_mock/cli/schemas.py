@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from openpipe_mock.cli.options import UserPath, fail
+from openpipe_mock.cli.options import UserPath, Words, fail
 from openpipe_mock.core.resources import install_line
 
 _MOST_DOCUMENT_BYTES = 64 * 2**20
@@ -65,7 +65,7 @@ Examples:
 )
 @click.option(
     "--cassettes",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=UserPath(exists=True, file_okay=False),
     help="Which answers recorded in this folder contradict the document, with the smallest example of each?",
 )
 def check(cassettes: Path | None) -> None:
@@ -112,7 +112,7 @@ Exit code: 0 if nobody breaks, 1 if clients or servers do, 2 for a mistake in us
 @click.option(
     "--format",
     "form",
-    type=click.Choice(("text", "json")),
+    type=Words(("text", "json")),
     default="text",
     show_default=True,
     help="What is printed.",

@@ -65,7 +65,7 @@ Examples:
     "--max-kept-bytes",
     default=Settings().max_kept_bytes,
     show_default=True,
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     help="Journals and logs of calls hold no more, the oldest go first; each worker counts its own.",
 )
 @option("--ready-file", type=FILE, help="Write {base_url, control_url, pid} here once requests are served.")
@@ -142,7 +142,7 @@ Examples:
     "--log-format",
     default="text",
     show_default=True,
-    type=click.Choice(("text", "json")),
+    type=Words(("text", "json")),
     help="json: each line of the log is a JSON object, as collectors of containers' logs want it.",
 )
 def serve_command(

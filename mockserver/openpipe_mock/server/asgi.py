@@ -22,7 +22,7 @@ from openpipe_mock.control.guard import Guard, joined
 from openpipe_mock.dashboard.page import Dashboard, is_page
 from openpipe_mock.openapi.endpoints import is_control
 from openpipe_mock.server.transport import ExchangeApp, route_path
-from openpipe_mock.server.turns import Steps
+from openpipe_mock.server.turns import SharedSteps
 from openpipe_mock.service.admission import LOCAL_ORIGIN
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import number_from
@@ -39,7 +39,7 @@ def create_app(service: Service | Settings | None = None, guard: Guard | None = 
     return application(service, guard or Guard(), shared_steps(service))
 
 
-def application(service: Service, guard: Guard, steps: Steps) -> Starlette:
+def application(service: Service, guard: Guard, steps: SharedSteps) -> Starlette:
     """The application, whose exchanges `steps` runs."""
 
     def secrets() -> tuple[bytes, ...]:
@@ -48,7 +48,7 @@ def application(service: Service, guard: Guard, steps: Steps) -> Starlette:
     app = partial(ExchangeApp, steps=steps, secrets=secrets)
     return Starlette(
         routes=[
-            _Paths(is_page, app(Dashboard(guard).exchange, quiet=True)),
+            _Paths(is_page, ExchangeApp(Dashboard(guard).exchange, quiet=True, secrets=secrets)),
             _Paths(is_control, app(Control(service, guard).exchange, forgetful=FORGETFUL, quiet=True)),
             _Paths(lambda _: True, app(service.exchange)),
         ],
@@ -56,11 +56,11 @@ def application(service: Service, guard: Guard, steps: Steps) -> Starlette:
     )
 
 
-def shared_steps(service: Service) -> Steps:
+def shared_steps(service: Service) -> SharedSteps:
     """What runs the steps of a service's exchanges."""
     # A cassette isn't made for threads that use it at the same time.
     bounds = {"most": 1} if service.source else {}
-    return Steps(is_remote=service.sessions.is_remote, **bounds)
+    return SharedSteps(is_remote=service.sessions.is_remote, **bounds)
 
 
 class _Paths(BaseRoute):

@@ -28,7 +28,7 @@ from openpipe_mock.core.effects import (
     Wait,
 )
 from openpipe_mock.core.wording import printable, short
-from openpipe_mock.server.turns import HEAVY_BYTES, Steps, turns, wake
+from openpipe_mock.server.turns import HEAVY_BYTES, SharedSteps, turns, wake
 from openpipe_mock.service.journaling import REQUEST_ID
 from openpipe_mock.service.refusals import crash
 from openpipe_mock.sessions.journal import discreet, sent_keys
@@ -83,14 +83,14 @@ class ExchangeApp:
     def __init__(
         self,
         exchange: Callable[[Head], Effects],
-        steps: Steps | None = None,
+        steps: SharedSteps | None = None,
         *,
         forgetful: frozenset[str] = frozenset(),
         quiet: bool = False,
         secrets: Callable[[], tuple[bytes, ...]] = tuple,
     ) -> None:
         self.exchange = exchange
-        self.steps = steps or Steps()
+        self.steps = steps or SharedSteps()
         self.forgetful = forgetful
         self.quiet = quiet
         self.secrets = secrets
@@ -101,7 +101,7 @@ class ExchangeApp:
 
     async def carry(self, head: Head, exchange: Effects, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry an exchange out, and log the request's line and its notes."""
-        steps = Steps() if head.path in self.forgetful else self.steps
+        steps = SharedSteps() if head.path in self.forgetful else self.steps
         transport = Transport(scope, receive, send, steps)
         try:
             reply = await transport.carry(exchange)
@@ -154,10 +154,10 @@ class Transport:
     `pieces` of a stream are gathered and sent `most_pieces` at a time; `size` is their bytes.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, steps: Steps | None = None) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, steps: SharedSteps | None = None) -> None:
         self.receive = receive
         self.send = send
-        self.steps = steps or Steps()
+        self.steps = steps or SharedSteps()
         self.is_heavy = False
         self.turns = turns()
         extensions = scope.get("extensions", {})

@@ -17,7 +17,7 @@ _STREAMS_A_ROUND = 16
 """Streams that go on in one round of the event loop, which takes a millisecond or two then."""
 
 
-class Steps:
+class SharedSteps:
     """Runs the steps of a mock's exchanges: each leads to the next effect.
 
     They run one at a time and in the order in which they come, since the mock's memory is one. A heavy one
@@ -32,7 +32,7 @@ class Steps:
         self.most = most if is_remote else 1
         self.threads: ThreadPoolExecutor | None = None
         self.waiting = 0
-        """Steps that run or wait in `run`."""
+        """SharedSteps that run or wait in `run`."""
         self.lock = asyncio.Lock()
 
     @property

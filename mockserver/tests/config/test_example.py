@@ -4,6 +4,7 @@ Where another value shall be seen at work, that one place of the text is changed
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache, reduce
@@ -678,7 +679,7 @@ def test_tokens_take_their_time() -> None:
 
 @proves("/stream/jitter")
 def test_the_time_between_tokens_varies() -> None:
-    changes = ("tokens_per_second: null", "tokens_per_second: 20"), ("jitter: 0}", "jitter: 0.5}")
+    changes = ("tokens_per_second: null", "tokens_per_second: 20"), ("jitter: 0,", "jitter: 0.5,")
     found = stream(*changes)
     assert found.sent == stream().sent
     assert len(set(found.waits)) > len(found.waits) // 2
@@ -934,6 +935,22 @@ def test_a_stream_does_not_end_for_long() -> None:
         len(probed("none", stream=True).sent) < 40 <= len(probed("endless", service, stream=True).sent) < 50
     )
     assert settings().pace.most_events == 10_000
+
+
+@proves(*whole("completions", "slow"))
+def test_a_script_takes_its_time() -> None:
+    delay, first, *others = probed("slow", stream=True).waits
+    assert probed("slow", stream=True).waits == [delay, first, *others]
+    assert (0.2 <= delay <= 0.9, first) == (True, 0.1)
+    assert all(0.025 <= wait <= 0.075 for wait in others)
+    assert len(set(others)) > len(others) // 2
+    assert probed("slow").waits == [delay]
+    journalled(part("completions", "slow")[0], "slow", "slow")
+
+
+@proves(*whole("faults", "time-out"))
+def test_a_client_meets_its_time_out() -> None:
+    assert probed("timeout").waits == [math.inf]
 
 
 @proves(*whole("faults", "raw score"))

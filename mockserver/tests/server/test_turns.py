@@ -18,7 +18,7 @@ from openpipe_mock.core.effects import Begin, Effects, Head, Piece, Reply, Wait
 from openpipe_mock.server.asgi import create_app
 from openpipe_mock.server.direct import DirectApp
 from openpipe_mock.server.transport import ExchangeApp
-from openpipe_mock.server.turns import HEAVY_BYTES, Steps, Turns, turns
+from openpipe_mock.server.turns import HEAVY_BYTES, SharedSteps, Turns, turns
 from openpipe_mock.service.request import Visit
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Session, Sessions
@@ -242,7 +242,7 @@ def test_an_event_loop_that_is_gone_leaves_no_turns_behind() -> None:
 
 
 def test_steps_outlive_the_event_loop_in_which_they_were_waited_for() -> None:
-    steps, order = Steps(), list[int]()
+    steps, order = SharedSteps(), list[int]()
 
     async def run() -> None:
         waiting = (steps.run(partial(order.append, number), heavy=True) for number in range(3))
