@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openpipe_mock.cli.contract import painted, progress_of, run_options, say_lines, unwritable, write_reports
-from openpipe_mock.cli.options import CONTEXT, FILE, UserPath, fail
+from openpipe_mock.cli.contract import (
+    painted,
+    progress_of,
+    report_options,
+    run_options,
+    say_lines,
+    unwritable,
+    write_reports,
+)
+from openpipe_mock.cli.options import CONTEXT, UserPath, fail
 from openpipe_mock.core.resources import install_line
 from openpipe_mock.core.wording import printable
 
@@ -46,11 +54,7 @@ and 2 for a command that makes no sense.""",
 )
 @click.option("--exact", is_flag=True, help="Texts and scores have to be the same too.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and send nothing.")
-@click.option("--json", "json_file", type=FILE, help="Write all differences here.")
-@click.option("--junit", "junit_file", type=FILE, help="Write a JUnit report here.")
-@click.option("--html", "html_file", type=FILE, help="Write a page here.")
-@click.option("--summary", "summary_file", type=FILE, help="Write Markdown for a CI job's summary here.")
-@click.option("--verbose", is_flag=True, help="Tell of every difference, not of every cause.")
+@report_options
 def compare_command(left: str, right: str, **given: Any) -> None:
     """Send the same requests to the servers at LEFT and RIGHT, and say where their answers differ.
 

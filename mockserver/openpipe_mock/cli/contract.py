@@ -57,6 +57,21 @@ def _settings(flag: Flag) -> dict[str, Any]:
     return {"help": flag.help, "metavar": flag.metavar or None, "type": kind}
 
 
+def report_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the flags that say where a run is told, and how much."""
+    for option in (
+        click.option("--verbose", is_flag=True, help="Tell of every check, not of every cause."),
+        click.option(
+            "--summary", "summary_file", type=FILE, help="Write Markdown for a CI job's summary here."
+        ),
+        click.option("--html", "html_file", type=FILE, help="Write a page here."),
+        click.option("--junit", "junit_file", type=FILE, help="Write a JUnit report here."),
+        click.option("--json", "json_file", type=FILE, help="Write all results here."),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command(
     "contract",
     context_settings=CONTEXT,
@@ -76,11 +91,7 @@ command that makes no sense.""",
 @click.option("--known", type=FILE, help="Deviations that fail nothing: a list of id, reason, expires.")
 @click.option("--write-known", type=FILE, help="Draft such a file from what is broken.")
 @click.option("--baseline", type=FILE, help="The --json file of an earlier run: only new breaks fail.")
-@click.option("--json", "json_file", type=FILE, help="Write all results here.")
-@click.option("--junit", "junit_file", type=FILE, help="Write a JUnit report here.")
-@click.option("--html", "html_file", type=FILE, help="Write a page here.")
-@click.option("--summary", "summary_file", type=FILE, help="Write Markdown for a CI job's summary here.")
-@click.option("--verbose", is_flag=True, help="Tell of every check, not of every cause.")
+@report_options
 def contract_command(**given: Any) -> None:
     """Judge whether the server at URL keeps the contract."""
     try:

@@ -18,14 +18,13 @@ from openpipe_mock.contract.probe import BudgetSpent, Exchange, Probe, Request, 
 from openpipe_mock.contract.run import Progress, run, server_of
 from openpipe_mock.contract.target import RunOptions
 from openpipe_mock.core.eventstream import DONE_DATA
-from openpipe_mock.core.pointers import pointer_step
+from openpipe_mock.core.pointers import gather_types
 from openpipe_mock.core.wording import counted, listed
 
 Json = Any
 _Shape = Mapping[str, frozenset[str]]
 """JSON pointer, with `*` for any index → the types of the values there."""
 
-_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
 _MUST_DIFFER = frozenset(("id", "created", "system_fingerprint"))
 """Members of an answer that are another each time."""
 _MOST_PLACES = 2000
@@ -139,7 +138,7 @@ def _sight(exchange: Exchange, case: str) -> AnswerSight:
     values = _values(exchange)
     shape: dict[str, set[str]] = {}
     for value in values:
-        _gather(value, "", shape)
+        gather_types(value, shape, most=_MOST_PLACES)
     whole = values[0] if len(values) == 1 and isinstance(values[0], dict) else {}
     choices = whole.get("choices")
     choices = choices if isinstance(choices, list) else []
@@ -161,17 +160,6 @@ def _values(exchange: Exchange) -> list[Json]:
         return [value for value, wrong in map(parse_json, map(str.encode, texts)) if not wrong]
     value, wrong = exchange.parsed
     return [] if wrong else [value]
-
-
-def _gather(value: Json, pointer: str, shape: dict[str, set[str]]) -> None:
-    if len(shape) < _MOST_PLACES:
-        shape.setdefault(pointer, set()).add(_TYPES.get(type(value), "number"))
-    if isinstance(value, dict):
-        for name, member in value.items():
-            _gather(member, f"{pointer}/{pointer_step(name)}", shape)
-    elif isinstance(value, list):
-        for item in value:
-            _gather(item, f"{pointer}/*", shape)
 
 
 def _without(value: Json) -> Json:

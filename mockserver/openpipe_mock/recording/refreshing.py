@@ -1,11 +1,11 @@
 """Ask an upstream again what a cassette holds, and tell what changed in shape and contract, not in text."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from openpipe_mock.core.errors import ParseError
 from openpipe_mock.core.eventstream import DONE_DATA, read_events
-from openpipe_mock.core.pointers import pointer_step
+from openpipe_mock.core.pointers import gather_types
 from openpipe_mock.core.strictjson import parse
 from openpipe_mock.core.wording import listed
 from openpipe_mock.recording.failures import UpstreamFailed
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from openpipe_mock.recording.upstream import Upstream
 
 _Result = TypeVar("_Result")
-_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
 _MOST = 20
 
 
@@ -54,7 +53,7 @@ def _shape(recording: Recording) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for text in _texts(recording):
         try:
-            _gather(parse(text), "", found)
+            gather_types(parse(text), found)
         except ParseError:
             found.setdefault("", set()).add("no JSON")
     return found
@@ -64,16 +63,6 @@ def _texts(recording: Recording) -> list[bytes]:
     if not recording.streamed:
         return [recording.answer]
     return [each.data.encode() for each in read_events(recording.answer).events if each.data != DONE_DATA]
-
-
-def _gather(value: Any, pointer: str, found: dict[str, set[str]]) -> None:
-    found.setdefault(pointer, set()).add(_TYPES.get(type(value), "number"))
-    if isinstance(value, dict):
-        for key, member in value.items():
-            _gather(member, f"{pointer}/{pointer_step(key)}", found)
-    elif isinstance(value, list):
-        for item in value:
-            _gather(item, f"{pointer}/*", found)
 
 
 def asked_again(before: Recording, upstream: "Upstream") -> Recording:

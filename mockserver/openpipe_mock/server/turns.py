@@ -32,7 +32,7 @@ class SharedSteps:
         self.most = most if is_remote else 1
         self.threads: ThreadPoolExecutor | None = None
         self.waiting = 0
-        """SharedSteps that run or wait in `run`."""
+        """Steps that run or wait in `run`."""
         self.lock = asyncio.Lock()
 
     @property
